@@ -1,0 +1,1 @@
+export { createProgram, type Output } from './program.js';

@@ -1,0 +1,192 @@
+import {
+  type BoundStatement,
+  FencedError,
+  isInfrastructureFailure,
+  type OpenTransaction,
+  type PgDatabase,
+  statement,
+  type TransactionRunner,
+} from '@waybill/kernel';
+import { InboxGuard } from '@waybill/inbox';
+import type { PartitionProgress } from '@waybill/log';
+import { type Delivery, headersOf, type LaneRecord, messageIdOf, payloadOf, placeOf } from './delivery.js';
+import { nameTimeout } from './failure.js';
+import type { Subscription } from './subscription.js';
+
+const savepoint = statement<[], Record<never, never>>('savepoint', 'savepoint waybill_delivery');
+const rollbackToSavepoint = statement<[], Record<never, never>>(
+  'rollback-to-savepoint',
+  'rollback to savepoint waybill_delivery',
+);
+
+/** A record whose handler failed, and what it threw. */
+export interface FailedRecord {
+  readonly record: LaneRecord;
+  readonly error: unknown;
+}
+
+/** What came of a batch: the records that are done, committed; the one that failed; the rest has not been run. */
+export interface BatchOutcome {
+  readonly done: readonly LaneRecord[];
+  readonly failed: FailedRecord | undefined;
+}
+
+/** Where and for whom deliveries are made. */
+export interface DeliveryPlace {
+  readonly topic: string;
+  readonly partition: number;
+  /** Names the group in inbox entries. */
+  readonly group: string;
+  readonly progress: PartitionProgress;
+}
+
+/** What is written, with the effect of the records, to say that they are done: marks or a position, and the fence. */
+export type Verdicts = (done: readonly LaneRecord[]) => readonly BoundStatement[];
+
+/** The databases around a delivery. */
+export interface DeliveryDatabases {
+  /** Where the log, positions and marks are. */
+  readonly bus: PgDatabase;
+  /** Where handlers write. */
+  readonly transactions: TransactionRunner;
+  /** Set when handlers write to another database than the log's: names the log in inbox entries there. */
+  readonly inboxFor: string | undefined;
+}
+
+/** What a hand-over has beside its record. */
+interface HandOver {
+  readonly attempt: number;
+  readonly transaction: OpenTransaction<unknown>;
+  /** Aborts when the transaction cannot be committed any more. */
+  readonly signal: AbortSignal;
+}
+
+/** Thrown inside to roll a transaction back in which the first record has failed already. */
+class NothingDone extends Error {
+  constructor(readonly failed: FailedRecord) {
+    super('the first record of a transaction failed');
+  }
+}
+
+/**
+ * Runs the handlers of a batch in one transaction. In the log's database that transaction also says that the records
+ * are done, under the fence, as its last statements; in another database it writes inbox entries, and the verdicts
+ * follow in a transaction of their own.
+ */
+export class DeliveryTransaction {
+  readonly #inbox = new InboxGuard();
+
+  constructor(
+    private readonly databases: DeliveryDatabases,
+    private readonly place: DeliveryPlace,
+    private readonly subscription: Subscription,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /**
+   * @param attempt the attempt that this is, from 1
+   * @throws FencedError when the partition is another's; an infrastructure failure, after which nothing is done
+   */
+  async run(records: readonly LaneRecord[], attempt: number, verdicts: Verdicts): Promise<BatchOutcome> {
+    const inSameDatabase = this.databases.inboxFor === undefined;
+    const ended = new AbortController();
+    const signal = AbortSignal.any([this.signal, ended.signal]);
+    let outcome: BatchOutcome;
+    try {
+      outcome = await this.databases.transactions.run({
+        work: (transaction) => this.#handle(records, { attempt, transaction, signal }),
+        timeoutMs: this.subscription.maxProcessingMs,
+        ...(inSameDatabase ? { last: ({ done }: BatchOutcome) => verdicts(done) } : {}),
+      });
+    } catch (error) {
+      ended.abort();
+      if (error instanceof NothingDone) return { done: [], failed: error.failed };
+      if (isInfrastructureFailure(error) || error instanceof FencedError) throw error;
+      // It failed as a whole (out of time, or at COMMIT, as by a deferred constraint): whose fault it was shows alone.
+      if (records.length > 1) return this.#oneByOne(records, attempt, verdicts);
+      const record = records[0] as LaneRecord;
+      return { done: [], failed: { record, error: nameTimeout(error, this.#placeOf(record)) } };
+    }
+    if (!inSameDatabase) await this.settle(verdicts(outcome.done));
+    return outcome;
+  }
+
+  /** Writes verdicts in a transaction of their own, in the log's database. */
+  async settle(statements: readonly BoundStatement[]): Promise<void> {
+    await this.databases.bus.withConnection((connection) =>
+      connection.runBatch(statements, { begin: true, commit: true }).catch(async (error: unknown) => {
+        await connection.rollback();
+        throw error;
+      }),
+    );
+  }
+
+  async #handle(records: readonly LaneRecord[], hand: HandOver): Promise<BatchOutcome> {
+    const { transaction } = hand;
+    const done: LaneRecord[] = [];
+    for (const record of records) {
+      if (this.signal.aborted) throw new FencedError(`The delivery of ${this.#placeOf(record)} was stopped`);
+      if (records.length > 1) await transaction.session.run(savepoint);
+      try {
+        await this.#handleOne(record, hand);
+      } catch (error) {
+        if (isInfrastructureFailure(error)) throw error;
+        const failed = { record, error };
+        if (done.length === 0) throw new NothingDone(failed);
+        await transaction.session.run(rollbackToSavepoint);
+        return { done, failed };
+      }
+      done.push(record);
+    }
+    return { done, failed: undefined };
+  }
+
+  async #handleOne(record: LaneRecord, { attempt, transaction, signal }: HandOver): Promise<void> {
+    const { topic, partition } = this.place;
+    const { inboxFor } = this.databases;
+    if (inboxFor !== undefined) {
+      const taken = await this.#inbox.take(transaction.session, {
+        consumer: this.place.group,
+        logIdentity: inboxFor,
+        topic,
+        partition,
+        offset: record.offset,
+        bucketSeq: record.bucketSeq,
+      });
+      if (!taken) return;
+    }
+    const delivery: Delivery = {
+      topic,
+      partition,
+      offset: record.offset,
+      key: record.key,
+      headers: headersOf(record.record),
+      messageId: messageIdOf(record.record),
+      timestamp: new Date(record.record.timestampMs),
+      attempt,
+      payload: payloadOf(record.record, this.subscription.codec, this.#placeOf(record)),
+      transaction: transaction.handle,
+      session: transaction.session,
+      signal,
+    };
+    await this.subscription.handler(delivery);
+  }
+
+  async #oneByOne(
+    records: readonly LaneRecord[],
+    attempt: number,
+    verdicts: Verdicts,
+  ): Promise<BatchOutcome> {
+    const done: LaneRecord[] = [];
+    for (const record of records) {
+      const outcome = await this.run([record], attempt, verdicts);
+      if (outcome.failed !== undefined) return { done, failed: outcome.failed };
+      done.push(record);
+    }
+    return { done, failed: undefined };
+  }
+
+  #placeOf(record: LaneRecord): string {
+    return placeOf(this.place.topic, this.place.partition, record.offset);
+  }
+}

@@ -1,0 +1,64 @@
+import { PayloadUnreadableError, type SqlSession } from '@waybill/kernel';
+import type { LogRecord } from '@waybill/log';
+import { type Codec, MESSAGE_ID_HEADER } from '@waybill/outbox';
+
+/** A record as a lane works with it: where it stands, and what orders it. */
+export interface LaneRecord {
+  readonly offset: number;
+  /** Orders the records of one key; null has no order. */
+  readonly key: string | null;
+  readonly bucketSeq: number;
+  readonly record: LogRecord;
+}
+
+/** One hand-over of a message to a handler. */
+export interface Delivery {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: string | null;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The message's id; null for records of producers that give none. */
+  readonly messageId: string | null;
+  /** When the message was published. */
+  readonly timestamp: Date;
+  /** Counts the hand-overs of this message, from 1. */
+  readonly attempt: number;
+  readonly payload: unknown;
+  /** The open transaction, in the type of the user's driver or ORM: a pg client, Prisma's transaction client. */
+  readonly transaction: unknown;
+  /** The same transaction, for Waybill's own statements; the outbox takes either. */
+  readonly session: SqlSession;
+  /** Aborts when the delivery cannot be committed any more. */
+  readonly signal: AbortSignal;
+}
+
+/** Where a record stands, for messages: `orders.placed[3]@1207`. */
+export function placeOf(topic: string, partition: number, offset: number): string {
+  return `${topic}[${partition}]@${offset}`;
+}
+
+/** The headers of a record, without those that are Waybill's own. */
+export function headersOf(record: LogRecord): Record<string, string> {
+  const headers = Object.create(null) as Record<string, string>;
+  for (const { key, value } of record.headers) {
+    if (key !== MESSAGE_ID_HEADER && value !== null) headers[key] = value.toString('utf8');
+  }
+  return headers;
+}
+
+/** The message's id, or null when the record carries none. */
+export function messageIdOf(record: LogRecord): string | null {
+  return record.headers.find(({ key }) => key === MESSAGE_ID_HEADER)?.value?.toString('utf8') ?? null;
+}
+
+/** @throws PayloadUnreadableError */
+export function payloadOf(record: LogRecord, codec: Codec, place: string): unknown {
+  if (record.value === null) return null;
+  try {
+    return codec.decode(record.value);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new PayloadUnreadableError(place, problem, { cause: error });
+  }
+}

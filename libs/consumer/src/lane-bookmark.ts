@@ -1,0 +1,82 @@
+import type { BoundStatement } from '@waybill/kernel';
+import type { PartitionProgress } from '@waybill/log';
+
+/** How far ahead of the records that run the in-flight marker is put, in records. */
+const MARKER_AHEAD = 64;
+
+/**
+ * What the database knows of a lane: the position below which everything is done, and the in-flight marker below which
+ * records may have been begun. A crash leaves the two apart, and so shows the next owner where to be careful.
+ */
+export class LaneBookmark {
+  #position: number;
+  #marker: number;
+  #storing: Promise<void> = Promise.resolve();
+
+  /** @param settle runs statements in a transaction of their own; they end with the fence */
+  constructor(
+    private readonly progress: PartitionProgress,
+    private readonly settle: (statements: readonly BoundStatement[]) => Promise<void>,
+    position: number,
+    marker: number,
+  ) {
+    this.#position = position;
+    this.#marker = marker;
+  }
+
+  /** The position as it is stored. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** The statement that stores a position together with the effect that it stands for. A last statement: it fences. */
+  advance(position: number, fetchedEnd: number): BoundStatement {
+    return this.progress.advance(position, this.#markerAt(position, fetchedEnd));
+  }
+
+  /** Takes note that what {@link advance} gave for this position has been committed. */
+  committed(position: number, fetchedEnd: number): void {
+    this.#marker = this.#markerAt(position, fetchedEnd);
+    this.#position = position;
+  }
+
+  /** Whether records below `end` are known to the database as perhaps begun. */
+  covers(end: number): boolean {
+    return end <= this.#marker;
+  }
+
+  /** Puts the marker at least at `end`, and some way ahead so that it need not be put again for each record. */
+  async cover(end: number, position: number, fetchedEnd: number): Promise<void> {
+    if (this.covers(end)) return this.#storing;
+    return this.#store(position, Math.max(end, Math.min(fetchedEnd, end + MARKER_AHEAD)));
+  }
+
+  /** Stores a position; the marker stays where it is. */
+  async store(position: number): Promise<void> {
+    if (position !== this.#position) await this.#store(position, Math.max(this.#marker, position));
+  }
+
+  /** Stores a position with nothing in flight: the end of a lane that has come to rest. */
+  async storeAtRest(position: number): Promise<void> {
+    await this.#store(position, position);
+  }
+
+  /** The commit of one batch also says how far the next may have been begun. */
+  #markerAt(position: number, fetchedEnd: number): number {
+    return Math.max(this.#marker, Math.min(fetchedEnd, position + MARKER_AHEAD));
+  }
+
+  /** Stores one after the other, so that an older position never lands behind a newer one. */
+  #store(position: number, marker: number): Promise<void> {
+    const before = this.#storing;
+    const storing = (async () => {
+      await before.catch(() => {});
+      await this.settle([this.progress.advance(position, marker)]);
+      this.#position = position;
+      this.#marker = marker;
+    })();
+    storing.catch(() => {});
+    this.#storing = storing;
+    return storing;
+  }
+}

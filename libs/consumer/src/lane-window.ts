@@ -1,0 +1,149 @@
+/** What a window has to know of a record. */
+export interface WindowRecord {
+  readonly offset: number;
+  readonly key: string | null;
+}
+
+/** Records to be run together. `alone` says that nothing else of the partition may run beside them. */
+export interface Batch<R> {
+  readonly records: readonly R[];
+  readonly alone: boolean;
+}
+
+/** Pending records that `take` looks at for one whose key is free. */
+const LOOK_AHEAD = 1_000;
+
+/**
+ * The part of a partition that a lane is working on: which records wait, which run, which are done. It decides what may
+ * run next; it touches no database and no clock.
+ *
+ * - In order `partition` one batch runs at a time. In order `key` a record may run when no record of its key runs, and
+ *   none of its key waits before it.
+ * - Records below `suspectEnd` may have taken a process down: they run one at a time, alone.
+ * - `position` is the offset below which everything is done.
+ */
+export class LaneWindow<R extends WindowRecord> {
+  #next: number;
+  /** Waiting records by offset, ascending. */
+  #pending = new Map<number, R>();
+  /** Offsets that are waiting or running, ascending. */
+  readonly #open = new Map<number, boolean>();
+  readonly #busyKeys = new Set<string>();
+  readonly #marked: Set<number>;
+  #running = 0;
+
+  /**
+   * @param position where the group stands
+   * @param marked offsets from there on that have a verdict already
+   * @param suspectEnd records below this offset run alone
+   */
+  constructor(
+    private readonly order: 'key' | 'partition',
+    position: number,
+    marked: ReadonlySet<number>,
+    readonly suspectEnd: number,
+  ) {
+    this.#next = position;
+    this.#marked = new Set(marked);
+  }
+
+  /** The offset to fetch from. */
+  get nextOffset(): number {
+    return this.#next;
+  }
+
+  /** Everything below is done. */
+  get position(): number {
+    for (const offset of this.#open.keys()) return offset;
+    return this.#next;
+  }
+
+  /** Records waiting. */
+  get pendingCount(): number {
+    return this.#pending.size;
+  }
+
+  /** Records being run, or waiting between two attempts. */
+  get runningCount(): number {
+    return this.#running;
+  }
+
+  /** From the oldest record that is not done to the newest that was fetched. */
+  get span(): number {
+    return this.#next - this.position;
+  }
+
+  /** Takes in the records of a fetched batch, whose last offset is `lastOffset`. */
+  add(records: readonly R[], lastOffset: number): void {
+    for (const record of records) {
+      if (record.offset < this.#next) continue;
+      if (this.#marked.delete(record.offset)) continue;
+      this.#pending.set(record.offset, record);
+      this.#open.set(record.offset, true);
+    }
+    this.#next = Math.max(this.#next, lastOffset + 1);
+  }
+
+  /** The records to run next, at most `most`; none when nothing may run now. */
+  take(most: number): Batch<R> | undefined {
+    const first = this.#pending.values().next().value;
+    if (first === undefined) return undefined;
+    if (first.offset < this.suspectEnd) return this.#running > 0 ? undefined : this.#start([first], true);
+    if (this.order === 'partition') {
+      if (this.#running > 0) return undefined;
+      return this.#start([...this.#firstPending(most)], false);
+    }
+    const records: R[] = [];
+    let looked = 0;
+    for (const record of this.#pending.values()) {
+      looked += 1;
+      if (record.key === null || !this.#busyKeys.has(record.key)) records.push(record);
+      if (records.length >= most || looked >= LOOK_AHEAD) break;
+    }
+    return records.length === 0 ? undefined : this.#start(records, false);
+  }
+
+  /** The records have a verdict; their keys are free again. */
+  done(records: readonly R[]): void {
+    for (const record of records) {
+      this.#open.delete(record.offset);
+      this.#stop(record);
+    }
+  }
+
+  /** The records have not been run after all: they wait again, in their old places. */
+  putBack(records: readonly R[]): void {
+    if (records.length === 0) return;
+    for (const record of records) this.#stop(record);
+    const all = [...records, ...this.#pending.values()].toSorted((a, b) => a.offset - b.offset);
+    this.#pending = new Map(all.map((record) => [record.offset, record]));
+  }
+
+  /** Keeps the keys of these running records to themselves, when others of their batch have been let go. */
+  hold(records: readonly R[]): void {
+    for (const { key } of records) if (key !== null) this.#busyKeys.add(key);
+  }
+
+  #start(records: readonly R[], alone: boolean): Batch<R> {
+    for (const record of records) {
+      this.#pending.delete(record.offset);
+      if (record.key !== null) this.#busyKeys.add(record.key);
+    }
+    this.#running += records.length;
+    return { records, alone };
+  }
+
+  #stop(record: R): void {
+    this.#running -= 1;
+    if (record.key !== null) this.#busyKeys.delete(record.key);
+  }
+
+  *#firstPending(most: number): Generator<R> {
+    let count = 0;
+    for (const record of this.#pending.values()) {
+      if (count >= most) return;
+      count += 1;
+      yield record;
+    }
+  }
+}

@@ -1,0 +1,1 @@
+export { type InboxEntry, InboxGuard } from './inbox-guard.js';

@@ -1,0 +1,110 @@
+import { Bell } from './bell.js';
+import { type Clock, systemClock } from './clock.js';
+import { describeError, type Logger, silentLogger } from './logger.js';
+
+/** What one pass of a service did: `again` when more work is known to wait, `idle` when there was none. */
+export type PassResult = 'again' | 'idle';
+
+/** How a {@link BackgroundService} is made. */
+export interface BackgroundServiceOptions {
+  /** For log lines. */
+  readonly name: string;
+  /** One bounded pass. It must stop at the next safe point when the signal aborts. */
+  readonly runOnce: (signal: AbortSignal) => Promise<PassResult>;
+  /** Longest wait between two passes without work, in milliseconds. The waits grow up to it. */
+  readonly idleMaxMs: number;
+  /** First wait after a pass without work, in milliseconds. Default 1. */
+  readonly idleMinMs?: number;
+  /** Wakes the service early. Default: a bell of its own, see {@link BackgroundService.bell}. */
+  readonly bell?: Bell;
+  /** Waits after failures grow from `idleMinMs` up to this many milliseconds. Default 2,000. */
+  readonly failureMaxMs?: number;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  /** Called after a pass that threw; the service goes on after a wait. */
+  readonly onFailure?: (error: unknown) => void;
+}
+
+/**
+ * The one loop around every background task: it runs `runOnce` again and again, waits when there is nothing to
+ * do, backs off when a pass fails, and stops between two passes.
+ *
+ * It may be stopped without having been started, and stopped twice; a stopped one can be started again.
+ */
+export class BackgroundService {
+  readonly bell: Bell;
+  readonly #options: BackgroundServiceOptions;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  #abort: AbortController | undefined;
+  #loop: Promise<void> = Promise.resolve();
+  #lastPassAt: number | undefined;
+
+  constructor(options: BackgroundServiceOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#logger = options.logger ?? silentLogger;
+    this.bell = options.bell ?? new Bell();
+  }
+
+  get running(): boolean {
+    return this.#abort !== undefined;
+  }
+
+  /** Milliseconds since the last pass ended without an error; undefined before the first. */
+  get lastPassAgeMs(): number | undefined {
+    return this.#lastPassAt === undefined ? undefined : this.#clock.monotonic() - this.#lastPassAt;
+  }
+
+  /** Starts the loop; does nothing when it runs. */
+  start(): void {
+    if (this.#abort !== undefined) return;
+    const abort = new AbortController();
+    this.#abort = abort;
+    this.#loop = this.#run(abort.signal);
+  }
+
+  /** Stops after the pass under way and resolves when it has ended. */
+  async stop(): Promise<void> {
+    this.#abort?.abort();
+    await this.#loop;
+    this.#abort = undefined;
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const idleMin = this.#options.idleMinMs ?? 1;
+    let wait = idleMin;
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        const result = await this.#options.runOnce(signal);
+        this.#lastPassAt = this.#clock.monotonic();
+        failures = 0;
+        if (result === 'again') {
+          wait = idleMin;
+          // Lets timers, signals and input/output of the process have their turn between two busy passes.
+          await new Promise(setImmediate);
+          continue;
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        failures += 1;
+        this.#report(error, failures);
+        wait = Math.min(this.#options.failureMaxMs ?? 2_000, 50 * 2 ** Math.min(failures, 8));
+        await this.#clock.sleep(wait, signal);
+        wait = idleMin;
+        continue;
+      }
+      const rung = await this.bell.wait(wait, signal);
+      wait = rung ? idleMin : Math.min(this.#options.idleMaxMs, wait * 2);
+    }
+  }
+
+  #report(error: unknown, failures: number): void {
+    this.#options.onFailure?.(error);
+    // A loop that fails all the time must not fill the disk with one and the same line.
+    if (failures === 1 || failures % 20 === 0) {
+      this.#logger.error(`${this.#options.name} failed: ${describeError(error)}`, { failures });
+    }
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * Wakes a loop inside one process. A ring while nobody waits is remembered, so a loop that looks for work and
+ * then waits cannot miss a ring in between. It is a hint only: behind every bell stands a poll.
+ */
+export class Bell {
+  #rung = false;
+  #wake: (() => void) | undefined;
+  readonly #listeners = new Set<() => void>();
+
+  /** Wakes the waiter, or the next one. */
+  ring(): void {
+    this.#rung = true;
+    this.#wake?.();
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Calls `listener` at every ring; returns what takes it off again. */
+  onRing(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Waits for a ring, at most `ms` milliseconds. Resolves to whether it rang; also resolves when `signal` aborts. */
+  wait(ms: number, signal?: AbortSignal): Promise<boolean> {
+    if (this.#rung || signal?.aborted === true) {
+      const rung = this.#rung;
+      this.#rung = false;
+      return Promise.resolve(rung);
+    }
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', finish);
+        this.#wake = undefined;
+        const rung = this.#rung;
+        this.#rung = false;
+        resolve(rung);
+      };
+      const timer = setTimeout(finish, ms);
+      signal?.addEventListener('abort', finish, { once: true });
+      this.#wake = finish;
+    });
+  }
+}

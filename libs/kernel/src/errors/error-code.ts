@@ -1,0 +1,42 @@
+/** Who has to act on an error. */
+export type ErrorFamily =
+  'Configuration' | 'Usage' | 'Schema' | 'Unavailable' | 'Fenced' | 'Handler' | 'Invariant';
+
+/** One row of the table of errors: its family and whether a later try may succeed. */
+export interface ErrorCodeEntry {
+  readonly family: ErrorFamily;
+  readonly retryable: boolean;
+}
+
+/** The one table of error codes. `docs/ERRORS.md` and the error classes are held against it by a test. */
+export const ERROR_CODES = {
+  CONFIGURATION_INVALID: { family: 'Configuration', retryable: false },
+  TRANSACTION_REQUIRED: { family: 'Usage', retryable: false },
+  MESSAGE_TOO_LARGE: { family: 'Usage', retryable: false },
+  MESSAGE_INVALID: { family: 'Usage', retryable: false },
+  PAYLOAD_NOT_SERIALIZABLE: { family: 'Usage', retryable: false },
+  PAYLOAD_UNREADABLE: { family: 'Usage', retryable: false },
+  TOPIC_NAME_INVALID: { family: 'Usage', retryable: false },
+  TOPIC_UNKNOWN: { family: 'Usage', retryable: false },
+  OFFSET_OUT_OF_RANGE: { family: 'Usage', retryable: false },
+  NOT_RUNNING: { family: 'Usage', retryable: false },
+  MIGRATION_REQUIRED: { family: 'Schema', retryable: false },
+  MIGRATION_CHANGED: { family: 'Schema', retryable: false },
+  SCHEMA_TOO_NEW: { family: 'Schema', retryable: false },
+  POSTGRES_TOO_OLD: { family: 'Schema', retryable: false },
+  CLUSTER_CHANGED: { family: 'Schema', retryable: false },
+  DATABASE_UNAVAILABLE: { family: 'Unavailable', retryable: true },
+  TRANSACTION_CONFLICT: { family: 'Unavailable', retryable: true },
+  DELIVERY_TIMED_OUT: { family: 'Unavailable', retryable: true },
+  BUFFER_FULL: { family: 'Unavailable', retryable: true },
+  FENCED: { family: 'Fenced', retryable: false },
+  HANDLER_TIMED_OUT: { family: 'Handler', retryable: true },
+  HANDLER_RETRYABLE: { family: 'Handler', retryable: true },
+  HANDLER_NOT_RETRYABLE: { family: 'Handler', retryable: false },
+  LOG_CORRUPT_RECORD: { family: 'Invariant', retryable: false },
+  DATABASE_REFUSED: { family: 'Invariant', retryable: false },
+  INVARIANT_BROKEN: { family: 'Invariant', retryable: false },
+} as const satisfies Record<string, ErrorCodeEntry>;
+
+/** The stable code of an error of Waybill. */
+export type ErrorCode = keyof typeof ERROR_CODES;

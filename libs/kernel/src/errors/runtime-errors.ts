@@ -1,0 +1,125 @@
+import { type ErrorDetails, WaybillError } from './waybill-error.js';
+
+/** The database cannot be reached, or broke the connection. Loops back off and try again. */
+export class DatabaseUnavailableError extends WaybillError {
+  override readonly name = 'DatabaseUnavailableError';
+  override readonly code = 'DATABASE_UNAVAILABLE';
+  override readonly retryable = true;
+
+  constructor(what: string, details?: ErrorDetails) {
+    super(
+      `${what}. Check that the server runs and that the connection string is right; Waybill's own loops try again by themselves.`,
+      details,
+    );
+  }
+}
+
+/** The database rolled a transaction back because of others: serialization failure, deadlock or lock time-out. */
+export class TransactionConflictError extends WaybillError {
+  override readonly name = 'TransactionConflictError';
+  override readonly code = 'TRANSACTION_CONFLICT';
+  override readonly retryable = true;
+
+  constructor(what: string, details?: ErrorDetails) {
+    super(`${what}. The transaction was rolled back because of concurrent ones; run it again.`, details);
+  }
+}
+
+/** A record could not be appended within `deliveryTimeoutMs`. */
+export class DeliveryTimedOutError extends WaybillError {
+  override readonly name = 'DeliveryTimedOutError';
+  override readonly code = 'DELIVERY_TIMED_OUT';
+  override readonly retryable = true;
+
+  constructor(topic: string, afterMs: number, details?: ErrorDetails) {
+    super(
+      `A record for topic ${topic} was not acknowledged within ${afterMs} ms. It may still have been written; ` +
+        `send it again only if its consumers are idempotent.`,
+      details,
+    );
+  }
+}
+
+/** More bytes wait to be appended than `bufferBytes` allows. */
+export class BufferFullError extends WaybillError {
+  override readonly name = 'BufferFullError';
+  override readonly code = 'BUFFER_FULL';
+  override readonly retryable = true;
+
+  constructor(topic: string, limit: number) {
+    super(
+      `A record for topic ${topic} was refused: ${limit} bytes wait to be appended. Await earlier sends, or raise bufferBytes.`,
+    );
+  }
+}
+
+/** Somebody else owns the partition now; what was done in this transaction is rolled back. */
+export class FencedError extends WaybillError {
+  override readonly name = 'FencedError';
+  override readonly code = 'FENCED';
+  override readonly retryable = false;
+
+  constructor(what: string, details?: ErrorDetails) {
+    super(
+      `${what}. The transaction is rolled back and the new owner does the work; nothing needs to be done.`,
+      details,
+    );
+  }
+}
+
+/** The database refused a statement in a way that Waybill does not expect. */
+export class DatabaseRefusedError extends WaybillError {
+  override readonly name = 'DatabaseRefusedError';
+  override readonly code = 'DATABASE_REFUSED';
+  override readonly retryable = false;
+
+  constructor(
+    what: string,
+    readonly sqlState: string,
+    details?: ErrorDetails,
+  ) {
+    super(
+      `${what} (SQLSTATE ${sqlState}). Check the role's privileges and the schema's migrations.`,
+      details,
+    );
+  }
+}
+
+/** A handler did not finish within `maxProcessingMs`. */
+export class HandlerTimedOutError extends WaybillError {
+  override readonly name = 'HandlerTimedOutError';
+  override readonly code = 'HANDLER_TIMED_OUT';
+  override readonly retryable = true;
+
+  constructor(place: string, afterMs: number) {
+    super(
+      `The handler of ${place} did not finish within ${afterMs} ms and its transaction was rolled back. Make it faster, or raise maxProcessingMs.`,
+    );
+  }
+}
+
+/** Thrown by a handler: try this message again, after `delayMs` when given. */
+export class RetryableError extends WaybillError {
+  override readonly name = 'RetryableError';
+  override readonly code = 'HANDLER_RETRYABLE';
+  override readonly retryable = true;
+
+  constructor(message: string, details: ErrorDetails & { readonly delayMs?: number } = {}) {
+    super(message, details);
+    this.delayMs = details.delayMs;
+  }
+
+  /** How long to wait before the next attempt, in milliseconds; undefined leaves it to the policy. */
+  readonly delayMs: number | undefined;
+}
+
+/** Thrown by a handler: no later attempt can succeed; the message becomes a dead letter at once. */
+export class NonRetryableError extends WaybillError {
+  override readonly name = 'NonRetryableError';
+  override readonly code = 'HANDLER_NOT_RETRYABLE';
+  override readonly retryable = false;
+
+  constructor(message: string, details?: ErrorDetails) {
+    super(message, details);
+  }
+}

@@ -1,0 +1,49 @@
+export { BackgroundService, type BackgroundServiceOptions, type PassResult } from './background-service.js';
+export { Bell } from './bell.js';
+export { type Clock, systemClock } from './clock.js';
+export * from './errors/errors.js';
+export { ERROR_CODES, type ErrorCode, type ErrorCodeEntry, type ErrorFamily } from './errors/error-code.js';
+export * from './errors/runtime-errors.js';
+export * from './errors/schema-errors.js';
+export { type ErrorDetails, isWaybillError, WaybillError } from './errors/waybill-error.js';
+export { isId, newId } from './ids.js';
+export { describeError, type LogFields, type Logger, silentLogger } from './logger.js';
+export {
+  flag,
+  type Given,
+  oneOf,
+  type OptionSpec,
+  type OptionSpecs,
+  type Resolved,
+  resolveOptions,
+  text,
+  unknownName,
+  wholeNumber,
+} from './options.js';
+export { parseJson } from './safe-json.js';
+export { type CopyRowHandler } from './sql/copy-out.js';
+export { PgDatabase, type PgDatabaseOptions } from './sql/pg-pool.js';
+export {
+  type BoundStatement,
+  bindStatement,
+  PgConnection,
+  type PgQueryable,
+  PgSession,
+} from './sql/pg-session.js';
+export { PgTransactionRunner } from './sql/pg-transactions.js';
+export { skipWhenLocked } from './sql/skip-when-locked.js';
+export type { SqlSession } from './sql/sql-session.js';
+export { assertSchemaName, DEFAULT_SCHEMA, renderSql, type Statement, statement } from './sql/statement.js';
+export {
+  HandlerAbandoned,
+  type OpenTransaction,
+  type TransactionRunner,
+  type TransactionWork,
+} from './sql/transaction-runner.js';
+export {
+  isInfrastructureFailure,
+  isTransactionConflict,
+  sqlStateOf,
+  translateDatabaseError,
+  WAYBILL_SQLSTATE,
+} from './sql/translate-error.js';

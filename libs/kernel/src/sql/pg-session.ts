@@ -1,0 +1,120 @@
+import type pg from 'pg';
+import { CopyOut, type CopyRowHandler } from './copy-out.js';
+import { pgTypes } from './pg-types.js';
+import type { SqlSession } from './sql-session.js';
+import { DEFAULT_SCHEMA, renderSql, type Statement } from './statement.js';
+import { type BatchEntry, StatementBatch } from './statement-batch.js';
+import { translateDatabaseError } from './translate-error.js';
+
+/** Something that runs a query: a pg client or a pool. */
+export interface PgQueryable {
+  query(config: {
+    text: string;
+    values: unknown[];
+    types?: pg.CustomTypesConfig;
+    name?: string;
+  }): Promise<{ rows: unknown[] }>;
+}
+
+/** A statement bound to its parameters, for {@link PgConnection.runBatch}. */
+export interface BoundStatement {
+  readonly statement: Statement<readonly unknown[], unknown>;
+  readonly params: readonly unknown[];
+}
+
+/** Binds parameters to a statement, with their types checked. */
+export function bindStatement<Params extends readonly unknown[], Row>(
+  statement: Statement<Params, Row>,
+  ...params: Params
+): BoundStatement {
+  return { statement: statement as Statement<readonly unknown[], unknown>, params };
+}
+
+/** A {@link SqlSession} over a pg client or pool. */
+export class PgSession implements SqlSession {
+  /**
+   * @param prepared whether statements are prepared once a connection, under names of their own: that halves what the
+   *   server does for a small one, and a transaction pooler must know of it
+   */
+  constructor(
+    private readonly queryable: PgQueryable,
+    readonly schema: string = DEFAULT_SCHEMA,
+    private readonly prepared: boolean = false,
+  ) {}
+
+  async run<Params extends readonly unknown[], Row>(
+    statement: Statement<Params, Row>,
+    ...params: Params
+  ): Promise<Row[]> {
+    try {
+      const result = await this.queryable.query({
+        text: renderSql(statement.text, this.schema),
+        values: params as unknown as unknown[],
+        types: pgTypes,
+        ...(this.prepared ? { name: `waybill.${this.schema}.${statement.name}` } : {}),
+      });
+      return result.rows as Row[];
+    } catch (error) {
+      throw translateDatabaseError(error, `Running ${statement.name}`);
+    }
+  }
+}
+
+const BEGIN: BatchEntry = { text: 'begin isolation level read committed', values: [] };
+const COMMIT: BatchEntry = { text: 'commit', values: [] };
+
+/**
+ * One connection of our own, held for a while: batches of statements in one round trip, COPY, transactions.
+ */
+export class PgConnection extends PgSession {
+  constructor(
+    readonly client: pg.PoolClient | pg.Client,
+    schema: string = DEFAULT_SCHEMA,
+  ) {
+    super(client as unknown as PgQueryable, schema);
+  }
+
+  /** Runs the statements in one round trip; see {@link StatementBatch}. Resolves to the rows of each. */
+  async runBatch(
+    statements: readonly BoundStatement[],
+    transaction: { readonly begin?: boolean; readonly commit?: boolean } = {},
+  ): Promise<unknown[][]> {
+    const entries = statements.map(({ statement, params }) => ({
+      text: renderSql(statement.text, this.schema),
+      values: params,
+    }));
+    const before = transaction.begin === true ? [BEGIN] : [];
+    const after = transaction.commit === true ? [COMMIT] : [];
+    const batch = new StatementBatch([...before, ...entries, ...after], pgTypes);
+    try {
+      this.client.query(batch);
+      const rows = await batch.done;
+      return rows.slice(before.length, before.length + entries.length);
+    } catch (error) {
+      throw translateDatabaseError(
+        error,
+        `Running ${statements.map(({ statement }) => statement.name).join(', ')}`,
+      );
+    }
+  }
+
+  /** Runs a COPY whose text holds nothing but checked integers; see {@link CopyOut}. */
+  async copyOut(text: string, onRow: CopyRowHandler): Promise<void> {
+    const copy = new CopyOut(renderSql(text, this.schema), onRow);
+    try {
+      this.client.query(copy);
+      await copy.done;
+    } catch (error) {
+      throw translateDatabaseError(error, 'Reading rows by COPY');
+    }
+  }
+
+  /** Ends an open transaction, if there is one. Never throws: a broken connection has none. */
+  async rollback(): Promise<void> {
+    try {
+      await this.client.query('rollback');
+    } catch {
+      // The connection is gone, and the transaction with it.
+    }
+  }
+}

@@ -1,0 +1,113 @@
+import pg from 'pg';
+
+/** One statement of a batch, ready for the wire. */
+export interface BatchEntry {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+interface WireConnection {
+  readonly stream: { cork?(): void; uncork?(): void };
+  parse(query: { text: string; name?: string; types?: readonly number[] }): void;
+  bind(config: { values: readonly unknown[]; valueMapper: (value: unknown) => unknown }): void;
+  describe(message: { type: 'P' | 'S'; name: string }): void;
+  execute(config: { portal?: string; rows?: number }): void;
+  sync(): void;
+}
+
+interface WireResult {
+  readonly rows: unknown[];
+  addFields(fields: unknown): void;
+  parseRow(fields: unknown): unknown;
+}
+
+// pg exports these at run time; its published types leave them out.
+const { Result } = pg as unknown as {
+  Result: new (mode: undefined, types: pg.CustomTypesConfig) => WireResult;
+};
+const { prepareValue } =
+  (pg as unknown as { utils: { prepareValue: (value: unknown) => unknown } }).utils ?? {};
+
+/** COMMIT was answered with ROLLBACK: an earlier statement of the transaction had failed, and somebody swallowed that. */
+export class CommitRolledBack extends Error {
+  override readonly name = 'CommitRolledBack';
+
+  constructor() {
+    super('the transaction was rolled back by its COMMIT, because an earlier statement in it had failed');
+  }
+}
+
+/**
+ * Several statements in one round trip: they are written together with a single Sync behind them, so that the
+ * server skips everything after the first that fails. `[…, commit]` therefore commits only if all went well, and
+ * no lock that the statements take outlives a network round trip.
+ *
+ * (PostgreSQL's extended query protocol; a `Submittable` of the pg driver.)
+ */
+export class StatementBatch implements pg.Submittable {
+  /** Called by pg's query time-out; replaced by it. */
+  callback: (error: Error | null) => void = () => {};
+  readonly done: Promise<unknown[][]>;
+  readonly #entries: readonly BatchEntry[];
+  readonly #types: pg.CustomTypesConfig;
+  readonly #rows: unknown[][] = [];
+  #rolledBack = false;
+  #current: WireResult;
+  #settle!: { resolve: (rows: unknown[][]) => void; reject: (error: unknown) => void };
+
+  constructor(entries: readonly BatchEntry[], types: pg.CustomTypesConfig) {
+    this.#entries = entries;
+    this.#types = types;
+    this.#current = new Result(undefined, types);
+    this.done = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+  }
+
+  submit(connection: unknown): void {
+    const wire = connection as WireConnection;
+    wire.stream.cork?.();
+    try {
+      for (const entry of this.#entries) {
+        wire.parse({ text: entry.text });
+        wire.bind({ values: entry.values, valueMapper: prepareValue as (value: unknown) => unknown });
+        wire.describe({ type: 'P', name: '' });
+        wire.execute({ portal: '' });
+      }
+    } finally {
+      wire.sync();
+      wire.stream.uncork?.();
+    }
+  }
+
+  handleRowDescription(message: { fields: unknown }): void {
+    this.#current.addFields(message.fields);
+  }
+
+  handleDataRow(message: { fields: unknown }): void {
+    this.#current.rows.push(this.#current.parseRow(message.fields));
+  }
+
+  handleCommandComplete(message?: { text: string }): void {
+    // COMMIT of a transaction in which a statement has failed succeeds, and answers that it rolled back.
+    if (message?.text === 'ROLLBACK' && this.#entries[this.#rows.length]?.text === 'commit')
+      this.#rolledBack = true;
+    this.#rows.push(this.#current.rows);
+    this.#current = new Result(undefined, this.#types);
+  }
+
+  handleEmptyQuery(): void {
+    this.handleCommandComplete();
+  }
+
+  handleError(error: unknown): void {
+    this.callback(error as Error);
+    this.#settle.reject(error);
+  }
+
+  handleReadyForQuery(): void {
+    this.callback(null);
+    if (this.#rolledBack) this.#settle.reject(new CommitRolledBack());
+    else this.#settle.resolve(this.#rows);
+  }
+}

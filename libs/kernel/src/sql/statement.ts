@@ -1,0 +1,56 @@
+import { ConfigurationError } from '../errors/errors.js';
+
+declare const paramsType: unique symbol;
+declare const rowType: unique symbol;
+
+/**
+ * One SQL statement of a `.sql` file, with the types of its parameters and rows. The text names Waybill's
+ * schema as `:schema`, and everything else that varies is a parameter.
+ */
+export interface Statement<Params extends readonly unknown[], Row> {
+  /** The name of its file, without `.sql`. */
+  readonly name: string;
+  readonly text: string;
+  /** @internal Types only. */
+  readonly [paramsType]?: Params;
+  /** @internal Types only. */
+  readonly [rowType]?: Row;
+}
+
+/** Used by the generated modules only. */
+export function statement<Params extends readonly unknown[], Row>(
+  name: string,
+  text: string,
+): Statement<Params, Row> {
+  return { name, text };
+}
+
+/** The schema that Waybill's tables are in unless told otherwise. */
+export const DEFAULT_SCHEMA = 'waybill';
+
+const rendered = new Map<string, Map<string, string>>();
+
+/** The text of a statement for one schema. The schema's name is the only identifier that is ever put into SQL. */
+export function renderSql(text: string, schema: string): string {
+  let ofSchema = rendered.get(schema);
+  if (ofSchema === undefined) {
+    assertSchemaName(schema);
+    ofSchema = new Map();
+    rendered.set(schema, ofSchema);
+  }
+  let sql = ofSchema.get(text);
+  if (sql === undefined) {
+    sql = text.replaceAll(/(?<!:):schema\b/g, `"${schema}"`);
+    ofSchema.set(text, sql);
+  }
+  return sql;
+}
+
+/** @throws ConfigurationError unless `schema` is a lower-case identifier of at most 63 characters */
+export function assertSchemaName(schema: string): void {
+  if (typeof schema !== 'string' || !/^[a-z_][a-z0-9_]{0,62}$/.test(schema) || schema.startsWith('pg_')) {
+    throw new ConfigurationError('The schema name is not usable', [
+      `${JSON.stringify(schema)} must be 1 to 63 characters of a-z 0-9 _, must not begin with a digit or with pg_`,
+    ]);
+  }
+}

@@ -1,0 +1,44 @@
+import type { BoundStatement } from './pg-session.js';
+import type { SqlSession } from './sql-session.js';
+
+/** An open transaction: Waybill's way to run statements in it, and the user's own handle. */
+export interface OpenTransaction<Handle> {
+  readonly session: SqlSession;
+  /** What handlers work with: a pg client, Prisma's transaction client. */
+  readonly handle: Handle;
+}
+
+/** What is to be run in a transaction. */
+export interface TransactionWork<Handle, T> {
+  /** Does the work. When it throws, the transaction is rolled back. */
+  readonly work: (transaction: OpenTransaction<Handle>) => Promise<T>;
+  /** Statements that go last, sent together with COMMIT where the driver can; when one fails all is rolled back. */
+  readonly last?: (result: T) => readonly BoundStatement[];
+  /** The transaction is given up when `work` has not ended after this many milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Opens transactions in the database that a handler writes to, by the driver or ORM of the user's choice.
+ * Implemented for pg and for Prisma.
+ */
+export interface TransactionRunner<Handle = unknown> {
+  /** `pg`, `prisma`: for messages and tests. */
+  readonly kind: string;
+  /** Outside any transaction, for identity checks at start. */
+  readonly session: SqlSession;
+  /**
+   * Runs work in a READ COMMITTED transaction: commits when it resolves, rolls back when it throws.
+   * @throws HandlerAbandoned when `work` has not ended within `timeoutMs`
+   */
+  run<T>(transaction: TransactionWork<Handle, T>): Promise<T>;
+}
+
+/** The work did not end in time; its transaction is rolled back and its connection cut off, so it can write no more. */
+export class HandlerAbandoned extends Error {
+  override readonly name = 'HandlerAbandoned';
+
+  constructor(readonly afterMs: number) {
+    super(`the work in a transaction did not end within ${afterMs} ms`);
+  }
+}

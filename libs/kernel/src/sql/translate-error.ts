@@ -1,0 +1,166 @@
+import {
+  ConfigurationError,
+  InvariantError,
+  MessageInvalidError,
+  TopicNameInvalidError,
+  TopicUnknownError,
+  TransactionRequiredError,
+} from '../errors/errors.js';
+import {
+  DatabaseRefusedError,
+  DatabaseUnavailableError,
+  FencedError,
+  TransactionConflictError,
+} from '../errors/runtime-errors.js';
+import { ClusterChangedError, MigrationRequiredError } from '../errors/schema-errors.js';
+import { isWaybillError } from '../errors/waybill-error.js';
+
+/** The SQLSTATEs that Waybill's own functions raise. Class WB is free for use by the SQL standard's rules. */
+export const WAYBILL_SQLSTATE = {
+  topicUnknown: 'WB001',
+  topicNameInvalid: 'WB002',
+  fenced: 'WB003',
+  relayFenced: 'WB004',
+  partitionUnknown: 'WB006',
+  clusterChanged: 'WB007',
+} as const;
+
+const NETWORK_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+]);
+
+interface DatabaseErrorLike {
+  readonly code?: unknown;
+  readonly message?: unknown;
+  readonly detail?: unknown;
+  readonly cause?: unknown;
+  readonly meta?: unknown;
+}
+
+/**
+ * The one place where a driver's error becomes Waybill's. Knows `pg`'s errors and Prisma's, which keep the
+ * SQLSTATE deeper down.
+ *
+ * @param doing what was being done, for the message: "Publishing message … to orders"
+ */
+export function translateDatabaseError(error: unknown, doing: string): Error {
+  if (isWaybillError(error)) return error;
+  const code = sqlStateOf(error);
+  const details = { cause: error };
+  const detail = detailOf(error);
+  if (code === undefined) {
+    return looksDisconnected(error)
+      ? new DatabaseUnavailableError(
+          `${doing}: the database cannot be reached (${messageOf(error)})`,
+          details,
+        )
+      : error instanceof Error
+        ? error
+        : new InvariantError(`${doing}: ${String(error)}`, details);
+  }
+  switch (code) {
+    case WAYBILL_SQLSTATE.topicUnknown:
+      return new TopicUnknownError(detail, details);
+    case WAYBILL_SQLSTATE.topicNameInvalid:
+      return new TopicNameInvalidError(detail);
+    case WAYBILL_SQLSTATE.fenced:
+    case WAYBILL_SQLSTATE.relayFenced:
+      return new FencedError(`${doing}: ${messageOf(error)}`, details);
+    case WAYBILL_SQLSTATE.partitionUnknown:
+      return new MessageInvalidError('(being published)', detail, messageOf(error));
+    case WAYBILL_SQLSTATE.clusterChanged:
+      return new ClusterChangedError(detail, details);
+    case 'P2028':
+      return new TransactionRequiredError(`${doing}: Prisma's transaction has already ended`, details);
+    default:
+      return translateSqlState(code, error, doing);
+  }
+}
+
+function translateSqlState(code: string, error: unknown, doing: string): Error {
+  const details = { cause: error };
+  const what = `${doing}: ${messageOf(error)}`;
+  // 42P01 table, 3F000 schema, 42883 function: what an unmigrated database answers.
+  if (code === '42P01' || code === '3F000' || code === '42883') {
+    return new MigrationRequiredError(/"?(\w+)"?\./.exec(messageOf(error))?.[1] ?? 'waybill', 0, 1, details);
+  }
+  // 25P02: an earlier statement of the caller's transaction failed; nothing can be added to it any more.
+  if (code === '25P02')
+    return new TransactionRequiredError(`${doing}: the transaction has already failed`, details);
+  // 26000 and 42P05: a pooler gave the connection to somebody else between two uses of a prepared statement.
+  if (code === '26000' || code === '42P05') {
+    const hint = 'a transaction pooler stands before the database: set outbox.preparedStatements to false';
+    return new ConfigurationError(what, [hint], details);
+  }
+  if (code === '40001' || code === '40P01' || code === '55P03')
+    return new TransactionConflictError(what, details);
+  const unavailable =
+    code.startsWith('08') ||
+    code.startsWith('57P') ||
+    code === '53300' ||
+    code === '25P03' ||
+    code === '57014';
+  if (unavailable || NETWORK_CODES.has(code)) return new DatabaseUnavailableError(what, details);
+  return new DatabaseRefusedError(what, code, details);
+}
+
+/**
+ * Whether an error that a handler threw comes from the database being away, or from a conflict between
+ * transactions, and so says nothing about the message: it is tried again without counting as an attempt.
+ * A refused connection to something else, such as an HTTP service, is not among them.
+ */
+export function isInfrastructureFailure(error: unknown): boolean {
+  if (isWaybillError(error))
+    return error.code === 'DATABASE_UNAVAILABLE' || error.code === 'TRANSACTION_CONFLICT';
+  const state = sqlStateOf(error);
+  if (state === undefined) return looksDisconnected(error);
+  return /^(08...|57P..|40001|40P01|53300|25P03|P1001|P1017|P2024|P2034)$/.test(state);
+}
+
+/** Whether the server has rolled a transaction back because of others, and said so: it can be run again at once. */
+export function isTransactionConflict(error: unknown): boolean {
+  if (isWaybillError(error)) return error.code === 'TRANSACTION_CONFLICT';
+  return /^(40001|40P01|55P03|P2034)$/.test(sqlStateOf(error) ?? '');
+}
+
+/** The SQLSTATE (or Prisma or network code) of a driver's error, wherever the driver keeps it. */
+export function sqlStateOf(error: unknown, depth = 0): string | undefined {
+  if (typeof error !== 'object' || error === null || depth > 4) return undefined;
+  const { code, cause, meta } = error as DatabaseErrorLike;
+  const original = (error as { originalCode?: unknown }).originalCode;
+  if (typeof original === 'string') return original;
+  const metaCode = (meta as { code?: unknown; driverAdapterError?: unknown } | undefined)?.code;
+  // P2010 is Prisma's "raw query failed"; what failed stands beneath it.
+  if (code === 'P2010') {
+    const driver = (meta as { driverAdapterError?: unknown } | undefined)?.driverAdapterError;
+    return sqlStateOf(driver, depth + 1) ?? (typeof metaCode === 'string' ? metaCode : undefined);
+  }
+  if (typeof code === 'string' && /^([0-9A-Z]{5}|P\d{4}|E[A-Z]+)$/.test(code)) return code;
+  return sqlStateOf(cause, depth + 1);
+}
+
+function detailOf(error: unknown, depth = 0): string {
+  if (typeof error !== 'object' || error === null || depth > 5) return '';
+  const { detail, cause, meta } = error as DatabaseErrorLike;
+  if (typeof detail === 'string' && detail !== '') return detail;
+  const driver = (meta as { driverAdapterError?: unknown } | undefined)?.driverAdapterError;
+  return detailOf(driver, depth + 1) || detailOf(cause, depth + 1);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** pg says these without a code when a connection breaks under a query. */
+function looksDisconnected(error: unknown): boolean {
+  return /connection terminated|connection error|client was closed|connection ended|timeout exceeded when trying to connect|connection timeout/i.test(
+    messageOf(error),
+  );
+}

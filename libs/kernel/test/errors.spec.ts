@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import * as kernel from '../src/index.js';
+import { ERROR_CODES, type ErrorCode, isWaybillError, type WaybillError } from '../src/index.js';
+
+const made: WaybillError[] = [
+  new kernel.ConfigurationError('Subject', ['one', 'two']),
+  new kernel.TransactionRequiredError('A pool was passed'),
+  new kernel.MessageTooLargeError('id', 'orders', 11, 10),
+  new kernel.MessageInvalidError('id', 'orders', 'its key is too long'),
+  new kernel.PayloadNotSerializableError('id', 'orders', 'it is a function'),
+  new kernel.PayloadUnreadableError('orders[0]@1', 'it is no JSON'),
+  new kernel.TopicNameInvalidError('a b'),
+  new kernel.TopicUnknownError('orders'),
+  new kernel.OffsetOutOfRangeError('orders', 0, 1, 5, 9),
+  new kernel.NotRunningError('The appender'),
+  new kernel.MigrationRequiredError('waybill', 0, 3),
+  new kernel.MigrationChangedError('waybill', '0001-log'),
+  new kernel.SchemaTooNewError('waybill', 9, 3),
+  new kernel.PostgresTooOldError('13.1'),
+  new kernel.ClusterChangedError('1'),
+  new kernel.DatabaseUnavailableError('Connecting'),
+  new kernel.TransactionConflictError('Publishing'),
+  new kernel.DeliveryTimedOutError('orders', 5),
+  new kernel.BufferFullError('orders', 5),
+  new kernel.FencedError('The lane'),
+  new kernel.HandlerTimedOutError('orders[0]@1', 5),
+  new kernel.RetryableError('later'),
+  new kernel.NonRetryableError('never'),
+  new kernel.CorruptRecordError('its CRC is wrong'),
+  new kernel.DatabaseRefusedError('Running x', '42501'),
+  new kernel.InvariantError('a sequence gave no value'),
+];
+
+describe('the errors', () => {
+  test('every code has exactly one class, and every class says what its code says', () => {
+    expect(made.map(({ code }) => code).toSorted()).toEqual(Object.keys(ERROR_CODES).toSorted());
+    for (const error of made) {
+      expect(error.name).toBe(error.constructor.name);
+      expect({ code: error.code, retryable: error.retryable }).toEqual({
+        code: error.code,
+        retryable: ERROR_CODES[error.code].retryable,
+      });
+      expect(isWaybillError(error)).toBe(true);
+      expect(error.getError()).toBe(error);
+    }
+  });
+
+  test('docs/ERRORS.md lists every code with its family, its class and whether it is retryable', () => {
+    const document = readFileSync(new URL('../../../docs/ERRORS.md', import.meta.url), 'utf8');
+    const rows = new Map(
+      [...document.matchAll(/^\| `([A-Z_]+)` \| `(\w+)` \| (\w+) \| (yes|no) \|/gm)].map(
+        ([, code, name, family, retry]) => [code, { name, family, retry }],
+      ),
+    );
+    expect([...rows.keys()].toSorted()).toEqual(Object.keys(ERROR_CODES).toSorted());
+    for (const { code, name } of made) {
+      const { family, retryable } = ERROR_CODES[code as ErrorCode];
+      expect(rows.get(code)).toEqual({ name, family, retry: retryable ? 'yes' : 'no' });
+    }
+  });
+
+  test('keep their cause, and are known across two copies of the package', () => {
+    const cause = new Error('socket hang up');
+    expect(new kernel.DatabaseUnavailableError('Connecting', { cause }).cause).toBe(cause);
+    expect(isWaybillError({ [Symbol.for('waybill.error')]: true })).toBe(true);
+    expect(isWaybillError(cause)).toBe(false);
+    expect(isWaybillError(null)).toBe(false);
+  });
+
+  test('of drivers are translated by their SQLSTATE, wherever the driver keeps it', () => {
+    const codeOf = (error: unknown): unknown =>
+      (kernel.translateDatabaseError(error, 'Doing it') as { code?: unknown }).code;
+    const pg = (code: string): Error =>
+      Object.assign(new Error('from the server'), { code, detail: 'orders' });
+    const prisma = (code: string): Error =>
+      Object.assign(new Error('raw query failed'), {
+        code: 'P2010',
+        meta: { driverAdapterError: { cause: { originalCode: code } } },
+      });
+    for (const wrap of [pg, prisma]) {
+      expect(codeOf(wrap('WB001'))).toBe('TOPIC_UNKNOWN');
+      expect(codeOf(wrap('WB003'))).toBe('FENCED');
+      expect(codeOf(wrap('40001'))).toBe('TRANSACTION_CONFLICT');
+      expect(codeOf(wrap('57P01'))).toBe('DATABASE_UNAVAILABLE');
+      expect(codeOf(wrap('42P01'))).toBe('MIGRATION_REQUIRED');
+      expect(codeOf(wrap('42501'))).toBe('DATABASE_REFUSED');
+      expect(codeOf(wrap('25P02'))).toBe('TRANSACTION_REQUIRED');
+    }
+    expect(codeOf(Object.assign(new Error('expired'), { code: 'P2028' }))).toBe('TRANSACTION_REQUIRED');
+    expect(codeOf(new Error('Connection terminated unexpectedly'))).toBe('DATABASE_UNAVAILABLE');
+    expect(codeOf(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }))).toBe(
+      'DATABASE_UNAVAILABLE',
+    );
+    const other = new Error('something of the user');
+    expect(kernel.translateDatabaseError(other, 'Doing it')).toBe(other);
+  });
+
+  test('of an HTTP call within a handler count as attempts, those of the database do not', () => {
+    const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+    expect(kernel.isInfrastructureFailure(refused)).toBe(false);
+    expect(kernel.isInfrastructureFailure(Object.assign(new Error('deadlock'), { code: '40P01' }))).toBe(
+      true,
+    );
+    expect(kernel.isInfrastructureFailure(new Error('Connection terminated unexpectedly'))).toBe(true);
+    expect(kernel.isInfrastructureFailure(new kernel.DatabaseUnavailableError('x'))).toBe(true);
+  });
+});

@@ -1,0 +1,5 @@
+-- Empties the oldest bucket when it is past retention.
+-- Params: none
+-- Returns: dropped boolean
+-- Locks: the structure and the bucket's table, for at most 50 ms of waiting
+select :schema.log_drop_bucket() as dropped;

@@ -1,0 +1,4 @@
+-- A new producer id, unique in this log.
+-- Params: none
+-- Returns: producerId bigint
+select nextval(':schema.producer_id') as "producerId";

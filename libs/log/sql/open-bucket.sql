@@ -1,0 +1,5 @@
+-- Opens the next bucket when the newest is old enough.
+-- Params: bucketMs bigint
+-- Returns: opened boolean
+-- Locks: the structure, for at most 50 ms of waiting
+select :schema.log_open_bucket($1) as opened;

@@ -1,0 +1,5 @@
+-- Lets go of a partition, in whatever epoch the member owns it.
+-- Params: groupId integer, partitionId integer, memberId uuid
+-- Returns: none
+-- Locks: the group's row, then the owner's row
+select :schema.group_release($1, $2, $3);

@@ -1,0 +1,8 @@
+-- Forgets what records were charged with that are done by now.
+-- Params: none
+-- Returns: none
+-- Index: consumer_position_newest
+delete from :schema.crash_charge c
+ where c.log_offset < (select p.position from :schema.consumer_position p
+                        where p.group_id = c.group_id and p.partition_id = c.partition_id
+                        order by p.id desc limit 1);

@@ -1,0 +1,269 @@
+import {
+  BackgroundService,
+  Bell,
+  type Clock,
+  describeError,
+  type Logger,
+  newId,
+  type PgDatabase,
+  silentLogger,
+  systemClock,
+} from '@waybill/kernel';
+import type { LogSignals } from './log-signals.js';
+import { assignRange } from './range-assignor.js';
+import {
+  assignPartitions,
+  ensureGroup,
+  heartbeat,
+  leaveGroup,
+  lockGroup,
+  readMembers,
+  readOwners,
+  reclaimPartition,
+  releasePartition,
+  removeExpiredMembers,
+} from './statements.generated.js';
+import type { Topics } from './topics.js';
+
+/** A partition that this member owns. */
+export interface Ownership {
+  readonly partitionId: number;
+  /** Changes whenever the partition changes hands; every write for the partition is fenced by it. */
+  readonly ownerEpoch: number;
+}
+
+/** What a membership tells its consumer. Calls are made one at a time, and awaited. */
+export interface MembershipListener {
+  /** The partition is this member's from now on. */
+  onAssigned(ownership: Ownership): Promise<void>;
+  /** The partition is to be given to another member: finish what is under way; it is released afterwards. */
+  onRevoked(ownership: Ownership): Promise<void>;
+  /** The partition is another's already: stop, and write nothing more. */
+  onLost(ownership: Ownership): Promise<void>;
+}
+
+/** How a {@link GroupMembership} is made. */
+export interface GroupMembershipOptions {
+  readonly group: string;
+  readonly topics: readonly string[];
+  /** How long a member that is not heard of keeps its partitions, in milliseconds. */
+  readonly leaseMs: number;
+  /** How often it lets itself be heard, in milliseconds; at most a third of the lease. */
+  readonly heartbeatMs: number;
+  readonly listener: MembershipListener;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+}
+
+type OwnerRow = { partitionId: number; ownerId: string | null; ownerEpoch: number; targetId: string | null };
+
+/**
+ * One member of a consumer group. It heartbeats by the database's clock; whoever finds that the assignment does not
+ * fit the members any more takes the group's lock and computes it anew. A partition changes hands only after its
+ * owner has let go of it, or the owner's lease has run out.
+ */
+export class GroupMembership {
+  /** This member's id; new for every start of the process. */
+  readonly memberId = newId();
+  readonly #options: GroupMembershipOptions;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #service: BackgroundService;
+  readonly #owned = new Map<number, Ownership>();
+  /** Partitions being let go of: drained while the heartbeats go on. */
+  readonly #releasing = new Map<number, Promise<void>>();
+  #groupId: number | undefined;
+  #heardAt = 0;
+  #leaving = false;
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(
+    private readonly database: PgDatabase,
+    private readonly topics: Topics,
+    private readonly signals: LogSignals,
+    options: GroupMembershipOptions,
+  ) {
+    this.#options = options;
+    this.#logger = options.logger ?? silentLogger;
+    this.#clock = options.clock ?? systemClock;
+    const bell = new Bell();
+    this.#service = new BackgroundService({
+      name: `the membership of group ${options.group}`,
+      runOnce: () => this.runOnce(),
+      idleMinMs: options.heartbeatMs,
+      idleMaxMs: options.heartbeatMs,
+      failureMaxMs: options.heartbeatMs,
+      bell,
+      clock: this.#clock,
+      logger: this.#logger,
+    });
+  }
+
+  /** The group's id in the database. Known once started. */
+  get groupId(): number {
+    return this.#groupId ?? -1;
+  }
+
+  /** The partitions that are this member's, as far as it has heard. */
+  get owned(): readonly Ownership[] {
+    return [...this.#owned.values()];
+  }
+
+  /** Whether the lease has surely run: no heartbeat has come through for as long. */
+  get leaseLapsed(): boolean {
+    return this.#clock.monotonic() - this.#heardAt > this.#options.leaseMs;
+  }
+
+  /** Joins the group. */
+  async start(): Promise<void> {
+    const [row] = await this.database.session.run(ensureGroup, this.#options.group);
+    // A group that another process creates at this very moment is not visible yet to the same statement.
+    this.#groupId =
+      row?.groupId ?? (await this.database.session.run(ensureGroup, this.#options.group))[0]?.groupId;
+    this.#unsubscribe = this.signals.subscribe('group', this.#service.bell);
+    this.#service.start();
+  }
+
+  /** Lets go of every partition and leaves the group, so that others take over at once. Stopping twice is stopping once. */
+  async stop(): Promise<void> {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    // The heartbeats go on until the last delivery has ended, but ask for no partition any more.
+    this.#service.bell.ring();
+    for (const ownership of this.owned) this.#giveUp(ownership, 'onRevoked');
+    await Promise.all(this.#releasing.values());
+    this.#unsubscribe?.();
+    await this.#service.stop();
+    if (this.#groupId === undefined) return;
+    try {
+      await this.database.session.run(leaveGroup, this.#groupId, this.memberId);
+      this.signals.send('group');
+    } catch (error) {
+      this.#logger.warn(
+        `leaving group ${this.#options.group} failed, its lease will run out: ${describeError(error)}`,
+      );
+    }
+  }
+
+  /**
+   * Takes a partition anew that is this member's already: whatever was begun under the old epoch has been committed
+   * when this returns, or never will be.
+   * @returns undefined when the partition is another's
+   */
+  async reclaim({ partitionId, ownerEpoch }: Ownership): Promise<Ownership | undefined> {
+    const session = this.database.session;
+    const [row] = await session.run(reclaimPartition, this.groupId, partitionId, this.memberId, ownerEpoch);
+    if (row === undefined) return undefined;
+    const ownership = { partitionId, ownerEpoch: row.ownerEpoch };
+    if (this.#owned.has(partitionId)) this.#owned.set(partitionId, ownership);
+    return ownership;
+  }
+
+  /** One heartbeat, and what follows from it. */
+  async runOnce(): Promise<'idle'> {
+    const groupId = this.groupId;
+    const heardAt = this.#clock.monotonic();
+    const session = this.database.session;
+    const topics = this.#leaving ? [] : this.#options.topics;
+    await session.run(heartbeat, groupId, this.memberId, topics, this.#options.leaseMs);
+    this.#heardAt = heardAt;
+    let owners = await session.run(readOwners, groupId);
+    if (this.#leaving) return 'idle';
+    if (await this.#isOutdated(owners)) {
+      await this.#rebalance();
+      owners = await session.run(readOwners, groupId);
+    }
+    await this.#follow(owners);
+    return 'idle';
+  }
+
+  /** Brings what this member holds in line with what the owners' rows say. */
+  async #follow(owners: readonly OwnerRow[]): Promise<void> {
+    const mine = new Map(
+      owners.filter((row) => row.ownerId === this.memberId).map((row) => [row.partitionId, row]),
+    );
+    for (const ownership of this.owned) {
+      const row = mine.get(ownership.partitionId);
+      if (row === undefined || row.ownerEpoch > ownership.ownerEpoch) this.#giveUp(ownership, 'onLost');
+      else if (row.targetId !== null) this.#giveUp(ownership, 'onRevoked');
+    }
+    for (const row of mine.values()) {
+      if (this.#owned.has(row.partitionId) || this.#releasing.has(row.partitionId)) continue;
+      if (row.targetId !== null) {
+        // Promised to another before this member had begun with it.
+        await this.database.session.run(releasePartition, this.groupId, row.partitionId, this.memberId);
+        this.signals.send('group');
+        continue;
+      }
+      const ownership = { partitionId: row.partitionId, ownerEpoch: row.ownerEpoch };
+      await this.#options.listener.onAssigned(ownership);
+      this.#owned.set(row.partitionId, ownership);
+    }
+  }
+
+  #giveUp(ownership: Ownership, how: 'onRevoked' | 'onLost'): void {
+    const { partitionId } = ownership;
+    this.#owned.delete(partitionId);
+    const done = this.#letGo(ownership, how).finally(() => {
+      this.#releasing.delete(partitionId);
+      this.#service.bell.ring();
+    });
+    this.#releasing.set(partitionId, done);
+  }
+
+  async #letGo(ownership: Ownership, how: 'onRevoked' | 'onLost'): Promise<void> {
+    const { partitionId } = ownership;
+    try {
+      await this.#options.listener[how](ownership);
+      if (how === 'onLost') return;
+      await this.database.session.run(releasePartition, this.groupId, partitionId, this.memberId);
+      this.signals.send('group');
+    } catch (error) {
+      const group = this.#options.group;
+      this.#logger.warn(`letting go of a partition failed, the lease will run out: ${describeError(error)}`, {
+        group,
+        partitionId,
+      });
+    }
+  }
+
+  /** Whether the owners' rows are not what the members that live would be assigned. */
+  async #isOutdated(owners: readonly OwnerRow[]): Promise<boolean> {
+    const members = await this.database.session.run(readMembers, this.groupId);
+    if (members.some((member) => !member.alive)) return true;
+    const alive = new Set(members.map(({ memberId }) => memberId));
+    const wanted = assignRange(members, await this.#partitionsOf(members));
+    const byPartition = new Map(owners.map((row) => [row.partitionId, row]));
+    for (const [partitionId, memberId] of wanted) {
+      const row = byPartition.get(partitionId);
+      if (row === undefined || row.ownerId === null || !alive.has(row.ownerId)) return true;
+      if ((row.targetId ?? row.ownerId) !== memberId) return true;
+    }
+    return false;
+  }
+
+  async #rebalance(): Promise<void> {
+    await this.database.transaction(async (connection) => {
+      await connection.run(lockGroup, this.groupId);
+      // Read behind the lock, each in a statement of its own: what others have decided is seen.
+      await connection.run(removeExpiredMembers, this.groupId);
+      const members = await connection.run(readMembers, this.groupId);
+      const wanted = assignRange(members, await this.#partitionsOf(members));
+      await connection.run(assignPartitions, this.groupId, [...wanted.keys()], [...wanted.values()]);
+    });
+    this.#logger.info(`group ${this.#options.group} was rebalanced`, { memberId: this.memberId });
+    this.signals.send('group');
+  }
+
+  async #partitionsOf(
+    members: readonly { readonly topics: readonly string[] }[],
+  ): Promise<Map<string, readonly number[]>> {
+    const names = new Set(members.flatMap(({ topics }) => topics));
+    const partitions = new Map<string, readonly number[]>();
+    for (const name of [...names].toSorted()) {
+      const topic = await this.topics.find(name);
+      if (topic !== undefined) partitions.set(name, topic.partitionIds);
+    }
+    return partitions;
+  }
+}

@@ -1,0 +1,292 @@
+import {
+  BufferFullError,
+  type Clock,
+  DeliveryTimedOutError,
+  type Given,
+  invariant,
+  isWaybillError,
+  MessageInvalidError,
+  NotRunningError,
+  type PgDatabase,
+  resolveOptions,
+  systemClock,
+  TopicUnknownError,
+  wholeNumber,
+  oneOf,
+} from '@waybill/kernel';
+import { appendCall, type Appended, type ReadyBatch, sortForAppend } from './append-call.js';
+import type { LogSignals } from './log-signals.js';
+import { Partitioner } from './partitioner.js';
+import { RecordBatchBuilder, type RecordHeader, recordSize } from './record/index.js';
+import { nextProducerId } from './statements.generated.js';
+import type { Topics } from './topics.js';
+
+const SPECS = {
+  /** How long a flush waits for more records, in milliseconds. 0 still gathers what comes while the last flush runs. */
+  lingerMs: wholeNumber({ default: 0, min: 0, max: 60_000 }),
+  /** Largest record batch, in bytes; a larger single record gets a batch of its own. */
+  batchBytes: wholeNumber({ default: 256 * 1024, min: 1_024, max: 16 * 1024 * 1024 }),
+  /** Bytes that may wait to be appended before `append` refuses. */
+  bufferBytes: wholeNumber({ default: 32 * 1024 * 1024, min: 64 * 1024, max: 1024 * 1024 * 1024 }),
+  /** How long an append is tried before it fails, in milliseconds. */
+  deliveryTimeoutMs: wholeNumber({ default: 120_000, min: 100, max: 86_400_000 }),
+  /** `all` waits until the commit is on disk, `1` only until the server has it in memory. */
+  acks: oneOf(['all', '1'], 'all'),
+};
+
+/** Options of a {@link LogAppender}. */
+export type LogAppenderOptions = Given<typeof SPECS>;
+
+/** A record to append. */
+export interface RecordToAppend {
+  readonly topic: string;
+  /** Default: chosen by the key's hash; without a key, batch by batch in turn. */
+  readonly partition?: number;
+  readonly key?: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers?: readonly RecordHeader[];
+}
+
+/** Where a record went. */
+export interface RecordPlace {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+interface Pending {
+  readonly record: RecordToAppend;
+  readonly bytes: number;
+  readonly since: number;
+  readonly resolve: (place: RecordPlace) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Placed extends Pending {
+  readonly partition: number;
+  readonly partitionId: number;
+}
+
+interface FlushBatch {
+  readonly ready: ReadyBatch;
+  readonly records: readonly Placed[];
+}
+
+/** Bytes that one flush takes at most; the rest goes with the next. */
+const FLUSH_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Appends records from this process to the log: gathers what comes in while the last flush is being committed, and
+ * writes it for all partitions at once. There is one flush under way at a time, so records of a partition are
+ * appended in the order in which `append` was called.
+ *
+ * Every flush carries the appender's producer id and sequences, so a flush whose answer was lost is sent again
+ * without any record ending up in the log twice (Kafka's idempotent producer, KIP-98).
+ */
+export class LogAppender {
+  readonly #options;
+  readonly #clock: Clock;
+  readonly #partitioner = new Partitioner();
+  readonly #sequences = new Map<number, number>();
+  #waiting: Pending[] = [];
+  #waitingBytes = 0;
+  #flushing: Promise<void> | undefined;
+  #producerId: number | undefined;
+  #closed = false;
+
+  constructor(
+    private readonly database: PgDatabase,
+    private readonly topics: Topics,
+    private readonly signals: LogSignals | undefined,
+    options: LogAppenderOptions = {},
+    clock: Clock = systemClock,
+  ) {
+    this.#options = resolveOptions('appender', SPECS, options);
+    this.#clock = clock;
+  }
+
+  /**
+   * Appends a record. Resolves when it is in the log, to its place.
+   *
+   * @throws TopicUnknownError, MessageInvalidError for a partition that the topic has not
+   * @throws BufferFullError when more than `bufferBytes` wait
+   * @throws DeliveryTimedOutError when the database could not be reached for `deliveryTimeoutMs`
+   */
+  async append(record: RecordToAppend): Promise<RecordPlace> {
+    if (this.#closed) throw new NotRunningError('The appender');
+    const bytes = recordSize(record.key ?? null, record.value, record.headers ?? []);
+    if (this.#waitingBytes + bytes > this.#options.bufferBytes) {
+      throw new BufferFullError(record.topic, this.#options.bufferBytes);
+    }
+    this.#waitingBytes += bytes;
+    return new Promise((resolve, reject) => {
+      const since = this.#clock.monotonic();
+      this.#waiting.push({ record, bytes, since, resolve, reject });
+      this.#flushing ??= this.#flushAll();
+    });
+  }
+
+  /** Resolves when everything that waits has been appended, or has failed. */
+  async flush(): Promise<void> {
+    await this.#flushing;
+  }
+
+  /** Refuses further records and waits for those given. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#flushing;
+  }
+
+  async #flushAll(): Promise<void> {
+    // One turn of the event loop lets the records of a burst come in together.
+    await this.#clock.sleep(this.#options.lingerMs);
+    while (this.#waiting.length > 0) {
+      const taken = this.#take();
+      this.#partitioner.nextBatch();
+      try {
+        this.#producerId ??= await this.#untilDone(taken, () => this.#nextProducerId());
+        const batches = this.#build(await this.#place(taken));
+        if (batches.length === 0) continue;
+        const ready = batches.map((batch) => batch.ready);
+        const appended = await this.#untilDone(taken, () => this.#append(ready));
+        settle(batches, appended);
+        this.signals?.send('appended');
+      } catch (error) {
+        for (const pending of taken) pending.reject(error);
+      } finally {
+        for (const pending of taken) this.#waitingBytes -= pending.bytes;
+      }
+    }
+    this.#flushing = undefined;
+  }
+
+  #take(): Pending[] {
+    let bytes = 0;
+    let count = 0;
+    while (count < this.#waiting.length && (count === 0 || bytes < FLUSH_BYTES)) {
+      bytes += (this.#waiting[count] as Pending).bytes;
+      count += 1;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  /** Finds the partitions of the records, in their order; what cannot be placed is refused and left out. */
+  async #place(taken: readonly Pending[]): Promise<Placed[]> {
+    const placed: Placed[] = [];
+    for (const pending of taken) {
+      const { record } = pending;
+      const topic =
+        this.topics.peek(record.topic) ??
+        (await this.#untilDone(taken, () => this.topics.find(record.topic)));
+      if (topic === undefined) {
+        pending.reject(new TopicUnknownError(record.topic));
+        continue;
+      }
+      this.#partitioner.know(record.topic);
+      const count = topic.partitionIds.length;
+      const partition = record.partition ?? this.#partitioner.choose(record.topic, record.key ?? null, count);
+      const partitionId = topic.partitionIds[partition];
+      if (partitionId !== undefined) placed.push({ ...pending, partition, partitionId });
+      else {
+        const problem = `the topic has ${count} partitions and no partition ${partition}`;
+        pending.reject(new MessageInvalidError('(a record)', record.topic, problem));
+      }
+    }
+    return placed;
+  }
+
+  #build(taken: readonly Placed[]): FlushBatch[] {
+    const byPartition = new Map<number, Placed[]>();
+    for (const pending of taken) {
+      const list = byPartition.get(pending.partitionId);
+      if (list === undefined) byPartition.set(pending.partitionId, [pending]);
+      else list.push(pending);
+    }
+    const batches: FlushBatch[] = [];
+    for (const [partitionId, list] of byPartition) {
+      let from = 0;
+      while (from < list.length) {
+        const { builder, upTo } = this.#fill(list, from);
+        batches.push({ ready: this.#ready(partitionId, builder), records: list.slice(from, upTo) });
+        from = upTo;
+      }
+    }
+    return batches.toSorted((a, b) => a.ready.partitionId - b.ready.partitionId);
+  }
+
+  #fill(list: readonly Placed[], from: number): { builder: RecordBatchBuilder; upTo: number } {
+    const builder = new RecordBatchBuilder();
+    let upTo = from;
+    while (upTo < list.length) {
+      const { record, bytes } = list[upTo] as Placed;
+      if (upTo > from && builder.byteLength + bytes > this.#options.batchBytes) break;
+      builder.append(this.#clock.now(), record.key ?? null, record.value, record.headers ?? []);
+      upTo += 1;
+    }
+    return { builder, upTo };
+  }
+
+  #ready(partitionId: number, builder: RecordBatchBuilder): ReadyBatch {
+    const baseSequence = this.#sequences.get(partitionId) ?? 0;
+    this.#sequences.set(partitionId, baseSequence + builder.count);
+    invariant(this.#producerId !== undefined, 'a flush began without a producer id');
+    return {
+      partitionId,
+      recordCount: builder.count,
+      maxTimestampMs: builder.maxTimestamp,
+      baseSequence,
+      data: builder.build({ producerId: BigInt(this.#producerId), producerEpoch: 0, baseSequence }),
+    };
+  }
+
+  /** Tries again for as long as failures may pass and `deliveryTimeoutMs` of the oldest record is not over. */
+  async #untilDone<T>(taken: readonly Pending[], work: () => Promise<T>): Promise<T> {
+    const oldest = taken[0] as Pending;
+    for (let failures = 1; ; failures += 1) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!isWaybillError(error) || !error.retryable) throw error;
+        const waitedMs = this.#clock.monotonic() - oldest.since;
+        const pauseMs = Math.min(2_000, 20 * 2 ** Math.min(failures, 7));
+        if (waitedMs + pauseMs > this.#options.deliveryTimeoutMs) {
+          throw new DeliveryTimedOutError(oldest.record.topic, this.#options.deliveryTimeoutMs, {
+            cause: error,
+          });
+        }
+        await this.#clock.sleep(pauseMs);
+      }
+    }
+  }
+
+  async #append(batches: readonly ReadyBatch[]): Promise<Appended[]> {
+    const call = appendCall(
+      sortForAppend(batches),
+      this.#producerId as number,
+      this.#options.acks === 'all' ? 'all' : 1,
+    );
+    return this.database.withConnection(async (connection) => {
+      const [rows] = await connection.runBatch([call]);
+      return rows as Appended[];
+    });
+  }
+
+  async #nextProducerId(): Promise<number> {
+    const [row] = await this.database.session.run(nextProducerId);
+    invariant(row !== undefined, 'a sequence gave no value');
+    return row.producerId;
+  }
+}
+
+function settle(batches: readonly FlushBatch[], appended: readonly Appended[]): void {
+  batches.forEach(({ records }, index) => {
+    const { baseOffset } = appended[index] as Appended;
+    records.forEach((pending, delta) =>
+      pending.resolve({
+        topic: pending.record.topic,
+        partition: pending.partition,
+        offset: baseOffset + delta,
+      }),
+    );
+  });
+}

@@ -1,0 +1,88 @@
+import {
+  BackgroundService,
+  type Given,
+  type Logger,
+  type PassResult,
+  type PgDatabase,
+  resolveOptions,
+  silentLogger,
+  skipWhenLocked,
+  wholeNumber,
+} from '@waybill/kernel';
+import {
+  dropBucket,
+  findUnread,
+  openBucket,
+  recycleConsumerSlot,
+  removeSettledCharges,
+} from './statements.generated.js';
+
+const HOUR_MS = 3_600_000;
+const CONSUMER_SLOTS = 4;
+
+const SPECS = {
+  /** How long a bucket of the log's ring is appended to, in milliseconds. */
+  bucketMs: wholeNumber({ default: 24 * HOUR_MS, min: 1, max: 366 * 24 * HOUR_MS }),
+  /** How often retention looks for something to do, in milliseconds. */
+  intervalMs: wholeNumber({ default: 60_000, min: 10, max: 24 * HOUR_MS }),
+};
+
+/** Options of the log's retention. */
+export type LogRetentionOptions = Given<typeof SPECS>;
+
+/**
+ * Turns the rings: opens the log's next bucket in time, empties what is past retention by TRUNCATE, and recycles the
+ * slots of positions and marks. Any number of processes may run it; each step is guarded by the database's locks,
+ * and one that cannot have its lock within 50 ms is left for the next pass.
+ */
+export class LogRetention {
+  readonly service: BackgroundService;
+  readonly #bucketMs: number;
+  readonly #logger: Logger;
+
+  constructor(
+    private readonly database: PgDatabase,
+    options: LogRetentionOptions = {},
+    logger: Logger = silentLogger,
+  ) {
+    const { bucketMs, intervalMs } = resolveOptions("log's retention", SPECS, options);
+    this.#bucketMs = bucketMs;
+    this.#logger = logger;
+    this.service = new BackgroundService({
+      name: 'the retention of the log',
+      runOnce: () => this.runOnce(),
+      idleMinMs: intervalMs,
+      idleMaxMs: intervalMs,
+      logger,
+    });
+  }
+
+  /** One pass: at most one bucket opened, one dropped, and every due slot recycled. */
+  async runOnce(): Promise<PassResult> {
+    const session = this.database.session;
+    await skipWhenLocked(async () => {
+      const [row] = await session.run(openBucket, this.#bucketMs);
+      if (row?.opened === true) this.#logger.info('a new bucket of the log was opened');
+    });
+    await skipWhenLocked(async () => {
+      const unread = await session.run(findUnread);
+      const [row] = await session.run(dropBucket);
+      if (row?.dropped !== true) return;
+      this.#logger.info('the oldest bucket of the log was emptied');
+      for (const { groupName, topic, number, position, nextBucketOffset } of unread) {
+        this.#logger.error(
+          `group ${groupName} has lost records of ${topic}[${number}] that it had not read`,
+          {
+            from: position,
+            upTo: nextBucketOffset,
+          },
+        );
+      }
+    });
+    for (let slot = 0; slot < CONSUMER_SLOTS; slot += 1) {
+      await skipWhenLocked(() => session.run(recycleConsumerSlot, slot));
+    }
+    await session.run(removeSettledCharges);
+    return 'idle';
+  }
+}

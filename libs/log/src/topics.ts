@@ -1,0 +1,102 @@
+import {
+  ConfigurationError,
+  type SqlSession,
+  TopicNameInvalidError,
+  TopicUnknownError,
+} from '@waybill/kernel';
+import { createTopic, listPartitions } from './statements.generated.js';
+
+/** A topic and the ids of its partitions, by partition number. */
+export interface Topic {
+  readonly name: string;
+  /** How long its records are kept, in milliseconds. */
+  readonly retentionMs: number;
+  readonly partitionIds: readonly number[];
+}
+
+/** How a topic is created. */
+export interface TopicOptions {
+  /** Number of partitions, 1 to 4,096; a key always goes to the same one. Default 4. */
+  readonly partitions?: number;
+  /** How long records are kept at least, in milliseconds. Default 7 days. */
+  readonly retentionMs?: number;
+}
+
+const DEFAULT_PARTITIONS = 4;
+const DEFAULT_RETENTION_MS = 7 * 24 * 3_600_000;
+const LONGEST_RETENTION_MS = 100 * 365 * 24 * 3_600_000;
+
+/** @throws TopicNameInvalidError unless `name` is 1 to 249 characters of `A-Z a-z 0-9 . _ -`, and not `.` or `..` */
+export function assertTopicName(name: string): void {
+  if (typeof name !== 'string' || !/^[A-Za-z0-9._-]{1,249}$/.test(name) || name === '.' || name === '..') {
+    throw new TopicNameInvalidError(name);
+  }
+}
+
+/** Creates topics, and knows those there are. Topics are never removed, so what it has seen stays true. */
+export class Topics {
+  #known = new Map<string, Topic>();
+  #byPartition = new Map<number, { topic: string; number: number }>();
+
+  constructor(private readonly session: SqlSession) {}
+
+  /**
+   * Creates a topic; one that exists is left as it is.
+   * @throws TopicNameInvalidError, ConfigurationError
+   */
+  async create(name: string, options: TopicOptions = {}): Promise<Topic> {
+    assertTopicName(name);
+    const partitions = options.partitions ?? DEFAULT_PARTITIONS;
+    const retentionMs = options.retentionMs ?? DEFAULT_RETENTION_MS;
+    const problems: string[] = [];
+    if (!Number.isSafeInteger(partitions) || partitions < 1 || partitions > 4096) {
+      problems.push(`partitions must be a whole number from 1 to 4096, got ${String(partitions)}`);
+    }
+    if (!Number.isSafeInteger(retentionMs) || retentionMs < 1_000 || retentionMs > LONGEST_RETENTION_MS) {
+      problems.push(`retentionMs must be a whole number from 1000 to 100 years, got ${String(retentionMs)}`);
+    }
+    if (problems.length > 0) throw new ConfigurationError(`Topic ${name} cannot be created`, problems);
+    await this.session.run(createTopic, name, partitions, retentionMs);
+    return this.get(name);
+  }
+
+  /** @throws TopicUnknownError when it does not exist */
+  async get(name: string): Promise<Topic> {
+    const topic = await this.find(name);
+    if (topic === undefined) throw new TopicUnknownError(name);
+    return topic;
+  }
+
+  /** The topic, or undefined when it does not exist. Asks the database only for a name not seen yet. */
+  async find(name: string): Promise<Topic | undefined> {
+    if (!this.#known.has(name)) await this.list();
+    return this.#known.get(name);
+  }
+
+  /** The topic, when it has been seen before; asks nobody. */
+  peek(name: string): Topic | undefined {
+    return this.#known.get(name);
+  }
+
+  /** Which topic and number a partition's id stands for. Known for every topic that has been seen. */
+  locate(partitionId: number): { topic: string; number: number } | undefined {
+    return this.#byPartition.get(partitionId);
+  }
+
+  /** Every topic there is. */
+  async list(): Promise<Topic[]> {
+    const rows = await this.session.run(listPartitions);
+    const found = new Map<string, { name: string; retentionMs: number; partitionIds: number[] }>();
+    for (const row of rows) {
+      let topic = found.get(row.topic);
+      if (topic === undefined) {
+        topic = { name: row.topic, retentionMs: row.retentionMs, partitionIds: [] };
+        found.set(row.topic, topic);
+      }
+      topic.partitionIds[row.number] = row.partitionId;
+      this.#byPartition.set(row.partitionId, { topic: row.topic, number: row.number });
+    }
+    this.#known = found;
+    return [...found.values()];
+  }
+}

@@ -1,0 +1,34 @@
+import { Logger as NestLogger } from '@nestjs/common';
+import type { LogFields, Logger } from '@waybill/kernel';
+
+/** Writes Waybill's lines by Nest's logger: the message, then its ids. Never payloads. */
+export class NestLoggerAdapter implements Logger {
+  readonly #logger: NestLogger;
+
+  constructor(context: string) {
+    this.#logger = new NestLogger(context);
+  }
+
+  debug(message: string, fields?: LogFields): void {
+    this.#logger.debug(line(message, fields));
+  }
+
+  info(message: string, fields?: LogFields): void {
+    this.#logger.log(line(message, fields));
+  }
+
+  warn(message: string, fields?: LogFields): void {
+    this.#logger.warn(line(message, fields));
+  }
+
+  error(message: string, fields?: LogFields): void {
+    this.#logger.error(line(message, fields));
+  }
+}
+
+function line(message: string, fields: LogFields = {}): string {
+  const shown = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
+  return shown.length === 0
+    ? message
+    : `${message} (${shown.map(([name, value]) => `${name}=${value}`).join(' ')})`;
+}

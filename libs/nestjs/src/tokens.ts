@@ -1,0 +1,29 @@
+import { Inject } from '@nestjs/common';
+
+/** The name of the instance that is made without one. */
+export const DEFAULT_NAME = 'default';
+
+function token(what: string, name: string): symbol {
+  return Symbol.for(`waybill.${what}.${name}`);
+}
+
+/** Token of the running instance, {@link Waybill}. */
+export const getWaybillToken = (name: string = DEFAULT_NAME): symbol => token('instance', name);
+/** Token of the {@link Outbox}; for `overrideProvider` and for `@Inject`. */
+export const getOutboxToken = (name: string = DEFAULT_NAME): symbol => token('outbox', name);
+/** Token of the {@link WaybillServer}, the strategy for `connectMicroservice`. */
+export const getServerToken = (name: string = DEFAULT_NAME): symbol => token('server', name);
+/** Token of the {@link WaybillHealthIndicator}. */
+export const getHealthToken = (name: string = DEFAULT_NAME): symbol => token('health', name);
+
+/** Injects the outbox of an instance. */
+export const InjectOutbox = (name?: string): ParameterDecorator & PropertyDecorator =>
+  Inject(getOutboxToken(name));
+
+/**
+ * Binds a handler to one instance where an application has several, as the second argument of `@EventPattern`.
+ * Without it a handler is bound to every instance.
+ */
+export function waybillTransport(name: string = DEFAULT_NAME): symbol {
+  return Symbol.for(`waybill.transport.${name}`);
+}

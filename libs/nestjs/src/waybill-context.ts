@@ -1,0 +1,65 @@
+import type { Delivery } from '@waybill/consumer';
+import { BaseRpcContext } from '@nestjs/microservices';
+
+/**
+ * What `@Ctx()` gives a handler: the delivery under way.
+ *
+ * @typeParam Transaction type of the transaction's handle: `pg.PoolClient`, `Prisma.TransactionClient`
+ */
+export class WaybillContext<Transaction = unknown> extends BaseRpcContext<[Delivery]> {
+  constructor(delivery: Delivery) {
+    super([delivery]);
+  }
+
+  private get delivery(): Delivery {
+    return this.args[0];
+  }
+
+  /**
+   * The open transaction of this delivery. What is written through it, and published with it, takes effect exactly
+   * once; anything else a handler does may be repeated.
+   */
+  get transaction(): Transaction {
+    return this.delivery.transaction as Transaction;
+  }
+
+  get topic(): string {
+    return this.delivery.topic;
+  }
+
+  get partition(): number {
+    return this.delivery.partition;
+  }
+
+  get offset(): number {
+    return this.delivery.offset;
+  }
+
+  get key(): string | null {
+    return this.delivery.key;
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return this.delivery.headers;
+  }
+
+  /** The message's id; null for records of producers that give none. */
+  get messageId(): string | null {
+    return this.delivery.messageId;
+  }
+
+  /** When the message was published. */
+  get timestamp(): Date {
+    return this.delivery.timestamp;
+  }
+
+  /** Counts the hand-overs of this message, from 1. */
+  get attempt(): number {
+    return this.delivery.attempt;
+  }
+
+  /** Aborts when the delivery cannot be committed any more. */
+  get signal(): AbortSignal {
+    return this.delivery.signal;
+  }
+}

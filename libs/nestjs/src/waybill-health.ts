@@ -1,0 +1,47 @@
+import { describeError } from '@waybill/kernel';
+import { outboxBacklog } from '@waybill/outbox';
+import type { Waybill } from './waybill.js';
+
+/** How Waybill fares, in the shape that `@nestjs/terminus` takes from an indicator. */
+export type WaybillHealth = Record<
+  string,
+  { readonly status: 'up' | 'degraded' | 'down' } & Record<string, unknown>
+>;
+
+/** Age of the oldest message in the outbox from which on the service counts as degraded, in milliseconds. */
+const DEGRADED_AGE_MS = 30_000;
+/** A relay that has not looked for so long counts as down, in milliseconds. */
+const RELAY_SILENCE_MS = 30_000;
+
+/**
+ * Tells whether Waybill works in this process: `down` when its database cannot be reached, a partition cannot be
+ * consumed or the lease has lapsed; `degraded` when messages wait in the outbox for longer than 30 seconds.
+ */
+export class WaybillHealthIndicator {
+  constructor(private readonly waybill: Waybill) {}
+
+  /** @param key the name under which the result stands */
+  async isHealthy(key = 'waybill'): Promise<WaybillHealth> {
+    try {
+      const { waiting, oldestAgeMs } = await outboxBacklog(this.waybill.database.session);
+      const problems = this.#problems();
+      const late = oldestAgeMs !== null && oldestAgeMs > DEGRADED_AGE_MS;
+      const status = problems.length > 0 ? 'down' : late ? 'degraded' : 'up';
+      return { [key]: { status, outboxWaiting: waiting, outboxOldestAgeMs: oldestAgeMs, problems } };
+    } catch (error) {
+      return { [key]: { status: 'down', problems: [describeError(error)] } };
+    }
+  }
+
+  #problems(): string[] {
+    const consumer = this.waybill.consumerStatus;
+    const problems = (consumer?.failures ?? []).map(
+      ({ topic, partition, reason }) => `${topic}[${partition}] is not consumed: ${reason}`,
+    );
+    if (consumer?.leaseLapsed === true) problems.push('the lease has lapsed, no heartbeat comes through');
+    const relay = this.waybill.relay?.service;
+    if (relay?.running === true && (relay.lastPassAgeMs ?? 0) > RELAY_SILENCE_MS)
+      problems.push('the relay does not get on');
+    return problems;
+  }
+}

@@ -1,0 +1,124 @@
+import {
+  assertSchemaName,
+  ConfigurationError,
+  isWaybillError,
+  type Logger,
+  type TransactionRunner,
+  unknownName,
+} from '@waybill/kernel';
+import type { ConsumerOptions, SubscriptionOptions } from '@waybill/consumer';
+import { assertTopicName, type LogRetentionOptions, type TopicOptions } from '@waybill/log';
+import type { Codec, OutboxOptions, OutboxRetentionOptions, RelayOptions } from '@waybill/outbox';
+
+/** A database of PostgreSQL 14 or later, and Waybill's schema in it. */
+export interface WaybillDatabaseOptions {
+  readonly connectionString: string;
+  /** Waybill's schema. Default `waybill`. */
+  readonly schema?: string;
+  /** Connections of Waybill's own at most, beside those of handlers. Default 10. */
+  readonly connectionsMax?: number;
+}
+
+/** Makes the runner of handlers' transactions once the schema is known; see {@link prismaTransactions}. */
+export type TransactionRunnerFactory = (schema: string) => TransactionRunner;
+
+/** Options of {@link WaybillModule}. */
+export interface WaybillModuleOptions {
+  /** Where the service's own rows, its outbox and its inbox are. */
+  readonly database: WaybillDatabaseOptions;
+  /** Where the log is. Default: in `database`. */
+  readonly bus?: WaybillDatabaseOptions;
+  /** How handlers' transactions are opened. Default: by pg, in `database`. */
+  readonly transactions?: TransactionRunnerFactory;
+  /** The consumer group: usually the service's name. Needed where there are handlers. */
+  readonly group?: string;
+  /** Topics to create at start when they are missing. */
+  readonly topics?: Readonly<Record<string, TopicOptions>>;
+  /** Codecs by topic, for publishing and for handlers. Default JSON. */
+  readonly codecs?: Readonly<Record<string, Codec>>;
+  /** Whether this process moves messages from the outbox to the log, and how. Default true; false for API-only processes. */
+  readonly relay?: boolean | RelayOptions;
+  /** Whether this process consumes, and how. Default true. */
+  readonly consumer?: boolean | ConsumerOptions;
+  /** Defaults for every handler; the third argument of `@EventPattern` overrides them. */
+  readonly handlers?: SubscriptionOptions;
+  readonly outbox?: Pick<OutboxOptions, 'maxMessageBytes' | 'order' | 'preparedStatements'>;
+  readonly retention?: { readonly log?: LogRetentionOptions; readonly outbox?: OutboxRetentionOptions };
+  /** Default: Nest's logger. */
+  readonly logger?: Logger;
+}
+
+const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
+  database: true,
+  bus: true,
+  transactions: true,
+  group: true,
+  topics: true,
+  codecs: true,
+  relay: true,
+  consumer: true,
+  handlers: true,
+  outbox: true,
+  retention: true,
+  logger: true,
+};
+
+const KNOWN_OF_DATABASE = ['connectionString', 'schema', 'connectionsMax'];
+
+/** @throws ConfigurationError listing every problem of the options themselves; parts check their own further down */
+export function assertModuleOptions(options: WaybillModuleOptions): void {
+  const problems: string[] = [];
+  if (typeof options !== 'object' || options === null) {
+    throw new ConfigurationError('The options of WaybillModule are not usable', ['they must be an object']);
+  }
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(KNOWN, name)) problems.push(unknownName(name, Object.keys(KNOWN)));
+  }
+  checkDatabase('database', options.database, problems);
+  if (options.bus !== undefined) checkDatabase('bus', options.bus, problems);
+  if (options.group !== undefined && !/^[A-Za-z0-9._-]{1,249}$/.test(options.group)) {
+    problems.push(
+      `group must be 1 to 249 characters of A-Z a-z 0-9 . _ -, got ${JSON.stringify(options.group)}`,
+    );
+  }
+  if (options.transactions !== undefined && typeof options.transactions !== 'function') {
+    problems.push('transactions must be what prismaTransactions(client) returns');
+  }
+  for (const topic of Object.keys(options.topics ?? {})) {
+    try {
+      assertTopicName(topic);
+    } catch (error) {
+      if (!isWaybillError(error)) throw error;
+      problems.push(error.message.replace(/\.$/, ''));
+    }
+  }
+  if (problems.length > 0)
+    throw new ConfigurationError('The options of WaybillModule are not usable', problems);
+}
+
+function checkDatabase(name: string, database: WaybillDatabaseOptions | undefined, problems: string[]): void {
+  if (typeof database !== 'object' || database === null) {
+    problems.push(`${name} is missing: give it as { connectionString: 'postgresql://…' }`);
+    return;
+  }
+  for (const key of Object.keys(database)) {
+    if (!KNOWN_OF_DATABASE.includes(key)) problems.push(`${name}: ${unknownName(key, KNOWN_OF_DATABASE)}`);
+  }
+  if (
+    typeof database.connectionString !== 'string' ||
+    !/^postgres(ql)?:\/\//.test(database.connectionString)
+  ) {
+    problems.push(`${name}.connectionString must be a text that begins with postgresql://`);
+  }
+  const max = database.connectionsMax;
+  if (max !== undefined && (!Number.isSafeInteger(max) || max < 3 || max > 1_000)) {
+    problems.push(`${name}.connectionsMax must be a whole number from 3 to 1000, got ${String(max)}`);
+  }
+  if (database.schema === undefined) return;
+  try {
+    assertSchemaName(database.schema);
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    problems.push(`${name}.schema: ${error.problems.join('; ')}`);
+  }
+}

@@ -1,0 +1,71 @@
+import { ConfigurableModuleBuilder, type DynamicModule, Module, type Provider } from '@nestjs/common';
+import { Outbox } from '@waybill/outbox';
+import { DEFAULT_NAME, getHealthToken, getOutboxToken, getServerToken, getWaybillToken } from './tokens.js';
+import { Waybill } from './waybill.js';
+import { WaybillHealthIndicator } from './waybill-health.js';
+import type { WaybillModuleOptions } from './waybill-options.js';
+import { WaybillServer } from './waybill-server.js';
+
+/** What is said of an instance beside its options, because it decides which providers there are. */
+export interface WaybillModuleExtras {
+  /** Name of the instance, for applications with several. Default `default`. */
+  readonly name?: string;
+  /** Whether every module of the application can inject it. Default true. */
+  readonly isGlobal?: boolean;
+}
+
+const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<WaybillModuleOptions>(
+  {
+    moduleName: 'Waybill',
+  },
+)
+  .setClassMethodName('forRoot')
+  .setFactoryMethodName('createWaybillOptions')
+  .setExtras<WaybillModuleExtras>({ name: DEFAULT_NAME, isGlobal: true }, withProviders)
+  .build();
+
+/**
+ * Waybill in a Nest application: `forRoot(options)` or `forRootAsync({ imports, inject, useFactory })`.
+ *
+ * Provides {@link Outbox}, {@link WaybillServer} (the microservice strategy), {@link WaybillHealthIndicator} and
+ * {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
+ */
+@Module({})
+export class WaybillModule extends ConfigurableModuleClass {}
+
+function withProviders(definition: DynamicModule, extras: WaybillModuleExtras): DynamicModule {
+  const name = extras.name ?? DEFAULT_NAME;
+  const instance = getWaybillToken(name);
+  const providers: Provider[] = [
+    {
+      provide: instance,
+      inject: [MODULE_OPTIONS_TOKEN],
+      useFactory: (options: WaybillModuleOptions) => new Waybill(name, options),
+    },
+    { provide: getOutboxToken(name), inject: [instance], useFactory: (waybill: Waybill) => waybill.outbox },
+    {
+      provide: getServerToken(name),
+      inject: [instance],
+      useFactory: (waybill: Waybill) => new WaybillServer(waybill),
+    },
+    {
+      provide: getHealthToken(name),
+      inject: [instance],
+      useFactory: (waybill: Waybill) => new WaybillHealthIndicator(waybill),
+    },
+  ];
+  if (name === DEFAULT_NAME) {
+    providers.push(
+      { provide: Waybill, useExisting: instance },
+      { provide: Outbox, useExisting: getOutboxToken() },
+      { provide: WaybillServer, useExisting: getServerToken() },
+      { provide: WaybillHealthIndicator, useExisting: getHealthToken() },
+    );
+  }
+  return {
+    ...definition,
+    global: extras.isGlobal ?? true,
+    providers: [...(definition.providers ?? []), ...providers],
+    exports: providers.map((provider) => (provider as { provide: symbol }).provide),
+  };
+}

@@ -1,0 +1,207 @@
+import { Consumer, type ConsumerStatus, type Subscription } from '@waybill/consumer';
+import {
+  Bell,
+  ConfigurationError,
+  type Logger,
+  PgDatabase,
+  PgTransactionRunner,
+  systemClock,
+  type TransactionRunner,
+} from '@waybill/kernel';
+import { LogRetention, LogSignals, Topics } from '@waybill/log';
+import {
+  Outbox,
+  OutboxRetention,
+  PrismaTransactionRunner,
+  type PrismaRawClient,
+  type PrismaTransactions,
+  Relay,
+} from '@waybill/outbox';
+import { assertMigrated, databaseIdentity } from '@waybill/schema';
+import { NestLoggerAdapter } from './nest-logger.js';
+import { findOpenTelemetry, traceHeaders } from './trace-context.js';
+import {
+  assertModuleOptions,
+  type TransactionRunnerFactory,
+  type WaybillDatabaseOptions,
+  type WaybillModuleOptions,
+} from './waybill-options.js';
+
+/** Connections for handlers beyond those that run: for the moment in which one goes back and another is taken. */
+const SPARE_CONNECTIONS = 2;
+const DEFAULT_CONCURRENCY = 8;
+
+/** Opens handlers' transactions as Prisma's interactive ones: give it as `transactions`. */
+export function prismaTransactions<Handle extends PrismaRawClient>(
+  client: PrismaTransactions<Handle>,
+): TransactionRunnerFactory {
+  return (schema) => new PrismaTransactionRunner(client, schema) as TransactionRunner;
+}
+
+/** One instance of Waybill in a process: its databases, outbox, relay, retention and consumer. */
+export class Waybill {
+  readonly outbox: Outbox;
+  readonly topics: Topics;
+  readonly bus: PgDatabase;
+  readonly database: PgDatabase;
+  readonly logger: Logger;
+  readonly relay: Relay | undefined;
+  readonly #signals: LogSignals;
+  readonly #handlerDatabase: PgDatabase;
+  readonly #transactions: TransactionRunner;
+  readonly #retention: readonly { readonly service: { start(): void; stop(): Promise<void> } }[];
+  #consumer: Consumer | undefined;
+  #starting: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
+
+  /** @throws ConfigurationError */
+  constructor(
+    readonly name: string,
+    readonly options: WaybillModuleOptions,
+  ) {
+    assertModuleOptions(options);
+    this.logger = options.logger ?? new NestLoggerAdapter(name === 'default' ? 'Waybill' : `Waybill:${name}`);
+    this.database = this.#open(options.database, options.database.connectionsMax ?? 10);
+    this.bus =
+      options.bus === undefined ? this.database : this.#open(options.bus, options.bus.connectionsMax ?? 10);
+    this.topics = new Topics(this.bus.session);
+    this.#signals = new LogSignals(this.bus, { logger: this.logger });
+    const bell = new Bell();
+    this.outbox = new Outbox({
+      ...options.outbox,
+      schema: this.database.schema,
+      bell,
+      traceHeaders,
+      // Topics of another database's log say nothing about those that this one knows.
+      ...(this.bus === this.database ? { topics: this.topics } : {}),
+      ...(options.codecs === undefined ? {} : { codecs: options.codecs }),
+    });
+    const consumer = typeof options.consumer === 'object' ? options.consumer : {};
+    const connections = (consumer.maxConcurrency ?? DEFAULT_CONCURRENCY) + SPARE_CONNECTIONS;
+    this.#handlerDatabase = this.#open(options.database, connections);
+    this.#transactions =
+      options.transactions?.(this.database.schema) ?? new PgTransactionRunner(this.#handlerDatabase);
+    const relayOptions = typeof options.relay === 'object' ? options.relay : {};
+    if (options.relay !== false) {
+      this.relay = new Relay(
+        this.bus,
+        this.topics,
+        this.#signals,
+        bell,
+        systemClock,
+        relayOptions,
+        this.logger,
+      );
+    }
+    const { log, outbox } = options.retention ?? {};
+    this.#retention = [
+      new LogRetention(this.bus, log, this.logger),
+      new OutboxRetention(this.database, outbox, this.logger),
+    ];
+  }
+
+  /**
+   * Checks the databases, creates missing topics, and starts relay and retention. Starting twice is starting once.
+   * @throws MigrationRequiredError and others of that family; DatabaseUnavailableError; ConfigurationError
+   */
+  start(): Promise<void> {
+    this.#starting ??= this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
+    await findOpenTelemetry();
+    await assertMigrated(this.database.session);
+    if (this.bus !== this.database) {
+      await assertMigrated(this.bus.session);
+      await this.#assertOneDatabase();
+    }
+    for (const [name, topic] of Object.entries(this.options.topics ?? {}))
+      await this.topics.create(name, topic);
+    this.#signals.start();
+    this.relay?.service.start();
+    if (this.relay !== undefined) for (const { service } of this.#retention) service.start();
+  }
+
+  /** Consumes by these subscriptions from now on. Called by the server when it listens. */
+  async consume(subscriptions: readonly Subscription[]): Promise<void> {
+    await this.start();
+    if (this.options.consumer === false || subscriptions.length === 0) return;
+    if (this.options.group === undefined) {
+      throw new ConfigurationError('Waybill cannot consume', ['the module has handlers and names no group']);
+    }
+    await assertMigrated(this.#transactions.session);
+    this.#consumer = new Consumer(
+      {
+        group: this.options.group,
+        subscriptions,
+        bus: this.bus,
+        transactions: this.#transactions,
+        topics: this.topics,
+        signals: this.#signals,
+        logger: this.logger,
+      },
+      typeof this.options.consumer === 'object' ? this.options.consumer : {},
+    );
+    await this.#consumer.start();
+  }
+
+  /** How the consumer fares; undefined while nothing is consumed. */
+  get consumerStatus(): ConsumerStatus | undefined {
+    return this.#consumer?.status;
+  }
+
+  /** Stops consuming: handlers come to their end within `consumer.drainMs`, positions are stored. */
+  async stopConsuming(): Promise<void> {
+    await this.#consumer?.stop();
+  }
+
+  /** Stops everything and closes Waybill's connections. Stopping twice is stopping once. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    await this.#starting?.catch(() => {});
+    await this.stopConsuming();
+    await this.relay?.service.stop();
+    for (const { service } of this.#retention) await service.stop();
+    await this.#signals.stop();
+    await Promise.all([this.#handlerDatabase.close(), this.bus.close(), this.database.close()]);
+  }
+
+  /** Nest's hook: everything that has no handlers starts with the application. */
+  async onApplicationBootstrap(): Promise<void> {
+    await this.start();
+  }
+
+  /** Nest's hook; before that of modules that Waybill's options import, such as Prisma's. */
+  async onModuleDestroy(): Promise<void> {
+    await this.stop();
+  }
+
+  #open(database: WaybillDatabaseOptions, connectionsMax: number): PgDatabase {
+    const { connectionString, schema } = database;
+    return new PgDatabase({
+      connectionString,
+      connectionsMax,
+      applicationName: this.name === 'default' ? 'waybill' : `waybill ${this.name}`,
+      logger: this.logger,
+      ...(schema === undefined ? {} : { schema }),
+    });
+  }
+
+  /** The relay appends and moves its cursor in one transaction, so the outbox and the log share a database for now. */
+  async #assertOneDatabase(): Promise<void> {
+    if (this.options.relay === false) return;
+    const [own, bus] = await Promise.all([
+      databaseIdentity(this.database.session),
+      databaseIdentity(this.bus.session),
+    ]);
+    if (own === bus) return;
+    throw new ConfigurationError('The options of WaybillModule are not usable', [
+      'database and bus are two databases; this release relays only within one. Set relay: false for a process that only consumes',
+    ]);
+  }
+}

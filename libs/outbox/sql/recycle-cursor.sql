@@ -1,0 +1,5 @@
+-- Empties the slot of the cursor's ring that comes next.
+-- Params: none
+-- Returns: emptied boolean
+-- Locks: that slot, for at most 50 ms of waiting
+select :schema.relay_cursor_recycle() as emptied;

@@ -1,0 +1,8 @@
+-- Begins a pass: the relay's lock, the cursor, a new snapshot, and how much lies between.
+-- Params: measureLimit integer, leaseMs integer
+-- Returns: state text, seq bigint, base pg_snapshot, target pg_snapshot, windowId bigint?, windowEnd bigint?,
+--   inWindows boolean
+-- Locks: the relay's advisory lock (tried, not waited for), until the transaction ends
+select b.state, b.seq, b.base, b.target, b.window_id as "windowId", b.window_end as "windowEnd",
+       b.in_windows as "inWindows"
+  from :schema.relay_begin($1, $2) b;

@@ -1,0 +1,5 @@
+-- Whether anything waits behind the cursor.
+-- Params: base pg_snapshot
+-- Returns: waiting boolean
+-- Index: outbox_xid
+select :schema.relay_probe($1::pg_snapshot) as waiting;

@@ -1,0 +1,55 @@
+import {
+  BackgroundService,
+  type Given,
+  type Logger,
+  type PassResult,
+  type PgDatabase,
+  resolveOptions,
+  silentLogger,
+  skipWhenLocked,
+  wholeNumber,
+} from '@waybill/kernel';
+import { OUTBOX_SLOTS } from './current-slot.js';
+import { emptySlot, recycleCursor } from './statements.generated.js';
+
+const SPECS = {
+  /** How long moved messages stay in the outbox at least, in milliseconds. */
+  retentionMs: wholeNumber({ default: 600_000, min: 0, max: 24 * 3_600_000 }),
+  /** How often it looks for slots to empty, in milliseconds. */
+  intervalMs: wholeNumber({ default: 30_000, min: 10, max: 24 * 3_600_000 }),
+};
+
+/** Options of an {@link OutboxRetention}. */
+export type OutboxRetentionOptions = Given<typeof SPECS>;
+
+/** Empties the slots of the outbox's ring whose messages have all been moved and are past retention. */
+export class OutboxRetention {
+  readonly service: BackgroundService;
+  readonly #retentionMs: number;
+
+  constructor(
+    private readonly database: PgDatabase,
+    options: OutboxRetentionOptions = {},
+    logger: Logger = silentLogger,
+  ) {
+    const { retentionMs, intervalMs } = resolveOptions("outbox's retention", SPECS, options);
+    this.#retentionMs = retentionMs;
+    this.service = new BackgroundService({
+      name: 'the retention of the outbox',
+      runOnce: () => this.runOnce(),
+      idleMinMs: intervalMs,
+      idleMaxMs: intervalMs,
+      logger,
+    });
+  }
+
+  /** One pass over the ring. A slot that is in use is left for the next. */
+  async runOnce(): Promise<PassResult> {
+    const session = this.database.session;
+    await skipWhenLocked(() => session.run(recycleCursor));
+    for (let slot = 0; slot < OUTBOX_SLOTS; slot += 1) {
+      await skipWhenLocked(() => session.run(emptySlot, slot, this.#retentionMs));
+    }
+    return 'idle';
+  }
+}

@@ -1,0 +1,68 @@
+import { InvariantError } from '@waybill/kernel';
+
+/** A row of the outbox as COPY sends it. The buffers are valid only as long as the row is. */
+export interface OutboxRow {
+  readonly rowId: number;
+  readonly topic: string;
+  readonly partition: number | null;
+  readonly key: Buffer | null;
+  /** The message's id in its text form, 36 bytes; overwritten by the next row. */
+  readonly id: Buffer;
+  readonly headers: string | null;
+  readonly payload: Buffer | null;
+  readonly createdAtMs: number;
+}
+
+const FIELDS = 8;
+/** Milliseconds from 1970 to 2000, from which PostgreSQL counts. */
+const POSTGRES_EPOCH_MS = 946_684_800_000;
+
+const idText = Buffer.alloc(36, '-');
+const HEX = Buffer.from('0123456789abcdef');
+
+/** Reads one binary row of the columns id, topic, partition_number, key, message_id, headers, payload, created_at. */
+export function readOutboxRow(row: Buffer): OutboxRow {
+  if (row.readInt16BE(0) !== FIELDS)
+    throw new InvariantError(`a row of the outbox has ${row.readInt16BE(0)} fields`);
+  const rowId = readRowId(row);
+  const topicLength = row.readInt32BE(14);
+  let at = 18 + topicLength;
+  const topic = row.toString('latin1', 18, at);
+  const partitionLength = row.readInt32BE(at);
+  const partition = partitionLength === -1 ? null : row.readInt32BE(at + 4);
+  at += 4 + Math.max(0, partitionLength);
+  const keyLength = row.readInt32BE(at);
+  const key = keyLength === -1 ? null : row.subarray(at + 4, at + 4 + keyLength);
+  at += 4 + Math.max(0, keyLength);
+  writeIdText(row, at + 4);
+  at += 20;
+  const headersLength = row.readInt32BE(at);
+  // A jsonb begins with a version byte.
+  const headers = headersLength === -1 ? null : row.toString('utf8', at + 5, at + 4 + headersLength);
+  at += 4 + Math.max(0, headersLength);
+  const payloadLength = row.readInt32BE(at);
+  const payload = payloadLength === -1 ? null : row.subarray(at + 4, at + 4 + payloadLength);
+  at += 4 + Math.max(0, payloadLength);
+  const createdAtMs = Math.floor(int64(row, at + 4) / 1000) + POSTGRES_EPOCH_MS;
+  return { rowId, topic, partition, key, id: idText, headers, payload, createdAtMs };
+}
+
+/** The id of a row, which is its first column. */
+export function readRowId(row: Buffer): number {
+  return int64(row, 6);
+}
+
+function int64(row: Buffer, at: number): number {
+  return row.readInt32BE(at) * 4_294_967_296 + row.readUInt32BE(at + 4);
+}
+
+function writeIdText(row: Buffer, from: number): void {
+  let to = 0;
+  for (let index = 0; index < 16; index += 1) {
+    if (index === 4 || index === 6 || index === 8 || index === 10) to += 1;
+    const byte = row[from + index] as number;
+    idText[to] = HEX[byte >> 4] as number;
+    idText[to + 1] = HEX[byte & 15] as number;
+    to += 2;
+  }
+}

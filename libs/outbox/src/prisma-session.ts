@@ -1,0 +1,41 @@
+import { renderSql, type SqlSession, type Statement, translateDatabaseError } from '@waybill/kernel';
+
+/** The part of a Prisma client, or of the client of an interactive transaction, that Waybill uses. */
+export interface PrismaRawClient {
+  $queryRawUnsafe<T = unknown>(query: string, ...values: unknown[]): PromiseLike<T>;
+  $executeRawUnsafe(query: string, ...values: unknown[]): PromiseLike<number>;
+}
+
+/**
+ * A {@link SqlSession} over Prisma. "Unsafe" is only Prisma's word for a text that it has not seen as a template:
+ * the texts are those of Waybill's `.sql` files, and every value goes as a parameter.
+ */
+export class PrismaSession implements SqlSession {
+  constructor(
+    private readonly client: PrismaRawClient,
+    readonly schema: string,
+  ) {}
+
+  async run<Params extends readonly unknown[], Row>(
+    statement: Statement<Params, Row>,
+    ...params: Params
+  ): Promise<Row[]> {
+    try {
+      const rows = await this.client.$queryRawUnsafe<Row[]>(
+        renderSql(statement.text, this.schema),
+        ...params,
+      );
+      return rows.map(withNumbers) as Row[];
+    } catch (error) {
+      throw translateDatabaseError(error, `Running ${statement.name} by Prisma`);
+    }
+  }
+}
+
+/** Prisma reads int8 as BigInt; Waybill's statements count in numbers. */
+function withNumbers(row: unknown): unknown {
+  const entries = Object.entries(row as Record<string, unknown>);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, typeof value === 'bigint' ? Number(value) : value]),
+  );
+}

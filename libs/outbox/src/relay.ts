@@ -1,0 +1,199 @@
+import {
+  BackgroundService,
+  type Bell,
+  bindStatement,
+  type Clock,
+  type Given,
+  invariant,
+  isWaybillError,
+  type Logger,
+  type PassResult,
+  type PgConnection,
+  type PgDatabase,
+  resolveOptions,
+  silentLogger,
+  type SqlSession,
+  wholeNumber,
+} from '@waybill/kernel';
+import { appendCall, type LogSignals, type ReadyBatch, type Topics } from '@waybill/log';
+import { type Difference, DifferenceReader, type Span } from './difference-reader.js';
+import { relayAdopt, relayAdvance, relayBegin, relayProbe } from './statements.generated.js';
+
+const SPECS = {
+  /** Longest time without a look at the outbox, in milliseconds; also the latency of messages published in SQL. */
+  pollMaxMs: wholeNumber({ default: 100, min: 1, max: 60_000 }),
+  /** More waiting rows than this are moved in windows, each in a transaction of its own. */
+  smallDifferenceRows: wholeNumber({ default: 5_000, min: 1, max: 100_000 }),
+  /** Width of a window, in ids. */
+  windowRows: wholeNumber({ default: 5_000, min: 1, max: 100_000 }),
+  /** Bytes of messages that one pass moves at most; it always moves at least one message. */
+  passBytes: wholeNumber({ default: 32 * 1024 * 1024, min: 1_024, max: 512 * 1024 * 1024 }),
+  /** Largest record batch, in bytes. */
+  batchBytes: wholeNumber({ default: 1024 * 1024, min: 1_024, max: 16 * 1024 * 1024 }),
+  /** A relay that stops within a pass loses its session, and its lock, after so many milliseconds. */
+  leaseMs: wholeNumber({ default: 10_000, min: 100, max: 600_000 }),
+};
+
+/** Options of a {@link Relay}. */
+export type RelayOptions = Given<typeof SPECS>;
+
+type Begun = {
+  state: string;
+  seq: number;
+  base: string;
+  target: string;
+  windowId: number | null;
+  windowEnd: number | null;
+  inWindows: boolean;
+};
+
+/** Cursor after a pass. */
+interface NextCursor {
+  readonly base: string;
+  readonly target: string | null;
+  readonly windowId: number | null;
+  readonly windowEnd: number | null;
+}
+
+/** After a ring it looks this often, for as long as {@link HINT_MS}: the transaction may take a moment to commit. */
+const HINT_POLL_MS = 2;
+const HINT_MS = 1_000;
+
+/**
+ * Moves committed messages from the outbox to the log, each exactly once and in order of their ids.
+ *
+ * Its cursor is a snapshot. A pass takes the relay's lock, takes a new snapshot in a later statement, reads the rows
+ * that are visible in the new one and not in the cursor, and appends them and stores the new cursor in the same
+ * transaction. A transaction that commits late is in a later difference, so none is skipped, and none waits for
+ * another. (PgQ's way, M. Kreen 2007; see docs/ARCHITECTURE.md.)
+ *
+ * Any number of relays may run; the lock lets one of them work at a time.
+ */
+export class Relay {
+  readonly service: BackgroundService;
+  readonly #options;
+  readonly #reader: DifferenceReader;
+  #base: string | undefined;
+  #hintedAt = -Infinity;
+  readonly #clock: Clock;
+  #moved = 0;
+
+  constructor(
+    private readonly database: PgDatabase,
+    topics: Topics,
+    private readonly signals: LogSignals,
+    bell: Bell,
+    clock: Clock,
+    options: RelayOptions = {},
+    logger: Logger = silentLogger,
+  ) {
+    this.#options = resolveOptions('relay', SPECS, options);
+    this.#clock = clock;
+    this.#reader = new DifferenceReader(topics, this.#options);
+    bell.onRing(() => {
+      this.#hintedAt = clock.monotonic();
+    });
+    this.service = new BackgroundService({
+      name: 'the relay',
+      runOnce: (signal) => this.#look(signal),
+      idleMaxMs: this.#options.pollMaxMs,
+      bell,
+      clock,
+      logger,
+    });
+  }
+
+  /** Messages moved by this relay since it was made. */
+  get moved(): number {
+    return this.#moved;
+  }
+
+  async #look(signal: AbortSignal): Promise<PassResult> {
+    const result = await this.runOnce();
+    if (result === 'idle' && this.#clock.monotonic() - this.#hintedAt < HINT_MS) {
+      await this.service.bell.wait(HINT_POLL_MS, signal);
+      return 'again';
+    }
+    return result;
+  }
+
+  /** One pass: moves a difference, or a window of a large one. */
+  async runOnce(): Promise<PassResult> {
+    if (this.#base !== undefined) {
+      const [probe] = await this.database.session.run(relayProbe, this.#base);
+      if (probe?.waiting !== true) return 'idle';
+    }
+    return this.database.withConnection(async (connection) => {
+      try {
+        return await this.#pass(connection);
+      } catch (error) {
+        await connection.rollback();
+        // Another relay has been faster; the next pass begins from its cursor.
+        if (isWaybillError(error) && error.code === 'FENCED') return 'again';
+        throw error;
+      }
+    });
+  }
+
+  async #pass(connection: PgConnection): Promise<PassResult> {
+    const { smallDifferenceRows, leaseMs } = this.#options;
+    const begin = bindStatement(relayBegin, smallDifferenceRows, leaseMs);
+    const [rows] = await connection.runBatch([begin], { begin: true });
+    const begun = (rows as Begun[])[0];
+    invariant(begun !== undefined, 'relay_begin returned no row');
+    if (begun.state !== 'ready') {
+      await connection.rollback();
+      if (begun.state === 'idle') this.#base = begun.base;
+      return 'idle';
+    }
+    const span = this.#span(begun);
+    const difference = await this.#reader.read(connection, span);
+    const { batches, moved } = difference;
+    const next = nextCursor(begun, span, difference);
+    const advance = bindStatement(
+      relayAdvance,
+      begun.seq,
+      next.base,
+      next.target,
+      next.windowId,
+      next.windowEnd,
+    );
+    const append = batches.length > 0 ? [appendCall(batches as ReadyBatch[], -1, 'all')] : [];
+    await connection.runBatch([advance, ...append], { commit: true });
+    this.#base = next.target === null ? next.base : undefined;
+    this.#moved += moved;
+    if (moved > 0) this.signals.send('appended');
+    return 'again';
+  }
+
+  #span(begun: Begun): Span {
+    const { base, target, windowId, windowEnd } = begun;
+    if (!begun.inWindows) return { base, target, window: undefined };
+    invariant(windowId !== null && windowEnd !== null, 'a large difference came without its ids');
+    const upTo = Math.min(windowEnd, windowId + this.#reader.windowWidth);
+    return { base, target, window: { after: windowId, upTo } };
+  }
+}
+
+function nextCursor(begun: Begun, span: Span, { lastId, endId, complete }: Difference): NextCursor {
+  const { base, target } = begun;
+  if (span.window === undefined) {
+    if (complete) return { base: target, target: null, windowId: null, windowEnd: null };
+    // A small number of large messages: the rest goes as windows behind the last one moved.
+    return { base, target, windowId: lastId, windowEnd: endId };
+  }
+  const reached = complete ? span.window.upTo : lastId;
+  const windowEnd = begun.windowEnd as number;
+  if (reached >= windowEnd) return { base: target, target: null, windowId: null, windowEnd: null };
+  return { base, target, windowId: reached, windowEnd };
+}
+
+/**
+ * Lets the relay begin anew after the database was loaded into another cluster; see ClusterChangedError. To be
+ * called with all publishers stopped.
+ * @returns how many messages had not been moved, and will be
+ */
+export async function adoptCluster(session: SqlSession): Promise<number> {
+  const [row] = await session.run(relayAdopt);
+  return row?.kept ?? 0;
+}

@@ -1,0 +1,19 @@
+import type { SqlSession } from '@waybill/kernel';
+import { databaseIdentity as databaseIdentityStatement } from './statements.generated.js';
+
+export {
+  assertMigrated,
+  migrate,
+  type MigrateOptions,
+  type MigrationState,
+  migrationSql,
+  migrationStatus,
+} from './migrate.js';
+export type { Migration } from './migration.js';
+export { MIGRATIONS } from './migrations.generated.js';
+
+/** What tells the session's database (and schema) from every other. Two sessions with the same answer share transactions' effects. */
+export async function databaseIdentity(session: SqlSession): Promise<string> {
+  const [row] = await session.run(databaseIdentityStatement, session.schema);
+  return row?.identity ?? '';
+}

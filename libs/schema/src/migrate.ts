@@ -1,0 +1,166 @@
+import {
+  assertSchemaName,
+  DEFAULT_SCHEMA,
+  MigrationChangedError,
+  MigrationRequiredError,
+  type PgConnection,
+  PgDatabase,
+  PostgresTooOldError,
+  renderSql,
+  SchemaTooNewError,
+  type SqlSession,
+} from '@waybill/kernel';
+import type { Migration } from './migration.js';
+import { MIGRATIONS } from './migrations.generated.js';
+import { appliedMigrations, recordMigration, serverVersion, tableExists } from './statements.generated.js';
+
+/** Where to migrate. */
+export interface MigrateOptions {
+  readonly connectionString: string;
+  /** Waybill's schema. Default `waybill`. */
+  readonly schema?: string;
+}
+
+/** One migration, and when it was applied; null when it is still to be. */
+export interface MigrationState {
+  readonly number: number;
+  readonly name: string;
+  readonly appliedAt: Date | null;
+}
+
+const OLDEST_SERVER = 140_000;
+
+/**
+ * Applies the migrations that are missing, each in a transaction of its own, one migrator at a time.
+ *
+ * @returns the names of those applied now
+ * @throws PostgresTooOldError below PostgreSQL 14
+ * @throws MigrationChangedError when an applied migration differs from this release's
+ * @throws SchemaTooNewError when a newer release has made a breaking change
+ */
+export async function migrate(options: MigrateOptions): Promise<string[]> {
+  return withDatabase(options, (database) =>
+    database.withConnection(async (connection) => {
+      await assertServerVersion(connection);
+      const lock = `waybill.migrate.${database.schema}`;
+      await connection.client.query('select pg_advisory_lock(hashtext($1))', [lock]);
+      try {
+        await createLedger(connection);
+        const pending = pendingMigrations(await connection.run(appliedMigrations), database.schema);
+        for (const migration of pending) await apply(connection, migration);
+        return pending.map(({ name }) => name);
+      } finally {
+        await connection.client.query('select pg_advisory_unlock(hashtext($1))', [lock]);
+      }
+    }),
+  );
+}
+
+/** The whole chain, with what has been applied and what is pending. */
+export async function migrationStatus(options: MigrateOptions): Promise<MigrationState[]> {
+  return withDatabase(options, async (database) => {
+    const applied = await readLedger(database.session);
+    pendingMigrations(applied, database.schema);
+    return MIGRATIONS.map(({ number, name }) => ({
+      number,
+      name,
+      appliedAt: applied.find((entry) => entry.number === number)?.appliedAt ?? null,
+    }));
+  });
+}
+
+/** The whole chain as one SQL text, for those who apply migrations by another tool. */
+export function migrationSql(schema: string = DEFAULT_SCHEMA): string {
+  assertSchemaName(schema);
+  const steps = MIGRATIONS.map(
+    ({ number, name, checksum, breaking, sql }) =>
+      `-- ${name}\n${renderSql(sql, schema)}\n` +
+      `insert into "${schema}".migration (number, name, checksum, breaking)\n` +
+      `values (${number}, '${name}', '${checksum}', ${breaking});\n`,
+  );
+  return `begin;\n\n${renderSql(`create schema if not exists :schema;\n${LEDGER}`, schema)}\n\n${steps.join('\n')}\ncommit;\n`;
+}
+
+/**
+ * Checks that the database is one this release can work with; called by everything that starts.
+ *
+ * @throws MigrationRequiredError, MigrationChangedError, SchemaTooNewError, PostgresTooOldError
+ */
+export async function assertMigrated(session: SqlSession): Promise<void> {
+  await assertServerVersion(session);
+  const applied = await readLedger(session);
+  const pending = pendingMigrations(applied, session.schema);
+  if (pending.length > 0) throw new MigrationRequiredError(session.schema, applied.length, MIGRATIONS.length);
+}
+
+const LEDGER = `create table if not exists :schema.migration (
+  number     integer primary key,
+  name       text not null,
+  checksum   text not null,
+  breaking   boolean not null,
+  applied_at timestamptz not null default clock_timestamp()
+);`;
+
+type LedgerEntry = { number: number; name: string; checksum: string; breaking: boolean; appliedAt: Date };
+
+async function withDatabase<T>(
+  options: MigrateOptions,
+  work: (database: PgDatabase) => Promise<T>,
+): Promise<T> {
+  const schema = options.schema ?? DEFAULT_SCHEMA;
+  assertSchemaName(schema);
+  const database = new PgDatabase({ connectionString: options.connectionString, schema, connectionsMax: 1 });
+  try {
+    return await work(database);
+  } finally {
+    await database.close();
+  }
+}
+
+async function assertServerVersion(session: SqlSession): Promise<void> {
+  const [row] = await session.run(serverVersion);
+  if (row !== undefined && row.versionNumber < OLDEST_SERVER) throw new PostgresTooOldError(row.version);
+}
+
+async function readLedger(session: SqlSession): Promise<LedgerEntry[]> {
+  const [exists] = await session.run(tableExists, session.schema);
+  return exists?.ledgerExists === true ? session.run(appliedMigrations) : [];
+}
+
+async function createLedger(connection: PgConnection): Promise<void> {
+  const [exists] = await connection.run(tableExists, connection.schema);
+  // CREATE SCHEMA asks for a right on the database even where the schema exists already.
+  if (exists?.schemaExists !== true)
+    await connection.client.query(renderSql('create schema :schema', connection.schema));
+  if (exists?.ledgerExists !== true) await connection.client.query(renderSql(LEDGER, connection.schema));
+}
+
+function pendingMigrations(applied: readonly LedgerEntry[], schema: string): Migration[] {
+  for (const entry of applied) {
+    const known = MIGRATIONS.find(({ number }) => number === entry.number);
+    if (known === undefined) {
+      if (entry.breaking) throw new SchemaTooNewError(schema, entry.number, MIGRATIONS.length);
+    } else if (known.checksum !== entry.checksum) {
+      throw new MigrationChangedError(schema, entry.name);
+    }
+  }
+  return MIGRATIONS.filter(({ number }) => !applied.some((entry) => entry.number === number));
+}
+
+async function apply(connection: PgConnection, migration: Migration): Promise<void> {
+  await connection.client.query('begin isolation level read committed');
+  try {
+    await connection.client.query(renderSql(migration.sql, connection.schema));
+    await connection.run(
+      recordMigration,
+      migration.number,
+      migration.name,
+      migration.checksum,
+      migration.breaking,
+    );
+    await connection.client.query('commit');
+  } catch (error) {
+    await connection.rollback();
+    throw error;
+  }
+}

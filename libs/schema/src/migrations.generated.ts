@@ -1,0 +1,834 @@
+// Made by scripts/build-sql.mjs from ../migrations; do not edit.
+import type { Migration } from './migration.js';
+
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    number: 1,
+    name: '0001-log',
+    breaking: false,
+    checksum: 'f96b9f2aeb666131f640c1d60e4d503e0f0c2b840cc471a77763cdc17330b6a6',
+    sql: `-- The partitioned log: topics, their partitions, record batches in a ring of buckets.
+--
+-- A bucket of the ring is one partition of log_batch (its slot). Appends go to the newest open bucket; a bucket
+-- is emptied by TRUNCATE when everything in it is past retention. log_segment is the small map that tells in
+-- which bucket an offset lies; log_floor remembers where a partition goes on whose buckets are all gone.
+
+create table :schema.topic (
+  id              integer generated always as identity primary key,
+  name            text not null unique
+                  check (name ~ '^[A-Za-z0-9._-]{1,249}$' and name not in ('.', '..')),
+  partition_count integer not null check (partition_count between 1 and 4096),
+  retention_ms    bigint not null check (retention_ms > 0),
+  created_at      timestamptz not null default clock_timestamp()
+);
+
+create table :schema.topic_partition (
+  id       integer generated always as identity primary key,
+  topic_id integer not null references :schema.topic (id),
+  number   integer not null,
+  unique (topic_id, number)
+);
+
+create sequence :schema.producer_id as bigint;
+
+create table :schema.log_bucket (
+  seq       bigint primary key,
+  slot      smallint not null unique,
+  opened_at timestamptz not null default clock_timestamp()
+);
+
+create table :schema.log_segment (
+  partition_id integer not null references :schema.topic_partition (id),
+  bucket_seq   bigint not null references :schema.log_bucket (seq),
+  slot         smallint not null,
+  first_offset bigint not null,
+  primary key (partition_id, bucket_seq)
+);
+
+create table :schema.log_floor (
+  partition_id integer primary key references :schema.topic_partition (id),
+  next_offset  bigint not null
+);
+
+create table :schema.log_batch (
+  slot          smallint not null,
+  partition_id  integer not null,
+  base_offset   bigint not null,
+  last_offset   bigint not null,
+  record_count  integer not null,
+  bytes         integer not null,
+  producer_id   bigint not null,
+  base_sequence integer not null,
+  max_timestamp bigint not null,
+  appended_at   timestamptz not null default clock_timestamp(),
+  data          bytea not null
+) partition by list (slot);
+
+alter table :schema.log_batch alter column data set storage external;
+
+create unique index log_batch_offset on :schema.log_batch (partition_id, last_offset, slot);
+create index log_batch_producer on :schema.log_batch (partition_id, producer_id, base_sequence)
+  where producer_id >= 0;
+
+do $$
+begin
+  for slot in 0..8 loop
+    execute format(
+      'create table :schema.%I partition of :schema.log_batch for values in (%s)
+         with (autovacuum_enabled = off)', 'log_batch_s' || slot, slot);
+  end loop;
+end
+$$;
+
+insert into :schema.log_bucket (seq, slot) values (1, 1);
+
+-- The offset at which a partition goes on. The caller holds the partition's append lock.
+create function :schema.log_next_offset(for_partition integer) returns bigint
+language plpgsql set enable_seqscan = off
+as $$
+declare
+  newest_slot smallint;
+  found_offset bigint;
+begin
+  select s.slot into newest_slot
+    from :schema.log_segment s where s.partition_id = for_partition
+   order by s.bucket_seq desc limit 1;
+  if newest_slot is not null then
+    select b.last_offset + 1 into found_offset
+      from :schema.log_batch b where b.slot = newest_slot and b.partition_id = for_partition
+     order by b.last_offset desc limit 1;
+  else
+    select f.next_offset into found_offset from :schema.log_floor f where f.partition_id = for_partition;
+  end if;
+  return coalesce(found_offset, 0);
+end
+$$;
+
+-- Appends record batches and numbers their records; the last statement of its transaction.
+-- The batches stand one behind the other in all_data, partitions ascending. Order by lock, then look: the locks
+-- are taken in statements of their own, so every read after them sees what earlier appenders have committed.
+-- A batch of a producer that is known already (same first sequence) is not appended again: its offset is returned.
+create function :schema.log_append(
+  partition_ids integer[], record_counts integer[], byte_lengths integer[], max_timestamps bigint[],
+  base_sequences integer[], all_data bytea, by_producer bigint, synchronous text)
+returns table (appended_partition integer, appended_offset bigint)
+language plpgsql set enable_seqscan = off
+as $$
+declare
+  bucket record;
+  newest_seq bigint;
+  known_sequence integer;
+  known_offset bigint;
+  next_offset bigint;
+  at_byte integer := 1;
+  current_partition integer;
+begin
+  perform pg_advisory_xact_lock_shared(hashtext(':schema.structure'), 0);
+  perform pg_advisory_xact_lock(hashtext(':schema.append'), p.id)
+     from (select distinct unnest(partition_ids) as id order by 1) p;
+  if synchronous is not null then
+    perform set_config('synchronous_commit', synchronous, true);
+  end if;
+  select b.seq, b.slot into bucket from :schema.log_bucket b order by b.seq desc limit 1;
+
+  for i in 1 .. cardinality(partition_ids) loop
+    if current_partition is distinct from partition_ids[i] then
+      current_partition := partition_ids[i];
+      next_offset := :schema.log_next_offset(current_partition);
+      select s.bucket_seq into newest_seq from :schema.log_segment s
+       where s.partition_id = current_partition order by s.bucket_seq desc limit 1;
+      if newest_seq is distinct from bucket.seq then
+        insert into :schema.log_segment (partition_id, bucket_seq, slot, first_offset)
+        values (current_partition, bucket.seq, bucket.slot, next_offset);
+      end if;
+    end if;
+
+    known_sequence := null;
+    if by_producer >= 0 then
+      select b.base_sequence, b.base_offset into known_sequence, known_offset from :schema.log_batch b
+       where b.partition_id = current_partition and b.producer_id = by_producer
+         and b.base_sequence >= base_sequences[i]
+       order by b.base_sequence limit 1;
+    end if;
+    if known_sequence is null then
+      insert into :schema.log_batch (slot, partition_id, base_offset, last_offset, record_count, bytes,
+                                     producer_id, base_sequence, max_timestamp, data)
+      values (bucket.slot, current_partition, next_offset, next_offset + record_counts[i] - 1,
+              record_counts[i], byte_lengths[i], by_producer, base_sequences[i], max_timestamps[i],
+              substring(all_data from at_byte for byte_lengths[i]));
+      appended_offset := next_offset;
+      next_offset := next_offset + record_counts[i];
+    elsif known_sequence = base_sequences[i] then
+      appended_offset := known_offset;
+    else
+      raise exception using errcode = 'WB003',
+        message = format('producer %s appends sequence %s to partition %s after a later one',
+                         by_producer, base_sequences[i], current_partition);
+    end if;
+    at_byte := at_byte + byte_lengths[i];
+    appended_partition := current_partition;
+    return next;
+  end loop;
+end
+$$;
+
+-- Opens the next bucket of the ring when the newest has been open for bucket_ms. Returns false when nothing was
+-- to be done, and fails with 55P03 when appends hold the structure lock for longer than 50 ms.
+-- When the slot that is next is still in use, the newest bucket stays open and grows: nothing is lost by that.
+create function :schema.log_open_bucket(bucket_ms bigint) returns boolean
+language plpgsql set lock_timeout = '50ms'
+as $$
+declare
+  newest record;
+begin
+  perform pg_advisory_xact_lock(hashtext(':schema.structure'), 0);
+  select b.seq, b.slot, b.opened_at into newest from :schema.log_bucket b order by b.seq desc limit 1;
+  if newest.opened_at > clock_timestamp() - bucket_ms * interval '1 millisecond' then
+    return false;
+  end if;
+  if exists (select from :schema.log_bucket b where b.slot = (newest.slot + 1) % 9) then
+    return false;
+  end if;
+  insert into :schema.log_bucket (seq, slot) values (newest.seq + 1, (newest.slot + 1) % 9);
+  return true;
+end
+$$;
+
+-- Empties the oldest bucket when all its records are past the longest retention of any topic. Never the newest.
+-- The check stands after the locks: what is looked at cannot change any more.
+create function :schema.log_drop_bucket() returns boolean
+language plpgsql set lock_timeout = '50ms'
+as $$
+declare
+  oldest record;
+  closed_at timestamptz;
+  longest_ms bigint;
+begin
+  perform pg_advisory_xact_lock(hashtext(':schema.structure'), 0);
+  select b.seq, b.slot into oldest from :schema.log_bucket b order by b.seq limit 1;
+  select b.opened_at into closed_at from :schema.log_bucket b where b.seq = oldest.seq + 1;
+  select max(t.retention_ms) into longest_ms from :schema.topic t;
+  if closed_at is null
+     or closed_at > clock_timestamp() - coalesce(longest_ms, 0) * interval '1 millisecond' then
+    return false;
+  end if;
+  execute format('lock table only :schema.%I in access exclusive mode', 'log_batch_s' || oldest.slot);
+  insert into :schema.log_floor as f (partition_id, next_offset)
+  select s.partition_id, :schema.log_next_offset(s.partition_id)
+    from :schema.log_segment s
+   where s.bucket_seq = oldest.seq
+     and not exists (select from :schema.log_segment n
+                      where n.partition_id = s.partition_id and n.bucket_seq > s.bucket_seq)
+  on conflict (partition_id) do update set next_offset = excluded.next_offset;
+  delete from :schema.log_segment s where s.bucket_seq = oldest.seq;
+  delete from :schema.log_bucket b where b.seq = oldest.seq;
+  execute format('truncate only :schema.%I', 'log_batch_s' || oldest.slot);
+  return true;
+end
+$$;
+
+-- Where the log of each partition starts and ends. The end is the offset that the next record will get.
+create function :schema.log_offsets(partition_ids integer[])
+returns table (of_partition integer, start_offset bigint, end_offset bigint)
+language plpgsql stable set enable_seqscan = off
+as $$
+begin
+  return query
+  select p.id,
+         coalesce((select s.first_offset from :schema.log_segment s where s.partition_id = p.id
+                    order by s.bucket_seq limit 1),
+                  (select f.next_offset from :schema.log_floor f where f.partition_id = p.id), 0),
+         :schema.log_next_offset(p.id)
+    from unnest(partition_ids) as p (id);
+end
+$$;
+`,
+  },
+  {
+    number: 2,
+    name: '0002-outbox',
+    breaking: false,
+    checksum: 'a6ad6d02d15e99c52f1cea14fccac916d6560c1932be1462555572f848267ba2',
+    sql: `-- The outbox: an append-only ring of time slots that producers insert into, in their own transactions, and the
+-- relay's cursor over it. The cursor is a snapshot: what is visible in a newer snapshot and not in it is what has
+-- been committed since (as PgQ has read its queues since 2007).
+
+create sequence :schema.outbox_id as bigint;
+
+create table :schema.outbox (
+  slot             smallint not null
+                   default (floor(extract(epoch from clock_timestamp()) / 600)::bigint % 8)::smallint,
+  id               bigint not null default nextval(':schema.outbox_id'),
+  xid              xid8 not null default pg_current_xact_id(),
+  message_id       uuid not null,
+  topic            text not null,
+  partition_number integer,
+  key              text,
+  headers          jsonb,
+  payload          bytea,
+  created_at       timestamptz not null default clock_timestamp()
+) partition by list (slot);
+
+-- Messages up to nearly a page stay in their row, uncompressed: they are read once, soon, and thrown away.
+alter table :schema.outbox alter column payload set storage external;
+
+create index outbox_xid on :schema.outbox (xid);
+create index outbox_order on :schema.outbox (id);
+
+do $$
+begin
+  for slot in 0..7 loop
+    execute format(
+      'create table :schema.%I partition of :schema.outbox for values in (%s)
+         with (autovacuum_enabled = off, toast_tuple_target = 8160)', 'outbox_s' || slot, slot);
+  end loop;
+end
+$$;
+
+-- base is the cursor. While a large difference is moved in windows, target is the snapshot it leads to, and
+-- window_id the id up to which the rows between the two have been moved, of window_end.
+create table :schema.relay_cursor (
+  slot              smallint not null,
+  seq               bigint not null,
+  base              pg_snapshot not null,
+  target            pg_snapshot,
+  window_id         bigint,
+  window_end        bigint,
+  system_identifier bigint not null,
+  moved_at          timestamptz not null default clock_timestamp()
+) partition by list (slot);
+
+create index relay_cursor_seq on :schema.relay_cursor (seq);
+
+do $$
+begin
+  for slot in 0..2 loop
+    execute format(
+      'create table :schema.%I partition of :schema.relay_cursor for values in (%s)
+         with (autovacuum_enabled = off)', 'relay_cursor_s' || slot, slot);
+  end loop;
+end
+$$;
+
+insert into :schema.relay_cursor (slot, seq, base, system_identifier)
+select 0, 1, pg_current_snapshot(), c.system_identifier from pg_control_system() c;
+
+-- The topic's name, if the topic exists and has the partition; raises otherwise. So no row can name a topic
+-- that the relay does not know.
+create function :schema.known_topic(topic_name text, partition_number integer default null) returns text
+language plpgsql stable
+as $$
+declare
+  partitions integer;
+begin
+  select t.partition_count into partitions from :schema.topic t where t.name = topic_name;
+  if partitions is null then
+    raise exception using errcode = 'WB001', message = format('topic %s does not exist', topic_name),
+      detail = topic_name;
+  end if;
+  if partition_number < 0 or partition_number >= partitions then
+    raise exception using errcode = 'WB006', detail = topic_name, message = format(
+      'partition %s was asked for and the topic has %s, counted from 0', partition_number, partitions);
+  end if;
+  return topic_name;
+end
+$$;
+
+-- A UUID of version 7 (RFC 9562): milliseconds since the epoch, then random bits.
+create function :schema.uuid_v7() returns uuid
+language sql volatile
+as $$
+  select encode(
+    set_byte(
+      overlay(uuid_send(gen_random_uuid())
+              placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
+              from 1 for 6),
+      6, 112 | (get_byte(uuid_send(gen_random_uuid()), 6) & 15)),
+    'hex')::uuid
+$$;
+
+-- Publishes a message in the current transaction, from any language. Returns the message's id.
+create function :schema.publish(topic text, key text, payload jsonb, headers jsonb default null) returns uuid
+language sql volatile
+as $$
+  insert into :schema.outbox (message_id, topic, key, headers, payload)
+  values (:schema.uuid_v7(), :schema.known_topic(publish.topic), publish.key, publish.headers,
+          convert_to(publish.payload::text, 'UTF8'))
+  returning message_id
+$$;
+
+-- Begins a pass of the relay: takes the relay's lock, then, each in a later statement, reads the cursor and a
+-- new snapshot, and measures how much lies between the two (up to measure_limit rows).
+-- state: busy (another relay is at it), idle, or ready. min_id and max_id are given for a large difference.
+create function :schema.relay_begin(measure_limit integer, lease_ms integer)
+returns table (state text, seq bigint, base text, target text, window_id bigint, window_end bigint,
+               in_windows boolean, row_count integer)
+language plpgsql
+as $$
+declare
+  cursor_row record;
+  b pg_snapshot;
+begin
+  if not pg_try_advisory_xact_lock(hashtext(':schema.relay'), 0) then
+    state := 'busy';
+    return next;
+    return;
+  end if;
+  -- A relay that stops in the middle of a pass loses its session, and with it the lock.
+  perform set_config('idle_in_transaction_session_timeout', lease_ms::text, true);
+  -- The ring's slots are never analysed, so what the planner thinks of them is wrong: always by index.
+  perform set_config('enable_seqscan', 'off', true);
+  select c.* into cursor_row from :schema.relay_cursor c order by c.seq desc limit 1;
+  if cursor_row.system_identifier <> (select c.system_identifier from pg_control_system() c) then
+    raise exception using errcode = 'WB007', message = 'the relay''s cursor belongs to another cluster',
+      detail = cursor_row.system_identifier::text;
+  end if;
+  seq := cursor_row.seq;
+  base := cursor_row.base::text;
+  if cursor_row.target is not null then
+    state := 'ready';
+    target := cursor_row.target::text;
+    window_id := cursor_row.window_id;
+    window_end := cursor_row.window_end;
+    in_windows := true;
+    return next;
+    return;
+  end if;
+
+  select pg_current_snapshot() into b;
+  select count(*) into row_count
+    from (select 1 from :schema.outbox o
+           where o.xid >= pg_snapshot_xmax(cursor_row.base) and pg_visible_in_snapshot(o.xid, b)
+          union all
+          select 1 from :schema.outbox o
+           where o.xid = any (array(select pg_snapshot_xip(cursor_row.base)))
+             and pg_visible_in_snapshot(o.xid, b)
+           limit measure_limit + 1) d;
+  target := b::text;
+  state := case when row_count = 0 then 'idle' else 'ready' end;
+  in_windows := row_count > measure_limit;
+  if in_windows then
+    select min(d.id) - 1, max(d.id) into window_id, window_end
+      from (select o.id from :schema.outbox o
+             where o.xid >= pg_snapshot_xmax(cursor_row.base) and pg_visible_in_snapshot(o.xid, b)
+            union all
+            select o.id from :schema.outbox o
+             where o.xid = any (array(select pg_snapshot_xip(cursor_row.base)))
+               and pg_visible_in_snapshot(o.xid, b)
+            offset 0) d;
+  end if;
+  return next;
+end
+$$;
+
+-- Whether anything has been committed that is not visible in base. Takes no lock and no transaction id.
+create function :schema.relay_probe(base pg_snapshot) returns boolean
+language plpgsql stable set enable_seqscan = off
+as $$
+begin
+  return exists (select from :schema.outbox o where o.xid >= pg_snapshot_xmax(base))
+      or exists (select from :schema.outbox o where o.xid = any (array(select pg_snapshot_xip(base))));
+end
+$$;
+
+-- Stores the cursor behind a pass. The caller holds the relay's lock, by relay_begin in the same transaction.
+create function :schema.relay_advance(after_seq bigint, new_base pg_snapshot, new_target pg_snapshot,
+                                      new_window_id bigint, new_window_end bigint) returns void
+language plpgsql set enable_seqscan = off
+as $$
+declare
+  newest record;
+begin
+  select c.seq, c.system_identifier into newest from :schema.relay_cursor c order by c.seq desc limit 1;
+  if newest.seq is distinct from after_seq then
+    raise exception using errcode = 'WB004',
+      message = format('another relay moved the cursor from %s to %s', after_seq, newest.seq);
+  end if;
+  insert into :schema.relay_cursor (slot, seq, base, target, window_id, window_end, system_identifier)
+  values (((after_seq + 1) / 10000 % 3)::smallint, after_seq + 1, new_base, new_target, new_window_id,
+          new_window_end, newest.system_identifier);
+end
+$$;
+
+-- Empties the slot of the cursor's ring that comes next: the newest cursor is never in it.
+create function :schema.relay_cursor_recycle() returns boolean
+language plpgsql set lock_timeout = '50ms'
+as $$
+declare
+  newest bigint;
+  next_slot smallint;
+begin
+  select c.seq into newest from :schema.relay_cursor c order by c.seq desc limit 1;
+  next_slot := (newest / 10000 + 1) % 3;
+  if not exists (select from :schema.relay_cursor c where c.slot = next_slot) then
+    return false;
+  end if;
+  execute format('truncate only :schema.%I', 'relay_cursor_s' || next_slot);
+  return true;
+end
+$$;
+
+-- Empties one slot of the outbox's ring, if every row in it has been moved and is older than the retention.
+-- Checked behind the lock: a transaction that has inserted into the slot holds a lock on it until it ends, so
+-- no row can turn up after the check. Fails with 55P03 when the lock is not to be had within 50 ms.
+create function :schema.outbox_empty_slot(slot_number integer, retention_ms bigint) returns boolean
+language plpgsql set lock_timeout = '50ms' set enable_seqscan = off
+as $$
+declare
+  slot_name text := 'outbox_s' || slot_number;
+  cursor_base pg_snapshot;
+  newest timestamptz;
+  waiting boolean;
+begin
+  execute format('select o.created_at from :schema.%I o order by o.id desc limit 1', slot_name) into newest;
+  if newest is null or newest > clock_timestamp() - retention_ms * interval '1 millisecond' then
+    return false;
+  end if;
+  execute format('lock table only :schema.%I in access exclusive mode', slot_name);
+  select c.base into cursor_base from :schema.relay_cursor c order by c.seq desc limit 1;
+  execute format(
+    'select exists (select from :schema.%1$I o where o.xid >= pg_snapshot_xmax($1))
+         or exists (select from :schema.%1$I o where o.xid = any (array(select pg_snapshot_xip($1))))',
+    slot_name) into waiting using cursor_base;
+  execute format('select o.created_at from :schema.%I o order by o.id desc limit 1', slot_name) into newest;
+  if waiting or newest > clock_timestamp() - retention_ms * interval '1 millisecond' then
+    return false;
+  end if;
+  execute format('truncate only :schema.%I', slot_name);
+  return true;
+end
+$$;
+
+-- For an operator, after the database was loaded from a dump into another cluster, with all publishers stopped:
+-- keeps the messages that had not been moved, under new transaction ids, and lets the cursor begin anew.
+-- What had been moved is told by the transaction ids and the cursor as they were dumped, which fit each other. What is
+-- younger than the last pass has been published since, here or there: it is kept.
+create function :schema.relay_adopt() returns bigint
+language plpgsql
+as $$
+declare
+  cursor_row record;
+  kept bigint;
+begin
+  perform pg_advisory_xact_lock(hashtext(':schema.relay'), 0);
+  lock table :schema.outbox in access exclusive mode;
+  select c.* into cursor_row from :schema.relay_cursor c order by c.seq desc limit 1;
+  create temporary table adopted_message on commit drop as
+    select o.* from :schema.outbox o
+     where o.created_at > cursor_row.moved_at
+        or not pg_visible_in_snapshot(o.xid, cursor_row.base)
+           and (cursor_row.target is null or not pg_visible_in_snapshot(o.xid, cursor_row.target)
+                or o.id > cursor_row.window_id);
+  truncate :schema.outbox;
+  insert into :schema.outbox (id, message_id, topic, partition_number, key, headers, payload, created_at)
+  select a.id, a.message_id, a.topic, a.partition_number, a.key, a.headers, a.payload, a.created_at
+    from adopted_message a order by a.id;
+  get diagnostics kept = row_count;
+  insert into :schema.relay_cursor (slot, seq, base, system_identifier)
+  select ((cursor_row.seq + 1) / 10000 % 3)::smallint, cursor_row.seq + 1, pg_current_snapshot(),
+         c.system_identifier
+    from pg_control_system() c;
+  return kept;
+end
+$$;
+`,
+  },
+  {
+    number: 3,
+    name: '0003-consumer',
+    breaking: false,
+    checksum: '56788e7fe03b88c20f786b2430ae960e430a546e58a935fe15d551776b6e03e1',
+    sql: `-- Consumer groups and what consuming leaves behind: members, owners of partitions, positions, marks, charges for
+-- crashes, dead letters, and the inbox for handlers that write to another database than the log's.
+
+create table :schema.consumer_group (
+  id         integer generated always as identity primary key,
+  name       text not null unique check (length(name) between 1 and 249),
+  generation bigint not null default 0,
+  created_at timestamptz not null default clock_timestamp()
+);
+
+create table :schema.group_member (
+  group_id    integer not null references :schema.consumer_group (id),
+  member_id   uuid not null,
+  topics      text[] not null,
+  lease_until timestamptz not null,
+  joined_at   timestamptz not null default clock_timestamp(),
+  primary key (group_id, member_id)
+);
+
+-- One row a (group, partition), changed only when the partition changes hands (or is about to): the fence.
+create table :schema.partition_owner (
+  group_id     integer not null references :schema.consumer_group (id),
+  partition_id integer not null references :schema.topic_partition (id),
+  owner_id     uuid,
+  owner_epoch  bigint not null default 0,
+  target_id    uuid,
+  primary key (group_id, partition_id)
+);
+
+create sequence :schema.position_id as bigint;
+
+-- Every offset below position is done. Records from position up to in_flight_end may have been begun.
+create table :schema.consumer_position (
+  slot          smallint not null
+                default (floor(extract(epoch from clock_timestamp()) / 3600)::bigint % 4)::smallint,
+  id            bigint not null default nextval(':schema.position_id'),
+  group_id      integer not null,
+  partition_id  integer not null,
+  position      bigint not null,
+  in_flight_end bigint not null,
+  stored_at     timestamptz not null default clock_timestamp()
+) partition by list (slot);
+
+create index consumer_position_newest on :schema.consumer_position (group_id, partition_id, id);
+
+-- A verdict on one record at or above the position: 1 done, 2 dead.
+create table :schema.delivery_mark (
+  slot         smallint not null
+               default (floor(extract(epoch from clock_timestamp()) / 3600)::bigint % 4)::smallint,
+  group_id     integer not null,
+  partition_id integer not null,
+  log_offset   bigint not null,
+  verdict      smallint not null
+) partition by list (slot);
+
+create index delivery_mark_offset on :schema.delivery_mark (group_id, partition_id, log_offset);
+
+do $$
+begin
+  for slot in 0..3 loop
+    execute format('create table :schema.%I partition of :schema.consumer_position for values in (%s)
+                      with (autovacuum_enabled = off)', 'consumer_position_s' || slot, slot);
+    execute format('create table :schema.%I partition of :schema.delivery_mark for values in (%s)
+                      with (autovacuum_enabled = off)', 'delivery_mark_s' || slot, slot);
+  end loop;
+end
+$$;
+
+-- One row for every time a record was begun alone after a crash; see docs/ARCHITECTURE.md, "Crashes".
+create table :schema.crash_charge (
+  group_id     integer not null,
+  partition_id integer not null,
+  log_offset   bigint not null,
+  charged_at   timestamptz not null default clock_timestamp()
+);
+
+create index crash_charge_offset on :schema.crash_charge (group_id, partition_id, log_offset);
+
+create table :schema.dead_letter (
+  id               bigint generated always as identity primary key,
+  group_id         integer not null references :schema.consumer_group (id),
+  partition_id     integer not null references :schema.topic_partition (id),
+  log_offset       bigint not null,
+  topic            text not null,
+  partition_number integer not null,
+  message_id       text,
+  key              text,
+  headers          jsonb not null,
+  payload          bytea,
+  reason           text not null,
+  error_class      text not null,
+  error_code       text,
+  error_message    text not null,
+  error_stack      text,
+  fingerprint      text not null,
+  attempts         integer not null,
+  first_failed_at  timestamptz not null,
+  last_failed_at   timestamptz not null,
+  created_at       timestamptz not null default clock_timestamp(),
+  unique (group_id, partition_id, log_offset)
+);
+
+create index dead_letter_fingerprint on :schema.dead_letter (fingerprint, id);
+
+-- The inbox lies in the database that the handler writes to, so it names the log's entries in full.
+create table :schema.inbox (
+  slot             smallint not null,
+  bucket_seq       bigint not null,
+  consumer         text not null,
+  log_identity     text not null,
+  topic            text not null,
+  partition_number integer not null,
+  log_offset       bigint not null,
+  received_at      timestamptz not null default clock_timestamp()
+) partition by list (slot);
+
+create unique index inbox_entry
+  on :schema.inbox (consumer, log_identity, topic, partition_number, log_offset, slot);
+
+do $$
+begin
+  for slot in 0..15 loop
+    execute format('create table :schema.%I partition of :schema.inbox for values in (%s)
+                      with (autovacuum_enabled = off)', 'inbox_s' || slot, slot);
+  end loop;
+end
+$$;
+
+-- Raises unless the member owns the partition in this epoch and its lease runs. The share lock keeps the
+-- partition from changing hands until the caller's transaction ends. The last statement before COMMIT.
+create function :schema.fence(of_group integer, of_partition integer, by_member uuid, in_epoch bigint)
+returns void
+language plpgsql
+as $$
+begin
+  perform from :schema.partition_owner o
+    join :schema.group_member m on m.group_id = o.group_id and m.member_id = o.owner_id
+   where o.group_id = of_group and o.partition_id = of_partition
+     and o.owner_id = by_member and o.owner_epoch = in_epoch
+     and m.lease_until > clock_timestamp()
+     for share of o;
+  if not found then
+    raise exception using errcode = 'WB003',
+      message = format('member %s is no longer the owner of partition %s (epoch %s)',
+                       by_member, of_partition, in_epoch);
+  end if;
+end
+$$;
+
+-- Stores a position under the fence.
+create function :schema.advance(of_group integer, of_partition integer, by_member uuid, in_epoch bigint,
+                                new_position bigint, new_in_flight_end bigint) returns void
+language plpgsql
+as $$
+begin
+  insert into :schema.consumer_position (group_id, partition_id, position, in_flight_end)
+  values (of_group, of_partition, new_position, new_in_flight_end);
+  perform :schema.fence(of_group, of_partition, by_member, in_epoch);
+end
+$$;
+
+-- Extends the member's lease; joins the group when it is not (or no longer) in it.
+create function :schema.group_heartbeat(of_group integer, by_member uuid, on_topics text[], lease_ms integer)
+returns void
+language sql
+as $$
+  insert into :schema.group_member as m (group_id, member_id, topics, lease_until)
+  values (of_group, by_member, on_topics, clock_timestamp() + lease_ms * interval '1 millisecond')
+  on conflict (group_id, member_id) do update
+     set lease_until = excluded.lease_until, topics = excluded.topics;
+$$;
+
+-- Gives partitions to members. The caller holds the group's lock. A partition whose owner lives is only promised
+-- (target_id): it changes hands when the owner lets go, or when its lease has run out.
+create function :schema.group_assign(of_group integer, partition_ids integer[], member_ids uuid[]) returns void
+language plpgsql
+as $$
+begin
+  insert into :schema.partition_owner (group_id, partition_id)
+  select of_group, p.id from unnest(partition_ids) as p (id) order by p.id
+  on conflict do nothing;
+
+  with decided as (
+    select c.partition_id, a.member_id,
+           not exists (select from :schema.group_member m
+                        where m.group_id = of_group and m.member_id = c.owner_id
+                          and m.lease_until > clock_timestamp()) as free
+      from :schema.partition_owner c
+      join unnest(partition_ids, member_ids) as a (partition_id, member_id) using (partition_id)
+     where c.group_id = of_group
+  )
+  update :schema.partition_owner o
+     set owner_id    = case when d.free then d.member_id else o.owner_id end,
+         owner_epoch = case when d.free then o.owner_epoch + 1 else o.owner_epoch end,
+         target_id   = case when d.free or d.member_id = o.owner_id then null else d.member_id end
+    from decided d
+   where o.group_id = of_group and o.partition_id = d.partition_id
+     and (d.free and (o.owner_id is distinct from d.member_id or o.target_id is not null)
+          or not d.free and o.target_id is distinct from nullif(d.member_id, o.owner_id));
+
+  update :schema.consumer_group g set generation = g.generation + 1 where g.id = of_group;
+end
+$$;
+
+-- Lets go of a partition, in whatever epoch the member owns it: it goes to the member it is promised to, or to nobody.
+create function :schema.group_release(of_group integer, of_partition integer, by_member uuid) returns void
+language plpgsql
+as $$
+begin
+  perform from :schema.consumer_group g where g.id = of_group for update;
+  update :schema.partition_owner o
+     set owner_id = o.target_id, owner_epoch = o.owner_epoch + 1, target_id = null
+   where o.group_id = of_group and o.partition_id = of_partition and o.owner_id = by_member;
+end
+$$;
+
+-- Raises the epoch of a partition that the member owns, and returns the new one; no row when it is another's. Waits for
+-- transactions that hold the fence; those that come late with the old epoch fail. Afterwards it is certain which of the
+-- owner's own transactions, whose answers were lost, have been committed.
+create function :schema.reclaim(of_group integer, of_partition integer, by_member uuid, in_epoch bigint)
+returns setof bigint
+language sql
+as $$
+  update :schema.partition_owner o
+     set owner_epoch = o.owner_epoch + 1
+   where o.group_id = of_group and o.partition_id = of_partition
+     and o.owner_id = by_member and o.owner_epoch = in_epoch
+  returning o.owner_epoch;
+$$;
+
+-- Empties the slots of positions and marks that are due, after carrying forward what is still needed of them:
+-- the newest position of each (group, partition), and marks at or above it. Carried rows keep their ids, so a
+-- newer row stays newer. Fails with 55P03 when a lock is not to be had within 50 ms.
+create function :schema.consumer_recycle(slot_number integer) returns boolean
+language plpgsql set lock_timeout = '50ms' set enable_seqscan = off
+as $$
+declare
+  current_slot smallint := (floor(extract(epoch from clock_timestamp()) / 3600)::bigint % 4)::smallint;
+begin
+  if slot_number = current_slot or slot_number = (current_slot + 3) % 4 then
+    return false;
+  end if;
+  execute format('lock table only :schema.%I, only :schema.%I in access exclusive mode',
+                 'consumer_position_s' || slot_number, 'delivery_mark_s' || slot_number);
+
+  insert into :schema.delivery_mark (slot, group_id, partition_id, log_offset, verdict)
+  select current_slot, m.group_id, m.partition_id, m.log_offset, m.verdict
+    from :schema.delivery_mark m
+   where m.slot = slot_number
+     and m.log_offset >= coalesce((select p.position from :schema.consumer_position p
+                                    where p.group_id = m.group_id and p.partition_id = m.partition_id
+                                    order by p.id desc limit 1), 0);
+
+  insert into :schema.consumer_position (slot, id, group_id, partition_id, position, in_flight_end, stored_at)
+  select current_slot, p.id, p.group_id, p.partition_id, p.position, p.in_flight_end, p.stored_at
+    from (select distinct on (q.group_id, q.partition_id) q.*
+            from :schema.consumer_position q where q.slot = slot_number
+           order by q.group_id, q.partition_id, q.id desc) p
+   where not exists (select from :schema.consumer_position n
+                      where n.group_id = p.group_id and n.partition_id = p.partition_id and n.id > p.id);
+
+  execute format('truncate only :schema.%I, only :schema.%I',
+                 'consumer_position_s' || slot_number, 'delivery_mark_s' || slot_number);
+  return true;
+end
+$$;
+
+-- Empties a slot of the inbox when every bucket in it is older than the oldest that the log still holds: nothing in
+-- it can be delivered again. Fails with 55P03 when the lock is not to be had within 50 ms.
+create function :schema.inbox_empty_slot(slot_number integer, oldest_bucket_seq bigint) returns boolean
+language plpgsql set lock_timeout = '50ms'
+as $$
+declare
+  slot_name text := 'inbox_s' || slot_number;
+  needed boolean;
+  filled boolean;
+begin
+  execute format('select exists (select from :schema.%I)', slot_name) into filled;
+  if not filled then
+    return false;
+  end if;
+  execute format('lock table only :schema.%I in access exclusive mode', slot_name);
+  execute format('select exists (select from :schema.%I i where i.bucket_seq >= $1)', slot_name)
+    into needed using oldest_bucket_seq;
+  if needed then
+    return false;
+  end if;
+  execute format('truncate only :schema.%I', slot_name);
+  return true;
+end
+$$;
+`,
+  },
+];

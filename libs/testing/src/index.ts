@@ -1,0 +1,19 @@
+export { startPostgres, type EmbeddedPostgres, type StartPostgresOptions } from './embedded-postgres.js';
+export { ensurePostgres } from './ensure-postgres.js';
+export type { PostgresServer, RestartMode } from './postgres-server.js';
+export {
+  ScriptProcess,
+  spawnScript,
+  type ScriptExit,
+  type SpawnScriptOptions,
+  type WaitForLineOptions,
+} from './spawn-script.js';
+export {
+  createDatabase,
+  testDatabase,
+  testServerUrl,
+  TEST_SERVER_VARIABLE,
+  type TestDatabase,
+} from './test-database.js';
+export { TestingError, type TestingErrorCode } from './testing-error.js';
+export { waitUntil, type WaitUntilOptions } from './wait-until.js';

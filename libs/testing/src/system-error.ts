@@ -1,0 +1,15 @@
+/**
+ * Whether the operating system refused with this code, such as ENOENT. Not by `instanceof Error`: under Jest the errors
+ * of Node's own modules are of another realm.
+ */
+export function isSystemError(error: unknown, code: string): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === code;
+}
+
+/** A line that names an error of any origin. */
+export function describeError(error: unknown): string {
+  if (typeof error !== 'object' || error === null || !('message' in error)) return String(error);
+  const { message } = error;
+  // An AggregateError of refused connections has no message of its own.
+  return String(message === '' && 'code' in error ? error.code : message);
+}

@@ -1,0 +1,32 @@
+/** What went wrong in the test equipment. */
+export type TestingErrorCode =
+  | 'PLATFORM_UNSUPPORTED'
+  | 'BINARIES_UNUSABLE'
+  | 'DATA_DIRECTORY_UNUSABLE'
+  | 'DATA_DIRECTORY_IN_USE'
+  | 'SETTING_RESERVED'
+  | 'SERVER_START_FAILED'
+  | 'SERVER_STOPPED'
+  | 'SERVER_EXTERNAL'
+  | 'SERVER_UNREACHABLE'
+  | 'SERVER_TOO_OLD'
+  | 'DATABASE_NAME_INVALID'
+  | 'TEST_SERVER_MISSING'
+  | 'SCRIPT_FAILED'
+  | 'WAIT_TIMED_OUT';
+
+/** Thrown by everything in this package; the message says what happened and what to do. */
+export class TestingError extends Error {
+  override readonly name = 'TestingError';
+
+  constructor(
+    readonly code: TestingErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** The sentence that ends every refusal to run the embedded server. */
+export const USE_DATABASE_URL = 'Set DATABASE_URL to a PostgreSQL 14 or later.';

@@ -1,0 +1,68 @@
+import { expect, test } from '@jest/globals';
+import { waitUntil } from '../src/index.js';
+
+test('returns as soon as the claim holds, and takes a throw for not yet', async () => {
+  let looks = 0;
+  await waitUntil(
+    () => {
+      looks += 1;
+      if (looks < 3) throw new Error('not yet');
+      return looks === 4;
+    },
+    { describe: 'the fourth look', intervalMs: 1 },
+  );
+  expect(looks).toBe(4);
+});
+
+test('the error names what was waited for and how the last look failed', async () => {
+  const cause = new Error('relation "x" does not exist');
+  const failing = waitUntil(() => Promise.reject(cause), {
+    describe: 'table x',
+    timeoutMs: 30,
+    intervalMs: 5,
+  });
+  await expect(failing).rejects.toMatchObject({
+    code: 'WAIT_TIMED_OUT',
+    message: expect.stringMatching(
+      /30 ms in vain for: table x\. The last look failed: relation "x" does not exist\./,
+    ),
+    cause,
+  });
+});
+
+test('the error can tell the last state, and forgets an error that was followed by an answer', async () => {
+  let seen = 0;
+  const claim = (): boolean => {
+    seen += 1;
+    if (seen === 1) throw new Error('only at first');
+    return false;
+  };
+  const failing = waitUntil(claim, {
+    describe: () => `99 messages, seen ${seen}`,
+    timeoutMs: 30,
+    intervalMs: 1,
+  });
+  const error: unknown = await failing.catch((failure: unknown) => failure);
+  expect(String(error)).toMatch(/99 messages, seen \d+\. Find out/);
+});
+
+test('a claim that never answers does not outlast the wait', async () => {
+  const failing = waitUntil(() => new Promise<boolean>(() => undefined), {
+    describe: 'an answer',
+    timeoutMs: 20,
+  });
+  await expect(failing).rejects.toMatchObject({ code: 'WAIT_TIMED_OUT' });
+});
+
+test('an aborted wait ends with the reason of its signal', async () => {
+  const abort = new AbortController();
+  const waiting = waitUntil(() => false, { describe: 'the impossible', signal: abort.signal });
+  const hanging = waitUntil(() => new Promise<boolean>(() => undefined), {
+    describe: 'an answer',
+    signal: abort.signal,
+  });
+  const reason = new Error('enough');
+  abort.abort(reason);
+  await expect(waiting).rejects.toBe(reason);
+  await expect(hanging).rejects.toBe(reason);
+});

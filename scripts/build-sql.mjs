@@ -1,0 +1,117 @@
+// Turns the .sql files of the libraries into typed modules: libs/*/sql/*.sql into src/statements.generated.ts,
+// libs/schema/migrations/*.sql into src/migrations.generated.ts. With --check it writes nothing and fails when a
+// generated file is stale. Plain Node, so that it runs before anything is built.
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const check = process.argv.includes('--check');
+const stale = [];
+
+const TYPES = {
+  integer: 'number',
+  smallint: 'number',
+  bigint: 'number',
+  text: 'string',
+  uuid: 'string',
+  pg_snapshot: 'string',
+  boolean: 'boolean',
+  bytea: 'Buffer',
+  timestamptz: 'Date',
+  jsonb: 'string',
+};
+
+function typescriptType(sqlType, word, file) {
+  const match = /^([a-z0-9_]+)(\[\])?(\?)?$/.exec(sqlType);
+  const base = match && TYPES[match[1]];
+  if (!base) throw new Error(`${file}: unknown type ${sqlType} in the header`);
+  // A list that goes into a bulk insert may hold nulls; one that comes out of an aggregate here never does.
+  const element = word === 'Params' ? `(${base} | null)` : base;
+  const type = match[2] ? `readonly ${element}[]` : base;
+  return match[3] ? `${type} | null` : type;
+}
+
+/** Reads "name type, name type" behind `-- Params:` or `-- Returns:`; the list may go on in lines that begin "--   ". */
+function headerList(sql, word, file) {
+  const lines = sql.split('\n');
+  const start = lines.findIndex((line) => line.startsWith(`-- ${word}:`));
+  if (start < 0) throw new Error(`${file}: its header names no ${word}`);
+  let list = lines[start].slice(word.length + 4);
+  for (let i = start + 1; lines[i]?.startsWith('--   '); i += 1) list += ` ${lines[i].slice(2)}`;
+  return list
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '' && item !== 'none')
+    .map((item) => {
+      const [name, type, ...rest] = item.split(/\s+/);
+      if (!type || rest.length > 0) throw new Error(`${file}: cannot read "${item}" behind ${word}`);
+      return { name, type: typescriptType(type, word, file) };
+    });
+}
+
+const camel = (name) => name.replaceAll(/-([a-z0-9])/g, (_, letter) => letter.toUpperCase());
+const literal = (sql) =>
+  '`' + sql.replaceAll('\\', '\\\\').replaceAll('`', '\\`').replaceAll('${', '\\${') + '`';
+
+function statementsModule(folder) {
+  const files = readdirSync(folder)
+    .filter((name) => name.endsWith('.sql'))
+    .sort();
+  const parts = files.map((name) => {
+    const lines = readFileSync(join(folder, name), 'utf8').trimEnd().split('\n');
+    const params = headerList(lines.join('\n'), 'Params', name);
+    const rows = headerList(lines.join('\n'), 'Returns', name);
+    const body = lines
+      .filter((line) => !line.startsWith('--'))
+      .join('\n')
+      .trim()
+      .replace(/;$/, '');
+    const doc = lines
+      .filter((line) => line.startsWith('--'))
+      .map((line) => ` *${line.slice(2)}`)
+      .join('\n');
+    const paramType = `[${params.map((p) => `${p.name}: ${p.type}`).join(', ')}]`;
+    const rowType =
+      rows.length === 0
+        ? 'Record<never, never>'
+        : `{ ${rows.map((r) => `${r.name}: ${r.type}`).join('; ')} }`;
+    const id = basename(name, '.sql');
+    return `/**\n${doc}\n */\nexport const ${camel(id)} = statement<\n  ${paramType},\n  ${rowType}\n>('${id}', ${literal(body)});\n`;
+  });
+  return `// Made by scripts/build-sql.mjs from ../sql; do not edit.\nimport { statement } from '@waybill/kernel';\n\n${parts.join('\n')}`;
+}
+
+function migrationsModule(folder) {
+  const files = readdirSync(folder)
+    .filter((name) => name.endsWith('.sql'))
+    .sort();
+  const parts = files.map((name) => {
+    const sql = readFileSync(join(folder, name), 'utf8');
+    const checksum = createHash('sha256').update(sql).digest('hex');
+    const breaking = sql.startsWith('--! breaking');
+    return `  {\n    number: ${Number(name.slice(0, 4))},\n    name: '${basename(name, '.sql')}',\n    breaking: ${breaking},\n    checksum: '${checksum}',\n    sql: ${literal(sql)},\n  },\n`;
+  });
+  return `// Made by scripts/build-sql.mjs from ../migrations; do not edit.\nimport type { Migration } from './migration.js';\n\nexport const MIGRATIONS: readonly Migration[] = [\n${parts.join('')}];\n`;
+}
+
+function write(file, content) {
+  if (existsSync(file) && readFileSync(file, 'utf8') === content) return;
+  if (check) stale.push(file.slice(root.length + 1));
+  else writeFileSync(file, content);
+}
+
+for (const library of readdirSync(join(root, 'libs'))) {
+  const sql = join(root, 'libs', library, 'sql');
+  const source = join(root, 'libs', library, 'src');
+  if (existsSync(sql)) write(join(source, 'statements.generated.ts'), statementsModule(sql));
+  const migrations = join(root, 'libs', library, 'migrations');
+  if (existsSync(migrations)) write(join(source, 'migrations.generated.ts'), migrationsModule(migrations));
+}
+if (stale.length > 0) {
+  console.error(
+    `Stale generated files: ${stale.join(', ')}. Run \`npm run generate:sql\` and commit the result.`,
+  );
+  process.exit(1);
+}

@@ -1,0 +1,62 @@
+/**
+ * node scripts/run.mjs demo|test|bench|build|verify [-- arguments]
+ *
+ * The door to everything that runs in this repository. Works on a fresh clone with nothing but Node: what is missing
+ * is set up first. Exits with the code of the program that it ran.
+ */
+import { join } from 'node:path';
+import { endLifeline, Interrupted, projectRoot, run, takeSignals } from './processes.mjs';
+import { setUp } from './set-up/set-up.mjs';
+import { verify } from './verify.mjs';
+
+const OLDEST_NODE = [20, 19];
+
+const commands = {
+  build: async () => 0,
+  demo: (args) => runNode([join(projectRoot, 'dist', 'demo', 'main.js'), ...args]),
+  bench: (args) => runNode([join(projectRoot, 'bench', 'dist', 'main.js'), ...args]),
+  test: (args) => runNode([...jest(), ...args]),
+  verify,
+};
+
+function runNode(args) {
+  return run(process.execPath, args);
+}
+
+/** WAYBILL_JEST_JSON names a file for Jest's results, for programs. */
+function jest() {
+  const results = process.env.WAYBILL_JEST_JSON;
+  return [
+    '--experimental-vm-modules',
+    '--disable-warning=ExperimentalWarning',
+    join(projectRoot, 'node_modules', 'jest', 'bin', 'jest.js'),
+    ...(results === undefined ? [] : ['--json', `--outputFile=${results}`]),
+  ];
+}
+
+async function main([name = '', ...rest]) {
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) {
+    process.stderr.write(`usage: node scripts/run.mjs ${Object.keys(commands).join('|')} [-- arguments]\n`);
+    return 2;
+  }
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
+    process.stderr.write(
+      `Node ${process.versions.node} is too old. Install Node ${OLDEST_NODE.join('.')} or later.\n`,
+    );
+    return 2;
+  }
+  takeSignals();
+  // The checks compile by themselves, and report it as one of their steps.
+  const failed = await setUp({ compile: command !== verify });
+  return failed || command(rest[0] === '--' ? rest.slice(1) : rest);
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  process.exitCode = error instanceof Interrupted ? error.exitCode : 1;
+  if (!(error instanceof Interrupted)) process.stderr.write(`set-up: ${error.message}\n`);
+}
+await endLifeline();

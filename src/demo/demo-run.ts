@@ -1,0 +1,147 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { SERVICES, type ServiceName } from '../contracts/services.js';
+import { prepareDatabase } from '../database/prepare-database.js';
+import { type DemoDatabase, openDemoDatabase } from './demo-database.js';
+import type { DemoOptions } from './demo-options.js';
+import type { DemoOutcome } from './demo-report.js';
+import { feedOrders } from './order-feed.js';
+import { type OrderFile, readOrderFile } from './order-file.js';
+import type { ProgressLine } from './progress-line.js';
+import { ServiceProcess } from './service-process.js';
+import { type Progress, ShopBooks } from './shop-books.js';
+
+const LOOK_EVERY_MS = 100;
+/** Longer than a killed service's partitions need to find a new owner. */
+const GIVE_UP_MS = 90_000;
+
+/**
+ * One run: database, services, orders, a kill half way, quiet, reconciliation. `close` undoes everything that was
+ * started, whenever it is called.
+ */
+export class DemoRun {
+  private readonly services = new Map<ServiceName, ServiceProcess>();
+  private readonly interrupted = new AbortController();
+  private opening: Promise<DemoDatabase> | undefined;
+  private books: ShopBooks | undefined;
+  private closing: Promise<void> | undefined;
+  private kills = 0;
+
+  constructor(
+    private readonly options: DemoOptions,
+    private readonly display: ProgressLine,
+  ) {}
+
+  /**
+   * Runs to the end.
+   * @throws ShopError for a wrong file, a service that does not run, an order that cannot be placed; the signal's
+   *   reason after `close`.
+   */
+  async run(): Promise<DemoOutcome> {
+    const file = await readOrderFile(this.options.ordersFile);
+    this.display.say(`${file.accepted.length} invoices of ${this.options.ordersFile}`);
+    const { connectionString } = await this.openDatabase();
+    await prepareDatabase(connectionString);
+    this.books = new ShopBooks(connectionString);
+    await this.startServices(connectionString);
+
+    const startedAt = performance.now();
+    const progress = await this.sellAndSettle(file, this.books);
+    const seconds = (performance.now() - startedAt) / 1000;
+    this.display.finish();
+    return { file, progress, books: await this.books.reconcile(file.accepted), kills: this.kills, seconds };
+  }
+
+  /** Ends every process and removes every trace; safe to call at any time, more than once. */
+  async close(): Promise<void> {
+    this.closing ??= this.closeAll();
+    await this.closing;
+  }
+
+  private async openDatabase(): Promise<DemoDatabase> {
+    this.interrupted.signal.throwIfAborted();
+    this.opening = openDemoDatabase();
+    const database = await this.opening;
+    this.interrupted.signal.throwIfAborted();
+    this.display.say(database.external ? 'PostgreSQL of DATABASE_URL' : 'embedded PostgreSQL');
+    return database;
+  }
+
+  private async startServices(connectionString: string): Promise<void> {
+    const env = { ...process.env, DATABASE_URL: connectionString };
+    for (const service of SERVICES) this.services.set(service, new ServiceProcess(service, env));
+    await Promise.all([...this.services.values()].map((service) => service.start()));
+    this.interrupted.signal.throwIfAborted();
+    this.display.say(`services ${SERVICES.join(', ')} are up`);
+  }
+
+  /** Feeds the orders and watches the shop, at once; the first of the two to fail ends both. */
+  private async sellAndSettle(file: OrderFile, books: ShopBooks): Promise<Progress> {
+    const half = Math.ceil(file.accepted.length / 2);
+    const failed = new AbortController();
+    let killing = Promise.resolve();
+    let fed = false;
+    const feed = async (): Promise<void> => {
+      await feedOrders(file.accepted, {
+        url: () => this.services.get('orders')?.url,
+        signal: AbortSignal.any([this.interrupted.signal, failed.signal]),
+        onFed: (count) => {
+          if (count !== half) return;
+          killing = this.killOne();
+          killing.catch((error: unknown) => failed.abort(error));
+        },
+      });
+      await killing;
+      fed = true;
+    };
+    const [progress] = await Promise.all([this.watch(books, file.accepted.length, () => fed), feed()]);
+    return progress;
+  }
+
+  /** Kills while messages are under way: the order that was placed a moment ago has not been paid yet. */
+  private async killOne(): Promise<void> {
+    if (this.options.kill === 'none') return;
+    const service = this.services.get(this.options.kill);
+    if (service === undefined) return;
+    this.kills++;
+    await service.kill();
+    this.display.say(`killed ${this.options.kill}`);
+    await service.start();
+    this.display.say(`${this.options.kill} is up again`);
+  }
+
+  /** Watches until everything has an outcome, or nothing has moved for longer than a takeover needs. */
+  private async watch(books: ShopBooks, invoices: number, fed: () => boolean): Promise<Progress> {
+    let last = '';
+    let movedAt = Date.now();
+    for (;;) {
+      // What was fed before the look is in it.
+      const complete = fed();
+      const progress = await books.progress();
+      this.display.show(progress, invoices);
+      const quiet = progress.openOrders === 0 && progress.openReturns === 0 && progress.lag === 0;
+      if (complete && quiet) return progress;
+      const seen = JSON.stringify(progress);
+      if (seen !== last) movedAt = Date.now();
+      last = seen;
+      if (complete && Date.now() - movedAt > GIVE_UP_MS) return progress;
+      this.requireServices(complete);
+      await delay(LOOK_EVERY_MS, undefined, { signal: this.interrupted.signal });
+    }
+  }
+
+  /** A service may be down only while the kill is under way, which is over when everything is fed. */
+  private requireServices(complete: boolean): void {
+    for (const service of this.services.values()) {
+      const expected = !complete && service.service === this.options.kill && this.kills > 0;
+      if (!service.running && !expected) throw service.failure('ended by itself');
+    }
+  }
+
+  private async closeAll(): Promise<void> {
+    this.interrupted.abort(new Error('The demo was interrupted.'));
+    await Promise.allSettled([...this.services.values()].map((service) => service.stop()));
+    await this.books?.close();
+    const database = await this.opening?.catch(() => undefined);
+    await database?.close();
+  }
+}

@@ -1,0 +1,41 @@
+import { Module } from '@nestjs/common';
+import { getOutboxToken, type Outbox, prismaTransactions, WaybillModule } from '@waybill/nestjs';
+import { CONSUMER_SETTINGS, topicSettings } from '../contracts/topics.js';
+import { Messenger } from '../messaging/messenger.js';
+import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
+import { InventoryPrisma } from './inventory-prisma.js';
+import { StockRepository } from './stock.repository.js';
+import { InventoryController } from './inventory.controller.js';
+
+@Module({ providers: [InventoryPrisma], exports: [InventoryPrisma] })
+class InventoryDatabaseModule {}
+
+/** The inventory service: the stock of every article. */
+@Module({
+  imports: [
+    InventoryDatabaseModule,
+    WaybillModule.forRootAsync({
+      name: 'inventory',
+      imports: [InventoryDatabaseModule],
+      inject: [InventoryPrisma, SHOP_CONFIG],
+      useFactory: (prisma: InventoryPrisma, config: ShopConfig) => ({
+        database: { connectionString: config.connectionStrings.inventory },
+        transactions: prismaTransactions(prisma),
+        group: 'inventory',
+        topics: topicSettings(),
+        relay: true,
+        consumer: CONSUMER_SETTINGS,
+      }),
+    }),
+  ],
+  controllers: [InventoryController],
+  providers: [
+    StockRepository,
+    {
+      provide: Messenger,
+      inject: [getOutboxToken('inventory')],
+      useFactory: (outbox: Outbox) => new Messenger(outbox),
+    },
+  ],
+})
+export class InventoryModule {}

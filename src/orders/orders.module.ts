@@ -1,0 +1,42 @@
+import { Module } from '@nestjs/common';
+import { getOutboxToken, type Outbox, prismaTransactions, WaybillModule } from '@waybill/nestjs';
+import { CONSUMER_SETTINGS, topicSettings } from '../contracts/topics.js';
+import { Messenger } from '../messaging/messenger.js';
+import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
+import { OrderOutcomesController } from './order-outcomes.controller.js';
+import { OrdersPrisma } from './orders-prisma.js';
+import { OrdersController } from './orders.controller.js';
+import { OrdersService } from './orders.service.js';
+
+@Module({ providers: [OrdersPrisma], exports: [OrdersPrisma] })
+class OrdersDatabaseModule {}
+
+/** The orders service: takes orders over HTTP and follows them to their outcome. */
+@Module({
+  imports: [
+    OrdersDatabaseModule,
+    WaybillModule.forRootAsync({
+      name: 'orders',
+      imports: [OrdersDatabaseModule],
+      inject: [OrdersPrisma, SHOP_CONFIG],
+      useFactory: (prisma: OrdersPrisma, config: ShopConfig) => ({
+        database: { connectionString: config.connectionStrings.orders },
+        transactions: prismaTransactions(prisma),
+        group: 'orders',
+        topics: topicSettings(),
+        relay: true,
+        consumer: CONSUMER_SETTINGS,
+      }),
+    }),
+  ],
+  controllers: [OrdersController, OrderOutcomesController],
+  providers: [
+    OrdersService,
+    {
+      provide: Messenger,
+      inject: [getOutboxToken('orders')],
+      useFactory: (outbox: Outbox) => new Messenger(outbox),
+    },
+  ],
+})
+export class OrdersModule {}

@@ -1,0 +1,159 @@
+import { createHash } from 'node:crypto';
+import { ConflictException, Inject, Injectable, NotFoundException } from '@nestjs/common';
+import { Messenger } from '../messaging/messenger.js';
+import { Prisma } from './generated/client.js';
+import { lockOrder, moveOrder } from './order-moves.js';
+import type { InvoiceRequest } from './order-request.js';
+import {
+  INVOICE_WITH_LINES,
+  invoiceMessage,
+  type InvoiceView,
+  invoiceView,
+  type StoredInvoice,
+} from './order-view.js';
+import { OrdersPrisma, type OrdersTransaction } from './orders-prisma.js';
+
+/** An order or a return, and whether it was this request that created it. */
+export interface PlacedInvoice {
+  readonly created: boolean;
+  readonly invoice: InvoiceView;
+}
+
+/** What requests do to orders and returns, each in one transaction with what it publishes. */
+@Injectable()
+export class OrdersService {
+  constructor(
+    @Inject(OrdersPrisma) private readonly prisma: OrdersPrisma,
+    @Inject(Messenger) private readonly messenger: Messenger,
+  ) {}
+
+  /**
+   * Places an order. The same request again returns the order that it placed.
+   * @throws ConflictException (409) when the invoice number belongs to another request.
+   */
+  async placeOrder(request: InvoiceRequest): Promise<PlacedInvoice> {
+    const { invoiceNo } = request;
+    const status = 'PLACED';
+    const find = () =>
+      this.prisma.customerOrder.findUnique({ where: { invoiceNo }, include: INVOICE_WITH_LINES });
+    return this.once(request, status, find, async (tx) => {
+      await tx.customerOrder.create({
+        data: { ...invoiceData(request), status },
+        select: { invoiceNo: true },
+      });
+      await this.messenger.publish(tx, 'orders.placed', invoiceMessage(request));
+    });
+  }
+
+  /**
+   * Takes goods back on a credit note, for which the customer is paid. Idempotent as {@link placeOrder}.
+   * @throws ConflictException (409) when the invoice number belongs to another request.
+   */
+  async takeBack(request: InvoiceRequest): Promise<PlacedInvoice> {
+    const { invoiceNo } = request;
+    const status = 'RETURNED';
+    const find = () =>
+      this.prisma.returnNote.findUnique({ where: { invoiceNo }, include: INVOICE_WITH_LINES });
+    return this.once(request, status, find, async (tx) => {
+      await tx.returnNote.create({ data: { ...invoiceData(request), status }, select: { invoiceNo: true } });
+      await this.messenger.publish(tx, 'orders.returned', invoiceMessage(request));
+    });
+  }
+
+  /**
+   * Cancels a confirmed order. One that is being cancelled, or was, is returned as it is.
+   * @throws NotFoundException (404), ConflictException (409) for an order that is not confirmed.
+   */
+  async cancel(invoiceNo: string): Promise<InvoiceView> {
+    return this.prisma.$transaction(async (tx) => {
+      const locked = await lockOrder(tx, invoiceNo);
+      if (locked === undefined) throw unknownInvoice(invoiceNo);
+      if (locked.status === 'PLACED' || locked.status === 'REJECTED')
+        throw notConfirmed(invoiceNo, locked.status);
+      if (locked.status === 'CONFIRMED') await moveOrder(tx, locked, 'cancelled', null);
+      const query = { where: { invoiceNo }, include: INVOICE_WITH_LINES };
+      const order = invoiceView(await tx.customerOrder.findUniqueOrThrow(query));
+      if (locked.status === 'CONFIRMED')
+        await this.messenger.publish(tx, 'orders.cancelled', invoiceMessage(order));
+      return order;
+    });
+  }
+
+  /**
+   * An order, or a return, as it stands.
+   * @throws NotFoundException (404)
+   */
+  async find(invoiceNo: string): Promise<InvoiceView> {
+    const query = { where: { invoiceNo }, include: INVOICE_WITH_LINES };
+    const found =
+      (await this.prisma.customerOrder.findUnique(query)) ?? (await this.prisma.returnNote.findUnique(query));
+    if (found === null) throw unknownInvoice(invoiceNo);
+    return invoiceView(found);
+  }
+
+  private async once(
+    request: InvoiceRequest,
+    status: string,
+    find: () => Promise<StoredInvoice | null>,
+    create: (tx: OrdersTransaction) => Promise<void>,
+  ): Promise<PlacedInvoice> {
+    const existing = await find();
+    if (existing !== null) return sameRequest(request, existing);
+    try {
+      await this.prisma.$transaction(create);
+      return { created: true, invoice: { ...request, status, rejection: null } };
+    } catch (error) {
+      // Two equal requests at once: the one that lost reads what the other wrote.
+      const winner = isUniqueViolation(error) ? await find() : null;
+      if (winner === null) throw error;
+      return sameRequest(request, winner);
+    }
+  }
+}
+
+function invoiceData(request: InvoiceRequest) {
+  return {
+    invoiceNo: request.invoiceNo,
+    customerId: request.customerId,
+    country: request.country,
+    placedAt: request.placedAt === null ? null : new Date(request.placedAt),
+    totalPence: BigInt(request.totalPence),
+    requestHash: requestHash(request),
+    lines: { createMany: { data: request.lines.map((line, index) => ({ ...line, lineNo: index + 1 })) } },
+  };
+}
+
+/** The parser builds every request with its fields in one order, so equal requests have equal JSON. */
+function requestHash(request: InvoiceRequest): string {
+  return createHash('sha256').update(JSON.stringify(request)).digest('hex');
+}
+
+function sameRequest(request: InvoiceRequest, stored: StoredInvoice): PlacedInvoice {
+  if (stored.requestHash === requestHash(request)) return { created: false, invoice: invoiceView(stored) };
+  throw new ConflictException({
+    statusCode: 409,
+    code: 'INVOICE_EXISTS',
+    message: `Invoice ${request.invoiceNo} exists with other contents. Use another invoice number.`,
+  });
+}
+
+function isUniqueViolation(error: unknown): boolean {
+  return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
+}
+
+function unknownInvoice(invoiceNo: string): NotFoundException {
+  return new NotFoundException({
+    statusCode: 404,
+    code: 'UNKNOWN_INVOICE',
+    message: `There is no order and no return ${invoiceNo}. Check the number.`,
+  });
+}
+
+function notConfirmed(invoiceNo: string, status: 'PLACED' | 'REJECTED'): ConflictException {
+  const hint = status === 'PLACED' ? 'It has no outcome yet: try again.' : 'There is nothing to take back.';
+  return new ConflictException({
+    statusCode: 409,
+    code: 'NOT_CONFIRMED',
+    message: `Order ${invoiceNo} is ${status} and cannot be cancelled. ${hint}`,
+  });
+}

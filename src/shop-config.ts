@@ -1,0 +1,60 @@
+import { isServiceName, SERVICES, type ServiceName } from './contracts/services.js';
+import { ShopError } from './shop-error.js';
+
+/** Token of the {@link ShopConfig} in Nest's container. */
+export const SHOP_CONFIG = Symbol('SHOP_CONFIG');
+
+/** What the shop runs with. */
+export interface ShopConfig {
+  /** The services of this process. */
+  readonly services: readonly ServiceName[];
+  /** Port on 127.0.0.1; 0 takes a free one. */
+  readonly port: number;
+  /** A service's connection string, by its own role where roles could be made. */
+  readonly connectionStrings: Readonly<Record<ServiceName, string>>;
+  /** Pieces of an article on the shelf when it is first asked for. */
+  readonly startingStock: number;
+  /** A charge over this many pence is declined. */
+  readonly chargeLimitPence: number;
+  /** Customers whose charges are always declined. */
+  readonly declinedCustomers: ReadonlySet<string>;
+}
+
+/** The part of {@link ShopConfig} that comes from the environment, and where the database is. */
+export type ShopEnvironment = Omit<ShopConfig, 'connectionStrings'> & { readonly databaseUrl: string };
+
+/**
+ * Reads `SERVICE` (default: all three), `PORT` (default 3000), `DATABASE_URL` (required), `SHOP_STARTING_STOCK`
+ * (default 100,000), `SHOP_CHARGE_LIMIT_PENCE` (default 500,000) and `SHOP_DECLINED_CUSTOMERS` (comma-separated ids).
+ * @throws ShopError SHOP_CONFIG with everything that is wrong.
+ */
+export function readShopEnvironment(env: NodeJS.ProcessEnv): ShopEnvironment {
+  const problems: string[] = [];
+  const wholeNumber = (name: string, fallback: number, max: number): number => {
+    const text = env[name];
+    if (text === undefined || text === '') return fallback;
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value <= max) return value;
+    problems.push(`${name} is '${text}', expected a whole number from 0 to ${max}`);
+    return fallback;
+  };
+  const service = env['SERVICE'] ?? '';
+  if (service !== '' && !isServiceName(service)) {
+    problems.push(`SERVICE is '${service}', expected ${SERVICES.join(', ')} or nothing for all`);
+  }
+  const databaseUrl = env['DATABASE_URL'] ?? '';
+  if (!URL.canParse(databaseUrl)) {
+    problems.push('DATABASE_URL is not a URL, expected postgresql://user:password@host:port/database');
+  }
+  const environment: ShopEnvironment = {
+    services: isServiceName(service) ? [service] : SERVICES,
+    port: wholeNumber('PORT', 3000, 65_535),
+    databaseUrl,
+    startingStock: wholeNumber('SHOP_STARTING_STOCK', 100_000, 1_000_000_000),
+    chargeLimitPence: wholeNumber('SHOP_CHARGE_LIMIT_PENCE', 500_000, Number.MAX_SAFE_INTEGER),
+    declinedCustomers: new Set((env['SHOP_DECLINED_CUSTOMERS'] ?? '').split(',').filter((id) => id !== '')),
+  };
+  if (problems.length > 0)
+    throw new ShopError('SHOP_CONFIG', 'The environment of the shop is wrong.', problems);
+  return environment;
+}

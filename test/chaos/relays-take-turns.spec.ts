@@ -1,0 +1,98 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { bindStatement, PgConnection } from '@waybill/kernel';
+import { waitUntil } from '@waybill/testing';
+import { relayAdvance, relayBegin } from '../../libs/outbox/src/statements.generated.js';
+import { faultsOf, Fixture, numbersOf, upTo } from '../support/fixture.js';
+import { startProgram, stopProgram } from '../support/programs.js';
+
+describe('several relays', () => {
+  let fixture: Fixture;
+  beforeAll(async () => {
+    fixture = await Fixture.create();
+    await fixture.database.pool.query('create table published (n int primary key)');
+  });
+  afterAll(() => fixture.close());
+
+  test('never both move: three at once leave nothing out and nothing twice', async () => {
+    const relays = await Promise.all(
+      upTo(3).map(() =>
+        startProgram('relay', { url: fixture.url, options: { smallDifferenceRows: 10, windowRows: 10 } }),
+      ),
+    );
+    const publisher = await startProgram('publisher', { url: fixture.url, count: 3_000 });
+    await publisher.waitForLine(/^done/, { timeoutMs: 60_000 });
+    await waitUntil(async () => (await fixture.log()).length >= 3_000, {
+      describe: 'everything is in the log',
+      timeoutMs: 30_000,
+      intervalMs: 100,
+    });
+    await Promise.all(relays.map(stopProgram));
+    const records = await fixture.log();
+    expect(faultsOf(records)).toEqual([]);
+    expect(numbersOf(records)).toEqual(upTo(3_000));
+    // Each moved some, so they did compete.
+    const moved = relays.map(({ lines }) => Number(/moved (\d+)/.exec(lines.join('\n'))?.[1]));
+    expect(moved.reduce((sum, count) => sum + count, 0)).toBe(3_000);
+  }, 120_000);
+
+  test('while one is within a pass, another leaves the outbox alone', async () => {
+    const client = await fixture.database.pool.connect();
+    const first = new PgConnection(client);
+    await first.runBatch([bindStatement(relayBegin, 100, 10_000)], { begin: true });
+    await fixture.publish(4_000);
+    expect(await fixture.relay().runOnce()).toBe('idle');
+    expect((await fixture.log()).length).toBe(3_000);
+    await first.rollback();
+    client.release();
+    await fixture.moveAll();
+    expect((await fixture.log()).length).toBe(3_001);
+  });
+
+  test('one that was held up within a pass for longer than its lease writes nothing afterwards', async () => {
+    const client = await fixture.database.pool.connect();
+    client.on('error', () => undefined);
+    const paused = new PgConnection(client);
+    const [rows] = await paused.runBatch([bindStatement(relayBegin, 100, 300)], { begin: true });
+    const { seq, base, target } = (rows as { seq: number; base: string; target: string }[])[0] ?? {
+      seq: 0,
+      base: '',
+      target: '',
+    };
+    await fixture.publish(5_000);
+    // Its session is ended by the server, and with it the lock: the next relay takes over.
+    await waitUntil(async () => (await fixture.relay().runOnce()) === 'again', {
+      describe: 'another relay takes over',
+    });
+    expect((await fixture.log()).length).toBe(3_002);
+    const advance = bindStatement(relayAdvance, seq, base, target, null, null);
+    await expect(paused.runBatch([advance], { commit: true })).rejects.toThrow();
+    client.release(true);
+    expect((await fixture.log()).length).toBe(3_002);
+  });
+
+  test('one whose process stands still within its work is overtaken, and does no harm when it wakes', async () => {
+    const options = { leaseMs: 500, smallDifferenceRows: 1, windowRows: 1 };
+    const paused = await startProgram('relay', { url: fixture.url, options });
+    const before = (await fixture.log()).length;
+    const publisher = await startProgram('publisher', { url: fixture.url, first: 10_000, count: 800 });
+    await waitUntil(async () => (await fixture.log()).length > before + 20, {
+      describe: 'it works',
+      intervalMs: 1,
+    });
+    paused.stop();
+    await publisher.waitForLine(/^done/, { timeoutMs: 60_000 });
+    const other = await startProgram('relay', { url: fixture.url });
+    await waitUntil(async () => (await fixture.log()).length === before + 800, {
+      describe: 'the other relay has moved the rest',
+      intervalMs: 50,
+      timeoutMs: 30_000,
+    });
+    paused.cont();
+    await fixture.publish(20_000);
+    await waitUntil(async () => (await fixture.log()).length === before + 801, { describe: 'both go on' });
+    await Promise.all([stopProgram(paused), stopProgram(other)]);
+    const records = await fixture.log();
+    expect(faultsOf(records)).toEqual([]);
+    expect(new Set(numbersOf(records)).size).toBe(records.length);
+  }, 120_000);
+});

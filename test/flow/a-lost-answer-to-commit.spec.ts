@@ -1,0 +1,209 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
+import {
+  DatabaseUnavailableError,
+  PgDatabase,
+  PgTransactionRunner,
+  type TransactionRunner,
+  type TransactionWork,
+} from '@waybill/kernel';
+import { recentDeadLetters } from '@waybill/schedule';
+import { migrate } from '@waybill/schema';
+import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
+import type pg from 'pg';
+import { Fixture } from '../support/fixture.js';
+
+/** Stands between a consumer and its runner, and lets the first transaction end in a way of the test's choice. */
+class FirstTransaction implements TransactionRunner<pg.PoolClient> {
+  readonly kind = 'pg';
+  readonly session;
+  first = true;
+
+  constructor(
+    private readonly runner: PgTransactionRunner,
+    private readonly end: <T>(transaction: TransactionWork<pg.PoolClient, T>) => Promise<T>,
+  ) {
+    this.session = runner.session;
+  }
+
+  run<T>(transaction: TransactionWork<pg.PoolClient, T>): Promise<T> {
+    if (!this.first) return this.runner.run(transaction);
+    this.first = false;
+    return this.end(transaction);
+  }
+}
+
+describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
+  let fixture: Fixture;
+  let handlers: PgDatabase;
+  let consumer: Consumer | undefined;
+  let other: TestDatabase | undefined;
+  beforeEach(async () => {
+    fixture = await Fixture.create({ orders: { partitions: 1 } });
+    handlers = new PgDatabase({ connectionString: fixture.url });
+  });
+  afterEach(async () => {
+    await consumer?.stop();
+    await handlers.close();
+    await other?.drop();
+    other = undefined;
+    await fixture.close();
+  });
+
+  const consume = async (
+    transactions: TransactionRunner,
+    handler: Handler,
+    maxProcessingMs = 5_000,
+  ): Promise<void> => {
+    const retry = { maxAttempts: 2, delayMs: 1 };
+    consumer = new Consumer(
+      {
+        group: 'test',
+        subscriptions: [resolveSubscription('orders', handler, { concurrency, retry, maxProcessingMs })],
+        bus: fixture.database,
+        transactions: transactions as TransactionRunner,
+        topics: fixture.topics,
+        signals: fixture.signals,
+      },
+      { leaseMs: 3_000, heartbeatMs: 200 },
+    );
+    await consumer.start();
+  };
+
+  const keep: Handler = ({ transaction, payload, attempt }) =>
+    (transaction as pg.PoolClient).query('insert into effect (n, attempt) values ($1, $2)', [
+      (payload as { n: number }).n,
+      attempt,
+    ]);
+
+  const effects = async (): Promise<number[]> =>
+    (await handlers.pool.query<{ n: number }>('select n from effect order by id')).rows.map(({ n }) => n);
+
+  const publishBoth = async (): Promise<void> => {
+    await fixture.publish(1, 'k');
+    await fixture.publish(2, 'k');
+    await fixture.moveAll();
+  };
+
+  test('that went through: the message is not run again', async () => {
+    const runner = new PgTransactionRunner(handlers);
+    await consume(
+      new FirstTransaction(runner, async (transaction) => {
+        await runner.run(transaction);
+        throw new DatabaseUnavailableError('the connection broke while COMMIT was answered');
+      }),
+      keep,
+    );
+    await publishBoth();
+    await waitUntil(async () => (await effects()).includes(2), { describe: 'the second message is handled' });
+    expect(await effects()).toEqual([1, 2]);
+  });
+
+  test('that is still under way: it fails when it comes late, and the message takes effect once', async () => {
+    const runner = new PgTransactionRunner(handlers);
+    let release: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    let late: Promise<unknown> = Promise.resolve();
+    await consume(
+      new FirstTransaction(runner, async (transaction) => {
+        await new Promise<void>((worked) => {
+          late = runner.run({
+            ...transaction,
+            work: async (open) => {
+              const result = await transaction.work(open);
+              worked();
+              await gate;
+              return result;
+            },
+          });
+          late.catch(() => undefined);
+        });
+        throw new DatabaseUnavailableError('the connection broke before COMMIT was answered');
+      }),
+      keep,
+    );
+    await publishBoth();
+    await waitUntil(async () => (await effects()).includes(2), { describe: 'the second message is handled' });
+    release();
+    await expect(late).rejects.toMatchObject({ code: 'FENCED' });
+    expect(await effects()).toEqual([1, 2]);
+  });
+
+  test('a handler that goes on after its transaction has ended writes nothing any more', async () => {
+    let goOn: () => void = () => undefined;
+    const failed = new Promise<void>((resolve) => (goOn = resolve));
+    let afterwards: Promise<unknown> | undefined;
+    await consume(new PgTransactionRunner(handlers), (delivery) => {
+      if ((delivery.payload as { n: number }).n === 2) return keep(delivery);
+      afterwards ??= failed.then(() => keep(delivery));
+      afterwards.catch(() => undefined);
+      throw new Error('it fails while a part of it goes on');
+    });
+    await publishBoth();
+    await waitUntil(async () => (await effects()).includes(2), { describe: 'the second message is handled' });
+    goOn();
+    await expect(afterwards).rejects.toMatchObject({ code: 'TRANSACTION_REQUIRED' });
+    expect(await effects()).toEqual([2]);
+    expect(await recentDeadLetters(fixture.database.session, 'test')).toHaveLength(1);
+  });
+
+  test('a handler that takes too long is told, rolled back, and becomes a dead letter', async () => {
+    const aborted: boolean[] = [];
+    await consume(
+      new PgTransactionRunner(handlers),
+      async (delivery) => {
+        await keep(delivery);
+        if ((delivery.payload as { n: number }).n === 2) return;
+        await new Promise<void>((resolve) =>
+          delivery.signal.addEventListener('abort', () => resolve(), { once: true }),
+        );
+        aborted.push(true);
+      },
+      150,
+    );
+    await publishBoth();
+    await waitUntil(async () => (await effects()).includes(2), { describe: 'the second message is handled' });
+    expect(await effects()).toEqual([2]);
+    expect(aborted).toEqual([true, true]);
+    const [letter] = await recentDeadLetters(fixture.database.session, 'test');
+    expect(letter).toMatchObject({ errorClass: 'HandlerTimedOutError', attempts: 2 });
+  });
+
+  test('a handler that swallows a failed statement has not succeeded, in the same database or in another', async () => {
+    const swallow: Handler = async (delivery) => {
+      await keep(delivery);
+      if ((delivery.payload as { n: number }).n === 2) return;
+      await (delivery.transaction as pg.PoolClient).query('select 1 / 0').catch(() => undefined);
+    };
+    await consume(new PgTransactionRunner(handlers), swallow);
+    await publishBoth();
+    await waitUntil(async () => (await effects()).includes(2), { describe: 'the second message is handled' });
+    expect(await effects()).toEqual([2]);
+    expect(await recentDeadLetters(fixture.database.session, 'test')).toHaveLength(1);
+    await consumer?.stop();
+
+    other = await testDatabase('other');
+    await migrate(other);
+    const elsewhere = new PgDatabase(other);
+    try {
+      await elsewhere.pool.query(
+        'create table effect (id bigint generated always as identity, n int, attempt int)',
+      );
+      await fixture.database.pool.query(
+        'truncate waybill.consumer_position, waybill.delivery_mark, waybill.dead_letter',
+      );
+      await consume(new PgTransactionRunner(elsewhere), swallow);
+      await waitUntil(
+        async () => (await elsewhere.pool.query('select from effect where n = 2')).rowCount === 1,
+        {
+          describe: 'the second message is handled there',
+        },
+      );
+      expect((await elsewhere.pool.query('select n from effect')).rows).toEqual([{ n: 2 }]);
+      expect(await recentDeadLetters(fixture.database.session, 'test')).toHaveLength(1);
+      await consumer?.stop();
+    } finally {
+      await elsewhere.close();
+    }
+  });
+});

@@ -1,0 +1,19 @@
+// Appends numbered records to the log, by an accumulator of its own.
+import { PgDatabase } from '@waybill/kernel';
+import { LogAppender, Topics } from '@waybill/log';
+
+const { url, name, count } = JSON.parse(process.argv[2]);
+const database = new PgDatabase({ connectionString: url });
+const appender = new LogAppender(database, new Topics(database.session), undefined);
+console.log('ready');
+const sent = Array.from({ length: count }, (_, n) =>
+  appender.append({
+    topic: 'orders',
+    key: Buffer.from(`${name}-${n % 7}`),
+    value: Buffer.from(JSON.stringify({ n, name })),
+  }),
+);
+const places = await Promise.all(sent);
+console.log(`appended ${places.length}`);
+await appender.close();
+await database.close();

@@ -1,0 +1,51 @@
+// Consumes the topics by writing a row into the table effect for each message. A payload can ask for trouble:
+// `killOnce`, `kill` take the process down, `fail` makes that many attempts throw.
+import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
+import { Consumer, resolveSubscription } from '@waybill/consumer';
+import { LogSignals, Topics } from '@waybill/log';
+
+const {
+  url,
+  handlerUrl = url,
+  group = 'test',
+  topics: names = ['orders'],
+  subscription = {},
+  options = {},
+} = JSON.parse(process.argv[2]);
+const bus = new PgDatabase({ connectionString: url });
+const handlers = new PgDatabase({ connectionString: handlerUrl });
+const logger = { debug() {}, info: console.log, warn: console.log, error: console.log };
+const topics = new Topics(bus.session);
+const signals = new LogSignals(bus, { logger });
+
+async function handle({ topic, partition, offset, key, messageId, attempt, payload, transaction }) {
+  await transaction.query(
+    `insert into effect (consumer, topic, partition, log_offset, key, message_id, n, attempt, pid)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+    [group, topic, partition, offset, key, messageId, payload.n, attempt, process.pid],
+  );
+  console.log(`handling ${payload.n}`);
+  if (payload.kill === true) process.kill(process.pid, 'SIGKILL');
+  if (attempt <= (payload.fail ?? 0)) throw new Error(`attempt ${attempt} of ${payload.n} fails`);
+}
+
+const consumer = new Consumer(
+  {
+    group,
+    subscriptions: names.map((name) => resolveSubscription(name, handle, subscription)),
+    bus,
+    transactions: new PgTransactionRunner(handlers),
+    topics,
+    signals,
+    logger,
+  },
+  options,
+);
+process.on('SIGTERM', async () => {
+  await consumer.stop();
+  await signals.stop();
+  await Promise.all([bus.close(), handlers.close()]);
+});
+signals.start();
+await consumer.start();
+console.log('ready');

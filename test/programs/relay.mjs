@@ -1,0 +1,26 @@
+// Runs a relay until it is told to stop, or killed.
+import { Bell, PgDatabase, systemClock } from '@waybill/kernel';
+import { LogSignals, Topics } from '@waybill/log';
+import { Relay } from '@waybill/outbox';
+
+const { url, options = {} } = JSON.parse(process.argv[2]);
+const database = new PgDatabase({ connectionString: url, applicationName: 'test relay' });
+const logger = { debug() {}, info: console.log, warn: console.log, error: console.log };
+const signals = new LogSignals(database);
+const relay = new Relay(
+  database,
+  new Topics(database.session),
+  signals,
+  new Bell(),
+  systemClock,
+  options,
+  logger,
+);
+process.on('SIGTERM', async () => {
+  await relay.service.stop();
+  console.log(`moved ${relay.moved}`);
+  await database.close();
+});
+await database.pool.query('select 1');
+relay.service.start();
+console.log('ready');

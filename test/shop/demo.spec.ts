@@ -1,0 +1,110 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { spawnScript, testServerUrl, waitUntil } from '@waybill/testing';
+import pg from 'pg';
+import type { DemoResult } from '../../src/demo/demo-report.js';
+
+const DEMO = fileURLToPath(new URL('../../dist/demo/main.js', import.meta.url));
+
+let folder: string;
+
+beforeAll(async () => {
+  if (!existsSync(DEMO)) throw new Error('The shop is not compiled. Run the tests by "npm test".');
+  folder = await mkdtemp(join(tmpdir(), 'shop-demo-'));
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+});
+
+interface DemoExit {
+  readonly code: number | null;
+  readonly lines: readonly string[];
+  readonly output: string;
+}
+
+async function demo(...args: string[]): Promise<DemoExit> {
+  const script = spawnScript(DEMO, { args, env: { DATABASE_URL: testServerUrl() } });
+  const { code } = await script.exited;
+  return { code, lines: script.lines, output: script.output };
+}
+
+/** Databases and roles of demos on the server. */
+async function remains(): Promise<string[]> {
+  const client = new pg.Client({ connectionString: testServerUrl() });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ name: string }>(
+      `select datname as name from pg_database where datname like 'shop\\_demo\\_%'
+       union all select rolname from pg_roles where rolname like 'shop\\_demo\\_%'`,
+    );
+    return rows.map(({ name }) => name);
+  } finally {
+    await client.end();
+  }
+}
+
+describe('the demo', () => {
+  test('with one service killed half way loses nothing and does nothing twice', async () => {
+    const { code, lines, output } = await demo('--json');
+    expect({ code, output: code === 0 ? '' : output }).toEqual({ code: 0, output: '' });
+    const result = JSON.parse(lines.at(-1) ?? '') as DemoResult;
+    expect(result).toMatchObject({
+      invoices: 120,
+      placed: 107,
+      confirmed: 105,
+      rejected: 2,
+      refunded: 10,
+      linesRefused: 17,
+      lost: 0,
+      duplicateEffects: 0,
+      outOfOrder: 0,
+      kills: 1,
+    });
+    expect(Object.keys(result).join()).toBe(
+      'invoices,placed,confirmed,rejected,refunded,linesRefused,chargedPence,refundedPence,' +
+        'messages,lost,duplicateEffects,outOfOrder,kills,p50Ms,p99Ms,seconds',
+    );
+    expect(lines).toContain('Everything agrees.');
+    expect(await remains()).toEqual([]);
+  });
+
+  test('that is interrupted leaves nothing behind', async () => {
+    const script = spawnScript(DEMO, { args: ['--kill', 'none'], env: { DATABASE_URL: testServerUrl() } });
+    await waitUntil(async () => (await remains()).length > 1, {
+      describe: 'the demo to have its database and roles',
+    });
+    script.kill('SIGINT');
+    expect(await script.exited).toEqual({ code: 130, signal: null });
+    expect(await remains()).toEqual([]);
+  });
+
+  test.each([
+    ['an option that there is not', ['--fast'], '--fast is not an option'],
+    ['a file that is not there', ['--orders', 'none.csv'], 'ENOENT'],
+  ])('called with %s exits with 2 and no stack', async (_name, args, message) => {
+    const { code, output } = await demo(...args);
+    expect(code).toBe(2);
+    expect(output).toContain(message);
+    expect(output).not.toMatch(/^err\| {4}at /m);
+  });
+
+  test('with a file of other columns exits with 2 and names them', async () => {
+    const path = join(folder, 'wrong.csv');
+    await writeFile(path, 'InvoiceNo;StockCode\n1;2\n');
+    const { code, output } = await demo('--orders', path);
+    expect(code).toBe(2);
+    expect(output).toContain('column StockCode is missing');
+  });
+
+  test('comes with an order file that has the columns of the real one', async () => {
+    const text = await readFile(new URL('../../src/demo/orders.csv', import.meta.url), 'utf8');
+    expect(text.split('\n')[0]).toBe(
+      'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country',
+    );
+  });
+});

@@ -1,0 +1,145 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type OrderFile, readOrderFile } from '../../src/demo/order-file.js';
+import { ShopError } from '../../src/shop-error.js';
+
+const HEADER = 'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country';
+const DATE = '2010-12-01 08:26:00';
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'shop-orders-'));
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+});
+
+async function fileOf(text: string): Promise<string> {
+  const path = join(folder, 'orders.csv');
+  await writeFile(path, text);
+  return path;
+}
+
+async function read(...lines: string[]): Promise<OrderFile> {
+  return readOrderFile(await fileOf([HEADER, ...lines].join('\n')));
+}
+
+async function refusalOf(path: string): Promise<string> {
+  try {
+    await readOrderFile(path);
+  } catch (error) {
+    if (error instanceof ShopError && error.code === 'DEMO_ORDER_FILE') return error.message;
+    throw error;
+  }
+  return 'it was read';
+}
+
+describe('an order file', () => {
+  test('becomes invoices, with prices in exact pence', async () => {
+    const file = await read(
+      `536365,85123a,"HOLDER, ""WHITE""",6,${DATE},2.55,17850.0,United Kingdom`,
+      `536366,22633,HAND WARMER,6,${DATE},1.85,,France`,
+      `536365,POST,POSTAGE,1,${DATE},18.0,17850.0,United Kingdom`,
+      `C536379,22556,CIRCUS TIN,-12,${DATE},0.29,17548.0,`,
+    );
+    expect(file).toMatchObject({ lineCount: 4, refusedInvoices: [], refusedLines: new Map() });
+    expect(file.accepted).toEqual([
+      {
+        invoiceNo: '536365',
+        totalPence: 6 * 255 + 1800,
+        lines: [
+          {
+            invoiceNo: '536365',
+            sku: '85123A',
+            description: 'HOLDER, "WHITE"',
+            quantity: 6,
+            unitPricePence: 255,
+            placedAt: '2010-12-01T08:26:00.000Z',
+            customerId: '17850',
+            country: 'United Kingdom',
+          },
+          expect.objectContaining({ sku: 'POST', quantity: 1, unitPricePence: 1800 }),
+        ],
+      },
+      {
+        invoiceNo: '536366',
+        totalPence: 6 * 185,
+        lines: [expect.objectContaining({ sku: '22633', customerId: null })],
+      },
+      {
+        invoiceNo: 'C536379',
+        totalPence: 12 * 29,
+        lines: [expect.objectContaining({ quantity: 12, unitPricePence: 29, country: null })],
+      },
+    ]);
+  });
+
+  test.each([
+    ['zeroPrice', `1,22139,,56,${DATE},0.0,,UK`],
+    ['negativePrice', `1,22139,BOWL,1,${DATE},-11.06,,UK`],
+    ['notPositive', `1,22139,BOWL,-4,${DATE},1.25,,UK`],
+    ['notPositive', `1,22139,BOWL,0,${DATE},1.25,,UK`],
+    ['notNegative', `C1,22139,BOWL,4,${DATE},1.25,,UK`],
+    ['adjustment', `1,M,Manual,1,${DATE},1.25,,UK`],
+    ['adjustment', `1,BANK CHARGES,Bank Charges,1,${DATE},15.0,,UK`],
+    ['adjustment', `C1,D,Discount,-1,${DATE},27.5,,UK`],
+    ['malformed', `,22139,BOWL,1,${DATE},1.25,,UK`],
+    ['malformed', `1,,BOWL,1,${DATE},1.25,,UK`],
+    ['malformed', `1,22139,BOWL,some,${DATE},1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1.5,${DATE},1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,01/12/2010 08:26,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,2010-13-01 08:26:00,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,${DATE},1.255,,UK`],
+    ['malformed', `1,22139,BOWL,1,${DATE},free,,UK`],
+    ['malformed', `1,22139,BOWL,1,${DATE}`],
+    ['malformed', `1,22139,BOWL,1,${DATE},1.25,,UK,more`],
+  ])('refuses a line as %s: %s', async (reason, line) => {
+    const file = await read(line, `2,22139,BOWL,1,${DATE},1.250,,UK`);
+    expect(file.refusedLines).toEqual(new Map([[reason, 1]]));
+    expect(file.accepted.map(({ invoiceNo }) => invoiceNo)).toEqual(['2']);
+    expect(file.refusedInvoices).toEqual([line.split(',')[0]].filter((invoiceNo) => invoiceNo !== ''));
+  });
+
+  test("refuses lines of another customer than the invoice's", async () => {
+    const file = await read(`1,22139,BOWL,1,${DATE},1.25,5.0,UK`, `1,22140,CUP,1,${DATE},1.25,6.0,UK`);
+    expect(file.refusedLines).toEqual(new Map([['otherCustomer', 1]]));
+    expect(file.accepted).toMatchObject([{ invoiceNo: '1', lines: [{ sku: '22139' }] }]);
+  });
+
+  test('may begin with a mark and have its columns in any order, and more of them', async () => {
+    const header = 'Country,Colour,CustomerID,UnitPrice,InvoiceDate,Quantity,Description,StockCode,InvoiceNo';
+    const path = await fileOf(`\uFEFF${header}\r\nUK,red,,1.25,${DATE},2,BOWL,22139,1\r\n\r\n`);
+    expect((await readOrderFile(path)).accepted).toMatchObject([{ invoiceNo: '1', totalPence: 250 }]);
+  });
+});
+
+describe('a file that is no order file', () => {
+  test('is told every column that it lacks', async () => {
+    const message = await refusalOf(await fileOf('InvoiceNo,Quantity,Country,Country\n1,2,UK,UK\n'));
+    for (const column of ['StockCode', 'Description', 'InvoiceDate', 'UnitPrice', 'CustomerID']) {
+      expect(message).toContain(`column ${column} is missing`);
+    }
+    expect(message).toContain('column Country stands twice');
+    expect(message).not.toContain('column Quantity');
+  });
+
+  test.each([
+    ['', 'it is empty'],
+    [`${HEADER}\n`, 'it has no lines under its header'],
+    [`${HEADER}\n1,"22139,BOWL`, 'it is not CSV'],
+    [`\x7fELF"\0\0\x01\n"`, 'it is not CSV'],
+  ])('is refused in one short line (%#)', async (text, reason) => {
+    const message = await refusalOf(await fileOf(text));
+    expect(message).toContain(reason);
+    expect(message.length).toBeLessThan(400);
+  });
+
+  test('is refused when it is not there, or a folder', async () => {
+    expect(await refusalOf(join(folder, 'none.csv'))).toContain('ENOENT');
+    expect(await refusalOf(folder)).toContain('EISDIR');
+  });
+});

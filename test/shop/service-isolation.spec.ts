@@ -1,0 +1,132 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { testDatabase, type TestDatabase, testServerUrl } from '@waybill/testing';
+import pg from 'pg';
+import { SERVICES, type ServiceName } from '../../src/contracts/services.js';
+import { prepareDatabase, type PreparedDatabase } from '../../src/database/prepare-database.js';
+import { dropServiceRoles, serviceRole } from '../../src/database/service-roles.js';
+
+const OWN_TABLE: Readonly<Record<ServiceName, string>> = {
+  orders: 'orders.customer_order',
+  inventory: 'inventory.stock',
+  payments: 'payments.ledger_entry',
+};
+
+let database: TestDatabase;
+let prepared: PreparedDatabase;
+
+async function query(connectionString: string, text: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    return (await client.query(text)).rows as unknown[];
+  } finally {
+    await client.end();
+  }
+}
+
+async function dropRoles(name: string): Promise<void> {
+  const client = new pg.Client({ connectionString: testServerUrl() });
+  await client.connect();
+  try {
+    await dropServiceRoles(client, name);
+  } finally {
+    await client.end();
+  }
+}
+
+beforeAll(async () => {
+  database = await testDatabase('shop');
+  // Three services that start at once.
+  [prepared] = (await Promise.all(SERVICES.map(() => prepareDatabase(database.connectionString)))) as [
+    PreparedDatabase,
+  ];
+});
+
+afterAll(async () => {
+  await database.drop();
+  await dropRoles(database.name);
+});
+
+describe('the services of the shop', () => {
+  test('have a role each, from their first statement on', async () => {
+    expect(prepared.isolated).toBe(true);
+    for (const service of SERVICES) {
+      const [row] = await query(prepared.connectionStrings[service], 'select current_user::text as role');
+      expect(row).toEqual({ role: serviceRole(database.name, service) });
+    }
+  });
+
+  for (const service of SERVICES) {
+    for (const other of SERVICES) {
+      test(`${service} ${service === other ? 'reads its own tables' : `may not read those of ${other}`}`, async () => {
+        const reading = query(
+          prepared.connectionStrings[service],
+          `select count(*) from ${OWN_TABLE[other]}`,
+        );
+        if (service === other) expect(await reading).toEqual([{ count: '0' }]);
+        else await expect(reading).rejects.toMatchObject({ code: '42501' });
+      });
+    }
+  }
+
+  test('may use what is Waybill, and create nothing', async () => {
+    for (const service of SERVICES) {
+      const url = prepared.connectionStrings[service];
+      expect(await query(url, 'select count(*)::int as n from waybill.topic')).toEqual([{ n: 0 }]);
+      for (const schema of ['waybill', service]) {
+        await expect(query(url, `create table ${schema}.mine (id int)`)).rejects.toMatchObject({
+          code: '42501',
+        });
+      }
+    }
+  });
+});
+
+describe('the migrations of the shop', () => {
+  test('are in the ledger that Prisma keeps, once', async () => {
+    await prepareDatabase(database.connectionString);
+    for (const service of SERVICES) {
+      const rows = await query(
+        database.connectionString,
+        `select migration_name as name, applied_steps_count as steps, length(checksum) as length
+           from ${service}._prisma_migrations where finished_at is not null`,
+      );
+      expect(rows).toEqual([{ name: '0001_initial', steps: 1, length: 64 }]);
+    }
+  });
+
+  test('that were changed after they were applied are refused', async () => {
+    const copy = await testDatabase('shop_changed');
+    try {
+      await prepareDatabase(copy.connectionString);
+      await query(copy.connectionString, `update payments._prisma_migrations set checksum = 'other'`);
+      await expect(prepareDatabase(copy.connectionString)).rejects.toMatchObject({
+        code: 'SHOP_MIGRATION_CHANGED',
+      });
+    } finally {
+      await copy.drop();
+      await dropRoles(copy.name);
+    }
+  });
+});
+
+describe('a login that may not create roles', () => {
+  test('runs the services as itself', async () => {
+    const plain = await testDatabase('shop_plain');
+    const role = `${plain.name}_login`;
+    try {
+      await query(plain.connectionString, `create role ${role} login password 'pass'`);
+      await query(plain.connectionString, `grant create on database ${plain.name} to ${role}`);
+      const url = new URL(plain.connectionString);
+      url.username = role;
+      url.password = 'pass';
+      const { isolated, connectionStrings } = await prepareDatabase(url.href);
+      expect(isolated).toBe(false);
+      expect(connectionStrings).toEqual({ orders: url.href, inventory: url.href, payments: url.href });
+      expect(await query(url.href, 'select count(*) from inventory.stock')).toEqual([{ count: '0' }]);
+    } finally {
+      await plain.drop();
+      await query(testServerUrl(), `drop role if exists ${role}`);
+    }
+  });
+});

@@ -1,0 +1,41 @@
+import { describe, expect, test } from '@jest/globals';
+import { readShopEnvironment } from '../../src/shop-config.js';
+import { ShopError } from '../../src/shop-error.js';
+
+const DATABASE_URL = 'postgresql://shop@127.0.0.1:5432/shop';
+
+describe('the environment of the shop', () => {
+  test('needs a database and nothing else', () => {
+    expect(readShopEnvironment({ DATABASE_URL, SERVICE: '' })).toEqual({
+      services: ['orders', 'inventory', 'payments'],
+      port: 3000,
+      databaseUrl: DATABASE_URL,
+      startingStock: 100_000,
+      chargeLimitPence: 500_000,
+      declinedCustomers: new Set(),
+    });
+  });
+
+  test('chooses a service, a port and the rules', () => {
+    const rules = {
+      SHOP_STARTING_STOCK: '7',
+      SHOP_CHARGE_LIMIT_PENCE: '100',
+      SHOP_DECLINED_CUSTOMERS: '13,14',
+    };
+    const env = { DATABASE_URL, SERVICE: 'payments', PORT: '0', ...rules };
+    expect(readShopEnvironment(env)).toMatchObject({
+      services: ['payments'],
+      port: 0,
+      startingStock: 7,
+      chargeLimitPence: 100,
+      declinedCustomers: new Set(['13', '14']),
+    });
+  });
+
+  test('that is wrong is told everything that is', () => {
+    const read = (): unknown =>
+      readShopEnvironment({ SERVICE: 'shipping', PORT: '65536', SHOP_STARTING_STOCK: '-1' });
+    expect(read).toThrow(ShopError);
+    for (const name of ['SERVICE', 'PORT', 'SHOP_STARTING_STOCK', 'DATABASE_URL']) expect(read).toThrow(name);
+  });
+});

@@ -1,0 +1,153 @@
+import { Bell, PgDatabase, systemClock } from '@waybill/kernel';
+import { decodeBatch, LogReader, LogSignals, type TopicOptions, Topics } from '@waybill/log';
+import { MESSAGE_ID_HEADER, Outbox, Relay, type RelayOptions } from '@waybill/outbox';
+import { migrate } from '@waybill/schema';
+import { createDatabase, testServerUrl } from '@waybill/testing';
+import type pg from 'pg';
+
+/** A record as it stands in the log. */
+export interface LoggedRecord {
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: string | null;
+  readonly id: string | undefined;
+  readonly payload: { readonly n: number } & Record<string, unknown>;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+}
+
+/** A migrated database of a test's own, with a topic `orders`, and what tests do with it. */
+export class Fixture {
+  readonly topics: Topics;
+  readonly signals: LogSignals;
+  readonly outbox = new Outbox();
+  readonly #relay: Relay;
+
+  private constructor(
+    readonly url: string,
+    readonly database: PgDatabase,
+    private readonly drop: () => Promise<void>,
+  ) {
+    this.topics = new Topics(database.session);
+    this.signals = new LogSignals(database);
+    this.#relay = this.relay();
+  }
+
+  static async create(
+    topics: Readonly<Record<string, TopicOptions>> = { orders: {} },
+    server = testServerUrl(),
+  ): Promise<Fixture> {
+    const created = await createDatabase({ connectionString: server }, 'flow');
+    await migrate({ connectionString: created.connectionString });
+    const database = new PgDatabase({ connectionString: created.connectionString, connectionsMax: 30 });
+    const fixture = new Fixture(created.connectionString, database, () => created.drop());
+    for (const [name, options] of Object.entries(topics)) await fixture.topics.create(name, options);
+    await database.pool.query(
+      `create table effect (id bigint generated always as identity, consumer text, topic text, partition int,
+                            log_offset bigint, key text, message_id text, n int, attempt int, pid int,
+                            at timestamptz default clock_timestamp())`,
+    );
+    return fixture;
+  }
+
+  async close(): Promise<void> {
+    await this.database.close();
+    await this.drop();
+  }
+
+  relay(options: RelayOptions = {}): Relay {
+    return new Relay(this.database, this.topics, this.signals, new Bell(), systemClock, options);
+  }
+
+  /** Runs work in a transaction on a connection of its own and commits. */
+  async transaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.database.pool.connect();
+    try {
+      await client.query('begin');
+      const result = await work(client);
+      await client.query('commit');
+      return result;
+    } catch (error) {
+      await client.query('rollback');
+      throw error;
+    } finally {
+      client.release();
+    }
+  }
+
+  /** Publishes one message in a transaction of its own. */
+  async publish(n: number, key: string | null = `key-${n % 10}`, topic = 'orders'): Promise<void> {
+    await this.transaction((client) => this.outbox.publish(client, { topic, key, payload: { n } }));
+  }
+
+  /** Lets a relay move everything that is committed. */
+  async moveAll(): Promise<void> {
+    while ((await this.#relay.runOnce()) === 'again');
+  }
+
+  /** Everything in a topic's log, partition by partition in order of offset. */
+  async log(topic = 'orders'): Promise<LoggedRecord[]> {
+    const { partitionIds } = await this.topics.get(topic);
+    const reader = new LogReader(this.database, this.topics);
+    const records: LoggedRecord[] = [];
+    for (const [partition, partitionId] of partitionIds.entries()) {
+      const { startOffset, endOffset } = (await reader.offsets([partitionId])).get(partitionId) ?? {
+        startOffset: 0,
+        endOffset: 0,
+      };
+      let offset = startOffset;
+      while (offset < endOffset) {
+        const batches = await reader.fetch([{ partitionId, offset }]);
+        for (const batch of batches) {
+          for (const record of decodeBatch(batch.data, { fromOffset: offset })) {
+            const headers = Object.fromEntries(
+              record.headers.map(({ key, value }) => [key, value?.toString()]),
+            );
+            records.push({
+              partition,
+              offset: record.offset,
+              key: record.key?.toString() ?? null,
+              id: headers[MESSAGE_ID_HEADER],
+              payload: JSON.parse(String(record.value)),
+              headers,
+            });
+          }
+          offset = batch.lastOffset + 1;
+        }
+      }
+    }
+    return records;
+  }
+
+  /** One value of the first row. */
+  async value<T = number>(text: string, values: readonly unknown[] = []): Promise<T> {
+    const { rows } = await this.database.pool.query({ text, values: [...values], rowMode: 'array' });
+    return (rows as T[][])[0]?.[0] as T;
+  }
+}
+
+/** What is wrong with a log: offsets with gaps, messages that stand in it twice. Empty when all is well. */
+export function faultsOf(records: readonly LoggedRecord[]): string[] {
+  const faults: string[] = [];
+  const seen = new Map<string, string>();
+  const next = new Map<number, number>();
+  for (const { partition, offset, id } of records) {
+    const expected = next.get(partition) ?? 0;
+    if (offset !== expected)
+      faults.push(`partition ${partition} has offset ${offset} where ${expected} was due`);
+    next.set(partition, offset + 1);
+    if (id === undefined) continue;
+    if (seen.has(id)) faults.push(`message ${id} stands at ${seen.get(id)} and at ${partition}@${offset}`);
+    seen.set(id, `${partition}@${offset}`);
+  }
+  return faults;
+}
+
+/** The numbers of the payloads, ascending. */
+export function numbersOf(records: readonly LoggedRecord[]): number[] {
+  return records.map(({ payload }) => payload.n).toSorted((a, b) => a - b);
+}
+
+/** 0, 1, … up to but without `end`. */
+export function upTo(end: number): number[] {
+  return Array.from({ length: end }, (_, index) => index);
+}
