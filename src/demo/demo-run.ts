@@ -15,15 +15,14 @@ const LOOK_EVERY_MS = 100;
 const GIVE_UP_MS = 90_000;
 
 /**
- * One run: database, services, orders, a kill half way, quiet, reconciliation. `close` undoes everything that was
- * started, whenever it is called.
+ * One run: database, services, orders, a kill half way, quiet, reconciliation. `interrupt` makes it end early; `close`
+ * undoes everything that was started, after `run` has ended.
  */
 export class DemoRun {
   private readonly services = new Map<ServiceName, ServiceProcess>();
   private readonly interrupted = new AbortController();
-  private opening: Promise<DemoDatabase> | undefined;
+  private database: DemoDatabase | undefined;
   private books: ShopBooks | undefined;
-  private closing: Promise<void> | undefined;
   private kills = 0;
 
   constructor(
@@ -33,14 +32,15 @@ export class DemoRun {
 
   /**
    * Runs to the end.
-   * @throws ShopError for a wrong file, a service that does not run, an order that cannot be placed; the signal's
-   *   reason after `close`.
+   * @throws ShopError for a wrong file, a service that does not run, an order that cannot be placed; the reason of
+   *   the interruption after `interrupt`.
    */
   async run(): Promise<DemoOutcome> {
     const file = await readOrderFile(this.options.ordersFile);
     this.display.say(`${file.accepted.length} invoices of ${this.options.ordersFile}`);
     const { connectionString } = await this.openDatabase();
     await prepareDatabase(connectionString);
+    this.interrupted.signal.throwIfAborted();
     this.books = new ShopBooks(connectionString);
     await this.startServices(connectionString);
 
@@ -51,19 +51,28 @@ export class DemoRun {
     return { file, progress, books: await this.books.reconcile(file.accepted), kills: this.kills, seconds };
   }
 
-  /** Ends every process and removes every trace; safe to call at any time, more than once. */
+  /** Makes `run` end soon: between two of its steps, or at once where it waits. Safe at any time, more than once. */
+  interrupt(): void {
+    this.interrupted.abort(new Error('The demo was interrupted.'));
+    void this.stopServices();
+  }
+
+  /**
+   * Ends every process and removes every trace. Called once `run` has ended: the database could not be dropped while
+   * `run` still makes it.
+   */
   async close(): Promise<void> {
-    this.closing ??= this.closeAll();
-    await this.closing;
+    await this.stopServices();
+    await this.books?.close();
+    await this.database?.close();
   }
 
   private async openDatabase(): Promise<DemoDatabase> {
     this.interrupted.signal.throwIfAborted();
-    this.opening = openDemoDatabase();
-    const database = await this.opening;
+    this.database = await openDemoDatabase();
     this.interrupted.signal.throwIfAborted();
-    this.display.say(database.external ? 'PostgreSQL of DATABASE_URL' : 'embedded PostgreSQL');
-    return database;
+    this.display.say(this.database.external ? 'PostgreSQL of DATABASE_URL' : 'embedded PostgreSQL');
+    return this.database;
   }
 
   private async startServices(connectionString: string): Promise<void> {
@@ -137,11 +146,7 @@ export class DemoRun {
     }
   }
 
-  private async closeAll(): Promise<void> {
-    this.interrupted.abort(new Error('The demo was interrupted.'));
+  private async stopServices(): Promise<void> {
     await Promise.allSettled([...this.services.values()].map((service) => service.stop()));
-    await this.books?.close();
-    const database = await this.opening?.catch(() => undefined);
-    await database?.close();
   }
 }

@@ -21,21 +21,24 @@ async function main(): Promise<void> {
   let interruptedBy: Signal | undefined;
   const interrupt = (signal: Signal): void => {
     interruptedBy ??= signal;
-    // Awaited, and its failure told, where the run ends.
-    run.close().catch(() => undefined);
+    run.interrupt();
   };
   for (const signal of SIGNALS) process.on(signal, interrupt);
   if (process.connected) process.once('disconnect', () => interrupt('SIGTERM'));
   try {
-    const outcome = await run.run();
-    await run.close();
+    const outcome = await run
+      .run()
+      .catch((error: unknown) => {
+        if (interruptedBy === undefined) throw error;
+      })
+      .finally(() => run.close());
+    if (outcome === undefined) {
+      process.exitCode = EXIT[interruptedBy ?? 'SIGTERM'];
+      return;
+    }
     console.log(renderReport(outcome));
     if (options.json) console.log(JSON.stringify(demoResult(outcome)));
     process.exitCode = disagreements(outcome).length === 0 ? EXIT.agrees : EXIT.disagrees;
-  } catch (error) {
-    await run.close();
-    if (interruptedBy === undefined) throw error;
-    process.exitCode = EXIT[interruptedBy];
   } finally {
     process.removeAllListeners('disconnect');
   }
