@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { groupLag } from '@waybill/log';
-import { recentDeadLetters } from '@waybill/schedule';
 import { type ScriptProcess, waitUntil } from '@waybill/testing';
 import { Fixture, upTo } from '../support/fixture.js';
 import { startProgram, stopProgram } from '../support/programs.js';
@@ -77,7 +76,7 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
     await untilHandled(1_500);
     await stopProgram(partner);
     await expectEachOnce(upTo(1_500));
-    expect(await recentDeadLetters(fixture.database.session, 'test')).toEqual([]);
+    expect(await fixture.deadLetters.list()).toEqual([]);
   }, 120_000);
 
   test('a consumer that stands still beyond its lease writes nothing when it wakes', async () => {
@@ -108,10 +107,10 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
     let crashes = 0;
     for (;;) {
       const consumer = await start();
-      const dead = recentDeadLetters(fixture.database.session, 'test').then((letters) => letters.length > 0);
+      const dead = fixture.deadLetters.list().then((letters) => letters.length > 0);
       const ended = await Promise.race([
         consumer.exited.then(() => 'crashed' as const),
-        waitUntil(async () => (await recentDeadLetters(fixture.database.session, 'test')).length > 0, {
+        waitUntil(async () => (await fixture.deadLetters.list()).length > 0, {
           describe: 'a dead letter',
           timeoutMs: 30_000,
         }).then(() => 'parked' as const),
@@ -124,7 +123,7 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
     // The first crash, of several messages in flight, is charged to none of them.
     expect(crashes).toBe(4);
     await untilHandled(39);
-    const letters = await recentDeadLetters(fixture.database.session, 'test');
+    const letters = await fixture.deadLetters.list();
     expect(letters).toHaveLength(1);
     expect(letters[0]).toMatchObject({ reason: 'process-crashed', key: `key-${poison}`, attempts: 3 });
     await expectEachOnce(upTo(40).filter((n) => n !== poison));
@@ -137,7 +136,7 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
       await consumer.exited;
     }
     await start();
-    await waitUntil(async () => (await recentDeadLetters(fixture.database.session, 'test')).length === 1, {
+    await waitUntil(async () => (await fixture.deadLetters.list()).length === 1, {
       describe: () => `it is a dead letter; ${running.at(-1)?.output}`,
     });
     await expectEachOnce([]);

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { recentDeadLetters } from '@waybill/schedule';
 import { type EmbeddedPostgres, startPostgres, waitUntil } from '@waybill/testing';
 import { faultsOf, Fixture, numbersOf } from '../support/fixture.js';
 import { startProgram, stopProgram } from '../support/programs.js';
@@ -51,5 +50,5 @@ test('PostgreSQL crashes three times under load: what was committed is in the lo
   expect(numbersOf(records)).toEqual(published);
   const handled = await fixture.database.pool.query<{ n: number }>('select n from effect order by n');
   expect(handled.rows.map(({ n }) => n)).toEqual(published);
-  expect(await recentDeadLetters(fixture.database.session, 'test')).toEqual([]);
+  expect(await fixture.deadLetters.list()).toEqual([]);
 }, 300_000);

@@ -20,7 +20,6 @@ import {
 import { Ctx, EventPattern, Payload, RpcException } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
 import { NonRetryableError, WaybillContext, WaybillModule, WaybillServer } from '@waybill/nestjs';
-import { recentDeadLetters } from '@waybill/schedule';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { type Observable, of, throwError } from 'rxjs';
@@ -234,7 +233,7 @@ describe('a failure on the way to, in, or behind a handler', () => {
   });
 
   const letterOf = async (topic: string) =>
-    (await recentDeadLetters(fixture.database.session, 'shop')).find((letter) => letter.topic === topic);
+    (await fixture.deadLetters.list()).find((letter) => letter.topic === topic);
 
   test.each(FAILURES)(
     '%s: is tried again, then a dead letter with the original error',

@@ -7,7 +7,6 @@ import {
   type TransactionRunner,
   type TransactionWork,
 } from '@waybill/kernel';
-import { recentDeadLetters } from '@waybill/schedule';
 import { migrate } from '@waybill/schema';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import type pg from 'pg';
@@ -144,7 +143,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     goOn();
     await expect(afterwards).rejects.toMatchObject({ code: 'TRANSACTION_REQUIRED' });
     expect(await effects()).toEqual([2]);
-    expect(await recentDeadLetters(fixture.database.session, 'test')).toHaveLength(1);
+    expect(await fixture.deadLetters.list()).toHaveLength(1);
   });
 
   test('a handler that takes too long is told, rolled back, and becomes a dead letter', async () => {
@@ -165,7 +164,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     await waitUntil(async () => (await effects()).includes(2), { describe: 'the second message is handled' });
     expect(await effects()).toEqual([2]);
     expect(aborted).toEqual([true, true]);
-    const [letter] = await recentDeadLetters(fixture.database.session, 'test');
+    const [letter] = await fixture.deadLetters.list();
     expect(letter).toMatchObject({ errorClass: 'HandlerTimedOutError', attempts: 2 });
   });
 
@@ -179,7 +178,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     await publishBoth();
     await waitUntil(async () => (await effects()).includes(2), { describe: 'the second message is handled' });
     expect(await effects()).toEqual([2]);
-    expect(await recentDeadLetters(fixture.database.session, 'test')).toHaveLength(1);
+    expect(await fixture.deadLetters.list()).toHaveLength(1);
     await consumer?.stop();
 
     other = await testDatabase('other');
@@ -200,7 +199,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
         },
       );
       expect((await elsewhere.pool.query('select n from effect')).rows).toEqual([{ n: 2 }]);
-      expect(await recentDeadLetters(fixture.database.session, 'test')).toHaveLength(1);
+      expect(await fixture.deadLetters.list()).toHaveLength(1);
       await consumer?.stop();
     } finally {
       await elsewhere.close();

@@ -1,5 +1,6 @@
 // Consumes the topics by writing a row into the table effect for each message. A payload can ask for trouble:
-// `killOnce`, `kill` take the process down, `fail` makes that many attempts throw.
+// `kill` takes the process down, `killFrom` from that attempt on, `fail` makes that many attempts throw,
+// `untilCured` all of them until its number stands in the table cured.
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { Consumer, resolveSubscription } from '@waybill/consumer';
 import { LogSignals, Topics } from '@waybill/log';
@@ -25,7 +26,12 @@ async function handle({ topic, partition, offset, key, messageId, attempt, paylo
     [group, topic, partition, offset, key, messageId, payload.n, attempt, process.pid],
   );
   console.log(`handling ${payload.n}`);
-  if (payload.kill === true) process.kill(process.pid, 'SIGKILL');
+  if (payload.kill === true || attempt >= (payload.killFrom ?? Infinity))
+    process.kill(process.pid, 'SIGKILL');
+  if (payload.untilCured === true) {
+    const { rowCount } = await transaction.query('select from cured where n = $1', [payload.n]);
+    if (rowCount === 0) throw new Error(`${payload.n} is not cured`);
+  }
   if (attempt <= (payload.fail ?? 0)) throw new Error(`attempt ${attempt} of ${payload.n} fails`);
 }
 

@@ -1,6 +1,14 @@
 import { Bell, PgDatabase, systemClock } from '@waybill/kernel';
-import { decodeBatch, LogReader, LogSignals, type TopicOptions, Topics } from '@waybill/log';
-import { MESSAGE_ID_HEADER, Outbox, Relay, type RelayOptions } from '@waybill/outbox';
+import {
+  decodeBatch,
+  LogReader,
+  LogSignals,
+  MESSAGE_ID_HEADER,
+  type TopicOptions,
+  Topics,
+} from '@waybill/log';
+import { Outbox, Relay, type RelayOptions } from '@waybill/outbox';
+import { DeadLetters } from '@waybill/schedule';
 import { migrate } from '@waybill/schema';
 import { createDatabase, testServerUrl } from '@waybill/testing';
 import type pg from 'pg';
@@ -20,6 +28,7 @@ export class Fixture {
   readonly topics: Topics;
   readonly signals: LogSignals;
   readonly outbox = new Outbox();
+  readonly deadLetters: DeadLetters;
   readonly #relay: Relay;
 
   private constructor(
@@ -29,6 +38,7 @@ export class Fixture {
   ) {
     this.topics = new Topics(database.session);
     this.signals = new LogSignals(database);
+    this.deadLetters = new DeadLetters(database, this.topics, this.signals);
     this.#relay = this.relay();
   }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { Outbox } from '@waybill/outbox';
-import { PgDatabase } from '@waybill/kernel';
+import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
+import { type Message, Outbox, OutboxTransactions } from '@waybill/outbox';
 import { Topics } from '@waybill/log';
 import pg from 'pg';
 import type { Report } from '../main.js';
@@ -16,60 +16,104 @@ const ROUND_MS = 300;
 /** The shop's own tables of orders. */
 const TABLES = new URL('../../../prisma/orders/migrations/0001_initial/migration.sql', import.meta.url);
 
+/** One way to place an order, by one of {@link CONNECTIONS} workers: again and again until it says stop. */
+type Worker = (placeWhile: () => boolean) => Promise<void>;
+
 /**
- * Places orders as the shop does, in its tables: begin, two reads, three writes, commit; in every other round with one
- * message in the outbox as well. The rounds are short and take turns, so that a slow moment of the machine hits both.
+ * Places orders as the shop does, in its tables: begin, two reads, three writes, commit. Three ways take turns in short
+ * rounds, so that a slow moment of the machine hits all: by a plain pg client without outbox; by Waybill's transactions
+ * with one message, which goes with COMMIT; by the plain client with one message, which is one statement more.
  *
- * @returns the median, over neighbouring rounds, of the rate with outbox divided by the rate without
+ * @returns the median, over neighbouring rounds, of the rate of Waybill's transactions divided by the rate without outbox
  */
 export async function measureProducers(connectionString: string, report: Report): Promise<number> {
   const pool = new pg.Pool({ connectionString, max: CONNECTIONS });
   // The database is dropped when the measurement is over: a connection that is just being closed may hear of it.
   pool.on('error', () => undefined);
-  const database = new PgDatabase({ connectionString, connectionsMax: 2 });
+  const database = new PgDatabase({ connectionString, connectionsMax: CONNECTIONS });
   try {
     await pool.query(readFileSync(TABLES, 'utf8'));
     const topics = new Topics(database.session);
     await topics.create('orders.placed');
     const outbox = new Outbox({ topics });
-    const ratios: number[] = [];
-    await round(pool, undefined);
-    await round(pool, outbox);
+    const ways = {
+      without: onClient(pool, undefined),
+      withCommit: inTransactions(new OutboxTransactions(outbox, new PgTransactionRunner(database))),
+      asStatement: onClient(pool, outbox),
+    };
+    const names = Object.keys(ways) as (keyof typeof ways)[];
+    for (const name of names) await round(ways[name]);
+    const withCommit: number[] = [];
+    const asStatement: number[] = [];
     for (let index = 0; index < ROUNDS; index += 1) {
-      // Which comes first changes, so that neither always runs on the fresher database.
-      const first = index % 2 === 0 ? undefined : outbox;
-      const a = await round(pool, first);
-      const b = await round(pool, first === undefined ? outbox : undefined);
-      const [without, withOutbox] = first === undefined ? [a, b] : [b, a];
-      ratios.push(withOutbox / without);
+      const rates = { without: 0, withCommit: 0, asStatement: 0 };
+      // Which comes first changes, so that none always runs on the fresher database, or behind the same neighbour.
+      for (const name of orderOf(names, index)) rates[name] = await round(ways[name]);
+      withCommit.push(rates.withCommit / rates.without);
+      asStatement.push(rates.asStatement / rates.without);
       if (index % 10 === 0) {
-        report(`producers: ${Math.round(without)} tx/s without, ${Math.round(withOutbox)} with the outbox`);
+        const [without, commit, statement] = names.map((name) => Math.round(rates[name]));
+        report(
+          `producers: ${without} tx/s without outbox, ${commit} with COMMIT, ${statement} as a statement`,
+        );
       }
     }
-    return median(ratios);
+    report(`producers: ratio ${median(withCommit).toFixed(3)} when the message goes with COMMIT`);
+    report(`producers: ratio ${median(asStatement).toFixed(3)} when it is a statement of its own`);
+    return median(withCommit);
   } finally {
     await pool.end();
     await database.close();
   }
 }
 
-async function round(pool: pg.Pool, outbox: Outbox | undefined): Promise<number> {
+/** All six orders of three names in turn. */
+function orderOf<T>(names: readonly T[], index: number): readonly T[] {
+  const turned = names.map((_, at) => names[(at + index) % names.length] as T);
+  return Math.floor(index / names.length) % 2 === 0 ? turned : turned.toReversed();
+}
+
+async function round(worker: Worker): Promise<number> {
   const started = performance.now();
   const until = started + ROUND_MS;
   let count = 0;
-  const worker = async (): Promise<void> => {
+  const placeWhile = (): boolean => {
+    const goesOn = performance.now() < until;
+    if (goesOn) count += 1;
+    return goesOn;
+  };
+  await Promise.all(Array.from({ length: CONNECTIONS }, () => worker(placeWhile)));
+  return (count / (performance.now() - started)) * 1000;
+}
+
+/** A worker that keeps a client of pg, and publishes by a statement of its own where an outbox is given. */
+function onClient(pool: pg.Pool, outbox: Outbox | undefined): Worker {
+  return async (placeWhile) => {
     const client = await pool.connect();
     try {
-      while (performance.now() < until) {
-        await placeOrder(client, outbox);
-        count += 1;
+      while (placeWhile()) {
+        const order = randomOrder();
+        await client.query('begin');
+        await writeOrder(client, order);
+        await outbox?.publish(client, messageOf(order));
+        await client.query('commit');
       }
     } finally {
       client.release();
     }
   };
-  await Promise.all(Array.from({ length: CONNECTIONS }, worker));
-  return (count / (performance.now() - started)) * 1000;
+}
+
+function inTransactions(transactions: OutboxTransactions<pg.PoolClient>): Worker {
+  return async (placeWhile) => {
+    while (placeWhile()) {
+      const order = randomOrder();
+      await transactions.run(async (client, outbox) => {
+        await writeOrder(client, order);
+        outbox.publish(messageOf(order));
+      });
+    }
+  };
 }
 
 interface Line {
@@ -79,12 +123,33 @@ interface Line {
   readonly unitPricePence: number;
 }
 
-/** The statements of the shop's OrdersService, as Prisma sends them: two reads, three writes. */
-async function placeOrder(client: pg.PoolClient, outbox: Outbox | undefined): Promise<void> {
-  const invoiceNo = randomUUID();
+interface Order {
+  readonly invoiceNo: string;
+  readonly lines: readonly Line[];
+  readonly total: number;
+}
+
+function randomOrder(): Order {
   const lines = Array.from({ length: LINES }, randomLine);
   const total = lines.reduce((sum, { quantity, unitPricePence }) => sum + quantity * unitPricePence, 0);
-  await client.query('begin');
+  return { invoiceNo: randomUUID(), lines, total };
+}
+
+function messageOf({ invoiceNo, lines, total }: Order): Message {
+  return {
+    topic: 'orders.placed',
+    key: '17850',
+    payload: {
+      invoiceNo,
+      customerId: '17850',
+      amountPence: total,
+      lines: lines.map(({ sku, quantity }) => ({ sku, quantity })),
+    },
+  };
+}
+
+/** The statements of the shop's OrdersService, as Prisma sends them: two reads, three writes. */
+async function writeOrder(client: pg.PoolClient, { invoiceNo, lines, total }: Order): Promise<void> {
   await client.query(
     `select invoice_no, customer_id, country, placed_at, status, total_pence, rejection, request_hash
        from customer_order where invoice_no = $1`,
@@ -115,17 +180,6 @@ async function placeOrder(client: pg.PoolClient, outbox: Outbox | undefined): Pr
     'orders.placed',
     '17850',
   ]);
-  await outbox?.publish(client, {
-    topic: 'orders.placed',
-    key: '17850',
-    payload: {
-      invoiceNo,
-      customerId: '17850',
-      amountPence: total,
-      lines: lines.map(({ sku, quantity }) => ({ sku, quantity })),
-    },
-  });
-  await client.query('commit');
 }
 
 const insertLines = `insert into order_line (invoice_no, line_no, sku, description, quantity, unit_price_pence) values ${Array.from(

@@ -1,1 +1,2 @@
-export { createProgram, type Output } from './program.js';
+export { createProgram } from './program.js';
+export { type Output } from './target.js';

@@ -4,7 +4,7 @@ import { CommanderError } from 'commander';
 import { createProgram } from './program.js';
 
 try {
-  await createProgram({ write: (text) => process.stdout.write(text) }).parseAsync();
+  await createProgram({ write: (text) => process.stdout.write(printable(text)) }).parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode;

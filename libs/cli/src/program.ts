@@ -1,18 +1,11 @@
-import { ConfigurationError, DEFAULT_SCHEMA, PgDatabase } from '@waybill/kernel';
-import { groupLag, Topics } from '@waybill/log';
+import { DEFAULT_SCHEMA } from '@waybill/kernel';
+import { groupLag } from '@waybill/log';
 import { adoptCluster } from '@waybill/outbox';
-import { assertMigrated, migrate, migrationSql, migrationStatus } from '@waybill/schema';
-import { Command, InvalidArgumentError } from 'commander';
-
-/** Where the command writes what it prints. */
-export interface Output {
-  write(text: string): void;
-}
-
-interface GlobalOptions {
-  readonly databaseUrl?: string;
-  readonly schema: string;
-}
+import { migrate, migrationSql, migrationStatus } from '@waybill/schema';
+import { Command } from 'commander';
+import { addDeadLetterCommands } from './dead-letter-commands.js';
+import { globals, type Output, target, withDatabase } from './target.js';
+import { addTopicCommands } from './topic-commands.js';
 
 /** The `waybill` command. */
 export function createProgram(output: Output): Command {
@@ -25,6 +18,7 @@ export function createProgram(output: Output): Command {
   addMigrationCommands(program, output);
   addTopicCommands(program, output);
   addOperatorCommands(program, output);
+  addDeadLetterCommands(program, output);
   return program;
 }
 
@@ -51,32 +45,6 @@ function addMigrationCommands(program: Command, output: Output): void {
     .command('sql')
     .description('prints the whole schema as SQL, for other migration tools; needs no database')
     .action(() => output.write(migrationSql(globals(program).schema)));
-}
-
-function addTopicCommands(program: Command, output: Output): void {
-  const topic = program.command('topic').description('lists and creates topics');
-  topic
-    .command('list')
-    .description('lists the topics')
-    .action(() =>
-      withDatabase(program, async (database) => {
-        for (const { name, partitionIds, retentionMs } of await new Topics(database.session).list()) {
-          output.write(`${name}  ${partitionIds.length} partitions  retention ${retentionMs} ms\n`);
-        }
-      }),
-    );
-  topic
-    .command('create')
-    .argument('<name>')
-    .option('--partitions <n>', 'number of partitions (default 4)', wholeNumber)
-    .option('--retention-ms <n>', 'how long records are kept (default 7 days)', wholeNumber)
-    .description('creates a topic; one that exists is left as it is')
-    .action((name: string, options: { partitions?: number; retentionMs?: number }) =>
-      withDatabase(program, async (database) => {
-        const created = await new Topics(database.session).create(name, options);
-        output.write(`${created.name}  ${created.partitionIds.length} partitions\n`);
-      }),
-    );
 }
 
 function addOperatorCommands(program: Command, output: Output): void {
@@ -113,34 +81,4 @@ function addOperatorCommands(program: Command, output: Output): void {
         );
       }),
     );
-}
-
-function globals(program: Command): GlobalOptions {
-  return program.opts<GlobalOptions>();
-}
-
-function target(program: Command): { connectionString: string; schema: string } {
-  const { databaseUrl, schema } = globals(program);
-  const connectionString = databaseUrl ?? process.env['DATABASE_URL'];
-  if (connectionString === undefined || connectionString === '') {
-    throw new ConfigurationError('There is no database to work on', [
-      'set DATABASE_URL, or give --database-url',
-    ]);
-  }
-  return { connectionString, schema };
-}
-
-async function withDatabase(program: Command, work: (database: PgDatabase) => Promise<void>): Promise<void> {
-  const database = new PgDatabase({ ...target(program), connectionsMax: 1, applicationName: 'waybill cli' });
-  try {
-    await assertMigrated(database.session);
-    await work(database);
-  } finally {
-    await database.close();
-  }
-}
-
-function wholeNumber(value: string): number {
-  if (!/^\d+$/.test(value)) throw new InvalidArgumentError('must be a whole number');
-  return Number(value);
 }

@@ -4,82 +4,31 @@ import {
   BackgroundService,
   Bell,
   type Clock,
-  ConfigurationError,
   describeError,
-  type Given,
   type Logger,
   OffsetOutOfRangeError,
-  oneOf,
   type PassResult,
-  type PgDatabase,
   resolveOptions,
   silentLogger,
   systemClock,
-  type TransactionRunner,
-  wholeNumber,
 } from '@waybill/kernel';
-import {
-  type FetchedBatch,
-  GroupMembership,
-  LogReader,
-  type LogSignals,
-  oldestBucketSeq,
-  type Ownership,
-  PartitionProgress,
-  type Topics,
-} from '@waybill/log';
+import { type FetchedBatch, GroupMembership, LogReader, oldestBucketSeq, type Ownership } from '@waybill/log';
 import { databaseIdentity } from '@waybill/schema';
-import { type LaneContext, PartitionLane } from './partition-lane.js';
+import { ConsumerCounters } from './consumer-counters.js';
+import {
+  byTopic,
+  CONSUMER_SPECS,
+  type ConsumerOptions,
+  type ConsumerParts,
+  type ConsumerStatus,
+} from './consumer-options.js';
+import type { LaneContext } from './lane-context.js';
+import { LaneOpener } from './lane-opener.js';
+import type { PartitionLane } from './partition-lane.js';
+import { RedriveWatch } from './redrive-watch.js';
+import { PostgresBudgetStore, RetryBudget, type RetryBudgetOptions } from './retry-budget.js';
 import { Slots } from './slots.js';
 import type { Subscription } from './subscription.js';
-
-const SPECS = {
-  /** How long this process keeps its partitions when it is not heard of, in milliseconds. */
-  leaseMs: wholeNumber({ default: 10_000, min: 300, max: 600_000 }),
-  /** How often it lets itself be heard, in milliseconds. */
-  heartbeatMs: wholeNumber({ default: 2_000, min: 50, max: 200_000 }),
-  /** Deliveries that run at the same time in this process; each has a connection of its own. */
-  maxConcurrency: wholeNumber({ default: 8, min: 1, max: 1_000 }),
-  /** Longest time without a look at the log, in milliseconds. */
-  pollMaxMs: wholeNumber({ default: 250, min: 1, max: 60_000 }),
-  /** How long a partition that is given away, or a process that stops, waits for handlers, in milliseconds. */
-  drainMs: wholeNumber({ default: 20_000, min: 0, max: 3_600_000 }),
-  /** Where a group begins that has never stored a position. */
-  startFrom: oneOf(['earliest', 'latest'], 'earliest'),
-  /** A message that takes its process down alone as often as this becomes a dead letter. */
-  maxCrashes: wholeNumber({ default: 3, min: 1, max: 100 }),
-};
-
-/** Options of a {@link Consumer}. */
-export type ConsumerOptions = Given<typeof SPECS>;
-
-/** What a {@link Consumer} works with. */
-export interface ConsumerParts {
-  readonly group: string;
-  readonly subscriptions: readonly Subscription[];
-  /** Where the log is. */
-  readonly bus: PgDatabase;
-  /** Opens handlers' transactions, in the log's database or in another that has been migrated. */
-  readonly transactions: TransactionRunner;
-  readonly topics: Topics;
-  readonly signals: LogSignals;
-  readonly logger?: Logger;
-  readonly clock?: Clock;
-}
-
-/** How a consumer fares. */
-export interface ConsumerStatus {
-  readonly running: boolean;
-  readonly partitions: number;
-  /** Partitions that cannot be consumed, and why. */
-  readonly failures: readonly {
-    readonly topic: string;
-    readonly partition: number;
-    readonly reason: string;
-  }[];
-  /** True when no heartbeat has come through for as long as the lease. */
-  readonly leaseLapsed: boolean;
-}
 
 interface Seat {
   ownership: Ownership;
@@ -114,7 +63,10 @@ export class Consumer {
   readonly #ticker: BackgroundService;
   readonly #slots: Slots;
   readonly #byTopic: ReadonlyMap<string, Subscription>;
-  #context: LaneContext | undefined;
+  readonly #counters = new ConsumerCounters();
+  readonly #retryBudget: RetryBudgetOptions | undefined;
+  #opener: LaneOpener | undefined;
+  #redrives: RedriveWatch | undefined;
   #unsubscribe: (() => void) | undefined;
   #mayHaveMore = false;
   #inboxRecycledAt = 0;
@@ -125,7 +77,9 @@ export class Consumer {
     private readonly parts: ConsumerParts,
     options: ConsumerOptions = {},
   ) {
-    this.#options = resolveOptions('consumer', SPECS, options, ({ leaseMs, heartbeatMs }) =>
+    const { retryBudget, ...rest } = options;
+    this.#retryBudget = retryBudget;
+    this.#options = resolveOptions('consumer', CONSUMER_SPECS, rest, ({ leaseMs, heartbeatMs }) =>
       leaseMs >= 3 * heartbeatMs
         ? []
         : [`leaseMs (${leaseMs}) must be at least three times heartbeatMs (${heartbeatMs})`],
@@ -173,19 +127,46 @@ export class Consumer {
       databaseIdentity(transactions.session),
     ]);
     await this.#membership.start();
-    this.#context = {
-      group: this.parts.group,
-      groupId: this.#membership.groupId,
-      databases: { bus, transactions, inboxFor: log === handlers ? undefined : log },
-      slots: this.#slots,
-      clock: this.#clock,
-      random: () => randomInt(1_000_000) / 1_000_000,
-      logger: this.#logger,
-      maxCrashes: this.#options.maxCrashes,
-    };
+    const context = this.#laneContext(log === handlers ? undefined : log);
+    const { startFrom } = this.#options;
+    this.#opener = new LaneOpener(context, this.#byTopic, this.parts.topics, this.#reader, startFrom);
+    this.#redrives = new RedriveWatch({
+      ...context,
+      session: bus.session,
+      signals: this.parts.signals,
+      lanes: () => this.#lanes(),
+    });
+    this.#redrives.start();
     this.#unsubscribe = this.parts.signals.subscribe('appended', this.#fetcher.bell);
     this.#fetcher.start();
     this.#ticker.start();
+  }
+
+  #laneContext(inboxFor: string | undefined): LaneContext {
+    const { bus, transactions, group, budgets } = this.parts;
+    const { groupId } = this.#membership;
+    const { maxCrashes, maxParked } = this.#options;
+    const wake = (): void => this.#pump();
+    const service = { clock: this.#clock, logger: this.#logger };
+    const store = budgets ?? new PostgresBudgetStore(bus.session);
+    return {
+      ...service,
+      group,
+      groupId,
+      databases: { bus, transactions, inboxFor },
+      slots: this.#slots,
+      random: () => randomInt(1_000_000) / 1_000_000,
+      counters: this.#counters,
+      budget:
+        this.#retryBudget &&
+        new RetryBudget({ id: groupId, name: group }, store, this.#retryBudget, {
+          ...service,
+          onFilled: wake,
+        }),
+      maxCrashes,
+      maxParked,
+      wake,
+    };
   }
 
   /** Lets handlers come to their end (within `drainMs`), stores positions, and leaves the group. */
@@ -197,6 +178,7 @@ export class Consumer {
   async #stop(): Promise<void> {
     this.#unsubscribe?.();
     await this.#fetcher.stop();
+    await this.#redrives?.stop();
     await this.#membership.stop();
     await this.#ticker.stop();
   }
@@ -212,6 +194,9 @@ export class Consumer {
       partitions: this.#seats.size,
       failures,
       leaseLapsed: this.#fetcher.running && this.#membership.leaseLapsed,
+      parked: this.#lanes().reduce((sum, lane) => sum + lane.parkedCount, 0),
+      counts: this.#counters.counts,
+      circuits: this.#opener?.circuits ?? {},
     };
   }
 
@@ -302,7 +287,7 @@ export class Consumer {
         if (ownership === undefined) return;
         seat.ownership = ownership;
       }
-      const lane = await this.#newLane(seat.ownership, seat.opened);
+      const lane = await this.#opener?.open(seat.ownership, this.#membership.memberId, seat.opened);
       seat.opened = true;
       // The partition may have been taken away while its position was read.
       if (this.#seats.get(partitionId) !== seat) return;
@@ -311,31 +296,6 @@ export class Consumer {
     } catch (error) {
       this.#fail(seat, error);
     }
-  }
-
-  async #newLane(ownership: Ownership, again: boolean): Promise<PartitionLane | undefined> {
-    const context = this.#context;
-    const { topics, bus } = this.parts;
-    const place =
-      topics.locate(ownership.partitionId) ?? (await topics.list(), topics.locate(ownership.partitionId));
-    const subscription = this.#byTopic.get(place?.topic ?? '');
-    if (context === undefined || place === undefined || subscription === undefined) return undefined;
-    const progress = new PartitionProgress(context.groupId, this.#membership.memberId, ownership);
-    const stored = await progress.load(bus.session);
-    const offsets = (await this.#reader.offsets([ownership.partitionId])).get(ownership.partitionId);
-    const start = this.#options.startFrom === 'earliest' ? offsets?.startOffset : offsets?.endOffset;
-    const position = stored.position ?? start ?? 0;
-    if (offsets !== undefined)
-      this.#reader.assertInRange({ partitionId: ownership.partitionId, offset: position }, offsets);
-    // What was in flight when this very process lost its connection has taken no process down.
-    const suspectEnd = again ? position : Math.max(position, stored.inFlightEnd);
-    const lane = new PartitionLane(context, subscription, place.number, progress, stored, {
-      position,
-      suspectEnd,
-    });
-    // A group that begins at the end must begin there after a restart, too.
-    if (stored.position === undefined) await lane.begin();
-    return lane;
   }
 
   #fail(seat: Seat | undefined, error: unknown): void {
@@ -363,22 +323,10 @@ export class Consumer {
 
   /** What the log cannot deliver again, the inbox of the handlers' database may forget. */
   async #recycleInbox(): Promise<void> {
-    const context = this.#context;
     const now = this.#clock.monotonic();
-    if (context?.databases.inboxFor === undefined || now - this.#inboxRecycledAt < INBOX_MS) return;
+    if (this.#opener?.usesInbox !== true || now - this.#inboxRecycledAt < INBOX_MS) return;
     this.#inboxRecycledAt = now;
     const oldest = await oldestBucketSeq(this.parts.bus.session);
     await new InboxGuard().recycle(this.parts.transactions.session, oldest, this.#logger);
   }
-}
-
-function byTopic(subscriptions: readonly Subscription[]): Map<string, Subscription> {
-  const map = new Map<string, Subscription>();
-  const problems: string[] = [];
-  for (const subscription of subscriptions) {
-    if (map.has(subscription.topic)) problems.push(`topic ${subscription.topic} is subscribed to twice`);
-    map.set(subscription.topic, subscription);
-  }
-  if (problems.length > 0) throw new ConfigurationError('The subscriptions are not usable', problems);
-  return map;
 }

@@ -12,6 +12,7 @@ import type { PartitionProgress } from '@waybill/log';
 import { type Delivery, headersOf, type LaneRecord, messageIdOf, payloadOf, placeOf } from './delivery.js';
 import { nameTimeout } from './failure.js';
 import type { Subscription } from './subscription.js';
+import { HandlerVerdict } from './verdict.js';
 
 const savepoint = statement<[], Record<never, never>>('savepoint', 'savepoint waybill_delivery');
 const rollbackToSavepoint = statement<[], Record<never, never>>(
@@ -19,7 +20,7 @@ const rollbackToSavepoint = statement<[], Record<never, never>>(
   'rollback to savepoint waybill_delivery',
 );
 
-/** A record whose handler failed, and what it threw. */
+/** A record whose handler failed or gave another verdict than "done", and what it threw. */
 export interface FailedRecord {
   readonly record: LaneRecord;
   readonly error: unknown;
@@ -169,7 +170,9 @@ export class DeliveryTransaction {
       session: transaction.session,
       signal,
     };
-    await this.subscription.handler(delivery);
+    const answer = await this.subscription.handler(delivery);
+    // Returned or thrown, it says the same.
+    if (answer instanceof HandlerVerdict) throw answer;
   }
 
   async #oneByOne(

@@ -1,6 +1,6 @@
 import { PayloadUnreadableError, type SqlSession } from '@waybill/kernel';
-import type { LogRecord } from '@waybill/log';
-import { type Codec, MESSAGE_ID_HEADER } from '@waybill/outbox';
+import { EXPIRES_AT_HEADER, type LogRecord, MESSAGE_ID_HEADER, RESERVED_HEADER_PREFIX } from '@waybill/log';
+import type { Codec } from '@waybill/outbox';
 
 /** A record as a lane works with it: where it stands, and what orders it. */
 export interface LaneRecord {
@@ -9,6 +9,11 @@ export interface LaneRecord {
   readonly key: string | null;
   readonly bucketSeq: number;
   readonly record: LogRecord;
+}
+
+/** A record of the log, for a lane. */
+export function laneRecord(record: LogRecord, bucketSeq: number): LaneRecord {
+  return { offset: record.offset, key: record.key?.toString('utf8') ?? null, bucketSeq, record };
 }
 
 /** One hand-over of a message to a handler. */
@@ -22,7 +27,7 @@ export interface Delivery {
   readonly messageId: string | null;
   /** When the message was published. */
   readonly timestamp: Date;
-  /** Counts the hand-overs of this message, from 1. */
+  /** Counts the attempts to handle this message, from 1; it goes on when the partition changes hands. */
   readonly attempt: number;
   readonly payload: unknown;
   /** The open transaction, in the type of the user's driver or ORM: a pg client, Prisma's transaction client. */
@@ -42,7 +47,7 @@ export function placeOf(topic: string, partition: number, offset: number): strin
 export function headersOf(record: LogRecord): Record<string, string> {
   const headers = Object.create(null) as Record<string, string>;
   for (const { key, value } of record.headers) {
-    if (key !== MESSAGE_ID_HEADER && value !== null) headers[key] = value.toString('utf8');
+    if (!key.startsWith(RESERVED_HEADER_PREFIX) && value !== null) headers[key] = value.toString('utf8');
   }
   return headers;
 }
@@ -50,6 +55,12 @@ export function headersOf(record: LogRecord): Record<string, string> {
 /** The message's id, or null when the record carries none. */
 export function messageIdOf(record: LogRecord): string | null {
   return record.headers.find(({ key }) => key === MESSAGE_ID_HEADER)?.value?.toString('utf8') ?? null;
+}
+
+/** Until when the message is worth handling, in milliseconds since 1970; Infinity when it says nothing. */
+export function expiresAtMs(record: LogRecord): number {
+  const value = record.headers.find(({ key }) => key === EXPIRES_AT_HEADER)?.value?.toString('utf8') ?? '';
+  return /^\d{1,16}$/.test(value) ? Number(value) : Infinity;
 }
 
 /** @throws PayloadUnreadableError */

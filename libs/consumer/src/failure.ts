@@ -1,32 +1,85 @@
 import { HandlerAbandoned, HandlerTimedOutError, isWaybillError } from '@waybill/kernel';
-import type { DeadLetterReason } from '@waybill/schedule';
+import { type DeadLetterReason, retryDelayMs, type RetryPolicy, retryRuleFor } from '@waybill/schedule';
+import { HandlerVerdict } from './verdict.js';
 
-/** What is to be done about a handler's failure. */
-export type FailureKind = 'retry' | DeadLetterReason;
+/** What is done about an attempt that did not end well. */
+export type Decision =
+  | {
+      readonly kind: 'retry';
+      readonly delayMs: number;
+      /** Whether the attempt counts. */
+      readonly counts: boolean;
+    }
+  | { readonly kind: 'dead-letter'; readonly reason: DeadLetterReason; readonly error: unknown }
+  | { readonly kind: 'drop'; readonly reason: string };
 
-/** Judges what a handler threw, apart from how often it has been tried. */
-export function judgeFailure(error: unknown): FailureKind {
-  if (isWaybillError(error)) {
-    if (error.code === 'HANDLER_NOT_RETRYABLE') return 'not-retryable';
-    if (error.code === 'PAYLOAD_UNREADABLE') return 'payload-unreadable';
-    return 'retry';
-  }
-  const status = httpStatusOf(error);
-  // A request that was refused will be refused again; 408 and 429 only say "not now".
-  if (status !== undefined && status >= 400 && status < 500 && status !== 408 && status !== 429)
-    return 'not-retryable';
-  return 'retry';
+/** What has come of a message so far. */
+export interface FailedAttempt {
+  /** What the handler threw, or the verdict that it gave. */
+  readonly error: unknown;
+  /** Attempts made that count, the failed one included. */
+  readonly attempts: number;
+  /** How long ago the first attempt failed, in milliseconds. */
+  readonly failingForMs: number;
 }
 
-/** The wait that an error asks for itself, in milliseconds. */
-export function requestedDelayMs(error: unknown): number | undefined {
-  const delayMs = isWaybillError(error) ? (error as { delayMs?: unknown }).delayMs : undefined;
-  return typeof delayMs === 'number' && delayMs >= 0 ? delayMs : undefined;
+/** Decides by the policy what follows a failed attempt. @param random from 0 up to 1, for the jitter */
+export function decide(policy: RetryPolicy, failed: FailedAttempt, random: number): Decision {
+  const { error, attempts, failingForMs } = failed;
+  if (error instanceof HandlerVerdict) return decideVerdict(policy, error, failingForMs);
+  const refusal = refusalOf(error);
+  if (refusal !== undefined) return { kind: 'dead-letter', reason: refusal, error };
+  const rule = retryRuleFor(policy, error);
+  if (rule === 'never') return { kind: 'dead-letter', reason: 'not-retryable', error };
+  const spent = rule.onExhausted === 'dead-letter';
+  if (spent && attempts >= rule.maxAttempts) return { kind: 'dead-letter', reason: 'attempts-spent', error };
+  const delayMs = requestedDelayMs(error) ?? retryDelayMs(rule, attempts, random, error);
+  if (spent && isTooOld(rule.maxAgeMs, failingForMs + delayMs))
+    return { kind: 'dead-letter', reason: 'too-old', error };
+  return { kind: 'retry', delayMs, counts: true };
+}
+
+/** Whether a failure says something about the handler's surroundings, not about this message alone. */
+export function isHandlersTrouble(error: unknown): boolean {
+  return !(error instanceof HandlerVerdict) && refusalOf(error) === undefined;
 }
 
 /** The runner's word for a handler that did not end in time, with the name of the record. */
 export function nameTimeout(error: unknown, place: string): unknown {
   return error instanceof HandlerAbandoned ? new HandlerTimedOutError(place, error.afterMs) : error;
+}
+
+function decideVerdict(policy: RetryPolicy, verdict: HandlerVerdict, failingForMs: number): Decision {
+  const { kind, delayMs, reason } = verdict;
+  if (kind === 'drop') return { kind, reason };
+  const error = new Error(reason === '' ? 'the handler asked for it to be handed over later' : reason);
+  error.name = 'HandlerVerdict';
+  if (kind === 'dead-letter') return { kind, reason: 'by-handler', error };
+  if (isTooOld(policy.maxAgeMs, failingForMs + delayMs))
+    return { kind: 'dead-letter', reason: 'too-old', error };
+  return { kind, delayMs, counts: false };
+}
+
+function isTooOld(maxAgeMs: number, ageMs: number): boolean {
+  return maxAgeMs > 0 && ageMs > maxAgeMs;
+}
+
+/** Why no later attempt can succeed; undefined when one may. */
+function refusalOf(error: unknown): DeadLetterReason | undefined {
+  if (isWaybillError(error)) {
+    if (error.code === 'HANDLER_NOT_RETRYABLE') return 'not-retryable';
+    return error.code === 'PAYLOAD_UNREADABLE' ? 'payload-unreadable' : undefined;
+  }
+  const status = httpStatusOf(error);
+  // A request that was refused will be refused again; 408 and 429 only say "not now".
+  const refused = status !== undefined && status >= 400 && status < 500 && status !== 408 && status !== 429;
+  return refused ? 'not-retryable' : undefined;
+}
+
+/** The wait that an error asks for itself, in milliseconds. */
+function requestedDelayMs(error: unknown): number | undefined {
+  const delayMs = isWaybillError(error) ? (error as { delayMs?: unknown }).delayMs : undefined;
+  return typeof delayMs === 'number' && delayMs >= 0 ? delayMs : undefined;
 }
 
 /** Nest's HTTP exceptions, and others of their shape. */

@@ -84,11 +84,32 @@ export class LaneWindow<R extends WindowRecord> {
     this.#next = Math.max(this.#next, lastOffset + 1);
   }
 
-  /** The records to run next, at most `most`; none when nothing may run now. */
-  take(most: number): Batch<R> | undefined {
+  /** Whether a record of this key runs, or waits between two attempts. */
+  isBusy(key: string | null): boolean {
+    return key !== null && this.#busyKeys.has(key);
+  }
+
+  /** Waiting records whose keys are blocked by messages beside the log, at most `most`; they count as running. */
+  takeBlocked(isBlocked: (key: string | null) => boolean, most: number): readonly R[] {
+    const records: R[] = [];
+    for (const record of this.#pending.values()) {
+      if (records.length >= most) break;
+      if (isBlocked(record.key) && !this.isBusy(record.key)) records.push(record);
+    }
+    if (records.length > 0) this.#start(records, false);
+    return records;
+  }
+
+  /**
+   * The records to run next, at most `most`; none when nothing may run now.
+   * @param isBlocked tells the keys whose records have to wait behind messages beside the log
+   */
+  take(most: number, isBlocked: (key: string | null) => boolean = () => false): Batch<R> | undefined {
     const first = this.#pending.values().next().value;
     if (first === undefined) return undefined;
-    if (first.offset < this.suspectEnd) return this.#running > 0 ? undefined : this.#start([first], true);
+    if (first.offset < this.suspectEnd) {
+      return this.#running > 0 || isBlocked(first.key) ? undefined : this.#start([first], true);
+    }
     if (this.order === 'partition') {
       if (this.#running > 0) return undefined;
       return this.#start([...this.#firstPending(most)], false);
@@ -97,7 +118,7 @@ export class LaneWindow<R extends WindowRecord> {
     let looked = 0;
     for (const record of this.#pending.values()) {
       looked += 1;
-      if (record.key === null || !this.#busyKeys.has(record.key)) records.push(record);
+      if (!this.isBusy(record.key) && !isBlocked(record.key)) records.push(record);
       if (records.length >= most || looked >= LOOK_AHEAD) break;
     }
     return records.length === 0 ? undefined : this.#start(records, false);

@@ -1,58 +1,36 @@
-import {
-  type BoundStatement,
-  type Clock,
-  describeError,
-  FencedError,
-  isTransactionConflict,
-  type Logger,
-} from '@waybill/kernel';
-import {
-  decodeBatch,
-  type FetchedBatch,
-  type LogRecord,
-  type PartitionProgress,
-  type StoredProgress,
-} from '@waybill/log';
-import { deadLetterInsert, type DeadLetterReason, retryDelayMs } from '@waybill/schedule';
-import { headersOf, type LaneRecord, messageIdOf, placeOf } from './delivery.js';
-import { type DeliveryDatabases, DeliveryTransaction, type FailedRecord } from './delivery-transaction.js';
-import { judgeFailure, requestedDelayMs } from './failure.js';
+import { type BoundStatement, describeError, FencedError } from '@waybill/kernel';
+import { decodeBatch, type FetchedBatch, type StoredProgress } from '@waybill/log';
+import type { DeadLetterReason } from '@waybill/schedule';
+import { type LaneRecord, laneRecord } from './delivery.js';
+import { DeliveryTransaction, type FailedRecord } from './delivery-transaction.js';
+import { LaneAlarm } from './lane-alarm.js';
+import { countsAs, type Failing, LaneAttempts } from './lane-attempts.js';
 import { LaneBookmark } from './lane-bookmark.js';
+import { LaneCharges, type LaneStart } from './lane-charges.js';
+import { fieldsOf, type LaneSetting } from './lane-context.js';
 import { type Batch, LaneWindow } from './lane-window.js';
-import type { Place, Slots } from './slots.js';
-import type { Subscription } from './subscription.js';
-
-/** What a lane shares with the other lanes of its consumer. */
-export interface LaneContext {
-  readonly group: string;
-  readonly groupId: number;
-  readonly databases: DeliveryDatabases;
-  readonly slots: Slots;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly logger: Logger;
-  /** A record that takes its process down alone as often as this becomes a dead letter. */
-  readonly maxCrashes: number;
-}
-
-/** Where a lane begins. */
-export interface LaneStart {
-  /** Everything below is done. */
-  readonly position: number;
-  /** Records below may have taken a process down, and run alone. */
-  readonly suspectEnd: number;
-}
+import { ParkedLane, type RedrivenRow } from './parked-lane.js';
+import type { ParkedEntry } from './parked-queue.js';
+import type { ParkingOrder } from './parking.js';
+import type { Place } from './slots.js';
 
 /** The position is stored when it is this far ahead of the stored one; and by {@link PartitionLane.tick}. */
 const POSITION_STEP = 256;
 /** Records waiting in memory at most; and how far the oldest open record may lie behind the newest. */
 const MOST_PENDING = 500;
 const WIDEST_SPAN = 10_000;
+/** Records that are put beside the log in one transaction at most. */
+const PARKED_TOGETHER = 100;
+
+/** What runs next in a lane. */
+type Job =
+  | { readonly parked: ParkedEntry; readonly alone: boolean }
+  | { readonly parked: undefined; readonly batch: Batch<LaneRecord>; readonly alone: boolean };
 
 /**
  * One partition that this process owns: takes fetched batches in, runs their records in the order the subscription
- * asks for, retries in place, keeps dead letters, and moves the group's position on. Everything it writes is fenced by
- * the owner's epoch; once fenced it stops for good.
+ * asks for, puts beside the log what has to wait, keeps dead letters, and moves the group's position on. Everything it
+ * writes is fenced by the owner's epoch; once fenced it stops for good.
  */
 export class PartitionLane {
   readonly #window: LaneWindow<LaneRecord>;
@@ -60,30 +38,34 @@ export class PartitionLane {
   /** Cuts short the waits between attempts. */
   readonly #closing = new AbortController();
   readonly #deliveries: DeliveryTransaction;
+  readonly #attempts: LaneAttempts;
+  readonly #parked: ParkedLane;
   readonly #running = new Set<Promise<void>>();
   readonly #bookmark: LaneBookmark;
-  readonly #charges: ReadonlyMap<number, number>;
-  readonly #startedAt: number;
+  readonly #alarm: LaneAlarm;
+  readonly #charges: LaneCharges;
+  #parkedIsNext = true;
+  #isParking = false;
 
   constructor(
-    private readonly context: LaneContext,
-    private readonly subscription: Subscription,
-    private readonly partition: number,
-    private readonly progress: PartitionProgress,
+    private readonly setting: LaneSetting,
     stored: StoredProgress,
     { position, suspectEnd }: LaneStart,
   ) {
+    const { context, subscription, topic, partition, progress } = setting;
     this.#window = new LaneWindow(subscription.concurrency, position, stored.marked, suspectEnd);
-    this.#charges = stored.charges;
-    this.#startedAt = position;
-    const place = { topic: subscription.topic, partition, group: context.group, progress };
+    const place = { topic: topic.name, partition, group: context.group, progress };
     this.#deliveries = new DeliveryTransaction(context.databases, place, subscription, this.#abort.signal);
+    this.#attempts = new LaneAttempts(setting, this.#deliveries, this.#closing.signal);
+    this.#parked = new ParkedLane(setting, this.#attempts);
+    this.#charges = new LaneCharges(setting, this.#attempts, stored.charges, { position, suspectEnd });
+    this.#alarm = new LaneAlarm(context.clock, context.wake, this.#closing.signal);
     const settle = (statements: readonly BoundStatement[]): Promise<void> => this.#settle(statements);
     this.#bookmark = new LaneBookmark(progress, settle, position, stored.inFlightEnd);
   }
 
   get partitionId(): number {
-    return this.progress.ownership.partitionId;
+    return this.setting.progress.ownership.partitionId;
   }
 
   /** The offset to fetch from, or undefined while enough waits. */
@@ -98,6 +80,11 @@ export class PartitionLane {
     return this.#abort.signal.aborted;
   }
 
+  /** Messages that wait beside the log. */
+  get parkedCount(): number {
+    return this.#parked.queue.size;
+  }
+
   /** Takes a fetched batch in. */
   feed(batch: FetchedBatch): void {
     const records = decodeBatch(batch.data, { fromOffset: this.#window.nextOffset });
@@ -109,33 +96,104 @@ export class PartitionLane {
 
   /** Starts whatever may run, while there are places. */
   pump(): void {
-    while (!this.#closing.signal.aborted) {
-      const place = this.context.slots.tryTake();
-      if (place === undefined) return;
-      const batch = this.#window.take(this.subscription.transactionBatch);
-      if (batch === undefined || batch.alone) place.giveUnused();
-      if (batch === undefined) return;
-      this.#start(batch, batch.alone ? this.context.slots.takeAlone() : place);
+    this.#parkBlocked();
+    while (!this.#closing.signal.aborted && (this.setting.breaker?.waitMs ?? 0) === 0) {
+      const place = this.setting.context.slots.tryTake();
+      if (place === undefined) break;
+      const job = this.#nextJob();
+      if (job === undefined || job.alone) place.giveUnused();
+      if (job === undefined) break;
+      this.#start(job, job.alone ? this.setting.context.slots.takeAlone() : place);
     }
+    const blockedMs = this.setting.breaker?.waitMs ?? 0;
+    const now = this.setting.context.clock.monotonic();
+    this.#alarm.set(blockedMs > 0 ? now + blockedMs : this.#parked.queue.nextDueAt);
   }
 
-  #start(batch: Batch<LaneRecord>, soon: Place | Promise<Place>): void {
-    const work: Promise<void> = this.#runIn(soon, batch).finally(() => this.#running.delete(work));
+  /** Parked messages and those from the log take turns, so that neither holds the other up. */
+  #nextJob(): Job | undefined {
+    const first = this.#parkedIsNext ? this.#nextParked() : this.#nextBatch();
+    const job = first ?? (this.#parkedIsNext ? this.#nextBatch() : this.#nextParked());
+    if (job !== undefined) this.#parkedIsNext = job.parked === undefined;
+    return job;
+  }
+
+  #nextParked(): Job | undefined {
+    const { context, subscription } = this.setting;
+    const inTurn = subscription.concurrency === 'partition';
+    if (inTurn && this.#window.runningCount + this.#parked.queue.runningCount > 0) return undefined;
+    const now = context.clock.monotonic();
+    const blocked = this.#parked.blocksPartition;
+    const entry = this.#parked.queue.take(
+      now,
+      ({ key, fromDeadLetter }) => !this.#window.isBusy(key) && (!blocked || fromDeadLetter),
+    );
+    if (entry === undefined) return undefined;
+    if (entry.attempts > 0 && context.budget?.tryTake() === false) {
+      this.#parked.queue.again(entry, now + context.budget.waitMs);
+      return undefined;
+    }
+    return { parked: entry, alone: entry.suspect };
+  }
+
+  #nextBatch(): Job | undefined {
+    const { subscription, breaker } = this.setting;
+    const { queue } = this.#parked;
+    if (this.#parked.blocksPartition) return undefined;
+    if (subscription.concurrency === 'partition' && queue.runningCount > 0) return undefined;
+    const most = breaker?.onlyOne === true ? 1 : subscription.transactionBatch;
+    const batch = this.#window.take(most, (key) => queue.isBlocked(key));
+    return batch && { parked: undefined, batch, alone: batch.alone };
+  }
+
+  #start(job: Job, soon: Place | Promise<Place>): void {
+    const { breaker } = this.setting;
+    // The probe of a half-open breaker is one message: none may begin beside it, until it says something or ends.
+    const isProbe = breaker?.onlyOne === true;
+    breaker?.begin();
+    this.#track(async () => {
+      const place = await soon;
+      try {
+        if (job.parked === undefined) await this.#work(job.batch, place);
+        else if (!this.#closing.signal.aborted) await this.#parked.work(job.parked, place);
+      } finally {
+        if (isProbe) breaker?.undecided();
+        place.give();
+      }
+    });
+  }
+
+  /** Puts beside the log what is blocked by messages that wait there: it needs no handler, and so no place. */
+  #parkBlocked(): void {
+    if (this.#isParking || this.#closing.signal.aborted || this.#parked.isFull) return;
+    const { queue } = this.#parked;
+    if (queue.size === 0 || this.setting.subscription.concurrency === 'partition') return;
+    const records = this.#window.takeBlocked((key) => queue.isBlocked(key), PARKED_TOGETHER);
+    if (records.length === 0) return;
+    this.#isParking = true;
+    this.#track(async () => {
+      const place = await this.setting.context.slots.take();
+      try {
+        const orders = records.map((record) => ({ record, attempts: 0, delayMs: null, failingForMs: null }));
+        await this.#park(records, orders, place);
+        this.#window.done(records);
+      } finally {
+        this.#isParking = false;
+        place.give();
+      }
+    });
+  }
+
+  #track(job: () => Promise<void>): void {
+    const work: Promise<void> = this.#guarded(job).finally(() => this.#running.delete(work));
     this.#running.add(work);
   }
 
-  async #runIn(soon: Place | Promise<Place>, batch: Batch<LaneRecord>): Promise<void> {
-    const place = await soon;
-    try {
-      await this.#guarded(() => this.#work(batch, place));
-    } finally {
-      place.give();
-    }
-  }
-
-  /** Stores where the group begins, before anything runs. */
-  async begin(): Promise<void> {
-    await this.#bookmark.storeAtRest(this.#window.position);
+  /** Takes in what waits beside the log, and stores where the group begins if that is new; before anything runs. */
+  async begin(isNew: boolean): Promise<void> {
+    await this.#parked.load();
+    // A group that begins at the end must begin there after a restart, too.
+    if (isNew) await this.#bookmark.storeAtRest(this.#window.position);
   }
 
   /** Stores the position when it has moved. To be called now and then. */
@@ -143,20 +201,28 @@ export class PartitionLane {
     if (!this.stopped) await this.#guarded(() => this.#bookmark.store(this.#window.position));
   }
 
+  /** Follows what operators have decided about the partition's dead letters. */
+  reconcile(rows: readonly RedrivenRow[]): void {
+    if (!this.stopped) this.#parked.reconcile(rows);
+  }
+
   /** Lets what runs come to its end, and stores the position with nothing in flight. For a partition that is given away. */
   async drain(limitMs: number): Promise<void> {
     this.#closing.abort();
     const ended = Promise.all(this.#running);
     const limit = new AbortController();
-    await Promise.race([ended, this.context.clock.sleep(limitMs, limit.signal)]);
+    await Promise.race([ended, this.setting.context.clock.sleep(limitMs, limit.signal)]);
     limit.abort();
     // What has not ended in time stays marked as in flight; its transaction is fenced when the partition is released.
     const position = this.#window.position;
     const atRest = this.#running.size === 0;
     if (!this.stopped) {
-      await this.#guarded(() =>
-        atRest ? this.#bookmark.storeAtRest(position) : this.#bookmark.store(position),
-      );
+      await this.#guarded(async () => {
+        if (!atRest) return this.#bookmark.store(position);
+        await this.#bookmark.storeAtRest(position);
+        if (this.#parked.queue.size > 0)
+          await this.#settle([...this.#parked.rest(), this.setting.progress.fence()]);
+      });
     }
     this.#stop();
   }
@@ -171,164 +237,132 @@ export class PartitionLane {
     const last = batch.records.at(-1) as LaneRecord;
     await this.#markBegun(last.offset + 1, place);
     if (batch.alone && (await this.#chargeIsTooMuch(batch.records[0] as LaneRecord, place))) return;
-    const { done, failed } = await this.#runOnce(batch.records, 1, place);
+    const records = await this.#withoutExpired(batch.records, place);
+    const { done, failed } = await this.#run(records, 1, place);
     this.#window.done(done);
     if (failed !== undefined) {
-      const rest = batch.records.filter((record) => record !== failed.record && !done.includes(record));
+      const rest = records.filter((record) => record !== failed.record && !done.includes(record));
       this.#window.putBack(rest);
       this.#window.hold([failed.record]);
-      await this.#retry(failed, place);
+      await this.#settleFailed(failed, place);
       this.#window.done([failed.record]);
     }
-    if (batch.alone) await this.#uncharge(batch.records[0] as LaneRecord, place);
+    if (batch.alone) await this.#charges.clear(last.offset, place);
     await this.#storeIfFar();
   }
 
-  /**
-   * Runs records once. A conflict between transactions, which is no attempt of the record's, is tried again. When the
-   * database cannot be reached it is unknown whether the effect has been committed: in the log's own database the lane
-   * then ends, and is opened anew by an epoch that makes it known; in another one the inbox tells.
-   */
-  async #runOnce(
+  async #run(
     records: readonly LaneRecord[],
     attempt: number,
     place: Place,
   ): Promise<{ done: readonly LaneRecord[]; failed: FailedRecord | undefined }> {
-    const outcome = await this.#untilReachable(
-      place,
-      () => this.#deliveries.run(records, attempt, (done) => this.#verdict(done, 'done')),
-      this.context.databases.inboxFor === undefined,
-    );
+    if (records.length === 0) return { done: [], failed: undefined };
+    const outcome = await this.#attempts.run(records, attempt, place, (done) => this.#verdict(done, 'done'));
     this.#committed(outcome.done);
     return outcome;
   }
 
-  /** @param onlyConflicts whether anything but a conflict ends it, because the work may not be repeated blindly */
-  async #untilReachable<T>(place: Place, work: () => Promise<T>, onlyConflicts = false): Promise<T> {
-    for (let failures = 1; ; failures += 1) {
-      try {
-        return await work();
-      } catch (error) {
-        if (error instanceof FencedError || this.#closing.signal.aborted) throw error;
-        if (onlyConflicts && !isTransactionConflict(error)) throw error;
-        if (failures === 1 || failures % 20 === 0) {
-          this.context.logger.warn(`a delivery is tried again: ${describeError(error)}`, this.#fields());
-        }
-        await this.#pause(Math.min(2_000, 20 * 2 ** Math.min(failures, 7)), place);
-      }
-    }
-  }
-
-  async #retry(first: FailedRecord, place: Place): Promise<void> {
-    const { retry, topic } = this.subscription;
+  /** Follows a failed first attempt to its end: in place, or by putting the message beside the log. */
+  async #settleFailed(first: FailedRecord, place: Place): Promise<void> {
+    const { clock } = this.setting.context;
+    const since = clock.monotonic();
     const { record } = first;
-    const firstFailedAt = new Date(this.context.clock.now());
     let { error } = first;
-    for (let attempt = 1; ; attempt += 1) {
-      const kind = judgeFailure(error);
-      this.context.logger.warn(
-        `attempt ${attempt} of ${placeOf(topic, this.partition, record.offset)} failed: ${describeError(error)}`,
-        { group: this.context.group, messageId: messageIdOf(record.record), attempt },
-      );
-      const spent = attempt >= retry.maxAttempts && retry.onExhausted === 'dead-letter';
-      if (kind !== 'retry' || spent) {
-        await this.#bury(
-          record,
-          kind === 'retry' ? 'attempts-spent' : kind,
-          error,
-          attempt,
-          firstFailedAt,
-          place,
-        );
-        return;
+    let attempts = 0;
+    for (;;) {
+      attempts += countsAs(error);
+      const failing: Failing = { record, error, attempts, failingForMs: clock.monotonic() - since };
+      const decision = this.#attempts.decide(failing);
+      if (decision.kind === 'drop') {
+        await this.#attempts.settle(this.#verdict([record], 'dropped'), place);
+        this.#committed([record]);
+        return this.#attempts.reportDropped(failing, decision.reason);
       }
-      await this.#pause(
-        requestedDelayMs(error) ?? retryDelayMs(retry, attempt, this.context.random()),
-        place,
-      );
-      const { failed } = await this.#runOnce([record], attempt + 1, place);
+      if (decision.kind === 'dead-letter') return this.#bury(failing, decision.reason, decision.error, place);
+      const { delayMs } = decision;
+      const inPlace = this.setting.subscription.concurrency === 'partition' || this.#parked.isFull;
+      if (delayMs > 0 && !inPlace) return this.#park([record], [{ ...failing, delayMs }], place);
+      await this.#attempts.pauseBeforeRetry(delayMs, place);
+      const { failed } = await this.#run([record], attempts + 1, place);
       if (failed === undefined) return;
       error = failed.error;
     }
   }
 
-  /** Waits without holding a place: other keys and partitions go on. */
-  async #pause(ms: number, place: Place): Promise<void> {
-    place.give();
-    await this.context.clock.sleep(ms, this.#closing.signal);
-    await place.takeAgain();
-    if (this.#closing.signal.aborted) throw new FencedError('The lane was stopped between two attempts');
+  async #park(records: readonly LaneRecord[], orders: readonly ParkingOrder[], place: Place): Promise<void> {
+    await this.#parked.park(orders, this.#verdict(records, 'parked'), place);
+    this.#committed(records);
   }
 
-  async #bury(
-    record: LaneRecord,
-    reason: DeadLetterReason,
-    error: unknown,
-    attempts: number,
-    firstFailedAt: Date,
-    place: Place,
-  ): Promise<void> {
-    const { topic } = this.subscription;
-    const insert = deadLetterInsert({
-      groupId: this.context.groupId,
-      partitionId: this.partitionId,
-      topic,
-      partition: this.partition,
-      offset: record.offset,
-      messageId: messageIdOf(record.record),
-      key: record.key,
-      headers: headersOf(record.record),
-      payload: record.record.value,
-      reason,
-      error,
-      attempts,
-      firstFailedAt,
-      lastFailedAt: new Date(this.context.clock.now()),
-    });
-    await this.#untilReachable(place, () =>
-      this.#deliveries.settle([insert, ...this.#verdict([record], 'dead')]),
-    );
+  async #bury(failing: Failing, reason: DeadLetterReason, error: unknown, place: Place): Promise<void> {
+    const { record } = failing;
+    const letter = this.#attempts.deadLetter(failing, reason, error);
+    if (this.setting.topic.onDeadLetter === 'unblock') {
+      await this.#attempts.settle([letter, ...this.#verdict([record], 'dead')], place);
+    } else {
+      const order: ParkingOrder = { ...failing, delayMs: 'decision' };
+      await this.#parked.park([order], [letter, ...this.#verdict([record], 'parked')], place);
+    }
     this.#committed([record]);
-    this.context.logger.error(
-      `${placeOf(topic, this.partition, record.offset)} is a dead letter (${reason}): ${describeError(error)}`,
-      { group: this.context.group, messageId: messageIdOf(record.record), attempts },
-    );
+    this.#attempts.reportDeadLetter(failing, reason, error);
+  }
+
+  /**
+   * Gives a record that is past its time its verdict. Where one of several is, they are looked at one by one, so that
+   * verdicts stay in order.
+   * @returns the records that are to be run now
+   */
+  async #withoutExpired(records: readonly LaneRecord[], place: Place): Promise<readonly LaneRecord[]> {
+    const expired = await this.#attempts.expired(records, place);
+    const [record, ...rest] = records;
+    if (expired.length === 0 || record === undefined) return records;
+    this.#window.putBack(rest);
+    this.#window.hold([record]);
+    if (!expired.includes(record)) return [record];
+    this.setting.context.counters.expired += 1;
+    if (this.setting.topic.onExpired === 'dead-letter') {
+      const error = new Error('it was past its expiresAt when its turn came');
+      await this.#bury({ record, error, attempts: 0, failingForMs: 0 }, 'expired', error, place);
+    } else {
+      await this.#attempts.settle(this.#verdict([record], 'expired'), place);
+      this.#committed([record]);
+    }
+    this.#window.done([record]);
+    return [];
   }
 
   /** In order `partition` the position itself is the verdict; in order `key` each record is marked. */
-  #verdict(records: readonly LaneRecord[], verdict: 'done' | 'dead'): BoundStatement[] {
+  #verdict(
+    records: readonly LaneRecord[],
+    verdict: 'done' | 'dead' | 'parked' | 'expired' | 'dropped',
+  ): BoundStatement[] {
+    const { subscription, progress } = this.setting;
     const last = records.at(-1);
-    if (last === undefined) return [this.progress.fence()];
-    if (this.subscription.concurrency === 'partition') {
-      const position = last.offset + 1;
-      return [this.#bookmark.advance(position, this.#window.nextOffset)];
+    if (last === undefined) return [progress.fence()];
+    if (subscription.concurrency === 'partition') {
+      return [this.#bookmark.advance(last.offset + 1, this.#window.nextOffset)];
     }
-    return [
-      this.progress.mark(
-        records.map(({ offset }) => offset),
-        verdict,
-      ),
-      this.progress.fence(),
-    ];
+    const offsets = records.map(({ offset }) => offset);
+    return [progress.mark(offsets, verdict), progress.fence()];
   }
 
   /** Takes note of what a commit has stored. */
   #committed(records: readonly LaneRecord[]): void {
     const last = records.at(-1);
-    if (last === undefined || this.subscription.concurrency !== 'partition') return;
+    if (last === undefined || this.setting.subscription.concurrency !== 'partition') return;
     this.#bookmark.committed(last.offset + 1, this.#window.nextOffset);
   }
 
   /** Before a record runs, the database knows that it may have been begun: a crash then shows where to be careful. */
   async #markBegun(end: number, place: Place): Promise<void> {
     if (this.#bookmark.covers(end)) return;
-    await this.#untilReachable(place, () =>
+    await this.#attempts.untilReachable(place, () =>
       this.#bookmark.cover(end, this.#window.position, this.#window.nextOffset),
     );
   }
 
   async #storeIfFar(): Promise<void> {
-    if (this.subscription.concurrency === 'partition') return;
+    if (this.setting.subscription.concurrency === 'partition') return;
     if (this.#window.position - this.#bookmark.position >= POSITION_STEP) await this.tick();
   }
 
@@ -339,31 +373,13 @@ export class PartitionLane {
 
   /** Charges a record that runs alone because it may have taken a process down; true when it has become a dead letter. */
   async #chargeIsTooMuch(record: LaneRecord, place: Place): Promise<boolean> {
-    const { session } = this.context.databases.bus;
-    const before = this.#charges.get(record.offset) ?? 0;
-    // The only record that was in flight was alone then, too: that crash is its own.
-    const onlySuspect =
-      before === 0 && this.#window.suspectEnd === record.offset + 1 && this.#startedAt === record.offset;
-    if (onlySuspect) await this.#untilReachable(place, () => this.progress.charge(session, record.offset));
-    const charges = await this.#untilReachable(place, () => this.progress.charge(session, record.offset));
-    if (charges <= this.context.maxCrashes) return false;
-    const error = new Error(`its handler took the process down ${charges - 1} times`);
-    await this.#bury(
-      record,
-      'process-crashed',
-      error,
-      charges - 1,
-      new Date(this.context.clock.now()),
-      place,
-    );
+    const crashes = await this.#charges.charge(record.offset, place);
+    if (crashes < this.setting.context.maxCrashes) return false;
+    const error = new Error(`its handler took the process down ${crashes} times`);
+    await this.#bury({ record, error, attempts: crashes, failingForMs: 0 }, 'process-crashed', error, place);
     this.#window.done([record]);
-    await this.#uncharge(record, place);
+    await this.#charges.clear(record.offset, place);
     return true;
-  }
-
-  async #uncharge(record: LaneRecord, place: Place): Promise<void> {
-    const { session } = this.context.databases.bus;
-    await this.#untilReachable(place, () => this.progress.clearCharges(session, record.offset));
   }
 
   #stop(): void {
@@ -377,16 +393,11 @@ export class PartitionLane {
       await work();
     } catch (error) {
       const expected = error instanceof FencedError || this.#closing.signal.aborted;
-      if (!expected) this.context.logger.error(`a lane failed: ${describeError(error)}`, this.#fields());
+      if (!expected) {
+        const { logger } = this.setting.context;
+        logger.error(`a lane failed: ${describeError(error)}`, fieldsOf(this.setting));
+      }
       if (!this.#closing.signal.aborted) this.#stop();
     }
   }
-
-  #fields(): Record<string, string | number> {
-    return { group: this.context.group, topic: this.subscription.topic, partition: this.partition };
-  }
-}
-
-function laneRecord(record: LogRecord, bucketSeq: number): LaneRecord {
-  return { offset: record.offset, key: record.key?.toString('utf8') ?? null, bucketSeq, record };
 }

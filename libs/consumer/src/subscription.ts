@@ -1,6 +1,7 @@
 import { type Given, oneOf, type Resolved, resolveOptions, wholeNumber } from '@waybill/kernel';
 import { type Codec, jsonCodec } from '@waybill/outbox';
 import { resolveRetryPolicy, type RetryPolicy, type RetryPolicyOptions } from '@waybill/schedule';
+import type { CircuitBreakerOptions } from './circuit-breaker.js';
 import type { Delivery } from './delivery.js';
 
 const SPECS = {
@@ -12,7 +13,10 @@ const SPECS = {
   transactionBatch: wholeNumber({ default: 1, min: 1, max: 32 }),
 };
 
-/** Handles a delivery. What it writes through `delivery.transaction` takes effect exactly once. */
+/**
+ * Handles a delivery. What it writes through `delivery.transaction` takes effect exactly once. It may return or throw a
+ * HandlerVerdict.
+ */
 export type Handler = (delivery: Delivery) => Promise<unknown>;
 
 /** Options of a {@link Subscription}. */
@@ -20,6 +24,10 @@ export type SubscriptionOptions = Given<typeof SPECS> & {
   readonly retry?: RetryPolicyOptions;
   /** Default JSON. */
   readonly codec?: Codec;
+  /** Names the handler in dead letters. Default: the topic. */
+  readonly name?: string;
+  /** Pauses the handler in this process after failures in a row. Default: never. */
+  readonly circuitBreaker?: CircuitBreakerOptions;
 };
 
 /** A topic, the handler for its messages, and how it is to be run. */
@@ -28,6 +36,8 @@ export interface Subscription extends Resolved<typeof SPECS> {
   readonly handler: Handler;
   readonly retry: RetryPolicy;
   readonly codec: Codec;
+  readonly name: string;
+  readonly circuitBreaker: CircuitBreakerOptions | undefined;
 }
 
 /** @throws ConfigurationError */
@@ -36,7 +46,15 @@ export function resolveSubscription(
   handler: Handler,
   options: SubscriptionOptions = {},
 ): Subscription {
-  const { retry, codec, ...rest } = options;
+  const { retry, codec, name, circuitBreaker, ...rest } = options;
   const resolved = resolveOptions(`subscription to ${topic}`, SPECS, rest);
-  return { ...resolved, topic, handler, retry: resolveRetryPolicy(retry), codec: codec ?? jsonCodec };
+  return {
+    ...resolved,
+    topic,
+    handler,
+    retry: resolveRetryPolicy(retry),
+    codec: codec ?? jsonCodec,
+    name: name ?? topic,
+    circuitBreaker,
+  };
 }

@@ -6,7 +6,7 @@ export { ERROR_CODES, type ErrorCode, type ErrorCodeEntry, type ErrorFamily } fr
 export * from './errors/runtime-errors.js';
 export * from './errors/schema-errors.js';
 export { type ErrorDetails, isWaybillError, WaybillError } from './errors/waybill-error.js';
-export { isId, newId } from './ids.js';
+export { isId, nameBasedId, newId } from './ids.js';
 export { describeError, type LogFields, type Logger, silentLogger } from './logger.js';
 export {
   flag,

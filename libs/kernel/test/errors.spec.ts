@@ -14,6 +14,8 @@ const made: WaybillError[] = [
   new kernel.TopicUnknownError('orders'),
   new kernel.OffsetOutOfRangeError('orders', 0, 1, 5, 9),
   new kernel.NotRunningError('The appender'),
+  new kernel.NotFoundError('dead letter 7'),
+  new kernel.DeadLetterClosedError(7, 'redriven'),
   new kernel.MigrationRequiredError('waybill', 0, 3),
   new kernel.MigrationChangedError('waybill', '0001-log'),
   new kernel.SchemaTooNewError('waybill', 9, 3),

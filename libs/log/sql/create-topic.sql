@@ -1,9 +1,10 @@
 -- Creates a topic and its partitions; a topic that exists is left as it is.
--- Params: name text, partitions integer, retentionMs bigint
+-- Params: name text, partitions integer, retentionMs bigint, onDeadLetter text, onExpired text
 -- Returns: none
 -- Locks: the new rows
 with created as (
-  insert into :schema.topic (name, partition_count, retention_ms) values ($1, $2, $3)
+  insert into :schema.topic (name, partition_count, retention_ms, on_dead_letter, on_expired)
+  values ($1, $2, $3, $4, $5)
   on conflict (name) do nothing
   returning id, partition_count
 )

@@ -5,6 +5,7 @@ export {
   sortForAppend,
   type SynchronousAcks,
 } from './append-call.js';
+export { BatchCollector, type MessageToCollect } from './batch-collector.js';
 export { groupLag, oldestBucketSeq, type PartitionLag } from './group-lag.js';
 export {
   GroupMembership,
@@ -25,4 +26,18 @@ export { Partitioner } from './partitioner.js';
 export { PartitionProgress, type StoredProgress, type Verdict } from './positions.js';
 export { assignRange, type MemberSubscription } from './range-assignor.js';
 export * from './record/index.js';
-export { assertTopicName, type Topic, type TopicOptions, Topics } from './topics.js';
+export {
+  CAUSE_ID_HEADER,
+  EXPIRES_AT_HEADER,
+  MESSAGE_ID_HEADER,
+  RESERVED_HEADER_PREFIX,
+} from './record-headers.js';
+export {
+  assertTopicName,
+  type OnDeadLetter,
+  type OnExpired,
+  type Topic,
+  type TopicOptions,
+  Topics,
+  type TopicSettings,
+} from './topics.js';

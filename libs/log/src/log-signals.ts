@@ -11,8 +11,10 @@ import {
 import type pg from 'pg';
 import { notify } from './statements.generated.js';
 
-/** What has happened: records were appended, or a group's assignment changed. */
-export type Signal = 'appended' | 'group';
+const SIGNALS = ['appended', 'group', 'redrive'] as const;
+
+/** What has happened: records were appended, a group's assignment changed, dead letters were decided about. */
+export type Signal = (typeof SIGNALS)[number];
 
 /** At most one notification a signal in this time. */
 const DEBOUNCE_MS = 10;
@@ -23,7 +25,11 @@ const DEBOUNCE_MS = 10;
  * place in a producer's transaction or a flush.) Every waiter polls as well: a lost signal costs a moment, no more.
  */
 export class LogSignals {
-  readonly #bells: Record<Signal, Set<Bell>> = { appended: new Set(), group: new Set() };
+  readonly #bells: Record<Signal, Set<Bell>> = {
+    appended: new Set(),
+    group: new Set(),
+    redrive: new Set(),
+  };
   readonly #channel: string;
   readonly #listener: BackgroundService;
   readonly #sending = new Map<Signal, { again: boolean; done: Promise<void> }>();
@@ -106,11 +112,14 @@ export class LogSignals {
       client.on('error', () => resolve());
       client.on('end', () => resolve());
       signal.addEventListener('abort', () => resolve(), { once: true });
+      // It may have been stopped while the connection was made.
+      if (signal.aborted) resolve();
     });
     client.on('notification', (message) => {
       const [name, sender] = (message.payload ?? '').split(' ');
       if (sender === String(process.pid)) return;
-      if (name === 'appended' || name === 'group') this.#ring(name);
+      const known = SIGNALS.find((candidate) => candidate === name);
+      if (known !== undefined) this.#ring(known);
     });
     try {
       await client.query(`listen "${this.#channel}"`);

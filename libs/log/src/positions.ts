@@ -11,10 +11,19 @@ import {
   readPosition,
 } from './statements.generated.js';
 
-/** What a record's mark says: its handler is done with it, or it is a dead letter. */
-export type Verdict = 'done' | 'dead';
+/**
+ * What a record's mark says: its handler is done with it; it is a dead letter; it waits beside the log; it expired or
+ * was dropped, and nothing follows.
+ */
+export type Verdict = 'done' | 'dead' | 'parked' | 'expired' | 'dropped';
 
-const VERDICT_NUMBER: Readonly<Record<Verdict, number>> = { done: 1, dead: 2 };
+const VERDICT_NUMBER: Readonly<Record<Verdict, number>> = {
+  done: 1,
+  dead: 2,
+  parked: 3,
+  expired: 4,
+  dropped: 5,
+};
 
 /** Where a group stands in a partition, as a new owner finds it. */
 export interface StoredProgress {

@@ -66,16 +66,31 @@ export const clearCharges = statement<
  where c.group_id = $1 and c.partition_id = $2 and c.log_offset = $3`);
 
 /**
+ * Changes how a topic is kept and handled; null leaves a setting as it is.
+ * Params: name text, retentionMs bigint?, onDeadLetter text?, onExpired text?
+ * Returns: name text
+ */
+export const configureTopic = statement<
+  [name: string, retentionMs: number | null, onDeadLetter: string | null, onExpired: string | null],
+  { name: string }
+>('configure-topic', `update :schema.topic t
+   set retention_ms = coalesce($2, t.retention_ms), on_dead_letter = coalesce($3, t.on_dead_letter),
+       on_expired = coalesce($4, t.on_expired)
+ where t.name = $1
+returning t.name`);
+
+/**
  * Creates a topic and its partitions; a topic that exists is left as it is.
- * Params: name text, partitions integer, retentionMs bigint
+ * Params: name text, partitions integer, retentionMs bigint, onDeadLetter text, onExpired text
  * Returns: none
  * Locks: the new rows
  */
 export const createTopic = statement<
-  [name: string, partitions: number, retentionMs: number],
+  [name: string, partitions: number, retentionMs: number, onDeadLetter: string, onExpired: string],
   Record<never, never>
 >('create-topic', `with created as (
-  insert into :schema.topic (name, partition_count, retention_ms) values ($1, $2, $3)
+  insert into :schema.topic (name, partition_count, retention_ms, on_dead_letter, on_expired)
+  values ($1, $2, $3, $4, $5)
   on conflict (name) do nothing
   returning id, partition_count
 )
@@ -155,7 +170,7 @@ export const heartbeat = statement<
 >('heartbeat', `select :schema.group_heartbeat($1, $2, $3, $4)`);
 
 /**
- * Writes the verdict on records: 1 done, 2 dead.
+ * Writes the verdict on records: 1 done, 2 dead, 3 parked, 4 expired, 5 dropped.
  * Params: groupId integer, partitionId integer, offsets bigint[], verdict integer
  * Returns: none
  */
@@ -178,13 +193,14 @@ export const leaveGroup = statement<
 /**
  * Every topic with its partitions, by name and number.
  * Params: none
- * Returns: topic text, retentionMs bigint, number integer, partitionId integer
+ * Returns: topic text, retentionMs bigint, onDeadLetter text, onExpired text, number integer, partitionId integer
  * Index: the whole of two small tables
  */
 export const listPartitions = statement<
   [],
-  { topic: string; retentionMs: number; number: number; partitionId: number }
->('list-partitions', `select t.name as topic, t.retention_ms as "retentionMs", p.number, p.id as "partitionId"
+  { topic: string; retentionMs: number; onDeadLetter: string; onExpired: string; number: number; partitionId: number }
+>('list-partitions', `select t.name as topic, t.retention_ms as "retentionMs", t.on_dead_letter as "onDeadLetter",
+       t.on_expired as "onExpired", p.number, p.id as "partitionId"
   from :schema.topic t
   join :schema.topic_partition p on p.topic_id = t.id
  order by t.name, p.number`);

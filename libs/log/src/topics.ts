@@ -4,22 +4,41 @@ import {
   TopicNameInvalidError,
   TopicUnknownError,
 } from '@waybill/kernel';
-import { createTopic, listPartitions } from './statements.generated.js';
+import { configureTopic, createTopic, listPartitions } from './statements.generated.js';
+
+/**
+ * What follows for the messages behind a dead letter: `unblock`, they are handled; `park`, those of its key wait until
+ * an operator has redriven or discarded it; `block`, all of its partition wait.
+ */
+export type OnDeadLetter = 'unblock' | 'park' | 'block';
+
+/** What becomes of a message that is past its `expiresAt`: a dead letter, or it is dropped and counted. */
+export type OnExpired = 'dead-letter' | 'drop';
 
 /** A topic and the ids of its partitions, by partition number. */
 export interface Topic {
   readonly name: string;
   /** How long its records are kept, in milliseconds. */
   readonly retentionMs: number;
+  readonly onDeadLetter: OnDeadLetter;
+  readonly onExpired: OnExpired;
   readonly partitionIds: readonly number[];
 }
 
-/** How a topic is created. */
-export interface TopicOptions {
-  /** Number of partitions, 1 to 4,096; a key always goes to the same one. Default 4. */
-  readonly partitions?: number;
+/** What can be changed of a topic later. Consumers take it up when they open a partition. */
+export interface TopicSettings {
   /** How long records are kept at least, in milliseconds. Default 7 days. */
   readonly retentionMs?: number;
+  /** Default `unblock`. */
+  readonly onDeadLetter?: OnDeadLetter;
+  /** Default `dead-letter`. */
+  readonly onExpired?: OnExpired;
+}
+
+/** How a topic is created. */
+export interface TopicOptions extends TopicSettings {
+  /** Number of partitions, 1 to 4,096; a key always goes to the same one. Default 4. */
+  readonly partitions?: number;
 }
 
 const DEFAULT_PARTITIONS = 4;
@@ -33,7 +52,7 @@ export function assertTopicName(name: string): void {
   }
 }
 
-/** Creates topics, and knows those there are. Topics are never removed, so what it has seen stays true. */
+/** Creates topics, and knows those there are. Topics are never removed, and their partitions stay what they are. */
 export class Topics {
   #known = new Map<string, Topic>();
   #byPartition = new Map<number, { topic: string; number: number }>();
@@ -46,17 +65,34 @@ export class Topics {
    */
   async create(name: string, options: TopicOptions = {}): Promise<Topic> {
     assertTopicName(name);
-    const partitions = options.partitions ?? DEFAULT_PARTITIONS;
-    const retentionMs = options.retentionMs ?? DEFAULT_RETENTION_MS;
-    const problems: string[] = [];
+    const { partitions = DEFAULT_PARTITIONS, retentionMs = DEFAULT_RETENTION_MS } = options;
+    const { onDeadLetter = 'unblock', onExpired = 'dead-letter' } = options;
+    const problems = problemsOf({ retentionMs, onDeadLetter, onExpired });
     if (!Number.isSafeInteger(partitions) || partitions < 1 || partitions > 4096) {
-      problems.push(`partitions must be a whole number from 1 to 4096, got ${String(partitions)}`);
-    }
-    if (!Number.isSafeInteger(retentionMs) || retentionMs < 1_000 || retentionMs > LONGEST_RETENTION_MS) {
-      problems.push(`retentionMs must be a whole number from 1000 to 100 years, got ${String(retentionMs)}`);
+      problems.unshift(`partitions must be a whole number from 1 to 4096, got ${String(partitions)}`);
     }
     if (problems.length > 0) throw new ConfigurationError(`Topic ${name} cannot be created`, problems);
-    await this.session.run(createTopic, name, partitions, retentionMs);
+    await this.session.run(createTopic, name, partitions, retentionMs, onDeadLetter, onExpired);
+    return this.get(name);
+  }
+
+  /**
+   * Changes settings of a topic; those that are not given stay as they are.
+   * @throws TopicUnknownError, ConfigurationError
+   */
+  async configure(name: string, settings: TopicSettings): Promise<Topic> {
+    const { retentionMs, onDeadLetter, onExpired } = settings;
+    const problems = problemsOf(settings);
+    if (problems.length > 0) throw new ConfigurationError(`Topic ${name} cannot be changed`, problems);
+    const changed = await this.session.run(
+      configureTopic,
+      name,
+      retentionMs ?? null,
+      onDeadLetter ?? null,
+      onExpired ?? null,
+    );
+    if (changed.length === 0) throw new TopicUnknownError(name);
+    await this.list();
     return this.get(name);
   }
 
@@ -86,11 +122,13 @@ export class Topics {
   /** Every topic there is. */
   async list(): Promise<Topic[]> {
     const rows = await this.session.run(listPartitions);
-    const found = new Map<string, { name: string; retentionMs: number; partitionIds: number[] }>();
+    const found = new Map<string, Topic & { partitionIds: number[] }>();
     for (const row of rows) {
       let topic = found.get(row.topic);
       if (topic === undefined) {
-        topic = { name: row.topic, retentionMs: row.retentionMs, partitionIds: [] };
+        const onDeadLetter = row.onDeadLetter as OnDeadLetter;
+        const onExpired = row.onExpired as OnExpired;
+        topic = { name: row.topic, retentionMs: row.retentionMs, onDeadLetter, onExpired, partitionIds: [] };
         found.set(row.topic, topic);
       }
       topic.partitionIds[row.number] = row.partitionId;
@@ -99,4 +137,21 @@ export class Topics {
     this.#known = found;
     return [...found.values()];
   }
+}
+
+function problemsOf({ retentionMs, onDeadLetter, onExpired }: TopicSettings): string[] {
+  const problems: string[] = [];
+  if (
+    retentionMs !== undefined &&
+    (!Number.isSafeInteger(retentionMs) || retentionMs < 1_000 || retentionMs > LONGEST_RETENTION_MS)
+  ) {
+    problems.push(`retentionMs must be a whole number from 1000 to 100 years, got ${String(retentionMs)}`);
+  }
+  if (onDeadLetter !== undefined && !['unblock', 'park', 'block'].includes(onDeadLetter)) {
+    problems.push(`onDeadLetter must be one of unblock, park, block, got ${String(onDeadLetter)}`);
+  }
+  if (onExpired !== undefined && !['dead-letter', 'drop'].includes(onExpired)) {
+    problems.push(`onExpired must be one of dead-letter, drop, got ${String(onExpired)}`);
+  }
+  return problems;
 }

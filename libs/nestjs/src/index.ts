@@ -1,10 +1,43 @@
-export { type ConsumerOptions, type SubscriptionOptions } from '@waybill/consumer';
-export { isWaybillError, NonRetryableError, RetryableError, WaybillError } from '@waybill/kernel';
-export { bytesCodec, type Codec, jsonCodec, type Message, Outbox, type Published } from '@waybill/outbox';
 export {
+  type ConsumerOptions,
+  deadLetter,
+  drop,
+  type HandlerVerdict,
+  retryIn,
+  type SubscriptionOptions,
+} from '@waybill/consumer';
+export { isWaybillError, NonRetryableError, RetryableError, WaybillError } from '@waybill/kernel';
+export {
+  bytesCodec,
+  type Codec,
+  jsonCodec,
+  type Message,
+  Outbox,
+  type Published,
+  type TransactionOutbox,
+} from '@waybill/outbox';
+export {
+  type DeadLetterDetail,
+  type DeadLetterFilter,
+  DeadLetters,
+  type DeadLetterSummary,
+  type Operator,
+  Recurring,
+  type RecurringDefinition,
+  type RedisGiven,
+  Redrives,
+  type RetryPolicyOptions,
+  Timers,
+  type TimerServiceOptions,
+} from '@waybill/schedule';
+export {
+  getDeadLettersToken,
   getHealthToken,
   getOutboxToken,
+  getRecurringToken,
+  getRedrivesToken,
   getServerToken,
+  getTimersToken,
   getWaybillToken,
   InjectOutbox,
   waybillTransport,

@@ -16,6 +16,16 @@ export const getServerToken = (name: string = DEFAULT_NAME): symbol => token('se
 /** Token of the {@link WaybillHealthIndicator}. */
 export const getHealthToken = (name: string = DEFAULT_NAME): symbol => token('health', name);
 
+/** Token of the {@link DeadLetters}: to look at them and to decide about them. */
+export const getDeadLettersToken = (name: string = DEFAULT_NAME): symbol => token('dead-letters', name);
+/** Token of the {@link Redrives}: many dead letters at once. */
+export const getRedrivesToken = (name: string = DEFAULT_NAME): symbol => token('redrives', name);
+
+/** Token of the {@link Timers}: messages for later. */
+export const getTimersToken = (name: string = DEFAULT_NAME): symbol => token('timers', name);
+/** Token of {@link Recurring}: messages that recur. */
+export const getRecurringToken = (name: string = DEFAULT_NAME): symbol => token('recurring', name);
+
 /** Injects the outbox of an instance. */
 export const InjectOutbox = (name?: string): ParameterDecorator & PropertyDecorator =>
   Inject(getOutboxToken(name));

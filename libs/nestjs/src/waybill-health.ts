@@ -12,10 +12,13 @@ export type WaybillHealth = Record<
 const DEGRADED_AGE_MS = 30_000;
 /** A relay that has not looked for so long counts as down, in milliseconds. */
 const RELAY_SILENCE_MS = 30_000;
+/** The same of the firing of timers. */
+const SCHEDULER_SILENCE_MS = 30_000;
 
 /**
  * Tells whether Waybill works in this process: `down` when its database cannot be reached, a partition cannot be
- * consumed or the lease has lapsed; `degraded` when messages wait in the outbox for longer than 30 seconds.
+ * consumed or the lease has lapsed; `degraded` when messages wait in the outbox for longer than 30 seconds, or Redis is
+ * configured and PostgreSQL is the clock of timers in its place.
  */
 export class WaybillHealthIndicator {
   constructor(private readonly waybill: Waybill) {}
@@ -26,8 +29,12 @@ export class WaybillHealthIndicator {
       const { waiting, oldestAgeMs } = await outboxBacklog(this.waybill.database.session);
       const problems = this.#problems();
       const late = oldestAgeMs !== null && oldestAgeMs > DEGRADED_AGE_MS;
-      const status = problems.length > 0 ? 'down' : late ? 'degraded' : 'up';
-      return { [key]: { status, outboxWaiting: waiting, outboxOldestAgeMs: oldestAgeMs, problems } };
+      const { clock, degraded = false, reason } = this.waybill.scheduler?.status ?? {};
+      const status = problems.length > 0 ? 'down' : late || degraded ? 'degraded' : 'up';
+      const timers = clock === undefined ? {} : { timerClock: clock };
+      const why = reason === undefined ? {} : { timerClockReason: reason };
+      const outbox = { outboxWaiting: waiting, outboxOldestAgeMs: oldestAgeMs };
+      return { [key]: { status, ...outbox, ...timers, ...why, problems } };
     } catch (error) {
       return { [key]: { status: 'down', problems: [describeError(error)] } };
     }
@@ -42,6 +49,9 @@ export class WaybillHealthIndicator {
     const relay = this.waybill.relay?.service;
     if (relay?.running === true && (relay.lastPassAgeMs ?? 0) > RELAY_SILENCE_MS)
       problems.push('the relay does not get on');
+    const scheduler = this.waybill.scheduler?.service;
+    if (scheduler?.running === true && (scheduler.lastPassAgeMs ?? 0) > SCHEDULER_SILENCE_MS)
+      problems.push('the firing of timers does not get on');
     return problems;
   }
 }

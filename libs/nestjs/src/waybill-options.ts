@@ -8,6 +8,7 @@ import {
 } from '@waybill/kernel';
 import type { ConsumerOptions, SubscriptionOptions } from '@waybill/consumer';
 import { assertTopicName, type LogRetentionOptions, type TopicOptions } from '@waybill/log';
+import type { DeadLetterRetentionOptions, RedisGiven, TimerServiceOptions } from '@waybill/schedule';
 import type { Codec, OutboxOptions, OutboxRetentionOptions, RelayOptions } from '@waybill/outbox';
 
 /** A database of PostgreSQL 14 or later, and Waybill's schema in it. */
@@ -38,12 +39,20 @@ export interface WaybillModuleOptions {
   readonly codecs?: Readonly<Record<string, Codec>>;
   /** Whether this process moves messages from the outbox to the log, and how. Default true; false for API-only processes. */
   readonly relay?: boolean | RelayOptions;
+  /** Redis as the clock of timers: a URL, options of ioredis, or a cluster. Default: PostgreSQL is the clock. */
+  readonly redis?: RedisGiven;
+  /** Whether this process fires timers, and how. Default: where `relay` is on. */
+  readonly scheduler?: boolean | TimerServiceOptions;
   /** Whether this process consumes, and how. Default true. */
   readonly consumer?: boolean | ConsumerOptions;
   /** Defaults for every handler; the third argument of `@EventPattern` overrides them. */
   readonly handlers?: SubscriptionOptions;
   readonly outbox?: Pick<OutboxOptions, 'maxMessageBytes' | 'order' | 'preparedStatements'>;
-  readonly retention?: { readonly log?: LogRetentionOptions; readonly outbox?: OutboxRetentionOptions };
+  readonly retention?: {
+    readonly log?: LogRetentionOptions;
+    readonly outbox?: OutboxRetentionOptions;
+    readonly deadLetters?: DeadLetterRetentionOptions;
+  };
   /** Default: Nest's logger. */
   readonly logger?: Logger;
 }
@@ -56,6 +65,8 @@ const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
   topics: true,
   codecs: true,
   relay: true,
+  redis: true,
+  scheduler: true,
   consumer: true,
   handlers: true,
   outbox: true,

@@ -99,14 +99,14 @@ export class WaybillServer
     });
   }
 
-  #handle(handler: MessageHandler, delivery: Delivery): Promise<void> {
+  /** Resolves to what the handler returned last: a verdict, perhaps. */
+  #handle(handler: MessageHandler, delivery: Delivery): Promise<unknown> {
     const context = new WaybillContext(delivery);
     return new Promise((resolve, reject) => {
       // Nest's types have the hook return nothing; what the callback returns is awaited by some hooks all the same.
       this.onProcessingStartHook(this.transportId, context, async () => {
         try {
-          await withinTraceOf(delivery, () => this.#settled(handler, delivery, context));
-          resolve();
+          resolve(await withinTraceOf(delivery, () => this.#settled(handler, delivery, context)));
         } catch (error) {
           reject(error as Error);
         } finally {
@@ -117,8 +117,8 @@ export class WaybillServer
   }
 
   /** Waits until the handler, and the stream that it may return, have come to their end. */
-  async #settled(handler: MessageHandler, delivery: Delivery, context: WaybillContext): Promise<void> {
+  async #settled(handler: MessageHandler, delivery: Delivery, context: WaybillContext): Promise<unknown> {
     const result: unknown = await handler(delivery.payload, context);
-    await lastValueFrom(this.transformToObservable(result), { defaultValue: undefined });
+    return lastValueFrom(this.transformToObservable(result), { defaultValue: undefined });
   }
 }

@@ -1,6 +1,17 @@
 import { ConfigurableModuleBuilder, type DynamicModule, Module, type Provider } from '@nestjs/common';
 import { Outbox } from '@waybill/outbox';
-import { DEFAULT_NAME, getHealthToken, getOutboxToken, getServerToken, getWaybillToken } from './tokens.js';
+import { DeadLetters, Recurring, Redrives, Timers } from '@waybill/schedule';
+import {
+  DEFAULT_NAME,
+  getDeadLettersToken,
+  getHealthToken,
+  getOutboxToken,
+  getRecurringToken,
+  getRedrivesToken,
+  getServerToken,
+  getTimersToken,
+  getWaybillToken,
+} from './tokens.js';
 import { Waybill } from './waybill.js';
 import { WaybillHealthIndicator } from './waybill-health.js';
 import type { WaybillModuleOptions } from './waybill-options.js';
@@ -27,8 +38,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
 /**
  * Waybill in a Nest application: `forRoot(options)` or `forRootAsync({ imports, inject, useFactory })`.
  *
- * Provides {@link Outbox}, {@link WaybillServer} (the microservice strategy), {@link WaybillHealthIndicator} and
- * {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
+ * Provides {@link Outbox}, {@link Timers}, {@link Recurring}, {@link DeadLetters}, {@link Redrives},
+ * {@link WaybillServer} (the microservice strategy), {@link WaybillHealthIndicator} and {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
  */
 @Module({})
 export class WaybillModule extends ConfigurableModuleClass {}
@@ -44,6 +55,22 @@ function withProviders(definition: DynamicModule, extras: WaybillModuleExtras): 
     },
     { provide: getOutboxToken(name), inject: [instance], useFactory: (waybill: Waybill) => waybill.outbox },
     {
+      provide: getDeadLettersToken(name),
+      inject: [instance],
+      useFactory: (waybill: Waybill) => waybill.deadLetters,
+    },
+    {
+      provide: getRedrivesToken(name),
+      inject: [instance],
+      useFactory: (waybill: Waybill) => waybill.redrives,
+    },
+    { provide: getTimersToken(name), inject: [instance], useFactory: (waybill: Waybill) => waybill.timers },
+    {
+      provide: getRecurringToken(name),
+      inject: [instance],
+      useFactory: (waybill: Waybill) => waybill.recurring,
+    },
+    {
       provide: getServerToken(name),
       inject: [instance],
       useFactory: (waybill: Waybill) => new WaybillServer(waybill),
@@ -58,6 +85,10 @@ function withProviders(definition: DynamicModule, extras: WaybillModuleExtras): 
     providers.push(
       { provide: Waybill, useExisting: instance },
       { provide: Outbox, useExisting: getOutboxToken() },
+      { provide: DeadLetters, useExisting: getDeadLettersToken() },
+      { provide: Redrives, useExisting: getRedrivesToken() },
+      { provide: Timers, useExisting: getTimersToken() },
+      { provide: Recurring, useExisting: getRecurringToken() },
       { provide: WaybillServer, useExisting: getServerToken() },
       { provide: WaybillHealthIndicator, useExisting: getHealthToken() },
     );

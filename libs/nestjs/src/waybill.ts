@@ -10,12 +10,22 @@ import {
 } from '@waybill/kernel';
 import { LogRetention, LogSignals, Topics } from '@waybill/log';
 import {
+  DeadLetterRetention,
+  DeadLetters,
+  Recurring,
+  Redrives,
+  Timers,
+  TimerService,
+} from '@waybill/schedule';
+import {
   Outbox,
   OutboxRetention,
+  OutboxTransactions,
   PrismaTransactionRunner,
   type PrismaRawClient,
   type PrismaTransactions,
   Relay,
+  type TransactionOutbox,
 } from '@waybill/outbox';
 import { assertMigrated, databaseIdentity } from '@waybill/schema';
 import { NestLoggerAdapter } from './nest-logger.js';
@@ -46,9 +56,18 @@ export class Waybill {
   readonly database: PgDatabase;
   readonly logger: Logger;
   readonly relay: Relay | undefined;
+  readonly deadLetters: DeadLetters;
+  readonly redrives: Redrives;
+  /** Messages for later: cancels, moves and shows them. */
+  readonly timers: Timers;
+  /** Messages that recur. */
+  readonly recurring: Recurring;
+  /** Fires timers; undefined when this process does not. */
+  readonly scheduler: TimerService | undefined;
   readonly #signals: LogSignals;
   readonly #handlerDatabase: PgDatabase;
   readonly #transactions: TransactionRunner;
+  readonly #outboxTransactions: OutboxTransactions;
   readonly #retention: readonly { readonly service: { start(): void; stop(): Promise<void> } }[];
   #consumer: Consumer | undefined;
   #starting: Promise<void> | undefined;
@@ -66,6 +85,8 @@ export class Waybill {
       options.bus === undefined ? this.database : this.#open(options.bus, options.bus.connectionsMax ?? 10);
     this.topics = new Topics(this.bus.session);
     this.#signals = new LogSignals(this.bus, { logger: this.logger });
+    this.deadLetters = new DeadLetters(this.bus, this.topics, this.#signals);
+    this.redrives = new Redrives(this.bus, this.#signals);
     const bell = new Bell();
     this.outbox = new Outbox({
       ...options.outbox,
@@ -76,11 +97,19 @@ export class Waybill {
       ...(this.bus === this.database ? { topics: this.topics } : {}),
       ...(options.codecs === undefined ? {} : { codecs: options.codecs }),
     });
+    this.scheduler = this.#makeScheduler();
+    this.timers = new Timers(this.bus.session, this.scheduler);
+    this.recurring = new Recurring(
+      this.bus.session,
+      (message) => this.outbox.encode(message),
+      this.scheduler,
+    );
     const consumer = typeof options.consumer === 'object' ? options.consumer : {};
     const connections = (consumer.maxConcurrency ?? DEFAULT_CONCURRENCY) + SPARE_CONNECTIONS;
     this.#handlerDatabase = this.#open(options.database, connections);
     this.#transactions =
       options.transactions?.(this.database.schema) ?? new PgTransactionRunner(this.#handlerDatabase);
+    this.#outboxTransactions = new OutboxTransactions(this.outbox, this.#transactions);
     const relayOptions = typeof options.relay === 'object' ? options.relay : {};
     if (options.relay !== false) {
       this.relay = new Relay(
@@ -91,12 +120,14 @@ export class Waybill {
         systemClock,
         relayOptions,
         this.logger,
+        this.scheduler,
       );
     }
-    const { log, outbox } = options.retention ?? {};
+    const { log, outbox, deadLetters } = options.retention ?? {};
     this.#retention = [
       new LogRetention(this.bus, log, this.logger),
       new OutboxRetention(this.database, outbox, this.logger),
+      new DeadLetterRetention(this.bus, deadLetters, this.logger),
     ];
   }
 
@@ -119,6 +150,7 @@ export class Waybill {
     for (const [name, topic] of Object.entries(this.options.topics ?? {}))
       await this.topics.create(name, topic);
     this.#signals.start();
+    this.scheduler?.start();
     this.relay?.service.start();
     if (this.relay !== undefined) for (const { service } of this.#retention) service.start();
   }
@@ -146,6 +178,16 @@ export class Waybill {
     await this.#consumer.start();
   }
 
+  /**
+   * Runs a business transaction as handlers' transactions are run, and sends its messages together with COMMIT. Errors
+   * as {@link OutboxTransactions.run}; it is given up after 30 s.
+   *
+   * @typeParam Handle type of the transaction's handle: `pg.PoolClient`, `Prisma.TransactionClient`
+   */
+  transaction<Handle, T>(work: (tx: Handle, outbox: TransactionOutbox) => Promise<T>): Promise<T> {
+    return this.#outboxTransactions.run((tx, outbox) => work(tx as Handle, outbox));
+  }
+
   /** How the consumer fares; undefined while nothing is consumed. */
   get consumerStatus(): ConsumerStatus | undefined {
     return this.#consumer?.status;
@@ -166,6 +208,7 @@ export class Waybill {
     await this.#starting?.catch(() => {});
     await this.stopConsuming();
     await this.relay?.service.stop();
+    await this.scheduler?.stop();
     for (const { service } of this.#retention) await service.stop();
     await this.#signals.stop();
     await Promise.all([this.#handlerDatabase.close(), this.bus.close(), this.database.close()]);
@@ -179,6 +222,22 @@ export class Waybill {
   /** Nest's hook; before that of modules that Waybill's options import, such as Prisma's. */
   async onModuleDestroy(): Promise<void> {
     await this.stop();
+  }
+
+  /** Timers are fired where messages are relayed, unless the options say otherwise. */
+  #makeScheduler(): TimerService | undefined {
+    const { scheduler = this.options.relay !== false, redis } = this.options;
+    if (scheduler === false) return undefined;
+    return new TimerService(
+      {
+        database: this.bus,
+        topics: this.topics,
+        signals: this.#signals,
+        logger: this.logger,
+        ...(redis === undefined ? {} : { redis }),
+      },
+      typeof scheduler === 'object' ? scheduler : {},
+    );
   }
 
   #open(database: WaybillDatabaseOptions, connectionsMax: number): PgDatabase {

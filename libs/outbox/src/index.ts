@@ -1,6 +1,12 @@
 export { bytesCodec, type Codec, jsonCodec } from './codec.js';
-export { type Message, MESSAGE_ID_HEADER, RESERVED_HEADER_PREFIX } from './message.js';
+export { type EncodedMessage, type Message } from './message.js';
+export { type MessageTimes } from './message-times.js';
 export { Outbox, type OutboxOptions, type Published } from './outbox.js';
+export {
+  OutboxTransactions,
+  type OutboxTransactionsOptions,
+  type TransactionOutbox,
+} from './outbox-transactions.js';
 export { outboxBacklog, type OutboxBacklog } from './outbox-backlog.js';
 export { OutboxRetention, type OutboxRetentionOptions } from './outbox-retention.js';
 export { type PrismaRawClient, PrismaSession } from './prisma-session.js';

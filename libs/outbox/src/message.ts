@@ -5,11 +5,13 @@ import {
   newId,
   PayloadNotSerializableError,
 } from '@waybill/kernel';
-import { assertTopicName } from '@waybill/log';
+import { assertTopicName, EXPIRES_AT_HEADER, RESERVED_HEADER_PREFIX } from '@waybill/log';
 import { type Codec, jsonCodec } from './codec.js';
+import { checkTimes, type MessageTimes, type TimesToResolve } from './message-times.js';
+import { isStorable } from './storable-text.js';
 
 /** A message to publish. */
-export interface Message<T = unknown> {
+export interface Message<T = unknown> extends MessageTimes {
   readonly topic: string;
   /** Messages of one key are delivered in commit order. Without one a message may go to any partition. */
   readonly key?: string | null;
@@ -31,6 +33,8 @@ export interface EncodedMessage {
   readonly partition: number | null;
   readonly headers: Readonly<Record<string, string>> | null;
   readonly payload: Buffer;
+  /** What the database has to work out when it is written; null for a message that is delivered at once. */
+  readonly times: TimesToResolve | null;
 }
 
 /** Limits and codecs by which messages are checked. */
@@ -39,11 +43,6 @@ export interface MessageRules {
   readonly codecs: Readonly<Record<string, Codec>>;
   readonly traceHeaders: () => Readonly<Record<string, string>>;
 }
-
-/** Headers in this namespace are written by Waybill and by nobody else. */
-export const RESERVED_HEADER_PREFIX = 'waybill-';
-/** The header that carries a message's id in the log. */
-export const MESSAGE_ID_HEADER = 'waybill-id';
 
 const MAX_HEADERS = 64;
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -68,19 +67,20 @@ export function encodeMessage(message: Message, rules: MessageRules): EncodedMes
   if (partition !== null && (!Number.isSafeInteger(partition) || partition < 0 || partition > 4095)) {
     refuse(`its partition must be a whole number from 0 to 4095, got ${String(partition)}`);
   }
+  const { times, expiresAtMs } = checkTimes(message, refuse);
   const codec = rules.codecs[topic] ?? jsonCodec;
-  const headers = collectHeaders(message, codec, rules, refuse);
+  let headers = collectHeaders(message, codec, rules, refuse);
+  if (expiresAtMs !== null) headers = { ...headers, [EXPIRES_AT_HEADER]: String(expiresAtMs) };
   const payload = encodePayload(message.payload, codec, id, topic);
   const bytes = payload.length + Buffer.byteLength(key ?? '') + headerBytes(headers ?? {});
   if (bytes > rules.maxMessageBytes) throw new MessageTooLargeError(id, topic, bytes, rules.maxMessageBytes);
-  return { id, topic, key, partition, headers, payload };
+  return { id, topic, key, partition, headers, payload, times };
 }
 
 function checkKey(key: string, refuse: (problem: string) => never): void {
   if (typeof key !== 'string') refuse(`its key must be a text, got ${typeof key}`);
   if (Buffer.byteLength(key) > MAX_KEY_BYTES) refuse(`its key is longer than ${MAX_KEY_BYTES} bytes`);
-  // A text of PostgreSQL holds no NUL, and UTF-8 no half of a surrogate pair.
-  if (key.includes('\0') || !isWellFormed(key)) refuse('its key has characters that cannot be stored');
+  if (!isStorable(key)) refuse('its key has characters that cannot be stored');
 }
 
 function collectHeaders(
@@ -99,7 +99,7 @@ function collectHeaders(
       refuse(`header ${name} begins with ${RESERVED_HEADER_PREFIX}, which is reserved`);
     }
     if (typeof value !== 'string') refuse(`header ${name} must be a text, got ${typeof value}`);
-    if (/\p{Cc}/u.test(value.replaceAll('\t', '')) || !isWellFormed(value))
+    if (/\p{Cc}/u.test(value.replaceAll('\t', '')) || !isStorable(value))
       refuse(`header ${name} has control characters`);
     headers[name] = value;
   }
@@ -125,8 +125,4 @@ function encodePayload(payload: unknown, codec: Codec, id: string, topic: string
     const problem = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new PayloadNotSerializableError(id, topic, problem ?? 'unknown', { cause: error });
   }
-}
-
-function isWellFormed(text: string): boolean {
-  return !/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text);
 }

@@ -11,16 +11,27 @@ export interface OutboxRow {
   readonly headers: string | null;
   readonly payload: Buffer | null;
   readonly createdAtMs: number;
+  /** Null for a message for the log; see the column's comment. */
+  readonly timerAction: number | null;
+  /** Rounded up to the millisecond: nothing is delivered early. */
+  readonly deliverAtMs: number | null;
+  readonly timerToken: string | null;
 }
 
-const FIELDS = 8;
+const FIELDS = 11;
+const NO_TIMER = { timerAction: null, deliverAtMs: null, timerToken: null } as const;
 /** Milliseconds from 1970 to 2000, from which PostgreSQL counts. */
 const POSTGRES_EPOCH_MS = 946_684_800_000;
+const YEAR_9999_MS = Date.UTC(9999, 0);
+
+/** What the relay reads of a row, in this order. */
+export const OUTBOX_COLUMNS =
+  'id, topic, partition_number, key, message_id, headers, payload, created_at, timer_action, deliver_at, timer_token';
 
 const idText = Buffer.alloc(36, '-');
 const HEX = Buffer.from('0123456789abcdef');
 
-/** Reads one binary row of the columns id, topic, partition_number, key, message_id, headers, payload, created_at. */
+/** Reads one binary row of the columns of {@link OUTBOX_COLUMNS}. */
 export function readOutboxRow(row: Buffer): OutboxRow {
   if (row.readInt16BE(0) !== FIELDS)
     throw new InvariantError(`a row of the outbox has ${row.readInt16BE(0)} fields`);
@@ -44,7 +55,35 @@ export function readOutboxRow(row: Buffer): OutboxRow {
   const payload = payloadLength === -1 ? null : row.subarray(at + 4, at + 4 + payloadLength);
   at += 4 + Math.max(0, payloadLength);
   const createdAtMs = Math.floor(int64(row, at + 4) / 1000) + POSTGRES_EPOCH_MS;
-  return { rowId, topic, partition, key, id: idText, headers, payload, createdAtMs };
+  return {
+    rowId,
+    topic,
+    partition,
+    key,
+    id: idText,
+    headers,
+    payload,
+    createdAtMs,
+    ...readTimer(row, at + 12),
+  };
+}
+
+function readTimer(row: Buffer, from: number): Pick<OutboxRow, 'timerAction' | 'deliverAtMs' | 'timerToken'> {
+  if (row.readInt32BE(from) === -1) return NO_TIMER;
+  const timerAction = row.readInt16BE(from + 4);
+  let at = from + 6;
+  const timeLength = row.readInt32BE(at);
+  const deliverAtMs =
+    timeLength === -1 ? null : withinReason(Math.ceil(int64(row, at + 4) / 1000) + POSTGRES_EPOCH_MS);
+  at += 4 + Math.max(0, timeLength);
+  const tokenLength = row.readInt32BE(at);
+  const timerToken = tokenLength === -1 ? null : row.toString('utf8', at + 4, at + 4 + tokenLength);
+  return { timerAction, deliverAtMs, timerToken };
+}
+
+/** SQL may name any time, infinity included; a time far off is as good as one beyond what can be reckoned with. */
+function withinReason(ms: number): number {
+  return Math.min(Math.max(ms, 0), YEAR_9999_MS);
 }
 
 /** The id of a row, which is its first column. */

@@ -1,18 +1,29 @@
 import {
   type Bell,
+  bindStatement,
+  type BoundStatement,
   DEFAULT_SCHEMA,
   flag,
   type Given,
+  isId,
+  MessageInvalidError,
+  newId,
   oneOf,
   resolveOptions,
-  type SqlSession,
   wholeNumber,
 } from '@waybill/kernel';
 import type { Codec } from './codec.js';
 import { insertIntoCurrentSlot } from './current-slot.js';
 import { encodeMessage, type EncodedMessage, type Message, type MessageRules } from './message.js';
-import { insertMessages, lockKeys } from './statements.generated.js';
+import { checkDelay, checkToken, type MessageTimes } from './message-times.js';
+import {
+  insertMessages,
+  insertScheduledMessages,
+  insertTimerChange,
+  lockKeys,
+} from './statements.generated.js';
 import type { Topics } from '@waybill/log';
+import type { TimerTarget } from '@waybill/schedule';
 import { joinTransaction, type TransactionHandle } from './transaction-handle.js';
 
 const SPECS = {
@@ -55,20 +66,22 @@ const STATEMENT_MESSAGES = 500;
  * transaction commits. Publishing is one INSERT; nothing is sent until the relay finds the committed row.
  */
 export class Outbox {
-  readonly #schema: string;
+  /** Waybill's schema in the database. */
+  readonly schema: string;
+  /** Rung when a transaction that has published ends. */
+  readonly bell: Bell | undefined;
   readonly #rules: MessageRules;
   readonly #strict: boolean;
   readonly #prepared: boolean;
-  readonly #bell: Bell | undefined;
   readonly #topics: Pick<Topics, 'peek'> | undefined;
 
   constructor(options: OutboxOptions = {}) {
     const { schema, codecs, bell, topics, traceHeaders, ...rest } = options;
     const resolved = resolveOptions('outbox', SPECS, rest);
-    this.#schema = schema ?? DEFAULT_SCHEMA;
+    this.schema = schema ?? DEFAULT_SCHEMA;
     this.#strict = resolved.order === 'strict';
     this.#prepared = resolved.preparedStatements;
-    this.#bell = bell;
+    this.bell = bell;
     this.#topics = topics;
     this.#rules = {
       maxMessageBytes: resolved.maxMessageBytes,
@@ -85,42 +98,114 @@ export class Outbox {
    *   PayloadNotSerializableError
    */
   async publish<T>(tx: TransactionHandle, message: Message<T>): Promise<Published> {
-    const { session, onEnd } = joinTransaction(tx, this.#schema, this.#prepared);
-    const encoded = encodeMessage(message, this.#rules);
-    if (this.#strict) await this.#lock(session, [encoded]);
-    const { id, topic, partition, key, headers, payload } = encoded;
-    const partitions = this.#topics?.peek(topic)?.partitionIds.length ?? 0;
-    const insert = insertIntoCurrentSlot(Date.now(), (partition ?? 0) < partitions);
-    await session.run(insert, id, topic, partition, key, headers && JSON.stringify(headers), payload);
+    const { session, onEnd } = joinTransaction(tx, this.schema, this.#prepared);
+    const encoded = this.encode(message);
+    for (const { statement, params } of this.statementsOf([encoded])) await session.run(statement, ...params);
     this.#announce(onEnd);
-    return { id };
+    return { id: encoded.id };
   }
 
   /** Publishes several messages in the transaction `tx`, in this order: all of them, or none. Errors as {@link publish}. */
   async publishMany(tx: TransactionHandle, messages: readonly Message[]): Promise<Published[]> {
-    const { session, onEnd } = joinTransaction(tx, this.#schema, this.#prepared);
-    const encoded = messages.map((message) => encodeMessage(message, this.#rules));
-    if (this.#strict) await this.#lock(session, encoded);
-    for (let from = 0; from < encoded.length; from += STATEMENT_MESSAGES) {
-      const rows = encoded
-        .slice(from, from + STATEMENT_MESSAGES)
-        .map((message) => ({ ...message, payload: message.payload.toString('base64') }));
-      await session.run(insertMessages, JSON.stringify(rows));
-    }
+    const { session, onEnd } = joinTransaction(tx, this.schema, this.#prepared);
+    const encoded = messages.map((message) => this.encode(message));
+    for (const { statement, params } of this.statementsOf(encoded)) await session.run(statement, ...params);
     if (encoded.length > 0) this.#announce(onEnd);
     return encoded.map(({ id }) => ({ id }));
   }
 
-  async #lock(session: SqlSession, messages: readonly EncodedMessage[]): Promise<void> {
-    const keys = messages.flatMap(({ topic, key }) => (key === null ? [] : [`${topic}/${key}`]));
-    if (keys.length > 0) await session.run(lockKeys, JSON.stringify(keys));
+  /**
+   * Cancels a message that was published for later, or all that carry a token, when the transaction `tx` commits.
+   * What is published in it, or has been published before it, can be cancelled, whether relayed yet or not; what has
+   * been delivered cannot. See `Timers.cancel` for a count.
+   *
+   * @throws TransactionRequiredError, MessageInvalidError
+   */
+  async cancelTimer(tx: TransactionHandle, target: TimerTarget): Promise<void> {
+    await this.#changeTimer(tx, { action: 2, ...checkTarget(target) });
+  }
+
+  /** Moves a message that was published for later, or all that carry a token, to another time; as {@link cancelTimer}. */
+  async rescheduleTimer(
+    tx: TransactionHandle,
+    target: TimerTarget,
+    time: Pick<MessageTimes, 'deliverAt' | 'delayMs' | 'delayLevel'>,
+  ): Promise<void> {
+    const checked = checkTarget(target);
+    const refuse = refusal(checked.id);
+    const delay = checkDelay(time, refuse);
+    if (delay.deliverAt === null && delay.delayMs === null)
+      refuse('it needs a deliverAt, delayMs or delayLevel');
+    await this.#changeTimer(tx, { action: 3, ...checked, ...delay });
+  }
+
+  async #changeTimer(tx: TransactionHandle, change: object): Promise<void> {
+    const { session, onEnd } = joinTransaction(tx, this.schema, this.#prepared);
+    await session.run(insertTimerChange, JSON.stringify(change));
+    this.#announce(onEnd);
+  }
+
+  /**
+   * Checks a message against every limit and encodes it, for {@link statementsOf}.
+   * @throws TopicNameInvalidError, MessageInvalidError, MessageTooLargeError, PayloadNotSerializableError
+   */
+  encode(message: Message): EncodedMessage {
+    return encodeMessage(message, this.#rules);
+  }
+
+  /** The statements that write these messages, in this order: to be run one after the other in one transaction. */
+  statementsOf(messages: readonly EncodedMessage[]): BoundStatement[] {
+    const only = messages.length === 1 ? messages[0] : undefined;
+    const inserts = only?.times === null ? [this.#insertOf(only)] : insertsOf(messages);
+    const keys = this.#strict
+      ? messages.flatMap(({ topic, key }) => (key === null ? [] : [`${topic}/${key}`]))
+      : [];
+    const lock = keys.length > 0 ? [bindStatement(lockKeys, JSON.stringify(keys))] : [];
+    return [...lock, ...inserts].map((statement) => ({ ...statement, prepared: this.#prepared }));
+  }
+
+  #insertOf({ id, topic, partition, key, headers, payload }: EncodedMessage): BoundStatement {
+    const partitions = this.#topics?.peek(topic)?.partitionIds.length ?? 0;
+    const insert = insertIntoCurrentSlot(Date.now(), (partition ?? 0) < partitions);
+    return bindStatement(insert, id, topic, partition, key, headers && JSON.stringify(headers), payload);
   }
 
   /** Wakes the relay when the transaction ends; where that cannot be seen, now: it then looks more often for a while. */
   #announce(onEnd: ((callback: () => void) => void) | undefined): void {
-    const bell = this.#bell;
+    const bell = this.bell;
     if (bell === undefined) return;
     if (onEnd === undefined) bell.ring();
     else onEnd(() => bell.ring());
   }
+}
+
+function insertsOf(messages: readonly EncodedMessage[]): BoundStatement[] {
+  const inserts: BoundStatement[] = [];
+  for (let from = 0; from < messages.length; from += STATEMENT_MESSAGES) {
+    const part = messages.slice(from, from + STATEMENT_MESSAGES);
+    const rows = part.map(({ times, payload, ...message }) => ({
+      ...message,
+      ...times,
+      payload: payload.toString('base64'),
+    }));
+    const plain = part.every(({ times }) => times === null);
+    inserts.push(bindStatement(plain ? insertMessages : insertScheduledMessages, JSON.stringify(rows)));
+  }
+  return inserts;
+}
+
+/** Which messages are meant: the one of an id, or all that carry a token. */
+function checkTarget(target: TimerTarget): { id: string; token: string | null } {
+  const { id, token } = target as { id?: string; token?: string };
+  const refuse = refusal(id ?? '(by token)');
+  if ((id === undefined) === (token === undefined)) refuse('its timer is named by either an id or a token');
+  if (token !== undefined) checkToken(token, refuse);
+  if (id !== undefined && (typeof id !== 'string' || !isId(id))) refuse('its id is no UUID');
+  return { id: id ?? newId(), token: token ?? null };
+}
+
+function refusal(id: string): (problem: string) => never {
+  return (problem) => {
+    throw new MessageInvalidError(id, '(scheduled)', problem);
+  };
 }

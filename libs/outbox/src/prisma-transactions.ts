@@ -49,9 +49,10 @@ export class PrismaTransactionRunner<Handle extends PrismaRawClient> implements 
           const running = work({ session, handle });
           running.catch(() => {});
           const result = await Promise.race([running, limit]);
-          for (const { statement, params } of last?.(result) ?? []) await session.run(statement, ...params);
+          const statements = last?.(result) ?? [];
+          for (const { statement, params } of statements) await session.run(statement, ...params);
           // Fails in a transaction in which a statement has failed: its COMMIT would roll back without a word.
-          if (last === undefined) await session.run(limitIdleTime, `${timeoutMs}`);
+          if (statements.length === 0) await session.run(limitIdleTime, `${timeoutMs}`);
           return result;
         },
         { maxWait: MAX_WAIT_MS, timeout: timeoutMs + 1_000, isolationLevel: 'ReadCommitted' },

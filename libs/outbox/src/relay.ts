@@ -5,6 +5,7 @@ import {
   type Clock,
   type Given,
   invariant,
+  isTransactionConflict,
   isWaybillError,
   type Logger,
   type PassResult,
@@ -15,7 +16,8 @@ import {
   type SqlSession,
   wholeNumber,
 } from '@waybill/kernel';
-import { appendCall, type LogSignals, type ReadyBatch, type Topics } from '@waybill/log';
+import { appendCall, type LogSignals, type Topics } from '@waybill/log';
+import { armedBy, type TimerAlarm, timerStatements } from '@waybill/schedule';
 import { type Difference, DifferenceReader, type Span } from './difference-reader.js';
 import { relayAdopt, relayAdvance, relayBegin, relayProbe } from './statements.generated.js';
 
@@ -58,6 +60,8 @@ interface NextCursor {
 /** After a ring it looks this often, for as long as {@link HINT_MS}: the transaction may take a moment to commit. */
 const HINT_POLL_MS = 2;
 const HINT_MS = 1_000;
+/** As often in a row a pass that conflicts with others is simply begun again. */
+const MAX_CONFLICTS = 10;
 
 /**
  * Moves committed messages from the outbox to the log, each exactly once and in order of their ids.
@@ -77,6 +81,7 @@ export class Relay {
   #hintedAt = -Infinity;
   readonly #clock: Clock;
   #moved = 0;
+  #conflicts = 0;
 
   constructor(
     private readonly database: PgDatabase,
@@ -86,6 +91,8 @@ export class Relay {
     clock: Clock,
     options: RelayOptions = {},
     logger: Logger = silentLogger,
+    /** Told of the timers that a pass has scheduled, once it is committed. */
+    private readonly alarm?: TimerAlarm,
   ) {
     this.#options = resolveOptions('relay', SPECS, options);
     this.#clock = clock;
@@ -130,6 +137,11 @@ export class Relay {
         await connection.rollback();
         // Another relay has been faster; the next pass begins from its cursor.
         if (isWaybillError(error) && error.code === 'FENCED') return 'again';
+        // A timer was moved while it was to be cancelled.
+        if (isTransactionConflict(error) && this.#conflicts < MAX_CONFLICTS) {
+          this.#conflicts += 1;
+          return 'again';
+        }
         throw error;
       }
     });
@@ -148,7 +160,7 @@ export class Relay {
     }
     const span = this.#span(begun);
     const difference = await this.#reader.read(connection, span);
-    const { batches, moved } = difference;
+    const { batches, timers, moved } = difference;
     const next = nextCursor(begun, span, difference);
     const advance = bindStatement(
       relayAdvance,
@@ -158,8 +170,11 @@ export class Relay {
       next.windowId,
       next.windowEnd,
     );
-    const append = batches.length > 0 ? [appendCall(batches as ReadyBatch[], -1, 'all')] : [];
-    await connection.runBatch([advance, ...append], { commit: true });
+    const append = batches.length > 0 ? [appendCall(batches, -1, 'all')] : [];
+    const changes = timerStatements(timers);
+    const results = await connection.runBatch([advance, ...changes, ...append], { commit: true });
+    this.#conflicts = 0;
+    if (changes.length > 0) this.alarm?.armed(armedBy(results.slice(1, 1 + changes.length)));
     this.#base = next.target === null ? next.base : undefined;
     this.#moved += moved;
     if (moved > 0) this.signals.send('appended');

@@ -53,6 +53,43 @@ select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key, m.he
     as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text)`);
 
 /**
+ * Writes messages into the outbox of which some are for later, or live for a time, in the caller's transaction and in
+ * the order of the array. Delays and times to live count by the database's clock.
+ * Params: messages jsonb
+ * Returns: none
+ * Locks: none but the new rows
+ */
+export const insertScheduledMessages = statement<
+  [messages: string],
+  Record<never, never>
+>('insert-scheduled-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at,
+                            timer_token)
+select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
+       case when d.expires_at is null then m.headers
+            else coalesce(m.headers, '{}') || jsonb_build_object('waybill-expires-at', d.expires_at) end,
+       decode(m.payload, 'base64'), case when d.deliver_at is not null then 1 end, d.deliver_at, m."timerToken"
+  from jsonb_to_recordset($1::jsonb)
+    as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text, "deliverAt" timestamptz,
+          "delayMs" bigint, "expiresAtMs" bigint, "ttlMs" bigint, "timerToken" text)
+ cross join lateral :schema.delivery_time(m.topic, m."deliverAt", m."delayMs", m."expiresAtMs", m."ttlMs") d`);
+
+/**
+ * Writes into the outbox that scheduled messages are to be cancelled (action 2) or moved to another time (action 3):
+ * that of an id, or all of a token.
+ * Params: change jsonb
+ * Returns: none
+ * Locks: none but the new row
+ */
+export const insertTimerChange = statement<
+  [change: string],
+  Record<never, never>
+>('insert-timer-change', `insert into :schema.outbox (message_id, topic, timer_action, timer_token, deliver_at)
+select c.id, '', c.action, c.token,
+       coalesce(c."deliverAt", clock_timestamp() + c."delayMs" * interval '1 millisecond')
+  from jsonb_to_record($1::jsonb)
+    as c (id uuid, action smallint, token text, "deliverAt" timestamptz, "delayMs" bigint)`);
+
+/**
  * Limits how long the open transaction may stand idle, or wait for a lock.
  * Params: milliseconds text
  * Returns: none

@@ -1,12 +1,22 @@
 import { createHash } from 'node:crypto';
-import { type BoundStatement, bindStatement, type SqlSession } from '@waybill/kernel';
-import { insertDeadLetter, listDeadLetters } from './statements.generated.js';
+import { type BoundStatement, bindStatement } from '@waybill/kernel';
+import type { LogRecord } from '@waybill/log';
+import { insertDeadLetter, resolveRedriven } from './statements.generated.js';
+import { storeHeaders } from './stored-record.js';
 
 /**
- * Why a message became a dead letter: its attempts are spent, its handler said that no attempt can succeed, its
- * payload cannot be read, or it took its process down again and again.
+ * Why a message became a dead letter: its attempts are spent, or it failed for too long; its handler said that no
+ * attempt can succeed, or asked for it; its payload cannot be read; it expired before it could be handled; or it took
+ * its process down again and again.
  */
-export type DeadLetterReason = 'attempts-spent' | 'not-retryable' | 'payload-unreadable' | 'process-crashed';
+export type DeadLetterReason =
+  | 'attempts-spent'
+  | 'too-old'
+  | 'not-retryable'
+  | 'by-handler'
+  | 'payload-unreadable'
+  | 'expired'
+  | 'process-crashed';
 
 /** A message to be kept as a dead letter. */
 export interface DeadLetter {
@@ -14,35 +24,43 @@ export interface DeadLetter {
   readonly partitionId: number;
   readonly topic: string;
   readonly partition: number;
-  readonly offset: number;
+  /** The handler's name. */
+  readonly handler: string;
+  readonly bucketSeq: number;
   readonly messageId: string | null;
   readonly key: string | null;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly payload: Buffer | null;
+  readonly record: LogRecord;
   readonly reason: DeadLetterReason;
   readonly error: unknown;
   readonly attempts: number;
-  readonly firstFailedAt: Date;
-  readonly lastFailedAt: Date;
+  /** How long ago the first attempt failed, in milliseconds. */
+  readonly failingForMs: number;
 }
 
 const MAX_MESSAGE_CHARS = 2_000;
 const MAX_STACK_CHARS = 8_000;
 
-/** The statement that keeps a dead letter; to be run in the transaction that also moves the position on. */
+/**
+ * The statement that keeps a dead letter, to be run in the transaction that also takes the message from its consumer.
+ * A message that was redriven and failed again is the same dead letter, open again.
+ */
 export function deadLetterInsert(letter: DeadLetter): BoundStatement {
   const error = describe(letter.error);
+  const { record } = letter;
   return bindStatement(
     insertDeadLetter,
     letter.groupId,
     letter.partitionId,
-    letter.offset,
+    record.offset,
+    letter.bucketSeq,
     letter.topic,
     letter.partition,
+    letter.handler,
     letter.messageId,
     letter.key,
-    JSON.stringify(letter.headers),
-    letter.payload,
+    storeHeaders(record.headers),
+    record.value,
+    record.timestampMs,
     letter.reason,
     error.className,
     error.code,
@@ -50,35 +68,13 @@ export function deadLetterInsert(letter: DeadLetter): BoundStatement {
     error.stack,
     fingerprint(error.className, error.stack ?? error.message),
     letter.attempts,
-    letter.firstFailedAt,
-    letter.lastFailedAt,
+    Math.round(letter.failingForMs),
   );
 }
 
-/** A dead letter as it is listed, without its payload. */
-export interface DeadLetterSummary {
-  readonly id: number;
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly messageId: string | null;
-  readonly key: string | null;
-  readonly reason: string;
-  readonly errorClass: string;
-  readonly errorMessage: string;
-  readonly fingerprint: string;
-  readonly attempts: number;
-  readonly firstFailedAt: Date;
-  readonly lastFailedAt: Date;
-}
-
-/** The newest dead letters of a group. */
-export async function recentDeadLetters(
-  session: SqlSession,
-  group: string,
-  limit = 100,
-): Promise<DeadLetterSummary[]> {
-  return session.run(listDeadLetters, group, limit);
+/** The statement that closes the dead letter of a message that was redriven and has been handled. */
+export function deadLetterResolved(groupId: number, partitionId: number, offset: number): BoundStatement {
+  return bindStatement(resolveRedriven, groupId, partitionId, offset);
 }
 
 function describe(error: unknown): {

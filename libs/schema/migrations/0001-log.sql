@@ -10,6 +10,8 @@ create table :schema.topic (
                   check (name ~ '^[A-Za-z0-9._-]{1,249}$' and name not in ('.', '..')),
   partition_count integer not null check (partition_count between 1 and 4096),
   retention_ms    bigint not null check (retention_ms > 0),
+  on_dead_letter  text not null default 'unblock' check (on_dead_letter in ('unblock', 'park', 'block')),
+  on_expired      text not null default 'dead-letter' check (on_expired in ('dead-letter', 'drop')),
   created_at      timestamptz not null default clock_timestamp()
 );
 

@@ -15,8 +15,14 @@ create table :schema.outbox (
   key              text,
   headers          jsonb,
   payload          bytea,
-  created_at       timestamptz not null default clock_timestamp()
+  created_at       timestamptz not null default clock_timestamp(),
+  timer_action     smallint check (timer_action between 1 and 3),
+  deliver_at       timestamptz,
+  timer_token      text
 ) partition by list (slot);
+
+comment on column :schema.outbox.timer_action is
+  'null: a message for the log; 1: a message for later; 2: cancels timers; 3: moves timers to deliver_at';
 
 -- Messages up to nearly a page stay in their row, uncompressed: they are read once, soon, and thrown away.
 alter table :schema.outbox alter column payload set storage external;
@@ -96,13 +102,37 @@ as $$
     'hex')::uuid
 $$;
 
--- Publishes a message in the current transaction, from any language. Returns the message's id.
-create function :schema.publish(topic text, key text, payload jsonb, headers jsonb default null) returns uuid
+-- When a message is to be delivered: at a time or after a delay, by this server's clock; null for at once.
+-- expires_at and ttl_ms, of which one may be given, come out as the header's value: milliseconds since the epoch.
+-- Raises when it would expire before it is delivered.
+create function :schema.delivery_time(topic text, at_time timestamptz, delay_ms bigint, expires_at_ms bigint,
+                                      ttl_ms bigint, out deliver_at timestamptz, out expires_at text)
+language plpgsql
+as $$
+declare
+  now_at timestamptz := clock_timestamp();
+begin
+  deliver_at := coalesce(at_time, now_at + delay_ms * interval '1 millisecond');
+  expires_at := coalesce(
+    expires_at_ms,
+    floor(extract(epoch from greatest(deliver_at, now_at)) * 1000)::bigint + ttl_ms)::text;
+  if expires_at_ms <= extract(epoch from deliver_at) * 1000 then
+    raise exception using errcode = 'WB006', detail = topic,
+      message = 'it would expire before it is delivered: expiresAt must lie behind the time of delivery';
+  end if;
+end
+$$;
+
+-- Publishes a message in the current transaction, from any language. Returns the message's id. With deliver_at it is
+-- delivered then, and timer_token names it for cancelling.
+create function :schema.publish(topic text, key text, payload jsonb, headers jsonb default null,
+                                deliver_at timestamptz default null, timer_token text default null) returns uuid
 language sql volatile
 as $$
-  insert into :schema.outbox (message_id, topic, key, headers, payload)
+  insert into :schema.outbox (message_id, topic, key, headers, payload, timer_action, deliver_at, timer_token)
   values (:schema.uuid_v7(), :schema.known_topic(publish.topic), publish.key, publish.headers,
-          convert_to(publish.payload::text, 'UTF8'))
+          convert_to(publish.payload::text, 'UTF8'), case when publish.deliver_at is not null then 1 end,
+          publish.deliver_at, case when publish.deliver_at is not null then publish.timer_token end)
   returning message_id
 $$;
 
@@ -193,6 +223,8 @@ begin
     raise exception using errcode = 'WB004',
       message = format('another relay moved the cursor from %s to %s', after_seq, newest.seq);
   end if;
+  -- What the pass has moved may leave the outbox once its cursor is committed: not before that is on disk.
+  perform set_config('synchronous_commit', 'on', true);
   insert into :schema.relay_cursor (slot, seq, base, target, window_id, window_end, system_identifier)
   values (((after_seq + 1) / 10000 % 3)::smallint, after_seq + 1, new_base, new_target, new_window_id,
           new_window_end, newest.system_identifier);
@@ -269,8 +301,10 @@ begin
            and (cursor_row.target is null or not pg_visible_in_snapshot(o.xid, cursor_row.target)
                 or o.id > cursor_row.window_id);
   truncate :schema.outbox;
-  insert into :schema.outbox (id, message_id, topic, partition_number, key, headers, payload, created_at)
-  select a.id, a.message_id, a.topic, a.partition_number, a.key, a.headers, a.payload, a.created_at
+  insert into :schema.outbox (id, message_id, topic, partition_number, key, headers, payload, created_at,
+                              timer_action, deliver_at, timer_token)
+  select a.id, a.message_id, a.topic, a.partition_number, a.key, a.headers, a.payload, a.created_at,
+         a.timer_action, a.deliver_at, a.timer_token
     from adopted_message a order by a.id;
   get diagnostics kept = row_count;
   insert into :schema.relay_cursor (slot, seq, base, system_identifier)

@@ -1,5 +1,5 @@
 -- Consumer groups and what consuming leaves behind: members, owners of partitions, positions, marks, charges for
--- crashes, dead letters, and the inbox for handlers that write to another database than the log's.
+-- crashes, parked messages, dead letters, and the inbox for handlers that write to another database than the log's.
 
 create table :schema.consumer_group (
   id         integer generated always as identity primary key,
@@ -43,7 +43,7 @@ create table :schema.consumer_position (
 
 create index consumer_position_newest on :schema.consumer_position (group_id, partition_id, id);
 
--- A verdict on one record at or above the position: 1 done, 2 dead.
+-- A verdict on one record at or above the position: 1 done, 2 dead, 3 parked, 4 expired, 5 dropped.
 create table :schema.delivery_mark (
   slot         smallint not null
                default (floor(extract(epoch from clock_timestamp()) / 3600)::bigint % 4)::smallint,
@@ -76,17 +76,48 @@ create table :schema.crash_charge (
 
 create index crash_charge_offset on :schema.crash_charge (group_id, partition_id, log_offset);
 
+-- Messages that wait beside the log, in order of their offsets within a key: the first of a key is due for its next
+-- attempt at due_at ('infinity': an operator decides about its dead letter; null: as soon as it is the first), those
+-- behind it wait for it. Written only by the partition's owner, and by operators for messages of dead letters.
+create table :schema.parked_message (
+  group_id         integer not null references :schema.consumer_group (id),
+  partition_id     integer not null references :schema.topic_partition (id),
+  log_offset       bigint not null,
+  bucket_seq       bigint not null,
+  message_id       text,
+  key              text,
+  headers          jsonb not null,
+  payload          bytea,
+  timestamp_ms     bigint not null,
+  attempts         integer not null default 0,
+  due_at           timestamptz,
+  first_failed_at  timestamptz,
+  in_flight        boolean not null default false,
+  crashes          integer not null default 0,
+  from_dead_letter boolean not null default false,
+  parked_at        timestamptz not null default clock_timestamp(),
+  primary key (group_id, partition_id, log_offset)
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+create index parked_message_from_dead_letter on :schema.parked_message (group_id, partition_id)
+  where from_dead_letter;
+
+-- open: nobody has decided. redriving: it waits in parked_message for its handler, or runs. The others are ends.
+-- headers is an array of [name, value] in the order of the record, a value that is no text as {"base64": ...}.
 create table :schema.dead_letter (
   id               bigint generated always as identity primary key,
   group_id         integer not null references :schema.consumer_group (id),
   partition_id     integer not null references :schema.topic_partition (id),
   log_offset       bigint not null,
+  bucket_seq       bigint not null,
   topic            text not null,
   partition_number integer not null,
+  handler          text not null,
   message_id       text,
   key              text,
   headers          jsonb not null,
   payload          bytea,
+  timestamp_ms     bigint not null,
   reason           text not null,
   error_class      text not null,
   error_code       text,
@@ -96,11 +127,23 @@ create table :schema.dead_letter (
   attempts         integer not null,
   first_failed_at  timestamptz not null,
   last_failed_at   timestamptz not null,
+  state            text not null default 'open'
+                   check (state in ('open', 'redriving', 'redriven', 'replaced', 'discarded')),
+  state_since      timestamptz not null default clock_timestamp(),
+  redrives         integer not null default 0,
+  replaced_by      text,
   created_at       timestamptz not null default clock_timestamp(),
   unique (group_id, partition_id, log_offset)
 );
 
 create index dead_letter_fingerprint on :schema.dead_letter (fingerprint, id);
+
+-- Retries that a group may still make in the whole cluster: a token bucket, drawn from by the processes in portions.
+create table :schema.retry_budget (
+  group_id  integer primary key references :schema.consumer_group (id),
+  tokens    double precision not null,
+  filled_at timestamptz not null default clock_timestamp()
+);
 
 -- The inbox lies in the database that the handler writes to, so it names the log's entries in full.
 create table :schema.inbox (
@@ -226,6 +269,27 @@ as $$
    where o.group_id = of_group and o.partition_id = of_partition
      and o.owner_id = by_member and o.owner_epoch = in_epoch
   returning o.owner_epoch;
+$$;
+
+-- Draws up to wanted retries from the group's budget, which fills at per_second up to burst; returns how many.
+create function :schema.retry_budget_draw(of_group integer, wanted integer, per_second double precision,
+                                          burst integer) returns integer
+language plpgsql
+as $$
+declare
+  bucket record;
+  filled double precision;
+  granted integer;
+begin
+  insert into :schema.retry_budget (group_id, tokens) values (of_group, burst) on conflict do nothing;
+  select b.tokens, b.filled_at into bucket from :schema.retry_budget b where b.group_id = of_group for update;
+  filled := least(burst, bucket.tokens
+    + per_second * greatest(0, extract(epoch from clock_timestamp() - bucket.filled_at)::double precision));
+  granted := least(wanted, floor(filled)::integer);
+  update :schema.retry_budget b set tokens = filled - granted, filled_at = clock_timestamp()
+   where b.group_id = of_group;
+  return granted;
+end
 $$;
 
 -- Empties the slots of positions and marks that are due, after carrying forward what is still needed of them:

@@ -6,7 +6,7 @@ export const MIGRATIONS: readonly Migration[] = [
     number: 1,
     name: '0001-log',
     breaking: false,
-    checksum: 'f96b9f2aeb666131f640c1d60e4d503e0f0c2b840cc471a77763cdc17330b6a6',
+    checksum: '7f05da8624ccd032c2d201ad42741f7e1d0ecb6ec8520769d322afef42c1c508',
     sql: `-- The partitioned log: topics, their partitions, record batches in a ring of buckets.
 --
 -- A bucket of the ring is one partition of log_batch (its slot). Appends go to the newest open bucket; a bucket
@@ -19,6 +19,8 @@ create table :schema.topic (
                   check (name ~ '^[A-Za-z0-9._-]{1,249}$' and name not in ('.', '..')),
   partition_count integer not null check (partition_count between 1 and 4096),
   retention_ms    bigint not null check (retention_ms > 0),
+  on_dead_letter  text not null default 'unblock' check (on_dead_letter in ('unblock', 'park', 'block')),
+  on_expired      text not null default 'dead-letter' check (on_expired in ('dead-letter', 'drop')),
   created_at      timestamptz not null default clock_timestamp()
 );
 
@@ -248,7 +250,7 @@ $$;
     number: 2,
     name: '0002-outbox',
     breaking: false,
-    checksum: 'a6ad6d02d15e99c52f1cea14fccac916d6560c1932be1462555572f848267ba2',
+    checksum: '56479ce4ebc51a62371a714494330d12c387b3617135f6030e7069a2ac92d963',
     sql: `-- The outbox: an append-only ring of time slots that producers insert into, in their own transactions, and the
 -- relay's cursor over it. The cursor is a snapshot: what is visible in a newer snapshot and not in it is what has
 -- been committed since (as PgQ has read its queues since 2007).
@@ -266,8 +268,14 @@ create table :schema.outbox (
   key              text,
   headers          jsonb,
   payload          bytea,
-  created_at       timestamptz not null default clock_timestamp()
+  created_at       timestamptz not null default clock_timestamp(),
+  timer_action     smallint check (timer_action between 1 and 3),
+  deliver_at       timestamptz,
+  timer_token      text
 ) partition by list (slot);
+
+comment on column :schema.outbox.timer_action is
+  'null: a message for the log; 1: a message for later; 2: cancels timers; 3: moves timers to deliver_at';
 
 -- Messages up to nearly a page stay in their row, uncompressed: they are read once, soon, and thrown away.
 alter table :schema.outbox alter column payload set storage external;
@@ -347,13 +355,37 @@ as $$
     'hex')::uuid
 $$;
 
--- Publishes a message in the current transaction, from any language. Returns the message's id.
-create function :schema.publish(topic text, key text, payload jsonb, headers jsonb default null) returns uuid
+-- When a message is to be delivered: at a time or after a delay, by this server's clock; null for at once.
+-- expires_at and ttl_ms, of which one may be given, come out as the header's value: milliseconds since the epoch.
+-- Raises when it would expire before it is delivered.
+create function :schema.delivery_time(topic text, at_time timestamptz, delay_ms bigint, expires_at_ms bigint,
+                                      ttl_ms bigint, out deliver_at timestamptz, out expires_at text)
+language plpgsql
+as $$
+declare
+  now_at timestamptz := clock_timestamp();
+begin
+  deliver_at := coalesce(at_time, now_at + delay_ms * interval '1 millisecond');
+  expires_at := coalesce(
+    expires_at_ms,
+    floor(extract(epoch from greatest(deliver_at, now_at)) * 1000)::bigint + ttl_ms)::text;
+  if expires_at_ms <= extract(epoch from deliver_at) * 1000 then
+    raise exception using errcode = 'WB006', detail = topic,
+      message = 'it would expire before it is delivered: expiresAt must lie behind the time of delivery';
+  end if;
+end
+$$;
+
+-- Publishes a message in the current transaction, from any language. Returns the message's id. With deliver_at it is
+-- delivered then, and timer_token names it for cancelling.
+create function :schema.publish(topic text, key text, payload jsonb, headers jsonb default null,
+                                deliver_at timestamptz default null, timer_token text default null) returns uuid
 language sql volatile
 as $$
-  insert into :schema.outbox (message_id, topic, key, headers, payload)
+  insert into :schema.outbox (message_id, topic, key, headers, payload, timer_action, deliver_at, timer_token)
   values (:schema.uuid_v7(), :schema.known_topic(publish.topic), publish.key, publish.headers,
-          convert_to(publish.payload::text, 'UTF8'))
+          convert_to(publish.payload::text, 'UTF8'), case when publish.deliver_at is not null then 1 end,
+          publish.deliver_at, case when publish.deliver_at is not null then publish.timer_token end)
   returning message_id
 $$;
 
@@ -444,6 +476,8 @@ begin
     raise exception using errcode = 'WB004',
       message = format('another relay moved the cursor from %s to %s', after_seq, newest.seq);
   end if;
+  -- What the pass has moved may leave the outbox once its cursor is committed: not before that is on disk.
+  perform set_config('synchronous_commit', 'on', true);
   insert into :schema.relay_cursor (slot, seq, base, target, window_id, window_end, system_identifier)
   values (((after_seq + 1) / 10000 % 3)::smallint, after_seq + 1, new_base, new_target, new_window_id,
           new_window_end, newest.system_identifier);
@@ -520,8 +554,10 @@ begin
            and (cursor_row.target is null or not pg_visible_in_snapshot(o.xid, cursor_row.target)
                 or o.id > cursor_row.window_id);
   truncate :schema.outbox;
-  insert into :schema.outbox (id, message_id, topic, partition_number, key, headers, payload, created_at)
-  select a.id, a.message_id, a.topic, a.partition_number, a.key, a.headers, a.payload, a.created_at
+  insert into :schema.outbox (id, message_id, topic, partition_number, key, headers, payload, created_at,
+                              timer_action, deliver_at, timer_token)
+  select a.id, a.message_id, a.topic, a.partition_number, a.key, a.headers, a.payload, a.created_at,
+         a.timer_action, a.deliver_at, a.timer_token
     from adopted_message a order by a.id;
   get diagnostics kept = row_count;
   insert into :schema.relay_cursor (slot, seq, base, system_identifier)
@@ -537,9 +573,9 @@ $$;
     number: 3,
     name: '0003-consumer',
     breaking: false,
-    checksum: '56788e7fe03b88c20f786b2430ae960e430a546e58a935fe15d551776b6e03e1',
+    checksum: '21259a18bc448f9d0b37c91775625823b4da64dabbe9ed871a55cfce4bb6f777',
     sql: `-- Consumer groups and what consuming leaves behind: members, owners of partitions, positions, marks, charges for
--- crashes, dead letters, and the inbox for handlers that write to another database than the log's.
+-- crashes, parked messages, dead letters, and the inbox for handlers that write to another database than the log's.
 
 create table :schema.consumer_group (
   id         integer generated always as identity primary key,
@@ -583,7 +619,7 @@ create table :schema.consumer_position (
 
 create index consumer_position_newest on :schema.consumer_position (group_id, partition_id, id);
 
--- A verdict on one record at or above the position: 1 done, 2 dead.
+-- A verdict on one record at or above the position: 1 done, 2 dead, 3 parked, 4 expired, 5 dropped.
 create table :schema.delivery_mark (
   slot         smallint not null
                default (floor(extract(epoch from clock_timestamp()) / 3600)::bigint % 4)::smallint,
@@ -616,17 +652,48 @@ create table :schema.crash_charge (
 
 create index crash_charge_offset on :schema.crash_charge (group_id, partition_id, log_offset);
 
+-- Messages that wait beside the log, in order of their offsets within a key: the first of a key is due for its next
+-- attempt at due_at ('infinity': an operator decides about its dead letter; null: as soon as it is the first), those
+-- behind it wait for it. Written only by the partition's owner, and by operators for messages of dead letters.
+create table :schema.parked_message (
+  group_id         integer not null references :schema.consumer_group (id),
+  partition_id     integer not null references :schema.topic_partition (id),
+  log_offset       bigint not null,
+  bucket_seq       bigint not null,
+  message_id       text,
+  key              text,
+  headers          jsonb not null,
+  payload          bytea,
+  timestamp_ms     bigint not null,
+  attempts         integer not null default 0,
+  due_at           timestamptz,
+  first_failed_at  timestamptz,
+  in_flight        boolean not null default false,
+  crashes          integer not null default 0,
+  from_dead_letter boolean not null default false,
+  parked_at        timestamptz not null default clock_timestamp(),
+  primary key (group_id, partition_id, log_offset)
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+create index parked_message_from_dead_letter on :schema.parked_message (group_id, partition_id)
+  where from_dead_letter;
+
+-- open: nobody has decided. redriving: it waits in parked_message for its handler, or runs. The others are ends.
+-- headers is an array of [name, value] in the order of the record, a value that is no text as {"base64": ...}.
 create table :schema.dead_letter (
   id               bigint generated always as identity primary key,
   group_id         integer not null references :schema.consumer_group (id),
   partition_id     integer not null references :schema.topic_partition (id),
   log_offset       bigint not null,
+  bucket_seq       bigint not null,
   topic            text not null,
   partition_number integer not null,
+  handler          text not null,
   message_id       text,
   key              text,
   headers          jsonb not null,
   payload          bytea,
+  timestamp_ms     bigint not null,
   reason           text not null,
   error_class      text not null,
   error_code       text,
@@ -636,11 +703,23 @@ create table :schema.dead_letter (
   attempts         integer not null,
   first_failed_at  timestamptz not null,
   last_failed_at   timestamptz not null,
+  state            text not null default 'open'
+                   check (state in ('open', 'redriving', 'redriven', 'replaced', 'discarded')),
+  state_since      timestamptz not null default clock_timestamp(),
+  redrives         integer not null default 0,
+  replaced_by      text,
   created_at       timestamptz not null default clock_timestamp(),
   unique (group_id, partition_id, log_offset)
 );
 
 create index dead_letter_fingerprint on :schema.dead_letter (fingerprint, id);
+
+-- Retries that a group may still make in the whole cluster: a token bucket, drawn from by the processes in portions.
+create table :schema.retry_budget (
+  group_id  integer primary key references :schema.consumer_group (id),
+  tokens    double precision not null,
+  filled_at timestamptz not null default clock_timestamp()
+);
 
 -- The inbox lies in the database that the handler writes to, so it names the log's entries in full.
 create table :schema.inbox (
@@ -768,6 +847,27 @@ as $$
   returning o.owner_epoch;
 $$;
 
+-- Draws up to wanted retries from the group's budget, which fills at per_second up to burst; returns how many.
+create function :schema.retry_budget_draw(of_group integer, wanted integer, per_second double precision,
+                                          burst integer) returns integer
+language plpgsql
+as $$
+declare
+  bucket record;
+  filled double precision;
+  granted integer;
+begin
+  insert into :schema.retry_budget (group_id, tokens) values (of_group, burst) on conflict do nothing;
+  select b.tokens, b.filled_at into bucket from :schema.retry_budget b where b.group_id = of_group for update;
+  filled := least(burst, bucket.tokens
+    + per_second * greatest(0, extract(epoch from clock_timestamp() - bucket.filled_at)::double precision));
+  granted := least(wanted, floor(filled)::integer);
+  update :schema.retry_budget b set tokens = filled - granted, filled_at = clock_timestamp()
+   where b.group_id = of_group;
+  return granted;
+end
+$$;
+
 -- Empties the slots of positions and marks that are due, after carrying forward what is still needed of them:
 -- the newest position of each (group, partition), and marks at or above it. Carried rows keep their ids, so a
 -- newer row stays newer. Fails with 55P03 when a lock is not to be had within 50 ms.
@@ -827,6 +927,457 @@ begin
   end if;
   execute format('truncate only :schema.%I', slot_name);
   return true;
+end
+$$;
+`,
+  },
+  {
+    number: 4,
+    name: '0004-timer',
+    breaking: false,
+    checksum: '84132f96118bee0b4ca754f37190866c3a086cc89ac152784c2ebceb9ff2aaa4',
+    sql: `-- Timers: what is to happen later. The table is the truth; what wakes the process that fires them is only a clock.
+--
+-- A ring of eight near slots of an hour each for what is due within six hours, and one slot for what is farther.
+-- A timer is deleted when it fires, in the transaction of its effect. A near slot whose hour is past and that is
+-- empty is truncated, so that what deletes leave behind goes away even while somebody holds an old snapshot.
+
+create sequence :schema.timer_id as bigint;
+
+-- kind: 1 a message, 2 a run of a recurring message (token is its name). Later releases add more.
+-- message_id is the timer's id towards users; id is the order among those that are due at the same time.
+create table :schema.timer (
+  slot             smallint not null,
+  due_at           timestamptz not null,
+  id               bigint not null default nextval(':schema.timer_id'),
+  kind             smallint not null,
+  message_id       uuid,
+  token            text,
+  topic            text,
+  partition_number integer,
+  key              text,
+  headers          jsonb,
+  payload          bytea,
+  created_at       timestamptz not null default clock_timestamp()
+) partition by list (slot);
+
+-- Read once, and thrown away: not worth compressing.
+alter table :schema.timer alter column payload set storage external;
+
+create index timer_due on :schema.timer (due_at, id);
+create index timer_message on :schema.timer (message_id);
+create index timer_token on :schema.timer (token) where token is not null;
+
+-- Giving pages back at the end of a slot would lock it exclusively; a truncated slot has given back all of them.
+do $$
+begin
+  for slot in 0..7 loop
+    execute format('create table :schema.%I partition of :schema.timer for values in (%s)
+                      with (vacuum_truncate = off, toast_tuple_target = 8160)', 'timer_s' || slot, slot);
+  end loop;
+end
+$$;
+create table :schema.timer_far partition of :schema.timer for values in (8)
+  with (vacuum_truncate = off, toast_tuple_target = 8160);
+
+create table :schema.recurring_message (
+  name             text primary key,
+  topic            text not null,
+  partition_number integer,
+  key              text,
+  headers          jsonb,
+  payload          bytea,
+  cron             text,
+  time_zone        text,
+  every_ms         bigint check (every_ms > 0),
+  missed           text not null check (missed in ('skip', 'one', 'all')),
+  revision         bigint not null,
+  created_at       timestamptz not null default clock_timestamp(),
+  check ((cron is null) <> (every_ms is null))
+);
+
+-- Due times are kept to the millisecond, rounded up, from now to a hundred years ahead: a time in the past is now.
+create function :schema.timer_due(wanted timestamptz) returns timestamptz
+language sql volatile
+as $$
+  select date_trunc('milliseconds', least(greatest(wanted, clock_timestamp()),
+                                          clock_timestamp() + interval '100 years') + interval '999 microseconds')
+$$;
+
+-- The slot for a due time: that of its hour when it is near, else the far one.
+create function :schema.timer_slot(due timestamptz) returns smallint
+language sql volatile
+as $$
+  select case when due < clock_timestamp() + interval '6 hours'
+              then floor(extract(epoch from due) / 3600)::bigint % 8 else 8 end::smallint
+$$;
+
+create function :schema.timer_ms(moment timestamptz) returns bigint
+language sql immutable
+as $$
+  select floor(extract(epoch from moment) * 1000)::bigint
+$$;
+
+-- Schedules messages, in the order of the arrays. Returns their due times.
+create function :schema.timer_schedule(
+  message_ids uuid[], tokens text[], topics text[], partitions integer[], keys text[], all_headers text[],
+  payloads bytea[], wanted_ms bigint[])
+returns table (due_ms bigint)
+language plpgsql
+as $$
+begin
+  return query
+  with wanted as materialized (
+    select m.*, :schema.timer_due(timestamptz 'epoch' + m.at_ms * interval '1 millisecond') as due_at
+      from unnest(message_ids, tokens, topics, partitions, keys, all_headers, payloads, wanted_ms) with ordinality
+        as m (message_id, token, topic, partition_number, key, headers, payload, at_ms, number)
+  ), added as (
+    insert into :schema.timer as t (slot, due_at, kind, message_id, token, topic, partition_number, key, headers,
+                                    payload)
+    select :schema.timer_slot(w.due_at), w.due_at, 1, w.message_id, w.token, w.topic, w.partition_number, w.key,
+           w.headers::jsonb, w.payload
+      from wanted w order by w.number
+    returning t.due_at
+  )
+  select :schema.timer_ms(a.due_at) from added a;
+end
+$$;
+
+-- Cancels messages that are scheduled, by id or token. Returns how many; one that is being fired is waited for, and
+-- not counted. Raises 40001 when one is just being moved to another slot: to be tried again.
+create function :schema.timer_cancel(message_ids uuid[], tokens text[]) returns integer
+language plpgsql set enable_seqscan = off
+as $$
+declare
+  by_id integer;
+  by_token integer;
+begin
+  delete from :schema.timer t where t.message_id = any (message_ids) and t.kind = 1;
+  get diagnostics by_id = row_count;
+  delete from :schema.timer t where t.token = any (tokens) and t.kind = 1;
+  get diagnostics by_token = row_count;
+  return by_id + by_token;
+end
+$$;
+
+-- Moves scheduled messages to another time, by id or token; counts and raises as timer_cancel does.
+create function :schema.timer_reschedule(message_ids uuid[], tokens text[], wanted timestamptz)
+returns table (moved integer, due_ms bigint)
+language plpgsql set enable_seqscan = off
+as $$
+declare
+  due timestamptz := :schema.timer_due(wanted);
+  due_slot smallint := :schema.timer_slot(due);
+  by_token integer;
+begin
+  update :schema.timer t set slot = due_slot, due_at = due where t.message_id = any (message_ids) and t.kind = 1;
+  get diagnostics moved = row_count;
+  update :schema.timer t set slot = due_slot, due_at = due where t.token = any (tokens) and t.kind = 1;
+  get diagnostics by_token = row_count;
+  moved := moved + by_token;
+  due_ms := :schema.timer_ms(due);
+  return next;
+end
+$$;
+
+-- The time, and when the next timer is due that is not due before low. Takes no lock and no transaction id.
+create function :schema.timer_probe(low timestamptz, kinds smallint[])
+returns table (now_ms bigint, next_ms bigint)
+language plpgsql stable
+  set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off
+as $$
+begin
+  select :schema.timer_ms(t.due_at) into next_ms from :schema.timer t
+   where t.due_at >= low and t.kind = any (kinds) order by t.due_at, t.id limit 1;
+  now_ms := :schema.timer_ms(clock_timestamp());
+  return next;
+end
+$$;
+
+-- Takes timers that are due, in order: deletes and returns them. One process at a time does so, by an advisory lock
+-- that is waited for at most 50 ms (55P03); what is due is looked at behind the lock, in a later statement. The lower
+-- bound keeps it from walking over what has been deleted. A caller that stops in its transaction loses its session.
+create function :schema.timer_claim(low timestamptz, kinds smallint[], claim_limit integer, lease_ms integer)
+returns table (now_ms bigint, due_ms bigint, id bigint, kind smallint, message_id uuid, token text, topic text,
+               partition_number integer, key text, headers text, payload bytea)
+language plpgsql
+  set lock_timeout = '50ms' set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
+  set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+declare
+  now_at timestamptz;
+begin
+  perform set_config('idle_in_transaction_session_timeout', lease_ms::text, true);
+  perform pg_advisory_xact_lock(hashtext(':schema.timer'), 0);
+  now_at := clock_timestamp();
+  return query
+  with due as materialized (
+    select t.slot, t.due_at, t.id from :schema.timer t
+     where t.due_at >= low and t.due_at <= now_at and t.kind = any (kinds)
+     order by t.due_at, t.id limit claim_limit for update skip locked
+  )
+  delete from :schema.timer t using due d
+   where t.slot = d.slot and t.due_at = d.due_at and t.id = d.id
+  returning :schema.timer_ms(now_at), :schema.timer_ms(t.due_at), t.id, t.kind, t.message_id, t.token, t.topic,
+            t.partition_number, t.key, t.headers::text, t.payload;
+end
+$$;
+
+-- Moves far timers that are due within six hours to their near slots. The move is an update over partitions, so a
+-- cancel at the same time fails with 40001 and is tried again: it can neither miss the timer nor cancel it twice.
+create function :schema.timer_promote(move_limit integer) returns integer
+language plpgsql
+  set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
+  set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+declare
+  now_at timestamptz := clock_timestamp();
+  moved integer;
+begin
+  with near as materialized (
+    select t.due_at, t.id from :schema.timer t
+     where t.slot = 8 and t.due_at < now_at + interval '6 hours'
+     order by t.due_at, t.id limit move_limit for update skip locked
+  )
+  update :schema.timer t set slot = (floor(extract(epoch from t.due_at) / 3600)::bigint % 8)::smallint
+    from near n where t.slot = 8 and t.due_at = n.due_at and t.id = n.id;
+  get diagnostics moved = row_count;
+  return moved;
+end
+$$;
+
+-- Empties the near slot that is next to be filled, when everything in it has gone. Checked behind the lock, which is
+-- waited for at most 50 ms (55P03): whoever has inserted into the slot holds a lock on it until he ends.
+create function :schema.timer_empty_slot() returns boolean
+language plpgsql set lock_timeout = '50ms' set enable_seqscan = off
+as $$
+declare
+  slot_name text := 'timer_s' || (floor(extract(epoch from clock_timestamp()) / 3600)::bigint - 1) % 8;
+  filled boolean;
+begin
+  if pg_relation_size(format(':schema.%I', slot_name)::regclass) = 0 then
+    return false;
+  end if;
+  execute format('select exists (select from :schema.%I)', slot_name) into filled;
+  if filled then
+    return false;
+  end if;
+  execute format('lock table only :schema.%I in access exclusive mode', slot_name);
+  execute format('select exists (select from :schema.%I)', slot_name) into filled;
+  if filled then
+    return false;
+  end if;
+  execute format('truncate only :schema.%I', slot_name);
+  return true;
+end
+$$;
+
+-- The stretches of slot_ms milliseconds, numbered from the epoch by their ends, in which timers are due from from_ms up
+-- to until_ms. One process at a time reads them: busy says that another is at it.
+create function :schema.timer_window(from_ms bigint, until_ms bigint, slot_ms integer)
+returns table (busy boolean, due_slots bigint[])
+language plpgsql
+  set enable_seqscan = off set enable_bitmapscan = off set jit = off
+as $$
+begin
+  busy := not pg_try_advisory_xact_lock(hashtext(':schema.timer_window'), 0);
+  if not busy then
+    select coalesce(array_agg(distinct (:schema.timer_ms(t.due_at) + slot_ms - 1) / slot_ms), '{}')
+      into due_slots from :schema.timer t
+     where t.due_at >= timestamptz 'epoch' + from_ms * interval '1 millisecond'
+       and t.due_at < timestamptz 'epoch' + until_ms * interval '1 millisecond';
+  end if;
+  return next;
+end
+$$;
+
+-- Stores a recurring message, and a timer for its first run. A definition that is as it was keeps its next run.
+-- Timers of an earlier definition are removed; one that is just being fired finds another revision, and does nothing.
+create function :schema.recurring_put(
+  for_name text, for_topic text, for_partition integer, for_key text, for_headers jsonb, for_payload bytea,
+  for_cron text, for_time_zone text, for_every_ms bigint, for_missed text, first_run_ms bigint)
+returns table (changed boolean, due_ms bigint)
+language plpgsql set enable_seqscan = off
+as $$
+declare
+  new_revision bigint;
+  due timestamptz;
+begin
+  insert into :schema.recurring_message as r (name, topic, partition_number, key, headers, payload, cron, time_zone,
+                                              every_ms, missed, revision)
+  values (for_name, :schema.known_topic(for_topic, for_partition), for_partition, for_key, for_headers, for_payload,
+          for_cron, for_time_zone, for_every_ms, for_missed, nextval(':schema.timer_id'))
+  on conflict (name) do update
+     set topic = excluded.topic, partition_number = excluded.partition_number, key = excluded.key,
+         headers = excluded.headers, payload = excluded.payload, cron = excluded.cron,
+         time_zone = excluded.time_zone, every_ms = excluded.every_ms, missed = excluded.missed,
+         revision = excluded.revision
+   where (r.topic, r.partition_number, r.key, r.headers, r.payload, r.cron, r.time_zone, r.every_ms, r.missed)
+         is distinct from (excluded.topic, excluded.partition_number, excluded.key, excluded.headers,
+                           excluded.payload, excluded.cron, excluded.time_zone, excluded.every_ms, excluded.missed)
+  returning r.revision into new_revision;
+  changed := new_revision is not null;
+  if changed then
+    delete from :schema.timer t
+     using (select o.slot, o.due_at, o.id from :schema.timer o
+             where o.token = for_name and o.kind = 2 for update skip locked) old
+     where t.slot = old.slot and t.due_at = old.due_at and t.id = old.id;
+    due := :schema.timer_due(timestamptz 'epoch' + first_run_ms * interval '1 millisecond');
+    insert into :schema.timer (slot, due_at, kind, token, headers)
+    values (:schema.timer_slot(due), due, 2, for_name,
+            jsonb_build_object('revision', new_revision, 'runAtMs', first_run_ms));
+    due_ms := :schema.timer_ms(due);
+  end if;
+  return next;
+end
+$$;
+`,
+  },
+  {
+    number: 5,
+    name: '0005-operators',
+    breaking: false,
+    checksum: '94b11eb7ce4c5a1b7a24fa06e206908db60ff6298c18e4257b21f2e20d85e1af',
+    sql: `-- What operators decide: redriving and discarding dead letters, and the record of who did what when.
+
+-- One row for everything that an operator did, never changed.
+create table :schema.operator_action (
+  id          bigint generated always as identity primary key,
+  acted_at    timestamptz not null default clock_timestamp(),
+  actor       text not null check (actor <> ''),
+  action      text not null,
+  target_kind text not null,
+  target      text not null,
+  reason      text,
+  details     jsonb not null default '{}'
+);
+
+create index operator_action_target on :schema.operator_action (target_kind, target, id);
+
+-- A redrive of the dead letters that match a filter, in steps: those up to cursor_id are done. Dead letters that are
+-- newer than up_to_id are not part of it, so that it comes to an end.
+create table :schema.redrive (
+  id          bigint generated always as identity primary key,
+  filter      jsonb not null,
+  actor       text not null,
+  per_second  integer not null,
+  up_to_id    bigint not null,
+  cursor_id   bigint not null default 0,
+  total       bigint not null,
+  redriven    bigint not null default 0,
+  state       text not null default 'running' check (state in ('running', 'done', 'cancelled')),
+  started_at  timestamptz not null default clock_timestamp(),
+  moved_at    timestamptz not null default clock_timestamp()
+);
+
+-- A payload as JSON; null when it is none.
+create function :schema.json_or_null(payload bytea) returns jsonb
+language plpgsql immutable
+as $$
+begin
+  return convert_from(payload, 'UTF8')::jsonb;
+exception when others then
+  return null;
+end
+$$;
+
+-- The dead letters that match a filter, by id. The filter is an object; what it does not name matches everything:
+-- ids (array), group, topic, handler, key, reason, errorClass, fingerprint, messageId, states (array), from, to (times of
+-- the last failure), payload (array of {path: array of names, value: text}).
+create function :schema.dead_letter_ids(filter jsonb, after_id bigint, most integer) returns setof bigint
+language sql stable
+as $$
+  select d.id
+    from :schema.dead_letter d
+    join :schema.consumer_group g on g.id = d.group_id
+   where d.id > after_id
+     and (filter->'ids' is null or d.id in (select i.id::bigint from jsonb_array_elements_text(filter->'ids') as i (id)))
+     and (filter->>'group' is null or g.name = filter->>'group')
+     and (filter->>'topic' is null or d.topic = filter->>'topic')
+     and (filter->>'handler' is null or d.handler = filter->>'handler')
+     and (filter->>'key' is null or d.key = filter->>'key')
+     and (filter->>'reason' is null or d.reason = filter->>'reason')
+     and (filter->>'errorClass' is null or d.error_class = filter->>'errorClass')
+     and (filter->>'fingerprint' is null or d.fingerprint = filter->>'fingerprint')
+     and (filter->>'messageId' is null or d.message_id = filter->>'messageId')
+     and (filter->'states' is null
+          or d.state in (select s.state from jsonb_array_elements_text(filter->'states') as s (state)))
+     and (filter->>'from' is null or d.last_failed_at >= (filter->>'from')::timestamptz)
+     and (filter->>'to' is null or d.last_failed_at < (filter->>'to')::timestamptz)
+     and (filter->'payload' is null or not exists (
+            select from jsonb_array_elements(filter->'payload') as c (condition)
+             where :schema.json_or_null(d.payload)
+                     #>> array(select jsonb_array_elements_text(c.condition->'path'))
+                   is distinct from c.condition->>'value'))
+   order by d.id
+   limit most
+$$;
+
+-- Puts open dead letters back in front of the handler that failed, each once: the owner of the partition runs them in
+-- order of their offsets within a key. Returns how many there were.
+create function :schema.redrive_dead_letters(letter_ids bigint[]) returns bigint
+language plpgsql
+as $$
+declare
+  redriven bigint;
+begin
+  perform from :schema.dead_letter d where d.id = any (letter_ids) and d.state = 'open' order by d.id for update;
+  insert into :schema.parked_message as m (group_id, partition_id, log_offset, bucket_seq, message_id, key, headers,
+                                           payload, timestamp_ms, due_at, from_dead_letter)
+  select d.group_id, d.partition_id, d.log_offset, d.bucket_seq, d.message_id, d.key, d.headers, d.payload,
+         d.timestamp_ms, clock_timestamp(), true
+    from :schema.dead_letter d where d.id = any (letter_ids) and d.state = 'open' order by d.id
+  on conflict (group_id, partition_id, log_offset) do update
+     set message_id = excluded.message_id, headers = excluded.headers, payload = excluded.payload,
+         due_at = excluded.due_at, attempts = 0, crashes = 0, in_flight = false, first_failed_at = null,
+         from_dead_letter = true;
+  update :schema.dead_letter d
+     set state = 'redriving', state_since = clock_timestamp(), redrives = d.redrives + 1
+   where d.id = any (letter_ids) and d.state = 'open';
+  get diagnostics redriven = row_count;
+  return redriven;
+end
+$$;
+
+-- One step of a redrive: up to most dead letters. Steps of one redrive take turns on its row, so it may be resumed by
+-- another process while the first still lives. Returns the redrive as it then stands.
+create function :schema.redrive_step(redrive_id bigint, most integer) returns setof :schema.redrive
+language plpgsql
+as $$
+declare
+  job :schema.redrive;
+  found_ids bigint[];
+  moved bigint;
+begin
+  select r.* into job from :schema.redrive r where r.id = redrive_id for update;
+  if job.state = 'running' then
+    found_ids := array(select i.id from :schema.dead_letter_ids(job.filter, job.cursor_id, most) as i (id)
+                        where i.id <= job.up_to_id);
+    moved := :schema.redrive_dead_letters(found_ids);
+    update :schema.redrive r
+       set cursor_id = coalesce((select max(i.id) from unnest(found_ids) as i (id)), r.cursor_id),
+           redriven = r.redriven + moved, moved_at = clock_timestamp(),
+           state = case when cardinality(found_ids) = 0 then 'done' else r.state end
+     where r.id = redrive_id;
+  end if;
+  return query select r.* from :schema.redrive r where r.id = redrive_id;
+end
+$$;
+
+-- Discards open dead letters, and lets go of what waited behind them. Returns their ids.
+create function :schema.discard_dead_letters(letter_ids bigint[]) returns setof bigint
+language plpgsql
+as $$
+begin
+  perform from :schema.dead_letter d where d.id = any (letter_ids) and d.state = 'open' order by d.id for update;
+  delete from :schema.parked_message m
+   using :schema.dead_letter d
+   where d.id = any (letter_ids) and d.state = 'open'
+     and m.group_id = d.group_id and m.partition_id = d.partition_id and m.log_offset = d.log_offset;
+  return query
+  update :schema.dead_letter d set state = 'discarded', state_since = clock_timestamp()
+   where d.id = any (letter_ids) and d.state = 'open'
+  returning d.id;
 end
 $$;
 `,

@@ -81,7 +81,9 @@ describe('the migrator', () => {
       await client.query(`update waybill.migration set checksum = 'other' where number = 2`);
       await expect(migrate(database)).rejects.toMatchObject({ code: 'MIGRATION_CHANGED' });
       await client.query('delete from waybill.migration where number >= 2');
-      await expect(assertMigrated(own.session)).rejects.toThrow(/at migration 1, this release needs 3/);
+      await expect(assertMigrated(own.session)).rejects.toThrow(
+        `at migration 1, this release needs ${MIGRATIONS.length}`,
+      );
     } finally {
       await own.close();
     }
@@ -91,9 +93,9 @@ describe('the migrator', () => {
     await client.query('create schema waybill; create table waybill.consumer_group (x int)');
     await expect(migrate(database)).rejects.toThrow(/already exists/);
     const status = await migrationStatus(database);
-    expect(status.map(({ appliedAt }) => appliedAt !== null)).toEqual([true, true, false]);
+    expect(status.map(({ appliedAt }) => appliedAt !== null)).toEqual(names.map((_, index) => index < 2));
     await client.query('drop table waybill.consumer_group');
-    expect(await migrate(database)).toEqual(['0003-consumer']);
+    expect(await migrate(database)).toEqual(names.slice(2));
   });
 
   test('tells of a database that cannot be reached', async () => {

@@ -1,6 +1,8 @@
 export { startPostgres, type EmbeddedPostgres, type StartPostgresOptions } from './embedded-postgres.js';
 export { ensurePostgres } from './ensure-postgres.js';
+export { choosePort } from './free-port.js';
 export type { PostgresServer, RestartMode } from './postgres-server.js';
+export { redisIsAvailable, type RedisServer, startRedis } from './redis-server.js';
 export {
   ScriptProcess,
   spawnScript,

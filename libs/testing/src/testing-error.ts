@@ -12,6 +12,7 @@ export type TestingErrorCode =
   | 'SERVER_TOO_OLD'
   | 'DATABASE_NAME_INVALID'
   | 'TEST_SERVER_MISSING'
+  | 'REDIS_MISSING'
   | 'SCRIPT_FAILED'
   | 'WAIT_TIMED_OUT';
 

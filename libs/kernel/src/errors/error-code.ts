@@ -20,6 +20,8 @@ export const ERROR_CODES = {
   TOPIC_UNKNOWN: { family: 'Usage', retryable: false },
   OFFSET_OUT_OF_RANGE: { family: 'Usage', retryable: false },
   NOT_RUNNING: { family: 'Usage', retryable: false },
+  NOT_FOUND: { family: 'Usage', retryable: false },
+  DEAD_LETTER_CLOSED: { family: 'Usage', retryable: false },
   MIGRATION_REQUIRED: { family: 'Schema', retryable: false },
   MIGRATION_CHANGED: { family: 'Schema', retryable: false },
   SCHEMA_TOO_NEW: { family: 'Schema', retryable: false },

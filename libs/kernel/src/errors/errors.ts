@@ -141,6 +141,35 @@ export class NotRunningError extends WaybillError {
   }
 }
 
+/** An operator named something that is not there. */
+export class NotFoundError extends WaybillError {
+  override readonly name = 'NotFoundError';
+  override readonly code = 'NOT_FOUND';
+  override readonly retryable = false;
+
+  /** @param what what was looked for, as `dead letter 17` */
+  constructor(what: string) {
+    super(`There is no ${what}. Look at the list for what there is.`);
+  }
+}
+
+/** An operator decided about a dead letter that is not open any more. */
+export class DeadLetterClosedError extends WaybillError {
+  override readonly name = 'DeadLetterClosedError';
+  override readonly code = 'DEAD_LETTER_CLOSED';
+  override readonly retryable = false;
+
+  constructor(
+    readonly deadLetterId: number,
+    readonly state: string,
+  ) {
+    super(
+      `Dead letter ${deadLetterId} is ${state}, and only an open one can be decided about. ` +
+        'One that is redriving is open again if its handler fails again.',
+    );
+  }
+}
+
 /** A bug of Waybill, or a database edited by hand: something that must always hold does not. */
 export class InvariantError extends WaybillError {
   override readonly name = 'InvariantError';

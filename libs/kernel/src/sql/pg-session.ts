@@ -20,6 +20,8 @@ export interface PgQueryable {
 export interface BoundStatement {
   readonly statement: Statement<readonly unknown[], unknown>;
   readonly params: readonly unknown[];
+  /** Whether the statement is kept prepared on its connection, under a name of its own. Default no. */
+  readonly prepared?: boolean;
 }
 
 /** Binds parameters to a statement, with their types checked. */
@@ -28,6 +30,10 @@ export function bindStatement<Params extends readonly unknown[], Row>(
   ...params: Params
 ): BoundStatement {
   return { statement: statement as Statement<readonly unknown[], unknown>, params };
+}
+
+function preparedName(statement: { readonly name: string }, schema: string): string {
+  return `waybill.${schema}.${statement.name}`;
 }
 
 /** A {@link SqlSession} over a pg client or pool. */
@@ -51,7 +57,7 @@ export class PgSession implements SqlSession {
         text: renderSql(statement.text, this.schema),
         values: params as unknown as unknown[],
         types: pgTypes,
-        ...(this.prepared ? { name: `waybill.${this.schema}.${statement.name}` } : {}),
+        ...(this.prepared ? { name: preparedName(statement, this.schema) } : {}),
       });
       return result.rows as Row[];
     } catch (error) {
@@ -62,6 +68,7 @@ export class PgSession implements SqlSession {
 
 const BEGIN: BatchEntry = { text: 'begin isolation level read committed', values: [] };
 const COMMIT: BatchEntry = { text: 'commit', values: [] };
+const PREPARED_COMMIT: BatchEntry = { ...COMMIT, name: 'waybill.commit' };
 
 /**
  * One connection of our own, held for a while: batches of statements in one round trip, COPY, transactions.
@@ -79,12 +86,14 @@ export class PgConnection extends PgSession {
     statements: readonly BoundStatement[],
     transaction: { readonly begin?: boolean; readonly commit?: boolean } = {},
   ): Promise<unknown[][]> {
-    const entries = statements.map(({ statement, params }) => ({
+    const entries = statements.map(({ statement, params, prepared }) => ({
       text: renderSql(statement.text, this.schema),
       values: params,
+      ...(prepared === true ? { name: preparedName(statement, this.schema) } : {}),
     }));
     const before = transaction.begin === true ? [BEGIN] : [];
-    const after = transaction.commit === true ? [COMMIT] : [];
+    const commit = statements.some(({ prepared }) => prepared) ? PREPARED_COMMIT : COMMIT;
+    const after = transaction.commit === true ? [commit] : [];
     const batch = new StatementBatch([...before, ...entries, ...after], pgTypes);
     try {
       this.client.query(batch);

@@ -1,11 +1,11 @@
 import type pg from 'pg';
-import { invariant } from '../errors/errors.js';
+import { invariant, TransactionRequiredError } from '../errors/errors.js';
 import type { PgDatabase } from './pg-pool.js';
 import { lendClient } from './revocable-client.js';
 import type { SqlSession } from './sql-session.js';
 import { HandlerAbandoned, type TransactionRunner, type TransactionWork } from './transaction-runner.js';
 
-/** Runs handlers' transactions on a pool of pg connections. */
+/** Runs transactions of handlers, and business transactions, on a pool of pg connections. */
 export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
   readonly kind = 'pg';
 
@@ -28,6 +28,9 @@ export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
       try {
         const work = transaction.work({ session: connection, handle: client });
         const result = await withinTime(work, timeoutMs).finally(revoke);
+        // Outside a transaction the last statements would take effect by themselves, COMMIT or not.
+        if (connection.client.getTransactionStatus() === 'I')
+          throw new TransactionRequiredError('The work has ended its transaction itself');
         await connection.runBatch(transaction.last?.(result) ?? [], { commit: true });
         return result;
       } catch (error) {

@@ -18,9 +18,7 @@ export function lendClient(lent: pg.PoolClient): RevocableClient {
   const client = new Proxy(lent, {
     get(target, property) {
       if (ended)
-        throw new TransactionRequiredError(
-          "The delivery's transaction has ended, and its handle was used afterwards",
-        );
+        throw new TransactionRequiredError('The transaction has ended, and its handle was used afterwards');
       const value: unknown = Reflect.get(target, property, target);
       return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value;
     },

@@ -4,12 +4,20 @@ import pg from 'pg';
 export interface BatchEntry {
   readonly text: string;
   readonly values: readonly unknown[];
+  /** Keeps the statement prepared on the connection under this name. */
+  readonly name?: string;
 }
 
 interface WireConnection {
-  readonly stream: { cork?(): void; uncork?(): void };
+  readonly stream: { write(bytes: Buffer): unknown };
+  /** The texts that are prepared on the connection, by name. Kept by pg. */
+  readonly parsedStatements: Readonly<Record<string, string>>;
   parse(query: { text: string; name?: string; types?: readonly number[] }): void;
-  bind(config: { values: readonly unknown[]; valueMapper: (value: unknown) => unknown }): void;
+  bind(config: {
+    statement: string;
+    values: readonly unknown[];
+    valueMapper: (value: unknown) => unknown;
+  }): void;
   describe(message: { type: 'P' | 'S'; name: string }): void;
   execute(config: { portal?: string; rows?: number }): void;
   sync(): void;
@@ -64,19 +72,38 @@ export class StatementBatch implements pg.Submittable {
     });
   }
 
+  /** What the server is about: when it has parsed a statement, pg notes name and text of that as prepared. */
+  get name(): string | undefined {
+    return this.#entries[this.#rows.length]?.name;
+  }
+
+  get text(): string | undefined {
+    return this.#entries[this.#rows.length]?.text;
+  }
+
   submit(connection: unknown): void {
-    const wire = connection as WireConnection;
-    wire.stream.cork?.();
+    const messages: Buffer[] = [];
+    const stream = { writable: true, write: (message: Buffer) => messages.push(message) };
+    // One write for all: a write costs more than to copy what is small, and pg makes one of each message.
+    const wire = Object.create(connection as object, { stream: { value: stream } }) as WireConnection;
     try {
-      for (const entry of this.#entries) {
-        wire.parse({ text: entry.text });
-        wire.bind({ values: entry.values, valueMapper: prepareValue as (value: unknown) => unknown });
-        wire.describe({ type: 'P', name: '' });
-        wire.execute({ portal: '' });
-      }
+      this.#write(wire);
     } finally {
       wire.sync();
-      wire.stream.uncork?.();
+      (connection as WireConnection).stream.write(Buffer.concat(messages));
+    }
+  }
+
+  #write(wire: WireConnection): void {
+    const parsed = new Set<string>();
+    for (const { text, values, name = '' } of this.#entries) {
+      if (name === '' || !(parsed.has(name) || Object.hasOwn(wire.parsedStatements, name))) {
+        wire.parse({ text, name });
+        parsed.add(name);
+      }
+      wire.bind({ statement: name, values, valueMapper: prepareValue as (value: unknown) => unknown });
+      wire.describe({ type: 'P', name: '' });
+      wire.execute({ portal: '' });
     }
   }
 

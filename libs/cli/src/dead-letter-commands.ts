@@ -1,0 +1,251 @@
+import { readFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { ConfigurationError, type PgDatabase } from '@waybill/kernel';
+import { LogSignals, Topics } from '@waybill/log';
+import { type DeadLetterFilter, DeadLetters, isEmptyFilter, Redrives } from '@waybill/schedule';
+import { type Command, Option } from 'commander';
+import { exportLine, groupLine, summaryLine, writeDetail } from './dead-letter-lines.js';
+import { collect, type Output, time, wholeNumber, withDatabase } from './target.js';
+
+interface FilterOptions {
+  readonly all?: boolean;
+  readonly group?: string;
+  readonly topic?: string;
+  readonly handler?: string;
+  readonly key?: string;
+  readonly reason?: string;
+  readonly error?: string;
+  readonly fingerprint?: string;
+  readonly message?: string;
+  readonly state?: readonly DeadLetterStateName[];
+  readonly from?: Date;
+  readonly to?: Date;
+  readonly where: readonly string[];
+}
+
+type DeadLetterStateName = NonNullable<DeadLetterFilter['states']>[number];
+
+interface DecisionOptions {
+  readonly by?: string;
+  readonly because?: string;
+  readonly yes?: boolean;
+}
+
+/** What the commands work with. */
+interface Desk {
+  readonly deadLetters: DeadLetters;
+  readonly redrives: Redrives;
+}
+
+/** `waybill dlq list | show | redrive | edit | discard | export`. */
+export function addDeadLetterCommands(program: Command, output: Output): void {
+  const dlq = program.command('dlq').description('looks at dead letters and decides about them');
+  addLooking(program, dlq, output);
+  addRedrive(program, dlq, output);
+  addEditing(program, dlq, output);
+}
+
+function addLooking(program: Command, dlq: Command, output: Output): void {
+  filtered(dlq.command('list'))
+    .description('lists dead letters, without their payloads')
+    .option('--limit <n>', 'at most so many', wholeNumber, 100)
+    .option('--after <id>', 'behind this one', wholeNumber, 0)
+    .option('--groups', 'counts them by kind of failure instead')
+    .action((options: FilterOptions & { limit: number; after: number; groups?: boolean }) =>
+      withDesk(program, async ({ deadLetters }) => {
+        const { limit, after } = options;
+        const filter = filterOf(options);
+        if (options.groups === true) {
+          for (const group of await deadLetters.groups(filter, limit)) output.write(groupLine(group));
+          return;
+        }
+        for (const letter of await deadLetters.list(filter, { limit, after }))
+          output.write(summaryLine(letter));
+      }),
+    );
+  dlq
+    .command('show')
+    .argument('<id>', 'the dead letter', wholeNumber)
+    .option('--payload', 'shows the payload as well')
+    .description('shows one dead letter, and what operators did to it')
+    .action((id: number, options: { payload?: boolean }) =>
+      withDesk(program, async ({ deadLetters }) =>
+        writeDetail(await deadLetters.show(id), await deadLetters.actions(id), options, output),
+      ),
+    );
+  filtered(dlq.command('export'))
+    .description('writes dead letters with their payloads (base64), a JSON object a line')
+    .action((options: FilterOptions) =>
+      withDesk(program, async ({ deadLetters }) => {
+        for await (const letter of deadLetters.export(filterOf(options))) output.write(exportLine(letter));
+      }),
+    );
+}
+
+function addRedrive(program: Command, dlq: Command, output: Output): void {
+  decided(filtered(dlq.command('redrive').argument('[id...]', 'dead letters')))
+    .description('hands open dead letters to the handlers that failed; only counts them without --yes')
+    .option('--rate <n>', 'so many a second', wholeNumber, 500)
+    .option('--resume <redrive>', 'goes on with a redrive that was interrupted', wholeNumber)
+    .action((ids: string[], options: FilterOptions & DecisionOptions & { rate: number; resume?: number }) =>
+      withDesk(program, async (desk) => {
+        const id = options.resume ?? (await startRedrive(desk, ids, options, output));
+        if (id === undefined) return;
+        const interrupted = new AbortController();
+        const interrupt = (): void => interrupted.abort();
+        process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+        const end = await desk.redrives.resume(id, {
+          signal: interrupted.signal,
+          onProgress: ({ redriven, total }) => output.write(`redrive ${id}: ${redriven} of ${total}\n`),
+        });
+        process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+        if (end.state !== 'running') return void output.write(`redrive ${id} is ${end.state}\n`);
+        output.write(`interrupted; go on with: waybill dlq redrive --resume ${id}\n`);
+        process.exitCode = 130;
+      }),
+    );
+}
+
+async function startRedrive(
+  { deadLetters, redrives }: Desk,
+  ids: readonly string[],
+  options: FilterOptions & DecisionOptions & { readonly rate: number },
+  output: Output,
+): Promise<number | undefined> {
+  const filter = selection(ids, options);
+  if (options.yes !== true) {
+    const count = await deadLetters.count({ ...filter, states: ['open'] });
+    output.write(`${count} open dead letters would be redriven; --yes does it\n`);
+    return undefined;
+  }
+  const { id } = await redrives.start(filter, { ...operator(options), perSecond: options.rate });
+  return id;
+}
+
+function addEditing(program: Command, dlq: Command, output: Output): void {
+  decided(dlq.command('edit').argument('<id>', 'the dead letter', wholeNumber))
+    .description('sends a changed message instead; only says what it would do without --yes')
+    .option('--payload <text>', 'the new payload; @FILE reads it from a file')
+    .option('--header <name=value>', 'sets a header; without a value takes it away', collect, [])
+    .addOption(
+      new Option('--to <whom>', 'the handler that failed, or the topic with all its groups')
+        .choices(['handler', 'topic'])
+        .default('handler'),
+    )
+    .action((id: number, options: DecisionOptions & EditOptions) =>
+      withDesk(program, async ({ deadLetters }) => {
+        const edit = await editOf(options);
+        if (options.yes !== true) {
+          const { topic, messageId } = await deadLetters.show(id);
+          output.write(`message ${messageId ?? '?'} of ${topic} would be sent changed; --yes does it\n`);
+          return;
+        }
+        output.write(`sent as message ${await deadLetters.edit(id, edit, operator(options))}\n`);
+      }),
+    );
+  decided(filtered(dlq.command('discard').argument('[id...]', 'dead letters')))
+    .description('discards open dead letters; only counts them without --yes')
+    .action((ids: string[], options: FilterOptions & DecisionOptions) =>
+      withDesk(program, async ({ deadLetters }) => {
+        const filter = selection(ids, options);
+        if (options.yes !== true) {
+          const count = await deadLetters.count({ ...filter, states: ['open'] });
+          output.write(`${count} open dead letters would be discarded; --yes does it\n`);
+          return;
+        }
+        const { because: reason } = options;
+        if (reason === undefined) throw refusal('say why: --because <reason>');
+        output.write(`${await deadLetters.discard(filter, { ...operator(options), reason })} discarded\n`);
+      }),
+    );
+}
+
+interface EditOptions {
+  readonly payload?: string;
+  readonly header: readonly string[];
+  readonly to: 'handler' | 'topic';
+}
+
+async function editOf({ payload, header, to }: EditOptions) {
+  const headers = Object.fromEntries(
+    header.map((text) => {
+      const at = text.indexOf('=');
+      return at === -1 ? [text, null] : [text.slice(0, at), text.slice(at + 1)];
+    }),
+  ) as Record<string, string | null>;
+  if (payload === undefined) return { headers, to };
+  const bytes = payload.startsWith('@') ? await readFile(payload.slice(1)) : Buffer.from(payload, 'utf8');
+  return { headers, to, payload: bytes };
+}
+
+function filtered(command: Command): Command {
+  return command
+    .option('--all', 'all there are')
+    .option('--group <name>', 'of this consumer group')
+    .option('--topic <name>', 'of this topic')
+    .option('--handler <name>', 'of this handler')
+    .option('--key <key>', 'with this key')
+    .option('--reason <reason>', 'that died for this reason, as attempts-spent')
+    .option('--error <class>', 'whose last error was of this class')
+    .option('--fingerprint <text>', 'of this kind of failure')
+    .option('--message <id>', 'with this message id')
+    .option('--state <state...>', 'open, redriving, redriven, replaced, discarded')
+    .option('--from <time>', 'that failed last at this time or later', time)
+    .option('--to <time>', 'that failed last before this time', time)
+    .option('--where <path=value>', 'with this value in the JSON payload, as order.customer=17', collect, []);
+}
+
+function decided(command: Command): Command {
+  return command
+    .option('--by <name>', 'who decides (default: the user of this machine)')
+    .option('--because <reason>', 'why')
+    .option('--yes', 'does it; without, nothing is changed');
+}
+
+function filterOf(options: FilterOptions): DeadLetterFilter {
+  const { group, topic, handler, key, reason, fingerprint, from, to, where } = options;
+  const given = {
+    ...{ group, topic, handler, key, reason, fingerprint, from, to },
+    errorClass: options.error,
+    messageId: options.message,
+    states: options.state,
+    payload: where.length === 0 ? undefined : where.map(condition),
+  };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+function condition(text: string): { path: string[]; value: string } {
+  const at = text.indexOf('=');
+  if (at < 1) throw refusal(`--where takes path=value, got ${text}`);
+  return { path: text.slice(0, at).split('.'), value: text.slice(at + 1) };
+}
+
+/** What is to be decided about: ids, a filter, or explicitly all. */
+function selection(ids: readonly string[], options: FilterOptions): DeadLetterFilter {
+  const filter = { ...filterOf(options), ...(ids.length === 0 ? {} : { ids: ids.map(wholeNumber) }) };
+  if (isEmptyFilter(filter) && options.all !== true) throw refusal('name ids or a filter, or say --all');
+  return filter;
+}
+
+function operator({ by, because }: DecisionOptions): { by: string; reason?: string } {
+  return { by: by ?? userInfo().username, ...(because === undefined ? {} : { reason: because }) };
+}
+
+function refusal(problem: string): ConfigurationError {
+  return new ConfigurationError('The dead letters were left as they are', [problem]);
+}
+
+async function withDesk(program: Command, work: (desk: Desk) => Promise<void>): Promise<void> {
+  await withDatabase(program, async (database: PgDatabase) => {
+    const signals = new LogSignals(database);
+    signals.start();
+    try {
+      await work({
+        deadLetters: new DeadLetters(database, new Topics(database.session), signals),
+        redrives: new Redrives(database, signals),
+      });
+    } finally {
+      await signals.stop();
+    }
+  });
+}

@@ -1,0 +1,55 @@
+import type { DeadLetterDetail, DeadLetterGroup, DeadLetterSummary, OperatorAction } from '@waybill/schedule';
+import type { Output } from './target.js';
+
+/** Characters of an error's message that a list shows. */
+const SHOWN = 100;
+
+/** One dead letter in a list. */
+export function summaryLine(letter: DeadLetterSummary): string {
+  const { id, state, topic, partition, offset, group, key, reason, errorClass, errorMessage } = letter;
+  const at = letter.lastFailedAt.toISOString();
+  const place = `${topic}[${partition}]@${offset}`;
+  return (
+    `${id}  ${state}  ${at}  ${place}  group ${group}  key ${key ?? '-'}  ${reason} after ` +
+    `${letter.attempts} attempts  ${errorClass}: ${shortened(errorMessage)}\n`
+  );
+}
+
+/** One kind of failure in a list. */
+export function groupLine(group: DeadLetterGroup): string {
+  const { fingerprint, count, topic, handler, errorClass, errorMessage, lastFailedAt } = group;
+  return (
+    `${fingerprint}  ${count} dead letters  last ${lastFailedAt.toISOString()}  group ${group.group}  ` +
+    `${topic}  handler ${handler}  ${errorClass}: ${shortened(errorMessage)}\n`
+  );
+}
+
+/** Everything about one dead letter; its payload when that is asked for. */
+export function writeDetail(
+  letter: DeadLetterDetail,
+  actions: readonly OperatorAction[],
+  options: { readonly payload?: boolean },
+  output: Output,
+): void {
+  output.write(summaryLine(letter));
+  output.write(`message ${letter.messageId ?? '-'}  published ${letter.publishedAt.toISOString()}\n`);
+  output.write(
+    `handler ${letter.handler}  fingerprint ${letter.fingerprint}  redriven ${letter.redrives} times\n`,
+  );
+  for (const [name, value] of Object.entries(letter.headers)) output.write(`header ${name}: ${value}\n`);
+  output.write(`${letter.errorStack ?? letter.errorMessage}\n`);
+  for (const { actedAt, actor, action, reason } of actions) {
+    output.write(`${actedAt.toISOString()}  ${actor}: ${action}${reason === null ? '' : `, ${reason}`}\n`);
+  }
+  if (options.payload === true) output.write(`${letter.payload?.toString('utf8') ?? '(none)'}\n`);
+}
+
+/** One dead letter as a line of JSON. */
+export function exportLine({ payload, ...letter }: DeadLetterDetail): string {
+  return `${JSON.stringify({ ...letter, payload: payload?.toString('base64') ?? null })}\n`;
+}
+
+function shortened(text: string): string {
+  const line = text.replaceAll(/\s+/g, ' ');
+  return line.length > SHOWN ? `${line.slice(0, SHOWN)}…` : line;
+}

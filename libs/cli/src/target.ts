@@ -1,0 +1,62 @@
+import { ConfigurationError, PgDatabase } from '@waybill/kernel';
+import { assertMigrated } from '@waybill/schema';
+import { type Command, InvalidArgumentError } from 'commander';
+
+/** Where the command writes what it prints. */
+export interface Output {
+  write(text: string): void;
+}
+
+interface GlobalOptions {
+  readonly databaseUrl?: string;
+  readonly schema: string;
+}
+
+/** Options that stand before the name of a command. */
+export function globals(program: Command): GlobalOptions {
+  return program.opts<GlobalOptions>();
+}
+
+/** The database and schema to work on. @throws ConfigurationError when no database was named */
+export function target(program: Command): { connectionString: string; schema: string } {
+  const { databaseUrl, schema } = globals(program);
+  const connectionString = databaseUrl ?? process.env['DATABASE_URL'];
+  if (connectionString === undefined || connectionString === '') {
+    throw new ConfigurationError('There is no database to work on', [
+      'set DATABASE_URL, or give --database-url',
+    ]);
+  }
+  return { connectionString, schema };
+}
+
+/** Runs `work` on the database, once it is known to be migrated. */
+export async function withDatabase(
+  program: Command,
+  work: (database: PgDatabase) => Promise<void>,
+): Promise<void> {
+  const database = new PgDatabase({ ...target(program), connectionsMax: 3, applicationName: 'waybill cli' });
+  try {
+    await assertMigrated(database.session);
+    await work(database);
+  } finally {
+    await database.close();
+  }
+}
+
+/** Reads a whole number from the command line. */
+export function wholeNumber(value: string): number {
+  if (!/^\d+$/.test(value)) throw new InvalidArgumentError('must be a whole number');
+  return Number(value);
+}
+
+/** Reads a time from the command line: ISO 8601. */
+export function time(value: string): Date {
+  const date = new Date(value);
+  if (Number.isNaN(date.getTime())) throw new InvalidArgumentError('must be a time, as 2026-11-21T12:00:00Z');
+  return date;
+}
+
+/** Collects an option that may stand more than once. */
+export function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value];
+}

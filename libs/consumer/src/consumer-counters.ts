@@ -1,0 +1,37 @@
+/** What a consumer has counted since it was made. */
+export interface ConsumerCounts {
+  /** Messages whose handlers have done their work. */
+  readonly done: number;
+  /** Failed attempts, by the number of the attempt; the last stands for itself and all later ones. */
+  readonly failedAttempts: readonly number[];
+  readonly deadLetters: number;
+  readonly dropped: number;
+  /** Messages that were past their `expiresAt`. */
+  readonly expired: number;
+  /** Messages that were put beside the log to wait. */
+  readonly parked: number;
+}
+
+/** Attempts that are counted apart. */
+const ATTEMPTS = 20;
+
+/** Counts for {@link ConsumerCounts}. */
+export class ConsumerCounters {
+  done = 0;
+  deadLetters = 0;
+  dropped = 0;
+  expired = 0;
+  parked = 0;
+  readonly #failedAttempts: number[] = Array.from({ length: ATTEMPTS }, () => 0);
+
+  /** @param attempt from 1 */
+  failed(attempt: number): void {
+    const index = Math.min(Math.max(1, attempt), ATTEMPTS) - 1;
+    this.#failedAttempts[index] = (this.#failedAttempts[index] ?? 0) + 1;
+  }
+
+  get counts(): ConsumerCounts {
+    const { done, deadLetters, dropped, expired, parked } = this;
+    return { done, failedAttempts: [...this.#failedAttempts], deadLetters, dropped, expired, parked };
+  }
+}

@@ -1,0 +1,34 @@
+import type { Clock } from '@waybill/kernel';
+
+/** Timers of Node count no further than this, in milliseconds. */
+const LONGEST_SLEEP_MS = 2_147_483_647;
+
+/** Wakes a lane at the time at which its next message is due. One alarm at a time: the earliest. */
+export class LaneAlarm {
+  #at = Infinity;
+  #cancel = new AbortController();
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly wake: () => void,
+    private readonly closing: AbortSignal,
+  ) {}
+
+  /** Sets the alarm, by the monotonic clock; a time that is past, or Infinity, sets none. */
+  set(at: number): void {
+    if (at === this.#at) return;
+    this.#cancel.abort();
+    this.#cancel = new AbortController();
+    const inMs = at - this.clock.monotonic();
+    this.#at = at;
+    if (at === Infinity || inMs <= 0 || this.closing.aborted) return;
+    void this.#ring(Math.min(inMs, LONGEST_SLEEP_MS), AbortSignal.any([this.#cancel.signal, this.closing]));
+  }
+
+  async #ring(ms: number, signal: AbortSignal): Promise<void> {
+    await this.clock.sleep(ms, signal);
+    if (signal.aborted) return;
+    this.#at = Infinity;
+    this.wake();
+  }
+}

@@ -1,0 +1,192 @@
+import { type BoundStatement, describeError, FencedError, isTransactionConflict } from '@waybill/kernel';
+import { deadLetterInsert, type DeadLetterReason } from '@waybill/schedule';
+import { expiresAtMs, type LaneRecord, messageIdOf, placeOf } from './delivery.js';
+import type { BatchOutcome, DeliveryTransaction, Verdicts } from './delivery-transaction.js';
+import { type Decision, decide, isHandlersTrouble } from './failure.js';
+import { fieldsOf, type LaneSetting } from './lane-context.js';
+import type { Place } from './slots.js';
+import { readTime } from './statements.generated.js';
+import { HandlerVerdict } from './verdict.js';
+
+/** A message that has failed, and how it has fared so far. */
+export interface Failing {
+  readonly record: LaneRecord;
+  /** What its last attempt threw. */
+  readonly error: unknown;
+  /** Attempts made that count, the last one included. */
+  readonly attempts: number;
+  readonly failingForMs: number;
+}
+
+/** While the breaker is half open a retry in place looks this often whether it may go on, in milliseconds. */
+const BREAKER_POLL_MS = 100;
+
+/** Makes the attempts of a lane, for messages from the log and for those that waited beside it. */
+export class LaneAttempts {
+  constructor(
+    private readonly setting: LaneSetting,
+    private readonly deliveries: DeliveryTransaction,
+    /** Aborts when nothing more is to be begun. */
+    private readonly closing: AbortSignal,
+  ) {}
+
+  /**
+   * Runs records once. A conflict between transactions, which is no attempt of the record's, is tried again. When the
+   * database cannot be reached it is unknown whether the effect has been committed: in the log's own database the lane
+   * then ends, and is opened anew by an epoch that makes it known; in another one the inbox tells.
+   */
+  async run(
+    records: readonly LaneRecord[],
+    attempt: number,
+    place: Place,
+    verdicts: Verdicts,
+  ): Promise<BatchOutcome> {
+    const { breaker, context } = this.setting;
+    breaker?.begin();
+    let outcome: BatchOutcome;
+    try {
+      outcome = await this.untilReachable(
+        place,
+        () => this.deliveries.run(records, attempt, verdicts),
+        context.databases.inboxFor === undefined,
+      );
+    } catch (error) {
+      breaker?.undecided();
+      throw error;
+    }
+    context.counters.done += outcome.done.length;
+    this.#tellBreaker(outcome);
+    return outcome;
+  }
+
+  /** Decides what follows a failed attempt, and says so in the log. */
+  decide({ record, error, attempts, failingForMs }: Failing): Decision {
+    const { context, subscription, topic, partition } = this.setting;
+    const decision = decide(subscription.retry, { error, attempts, failingForMs }, context.random());
+    if (error instanceof HandlerVerdict) return decision;
+    context.counters.failed(attempts);
+    context.logger.warn(
+      `attempt ${attempts} of ${placeOf(topic.name, partition, record.offset)} failed: ${describeError(error)}`,
+      { group: context.group, messageId: messageIdOf(record.record), attempt: attempts },
+    );
+    return decision;
+  }
+
+  /** The statement that makes a message a dead letter. */
+  deadLetter(failing: Failing, reason: DeadLetterReason, error: unknown): BoundStatement {
+    const { context, subscription, topic, partition, progress } = this.setting;
+    const { record, attempts, failingForMs } = failing;
+    return deadLetterInsert({
+      groupId: context.groupId,
+      partitionId: progress.ownership.partitionId,
+      topic: topic.name,
+      partition,
+      handler: subscription.name,
+      bucketSeq: record.bucketSeq,
+      messageId: messageIdOf(record.record),
+      key: record.key,
+      record: record.record,
+      reason,
+      error,
+      attempts,
+      failingForMs,
+    });
+  }
+
+  /** Says that a message has become a dead letter, once that is committed. */
+  reportDeadLetter({ record, attempts }: Failing, reason: DeadLetterReason, error: unknown): void {
+    const { context, topic, partition } = this.setting;
+    context.counters.deadLetters += 1;
+    context.logger.error(
+      `${placeOf(topic.name, partition, record.offset)} is a dead letter (${reason}): ${describeError(error)}`,
+      { group: context.group, messageId: messageIdOf(record.record), attempts },
+    );
+  }
+
+  /** Says that a message was dropped, once that is committed. */
+  reportDropped({ record }: Failing, reason: string): void {
+    const { context, topic, partition } = this.setting;
+    context.counters.dropped += 1;
+    context.logger.warn(`${placeOf(topic.name, partition, record.offset)} was dropped: ${reason}`, {
+      group: context.group,
+      messageId: messageIdOf(record.record),
+    });
+  }
+
+  /** Those of the records that are past their time, by the database's clock. */
+  async expired(records: readonly LaneRecord[], place: Place): Promise<LaneRecord[]> {
+    const mortal = records.filter(({ record }) => expiresAtMs(record) !== Infinity);
+    if (mortal.length === 0) return [];
+    const { bus } = this.setting.context.databases;
+    const [time] = await this.untilReachable(place, () => bus.session.run(readTime));
+    const now = time?.nowMs ?? 0;
+    return mortal.filter(({ record }) => expiresAtMs(record) <= now);
+  }
+
+  /** Writes statements in a transaction of their own, as often as it takes; they end with the fence. */
+  async settle(statements: readonly BoundStatement[], place: Place): Promise<void> {
+    await this.untilReachable(place, () => this.deliveries.settle(statements));
+  }
+
+  /** @param onlyConflicts whether anything but a conflict ends it, because the work may not be repeated blindly */
+  async untilReachable<T>(place: Place, work: () => Promise<T>, onlyConflicts = false): Promise<T> {
+    for (let failures = 1; ; failures += 1) {
+      try {
+        return await work();
+      } catch (error) {
+        if (error instanceof FencedError || this.closing.aborted) throw error;
+        if (onlyConflicts && !isTransactionConflict(error)) throw error;
+        if (failures === 1 || failures % 20 === 0) {
+          const { logger } = this.setting.context;
+          logger.warn(`a delivery is tried again: ${describeError(error)}`, fieldsOf(this.setting));
+        }
+        await this.pause(Math.min(2_000, 20 * 2 ** Math.min(failures, 7)), place);
+      }
+    }
+  }
+
+  /** Waits without holding a place: other keys and partitions go on. */
+  async pause(ms: number, place: Place): Promise<void> {
+    place.give();
+    await this.setting.context.clock.sleep(ms, this.closing);
+    await place.takeAgain();
+    if (this.closing.aborted) throw new FencedError('The lane was stopped between two attempts');
+  }
+
+  /** Waits until a retry in place may be made: its own wait is over, the budget has one, the breaker lets it through. */
+  async pauseBeforeRetry(ms: number, place: Place): Promise<void> {
+    if (ms > 0) await this.pause(ms, place);
+    const { breaker, context } = this.setting;
+    for (;;) {
+      const blockedMs = breaker?.waitMs ?? 0;
+      if (blockedMs > 0) await this.pause(Math.min(blockedMs, BREAKER_POLL_MS), place);
+      else if (context.budget?.tryTake() === false) await this.pause(context.budget.waitMs, place);
+      else return;
+    }
+  }
+
+  #tellBreaker({ done, failed }: BatchOutcome): void {
+    const { breaker, context } = this.setting;
+    if (breaker === undefined) return;
+    const { logger, wake } = context;
+    if (done.length > 0 && breaker.succeeded()) {
+      logger.info('the handler works again: its circuit breaker is closed', fieldsOf(this.setting));
+      wake();
+    }
+    if (failed === undefined) return;
+    if (!isHandlersTrouble(failed.error)) {
+      breaker.undecided();
+      wake();
+    } else if (breaker.failed()) {
+      logger.error(
+        `the handler is paused by its circuit breaker for ${breaker.waitMs} ms: ${describeError(failed.error)}`,
+        fieldsOf(this.setting),
+      );
+    }
+  }
+}
+
+/** Whether an attempt that ended so counts: a handler that asks to be called later has not failed. */
+export function countsAs(error: unknown): 0 | 1 {
+  return error instanceof HandlerVerdict && error.kind === 'retry' ? 0 : 1;
+}

@@ -1,0 +1,44 @@
+import type { Clock, Logger } from '@waybill/kernel';
+import type { PartitionProgress, Topic } from '@waybill/log';
+import type { CircuitBreaker } from './circuit-breaker.js';
+import type { ConsumerCounters } from './consumer-counters.js';
+import type { DeliveryDatabases } from './delivery-transaction.js';
+import type { RetryBudget } from './retry-budget.js';
+import type { Slots } from './slots.js';
+import type { Subscription } from './subscription.js';
+
+/** What a lane shares with the other lanes of its consumer. */
+export interface LaneContext {
+  readonly group: string;
+  readonly groupId: number;
+  readonly databases: DeliveryDatabases;
+  readonly slots: Slots;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly counters: ConsumerCounters;
+  /** Absent when the group may retry as often as it likes. */
+  readonly budget: RetryBudget | undefined;
+  /** A record that takes its process down alone as often as this becomes a dead letter. */
+  readonly maxCrashes: number;
+  /** Messages of a partition that wait beside the log at most. */
+  readonly maxParked: number;
+  /** Lets every lane look whether something may run. */
+  readonly wake: () => void;
+}
+
+/** One partition as its lane works on it. */
+export interface LaneSetting {
+  readonly context: LaneContext;
+  readonly subscription: Subscription;
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly progress: PartitionProgress;
+  /** Shared by all lanes of the subscription in this process; absent when it has none. */
+  readonly breaker: CircuitBreaker | undefined;
+}
+
+/** Fields by which log lines of a lane are found. */
+export function fieldsOf({ context, topic, partition }: LaneSetting): Record<string, string | number> {
+  return { group: context.group, topic: topic.name, partition };
+}

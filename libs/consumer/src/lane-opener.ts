@@ -1,0 +1,63 @@
+import { type LogReader, type Ownership, PartitionProgress, type Topics } from '@waybill/log';
+import { CircuitBreaker, type CircuitState } from './circuit-breaker.js';
+import type { LaneContext } from './lane-context.js';
+import { PartitionLane } from './partition-lane.js';
+import type { Subscription } from './subscription.js';
+
+/** Opens the lanes of a consumer's partitions, each from where the group stands in it. */
+export class LaneOpener {
+  readonly #breakers = new Map<string, CircuitBreaker>();
+
+  /** @throws ConfigurationError for options of a circuit breaker */
+  constructor(
+    private readonly context: LaneContext,
+    private readonly subscriptions: ReadonlyMap<string, Subscription>,
+    private readonly topics: Topics,
+    private readonly reader: LogReader,
+    private readonly startFrom: 'earliest' | 'latest',
+  ) {
+    for (const [topic, { circuitBreaker }] of subscriptions) {
+      if (circuitBreaker === undefined) continue;
+      this.#breakers.set(topic, new CircuitBreaker(circuitBreaker, () => context.clock.monotonic()));
+    }
+  }
+
+  /** States of the circuit breakers, by topic. */
+  get circuits(): Record<string, CircuitState> {
+    return Object.fromEntries([...this.#breakers].map(([topic, { state }]) => [topic, state]));
+  }
+
+  /** Whether handlers write to another database than the log's. */
+  get usesInbox(): boolean {
+    return this.context.databases.inboxFor !== undefined;
+  }
+
+  /**
+   * Opens a lane; undefined for a partition that nobody here subscribes to.
+   * @param again whether this process has had a lane on the partition since it took it over
+   * @throws OffsetOutOfRangeError
+   */
+  async open(ownership: Ownership, memberId: string, again: boolean): Promise<PartitionLane | undefined> {
+    const { context, reader, topics } = this;
+    // Read anew: settings of the topic may have been changed.
+    const known = await topics.list();
+    const place = topics.locate(ownership.partitionId);
+    const topic = known.find(({ name }) => name === place?.topic);
+    const subscription = this.subscriptions.get(topic?.name ?? '');
+    if (place === undefined || topic === undefined || subscription === undefined) return undefined;
+    const progress = new PartitionProgress(context.groupId, memberId, ownership);
+    const stored = await progress.load(context.databases.bus.session);
+    const offsets = (await reader.offsets([ownership.partitionId])).get(ownership.partitionId);
+    const start = this.startFrom === 'earliest' ? offsets?.startOffset : offsets?.endOffset;
+    const position = stored.position ?? start ?? 0;
+    if (offsets !== undefined)
+      reader.assertInRange({ partitionId: ownership.partitionId, offset: position }, offsets);
+    // What was in flight when this very process lost its connection has taken no process down.
+    const suspectEnd = again ? position : Math.max(position, stored.inFlightEnd);
+    const breaker = this.#breakers.get(topic.name);
+    const setting = { context, subscription, topic, partition: place.number, progress, breaker };
+    const lane = new PartitionLane(setting, stored, { position, suspectEnd });
+    await lane.begin(stored.position === undefined);
+    return lane;
+  }
+}

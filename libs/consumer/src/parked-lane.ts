@@ -1,0 +1,248 @@
+import type { BoundStatement } from '@waybill/kernel';
+import { type DeadLetterReason, deadLetterResolved } from '@waybill/schedule';
+import type { LaneRecord } from './delivery.js';
+import { countsAs, type Failing, type LaneAttempts } from './lane-attempts.js';
+import type { LaneSetting } from './lane-context.js';
+import { type ParkedEntry, ParkedQueue } from './parked-queue.js';
+import { type BegunMessage, Parking, type ParkingOrder } from './parking.js';
+import type { Place } from './slots.js';
+
+/** Parked messages of a key that are begun together, so that draining a key does not cost a commit more for each. */
+const BEGUN_TOGETHER = 16;
+
+/** A row that an operator has put beside the log, or may take from there. */
+export interface RedrivenRow {
+  readonly offset: number;
+  readonly key: string | null;
+  readonly dueInMs: number | null;
+}
+
+/**
+ * The messages of a partition that wait beside the log: those that failed, those of their keys behind them, and those
+ * that operators redrive. Their rows are the truth; the lane of the partition's owner alone runs them, in order of their
+ * offsets within a key.
+ */
+export class ParkedLane {
+  readonly queue: ParkedQueue;
+  readonly #parking: Parking;
+  /** Messages that were begun together with one before them, and wait for their turn. */
+  readonly #begun = new Map<number, BegunMessage>();
+
+  constructor(
+    private readonly setting: LaneSetting,
+    private readonly attempts: LaneAttempts,
+  ) {
+    const { context, subscription, progress } = setting;
+    this.queue = new ParkedQueue(subscription.concurrency);
+    this.#parking = new Parking(context.databases.bus, context.groupId, progress);
+  }
+
+  get #now(): number {
+    return this.setting.context.clock.monotonic();
+  }
+
+  /** Whether no more messages may be put beside the log. */
+  get isFull(): boolean {
+    return this.queue.size >= this.setting.context.maxParked;
+  }
+
+  /** Whether the whole partition has to wait for an operator. */
+  get blocksPartition(): boolean {
+    if (this.queue.onDeskCount === 0) return false;
+    return (
+      this.setting.subscription.concurrency === 'partition' || this.setting.topic.onDeadLetter === 'block'
+    );
+  }
+
+  /** Takes in what waits already, before anything of the partition runs. */
+  async load(): Promise<void> {
+    const now = this.#now;
+    for (const row of await this.#parking.list()) {
+      this.queue.add({
+        offset: row.offset,
+        key: row.key,
+        attempts: row.attempts,
+        dueAt: row.dueInMs === null ? Infinity : now + row.dueInMs,
+        failingSince: row.failingForMs === null ? undefined : now - row.failingForMs,
+        suspect: row.inFlight,
+        fromDeadLetter: row.fromDeadLetter,
+        stored: true,
+      });
+    }
+  }
+
+  /**
+   * Puts messages from the log beside it.
+   * @param verdicts what says in the log's own terms that they are done with there; ends with the fence
+   */
+  async park(
+    orders: readonly ParkingOrder[],
+    verdicts: readonly BoundStatement[],
+    place: Place,
+  ): Promise<void> {
+    const now = this.#now;
+    const entries = orders.map(({ record, attempts, delayMs, failingForMs }): ParkedEntry => {
+      return {
+        offset: record.offset,
+        key: record.key,
+        attempts,
+        dueAt: delayMs === 'decision' ? Infinity : now + (delayMs ?? 0),
+        failingSince: failingForMs === null ? undefined : now - failingForMs,
+        suspect: false,
+        fromDeadLetter: delayMs === 'decision',
+        stored: false,
+      };
+    });
+    // They keep their places before they are committed, so that nothing of their keys can slip by meanwhile.
+    for (const entry of entries) this.queue.add(entry);
+    await this.attempts.settle([this.#parking.park(orders), ...verdicts], place);
+    // Their due times count from the insert, which is over.
+    const late = this.#now - now;
+    for (const entry of entries) if (entry.dueAt !== Infinity) entry.dueAt += late;
+    this.queue.stored(entries);
+    this.setting.context.counters.parked += entries.length;
+  }
+
+  /** Runs a parked message whose time has come. */
+  async work(entry: ParkedEntry, place: Place): Promise<void> {
+    const begun = await this.#begin(entry, place);
+    // Decided by an operator, or not due after all, as its row says.
+    if (begun === undefined) return this.queue.finish(entry);
+    if (begun.dueInMs !== 0) {
+      return this.queue.again(entry, begun.dueInMs === null ? Infinity : this.#now + begun.dueInMs);
+    }
+    if (begun.crashes > this.setting.context.maxCrashes) {
+      const error = new Error(`its handler took the process down ${begun.crashes - 1} times`);
+      return this.#bury(entry, this.#failing(entry, begun.record, error, 0), 'process-crashed', error, place);
+    }
+    const { record } = begun;
+    if ((await this.attempts.expired([record], place)).length > 0) return this.#expire(entry, record, place);
+    await this.#attempt(entry, record, place);
+  }
+
+  /** Follows what operators have done: rows that appeared, rows whose decision has been made. */
+  reconcile(rows: readonly RedrivenRow[]): void {
+    const now = this.#now;
+    const undecided = new Set([...this.queue.onDesk()]);
+    for (const { offset, key, dueInMs } of rows) {
+      const dueAt = dueInMs === null ? Infinity : now + dueInMs;
+      const known = this.queue.find(key, offset);
+      if (known === undefined) {
+        this.queue.add({
+          ...{ offset, key, attempts: 0, dueAt, failingSince: undefined },
+          ...{ suspect: false, fromDeadLetter: true, stored: true },
+        });
+      } else if (known.dueAt === Infinity && dueInMs !== null) {
+        this.#decided(known, dueAt);
+      }
+      if (known !== undefined && dueInMs === null) undecided.delete(known);
+    }
+    // A row that is not there any more was discarded, or is too new for this look: its own row will tell.
+    for (const entry of undecided) if (entry.dueAt === Infinity) this.queue.reschedule(entry, now);
+  }
+
+  /** Says, for a partition that comes to rest, that nothing runs any more. */
+  rest(): BoundStatement[] {
+    return [this.#parking.rest()];
+  }
+
+  #decided(entry: ParkedEntry, dueAt: number): void {
+    entry.attempts = 0;
+    entry.failingSince = undefined;
+    entry.fromDeadLetter = true;
+    this.queue.reschedule(entry, dueAt);
+  }
+
+  /** Reads the message, with some behind it, after noting that it may be begun. */
+  async #begin(entry: ParkedEntry, place: Place): Promise<BegunMessage | undefined> {
+    const before = this.#begun.get(entry.offset);
+    this.#begun.delete(entry.offset);
+    if (before !== undefined && entry.attempts === 0 && !entry.suspect) return before;
+    const together = entry.suspect ? [entry] : this.queue.following(entry, BEGUN_TOGETHER);
+    const offsets = together
+      .filter(({ suspect }) => !suspect || suspect === entry.suspect)
+      .map(({ offset }) => offset);
+    const begun = await this.attempts.untilReachable(place, () =>
+      this.#parking.begin(offsets, entry.suspect),
+    );
+    for (const [offset, message] of begun) if (offset !== entry.offset) this.#begun.set(offset, message);
+    return begun.get(entry.offset);
+  }
+
+  async #attempt(entry: ParkedEntry, record: LaneRecord, place: Place): Promise<void> {
+    for (;;) {
+      const { failed } = await this.attempts.run([record], entry.attempts + 1, place, (done) =>
+        done.length === 0 ? [this.setting.progress.fence()] : this.#gone(entry),
+      );
+      if (failed === undefined) return this.queue.finish(entry);
+      const failing = this.#failing(entry, record, failed.error, countsAs(failed.error));
+      const decision = this.attempts.decide(failing);
+      if (decision.kind === 'drop') {
+        await this.attempts.settle(this.#gone(entry), place);
+        this.attempts.reportDropped(failing, decision.reason);
+        return this.queue.finish(entry);
+      }
+      if (decision.kind === 'dead-letter')
+        return this.#bury(entry, failing, decision.reason, decision.error, place);
+      entry.attempts = failing.attempts;
+      entry.suspect = false;
+      if (decision.delayMs > 0) return this.#delay(entry, failing, decision.delayMs, place);
+      await this.attempts.pauseBeforeRetry(0, place);
+    }
+  }
+
+  async #delay(entry: ParkedEntry, failing: Failing, delayMs: number, place: Place): Promise<void> {
+    const { progress } = this.setting;
+    await this.attempts.settle([this.#parking.delay({ ...failing, delayMs }), progress.fence()], place);
+    this.queue.again(entry, this.#now + delayMs);
+  }
+
+  async #bury(
+    entry: ParkedEntry,
+    failing: Failing,
+    reason: DeadLetterReason,
+    error: unknown,
+    place: Place,
+  ): Promise<void> {
+    const { progress, topic } = this.setting;
+    const letter = this.attempts.deadLetter(failing, reason, error);
+    const stays = topic.onDeadLetter !== 'unblock';
+    const verdict = stays
+      ? this.#parking.delay({ ...failing, delayMs: 'decision' })
+      : this.#parking.remove(entry.offset);
+    await this.attempts.settle([letter, verdict, progress.fence()], place);
+    this.attempts.reportDeadLetter(failing, reason, error);
+    if (!stays) return this.queue.finish(entry);
+    entry.suspect = false;
+    entry.fromDeadLetter = true;
+    this.queue.again(entry, Infinity);
+  }
+
+  async #expire(entry: ParkedEntry, record: LaneRecord, place: Place): Promise<void> {
+    const { context, topic } = this.setting;
+    context.counters.expired += 1;
+    const error = new Error('it was past its expiresAt when its turn came');
+    const failing = this.#failing(entry, record, error, 0);
+    if (topic.onExpired === 'dead-letter') return this.#bury(entry, failing, 'expired', error, place);
+    await this.attempts.settle(this.#gone(entry), place);
+    this.queue.finish(entry);
+  }
+
+  /** What takes a message away for good, under the fence. */
+  #gone({ offset, fromDeadLetter }: ParkedEntry): BoundStatement[] {
+    const { context, progress } = this.setting;
+    const { partitionId } = progress.ownership;
+    const resolved = fromDeadLetter ? [deadLetterResolved(context.groupId, partitionId, offset)] : [];
+    return [this.#parking.remove(offset), ...resolved, progress.fence()];
+  }
+
+  #failing(entry: ParkedEntry, record: LaneRecord, error: unknown, counts: 0 | 1): Failing {
+    entry.failingSince ??= this.#now;
+    return {
+      record,
+      error,
+      attempts: entry.attempts + counts,
+      failingForMs: this.#now - entry.failingSince,
+    };
+  }
+}

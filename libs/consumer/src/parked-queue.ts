@@ -1,0 +1,217 @@
+/** A message that waits beside the log, as its lane knows it. */
+export interface ParkedEntry {
+  readonly offset: number;
+  readonly key: string | null;
+  /** Attempts made that count. */
+  attempts: number;
+  /** When its next attempt is due, by the monotonic clock; Infinity while an operator has to decide. */
+  dueAt: number;
+  /** When its first attempt failed, by the monotonic clock; undefined when none has. */
+  failingSince: number | undefined;
+  /** It may have taken a process down, and runs alone. */
+  suspect: boolean;
+  fromDeadLetter: boolean;
+  /** Whether its row has been committed; until then it only keeps its place. */
+  stored: boolean;
+}
+
+/** Keys that wait have a queue each; so has each message without a key, by its offset. */
+type QueueName = string | number;
+
+interface Queue {
+  /** Ascending by offset. */
+  readonly entries: ParkedEntry[];
+  running: boolean;
+}
+
+interface Appointment {
+  readonly at: number;
+  readonly name: QueueName;
+}
+
+/**
+ * The messages of a partition that wait beside the log: of each key the first is due at some time, the others wait
+ * behind it. It decides which may run; it touches no database and no clock.
+ */
+export class ParkedQueue {
+  readonly #queues = new Map<QueueName, Queue>();
+  /** Ascending by time. An appointment that does not hold any more is passed over. */
+  readonly #agenda: Appointment[] = [];
+  #size = 0;
+  #running = 0;
+  #onDesk = 0;
+
+  /** @param order in order `partition` all messages wait in one queue */
+  constructor(private readonly order: 'key' | 'partition') {}
+
+  /** Messages waiting or running. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Messages running. */
+  get runningCount(): number {
+    return this.#running;
+  }
+
+  /** Queues whose first message an operator has to decide about. */
+  get onDeskCount(): number {
+    return this.#onDesk;
+  }
+
+  /** Whether messages of this key have to wait behind others. */
+  isBlocked(key: string | null): boolean {
+    return key !== null && this.#queues.has(key);
+  }
+
+  /** When the next message is due; Infinity when none is. Now and then too early. */
+  get nextDueAt(): number {
+    return this.#agenda[0]?.at ?? Infinity;
+  }
+
+  /** Takes a message in, behind the earlier ones of its key. One that is there already stays as it is. */
+  add(entry: ParkedEntry): void {
+    const name = this.#nameOf(entry);
+    const queue = this.#queues.get(name) ?? { entries: [], running: false };
+    this.#queues.set(name, queue);
+    const at = lowerBound(queue.entries, (other) => other.offset < entry.offset);
+    if (queue.entries[at]?.offset === entry.offset) return;
+    const before = isOnDesk(queue);
+    queue.entries.splice(at, 0, entry);
+    this.#size += 1;
+    this.#countDesk(before, queue);
+    if (at === 0) this.#appoint(name, queue);
+  }
+
+  /** The entry with this key and offset, if it waits or runs here. */
+  find(key: string | null, offset: number): ParkedEntry | undefined {
+    const entries = this.#queues.get(this.#nameOf({ key, offset }))?.entries ?? [];
+    const found = entries[lowerBound(entries, (other) => other.offset < offset)];
+    return found?.offset === offset ? found : undefined;
+  }
+
+  /** Every entry whose dead letter an operator has to decide about. */
+  *onDesk(): Generator<ParkedEntry> {
+    for (const { entries } of this.#queues.values()) {
+      const first = entries[0];
+      if (first?.dueAt === Infinity) yield first;
+    }
+  }
+
+  /** The next message that is due; it runs until {@link finish} or {@link again}. @param mayRun asked about its key */
+  take(now: number, mayRun: (entry: ParkedEntry) => boolean): ParkedEntry | undefined {
+    for (let index = 0; index < this.#agenda.length;) {
+      const { at, name } = this.#agenda[index] as Appointment;
+      if (at > now) return undefined;
+      const queue = this.#queues.get(name);
+      const first = queue?.entries[0];
+      const holds = queue !== undefined && first !== undefined && !queue.running && first.dueAt === at;
+      if (holds && first.stored && !mayRun(first)) {
+        index += 1;
+        continue;
+      }
+      this.#agenda.splice(index, 1);
+      if (!holds || !first.stored) continue;
+      queue.running = true;
+      this.#running += 1;
+      return first;
+    }
+    return undefined;
+  }
+
+  /** The messages behind a running one that come next in its queue, itself included. */
+  following(entry: ParkedEntry, most: number): readonly ParkedEntry[] {
+    const entries = this.#queues.get(this.#nameOf(entry))?.entries ?? [];
+    const from = entries.indexOf(entry);
+    const stop = entries.findIndex(
+      (other, index) => index > from && (!other.stored || other.dueAt === Infinity),
+    );
+    return entries.slice(from, Math.min(from + most, stop === -1 ? entries.length : stop));
+  }
+
+  /** A running message is done with; the next of its key may follow. */
+  finish(entry: ParkedEntry): void {
+    const name = this.#nameOf(entry);
+    const queue = this.#queues.get(name);
+    if (queue === undefined) return;
+    const before = isOnDesk(queue);
+    const at = queue.entries.indexOf(entry);
+    if (at >= 0) {
+      queue.entries.splice(at, 1);
+      this.#size -= 1;
+    }
+    this.#release(queue);
+    this.#countDesk(before, queue);
+    if (queue.entries.length === 0) this.#queues.delete(name);
+    else this.#appoint(name, queue);
+  }
+
+  /** A running message has to wait (again), until its `dueAt`. */
+  again(entry: ParkedEntry, dueAt: number): void {
+    const name = this.#nameOf(entry);
+    const queue = this.#queues.get(name);
+    if (queue === undefined) return;
+    this.#release(queue);
+    this.#change(name, queue, entry, dueAt);
+  }
+
+  /** Gives a waiting message another time. */
+  reschedule(entry: ParkedEntry, dueAt: number): void {
+    const name = this.#nameOf(entry);
+    const queue = this.#queues.get(name);
+    if (queue !== undefined && entry.dueAt !== dueAt) this.#change(name, queue, entry, dueAt);
+  }
+
+  /** The rows of these entries have been committed. */
+  stored(entries: readonly ParkedEntry[]): void {
+    for (const entry of entries) {
+      entry.stored = true;
+      const name = this.#nameOf(entry);
+      const queue = this.#queues.get(name);
+      if (queue?.entries[0] === entry) this.#appoint(name, queue);
+    }
+  }
+
+  #change(name: QueueName, queue: Queue, entry: ParkedEntry, dueAt: number): void {
+    const before = isOnDesk(queue);
+    entry.dueAt = dueAt;
+    this.#countDesk(before, queue);
+    if (queue.entries[0] === entry) this.#appoint(name, queue);
+  }
+
+  #release(queue: Queue): void {
+    if (queue.running) this.#running -= 1;
+    queue.running = false;
+  }
+
+  #countDesk(before: boolean, queue: Queue): void {
+    this.#onDesk += Number(isOnDesk(queue)) - Number(before);
+  }
+
+  #appoint(name: QueueName, queue: Queue): void {
+    const first = queue.entries[0];
+    if (first === undefined || queue.running || !first.stored || first.dueAt === Infinity) return;
+    const at = lowerBound(this.#agenda, (other) => other.at <= first.dueAt);
+    this.#agenda.splice(at, 0, { at: first.dueAt, name });
+  }
+
+  #nameOf({ key, offset }: Pick<ParkedEntry, 'key' | 'offset'>): QueueName {
+    return this.order === 'partition' ? 0 : (key ?? offset);
+  }
+}
+
+function isOnDesk({ entries }: Queue): boolean {
+  return entries[0]?.dueAt === Infinity;
+}
+
+/** How many elements at the front are `before`. (Binary search.) */
+function lowerBound<T>(sorted: readonly T[], before: (element: T) => boolean): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (before(sorted[middle] as T)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,147 @@
+import { type BoundStatement, bindStatement, type PgDatabase } from '@waybill/kernel';
+import type { PartitionProgress } from '@waybill/log';
+import { restoreHeaders, storeHeaders } from '@waybill/schedule';
+import { type LaneRecord, messageIdOf } from './delivery.js';
+import {
+  beginParked,
+  delayParked,
+  listParked,
+  parkMessages,
+  removeParked,
+  restParked,
+} from './statements.generated.js';
+
+/** How a message is put beside the log. */
+export interface ParkingOrder {
+  readonly record: LaneRecord;
+  /** Attempts made that count. */
+  readonly attempts: number;
+  /** Wait before the next attempt, in milliseconds; null: none but its turn; `decision`: an operator's. */
+  readonly delayMs: number | null | 'decision';
+  /** How long ago the first attempt failed, in milliseconds; null when none has. */
+  readonly failingForMs: number | null;
+}
+
+/** A parked message as it is listed. */
+export interface ParkedRow {
+  readonly offset: number;
+  readonly key: string | null;
+  readonly attempts: number;
+  /** Null while an operator has to decide. */
+  readonly dueInMs: number | null;
+  readonly failingForMs: number | null;
+  readonly inFlight: boolean;
+  readonly fromDeadLetter: boolean;
+}
+
+/** A parked message that is about to run. */
+export interface BegunMessage {
+  readonly record: LaneRecord;
+  /** How often it has been begun alone after a crash, this time included. */
+  readonly crashes: number;
+  /** 0 when it is due; null while an operator has to decide. */
+  readonly dueInMs: number | null;
+}
+
+/** The delay by which the statements know that an operator has to decide. */
+const DECISION = -1;
+
+/** The messages of one partition that wait beside the log, as rows. */
+export class Parking {
+  constructor(
+    private readonly bus: PgDatabase,
+    private readonly groupId: number,
+    private readonly progress: PartitionProgress,
+  ) {}
+
+  get #partitionId(): number {
+    return this.progress.ownership.partitionId;
+  }
+
+  /** Everything that waits, in order of offset. */
+  async list(): Promise<readonly ParkedRow[]> {
+    return this.bus.session.run(listParked, this.groupId, this.#partitionId);
+  }
+
+  /** The statement that puts messages beside the log. */
+  park(orders: readonly ParkingOrder[]): BoundStatement {
+    return bindStatement(
+      parkMessages,
+      this.groupId,
+      this.#partitionId,
+      orders.map(({ record }) => record.offset),
+      orders.map(({ record }) => record.bucketSeq),
+      orders.map(({ record }) => messageIdOf(record.record)),
+      orders.map(({ record }) => record.key),
+      orders.map(({ record }) => storeHeaders(record.record.headers)),
+      orders.map(({ record }) => record.record.value),
+      orders.map(({ record }) => record.record.timestampMs),
+      orders.map(({ attempts }) => attempts),
+      orders.map(({ delayMs }) => (delayMs === null ? null : delayOf(delayMs))),
+      orders.map(({ failingForMs }) => (failingForMs === null ? null : Math.round(failingForMs))),
+    );
+  }
+
+  /** Notes that messages may have been begun from now on, under the fence, and reads them; those that are gone are left out. */
+  async begin(offsets: readonly number[], alone: boolean): Promise<Map<number, BegunMessage>> {
+    const begin = bindStatement(beginParked, this.groupId, this.#partitionId, offsets, alone);
+    const [rows] = await this.bus.withConnection((connection) =>
+      connection
+        .runBatch([begin, this.progress.fence()], { begin: true, commit: true })
+        .catch(async (error: unknown) => {
+          await connection.rollback();
+          throw error;
+        }),
+    );
+    return new Map((rows as BegunRow[]).map((row) => [row.offset, begun(row)]));
+  }
+
+  /** The statement that lets a message wait for its next attempt. */
+  delay({ record, attempts, delayMs, failingForMs }: ParkingOrder): BoundStatement {
+    return bindStatement(
+      delayParked,
+      this.groupId,
+      this.#partitionId,
+      record.offset,
+      attempts,
+      delayOf(delayMs ?? 0),
+      Math.round(failingForMs ?? 0),
+    );
+  }
+
+  /** The statement that takes a message away. */
+  remove(offset: number): BoundStatement {
+    return bindStatement(removeParked, this.groupId, this.#partitionId, offset);
+  }
+
+  /** The statement that says that nothing of the partition runs any more. */
+  rest(): BoundStatement {
+    return bindStatement(restParked, this.groupId, this.#partitionId);
+  }
+}
+
+interface BegunRow {
+  readonly offset: number;
+  readonly bucketSeq: number;
+  readonly key: string | null;
+  readonly headers: string;
+  readonly payload: Buffer | null;
+  readonly timestampMs: number;
+  readonly crashes: number;
+  readonly dueInMs: number | null;
+}
+
+function begun({ offset, bucketSeq, key, headers, payload, timestampMs, ...row }: BegunRow): BegunMessage {
+  const record = {
+    offset,
+    timestampMs,
+    key: key === null ? null : Buffer.from(key, 'utf8'),
+    value: payload,
+    headers: restoreHeaders(headers),
+  };
+  return { record: { offset, key, bucketSeq, record }, crashes: row.crashes, dueInMs: row.dueInMs };
+}
+
+function delayOf(delayMs: number | 'decision'): number {
+  return delayMs === 'decision' ? DECISION : Math.ceil(delayMs);
+}

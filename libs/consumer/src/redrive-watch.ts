@@ -1,0 +1,71 @@
+import {
+  BackgroundService,
+  Bell,
+  type Clock,
+  type Logger,
+  type PassResult,
+  type SqlSession,
+} from '@waybill/kernel';
+import type { LogSignals } from '@waybill/log';
+import type { PartitionLane } from './partition-lane.js';
+import type { RedrivenRow } from './parked-lane.js';
+import { listRedriven } from './statements.generated.js';
+
+/** Longest time until an operator's decision is noticed without a signal, in milliseconds. */
+const LOOK_MS = 2_000;
+
+/** What a {@link RedriveWatch} works with. */
+export interface RedriveWatchParts {
+  readonly session: SqlSession;
+  readonly signals: LogSignals;
+  readonly group: string;
+  readonly groupId: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The lanes that are open. */
+  readonly lanes: () => readonly PartitionLane[];
+  /** Lets every lane look whether something may run. */
+  readonly wake: () => void;
+}
+
+/** Tells the lanes of a consumer what operators have decided about their dead letters: redriven, or discarded. */
+export class RedriveWatch {
+  readonly #service: BackgroundService;
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(private readonly parts: RedriveWatchParts) {
+    const { group, clock, logger } = parts;
+    this.#service = new BackgroundService({
+      name: `the watch for redriven messages of group ${group}`,
+      runOnce: () => this.#look(),
+      idleMinMs: LOOK_MS,
+      idleMaxMs: LOOK_MS,
+      bell: new Bell(),
+      clock,
+      logger,
+    });
+  }
+
+  start(): void {
+    this.#unsubscribe = this.parts.signals.subscribe('redrive', this.#service.bell);
+    this.#service.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#unsubscribe?.();
+    await this.#service.stop();
+  }
+
+  async #look(): Promise<PassResult> {
+    const { session, groupId, wake } = this.parts;
+    const lanes = this.parts.lanes();
+    if (lanes.length === 0) return 'idle';
+    const partitionIds = lanes.map(({ partitionId }) => partitionId);
+    const rows = await session.run(listRedriven, groupId, partitionIds);
+    const byPartition = new Map<number, RedrivenRow[]>(partitionIds.map((id) => [id, []]));
+    for (const row of rows) byPartition.get(row.partitionId)?.push(row);
+    for (const lane of lanes) lane.reconcile(byPartition.get(lane.partitionId) ?? []);
+    wake();
+    return 'idle';
+  }
+}

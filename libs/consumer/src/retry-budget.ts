@@ -1,0 +1,115 @@
+import {
+  type Clock,
+  describeError,
+  type Given,
+  type Logger,
+  resolveOptions,
+  type SqlSession,
+  wholeNumber,
+} from '@waybill/kernel';
+import { drawRetryBudget } from './statements.generated.js';
+
+const SPECS = {
+  /** Retries that the whole group may make in a second, all its processes together. */
+  perSecond: wholeNumber({ default: 1_000, min: 1, max: 1_000_000 }),
+  /** Retries that may be saved up while there are few. */
+  burst: wholeNumber({ default: 5_000, min: 1, max: 10_000_000 }),
+};
+
+/** Options of a {@link RetryBudget}. */
+export type RetryBudgetOptions = Given<typeof SPECS>;
+
+/** The limits of a budget. */
+export interface BudgetLimits {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+/** Where the group's budget is kept for the whole cluster. */
+export interface RetryBudgetStore {
+  /** Draws up to `wanted` retries; resolves to how many there were. */
+  draw(
+    group: { readonly id: number; readonly name: string },
+    wanted: number,
+    limits: BudgetLimits,
+  ): Promise<number>;
+}
+
+/** Keeps budgets in PostgreSQL. */
+export class PostgresBudgetStore implements RetryBudgetStore {
+  constructor(private readonly session: SqlSession) {}
+
+  async draw(group: { readonly id: number }, wanted: number, limits: BudgetLimits): Promise<number> {
+    const [row] = await this.session.run(drawRetryBudget, group.id, wanted, limits.perSecond, limits.burst);
+    return row?.granted ?? 0;
+  }
+}
+
+/** A portion is what the group may retry in this part of a second. */
+const PORTIONS_A_SECOND = 10;
+/** A portion that is not used is forgotten after this time, so that idle processes hoard nothing. */
+const PORTION_KEPT_MS = 1_000;
+
+/**
+ * What a group may spend on retries in the whole cluster, so that a broken dependency is not run down by them. The
+ * processes draw in portions, so that the budget is asked a few times a second and not for every retry. While it cannot
+ * be asked, a process allows itself one portion in the time that it lasts.
+ */
+export class RetryBudget {
+  readonly #limits: BudgetLimits;
+  #tokens = 0;
+  #drawnAt = -Infinity;
+  #drawing = false;
+  #nextDrawAt = -Infinity;
+
+  /**
+   * @param onFilled called when there are retries to be had again
+   * @throws ConfigurationError
+   */
+  constructor(
+    private readonly group: { readonly id: number; readonly name: string },
+    private readonly store: RetryBudgetStore,
+    options: RetryBudgetOptions,
+    private readonly parts: { readonly clock: Clock; readonly logger: Logger; readonly onFilled: () => void },
+  ) {
+    this.#limits = resolveOptions('retry budget', SPECS, options);
+  }
+
+  /** Takes one retry from the budget; false when there is none at the moment. */
+  tryTake(): boolean {
+    const now = this.parts.clock.monotonic();
+    if (now - this.#drawnAt > PORTION_KEPT_MS) this.#tokens = 0;
+    if (this.#tokens === 0) {
+      if (!this.#drawing && now >= this.#nextDrawAt) void this.#draw();
+      return false;
+    }
+    this.#tokens -= 1;
+    return true;
+  }
+
+  async #draw(): Promise<void> {
+    this.#drawing = true;
+    const { clock, logger, onFilled } = this.parts;
+    const portion = Math.max(1, Math.ceil(this.#limits.perSecond / PORTIONS_A_SECOND));
+    let granted: number;
+    try {
+      granted = await this.store.draw(this.group, portion, this.#limits);
+    } catch (error) {
+      logger.warn(`the budget of retries was not to be had: ${describeError(error)}`, {
+        group: this.group.name,
+      });
+      granted = portion;
+    }
+    const now = clock.monotonic();
+    this.#drawing = false;
+    this.#tokens = granted;
+    this.#drawnAt = now;
+    this.#nextDrawAt = now + 1_000 / Math.min(PORTIONS_A_SECOND, this.#limits.perSecond);
+    if (granted > 0) onFilled();
+  }
+
+  /** After so many milliseconds it is worth asking again. */
+  get waitMs(): number {
+    return Math.max(1, Math.ceil(this.#nextDrawAt - this.parts.clock.monotonic()));
+  }
+}

@@ -1,0 +1,147 @@
+// Made by scripts/build-sql.mjs from ../sql; do not edit.
+import { statement } from '@waybill/kernel';
+
+/**
+ * Notes that parked messages may be begun from now on, and reads them. A crash that follows leaves the note behind. One
+ * that runs alone because of such a note is charged for it: crashes counts how often it has been begun so. dueInMs as in
+ * list-parked.
+ * Params: groupId integer, partitionId integer, offsets bigint[], alone boolean
+ * Returns: offset bigint, bucketSeq bigint, key text?, headers text, payload bytea?, timestampMs bigint,
+ *   crashes integer, dueInMs bigint?
+ * Index: parked_message_pkey
+ */
+export const beginParked = statement<
+  [groupId: number, partitionId: number, offsets: readonly (number | null)[], alone: boolean],
+  { offset: number; bucketSeq: number; key: string | null; headers: string; payload: Buffer | null; timestampMs: number; crashes: number; dueInMs: number | null }
+>('begin-parked', `update :schema.parked_message m
+   set in_flight = true, crashes = m.crashes + $4::boolean::integer
+ where m.group_id = $1 and m.partition_id = $2 and m.log_offset = any ($3::bigint[])
+returning m.log_offset as "offset", m.bucket_seq as "bucketSeq", m.key, m.headers::text as headers, m.payload,
+          m.timestamp_ms as "timestampMs", m.crashes,
+          case when m.due_at = 'infinity' then null
+               else greatest(0, ceil(coalesce(extract(epoch from m.due_at - clock_timestamp()), 0) * 1000))::bigint
+          end as "dueInMs"`);
+
+/**
+ * Lets a parked message whose attempt failed wait for the next one. A delay of -1: an operator decides about its dead
+ * letter.
+ * Params: groupId integer, partitionId integer, offset bigint, attempts integer, delayMs bigint, failingForMs bigint
+ * Returns: none
+ * Index: parked_message_pkey
+ */
+export const delayParked = statement<
+  [groupId: number, partitionId: number, offset: number, attempts: number, delayMs: number, failingForMs: number],
+  Record<never, never>
+>('delay-parked', `update :schema.parked_message m
+   set attempts = $4, in_flight = false, crashes = 0,
+       due_at = case when $5::bigint < 0 then 'infinity'
+                     else clock_timestamp() + $5::bigint * interval '1 millisecond' end,
+       first_failed_at = clock_timestamp() - $6::bigint * interval '1 millisecond',
+       from_dead_letter = m.from_dead_letter or $5::bigint < 0
+ where m.group_id = $1 and m.partition_id = $2 and m.log_offset = $3`);
+
+/**
+ * Draws a portion from the group's budget of retries; returns how many it got.
+ * Params: groupId integer, wanted integer, perSecond integer, burst integer
+ * Returns: granted integer
+ * Locks: the group's row of retry_budget
+ */
+export const drawRetryBudget = statement<
+  [groupId: number, wanted: number, perSecond: number, burst: number],
+  { granted: number }
+>('draw-retry-budget', `select :schema.retry_budget_draw($1, $2, $3, $4) as granted`);
+
+/**
+ * What waits beside the log in a partition, in order of offset, without the messages themselves. dueInMs is null when
+ * an operator has to decide, 0 when nothing but its turn is waited for.
+ * Params: groupId integer, partitionId integer
+ * Returns: offset bigint, key text?, attempts integer, dueInMs bigint?, failingForMs bigint?, inFlight boolean,
+ *   fromDeadLetter boolean
+ * Index: parked_message_pkey
+ */
+export const listParked = statement<
+  [groupId: number, partitionId: number],
+  { offset: number; key: string | null; attempts: number; dueInMs: number | null; failingForMs: number | null; inFlight: boolean; fromDeadLetter: boolean }
+>('list-parked', `select m.log_offset as "offset", m.key, m.attempts,
+       case when m.due_at = 'infinity' then null
+            else greatest(0, ceil(coalesce(extract(epoch from m.due_at - clock_timestamp()), 0) * 1000))::bigint
+       end as "dueInMs",
+       (extract(epoch from clock_timestamp() - m.first_failed_at) * 1000)::bigint as "failingForMs",
+       m.in_flight as "inFlight", m.from_dead_letter as "fromDeadLetter"
+  from :schema.parked_message m
+ where m.group_id = $1 and m.partition_id = $2
+ order by m.log_offset`);
+
+/**
+ * What operators have put beside the log, or may take from there, in some partitions of a group. As list-parked.
+ * Params: groupId integer, partitionIds integer[]
+ * Returns: partitionId integer, offset bigint, key text?, dueInMs bigint?
+ * Index: parked_message_from_dead_letter
+ */
+export const listRedriven = statement<
+  [groupId: number, partitionIds: readonly (number | null)[]],
+  { partitionId: number; offset: number; key: string | null; dueInMs: number | null }
+>('list-redriven', `select m.partition_id as "partitionId", m.log_offset as "offset", m.key,
+       case when m.due_at = 'infinity' then null
+            else greatest(0, ceil(coalesce(extract(epoch from m.due_at - clock_timestamp()), 0) * 1000))::bigint
+       end as "dueInMs"
+  from :schema.parked_message m
+ where m.group_id = $1 and m.partition_id = any ($2::integer[]) and m.from_dead_letter
+ order by m.partition_id, m.log_offset`);
+
+/**
+ * Puts messages beside the log, where they wait. A delay of null: as soon as the message is the first of its key;
+ * one of -1: an operator decides about its dead letter.
+ * Params: groupId integer, partitionId integer, offsets bigint[], bucketSeqs bigint[], messageIds text[], keys text[],
+ *   headers text[], payloads bytea[], timestampsMs bigint[], attempts integer[], delaysMs bigint[],
+ *   failingForMs bigint[]
+ * Returns: none
+ */
+export const parkMessages = statement<
+  [groupId: number, partitionId: number, offsets: readonly (number | null)[], bucketSeqs: readonly (number | null)[], messageIds: readonly (string | null)[], keys: readonly (string | null)[], headers: readonly (string | null)[], payloads: readonly (Buffer | null)[], timestampsMs: readonly (number | null)[], attempts: readonly (number | null)[], delaysMs: readonly (number | null)[], failingForMs: readonly (number | null)[]],
+  Record<never, never>
+>('park-messages', `insert into :schema.parked_message (group_id, partition_id, log_offset, bucket_seq, message_id, key, headers, payload,
+                                    timestamp_ms, attempts, due_at, first_failed_at, from_dead_letter)
+select $1::integer, $2::integer, m.log_offset, m.bucket_seq, m.message_id, m.key, m.headers::jsonb, m.payload,
+       m.timestamp_ms, m.attempts,
+       case when m.delay_ms < 0 then 'infinity'
+            else clock_timestamp() + m.delay_ms * interval '1 millisecond' end,
+       clock_timestamp() - m.failing_for_ms * interval '1 millisecond',
+       coalesce(m.delay_ms < 0, false)
+  from unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::bigint[],
+              $10::integer[], $11::bigint[], $12::bigint[])
+    as m (log_offset, bucket_seq, message_id, key, headers, payload, timestamp_ms, attempts, delay_ms,
+          failing_for_ms)`);
+
+/**
+ * The database's time, in milliseconds since 1970.
+ * Params: none
+ * Returns: nowMs bigint
+ */
+export const readTime = statement<
+  [],
+  { nowMs: number }
+>('read-time', `select floor(extract(epoch from clock_timestamp()) * 1000)::bigint as "nowMs"`);
+
+/**
+ * Takes a parked message away: it has a verdict.
+ * Params: groupId integer, partitionId integer, offset bigint
+ * Returns: none
+ * Index: parked_message_pkey
+ */
+export const removeParked = statement<
+  [groupId: number, partitionId: number, offset: number],
+  Record<never, never>
+>('remove-parked', `delete from :schema.parked_message m where m.group_id = $1 and m.partition_id = $2 and m.log_offset = $3`);
+
+/**
+ * Takes back, for a partition that comes to rest, the notes that parked messages may have been begun.
+ * Params: groupId integer, partitionId integer
+ * Returns: none
+ */
+export const restParked = statement<
+  [groupId: number, partitionId: number],
+  Record<never, never>
+>('rest-parked', `update :schema.parked_message m
+   set in_flight = false
+ where m.group_id = $1 and m.partition_id = $2 and m.in_flight`);

@@ -1,0 +1,58 @@
+import { describe, expect, test } from '@jest/globals';
+import { NonRetryableError, RetryableError } from '@waybill/kernel';
+import { resolveRetryPolicy } from '@waybill/schedule';
+import { decide } from '../src/failure.js';
+import { deadLetter, drop, retryIn } from '../src/index.js';
+
+const policy = resolveRetryPolicy({
+  maxAttempts: 4,
+  maxAgeMs: 10_000,
+  immediateAttempts: 1,
+  delayMs: 500,
+  jitterPercent: 0,
+  byError: [
+    { error: TypeError, retry: 'never' },
+    { error: 'GatewayError', retry: { maxAttempts: 100, backoff: 'fixed', delayMs: 7 } },
+  ],
+});
+const decideOn = (error: unknown, attempts = 1, failingForMs = 0) =>
+  decide(policy, { error, attempts, failingForMs }, 0);
+
+class GatewayError extends Error {
+  override readonly name = 'GatewayError';
+}
+
+describe('what follows a failed attempt', () => {
+  test('goes by the policy: at once first, then with its waits, then a dead letter', () => {
+    const error = new Error('x');
+    expect(decideOn(error, 1)).toEqual({ kind: 'retry', delayMs: 0, counts: true });
+    expect(decideOn(error, 2)).toEqual({ kind: 'retry', delayMs: 500, counts: true });
+    expect(decideOn(error, 3)).toEqual({ kind: 'retry', delayMs: 1_000, counts: true });
+    expect(decideOn(error, 4)).toEqual({ kind: 'dead-letter', reason: 'attempts-spent', error });
+    expect(decideOn(error, 3, 9_001)).toEqual({ kind: 'dead-letter', reason: 'too-old', error });
+  });
+
+  test('goes by the rule of the error class, by class or by name', () => {
+    expect(decideOn(new TypeError('x'))).toMatchObject({ kind: 'dead-letter', reason: 'not-retryable' });
+    expect(decideOn(new GatewayError('x'), 50)).toEqual({ kind: 'retry', delayMs: 7, counts: true });
+  });
+
+  test('goes by what the error says of itself', () => {
+    expect(decideOn(new NonRetryableError('no'))).toMatchObject({ reason: 'not-retryable' });
+    expect(decideOn(new RetryableError('later', { delayMs: 42 }), 2)).toMatchObject({ delayMs: 42 });
+    expect(decideOn({ getStatus: () => 422 })).toMatchObject({ reason: 'not-retryable' });
+    expect(decideOn({ getStatus: () => 429 })).toMatchObject({ kind: 'retry' });
+    expect(decideOn({ getStatus: () => 503 })).toMatchObject({ kind: 'retry' });
+  });
+
+  test('goes by the verdict of the handler', () => {
+    expect(decideOn(retryIn(5_000), 0)).toEqual({ kind: 'retry', delayMs: 5_000, counts: false });
+    expect(decideOn(retryIn(5_000), 0, 9_000)).toMatchObject({ kind: 'dead-letter', reason: 'too-old' });
+    expect(decideOn(deadLetter('no such order'))).toMatchObject({
+      reason: 'by-handler',
+      error: { message: 'no such order' },
+    });
+    expect(decideOn(drop('seen'))).toEqual({ kind: 'drop', reason: 'seen' });
+    expect(() => retryIn(Number.NaN)).toThrow('delayMs must be a number');
+  });
+});

@@ -1,0 +1,123 @@
+import { InvariantError, TopicUnknownError } from '@waybill/kernel';
+import { type ReadyBatch, sortForAppend } from './append-call.js';
+import { Partitioner } from './partitioner.js';
+import { MESSAGE_ID_HEADER } from './record-headers.js';
+import { RecordBatchBuilder, type RecordHeader } from './record/index.js';
+import type { Topic, Topics } from './topics.js';
+
+/** A message on its way into the log. Its buffers are copied at once. */
+export interface MessageToCollect {
+  /** Its id in the text form of a UUID. */
+  readonly id: Buffer;
+  readonly topic: string;
+  /** Null: chosen by the key; without a key, batch by batch in turn. */
+  readonly partition: number | null;
+  readonly key: Buffer | null;
+  /** An object as JSON text. */
+  readonly headers: string | null;
+  readonly payload: Buffer | null;
+  readonly timestampMs: number;
+}
+
+const MESSAGE_ID_KEY = Buffer.from(MESSAGE_ID_HEADER);
+const SPARE_BUILDERS = 64;
+
+/** Turns messages into record batches, one builder a partition, ready for one append. */
+export class BatchCollector {
+  readonly #partitioner = new Partitioner();
+  readonly #spare: RecordBatchBuilder[] = [];
+  #builders = new Map<number, RecordBatchBuilder>();
+  #ready: ReadyBatch[] = [];
+  #listed = false;
+
+  /** @param batchBytes largest record batch, in bytes; a larger single message gets one of its own */
+  constructor(
+    private readonly topics: Topics,
+    private readonly batchBytes: number,
+  ) {}
+
+  /**
+   * Collects what `fill` adds. When it throws, nothing stays behind for the next time.
+   * @returns the batches, sorted for appending
+   * @throws TopicUnknownError when a message names a topic that is not in the database
+   */
+  async collect(fill: (add: (message: MessageToCollect) => void) => Promise<void>): Promise<ReadyBatch[]> {
+    if (!this.#listed) await this.topics.list();
+    this.#listed = true;
+    try {
+      await fill((message) => this.#add(message));
+      for (const [partitionId, builder] of this.#builders) this.#finish(partitionId, builder);
+      this.#partitioner.nextBatch();
+      return sortForAppend(this.#ready);
+    } catch (error) {
+      // The topic may have been created after the list was read: read it again for the next time.
+      if (error instanceof TopicUnknownError) await this.topics.list();
+      throw error;
+    } finally {
+      for (const builder of this.#builders.values()) this.#putBack(builder);
+      this.#builders = new Map();
+      this.#ready = [];
+    }
+  }
+
+  #add(message: MessageToCollect): void {
+    const topic = this.topics.peek(message.topic);
+    if (topic === undefined) throw new TopicUnknownError(message.topic);
+    this.#partitioner.know(message.topic);
+    const partitionId = this.#partitionOf(topic, message.partition, message.key);
+    const headers: RecordHeader[] = [{ key: MESSAGE_ID_KEY, value: message.id }];
+    if (message.headers !== null) addHeaders(headers, message.headers);
+    const bytes =
+      (message.key?.length ?? 0) + (message.payload?.length ?? 0) + (message.headers?.length ?? 0);
+    this.#builderOf(partitionId, bytes).append(message.timestampMs, message.key, message.payload, headers);
+  }
+
+  #partitionOf(topic: Topic, explicit: number | null, key: Buffer | null): number {
+    const number = explicit ?? this.#partitioner.choose(topic.name, key, topic.partitionIds.length);
+    const partitionId = topic.partitionIds[number];
+    if (partitionId === undefined)
+      throw new InvariantError(`topic ${topic.name} has lost its partition ${number}`);
+    return partitionId;
+  }
+
+  #builderOf(partitionId: number, messageBytes: number): RecordBatchBuilder {
+    let builder = this.#builders.get(partitionId);
+    if (builder !== undefined && builder.byteLength + messageBytes > this.batchBytes) {
+      this.#finish(partitionId, builder);
+      builder.reset();
+    }
+    if (builder === undefined) {
+      builder = this.#spare.pop() ?? new RecordBatchBuilder(64 * 1024);
+      this.#builders.set(partitionId, builder);
+    }
+    return builder;
+  }
+
+  #finish(partitionId: number, builder: RecordBatchBuilder): void {
+    if (builder.count === 0) return;
+    this.#ready.push({
+      partitionId,
+      recordCount: builder.count,
+      maxTimestampMs: builder.maxTimestamp,
+      baseSequence: -1,
+      data: builder.build(),
+    });
+  }
+
+  #putBack(builder: RecordBatchBuilder): void {
+    builder.reset();
+    if (this.#spare.length < SPARE_BUILDERS) this.#spare.push(builder);
+  }
+}
+
+function addHeaders(headers: RecordHeader[], json: string): void {
+  const parsed = JSON.parse(json) as Record<string, unknown> | null;
+  for (const [key, value] of Object.entries(parsed ?? {})) {
+    headers.push({ key, value: value === null ? null : Buffer.from(textOf(value)) });
+  }
+}
+
+/** Headers published in SQL may be any JSON; texts go as they are, the rest as JSON. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

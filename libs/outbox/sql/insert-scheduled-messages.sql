@@ -1,0 +1,15 @@
+-- Writes messages into the outbox of which some are for later, or live for a time, in the caller's transaction and in
+-- the order of the array. Delays and times to live count by the database's clock.
+-- Params: messages jsonb
+-- Returns: none
+-- Locks: none but the new rows
+insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at,
+                            timer_token)
+select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
+       case when d.expires_at is null then m.headers
+            else coalesce(m.headers, '{}') || jsonb_build_object('waybill-expires-at', d.expires_at) end,
+       decode(m.payload, 'base64'), case when d.deliver_at is not null then 1 end, d.deliver_at, m."timerToken"
+  from jsonb_to_recordset($1::jsonb)
+    as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text, "deliverAt" timestamptz,
+          "delayMs" bigint, "expiresAtMs" bigint, "ttlMs" bigint, "timerToken" text)
+ cross join lateral :schema.delivery_time(m.topic, m."deliverAt", m."delayMs", m."expiresAtMs", m."ttlMs") d;

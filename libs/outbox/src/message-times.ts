@@ -1,0 +1,113 @@
+import { DELAY_LEVELS_MS, type DelayLevel, LONGEST_DELAY_MS } from '@waybill/schedule';
+import { isStorable } from './storable-text.js';
+
+/** When a message is to be delivered, and until when it is worth handling. */
+export interface MessageTimes {
+  /** Delivered then; a time in the past is now. At most one of `deliverAt`, `delayMs` and `delayLevel`. */
+  readonly deliverAt?: Date;
+  /** Delivered so many milliseconds after it is published, by the database's clock; up to 100 years. */
+  readonly delayMs?: number;
+  /** Delivered after a delay that is one of RocketMQ's levels. */
+  readonly delayLevel?: DelayLevel;
+  /** Names the timers of messages for cancelling and moving; any number may share one. Only with a delay. */
+  readonly timerToken?: string;
+  /** Not handled any more from then on: the topic says what becomes of it. At most one of `expiresAt` and `ttlMs`. */
+  readonly expiresAt?: Date;
+  /** Expires so many milliseconds after it becomes deliverable, by the database's clock. */
+  readonly ttlMs?: number;
+}
+
+/** Times that the database works out when the message is written. */
+export interface TimesToResolve {
+  readonly deliverAt: string | null;
+  readonly delayMs: number | null;
+  readonly expiresAtMs: number | null;
+  readonly ttlMs: number | null;
+  readonly timerToken: string | null;
+}
+
+/** Times of a message, checked. */
+export interface CheckedTimes {
+  /** Null when the message is delivered at once, and the database has nothing to work out. */
+  readonly times: TimesToResolve | null;
+  /** When it expires, in milliseconds since the epoch, when that is known without the database. */
+  readonly expiresAtMs: number | null;
+}
+
+const MAX_TOKEN_CHARS = 256;
+const PLAIN: CheckedTimes = { times: null, expiresAtMs: null };
+
+/** Checks the times of a message; `refuse` is called with what is wrong. */
+export function checkTimes(given: MessageTimes, refuse: (problem: string) => never): CheckedTimes {
+  const { deliverAt, delayMs, delayLevel, timerToken, expiresAt, ttlMs } = given;
+  const delayed = deliverAt ?? delayMs ?? delayLevel;
+  if (delayed === undefined && timerToken === undefined && expiresAt === undefined && ttlMs === undefined) {
+    return PLAIN;
+  }
+  const delay = checkDelay({ deliverAt, delayMs, delayLevel }, refuse);
+  if (timerToken !== undefined) {
+    checkToken(timerToken, refuse);
+    if (delayed === undefined) refuse('it has a timerToken, and no deliverAt, delayMs or delayLevel');
+  }
+  if (expiresAt !== undefined && ttlMs !== undefined) refuse('it has both expiresAt and ttlMs');
+  if (expiresAt !== undefined) {
+    checkDate('expiresAt', expiresAt, refuse);
+    if (deliverAt !== undefined && expiresAt.getTime() <= deliverAt.getTime()) {
+      refuse('its expiresAt must lie behind its deliverAt');
+    }
+  }
+  if (ttlMs !== undefined) checkMs('ttlMs', ttlMs, 1, refuse);
+  const expiresAtMs = expiresAt?.getTime() ?? null;
+  if (delayed === undefined && ttlMs === undefined) return { times: null, expiresAtMs };
+  const times = { ...delay, expiresAtMs, ttlMs: ttlMs ?? null, timerToken: timerToken ?? null };
+  return { times, expiresAtMs: null };
+}
+
+/** The time or the delay of a timer, of which the database works out the due time. */
+export function checkDelay(
+  given: {
+    readonly deliverAt?: Date | undefined;
+    readonly delayMs?: number | undefined;
+    readonly delayLevel?: DelayLevel | undefined;
+  },
+  refuse: (problem: string) => never,
+): { deliverAt: string | null; delayMs: number | null } {
+  const { deliverAt, delayMs, delayLevel } = given;
+  if ([deliverAt, delayMs, delayLevel].filter((value) => value !== undefined).length > 1) {
+    refuse('it may have one of deliverAt, delayMs and delayLevel');
+  }
+  if (deliverAt !== undefined) checkDate('deliverAt', deliverAt, refuse);
+  if (delayMs !== undefined) checkMs('delayMs', delayMs, 0, refuse);
+  if (delayLevel !== undefined && !Object.hasOwn(DELAY_LEVELS_MS, delayLevel)) {
+    refuse(
+      `its delayLevel must be one of ${Object.keys(DELAY_LEVELS_MS).join(', ')}, got ${String(delayLevel)}`,
+    );
+  }
+  const level = delayLevel === undefined ? null : DELAY_LEVELS_MS[delayLevel];
+  return { deliverAt: deliverAt?.toISOString() ?? null, delayMs: delayMs ?? level };
+}
+
+/** A token is a text of 1 to 256 characters that PostgreSQL can store. */
+export function checkToken(token: string, refuse: (problem: string) => never): void {
+  if (typeof token !== 'string' || token.length === 0 || token.length > MAX_TOKEN_CHARS) {
+    refuse(`its timerToken must be a text of 1 to ${MAX_TOKEN_CHARS} characters`);
+  }
+  if (!isStorable(token)) refuse('its timerToken has characters that cannot be stored');
+}
+
+function checkDate(name: string, value: Date, refuse: (problem: string) => never): void {
+  if (!(value instanceof Date) || Number.isNaN(value.getTime())) {
+    refuse(`its ${name} must be a valid Date, got ${String(value)}`);
+  }
+  if (value.getTime() < 0 || value.getTime() > Date.now() + LONGEST_DELAY_MS) {
+    refuse(`its ${name} must lie between 1970 and a hundred years ahead, got ${value.toISOString()}`);
+  }
+}
+
+function checkMs(name: string, value: number, min: number, refuse: (problem: string) => never): void {
+  if (!Number.isSafeInteger(value) || value < min || value > LONGEST_DELAY_MS) {
+    refuse(
+      `its ${name} must be a whole number from ${min} to ${LONGEST_DELAY_MS} (100 years), got ${String(value)}`,
+    );
+  }
+}

@@ -1,0 +1,118 @@
+import {
+  ConfigurationError,
+  type Given,
+  resolveOptions,
+  TransactionRequiredError,
+  type TransactionRunner,
+  wholeNumber,
+} from '@waybill/kernel';
+import type { EncodedMessage, Message } from './message.js';
+import type { Outbox, Published } from './outbox.js';
+
+const SPECS = {
+  /** How long the work of a transaction may take; then it is rolled back. */
+  timeoutMs: wholeNumber({ default: 30_000, min: 10, max: 3_600_000 }),
+};
+
+/** Options of {@link OutboxTransactions}. */
+export type OutboxTransactionsOptions = Given<typeof SPECS>;
+
+/** Publishes in one business transaction; its messages are sent with that transaction's COMMIT. */
+export interface TransactionOutbox {
+  /**
+   * Checks and encodes a message at once; the payload may be changed afterwards. A savepoint that is rolled back does
+   * not take the message back: only the whole transaction does.
+   *
+   * @throws TransactionRequiredError when the transaction's work has ended
+   * @throws TopicNameInvalidError, MessageInvalidError, MessageTooLargeError, PayloadNotSerializableError
+   */
+  publish<T>(message: Message<T>): Published;
+  /** Publishes several messages in this order: all of them, or none. Errors as {@link publish}. */
+  publishMany(messages: readonly Message[]): Published[];
+}
+
+/**
+ * Runs business transactions and sends their messages together with COMMIT, so that publishing costs no round trip of
+ * its own where the driver can (pg; Prisma sends them one after the other). The messages are written behind every lock
+ * that the transaction takes, in the order in which they were published; until then they are held in memory.
+ */
+export class OutboxTransactions<Handle = unknown> {
+  readonly #timeoutMs: number;
+
+  /** @throws ConfigurationError */
+  constructor(
+    private readonly outbox: Outbox,
+    private readonly runner: TransactionRunner<Handle>,
+    options: OutboxTransactionsOptions = {},
+  ) {
+    this.#timeoutMs = resolveOptions('outbox transactions', SPECS, options).timeoutMs;
+    const { schema } = runner.session;
+    if (schema !== outbox.schema) {
+      throw new ConfigurationError('The outbox and the transactions do not belong together', [
+        `the outbox is in schema ${outbox.schema}, the transactions are in ${schema}`,
+      ]);
+    }
+  }
+
+  /**
+   * Runs `work` in a READ COMMITTED transaction: commits when it resolves, with what it has published, and rolls back
+   * when it rejects. It gets the open transaction in the driver's own type, and leaves BEGIN, COMMIT and ROLLBACK to
+   * Waybill.
+   *
+   * @returns what `work` resolves to
+   * @throws whatever `work` throws
+   * @throws TopicUnknownError, MessageInvalidError for a topic or partition that does not exist; all is rolled back
+   * @throws HandlerAbandoned when `work` has not ended within `timeoutMs`
+   */
+  async run<T>(work: (tx: Handle, outbox: TransactionOutbox) => Promise<T>): Promise<T> {
+    const messages = new TransactionMessages(this.outbox);
+    try {
+      const result = await this.runner.run({
+        work: async ({ handle }) => work(handle, messages),
+        last: () => {
+          messages.close();
+          return this.outbox.statementsOf(messages.taken);
+        },
+        timeoutMs: this.#timeoutMs,
+      });
+      if (messages.taken.length > 0) this.outbox.bell?.ring();
+      return result;
+    } finally {
+      messages.close();
+    }
+  }
+}
+
+/** The messages of one transaction. */
+class TransactionMessages implements TransactionOutbox {
+  readonly #taken: EncodedMessage[] = [];
+  #open = true;
+
+  constructor(private readonly outbox: Outbox) {}
+
+  get taken(): readonly EncodedMessage[] {
+    return this.#taken;
+  }
+
+  publish<T>(message: Message<T>): Published {
+    const encoded = this.#encode(message);
+    this.#taken.push(encoded);
+    return { id: encoded.id };
+  }
+
+  publishMany(messages: readonly Message[]): Published[] {
+    const encoded = messages.map((message) => this.#encode(message));
+    for (const message of encoded) this.#taken.push(message);
+    return encoded.map(({ id }) => ({ id }));
+  }
+
+  /** Takes no more messages. What was published later would be lost. */
+  close(): void {
+    this.#open = false;
+  }
+
+  #encode(message: Message): EncodedMessage {
+    if (this.#open) return this.outbox.encode(message);
+    throw new TransactionRequiredError('A message was published when the work of its transaction had ended');
+  }
+}

@@ -1,0 +1,24 @@
+import { invariant } from '@waybill/kernel';
+import type { TimerCommand } from '@waybill/schedule';
+import type { OutboxRow } from './outbox-row.js';
+
+const ACTIONS = [undefined, 'schedule', 'cancel', 'reschedule'] as const;
+
+/** What a row of the outbox that is not for the log says about timers. Copies what it keeps of the row. */
+export function timerCommandOf(row: OutboxRow): TimerCommand {
+  const action = ACTIONS[row.timerAction ?? 0];
+  const id = row.id.toString('latin1');
+  const dueMs = row.deliverAtMs;
+  if (action === 'cancel') return { action, target: targetOf(row, id) };
+  invariant(dueMs !== null, `row ${row.rowId} of the outbox schedules something and has no time`);
+  if (action === 'reschedule') return { action, target: targetOf(row, id), dueMs };
+  invariant(action === 'schedule', `row ${row.rowId} of the outbox has the timer action ${row.timerAction}`);
+  const { topic, partition, headers, timerToken: token } = row;
+  const key = row.key?.toString('utf8') ?? null;
+  const payload = row.payload === null ? null : Buffer.from(row.payload);
+  return { action, message: { id, token, topic, partition, key, headers, payload }, dueMs };
+}
+
+function targetOf({ timerToken }: OutboxRow, id: string): { id: string } | { token: string } {
+  return timerToken === null ? { id } : { token: timerToken };
+}

@@ -1,0 +1,6 @@
+-- The time, and when the next timer is due, of those that are not due before low.
+-- Params: lowMs bigint, kinds smallint[]
+-- Returns: nowMs bigint, nextMs bigint?
+-- Index: timer_due
+select p.now_ms as "nowMs", p.next_ms as "nextMs"
+  from :schema.timer_probe(timestamptz 'epoch' + $1::bigint * interval '1 millisecond', $2) p;

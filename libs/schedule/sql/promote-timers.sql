@@ -1,0 +1,5 @@
+-- Moves far timers that have come near into their near slots.
+-- Params: limit integer
+-- Returns: moved integer
+-- Index: timer_due
+select :schema.timer_promote($1) as moved;

@@ -1,0 +1,5 @@
+-- Keeps what an operator did.
+-- Params: actor text, action text, targetKind text, target text, reason text?, details jsonb
+-- Returns: none
+insert into :schema.operator_action (actor, action, target_kind, target, reason, details)
+values ($1, $2, $3, $4, $5, $6::jsonb);

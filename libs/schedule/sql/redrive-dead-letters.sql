@@ -1,0 +1,5 @@
+-- Redrives those of the dead letters that are open.
+-- Params: ids bigint[]
+-- Returns: redriven bigint
+-- Locks: the dead letters by id
+select :schema.redrive_dead_letters($1) as redriven;

@@ -1,0 +1,34 @@
+import type { DatabaseTime } from './database-time.js';
+import type { TimerClock } from './timer-clock.js';
+
+/** Looks at the database: rests until the next timer is due, and never longer than a poll. */
+export class PostgresClock implements TimerClock {
+  readonly name = 'postgres';
+  readonly trouble = undefined;
+  #ring: () => void = () => {};
+  #restUntilMs = Infinity;
+
+  constructor(
+    private readonly time: DatabaseTime,
+    private readonly pollMs: number,
+  ) {}
+
+  start(ring: () => void): void {
+    this.#ring = ring;
+  }
+
+  async stop(): Promise<void> {
+    this.#ring = () => {};
+  }
+
+  arm(dueMs: readonly number[]): void {
+    // Only what is due before it would look again anyway.
+    if (dueMs.some((due) => due < this.#restUntilMs)) this.#ring();
+  }
+
+  restMs(nextInMs: number | null): number {
+    const rest = Math.min(Math.max(nextInMs ?? Infinity, 0), this.pollMs);
+    this.#restUntilMs = (this.time.now() ?? 0) + rest;
+    return rest;
+  }
+}

@@ -1,0 +1,82 @@
+import { ConfigurationError } from '@waybill/kernel';
+import {
+  Cluster,
+  type ClusterNode,
+  type ClusterOptions as AnyClusterOptions,
+  Redis,
+  type RedisOptions as AnyRedisOptions,
+} from 'ioredis';
+
+/** Options of ioredis. How it maps replies is for BullMQ to say. */
+export type RedisOptions = Omit<AnyRedisOptions, 'replyMapping'>;
+/** Options of ioredis for a Redis Cluster. */
+export type ClusterOptions = Omit<AnyClusterOptions, 'replyMapping' | 'redisOptions'> & {
+  readonly redisOptions?: RedisOptions;
+};
+
+/** Where Redis is: a URL, options of ioredis (Sentinel included), or the nodes of a Redis Cluster. */
+export type RedisGiven =
+  string | RedisOptions | { readonly cluster: readonly ClusterNode[]; readonly options?: ClusterOptions };
+
+/** A connection to Redis, or to a cluster. */
+export type RedisClient = Redis | Cluster;
+
+/** A command without an answer has failed after so many milliseconds. */
+export const COMMAND_TIMEOUT_MS = 1_000;
+const CONNECT_TIMEOUT_MS = 2_000;
+const RECONNECT_MAX_MS = 1_000;
+
+/** @throws ConfigurationError when it can be told already that this names no Redis */
+export function assertRedis(given: RedisGiven): void {
+  const problems: string[] = [];
+  if (typeof given === 'string') {
+    if (!/^rediss?:\/\/./.test(given)) problems.push('a URL must begin with redis:// or rediss://');
+  } else if (typeof given !== 'object' || given === null) {
+    problems.push('it must be a URL, options of ioredis, or { cluster: nodes }');
+  } else if ('cluster' in given && (!Array.isArray(given.cluster) || given.cluster.length === 0)) {
+    problems.push('cluster must list at least one node');
+  }
+  if (problems.length > 0) throw new ConfigurationError('The option redis is not usable', problems);
+}
+
+/**
+ * Opens a connection that never gives up, and whose errors go to `onError` and nowhere else.
+ * @param blocking for BullMQ's worker, whose commands wait; all others fail after {@link COMMAND_TIMEOUT_MS}
+ */
+export function openRedis(
+  given: RedisGiven,
+  blocking: boolean,
+  onError: (error: Error) => void,
+): RedisClient {
+  const common: RedisOptions = {
+    // As BullMQ demands of its connections: what is not answered is not refused either, it waits or times out.
+    maxRetriesPerRequest: null,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    retryStrategy: backOff,
+    ...(blocking ? {} : { commandTimeout: COMMAND_TIMEOUT_MS, enableOfflineQueue: false }),
+  };
+  const client = connect(given, common);
+  client.on('error', onError);
+  return client;
+}
+
+function connect(given: RedisGiven, common: RedisOptions): RedisClient {
+  if (typeof given === 'string') return new Redis(given, common);
+  if (!('cluster' in given)) return new Redis({ ...given, ...common });
+  const { maxRetriesPerRequest, connectTimeout, commandTimeout } = common;
+  return new Cluster([...given.cluster], {
+    ...given.options,
+    clusterRetryStrategy: backOff,
+    enableOfflineQueue: common.enableOfflineQueue ?? true,
+    redisOptions: {
+      ...given.options?.redisOptions,
+      maxRetriesPerRequest: maxRetriesPerRequest ?? null,
+      ...(connectTimeout === undefined ? {} : { connectTimeout }),
+      ...(commandTimeout === undefined ? {} : { commandTimeout }),
+    },
+  });
+}
+
+function backOff(attempts: number): number {
+  return Math.min(attempts * 100, RECONNECT_MAX_MS);
+}

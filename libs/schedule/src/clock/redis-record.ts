@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto';
+import type { RedisClient } from './redis-connections.js';
+
+/** What the loader has left in Redis: whoever does not find it, or finds it of another server, loads anew. */
+export interface WindowRecord {
+  /** Changes with every full load. */
+  readonly epoch: string;
+  /** The server that it was written to, and its history. */
+  readonly server: string;
+  /** Up to when timers have been loaded, by the database's clock, in milliseconds since the epoch. */
+  readonly untilMs: number;
+}
+
+/** What a look at Redis tells. */
+export interface RedisLook {
+  readonly server: string;
+  readonly record: WindowRecord | undefined;
+}
+
+/** One round trip, and by its key one server also in a cluster: who it is, and the record. */
+const LOOK = `local info = redis.call('INFO', 'server') .. redis.call('INFO', 'replication')
+local server = (string.match(info, 'run_id:(%w+)') or '') .. '/' .. (string.match(info, 'master_replid:(%w+)') or '')
+return { server, redis.call('GET', KEYS[1]) }`;
+
+/** Looks at Redis. Rejects when it does not answer in time. */
+export async function lookAtRedis(client: RedisClient, key: string): Promise<RedisLook> {
+  const [server, text] = (await client.eval(LOOK, 1, key)) as [string, string | null];
+  return { server, record: text === null ? undefined : parseRecord(text) };
+}
+
+/** Stores the record; rejects when Redis takes no writes. */
+export async function writeRecord(client: RedisClient, key: string, record: WindowRecord): Promise<void> {
+  await client.set(key, JSON.stringify(record));
+}
+
+export function newEpoch(): string {
+  return randomUUID();
+}
+
+/** The eviction policy; `unknown` when the server does not tell. */
+export async function readEvictionPolicy(client: RedisClient): Promise<string> {
+  try {
+    const answer = (await client.config('GET', 'maxmemory-policy')) as string[];
+    return answer[1] ?? 'unknown';
+  } catch {
+    return 'unknown';
+  }
+}
+
+function parseRecord(text: string): WindowRecord | undefined {
+  try {
+    const { epoch, server, untilMs } = JSON.parse(text) as Partial<WindowRecord>;
+    return typeof epoch === 'string' && typeof server === 'string' && typeof untilMs === 'number'
+      ? { epoch, server, untilMs }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,117 @@
+import { type Clock, describeError, type Logger } from '@waybill/kernel';
+import { DelayedError, type Job, Queue, Worker } from 'bullmq';
+import type { DatabaseTime } from './database-time.js';
+import { COMMAND_TIMEOUT_MS, openRedis, type RedisClient, type RedisGiven } from './redis-connections.js';
+
+/** The name of BullMQ's queue. */
+export const TIMER_QUEUE = 'timers';
+
+/** Jobs that are added in one round trip. */
+const ADD_AT_ONCE = 500;
+const ADD_TIMEOUT_MS = 2 * COMMAND_TIMEOUT_MS;
+const CLOSE_TIMEOUT_MS = 1_000;
+const CONCURRENCY = 10;
+const KEPT_EVENTS = 100;
+
+interface SlotJob {
+  /** End of the slot by the database's clock, in milliseconds since the epoch. */
+  readonly dueMs: number;
+}
+
+/** What a {@link SlotQueue} works with. */
+export interface SlotQueueParts {
+  readonly redis: RedisGiven;
+  readonly client: RedisClient;
+  readonly prefix: string;
+  readonly slotMs: number;
+  readonly time: DatabaseTime;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly ring: () => void;
+}
+
+/** BullMQ's side of the Redis clock: one delayed job for each slot of time in which timers are due. */
+export class SlotQueue {
+  readonly #queue: Queue<SlotJob>;
+  readonly #worker: Worker<SlotJob>;
+  readonly #workerClient: RedisClient;
+
+  constructor(private readonly parts: SlotQueueParts) {
+    const { redis, client, prefix, logger } = parts;
+    // BullMQ and ioredis repeat every error as an event; what is wrong is said once, by the watch over Redis.
+    const onError = (error: Error): void => logger.debug(`the queue of timers: ${describeError(error)}`);
+    this.#queue = new Queue(TIMER_QUEUE, {
+      prefix,
+      connection: client,
+      streams: { events: { maxLen: KEPT_EVENTS } },
+    });
+    this.#queue.on('error', onError);
+    this.#workerClient = openRedis(redis, true, onError);
+    this.#worker = new Worker(TIMER_QUEUE, (job, token) => this.#work(job, token), {
+      prefix,
+      connection: this.#workerClient,
+      concurrency: CONCURRENCY,
+      removeOnComplete: { count: 0 },
+      removeOnFail: { count: 0 },
+    });
+    this.#worker.on('error', onError);
+  }
+
+  /** Adds a job for each slot; one that has a job already keeps it. Rejects when Redis does not take them in time. */
+  async add(slots: readonly number[]): Promise<void> {
+    for (let from = 0; from < slots.length; from += ADD_AT_ONCE) {
+      const jobs = slots.slice(from, from + ADD_AT_ONCE).map((slot) => this.#jobOf(slot));
+      await withinTime(this.#queue.addBulk(jobs), ADD_TIMEOUT_MS);
+    }
+  }
+
+  #jobOf(slot: number): { name: string; data: SlotJob; opts: object } {
+    const dueMs = slot * this.parts.slotMs;
+    const delay = Math.max(0, Math.ceil(dueMs - (this.parts.time.now() ?? dueMs)));
+    return {
+      name: 'due',
+      data: { dueMs },
+      opts: { jobId: `slot-${slot}`, delay, removeOnComplete: true, removeOnFail: true },
+    };
+  }
+
+  /** A delay counts by the clocks of processes; whether it is over, the database's clock says. */
+  async #work(job: Job<SlotJob>, token: string | undefined): Promise<void> {
+    const { time, clock, slotMs, ring } = this.parts;
+    const restMs = job.data.dueMs - (time.now() ?? job.data.dueMs);
+    if (restMs > 2 * slotMs) {
+      await job.moveToDelayed(Date.now() + Math.ceil(restMs), token);
+      throw new DelayedError();
+    }
+    if (restMs > 0) await clock.sleep(restMs);
+    ring();
+  }
+
+  /**
+   * Redis looks whether a worker's wait is over when it is asked something, and else ten times a second (its setting
+   * `hz`): so it is asked something when it is time.
+   */
+  nudge(): void {
+    this.parts.client.ping().catch(() => {});
+  }
+
+  /** Lets go of Redis, whatever state it is in. */
+  async close(): Promise<void> {
+    await withinTime(this.#worker.close(true), CLOSE_TIMEOUT_MS).catch(() => {});
+    await withinTime(this.#queue.close(), CLOSE_TIMEOUT_MS).catch(() => {});
+    this.#workerClient.disconnect();
+  }
+}
+
+async function withinTime<T>(work: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`Redis did not answer within ${ms} ms`)), ms);
+  });
+  work.catch(() => {});
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

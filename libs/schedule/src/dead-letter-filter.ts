@@ -1,0 +1,82 @@
+import { ConfigurationError, unknownName } from '@waybill/kernel';
+
+/** Where a dead letter stands: nobody has decided, it is on its way to its handler again, or how it ended. */
+export type DeadLetterState = 'open' | 'redriving' | 'redriven' | 'replaced' | 'discarded';
+
+/** Which dead letters are meant: those that fit everything that is named. */
+export interface DeadLetterFilter {
+  readonly ids?: readonly number[];
+  readonly group?: string;
+  readonly topic?: string;
+  readonly handler?: string;
+  readonly key?: string;
+  readonly reason?: string;
+  /** The class of the last error. */
+  readonly errorClass?: string;
+  /** The kind of failure: class and place of the last error. */
+  readonly fingerprint?: string;
+  readonly messageId?: string;
+  readonly states?: readonly DeadLetterState[];
+  /** The last failure was at this time or later. */
+  readonly from?: Date;
+  /** The last failure was before this time. */
+  readonly to?: Date;
+  /** Values in a JSON payload: the one at the path, as text, is equal to this. */
+  readonly payload?: readonly { readonly path: readonly string[]; readonly value: string }[];
+}
+
+const TEXTS = [
+  'group',
+  'topic',
+  'handler',
+  'key',
+  'reason',
+  'errorClass',
+  'fingerprint',
+  'messageId',
+] as const;
+const NAMES = [...TEXTS, 'ids', 'states', 'from', 'to', 'payload'];
+const STATES: readonly string[] = ['open', 'redriving', 'redriven', 'replaced', 'discarded'];
+
+/**
+ * A filter as the statements take it, checked: a filter that names something unknown, or nothing by mistake, must never
+ * match everything.
+ * @throws ConfigurationError listing every problem
+ */
+export function filterJson(filter: DeadLetterFilter, states?: readonly DeadLetterState[]): string {
+  const problems: string[] = [];
+  const given = Object.entries(filter).filter(([, value]) => value !== undefined);
+  for (const [name, value] of given) {
+    if (!NAMES.includes(name)) problems.push(unknownName(name, NAMES));
+    if ((TEXTS as readonly string[]).includes(name) && typeof value !== 'string')
+      problems.push(`${name} must be a text, got ${typeof value}`);
+  }
+  problems.push(...problemsOfLists(filter));
+  for (const name of ['from', 'to'] as const) {
+    const time = filter[name];
+    if (time !== undefined && (!(time instanceof Date) || Number.isNaN(time.getTime())))
+      problems.push(`${name} must be a date`);
+  }
+  if (problems.length > 0) throw new ConfigurationError('The filter of dead letters is not usable', problems);
+  return JSON.stringify({ ...Object.fromEntries(given), ...(states === undefined ? {} : { states }) });
+}
+
+/** Whether a filter names anything: one that does not means all dead letters. */
+export function isEmptyFilter(filter: DeadLetterFilter): boolean {
+  return Object.values(filter).every((value) => value === undefined);
+}
+
+function problemsOfLists({ ids, states, payload }: DeadLetterFilter): string[] {
+  const problems: string[] = [];
+  if (ids !== undefined && !(Array.isArray(ids) && ids.every((id) => Number.isSafeInteger(id))))
+    problems.push('ids must be a list of whole numbers');
+  if (states !== undefined && !(Array.isArray(states) && states.every((state) => STATES.includes(state))))
+    problems.push(`states must be a list of ${STATES.join(', ')}`);
+  for (const condition of payload ?? []) {
+    const { path, value } = condition;
+    if (!Array.isArray(path) || path.length === 0 || !path.every((name) => typeof name === 'string'))
+      problems.push('a path into the payload must be a list of names');
+    if (typeof value !== 'string') problems.push('a value in the payload is compared as text');
+  }
+  return problems;
+}

@@ -1,0 +1,59 @@
+import {
+  BackgroundService,
+  type Given,
+  type Logger,
+  type PassResult,
+  type PgDatabase,
+  resolveOptions,
+  silentLogger,
+  wholeNumber,
+} from '@waybill/kernel';
+import { removeClosedDeadLetters, removeOldActions } from './statements.generated.js';
+
+const DAY_MS = 86_400_000;
+
+const SPECS = {
+  /** How long a dead letter stays after it was redriven, replaced or discarded, in milliseconds. Open ones stay. */
+  closedMs: wholeNumber({ default: 30 * DAY_MS, min: 0, max: 3_650 * DAY_MS }),
+  /** How long it is kept what operators did, in milliseconds. */
+  actionsMs: wholeNumber({ default: 400 * DAY_MS, min: 0, max: 3_650 * DAY_MS }),
+  /** How often it looks, in milliseconds. */
+  intervalMs: wholeNumber({ default: 3_600_000, min: 10, max: DAY_MS }),
+};
+
+/** Options of a {@link DeadLetterRetention}. */
+export type DeadLetterRetentionOptions = Given<typeof SPECS>;
+
+/** Rows that one statement removes at most. */
+const STEP = 1_000;
+
+/** Removes closed dead letters and old records of what operators did. An open dead letter is never removed. */
+export class DeadLetterRetention {
+  readonly service: BackgroundService;
+  readonly #options;
+
+  /** @throws ConfigurationError */
+  constructor(
+    private readonly bus: PgDatabase,
+    options: DeadLetterRetentionOptions = {},
+    logger: Logger = silentLogger,
+  ) {
+    this.#options = resolveOptions("dead letters' retention", SPECS, options);
+    const { intervalMs } = this.#options;
+    this.service = new BackgroundService({
+      name: 'the retention of dead letters',
+      runOnce: () => this.runOnce(),
+      idleMinMs: intervalMs,
+      idleMaxMs: intervalMs,
+      logger,
+    });
+  }
+
+  /** One pass, over a bounded number of rows. */
+  async runOnce(): Promise<PassResult> {
+    const { session } = this.bus;
+    const [letters] = await session.run(removeClosedDeadLetters, this.#options.closedMs, STEP);
+    const [actions] = await session.run(removeOldActions, this.#options.actionsMs, STEP);
+    return Math.max(letters?.removed ?? 0, actions?.removed ?? 0) === STEP ? 'again' : 'idle';
+  }
+}

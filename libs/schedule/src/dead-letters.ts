@@ -1,0 +1,278 @@
+import {
+  type BoundStatement,
+  bindStatement,
+  DeadLetterClosedError,
+  newId,
+  NotFoundError,
+  type PgDatabase,
+} from '@waybill/kernel';
+import { appendCall, BatchCollector, type LogSignals, type Topics } from '@waybill/log';
+import { type DeadLetterFilter, type DeadLetterState, filterJson } from './dead-letter-filter.js';
+import { type Operator, type OperatorAction, operatorAction, operatorActions } from './operator-actions.js';
+import { editedHeaders, headersAsObject } from './stored-record.js';
+import {
+  countDeadLetters,
+  discardDeadLetters,
+  editDeadLetter,
+  groupDeadLetters,
+  listDeadLetters,
+  redriveDeadLetters,
+  replaceDeadLetter,
+  showDeadLetter,
+} from './statements.generated.js';
+
+/** A dead letter as it is listed, without its payload. */
+export interface DeadLetterSummary {
+  readonly id: number;
+  readonly group: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly handler: string;
+  readonly messageId: string | null;
+  readonly key: string | null;
+  readonly reason: string;
+  readonly errorClass: string;
+  readonly errorMessage: string;
+  readonly fingerprint: string;
+  readonly attempts: number;
+  readonly state: DeadLetterState;
+  /** How often it has been redriven. */
+  readonly redrives: number;
+  /** The id of the message that was sent instead. */
+  readonly replacedBy: string | null;
+  readonly firstFailedAt: Date;
+  readonly lastFailedAt: Date;
+}
+
+/** A dead letter with everything. */
+export interface DeadLetterDetail extends DeadLetterSummary {
+  readonly errorCode: string | null;
+  readonly errorStack: string | null;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly payload: Buffer | null;
+  /** When the message was published. */
+  readonly publishedAt: Date;
+}
+
+/** Dead letters of one kind of failure. */
+export interface DeadLetterGroup {
+  readonly fingerprint: string;
+  readonly group: string;
+  readonly topic: string;
+  readonly handler: string;
+  readonly errorClass: string;
+  /** Of the newest. */
+  readonly errorMessage: string;
+  readonly count: number;
+  readonly firstFailedAt: Date;
+  readonly lastFailedAt: Date;
+  readonly newestId: number;
+}
+
+/** What is changed of a message; what is not given stays as it was. */
+export interface DeadLetterEdit {
+  readonly payload?: Buffer | null;
+  /** Set, or with null taken away, one by one. */
+  readonly headers?: Readonly<Record<string, string | null>>;
+  /**
+   * `handler` (default): only the handler that failed gets the message. `topic`: it is appended to the topic, and every
+   * group handles it, also those that have handled the first one.
+   */
+  readonly to?: 'handler' | 'topic';
+}
+
+/** Dead letters that one statement decides about at most. */
+const STEP = 500;
+/** Record batches of edited messages, in bytes; a larger message has one of its own. */
+const BATCH_BYTES = 1024 * 1024;
+
+/**
+ * The desk on which messages lie that could not be handled: looks at them, edits, redrives and discards them. Every
+ * decision is kept with who made it and why. See {@link Redrives} for many at once.
+ */
+export class DeadLetters {
+  constructor(
+    private readonly bus: PgDatabase,
+    private readonly topics: Topics,
+    private readonly signals?: LogSignals,
+  ) {}
+
+  /**
+   * Dead letters that match a filter, by id.
+   * @param page at most `limit` (default 100) behind the id `after`
+   * @throws ConfigurationError for a filter that is not usable
+   */
+  async list(
+    filter: DeadLetterFilter = {},
+    page: { readonly after?: number; readonly limit?: number } = {},
+  ): Promise<DeadLetterSummary[]> {
+    const { after = 0, limit = 100 } = page;
+    const rows = await this.bus.session.run(listDeadLetters, filterJson(filter), after, limit);
+    return rows.map((row) => ({ ...row, state: row.state as DeadLetterState }));
+  }
+
+  /** Dead letters that match a filter, counted by kind of failure, the most frequent first. Errors as {@link list}. */
+  async groups(filter: DeadLetterFilter = {}, limit = 100): Promise<DeadLetterGroup[]> {
+    return this.bus.session.run(groupDeadLetters, filterJson(filter), limit);
+  }
+
+  /** How many dead letters match a filter. Errors as {@link list}. */
+  async count(filter: DeadLetterFilter = {}): Promise<number> {
+    const [row] = await this.bus.session.run(countDeadLetters, filterJson(filter));
+    return row?.count ?? 0;
+  }
+
+  /** Everything about a dead letter. @throws NotFoundError */
+  async show(id: number): Promise<DeadLetterDetail> {
+    const { headers, timestampMs, ...row } = await this.#read(id);
+    return {
+      ...row,
+      state: row.state as DeadLetterState,
+      headers: headersAsObject(headers),
+      publishedAt: new Date(timestampMs),
+    };
+  }
+
+  /** Everything about the dead letters that match a filter, one by one, by id. Errors as {@link list}. */
+  async *export(filter: DeadLetterFilter = {}): AsyncGenerator<DeadLetterDetail> {
+    for (let after = 0; ;) {
+      const page = await this.list(filter, { after, limit: STEP });
+      for (const { id } of page) yield await this.show(id);
+      const last = page.at(-1);
+      if (last === undefined) return;
+      after = last.id;
+    }
+  }
+
+  /**
+   * Hands one dead letter to the handler that failed, once, as if its turn had come now.
+   * @throws NotFoundError, DeadLetterClosedError
+   */
+  async redrive(id: number, operator: Operator): Promise<void> {
+    const audit = operatorAction(operator, 'redrive', { kind: 'dead-letter', id: String(id) });
+    await this.#decide([bindStatement(redriveDeadLetters, [id]), audit], async (result) => {
+      const [row] = result[0] as { redriven: number }[];
+      if (row?.redriven !== 1) await this.#refuse(id);
+    });
+    this.signals?.send('redrive');
+  }
+
+  /**
+   * Changes the message of a dead letter and sends it as a new one, linked to the old by `replacedBy` and the header
+   * `waybill-cause-id`. The message as it was stays in the record of what operators did.
+   * @returns the id of the new message
+   * @throws NotFoundError, DeadLetterClosedError
+   */
+  async edit(id: number, edit: DeadLetterEdit, operator: Operator): Promise<string> {
+    const letter = await this.#read(id);
+    if (letter.state !== 'open') throw new DeadLetterClosedError(id, letter.state);
+    const messageId = newId();
+    const headers = editedHeaders(letter.headers, edit.headers ?? {}, {
+      messageId,
+      causeId: letter.messageId,
+    });
+    const payload = edit.payload === undefined ? letter.payload : edit.payload;
+    const audit = operatorAction(
+      operator,
+      'edit',
+      { kind: 'dead-letter', id: String(id) },
+      {
+        messageId,
+        to: edit.to ?? 'handler',
+        before: {
+          messageId: letter.messageId,
+          headers: JSON.parse(letter.headers) as unknown,
+          payload: letter.payload?.toString('base64') ?? null,
+        },
+      },
+    );
+    const statements =
+      edit.to === 'topic'
+        ? [
+            bindStatement(replaceDeadLetter, id, messageId),
+            audit,
+            ...(await this.#append(letter, messageId, headers, payload)),
+          ]
+        : [
+            bindStatement(editDeadLetter, id, messageId, headers, payload),
+            bindStatement(redriveDeadLetters, [id]),
+            audit,
+          ];
+    await this.#decide(statements, async (result) => {
+      const [row] = result[0] as { redriven?: number }[];
+      if (row === undefined || row.redriven === 0) await this.#refuse(id);
+    });
+    this.signals?.send(edit.to === 'topic' ? 'appended' : 'redrive');
+    return messageId;
+  }
+
+  /**
+   * Discards the open dead letters that match a filter; messages that waited behind them go on.
+   * @returns how many there were
+   * @throws ConfigurationError for a filter that is not usable
+   */
+  async discard(filter: DeadLetterFilter, operator: Operator & { readonly reason: string }): Promise<number> {
+    let discarded = 0;
+    for (;;) {
+      const open = await this.bus.session.run(listDeadLetters, filterJson(filter, ['open']), 0, STEP);
+      if (open.length === 0) break;
+      const ids = open.map(({ id }) => id);
+      const audits = ids.map((id) =>
+        operatorAction(operator, 'discard', { kind: 'dead-letter', id: String(id) }),
+      );
+      await this.#decide([bindStatement(discardDeadLetters, ids), ...audits], async () => {});
+      discarded += ids.length;
+    }
+    if (discarded > 0) this.signals?.send('redrive');
+    return discarded;
+  }
+
+  /** What operators did to a dead letter, newest first. */
+  async actions(id: number): Promise<OperatorAction[]> {
+    return operatorActions(this.bus.session, { kind: 'dead-letter', id: String(id) });
+  }
+
+  async #read(id: number) {
+    const [row] = await this.bus.session.run(showDeadLetter, id);
+    if (row === undefined) throw new NotFoundError(`dead letter ${id}`);
+    return row;
+  }
+
+  async #refuse(id: number): Promise<never> {
+    const { state } = await this.#read(id);
+    throw new DeadLetterClosedError(id, state);
+  }
+
+  /** Runs statements in one transaction, and lets `check` take them back by throwing. */
+  async #decide(
+    statements: readonly BoundStatement[],
+    check: (result: unknown[][]) => Promise<void>,
+  ): Promise<unknown[][]> {
+    return this.bus.transaction(async (connection) => {
+      const result = await connection.runBatch(statements);
+      await check(result);
+      return result;
+    });
+  }
+
+  async #append(
+    letter: { readonly topic: string; readonly key: string | null; readonly timestampMs: number },
+    messageId: string,
+    headers: string,
+    payload: Buffer | null,
+  ): Promise<BoundStatement[]> {
+    const batches = await new BatchCollector(this.topics, BATCH_BYTES).collect(async (add) =>
+      add({
+        id: Buffer.from(messageId),
+        topic: letter.topic,
+        partition: null,
+        key: letter.key === null ? null : Buffer.from(letter.key),
+        headers: JSON.stringify(headersAsObject(headers)),
+        payload,
+        timestampMs: letter.timestampMs,
+      }),
+    );
+    return [appendCall(batches, -1, 'all')];
+  }
+}

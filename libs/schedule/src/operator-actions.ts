@@ -1,0 +1,55 @@
+import { type BoundStatement, bindStatement, ConfigurationError, type SqlSession } from '@waybill/kernel';
+import { listActions, recordAction } from './statements.generated.js';
+
+/** Who acts, and why: kept for every decision of an operator. */
+export interface Operator {
+  /** A person or a program. Not empty. */
+  readonly by: string;
+  readonly reason?: string;
+}
+
+/** What an operator did. */
+export interface OperatorAction {
+  readonly id: number;
+  readonly actedAt: Date;
+  readonly actor: string;
+  readonly action: string;
+  readonly target: string;
+  readonly reason: string | null;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The statement that keeps what an operator did, to be run in the transaction that does it.
+ * @param target what kind of thing it was done to, and which
+ * @throws ConfigurationError when nobody says who acts
+ */
+export function operatorAction(
+  { by, reason }: Operator,
+  action: string,
+  target: { readonly kind: string; readonly id: string },
+  details: Readonly<Record<string, unknown>> = {},
+): BoundStatement {
+  if (typeof by !== 'string' || by.trim() === '') {
+    throw new ConfigurationError(`The ${target.kind} was left as it was`, ['by must say who acts']);
+  }
+  return bindStatement(
+    recordAction,
+    by,
+    action,
+    target.kind,
+    target.id,
+    reason ?? null,
+    JSON.stringify(details),
+  );
+}
+
+/** What operators did, newest first: to one target, or to all of its kind. */
+export async function operatorActions(
+  session: SqlSession,
+  target: { readonly kind: string; readonly id?: string },
+  limit = 100,
+): Promise<OperatorAction[]> {
+  const rows = await session.run(listActions, target.kind, target.id ?? null, limit);
+  return rows.map((row) => ({ ...row, details: JSON.parse(row.details) as Record<string, unknown> }));
+}

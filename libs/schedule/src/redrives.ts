@@ -1,0 +1,127 @@
+import {
+  bindStatement,
+  type Clock,
+  ConfigurationError,
+  NotFoundError,
+  type PgDatabase,
+  systemClock,
+} from '@waybill/kernel';
+import type { LogSignals } from '@waybill/log';
+import { type DeadLetterFilter, filterJson } from './dead-letter-filter.js';
+import { type Operator, operatorAction } from './operator-actions.js';
+import { cancelRedrive, listRedrives, redriveStep, startRedrive } from './statements.generated.js';
+
+/** How many dead letters a redrive is about, and how far it is. */
+export interface RedriveProgress {
+  readonly id: number;
+  readonly state: 'running' | 'done' | 'cancelled';
+  /** Open dead letters that matched when it began. */
+  readonly total: number;
+  /** Of these, those that are on their way to their handlers or have been there. */
+  readonly redriven: number;
+}
+
+/** A redrive as it is listed. */
+export interface RedriveSummary extends RedriveProgress {
+  readonly actor: string;
+  readonly perSecond: number;
+  readonly startedAt: Date;
+}
+
+/** How a redrive is run. */
+export interface RedriveOptions {
+  /** Stops the run between two steps; the redrive can be resumed. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: RedriveProgress) => void;
+}
+
+/** Dead letters that a step takes at most, and steps in a second where the rate allows. */
+const STEP = 500;
+const STEPS_A_SECOND = 5;
+const DEFAULT_PER_SECOND = 500;
+const MOST_PER_SECOND = 100_000;
+
+/**
+ * Redrives many dead letters, at a rate, each once. How far it is stands in the database and moves with the dead letters
+ * in one transaction: a redrive whose process has died is resumed, by anybody, where it was.
+ */
+export class Redrives {
+  /** How many dead letters the next step takes, by redrive. */
+  readonly #steps = new Map<number, number>();
+
+  constructor(
+    private readonly bus: PgDatabase,
+    private readonly signals?: LogSignals,
+    private readonly clock: Clock = systemClock,
+  ) {}
+
+  /**
+   * Begins to redrive the open dead letters that match a filter now; see {@link resume} for the rest of it.
+   * @param perSecond how many go to their handlers in a second, default 500
+   * @throws ConfigurationError
+   */
+  async start(
+    filter: DeadLetterFilter,
+    operator: Operator & { readonly perSecond?: number },
+  ): Promise<RedriveProgress> {
+    const { perSecond = DEFAULT_PER_SECOND } = operator;
+    if (!Number.isSafeInteger(perSecond) || perSecond < 1 || perSecond > MOST_PER_SECOND) {
+      throw new ConfigurationError('The dead letters were left as they are', [
+        `perSecond must be a whole number from 1 to ${MOST_PER_SECOND}, got ${String(perSecond)}`,
+      ]);
+    }
+    const filterText = filterJson(filter, ['open']);
+    return this.bus.transaction(async (connection) => {
+      const [row] = await connection.run(startRedrive, filterText, operator.by, perSecond);
+      const { id, total } = row as { id: number; total: number };
+      const target = { kind: 'redrive', id: String(id) };
+      const details = { filter: JSON.parse(filterText) as unknown, total, perSecond };
+      await connection.runBatch([operatorAction(operator, 'redrive', target, details)]);
+      return { id, state: 'running', total, redriven: 0 };
+    });
+  }
+
+  /**
+   * Runs a redrive to its end, from where it is. Several processes may: they take turns.
+   * @returns how it stands: `running` when the signal stopped it
+   * @throws NotFoundError
+   */
+  async resume(id: number, options: RedriveOptions = {}): Promise<RedriveProgress> {
+    for (;;) {
+      const progress = await this.#step(id);
+      options.onProgress?.(progress);
+      if (progress.redriven > 0) this.signals?.send('redrive');
+      if (progress.state !== 'running') return progress;
+      await this.clock.sleep(progress.pauseMs, options.signal);
+      if (options.signal?.aborted === true) return progress;
+    }
+  }
+
+  /** Ends a redrive that runs: what it has redriven stays so. @throws NotFoundError when none of that id runs */
+  async cancel(id: number, operator: Operator): Promise<void> {
+    const audit = operatorAction(operator, 'cancel', { kind: 'redrive', id: String(id) });
+    await this.bus.transaction(async (connection) => {
+      const [cancelled] = await connection.runBatch([bindStatement(cancelRedrive, id), audit]);
+      if (cancelled?.length === 0) throw new NotFoundError(`running redrive ${id}`);
+    });
+  }
+
+  /** The newest redrives. */
+  async list(limit = 20): Promise<RedriveSummary[]> {
+    const rows = await this.bus.session.run(listRedrives, limit);
+    return rows.map((row) => ({ ...row, state: row.state as RedriveProgress['state'] }));
+  }
+
+  async #step(id: number): Promise<RedriveProgress & { readonly pauseMs: number }> {
+    // The rate stands in the redrive; the first step, of one, reads it.
+    const most = this.#steps.get(id) ?? 1;
+    const [row] = await this.bus.session.run(redriveStep, id, most);
+    if (row === undefined) throw new NotFoundError(`redrive ${id}`);
+    const next = Math.max(1, Math.min(STEP, Math.floor(row.perSecond / STEPS_A_SECOND)));
+    this.#steps.set(id, next);
+    const state = row.state as RedriveProgress['state'];
+    if (state !== 'running') this.#steps.delete(id);
+    const { total, redriven } = row;
+    return { id, state, total, redriven, pauseMs: Math.ceil((most * 1_000) / row.perSecond) };
+  }
+}

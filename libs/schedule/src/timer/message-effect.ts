@@ -1,0 +1,24 @@
+import { invariant } from '@waybill/kernel';
+import { type DueTimer, type FiringPass, TIMER_KIND, type TimerEffect } from './timer-effect.js';
+
+/** Appends scheduled messages to the log. A record's time stamp is when its message was delivered to the log. */
+export const messageEffect: TimerEffect = {
+  kind: TIMER_KIND.message,
+  async fire(timers, pass) {
+    for (const timer of timers) append(timer, pass);
+  },
+};
+
+function append(timer: DueTimer, pass: FiringPass): void {
+  const { messageId, topic, partition, key, headers, payload } = timer;
+  invariant(messageId !== null && topic !== null, `timer ${timer.id} is no message`);
+  pass.append({
+    id: Buffer.from(messageId, 'latin1'),
+    topic,
+    partition,
+    key: key === null ? null : Buffer.from(key, 'utf8'),
+    headers,
+    payload,
+    timestampMs: pass.nowMs,
+  });
+}

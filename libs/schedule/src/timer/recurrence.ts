@@ -1,0 +1,99 @@
+import { ConfigurationError } from '@waybill/kernel';
+import { CronExpressionParser } from 'cron-parser';
+
+/** When something recurs: by a cron expression in a time zone, or every so many milliseconds. */
+export type Recurrence = { readonly cron: string; readonly timeZone: string } | { readonly everyMs: number };
+
+/** Runs that were not made in time: none is made up for, or the newest, or all of them. */
+export type MissedRuns = 'skip' | 'one' | 'all';
+
+/** The runs that are to be made now, and the one after. Milliseconds since the epoch. */
+export interface DueRuns {
+  readonly runs: readonly number[];
+  readonly nextMs: number;
+}
+
+/** A run that is later than this was missed, in milliseconds. */
+export const MISSED_AFTER_MS = 60_000;
+
+/**
+ * @throws ConfigurationError when the expression or the time zone is not usable, or no run will ever come
+ */
+export function assertRecurrence(name: string, recurrence: Recurrence, nowMs: number): void {
+  if ('everyMs' in recurrence) {
+    const { everyMs } = recurrence;
+    if (Number.isSafeInteger(everyMs) && everyMs >= 1 && everyMs <= 366 * 86_400_000) return;
+    throw unusable(name, `everyMs must be a whole number from 1 to 366 days, got ${String(everyMs)}`);
+  }
+  const { cron, timeZone } = recurrence;
+  try {
+    // A name of the tz database, which Intl knows; cron-parser would take UTC for what it does not know.
+    Intl.DateTimeFormat('en', { timeZone });
+  } catch (cause) {
+    throw unusable(name, `timeZone ${JSON.stringify(timeZone)} is not known`, cause);
+  }
+  if (!/^(@\w+|\S+(\s+\S+){4,5})$/.test(cron.trim())) {
+    throw unusable(name, `cron ${JSON.stringify(cron)} must have five fields, or six with seconds first`);
+  }
+  try {
+    nextRun(recurrence, nowMs);
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw unusable(name, `cron ${JSON.stringify(cron)} is not usable: ${problem}`, cause);
+  }
+}
+
+/** The first run after `afterMs`. */
+export function nextRun(recurrence: Recurrence, afterMs: number): number {
+  if ('everyMs' in recurrence) return afterMs + recurrence.everyMs;
+  return parse(recurrence, afterMs).next().getTime();
+}
+
+/**
+ * Which runs to make now.
+ * @param runMs the run whose timer has fired, at most `nowMs`
+ * @param limit runs at most; what is beyond it is for the next pass
+ */
+export function dueRuns(
+  recurrence: Recurrence,
+  missed: MissedRuns,
+  runMs: number,
+  nowMs: number,
+  limit: number,
+): DueRuns {
+  if (missed === 'all') {
+    const runs: number[] = [];
+    let next = runMs;
+    while (next <= nowMs && runs.length < limit) {
+      runs.push(next);
+      next = nextRun(recurrence, next);
+    }
+    return { runs, nextMs: next };
+  }
+  const newest = newestRun(recurrence, runMs, nowMs);
+  const runs = missed === 'one' || nowMs - newest <= MISSED_AFTER_MS ? [newest] : [];
+  return { runs, nextMs: nextRun(recurrence, newest) };
+}
+
+/** The last run up to `nowMs`, found without going through all of them. */
+function newestRun(recurrence: Recurrence, runMs: number, nowMs: number): number {
+  if ('everyMs' in recurrence) {
+    return runMs + Math.floor((nowMs - runMs) / recurrence.everyMs) * recurrence.everyMs;
+  }
+  // Backwards the parser finds both of the two moments that a clock set back shows twice; forwards only the first. So
+  // go back two steps, and then forwards.
+  const backwards = parse(recurrence, nowMs + 1);
+  backwards.prev();
+  let newest = runMs;
+  let next = Math.max(runMs, backwards.prev().getTime() - 1);
+  for (next = nextRun(recurrence, next); next <= nowMs; next = nextRun(recurrence, next)) newest = next;
+  return newest;
+}
+
+function parse({ cron, timeZone }: Extract<Recurrence, { cron: string }>, currentMs: number) {
+  return CronExpressionParser.parse(cron, { currentDate: new Date(currentMs), tz: timeZone });
+}
+
+function unusable(name: string, problem: string, cause?: unknown): ConfigurationError {
+  return new ConfigurationError(`The recurring message ${name} is not usable`, [problem], { cause });
+}

@@ -1,0 +1,101 @@
+import { bindStatement, describeError, type Logger, nameBasedId } from '@waybill/kernel';
+import { readRecurring, scheduleRuns } from '../statements.generated.js';
+import { type DueRuns, dueRuns, type MissedRuns, type Recurrence } from './recurrence.js';
+import { type DueTimer, type FiringPass, TIMER_KIND, type TimerEffect } from './timer-effect.js';
+
+/** A definition as it is read for its run. */
+interface Definition {
+  readonly name: string;
+  readonly topic: string;
+  readonly partition: number | null;
+  readonly key: string | null;
+  readonly headers: string | null;
+  readonly payload: Buffer | null;
+  readonly cron: string | null;
+  readonly timeZone: string | null;
+  readonly everyMs: number | null;
+  readonly missed: string;
+  readonly revision: number;
+}
+
+/** The header of a recurring message that says for when its run was due: a time in ISO 8601. */
+export const RUN_AT_HEADER = 'run-at';
+
+/** Runs of one recurring message that one pass makes at most; the rest follows at once. */
+const RUNS_AT_ONCE = 1_000;
+/** When a run cannot be worked out it is tried again after so many milliseconds. */
+const TRY_AGAIN_MS = 60_000;
+
+/** Makes the runs of recurring messages that are due, and schedules the ones after. */
+export class RecurringEffect implements TimerEffect {
+  readonly kind = TIMER_KIND.recurring;
+
+  constructor(private readonly logger: Logger) {}
+
+  async fire(timers: readonly DueTimer[], pass: FiringPass): Promise<void> {
+    const names = [...new Set(timers.flatMap(({ token }) => token ?? []))];
+    const definitions = new Map<string, Definition>();
+    for (const row of await pass.session.run(readRecurring, names)) definitions.set(row.name, row);
+    const next: { name: string; revision: number; runAtMs: number }[] = [];
+    for (const timer of timers) {
+      const definition = definitions.get(timer.token ?? '');
+      const { revision, runAtMs } = JSON.parse(timer.headers ?? '{}') as {
+        revision: number;
+        runAtMs: number;
+      };
+      // Removed, or defined anew since: then another timer stands for it.
+      if (definition === undefined || definition.revision !== revision) continue;
+      next.push({ name: definition.name, revision, runAtMs: this.#run(definition, runAtMs, pass) });
+    }
+    if (next.length === 0) return;
+    pass.run(
+      bindStatement(
+        scheduleRuns,
+        next.map(({ name }) => name),
+        next.map(({ revision }) => revision),
+        next.map(({ runAtMs }) => runAtMs),
+      ),
+    );
+  }
+
+  /** @returns when the next run is due */
+  #run(definition: Definition, runAtMs: number, pass: FiringPass): number {
+    const { runs, nextMs } = this.#dueRuns(definition, runAtMs, pass.nowMs);
+    for (const run of runs) appendRun(definition, run, pass);
+    return nextMs;
+  }
+
+  #dueRuns(definition: Definition, runAtMs: number, nowMs: number): DueRuns {
+    const { name, missed } = definition;
+    try {
+      return dueRuns(recurrenceOf(definition), missed as MissedRuns, runAtMs, nowMs, RUNS_AT_ONCE);
+    } catch (error) {
+      // One definition that cannot be worked out must not hold up every other timer.
+      this.logger.error(
+        `the runs of recurring message ${name} cannot be worked out: ${describeError(error)}`,
+      );
+      return { runs: [], nextMs: nowMs + TRY_AGAIN_MS };
+    }
+  }
+}
+
+function recurrenceOf({ cron, timeZone, everyMs }: Definition): Recurrence {
+  return cron === null ? { everyMs: everyMs ?? 0 } : { cron, timeZone: timeZone ?? 'UTC' };
+}
+
+function appendRun(definition: Definition, runMs: number, pass: FiringPass): void {
+  const { name, topic, partition, key, headers, payload } = definition;
+  pass.append({
+    // The same run has the same id, whoever makes it and however often.
+    id: Buffer.from(nameBasedId(`recurring ${name} ${runMs}`), 'latin1'),
+    topic,
+    partition,
+    key: key === null ? null : Buffer.from(key, 'utf8'),
+    headers: JSON.stringify({
+      ...(JSON.parse(headers ?? '{}') as object),
+      [RUN_AT_HEADER]: new Date(runMs).toISOString(),
+    }),
+    payload,
+    timestampMs: pass.nowMs,
+  });
+}

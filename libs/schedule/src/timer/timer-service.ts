@@ -1,0 +1,286 @@
+import {
+  BackgroundService,
+  bindStatement,
+  type Clock,
+  type Given,
+  isTransactionConflict,
+  type Logger,
+  type PassResult,
+  type PgConnection,
+  type PgDatabase,
+  resolveOptions,
+  silentLogger,
+  systemClock,
+  wholeNumber,
+  type BoundStatement,
+} from '@waybill/kernel';
+import { appendCall, BatchCollector, type LogSignals, type Topics } from '@waybill/log';
+import { DatabaseTime } from '../clock/database-time.js';
+import { PostgresClock } from '../clock/postgres-clock.js';
+import { RedisClock, type RedisClockOptions } from '../clock/redis-clock.js';
+import type { RedisGiven } from '../clock/redis-connections.js';
+import type { TimerClock } from '../clock/timer-clock.js';
+import { claimTimers, probeTimers } from '../statements.generated.js';
+import { type LatenessBucket, LatenessHistogram } from './lateness-histogram.js';
+import { messageEffect } from './message-effect.js';
+import { RecurringEffect } from './recurring-effect.js';
+import type { DueTimer, TimerEffect } from './timer-effect.js';
+import type { TimerAlarm } from './timer-message.js';
+import { TimerUpkeep } from './timer-upkeep.js';
+
+const SPECS = {
+  /** Longest time without a look at the database when it is the clock, in milliseconds. */
+  pollMs: wholeNumber({ default: 100, min: 1, max: 60_000 }),
+  /** Timers that one pass fires at most. */
+  passTimers: wholeNumber({ default: 1_000, min: 1, max: 10_000 }),
+  /** Largest record batch, in bytes. */
+  batchBytes: wholeNumber({ default: 1024 * 1024, min: 1_024, max: 16 * 1024 * 1024 }),
+  /** A process that stops within a pass loses its session, and what it had taken, after so many milliseconds. */
+  leaseMs: wholeNumber({ default: 5_000, min: 100, max: 600_000 }),
+};
+
+/** Options of a {@link TimerService}. */
+export type TimerServiceOptions = Given<typeof SPECS> & RedisClockOptions;
+
+/** What a {@link TimerService} works with. */
+export interface TimerServiceParts {
+  /** The log's database, which holds the timers. */
+  readonly database: PgDatabase;
+  readonly topics: Topics;
+  readonly signals: LogSignals;
+  /** Redis as the clock. Without it the database is. */
+  readonly redis?: RedisGiven;
+  /** Effects of further kinds of timers. */
+  readonly effects?: readonly TimerEffect[];
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+}
+
+/** How timers fare in this process. */
+export interface TimerServiceStatus {
+  /** What wakes this process at present. */
+  readonly clock: 'postgres' | 'redis';
+  /** Redis is configured, and not relied on. */
+  readonly degraded: boolean;
+  /** Why. */
+  readonly reason: string | undefined;
+  /** Timers that this process has fired since it was made. */
+  readonly fired: number;
+  /** How late they were when their transaction had committed. */
+  readonly lateness: readonly LatenessBucket[];
+  /** Times that this process has loaded the window into Redis. */
+  readonly loads: number;
+  readonly maxmemoryPolicy: string | undefined;
+}
+
+/**
+ * Late commits may bring timers that were due up to so many milliseconds before the last look; what is older is found
+ * by the upkeep's sweep.
+ */
+const LOW_MARGIN_MS = 1_000;
+/** A timer that Redis should have woken this process for, and that is overdue by more, in milliseconds. */
+const OVERDUE_MS = 500;
+
+/**
+ * Fires timers: takes those that are due out of the table, and what they are for happens in the same transaction. So a
+ * timer that is armed twice, or found by two processes, fires once, and one whose process dies fires later.
+ *
+ * One process at a time takes timers, so that they fire in order. Redis is never waited for.
+ */
+export class TimerService implements TimerAlarm {
+  readonly #options;
+  readonly #parts: Required<Pick<TimerServiceParts, 'clock' | 'logger'>> & TimerServiceParts;
+  readonly #effects: ReadonlyMap<number, TimerEffect>;
+  readonly #kinds: readonly number[];
+  readonly #collector: BatchCollector;
+  readonly #time: DatabaseTime;
+  readonly #postgres: PostgresClock;
+  readonly #redis: RedisClock | undefined;
+  readonly #upkeep: TimerUpkeep;
+  readonly #lateness = new LatenessHistogram();
+  /** The loop that fires; its bell wakes it. */
+  readonly service: BackgroundService;
+  /** Nothing that is visible is due before it, but for what the sweep may find. */
+  #lowMs = 0;
+  #nextMs: number | null = null;
+  #overdueMs = 0;
+  #rung = false;
+  #busy = false;
+  #fired = 0;
+
+  /** @throws ConfigurationError */
+  constructor(parts: TimerServiceParts, options: TimerServiceOptions = {}) {
+    const { prefix, slotMs, windowMs, distrustMs, ...rest } = options;
+    this.#options = resolveOptions('scheduler', SPECS, rest);
+    this.#parts = { clock: systemClock, logger: silentLogger, ...parts };
+    const { clock, logger, database, redis } = this.#parts;
+    const effects = [messageEffect, new RecurringEffect(logger), ...(parts.effects ?? [])];
+    this.#effects = new Map(effects.map((effect) => [effect.kind, effect]));
+    this.#kinds = [...this.#effects.keys()];
+    this.#collector = new BatchCollector(parts.topics, this.#options.batchBytes);
+    this.#time = new DatabaseTime(clock);
+    this.#postgres = new PostgresClock(this.#time, this.#options.pollMs);
+    if (redis !== undefined) {
+      const redisParts = { redis, database, time: this.#time, clock, logger };
+      this.#redis = new RedisClock(redisParts, { prefix, slotMs, windowMs, distrustMs });
+    }
+    this.#upkeep = new TimerUpkeep(database, this.#kinds, (dueMs) => this.#found(dueMs), clock, logger);
+    this.service = new BackgroundService({
+      name: 'the firing of timers',
+      runOnce: (signal) => this.#look(signal),
+      idleMaxMs: this.#options.pollMs,
+      clock,
+      logger,
+    });
+  }
+
+  start(): void {
+    const ring = (): void => this.service.bell.ring();
+    this.#postgres.start(ring);
+    this.#redis?.start(ring);
+    this.service.start();
+    this.#upkeep.service.start();
+  }
+
+  /** Ends the pass under way; what is due later is fired by other processes, or after the next start. */
+  async stop(): Promise<void> {
+    await this.#upkeep.service.stop();
+    await this.service.stop();
+    await Promise.all([this.#postgres.stop(), this.#redis?.stop()]);
+  }
+
+  /** Sets the clock for timers that have been scheduled; what is not told here is found by polling. */
+  armed(dueMs: readonly number[]): void {
+    if (dueMs.length === 0) return;
+    this.#lowerLow(dueMs);
+    if (this.#redis === undefined || this.#redis.trouble !== undefined) this.#postgres.arm(dueMs);
+    this.#redis?.arm(dueMs);
+  }
+
+  get status(): TimerServiceStatus {
+    const redis = this.#redis?.status;
+    return {
+      clock: this.#clock().name,
+      degraded: redis?.trouble !== undefined,
+      reason: redis?.trouble,
+      fired: this.#fired,
+      lateness: this.#lateness.buckets,
+      loads: redis?.loads ?? 0,
+      maxmemoryPolicy: redis?.maxmemoryPolicy,
+    };
+  }
+
+  #clock(): TimerClock {
+    return this.#redis === undefined || this.#redis.trouble !== undefined ? this.#postgres : this.#redis;
+  }
+
+  async #look(signal: AbortSignal): Promise<PassResult> {
+    const clock = this.#clock();
+    // Nobody has rung, and Redis is to ring: what is overdue now it has forgotten.
+    const forgotten = clock.name === 'redis' && !this.#rung;
+    this.#rung = false;
+    const before = this.#fired;
+    const result = await this.runOnce();
+    if (forgotten && this.#fired > before && this.#overdueMs > OVERDUE_MS) this.#redis?.distrust();
+    if (result === 'again') {
+      this.#rung = true;
+      return 'again';
+    }
+    const now = this.#time.now() ?? 0;
+    const rest = this.#busy
+      ? this.#options.pollMs
+      : this.#clock().restMs(this.#nextMs === null ? null : this.#nextMs - now);
+    this.#rung = await this.service.bell.wait(rest, signal);
+    return 'again';
+  }
+
+  /** One pass: fires at most `passTimers` of those that are due. */
+  async runOnce(): Promise<PassResult> {
+    this.#busy = false;
+    const low = this.#lowMs;
+    const [probe] = await this.#parts.database.session.run(probeTimers, low, this.#kinds);
+    if (probe === undefined) return 'idle';
+    this.#time.observe(probe.nowMs);
+    this.#nextMs = probe.nextMs;
+    this.#overdueMs = probe.nextMs === null ? 0 : probe.nowMs - probe.nextMs;
+    if (probe.nextMs === null || probe.nextMs > probe.nowMs) {
+      this.#raiseLow(low, probe.nowMs - LOW_MARGIN_MS);
+      return 'idle';
+    }
+    return this.#parts.database.withConnection(async (connection) => {
+      try {
+        return await this.#fire(connection, low);
+      } catch (error) {
+        await connection.rollback();
+        // Another process is at it, or a timer was moved while it was to be taken.
+        if (!isTransactionConflict(error)) throw error;
+        this.#busy = true;
+        return 'idle';
+      }
+    });
+  }
+
+  async #fire(connection: PgConnection, low: number): Promise<PassResult> {
+    const { passTimers, leaseMs } = this.#options;
+    const claim = bindStatement(claimTimers, low, this.#kinds, passTimers, leaseMs);
+    const [rows] = await connection.runBatch([claim], { begin: true });
+    const claimedAt = this.#parts.clock.monotonic();
+    const timers = (rows as (DueTimer & { nowMs: number })[]).toSorted(
+      (a, b) => a.dueMs - b.dueMs || a.id - b.id,
+    );
+    const nowMs = timers[0]?.nowMs;
+    if (nowMs === undefined) {
+      // Another process has just taken them.
+      await connection.rollback();
+      return 'again';
+    }
+    const statements: BoundStatement[] = [];
+    const batches = await this.#collector.collect(async (append) => {
+      const pass = {
+        session: connection,
+        nowMs,
+        append,
+        run: (statement: BoundStatement) => void statements.push(statement),
+      };
+      for (const [kind, effect] of this.#effects) {
+        const ofKind = timers.filter((timer) => timer.kind === kind);
+        if (ofKind.length > 0) await effect.fire(ofKind, pass);
+      }
+    });
+    const append = batches.length > 0 ? [appendCall(batches, -1, 'all')] : [];
+    const results = await connection.runBatch([...statements, ...append], { commit: true });
+    const last = timers.at(-1)?.dueMs ?? nowMs;
+    this.#raiseLow(low, Math.min(timers.length < passTimers ? nowMs : last, nowMs - LOW_MARGIN_MS));
+    this.#count(timers, nowMs + this.#parts.clock.monotonic() - claimedAt);
+    if (batches.length > 0) this.#parts.signals.send('appended');
+    this.armed(dueTimesIn(results.slice(0, statements.length)));
+    return 'again';
+  }
+
+  #count(timers: readonly DueTimer[], committedMs: number): void {
+    this.#fired += timers.length;
+    for (const { dueMs } of timers) this.#lateness.add(Math.max(0, committedMs - dueMs));
+  }
+
+  /** The sweep has found a timer that is due before the low bound. */
+  #found(dueMs: number): void {
+    this.#lowerLow([dueMs]);
+    this.service.bell.ring();
+  }
+
+  #lowerLow(dueMs: readonly number[]): void {
+    for (const due of dueMs) if (due < this.#lowMs) this.#lowMs = due;
+  }
+
+  /** Unless it was lowered in the meantime. */
+  #raiseLow(from: number, to: number): void {
+    if (this.#lowMs === from) this.#lowMs = Math.max(from, to);
+  }
+}
+
+/** Due times of timers that the effects have scheduled. */
+function dueTimesIn(results: readonly unknown[][]): number[] {
+  return (results as { dueMs?: unknown }[][])
+    .flat()
+    .flatMap(({ dueMs }) => (typeof dueMs === 'number' ? [dueMs] : []));
+}

@@ -1,0 +1,75 @@
+import {
+  BackgroundService,
+  type Clock,
+  type Logger,
+  type PassResult,
+  type PgDatabase,
+  skipWhenLocked,
+} from '@waybill/kernel';
+import { emptyTimerSlot, probeTimers, promoteTimers } from '../statements.generated.js';
+
+/** The sweep runs at most as often, in milliseconds, and for at most a twentieth of the time. */
+const SWEEP_MIN_MS = 5_000;
+const SWEEP_PAUSES = 20;
+/** How often far timers and slots are looked at, in milliseconds. */
+const RING_MS = 30_000;
+const PROMOTED_AT_ONCE = 5_000;
+
+/**
+ * What has to be done beside the firing: sweeps for timers that are due and were overlooked (their transaction
+ * committed late), moves far timers into near slots, and empties slots that are past.
+ */
+export class TimerUpkeep {
+  readonly service: BackgroundService;
+  #sweepAt = -Infinity;
+  #ringAt = -Infinity;
+
+  /** @param found told of a timer that is due, or will be before any other */
+  constructor(
+    private readonly database: PgDatabase,
+    private readonly kinds: readonly number[],
+    private readonly found: (dueMs: number) => void,
+    private readonly clock: Clock,
+    logger: Logger,
+  ) {
+    this.service = new BackgroundService({
+      name: 'the upkeep of timers',
+      runOnce: () => this.runOnce(),
+      idleMinMs: 1_000,
+      idleMaxMs: 1_000,
+      clock,
+      logger,
+    });
+  }
+
+  /** One pass: at most one sweep, and one round over the slots. */
+  async runOnce(): Promise<PassResult> {
+    const now = this.clock.monotonic();
+    if (now >= this.#sweepAt) await this.#sweep();
+    if (now < this.#ringAt) return 'idle';
+    const moved = await this.#promote();
+    await skipWhenLocked(() => this.database.session.run(emptyTimerSlot));
+    this.#ringAt = now + RING_MS;
+    if (moved < PROMOTED_AT_ONCE) return 'idle';
+    this.#ringAt = now;
+    return 'again';
+  }
+
+  async #sweep(): Promise<void> {
+    const started = this.clock.monotonic();
+    const [probe] = await this.database.session.run(probeTimers, 0, this.kinds);
+    const tookMs = this.clock.monotonic() - started;
+    this.#sweepAt = started + Math.max(SWEEP_MIN_MS, SWEEP_PAUSES * tookMs);
+    if (probe?.nextMs !== undefined && probe.nextMs !== null && probe.nextMs <= probe.nowMs)
+      this.found(probe.nextMs);
+  }
+
+  async #promote(): Promise<number> {
+    let moved = 0;
+    await skipWhenLocked(async () => {
+      const [row] = await this.database.session.run(promoteTimers, PROMOTED_AT_ONCE);
+      moved = row?.moved ?? 0;
+    });
+    return moved;
+  }
+}

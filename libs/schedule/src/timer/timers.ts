@@ -1,0 +1,167 @@
+import { isId, isTransactionConflict, MessageInvalidError, type SqlSession } from '@waybill/kernel';
+import { assertTopicName } from '@waybill/log';
+import {
+  cancelTimers,
+  findTimer,
+  rescheduleTimers,
+  scheduleMessage,
+  timerStats,
+} from '../statements.generated.js';
+import { LONGEST_DELAY_MS } from './delay-levels.js';
+import { targetArrays } from './timer-commands.js';
+import type { TimerAlarm, TimerMessage, TimerTarget, TimerTime } from './timer-message.js';
+
+/** A scheduled message as it is shown. */
+export interface ScheduledMessage {
+  readonly id: string;
+  readonly topic: string;
+  readonly partition: number | null;
+  readonly key: string | null;
+  readonly token: string | null;
+  readonly dueAt: Date;
+  readonly createdAt: Date;
+}
+
+/** What is pending, by the database's clock. Counts go up to 100,000. */
+export interface TimerStats {
+  readonly pending: number;
+  readonly due: number;
+  /** Due for more than a second. */
+  readonly overdue: number;
+  /** For how long the oldest has been due, in milliseconds; 0 when none is. */
+  readonly oldestOverdueMs: number;
+  /** Due in more than about six hours. */
+  readonly far: number;
+  /** Definitions of recurring messages. */
+  readonly recurring: number;
+}
+
+/** Later than this counts as overdue, in milliseconds. */
+const OVERDUE_MS = 1_000;
+/** Tries of a change that meets a timer on its way between two slots. */
+const CHANGE_ATTEMPTS = 10;
+
+/**
+ * Schedules messages, and cancels, moves and shows those that are scheduled. A timer is a row in the database of the
+ * log; whoever deletes it first, a cancel or its firing, has it.
+ */
+export class Timers {
+  /**
+   * @param session where calls run that name no session of their own: each in a transaction of its own
+   * @param alarm told of what was scheduled; without one the timers are found by polling
+   */
+  constructor(
+    private readonly session: SqlSession,
+    private readonly alarm?: TimerAlarm,
+  ) {}
+
+  /**
+   * Schedules a message directly, without an outbox: in the transaction of `session`, which must be one in the log's
+   * database.
+   * @returns when it is due
+   * @throws TopicUnknownError, TopicNameInvalidError, MessageInvalidError
+   */
+  async schedule(message: TimerMessage, time: TimerTime, session = this.session): Promise<Date> {
+    const { id, token, topic, partition, key, headers, payload } = message;
+    assertTopicName(topic);
+    const refuse = refusal(id, topic);
+    if (!isId(id)) refuse('its id is no UUID');
+    const { dueMs, delayMs } = checkTime(time, refuse);
+    const [row] = await session.run(
+      scheduleMessage,
+      id,
+      token,
+      topic,
+      partition,
+      key,
+      headers,
+      payload,
+      dueMs,
+      delayMs,
+    );
+    const due = row?.dueMs ?? 0;
+    this.alarm?.armed([due]);
+    return new Date(due);
+  }
+
+  /**
+   * Cancels what is scheduled and not fired yet. In a transaction of its own a collision with other changes is tried
+   * again; in that of `session` it is thrown.
+   * @returns how many were cancelled: those never fire. What waits in the outbox is not found; see Outbox.cancelTimer
+   * @throws TransactionConflictError
+   */
+  async cancel(target: TimerTarget, session = this.session): Promise<number> {
+    const { ids, tokens } = checkedTarget(target);
+    const [row] = await this.#change(session, () => session.run(cancelTimers, ids, tokens));
+    return row?.cancelled ?? 0;
+  }
+
+  /**
+   * Moves what is scheduled and not fired yet to another time. Conflicts as in {@link cancel}.
+   * @returns how many were moved
+   * @throws TransactionConflictError, MessageInvalidError
+   */
+  async reschedule(target: TimerTarget, time: TimerTime, session = this.session): Promise<number> {
+    const { ids, tokens } = checkedTarget(target);
+    const { dueMs, delayMs } = checkTime(time, refusal(ids[0] ?? '(by token)', '(scheduled)'));
+    const [row] = await this.#change(session, () =>
+      session.run(rescheduleTimers, ids, tokens, dueMs, delayMs),
+    );
+    if (row === undefined || row.moved === 0) return 0;
+    this.alarm?.armed([row.dueMs]);
+    return row.moved;
+  }
+
+  /** The scheduled message of this id; undefined when there is none, or it has been fired or not been relayed yet. */
+  async get(id: string): Promise<ScheduledMessage | undefined> {
+    if (!isId(id)) return undefined;
+    const [row] = await this.session.run(findTimer, id);
+    return row;
+  }
+
+  async stats(): Promise<TimerStats> {
+    const [row] = await this.session.run(timerStats, OVERDUE_MS);
+    return row ?? { pending: 0, due: 0, overdue: 0, oldestOverdueMs: 0, far: 0, recurring: 0 };
+  }
+
+  async #change<T>(session: SqlSession, change: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await change();
+      } catch (error) {
+        // A transaction of somebody else's has failed with the statement: only he can begin it again.
+        if (session !== this.session || !isTransactionConflict(error) || attempt === CHANGE_ATTEMPTS)
+          throw error;
+      }
+    }
+  }
+}
+
+function checkedTarget(target: TimerTarget): { ids: string[]; tokens: string[] } {
+  if ('id' in target && !isId(target.id)) refusal(String(target.id), '(scheduled)')('its id is no UUID');
+  return targetArrays(target);
+}
+
+function checkTime(
+  time: TimerTime,
+  refuse: (problem: string) => never,
+): { dueMs: number | null; delayMs: number | null } {
+  if ('dueAt' in time) {
+    const dueMs = time.dueAt.getTime();
+    if (Number.isNaN(dueMs)) refuse('its dueAt is no valid Date');
+    return { dueMs, delayMs: null };
+  }
+  const { delayMs } = time;
+  if (!Number.isSafeInteger(delayMs) || delayMs < 0 || delayMs > LONGEST_DELAY_MS) {
+    refuse(
+      `its delayMs must be a whole number from 0 to ${LONGEST_DELAY_MS} (100 years), got ${String(delayMs)}`,
+    );
+  }
+  return { dueMs: null, delayMs };
+}
+
+function refusal(id: string, topic: string): (problem: string) => never {
+  return (problem) => {
+    throw new MessageInvalidError(id, topic, problem);
+  };
+}

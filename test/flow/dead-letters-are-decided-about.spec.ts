@@ -1,0 +1,197 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Handler } from '@waybill/consumer';
+import { DeadLetterClosedError, NonRetryableError, NotFoundError } from '@waybill/kernel';
+import type { OnDeadLetter } from '@waybill/log';
+import { Redrives } from '@waybill/schedule';
+import { waitUntil } from '@waybill/testing';
+import { Fixture, upTo } from '../support/fixture.js';
+import { type Order, ShopFloor } from '../support/shop-floor.js';
+
+let fixture: Fixture;
+let floor: ShopFloor;
+afterEach(async () => {
+  await floor.close();
+  await fixture.close();
+});
+
+const setUp = async (onDeadLetter: OnDeadLetter = 'unblock'): Promise<void> => {
+  fixture = await Fixture.create({ orders: { partitions: 1, onDeadLetter } });
+  floor = new ShopFloor(fixture);
+};
+const ann = { by: 'ann' };
+const open = (): Promise<number> => fixture.deadLetters.count({ states: ['open'] });
+
+describe.each(['key', 'partition'] as const)(
+  'in order %s, the topic says what waits behind a dead letter:',
+  (concurrency) => {
+    let broken: boolean;
+    const handler: Handler = async (delivery) => {
+      if (broken && (delivery.payload as Order).n === 2) throw new NonRetryableError('the card is unknown');
+      await floor.keep(delivery);
+    };
+    const consume = async (): Promise<void> => {
+      broken = true;
+      await floor.publish(upTo(12).map((n) => ({ n, key: `key-${n % 2}` })));
+      await floor.consume(handler, { concurrency });
+      await waitUntil(async () => (await open()) === 1, { describe: 'there is a dead letter' });
+    };
+
+    test('nothing (unblock)', async () => {
+      await setUp('unblock');
+      await consume();
+      await waitUntil(async () => (await floor.effects()).length === 11, { describe: 'the others are done' });
+      expect(await floor.effects('key-0')).toEqual([0, 4, 6, 8, 10]);
+    });
+
+    test('its key (park), until it is redriven; its partition in order partition', async () => {
+      await setUp('park');
+      await consume();
+      const passed = concurrency === 'key' ? [1, 3, 5, 7, 9, 11] : [1];
+      await waitUntil(async () => (await floor.effects('key-1')).length === passed.length, {
+        describe: 'the other key is done',
+      });
+      expect(await floor.effects('key-0')).toEqual([0]);
+      broken = false;
+      const [letter] = await fixture.deadLetters.list();
+      await fixture.deadLetters.redrive(letter?.id ?? 0, ann);
+      await waitUntil(async () => (await floor.effects()).length === 12, { describe: 'all are done' });
+      expect(await floor.effects('key-0')).toEqual([0, 2, 4, 6, 8, 10]);
+      expect(await fixture.deadLetters.list()).toMatchObject([
+        { state: 'redriven', redrives: 1, attempts: 1 },
+      ]);
+    });
+
+    test('its partition (block), until it is discarded, also across a restart', async () => {
+      await setUp('block');
+      await consume();
+      const before = await floor.effects();
+      expect(before.filter((n) => n > 4)).toEqual([]);
+      await floor.close();
+      floor = new ShopFloor(fixture);
+      await floor.consume(handler, { concurrency });
+      await waitUntil(
+        async () => (await fixture.value('select count(*)::int from waybill.group_member')) === 1,
+        {
+          describe: 'the next one has joined',
+        },
+      );
+      expect(await fixture.deadLetters.discard({ topic: 'orders' }, { ...ann, reason: 'a test order' })).toBe(
+        1,
+      );
+      await waitUntil(async () => (await floor.effects()).length === 11, { describe: 'the others are done' });
+      expect(await floor.effects('key-0')).toEqual([0, 4, 6, 8, 10]);
+      expect(await fixture.value('select count(*)::int from waybill.parked_message')).toBe(0);
+    });
+  },
+);
+
+describe('an operator', () => {
+  let cure: boolean;
+  const handler: Handler = async (delivery) => {
+    await floor.keep(delivery);
+    const { n } = delivery.payload as Order;
+    if (!cure && n % 3 === 0) throw new NonRetryableError(`order ${n} is wrong`);
+  };
+  beforeEach(async () => {
+    cure = false;
+    await setUp();
+    await floor.publish(upTo(9).map((n) => ({ n, key: `key-${n % 2}` })));
+    await floor.consume(handler);
+    await waitUntil(async () => (await floor.effects()).length === 6, { describe: 'two thirds are done' });
+    await waitUntil(async () => (await open()) === 3, { describe: 'one third is not' });
+  });
+
+  test('lists by what a dead letter is about, by its error, its time and values in its payload', async () => {
+    const { deadLetters } = fixture;
+    const found = async (filter: Parameters<typeof deadLetters.list>[0]): Promise<number> =>
+      (await deadLetters.list(filter)).length;
+    expect(await found({ group: 'test', topic: 'orders', handler: 'orders' })).toBe(3);
+    expect(await found({ group: 'other' })).toBe(0);
+    expect(await found({ key: 'key-0' })).toBe(2);
+    expect(await found({ errorClass: 'NonRetryableError', reason: 'not-retryable' })).toBe(3);
+    expect(await found({ payload: [{ path: ['n'], value: '6' }] })).toBe(1);
+    expect(await found({ payload: [{ path: ['n', "x'; drop table effect; --"], value: '6' }] })).toBe(0);
+    expect(await found({ from: new Date(Date.now() + 3_600_000) })).toBe(0);
+    expect(await found({ to: new Date(Date.now() + 3_600_000), states: ['open'] })).toBe(3);
+    await expect(deadLetters.list({ topc: 'orders' } as never)).rejects.toThrow('did you mean topic?');
+    const [group, ...others] = await deadLetters.groups();
+    expect(others).toEqual([]);
+    expect(group).toMatchObject({ count: 3, errorClass: 'NonRetryableError', handler: 'orders' });
+    expect(await found({ fingerprint: group?.fingerprint ?? '' })).toBe(3);
+    const [first] = await deadLetters.list({}, { limit: 1 });
+    const letter = await deadLetters.show(first?.id ?? 0);
+    expect(JSON.parse(String(letter.payload))).toEqual({ n: 0 });
+    expect(letter.errorStack).toContain('at ');
+    await expect(deadLetters.show(999)).rejects.toThrow(NotFoundError);
+    const exported: number[] = [];
+    for await (const { payload } of deadLetters.export())
+      exported.push((JSON.parse(String(payload)) as Order).n);
+    expect(exported.toSorted()).toEqual([0, 3, 6]);
+  });
+
+  test('redrives one: the handler that failed gets it once, and an open one again if it fails again', async () => {
+    const [letter] = await fixture.deadLetters.list({ payload: [{ path: ['n'], value: '3' }] });
+    const id = letter?.id ?? 0;
+    await fixture.deadLetters.redrive(id, { ...ann, reason: 'try it' });
+    await waitUntil(async () => (await fixture.deadLetters.show(id)).attempts === 2, {
+      describe: 'it failed again',
+    });
+    expect(await fixture.deadLetters.show(id)).toMatchObject({ state: 'open', redrives: 1 });
+    cure = true;
+    await fixture.deadLetters.redrive(id, ann);
+    await waitUntil(async () => (await fixture.deadLetters.show(id)).state === 'redriven', {
+      describe: 'it is done',
+    });
+    await expect(fixture.deadLetters.redrive(id, ann)).rejects.toThrow(DeadLetterClosedError);
+    expect((await floor.effects()).filter((n) => n === 3)).toEqual([3]);
+    expect(await fixture.deadLetters.actions(id)).toMatchObject([
+      { actor: 'ann', action: 'redrive', reason: null },
+      { actor: 'ann', action: 'redrive', reason: 'try it' },
+    ]);
+    await expect(fixture.deadLetters.redrive(id, { by: ' ' })).rejects.toThrow('by must say who acts');
+  });
+
+  test('edits one: the handler gets a new message, linked to the old one', async () => {
+    const [letter] = await fixture.deadLetters.list({ payload: [{ path: ['n'], value: '6' }] });
+    const id = letter?.id ?? 0;
+    const payload = Buffer.from(JSON.stringify({ n: 100 }));
+    const messageId = await fixture.deadLetters.edit(id, { payload, headers: { corrected: 'yes' } }, ann);
+    await waitUntil(async () => (await floor.effects()).includes(100), {
+      describe: 'the new message took effect',
+    });
+    const after = await fixture.deadLetters.show(id);
+    expect(after).toMatchObject({ state: 'redriven', replacedBy: messageId, messageId });
+    expect(after.headers).toMatchObject({ corrected: 'yes', 'waybill-cause-id': letter?.messageId });
+    const [action] = await fixture.deadLetters.actions(id);
+    const before = action?.details['before'] as { payload: string; messageId: string };
+    expect(before.messageId).toBe(letter?.messageId);
+    expect(JSON.parse(String(Buffer.from(before.payload, 'base64')))).toEqual({ n: 6 });
+  });
+
+  test('sends an edited message to the topic, for all groups', async () => {
+    const [letter] = await fixture.deadLetters.list({ payload: [{ path: ['n'], value: '6' }] });
+    const id = letter?.id ?? 0;
+    const payload = Buffer.from(JSON.stringify({ n: 101 }));
+    const messageId = await fixture.deadLetters.edit(id, { payload, to: 'topic' }, ann);
+    await waitUntil(async () => (await floor.effects()).includes(101), {
+      describe: 'the new message took effect',
+    });
+    expect(await fixture.deadLetters.show(id)).toMatchObject({ state: 'replaced', replacedBy: messageId });
+    const log = await fixture.log();
+    expect(log.at(-1)).toMatchObject({ id: messageId, key: letter?.key, payload: { n: 101 } });
+    await expect(fixture.deadLetters.edit(id, { payload }, ann)).rejects.toThrow(DeadLetterClosedError);
+  });
+
+  test('redrives all that match, in order, at a rate', async () => {
+    cure = true;
+    const redrives = new Redrives(fixture.database, fixture.signals);
+    const { id, total } = await redrives.start({ group: 'test' }, { ...ann, perSecond: 50 });
+    expect(total).toBe(3);
+    expect(await redrives.resume(id)).toMatchObject({ state: 'done', redriven: 3 });
+    await waitUntil(async () => (await floor.effects()).length === 9, { describe: 'all are done' });
+    expect((await floor.effects('key-0')).filter((n) => n % 3 === 0)).toEqual([0, 6]);
+    expect(await redrives.list()).toMatchObject([{ id, actor: 'ann', state: 'done', total: 3, redriven: 3 }]);
+    await expect(redrives.cancel(id, ann)).rejects.toThrow(NotFoundError);
+    await expect(redrives.resume(77)).rejects.toThrow(NotFoundError);
+  });
+});

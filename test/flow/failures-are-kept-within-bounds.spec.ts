@@ -1,0 +1,124 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Handler } from '@waybill/consumer';
+import { RetryableError } from '@waybill/kernel';
+import { waitUntil } from '@waybill/testing';
+import { Fixture, upTo } from '../support/fixture.js';
+import { ShopFloor } from '../support/shop-floor.js';
+
+let fixture: Fixture;
+let floor: ShopFloor;
+beforeEach(async () => {
+  fixture = await Fixture.create({ orders: { partitions: 2 } });
+  floor = new ShopFloor(fixture);
+});
+afterEach(async () => {
+  await floor.close();
+  await fixture.close();
+});
+
+describe('the budget of retries', () => {
+  test('holds for all processes of the group together, and first attempts do not count', async () => {
+    let broken = true;
+    let retries = 0;
+    const started = performance.now();
+    const handler: Handler = async (delivery) => {
+      if (delivery.attempt > 1) retries += 1;
+      if (broken) throw new RetryableError('not yet', { delayMs: 1 });
+      await floor.keep(delivery);
+    };
+    const subscription = { retry: { maxAttempts: 1_000, immediateAttempts: 0 } };
+    const options = { retryBudget: { perSecond: 20, burst: 10 } };
+    await floor.publish(upTo(60).map((n) => ({ n, key: `key-${n}` })));
+    await floor.consume(handler, subscription, options);
+    await floor.consume(handler, subscription, options);
+    await waitUntil(() => retries >= 40, { describe: 'retries are made', timeoutMs: 20_000 });
+    const seconds = (performance.now() - started) / 1_000;
+    // What was saved up, what came in since, and what two processes may still have had in hand.
+    expect(retries).toBeLessThanOrEqual(10 + 20 * seconds + 2 * 2);
+    broken = false;
+    await waitUntil(async () => (await floor.effects()).length === 60, {
+      describe: 'all are done',
+      timeoutMs: 30_000,
+    });
+  });
+});
+
+describe('a circuit breaker', () => {
+  test('pauses the handler after failures in a row, probes with one message, and lets all through when it works', async () => {
+    let broken = true;
+    const calls: number[] = [];
+    const handler: Handler = async (delivery) => {
+      calls.push(performance.now());
+      if (broken) throw new RetryableError('the gateway is away', { delayMs: 10 });
+      await floor.keep(delivery);
+    };
+    await floor.publish(upTo(200).map((n) => ({ n, key: `key-${n}` })));
+    const pauseMs = 400;
+    const consumer = await floor.consume(handler, {
+      retry: { maxAttempts: 1_000, immediateAttempts: 0 },
+      circuitBreaker: { failures: 5, pauseMs },
+    });
+    await waitUntil(() => consumer.status.circuits['orders'] === 'open', { describe: 'it is open' });
+    // Whatever ran beside the last failure has ended by the first probe.
+    await waitUntil(() => consumer.status.circuits['orders'] === 'half-open', {
+      describe: 'it is half open',
+      intervalMs: 1,
+    });
+    const before = calls.length;
+    expect(before).toBeLessThanOrEqual(5 + 8);
+    await waitUntil(() => calls.length >= before + 3, { describe: 'it probes', timeoutMs: 10_000 });
+    const probes = calls.slice(before);
+    for (const [index, at] of probes.slice(1).entries())
+      expect(at - (probes[index] as number)).toBeGreaterThanOrEqual(pauseMs - 5);
+    broken = false;
+    await waitUntil(async () => (await floor.effects()).length === 200, {
+      describe: 'all are done',
+      timeoutMs: 20_000,
+    });
+    expect(consumer.status.circuits).toEqual({ orders: 'closed' });
+  });
+});
+
+describe.each(['key', 'partition'] as const)(
+  'in order %s, a message that is past its time',
+  (concurrency) => {
+    const publish = (ttlMs: number | undefined): Promise<unknown> =>
+      fixture.transaction((client) =>
+        fixture.outbox.publishMany(
+          client,
+          upTo(9).map((n) => {
+            const dies = ttlMs !== undefined && n % 3 === 1;
+            return { topic: 'orders', key: 'key', payload: { n }, ...(dies ? { ttlMs } : {}) };
+          }),
+        ),
+      );
+    const isOver = async (ms: number): Promise<boolean> =>
+      fixture.value<boolean>(
+        `select max(created_at) < clock_timestamp() - $1::int * interval '1 millisecond' from waybill.outbox`,
+        [ms],
+      );
+
+    test.each([
+      ['dead-letter', 3],
+      ['drop', 0],
+    ] as const)('is treated as the topic says: %s', async (onExpired, letters) => {
+      await fixture.topics.configure('orders', { onExpired });
+      await publish(200);
+      await waitUntil(() => isOver(200), { describe: 'its time is over' });
+      await fixture.moveAll();
+      const consumer = await floor.consume(floor.keep, { concurrency, transactionBatch: 4 });
+      await waitUntil(() => consumer.status.counts.expired === 3, { describe: 'three have expired' });
+      await waitUntil(async () => (await floor.effects()).length === 6, { describe: 'the others are done' });
+      expect(await floor.effects()).toEqual([0, 2, 3, 5, 6, 8]);
+      expect(await fixture.deadLetters.count({ reason: 'expired' })).toBe(letters);
+    });
+
+    test('is handled as long as its time is not over', async () => {
+      await publish(3_600_000);
+      await fixture.moveAll();
+      const consumer = await floor.consume(floor.keep, { concurrency });
+      await waitUntil(async () => (await floor.effects()).length === 9, { describe: 'all are done' });
+      expect(consumer.status.counts.expired).toBe(0);
+    });
+  },
+);

@@ -1,0 +1,163 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { newId, silentLogger, systemClock } from '@waybill/kernel';
+import { TimerUpkeep } from '../../libs/schedule/src/timer/timer-upkeep.js';
+import { waitUntil } from '@waybill/testing';
+import { Fixture, numbersOf, upTo } from '../support/fixture.js';
+import { message, timersOf } from '../support/timers.js';
+
+describe('timers', () => {
+  let fixture: Fixture;
+  beforeEach(async () => {
+    fixture = await Fixture.create({ orders: { partitions: 1 } });
+  });
+  afterEach(() => fixture.close());
+
+  const slots = (): Promise<number[]> =>
+    fixture.value('select array_agg(slot::int order by due_at, id) from waybill.timer');
+  const upkeep = (found: (dueMs: number) => void = () => {}): TimerUpkeep =>
+    new TimerUpkeep(fixture.database, [1, 2], found, systemClock, silentLogger);
+
+  test('fire in order of due time, then of scheduling, a bounded number a pass', async () => {
+    const { timers, service } = timersOf(fixture, undefined, { passTimers: 4 });
+    const now = Date.now();
+    for (const n of [5, 6, 7, 8, 9]) await timers.schedule(message(n), { dueAt: new Date(now + 40) });
+    for (const n of [0, 1, 2, 3, 4]) await timers.schedule(message(n), { dueAt: new Date(now - 5_000) });
+    await waitUntil(async () => (await timers.stats()).due === 10, { describe: 'all are due' });
+    expect(await service.runOnce()).toBe('again');
+    expect(await fixture.log()).toHaveLength(4);
+    while ((await service.runOnce()) === 'again');
+    expect((await fixture.log()).map(({ payload }) => payload.n)).toEqual(upTo(10));
+    expect(service.status.fired).toBe(10);
+  });
+
+  test('stand in far slots until they come near, and are found there when nobody has moved them', async () => {
+    const { timers, service } = timersOf(fixture);
+    await timers.schedule(message(0), { delayMs: 7 * 3_600_000 });
+    await timers.schedule(message(1), { delayMs: 3_600_000 });
+    expect((await slots())[1]).toBe(8);
+    expect((await slots())[0]).toBeLessThan(8);
+    // Time passes: what was far is near, and what was near is due.
+    await fixture.database.pool.query(`update waybill.timer set due_at = due_at - interval '5 hours'`);
+    await upkeep().runOnce();
+    expect((await slots()).every((slot) => slot < 8)).toBe(true);
+    while ((await service.runOnce()) === 'again');
+    expect(numbersOf(await fixture.log())).toEqual([1]);
+    await timers.schedule(message(2), { delayMs: 7 * 3_600_000 });
+    await fixture.database.pool.query(`update waybill.timer set due_at = due_at - interval '9 hours'`);
+    while ((await service.runOnce()) === 'again');
+    expect(numbersOf(await fixture.log())).toEqual([0, 1, 2]);
+  });
+
+  test('leave a slot that is past and empty to be truncated, and one with a timer in it alone', async () => {
+    const past = await fixture.value<number>(
+      `select ((floor(extract(epoch from clock_timestamp()) / 3600)::bigint - 1) % 8)::int`,
+    );
+    const size = (): Promise<number> =>
+      fixture.value(`select pg_relation_size('waybill.timer_s${past}')::int`);
+    const insert = (): Promise<unknown> =>
+      fixture.database.pool.query(
+        `insert into waybill.timer (slot, due_at, kind, message_id, topic)
+         values ($1, clock_timestamp() + interval '1 hour', 1, gen_random_uuid(), 'orders')`,
+        [past],
+      );
+    await insert();
+    await upkeep().runOnce();
+    expect(await size()).toBeGreaterThan(0);
+    await fixture.database.pool.query('delete from waybill.timer');
+    // Somebody is inserting into it: it is left for the next time.
+    const busy = await fixture.database.pool.connect();
+    await busy.query('begin');
+    await busy.query(`insert into waybill.timer (slot, due_at, kind) values (${past}, clock_timestamp(), 1)`);
+    await upkeep().runOnce();
+    expect(await size()).toBeGreaterThan(0);
+    await busy.query('rollback');
+    busy.release();
+    await upkeep().runOnce();
+    expect(await size()).toBe(0);
+  });
+
+  test('that are committed long after their time are found by the sweep', async () => {
+    const { timers, service } = timersOf(fixture);
+    const late = await fixture.database.pool.connect();
+    await late.query('begin');
+    await late.query(
+      `select * from waybill.timer_schedule(array[$1::uuid], array[null], array['orders'], array[null::int],
+         array[null], array[null], array[convert_to('{"n": 1}', 'UTF8')], array[0::bigint])`,
+      [newId()],
+    );
+    await timers.schedule(message(0), { delayMs: 2_500 });
+    await waitUntil(
+      async () => {
+        while ((await service.runOnce()) === 'again');
+        return service.status.fired === 1;
+      },
+      { describe: 'the later one has been fired' },
+    );
+    await late.query('commit');
+    late.release();
+    expect(await service.runOnce()).toBe('idle');
+    let found = 0;
+    await upkeep((dueMs) => {
+      found = dueMs;
+    }).runOnce();
+    expect(found).toBeGreaterThan(0);
+    service.start();
+    await waitUntil(() => service.status.fired === 2, { describe: 'the sweep finds it', timeoutMs: 10_000 });
+    await service.stop();
+    expect(numbersOf(await fixture.log())).toEqual([0, 1]);
+  });
+
+  test('that are cancelled never fire, and those that fire were not cancelled', async () => {
+    const { timers, service } = timersOf(fixture, undefined, { passTimers: 7 });
+    service.start();
+    const cancelled = new Set<number>();
+    const count = 400;
+    const scheduled = upTo(count).map((n) => ({ ...message(n), n }));
+    await Promise.all(
+      scheduled.map(async ({ n, ...timer }) => {
+        const due = await timers.schedule(timer, { delayMs: 200 + n });
+        await systemClock.sleep(Math.max(0, due.getTime() - Date.now() - 2 + (n % 9)));
+        if ((await timers.cancel({ id: timer.id })) === 1) cancelled.add(n);
+      }),
+    );
+    await waitUntil(async () => (await timers.stats()).pending === 0, { describe: 'none is left' });
+    await service.stop();
+    const fired = numbersOf(await fixture.log());
+    expect(fired.filter((n) => cancelled.has(n))).toEqual([]);
+    expect(fired.length + cancelled.size).toBe(count);
+    // Both happened, so they did compete.
+    expect(fired.length).toBeGreaterThan(0);
+    expect(cancelled.size).toBeGreaterThan(0);
+  });
+
+  test('that are moved into a near slot while they are cancelled are cancelled once', async () => {
+    const { timers } = timersOf(fixture);
+    const scheduled = upTo(300).map((n) => message(n));
+    for (const timer of scheduled) await timers.schedule(timer, { delayMs: 7 * 3_600_000 });
+    await fixture.database.pool.query(`update waybill.timer set due_at = due_at - interval '2 hours'`);
+    let counted = 0;
+    const promote = async (): Promise<void> => {
+      while ((await fixture.value<number>('select waybill.timer_promote(3)')) > 0);
+    };
+    const cancel = async (): Promise<void> => {
+      for (const { id } of scheduled) counted += await timers.cancel({ id });
+    };
+    await Promise.all([promote(), cancel()]);
+    expect(counted).toBe(300);
+    expect((await timers.stats()).pending).toBe(0);
+  });
+
+  test('that another process is just taking are left to it', async () => {
+    const { timers, service } = timersOf(fixture);
+    await timers.schedule(message(0), { delayMs: 0 });
+    await waitUntil(async () => (await timers.stats()).due === 1, { describe: 'it is due' });
+    const other = await fixture.database.pool.connect();
+    await other.query('begin');
+    await other.query(`select * from waybill.timer_claim('-infinity', '{1}', 10, 5000)`);
+    expect(await service.runOnce()).toBe('idle');
+    await other.query('rollback');
+    other.release();
+    expect(await service.runOnce()).toBe('again');
+    expect(numbersOf(await fixture.log())).toEqual([0]);
+  });
+});

@@ -1,0 +1,94 @@
+import {
+  Consumer,
+  type ConsumerOptions,
+  type Handler,
+  resolveSubscription,
+  type SubscriptionOptions,
+} from '@waybill/consumer';
+import { type Logger, PgDatabase, PgTransactionRunner, silentLogger } from '@waybill/kernel';
+import type pg from 'pg';
+import type { Fixture } from './fixture.js';
+
+/** What a message of these tests asks of its handler. */
+export interface Order {
+  readonly n: number;
+  /** So many attempts throw. */
+  readonly fail?: number;
+}
+
+/** Consumers of a fixture's topic in this process, each with connections of its own; their handlers keep what they see. */
+export class ShopFloor {
+  readonly #open: { consumer: Consumer; handlers: PgDatabase }[] = [];
+
+  constructor(private readonly fixture: Fixture) {}
+
+  /** Starts a consumer of the group `test`. */
+  async consume(
+    handler: Handler,
+    subscription: SubscriptionOptions = {},
+    options: ConsumerOptions = {},
+    logger: Logger = silentLogger,
+  ): Promise<Consumer> {
+    const { fixture } = this;
+    const handlers = new PgDatabase({ connectionString: fixture.url, connectionsMax: 12 });
+    const consumer = new Consumer(
+      {
+        group: 'test',
+        subscriptions: [resolveSubscription('orders', handler, subscription)],
+        bus: fixture.database,
+        transactions: new PgTransactionRunner(handlers),
+        topics: fixture.topics,
+        signals: fixture.signals,
+        logger,
+      },
+      { leaseMs: 3_000, heartbeatMs: 200, ...options },
+    );
+    this.#open.push({ consumer, handlers });
+    await consumer.start();
+    return consumer;
+  }
+
+  /** Writes the row that shows that the message took effect. */
+  readonly keep: Handler = ({ transaction, payload, attempt, key }) =>
+    (transaction as pg.PoolClient).query('insert into effect (n, key, attempt) values ($1, $2, $3)', [
+      (payload as Order).n,
+      key,
+      attempt,
+    ]);
+
+  /** Keeps the message after failing as often as it asks. */
+  readonly keepOrFail: Handler = async (delivery) => {
+    await this.keep(delivery);
+    const { n, fail = 0 } = delivery.payload as Order;
+    if (delivery.attempt <= fail) throw new Error(`attempt ${delivery.attempt} of ${n} fails`);
+  };
+
+  /** The numbers of the messages that took effect, in the order in which they did; of one key, when it is given. */
+  async effects(key?: string): Promise<number[]> {
+    const { rows } = await this.fixture.database.pool.query<{ n: number }>(
+      'select n from effect where $1::text is null or key = $1 order by id',
+      [key ?? null],
+    );
+    return rows.map(({ n }) => n);
+  }
+
+  /** Publishes orders in one transaction, and moves them to the log. */
+  async publish(orders: readonly (Order & { readonly key?: string | null })[]): Promise<void> {
+    const { fixture } = this;
+    await fixture.transaction((client) =>
+      fixture.outbox.publishMany(
+        client,
+        orders.map(({ key = 'key', ...payload }) => ({ topic: 'orders', key, payload })),
+      ),
+    );
+    await fixture.moveAll();
+  }
+
+  /** Stops every consumer. */
+  async close(): Promise<void> {
+    for (const { consumer, handlers } of this.#open) {
+      await consumer.stop();
+      await handlers.close();
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import { afterAll, beforeAll, describe } from '@jest/globals';
+import { type Clock, type Logger, newId, silentLogger, systemClock } from '@waybill/kernel';
+import { decodeBatch } from '@waybill/log';
+import { TimerService, type TimerServiceOptions, Timers } from '@waybill/schedule';
+import { redisIsAvailable, type RedisServer, startRedis } from '@waybill/testing';
+import type { Fixture } from './fixture.js';
+
+/** A timer service on a fixture's database, with the API that schedules. */
+export function timersOf(
+  fixture: Fixture,
+  redis?: RedisServer,
+  options: TimerServiceOptions = {},
+  { logger = silentLogger, clock = systemClock }: { logger?: Logger; clock?: Clock } = {},
+): { timers: Timers; service: TimerService } {
+  const { database, topics, signals } = fixture;
+  const service = new TimerService(
+    { database, topics, signals, logger, clock, ...(redis === undefined ? {} : { redis: redis.url }) },
+    options,
+  );
+  return { timers: new Timers(database.session, service), service };
+}
+
+/** A message for `orders` that says its number and when it is due. */
+export function message(n: number, fields: { key?: string | null; token?: string; dueMs?: number } = {}) {
+  return {
+    id: newId(),
+    token: fields.token ?? null,
+    topic: 'orders',
+    partition: null,
+    key: fields.key === undefined ? `key-${n % 10}` : fields.key,
+    headers: null,
+    payload: Buffer.from(JSON.stringify({ n, dueMs: fields.dueMs })),
+  };
+}
+
+/**
+ * A suite that needs a redis-server of its own. Where there is none it is left out, and says so; in CI it fails.
+ * @param suite is given what returns the server once the suite runs
+ */
+export function describeWithRedis(name: string, suite: (redis: () => RedisServer) => void): void {
+  const required = process.env['CI'] === 'true';
+  const usable = redisIsAvailable() && (process.env['REDIS_URL'] ?? '') === '';
+  if (!usable && !required) {
+    console.warn(`"${name}" is left out: it needs a redis-server on the PATH, and REDIS_URL unset.`);
+    // oxlint-disable-next-line jest/no-disabled-tests
+    describe.skip(name, () => suite(() => never()));
+    return;
+  }
+  describe(name, () => {
+    let server: RedisServer | undefined;
+    beforeAll(async () => {
+      server = await startRedis();
+    });
+    afterAll(async () => {
+      await server?.stop();
+    });
+    suite(() => server ?? never());
+  });
+}
+
+function never(): never {
+  throw new Error('there is no redis-server');
+}
+
+/** A timer as it was fired: when it was due, and when it was appended to the log, by the database's clock. */
+export interface Firing {
+  readonly n: number;
+  readonly dueMs: number;
+  readonly appendedMs: number;
+}
+
+/** Everything in the log, with the time at which it was appended. */
+export async function firings(fixture: Fixture): Promise<Firing[]> {
+  const { rows } = await fixture.database.pool.query<{ data: Buffer; ms: number }>(
+    `select data, (extract(epoch from appended_at) * 1000)::float8 as ms from waybill.log_batch`,
+  );
+  return rows.flatMap(({ data, ms }) =>
+    [...decodeBatch(data)].map(({ value }) => {
+      const { n, dueMs } = JSON.parse(String(value)) as { n: number; dueMs: number };
+      return { n, dueMs, appendedMs: ms };
+    }),
+  );
+}
+
+/** What is wrong with the firings of timers 0 up to `count`. Empty when all is well. */
+export function faultsOfFirings(fired: readonly Firing[], count: number): string[] {
+  const seen = new Set<number>();
+  const faults: string[] = [];
+  for (const { n, dueMs, appendedMs } of fired) {
+    if (seen.has(n)) faults.push(`timer ${n} was fired twice`);
+    seen.add(n);
+    if (appendedMs < dueMs) faults.push(`timer ${n} was fired ${dueMs - appendedMs} ms early`);
+  }
+  if (seen.size < count) faults.push(`${count - seen.size} of ${count} timers were lost`);
+  return faults;
+}
