@@ -1,6 +1,8 @@
 import { isServiceName, SERVICES, type ServiceName } from './contracts/services.js';
 import { ShopError } from './shop-error.js';
 
+const DAY_MS = 86_400_000;
+
 /** Token of the {@link ShopConfig} in Nest's container. */
 export const SHOP_CONFIG = Symbol('SHOP_CONFIG');
 
@@ -18,6 +20,10 @@ export interface ShopConfig {
   readonly chargeLimitPence: number;
   /** Customers whose charges are always declined. */
   readonly declinedCustomers: ReadonlySet<string>;
+  /** Where cards are charged; without one every charge succeeds. */
+  readonly gatewayUrl: string | undefined;
+  /** How long the shop waits for a payment by bank transfer, in milliseconds. */
+  readonly paymentDueMs: number;
 }
 
 /** The part of {@link ShopConfig} that comes from the environment, and where the database is. */
@@ -25,7 +31,8 @@ export type ShopEnvironment = Omit<ShopConfig, 'connectionStrings'> & { readonly
 
 /**
  * Reads `SERVICE` (default: all three), `PORT` (default 3000), `DATABASE_URL` (required), `SHOP_STARTING_STOCK`
- * (default 100,000), `SHOP_CHARGE_LIMIT_PENCE` (default 500,000) and `SHOP_DECLINED_CUSTOMERS` (comma-separated ids).
+ * (default 100,000), `SHOP_CHARGE_LIMIT_PENCE` (default 500,000), `SHOP_DECLINED_CUSTOMERS` (comma-separated ids),
+ * `SHOP_GATEWAY_URL` and `SHOP_PAYMENT_DUE_MS` (default 7 days).
  * @throws ShopError SHOP_CONFIG with everything that is wrong.
  */
 export function readShopEnvironment(env: NodeJS.ProcessEnv): ShopEnvironment {
@@ -46,6 +53,10 @@ export function readShopEnvironment(env: NodeJS.ProcessEnv): ShopEnvironment {
   if (!URL.canParse(databaseUrl)) {
     problems.push('DATABASE_URL is not a URL, expected postgresql://user:password@host:port/database');
   }
+  const gatewayUrl = env['SHOP_GATEWAY_URL'] ?? '';
+  if (gatewayUrl !== '' && !/^https?:\/\//.test(gatewayUrl)) {
+    problems.push(`SHOP_GATEWAY_URL is '${gatewayUrl}', expected http://… or https://…`);
+  }
   const environment: ShopEnvironment = {
     services: isServiceName(service) ? [service] : SERVICES,
     port: wholeNumber('PORT', 3000, 65_535),
@@ -53,6 +64,8 @@ export function readShopEnvironment(env: NodeJS.ProcessEnv): ShopEnvironment {
     startingStock: wholeNumber('SHOP_STARTING_STOCK', 100_000, 1_000_000_000),
     chargeLimitPence: wholeNumber('SHOP_CHARGE_LIMIT_PENCE', 500_000, Number.MAX_SAFE_INTEGER),
     declinedCustomers: new Set((env['SHOP_DECLINED_CUSTOMERS'] ?? '').split(',').filter((id) => id !== '')),
+    gatewayUrl: gatewayUrl === '' ? undefined : gatewayUrl,
+    paymentDueMs: wholeNumber('SHOP_PAYMENT_DUE_MS', 7 * DAY_MS, 365 * DAY_MS),
   };
   if (problems.length > 0)
     throw new ShopError('SHOP_CONFIG', 'The environment of the shop is wrong.', problems);

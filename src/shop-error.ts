@@ -7,6 +7,7 @@ export type ShopErrorCode =
   | 'DEMO_USAGE'
   | 'DEMO_ORDER_FILE'
   | 'DEMO_SERVICE'
+  | 'DEMO_COMMAND'
   | 'DEMO_FEED';
 
 /** An error of the shop: the message says what happened, then what to do. */

@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util';
 import { benchOutbox } from './outbox/bench-outbox.js';
+import { benchSchedule } from './schedule/bench-schedule.js';
 
 /** Prints a line of progress; the result goes to stdout, this to stderr. */
 export type Report = (line: string) => void;
 
-const BENCHES = { outbox: benchOutbox };
+const BENCHES = { outbox: benchOutbox, schedule: benchSchedule };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

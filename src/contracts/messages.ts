@@ -51,6 +51,12 @@ export interface PaymentDeclined extends AboutInvoice {
 /** What a refund is for: a confirmed order that was cancelled, or a return with a number of its own. */
 export type RefundCause = 'cancelled' | 'returned';
 
+/** The customer pays by bank transfer, and has not yet. */
+export type PaymentAwaited = AboutMoney;
+
+/** The time in which an awaited payment had to come is over. Published for later. */
+export type PaymentDue = AboutInvoice;
+
 /** The customer has the money back. */
 export interface PaymentRefunded extends AboutMoney {
   readonly cause: RefundCause;
@@ -62,9 +68,11 @@ export interface ShopMessages extends Record<ShopTopic, AboutInvoice> {
   'orders.rejected': OrderRejected;
   'orders.cancelled': OrderCancelled;
   'orders.returned': OrderReturned;
+  'orders.payment-due': PaymentDue;
   'inventory.reserved': StockReserved;
   'inventory.rejected': StockRejected;
   'payments.charged': PaymentCharged;
+  'payments.awaited': PaymentAwaited;
   'payments.declined': PaymentDeclined;
   'payments.refunded': PaymentRefunded;
 }

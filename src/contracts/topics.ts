@@ -12,9 +12,11 @@ export const TOPICS = {
   'orders.rejected': { publisher: 'orders', subscribers: ['inventory'] },
   'orders.cancelled': { publisher: 'orders', subscribers: ['inventory', 'payments'] },
   'orders.returned': { publisher: 'orders', subscribers: ['inventory', 'payments'] },
+  'orders.payment-due': { publisher: 'orders', subscribers: ['orders'] },
   'inventory.reserved': { publisher: 'inventory', subscribers: ['payments'] },
   'inventory.rejected': { publisher: 'inventory', subscribers: ['orders'] },
   'payments.charged': { publisher: 'payments', subscribers: ['orders'] },
+  'payments.awaited': { publisher: 'payments', subscribers: ['orders'] },
   'payments.declined': { publisher: 'payments', subscribers: ['orders'] },
   'payments.refunded': { publisher: 'payments', subscribers: ['orders'] },
 } as const satisfies Record<string, TopicContract>;
@@ -23,13 +25,20 @@ export type ShopTopic = keyof typeof TOPICS;
 
 const PARTITIONS = 4;
 
-/** The topics as the module creates them: all of them, since a service may start before the one it listens to. */
-export function topicSettings(): Record<ShopTopic, { partitions: number }> {
+/** How a topic is created. */
+interface TopicSettings {
+  readonly partitions: number;
+  readonly onDeadLetter: 'park';
+}
+
+/**
+ * The topics as the module creates them: all of them, since a service may start before the one it listens to. Where a
+ * message cannot be handled, later ones of its customer wait until somebody has decided: their order is kept.
+ */
+export function topicSettings(): Record<ShopTopic, TopicSettings> {
   const names = Object.keys(TOPICS) as ShopTopic[];
-  return Object.fromEntries(names.map((name) => [name, { partitions: PARTITIONS }])) as Record<
-    ShopTopic,
-    { partitions: number }
-  >;
+  const settings: TopicSettings = { partitions: PARTITIONS, onDeadLetter: 'park' };
+  return Object.fromEntries(names.map((name) => [name, settings])) as Record<ShopTopic, TopicSettings>;
 }
 
 /**

@@ -9,6 +9,8 @@ export interface DemoOutcome {
   readonly books: Reconciliation;
   readonly kills: number;
   readonly seconds: number;
+  /** How often the gateway said that it cannot charge now. */
+  readonly gatewayRefusals: number;
 }
 
 /** The result as one JSON object: the demo's interface to other programs. */
@@ -84,6 +86,7 @@ export function disagreements(outcome: DemoOutcome): string[] {
     ],
     [books.doubleOutcomes, 'orders have had more than one outcome'],
     [books.doublePayments, 'charges or refunds stand twice'],
+    [books.gatewayDisagrees, 'invoices are charged at the gateway otherwise than in the ledger'],
     [books.doubleMovements, 'movements of goods stand twice'],
     [books.outOfOrder, 'effects are against the order of their key'],
     [books.wrongCharges, 'invoices are charged otherwise than their outcome and total say'],
@@ -113,7 +116,10 @@ export function renderReport(outcome: DemoOutcome): string {
     ],
     ...[...file.refusedLines].map(([reason, count]): [string, number, string] => refusalRow(reason, count)),
     ['placed', result.placed, `${result.confirmed} confirmed + ${result.rejected} rejected`],
+    ['  unpaid', books.unpaid, 'of the rejected: the bank transfer did not come in time'],
     ['returned', returns, `${result.refunded} refunded`],
+    ['gateway', outcome.gatewayRefusals, `refusals, retried; ${books.parked} payments waited beside the log`],
+    ['redriven', books.redriven, 'dead letters, by waybill dlq redrive'],
     ['charged', pounds(result.chargedPence), 'each confirmed order once, of its exact amount'],
     ['refunded', pounds(result.refundedPence), 'each return once, of its exact amount'],
     ['pieces', books.sold - books.returned, `${books.sold} sold - ${books.returned} returned`],

@@ -1,21 +1,26 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { runCommand } from './command.js';
 import { SERVICES, type ServiceName } from '../contracts/services.js';
 import { prepareDatabase } from '../database/prepare-database.js';
 import { type DemoDatabase, openDemoDatabase } from './demo-database.js';
 import type { DemoOptions } from './demo-options.js';
 import type { DemoOutcome } from './demo-report.js';
+import { GatewayServer } from './gateway-server.js';
 import { feedOrders } from './order-feed.js';
 import { type OrderFile, readOrderFile } from './order-file.js';
+import { paymentTroubles, type PaymentTroubles } from './payment-troubles.js';
 import type { ProgressLine } from './progress-line.js';
 import { ServiceProcess } from './service-process.js';
 import { type Progress, ShopBooks } from './shop-books.js';
 
 const LOOK_EVERY_MS = 100;
+/** How long the shop waits for a bank transfer in the demo. */
+const PAYMENT_DUE_MS = 1_500;
 /** Longer than a killed service's partitions need to find a new owner. */
 const GIVE_UP_MS = 90_000;
 
 /**
- * One run: database, services, orders, a kill half way, quiet, reconciliation. `interrupt` makes it end early; `close`
+ * One run: database, services, a gateway with moods, orders, a kill half way, a redrive, quiet, reconciliation. `interrupt` makes it end early; `close`
  * undoes everything that was started, after `run` has ended.
  */
 export class DemoRun {
@@ -23,6 +28,8 @@ export class DemoRun {
   private readonly interrupted = new AbortController();
   private database: DemoDatabase | undefined;
   private books: ShopBooks | undefined;
+  private gateway: GatewayServer | undefined;
+  private redriven = false;
   private kills = 0;
 
   constructor(
@@ -42,13 +49,18 @@ export class DemoRun {
     await prepareDatabase(connectionString);
     this.interrupted.signal.throwIfAborted();
     this.books = new ShopBooks(connectionString);
-    await this.startServices(connectionString);
+    const troubles = paymentTroubles(file.accepted);
+    this.gateway = new GatewayServer(troubles);
+    await this.startServices(connectionString, await this.gateway.start());
 
     const startedAt = performance.now();
-    const progress = await this.sellAndSettle(file, this.books);
+    const redrive = (): Promise<void> => this.repairAndRedrive(connectionString, troubles);
+    const progress = await this.sellAndSettle(file, this.books, { troubles, redrive });
     const seconds = (performance.now() - startedAt) / 1000;
     this.display.finish();
-    return { file, progress, books: await this.books.reconcile(file.accepted), kills: this.kills, seconds };
+    const books = await this.books.reconcile(file.accepted, this.gateway.charges);
+    const { refusals } = this.gateway;
+    return { file, progress, books, kills: this.kills, seconds, gatewayRefusals: refusals };
   }
 
   /** Makes `run` end soon: between two of its steps, or at once where it waits. Safe at any time, more than once. */
@@ -63,6 +75,7 @@ export class DemoRun {
    */
   async close(): Promise<void> {
     await this.stopServices();
+    await this.gateway?.stop();
     await this.books?.close();
     await this.database?.close();
   }
@@ -75,8 +88,13 @@ export class DemoRun {
     return this.database;
   }
 
-  private async startServices(connectionString: string): Promise<void> {
-    const env = { ...process.env, DATABASE_URL: connectionString };
+  private async startServices(connectionString: string, gatewayUrl: string): Promise<void> {
+    const env = {
+      ...process.env,
+      DATABASE_URL: connectionString,
+      SHOP_GATEWAY_URL: gatewayUrl,
+      SHOP_PAYMENT_DUE_MS: String(PAYMENT_DUE_MS),
+    };
     for (const service of SERVICES) this.services.set(service, new ServiceProcess(service, env));
     await Promise.all([...this.services.values()].map((service) => service.start()));
     this.interrupted.signal.throwIfAborted();
@@ -84,7 +102,7 @@ export class DemoRun {
   }
 
   /** Feeds the orders and watches the shop, at once; the first of the two to fail ends both. */
-  private async sellAndSettle(file: OrderFile, books: ShopBooks): Promise<Progress> {
+  private async sellAndSettle(file: OrderFile, books: ShopBooks, desk: Desk): Promise<Progress> {
     const half = Math.ceil(file.accepted.length / 2);
     const failed = new AbortController();
     let killing = Promise.resolve();
@@ -102,7 +120,7 @@ export class DemoRun {
       await killing;
       fed = true;
     };
-    const [progress] = await Promise.all([this.watch(books, file.accepted.length, () => fed), feed()]);
+    const [progress] = await Promise.all([this.watch(books, file.accepted.length, () => fed, desk), feed()]);
     return progress;
   }
 
@@ -119,7 +137,12 @@ export class DemoRun {
   }
 
   /** Watches until everything has an outcome, or nothing has moved for longer than a takeover needs. */
-  private async watch(books: ShopBooks, invoices: number, fed: () => boolean): Promise<Progress> {
+  private async watch(
+    books: ShopBooks,
+    invoices: number,
+    fed: () => boolean,
+    { troubles, redrive }: Desk,
+  ): Promise<Progress> {
     let last = '';
     let movedAt = Date.now();
     for (;;) {
@@ -129,6 +152,7 @@ export class DemoRun {
       this.display.show(progress, invoices);
       const quiet = progress.openOrders === 0 && progress.openReturns === 0 && progress.lag === 0;
       if (complete && quiet) return progress;
+      if (complete && isStuck(progress, troubles) && !this.redriven) await redrive();
       const seen = JSON.stringify(progress);
       if (seen !== last) movedAt = Date.now();
       last = seen;
@@ -146,7 +170,33 @@ export class DemoRun {
     }
   }
 
+  /** What an operator does: the gateway works again, so the payments that could not be made are made now. */
+  private async repairAndRedrive(connectionString: string, { broken }: PaymentTroubles): Promise<void> {
+    this.redriven = true;
+    this.display.say(
+      `${broken.size} payments are dead letters, other orders of their customers wait behind them; ` +
+        'the gateway is repaired: waybill dlq redrive --topic inventory.reserved --yes',
+    );
+    this.gateway?.repair();
+    const args = ['dlq', 'redrive', '--topic', 'inventory.reserved', '--by', 'demo'];
+    const because = ['--because', 'the gateway is repaired', '--yes'];
+    const printed = await runCommand([...args, ...because], connectionString, this.interrupted.signal);
+    for (const line of printed) this.display.say(`  ${line}`);
+  }
+
   private async stopServices(): Promise<void> {
     await Promise.allSettled([...this.services.values()].map((service) => service.stop()));
   }
+}
+
+/** What there is to be decided about while the shop runs. */
+interface Desk {
+  readonly troubles: PaymentTroubles;
+  readonly redrive: () => Promise<void>;
+}
+
+/** Whether nothing is open but the orders whose payments wait for the gateway to be repaired. */
+function isStuck(progress: Progress, { broken, stuckOrders }: PaymentTroubles): boolean {
+  const { openOrders, openReturns, deadLetters } = progress;
+  return broken.size > 0 && deadLetters === broken.size && openOrders === stuckOrders && openReturns === 0;
 }

@@ -26,7 +26,7 @@ select
   (select count(*) from orders.customer_order where status in ('PLACED', 'CANCELLING'))::int as "openOrders",
   (select count(*) from orders.return_note where status = 'REFUNDED')::int as refunded,
   (select count(*) from orders.return_note where status <> 'REFUNDED')::int as "openReturns",
-  (select count(*) from waybill.dead_letter)::int as "deadLetters",
+  (select count(*) from waybill.dead_letter where state = 'open')::int as "deadLetters",
   (select count(*) from expected)::int - (select count(distinct (service, message_id)) from effect)::int as lag`;
 
 /** Messages against effects. */
@@ -44,6 +44,7 @@ with ${WITNESSES},
   latency as (
     select extract(epoch from min(e.processed_at) - min(x.published_at)) * 1000 as ms
       from expected x join effect e on e.service = x.service and e.message_id = x.message_id
+     where x.topic <> 'orders.payment-due'
      group by x.service, x.message_id
   )
 select
@@ -55,7 +56,9 @@ select
     where not exists (select from expected x where x.service = e.service and x.message_id = e.message_id))::int
     as "strayEffects",
   (select count(*) from ordered where log_offset <= before)::int as "outOfOrder",
-  (select count(*) from waybill.dead_letter)::int as "deadLetters",
+  (select count(*) from waybill.dead_letter where state = 'open')::int as "deadLetters",
+  (select count(*) from waybill.dead_letter where state = 'redriven')::int as redriven,
+  (select count(*) from waybill.delivery_mark where verdict = 3)::int as parked,
   (select coalesce(percentile_cont(0.5) within group (order by ms), 0) from latency)::float8 as "p50Ms",
   (select coalesce(percentile_cont(0.99) within group (order by ms), 0) from latency)::float8 as "p99Ms"`;
 
@@ -95,6 +98,7 @@ select
     as "doublePayments",
   (select count(*) from account
     where stray or charges <> charged::int or charged_pence <> charged::int * total_pence)::int as "wrongCharges",
+  (select count(*) from orders.customer_order where rejection = 'the payment did not come')::int as unpaid,
   (select count(*) from account
     where stray or refunds <> refunded::int or refunded_pence <> refunded::int * total_pence)::int as "wrongRefunds"`;
 
@@ -129,6 +133,11 @@ select
      from (select count(*) as n from inventory.stock_movement group by invoice_no, sku, reason) d)::int
     as "doubleMovements"
 from article`;
+
+/** How often the ledger says that an order was charged. */
+export const CHARGES = `
+select invoice_no as "invoiceNo", count(*)::int as charges
+  from payments.ledger_entry where kind = 'CHARGE' group by invoice_no`;
 
 /** Every order and return with its total, to be held against the file. */
 export const INVOICES = `

@@ -2,7 +2,7 @@ import pg from 'pg';
 import { SERVICE_CODES } from '../contracts/articles.js';
 import { subscriptions } from '../contracts/topics.js';
 import type { FileInvoice } from './order-file.js';
-import { DELIVERY, INVOICES, MONEY, PROGRESS, STOCK } from './reconciliation-queries.js';
+import { CHARGES, DELIVERY, INVOICES, MONEY, PROGRESS, STOCK } from './reconciliation-queries.js';
 
 /** How far the shop is. */
 export interface Progress {
@@ -35,6 +35,14 @@ export interface Reconciliation {
   readonly missingOutcomes: number;
   readonly doubleOutcomes: number;
   readonly doublePayments: number;
+  /** Invoices that the gateway has charged another number of times than the ledger says. */
+  readonly gatewayDisagrees: number;
+  /** Orders that were rejected because their bank transfer did not come. */
+  readonly unpaid: number;
+  /** Dead letters that were redriven. */
+  readonly redriven: number;
+  /** Messages that have waited beside the log. */
+  readonly parked: number;
   readonly wrongCharges: number;
   readonly wrongRefunds: number;
   readonly articles: number;
@@ -60,14 +68,34 @@ export class ShopBooks {
     return this.one<Progress>(PROGRESS, subscriptionParameters());
   }
 
-  async reconcile(invoices: readonly FileInvoice[]): Promise<Reconciliation> {
+  /** @param gatewayCharges how often the gateway has charged each invoice; without one there is nothing to compare */
+  async reconcile(
+    invoices: readonly FileInvoice[],
+    gatewayCharges?: ReadonlyMap<string, number>,
+  ): Promise<Reconciliation> {
     const delivery = await this.one<Partial<Reconciliation>>(DELIVERY, subscriptionParameters());
     const money = await this.one<Partial<Reconciliation>>(MONEY, []);
     const stock = await this.one<Partial<Reconciliation>>(STOCK, [SERVICE_CODES]);
     const { rows } = await this.pool.query<{ invoiceNo: string; totalPence: number }>(INVOICES);
     const totals = new Map(rows.map(({ invoiceNo, totalPence }) => [invoiceNo, totalPence]));
     const missing = invoices.filter(({ invoiceNo, totalPence }) => totals.get(invoiceNo) !== totalPence);
-    return { ...delivery, ...money, ...stock, missingInvoices: missing.length } as Reconciliation;
+    const gatewayDisagrees = gatewayCharges === undefined ? 0 : await this.compareCharges(gatewayCharges);
+    return {
+      ...delivery,
+      ...money,
+      ...stock,
+      gatewayDisagrees,
+      missingInvoices: missing.length,
+    } as Reconciliation;
+  }
+
+  private async compareCharges(gatewayCharges: ReadonlyMap<string, number>): Promise<number> {
+    const { rows } = await this.pool.query<{ invoiceNo: string; charges: number }>(CHARGES);
+    const ledger = new Map(rows.map(({ invoiceNo, charges }) => [invoiceNo, charges]));
+    const all = new Set([...ledger.keys(), ...gatewayCharges.keys()]);
+    return [...all].filter(
+      (invoiceNo) => (ledger.get(invoiceNo) ?? 0) !== (gatewayCharges.get(invoiceNo) ?? 0),
+    ).length;
   }
 
   async close(): Promise<void> {

@@ -17,4 +17,16 @@ export class Messenger {
     const { id } = await this.outbox.publish(tx, { topic, key, payload });
     await tx.publishedMessage.create({ data: { messageId: id, topic, key } });
   }
+
+  /** Publishes `payload` for `delayMs` milliseconds after `tx` commits. */
+  async publishLater<T extends ShopTopic>(
+    tx: WitnessTransaction,
+    topic: T,
+    payload: ShopMessages[T],
+    delayMs: number,
+  ): Promise<void> {
+    const key = messageKey(payload.invoiceNo, payload.customerId);
+    const { id } = await this.outbox.publish(tx, { topic, key, payload, delayMs });
+    await tx.publishedMessage.create({ data: { messageId: id, topic, key } });
+  }
 }

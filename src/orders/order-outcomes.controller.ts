@@ -2,12 +2,15 @@ import { Controller, Inject, UseFilters } from '@nestjs/common';
 import { Ctx, EventPattern, Payload } from '@nestjs/microservices';
 import { type WaybillContext, waybillTransport } from '@waybill/nestjs';
 import type {
+  PaymentAwaited,
   PaymentCharged,
   PaymentDeclined,
+  PaymentDue,
   PaymentRefunded,
   StockRejected,
 } from '../contracts/messages.js';
 import { Messenger } from '../messaging/messenger.js';
+import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
 import { ShopErrorFilter } from '../messaging/shop-error.filter.js';
 import { messageIdOf, recordEffect } from '../messaging/witness.js';
 import { ShopError } from '../shop-error.js';
@@ -22,7 +25,10 @@ type Context = WaybillContext<OrdersTransaction>;
 @Controller()
 @UseFilters(ShopErrorFilter)
 export class OrderOutcomesController {
-  constructor(@Inject(Messenger) private readonly messenger: Messenger) {}
+  constructor(
+    @Inject(Messenger) private readonly messenger: Messenger,
+    @Inject(SHOP_CONFIG) private readonly config: ShopConfig,
+  ) {}
 
   /** Not everything is in stock. */
   @EventPattern<string>('inventory.rejected', transport)
@@ -53,6 +59,28 @@ export class OrderOutcomesController {
     await recordEffect(ctx);
   }
 
+  /** The customer pays by bank transfer: the order waits for that, but not for ever. */
+  @EventPattern<string>('payments.awaited', transport)
+  async onAwaited(@Payload() message: PaymentAwaited, @Ctx() ctx: Context): Promise<void> {
+    const { invoiceNo, customerId } = message;
+    await this.messenger.publishLater(
+      ctx.transaction,
+      'orders.payment-due',
+      { invoiceNo, customerId },
+      this.config.paymentDueMs,
+    );
+    await recordEffect(ctx);
+  }
+
+  /** The payment had its time: an order that is still open is rejected as unpaid. */
+  @EventPattern<string>('orders.payment-due', transport)
+  async onPaymentDue(@Payload() message: PaymentDue, @Ctx() ctx: Context): Promise<void> {
+    const order = await existingOrder(ctx.transaction, message.invoiceNo);
+    if (order.status === 'PLACED')
+      await this.reject(ctx, message.invoiceNo, 'unpaid', 'the payment did not come');
+    await recordEffect(ctx);
+  }
+
   /** The money of a cancelled order, or of a return, is back with the customer. */
   @EventPattern<string>('payments.refunded', transport)
   async onRefunded(@Payload() message: PaymentRefunded, @Ctx() ctx: Context): Promise<void> {
@@ -68,7 +96,7 @@ export class OrderOutcomesController {
   private async reject(
     ctx: Context,
     invoiceNo: string,
-    event: 'stock-rejected' | 'payment-declined',
+    event: 'stock-rejected' | 'payment-declined' | 'unpaid',
     reason: string,
   ): Promise<void> {
     const order = await existingOrder(ctx.transaction, invoiceNo);

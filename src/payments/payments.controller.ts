@@ -1,15 +1,22 @@
 import { Controller, Inject, UseFilters } from '@nestjs/common';
 import { Ctx, EventPattern, Payload } from '@nestjs/microservices';
-import { type WaybillContext, waybillTransport } from '@waybill/nestjs';
+import { type SubscriptionOptions, type WaybillContext, waybillTransport } from '@waybill/nestjs';
 import type { OrderCancelled, OrderReturned, RefundCause, StockReserved } from '../contracts/messages.js';
 import { Messenger } from '../messaging/messenger.js';
 import { ShopErrorFilter } from '../messaging/shop-error.filter.js';
 import { messageIdOf, recordEffect } from '../messaging/witness.js';
 import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
 import { ShopError } from '../shop-error.js';
+import { CardGateway } from './card-gateway.js';
 import type { PaymentsTransaction } from './payments-prisma.js';
 
 const transport = waybillTransport('payments');
+
+/** A gateway that is away for a moment is asked again soon; for longer, the payments wait on an operator's desk. */
+const CHARGING: SubscriptionOptions = {
+  name: 'charge',
+  retry: { immediateAttempts: 0, delayMs: 100, maxDelayMs: 2_000, maxAttempts: 6 },
+};
 
 type Context = WaybillContext<PaymentsTransaction>;
 
@@ -26,23 +33,22 @@ export class PaymentsController {
   constructor(
     @Inject(SHOP_CONFIG) private readonly config: ShopConfig,
     @Inject(Messenger) private readonly messenger: Messenger,
+    @Inject(CardGateway) private readonly gateway: CardGateway,
   ) {}
 
-  /** Charges the customer, unless the rule in {@link declineReason} forbids it. */
-  @EventPattern<string>('inventory.reserved', transport)
+  /** Charges the customer by the gateway, unless the rule in {@link declineReason} forbids it. */
+  @EventPattern<string>('inventory.reserved', transport, CHARGING)
   async onReserved(@Payload() message: StockReserved, @Ctx() ctx: Context): Promise<void> {
     const { invoiceNo, customerId, amountPence } = message;
     const reason = this.declineReason(message);
-    if (reason === undefined) {
-      await this.enter(ctx, 'CHARGE', message);
-      await this.messenger.publish(ctx.transaction, 'payments.charged', {
-        invoiceNo,
-        customerId,
-        amountPence,
-      });
-    } else {
+    if (reason !== undefined) {
       await this.enter(ctx, 'DECLINE', message);
       await this.messenger.publish(ctx.transaction, 'payments.declined', { invoiceNo, customerId, reason });
+    } else {
+      const answer = await this.gateway.charge(message, messageIdOf(ctx), ctx.signal);
+      if (answer === 'charged') await this.enter(ctx, 'CHARGE', message);
+      const payment = { invoiceNo, customerId, amountPence };
+      await this.messenger.publish(ctx.transaction, `payments.${answer}`, payment);
     }
     await recordEffect(ctx);
   }

@@ -3,6 +3,7 @@ import { getOutboxToken, type Outbox, prismaTransactions, WaybillModule } from '
 import { CONSUMER_SETTINGS, topicSettings } from '../contracts/topics.js';
 import { Messenger } from '../messaging/messenger.js';
 import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
+import { CardGateway } from './card-gateway.js';
 import { PaymentsPrisma } from './payments-prisma.js';
 import { PaymentsController } from './payments.controller.js';
 
@@ -29,6 +30,7 @@ class PaymentsDatabaseModule {}
   ],
   controllers: [PaymentsController],
   providers: [
+    CardGateway,
     {
       provide: Messenger,
       inject: [getOutboxToken('payments')],

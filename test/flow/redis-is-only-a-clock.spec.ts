@@ -153,10 +153,10 @@ describeWithRedis('the Redis clock', (redis) => {
     await inUse();
   }, 30_000);
 
-  test('says each change of state once, and nothing when it is refused a look at the configuration', () => {
+  test('says each change of state once, and nothing else', () => {
     const said = lines.filter((line) => line.includes('clock of timers'));
     for (let index = 1; index < said.length; index += 1) expect(said[index]).not.toBe(said[index - 1]);
-    expect(said.length).toBeGreaterThan(5);
+    expect(said.length).toBeGreaterThanOrEqual(5);
     expect(lines.filter((line) => line.includes('failed'))).toEqual([]);
   });
 

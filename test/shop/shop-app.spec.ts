@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
+import { type DeadLetters, getDeadLettersToken } from '@waybill/nestjs';
 import { testDatabase, type TestDatabase, testServerUrl, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { SERVICES } from '../../src/contracts/services.js';
 import { prepareDatabase } from '../../src/database/prepare-database.js';
 import { dropServiceRoles } from '../../src/database/service-roles.js';
+import { GatewayServer } from '../../src/demo/gateway-server.js';
 import { ShopBooks } from '../../src/demo/shop-books.js';
 import { startShop } from '../../src/shop-app.js';
 
@@ -29,6 +31,7 @@ const NOTHING_WRONG = {
   missingOutcomes: 0,
   doubleOutcomes: 0,
   doublePayments: 0,
+  gatewayDisagrees: 0,
   wrongCharges: 0,
   wrongRefunds: 0,
   wrongLevels: 0,
@@ -37,9 +40,10 @@ const NOTHING_WRONG = {
 };
 
 const DEAD_LETTER = `
-  insert into waybill.dead_letter (group_id, partition_id, log_offset, topic, partition_number, headers, reason,
-                                   error_class, error_message, fingerprint, attempts, first_failed_at, last_failed_at)
-  select g.id, p.id, 0, 'orders.placed', 0, '{}', 'attempts-spent', 'Error', 'no', 'f', 5, now(), now()
+  insert into waybill.dead_letter (group_id, partition_id, log_offset, bucket_seq, topic, partition_number, handler,
+                                   headers, timestamp_ms, reason, error_class, error_message, fingerprint, attempts,
+                                   first_failed_at, last_failed_at)
+  select g.id, p.id, 0, 1, 'orders.placed', 0, 'placed', '[]', 0, 'attempts-spent', 'Error', 'no', 'f', 5, now(), now()
     from waybill.consumer_group g, waybill.topic_partition p limit 1`;
 
 const LIMIT_PENCE = 10_000;
@@ -50,10 +54,12 @@ let app: INestApplication;
 let url: string;
 let books: ShopBooks;
 let pool: pg.Pool;
+let gateway: GatewayServer;
 
 beforeAll(async () => {
   database = await testDatabase('shop_app');
   const { connectionStrings } = await prepareDatabase(database.connectionString);
+  gateway = new GatewayServer({ broken: new Set(['15', '16']), transfer: new Set(['14']) });
   ({ app, url } = await startShop({
     services: SERVICES,
     port: 0,
@@ -61,6 +67,8 @@ beforeAll(async () => {
     startingStock: STOCK,
     chargeLimitPence: LIMIT_PENCE,
     declinedCustomers: new Set(['13']),
+    gatewayUrl: await gateway.start(),
+    paymentDueMs: 200,
   }));
   books = new ShopBooks(database.connectionString);
   pool = new pg.Pool({ connectionString: database.connectionString, max: 2 });
@@ -68,6 +76,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await app.close();
+  await gateway.stop();
   await books.close();
   await pool.end();
   await database.drop();
@@ -175,6 +184,28 @@ describe('an order', () => {
     });
   });
 
+  test('whose bank transfer does not come in time is rejected by a delayed message, and its goods are released', async () => {
+    await post('/orders', order('142', 'E3', 3, { customerId: '14' }));
+    expect((await becomes('142', 'REJECTED')).rejection).toBe('the payment did not come');
+    await waitUntil(async () => (await level('E3')) === STOCK, { describe: 'the goods to be released' });
+  });
+
+  test('that the gateway does not charge waits with the later ones of its customer, until that is decided', async () => {
+    await post('/orders', order('144', 'E4', 1, { customerId: '15' }));
+    await post('/orders', order('145', 'E4', 1, { customerId: '15' }));
+    await post('/orders', order('146', 'E4', 1, { customerId: '7' }));
+    await becomes('146', 'CONFIRMED');
+    await waitUntil(async () => (await books.progress()).deadLetters === 1, { describe: 'a dead letter' });
+    expect((await get('145')).body.status).toBe('PLACED');
+    gateway.repair();
+    const deadLetters = app.get<DeadLetters>(getDeadLettersToken('payments'));
+    const [letter] = await deadLetters.list({ key: '15' });
+    expect(letter).toMatchObject({ handler: 'charge', errorClass: 'GatewayUnavailableError', attempts: 6 });
+    await deadLetters.redrive(letter?.id ?? 0, { by: 'test' });
+    await becomes('145', 'CONFIRMED');
+    await becomes('144', 'CONFIRMED');
+  });
+
   test('that nobody knows is 404, one that is wrong is 400', async () => {
     expect((await get('999')).status).toBe(404);
     expect((await post('/orders/999/cancel')).status).toBe(404);
@@ -202,10 +233,10 @@ describe('the shop as a whole', () => {
 
   test('agrees with itself after all that', async () => {
     await waitUntil(async () => (await books.progress()).lag === 0, { describe: 'every effect' });
-    const found = await books.reconcile([{ invoiceNo: '100', lines: [], totalPence: 750 }]);
+    const found = await books.reconcile([{ invoiceNo: '100', lines: [], totalPence: 750 }], gateway.charges);
     expect(found).toMatchObject({
       ...NOTHING_WRONG,
-      chargedPence: 750 + 450 + 1350,
+      chargedPence: 750 + 450 + 1350 + 3 * 450,
       refundedPence: 1350 + 850,
     });
     expect(found.messages).toBe(found.published);

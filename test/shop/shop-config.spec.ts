@@ -13,6 +13,8 @@ describe('the environment of the shop', () => {
       startingStock: 100_000,
       chargeLimitPence: 500_000,
       declinedCustomers: new Set(),
+      gatewayUrl: undefined,
+      paymentDueMs: 604_800_000,
     });
   });
 
@@ -21,6 +23,8 @@ describe('the environment of the shop', () => {
       SHOP_STARTING_STOCK: '7',
       SHOP_CHARGE_LIMIT_PENCE: '100',
       SHOP_DECLINED_CUSTOMERS: '13,14',
+      SHOP_GATEWAY_URL: 'http://127.0.0.1:1',
+      SHOP_PAYMENT_DUE_MS: '5',
     };
     const env = { DATABASE_URL, SERVICE: 'payments', PORT: '0', ...rules };
     expect(readShopEnvironment(env)).toMatchObject({
@@ -29,13 +33,21 @@ describe('the environment of the shop', () => {
       startingStock: 7,
       chargeLimitPence: 100,
       declinedCustomers: new Set(['13', '14']),
+      gatewayUrl: 'http://127.0.0.1:1',
+      paymentDueMs: 5,
     });
   });
 
   test('that is wrong is told everything that is', () => {
     const read = (): unknown =>
-      readShopEnvironment({ SERVICE: 'shipping', PORT: '65536', SHOP_STARTING_STOCK: '-1' });
+      readShopEnvironment({
+        SERVICE: 'shipping',
+        PORT: '65536',
+        SHOP_STARTING_STOCK: '-1',
+        SHOP_GATEWAY_URL: 'gateway',
+      });
     expect(read).toThrow(ShopError);
-    for (const name of ['SERVICE', 'PORT', 'SHOP_STARTING_STOCK', 'DATABASE_URL']) expect(read).toThrow(name);
+    for (const name of ['SERVICE', 'PORT', 'SHOP_STARTING_STOCK', 'DATABASE_URL', 'SHOP_GATEWAY_URL'])
+      expect(read).toThrow(name);
   });
 });

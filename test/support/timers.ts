@@ -43,7 +43,9 @@ export function describeWithRedis(name: string, suite: (redis: () => RedisServer
   if (!usable && !required) {
     console.warn(`"${name}" is left out: it needs a redis-server on the PATH, and REDIS_URL unset.`);
     // oxlint-disable-next-line jest/no-disabled-tests
-    describe.skip(name, () => suite(() => never()));
+    describe.skip(name, () => {
+      suite(() => never());
+    });
     return;
   }
   describe(name, () => {

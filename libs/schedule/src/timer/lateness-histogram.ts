@@ -12,7 +12,7 @@ export interface LatenessBucket {
 
 /** Counts how late timers are fired. */
 export class LatenessHistogram {
-  readonly #counts = new Array<number>(LATENESS_BOUNDS_MS.length + 1).fill(0);
+  readonly #counts = Array.from({ length: LATENESS_BOUNDS_MS.length + 1 }, () => 0);
 
   add(latenessMs: number): void {
     const index = LATENESS_BOUNDS_MS.findIndex((bound) => latenessMs <= bound);

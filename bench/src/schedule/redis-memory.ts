@@ -1,0 +1,62 @@
+import { PgDatabase, systemClock } from '@waybill/kernel';
+import { LogSignals, Topics } from '@waybill/log';
+import { TimerService } from '@waybill/schedule';
+import type { RedisServer } from '@waybill/testing';
+import type { Report } from '../main.js';
+
+const FAR_TIMERS = 1_000_000;
+/** Long enough for the loader to have looked. */
+const SETTLE_MS = 3_000;
+
+/**
+ * Bytes that Redis needs more, for each of a million timers that are due in a month.
+ * @param redis a server that nobody else uses
+ */
+export async function measureRedisMemory(
+  connectionString: string,
+  redis: RedisServer,
+  report: Report,
+): Promise<number> {
+  const database = new PgDatabase({ connectionString });
+  const topics = new Topics(database.session);
+  await topics.create('orders.placed');
+  const service = new TimerService({
+    database,
+    topics,
+    signals: new LogSignals(database),
+    redis: redis.url,
+  });
+  service.start();
+  try {
+    while (service.status.degraded) await systemClock.sleep(20);
+    await systemClock.sleep(SETTLE_MS);
+    const before = await usedBytes(redis);
+    await database.pool.query(
+      `insert into waybill.timer (slot, due_at, kind, message_id, topic, payload)
+       select 8, clock_timestamp() + interval '30 days' + i * interval '1 ms', 1, gen_random_uuid(), 'orders.placed',
+              convert_to('{}', 'UTF8')
+         from generate_series(1, $1) i`,
+      [FAR_TIMERS],
+    );
+    service.armed([Date.now() + 30 * 86_400_000]);
+    // Loaded anew, as after a loss of Redis: far timers are not among what is loaded.
+    await redis.command('DEL', '{waybill}:timers:window');
+    const { loads } = service.status;
+    while (service.status.loads === loads) await systemClock.sleep(20);
+    await systemClock.sleep(SETTLE_MS);
+    const bytes = Math.max(0, (await usedBytes(redis)) - before) / FAR_TIMERS;
+    report(`Redis: ${bytes.toFixed(3)} bytes for each of ${FAR_TIMERS} far timers`);
+    return bytes;
+  } finally {
+    await service.stop();
+    await database.close();
+  }
+}
+
+async function usedBytes(redis: RedisServer): Promise<number> {
+  const keys = (await redis.command('KEYS', '*')).split('\r\n').filter((line) => line.includes('{waybill}'));
+  let bytes = 0;
+  for (const key of keys)
+    bytes += Number(/:(\d+)/.exec(await redis.command('MEMORY', 'USAGE', key))?.[1] ?? 0);
+  return bytes;
+}

@@ -1,0 +1,39 @@
+import type { GatewayCustomers } from './gateway-server.js';
+import type { FileInvoice } from './order-file.js';
+import { isReturn } from './order-line.js';
+
+/** Customers of each kind. */
+const OF_A_KIND = 2;
+/** A sale over this is declined before the gateway is asked; the shop's default. */
+const CHARGE_LIMIT_PENCE = 500_000;
+
+/** Which customers of a file have trouble with paying, and how many orders that concerns. */
+export interface PaymentTroubles extends GatewayCustomers {
+  /** Orders that cannot be paid before the gateway is repaired. */
+  readonly stuckOrders: number;
+}
+
+/**
+ * Picks customers from a file, the same at every run: two whose cards cannot be charged, with several orders where
+ * there are such, and two who pay by bank transfer and never do.
+ */
+export function paymentTroubles(invoices: readonly FileInvoice[]): PaymentTroubles {
+  const sales = new Map<string, number>();
+  const tooLarge = new Set<string>();
+  for (const { invoiceNo, lines, totalPence } of invoices) {
+    const customer = lines[0]?.customerId;
+    if (isReturn(invoiceNo) || customer === null || customer === undefined) continue;
+    sales.set(customer, (sales.get(customer) ?? 0) + 1);
+    if (totalPence > CHARGE_LIMIT_PENCE) tooLarge.add(customer);
+  }
+  const usable = [...sales].filter(([customer]) => !tooLarge.has(customer));
+  const several = usable.filter(([, count]) => count > 1);
+  const single = usable.filter(([, count]) => count === 1);
+  const broken = [...several, ...single].slice(0, OF_A_KIND);
+  const transfer = [...single, ...several].filter((entry) => !broken.includes(entry)).slice(0, OF_A_KIND);
+  return {
+    broken: new Set(broken.map(([customer]) => customer)),
+    transfer: new Set(transfer.map(([customer]) => customer)),
+    stuckOrders: broken.reduce((sum, [, count]) => sum + count, 0),
+  };
+}
