@@ -6,8 +6,8 @@ import { startProgram, stopProgram } from '../support/programs.js';
 import { describeWithRedis, faultsOfFirings, type Firing, firings } from '../support/timers.js';
 
 /** WAYBILL_TIMERS=100000 WAYBILL_TIMERS_SPAN_MS=300000 is the full size; `npm test` runs it compressed. */
-const COUNT = Number(process.env['WAYBILL_TIMERS'] ?? 6_000);
-const SPAN_MS = Number(process.env['WAYBILL_TIMERS_SPAN_MS'] ?? 14_000);
+const COUNT = Number(process.env['WAYBILL_TIMERS'] ?? 4_000);
+const SPAN_MS = Number(process.env['WAYBILL_TIMERS_SPAN_MS'] ?? 10_000);
 /** Redis is away for so long at a time. */
 const AWAY_MS = SPAN_MS / 5;
 const TEST_MS = 3 * SPAN_MS + 60_000;
@@ -120,7 +120,7 @@ describeWithRedis('timers', (redis) => {
 
   test('survive processes that are killed between claim and commit, two at a time', async () => {
     const fixture = await create();
-    const count = 1_500;
+    const count = 900;
     await start(fixture, { fire: false, schedule: { first: 0, count, fromMs: 0, toMs: 3_000 } });
     const mortal = { killEvery: 300, options: { passTimers: 40, leaseMs: 1_000 } };
     let deaths = 0;

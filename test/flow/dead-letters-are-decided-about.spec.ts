@@ -126,7 +126,7 @@ describe('an operator', () => {
     const exported: number[] = [];
     for await (const { payload } of deadLetters.export())
       exported.push((JSON.parse(String(payload)) as Order).n);
-    expect(exported.toSorted()).toEqual([0, 3, 6]);
+    expect(exported.toSorted((a, b) => a - b)).toEqual([0, 3, 6]);
   });
 
   test('redrives one: the handler that failed gets it once, and an open one again if it fails again', async () => {

@@ -133,7 +133,39 @@ describe('timers', () => {
     expect(cancelled.size).toBeGreaterThan(0);
   });
 
-  test('that are moved into a near slot while they are cancelled are cancelled once', async () => {
+  test('that are moved into a near slot while they are cancelled are cancelled all the same', async () => {
+    const { timers } = timersOf(fixture);
+    const timer = message(0, { token: 'move' });
+    await timers.schedule(timer, { delayMs: 7 * 3_600_000 });
+    await fixture.database.pool.query(`update waybill.timer set due_at = due_at - interval '2 hours'`);
+    const waiting = (): Promise<number> =>
+      fixture.value(`select count(*)::int from pg_stat_activity where wait_event_type = 'Lock'
+                        and datname = current_database()`);
+    const moving = await fixture.database.pool.connect();
+    await moving.query('begin');
+    await moving.query('select waybill.timer_promote(10)');
+    const cancelled = timers.cancel({ id: timer.id });
+    await waitUntil(async () => (await waiting()) === 1, { describe: 'the cancel waits for the move' });
+    await moving.query('commit');
+    moving.release();
+    expect(await cancelled).toBe(1);
+    expect((await timers.stats()).pending).toBe(0);
+    // The relay, which cancels within its pass, begins the pass again.
+    await timers.schedule(timer, { delayMs: 7 * 3_600_000 });
+    await fixture.database.pool.query(`update waybill.timer set due_at = due_at - interval '2 hours'`);
+    await fixture.transaction((tx) => fixture.outbox.cancelTimer(tx, { token: 'move' }));
+    const again = await fixture.database.pool.connect();
+    await again.query('begin');
+    await again.query('select waybill.timer_promote(10)');
+    const relayed = fixture.moveAll();
+    await waitUntil(async () => (await waiting()) === 1, { describe: 'the relay waits for the move' });
+    await again.query('commit');
+    again.release();
+    await relayed;
+    expect((await timers.stats()).pending).toBe(0);
+  });
+
+  test('that are moved while many are cancelled are each cancelled once', async () => {
     const { timers } = timersOf(fixture);
     const scheduled = upTo(300).map((n) => message(n));
     for (const timer of scheduled) await timers.schedule(timer, { delayMs: 7 * 3_600_000 });

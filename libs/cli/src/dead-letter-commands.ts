@@ -99,7 +99,10 @@ function addRedrive(program: Command, dlq: Command, output: Output): void {
           onProgress: ({ redriven, total }) => output.write(`redrive ${id}: ${redriven} of ${total}\n`),
         });
         process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
-        if (end.state !== 'running') return void output.write(`redrive ${id} is ${end.state}\n`);
+        if (end.state !== 'running') {
+          output.write(`redrive ${id} is ${end.state}\n`);
+          return;
+        }
         output.write(`interrupted; go on with: waybill dlq redrive --resume ${id}\n`);
         process.exitCode = 130;
       }),
@@ -205,7 +208,14 @@ function decided(command: Command): Command {
 function filterOf(options: FilterOptions): DeadLetterFilter {
   const { group, topic, handler, key, reason, fingerprint, from, to, where } = options;
   const given = {
-    ...{ group, topic, handler, key, reason, fingerprint, from, to },
+    group,
+    topic,
+    handler,
+    key,
+    reason,
+    fingerprint,
+    from,
+    to,
     errorClass: options.error,
     messageId: options.message,
     states: options.state,

@@ -9,9 +9,10 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import type { LogSignals, Topics } from '@waybill/log';
+import type { RetryBudgetStore } from '@waybill/schedule';
 import type { CircuitState } from './circuit-breaker.js';
 import type { ConsumerCounts } from './consumer-counters.js';
-import type { RetryBudgetOptions, RetryBudgetStore } from './retry-budget.js';
+import type { RetryBudgetOptions } from './retry-budget.js';
 import type { Subscription } from './subscription.js';
 
 /** What the options of a Consumer may be. */

@@ -13,6 +13,7 @@ import {
   systemClock,
 } from '@waybill/kernel';
 import { type FetchedBatch, GroupMembership, LogReader, oldestBucketSeq, type Ownership } from '@waybill/log';
+import { PostgresBudgetStore } from '@waybill/schedule';
 import { databaseIdentity } from '@waybill/schema';
 import { ConsumerCounters } from './consumer-counters.js';
 import {
@@ -26,7 +27,7 @@ import type { LaneContext } from './lane-context.js';
 import { LaneOpener } from './lane-opener.js';
 import type { PartitionLane } from './partition-lane.js';
 import { RedriveWatch } from './redrive-watch.js';
-import { PostgresBudgetStore, RetryBudget, type RetryBudgetOptions } from './retry-budget.js';
+import { RetryBudget, type RetryBudgetOptions } from './retry-budget.js';
 import { Slots } from './slots.js';
 import type { Subscription } from './subscription.js';
 

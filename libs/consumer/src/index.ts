@@ -3,12 +3,7 @@ export { type ConsumerCounts } from './consumer-counters.js';
 export { type ConsumerOptions, type ConsumerParts, type ConsumerStatus } from './consumer-options.js';
 export { Consumer } from './consumer.js';
 export { type Delivery } from './delivery.js';
-export {
-  type BudgetLimits,
-  PostgresBudgetStore,
-  type RetryBudgetOptions,
-  type RetryBudgetStore,
-} from './retry-budget.js';
+export { type RetryBudgetOptions } from './retry-budget.js';
 export {
   type Handler,
   resolveSubscription,

@@ -123,14 +123,20 @@ export class ParkedLane {
   /** Follows what operators have done: rows that appeared, rows whose decision has been made. */
   reconcile(rows: readonly RedrivenRow[]): void {
     const now = this.#now;
-    const undecided = new Set([...this.queue.onDesk()]);
+    const undecided = new Set(this.queue.onDesk());
     for (const { offset, key, dueInMs } of rows) {
       const dueAt = dueInMs === null ? Infinity : now + dueInMs;
       const known = this.queue.find(key, offset);
       if (known === undefined) {
         this.queue.add({
-          ...{ offset, key, attempts: 0, dueAt, failingSince: undefined },
-          ...{ suspect: false, fromDeadLetter: true, stored: true },
+          offset,
+          key,
+          attempts: 0,
+          dueAt,
+          failingSince: undefined,
+          suspect: false,
+          fromDeadLetter: true,
+          stored: true,
         });
       } else if (known.dueAt === Infinity && dueInMs !== null) {
         this.#decided(known, dueAt);

@@ -8,9 +8,9 @@ import { countsAs, type Failing, LaneAttempts } from './lane-attempts.js';
 import { LaneBookmark } from './lane-bookmark.js';
 import { LaneCharges, type LaneStart } from './lane-charges.js';
 import { fieldsOf, type LaneSetting } from './lane-context.js';
+import type { Job } from './lane-job.js';
 import { type Batch, LaneWindow } from './lane-window.js';
 import { ParkedLane, type RedrivenRow } from './parked-lane.js';
-import type { ParkedEntry } from './parked-queue.js';
 import type { ParkingOrder } from './parking.js';
 import type { Place } from './slots.js';
 
@@ -21,11 +21,6 @@ const MOST_PENDING = 500;
 const WIDEST_SPAN = 10_000;
 /** Records that are put beside the log in one transaction at most. */
 const PARKED_TOGETHER = 100;
-
-/** What runs next in a lane. */
-type Job =
-  | { readonly parked: ParkedEntry; readonly alone: boolean }
-  | { readonly parked: undefined; readonly batch: Batch<LaneRecord>; readonly alone: boolean };
 
 /**
  * One partition that this process owns: takes fetched batches in, runs their records in the order the subscription
@@ -175,7 +170,7 @@ export class PartitionLane {
       const place = await this.setting.context.slots.take();
       try {
         const orders = records.map((record) => ({ record, attempts: 0, delayMs: null, failingForMs: null }));
-        await this.#park(records, orders, place);
+        await this.#park(orders, place);
         this.#window.done(records);
       } finally {
         this.#isParking = false;
@@ -281,7 +276,7 @@ export class PartitionLane {
       if (decision.kind === 'dead-letter') return this.#bury(failing, decision.reason, decision.error, place);
       const { delayMs } = decision;
       const inPlace = this.setting.subscription.concurrency === 'partition' || this.#parked.isFull;
-      if (delayMs > 0 && !inPlace) return this.#park([record], [{ ...failing, delayMs }], place);
+      if (delayMs > 0 && !inPlace) return this.#park([{ ...failing, delayMs }], place);
       await this.#attempts.pauseBeforeRetry(delayMs, place);
       const { failed } = await this.#run([record], attempts + 1, place);
       if (failed === undefined) return;
@@ -289,7 +284,8 @@ export class PartitionLane {
     }
   }
 
-  async #park(records: readonly LaneRecord[], orders: readonly ParkingOrder[], place: Place): Promise<void> {
+  async #park(orders: readonly ParkingOrder[], place: Place): Promise<void> {
+    const records = orders.map(({ record }) => record);
     await this.#parked.park(orders, this.#verdict(records, 'parked'), place);
     this.#committed(records);
   }
@@ -362,8 +358,8 @@ export class PartitionLane {
   }
 
   async #storeIfFar(): Promise<void> {
-    if (this.setting.subscription.concurrency === 'partition') return;
-    if (this.#window.position - this.#bookmark.position >= POSITION_STEP) await this.tick();
+    const isFar = this.#window.position - this.#bookmark.position >= POSITION_STEP;
+    if (isFar && this.setting.subscription.concurrency === 'key') await this.tick();
   }
 
   async #settle(statements: readonly BoundStatement[]): Promise<void> {

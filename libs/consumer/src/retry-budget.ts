@@ -4,10 +4,9 @@ import {
   type Given,
   type Logger,
   resolveOptions,
-  type SqlSession,
   wholeNumber,
 } from '@waybill/kernel';
-import { drawRetryBudget } from './statements.generated.js';
+import type { BudgetLimits, BudgetOwner, RetryBudgetStore } from '@waybill/schedule';
 
 const SPECS = {
   /** Retries that the whole group may make in a second, all its processes together. */
@@ -18,32 +17,6 @@ const SPECS = {
 
 /** Options of a {@link RetryBudget}. */
 export type RetryBudgetOptions = Given<typeof SPECS>;
-
-/** The limits of a budget. */
-export interface BudgetLimits {
-  readonly perSecond: number;
-  readonly burst: number;
-}
-
-/** Where the group's budget is kept for the whole cluster. */
-export interface RetryBudgetStore {
-  /** Draws up to `wanted` retries; resolves to how many there were. */
-  draw(
-    group: { readonly id: number; readonly name: string },
-    wanted: number,
-    limits: BudgetLimits,
-  ): Promise<number>;
-}
-
-/** Keeps budgets in PostgreSQL. */
-export class PostgresBudgetStore implements RetryBudgetStore {
-  constructor(private readonly session: SqlSession) {}
-
-  async draw(group: { readonly id: number }, wanted: number, limits: BudgetLimits): Promise<number> {
-    const [row] = await this.session.run(drawRetryBudget, group.id, wanted, limits.perSecond, limits.burst);
-    return row?.granted ?? 0;
-  }
-}
 
 /** A portion is what the group may retry in this part of a second. */
 const PORTIONS_A_SECOND = 10;
@@ -67,7 +40,7 @@ export class RetryBudget {
    * @throws ConfigurationError
    */
   constructor(
-    private readonly group: { readonly id: number; readonly name: string },
+    private readonly group: BudgetOwner,
     private readonly store: RetryBudgetStore,
     options: RetryBudgetOptions,
     private readonly parts: { readonly clock: Clock; readonly logger: Logger; readonly onFilled: () => void },

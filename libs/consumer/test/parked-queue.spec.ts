@@ -58,7 +58,7 @@ describe('the queue of parked messages', () => {
     queue.add(entry(6, null));
     expect(queue.isBlocked(null)).toBe(false);
     const taken = [queue.take(0, any), queue.take(0, any), queue.take(0, any), queue.take(0, any)];
-    expect(taken.map((one) => one?.offset).toSorted()).toEqual([4, 5, 6, undefined]);
+    expect(new Set(taken.map((one) => one?.offset))).toEqual(new Set([4, 5, 6, undefined]));
   });
 
   test('in order partition has a single queue', () => {

@@ -12,8 +12,12 @@ import { LogRetention, LogSignals, Topics } from '@waybill/log';
 import {
   DeadLetterRetention,
   DeadLetters,
+  DEFAULT_REDIS_PREFIX,
+  PostgresBudgetStore,
   Recurring,
+  RedisBudgetStore,
   Redrives,
+  type RetryBudgetStore,
   Timers,
   TimerService,
 } from '@waybill/schedule';
@@ -66,6 +70,7 @@ export class Waybill {
   readonly scheduler: TimerService | undefined;
   readonly #signals: LogSignals;
   readonly #handlerDatabase: PgDatabase;
+  readonly #budgets: RetryBudgetStore;
   readonly #transactions: TransactionRunner;
   readonly #outboxTransactions: OutboxTransactions;
   readonly #retention: readonly { readonly service: { start(): void; stop(): Promise<void> } }[];
@@ -98,6 +103,7 @@ export class Waybill {
       ...(options.codecs === undefined ? {} : { codecs: options.codecs }),
     });
     this.scheduler = this.#makeScheduler();
+    this.#budgets = this.#makeBudgets();
     this.timers = new Timers(this.bus.session, this.scheduler);
     this.recurring = new Recurring(
       this.bus.session,
@@ -172,6 +178,7 @@ export class Waybill {
         topics: this.topics,
         signals: this.#signals,
         logger: this.logger,
+        budgets: this.#budgets,
       },
       typeof this.options.consumer === 'object' ? this.options.consumer : {},
     );
@@ -210,6 +217,7 @@ export class Waybill {
     await this.relay?.service.stop();
     await this.scheduler?.stop();
     for (const { service } of this.#retention) await service.stop();
+    await this.#budgets.close();
     await this.#signals.stop();
     await Promise.all([this.#handlerDatabase.close(), this.bus.close(), this.database.close()]);
   }
@@ -222,6 +230,16 @@ export class Waybill {
   /** Nest's hook; before that of modules that Waybill's options import, such as Prisma's. */
   async onModuleDestroy(): Promise<void> {
     await this.stop();
+  }
+
+  /** Budgets of retries are kept in Redis where there is one, and only then if a consumer has any. */
+  #makeBudgets(): RetryBudgetStore {
+    const { redis, scheduler, consumer } = this.options;
+    const inDatabase = new PostgresBudgetStore(this.bus.session);
+    if (redis === undefined || typeof consumer !== 'object' || consumer.retryBudget === undefined)
+      return inDatabase;
+    const prefix = (typeof scheduler === 'object' ? scheduler.prefix : undefined) ?? DEFAULT_REDIS_PREFIX;
+    return new RedisBudgetStore(redis, prefix, inDatabase, { clock: systemClock, logger: this.logger });
   }
 
   /** Timers are fired where messages are relayed, unless the options say otherwise. */

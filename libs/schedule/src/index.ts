@@ -1,5 +1,5 @@
 export { type RedisGiven } from './clock/redis-connections.js';
-export { type RedisClockOptions } from './clock/redis-clock.js';
+export { DEFAULT_REDIS_PREFIX, type RedisClockOptions } from './clock/redis-clock.js';
 export { TIMER_QUEUE } from './clock/slot-queue.js';
 export {
   type DeadLetter,
@@ -50,3 +50,10 @@ export {
   type TimerServiceStatus,
 } from './timer/timer-service.js';
 export { type ScheduledMessage, Timers, type TimerStats } from './timer/timers.js';
+export {
+  type BudgetLimits,
+  type BudgetOwner,
+  PostgresBudgetStore,
+  RedisBudgetStore,
+  type RetryBudgetStore,
+} from './retry-budget-store.js';

@@ -73,6 +73,17 @@ export const discardDeadLetters = statement<
 >('discard-dead-letters', `select d.id from :schema.discard_dead_letters($1) as d (id)`);
 
 /**
+ * Draws a portion from the group's budget of retries; returns how many it got.
+ * Params: groupId integer, wanted integer, perSecond integer, burst integer
+ * Returns: granted integer
+ * Locks: the group's row of retry_budget
+ */
+export const drawRetryBudget = statement<
+  [groupId: number, wanted: number, perSecond: number, burst: number],
+  { granted: number }
+>('draw-retry-budget', `select :schema.retry_budget_draw($1, $2, $3, $4) as granted`);
+
+/**
  * Changes the message of an open dead letter and hands it to the handler that failed.
  * Params: id bigint, messageId text, headers jsonb, payload bytea?
  * Returns: redriven bigint

@@ -19,10 +19,13 @@ import { SlotTicker } from './slot-ticker.js';
 import type { TimerClock } from './timer-clock.js';
 import { WakeTimes } from './wake-times.js';
 
+/** Prefix of all of Waybill's keys in Redis, unless an option says otherwise. */
+export const DEFAULT_REDIS_PREFIX = '{waybill}';
+
 const SPECS = {
   /** Prefix of all keys in Redis; in braces, so that a cluster keeps them together. */
   prefix: text({
-    default: '{waybill}',
+    default: DEFAULT_REDIS_PREFIX,
     pattern: /^[\w.{}-]{1,100}$/,
     meaning: '1 to 100 of A-Z a-z 0-9 _ . - { }',
   }),

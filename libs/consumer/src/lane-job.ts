@@ -1,0 +1,8 @@
+import type { LaneRecord } from './delivery.js';
+import type { Batch } from './lane-window.js';
+import type { ParkedEntry } from './parked-queue.js';
+
+/** What runs next in a lane. */
+export type Job =
+  | { readonly parked: ParkedEntry; readonly alone: boolean }
+  | { readonly parked: undefined; readonly batch: Batch<LaneRecord>; readonly alone: boolean };
