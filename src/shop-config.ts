@@ -22,6 +22,8 @@ export interface ShopConfig {
   readonly declinedCustomers: ReadonlySet<string>;
   /** Where cards are charged; without one every charge succeeds. */
   readonly gatewayUrl: string | undefined;
+  /** Redis as the clock of delayed messages; without one PostgreSQL is. */
+  readonly redisUrl: string | undefined;
   /** How long the shop waits for a payment by bank transfer, in milliseconds. */
   readonly paymentDueMs: number;
 }
@@ -32,7 +34,7 @@ export type ShopEnvironment = Omit<ShopConfig, 'connectionStrings'> & { readonly
 /**
  * Reads `SERVICE` (default: all three), `PORT` (default 3000), `DATABASE_URL` (required), `SHOP_STARTING_STOCK`
  * (default 100,000), `SHOP_CHARGE_LIMIT_PENCE` (default 500,000), `SHOP_DECLINED_CUSTOMERS` (comma-separated ids),
- * `SHOP_GATEWAY_URL` and `SHOP_PAYMENT_DUE_MS` (default 7 days).
+ * `SHOP_GATEWAY_URL`, `SHOP_PAYMENT_DUE_MS` (default 7 days) and `REDIS_URL`.
  * @throws ShopError SHOP_CONFIG with everything that is wrong.
  */
 export function readShopEnvironment(env: NodeJS.ProcessEnv): ShopEnvironment {
@@ -57,6 +59,7 @@ export function readShopEnvironment(env: NodeJS.ProcessEnv): ShopEnvironment {
   if (gatewayUrl !== '' && !/^https?:\/\//.test(gatewayUrl)) {
     problems.push(`SHOP_GATEWAY_URL is '${gatewayUrl}', expected http://… or https://…`);
   }
+  const redisUrl = env['REDIS_URL'] ?? '';
   const environment: ShopEnvironment = {
     services: isServiceName(service) ? [service] : SERVICES,
     port: wholeNumber('PORT', 3000, 65_535),
@@ -65,6 +68,7 @@ export function readShopEnvironment(env: NodeJS.ProcessEnv): ShopEnvironment {
     chargeLimitPence: wholeNumber('SHOP_CHARGE_LIMIT_PENCE', 500_000, Number.MAX_SAFE_INTEGER),
     declinedCustomers: new Set((env['SHOP_DECLINED_CUSTOMERS'] ?? '').split(',').filter((id) => id !== '')),
     gatewayUrl: gatewayUrl === '' ? undefined : gatewayUrl,
+    redisUrl: redisUrl === '' ? undefined : redisUrl,
     paymentDueMs: wholeNumber('SHOP_PAYMENT_DUE_MS', 7 * DAY_MS, 365 * DAY_MS),
   };
   if (problems.length > 0)

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { runCommand } from './command.js';
+import { redisIsAvailable, type RedisServer, startRedis } from '@waybill/testing';
 import { SERVICES, type ServiceName } from '../contracts/services.js';
 import { prepareDatabase } from '../database/prepare-database.js';
 import { type DemoDatabase, openDemoDatabase } from './demo-database.js';
@@ -28,6 +29,7 @@ export class DemoRun {
   private readonly interrupted = new AbortController();
   private database: DemoDatabase | undefined;
   private books: ShopBooks | undefined;
+  private redis: RedisServer | undefined;
   private gateway: GatewayServer | undefined;
   private redriven = false;
   private kills = 0;
@@ -77,11 +79,18 @@ export class DemoRun {
     await this.stopServices();
     await this.gateway?.stop();
     await this.books?.close();
+    await this.redis?.stop();
     await this.database?.close();
   }
 
   private async openDatabase(): Promise<DemoDatabase> {
     this.interrupted.signal.throwIfAborted();
+    if (redisIsAvailable()) this.redis = await startRedis();
+    this.display.say(
+      this.redis === undefined
+        ? 'no Redis: PostgreSQL is the clock of timers'
+        : 'Redis is the clock of timers',
+    );
     this.database = await openDemoDatabase();
     this.interrupted.signal.throwIfAborted();
     this.display.say(this.database.external ? 'PostgreSQL of DATABASE_URL' : 'embedded PostgreSQL');
@@ -94,6 +103,7 @@ export class DemoRun {
       DATABASE_URL: connectionString,
       SHOP_GATEWAY_URL: gatewayUrl,
       SHOP_PAYMENT_DUE_MS: String(PAYMENT_DUE_MS),
+      ...(this.redis === undefined ? {} : { REDIS_URL: this.redis.url }),
     };
     for (const service of SERVICES) this.services.set(service, new ServiceProcess(service, env));
     await Promise.all([...this.services.values()].map((service) => service.start()));

@@ -25,6 +25,7 @@ class InventoryDatabaseModule {}
         topics: topicSettings(),
         relay: true,
         consumer: CONSUMER_SETTINGS,
+        ...(config.redisUrl === undefined ? {} : { redis: config.redisUrl }),
       }),
     }),
   ],

@@ -26,6 +26,7 @@ class OrdersDatabaseModule {}
         topics: topicSettings(),
         relay: true,
         consumer: CONSUMER_SETTINGS,
+        ...(config.redisUrl === undefined ? {} : { redis: config.redisUrl }),
       }),
     }),
   ],

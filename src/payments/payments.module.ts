@@ -25,6 +25,7 @@ class PaymentsDatabaseModule {}
         topics: topicSettings(),
         relay: true,
         consumer: CONSUMER_SETTINGS,
+        ...(config.redisUrl === undefined ? {} : { redis: config.redisUrl }),
       }),
     }),
   ],

@@ -69,6 +69,7 @@ beforeAll(async () => {
     declinedCustomers: new Set(['13']),
     gatewayUrl: await gateway.start(),
     paymentDueMs: 200,
+    redisUrl: undefined,
   }));
   books = new ShopBooks(database.connectionString);
   pool = new pg.Pool({ connectionString: database.connectionString, max: 2 });

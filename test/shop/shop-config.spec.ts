@@ -14,6 +14,7 @@ describe('the environment of the shop', () => {
       chargeLimitPence: 500_000,
       declinedCustomers: new Set(),
       gatewayUrl: undefined,
+      redisUrl: undefined,
       paymentDueMs: 604_800_000,
     });
   });
@@ -25,6 +26,7 @@ describe('the environment of the shop', () => {
       SHOP_DECLINED_CUSTOMERS: '13,14',
       SHOP_GATEWAY_URL: 'http://127.0.0.1:1',
       SHOP_PAYMENT_DUE_MS: '5',
+      REDIS_URL: 'redis://127.0.0.1:6379',
     };
     const env = { DATABASE_URL, SERVICE: 'payments', PORT: '0', ...rules };
     expect(readShopEnvironment(env)).toMatchObject({
@@ -34,6 +36,7 @@ describe('the environment of the shop', () => {
       chargeLimitPence: 100,
       declinedCustomers: new Set(['13', '14']),
       gatewayUrl: 'http://127.0.0.1:1',
+      redisUrl: 'redis://127.0.0.1:6379',
       paymentDueMs: 5,
     });
   });

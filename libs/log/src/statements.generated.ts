@@ -237,7 +237,7 @@ export const notify = statement<
 >('notify', `select pg_notify($1, $2)`);
 
 /**
- * The oldest bucket that still holds records.
+ * The oldest bucket whose records can still be delivered: it is in the log, or a message of it waits beside the log.
  * Params: none
  * Returns: bucketSeq bigint
  * Index: log_bucket_pkey
@@ -245,7 +245,8 @@ export const notify = statement<
 export const oldestBucket = statement<
   [],
   { bucketSeq: number }
->('oldest-bucket', `select min(b.seq) as "bucketSeq" from :schema.log_bucket b`);
+>('oldest-bucket', `select least((select min(b.seq) from :schema.log_bucket b),
+             (select min(m.bucket_seq) from :schema.parked_message m)) as "bucketSeq"`);
 
 /**
  * Opens the next bucket when the newest is old enough.
