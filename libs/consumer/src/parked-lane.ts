@@ -9,6 +9,8 @@ import type { Place } from './slots.js';
 
 /** Parked messages of a key that are begun together, so that draining a key does not cost a commit more for each. */
 const BEGUN_TOGETHER = 16;
+/** Messages that are kept in memory at most because they were begun before their turn. */
+const MOST_BEGUN = 128;
 
 /** A row that an operator has put beside the log, or may take from there. */
 export interface RedrivenRow {
@@ -164,7 +166,8 @@ export class ParkedLane {
     const before = this.#begun.get(entry.offset);
     this.#begun.delete(entry.offset);
     if (before !== undefined && entry.attempts === 0 && !entry.suspect) return before;
-    const together = entry.suspect ? [entry] : this.queue.following(entry, BEGUN_TOGETHER);
+    const alone = entry.suspect || this.#begun.size >= MOST_BEGUN;
+    const together = alone ? [entry] : this.queue.following(entry, BEGUN_TOGETHER);
     const offsets = together
       .filter(({ suspect }) => !suspect || suspect === entry.suspect)
       .map(({ offset }) => offset);
