@@ -86,20 +86,20 @@ async function round(worker: Worker): Promise<number> {
   return (count / (performance.now() - started)) * 1000;
 }
 
-/** A worker that keeps a client of pg, and publishes by a statement of its own where an outbox is given. */
+/** A worker that takes a client of pg for each order, and publishes by a statement of its own where an outbox is given. */
 function onClient(pool: pg.Pool, outbox: Outbox | undefined): Worker {
   return async (placeWhile) => {
-    const client = await pool.connect();
-    try {
-      while (placeWhile()) {
-        const order = randomOrder();
+    while (placeWhile()) {
+      const order = randomOrder();
+      const client = await pool.connect();
+      try {
         await client.query('begin');
         await writeOrder(client, order);
         await outbox?.publish(client, messageOf(order));
         await client.query('commit');
+      } finally {
+        client.release();
       }
-    } finally {
-      client.release();
     }
   };
 }
