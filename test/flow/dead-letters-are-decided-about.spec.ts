@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Handler } from '@waybill/consumer';
+import type { Handler, SubscriptionOptions } from '@waybill/consumer';
 import { DeadLetterClosedError, NonRetryableError, NotFoundError } from '@waybill/kernel';
 import type { OnDeadLetter } from '@waybill/log';
 import { Redrives } from '@waybill/schedule';
@@ -15,9 +15,13 @@ afterEach(async () => {
 });
 
 const setUp = async (onDeadLetter: OnDeadLetter = 'unblock'): Promise<void> => {
-  fixture = await Fixture.create({ orders: { partitions: 1, onDeadLetter } });
+  fixture = await Fixture.create({ orders: { partitions: 2, onDeadLetter } });
   floor = new ShopFloor(fixture);
 };
+class PatienceError extends Error {
+  override readonly name = 'PatienceError';
+}
+
 const ann = { by: 'ann' };
 const open = (): Promise<number> => fixture.deadLetters.count({ states: ['open'] });
 
@@ -25,60 +29,86 @@ describe.each(['key', 'partition'] as const)(
   'in order %s, the topic says what waits behind a dead letter:',
   (concurrency) => {
     let broken: boolean;
+    let patient: boolean;
     const handler: Handler = async (delivery) => {
-      if (broken && (delivery.payload as Order).n === 2) throw new NonRetryableError('the card is unknown');
+      if (broken && (delivery.payload as Order).n === 2)
+        throw patient
+          ? new PatienceError('the gateway is away')
+          : new NonRetryableError('the card is unknown');
       await floor.keep(delivery);
     };
-    const consume = async (): Promise<void> => {
+    beforeEach(() => {
+      patient = false;
+    });
+    const order = (n: number) => ({ n, key: `key-${n % 2}`, partition: 0 });
+    /** The message 2 dies, at its first attempt or after waiting beside the log; then come those behind it. */
+    const consume = async (retry?: SubscriptionOptions['retry']): Promise<void> => {
       broken = true;
-      await floor.publish(upTo(12).map((n) => ({ n, key: `key-${n % 2}` })));
-      await floor.consume(handler, { concurrency });
+      await floor.publish(upTo(3).map(order));
+      await floor.consume(handler, { concurrency, ...(retry === undefined ? {} : { retry }) });
       await waitUntil(async () => (await open()) === 1, { describe: 'there is a dead letter' });
+      await floor.publish([...upTo(12).slice(3).map(order), { n: 100, key: 'probe', partition: 1 }]);
+      await waitUntil(async () => (await floor.effects('probe')).length === 1, {
+        describe: 'another partition goes on',
+      });
     };
+    const others = async (): Promise<number[]> => (await floor.effects()).filter((n) => n !== 100);
 
     test('nothing (unblock)', async () => {
       await setUp('unblock');
       await consume();
-      await waitUntil(async () => (await floor.effects()).length === 11, { describe: 'the others are done' });
+      await waitUntil(async () => (await others()).length === 11, { describe: 'the others are done' });
       expect(await floor.effects('key-0')).toEqual([0, 4, 6, 8, 10]);
     });
 
-    test('its key (park), until it is redriven; its partition in order partition', async () => {
-      await setUp('park');
-      await consume();
-      const passed = concurrency === 'key' ? [1, 3, 5, 7, 9, 11] : [1];
-      await waitUntil(async () => (await floor.effects('key-1')).length === passed.length, {
-        describe: 'the other key is done',
-      });
-      expect(await floor.effects('key-0')).toEqual([0]);
-      broken = false;
-      const [letter] = await fixture.deadLetters.list();
-      await fixture.deadLetters.redrive(letter?.id ?? 0, ann);
-      await waitUntil(async () => (await floor.effects()).length === 12, { describe: 'all are done' });
-      expect(await floor.effects('key-0')).toEqual([0, 2, 4, 6, 8, 10]);
-      expect(await fixture.deadLetters.list()).toMatchObject([
-        { state: 'redriven', redrives: 1, attempts: 1 },
-      ]);
-    });
+    test.each([
+      ['at once', {}, 'not-retryable', 1],
+      [
+        'after waiting',
+        {
+          byError: [{ error: 'PatienceError', retry: { maxAttempts: 3, immediateAttempts: 0, delayMs: 20 } }],
+        },
+        'attempts-spent',
+        3,
+      ],
+    ] as const)(
+      'its key (park) when it died %s, until it is redriven; its partition in order partition',
+      async (_when, retry, reason, attempts) => {
+        patient = attempts > 1;
+        await setUp('park');
+        await consume(retry);
+        const passed = concurrency === 'key' ? [1, 3, 5, 7, 9, 11] : [1];
+        await waitUntil(async () => (await floor.effects('key-1')).length === passed.length, {
+          describe: 'the other key is done',
+        });
+        expect(await floor.effects('key-0')).toEqual([0]);
+        expect(await fixture.deadLetters.list()).toMatchObject([{ state: 'open', reason, attempts }]);
+        broken = false;
+        const [letter] = await fixture.deadLetters.list();
+        await fixture.deadLetters.redrive(letter?.id ?? 0, ann);
+        await waitUntil(async () => (await others()).length === 12, { describe: 'all are done' });
+        expect(await floor.effects('key-0')).toEqual([0, 2, 4, 6, 8, 10]);
+        expect(await fixture.deadLetters.list()).toMatchObject([
+          { state: 'redriven', redrives: 1, attempts },
+        ]);
+      },
+    );
 
     test('its partition (block), until it is discarded, also across a restart', async () => {
       await setUp('block');
       await consume();
-      const before = await floor.effects();
-      expect(before.filter((n) => n > 4)).toEqual([]);
+      expect((await others()).filter((n) => n > 2)).toEqual([]);
       await floor.close();
       floor = new ShopFloor(fixture);
       await floor.consume(handler, { concurrency });
-      await waitUntil(
-        async () => (await fixture.value('select count(*)::int from waybill.group_member')) === 1,
-        {
-          describe: 'the next one has joined',
-        },
-      );
-      expect(await fixture.deadLetters.discard({ topic: 'orders' }, { ...ann, reason: 'a test order' })).toBe(
-        1,
-      );
-      await waitUntil(async () => (await floor.effects()).length === 11, { describe: 'the others are done' });
+      await floor.publish([{ n: 100, key: 'probe', partition: 1 }]);
+      await waitUntil(async () => (await floor.effects('probe')).length === 2, {
+        describe: 'another partition goes on',
+      });
+      expect((await others()).filter((n) => n > 2)).toEqual([]);
+      const reason = 'a test order';
+      expect(await fixture.deadLetters.discard({ topic: 'orders' }, { ...ann, reason })).toBe(1);
+      await waitUntil(async () => (await others()).length === 11, { describe: 'the others are done' });
       expect(await floor.effects('key-0')).toEqual([0, 4, 6, 8, 10]);
       expect(await fixture.value('select count(*)::int from waybill.parked_message')).toBe(0);
     });
@@ -118,7 +148,7 @@ describe('an operator', () => {
     expect(others).toEqual([]);
     expect(group).toMatchObject({ count: 3, errorClass: 'NonRetryableError', handler: 'orders' });
     expect(await found({ fingerprint: group?.fingerprint ?? '' })).toBe(3);
-    const [first] = await deadLetters.list({}, { limit: 1 });
+    const [first] = await deadLetters.list({ key: 'key-0' }, { limit: 1 });
     const letter = await deadLetters.show(first?.id ?? 0);
     expect(JSON.parse(String(letter.payload))).toEqual({ n: 0 });
     expect(letter.errorStack).toContain('at ');

@@ -73,12 +73,19 @@ export class ShopFloor {
   }
 
   /** Publishes orders in one transaction, and moves them to the log. */
-  async publish(orders: readonly (Order & { readonly key?: string | null })[]): Promise<void> {
+  async publish(
+    orders: readonly (Order & { readonly key?: string | null; readonly partition?: number })[],
+  ): Promise<void> {
     const { fixture } = this;
     await fixture.transaction((client) =>
       fixture.outbox.publishMany(
         client,
-        orders.map(({ key = 'key', ...payload }) => ({ topic: 'orders', key, payload })),
+        orders.map(({ key = 'key', partition, ...payload }) => ({
+          topic: 'orders',
+          key,
+          payload,
+          ...(partition === undefined ? {} : { partition }),
+        })),
       ),
     );
     await fixture.moveAll();

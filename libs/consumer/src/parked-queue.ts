@@ -106,12 +106,12 @@ export class ParkedQueue {
       const queue = this.#queues.get(name);
       const first = queue?.entries[0];
       const holds = queue !== undefined && first !== undefined && !queue.running && first.dueAt === at;
-      if (holds && first.stored && !mayRun(first)) {
+      if (holds && !mayRun(first)) {
         index += 1;
         continue;
       }
       this.#agenda.splice(index, 1);
-      if (!holds || !first.stored) continue;
+      if (!holds) continue;
       queue.running = true;
       this.#running += 1;
       return first;
