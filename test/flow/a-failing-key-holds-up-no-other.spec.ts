@@ -98,8 +98,9 @@ describe('sequenced retry', () => {
       },
       { describe: 'every message took effect', timeoutMs: 30_000, intervalMs: 5 },
     );
-    // A batch that is under way when the bound is reached still goes in.
-    expect(most).toBeLessThanOrEqual(5 + 100);
+    // As many as run at a time may fail at the same moment.
+    expect(most).toBeLessThanOrEqual(5 + 8);
+    expect(most).toBeGreaterThan(0);
     for (const key of upTo(6)) {
       expect(await floor.effects(`key-${key}`)).toEqual(upTo(60).filter((n) => n % 6 === key));
     }

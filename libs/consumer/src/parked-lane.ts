@@ -43,9 +43,9 @@ export class ParkedLane {
     return this.setting.context.clock.monotonic();
   }
 
-  /** Whether no more messages may be put beside the log. */
-  get isFull(): boolean {
-    return this.queue.size >= this.setting.context.maxParked;
+  /** How many more messages may be put beside the log. */
+  get room(): number {
+    return Math.max(0, this.setting.context.maxParked - this.queue.size);
   }
 
   /** Whether the whole partition has to wait for an operator. */

@@ -160,10 +160,10 @@ export class PartitionLane {
 
   /** Puts beside the log what is blocked by messages that wait there: it needs no handler, and so no place. */
   #parkBlocked(): void {
-    if (this.#isParking || this.#closing.signal.aborted || this.#parked.isFull) return;
-    const { queue } = this.#parked;
+    if (this.#isParking || this.#closing.signal.aborted) return;
+    const { queue, room } = this.#parked;
     if (queue.size === 0 || this.setting.subscription.concurrency === 'partition') return;
-    const records = this.#window.takeBlocked((key) => queue.isBlocked(key), PARKED_TOGETHER);
+    const records = this.#window.takeBlocked((key) => queue.isBlocked(key), Math.min(PARKED_TOGETHER, room));
     if (records.length === 0) return;
     this.#isParking = true;
     this.#track(async () => {
@@ -275,7 +275,7 @@ export class PartitionLane {
       }
       if (decision.kind === 'dead-letter') return this.#bury(failing, decision.reason, decision.error, place);
       const { delayMs } = decision;
-      const inPlace = this.setting.subscription.concurrency === 'partition' || this.#parked.isFull;
+      const inPlace = this.setting.subscription.concurrency === 'partition' || this.#parked.room === 0;
       if (delayMs > 0 && !inPlace) return this.#park([{ ...failing, delayMs }], place);
       await this.#attempts.pauseBeforeRetry(delayMs, place);
       const { failed } = await this.#run([record], attempts + 1, place);
