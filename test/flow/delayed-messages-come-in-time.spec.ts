@@ -65,7 +65,7 @@ describe('a message for later', () => {
       [deliverAt],
     );
     expect(lateMs).toBeGreaterThanOrEqual(0);
-    expect(lateMs).toBeLessThan(2_000);
+    expect(lateMs).toBeLessThan(10_000);
     expect(faultsOf(await fixture.log())).toEqual([]);
   });
 
@@ -181,7 +181,7 @@ describe('a message for later', () => {
       [73, 60_000],
     ] as const) {
       expect(lives.get(n)).toBeGreaterThanOrEqual(atLeast - 5);
-      expect(lives.get(n)).toBeLessThan(atLeast + 2_000);
+      expect(lives.get(n)).toBeLessThan(atLeast + 10_000);
     }
     expect(records.find(({ payload }) => payload.n === 71)?.headers).toMatchObject({ a: 'b' });
     const dead = publish({ payload: { n: 74 }, delayMs: 60_000, expiresAt: new Date(before + 50_000) });
