@@ -3,6 +3,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import { Bell, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
 import { Waybill } from '@waybill/nestjs';
 import { Outbox, OutboxTransactions, PrismaTransactionRunner, type TransactionOutbox } from '@waybill/outbox';
+import { Timers } from '@waybill/schedule';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';
@@ -126,6 +127,21 @@ describe.each(DRIVERS)('a business transaction by $kind', ({ kind, runner, execu
       outbox.publishMany(rest);
     });
     expect(await published()).toEqual([...before, ...numbers]);
+  });
+
+  test('cancels and moves, in the order of the calls, what it has published for later', async () => {
+    const [cancelled, moved] = await transactions.run(async (_, outbox) => {
+      const first = outbox.publish({ ...message(80), delayMs: 3_600_000, timerToken: `token-${kind}` });
+      outbox.cancelTimer({ token: `token-${kind}` });
+      const second = outbox.publish({ ...message(81), delayMs: 3_600_000 });
+      outbox.rescheduleTimer({ id: second.id }, { delayMs: 7_200_000 });
+      return [first.id, second.id];
+    });
+    await fixture.moveAll();
+    const timers = new Timers(fixture.database.session);
+    expect(await timers.get(cancelled ?? '')).toBeUndefined();
+    const { dueAt } = (await timers.get(moved ?? '')) ?? {};
+    expect(dueAt?.getTime()).toBeGreaterThan(Date.now() + 6_000_000);
   });
 
   test('refuses what is published when its work has ended, well or badly or too late', async () => {

@@ -1,4 +1,5 @@
 import {
+  type BoundStatement,
   ConfigurationError,
   type Given,
   resolveOptions,
@@ -6,8 +7,10 @@ import {
   type TransactionRunner,
   wholeNumber,
 } from '@waybill/kernel';
+import type { TimerTarget } from '@waybill/schedule';
 import type { EncodedMessage, Message } from './message.js';
 import type { Outbox, Published } from './outbox.js';
+import { cancelStatement, rescheduleStatement, type TimerDelay } from './timer-changes.js';
 
 const SPECS = {
   /** How long the work of a transaction may take; then it is rolled back. */
@@ -29,6 +32,10 @@ export interface TransactionOutbox {
   publish<T>(message: Message<T>): Published;
   /** Publishes several messages in this order: all of them, or none. Errors as {@link publish}. */
   publishMany(messages: readonly Message[]): Published[];
+  /** Cancels what was published for later, also in this transaction before it; see `Outbox.cancelTimer`. */
+  cancelTimer(target: TimerTarget): void;
+  /** Moves what was published for later to another time; see `Outbox.rescheduleTimer`. */
+  rescheduleTimer(target: TimerTarget, time: TimerDelay): void;
 }
 
 /**
@@ -71,11 +78,11 @@ export class OutboxTransactions<Handle = unknown> {
         work: async ({ handle }) => work(handle, messages),
         last: () => {
           messages.close();
-          return this.outbox.statementsOf(messages.taken);
+          return messages.statements();
         },
         timeoutMs: this.#timeoutMs,
       });
-      if (messages.taken.length > 0) this.outbox.bell?.ring();
+      if (!messages.isEmpty) this.outbox.bell?.ring();
       return result;
     } finally {
       messages.close();
@@ -85,13 +92,28 @@ export class OutboxTransactions<Handle = unknown> {
 
 /** The messages of one transaction. */
 class TransactionMessages implements TransactionOutbox {
-  readonly #taken: EncodedMessage[] = [];
+  /** Messages, and changes to timers, in the order in which they were asked for. */
+  readonly #taken: (EncodedMessage | BoundStatement)[] = [];
   #open = true;
 
   constructor(private readonly outbox: Outbox) {}
 
-  get taken(): readonly EncodedMessage[] {
-    return this.#taken;
+  get isEmpty(): boolean {
+    return this.#taken.length === 0;
+  }
+
+  /** The statements for all that was asked for, in its order; messages that follow each other share them. */
+  statements(): BoundStatement[] {
+    const statements: BoundStatement[] = [];
+    let messages: EncodedMessage[] = [];
+    for (const taken of this.#taken) {
+      if (!('statement' in taken)) messages.push(taken);
+      else {
+        statements.push(...this.outbox.statementsOf(messages), taken);
+        messages = [];
+      }
+    }
+    return [...statements, ...this.outbox.statementsOf(messages)];
   }
 
   publish<T>(message: Message<T>): Published {
@@ -106,13 +128,30 @@ class TransactionMessages implements TransactionOutbox {
     return encoded.map(({ id }) => ({ id }));
   }
 
+  cancelTimer(target: TimerTarget): void {
+    this.#assertOpen();
+    this.#taken.push(cancelStatement(target));
+  }
+
+  rescheduleTimer(target: TimerTarget, time: TimerDelay): void {
+    this.#assertOpen();
+    this.#taken.push(rescheduleStatement(target, time));
+  }
+
   /** Takes no more messages. What was published later would be lost. */
   close(): void {
     this.#open = false;
   }
 
   #encode(message: Message): EncodedMessage {
-    if (this.#open) return this.outbox.encode(message);
-    throw new TransactionRequiredError('A message was published when the work of its transaction had ended');
+    this.#assertOpen();
+    return this.outbox.encode(message);
+  }
+
+  #assertOpen(): void {
+    if (!this.#open)
+      throw new TransactionRequiredError(
+        'A message was published when the work of its transaction had ended',
+      );
   }
 }

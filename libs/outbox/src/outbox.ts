@@ -5,9 +5,6 @@ import {
   DEFAULT_SCHEMA,
   flag,
   type Given,
-  isId,
-  MessageInvalidError,
-  newId,
   oneOf,
   resolveOptions,
   wholeNumber,
@@ -15,15 +12,10 @@ import {
 import type { Codec } from './codec.js';
 import { insertIntoCurrentSlot } from './current-slot.js';
 import { encodeMessage, type EncodedMessage, type Message, type MessageRules } from './message.js';
-import { checkDelay, checkToken, type MessageTimes } from './message-times.js';
-import {
-  insertMessages,
-  insertScheduledMessages,
-  insertTimerChange,
-  lockKeys,
-} from './statements.generated.js';
+import { insertMessages, insertScheduledMessages, lockKeys } from './statements.generated.js';
 import type { Topics } from '@waybill/log';
 import type { TimerTarget } from '@waybill/schedule';
+import { cancelStatement, rescheduleStatement, type TimerDelay } from './timer-changes.js';
 import { joinTransaction, type TransactionHandle } from './transaction-handle.js';
 
 const SPECS = {
@@ -122,26 +114,17 @@ export class Outbox {
    * @throws TransactionRequiredError, MessageInvalidError
    */
   async cancelTimer(tx: TransactionHandle, target: TimerTarget): Promise<void> {
-    await this.#changeTimer(tx, { action: 2, ...checkTarget(target) });
+    await this.#changeTimer(tx, cancelStatement(target));
   }
 
   /** Moves a message that was published for later, or all that carry a token, to another time; as {@link cancelTimer}. */
-  async rescheduleTimer(
-    tx: TransactionHandle,
-    target: TimerTarget,
-    time: Pick<MessageTimes, 'deliverAt' | 'delayMs' | 'delayLevel'>,
-  ): Promise<void> {
-    const checked = checkTarget(target);
-    const refuse = refusal(checked.id);
-    const delay = checkDelay(time, refuse);
-    if (delay.deliverAt === null && delay.delayMs === null)
-      refuse('it needs a deliverAt, delayMs or delayLevel');
-    await this.#changeTimer(tx, { action: 3, ...checked, ...delay });
+  async rescheduleTimer(tx: TransactionHandle, target: TimerTarget, time: TimerDelay): Promise<void> {
+    await this.#changeTimer(tx, rescheduleStatement(target, time));
   }
 
-  async #changeTimer(tx: TransactionHandle, change: object): Promise<void> {
+  async #changeTimer(tx: TransactionHandle, { statement, params }: BoundStatement): Promise<void> {
     const { session, onEnd } = joinTransaction(tx, this.schema, this.#prepared);
-    await session.run(insertTimerChange, JSON.stringify(change));
+    await session.run(statement, ...params);
     this.#announce(onEnd);
   }
 
@@ -192,20 +175,4 @@ function insertsOf(messages: readonly EncodedMessage[]): BoundStatement[] {
     inserts.push(bindStatement(plain ? insertMessages : insertScheduledMessages, JSON.stringify(rows)));
   }
   return inserts;
-}
-
-/** Which messages are meant: the one of an id, or all that carry a token. */
-function checkTarget(target: TimerTarget): { id: string; token: string | null } {
-  const { id, token } = target as { id?: string; token?: string };
-  const refuse = refusal(id ?? '(by token)');
-  if ((id === undefined) === (token === undefined)) refuse('its timer is named by either an id or a token');
-  if (token !== undefined) checkToken(token, refuse);
-  if (id !== undefined && (typeof id !== 'string' || !isId(id))) refuse('its id is no UUID');
-  return { id: id ?? newId(), token: token ?? null };
-}
-
-function refusal(id: string): (problem: string) => never {
-  return (problem) => {
-    throw new MessageInvalidError(id, '(scheduled)', problem);
-  };
 }

@@ -1,0 +1,42 @@
+import { type BoundStatement, bindStatement, isId, MessageInvalidError, newId } from '@waybill/kernel';
+import type { TimerTarget } from '@waybill/schedule';
+import { checkDelay, checkToken, type MessageTimes } from './message-times.js';
+import { insertTimerChange } from './statements.generated.js';
+
+/** When a message that was published for later is to be delivered instead. */
+export type TimerDelay = Pick<MessageTimes, 'deliverAt' | 'delayMs' | 'delayLevel'>;
+
+/** The statement that cancels messages that were published for later. @throws MessageInvalidError */
+export function cancelStatement(target: TimerTarget): BoundStatement {
+  return changeStatement({ action: 2, ...checkTarget(target) });
+}
+
+/** The statement that moves messages that were published for later to another time. @throws MessageInvalidError */
+export function rescheduleStatement(target: TimerTarget, time: TimerDelay): BoundStatement {
+  const checked = checkTarget(target);
+  const refuse = refusal(checked.id);
+  const delay = checkDelay(time, refuse);
+  if (delay.deliverAt === null && delay.delayMs === null)
+    refuse('it needs a deliverAt, delayMs or delayLevel');
+  return changeStatement({ action: 3, ...checked, ...delay });
+}
+
+function changeStatement(change: object): BoundStatement {
+  return bindStatement(insertTimerChange, JSON.stringify(change));
+}
+
+/** Which messages are meant: the one of an id, or all that carry a token. */
+function checkTarget(target: TimerTarget): { id: string; token: string | null } {
+  const { id, token } = target as { id?: string; token?: string };
+  const refuse = refusal(id ?? '(by token)');
+  if ((id === undefined) === (token === undefined)) refuse('its timer is named by either an id or a token');
+  if (token !== undefined) checkToken(token, refuse);
+  if (id !== undefined && (typeof id !== 'string' || !isId(id))) refuse('its id is no UUID');
+  return { id: id ?? newId(), token: token ?? null };
+}
+
+function refusal(id: string): (problem: string) => never {
+  return (problem) => {
+    throw new MessageInvalidError(id, '(scheduled)', problem);
+  };
+}
