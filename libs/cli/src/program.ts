@@ -4,6 +4,7 @@ import { adoptCluster } from '@waybill/outbox';
 import { migrate, migrationSql, migrationStatus } from '@waybill/schema';
 import { Command } from 'commander';
 import { addDeadLetterCommands } from './dead-letter-commands.js';
+import { addHalfCommands } from './half-commands.js';
 import { globals, type Output, target, withDatabase } from './target.js';
 import { addTopicCommands } from './topic-commands.js';
 
@@ -19,6 +20,7 @@ export function createProgram(output: Output): Command {
   addTopicCommands(program, output);
   addOperatorCommands(program, output);
   addDeadLetterCommands(program, output);
+  addHalfCommands(program, output);
   return program;
 }
 

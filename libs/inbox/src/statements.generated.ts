@@ -2,6 +2,29 @@
 import { statement } from '@waybill/kernel';
 
 /**
+ * Passes the barrier, as the first write of a transaction; a transaction that is just here is waited for.
+ * Params: gid text, branch text, op text
+ * Returns: passed boolean
+ * Locks: the new row, until the transaction ends
+ */
+export const barrierPass = statement<
+  [gid: string, branch: string, op: string],
+  { passed: boolean }
+>('barrier-pass', `select :schema.barrier_pass($1, $2, $3) as passed`);
+
+/**
+ * Sets a tombstone unless the operation has passed, and says whose row it is. A transaction that is just here is waited
+ * for, at most so many milliseconds.
+ * Params: gid text, branch text, op text, reason text, waitMs integer
+ * Returns: reason text
+ * Locks: the new row
+ */
+export const barrierTombstone = statement<
+  [gid: string, branch: string, op: string, reason: string, waitMs: number],
+  { reason: string }
+>('barrier-tombstone', `select :schema.barrier_tombstone($1, $2, $3, $4, $5) as reason`);
+
+/**
  * Empties a slot of the inbox's ring, when every bucket in it has left the log.
  * Params: slot integer, oldestBucketSeq bigint
  * Returns: emptied boolean

@@ -3,6 +3,7 @@ export { Bell } from './bell.js';
 export { type Clock, systemClock } from './clock.js';
 export * from './errors/errors.js';
 export { ERROR_CODES, type ErrorCode, type ErrorCodeEntry, type ErrorFamily } from './errors/error-code.js';
+export * from './errors/half-message-errors.js';
 export * from './errors/runtime-errors.js';
 export * from './errors/schema-errors.js';
 export { type ErrorDetails, isWaybillError, WaybillError } from './errors/waybill-error.js';

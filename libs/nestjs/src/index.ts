@@ -6,6 +6,18 @@ export {
   retryIn,
   type SubscriptionOptions,
 } from '@waybill/consumer';
+export {
+  HalfMessageDesk,
+  type HalfMessageDetail,
+  type HalfMessageOptions,
+  HalfMessages,
+  type HalfMessageSummary,
+  type HalfMessageVerdict,
+  type HalfToCheck,
+  type PreparedHalf,
+} from '@waybill/half-message';
+export { HalfMessageCheck, type HalfMessageCheckTarget } from './half-message-check.js';
+export { type ModuleHalfMessageOptions } from './instance-half-messages.js';
 export { isWaybillError, NonRetryableError, RetryableError, WaybillError } from '@waybill/kernel';
 export {
   bytesCodec,
@@ -32,6 +44,8 @@ export {
 } from '@waybill/schedule';
 export {
   getDeadLettersToken,
+  getHalfMessageDeskToken,
+  getHalfMessagesToken,
   getHealthToken,
   getOutboxToken,
   getRecurringToken,

@@ -21,6 +21,12 @@ export const getDeadLettersToken = (name: string = DEFAULT_NAME): symbol => toke
 /** Token of the {@link Redrives}: many dead letters at once. */
 export const getRedrivesToken = (name: string = DEFAULT_NAME): symbol => token('redrives', name);
 
+/** Token of the {@link HalfMessages}. */
+export const getHalfMessagesToken = (name: string = DEFAULT_NAME): symbol => token('half-messages', name);
+/** Token of the {@link HalfMessageDesk}: to look at half messages and to decide about them. */
+export const getHalfMessageDeskToken = (name: string = DEFAULT_NAME): symbol =>
+  token('half-message-desk', name);
+
 /** Token of the {@link Timers}: messages for later. */
 export const getTimersToken = (name: string = DEFAULT_NAME): symbol => token('timers', name);
 /** Token of {@link Recurring}: messages that recur. */

@@ -14,11 +14,13 @@ const DEGRADED_AGE_MS = 30_000;
 const RELAY_SILENCE_MS = 30_000;
 /** The same of the firing of timers. */
 const SCHEDULER_SILENCE_MS = 30_000;
+/** The same of check-back, whose checks may all take their whole time. */
+const CHECKER_SILENCE_MS = 60_000;
 
 /**
  * Tells whether Waybill works in this process: `down` when its database cannot be reached, a partition cannot be
- * consumed or the lease has lapsed; `degraded` when messages wait in the outbox for longer than 30 seconds, or Redis is
- * configured and PostgreSQL is the clock of timers in its place.
+ * consumed or the lease has lapsed; `degraded` when messages wait in the outbox for longer than 30 seconds, a half
+ * message is undecided and waits for an operator, or Redis is configured and PostgreSQL is the clock of timers in its place.
  */
 export class WaybillHealthIndicator {
   constructor(private readonly waybill: Waybill) {}
@@ -27,14 +29,22 @@ export class WaybillHealthIndicator {
   async isHealthy(key = 'waybill'): Promise<WaybillHealth> {
     try {
       const { waiting, oldestAgeMs } = await outboxBacklog(this.waybill.database.session);
+      const halves = await this.waybill.halves.desk.stats();
       const problems = this.#problems();
       const late = oldestAgeMs !== null && oldestAgeMs > DEGRADED_AGE_MS;
       const { clock, degraded = false, reason } = this.waybill.scheduler?.status ?? {};
-      const status = problems.length > 0 ? 'down' : late || degraded ? 'degraded' : 'up';
+      const status =
+        problems.length > 0 ? 'down' : late || degraded || halves.undecided > 0 ? 'degraded' : 'up';
       const timers = clock === undefined ? {} : { timerClock: clock };
       const why = reason === undefined ? {} : { timerClockReason: reason };
       const outbox = { outboxWaiting: waiting, outboxOldestAgeMs: oldestAgeMs };
-      return { [key]: { status, ...outbox, ...timers, ...why, problems } };
+      const half = {
+        halfMessagesOpen: halves.open,
+        halfMessagesOldestAgeMs: halves.oldestOpenAgeMs,
+        halfMessagesUndecided: halves.undecided,
+        halfMessageChecks: this.waybill.halves.checker?.counts,
+      };
+      return { [key]: { status, ...outbox, ...half, ...timers, ...why, problems } };
     } catch (error) {
       return { [key]: { status: 'down', problems: [describeError(error)] } };
     }
@@ -50,6 +60,9 @@ export class WaybillHealthIndicator {
     if (relay?.running === true && (relay.lastPassAgeMs ?? 0) > RELAY_SILENCE_MS)
       problems.push('the relay does not get on');
     const scheduler = this.waybill.scheduler?.service;
+    const checker = this.waybill.halves.checker?.service;
+    if (checker?.running === true && (checker.lastPassAgeMs ?? 0) > CHECKER_SILENCE_MS)
+      problems.push('the check-back of half messages does not get on');
     if (scheduler?.running === true && (scheduler.lastPassAgeMs ?? 0) > SCHEDULER_SILENCE_MS)
       problems.push('the firing of timers does not get on');
     return problems;

@@ -8,6 +8,8 @@ import {
 } from '@waybill/kernel';
 import type { ConsumerOptions, SubscriptionOptions } from '@waybill/consumer';
 import { assertTopicName, type LogRetentionOptions, type TopicOptions } from '@waybill/log';
+import type { HalfMessageRetentionOptions } from '@waybill/half-message';
+import type { ModuleHalfMessageOptions } from './instance-half-messages.js';
 import type { DeadLetterRetentionOptions, RedisGiven, TimerServiceOptions } from '@waybill/schedule';
 import type { Codec, OutboxOptions, OutboxRetentionOptions, RelayOptions } from '@waybill/outbox';
 
@@ -47,11 +49,14 @@ export interface WaybillModuleOptions {
   readonly consumer?: boolean | ConsumerOptions;
   /** Defaults for every handler; the third argument of `@EventPattern` overrides them. */
   readonly handlers?: SubscriptionOptions;
+  /** Half messages of `group`, and whether this process asks about them. */
+  readonly halfMessages?: ModuleHalfMessageOptions;
   readonly outbox?: Pick<OutboxOptions, 'maxMessageBytes' | 'order' | 'preparedStatements'>;
   readonly retention?: {
     readonly log?: LogRetentionOptions;
     readonly outbox?: OutboxRetentionOptions;
     readonly deadLetters?: DeadLetterRetentionOptions;
+    readonly halfMessages?: HalfMessageRetentionOptions;
   };
   /** Default: Nest's logger. */
   readonly logger?: Logger;
@@ -69,6 +74,7 @@ const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
   scheduler: true,
   consumer: true,
   handlers: true,
+  halfMessages: true,
   outbox: true,
   retention: true,
   logger: true,

@@ -1,9 +1,13 @@
 import { ConfigurableModuleBuilder, type DynamicModule, Module, type Provider } from '@nestjs/common';
+import { DiscoveryModule, DiscoveryService } from '@nestjs/core';
+import { HalfMessageDesk, HalfMessages } from '@waybill/half-message';
 import { Outbox } from '@waybill/outbox';
 import { DeadLetters, Recurring, Redrives, Timers } from '@waybill/schedule';
 import {
   DEFAULT_NAME,
   getDeadLettersToken,
+  getHalfMessageDeskToken,
+  getHalfMessagesToken,
   getHealthToken,
   getOutboxToken,
   getRecurringToken,
@@ -12,6 +16,7 @@ import {
   getTimersToken,
   getWaybillToken,
 } from './tokens.js';
+import { HalfMessageChecks } from './half-message-check.js';
 import { Waybill } from './waybill.js';
 import { WaybillHealthIndicator } from './waybill-health.js';
 import type { WaybillModuleOptions } from './waybill-options.js';
@@ -39,6 +44,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
  * Waybill in a Nest application: `forRoot(options)` or `forRootAsync({ imports, inject, useFactory })`.
  *
  * Provides {@link Outbox}, {@link Timers}, {@link Recurring}, {@link DeadLetters}, {@link Redrives},
+ * {@link HalfMessages}, {@link HalfMessageDesk},
  * {@link WaybillServer} (the microservice strategy), {@link WaybillHealthIndicator} and {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
  */
 @Module({})
@@ -47,38 +53,31 @@ export class WaybillModule extends ConfigurableModuleClass {}
 function withProviders(definition: DynamicModule, extras: WaybillModuleExtras): DynamicModule {
   const name = extras.name ?? DEFAULT_NAME;
   const instance = getWaybillToken(name);
+  const part = (provide: symbol, useFactory: (waybill: Waybill) => unknown): Provider => ({
+    provide,
+    inject: [instance],
+    useFactory,
+  });
   const providers: Provider[] = [
     {
       provide: instance,
       inject: [MODULE_OPTIONS_TOKEN],
       useFactory: (options: WaybillModuleOptions) => new Waybill(name, options),
     },
-    { provide: getOutboxToken(name), inject: [instance], useFactory: (waybill: Waybill) => waybill.outbox },
+    part(getOutboxToken(name), (waybill) => waybill.outbox),
+    part(getDeadLettersToken(name), (waybill) => waybill.deadLetters),
+    part(getRedrivesToken(name), (waybill) => waybill.redrives),
+    part(getTimersToken(name), (waybill) => waybill.timers),
+    part(getRecurringToken(name), (waybill) => waybill.recurring),
+    part(getHalfMessagesToken(name), (waybill) => waybill.halves.service),
+    part(getHalfMessageDeskToken(name), (waybill) => waybill.halves.desk),
+    part(getServerToken(name), (waybill) => new WaybillServer(waybill)),
+    part(getHealthToken(name), (waybill) => new WaybillHealthIndicator(waybill)),
     {
-      provide: getDeadLettersToken(name),
-      inject: [instance],
-      useFactory: (waybill: Waybill) => waybill.deadLetters,
-    },
-    {
-      provide: getRedrivesToken(name),
-      inject: [instance],
-      useFactory: (waybill: Waybill) => waybill.redrives,
-    },
-    { provide: getTimersToken(name), inject: [instance], useFactory: (waybill: Waybill) => waybill.timers },
-    {
-      provide: getRecurringToken(name),
-      inject: [instance],
-      useFactory: (waybill: Waybill) => waybill.recurring,
-    },
-    {
-      provide: getServerToken(name),
-      inject: [instance],
-      useFactory: (waybill: Waybill) => new WaybillServer(waybill),
-    },
-    {
-      provide: getHealthToken(name),
-      inject: [instance],
-      useFactory: (waybill: Waybill) => new WaybillHealthIndicator(waybill),
+      provide: HalfMessageChecks,
+      inject: [instance, DiscoveryService],
+      useFactory: (waybill: Waybill, discovery: DiscoveryService) =>
+        new HalfMessageChecks(waybill, discovery),
     },
   ];
   if (name === DEFAULT_NAME) {
@@ -87,6 +86,8 @@ function withProviders(definition: DynamicModule, extras: WaybillModuleExtras): 
       { provide: Outbox, useExisting: getOutboxToken() },
       { provide: DeadLetters, useExisting: getDeadLettersToken() },
       { provide: Redrives, useExisting: getRedrivesToken() },
+      { provide: HalfMessages, useExisting: getHalfMessagesToken() },
+      { provide: HalfMessageDesk, useExisting: getHalfMessageDeskToken() },
       { provide: Timers, useExisting: getTimersToken() },
       { provide: Recurring, useExisting: getRecurringToken() },
       { provide: WaybillServer, useExisting: getServerToken() },
@@ -96,6 +97,7 @@ function withProviders(definition: DynamicModule, extras: WaybillModuleExtras): 
   return {
     ...definition,
     global: extras.isGlobal ?? true,
+    imports: [...(definition.imports ?? []), DiscoveryModule],
     providers: [...(definition.providers ?? []), ...providers],
     exports: providers.map((provider) => (provider as { provide: symbol }).provide),
   };

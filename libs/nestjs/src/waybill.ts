@@ -32,6 +32,8 @@ import {
   type TransactionOutbox,
 } from '@waybill/outbox';
 import { assertMigrated, databaseIdentity } from '@waybill/schema';
+import { HalfMessageRetention } from '@waybill/half-message';
+import { InstanceHalfMessages } from './instance-half-messages.js';
 import { NestLoggerAdapter } from './nest-logger.js';
 import { findOpenTelemetry, traceHeaders } from './trace-context.js';
 import {
@@ -68,6 +70,8 @@ export class Waybill {
   readonly recurring: Recurring;
   /** Fires timers; undefined when this process does not. */
   readonly scheduler: TimerService | undefined;
+  /** Half messages: the service, the desk and check-back. */
+  readonly halves: InstanceHalfMessages;
   readonly #signals: LogSignals;
   readonly #handlerDatabase: PgDatabase;
   readonly #budgets: RetryBudgetStore;
@@ -116,6 +120,17 @@ export class Waybill {
     this.#transactions =
       options.transactions?.(this.database.schema) ?? new PgTransactionRunner(this.#handlerDatabase);
     this.#outboxTransactions = new OutboxTransactions(this.outbox, this.#transactions);
+    this.halves = new InstanceHalfMessages({
+      options,
+      bus: this.bus,
+      database: this.database,
+      transactions: this.#transactions,
+      topics: this.topics,
+      signals: this.#signals,
+      outbox: this.outbox,
+      alarm: this.scheduler,
+      logger: this.logger,
+    });
     const relayOptions = typeof options.relay === 'object' ? options.relay : {};
     if (options.relay !== false) {
       this.relay = new Relay(
@@ -129,11 +144,12 @@ export class Waybill {
         this.scheduler,
       );
     }
-    const { log, outbox, deadLetters } = options.retention ?? {};
+    const { log, outbox, deadLetters, halfMessages } = options.retention ?? {};
     this.#retention = [
       new LogRetention(this.bus, log, this.logger),
       new OutboxRetention(this.database, outbox, this.logger),
       new DeadLetterRetention(this.bus, deadLetters, this.logger),
+      new HalfMessageRetention(this.bus, halfMessages, this.logger),
     ];
   }
 
@@ -157,6 +173,7 @@ export class Waybill {
       await this.topics.create(name, topic);
     this.#signals.start();
     this.scheduler?.start();
+    this.halves.checker?.start();
     this.relay?.service.start();
     if (this.relay !== undefined) for (const { service } of this.#retention) service.start();
   }
@@ -214,6 +231,7 @@ export class Waybill {
   async #stop(): Promise<void> {
     await this.#starting?.catch(() => {});
     await this.stopConsuming();
+    await this.halves.checker?.stop();
     await this.relay?.service.stop();
     await this.scheduler?.stop();
     for (const { service } of this.#retention) await service.stop();

@@ -12,4 +12,5 @@ export { OutboxRetention, type OutboxRetentionOptions } from './outbox-retention
 export { type PrismaRawClient, PrismaSession } from './prisma-session.js';
 export { PrismaTransactionRunner, type PrismaTransactions } from './prisma-transactions.js';
 export { adoptCluster, Relay, type RelayOptions } from './relay.js';
-export { type PgTransactionClient, type TransactionHandle } from './transaction-handle.js';
+export { type TimerDelay } from './timer-changes.js';
+export { joinTransaction, type PgTransactionClient, type TransactionHandle } from './transaction-handle.js';

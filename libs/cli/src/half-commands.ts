@@ -1,0 +1,154 @@
+import { userInfo } from 'node:os';
+import {
+  type HalfMessageDetail,
+  HalfMessageDesk,
+  type HalfMessageState,
+  type HalfMessageSummary,
+  HalfStore,
+} from '@waybill/half-message';
+import { LogSignals, Topics } from '@waybill/log';
+import type { OperatorAction } from '@waybill/schedule';
+import type { Command } from 'commander';
+import { type Output, wholeNumber, withDatabase } from './target.js';
+
+interface DecisionOptions {
+  readonly by?: string;
+  readonly because?: string;
+  readonly yes?: boolean;
+  readonly force?: boolean;
+}
+
+/** `waybill half list | show | commit | rollback | check`. */
+export function addHalfCommands(program: Command, output: Output): void {
+  const half = program.command('half').description('looks at half messages and decides about them');
+  addLooking(program, half, output);
+  for (const verdict of ['commit', 'rollback'] as const) addDeciding(program, half, output, verdict);
+  decided(half.command('check').argument('<id>', 'the half message'))
+    .description('has an open half message asked about again; only says so without --yes')
+    .action((id: string, options: DecisionOptions) =>
+      withDesk(program, async (desk) => {
+        if (options.yes !== true) {
+          output.write(`${sentence(await desk.show(id))} would be checked again; --yes does it\n`);
+          return;
+        }
+        await desk.check(id, operator(options));
+        output.write(`half message ${id} is checked by the next process of its group that looks\n`);
+      }),
+    );
+}
+
+function addLooking(program: Command, half: Command, output: Output): void {
+  half
+    .command('list')
+    .description('lists half messages, without their payloads: the open ones unless states are named')
+    .option('--state <state...>', 'prepared, checking, undecided, committed, rolled-back')
+    .option('--group <name>', 'of this producer group')
+    .option('--limit <n>', 'at most so many', wholeNumber, 100)
+    .option('--after <id>', 'behind this one')
+    .action((options: { state?: HalfMessageState[]; group?: string; limit: number; after?: string }) =>
+      withDesk(program, async (desk) => {
+        const { state: states, group, limit, after } = options;
+        const filter = {
+          ...(states === undefined ? {} : { states }),
+          ...(group === undefined ? {} : { group }),
+        };
+        const page = { limit, ...(after === undefined ? {} : { after }) };
+        for (const summary of await desk.list(filter, page)) output.write(summaryLine(summary));
+      }),
+    );
+  half
+    .command('show')
+    .argument('<id>', 'the half message')
+    .option('--payload', 'shows the payloads as well, while it is open')
+    .description('shows one half message, and what operators did to it')
+    .action((id: string, options: { payload?: boolean }) =>
+      withDesk(program, async (desk) =>
+        writeDetail(await desk.show(id), await desk.actions(id), options, output),
+      ),
+    );
+}
+
+function addDeciding(program: Command, half: Command, output: Output, verdict: 'commit' | 'rollback'): void {
+  const does = verdict === 'commit' ? 'delivers' : 'throws away';
+  decided(half.command(verdict).argument('<id>', 'the half message'))
+    .description(`${does} the messages of an undecided half message; only says so without --yes`)
+    .option('--force', 'also of one that is still checked back')
+    .action((id: string, options: DecisionOptions) =>
+      withDesk(program, async (desk) => {
+        const end = verdict === 'commit' ? 'committed' : 'rolled back';
+        if (options.yes !== true) {
+          output.write(`${sentence(await desk.show(id))} would be ${end}; --yes does it\n`);
+          return;
+        }
+        const force = options.force === true;
+        const outcome = await desk[verdict](id, operator(options), { force });
+        output.write(`half message ${id} ${outcome === 'done' ? 'is' : 'was already'} ${end}\n`);
+      }),
+    );
+}
+
+function decided(command: Command): Command {
+  return command
+    .option('--by <name>', 'who decides (default: the user of this machine)')
+    .option('--because <reason>', 'why')
+    .option('--yes', 'does it; without, nothing is changed');
+}
+
+function operator({ by, because }: DecisionOptions): { by: string; reason?: string } {
+  return { by: by ?? userInfo().username, ...(because === undefined ? {} : { reason: because }) };
+}
+
+function sentence({ id, group, state, messages }: HalfMessageSummary): string {
+  return `half message ${id} of ${group} (${state}, ${messages.length} messages)`;
+}
+
+function summaryLine(half: HalfMessageSummary): string {
+  const { id, state, group, preparedAt, checks, checkMax, lastAnswer, decidedBy, messages } = half;
+  const first = messages[0];
+  const more = messages.length > 1 ? ` and ${messages.length - 1} more` : '';
+  const end =
+    decidedBy === null
+      ? `${checks} of ${checkMax ?? '?'} checks  ${lastAnswer?.replaceAll(/\s+/g, ' ') ?? 'not asked yet'}`
+      : `decided by ${decidedBy}`;
+  return (
+    `${id}  ${state}  ${preparedAt.toISOString()}  group ${group}  ` +
+    `${first?.topic ?? '-'} key ${first?.key ?? '-'}${more}  ${end}\n`
+  );
+}
+
+function writeDetail(
+  half: HalfMessageDetail,
+  actions: readonly OperatorAction[],
+  options: { readonly payload?: boolean },
+  output: Output,
+): void {
+  output.write(summaryLine(half));
+  if (half.reason !== null) output.write(`reason: ${half.reason}\n`);
+  if (half.decidedAt === null) {
+    output.write(`asked: ${half.localDatabase === null ? 'a check' : `database ${half.localDatabase}`}`);
+    output.write(`  next check ${half.nextCheckAt?.toISOString() ?? '-'}`);
+    output.write(`${half.checkedBy === null ? '' : `  at it: ${half.checkedBy}`}\n`);
+  }
+  for (const [index, { id, topic, key }] of half.messages.entries()) {
+    output.write(`message ${id}  ${topic}  key ${key ?? '-'}\n`);
+    for (const [name, value] of Object.entries(half.headers?.[index] ?? {}))
+      output.write(`  header ${name}: ${value}\n`);
+    if (options.payload === true) output.write(`  ${half.payloads?.[index]?.toString('utf8') ?? '(gone)'}\n`);
+  }
+  for (const { actedAt, actor, action, reason } of actions) {
+    output.write(`${actedAt.toISOString()}  ${actor}: ${action}${reason === null ? '' : `, ${reason}`}\n`);
+  }
+}
+
+async function withDesk(program: Command, work: (desk: HalfMessageDesk) => Promise<void>): Promise<void> {
+  await withDatabase(program, async (database) => {
+    const signals = new LogSignals(database);
+    signals.start();
+    try {
+      const topics = new Topics(database.session);
+      await work(new HalfMessageDesk(database, new HalfStore({ bus: database, topics, signals })));
+    } finally {
+      await signals.stop();
+    }
+  });
+}

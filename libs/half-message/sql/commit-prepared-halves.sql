@@ -1,0 +1,6 @@
+-- Commits prepared half messages whose content is known; raises WB008 when one is not prepared any more.
+-- Params: ids uuid[], by text
+-- Returns: none
+-- Locks: the half messages, in the order of their ids
+-- Index: half_message_pkey
+select :schema.half_commit_prepared($1, $2);

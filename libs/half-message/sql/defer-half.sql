@@ -1,0 +1,18 @@
+-- Takes the answer of a check that brought no verdict: UNKNOWN counts, no answer does not. It is due again after a wait
+-- that doubles: from its own interval to intervalMaxMs behind UNKNOWN, from retryMs to retryMaxMs behind no answer. It is
+-- undecided when it has been asked often enough, or its deadline is past. No row: another claim is newer.
+-- Params: id uuid, epoch bigint, counts boolean, answer text, intervalMaxMs bigint, retryMs bigint, retryMaxMs bigint
+-- Returns: undecided boolean
+-- Index: half_message_pkey
+update :schema.half_message h
+   set checks = h.checks + $3::boolean::integer,
+       unanswered = case when $3 then 0 else h.unanswered + 1 end,
+       last_answer = $4,
+       claimed_by = null,
+       next_check_at = clock_timestamp() + interval '1 millisecond'
+         * case when $3 then least(h.check_interval_ms * power(2, least(h.checks, 30)),
+                                   greatest(h.check_interval_ms, $5::bigint))
+                else least($6::bigint * power(2, least(h.unanswered, 30)), $7::bigint) end,
+       state = case when ($3 and h.checks + 1 >= h.check_max) or h.deadline_at <= clock_timestamp() then 4 else 1 end
+ where h.id = $1 and h.state = 1 and h.lease_epoch = $2
+returning h.state = 4 as undecided;

@@ -1,0 +1,9 @@
+-- How many half messages are open and undecided (both counted up to 100,000), and how old the oldest is.
+-- Params: none
+-- Returns: open integer, undecided integer, oldestOpenAgeMs bigint?
+-- Index: half_message_pkey, half_message_undecided
+select (select count(*) from (select from :schema.half_message limit 100000) o)::integer as open,
+       (select count(*) from (select from :schema.half_message h where h.state = 4 limit 100000) u)::integer
+         as undecided,
+       (select floor(extract(epoch from clock_timestamp() - h.prepared_at) * 1000)::bigint
+          from :schema.half_message h order by h.id limit 1) as "oldestOpenAgeMs";

@@ -1,0 +1,199 @@
+import { ConfigurationError, isId, NotFoundError, type PgDatabase } from '@waybill/kernel';
+import { type Operator, type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
+import { describeContent, restoreContent } from './half-content.js';
+import { type HalfMessageState, STATE } from './half-message.js';
+import type { HalfStore } from './half-store.js';
+import { checkHalfAgain, halfStats, listHalves, showHalf } from './statements.generated.js';
+
+/** A half message as it is listed. */
+export interface HalfMessageSummary {
+  readonly id: string;
+  readonly group: string;
+  readonly state: HalfMessageState;
+  readonly preparedAt: Date;
+  /** When it is asked about next; null once it is decided. */
+  readonly nextCheckAt: Date | null;
+  readonly deadlineAt: Date | null;
+  /** Answers UNKNOWN so far, of `checkMax`. */
+  readonly checks: number;
+  readonly checkMax: number | null;
+  /** The process that is asking. */
+  readonly checkedBy: string | null;
+  readonly lastAnswer: string | null;
+  readonly decidedAt: Date | null;
+  /** `producer`, `check`, `tombstone`, `xact-status`, or an operator's name. */
+  readonly decidedBy: string | null;
+  readonly reason: string | null;
+  readonly messages: readonly { readonly id: string; readonly topic: string; readonly key: string | null }[];
+}
+
+/** A half message with everything. */
+export interface HalfMessageDetail extends HalfMessageSummary {
+  /** In the order of `messages`; null once it is decided. */
+  readonly payloads: readonly Buffer[] | null;
+  readonly headers: readonly Readonly<Record<string, string>>[] | null;
+  /** The local database that is asked about it; null: a check of the user's. */
+  readonly localDatabase: string | null;
+}
+
+/** Which half messages are meant. */
+export interface HalfMessageFilter {
+  /** Default: the open ones, which are prepared, checking or undecided. */
+  readonly states?: readonly HalfMessageState[];
+  readonly group?: string;
+}
+
+/** How half messages fare. Counts go up to 100,000. */
+export interface HalfMessageStats {
+  readonly open: number;
+  readonly undecided: number;
+  /** Null when none is open. */
+  readonly oldestOpenAgeMs: number | null;
+}
+
+const STATE_NAMES: readonly HalfMessageState[] = [
+  'prepared',
+  'checking',
+  'undecided',
+  'committed',
+  'rolled-back',
+];
+const OPEN: readonly HalfMessageState[] = ['prepared', 'checking', 'undecided'];
+const NUMBERS: Readonly<Record<HalfMessageState, number>> = {
+  prepared: STATE.prepared,
+  checking: STATE.prepared,
+  undecided: STATE.undecided,
+  committed: STATE.committed,
+  'rolled-back': STATE.rolledBack,
+};
+
+/** Looks at half messages, and decides about those that check-back could not. Every decision is kept with who made it. */
+export class HalfMessageDesk {
+  constructor(
+    private readonly bus: PgDatabase,
+    private readonly store: HalfStore,
+  ) {}
+
+  /**
+   * Half messages by id, which is by the time they were prepared.
+   * @param page at most `limit` (default 100) behind the id `after`
+   * @throws ConfigurationError
+   */
+  async list(
+    filter: HalfMessageFilter = {},
+    page: { readonly after?: string; readonly limit?: number } = {},
+  ): Promise<HalfMessageSummary[]> {
+    const { states = OPEN, group = null } = filter;
+    const problems = states
+      .filter((state) => !STATE_NAMES.includes(state))
+      .map((state) => `states must be a list of ${STATE_NAMES.join(', ')}, got ${String(state)}`);
+    if (page.after !== undefined && !isId(page.after))
+      problems.push(`after must be the id of a half message`);
+    if (problems.length > 0) throw new ConfigurationError('Half messages cannot be listed', problems);
+    const numbers = [...new Set(states.map((state) => NUMBERS[state]))];
+    const rows = await this.bus.session.run(
+      listHalves,
+      numbers,
+      group,
+      page.after ?? null,
+      page.limit ?? 100,
+    );
+    return rows.map(summaryOf).filter(({ state }) => states.includes(state));
+  }
+
+  /** @throws NotFoundError */
+  async show(id: string): Promise<HalfMessageDetail> {
+    const [row] = isId(id) ? await this.bus.session.run(showHalf, id) : [];
+    if (row === undefined) throw new NotFoundError(`half message ${id}`);
+    const { payloads, messages, local } = row;
+    const headers =
+      payloads === null
+        ? null
+        : restoreContent({ messages, payloads }).map((message) => message.headers ?? {});
+    const localDatabase = local === null ? null : (JSON.parse(local) as { name: string }).name;
+    return { ...summaryOf(row), payloads, headers, localDatabase };
+  }
+
+  /**
+   * Delivers the messages of an undecided half.
+   * @param options `force`: also of one that check-back has not given up
+   * @returns whether it was done now, or had been done before
+   * @throws NotFoundError, HalfMessageDecidedError, HalfMessageOpenError
+   */
+  async commit(id: string, operator: Operator, options: { readonly force?: boolean } = {}) {
+    return this.#decide('commit', id, operator, options);
+  }
+
+  /** Throws the messages of an undecided half away. As {@link commit}. */
+  async rollback(id: string, operator: Operator, options: { readonly force?: boolean } = {}) {
+    return this.#decide('rollback', id, operator, options);
+  }
+
+  /** Has an open half asked about again at once, from the first check, without a deadline. @throws NotFoundError */
+  async check(id: string, operator: Operator): Promise<void> {
+    const audit = operatorAction(operator, 'check', { kind: 'half', id });
+    if (!isId(id)) throw new NotFoundError(`half message ${id}`);
+    await this.bus.transaction(async (connection) => {
+      const rows = await connection.run(checkHalfAgain, id);
+      if (rows.length === 0) throw new NotFoundError(`open half message ${id}`);
+      await connection.runBatch([audit]);
+    });
+  }
+
+  /** What operators did to a half message, newest first. */
+  async actions(id: string): Promise<OperatorAction[]> {
+    return operatorActions(this.bus.session, { kind: 'half', id });
+  }
+
+  async stats(): Promise<HalfMessageStats> {
+    const [row] = await this.bus.session.run(halfStats);
+    return row ?? { open: 0, undecided: 0, oldestOpenAgeMs: null };
+  }
+
+  async #decide(
+    verdict: 'commit' | 'rollback',
+    id: string,
+    operator: Operator,
+    { force = false }: { readonly force?: boolean },
+  ): Promise<'done' | 'already'> {
+    const audit = operatorAction(operator, verdict, { kind: 'half', id }, force ? { force } : {});
+    if (!isId(id)) throw new NotFoundError(`half message ${id}`);
+    const from = force ? [STATE.prepared, STATE.undecided] : [STATE.undecided];
+    const { by, reason } = operator;
+    const outcome = await this.store.decide(id, { verdict, by, reason, from, audit });
+    return outcome === 'done' ? 'done' : 'already';
+  }
+}
+
+function summaryOf(row: {
+  readonly state: number;
+  readonly messages: string;
+  readonly checkedBy: string | null;
+}): HalfMessageSummary {
+  const { id, group, preparedAt, nextCheckAt, deadlineAt, checks, checkMax, lastAnswer } =
+    row as unknown as HalfMessageSummary;
+  const { decidedAt, decidedBy, reason } = row as unknown as HalfMessageSummary;
+  const { checkedBy } = row;
+  return {
+    id,
+    group,
+    state: stateOf(row.state, checkedBy),
+    preparedAt,
+    nextCheckAt,
+    deadlineAt,
+    checks,
+    checkMax,
+    checkedBy,
+    lastAnswer,
+    decidedAt,
+    decidedBy,
+    reason,
+    messages: describeContent(row.messages),
+  };
+}
+
+function stateOf(state: number, checkedBy: string | null): HalfMessageState {
+  if (state === STATE.prepared) return checkedBy === null ? 'prepared' : 'checking';
+  if (state === STATE.undecided) return 'undecided';
+  return state === STATE.committed ? 'committed' : 'rolled-back';
+}

@@ -1,0 +1,57 @@
+import {
+  BackgroundService,
+  type Given,
+  type Logger,
+  type PassResult,
+  type PgDatabase,
+  resolveOptions,
+  silentLogger,
+  skipWhenLocked,
+  wholeNumber,
+} from '@waybill/kernel';
+import { emptyHalfSlot } from './statements.generated.js';
+
+const DAY_MS = 86_400_000;
+/** Slots of the ring of decided half messages; the same number as in the migration. */
+const SLOTS = 9;
+
+const SPECS = {
+  /** How long a decided half message is kept at least, in milliseconds. Open ones stay. */
+  decidedMs: wholeNumber({ default: 7 * DAY_MS, min: 0, max: 7 * DAY_MS }),
+  /** How often it looks for slots to empty, in milliseconds. */
+  intervalMs: wholeNumber({ default: 600_000, min: 10, max: DAY_MS }),
+};
+
+/** Options of a {@link HalfMessageRetention}. */
+export type HalfMessageRetentionOptions = Given<typeof SPECS>;
+
+/** Empties the days of decided half messages that are past their retention. An open half message is never removed. */
+export class HalfMessageRetention {
+  readonly service: BackgroundService;
+  readonly #decidedMs: number;
+
+  /** @throws ConfigurationError */
+  constructor(
+    private readonly bus: PgDatabase,
+    options: HalfMessageRetentionOptions = {},
+    logger: Logger = silentLogger,
+  ) {
+    const { decidedMs, intervalMs } = resolveOptions("half messages' retention", SPECS, options);
+    this.#decidedMs = decidedMs;
+    this.service = new BackgroundService({
+      name: 'the retention of half messages',
+      runOnce: () => this.runOnce(),
+      idleMinMs: intervalMs,
+      idleMaxMs: intervalMs,
+      logger,
+    });
+  }
+
+  /** One pass over the ring. A slot that is in use is left for the next. */
+  async runOnce(): Promise<PassResult> {
+    for (let slot = 0; slot < SLOTS; slot += 1) {
+      await skipWhenLocked(() => this.bus.session.run(emptyHalfSlot, slot, this.#decidedMs));
+    }
+    return 'idle';
+  }
+}

@@ -1,0 +1,363 @@
+import {
+  type Clock,
+  ConfigurationError,
+  describeError,
+  type Given,
+  HalfMessageOpenError,
+  invariant,
+  isInfrastructureFailure,
+  isTransactionConflict,
+  type Logger,
+  MessageInvalidError,
+  newId,
+  type Resolved,
+  resolveOptions,
+  silentLogger,
+  type SqlSession,
+  systemClock,
+  wholeNumber,
+} from '@waybill/kernel';
+import { type EncodedMessage, joinTransaction, type Message, type TransactionHandle } from '@waybill/outbox';
+import type { MessagesOfHalf, PreparedHalf } from './half-message.js';
+import { type DecisionOutcome, HalfStore, type HalfStoreParts, type StoredHalf } from './half-store.js';
+import { type LocalDatabase, LocalDatabases, type LocalMark } from './local-database.js';
+
+const DAY_MS = 86_400_000;
+
+/** Options that may be given for all half messages, and for one. */
+const HALF_SPECS = {
+  /** A half message is not asked about for so long after it was prepared, in milliseconds. */
+  checkImmunityMs: wholeNumber({ default: 6_000, min: 0, max: 30 * DAY_MS }),
+  /** Wait after the first answer UNKNOWN, in milliseconds; it doubles with each further one. */
+  checkIntervalMs: wholeNumber({ default: 30_000, min: 1, max: DAY_MS }),
+  /** After so many answers UNKNOWN it is undecided, and an operator's. */
+  checkMax: wholeNumber({ default: 15, min: 1, max: 1_000 }),
+  /** When a check brings no verdict later than so long after it was prepared, it is undecided; in milliseconds. 0: never. */
+  deadlineMs: wholeNumber({ default: 0, min: 0, max: 3_650 * DAY_MS }),
+};
+
+const SPECS = {
+  ...HALF_SPECS,
+  /** How long a commit or roll-back whose answer was lost is tried again, in milliseconds, before check-back is left to it. */
+  resolveMs: wholeNumber({ default: 5_000, min: 0, max: 600_000 }),
+};
+
+/** Options of one half message. */
+export type HalfMessageOptions = Given<typeof HALF_SPECS>;
+
+/** Options of a half message that is prepared by hand. */
+export type PrepareOptions = HalfMessageOptions & {
+  /** Name of the local database whose transaction passes the barrier; see {@link HalfMessages.pass}. Default none. */
+  readonly barrier?: string;
+};
+
+/** Options of {@link HalfMessages}. */
+export type HalfMessagesOptions = Given<typeof SPECS>;
+
+/** Options of a half message whose local transaction is asked about by its id. */
+export type XactStatusOptions = HalfMessageOptions & {
+  /** Whether it also passes the barrier, for when its id says nothing any more: after a failover. Default false. */
+  readonly barrier?: boolean;
+};
+
+/** What {@link HalfMessages} work with. */
+export interface HalfMessagesParts extends HalfStoreParts {
+  /** The producer group: its processes are asked about half messages of any of them. */
+  readonly group: string;
+  /** Checks and encodes a message; see Outbox.encode. */
+  readonly encode: (message: Message) => EncodedMessage;
+  readonly databases?: LocalDatabases;
+  readonly logger?: Logger | undefined;
+}
+
+/** A half whose local transaction runs in a local database. */
+interface LocalHalf {
+  readonly stored: StoredHalf;
+  readonly mark: LocalMark;
+}
+
+/** Messages that one half holds at most. */
+const MAX_MESSAGES = 1_000;
+const LOCAL_TIMEOUT_MS = 30_000;
+const RESOLVE_MIN_MS = 50;
+const RESOLVE_STEP_MAX_MS = 1_000;
+
+/**
+ * Messages about work that is not in the log's database: they are stored first and invisible (prepared), then the work is
+ * done, then they are delivered (committed) or thrown away (rolled back). What is left open, because the process died or
+ * the network did, is asked about by {@link HalfMessageChecker} in any process of the producer group.
+ *
+ * Where the work is in the log's database, the outbox is simpler and faster.
+ */
+export class HalfMessages {
+  readonly group: string;
+  /** What the checker and the desk decide with. */
+  readonly store: HalfStore;
+  readonly #options;
+  readonly #parts: HalfMessagesParts;
+  readonly #databases: LocalDatabases;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+
+  /** @throws ConfigurationError */
+  constructor(parts: HalfMessagesParts, options: HalfMessagesOptions = {}) {
+    this.#options = resolveOptions('half messages', SPECS, options);
+    this.#parts = parts;
+    this.group = parts.group;
+    this.store = new HalfStore(parts);
+    this.#databases = parts.databases ?? new LocalDatabases();
+    this.#clock = parts.clock ?? systemClock;
+    this.#logger = parts.logger ?? silentLogger;
+  }
+
+  /**
+   * Stores messages, invisible. They are on disk when it resolves: begin the local transaction then, and end it before
+   * `commit`.
+   * @throws MessageInvalidError, MessageTooLargeError, PayloadNotSerializableError, TopicUnknownError, ConfigurationError
+   */
+  async prepare(messages: MessagesOfHalf, options: PrepareOptions = {}): Promise<PreparedHalf> {
+    const { barrier, ...rest } = options;
+    const mark =
+      barrier === undefined
+        ? null
+        : { ...(await this.#databases.describe(this.#databases.get(barrier))), barrier: true };
+    return prepared(await this.#prepare(newId(), messages, rest, mark));
+  }
+
+  /**
+   * Passes the barrier in a local transaction that the caller opens himself, as its first write; for a half that was
+   * prepared with the option `barrier`.
+   * @throws TransactionRequiredError, BarrierRefusedError
+   */
+  async pass(tx: TransactionHandle, half: Pick<PreparedHalf, 'id'>, database: string): Promise<void> {
+    const { schema } = this.#databases.get(database).session;
+    await this.#databases.pass(joinTransaction(tx, schema, false).session, half.id);
+  }
+
+  /**
+   * Delivers the messages of a half: twice is once. An answer that was lost is asked for again.
+   * @returns whether it was done now, or had been done before
+   * @throws HalfMessageDecidedError when it was rolled back, NotFoundError
+   * @throws HalfMessageOpenError when the database could not be asked within `resolveMs`; check-back decides about it
+   */
+  async commit(id: string): Promise<'done' | 'already'> {
+    return this.#end(id, () => this.store.decide(id, { verdict: 'commit', by: 'producer' }));
+  }
+
+  /** Throws the messages of a half away; answers and errors as {@link commit}. */
+  async rollback(id: string): Promise<'done' | 'already'> {
+    return this.#end(id, () => this.store.decide(id, { verdict: 'rollback', by: 'producer' }));
+  }
+
+  /**
+   * Prepares, does the work, and commits; rolls back when the work throws, and throws that. Check-back asks a check of
+   * the user's. Work that throws because a database was lost may have taken effect: that is left to check-back.
+   *
+   * @returns what the work resolves to
+   * @throws whatever the work throws; errors of {@link prepare} and {@link commit}
+   */
+  async execute<T>(
+    messages: MessagesOfHalf,
+    work: (half: PreparedHalf) => Promise<T>,
+    options: HalfMessageOptions = {},
+  ): Promise<T> {
+    const half = await this.#prepare(newId(), messages, options, null);
+    let result: T;
+    try {
+      result = await work(prepared(half));
+    } catch (error) {
+      if (isInfrastructureFailure(error) && !isTransactionConflict(error)) {
+        const why = 'a database was lost in its local work, which may have taken effect';
+        throw new HalfMessageOpenError(half.id, why, { cause: error });
+      }
+      await this.#rollbackBecause(half.id, error);
+      throw error;
+    }
+    await this.#end(half.id, () => this.store.commitStored(half));
+    return result;
+  }
+
+  /**
+   * As {@link execute}, with the work in a transaction of a local database that passes the barrier first: check-back needs
+   * no code of the user's, and is always right. The database needs Waybill's migrations.
+   *
+   * @param database one of those that this process knows, or its name
+   * @throws BarrierRefusedError when it was given up by check-back before it came to the barrier
+   */
+  async executeWithBarrier<Handle, T>(
+    messages: MessagesOfHalf,
+    database: LocalDatabase<Handle> | string,
+    work: (tx: Handle, half: PreparedHalf) => Promise<T>,
+    options: HalfMessageOptions = {},
+  ): Promise<T> {
+    const local = this.#local(database);
+    const mark = { ...(await this.#databases.describe(local)), barrier: true };
+    const stored = await this.#prepare(newId(), messages, options, mark);
+    return this.#executeLocally(
+      local,
+      async (session, handle) => {
+        await this.#databases.pass(session, stored.id);
+        return work(handle as Handle, prepared(stored));
+      },
+      () => ({ stored, mark }),
+    );
+  }
+
+  /**
+   * As {@link execute}, with the work in a transaction of PostgreSQL that is asked about by its id (`pg_xact_status`): the
+   * database needs nothing of Waybill's. Its answer counts on the cluster and the timeline on which the transaction
+   * began; after a failover the barrier, if asked for, or a check of the user's is asked.
+   *
+   * @param database one of those that this process knows, or its name
+   */
+  async executeWithXactStatus<Handle, T>(
+    messages: MessagesOfHalf,
+    database: LocalDatabase<Handle> | string,
+    work: (tx: Handle, half: PreparedHalf) => Promise<T>,
+    options: XactStatusOptions = {},
+  ): Promise<T> {
+    const { barrier = false, ...rest } = options;
+    const local = this.#local(database);
+    const described = await this.#databases.describe(local);
+    if (local.transactions.session === this.#parts.bus.session)
+      throw new ConfigurationError('A half message cannot be prepared within its local transaction', [
+        `the transactions of ${local.name} and the bus share a pool of connections`,
+      ]);
+    let half: LocalHalf | undefined;
+    return this.#executeLocally(
+      local,
+      async (session, handle) => {
+        const transaction = await this.#databases.markTransaction(local, session);
+        const mark = { ...described, barrier, transaction };
+        const stored = await this.#prepare(newId(), messages, rest, mark);
+        half = { stored, mark };
+        if (barrier) await this.#databases.pass(session, stored.id);
+        return work(handle as Handle, prepared(stored));
+      },
+      () => half,
+    );
+  }
+
+  #local<Handle>(database: LocalDatabase<Handle> | string): LocalDatabase {
+    return this.#databases.get(typeof database === 'string' ? database : database.name);
+  }
+
+  async #prepare(
+    id: string,
+    messages: MessagesOfHalf,
+    options: HalfMessageOptions,
+    local: LocalMark | null,
+  ): Promise<StoredHalf> {
+    const { checkImmunityMs, checkIntervalMs, checkMax, deadlineMs } = this.#resolve(options);
+    if (this.group === '')
+      throw new ConfigurationError('A half message cannot be prepared', [
+        'no producer group is named, so nobody could be asked about it: set group',
+      ]);
+    const given = Array.isArray(messages) ? (messages as readonly Message[]) : [messages as Message];
+    if (given.length === 0 || given.length > MAX_MESSAGES) {
+      const problem = `its half message must hold 1 to ${MAX_MESSAGES} messages, got ${given.length}`;
+      throw new MessageInvalidError(id, given[0]?.topic ?? '(none)', problem);
+    }
+    return this.store.prepare({
+      id,
+      group: this.group,
+      encoded: given.map((message) => this.#parts.encode(message)),
+      immunityMs: checkImmunityMs,
+      deadlineMs: deadlineMs === 0 ? null : deadlineMs,
+      intervalMs: checkIntervalMs,
+      checkMax,
+      local,
+    });
+  }
+
+  #resolve(options: HalfMessageOptions): Resolved<typeof HALF_SPECS> {
+    const { resolveMs: _, ...byDefault } = this.#options;
+    const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+    return resolveOptions('half message', HALF_SPECS, { ...byDefault, ...given });
+  }
+
+  /** @param current the half, once it is prepared */
+  async #executeLocally<T>(
+    local: LocalDatabase,
+    begun: (session: SqlSession, handle: unknown) => Promise<T>,
+    current: () => LocalHalf | undefined,
+  ): Promise<T> {
+    let worked: { readonly result: T } | undefined;
+    try {
+      await local.transactions.run({
+        work: async ({ session, handle }) => {
+          worked = { result: await begun(session, handle) };
+        },
+        timeoutMs: local.timeoutMs ?? LOCAL_TIMEOUT_MS,
+      });
+    } catch (error) {
+      const half = current();
+      if (half === undefined) throw error;
+      // COMMIT is sent behind the work only: where that has not ended, nothing has taken effect.
+      if (worked === undefined || (await this.#askLocally(half, error)) === 'rollback') {
+        await this.#rollbackBecause(half.stored.id, error);
+        throw error;
+      }
+    }
+    const half = current();
+    invariant(half !== undefined && worked !== undefined, 'local work has ended that was never begun');
+    await this.#end(half.stored.id, () => this.store.commitStored(half.stored));
+    return worked.result;
+  }
+
+  /** How a local transaction has ended whose COMMIT was not answered well. @throws HalfMessageOpenError */
+  async #askLocally({ stored, mark }: LocalHalf, cause: unknown): Promise<'commit' | 'rollback'> {
+    const verdict = await this.#retry(async () => {
+      const answer = await this.#databases.ask(stored.id, mark);
+      return answer.verdict === 'open' ? undefined : answer.verdict;
+    });
+    if (verdict === 'commit' || verdict === 'rollback') return verdict;
+    const why = 'the answer to the COMMIT of its local transaction was lost';
+    throw new HalfMessageOpenError(stored.id, why, { cause });
+  }
+
+  /** Ends a half, however often it has to be told to the database. */
+  async #end(id: string, decide: () => Promise<DecisionOutcome>): Promise<'done' | 'already'> {
+    let cause: unknown;
+    const outcome = await this.#retry(decide, (error) => (cause = error));
+    if (outcome === undefined) {
+      const why = `the database could not be told how it ended (${describeError(cause)})`;
+      throw new HalfMessageOpenError(id, why, { cause });
+    }
+    return outcome === 'done' ? 'done' : 'already';
+  }
+
+  /** Rolls a half back for an error that is thrown anyway; what does not succeed is left to check-back. */
+  async #rollbackBecause(id: string, error: unknown): Promise<void> {
+    try {
+      await this.rollback(id);
+    } catch (failure) {
+      this.#logger.error(`half message ${id} was not rolled back: ${describeError(failure)}`, {
+        because: describeError(error),
+      });
+    }
+  }
+
+  /** Tries for `resolveMs` until there is an answer, as long as only the database stands in its way. */
+  async #retry<T>(
+    attempt: () => Promise<T | undefined>,
+    failed: (error: unknown) => void = () => {},
+  ): Promise<T | undefined> {
+    const until = this.#clock.monotonic() + this.#options.resolveMs;
+    for (let wait = RESOLVE_MIN_MS; ; wait = Math.min(wait * 2, RESOLVE_STEP_MAX_MS)) {
+      try {
+        const answer = await attempt();
+        if (answer !== undefined) return answer;
+      } catch (error) {
+        if (!isInfrastructureFailure(error)) throw error;
+        failed(error);
+      }
+      if (this.#clock.monotonic() + wait > until) return undefined;
+      await this.#clock.sleep(wait);
+    }
+  }
+}
+
+function prepared({ id, preparedMs }: StoredHalf): PreparedHalf {
+  return { id, preparedAt: new Date(preparedMs) };
+}

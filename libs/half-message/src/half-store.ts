@@ -1,0 +1,263 @@
+import {
+  type BoundStatement,
+  bindStatement,
+  type Clock,
+  HalfMessageDecidedError,
+  HalfMessageOpenError,
+  invariant,
+  isWaybillError,
+  NotFoundError,
+  type PgDatabase,
+  systemClock,
+} from '@waybill/kernel';
+import {
+  appendCall,
+  BatchCollector,
+  type LogSignals,
+  type MessageToCollect,
+  type ReadyBatch,
+  type Topics,
+} from '@waybill/log';
+import type { EncodedMessage } from '@waybill/outbox';
+import { armedBy, type TimerAlarm, timerStatements } from '@waybill/schedule';
+import { deliveryOf, type HalfContent, restoreContent, storeContent } from './half-content.js';
+import { STATE } from './half-message.js';
+import type { LocalMark } from './local-database.js';
+import { commitPreparedHalves, decideHalf, prepareHalf } from './statements.generated.js';
+
+/** A commit that waits for its transaction. */
+interface WaitingCommit {
+  readonly half: StoredHalf;
+  readonly resolve: (outcome: DecisionOutcome) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** What a {@link HalfStore} works with. */
+export interface HalfStoreParts {
+  /** The log's database, which holds the half messages. */
+  readonly bus: PgDatabase;
+  readonly topics: Topics;
+  readonly signals?: LogSignals | undefined;
+  /** Told of delayed messages that were committed; without it their timers are found by polling. */
+  readonly alarm?: TimerAlarm | undefined;
+  readonly clock?: Clock | undefined;
+}
+
+/** A half message to be stored. Times in milliseconds. */
+export interface HalfToStore {
+  readonly id: string;
+  readonly group: string;
+  readonly encoded: readonly EncodedMessage[];
+  readonly immunityMs: number;
+  readonly deadlineMs: number | null;
+  readonly intervalMs: number;
+  readonly checkMax: number;
+  readonly local: LocalMark | null;
+}
+
+/** A half message whose content this process still has. */
+export interface StoredHalf {
+  readonly id: string;
+  readonly encoded: readonly EncodedMessage[];
+  /** By the database's clock. */
+  readonly preparedMs: number;
+  /** By this process' monotonic clock. */
+  readonly storedAt: number;
+}
+
+/** What is decided, by whom, and out of which states. */
+export interface Decision {
+  readonly verdict: 'commit' | 'rollback';
+  /** `producer`, `check`, `tombstone`, `xact-status`, or an operator's name. */
+  readonly by: string;
+  readonly reason?: string | undefined;
+  /** The claim under which a check has answered. */
+  readonly epoch?: number;
+  /** Default: prepared and undecided ones. */
+  readonly from?: readonly number[];
+  /** Runs in the same transaction. */
+  readonly audit?: BoundStatement;
+}
+
+/** What came of it; `already`: it had been decided so before, and nothing happened now. */
+export type DecisionOutcome = 'done' | 'already' | 'fenced';
+
+const OPEN = [STATE.prepared, STATE.undecided];
+/** Largest record batch, in bytes; a larger single message has one of its own. */
+const BATCH_BYTES = 1024 * 1024;
+const SPARE_COLLECTORS = 16;
+/** Half messages, and bytes of their payloads, that share a transaction at most. */
+const TOGETHER_HALVES = 200;
+const TOGETHER_BYTES = 4 * 1024 * 1024;
+/** Raised by half_commit_prepared. */
+const NOT_PREPARED = 'WB008';
+
+/** Half messages in the database: each decision is one transaction, or a part of one. */
+export class HalfStore {
+  readonly #clock: Clock;
+  /** One append fills a collector at a time. */
+  readonly #collectors: BatchCollector[] = [];
+  readonly #waiting: WaitingCommit[] = [];
+  #committing = false;
+
+  constructor(private readonly parts: HalfStoreParts) {
+    this.#clock = parts.clock ?? systemClock;
+  }
+
+  /** @throws TopicUnknownError, MessageInvalidError */
+  async prepare(half: HalfToStore): Promise<StoredHalf> {
+    const { id, group, encoded, immunityMs, deadlineMs, intervalMs, checkMax, local } = half;
+    const { messages, payloads } = storeContent(encoded);
+    const [row] = await this.parts.bus.session.run(
+      prepareHalf,
+      id,
+      group,
+      immunityMs,
+      deadlineMs,
+      intervalMs,
+      checkMax,
+      local && JSON.stringify(local),
+      messages,
+      payloads,
+    );
+    invariant(row !== undefined, `preparing half message ${id} gave no answer`);
+    return { id, encoded, preparedMs: row.nowMs, storedAt: this.#clock.monotonic() };
+  }
+
+  /**
+   * Commits a half whose content is known. What is committed while the last such transaction runs shares the next one:
+   * otherwise each would hold its partitions' locks for a flush to disk of its own.
+   * @throws as {@link decide}
+   */
+  async commitStored(half: StoredHalf): Promise<DecisionOutcome> {
+    // Delays count by the database's clock, which has to be asked first.
+    if (half.encoded.some(({ times }) => times !== null))
+      return this.decide(half.id, { verdict: 'commit', by: 'producer' });
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ half, resolve, reject });
+      void this.#commitWaiting();
+    });
+  }
+
+  /** Never throws: whoever waits is told. */
+  async #commitWaiting(): Promise<void> {
+    if (this.#committing) return;
+    this.#committing = true;
+    while (this.#waiting.length > 0) {
+      const together = this.#takeWaiting();
+      try {
+        await this.#commitTogether(together.map(({ half }) => half));
+        for (const { resolve } of together) resolve('done');
+      } catch (error) {
+        // One of them is not prepared any more: which, and why, each finds out for itself.
+        const notPrepared =
+          isWaybillError(error) && (error as { sqlState?: string }).sqlState === NOT_PREPARED;
+        for (const { half, resolve, reject } of together) {
+          if (notPrepared) this.decide(half.id, { verdict: 'commit', by: 'producer' }).then(resolve, reject);
+          else reject(error as Error);
+        }
+      }
+    }
+    this.#committing = false;
+  }
+
+  /** The next ones, in the order in which they came: as many as one transaction takes, and at least one. */
+  #takeWaiting(): WaitingCommit[] {
+    let bytes = 0;
+    const end = this.#waiting.findIndex(({ half }, index) => {
+      for (const { payload } of half.encoded) bytes += payload.length;
+      return index > 0 && (index === TOGETHER_HALVES || bytes > TOGETHER_BYTES);
+    });
+    return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end);
+  }
+
+  async #commitTogether(halves: readonly StoredHalf[]): Promise<void> {
+    const now = this.#clock.monotonic();
+    const records = halves.flatMap(
+      ({ encoded, preparedMs, storedAt }) =>
+        deliveryOf(encoded, Math.floor(preparedMs + now - storedAt)).records,
+    );
+    const ids = halves.map(({ id }) => id);
+    const batches = await this.#collect(records);
+    const statements = [bindStatement(commitPreparedHalves, ids, 'producer'), appendCall(batches, -1, 'all')];
+    await this.parts.bus.withConnection(async (connection) => {
+      try {
+        await connection.runBatch(statements, { begin: true, commit: true });
+      } catch (error) {
+        await connection.rollback();
+        throw error;
+      }
+    });
+    this.parts.signals?.send('appended');
+  }
+
+  /**
+   * Decides about a half, and delivers its messages in the same transaction when it is committed.
+   * @throws NotFoundError, HalfMessageDecidedError when it was decided otherwise, HalfMessageOpenError when it is not in
+   *   one of the states `from`
+   */
+  async decide(id: string, decision: Decision): Promise<DecisionOutcome> {
+    const { verdict, by, reason = null, epoch = null, from = OPEN, audit } = decision;
+    const wanted = verdict === 'commit' ? STATE.committed : STATE.rolledBack;
+    const claim = bindStatement(decideHalf, id, wanted, by, reason, epoch, from);
+    return this.parts.bus.withConnection(async (connection) => {
+      try {
+        const [rows] = await connection.runBatch([claim], { begin: true });
+        const row = (rows as DecisionRow[])[0];
+        invariant(row !== undefined, `deciding about half message ${id} gave no answer`);
+        const { outcome } = row;
+        if (outcome !== 'done') {
+          await connection.rollback();
+          return refuseUnless(id, row);
+        }
+        const delivery = verdict === 'commit' ? deliveryOf(contentOf(row), row.nowMs ?? 0) : undefined;
+        const timers = timerStatements(delivery?.timers ?? []);
+        const batches = await this.#collect(delivery?.records ?? []);
+        const append = batches.length > 0 ? [appendCall(batches, -1, 'all')] : [];
+        const before = [...(audit === undefined ? [] : [audit]), ...timers];
+        const results = await connection.runBatch([...before, ...append], { commit: true });
+        if (batches.length > 0) this.parts.signals?.send('appended');
+        if (timers.length > 0) this.parts.alarm?.armed(armedBy(results.slice(0, before.length)));
+        return outcome;
+      } catch (error) {
+        await connection.rollback();
+        throw error;
+      }
+    });
+  }
+
+  async #collect(records: readonly MessageToCollect[]): Promise<ReadyBatch[]> {
+    if (records.length === 0) return [];
+    const collector = this.#collectors.pop() ?? new BatchCollector(this.parts.topics, BATCH_BYTES);
+    try {
+      return await collector.collect(async (add) => records.forEach((record) => add(record)));
+    } finally {
+      if (this.#collectors.length < SPARE_COLLECTORS) this.#collectors.push(collector);
+    }
+  }
+}
+
+interface DecisionRow {
+  readonly outcome: 'done' | 'already' | 'refused' | 'fenced' | 'open' | 'missing';
+  readonly state: number | null;
+  readonly decidedBy: string | null;
+  readonly nowMs: number | null;
+  readonly messages: string | null;
+  readonly payloads: readonly Buffer[] | null;
+}
+
+function contentOf({ messages, payloads }: DecisionRow): EncodedMessage[] {
+  const content: HalfContent = { messages: messages ?? '[]', payloads: payloads ?? [] };
+  return restoreContent(content);
+}
+
+function refuseUnless(id: string, { outcome, state, decidedBy }: DecisionRow): DecisionOutcome {
+  if (outcome === 'missing') throw new NotFoundError(`half message ${id}`);
+  if (outcome === 'open')
+    throw new HalfMessageOpenError(id, 'it is checked back, and only an undecided one is for an operator');
+  if (outcome === 'refused') {
+    const name = state === STATE.committed ? 'committed' : 'rolled-back';
+    throw new HalfMessageDecidedError(id, name, decidedBy ?? 'nobody');
+  }
+  return outcome;
+}

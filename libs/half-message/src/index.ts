@@ -1,0 +1,34 @@
+export {
+  type HalfMessageCheck,
+  type HalfMessageState,
+  type HalfMessageVerdict,
+  type HalfToCheck,
+  type MessagesOfHalf,
+  type MessageToCheck,
+  type PreparedHalf,
+} from './half-message.js';
+export {
+  ANY_TOPIC,
+  type CheckCounts,
+  HalfMessageChecker,
+  type HalfMessageCheckerOptions,
+  type HalfMessageCheckerParts,
+} from './half-message-checker.js';
+export {
+  HalfMessageDesk,
+  type HalfMessageDetail,
+  type HalfMessageFilter,
+  type HalfMessageStats,
+  type HalfMessageSummary,
+} from './half-message-desk.js';
+export { HalfMessageRetention, type HalfMessageRetentionOptions } from './half-message-retention.js';
+export {
+  type HalfMessageOptions,
+  HalfMessages,
+  type HalfMessagesOptions,
+  type HalfMessagesParts,
+  type PrepareOptions,
+  type XactStatusOptions,
+} from './half-messages.js';
+export { HalfStore, type HalfStoreParts } from './half-store.js';
+export { type LocalDatabase, LocalDatabases } from './local-database.js';

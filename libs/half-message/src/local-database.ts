@@ -1,0 +1,183 @@
+import {
+  ConfigurationError,
+  isTransactionConflict,
+  isWaybillError,
+  type SqlSession,
+  type TransactionRunner,
+} from '@waybill/kernel';
+import { Barrier, type BarrierName } from '@waybill/inbox';
+import { databaseIdentity } from '@waybill/schema';
+import type { HalfMessageVerdict } from './half-message.js';
+import { flushWal, markTransaction, transactionStatus } from './statements.generated.js';
+
+/**
+ * A database in which local transactions of half messages run. All processes of a producer group give the same database
+ * the same name, because any of them may be asked about a half message of any other.
+ */
+export interface LocalDatabase<Handle = unknown> {
+  readonly name: string;
+  /** Opens the local transactions. */
+  readonly transactions: TransactionRunner<Handle>;
+  /** Runs statements outside of transactions, on a pool of its own: one pool for both would starve itself. */
+  readonly session: SqlSession;
+  /** A local transaction is given up after so many milliseconds. Default 30,000. */
+  readonly timeoutMs?: number;
+}
+
+/** How the local transaction of a half message can be asked about. Kept in the half message's row. */
+export interface LocalMark {
+  readonly name: string;
+  /** See databaseIdentity; a tombstone in another database would say nothing. */
+  readonly identity: string;
+  /** Whether the transaction passes the barrier, so that a tombstone decides. */
+  readonly barrier: boolean;
+  /** Its id, and where that counts: for pg_xact_status. */
+  readonly transaction?:
+    { readonly xid: string; readonly systemIdentifier: string; readonly timeline: string } | undefined;
+}
+
+/** What a local database says about a local transaction; `open`: it has not ended, ask again. */
+export interface LocalAnswer {
+  readonly verdict: HalfMessageVerdict | 'open';
+  readonly by: 'tombstone' | 'xact-status';
+  readonly why?: string;
+}
+
+/** How long a check waits for an open local transaction, in milliseconds. */
+const TOMBSTONE_WAIT_MS = 1_000;
+/** What pg_xact_status answers for an id that was not given out yet. */
+const XID_IN_FUTURE = '22023';
+
+/** The row of a half message's local transaction; a tombstone in its place says `rollback`. */
+function barrierOf(halfId: string): BarrierName {
+  return { gid: halfId, branch: '00', op: 'msg' };
+}
+
+/** Local databases by name: marks local transactions, and asks about them. */
+export class LocalDatabases {
+  readonly #byName = new Map<string, LocalDatabase>();
+  readonly #identities = new Map<SqlSession, Promise<string>>();
+  readonly #barrier = new Barrier();
+
+  /** @throws ConfigurationError for two of one name */
+  constructor(databases: readonly LocalDatabase[] = []) {
+    for (const database of databases) {
+      if (this.#byName.has(database.name))
+        throw new ConfigurationError('The local databases are not usable', [
+          `two are named ${database.name}`,
+        ]);
+      this.#byName.set(database.name, database);
+    }
+  }
+
+  /** @throws ConfigurationError */
+  get(name: string): LocalDatabase {
+    const database = this.#byName.get(name);
+    if (database === undefined) {
+      const known = [...this.#byName.keys()].join(', ') || 'none';
+      throw new ConfigurationError('A half message needs a local database', [
+        `there is none named ${name} in this process, known: ${known}`,
+      ]);
+    }
+    return database;
+  }
+
+  /**
+   * Describes the database for a half message's row.
+   * @throws ConfigurationError when transactions and session are not in one database, or share a pool
+   */
+  async describe(database: LocalDatabase): Promise<Pick<LocalMark, 'name' | 'identity'>> {
+    const { name, transactions, session } = database;
+    const [identity, ofTransactions] = await Promise.all([
+      this.#identityOf(session),
+      this.#identityOf(transactions.session),
+    ]);
+    const problems: string[] = [];
+    if (transactions.session === session) problems.push(`${name}: session must be on a pool of its own`);
+    if (identity !== ofTransactions)
+      problems.push(`${name}: transactions and session are not in one database and schema`);
+    if (problems.length > 0) throw new ConfigurationError('A local database is not usable', problems);
+    return { name, identity };
+  }
+
+  /** Passes the barrier, as the first write of the local transaction. @throws BarrierRefusedError */
+  pass(session: SqlSession, halfId: string): Promise<void> {
+    return this.#barrier.pass(session, barrierOf(halfId));
+  }
+
+  /**
+   * Gives the current local transaction its id, in a way that lets it be asked about: ids that are not on disk can be
+   * given to another transaction after a crash, so what was given out is flushed, by another connection, before the id
+   * is told to anybody.
+   */
+  async markTransaction(database: LocalDatabase, session: SqlSession): Promise<LocalMark['transaction']> {
+    const [mark] = await session.run(markTransaction);
+    await database.session.run(flushWal);
+    return mark;
+  }
+
+  /**
+   * Asks a local database how a half message's local transaction has ended. Where there is a barrier, the answer
+   * `rollback` also sees to it that it does not succeed later.
+   * @throws WaybillError when the database cannot be asked
+   */
+  async ask(halfId: string, mark: LocalMark): Promise<LocalAnswer> {
+    const { session } = this.get(mark.name);
+    if (mark.transaction !== undefined) {
+      const answer = await this.#askStatus(session, mark.transaction);
+      if (answer.verdict !== 'unknown' || !mark.barrier) return answer;
+    }
+    if (!mark.barrier) return { verdict: 'unknown', by: 'tombstone', why: 'there is no barrier' };
+    // Asked anew each time: a server may have taken the place of another under the same address.
+    if ((await databaseIdentity(session)) !== mark.identity)
+      return { verdict: 'unknown', by: 'tombstone', why: `${mark.name} is another database now` };
+    try {
+      const { passed } = await this.#barrier.tombstone(
+        session,
+        barrierOf(halfId),
+        'rollback',
+        TOMBSTONE_WAIT_MS,
+      );
+      return { verdict: passed ? 'commit' : 'rollback', by: 'tombstone' };
+    } catch (error) {
+      if (isTransactionConflict(error)) return { verdict: 'open', by: 'tombstone' };
+      throw error;
+    }
+  }
+
+  async #askStatus(
+    session: SqlSession,
+    { xid, systemIdentifier, timeline }: NonNullable<LocalMark['transaction']>,
+  ): Promise<LocalAnswer> {
+    const unknown = (why: string): LocalAnswer => ({ verdict: 'unknown', by: 'xact-status', why });
+    let row: { same: boolean; status: string | null } | undefined;
+    try {
+      [row] = await session.run(transactionStatus, xid, systemIdentifier, timeline);
+    } catch (error) {
+      if (isWaybillError(error) && (error as { sqlState?: string }).sqlState === XID_IN_FUTURE)
+        return unknown(`transaction ${xid} was not begun yet`);
+      throw error;
+    }
+    if (row?.same !== true) return unknown(`transaction ${xid} is one of another cluster or timeline`);
+    switch (row.status ?? '') {
+      case 'committed':
+        return { verdict: 'commit', by: 'xact-status' };
+      case 'aborted':
+        return { verdict: 'rollback', by: 'xact-status' };
+      case 'in progress':
+        return { verdict: 'open', by: 'xact-status' };
+      default:
+        return unknown(`the server has forgotten transaction ${xid}`);
+    }
+  }
+
+  #identityOf(session: SqlSession): Promise<string> {
+    let identity = this.#identities.get(session);
+    if (identity === undefined) {
+      identity = databaseIdentity(session);
+      this.#identities.set(session, identity);
+      identity.catch(() => this.#identities.delete(session));
+    }
+    return identity;
+  }
+}

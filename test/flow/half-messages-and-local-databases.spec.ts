@@ -1,0 +1,397 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { PrismaPg } from '@prisma/adapter-pg';
+import {
+  DatabaseUnavailableError,
+  PgDatabase,
+  PgTransactionRunner,
+  type TransactionRunner,
+  type TransactionWork,
+} from '@waybill/kernel';
+import { type LocalDatabase, LocalDatabases } from '@waybill/half-message';
+import { PrismaTransactionRunner } from '@waybill/outbox';
+import { type EmbeddedPostgres, startPostgres, waitUntil } from '@waybill/testing';
+import type pg from 'pg';
+import { PrismaClient } from '../../src/orders/generated/client.js';
+import { faultsOf, Fixture, numbersOf, upTo } from '../support/fixture.js';
+import { HalfFloor, LocalLedger, order } from '../support/half-desk.js';
+
+let fixture: Fixture;
+let ledger: LocalLedger;
+let floor: HalfFloor;
+beforeEach(async () => {
+  fixture = await Fixture.create();
+  ledger = await LocalLedger.create();
+  floor = new HalfFloor(fixture, ledger.databases, { checkImmunityMs: 0 });
+});
+afterEach(async () => {
+  await ledger.close();
+  await fixture.close();
+});
+
+const delivered = async (): Promise<number[]> => numbersOf(await fixture.log());
+const write = (n: number) => (tx: pg.PoolClient) => tx.query('insert into done (n) values ($1)', [n]);
+
+/** A promise that a test resolves. */
+function gate(): { readonly passed: Promise<void>; open(): void } {
+  let open: () => void = () => undefined;
+  return { passed: new Promise<void>((resolve) => (open = resolve)), open: () => open() };
+}
+
+/** A local transaction that is held open in its work. */
+function held(how: 'executeWithBarrier' | 'executeWithXactStatus', n: number) {
+  const [begun, goOn] = [gate(), gate()];
+  const ended = floor.halves[how](order(n), 'ledger', async (tx: pg.PoolClient) => {
+    await write(n)(tx);
+    begun.open();
+    await goOn.passed;
+  });
+  ended.catch(() => undefined);
+  return { begun: begun.passed, goOn: goOn.open, ended };
+}
+
+describe.each(['executeWithBarrier', 'executeWithXactStatus'] as const)('%s', (how) => {
+  test('delivers what its local transaction has committed, and nothing else', async () => {
+    await floor.halves[how](order(1), 'ledger', write(1));
+    const failed = floor.halves[how](order(2), 'ledger', async (tx: pg.PoolClient) => {
+      await write(2)(tx);
+      throw new Error('no cover');
+    });
+    await expect(failed).rejects.toThrow('no cover');
+    expect(await ledger.done()).toEqual([1]);
+    expect(await delivered()).toEqual([1]);
+    expect((await floor.desk.stats()).open).toBe(0);
+    const states = await floor.desk.list({ states: ['committed', 'rolled-back'] });
+    expect(states.map(({ state }) => state)).toEqual(['committed', 'rolled-back']);
+  });
+
+  test('waits for a local transaction that is still open, and does not count that', async () => {
+    const { begun, goOn, ended } = held(how, 1);
+    await begun;
+    const checker = floor.checker();
+    await checker.runOnce();
+    expect(checker.counts).toMatchObject({ open: 1, unknown: 0, rollback: 0 });
+    expect(await floor.desk.list()).toMatchObject([{ state: 'prepared', checks: 0, lastAnswer: 'open' }]);
+    goOn();
+    await ended;
+    expect(await delivered()).toEqual([1]);
+  });
+
+  test('needs no code of the user to decide about what its process has left open', async () => {
+    const outcomes = [true, false];
+    for (const [n, committed] of outcomes.entries()) {
+      // The process is gone before it commits the half.
+      floor.halves.store.commitStored = () => new Promise(() => undefined);
+      floor.halves.store.decide = () => new Promise(() => undefined);
+      void floor.halves[how](order(n), 'ledger', async (tx: pg.PoolClient) => {
+        await write(n)(tx);
+        if (!committed) throw new Error('no cover');
+      });
+      floor = new HalfFloor(fixture, ledger.databases, { checkImmunityMs: 0 });
+      await waitUntil(
+        async () => {
+          const open = await ledger.asking.pool.query(
+            `select from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
+          );
+          return open.rowCount === 0 && (await floor.desk.list()).length === n + 1;
+        },
+        { describe: 'the local transaction has ended' },
+      );
+    }
+    const checker = floor.checker();
+    await waitUntil(async () => (await checker.runOnce()) === 'idle', { describe: 'all are checked' });
+    expect(checker.counts).toMatchObject({ commit: 1, rollback: 1 });
+    expect(await ledger.done()).toEqual([0]);
+    expect(await delivered()).toEqual([0]);
+    const by = how === 'executeWithBarrier' ? 'tombstone' : 'xact-status';
+    const decided = await floor.desk.list({ states: ['committed', 'rolled-back'] });
+    expect(decided.map(({ decidedBy }) => decidedBy)).toEqual([by, by]);
+  });
+
+  test.each(['committed', 'rolled back'])(
+    'asks the local database when the answer to its COMMIT was lost: %s',
+    async (end) => {
+      const runner = ledger.local.transactions;
+      const losing: TransactionRunner<pg.PoolClient> = {
+        kind: 'pg',
+        session: runner.session,
+        run: async <T>(transaction: TransactionWork<pg.PoolClient, T>): Promise<T> => {
+          await runner
+            .run({
+              ...transaction,
+              work: async (open) => {
+                const result = await transaction.work(open);
+                if (end === 'rolled back') await open.handle.query('select 1 / 0').catch(() => undefined);
+                return result;
+              },
+            })
+            .catch(() => undefined);
+          throw new DatabaseUnavailableError('the answer to COMMIT was lost');
+        },
+      };
+      const local = { ...ledger.local, transactions: losing } as unknown as LocalDatabase;
+      const halves = new HalfFloor(fixture, new LocalDatabases([local])).halves;
+      const ended = halves[how](order(1), 'ledger', async (tx) => {
+        await write(1)(tx as pg.PoolClient);
+        return 'worked';
+      });
+      if (end === 'committed') expect(await ended).toBe('worked');
+      else await expect(ended).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+      expect(await delivered()).toEqual(end === 'committed' ? [1] : []);
+      expect(await ledger.done()).toEqual(end === 'committed' ? [1] : []);
+      expect((await floor.desk.stats()).open).toBe(0);
+    },
+  );
+});
+
+describe('the tombstone', () => {
+  test('refuses a local transaction that comes late, and whose half was rolled back', async () => {
+    const [begun, goOn] = [gate(), gate()];
+    const runner = ledger.local.transactions;
+    const late: TransactionRunner<pg.PoolClient> = {
+      kind: 'pg',
+      session: runner.session,
+      run: async (transaction) => {
+        begun.open();
+        await goOn.passed;
+        return runner.run(transaction);
+      },
+    };
+    const local = { ...ledger.local, transactions: late } as unknown as LocalDatabase;
+    const halves = new HalfFloor(fixture, new LocalDatabases([local]), { checkImmunityMs: 0 }).halves;
+    const ended = halves.executeWithBarrier(order(1), 'ledger', (tx) => write(1)(tx as pg.PoolClient));
+    await begun.passed;
+    const checker = floor.checker();
+    await checker.runOnce();
+    expect(checker.counts).toMatchObject({ rollback: 1 });
+    goOn.open();
+    await expect(ended).rejects.toMatchObject({ code: 'BARRIER_REFUSED' });
+    expect(await ledger.done()).toEqual([]);
+    expect(await delivered()).toEqual([]);
+  });
+
+  test('and the local transaction never both come through, whoever is first', async () => {
+    const runner = ledger.local.transactions;
+    const tardy: TransactionRunner<pg.PoolClient> = {
+      kind: 'pg',
+      session: runner.session,
+      run: async (transaction) => {
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 100));
+        return runner.run(transaction);
+      },
+    };
+    const local = { ...ledger.local, transactions: tardy } as unknown as LocalDatabase;
+    const { halves } = new HalfFloor(fixture, new LocalDatabases([local]), { checkImmunityMs: 40 });
+    const checker = floor.checker({}, { pollMs: 1, retryMs: 1, retryMaxMs: 5 });
+    checker.start();
+    const ends = await Promise.allSettled(
+      upTo(300).map(async (n) => {
+        await halves.executeWithBarrier(order(n), 'ledger', async (tx: pg.PoolClient) => {
+          await write(n)(tx);
+          if (n % 7 === 0) throw new Error('no cover');
+        });
+      }),
+    );
+    await waitUntil(async () => (await floor.desk.stats()).open === 0, { describe: 'all are decided' });
+    await checker.stop();
+    const done = await ledger.done();
+    expect(await delivered()).toEqual(done);
+    expect(faultsOf(await fixture.log())).toEqual([]);
+    const refused = ends.filter(
+      (end) => end.status === 'rejected' && (end.reason as { code?: string }).code === 'BARRIER_REFUSED',
+    );
+    // Both ways have to have happened, or nothing was proved.
+    expect({ refused: refused.length > 0, done: done.length > 0 }).toEqual({ refused: true, done: true });
+  }, 120_000);
+
+  test('works by Prisma, in transactions that the caller opens himself as well', async () => {
+    const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: ledger.url }) });
+    try {
+      const transactions = new PrismaTransactionRunner(prisma, 'waybill');
+      const local = { name: 'ledger', transactions, session: ledger.asking.session };
+      const databases = new LocalDatabases([local as unknown as LocalDatabase]);
+      floor = new HalfFloor(fixture, databases, { checkImmunityMs: 0 });
+      type Tx = Parameters<Parameters<typeof prisma.$transaction>[0]>[0];
+      await floor.halves.executeWithBarrier(
+        order(1),
+        'ledger',
+        (tx: Tx) => tx.$executeRaw`insert into done values (1)`,
+      );
+      const half = await floor.halves.prepare(order(2), { barrier: 'ledger' });
+      await prisma.$transaction(async (tx) => {
+        await floor.halves.pass(tx, half, 'ledger');
+        await tx.$executeRaw`insert into done values (2)`;
+      });
+      await floor.checker().runOnce();
+      const given = await floor.halves.prepare(order(3), { barrier: 'ledger' });
+      await floor.checker().runOnce();
+      await expect(prisma.$transaction((tx) => floor.halves.pass(tx, given, 'ledger'))).rejects.toMatchObject(
+        { code: 'BARRIER_REFUSED' },
+      );
+      await floor.halves.executeWithXactStatus(
+        order(4),
+        'ledger',
+        (tx: Tx) => tx.$executeRaw`insert into done values (4)`,
+      );
+      const asked = new LocalDatabases([
+        {
+          name: 'ledger',
+          transactions,
+          session: new PrismaTransactionRunner(prisma, 'waybill').session,
+        } as unknown as LocalDatabase,
+      ]);
+      await floor.halves.prepare(order(5), { barrier: 'ledger' });
+      await floor.checker({ databases: asked }).runOnce();
+    } finally {
+      await prisma.$disconnect();
+    }
+    expect(await ledger.done()).toEqual([1, 2, 4]);
+    expect(await delivered()).toEqual([1, 2, 4]);
+    expect((await floor.desk.stats()).open).toBe(0);
+  });
+
+  test('is not set in another database, where it would say nothing', async () => {
+    const { id } = await floor.halves.prepare(order(1), { barrier: 'ledger' });
+    const other = await LocalLedger.create();
+    try {
+      const checker = floor.checker({ databases: other.databases });
+      await checker.runOnce();
+      expect(checker.counts).toMatchObject({ rollback: 0, unknown: 1 });
+      expect(await floor.desk.show(id)).toMatchObject({
+        lastAnswer: 'unknown: ledger is another database now',
+      });
+      expect((await other.asking.pool.query('select from waybill.barrier')).rowCount).toBe(0);
+    } finally {
+      await other.close();
+    }
+  });
+
+  test('needs transactions and session in one database, on two pools, and a database that is known', async () => {
+    const execute = (local: LocalDatabase) =>
+      new HalfFloor(fixture, new LocalDatabases([local])).halves.executeWithBarrier(
+        order(1),
+        local,
+        async () => {},
+      );
+    const { transactions } = ledger.local as unknown as LocalDatabase;
+    await expect(execute({ name: 'x', transactions, session: fixture.database.session })).rejects.toThrow(
+      'not in one database',
+    );
+    await expect(execute({ name: 'x', transactions, session: transactions.session })).rejects.toThrow(
+      'a pool of its own',
+    );
+    await expect(floor.halves.prepare(order(1), { barrier: 'nowhere' })).rejects.toThrow('known: ledger');
+    expect(() => new LocalDatabases([ledger.local, ledger.local] as unknown as LocalDatabase[])).toThrow(
+      'two are named',
+    );
+  });
+});
+
+describe('pg_xact_status', () => {
+  const askedAbout = async (change: string): Promise<string | null> => {
+    const { begun, goOn, ended } = held('executeWithXactStatus', 1);
+    await begun;
+    await fixture.database.pool.query(
+      `update waybill.half_message set local = jsonb_set(local, ${change}), next_check_at = clock_timestamp()`,
+    );
+    const checker = floor.checker();
+    await checker.runOnce();
+    expect(checker.counts).toMatchObject({ commit: 0, rollback: 0 });
+    const [half] = await floor.desk.list();
+    goOn();
+    await ended;
+    return half?.lastAnswer ?? null;
+  };
+
+  test('says nothing on another cluster, on another timeline, and about the future', async () => {
+    expect(await askedAbout(`'{transaction,timeline}', '"00000063"'`)).toMatch(
+      /^unknown: .* another cluster or timeline/,
+    );
+    expect(await askedAbout(`'{transaction,systemIdentifier}', '"1"'`)).toMatch(
+      /^unknown: .* another cluster/,
+    );
+    expect(await askedAbout(`'{transaction,xid}', '"999999999"'`)).toMatch(/^unknown: .* not begun yet/);
+  });
+
+  test('is not believed behind a failover that gave the id to another transaction: barrier or user decide', async () => {
+    const committedByOthers = await ledger.asking.pool.query(
+      'insert into done values (99) returning pg_current_xact_id()::text as xid',
+    );
+    const { xid } = committedByOthers.rows[0] as { xid: string };
+    const mark = { ...(await ledger.databases.describe(ledger.local as unknown as LocalDatabase)) };
+    const cluster = await ledger.asking.pool.query(
+      'select system_identifier::text as id from pg_control_system()',
+    );
+    const transaction = {
+      xid,
+      systemIdentifier: (cluster.rows[0] as { id: string }).id,
+      timeline: '00000063',
+    };
+    for (const [n, barrier] of [true, false].entries()) {
+      const { id } = await floor.halves.prepare(order(n));
+      await fixture.database.pool.query('update waybill.half_message set local = $1 where id = $2', [
+        JSON.stringify({ ...mark, barrier, transaction }),
+        id,
+      ]);
+    }
+    await floor.checker({ groupCheck: () => 'rollback' }).runOnce();
+    const decided = await floor.desk.list({ states: ['rolled-back'] });
+    expect(decided.map(({ decidedBy }) => decidedBy)).toEqual(['tombstone', 'check']);
+    expect(await delivered()).toEqual([]);
+  });
+
+  test('is refused where the half would be prepared by the pool of its local transaction', async () => {
+    const transactions = new PgTransactionRunner(fixture.database);
+    const session = new PgDatabase({ connectionString: fixture.url });
+    const local = { name: 'own', transactions, session: session.session } as unknown as LocalDatabase;
+    const { halves } = new HalfFloor(fixture, new LocalDatabases([local]));
+    await expect(halves.executeWithXactStatus(order(1), 'own', async () => {})).rejects.toThrow(
+      'share a pool',
+    );
+    await session.close();
+  });
+});
+
+describe('a local server that crashes', () => {
+  let server: EmbeddedPostgres;
+  beforeAll(async () => {
+    server = await startPostgres();
+  });
+  afterAll(() => server.stop());
+
+  test.each(['executeWithBarrier', 'executeWithXactStatus'] as const)(
+    '%s: ids are not given twice, and what had not committed is rolled back',
+    async (how) => {
+      const crashing = await LocalLedger.create(server.connectionString);
+      floor = new HalfFloor(fixture, crashing.databases, { checkImmunityMs: 0, resolveMs: 0 });
+      for (const n of upTo(3)) {
+        const { begun, goOn, ended } = held(how, n);
+        await begun;
+        await server.restart('immediate');
+        // Transactions after the crash: were an id given twice, one of these would have it, and commit.
+        for (const _ of upTo(40)) {
+          await waitUntil(
+            () => crashing.asking.pool.query('insert into done values (1000)').then(() => true),
+            { describe: 'the server is back' },
+          );
+        }
+        goOn();
+        const checker = floor.checker();
+        await floor.makeDue();
+        await checker.runOnce();
+        await expect(ended).rejects.toThrow();
+        await waitUntil(
+          async () => {
+            await floor.makeDue();
+            await checker.runOnce();
+            return (await floor.desk.stats()).open === 0;
+          },
+          { describe: 'it is decided' },
+        );
+      }
+      expect(await delivered()).toEqual([]);
+      expect((await crashing.done()).filter((n) => n < 1000)).toEqual([]);
+      await crashing.close();
+    },
+    120_000,
+  );
+});

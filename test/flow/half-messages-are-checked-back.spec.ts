@@ -1,0 +1,262 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { HalfMessageCheck, HalfMessageVerdict, HalfToCheck } from '@waybill/half-message';
+import { waitUntil } from '@waybill/testing';
+import { Fixture, numbersOf, upTo } from '../support/fixture.js';
+import { HalfFloor, order } from '../support/half-desk.js';
+
+let fixture: Fixture;
+let floor: HalfFloor;
+beforeEach(async () => {
+  fixture = await Fixture.create({ orders: {}, invoices: {} });
+  floor = new HalfFloor(fixture, undefined, { checkImmunityMs: 0 });
+});
+afterEach(() => fixture.close());
+
+const delivered = async (): Promise<number[]> => numbersOf(await fixture.log());
+const numberOf = ({ messages }: HalfToCheck): number =>
+  (messages[0]?.payload as { n: number } | undefined)?.n ?? -1;
+
+describe('a half message that was left open', () => {
+  test('is committed or rolled back as its check says, which sees all of it', async () => {
+    const seen: HalfToCheck[] = [];
+    const { id } = await floor.halves.prepare([
+      { ...order(1, 'k'), headers: { by: 'ann' } },
+      { topic: 'invoices', payload: { n: 5 } },
+    ]);
+    const rolledBack = await floor.halves.prepare(order(2));
+    const checker = floor.checker({
+      groupCheck: async (half) => {
+        seen.push(half);
+        return half.id === id ? 'commit' : 'rollback';
+      },
+    });
+    expect(await checker.runOnce()).toBe('again');
+    expect(await checker.runOnce()).toBe('idle');
+    expect(await delivered()).toEqual([1]);
+    expect(numbersOf(await fixture.log('invoices'))).toEqual([5]);
+    expect(seen.find((half) => half.id === id)).toMatchObject({
+      group: 'payments',
+      checks: 0,
+      messages: [
+        { topic: 'orders', key: 'k', headers: { by: 'ann' }, payload: { n: 1 } },
+        { topic: 'invoices', payload: { n: 5 } },
+      ],
+    });
+    expect(await floor.desk.show(rolledBack.id)).toMatchObject({ state: 'rolled-back', decidedBy: 'check' });
+    expect(checker.counts).toMatchObject({ commit: 1, rollback: 1, unknown: 0, unanswered: 0 });
+    expect(await floor.halves.commit(id)).toBe('already');
+    await expect(floor.halves.commit(rolledBack.id)).rejects.toMatchObject({ code: 'HALF_MESSAGE_DECIDED' });
+  });
+
+  test('is asked about by the check of its topic, else by that of its group', async () => {
+    const asked: string[] = [];
+    const checks = new Map<string, HalfMessageCheck>([
+      ['invoices', () => (asked.push('invoices'), 'rollback')],
+    ]);
+    const checker = floor.checker({ checks, groupCheck: () => (asked.push('group'), 'rollback') });
+    await floor.halves.prepare([order(1), { topic: 'invoices', payload: { n: 2 } }]);
+    await checker.runOnce();
+    await floor.halves.prepare(order(3));
+    await checker.runOnce();
+    expect(asked).toEqual(['invoices', 'group']);
+  });
+
+  test('is left alone in its immunity, and by every other group', async () => {
+    await floor.halves.prepare(order(1), { checkImmunityMs: 60_000 });
+    const check: HalfMessageCheck = () => 'commit';
+    expect(await floor.checker({ groupCheck: check }).runOnce()).toBe('idle');
+    await floor.makeDue();
+    expect(await floor.checker({ groupCheck: check, group: 'others' }).runOnce()).toBe('idle');
+    expect(await floor.checker({ groupCheck: check }).runOnce()).toBe('again');
+    expect(await delivered()).toEqual([1]);
+  });
+
+  test('is undecided after checkMax answers UNKNOWN; checks that throw, hang or are missing count for nothing', async () => {
+    const { id } = await floor.halves.prepare(order(1), { checkMax: 3, checkIntervalMs: 40_000 });
+    const answers: HalfMessageCheck[] = [
+      () => 'unknown',
+      () => Promise.reject(new Error('no connection')),
+      ({ signal }) => new Promise((resolve) => signal.addEventListener('abort', () => resolve('commit'))),
+      (() => 'perhaps') as unknown as HalfMessageCheck,
+      () => 'unknown',
+    ];
+    const errors: string[] = [];
+    const logger = {
+      debug() {},
+      info() {},
+      warn() {},
+      error: (message: string) => void errors.push(message),
+    };
+    const parts = { logger, groupCheck: ((half) => answers.shift()?.(half)) as HalfMessageCheck };
+    const checker = floor.checker(parts, { checkTimeoutMs: 50 });
+    const waits: number[] = [];
+    for (const turn of upTo(5)) {
+      await floor.makeDue();
+      await checker.runOnce();
+      const { checks, nextCheckAt, state } = await floor.desk.show(id);
+      expect({ turn, checks, state }).toEqual({ turn, checks: turn < 4 ? 1 : 2, state: 'prepared' });
+      waits.push(Math.round(((nextCheckAt?.getTime() ?? 0) - Date.now()) / 1_000));
+    }
+    expect(waits).toEqual([40, 1, 2, 4, 80]);
+    await floor.makeDue();
+    await floor.checker().runOnce();
+    expect(await floor.desk.show(id)).toMatchObject({
+      checks: 2,
+      lastAnswer: 'unanswered: there is no check for it in this process',
+    });
+    answers.push(() => 'unknown');
+    await floor.makeDue();
+    await checker.runOnce();
+    expect(await floor.desk.show(id)).toMatchObject({ state: 'undecided', checks: 3, lastAnswer: 'unknown' });
+    expect(errors).toEqual([expect.stringContaining(`half message ${id} is undecided`)]);
+    expect(checker.counts).toMatchObject({ unknown: 3, unanswered: 3, undecided: 1, commit: 0 });
+    await floor.makeDue();
+    expect(await checker.runOnce()).toBe('idle');
+    expect(await floor.desk.stats()).toMatchObject({ open: 1, undecided: 1 });
+    expect(await floor.halves.commit(id)).toBe('done');
+    expect(await delivered()).toEqual([1]);
+  });
+
+  test('is undecided when its deadline is past and a check brings no verdict', async () => {
+    const { id } = await floor.halves.prepare(order(1), { deadlineMs: 1 });
+    await waitUntil(async () => (await floor.checker().runOnce()) === 'again', { describe: 'it is due' });
+    expect(await floor.desk.show(id)).toMatchObject({ state: 'undecided', checks: 0 });
+  });
+
+  test('waits for hours without a process of its group, and loses nothing', async () => {
+    for (const n of upTo(30)) await floor.halves.prepare(order(n), { checkMax: 1 });
+    await fixture.database.pool.query(
+      `update waybill.half_message set prepared_at = prepared_at - interval '1 hour',
+                                       next_check_at = next_check_at - interval '1 hour'`,
+    );
+    expect((await floor.desk.stats()).oldestOpenAgeMs).toBeGreaterThan(3_500_000);
+    const checker = floor.checker({ groupCheck: (half) => (numberOf(half) % 2 ? 'commit' : 'rollback') });
+    checker.start();
+    await waitUntil(async () => (await floor.desk.stats()).open === 0, { describe: 'all are decided' });
+    await checker.stop();
+    expect(await delivered()).toEqual(upTo(30).filter((n) => n % 2));
+  });
+
+  test('is asked about once by many checkers, and hanging checks do not keep others from their turn', async () => {
+    const asked = new Map<number, number>();
+    const groupCheck: HalfMessageCheck = (half) => {
+      const n = numberOf(half);
+      asked.set(n, (asked.get(n) ?? 0) + 1);
+      return n === 0 ? new Promise(() => undefined) : 'commit';
+    };
+    for (const n of upTo(200)) await floor.halves.prepare(order(n));
+    const checkers = upTo(4).map(() => floor.checker({ groupCheck }, { checkTimeoutMs: 60_000, pollMs: 20 }));
+    for (const checker of checkers) checker.start();
+    await waitUntil(async () => (await floor.desk.stats()).open === 1, {
+      describe: 'all but one are decided',
+    });
+    expect((await floor.desk.list({ states: ['checking'] })).length).toBe(1);
+    await Promise.all(checkers.map((checker) => checker.stop()));
+    expect([...asked.values()].every((times) => times === 1)).toBe(true);
+    expect(await floor.desk.list()).toMatchObject([{ state: 'prepared', checks: 0 }]);
+    expect(await delivered()).toEqual(upTo(200).filter((n) => n > 0));
+  });
+
+  test('refuses the late verdict of a checker whose claim has lapsed', async () => {
+    const { id } = await floor.halves.prepare(order(1));
+    let answer: (verdict: HalfMessageVerdict) => void = () => undefined;
+    const waiting: HalfMessageCheck = () => new Promise<HalfMessageVerdict>((resolve) => (answer = resolve));
+    const slow = floor.checker({ groupCheck: waiting });
+    const slowPass = slow.runOnce();
+    await waitUntil(async () => (await floor.desk.show(id)).state === 'checking', {
+      describe: 'it is claimed',
+    });
+    await floor.makeDue();
+    const other = floor.checker({ groupCheck: () => 'unknown' });
+    await other.runOnce();
+    answer('rollback');
+    await slowPass;
+    expect(slow.counts).toMatchObject({ rollback: 0, fenced: 1 });
+    expect(await floor.desk.show(id)).toMatchObject({ state: 'prepared', checks: 1 });
+    await floor.makeDue();
+    const late = slow.runOnce();
+    await waitUntil(async () => (await floor.desk.show(id)).state === 'checking', {
+      describe: 'it is claimed',
+    });
+    await floor.makeDue();
+    await other.runOnce();
+    answer('unknown');
+    await late;
+    expect(slow.counts).toMatchObject({ fenced: 2 });
+    expect(await floor.desk.show(id)).toMatchObject({ state: 'prepared', checks: 2 });
+    const unknowing = floor.checker({ groupCheck: waiting });
+    await floor.makeDue();
+    const pass = unknowing.runOnce();
+    await waitUntil(async () => (await floor.desk.show(id)).state === 'checking', {
+      describe: 'it is claimed',
+    });
+    expect(await floor.halves.commit(id)).toBe('done');
+    answer('unknown');
+    await pass;
+    expect(unknowing.counts).toMatchObject({ fenced: 1 });
+    expect(await delivered()).toEqual([1]);
+  });
+
+  test('goes on being checked when the database was lost over its verdict', async () => {
+    await floor.halves.prepare(order(1));
+    const checker = floor.checker(
+      {
+        groupCheck: async (): Promise<HalfMessageVerdict> => {
+          await fixture.database.pool
+            .query(
+              `select pg_terminate_backend(pid) from pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()`,
+            )
+            .catch(() => undefined);
+          return 'commit';
+        },
+      },
+      { pollMs: 20 },
+    );
+    checker.start();
+    await waitUntil(
+      async () => {
+        if ((await delivered()).length === 1) return true;
+        await floor.makeDue();
+        return false;
+      },
+      { describe: 'it is delivered' },
+    );
+    await checker.stop();
+    expect(await delivered()).toEqual([1]);
+  });
+});
+
+test('a claim reads what it takes, among 100,000 that are open and behind 50,000 that another group leaves due', async () => {
+  await fixture.database.pool.query(
+    `insert into waybill.half_message (id, producer_group, next_check_at, check_interval_ms, check_max, messages, payloads)
+     select gen_random_uuid(), case when n <= 50000 then 'away' else 'payments' end,
+            clock_timestamp() + case when n <= 50000 then -1 else 1 end * interval '1 hour' * random(), 30000, 15,
+            jsonb_build_array(jsonb_build_object('id', gen_random_uuid(), 'topic', 'orders', 'payload', n)),
+            array[convert_to(n::text, 'UTF8')] from generate_series(1, 100000) n`,
+  );
+  for (const n of upTo(40)) await floor.halves.prepare(order(n));
+  const checker = floor.checker({ groupCheck: () => 'unknown' }, { concurrency: 10 });
+  const reads = async (): Promise<{ scans: number; rows: number }> => {
+    await fixture.database.pool.query('select pg_stat_force_next_flush()');
+    const { rows } = await fixture.database.pool.query<{ scans: number; rows: number }>(
+      `select t.seq_scan::int as scans, i.idx_tup_read::int as rows from pg_stat_all_tables t
+         join pg_stat_all_indexes i using (relid) where i.indexrelname = 'half_message_due'`,
+    );
+    return rows[0] ?? { scans: -1, rows: -1 };
+  };
+  const before = await reads();
+  for (const _ of upTo(4)) await checker.runOnce();
+  await waitUntil(
+    async () => {
+      // Statistics of other connections of the pool come in when those have been idle for a while.
+      await Promise.all(upTo(30).map(() => fixture.database.pool.query('select pg_stat_force_next_flush()')));
+      return (await reads()).rows > before.rows;
+    },
+    { describe: 'the statistics have come' },
+  );
+  const after = await reads();
+  expect(checker.counts.unknown).toBe(40);
+  expect(after.scans).toBe(before.scans);
+  expect(after.rows - before.rows).toBeLessThan(200);
+});
