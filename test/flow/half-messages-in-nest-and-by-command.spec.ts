@@ -91,8 +91,12 @@ async function half(...args: string[]): Promise<string[]> {
 test('a Nest application executes half messages around its own database, and its providers are asked about others', async () => {
   const app = await start([Charges]);
   const halves = app.get(HalfMessages);
-  await halves.executeWithBarrier(order(1), 'default', (tx: pg.PoolClient) =>
-    tx.query('insert into done values (1)'),
+  await halves.executeWithBarrier(
+    order(1),
+    'default',
+    (tx: pg.PoolClient) => tx.query('insert into done values (1)'),
+    // Nobody is to ask about it before it has ended.
+    { checkImmunityMs: 60_000 },
   );
   await halves.prepare(order(2));
   const { id } = await halves.prepare({ topic: 'invoices', payload: { n: 3 } });
