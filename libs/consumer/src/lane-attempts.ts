@@ -1,11 +1,10 @@
 import { type BoundStatement, describeError, FencedError, isTransactionConflict } from '@waybill/kernel';
-import { deadLetterInsert, type DeadLetterReason } from '@waybill/schedule';
+import { databaseTime, deadLetterInsert, type DeadLetterReason } from '@waybill/schedule';
 import { expiresAtMs, type LaneRecord, messageIdOf, placeOf } from './delivery.js';
 import type { BatchOutcome, DeliveryTransaction, Verdicts } from './delivery-transaction.js';
 import { type Decision, decide, isHandlersTrouble } from './failure.js';
 import { fieldsOf, type LaneSetting } from './lane-context.js';
 import type { Place } from './slots.js';
-import { readTime } from './statements.generated.js';
 import { HandlerVerdict } from './verdict.js';
 
 /** A message that has failed, and how it has fared so far. */
@@ -118,7 +117,7 @@ export class LaneAttempts {
     const mortal = records.filter(({ record }) => expiresAtMs(record) !== Infinity);
     if (mortal.length === 0) return [];
     const { bus } = this.setting.context.databases;
-    const [time] = await this.untilReachable(place, () => bus.session.run(readTime));
+    const [time] = await this.untilReachable(place, () => bus.session.run(databaseTime));
     const now = time?.nowMs ?? 0;
     return mortal.filter(({ record }) => expiresAtMs(record) <= now);
   }

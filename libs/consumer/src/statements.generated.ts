@@ -103,16 +103,6 @@ select $1::integer, $2::integer, m.log_offset, m.bucket_seq, m.message_id, m.key
           failing_for_ms)`);
 
 /**
- * The database's time, in milliseconds since 1970.
- * Params: none
- * Returns: nowMs bigint
- */
-export const readTime = statement<
-  [],
-  { nowMs: number }
->('read-time', `select floor(extract(epoch from clock_timestamp()) * 1000)::bigint as "nowMs"`);
-
-/**
  * Takes a parked message away: it has a verdict.
  * Params: groupId integer, partitionId integer, offset bigint
  * Returns: none

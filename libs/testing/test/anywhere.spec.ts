@@ -11,6 +11,10 @@ import { copyProject } from './support/project-copy.js';
 import { queryValue } from './support/query.js';
 
 const ordinary = unprivilegedUser();
+if (ordinary === undefined)
+  process.stderr.write(
+    'What only root can try (other users, a folder closed to them) is left out: the tests do not run as root.\n',
+  );
 const describeForRoot = ordinary === undefined ? describe.skip : describe;
 let root: string;
 let project: string;
