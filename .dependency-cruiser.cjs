@@ -47,7 +47,7 @@ module.exports = {
       comment: 'a library is imported by its package name, never by a path into it',
       from: { path: '^(libs/([^/]+)|src|bench)/' },
       to: {
-        path: '^libs/([^/]+)/src/(?!index\\.ts$)',
+        path: '^libs/([^/]+)/src/(?!(saga/)?index\\.ts$)',
         pathNot: '^libs/$2/',
       },
     },
@@ -67,7 +67,8 @@ module.exports = {
     {
       name: 'testing-knows-kernel-and-schema-only',
       severity: 'error',
-      from: { path: '^libs/testing/src/' },
+      comment: 'scenarios of sagas are a part of their own, which those who use it import by its own name',
+      from: { path: '^libs/testing/src/(?!saga/)' },
       to: { path: '^libs/(?!testing/|kernel/|schema/)' },
     },
   ],

@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Controller } from '@nestjs/common';
-import { EventPattern, MessagePattern } from '@nestjs/microservices';
+import { EventPattern } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
 import { PostgresTooOldError, type SqlSession } from '@waybill/kernel';
 import {
@@ -22,14 +22,6 @@ import { Fixture } from '../support/fixture.js';
 class Handler {
   @EventPattern<string>('orders')
   handle(): void {}
-}
-
-@Controller()
-class Asking {
-  @MessagePattern<string>('sum')
-  sum(): number {
-    return 1;
-  }
 }
 
 describe('a wrong set-up', () => {
@@ -115,12 +107,6 @@ describe('a wrong set-up', () => {
     ],
   ])('%s is refused', async (_, options, code) => {
     await expect(boot(options(), [Handler])).rejects.toMatchObject({ code });
-  });
-
-  test('a handler that asks for a reply is refused', async () => {
-    await expect(boot({ database: database(), group: 'g' }, [Asking])).rejects.toThrow(
-      /@MessagePattern\(sum\)/,
-    );
   });
 
   test('a server older than PostgreSQL 14 is refused', async () => {

@@ -8,7 +8,7 @@ import { measureProducers } from './producers.js';
 
 /** The figures of `npm run bench -- outbox`. */
 export interface OutboxFigures {
-  /** Business transactions a second with one outbox row, as a part of those without; 16 connections. */
+  /** Business transactions a second with one outbox row, as a part of the same without it; 16 connections. */
   readonly producerRatio: number;
   /** Messages a second that the relay moves from a backlog of 200,000 of 200 bytes. */
   readonly drainPerSecond: number;

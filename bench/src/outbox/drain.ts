@@ -6,7 +6,7 @@ import { median } from '../statistics.js';
 
 const BACKLOG = 200_000;
 const PAYLOAD_BYTES = 200;
-const PAIRS = 4;
+const PAIRS = 6;
 
 /** What {@link measureDrain} finds. */
 export interface DrainFigures {
@@ -28,8 +28,11 @@ export async function measureDrain(connectionString: string, report: Report): Pr
     const free: number[] = [];
     const ratios: number[] = [];
     for (let pair = 0; pair < PAIRS; pair += 1) {
-      const alone = await drain(database, relay);
-      const held = await whileSnapshotIsHeld(database, () => drain(database, relay));
+      // Each comes first as often as the other, so that a machine that slows down does not decide.
+      const heldFirst = pair % 2 === 1;
+      const before = heldFirst ? await drainHeld(database, relay) : await drain(database, relay);
+      const after = heldFirst ? await drain(database, relay) : await drainHeld(database, relay);
+      const [alone, held] = heldFirst ? [after, before] : [before, after];
       free.push(alone);
       ratios.push(held / alone);
       report(`drain: ${Math.round(alone)} messages/s, ${Math.round(held)} while a snapshot is held`);
@@ -55,12 +58,12 @@ async function drain(database: PgDatabase, relay: Relay): Promise<number> {
   return BACKLOG / seconds;
 }
 
-async function whileSnapshotIsHeld<T>(database: PgDatabase, work: () => Promise<T>): Promise<T> {
+async function drainHeld(database: PgDatabase, relay: Relay): Promise<number> {
   const holder = await database.pool.connect();
   try {
     await holder.query('begin isolation level repeatable read');
     await holder.query('select count(*) from waybill.relay_cursor');
-    return await work();
+    return await drain(database, relay);
   } finally {
     await holder.query('rollback');
     holder.release();

@@ -5,6 +5,7 @@ import { migrate, migrationSql, migrationStatus } from '@waybill/schema';
 import { Command } from 'commander';
 import { addDeadLetterCommands } from './dead-letter-commands.js';
 import { addHalfCommands } from './half-commands.js';
+import { addSagaCommands } from './saga-commands.js';
 import { globals, type Output, target, withDatabase } from './target.js';
 import { addTopicCommands } from './topic-commands.js';
 
@@ -21,6 +22,7 @@ export function createProgram(output: Output): Command {
   addOperatorCommands(program, output);
   addDeadLetterCommands(program, output);
   addHalfCommands(program, output);
+  addSagaCommands(program, output);
   return program;
 }
 

@@ -155,6 +155,7 @@ export class Consumer {
       group,
       groupId,
       databases: { bus, transactions, inboxFor },
+      topics: this.parts.topics,
       slots: this.#slots,
       random: () => randomInt(1_000_000) / 1_000_000,
       counters: this.#counters,

@@ -60,6 +60,8 @@ interface HandOver {
   readonly transaction: OpenTransaction<unknown>;
   /** Aborts when the transaction cannot be committed any more. */
   readonly signal: AbortSignal;
+  /** What handlers want done when the transaction is committed. */
+  readonly afterCommit: (() => Promise<unknown>)[];
 }
 
 /** Thrown inside to roll a transaction back in which the first record has failed already. */
@@ -92,10 +94,11 @@ export class DeliveryTransaction {
     const inSameDatabase = this.databases.inboxFor === undefined;
     const ended = new AbortController();
     const signal = AbortSignal.any([this.signal, ended.signal]);
+    const afterCommit: HandOver['afterCommit'] = [];
     let outcome: BatchOutcome;
     try {
       outcome = await this.databases.transactions.run({
-        work: (transaction) => this.#handle(records, { attempt, transaction, signal }),
+        work: (transaction) => this.#handle(records, { attempt, transaction, signal, afterCommit }),
         timeoutMs: this.subscription.maxProcessingMs,
         ...(inSameDatabase ? { last: ({ done }: BatchOutcome) => verdicts(done) } : {}),
       });
@@ -108,6 +111,7 @@ export class DeliveryTransaction {
       const record = records[0] as LaneRecord;
       return { done: [], failed: { record, error: nameTimeout(error, this.#placeOf(record)) } };
     }
+    await Promise.allSettled(afterCommit.map((work) => work()));
     if (!inSameDatabase) await this.settle(verdicts(outcome.done));
     return outcome;
   }
@@ -123,15 +127,17 @@ export class DeliveryTransaction {
   }
 
   async #handle(records: readonly LaneRecord[], hand: HandOver): Promise<BatchOutcome> {
-    const { transaction } = hand;
+    const { transaction, afterCommit } = hand;
     const done: LaneRecord[] = [];
     for (const record of records) {
       if (this.signal.aborted) throw new FencedError(`The delivery of ${this.#placeOf(record)} was stopped`);
       if (records.length > 1) await transaction.session.run(savepoint);
+      const before = afterCommit.length;
       try {
         await this.#handleOne(record, hand);
       } catch (error) {
         if (isInfrastructureFailure(error)) throw error;
+        afterCommit.length = before;
         const failed = { record, error };
         if (done.length === 0) throw new NothingDone(failed);
         await transaction.session.run(rollbackToSavepoint);
@@ -142,7 +148,10 @@ export class DeliveryTransaction {
     return { done, failed: undefined };
   }
 
-  async #handleOne(record: LaneRecord, { attempt, transaction, signal }: HandOver): Promise<void> {
+  async #handleOne(
+    record: LaneRecord,
+    { attempt, transaction, signal, afterCommit }: HandOver,
+  ): Promise<void> {
     const { topic, partition } = this.place;
     const { inboxFor } = this.databases;
     if (inboxFor !== undefined) {
@@ -169,6 +178,7 @@ export class DeliveryTransaction {
       transaction: transaction.handle,
       session: transaction.session,
       signal,
+      afterCommit: (work) => afterCommit.push(work),
     };
     const answer = await this.subscription.handler(delivery);
     // Returned or thrown, it says the same.

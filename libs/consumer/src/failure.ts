@@ -1,4 +1,4 @@
-import { HandlerAbandoned, HandlerTimedOutError, isWaybillError } from '@waybill/kernel';
+import { type ErrorCode, HandlerAbandoned, HandlerTimedOutError, isWaybillError } from '@waybill/kernel';
 import { type DeadLetterReason, retryDelayMs, type RetryPolicy, retryRuleFor } from '@waybill/schedule';
 import { HandlerVerdict } from './verdict.js';
 
@@ -22,6 +22,17 @@ export interface FailedAttempt {
   /** How long ago the first attempt failed, in milliseconds. */
   readonly failingForMs: number;
 }
+
+/** Errors after which no later attempt can succeed: what a handler says itself, and what guards refuse for good. */
+const NOT_RETRYABLE: ReadonlySet<ErrorCode> = new Set([
+  'BARRIER_NAME_INVALID',
+  'EFFECT_REFUSED',
+  'EFFECT_UNDONE',
+  'HANDLER_NOT_RETRYABLE',
+  'ID_MISMATCH',
+  'ID_OUTSIDE_WINDOW',
+  'MESSAGE_ID_INVALID',
+]);
 
 /** Decides by the policy what follows a failed attempt. @param random from 0 up to 1, for the jitter */
 export function decide(policy: RetryPolicy, failed: FailedAttempt, random: number): Decision {
@@ -67,7 +78,7 @@ function isTooOld(maxAgeMs: number, ageMs: number): boolean {
 /** Why no later attempt can succeed; undefined when one may. */
 function refusalOf(error: unknown): DeadLetterReason | undefined {
   if (isWaybillError(error)) {
-    if (error.code === 'HANDLER_NOT_RETRYABLE') return 'not-retryable';
+    if (NOT_RETRYABLE.has(error.code)) return 'not-retryable';
     return error.code === 'PAYLOAD_UNREADABLE' ? 'payload-unreadable' : undefined;
   }
   const status = httpStatusOf(error);

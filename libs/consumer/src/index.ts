@@ -3,6 +3,16 @@ export { type ConsumerCounts } from './consumer-counters.js';
 export { type ConsumerOptions, type ConsumerParts, type ConsumerStatus } from './consumer-options.js';
 export { Consumer } from './consumer.js';
 export { type Delivery } from './delivery.js';
+export {
+  type Headers,
+  REPLY_ERROR_HEADER,
+  REPLY_KEY_HEADER,
+  REPLY_STATUS_HEADER,
+  REPLY_TO_HEADER,
+  replyHeaders,
+  replyStatus,
+  type ReplyStatus,
+} from './reply.js';
 export { type RetryBudgetOptions } from './retry-budget.js';
 export {
   type Handler,

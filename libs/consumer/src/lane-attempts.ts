@@ -4,6 +4,7 @@ import { expiresAtMs, type LaneRecord, messageIdOf, placeOf } from './delivery.j
 import type { BatchOutcome, DeliveryTransaction, Verdicts } from './delivery-transaction.js';
 import { type Decision, decide, isHandlersTrouble } from './failure.js';
 import { fieldsOf, type LaneSetting } from './lane-context.js';
+import { failureReply } from './reply.js';
 import type { Place } from './slots.js';
 import { HandlerVerdict } from './verdict.js';
 
@@ -71,11 +72,11 @@ export class LaneAttempts {
     return decision;
   }
 
-  /** The statement that makes a message a dead letter. */
-  deadLetter(failing: Failing, reason: DeadLetterReason, error: unknown): BoundStatement {
+  /** The statements that make a message a dead letter, and tell whoever waits for its answer. */
+  deadLetter(failing: Failing, reason: DeadLetterReason, error: unknown): BoundStatement[] {
     const { context, subscription, topic, partition, progress } = this.setting;
     const { record, attempts, failingForMs } = failing;
-    return deadLetterInsert({
+    const letter = deadLetterInsert({
       groupId: context.groupId,
       partitionId: progress.ownership.partitionId,
       topic: topic.name,
@@ -90,6 +91,8 @@ export class LaneAttempts {
       attempts,
       failingForMs,
     });
+    const isTopic = (name: string): boolean => context.topics.peek(name) !== undefined;
+    return [letter, ...failureReply(record.record, error, isTopic)];
   }
 
   /** Says that a message has become a dead letter, once that is committed. */

@@ -1,5 +1,5 @@
 import type { Clock, Logger } from '@waybill/kernel';
-import type { PartitionProgress, Topic } from '@waybill/log';
+import type { PartitionProgress, Topic, Topics } from '@waybill/log';
 import type { CircuitBreaker } from './circuit-breaker.js';
 import type { ConsumerCounters } from './consumer-counters.js';
 import type { DeliveryDatabases } from './delivery-transaction.js';
@@ -12,6 +12,7 @@ export interface LaneContext {
   readonly group: string;
   readonly groupId: number;
   readonly databases: DeliveryDatabases;
+  readonly topics: Pick<Topics, 'peek'>;
   readonly slots: Slots;
   readonly clock: Clock;
   readonly random: () => number;

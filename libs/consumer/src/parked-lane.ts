@@ -214,12 +214,12 @@ export class ParkedLane {
     place: Place,
   ): Promise<void> {
     const { progress, topic } = this.setting;
-    const letter = this.attempts.deadLetter(failing, reason, error);
+    const letters = this.attempts.deadLetter(failing, reason, error);
     const stays = topic.onDeadLetter !== 'unblock';
     const verdict = stays
       ? this.#parking.delay({ ...failing, delayMs: 'decision' })
       : this.#parking.remove(entry.offset);
-    await this.attempts.settle([letter, verdict, progress.fence()], place);
+    await this.attempts.settle([...letters, verdict, progress.fence()], place);
     this.attempts.reportDeadLetter(failing, reason, error);
     if (!stays) return this.queue.finish(entry);
     entry.suspect = false;

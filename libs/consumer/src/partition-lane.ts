@@ -292,12 +292,12 @@ export class PartitionLane {
 
   async #bury(failing: Failing, reason: DeadLetterReason, error: unknown, place: Place): Promise<void> {
     const { record } = failing;
-    const letter = this.#attempts.deadLetter(failing, reason, error);
+    const letters = this.#attempts.deadLetter(failing, reason, error);
     if (this.setting.topic.onDeadLetter === 'unblock') {
-      await this.#attempts.settle([letter, ...this.#verdict([record], 'dead')], place);
+      await this.#attempts.settle([...letters, ...this.#verdict([record], 'dead')], place);
     } else {
       const order: ParkingOrder = { ...failing, delayMs: 'decision' };
-      await this.#parked.park([order], [letter, ...this.#verdict([record], 'parked')], place);
+      await this.#parked.park([order], [...letters, ...this.#verdict([record], 'parked')], place);
     }
     this.#committed([record]);
     this.#attempts.reportDeadLetter(failing, reason, error);

@@ -1,24 +1,152 @@
-import { BarrierRefusedError, type SqlSession } from '@waybill/kernel';
-import { barrierPass, barrierTombstone } from './statements.generated.js';
+import {
+  BarrierNameError,
+  BarrierRefusedError,
+  type Given,
+  resolveOptions,
+  type SqlSession,
+  wholeNumber,
+} from '@waybill/kernel';
+import {
+  barrierAbandon,
+  barrierCall,
+  barrierKeep,
+  barrierPardon,
+  barrierPass,
+  barrierReject,
+  barrierTombstone,
+} from './statements.generated.js';
+import { decodeResult, encodeResult } from './stored-result.js';
+
+const DAY_MS = 86_400_000;
+
+const SPECS = {
+  /** Operations whose gid was made longer ago are refused, in milliseconds. The rows are kept for 90 days in any case. */
+  retentionMs: wholeNumber({ default: 90 * DAY_MS, min: 60_000, max: 90 * DAY_MS }),
+  /** How long to wait for another transaction that is at the same operation, in milliseconds. */
+  waitMs: wholeNumber({ default: 5_000, min: 1, max: 600_000 }),
+  /** Largest result that is kept, in bytes of JSON. */
+  maxResultBytes: wholeNumber({ default: 65_536, min: 0, max: 16_777_216 }),
+};
+
+/** Options of a {@link Barrier}. */
+export type BarrierOptions = Given<typeof SPECS>;
 
 /** Names an operation that happens once, or not at all: a half message's local transaction, a step of a saga. */
 export interface BarrierName {
-  /** Of the whole: the half message's id. */
+  /** Of the whole: a UUID of version 7, as newId makes them; the half message's id. */
   readonly gid: string;
-  /** Of a part of it. */
+  /** Of a part of it, up to 255 characters. */
   readonly branch: string;
   readonly op: string;
 }
+
+/** What an operation of a distributed transaction may be, and what it takes back. */
+const ORIGINS = {
+  action: null,
+  compensate: 'action',
+  try: null,
+  confirm: null,
+  cancel: 'try',
+  msg: null,
+} as const;
+
+/** An operation of a distributed transaction. `compensate` takes back `action`, and `cancel` takes back `try`. */
+export type BarrierOp = keyof typeof ORIGINS;
+
+/** Names an operation of a distributed transaction. */
+export interface BarrierCall extends BarrierName {
+  readonly op: BarrierOp;
+}
+
+/** What became of an operation. */
+export type BarrierOutcome<T> =
+  /** The work was done now. */
+  | { readonly outcome: 'done'; readonly result: T }
+  /** It has been done before; `result` is what it came to, undefined if that was undefined. */
+  | { readonly outcome: 'duplicate'; readonly result: T | undefined }
+  /** There is nothing to take back, and will never be. */
+  | { readonly outcome: 'empty' }
+  /** It came behind what takes it back, or was rejected before, and must not happen any more. */
+  | { readonly outcome: 'refused' };
+
+/** Longest branch, in characters: it stands in an index. */
+const BRANCH_MAX = 255;
 
 /**
  * The barrier of dtm (dtm-labs, `client/dtmcli/barrier.go`): an operation's transaction writes a row under the
  * operation's name first, and whoever gives the operation up writes a tombstone under the same name. Only one of the two
  * can be there, whenever they come. The table lies in the database of the business rows, in Waybill's schema.
+ *
+ * Any isolation level will do: in READ COMMITTED the later of two waits for the first and sees what it left; with a fixed
+ * snapshot it can fail by TransactionConflictError instead, and is to be run again.
  */
 export class Barrier {
+  readonly #options;
+
+  /** @throws ConfigurationError */
+  constructor(options: BarrierOptions = {}) {
+    this.#options = resolveOptions('barrier', SPECS, options);
+  }
+
+  /**
+   * Does an operation of a distributed transaction once, whatever comes twice, late, or in the wrong order. It must be the
+   * first write of the transaction of `session`, and `work` writes in that transaction. When `work` throws, the
+   * transaction cannot be committed any more.
+   *
+   * @returns what became of it; the result is kept for duplicates, as JSON, unless it is undefined
+   * @throws whatever `work` throws
+   * @throws BarrierNameError when the gid is no UUIDv7, too old, or more than a day ahead
+   * @throws TransactionConflictError when another transaction is still at it after `waitMs`, or has been at it
+   * @throws ResultTooLargeError, ResultNotSerializableError; nothing is committed
+   */
+  async call<T>(session: SqlSession, name: BarrierCall, work: () => Promise<T>): Promise<BarrierOutcome<T>> {
+    const { gid, branch, op } = name;
+    assertCall(name);
+    const { waitMs, retentionMs, maxResultBytes } = this.#options;
+    const [row] = await session.run(barrierCall, gid, branch, op, ORIGINS[op], waitMs, retentionMs);
+    const what = `${gid}/${branch}/${op}`;
+    if (row?.outcome === 'empty' || row?.outcome === 'refused') return { outcome: row.outcome };
+    if (row?.outcome !== 'done') {
+      const kept = row?.result ?? null;
+      const result = kept === null ? undefined : decodeResult<T>(kept, what, maxResultBytes);
+      return { outcome: 'duplicate', result };
+    }
+    try {
+      const result = await work();
+      const kept = encodeResult(result, maxResultBytes);
+      if (kept === null) return { outcome: 'done', result };
+      const read = decodeResult<T>(kept, what, maxResultBytes);
+      await session.run(barrierKeep, gid, branch, op, kept);
+      return { outcome: 'done', result: read };
+    } catch (error) {
+      // A caller that swallows the error must not commit the barrier's row: the work would never be done.
+      await session.run(barrierAbandon).catch(() => {});
+      throw error;
+    }
+  }
+
+  /**
+   * Notes that an operation was rejected by the business: a copy that comes later is refused, and what would take it back
+   * is `empty`. To be called in the same transaction, after what {@link call} has written was rolled back to a savepoint.
+   * @throws BarrierNameError as {@link call}
+   */
+  async reject(session: SqlSession, name: BarrierCall): Promise<void> {
+    assertCall(name);
+    const { gid, branch, op } = name;
+    await session.run(barrierReject, gid, branch, op, this.#options.retentionMs);
+  }
+
+  /** Takes a rejection back, in the current transaction: the operation may happen after all. */
+  async pardon(session: SqlSession, name: BarrierCall): Promise<void> {
+    assertCall(name);
+    const { gid, branch, op } = name;
+    await session.run(barrierPardon, gid, branch, op);
+  }
+
   /**
    * Passes the barrier. It must be the first write of the transaction of `session`.
    * @throws BarrierRefusedError when there is a tombstone, or the operation has happened already
+   * @throws BarrierNameError when the gid is no UUIDv7, older than 90 days, or more than a day ahead
    */
   async pass(session: SqlSession, { gid, branch, op }: BarrierName): Promise<void> {
     const [row] = await session.run(barrierPass, gid, branch, op);
@@ -32,6 +160,7 @@ export class Barrier {
    * @param waitMs how long to wait for a transaction of the operation that is still open, in milliseconds
    * @returns whether the operation has passed the barrier, and committed
    * @throws TransactionConflictError when it is still open
+   * @throws BarrierNameError as {@link pass}
    */
   async tombstone(
     session: SqlSession,
@@ -42,4 +171,15 @@ export class Barrier {
     const [row] = await session.run(barrierTombstone, gid, branch, op, reason, waitMs);
     return { passed: row?.reason === op };
   }
+}
+
+function assertCall({ gid, branch, op }: BarrierCall): void {
+  if (typeof gid !== 'string')
+    throw new BarrierNameError(`The gid of a barrier must be a text, got ${typeof gid}.`);
+  if (typeof branch !== 'string' || branch === '' || branch.length > BRANCH_MAX)
+    throw new BarrierNameError(`The branch of ${gid} must be a text of 1 to ${BRANCH_MAX} characters.`);
+  if (!Object.hasOwn(ORIGINS, op))
+    throw new BarrierNameError(
+      `The operation ${JSON.stringify(op)} of ${gid}/${branch} is not known: it must be one of ${Object.keys(ORIGINS).join(', ')}.`,
+    );
 }

@@ -1,2 +1,32 @@
-export { Barrier, type BarrierName } from './barrier.js';
+export {
+  Barrier,
+  type BarrierCall,
+  type BarrierName,
+  type BarrierOp,
+  type BarrierOptions,
+  type BarrierOutcome,
+} from './barrier.js';
+export { BarrierParticipant, type BarrierParticipantParts } from './barrier-participant.js';
+export {
+  type EffectAnswer,
+  type EffectCall,
+  type EffectToUndo,
+  type ExternalEffect,
+  ExternalEffects,
+  type ExternalEffectsOptions,
+  type UndoOutcome,
+} from './external-effect.js';
+export { GuardRetention, type GuardRetentionOptions } from './guard-retention.js';
+export { guardWithout } from './guard-without.js';
 export { type InboxEntry, InboxGuard } from './inbox-guard.js';
+export { Inbox, type InboxOptions, type InboxParts, type OnceOptions, type OnceOutcome } from './inbox.js';
+export {
+  type Lease,
+  LeaseGuard,
+  type LeaseGuardOptions,
+  type OnceName,
+  type OnceResult,
+} from './lease-guard.js';
+export type { LeaseClaim, LeaseStore } from './lease-store.js';
+export { PostgresLeaseStore } from './postgres-lease-store.js';
+export { type RedisLeaseClient, RedisLeaseStore, type RedisLeaseStoreOptions } from './redis-lease-store.js';

@@ -1,13 +1,16 @@
 export { BackgroundService, type BackgroundServiceOptions, type PassResult } from './background-service.js';
 export { Bell } from './bell.js';
 export { type Clock, systemClock } from './clock.js';
+export * from './errors/effect-errors.js';
 export * from './errors/errors.js';
 export { ERROR_CODES, type ErrorCode, type ErrorCodeEntry, type ErrorFamily } from './errors/error-code.js';
+export * from './errors/guard-errors.js';
 export * from './errors/half-message-errors.js';
 export * from './errors/runtime-errors.js';
+export * from './errors/saga-errors.js';
 export * from './errors/schema-errors.js';
 export { type ErrorDetails, isWaybillError, WaybillError } from './errors/waybill-error.js';
-export { isId, nameBasedId, newId } from './ids.js';
+export { idTimeMs, isId, nameBasedId, newId } from './ids.js';
 export { describeError, type LogFields, type Logger, silentLogger } from './logger.js';
 export {
   flag,

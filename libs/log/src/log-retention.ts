@@ -57,6 +57,11 @@ export class LogRetention {
     });
   }
 
+  /** How long a bucket is appended to, in milliseconds. */
+  get bucketMs(): number {
+    return this.#bucketMs;
+  }
+
   /** One pass: at most one bucket opened, one dropped, and every due slot recycled. */
   async runOnce(): Promise<PassResult> {
     const session = this.database.session;

@@ -16,9 +16,60 @@ export {
   type HalfToCheck,
   type PreparedHalf,
 } from '@waybill/half-message';
+export {
+  type BarrierOutcome,
+  BarrierParticipant,
+  type EffectAnswer,
+  type EffectCall,
+  ExternalEffects,
+  Inbox,
+  LeaseGuard,
+  type OnceOptions,
+  type OnceOutcome,
+  type UndoOutcome,
+} from '@waybill/inbox';
+export {
+  type SagaCommand as SagaCommandContract,
+  SagaDesk,
+  type SagaDetail,
+  type SagaFilter,
+  SagaOngoing,
+  SagaRejection,
+  type SagaSummary,
+  Sagas,
+  type SagaState,
+  httpCommand,
+  saga,
+  sagaCommand,
+  tcc,
+  tccBranch,
+} from '@waybill/saga';
+export { type ModuleSagaOptions } from './instance-sagas.js';
+export { SagaContext } from './saga-context.js';
+export {
+  Saga,
+  SagaCommand,
+  type SagaCommandOptions,
+  SagaParticipant,
+  type SagaProviderOptions,
+} from './saga.decorators.js';
 export { HalfMessageCheck, type HalfMessageCheckTarget } from './half-message-check.js';
+export { Idempotent, type IdempotentGuard, type IdempotentOptions } from './idempotent.js';
+export {
+  IdempotencyInterceptor,
+  IdempotencyKey,
+  IdempotentRequest,
+  type IdempotentRequestOptions,
+} from './idempotent-request.js';
+export { type ModuleGuardOptions } from './instance-guards.js';
 export { type ModuleHalfMessageOptions } from './instance-half-messages.js';
-export { isWaybillError, NonRetryableError, RetryableError, WaybillError } from '@waybill/kernel';
+export {
+  EffectRefusedError,
+  isWaybillError,
+  NonRetryableError,
+  RetryableError,
+  WaybillError,
+} from '@waybill/kernel';
 export {
   bytesCodec,
   type Codec,
@@ -43,13 +94,20 @@ export {
   type TimerServiceOptions,
 } from '@waybill/schedule';
 export {
+  getBarrierToken,
   getDeadLettersToken,
+  getExternalEffectsToken,
   getHalfMessageDeskToken,
   getHalfMessagesToken,
   getHealthToken,
+  getInboxToken,
+  getLeaseGuardToken,
   getOutboxToken,
   getRecurringToken,
   getRedrivesToken,
+  getRequestGuardToken,
+  getSagaDeskToken,
+  getSagasToken,
   getServerToken,
   getTimersToken,
   getWaybillToken,

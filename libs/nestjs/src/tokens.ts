@@ -27,6 +27,23 @@ export const getHalfMessagesToken = (name: string = DEFAULT_NAME): symbol => tok
 export const getHalfMessageDeskToken = (name: string = DEFAULT_NAME): symbol =>
   token('half-message-desk', name);
 
+/** Token of the {@link Inbox}: the message-id guard. */
+export const getInboxToken = (name: string = DEFAULT_NAME): symbol => token('inbox', name);
+/** Token of the {@link LeaseGuard} for effects that are in no transaction. */
+export const getLeaseGuardToken = (name: string = DEFAULT_NAME): symbol => token('lease-guard', name);
+/** Token of the {@link ExternalEffects}. */
+export const getExternalEffectsToken = (name: string = DEFAULT_NAME): symbol =>
+  token('external-effects', name);
+/** Token of the {@link BarrierParticipant}. */
+export const getBarrierToken = (name: string = DEFAULT_NAME): symbol => token('barrier', name);
+/** Token of the {@link LeaseGuard} for requests with an `Idempotency-Key`. */
+export const getRequestGuardToken = (name: string = DEFAULT_NAME): symbol => token('request-guard', name);
+
+/** Token of the {@link Sagas}: to start sagas and to tell them things. */
+export const getSagasToken = (name: string = DEFAULT_NAME): symbol => token('sagas', name);
+/** Token of the {@link SagaDesk}: to look at sagas and to decide about them. */
+export const getSagaDeskToken = (name: string = DEFAULT_NAME): symbol => token('saga-desk', name);
+
 /** Token of the {@link Timers}: messages for later. */
 export const getTimersToken = (name: string = DEFAULT_NAME): symbol => token('timers', name);
 /** Token of {@link Recurring}: messages that recur. */

@@ -1,5 +1,8 @@
 import type { Delivery } from '@waybill/consumer';
 import { BaseRpcContext } from '@nestjs/microservices';
+import type { SagaLocks } from '@waybill/saga';
+import type { HandlerGuards } from './handler-guards.js';
+import { type SagaContext, sagaContextOf } from './saga-context.js';
 
 /**
  * What `@Ctx()` gives a handler: the delivery under way.
@@ -7,7 +10,16 @@ import { BaseRpcContext } from '@nestjs/microservices';
  * @typeParam Transaction type of the transaction's handle: `pg.PoolClient`, `Prisma.TransactionClient`
  */
 export class WaybillContext<Transaction = unknown> extends BaseRpcContext<[Delivery]> {
-  constructor(delivery: Delivery) {
+  /**
+   * @param guards of the instance, for handlers with `@Idempotent`
+   * @param locks of the instance, for handlers of sagas' commands
+   */
+  constructor(
+    delivery: Delivery,
+    /** @internal */
+    readonly guards?: HandlerGuards,
+    private readonly locks?: SagaLocks,
+  ) {
     super([delivery]);
   }
 
@@ -56,6 +68,11 @@ export class WaybillContext<Transaction = unknown> extends BaseRpcContext<[Deliv
   /** Counts the hand-overs of this message, from 1. */
   get attempt(): number {
     return this.delivery.attempt;
+  }
+
+  /** The saga whose command this is; undefined for every other message. */
+  get saga(): SagaContext | undefined {
+    return this.locks && sagaContextOf(this.delivery, this.locks);
   }
 
   /** Aborts when the delivery cannot be committed any more. */

@@ -20,7 +20,7 @@ const CHECKER_SILENCE_MS = 60_000;
 /**
  * Tells whether Waybill works in this process: `down` when its database cannot be reached, a partition cannot be
  * consumed or the lease has lapsed; `degraded` when messages wait in the outbox for longer than 30 seconds, a half
- * message is undecided and waits for an operator, or Redis is configured and PostgreSQL is the clock of timers in its place.
+ * message is undecided or a saga is stuck and waits for an operator, or Redis is configured and PostgreSQL is the clock of timers in its place.
  */
 export class WaybillHealthIndicator {
   constructor(private readonly waybill: Waybill) {}
@@ -30,11 +30,17 @@ export class WaybillHealthIndicator {
     try {
       const { waiting, oldestAgeMs } = await outboxBacklog(this.waybill.database.session);
       const halves = await this.waybill.halves.desk.stats();
+      const sagas = await this.waybill.sagas.desk.stats();
+      const stuck = sagas.find(({ state }) => state === 'STUCK')?.sagas ?? 0;
       const problems = this.#problems();
       const late = oldestAgeMs !== null && oldestAgeMs > DEGRADED_AGE_MS;
       const { clock, degraded = false, reason } = this.waybill.scheduler?.status ?? {};
       const status =
-        problems.length > 0 ? 'down' : late || degraded || halves.undecided > 0 ? 'degraded' : 'up';
+        problems.length > 0
+          ? 'down'
+          : late || degraded || halves.undecided > 0 || stuck > 0
+            ? 'degraded'
+            : 'up';
       const timers = clock === undefined ? {} : { timerClock: clock };
       const why = reason === undefined ? {} : { timerClockReason: reason };
       const outbox = { outboxWaiting: waiting, outboxOldestAgeMs: oldestAgeMs };
@@ -44,7 +50,12 @@ export class WaybillHealthIndicator {
         halfMessagesUndecided: halves.undecided,
         halfMessageChecks: this.waybill.halves.checker?.counts,
       };
-      return { [key]: { status, ...outbox, ...half, ...timers, ...why, problems } };
+      const ofSagas = {
+        sagasUnderWay: sagas.reduce((sum, { sagas: some }) => sum + some, 0),
+        sagasStuck: stuck,
+        sagasOldestAgeMs: sagas.length === 0 ? null : Math.max(...sagas.map(({ oldestMs }) => oldestMs)),
+      };
+      return { [key]: { status, ...outbox, ...half, ...ofSagas, ...timers, ...why, problems } };
     } catch (error) {
       return { [key]: { status: 'down', problems: [describeError(error)] } };
     }

@@ -9,7 +9,9 @@ import {
 import type { ConsumerOptions, SubscriptionOptions } from '@waybill/consumer';
 import { assertTopicName, type LogRetentionOptions, type TopicOptions } from '@waybill/log';
 import type { HalfMessageRetentionOptions } from '@waybill/half-message';
+import type { ModuleGuardOptions } from './instance-guards.js';
 import type { ModuleHalfMessageOptions } from './instance-half-messages.js';
+import type { ModuleSagaOptions } from './instance-sagas.js';
 import type { DeadLetterRetentionOptions, RedisGiven, TimerServiceOptions } from '@waybill/schedule';
 import type { Codec, OutboxOptions, OutboxRetentionOptions, RelayOptions } from '@waybill/outbox';
 
@@ -51,6 +53,10 @@ export interface WaybillModuleOptions {
   readonly handlers?: SubscriptionOptions;
   /** Half messages of `group`, and whether this process asks about them. */
   readonly halfMessages?: ModuleHalfMessageOptions;
+  /** Guards that let a message, an effect or a request take place once. */
+  readonly guards?: ModuleGuardOptions;
+  /** Sagas that this service defines, and what it holds for those of others. */
+  readonly sagas?: ModuleSagaOptions;
   readonly outbox?: Pick<OutboxOptions, 'maxMessageBytes' | 'order' | 'preparedStatements'>;
   readonly retention?: {
     readonly log?: LogRetentionOptions;
@@ -75,6 +81,8 @@ const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
   consumer: true,
   handlers: true,
   halfMessages: true,
+  guards: true,
+  sagas: true,
   outbox: true,
   retention: true,
   logger: true,

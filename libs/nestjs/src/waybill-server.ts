@@ -7,10 +7,12 @@ import {
 import { ConfigurationError } from '@waybill/kernel';
 import { type CustomTransportStrategy, type MessageHandler, Server } from '@nestjs/microservices';
 import { lastValueFrom } from 'rxjs';
+import { guardOf } from './idempotent.js';
 import { keepOriginalErrors } from './keep-original-errors.js';
+import { isSagaCommand } from './saga.decorators.js';
 import { waybillTransport } from './tokens.js';
 import { withinTraceOf } from './trace-context.js';
-import type { Waybill } from './waybill.js';
+import type { DeclaredHandler, Waybill } from './waybill.js';
 import { WaybillContext } from './waybill-context.js';
 
 /** States of the server, as `status` tells them. */
@@ -20,8 +22,10 @@ export type WaybillServerStatus = 'connected' | 'disconnected';
 export type WaybillServerEvents = Record<'connected' | 'disconnected', () => void>;
 
 /**
- * The microservice strategy: consumes the topics that `@EventPattern` handlers are bound to. A handler's failure,
- * and that of its guards, pipes and interceptors, is a failed attempt of the message, never an acknowledgement.
+ * The microservice strategy: consumes the topics that `@EventPattern`, `@MessagePattern` and `@SagaCommand` handlers are
+ * bound to. A handler's failure, and that of its guards, pipes and interceptors, is a failed attempt of the message,
+ * never an acknowledgement. A message that asks for an answer (header `reply-to`) gets what a `@MessagePattern` handler
+ * returns; a command of a saga passes its barrier.
  *
  * `app.connectMicroservice({ strategy: app.get(WaybillServer) }, { inheritAppConfig: true })`
  */
@@ -46,7 +50,11 @@ export class WaybillServer
   /** Begins to consume; calls back once, with the error when that fails. */
   async listen(callback: (error?: unknown) => void): Promise<void> {
     try {
-      await this.waybill.consume(this.#subscriptions());
+      const subscriptions = this.#subscriptions();
+      await this.waybill.start();
+      await this.waybill.sagas.createCommandTopics(this.#commands());
+      await this.waybill.assertGuardWindows(this.#guarded(subscriptions));
+      await this.waybill.consume(subscriptions);
     } catch (error) {
       callback(error);
       return;
@@ -78,13 +86,15 @@ export class WaybillServer
     for (const listener of this.#listeners[status]) listener();
   }
 
-  /** @throws ConfigurationError listing every pattern that cannot be served */
+  /** @throws ConfigurationError listing every pattern that has two handlers that answer */
   #subscriptions(): Subscription[] {
-    const requests = [...this.messageHandlers].filter(([, handler]) => handler.isEventHandler !== true);
-    if (requests.length > 0) {
+    const doubled = [...this.messageHandlers].filter(
+      ([, handler]) => handler.next !== undefined && isSagaCommand(handler.extras),
+    );
+    if (doubled.length > 0) {
       throw new ConfigurationError(
         'Waybill cannot serve every handler',
-        requests.map(([pattern]) => `@MessagePattern(${pattern}) asks for a reply, use @EventPattern`),
+        doubled.map(([pattern]) => `${pattern} has two handlers, and only one could answer its saga`),
       );
     }
     const { handlers, codecs } = this.waybill.options;
@@ -99,14 +109,34 @@ export class WaybillServer
     });
   }
 
+  /** The topics of handlers that serve sagas. */
+  #commands(): string[] {
+    return [...this.messageHandlers].flatMap(([topic, { extras }]) => (isSagaCommand(extras) ? [topic] : []));
+  }
+
+  /** Handlers that know their messages by id; those that share a topic are chained. */
+  #guarded(subscriptions: readonly Subscription[]): DeclaredHandler[] {
+    const declared: DeclaredHandler[] = [];
+    for (const subscription of subscriptions) {
+      let handler = this.messageHandlers.get(subscription.topic);
+      for (; handler !== undefined; handler = handler.next as MessageHandler | undefined) {
+        const found = guardOf(handler.extras);
+        if (found !== undefined && found.guard !== 'entry')
+          declared.push({ ...found, guard: found.guard, subscription });
+      }
+    }
+    return declared;
+  }
+
   /** Resolves to what the handler returned last: a verdict, perhaps. */
   #handle(handler: MessageHandler, delivery: Delivery): Promise<unknown> {
-    const context = new WaybillContext(delivery);
+    const { guards, sagas } = this.waybill;
+    const context = new WaybillContext(delivery, guards.handlers, sagas.locks);
     return new Promise((resolve, reject) => {
       // Nest's types have the hook return nothing; what the callback returns is awaited by some hooks all the same.
       this.onProcessingStartHook(this.transportId, context, async () => {
         try {
-          resolve(await withinTraceOf(delivery, () => this.#settled(handler, delivery, context)));
+          resolve(await withinTraceOf(delivery, () => this.#answered(handler, delivery, context)));
         } catch (error) {
           reject(error as Error);
         } finally {
@@ -114,6 +144,13 @@ export class WaybillServer
         }
       });
     });
+  }
+
+  /** Runs the handler; one that answers is guarded by the barrier where a saga asks, and its answer is published. */
+  #answered(handler: MessageHandler, delivery: Delivery, context: WaybillContext): Promise<unknown> {
+    const work = (): Promise<unknown> => this.#settled(handler, delivery, context);
+    if (handler.isEventHandler === true && !isSagaCommand(handler.extras)) return work();
+    return this.waybill.sagas.participant.serve(delivery, work);
   }
 
   /** Waits until the handler, and the stream that it may return, have come to their end. */

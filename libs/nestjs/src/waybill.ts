@@ -31,9 +31,14 @@ import {
   Relay,
   type TransactionOutbox,
 } from '@waybill/outbox';
+import { OutboxAnswers } from '@waybill/saga';
 import { assertMigrated, databaseIdentity } from '@waybill/schema';
 import { HalfMessageRetention } from '@waybill/half-message';
+import type { GuardedHandler } from './guard-windows.js';
+import { HalfAnswers } from './half-answers.js';
+import { InstanceGuards } from './instance-guards.js';
 import { InstanceHalfMessages } from './instance-half-messages.js';
+import { InstanceSagas } from './instance-sagas.js';
 import { NestLoggerAdapter } from './nest-logger.js';
 import { findOpenTelemetry, traceHeaders } from './trace-context.js';
 import {
@@ -54,6 +59,11 @@ export function prismaTransactions<Handle extends PrismaRawClient>(
   return (schema) => new PrismaTransactionRunner(client, schema) as TransactionRunner;
 }
 
+/** A handler with a guard, and the subscription that it belongs to. */
+export interface DeclaredHandler extends Pick<GuardedHandler, 'guard' | 'where'> {
+  readonly subscription: Subscription;
+}
+
 /** One instance of Waybill in a process: its databases, outbox, relay, retention and consumer. */
 export class Waybill {
   readonly outbox: Outbox;
@@ -72,11 +82,17 @@ export class Waybill {
   readonly scheduler: TimerService | undefined;
   /** Half messages: the service, the desk and check-back. */
   readonly halves: InstanceHalfMessages;
+  /** Guards of messages, effects and requests. */
+  readonly guards: InstanceGuards;
+  /** Sagas that this service defines, and its part in those of others. */
+  readonly sagas: InstanceSagas;
   readonly #signals: LogSignals;
   readonly #handlerDatabase: PgDatabase;
   readonly #budgets: RetryBudgetStore;
   readonly #transactions: TransactionRunner;
   readonly #outboxTransactions: OutboxTransactions;
+  readonly #logRetention: LogRetention;
+  readonly #deadLetterRetention: DeadLetterRetention;
   readonly #retention: readonly { readonly service: { start(): void; stop(): Promise<void> } }[];
   #consumer: Consumer | undefined;
   #starting: Promise<void> | undefined;
@@ -97,15 +113,7 @@ export class Waybill {
     this.deadLetters = new DeadLetters(this.bus, this.topics, this.#signals);
     this.redrives = new Redrives(this.bus, this.#signals);
     const bell = new Bell();
-    this.outbox = new Outbox({
-      ...options.outbox,
-      schema: this.database.schema,
-      bell,
-      traceHeaders,
-      // Topics of another database's log say nothing about those that this one knows.
-      ...(this.bus === this.database ? { topics: this.topics } : {}),
-      ...(options.codecs === undefined ? {} : { codecs: options.codecs }),
-    });
+    this.outbox = this.#makeOutbox(bell);
     this.scheduler = this.#makeScheduler();
     this.#budgets = this.#makeBudgets();
     this.timers = new Timers(this.bus.session, this.scheduler);
@@ -131,25 +139,30 @@ export class Waybill {
       alarm: this.scheduler,
       logger: this.logger,
     });
-    const relayOptions = typeof options.relay === 'object' ? options.relay : {};
-    if (options.relay !== false) {
-      this.relay = new Relay(
-        this.bus,
-        this.topics,
-        this.#signals,
-        bell,
-        systemClock,
-        relayOptions,
-        this.logger,
-        this.scheduler,
-      );
-    }
+    this.sagas = new InstanceSagas({
+      options: options.sagas,
+      group: options.group ?? '',
+      database: this.database,
+      transactions: this.#transactions,
+      topics: this.topics,
+      outbox: this.outbox,
+      answers:
+        this.bus === this.database
+          ? new OutboxAnswers(this.outbox)
+          : new HalfAnswers(this.halves.service, this.logger),
+      logger: this.logger,
+    });
+    this.guards = new InstanceGuards({ name, options, database: this.database, logger: this.logger });
+    this.relay = this.#makeRelay(bell);
     const { log, outbox, deadLetters, halfMessages } = options.retention ?? {};
+    this.#logRetention = new LogRetention(this.bus, log, this.logger);
+    this.#deadLetterRetention = new DeadLetterRetention(this.bus, deadLetters, this.logger);
     this.#retention = [
-      new LogRetention(this.bus, log, this.logger),
+      this.#logRetention,
       new OutboxRetention(this.database, outbox, this.logger),
-      new DeadLetterRetention(this.bus, deadLetters, this.logger),
+      this.#deadLetterRetention,
       new HalfMessageRetention(this.bus, halfMessages, this.logger),
+      this.sagas.retention,
     ];
   }
 
@@ -171,17 +184,39 @@ export class Waybill {
     }
     for (const [name, topic] of Object.entries(this.options.topics ?? {}))
       await this.topics.create(name, topic);
+    await this.sagas.prepare();
     this.#signals.start();
     this.scheduler?.start();
     this.halves.checker?.start();
+    this.guards.start();
     this.relay?.service.start();
     if (this.relay !== undefined) for (const { service } of this.#retention) service.start();
   }
 
+  /**
+   * Checks that the guards of handlers know a message for as long as it may be handed over again.
+   * @throws ConfigurationError listing every window that is too short
+   */
+  async assertGuardWindows(handlers: readonly DeclaredHandler[]): Promise<void> {
+    const guarded = handlers.map(({ guard, where, subscription }): GuardedHandler => {
+      const { retry, maxProcessingMs } = subscription;
+      return { guard, where, retry, maxProcessingMs };
+    });
+    const topics = guarded.length === 0 ? [] : await this.topics.list();
+    const retentionMs = Math.max(0, ...topics.map((topic) => topic.retentionMs));
+    this.guards.assertWindows(guarded, {
+      logMs: retentionMs + this.#logRetention.bucketMs,
+      deadLettersMs: this.#deadLetterRetention.closedMs,
+    });
+  }
+
   /** Consumes by these subscriptions from now on. Called by the server when it listens. */
-  async consume(subscriptions: readonly Subscription[]): Promise<void> {
+  async consume(handlers: readonly Subscription[]): Promise<void> {
     await this.start();
-    if (this.options.consumer === false || subscriptions.length === 0) return;
+    if (this.options.consumer === false) return;
+    const subscriptions = [...handlers, ...(await this.sagas.carryOn())];
+    if (subscriptions.length === 0) return;
+    this.sagas.serve();
     if (this.options.group === undefined) {
       throw new ConfigurationError('Waybill cannot consume', ['the module has handlers and names no group']);
     }
@@ -231,10 +266,12 @@ export class Waybill {
   async #stop(): Promise<void> {
     await this.#starting?.catch(() => {});
     await this.stopConsuming();
+    await this.sagas.stop();
     await this.halves.checker?.stop();
     await this.relay?.service.stop();
     await this.scheduler?.stop();
     for (const { service } of this.#retention) await service.stop();
+    await this.guards.stop();
     await this.#budgets.close();
     await this.#signals.stop();
     await Promise.all([this.#handlerDatabase.close(), this.bus.close(), this.database.close()]);
@@ -248,6 +285,26 @@ export class Waybill {
   /** Nest's hook; before that of modules that Waybill's options import, such as Prisma's. */
   async onModuleDestroy(): Promise<void> {
     await this.stop();
+  }
+
+  #makeOutbox(bell: Bell): Outbox {
+    return new Outbox({
+      ...this.options.outbox,
+      schema: this.database.schema,
+      bell,
+      traceHeaders,
+      // Topics of another database's log say nothing about those that this one knows.
+      ...(this.bus === this.database ? { topics: this.topics } : {}),
+      ...(this.options.codecs === undefined ? {} : { codecs: this.options.codecs }),
+    });
+  }
+
+  #makeRelay(bell: Bell): Relay | undefined {
+    const { relay = true } = this.options;
+    if (relay === false) return undefined;
+    const { bus, topics, logger, scheduler } = this;
+    const options = relay === true ? {} : relay;
+    return new Relay(bus, topics, this.#signals, bell, systemClock, options, logger, scheduler);
   }
 
   /** Budgets of retries are kept in Redis where there is one, and only then if a consumer has any. */

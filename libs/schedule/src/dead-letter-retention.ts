@@ -49,6 +49,11 @@ export class DeadLetterRetention {
     });
   }
 
+  /** How long a closed dead letter is kept, in milliseconds. */
+  get closedMs(): number {
+    return this.#options.closedMs;
+  }
+
   /** One pass, over a bounded number of rows. */
   async runOnce(): Promise<PassResult> {
     const { session } = this.bus;

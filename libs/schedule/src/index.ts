@@ -1,4 +1,4 @@
-export { type RedisGiven } from './clock/redis-connections.js';
+export { openRedis, type RedisClient, type RedisGiven } from './clock/redis-connections.js';
 export { DEFAULT_REDIS_PREFIX, type RedisClockOptions } from './clock/redis-clock.js';
 export { TIMER_QUEUE } from './clock/slot-queue.js';
 export {

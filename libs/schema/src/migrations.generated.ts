@@ -1635,4 +1635,985 @@ end
 $$;
 `,
   },
+  {
+    number: 7,
+    name: '0007-message-guard',
+    breaking: false,
+    checksum: 'cb2a3ce067246b66280ddee2e76a7c6312111f00041f6cb7ab23d6231b51a342',
+    sql: `-- The message-id guard: what took effect under a message's id, and its result, in the database of the effect. For sources
+-- that may send a message twice; what the log holds is known by its entry (0003) and needs no row here.
+
+-- A ring of 16 slots of 8 days; a row lies in the slot of the time at which it was written. Rows are never updated, and
+-- leave when every row of their slot is past keep_until. result is JSON; null when the work had none.
+create table :schema.idempotent_message (
+  slot        smallint not null,
+  received_at timestamptz not null,
+  keep_until  timestamptz not null,
+  consumer    text not null,
+  message_id  text not null,
+  result      text
+) partition by list (slot);
+
+create unique index idempotent_message_id on :schema.idempotent_message (consumer, message_id, slot);
+create index idempotent_message_keep on :schema.idempotent_message (keep_until);
+
+-- The number of the 8 days that a time lies in; its slot is that modulo 16.
+create function :schema.message_slot_number(at timestamptz) returns bigint
+language sql immutable
+as $$
+  select floor(extract(epoch from at) / 691200)::bigint
+$$;
+
+-- A function per slot looks a message up in that slot only. One statement over the whole ring would lock every slot until
+-- the transaction ends, also those that are to be emptied, and slow handlers would keep them from it for ever.
+do $do$
+begin
+  for slot in 0..15 loop
+    execute format('create table :schema.%I partition of :schema.idempotent_message for values in (%s)
+                      with (autovacuum_enabled = off)', 'idempotent_message_s' || slot, slot);
+  end loop;
+  execute format($f$
+    create function :schema.message_look(low bigint, high bigint, of_consumer text, of_id text)
+    returns table (found_result text, found_at timestamptz)
+    language plpgsql set enable_seqscan = off set enable_bitmapscan = off
+    as $body$
+    begin
+      for number in reverse high..low loop
+        case number %% 16
+        %s
+        end case;
+        if found then
+          return next;
+          return;
+        end if;
+      end loop;
+    end
+    $body$ $f$,
+    (select string_agg(format('when %s then
+          select m.result, m.received_at into found_result, found_at from :schema.%I m
+           where m.consumer = of_consumer and m.message_id = of_id;', n, 'idempotent_message_s' || n), e'\\n        ')
+       from generate_series(0, 15) n));
+end
+$do$;
+
+-- Comes to a message's id, before its work. The id's lock comes first and is held until the transaction ends; whether the
+-- message has been here is looked for behind it, in a later statement: a concurrent duplicate waits, at most wait_ms
+-- (55P03), and then finds what the first has committed. wait_ms 0 does not wait.
+-- judged_ms: the time by which the message is judged; null when nothing tells one. slack_ms: how far it may lie ahead.
+-- outcome: new; duplicate; busy (somebody is at it); outside (judged_ms is not within the window, so that a row may have
+-- been here and gone).
+create function :schema.message_enter(of_consumer text, of_id text, judged_ms bigint, window_ms bigint, slack_ms bigint,
+                                      wait_ms integer)
+returns table (outcome text, result text, now_ms bigint)
+language plpgsql
+as $$
+declare
+  lock_key bigint := hashtextextended(of_id, hashtextextended(of_consumer, hashtext(':schema.message')));
+  old_timeout text;
+  now_at timestamptz;
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception using errcode = 'WB009', message = format(
+      'the transaction is %s, and would not see what a concurrent one has committed',
+      upper(current_setting('transaction_isolation')));
+  end if;
+  if not pg_try_advisory_xact_lock(lock_key) then
+    if wait_ms = 0 then
+      outcome := 'busy';
+      return next;
+      return;
+    end if;
+    old_timeout := current_setting('lock_timeout');
+    perform set_config('lock_timeout', wait_ms::text, true);
+    perform pg_advisory_xact_lock(lock_key);
+    perform set_config('lock_timeout', old_timeout, true);
+  end if;
+
+  now_at := clock_timestamp();
+  now_ms := :schema.timer_ms(now_at);
+  -- One slot further than the clock says: it may have been set back since.
+  select 'duplicate', l.found_result into outcome, result
+    from :schema.message_look(
+           :schema.message_slot_number(now_at - (window_ms + slack_ms) * interval '1 millisecond'),
+           :schema.message_slot_number(now_at) + 1, of_consumer, of_id) l;
+  if not found then
+    outcome := case when judged_ms < now_ms - window_ms or judged_ms > now_ms + slack_ms then 'outside' else 'new' end;
+  end if;
+  return next;
+end
+$$;
+
+-- Keeps what came of a message, at the end of the transaction that entered it.
+create function :schema.message_keep(of_consumer text, of_id text, keep_ms bigint, of_result text)
+returns boolean
+language plpgsql
+as $$
+declare
+  now_at timestamptz := clock_timestamp();
+begin
+  insert into :schema.idempotent_message (slot, received_at, keep_until, consumer, message_id, result)
+  values ((:schema.message_slot_number(now_at) % 16)::smallint, now_at, now_at + keep_ms * interval '1 millisecond',
+          of_consumer, of_id, of_result);
+  return true;
+end
+$$;
+
+-- Empties a slot when every row in it is past its time. Looks without a lock first, so that a slot that is needed costs
+-- nothing, and again behind the lock, which is waited for at most 50 ms (55P03).
+create function :schema.message_empty_slot(slot_number integer) returns boolean
+language plpgsql set lock_timeout = '50ms' set enable_seqscan = off
+as $$
+declare
+  slot_name text := 'idempotent_message_s' || slot_number;
+  look text := format('select coalesce((select m.keep_until < clock_timestamp() from :schema.%I m
+                                         order by m.keep_until desc limit 1), false)', slot_name);
+  due boolean;
+begin
+  execute look into due;
+  if not due then
+    return false;
+  end if;
+  execute format('lock table only :schema.%I in access exclusive mode', slot_name);
+  execute look into due;
+  if due then
+    execute format('truncate only :schema.%I', slot_name);
+  end if;
+  return due;
+end
+$$;
+`,
+  },
+  {
+    number: 8,
+    name: '0008-effects',
+    breaking: false,
+    checksum: '37f7bf11438818bda93cf909d3f89447386bfc4a703a9e6dc77f15e4b34377fb',
+    sql: `-- Guards for calls of distributed transactions, for work in no transaction, and for effects outside of any database: the
+-- barrier as a ring with results, leases, external effects. All rows but those of a lease are written once and leave with
+-- their slot; leases are few at any time, and go when their work ends.
+
+-- The number of a UUIDv7's milliseconds. Other ids give nonsense.
+create function :schema.uuid_ms(id uuid) returns bigint
+language sql immutable strict
+as $$ select ('x' || substr(replace(id::text, '-', ''), 1, 12))::bit(48)::bigint $$;
+
+-- The slot of a barrier's gid: 16 slots of 8 days, by the time in the id.
+create function :schema.barrier_slot_at(made_ms bigint) returns smallint
+language sql immutable strict
+as $$ select (made_ms / 691200000 % 16)::smallint $$;
+
+-- One row for what happened first under a name, in the database of the business rows: the operation itself (reason is
+-- op), or what keeps it from happening (reason is what was there first).
+alter table :schema.barrier rename to barrier_0006;
+alter index :schema.barrier_pkey rename to barrier_0006_pkey;
+
+create table :schema.barrier (
+  slot       smallint not null,
+  gid        uuid not null,
+  branch     text not null,
+  op         text not null,
+  reason     text not null,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (slot, gid, branch, op)
+) partition by list (slot);
+
+-- What an operation has come to, for its duplicates; written by the same transaction.
+create table :schema.barrier_result (
+  slot   smallint not null,
+  gid    uuid not null,
+  branch text not null,
+  op     text not null,
+  result text not null,
+  primary key (slot, gid, branch, op)
+) partition by list (slot);
+
+-- Work that is under way outside of transactions. A row is written by a claim, again when its lease has to be extended
+-- (work that takes long) or has ended (a crash), and is removed when the work ends.
+create table :schema.guard_lease (
+  name        text primary key,
+  fence       bigint not null,
+  fingerprint text,
+  lease_until timestamptz not null
+) with (vacuum_truncate = off, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+-- Of leases and of external effects.
+create sequence :schema.guard_fence;
+
+-- Work that is done, in the slot of the time when that may be forgotten: 16 slots of 4 days.
+create table :schema.guard_outcome (
+  slot        smallint not null,
+  name        text not null,
+  fence       bigint not null,
+  fingerprint text,
+  result      text,
+  expires_at  timestamptz not null
+) partition by list (slot);
+
+create index guard_outcome_name on :schema.guard_outcome (name);
+
+-- Each row is a time in which one process attempts an effect outside of any database, or asks about it: until
+-- lease_until nobody else does. Written and on disk before that begins. 16 slots of 8 days.
+create table :schema.external_effect (
+  slot         smallint not null,
+  key          text not null,
+  fence        bigint not null,
+  lease_until  timestamptz not null,
+  attempted_at timestamptz not null default clock_timestamp()
+) partition by list (slot);
+
+create index external_effect_key on :schema.external_effect (key, fence);
+
+-- What is known for good. tombstone: it has not happened and must not. A tombstone may be followed by a done, when a
+-- call came through after all.
+create table :schema.external_effect_outcome (
+  slot       smallint not null,
+  key        text not null,
+  state      text not null check (state in ('done', 'refused', 'tombstone')),
+  outcome    text,
+  decided_at timestamptz not null default clock_timestamp()
+) partition by list (slot);
+
+create index external_effect_outcome_key on :schema.external_effect_outcome (key);
+
+do $$
+declare
+  ring text;
+begin
+  foreach ring in array array['barrier', 'barrier_result', 'guard_outcome', 'external_effect', 'external_effect_outcome']
+  loop
+    for slot in 0..15 loop
+      execute format('create table :schema.%I partition of :schema.%I for values in (%s)
+                        with (autovacuum_enabled = off)', ring || '_s' || slot, ring, slot);
+    end loop;
+  end loop;
+end
+$$;
+
+-- No other gids than those of version 7 were ever passed; older ones than these are refused from now on.
+insert into :schema.barrier (slot, gid, branch, op, reason, created_at)
+select :schema.barrier_slot_at(:schema.uuid_ms(b.gid::uuid)), b.gid::uuid, b.branch, b.op, b.reason, b.created_at
+  from :schema.barrier_0006 b
+ where b.gid ~* '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$'
+   and :schema.uuid_ms(b.gid::uuid) > extract(epoch from clock_timestamp()) * 1000 - 91 * 86400000::bigint;
+
+drop table :schema.barrier_0006;
+
+-- The slot of a gid, or an error (WB020) when the barrier cannot know it: it is no UUIDv7, is older than the retention,
+-- or lies more than a day ahead. A gid that the ring has forgotten must never be taken as new.
+create function :schema.barrier_slot(of_gid text, retention_ms bigint) returns smallint
+language plpgsql
+as $$
+declare
+  now_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000);
+  made_ms bigint;
+begin
+  if of_gid !~* '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$' then
+    raise exception using errcode = 'WB020', message = format(
+      'the gid %s is no UUID of version 7: make it by newId()', left(of_gid, 100));
+  end if;
+  made_ms := :schema.uuid_ms(of_gid::uuid);
+  if made_ms < now_ms - least(retention_ms, 90 * 86400000::bigint) then
+    raise exception using errcode = 'WB020', message = format(
+      'the gid %s was made %s hours ago, and the barrier remembers the last %s: whether it has happened is to be found '
+      'out by hand', of_gid, (now_ms - made_ms) / 3600000, retention_ms / 3600000);
+  end if;
+  if made_ms > now_ms + 86400000 then
+    raise exception using errcode = 'WB020', message = format(
+      'the gid %s was made more than a day ahead of this database''s clock: set the clock of its maker', of_gid);
+  end if;
+  return :schema.barrier_slot_at(made_ms);
+end
+$$;
+
+create or replace function :schema.barrier_pass(of_gid text, of_branch text, of_op text) returns boolean
+language plpgsql
+as $$
+declare
+  in_slot smallint := :schema.barrier_slot(of_gid, 90 * 86400000::bigint);
+begin
+  perform :schema.commit_to_disk();
+  insert into :schema.barrier (slot, gid, branch, op, reason) values (in_slot, of_gid::uuid, of_branch, of_op, of_op)
+  on conflict do nothing;
+  return found;
+end
+$$;
+
+create or replace function :schema.barrier_tombstone(of_gid text, of_branch text, of_op text, of_reason text, wait_ms integer)
+returns text
+language plpgsql
+as $$
+declare
+  in_slot smallint := :schema.barrier_slot(of_gid, 90 * 86400000::bigint);
+  first_reason text;
+begin
+  perform :schema.commit_to_disk();
+  perform set_config('lock_timeout', wait_ms::text, true);
+  insert into :schema.barrier (slot, gid, branch, op, reason)
+  values (in_slot, of_gid::uuid, of_branch, of_op, of_reason)
+  on conflict do nothing;
+  if not found then
+    perform pg_logical_emit_message(true, ':schema', '');
+  end if;
+  select b.reason into first_reason from :schema.barrier b
+   where b.slot = in_slot and b.gid = of_gid::uuid and b.branch = of_branch and b.op = of_op;
+  return first_reason;
+end
+$$;
+
+-- Passes the barrier with an operation of a distributed transaction, as the first write of its transaction. origin is
+-- what the operation takes back (null: nothing): it is inserted first, so that it can never come after it. Everybody
+-- inserts in this order, so nobody waits in a circle. A transaction that is just here is waited for, at most wait_ms
+-- (55P03). In READ COMMITTED the later statements see what it left; with a fixed snapshot the insert fails by itself (40001).
+-- Only the gid's own slot is named: a plan over the ring would lock all slots to the end of the transaction, and none could
+-- be emptied.
+-- outcome: done (do it now); duplicate (it has been done; result is what it came to); empty (what it takes back has not
+-- happened, and will not); refused (it came behind what takes it back).
+create function :schema.barrier_call(
+  of_gid text, of_branch text, of_op text, origin text, wait_ms integer, retention_ms bigint)
+returns table (outcome text, result text)
+language plpgsql
+as $$
+declare
+  in_slot smallint := :schema.barrier_slot(of_gid, retention_ms);
+  timeout_before text := current_setting('lock_timeout');
+  first_reason text;
+  first_result text;
+  unknown_origin boolean := false;
+begin
+  perform :schema.commit_to_disk();
+  perform set_config('lock_timeout', wait_ms::text, true);
+  if origin is not null then
+    insert into :schema.barrier (slot, gid, branch, op, reason) values (in_slot, of_gid::uuid, of_branch, origin, of_op)
+    on conflict do nothing;
+    unknown_origin := found;
+    if not found then
+      execute format('select b.reason = ''rejected'' from :schema.%I b
+                       where b.slot = $1 and b.gid = $2 and b.branch = $3 and b.op = $4', 'barrier_s' || in_slot)
+        into unknown_origin using in_slot, of_gid::uuid, of_branch, origin;
+    end if;
+  end if;
+  insert into :schema.barrier (slot, gid, branch, op, reason) values (in_slot, of_gid::uuid, of_branch, of_op, of_op)
+  on conflict do nothing;
+  if found then
+    perform set_config('lock_timeout', timeout_before, true);
+    return query select case when unknown_origin then 'empty' else 'done' end, null::text;
+    return;
+  end if;
+  perform set_config('lock_timeout', timeout_before, true);
+  -- What the answer rests upon is on disk before this transaction is.
+  perform pg_logical_emit_message(true, ':schema', '');
+  execute format('select b.reason, (select r.result from :schema.%I r
+                                    where r.slot = $1 and r.gid = $2 and r.branch = $3 and r.op = $4)
+                    from :schema.%I b where b.slot = $1 and b.gid = $2 and b.branch = $3 and b.op = $4',
+                 'barrier_result_s' || in_slot, 'barrier_s' || in_slot)
+    into first_reason, first_result using in_slot, of_gid::uuid, of_branch, of_op;
+  return query select case when first_reason = of_op then 'duplicate' else 'refused' end, first_result;
+end
+$$;
+
+-- Keeps what an operation has come to.
+create function :schema.barrier_keep(of_gid text, of_branch text, of_op text, of_result text) returns void
+language sql
+as $$
+  insert into :schema.barrier_result (slot, gid, branch, op, result)
+  values (:schema.barrier_slot_at(:schema.uuid_ms(of_gid::uuid)), of_gid::uuid, of_branch, of_op, of_result);
+$$;
+
+-- Notes that an operation was rejected: a copy of it must not happen later, and there is nothing to take back. Its own row
+-- must have been rolled back; where what takes it back was here in between, that stays.
+create function :schema.barrier_reject(of_gid text, of_branch text, of_op text, retention_ms bigint) returns void
+language sql
+as $$
+  insert into :schema.barrier (slot, gid, branch, op, reason)
+  values (:schema.barrier_slot(of_gid, retention_ms), of_gid::uuid, of_branch, of_op, 'rejected')
+  on conflict do nothing
+$$;
+
+-- Fails the current transaction, so that it cannot commit the barrier's row without the work.
+create function :schema.barrier_abandon() returns void
+language plpgsql
+as $$
+begin
+  raise exception using errcode = 'WB021', message = 'the work behind a barrier has failed';
+end
+$$;
+
+-- Empties a slot of the barrier when every gid in it is older than 90 days and an hour, whatever retention callers ask
+-- for: a gid that can still be accepted is never forgotten. Fails with 55P03 when the lock is not to be had within 50 ms.
+create function :schema.barrier_empty_slot(slot_number integer) returns boolean
+language plpgsql set lock_timeout = '50ms'
+as $$
+declare
+  slot_name text := 'barrier_s' || slot_number;
+  result_name text := 'barrier_result_s' || slot_number;
+  oldest_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000) - 90 * 86400000::bigint - 3600000;
+  oldest uuid := (lpad(to_hex(oldest_ms), 12, '0') || repeat('0', 20))::uuid;
+  needed boolean;
+  filled boolean;
+begin
+  execute format('select exists (select from :schema.%I), exists (select from :schema.%1$I b where b.slot = $1 and b.gid >= $2)',
+                 slot_name) into filled, needed using slot_number, oldest;
+  if needed or not filled then
+    return false;
+  end if;
+  execute format('lock table only :schema.%I, only :schema.%I in access exclusive mode', slot_name, result_name);
+  execute format('select exists (select from :schema.%I b where b.slot = $1 and b.gid >= $2)', slot_name)
+    into needed using slot_number, oldest;
+  if needed then
+    return false;
+  end if;
+  execute format('truncate only :schema.%I, only :schema.%I', slot_name, result_name);
+  return true;
+end
+$$;
+
+-- Orders everybody who is at one name; what others have decided is looked for behind it, in a later statement, for which
+-- the transaction must be READ COMMITTED (WB009). Callers hold it for their one statement only.
+create function :schema.guard_lock(of_name text) returns void
+language plpgsql
+as $$
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception using errcode = 'WB009', message = format(
+      'the isolation level is %s, where a guard cannot see what others have committed', current_setting('transaction_isolation'));
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended(':schema.guard ' || of_name, 0));
+end
+$$;
+
+-- Claims a name. state: claimed; in-progress (another's lease lasts retry_ms more); done.
+create function :schema.lease_claim(of_name text, of_fingerprint text, lease_ms bigint)
+returns table (state text, fence bigint, retry_ms bigint, result text, fingerprint text)
+language plpgsql set lock_timeout = '5s' set enable_seqscan = off
+as $$
+declare
+  now_at timestamptz;
+  done record;
+  held record;
+  own_fence bigint;
+begin
+  perform :schema.commit_to_disk();
+  perform :schema.guard_lock(of_name);
+  now_at := clock_timestamp();
+  select o.result, o.fingerprint into done from :schema.guard_outcome o
+   where o.name = of_name and o.expires_at > now_at limit 1;
+  if found then
+    return query select 'done', null::bigint, null::bigint, done.result, done.fingerprint;
+    return;
+  end if;
+  select l.lease_until into held from :schema.guard_lease l where l.name = of_name;
+  if found and held.lease_until > now_at then
+    return query select 'in-progress', null::bigint,
+      ceil(extract(epoch from held.lease_until - now_at) * 1000)::bigint, null::text, null::text;
+    return;
+  end if;
+  own_fence := nextval(':schema.guard_fence');
+  insert into :schema.guard_lease as l (name, fence, fingerprint, lease_until)
+  values (of_name, own_fence, of_fingerprint, now_at + lease_ms * interval '1 millisecond')
+  on conflict (name) do update
+     set fence = excluded.fence, fingerprint = excluded.fingerprint, lease_until = excluded.lease_until;
+  return query select 'claimed', own_fence, null::bigint, null::text, null::text;
+end
+$$;
+
+-- Marks a name as done, when nobody has claimed it since.
+create function :schema.lease_finish(of_name text, by_fence bigint, of_result text, window_ms bigint) returns boolean
+language plpgsql set lock_timeout = '5s' set enable_seqscan = off
+as $$
+declare
+  done_fence bigint;
+  of_fingerprint text;
+  forget_at timestamptz := clock_timestamp() + window_ms * interval '1 millisecond';
+begin
+  perform :schema.commit_to_disk();
+  perform :schema.guard_lock(of_name);
+  select o.fence into done_fence from :schema.guard_outcome o
+   where o.name = of_name and o.expires_at > clock_timestamp() limit 1;
+  if found then
+    return done_fence = by_fence;
+  end if;
+  delete from :schema.guard_lease l where l.name = of_name and l.fence = by_fence
+  returning l.fingerprint into of_fingerprint;
+  if not found then
+    return false;
+  end if;
+  insert into :schema.guard_outcome (slot, name, fence, fingerprint, result, expires_at)
+  values ((floor(extract(epoch from forget_at) / 345600)::bigint % 16)::smallint,
+          of_name, by_fence, of_fingerprint, of_result, forget_at);
+  return true;
+end
+$$;
+
+-- Empties a slot of what is done, when all of it may be forgotten. The slot whose time is running is left alone.
+create function :schema.guard_empty_slot(slot_number integer) returns boolean
+language plpgsql set lock_timeout = '50ms'
+as $$
+declare
+  slot_name text := 'guard_outcome_s' || slot_number;
+  needed boolean;
+  filled boolean;
+begin
+  if slot_number = floor(extract(epoch from clock_timestamp()) / 345600)::bigint % 16 then
+    return false;
+  end if;
+  execute format('select exists (select from :schema.%I), exists (select from :schema.%1$I o where o.expires_at > clock_timestamp())',
+                 slot_name) into filled, needed;
+  if needed or not filled then
+    return false;
+  end if;
+  execute format('lock table only :schema.%I in access exclusive mode', slot_name);
+  execute format('select exists (select from :schema.%I o where o.expires_at > clock_timestamp())', slot_name) into needed;
+  if needed then
+    return false;
+  end if;
+  execute format('truncate only :schema.%I', slot_name);
+  return true;
+end
+$$;
+
+-- The slot of the external effects that are written now.
+create function :schema.effect_slot() returns smallint
+language sql volatile
+as $$ select (floor(extract(epoch from clock_timestamp()) / 691200)::bigint % 16)::smallint $$;
+
+-- Begins with an external effect, or with taking it back. state: attempt (call now, under fence); ask (somebody has
+-- attempted it and has not said how it ended: ask about it now, under fence); in-progress (somebody is at it, for at most
+-- retry_ms more); done, refused, tombstone. Taking back what nobody has attempted leaves a tombstone. Of a done behind a
+-- tombstone, those who take it back see the done, and others the tombstone.
+create function :schema.effect_begin(of_key text, lease_ms bigint, undoing boolean)
+returns table (state text, fence bigint, retry_ms bigint, outcome text)
+language plpgsql set lock_timeout = '5s' set enable_seqscan = off
+as $$
+declare
+  now_at timestamptz;
+  known record;
+  last record;
+  own_fence bigint;
+begin
+  perform :schema.commit_to_disk();
+  perform :schema.guard_lock('effect ' || of_key);
+  now_at := clock_timestamp();
+  select o.state, o.outcome into known from :schema.external_effect_outcome o where o.key = of_key
+   order by (o.state = case when undoing then 'done' else 'tombstone' end) desc limit 1;
+  if found then
+    return query select known.state, null::bigint, null::bigint, known.outcome;
+    return;
+  end if;
+  select e.lease_until into last from :schema.external_effect e where e.key = of_key order by e.fence desc limit 1;
+  if found and last.lease_until > now_at then
+    return query select 'in-progress', null::bigint,
+      ceil(extract(epoch from last.lease_until - now_at) * 1000)::bigint, null::text;
+    return;
+  end if;
+  if undoing and not found then
+    insert into :schema.external_effect_outcome (slot, key, state) values (:schema.effect_slot(), of_key, 'tombstone');
+    return query select 'tombstone', null::bigint, null::bigint, null::text;
+    return;
+  end if;
+  own_fence := nextval(':schema.guard_fence');
+  insert into :schema.external_effect (slot, key, fence, lease_until)
+  values (:schema.effect_slot(), of_key, own_fence, now_at + lease_ms * interval '1 millisecond');
+  return query select case when last is null then 'attempt' else 'ask' end, own_fence, null::bigint, null::text;
+end
+$$;
+
+-- Goes on under a new fence and lease; null when somebody else has begun since, or it is decided. With a lease of 0 it
+-- lets others begin.
+create function :schema.effect_go_on(of_key text, by_fence bigint, lease_ms bigint) returns bigint
+language plpgsql set lock_timeout = '5s' set enable_seqscan = off
+as $$
+declare
+  own_fence bigint;
+begin
+  perform :schema.commit_to_disk();
+  perform :schema.guard_lock('effect ' || of_key);
+  perform from :schema.external_effect_outcome o where o.key = of_key limit 1;
+  if found or by_fence <> (select max(e.fence) from :schema.external_effect e where e.key = of_key) then
+    return null;
+  end if;
+  own_fence := nextval(':schema.guard_fence');
+  insert into :schema.external_effect (slot, key, fence, lease_until)
+  values (:schema.effect_slot(), of_key, own_fence, clock_timestamp() + lease_ms * interval '1 millisecond');
+  return own_fence;
+end
+$$;
+
+-- Keeps what is known of an external effect, and says what counts: that, what was known before, or fenced. That it is
+-- done is kept under any fence, and behind a tombstone too: it is a fact. The others are decisions, and the latest fence's.
+create function :schema.effect_settle(of_key text, by_fence bigint, new_state text, new_outcome text)
+returns table (state text, outcome text)
+language plpgsql set lock_timeout = '5s' set enable_seqscan = off
+as $$
+declare
+  known record;
+begin
+  perform :schema.commit_to_disk();
+  perform :schema.guard_lock('effect ' || of_key);
+  select o.state, o.outcome into known from :schema.external_effect_outcome o where o.key = of_key
+   order by (o.state = 'tombstone') desc limit 1;
+  if found then
+    if new_state = 'done' then
+      insert into :schema.external_effect_outcome (slot, key, state, outcome)
+      select :schema.effect_slot(), of_key, new_state, new_outcome
+       where not exists (select from :schema.external_effect_outcome o where o.key = of_key and o.state = 'done');
+    end if;
+    return query select known.state, known.outcome;
+    return;
+  end if;
+  if new_state <> 'done'
+     and by_fence <> (select max(e.fence) from :schema.external_effect e where e.key = of_key) then
+    return query select 'fenced', null::text;
+    return;
+  end if;
+  insert into :schema.external_effect_outcome (slot, key, state, outcome)
+  values (:schema.effect_slot(), of_key, new_state, new_outcome);
+  return query select new_state, new_outcome;
+end
+$$;
+
+-- Empties a slot of the external effects when all in it is older than the retention; what was attempted and is not
+-- decided is carried forward. The slot in which the retention ends is left alone.
+create function :schema.effect_empty_slot(slot_number integer, retention_ms bigint) returns boolean
+language plpgsql set lock_timeout = '50ms' set enable_seqscan = off
+as $$
+declare
+  effect_name text := 'external_effect_s' || slot_number;
+  outcome_name text := 'external_effect_outcome_s' || slot_number;
+  oldest timestamptz := clock_timestamp() - retention_ms * interval '1 millisecond';
+  look text := format(
+    'select exists (select from :schema.%1$I) or exists (select from :schema.%2$I),
+            exists (select from :schema.%1$I e where e.attempted_at > $1)
+              or exists (select from :schema.%2$I o where o.decided_at > $1)', effect_name, outcome_name);
+  needed boolean;
+  filled boolean;
+begin
+  if slot_number = :schema.effect_slot()
+     or slot_number = floor(extract(epoch from oldest) / 691200)::bigint % 16 then
+    return false;
+  end if;
+  execute look into filled, needed using oldest;
+  if needed or not filled then
+    return false;
+  end if;
+  execute format('lock table only :schema.%I, only :schema.%I in access exclusive mode', effect_name, outcome_name);
+  execute look into filled, needed using oldest;
+  if needed then
+    return false;
+  end if;
+  insert into :schema.external_effect (slot, key, fence, lease_until, attempted_at)
+  select :schema.effect_slot(), e.key, e.fence, e.lease_until, e.attempted_at
+    from :schema.external_effect e
+   where e.slot = slot_number
+     and not exists (select from :schema.external_effect_outcome o where o.key = e.key)
+     and not exists (select from :schema.external_effect n where n.key = e.key and n.fence > e.fence);
+  execute format('truncate only :schema.%I, only :schema.%I', effect_name, outcome_name);
+  return true;
+end
+$$;
+`,
+  },
+  {
+    number: 9,
+    name: '0009-saga',
+    breaking: false,
+    checksum: '74fb1b80a9b73cfe13ddb25ac43d66019290b52412a85982f4bcc7a70a8b99ba',
+    sql: `-- Sagas: those under way, those that have ended, what happened to each, and what participants hold for them.
+
+-- Those under way. state: 1 running, 2 compensating, 3 stuck; an ended child (4 completed, 5 compensated, 6 cancelled)
+-- stays until its parent has ended, because the parent may want it undone. reply_topic: where answers to it go; the
+-- service that reads it carries the saga on. content: data, steps, signals and the like, as the machine reads them; times
+-- in it count from started_at. wake_at: when something is due; it may be early, never late: a transition leaves it alone
+-- when it can, so that its update needs no new index entry.
+create table :schema.saga (
+  id                 uuid primary key,
+  saga_type          text not null,
+  definition_version integer not null,
+  saga_key           text not null,
+  reply_topic        text not null,
+  state              smallint not null check (state between 1 and 6),
+  revision           bigint not null default 1,
+  started_at         timestamptz not null,
+  changed_at         timestamptz not null,
+  wake_at            timestamptz,
+  parent_id          uuid,
+  parent_step        text,
+  reason             text,
+  content            json not null
+) with (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
+
+create unique index saga_key on :schema.saga (saga_type, saga_key);
+create index saga_wake on :schema.saga (reply_topic, wake_at) where wake_at is not null;
+create index saga_stuck on :schema.saga (id) where state = 3;
+create index saga_child on :schema.saga (parent_id) where parent_id is not null;
+
+-- The slot of everything that is kept about a saga: 16 slots of 4 days, by the time in its id (UUIDv7, RFC 9562).
+create function :schema.saga_slot(saga_id uuid) returns smallint
+language sql immutable
+as $$
+  select (:schema.uuid_ms(saga_id) / 345600000 % 16)::smallint
+$$;
+
+-- The ended ones.
+create table :schema.saga_ended (
+  slot               smallint not null,
+  id                 uuid not null,
+  saga_type          text not null,
+  definition_version integer not null,
+  saga_key           text not null,
+  reply_topic        text not null,
+  state              smallint not null check (state between 4 and 6),
+  revision           bigint not null,
+  started_at         timestamptz not null,
+  ended_at           timestamptz not null,
+  parent_id          uuid,
+  parent_step        text,
+  reason             text,
+  content            json not null,
+  primary key (slot, id)
+) partition by list (slot);
+
+create index saga_ended_key on :schema.saga_ended (saga_type, saga_key);
+create index saga_ended_child on :schema.saga_ended (parent_id) where parent_id is not null;
+
+-- One row for each transition: the event that came, and what was done for it.
+create table :schema.saga_transition (
+  slot     smallint not null,
+  saga_id  uuid not null,
+  revision bigint not null,
+  at       timestamptz not null default clock_timestamp(),
+  state    smallint not null,
+  content  json not null,
+  primary key (slot, saga_id, revision)
+) partition by list (slot);
+
+do $$
+begin
+  for slot in 0..15 loop
+    execute format('create table :schema.%I partition of :schema.saga_ended for values in (%s)
+                      with (autovacuum_enabled = off)', 'saga_ended_s' || slot, slot);
+    execute format('create table :schema.%I partition of :schema.saga_transition for values in (%s)
+                      with (autovacuum_enabled = off)', 'saga_transition_s' || slot, slot);
+  end loop;
+end
+$$;
+
+-- Begins a saga, unless there is one of its type and key, under way or ended: then that one is named. The insert takes
+-- the key; the ended ones are looked for behind it, in a later statement.
+create function :schema.saga_start(
+  saga_id uuid, of_type text, of_version integer, of_key text, to_topic text, in_state smallint, wake_ms bigint,
+  of_parent uuid, of_parent_step text, why text, of_content json, of_transition json)
+returns table (id uuid, created boolean)
+language plpgsql
+as $$
+declare
+  now_at timestamptz := clock_timestamp();
+begin
+  insert into :schema.saga (id, saga_type, definition_version, saga_key, reply_topic, state, started_at, changed_at,
+                            wake_at, parent_id, parent_step, reason, content)
+  values (saga_id, of_type, of_version, of_key, to_topic, in_state, now_at, now_at,
+          now_at + wake_ms * interval '1 millisecond', of_parent, of_parent_step, why, of_content)
+  on conflict (saga_type, saga_key) do nothing;
+  if not found then
+    return query select s.id, false from :schema.saga s where s.saga_type = of_type and s.saga_key = of_key
+                 union all
+                 select e.id, false from :schema.saga_ended e where e.saga_type = of_type and e.saga_key = of_key;
+    return;
+  end if;
+  return query select e.id, false from :schema.saga_ended e where e.saga_type = of_type and e.saga_key = of_key;
+  if found then
+    delete from :schema.saga s where s.id = saga_id;
+    return;
+  end if;
+  insert into :schema.saga_transition (slot, saga_id, revision, at, state, content)
+  values (:schema.saga_slot(saga_id), saga_id, 1, now_at, in_state, of_transition);
+  return query select saga_id, true;
+end
+$$;
+
+-- Writes a transition: the saga as it is now, and what happened. False when another transition was faster.
+-- exactly: whether wake_at is set as it is, not left where it would only be early.
+create function :schema.saga_save(
+  saga_id uuid, from_revision bigint, in_state smallint, wake_ms bigint, exactly boolean, why text, of_content json,
+  of_transition json)
+returns boolean
+language plpgsql
+as $$
+declare
+  now_at timestamptz := clock_timestamp();
+begin
+  update :schema.saga s
+     set revision = s.revision + 1, state = in_state, changed_at = now_at, reason = why, content = of_content,
+         wake_at = case
+           when exactly or s.wake_at is null or s.started_at + wake_ms * interval '1 millisecond' < s.wake_at
+             then s.started_at + wake_ms * interval '1 millisecond'
+           else s.wake_at
+         end
+   where s.id = saga_id and s.revision = from_revision;
+  if not found then
+    return false;
+  end if;
+  insert into :schema.saga_transition (slot, saga_id, revision, at, state, content)
+  values (:schema.saga_slot(saga_id), saga_id, from_revision + 1, now_at, in_state, of_transition);
+  return true;
+end
+$$;
+
+-- Writes the last transition of a saga, and puts it and its ended children to the ended ones. False as in saga_save.
+create function :schema.saga_end(
+  of_saga uuid, from_revision bigint, in_state smallint, why text, of_content json, of_transition json)
+returns boolean
+language plpgsql
+as $$
+declare
+  now_at timestamptz := clock_timestamp();
+  done :schema.saga;
+begin
+  delete from :schema.saga s where s.id = of_saga and s.revision = from_revision returning s.* into done;
+  if not found then
+    return false;
+  end if;
+  insert into :schema.saga_ended (slot, id, saga_type, definition_version, saga_key, reply_topic, state, revision,
+                                  started_at, ended_at, parent_id, parent_step, reason, content)
+  values (:schema.saga_slot(of_saga), of_saga, done.saga_type, done.definition_version, done.saga_key,
+          done.reply_topic, in_state, from_revision + 1, done.started_at, now_at, done.parent_id, done.parent_step, why,
+          of_content);
+  insert into :schema.saga_transition (slot, saga_id, revision, at, state, content)
+  values (:schema.saga_slot(of_saga), of_saga, from_revision + 1, now_at, in_state, of_transition);
+  with recursive children as (
+    select s.id from :schema.saga s where s.parent_id = of_saga and s.state >= 4
+    union all
+    select s.id from :schema.saga s join children c on s.parent_id = c.id where s.state >= 4
+  ), gone as (
+    delete from :schema.saga s using children c where s.id = c.id returning s.*
+  )
+  insert into :schema.saga_ended (slot, id, saga_type, definition_version, saga_key, reply_topic, state, revision,
+                                  started_at, ended_at, parent_id, parent_step, reason, content)
+  select :schema.saga_slot(g.id), g.id, g.saga_type, g.definition_version, g.saga_key, g.reply_topic, g.state,
+         g.revision, g.started_at, g.changed_at, g.parent_id, g.parent_step, g.reason, g.content
+    from gone g;
+  return true;
+end
+$$;
+
+-- Empties a slot of the ended sagas and of what happened to them, when all of it is older than keep_ms and no saga that
+-- began in its days is under way. Fails with 55P03 when the locks are not to be had within 50 ms.
+create function :schema.saga_empty_slot(slot_number integer, keep_ms bigint) returns boolean
+language plpgsql set lock_timeout = '50ms'
+as $$
+declare
+  ended text := 'saga_ended_s' || slot_number;
+  transitions text := 'saga_transition_s' || slot_number;
+  horizon timestamptz := clock_timestamp() - keep_ms * interval '1 millisecond';
+  needed boolean;
+  filled boolean;
+begin
+  execute format('select exists (select from :schema.%I)', transitions) into filled;
+  if not filled then
+    return false;
+  end if;
+  for pass in 1..2 loop
+    execute format(
+      'select exists (select from :schema.%I e where e.ended_at >= $1)
+           or exists (select from :schema.%I t where t.at >= $1)
+           or exists (select from :schema.saga s where :schema.saga_slot(s.id) = $2)', ended, transitions)
+      into needed using horizon, slot_number::smallint;
+    if needed then
+      return false;
+    end if;
+    if pass = 1 then
+      execute format('lock table only :schema.%I, only :schema.%I in access exclusive mode', ended, transitions);
+    end if;
+  end loop;
+  execute format('truncate only :schema.%I, only :schema.%I', ended, transitions);
+  return true;
+end
+$$;
+
+-- What participants hold for sagas, in the participant's database: an entity is one saga's until it lets go.
+create table :schema.saga_lock (
+  entity    text primary key,
+  saga_id   uuid not null,
+  branch    text not null,
+  locked_at timestamptz not null default clock_timestamp()
+);
+
+create index saga_lock_saga on :schema.saga_lock (saga_id);
+
+-- Commands that wait for an entity that is another saga's, in the order in which they came.
+create table :schema.saga_stash (
+  id          bigint generated always as identity primary key,
+  entity      text not null,
+  expires_at  timestamptz not null,
+  topic       text not null,
+  message_key text,
+  headers     json not null,
+  payload     bytea
+);
+
+create index saga_stash_entity on :schema.saga_stash (entity, id);
+create index saga_stash_expires on :schema.saga_stash (expires_at);
+
+-- Holds an entity for a saga. False when it is another's: then that one's row is locked until this transaction ends, so
+-- that a release comes before the look, or waits and finds what was stashed.
+create function :schema.saga_hold(of_entity text, of_saga uuid, of_branch text) returns boolean
+language plpgsql
+as $$
+declare
+  holder uuid;
+begin
+  loop
+    insert into :schema.saga_lock (entity, saga_id, branch) values (of_entity, of_saga, of_branch)
+    on conflict (entity) do nothing;
+    if found then
+      return true;
+    end if;
+    select l.saga_id into holder from :schema.saga_lock l where l.entity = of_entity for update;
+    if found then
+      return holder = of_saga;
+    end if;
+  end loop;
+end
+$$;
+
+-- Keeps a command until the entity is free; false when as many wait already.
+create function :schema.saga_stash_command(
+  of_entity text, most integer, wait_ms bigint, to_topic text, of_key text, of_headers json, of_payload bytea)
+returns boolean
+language plpgsql
+as $$
+begin
+  if (select count(*) from (select from :schema.saga_stash s where s.entity = of_entity limit most) w) >= most then
+    return false;
+  end if;
+  insert into :schema.saga_stash (entity, expires_at, topic, message_key, headers, payload)
+  values (of_entity, clock_timestamp() + wait_ms * interval '1 millisecond', to_topic, of_key, of_headers, of_payload);
+  return true;
+end
+$$;
+
+-- Lets go what a saga holds: one entity, what one branch of it has taken, or all. Hands out the commands that waited.
+create function :schema.saga_release(of_saga uuid, of_branch text, of_entity text)
+returns table (topic text, message_key text, headers text, payload bytea)
+language plpgsql
+as $$
+declare
+  freed text[];
+begin
+  with gone as (
+    delete from :schema.saga_lock l
+     where l.saga_id = of_saga and (of_branch is null or l.branch = of_branch)
+       and (of_entity is null or l.entity = of_entity)
+    returning l.entity
+  )
+  select array_agg(g.entity) into freed from gone g;
+  return query
+    with woken as (
+      delete from :schema.saga_stash s where s.entity = any (freed)
+      returning s.id, s.topic, s.message_key, s.headers::text as headers, s.payload
+    )
+    select w.topic, w.message_key, w.headers, w.payload from woken w order by w.id;
+end
+$$;
+`,
+  },
 ];

@@ -14,6 +14,7 @@ export type TestingErrorCode =
   | 'TEST_SERVER_MISSING'
   | 'REDIS_MISSING'
   | 'SCRIPT_FAILED'
+  | 'SCENARIO_FAILED'
   | 'WAIT_TIMED_OUT';
 
 /** Thrown by everything in this package; the message says what happened and what to do. */

@@ -53,17 +53,17 @@ export class BufferFullError extends WaybillError {
   }
 }
 
-/** Somebody else owns the partition now; what was done in this transaction is rolled back. */
+/** Somebody else owns the partition, or the work, by now. What was done in a transaction is rolled back. */
 export class FencedError extends WaybillError {
   override readonly name = 'FencedError';
   override readonly code = 'FENCED';
   override readonly retryable = false;
 
-  constructor(what: string, details?: ErrorDetails) {
-    super(
-      `${what}. The transaction is rolled back and the new owner does the work; nothing needs to be done.`,
-      details,
-    );
+  /** @param details `remedy`: what to do where there is no transaction that is rolled back */
+  constructor(what: string, details: ErrorDetails & { readonly remedy?: string } = {}) {
+    const byDefault =
+      'The transaction is rolled back and the new owner does the work; nothing needs to be done.';
+    super(`${what}. ${details.remedy ?? byDefault}`, details);
   }
 }
 

@@ -1,3 +1,4 @@
+import { BarrierNameError } from '../errors/effect-errors.js';
 import {
   ConfigurationError,
   InvariantError,
@@ -6,6 +7,7 @@ import {
   TopicUnknownError,
   TransactionRequiredError,
 } from '../errors/errors.js';
+import { IsolationLevelError } from '../errors/guard-errors.js';
 import {
   DatabaseRefusedError,
   DatabaseUnavailableError,
@@ -23,6 +25,8 @@ export const WAYBILL_SQLSTATE = {
   relayFenced: 'WB004',
   partitionUnknown: 'WB006',
   clusterChanged: 'WB007',
+  isolationLevel: 'WB009',
+  barrierName: 'WB020',
 } as const;
 
 const NETWORK_CODES = new Set([
@@ -77,6 +81,10 @@ export function translateDatabaseError(error: unknown, doing: string): Error {
       return new MessageInvalidError('(being published)', detail, messageOf(error));
     case WAYBILL_SQLSTATE.clusterChanged:
       return new ClusterChangedError(detail, details);
+    case WAYBILL_SQLSTATE.isolationLevel:
+      return new IsolationLevelError(`${doing}: ${messageOf(error)}`, details);
+    case WAYBILL_SQLSTATE.barrierName:
+      return new BarrierNameError(`${messageOf(error)}.`, details);
     case 'P2028':
       return new TransactionRequiredError(`${doing}: Prisma's transaction has already ended`, details);
     default:

@@ -1,0 +1,62 @@
+import { migrate } from '@waybill/schema';
+import { createDatabase, ensurePostgres, startRedis, type TestDatabase } from '@waybill/testing';
+import type { Report } from '../main.js';
+import { rounded } from '../statistics.js';
+import { measureHalves, measureOpenHalves } from './halves.js';
+import { measureHandling } from './handling.js';
+import { measureRedisGuard } from './redis-guard.js';
+
+/** The figures of `npm run bench -- guards`. */
+export interface GuardFigures {
+  /** Rate of handlers in the log's database, whose mark goes with their effect under the fence, as a part of that without. */
+  readonly fenceRatio: number;
+  /** Rate of handlers in another database, with an inbox row, as a part of that without. */
+  readonly inboxRatio: number;
+  /** Effects a second under leases in Redis. */
+  readonly redisGuardPerSecond: number;
+  /** Half messages that are prepared and committed in a second. */
+  readonly halfPerSecond: number;
+  /** Rate of checks among a million open half messages, as a part of that among a thousand. */
+  readonly openHalfRatio: number;
+}
+
+/** Runs the measurements, each on databases of its own. */
+export async function benchGuards(report: Report): Promise<GuardFigures> {
+  const server = await ensurePostgres();
+  const redis = await startRedis();
+  const onTwo = async <T>(measure: (first: string, second: string) => Promise<T>): Promise<T> => {
+    const databases: TestDatabase[] = [];
+    try {
+      for (const prefix of ['bench', 'bench_other']) {
+        const database = await createDatabase(server, prefix);
+        databases.push(database);
+        await migrate({ connectionString: database.connectionString });
+      }
+      const [first, second] = databases.map(({ connectionString }) => connectionString) as [string, string];
+      return await measure(first, second);
+    } finally {
+      for (const database of databases) await database.drop();
+    }
+  };
+  try {
+    const same = await onTwo((url) => measureHandling(url, url, report));
+    const other = await onTwo((busUrl, handlerUrl) => measureHandling(busUrl, handlerUrl, report));
+    report(
+      `message-id guard: ${rounded(same.messageId, 3)} of the rate without any in the same database, ` +
+        `${rounded(other.messageId, 3)} in another`,
+    );
+    const redisGuardPerSecond = await measureRedisGuard(redis.url, report);
+    const halfPerSecond = await onTwo((url) => measureHalves(url, report));
+    const openHalfRatio = await onTwo((many, few) => measureOpenHalves(many, few, report));
+    return {
+      fenceRatio: rounded(same.guarded, 3),
+      inboxRatio: rounded(other.guarded, 3),
+      redisGuardPerSecond: Math.round(redisGuardPerSecond),
+      halfPerSecond: Math.round(halfPerSecond),
+      openHalfRatio: rounded(openHalfRatio, 3),
+    };
+  } finally {
+    await redis.stop();
+    await server.stop();
+  }
+}

@@ -1,0 +1,120 @@
+import { ANY_TOPIC, HalfMessageChecker, HalfMessages } from '@waybill/half-message';
+import { invariant, PgDatabase, systemClock } from '@waybill/kernel';
+import { LogSignals, Topics } from '@waybill/log';
+import { Outbox } from '@waybill/outbox';
+import type { Report } from '../main.js';
+import { median } from '../statistics.js';
+
+const EXECUTED = 4_000;
+const AT_ONCE = 32;
+const ROUNDS = 3;
+/** Half messages that are open and not due: many, and few. */
+const MANY = 1_000_000;
+const FEW = 1_000;
+/** Those that a round finds due. */
+const DUE = 2_000;
+const GROUP = 'bench';
+
+/** Half messages on a database of their own. */
+interface Desk {
+  readonly bus: PgDatabase;
+  readonly halves: HalfMessages;
+}
+
+async function openDesk(connectionString: string): Promise<Desk> {
+  const bus = new PgDatabase({ connectionString, connectionsMax: 40 });
+  const topics = new Topics(bus.session);
+  await topics.create('orders', { partitions: 4 });
+  const outbox = new Outbox();
+  const encode = outbox.encode.bind(outbox);
+  const halves = new HalfMessages({ bus, topics, signals: new LogSignals(bus), group: GROUP, encode });
+  return { bus, halves };
+}
+
+const message = { topic: 'orders', key: 'a', payload: { n: 1, text: 'x'.repeat(180) } };
+
+/** Half messages of 200 bytes that are prepared and committed in a second, 32 at a time, around work that does nothing. */
+export async function measureHalves(connectionString: string, report: Report): Promise<number> {
+  const { bus, halves } = await openDesk(connectionString);
+  try {
+    const rates: number[] = [];
+    for (let round = 0; round < ROUNDS; round += 1) {
+      let left = EXECUTED;
+      const started = performance.now();
+      await Promise.all(
+        Array.from({ length: AT_ONCE }, async () => {
+          while (left > 0) {
+            left -= 1;
+            await halves.execute(message, () => Promise.resolve());
+          }
+        }),
+      );
+      rates.push((EXECUTED / (performance.now() - started)) * 1_000);
+    }
+    report(`half messages: ${rates.map(Math.round).join(', ')} executed/s`);
+    return median(rates);
+  } finally {
+    await bus.close();
+  }
+}
+
+/**
+ * Checks 2,000 half messages back that are due, among a million that are open and not due, and among a thousand. The two
+ * take turns, each on a database of its own.
+ * @returns the median over the rounds of the rate among a million, as a part of that among a thousand
+ */
+export async function measureOpenHalves(manyUrl: string, fewUrl: string, report: Report): Promise<number> {
+  const desks = await Promise.all([openDesk(manyUrl), openDesk(fewUrl)]);
+  const [many, few] = desks;
+  try {
+    await addOpen(many, MANY, 3_600_000);
+    await addOpen(few, FEW, 3_600_000);
+    await checkedPerSecond(many);
+    await checkedPerSecond(few);
+    const ratios: number[] = [];
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const order = round % 2 === 0 ? desks : desks.toReversed();
+      const rates = new Map<Desk, number>();
+      for (const desk of order) rates.set(desk, await checkedPerSecond(desk));
+      const [amongMany, amongFew] = [rates.get(many) ?? 0, rates.get(few) ?? Number.NaN];
+      report(
+        `checks: ${Math.round(amongMany)}/s among a million, ${Math.round(amongFew)}/s among a thousand`,
+      );
+      ratios.push(amongMany / amongFew);
+    }
+    return median(ratios);
+  } finally {
+    await Promise.all(desks.map(({ bus }) => bus.close()));
+  }
+}
+
+/** Adds copies of a half message that was prepared, due over the hour behind `inMs` from now. */
+async function addOpen({ bus, halves }: Desk, count: number, inMs: number): Promise<void> {
+  const { id } = await halves.prepare(message);
+  await bus.pool.query(
+    `insert into waybill.half_message
+       (id, producer_group, next_check_at, check_interval_ms, check_max, messages, payloads)
+     select waybill.uuid_v7(), h.producer_group,
+            clock_timestamp() + ($3::bigint + (i::bigint * 3607) % 3600000) * interval '1 ms', h.check_interval_ms, h.check_max,
+            h.messages, h.payloads
+       from waybill.half_message h, generate_series(1, $2::int) i
+      where h.id = $1`,
+    [id, count, inMs],
+  );
+  await halves.rollback(id);
+  await bus.pool.query('vacuum analyze waybill.half_message');
+}
+
+async function checkedPerSecond(desk: Desk): Promise<number> {
+  const { bus, halves } = desk;
+  await addOpen(desk, DUE, -3_600_000);
+  const checks = new Map([[ANY_TOPIC, () => 'commit' as const]]);
+  const checker = new HalfMessageChecker({ bus, store: halves.store, group: GROUP, checks });
+  const started = performance.now();
+  checker.start();
+  while (checker.counts.commit < DUE) await systemClock.sleep(1);
+  const perSecond = (DUE / (performance.now() - started)) * 1_000;
+  await checker.stop();
+  invariant(checker.counts.commit === DUE, `${checker.counts.commit} half messages were committed`);
+  return perSecond;
+}

@@ -1,0 +1,142 @@
+import { Consumer, resolveSubscription } from '@waybill/consumer';
+import { Inbox } from '@waybill/inbox';
+import {
+  Bell,
+  invariant,
+  PgDatabase,
+  PgTransactionRunner,
+  systemClock,
+  type TransactionRunner,
+} from '@waybill/kernel';
+import { LogSignals, Topics } from '@waybill/log';
+import { joinTransaction, Outbox, Relay } from '@waybill/outbox';
+import type pg from 'pg';
+import type { Report } from '../main.js';
+import { median } from '../statistics.js';
+
+const MESSAGES = 2_000;
+/** The first ones are not counted: meanwhile the group is joined and its partitions are opened. */
+const OPENING = 200;
+const KEYS = 200;
+const CONCURRENCY = 8;
+const ROUNDS = 3;
+
+/** How a backlog is handled. */
+type Way = 'none' | 'guarded' | 'message-id';
+
+/** Where the log is, and where handlers write. */
+interface Bench {
+  readonly bus: PgDatabase;
+  readonly handlers: PgDatabase;
+  readonly topics: Topics;
+  readonly signals: LogSignals;
+}
+
+/** Rates of handling with a guard, each as a part of the rate without; the medians over the rounds. */
+export interface HandlingRatios {
+  /** By entry: the mark and the fence in the handler's database, the inbox row in another. */
+  readonly guarded: number;
+  readonly messageId: number;
+}
+
+/**
+ * Handles a backlog of 2,000 messages by a consumer, 8 at a time and each writing one row in a transaction of its own:
+ * without any guard (the same consumer and the same transactions, but that nothing says in them that a record is done: the
+ * position is stored now and then in a transaction of its own, so that a crash repeats what came since), guarded by the
+ * entry as always, and with the message-id guard beside that. The three take turns.
+ *
+ * @param handlerUrl the database that handlers write to; the log's own, or another one
+ */
+export async function measureHandling(
+  busUrl: string,
+  handlerUrl: string,
+  report: Report,
+): Promise<HandlingRatios> {
+  const bus = new PgDatabase({ connectionString: busUrl });
+  const handlers = new PgDatabase({ connectionString: handlerUrl, connectionsMax: CONCURRENCY + 2 });
+  const bench = { bus, handlers, topics: new Topics(bus.session), signals: new LogSignals(bus) };
+  const name = busUrl === handlerUrl ? 'the same database' : 'another database';
+  try {
+    await handlers.pool.query('create table handled (topic text, n integer)');
+    const ratios: Record<Exclude<Way, 'none'>, number[]> = { guarded: [], 'message-id': [] };
+    const ways: readonly Way[] = ['none', 'guarded', 'message-id'];
+    for (const way of ways) await handledPerSecond(bench, `warm-up-${way}`, way);
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const rates = new Map<Way, number>();
+      for (const way of [...ways.slice(round % 3), ...ways.slice(0, round % 3)])
+        rates.set(way, await handledPerSecond(bench, `orders-${round}-${way}`, way));
+      const none = rates.get('none') ?? Number.NaN;
+      ratios.guarded.push((rates.get('guarded') ?? Number.NaN) / none);
+      ratios['message-id'].push((rates.get('message-id') ?? Number.NaN) / none);
+      const rounded = ways.map((way) => `${way} ${Math.round(rates.get(way) ?? 0)}/s`);
+      report(`handling in ${name}: ${rounded.join(', ')}`);
+    }
+    return { guarded: median(ratios.guarded), messageId: median(ratios['message-id']) };
+  } finally {
+    await Promise.all([handlers.close(), bus.close()]);
+  }
+}
+
+async function handledPerSecond(bench: Bench, topic: string, way: Way): Promise<number> {
+  const { bus, handlers, topics, signals } = bench;
+  await topics.create(topic, { partitions: 4 });
+  await publishBacklog(bench, topic);
+  const inbox = new Inbox({ join: (tx) => joinTransaction(tx, 'waybill', true).session });
+  const write = (tx: pg.PoolClient, n: number): Promise<unknown> =>
+    tx.query('insert into handled (topic, n) values ($1, $2)', [topic, n]);
+  let done = 0;
+  let started = 0;
+  let end = (): void => undefined;
+  const ended = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  const subscription = resolveSubscription(topic, async ({ transaction, payload, messageId, timestamp }) => {
+    const tx = transaction as pg.PoolClient;
+    const work = (): Promise<unknown> => write(tx, (payload as { n: number }).n);
+    if (way === 'message-id')
+      await inbox.once(tx, topic, messageId ?? '', () => work().then(() => null), { receivedAt: timestamp });
+    else await work();
+    done += 1;
+    if (done === OPENING) started = performance.now();
+    if (done === MESSAGES) end();
+  });
+  const guarding = new PgTransactionRunner(handlers);
+  const transactions = way === 'none' ? unguarded(guarding, bus) : guarding;
+  const consumer = new Consumer(
+    { group: topic, subscriptions: [subscription], bus, transactions, topics, signals },
+    { maxConcurrency: CONCURRENCY },
+  );
+  await consumer.start();
+  await ended;
+  const perSecond = ((MESSAGES - OPENING) / (performance.now() - started)) * 1_000;
+  // The last commits belong to it.
+  await consumer.stop();
+  const { rows } = await handlers.pool.query<{ count: number }>(
+    'select count(*)::int as count from handled where topic = $1',
+    [topic],
+  );
+  invariant(rows[0]?.count === MESSAGES, `${rows[0]?.count} messages of ${topic} were handled`);
+  return perSecond;
+}
+
+/** Leaves out what says in a handler's transaction, or beside it, that its record is done. */
+function unguarded(runner: PgTransactionRunner, bus: PgDatabase): TransactionRunner {
+  return {
+    kind: runner.kind,
+    // By this the consumer takes the handlers' database for the log's: it writes no inbox rows.
+    session: bus.session,
+    run: ({ work, timeoutMs }) => runner.run({ work, timeoutMs }),
+  };
+}
+
+async function publishBacklog({ bus, topics, signals }: Bench, topic: string): Promise<void> {
+  const outbox = new Outbox();
+  const messages = Array.from({ length: MESSAGES }, (_, n) => ({
+    topic,
+    key: `key-${n % KEYS}`,
+    payload: { n },
+  }));
+  await bus.transaction((connection) => outbox.publishMany(connection, messages));
+  const relay = new Relay(bus, topics, signals, new Bell(), systemClock);
+  while ((await relay.runOnce()) === 'again');
+}

@@ -1,0 +1,245 @@
+import { readFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { ConfigurationError, parseJson } from '@waybill/kernel';
+import { Outbox } from '@waybill/outbox';
+import {
+  isSagaDefinition,
+  type RecordedSaga,
+  SagaDefinitions,
+  SagaDesk,
+  sagaDiagram,
+  type SagaFilter,
+  type SagaState,
+  verifySaga,
+} from '@waybill/saga';
+import type { Command } from 'commander';
+import { detailLines, summaryLine } from './saga-lines.js';
+import { type Output, wholeNumber, withDatabase } from './target.js';
+
+interface OrderOptions {
+  readonly by?: string;
+  readonly because?: string;
+  readonly revision?: number;
+  readonly yes?: boolean;
+  readonly waitMs: number;
+}
+
+interface ListOptions {
+  readonly state?: SagaState[];
+  readonly type?: string;
+  readonly key?: string;
+  readonly olderThanMs?: number;
+  readonly after?: string;
+  readonly limit: number;
+}
+
+/** Orders that are about one step. */
+const STEP_ORDERS = {
+  retry: 'makes the next attempt of a step that is stuck or waits, with a new budget',
+  skip: 'goes on as if a step, or its compensation, was not needed',
+} as const;
+/** Orders that are about a whole saga. */
+const SAGA_ORDERS = {
+  compensate: 'turns a saga round, also behind its pivot',
+  cancel: 'turns a saga round unless it has passed its pivot; it ends as CANCELLED',
+} as const;
+
+/** `waybill saga list | show | retry | skip | resolve | compensate | cancel | verify`. */
+export function addSagaCommands(program: Command, output: Output): void {
+  const sagas = program.command('saga').description('looks at sagas and decides about them');
+  addLooking(program, sagas, output);
+  addStepOrders(program, sagas, output);
+  addSagaOrders(program, sagas, output);
+  addVerify(program, sagas, output);
+}
+
+function addLooking(program: Command, sagas: Command, output: Output): void {
+  sagas
+    .command('list')
+    .description('lists sagas in the order of their beginning: those under way unless states are named')
+    .option('--state <state...>', 'RUNNING, COMPENSATING, STUCK, COMPLETED, COMPENSATED, CANCELLED')
+    .option('--type <type>', 'of this type')
+    .option('--key <prefix>', 'whose key begins so')
+    .option('--older-than-ms <n>', 'begun at least so long ago', wholeNumber)
+    .option('--limit <n>', 'at most so many', wholeNumber, 100)
+    .option('--after <id>', 'behind this one')
+    .action((options: ListOptions) =>
+      withDesk(program, async (desk) => {
+        for (const summary of await desk.list(filterOf(options))) output.write(summaryLine(summary));
+      }),
+    );
+  sagas
+    .command('show')
+    .argument('<id>', 'the saga')
+    .option('--payload', 'shows what was sent and answered as well')
+    .option('--mermaid', 'draws it as a sequence diagram in the language of Mermaid')
+    .option('--json', 'prints it as JSON, for `waybill saga verify --recorded`')
+    .description('shows one saga: its steps, all that has happened to it, and what operators did')
+    .action((id: string, options: { payload?: boolean; mermaid?: boolean; json?: boolean }) =>
+      withDesk(program, async (desk) => {
+        const detail = await desk.show(id);
+        if (options.mermaid === true) output.write(sagaDiagram(detail));
+        else if (options.json === true) output.write(`${JSON.stringify(detail)}\n`);
+        else output.write(detailLines(detail, options.payload === true));
+      }),
+    );
+}
+
+function filterOf({ state, type, key, olderThanMs, after, limit }: ListOptions): SagaFilter {
+  return {
+    limit,
+    ...(state === undefined ? {} : { states: state }),
+    ...(type === undefined ? {} : { type }),
+    ...(key === undefined ? {} : { keyPrefix: key }),
+    ...(olderThanMs === undefined ? {} : { olderThanMs }),
+    ...(after === undefined ? {} : { after }),
+  };
+}
+
+function addStepOrders(program: Command, sagas: Command, output: Output): void {
+  for (const name of ['retry', 'skip'] as const)
+    ordered(sagas.command(name).argument('<id>', 'the saga').argument('<step>', 'its step'))
+      .description(`${STEP_ORDERS[name]}; only says so without --yes`)
+      .action((id: string, step: string, options: OrderOptions) =>
+        order(program, output, id, options, `${name} step ${step}`, (desk) =>
+          desk[name](id, step, operator(options), rest(options)),
+        ),
+      );
+  ordered(
+    sagas
+      .command('resolve')
+      .argument('<id>', 'the saga')
+      .argument('<step>', 'its step')
+      .argument('[json]', 'what the step would have added to the data of the saga, an object', '{}'),
+  )
+    .description('goes on as if a step, or its compensation, had succeeded; only says so without --yes')
+    .action((id: string, step: string, json: string, options: OrderOptions) =>
+      order(program, output, id, options, `resolve step ${step}`, (desk) =>
+        desk.resolve(id, step, dataOf(json), operator(options), rest(options)),
+      ),
+    );
+}
+
+function addSagaOrders(program: Command, sagas: Command, output: Output): void {
+  for (const name of ['compensate', 'cancel'] as const)
+    ordered(sagas.command(name).argument('<id>', 'the saga'))
+      .description(`${SAGA_ORDERS[name]}; only says so without --yes`)
+      .action((id: string, options: OrderOptions) =>
+        order(program, output, id, options, name, (desk) => desk[name](id, operator(options), rest(options))),
+      );
+}
+
+function ordered(command: Command): Command {
+  return command
+    .option('--by <name>', 'who decides (default: the user of this machine)')
+    .option('--because <reason>', 'why')
+    .option('--revision <n>', 'only while the saga is at this revision (default: as it is now)', wholeNumber)
+    .option('--wait-ms <n>', 'how long to wait for the service to carry it out', wholeNumber, 10_000)
+    .option('--yes', 'does it; without, nothing is changed');
+}
+
+async function order(
+  program: Command,
+  output: Output,
+  id: string,
+  options: OrderOptions,
+  what: string,
+  does: (desk: SagaDesk) => Promise<{ readonly state: SagaState; readonly revision: number }>,
+): Promise<void> {
+  await withDesk(program, async (desk) => {
+    if (options.yes !== true) {
+      output.write(`${summaryLine(await desk.show(id))}would ${what}; --yes does it\n`);
+      return;
+    }
+    const { state, revision } = await does(desk);
+    output.write(`saga ${id}: ${what}, carried out; it is ${state} at revision ${revision}\n`);
+  });
+}
+
+function rest({ revision, waitMs }: OrderOptions): { revision?: number; waitMs: number } {
+  return { waitMs, ...(revision === undefined ? {} : { revision }) };
+}
+
+function operator({ by, because }: OrderOptions): { by: string; reason?: string } {
+  return { by: by ?? userInfo().username, ...(because === undefined ? {} : { reason: because }) };
+}
+
+/** @throws ConfigurationError */
+function dataOf(json: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = parseJson(json);
+  } catch (cause) {
+    throw new ConfigurationError('The step was left as it was', [`its data are no JSON: ${String(cause)}`]);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new ConfigurationError('The step was left as it was', ['its data must be a JSON object']);
+  return value as Record<string, unknown>;
+}
+
+function addVerify(program: Command, sagas: Command, output: Output): void {
+  sagas
+    .command('verify')
+    .requiredOption('--definitions <module>', 'a module of JavaScript that exports definitions of sagas')
+    .option('--recorded <file>', 'recorded sagas, one JSON a line (default: those of the database)')
+    .option('--limit <n>', 'of the database, at most so many of each type', wholeNumber, 100)
+    .description('runs recorded sagas again by these definitions; exits with 1 when one would do otherwise')
+    .action(async (options: { definitions: string; recorded?: string; limit: number }) => {
+      const definitions = await definitionsOf(options.definitions);
+      const recorded =
+        options.recorded === undefined
+          ? await recordedIn(program, definitions, options.limit)
+          : await recordedOf(options.recorded);
+      let differences = 0;
+      let checked = 0;
+      for (const saga of recorded) {
+        const definition = definitions.find(saga.type, saga.version);
+        if (definition === undefined) continue;
+        checked += 1;
+        const difference = verifySaga(definition, saga);
+        if (difference === undefined) continue;
+        differences += 1;
+        output.write(`${saga.type} ${saga.id} differs at revision ${difference.revision}\n`);
+        for (const line of difference.recorded) output.write(`  recorded: ${line}\n`);
+        for (const line of difference.now) output.write(`  now:      ${line}\n`);
+      }
+      output.write(`${checked} sagas were run again, ${differences} would do otherwise\n`);
+      if (differences > 0) process.exitCode = 1;
+    });
+}
+
+/** @throws ConfigurationError when the module exports none */
+async function definitionsOf(path: string): Promise<SagaDefinitions> {
+  const exported: unknown = await import(pathToFileURL(resolve(path)).href);
+  const found = Object.values(exported as Record<string, unknown>).filter(isSagaDefinition);
+  if (found.length === 0)
+    throw new ConfigurationError('There is nothing to verify', [`${path} exports no definition of a saga`]);
+  return new SagaDefinitions(found);
+}
+
+async function recordedOf(file: string): Promise<RecordedSaga[]> {
+  const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line.trim() !== '');
+  return lines.map((line) => parseJson(line) as RecordedSaga);
+}
+
+async function recordedIn(
+  program: Command,
+  definitions: SagaDefinitions,
+  limit: number,
+): Promise<RecordedSaga[]> {
+  const recorded: RecordedSaga[] = [];
+  const states: SagaState[] = ['RUNNING', 'COMPENSATING', 'STUCK', 'COMPLETED', 'COMPENSATED', 'CANCELLED'];
+  await withDesk(program, async (desk) => {
+    for (const { type } of definitions)
+      for (const { id } of await desk.list({ states, type, limit })) recorded.push(await desk.show(id));
+  });
+  return recorded;
+}
+
+async function withDesk(program: Command, work: (desk: SagaDesk) => Promise<void>): Promise<void> {
+  await withDatabase(program, async (database) => {
+    await work(new SagaDesk({ database, outbox: new Outbox({ schema: database.schema }) }));
+  });
+}

@@ -1,0 +1,76 @@
+import type { SagaDetail, SagaEvent, SagaOutput, SagaSummary } from '@waybill/saga';
+
+/** A saga in one line. */
+export function summaryLine(saga: SagaSummary): string {
+  const { id, state, startedAt, type, version, key, revision, reason } = saga;
+  const why = reason === null ? '' : `  ${reason.replaceAll(/\s+/g, ' ')}`;
+  return `${id}  ${state}  ${startedAt.toISOString()}  ${type} v${version}  key ${key}  revision ${revision}${why}\n`;
+}
+
+/** A saga with its steps, its timeline and what operators did. */
+export function detailLines(saga: SagaDetail, payload: boolean): string {
+  const lines = [summaryLine(saga)];
+  if (saga.parentId !== null) lines.push(`child of ${saga.parentId}\n`);
+  if (payload) lines.push(`data ${JSON.stringify(saga.instance.data)}\n`);
+  for (const [name, { status, attempt, dueMs }] of Object.entries(saga.instance.steps)) {
+    const due = dueMs === null ? '' : `, due at ${dueMs} ms`;
+    lines.push(`step ${name}: ${status}, attempt ${attempt}${due}\n`);
+  }
+  for (const { at, elapsedMs, events, outputs, state, by } of saga.timeline) {
+    const operator = by === null ? '' : ` by ${by}`;
+    lines.push(`${at.toISOString()}  +${elapsedMs} ms  ${state}${operator}\n`);
+    for (const event of events) lines.push(`    ${eventText(event, payload)}\n`);
+    for (const output of outputs) lines.push(`    ${outputText(output, payload)}\n`);
+  }
+  for (const { actedAt, actor, action, reason, details } of saga.actions) {
+    const why = reason === null ? '' : `, ${reason}`;
+    const outcome = typeof details['outcome'] === 'string' ? ` (${details['outcome']})` : '';
+    lines.push(`${actedAt.toISOString()}  ${actor}: ${action}${why}${outcome}\n`);
+  }
+  return lines.join('');
+}
+
+function eventText(event: SagaEvent, payload: boolean): string {
+  switch (event.type) {
+    case 'reply': {
+      const { step, op, attempt, status, error } = event;
+      const why = error === undefined ? '' : `: ${error}`;
+      return `<- ${step} ${op} attempt ${attempt} ${status}${why}${shown(event.payload, payload)}`;
+    }
+    case 'local':
+      return `<- ${event.step}${event.undo ? ' undone' : ''} ${event.status}${event.error === undefined ? '' : `: ${event.error}`}`;
+    case 'signal':
+      return `<- signal ${event.name}${shown(event.payload, payload)}`;
+    case 'child':
+      return `<- child ${event.step} is ${event.state}`;
+    case 'retry':
+    case 'skip':
+    case 'resolve':
+    case 'unsendable':
+      return `<- ${event.type} ${event.step}`;
+    case 'start':
+    case 'due':
+    case 'compensate':
+    case 'cancel':
+      return `<- ${event.type}`;
+  }
+}
+
+function outputText(output: SagaOutput, payload: boolean): string {
+  switch (output.type) {
+    case 'command':
+      return `-> ${output.step} ${output.op} attempt ${output.attempt} to ${output.topic}${shown(output.payload, payload)}`;
+    case 'local':
+      return `-> ${output.step}${output.undo ? ' undo' : ''} here`;
+    case 'child':
+      return `-> ${output.step} starts ${output.childType} ${output.key}`;
+    case 'undo-child':
+      return `-> ${output.step} has its child compensated`;
+    case 'ignored':
+      return `-- ${output.why}`;
+  }
+}
+
+function shown(payload: unknown, wanted: boolean): string {
+  return wanted && payload !== undefined && payload !== null ? ` ${JSON.stringify(payload)}` : '';
+}

@@ -1,0 +1,5 @@
+-- Keeps what an operation has come to, for its duplicates.
+-- Params: gid text, branch text, op text, result text
+-- Returns: none
+-- Locks: the new row, until the transaction ends
+select from :schema.barrier_keep($1, $2, $3, $4);

@@ -1,0 +1,7 @@
+-- Begins with an external effect, or with taking it back; says what is to be done.
+-- Params: key text, leaseMs bigint, undoing boolean
+-- Returns: state text, fence text?, retryMs bigint?, outcome text?
+-- Locks: the key, until the statement ends
+-- Index: external_effect_key, external_effect_outcome_key
+select b.state, b.fence::text as fence, b.retry_ms as "retryMs", b.outcome
+  from :schema.effect_begin($1, $2, $3) b;

@@ -1,0 +1,5 @@
+-- Empties a slot of the message-id guard's ring, when every row in it is past its time.
+-- Params: slot integer
+-- Returns: emptied boolean
+-- Locks: that slot, for at most 50 ms of waiting
+select :schema.message_empty_slot($1) as emptied;

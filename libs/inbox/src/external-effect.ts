@@ -1,0 +1,365 @@
+import {
+  type Clock,
+  ConfigurationError,
+  describeError,
+  EffectInProgressError,
+  EffectRefusedError,
+  EffectUndoneError,
+  EffectUnknownError,
+  FencedError,
+  type Given,
+  invariant,
+  isWaybillError,
+  type Logger,
+  resolveOptions,
+  silentLogger,
+  type SqlSession,
+  systemClock,
+  wholeNumber,
+} from '@waybill/kernel';
+import { beginEffect, goOnWithEffect, settleEffect, transactionIdentity } from './statements.generated.js';
+import { decodeResult, encodeResult } from './stored-result.js';
+
+const SPECS = {
+  /** How long nobody else attempts the effect or asks about it, in milliseconds. */
+  leaseMs: wholeNumber({ default: 30_000, min: 100, max: 3_600_000 }),
+  /** An attempt, or a question, is aborted after so many milliseconds; below leaseMs. 0: two thirds of it. */
+  timeoutMs: wholeNumber({ default: 0, min: 0, max: 3_600_000 }),
+  /** How long `undo` waits for somebody else's lease, in milliseconds. */
+  undoWaitMs: wholeNumber({ default: 60_000, min: 0, max: 3_600_000 }),
+  /** Largest outcome that is kept, in bytes of JSON. */
+  maxResultBytes: wholeNumber({ default: 65_536, min: 0, max: 16_777_216 }),
+};
+
+/** Options of {@link ExternalEffects}. */
+export type ExternalEffectsOptions = Given<typeof SPECS>;
+
+/** What a call to whoever does the effect is given. */
+export interface EffectCall {
+  /** To be sent along: under one key it does the effect once, however often it is called. */
+  readonly idempotencyKey: string;
+  /** Aborts when the call has taken too long. It must be passed on: a call that goes on behind it may come too late. */
+  readonly signal: AbortSignal;
+}
+
+/** What whoever does the effect knows of it. `not-done` promises that no call that is under way can still do it. */
+export type EffectAnswer<T> =
+  | { readonly state: 'done'; readonly outcome: T }
+  | { readonly state: 'not-done' }
+  | { readonly state: 'unknown' };
+
+/** An effect outside of any database. */
+export interface ExternalEffect<T> {
+  /** Names it, and is the idempotency key; 1 to 250 characters, of which the last must not be `:undo`. */
+  readonly key: string;
+  /** Does it. Throws EffectRefusedError when the answer is no, for good; after any other error it is asked about. */
+  readonly attempt: (call: EffectCall) => Promise<T>;
+  /** Asks whether it has happened. */
+  readonly query: (call: EffectCall) => Promise<EffectAnswer<T>>;
+}
+
+/** Taking an effect back. */
+export interface EffectToUndo<T, U> {
+  /** That of the effect. */
+  readonly key: string;
+  /** Asks about the effect, and about its undoing by the key of that. */
+  readonly query: (call: EffectCall) => Promise<EffectAnswer<T | U>>;
+  /** Takes back what was done, under a key of its own; once. */
+  readonly undo: (call: EffectCall & { readonly outcome: T }) => Promise<U>;
+}
+
+/** What taking back has come to: `nothing` when the effect has not happened, and will not. */
+export type UndoOutcome<U> =
+  { readonly state: 'undone'; readonly outcome: U } | { readonly state: 'nothing' };
+
+/** Longest key, in characters: with the end for its undoing it fits the 255 that services take. */
+const KEY_MAX = 250;
+const UNDO_END = ':undo';
+const POLL_MIN_MS = 20;
+const POLL_MAX_MS = 1_000;
+/** Recording an outcome is tried again after so many milliseconds while the lease lasts. */
+const RECORD_RETRY_MS = 100;
+
+/** The right to call, for a while. */
+interface Turn {
+  readonly key: string;
+  readonly fence: string;
+  /** Monotonic time of its end, at the earliest. */
+  readonly until: number;
+}
+
+/**
+ * Effects outside of any database, such as the charge of a card: that one is attempted is on disk before the call, the call
+ * carries an idempotency key, and its outcome is kept. What a crash leaves between the two is resolved by asking.
+ */
+export class ExternalEffects {
+  readonly #options;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  #checked: Promise<void> | undefined;
+
+  /**
+   * @param session outside any transaction: what is attempted must be committed before the call
+   * @throws ConfigurationError
+   */
+  constructor(
+    private readonly session: SqlSession,
+    options: ExternalEffectsOptions = {},
+    parts: { readonly clock?: Clock; readonly logger?: Logger } = {},
+  ) {
+    const resolved = resolveOptions('external effects', SPECS, options, ({ leaseMs, timeoutMs }) =>
+      timeoutMs >= leaseMs ? ['timeoutMs must be below leaseMs'] : [],
+    );
+    this.#options = { ...resolved, timeoutMs: resolved.timeoutMs || Math.floor((resolved.leaseMs * 2) / 3) };
+    this.#clock = parts.clock ?? systemClock;
+    this.#logger = parts.logger ?? silentLogger;
+  }
+
+  /**
+   * Does an effect once, and returns its outcome, also to those who come later.
+   *
+   * @throws EffectRefusedError when the answer was no; to later callers too
+   * @throws EffectUndoneError when it has been undone or given up; nothing was attempted, unless the message says so
+   * @throws EffectInProgressError while another process is at it, or was and has not said how it ended
+   * @throws EffectUnknownError when neither the attempt nor the question brought a clear answer
+   * @throws ConfigurationError for an unusable key, or a session that is in a transaction
+   * @throws ResultTooLargeError, ResultNotSerializableError: it has happened all the same, and does not happen again
+   */
+  async run<T>(effect: ExternalEffect<T>): Promise<T> {
+    assertKey(effect.key);
+    return this.#run(effect);
+  }
+
+  /**
+   * Takes an effect back: what was not attempted never will be; of what was attempted it is known first, after the lease,
+   * whether it has happened; what has happened is undone once, as an external effect of its own (`key:undo`).
+   *
+   * @throws EffectInProgressError when another is still at it after `undoWaitMs`
+   * @throws EffectUnknownError, EffectRefusedError (the undoing was refused), ConfigurationError
+   */
+  async undo<T, U>({ key, query, undo }: EffectToUndo<T, U>): Promise<UndoOutcome<U>> {
+    assertKey(key);
+    const outcome = await this.#settleForUndo(key, query as ExternalEffect<T>['query']);
+    if (outcome === undefined) return { state: 'nothing' };
+    const undone = await this.#run<U>({
+      key: `${key}${UNDO_END}`,
+      attempt: (call) => undo({ ...call, outcome: outcome.value }),
+      query: query as ExternalEffect<U>['query'],
+    });
+    return { state: 'undone', outcome: undone };
+  }
+
+  async #run<T>({ key, attempt, query }: ExternalEffect<T>): Promise<T> {
+    await this.#assertNoTransaction();
+    const begun = await this.#begin(key, false);
+    if (begun.state === 'in-progress') throw new EffectInProgressError(`Effect ${key}`, begun.retryAfterMs);
+    if (begun.state === 'known') return this.#read<T>(key, begun.known, begun.outcome);
+    let { turn } = begun;
+    if (begun.state === 'ask') {
+      const answer = await this.#ask(turn, query);
+      if (answer.state === 'done') return this.#keepDone(turn, answer.outcome);
+      turn = await this.#goOn(turn);
+    }
+    return this.#attempt(turn, attempt);
+  }
+
+  async #attempt<T>(turn: Turn, attempt: ExternalEffect<T>['attempt']): Promise<T> {
+    let outcome: T;
+    try {
+      outcome = await this.#call(turn, attempt, (late) => void this.#keepLate(turn, late));
+    } catch (error) {
+      if (!isWaybillError(error) || error.code !== 'EFFECT_REFUSED')
+        throw new EffectUnknownError(turn.key, `its attempt failed (${describeError(error)})`, {
+          cause: error,
+        });
+      const { reason } = error as EffectRefusedError;
+      const counts = await this.#settle(turn, 'refused', reason);
+      if (counts.state === 'fenced') throw fenced(turn);
+      return this.#read<T>(turn.key, counts.state, counts.outcome);
+    }
+    return this.#keepDone(turn, outcome);
+  }
+
+  /** Keeps what was done. It may have been given up in the meantime; then it has to be undone. */
+  async #keepDone<T>(turn: Turn, outcome: T): Promise<T> {
+    const { key } = turn;
+    const counts = await this.#settle(turn, 'done', encodeResult(outcome, this.#options.maxResultBytes));
+    if (counts.state === 'done') return this.#read<T>(key, 'done', counts.outcome);
+    this.#logger.error(`effect ${key} was done although it is ${counts.state}: it has to be undone`, { key });
+    throw new EffectUndoneError(
+      key,
+      `it was given up (${counts.state}) while a call was under way that has come through after all; call undo again`,
+    );
+  }
+
+  /** An attempt that was given up has come through: whoever asks next, or takes it back, is to know. */
+  async #keepLate(turn: Turn, outcome: unknown): Promise<void> {
+    try {
+      await this.#keepDone(turn, outcome);
+    } catch (error) {
+      this.#logger.warn(`effect ${turn.key} was done late: ${describeError(error)}`);
+    }
+  }
+
+  /** What was done and is to be taken back; undefined when nothing was, and nothing will be. */
+  async #settleForUndo<T>(
+    key: string,
+    query: ExternalEffect<T>['query'],
+  ): Promise<{ readonly value: T } | undefined> {
+    await this.#assertNoTransaction();
+    const until = this.#clock.monotonic() + this.#options.undoWaitMs;
+    for (let wait = POLL_MIN_MS; ; wait = Math.min(wait * 2, POLL_MAX_MS)) {
+      const begun = await this.#begin(key, true);
+      if (begun.state === 'known') {
+        return begun.known === 'done'
+          ? { value: decodeResult<T>(begun.outcome, `effect ${key}`, this.#options.maxResultBytes) }
+          : undefined;
+      }
+      if (begun.state === 'in-progress') {
+        const left = until - this.#clock.monotonic();
+        if (left <= 0) throw new EffectInProgressError(`Effect ${key}`, begun.retryAfterMs);
+        await this.#clock.sleep(Math.min(wait, left, Math.max(1, begun.retryAfterMs)));
+        continue;
+      }
+      const answer = await this.#ask(begun.turn, query);
+      // What was found out counts by what is written then: the next look reads it.
+      if (answer.state === 'done')
+        await this.#settle(begun.turn, 'done', encodeResult(answer.outcome, this.#options.maxResultBytes));
+      else if ((await this.#settle(begun.turn, 'tombstone', null)).state === 'fenced')
+        throw fenced(begun.turn);
+    }
+  }
+
+  /** Asks whether it has happened; when that is not clear, others may ask at once. */
+  async #ask<T>(
+    turn: Turn,
+    query: ExternalEffect<T>['query'],
+  ): Promise<Exclude<EffectAnswer<T>, { readonly state: 'unknown' }>> {
+    let why = 'the answer to the question about it was "unknown"';
+    let cause: unknown;
+    try {
+      const answer = await this.#call(turn, query);
+      if (answer.state === 'done' || answer.state === 'not-done') return answer;
+    } catch (error) {
+      why = `the question about it failed (${describeError(error)})`;
+      cause = error;
+    }
+    await this.session.run(goOnWithEffect, turn.key, turn.fence, 0);
+    throw new EffectUnknownError(turn.key, why, { cause });
+  }
+
+  /** Calls whoever does the effect, for as long as the lease allows. */
+  async #call<R>(
+    { key, until }: Turn,
+    call: (call: EffectCall) => Promise<R>,
+    late: (result: R) => void = () => {},
+  ): Promise<R> {
+    const { timeoutMs: longest, leaseMs } = this.#options;
+    // A process that stood still since its turn began has less time left, or none.
+    const margin = (leaseMs - longest) / 2;
+    const timeoutMs = Math.floor(Math.min(longest, until - margin - this.#clock.monotonic()));
+    if (timeoutMs <= 0) throw new Error('the lease was over before the call');
+    const abort = new AbortController();
+    const answered = new AbortController();
+    const limit = this.#clock.sleep(timeoutMs, answered.signal).then((): never => {
+      const late = new Error(`no answer within ${timeoutMs} ms`);
+      abort.abort(late);
+      throw late;
+    });
+    limit.catch(() => {});
+    const answer = call({ idempotencyKey: key, signal: abort.signal });
+    // It may be answered, or fail, long after nobody waits.
+    answer.then(
+      (result) => {
+        if (abort.signal.aborted) late(result);
+      },
+      () => {},
+    );
+    return Promise.race([answer, limit]).finally(() => answered.abort());
+  }
+
+  async #begin(
+    key: string,
+    undoing: boolean,
+  ): Promise<
+    | { readonly state: 'attempt' | 'ask'; readonly turn: Turn }
+    | { readonly state: 'in-progress'; readonly retryAfterMs: number }
+    | { readonly state: 'known'; readonly known: string; readonly outcome: string | null }
+  > {
+    const askedAt = this.#clock.monotonic();
+    const [row] = await this.session.run(beginEffect, key, this.#options.leaseMs, undoing);
+    invariant(row !== undefined, `beginning effect ${key} brought no row`);
+    const { state, fence, retryMs, outcome } = row;
+    if (state === 'in-progress') return { state, retryAfterMs: retryMs ?? 0 };
+    if (state !== 'attempt' && state !== 'ask') return { state: 'known', known: state, outcome };
+    invariant(fence !== null, `effect ${key} has no fence`);
+    return { state, turn: { key, fence, until: askedAt + this.#options.leaseMs } };
+  }
+
+  /** Takes another turn, to attempt what was asked about. */
+  async #goOn(turn: Turn): Promise<Turn> {
+    const askedAt = this.#clock.monotonic();
+    const [row] = await this.session.run(goOnWithEffect, turn.key, turn.fence, this.#options.leaseMs);
+    if (row === undefined || row.fence === null) throw fenced(turn);
+    return { key: turn.key, fence: row.fence, until: askedAt + this.#options.leaseMs };
+  }
+
+  /** Keeps what is known, as often as it has to be told to the database before the lease ends. */
+  async #settle(
+    turn: Turn,
+    state: 'done' | 'refused' | 'tombstone',
+    outcome: string | null,
+  ): Promise<{ readonly state: string; readonly outcome: string | null }> {
+    for (;;) {
+      try {
+        const [row] = await this.session.run(settleEffect, turn.key, turn.fence, state, outcome);
+        invariant(row !== undefined, `settling effect ${turn.key} brought no row`);
+        return row;
+      } catch (error) {
+        const late = this.#clock.monotonic() + RECORD_RETRY_MS >= turn.until;
+        if (!isWaybillError(error) || !error.retryable || late) throw error;
+        await this.#clock.sleep(RECORD_RETRY_MS);
+      }
+    }
+  }
+
+  #read<T>(key: string, known: string, outcome: string | null): T {
+    if (known === 'done') return decodeResult<T>(outcome, `effect ${key}`, this.#options.maxResultBytes);
+    if (known === 'refused') throw new EffectRefusedError(outcome ?? 'no reason was given');
+    throw new EffectUndoneError(
+      key,
+      'it was undone or given up before it was attempted, or found not to have happened',
+    );
+  }
+
+  /** Two statements of one transaction have one id: what is attempted would not be committed before the call. */
+  #assertNoTransaction(): Promise<void> {
+    this.#checked ??= this.#lookForTransaction();
+    this.#checked.catch(() => (this.#checked = undefined));
+    return this.#checked;
+  }
+
+  async #lookForTransaction(): Promise<void> {
+    const [first] = await this.session.run(transactionIdentity);
+    const [second] = await this.session.run(transactionIdentity);
+    if (first?.identity === second?.identity)
+      throw new ConfigurationError('External effects need a session outside any transaction', [
+        'its statements are in one transaction: pass the session of a pool',
+      ]);
+  }
+}
+
+function fenced(turn: Turn): FencedError {
+  return new FencedError(`The lease on effect ${turn.key} was lost (fence ${turn.fence})`, {
+    remedy: 'Somebody else has begun since; the same call gets what they find out.',
+  });
+}
+
+function assertKey(key: string): void {
+  const usable =
+    typeof key === 'string' && key.length >= 1 && key.length <= KEY_MAX && !key.endsWith(UNDO_END);
+  if (!usable)
+    throw new ConfigurationError('The key of an external effect is not usable', [
+      `it must be a text of 1 to ${KEY_MAX} characters that does not end in ${UNDO_END}, got ${JSON.stringify(key)}`,
+    ]);
+}

@@ -1,0 +1,85 @@
+import {
+  BackgroundService,
+  type Given,
+  type Logger,
+  type PassResult,
+  resolveOptions,
+  silentLogger,
+  skipWhenLocked,
+  type SqlSession,
+  wholeNumber,
+} from '@waybill/kernel';
+import {
+  emptyBarrierSlot,
+  emptyEffectSlot,
+  emptyGuardSlot,
+  emptyMessageSlot,
+  forgetEndedLeases,
+} from './statements.generated.js';
+
+const DAY_MS = 86_400_000;
+/** Slots of each ring; the same number as in the migration. */
+const SLOTS = 16;
+/** Leases that one pass forgets at most. */
+const LEASES_AT_A_TIME = 10_000;
+
+const SPECS = {
+  /** How long an external effect is remembered at least, in milliseconds. One that is not decided stays. */
+  effectsMs: wholeNumber({ default: 90 * DAY_MS, min: DAY_MS, max: 90 * DAY_MS }),
+  /** How often it looks for slots to empty, in milliseconds. */
+  intervalMs: wholeNumber({ default: 600_000, min: 10, max: DAY_MS }),
+};
+
+/** Options of a {@link GuardRetention}. */
+export type GuardRetentionOptions = Given<typeof SPECS>;
+
+/**
+ * Empties the slots of the message-id guard, of the barrier, of what leases have brought about and of external effects, in
+ * one database, when all in them may be forgotten: the barrier's after 90 days, a message and a lease's mark after their
+ * own windows.
+ */
+export class GuardRetention {
+  readonly service: BackgroundService;
+  readonly #effectsMs: number;
+
+  /**
+   * @param session outside any transaction
+   * @throws ConfigurationError
+   */
+  constructor(
+    private readonly session: SqlSession,
+    options: GuardRetentionOptions = {},
+    private readonly logger: Logger = silentLogger,
+  ) {
+    const { effectsMs, intervalMs } = resolveOptions("guards' retention", SPECS, options);
+    this.#effectsMs = effectsMs;
+    this.service = new BackgroundService({
+      name: 'the retention of the guards',
+      runOnce: () => this.runOnce(),
+      idleMinMs: intervalMs,
+      idleMaxMs: intervalMs,
+      logger,
+    });
+  }
+
+  /** One pass over the rings. A slot that is in use is left for the next. */
+  async runOnce(): Promise<PassResult> {
+    for (let slot = 0; slot < SLOTS; slot += 1) {
+      await this.#empty('message-id guard', slot, () => this.session.run(emptyMessageSlot, slot));
+      await this.#empty('barrier', slot, () => this.session.run(emptyBarrierSlot, slot));
+      await this.#empty('lease guard', slot, () => this.session.run(emptyGuardSlot, slot));
+      await this.#empty('external effects', slot, () =>
+        this.session.run(emptyEffectSlot, slot, this.#effectsMs),
+      );
+    }
+    await this.session.run(forgetEndedLeases, LEASES_AT_A_TIME);
+    return 'idle';
+  }
+
+  async #empty(ring: string, slot: number, run: () => Promise<{ emptied: boolean }[]>): Promise<void> {
+    await skipWhenLocked(async () => {
+      const [row] = await run();
+      if (row?.emptied === true) this.logger.info(`a slot of the ${ring} was emptied`, { slot });
+    });
+  }
+}

@@ -1,0 +1,104 @@
+import {
+  type Clock,
+  describeError,
+  isWaybillError,
+  type Logger,
+  silentLogger,
+  systemClock,
+} from '@waybill/kernel';
+import type { LeaseClaim, LeaseStore } from './lease-store.js';
+
+/**
+ * Says what becomes of guarded work while Redis cannot be reached.
+ *
+ * - `refuse`: it is not begun: LeaseStoreUnavailableError, which may be tried again.
+ * - a store in PostgreSQL: it goes on by that. What only Redis knows would be lost at the switch, claims as well as marks,
+ *   and one process may reach Redis while another does not. So PostgreSQL is what counts all the time: every claim and
+ *   every mark goes to both, and Redis answers duplicates. A first delivery then costs the two commits of PostgreSQL beside
+ *   two commands of Redis; a duplicate costs one command and nothing of PostgreSQL, unless Redis has forgotten it.
+ */
+export function guardWithout(
+  redis: LeaseStore,
+  fallback: LeaseStore | 'refuse',
+  logger: Logger = silentLogger,
+  clock: Clock = systemClock,
+): LeaseStore {
+  return fallback === 'refuse' ? redis : new BackedLeaseStore(redis, fallback, logger, clock);
+}
+
+/** While Redis is away it is asked again after so many milliseconds, so that not everybody waits for it. */
+const AWAY_MS = 1_000;
+
+/** Leases that count in one store, with a second before it that may be away and that answers duplicates. */
+class BackedLeaseStore implements LeaseStore {
+  /** Fences of the store in front, by those of the store that counts; of the claims of this process. */
+  readonly #fronts = new Map<string, string>();
+  #askAgainAt = -Infinity;
+  #away = false;
+
+  constructor(
+    private readonly front: LeaseStore,
+    private readonly truth: LeaseStore,
+    private readonly logger: Logger,
+    private readonly clock: Clock,
+  ) {}
+
+  async claim(name: string, fingerprint: string | null, leaseMs: number): Promise<LeaseClaim> {
+    const before = await this.#ask(() => this.front.claim(name, fingerprint, leaseMs));
+    if (before !== undefined && before.state !== 'claimed') return before;
+    const frontFence = before?.fence;
+    let claim: LeaseClaim;
+    try {
+      claim = await this.truth.claim(name, fingerprint, leaseMs);
+    } catch (error) {
+      if (frontFence !== undefined) await this.#ask(() => this.front.release(name, frontFence));
+      throw error;
+    }
+    if (frontFence === undefined) return claim;
+    if (claim.state === 'claimed') this.#fronts.set(claim.fence, frontFence);
+    // In front it is unknown or forgotten. A mark is not put there again: how long it has to live is not known here.
+    else await this.#ask(() => this.front.release(name, frontFence));
+    return claim;
+  }
+
+  async renew(name: string, fence: string, leaseMs: number): Promise<boolean> {
+    const renewed = await this.truth.renew(name, fence, leaseMs);
+    const front = this.#fronts.get(fence);
+    if (!renewed) this.#fronts.delete(fence);
+    else if (front !== undefined) await this.#ask(() => this.front.renew(name, front, leaseMs));
+    return renewed;
+  }
+
+  async finish(name: string, fence: string, result: string | null, windowMs: number): Promise<boolean> {
+    const finished = await this.truth.finish(name, fence, result, windowMs);
+    const front = this.#fronts.get(fence);
+    this.#fronts.delete(fence);
+    if (finished && front !== undefined)
+      await this.#ask(() => this.front.finish(name, front, result, windowMs));
+    return finished;
+  }
+
+  async release(name: string, fence: string): Promise<void> {
+    const front = this.#fronts.get(fence);
+    this.#fronts.delete(fence);
+    if (front !== undefined) await this.#ask(() => this.front.release(name, front));
+    await this.truth.release(name, fence);
+  }
+
+  /** Asks the store in front; undefined when it is away. */
+  async #ask<T>(command: () => Promise<T>): Promise<T | undefined> {
+    if (this.clock.monotonic() < this.#askAgainAt) return undefined;
+    try {
+      const answer = await command();
+      if (this.#away) this.logger.info('Redis answers again');
+      this.#away = false;
+      return answer;
+    } catch (error) {
+      if (!isWaybillError(error) || error.code !== 'LEASE_STORE_UNAVAILABLE') throw error;
+      if (!this.#away) this.logger.warn(`Redis is away, PostgreSQL goes on alone: ${describeError(error)}`);
+      this.#away = true;
+      this.#askAgainAt = this.clock.monotonic() + AWAY_MS;
+      return undefined;
+    }
+  }
+}

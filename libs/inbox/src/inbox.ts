@@ -1,0 +1,191 @@
+import {
+  ConfigurationError,
+  EffectInProgressError,
+  type Given,
+  IdOutsideWindowError,
+  idTimeMs,
+  MessageIdInvalidError,
+  oneOf,
+  type Resolved,
+  resolveOptions,
+  type SqlSession,
+  wholeNumber,
+} from '@waybill/kernel';
+import { enterMessage, keepMessage } from './statements.generated.js';
+import { decodeResult, encodeResult } from './stored-result.js';
+
+const DAY_MS = 86_400_000;
+
+/**
+ * How far ahead of the database's clock a message may be, because of whoever made its id; also how much longer than the
+ * window a row is kept, so that such a message is known for all of its window.
+ */
+const SLACK_MS = DAY_MS;
+/** Longest name of a consumer, and longest id, in characters: both stand in an index. */
+const MAX_CONSUMER = 600;
+const MAX_ID = 255;
+const MAX_RESULT_BYTES = 1024 * 1024;
+/** When another's work is likely to have ended, for who is told so and not made to wait; in milliseconds. */
+const RETRY_AFTER_MS = 1_000;
+
+const SPECS = {
+  /**
+   * A message is known again for so long after it was received, in milliseconds; an older one is refused. The default
+   * outlives what may come again by default: 8 days of the log, 30 days of dead letters; with days to spare.
+   */
+  windowMs: wholeNumber({ default: 40 * DAY_MS, min: 60_000, max: 100 * DAY_MS }),
+  /** What a duplicate does while the first runs: it waits for its end, or is told at once. */
+  onConflict: oneOf(['wait', 'refuse'], 'wait'),
+  /** Longest wait for the end of the first, in milliseconds. */
+  waitMs: wholeNumber({ default: 10_000, min: 1, max: 600_000 }),
+  /** Largest result that is kept, in bytes of JSON. */
+  maxResultBytes: wholeNumber({ default: 65_536, min: 0, max: MAX_RESULT_BYTES }),
+};
+
+/** Options of an {@link Inbox}. */
+export type InboxOptions = Given<typeof SPECS>;
+
+/** What may be said of one message. */
+export interface OnceOptions {
+  /**
+   * When the message was received, for one that comes out of a log: a delivery's time stamp. It is judged by that and
+   * not by the time in its id, so that one that was delayed, or came by a dead letter, is not taken for old.
+   */
+  readonly receivedAt?: Date;
+  /** Default: that of the inbox. */
+  readonly onConflict?: 'wait' | 'refuse';
+}
+
+/** What came of a message. */
+export interface OnceOutcome<T> {
+  /** What the work resolved to, now or when it ran, as JSON has it; `undefined` as null. */
+  readonly result: T;
+  /** Whether the work ran before, and not now. */
+  readonly duplicate: boolean;
+}
+
+/** What an {@link Inbox} works with. */
+export interface InboxParts {
+  /** Makes a session of what the caller calls a transaction. @throws TransactionRequiredError */
+  readonly join: (tx: unknown) => SqlSession;
+}
+
+/**
+ * The message-id guard: work that belongs to a message takes effect once for a consumer, however often the message is
+ * sent. The message's id is kept by the transaction that holds the effect, so both are there or neither is.
+ *
+ * A copy that comes while the first is at work waits for its end, and then gets its result. A copy that comes later than
+ * the window reaches back is refused, never taken for new; that is judged by the database's clock, and for
+ *
+ * - a message with `receivedAt`: by that. Copies are one message as long as the last of them was received within the
+ *   window behind the first.
+ * - an id that is a UUIDv7: by the time in it. Copies are one message whenever they come.
+ * - any other id: by nothing, as it tells no time. Copies are one message within the window, and after that a new one.
+ */
+export class Inbox {
+  readonly #options: Resolved<typeof SPECS>;
+  /** What is at work within each open transaction: the database's locks do not hold a transaction off from itself. */
+  readonly #within = new WeakMap<object, Set<string>>();
+
+  /** @throws ConfigurationError */
+  constructor(
+    private readonly parts: InboxParts,
+    options: InboxOptions = {},
+  ) {
+    this.#options = resolveOptions('message-id guard', SPECS, options);
+  }
+
+  /** How long a message is known again, in milliseconds. */
+  get windowMs(): number {
+    return this.#options.windowMs;
+  }
+
+  /**
+   * Runs `work` unless it has run for this consumer and message before; then its result is returned.
+   *
+   * @param tx the open READ COMMITTED transaction that `work` writes through; what it writes elsewhere may happen twice
+   * @param consumer names the effect; two consumers of one message are two effects
+   * @param work what it resolves to must be JSON, of at most `maxResultBytes`. When it rejects nothing is kept; roll
+   *   the transaction back, as for any failure
+   * @throws whatever `work` throws
+   * @throws IdOutsideWindowError, MessageIdInvalidError, IsolationLevelError, TransactionRequiredError
+   * @throws TransactionConflictError when the first is still at work after `waitMs`; the transaction is lost
+   * @throws EffectInProgressError when it is and `onConflict` is `refuse`, or when this transaction itself is at it
+   * @throws ResultTooLargeError, ResultNotSerializableError; roll the transaction back
+   */
+  async once<T>(
+    tx: unknown,
+    consumer: string,
+    messageId: string,
+    work: () => Promise<T>,
+    options: OnceOptions = {},
+  ): Promise<OnceOutcome<T>> {
+    checkNames(consumer, messageId);
+    const session = this.parts.join(tx);
+    const running = this.#runningWithin(tx as object);
+    const what = `message ${messageId} of ${consumer}`;
+    const name = JSON.stringify([consumer, messageId]);
+    if (running.has(name)) throw new EffectInProgressError(what, RETRY_AFTER_MS);
+    running.add(name);
+    try {
+      const stored = await this.#enter(session, consumer, messageId, options);
+      if (stored !== undefined)
+        return { result: decodeResult<T>(stored.result, what, MAX_RESULT_BYTES), duplicate: true };
+      const { maxResultBytes, windowMs } = this.#options;
+      const kept = encodeResult(await work(), maxResultBytes);
+      // Refuses what cannot be kept while there is a transaction that can be rolled back.
+      const result = decodeResult<T>(kept, what, maxResultBytes);
+      await session.run(keepMessage, consumer, messageId, windowMs + SLACK_MS, kept);
+      return { result, duplicate: false };
+    } finally {
+      running.delete(name);
+    }
+  }
+
+  /** @returns what is kept of the message; undefined when the work is still to be done */
+  async #enter(
+    session: SqlSession,
+    consumer: string,
+    messageId: string,
+    { receivedAt, onConflict = this.#options.onConflict }: OnceOptions,
+  ): Promise<{ readonly result: string | null } | undefined> {
+    const { windowMs, waitMs } = this.#options;
+    const judgedMs = receivedAt?.getTime() ?? idTimeMs(messageId) ?? null;
+    const [row] = await session.run(
+      enterMessage,
+      consumer,
+      messageId,
+      judgedMs,
+      windowMs,
+      SLACK_MS,
+      onConflict === 'refuse' ? 0 : waitMs,
+    );
+    if (row?.outcome === 'duplicate') return { result: row.result };
+    if (row?.outcome === 'new') return undefined;
+    if (row?.outcome === 'outside' && judgedMs !== null)
+      throw new IdOutsideWindowError(consumer, messageId, { judgedMs, nowMs: row.nowMs, windowMs });
+    throw new EffectInProgressError(`message ${messageId} of ${consumer}`, RETRY_AFTER_MS);
+  }
+
+  #runningWithin(tx: object): Set<string> {
+    let running = this.#within.get(tx);
+    if (running === undefined) {
+      running = new Set();
+      this.#within.set(tx, running);
+    }
+    return running;
+  }
+}
+
+function checkNames(consumer: string, messageId: unknown): void {
+  if (typeof consumer !== 'string' || consumer === '' || consumer.length > MAX_CONSUMER) {
+    throw new ConfigurationError('A message cannot be entered', [
+      `consumer must be a text of 1 to ${MAX_CONSUMER} characters`,
+    ]);
+  }
+  if (typeof messageId !== 'string' || messageId === '')
+    throw new MessageIdInvalidError(consumer, 'it has no id');
+  if (messageId.length > MAX_ID)
+    throw new MessageIdInvalidError(consumer, `its id has ${messageId.length} characters`);
+  if (messageId.includes('\0')) throw new MessageIdInvalidError(consumer, 'its id holds a zero byte');
+}

@@ -1,0 +1,175 @@
+import { createHash } from 'node:crypto';
+import {
+  type Clock,
+  describeError,
+  EffectInProgressError,
+  FencedError,
+  type Given,
+  IdMismatchError,
+  isWaybillError,
+  type Logger,
+  oneOf,
+  resolveOptions,
+  silentLogger,
+  systemClock,
+  wholeNumber,
+} from '@waybill/kernel';
+import { HeldLease } from './held-lease.js';
+import type { LeaseStore } from './lease-store.js';
+import { decodeResult, encodeResult } from './stored-result.js';
+
+const DAY_MS = 86_400_000;
+
+const SPECS = {
+  /** How long a claim lasts unless it is extended, which happens at a third of it; in milliseconds. */
+  leaseMs: wholeNumber({ default: 30_000, min: 100, max: 3_600_000 }),
+  /** How long it is remembered that the work was done, and its result; in milliseconds. */
+  windowMs: wholeNumber({ default: DAY_MS, min: 1_000, max: 56 * DAY_MS }),
+  /** Whether a duplicate waits for the one under way, or is refused. */
+  onConflict: oneOf(['wait', 'refuse'], 'wait'),
+  /** How long it waits, in milliseconds. */
+  waitMs: wholeNumber({ default: 30_000, min: 0, max: 3_600_000 }),
+  /** Largest result that is kept, in bytes of JSON. */
+  maxResultBytes: wholeNumber({ default: 65_536, min: 0, max: 16_777_216 }),
+};
+
+/** Options of a {@link LeaseGuard}. */
+export type LeaseGuardOptions = Given<typeof SPECS>;
+
+/** What is to happen once: `id` within `scope`. */
+export interface OnceName {
+  /** Who does what: a consumer and its handler, a caller and a route. */
+  readonly scope: string;
+  readonly id: string;
+  /** Of its content, such as a hash; the same id with another one is refused once it is done. Default: none is compared. */
+  readonly fingerprint?: string | undefined;
+}
+
+/** What work under a lease is given. */
+export interface Lease {
+  /** Aborts when the lease is lost: others may begin the same work from now on. */
+  readonly signal: AbortSignal;
+  /** Whole number as text that grows with each claim of a name; a store that takes it can refuse an older holder. */
+  readonly fence: string;
+}
+
+/** What work has come to. */
+export interface OnceResult<T> {
+  readonly result: T;
+  /** Whether this call did not run the work, and `result` is the one that was kept. */
+  readonly duplicate: boolean;
+}
+
+/** A look at somebody else's claim is followed by the next after so many milliseconds, growing. */
+const POLL_MIN_MS = 10;
+const POLL_MAX_MS = 250;
+/** Recording a result is tried again after so many milliseconds while the lease lasts. */
+const RECORD_RETRY_MS = 100;
+/** Longer keys would not fit an index. */
+const KEY_CHARS_MAX = 400;
+
+/**
+ * Runs work once under a name, for effects that are in no transaction: a claim with a lease, extended while the work runs,
+ * and a mark with the result when it is done. Concurrent duplicates wait for the first or are refused; later ones get the
+ * result that was kept.
+ *
+ * What it cannot do is to make the effect and the mark one: a process that dies between them leaves a lease that ends,
+ * and the work runs again. Where that must not be, the effect belongs into a transaction, or into ExternalEffects.
+ */
+export class LeaseGuard {
+  readonly #options;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+
+  /** @throws ConfigurationError */
+  constructor(
+    private readonly store: LeaseStore,
+    options: LeaseGuardOptions = {},
+    parts: { readonly clock?: Clock; readonly logger?: Logger } = {},
+  ) {
+    this.#options = resolveOptions('lease guard', SPECS, options);
+    this.#clock = parts.clock ?? systemClock;
+    this.#logger = parts.logger ?? silentLogger;
+  }
+
+  /**
+   * Runs `work` unless it has been done under this name within the window. When it throws, nothing is kept and the name is
+   * free at once.
+   * @returns the result as JSON has it, `undefined` as null
+   * @throws whatever `work` throws
+   * @throws EffectInProgressError when another is still at it after `waitMs`, or at once with `onConflict: 'refuse'`
+   * @throws IdMismatchError when it was done with another fingerprint
+   * @throws FencedError when the lease was lost and others have begun since: the work has ended, its result is not kept
+   * @throws ResultTooLargeError, ResultNotSerializableError: the work has ended and does not run again; duplicates get this too
+   * @throws LeaseStoreUnavailableError, DatabaseUnavailableError
+   */
+  async once<T>(name: OnceName, work: (lease: Lease) => Promise<T>): Promise<OnceResult<T>> {
+    const key = keyOf(name);
+    const what = `${name.scope} ${name.id}`;
+    const { leaseMs } = this.#options;
+    const until = this.#clock.monotonic() + (this.#options.onConflict === 'wait' ? this.#options.waitMs : 0);
+    for (let wait = POLL_MIN_MS; ; wait = Math.min(wait * 2, POLL_MAX_MS)) {
+      const claimedAt = this.#clock.monotonic();
+      const claim = await this.store.claim(key, name.fingerprint ?? null, leaseMs);
+      if (claim.state === 'claimed') {
+        const held = new HeldLease(this.store, key, claim.fence, leaseMs, claimedAt, this.#clock);
+        return { result: await this.#run(held, what, work), duplicate: false };
+      }
+      if (claim.state === 'done') {
+        const { fingerprint } = claim;
+        if (name.fingerprint !== undefined && fingerprint !== null && fingerprint !== name.fingerprint)
+          throw new IdMismatchError(what);
+        return { result: decodeResult<T>(claim.result, what, this.#options.maxResultBytes), duplicate: true };
+      }
+      const left = until - this.#clock.monotonic();
+      if (left <= 0) throw new EffectInProgressError(what, claim.retryAfterMs);
+      await this.#clock.sleep(Math.min(wait, left, Math.max(1, claim.retryAfterMs)));
+    }
+  }
+
+  async #run<T>(held: HeldLease, what: string, work: (lease: Lease) => Promise<T>): Promise<T> {
+    let result: T;
+    try {
+      result = await work({ signal: held.signal, fence: held.fence });
+    } catch (error) {
+      await held.release().catch((failure: unknown) => {
+        this.#logger.warn(
+          `the claim of ${what} was not given back and has to end by itself: ${describeError(failure)}`,
+        );
+      });
+      throw error;
+    }
+    const stored = encodeResult(result, this.#options.maxResultBytes);
+    if (!(await this.#record(held, stored))) {
+      throw new FencedError(
+        `The lease on ${what} was lost while its work was running (fence ${held.fence})`,
+        {
+          remedy: 'Its effect may have happened beside that of the next holder, whose result counts.',
+        },
+      );
+    }
+    return decodeResult<T>(stored, what, this.#options.maxResultBytes);
+  }
+
+  /** The effect has happened, so a store that is away is tried again for as long as the lease keeps others from beginning. */
+  async #record(held: HeldLease, stored: string | null): Promise<boolean> {
+    try {
+      for (;;) {
+        try {
+          return await held.finish(stored, this.#options.windowMs);
+        } catch (error) {
+          if (!isWaybillError(error) || !error.retryable || held.remainingMs <= RECORD_RETRY_MS) throw error;
+          await this.#clock.sleep(RECORD_RETRY_MS);
+        }
+      }
+    } finally {
+      held.stop();
+    }
+  }
+}
+
+/** One text for both parts, which no other pair has; a long one as its hash. */
+function keyOf({ scope, id }: OnceName): string {
+  const key = `${scope.length}:${scope}:${id}`;
+  return key.length <= KEY_CHARS_MAX ? key : `sha256:${createHash('sha256').update(key).digest('hex')}`;
+}

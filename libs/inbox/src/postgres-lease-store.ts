@@ -1,0 +1,38 @@
+import { invariant, type SqlSession } from '@waybill/kernel';
+import type { LeaseClaim, LeaseStore } from './lease-store.js';
+import { claimLease, finishLease, releaseLease, renewLease } from './statements.generated.js';
+
+/**
+ * Leases in PostgreSQL. Claims and marks are on disk before they are told. A mark lies in a ring by the time when it may
+ * be forgotten, so that the marks leave with their slot and none has to be deleted: marks come by the million and at the
+ * pace of the messages, and deleting each would write as much again and leave the work to vacuum. Leases are few at a
+ * time, as many as work is under way.
+ */
+export class PostgresLeaseStore implements LeaseStore {
+  /** @param session outside any transaction: what it does must be seen by others at once */
+  constructor(private readonly session: SqlSession) {}
+
+  async claim(name: string, fingerprint: string | null, leaseMs: number): Promise<LeaseClaim> {
+    const [row] = await this.session.run(claimLease, name, fingerprint, leaseMs);
+    invariant(row !== undefined, `claiming ${name} brought no row`);
+    if (row.state === 'claimed') {
+      invariant(row.fence !== null, `the claim of ${name} has no fence`);
+      return { state: 'claimed', fence: row.fence };
+    }
+    if (row.state === 'done') return { state: 'done', result: row.result, fingerprint: row.fingerprint };
+    return { state: 'in-progress', retryAfterMs: row.retryMs ?? 0 };
+  }
+
+  async renew(name: string, fence: string, leaseMs: number): Promise<boolean> {
+    return (await this.session.run(renewLease, name, fence, leaseMs)).length > 0;
+  }
+
+  async finish(name: string, fence: string, result: string | null, windowMs: number): Promise<boolean> {
+    const [row] = await this.session.run(finishLease, name, fence, result, windowMs);
+    return row?.finished === true;
+  }
+
+  async release(name: string, fence: string): Promise<void> {
+    await this.session.run(releaseLease, name, fence);
+  }
+}

@@ -1,0 +1,135 @@
+import { type ErrorDetails, WaybillError } from './waybill-error.js';
+
+/** Somebody is at this effect right now, or was a moment ago and has not said how it ended. */
+export class EffectInProgressError extends WaybillError {
+  override readonly name = 'EffectInProgressError';
+  override readonly code = 'EFFECT_IN_PROGRESS';
+  override readonly retryable = true;
+
+  constructor(
+    what: string,
+    /** When to try again, in milliseconds from now: where there is a lease, when it ends unless it is extended. */
+    readonly retryAfterMs: number,
+    details?: ErrorDetails,
+  ) {
+    super(
+      `${what} is in progress elsewhere. Try again in ${Math.ceil(retryAfterMs)} ms: it has its result then, or is ` +
+        'free, unless it takes longer.',
+      details,
+    );
+  }
+}
+
+/** The store that leases are kept in cannot be reached, so that it cannot be known who may do the work. */
+export class LeaseStoreUnavailableError extends WaybillError {
+  override readonly name = 'LeaseStoreUnavailableError';
+  override readonly code = 'LEASE_STORE_UNAVAILABLE';
+  override readonly retryable = true;
+
+  constructor(doing: string, details?: ErrorDetails) {
+    super(
+      `${doing}: Redis cannot be reached, and without it nobody knows who may do the work. Try again later, or choose ` +
+        'PostgreSQL to stand in for it.',
+      details,
+    );
+  }
+}
+
+/** One id was used for two different things. */
+export class IdMismatchError extends WaybillError {
+  override readonly name = 'IdMismatchError';
+  override readonly code = 'ID_MISMATCH';
+  override readonly retryable = false;
+
+  constructor(what: string) {
+    super(`${what} was used before, with another content. Use a new id for what is new.`);
+  }
+}
+
+/** A result is too large to be kept for duplicates. */
+export class ResultTooLargeError extends WaybillError {
+  override readonly name = 'ResultTooLargeError';
+  override readonly code = 'RESULT_TOO_LARGE';
+  override readonly retryable = false;
+
+  constructor(what: string, bytes: number, limit: number) {
+    super(
+      `The result of ${what} has ${bytes} bytes as JSON, the limit is ${limit}. Return a reference to it, or raise ` +
+        'maxResultBytes.',
+    );
+  }
+}
+
+/** A result cannot be turned into JSON, and so cannot be kept for duplicates. */
+export class ResultNotSerializableError extends WaybillError {
+  override readonly name = 'ResultNotSerializableError';
+  override readonly code = 'RESULT_NOT_SERIALIZABLE';
+  override readonly retryable = false;
+
+  constructor(what: string, details?: ErrorDetails) {
+    super(
+      `The result of ${what} is no JSON (a function, a cycle, a BigInt). Return plain JSON values.`,
+      details,
+    );
+  }
+}
+
+/** The name of an operation cannot be guarded by a barrier. */
+export class BarrierNameError extends WaybillError {
+  override readonly name = 'BarrierNameError';
+  override readonly code = 'BARRIER_NAME_INVALID';
+  override readonly retryable = false;
+
+  /** @param problem what is wrong with which name, and what to do, one sentence each */
+  constructor(problem: string, details?: ErrorDetails) {
+    super(problem, details);
+  }
+}
+
+/** An effect outside of any database was begun, and it cannot be told yet whether it has happened. */
+export class EffectUnknownError extends WaybillError {
+  override readonly name = 'EffectUnknownError';
+  override readonly code = 'EFFECT_UNKNOWN';
+  override readonly retryable = true;
+
+  constructor(
+    readonly key: string,
+    why: string,
+    details?: ErrorDetails,
+  ) {
+    super(
+      `It is not known whether effect ${key} has happened: ${why}. Try again later under the same key: it is asked for ` +
+        'before anything is attempted again.',
+      details,
+    );
+  }
+}
+
+/** Whoever does the effect has said no, for good. Thrown by an attempt to say so, and to every later caller. */
+export class EffectRefusedError extends WaybillError {
+  override readonly name = 'EffectRefusedError';
+  override readonly code = 'EFFECT_REFUSED';
+  override readonly retryable = false;
+
+  /** @param reason why, in the words of whoever refuses: `the card was declined` */
+  constructor(
+    readonly reason: string,
+    details?: ErrorDetails,
+  ) {
+    super(`The effect was refused: ${reason}. A new attempt needs a key of its own.`, details);
+  }
+}
+
+/** An effect was to be done that has been undone, or given up before it was attempted. */
+export class EffectUndoneError extends WaybillError {
+  override readonly name = 'EffectUndoneError';
+  override readonly code = 'EFFECT_UNDONE';
+  override readonly retryable = false;
+
+  constructor(
+    readonly key: string,
+    why: string,
+  ) {
+    super(`Effect ${key} is not to be done: ${why}.`);
+  }
+}

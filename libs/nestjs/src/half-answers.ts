@@ -1,0 +1,30 @@
+import { describeError, type Logger } from '@waybill/kernel';
+import type { HalfMessages } from '@waybill/half-message';
+import type { Message } from '@waybill/outbox';
+import type { Answers, AnswerTransaction } from '@waybill/saga';
+
+/**
+ * Answers of participants whose database is not the log's: by half message. It is prepared when the answer is known, the
+ * participant's transaction passes its barrier, and it is committed behind that. What a crash leaves open is asked about,
+ * by the barrier.
+ */
+export class HalfAnswers implements Answers {
+  constructor(
+    private readonly halves: HalfMessages,
+    private readonly logger: Logger,
+  ) {}
+
+  async send({ session, afterCommit }: AnswerTransaction, message: Message): Promise<void> {
+    const half = await this.halves.prepare(message, { barrier: 'default' });
+    await this.halves.pass(session, half, 'default');
+    afterCommit?.(() => this.#commit(half.id));
+  }
+
+  async #commit(id: string): Promise<void> {
+    try {
+      await this.halves.commit(id);
+    } catch (error) {
+      this.logger.warn(`half message ${id} is left to check-back: ${describeError(error)}`);
+    }
+  }
+}

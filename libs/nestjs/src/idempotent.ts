@@ -1,0 +1,111 @@
+import 'reflect-metadata';
+import {
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
+  UseInterceptors,
+} from '@nestjs/common';
+import { PATTERN_EXTRAS_METADATA } from '@nestjs/microservices/constants.js';
+import { HandlerVerdict } from '@waybill/consumer';
+import { ConfigurationError } from '@waybill/kernel';
+import { from, lastValueFrom, type Observable } from 'rxjs';
+import { WaybillContext } from './waybill-context.js';
+
+/** Under this key the extras of `@EventPattern` say how a handler is guarded. Being a symbol, it is no option. */
+const GUARD = Symbol.for('waybill.idempotent');
+
+const KINDS = ['entry', 'message-id', 'lease'] as const;
+
+/**
+ * What a delivery is known by when it comes again.
+ *
+ * - `entry`: its place in the log. Position, mark or inbox row say that it is done, in the handler's transaction.
+ * - `message-id`: its id, kept in the handler's transaction; for producers that may send a message twice.
+ * - `lease`: its id, under a lease, for a handler whose effect is in no transaction.
+ */
+export type IdempotentGuard = (typeof KINDS)[number];
+
+/** Options of {@link Idempotent}. */
+export interface IdempotentOptions<Payload = unknown> {
+  /** Default `entry`: right wherever the handler writes through its transaction and the producer sends a message once. */
+  readonly guard?: IdempotentGuard;
+  /** Names the message for `message-id` and `lease`. Default: the message's id. */
+  readonly id?: (payload: Payload, context: WaybillContext) => string | null | undefined;
+  /** Names the handler in what is kept. Default `Class.method`; give one before you rename either. */
+  readonly name?: string;
+}
+
+/** A guard of a handler, as the handler's extras tell it. */
+export interface DeclaredGuard {
+  readonly guard: IdempotentGuard;
+  /** For messages: `Billing.onPlaced`. */
+  readonly where: string;
+}
+
+/**
+ * Lets a message take effect once in an `@EventPattern` handler; stands above or below it. A duplicate does not run the
+ * handler again; what the handler returned is kept, so it must be JSON. Pipes run within the guard, class-wide and
+ * global interceptors around it.
+ *
+ * Under `lease` nothing may be written through the delivery's transaction: the effect is marked as done before that
+ * commits, and when it does not, the effect is not repeated.
+ * @throws ConfigurationError
+ */
+export function Idempotent<Payload = never>(options: IdempotentOptions<Payload> = {}): MethodDecorator {
+  const { guard = 'entry', id, name } = options as IdempotentOptions;
+  const problems: string[] = [];
+  if (!KINDS.includes(guard)) problems.push(`guard must be one of ${KINDS.join(', ')}, got ${String(guard)}`);
+  if (guard === 'entry' && id !== undefined)
+    problems.push('guard entry knows a delivery by its place: leave out id');
+  if (name !== undefined && !/^[^\0]{1,100}$/.test(name)) problems.push('name must be 1 to 100 characters');
+  if (problems.length > 0) throw new ConfigurationError('@Idempotent is not usable', problems);
+  return (prototype, method, descriptor) => {
+    const handler = descriptor.value as object;
+    const where = `${prototype.constructor.name}.${String(method)}`;
+    const extras = Reflect.getMetadata(PATTERN_EXTRAS_METADATA, handler) as object | undefined;
+    const declared: DeclaredGuard = { guard, where };
+    Reflect.defineMetadata(PATTERN_EXTRAS_METADATA, { ...extras, [GUARD]: declared }, handler);
+    if (guard === 'entry') return;
+    UseInterceptors(new IdempotentInterceptor({ guard, id, name: name ?? where }))(
+      prototype,
+      method,
+      descriptor,
+    );
+  };
+}
+
+/** How the handler with these extras is guarded; undefined where nothing is said. */
+export function guardOf(extras: unknown): DeclaredGuard | undefined {
+  return (extras as { [GUARD]?: DeclaredGuard } | undefined)?.[GUARD];
+}
+
+/** Runs one handler under its guard. */
+class IdempotentInterceptor implements NestInterceptor {
+  constructor(
+    private readonly options: {
+      readonly guard: 'message-id' | 'lease';
+      readonly id: IdempotentOptions['id'];
+      readonly name: string;
+    },
+  ) {}
+
+  intercept(execution: ExecutionContext, next: CallHandler): Observable<unknown> {
+    const { guard, id, name } = this.options;
+    const rpc = execution.switchToRpc();
+    const context = rpc.getContext<unknown>();
+    if (!(context instanceof WaybillContext) || context.guards === undefined) {
+      throw new ConfigurationError('@Idempotent guards deliveries of Waybill only', [
+        `${name} was called by another transport: there, use Inbox or LeaseGuard`,
+      ]);
+    }
+    const messageId = id === undefined ? context.messageId : id(rpc.getData(), context);
+    return from(context.guards.once({ guard, name, messageId, context }, () => settled(next)));
+  }
+}
+
+/** What the handler returned last. A verdict is no result: it is thrown, so that nothing is kept of it. */
+async function settled(next: CallHandler): Promise<unknown> {
+  const result: unknown = await lastValueFrom(next.handle(), { defaultValue: undefined });
+  if (result instanceof HandlerVerdict) throw result;
+  return result;
+}

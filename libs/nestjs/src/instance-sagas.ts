@@ -1,0 +1,117 @@
+import type { Subscription } from '@waybill/consumer';
+import type { BackgroundService, Logger, PgDatabase, TransactionRunner } from '@waybill/kernel';
+import type { Topics } from '@waybill/log';
+import type { Outbox } from '@waybill/outbox';
+import {
+  type Answers,
+  callTopicOf,
+  replyTopicOf,
+  SagaDefinitions,
+  SagaDesk,
+  SagaEngine,
+  type SagaLockOptions,
+  SagaLocks,
+  SagaParticipant,
+  SagaRetention,
+  type SagaRetentionOptions,
+  Sagas,
+  SagaService,
+  type SagaServiceOptions,
+} from '@waybill/saga';
+
+/** Options of sagas in a Nest application. */
+export type ModuleSagaOptions = SagaServiceOptions & {
+  /** What participants hold for sagas. */
+  readonly locks?: SagaLockOptions;
+  readonly retention?: SagaRetentionOptions;
+};
+
+/** What the sagas of an instance work with. */
+export interface InstanceSagasParts {
+  readonly options: ModuleSagaOptions | undefined;
+  /** The service's name: answers to its sagas go to a topic named after it. */
+  readonly group: string;
+  /** Where sagas, locks and the barrier are: the service's own database. */
+  readonly database: PgDatabase;
+  readonly transactions: TransactionRunner;
+  readonly topics: Topics;
+  readonly outbox: Outbox;
+  /** How the answers of this instance leave its database. */
+  readonly answers: Answers;
+  readonly logger: Logger;
+}
+
+/** Sagas of one instance: those that it defines, and its part in those of others. */
+export class InstanceSagas {
+  /** Filled by {@link discover}. */
+  readonly definitions = new SagaDefinitions();
+  /** Finds the sagas of the application. */
+  discover: () => void = () => {};
+  /** Starts sagas and tells them things. */
+  readonly sagas: Sagas;
+  readonly desk: SagaDesk;
+  readonly locks: SagaLocks;
+  readonly participant: SagaParticipant;
+  readonly retention: SagaRetention;
+  readonly #service: SagaService;
+  readonly #sweeper: BackgroundService;
+
+  /** @throws ConfigurationError */
+  constructor(private readonly parts: InstanceSagasParts) {
+    const { group, database, transactions, outbox, answers, logger } = parts;
+    const { locks, retention, ...options } = parts.options ?? {};
+    const { definitions } = this;
+    const engine = new SagaEngine({ definitions, outbox, group, logger });
+    this.sagas = new Sagas({ engine, schema: database.schema, outbox, transactions });
+    this.desk = new SagaDesk({ database, outbox });
+    this.locks = new SagaLocks(outbox, locks);
+    this.participant = new SagaParticipant({ answers, locks: this.locks });
+    this.retention = new SagaRetention(database, retention, logger);
+    this.#service = new SagaService({ engine, outbox, definitions, transactions, logger }, options);
+    this.#sweeper = this.locks.sweeper(
+      transactions,
+      (session, headers, reason) => this.participant.rejectCommand(session, headers, reason),
+      logger,
+    );
+  }
+
+  /**
+   * Finds the sagas of this instance, and creates the topics that they need.
+   * @throws ConfigurationError
+   */
+  async prepare(): Promise<void> {
+    this.discover();
+    const { definitions } = this;
+    if (definitions.size === 0) return;
+    const { group, topics } = this.parts;
+    const calls = definitions.callsHttp ? [callTopicOf(group)] : [];
+    for (const topic of [replyTopicOf(group), ...calls, ...definitions.topics()]) await topics.create(topic);
+  }
+
+  /** Creates the topics of commands that this instance serves: it may start before the saga's service does. */
+  async createCommandTopics(topics: readonly string[]): Promise<void> {
+    for (const topic of topics) await this.parts.topics.create(topic);
+  }
+
+  /**
+   * Begins to carry on the sagas of this instance.
+   * @returns the subscriptions by which they are carried on; none where there are no sagas
+   * @throws ConfigurationError when sagas under way have lost their definition
+   */
+  async carryOn(): Promise<Subscription[]> {
+    if (this.definitions.size === 0) return [];
+    await this.#service.assertVersions();
+    this.#service.service.start();
+    return this.#service.subscriptions();
+  }
+
+  /** Begins to look after commands that wait for an entity. */
+  serve(): void {
+    this.#sweeper.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#service.service.stop();
+    await this.#sweeper.stop();
+  }
+}

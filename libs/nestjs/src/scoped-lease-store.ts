@@ -1,0 +1,35 @@
+import { createHash } from 'node:crypto';
+import type { LeaseClaim, LeaseStore } from '@waybill/inbox';
+
+/** Longer names are hashed, so that they fit an index. */
+const NAME_MAX = 400;
+
+/** Leases of one instance, in a store that it shares with others. */
+export class ScopedLeaseStore implements LeaseStore {
+  /** @param scope of the instance; other instances have another */
+  constructor(
+    private readonly store: LeaseStore,
+    private readonly scope: string,
+  ) {}
+
+  claim(name: string, fingerprint: string | null, leaseMs: number): Promise<LeaseClaim> {
+    return this.store.claim(this.#scoped(name), fingerprint, leaseMs);
+  }
+
+  renew(name: string, fence: string, leaseMs: number): Promise<boolean> {
+    return this.store.renew(this.#scoped(name), fence, leaseMs);
+  }
+
+  finish(name: string, fence: string, result: string | null, windowMs: number): Promise<boolean> {
+    return this.store.finish(this.#scoped(name), fence, result, windowMs);
+  }
+
+  release(name: string, fence: string): Promise<void> {
+    return this.store.release(this.#scoped(name), fence);
+  }
+
+  #scoped(name: string): string {
+    const scoped = `${this.scope}/${name}`;
+    return scoped.length <= NAME_MAX ? scoped : createHash('sha256').update(scoped).digest('base64url');
+  }
+}

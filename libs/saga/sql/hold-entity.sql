@@ -1,0 +1,5 @@
+-- Holds an entity for a saga; false when it is another's.
+-- Params: entity text, sagaId uuid, branch text
+-- Returns: held boolean
+-- Locks: the entity
+select :schema.saga_hold($1, $2, $3) as held;

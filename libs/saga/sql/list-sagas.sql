@@ -1,0 +1,26 @@
+-- Sagas in the order of their beginning: of some states, of a type, with a key that begins so, of an age, behind one.
+-- Params: states integer[], type text?, keyPrefix text?, olderThanMs bigint?, after uuid?, most integer
+-- Returns: id uuid, type text, version integer, key text, replyTopic text, state integer, revision bigint,
+--   startedAt timestamptz, changedAt timestamptz, reason text?, parentId uuid?
+-- Index: saga_pkey, saga_ended_pkey
+(select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key,
+        s.reply_topic as "replyTopic", s.state::integer as state,
+        s.revision, s.started_at as "startedAt", s.changed_at as "changedAt", s.reason, s.parent_id as "parentId"
+   from :schema.saga s
+  where s.state = any ($1::smallint[]) and ($2::text is null or s.saga_type = $2)
+    and ($3::text is null or starts_with(s.saga_key, $3))
+    and ($4::bigint is null or s.started_at <= clock_timestamp() - $4 * interval '1 millisecond')
+    and s.id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
+  order by s.id limit $6)
+union all
+(select e.id, e.saga_type, e.definition_version, e.saga_key, e.reply_topic, e.state::integer, e.revision,
+        e.started_at, e.ended_at,
+        e.reason, e.parent_id
+   from :schema.saga_ended e
+  where e.state = any ($1::smallint[]) and ($2::text is null or e.saga_type = $2)
+    and ($3::text is null or starts_with(e.saga_key, $3))
+    and ($4::bigint is null or e.started_at <= clock_timestamp() - $4 * interval '1 millisecond')
+    and e.id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
+  order by e.id limit $6)
+ order by id
+ limit $6;

@@ -1,0 +1,8 @@
+-- In how many milliseconds something is due for a saga; nothing comes back when none waits.
+-- Params: replyTopic text
+-- Returns: inMs bigint
+-- Index: saga_wake
+select ceil(extract(epoch from min(s.wake_at) - clock_timestamp()) * 1000)::bigint as "inMs"
+  from :schema.saga s
+ where s.reply_topic = $1::text and s.wake_at is not null
+having min(s.wake_at) is not null;

@@ -1,0 +1,17 @@
+-- One saga, under way or ended.
+-- Params: id uuid
+-- Returns: id uuid, type text, version integer, key text, replyTopic text, state integer, revision bigint,
+--   startedAt timestamptz, changedAt timestamptz, reason text?, parentId uuid?, content jsonb
+-- Index: saga_pkey, saga_ended_pkey
+select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key,
+        s.reply_topic as "replyTopic", s.state::integer as state,
+       s.revision, s.started_at as "startedAt", s.changed_at as "changedAt", s.reason, s.parent_id as "parentId",
+       s.content::text as content
+  from :schema.saga s
+ where s.id = $1::uuid
+union all
+select e.id, e.saga_type, e.definition_version, e.saga_key, e.reply_topic, e.state::integer, e.revision,
+        e.started_at, e.ended_at,
+       e.reason, e.parent_id, e.content::text
+  from :schema.saga_ended e
+ where e.slot = :schema.saga_slot($1::uuid) and e.id = $1::uuid;

@@ -1,0 +1,23 @@
+import type { SqlSession } from '@waybill/kernel';
+import type { Message, Outbox } from '@waybill/outbox';
+
+/** The transaction in which an answer is given. */
+export interface AnswerTransaction {
+  readonly session: SqlSession;
+  /** Has something done as soon as it is committed; absent where nobody can tell. */
+  readonly afterCommit?: (work: () => Promise<unknown>) => void;
+}
+
+/** How the answers of a participant leave its database: if and only if its transaction commits. */
+export interface Answers {
+  send(transaction: AnswerTransaction, message: Message): Promise<void>;
+}
+
+/** By the outbox, where the participant's database is the log's. */
+export class OutboxAnswers implements Answers {
+  constructor(private readonly outbox: Outbox) {}
+
+  async send({ session }: AnswerTransaction, message: Message): Promise<void> {
+    await this.outbox.publish(session, message);
+  }
+}

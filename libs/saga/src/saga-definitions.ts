@@ -1,0 +1,66 @@
+import { ConfigurationError, SagaVersionUnknownError } from '@waybill/kernel';
+import type { SagaDefinition } from './saga-definition.js';
+
+/** The definitions that a process knows: every version of every type, side by side. */
+export class SagaDefinitions {
+  readonly #byType = new Map<string, Map<number, SagaDefinition>>();
+
+  /** @throws ConfigurationError for a second definition of one type and version */
+  constructor(definitions: Iterable<SagaDefinition> = []) {
+    for (const definition of definitions) this.add(definition);
+  }
+
+  /** @throws ConfigurationError for a second definition of one type and version */
+  add(definition: SagaDefinition): void {
+    const { type, version } = definition;
+    const versions = this.#byType.get(type) ?? new Map<number, SagaDefinition>();
+    if (versions.has(version))
+      throw new ConfigurationError('The sagas are not usable', [
+        `version ${version} of ${type} is defined twice`,
+      ]);
+    versions.set(version, definition);
+    this.#byType.set(type, versions);
+  }
+
+  get size(): number {
+    return this.#byType.size;
+  }
+
+  /** Every definition. */
+  *[Symbol.iterator](): IterableIterator<SagaDefinition> {
+    for (const versions of this.#byType.values()) yield* versions.values();
+  }
+
+  find(type: string, version: number): SagaDefinition | undefined {
+    return this.#byType.get(type)?.get(version);
+  }
+
+  /** @throws SagaVersionUnknownError */
+  get(type: string, version: number): SagaDefinition {
+    const definition = this.find(type, version);
+    if (definition === undefined) {
+      throw new SagaVersionUnknownError(type, version, [...(this.#byType.get(type)?.keys() ?? [])]);
+    }
+    return definition;
+  }
+
+  /** Whether any of them calls an HTTP endpoint. */
+  get callsHttp(): boolean {
+    return [...this].some(({ steps }) =>
+      steps.some(({ forward, undo }) =>
+        [forward, undo].some((action) => action?.kind === 'command' && action.command.url !== undefined),
+      ),
+    );
+  }
+
+  /** The topics that their commands go to. */
+  topics(): string[] {
+    const topics = new Set<string>();
+    for (const { steps } of this)
+      for (const { forward, undo } of steps)
+        for (const action of [forward, undo])
+          if (action?.kind === 'command' && action.command.url === undefined)
+            topics.add(action.command.topic);
+    return [...topics];
+  }
+}

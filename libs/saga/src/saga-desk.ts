@@ -1,0 +1,252 @@
+import {
+  type Clock,
+  NotFoundError,
+  type PgDatabase,
+  SagaOrderRefusedError,
+  systemClock,
+} from '@waybill/kernel';
+import type { Outbox } from '@waybill/outbox';
+import { type Operator, type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
+import type { SagaData } from './saga-definition.js';
+import type { SagaEvent, SagaOutput } from './saga-event.js';
+import { eventMessage, type OperatorOrder } from './saga-messages.js';
+import { isEnd, type SagaInstance, type SagaState, STATE_NUMBER, stateOf } from './saga-instance.js';
+import { restoreInstance } from './saga-store.js';
+import { listSagas, sagaStats, sagaTimeline, showSaga } from './statements.generated.js';
+
+/** Which sagas to list. */
+export interface SagaFilter {
+  /** Default: those under way. */
+  readonly states?: readonly SagaState[];
+  readonly type?: string;
+  readonly keyPrefix?: string;
+  /** Only those begun at least so many milliseconds ago. */
+  readonly olderThanMs?: number;
+  /** Only those behind this id: ids sort by the time of their beginning. */
+  readonly after?: string;
+  /** Default 100. */
+  readonly limit?: number;
+}
+
+/** A saga in a list. */
+export interface SagaSummary {
+  readonly id: string;
+  readonly type: string;
+  readonly version: number;
+  readonly key: string;
+  readonly state: SagaState;
+  /** Grows with every transition; orders may be bound to one. */
+  readonly revision: number;
+  readonly startedAt: Date;
+  readonly changedAt: Date;
+  readonly reason: string | null;
+  readonly parentId: string | null;
+}
+
+/** One transition of a saga. */
+export interface SagaTimelineEntry {
+  readonly revision: number;
+  readonly at: Date;
+  /** Milliseconds since its start. */
+  readonly elapsedMs: number;
+  /** What the saga was after it. */
+  readonly state: SagaState;
+  readonly events: readonly SagaEvent[];
+  readonly outputs: readonly SagaOutput[];
+  /** The time that the machine went by: milliseconds since the saga's start. */
+  readonly nowMs: number;
+  /** The operator behind it. */
+  readonly by: string | null;
+}
+
+/** A saga, with all that happened to it. */
+export interface SagaDetail extends SagaSummary {
+  readonly instance: SagaInstance;
+  readonly timeline: readonly SagaTimelineEntry[];
+  readonly actions: readonly OperatorAction[];
+}
+
+/** Sagas under way of one state. */
+export interface SagaStats {
+  readonly state: SagaState;
+  readonly sagas: number;
+  /** Age of the oldest, in milliseconds. */
+  readonly oldestMs: number;
+}
+
+/** How long an order is waited for. */
+export interface OrderOptions {
+  /** Only while the saga is at this revision. Default: the one it is at now. */
+  readonly revision?: number;
+  /** How long to wait for the service to carry it out, in milliseconds. Default 10,000. */
+  readonly waitMs?: number;
+}
+
+const LIMIT = 100;
+const WAIT_MS = 10_000;
+const LOOK_MS = 50;
+const UNDER_WAY: readonly SagaState[] = ['RUNNING', 'COMPENSATING', 'STUCK'];
+
+/** What a {@link SagaDesk} works with. */
+export interface SagaDeskParts {
+  /** The database of the service whose sagas they are. */
+  readonly database: PgDatabase;
+  readonly outbox: Outbox;
+  readonly clock?: Clock;
+}
+
+/**
+ * The operators' desk: lists and shows sagas, and gives orders. An order is a message to the service, which has the
+ * definition: it carries it out under the saga's lock, only while the saga is as the operator saw it, and keeps who
+ * ordered what and why.
+ */
+export class SagaDesk {
+  readonly #clock: Clock;
+
+  constructor(private readonly parts: SagaDeskParts) {
+    this.#clock = parts.clock ?? systemClock;
+  }
+
+  /** Sagas in the order of their beginning. */
+  async list(filter: SagaFilter = {}): Promise<SagaSummary[]> {
+    const { states = UNDER_WAY, type, keyPrefix, olderThanMs, after, limit = LIMIT } = filter;
+    const rows = await this.parts.database.session.run(
+      listSagas,
+      states.map((state) => STATE_NUMBER[state]),
+      type ?? null,
+      keyPrefix ?? null,
+      olderThanMs ?? null,
+      after ?? null,
+      limit,
+    );
+    return rows.map(summaryOf);
+  }
+
+  /** @throws NotFoundError */
+  async show(id: string): Promise<SagaDetail> {
+    const row = await this.#row(id);
+    const { session } = this.parts.database;
+    const timeline = await session.run(sagaTimeline, id);
+    return {
+      ...summaryOf(row),
+      instance: restoreInstance(id, row.key, row.state, row.reason, row.content),
+      timeline: timeline.map(({ content: record, state, ...entry }) => ({
+        ...entry,
+        state: stateOf(state),
+        by: null,
+        ...(JSON.parse(record) as Pick<SagaTimelineEntry, 'nowMs' | 'events' | 'outputs'>),
+      })),
+      actions: await operatorActions(session, { kind: 'saga', id }),
+    };
+  }
+
+  /** How many sagas are under way in each state, and for how long the oldest. */
+  async stats(replyTopic?: string): Promise<SagaStats[]> {
+    const rows = await this.parts.database.session.run(sagaStats, replyTopic ?? null);
+    return rows.map((row) => ({ ...row, state: stateOf(row.state) }));
+  }
+
+  /** Makes the next attempt of a step that is stuck or waits, with a new budget. */
+  retry(id: string, step: string, operator: Operator, options?: OrderOptions): Promise<SagaSummary> {
+    return this.#order(id, { type: 'retry', step }, operator, options);
+  }
+
+  /** Goes on as if the step, or its compensation, was not needed. */
+  skip(id: string, step: string, operator: Operator, options?: OrderOptions): Promise<SagaSummary> {
+    return this.#order(id, { type: 'skip', step }, operator, options);
+  }
+
+  /** Goes on as if the step, or its compensation, had succeeded and had brought this data. */
+  resolve(
+    id: string,
+    step: string,
+    data: SagaData,
+    operator: Operator,
+    options?: OrderOptions,
+  ): Promise<SagaSummary> {
+    return this.#order(id, { type: 'resolve', step, data }, operator, options);
+  }
+
+  /** Turns the saga round, also behind its pivot. */
+  compensate(id: string, operator: Operator, options?: OrderOptions): Promise<SagaSummary> {
+    const reason = `by ${operator.by}: ${operator.reason ?? 'no reason given'}`;
+    return this.#order(id, { type: 'compensate', reason }, operator, options);
+  }
+
+  /** Turns the saga round, unless it has passed its pivot; it ends as CANCELLED. */
+  cancel(id: string, operator: Operator, options?: OrderOptions): Promise<SagaSummary> {
+    const reason = `cancelled by ${operator.by}: ${operator.reason ?? 'no reason given'}`;
+    return this.#order(id, { type: 'cancel', reason }, operator, options);
+  }
+
+  /** @throws NotFoundError, SagaOrderRefusedError */
+  async #order(
+    id: string,
+    event: SagaEvent,
+    operator: Operator,
+    { revision, waitMs = WAIT_MS }: OrderOptions = {},
+  ): Promise<SagaSummary> {
+    const row = await this.#row(id);
+    const state = stateOf(row.state);
+    if (isEnd(state)) throw new SagaOrderRefusedError(id, `it is ${state}`);
+    const order: OperatorOrder = {
+      by: operator.by,
+      reason: operator.reason ?? null,
+      revision: revision ?? row.revision,
+      orderedMs: Date.now(),
+    };
+    // Says at once who acts, and refuses an operator without a name.
+    operatorAction(operator, `saga.${event.type}`, { kind: 'saga', id });
+    const message = eventMessage(id, row.replyTopic, event, order);
+    await this.parts.database.transaction((connection) => this.parts.outbox.publish(connection, message));
+    return this.#outcome(id, order, waitMs);
+  }
+
+  /** Waits until the service has said what came of the order. */
+  async #outcome(id: string, { orderedMs, by }: OperatorOrder, waitMs: number): Promise<SagaSummary> {
+    const until = this.#clock.monotonic() + waitMs;
+    for (;;) {
+      const actions = await operatorActions(this.parts.database.session, { kind: 'saga', id }, 20);
+      const mine = actions.find(({ actor, details }) => actor === by && details['orderedMs'] === orderedMs);
+      if (mine?.details['outcome'] === 'applied') return summaryOf(await this.#row(id));
+      if (mine !== undefined) throw new SagaOrderRefusedError(id, whyNot(mine));
+      if (this.#clock.monotonic() > until)
+        throw new SagaOrderRefusedError(
+          id,
+          `no process of its service has taken it up within ${waitMs} ms (it will be, if the saga is unchanged by then)`,
+        );
+      await this.#clock.sleep(LOOK_MS);
+    }
+  }
+
+  async #row(id: string) {
+    const [row] = await this.parts.database.session.run(showSaga, id);
+    if (row === undefined) throw new NotFoundError(`saga ${id}`);
+    return row;
+  }
+}
+
+interface SummaryRow extends Omit<SagaSummary, 'state'> {
+  readonly state: number;
+}
+
+function summaryOf(row: SummaryRow): SagaSummary {
+  const { id, type, version, key, revision, startedAt, changedAt, reason, parentId } = row;
+  return {
+    id,
+    type,
+    version,
+    key,
+    state: stateOf(row.state),
+    revision,
+    startedAt,
+    changedAt,
+    reason,
+    parentId,
+  };
+}
+
+function whyNot({ details }: OperatorAction): string {
+  const { why } = details;
+  return typeof why === 'string' ? why : 'it has changed';
+}

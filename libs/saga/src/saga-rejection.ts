@@ -1,0 +1,24 @@
+/**
+ * The business says no: thrown by a participant, a local action or a signal's `then`. The step has not happened, is not
+ * tried again, and the saga is compensated. Every other error is trouble with the infrastructure, and is tried again.
+ */
+export class SagaRejection extends Error {
+  override readonly name = 'SagaRejection';
+
+  /** @param reason what the business says; it stands in the saga's row and in its timeline */
+  constructor(readonly reason: string) {
+    super(reason);
+  }
+}
+
+/**
+ * A participant is still at it: thrown by it when it is asked before it has an answer. The step's time begins anew, and
+ * the participant answers later by `SagaParticipant.answer`. What it has written so far is kept.
+ */
+export class SagaOngoing extends Error {
+  override readonly name = 'SagaOngoing';
+
+  constructor() {
+    super('the command is still being carried out');
+  }
+}

@@ -1,0 +1,57 @@
+import {
+  BackgroundService,
+  type Given,
+  type Logger,
+  type PassResult,
+  type PgDatabase,
+  resolveOptions,
+  silentLogger,
+  skipWhenLocked,
+  wholeNumber,
+} from '@waybill/kernel';
+import { emptySagaSlot } from './statements.generated.js';
+
+const DAY_MS = 86_400_000;
+/** Slots of the rings of ended sagas; the same number as in the migration. */
+const SLOTS = 16;
+
+const SPECS = {
+  /** How long an ended saga and its timeline are kept at least, in milliseconds. Those under way stay. */
+  endedMs: wholeNumber({ default: 30 * DAY_MS, min: 0, max: 50 * DAY_MS }),
+  /** How often it looks for slots to empty, in milliseconds. */
+  intervalMs: wholeNumber({ default: 600_000, min: 10, max: DAY_MS }),
+};
+
+/** Options of a {@link SagaRetention}. */
+export type SagaRetentionOptions = Given<typeof SPECS>;
+
+/** Empties the days of ended sagas that are past their retention. */
+export class SagaRetention {
+  readonly service: BackgroundService;
+  readonly #endedMs: number;
+
+  /** @throws ConfigurationError */
+  constructor(
+    private readonly database: PgDatabase,
+    options: SagaRetentionOptions = {},
+    logger: Logger = silentLogger,
+  ) {
+    const { endedMs, intervalMs } = resolveOptions("sagas' retention", SPECS, options);
+    this.#endedMs = endedMs;
+    this.service = new BackgroundService({
+      name: 'the retention of sagas',
+      runOnce: () => this.runOnce(),
+      idleMinMs: intervalMs,
+      idleMaxMs: intervalMs,
+      logger,
+    });
+  }
+
+  /** One pass over the ring. A slot that is in use is left for the next. */
+  async runOnce(): Promise<PassResult> {
+    for (let slot = 0; slot < SLOTS; slot += 1) {
+      await skipWhenLocked(() => this.database.session.run(emptySagaSlot, slot, this.#endedMs));
+    }
+    return 'idle';
+  }
+}

@@ -1,0 +1,211 @@
+import {
+  BackgroundService,
+  ConfigurationError,
+  describeError,
+  type Given,
+  isInfrastructureFailure,
+  type Logger,
+  type PassResult,
+  resolveOptions,
+  SagaVersionUnknownError,
+  type TransactionRunner,
+  wholeNumber,
+} from '@waybill/kernel';
+import {
+  type Delivery,
+  REPLY_ERROR_HEADER,
+  REPLY_STATUS_HEADER,
+  replyStatus,
+  resolveSubscription,
+  retryIn,
+  type Subscription,
+} from '@waybill/consumer';
+import type { Outbox } from '@waybill/outbox';
+import type { SagaOp } from './saga-command.js';
+import type { SagaDefinitions } from './saga-definitions.js';
+import type { SagaEngine } from './saga-engine.js';
+import type { SagaEvent } from './saga-event.js';
+import {
+  callTopicOf,
+  SAGA_ATTEMPT_HEADER,
+  SAGA_EVENT_HEADER,
+  SAGA_ID_HEADER,
+  SAGA_OP_HEADER,
+  SAGA_STEP_HEADER,
+} from './saga-headers.js';
+import { httpCalls } from './saga-http.js';
+import type { EventPayload, OperatorOrder } from './saga-messages.js';
+import { lockDueSaga, wakeMs } from './saga-store.js';
+import { liveVersions, nextSagaWake, postponeSaga, wakeSaga } from './statements.generated.js';
+
+const SPECS = {
+  /** Longest time between two looks for sagas for which something is due, in milliseconds. */
+  pollMs: wholeNumber({ default: 1_000, min: 5, max: 60_000 }),
+  /** How long a transition with its local actions may take, in milliseconds. */
+  transitionMs: wholeNumber({ default: 30_000, min: 10, max: 3_600_000 }),
+  /** Answers that share a transaction at most. */
+  transactionBatch: wholeNumber({ default: 16, min: 1, max: 32 }),
+};
+
+/** Options of a {@link SagaService}. */
+export type SagaServiceOptions = Given<typeof SPECS>;
+
+/** What a {@link SagaService} works with. */
+export interface SagaServiceParts {
+  readonly engine: SagaEngine;
+  readonly outbox: Outbox;
+  readonly definitions: SagaDefinitions;
+  readonly transactions: TransactionRunner;
+  readonly logger: Logger;
+}
+
+/** A saga whose version this process does not know is another's, or an older process's: it is asked again after this. */
+const UNKNOWN_VERSION_MS = 1_000;
+/** A saga whose transition fails waits for so long, in milliseconds. */
+const POSTPONE_MS = 5_000;
+
+/** Carries the sagas of a service on, in each of its processes: by answers from the log, and when something is due. */
+export class SagaService {
+  readonly service: BackgroundService;
+  readonly #options;
+
+  /** @throws ConfigurationError */
+  constructor(
+    private readonly parts: SagaServiceParts,
+    options: SagaServiceOptions = {},
+  ) {
+    this.#options = resolveOptions('sagas', SPECS, options);
+    this.service = new BackgroundService({
+      name: 'the clock of sagas',
+      runOnce: (signal) => this.#look(signal),
+      idleMinMs: Math.min(20, this.#options.pollMs),
+      idleMaxMs: this.#options.pollMs,
+      logger: parts.logger,
+    });
+  }
+
+  /**
+   * Checks that every saga under way has its definition here.
+   * @throws ConfigurationError naming the versions that were dropped too early
+   */
+  async assertVersions(): Promise<void> {
+    const { engine, definitions, transactions } = this.parts;
+    const live = await transactions.session.run(liveVersions, engine.replyTopic);
+    const problems = live
+      .filter(({ type, version }) => definitions.find(type, version) === undefined)
+      .map(
+        ({ type, version, sagas }) =>
+          `${sagas} of ${type} version ${version} are under way: keep that version until they have ended`,
+      );
+    if (problems.length > 0)
+      throw new ConfigurationError('Sagas under way have lost their definition', problems);
+  }
+
+  /** The subscriptions of the service's consumer: to the answers, and to HTTP calls where a definition makes any. */
+  subscriptions(): Subscription[] {
+    const { definitions, engine } = this.parts;
+    return definitions.callsHttp
+      ? [this.#answers(), httpCalls(callTopicOf(engine.group), this.parts.outbox)]
+      : [this.#answers()];
+  }
+
+  #answers(): Subscription {
+    return resolveSubscription(this.parts.engine.replyTopic, (delivery) => this.handle(delivery), {
+      name: 'sagas',
+      transactionBatch: this.#options.transactionBatch,
+      maxProcessingMs: this.#options.transitionMs,
+      // An answer that is lost would leave its saga to its time-outs: it is tried for a day.
+      retry: { immediateAttempts: 2, delayMs: 200, maxDelayMs: 60_000, maxAttempts: 1_000 },
+    });
+  }
+
+  /** Handles an answer, or another message to a saga, in the transaction of its delivery. */
+  async handle(delivery: Delivery): Promise<unknown> {
+    const { headers, session, transaction } = delivery;
+    const id = headers[SAGA_ID_HEADER];
+    const found = eventOf(delivery);
+    if (id === undefined || found === undefined) {
+      this.parts.logger.warn('a message to the sagas is none of theirs, and was dropped', {
+        messageId: delivery.messageId,
+        topic: delivery.topic,
+      });
+      return undefined;
+    }
+    try {
+      await this.parts.engine.tell({ session, handle: transaction }, id, found.event, found.order);
+      return undefined;
+    } catch (error) {
+      if (error instanceof SagaVersionUnknownError) return retryIn(UNKNOWN_VERSION_MS);
+      throw error;
+    }
+  }
+
+  /** Carries on every saga for which something is due. */
+  async #look(signal: AbortSignal): Promise<PassResult> {
+    while (!signal.aborted) {
+      if (!(await this.#carryDue())) break;
+    }
+    const { engine, transactions } = this.parts;
+    const [next] = await transactions.session.run(nextSagaWake, engine.replyTopic);
+    if (next !== undefined && next.inMs < this.#options.pollMs) {
+      const ring = setTimeout(() => this.service.bell.ring(), Math.max(1, next.inMs));
+      ring.unref();
+    }
+    return 'idle';
+  }
+
+  /** @returns whether there was one */
+  async #carryDue(): Promise<boolean> {
+    const { transactions, engine } = this.parts;
+    let current: string | undefined;
+    try {
+      return await transactions.run({
+        work: async (transaction) => {
+          const stored = await lockDueSaga(transaction.session, engine.replyTopic);
+          if (stored === undefined) return false;
+          current = stored.instance.id;
+          const applied = await engine.carry(transaction, stored, { type: 'due' });
+          if (applied === 'ignored')
+            await transaction.session.run(wakeSaga, stored.instance.id, wakeMs(stored.instance));
+          return true;
+        },
+        timeoutMs: this.#options.transitionMs,
+      });
+    } catch (error) {
+      // It must not keep those behind it from being looked at.
+      if (current === undefined || isInfrastructureFailure(error)) throw error;
+      this.parts.logger.error(`saga ${current} could not be carried on: ${describeError(error)}`);
+      await transactions.session.run(postponeSaga, current, POSTPONE_MS);
+      return true;
+    }
+  }
+}
+
+interface FoundEvent {
+  readonly event: SagaEvent;
+  readonly order: OperatorOrder | undefined;
+}
+
+function eventOf({ headers, payload }: Delivery): FoundEvent | undefined {
+  if (headers[SAGA_EVENT_HEADER] !== undefined) {
+    const { event, order } = (payload ?? {}) as Partial<EventPayload>;
+    return event && { event, order };
+  }
+  const step = headers[SAGA_STEP_HEADER];
+  const op = headers[SAGA_OP_HEADER] as SagaOp | undefined;
+  const status = replyStatus(headers[REPLY_STATUS_HEADER]);
+  const attempt = Number(headers[SAGA_ATTEMPT_HEADER]);
+  if (step === undefined || op === undefined || status === undefined || !Number.isSafeInteger(attempt))
+    return undefined;
+  const error = headers[REPLY_ERROR_HEADER];
+  const event: SagaEvent = {
+    type: 'reply',
+    step,
+    op,
+    attempt,
+    status,
+    payload,
+    ...(error === undefined ? {} : { error }),
+  };
+  return { event, order: undefined };
+}

@@ -1,0 +1,174 @@
+import { invariant, type SqlSession } from '@waybill/kernel';
+import type { SagaEvent, SagaOutput } from './saga-event.js';
+import { isEnd, type SagaInstance, STATE_NUMBER, stateOf } from './saga-instance.js';
+import { claimDueSaga, endSaga, loadSaga, saveSaga, startSaga } from './statements.generated.js';
+
+/** The saga that waits for a saga's end, and at which of its steps. */
+export interface SagaParent {
+  readonly id: string;
+  readonly step: string;
+}
+
+/** A saga under way, locked by the current transaction. */
+export interface StoredSaga {
+  readonly type: string;
+  readonly version: number;
+  readonly revision: number;
+  readonly parent: SagaParent | null;
+  readonly instance: SagaInstance;
+  /** Milliseconds since its start, by the database's clock. */
+  readonly nowMs: number;
+}
+
+/** What a transition leaves behind, for the timeline and for running it again. */
+export interface TransitionRecord {
+  readonly nowMs: number;
+  /** What came, in order: local actions answer within their transition. */
+  readonly events: readonly SagaEvent[];
+  readonly outputs: readonly SagaOutput[];
+  /** The operator behind it. */
+  readonly by?: string;
+}
+
+/** What of an instance stands in its content. */
+type Content = Pick<SagaInstance, 'direction' | 'data' | 'steps' | 'signals' | 'deadlineMs' | 'cancelled'>;
+
+/** What a saga is begun with. */
+export interface SagaToStart {
+  readonly instance: SagaInstance;
+  readonly type: string;
+  readonly version: number;
+  readonly replyTopic: string;
+  readonly parent: SagaParent | null;
+  readonly record: TransitionRecord;
+}
+
+/** Begins a saga; where there is one of its type and key already, that one is named and nothing is written. */
+export async function insertSaga(
+  session: SqlSession,
+  { instance, type, version, replyTopic, parent, record }: SagaToStart,
+): Promise<{ readonly id: string; readonly created: boolean }> {
+  const [row] = await session.run(
+    startSaga,
+    instance.id,
+    type,
+    version,
+    instance.key,
+    replyTopic,
+    STATE_NUMBER[instance.state],
+    wakeMs(instance),
+    parent?.id ?? null,
+    parent?.step ?? null,
+    instance.reason,
+    JSON.stringify(contentOf(instance)),
+    JSON.stringify(record),
+  );
+  invariant(row !== undefined, `saga ${type} ${instance.key} is neither there nor begun`);
+  return row;
+}
+
+/** Reads a saga for a transition; undefined when it has ended, or never was. */
+export async function lockSaga(session: SqlSession, id: string): Promise<StoredSaga | undefined> {
+  const [row] = await session.run(loadSaga, id);
+  return row && stored(row);
+}
+
+/** Reads a saga for which something is due; undefined when there is none that nobody works on. */
+export async function lockDueSaga(session: SqlSession, replyTopic: string): Promise<StoredSaga | undefined> {
+  const [row] = await session.run(claimDueSaga, replyTopic);
+  return row && stored(row);
+}
+
+/**
+ * Writes what a saga has become. One that has ended leaves the sagas under way; a child stays until its parent has ended.
+ *
+ * @param exactly whether its next wake-up is set as it is; otherwise it may be left too early, which costs a look
+ */
+export async function saveTransition(
+  session: SqlSession,
+  before: StoredSaga,
+  instance: SagaInstance,
+  record: TransitionRecord,
+  exactly: boolean,
+): Promise<void> {
+  const content = JSON.stringify(contentOf(instance));
+  const transition = JSON.stringify(record);
+  const { revision } = before;
+  const state = STATE_NUMBER[instance.state];
+  const ended = isEnd(instance.state);
+  const { reason } = instance;
+  const [row] =
+    ended && before.parent === null
+      ? await session.run(endSaga, instance.id, revision, state, reason, content, transition)
+      : await session.run(
+          saveSaga,
+          instance.id,
+          revision,
+          state,
+          wakeMs(instance),
+          exactly || ended,
+          reason,
+          content,
+          transition,
+        );
+  invariant(row?.saved === true, `saga ${instance.id} was changed in spite of its lock`);
+}
+
+/** When something is due next, in milliseconds since the saga's start. */
+export function wakeMs({ state, steps, deadlineMs }: SagaInstance): number | null {
+  if (isEnd(state)) return null;
+  const times = Object.values(steps).flatMap(({ dueMs }) => dueMs ?? []);
+  if (deadlineMs !== null) times.push(deadlineMs);
+  return times.length === 0 ? null : Math.ceil(Math.min(...times));
+}
+
+interface SagaRow {
+  readonly id: string;
+  readonly type: string;
+  readonly version: number;
+  readonly key: string;
+  readonly state: number;
+  readonly revision: number;
+  readonly parentId: string | null;
+  readonly parentStep: string | null;
+  readonly reason: string | null;
+  readonly content: string;
+  readonly nowMs: number;
+}
+
+function stored(row: SagaRow): StoredSaga {
+  const { id, key, reason, parentId, parentStep, type, version, revision, nowMs } = row;
+  return {
+    type,
+    version,
+    revision,
+    nowMs,
+    parent: parentId === null ? null : { id: parentId, step: parentStep ?? '' },
+    instance: restoreInstance(id, key, row.state, reason, row.content),
+  };
+}
+
+/** An instance as it stands in a row. */
+export function restoreInstance(
+  id: string,
+  key: string,
+  state: number,
+  reason: string | null,
+  content: string,
+): SagaInstance {
+  return { id, key, state: stateOf(state), reason, ...(JSON.parse(content) as Content) };
+}
+
+/** Whether a saga is what it was. */
+export function isSame(before: SagaInstance, after: SagaInstance): boolean {
+  if (before === after) return true;
+  return (
+    before.state === after.state &&
+    before.reason === after.reason &&
+    JSON.stringify(contentOf(before)) === JSON.stringify(contentOf(after))
+  );
+}
+
+function contentOf({ direction, data, steps, signals, deadlineMs, cancelled }: SagaInstance): Content {
+  return { direction, data, steps, signals, deadlineMs, cancelled };
+}

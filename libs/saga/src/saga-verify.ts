@@ -1,0 +1,64 @@
+import { NotFoundError } from '@waybill/kernel';
+import type { SagaDefinition } from './saga-definition.js';
+import type { SagaOutput } from './saga-event.js';
+import type { SagaTimelineEntry } from './saga-desk.js';
+import { advance, newInstance } from './saga-machine.js';
+
+/** A saga as it was recorded: every transition, its start among them. */
+export interface RecordedSaga {
+  readonly id: string;
+  readonly type: string;
+  readonly version: number;
+  readonly key: string;
+  readonly timeline: readonly Pick<SagaTimelineEntry, 'revision' | 'nowMs' | 'events' | 'outputs'>[];
+}
+
+/** Where a definition does otherwise than the recorded saga did. */
+export interface SagaDifference {
+  readonly sagaId: string;
+  readonly revision: number;
+  /** What was done, and what would be done: `reserve/action#1`, `local confirm`. */
+  readonly recorded: readonly string[];
+  readonly now: readonly string[];
+}
+
+/**
+ * Runs a recorded saga again by a definition, without any server, and finds the first place where it would have done
+ * something else: for a check before a changed definition is deployed under the same version.
+ *
+ * @throws NotFoundError when the record does not hold its start
+ */
+export function verifySaga(definition: SagaDefinition, recorded: RecordedSaga): SagaDifference | undefined {
+  const start = recorded.timeline.flatMap(({ events }) => events).find(({ type }) => type === 'start');
+  if (start?.type !== 'start') throw new NotFoundError(`start in the record of saga ${recorded.id}`);
+  let instance = newInstance(definition, recorded.id, recorded.key, start.data, start.deadlineMs);
+  for (const { revision, events, outputs, nowMs } of recorded.timeline) {
+    const now: SagaOutput[] = [];
+    for (const event of events) {
+      const transition = advance(definition, instance, event, nowMs);
+      instance = transition.instance;
+      now.push(...transition.outputs);
+    }
+    const [before, after] = [outputs.flatMap(nameOf).toSorted(), now.flatMap(nameOf).toSorted()];
+    if (before.join('\n') !== after.join('\n'))
+      return { sagaId: recorded.id, revision, recorded: before, now: after };
+  }
+  return undefined;
+}
+
+function nameOf(output: SagaOutput): string[] {
+  switch (output.type) {
+    case 'command':
+      return [
+        `${output.step}/${output.op}#${output.attempt} to ${output.topic} ${JSON.stringify(output.payload)}`,
+      ];
+    case 'local':
+      return [`local ${output.step}${output.undo ? ' (undo)' : ''}`];
+    case 'child':
+      return [`child ${output.childType} ${output.key}`];
+    case 'undo-child':
+      return [`undo child ${output.step}`];
+    case 'ignored':
+      return [];
+  }
+}

@@ -1,0 +1,96 @@
+import {
+  NotFoundError,
+  type OpenTransaction,
+  type SqlSession,
+  type TransactionRunner,
+} from '@waybill/kernel';
+import { joinTransaction, type Outbox, type TransactionHandle } from '@waybill/outbox';
+import type { SagaData, SagaDefinition } from './saga-definition.js';
+import type { SagaEngine } from './saga-engine.js';
+import { eventMessage } from './saga-messages.js';
+import { findSaga, showSaga } from './statements.generated.js';
+
+/** Which saga: by its id, or by its type and key. */
+export type SagaRef =
+  string | { readonly saga: SagaDefinition | { readonly type: string }; readonly key: string };
+
+/** What a saga is started with. */
+export interface SagaStart<Input extends object> {
+  /** Names it among those of its type: an order's number. Starting twice with one key starts one saga. */
+  readonly key: string;
+  readonly data: Input;
+  /** Overrides the definition's, in milliseconds from now; null for none. */
+  readonly deadlineMs?: number | null;
+}
+
+/** What became of a start. */
+export interface SagaStarted {
+  readonly id: string;
+  /** False when there was one of this type and key already. */
+  readonly created: boolean;
+}
+
+/** What {@link Sagas} works with. */
+export interface SagasParts {
+  readonly engine: SagaEngine;
+  readonly schema: string;
+  readonly outbox: Outbox;
+  readonly transactions: TransactionRunner;
+}
+
+/** Starts sagas and tells them things, in the caller's transaction. */
+export class Sagas {
+  constructor(private readonly parts: SagasParts) {}
+
+  /**
+   * Starts a saga in the caller's transaction: it begins when that commits, and never when it does not. Local actions
+   * that come first run in this transaction.
+   *
+   * @throws TransactionRequiredError unless `tx` is an open transaction
+   */
+  async start<Input extends object, Output extends object>(
+    tx: TransactionHandle,
+    definition: SagaDefinition<Input, Output>,
+    { key, data, deadlineMs }: SagaStart<Input>,
+  ): Promise<SagaStarted> {
+    const transaction = this.#join(tx);
+    return this.parts.engine.start(transaction, definition as unknown as SagaDefinition, {
+      key,
+      data: data as SagaData,
+      parent: null,
+      deadlineMs,
+    });
+  }
+
+  /**
+   * Sends a signal to a saga when the caller's transaction commits. One that nobody waits for yet is kept until its step
+   * begins.
+   *
+   * @throws TransactionRequiredError unless `tx` is an open transaction
+   * @throws NotFoundError when there is no such saga
+   */
+  async signal(tx: TransactionHandle, saga: SagaRef, name: string, payload: unknown = null): Promise<void> {
+    const { session } = this.#join(tx);
+    const id = await this.#idOf(session, saga);
+    const [row] = await session.run(showSaga, id);
+    if (row === undefined) throw new NotFoundError(`saga ${id}`);
+    const message = eventMessage(id, row.replyTopic, { type: 'signal', name, payload });
+    await this.parts.outbox.publish(tx, message);
+  }
+
+  /** The id of a saga, under way or ended. @throws NotFoundError */
+  find(saga: SagaRef): Promise<string> {
+    return this.#idOf(this.parts.transactions.session, saga);
+  }
+
+  async #idOf(session: SqlSession, saga: SagaRef): Promise<string> {
+    if (typeof saga === 'string') return saga;
+    const [row] = await session.run(findSaga, saga.saga.type, saga.key);
+    if (row === undefined) throw new NotFoundError(`saga ${saga.saga.type} with key ${saga.key}`);
+    return row.id;
+  }
+
+  #join(tx: TransactionHandle): OpenTransaction<unknown> {
+    return { session: joinTransaction(tx, this.parts.schema, false).session, handle: tx };
+  }
+}

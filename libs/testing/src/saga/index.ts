@@ -1,0 +1,1 @@
+export { given, type LocalStub, SagaScenario } from './saga-scenario.js';

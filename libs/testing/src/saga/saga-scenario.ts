@@ -1,0 +1,221 @@
+import { isDeepStrictEqual } from 'node:util';
+import {
+  advance,
+  newInstance,
+  type SagaCommand,
+  type SagaDefinition,
+  type SagaEvent,
+  type SagaInstance,
+  type SagaOp,
+  type SagaOutput,
+  type SagaState,
+} from '@waybill/saga';
+import { TestingError } from '../testing-error.js';
+
+/** What a local action does in a scenario: what it adds to the saga's data, or that it throws. */
+export type LocalStub = (data: Readonly<Record<string, unknown>>) => object | void;
+
+type SentCommand = Extract<SagaOutput, { readonly type: 'command' }>;
+
+/**
+ * Tries a definition of a saga without any server, as a story: given a saga, when something happens, then it does this.
+ * Every expectation that does not hold throws a {@link TestingError} that tells the story so far. The clock moves only by
+ * {@link whenTimePasses}.
+ *
+ * ```ts
+ * given(placeOrder)
+ *   .whenStarted('A-1', { orderId: 'A-1', pence: 500 })
+ *   .expectCommand(reserveStock, { orderId: 'A-1' })
+ *   .whenReply('reserve', { shelf: 7 })
+ *   .expectCommand(chargeCard, { orderId: 'A-1', pence: 500 })
+ *   .whenRejected('charge', 'no money')
+ *   .expectCommand(releaseStock, { orderId: 'A-1', shelf: 7 })
+ *   .whenReply('reserve')
+ *   .expectState('COMPENSATED');
+ * ```
+ */
+export class SagaScenario<Input extends object> {
+  readonly #definition: SagaDefinition;
+  readonly #locals = new Map<string, LocalStub>();
+  readonly #story: string[] = [];
+  /** Commands that no expectation has named yet. */
+  #unseen: SentCommand[] = [];
+  /** The last command of each step, to which answers refer. */
+  readonly #last = new Map<string, SentCommand>();
+  #instance: SagaInstance | undefined;
+  #nowMs = 0;
+
+  constructor(definition: SagaDefinition<Input, never>) {
+    this.#definition = definition as unknown as SagaDefinition;
+  }
+
+  /** Says what a local action does; without, it succeeds and adds nothing. To be said before it runs. */
+  withLocal(step: string, stub: LocalStub): this {
+    this.#locals.set(step, stub);
+    return this;
+  }
+
+  /** Starts the saga. */
+  whenStarted(key: string, data: Input): this {
+    const input = data as Readonly<Record<string, unknown>>;
+    this.#instance = newInstance(this.#definition, '00000000-0000-7000-8000-000000000000', key, input);
+    const { deadlineMs } = this.#instance;
+    return this.#tell({ type: 'start', data: input, deadlineMs }, `started with ${JSON.stringify(data)}`);
+  }
+
+  /** The last command of a step is answered well. */
+  whenReply(step: string, payload: unknown = null): this {
+    return this.#reply(step, { status: 'done', payload });
+  }
+
+  /** The business says no. */
+  whenRejected(step: string, error: string): this {
+    return this.#reply(step, { status: 'rejected', error });
+  }
+
+  /** The command's attempts are spent at the participant. */
+  whenFailed(step: string, error: string): this {
+    return this.#reply(step, { status: 'failed', error });
+  }
+
+  whenSignal(name: string, payload: unknown = null): this {
+    return this.#tell({ type: 'signal', name, payload }, `signal ${name}`);
+  }
+
+  /** A child saga has ended. */
+  whenChildEnds(step: string, state: SagaState, data: Readonly<Record<string, unknown>> = {}): this {
+    return this.#tell({ type: 'child', step, state, data }, `child ${step} is ${state}`);
+  }
+
+  /** Lets so many milliseconds go by, and everything that falls due in them happen at its time. */
+  whenTimePasses(ms: number): this {
+    const until = this.#nowMs + ms;
+    for (let due = this.#nextDue(); due !== undefined && due <= until; due = this.#nextDue()) {
+      this.#nowMs = due;
+      this.#tell({ type: 'due' }, `time is ${due} ms`);
+    }
+    this.#nowMs = until;
+    return this;
+  }
+
+  /** An operator, or the service, cancels it. */
+  whenCancelled(reason = 'cancelled'): this {
+    return this.#tell({ type: 'cancel', reason }, 'cancelled');
+  }
+
+  /** The oldest command that was not expected yet went to this topic, and carries this. */
+  expectCommand<Request>(command: SagaCommand<Request, unknown>, payload?: Request): this {
+    const at = this.#unseen.findIndex(({ topic }) => topic === command.topic);
+    const sent = this.#unseen[at];
+    if (sent === undefined) return this.#fail(`a command to ${command.topic} was expected`);
+    if (payload !== undefined && !isDeepStrictEqual(jsonOf(sent.payload), jsonOf(payload)))
+      return this.#fail(
+        `the command to ${command.topic} carries ${JSON.stringify(sent.payload)}, not ${JSON.stringify(payload)}`,
+      );
+    this.#unseen.splice(at, 1);
+    return this;
+  }
+
+  /** No command was sent but those that were expected. */
+  expectNoCommand(): this {
+    if (this.#unseen.length === 0) return this;
+    return this.#fail(
+      `${this.#unseen.map(({ topic }) => topic).join(', ')} got commands that nobody expected`,
+    );
+  }
+
+  /** The saga is in this state, and has sent nothing that was not expected. */
+  expectState(state: SagaState): this {
+    const { state: now, reason } = this.#saga();
+    if (now !== state) return this.#fail(`it is ${now} (${reason ?? 'no reason'}), not ${state}`);
+    return this.expectNoCommand();
+  }
+
+  /** The saga's data hold this, and perhaps more. */
+  expectData(data: Readonly<Record<string, unknown>>): this {
+    const now = this.#saga().data;
+    for (const [name, value] of Object.entries(data))
+      if (!isDeepStrictEqual(jsonOf(now[name]), jsonOf(value)))
+        return this.#fail(`${name} is ${JSON.stringify(now[name])}, not ${JSON.stringify(value)}`);
+    return this;
+  }
+
+  /** The saga as it is. */
+  get instance(): SagaInstance {
+    return this.#saga();
+  }
+
+  #reply(
+    step: string,
+    answer: Pick<Extract<SagaEvent, { type: 'reply' }>, 'status' | 'payload' | 'error'>,
+  ): this {
+    const sent = this.#last.get(step);
+    if (sent === undefined) return this.#fail(`step ${step} is answered, and has sent nothing`);
+    const op: SagaOp = sent.op;
+    const { attempt } = sent;
+    return this.#tell({ type: 'reply', step, op, attempt, ...answer }, `${step} ${op} ${answer.status}`);
+  }
+
+  #tell(event: SagaEvent, story: string): this {
+    this.#story.push(story);
+    const { instance, outputs } = advance(this.#definition, this.#saga(), event, this.#nowMs);
+    this.#instance = instance;
+    for (const output of outputs) this.#do(output);
+    return this;
+  }
+
+  #do(output: SagaOutput): void {
+    if (output.type === 'command') {
+      this.#story.push(`  sent ${output.step} ${output.op} to ${output.topic}`);
+      this.#unseen.push(output);
+      this.#last.set(output.step, output);
+    } else if (output.type === 'local') this.#local(output.step, output.undo, output.attempt);
+    else if (output.type === 'child') this.#story.push(`  started ${output.childType} ${output.key}`);
+    else if (output.type === 'ignored') this.#story.push(`  ignored: ${output.why}`);
+  }
+
+  #local(step: string, undo: boolean, attempt: number): void {
+    const { steps, data } = this.#saga();
+    // What came before in the same transition may have made it void.
+    if (steps[step]?.status !== (undo ? 'undoing' : 'running') || steps[step].attempt !== attempt) return;
+    let event: SagaEvent;
+    try {
+      const payload = undo ? undefined : this.#locals.get(step)?.(data);
+      event = { type: 'local', step, undo, status: 'done', payload: payload ?? undefined };
+    } catch (error) {
+      const isRejection = error instanceof Error && error.name === 'SagaRejection';
+      const why = error instanceof Error ? error.message : String(error);
+      event = { type: 'local', step, undo, status: isRejection ? 'rejected' : 'failed', error: why };
+    }
+    this.#tell(event, `  ${step}${undo ? ' undone' : ''} here: ${event.status}`);
+  }
+
+  #nextDue(): number | undefined {
+    const { steps, deadlineMs } = this.#saga();
+    const times = Object.values(steps).flatMap(({ dueMs }) => dueMs ?? []);
+    if (deadlineMs !== null) times.push(deadlineMs);
+    return times.length === 0 ? undefined : Math.max(this.#nowMs, Math.min(...times));
+  }
+
+  #saga(): SagaInstance {
+    if (this.#instance === undefined)
+      throw new TestingError('SCENARIO_FAILED', 'The saga was not started. Call whenStarted first.');
+    return this.#instance;
+  }
+
+  #fail(what: string): never {
+    const story = this.#story.map((line) => `  ${line}`).join('\n');
+    throw new TestingError('SCENARIO_FAILED', `In saga ${this.#definition.type}: ${what}.\n${story}`);
+  }
+}
+
+function jsonOf(value: unknown): unknown {
+  return value === undefined ? null : JSON.parse(JSON.stringify(value));
+}
+
+/** Begins a scenario for a definition; see {@link SagaScenario}. */
+export function given<Input extends object, Output extends object>(
+  definition: SagaDefinition<Input, Output>,
+): SagaScenario<Input> {
+  return new SagaScenario(definition as unknown as SagaDefinition<Input, never>);
+}

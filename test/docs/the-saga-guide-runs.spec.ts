@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { INestApplication } from '@nestjs/common';
+import { SagaDesk } from '@waybill/nestjs';
+import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
+import { Pool } from 'pg';
+
+const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+
+const TABLES = `
+  create table orders (id text primary key, state text not null, shelf text);
+  create table stock (sku text primary key, pieces int not null, shelf text not null);
+  create table reservation (order_id text, sku text, pieces int);
+  create table charge (order_id text, pence int);
+  insert into stock values ('lantern', 10, 'A7')`;
+
+let database: TestDatabase;
+let pool: Pool;
+let apps: { orders: INestApplication; others: INestApplication } | undefined;
+beforeAll(async () => {
+  database = await testDatabase('saga_guide');
+  pool = new Pool({ connectionString: database.connectionString });
+  await pool.query(TABLES);
+  process.env['DATABASE_URL'] = database.connectionString;
+  const { start } = await import('../../examples/order-saga/main.js');
+  apps = await start();
+});
+afterAll(async () => {
+  const own = apps?.orders.get<Pool>(Pool);
+  await apps?.orders.close();
+  await apps?.others.close();
+  await own?.end();
+  await pool.end();
+  await database.drop();
+});
+
+describe('the guide to sagas', () => {
+  test.each(['contracts.ts', 'orders.ts', 'stock-and-payments.ts', 'main.ts'])(
+    'shows %s as it is',
+    (file) => {
+      const path = `examples/order-saga/${file}`;
+      expect(read('docs/SAGAS.md')).toContain(`<!-- ${path} -->\n\n\`\`\`ts\n${read(path)}\`\`\``);
+    },
+  );
+
+  test('shows the tables that its test makes', () => {
+    for (const line of TABLES.trim().split('\n')) expect(read('docs/SAGAS.md')).toContain(line.trim());
+  });
+
+  test('an order that can be paid is confirmed, and one that cannot leaves nothing behind', async () => {
+    const { Orders } = await import('../../examples/order-saga/orders.js');
+    const orders = apps?.orders.get(Orders);
+    const desk = apps?.orders.get(SagaDesk);
+    if (orders === undefined || desk === undefined) throw new Error('the services have not started');
+    const cheap = await orders.place({ orderId: 'A-1', sku: 'lantern', pieces: 3, pence: 900 });
+    const dear = await orders.place({ orderId: 'A-2', sku: 'lantern', pieces: 4, pence: 90_000 });
+    const many = await orders.place({ orderId: 'A-3', sku: 'lantern', pieces: 40, pence: 900 });
+    const ended = async (): Promise<string[]> =>
+      Promise.all([cheap, dear, many].map(async (id) => (await desk.show(id)).state));
+    let seen: string[] = [];
+    await waitUntil(
+      async () => {
+        seen = await ended();
+        return seen.every((state) => state === 'COMPLETED' || state === 'COMPENSATED');
+      },
+      { describe: () => `three sagas have ended: ${seen.join(', ')}` },
+    );
+    expect(seen).toEqual(['COMPLETED', 'COMPENSATED', 'COMPENSATED']);
+    expect((await pool.query('select pieces from stock')).rows).toEqual([{ pieces: 7 }]);
+    expect((await pool.query('select * from charge')).rows).toEqual([{ order_id: 'A-1', pence: 900 }]);
+    expect((await pool.query('select order_id from reservation')).rows).toEqual([{ order_id: 'A-1' }]);
+    expect((await pool.query('select * from orders order by id')).rows).toEqual([
+      { id: 'A-1', state: 'confirmed', shelf: 'A7' },
+      { id: 'A-2', state: 'placed', shelf: null },
+      { id: 'A-3', state: 'placed', shelf: null },
+    ]);
+    expect((await desk.show(dear)).reason).toBe('step charge was rejected: the card has no 90000 pence');
+  });
+});

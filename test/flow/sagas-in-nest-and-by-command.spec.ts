@@ -1,0 +1,371 @@
+import 'reflect-metadata';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { writeFile } from 'node:fs/promises';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { Controller, type INestMicroservice, type Type } from '@nestjs/common';
+import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { Test } from '@nestjs/testing';
+import { createProgram } from '@waybill/cli';
+import {
+  httpCommand,
+  Saga,
+  saga,
+  SagaCommand,
+  sagaCommand,
+  SagaDesk,
+  SagaParticipant,
+  SagaRejection,
+  Sagas,
+  type WaybillContext,
+  WaybillModule,
+  type WaybillModuleOptions,
+  WaybillHealthIndicator,
+  WaybillServer,
+} from '@waybill/nestjs';
+import { migrate } from '@waybill/schema';
+import { testDatabase, waitUntil } from '@waybill/testing';
+import pg from 'pg';
+import { Fixture } from '../support/fixture.js';
+
+interface Order {
+  readonly orderId: string;
+  readonly pence: number;
+}
+
+const reserve = sagaCommand<{ orderId: string }, { shelf: number }>('stock.reserve');
+const release = sagaCommand<{ orderId: string }>('stock.release');
+const charge = sagaCommand<{ pence: number }, { chargeId: string }>('payments.charge');
+
+@Saga()
+class PlaceOrder {
+  readonly first = saga<Order>('orders.place', { version: 1 })
+    .step('charge', { invoke: charge, with: ({ pence }) => ({ pence }) })
+    .build();
+  readonly second = saga<Order>('orders.place', { version: 2 })
+    .step('reserve', {
+      invoke: reserve,
+      with: ({ orderId }) => ({ orderId }),
+      then: ({ shelf }) => ({ shelf }),
+      undo: { invoke: release, with: ({ orderId }) => ({ orderId }) },
+    })
+    .step('charge', {
+      invoke: charge,
+      with: ({ pence }) => ({ pence }),
+      then: ({ chargeId }) => ({ chargeId }),
+      pivot: true,
+    })
+    .build();
+}
+
+@SagaParticipant()
+class Stock {
+  @SagaCommand(reserve)
+  async reserve(
+    @Payload() { orderId }: { orderId: string },
+    @Ctx() ctx: WaybillContext<pg.PoolClient>,
+  ): Promise<{ shelf: number }> {
+    await ctx.saga?.hold('shelf:7');
+    await ctx.transaction.query('insert into effect (consumer, key) values ($1, $2)', ['reserve', orderId]);
+    return { shelf: 7 };
+  }
+
+  @SagaCommand(release)
+  async release(
+    @Payload() { orderId }: { orderId: string },
+    @Ctx() ctx: WaybillContext<pg.PoolClient>,
+  ): Promise<void> {
+    await ctx.transaction.query('insert into effect (consumer, key) values ($1, $2)', ['release', orderId]);
+  }
+}
+
+/** Knows nothing of sagas. */
+@Controller()
+class Payments {
+  @MessagePattern<string>('payments.charge')
+  charge(@Payload() { pence }: { pence: number }): { chargeId: string } {
+    if (pence > 1_000) throw new SagaRejection('too dear');
+    return { chargeId: `c${pence}` };
+  }
+}
+
+const refund = sagaCommand<{ pence: number }>('payments.refund');
+const ship = sagaCommand<{ orderId: string }>('shipping.ship');
+
+@Saga()
+class PayFirst {
+  readonly definition = saga<Order>('orders.pay-first')
+    .step('charge', {
+      invoke: charge,
+      with: ({ pence }) => ({ pence }),
+      undo: { invoke: refund, with: ({ pence }) => ({ pence }) },
+    })
+    .step('ship', { invoke: ship, with: ({ orderId }) => ({ orderId }) })
+    .build();
+}
+
+/** In a database of its own. */
+@SagaParticipant()
+class Ledger {
+  @SagaCommand(charge)
+  async charge(
+    @Payload() { pence }: { pence: number },
+    @Ctx() { transaction }: WaybillContext<pg.PoolClient>,
+  ): Promise<{ chargeId: string }> {
+    await transaction.query('insert into entry values ($1, $2)', ['charge', pence]);
+    return { chargeId: 'c1' };
+  }
+
+  @SagaCommand(refund)
+  async refund(
+    @Payload() { pence }: { pence: number },
+    @Ctx() { transaction }: WaybillContext<pg.PoolClient>,
+  ): Promise<void> {
+    await transaction.query('insert into entry values ($1, $2)', ['refund', pence]);
+  }
+}
+
+@SagaParticipant()
+class Shipping {
+  @SagaCommand(ship)
+  ship(@Payload() { orderId }: { orderId: string }): void {
+    if (orderId === 'A-2') throw new SagaRejection('no lorry');
+  }
+}
+
+let fixture: Fixture;
+let gateway: Server | undefined;
+const apps: INestMicroservice[] = [];
+beforeEach(async () => {
+  fixture = await Fixture.create({});
+});
+afterEach(async () => {
+  process.exitCode = undefined;
+  await Promise.all(apps.splice(0).map((app) => app.close()));
+  gateway?.close();
+  gateway = undefined;
+  await fixture.close();
+});
+
+const start = async (
+  group: string,
+  parts: { providers?: Type[]; controllers?: Type[] },
+  options: Partial<WaybillModuleOptions> = {},
+): Promise<INestMicroservice> => {
+  const module = await Test.createTestingModule({
+    imports: [WaybillModule.forRoot({ database: { connectionString: fixture.url }, group, ...options })],
+    ...parts,
+  }).compile();
+  module.useLogger(false);
+  const app = module.createNestMicroservice({ strategy: module.get(WaybillServer) });
+  apps.push(app);
+  await app.listen();
+  return app;
+};
+
+const ended = async (app: INestMicroservice, id: string): Promise<string> => {
+  let state = '';
+  await waitUntil(
+    async () => {
+      ({ state } = await app.get(SagaDesk).show(id));
+      return state !== 'RUNNING' && state !== 'COMPENSATING';
+    },
+    { describe: () => `the saga has come to an end, it is ${state}` },
+  );
+  return state;
+};
+
+const place = (app: INestMicroservice, order: Order): Promise<{ id: string; created: boolean }> =>
+  fixture.transaction((client) =>
+    app.get(Sagas).start(client, app.get(PlaceOrder).second, { key: order.orderId, data: order }),
+  );
+
+const command = async (...words: string[]): Promise<string> => {
+  let printed = '';
+  const program = createProgram({ write: (text) => (printed += text) });
+  await program.parseAsync(['node', 'waybill', '--database-url', fixture.url, 'saga', ...words]);
+  return printed;
+};
+
+test('a saga of a provider runs over decorated participants and plain handlers, which know nothing of it', async () => {
+  await start('stock', { controllers: [Stock] });
+  await start('payments', { controllers: [Payments] });
+  const app = await start('orders', { providers: [PlaceOrder] });
+  const good = await place(app, { orderId: 'A-1', pence: 900 });
+  expect(await ended(app, good.id)).toBe('COMPLETED');
+  expect((await app.get(SagaDesk).show(good.id)).instance.data).toMatchObject({ shelf: 7, chargeId: 'c900' });
+  // The first saga has not let the shelf go: the second waits for it, until an operator gives it up.
+  const waiting = await place(app, { orderId: 'A-2', pence: 9_000 });
+  await waitUntil(async () => (await fixture.value('select count(*)::int from waybill.saga_stash')) === 1, {
+    describe: 'the command waits for the shelf',
+  });
+  const held = await fixture.value<string>('select saga_id from waybill.saga_lock');
+  expect(held).toBe(good.id);
+  await command('cancel', waiting.id, '--by', 'ada', '--because', 'taking too long', '--yes');
+  expect(await ended(app, waiting.id)).toBe('CANCELLED');
+  // The stashed command comes behind its compensation, and must do nothing then.
+  const effects = await fixture.database.pool.query('select consumer, key from effect order by id');
+  expect(effects.rows).toEqual([{ consumer: 'reserve', key: 'A-1' }]);
+});
+
+test('a participant in a database of its own answers by half message, and is undone there', async () => {
+  const elsewhere = await testDatabase('ledger');
+  await migrate({ connectionString: elsewhere.connectionString });
+  const ledger = new pg.Pool({ connectionString: elsewhere.connectionString });
+  await ledger.query('create table entry (kind text, pence int)');
+  try {
+    await start(
+      'payments',
+      { controllers: [Ledger] },
+      {
+        database: { connectionString: elsewhere.connectionString },
+        bus: { connectionString: fixture.url },
+        relay: false,
+      },
+    );
+    await start('shipping', { controllers: [Shipping] });
+    const app = await start('orders', { providers: [PayFirst] });
+    const begin = (key: string, pence: number) =>
+      fixture.transaction((client) =>
+        app.get(Sagas).start(client, app.get(PayFirst).definition, { key, data: { orderId: key, pence } }),
+      );
+    const [good, bad] = [await begin('A-1', 300), await begin('A-2', 200)];
+    expect([await ended(app, good.id), await ended(app, bad.id)]).toEqual(['COMPLETED', 'COMPENSATED']);
+    const { rows } = await ledger.query(
+      'select kind, sum(pence)::int as pence from entry group by 1 order by 1',
+    );
+    expect(rows).toEqual([
+      { kind: 'charge', pence: 500 },
+      { kind: 'refund', pence: 200 },
+    ]);
+    expect((await ledger.query('select count(*)::int as n from waybill.outbox')).rows).toEqual([{ n: 0 }]);
+  } finally {
+    await Promise.all(apps.splice(0).map((app) => app.close()));
+    await ledger.end();
+    await elsewhere.drop();
+  }
+});
+
+test('the command lists, shows, draws and decides about sagas', async () => {
+  const app = await start('orders', { providers: [PlaceOrder] });
+  const { id } = await place(app, { orderId: 'A-1', pence: 9_000 });
+  expect(await command('list', '--type', 'orders.place', '--key', 'A-')).toMatch(
+    new RegExp(`^${id}  RUNNING  .*  orders.place v2  key A-1  revision 1`),
+  );
+  expect(await command('list', '--state', 'STUCK')).toBe('');
+  await start('stock', { controllers: [Stock] });
+  await start('payments', { controllers: [Payments] });
+  expect(await ended(app, id)).toBe('COMPENSATED');
+  const shown = await command('show', id, '--payload');
+  expect(shown).toContain('-> reserve action attempt 1 to stock.reserve {"orderId":"A-1"}');
+  expect(shown).toContain('<- reserve action attempt 1 done {"shelf":7}');
+  expect(shown).toContain('<- charge action attempt 1 rejected: too dear');
+  const drawn = await command('show', id, '--mermaid');
+  expect(drawn).toMatch(/^sequenceDiagram\n/);
+  expect(drawn).toContain('S->>P1: reserve action');
+  expect(drawn).toContain('note over S: COMPENSATED');
+  await expect(command('retry', id, 'charge', '--yes')).rejects.toMatchObject({ code: 'SAGA_ORDER_REFUSED' });
+  await expect(command('show', '01a1fe9f-f3e8-7764-b6cb-0012f109d604')).rejects.toMatchObject({
+    code: 'NOT_FOUND',
+  });
+});
+
+test('recorded sagas are run again by a changed definition, and the difference is shown', async () => {
+  await start('stock', { controllers: [Stock] });
+  await start('payments', { controllers: [Payments] });
+  const app = await start('orders', { providers: [PlaceOrder] });
+  const { id } = await place(app, { orderId: 'A-1', pence: 900 });
+  expect(await ended(app, id)).toBe('COMPLETED');
+  const file = `${await fixture.value<string>(`select '/tmp/waybill-recorded-' || pg_backend_pid()`)}.jsonl`;
+  await writeFile(file, await command('show', id, '--json'));
+  const same = new URL('../programs/sagas-same.mjs', import.meta.url).pathname;
+  const changed = new URL('../programs/sagas-changed.mjs', import.meta.url).pathname;
+  expect(await command('verify', '--definitions', same, '--recorded', file)).toBe(
+    '1 sagas were run again, 0 would do otherwise\n',
+  );
+  expect(process.exitCode).toBeUndefined();
+  const difference = await command('verify', '--definitions', changed);
+  expect(difference).toContain(`orders.place ${id} differs at revision 2`);
+  expect(difference).toContain('recorded: charge/action#1 to payments.charge {"pence":900}');
+  expect(difference).toContain('now:      charge/action#1 to payments.charge {"pence":900,"currency":"GBP"}');
+  expect(process.exitCode).toBe(1);
+});
+
+test('a service that has dropped a version with sagas under way refuses to start', async () => {
+  const app = await start('orders', { providers: [PlaceOrder] });
+  await place(app, { orderId: 'A-1', pence: 900 });
+  @Saga()
+  class OnlyFirst {
+    readonly first = new PlaceOrder().first;
+  }
+  await expect(start('orders', { providers: [OnlyFirst] })).rejects.toThrow(
+    /1 of orders\.place version 2 are under way/,
+  );
+});
+
+test('a step may be an HTTP endpoint: answers, rejections and trouble', async () => {
+  const calls: { key: string | undefined; body: string }[] = [];
+  gateway = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      calls.push({ key: request.headers['idempotency-key'] as string, body });
+      const { pence } = JSON.parse(body) as { pence: number };
+      if (calls.length === 1) response.writeHead(503).end();
+      else if (pence > 1_000) response.writeHead(409).end(JSON.stringify({ message: 'too dear' }));
+      else response.writeHead(201).end(JSON.stringify({ chargeId: 'h1' }));
+    });
+  });
+  await new Promise<void>((listening) => gateway?.listen(0, '127.0.0.1', listening));
+  const { port } = gateway.address() as AddressInfo;
+  const endpoint = httpCommand<{ pence: number }, { chargeId: string }>(`http://127.0.0.1:${port}/charges`);
+  const definition = saga<Order>('orders.http')
+    .step('charge', {
+      invoke: endpoint,
+      with: ({ pence }) => ({ pence }),
+      then: ({ chargeId }) => ({ chargeId }),
+    })
+    .build();
+  @Saga()
+  class OverHttp {
+    readonly definition = definition;
+  }
+  const app = await start('orders', { providers: [OverHttp] });
+  const begin = (order: Order) =>
+    fixture.transaction((client) =>
+      app.get(Sagas).start(client, definition, { key: order.orderId, data: order }),
+    );
+  const good = await begin({ orderId: 'A-1', pence: 900 });
+  expect(await ended(app, good.id)).toBe('COMPLETED');
+  expect(calls.map(({ key }) => key)).toEqual([`${good.id}/charge/action`, `${good.id}/charge/action`]);
+  const bad = await begin({ orderId: 'A-2', pence: 9_000 });
+  expect(await ended(app, bad.id)).toBe('COMPENSATED');
+  expect((await app.get(SagaDesk).show(bad.id)).reason).toBe('step charge was rejected: too dear');
+});
+
+test('sagas that are set up wrongly are refused, and a stuck one shows in the health', async () => {
+  @Saga()
+  class Empty {}
+  @Saga()
+  class Again {
+    readonly definition = new PlaceOrder().second;
+  }
+  await expect(start('orders', { providers: [Empty] })).rejects.toThrow(/Empty has no property/);
+  await expect(start('orders', { providers: [PlaceOrder, Again] })).rejects.toThrow(
+    /Again defines version 2 of orders\.place, which is there already/,
+  );
+  @SagaParticipant()
+  class Other {
+    @SagaCommand(release)
+    release(): void {}
+  }
+  await expect(start('stock', { controllers: [Stock, Other] })).rejects.toThrow(
+    /stock\.release has two handlers/,
+  );
+  const app = await start('orders', { providers: [PlaceOrder] });
+  const { id } = await place(app, { orderId: 'A-1', pence: 900 });
+  await fixture.database.pool.query('update waybill.saga set state = 3 where id = $1', [id]);
+  expect(await app.get(WaybillHealthIndicator).isHealthy()).toMatchObject({
+    waybill: { status: 'degraded', sagasStuck: 1 },
+  });
+});

@@ -1,0 +1,344 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { saga, sagaCommand, SagaRejection, tcc, tccBranch } from '@waybill/saga';
+import type pg from 'pg';
+import { eventually, note, SagaFloor } from '../support/sagas.js';
+
+interface Order {
+  readonly orderId: string;
+  readonly pence: number;
+}
+
+const reserve = sagaCommand<{ orderId: string }, { shelf: number }>('stock.reserve');
+const release = sagaCommand<{ orderId: string; shelf: number | undefined }>('stock.release');
+const charge = sagaCommand<{ orderId: string; pence: number }, { chargeId: string }>('payments.charge');
+const refund = sagaCommand<{ chargeId: string | undefined }>('payments.refund');
+const ship = sagaCommand<{ orderId: string; shelf: number }>('shipping.ship');
+
+const quick = { timeoutMs: 60_000, delayMs: 20, maxDelayMs: 40 };
+
+const placeOrder = saga<Order>('orders.place')
+  .step('reserve', {
+    invoke: reserve,
+    with: ({ orderId }) => ({ orderId }),
+    then: ({ shelf }) => ({ shelf }),
+    undo: { invoke: release, with: ({ orderId, shelf }) => ({ orderId, shelf }), policy: quick },
+    policy: quick,
+  })
+  .step('charge', {
+    invoke: charge,
+    with: ({ orderId, pence }) => ({ orderId, pence }),
+    then: ({ chargeId }) => ({ chargeId }),
+    undo: { invoke: refund, with: ({ chargeId }) => ({ chargeId }), policy: { ...quick, maxAttempts: 2 } },
+    policy: quick,
+  })
+  .step('ship', {
+    invoke: ship,
+    with: ({ orderId, shelf }) => ({ orderId, shelf }),
+    pivot: true,
+    policy: quick,
+  })
+  .local<{ confirmed: boolean }, pg.PoolClient>('confirm', {
+    run: async ({ orderId }, { transaction, sagaId }) => {
+      await transaction.query('insert into deed (what, saga) values ($1, $2)', [
+        `confirm ${orderId}`,
+        sagaId,
+      ]);
+      return { confirmed: true };
+    },
+  })
+  .build();
+
+const order = { orderId: 'A-1', pence: 500 };
+const reject = (reason: string) => async (): Promise<never> => {
+  throw new SagaRejection(reason);
+};
+
+describe('a saga over three services', () => {
+  let floor: SagaFloor;
+  afterEach(() => floor.close());
+
+  test('carries data from answers to commands, and is completed', async () => {
+    floor = await SagaFloor.open([placeOrder] as never);
+    const shipped: unknown[] = [];
+    await floor.serve('stock', { 'stock.reserve': note('reserve', { shelf: 7 }) });
+    await floor.serve('payments', { 'payments.charge': note('charge', { chargeId: 'c1' }) });
+    await floor.serve('shipping', {
+      'shipping.ship': async (delivery, client) => {
+        shipped.push(delivery.payload);
+        return note('ship')(delivery, client);
+      },
+    });
+    await floor.carry();
+    const { id, created } = await floor.start(placeOrder, 'A-1', order);
+    expect(created).toBe(true);
+    await floor.until(id, 'COMPLETED');
+    expect(await floor.deeds(id)).toEqual(['reserve', 'charge', 'ship', 'confirm A-1']);
+    expect(shipped).toEqual([{ orderId: 'A-1', shelf: 7 }]);
+    const { instance, timeline } = await floor.desk.show(id);
+    expect(instance.data).toEqual({ ...order, shelf: 7, chargeId: 'c1', confirmed: true });
+    expect(timeline.map(({ state }) => state)).toEqual(['RUNNING', 'RUNNING', 'RUNNING', 'COMPLETED']);
+    // Starting it again, even when it has ended, finds it.
+    expect(await floor.start(placeOrder, 'A-1', order)).toEqual({ id, created: false });
+  });
+
+  test('is undone in reverse when a step is rejected, and what was rejected is not', async () => {
+    floor = await SagaFloor.open([placeOrder] as never);
+    await floor.serve('stock', {
+      'stock.reserve': note('reserve', { shelf: 7 }),
+      'stock.release': note('release'),
+    });
+    await floor.serve('payments', {
+      'payments.charge': note('charge', { chargeId: 'c1' }),
+      'payments.refund': note('refund'),
+    });
+    await floor.serve('shipping', { 'shipping.ship': reject('no lorry') });
+    await floor.carry();
+    const { id } = await floor.start(placeOrder, 'A-1', order);
+    await floor.until(id, 'COMPENSATED');
+    expect(await floor.deeds(id)).toEqual(['reserve', 'charge', 'refund', 'release']);
+    expect((await floor.desk.show(id)).reason).toBe('step ship was rejected: no lorry');
+  });
+
+  test('a start that is rolled back never happens', async () => {
+    floor = await SagaFloor.open([placeOrder] as never);
+    await floor.serve('stock', { 'stock.reserve': note('reserve', { shelf: 7 }) });
+    await floor.carry();
+    const lost = floor.fixture.transaction(async (client) => {
+      await floor.sagas.start(client, placeOrder, { key: 'lost', data: order });
+      throw new Error('changed my mind');
+    });
+    await expect(lost).rejects.toThrow('changed my mind');
+    const { id } = await floor.start(placeOrder, 'kept', order);
+    await eventually(async () => (await floor.deeds(id)).length === 1);
+    expect(await floor.deeds()).toEqual(['reserve']);
+  });
+
+  test('a command that ends as a dead letter is tried anew, and its step is undone when that is spent', async () => {
+    floor = await SagaFloor.open([placeOrder] as never);
+    let calls = 0;
+    await floor.serve('stock', {
+      'stock.reserve': note('reserve', { shelf: 7 }),
+      'stock.release': note('release'),
+    });
+    await floor.serve('payments', {
+      'payments.charge': async () => {
+        calls += 1;
+        throw new Error('the gateway is down');
+      },
+      'payments.refund': note('refund'),
+    });
+    await floor.carry();
+    const { id } = await floor.start(placeOrder, 'A-1', order);
+    await floor.until(id, 'COMPENSATED');
+    // Three commands, each with three attempts. The charge never happened, so there is nothing to refund.
+    expect(calls).toBe(9);
+    expect(await floor.deeds(id)).toEqual(['reserve', 'release']);
+  });
+
+  test('is stuck when a compensation fails for good, and an operator decides', async () => {
+    floor = await SagaFloor.open([placeOrder] as never);
+    let broken = true;
+    await floor.serve('stock', {
+      'stock.reserve': note('reserve', { shelf: 7 }),
+      'stock.release': note('release'),
+    });
+    await floor.serve('payments', {
+      'payments.charge': note('charge', { chargeId: 'c1' }),
+      'payments.refund': async (delivery, client) => {
+        if (broken) throw new Error('no refunds today');
+        return note('refund')(delivery, client);
+      },
+    });
+    await floor.serve('shipping', { 'shipping.ship': reject('no lorry') });
+    await floor.carry();
+    const { id } = await floor.start(placeOrder, 'A-1', order);
+    await floor.until(id, 'STUCK');
+    const { revision } = await floor.desk.show(id);
+    const stale = floor.desk.skip(id, 'charge', { by: 'eve' }, { revision: revision - 1 });
+    await expect(stale).rejects.toMatchObject({ code: 'SAGA_ORDER_REFUSED' });
+    broken = false;
+    await floor.desk.retry(id, 'charge', { by: 'ada', reason: 'refunds work again' });
+    await floor.until(id, 'COMPENSATED');
+    expect(await floor.deeds(id)).toEqual(['reserve', 'charge', 'refund', 'release']);
+    const { actions } = await floor.desk.show(id);
+    expect(actions.map(({ actor, action }) => [actor, action])).toEqual([
+      ['ada', 'saga.retry'],
+      ['eve', 'saga.skip'],
+    ]);
+  });
+
+  test('behind its pivot it only goes forward: an operator resolves what is rejected there', async () => {
+    const late = sagaCommand<object, { label: string }>('shipping.label');
+    const onward = saga<Order>('orders.onward')
+      .step('charge', {
+        invoke: charge,
+        with: (data) => data,
+        undo: { invoke: refund, with: () => ({ chargeId: undefined }) },
+        pivot: true,
+      })
+      .step('label', { invoke: late, with: () => ({}), then: ({ label }) => ({ label }) })
+      .build();
+    floor = await SagaFloor.open([onward] as never);
+    await floor.serve('payments', { 'payments.charge': note('charge', { chargeId: 'c1' }) });
+    await floor.serve('shipping', { 'shipping.label': reject('out of paper') });
+    await floor.carry();
+    const { id } = await floor.start(onward, 'A-1', order);
+    await floor.until(id, 'STUCK');
+    const refused = floor.desk.cancel(id, { by: 'eve' });
+    await expect(refused).rejects.toMatchObject({ code: 'SAGA_ORDER_REFUSED' });
+    await floor.desk.resolve(id, 'label', { label: 'by hand' }, { by: 'ada' });
+    await floor.until(id, 'COMPLETED');
+    expect((await floor.desk.show(id)).instance.data).toMatchObject({ label: 'by hand' });
+  });
+});
+
+describe('steps of other kinds', () => {
+  let floor: SagaFloor;
+  afterEach(() => floor.close());
+
+  test('wait for a signal, which may come before them, and for a time-out', async () => {
+    const approval = saga<Order>('orders.approve')
+      .step('charge', { invoke: charge, with: (data) => data })
+      .waitFor<{ by: string }, { approvedBy: string }>('approval', { then: ({ by }) => ({ approvedBy: by }) })
+      .waitFor('cooling-off', { timeoutMs: 100, onTimeout: 'continue' })
+      .build();
+    floor = await SagaFloor.open([approval] as never);
+    await floor.serve('payments', { 'payments.charge': note('charge', {}) });
+    await floor.carry();
+    const { id } = await floor.start(approval, 'A-1', order);
+    await floor.fixture.transaction((client) =>
+      floor.sagas.signal(client, { saga: approval, key: 'A-1' }, 'approval', { by: 'ada' }),
+    );
+    await floor.until(id, 'COMPLETED');
+    expect((await floor.desk.show(id)).instance.data).toMatchObject({ approvedBy: 'ada' });
+  });
+
+  test('a child saga is awaited, and undone with its parent', async () => {
+    const pack = saga<{ orderId: string }>('orders.pack')
+      .step('reserve', {
+        invoke: reserve,
+        with: (data) => data,
+        then: ({ shelf }) => ({ shelf }),
+        undo: { invoke: release, with: ({ orderId, shelf }) => ({ orderId, shelf }) },
+      })
+      .build();
+    const parent = saga<Order>('orders.parent')
+      .child('pack', {
+        saga: pack,
+        key: ({ orderId }) => orderId,
+        with: ({ orderId }) => ({ orderId }),
+        then: ({ shelf }) => ({ shelf }),
+      })
+      .step('ship', { invoke: ship, with: (data) => data })
+      .build();
+    floor = await SagaFloor.open([pack, parent] as never);
+    await floor.serve('stock', {
+      'stock.reserve': note('reserve', { shelf: 7 }),
+      'stock.release': note('release'),
+    });
+    await floor.serve('shipping', { 'shipping.ship': reject('no lorry') });
+    await floor.carry();
+    const { id } = await floor.start(parent, 'A-1', order);
+    await floor.until(id, 'COMPENSATED');
+    expect(await floor.deeds()).toEqual(['reserve', 'release']);
+    const children = await floor.desk.list({ states: ['COMPENSATED'], type: 'orders.pack' });
+    expect(children).toMatchObject([{ parentId: id, key: 'A-1' }]);
+  });
+
+  test('TCC cancels every branch when one is rejected, in parallel', async () => {
+    const call = (name: string) => sagaCommand<{ trip: string }, object>(name);
+    const branch = (name: string) =>
+      tccBranch<{ trip: string }, { trip: string }, object>({
+        try: call(`${name}.try`),
+        confirm: call(`${name}.confirm`),
+        cancel: call(`${name}.cancel`),
+        with: ({ trip }) => ({ trip }),
+      });
+    const trip = tcc<{ trip: string }>('trip', { flight: branch('flight'), hotel: branch('hotel') });
+    floor = await SagaFloor.open([trip] as never);
+    let full = true;
+    const works = (name: string) => ({
+      [`${name}.try`]: note(`${name} try`),
+      [`${name}.confirm`]: note(`${name} confirm`),
+      [`${name}.cancel`]: note(`${name} cancel`),
+    });
+    await floor.serve('flight', works('flight'));
+    await floor.serve('hotel', {
+      ...works('hotel'),
+      'hotel.try': async (delivery, client) => {
+        if (full) throw new SagaRejection('full');
+        return note('hotel try')(delivery, client);
+      },
+    });
+    await floor.carry();
+    const { id } = await floor.start(trip, 'T-1', { trip: 'T-1' });
+    await floor.until(id, 'COMPENSATED');
+    expect((await floor.deeds(id)).filter((deed) => deed.endsWith('confirm'))).toEqual([]);
+    const tried = (await floor.deeds(id)).includes('flight try');
+    expect((await floor.deeds(id)).includes('flight cancel')).toBe(tried);
+    full = false;
+    const { id: second } = await floor.start(trip, 'T-2', { trip: 'T-2' });
+    await floor.until(second, 'COMPLETED');
+    expect((await floor.deeds(second)).toSorted()).toEqual([
+      'flight confirm',
+      'flight try',
+      'hotel confirm',
+      'hotel try',
+    ]);
+  });
+});
+
+describe('semantic locks', () => {
+  let floor: SagaFloor;
+  afterEach(() => floor.close());
+
+  const adjust = sagaCommand<{ orderId: string }>('stock.adjust');
+  const finish = sagaCommand<{ orderId: string }>('stock.finish');
+  const holding = saga<{ orderId: string }>('stock.hold')
+    .step('adjust', { invoke: adjust, with: (data) => data, policy: quick })
+    .waitFor('go')
+    .step('finish', { invoke: finish, with: (data) => data, policy: quick })
+    .build();
+  const serveHolding = (): Promise<void> =>
+    floor.serve('stock', {
+      'stock.adjust': async (delivery, client) => {
+        const sagaId = delivery.headers['saga-id'] ?? '';
+        await floor.locks.hold(delivery.session, { sagaId, branch: 'adjust' }, 'sku:1');
+        return note('adjust')(delivery, client);
+      },
+      'stock.finish': async (delivery, client) => {
+        await floor.locks.release(delivery.session, delivery.headers['saga-id'] ?? '');
+        return note('finish')(delivery, client);
+      },
+    });
+
+  test('a command for an entity of another saga waits until that lets go', async () => {
+    floor = await SagaFloor.open([holding] as never);
+    await serveHolding();
+    await floor.carry();
+    const first = await floor.start(holding, '1', { orderId: '1' });
+    await eventually(async () => (await floor.deeds(first.id)).length === 1);
+    const second = await floor.start(holding, '2', { orderId: '2' });
+    await eventually(async () => (await floor.locks.list(floor.database.session))[0]?.waiting === 1);
+    expect(await floor.deeds(second.id)).toEqual([]);
+    await floor.fixture.transaction((client) => floor.sagas.signal(client, first.id, 'go'));
+    await floor.until(first.id, 'COMPLETED');
+    await eventually(async () => (await floor.deeds(second.id)).length === 1);
+    await floor.fixture.transaction((client) => floor.sagas.signal(client, second.id, 'go'));
+    await floor.until(second.id, 'COMPLETED');
+    expect(await floor.deeds()).toEqual(['adjust', 'finish', 'adjust', 'finish']);
+    expect(await floor.locks.list(floor.database.session)).toEqual([]);
+  });
+
+  test('a command that has waited too long is rejected, and its saga compensated', async () => {
+    floor = await SagaFloor.open([holding] as never, { locks: { waitMs: 100, sweepMs: 20 } });
+    await serveHolding();
+    await floor.carry();
+    const first = await floor.start(holding, '1', { orderId: '1' });
+    await eventually(async () => (await floor.deeds(first.id)).length === 1);
+    const second = await floor.start(holding, '2', { orderId: '2' });
+    await floor.until(second.id, 'COMPENSATED');
+    expect((await floor.desk.show(second.id)).reason).toContain('sku:1 was held by another saga');
+    expect(await floor.deeds(second.id)).toEqual([]);
+  });
+});

@@ -1,0 +1,42 @@
+import { guardWithout, type LeaseStore, PostgresLeaseStore, RedisLeaseStore } from '@waybill/inbox';
+import type { SqlSession } from '@waybill/kernel';
+import type { RedisServer } from '@waybill/testing';
+import { Redis } from 'ioredis';
+
+/** Where leases can be kept: `backed` is Redis with PostgreSQL behind it. */
+export type LeaseKind = 'postgres' | 'redis' | 'backed';
+
+/** Connections to Redis that are closed together. */
+export class LeaseStores {
+  readonly #clients: Redis[] = [];
+
+  constructor(
+    private readonly session: SqlSession,
+    private readonly redis: () => RedisServer,
+  ) {}
+
+  of(kind: LeaseKind): LeaseStore {
+    const postgres = new PostgresLeaseStore(this.session);
+    if (kind === 'postgres') return postgres;
+    const client = new Redis(this.redis().url, {
+      maxRetriesPerRequest: null,
+      enableOfflineQueue: false,
+      retryStrategy: () => 20,
+      lazyConnect: false,
+    });
+    client.on('error', () => {});
+    this.#clients.push(client);
+    const redis = new RedisLeaseStore(client, { commandTimeoutMs: 200 });
+    return kind === 'redis' ? redis : guardWithout(redis, postgres);
+  }
+
+  /** Resolves when every connection is ready. */
+  async ready(): Promise<void> {
+    for (const client of this.#clients)
+      while (client.status !== 'ready') await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  close(): void {
+    for (const client of this.#clients.splice(0)) client.disconnect();
+  }
+}

@@ -1,0 +1,181 @@
+import { Consumer, type Delivery, resolveSubscription } from '@waybill/consumer';
+import {
+  Bell,
+  type Logger,
+  type PgDatabase,
+  PgTransactionRunner,
+  silentLogger,
+  systemClock,
+} from '@waybill/kernel';
+import { Outbox, Relay } from '@waybill/outbox';
+import {
+  callTopicOf,
+  OutboxAnswers,
+  replyTopicOf,
+  type SagaDefinition,
+  SagaDefinitions,
+  SagaDesk,
+  SagaEngine,
+  type SagaLockOptions,
+  SagaLocks,
+  SagaParticipant,
+  Sagas,
+  SagaService,
+  type SagaState,
+} from '@waybill/saga';
+import { TimerService } from '@waybill/schedule';
+import { waitUntil } from '@waybill/testing';
+import type pg from 'pg';
+import { Fixture } from './fixture.js';
+
+/** What a participant does for a command. */
+export type Work = (delivery: Delivery, client: pg.PoolClient) => Promise<unknown>;
+
+/** A service that carries sagas on, and participants, each a consumer group of its own in this process. */
+export class SagaFloor {
+  readonly outbox: Outbox;
+  readonly sagas: Sagas;
+  readonly desk: SagaDesk;
+  readonly engine: SagaEngine;
+  readonly locks: SagaLocks;
+  readonly participant: SagaParticipant;
+  readonly service: SagaService;
+  readonly runner: PgTransactionRunner;
+  readonly #relay: Relay;
+  readonly #timers: TimerService;
+  readonly #consumers: Consumer[] = [];
+  readonly #stops: (() => Promise<void>)[] = [];
+
+  private constructor(
+    readonly fixture: Fixture,
+    readonly definitions: SagaDefinitions,
+    { locks, logger = silentLogger }: { locks?: SagaLockOptions | undefined; logger?: Logger | undefined },
+  ) {
+    const bell = new Bell();
+    this.outbox = new Outbox({ bell });
+    this.runner = new PgTransactionRunner(fixture.database);
+    this.#relay = new Relay(fixture.database, fixture.topics, fixture.signals, bell, systemClock);
+    const { database, topics, signals } = fixture;
+    this.#timers = new TimerService({ database, topics, signals, logger });
+    this.engine = new SagaEngine({
+      definitions,
+      outbox: this.outbox,
+      group: 'orders',
+      logger,
+    });
+    const { outbox, engine } = this;
+    const transactions = this.runner as never;
+    this.sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
+    this.desk = new SagaDesk({ database: fixture.database, outbox });
+    this.locks = new SagaLocks(outbox, locks);
+    this.participant = new SagaParticipant({ answers: new OutboxAnswers(outbox), locks: this.locks });
+    this.service = new SagaService({ engine, outbox, definitions, transactions, logger }, { pollMs: 50 });
+  }
+
+  static async open(
+    definitions: readonly SagaDefinition<never, never>[],
+    options: { locks?: SagaLockOptions; logger?: Logger } = {},
+  ): Promise<SagaFloor> {
+    const known = new SagaDefinitions(definitions as unknown as SagaDefinition[]);
+    const names = [...known.topics(), replyTopicOf('orders'), callTopicOf('orders')];
+    const fixture = await Fixture.create(Object.fromEntries(names.map((name) => [name, {}])));
+    await fixture.database.pool.query(
+      `create table deed (id bigint generated always as identity, what text, saga text, n int, at timestamptz default clock_timestamp())`,
+    );
+    const floor = new SagaFloor(fixture, known, options);
+    fixture.signals.start();
+    floor.#relay.service.start();
+    floor.#timers.start();
+    return floor;
+  }
+
+  get database(): PgDatabase {
+    return this.fixture.database;
+  }
+
+  /** Carries sagas on in this process. */
+  async carry(): Promise<void> {
+    await this.consume('orders', this.service.subscriptions());
+    this.service.service.start();
+    this.#stops.push(() => this.service.service.stop());
+  }
+
+  /** Serves commands, by topic, as one service. */
+  async serve(group: string, works: Readonly<Record<string, Work>>): Promise<void> {
+    const subscriptions = Object.entries(works).map(([topic, work]) =>
+      resolveSubscription(
+        topic,
+        (delivery) =>
+          this.participant.serve(delivery, () => work(delivery, delivery.transaction as pg.PoolClient)),
+        { retry: { immediateAttempts: 0, delayMs: 20, maxAttempts: 3 } },
+      ),
+    );
+    await this.consume(group, subscriptions);
+    const sweeper = this.locks.sweeper(this.runner as never, (session, headers, reason) =>
+      this.participant.rejectCommand(session, headers, reason),
+    );
+    sweeper.start();
+    this.#stops.push(() => sweeper.stop());
+  }
+
+  async consume(group: string, subscriptions: ReturnType<typeof resolveSubscription>[]): Promise<void> {
+    const { database, topics, signals } = this.fixture;
+    const consumer = new Consumer(
+      { group, subscriptions, bus: database, transactions: this.runner as never, topics, signals },
+      { leaseMs: 3_000, heartbeatMs: 200 },
+    );
+    await consumer.start();
+    this.#consumers.push(consumer);
+  }
+
+  /** Starts a saga in a transaction of its own. */
+  start<Input extends object, Output extends object>(
+    definition: SagaDefinition<Input, Output>,
+    key: string,
+    data: Input,
+  ): Promise<{ id: string; created: boolean }> {
+    return this.fixture.transaction((client) => this.sagas.start(client, definition, { key, data }));
+  }
+
+  /** Waits until a saga is in this state. */
+  async until(id: string, state: SagaState): Promise<void> {
+    let seen = '';
+    const look = async (): Promise<boolean> => {
+      const { state: now, reason, instance } = await this.desk.show(id);
+      seen = `the saga is ${now} (${reason}): ${JSON.stringify(instance.steps)}`;
+      return now === state;
+    };
+    await waitUntil(look, { describe: () => `${state}; ${seen}` });
+  }
+
+  /** What participants have done, in order. */
+  async deeds(saga?: string): Promise<string[]> {
+    const { rows } = await this.database.pool.query<{ what: string }>(
+      'select what from deed where $1::text is null or saga = $1 order by id',
+      [saga ?? null],
+    );
+    return rows.map(({ what }) => what);
+  }
+
+  async close(): Promise<void> {
+    for (const stop of this.#stops) await stop();
+    for (const consumer of this.#consumers) await consumer.stop();
+    await this.#relay.service.stop();
+    await this.#timers.stop();
+    await this.fixture.signals.stop();
+    await this.fixture.close();
+  }
+}
+
+/** A participant's work that only notes that it was done. */
+export function note(what: string, reply: object = {}): Work {
+  return async ({ headers }, client) => {
+    await client.query('insert into deed (what, saga) values ($1, $2)', [what, headers['saga-id']]);
+    return reply;
+  };
+}
+
+/** Waits until a claim about sagas holds. */
+export function eventually(claim: () => Promise<boolean>): Promise<void> {
+  return waitUntil(claim, { describe: 'what the test claims' });
+}
