@@ -58,6 +58,31 @@ describe.each(['pg', 'prisma'] as const)('a participant by %s', (kind) => {
     expect(await bank.effects(lost)).toEqual([]);
   });
 
+  test('what was rejected is refused when it comes again, has nothing to take back, and may be pardoned', async () => {
+    const barrier = new Barrier();
+    const inTransaction = (work: 'reject' | 'pardon', gid: string): Promise<void> =>
+      bank.runner.run({
+        work: ({ session }) => barrier[work](session, { gid, branch: '01', op: 'action' }),
+        timeoutMs: 5_000,
+      });
+    const rejected = newId();
+    await inTransaction('reject', rejected);
+    expect(await bank.do(rejected, 'action')).toEqual({ outcome: 'refused' });
+    expect(await bank.do(rejected, 'compensate')).toEqual({ outcome: 'empty' });
+    const pardoned = newId();
+    await inTransaction('reject', pardoned);
+    await inTransaction('pardon', pardoned);
+    expect(await bank.do(pardoned, 'action')).toMatchObject({ outcome: 'done' });
+    expect(await bank.do(pardoned, 'compensate')).toMatchObject({ outcome: 'done' });
+    expect(await bank.effects(pardoned)).toEqual(['action', 'compensate']);
+    // A pardon takes back a rejection only: not what has happened, and not what a compensation has set.
+    const given = newId();
+    expect(await bank.do(given, 'compensate')).toEqual({ outcome: 'empty' });
+    await inTransaction('pardon', given);
+    expect(await bank.do(given, 'action')).toEqual({ outcome: 'refused' });
+    expect(await bank.effects(given)).toEqual([]);
+  });
+
   test('confirm and msg take nothing back', async () => {
     const gid = newId();
     for (const op of ['confirm', 'msg'] as const)

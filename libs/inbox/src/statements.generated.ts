@@ -61,15 +61,19 @@ export const barrierPass = statement<
 >('barrier-pass', `select :schema.barrier_pass($1, $2, $3) as passed`);
 
 /**
- * Notes that an operation was rejected, after its own row was rolled back.
+ * Notes that an operation was rejected, after its own row was rolled back; where what takes it back was here in between,
+ * that stays.
  * Params: gid text, branch text, op text, retentionMs bigint
  * Returns: none
  * Locks: the new row, until the transaction ends
+ * Index: barrier_pkey
  */
 export const barrierReject = statement<
   [gid: string, branch: string, op: string, retentionMs: number],
   Record<never, never>
->('barrier-reject', `select :schema.barrier_reject($1, $2, $3, $4)`);
+>('barrier-reject', `insert into :schema.barrier (slot, gid, branch, op, reason)
+values (:schema.barrier_slot($1::text, $4::bigint), $1::uuid, $2::text, $3::text, 'rejected')
+on conflict do nothing`);
 
 /**
  * Sets a tombstone unless the operation has passed, and says whose row it is. A transaction that is just here is waited

@@ -229,16 +229,6 @@ as $$
   values (:schema.barrier_slot_at(:schema.uuid_ms(of_gid::uuid)), of_gid::uuid, of_branch, of_op, of_result);
 $$;
 
--- Notes that an operation was rejected: a copy of it must not happen later, and there is nothing to take back. Its own row
--- must have been rolled back; where what takes it back was here in between, that stays.
-create function :schema.barrier_reject(of_gid text, of_branch text, of_op text, retention_ms bigint) returns void
-language sql
-as $$
-  insert into :schema.barrier (slot, gid, branch, op, reason)
-  values (:schema.barrier_slot(of_gid, retention_ms), of_gid::uuid, of_branch, of_op, 'rejected')
-  on conflict do nothing
-$$;
-
 -- Fails the current transaction, so that it cannot commit the barrier's row without the work.
 create function :schema.barrier_abandon() returns void
 language plpgsql

@@ -1787,7 +1787,7 @@ $$;
     number: 8,
     name: '0008-effects',
     breaking: false,
-    checksum: '37f7bf11438818bda93cf909d3f89447386bfc4a703a9e6dc77f15e4b34377fb',
+    checksum: '822169e93f17fb9eb5443025aa682b6789a5c84f21c5e71f90a6ece2ee1ad6a0',
     sql: `-- Guards for calls of distributed transactions, for work in no transaction, and for effects outside of any database: the
 -- barrier as a ring with results, leases, external effects. All rows but those of a lease are written once and leave with
 -- their slot; leases are few at any time, and go when their work ends.
@@ -2017,16 +2017,6 @@ language sql
 as $$
   insert into :schema.barrier_result (slot, gid, branch, op, result)
   values (:schema.barrier_slot_at(:schema.uuid_ms(of_gid::uuid)), of_gid::uuid, of_branch, of_op, of_result);
-$$;
-
--- Notes that an operation was rejected: a copy of it must not happen later, and there is nothing to take back. Its own row
--- must have been rolled back; where what takes it back was here in between, that stays.
-create function :schema.barrier_reject(of_gid text, of_branch text, of_op text, retention_ms bigint) returns void
-language sql
-as $$
-  insert into :schema.barrier (slot, gid, branch, op, reason)
-  values (:schema.barrier_slot(of_gid, retention_ms), of_gid::uuid, of_branch, of_op, 'rejected')
-  on conflict do nothing
 $$;
 
 -- Fails the current transaction, so that it cannot commit the barrier's row without the work.
