@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { saga, sagaCommand, SagaRejection, tcc, tccBranch } from '@waybill/saga';
+import { saga, sagaCommand, SagaRejection, SagaRetention, tcc, tccBranch } from '@waybill/saga';
 import type pg from 'pg';
 import { eventually, note, SagaFloor } from '../support/sagas.js';
 
@@ -243,6 +243,36 @@ describe('steps of other kinds', () => {
     expect(await floor.deeds()).toEqual(['reserve', 'release']);
     const children = await floor.desk.list({ states: ['COMPENSATED'], type: 'orders.pack' });
     expect(children).toMatchObject([{ parentId: id, key: 'A-1' }]);
+  });
+
+  test('a child that outlives its parent is put to the ended ones, and old ones are forgotten by whole slots', async () => {
+    const pack = saga<{ orderId: string }>('orders.pack').waitFor('packed').build();
+    const parent = saga<Order>('orders.parent')
+      .child('pack', { saga: pack, key: ({ orderId }) => orderId, with: ({ orderId }) => ({ orderId }) })
+      .build();
+    floor = await SagaFloor.open([pack, parent] as never);
+    await floor.carry();
+    const { id } = await floor.start(parent, 'A-1', order);
+    const [child] = await floor.desk.list({ type: 'orders.pack' });
+    await floor.desk.skip(id, 'pack', { by: 'ada' });
+    await floor.until(id, 'COMPLETED');
+    await floor.fixture.transaction((client) => floor.sagas.signal(client, child?.id ?? '', 'packed'));
+    await floor.until(child?.id ?? '', 'COMPLETED');
+    const count = (table: string): Promise<number> =>
+      floor.fixture.value(`select count(*)::int from waybill.${table}`);
+    expect(await count('saga')).toBe(1);
+    await new SagaRetention(floor.database).runOnce();
+    expect([await count('saga'), await count('saga_ended')]).toEqual([0, 2]);
+    // Young ones stay, and so does a slot in which a saga is under way.
+    await new SagaRetention(floor.database, { endedMs: 60_000 }).runOnce();
+    expect(await count('saga_ended')).toBe(2);
+    const { id: waiting } = await floor.start(pack, 'B-1', { orderId: 'B-1' });
+    await new SagaRetention(floor.database, { endedMs: 0 }).runOnce();
+    expect(await count('saga_ended')).toBe(2);
+    await floor.fixture.transaction((client) => floor.sagas.signal(client, waiting, 'packed'));
+    await floor.until(waiting, 'COMPLETED');
+    await new SagaRetention(floor.database, { endedMs: 0 }).runOnce();
+    expect([await count('saga_ended'), await count('saga_transition')]).toEqual([0, 0]);
   });
 
   test('TCC cancels every branch when one is rejected, in parallel', async () => {

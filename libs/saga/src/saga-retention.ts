@@ -9,7 +9,7 @@ import {
   skipWhenLocked,
   wholeNumber,
 } from '@waybill/kernel';
-import { emptySagaSlot } from './statements.generated.js';
+import { archiveOrphans, emptySagaSlot } from './statements.generated.js';
 
 const DAY_MS = 86_400_000;
 /** Slots of the rings of ended sagas; the same number as in the migration. */
@@ -25,7 +25,7 @@ const SPECS = {
 /** Options of a {@link SagaRetention}. */
 export type SagaRetentionOptions = Given<typeof SPECS>;
 
-/** Empties the days of ended sagas that are past their retention. */
+/** Empties the days of ended sagas that are past their retention, and puts children there that outlived their parents. */
 export class SagaRetention {
   readonly service: BackgroundService;
   readonly #endedMs: number;
@@ -49,6 +49,7 @@ export class SagaRetention {
 
   /** One pass over the ring. A slot that is in use is left for the next. */
   async runOnce(): Promise<PassResult> {
+    await this.database.session.run(archiveOrphans);
     for (let slot = 0; slot < SLOTS; slot += 1) {
       await skipWhenLocked(() => this.database.session.run(emptySagaSlot, slot, this.#endedMs));
     }
