@@ -26,6 +26,8 @@ export interface LocalContext<Transaction = unknown> {
   /** The saga's own transaction, in the type of the service's driver or ORM: what is written here is there with the step. */
   readonly transaction: Transaction;
   readonly sagaId: string;
+  /** Why the saga is being compensated; null while it goes forward. */
+  readonly reason: string | null;
 }
 
 /** Runs in the saga's own transaction. */

@@ -257,8 +257,9 @@ export class SagaEngine {
     const answer = { type: 'local', step, undo } as const;
     await session.run(savepoint);
     try {
-      const context = { transaction: handle, sagaId: work.instance.id };
-      const payload = await action.run(work.instance.data, context);
+      const { id: sagaId, data, reason } = work.instance;
+      const context = { transaction: handle, sagaId, reason };
+      const payload = await action.run(data, context);
       return { ...answer, status: 'done', payload: payload === undefined ? undefined : jsonOf(payload) };
     } catch (error) {
       if (isInfrastructureFailure(error)) throw error;
