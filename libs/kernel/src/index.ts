@@ -6,6 +6,7 @@ export * from './errors/errors.js';
 export { ERROR_CODES, type ErrorCode, type ErrorCodeEntry, type ErrorFamily } from './errors/error-code.js';
 export * from './errors/guard-errors.js';
 export * from './errors/half-message-errors.js';
+export * from './errors/request-errors.js';
 export * from './errors/runtime-errors.js';
 export * from './errors/saga-errors.js';
 export * from './errors/schema-errors.js';

@@ -95,6 +95,7 @@ export {
 } from '@waybill/schedule';
 export {
   getBarrierToken,
+  getClientToken,
   getDeadLettersToken,
   getExternalEffectsToken,
   getHalfMessageDeskToken,
@@ -114,6 +115,8 @@ export {
   InjectOutbox,
   waybillTransport,
 } from './tokens.js';
+export { WaybillClient, type WaybillClientOptions } from './waybill-client.js';
+export { WaybillRecord, type WaybillRecordOptions } from './waybill-record.js';
 export { WaybillContext } from './waybill-context.js';
 export { type WaybillHealth, WaybillHealthIndicator } from './waybill-health.js';
 export { type WaybillModuleExtras, WaybillModule } from './waybill.module.js';

@@ -11,6 +11,8 @@ function token(what: string, name: string): symbol {
 export const getWaybillToken = (name: string = DEFAULT_NAME): symbol => token('instance', name);
 /** Token of the {@link Outbox}; for `overrideProvider` and for `@Inject`. */
 export const getOutboxToken = (name: string = DEFAULT_NAME): symbol => token('outbox', name);
+/** Token of the {@link WaybillClient}. */
+export const getClientToken = (name: string = DEFAULT_NAME): symbol => token('client', name);
 /** Token of the {@link WaybillServer}, the strategy for `connectMicroservice`. */
 export const getServerToken = (name: string = DEFAULT_NAME): symbol => token('server', name);
 /** Token of the {@link WaybillHealthIndicator}. */

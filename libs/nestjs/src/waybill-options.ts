@@ -12,6 +12,7 @@ import type { HalfMessageRetentionOptions } from '@waybill/half-message';
 import type { ModuleGuardOptions } from './instance-guards.js';
 import type { ModuleHalfMessageOptions } from './instance-half-messages.js';
 import type { ModuleSagaOptions } from './instance-sagas.js';
+import type { WaybillClientOptions } from './waybill-client.js';
 import type { DeadLetterRetentionOptions, RedisGiven, TimerServiceOptions } from '@waybill/schedule';
 import type { Codec, OutboxOptions, OutboxRetentionOptions, RelayOptions } from '@waybill/outbox';
 
@@ -57,6 +58,8 @@ export interface WaybillModuleOptions {
   readonly guards?: ModuleGuardOptions;
   /** Sagas that this service defines, and what it holds for those of others. */
   readonly sagas?: ModuleSagaOptions;
+  /** Requests to other services. */
+  readonly client?: WaybillClientOptions;
   readonly outbox?: Pick<OutboxOptions, 'maxMessageBytes' | 'order' | 'preparedStatements'>;
   readonly retention?: {
     readonly log?: LogRetentionOptions;
@@ -83,6 +86,7 @@ const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
   halfMessages: true,
   guards: true,
   sagas: true,
+  client: true,
   outbox: true,
   retention: true,
   logger: true,

@@ -7,6 +7,7 @@ import {
 import { ConfigurationError } from '@waybill/kernel';
 import { type CustomTransportStrategy, type MessageHandler, Server } from '@nestjs/microservices';
 import { lastValueFrom } from 'rxjs';
+import { withinTransaction } from './ambient-transaction.js';
 import { guardOf } from './idempotent.js';
 import { keepOriginalErrors } from './keep-original-errors.js';
 import { isSagaCommand } from './saga.decorators.js';
@@ -148,7 +149,8 @@ export class WaybillServer
 
   /** Runs the handler; one that answers is guarded by the barrier where a saga asks, and its answer is published. */
   #answered(handler: MessageHandler, delivery: Delivery, context: WaybillContext): Promise<unknown> {
-    const work = (): Promise<unknown> => this.#settled(handler, delivery, context);
+    const work = (): Promise<unknown> =>
+      withinTransaction(this.waybill.name, delivery.session, () => this.#settled(handler, delivery, context));
     if (handler.isEventHandler === true && !isSagaCommand(handler.extras)) return work();
     return this.waybill.sagas.participant.serve(delivery, work);
   }

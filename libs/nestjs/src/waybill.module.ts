@@ -1,4 +1,10 @@
-import { ConfigurableModuleBuilder, type DynamicModule, Module, type Provider } from '@nestjs/common';
+import {
+  ConfigurableModuleBuilder,
+  type DynamicModule,
+  Module,
+  type Provider,
+  type Type,
+} from '@nestjs/common';
 import { DiscoveryModule, DiscoveryService } from '@nestjs/core';
 import { HalfMessageDesk, HalfMessages } from '@waybill/half-message';
 import { BarrierParticipant, ExternalEffects, Inbox, LeaseGuard } from '@waybill/inbox';
@@ -8,6 +14,7 @@ import { DeadLetters, Recurring, Redrives, Timers } from '@waybill/schedule';
 import {
   DEFAULT_NAME,
   getBarrierToken,
+  getClientToken,
   getDeadLettersToken,
   getExternalEffectsToken,
   getHalfMessageDeskToken,
@@ -29,6 +36,7 @@ import { HalfMessageChecks } from './half-message-check.js';
 import { SagaFinder } from './saga.decorators.js';
 import { Waybill } from './waybill.js';
 import { WaybillHealthIndicator } from './waybill-health.js';
+import { WaybillClient } from './waybill-client.js';
 import type { WaybillModuleOptions } from './waybill-options.js';
 import { WaybillServer } from './waybill-server.js';
 
@@ -55,72 +63,56 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
  *
  * Provides {@link Outbox}, {@link Timers}, {@link Recurring}, {@link DeadLetters}, {@link Redrives},
  * {@link HalfMessages}, {@link HalfMessageDesk}, {@link Inbox}, {@link LeaseGuard}, {@link ExternalEffects}, {@link BarrierParticipant}, {@link Sagas}, {@link SagaDesk},
- * {@link WaybillServer} (the microservice strategy), {@link WaybillHealthIndicator} and {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
+ * {@link WaybillServer} (the microservice strategy), {@link WaybillClient} (its `ClientProxy`), {@link WaybillHealthIndicator} and {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
  */
 @Module({})
 export class WaybillModule extends ConfigurableModuleClass {}
 
+/** What can be injected: the class, for the instance without a name, and the token of every instance. */
+const PARTS: readonly [
+  provide: Type | undefined,
+  token: (name?: string) => symbol,
+  make: (waybill: Waybill) => unknown,
+][] = [
+  [Outbox, getOutboxToken, (waybill) => waybill.outbox],
+  [DeadLetters, getDeadLettersToken, (waybill) => waybill.deadLetters],
+  [Redrives, getRedrivesToken, (waybill) => waybill.redrives],
+  [Timers, getTimersToken, (waybill) => waybill.timers],
+  [Recurring, getRecurringToken, (waybill) => waybill.recurring],
+  [HalfMessages, getHalfMessagesToken, (waybill) => waybill.halves.service],
+  [HalfMessageDesk, getHalfMessageDeskToken, (waybill) => waybill.halves.desk],
+  [Inbox, getInboxToken, (waybill) => waybill.guards.inbox],
+  [LeaseGuard, getLeaseGuardToken, (waybill) => waybill.guards.leases],
+  [undefined, getRequestGuardToken, (waybill) => waybill.guards.requests],
+  [ExternalEffects, getExternalEffectsToken, (waybill) => waybill.guards.effects],
+  [BarrierParticipant, getBarrierToken, (waybill) => waybill.guards.barrier],
+  [Sagas, getSagasToken, (waybill) => waybill.sagas.sagas],
+  [SagaDesk, getSagaDeskToken, (waybill) => waybill.sagas.desk],
+  [WaybillClient, getClientToken, (waybill) => new WaybillClient(waybill, waybill.options.client)],
+  [WaybillServer, getServerToken, (waybill) => new WaybillServer(waybill)],
+  [WaybillHealthIndicator, getHealthToken, (waybill) => new WaybillHealthIndicator(waybill)],
+] as const;
+
 function withProviders(definition: DynamicModule, extras: WaybillModuleExtras): DynamicModule {
   const name = extras.name ?? DEFAULT_NAME;
   const instance = getWaybillToken(name);
-  const part = (provide: symbol, useFactory: (waybill: Waybill) => unknown): Provider => ({
-    provide,
-    inject: [instance],
-    useFactory,
-  });
   const providers: Provider[] = [
     {
       provide: instance,
       inject: [MODULE_OPTIONS_TOKEN],
       useFactory: (options: WaybillModuleOptions) => new Waybill(name, options),
     },
-    part(getOutboxToken(name), (waybill) => waybill.outbox),
-    part(getDeadLettersToken(name), (waybill) => waybill.deadLetters),
-    part(getRedrivesToken(name), (waybill) => waybill.redrives),
-    part(getTimersToken(name), (waybill) => waybill.timers),
-    part(getRecurringToken(name), (waybill) => waybill.recurring),
-    part(getHalfMessagesToken(name), (waybill) => waybill.halves.service),
-    part(getHalfMessageDeskToken(name), (waybill) => waybill.halves.desk),
-    part(getInboxToken(name), (waybill) => waybill.guards.inbox),
-    part(getLeaseGuardToken(name), (waybill) => waybill.guards.leases),
-    part(getExternalEffectsToken(name), (waybill) => waybill.guards.effects),
-    part(getBarrierToken(name), (waybill) => waybill.guards.barrier),
-    part(getRequestGuardToken(name), (waybill) => waybill.guards.requests),
-    part(getSagasToken(name), (waybill) => waybill.sagas.sagas),
-    part(getSagaDeskToken(name), (waybill) => waybill.sagas.desk),
-    part(getServerToken(name), (waybill) => new WaybillServer(waybill)),
-    part(getHealthToken(name), (waybill) => new WaybillHealthIndicator(waybill)),
-    {
-      provide: HalfMessageChecks,
+    ...PARTS.map(([, token, make]) => ({ provide: token(name), inject: [instance], useFactory: make })),
+    ...[HalfMessageChecks, SagaFinder].map((Finder) => ({
+      provide: Finder,
       inject: [instance, DiscoveryService],
-      useFactory: (waybill: Waybill, discovery: DiscoveryService) =>
-        new HalfMessageChecks(waybill, discovery),
-    },
-    {
-      provide: SagaFinder,
-      inject: [instance, DiscoveryService],
-      useFactory: (waybill: Waybill, discovery: DiscoveryService) => new SagaFinder(waybill, discovery),
-    },
+      useFactory: (waybill: Waybill, discovery: DiscoveryService) => new Finder(waybill, discovery),
+    })),
   ];
   if (name === DEFAULT_NAME) {
-    providers.push(
-      { provide: Waybill, useExisting: instance },
-      { provide: Outbox, useExisting: getOutboxToken() },
-      { provide: DeadLetters, useExisting: getDeadLettersToken() },
-      { provide: Redrives, useExisting: getRedrivesToken() },
-      { provide: HalfMessages, useExisting: getHalfMessagesToken() },
-      { provide: HalfMessageDesk, useExisting: getHalfMessageDeskToken() },
-      { provide: Inbox, useExisting: getInboxToken() },
-      { provide: LeaseGuard, useExisting: getLeaseGuardToken() },
-      { provide: ExternalEffects, useExisting: getExternalEffectsToken() },
-      { provide: BarrierParticipant, useExisting: getBarrierToken() },
-      { provide: Sagas, useExisting: getSagasToken() },
-      { provide: SagaDesk, useExisting: getSagaDeskToken() },
-      { provide: Timers, useExisting: getTimersToken() },
-      { provide: Recurring, useExisting: getRecurringToken() },
-      { provide: WaybillServer, useExisting: getServerToken() },
-      { provide: WaybillHealthIndicator, useExisting: getHealthToken() },
-    );
+    providers.push({ provide: Waybill, useExisting: instance });
+    for (const [provide, token] of PARTS)
+      if (provide !== undefined) providers.push({ provide, useExisting: token() });
   }
   return {
     ...definition,

@@ -28,6 +28,8 @@ import {
   PrismaTransactionRunner,
   type PrismaRawClient,
   type PrismaTransactions,
+  type TransactionHandle,
+  type Codec,
   Relay,
   type TransactionOutbox,
 } from '@waybill/outbox';
@@ -38,6 +40,8 @@ import type { GuardedHandler } from './guard-windows.js';
 import { HalfAnswers } from './half-answers.js';
 import { InstanceGuards } from './instance-guards.js';
 import { InstanceHalfMessages } from './instance-half-messages.js';
+import { ReplyListener } from './reply-listener.js';
+import { withinTransaction } from './ambient-transaction.js';
 import { InstanceSagas } from './instance-sagas.js';
 import { NestLoggerAdapter } from './nest-logger.js';
 import { findOpenTelemetry, traceHeaders } from './trace-context.js';
@@ -94,6 +98,7 @@ export class Waybill {
   readonly #logRetention: LogRetention;
   readonly #deadLetterRetention: DeadLetterRetention;
   readonly #retention: readonly { readonly service: { start(): void; stop(): Promise<void> } }[];
+  #replies: ReplyListener | undefined;
   #consumer: Consumer | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
@@ -244,7 +249,17 @@ export class Waybill {
    * @typeParam Handle type of the transaction's handle: `pg.PoolClient`, `Prisma.TransactionClient`
    */
   transaction<Handle, T>(work: (tx: Handle, outbox: TransactionOutbox) => Promise<T>): Promise<T> {
-    return this.#outboxTransactions.run((tx, outbox) => work(tx as Handle, outbox));
+    return this.#outboxTransactions.run((tx, outbox) =>
+      withinTransaction(this.name, tx as TransactionHandle, () => work(tx as Handle, outbox)),
+    );
+  }
+
+  /** What hears the answers to requests of this process. @internal */
+  listenForReplies(codec: Codec): ReplyListener {
+    const { bus, topics, logger, name, options } = this;
+    const topic = `${options.group ?? name}.replies`;
+    this.#replies ??= new ReplyListener({ bus, topics, signals: this.#signals, topic, codec, logger });
+    return this.#replies;
   }
 
   /** How the consumer fares; undefined while nothing is consumed. */
@@ -267,6 +282,7 @@ export class Waybill {
     await this.#starting?.catch(() => {});
     await this.stopConsuming();
     await this.sagas.stop();
+    await this.#replies?.stop();
     await this.halves.checker?.stop();
     await this.relay?.service.stop();
     await this.scheduler?.stop();

@@ -1,0 +1,148 @@
+import {
+  type Headers,
+  REPLY_ERROR_HEADER,
+  REPLY_KEY_HEADER,
+  REPLY_STATUS_HEADER,
+  REPLY_TO_HEADER,
+  replyStatus,
+  type ReplyStatus,
+} from '@waybill/consumer';
+import {
+  BackgroundService,
+  Bell,
+  type Logger,
+  newId,
+  type PassResult,
+  type PgDatabase,
+} from '@waybill/kernel';
+import {
+  decodeBatch,
+  LogReader,
+  type LogRecord,
+  type LogSignals,
+  Partitioner,
+  type Topics,
+} from '@waybill/log';
+import type { Codec } from '@waybill/outbox';
+
+/** In a request and its answer: which request it is. */
+const REQUEST_ID_HEADER = 'request-id';
+/** Answers are of no use to anybody once their request has been given up. */
+const REPLY_RETENTION_MS = 3_600_000;
+/** Longest time without a look at the log, in milliseconds. */
+const POLL_MS = 100;
+
+/** An answer, as it came. */
+export interface Reply {
+  readonly status: ReplyStatus;
+  readonly payload: unknown;
+  readonly error: string | undefined;
+}
+
+/** What a {@link ReplyListener} works with. */
+export interface ReplyListenerParts {
+  /** The log's database. */
+  readonly bus: PgDatabase;
+  readonly topics: Topics;
+  readonly signals: LogSignals;
+  /** Where answers go; shared by all processes of the service. */
+  readonly topic: string;
+  readonly codec: Codec;
+  readonly logger: Logger;
+}
+
+/**
+ * Hears the answers to this process's requests. They come to a topic of the service, under a key of this process, so that
+ * all stand in one partition, which is read from its end on: an answer that comes while no process listens is for a
+ * request that nobody waits for any more.
+ */
+export class ReplyListener {
+  readonly #key = newId();
+  readonly #bell = new Bell();
+  readonly #service: BackgroundService;
+  readonly #reader: LogReader;
+  readonly #waiting = new Map<string, (reply: Reply) => void>();
+  #starting: Promise<void> | undefined;
+  #place: { readonly partitionId: number; offset: number } | undefined;
+  #unsubscribe: () => void = () => {};
+
+  constructor(private readonly parts: ReplyListenerParts) {
+    this.#reader = new LogReader(parts.bus, parts.topics);
+    this.#service = new BackgroundService({
+      name: 'the listener for answers',
+      runOnce: () => this.#read(),
+      idleMaxMs: POLL_MS,
+      bell: this.#bell,
+      logger: parts.logger,
+    });
+  }
+
+  /** Begins to listen. Starting twice is starting once; after a failure it may be started again. */
+  start(): Promise<void> {
+    this.#starting ??= this.#start().catch((error: unknown) => {
+      this.#starting = undefined;
+      throw error;
+    });
+    return this.#starting;
+  }
+
+  async stop(): Promise<void> {
+    this.#unsubscribe();
+    await this.#service.stop();
+    this.#starting = undefined;
+  }
+
+  /** The headers of a new request, and its id. */
+  request(): { readonly id: string; readonly headers: Headers } {
+    const id = newId();
+    const { topic } = this.parts;
+    return {
+      id,
+      headers: { [REPLY_TO_HEADER]: topic, [REPLY_KEY_HEADER]: this.#key, [REQUEST_ID_HEADER]: id },
+    };
+  }
+
+  /** Calls back at every answer to a request, until what it returns is called. */
+  listen(id: string, heard: (reply: Reply) => void): () => void {
+    this.#waiting.set(id, heard);
+    return () => this.#waiting.delete(id);
+  }
+
+  async #start(): Promise<void> {
+    const { topics, topic, signals } = this.parts;
+    const { partitionIds } = await topics.create(topic, { retentionMs: REPLY_RETENTION_MS });
+    const number = new Partitioner().choose(topic, Buffer.from(this.#key), partitionIds.length);
+    const partitionId = partitionIds[number] ?? 0;
+    const offsets = await this.#reader.offsets([partitionId]);
+    this.#place = { partitionId, offset: offsets.get(partitionId)?.endOffset ?? 0 };
+    this.#unsubscribe = signals.subscribe('appended', this.#bell);
+    this.#service.start();
+  }
+
+  async #read(): Promise<PassResult> {
+    const place = this.#place;
+    if (place === undefined) return 'idle';
+    const batches = await this.#reader.fetch([place]);
+    for (const batch of batches) {
+      for (const record of decodeBatch(batch.data, { fromOffset: place.offset })) this.#hear(record);
+      place.offset = batch.lastOffset + 1;
+    }
+    return batches.length > 0 ? 'again' : 'idle';
+  }
+
+  #hear(record: LogRecord): void {
+    const header = (name: string): string | undefined =>
+      record.headers.find(({ key }) => key === name)?.value?.toString('utf8');
+    const heard = this.#waiting.get(header(REQUEST_ID_HEADER) ?? '');
+    const status = replyStatus(header(REPLY_STATUS_HEADER));
+    if (heard === undefined || status === undefined) return;
+    let payload: unknown = null;
+    try {
+      payload = record.value === null ? null : this.parts.codec.decode(record.value);
+    } catch (error) {
+      heard({ status: 'failed', payload: null, error: `its answer cannot be read (${String(error)})` });
+      return;
+    }
+    heard({ status, payload, error: header(REPLY_ERROR_HEADER) });
+  }
+}
