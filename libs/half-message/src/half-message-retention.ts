@@ -1,12 +1,11 @@
 import {
-  BackgroundService,
   type Given,
   type Logger,
   type PassResult,
   type PgDatabase,
   resolveOptions,
+  Retention,
   silentLogger,
-  skipWhenLocked,
   wholeNumber,
 } from '@waybill/kernel';
 import { emptyHalfSlot } from './statements.generated.js';
@@ -26,8 +25,7 @@ const SPECS = {
 export type HalfMessageRetentionOptions = Given<typeof SPECS>;
 
 /** Empties the days of decided half messages that are past their retention. An open half message is never removed. */
-export class HalfMessageRetention {
-  readonly service: BackgroundService;
+export class HalfMessageRetention extends Retention {
   readonly #decidedMs: number;
 
   /** @throws ConfigurationError */
@@ -37,21 +35,13 @@ export class HalfMessageRetention {
     logger: Logger = silentLogger,
   ) {
     const { decidedMs, intervalMs } = resolveOptions("half messages' retention", SPECS, options);
+    super('half messages', intervalMs, logger);
     this.#decidedMs = decidedMs;
-    this.service = new BackgroundService({
-      name: 'the retention of half messages',
-      runOnce: () => this.runOnce(),
-      idleMinMs: intervalMs,
-      idleMaxMs: intervalMs,
-      logger,
-    });
   }
 
   /** One pass over the ring. A slot that is in use is left for the next. */
   async runOnce(): Promise<PassResult> {
-    for (let slot = 0; slot < SLOTS; slot += 1) {
-      await skipWhenLocked(() => this.bus.session.run(emptyHalfSlot, slot, this.#decidedMs));
-    }
+    await this.eachSlot(SLOTS, (slot) => this.bus.session.run(emptyHalfSlot, slot, this.#decidedMs));
     return 'idle';
   }
 }

@@ -1,11 +1,10 @@
 import {
-  BackgroundService,
   type Given,
   type Logger,
   type PassResult,
   resolveOptions,
+  Retention,
   silentLogger,
-  skipWhenLocked,
   type SqlSession,
   wholeNumber,
 } from '@waybill/kernel';
@@ -38,8 +37,7 @@ export type GuardRetentionOptions = Given<typeof SPECS>;
  * one database, when all in them may be forgotten: the barrier's after 90 days, a message and a lease's mark after their
  * own windows.
  */
-export class GuardRetention {
-  readonly service: BackgroundService;
+export class GuardRetention extends Retention {
   readonly #effectsMs: number;
 
   /**
@@ -49,36 +47,26 @@ export class GuardRetention {
   constructor(
     private readonly session: SqlSession,
     options: GuardRetentionOptions = {},
-    private readonly logger: Logger = silentLogger,
+    logger: Logger = silentLogger,
   ) {
     const { effectsMs, intervalMs } = resolveOptions("guards' retention", SPECS, options);
+    super('the guards', intervalMs, logger);
     this.#effectsMs = effectsMs;
-    this.service = new BackgroundService({
-      name: 'the retention of the guards',
-      runOnce: () => this.runOnce(),
-      idleMinMs: intervalMs,
-      idleMaxMs: intervalMs,
-      logger,
-    });
   }
 
   /** One pass over the rings. A slot that is in use is left for the next. */
   async runOnce(): Promise<PassResult> {
-    for (let slot = 0; slot < SLOTS; slot += 1) {
-      await this.#empty('message-id guard', slot, () => this.session.run(emptyMessageSlot, slot));
-      await this.#empty('barrier', slot, () => this.session.run(emptyBarrierSlot, slot));
-      await this.#empty('lease guard', slot, () => this.session.run(emptyGuardSlot, slot));
-      await this.#empty('external effects', slot, () =>
-        this.session.run(emptyEffectSlot, slot, this.#effectsMs),
-      );
-    }
+    await this.#empty('message-id guard', (slot) => this.session.run(emptyMessageSlot, slot));
+    await this.#empty('barrier', (slot) => this.session.run(emptyBarrierSlot, slot));
+    await this.#empty('lease guard', (slot) => this.session.run(emptyGuardSlot, slot));
+    await this.#empty('external effects', (slot) => this.session.run(emptyEffectSlot, slot, this.#effectsMs));
     await this.session.run(forgetEndedLeases, LEASES_AT_A_TIME);
     return 'idle';
   }
 
-  async #empty(ring: string, slot: number, run: () => Promise<{ emptied: boolean }[]>): Promise<void> {
-    await skipWhenLocked(async () => {
-      const [row] = await run();
+  async #empty(ring: string, empty: (slot: number) => Promise<{ emptied: boolean }[]>): Promise<void> {
+    await this.eachSlot(SLOTS, async (slot) => {
+      const [row] = await empty(slot);
       if (row?.emptied === true) this.logger.info(`a slot of the ${ring} was emptied`, { slot });
     });
   }

@@ -36,6 +36,7 @@ export {
   PgSession,
 } from './sql/pg-session.js';
 export { PgTransactionRunner } from './sql/pg-transactions.js';
+export { Retention } from './sql/retention.js';
 export { skipWhenLocked } from './sql/skip-when-locked.js';
 export type { SqlSession } from './sql/sql-session.js';
 export { assertSchemaName, DEFAULT_SCHEMA, renderSql, type Statement, statement } from './sql/statement.js';

@@ -1,10 +1,10 @@
 import {
-  BackgroundService,
   type Given,
   type Logger,
   type PassResult,
   type PgDatabase,
   resolveOptions,
+  Retention,
   silentLogger,
   skipWhenLocked,
   wholeNumber,
@@ -35,10 +35,8 @@ export type LogRetentionOptions = Given<typeof SPECS>;
  * slots of positions and marks. Any number of processes may run it; each step is guarded by the database's locks,
  * and one that cannot have its lock within 50 ms is left for the next pass.
  */
-export class LogRetention {
-  readonly service: BackgroundService;
+export class LogRetention extends Retention {
   readonly #bucketMs: number;
-  readonly #logger: Logger;
 
   constructor(
     private readonly database: PgDatabase,
@@ -46,15 +44,8 @@ export class LogRetention {
     logger: Logger = silentLogger,
   ) {
     const { bucketMs, intervalMs } = resolveOptions("log's retention", SPECS, options);
+    super('the log', intervalMs, logger);
     this.#bucketMs = bucketMs;
-    this.#logger = logger;
-    this.service = new BackgroundService({
-      name: 'the retention of the log',
-      runOnce: () => this.runOnce(),
-      idleMinMs: intervalMs,
-      idleMaxMs: intervalMs,
-      logger,
-    });
   }
 
   /** How long a bucket is appended to, in milliseconds. */
@@ -67,26 +58,21 @@ export class LogRetention {
     const session = this.database.session;
     await skipWhenLocked(async () => {
       const [row] = await session.run(openBucket, this.#bucketMs);
-      if (row?.opened === true) this.#logger.info('a new bucket of the log was opened');
+      if (row?.opened === true) this.logger.info('a new bucket of the log was opened');
     });
     await skipWhenLocked(async () => {
       const unread = await session.run(findUnread);
       const [row] = await session.run(dropBucket);
       if (row?.dropped !== true) return;
-      this.#logger.info('the oldest bucket of the log was emptied');
+      this.logger.info('the oldest bucket of the log was emptied');
       for (const { groupName, topic, number, position, nextBucketOffset } of unread) {
-        this.#logger.error(
-          `group ${groupName} has lost records of ${topic}[${number}] that it had not read`,
-          {
-            from: position,
-            upTo: nextBucketOffset,
-          },
-        );
+        this.logger.error(`group ${groupName} has lost records of ${topic}[${number}] that it had not read`, {
+          from: position,
+          upTo: nextBucketOffset,
+        });
       }
     });
-    for (let slot = 0; slot < CONSUMER_SLOTS; slot += 1) {
-      await skipWhenLocked(() => session.run(recycleConsumerSlot, slot));
-    }
+    await this.eachSlot(CONSUMER_SLOTS, (slot) => session.run(recycleConsumerSlot, slot));
     await session.run(removeSettledCharges);
     return 'idle';
   }

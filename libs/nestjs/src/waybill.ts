@@ -5,6 +5,7 @@ import {
   type Logger,
   PgDatabase,
   PgTransactionRunner,
+  type Retention,
   systemClock,
   type TransactionRunner,
 } from '@waybill/kernel';
@@ -97,7 +98,7 @@ export class Waybill {
   readonly #outboxTransactions: OutboxTransactions;
   readonly #logRetention: LogRetention;
   readonly #deadLetterRetention: DeadLetterRetention;
-  readonly #retention: readonly { readonly service: { start(): void; stop(): Promise<void> } }[];
+  readonly #retention: readonly Retention[];
   #replies: ReplyListener | undefined;
   #consumer: Consumer | undefined;
   #starting: Promise<void> | undefined;

@@ -1,10 +1,10 @@
 import {
-  BackgroundService,
   type Given,
   type Logger,
   type PassResult,
   type PgDatabase,
   resolveOptions,
+  Retention,
   silentLogger,
   skipWhenLocked,
   wholeNumber,
@@ -23,8 +23,7 @@ const SPECS = {
 export type OutboxRetentionOptions = Given<typeof SPECS>;
 
 /** Empties the slots of the outbox's ring whose messages have all been moved and are past retention. */
-export class OutboxRetention {
-  readonly service: BackgroundService;
+export class OutboxRetention extends Retention {
   readonly #retentionMs: number;
 
   constructor(
@@ -33,23 +32,15 @@ export class OutboxRetention {
     logger: Logger = silentLogger,
   ) {
     const { retentionMs, intervalMs } = resolveOptions("outbox's retention", SPECS, options);
+    super('the outbox', intervalMs, logger);
     this.#retentionMs = retentionMs;
-    this.service = new BackgroundService({
-      name: 'the retention of the outbox',
-      runOnce: () => this.runOnce(),
-      idleMinMs: intervalMs,
-      idleMaxMs: intervalMs,
-      logger,
-    });
   }
 
   /** One pass over the ring. A slot that is in use is left for the next. */
   async runOnce(): Promise<PassResult> {
     const session = this.database.session;
     await skipWhenLocked(() => session.run(recycleCursor));
-    for (let slot = 0; slot < OUTBOX_SLOTS; slot += 1) {
-      await skipWhenLocked(() => session.run(emptySlot, slot, this.#retentionMs));
-    }
+    await this.eachSlot(OUTBOX_SLOTS, (slot) => session.run(emptySlot, slot, this.#retentionMs));
     return 'idle';
   }
 }

@@ -1,12 +1,11 @@
 import {
-  BackgroundService,
   type Given,
   type Logger,
   type PassResult,
   type PgDatabase,
   resolveOptions,
+  Retention,
   silentLogger,
-  skipWhenLocked,
   wholeNumber,
 } from '@waybill/kernel';
 import { archiveOrphans, emptySagaSlot } from './statements.generated.js';
@@ -26,8 +25,7 @@ const SPECS = {
 export type SagaRetentionOptions = Given<typeof SPECS>;
 
 /** Empties the days of ended sagas that are past their retention, and puts children there that outlived their parents. */
-export class SagaRetention {
-  readonly service: BackgroundService;
+export class SagaRetention extends Retention {
   readonly #endedMs: number;
 
   /** @throws ConfigurationError */
@@ -37,22 +35,14 @@ export class SagaRetention {
     logger: Logger = silentLogger,
   ) {
     const { endedMs, intervalMs } = resolveOptions("sagas' retention", SPECS, options);
+    super('sagas', intervalMs, logger);
     this.#endedMs = endedMs;
-    this.service = new BackgroundService({
-      name: 'the retention of sagas',
-      runOnce: () => this.runOnce(),
-      idleMinMs: intervalMs,
-      idleMaxMs: intervalMs,
-      logger,
-    });
   }
 
   /** One pass over the ring. A slot that is in use is left for the next. */
   async runOnce(): Promise<PassResult> {
     await this.database.session.run(archiveOrphans);
-    for (let slot = 0; slot < SLOTS; slot += 1) {
-      await skipWhenLocked(() => this.database.session.run(emptySagaSlot, slot, this.#endedMs));
-    }
+    await this.eachSlot(SLOTS, (slot) => this.database.session.run(emptySagaSlot, slot, this.#endedMs));
     return 'idle';
   }
 }

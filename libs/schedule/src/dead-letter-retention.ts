@@ -1,10 +1,11 @@
 import {
-  BackgroundService,
   type Given,
   type Logger,
   type PassResult,
   type PgDatabase,
+  type Resolved,
   resolveOptions,
+  Retention,
   silentLogger,
   wholeNumber,
 } from '@waybill/kernel';
@@ -28,9 +29,8 @@ export type DeadLetterRetentionOptions = Given<typeof SPECS>;
 const STEP = 1_000;
 
 /** Removes closed dead letters and old records of what operators did. An open dead letter is never removed. */
-export class DeadLetterRetention {
-  readonly service: BackgroundService;
-  readonly #options;
+export class DeadLetterRetention extends Retention {
+  readonly #options: Resolved<typeof SPECS>;
 
   /** @throws ConfigurationError */
   constructor(
@@ -38,15 +38,9 @@ export class DeadLetterRetention {
     options: DeadLetterRetentionOptions = {},
     logger: Logger = silentLogger,
   ) {
-    this.#options = resolveOptions("dead letters' retention", SPECS, options);
-    const { intervalMs } = this.#options;
-    this.service = new BackgroundService({
-      name: 'the retention of dead letters',
-      runOnce: () => this.runOnce(),
-      idleMinMs: intervalMs,
-      idleMaxMs: intervalMs,
-      logger,
-    });
+    const resolved = resolveOptions("dead letters' retention", SPECS, options);
+    super('dead letters', resolved.intervalMs, logger);
+    this.#options = resolved;
   }
 
   /** How long a closed dead letter is kept, in milliseconds. */
