@@ -1,6 +1,7 @@
 import {
   type Clock,
   ConfigurationError,
+  flag,
   type Given,
   type Logger,
   oneOf,
@@ -27,6 +28,8 @@ export const CONSUMER_SPECS = {
   pollMaxMs: wholeNumber({ default: 250, min: 1, max: 60_000 }),
   /** How long a partition that is given away, or a process that stops, waits for handlers, in milliseconds. */
   drainMs: wholeNumber({ default: 20_000, min: 0, max: 3_600_000 }),
+  /** Whether what says that records are done is kept prepared on the connections of deliveries. */
+  preparedStatements: flag(true),
   /** Where a group begins that has never stored a position. */
   startFrom: oneOf(['earliest', 'latest'], 'earliest'),
   /** A message that takes its process down alone as often as this becomes a dead letter. */

@@ -146,7 +146,7 @@ export class Consumer {
   #laneContext(inboxFor: string | undefined): LaneContext {
     const { bus, transactions, group, budgets } = this.parts;
     const { groupId } = this.#membership;
-    const { maxCrashes, maxParked } = this.#options;
+    const { maxCrashes, maxParked, preparedStatements: prepared } = this.#options;
     const wake = (): void => this.#pump();
     const service = { clock: this.#clock, logger: this.#logger };
     const store = budgets ?? new PostgresBudgetStore(bus.session);
@@ -154,7 +154,7 @@ export class Consumer {
       ...service,
       group,
       groupId,
-      databases: { bus, transactions, inboxFor },
+      databases: { bus, transactions, inboxFor, prepared },
       topics: this.parts.topics,
       slots: this.#slots,
       random: () => randomInt(1_000_000) / 1_000_000,

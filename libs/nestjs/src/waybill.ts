@@ -132,7 +132,8 @@ export class Waybill {
     const connections = (consumer.maxConcurrency ?? DEFAULT_CONCURRENCY) + SPARE_CONNECTIONS;
     this.#handlerDatabase = this.#open(options.database, connections);
     this.#transactions =
-      options.transactions?.(this.database.schema) ?? new PgTransactionRunner(this.#handlerDatabase);
+      options.transactions?.(this.database.schema) ??
+      new PgTransactionRunner(this.#handlerDatabase, options.outbox?.preparedStatements ?? true);
     this.#outboxTransactions = new OutboxTransactions(this.outbox, this.#transactions);
     this.halves = new InstanceHalfMessages({
       options,
@@ -238,7 +239,10 @@ export class Waybill {
         logger: this.logger,
         budgets: this.#budgets,
       },
-      typeof this.options.consumer === 'object' ? this.options.consumer : {},
+      {
+        preparedStatements: this.options.outbox?.preparedStatements,
+        ...(typeof this.options.consumer === 'object' ? this.options.consumer : {}),
+      },
     );
     await this.#consumer.start();
   }

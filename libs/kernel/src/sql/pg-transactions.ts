@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { invariant, TransactionRequiredError } from '../errors/errors.js';
 import type { PgDatabase } from './pg-pool.js';
 import { lendClient } from './revocable-client.js';
+import { type PgQueryable, PgSession } from './pg-session.js';
 import type { SqlSession } from './sql-session.js';
 import { HandlerAbandoned, type TransactionRunner, type TransactionWork } from './transaction-runner.js';
 
@@ -9,7 +10,11 @@ import { HandlerAbandoned, type TransactionRunner, type TransactionWork } from '
 export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
   readonly kind = 'pg';
 
-  constructor(private readonly database: PgDatabase) {}
+  /** @param prepared whether Waybill's own statements within the transactions are kept prepared on their connections */
+  constructor(
+    private readonly database: PgDatabase,
+    private readonly prepared: boolean = true,
+  ) {}
 
   get session(): SqlSession {
     return this.database.session;
@@ -26,7 +31,8 @@ export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
       );
       const { client, revoke } = lendClient(connection.client as pg.PoolClient);
       try {
-        const work = transaction.work({ session: connection, handle: client });
+        const session = new PgSession(connection.client as PgQueryable, connection.schema, this.prepared);
+        const work = transaction.work({ session, handle: client });
         const result = await withinTime(work, timeoutMs).finally(revoke);
         // Outside a transaction the last statements would take effect by themselves, COMMIT or not.
         if (connection.client.getTransactionStatus() === 'I')
