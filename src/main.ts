@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { prepareDatabase } from './database/prepare-database.js';
+import { prepareDatabases } from './database/prepare-database.js';
 import { describeFailure } from './describe-failure.js';
 import { readShopEnvironment } from './shop-config.js';
 import { startShop } from './shop-app.js';
@@ -7,13 +7,14 @@ import { startShop } from './shop-app.js';
 /** Starts the services that `SERVICE` names. A parent with an IPC channel is told the URL, and is not outlived. */
 async function main(): Promise<void> {
   const environment = readShopEnvironment(process.env);
-  const { connectionStrings, isolated } = await prepareDatabase(environment.databaseUrl);
+  const { databaseUrl, ledgerUrl } = environment;
+  const { connectionStrings, paymentsLog, isolated } = await prepareDatabases(databaseUrl, ledgerUrl);
   if (!isolated) {
     process.stderr.write(
       'The login may not create roles, so that every service can read every table. Grant it CREATEROLE.\n',
     );
   }
-  const { app, url } = await startShop({ ...environment, connectionStrings });
+  const { app, url } = await startShop({ ...environment, connectionStrings, paymentsLog });
   app.enableShutdownHooks();
   process.stdout.write(`${environment.services.join(', ')} ready on ${url}\n`);
   process.send?.({ url });

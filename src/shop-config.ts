@@ -12,14 +12,18 @@ export interface ShopConfig {
   readonly services: readonly ServiceName[];
   /** Port on 127.0.0.1; 0 takes a free one. */
   readonly port: number;
-  /** A service's connection string, by its own role where roles could be made. */
+  /** Where a service's tables are, by its own role where roles could be made. */
   readonly connectionStrings: Readonly<Record<ServiceName, string>>;
+  /** Where the log is, for payments, whose tables are in another database. */
+  readonly paymentsLog: string;
   /** Pieces of an article on the shelf when it is first asked for. */
   readonly startingStock: number;
   /** A charge over this many pence is declined. */
   readonly chargeLimitPence: number;
   /** Customers whose charges are always declined. */
   readonly declinedCustomers: ReadonlySet<string>;
+  /** Customers to whom nobody delivers. */
+  readonly undeliverableCustomers: ReadonlySet<string>;
   /** Where cards are charged; without one every charge succeeds. */
   readonly gatewayUrl: string | undefined;
   /** Redis as the clock of delayed messages; without one PostgreSQL is. */
@@ -28,13 +32,16 @@ export interface ShopConfig {
   readonly paymentDueMs: number;
 }
 
-/** The part of {@link ShopConfig} that comes from the environment, and where the database is. */
-export type ShopEnvironment = Omit<ShopConfig, 'connectionStrings'> & { readonly databaseUrl: string };
+/** The part of {@link ShopConfig} that comes from the environment, and where the databases are. */
+export type ShopEnvironment = Omit<ShopConfig, 'connectionStrings' | 'paymentsLog'> & {
+  readonly databaseUrl: string;
+  readonly ledgerUrl: string;
+};
 
 /**
- * Reads `SERVICE` (default: all three), `PORT` (default 3000), `DATABASE_URL` (required), `SHOP_STARTING_STOCK`
- * (default 100,000), `SHOP_CHARGE_LIMIT_PENCE` (default 500,000), `SHOP_DECLINED_CUSTOMERS` (comma-separated ids),
- * `SHOP_GATEWAY_URL`, `SHOP_PAYMENT_DUE_MS` (default 7 days) and `REDIS_URL`.
+ * Reads `SERVICE` (default: all three), `PORT` (default 3000), `DATABASE_URL` and `LEDGER_DATABASE_URL` (required),
+ * `SHOP_STARTING_STOCK` (default 100,000), `SHOP_CHARGE_LIMIT_PENCE` (default 500,000), `SHOP_DECLINED_CUSTOMERS` and
+ * `SHOP_UNDELIVERABLE_CUSTOMERS` (comma-separated ids), `SHOP_GATEWAY_URL`, `SHOP_PAYMENT_DUE_MS` (default 7 days) and `REDIS_URL`.
  * @throws ShopError SHOP_CONFIG with everything that is wrong.
  */
 export function readShopEnvironment(env: NodeJS.ProcessEnv): ShopEnvironment {
@@ -51,10 +58,14 @@ export function readShopEnvironment(env: NodeJS.ProcessEnv): ShopEnvironment {
   if (service !== '' && !isServiceName(service)) {
     problems.push(`SERVICE is '${service}', expected ${SERVICES.join(', ')} or nothing for all`);
   }
-  const databaseUrl = env['DATABASE_URL'] ?? '';
-  if (!URL.canParse(databaseUrl)) {
-    problems.push('DATABASE_URL is not a URL, expected postgresql://user:password@host:port/database');
-  }
+  const database = (name: string): string => {
+    const url = env[name] ?? '';
+    if (!URL.canParse(url))
+      problems.push(`${name} is not a URL, expected postgresql://user:password@host:port/database`);
+    return url;
+  };
+  const customers = (name: string): Set<string> =>
+    new Set((env[name] ?? '').split(',').filter((id) => id !== ''));
   const gatewayUrl = env['SHOP_GATEWAY_URL'] ?? '';
   if (gatewayUrl !== '' && !/^https?:\/\//.test(gatewayUrl)) {
     problems.push(`SHOP_GATEWAY_URL is '${gatewayUrl}', expected http://… or https://…`);
@@ -63,10 +74,12 @@ export function readShopEnvironment(env: NodeJS.ProcessEnv): ShopEnvironment {
   const environment: ShopEnvironment = {
     services: isServiceName(service) ? [service] : SERVICES,
     port: wholeNumber('PORT', 3000, 65_535),
-    databaseUrl,
+    databaseUrl: database('DATABASE_URL'),
+    ledgerUrl: database('LEDGER_DATABASE_URL'),
     startingStock: wholeNumber('SHOP_STARTING_STOCK', 100_000, 1_000_000_000),
     chargeLimitPence: wholeNumber('SHOP_CHARGE_LIMIT_PENCE', 500_000, Number.MAX_SAFE_INTEGER),
-    declinedCustomers: new Set((env['SHOP_DECLINED_CUSTOMERS'] ?? '').split(',').filter((id) => id !== '')),
+    declinedCustomers: customers('SHOP_DECLINED_CUSTOMERS'),
+    undeliverableCustomers: customers('SHOP_UNDELIVERABLE_CUSTOMERS'),
     gatewayUrl: gatewayUrl === '' ? undefined : gatewayUrl,
     redisUrl: redisUrl === '' ? undefined : redisUrl,
     paymentDueMs: wholeNumber('SHOP_PAYMENT_DUE_MS', 7 * DAY_MS, 365 * DAY_MS),

@@ -1,3 +1,4 @@
+import { COMMAND_TOPICS } from './commands.js';
 import type { ServiceName } from './services.js';
 
 /** Who publishes a topic and who has a handler for it. The reconciliation expects one effect per subscriber. */
@@ -6,19 +7,9 @@ export interface TopicContract {
   readonly subscribers: readonly ServiceName[];
 }
 
-/** Every topic of the shop. Messages are keyed by {@link messageKey}. */
+/** Every topic of events, beside those of the sagas' commands. Events are keyed by {@link messageKey}. */
 export const TOPICS = {
-  'orders.placed': { publisher: 'orders', subscribers: ['inventory'] },
-  'orders.rejected': { publisher: 'orders', subscribers: ['inventory'] },
-  'orders.cancelled': { publisher: 'orders', subscribers: ['inventory', 'payments'] },
-  'orders.returned': { publisher: 'orders', subscribers: ['inventory', 'payments'] },
-  'orders.payment-due': { publisher: 'orders', subscribers: ['orders'] },
-  'inventory.reserved': { publisher: 'inventory', subscribers: ['payments'] },
-  'inventory.rejected': { publisher: 'inventory', subscribers: ['orders'] },
-  'payments.charged': { publisher: 'payments', subscribers: ['orders'] },
-  'payments.awaited': { publisher: 'payments', subscribers: ['orders'] },
-  'payments.declined': { publisher: 'payments', subscribers: ['orders'] },
-  'payments.refunded': { publisher: 'payments', subscribers: ['orders'] },
+  'orders.confirmed': { publisher: 'orders', subscribers: ['inventory'] },
 } as const satisfies Record<string, TopicContract>;
 
 export type ShopTopic = keyof typeof TOPICS;
@@ -32,18 +23,18 @@ interface TopicSettings {
 }
 
 /**
- * The topics as the module creates them: all of them, since a service may start before the one it listens to. Where a
- * message cannot be handled, later ones of its customer wait until somebody has decided: their order is kept.
+ * The topics as the module creates them: all of them, since a service may start before the one it listens to. Where an
+ * event cannot be handled, later ones of its customer wait until somebody has decided: their order is kept.
  */
-export function topicSettings(): Record<ShopTopic, TopicSettings> {
-  const names = Object.keys(TOPICS) as ShopTopic[];
+export function topicSettings(): Record<string, TopicSettings> {
   const settings: TopicSettings = { partitions: PARTITIONS, onDeadLetter: 'park' };
-  return Object.fromEntries(names.map((name) => [name, settings])) as Record<ShopTopic, TopicSettings>;
+  const names = [...Object.keys(TOPICS), ...COMMAND_TOPICS];
+  return Object.fromEntries(names.map((name) => [name, settings]));
 }
 
 /**
- * The key of an order's messages: the customer, so that one customer's orders are handled in the order in which they
- * were placed; a guest's order stands for itself.
+ * The key of an order's events: the customer, so that what is said about one customer's orders is handled in the order
+ * in which it was said; a guest's order stands for itself.
  */
 export function messageKey(invoiceNo: string, customerId: string | null): string {
   return customerId ?? invoiceNo;
@@ -55,7 +46,7 @@ export interface Subscription {
   readonly service: ServiceName;
 }
 
-/** Every topic with every service that has a handler for it. */
+/** Every topic of events with every service that has a handler for it. */
 export function subscriptions(): Subscription[] {
   return (Object.keys(TOPICS) as ShopTopic[]).flatMap((topic) =>
     TOPICS[topic].subscribers.map((service) => ({ topic, service })),

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { escapeIdentifier, type Client } from 'pg';
-import { SERVICES, type ServiceName } from '../contracts/services.js';
+import type { ServiceName } from '../contracts/services.js';
 import { ShopError } from '../shop-error.js';
 
 const MIGRATIONS = new URL('../../prisma/', import.meta.url);
@@ -19,12 +19,12 @@ const LEDGER = `create table if not exists _prisma_migrations (
 )`;
 
 /**
- * Applies the migrations under `prisma/<service>/migrations` that are missing, each in a transaction, into the
- * service's own PostgreSQL schema. The caller holds the lock that lets one migrator in at a time.
+ * Applies the migrations under `prisma/<service>/migrations` of some services that are missing, each in a transaction,
+ * into the service's own PostgreSQL schema. The caller holds the lock that lets one migrator in at a time.
  * @throws ShopError SHOP_MIGRATION_CHANGED when an applied migration reads differently now.
  */
-export async function migrateShop(client: Client): Promise<void> {
-  for (const service of SERVICES) {
+export async function migrateShop(client: Client, services: readonly ServiceName[]): Promise<void> {
+  for (const service of services) {
     const schema = escapeIdentifier(service);
     await client.query(`create schema if not exists ${schema}`);
     await client.query(`set search_path = ${schema}`);

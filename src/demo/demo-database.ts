@@ -1,36 +1,63 @@
-import { createDatabase, ensurePostgres } from '@waybill/testing';
+import { createDatabase, ensurePostgres, type PostgresServer, type TestDatabase } from '@waybill/testing';
 import pg from 'pg';
 import { dropServiceRoles } from '../database/service-roles.js';
 
-/** A fresh database for one run of the demo. */
-export interface DemoDatabase {
-  readonly connectionString: string;
+/** Fresh databases for one run of the demo. */
+export interface DemoDatabases {
+  /** Where the log is, with the tables of orders and inventory. */
+  readonly main: string;
+  /** Where payments keeps its ledger. */
+  readonly ledger: string;
   /** True when the server was given by DATABASE_URL. */
   readonly external: boolean;
-  /** Removes everything: the embedded server, or from somebody else's server the database and its roles. */
+  /** Removes everything: the embedded servers, or from somebody else's server the databases and their roles. */
   close(): Promise<void>;
 }
 
 /**
- * A database of its own on the server of DATABASE_URL, or on an embedded one.
+ * Two databases on the server of DATABASE_URL, or one on each of two embedded ones.
  * @throws TestingError when there is no server to be had.
  */
-export async function openDemoDatabase(): Promise<DemoDatabase> {
+export async function openDemoDatabases(): Promise<DemoDatabases> {
+  const opened = await Promise.allSettled([open('shop_demo'), open('shop_demo_ledger')]);
+  const found = opened.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const close = async (): Promise<void> => {
+    for (const one of found) await closeOne(one);
+  };
+  const [main, ledger] = found;
+  if (main === undefined || ledger === undefined) {
+    await close();
+    throw opened.find((result) => result.status === 'rejected')?.reason;
+  }
+  return {
+    main: main.database.connectionString,
+    ledger: ledger.database.connectionString,
+    external: main.server.external,
+    close,
+  };
+}
+
+interface OpenDatabase {
+  readonly server: PostgresServer;
+  readonly database: TestDatabase;
+}
+
+async function open(prefix: string): Promise<OpenDatabase> {
   const server = await ensurePostgres();
   try {
-    const database = await createDatabase(server, 'shop_demo');
-    const close = async (): Promise<void> => {
-      if (server.external) {
-        await database.drop();
-        await dropRoles(server.connectionString, database.name);
-      }
-      await server.stop();
-    };
-    return { connectionString: database.connectionString, external: server.external, close };
+    return { server, database: await createDatabase(server, prefix) };
   } catch (error) {
     await server.stop();
     throw error;
   }
+}
+
+async function closeOne({ server, database }: OpenDatabase): Promise<void> {
+  if (server.external) {
+    await database.drop();
+    await dropRoles(server.connectionString, database.name);
+  }
+  await server.stop();
 }
 
 async function dropRoles(connectionString: string, database: string): Promise<void> {

@@ -17,7 +17,8 @@ export const USAGE = `Usage: npm run demo [-- options]
   --json              the last line of standard output is the result as one JSON object
   --help              this text
 
-DATABASE_URL names the PostgreSQL server to use; without it an embedded one is started.`;
+The gateway outside the shop is killed too, unless nothing is. DATABASE_URL names the PostgreSQL
+server to use; without it two embedded ones are started.`;
 
 /** What the demo is to do. */
 export interface DemoOptions {

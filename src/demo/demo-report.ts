@@ -9,8 +9,10 @@ export interface DemoOutcome {
   readonly books: Reconciliation;
   readonly kills: number;
   readonly seconds: number;
-  /** How often the gateway said that it cannot charge now. */
-  readonly gatewayRefusals: number;
+  /** How often the gateway has failed its callers. */
+  readonly gatewayTroubles: number;
+  /** Who was killed, and when. */
+  readonly killed: readonly string[];
 }
 
 /** The result as one JSON object: the demo's interface to other programs. */
@@ -25,16 +27,18 @@ export interface DemoResult {
   readonly refunded: number;
   /** Lines of the file that were neither sold nor returned. */
   readonly linesRefused: number;
+  /** Of confirmed orders; what was charged for one that was rejected after all, and paid back, is not in it. */
   readonly chargedPence: number;
   readonly refundedPence: number;
   /** Records in the log. */
   readonly messages: number;
-  /** Invoices, outcomes and effects that are missing. */
+  /** Invoices, outcomes, effects and steps of sagas that are missing. */
   readonly lost: number;
-  /** Effects, outcomes, payments and movements of goods that stand twice. */
+  /** Effects, steps, outcomes, payments and movements of goods that stand twice. */
   readonly duplicateEffects: number;
-  /** Effects of one key and service against the order of the log. */
+  /** Effects of one key against the order of the log, and steps of one order against the order of its saga. */
   readonly outOfOrder: number;
+  /** Services of the shop that were killed. */
   readonly kills: number;
   /** From the publishing transaction's insert to the handler's, by the database's clock. */
   readonly p50Ms: number;
@@ -54,15 +58,17 @@ export function demoResult({ file, progress, books, kills, seconds }: DemoOutcom
     chargedPence: books.chargedPence,
     refundedPence: books.refundedPence,
     messages: books.messages,
-    lost: books.missingInvoices + books.missingOutcomes + books.missingEffects,
+    lost: books.missingInvoices + books.missingOutcomes + books.missingEffects + books.missingSteps,
     duplicateEffects:
       books.doubleEffects +
       books.strayEffects +
+      books.doubleSteps +
+      books.straySteps +
       books.doubleOutcomes +
       books.doublePayments +
       books.doubleMovements +
-      Math.max(0, books.messages - books.published),
-    outOfOrder: books.outOfOrder,
+      Math.max(0, books.eventRecords - books.published),
+    outOfOrder: books.outOfOrder + books.stepsOutOfOrder,
     kills,
     p50Ms: round(books.p50Ms, 1),
     p99Ms: round(books.p99Ms, 1),
@@ -76,19 +82,28 @@ export function disagreements(outcome: DemoOutcome): string[] {
   const claims: [number, string][] = [
     [books.missingInvoices, 'invoices of the file are not in the shop, or with another total'],
     [books.missingOutcomes, 'orders or returns have no outcome'],
-    [books.missingEffects, 'messages have had no effect in a service that subscribes to them'],
+    [books.missingEffects, 'events have had no effect in a service that subscribes to them'],
+    [books.missingSteps, 'steps of sagas are missing for the outcome of their order'],
+    [books.openSagas, 'sagas or half messages have not ended'],
     [books.deadLetters, 'messages have become dead letters'],
     [books.doubleEffects, 'effects stand twice'],
-    [books.strayEffects, 'effects are of messages that were never published'],
+    [books.strayEffects, 'effects are of events that were never published'],
+    [books.doubleSteps, 'steps of sagas have taken effect twice'],
+    [books.straySteps, 'steps of sagas contradict the outcome of their order'],
     [
-      Math.max(0, books.messages - books.published),
-      'records of the log are of messages that were never published',
+      Math.max(0, books.eventRecords - books.published),
+      'records of the log are of events that were never published',
     ],
     [books.doubleOutcomes, 'orders have had more than one outcome'],
     [books.doublePayments, 'charges or refunds stand twice'],
-    [books.gatewayDisagrees, 'invoices are charged at the gateway otherwise than in the ledger'],
+    [
+      books.gatewayDisagrees,
+      'charges or refunds stand otherwise in the books of the gateway than in the ledger',
+    ],
     [books.doubleMovements, 'movements of goods stand twice'],
+    [books.wrongShipments, 'orders have other parcels than their outcome says'],
     [books.outOfOrder, 'effects are against the order of their key'],
+    [books.stepsOutOfOrder, 'steps are against the order of their saga'],
     [books.wrongCharges, 'invoices are charged otherwise than their outcome and total say'],
     [books.wrongRefunds, 'invoices are refunded otherwise than their outcome and total say'],
     [books.wrongLevels, 'articles have a level that is not start minus sold plus returned'],
@@ -118,18 +133,23 @@ export function renderReport(outcome: DemoOutcome): string {
     ['placed', result.placed, `${result.confirmed} confirmed + ${result.rejected} rejected`],
     ['  unpaid', books.unpaid, 'of the rejected: the bank transfer did not come in time'],
     ['returned', returns, `${result.refunded} refunded`],
-    ['gateway', outcome.gatewayRefusals, `refusals, retried; ${books.parked} payments waited beside the log`],
+    [
+      'gateway',
+      outcome.gatewayTroubles,
+      `troubles, asked about and retried; ${books.parked} messages waited beside the log`,
+    ],
     ['redriven', books.redriven, 'dead letters, by waybill dlq redrive'],
     ['charged', pounds(result.chargedPence), 'each confirmed order once, of its exact amount'],
+    ['  undone', pounds(books.undonePence), 'charged and paid back for orders that were rejected after all'],
     ['refunded', pounds(result.refundedPence), 'each return once, of its exact amount'],
     ['pieces', books.sold - books.returned, `${books.sold} sold - ${books.returned} returned`],
     ['articles', books.articles, 'level = start - sold + returned'],
-    ['messages', result.messages, `${books.published} published`],
+    ['messages', result.messages, `${books.published} events, the rest between sagas and services`],
     ['lost', result.lost, `lag ${progress.lag}, dead letters ${books.deadLetters}`],
     ['duplicate effects', result.duplicateEffects, ''],
     ['out of order', result.outOfOrder, ''],
-    ['kills', result.kills, ''],
-    ['latency', `${result.p50Ms} ms`, `p50; p99 ${result.p99Ms} ms, from commit to effect`],
+    ['kills', result.kills, outcome.killed.join('; ')],
+    ['latency', `${result.p50Ms} ms`, `p50; p99 ${result.p99Ms} ms, of events, from commit to effect`],
     ['time', `${result.seconds} s`, 'from the first order to quiet'],
   ];
   const width = Math.max(...rows.map(([, value]) => String(value).length));

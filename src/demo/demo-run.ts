@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { runCommand } from './command.js';
 import { redisIsAvailable, type RedisServer, startRedis } from '@waybill/testing';
+import { chargePayment } from '../contracts/commands.js';
 import { SERVICES, type ServiceName } from '../contracts/services.js';
-import { prepareDatabase } from '../database/prepare-database.js';
-import { type DemoDatabase, openDemoDatabase } from './demo-database.js';
+import { prepareDatabases } from '../database/prepare-database.js';
+import { type DemoDatabases, openDemoDatabases } from './demo-database.js';
 import type { DemoOptions } from './demo-options.js';
 import type { DemoOutcome } from './demo-report.js';
-import { GatewayServer } from './gateway-server.js';
+import { GatewayProcess } from './gateway-process.js';
 import { feedOrders } from './order-feed.js';
 import { type OrderFile, readOrderFile } from './order-file.js';
 import { paymentTroubles, type PaymentTroubles } from './payment-troubles.js';
@@ -14,25 +15,29 @@ import type { ProgressLine } from './progress-line.js';
 import { ServiceProcess } from './service-process.js';
 import { type Progress, ShopBooks } from './shop-books.js';
 
-const LOOK_EVERY_MS = 100;
+const LOOK_EVERY_MS = 200;
 /** How long the shop waits for a bank transfer in the demo. */
 const PAYMENT_DUE_MS = 1_500;
 /** Longer than a killed service's partitions need to find a new owner. */
 const GIVE_UP_MS = 90_000;
 
+/** A charge that is to be killed over must come within so many milliseconds. */
+const CHARGE_MS = 60_000;
+
 /**
- * One run: database, services, a gateway with moods, orders, a kill half way, a redrive, quiet, reconciliation. `interrupt` makes it end early; `close`
- * undoes everything that was started, after `run` has ended.
+ * One run: databases, services, a gateway with moods, orders, kills, a redrive, quiet, reconciliation. `interrupt` makes
+ * it end early; `close` undoes everything that was started, after `run` has ended.
  */
 export class DemoRun {
   private readonly services = new Map<ServiceName, ServiceProcess>();
   private readonly interrupted = new AbortController();
-  private database: DemoDatabase | undefined;
+  private databases: DemoDatabases | undefined;
   private books: ShopBooks | undefined;
   private redis: RedisServer | undefined;
-  private gateway: GatewayServer | undefined;
+  private gateway: GatewayProcess | undefined;
   private redriven = false;
   private kills = 0;
+  private readonly killed: string[] = [];
 
   constructor(
     private readonly options: DemoOptions,
@@ -47,22 +52,25 @@ export class DemoRun {
   async run(): Promise<DemoOutcome> {
     const file = await readOrderFile(this.options.ordersFile);
     this.display.say(`${file.accepted.length} invoices of ${this.options.ordersFile}`);
-    const { connectionString } = await this.openDatabase();
-    await prepareDatabase(connectionString);
+    const { main, ledger } = await this.openDatabases();
+    await prepareDatabases(main, ledger);
     this.interrupted.signal.throwIfAborted();
-    this.books = new ShopBooks(connectionString);
+    this.books = new ShopBooks(main, ledger);
     const troubles = paymentTroubles(file.accepted);
-    this.gateway = new GatewayServer(troubles);
-    await this.startServices(connectionString, await this.gateway.start());
+    this.gateway = await GatewayProcess.open(troubles);
+    const gatewayUrl = await this.gateway.start();
+    this.interrupted.signal.throwIfAborted();
+    await this.startServices({ main, ledger }, gatewayUrl, troubles);
 
     const startedAt = performance.now();
-    const redrive = (): Promise<void> => this.repairAndRedrive(connectionString, troubles);
+    const redrive = (): Promise<void> => this.repairAndRedrive(main, troubles);
     const progress = await this.sellAndSettle(file, this.books, { troubles, redrive });
     const seconds = (performance.now() - startedAt) / 1000;
     this.display.finish();
-    const books = await this.books.reconcile(file.accepted, this.gateway.charges);
-    const { refusals } = this.gateway;
-    return { file, progress, books, kills: this.kills, seconds, gatewayRefusals: refusals };
+    const { movements, troubles: gatewayTroubles } = this.gateway.books();
+    const books = await this.books.reconcile(file.accepted, movements);
+    const { kills, killed } = this;
+    return { file, progress, books, kills, killed, seconds, gatewayTroubles };
   }
 
   /** Makes `run` end soon: between two of its steps, or at once where it waits. Safe at any time, more than once. */
@@ -77,13 +85,13 @@ export class DemoRun {
    */
   async close(): Promise<void> {
     await this.stopServices();
-    await this.gateway?.stop();
+    await this.gateway?.close();
     await this.books?.close();
     await this.redis?.stop();
-    await this.database?.close();
+    await this.databases?.close();
   }
 
-  private async openDatabase(): Promise<DemoDatabase> {
+  private async openDatabases(): Promise<DemoDatabases> {
     this.interrupted.signal.throwIfAborted();
     if (redisIsAvailable()) this.redis = await startRedis();
     this.display.say(
@@ -91,17 +99,27 @@ export class DemoRun {
         ? 'no Redis: PostgreSQL is the clock of timers'
         : 'Redis is the clock of timers',
     );
-    this.database = await openDemoDatabase();
+    this.databases = await openDemoDatabases();
     this.interrupted.signal.throwIfAborted();
-    this.display.say(this.database.external ? 'PostgreSQL of DATABASE_URL' : 'embedded PostgreSQL');
-    return this.database;
+    this.display.say(
+      this.databases.external
+        ? 'PostgreSQL of DATABASE_URL: a database for the shop, one for the ledger'
+        : 'embedded PostgreSQL: a server for the shop, one for the ledger',
+    );
+    return this.databases;
   }
 
-  private async startServices(connectionString: string, gatewayUrl: string): Promise<void> {
+  private async startServices(
+    { main, ledger }: Pick<DemoDatabases, 'main' | 'ledger'>,
+    gatewayUrl: string,
+    { undeliverable }: PaymentTroubles,
+  ): Promise<void> {
     const env = {
       ...process.env,
-      DATABASE_URL: connectionString,
+      DATABASE_URL: main,
+      LEDGER_DATABASE_URL: ledger,
       SHOP_GATEWAY_URL: gatewayUrl,
+      SHOP_UNDELIVERABLE_CUSTOMERS: [...undeliverable].join(','),
       SHOP_PAYMENT_DUE_MS: String(PAYMENT_DUE_MS),
       ...(this.redis === undefined ? {} : { REDIS_URL: this.redis.url }),
     };
@@ -114,17 +132,22 @@ export class DemoRun {
   /** Feeds the orders and watches the shop, at once; the first of the two to fail ends both. */
   private async sellAndSettle(file: OrderFile, books: ShopBooks, desk: Desk): Promise<Progress> {
     const half = Math.ceil(file.accepted.length / 2);
+    const threeQuarters = Math.ceil((file.accepted.length * 3) / 4);
     const failed = new AbortController();
+    // One after the other: the first needs the gateway.
     let killing = Promise.resolve();
+    const kill = (work: () => Promise<void>): void => {
+      killing = killing.then(work);
+      killing.catch((error: unknown) => failed.abort(error));
+    };
     let fed = false;
     const feed = async (): Promise<void> => {
       await feedOrders(file.accepted, {
         url: () => this.services.get('orders')?.url,
         signal: AbortSignal.any([this.interrupted.signal, failed.signal]),
         onFed: (count) => {
-          if (count !== half) return;
-          killing = this.killOne();
-          killing.catch((error: unknown) => failed.abort(error));
+          if (count === half) kill(() => this.killOne());
+          if (count === threeQuarters) kill(() => this.killGateway());
         },
       });
       await killing;
@@ -134,16 +157,31 @@ export class DemoRun {
     return progress;
   }
 
-  /** Kills while messages are under way: the order that was placed a moment ago has not been paid yet. */
+  /**
+   * Kills while sagas are under way: the order that was placed a moment ago has not been paid yet. Payments dies when the
+   * gateway has charged a card, and it has not heard of it.
+   */
   private async killOne(): Promise<void> {
     if (this.options.kill === 'none') return;
     const service = this.services.get(this.options.kill);
     if (service === undefined) return;
+    const isHeld = service.service === 'payments' && (await this.gateway?.holdNextCharge(CHARGE_MS)) === true;
     this.kills++;
     await service.kill();
-    this.display.say(`killed ${this.options.kill}`);
+    this.gateway?.release();
+    const when = isHeld ? ' between a charge and its entry in the ledger' : '';
+    this.killed.push(`${service.service}${when}`);
+    this.display.say(`killed ${service.service}${when}`);
     await service.start();
     this.display.say(`${this.options.kill} is up again`);
+  }
+
+  /** The world outside dies too; its books do not. */
+  private async killGateway(): Promise<void> {
+    if (this.options.kill === 'none') return;
+    await this.gateway?.killAndRestart();
+    this.killed.push('the gateway');
+    this.display.say('killed the gateway; it is up again');
   }
 
   /** Watches until everything has an outcome, or nothing has moved for longer than a takeover needs. */
@@ -181,14 +219,14 @@ export class DemoRun {
   }
 
   /** What an operator does: the gateway works again, so the payments that could not be made are made now. */
-  private async repairAndRedrive(connectionString: string, { broken }: PaymentTroubles): Promise<void> {
+  private async repairAndRedrive(connectionString: string, { stuckOrders }: PaymentTroubles): Promise<void> {
     this.redriven = true;
     this.display.say(
-      `${broken.size} payments are dead letters, other orders of their customers wait behind them; ` +
-        'the gateway is repaired: waybill dlq redrive --topic inventory.reserved --yes',
+      `${stuckOrders} charges are dead letters, and their sagas wait; ` +
+        `the gateway is repaired: waybill dlq redrive --topic ${chargePayment.topic} --yes`,
     );
     this.gateway?.repair();
-    const args = ['dlq', 'redrive', '--topic', 'inventory.reserved', '--by', 'demo'];
+    const args = ['dlq', 'redrive', '--topic', chargePayment.topic, '--by', 'demo'];
     const because = ['--because', 'the gateway is repaired', '--yes'];
     const printed = await runCommand([...args, ...because], connectionString, this.interrupted.signal);
     for (const line of printed) this.display.say(`  ${line}`);
@@ -206,7 +244,7 @@ interface Desk {
 }
 
 /** Whether nothing is open but the orders whose payments wait for the gateway to be repaired. */
-function isStuck(progress: Progress, { broken, stuckOrders }: PaymentTroubles): boolean {
+function isStuck(progress: Progress, { stuckOrders }: PaymentTroubles): boolean {
   const { openOrders, openReturns, deadLetters } = progress;
-  return broken.size > 0 && deadLetters === broken.size && openOrders === stuckOrders && openReturns === 0;
+  return stuckOrders > 0 && deadLetters === stuckOrders && openOrders === stuckOrders && openReturns === 0;
 }

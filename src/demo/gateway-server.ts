@@ -2,42 +2,62 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { GatewayJournal, type GatewayMovement } from './gateway-journal.js';
 
-/** One charge in so many is refused at first. */
-const MOODY = 8;
-/** A moody charge is refused so often at most before it goes through. */
-const MOST_REFUSALS = 3;
 const BODY_MAX = 10_000;
+/** A late answer comes after so many milliseconds; longer than the shop waits. */
+const LATE_MS = 700;
+/** A moody movement is refused so often at most before it goes through. */
+const MOST_REFUSALS = 2;
+/** One movement in so many is of each mood at first. */
+const MOODY = 16;
+const MOODS = ['refuses', 'breaks', 'hangs', 'late'] as const;
+
+/** How the gateway takes a movement at first: it fails before, or after, never answers, or answers too late. */
+type Mood = (typeof MOODS)[number] | 'good';
 
 /** The customers with whom something is wrong, or different. */
 export interface GatewayCustomers {
   /** Charging their cards fails until {@link GatewayServer.repair}. */
   readonly broken: ReadonlySet<string>;
-  /** They pay by bank transfer, and never do. */
+  /** They pay by bank transfer. */
   readonly transfer: ReadonlySet<string>;
 }
 
+interface Body {
+  readonly invoiceNo: string;
+  readonly customerId: string | null;
+  readonly amountPence: number;
+}
+
 /**
- * The world outside the shop: a card gateway on 127.0.0.1 that fails now and then, and for some customers until it is
- * repaired. It charges an idempotency key once, however often it is asked.
+ * The world outside the shop: a card gateway on 127.0.0.1 with books of its own. It moves money once for an idempotency
+ * key, however often it is asked; `GET /charges/<key>` says what it has done (404: nothing, and nothing will come of an
+ * earlier request; 409: it is at it). Which movements go wrong follows from their invoice, so that it is the same at every run.
  */
 export class GatewayServer {
   readonly #server: Server;
+  readonly #journal: GatewayJournal;
   readonly #asked = new Map<string, number>();
-  readonly #charged = new Map<string, string>();
-  #broken: ReadonlySet<string>;
-  #refusals = 0;
+  /** Keys that it is at. */
+  readonly #underWay = new Set<string>();
+  #hold: { readonly held: () => void; readonly released: Promise<void> } | undefined;
 
-  constructor(private readonly customers: GatewayCustomers) {
-    this.#broken = customers.broken;
+  /** @param journalPath file of its books; what is in it has happened */
+  constructor(
+    private readonly customers: GatewayCustomers,
+    journalPath: string,
+  ) {
+    this.#journal = new GatewayJournal(journalPath);
     this.#server = createServer((request, response) => {
       this.#answer(request, response).catch(() => response.destroy());
     });
   }
 
-  /** Listens on a free port; resolves to the URL. */
-  async start(): Promise<string> {
-    this.#server.listen(0, '127.0.0.1');
+  /** Listens on a port, 0 for a free one; resolves to the URL. */
+  async start(port = 0): Promise<string> {
+    this.#server.listen(port, '127.0.0.1');
     await once(this.#server, 'listening');
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
@@ -47,47 +67,88 @@ export class GatewayServer {
     this.#server.closeAllConnections();
     this.#server.close();
     await once(this.#server, 'close');
+    this.#journal.close();
   }
 
   /** From now on every card can be charged. */
   repair(): void {
-    this.#broken = new Set();
+    this.#journal.noteRepair();
   }
 
-  /** How often it has charged each invoice. */
-  get charges(): ReadonlyMap<string, number> {
-    const charges = new Map<string, number>();
-    for (const invoiceNo of this.#charged.values()) charges.set(invoiceNo, (charges.get(invoiceNo) ?? 0) + 1);
-    return charges;
-  }
-
-  /** How often it has said that it cannot charge now. */
-  get refusals(): number {
-    return this.#refusals;
+  /**
+   * Keeps the next charge from being answered, or talked about, once it is made: calls `held` then, and answers when
+   * `released` resolves.
+   * That is the worst moment for the caller to die in.
+   */
+  holdNext(held: () => void, released: Promise<void>): void {
+    this.#hold = { held, released };
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const key = String(request.headers['idempotency-key'] ?? '');
-    let body = '';
+    const [, resource, key] = (request.url ?? '').split('/');
+    if (request.method === 'GET') return this.#look(decodeURIComponent(key ?? ''), response);
+    let text = '';
     for await (const chunk of request) {
-      body += String(chunk);
-      if (body.length > BODY_MAX) return void response.destroy();
+      text += String(chunk);
+      if (text.length > BODY_MAX) return void response.destroy();
     }
-    const { invoiceNo, customerId } = JSON.parse(body) as { invoiceNo: string; customerId: string | null };
-    const status = this.#statusOf(key, customerId ?? '');
-    if (status === 201) this.#charged.set(key, invoiceNo);
-    if (status === 503) this.#refusals += 1;
-    response.writeHead(status).end();
+    // What the caller does not wait for any more, he may have asked about already: it must not happen.
+    if (Number(request.headers['x-valid-until']) < Date.now()) return void response.writeHead(408).end();
+    const idempotencyKey = String(request.headers['idempotency-key'] ?? '');
+    await this.#move(idempotencyKey, resource === 'refunds', JSON.parse(text) as Body, response);
   }
 
-  #statusOf(key: string, customerId: string): 201 | 202 | 503 {
-    if (this.#charged.has(key)) return 201;
-    if (this.#broken.has(customerId)) return 503;
-    if (this.customers.transfer.has(customerId)) return 202;
+  #look(key: string, response: ServerResponse): void {
+    const found = this.#underWay.has(key) ? 409 : this.#journal.find(key);
+    if (typeof found === 'object') return say(response, found);
+    response.writeHead(found ?? 404).end();
+  }
+
+  async #move(key: string, isRefund: boolean, body: Body, response: ServerResponse): Promise<void> {
+    const { invoiceNo, amountPence } = body;
+    if (this.#underWay.has(key)) return void response.writeHead(409).end();
+    const done = this.#journal.find(key);
+    if (done !== undefined) return say(response, done);
+    const mood = this.#moodFor(key, isRefund, body);
+    if (mood !== 'good') this.#journal.noteTrouble();
+    if (mood === 'refuses') return void response.writeHead(503).end();
+    if (mood === 'hangs') return;
+    if (mood === 'late') {
+      this.#underWay.add(key);
+      await delay(LATE_MS);
+      this.#underWay.delete(key);
+    }
+    const awaited = !isRefund && this.customers.transfer.has(body.customerId ?? '');
+    const state = isRefund ? 'refunded' : awaited ? 'awaited' : 'charged';
+    const movement: GatewayMovement = { key, state, invoiceNo, amountPence };
+    this.#journal.add(movement);
+    if (mood === 'breaks') return void response.writeHead(500).end();
+    if (state === 'charged') await this.#holdIfWanted(key);
+    say(response, movement);
+  }
+
+  async #holdIfWanted(key: string): Promise<void> {
+    const hold = this.#hold;
+    if (hold === undefined) return;
+    this.#hold = undefined;
+    this.#underWay.add(key);
+    hold.held();
+    await hold.released;
+    this.#underWay.delete(key);
+  }
+
+  #moodFor(key: string, isRefund: boolean, { invoiceNo, customerId }: Body): Mood {
+    if (!isRefund && !this.#journal.repaired && this.customers.broken.has(customerId ?? '')) return 'refuses';
     const asked = (this.#asked.get(key) ?? 0) + 1;
     this.#asked.set(key, asked);
-    const mood = createHash('sha256').update(key).digest().readUInt32BE();
-    const refusals = mood % MOODY === 0 ? 1 + (mood % MOST_REFUSALS) : 0;
-    return asked <= refusals ? 503 : 201;
+    const chance = createHash('sha256').update(`${isRefund}/${invoiceNo}`).digest().readUInt32BE();
+    const mood = MOODS[chance % MOODY] ?? 'good';
+    const times = mood === 'refuses' ? 1 + (chance % MOST_REFUSALS) : 1;
+    return asked > times ? 'good' : mood;
   }
+}
+
+function say(response: ServerResponse, { state }: GatewayMovement): void {
+  response.writeHead(state === 'awaited' ? 202 : 200, { 'content-type': 'application/json' });
+  response.end(JSON.stringify({ state }));
 }

@@ -2,20 +2,22 @@ import type { GatewayCustomers } from './gateway-server.js';
 import type { FileInvoice } from './order-file.js';
 import { isReturn } from './order-line.js';
 
-/** Customers of each kind. */
+/** Customers of each kind that has trouble with paying. */
 const OF_A_KIND = 2;
 /** A sale over this is declined before the gateway is asked; the shop's default. */
 const CHARGE_LIMIT_PENCE = 500_000;
 
-/** Which customers of a file have trouble with paying, and how many orders that concerns. */
+/** Which customers of a file have trouble with paying, or cannot be delivered to, and how many orders that concerns. */
 export interface PaymentTroubles extends GatewayCustomers {
+  /** Nobody delivers to them: what they were charged is paid back. */
+  readonly undeliverable: ReadonlySet<string>;
   /** Orders that cannot be paid before the gateway is repaired. */
   readonly stuckOrders: number;
 }
 
 /**
  * Picks customers from a file, the same at every run: two whose cards cannot be charged, with several orders where
- * there are such, and two who pay by bank transfer and never do.
+ * there are such, two who pay by bank transfer and never do, and one to whom nobody delivers; these with few orders.
  */
 export function paymentTroubles(invoices: readonly FileInvoice[]): PaymentTroubles {
   const sales = new Map<string, number>();
@@ -30,10 +32,15 @@ export function paymentTroubles(invoices: readonly FileInvoice[]): PaymentTroubl
   const several = usable.filter(([, count]) => count > 1);
   const single = usable.filter(([, count]) => count === 1);
   const broken = [...several, ...single].slice(0, OF_A_KIND);
-  const transfer = [...single, ...several].filter((entry) => !broken.includes(entry)).slice(0, OF_A_KIND);
+  const rest = usable.filter((entry) => !broken.includes(entry)).sort(([, a], [, b]) => a - b);
   return {
-    broken: new Set(broken.map(([customer]) => customer)),
-    transfer: new Set(transfer.map(([customer]) => customer)),
+    broken: names(broken),
+    transfer: names(rest.slice(0, OF_A_KIND)),
+    undeliverable: names(rest.slice(OF_A_KIND, OF_A_KIND + 1)),
     stuckOrders: broken.reduce((sum, [, count]) => sum + count, 0),
   };
+}
+
+function names(customers: readonly [string, number][]): Set<string> {
+  return new Set(customers.map(([customer]) => customer));
 }

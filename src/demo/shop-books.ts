@@ -1,8 +1,18 @@
 import pg from 'pg';
 import { SERVICE_CODES } from '../contracts/articles.js';
 import { subscriptions } from '../contracts/topics.js';
+import type { GatewayMovement } from './gateway-journal.js';
 import type { FileInvoice } from './order-file.js';
-import { CHARGES, DELIVERY, INVOICES, MONEY, PROGRESS, STOCK } from './reconciliation-queries.js';
+import {
+  DELIVERY,
+  INVOICES,
+  LEDGER,
+  MONEY,
+  PAYMENT_STEPS,
+  PROGRESS,
+  STEPS,
+  STOCK,
+} from './reconciliation-queries.js';
 
 /** How far the shop is. */
 export interface Progress {
@@ -15,27 +25,41 @@ export interface Progress {
   /** Returns that are not refunded. */
   readonly openReturns: number;
   readonly deadLetters: number;
-  /** Effects of published messages that are still to come. */
+  /** Sagas that have not ended, and effects of events that are still to come. */
   readonly lag: number;
 }
 
-/** What the books of the three services say when they are held against each other, and against the file. */
+/** What the books of the services say when they are held against each other, and against the file. */
 export interface Reconciliation {
   readonly messages: number;
+  /** Records of events in the log. */
+  readonly eventRecords: number;
+  /** Events that were published. */
   readonly published: number;
   readonly missingEffects: number;
   readonly doubleEffects: number;
   readonly strayEffects: number;
   readonly outOfOrder: number;
+  /** Steps of sagas that the outcome of their order wants, and that did not take effect. */
+  readonly missingSteps: number;
+  readonly doubleSteps: number;
+  /** Steps that contradict the outcome of their order, or belong to none. */
+  readonly straySteps: number;
+  /** Steps that took effect before one that comes before them. */
+  readonly stepsOutOfOrder: number;
+  /** Sagas that have not ended, and half messages that nobody has decided about. */
+  readonly openSagas: number;
   readonly deadLetters: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly chargedPence: number;
   readonly refundedPence: number;
+  /** Charged and paid back for orders that were rejected after all. */
+  readonly undonePence: number;
   readonly missingOutcomes: number;
   readonly doubleOutcomes: number;
   readonly doublePayments: number;
-  /** Invoices that the gateway has charged another number of times than the ledger says. */
+  /** Charges and refunds that stand in only one of the books of the gateway and the ledger, or with another amount. */
   readonly gatewayDisagrees: number;
   /** Orders that were rejected because their bank transfer did not come. */
   readonly unpaid: number;
@@ -45,6 +69,8 @@ export interface Reconciliation {
   readonly parked: number;
   readonly wrongCharges: number;
   readonly wrongRefunds: number;
+  /** Orders with another number of parcels, sent or not, than their outcome wants. */
+  readonly wrongShipments: number;
   readonly articles: number;
   readonly sold: number;
   readonly returned: number;
@@ -54,61 +80,81 @@ export interface Reconciliation {
   readonly missingInvoices: number;
 }
 
-/** Reads the books of all three services by the demo's own login. */
-export class ShopBooks {
-  private readonly pool: pg.Pool;
+/** A row of the ledger. */
+interface LedgerRow {
+  readonly kind: 'CHARGE' | 'REFUND';
+  readonly method: 'CARD' | 'TRANSFER';
+  readonly invoice_no: string;
+  readonly amount_pence: number;
+  readonly reference: string;
+}
 
-  constructor(connectionString: string) {
-    this.pool = new pg.Pool({ connectionString, max: 2, application_name: 'shop demo' });
-    // A connection that breaks while it is idle is replaced by the pool; the next query tells if the server is gone.
-    this.pool.on('error', () => undefined);
+/** Reads the books of all services, in both databases, by the demo's own login. */
+export class ShopBooks {
+  private readonly main: pg.Pool;
+  private readonly ledger: pg.Pool;
+
+  constructor(main: string, ledger: string) {
+    this.main = openPool(main);
+    this.ledger = openPool(ledger);
   }
 
   async progress(): Promise<Progress> {
-    return this.one<Progress>(PROGRESS, subscriptionParameters());
+    return this.one<Progress>(PROGRESS, [subscriptions().map(({ topic }) => topic)]);
   }
 
-  /** @param gatewayCharges how often the gateway has charged each invoice; without one there is nothing to compare */
+  /** @param gateway what the gateway says itself that it has done; without it there is nothing to compare */
   async reconcile(
     invoices: readonly FileInvoice[],
-    gatewayCharges?: ReadonlyMap<string, number>,
+    gateway?: readonly GatewayMovement[],
   ): Promise<Reconciliation> {
-    const delivery = await this.one<Partial<Reconciliation>>(DELIVERY, subscriptionParameters());
-    const money = await this.one<Partial<Reconciliation>>(MONEY, []);
+    const ledger = (await this.ledger.query<LedgerRow>(LEDGER)).rows;
+    const paymentSteps = (await this.ledger.query<object>(PAYMENT_STEPS)).rows;
+    const all = subscriptions();
+    const subscribed = [all.map(({ topic }) => topic), all.map(({ service }) => service)];
+    const delivery = await this.one<Partial<Reconciliation>>(DELIVERY, subscribed);
+    const steps = await this.one<Partial<Reconciliation>>(STEPS, [JSON.stringify(paymentSteps)]);
+    const money = await this.one<Partial<Reconciliation>>(MONEY, [JSON.stringify(ledger)]);
     const stock = await this.one<Partial<Reconciliation>>(STOCK, [SERVICE_CODES]);
-    const { rows } = await this.pool.query<{ invoiceNo: string; totalPence: number }>(INVOICES);
+    const { rows } = await this.main.query<{ invoiceNo: string; totalPence: number }>(INVOICES);
     const totals = new Map(rows.map(({ invoiceNo, totalPence }) => [invoiceNo, totalPence]));
     const missing = invoices.filter(({ invoiceNo, totalPence }) => totals.get(invoiceNo) !== totalPence);
-    const gatewayDisagrees = gatewayCharges === undefined ? 0 : await this.compareCharges(gatewayCharges);
     return {
       ...delivery,
+      ...steps,
       ...money,
       ...stock,
-      gatewayDisagrees,
+      gatewayDisagrees: gateway === undefined ? 0 : compare(ledger, gateway),
       missingInvoices: missing.length,
     } as Reconciliation;
   }
 
-  private async compareCharges(gatewayCharges: ReadonlyMap<string, number>): Promise<number> {
-    const { rows } = await this.pool.query<{ invoiceNo: string; charges: number }>(CHARGES);
-    const ledger = new Map(rows.map(({ invoiceNo, charges }) => [invoiceNo, charges]));
-    const all = new Set([...ledger.keys(), ...gatewayCharges.keys()]);
-    return [...all].filter(
-      (invoiceNo) => (ledger.get(invoiceNo) ?? 0) !== (gatewayCharges.get(invoiceNo) ?? 0),
-    ).length;
-  }
-
   async close(): Promise<void> {
-    await this.pool.end();
+    await Promise.all([this.main.end(), this.ledger.end()]);
   }
 
   private async one<T>(query: string, parameters: unknown[]): Promise<T> {
-    const { rows } = await this.pool.query(query, parameters);
+    const { rows } = await this.main.query(query, parameters);
     return rows[0] as T;
   }
 }
 
-function subscriptionParameters(): [string[], string[]] {
-  const all = subscriptions();
-  return [all.map(({ topic }) => topic), all.map(({ service }) => service)];
+function openPool(connectionString: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString, max: 2, application_name: 'shop demo' });
+  // A connection that breaks while it is idle is replaced by the pool; the next query tells if the server is gone.
+  pool.on('error', () => undefined);
+  return pool;
+}
+
+/** Counts what does not stand in both books, one by one: by kind, key, invoice and amount. */
+function compare(ledger: readonly LedgerRow[], gateway: readonly GatewayMovement[]): number {
+  const left = new Map<string, number>();
+  const count = (line: string, by: 1 | -1): void => void left.set(line, (left.get(line) ?? 0) + by);
+  for (const { kind, method, reference, invoice_no, amount_pence } of ledger)
+    if (method === 'CARD') count(`${kind} ${reference} ${invoice_no} ${amount_pence}`, 1);
+  for (const { state, key, invoiceNo, amountPence } of gateway) {
+    if (state === 'awaited') continue;
+    count(`${state === 'charged' ? 'CHARGE' : 'REFUND'} ${key} ${invoiceNo} ${amountPence}`, -1);
+  }
+  return [...left.values()].reduce((sum, difference) => sum + Math.abs(difference), 0);
 }

@@ -1,10 +1,24 @@
-import { Controller, Inject, UseFilters } from '@nestjs/common';
+import { Inject, UseFilters } from '@nestjs/common';
 import { Ctx, EventPattern, Payload } from '@nestjs/microservices';
-import { type WaybillContext, waybillTransport } from '@waybill/nestjs';
-import type { OrderCancelled, OrderPlaced, OrderRejected, OrderReturned } from '../contracts/messages.js';
-import { Messenger } from '../messaging/messenger.js';
+import {
+  SagaCommand,
+  SagaParticipant,
+  SagaRejection,
+  type WaybillContext,
+  waybillTransport,
+} from '@waybill/nestjs';
+import {
+  arrangeShipment,
+  type Goods,
+  releaseStock,
+  reserveStock,
+  takeGoodsBack,
+} from '../contracts/commands.js';
+import type { AboutInvoice, OrderConfirmed } from '../contracts/messages.js';
 import { ShopErrorFilter } from '../messaging/shop-error.filter.js';
-import { messageIdOf, recordEffect } from '../messaging/witness.js';
+import { recordCommand, recordEffect, sagaOf } from '../messaging/witness.js';
+import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
+import { ShopError } from '../shop-error.js';
 import type { InventoryTransaction } from './inventory-prisma.js';
 import {
   type MovementReason,
@@ -14,68 +28,77 @@ import {
   StockRepository,
 } from './stock.repository.js';
 
-const transport = waybillTransport('inventory');
+const instance = 'inventory';
+const transport = waybillTransport(instance);
 
 type Context = WaybillContext<InventoryTransaction>;
 
-/** Stock: sets goods aside for an order, puts them back when it fails, takes them back when it is cancelled. */
-@Controller()
+/** Goods: sets them aside for an order, puts them back, sends them off, takes them back. */
+@SagaParticipant()
 @UseFilters(ShopErrorFilter)
 export class InventoryController {
   constructor(
+    @Inject(SHOP_CONFIG) private readonly config: ShopConfig,
     @Inject(StockRepository) private readonly stock: StockRepository,
-    @Inject(Messenger) private readonly messenger: Messenger,
   ) {}
 
   /** Sets everything aside, or nothing. */
-  @EventPattern<string>('orders.placed', transport)
-  async onPlaced(@Payload() message: OrderPlaced, @Ctx() ctx: Context): Promise<void> {
-    const { invoiceNo, customerId, amountPence } = message;
-    const wanted = stockedPieces(message.lines);
+  @SagaCommand(reserveStock, { instance })
+  async reserve(@Payload() { invoiceNo, lines }: Goods, @Ctx() ctx: Context): Promise<void> {
+    const wanted = stockedPieces(lines);
     const levels = await this.stock.lockLevels(ctx.transaction, wanted);
     const short = [...wanted]
       .filter(([sku, quantity]) => (levels.get(sku) ?? 0) < quantity)
       .map(([sku]) => sku);
-    if (short.length > 0) {
-      const reason = `not in stock: ${short.join(', ')}`;
-      await this.messenger.publish(ctx.transaction, 'inventory.rejected', { invoiceNo, customerId, reason });
-    } else {
-      await this.move(ctx, negated(wanted), 'RESERVED', invoiceNo);
-      const reserved = { invoiceNo, customerId, amountPence };
-      await this.messenger.publish(ctx.transaction, 'inventory.reserved', reserved);
+    if (short.length > 0) throw new SagaRejection(`not in stock: ${short.join(', ')}`);
+    await this.move(ctx, negated(wanted), 'RESERVED', invoiceNo);
+    await recordCommand(ctx, invoiceNo);
+  }
+
+  /** Puts back what is set aside. */
+  @SagaCommand(releaseStock, { instance })
+  async release(@Payload() { invoiceNo }: AboutInvoice, @Ctx() ctx: Context): Promise<void> {
+    const reserved = await this.stock.reservedFor(ctx.transaction, invoiceNo);
+    await this.stock.lockLevels(ctx.transaction, reserved);
+    await this.move(ctx, reserved, 'RELEASED', invoiceNo);
+    await recordCommand(ctx, invoiceNo);
+  }
+
+  /** Arranges the parcel; it leaves when the order is confirmed. */
+  @SagaCommand(arrangeShipment, { instance })
+  async ship(@Payload() { invoiceNo, customerId }: AboutInvoice, @Ctx() ctx: Context): Promise<void> {
+    if (customerId !== null && this.config.undeliverableCustomers.has(customerId))
+      throw new SagaRejection(`nobody delivers to customer ${customerId}`);
+    await ctx.transaction.shipment.create({ data: { invoiceNo, customerId } });
+    await recordCommand(ctx, invoiceNo);
+  }
+
+  /** Takes back the goods of a cancelled order, or of a return. */
+  @SagaCommand(takeGoodsBack, { instance })
+  async takeBack(@Payload() { invoiceNo, lines }: Goods, @Ctx() ctx: Context): Promise<void> {
+    const pieces = stockedPieces(lines);
+    await this.stock.lockLevels(ctx.transaction, pieces);
+    await this.move(ctx, pieces, 'RETURNED', invoiceNo);
+    await recordCommand(ctx, invoiceNo);
+  }
+
+  /** The order is confirmed: its parcel leaves. */
+  @EventPattern<string>('orders.confirmed', transport)
+  async onConfirmed(@Payload() { invoiceNo }: OrderConfirmed, @Ctx() ctx: Context): Promise<void> {
+    const { count } = await ctx.transaction.shipment.updateMany({
+      where: { invoiceNo, dispatchedAt: null },
+      data: { dispatchedAt: new Date() },
+    });
+    if (count !== 1) {
+      throw new ShopError(
+        'SHOP_ORDER_TRANSITION',
+        `${count} parcels of order ${invoiceNo} were to leave, and one should. Look into its shipments.`,
+      );
     }
     await recordEffect(ctx);
   }
 
-  /** Puts back what is set aside; nothing is, when it was the stock that did not suffice. */
-  @EventPattern<string>('orders.rejected', transport)
-  async onRejected(@Payload() message: OrderRejected, @Ctx() ctx: Context): Promise<void> {
-    const reserved = await this.stock.reservedFor(ctx.transaction, message.invoiceNo);
-    await this.stock.lockLevels(ctx.transaction, reserved);
-    await this.move(ctx, reserved, 'RELEASED', message.invoiceNo);
-    await recordEffect(ctx);
-  }
-
-  /** Takes back the goods of a cancelled order. */
-  @EventPattern<string>('orders.cancelled', transport)
-  async onCancelled(@Payload() message: OrderCancelled, @Ctx() ctx: Context): Promise<void> {
-    await this.takeBack(message, ctx);
-  }
-
-  /** Takes back the goods of a return. */
-  @EventPattern<string>('orders.returned', transport)
-  async onReturned(@Payload() message: OrderReturned, @Ctx() ctx: Context): Promise<void> {
-    await this.takeBack(message, ctx);
-  }
-
-  private async takeBack(message: OrderPlaced, ctx: Context): Promise<void> {
-    const pieces = stockedPieces(message.lines);
-    await this.stock.lockLevels(ctx.transaction, pieces);
-    await this.move(ctx, pieces, 'RETURNED', message.invoiceNo);
-    await recordEffect(ctx);
-  }
-
   private async move(ctx: Context, pieces: Pieces, reason: MovementReason, invoiceNo: string): Promise<void> {
-    await this.stock.move(ctx.transaction, pieces, { reason, invoiceNo, messageId: messageIdOf(ctx) });
+    await this.stock.move(ctx.transaction, pieces, { reason, invoiceNo, sagaId: sagaOf(ctx).id });
   }
 }

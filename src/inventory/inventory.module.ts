@@ -1,7 +1,6 @@
 import { Module } from '@nestjs/common';
-import { getOutboxToken, type Outbox, prismaTransactions, WaybillModule } from '@waybill/nestjs';
+import { prismaTransactions, WaybillModule } from '@waybill/nestjs';
 import { CONSUMER_SETTINGS, topicSettings } from '../contracts/topics.js';
-import { Messenger } from '../messaging/messenger.js';
 import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
 import { InventoryPrisma } from './inventory-prisma.js';
 import { StockRepository } from './stock.repository.js';
@@ -10,7 +9,7 @@ import { InventoryController } from './inventory.controller.js';
 @Module({ providers: [InventoryPrisma], exports: [InventoryPrisma] })
 class InventoryDatabaseModule {}
 
-/** The inventory service: the stock of every article. */
+/** The inventory service: the stock of every article, and the parcels that leave. */
 @Module({
   imports: [
     InventoryDatabaseModule,
@@ -30,13 +29,6 @@ class InventoryDatabaseModule {}
     }),
   ],
   controllers: [InventoryController],
-  providers: [
-    StockRepository,
-    {
-      provide: Messenger,
-      inject: [getOutboxToken('inventory')],
-      useFactory: (outbox: Outbox) => new Messenger(outbox),
-    },
-  ],
+  providers: [StockRepository],
 })
 export class InventoryModule {}

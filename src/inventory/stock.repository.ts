@@ -10,11 +10,11 @@ export type MovementReason = 'RESERVED' | 'RELEASED' | 'RETURNED';
 /** Pieces by article: of lines, or of movements. */
 export type Pieces = ReadonlyMap<string, number>;
 
-/** The document and the message that a movement is about. */
+/** The document that a movement is about, and the saga in which it is made. */
 export interface MovementCause {
   readonly reason: MovementReason;
   readonly invoiceNo: string;
-  readonly messageId: string;
+  readonly sagaId: string;
 }
 
 /** Levels, and the movements that lead to them. */
@@ -47,8 +47,8 @@ export class StockRepository {
       from unnest(${skus}::text[], ${quantities}::integer[]) as moved (sku, quantity)
       where s.sku = moved.sku`;
     await tx.$executeRaw`
-      insert into inventory.stock_movement (sku, quantity, reason, invoice_no, message_id)
-      select sku, quantity, ${cause.reason}, ${cause.invoiceNo}, ${cause.messageId}
+      insert into inventory.stock_movement (sku, quantity, reason, invoice_no, saga_id)
+      select sku, quantity, ${cause.reason}, ${cause.invoiceNo}, ${cause.sagaId}
       from unnest(${skus}::text[], ${quantities}::integer[]) as moved (sku, quantity)`;
   }
 

@@ -1,32 +1,20 @@
 import type { Outbox } from '@waybill/nestjs';
 import type { ShopMessages } from '../contracts/messages.js';
 import { messageKey, type ShopTopic } from '../contracts/topics.js';
-import type { WitnessTransaction } from './witness.js';
+import type { PublishingTransaction } from './witness.js';
 
-/** Publishes the messages of one service, with their witness, in the transaction that they belong to. */
+/** Publishes the events of one service, with their witness, in the transaction that they belong to. */
 export class Messenger {
   constructor(private readonly outbox: Outbox) {}
 
   /** Publishes `payload` if and only if `tx` commits. */
   async publish<T extends ShopTopic>(
-    tx: WitnessTransaction,
+    tx: PublishingTransaction,
     topic: T,
     payload: ShopMessages[T],
   ): Promise<void> {
     const key = messageKey(payload.invoiceNo, payload.customerId);
     const { id } = await this.outbox.publish(tx, { topic, key, payload });
-    await tx.publishedMessage.create({ data: { messageId: id, topic, key } });
-  }
-
-  /** Publishes `payload` for `delayMs` milliseconds after `tx` commits. */
-  async publishLater<T extends ShopTopic>(
-    tx: WitnessTransaction,
-    topic: T,
-    payload: ShopMessages[T],
-    delayMs: number,
-  ): Promise<void> {
-    const key = messageKey(payload.invoiceNo, payload.customerId);
-    const { id } = await this.outbox.publish(tx, { topic, key, payload, delayMs });
     await tx.publishedMessage.create({ data: { messageId: id, topic, key } });
   }
 }

@@ -1,16 +1,20 @@
 import type { WaybillContext } from '@waybill/nestjs';
 
 /**
- * What every service's Prisma transaction can do: keep witness of what was published and of what took effect. The
- * reconciliation compares these rows, which share the transactions of the business, with each other; it need not
- * believe Waybill's own books.
+ * What the services' Prisma transactions can do: keep witness of what was published, of which messages took effect, and
+ * of which steps of sagas did. The reconciliation compares these rows, which share the transactions of the business, with
+ * each other and with the outcomes; it need not believe Waybill's own books.
  */
-export interface WitnessTransaction {
+export interface PublishingTransaction {
   $queryRawUnsafe<T = unknown>(query: string, ...values: unknown[]): PromiseLike<T>;
   $executeRawUnsafe(query: string, ...values: unknown[]): PromiseLike<number>;
   readonly publishedMessage: {
     create(args: { data: { messageId: string; topic: string; key: string } }): PromiseLike<unknown>;
   };
+}
+
+/** As {@link PublishingTransaction}, of a service that handles events. */
+export interface EffectTransaction {
   readonly effect: {
     create(args: {
       data: { messageId: string; topic: string; partition: number; offset: bigint; key: string };
@@ -18,15 +22,45 @@ export interface WitnessTransaction {
   };
 }
 
-/** Records that the message of `ctx` takes effect, in the transaction of its handler. */
-export async function recordEffect(ctx: WaybillContext<WitnessTransaction>): Promise<void> {
-  const { topic, partition, offset, key } = ctx;
+/** A step of a saga that has taken effect. */
+export interface TakenStep {
+  readonly sagaId: string;
+  readonly invoiceNo: string;
+  readonly step: string;
+  readonly op: 'action' | 'compensate';
+}
+
+/** As {@link PublishingTransaction}, of a service that takes steps of sagas. */
+export interface StepTransaction {
+  readonly stepEffect: { create(args: { data: TakenStep }): PromiseLike<unknown> };
+}
+
+/** Records that the event of `ctx` takes effect, in the transaction of its handler. */
+export async function recordEffect(ctx: WaybillContext<EffectTransaction>): Promise<void> {
+  const { topic, partition, offset, key, messageId } = ctx;
   await ctx.transaction.effect.create({
-    data: { messageId: messageIdOf(ctx), topic, partition, offset: BigInt(offset), key: key ?? '' },
+    data: { messageId: messageId ?? '', topic, partition, offset: BigInt(offset), key: key ?? '' },
   });
 }
 
-/** The id of the message; those of the shop all have one. */
-export function messageIdOf({ messageId }: WaybillContext): string {
-  return messageId ?? '';
+/** Records that the command of `ctx` takes effect, in the transaction of its handler. */
+export async function recordCommand(ctx: WaybillContext<StepTransaction>, invoiceNo: string): Promise<void> {
+  const { id: sagaId, branch: step, op } = sagaOf(ctx);
+  await recordStep(ctx.transaction, {
+    sagaId,
+    invoiceNo,
+    step,
+    op: op === 'compensate' ? 'compensate' : 'action',
+  });
+}
+
+/** Records that a step takes effect, in the transaction in which it does. */
+export async function recordStep(tx: StepTransaction, taken: TakenStep): Promise<void> {
+  await tx.stepEffect.create({ data: taken });
+}
+
+/** The saga whose command this is. The shop's commands come from sagas only. */
+export function sagaOf({ saga }: WaybillContext): NonNullable<WaybillContext['saga']> {
+  if (saga === undefined) throw new TypeError('the message is no command of a saga');
+  return saga;
 }

@@ -9,7 +9,7 @@ export interface LockedOrder {
   readonly totalPence: number;
 }
 
-/** Locks the order's row until the end of `tx`, so that a request and a message cannot both move it. */
+/** Locks the order's row until the end of `tx`, so that a request and a saga cannot both move it. */
 export async function lockOrder(tx: OrdersTransaction, invoiceNo: string): Promise<LockedOrder | undefined> {
   const [row] = await tx.$queryRaw<
     { customer_id: string | null; status: OrderStatus; total_pence: bigint }[]
@@ -21,14 +21,14 @@ export async function lockOrder(tx: OrdersTransaction, invoiceNo: string): Promi
 
 /**
  * Moves a locked order as the state machine says and leaves a row about it.
- * @param messageId the message that said so; null for a request.
+ * @param sagaId the saga in which it happens; null for a request.
  * @throws ShopError SHOP_ORDER_TRANSITION when `event` cannot happen to it.
  */
 export async function moveOrder(
   tx: OrdersTransaction,
   order: LockedOrder,
   event: OrderEvent,
-  messageId: string | null,
+  sagaId: string | null,
   rejection: string | null = null,
 ): Promise<void> {
   const { invoiceNo, status: fromStatus } = order;
@@ -38,5 +38,5 @@ export async function moveOrder(
     data: { status: toStatus, ...(rejection === null ? {} : { rejection }) },
     select: { invoiceNo: true },
   });
-  await tx.orderTransition.create({ data: { invoiceNo, fromStatus, toStatus, messageId } });
+  await tx.orderTransition.create({ data: { invoiceNo, fromStatus, toStatus, sagaId } });
 }

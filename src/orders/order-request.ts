@@ -2,6 +2,7 @@ import { BadRequestException } from '@nestjs/common';
 
 const INVOICE_NO = /^[A-Za-z0-9-]{1,32}$/;
 const SKU = /^[A-Za-z0-9 _-]{1,32}$/;
+const REFERENCE = /^[A-Za-z0-9 _-]{1,64}$/;
 const LINES_MAX = 2_000;
 const QUANTITY_MAX = 1_000_000;
 const UNIT_PRICE_MAX = 100_000_000;
@@ -55,6 +56,19 @@ export function parseInvoiceRequest(body: unknown, kind: InvoiceKind): InvoiceRe
   };
   reader.finish();
   return request;
+}
+
+/**
+ * Checks the body of the bank's word that a transfer has come.
+ * @returns the bank's reference
+ * @throws BadRequestException (400) with all `problems`.
+ */
+export function parseTransferRequest(body: unknown): string {
+  const reader = new BodyReader();
+  const fields = reader.object(body, 'body', ['reference']);
+  const reference = reader.text(fields['reference'], 'reference', REFERENCE) ?? '';
+  reader.finish();
+  return reference;
 }
 
 /** Reads the parts of a body and gathers everything that is wrong with them. */

@@ -6,16 +6,10 @@ export const ORDER_STATUSES = ['PLACED', 'CONFIRMED', 'REJECTED', 'CANCELLING', 
 export type OrderStatus = (typeof ORDER_STATUSES)[number];
 
 /** What can happen to an order. */
-export type OrderEvent =
-  'charged' | 'stock-rejected' | 'payment-declined' | 'unpaid' | 'cancelled' | 'refunded';
+export type OrderEvent = 'confirmed' | 'rejected' | 'cancelled' | 'refunded';
 
 const MOVES: Readonly<Record<OrderStatus, Partial<Record<OrderEvent, OrderStatus>>>> = {
-  PLACED: {
-    charged: 'CONFIRMED',
-    'stock-rejected': 'REJECTED',
-    'payment-declined': 'REJECTED',
-    unpaid: 'REJECTED',
-  },
+  PLACED: { confirmed: 'CONFIRMED', rejected: 'REJECTED' },
   CONFIRMED: { cancelled: 'CANCELLING' },
   REJECTED: {},
   CANCELLING: { refunded: 'REFUNDED' },

@@ -1,4 +1,4 @@
-import type { OrderPlaced } from '../contracts/messages.js';
+import type { InvoiceToSettle } from '../contracts/messages.js';
 import type { Prisma } from './generated/client.js';
 import type { InvoiceRequest } from './order-request.js';
 
@@ -36,8 +36,13 @@ export function invoiceView(stored: StoredInvoice): InvoiceView {
   };
 }
 
-/** What the other services are told about an order or a return. */
-export function invoiceMessage({ invoiceNo, customerId, totalPence, lines }: InvoiceRequest): OrderPlaced {
+/** What the sagas know of an order or a return. */
+export function invoiceToSettle({
+  invoiceNo,
+  customerId,
+  totalPence,
+  lines,
+}: InvoiceRequest): InvoiceToSettle {
   return {
     invoiceNo,
     customerId,

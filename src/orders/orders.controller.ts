@@ -1,5 +1,5 @@
 import { Body, Controller, Get, HttpCode, HttpStatus, Inject, Param, Post, Res } from '@nestjs/common';
-import { parseInvoiceRequest } from './order-request.js';
+import { parseInvoiceRequest, parseTransferRequest } from './order-request.js';
 import type { InvoiceView } from './order-view.js';
 import { OrdersService, type PlacedInvoice } from './orders.service.js';
 
@@ -36,6 +36,13 @@ export class OrdersController {
   @HttpCode(HttpStatus.OK)
   async cancel(@Param('invoiceNo') invoiceNo: string): Promise<InvoiceView> {
     return this.orders.cancel(invoiceNo);
+  }
+
+  /** The bank says that a transfer has come. 200 with the order; 400; 404; 409. */
+  @Post('orders/:invoiceNo/transfer')
+  @HttpCode(HttpStatus.OK)
+  async transferCame(@Param('invoiceNo') invoiceNo: string, @Body() body: unknown): Promise<InvoiceView> {
+    return this.orders.transferCame(invoiceNo, parseTransferRequest(body));
   }
 
   /** 200 with the order or return; 404. */

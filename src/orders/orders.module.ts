@@ -3,15 +3,17 @@ import { getOutboxToken, type Outbox, prismaTransactions, WaybillModule } from '
 import { CONSUMER_SETTINGS, topicSettings } from '../contracts/topics.js';
 import { Messenger } from '../messaging/messenger.js';
 import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
-import { OrderOutcomesController } from './order-outcomes.controller.js';
 import { OrdersPrisma } from './orders-prisma.js';
 import { OrdersController } from './orders.controller.js';
 import { OrdersService } from './orders.service.js';
+import { OrderSteps } from './order-steps.js';
+import { PlaceOrder } from './place-order.saga.js';
+import { TakeBack } from './take-back.saga.js';
 
 @Module({ providers: [OrdersPrisma], exports: [OrdersPrisma] })
 class OrdersDatabaseModule {}
 
-/** The orders service: takes orders over HTTP and follows them to their outcome. */
+/** The orders service: takes orders over HTTP and leads them to their outcome. */
 @Module({
   imports: [
     OrdersDatabaseModule,
@@ -30,9 +32,12 @@ class OrdersDatabaseModule {}
       }),
     }),
   ],
-  controllers: [OrdersController, OrderOutcomesController],
+  controllers: [OrdersController],
   providers: [
     OrdersService,
+    OrderSteps,
+    PlaceOrder,
+    TakeBack,
     {
       provide: Messenger,
       inject: [getOutboxToken('orders')],

@@ -1,17 +1,19 @@
 import { createHash } from 'node:crypto';
 import { ConflictException, Inject, Injectable, NotFoundException } from '@nestjs/common';
-import { Messenger } from '../messaging/messenger.js';
+import { getSagasToken, type Sagas } from '@waybill/nestjs';
 import { Prisma } from './generated/client.js';
 import { lockOrder, moveOrder } from './order-moves.js';
 import type { InvoiceRequest } from './order-request.js';
 import {
   INVOICE_WITH_LINES,
-  invoiceMessage,
+  invoiceToSettle,
   type InvoiceView,
   invoiceView,
   type StoredInvoice,
 } from './order-view.js';
 import { OrdersPrisma, type OrdersTransaction } from './orders-prisma.js';
+import { PlaceOrder } from './place-order.saga.js';
+import { TakeBack } from './take-back.saga.js';
 
 /** An order or a return, and whether it was this request that created it. */
 export interface PlacedInvoice {
@@ -19,12 +21,14 @@ export interface PlacedInvoice {
   readonly invoice: InvoiceView;
 }
 
-/** What requests do to orders and returns, each in one transaction with what it publishes. */
+/** What requests do to orders and returns, each in one transaction with the saga that it starts. */
 @Injectable()
 export class OrdersService {
   constructor(
     @Inject(OrdersPrisma) private readonly prisma: OrdersPrisma,
-    @Inject(Messenger) private readonly messenger: Messenger,
+    @Inject(getSagasToken('orders')) private readonly sagas: Sagas,
+    @Inject(PlaceOrder) private readonly placing: PlaceOrder,
+    @Inject(TakeBack) private readonly takingBack: TakeBack,
   ) {}
 
   /**
@@ -41,7 +45,8 @@ export class OrdersService {
         data: { ...invoiceData(request), status },
         select: { invoiceNo: true },
       });
-      await this.messenger.publish(tx, 'orders.placed', invoiceMessage(request));
+      const start = { key: invoiceNo, data: invoiceToSettle(request) };
+      await this.sagas.start(tx, this.placing.definition, start);
     });
   }
 
@@ -56,7 +61,8 @@ export class OrdersService {
       this.prisma.returnNote.findUnique({ where: { invoiceNo }, include: INVOICE_WITH_LINES });
     return this.once(request, status, find, async (tx) => {
       await tx.returnNote.create({ data: { ...invoiceData(request), status }, select: { invoiceNo: true } });
-      await this.messenger.publish(tx, 'orders.returned', invoiceMessage(request));
+      const data = { ...invoiceToSettle(request), cause: 'returned' as const };
+      await this.sagas.start(tx, this.takingBack.definition, { key: invoiceNo, data });
     });
   }
 
@@ -73,9 +79,27 @@ export class OrdersService {
       if (locked.status === 'CONFIRMED') await moveOrder(tx, locked, 'cancelled', null);
       const query = { where: { invoiceNo }, include: INVOICE_WITH_LINES };
       const order = invoiceView(await tx.customerOrder.findUniqueOrThrow(query));
-      if (locked.status === 'CONFIRMED')
-        await this.messenger.publish(tx, 'orders.cancelled', invoiceMessage(order));
+      if (locked.status === 'CONFIRMED') {
+        const data = { ...invoiceToSettle(order), cause: 'cancelled' as const };
+        await this.sagas.start(tx, this.takingBack.definition, { key: invoiceNo, data });
+      }
       return order;
+    });
+  }
+
+  /**
+   * Tells the order's saga that its bank transfer has come.
+   * @throws NotFoundException (404), ConflictException (409) for an order that has its outcome.
+   */
+  async transferCame(invoiceNo: string, reference: string): Promise<InvoiceView> {
+    return this.prisma.$transaction(async (tx) => {
+      const locked = await lockOrder(tx, invoiceNo);
+      if (locked === undefined) throw unknownInvoice(invoiceNo);
+      if (locked.status !== 'PLACED') throw notOpen(invoiceNo, locked.status);
+      const saga = { saga: this.placing.definition, key: invoiceNo };
+      await this.sagas.signal(tx, saga, 'transfer', { reference });
+      const query = { where: { invoiceNo }, include: INVOICE_WITH_LINES };
+      return invoiceView(await tx.customerOrder.findUniqueOrThrow(query));
     });
   }
 
@@ -146,6 +170,14 @@ function unknownInvoice(invoiceNo: string): NotFoundException {
     statusCode: 404,
     code: 'UNKNOWN_INVOICE',
     message: `There is no order and no return ${invoiceNo}. Check the number.`,
+  });
+}
+
+function notOpen(invoiceNo: string, status: string): ConflictException {
+  return new ConflictException({
+    statusCode: 409,
+    code: 'NOT_OPEN',
+    message: `Order ${invoiceNo} is ${status} and awaits no transfer. Send the money back.`,
   });
 }
 

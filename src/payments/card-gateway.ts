@@ -1,49 +1,110 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { type EffectAnswer, type EffectCall, ExternalEffects } from '@waybill/inbox';
 import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
 
-/** What the gateway is to charge. */
-export interface CardCharge {
+/** What the gateway is to charge, or to pay out. */
+export interface CardMovement {
   readonly invoiceNo: string;
   readonly customerId: string | null;
   readonly amountPence: number;
 }
 
-/** What became of a charge: the money is there, or the customer pays by bank transfer. */
-export type ChargeAnswer = 'charged' | 'awaited';
+/** What the gateway says: the money has moved, or the customer pays by bank transfer. */
+interface Receipt {
+  readonly state: 'charged' | 'awaited' | 'refunded';
+}
 
-/** The gateway did not answer, or not with a yes or a no. Whether it has charged is unknown: ask again with the same key. */
+/** What a card can be asked for. */
+type Movement = 'charges' | 'refunds';
+
+/** The gateway did not answer with a yes or a no: whether it has moved money is unknown. */
 export class GatewayUnavailableError extends Error {
   override readonly name = 'GatewayUnavailableError';
 }
 
-const ANSWER_MS = 5_000;
+/** How long the gateway may take to answer, and how long it is left alone after it did not, in milliseconds. */
+export const GATEWAY_LIMITS = { timeoutMs: 450, leaseMs: 900, undoWaitMs: 5_000 } as const;
 
 /**
- * Charges cards by a gateway outside the shop, over HTTP. That call is no part of the handler's transaction and may be
- * made again, so each carries an idempotency key: the message's id, which is the same at every attempt.
+ * Moves money by a gateway outside the shop, over HTTP. What it does is in no transaction, so each movement is an external
+ * effect: that it is attempted is on disk before the call, the gateway is asked about what a crash or a time-out has left
+ * open, and each movement has a key under which it happens once.
  */
 @Injectable()
 export class CardGateway {
-  constructor(@Inject(SHOP_CONFIG) private readonly config: ShopConfig) {}
+  constructor(
+    @Inject(SHOP_CONFIG) private readonly config: ShopConfig,
+    @Inject(ExternalEffects) private readonly effects: ExternalEffects,
+  ) {}
 
-  /** @throws GatewayUnavailableError */
-  async charge(charge: CardCharge, idempotencyKey: string, signal: AbortSignal): Promise<ChargeAnswer> {
-    const { gatewayUrl } = this.config;
-    if (gatewayUrl === undefined) return 'charged';
-    let response: Response;
-    try {
-      response = await fetch(`${gatewayUrl}/charges`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', 'idempotency-key': idempotencyKey },
-        body: JSON.stringify(charge),
-        signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
-      });
-      await response.arrayBuffer();
-    } catch (cause) {
-      throw new GatewayUnavailableError(`the gateway did not answer for ${charge.invoiceNo}`, { cause });
-    }
-    if (response.status === 201) return 'charged';
-    if (response.status === 202) return 'awaited';
-    throw new GatewayUnavailableError(`the gateway answered ${response.status} for ${charge.invoiceNo}`);
+  /** Charges under `key`; `awaited` when the customer pays by bank transfer instead. @throws EffectUnknownError and its kin */
+  async charge(key: string, charge: CardMovement): Promise<'charged' | 'awaited'> {
+    const { state } = await this.effects.run<Receipt>({
+      key,
+      attempt: (call) => this.post('charges', call, charge),
+      query: (call) => this.ask(call),
+    });
+    return state === 'awaited' ? state : 'charged';
   }
+
+  /**
+   * Pays back what was charged under `key`, or sees to it that nothing is charged under it later.
+   * @returns whether there was a charge to pay back
+   */
+  async takeBack(key: string, charge: CardMovement): Promise<boolean> {
+    const undone = await this.effects.undo<Receipt, Receipt>({
+      key,
+      query: (call) => this.ask(call),
+      undo: async ({ outcome, ...call }) =>
+        outcome.state === 'awaited' ? outcome : this.post('refunds', call, charge),
+    });
+    return undone.state === 'undone' && undone.outcome.state === 'refunded';
+  }
+
+  /** Pays money out under `key`, for a sale that may be older than these books. */
+  async payOut(key: string, refund: CardMovement): Promise<void> {
+    await this.effects.run<Receipt>({
+      key,
+      attempt: (call) => this.post('refunds', call, refund),
+      query: (call) => this.ask(call),
+    });
+  }
+
+  private async post(
+    movement: Movement,
+    { idempotencyKey, signal }: EffectCall,
+    body: CardMovement,
+  ): Promise<Receipt> {
+    const { gatewayUrl } = this.config;
+    if (gatewayUrl === undefined) return { state: movement === 'charges' ? 'charged' : 'refunded' };
+    const headers = {
+      'content-type': 'application/json',
+      'idempotency-key': idempotencyKey,
+      // A request that lies about in some buffer must not be carried out after the gateway was asked about it.
+      'x-valid-until': String(Date.now() + GATEWAY_LIMITS.timeoutMs),
+    };
+    const response = await fetch(`${gatewayUrl}/${movement}`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(body),
+      signal,
+    });
+    return receiptOf(response);
+  }
+
+  private async ask({ idempotencyKey, signal }: EffectCall): Promise<EffectAnswer<Receipt>> {
+    const { gatewayUrl } = this.config;
+    if (gatewayUrl === undefined) return { state: 'not-done' };
+    const response = await fetch(`${gatewayUrl}/charges/${encodeURIComponent(idempotencyKey)}`, { signal });
+    if (response.status === 404) return { state: 'not-done' };
+    // It is at it: it may or may not happen.
+    if (response.status === 409) return { state: 'unknown' };
+    return { state: 'done', outcome: await receiptOf(response) };
+  }
+}
+
+async function receiptOf(response: Response): Promise<Receipt> {
+  const text = await response.text();
+  if (!response.ok) throw new GatewayUnavailableError(`the gateway answered ${response.status}`);
+  return JSON.parse(text) as Receipt;
 }

@@ -7,7 +7,7 @@ import { type Prisma, PrismaClient } from './generated/client.js';
 /** What a handler of this service works in. */
 export type PaymentsTransaction = Prisma.TransactionClient;
 
-/** The payments service's own database access, by its own role. */
+/** The payments service's own database access, to a database of its own, by its own role. */
 @Injectable()
 export class PaymentsPrisma extends PrismaClient implements OnApplicationShutdown {
   constructor(@Inject(SHOP_CONFIG) config: ShopConfig) {

@@ -1,101 +1,170 @@
-import { Controller, Inject, UseFilters } from '@nestjs/common';
-import { Ctx, EventPattern, Payload } from '@nestjs/microservices';
-import { type SubscriptionOptions, type WaybillContext, waybillTransport } from '@waybill/nestjs';
-import type { OrderCancelled, OrderReturned, RefundCause, StockReserved } from '../contracts/messages.js';
-import { Messenger } from '../messaging/messenger.js';
+import { Inject, UseFilters } from '@nestjs/common';
+import { Ctx, Payload } from '@nestjs/microservices';
+import {
+  SagaCommand,
+  type SagaCommandOptions,
+  SagaParticipant,
+  SagaRejection,
+  type WaybillContext,
+} from '@waybill/nestjs';
+import {
+  bookTransfer,
+  chargePayment,
+  closePayment,
+  openPayment,
+  type PaidBy,
+  type RefundCause,
+  refundPayment,
+} from '../contracts/commands.js';
+import type { AboutInvoice, AboutMoney } from '../contracts/messages.js';
 import { ShopErrorFilter } from '../messaging/shop-error.filter.js';
-import { messageIdOf, recordEffect } from '../messaging/witness.js';
+import { recordCommand, sagaOf } from '../messaging/witness.js';
 import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
 import { ShopError } from '../shop-error.js';
 import { CardGateway } from './card-gateway.js';
+import { enter, type LockedPayment, lockPayment, movePayment } from './ledger.js';
 import type { PaymentsTransaction } from './payments-prisma.js';
 
-const transport = waybillTransport('payments');
+const instance = 'payments';
 
-/** A gateway that is away for a moment is asked again soon; for longer, the payments wait on an operator's desk. */
-const CHARGING: SubscriptionOptions = {
+/** A gateway that is away for a moment is asked again soon; for longer, the charges wait on an operator's desk. */
+const CHARGING: SagaCommandOptions = {
+  instance,
   name: 'charge',
-  retry: { immediateAttempts: 0, delayMs: 100, maxDelayMs: 2_000, maxAttempts: 6 },
+  retry: { immediateAttempts: 0, delayMs: 300, maxDelayMs: 1_200, maxAttempts: 6 },
+};
+
+/** Money that is owed to a customer is not given up so soon. */
+const PAYING_BACK: SagaCommandOptions = {
+  instance,
+  retry: { immediateAttempts: 0, delayMs: 300, maxDelayMs: 1_200, maxAttempts: 100 },
 };
 
 type Context = WaybillContext<PaymentsTransaction>;
 
-interface Payment {
-  readonly invoiceNo: string;
-  readonly customerId: string | null;
-  readonly amountPence: number;
-}
-
-/** Money: charges an order, or declines it, and pays back. */
-@Controller()
+/** Money: charges an order, or declines it, and pays back. Its ledger is in a database of its own. */
+@SagaParticipant()
 @UseFilters(ShopErrorFilter)
 export class PaymentsController {
   constructor(
     @Inject(SHOP_CONFIG) private readonly config: ShopConfig,
-    @Inject(Messenger) private readonly messenger: Messenger,
     @Inject(CardGateway) private readonly gateway: CardGateway,
   ) {}
 
-  /** Charges the customer by the gateway, unless the rule in {@link declineReason} forbids it. */
-  @EventPattern<string>('inventory.reserved', transport, CHARGING)
-  async onReserved(@Payload() message: StockReserved, @Ctx() ctx: Context): Promise<void> {
-    const { invoiceNo, customerId, amountPence } = message;
-    const reason = this.declineReason(message);
-    if (reason !== undefined) {
-      await this.enter(ctx, 'DECLINE', message);
-      await this.messenger.publish(ctx.transaction, 'payments.declined', { invoiceNo, customerId, reason });
+  /** Begins a payment, unless the rule in {@link declineReason} forbids it. */
+  @SagaCommand(openPayment, { instance })
+  async open(@Payload() command: AboutMoney, @Ctx() ctx: Context): Promise<void> {
+    const reason = this.declineReason(command);
+    if (reason !== undefined) throw new SagaRejection(reason);
+    const { invoiceNo, customerId, amountPence } = command;
+    await ctx.transaction.payment.create({
+      data: {
+        invoiceNo,
+        customerId,
+        amountPence: BigInt(amountPence),
+        status: 'OPEN',
+        chargeKey: `${sagaOf(ctx).id}/charge`,
+      },
+      select: { invoiceNo: true },
+    });
+    await recordCommand(ctx, invoiceNo);
+  }
+
+  /**
+   * Charges the customer by the gateway. The locked payment keeps its end from overtaking the charge; one that comes
+   * behind it charges nothing.
+   */
+  @SagaCommand(chargePayment, CHARGING)
+  async charge(
+    @Payload() { invoiceNo }: AboutInvoice,
+    @Ctx() ctx: Context,
+  ): Promise<{ readonly paidBy: PaidBy }> {
+    const tx = ctx.transaction;
+    const payment = await existingPayment(tx, invoiceNo);
+    if (payment.status !== 'OPEN') throw new SagaRejection(`its payment is ${payment.status}`);
+    const { chargeKey } = payment;
+    const answer = await this.gateway.charge(chargeKey, payment);
+    if (answer === 'charged') {
+      await movePayment(tx, payment, 'PAID', 'CARD');
+      await enter(tx, { kind: 'CHARGE', method: 'CARD', reference: chargeKey }, payment);
+    } else await movePayment(tx, payment, 'AWAITED', 'TRANSFER');
+    await recordCommand(ctx, invoiceNo);
+    return { paidBy: answer === 'charged' ? 'card' : 'transfer' };
+  }
+
+  /** A bank transfer has come. */
+  @SagaCommand(bookTransfer, { instance })
+  async bookTransfer(
+    @Payload() { invoiceNo, reference }: AboutInvoice & { readonly reference: string },
+    @Ctx() ctx: Context,
+  ): Promise<void> {
+    const payment = await existingPayment(ctx.transaction, invoiceNo);
+    if (payment.status !== 'AWAITED') throw new SagaRejection(`its payment is ${payment.status}`);
+    await movePayment(ctx.transaction, payment, 'PAID');
+    await enter(ctx.transaction, { kind: 'CHARGE', method: 'TRANSFER', reference }, payment);
+    await recordCommand(ctx, invoiceNo);
+  }
+
+  /** Ends a payment: what was charged is paid back, and nothing is charged later. */
+  @SagaCommand(closePayment, PAYING_BACK)
+  async close(@Payload() { invoiceNo }: AboutInvoice, @Ctx() ctx: Context): Promise<void> {
+    await this.payBack(ctx, await existingPayment(ctx.transaction, invoiceNo));
+    await recordCommand(ctx, invoiceNo);
+  }
+
+  /** Pays for goods that came back: of a cancelled order, or of a sale that may be older than this ledger. */
+  @SagaCommand(refundPayment, PAYING_BACK)
+  async refund(
+    @Payload() command: AboutMoney & { readonly cause: RefundCause },
+    @Ctx() ctx: Context,
+  ): Promise<void> {
+    const { invoiceNo, amountPence, cause } = command;
+    if (cause === 'cancelled') {
+      const payment = await existingPayment(ctx.transaction, invoiceNo);
+      assertPaid(payment, amountPence);
+      await this.payBack(ctx, payment);
     } else {
-      const answer = await this.gateway.charge(message, messageIdOf(ctx), ctx.signal);
-      if (answer === 'charged') await this.enter(ctx, 'CHARGE', message);
-      const payment = { invoiceNo, customerId, amountPence };
-      await this.messenger.publish(ctx.transaction, `payments.${answer}`, payment);
+      const reference = `${sagaOf(ctx).id}/refund`;
+      await this.gateway.payOut(reference, command);
+      await enter(ctx.transaction, { kind: 'REFUND', method: 'CARD', reference }, command);
     }
-    await recordEffect(ctx);
+    await recordCommand(ctx, invoiceNo);
   }
 
-  /** Pays back what the cancelled order was charged. */
-  @EventPattern<string>('orders.cancelled', transport)
-  async onCancelled(@Payload() message: OrderCancelled, @Ctx() ctx: Context): Promise<void> {
-    const { invoiceNo, amountPence } = message;
-    const charge = await ctx.transaction.ledgerEntry.aggregate({
-      where: { invoiceNo, kind: 'CHARGE' },
-      _sum: { amountPence: true },
-    });
-    const chargedPence = Number(charge._sum.amountPence ?? 0);
-    if (chargedPence !== amountPence) {
-      throw new ShopError(
-        'SHOP_MONEY',
-        `Order ${invoiceNo} asks ${amountPence} pence back and was charged ${chargedPence}. Correct the ledger.`,
-      );
-    }
-    await this.refund(ctx, message, 'cancelled');
+  private async payBack({ transaction: tx }: Context, payment: LockedPayment): Promise<void> {
+    const { chargeKey, status, method } = payment;
+    const byCard = await this.gateway.takeBack(chargeKey, payment);
+    if (byCard) {
+      // The charge may have been found out just now: its handler died before it could say so.
+      if (status !== 'PAID')
+        await enter(tx, { kind: 'CHARGE', method: 'CARD', reference: chargeKey }, payment);
+      await enter(tx, { kind: 'REFUND', method: 'CARD', reference: `${chargeKey}:undo` }, payment);
+    } else if (status === 'PAID' && method === 'TRANSFER')
+      await enter(tx, { kind: 'REFUND', method, reference: `back: ${payment.invoiceNo}` }, payment);
+    await movePayment(tx, payment, 'CLOSED');
   }
 
-  /** Pays for goods that came back on a credit note: their sale may be older than this ledger. */
-  @EventPattern<string>('orders.returned', transport)
-  async onReturned(@Payload() message: OrderReturned, @Ctx() ctx: Context): Promise<void> {
-    await this.refund(ctx, message, 'returned');
-  }
-
-  private async refund(ctx: Context, payment: Payment, cause: RefundCause): Promise<void> {
-    const { invoiceNo, customerId, amountPence } = payment;
-    await this.enter(ctx, 'REFUND', payment);
-    const refunded = { invoiceNo, customerId, amountPence, cause };
-    await this.messenger.publish(ctx.transaction, 'payments.refunded', refunded);
-    await recordEffect(ctx);
-  }
-
-  private async enter(ctx: Context, kind: 'CHARGE' | 'DECLINE' | 'REFUND', payment: Payment): Promise<void> {
-    const { invoiceNo, customerId, amountPence } = payment;
-    await ctx.transaction.ledgerEntry.create({
-      data: { kind, invoiceNo, customerId, amountPence: BigInt(amountPence), messageId: messageIdOf(ctx) },
-    });
-  }
-
-  private declineReason({ customerId, amountPence }: Payment): string | undefined {
+  private declineReason({ customerId, amountPence }: AboutMoney): string | undefined {
     const { chargeLimitPence, declinedCustomers } = this.config;
     if (customerId !== null && declinedCustomers.has(customerId)) return `customer ${customerId} is declined`;
     if (amountPence <= chargeLimitPence) return undefined;
     return `${amountPence} pence are over the limit of ${chargeLimitPence}`;
   }
+}
+
+async function existingPayment(tx: PaymentsTransaction, invoiceNo: string): Promise<LockedPayment> {
+  const payment = await lockPayment(tx, invoiceNo);
+  if (payment !== undefined) return payment;
+  throw new ShopError(
+    'SHOP_MONEY',
+    `There is no payment of order ${invoiceNo}, though a saga is about it. Look for who has removed it.`,
+  );
+}
+
+function assertPaid({ invoiceNo, status, amountPence }: LockedPayment, askedPence: number): void {
+  if (status === 'PAID' && amountPence === askedPence) return;
+  throw new ShopError(
+    'SHOP_MONEY',
+    `Order ${invoiceNo} asks ${askedPence} pence back, and its payment of ${amountPence} is ${status}. Correct the ledger.`,
+  );
 }

@@ -1,16 +1,19 @@
 import { Module } from '@nestjs/common';
-import { getOutboxToken, type Outbox, prismaTransactions, WaybillModule } from '@waybill/nestjs';
+import { ExternalEffects } from '@waybill/inbox';
+import { getWaybillToken, prismaTransactions, type Waybill, WaybillModule } from '@waybill/nestjs';
 import { CONSUMER_SETTINGS, topicSettings } from '../contracts/topics.js';
-import { Messenger } from '../messaging/messenger.js';
 import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
-import { CardGateway } from './card-gateway.js';
+import { CardGateway, GATEWAY_LIMITS } from './card-gateway.js';
 import { PaymentsPrisma } from './payments-prisma.js';
 import { PaymentsController } from './payments.controller.js';
 
 @Module({ providers: [PaymentsPrisma], exports: [PaymentsPrisma] })
 class PaymentsDatabaseModule {}
 
-/** The payments service: the ledger of charges and refunds. */
+/**
+ * The payments service: the ledger of charges and refunds, in a database of its own. That one has no relay: what is said
+ * to the sagas goes by half message.
+ */
 @Module({
   imports: [
     PaymentsDatabaseModule,
@@ -20,10 +23,11 @@ class PaymentsDatabaseModule {}
       inject: [PaymentsPrisma, SHOP_CONFIG],
       useFactory: (prisma: PaymentsPrisma, config: ShopConfig) => ({
         database: { connectionString: config.connectionStrings.payments },
+        bus: { connectionString: config.paymentsLog },
         transactions: prismaTransactions(prisma),
         group: 'payments',
         topics: topicSettings(),
-        relay: true,
+        relay: false,
         consumer: CONSUMER_SETTINGS,
         ...(config.redisUrl === undefined ? {} : { redis: config.redisUrl }),
       }),
@@ -33,9 +37,10 @@ class PaymentsDatabaseModule {}
   providers: [
     CardGateway,
     {
-      provide: Messenger,
-      inject: [getOutboxToken('payments')],
-      useFactory: (outbox: Outbox) => new Messenger(outbox),
+      provide: ExternalEffects,
+      inject: [getWaybillToken('payments')],
+      useFactory: ({ database, logger }: Waybill) =>
+        new ExternalEffects(database.session, GATEWAY_LIMITS, { logger }),
     },
   ],
 })

@@ -7,18 +7,11 @@ import {
 } from '../../src/orders/order-state.js';
 import { ShopError } from '../../src/shop-error.js';
 
-const EVENTS: readonly OrderEvent[] = [
-  'charged',
-  'stock-rejected',
-  'payment-declined',
-  'cancelled',
-  'refunded',
-];
+const EVENTS: readonly OrderEvent[] = ['confirmed', 'rejected', 'cancelled', 'refunded'];
 
 const POSSIBLE = new Map<string, OrderStatus>([
-  ['PLACED charged', 'CONFIRMED'],
-  ['PLACED stock-rejected', 'REJECTED'],
-  ['PLACED payment-declined', 'REJECTED'],
+  ['PLACED confirmed', 'CONFIRMED'],
+  ['PLACED rejected', 'REJECTED'],
   ['CONFIRMED cancelled', 'CANCELLING'],
   ['CANCELLING refunded', 'REFUNDED'],
 ]);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { testDatabase, type TestDatabase, testServerUrl } from '@waybill/testing';
 import pg from 'pg';
 import { SERVICES, type ServiceName } from '../../src/contracts/services.js';
-import { prepareDatabase, type PreparedDatabase } from '../../src/database/prepare-database.js';
+import { type PreparedDatabases, prepareDatabases } from '../../src/database/prepare-database.js';
 import { dropServiceRoles, serviceRole } from '../../src/database/service-roles.js';
 
 const OWN_TABLE: Readonly<Record<ServiceName, string>> = {
@@ -12,7 +12,8 @@ const OWN_TABLE: Readonly<Record<ServiceName, string>> = {
 };
 
 let database: TestDatabase;
-let prepared: PreparedDatabase;
+let ledger: TestDatabase;
+let prepared: PreparedDatabases;
 
 async function query(connectionString: string, text: string): Promise<unknown[]> {
   const client = new pg.Client({ connectionString });
@@ -22,6 +23,15 @@ async function query(connectionString: string, text: string): Promise<unknown[]>
   } finally {
     await client.end();
   }
+}
+
+function prepareBoth(): Promise<PreparedDatabases> {
+  return prepareDatabases(database.connectionString, ledger.connectionString);
+}
+
+/** Where a service's tables are. */
+function home(service: ServiceName): TestDatabase {
+  return service === 'payments' ? ledger : database;
 }
 
 async function dropRoles(name: string): Promise<void> {
@@ -36,15 +46,16 @@ async function dropRoles(name: string): Promise<void> {
 
 beforeAll(async () => {
   database = await testDatabase('shop');
+  ledger = await testDatabase('shop_ledger');
   // Three services that start at once.
-  [prepared] = (await Promise.all(SERVICES.map(() => prepareDatabase(database.connectionString)))) as [
-    PreparedDatabase,
-  ];
+  [prepared] = (await Promise.all(SERVICES.map(() => prepareBoth()))) as [PreparedDatabases];
 });
 
 afterAll(async () => {
   await database.drop();
+  await ledger.drop();
   await dropRoles(database.name);
+  await dropRoles(ledger.name);
 });
 
 describe('the services of the shop', () => {
@@ -52,8 +63,10 @@ describe('the services of the shop', () => {
     expect(prepared.isolated).toBe(true);
     for (const service of SERVICES) {
       const [row] = await query(prepared.connectionStrings[service], 'select current_user::text as role');
-      expect(row).toEqual({ role: serviceRole(database.name, service) });
+      expect(row).toEqual({ role: serviceRole(home(service).name, service) });
     }
+    const [row] = await query(prepared.paymentsLog, 'select current_user::text as role');
+    expect(row).toEqual({ role: serviceRole(database.name, 'payments') });
   });
 
   for (const service of SERVICES) {
@@ -64,10 +77,18 @@ describe('the services of the shop', () => {
           `select count(*) from ${OWN_TABLE[other]}`,
         );
         if (service === other) expect(await reading).toEqual([{ count: '0' }]);
-        else await expect(reading).rejects.toMatchObject({ code: '42501' });
+        // Forbidden, or not even there.
+        else await expect(reading).rejects.toMatchObject({ code: expect.stringMatching(/^(42501|42P01)$/) });
       });
     }
   }
+
+  test('payments may not read the tables of others where the log is', async () => {
+    for (const service of ['orders', 'inventory'] as const) {
+      const reading = query(prepared.paymentsLog, `select count(*) from ${OWN_TABLE[service]}`);
+      await expect(reading).rejects.toMatchObject({ code: '42501' });
+    }
+  });
 
   test('may use what is Waybill, and create nothing', async () => {
     for (const service of SERVICES) {
@@ -84,10 +105,10 @@ describe('the services of the shop', () => {
 
 describe('the migrations of the shop', () => {
   test('are in the ledger that Prisma keeps, once', async () => {
-    await prepareDatabase(database.connectionString);
+    await prepareBoth();
     for (const service of SERVICES) {
       const rows = await query(
-        database.connectionString,
+        home(service).connectionString,
         `select migration_name as name, applied_steps_count as steps, length(checksum) as length
            from ${service}._prisma_migrations where finished_at is not null`,
       );
@@ -98,9 +119,10 @@ describe('the migrations of the shop', () => {
   test('that were changed after they were applied are refused', async () => {
     const copy = await testDatabase('shop_changed');
     try {
-      await prepareDatabase(copy.connectionString);
+      const prepareCopy = () => prepareDatabases(database.connectionString, copy.connectionString);
+      await prepareCopy();
       await query(copy.connectionString, `update payments._prisma_migrations set checksum = 'other'`);
-      await expect(prepareDatabase(copy.connectionString)).rejects.toMatchObject({
+      await expect(prepareCopy()).rejects.toMatchObject({
         code: 'SHOP_MIGRATION_CHANGED',
       });
     } finally {
@@ -120,7 +142,7 @@ describe('a login that may not create roles', () => {
       const url = new URL(plain.connectionString);
       url.username = role;
       url.password = 'pass';
-      const { isolated, connectionStrings } = await prepareDatabase(url.href);
+      const { isolated, connectionStrings } = await prepareDatabases(url.href, url.href);
       expect(isolated).toBe(false);
       expect(connectionStrings).toEqual({ orders: url.href, inventory: url.href, payments: url.href });
       expect(await query(url.href, 'select count(*) from inventory.stock')).toEqual([{ count: '0' }]);

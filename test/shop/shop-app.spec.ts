@@ -1,14 +1,19 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
-import { type DeadLetters, getDeadLettersToken } from '@waybill/nestjs';
+import { type DeadLetters, getDeadLettersToken, getSagaDeskToken, type SagaDesk } from '@waybill/nestjs';
 import { testDatabase, type TestDatabase, testServerUrl, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { SERVICES } from '../../src/contracts/services.js';
-import { prepareDatabase } from '../../src/database/prepare-database.js';
+import { prepareDatabases } from '../../src/database/prepare-database.js';
 import { dropServiceRoles } from '../../src/database/service-roles.js';
+import { readGatewayBooks } from '../../src/demo/gateway-journal.js';
 import { GatewayServer } from '../../src/demo/gateway-server.js';
 import { ShopBooks } from '../../src/demo/shop-books.js';
 import { startShop } from '../../src/shop-app.js';
+import { NOTHING_WRONG, TAMPERINGS } from './tamperings.js';
 
 interface Answer {
   readonly status: number;
@@ -21,58 +26,46 @@ interface Answer {
   };
 }
 
-/** Every count of the reconciliation that is 0 when all is well. */
-const NOTHING_WRONG = {
-  missingEffects: 0,
-  doubleEffects: 0,
-  strayEffects: 0,
-  outOfOrder: 0,
-  deadLetters: 0,
-  missingOutcomes: 0,
-  doubleOutcomes: 0,
-  doublePayments: 0,
-  gatewayDisagrees: 0,
-  wrongCharges: 0,
-  wrongRefunds: 0,
-  wrongLevels: 0,
-  doubleMovements: 0,
-  missingInvoices: 0,
-};
-
-const DEAD_LETTER = `
-  insert into waybill.dead_letter (group_id, partition_id, log_offset, bucket_seq, topic, partition_number, handler,
-                                   headers, timestamp_ms, reason, error_class, error_message, fingerprint, attempts,
-                                   first_failed_at, last_failed_at)
-  select g.id, p.id, 0, 1, 'orders.placed', 0, 'placed', '[]', 0, 'attempts-spent', 'Error', 'no', 'f', 5, now(), now()
-    from waybill.consumer_group g, waybill.topic_partition p limit 1`;
-
 const LIMIT_PENCE = 10_000;
 const STOCK = 100;
 
 let database: TestDatabase;
+let ledgerDatabase: TestDatabase;
 let app: INestApplication;
 let url: string;
 let books: ShopBooks;
 let pool: pg.Pool;
+let ledger: pg.Pool;
+let folder: string;
+let journal: string;
 let gateway: GatewayServer;
 
 beforeAll(async () => {
   database = await testDatabase('shop_app');
-  const { connectionStrings } = await prepareDatabase(database.connectionString);
-  gateway = new GatewayServer({ broken: new Set(['15', '16']), transfer: new Set(['14']) });
+  ledgerDatabase = await testDatabase('shop_app_ledger');
+  const { connectionStrings, paymentsLog } = await prepareDatabases(
+    database.connectionString,
+    ledgerDatabase.connectionString,
+  );
+  folder = await mkdtemp(join(tmpdir(), 'shop-app-'));
+  journal = join(folder, 'journal.jsonl');
+  gateway = new GatewayServer({ broken: new Set(['15']), transfer: new Set(['14']) }, journal);
   ({ app, url } = await startShop({
     services: SERVICES,
     port: 0,
     connectionStrings,
+    paymentsLog,
     startingStock: STOCK,
     chargeLimitPence: LIMIT_PENCE,
     declinedCustomers: new Set(['13']),
+    undeliverableCustomers: new Set(['17']),
     gatewayUrl: await gateway.start(),
-    paymentDueMs: 200,
+    paymentDueMs: 3_000,
     redisUrl: undefined,
   }));
-  books = new ShopBooks(database.connectionString);
+  books = new ShopBooks(database.connectionString, ledgerDatabase.connectionString);
   pool = new pg.Pool({ connectionString: database.connectionString, max: 2 });
+  ledger = new pg.Pool({ connectionString: ledgerDatabase.connectionString, max: 2 });
 });
 
 afterAll(async () => {
@@ -80,10 +73,14 @@ afterAll(async () => {
   await gateway.stop();
   await books.close();
   await pool.end();
+  await ledger.end();
   await database.drop();
+  await ledgerDatabase.drop();
+  await rm(folder, { recursive: true });
   const client = new pg.Client({ connectionString: testServerUrl() });
   await client.connect();
   await dropServiceRoles(client, database.name);
+  await dropServiceRoles(client, ledgerDatabase.name);
   await client.end();
 });
 
@@ -111,6 +108,16 @@ async function becomes(invoiceNo: string, status: string): Promise<Answer['body'
   return seen as Answer['body'];
 }
 
+/** What the ledger says about an invoice, in its order. */
+async function entries(invoiceNo: string): Promise<string[]> {
+  const { rows } = await ledger.query<{ entry: string }>(
+    `select concat_ws(' ', kind, method, amount_pence) as entry
+       from payments.ledger_entry where invoice_no = $1 order by id`,
+    [invoiceNo],
+  );
+  return rows.map(({ entry }) => entry);
+}
+
 async function level(sku: string): Promise<number | undefined> {
   const { rows } = await pool.query<{ level: number }>('select level from inventory.stock where sku = $1', [
     sku,
@@ -127,16 +134,22 @@ function order(invoiceNo: string, sku: string, quantity: number, extra: object =
 }
 
 describe('an order', () => {
-  test('is placed, reserved, charged and confirmed', async () => {
+  test('is placed, reserved, charged, shipped and confirmed by a saga, and its parcel leaves', async () => {
     const { status, body } = await post('/orders', order('100', 'A1', 4));
     expect([status, body.status, body.totalPence]).toEqual([201, 'PLACED', 750]);
     await becomes('100', 'CONFIRMED');
     expect(await level('A1')).toBe(STOCK - 4);
-    const { rows } = await pool.query(
-      'select kind, amount_pence from payments.ledger_entry where invoice_no = $1',
-      ['100'],
+    expect(await entries('100')).toEqual(['CHARGE CARD 750']);
+    const desk = app.get<SagaDesk>(getSagaDeskToken('orders'));
+    const [saga] = await desk.list({ states: ['COMPLETED'], keyPrefix: '100' });
+    expect(saga).toMatchObject({ type: 'orders.place', state: 'COMPLETED' });
+    await waitUntil(
+      async () => {
+        const { rows } = await pool.query('select 1 from inventory.shipment where dispatched_at is not null');
+        return rows.length === 1;
+      },
+      { describe: 'the parcel to leave' },
     );
-    expect(rows).toEqual([{ kind: 'CHARGE', amount_pence: '750' }]);
   });
 
   test('that is sent again is the same order; another body for its number is refused', async () => {
@@ -158,20 +171,13 @@ describe('an order', () => {
     await becomes('120', 'REFUNDED');
     await waitUntil(async () => (await level('C1')) === STOCK, { describe: 'the goods to be back' });
     expect((await post('/orders/120/cancel')).body.status).toBe('REFUNDED');
-    const { rows } = await pool.query(
-      'select kind, amount_pence from payments.ledger_entry where invoice_no = $1 order by id',
-      ['120'],
-    );
-    expect(rows).toEqual([
-      { kind: 'CHARGE', amount_pence: '1350' },
-      { kind: 'REFUND', amount_pence: '1350' },
-    ]);
+    expect(await entries('120')).toEqual(['CHARGE CARD 1350', 'REFUND CARD 1350']);
   });
 
   test('over what is in stock is rejected and nothing is set aside', async () => {
-    await post('/orders', order('130', 'D1', STOCK + 1));
-    expect((await becomes('130', 'REJECTED')).rejection).toBe('not in stock: D1');
-    expect(await level('D1')).toBe(STOCK);
+    await post('/orders', order('130', 'B1', STOCK));
+    expect((await becomes('130', 'REJECTED')).rejection).toBe('step reserve was rejected: not in stock: B1');
+    expect(await level('B1')).toBe(STOCK - 1);
     expect((await post('/orders/130/cancel')).body.code).toBe('NOT_CONFIRMED');
   });
 
@@ -179,32 +185,72 @@ describe('an order', () => {
     await post('/orders', order('140', 'E1', 99));
     await post('/orders', order('141', 'E2', 2, { customerId: '13' }));
     expect((await becomes('140', 'REJECTED')).rejection).toContain('over the limit');
-    expect((await becomes('141', 'REJECTED')).rejection).toBe('customer 13 is declined');
+    expect((await becomes('141', 'REJECTED')).rejection).toBe(
+      'step open was rejected: customer 13 is declined',
+    );
     await waitUntil(async () => (await level('E1')) === STOCK && (await level('E2')) === STOCK, {
       describe: 'the goods to be released',
     });
   });
 
-  test('whose bank transfer does not come in time is rejected by a delayed message, and its goods are released', async () => {
-    await post('/orders', order('142', 'E3', 3, { customerId: '14' }));
-    expect((await becomes('142', 'REJECTED')).rejection).toBe('the payment did not come');
-    await waitUntil(async () => (await level('E3')) === STOCK, { describe: 'the goods to be released' });
+  test('that nobody delivers is rejected, and what was charged is paid back', async () => {
+    await post('/orders', order('143', 'E5', 2, { customerId: '17' }));
+    const { rejection } = await becomes('143', 'REJECTED');
+    expect(rejection).toBe('step ship was rejected: nobody delivers to customer 17');
+    expect(await entries('143')).toEqual(['CHARGE CARD 550', 'REFUND CARD 550']);
+    expect(await level('E5')).toBe(STOCK);
   });
 
-  test('that the gateway does not charge waits with the later ones of its customer, until that is decided', async () => {
+  test('whose bank transfer does not come in time is rejected, and its goods are released', async () => {
+    await post('/orders', order('142', 'E3', 3, { customerId: '14' }));
+    expect((await becomes('142', 'REJECTED')).rejection).toBe('nothing came for step transfer in time');
+    expect(await level('E3')).toBe(STOCK);
+    expect(await entries('142')).toEqual([]);
+    const late = await post('/orders/142/transfer', { reference: 'TR 1' });
+    expect([late.status, late.body.code]).toEqual([409, 'NOT_OPEN']);
+  });
+
+  test('whose bank transfer comes is confirmed, also when the word of it comes first', async () => {
+    await post('/orders', order('147', 'E3', 3, { customerId: '14' }));
+    expect((await post('/orders/147/transfer', {})).status).toBe(400);
+    expect((await post('/orders/147/transfer', { reference: 'TR 2' })).status).toBe(200);
+    await becomes('147', 'CONFIRMED');
+    await post('/orders/147/cancel');
+    await becomes('147', 'REFUNDED');
+    expect(await entries('147')).toEqual(['CHARGE TRANSFER 650', 'REFUND TRANSFER 650']);
+  });
+
+  test('that the gateway does not charge waits for an operator, and nobody waits behind it', async () => {
     await post('/orders', order('144', 'E4', 1, { customerId: '15' }));
-    await post('/orders', order('145', 'E4', 1, { customerId: '15' }));
     await post('/orders', order('146', 'E4', 1, { customerId: '7' }));
     await becomes('146', 'CONFIRMED');
-    await waitUntil(async () => (await books.progress()).deadLetters === 1, { describe: 'a dead letter' });
-    expect((await get('145')).body.status).toBe('PLACED');
+    await waitUntil(async () => (await books.progress()).deadLetters === 1, {
+      describe: 'a dead letter',
+      timeoutMs: 30_000,
+    });
+    expect((await get('144')).body.status).toBe('PLACED');
     gateway.repair();
     const deadLetters = app.get<DeadLetters>(getDeadLettersToken('payments'));
-    const [letter] = await deadLetters.list({ key: '15' });
-    expect(letter).toMatchObject({ handler: 'charge', errorClass: 'GatewayUnavailableError', attempts: 6 });
+    const [letter] = await deadLetters.list({ topic: 'payments.charge' });
+    expect(letter).toMatchObject({ handler: 'charge', errorClass: 'EffectUnknownError', attempts: 6 });
     await deadLetters.redrive(letter?.id ?? 0, { by: 'test' });
-    await becomes('145', 'CONFIRMED');
     await becomes('144', 'CONFIRMED');
+    expect(await entries('144')).toEqual(['CHARGE CARD 450']);
+  });
+
+  test('that an operator cancels while nobody knows about its charge gets the money back', async () => {
+    let release = (): void => {};
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const held = new Promise<void>((resolve) => gateway.holdNext(resolve, released));
+    await post('/orders', order('148', 'E6', 2));
+    await held;
+    const desk = app.get<SagaDesk>(getSagaDeskToken('orders'));
+    const [saga] = await desk.list({ keyPrefix: '148' });
+    await desk.cancel(saga?.id ?? '', { by: 'ada', reason: 'the customer rang' });
+    release();
+    expect((await becomes('148', 'REJECTED')).rejection).toBe('cancelled by ada: the customer rang');
+    expect(await entries('148')).toEqual(['CHARGE CARD 550', 'REFUND CARD 550']);
+    expect(await level('E6')).toBe(STOCK);
   });
 
   test('that nobody knows is 404, one that is wrong is 400', async () => {
@@ -234,61 +280,29 @@ describe('the shop as a whole', () => {
 
   test('agrees with itself after all that', async () => {
     await waitUntil(async () => (await books.progress()).lag === 0, { describe: 'every effect' });
-    const found = await books.reconcile([{ invoiceNo: '100', lines: [], totalPence: 750 }], gateway.charges);
+    const found = await books.reconcile(
+      [{ invoiceNo: '100', lines: [], totalPence: 750 }],
+      readGatewayBooks(journal).movements,
+    );
     expect(found).toMatchObject({
       ...NOTHING_WRONG,
-      chargedPence: 750 + 450 + 1350 + 3 * 450,
-      refundedPence: 1350 + 850,
+      chargedPence: 750 + 450 + 1350 + 2 * 450 + 650,
+      refundedPence: 1350 + 850 + 650,
+      undonePence: 550 + 550,
+      unpaid: 1,
     });
-    expect(found.messages).toBe(found.published);
-    expect(found.messages).toBeGreaterThan(20);
+    expect(found.eventRecords).toBe(found.published);
+    expect(found.published).toBe(6);
+    expect(found.messages).toBeGreaterThan(100);
   });
 });
 
 describe('the reconciliation', () => {
-  const COPY = 'insert into $1 ($2) select $2 from $1 where id = (select min(id) from $1)';
-  const copied = (table: string, columns: string): string =>
-    COPY.replaceAll('$1', table).replaceAll('$2', columns);
-  const effect = 'message_id, topic, partition, log_offset, key';
-  const payment = 'kind, invoice_no, customer_id, amount_pence, message_id';
-
-  test.each<[keyof typeof NOTHING_WRONG, string, string]>([
-    [
-      'missingEffects',
-      'an effect is gone',
-      'delete from payments.effect where id = (select max(id) from payments.effect)',
-    ],
-    ['doubleEffects', 'an effect stands twice', copied('inventory.effect', effect)],
-    ['strayEffects', 'an effect has no message', `update orders.effect set message_id = 'none' where id = 1`],
-    ['outOfOrder', 'an effect was too early', 'update inventory.effect set log_offset = 999 where id = 1'],
-    ['deadLetters', 'a message was given up', DEAD_LETTER],
-    [
-      'missingOutcomes',
-      'an order was forgotten',
-      `update orders.customer_order set status = 'PLACED' where invoice_no = '110'`,
-    ],
-    [
-      'doubleOutcomes',
-      'an order ended twice',
-      copied('orders.order_transition', 'invoice_no, from_status, to_status'),
-    ],
-    ['doublePayments', 'a customer paid twice', copied('payments.ledger_entry', payment)],
-    [
-      'wrongCharges',
-      'a penny too much',
-      `update payments.ledger_entry set amount_pence = 1351 where invoice_no = '120'`,
-    ],
-    ['wrongRefunds', 'a refund is gone', `delete from payments.ledger_entry where invoice_no = 'C150'`],
-    ['wrongLevels', 'a piece was lost', `update inventory.stock set level = level - 1 where sku = 'D1'`],
-    [
-      'doubleMovements',
-      'goods left twice',
-      copied('inventory.stock_movement', 'sku, quantity, reason, invoice_no, message_id'),
-    ],
-  ])('counts %s when %s', async (count, _what, tampering) => {
-    const before = await books.reconcile([]);
-    await pool.query(tampering);
-    const after = await books.reconcile([]);
+  test.each([...TAMPERINGS])('counts %s when %s', async (count, _what, where, tampering) => {
+    const { movements } = readGatewayBooks(journal);
+    const before = await books.reconcile([], movements);
+    await (where === 'main' ? pool : ledger).query(tampering);
+    const after = await books.reconcile([], movements);
     expect(after[count]).toBeGreaterThan(before[count]);
   });
 

@@ -3,16 +3,19 @@ import { readShopEnvironment } from '../../src/shop-config.js';
 import { ShopError } from '../../src/shop-error.js';
 
 const DATABASE_URL = 'postgresql://shop@127.0.0.1:5432/shop';
+const LEDGER_DATABASE_URL = 'postgresql://shop@127.0.0.1:5433/ledger';
 
 describe('the environment of the shop', () => {
-  test('needs a database and nothing else', () => {
-    expect(readShopEnvironment({ DATABASE_URL, SERVICE: '' })).toEqual({
+  test('needs two databases and nothing else', () => {
+    expect(readShopEnvironment({ DATABASE_URL, LEDGER_DATABASE_URL, SERVICE: '' })).toEqual({
       services: ['orders', 'inventory', 'payments'],
       port: 3000,
       databaseUrl: DATABASE_URL,
+      ledgerUrl: LEDGER_DATABASE_URL,
       startingStock: 100_000,
       chargeLimitPence: 500_000,
       declinedCustomers: new Set(),
+      undeliverableCustomers: new Set(),
       gatewayUrl: undefined,
       redisUrl: undefined,
       paymentDueMs: 604_800_000,
@@ -24,17 +27,19 @@ describe('the environment of the shop', () => {
       SHOP_STARTING_STOCK: '7',
       SHOP_CHARGE_LIMIT_PENCE: '100',
       SHOP_DECLINED_CUSTOMERS: '13,14',
+      SHOP_UNDELIVERABLE_CUSTOMERS: '17',
       SHOP_GATEWAY_URL: 'http://127.0.0.1:1',
       SHOP_PAYMENT_DUE_MS: '5',
       REDIS_URL: 'redis://127.0.0.1:6379',
     };
-    const env = { DATABASE_URL, SERVICE: 'payments', PORT: '0', ...rules };
+    const env = { DATABASE_URL, LEDGER_DATABASE_URL, SERVICE: 'payments', PORT: '0', ...rules };
     expect(readShopEnvironment(env)).toMatchObject({
       services: ['payments'],
       port: 0,
       startingStock: 7,
       chargeLimitPence: 100,
       declinedCustomers: new Set(['13', '14']),
+      undeliverableCustomers: new Set(['17']),
       gatewayUrl: 'http://127.0.0.1:1',
       redisUrl: 'redis://127.0.0.1:6379',
       paymentDueMs: 5,
@@ -50,7 +55,7 @@ describe('the environment of the shop', () => {
         SHOP_GATEWAY_URL: 'gateway',
       });
     expect(read).toThrow(ShopError);
-    for (const name of ['SERVICE', 'PORT', 'SHOP_STARTING_STOCK', 'DATABASE_URL', 'SHOP_GATEWAY_URL'])
-      expect(read).toThrow(name);
+    const names = ['SERVICE', 'PORT', 'SHOP_STARTING_STOCK', 'DATABASE_URL', 'LEDGER_DATABASE_URL'];
+    for (const name of [...names, 'SHOP_GATEWAY_URL']) expect(read).toThrow(name);
   });
 });

@@ -10,20 +10,32 @@ CREATE TABLE "stock_movement" (
     "quantity" INTEGER NOT NULL CHECK ("quantity" <> 0),
     "reason" TEXT NOT NULL CHECK ("reason" IN ('RESERVED', 'RELEASED', 'RETURNED')),
     "invoice_no" TEXT NOT NULL,
-    "message_id" TEXT NOT NULL,
+    "saga_id" TEXT NOT NULL,
     "recorded_at" TIMESTAMPTZ(6) NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX "stock_movement_invoice_no_idx" ON "stock_movement" ("invoice_no");
 
--- Witnesses of the reconciliation. No unique keys: a double effect must be visible, not refused.
-CREATE TABLE "published_message" (
+CREATE TABLE "shipment" (
     "id" BIGSERIAL PRIMARY KEY,
-    "message_id" TEXT NOT NULL,
-    "topic" TEXT NOT NULL,
-    "key" TEXT NOT NULL,
-    "published_at" TIMESTAMPTZ(6) NOT NULL DEFAULT clock_timestamp()
+    "invoice_no" TEXT NOT NULL,
+    "customer_id" TEXT,
+    "recorded_at" TIMESTAMPTZ(6) NOT NULL DEFAULT clock_timestamp(),
+    "dispatched_at" TIMESTAMPTZ(6)
+);
+CREATE INDEX "shipment_invoice_no_idx" ON "shipment" ("invoice_no");
+
+-- Witness of the reconciliation: the steps of sagas that took effect here. No unique key: a double effect must be visible,
+-- not refused.
+CREATE TABLE "step_effect" (
+    "id" BIGSERIAL PRIMARY KEY,
+    "saga_id" TEXT NOT NULL,
+    "invoice_no" TEXT NOT NULL,
+    "step" TEXT NOT NULL,
+    "op" TEXT NOT NULL CHECK ("op" IN ('action', 'compensate')),
+    "recorded_at" TIMESTAMPTZ(6) NOT NULL DEFAULT clock_timestamp()
 );
 
+-- The same for messages.
 CREATE TABLE "effect" (
     "id" BIGSERIAL PRIMARY KEY,
     "message_id" TEXT NOT NULL,

@@ -25,7 +25,7 @@ CREATE TABLE "order_transition" (
     "invoice_no" TEXT NOT NULL,
     "from_status" TEXT NOT NULL,
     "to_status" TEXT NOT NULL,
-    "message_id" TEXT,
+    "saga_id" TEXT,
     "recorded_at" TIMESTAMPTZ(6) NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX "order_transition_invoice_no_idx" ON "order_transition" ("invoice_no");
@@ -60,12 +60,13 @@ CREATE TABLE "published_message" (
     "published_at" TIMESTAMPTZ(6) NOT NULL DEFAULT clock_timestamp()
 );
 
-CREATE TABLE "effect" (
+-- Witness of the reconciliation: the steps of sagas that took effect here. No unique key: a double effect must be visible,
+-- not refused.
+CREATE TABLE "step_effect" (
     "id" BIGSERIAL PRIMARY KEY,
-    "message_id" TEXT NOT NULL,
-    "topic" TEXT NOT NULL,
-    "partition" INTEGER NOT NULL,
-    "log_offset" BIGINT NOT NULL,
-    "key" TEXT NOT NULL,
-    "processed_at" TIMESTAMPTZ(6) NOT NULL DEFAULT clock_timestamp()
+    "saga_id" TEXT NOT NULL,
+    "invoice_no" TEXT NOT NULL,
+    "step" TEXT NOT NULL,
+    "op" TEXT NOT NULL CHECK ("op" IN ('action', 'compensate')),
+    "recorded_at" TIMESTAMPTZ(6) NOT NULL DEFAULT clock_timestamp()
 );
