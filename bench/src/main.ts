@@ -1,12 +1,13 @@
 import { parseArgs } from 'node:util';
 import { benchGuards } from './guards/bench-guards.js';
 import { benchOutbox } from './outbox/bench-outbox.js';
+import { benchSaga } from './saga/bench-saga.js';
 import { benchSchedule } from './schedule/bench-schedule.js';
 
 /** Prints a line of progress; the result goes to stdout, this to stderr. */
 export type Report = (line: string) => void;
 
-const BENCHES = { outbox: benchOutbox, schedule: benchSchedule, guards: benchGuards };
+const BENCHES = { outbox: benchOutbox, schedule: benchSchedule, guards: benchGuards, saga: benchSaga };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

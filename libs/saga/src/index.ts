@@ -42,4 +42,4 @@ export type {
 export { type SagaRef, Sagas, type SagasParts, type SagaStart, type SagaStarted } from './sagas.js';
 export { type RecordedSaga, type SagaDifference, verifySaga } from './saga-verify.js';
 export { type StepPolicyOptions } from './step-policy.js';
-export { tcc, type TccBranch, tccBranch } from './tcc.js';
+export { tcc, type TccBranch, tccBranch, type TccTries } from './tcc.js';

@@ -17,6 +17,11 @@ export interface TccBranch<Input, Request, Reply = unknown> {
   readonly endPolicy?: StepPolicyOptions;
 }
 
+/** What the tries have answered, by the names of their branches. */
+export interface TccTries {
+  readonly tries: Readonly<Record<string, unknown>>;
+}
+
 /** Takes branches of every request type. */
 export type AnyTccBranch<Input> = TccBranch<Input, never>;
 
@@ -31,7 +36,7 @@ export function tccBranch<Input, Request, Reply = unknown>(
  * A TCC transaction (try, confirm, cancel): all branches are tried side by side; when every try is done all are
  * confirmed, and when one is rejected, or given up, all are cancelled. It runs as a saga, so its branches stand in the
  * database before the first is called; empty cancels and hanging tries are the barrier's of each participant.
- * The answers of the tries stand in the data under the names of their branches.
+ * The answers of the tries stand in the data as `tries`, by the names of their branches.
  *
  * @typeParam Input the data it is started with
  * @throws ConfigurationError
@@ -40,7 +45,7 @@ export function tcc<Input extends object>(
   type: string,
   branches: Readonly<Record<string, AnyTccBranch<Input>>>,
   options: SagaOptions = {},
-): SagaDefinition<Input, Input & Readonly<Record<string, unknown>>> {
+): SagaDefinition<Input, Input & TccTries> {
   const names = Object.keys(branches);
   const each = names.map((name) => [name, branches[name] as TccBranch<Input, unknown>] as const);
   const tried = saga<Input>(type, options).parallel((group) => {
@@ -51,7 +56,7 @@ export function tcc<Input extends object>(
         {
           invoke: branch.try,
           with: request,
-          then: (reply) => ({ [name]: reply ?? null }),
+          then: (reply, data) => ({ tries: { ...(data as Partial<TccTries>).tries, [name]: reply ?? null } }),
           undo: { invoke: branch.cancel, with: request, ...(endPolicy && { policy: endPolicy }) },
           ...(when && { when }),
           ...(policy && { policy }),
@@ -80,5 +85,5 @@ export function tcc<Input extends object>(
       }
       return group;
     })
-    .build() as SagaDefinition<Input, Input & Readonly<Record<string, unknown>>>;
+    .build() as SagaDefinition<Input, Input & TccTries>;
 }

@@ -211,6 +211,6 @@ describe('definitions', () => {
       .expectNoCommand()
       .whenReply('hotel.confirm')
       .expectState('COMPLETED')
-      .expectData({ hotel: { room: 1 } });
+      .expectData({ tries: { hotel: { room: 1 } } });
   });
 });

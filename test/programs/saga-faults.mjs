@@ -1,0 +1,108 @@
+// Where programs of sagas die: the table `plan` names, for the saga of an order, a transition of its way and a place in
+// it. A transition that comes to its place is noted and goes no further, and its process dies a moment later, so that
+// others that come to theirs meanwhile die with it.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** How long the process lives on, in milliseconds. */
+const MOMENT_MS = 25;
+/** And at most, while transactions are being committed. */
+const COMMIT_MS = 1_000;
+
+export class Faults {
+  /** The transitions that the current transaction has made: pairs of a saga and a name. */
+  #made = new AsyncLocalStorage();
+  #committing = 0;
+  #dying = false;
+
+  /** @param planned whether the table counts */
+  constructor(pool, planned) {
+    this.pool = pool;
+    this.planned = planned;
+  }
+
+  /** Notes that the current transaction makes a transition; it dies before it if that is its plan. */
+  async enter(sagaId, transition) {
+    await this.at(sagaId, transition, 'before');
+    this.#made.getStore()?.push([sagaId, transition]);
+  }
+
+  /** A transition has failed, and what follows is not known here: the process dies somewhere in it. */
+  async failed(sagaId, transition) {
+    if (await this.#isPlanned(sagaId, transition, ['done', 'committed']))
+      setTimeout(() => process.kill(process.pid, 'SIGKILL'), Math.random() * 8);
+  }
+
+  async at(sagaId, transition, place) {
+    if (await this.#isPlanned(sagaId, transition, [place])) void this.#die();
+    await this.#freeze();
+  }
+
+  /** At the start of an order's saga, whose id nobody sees yet. */
+  async atStart(orderId, place) {
+    if (await this.#note(`plan.id = $1 and transition = 'start' and place = $2`, [orderId, place]))
+      void this.#die();
+    await this.#freeze();
+  }
+
+  /** The process ends soon; what is being committed gets to know it first, so that its own place is noted. */
+  async #die() {
+    if (this.#dying) return;
+    this.#dying = true;
+    await delay(MOMENT_MS);
+    for (let waited = 0; this.#committing > 0 && waited < COMMIT_MS; waited += 5) await delay(5);
+    process.kill(process.pid, 'SIGKILL');
+  }
+
+  async #freeze() {
+    if (this.#dying) await delay(60_000);
+  }
+
+  /** Runs transactions as `runner` does, and dies at the end of those, or behind them, whose plan it is. */
+  around(runner) {
+    return {
+      kind: runner.kind,
+      session: runner.session,
+      run: (given) => this.#made.run([], () => this.#run(runner, given)),
+    };
+  }
+
+  async #run(runner, given) {
+    const made = this.#made.getStore();
+    let committing = false;
+    const work = async (opened) => {
+      const result = await given.work(opened);
+      for (const [sagaId, transition] of made) await this.at(sagaId, transition, 'done');
+      await this.#freeze();
+      committing = true;
+      this.#committing += 1;
+      return result;
+    };
+    try {
+      const result = await runner.run({ ...given, work });
+      for (const [sagaId, transition] of made)
+        if (await this.#isPlanned(sagaId, transition, ['committed'])) void this.#die();
+      return result;
+    } finally {
+      if (committing) this.#committing -= 1;
+      await this.#freeze();
+    }
+  }
+
+  #isPlanned(sagaId, transition, places) {
+    return this.#note(
+      `plan.id = (select id from orders where saga_id = $1) and transition = $2 and place = any ($3)`,
+      [sagaId, transition, places],
+    );
+  }
+
+  /** On a connection of its own: what is noted stays, though the transaction does not. */
+  async #note(which, params) {
+    if (!this.planned) return false;
+    const { rowCount } = await this.pool.query(
+      `update plan set killed = true where ${which} and not killed`,
+      params,
+    );
+    return rowCount === 1;
+  }
+}

@@ -1,0 +1,66 @@
+// Serves the commands of one of the services stock, payments and shipping until it is told to stop. Its handlers do what
+// they are told each time they run: that they run once is the barrier's work. An order's `scenario` says what goes wrong;
+// `trouble` is the part of commands that fail by chance.
+import { resolveSubscription } from '@waybill/consumer';
+import { OutboxAnswers, SagaLocks, SagaOngoing, SagaParticipant, SagaRejection } from '@waybill/saga';
+import { TOPICS } from './saga-definitions.mjs';
+import { runService } from './saga-process.mjs';
+
+const settings = JSON.parse(process.argv[2]);
+const { group, trouble = 0, retry = { immediateAttempts: 0, delayMs: 20, maxAttempts: 1 } } = settings;
+
+const WORKS = {
+  async 'stock.reserve'({ orderId, sku, scenario }, tx) {
+    await tx.query('update stock set pieces = pieces - 1 where sku = $1', [sku]);
+    await tx.query('insert into reservation (order_id) values ($1)', [orderId]);
+    if (scenario === 'no-stock') throw new SagaRejection('there is none');
+    return { shelf: sku };
+  },
+  async 'stock.release'({ orderId, sku }, tx) {
+    await tx.query('update stock set pieces = pieces + 1 where sku = $1', [sku]);
+    await tx.query('delete from reservation where order_id = $1', [orderId]);
+  },
+  async 'payments.charge'({ orderId, pence, scenario }, tx, attempt) {
+    await tx.query('insert into payment (order_id, pence) values ($1, $2)', [orderId, pence]);
+    if (scenario === 'no-money') throw new SagaRejection('no cover');
+    if (scenario === 'flaky' && attempt === 1) throw new Error('the gateway is down');
+    if (scenario === 'silent') throw new SagaOngoing();
+    return { receipt: `r-${orderId}` };
+  },
+  async 'payments.refund'({ orderId, pence, scenario }, tx) {
+    await tx.query('insert into payment (order_id, pence) values ($1, -$2::int)', [orderId, pence]);
+    if (scenario !== 'hopeless') return;
+    const { rowCount } = await tx.query('select from cured');
+    if (rowCount === 0) throw new Error('no refunds today');
+  },
+  async 'shipping.ship'({ orderId, scenario }, tx) {
+    await tx.query('insert into parcel (order_id) values ($1)', [orderId]);
+    if (scenario === 'no-lorry' || scenario === 'hopeless') throw new SagaRejection('no lorry');
+  },
+};
+
+await runService(settings, async ({ faults, outbox }) => {
+  const participant = new SagaParticipant({
+    answers: new OutboxAnswers(outbox),
+    locks: new SagaLocks(outbox),
+  });
+  const handle = async (delivery) => {
+    const { headers, topic, payload, transaction } = delivery;
+    const { 'saga-id': sagaId, 'saga-step': step, 'saga-op': op, 'saga-attempt': attempt } = headers;
+    const transition = `${step}/${op}/${attempt}`;
+    await faults.enter(sagaId, transition);
+    const work = async () => {
+      const what = topic.split('.')[1];
+      await transaction.query('insert into deed (saga, what) values ($1, $2)', [sagaId, what]);
+      if (Math.random() < trouble) throw new Error(`${what} fails by chance`);
+      return WORKS[topic](payload, transaction, Number(attempt));
+    };
+    try {
+      return await participant.serve(delivery, work);
+    } catch (error) {
+      await faults.failed(sagaId, transition);
+      throw error;
+    }
+  };
+  return { subscriptions: TOPICS[group].map((topic) => resolveSubscription(topic, handle, { retry })) };
+});

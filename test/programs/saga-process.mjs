@@ -1,0 +1,58 @@
+// What every service of the saga tests is made of: a relay, timers, a consumer, and transactions with faults.
+import { once } from 'node:events';
+import { Consumer } from '@waybill/consumer';
+import { Bell, PgDatabase, PgTransactionRunner, systemClock } from '@waybill/kernel';
+import { LogSignals, Topics } from '@waybill/log';
+import { Outbox, Relay } from '@waybill/outbox';
+import { TimerService } from '@waybill/schedule';
+import { Faults } from './saga-faults.mjs';
+
+export const logger = { debug() {}, info() {}, warn: console.log, error: console.log };
+
+/**
+ * Runs a service until it is told to stop, once SIGUSR2 has told it to begin: it is loaded by then. `serve` gets its parts
+ * and hands back subscriptions and what else runs.
+ */
+export async function runService({ url, group, leaseMs = 400, planned = true }, serve) {
+  const begin = once(process, 'SIGUSR2');
+  const quit = () => process.exit();
+  process.once('SIGTERM', quit);
+  // A listener of signals keeps no process alive.
+  const alive = setInterval(() => {}, 60_000);
+  console.log('ready');
+  await begin;
+  clearInterval(alive);
+  process.off('SIGTERM', quit);
+  const database = new PgDatabase({
+    connectionString: url,
+    connectionsMax: 24,
+    applicationName: `test ${group}`,
+  });
+  const faults = new Faults(database.pool, planned);
+  const transactions = faults.around(new PgTransactionRunner(database));
+  const topics = new Topics(database.session);
+  const signals = new LogSignals(database, { logger });
+  const bell = new Bell();
+  const outbox = new Outbox({ bell });
+  const relay = new Relay(database, topics, signals, bell, systemClock, { leaseMs }, logger);
+  const timers = new TimerService({ database, topics, signals, logger });
+  const { subscriptions, services = [] } = await serve({ database, faults, transactions, outbox });
+  const consumer = new Consumer(
+    { group, subscriptions, bus: database, transactions, topics, signals, logger },
+    { leaseMs, heartbeatMs: Math.floor(leaseMs / 4) },
+  );
+  process.on('SIGTERM', async () => {
+    for (const service of services) await service.stop();
+    await consumer.stop();
+    await relay.service.stop();
+    await timers.stop();
+    await signals.stop();
+    await database.close();
+  });
+  signals.start();
+  relay.service.start();
+  timers.start();
+  await consumer.start();
+  for (const service of services) service.start();
+  console.log('running');
+}
