@@ -158,6 +158,7 @@ describe('a handler with the message-id guard', () => {
     // The same message twice; then another message about the same order, which only one of the handlers tells apart.
     await appendForeign(fixture, first, { n: 1, order: 'A' });
     await appendForeign(fixture, first, { n: 1, order: 'A' });
+    await allHandled(2);
     await appendForeign(fixture, second, { n: 2, order: 'A' });
     await allHandled(3);
     expect(await effects()).toEqual(['charge 1', 'charge 2', 'mail 1']);

@@ -1,7 +1,10 @@
 import 'reflect-metadata';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Controller, type INestMicroservice, type Type } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
@@ -276,14 +279,16 @@ test('recorded sagas are run again by a changed definition, and the difference i
   const app = await start('orders', { providers: [PlaceOrder] });
   const { id } = await place(app, { orderId: 'A-1', pence: 900 });
   expect(await ended(app, id)).toBe('COMPLETED');
-  const file = `${await fixture.value<string>(`select '/tmp/waybill-recorded-' || pg_backend_pid()`)}.jsonl`;
+  const folder = await mkdtemp(join(tmpdir(), 'waybill-'));
+  const file = join(folder, 'recorded.jsonl');
   await writeFile(file, await command('show', id, '--json'));
-  const same = new URL('../programs/sagas-same.mjs', import.meta.url).pathname;
-  const changed = new URL('../programs/sagas-changed.mjs', import.meta.url).pathname;
+  const same = fileURLToPath(new URL('../programs/sagas-same.mjs', import.meta.url));
+  const changed = fileURLToPath(new URL('../programs/sagas-changed.mjs', import.meta.url));
   expect(await command('verify', '--definitions', same, '--recorded', file)).toBe(
     '1 sagas were run again, 0 would do otherwise\n',
   );
   expect(process.exitCode).toBeUndefined();
+  await rm(folder, { recursive: true });
   const difference = await command('verify', '--definitions', changed);
   expect(difference).toContain(`orders.place ${id} differs at revision 2`);
   expect(difference).toContain('recorded: charge/action#1 to payments.charge {"pence":900}');

@@ -1,6 +1,6 @@
 export { openRedis, type RedisClient, type RedisGiven } from './clock/redis-connections.js';
 export { DEFAULT_REDIS_PREFIX, type RedisClockOptions } from './clock/redis-clock.js';
-export { TIMER_QUEUE } from './clock/slot-queue.js';
+export { TIMER_QUEUE } from './clock/redis-record.js';
 export {
   type DeadLetter,
   deadLetterInsert,

@@ -13,8 +13,15 @@ import {
 import { databaseTime, readTimerWindow } from '../statements.generated.js';
 import type { DatabaseTime } from './database-time.js';
 import { assertRedis, openRedis, type RedisClient, type RedisGiven } from './redis-connections.js';
-import { lookAtRedis, newEpoch, readEvictionPolicy, type RedisLook, writeRecord } from './redis-record.js';
-import { SlotQueue, TIMER_QUEUE } from './slot-queue.js';
+import {
+  lookAtRedis,
+  newEpoch,
+  readEvictionPolicy,
+  type RedisLook,
+  writeRecord,
+  TIMER_QUEUE,
+} from './redis-record.js';
+import type { SlotQueue } from './slot-queue.js';
 import { SlotTicker } from './slot-ticker.js';
 import type { TimerClock } from './timer-clock.js';
 import { WakeTimes } from './wake-times.js';
@@ -303,7 +310,9 @@ export class RedisClock implements TimerClock {
 
   async #openQueue(client: RedisClient): Promise<void> {
     const { redis, time, clock, logger } = this.parts;
-    this.#queue = new SlotQueue({
+    // BullMQ takes as long to load as all the rest: only where it is used.
+    const { SlotQueue: Queue } = await import('./slot-queue.js');
+    this.#queue = new Queue({
       redis,
       client,
       prefix: this.prefix,

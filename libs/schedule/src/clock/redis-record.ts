@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { RedisClient } from './redis-connections.js';
 
+/** The name of BullMQ's queue. */
+export const TIMER_QUEUE = 'timers';
+
 /** What the loader has left in Redis: whoever does not find it, or finds it of another server, loads anew. */
 export interface WindowRecord {
   /** Changes with every full load. */

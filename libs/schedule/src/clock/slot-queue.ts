@@ -1,10 +1,8 @@
 import { type Clock, describeError, type Logger } from '@waybill/kernel';
 import { DelayedError, type Job, Queue, Worker } from 'bullmq';
 import type { DatabaseTime } from './database-time.js';
+import { TIMER_QUEUE } from './redis-record.js';
 import { COMMAND_TIMEOUT_MS, openRedis, type RedisClient, type RedisGiven } from './redis-connections.js';
-
-/** The name of BullMQ's queue. */
-export const TIMER_QUEUE = 'timers';
 
 /** Jobs that are added in one round trip. */
 const ADD_AT_ONCE = 500;
