@@ -1787,7 +1787,7 @@ $$;
     number: 8,
     name: '0008-effects',
     breaking: false,
-    checksum: '822169e93f17fb9eb5443025aa682b6789a5c84f21c5e71f90a6ece2ee1ad6a0',
+    checksum: '9f34a78d9a83a3ea091388b17def7b33e231f4d74b610d73c9eccb1d681d6369',
     sql: `-- Guards for calls of distributed transactions, for work in no transaction, and for effects outside of any database: the
 -- barrier as a ring with results, leases, external effects. All rows but those of a lease are written once and leave with
 -- their slot; leases are few at any time, and go when their work ends.
@@ -2160,6 +2160,14 @@ begin
   return true;
 end
 $$;
+`,
+  },
+  {
+    number: 9,
+    name: '0009-external-effects',
+    breaking: false,
+    checksum: '01419304e31a054346a26eddd4e589edaeaaf5be0126140f54807cbbd176d62b',
+    sql: `-- What is done with external effects; their tables are those of 0008.
 
 -- The slot of the external effects that are written now.
 create function :schema.effect_slot() returns smallint
@@ -2303,8 +2311,8 @@ $$;
 `,
   },
   {
-    number: 9,
-    name: '0009-saga',
+    number: 10,
+    name: '0010-saga',
     breaking: false,
     checksum: '74fb1b80a9b73cfe13ddb25ac43d66019290b52412a85982f4bcc7a70a8b99ba',
     sql: `-- Sagas: those under way, those that have ended, what happened to each, and what participants hold for them.
