@@ -86,6 +86,32 @@ describe('steps side by side', () => {
   });
 });
 
+test('steps one behind the other are undone one behind the other, the last first', () => {
+  const tour = saga<{ to: string }>('tour')
+    .step('flight', {
+      invoke: flight,
+      with: ({ to }) => ({ to }),
+      undo: { invoke: unflight, with: () => ({ seat: undefined }) },
+    })
+    .step('hotel', { invoke: hotel, with: ({ to }) => ({ to }), undo: { invoke: unhotel, with: () => ({}) } })
+    .step('pay', { invoke: pay, with: () => ({}) })
+    .build();
+  given(tour)
+    .whenStarted('T-1', { to: 'Rome' })
+    .expectCommand(flight)
+    .whenReply('flight', { seat: '7A' })
+    .expectCommand(hotel)
+    .whenReply('hotel', { room: 1 })
+    .expectCommand(pay)
+    .whenRejected('pay', 'no money')
+    .expectCommand(unhotel)
+    .expectNoCommand()
+    .whenReply('hotel')
+    .expectCommand(unflight)
+    .whenReply('flight')
+    .expectState('COMPENSATED');
+});
+
 describe('waiting', () => {
   test('is left out where its condition says no', () => {
     booked({ to: 'Rome', vip: true }).expectCommand(pay).expectState('RUNNING');
