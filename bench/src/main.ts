@@ -3,11 +3,18 @@ import { benchGuards } from './guards/bench-guards.js';
 import { benchOutbox } from './outbox/bench-outbox.js';
 import { benchSaga } from './saga/bench-saga.js';
 import { benchSchedule } from './schedule/bench-schedule.js';
+import { benchTransport } from './transport/bench-transport.js';
 
 /** Prints a line of progress; the result goes to stdout, this to stderr. */
 export type Report = (line: string) => void;
 
-const BENCHES = { outbox: benchOutbox, schedule: benchSchedule, guards: benchGuards, saga: benchSaga };
+const BENCHES = {
+  outbox: benchOutbox,
+  schedule: benchSchedule,
+  guards: benchGuards,
+  saga: benchSaga,
+  transport: benchTransport,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

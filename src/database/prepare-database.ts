@@ -1,4 +1,4 @@
-import { migrate } from '@waybill/schema';
+import { migrate, type MigrateOptions } from '@waybill/schema';
 import pg from 'pg';
 import type { ServiceName } from '../contracts/services.js';
 import { migrateShop } from './migrate-shop.js';
@@ -25,8 +25,8 @@ export interface PreparedDatabases {
  * @param ledger where payments keeps its own
  */
 export async function prepareDatabases(main: string, ledger: string): Promise<PreparedDatabases> {
-  const shop = await prepare(main, ['orders', 'inventory'], ['payments']);
-  const books = await prepare(ledger, ['payments'], []);
+  const shop = await prepare({ connectionString: main }, ['orders', 'inventory'], ['payments']);
+  const books = await prepare({ connectionString: ledger, participant: true }, ['payments'], []);
   return {
     connectionStrings: {
       orders: shop.as('orders'),
@@ -45,11 +45,12 @@ interface Prepared {
 }
 
 async function prepare(
-  connectionString: string,
+  database: MigrateOptions,
   owners: readonly ServiceName[],
   guests: readonly ServiceName[],
 ): Promise<Prepared> {
-  await migrate({ connectionString });
+  await migrate(database);
+  const { connectionString } = database;
   const client = new pg.Client({ connectionString, application_name: 'shop migration' });
   await client.connect();
   try {

@@ -105,58 +105,62 @@ async function untilLeft(most: number, timeoutMs: number): Promise<void> {
   });
 }
 
-test('services are killed and PostgreSQL crashes, while handlers fail: every saga ends, and all agree', async () => {
-  await plan(fixture, ORDERS);
-  const settings = { url: fixture.url, planned: false };
-  const failing = { trouble: 0.05, retry: { immediateAttempts: 1, delayMs: 20, maxAttempts: 3 } };
-  services = [
-    new Supervised('saga-orders', { ...settings, perSecond: PER_SECOND }),
-    ...['stock', 'payments', 'shipping'].map(
-      (group) => new Supervised('saga-participant', { ...settings, ...failing, group }),
-    ),
-  ];
-  const began = performance.now();
-  const kills = every(() => services[Math.floor(Math.random() * services.length)]?.kill());
-  const crashes = every(() => server.restart('immediate'));
-  let faults: number[] = [];
-  try {
-    await untilLeft(HOPELESS, TIME_LIMIT_MS);
-  } finally {
-    faults = await Promise.all([kills.stop(), crashes.stop()]);
-  }
-  const [killed, crashed] = faults;
-  const seconds = (performance.now() - began) / 1_000;
-  expect(killed).toBeGreaterThan(0);
-  expect(crashed).toBeGreaterThan(0);
-  // Those whose refund is refused for good are left to an operator.
-  const stuck = await stuckSagas();
-  expect(stuck).toHaveLength(HOPELESS);
-  const [byHand, ...others] = stuck;
-  await payBack(byHand as string);
-  await waybill(
-    'resolve',
-    byHand as string,
-    'charge',
-    '{}',
-    '--yes',
-    '--by',
-    'ada',
-    '--because',
-    'paid in cash',
-  );
-  await fixture.database.pool.query('insert into cured default values');
-  for (const id of others) await waybill('retry', id, 'charge', '--yes', '--by', 'ada');
-  await untilLeft(0, 60_000);
-  const found = await ends(fixture);
-  const expected = ORDERS.map(({ id, scenario }) => ({ id, ...WAYS[scenario] }));
-  expect(found.map(({ id, state, deeds }) => ({ id, state, deeds }))).toEqual(expected);
-  expect(await disagreements(fixture)).toEqual([]);
-  if (isFull)
-    process.stderr.write(
-      `${SAGAS} sagas in ${Math.round(seconds)} s, ${killed} processes killed, ${crashed} crashes of PostgreSQL, ` +
-        `${stuck.length} stuck and resolved\n`,
+test(
+  'services are killed and PostgreSQL crashes, while handlers fail: every saga ends, and all agree',
+  async () => {
+    await plan(fixture, ORDERS);
+    const settings = { url: fixture.url, planned: false };
+    const failing = { trouble: 0.05, retry: { immediateAttempts: 1, delayMs: 20, maxAttempts: 3 } };
+    services = [
+      new Supervised('saga-orders', { ...settings, perSecond: PER_SECOND }),
+      ...['stock', 'payments', 'shipping'].map(
+        (group) => new Supervised('saga-participant', { ...settings, ...failing, group }),
+      ),
+    ];
+    const began = performance.now();
+    const kills = every(() => services[Math.floor(Math.random() * services.length)]?.kill());
+    const crashes = every(() => server.restart('immediate'));
+    let faults: number[] = [];
+    try {
+      await untilLeft(HOPELESS, TIME_LIMIT_MS);
+    } finally {
+      faults = await Promise.all([kills.stop(), crashes.stop()]);
+    }
+    const [killed, crashed] = faults;
+    const seconds = (performance.now() - began) / 1_000;
+    expect(killed).toBeGreaterThan(0);
+    expect(crashed).toBeGreaterThan(0);
+    // Those whose refund is refused for good are left to an operator.
+    const stuck = await stuckSagas();
+    expect(stuck).toHaveLength(HOPELESS);
+    const [byHand, ...others] = stuck;
+    await payBack(byHand as string);
+    await waybill(
+      'resolve',
+      byHand as string,
+      'charge',
+      '{}',
+      '--yes',
+      '--by',
+      'ada',
+      '--because',
+      'paid in cash',
     );
-}, TIME_LIMIT_MS + 300_000);
+    await fixture.database.pool.query('insert into cured default values');
+    for (const id of others) await waybill('retry', id, 'charge', '--yes', '--by', 'ada');
+    await untilLeft(0, 60_000);
+    const found = await ends(fixture);
+    const expected = ORDERS.map(({ id, scenario }) => ({ id, ...WAYS[scenario] }));
+    expect(found.map(({ id, state, deeds }) => ({ id, state, deeds }))).toEqual(expected);
+    expect(await disagreements(fixture)).toEqual([]);
+    if (isFull)
+      process.stderr.write(
+        `${SAGAS} sagas in ${Math.round(seconds)} s, ${killed} processes killed, ${crashed} crashes of PostgreSQL, ` +
+          `${stuck.length} stuck and resolved\n`,
+      );
+  },
+  TIME_LIMIT_MS + 300_000,
+);
 
 /** The ids of the stuck ones, as the command lists them once they are stuck. */
 async function stuckSagas(): Promise<string[]> {

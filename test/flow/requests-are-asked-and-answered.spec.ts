@@ -96,7 +96,7 @@ test('a request is handled once, in a transaction, and every process gets its ow
     ask(two, new WaybillRecord([3, 4], { key: 'k', headers: { who: 'two' } })),
     ask(one, [5, 6, 7]),
   ]);
-  // A handler's stream is answered by what it emitted last.
+  // `lastValueFrom` takes the last value of a stream.
   expect(answers).toEqual([
     { total: 3, by: null },
     { total: 7, by: 'two' },

@@ -87,7 +87,7 @@ describe('the rings', () => {
       await fixture.publish(n);
       await fixture.moveAll();
       if (n % 3 === 0) await retention.runOnce();
-      const [batch] = await reader.fetch([{ partitionId, offset }]);
+      const [batch] = (await reader.fetch([{ partitionId, offset }])).batches;
       expect(batch).toMatchObject({ baseOffset: n, lastOffset: n });
       offset = n + 1;
     }

@@ -25,11 +25,14 @@ import {
   type WaybillModuleOptions,
   WaybillHealthIndicator,
   WaybillServer,
+  Outbox,
+  Waybill,
 } from '@waybill/nestjs';
 import { migrate } from '@waybill/schema';
 import { testDatabase, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { Fixture } from '../support/fixture.js';
+import { letGo } from '../support/sagas.js';
 
 interface Order {
   readonly orderId: string;
@@ -113,9 +116,10 @@ class Ledger {
   @SagaCommand(charge)
   async charge(
     @Payload() { pence }: { pence: number },
-    @Ctx() { transaction }: WaybillContext<pg.PoolClient>,
+    @Ctx() ctx: WaybillContext<pg.PoolClient>,
   ): Promise<{ chargeId: string }> {
-    await transaction.query('insert into entry values ($1, $2)', ['charge', pence]);
+    await ctx.saga?.hold('till');
+    await ctx.transaction.query('insert into entry values ($1, $2)', ['charge', pence]);
     return { chargeId: 'c1' };
   }
 
@@ -213,11 +217,11 @@ test('a saga of a provider runs over decorated participants and plain handlers, 
 
 test('a participant in a database of its own answers by half message, and is undone there', async () => {
   const elsewhere = await testDatabase('ledger');
-  await migrate({ connectionString: elsewhere.connectionString });
+  await migrate({ connectionString: elsewhere.connectionString, participant: true });
   const ledger = new pg.Pool({ connectionString: elsewhere.connectionString });
   await ledger.query('create table entry (kind text, pence int)');
   try {
-    await start(
+    const payments = await start(
       'payments',
       { controllers: [Ledger] },
       {
@@ -232,8 +236,15 @@ test('a participant in a database of its own answers by half message, and is und
       fixture.transaction((client) =>
         app.get(Sagas).start(client, app.get(PayFirst).definition, { key, data: { orderId: key, pence } }),
       );
-    const [good, bad] = [await begin('A-1', 300), await begin('A-2', 200)];
-    expect([await ended(app, good.id), await ended(app, bad.id)]).toEqual(['COMPLETED', 'COMPENSATED']);
+    const good = await begin('A-1', 300);
+    expect(await ended(app, good.id)).toBe('COMPLETED');
+    // The till is still the first one's.
+    const bad = await begin('A-2', 200);
+    const waits = async (): Promise<boolean> =>
+      (await ledger.query('select from waybill.saga_stash')).rows.length === 1;
+    await waitUntil(waits, { describe: 'the second charge waits for the till' });
+    await letGo(payments.get(Waybill).sagas.locks, ledger, good.id);
+    expect(await ended(app, bad.id)).toBe('COMPENSATED');
     const { rows } = await ledger.query(
       'select kind, sum(pence)::int as pence from entry group by 1 order by 1',
     );
@@ -241,7 +252,15 @@ test('a participant in a database of its own answers by half message, and is und
       { kind: 'charge', pence: 500 },
       { kind: 'refund', pence: 200 },
     ]);
-    expect((await ledger.query('select count(*)::int as n from waybill.outbox')).rows).toEqual([{ n: 0 }]);
+    // Compensated, it has let the till go.
+    expect((await ledger.query('select saga_id from waybill.saga_lock')).rows).toEqual([]);
+    const [client, outbox] = [await ledger.connect(), payments.get(Outbox)];
+    await client.query('begin');
+    await expect(outbox.publish(client, { topic: 'orders', payload: 1 })).rejects.toThrow(
+      /use half messages/,
+    );
+    await client.query('rollback');
+    client.release();
   } finally {
     await Promise.all(apps.splice(0).map((app) => app.close()));
     await ledger.end();

@@ -1,7 +1,16 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { saga, sagaCommand, SagaRejection, SagaRetention, tcc, tccBranch } from '@waybill/saga';
+import type { Delivery } from '@waybill/consumer';
+import {
+  type LocalContext,
+  saga,
+  sagaCommand,
+  SagaRejection,
+  SagaRetention,
+  tcc,
+  tccBranch,
+} from '@waybill/saga';
 import type pg from 'pg';
-import { eventually, note, SagaFloor } from '../support/sagas.js';
+import { eventually, note, SagaFloor, type Work } from '../support/sagas.js';
 
 interface Order {
   readonly orderId: string;
@@ -97,6 +106,47 @@ describe('a saga over three services', () => {
     await floor.until(id, 'COMPENSATED');
     expect(await floor.deeds(id)).toEqual(['reserve', 'charge', 'refund', 'release']);
     expect((await floor.desk.show(id)).reason).toBe('step ship was rejected: no lorry');
+  });
+
+  test('copies of commands change nothing: of one that was done, of one that was rejected', async () => {
+    floor = await SagaFloor.open([placeOrder] as never);
+    const commands: Delivery[] = [];
+    let lorries = 0;
+    const kept =
+      (work: Work): Work =>
+      (delivery, client) => {
+        commands.push(delivery);
+        return work(delivery, client);
+      };
+    await floor.serve('stock', {
+      'stock.reserve': kept(note('reserve', { shelf: 7 })),
+      'stock.release': note('release'),
+    });
+    await floor.serve('payments', {
+      'payments.charge': note('charge', { chargeId: 'c1' }),
+      'payments.refund': note('refund'),
+    });
+    // A copy would find a lorry.
+    const ship: Work = (delivery, client) => {
+      lorries += 1;
+      if (lorries === 1) throw new SagaRejection('no lorry');
+      return note('ship')(delivery, client);
+    };
+    await floor.serve('shipping', { 'shipping.ship': kept(ship) });
+    await floor.carry();
+    const { id } = await floor.start(placeOrder, 'A-1', order);
+    await floor.until(id, 'COMPENSATED');
+    const before = await floor.deeds();
+    // Behind the copies, in their own order: when it has been done, so have they.
+    const copies = commands.map(({ topic, key, headers, payload }) => ({ topic, key, headers, payload }));
+    const last = { ...order, orderId: 'A-2' };
+    await floor.fixture.transaction((client) => floor.outbox.publishMany(client, copies));
+    const { id: next } = await floor.start(placeOrder, 'A-2', last);
+    await floor.until(next, 'COMPLETED');
+    await eventually(async () => (await floor.handled('shipping.ship')) === 3);
+    expect((await floor.deeds()).filter((what) => !what.startsWith('confirm'))).toEqual(
+      before.concat('reserve', 'charge', 'ship'),
+    );
   });
 
   test('a start that is rolled back never happens', async () => {
@@ -275,6 +325,38 @@ describe('steps of other kinds', () => {
     expect([await count('saga_ended'), await count('saga_transition')]).toEqual([0, 0]);
   });
 
+  test('local actions side by side: what fails leaves nothing, and what it has made void is not done any more', async () => {
+    const local =
+      (what: string) =>
+      async (_data: object, { transaction, sagaId }: LocalContext<pg.PoolClient>) => {
+        await transaction.query('insert into deed (what, saga) values ($1, $2)', [what, sagaId]);
+        return {};
+      };
+    const undo = (what: string) => async (data: object, context: LocalContext<pg.PoolClient>) => {
+      await local(what)(data, context);
+    };
+    const pack = saga<{ orderId: string }>('orders.pack')
+      .parallel((group) =>
+        group
+          .local<object, pg.PoolClient>('weigh', { run: local('weigh'), undo: { run: undo('unweigh') } })
+          .local<object, pg.PoolClient>('check', {
+            run: async (data, context) => {
+              await local('half a check')(data, context);
+              throw new SagaRejection('broken');
+            },
+          })
+          .local<object, pg.PoolClient>('label', { run: local('label'), undo: { run: undo('unlabel') } })
+          .step('reserve', { invoke: reserve, with: ({ orderId }) => ({ orderId }) }),
+      )
+      .build();
+    floor = await SagaFloor.open([pack] as never);
+    await floor.serve('stock', { 'stock.reserve': note('reserve', { shelf: 7 }) });
+    await floor.carry();
+    const { id } = await floor.start(pack, 'A-1', { orderId: 'A-1' });
+    await floor.until(id, 'COMPENSATED');
+    expect(await floor.deeds(id)).toEqual(['weigh', 'unweigh']);
+  });
+
   test('TCC cancels every branch when one is rejected, in parallel', async () => {
     const call = (name: string) => sagaCommand<{ trip: string }, object>(name);
     const branch = (name: string) =>
@@ -315,60 +397,5 @@ describe('steps of other kinds', () => {
       'hotel confirm',
       'hotel try',
     ]);
-  });
-});
-
-describe('semantic locks', () => {
-  let floor: SagaFloor;
-  afterEach(() => floor.close());
-
-  const adjust = sagaCommand<{ orderId: string }>('stock.adjust');
-  const finish = sagaCommand<{ orderId: string }>('stock.finish');
-  const holding = saga<{ orderId: string }>('stock.hold')
-    .step('adjust', { invoke: adjust, with: (data) => data, policy: quick })
-    .waitFor('go')
-    .step('finish', { invoke: finish, with: (data) => data, policy: quick })
-    .build();
-  const serveHolding = (): Promise<void> =>
-    floor.serve('stock', {
-      'stock.adjust': async (delivery, client) => {
-        const sagaId = delivery.headers['saga-id'] ?? '';
-        await floor.locks.hold(delivery.session, { sagaId, branch: 'adjust' }, 'sku:1');
-        return note('adjust')(delivery, client);
-      },
-      'stock.finish': async (delivery, client) => {
-        await floor.locks.release(delivery.session, delivery.headers['saga-id'] ?? '');
-        return note('finish')(delivery, client);
-      },
-    });
-
-  test('a command for an entity of another saga waits until that lets go', async () => {
-    floor = await SagaFloor.open([holding] as never);
-    await serveHolding();
-    await floor.carry();
-    const first = await floor.start(holding, '1', { orderId: '1' });
-    await eventually(async () => (await floor.deeds(first.id)).length === 1);
-    const second = await floor.start(holding, '2', { orderId: '2' });
-    await eventually(async () => (await floor.locks.list(floor.database.session))[0]?.waiting === 1);
-    expect(await floor.deeds(second.id)).toEqual([]);
-    await floor.fixture.transaction((client) => floor.sagas.signal(client, first.id, 'go'));
-    await floor.until(first.id, 'COMPLETED');
-    await eventually(async () => (await floor.deeds(second.id)).length === 1);
-    await floor.fixture.transaction((client) => floor.sagas.signal(client, second.id, 'go'));
-    await floor.until(second.id, 'COMPLETED');
-    expect(await floor.deeds()).toEqual(['adjust', 'finish', 'adjust', 'finish']);
-    expect(await floor.locks.list(floor.database.session)).toEqual([]);
-  });
-
-  test('a command that has waited too long is rejected, and its saga compensated', async () => {
-    floor = await SagaFloor.open([holding] as never, { locks: { waitMs: 100, sweepMs: 20 } });
-    await serveHolding();
-    await floor.carry();
-    const first = await floor.start(holding, '1', { orderId: '1' });
-    await eventually(async () => (await floor.deeds(first.id)).length === 1);
-    const second = await floor.start(holding, '2', { orderId: '2' });
-    await floor.until(second.id, 'COMPENSATED');
-    expect((await floor.desk.show(second.id)).reason).toContain('sku:1 was held by another saga');
-    expect(await floor.deeds(second.id)).toEqual([]);
   });
 });

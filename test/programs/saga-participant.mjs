@@ -42,7 +42,7 @@ const WORKS = {
 await runService(settings, async ({ faults, outbox }) => {
   const participant = new SagaParticipant({
     answers: new OutboxAnswers(outbox),
-    locks: new SagaLocks(outbox),
+    locks: new SagaLocks(new OutboxAnswers(outbox)),
   });
   const handle = async (delivery) => {
     const { headers, topic, payload, transaction } = delivery;

@@ -104,6 +104,13 @@ describe('the services of the shop', () => {
 });
 
 describe('the migrations of the shop', () => {
+  test('leave no outbox where payments keeps its ledger', async () => {
+    const outboxOf = ({ connectionString }: TestDatabase) =>
+      query(connectionString, `select to_regclass('waybill.outbox') is not null as outbox`);
+    expect(await outboxOf(database)).toEqual([{ outbox: true }]);
+    expect(await outboxOf(ledger)).toEqual([{ outbox: false }]);
+  });
+
   test('are in the ledger that Prisma keeps, once', async () => {
     await prepareBoth();
     for (const service of SERVICES) {

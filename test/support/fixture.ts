@@ -106,7 +106,7 @@ export class Fixture {
       };
       let offset = startOffset;
       while (offset < endOffset) {
-        const batches = await reader.fetch([{ partitionId, offset }]);
+        const { batches } = await reader.fetch([{ partitionId, offset }]);
         for (const batch of batches) {
           for (const record of decodeBatch(batch.data, { fromOffset: offset })) {
             const headers = Object.fromEntries(

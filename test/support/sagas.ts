@@ -3,6 +3,7 @@ import {
   Bell,
   type Logger,
   type PgDatabase,
+  PgSession,
   PgTransactionRunner,
   silentLogger,
   systemClock,
@@ -67,7 +68,7 @@ export class SagaFloor {
     const transactions = this.runner as never;
     this.sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
     this.desk = new SagaDesk({ database: fixture.database, outbox });
-    this.locks = new SagaLocks(outbox, locks);
+    this.locks = new SagaLocks(new OutboxAnswers(outbox), locks);
     this.participant = new SagaParticipant({ answers: new OutboxAnswers(outbox), locks: this.locks });
     this.service = new SagaService({ engine, outbox, definitions, transactions, logger }, { pollMs: 50 });
   }
@@ -148,6 +149,18 @@ export class SagaFloor {
     await waitUntil(look, { describe: () => `${state}; ${seen}` });
   }
 
+  /** How many messages of a topic have been dealt with, whatever came of them. */
+  async handled(topic: string): Promise<number> {
+    const { rows } = await this.database.pool.query<{ handled: number }>(
+      `select coalesce(sum(position), 0)::int as handled from (
+         select distinct on (p.group_id, p.partition_id) p.position from waybill.consumer_position p
+           join waybill.topic_partition tp on tp.id = p.partition_id join waybill.topic t on t.id = tp.topic_id
+          where t.name = $1 order by p.group_id, p.partition_id, p.id desc) newest`,
+      [topic],
+    );
+    return rows[0]?.handled ?? 0;
+  }
+
   /** What participants have done, in order. */
   async deeds(saga?: string): Promise<string[]> {
     const { rows } = await this.database.pool.query<{ what: string }>(
@@ -178,4 +191,16 @@ export function note(what: string, reply: object = {}): Work {
 /** Waits until a claim about sagas holds. */
 export function eventually(claim: () => Promise<boolean>): Promise<void> {
   return waitUntil(claim, { describe: 'what the test claims' });
+}
+
+/** Lets go what a saga holds in the database of a participant. */
+export async function letGo(locks: SagaLocks, pool: pg.Pool, sagaId: string): Promise<void> {
+  const client = await pool.connect();
+  const afterwards: (() => Promise<unknown>)[] = [];
+  await client.query('begin');
+  const session = new PgSession(client as never);
+  await locks.release({ session, afterCommit: (work) => afterwards.push(work) }, sagaId);
+  await client.query('commit');
+  client.release();
+  for (const work of afterwards) await work();
 }

@@ -213,7 +213,7 @@ export class SagaServices {
   #participant(outbox: Outbox, topics: Readonly<Record<string, object>>): Subscription[] {
     const serving = new SagaParticipant({
       answers: new OutboxAnswers(outbox),
-      locks: new SagaLocks(outbox),
+      locks: new SagaLocks(new OutboxAnswers(outbox)),
     });
     return Object.entries(topics).map(([topic, reply]) =>
       resolveSubscription(

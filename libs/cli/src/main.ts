@@ -1,7 +1,11 @@
 #!/usr/bin/env node
+import { existsSync } from 'node:fs';
 import { isWaybillError } from '@waybill/kernel';
 import { CommanderError } from 'commander';
 import { createProgram } from './program.js';
+
+// Where the database's address stands beside the application; the environment goes before it.
+if (existsSync('.env')) process.loadEnvFile();
 
 try {
   await createProgram({ write: (text) => process.stdout.write(printable(text)) }).parseAsync();

@@ -5,6 +5,7 @@ import { migrate, migrationSql, migrationStatus } from '@waybill/schema';
 import { Command } from 'commander';
 import { addDeadLetterCommands } from './dead-letter-commands.js';
 import { addHalfCommands } from './half-commands.js';
+import { addInitCommand } from './init-command.js';
 import { addSagaCommands } from './saga-commands.js';
 import { globals, type Output, target, withDatabase } from './target.js';
 import { addTopicCommands } from './topic-commands.js';
@@ -17,6 +18,7 @@ export function createProgram(output: Output): Command {
     .option('--schema <name>', "Waybill's schema", DEFAULT_SCHEMA)
     .exitOverride()
     .showHelpAfterError('(see waybill --help)');
+  addInitCommand(program, output);
   addMigrationCommands(program, output);
   addTopicCommands(program, output);
   addOperatorCommands(program, output);
@@ -27,28 +29,36 @@ export function createProgram(output: Output): Command {
 }
 
 function addMigrationCommands(program: Command, output: Output): void {
-  program
-    .command('migrate')
+  const migrations = (name: string): Command =>
+    program
+      .command(name)
+      .option('--participant', 'only what a service needs whose log is in another database: no outbox');
+  migrations('migrate')
     .description('applies the migrations that are missing')
-    .action(async () => {
-      const applied = await migrate(target(program));
+    .action(async (options: Participant) => {
+      const applied = await migrate({ ...target(program), ...options });
       for (const name of applied) output.write(`applied ${name}\n`);
       if (applied.length === 0) output.write('nothing to do, the schema is up to date\n');
     });
-  program
-    .command('status')
+  migrations('status')
     .description('lists the migrations; exits with 3 when some are pending')
-    .action(async () => {
-      const states = await migrationStatus(target(program));
+    .action(async (options: Participant) => {
+      const states = await migrationStatus({ ...target(program), ...options });
       for (const { name, appliedAt } of states) {
         output.write(`${appliedAt === null ? 'pending' : appliedAt.toISOString()}  ${name}\n`);
       }
       if (states.some(({ appliedAt }) => appliedAt === null)) process.exitCode = 3;
     });
-  program
-    .command('sql')
-    .description('prints the whole schema as SQL, for other migration tools; needs no database')
-    .action(() => output.write(migrationSql(globals(program).schema)));
+  migrations('sql')
+    .description('prints the schema as SQL, for other migration tools; needs no database')
+    .action(({ participant = false }: Participant) =>
+      output.write(migrationSql(globals(program).schema, participant ? 'participant' : 'whole')),
+    );
+}
+
+/** Given to the commands of migrations. */
+interface Participant {
+  readonly participant?: boolean;
 }
 
 function addOperatorCommands(program: Command, output: Output): void {

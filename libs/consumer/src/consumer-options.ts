@@ -15,6 +15,7 @@ import type { CircuitState } from './circuit-breaker.js';
 import type { ConsumerCounts } from './consumer-counters.js';
 import type { RetryBudgetOptions } from './retry-budget.js';
 import type { Subscription } from './subscription.js';
+import type { PatternSubscription } from './topic-pattern.js';
 
 /** What the options of a Consumer may be. */
 export const CONSUMER_SPECS = {
@@ -48,6 +49,10 @@ export type ConsumerOptions = Given<typeof CONSUMER_SPECS> & {
 export interface ConsumerParts {
   readonly group: string;
   readonly subscriptions: readonly Subscription[];
+  /** Subscriptions to all topics that match, those included that are created later. One by name comes before them. */
+  readonly patterns?: readonly PatternSubscription[];
+  /** Told when this member begins to give partitions away, and when the last of them is given. */
+  readonly onRebalancing?: (isRebalancing: boolean) => void;
   /** Where the log is. */
   readonly bus: PgDatabase;
   /** Opens handlers' transactions, in the log's database or in another that has been migrated. */

@@ -12,7 +12,14 @@ import {
   silentLogger,
   systemClock,
 } from '@waybill/kernel';
-import { type FetchedBatch, GroupMembership, LogReader, oldestBucketSeq, type Ownership } from '@waybill/log';
+import {
+  type Fetched,
+  type FetchedBatch,
+  GroupMembership,
+  LogReader,
+  oldestBucketSeq,
+  type Ownership,
+} from '@waybill/log';
 import { PostgresBudgetStore } from '@waybill/schedule';
 import { databaseIdentity } from '@waybill/schema';
 import { ConsumerCounters } from './consumer-counters.js';
@@ -30,6 +37,8 @@ import { RedriveWatch } from './redrive-watch.js';
 import { RetryBudget, type RetryBudgetOptions } from './retry-budget.js';
 import { Slots } from './slots.js';
 import type { Subscription } from './subscription.js';
+import { TopicPatterns } from './topic-pattern.js';
+import { TopicWatch } from './topic-watch.js';
 
 interface Seat {
   ownership: Ownership;
@@ -51,6 +60,8 @@ const LONGEST_REOPEN_MS = 5_000;
 const INBOX_MS = 60_000;
 /** How often positions are stored that have moved. */
 const TICK_MS = 1_000;
+/** Shortest time between two looks at the log without a signal, in milliseconds. */
+const POLL_MIN_MS = 50;
 
 /** A member of a consumer group: owns partitions, fetches their records and runs the handlers. */
 export class Consumer {
@@ -63,13 +74,17 @@ export class Consumer {
   readonly #fetcher: BackgroundService;
   readonly #ticker: BackgroundService;
   readonly #slots: Slots;
-  readonly #byTopic: ReadonlyMap<string, Subscription>;
+  /** Grows when topics appear that match a pattern. */
+  readonly #byTopic: Map<string, Subscription>;
+  readonly #watch: TopicWatch;
   readonly #counters = new ConsumerCounters();
   readonly #retryBudget: RetryBudgetOptions | undefined;
   #opener: LaneOpener | undefined;
   #redrives: RedriveWatch | undefined;
   #unsubscribe: (() => void) | undefined;
   #mayHaveMore = false;
+  /** Partitions that are being given away. */
+  #leaving = 0;
   #inboxRecycledAt = 0;
   #stopping: Promise<void> | undefined;
 
@@ -91,10 +106,20 @@ export class Consumer {
     this.#reader = new LogReader(parts.bus, parts.topics);
     this.#slots = new Slots(this.#options.maxConcurrency, () => this.#pump());
     const service = { clock: this.#clock, logger: this.#logger };
+    this.#watch = new TopicWatch({
+      ...service,
+      group: parts.group,
+      patterns: new TopicPatterns(parts.patterns ?? []),
+      byTopic: this.#byTopic,
+      topics: parts.topics,
+      signals: parts.signals,
+    });
     this.#fetcher = new BackgroundService({
       ...service,
       name: `the consumer of group ${parts.group}`,
       runOnce: () => this.#fetch(),
+      // Signals tell of what is appended; looking again at once would find nothing.
+      idleMinMs: Math.min(POLL_MIN_MS, this.#options.pollMaxMs),
       idleMaxMs: this.#options.pollMaxMs,
       bell: new Bell(),
     });
@@ -106,10 +131,13 @@ export class Consumer {
       idleMaxMs: TICK_MS,
     });
     const { leaseMs, heartbeatMs } = this.#options;
+    const byTopicNow = this.#byTopic;
     this.#membership = new GroupMembership(parts.bus, parts.topics, parts.signals, {
       ...service,
       group: parts.group,
-      topics: [...this.#byTopic.keys()],
+      get topics() {
+        return [...byTopicNow.keys()];
+      },
       leaseMs,
       heartbeatMs,
       listener: {
@@ -127,10 +155,13 @@ export class Consumer {
       databaseIdentity(bus.session),
       databaseIdentity(transactions.session),
     ]);
+    await this.#watch.start();
     await this.#membership.start();
     const context = this.#laneContext(log === handlers ? undefined : log);
     const { startFrom } = this.#options;
-    this.#opener = new LaneOpener(context, this.#byTopic, this.parts.topics, this.#reader, startFrom);
+    this.#opener = new LaneOpener(context, this.#byTopic, this.parts.topics, this.#reader, (topic) =>
+      this.#watch.hasAppeared(topic) ? 'earliest' : startFrom,
+    );
     this.#redrives = new RedriveWatch({
       ...context,
       session: bus.session,
@@ -179,6 +210,7 @@ export class Consumer {
 
   async #stop(): Promise<void> {
     this.#unsubscribe?.();
+    await this.#watch.stop();
     await this.#fetcher.stop();
     await this.#redrives?.stop();
     await this.#membership.stop();
@@ -217,7 +249,11 @@ export class Consumer {
   async #onRevoked({ partitionId }: Ownership): Promise<void> {
     const seat = this.#seats.get(partitionId);
     this.#seats.delete(partitionId);
+    this.#leaving += 1;
+    if (this.#leaving === 1) this.parts.onRebalancing?.(true);
     await seat?.lane?.drain(this.#options.drainMs);
+    this.#leaving -= 1;
+    if (this.#leaving === 0) this.parts.onRebalancing?.(false);
   }
 
   async #onLost({ partitionId }: Ownership): Promise<void> {
@@ -234,20 +270,19 @@ export class Consumer {
       return offset === undefined ? [] : [{ partitionId: lane.partitionId, offset }];
     });
     this.#mayHaveMore = positions.length < this.#lanes().length;
-    let batches: FetchedBatch[];
+    let fetched: Fetched;
     try {
-      batches = await this.#reader.fetch(positions);
+      fetched = await this.#reader.fetch(positions);
     } catch (error) {
       if (!(error instanceof OffsetOutOfRangeError)) throw error;
       const topic = await this.parts.topics.get(error.topic);
       this.#fail(this.#seats.get(topic.partitionIds[error.partition] ?? -1), error);
       return 'again';
     }
-    for (const batch of batches) this.#feed(batch);
+    for (const batch of fetched.batches) this.#feed(batch);
+    this.#mayHaveMore ||= fetched.mayHaveMore;
     this.#pump();
-    if (batches.length === 0) return 'idle';
-    this.#mayHaveMore = true;
-    return 'again';
+    return fetched.mayHaveMore ? 'again' : 'idle';
   }
 
   #feed(batch: FetchedBatch): void {

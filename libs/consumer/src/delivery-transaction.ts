@@ -4,6 +4,7 @@ import {
   isInfrastructureFailure,
   type OpenTransaction,
   type PgDatabase,
+  runAhead,
   statement,
   type TransactionRunner,
 } from '@waybill/kernel';
@@ -41,7 +42,10 @@ export interface DeliveryPlace {
   readonly progress: PartitionProgress;
 }
 
-/** What is written, with the effect of the records, to say that they are done: marks or a position, and the fence. */
+/**
+ * What is written to say that records are done: marks or a position, and the fence. With their effect where that is in the
+ * log's database, and else behind it; nothing is written where the inbox says it all.
+ */
 export type Verdicts = (done: readonly LaneRecord[]) => readonly BoundStatement[];
 
 /** The databases around a delivery. */
@@ -114,7 +118,10 @@ export class DeliveryTransaction {
       return { done: [], failed: { record, error: nameTimeout(error, this.#placeOf(record)) } };
     }
     await Promise.allSettled(afterCommit.map((work) => work()));
-    if (!inSameDatabase) await this.settle(verdicts(outcome.done));
+    if (!inSameDatabase) {
+      const statements = verdicts(outcome.done);
+      if (statements.length > 0) await this.settle(statements);
+    }
     return outcome;
   }
 
@@ -140,7 +147,7 @@ export class DeliveryTransaction {
     const done: LaneRecord[] = [];
     for (const record of records) {
       if (this.signal.aborted) throw new FencedError(`The delivery of ${this.#placeOf(record)} was stopped`);
-      if (records.length > 1) await transaction.session.run(savepoint);
+      if (records.length > 1) await runAhead(transaction.session, savepoint);
       const before = afterCommit.length;
       try {
         await this.#handleOne(record, hand);
@@ -183,6 +190,7 @@ export class DeliveryTransaction {
       messageId: messageIdOf(record.record),
       timestamp: new Date(record.record.timestampMs),
       attempt,
+      isRedriven: record.isRedriven === true,
       payload: payloadOf(record.record, this.subscription.codec, this.#placeOf(record)),
       transaction: transaction.handle,
       session: transaction.session,

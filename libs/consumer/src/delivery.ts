@@ -1,5 +1,12 @@
 import { PayloadUnreadableError, type SqlSession } from '@waybill/kernel';
-import { EXPIRES_AT_HEADER, type LogRecord, MESSAGE_ID_HEADER, RESERVED_HEADER_PREFIX } from '@waybill/log';
+import {
+  decodeBatch,
+  EXPIRES_AT_HEADER,
+  type FetchedBatch,
+  type LogRecord,
+  MESSAGE_ID_HEADER,
+  RESERVED_HEADER_PREFIX,
+} from '@waybill/log';
 import type { Codec } from '@waybill/outbox';
 
 /** A record as a lane works with it: where it stands, and what orders it. */
@@ -9,11 +16,18 @@ export interface LaneRecord {
   readonly key: string | null;
   readonly bucketSeq: number;
   readonly record: LogRecord;
+  /** Whether an operator has redriven it. */
+  readonly isRedriven?: boolean;
 }
 
-/** A record of the log, for a lane. */
-export function laneRecord(record: LogRecord, bucketSeq: number): LaneRecord {
-  return { offset: record.offset, key: record.key?.toString('utf8') ?? null, bucketSeq, record };
+/** The records of a fetched batch from an offset on, for a lane. */
+export function laneRecords({ data, bucketSeq }: FetchedBatch, fromOffset: number): LaneRecord[] {
+  return decodeBatch(data, { fromOffset }).map((record) => ({
+    offset: record.offset,
+    key: record.key?.toString('utf8') ?? null,
+    bucketSeq,
+    record,
+  }));
 }
 
 /** One hand-over of a message to a handler. */
@@ -29,6 +43,8 @@ export interface Delivery {
   readonly timestamp: Date;
   /** Counts the attempts to handle this message, from 1; it goes on when the partition changes hands. */
   readonly attempt: number;
+  /** Whether an operator has redriven it, as a dead letter: it is wanted however late it is. */
+  readonly isRedriven: boolean;
   readonly payload: unknown;
   /** The open transaction, in the type of the user's driver or ORM: a pg client, Prisma's transaction client. */
   readonly transaction: unknown;

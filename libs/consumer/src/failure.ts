@@ -1,5 +1,6 @@
 import { type ErrorCode, HandlerAbandoned, HandlerTimedOutError, isWaybillError } from '@waybill/kernel';
 import { type DeadLetterReason, retryDelayMs, type RetryPolicy, retryRuleFor } from '@waybill/schedule';
+import { statusOf } from './remote-error.js';
 import { HandlerVerdict } from './verdict.js';
 
 /** What is done about an attempt that did not end well. */
@@ -81,22 +82,17 @@ function refusalOf(error: unknown): DeadLetterReason | undefined {
     if (NOT_RETRYABLE.has(error.code)) return 'not-retryable';
     return error.code === 'PAYLOAD_UNREADABLE' ? 'payload-unreadable' : undefined;
   }
-  const status = httpStatusOf(error);
-  // A request that was refused will be refused again; 408 and 429 only say "not now".
-  const refused = status !== undefined && status >= 400 && status < 500 && status !== 408 && status !== 429;
-  return refused ? 'not-retryable' : undefined;
+  return isHttpRefusal(error) ? 'not-retryable' : undefined;
+}
+
+/** Whether it is an HTTP error that says that the request will be refused again; 408 and 429 only say "not now". */
+export function isHttpRefusal(error: unknown): boolean {
+  const status = statusOf(error);
+  return status !== undefined && status >= 400 && status < 500 && status !== 408 && status !== 429;
 }
 
 /** The wait that an error asks for itself, in milliseconds. */
 function requestedDelayMs(error: unknown): number | undefined {
   const delayMs = isWaybillError(error) ? (error as { delayMs?: unknown }).delayMs : undefined;
   return typeof delayMs === 'number' && delayMs >= 0 ? delayMs : undefined;
-}
-
-/** Nest's HTTP exceptions, and others of their shape. */
-function httpStatusOf(error: unknown): number | undefined {
-  const getStatus = (error as { getStatus?: unknown } | null | undefined)?.getStatus;
-  if (typeof getStatus !== 'function') return undefined;
-  const status: unknown = getStatus.call(error);
-  return typeof status === 'number' ? status : undefined;
 }

@@ -3,12 +3,15 @@ export { type ConsumerCounts } from './consumer-counters.js';
 export { type ConsumerOptions, type ConsumerParts, type ConsumerStatus } from './consumer-options.js';
 export { Consumer } from './consumer.js';
 export { type Delivery } from './delivery.js';
+export { isHttpRefusal } from './failure.js';
+export { isError, readRemoteError, remoteErrorOf, statusOf } from './remote-error.js';
 export {
   type Headers,
   REPLY_ERROR_HEADER,
   REPLY_KEY_HEADER,
   REPLY_STATUS_HEADER,
   REPLY_TO_HEADER,
+  reasonOf,
   replyHeaders,
   replyStatus,
   type ReplyStatus,
@@ -20,4 +23,5 @@ export {
   type Subscription,
   type SubscriptionOptions,
 } from './subscription.js';
+export { isTopicPattern, type PatternSubscription } from './topic-pattern.js';
 export { deadLetter, drop, HandlerVerdict, retryIn } from './verdict.js';

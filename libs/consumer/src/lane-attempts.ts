@@ -4,7 +4,7 @@ import { expiresAtMs, type LaneRecord, messageIdOf, placeOf } from './delivery.j
 import type { BatchOutcome, DeliveryTransaction, Verdicts } from './delivery-transaction.js';
 import { type Decision, decide, isHandlersTrouble } from './failure.js';
 import { fieldsOf, type LaneSetting } from './lane-context.js';
-import { failureReply } from './reply.js';
+import { failureReply, replyTopicOf } from './reply.js';
 import type { Place } from './slots.js';
 import { HandlerVerdict } from './verdict.js';
 
@@ -73,7 +73,12 @@ export class LaneAttempts {
   }
 
   /** The statements that make a message a dead letter, and tell whoever waits for its answer. */
-  deadLetter(failing: Failing, reason: DeadLetterReason, error: unknown): BoundStatement[] {
+  async deadLetter(
+    failing: Failing,
+    reason: DeadLetterReason,
+    error: unknown,
+    place: Place,
+  ): Promise<BoundStatement[]> {
     const { context, subscription, topic, partition, progress } = this.setting;
     const { record, attempts, failingForMs } = failing;
     const letter = deadLetterInsert({
@@ -91,8 +96,11 @@ export class LaneAttempts {
       attempts,
       failingForMs,
     });
-    const isTopic = (name: string): boolean => context.topics.peek(name) !== undefined;
-    return [letter, ...failureReply(record.record, error, isTopic)];
+    const replyTo = replyTopicOf(record.record);
+    if (replyTo === undefined) return [letter];
+    // Whoever asks for the first time has only just made the topic of its answers.
+    const found = await this.untilReachable(place, () => context.topics.find(replyTo));
+    return found === undefined ? [letter] : [letter, ...failureReply(record.record, replyTo, error)];
   }
 
   /** Says that a message has become a dead letter, once that is committed. */

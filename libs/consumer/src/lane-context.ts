@@ -12,7 +12,7 @@ export interface LaneContext {
   readonly group: string;
   readonly groupId: number;
   readonly databases: DeliveryDatabases;
-  readonly topics: Pick<Topics, 'peek'>;
+  readonly topics: Pick<Topics, 'find'>;
   readonly slots: Slots;
   readonly clock: Clock;
   readonly random: () => number;

@@ -14,12 +14,10 @@ export class LaneOpener {
     private readonly subscriptions: ReadonlyMap<string, Subscription>,
     private readonly topics: Topics,
     private readonly reader: LogReader,
-    private readonly startFrom: 'earliest' | 'latest',
+    /** Where the group begins in a topic in which it has never stored a position. */
+    private readonly startFrom: (topic: string) => 'earliest' | 'latest',
   ) {
-    for (const [topic, { circuitBreaker }] of subscriptions) {
-      if (circuitBreaker === undefined) continue;
-      this.#breakers.set(topic, new CircuitBreaker(circuitBreaker, () => context.clock.monotonic()));
-    }
+    for (const subscription of subscriptions.values()) this.#breakerOf(subscription);
   }
 
   /** States of the circuit breakers, by topic. */
@@ -48,16 +46,25 @@ export class LaneOpener {
     const progress = new PartitionProgress(context.groupId, memberId, ownership);
     const stored = await progress.load(context.databases.bus.session);
     const offsets = (await reader.offsets([ownership.partitionId])).get(ownership.partitionId);
-    const start = this.startFrom === 'earliest' ? offsets?.startOffset : offsets?.endOffset;
+    const start = this.startFrom(topic.name) === 'earliest' ? offsets?.startOffset : offsets?.endOffset;
     const position = stored.position ?? start ?? 0;
     if (offsets !== undefined)
       reader.assertInRange({ partitionId: ownership.partitionId, offset: position }, offsets);
     // What was in flight when this very process lost its connection has taken no process down.
     const suspectEnd = again ? position : Math.max(position, stored.inFlightEnd);
-    const breaker = this.#breakers.get(topic.name);
+    const breaker = this.#breakerOf(subscription);
     const setting = { context, subscription, topic, partition: place.number, progress, breaker };
     const lane = new PartitionLane(setting, stored, { position, suspectEnd });
     await lane.begin(stored.position === undefined);
     return lane;
+  }
+
+  /** The circuit breaker of a subscription, one for all its lanes; undefined when it has none. */
+  #breakerOf({ topic, circuitBreaker }: Subscription): CircuitBreaker | undefined {
+    if (circuitBreaker === undefined) return undefined;
+    const breaker =
+      this.#breakers.get(topic) ?? new CircuitBreaker(circuitBreaker, () => this.context.clock.monotonic());
+    this.#breakers.set(topic, breaker);
+    return breaker;
   }
 }

@@ -117,7 +117,7 @@ export class ParkedLane {
       const error = new Error(`its handler took the process down ${begun.crashes - 1} times`);
       return this.#bury(entry, this.#failing(entry, begun.record, error, 0), 'process-crashed', error, place);
     }
-    const { record } = begun;
+    const record: LaneRecord = { ...begun.record, isRedriven: entry.fromDeadLetter };
     if ((await this.attempts.expired([record], place)).length > 0) return this.#expire(entry, record, place);
     await this.#attempt(entry, record, place);
   }
@@ -214,7 +214,7 @@ export class ParkedLane {
     place: Place,
   ): Promise<void> {
     const { progress, topic } = this.setting;
-    const letters = this.attempts.deadLetter(failing, reason, error);
+    const letters = await this.attempts.deadLetter(failing, reason, error, place);
     const stays = topic.onDeadLetter !== 'unblock';
     const verdict = stays
       ? this.#parking.delay({ ...failing, delayMs: 'decision' })

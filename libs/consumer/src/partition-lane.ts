@@ -1,7 +1,7 @@
 import { type BoundStatement, describeError, FencedError } from '@waybill/kernel';
-import { decodeBatch, type FetchedBatch, type StoredProgress } from '@waybill/log';
+import type { FetchedBatch, StoredProgress } from '@waybill/log';
 import type { DeadLetterReason } from '@waybill/schedule';
-import { type LaneRecord, laneRecord } from './delivery.js';
+import { type LaneRecord, laneRecords } from './delivery.js';
 import { DeliveryTransaction, type FailedRecord } from './delivery-transaction.js';
 import { LaneAlarm } from './lane-alarm.js';
 import { countsAs, type Failing, LaneAttempts } from './lane-attempts.js';
@@ -39,6 +39,8 @@ export class PartitionLane {
   readonly #bookmark: LaneBookmark;
   readonly #alarm: LaneAlarm;
   readonly #charges: LaneCharges;
+  /** Handlers write to another database than the log's, where the inbox tells what is done: the position may lag behind. */
+  readonly #isElsewhere: boolean;
   #parkedIsNext = true;
   #isParking = false;
 
@@ -48,6 +50,7 @@ export class PartitionLane {
     { position, suspectEnd }: LaneStart,
   ) {
     const { context, subscription, topic, partition, progress } = setting;
+    this.#isElsewhere = context.databases.inboxFor !== undefined;
     this.#window = new LaneWindow(subscription.concurrency, position, stored.marked, suspectEnd);
     const place = { topic: topic.name, partition, group: context.group, progress };
     this.#deliveries = new DeliveryTransaction(context.databases, place, subscription, this.#abort.signal);
@@ -82,11 +85,7 @@ export class PartitionLane {
 
   /** Takes a fetched batch in. */
   feed(batch: FetchedBatch): void {
-    const records = decodeBatch(batch.data, { fromOffset: this.#window.nextOffset });
-    this.#window.add(
-      records.map((record) => laneRecord(record, batch.bucketSeq)),
-      batch.lastOffset,
-    );
+    this.#window.add(laneRecords(batch, this.#window.nextOffset), batch.lastOffset);
   }
 
   /** Starts whatever may run, while there are places. */
@@ -252,8 +251,10 @@ export class PartitionLane {
     place: Place,
   ): Promise<{ done: readonly LaneRecord[]; failed: FailedRecord | undefined }> {
     if (records.length === 0) return { done: [], failed: undefined };
-    const outcome = await this.#attempts.run(records, attempt, place, (done) => this.#verdict(done, 'done'));
-    this.#committed(outcome.done);
+    const outcome = await this.#attempts.run(records, attempt, place, (done) =>
+      this.#isElsewhere ? [] : this.#verdict(done, 'done'),
+    );
+    if (!this.#isElsewhere) this.#committed(outcome.done);
     return outcome;
   }
 
@@ -292,7 +293,7 @@ export class PartitionLane {
 
   async #bury(failing: Failing, reason: DeadLetterReason, error: unknown, place: Place): Promise<void> {
     const { record } = failing;
-    const letters = this.#attempts.deadLetter(failing, reason, error);
+    const letters = await this.#attempts.deadLetter(failing, reason, error, place);
     if (this.setting.topic.onDeadLetter === 'unblock') {
       await this.#attempts.settle([...letters, ...this.#verdict([record], 'dead')], place);
     } else {
@@ -358,8 +359,8 @@ export class PartitionLane {
   }
 
   async #storeIfFar(): Promise<void> {
-    const isFar = this.#window.position - this.#bookmark.position >= POSITION_STEP;
-    if (isFar && this.setting.subscription.concurrency === 'key') await this.tick();
+    const isStoredApart = this.#isElsewhere || this.setting.subscription.concurrency === 'key';
+    if (isStoredApart && this.#window.position - this.#bookmark.position >= POSITION_STEP) await this.tick();
   }
 
   async #settle(statements: readonly BoundStatement[]): Promise<void> {

@@ -1,7 +1,8 @@
-import { type BoundStatement, describeError, newId } from '@waybill/kernel';
+import { type BoundStatement, newId, type RemoteError } from '@waybill/kernel';
 import type { LogRecord } from '@waybill/log';
 import { timerStatements } from '@waybill/schedule';
 import { headersOf } from './delivery.js';
+import { remoteErrorOf } from './remote-error.js';
 
 /** Where the answer to a message goes: a topic. A message that has it is a request. */
 export const REPLY_TO_HEADER = 'reply-to';
@@ -29,6 +30,8 @@ const OWN: ReadonlySet<string> = new Set([
   'tracestate',
 ]);
 const ERROR_CHARS = 1_000;
+/** What no header can carry: control characters, and halves of surrogate pairs. */
+const NO_HEADER = /[\p{Cc}\p{Cs}]/gu;
 
 /** @returns undefined for a text that is no status */
 export function replyStatus(text: string | undefined): ReplyStatus | undefined {
@@ -43,31 +46,37 @@ export function replyHeaders(request: Headers, status: ReplyStatus, error?: stri
   return headers;
 }
 
+/** Where a message wants its answer; undefined for one that asks for none. */
+export function replyTopicOf(record: LogRecord): string | undefined {
+  return headersOf(record)[REPLY_TO_HEADER];
+}
+
 /**
- * The statements that answer a request which is a dead letter now, in the transaction that makes it one; none for a
- * message that asks for no answer. They stand in the log's database, where there is no outbox: the answer is a timer that
- * is due at once.
+ * The statements that answer a request which is a dead letter now, in the transaction that makes it one. They stand in the
+ * log's database, where there is no outbox: the answer is a timer that is due at once.
+ * @param topic where the answer goes; it must be there
  */
-export function failureReply(
-  record: LogRecord,
-  error: unknown,
-  isTopic: (name: string) => boolean,
-): BoundStatement[] {
+export function failureReply(record: LogRecord, topic: string, error: unknown): BoundStatement[] {
   const request = headersOf(record);
-  const topic = request[REPLY_TO_HEADER];
-  if (topic === undefined || !isTopic(topic)) return [];
+  const remote = remoteErrorOf(error);
   const message = {
     id: newId(),
     token: null,
     topic,
     partition: null,
     key: request[REPLY_KEY_HEADER] ?? null,
-    headers: JSON.stringify(replyHeaders(request, 'failed', describeError(error))),
-    payload: Buffer.from('null'),
+    headers: JSON.stringify(replyHeaders(request, 'failed', reasonOf(remote))),
+    payload: Buffer.from(JSON.stringify(remote)),
   };
   return timerStatements([{ action: 'schedule', message, dueMs: Date.now() }]);
 }
 
+/** Class and message of an error, as one line. */
+export function reasonOf({ name, message }: RemoteError): string {
+  return `${name}: ${message}`;
+}
+
 function shorten(text: string): string {
-  return text.length > ERROR_CHARS ? `${text.slice(0, ERROR_CHARS)}…` : text;
+  const short = text.length > ERROR_CHARS ? `${text.slice(0, ERROR_CHARS)}…` : text;
+  return short.replace(NO_HEADER, ' ');
 }

@@ -3,6 +3,7 @@ import {
   BarrierRefusedError,
   type Given,
   resolveOptions,
+  runAhead,
   type SqlSession,
   wholeNumber,
 } from '@waybill/kernel';
@@ -116,7 +117,7 @@ export class Barrier {
       const kept = encodeResult(result, maxResultBytes);
       if (kept === null) return { outcome: 'done', result };
       const read = decodeResult<T>(kept, what, maxResultBytes);
-      await session.run(barrierKeep, gid, branch, op, kept);
+      await runAhead(session, barrierKeep, gid, branch, op, kept);
       return { outcome: 'done', result: read };
     } catch (error) {
       // A caller that swallows the error must not commit the barrier's row: the work would never be done.

@@ -28,17 +28,13 @@ export {
 export { parseJson } from './safe-json.js';
 export { type CopyRowHandler } from './sql/copy-out.js';
 export { PgDatabase, type PgDatabaseOptions } from './sql/pg-pool.js';
-export {
-  type BoundStatement,
-  bindStatement,
-  PgConnection,
-  type PgQueryable,
-  PgSession,
-} from './sql/pg-session.js';
+export { type BoundStatement, bindStatement } from './sql/bound-statement.js';
+export { PgConnection, type PgQueryable, PgSession } from './sql/pg-session.js';
 export { PgTransactionRunner } from './sql/pg-transactions.js';
+export { pgTypes } from './sql/pg-types.js';
 export { Retention } from './sql/retention.js';
 export { skipWhenLocked } from './sql/skip-when-locked.js';
-export type { SqlSession } from './sql/sql-session.js';
+export { runAhead, type SqlSession } from './sql/sql-session.js';
 export { assertSchemaName, DEFAULT_SCHEMA, renderSql, type Statement, statement } from './sql/statement.js';
 export {
   HandlerAbandoned,

@@ -45,6 +45,7 @@ export interface MembershipListener {
 /** How a {@link GroupMembership} is made. */
 export interface GroupMembershipOptions {
   readonly group: string;
+  /** Read anew at each heartbeat: topics may be added. */
   readonly topics: readonly string[];
   /** How long a member that is not heard of keeps its partitions, in milliseconds. */
   readonly leaseMs: number;

@@ -19,7 +19,13 @@ export {
   type RecordPlace,
   type RecordToAppend,
 } from './log-appender.js';
-export { type FetchedBatch, type FetchPosition, LogReader, type PartitionOffsets } from './log-reader.js';
+export {
+  type Fetched,
+  type FetchedBatch,
+  type FetchPosition,
+  LogReader,
+  type PartitionOffsets,
+} from './log-reader.js';
 export { LogRetention, type LogRetentionOptions } from './log-retention.js';
 export { LogSignals, type Signal } from './log-signals.js';
 export { Partitioner } from './partitioner.js';

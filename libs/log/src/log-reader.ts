@@ -19,6 +19,13 @@ export interface FetchedBatch {
   readonly data: Buffer;
 }
 
+/** What a fetch has brought. */
+export interface Fetched {
+  readonly batches: FetchedBatch[];
+  /** Whether there may be more behind them already. */
+  readonly mayHaveMore: boolean;
+}
+
 /** Where a partition's log starts and ends; the end is the offset that the next record will get. */
 export interface PartitionOffsets {
   readonly startOffset: number;
@@ -31,6 +38,14 @@ interface Segment {
   readonly firstOffset: number;
 }
 
+/** A position, and where its batches are. */
+interface Wanted extends FetchPosition {
+  readonly segment: Segment;
+  readonly most: number;
+}
+
+/** Instead of a bucket's number, where a partition has none. */
+const NO_BUCKET = -1;
 /** Bytes that a fetch aims at for each partition. */
 const FETCH_BYTES = 1024 * 1024;
 const MOST_BATCHES = 64;
@@ -62,19 +77,22 @@ export class LogReader {
    *
    * @throws OffsetOutOfRangeError when a position lies before the oldest record kept, or after the end
    */
-  async fetch(positions: readonly FetchPosition[]): Promise<FetchedBatch[]> {
-    if (positions.length === 0) return [];
+  async fetch(positions: readonly FetchPosition[]): Promise<Fetched> {
+    if (positions.length === 0) return { batches: [], mayHaveMore: false };
     return this.database.withConnection(async (connection) => {
       const batches: FetchedBatch[] = [];
+      let mayHaveMore = false;
       let asked = positions;
       // Once by the map that is known and, where the ring has turned since, again by a new one.
       for (let round = 0; asked.length > 0 && round < 3; round += 1) {
-        const { found, stale } = await this.#fetchOnce(connection, asked);
+        const once = await this.#fetchOnce(connection, asked);
+        const { found, stale } = once;
         batches.push(...found);
+        mayHaveMore ||= once.mayHaveMore || stale.length > 0;
         if (stale.length > 0) await this.#readMap(connection, stale);
         asked = stale.filter(({ partitionId }) => !found.some((batch) => batch.partitionId === partitionId));
       }
-      return batches;
+      return { batches, mayHaveMore };
     });
   }
 
@@ -91,11 +109,12 @@ export class LogReader {
   async #fetchOnce(
     connection: PgConnection,
     positions: readonly FetchPosition[],
-  ): Promise<{ found: FetchedBatch[]; stale: FetchPosition[] }> {
+  ): Promise<{ found: FetchedBatch[]; stale: FetchPosition[]; mayHaveMore: boolean }> {
     const found: FetchedBatch[] = [];
     const newest = new Map<number, number>();
     let oldestBucket = 0;
-    await connection.copyOut(copyText(positions.flatMap((position) => this.#selectFrom(position))), (row) => {
+    const wanted = positions.flatMap((position) => this.#wanted(position));
+    await connection.copyOut(copyText(positions, wanted), (row) => {
       const partitionId = readInteger(row, 6, 4);
       const first = readInteger(row, 14, 8);
       const last = readInteger(row, 26, 8);
@@ -113,28 +132,25 @@ export class LogReader {
     const stale = positions.filter(({ partitionId }) => {
       const segments = this.#segments.get(partitionId);
       const oldestKnown = segments?.[0]?.bucketSeq ?? oldestBucket;
-      return segments?.at(-1)?.bucketSeq !== newest.get(partitionId) || oldestKnown < oldestBucket;
+      return (
+        (segments?.at(-1)?.bucketSeq ?? NO_BUCKET) !== newest.get(partitionId) || oldestKnown < oldestBucket
+      );
     });
-    return { found, stale };
+    const mayHaveMore = wanted.some(({ partitionId, segment, most }) => {
+      if (segment.bucketSeq !== newest.get(partitionId)) return true;
+      return found.filter((batch) => batch.partitionId === partitionId).length >= most;
+    });
+    return { found, stale, mayHaveMore };
   }
 
-  #selectFrom({ partitionId, offset }: FetchPosition): string[] {
-    const newest = `(select ${checked(partitionId)}, 0::bigint, 0::bigint, bucket_seq, null
-          from :schema.log_segment where partition_id = ${checked(partitionId)}
-         order by bucket_seq desc limit 1)`;
+  /** In which bucket to look for the batches behind a position, and for how many; nothing where none is known. */
+  #wanted({ partitionId, offset }: FetchPosition): Wanted[] {
     const segments = this.#segments.get(partitionId);
     const segment = segments?.findLast(({ firstOffset }) => firstOffset <= offset) ?? segments?.[0];
-    if (segment === undefined) return [newest];
+    if (segment === undefined) return [];
     const average = this.#averageBytes.get(partitionId) ?? FETCH_BYTES / 16;
-    const limit = Math.max(1, Math.min(MOST_BATCHES, Math.ceil(FETCH_BYTES / average)));
-    return [
-      newest,
-      `(select partition_id, base_offset, last_offset, ${checked(segment.bucketSeq)}::bigint, data
-          from :schema.log_batch
-         where slot = ${checked(segment.slot)} and partition_id = ${checked(partitionId)}
-           and last_offset >= ${checked(offset)}
-         order by last_offset limit ${checked(limit)})`,
-    ];
+    const most = Math.max(1, Math.min(MOST_BATCHES, Math.ceil(FETCH_BYTES / average)));
+    return [{ partitionId, offset, segment, most }];
   }
 
   #learnSizes(batches: readonly FetchedBatch[]): void {
@@ -158,12 +174,36 @@ export class LogReader {
 }
 
 /**
- * The first row tells the oldest bucket, a row without data the newest bucket of its partition; the batches follow.
+ * The first row tells the oldest bucket, a row without data the newest bucket of each partition; the batches follow, each
+ * partition's in order. What lies in one bucket is one part of the statement: planning takes longer than most fetches, and
+ * a bucket that is known when it is planned is the only one that is locked.
+ *
  * COPY takes no parameters: only checked integers stand in its text.
  */
-function copyText(parts: readonly string[]): string {
-  const oldest = `select -1::integer, 0::bigint, 0::bigint, min(seq), null::bytea from :schema.log_bucket`;
-  return `copy (${[oldest, ...parts].join('\nunion all\n')}) to stdout (format binary)`;
+function copyText(positions: readonly FetchPosition[], wanted: readonly Wanted[]): string {
+  const ids = positions.map(({ partitionId }) => checked(partitionId)).join();
+  const parts = [
+    'select -1::integer, 0::bigint, 0::bigint, min(seq), null::bytea from :schema.log_bucket',
+    `select p.id, 0, 0, coalesce((select max(s.bucket_seq) from :schema.log_segment s where s.partition_id = p.id), ${NO_BUCKET}), null
+       from unnest(array[${ids}]) p (id)`,
+  ];
+  for (const bucketSeq of new Set(wanted.map(({ segment }) => segment.bucketSeq))) {
+    const inBucket = wanted.filter(({ segment }) => segment.bucketSeq === bucketSeq);
+    const rows = inBucket.map(
+      ({ partitionId, offset, most }) =>
+        `(${checked(partitionId)}, ${checked(offset)}::bigint, ${checked(most)})`,
+    );
+    parts.push(
+      `select b.partition_id, b.base_offset, b.last_offset, ${checked(bucketSeq)}::bigint, b.data
+         from (values ${rows.join()}) w (partition_id, from_offset, most)
+         cross join lateral (
+           select l.partition_id, l.base_offset, l.last_offset, l.data from :schema.log_batch l
+            where l.slot = ${checked(inBucket[0]?.segment.slot ?? -1)} and l.partition_id = w.partition_id
+              and l.last_offset >= w.from_offset
+            order by l.last_offset limit w.most) b`,
+    );
+  }
+  return `copy (${parts.join('\nunion all\n')}) to stdout (format binary)`;
 }
 
 function checked(value: number): string {

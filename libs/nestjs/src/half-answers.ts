@@ -14,8 +14,8 @@ export class HalfAnswers implements Answers {
     private readonly logger: Logger,
   ) {}
 
-  async send({ session, afterCommit }: AnswerTransaction, message: Message): Promise<void> {
-    const half = await this.halves.prepare(message, { barrier: 'default' });
+  async send({ session, afterCommit }: AnswerTransaction, messages: readonly Message[]): Promise<void> {
+    const half = await this.halves.prepare(messages, { barrier: 'default' });
     await this.halves.pass(session, half, 'default');
     afterCommit?.(() => this.#commit(half.id));
   }

@@ -67,6 +67,9 @@ export {
   EffectRefusedError,
   isWaybillError,
   NonRetryableError,
+  type RemoteError,
+  RequestFailedError,
+  RequestTimedOutError,
   RetryableError,
   WaybillError,
 } from '@waybill/kernel';
@@ -115,7 +118,14 @@ export {
   InjectOutbox,
   waybillTransport,
 } from './tokens.js';
-export { WaybillClient, type WaybillClientOptions } from './waybill-client.js';
+export {
+  WaybillClient,
+  waybillClient,
+  type WaybillClientEvents,
+  type WaybillClientOptions,
+  type WaybillClientSettings,
+  type WaybillClientStatus,
+} from './waybill-client.js';
 export { WaybillRecord, type WaybillRecordOptions } from './waybill-record.js';
 export { WaybillContext } from './waybill-context.js';
 export { type WaybillHealth, WaybillHealthIndicator } from './waybill-health.js';
@@ -125,5 +135,25 @@ export {
   type WaybillDatabaseOptions,
   type WaybillModuleOptions,
 } from './waybill-options.js';
-export { WaybillServer, type WaybillServerEvents, type WaybillServerStatus } from './waybill-server.js';
-export { prismaTransactions, Waybill } from './waybill.js';
+export {
+  WaybillServer,
+  type WaybillServerEvents,
+  type WaybillServerOptions,
+  type WaybillServerStatus,
+} from './waybill-server.js';
+export {
+  drizzleTransactions,
+  knexTransactions,
+  kyselyTransactions,
+  mikroOrmTransactions,
+  prismaTransactions,
+  typeormTransactions,
+} from './orm-transactions.js';
+export {
+  joinDeliveries,
+  type TransactionalAdapterLike,
+  type TransactionHostLike,
+} from './transaction-host.js';
+export { type AmbientOptions } from './ambient-transaction.js';
+export { Waybill } from './waybill.js';
+export type { WaybillFeature } from './waybill-feature.js';

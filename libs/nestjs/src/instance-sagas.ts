@@ -64,7 +64,7 @@ export class InstanceSagas {
     const engine = new SagaEngine({ definitions, outbox, group, logger });
     this.sagas = new Sagas({ engine, schema: database.schema, outbox, transactions });
     this.desk = new SagaDesk({ database, outbox });
-    this.locks = new SagaLocks(outbox, locks);
+    this.locks = new SagaLocks(answers, locks);
     this.participant = new SagaParticipant({ answers, locks: this.locks });
     this.retention = new SagaRetention(database, retention, logger);
     this.#service = new SagaService({ engine, outbox, definitions, transactions, logger }, options);
@@ -73,6 +73,11 @@ export class InstanceSagas {
       (session, headers, reason) => this.participant.rejectCommand(session, headers, reason),
       logger,
     );
+  }
+
+  /** How answers leave this instance's database; also those to requests that are no command of a saga. */
+  get answers(): Answers {
+    return this.parts.answers;
   }
 
   /**

@@ -27,6 +27,8 @@ import type { Codec } from '@waybill/outbox';
 
 /** In a request and its answer: which request it is. */
 const REQUEST_ID_HEADER = 'request-id';
+/** In the last answer to a request: how many values it was answered with, where that is not one. */
+export const REPLY_VALUES_HEADER = 'reply-values';
 /** Answers are of no use to anybody once their request has been given up. */
 const REPLY_RETENTION_MS = 3_600_000;
 /** Longest time without a look at the log, in milliseconds. */
@@ -37,6 +39,16 @@ export interface Reply {
   readonly status: ReplyStatus;
   readonly payload: unknown;
   readonly error: string | undefined;
+  /** In the last answer: how many values there were. With none its payload means nothing. */
+  readonly values: number;
+  readonly headers: Headers;
+}
+
+/** Who waits for the answers to a request. */
+export interface ReplyHearer {
+  hear(reply: Reply): void;
+  /** Nothing is heard any more: this process stops. */
+  closed(): void;
 }
 
 /** What a {@link ReplyListener} works with. */
@@ -61,7 +73,7 @@ export class ReplyListener {
   readonly #bell = new Bell();
   readonly #service: BackgroundService;
   readonly #reader: LogReader;
-  readonly #waiting = new Map<string, (reply: Reply) => void>();
+  readonly #waiting = new Map<string, ReplyHearer>();
   #starting: Promise<void> | undefined;
   #place: { readonly partitionId: number; offset: number } | undefined;
   #unsubscribe: () => void = () => {};
@@ -90,6 +102,7 @@ export class ReplyListener {
     this.#unsubscribe();
     await this.#service.stop();
     this.#starting = undefined;
+    for (const hearer of this.#waiting.values()) hearer.closed();
   }
 
   /** The headers of a new request, and its id. */
@@ -102,9 +115,9 @@ export class ReplyListener {
     };
   }
 
-  /** Calls back at every answer to a request, until what it returns is called. */
-  listen(id: string, heard: (reply: Reply) => void): () => void {
-    this.#waiting.set(id, heard);
+  /** Tells every answer to a request, until what it returns is called. */
+  listen(id: string, hearer: ReplyHearer): () => void {
+    this.#waiting.set(id, hearer);
     return () => this.#waiting.delete(id);
   }
 
@@ -122,27 +135,28 @@ export class ReplyListener {
   async #read(): Promise<PassResult> {
     const place = this.#place;
     if (place === undefined) return 'idle';
-    const batches = await this.#reader.fetch([place]);
+    const { batches, mayHaveMore } = await this.#reader.fetch([place]);
     for (const batch of batches) {
       for (const record of decodeBatch(batch.data, { fromOffset: place.offset })) this.#hear(record);
       place.offset = batch.lastOffset + 1;
     }
-    return batches.length > 0 ? 'again' : 'idle';
+    return mayHaveMore ? 'again' : 'idle';
   }
 
   #hear(record: LogRecord): void {
-    const header = (name: string): string | undefined =>
-      record.headers.find(({ key }) => key === name)?.value?.toString('utf8');
-    const heard = this.#waiting.get(header(REQUEST_ID_HEADER) ?? '');
-    const status = replyStatus(header(REPLY_STATUS_HEADER));
-    if (heard === undefined || status === undefined) return;
-    let payload: unknown = null;
+    const headers: Headers = Object.fromEntries(
+      record.headers.map(({ key, value }) => [key, value?.toString('utf8') ?? '']),
+    );
+    const hearer = this.#waiting.get(headers[REQUEST_ID_HEADER] ?? '');
+    const status = replyStatus(headers[REPLY_STATUS_HEADER]);
+    if (hearer === undefined || status === undefined) return;
+    const values = Number(headers[REPLY_VALUES_HEADER] ?? 1);
+    const reply = { status, payload: null, error: headers[REPLY_ERROR_HEADER], values, headers };
     try {
-      payload = record.value === null ? null : this.parts.codec.decode(record.value);
+      const payload = record.value === null ? null : this.parts.codec.decode(record.value);
+      hearer.hear({ ...reply, payload });
     } catch (error) {
-      heard({ status: 'failed', payload: null, error: `its answer cannot be read (${String(error)})` });
-      return;
+      hearer.hear({ ...reply, status: 'failed', error: `its answer cannot be read (${String(error)})` });
     }
-    heard({ status, payload, error: header(REPLY_ERROR_HEADER) });
   }
 }

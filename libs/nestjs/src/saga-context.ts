@@ -25,7 +25,7 @@ export class SagaContext {
 
   /** Lets an entity go, or all that this saga holds here. Commands that wait for it come again. */
   release(entity?: string): Promise<void> {
-    return this.locks.release(this.delivery.session, this.id, entity === undefined ? {} : { entity });
+    return this.locks.release(this.delivery, this.id, entity === undefined ? {} : { entity });
   }
 }
 

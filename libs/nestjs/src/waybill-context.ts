@@ -55,6 +55,21 @@ export class WaybillContext<Transaction = unknown> extends BaseRpcContext<[Deliv
     return this.delivery.headers;
   }
 
+  /** The headers once more, under the name that Nest's own transports have for what their clients attach to a packet. */
+  getMetadata(): Readonly<Record<string, string>> {
+    return this.headers;
+  }
+
+  /** The topic once more, as Nest's own transports name it. */
+  getPattern(): string {
+    return this.topic;
+  }
+
+  /** Whether an operator has redriven the message, as a dead letter. */
+  get isRedriven(): boolean {
+    return this.delivery.isRedriven;
+  }
+
   /** The message's id; null for records of producers that give none. */
   get messageId(): string | null {
     return this.delivery.messageId;

@@ -9,10 +9,12 @@ import {
 import type { ConsumerOptions, SubscriptionOptions } from '@waybill/consumer';
 import { assertTopicName, type LogRetentionOptions, type TopicOptions } from '@waybill/log';
 import type { HalfMessageRetentionOptions } from '@waybill/half-message';
+import type { AmbientOptions } from './ambient-transaction.js';
 import type { ModuleGuardOptions } from './instance-guards.js';
 import type { ModuleHalfMessageOptions } from './instance-half-messages.js';
 import type { ModuleSagaOptions } from './instance-sagas.js';
 import type { WaybillClientOptions } from './waybill-client.js';
+import type { WaybillServerOptions } from './waybill-server.js';
 import type { DeadLetterRetentionOptions, RedisGiven, TimerServiceOptions } from '@waybill/schedule';
 import type { Codec, OutboxOptions, OutboxRetentionOptions, RelayOptions } from '@waybill/outbox';
 
@@ -25,11 +27,14 @@ export interface WaybillDatabaseOptions {
   readonly connectionsMax?: number;
 }
 
-/** Makes the runner of handlers' transactions once the schema is known; see {@link prismaTransactions}. */
-export type TransactionRunnerFactory = (schema: string) => TransactionRunner;
+/**
+ * Makes the runner of handlers' transactions once the schema is known, and whether Waybill's own statements may be kept
+ * prepared; see {@link prismaTransactions} and its kin.
+ */
+export type TransactionRunnerFactory = (schema: string, prepared: boolean) => TransactionRunner;
 
 /** Options of {@link WaybillModule}. */
-export interface WaybillModuleOptions {
+export interface WaybillModuleOptions extends AmbientOptions {
   /** Where the service's own rows, its outbox and its inbox are. */
   readonly database: WaybillDatabaseOptions;
   /** Where the log is. Default: in `database`. */
@@ -60,6 +65,8 @@ export interface WaybillModuleOptions {
   readonly sagas?: ModuleSagaOptions;
   /** Requests to other services. */
   readonly client?: WaybillClientOptions;
+  /** How packets are read and answered, and how long an answer may be. */
+  readonly server?: WaybillServerOptions;
   readonly outbox?: Pick<OutboxOptions, 'maxMessageBytes' | 'order' | 'preparedStatements'>;
   readonly retention?: {
     readonly log?: LogRetentionOptions;
@@ -75,6 +82,8 @@ const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
   database: true,
   bus: true,
   transactions: true,
+  ambient: true,
+  transactionHost: true,
   group: true,
   topics: true,
   codecs: true,
@@ -87,6 +96,7 @@ const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
   guards: true,
   sagas: true,
   client: true,
+  server: true,
   outbox: true,
   retention: true,
   logger: true,
@@ -111,8 +121,9 @@ export function assertModuleOptions(options: WaybillModuleOptions): void {
     );
   }
   if (options.transactions !== undefined && typeof options.transactions !== 'function') {
-    problems.push('transactions must be what prismaTransactions(client) returns');
+    problems.push('transactions must be what prismaTransactions(client), or another of its kin, returns');
   }
+  checkAmbient(options, problems);
   for (const topic of Object.keys(options.topics ?? {})) {
     try {
       assertTopicName(topic);
@@ -123,6 +134,15 @@ export function assertModuleOptions(options: WaybillModuleOptions): void {
   }
   if (problems.length > 0)
     throw new ConfigurationError('The options of WaybillModule are not usable', problems);
+}
+
+function checkAmbient({ ambient, transactionHost }: AmbientOptions, problems: string[]): void {
+  if (ambient !== undefined && typeof ambient !== 'function')
+    problems.push('ambient must be a function that returns the open transaction, or undefined');
+  if (transactionHost === undefined) return;
+  if (typeof transactionHost?.withTransaction !== 'function')
+    problems.push('transactionHost must be the TransactionHost of @nestjs-cls/transactional');
+  if (ambient !== undefined) problems.push('ambient and transactionHost say the same: give one of them');
 }
 
 function checkDatabase(name: string, database: WaybillDatabaseOptions | undefined, problems: string[]): void {

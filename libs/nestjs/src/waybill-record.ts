@@ -1,7 +1,10 @@
 import type { Message } from '@waybill/outbox';
 
 /** What may be said of a message beside its payload. */
-export type WaybillRecordOptions = Omit<Message, 'topic' | 'payload'>;
+export type WaybillRecordOptions = Omit<Message, 'topic' | 'payload'> & {
+  /** For `client.send`: how long the answer is waited for, in milliseconds. Default: the client's. */
+  readonly timeoutMs?: number;
+};
 
 /**
  * A payload with what else is said of its message, for `client.emit` and `client.send`:
@@ -10,14 +13,7 @@ export type WaybillRecordOptions = Omit<Message, 'topic' | 'payload'>;
 export class WaybillRecord<T = unknown> {
   constructor(
     readonly payload: T,
-    /** Key, headers, partition, id and times, as of any message. */
+    /** Key, headers, partition, id and times, as of any message; of a request also its time-out. */
     readonly options: WaybillRecordOptions = {},
   ) {}
-}
-
-/** The message that a client's pattern and data stand for. */
-export function messageOf(topic: string, data: unknown): Message {
-  return data instanceof WaybillRecord
-    ? { ...data.options, topic, payload: data.payload as unknown }
-    : { topic, payload: data ?? null };
 }

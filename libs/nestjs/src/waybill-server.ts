@@ -1,32 +1,63 @@
 import {
-  resolveSubscription,
   type Delivery,
-  type SubscriptionOptions,
+  HandlerVerdict,
+  isTopicPattern,
+  type PatternSubscription,
+  resolveSubscription,
   type Subscription,
+  type SubscriptionOptions,
 } from '@waybill/consumer';
-import { ConfigurationError } from '@waybill/kernel';
-import { type CustomTransportStrategy, type MessageHandler, Server } from '@nestjs/microservices';
-import { lastValueFrom } from 'rxjs';
-import { withinTransaction } from './ambient-transaction.js';
+import { ConfigurationError, type Given, resolveOptions, wholeNumber } from '@waybill/kernel';
+import {
+  type ConsumerDeserializer,
+  type ConsumerSerializer,
+  type CustomTransportStrategy,
+  type MessageHandler,
+  Server,
+} from '@nestjs/microservices';
+import { callOf } from '@waybill/saga';
+import { databaseTime } from '@waybill/schedule';
+import { allOf, lastOf, valuesOf } from './handler-stream.js';
 import { guardOf } from './idempotent.js';
 import { keepOriginalErrors } from './keep-original-errors.js';
+import { RequestAnswers } from './request-answers.js';
 import { isSagaCommand } from './saga.decorators.js';
 import { waybillTransport } from './tokens.js';
 import { withinTraceOf } from './trace-context.js';
 import type { DeclaredHandler, Waybill } from './waybill.js';
 import { WaybillContext } from './waybill-context.js';
 
-/** States of the server, as `status` tells them. */
-export type WaybillServerStatus = 'connected' | 'disconnected';
+const SPECS = {
+  /** Values of a handler's stream that a request is answered with at most. */
+  streamMaxValues: wholeNumber({ default: 1_000, min: 1, max: 100_000 }),
+};
+
+/** Options of a {@link WaybillServer}. */
+export type WaybillServerOptions = Given<typeof SPECS> & {
+  /** Turns the packet of an answer into its payload, which the topic's codec turns into bytes. Default: the response. */
+  readonly serializer?: ConsumerSerializer;
+  /** Turns a message's payload into a packet, whose data the handler gets. Default: the payload. */
+  readonly deserializer?: ConsumerDeserializer;
+};
+
+/**
+ * States of the server, as `status` tells them. `rebalancing`: it gives partitions away, and consumes the others;
+ * `draining`: it stops, and lets handlers come to their end.
+ */
+export type WaybillServerStatus = 'connected' | 'rebalancing' | 'draining' | 'disconnected';
 
 /** Events of the server, for `on`. */
-export type WaybillServerEvents = Record<'connected' | 'disconnected', () => void>;
+export type WaybillServerEvents = Record<WaybillServerStatus, () => void>;
+
+/** The handlers of one pattern: one that answers, or any number that do not. */
+type Handlers = readonly [MessageHandler, ...MessageHandler[]];
 
 /**
  * The microservice strategy: consumes the topics that `@EventPattern`, `@MessagePattern` and `@SagaCommand` handlers are
- * bound to. A handler's failure, and that of its guards, pipes and interceptors, is a failed attempt of the message,
- * never an acknowledgement. A message that asks for an answer (header `reply-to`) gets what a `@MessagePattern` handler
- * returns; a command of a saga passes its barrier.
+ * bound to, by name or by a pattern with `*` (one word) and `#` (any number of words). A handler's failure, and that of
+ * its guards, pipes and interceptors, is a failed attempt of the message, never an acknowledgement. A message that asks
+ * for an answer (header `reply-to`) gets what a `@MessagePattern` handler returns, or its rejection; a command of a saga
+ * passes its barrier.
  *
  * `app.connectMicroservice({ strategy: app.get(WaybillServer) }, { inheritAppConfig: true })`
  */
@@ -37,25 +68,82 @@ export class WaybillServer
   override readonly transportId: symbol;
   /** Tells Nest that failures are reported here, so that it does not log them a second time. */
   override readonly propagatesEventHandlerErrors = true;
+  readonly #options;
+  readonly #requests: RequestAnswers;
+  readonly #deserializer: ConsumerDeserializer | undefined;
+  readonly #handlers = new Map<string, Handlers>();
+  /** Patterns with handlers that cannot stand side by side. */
+  readonly #problems: string[] = [];
+  #isDraining = false;
   readonly #listeners: { [E in keyof WaybillServerEvents]: WaybillServerEvents[E][] } = {
     connected: [],
+    rebalancing: [],
+    draining: [],
     disconnected: [],
   };
 
-  constructor(private readonly waybill: Waybill) {
+  /** @throws ConfigurationError */
+  constructor(
+    private readonly waybill: Waybill,
+    options: WaybillServerOptions = {},
+  ) {
     super();
+    const { serializer, deserializer, ...rest } = options;
+    this.#options = resolveOptions('server', SPECS, rest);
     this.transportId = waybillTransport(waybill.name);
+    this.#deserializer = deserializer;
+    this.#requests = new RequestAnswers({
+      answers: waybill.sagas.answers,
+      serializer,
+      now: async () => (await waybill.bus.session.run(databaseTime))[0]?.nowMs ?? 0,
+    });
     keepOriginalErrors();
+  }
+
+  /**
+   * Takes a handler in. Nest's own list chains event handlers, lets them end each other, and forgets handlers of which
+   * one answers; here they are kept side by side.
+   */
+  override addHandler(
+    pattern: unknown,
+    callback: MessageHandler,
+    isEventHandler = false,
+    extras: Record<string, unknown> = {},
+  ): void {
+    const topic = this.normalizePattern(pattern as string);
+    callback.isEventHandler = isEventHandler;
+    callback.extras = extras;
+    const [first, ...others] = this.#handlers.get(topic) ?? [];
+    if (first === undefined) {
+      this.#handlers.set(topic, [callback]);
+      this.messageHandlers.set(topic, callback);
+      return;
+    }
+    this.#handlers.set(topic, [first, ...others, callback]);
+    const answers = [first, callback].some(
+      (handler) => handler.isEventHandler !== true || isSagaCommand(handler.extras),
+    );
+    if (answers)
+      this.#problems.push(`${topic} has two handlers of which one answers: only one can stand there`);
   }
 
   /** Begins to consume; calls back once, with the error when that fails. */
   async listen(callback: (error?: unknown) => void): Promise<void> {
     try {
-      const subscriptions = this.#subscriptions();
+      if (this.#problems.length > 0)
+        throw new ConfigurationError('Waybill cannot serve every handler', this.#problems);
+      const patterns = this.#subscriptions();
+      const named = patterns.filter(({ pattern }) => !isTopicPattern(pattern));
       await this.waybill.start();
       await this.waybill.sagas.createCommandTopics(this.#commands());
-      await this.waybill.assertGuardWindows(this.#guarded(subscriptions));
-      await this.waybill.consume(subscriptions);
+      await this.waybill.assertGuardWindows(this.#guarded(patterns));
+      await this.waybill.consume({
+        subscriptions: named.map(({ pattern, subscribe }) => subscribe(pattern)),
+        patterns: patterns.filter(({ pattern }) => isTopicPattern(pattern)),
+        onRebalancing: (isRebalancing) => {
+          if (!this.#isDraining) this.#tell(isRebalancing ? 'rebalancing' : 'connected');
+        },
+      });
     } catch (error) {
       callback(error);
       return;
@@ -66,6 +154,8 @@ export class WaybillServer
 
   /** Stops consuming, after letting handlers come to their end. */
   async close(): Promise<void> {
+    this.#isDraining = true;
+    this.#tell('draining');
     await this.waybill.stopConsuming();
     this.#tell('disconnected');
   }
@@ -87,77 +177,104 @@ export class WaybillServer
     for (const listener of this.#listeners[status]) listener();
   }
 
-  /** @throws ConfigurationError listing every pattern that has two handlers that answer */
-  #subscriptions(): Subscription[] {
-    const doubled = [...this.messageHandlers].filter(
-      ([, handler]) => handler.next !== undefined && isSagaCommand(handler.extras),
-    );
-    if (doubled.length > 0) {
-      throw new ConfigurationError(
-        'Waybill cannot serve every handler',
-        doubled.map(([pattern]) => `${pattern} has two handlers, and only one could answer its saga`),
-      );
-    }
-    const { handlers, codecs } = this.waybill.options;
-    return [...this.messageHandlers].map(([topic, handler]) => {
-      const codec = codecs?.[topic];
-      const options: SubscriptionOptions = {
-        ...handlers,
-        ...(codec === undefined ? {} : { codec }),
-        ...(handler.extras as SubscriptionOptions | undefined),
+  /** What the handlers are bound to; those of one pattern share the options of the first. */
+  #subscriptions(): PatternSubscription[] {
+    const { handlers: byDefault, codecs } = this.waybill.options;
+    return [...this.#handlers].map(([pattern, handlers]) => {
+      const subscribe = (topic: string): Subscription => {
+        const codec = codecs?.[topic];
+        const options: SubscriptionOptions = {
+          ...byDefault,
+          ...(codec === undefined ? {} : { codec }),
+          ...(handlers[0].extras as SubscriptionOptions | undefined),
+        };
+        return resolveSubscription(topic, (delivery) => this.#handle(handlers, delivery), options);
       };
-      return resolveSubscription(topic, (delivery) => this.#handle(handler, delivery), options);
+      return { pattern, subscribe };
     });
   }
 
   /** The topics of handlers that serve sagas. */
   #commands(): string[] {
-    return [...this.messageHandlers].flatMap(([topic, { extras }]) => (isSagaCommand(extras) ? [topic] : []));
+    return [...this.#handlers].flatMap(([topic, [{ extras }]]) => (isSagaCommand(extras) ? [topic] : []));
   }
 
-  /** Handlers that know their messages by id; those that share a topic are chained. */
-  #guarded(subscriptions: readonly Subscription[]): DeclaredHandler[] {
-    const declared: DeclaredHandler[] = [];
-    for (const subscription of subscriptions) {
-      let handler = this.messageHandlers.get(subscription.topic);
-      for (; handler !== undefined; handler = handler.next as MessageHandler | undefined) {
+  /** Handlers that know their messages by id. */
+  #guarded(patterns: readonly PatternSubscription[]): DeclaredHandler[] {
+    return patterns.flatMap(({ pattern, subscribe }) =>
+      (this.#handlers.get(pattern) ?? []).flatMap((handler) => {
         const found = guardOf(handler.extras);
-        if (found !== undefined && found.guard !== 'entry')
-          declared.push({ ...found, guard: found.guard, subscription });
-      }
-    }
-    return declared;
+        if (found === undefined || found.guard === 'entry') return [];
+        return [{ ...found, guard: found.guard, subscription: subscribe(pattern) }];
+      }),
+    );
   }
 
-  /** Resolves to what the handler returned last: a verdict, perhaps. */
-  #handle(handler: MessageHandler, delivery: Delivery): Promise<unknown> {
+  /** Resolves to the handler's verdict, if it gave one. */
+  #handle(handlers: Handlers, delivery: Delivery): Promise<unknown> {
     const { guards, sagas } = this.waybill;
     const context = new WaybillContext(delivery, guards.handlers, sagas.locks);
     return new Promise((resolve, reject) => {
-      // Nest's types have the hook return nothing; what the callback returns is awaited by some hooks all the same.
-      this.onProcessingStartHook(this.transportId, context, async () => {
+      const work = async (): Promise<void> => {
         try {
-          resolve(await withinTraceOf(delivery, () => this.#answered(handler, delivery, context)));
+          resolve(await withinTraceOf(delivery, () => this.#answered(handlers, delivery, context)));
         } catch (error) {
           reject(error as Error);
         } finally {
           this.onProcessingEndHook?.(this.transportId, context);
         }
-      });
+      };
+      // Early releases of Nest 11 have no hook. Its type returns nothing; some are asynchronous all the same, and may fail
+      // before the work begins.
+      const hook = this.onProcessingStartHook as typeof this.onProcessingStartHook | undefined;
+      const started = hook?.(this.transportId, context, work) as Promise<void> | undefined;
+      if (hook === undefined) void work();
+      else if (started instanceof Promise) started.catch(reject);
     });
   }
 
-  /** Runs the handler; one that answers is guarded by the barrier where a saga asks, and its answer is published. */
-  #answered(handler: MessageHandler, delivery: Delivery, context: WaybillContext): Promise<unknown> {
-    const work = (): Promise<unknown> =>
-      withinTransaction(this.waybill.name, delivery.session, () => this.#settled(handler, delivery, context));
-    if (handler.isEventHandler === true && !isSagaCommand(handler.extras)) return work();
-    return this.waybill.sagas.participant.serve(delivery, work);
+  /** Runs the handler; what asks for an answer gets one, a saga's behind its barrier. */
+  #answered(handlers: Handlers, delivery: Delivery, context: WaybillContext): Promise<unknown> {
+    const [first] = handlers;
+    const run = <T>(work: () => Promise<T>): Promise<T> =>
+      this.waybill.ambient.within(delivery.session, delivery.transaction, work);
+    const last = (): Promise<unknown> => run(() => this.#runOne(first, delivery, context));
+    if (first.isEventHandler === true && !isSagaCommand(first.extras))
+      return run(() => this.#runAll(handlers, delivery, context));
+    if (callOf(delivery.headers) !== undefined) return this.waybill.sagas.participant.serve(delivery, last);
+    if (!this.#requests.asksFor(delivery)) return last();
+    return this.#requests.serve(delivery, () =>
+      run(async () => {
+        const result: unknown = await first(await this.#dataOf(delivery), context);
+        return allOf(valuesOf(result, delivery.signal), this.#options.streamMaxValues);
+      }),
+    );
+  }
+
+  /**
+   * Runs every handler to its end: where one fails, none of the others may still be at it when the transaction is taken
+   * back. The failure that came first counts; else a verdict.
+   */
+  async #runAll(handlers: Handlers, delivery: Delivery, context: WaybillContext): Promise<unknown> {
+    const failures: unknown[] = [];
+    const results = await Promise.all(
+      handlers.map((handler) =>
+        this.#runOne(handler, delivery, context).catch((error: unknown) => void failures.push(error)),
+      ),
+    );
+    if (failures.length > 0) throw failures[0];
+    return results.find((result) => result instanceof HandlerVerdict);
   }
 
   /** Waits until the handler, and the stream that it may return, have come to their end. */
-  async #settled(handler: MessageHandler, delivery: Delivery, context: WaybillContext): Promise<unknown> {
-    const result: unknown = await handler(delivery.payload, context);
-    return lastValueFrom(this.transformToObservable(result), { defaultValue: undefined });
+  async #runOne(handler: MessageHandler, delivery: Delivery, context: WaybillContext): Promise<unknown> {
+    const result: unknown = await handler(await this.#dataOf(delivery), context);
+    return lastOf(valuesOf(result, delivery.signal));
+  }
+
+  async #dataOf({ payload, topic, headers }: Delivery): Promise<unknown> {
+    if (this.#deserializer === undefined) return payload;
+    const packet = await this.#deserializer.deserialize(payload, { channel: topic, headers });
+    return packet.data as unknown;
   }
 }

@@ -35,6 +35,7 @@ import {
 import { HalfMessageChecks } from './half-message-check.js';
 import { SagaFinder } from './saga.decorators.js';
 import { Waybill } from './waybill.js';
+import { featureModule, type WaybillFeature } from './waybill-feature.js';
 import { WaybillHealthIndicator } from './waybill-health.js';
 import { WaybillClient } from './waybill-client.js';
 import type { WaybillModuleOptions } from './waybill-options.js';
@@ -59,14 +60,25 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
   .build();
 
 /**
- * Waybill in a Nest application: `forRoot(options)` or `forRootAsync({ imports, inject, useFactory })`.
+ * Waybill in a Nest application: `forRoot(options)`, or `forRootAsync` with `useFactory`, `useClass` or `useExisting` (a
+ * class with `createWaybillOptions()`), and `forFeature` in the application's parts.
  *
  * Provides {@link Outbox}, {@link Timers}, {@link Recurring}, {@link DeadLetters}, {@link Redrives},
  * {@link HalfMessages}, {@link HalfMessageDesk}, {@link Inbox}, {@link LeaseGuard}, {@link ExternalEffects}, {@link BarrierParticipant}, {@link Sagas}, {@link SagaDesk},
  * {@link WaybillServer} (the microservice strategy), {@link WaybillClient} (its `ClientProxy`), {@link WaybillHealthIndicator} and {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
  */
 @Module({})
-export class WaybillModule extends ConfigurableModuleClass {}
+export class WaybillModule extends ConfigurableModuleClass {
+  /**
+   * What one part of an application adds to an instance: `imports: [WaybillModule.forFeature({ topics, sagas })]`. The
+   * instance itself is made once, by `forRoot`, and has to be global for it.
+   *
+   * @throws ConfigurationError listing every problem
+   */
+  static forFeature(feature: WaybillFeature): DynamicModule {
+    return featureModule(WaybillModule, feature);
+  }
+}
 
 /** What can be injected: the class, for the instance without a name, and the token of every instance. */
 const PARTS: readonly [
@@ -88,8 +100,8 @@ const PARTS: readonly [
   [BarrierParticipant, getBarrierToken, (waybill) => waybill.guards.barrier],
   [Sagas, getSagasToken, (waybill) => waybill.sagas.sagas],
   [SagaDesk, getSagaDeskToken, (waybill) => waybill.sagas.desk],
-  [WaybillClient, getClientToken, (waybill) => new WaybillClient(waybill, waybill.options.client)],
-  [WaybillServer, getServerToken, (waybill) => new WaybillServer(waybill)],
+  [WaybillClient, getClientToken, (waybill) => new WaybillClient({ ...waybill.options.client, waybill })],
+  [WaybillServer, getServerToken, (waybill) => new WaybillServer(waybill, waybill.options.server)],
   [WaybillHealthIndicator, getHealthToken, (waybill) => new WaybillHealthIndicator(waybill)],
 ] as const;
 

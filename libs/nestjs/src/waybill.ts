@@ -1,4 +1,4 @@
-import { Consumer, type ConsumerStatus, type Subscription } from '@waybill/consumer';
+import { Consumer, type ConsumerParts, type ConsumerStatus, type Subscription } from '@waybill/consumer';
 import {
   Bell,
   ConfigurationError,
@@ -26,29 +26,27 @@ import {
   Outbox,
   OutboxRetention,
   OutboxTransactions,
-  PrismaTransactionRunner,
-  type PrismaRawClient,
-  type PrismaTransactions,
   type TransactionHandle,
   type Codec,
   Relay,
   type TransactionOutbox,
 } from '@waybill/outbox';
 import { OutboxAnswers } from '@waybill/saga';
-import { assertMigrated, databaseIdentity } from '@waybill/schema';
+import { assertMigrated, databaseIdentity, type SchemaPart } from '@waybill/schema';
 import { HalfMessageRetention } from '@waybill/half-message';
 import type { GuardedHandler } from './guard-windows.js';
 import { HalfAnswers } from './half-answers.js';
 import { InstanceGuards } from './instance-guards.js';
 import { InstanceHalfMessages } from './instance-half-messages.js';
 import { ReplyListener } from './reply-listener.js';
-import { withinTransaction } from './ambient-transaction.js';
+import { AmbientTransaction } from './ambient-transaction.js';
+import { addInstance, removeInstance } from './instances.js';
 import { InstanceSagas } from './instance-sagas.js';
 import { NestLoggerAdapter } from './nest-logger.js';
 import { findOpenTelemetry, traceHeaders } from './trace-context.js';
+import { WantedTopics } from './waybill-feature.js';
 import {
   assertModuleOptions,
-  type TransactionRunnerFactory,
   type WaybillDatabaseOptions,
   type WaybillModuleOptions,
 } from './waybill-options.js';
@@ -57,17 +55,13 @@ import {
 const SPARE_CONNECTIONS = 2;
 const DEFAULT_CONCURRENCY = 8;
 
-/** Opens handlers' transactions as Prisma's interactive ones: give it as `transactions`. */
-export function prismaTransactions<Handle extends PrismaRawClient>(
-  client: PrismaTransactions<Handle>,
-): TransactionRunnerFactory {
-  return (schema) => new PrismaTransactionRunner(client, schema) as TransactionRunner;
-}
-
 /** A handler with a guard, and the subscription that it belongs to. */
 export interface DeclaredHandler extends Pick<GuardedHandler, 'guard' | 'where'> {
   readonly subscription: Subscription;
 }
+
+/** What an instance consumes, as its server says. */
+export type Consumption = Pick<ConsumerParts, 'subscriptions' | 'patterns' | 'onRebalancing'>;
 
 /** One instance of Waybill in a process: its databases, outbox, relay, retention and consumer. */
 export class Waybill {
@@ -91,6 +85,10 @@ export class Waybill {
   readonly guards: InstanceGuards;
   /** Sagas that this service defines, and its part in those of others. */
   readonly sagas: InstanceSagas;
+  /** The transaction that the code under way belongs to. */
+  readonly ambient: AmbientTransaction;
+  /** Topics that are created at start when they are missing. */
+  readonly wantedTopics: WantedTopics;
   readonly #signals: LogSignals;
   readonly #handlerDatabase: PgDatabase;
   readonly #budgets: RetryBudgetStore;
@@ -110,6 +108,7 @@ export class Waybill {
     readonly options: WaybillModuleOptions,
   ) {
     assertModuleOptions(options);
+    this.wantedTopics = new WantedTopics(options.topics);
     this.logger = options.logger ?? new NestLoggerAdapter(name === 'default' ? 'Waybill' : `Waybill:${name}`);
     this.database = this.#open(options.database, options.database.connectionsMax ?? 10);
     this.bus =
@@ -119,21 +118,20 @@ export class Waybill {
     this.deadLetters = new DeadLetters(this.bus, this.topics, this.#signals);
     this.redrives = new Redrives(this.bus, this.#signals);
     const bell = new Bell();
+    this.ambient = new AmbientTransaction(options);
     this.outbox = this.#makeOutbox(bell);
     this.scheduler = this.#makeScheduler();
     this.#budgets = this.#makeBudgets();
     this.timers = new Timers(this.bus.session, this.scheduler);
-    this.recurring = new Recurring(
-      this.bus.session,
-      (message) => this.outbox.encode(message),
-      this.scheduler,
-    );
+    const encode = this.outbox.encode.bind(this.outbox);
+    this.recurring = new Recurring(this.bus.session, encode, this.scheduler);
     const consumer = typeof options.consumer === 'object' ? options.consumer : {};
     const connections = (consumer.maxConcurrency ?? DEFAULT_CONCURRENCY) + SPARE_CONNECTIONS;
     this.#handlerDatabase = this.#open(options.database, connections);
+    const prepared = options.outbox?.preparedStatements ?? true;
     this.#transactions =
-      options.transactions?.(this.database.schema) ??
-      new PgTransactionRunner(this.#handlerDatabase, options.outbox?.preparedStatements ?? true);
+      options.transactions?.(this.database.schema, prepared) ??
+      new PgTransactionRunner(this.#handlerDatabase, prepared);
     this.#outboxTransactions = new OutboxTransactions(this.outbox, this.#transactions);
     this.halves = new InstanceHalfMessages({
       options,
@@ -171,6 +169,7 @@ export class Waybill {
       new HalfMessageRetention(this.bus, halfMessages, this.logger),
       this.sagas.retention,
     ];
+    addInstance(this);
   }
 
   /**
@@ -184,13 +183,13 @@ export class Waybill {
 
   async #start(): Promise<void> {
     await findOpenTelemetry();
-    await assertMigrated(this.database.session);
+    await this.ambient.assertUsable();
+    await assertMigrated(this.database.session, this.#schemaPart);
     if (this.bus !== this.database) {
       await assertMigrated(this.bus.session);
       await this.#assertOneDatabase();
     }
-    for (const [name, topic] of Object.entries(this.options.topics ?? {}))
-      await this.topics.create(name, topic);
+    for (const [name, topic] of this.wantedTopics.list()) await this.topics.create(name, topic);
     await this.sagas.prepare();
     this.#signals.start();
     this.scheduler?.start();
@@ -198,6 +197,11 @@ export class Waybill {
     this.guards.start();
     this.relay?.service.start();
     if (this.relay !== undefined) for (const { service } of this.#retention) service.start();
+  }
+
+  /** What the service's own database must hold. */
+  get #schemaPart(): SchemaPart {
+    return this.bus === this.database ? 'whole' : 'participant';
   }
 
   /**
@@ -217,21 +221,23 @@ export class Waybill {
     });
   }
 
-  /** Consumes by these subscriptions from now on. Called by the server when it listens. */
-  async consume(handlers: readonly Subscription[]): Promise<void> {
+  /** Consumes from now on. Called by the server when it listens. */
+  async consume({ patterns = [], ...consumption }: Consumption): Promise<void> {
     await this.start();
     if (this.options.consumer === false) return;
-    const subscriptions = [...handlers, ...(await this.sagas.carryOn())];
-    if (subscriptions.length === 0) return;
+    const subscriptions = [...consumption.subscriptions, ...(await this.sagas.carryOn())];
+    if (subscriptions.length + patterns.length === 0) return;
     this.sagas.serve();
     if (this.options.group === undefined) {
       throw new ConfigurationError('Waybill cannot consume', ['the module has handlers and names no group']);
     }
-    await assertMigrated(this.#transactions.session);
+    await assertMigrated(this.#transactions.session, this.#schemaPart);
     this.#consumer = new Consumer(
       {
+        ...consumption,
         group: this.options.group,
         subscriptions,
+        patterns,
         bus: this.bus,
         transactions: this.#transactions,
         topics: this.topics,
@@ -255,7 +261,7 @@ export class Waybill {
    */
   transaction<Handle, T>(work: (tx: Handle, outbox: TransactionOutbox) => Promise<T>): Promise<T> {
     return this.#outboxTransactions.run((tx, outbox) =>
-      withinTransaction(this.name, tx as TransactionHandle, () => work(tx as Handle, outbox)),
+      this.ambient.within(tx as TransactionHandle, tx, () => work(tx as Handle, outbox)),
     );
   }
 
@@ -284,6 +290,7 @@ export class Waybill {
   }
 
   async #stop(): Promise<void> {
+    removeInstance(this);
     await this.#starting?.catch(() => {});
     await this.stopConsuming();
     await this.sagas.stop();
@@ -313,6 +320,7 @@ export class Waybill {
       ...this.options.outbox,
       schema: this.database.schema,
       bell,
+      ambient: () => this.ambient.current,
       traceHeaders,
       // Topics of another database's log say nothing about those that this one knows.
       ...(this.bus === this.database ? { topics: this.topics } : {}),
@@ -367,14 +375,18 @@ export class Waybill {
 
   /** The relay appends and moves its cursor in one transaction, so the outbox and the log share a database for now. */
   async #assertOneDatabase(): Promise<void> {
-    if (this.options.relay === false) return;
     const [own, bus] = await Promise.all([
       databaseIdentity(this.database.session),
       databaseIdentity(this.bus.session),
     ]);
     if (own === bus) return;
-    throw new ConfigurationError('The options of WaybillModule are not usable', [
-      'database and bus are two databases; this release relays only within one. Set relay: false for a process that only consumes',
-    ]);
+    if (this.options.relay !== false) {
+      throw new ConfigurationError('The options of WaybillModule are not usable', [
+        'database and bus are two databases; this release relays only within one. Set relay: false for a process that only consumes',
+      ]);
+    }
+    this.outbox.close(
+      'database and bus are two databases, and nothing relays between them: use half messages',
+    );
   }
 }

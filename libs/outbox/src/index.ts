@@ -9,8 +9,36 @@ export {
 } from './outbox-transactions.js';
 export { outboxBacklog, type OutboxBacklog } from './outbox-backlog.js';
 export { OutboxRetention, type OutboxRetentionOptions } from './outbox-retention.js';
-export { type PrismaRawClient, PrismaSession } from './prisma-session.js';
-export { PrismaTransactionRunner, type PrismaTransactions } from './prisma-transactions.js';
 export { adoptCluster, Relay, type RelayOptions } from './relay.js';
 export { type TimerDelay } from './timer-changes.js';
-export { joinTransaction, type PgTransactionClient, type TransactionHandle } from './transaction-handle.js';
+export {
+  drizzleOpener,
+  type DrizzleTransaction,
+  type DrizzleTransactions,
+} from './transactions/drizzle-transaction.js';
+export { joinTransaction, type TransactionHandle } from './transactions/join-transaction.js';
+export { type JoinedTransaction } from './transactions/joined-transaction.js';
+export { knexOpener, type KnexTransaction, type KnexTransactions } from './transactions/knex-transaction.js';
+export {
+  kyselyOpener,
+  type KyselyTransaction,
+  type KyselyTransactions,
+} from './transactions/kysely-transaction.js';
+export {
+  type MikroOrmManager,
+  mikroOrmOpener,
+  type MikroOrmTransactions,
+} from './transactions/mikro-orm-transaction.js';
+export { OrmTransactionRunner } from './transactions/orm-transaction-runner.js';
+export { type PgTransactionClient } from './transactions/pg-transaction.js';
+export { type PostgresJsTransaction } from './transactions/postgres-js-transaction.js';
+export { type PrismaRawClient, PrismaSession } from './transactions/prisma-session.js';
+export { prismaOpener, type PrismaTransactions } from './transactions/prisma-transaction.js';
+export { PrismaTransactionRunner } from './transactions/prisma-transaction-runner.js';
+export { type TransactionOpener } from './transactions/transaction-opener.js';
+export {
+  type TypeOrmManager,
+  typeOrmOpener,
+  type TypeOrmQueryRunner,
+  type TypeOrmTransactions,
+} from './transactions/typeorm-transaction.js';

@@ -2,11 +2,13 @@ import {
   type Bell,
   bindStatement,
   type BoundStatement,
+  ConfigurationError,
   DEFAULT_SCHEMA,
   flag,
   type Given,
   oneOf,
   resolveOptions,
+  runAhead,
   wholeNumber,
 } from '@waybill/kernel';
 import type { Codec } from './codec.js';
@@ -16,7 +18,8 @@ import { insertMessages, insertScheduledMessages, lockKeys } from './statements.
 import type { Topics } from '@waybill/log';
 import type { TimerTarget } from '@waybill/schedule';
 import { cancelStatement, rescheduleStatement, type TimerDelay } from './timer-changes.js';
-import { joinTransaction, type TransactionHandle } from './transaction-handle.js';
+import { joinTransaction, type TransactionHandle } from './transactions/join-transaction.js';
+import { type JoinedTransaction, noTransaction } from './transactions/joined-transaction.js';
 
 const SPECS = {
   /** Largest message, in bytes: payload, key and headers together. */
@@ -40,6 +43,8 @@ export type OutboxOptions = Given<typeof SPECS> & {
   readonly topics?: Pick<Topics, 'peek'>;
   /** Rung when a transaction that has published ends: the relay's bell. */
   readonly bell?: Bell;
+  /** The open transaction that the caller runs in, for what is called without one; undefined when there is none. */
+  readonly ambient?: () => unknown;
   /** Headers of the trace under way (`traceparent`, `tracestate`), added to every message. */
   readonly traceHeaders?: () => Readonly<Record<string, string>>;
 };
@@ -63,18 +68,22 @@ export class Outbox {
   /** Rung when a transaction that has published ends. */
   readonly bell: Bell | undefined;
   readonly #rules: MessageRules;
+  #closed: string | undefined;
   readonly #strict: boolean;
   readonly #prepared: boolean;
   readonly #topics: Pick<Topics, 'peek'> | undefined;
+  readonly #ambient: () => unknown;
+  readonly #ring = (): void => this.bell?.ring();
 
   constructor(options: OutboxOptions = {}) {
-    const { schema, codecs, bell, topics, traceHeaders, ...rest } = options;
+    const { schema, codecs, bell, topics, ambient, traceHeaders, ...rest } = options;
     const resolved = resolveOptions('outbox', SPECS, rest);
     this.schema = schema ?? DEFAULT_SCHEMA;
     this.#strict = resolved.order === 'strict';
     this.#prepared = resolved.preparedStatements;
     this.bell = bell;
     this.#topics = topics;
+    this.#ambient = ambient ?? (() => undefined);
     this.#rules = {
       maxMessageBytes: resolved.maxMessageBytes,
       codecs: codecs ?? {},
@@ -82,50 +91,88 @@ export class Outbox {
     };
   }
 
+  /** Refuses every message from now on, by ConfigurationError: where nothing relays them, they would be lost. */
+  close(why: string): void {
+    this.#closed = why;
+  }
+
   /**
-   * Publishes one message in the transaction `tx`.
+   * Publishes one message in the transaction `tx`; without it, in the one that the caller runs in: that of
+   * `options.ambient`.
    *
-   * @throws TransactionRequiredError unless `tx` is an open transaction
+   * @throws TransactionRequiredError unless that is an open transaction
+   * @throws ConfigurationError where there is no outbox
    * @throws TopicUnknownError, TopicNameInvalidError, MessageInvalidError, MessageTooLargeError,
    *   PayloadNotSerializableError
    */
-  async publish<T>(tx: TransactionHandle, message: Message<T>): Promise<Published> {
-    const { session, onEnd } = joinTransaction(tx, this.schema, this.#prepared);
+  async publish<T>(message: Message<T>): Promise<Published>;
+  async publish<T>(tx: TransactionHandle, message: Message<T>): Promise<Published>;
+  async publish<T>(...given: [Message<T>] | [TransactionHandle, Message<T>]): Promise<Published> {
+    const [tx, message] = given.length === 1 ? [this.#around('publish'), ...given] : given;
+    const { session, onEnd } = this.#join(tx);
     const encoded = this.encode(message);
-    for (const { statement, params } of this.statementsOf([encoded])) await session.run(statement, ...params);
+    for (const { statement, params } of this.statementsOf([encoded]))
+      await runAhead(session, statement, ...params);
     this.#announce(onEnd);
     return { id: encoded.id };
   }
 
-  /** Publishes several messages in the transaction `tx`, in this order: all of them, or none. Errors as {@link publish}. */
-  async publishMany(tx: TransactionHandle, messages: readonly Message[]): Promise<Published[]> {
-    const { session, onEnd } = joinTransaction(tx, this.schema, this.#prepared);
+  /** Publishes several messages in one transaction, in this order: all of them, or none. Else as {@link publish}. */
+  async publishMany(messages: readonly Message[]): Promise<Published[]>;
+  async publishMany(tx: TransactionHandle, messages: readonly Message[]): Promise<Published[]>;
+  async publishMany(
+    ...given: [readonly Message[]] | [TransactionHandle, readonly Message[]]
+  ): Promise<Published[]> {
+    const [tx, messages] = given.length === 1 ? [this.#around('publishMany'), ...given] : given;
+    const { session, onEnd } = this.#join(tx);
     const encoded = messages.map((message) => this.encode(message));
-    for (const { statement, params } of this.statementsOf(encoded)) await session.run(statement, ...params);
+    for (const { statement, params } of this.statementsOf(encoded))
+      await runAhead(session, statement, ...params);
     if (encoded.length > 0) this.#announce(onEnd);
     return encoded.map(({ id }) => ({ id }));
   }
 
   /**
-   * Cancels a message that was published for later, or all that carry a token, when the transaction `tx` commits.
-   * What is published in it, or has been published before it, can be cancelled, whether relayed yet or not; what has
-   * been delivered cannot. See `Timers.cancel` for a count.
+   * Cancels a message that was published for later, or all that carry a token, when the transaction `tx` (or that of
+   * `options.ambient`) commits. What is published in it, or has been published before it, can be cancelled, whether
+   * relayed yet or not; what has been delivered cannot. See `Timers.cancel` for a count.
    *
    * @throws TransactionRequiredError, MessageInvalidError
    */
-  async cancelTimer(tx: TransactionHandle, target: TimerTarget): Promise<void> {
+  async cancelTimer(target: TimerTarget): Promise<void>;
+  async cancelTimer(tx: TransactionHandle, target: TimerTarget): Promise<void>;
+  async cancelTimer(...given: [TimerTarget] | [TransactionHandle, TimerTarget]): Promise<void> {
+    const [tx, target] = given.length === 1 ? [this.#around('cancelTimer'), ...given] : given;
     await this.#changeTimer(tx, cancelStatement(target));
   }
 
   /** Moves a message that was published for later, or all that carry a token, to another time; as {@link cancelTimer}. */
-  async rescheduleTimer(tx: TransactionHandle, target: TimerTarget, time: TimerDelay): Promise<void> {
+  async rescheduleTimer(target: TimerTarget, time: TimerDelay): Promise<void>;
+  async rescheduleTimer(tx: TransactionHandle, target: TimerTarget, time: TimerDelay): Promise<void>;
+  async rescheduleTimer(
+    ...given: [TimerTarget, TimerDelay] | [TransactionHandle, TimerTarget, TimerDelay]
+  ): Promise<void> {
+    const [tx, target, time] = given.length === 2 ? [this.#around('rescheduleTimer'), ...given] : given;
     await this.#changeTimer(tx, rescheduleStatement(target, time));
   }
 
-  async #changeTimer(tx: TransactionHandle, { statement, params }: BoundStatement): Promise<void> {
-    const { session, onEnd } = joinTransaction(tx, this.schema, this.#prepared);
-    await session.run(statement, ...params);
+  async #changeTimer(tx: unknown, { statement, params }: BoundStatement): Promise<void> {
+    const { session, onEnd } = this.#join(tx);
+    await runAhead(session, statement, ...params);
     this.#announce(onEnd);
+  }
+
+  #join(tx: unknown): JoinedTransaction {
+    this.#assertOpen();
+    return joinTransaction(tx, this.schema, this.#prepared);
+  }
+
+  /** The transaction that the caller runs in. */
+  #around(method: string): unknown {
+    const tx = this.#ambient();
+    if (tx === undefined)
+      throw noTransaction(`outbox.${method} was called without a transaction, and in none`);
+    return tx;
   }
 
   /**
@@ -138,6 +185,7 @@ export class Outbox {
 
   /** The statements that write these messages, in this order: to be run one after the other in one transaction. */
   statementsOf(messages: readonly EncodedMessage[]): BoundStatement[] {
+    this.#assertOpen();
     const only = messages.length === 1 ? messages[0] : undefined;
     const inserts = only?.times === null ? [this.#insertOf(only)] : insertsOf(messages);
     const keys = this.#strict
@@ -153,12 +201,15 @@ export class Outbox {
     return bindStatement(insert, id, topic, partition, key, headers && JSON.stringify(headers), payload);
   }
 
+  #assertOpen(): void {
+    if (this.#closed !== undefined)
+      throw new ConfigurationError('Nothing can be published here', [this.#closed]);
+  }
+
   /** Wakes the relay when the transaction ends; where that cannot be seen, now: it then looks more often for a while. */
   #announce(onEnd: ((callback: () => void) => void) | undefined): void {
-    const bell = this.bell;
-    if (bell === undefined) return;
-    if (onEnd === undefined) bell.ring();
-    else onEnd(() => bell.ring());
+    if (onEnd === undefined) this.#ring();
+    else if (this.bell !== undefined) onEnd(this.#ring);
   }
 }
 

@@ -1,6 +1,6 @@
--- Writes the last transition of a saga, and puts it to the ended ones; false when another transition was faster.
+-- Writes the last transition of a saga, and puts it to the ended ones; fails when another transition was faster, which its lock prevents.
 -- Params: id uuid, fromRevision bigint, state integer, reason text?, content jsonb, transition jsonb
--- Returns: saved boolean
+-- Returns: none
 -- Locks: the saga and its children
 -- Index: saga_pkey, saga_child
-select :schema.saga_end($1, $2, $3::smallint, $4, $5::json, $6::json) as saved;
+select from :schema.saga_end($1, $2, $3::smallint, $4, $5::json, $6::json);

@@ -1,7 +1,7 @@
--- Writes a transition of a saga; false when another transition was faster.
+-- Writes a transition of a saga; fails when another transition was faster, which its lock prevents.
 -- Params: id uuid, fromRevision bigint, state integer, wakeMs bigint?, exactly boolean, reason text?, content jsonb,
 --   transition jsonb
--- Returns: saved boolean
+-- Returns: none
 -- Locks: the saga
 -- Index: saga_pkey
-select :schema.saga_save($1, $2, $3::smallint, $4, $5, $6, $7::json, $8::json) as saved;
+select from :schema.saga_save($1, $2, $3::smallint, $4, $5, $6, $7::json, $8::json);

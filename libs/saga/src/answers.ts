@@ -10,14 +10,15 @@ export interface AnswerTransaction {
 
 /** How the answers of a participant leave its database: if and only if its transaction commits. */
 export interface Answers {
-  send(transaction: AnswerTransaction, message: Message): Promise<void>;
+  /** @param messages leave in this order, all of them or none */
+  send(transaction: AnswerTransaction, messages: readonly Message[]): Promise<void>;
 }
 
 /** By the outbox, where the participant's database is the log's. */
 export class OutboxAnswers implements Answers {
   constructor(private readonly outbox: Outbox) {}
 
-  async send({ session }: AnswerTransaction, message: Message): Promise<void> {
-    await this.outbox.publish(session, message);
+  async send({ session }: AnswerTransaction, messages: readonly Message[]): Promise<void> {
+    await this.outbox.publishMany(session, messages);
   }
 }

@@ -6,6 +6,7 @@ import {
   newId,
   NotFoundError,
   type OpenTransaction,
+  runAhead,
   type SqlSession,
   statement,
 } from '@waybill/kernel';
@@ -255,7 +256,7 @@ export class SagaEngine {
     const { session, handle } = work.transaction;
     if (action?.kind !== 'local') throw new RangeError(`step ${step} has no such action`);
     const answer = { type: 'local', step, undo } as const;
-    await session.run(savepoint);
+    await runAhead(session, savepoint);
     try {
       const { id: sagaId, data, reason } = work.instance;
       const context = { transaction: handle, sagaId, reason };

@@ -2,7 +2,6 @@ import {
   BackgroundService,
   type Given,
   type Logger,
-  newId,
   type PassResult,
   resolveOptions,
   silentLogger,
@@ -11,7 +10,8 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import type { Headers } from '@waybill/consumer';
-import type { EncodedMessage, Outbox } from '@waybill/outbox';
+import type { Message } from '@waybill/outbox';
+import type { Answers, AnswerTransaction } from './answers.js';
 import { SagaRejection } from './saga-rejection.js';
 import {
   holdEntity,
@@ -79,7 +79,7 @@ export class SagaLocks {
   readonly #options;
 
   constructor(
-    private readonly outbox: Outbox,
+    private readonly answers: Answers,
     options: SagaLockOptions = {},
   ) {
     this.#options = resolveOptions("sagas' locks", SPECS, options);
@@ -98,31 +98,30 @@ export class SagaLocks {
 
   /** Lets go what a saga holds here: an entity, what a branch has taken, or all. Commands that wait for it come again. */
   async release(
-    session: SqlSession,
+    transaction: AnswerTransaction,
     sagaId: string,
     only: { readonly entity?: string; readonly branch?: string } = {},
   ): Promise<void> {
+    const { session } = transaction;
     const rows = await session.run(releaseEntities, sagaId, only.branch ?? null, only.entity ?? null);
-    const messages = rows.map(({ topic, key, headers, payload }): EncodedMessage => ({
-      id: newId(),
+    const messages = rows.map(({ topic, key, headers, payload }): Message => ({
       topic,
       key,
-      partition: null,
       headers: JSON.parse(headers) as Headers,
-      payload: payload ?? Buffer.alloc(0),
-      times: null,
+      payload: payload === null ? null : (JSON.parse(payload.toString('utf8')) as unknown),
     }));
-    for (const { statement, params } of this.outbox.statementsOf(messages))
-      await session.run(statement, ...params);
-    if (messages.length > 0) this.outbox.bell?.ring();
+    if (messages.length > 0) await this.answers.send(transaction, messages);
   }
 
   /** Puts a command aside until an entity is let go. @throws SagaRejection when too many wait for it */
   async stash(session: SqlSession, entity: string, command: StashedCommand): Promise<void> {
-    const { topic, key, headers, payload } = this.outbox.encode(command);
+    const { topic, key, headers, payload } = command;
     const { maxWaiting, waitMs } = this.#options;
-    const content = JSON.stringify(headers ?? {});
-    const [row] = await session.run(stashCommand, entity, maxWaiting, waitMs, topic, key, content, payload);
+    // What a saga commands is JSON, whatever codec its topic has.
+    const bytes = Buffer.from(JSON.stringify(payload ?? null));
+    const [row] = await session.run(
+      ...([stashCommand, entity, maxWaiting, waitMs, topic, key, JSON.stringify(headers), bytes] as const),
+    );
     if (row?.stashed !== true)
       throw new SagaRejection(`${maxWaiting} commands wait for ${entity}, which another saga holds`);
   }

@@ -7,7 +7,7 @@ import {
   type ReplyStatus,
 } from '@waybill/consumer';
 import { Barrier, type BarrierCall, type BarrierOp } from '@waybill/inbox';
-import { isInfrastructureFailure, type SqlSession, statement } from '@waybill/kernel';
+import { isInfrastructureFailure, runAhead, type SqlSession, statement } from '@waybill/kernel';
 import type { Message } from '@waybill/outbox';
 import type { Answers, AnswerTransaction } from './answers.js';
 import { SAGA_AGAIN_HEADER, SAGA_BRANCH_HEADER, SAGA_ID_HEADER, SAGA_OP_HEADER } from './saga-headers.js';
@@ -57,16 +57,16 @@ export class SagaParticipant {
   /**
    * Serves one delivery. `work` is the handler; it may throw a {@link SagaRejection} (its writes are rolled back, and the
    * saga is told), a {@link SagaOngoing}, or anything else: then the delivery has failed, and is retried as any other.
-   * A delivery that is no command of a saga is handled as it is, and answered if it asks for an answer.
+   * A delivery that is no command of a saga is handled as it is.
    *
    * @returns what `work` returned; undefined when it did not run
    */
   async serve(delivery: Delivery, work: () => Promise<unknown>): Promise<unknown> {
     const call = callOf(delivery.headers);
-    if (call === undefined) return this.#serveRequest(delivery, work);
+    if (call === undefined) return work();
     const { session, headers } = delivery;
     if (headers[SAGA_AGAIN_HEADER] !== undefined) await this.#barrier.pardon(session, call);
-    await session.run(savepoint);
+    await runAhead(session, savepoint);
     let ending: Ending | undefined;
     try {
       ending = await this.#pass(session, call, work);
@@ -78,7 +78,7 @@ export class SagaParticipant {
       // A copy of the command must not do later what the saga has been told was not done.
       if (ending !== undefined) await this.#barrier.reject(session, call);
     }
-    if (UNDOING.has(call.op)) await this.parts.locks.release(session, call.gid, { branch: call.branch });
+    if (UNDOING.has(call.op)) await this.parts.locks.release(delivery, call.gid, { branch: call.branch });
     await this.#answer(delivery, headers, ending);
     return ending?.payload;
   }
@@ -137,22 +137,6 @@ export class SagaParticipant {
     }
   }
 
-  async #serveRequest(delivery: Delivery, work: () => Promise<unknown>): Promise<unknown> {
-    const { session, headers } = delivery;
-    if (headers[REPLY_TO_HEADER] === undefined) return work();
-    await session.run(savepoint);
-    let ending: Ending;
-    try {
-      ending = { status: 'done', payload: await work() };
-    } catch (error) {
-      if (!(error instanceof SagaRejection)) throw error;
-      await session.run(rollbackToSavepoint);
-      ending = rejected(error);
-    }
-    await this.#answer(delivery, headers, ending);
-    return ending.payload;
-  }
-
   async #answer(transaction: AnswerTransaction, request: Headers, ending: Ending | undefined): Promise<void> {
     const topic = request[REPLY_TO_HEADER];
     if (ending === undefined || topic === undefined) return;
@@ -163,7 +147,7 @@ export class SagaParticipant {
       headers: replyHeaders(request, status, error),
       payload,
     };
-    await this.parts.answers.send(transaction, message);
+    await this.parts.answers.send(transaction, [message]);
   }
 }
 

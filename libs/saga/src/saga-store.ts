@@ -1,4 +1,4 @@
-import { invariant, type SqlSession } from '@waybill/kernel';
+import { invariant, runAhead, type SqlSession } from '@waybill/kernel';
 import type { SagaEvent, SagaOutput } from './saga-event.js';
 import { isEnd, type SagaInstance, STATE_NUMBER, stateOf } from './saga-instance.js';
 import { claimDueSaga, endSaga, loadSaga, saveSaga, startSaga } from './statements.generated.js';
@@ -97,21 +97,21 @@ export async function saveTransition(
   const state = STATE_NUMBER[instance.state];
   const ended = isEnd(instance.state);
   const { reason } = instance;
-  const [row] =
-    ended && before.parent === null
-      ? await session.run(endSaga, instance.id, revision, state, reason, content, transition)
-      : await session.run(
-          saveSaga,
-          instance.id,
-          revision,
-          state,
-          wakeMs(instance),
-          exactly || ended,
-          reason,
-          content,
-          transition,
-        );
-  invariant(row?.saved === true, `saga ${instance.id} was changed in spite of its lock`);
+  if (ended && before.parent === null)
+    await runAhead(session, endSaga, instance.id, revision, state, reason, content, transition);
+  else
+    await runAhead(
+      session,
+      saveSaga,
+      instance.id,
+      revision,
+      state,
+      wakeMs(instance),
+      exactly || ended,
+      reason,
+      content,
+      transition,
+    );
 }
 
 /** When something is due next, in milliseconds since the saga's start. */

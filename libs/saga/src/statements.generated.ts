@@ -55,16 +55,16 @@ export const emptySagaSlot = statement<
 >('empty-saga-slot', `select :schema.saga_empty_slot($1, $2) as emptied`);
 
 /**
- * Writes the last transition of a saga, and puts it to the ended ones; false when another transition was faster.
+ * Writes the last transition of a saga, and puts it to the ended ones; fails when another transition was faster, which its lock prevents.
  * Params: id uuid, fromRevision bigint, state integer, reason text?, content jsonb, transition jsonb
- * Returns: saved boolean
+ * Returns: none
  * Locks: the saga and its children
  * Index: saga_pkey, saga_child
  */
 export const endSaga = statement<
   [id: string, fromRevision: number, state: number, reason: string | null, content: string, transition: string],
-  { saved: boolean }
->('end-saga', `select :schema.saga_end($1, $2, $3::smallint, $4, $5::json, $6::json) as saved`);
+  Record<never, never>
+>('end-saga', `select from :schema.saga_end($1, $2, $3::smallint, $4, $5::json, $6::json)`);
 
 /**
  * The child of a step.
@@ -252,17 +252,17 @@ export const sagaTimeline = statement<
  order by t.revision`);
 
 /**
- * Writes a transition of a saga; false when another transition was faster.
+ * Writes a transition of a saga; fails when another transition was faster, which its lock prevents.
  * Params: id uuid, fromRevision bigint, state integer, wakeMs bigint?, exactly boolean, reason text?, content jsonb,
  *   transition jsonb
- * Returns: saved boolean
+ * Returns: none
  * Locks: the saga
  * Index: saga_pkey
  */
 export const saveSaga = statement<
   [id: string, fromRevision: number, state: number, wakeMs: number | null, exactly: boolean, reason: string | null, content: string, transition: string],
-  { saved: boolean }
->('save-saga', `select :schema.saga_save($1, $2, $3::smallint, $4, $5, $6, $7::json, $8::json) as saved`);
+  Record<never, never>
+>('save-saga', `select from :schema.saga_save($1, $2, $3::smallint, $4, $5, $6, $7::json, $8::json)`);
 
 /**
  * One saga, under way or ended.

@@ -8,6 +8,7 @@ export {
   type MigrationState,
   migrationSql,
   migrationStatus,
+  type SchemaPart,
 } from './migrate.js';
 export type { Migration } from './migration.js';
 export { MIGRATIONS } from './migrations.generated.js';

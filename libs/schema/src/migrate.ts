@@ -19,7 +19,21 @@ export interface MigrateOptions {
   readonly connectionString: string;
   /** Waybill's schema. Default `waybill`. */
   readonly schema?: string;
+  /** Only what a participant's own database needs; see {@link SchemaPart}. Default false. */
+  readonly participant?: boolean;
 }
+
+/**
+ * How much of the schema is in a database. `participant`: where a service has business rows, and the log is elsewhere. It
+ * has inbox, guards and barriers, and no outbox: nothing would move what is published there. The rest can be added later.
+ */
+export type SchemaPart = 'whole' | 'participant';
+
+/**
+ * What a participant's database does without: outbox, timers and the operators' desk. (The empty tables of the log are
+ * there: the file of the inbox refers to them.)
+ */
+const NOT_FOR_PARTICIPANTS: ReadonlySet<string> = new Set(['0002-outbox', '0004-timer', '0005-operators']);
 
 /** One migration, and when it was applied; null when it is still to be. */
 export interface MigrationState {
@@ -46,7 +60,11 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
       await connection.client.query('select pg_advisory_lock(hashtext($1))', [lock]);
       try {
         await createLedger(connection);
-        const pending = pendingMigrations(await connection.run(appliedMigrations), database.schema);
+        const pending = pendingMigrations(
+          await connection.run(appliedMigrations),
+          database.schema,
+          partOf(options),
+        );
         for (const migration of pending) await apply(connection, migration);
         return pending.map(({ name }) => name);
       } finally {
@@ -60,8 +78,9 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
 export async function migrationStatus(options: MigrateOptions): Promise<MigrationState[]> {
   return withDatabase(options, async (database) => {
     const applied = await readLedger(database.session);
-    pendingMigrations(applied, database.schema);
-    return MIGRATIONS.map(({ number, name }) => ({
+    const part = partOf(options);
+    pendingMigrations(applied, database.schema, part);
+    return chainOf(part).map(({ number, name }) => ({
       number,
       name,
       appliedAt: applied.find((entry) => entry.number === number)?.appliedAt ?? null,
@@ -69,10 +88,10 @@ export async function migrationStatus(options: MigrateOptions): Promise<Migratio
   });
 }
 
-/** The whole chain as one SQL text, for those who apply migrations by another tool. */
-export function migrationSql(schema: string = DEFAULT_SCHEMA): string {
+/** The chain as one SQL text, for those who apply migrations by another tool. */
+export function migrationSql(schema: string = DEFAULT_SCHEMA, part: SchemaPart = 'whole'): string {
   assertSchemaName(schema);
-  const steps = MIGRATIONS.map(
+  const steps = chainOf(part).map(
     ({ number, name, checksum, breaking, sql }) =>
       `-- ${name}\n${renderSql(sql, schema)}\n` +
       `insert into "${schema}".migration (number, name, checksum, breaking)\n` +
@@ -86,11 +105,14 @@ export function migrationSql(schema: string = DEFAULT_SCHEMA): string {
  *
  * @throws MigrationRequiredError, MigrationChangedError, SchemaTooNewError, PostgresTooOldError
  */
-export async function assertMigrated(session: SqlSession): Promise<void> {
+export async function assertMigrated(session: SqlSession, part: SchemaPart = 'whole'): Promise<void> {
   await assertServerVersion(session);
   const applied = await readLedger(session);
-  const pending = pendingMigrations(applied, session.schema);
-  if (pending.length > 0) throw new MigrationRequiredError(session.schema, applied.length, MIGRATIONS.length);
+  const pending = pendingMigrations(applied, session.schema, part);
+  if (pending.length > 0) {
+    const wanted = chainOf(part).length;
+    throw new MigrationRequiredError(session.schema, wanted - pending.length, wanted);
+  }
 }
 
 const LEDGER = `create table if not exists :schema.migration (
@@ -135,7 +157,15 @@ async function createLedger(connection: PgConnection): Promise<void> {
   if (exists?.ledgerExists !== true) await connection.client.query(renderSql(LEDGER, connection.schema));
 }
 
-function pendingMigrations(applied: readonly LedgerEntry[], schema: string): Migration[] {
+function partOf({ participant }: MigrateOptions): SchemaPart {
+  return participant === true ? 'participant' : 'whole';
+}
+
+function chainOf(part: SchemaPart): readonly Migration[] {
+  return part === 'whole' ? MIGRATIONS : MIGRATIONS.filter(({ name }) => !NOT_FOR_PARTICIPANTS.has(name));
+}
+
+function pendingMigrations(applied: readonly LedgerEntry[], schema: string, part: SchemaPart): Migration[] {
   for (const entry of applied) {
     const known = MIGRATIONS.find(({ number }) => number === entry.number);
     if (known === undefined) {
@@ -144,7 +174,7 @@ function pendingMigrations(applied: readonly LedgerEntry[], schema: string): Mig
       throw new MigrationChangedError(schema, entry.name);
     }
   }
-  return MIGRATIONS.filter(({ number }) => !applied.some((entry) => entry.number === number));
+  return chainOf(part).filter(({ number }) => !applied.some((entry) => entry.number === number));
 }
 
 async function apply(connection: PgConnection, migration: Migration): Promise<void> {

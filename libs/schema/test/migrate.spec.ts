@@ -89,6 +89,35 @@ describe('the migrator', () => {
     }
   });
 
+  test('gives a participant no outbox, and the rest when it is wanted', async () => {
+    const own = new PgDatabase(database);
+    const areThere = [false, false, false, true, true, true, true];
+    const tables = async (): Promise<(string | null)[]> => {
+      const { rows } = await client.query<{ table: string | null }>(
+        `select to_regclass('waybill.' || t)::text as table
+           from unnest(array['outbox', 'relay_cursor', 'timer', 'inbox', 'barrier', 'idempotent_message', 'saga_lock']) t`,
+      );
+      return rows.map(({ table }) => table);
+    };
+    const participant = { ...database, participant: true };
+    try {
+      const applied = await migrate(participant);
+      expect(applied).not.toContain('0002-outbox');
+      expect((await tables()).map((table) => table !== null)).toEqual(areThere);
+      await assertMigrated(own.session, 'participant');
+      expect((await migrationStatus(participant)).every(({ appliedAt }) => appliedAt !== null)).toBe(true);
+      await expect(assertMigrated(own.session)).rejects.toMatchObject({ code: 'MIGRATION_REQUIRED' });
+      expect(await migrate(participant)).toEqual([]);
+      expect([...applied, ...(await migrate(database))].toSorted()).toEqual(names);
+      expect(await tables()).not.toContain(null);
+      await client.query('drop schema waybill cascade');
+      await client.query(migrationSql('waybill', 'participant'));
+      await assertMigrated(own.session, 'participant');
+    } finally {
+      await own.close();
+    }
+  });
+
   test('leaves nothing behind of a migration that fails', async () => {
     await client.query('create schema waybill; create table waybill.consumer_group (x int)');
     await expect(migrate(database)).rejects.toThrow(/already exists/);

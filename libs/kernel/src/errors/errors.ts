@@ -20,12 +20,10 @@ export class TransactionRequiredError extends WaybillError {
   override readonly code = 'TRANSACTION_REQUIRED';
   override readonly retryable = false;
 
-  constructor(what: string, details?: ErrorDetails) {
-    super(
-      `${what}. Pass the open transaction that also writes the business rows: a pg client after BEGIN, or the ` +
-        `client that prisma.$transaction(async (tx) => …) hands to its callback, before it ends.`,
-      details,
-    );
+  /** @param details `instead` says what to pass where the driver or ORM is known: "the trx that …" */
+  constructor(what: string, details?: ErrorDetails & { readonly instead?: string }) {
+    const instead = details?.instead ?? 'a pg client after BEGIN, or what your ORM hands to its transaction';
+    super(`${what}. Pass the open transaction that also writes the business rows: ${instead}.`, details);
   }
 }
 

@@ -18,6 +18,19 @@ export class RequestTimedOutError extends WaybillError {
   }
 }
 
+/** What is told of an error to whoever asked: never its stack. */
+export interface RemoteError {
+  /** The error's class, as `BadRequestException`. */
+  readonly name: string;
+  readonly message: string;
+  /** What programs branch on, where the error has a code. */
+  readonly code?: string | number;
+  /** An HTTP status, or what stood for it. */
+  readonly status?: string | number;
+  /** What the error was made to tell its caller, as JSON: `getError()` of an RpcException, `getResponse()` of an HttpException. */
+  readonly details?: unknown;
+}
+
 /** A request was answered, and not well. */
 export class RequestFailedError extends WaybillError {
   override readonly name = 'RequestFailedError';
@@ -31,6 +44,8 @@ export class RequestFailedError extends WaybillError {
     readonly status: string,
     /** What the other side says: `SagaRejection`'s reason, or class and message of its error. */
     readonly reason: string,
+    /** The error itself, as the other side describes it; undefined when it does not. */
+    readonly remote?: RemoteError,
   ) {
     super(
       `Request ${requestId} to ${topic} has ${status === 'rejected' ? 'been rejected' : 'failed'}: ${reason}.`,

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { CopyOut, type CopyRowHandler } from './copy-out.js';
 import { pgTypes } from './pg-types.js';
+import type { BoundStatement } from './bound-statement.js';
 import type { SqlSession } from './sql-session.js';
 import { DEFAULT_SCHEMA, renderSql, type Statement } from './statement.js';
 import { type BatchEntry, StatementBatch } from './statement-batch.js';
@@ -14,22 +15,6 @@ export interface PgQueryable {
     types?: pg.CustomTypesConfig;
     name?: string;
   }): Promise<{ rows: unknown[] }>;
-}
-
-/** A statement bound to its parameters, for {@link PgConnection.runBatch}. */
-export interface BoundStatement {
-  readonly statement: Statement<readonly unknown[], unknown>;
-  readonly params: readonly unknown[];
-  /** Whether the statement is kept prepared on its connection, under a name of its own. Default no. */
-  readonly prepared?: boolean;
-}
-
-/** Binds parameters to a statement, with their types checked. */
-export function bindStatement<Params extends readonly unknown[], Row>(
-  statement: Statement<Params, Row>,
-  ...params: Params
-): BoundStatement {
-  return { statement: statement as Statement<readonly unknown[], unknown>, params };
 }
 
 function preparedName(statement: { readonly name: string }, schema: string): string {
@@ -67,8 +52,17 @@ export class PgSession implements SqlSession {
 }
 
 const BEGIN: BatchEntry = { text: 'begin isolation level read committed', values: [] };
+const PREPARED_BEGIN: BatchEntry = { ...BEGIN, name: 'waybill.begin' };
 const COMMIT: BatchEntry = { text: 'commit', values: [] };
 const PREPARED_COMMIT: BatchEntry = { ...COMMIT, name: 'waybill.commit' };
+
+/** What is around the statements of a batch. */
+export interface BatchOptions {
+  readonly begin?: boolean;
+  readonly commit?: boolean;
+  /** Told which of the statements failed: -1 for BEGIN, their number for COMMIT. The error is thrown as well. */
+  readonly failed?: (at: number, error: unknown) => void;
+}
 
 /**
  * One connection of our own, held for a while: batches of statements in one round trip, COPY, transactions.
@@ -82,28 +76,25 @@ export class PgConnection extends PgSession {
   }
 
   /** Runs the statements in one round trip; see {@link StatementBatch}. Resolves to the rows of each. */
-  async runBatch(
-    statements: readonly BoundStatement[],
-    transaction: { readonly begin?: boolean; readonly commit?: boolean } = {},
-  ): Promise<unknown[][]> {
+  async runBatch(statements: readonly BoundStatement[], options: BatchOptions = {}): Promise<unknown[][]> {
     const entries = statements.map(({ statement, params, prepared }) => ({
       text: renderSql(statement.text, this.schema),
       values: params,
       ...(prepared === true ? { name: preparedName(statement, this.schema) } : {}),
     }));
-    const before = transaction.begin === true ? [BEGIN] : [];
-    const commit = statements.some(({ prepared }) => prepared) ? PREPARED_COMMIT : COMMIT;
-    const after = transaction.commit === true ? [commit] : [];
+    const prepared = statements.some((statement) => statement.prepared);
+    const before = options.begin === true ? [prepared ? PREPARED_BEGIN : BEGIN] : [];
+    const after = options.commit === true ? [prepared ? PREPARED_COMMIT : COMMIT] : [];
     const batch = new StatementBatch([...before, ...entries, ...after], pgTypes);
     try {
       this.client.query(batch);
       const rows = await batch.done;
       return rows.slice(before.length, before.length + entries.length);
     } catch (error) {
-      throw translateDatabaseError(
-        error,
-        `Running ${statements.map(({ statement }) => statement.name).join(', ')}`,
-      );
+      const names = statements.map(({ statement }) => statement.name).join(', ');
+      const translated = translateDatabaseError(error, `Running ${names}`);
+      options.failed?.(batch.completed - before.length, translated);
+      throw translated;
     }
   }
 

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { invariant, TransactionRequiredError } from '../errors/errors.js';
 import type { PgDatabase } from './pg-pool.js';
 import { lendClient } from './revocable-client.js';
-import { type PgQueryable, PgSession } from './pg-session.js';
+import { PgTransaction } from './pg-transaction.js';
 import type { SqlSession } from './sql-session.js';
 import { HandlerAbandoned, type TransactionRunner, type TransactionWork } from './transaction-runner.js';
 
@@ -24,24 +24,20 @@ export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
     const { timeoutMs } = transaction;
     invariant(Number.isSafeInteger(timeoutMs), 'a time-out must be a whole number');
     return this.database.withConnection(async (connection) => {
-      // A process that stops in here must not hold its locks for longer than this.
-      await connection.client.query(
-        `begin isolation level read committed; set local idle_in_transaction_session_timeout = ${timeoutMs}; ` +
-          `set local lock_timeout = ${timeoutMs}`,
-      );
-      const { client, revoke } = lendClient(connection.client as pg.PoolClient);
+      const open = new PgTransaction(connection, this.prepared, timeoutMs);
+      const { client, revoke } = lendClient(connection.client as pg.PoolClient, open);
       try {
-        const session = new PgSession(connection.client as PgQueryable, connection.schema, this.prepared);
-        const work = transaction.work({ session, handle: client });
-        const result = await withinTime(work, timeoutMs).finally(revoke);
-        // Outside a transaction the last statements would take effect by themselves, COMMIT or not.
-        if (connection.client.getTransactionStatus() === 'I')
+        const work = transaction.work({ session: open, handle: client });
+        const result = await withinTime(work, timeoutMs).finally(() => {
+          revoke();
+          open.close();
+        });
+        if (!(await open.commit(transaction.last?.(result) ?? [])))
           throw new TransactionRequiredError('The work has ended its transaction itself');
-        await connection.runBatch(transaction.last?.(result) ?? [], { commit: true });
         return result;
       } catch (error) {
         // An abandoned handler may still send statements: its connection is closed instead (see withConnection).
-        if (!(error instanceof HandlerAbandoned)) await connection.rollback();
+        if (!(error instanceof HandlerAbandoned)) await open.rollback();
         throw error;
       }
     });

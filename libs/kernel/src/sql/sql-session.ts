@@ -1,3 +1,4 @@
+import { bindStatement, type BoundStatement } from './bound-statement.js';
 import type { Statement } from './statement.js';
 
 /**
@@ -15,4 +16,19 @@ export interface SqlSession {
     statement: Statement<Params, Row>,
     ...params: Params
   ): Promise<Row[]>;
+  /**
+   * Takes a statement that is sent ahead of the next one, or with COMMIT, and so costs no round trip of its own. What it
+   * fails with fails that one, and the transaction. Absent where the driver sends statements one by one: see {@link runAhead}.
+   */
+  ahead?(statement: BoundStatement): void;
+}
+
+/** Runs a statement without waiting for it where the session can; see {@link SqlSession.ahead}. */
+export async function runAhead<Params extends readonly unknown[], Row>(
+  session: SqlSession,
+  statement: Statement<Params, Row>,
+  ...params: Params
+): Promise<void> {
+  if (session.ahead === undefined) await session.run(statement, ...params);
+  else session.ahead(bindStatement(statement, ...params));
 }

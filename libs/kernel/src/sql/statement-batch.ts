@@ -81,6 +81,11 @@ export class StatementBatch implements pg.Submittable {
     return this.#entries[this.#rows.length]?.text;
   }
 
+  /** How many of its statements have come to their end. */
+  get completed(): number {
+    return this.#rows.length;
+  }
+
   submit(connection: unknown): void {
     const messages: Buffer[] = [];
     const stream = { writable: true, write: (message: Buffer) => messages.push(message) };

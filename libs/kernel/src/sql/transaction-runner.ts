@@ -1,4 +1,4 @@
-import type { BoundStatement } from './pg-session.js';
+import type { BoundStatement } from './bound-statement.js';
 import type { SqlSession } from './sql-session.js';
 
 /** An open transaction: Waybill's way to run statements in it, and the user's own handle. */

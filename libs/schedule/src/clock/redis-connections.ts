@@ -1,10 +1,11 @@
+import { createRequire } from 'node:module';
 import { ConfigurationError } from '@waybill/kernel';
-import {
+import type {
   Cluster,
-  type ClusterNode,
-  type ClusterOptions as AnyClusterOptions,
+  ClusterNode,
+  ClusterOptions as AnyClusterOptions,
   Redis,
-  type RedisOptions as AnyRedisOptions,
+  RedisOptions as AnyRedisOptions,
 } from 'ioredis';
 
 /** Options of ioredis. How it maps replies is for BullMQ to say. */
@@ -26,7 +27,11 @@ export const COMMAND_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 const RECONNECT_MAX_MS = 1_000;
 
-/** @throws ConfigurationError when it can be told already that this names no Redis */
+/** What only those install who have a Redis: loaded when it is asked for, and missed by name. */
+const load = createRequire(import.meta.url);
+const PACKAGES = ['bullmq', 'ioredis'];
+
+/** @throws ConfigurationError when it can be told already that this names no Redis, or a package for it is missing */
 export function assertRedis(given: RedisGiven): void {
   const problems: string[] = [];
   if (typeof given === 'string') {
@@ -36,7 +41,18 @@ export function assertRedis(given: RedisGiven): void {
   } else if ('cluster' in given && (!Array.isArray(given.cluster) || given.cluster.length === 0)) {
     problems.push('cluster must list at least one node');
   }
+  const missing = PACKAGES.filter((name) => !isInstalled(name));
+  if (missing.length > 0) problems.push(`it needs more packages: npm install ${missing.join(' ')}`);
   if (problems.length > 0) throw new ConfigurationError('The option redis is not usable', problems);
+}
+
+function isInstalled(name: string): boolean {
+  try {
+    load.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -61,6 +77,7 @@ export function openRedis(
 }
 
 function connect(given: RedisGiven, common: RedisOptions): RedisClient {
+  const { Cluster, Redis } = load('ioredis') as typeof import('ioredis');
   if (typeof given === 'string') return new Redis(given, common);
   if (!('cluster' in given)) return new Redis({ ...given, ...common });
   const { maxRetriesPerRequest, connectTimeout, commandTimeout } = common;

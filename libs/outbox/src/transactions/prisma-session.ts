@@ -25,17 +25,22 @@ export class PrismaSession implements SqlSession {
         renderSql(statement.text, this.schema),
         ...params,
       );
-      return rows.map(withNumbers) as Row[];
+      return rows.map(asByPg) as Row[];
     } catch (error) {
       throw translateDatabaseError(error, `Running ${statement.name} by Prisma`);
     }
   }
 }
 
-/** Prisma reads int8 as BigInt; Waybill's statements count in numbers. */
-function withNumbers(row: unknown): unknown {
+/** Prisma reads int8 as BigInt and bytea as Uint8Array; Waybill's statements count in numbers and read a Buffer, as by pg. */
+function asByPg(row: unknown): unknown {
   const entries = Object.entries(row as Record<string, unknown>);
-  return Object.fromEntries(
-    entries.map(([name, value]) => [name, typeof value === 'bigint' ? Number(value) : value]),
-  );
+  return Object.fromEntries(entries.map(([name, value]) => [name, valueAsByPg(value)]));
+}
+
+function valueAsByPg(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number(value);
+  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  if (Array.isArray(value) && typeof value[0] === 'bigint') return value.map(Number);
+  return value;
 }

@@ -1,0 +1,40 @@
+import { Controller, Module, type DynamicModule } from '@nestjs/common';
+import { EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
+import { WaybillModule } from '@waybill/nestjs';
+
+/** What every transport of the benchmark serves: a sum on request, and an event that is counted. */
+@Controller()
+export class Endpoints {
+  /** Events that came, by all transports of this process. */
+  static heard = 0;
+
+  @MessagePattern<string>('bench.sum')
+  sum(@Payload() numbers: number[]): number {
+    return numbers.reduce((total, number) => total + number, 0);
+  }
+
+  @EventPattern<string>('bench.event')
+  event(): void {
+    Endpoints.heard += 1;
+  }
+}
+
+/** The endpoints without any transport of Waybill's. */
+@Module({ controllers: [Endpoints] })
+export class PlainModule {}
+
+/** The endpoints as a service of Waybill's. */
+export function waybillModule(connectionString: string): DynamicModule {
+  return {
+    module: class WaybillEndpoints {},
+    imports: [
+      WaybillModule.forRoot({
+        database: { connectionString },
+        group: 'bench',
+        topics: { 'bench.sum': { partitions: 4 }, 'bench.event': { partitions: 4 } },
+        logger: { debug() {}, info() {}, warn() {}, error: (message) => console.error(message) },
+      }),
+    ],
+    controllers: [Endpoints],
+  };
+}

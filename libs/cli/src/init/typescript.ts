@@ -1,0 +1,16 @@
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type * as TypeScript from 'typescript';
+
+/** The compiler's programming interface. */
+export type Compiler = typeof TypeScript;
+
+/** The application's own TypeScript; undefined where there is none, or one without the interface (TypeScript 7). */
+export function findCompiler(folder: string): Compiler | undefined {
+  try {
+    const found = createRequire(join(folder, 'package.json'))('typescript') as Partial<Compiler>;
+    return typeof found.createSourceFile === 'function' ? (found as Compiler) : undefined;
+  } catch {
+    return undefined;
+  }
+}

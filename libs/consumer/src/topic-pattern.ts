@@ -1,0 +1,75 @@
+import { ConfigurationError } from '@waybill/kernel';
+import type { Subscription } from './subscription.js';
+
+/** Topics by which Waybill itself answers and calls: they are subscribed to by name, never by a pattern. */
+const OWN_TOPIC = /\.(replies|saga-replies|saga-calls)$/;
+const WORDS = /^(#|\*|[A-Za-z0-9_-]+)(\.(#|\*|[A-Za-z0-9_-]+))*$/;
+
+/** A pattern of topics, and the subscription to each of them. */
+export interface PatternSubscription {
+  /** Words between dots; `*` stands for one word, `#` for any number of them, none included. */
+  readonly pattern: string;
+  readonly subscribe: (topic: string) => Subscription;
+}
+
+/** Whether it stands for many topics: it holds `*`, `#` or `>`, which no topic's name does. */
+export function isTopicPattern(text: string): boolean {
+  return /[*#>]/.test(text);
+}
+
+/** Patterns of topics, as AMQP's topic exchange has them. Of those that match a topic the most specific one has it. */
+export class TopicPatterns {
+  readonly #patterns: readonly PatternSubscription[];
+
+  /** @throws ConfigurationError listing every pattern that is none */
+  constructor(patterns: readonly PatternSubscription[]) {
+    const problems = patterns.flatMap(({ pattern }) =>
+      WORDS.test(pattern)
+        ? []
+        : [
+            `${JSON.stringify(pattern)} is no pattern of topics: use words between dots, * for one word, # for any number`,
+          ],
+    );
+    if (problems.length > 0) throw new ConfigurationError('The subscriptions are not usable', problems);
+    this.#patterns = patterns.toSorted((a, b) => bySpecificity(a.pattern, b.pattern));
+  }
+
+  get isEmpty(): boolean {
+    return this.#patterns.length === 0;
+  }
+
+  /** The most specific pattern that a topic matches; undefined for none, and for topics of Waybill's own. */
+  find(topic: string): PatternSubscription | undefined {
+    if (OWN_TOPIC.test(topic)) return undefined;
+    const words = topic.split('.');
+    return this.#patterns.find(({ pattern }) => matches(pattern.split('.'), words));
+  }
+}
+
+/** More words that are said come first, then fewer `#`, then more `*`; the text decides last, so that all processes agree. */
+function bySpecificity(a: string, b: string): number {
+  const [one, other] = [countsOf(a), countsOf(b)];
+  return other.said - one.said || one.hashes - other.hashes || other.stars - one.stars || (a < b ? -1 : 1);
+}
+
+function countsOf(pattern: string): { said: number; hashes: number; stars: number } {
+  const words = pattern.split('.');
+  const hashes = words.filter((word) => word === '#').length;
+  const stars = words.filter((word) => word === '*').length;
+  return { said: words.length - hashes - stars, hashes, stars };
+}
+
+/** Whether the words of a pattern can stand for the words of a topic. */
+function matches(pattern: readonly string[], topic: readonly string[]): boolean {
+  // At place i: whether the pattern's words so far can stand for the topic's first i.
+  let reached = [true, ...topic.map(() => false)];
+  for (const word of pattern) {
+    const next: boolean[] = [];
+    for (let i = 0; i <= topic.length; i += 1) {
+      const step = i > 0 && reached[i - 1] === true && (word === '*' || word === topic[i - 1]);
+      next.push(word === '#' ? reached[i] === true || (i > 0 && next[i - 1] === true) : step);
+    }
+    reached = next;
+  }
+  return reached[topic.length] === true;
+}

@@ -1,0 +1,73 @@
+import { BackgroundService, type Clock, type Logger, type PassResult } from '@waybill/kernel';
+import type { LogSignals, Topics } from '@waybill/log';
+import type { Subscription } from './subscription.js';
+import type { TopicPatterns } from './topic-pattern.js';
+
+/** Longest time until a topic is noticed that was created meanwhile, in milliseconds. */
+const LOOK_MS = 1_000;
+
+/** What a {@link TopicWatch} works with. */
+export interface TopicWatchParts {
+  readonly group: string;
+  readonly patterns: TopicPatterns;
+  /** The subscriptions by topic; those to topics that match are added. */
+  readonly byTopic: Map<string, Subscription>;
+  readonly topics: Topics;
+  readonly signals: LogSignals;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Subscribes to the topics that match patterns: those there are at start, and those that appear later. */
+export class TopicWatch {
+  readonly #service: BackgroundService;
+  /** Topics that were created after the group had begun to look: all that is in them is new to it. */
+  readonly #appeared = new Set<string>();
+  #hasLooked = false;
+
+  constructor(private readonly parts: TopicWatchParts) {
+    const { group, clock, logger } = parts;
+    this.#service = new BackgroundService({
+      name: `the watch for topics of group ${group}`,
+      runOnce: () => this.#look(),
+      idleMinMs: LOOK_MS,
+      idleMaxMs: LOOK_MS,
+      clock,
+      logger,
+    });
+  }
+
+  /** Subscribes to what is there, and begins to look for what comes. */
+  async start(): Promise<void> {
+    if (this.parts.patterns.isEmpty) return;
+    await this.#look();
+    this.#service.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#service.stop();
+  }
+
+  /** Whether the topic was created after this process had begun to look. */
+  hasAppeared(topic: string): boolean {
+    return this.#appeared.has(topic);
+  }
+
+  async #look(): Promise<PassResult> {
+    const { patterns, byTopic, topics, signals, logger, group } = this.parts;
+    const found: string[] = [];
+    for (const { name } of await topics.list()) {
+      const match = byTopic.has(name) ? undefined : patterns.find(name);
+      if (match === undefined) continue;
+      byTopic.set(name, match.subscribe(name));
+      if (this.#hasLooked) this.#appeared.add(name);
+      found.push(`${name} by ${match.pattern}`);
+    }
+    this.#hasLooked = true;
+    if (found.length === 0) return 'idle';
+    logger.info(`subscribed to ${found.join(', ')}`, { group });
+    // The next heartbeat, which this brings on, says to which topics this member subscribes.
+    signals.send('group');
+    return 'idle';
+  }
+}

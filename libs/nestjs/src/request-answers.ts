@@ -1,0 +1,144 @@
+import type { ConsumerSerializer } from '@nestjs/microservices';
+import { KafkaRetriableException, RpcException } from '@nestjs/microservices';
+import {
+  type Delivery,
+  drop,
+  HandlerVerdict,
+  isError,
+  isHttpRefusal,
+  reasonOf,
+  remoteErrorOf,
+  REPLY_KEY_HEADER,
+  REPLY_TO_HEADER,
+  replyHeaders,
+  type ReplyStatus,
+} from '@waybill/consumer';
+import { isWaybillError, runAhead, statement } from '@waybill/kernel';
+import type { Message } from '@waybill/outbox';
+import { type Answers, SagaRejection } from '@waybill/saga';
+import { REPLY_VALUES_HEADER } from './reply-listener.js';
+
+/** In a request: how long its asker waits from its publishing on, in milliseconds. */
+export const REQUEST_TIMEOUT_HEADER = 'request-timeout-ms';
+
+const savepoint = statement<[], Record<never, never>>('request-savepoint', 'savepoint waybill_request');
+const rollbackToSavepoint = statement<[], Record<never, never>>(
+  'request-rollback-to-savepoint',
+  'rollback to savepoint waybill_request',
+);
+
+/** What {@link RequestAnswers} work with. */
+export interface RequestAnswersParts {
+  readonly answers: Answers;
+  /** Turns an answer's packet into its payload. Default: the response is the payload. */
+  readonly serializer: ConsumerSerializer | undefined;
+  /** The time by the clock of the log's database, in milliseconds since 1970. */
+  readonly now: () => Promise<number>;
+}
+
+/**
+ * Answers requests in the transactions of their deliveries: effect and answers are committed together, so a request that
+ * took effect is answered, and one that did not is not. A rejection takes the handler's writes back and is an answer, too;
+ * any other failure is an attempt, and only its dead letter is answered.
+ */
+export class RequestAnswers {
+  constructor(private readonly parts: RequestAnswersParts) {}
+
+  /** Whether the message asks for an answer. */
+  asksFor({ headers }: Delivery): boolean {
+    return headers[REPLY_TO_HEADER] !== undefined;
+  }
+
+  /**
+   * @param work the handler; resolves to the values to answer with
+   * @returns a verdict: the handler's own, or to drop a request whose asker has given up
+   * @throws what `work` throws, unless it is an answer
+   */
+  async serve(
+    delivery: Delivery,
+    work: () => Promise<readonly unknown[]>,
+  ): Promise<HandlerVerdict | undefined> {
+    const lateMs = await this.#lateMs(delivery);
+    if (lateMs > 0) return drop(`its asker has given up ${Math.round(lateMs)} ms ago`);
+    const { session } = delivery;
+    await runAhead(session, savepoint);
+    let answers: readonly Message[];
+    try {
+      const values = await work();
+      const verdict = values.find((value) => value instanceof HandlerVerdict);
+      if (verdict !== undefined) return verdict;
+      answers = await this.#valuesTo(delivery, values);
+    } catch (error) {
+      if (!isAnswer(error)) throw error;
+      await session.run(rollbackToSavepoint);
+      answers = [rejectionTo(delivery, error)];
+    }
+    await this.parts.answers.send(delivery, answers);
+    return undefined;
+  }
+
+  /** For how long nobody has waited for the answer; 0 while somebody may. One that was redriven is wanted all the same. */
+  async #lateMs({ headers, timestamp, isRedriven }: Delivery): Promise<number> {
+    const timeoutMs = Number(headers[REQUEST_TIMEOUT_HEADER]);
+    if (isRedriven || !(timeoutMs > 0)) return 0;
+    const publishedMs = timestamp.getTime();
+    // The database is asked only where it may say so: this process's clock need not be right, but it is not far off.
+    if (Date.now() - publishedMs < timeoutMs / 2) return 0;
+    return Math.max(0, (await this.parts.now()) - publishedMs - timeoutMs);
+  }
+
+  async #valuesTo(delivery: Delivery, values: readonly unknown[]): Promise<Message[]> {
+    const count = values.length;
+    if (count === 0) return [answerTo(delivery, 'done', null, 0)];
+    const messages: Message[] = [];
+    for (const [index, value] of values.entries()) {
+      const isLast = index === count - 1;
+      const payload = await this.#payloadOf(delivery, value, isLast);
+      messages.push(answerTo(delivery, isLast ? 'done' : 'ongoing', payload, count));
+    }
+    return messages;
+  }
+
+  async #payloadOf({ headers }: Delivery, response: unknown, isDisposed: boolean): Promise<unknown> {
+    const { serializer } = this.parts;
+    if (serializer === undefined) return response ?? null;
+    const id = headers['request-id'] ?? '';
+    return (await serializer.serialize({ id, response, isDisposed })) ?? null;
+  }
+}
+
+/**
+ * Whether what a handler threw is meant for whoever asked: a rejection that a later attempt would only repeat. What is no
+ * error was made for the caller by an exception filter.
+ */
+function isAnswer(thrown: unknown): boolean {
+  if (thrown instanceof HandlerVerdict || isWaybillError(thrown)) return false;
+  if (thrown instanceof SagaRejection) return true;
+  if (thrown instanceof RpcException) return !(thrown instanceof KafkaRetriableException);
+  if (isError(thrown)) return isHttpRefusal(thrown);
+  return typeof thrown === 'string' || (typeof thrown === 'object' && thrown !== null);
+}
+
+function rejectionTo(delivery: Delivery, thrown: unknown): Message {
+  const remote = remoteErrorOf(thrown);
+  // What the business says stands for itself.
+  const reason = thrown instanceof SagaRejection ? thrown.reason : reasonOf(remote);
+  return answerTo(delivery, 'rejected', remote, 1, reason);
+}
+
+function answerTo(
+  { headers }: Delivery,
+  status: ReplyStatus,
+  payload: unknown,
+  count: number,
+  error?: string,
+): Message {
+  const counted: Record<string, string> =
+    status === 'done' && count !== 1 ? { [REPLY_VALUES_HEADER]: String(count) } : {};
+  return {
+    topic: headers[REPLY_TO_HEADER] ?? '',
+    key: headers[REPLY_KEY_HEADER] ?? null,
+    headers: { ...replyHeaders(headers, status, error), ...counted },
+    payload,
+  };
+}

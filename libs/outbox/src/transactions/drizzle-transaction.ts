@@ -1,0 +1,64 @@
+import { has, type JoinedTransaction, noTransaction, type TransactionAdapter } from './joined-transaction.js';
+import { lendTransaction } from './lend-transaction.js';
+import { joinPgBeneath } from './pg-transaction.js';
+import { joinPostgresJs } from './postgres-js-transaction.js';
+import type { TransactionOpener } from './transaction-opener.js';
+
+/** The part of a transaction of Drizzle (for PostgreSQL) that Waybill uses. */
+export interface DrizzleTransaction {
+  execute(...args: never[]): unknown;
+  rollback(): never;
+}
+
+/** The part of a Drizzle database that opens transactions. */
+export interface DrizzleTransactions<Handle extends DrizzleTransaction> {
+  transaction<T>(
+    work: (tx: Handle) => Promise<T>,
+    config?: { isolationLevel?: 'read committed' },
+  ): Promise<T>;
+}
+
+const INSTEAD = 'the tx that db.transaction(async (tx) => …) hands to its callback, before it ends';
+
+/**
+ * Drizzle on node-postgres or postgres.js: a transaction, nested ones included. Drizzle's own way in, `tx.execute`, takes
+ * parameters only in its `sql` tag, which is not ours to import, and reads timestamps as text; so Waybill takes the
+ * client that the transaction's session holds. A test watches over that place.
+ */
+export const joinDrizzle: TransactionAdapter = (handle, options) => {
+  if (!has(handle, 'execute') || !has(handle, 'session', 'object') || !has(handle, 'dialect', 'object'))
+    return undefined;
+  if (!has(handle, 'rollback'))
+    throw noTransaction('A Drizzle database outside any transaction was passed', INSTEAD);
+  const { client } = (handle as { session: { client?: unknown } }).session;
+  const what = 'A Drizzle transaction';
+  if (ended.get(handle as object) === true) throw noTransaction(`${what} that has ended was passed`, INSTEAD);
+  const joined =
+    joinPostgresJs(client, options) ??
+    joinPgBeneath({ client: () => Promise.resolve(client), what, instead: INSTEAD }, options);
+  rememberEnd(handle as object, joined);
+  return joined;
+};
+
+/** Whether the transactions that were joined have ended; Drizzle's do not know it of themselves. */
+const ended = new WeakMap<object, boolean>();
+
+/** By the time that a transaction is passed which has ended, its client may be in a transaction of somebody else. */
+function rememberEnd(handle: object, { onEnd }: JoinedTransaction): void {
+  if (ended.has(handle)) return;
+  ended.set(handle, false);
+  onEnd?.(() => ended.set(handle, true));
+}
+
+/** Opens transactions by `db.transaction`; the handle is Drizzle's transaction. */
+export function drizzleOpener<Handle extends DrizzleTransaction>(
+  db: DrizzleTransactions<Handle>,
+): TransactionOpener<Handle> {
+  return {
+    kind: 'drizzle',
+    open: (work) => db.transaction(work, { isolationLevel: 'read committed' }),
+    // Drizzle does not notice that a transaction of its own has ended: used later, it would write on a connection that
+    // serves somebody else.
+    lend: lendTransaction,
+  };
+}

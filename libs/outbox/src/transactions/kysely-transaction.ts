@@ -1,0 +1,146 @@
+import { type PgQueryable, PgSession, type SqlSession, type Statement } from '@waybill/kernel';
+import pg from 'pg';
+import { callAtEnd, type PgConnectionEvents } from './connection-status.js';
+import { has, type JoinOptions, noTransaction, type TransactionAdapter } from './joined-transaction.js';
+import { lendTransaction } from './lend-transaction.js';
+import type { TransactionOpener } from './transaction-opener.js';
+
+/** The part of Kysely's `Transaction` that Waybill uses. */
+export interface KyselyTransaction {
+  readonly isTransaction: true;
+  getExecutor(): unknown;
+}
+
+/** The part of Kysely that opens transactions. */
+export interface KyselyTransactions<Handle extends KyselyTransaction> {
+  transaction(): {
+    setIsolationLevel(level: 'read committed'): {
+      execute<T>(work: (trx: Handle) => Promise<T>): Promise<T>;
+    };
+  };
+}
+
+/** Kysely's `QueryExecutor`, as far as it lends the connection of its transaction. */
+interface KyselyExecutor {
+  provideConnection<T>(consumer: (connection: KyselyConnection) => Promise<T>): Promise<T>;
+}
+
+interface KyselyConnection {
+  executeQuery(query: { sql: unknown; parameters: readonly unknown[]; query: object }): Promise<unknown>;
+}
+
+const INSTEAD =
+  'the trx that db.transaction().execute(async (trx) => …) hands to its callback, or that startTransaction() gives, before it ends';
+
+/** Kysely on its PostgresDialect: a transaction, a controlled one and its savepoints included. */
+export const joinKysely: TransactionAdapter = (handle, options) => {
+  if (!has(handle, 'getExecutor') || !has(handle, 'isTransaction', 'boolean')) return undefined;
+  const trx = handle as { isTransaction: boolean; getExecutor(): KyselyExecutor };
+  if (!trx.isTransaction) throw noTransaction('Kysely itself was passed, outside any transaction', INSTEAD);
+  const queryable = new KyselyQueryable(trx.getExecutor());
+  return {
+    session: new KyselySession(queryable, options),
+    onEnd: (callback) => callAtEnd(queryable.connection, callback),
+  };
+};
+
+/** Opens transactions by `db.transaction()`; the handle is Kysely's `Transaction`. */
+export function kyselyOpener<Handle extends KyselyTransaction>(
+  db: KyselyTransactions<Handle>,
+): TransactionOpener<Handle> {
+  return {
+    kind: 'kysely',
+    open: (work) => db.transaction().setIsolationLevel('read committed').execute(work),
+    // Kysely notices that a transaction has ended only when the server has said so: what is sent in between would run
+    // behind ROLLBACK, and commit by itself.
+    lend: lendTransaction,
+  };
+}
+
+/**
+ * Runs queries of pg on the connection that a Kysely transaction holds. Kysely keeps the pg client to itself, and its own
+ * results read int8 as text and pass through plugins that may rename columns. But what it is given as text it hands to
+ * `client.query`, which also takes a query object (as pg-cursor is one): with the types and the name that Waybill uses,
+ * and told of the connection that it goes to.
+ */
+class KyselyQueryable implements PgQueryable {
+  connection: PgConnectionEvents | undefined;
+  /** What the server said behind the last statement; undefined before the first. */
+  status: string | undefined;
+
+  constructor(private readonly executor: KyselyExecutor) {}
+
+  async query(config: Parameters<PgQueryable['query']>[0]): Promise<{ rows: unknown[] }> {
+    const { query, result } = this.#queryOf(config);
+    await this.#hand(query);
+    return result;
+  }
+
+  /** A query that says by a promise of its own how it has ended. */
+  #queryOf(config: pg.QueryConfig): { query: pg.Query; result: Promise<{ rows: unknown[] }> } {
+    let settle: (error: Error | null, found: { rows: unknown[] }) => void = () => {};
+    const result = new Promise<{ rows: unknown[] }>((resolve, reject) => {
+      settle = (error, found) => (error === null ? resolve(found) : reject(error));
+    });
+    // Nobody waits for it yet where Kysely refuses the query.
+    result.catch(() => {});
+    const query = new pg.Query({ ...config, callback: settle } as pg.QueryConfig);
+    const submit = query.submit;
+    // What Kysely logs as the query's text.
+    return {
+      query: Object.assign(query, {
+        toString: () => config.text,
+        submit: (connection: pg.Connection) => {
+          this.#watch(connection);
+          return submit.call(query, connection);
+        },
+      }),
+      result,
+    };
+  }
+
+  async #hand(query: pg.Query): Promise<void> {
+    let open = false;
+    try {
+      await this.executor.provideConnection(async (connection) => {
+        open = true;
+        await connection.executeQuery({ sql: query, parameters: [], query: { kind: 'RawNode' } });
+      });
+    } catch (error) {
+      const what = open
+        ? 'A Kysely transaction was passed whose dialect does not run on the pg driver'
+        : 'A Kysely transaction that has ended was passed';
+      throw noTransaction(what, INSTEAD, error);
+    }
+  }
+
+  #watch(connection: pg.Connection): void {
+    if (this.connection !== undefined) return;
+    this.connection = connection as unknown as PgConnectionEvents;
+    this.status = 'T';
+    callAtEnd(this.connection, () => (this.status = 'I'));
+  }
+}
+
+/** Refuses to run anything outside the transaction, where it would commit by itself. */
+class KyselySession implements SqlSession {
+  readonly schema: string;
+  readonly #session: PgSession;
+
+  constructor(
+    private readonly queryable: KyselyQueryable,
+    { schema, prepared }: JoinOptions,
+  ) {
+    this.schema = schema;
+    this.#session = new PgSession(queryable, schema, prepared);
+  }
+
+  run<Params extends readonly unknown[], Row>(
+    statement: Statement<Params, Row>,
+    ...params: Params
+  ): Promise<Row[]> {
+    if (this.queryable.status === 'I')
+      return Promise.reject(noTransaction('A Kysely transaction that has ended was passed', INSTEAD));
+    return this.#session.run(statement, ...params);
+  }
+}

@@ -1,0 +1,142 @@
+import { type PgQueryable, PgSession, type SqlSession, type Statement } from '@waybill/kernel';
+import { callAtEnd, type PgConnectionEvents } from './connection-status.js';
+import {
+  has,
+  type JoinedTransaction,
+  type JoinOptions,
+  noTransaction,
+  type TransactionAdapter,
+} from './joined-transaction.js';
+
+/** A client of the pg driver, in a transaction: after `BEGIN`, before `COMMIT` or `ROLLBACK`. */
+export interface PgTransactionClient {
+  query(...args: never[]): unknown;
+  getTransactionStatus(): string | null;
+}
+
+const INSTEAD = 'the pg client itself, after BEGIN and before COMMIT';
+
+/** pg: a client, of a pool or alone, after BEGIN. */
+export const joinPg: TransactionAdapter = (handle, options) => {
+  if (isPgClient(handle)) {
+    assertOpen(handle, 'A pg client', INSTEAD);
+    return joinedOf(handle, options);
+  }
+  if (has(handle, 'query') && has(handle, 'connect') && has(handle, 'idleCount', 'number'))
+    throw noTransaction('A pg pool was passed where a transaction is needed', INSTEAD);
+  return undefined;
+};
+
+/** The pg client under the transaction of an ORM, and what to say of it. */
+export interface PgBeneath {
+  /** The client, which the ORM may hand out only by a promise. */
+  readonly client: () => Promise<unknown>;
+  /** What the caller has passed: "A Knex transaction". */
+  readonly what: string;
+  readonly instead: string;
+}
+
+/**
+ * Joins the transaction of an ORM by the pg client under it. What Waybill runs is then read and written exactly as by pg
+ * itself, and the server, not the ORM, says whether the transaction is open: asked before every statement, because one
+ * that ran outside would commit by itself.
+ */
+export function joinPgBeneath(beneath: PgBeneath, options: JoinOptions): JoinedTransaction {
+  const session = new PgBeneathSession(beneath, options);
+  return {
+    session,
+    onEnd: (callback) =>
+      void session.client.then(
+        (client) => callAtEnd(connectionOf(client), callback),
+        () => {},
+      ),
+    hearLoss: () => {
+      void session.client.then((client) => eventsOf(client).on('error', ignore), ignore);
+      return () => void session.client.then((client) => eventsOf(client).off('error', ignore), ignore);
+    },
+    cutOff: () => session.client.then(close, ignore),
+  };
+}
+
+class PgBeneathSession implements SqlSession {
+  readonly schema: string;
+  #client: Promise<PgTransactionClient> | undefined;
+
+  constructor(
+    private readonly beneath: PgBeneath,
+    private readonly options: JoinOptions,
+  ) {
+    this.schema = options.schema;
+  }
+
+  get client(): Promise<PgTransactionClient> {
+    this.#client ??= this.#find();
+    return this.#client;
+  }
+
+  async run<Params extends readonly unknown[], Row>(
+    statement: Statement<Params, Row>,
+    ...params: Params
+  ): Promise<Row[]> {
+    const client = await this.client;
+    assertOpen(client, this.beneath.what, this.beneath.instead);
+    return sessionOf(client, this.options).run(statement, ...params);
+  }
+
+  async #find(): Promise<PgTransactionClient> {
+    const { client, what, instead } = this.beneath;
+    const found = await client();
+    if (!isPgClient(found))
+      throw noTransaction(`${what} was passed that does not run on the pg driver`, instead);
+    return found;
+  }
+}
+
+function joinedOf(client: PgTransactionClient, options: JoinOptions): JoinedTransaction {
+  return {
+    session: sessionOf(client, options),
+    onEnd: (callback) => callAtEnd(connectionOf(client), callback),
+  };
+}
+
+function sessionOf(client: PgTransactionClient, { schema, prepared }: JoinOptions): PgSession {
+  return new PgSession(client as unknown as PgQueryable, schema, prepared);
+}
+
+/** The server's word of after the last statement. */
+function assertOpen(client: PgTransactionClient, what: string, instead: string): void {
+  const status = client.getTransactionStatus();
+  if (status === 'E') throw noTransaction('The transaction has already failed', instead);
+  if (status !== 'T') throw noTransaction(`${what} without an open transaction was passed`, instead);
+}
+
+function connectionOf(client: PgTransactionClient): PgConnectionEvents | undefined {
+  return (client as unknown as { connection?: PgConnectionEvents }).connection;
+}
+
+/** A pool does not take such a client back, and the server rolls its transaction back. */
+async function close(client: PgTransactionClient): Promise<void> {
+  const closing = eventsOf(client);
+  closing.on('error', ignore);
+  const closed = closing.end();
+  // The server may take its time to answer, and a pool would lend the client meanwhile.
+  closing.connection?.stream.destroy();
+  await closed.catch(ignore);
+}
+
+interface PgClientEvents {
+  readonly connection?: { readonly stream: { destroy(): unknown } };
+  on(event: 'error', listener: () => void): unknown;
+  off(event: 'error', listener: () => void): unknown;
+  end(): Promise<void>;
+}
+
+function eventsOf(client: PgTransactionClient): PgClientEvents {
+  return client as unknown as PgClientEvents;
+}
+
+function ignore(): void {}
+
+function isPgClient(handle: unknown): handle is PgTransactionClient {
+  return has(handle, 'query') && has(handle, 'getTransactionStatus');
+}

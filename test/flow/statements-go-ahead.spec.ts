@@ -1,0 +1,141 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { type OpenTransaction, PgTransactionRunner, runAhead, statement } from '@waybill/kernel';
+import { waitUntil } from '@waybill/testing';
+import type pg from 'pg';
+import { Fixture, upTo } from '../support/fixture.js';
+import { ShopFloor } from '../support/shop-floor.js';
+
+type Open = OpenTransaction<pg.PoolClient>;
+
+const note = statement<[what: string], { n: number }>(
+  'note',
+  'insert into noted (what) values ($1) returning n',
+);
+const fail = statement<[], Record<never, never>>('fail', 'select 1 / (n - n) from noted');
+const savepoint = statement<[], Record<never, never>>('mark', 'savepoint mark');
+const rollback = statement<[], Record<never, never>>('back', 'rollback to savepoint mark');
+
+let fixture: Fixture;
+let runner: PgTransactionRunner;
+beforeEach(async () => {
+  fixture = await Fixture.create();
+  runner = new PgTransactionRunner(fixture.database);
+  await fixture.database.pool.query('create table noted (n int generated always as identity, what text)');
+});
+afterEach(() => fixture.close());
+
+const run = <T>(work: (open: Open) => Promise<T>): Promise<T> => runner.run({ work, timeoutMs: 5_000 });
+const noted = async (): Promise<string[]> => {
+  const { rows } = await fixture.database.pool.query<{ what: string }>('select what from noted order by n');
+  return rows.map(({ what }) => what);
+};
+
+/** Counts what is written to the server meanwhile. */
+async function tripsOf(work: () => Promise<unknown>): Promise<number> {
+  let trips = 0;
+  const client = await fixture.database.pool.connect();
+  const { connection } = client as unknown as { connection: { sync(): void } };
+  const { sync } = connection;
+  connection.sync = function count(this: unknown) {
+    trips += 1;
+    sync.call(this);
+  };
+  client.release();
+  await work();
+  return trips;
+}
+
+describe('a transaction of Waybill', () => {
+  test('sends BEGIN and what nobody waits for with the next statement, and the rest with COMMIT', async () => {
+    const trips = await tripsOf(() =>
+      run(async ({ session }) => {
+        await runAhead(session, savepoint);
+        await runAhead(session, note, 'a');
+        await session.run(note, 'b');
+        await runAhead(session, note, 'c');
+      }),
+    );
+    expect(trips).toBe(2);
+    expect(await noted()).toEqual(['a', 'b', 'c']);
+  });
+
+  test('keeps the order among its statements and those of whoever holds the client', async () => {
+    await run(async ({ session, handle }) => {
+      expect(handle.getTransactionStatus()).toBe('T');
+      await runAhead(session, note, 'a');
+      const first = handle.query('insert into noted (what) values ($1)', ['b']);
+      await runAhead(session, note, 'c');
+      await Promise.all([
+        first,
+        handle.query({ text: 'insert into noted (what) values ($1)', values: ['d'] }),
+      ]);
+      await runAhead(session, note, 'e');
+      await new Promise<void>((resolve, reject) => {
+        handle.query(`insert into noted (what) values ('f')`, (error: Error | null) =>
+          error === null ? resolve() : reject(error),
+        );
+      });
+    });
+    expect(await noted()).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
+  });
+
+  test('does nothing at all when nothing was asked for and it fails', async () => {
+    await expect(run(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
+    expect(await run(async () => 7)).toBe(7);
+  });
+
+  test.each(['with the next statement', 'before the client is used', 'with COMMIT'])(
+    'fails as a whole when a statement fails that went ahead %s, whatever is made of that',
+    async (when) => {
+      const broken = run(async ({ session, handle }) => {
+        await session.run(note, 'done before');
+        await runAhead(session, savepoint);
+        await session.run(note, 'behind the savepoint');
+        await runAhead(session, fail);
+        if (when === 'before the client is used') await handle.query('select 1').catch(() => {});
+        if (when === 'with COMMIT') return;
+        await session.run(note, 'lost').catch(() => {});
+        // Would go back to the savepoint, and could be committed, if nobody remembered.
+        await session.run(rollback).catch(() => {});
+      });
+      await expect(broken).rejects.toThrow(/division by zero/);
+      expect(await noted()).toEqual([]);
+    },
+  );
+
+  test('refuses its session when it has ended', async () => {
+    let kept: Open['session'] | undefined;
+    await run(async ({ session }) => {
+      kept = session;
+      await session.run(note, 'a');
+    });
+    await expect(kept?.run(note, 'late')).rejects.toMatchObject({ code: 'TRANSACTION_REQUIRED' });
+    expect(() => kept?.ahead?.({ statement: note, params: ['late'] })).toThrow(/has ended/);
+    expect(await noted()).toEqual(['a']);
+  });
+});
+
+test('a statement that a handler did not wait for spoils its own message, and none of the same transaction', async () => {
+  const floor = new ShopFloor(fixture);
+  try {
+    await floor.publish(upTo(12).map((n) => ({ n, key: 'one-key' })));
+    const retry = { immediateAttempts: 0, delayMs: 5, maxAttempts: 2 };
+    await floor.consume(
+      async (delivery) => {
+        const tx = delivery.transaction as pg.PoolClient;
+        await floor.keep(delivery);
+        if ((delivery.payload as { n: number }).n === 5) void tx.query('select 1 / 0').catch(() => {});
+      },
+      { transactionBatch: 6, retry },
+    );
+    await waitUntil(async () => (await floor.effects()).length === 11, {
+      describe: 'the others took effect',
+    });
+    expect((await floor.effects()).toSorted((a, b) => a - b)).toEqual(upTo(12).filter((n) => n !== 5));
+    await waitUntil(async () => (await fixture.deadLetters.list()).length === 1, {
+      describe: 'it is a dead letter',
+    });
+  } finally {
+    await floor.close();
+  }
+});

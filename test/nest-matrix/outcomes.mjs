@@ -1,0 +1,38 @@
+/** What may come of a row: of its event, and of its request. */
+
+/** Three attempts, then a dead letter; a request is told so. */
+export const spent = (errorClass, errorMessage, more) => {
+  const died = {
+    outcome: 'dead letter',
+    reason: 'attempts-spent',
+    attempts: 3,
+    errorClass,
+    errorMessage,
+    effects: 0,
+  };
+  return {
+    event: died,
+    request: { ...died, answer: { status: 'failed', name: errorClass, message: errorMessage, ...more } },
+  };
+};
+
+/** A dead letter at once. */
+export const refused = (errorClass, errorMessage, reason = 'not-retryable') => {
+  const died = { outcome: 'dead letter', reason, attempts: 1, errorClass, errorMessage, effects: 0 };
+  return {
+    event: died,
+    request: { ...died, answer: { status: 'failed', name: errorClass, message: errorMessage } },
+  };
+};
+
+/** An event fails as ever; a request is answered at once, with nothing written and no dead letter. */
+export const answered = (event, answer) => ({
+  event,
+  request: { outcome: 'answered', effects: 0, answer: { status: 'rejected', ...answer } },
+});
+
+/** It takes effect, and a request is answered with a value. */
+export const done = (effects, value = null, attempts = 1) => ({
+  event: { outcome: 'done', effects, calls: attempts },
+  request: { outcome: 'answered', effects, calls: attempts, answer: { value } },
+});

@@ -1,0 +1,333 @@
+import 'reflect-metadata';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { ConflictException, Controller, type INestMicroservice, type Type } from '@nestjs/common';
+import { Ctx, MessagePattern, Payload, RpcException } from '@nestjs/microservices';
+import {
+  DeadLetters,
+  RequestFailedError,
+  Waybill,
+  WaybillClient,
+  type WaybillContext,
+  WaybillRecord,
+} from '@waybill/nestjs';
+import { migrate } from '@waybill/schema';
+import { testDatabase, waitUntil } from '@waybill/testing';
+import pg from 'pg';
+import {
+  concat,
+  finalize,
+  lastValueFrom,
+  NEVER,
+  type Observable,
+  of,
+  range,
+  throwError,
+  toArray,
+} from 'rxjs';
+import { Applications } from './application.js';
+
+type Context = WaybillContext<pg.PoolClient>;
+
+const note = (context: Context, consumer: string): Promise<unknown> =>
+  context.transaction.query('insert into effect (consumer, attempt) values ($1, $2)', [
+    consumer,
+    context.attempt,
+  ]);
+
+@Controller()
+class Shelf {
+  static calls = 0;
+  static isOpen = false;
+  static released = 0;
+
+  @MessagePattern<string>('take')
+  async take(@Payload() what: string, @Ctx() context: Context): Promise<unknown> {
+    Shelf.calls += 1;
+    await note(context, 'take');
+    if (what === 'rpc') throw new RpcException({ code: 'SOLD_OUT', message: 'none left', left: 0 });
+    if (what === 'http') throw new ConflictException({ message: 'taken', by: 'another' });
+    if (what === 'lines') throw new RpcException('one\ntwo \ud83d');
+    if (what === 'pg') {
+      const password = Object.assign(new Error('no'), { code: '23505', password: 'secret' });
+      throw password;
+    }
+    // Fails the statement, and so the transaction: the answer has to stand behind the savepoint.
+    if (what === 'broken')
+      await context.transaction.query('select 1 / 0').catch(() => {
+        throw new RpcException('there is no such number');
+      });
+    return { taken: what };
+  }
+
+  @MessagePattern<string>('many')
+  async many(@Payload() what: string, @Ctx() context: Context): Promise<unknown> {
+    Shelf.calls += 1;
+    await note(context, 'many');
+    switch (what) {
+      case 'stream':
+        return range(1, 700);
+      case 'none':
+        return of();
+      case 'iterable':
+        return iterate();
+      case 'null':
+        return null;
+      case 'refused':
+        return concat(
+          of('one', 'two'),
+          throwError(() => new RpcException('no third')),
+        );
+      case 'retried':
+        return context.attempt === 1
+          ? concat(
+              of('lost'),
+              throwError(() => new Error('not yet')),
+            )
+          : of('a', 'b');
+      case 'endless':
+        return range(1, 10_000);
+      default:
+        return NEVER.pipe(finalize(() => (Shelf.released += 1)));
+    }
+  }
+
+  @MessagePattern<string>('gate', { concurrency: 'partition' })
+  async gate(@Payload() n: number, @Ctx() context: Context): Promise<number> {
+    Shelf.calls += 1;
+    if (n === 0) await waitUntil(() => Shelf.isOpen, { describe: 'the gate opens', timeoutMs: 20_000 });
+    if (n === 9 && !context.isRedriven) throw new Error('not this time');
+    await note(context, `gate ${n}`);
+    return n;
+  }
+}
+
+async function* iterate(): AsyncIterable<number> {
+  yield 1;
+  yield 2;
+}
+
+let apps: Applications;
+beforeEach(async () => {
+  Shelf.calls = 0;
+  Shelf.isOpen = false;
+  Shelf.released = 0;
+  apps = await Applications.create('take', 'many', 'gate');
+});
+afterEach(async () => {
+  Shelf.isOpen = true;
+  await apps.close();
+});
+
+const send = (app: INestMicroservice, topic: string, data: unknown): Observable<unknown> =>
+  app.get(WaybillClient).send(topic, data);
+const failureOf = (asked: Promise<unknown>): Promise<RequestFailedError> =>
+  asked.then(
+    () => {
+      throw new Error('it was answered well');
+    },
+    (error: unknown) => error as RequestFailedError,
+  );
+const serve = (controllers: Type[] = [Shelf], options = {}): Promise<INestMicroservice> =>
+  apps.start('shelf', controllers, options);
+
+describe('an error of a handler', () => {
+  test('that refuses is answered at once, typed, and takes its writes back', async () => {
+    await serve();
+    const asker = await apps.start('asker', []);
+    const refused = (what: string): Promise<RequestFailedError> =>
+      failureOf(lastValueFrom(send(asker, 'take', what)));
+    expect(await refused('rpc')).toMatchObject({
+      code: 'REQUEST_FAILED',
+      status: 'rejected',
+      reason: 'RpcException: none left',
+      remote: {
+        name: 'RpcException',
+        message: 'none left',
+        code: 'SOLD_OUT',
+        details: { code: 'SOLD_OUT', message: 'none left', left: 0 },
+      },
+    });
+    expect((await refused('http')).remote).toEqual({
+      name: 'ConflictException',
+      message: 'taken',
+      status: 409,
+      details: { message: 'taken', by: 'another' },
+    });
+    // What no header can carry does not keep the answer back.
+    expect((await refused('lines')).reason).toBe('RpcException: one two  ');
+    expect((await refused('broken')).remote?.message).toBe('there is no such number');
+    expect(Shelf.calls).toBe(4);
+    expect(await apps.effects('take')).toBe(0);
+    expect(await apps.fixture.deadLetters.list()).toEqual([]);
+  });
+
+  test('that does not is retried, and its dead letter is answered without what is no business of the asker', async () => {
+    await serve();
+    const asker = await apps.start('asker', []);
+    const { status, reason, remote } = await failureOf(lastValueFrom(send(asker, 'take', 'pg')));
+    expect({ status, reason, remote }).toEqual({
+      status: 'failed',
+      reason: 'Error: no',
+      remote: { name: 'Error', message: 'no', code: '23505' },
+    });
+    expect(Shelf.calls).toBe(3);
+    expect(await apps.effects('take')).toBe(0);
+  });
+});
+
+test('a dead letter is answered also when its asker’s service has never asked before', async () => {
+  await serve();
+  const first = await apps.start('asker', []);
+  expect(await lastValueFrom(send(first, 'take', 'x'))).toEqual({ taken: 'x' });
+  // Its topic of answers is made when the handlers are long at work.
+  const newcomer = await apps.start('newcomer', [], { client: { timeoutMs: 10_000 } });
+  expect(await failureOf(lastValueFrom(send(newcomer, 'take', 'pg')))).toMatchObject({ status: 'failed' });
+});
+
+describe('a stream', () => {
+  const all = (app: INestMicroservice, what: string): Promise<unknown> =>
+    lastValueFrom(send(app, 'many', what).pipe(toArray()));
+
+  test('is answered value by value, in order, to its end, with the effect once', async () => {
+    await serve();
+    const asker = await apps.start('asker', []);
+    expect(await all(asker, 'stream')).toEqual(Array.from({ length: 700 }, (_, index) => index + 1));
+    expect(await all(asker, 'none')).toEqual([]);
+    expect(await all(asker, 'iterable')).toEqual([1, 2]);
+    expect(await all(asker, 'null')).toEqual([null]);
+    expect(await apps.effects('many')).toBe(4);
+  });
+
+  test('of an attempt that fails, or that ends in a rejection, is heard by nobody', async () => {
+    await serve();
+    const asker = await apps.start('asker', []);
+    expect(await all(asker, 'retried')).toEqual(['a', 'b']);
+    const heard: unknown[] = [];
+    const failure = await failureOf(
+      new Promise((resolve, reject) => {
+        send(asker, 'many', 'refused').subscribe({
+          next: (value) => heard.push(value),
+          error: reject,
+          complete: () => resolve(undefined),
+        });
+      }),
+    );
+    expect({ heard, reason: failure.reason }).toEqual({ heard: [], reason: 'RpcException: no third' });
+    expect(await apps.fixture.value(`select string_agg(attempt::text, ',') from effect`)).toBe('2');
+  });
+
+  test('that has too many values is a dead letter', async () => {
+    await serve([Shelf], { server: { streamMaxValues: 50 } });
+    const asker = await apps.start('asker', []);
+    const failure = await failureOf(all(asker, 'endless'));
+    expect(failure).toMatchObject({ status: 'failed', remote: { name: 'NonRetryableError' } });
+    expect(failure.reason).toContain('more than 50 answers');
+    expect(Shelf.calls).toBe(1);
+  });
+});
+
+test('a handler in another database answers values and rejections, with its effect', async () => {
+  const own = await testDatabase('shelf');
+  const pool = new pg.Pool({ connectionString: own.connectionString });
+  await migrate({ connectionString: own.connectionString });
+  await pool.query('create table effect (consumer text, attempt int)');
+  const service = await serve([Shelf], {
+    database: { connectionString: own.connectionString },
+    bus: { connectionString: apps.fixture.url },
+    relay: false,
+  });
+  const asker = await apps.start('asker', []);
+  const values = lastValueFrom(send(asker, 'many', 'retried').pipe(toArray()));
+  expect(await values).toEqual(['a', 'b']);
+  const rejected = await failureOf(lastValueFrom(send(asker, 'take', 'rpc')));
+  expect(rejected.remote?.code).toBe('SOLD_OUT');
+  const { rows } = await pool.query('select consumer, attempt from effect');
+  expect(rows).toEqual([{ consumer: 'many', attempt: 2 }]);
+  await service.close();
+  await pool.end();
+  await own.drop();
+});
+
+test('a stream that does not end in time is let go of, attempt by attempt', async () => {
+  await serve([Shelf], { handlers: { maxProcessingMs: 150, retry: { maxAttempts: 2, delayMs: 1 } } });
+  const asker = await apps.start('asker', []);
+  expect(await failureOf(lastValueFrom(send(asker, 'many', 'never')))).toMatchObject({
+    status: 'failed',
+    remote: { name: 'HandlerTimedOutError', code: 'HANDLER_TIMED_OUT' },
+  });
+  await waitUntil(() => Shelf.released === 2, { describe: 'both streams are unsubscribed from' });
+});
+
+describe('a request that nobody waits for any more', () => {
+  test('is not run, and counted as dropped; one in time behind it is', async () => {
+    const app = await serve();
+    const asker = await apps.start('asker', []);
+    const held = lastValueFrom(send(asker, 'gate', new WaybillRecord(0, { key: 'k' })));
+    await waitUntil(() => Shelf.calls === 1, { describe: 'the first request is under way' });
+    const late = failureOf(
+      lastValueFrom(send(asker, 'gate', new WaybillRecord(1, { key: 'k', timeoutMs: 400 }))),
+    );
+    expect(await late).toMatchObject({ code: 'REQUEST_TIMED_OUT', afterMs: 400 });
+    // It is past its time by the database's clock, too, when the gate opens.
+    await waitUntil(
+      () =>
+        apps.fixture.value<boolean>(
+          `select clock_timestamp() > max(created_at) + interval '400 ms' from waybill.outbox where headers->>'request-timeout-ms' <> '30000'`,
+        ),
+      { describe: 'the second request is late' },
+    );
+    const inTime = lastValueFrom(send(asker, 'gate', new WaybillRecord(2, { key: 'k' })));
+    Shelf.isOpen = true;
+    expect(await Promise.all([held, inTime])).toEqual([0, 2]);
+    expect([
+      await apps.effects('gate 0'),
+      await apps.effects('gate 1'),
+      await apps.effects('gate 2'),
+    ]).toEqual([1, 0, 1]);
+    expect(app.get(Waybill).consumerStatus?.counts.dropped).toBe(1);
+  });
+
+  test('is run all the same when an operator redrives its dead letter', async () => {
+    const app = await serve();
+    const asker = await apps.start('asker', []);
+    // By now the handlers are at work, and this one fails in time.
+    await lastValueFrom(send(asker, 'gate', 3));
+    const failure = await failureOf(
+      lastValueFrom(send(asker, 'gate', new WaybillRecord(9, { timeoutMs: 2_000 }))),
+    );
+    expect(failure).toMatchObject({ status: 'failed', reason: 'Error: not this time' });
+    const letters = app.get(DeadLetters);
+    await waitUntil(
+      () =>
+        apps.fixture.value<boolean>(
+          `select clock_timestamp() > max(created_at) + interval '2 seconds' from waybill.outbox where topic = 'gate'`,
+        ),
+      { describe: 'nobody waits any more' },
+    );
+    const [letter] = await letters.list();
+    await letters.redrive(letter?.id ?? 0, { by: 'test' });
+    await waitUntil(async () => (await apps.effects('gate 9')) === 1, { describe: 'the redriven request' });
+  });
+
+  test('is not even asked when it is given up before it was published', async () => {
+    await serve();
+    const asker = await apps.start('asker', []);
+    const unwanted = send(asker, 'take', 'unwanted').subscribe();
+    // By now it is on its way, and the topic for its answer is being created.
+    await new Promise(setImmediate);
+    unwanted.unsubscribe();
+    const published = async (): Promise<number> =>
+      apps.fixture.value(`select count(*)::int from waybill.outbox where topic = 'take'`);
+    expect(await lastValueFrom(send(asker, 'take', 'wanted'))).toEqual({ taken: 'wanted' });
+    expect(await published()).toBe(1);
+  });
+
+  test('fails when its process stops', async () => {
+    await serve();
+    const asker = await apps.start('asker', []);
+    const asked = failureOf(lastValueFrom(send(asker, 'many', 'never')));
+    await waitUntil(() => Shelf.calls === 1, { describe: 'the request is under way' });
+    await asker.close();
+    expect(await asked).toMatchObject({ code: 'NOT_RUNNING' });
+  });
+});

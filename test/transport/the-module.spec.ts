@@ -1,0 +1,144 @@
+import 'reflect-metadata';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { Controller, Injectable, Module, type Type } from '@nestjs/common';
+import { EventPattern } from '@nestjs/microservices';
+import { Test, type TestingModule } from '@nestjs/testing';
+import {
+  getOutboxToken,
+  InjectOutbox,
+  Outbox,
+  Saga,
+  saga,
+  sagaCommand,
+  SagaDesk,
+  Waybill,
+  WaybillModule,
+  type WaybillModuleOptions,
+} from '@waybill/nestjs';
+import { Fixture } from '../support/fixture.js';
+
+const ship = sagaCommand<{ orderId: string }>('shipping.ship');
+
+@Saga()
+class ShipOrder {
+  readonly definition = saga<{ orderId: string }>('orders.ship')
+    .step('ship', { invoke: ship, with: ({ orderId }) => ({ orderId }) })
+    .build();
+}
+
+@Module({
+  imports: [WaybillModule.forFeature({ topics: { 'orders.placed': { partitions: 3 } }, sagas: [ShipOrder] })],
+})
+class OrdersModule {}
+
+@Module({
+  imports: [
+    WaybillModule.forFeature({ topics: { 'stock.moved': {} } }),
+    WaybillModule.forFeature({ topics: { 'orders.placed': { partitions: 3 } } }),
+  ],
+})
+class StockModule {}
+
+@Controller()
+class Handler {
+  @EventPattern<string>('orders.placed')
+  handle(): void {}
+}
+
+let fixture: Fixture;
+let modules: TestingModule[] = [];
+beforeEach(async () => {
+  fixture = await Fixture.create({});
+});
+afterEach(async () => {
+  await Promise.all(modules.map((module) => module.close()));
+  modules = [];
+  await fixture.close();
+});
+
+const options = (more: Partial<WaybillModuleOptions> = {}): WaybillModuleOptions => ({
+  database: { connectionString: fixture.url },
+  group: 'orders',
+  relay: false,
+  ...more,
+});
+
+const compile = async (
+  ...imports: NonNullable<Parameters<typeof Test.createTestingModule>[0]['imports']>
+) => {
+  const module = await Test.createTestingModule({ imports, controllers: [Handler] }).compile();
+  module.useLogger(false);
+  modules.push(module);
+  return module;
+};
+
+@Injectable()
+class Settings {
+  createWaybillOptions(): WaybillModuleOptions {
+    return options();
+  }
+}
+
+@Module({ providers: [Settings], exports: [Settings] })
+class SettingsModule {}
+
+describe('the module', () => {
+  test.each<[string, () => ReturnType<typeof WaybillModule.forRootAsync>]>([
+    ['useFactory', () => WaybillModule.forRootAsync({ useFactory: async () => options() })],
+    ['useClass', () => WaybillModule.forRootAsync({ useClass: Settings as Type })],
+    [
+      'useExisting',
+      () => WaybillModule.forRootAsync({ imports: [SettingsModule], useExisting: Settings as Type }),
+    ],
+  ])('is configured by %s', async (_, made) => {
+    const module = await compile(made());
+    await module.init();
+    expect(module.get(Waybill).options.group).toBe('orders');
+  });
+
+  test('takes topics and sagas from the parts of an application, whichever name a topic first', async () => {
+    const module = await compile(WaybillModule.forRoot(options()), OrdersModule, StockModule);
+    await module.init();
+    const topics = await module.get(Waybill).topics.list();
+    expect(topics.map(({ name }) => name)).toEqual(expect.arrayContaining(['orders.placed', 'stock.moved']));
+    expect(topics.find(({ name }) => name === 'orders.placed')?.partitionIds).toHaveLength(3);
+    expect(module.get(ShipOrder)).toBeInstanceOf(ShipOrder);
+    expect(module.get(SagaDesk)).toBeDefined();
+    expect(module.get(Waybill).sagas.definitions.find('orders.ship', 1)).toBeDefined();
+  });
+
+  test('refuses at boot what its parts do not agree about, and lists all of it', async () => {
+    const other = WaybillModule.forFeature({
+      topics: { 'orders.placed': { partitions: 4 }, 'stock.moved': { partitions: 2 } },
+    });
+    const module = await compile(WaybillModule.forRoot(options()), OrdersModule, StockModule, other);
+    await expect(module.init()).rejects.toMatchObject({
+      code: 'CONFIGURATION_INVALID',
+      problems: [expect.stringContaining('orders.placed'), expect.stringContaining('stock.moved')],
+    });
+  });
+
+  test('refuses a feature that cannot be, with every problem', () => {
+    const wrong = { topic: {}, topics: { 'a b': {} }, sagas: ['ShipOrder'] };
+    expect(() => WaybillModule.forFeature(wrong as never)).toThrow(/topic.*did you mean topics.*a b.*@Saga/);
+  });
+
+  test('lets tests put another outbox in the place of one, by its token or as injected by name', async () => {
+    @Injectable()
+    class Billing {
+      constructor(@InjectOutbox('billing') readonly outbox: Outbox) {}
+    }
+    const kept: unknown[] = [];
+    const module = await Test.createTestingModule({
+      imports: [WaybillModule.forRoot({ ...options(), name: 'billing' })],
+      providers: [Billing],
+    })
+      .overrideProvider(getOutboxToken('billing'))
+      .useValue({ publish: (message: unknown) => kept.push(message) })
+      .compile();
+    modules.push(module);
+    module.useLogger(false);
+    await module.get(Billing).outbox.publish({ topic: 'orders.placed', payload: 1 });
+    expect(kept).toHaveLength(1);
+  });
+});
