@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { PrismaPg } from '@prisma/adapter-pg';
 import {
@@ -171,11 +172,23 @@ describe('the tombstone', () => {
 
   test('and the local transaction never both come through, whoever is first', async () => {
     const runner = ledger.local.transactions;
+    const turn = new AsyncLocalStorage<number>();
+    const isOpen = (n: number): Promise<boolean> =>
+      fixture.value<boolean>('select exists (select from waybill.half_message where messages @> $1::jsonb)', [
+        JSON.stringify([{ key: order(n).key }]),
+      ]);
     const tardy: TransactionRunner<pg.PoolClient> = {
       kind: 'pg',
       session: runner.session,
       run: async (transaction) => {
-        await new Promise((resolve) => setTimeout(resolve, Math.random() * 100));
+        const n = turn.getStore() ?? 0;
+        // One in five comes when the tombstone stands; for the others that is a matter of luck.
+        if (n % 5 === 1)
+          await waitUntil(async () => !(await isOpen(n)), {
+            describe: `order ${n} is decided`,
+            timeoutMs: 60_000,
+          });
+        else await new Promise((resolve) => setTimeout(resolve, Math.random() * 100));
         return runner.run(transaction);
       },
     };
@@ -185,10 +198,11 @@ describe('the tombstone', () => {
     checker.start();
     const ends = await Promise.allSettled(
       upTo(300).map(async (n) => {
-        await halves.executeWithBarrier(order(n), 'ledger', async (tx: pg.PoolClient) => {
+        const work = async (tx: pg.PoolClient): Promise<void> => {
           await write(n)(tx);
           if (n % 7 === 0) throw new Error('no cover');
-        });
+        };
+        await turn.run(n, () => halves.executeWithBarrier(order(n, `order-${n}`), 'ledger', work));
       }),
     );
     await waitUntil(async () => (await floor.desk.stats()).open === 0, { describe: 'all are decided' });
@@ -200,7 +214,7 @@ describe('the tombstone', () => {
       (end) => end.status === 'rejected' && (end.reason as { code?: string }).code === 'BARRIER_REFUSED',
     );
     // Both ways have to have happened, or nothing was proved.
-    expect({ refused: refused.length > 0, done: done.length > 0 }).toEqual({ refused: true, done: true });
+    expect({ refused: refused.length >= 60, done: done.length > 0 }).toEqual({ refused: true, done: true });
   }, 120_000);
 
   test('works by Prisma, in transactions that the caller opens himself as well', async () => {
