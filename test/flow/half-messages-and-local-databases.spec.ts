@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { PrismaPg } from '@prisma/adapter-pg';
 import {
@@ -172,28 +171,24 @@ describe('the tombstone', () => {
 
   test('and the local transaction never both come through, whoever is first', async () => {
     const runner = ledger.local.transactions;
-    const turn = new AsyncLocalStorage<number>();
     const isOpen = (n: number): Promise<boolean> =>
       fixture.value<boolean>('select exists (select from waybill.half_message where messages @> $1::jsonb)', [
-        JSON.stringify([{ key: order(n).key }]),
+        JSON.stringify([{ key: `order-${n}` }]),
       ]);
-    const tardy: TransactionRunner<pg.PoolClient> = {
-      kind: 'pg',
-      session: runner.session,
-      run: async (transaction) => {
-        const n = turn.getStore() ?? 0;
-        // One in five comes when the tombstone stands; for the others that is a matter of luck.
-        if (n % 5 === 1)
-          await waitUntil(async () => !(await isOpen(n)), {
-            describe: `order ${n} is decided`,
-            timeoutMs: 60_000,
-          });
-        else await new Promise((resolve) => setTimeout(resolve, Math.random() * 100));
-        return runner.run(transaction);
-      },
+    // One in five comes when the tombstone stands; for the others that is a matter of luck.
+    const late = (n: number): Promise<void> =>
+      n % 5 === 1
+        ? waitUntil(async () => !(await isOpen(n)), { describe: `${n} is decided`, timeoutMs: 60_000 })
+        : new Promise((resolve) => setTimeout(resolve, Math.random() * 100));
+    const halvesOf = (n: number): HalfFloor['halves'] => {
+      const tardy: TransactionRunner<pg.PoolClient> = {
+        kind: 'pg',
+        session: runner.session,
+        run: (transaction) => late(n).then(() => runner.run(transaction)),
+      };
+      const local = { ...ledger.local, transactions: tardy } as unknown as LocalDatabase;
+      return new HalfFloor(fixture, new LocalDatabases([local]), { checkImmunityMs: 40 }).halves;
     };
-    const local = { ...ledger.local, transactions: tardy } as unknown as LocalDatabase;
-    const { halves } = new HalfFloor(fixture, new LocalDatabases([local]), { checkImmunityMs: 40 });
     const checker = floor.checker({}, { pollMs: 1, retryMs: 1, retryMaxMs: 5 });
     checker.start();
     const ends = await Promise.allSettled(
@@ -202,7 +197,7 @@ describe('the tombstone', () => {
           await write(n)(tx);
           if (n % 7 === 0) throw new Error('no cover');
         };
-        await turn.run(n, () => halves.executeWithBarrier(order(n, `order-${n}`), 'ledger', work));
+        await halvesOf(n).executeWithBarrier(order(n, `order-${n}`), 'ledger', work);
       }),
     );
     await waitUntil(async () => (await floor.desk.stats()).open === 0, { describe: 'all are decided' });
