@@ -28,7 +28,7 @@ export class WaybillHealthIndicator {
   /** @param key the name under which the result stands */
   async isHealthy(key = 'waybill'): Promise<WaybillHealth> {
     try {
-      const { waiting, oldestAgeMs } = await outboxBacklog(this.waybill.database.session);
+      const { waiting, oldestAgeMs } = await this.#backlog();
       const halves = await this.waybill.halves.desk.stats();
       const sagas = await this.waybill.sagas.desk.stats();
       const stuck = sagas.find(({ state }) => state === 'STUCK')?.sagas ?? 0;
@@ -59,6 +59,12 @@ export class WaybillHealthIndicator {
     } catch (error) {
       return { [key]: { status: 'down', problems: [describeError(error)] } };
     }
+  }
+
+  /** Where the log is in another database there is no outbox. */
+  async #backlog(): Promise<{ readonly waiting: number; readonly oldestAgeMs: number | null }> {
+    const { outbox, database } = this.waybill;
+    return outbox.isOpen ? outboxBacklog(database.session) : { waiting: 0, oldestAgeMs: null };
   }
 
   #problems(): string[] {

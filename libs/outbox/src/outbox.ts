@@ -91,6 +91,11 @@ export class Outbox {
     };
   }
 
+  /** Whether messages can be published here. */
+  get isOpen(): boolean {
+    return this.#closed === undefined;
+  }
+
   /** Refuses every message from now on, by ConfigurationError: where nothing relays them, they would be lost. */
   close(why: string): void {
     this.#closed = why;
