@@ -28,6 +28,7 @@ export class PgTransaction implements SqlSession {
   #answered = false;
   /** Under way for the client's holder, who waits for it. */
   #flushing: Promise<void> | undefined;
+  readonly #atCommit = new Set<() => void>();
   #closed = false;
   #broken: { readonly error: unknown } | undefined;
 
@@ -63,6 +64,10 @@ export class PgTransaction implements SqlSession {
   ahead(statement: BoundStatement): void {
     this.#assertOpen();
     this.#waiting.push(this.#own(statement));
+  }
+
+  atCommit(callback: () => void): void {
+    this.#atCommit.add(callback);
   }
 
   /** Sends what waits, before the holder of the client sends something; undefined when there is nothing to wait for. */
@@ -106,6 +111,7 @@ export class PgTransaction implements SqlSession {
     if (this.status === 'I') return false;
     const { ahead, begin } = this.#take();
     await this.connection.runBatch([...ahead, ...last], { begin, commit: true });
+    for (const callback of this.#atCommit) callback();
     return true;
   }
 

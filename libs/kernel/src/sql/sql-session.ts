@@ -21,6 +21,8 @@ export interface SqlSession {
    * fails with fails that one, and the transaction. Absent where the driver sends statements one by one: see {@link runAhead}.
    */
   ahead?(statement: BoundStatement): void;
+  /** Calls back when the transaction has been committed; the same callback once. Absent where nobody tells. */
+  atCommit?(callback: () => void): void;
 }
 
 /** Runs a statement without waiting for it where the session can; see {@link SqlSession.ahead}. */

@@ -23,8 +23,13 @@ export type TransactionHandle =
   | MikroOrmManager
   | SqlSession;
 
-const joinSession: TransactionAdapter = (handle) =>
-  has(handle, 'run') && has(handle, 'schema', 'string') ? { session: handle as SqlSession } : undefined;
+const joinSession: TransactionAdapter = (handle) => {
+  if (!has(handle, 'run') || !has(handle, 'schema', 'string')) return undefined;
+  const session = handle as SqlSession;
+  return session.atCommit === undefined
+    ? { session }
+    : { session, onEnd: (callback) => session.atCommit?.(callback) };
+};
 
 const ADAPTERS: readonly TransactionAdapter[] = [
   joinSession,
