@@ -4,6 +4,7 @@ import { adoptCluster } from '@waybill/outbox';
 import { migrate, migrationSql, migrationStatus } from '@waybill/schema';
 import { Command } from 'commander';
 import { addDeadLetterCommands } from './dead-letter-commands.js';
+import { addDoctorCommand } from './doctor-command.js';
 import { addHalfCommands } from './half-commands.js';
 import { addInitCommand } from './init-command.js';
 import { addSagaCommands } from './saga-commands.js';
@@ -20,6 +21,7 @@ export function createProgram(output: Output): Command {
     .showHelpAfterError('(see waybill --help)');
   addInitCommand(program, output);
   addMigrationCommands(program, output);
+  addDoctorCommand(program, output);
   addTopicCommands(program, output);
   addOperatorCommands(program, output);
   addDeadLetterCommands(program, output);

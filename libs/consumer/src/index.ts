@@ -17,6 +17,7 @@ export {
   type ReplyStatus,
 } from './reply.js';
 export { type RetryBudgetOptions } from './retry-budget.js';
+export { parkedBacklogs } from './statements.generated.js';
 export {
   type Handler,
   resolveSubscription,

@@ -103,6 +103,23 @@ select $1::integer, $2::integer, m.log_offset, m.bucket_seq, m.message_id, m.key
           failing_for_ms)`);
 
 /**
+ * Messages that wait beside the log, by group and topic, and for how long the oldest; counted up to 100,000 in all.
+ * Params: none
+ * Returns: groupName text, topic text, parked integer, oldestAgeMs bigint
+ */
+export const parkedBacklogs = statement<
+  [],
+  { groupName: string; topic: string; parked: number; oldestAgeMs: number }
+>('parked-backlogs', `select g.name as "groupName", t.name as topic, count(*)::integer as parked,
+       (extract(epoch from clock_timestamp() - min(m.parked_at)) * 1000)::bigint as "oldestAgeMs"
+  from (select x.group_id, x.partition_id, x.parked_at from :schema.parked_message x limit 100000) m
+  join :schema.consumer_group g on g.id = m.group_id
+  join :schema.topic_partition p on p.id = m.partition_id
+  join :schema.topic t on t.id = p.topic_id
+ group by g.name, t.name
+ order by g.name, t.name`);
+
+/**
  * Takes a parked message away: it has a verdict.
  * Params: groupId integer, partitionId integer, offset bigint
  * Returns: none

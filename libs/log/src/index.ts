@@ -47,3 +47,4 @@ export {
   Topics,
   type TopicSettings,
 } from './topics.js';
+export { groupBacklogs, oldestTransaction } from './statements.generated.js';

@@ -159,6 +159,38 @@ export const findUnread = statement<
    and c.position < n.first_offset`);
 
 /**
+ * How far every group is behind in each partition that it owns or has owned, and for how long the first record that is
+ * not done has stood in the log.
+ * Params: none
+ * Returns: groupName text, topic text, number integer, lag bigint, oldestAgeMs bigint?
+ * Index: consumer_position_newest, log_batch_offset
+ */
+export const groupBacklogs = statement<
+  [],
+  { groupName: string; topic: string; number: number; lag: number; oldestAgeMs: number | null }
+>('group-backlogs', `with place as materialized (
+  select p.id, t.name as topic, p.number, l.start_offset, l.end_offset
+    from :schema.topic_partition p
+    join :schema.topic t on t.id = p.topic_id
+    cross join lateral :schema.log_offsets(array[p.id]) l
+   where exists (select from :schema.partition_owner o where o.partition_id = p.id)
+)
+select g.name as "groupName", p.topic, p.number, p.end_offset - c.position as lag,
+       (select (extract(epoch from clock_timestamp() - b.appended_at) * 1000)::bigint
+          from :schema.log_batch b
+         where c.position < p.end_offset and b.partition_id = p.id and b.last_offset >= c.position
+         order by b.last_offset limit 1) as "oldestAgeMs"
+  from :schema.consumer_group g
+  join :schema.partition_owner o on o.group_id = g.id
+  join place p on p.id = o.partition_id
+  cross join lateral (
+    select greatest(p.start_offset,
+                    coalesce((select x.position from :schema.consumer_position x
+                               where x.group_id = g.id and x.partition_id = p.id
+                               order by x.id desc limit 1), p.start_offset)) as position) c
+ order by g.name, p.topic, p.number`);
+
+/**
  * Extends the member's lease, or joins the group.
  * Params: groupId integer, memberId uuid, topics text[], leaseMs integer
  * Returns: none
@@ -247,6 +279,22 @@ export const oldestBucket = statement<
   { bucketSeq: number }
 >('oldest-bucket', `select least((select min(b.seq) from :schema.log_bucket b),
              (select min(m.bucket_seq) from :schema.parked_message m)) as "bucketSeq"`);
+
+/**
+ * For how long the oldest transaction that holds back what vacuum may remove has been open in this database; prepared
+ * ones as well. Without the role pg_read_all_stats only those of the same user are seen.
+ * Params: none
+ * Returns: ageMs bigint
+ */
+export const oldestTransaction = statement<
+  [],
+  { ageMs: number }
+>('oldest-transaction', `select greatest(0, extract(epoch from clock_timestamp() - least(
+         (select min(a.xact_start) from pg_stat_activity a
+           where a.datname = current_database() and a.pid <> pg_backend_pid()
+             and (a.backend_xmin is not null or a.backend_xid is not null)),
+         (select min(x.prepared) from pg_prepared_xacts x where x.database = current_database()),
+         clock_timestamp())) * 1000)::bigint as "ageMs"`);
 
 /**
  * Opens the next bucket when the newest is old enough.

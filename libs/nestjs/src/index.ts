@@ -106,6 +106,7 @@ export {
   getHealthToken,
   getInboxToken,
   getLeaseGuardToken,
+  getMetricsToken,
   getOutboxToken,
   getRecurringToken,
   getRedrivesToken,
@@ -128,6 +129,7 @@ export {
 } from './waybill-client.js';
 export { WaybillRecord, type WaybillRecordOptions } from './waybill-record.js';
 export { WaybillContext } from './waybill-context.js';
+export { type MetricsOptions, WaybillMetrics } from './metrics/waybill-metrics.js';
 export { type WaybillHealth, WaybillHealthIndicator } from './waybill-health.js';
 export { type WaybillModuleExtras, WaybillModule } from './waybill.module.js';
 export {

@@ -17,6 +17,8 @@ export const getClientToken = (name: string = DEFAULT_NAME): symbol => token('cl
 export const getServerToken = (name: string = DEFAULT_NAME): symbol => token('server', name);
 /** Token of the {@link WaybillHealthIndicator}. */
 export const getHealthToken = (name: string = DEFAULT_NAME): symbol => token('health', name);
+/** Token of the {@link WaybillMetrics}. */
+export const getMetricsToken = (name: string = DEFAULT_NAME): symbol => token('metrics', name);
 
 /** Token of the {@link DeadLetters}: to look at them and to decide about them. */
 export const getDeadLettersToken = (name: string = DEFAULT_NAME): symbol => token('dead-letters', name);

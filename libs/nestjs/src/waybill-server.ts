@@ -188,7 +188,9 @@ export class WaybillServer
           ...(codec === undefined ? {} : { codec }),
           ...(handlers[0].extras as SubscriptionOptions | undefined),
         };
-        return resolveSubscription(topic, (delivery) => this.#handle(handlers, delivery), options);
+        const handle = (delivery: Delivery): Promise<unknown> =>
+          this.waybill.handlerDurations.measure(topic, () => this.#handle(handlers, delivery));
+        return resolveSubscription(topic, handle, options);
       };
       return { pattern, subscribe };
     });

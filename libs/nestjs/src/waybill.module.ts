@@ -22,6 +22,7 @@ import {
   getHealthToken,
   getInboxToken,
   getLeaseGuardToken,
+  getMetricsToken,
   getOutboxToken,
   getRecurringToken,
   getRedrivesToken,
@@ -33,6 +34,7 @@ import {
   getWaybillToken,
 } from './tokens.js';
 import { HalfMessageChecks } from './half-message-check.js';
+import { WaybillMetrics } from './metrics/waybill-metrics.js';
 import { SagaFinder } from './saga.decorators.js';
 import { Waybill } from './waybill.js';
 import { featureModule, type WaybillFeature } from './waybill-feature.js';
@@ -65,7 +67,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
  *
  * Provides {@link Outbox}, {@link Timers}, {@link Recurring}, {@link DeadLetters}, {@link Redrives},
  * {@link HalfMessages}, {@link HalfMessageDesk}, {@link Inbox}, {@link LeaseGuard}, {@link ExternalEffects}, {@link BarrierParticipant}, {@link Sagas}, {@link SagaDesk},
- * {@link WaybillServer} (the microservice strategy), {@link WaybillClient} (its `ClientProxy`), {@link WaybillHealthIndicator} and {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
+ * {@link WaybillServer} (the microservice strategy), {@link WaybillClient} (its `ClientProxy`), {@link WaybillHealthIndicator}, {@link WaybillMetrics} and {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
  */
 @Module({})
 export class WaybillModule extends ConfigurableModuleClass {
@@ -103,6 +105,7 @@ const PARTS: readonly [
   [WaybillClient, getClientToken, (waybill) => new WaybillClient({ ...waybill.options.client, waybill })],
   [WaybillServer, getServerToken, (waybill) => new WaybillServer(waybill, waybill.options.server)],
   [WaybillHealthIndicator, getHealthToken, (waybill) => new WaybillHealthIndicator(waybill)],
+  [WaybillMetrics, getMetricsToken, (waybill) => new WaybillMetrics(waybill)],
 ] as const;
 
 function withProviders(definition: DynamicModule, extras: WaybillModuleExtras): DynamicModule {

@@ -37,6 +37,7 @@ import { HalfMessageRetention } from '@waybill/half-message';
 import type { GuardedHandler } from './guard-windows.js';
 import { HalfAnswers } from './half-answers.js';
 import { InstanceGuards } from './instance-guards.js';
+import { HandlerDurations } from './metrics/handler-durations.js';
 import { InstanceHalfMessages } from './instance-half-messages.js';
 import { ReplyListener } from './reply-listener.js';
 import { AmbientTransaction } from './ambient-transaction.js';
@@ -87,6 +88,8 @@ export class Waybill {
   readonly sagas: InstanceSagas;
   /** The transaction that the code under way belongs to. */
   readonly ambient: AmbientTransaction;
+  /** How long handlers take. */
+  readonly handlerDurations = new HandlerDurations();
   /** Topics that are created at start when they are missing. */
   readonly wantedTopics: WantedTopics;
   readonly #signals: LogSignals;

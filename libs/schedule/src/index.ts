@@ -57,4 +57,4 @@ export {
   RedisBudgetStore,
   type RetryBudgetStore,
 } from './retry-budget-store.js';
-export { databaseTime } from './statements.generated.js';
+export { databaseTime, deadLetterBacklogs } from './statements.generated.js';

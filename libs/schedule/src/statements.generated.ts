@@ -62,6 +62,22 @@ export const databaseTime = statement<
 >('database-time', `select :schema.timer_ms(clock_timestamp()) as "nowMs"`);
 
 /**
+ * Dead letters about which nobody has decided, by group and topic; counted up to 100,000 in all.
+ * Params: none
+ * Returns: groupName text, topic text, open integer, oldestAgeMs bigint
+ */
+export const deadLetterBacklogs = statement<
+  [],
+  { groupName: string; topic: string; open: number; oldestAgeMs: number }
+>('dead-letter-backlogs', `select g.name as "groupName", d.topic, count(*)::integer as open,
+       (extract(epoch from clock_timestamp() - min(d.created_at)) * 1000)::bigint as "oldestAgeMs"
+  from (select x.group_id, x.topic, x.created_at
+          from :schema.dead_letter x where x.state = 'open' limit 100000) d
+  join :schema.consumer_group g on g.id = d.group_id
+ group by g.name, d.topic
+ order by g.name, d.topic`);
+
+/**
  * Discards those of the dead letters that are open.
  * Params: ids bigint[]
  * Returns: id bigint

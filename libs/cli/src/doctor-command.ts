@@ -1,0 +1,70 @@
+import { ConfigurationError, PgDatabase, systemClock } from '@waybill/kernel';
+import { type Command, CommanderError } from 'commander';
+import { examine } from './doctor/doctor.js';
+import type { Finding } from './doctor/finding.js';
+import { type Output, target, wholeNumber } from './target.js';
+
+interface DoctorOptions {
+  readonly redis?: string;
+  readonly transactionAge: number;
+  readonly retryHorizon: number;
+  readonly json?: true;
+}
+
+const WRONG_USE = 2;
+
+/** Adds `doctor`: what stands in Waybill's way, and what to do about it. */
+export function addDoctorCommand(program: Command, output: Output): void {
+  program
+    .command('doctor')
+    .description(
+      'examines the database, and Redis; exits with 1 when there are problems, with 2 on wrong use',
+    )
+    .option('--redis <url>', 'also examine this Redis, redis://…')
+    .option(
+      '--transaction-age <seconds>',
+      'a transaction that is open for longer is a problem',
+      wholeNumber,
+      300,
+    )
+    .option(
+      '--retry-horizon <hours>',
+      'how long messages may fail, or consumers stand still, without losing records',
+      wholeNumber,
+      24,
+    )
+    .option('--json', 'the findings as JSON')
+    .exitOverride((error) => {
+      throw new CommanderError(error.exitCode === 0 ? 0 : WRONG_USE, error.code, error.message);
+    })
+    .action((options: DoctorOptions) => examineAndTell(program, output, options));
+}
+
+async function examineAndTell(program: Command, output: Output, options: DoctorOptions): Promise<void> {
+  let database: PgDatabase;
+  try {
+    database = new PgDatabase({ ...target(program), connectionsMax: 2, applicationName: 'waybill doctor' });
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    output.write(`${error.message}\n`);
+    process.exitCode = WRONG_USE;
+    return;
+  }
+  try {
+    const findings = await examine({
+      database,
+      clock: systemClock,
+      transactionAgeMs: options.transactionAge * 1_000,
+      retryHorizonMs: options.retryHorizon * 3_600_000,
+      ...(options.redis === undefined ? {} : { redisUrl: options.redis }),
+    });
+    output.write(options.json === true ? `${JSON.stringify(findings)}\n` : findings.map(lineOf).join(''));
+    if (findings.some(({ state }) => state === 'problem')) process.exitCode = 1;
+  } finally {
+    await database.close();
+  }
+}
+
+function lineOf({ check, state, text, advice }: Finding): string {
+  return `${state.padEnd(7)}  ${check.padEnd(12)}  ${text}${advice === undefined ? '' : ` -> ${advice}`}\n`;
+}

@@ -1,0 +1,113 @@
+import { type Clock, isWaybillError, type PgDatabase } from '@waybill/kernel';
+import { assertMigrated } from '@waybill/schema';
+import {
+  examineServer,
+  lackingPrivileges,
+  oldestTransaction,
+  shortRetentions,
+} from '../statements.generated.js';
+import { type Finding, ok, problem, warning } from './finding.js';
+
+/** What the checks compare with. */
+export interface DoctorLimits {
+  /** A transaction that is open for longer is a problem, in milliseconds. */
+  readonly transactionAgeMs: number;
+  /** How long a message may fail, or a consumer stand still, without losing records, in milliseconds. */
+  readonly retryHorizonMs: number;
+}
+
+const OLDEST_VERSION = 140_000;
+const SKEW_MS = 1_000;
+const HOUR_MS = 3_600_000;
+const SHOWN = 5;
+
+/** Version, isolation and clock of the server. */
+export async function checkServer(database: PgDatabase, clock: Clock): Promise<Finding[]> {
+  const before = clock.now();
+  const [row] = await database.session.run(examineServer);
+  const middle = (before + clock.now()) / 2;
+  if (row === undefined) return [];
+  const skewMs = Math.round(row.now.getTime() - middle);
+  return [
+    row.versionNumber >= OLDEST_VERSION
+      ? ok('postgresql', `version ${row.version}`)
+      : problem('postgresql', `version ${row.version} is too old`, 'Use PostgreSQL 14 or later.'),
+    row.isolation === 'read committed'
+      ? ok('isolation', 'transactions are READ COMMITTED by default')
+      : problem(
+          'isolation',
+          `transactions are ${row.isolation.toUpperCase()} by default; guards refuse that in transactions of yours`,
+          "alter database … set default_transaction_isolation to 'read committed', or begin them so.",
+        ),
+    Math.abs(skewMs) <= SKEW_MS
+      ? ok('clock', `this machine and the database differ by ${Math.abs(skewMs)} ms at most`)
+      : warning(
+          'clock',
+          `the database's clock is ${Math.abs(skewMs)} ms ${skewMs > 0 ? 'ahead of' : 'behind'} this machine's`,
+          'Let both follow NTP. Waybill goes by the database: what an application calls now may be early or late by that.',
+        ),
+  ];
+}
+
+/** Whether the schema is there, as this release needs it. */
+export async function checkMigrations(database: PgDatabase): Promise<Finding> {
+  try {
+    await assertMigrated(database.session);
+    return ok('migrations', 'the schema is up to date');
+  } catch (error) {
+    if (!isWaybillError(error)) throw error;
+    return problem(
+      'migrations',
+      error.message,
+      'Run `npx waybill migrate` with a login that owns the schema.',
+    );
+  }
+}
+
+/** Whether this login may do what a service does. */
+export async function checkPrivileges(database: PgDatabase): Promise<Finding> {
+  const lacking = await database.session.run(lackingPrivileges, database.schema);
+  if (lacking.length === 0) return ok('privileges', 'this login may publish, relay and consume');
+  const shown = lacking.slice(0, SHOWN).map(({ relation, privileges }) => `${relation} (${privileges})`);
+  const more = lacking.length > SHOWN ? ` and ${lacking.length - SHOWN} more` : '';
+  const mayPublish = !lacking.some(
+    ({ relation, privileges }) => relation === 'outbox' && privileges.includes('insert'),
+  );
+  const report = mayPublish ? warning : problem;
+  return report(
+    'privileges',
+    `this login ${mayPublish ? 'may publish, and not relay and consume' : 'may not even publish'}: it lacks ${shown.join(', ')}${more}`,
+    'Grant what docs/OPERATIONS.md, "Privileges", says for this kind of process.',
+  );
+}
+
+/** Whether something holds back vacuum, and with it everything that empties tables. */
+export async function checkTransactions(database: PgDatabase, limits: DoctorLimits): Promise<Finding> {
+  const [oldest] = await database.session.run(oldestTransaction);
+  const unseen =
+    oldest === undefined || oldest.seesAll
+      ? ''
+      : ' (of those that this login sees: grant it pg_monitor for all)';
+  if (oldest === undefined || oldest.ageMs <= limits.transactionAgeMs)
+    return ok('transactions', `none is older than ${limits.transactionAgeMs / 1_000} s${unseen}`);
+  return problem(
+    'transactions',
+    `${oldest.who} has a transaction open for ${Math.round(oldest.ageMs / 1_000)} s${unseen}; nothing that was deleted since can be cleaned up`,
+    'End it: commit or roll back, pg_terminate_backend(pid), or rollback prepared; and set idle_in_transaction_session_timeout.',
+  );
+}
+
+/** Whether records stay for as long as somebody may still need them. */
+export async function checkRetention(database: PgDatabase, limits: DoctorLimits): Promise<Finding> {
+  const short = await database.session.run(shortRetentions, limits.retryHorizonMs);
+  const hours = limits.retryHorizonMs / HOUR_MS;
+  if (short.length === 0) return ok('retention', `every topic keeps its records for ${hours} h at least`);
+  const names = short
+    .slice(0, SHOWN)
+    .map(({ name, retentionMs }) => `${name} (${Math.round((retentionMs / HOUR_MS) * 100) / 100} h)`);
+  return problem(
+    'retention',
+    `records leave the log before the retry horizon of ${hours} h: ${names.join(', ')}${short.length > SHOWN ? ', …' : ''}`,
+    'Raise it by `waybill topic set NAME --retention-ms N`, or name a shorter horizon by --retry-horizon.',
+  );
+}

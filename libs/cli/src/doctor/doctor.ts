@@ -1,0 +1,59 @@
+import { type Clock, describeError, type PgDatabase } from '@waybill/kernel';
+import {
+  checkMigrations,
+  checkPrivileges,
+  checkRetention,
+  checkServer,
+  checkTransactions,
+  type DoctorLimits,
+} from './database-checks.js';
+import { type Finding, problem } from './finding.js';
+import { checkPooler } from './pooler-check.js';
+import { checkRedis } from './redis-check.js';
+
+/** What is to be examined. */
+export interface Patient extends DoctorLimits {
+  readonly database: PgDatabase;
+  /** This machine's. */
+  readonly clock: Clock;
+  readonly redisUrl?: string;
+}
+
+/** Examines a database, and Redis where there is one. Changes nothing; what cannot be examined is a problem. */
+export async function examine(patient: Patient): Promise<Finding[]> {
+  const { redisUrl } = patient;
+  const ofRedis = redisUrl === undefined ? [] : [await checkRedis(redisUrl)];
+  return [...(await examineDatabase(patient)), ...ofRedis];
+}
+
+async function examineDatabase(patient: Patient): Promise<Finding[]> {
+  const { database, clock } = patient;
+  let findings: Finding[];
+  try {
+    findings = await checkServer(database, clock);
+  } catch (error) {
+    const advice = 'Start it, or correct DATABASE_URL; nothing else of it could be examined.';
+    return [problem('postgresql', `it cannot be asked: ${describeError(error)}`, advice)];
+  }
+  findings.push(
+    await checkPooler(database),
+    await attempt('transactions', () => checkTransactions(database, patient)),
+  );
+  const migrations = await attempt('migrations', () => checkMigrations(database));
+  findings.push(migrations, await attempt('privileges', () => checkPrivileges(database)));
+  if (migrations.state === 'ok')
+    findings.push(await attempt('retention', () => checkRetention(database, patient)));
+  return findings;
+}
+
+async function attempt(check: string, look: () => Promise<Finding>): Promise<Finding> {
+  try {
+    return await look();
+  } catch (error) {
+    return problem(
+      check,
+      `it could not be examined: ${describeError(error)}`,
+      'Grant this login what it lacks.',
+    );
+  }
+}
