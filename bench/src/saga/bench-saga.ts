@@ -10,7 +10,7 @@ const WARM_UP = 200;
 const TCC_WARM_UP = 60;
 /** A round has as many sagas as end in so many seconds by the rate of the warm-up. */
 const ROUND_SECONDS = 4;
-const ROUNDS = 3;
+const ROUNDS = 7;
 const MODERATE_PER_SECOND = 20;
 const MODERATE_SECONDS = 10;
 
