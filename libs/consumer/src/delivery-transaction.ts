@@ -5,7 +5,7 @@ import {
   type OpenTransaction,
   type PgDatabase,
   runAhead,
-  statement,
+  savepointOf,
   type TransactionRunner,
 } from '@waybill/kernel';
 import { InboxGuard } from '@waybill/inbox';
@@ -15,11 +15,7 @@ import { nameTimeout } from './failure.js';
 import type { Subscription } from './subscription.js';
 import { HandlerVerdict } from './verdict.js';
 
-const savepoint = statement<[], Record<never, never>>('savepoint', 'savepoint waybill_delivery');
-const rollbackToSavepoint = statement<[], Record<never, never>>(
-  'rollback-to-savepoint',
-  'rollback to savepoint waybill_delivery',
-);
+const savepoint = savepointOf('delivery');
 
 /** A record whose handler failed or gave another verdict than "done", and what it threw. */
 export interface FailedRecord {
@@ -147,7 +143,7 @@ export class DeliveryTransaction {
     const done: LaneRecord[] = [];
     for (const record of records) {
       if (this.signal.aborted) throw new FencedError(`The delivery of ${this.#placeOf(record)} was stopped`);
-      if (records.length > 1) await runAhead(transaction.session, savepoint);
+      if (records.length > 1) await runAhead(transaction.session, savepoint.set);
       const before = afterCommit.length;
       try {
         await this.#handleOne(record, hand);
@@ -156,7 +152,7 @@ export class DeliveryTransaction {
         afterCommit.length = before;
         const failed = { record, error };
         if (done.length === 0) throw new NothingDone(failed);
-        await transaction.session.run(rollbackToSavepoint);
+        await transaction.session.run(savepoint.goBack);
         return { done, failed };
       }
       done.push(record);

@@ -33,6 +33,7 @@ export { PgConnection, type PgQueryable, PgSession } from './sql/pg-session.js';
 export { PgTransactionRunner } from './sql/pg-transactions.js';
 export { pgTypes } from './sql/pg-types.js';
 export { Retention } from './sql/retention.js';
+export { type Savepoint, savepointOf } from './sql/savepoint.js';
 export { skipWhenLocked } from './sql/skip-when-locked.js';
 export { runAhead, type SqlSession } from './sql/sql-session.js';
 export { assertSchemaName, DEFAULT_SCHEMA, renderSql, type Statement, statement } from './sql/statement.js';

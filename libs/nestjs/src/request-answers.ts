@@ -13,7 +13,7 @@ import {
   replyHeaders,
   type ReplyStatus,
 } from '@waybill/consumer';
-import { isWaybillError, runAhead, statement } from '@waybill/kernel';
+import { isWaybillError, runAhead, savepointOf } from '@waybill/kernel';
 import type { Message } from '@waybill/outbox';
 import { type Answers, SagaRejection } from '@waybill/saga';
 import { REPLY_VALUES_HEADER } from './reply-listener.js';
@@ -21,11 +21,7 @@ import { REPLY_VALUES_HEADER } from './reply-listener.js';
 /** In a request: how long its asker waits from its publishing on, in milliseconds. */
 export const REQUEST_TIMEOUT_HEADER = 'request-timeout-ms';
 
-const savepoint = statement<[], Record<never, never>>('request-savepoint', 'savepoint waybill_request');
-const rollbackToSavepoint = statement<[], Record<never, never>>(
-  'request-rollback-to-savepoint',
-  'rollback to savepoint waybill_request',
-);
+const savepoint = savepointOf('request');
 
 /** What {@link RequestAnswers} work with. */
 export interface RequestAnswersParts {
@@ -61,7 +57,7 @@ export class RequestAnswers {
     const lateMs = await this.#lateMs(delivery);
     if (lateMs > 0) return drop(`its asker has given up ${Math.round(lateMs)} ms ago`);
     const { session } = delivery;
-    await runAhead(session, savepoint);
+    await runAhead(session, savepoint.set);
     let answers: readonly Message[];
     try {
       const values = await work();
@@ -70,7 +66,7 @@ export class RequestAnswers {
       answers = await this.#valuesTo(delivery, values);
     } catch (error) {
       if (!isAnswer(error)) throw error;
-      await session.run(rollbackToSavepoint);
+      await session.run(savepoint.goBack);
       answers = [rejectionTo(delivery, error)];
     }
     await this.parts.answers.send(delivery, answers);

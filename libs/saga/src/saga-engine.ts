@@ -8,7 +8,7 @@ import {
   type OpenTransaction,
   runAhead,
   type SqlSession,
-  statement,
+  savepointOf,
 } from '@waybill/kernel';
 import { type Headers, REPLY_KEY_HEADER, REPLY_TO_HEADER } from '@waybill/consumer';
 import type { Message, Outbox } from '@waybill/outbox';
@@ -42,11 +42,7 @@ import {
 } from './saga-store.js';
 import { findChild } from './statements.generated.js';
 
-const savepoint = statement<[], Record<never, never>>('saga-savepoint', 'savepoint waybill_saga');
-const rollbackToSavepoint = statement<[], Record<never, never>>(
-  'saga-rollback-to-savepoint',
-  'rollback to savepoint waybill_saga',
-);
+const savepoint = savepointOf('saga');
 
 /** What a {@link SagaEngine} works with. */
 export interface SagaEngineParts {
@@ -256,7 +252,7 @@ export class SagaEngine {
     const { session, handle } = work.transaction;
     if (action?.kind !== 'local') throw new RangeError(`step ${step} has no such action`);
     const answer = { type: 'local', step, undo } as const;
-    await runAhead(session, savepoint);
+    await runAhead(session, savepoint.set);
     try {
       const { id: sagaId, data, reason } = work.instance;
       const context = { transaction: handle, sagaId, reason };
@@ -264,7 +260,7 @@ export class SagaEngine {
       return { ...answer, status: 'done', payload: payload === undefined ? undefined : jsonOf(payload) };
     } catch (error) {
       if (isInfrastructureFailure(error)) throw error;
-      await session.run(rollbackToSavepoint);
+      await session.run(savepoint.goBack);
       if (error instanceof SagaRejection) return { ...answer, status: 'rejected', error: error.reason };
       return { ...answer, status: 'failed', error: describeError(error) };
     }

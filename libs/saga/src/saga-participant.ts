@@ -7,21 +7,14 @@ import {
   type ReplyStatus,
 } from '@waybill/consumer';
 import { Barrier, type BarrierCall, type BarrierOp } from '@waybill/inbox';
-import { isInfrastructureFailure, runAhead, type SqlSession, statement } from '@waybill/kernel';
+import { isInfrastructureFailure, runAhead, type SqlSession, savepointOf } from '@waybill/kernel';
 import type { Message } from '@waybill/outbox';
 import type { Answers, AnswerTransaction } from './answers.js';
 import { SAGA_AGAIN_HEADER, SAGA_BRANCH_HEADER, SAGA_ID_HEADER, SAGA_OP_HEADER } from './saga-headers.js';
 import { SagaEntityHeld, type SagaLocks } from './saga-locks.js';
 import { SagaOngoing, SagaRejection } from './saga-rejection.js';
 
-const savepoint = statement<[], Record<never, never>>(
-  'participant-savepoint',
-  'savepoint waybill_participant',
-);
-const rollbackToSavepoint = statement<[], Record<never, never>>(
-  'participant-rollback-to-savepoint',
-  'rollback to savepoint waybill_participant',
-);
+const savepoint = savepointOf('participant');
 
 /** What a {@link SagaParticipant} works with. */
 export interface SagaParticipantParts {
@@ -66,14 +59,14 @@ export class SagaParticipant {
     if (call === undefined) return work();
     const { session, headers } = delivery;
     if (headers[SAGA_AGAIN_HEADER] !== undefined) await this.#barrier.pardon(session, call);
-    await runAhead(session, savepoint);
+    await runAhead(session, savepoint.set);
     let ending: Ending | undefined;
     try {
       ending = await this.#pass(session, call, work);
     } catch (error) {
       if (isInfrastructureFailure(error)) throw error;
       if (!(error instanceof SagaRejection) && !(error instanceof SagaEntityHeld)) throw error;
-      await session.run(rollbackToSavepoint);
+      await session.run(savepoint.goBack);
       ending = error instanceof SagaRejection ? rejected(error) : await this.#stash(delivery, error.entity);
       // A copy of the command must not do later what the saga has been told was not done.
       if (ending !== undefined) await this.#barrier.reject(session, call);
