@@ -1,6 +1,5 @@
 import { Injectable, Module } from '@nestjs/common';
-import { Saga, Sagas, tcc, tccBranch, WaybillModule } from '@waybill/nestjs';
-import { Pool } from 'pg';
+import { Saga, Tcc, tcc, tccBranch, type TccOutcome, WaybillModule } from '@waybill/nestjs';
 import { cars, flights, hotels, type Place, type Trip } from './contracts.js';
 import { connectionString } from './database.js';
 
@@ -26,27 +25,18 @@ export class BookTrip {
 @Injectable()
 export class Trips {
   constructor(
-    private readonly database: Pool,
-    private readonly sagas: Sagas,
+    private readonly tcc: Tcc,
     private readonly bookTrip: BookTrip,
   ) {}
 
-  /** @returns the id of the saga that books it */
-  async book(trip: Trip): Promise<string> {
-    const tx = await this.database.connect();
-    try {
-      await tx.query('begin');
-      const { id } = await this.sagas.start(tx, this.bookTrip.definition, { key: trip.tripId, data: trip });
-      await tx.query('commit');
-      return id;
-    } finally {
-      tx.release(tx.getTransactionStatus() !== 'I');
-    }
+  /** Books it, and waits for what comes of it. Asked again for the same trip it waits for the same booking. */
+  book(trip: Trip): Promise<TccOutcome> {
+    return this.tcc.run(this.bookTrip.definition, { key: trip.tripId, data: trip });
   }
 }
 
 @Module({
   imports: [WaybillModule.forRoot({ database: { connectionString }, group: 'trips' })],
-  providers: [{ provide: Pool, useFactory: () => new Pool({ connectionString }) }, BookTrip, Trips],
+  providers: [BookTrip, Trips],
 })
 export class TripsModule {}

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
-import { SagaDesk } from '@waybill/nestjs';
-import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
+import { SagaUnderWayError } from '@waybill/kernel';
+import { SagaDesk, Sagas, Tcc } from '@waybill/nestjs';
+import { type TestDatabase, testDatabase } from '@waybill/testing';
 import { Pool } from 'pg';
 import type { Trips } from '../../examples/trip/trips.js';
 
@@ -12,7 +13,11 @@ const TABLES = `
 
 let database: TestDatabase;
 let pool: Pool;
-let apps: { trips: INestApplication; bookings: INestApplication } | undefined;
+interface Apps {
+  readonly trips: INestApplication;
+  readonly bookings: INestApplication;
+}
+let apps: Apps | undefined;
 let trips: Trips;
 let desk: SagaDesk;
 beforeAll(async () => {
@@ -27,25 +32,11 @@ beforeAll(async () => {
   desk = apps.trips.get(SagaDesk);
 });
 afterAll(async () => {
-  const own = apps?.trips.get<Pool>(Pool);
   await apps?.trips.close();
   await apps?.bookings.close();
-  await own?.end();
   await pool.end();
   await database.drop();
 });
-
-async function ended(id: string): Promise<string> {
-  let state = '';
-  await waitUntil(
-    async () => {
-      state = (await desk.show(id)).state;
-      return state === 'COMPLETED' || state === 'COMPENSATED' || state === 'STUCK';
-    },
-    { describe: () => `the trip is ${state}` },
-  );
-  return state;
-}
 
 const free = async (): Promise<Record<string, number>> => {
   const { rows } = await pool.query<{ what: string; free: number }>('select what, free from offer');
@@ -53,28 +44,53 @@ const free = async (): Promise<Record<string, number>> => {
 };
 
 test('a trip is booked as a whole', async () => {
-  const id = await trips.book({ tripId: 'T-1', flightNumber: 'LH 400', hotelName: 'Ritz', carModel: 'Mini' });
-  expect(await ended(id)).toBe('COMPLETED');
+  const trip = { tripId: 'T-1', flightNumber: 'LH 400', hotelName: 'Ritz', carModel: 'Mini' };
+  const booked = await trips.book(trip);
+  expect(booked).toMatchObject({ confirmed: true, reason: null });
+  expect(booked.tries).toEqual({ flight: { place: 5 }, hotel: { place: 5 }, car: { place: 5 } });
   const { rows } = await pool.query('select what, state from booking where trip_id = $1 order by what', [
     'T-1',
   ]);
   expect(rows).toEqual(['LH 400', 'Mini', 'Ritz'].map((what) => ({ what, state: 'booked' })));
   expect(await free()).toEqual({ 'LH 400': 4, Ritz: 4, Adler: 0, Mini: 4 });
-  expect((await desk.show(id)).instance.data).toMatchObject({
-    tries: { flight: { place: 5 }, car: { place: 5 } },
-  });
+  expect((await desk.show(booked.id)).state).toBe('COMPLETED');
+  expect(await trips.book(trip)).toEqual(booked);
+  expect(await free()).toMatchObject({ Ritz: 4 });
 });
 
 test('when one place is not to be had, all are given back', async () => {
   const before = await free();
-  const id = await trips.book({
+  const refused = await trips.book({
     tripId: 'T-2',
     flightNumber: 'LH 400',
     hotelName: 'Adler',
     carModel: 'Mini',
   });
-  expect(await ended(id)).toBe('COMPENSATED');
-  expect((await desk.show(id)).reason).toBe('step hotel was rejected: there is no place left: Adler');
+  expect(refused).toMatchObject({
+    confirmed: false,
+    reason: 'step hotel was rejected: there is no place left: Adler',
+  });
   expect((await pool.query('select * from booking where trip_id = $1', ['T-2'])).rows).toEqual([]);
   expect(await free()).toEqual(before);
+});
+
+test('who waits for a trip that takes its time is told so, and the trip goes on', async () => {
+  const sagas = (apps as Apps).trips.get(Sagas);
+  const tcc = (apps as Apps).trips.get(Tcc);
+  const { BookTrip } = await import('../../examples/trip/trips.js');
+  const { definition } = (apps as Apps).trips.get(BookTrip);
+  const blocked = await pool.connect();
+  await blocked.query('begin');
+  await blocked.query(`select from offer where what = 'Ritz' for update`);
+  const data = { tripId: 'T-3', flightNumber: 'LH 400', hotelName: 'Ritz', carModel: 'Mini' };
+  const waiting = tcc.run(definition, { key: 'T-3', data, timeoutMs: 200 });
+  await expect(waiting).rejects.toBeInstanceOf(SagaUnderWayError);
+  const given = new AbortController();
+  const givenUp = sagas.outcome({ saga: definition, key: 'T-3' }, { signal: given.signal });
+  given.abort(new Error('the browser has gone'));
+  await expect(givenUp).rejects.toThrow('the browser has gone');
+  await blocked.query('rollback');
+  blocked.release();
+  expect(await sagas.outcome({ saga: definition, key: 'T-3' })).toMatchObject({ state: 'COMPLETED' });
+  expect(await tcc.run(definition, { key: 'T-3', data })).toMatchObject({ confirmed: true });
 });

@@ -44,6 +44,7 @@ const made: WaybillError[] = [
   new kernel.EffectRefusedError('the card was declined'),
   new kernel.FencedError('The lane'),
   new kernel.BarrierRefusedError('id/00/msg'),
+  new kernel.SagaUnderWayError('id', 'trips.book', 'T-1', 'RUNNING', 30_000),
   new kernel.RequestFailedError('sum', 'id', 'failed', 'Error: no'),
   new kernel.HandlerTimedOutError('orders[0]@1', 5),
   new kernel.RetryableError('later'),

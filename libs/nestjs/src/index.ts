@@ -41,8 +41,12 @@ export {
   httpCommand,
   saga,
   sagaCommand,
+  Tcc,
   tcc,
   tccBranch,
+  type SagaOutcome,
+  type TccOutcome,
+  type TccRun,
 } from '@waybill/saga';
 export { type ModuleSagaOptions } from './instance-sagas.js';
 export { SagaContext } from './saga-context.js';
@@ -113,6 +117,7 @@ export {
   getRequestGuardToken,
   getSagaDeskToken,
   getSagasToken,
+  getTccToken,
   getServerToken,
   getTimersToken,
   getWaybillToken,

@@ -17,6 +17,7 @@ import {
   Sagas,
   SagaService,
   type SagaServiceOptions,
+  Tcc,
 } from '@waybill/saga';
 
 /** Options of sagas in a Nest application. */
@@ -49,6 +50,8 @@ export class InstanceSagas {
   discover: () => void = () => {};
   /** Starts sagas and tells them things. */
   readonly sagas: Sagas;
+  /** Runs TCC transactions. */
+  readonly tcc: Tcc;
   readonly desk: SagaDesk;
   readonly locks: SagaLocks;
   readonly participant: SagaParticipant;
@@ -63,6 +66,7 @@ export class InstanceSagas {
     const { definitions } = this;
     const engine = new SagaEngine({ definitions, outbox, group, logger });
     this.sagas = new Sagas({ engine, schema: database.schema, outbox, transactions });
+    this.tcc = new Tcc({ sagas: this.sagas, transactions });
     this.desk = new SagaDesk({ database, outbox });
     this.locks = new SagaLocks(answers, locks);
     this.participant = new SagaParticipant({ answers, locks: this.locks });

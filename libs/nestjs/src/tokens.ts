@@ -45,6 +45,8 @@ export const getRequestGuardToken = (name: string = DEFAULT_NAME): symbol => tok
 
 /** Token of the {@link Sagas}: to start sagas and to tell them things. */
 export const getSagasToken = (name: string = DEFAULT_NAME): symbol => token('sagas', name);
+/** Token of {@link Tcc}: to run TCC transactions. */
+export const getTccToken = (name: string = DEFAULT_NAME): symbol => token('tcc', name);
 /** Token of the {@link SagaDesk}: to look at sagas and to decide about them. */
 export const getSagaDeskToken = (name: string = DEFAULT_NAME): symbol => token('saga-desk', name);
 

@@ -9,7 +9,7 @@ import { DiscoveryModule, DiscoveryService } from '@nestjs/core';
 import { HalfMessageDesk, HalfMessages } from '@waybill/half-message';
 import { BarrierParticipant, ExternalEffects, Inbox, LeaseGuard } from '@waybill/inbox';
 import { Outbox } from '@waybill/outbox';
-import { SagaDesk, Sagas } from '@waybill/saga';
+import { SagaDesk, Sagas, Tcc } from '@waybill/saga';
 import { DeadLetters, Recurring, Redrives, Timers } from '@waybill/schedule';
 import {
   DEFAULT_NAME,
@@ -29,6 +29,7 @@ import {
   getRequestGuardToken,
   getSagaDeskToken,
   getSagasToken,
+  getTccToken,
   getServerToken,
   getTimersToken,
   getWaybillToken,
@@ -66,7 +67,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
  * class with `createWaybillOptions()`), and `forFeature` in the application's parts.
  *
  * Provides {@link Outbox}, {@link Timers}, {@link Recurring}, {@link DeadLetters}, {@link Redrives},
- * {@link HalfMessages}, {@link HalfMessageDesk}, {@link Inbox}, {@link LeaseGuard}, {@link ExternalEffects}, {@link BarrierParticipant}, {@link Sagas}, {@link SagaDesk},
+ * {@link HalfMessages}, {@link HalfMessageDesk}, {@link Inbox}, {@link LeaseGuard}, {@link ExternalEffects}, {@link BarrierParticipant}, {@link Sagas}, {@link Tcc}, {@link SagaDesk},
  * {@link WaybillServer} (the microservice strategy), {@link WaybillClient} (its `ClientProxy`), {@link WaybillHealthIndicator}, {@link WaybillMetrics} and {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
  */
 @Module({})
@@ -101,6 +102,7 @@ const PARTS: readonly [
   [ExternalEffects, getExternalEffectsToken, (waybill) => waybill.guards.effects],
   [BarrierParticipant, getBarrierToken, (waybill) => waybill.guards.barrier],
   [Sagas, getSagasToken, (waybill) => waybill.sagas.sagas],
+  [Tcc, getTccToken, (waybill) => waybill.sagas.tcc],
   [SagaDesk, getSagaDeskToken, (waybill) => waybill.sagas.desk],
   [WaybillClient, getClientToken, (waybill) => new WaybillClient({ ...waybill.options.client, waybill })],
   [WaybillServer, getServerToken, (waybill) => new WaybillServer(waybill, waybill.options.server)],

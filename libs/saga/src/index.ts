@@ -39,7 +39,16 @@ export type {
   SignalStep,
   StepBase,
 } from './saga-steps.js';
-export { type SagaRef, Sagas, type SagasParts, type SagaStart, type SagaStarted } from './sagas.js';
+export {
+  type SagaOutcome,
+  type SagaOutcomeOptions,
+  type SagaRef,
+  Sagas,
+  type SagasParts,
+  type SagaStart,
+  type SagaStarted,
+} from './sagas.js';
 export { type RecordedSaga, type SagaDifference, verifySaga } from './saga-verify.js';
 export { type StepPolicyOptions } from './step-policy.js';
 export { tcc, type TccBranch, tccBranch, type TccTries } from './tcc.js';
+export { Tcc, type TccOutcome, type TccRun } from './tcc-run.js';

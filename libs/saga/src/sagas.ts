@@ -1,13 +1,18 @@
 import {
+  type Clock,
   NotFoundError,
   type OpenTransaction,
+  SagaUnderWayError,
   type SqlSession,
+  systemClock,
   type TransactionRunner,
 } from '@waybill/kernel';
 import { joinTransaction, type Outbox, type TransactionHandle } from '@waybill/outbox';
 import type { SagaData, SagaDefinition } from './saga-definition.js';
 import type { SagaEngine } from './saga-engine.js';
+import { isEnd, type SagaState, stateOf } from './saga-instance.js';
 import { eventMessage } from './saga-messages.js';
+import { restoreInstance } from './saga-store.js';
 import { findSaga, showSaga } from './statements.generated.js';
 
 /** Which saga: by its id, or by its type and key. */
@@ -30,12 +35,35 @@ export interface SagaStarted {
   readonly created: boolean;
 }
 
+/** How a saga has ended. */
+export interface SagaOutcome {
+  readonly id: string;
+  readonly state: Extract<SagaState, 'COMPLETED' | 'COMPENSATED' | 'CANCELLED'>;
+  /** Why it was compensated; null when it was not. */
+  readonly reason: string | null;
+  readonly data: SagaData;
+}
+
+/** How long an outcome is waited for. */
+export interface SagaOutcomeOptions {
+  /** In milliseconds. Default 30,000. */
+  readonly timeoutMs?: number;
+  /** Gives the waiting up; the saga goes on. */
+  readonly signal?: AbortSignal;
+}
+
+const OUTCOME_MS = 30_000;
+/** Looks for an outcome come ever more slowly: a saga either takes a moment or takes its time. */
+const FIRST_LOOK_MS = 10;
+const LAST_LOOK_MS = 500;
+
 /** What {@link Sagas} works with. */
 export interface SagasParts {
   readonly engine: SagaEngine;
   readonly schema: string;
   readonly outbox: Outbox;
   readonly transactions: TransactionRunner;
+  readonly clock?: Clock;
 }
 
 /** Starts sagas and tells them things, in the caller's transaction. */
@@ -81,6 +109,36 @@ export class Sagas {
   /** The id of a saga, under way or ended. @throws NotFoundError */
   find(saga: SagaRef): Promise<string> {
     return this.#idOf(this.parts.transactions.session, saga);
+  }
+
+  /**
+   * Waits until a saga has come to its end; the saga does so whether anybody waits or not.
+   *
+   * @throws NotFoundError when there is no such saga
+   * @throws SagaUnderWayError when it has not ended within `timeoutMs`
+   */
+  async outcome(
+    saga: SagaRef,
+    { timeoutMs = OUTCOME_MS, signal }: SagaOutcomeOptions = {},
+  ): Promise<SagaOutcome> {
+    const { session } = this.parts.transactions;
+    const clock = this.parts.clock ?? systemClock;
+    const id = await this.#idOf(session, saga);
+    const until = clock.monotonic() + timeoutMs;
+    for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(waitMs * 1.5, LAST_LOOK_MS)) {
+      signal?.throwIfAborted();
+      const [row] = await session.run(showSaga, id);
+      if (row === undefined) throw new NotFoundError(`saga ${id}`);
+      const { key, reason, type } = row;
+      const state = stateOf(row.state);
+      if (isEnd(state)) {
+        const { data } = restoreInstance(id, key, row.state, reason, row.content);
+        return { id, state: state as SagaOutcome['state'], reason, data };
+      }
+      const leftMs = until - clock.monotonic();
+      if (leftMs <= 0) throw new SagaUnderWayError(id, type, key, state, timeoutMs);
+      await clock.sleep(Math.min(waitMs, leftMs), signal);
+    }
   }
 
   async #idOf(session: SqlSession, saga: SagaRef): Promise<string> {

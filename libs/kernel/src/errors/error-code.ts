@@ -42,6 +42,7 @@ export const ERROR_CODES = {
   BUFFER_FULL: { family: 'Unavailable', retryable: true },
   HALF_MESSAGE_OPEN: { family: 'Unavailable', retryable: false },
   REQUEST_TIMED_OUT: { family: 'Unavailable', retryable: true },
+  SAGA_UNDER_WAY: { family: 'Unavailable', retryable: true },
   SAGA_VERSION_UNKNOWN: { family: 'Unavailable', retryable: true },
   LEASE_STORE_UNAVAILABLE: { family: 'Unavailable', retryable: true },
   EFFECT_IN_PROGRESS: { family: 'Unavailable', retryable: true },

@@ -19,6 +19,26 @@ export class SagaVersionUnknownError extends WaybillError {
   }
 }
 
+/** A saga has not come to its end while its caller waited; it goes on all the same. */
+export class SagaUnderWayError extends WaybillError {
+  override readonly name = 'SagaUnderWayError';
+  override readonly code = 'SAGA_UNDER_WAY';
+  override readonly retryable = true;
+
+  constructor(
+    readonly sagaId: string,
+    readonly type: string,
+    readonly key: string,
+    readonly state: string,
+    readonly afterMs: number,
+  ) {
+    super(
+      `Saga ${sagaId} (${type}, key ${key}) is ${state} after ${afterMs} ms. It goes on whether anybody waits or not: ask ` +
+        'again with the same key, and look at it by `waybill saga show` when it is STUCK.',
+    );
+  }
+}
+
 /** An operator's order for a saga was not carried out. */
 export class SagaOrderRefusedError extends WaybillError {
   override readonly name = 'SagaOrderRefusedError';

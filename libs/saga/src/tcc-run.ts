@@ -1,0 +1,50 @@
+import type { TransactionRunner } from '@waybill/kernel';
+import type { TransactionHandle } from '@waybill/outbox';
+import type { SagaDefinition } from './saga-definition.js';
+import type { SagaOutcomeOptions, Sagas, SagaStart } from './sagas.js';
+import type { TccTries } from './tcc.js';
+
+/** What a TCC transaction is run with. */
+export type TccRun<Input extends object> = SagaStart<Input> & SagaOutcomeOptions;
+
+/** How a TCC transaction has ended. */
+export interface TccOutcome extends TccTries {
+  /** The id of its saga. */
+  readonly id: string;
+  /** True when every branch is confirmed, false when every branch is cancelled. */
+  readonly confirmed: boolean;
+  /** Why it was cancelled; null when it was confirmed. */
+  readonly reason: string | null;
+}
+
+/** How long the transaction that starts one may take. */
+const START_MS = 30_000;
+
+/** Runs TCC transactions for callers that wait for the outcome; `Sagas.start` begins one in a transaction of the caller's. */
+export class Tcc {
+  constructor(private readonly parts: { readonly sagas: Sagas; readonly transactions: TransactionRunner }) {}
+
+  /**
+   * Starts a TCC transaction, in a transaction of its own, and waits until every branch is confirmed or cancelled. Running
+   * it again with the same key waits for the same one: so an answer that was lost is asked for again. It comes to its end
+   * whether anybody waits or not.
+   *
+   * @throws SagaUnderWayError when it has not ended within `timeoutMs`
+   */
+  async run<Input extends object>(
+    definition: SagaDefinition<Input, Input & TccTries>,
+    { timeoutMs, signal, ...start }: TccRun<Input>,
+  ): Promise<TccOutcome> {
+    const { sagas, transactions } = this.parts;
+    const { id } = await transactions.run({
+      work: ({ handle }) => sagas.start(handle as TransactionHandle, definition, start),
+      timeoutMs: START_MS,
+    });
+    const { state, reason, data } = await sagas.outcome(id, {
+      ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(signal && { signal }),
+    });
+    const { tries = {} } = data as Partial<TccTries>;
+    return { id, confirmed: state === 'COMPLETED', reason, tries };
+  }
+}
