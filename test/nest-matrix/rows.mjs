@@ -111,7 +111,7 @@ export const rows = [
         throw new BadRequestException(['n must be a number']);
       }),
     ],
-    ...answered(refused('BadRequestException', 'Bad Request Exception').event, {
+    ...answered(refused('BadRequestException', 'Bad Request Exception: n must be a number').event, {
       name: 'BadRequestException',
       httpStatus: 400,
       details: { message: ['n must be a number'], error: 'Bad Request', statusCode: 400 },

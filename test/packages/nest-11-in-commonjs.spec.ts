@@ -80,6 +80,18 @@ test("the README's service compiles to CommonJS and delivers its message", async
   expect({ stdout: stdout.includes('delivered'), stderr }).toEqual({ stdout: true, stderr: '' });
 }, 60_000);
 
+test('the command describes it, without a database', async () => {
+  const env = { ...process.env, DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none' };
+  const command = ['node_modules/@waybill/cli/dist/main.js', 'asyncapi', '--module', 'dist/main.js'];
+  const { stdout, stderr } = await run(application, 'node', command, env);
+  expect(JSON.parse(stdout)).toMatchObject({
+    asyncapi: '3.0.0',
+    info: { title: 'shop' },
+    operations: { 'receive.orders.placed': { action: 'receive', summary: 'Shop.reserve' } },
+  });
+  expect(stderr).toBe('');
+}, 60_000);
+
 test.each(['microservice', 'express', 'fastify'])(
   'whatever fails ends with Nest 11 as it does with Nest 12: %s',
   async (way) => {

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { cp, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { choosePort, spawnScript, type TestDatabase, testDatabase } from '@waybill/testing';
@@ -79,6 +80,19 @@ test('neither Redis nor an ORM comes along', () => {
     installed.filter((name) => /redis|bullmq|prisma|typeorm|drizzle|kysely|knex|mikro/.test(name)),
   ).toEqual([]);
 });
+
+test('nest add @waybill/nestjs does what waybill init does', async () => {
+  const copy = join(folder.path, 'added');
+  const names = readdirSync(application).filter((name) => name !== 'node_modules');
+  for (const name of names) await cp(join(application, name), join(copy, name), { recursive: true });
+  await symlink(join(application, 'node_modules'), join(copy, 'node_modules'), 'junction');
+  const nest = join(ROOT, 'node_modules/@nestjs/cli/bin/nest.js');
+  const { stdout } = await run(copy, 'node', [nest, 'add', '@waybill/nestjs', '--skip-install'], env);
+  expect(stdout).toContain('changed  src/main.ts');
+  expect(readdirSync(join(copy, 'src/messaging'))).toContain('messaging.module.ts');
+  const again = await run(copy, 'npx', ['--no-install', 'waybill', 'init'], env);
+  expect(again.stdout).toContain('nothing to do');
+}, 60_000);
 
 test('after nest new: waybill init, waybill migrate, start, and the first message arrives', async () => {
   expect((await waybill('init', '--dry-run')).stdout).toContain(

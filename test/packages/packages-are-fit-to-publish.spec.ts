@@ -36,7 +36,8 @@ test.each(libraries)('@waybill/%s holds what it needs, and nothing else', (libra
   expect(files).toEqual(
     expect.arrayContaining(['LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts']),
   );
-  const folders = library === 'testing' ? 'dist|src|bin' : 'dist|src';
+  const own: Readonly<Record<string, string>> = { testing: '|bin', nestjs: '|schematics' };
+  const folders = `dist|src${own[library] ?? ''}`;
   const others = files.filter(
     (file) => !new RegExp(`^((${folders})/.*|LICENSE|README.md|package.json)$`).test(file),
   );

@@ -3,6 +3,7 @@ import { groupLag } from '@waybill/log';
 import { adoptCluster } from '@waybill/outbox';
 import { migrate, migrationSql, migrationStatus } from '@waybill/schema';
 import { Command } from 'commander';
+import { addAsyncApiCommand } from './async-api-command.js';
 import { addDeadLetterCommands } from './dead-letter-commands.js';
 import { addDoctorCommand } from './doctor-command.js';
 import { addHalfCommands } from './half-commands.js';
@@ -27,6 +28,7 @@ export function createProgram(output: Output): Command {
   addDeadLetterCommands(program, output);
   addHalfCommands(program, output);
   addSagaCommands(program, output);
+  addAsyncApiCommand(program, output);
   return program;
 }
 

@@ -14,6 +14,7 @@ import type { RetryBudgetStore } from '@waybill/schedule';
 import type { CircuitState } from './circuit-breaker.js';
 import type { ConsumerCounts } from './consumer-counters.js';
 import type { RetryBudgetOptions } from './retry-budget.js';
+import type { Settlement } from './settlement.js';
 import type { Subscription } from './subscription.js';
 import type { PatternSubscription } from './topic-pattern.js';
 
@@ -61,6 +62,8 @@ export interface ConsumerParts {
   readonly signals: LogSignals;
   /** Keeps the group's budget of retries. Default: the log's database. */
   readonly budgets?: RetryBudgetStore;
+  /** Told of every message that was not done in an attempt. */
+  readonly onSettled?: (settlement: Settlement) => void;
   readonly logger?: Logger;
   readonly clock?: Clock;
 }

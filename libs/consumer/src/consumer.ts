@@ -199,6 +199,7 @@ export class Consumer {
       maxCrashes,
       maxParked,
       wake,
+      onSettled: this.parts.onSettled,
     };
   }
 

@@ -187,7 +187,7 @@ export class DeliveryTransaction {
       timestamp: new Date(record.record.timestampMs),
       attempt,
       isRedriven: record.isRedriven === true,
-      payload: payloadOf(record.record, this.subscription.codec, this.#placeOf(record)),
+      payload: payloadOf(record.record, this.subscription, this.#placeOf(record)),
       transaction: transaction.handle,
       session: transaction.session,
       signal,

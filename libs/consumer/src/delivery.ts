@@ -7,7 +7,8 @@ import {
   MESSAGE_ID_HEADER,
   RESERVED_HEADER_PREFIX,
 } from '@waybill/log';
-import type { Codec } from '@waybill/outbox';
+import { SCHEMA_VERSION_HEADER } from '@waybill/outbox';
+import type { Subscription } from './subscription.js';
 
 /** A record as a lane works with it: where it stands, and what orders it. */
 export interface LaneRecord {
@@ -45,6 +46,7 @@ export interface Delivery {
   readonly attempt: number;
   /** Whether an operator has redriven it, as a dead letter: it is wanted however late it is. */
   readonly isRedriven: boolean;
+  /** As the topic's schema makes it, where there is one; else as the codec does. */
   readonly payload: unknown;
   /** The open transaction, in the type of the user's driver or ORM: a pg client, Prisma's transaction client. */
   readonly transaction: unknown;
@@ -84,8 +86,25 @@ export function expiresAtMs(record: LogRecord): number {
   return /^\d{1,16}$/.test(value) ? Number(value) : Infinity;
 }
 
-/** @throws PayloadUnreadableError */
-export function payloadOf(record: LogRecord, codec: Codec, place: string): unknown {
+/**
+ * The payload for its handler.
+ * @throws PayloadUnreadableError, PayloadInvalidError, PayloadVersionUnsupportedError, PayloadVersionUnknownError
+ */
+export function payloadOf(
+  record: LogRecord,
+  { codec, contract }: Pick<Subscription, 'codec' | 'contract'>,
+  place: string,
+): unknown {
+  if (contract === undefined) return decoded(record, codec, place);
+  const id = messageIdOf(record);
+  const what = id === null ? place : `message ${id} at ${place}`;
+  const header = record.headers.find(({ key }) => key === SCHEMA_VERSION_HEADER)?.value?.toString('utf8');
+  // A newer version may be encoded in another way, too.
+  const version = contract.versionOf(header, what);
+  return contract.read(decoded(record, codec, place), version, what);
+}
+
+function decoded(record: LogRecord, codec: Subscription['codec'], place: string): unknown {
   if (record.value === null) return null;
   try {
     return codec.decode(record.value);

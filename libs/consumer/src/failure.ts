@@ -1,4 +1,10 @@
-import { type ErrorCode, HandlerAbandoned, HandlerTimedOutError, isWaybillError } from '@waybill/kernel';
+import {
+  type ErrorCode,
+  HandlerAbandoned,
+  HandlerTimedOutError,
+  isWaybillError,
+  type WaybillError,
+} from '@waybill/kernel';
 import { type DeadLetterReason, retryDelayMs, type RetryPolicy, retryRuleFor } from '@waybill/schedule';
 import { statusOf } from './remote-error.js';
 import { HandlerVerdict } from './verdict.js';
@@ -35,10 +41,15 @@ const NOT_RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'MESSAGE_ID_INVALID',
 ]);
 
+/** Shortest and longest wait of a message for a process that knows its version, in milliseconds. */
+const NEWER_MIN_MS = 1_000;
+const NEWER_MAX_MS = 60_000;
+
 /** Decides by the policy what follows a failed attempt. @param random from 0 up to 1, for the jitter */
 export function decide(policy: RetryPolicy, failed: FailedAttempt, random: number): Decision {
   const { error, attempts, failingForMs } = failed;
   if (error instanceof HandlerVerdict) return decideVerdict(policy, error, failingForMs);
+  if (isFromNewer(error)) return decideNewer(policy, error, failingForMs);
   const refusal = refusalOf(error);
   if (refusal !== undefined) return { kind: 'dead-letter', reason: refusal, error };
   const rule = retryRuleFor(policy, error);
@@ -53,7 +64,12 @@ export function decide(policy: RetryPolicy, failed: FailedAttempt, random: numbe
 
 /** Whether a failure says something about the handler's surroundings, not about this message alone. */
 export function isHandlersTrouble(error: unknown): boolean {
-  return !(error instanceof HandlerVerdict) && refusalOf(error) === undefined;
+  return !(error instanceof HandlerVerdict) && !isFromNewer(error) && refusalOf(error) === undefined;
+}
+
+/** Whether a message is of a version of its schema that this process does not know yet, which is no failure of either. */
+export function isFromNewer(error: unknown): boolean {
+  return isWaybillError(error) && error.code === 'PAYLOAD_VERSION_UNKNOWN';
 }
 
 /** The runner's word for a handler that did not end in time, with the name of the record. */
@@ -72,6 +88,14 @@ function decideVerdict(policy: RetryPolicy, verdict: HandlerVerdict, failingForM
   return { kind, delayMs, counts: false };
 }
 
+/** It waits for as long again as it has waited, up to a minute: a process that knows it takes it over. */
+function decideNewer(policy: RetryPolicy, error: unknown, failingForMs: number): Decision {
+  const delayMs = Math.ceil(Math.min(NEWER_MAX_MS, Math.max(NEWER_MIN_MS, failingForMs)));
+  if (isTooOld(policy.maxAgeMs, failingForMs + delayMs))
+    return { kind: 'dead-letter', reason: 'too-old', error };
+  return { kind: 'retry', delayMs, counts: false };
+}
+
 function isTooOld(maxAgeMs: number, ageMs: number): boolean {
   return maxAgeMs > 0 && ageMs > maxAgeMs;
 }
@@ -80,9 +104,16 @@ function isTooOld(maxAgeMs: number, ageMs: number): boolean {
 function refusalOf(error: unknown): DeadLetterReason | undefined {
   if (isWaybillError(error)) {
     if (NOT_RETRYABLE.has(error.code)) return 'not-retryable';
+    if (isUnfit(error)) return 'payload-invalid';
     return error.code === 'PAYLOAD_UNREADABLE' ? 'payload-unreadable' : undefined;
   }
   return isHttpRefusal(error) ? 'not-retryable' : undefined;
+}
+
+/** Whether the message itself does not fit its schema; not one that the handler was about to publish. */
+function isUnfit(error: WaybillError): boolean {
+  if (error.code === 'PAYLOAD_INVALID') return (error as { when?: unknown }).when === 'handling';
+  return error.code === 'PAYLOAD_VERSION_UNSUPPORTED';
 }
 
 /** Whether it is an HTTP error that says that the request will be refused again; 408 and 429 only say "not now". */

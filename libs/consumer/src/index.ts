@@ -18,6 +18,7 @@ export {
 } from './reply.js';
 export { type RetryBudgetOptions } from './retry-budget.js';
 export { parkedBacklogs } from './statements.generated.js';
+export { type Settlement } from './settlement.js';
 export {
   type Handler,
   resolveSubscription,

@@ -2,9 +2,10 @@ import { type BoundStatement, describeError, FencedError, isTransactionConflict 
 import { databaseTime, deadLetterInsert, type DeadLetterReason } from '@waybill/schedule';
 import { expiresAtMs, type LaneRecord, messageIdOf, placeOf } from './delivery.js';
 import type { BatchOutcome, DeliveryTransaction, Verdicts } from './delivery-transaction.js';
-import { type Decision, decide, isHandlersTrouble } from './failure.js';
+import { type Decision, decide, isFromNewer, isHandlersTrouble } from './failure.js';
 import { fieldsOf, type LaneSetting } from './lane-context.js';
 import { failureReply, replyTopicOf } from './reply.js';
+import { tellSettled } from './settlement.js';
 import type { Place } from './slots.js';
 import { HandlerVerdict } from './verdict.js';
 
@@ -63,10 +64,14 @@ export class LaneAttempts {
   decide({ record, error, attempts, failingForMs }: Failing): Decision {
     const { context, subscription, topic, partition } = this.setting;
     const decision = decide(subscription.retry, { error, attempts, failingForMs }, context.random());
+    if (decision.kind === 'retry')
+      tellSettled(this.setting, record, { kind: 'retry', attempts, error, delayMs: decision.delayMs });
     if (error instanceof HandlerVerdict) return decision;
-    context.counters.failed(attempts);
+    const place = placeOf(topic.name, partition, record.offset);
+    const isWaiting = isFromNewer(error);
+    if (!isWaiting) context.counters.failed(attempts);
     context.logger.warn(
-      `attempt ${attempts} of ${placeOf(topic.name, partition, record.offset)} failed: ${describeError(error)}`,
+      `${isWaiting ? `${place} waits` : `attempt ${attempts} of ${place} failed`}: ${describeError(error)}`,
       { group: context.group, messageId: messageIdOf(record.record), attempt: attempts },
     );
     return decision;
@@ -107,6 +112,7 @@ export class LaneAttempts {
   reportDeadLetter({ record, attempts }: Failing, reason: DeadLetterReason, error: unknown): void {
     const { context, topic, partition } = this.setting;
     context.counters.deadLetters += 1;
+    tellSettled(this.setting, record, { kind: 'dead-letter', attempts, error, delayMs: undefined });
     context.logger.error(
       `${placeOf(topic.name, partition, record.offset)} is a dead letter (${reason}): ${describeError(error)}`,
       { group: context.group, messageId: messageIdOf(record.record), attempts },
@@ -114,9 +120,10 @@ export class LaneAttempts {
   }
 
   /** Says that a message was dropped, once that is committed. */
-  reportDropped({ record }: Failing, reason: string): void {
+  reportDropped({ record, attempts }: Failing, reason: string): void {
     const { context, topic, partition } = this.setting;
     context.counters.dropped += 1;
+    tellSettled(this.setting, record, { kind: 'drop', attempts, error: undefined, delayMs: undefined });
     context.logger.warn(`${placeOf(topic.name, partition, record.offset)} was dropped: ${reason}`, {
       group: context.group,
       messageId: messageIdOf(record.record),
@@ -196,7 +203,7 @@ export class LaneAttempts {
   }
 }
 
-/** Whether an attempt that ended so counts: a handler that asks to be called later has not failed. */
+/** Whether an attempt that ended so counts: nothing has failed where a message is only to be handed over later. */
 export function countsAs(error: unknown): 0 | 1 {
-  return error instanceof HandlerVerdict && error.kind === 'retry' ? 0 : 1;
+  return (error instanceof HandlerVerdict && error.kind === 'retry') || isFromNewer(error) ? 0 : 1;
 }

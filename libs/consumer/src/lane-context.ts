@@ -4,6 +4,7 @@ import type { CircuitBreaker } from './circuit-breaker.js';
 import type { ConsumerCounters } from './consumer-counters.js';
 import type { DeliveryDatabases } from './delivery-transaction.js';
 import type { RetryBudget } from './retry-budget.js';
+import type { Settlement } from './settlement.js';
 import type { Slots } from './slots.js';
 import type { Subscription } from './subscription.js';
 
@@ -26,6 +27,8 @@ export interface LaneContext {
   readonly maxParked: number;
   /** Lets every lane look whether something may run. */
   readonly wake: () => void;
+  /** Told of every message that was not done in an attempt. */
+  readonly onSettled: ((settlement: Settlement) => void) | undefined;
 }
 
 /** One partition as its lane works on it. */

@@ -1,5 +1,6 @@
 import { type BoundStatement, newId, type RemoteError } from '@waybill/kernel';
 import type { LogRecord } from '@waybill/log';
+import { SCHEMA_VERSION_HEADER } from '@waybill/outbox';
 import { timerStatements } from '@waybill/schedule';
 import { headersOf } from './delivery.js';
 import { remoteErrorOf } from './remote-error.js';
@@ -28,7 +29,11 @@ const OWN: ReadonlySet<string> = new Set([
   REPLY_ERROR_HEADER,
   'traceparent',
   'tracestate',
+  'baggage',
+  'content-type',
+  SCHEMA_VERSION_HEADER,
 ]);
+const EVENT_PREFIX = 'ce_';
 const ERROR_CHARS = 1_000;
 /** What no header can carry: control characters, and halves of surrogate pairs. */
 const NO_HEADER = /[\p{Cc}\p{Cs}]/gu;
@@ -40,7 +45,7 @@ export function replyStatus(text: string | undefined): ReplyStatus | undefined {
 
 /** The headers of an answer: those of the request, by which the asker knows it again, and how it has ended. */
 export function replyHeaders(request: Headers, status: ReplyStatus, error?: string): Record<string, string> {
-  const kept = Object.entries(request).filter(([name]) => !OWN.has(name));
+  const kept = Object.entries(request).filter(([name]) => !OWN.has(name) && !name.startsWith(EVENT_PREFIX));
   const headers: Record<string, string> = { ...Object.fromEntries(kept), [REPLY_STATUS_HEADER]: status };
   if (error !== undefined) headers[REPLY_ERROR_HEADER] = shorten(error);
   return headers;

@@ -1,5 +1,5 @@
 import { type Given, oneOf, type Resolved, resolveOptions, wholeNumber } from '@waybill/kernel';
-import { type Codec, jsonCodec } from '@waybill/outbox';
+import { type Codec, type GivenTopicSchema, jsonCodec, PayloadContract } from '@waybill/outbox';
 import { resolveRetryPolicy, type RetryPolicy, type RetryPolicyOptions } from '@waybill/schedule';
 import type { CircuitBreakerOptions } from './circuit-breaker.js';
 import type { Delivery } from './delivery.js';
@@ -24,6 +24,8 @@ export type SubscriptionOptions = Given<typeof SPECS> & {
   readonly retry?: RetryPolicyOptions;
   /** Default JSON. */
   readonly codec?: Codec;
+  /** The schema of the payload: what does not fit is a dead letter at once; the handler gets the schema's output. */
+  readonly schema?: GivenTopicSchema | PayloadContract;
   /** Names the handler in dead letters. Default: the topic. */
   readonly name?: string;
   /** Pauses the handler in this process after failures in a row. Default: never. */
@@ -36,6 +38,7 @@ export interface Subscription extends Resolved<typeof SPECS> {
   readonly handler: Handler;
   readonly retry: RetryPolicy;
   readonly codec: Codec;
+  readonly contract: PayloadContract | undefined;
   readonly name: string;
   readonly circuitBreaker: CircuitBreakerOptions | undefined;
 }
@@ -46,7 +49,7 @@ export function resolveSubscription(
   handler: Handler,
   options: SubscriptionOptions = {},
 ): Subscription {
-  const { retry, codec, name, circuitBreaker, ...rest } = options;
+  const { retry, codec, schema, name, circuitBreaker, ...rest } = options;
   const resolved = resolveOptions(`subscription to ${topic}`, SPECS, rest);
   return {
     ...resolved,
@@ -54,7 +57,13 @@ export function resolveSubscription(
     handler,
     retry: resolveRetryPolicy(retry),
     codec: codec ?? jsonCodec,
+    contract: contractOf(topic, schema),
     name: name ?? topic,
     circuitBreaker,
   };
+}
+
+function contractOf(topic: string, schema: SubscriptionOptions['schema']): PayloadContract | undefined {
+  if (schema === undefined || schema instanceof PayloadContract) return schema;
+  return new PayloadContract(topic, schema);
 }

@@ -1,5 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { NonRetryableError, RetryableError } from '@waybill/kernel';
+import {
+  NonRetryableError,
+  PayloadInvalidError,
+  PayloadVersionUnknownError,
+  PayloadVersionUnsupportedError,
+  RetryableError,
+} from '@waybill/kernel';
 import { resolveRetryPolicy } from '@waybill/schedule';
 import { decide } from '../src/failure.js';
 import { deadLetter, drop, retryIn } from '../src/index.js';
@@ -43,6 +49,29 @@ describe('what follows a failed attempt', () => {
     expect(decideOn({ getStatus: () => 422 })).toMatchObject({ reason: 'not-retryable' });
     expect(decideOn({ getStatus: () => 429 })).toMatchObject({ kind: 'retry' });
     expect(decideOn({ getStatus: () => 503 })).toMatchObject({ kind: 'retry' });
+  });
+
+  test('goes by the schema of the payload: what is to be handled, not what a handler publishes', () => {
+    const unfit = (when: 'publishing' | 'handling') => decideOn(new PayloadInvalidError('m', 1, { when }));
+    expect(unfit('handling')).toMatchObject({ kind: 'dead-letter', reason: 'payload-invalid' });
+    expect(unfit('publishing')).toMatchObject({ kind: 'retry', counts: true });
+    expect(decideOn(new PayloadVersionUnsupportedError('m', '1', 2, 3))).toMatchObject({
+      reason: 'payload-invalid',
+    });
+  });
+
+  test('is a growing wait without an attempt for a message of a newer version, until it is too old', () => {
+    const waits = (failingForMs: number) =>
+      decide(
+        { ...policy, maxAgeMs: 100_000 },
+        { error: new PayloadVersionUnknownError('m', 3, 2), attempts: 99, failingForMs },
+        0,
+      );
+    expect([0, 1_000, 7_000.5, 39_000].map(waits)).toEqual(
+      [1_000, 1_000, 7_001, 39_000].map((delayMs) => ({ kind: 'retry', delayMs, counts: false })),
+    );
+    expect(waits(40_001)).toMatchObject({ kind: 'retry', delayMs: 40_001 });
+    expect(waits(60_001)).toMatchObject({ kind: 'dead-letter', reason: 'too-old' });
   });
 
   test('goes by the verdict of the handler', () => {

@@ -13,8 +13,12 @@ export interface AmbientOptions {
 /** A transaction that Waybill has opened. */
 interface Opened {
   readonly tx: TransactionHandle;
+  /** The same in the type of the driver or ORM. */
+  readonly handle: unknown;
   /** What the application called its transaction when this one was opened. */
   readonly outer: unknown;
+  /** What has to end before the work counts as done. */
+  pending: Promise<unknown>[] | undefined;
 }
 
 /** Knows the transaction of one instance's database that the code under way belongs to. */
@@ -38,15 +42,45 @@ export class AmbientTransaction {
   }
 
   /**
+   * The open transaction of the delivery, or of `Waybill.transaction`, that the caller runs in, for code that no context
+   * is handed to; undefined in none.
+   *
+   * @typeParam Handle type of the transaction's handle: `pg.PoolClient`, `Prisma.TransactionClient`
+   */
+  handle<Handle>(): Handle | undefined {
+    return this.#opened.getStore()?.handle as Handle | undefined;
+  }
+
+  /**
    * Runs work in a transaction that Waybill has opened: what it publishes without a handle joins `tx`, and
    * `@Transactional()` code joins `handle`.
    *
    * @param handle the open transaction in the type of the driver or ORM
    */
-  within<T>(tx: TransactionHandle, handle: unknown, work: () => Promise<T>): Promise<T> {
-    return this.#opened.run({ tx, outer: this.#given() }, () =>
+  async within<T>(tx: TransactionHandle, handle: unknown, work: () => Promise<T>): Promise<T> {
+    const opened: Opened = { tx, handle, outer: this.#given(), pending: undefined };
+    const result = await this.#opened.run(opened, () =>
       this.#host === undefined ? work() : enterHost(this.#host, handle, work),
     );
+    while (opened.pending !== undefined) {
+      const { pending } = opened;
+      opened.pending = undefined;
+      await Promise.all(pending);
+    }
+    return result;
+  }
+
+  /**
+   * Has the transaction that Waybill has opened here wait for something that its caller does not await, and fail with it.
+   * In no such transaction nobody waits.
+   */
+  awaitWith(something: Promise<unknown>): void {
+    const opened = this.#opened.getStore();
+    if (opened === undefined) return;
+    opened.pending ??= [];
+    opened.pending.push(something);
+    // The work may fail first; then nobody looks at it.
+    something.catch(() => {});
   }
 
   /** @throws ConfigurationError when `@Transactional()` code would open a transaction of its own in deliveries */

@@ -71,6 +71,10 @@ export {
   EffectRefusedError,
   isWaybillError,
   NonRetryableError,
+  PayloadInvalidError,
+  type PayloadIssue,
+  PayloadVersionUnknownError,
+  PayloadVersionUnsupportedError,
   type RemoteError,
   RequestFailedError,
   RequestTimedOutError,
@@ -79,11 +83,19 @@ export {
 } from '@waybill/kernel';
 export {
   bytesCodec,
+  type CloudEvent,
+  cloudEventOf,
+  type CloudEventOptions,
   type Codec,
   jsonCodec,
   type Message,
   Outbox,
+  type PayloadInputOf,
+  type PayloadOf,
   type Published,
+  type StandardSchemaV1,
+  type TopicSchema,
+  type TopicSchemas,
   type TransactionOutbox,
 } from '@waybill/outbox';
 export {
@@ -101,6 +113,7 @@ export {
   type TimerServiceOptions,
 } from '@waybill/schedule';
 export {
+  getAsyncApiToken,
   getBarrierToken,
   getClientToken,
   getDeadLettersToken,
@@ -132,6 +145,12 @@ export {
   type WaybillClientSettings,
   type WaybillClientStatus,
 } from './waybill-client.js';
+export { type AsyncApiDocument, type AsyncApiInfo } from './async-api/async-api-document.js';
+export { WaybillAsyncApi } from './async-api/waybill-async-api.js';
+export {
+  WaybillAsyncApiModule,
+  type WaybillAsyncApiModuleOptions,
+} from './async-api/waybill-async-api.module.js';
 export { WaybillRecord, type WaybillRecordOptions } from './waybill-record.js';
 export { WaybillContext } from './waybill-context.js';
 export { type MetricsOptions, WaybillMetrics } from './metrics/waybill-metrics.js';
@@ -162,5 +181,13 @@ export {
   type TransactionHostLike,
 } from './transaction-host.js';
 export { type AmbientOptions } from './ambient-transaction.js';
+export { type TracingOptions } from './tracing/tracing-options.js';
+export { WaybillCqrsModule, type WaybillCqrsOptions } from './bridges/cqrs.module.js';
+export { type CqrsEventRoute, WaybillEvent, type WaybillEventOptions } from './bridges/cqrs-event.js';
+export {
+  NestOutboxDeserializer,
+  type NestOutboxMessage,
+  WaybillOutboxTransport,
+} from './bridges/nest-outbox.js';
 export { Waybill } from './waybill.js';
 export type { WaybillFeature } from './waybill-feature.js';

@@ -16,6 +16,7 @@ import {
   type SagaRetentionOptions,
   Sagas,
   SagaService,
+  type SagaTrace,
   type SagaServiceOptions,
   Tcc,
 } from '@waybill/saga';
@@ -39,6 +40,7 @@ export interface InstanceSagasParts {
   readonly outbox: Outbox;
   /** How the answers of this instance leave its database. */
   readonly answers: Answers;
+  readonly trace: SagaTrace;
   readonly logger: Logger;
 }
 
@@ -61,10 +63,10 @@ export class InstanceSagas {
 
   /** @throws ConfigurationError */
   constructor(private readonly parts: InstanceSagasParts) {
-    const { group, database, transactions, outbox, answers, logger } = parts;
+    const { group, database, transactions, outbox, answers, trace, logger } = parts;
     const { locks, retention, ...options } = parts.options ?? {};
     const { definitions } = this;
-    const engine = new SagaEngine({ definitions, outbox, group, logger });
+    const engine = new SagaEngine({ definitions, outbox, group, logger, trace });
     this.sagas = new Sagas({ engine, schema: database.schema, outbox, transactions });
     this.tcc = new Tcc({ sagas: this.sagas, transactions });
     this.desk = new SagaDesk({ database, outbox });

@@ -11,8 +11,8 @@ export interface PendingRequestParts {
   readonly deserializer: ProducerDeserializer | undefined;
   /** Nest's observer: a value, an error, or the end. */
   readonly callback: (packet: WritePacket) => void;
-  /** Called once, when nothing more is heard. */
-  readonly onEnd: () => void;
+  /** Called once, when nothing more is heard; with the error, if that is why. */
+  readonly onEnd: (error?: unknown) => void;
 }
 
 /** A request of this process whose answer is waited for. It hands on every value, then the end or one error. */
@@ -63,7 +63,7 @@ export class PendingRequest implements ReplyHearer {
   }
 
   fail(error: unknown): void {
-    if (this.#end()) this.parts.callback({ err: error });
+    if (this.#end(error)) this.parts.callback({ err: error });
   }
 
   /** Waits no longer, and says nothing. */
@@ -94,11 +94,11 @@ export class PendingRequest implements ReplyHearer {
     callback(values === 0 ? { isDisposed: true } : { response: value, isDisposed: true });
   }
 
-  #end(): boolean {
+  #end(error?: unknown): boolean {
     if (!this.#isOpen) return false;
     this.#isOpen = false;
     clearTimeout(this.#timer);
-    this.parts.onEnd();
+    this.parts.onEnd(error);
     return true;
   }
 }

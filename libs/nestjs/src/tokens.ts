@@ -17,6 +17,8 @@ export const getClientToken = (name: string = DEFAULT_NAME): symbol => token('cl
 export const getServerToken = (name: string = DEFAULT_NAME): symbol => token('server', name);
 /** Token of the {@link WaybillHealthIndicator}. */
 export const getHealthToken = (name: string = DEFAULT_NAME): symbol => token('health', name);
+/** Token of the {@link WaybillAsyncApi}. */
+export const getAsyncApiToken = (name: string = DEFAULT_NAME): symbol => token('async-api', name);
 /** Token of the {@link WaybillMetrics}. */
 export const getMetricsToken = (name: string = DEFAULT_NAME): symbol => token('metrics', name);
 

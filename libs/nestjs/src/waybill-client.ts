@@ -159,6 +159,7 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
     const replies = this.unwrap<Waybill>().listenForReplies(jsonCodec);
     const { id, headers } = replies.request();
     const topic = this.#topicOf(packet);
+    const trace = this.unwrap<Waybill>().tracing.request(topic, id);
     let forget = (): void => {};
     const request = new PendingRequest({
       topic,
@@ -166,14 +167,17 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
       timeoutMs: this.#timeoutOf(packet.data),
       deserializer: this.#deserializer,
       callback,
-      onEnd: () => {
+      onEnd: (error) => {
+        trace.end(error);
         forget();
         this.#pending.delete(request);
       },
     });
     forget = replies.listen(id, request);
     this.#pending.add(request);
-    this.#ask(topic, { ...packet, id }, headers, request).catch((error: unknown) => request.fail(error));
+    trace
+      .run(() => this.#ask(topic, { ...packet, id }, headers, request))
+      .catch((error: unknown) => request.fail(error));
     return () => request.cancel();
   }
 

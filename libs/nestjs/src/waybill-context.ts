@@ -55,6 +55,11 @@ export class WaybillContext<Transaction = unknown> extends BaseRpcContext<[Deliv
     return this.delivery.headers;
   }
 
+  /** The payload as the handler's pipes got it. */
+  get payload(): unknown {
+    return this.delivery.payload;
+  }
+
   /** The headers once more, under the name that Nest's own transports have for what their clients attach to a packet. */
   getMetadata(): Readonly<Record<string, string>> {
     return this.headers;

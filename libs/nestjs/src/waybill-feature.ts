@@ -1,6 +1,7 @@
 import type { DynamicModule, Provider, Type } from '@nestjs/common';
 import { ConfigurationError, isWaybillError, unknownName } from '@waybill/kernel';
 import { assertTopicName, type TopicOptions } from '@waybill/log';
+import { type TopicSchemas, topicSchemasProblems } from '@waybill/outbox';
 import { DEFAULT_NAME, getWaybillToken } from './tokens.js';
 import type { Waybill } from './waybill.js';
 
@@ -10,21 +11,31 @@ export interface WaybillFeature {
   readonly name?: string;
   /** Topics to create at start when they are missing. The same topic may be named by several features, in the same way. */
   readonly topics?: Readonly<Record<string, TopicOptions>>;
+  /** Schemas by topic. The same topic may be named by several features, with the same schema. */
+  readonly schemas?: TopicSchemas;
   /** Classes with `@Saga()`; they are provided and exported by the feature's module. */
   readonly sagas?: readonly Type[];
 }
 
-const KNOWN: Readonly<Record<keyof WaybillFeature, true>> = { name: true, topics: true, sagas: true };
+const KNOWN: Readonly<Record<keyof WaybillFeature, true>> = {
+  name: true,
+  topics: true,
+  schemas: true,
+  sagas: true,
+};
 
 /** @throws ConfigurationError listing every problem */
 export function featureModule(module: Type, feature: WaybillFeature): DynamicModule {
   assertFeature(feature);
-  const { name = DEFAULT_NAME, topics = {}, sagas = [] } = feature;
+  const { name = DEFAULT_NAME, topics = {}, schemas = {}, sagas = [] } = feature;
   // A token of its own: Nest makes a module for each call, and every one has to be heard.
   const added: Provider = {
     provide: Symbol('waybill.feature'),
     inject: [getWaybillToken(name)],
-    useFactory: (waybill: Waybill) => waybill.wantedTopics.add(topics),
+    useFactory: (waybill: Waybill) => {
+      waybill.wantedTopics.add(topics);
+      waybill.contracts.add(schemas);
+    },
   };
   return { module, providers: [added, ...sagas], exports: [...sagas] };
 }
@@ -34,6 +45,7 @@ function assertFeature(feature: WaybillFeature): void {
   for (const name of Object.keys(feature))
     if (!Object.hasOwn(KNOWN, name)) problems.push(unknownName(name, Object.keys(KNOWN)));
   for (const topic of Object.keys(feature.topics ?? {})) problems.push(...topicProblems(topic));
+  if (feature.schemas !== undefined) problems.push(...topicSchemasProblems(feature.schemas));
   for (const saga of feature.sagas ?? [])
     if (typeof saga !== 'function') problems.push(`sagas must be classes with @Saga(), got ${typeof saga}`);
   if (problems.length > 0)

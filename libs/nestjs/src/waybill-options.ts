@@ -14,9 +14,19 @@ import type { ModuleGuardOptions } from './instance-guards.js';
 import type { ModuleHalfMessageOptions } from './instance-half-messages.js';
 import type { ModuleSagaOptions } from './instance-sagas.js';
 import type { WaybillClientOptions } from './waybill-client.js';
+import type { TracingOptions } from './tracing/tracing-options.js';
 import type { WaybillServerOptions } from './waybill-server.js';
 import type { DeadLetterRetentionOptions, RedisGiven, TimerServiceOptions } from '@waybill/schedule';
-import type { Codec, OutboxOptions, OutboxRetentionOptions, RelayOptions } from '@waybill/outbox';
+import {
+  type CloudEventOptions,
+  cloudEventProblems,
+  type Codec,
+  type OutboxOptions,
+  type OutboxRetentionOptions,
+  type RelayOptions,
+  type TopicSchemas,
+  topicSchemasProblems,
+} from '@waybill/outbox';
 
 /** A database of PostgreSQL 14 or later, and Waybill's schema in it. */
 export interface WaybillDatabaseOptions {
@@ -47,6 +57,10 @@ export interface WaybillModuleOptions extends AmbientOptions {
   readonly topics?: Readonly<Record<string, TopicOptions>>;
   /** Codecs by topic, for publishing and for handlers. Default JSON. */
   readonly codecs?: Readonly<Record<string, Codec>>;
+  /** Schemas by topic, of any library that keeps to Standard Schema: for publishing and for handlers. */
+  readonly schemas?: TopicSchemas;
+  /** Makes every message that is published a CloudEvent. Default: none is. */
+  readonly cloudEvents?: CloudEventOptions;
   /** Whether this process moves messages from the outbox to the log, and how. Default true; false for API-only processes. */
   readonly relay?: boolean | RelayOptions;
   /** Redis as the clock of timers: a URL, options of ioredis, or a cluster. Default: PostgreSQL is the clock. */
@@ -65,6 +79,8 @@ export interface WaybillModuleOptions extends AmbientOptions {
   readonly sagas?: ModuleSagaOptions;
   /** Requests to other services. */
   readonly client?: WaybillClientOptions;
+  /** Spans of OpenTelemetry, where the application has `@opentelemetry/api`, and the baggage of messages. */
+  readonly tracing?: TracingOptions;
   /** How packets are read and answered, and how long an answer may be. */
   readonly server?: WaybillServerOptions;
   readonly outbox?: Pick<OutboxOptions, 'maxMessageBytes' | 'order' | 'preparedStatements'>;
@@ -87,6 +103,8 @@ const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
   group: true,
   topics: true,
   codecs: true,
+  schemas: true,
+  cloudEvents: true,
   relay: true,
   redis: true,
   scheduler: true,
@@ -97,6 +115,7 @@ const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
   sagas: true,
   client: true,
   server: true,
+  tracing: true,
   outbox: true,
   retention: true,
   logger: true,
@@ -132,6 +151,8 @@ export function assertModuleOptions(options: WaybillModuleOptions): void {
       problems.push(error.message.replace(/\.$/, ''));
     }
   }
+  if (options.schemas !== undefined) problems.push(...topicSchemasProblems(options.schemas));
+  if (options.cloudEvents !== undefined) problems.push(...cloudEventProblems(options.cloudEvents));
   if (problems.length > 0)
     throw new ConfigurationError('The options of WaybillModule are not usable', problems);
 }

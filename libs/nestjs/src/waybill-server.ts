@@ -23,7 +23,6 @@ import { keepOriginalErrors } from './keep-original-errors.js';
 import { RequestAnswers } from './request-answers.js';
 import { isSagaCommand } from './saga.decorators.js';
 import { waybillTransport } from './tokens.js';
-import { withinTraceOf } from './trace-context.js';
 import type { DeclaredHandler, Waybill } from './waybill.js';
 import { WaybillContext } from './waybill-context.js';
 
@@ -179,18 +178,21 @@ export class WaybillServer
 
   /** What the handlers are bound to; those of one pattern share the options of the first. */
   #subscriptions(): PatternSubscription[] {
-    const { handlers: byDefault, codecs } = this.waybill.options;
+    const { contracts, options } = this.waybill;
+    const { handlers: byDefault, codecs } = options;
     return [...this.#handlers].map(([pattern, handlers]) => {
       const subscribe = (topic: string): Subscription => {
         const codec = codecs?.[topic];
-        const options: SubscriptionOptions = {
+        const schema = contracts.find(topic);
+        const given: SubscriptionOptions = {
           ...byDefault,
           ...(codec === undefined ? {} : { codec }),
+          ...(schema === undefined ? {} : { schema }),
           ...(handlers[0].extras as SubscriptionOptions | undefined),
         };
         const handle = (delivery: Delivery): Promise<unknown> =>
           this.waybill.handlerDurations.measure(topic, () => this.#handle(handlers, delivery));
-        return resolveSubscription(topic, handle, options);
+        return resolveSubscription(topic, handle, given);
       };
       return { pattern, subscribe };
     });
@@ -219,7 +221,7 @@ export class WaybillServer
     return new Promise((resolve, reject) => {
       const work = async (): Promise<void> => {
         try {
-          resolve(await withinTraceOf(delivery, () => this.#answered(handlers, delivery, context)));
+          resolve(await this.#answered(handlers, delivery, context));
         } catch (error) {
           reject(error as Error);
         } finally {

@@ -13,6 +13,7 @@ import { SagaDesk, Sagas, Tcc } from '@waybill/saga';
 import { DeadLetters, Recurring, Redrives, Timers } from '@waybill/schedule';
 import {
   DEFAULT_NAME,
+  getAsyncApiToken,
   getBarrierToken,
   getClientToken,
   getDeadLettersToken,
@@ -34,6 +35,7 @@ import {
   getTimersToken,
   getWaybillToken,
 } from './tokens.js';
+import { WaybillAsyncApi } from './async-api/waybill-async-api.js';
 import { HalfMessageChecks } from './half-message-check.js';
 import { WaybillMetrics } from './metrics/waybill-metrics.js';
 import { SagaFinder } from './saga.decorators.js';
@@ -68,7 +70,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
  *
  * Provides {@link Outbox}, {@link Timers}, {@link Recurring}, {@link DeadLetters}, {@link Redrives},
  * {@link HalfMessages}, {@link HalfMessageDesk}, {@link Inbox}, {@link LeaseGuard}, {@link ExternalEffects}, {@link BarrierParticipant}, {@link Sagas}, {@link Tcc}, {@link SagaDesk},
- * {@link WaybillServer} (the microservice strategy), {@link WaybillClient} (its `ClientProxy`), {@link WaybillHealthIndicator}, {@link WaybillMetrics} and {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
+ * {@link WaybillServer} (the microservice strategy), {@link WaybillClient} (its `ClientProxy`), {@link WaybillHealthIndicator}, {@link WaybillMetrics}, {@link WaybillAsyncApi} and {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
  */
 @Module({})
 export class WaybillModule extends ConfigurableModuleClass {
@@ -87,7 +89,7 @@ export class WaybillModule extends ConfigurableModuleClass {
 const PARTS: readonly [
   provide: Type | undefined,
   token: (name?: string) => symbol,
-  make: (waybill: Waybill) => unknown,
+  make: (waybill: Waybill, discovery: DiscoveryService) => unknown,
 ][] = [
   [Outbox, getOutboxToken, (waybill) => waybill.outbox],
   [DeadLetters, getDeadLettersToken, (waybill) => waybill.deadLetters],
@@ -108,6 +110,7 @@ const PARTS: readonly [
   [WaybillServer, getServerToken, (waybill) => new WaybillServer(waybill, waybill.options.server)],
   [WaybillHealthIndicator, getHealthToken, (waybill) => new WaybillHealthIndicator(waybill)],
   [WaybillMetrics, getMetricsToken, (waybill) => new WaybillMetrics(waybill)],
+  [WaybillAsyncApi, getAsyncApiToken, (waybill, discovery) => new WaybillAsyncApi(waybill, discovery)],
 ] as const;
 
 function withProviders(definition: DynamicModule, extras: WaybillModuleExtras): DynamicModule {
@@ -119,7 +122,11 @@ function withProviders(definition: DynamicModule, extras: WaybillModuleExtras): 
       inject: [MODULE_OPTIONS_TOKEN],
       useFactory: (options: WaybillModuleOptions) => new Waybill(name, options),
     },
-    ...PARTS.map(([, token, make]) => ({ provide: token(name), inject: [instance], useFactory: make })),
+    ...PARTS.map(([, token, make]) => ({
+      provide: token(name),
+      inject: [instance, DiscoveryService],
+      useFactory: make,
+    })),
     ...[HalfMessageChecks, SagaFinder].map((Finder) => ({
       provide: Finder,
       inject: [instance, DiscoveryService],

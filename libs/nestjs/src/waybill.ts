@@ -13,10 +13,8 @@ import { LogRetention, LogSignals, Topics } from '@waybill/log';
 import {
   DeadLetterRetention,
   DeadLetters,
-  DEFAULT_REDIS_PREFIX,
-  PostgresBudgetStore,
   Recurring,
-  RedisBudgetStore,
+  type RecurringEncoder,
   Redrives,
   type RetryBudgetStore,
   Timers,
@@ -28,6 +26,7 @@ import {
   OutboxTransactions,
   type TransactionHandle,
   type Codec,
+  PayloadContracts,
   Relay,
   type TransactionOutbox,
 } from '@waybill/outbox';
@@ -40,11 +39,12 @@ import { InstanceGuards } from './instance-guards.js';
 import { HandlerDurations } from './metrics/handler-durations.js';
 import { InstanceHalfMessages } from './instance-half-messages.js';
 import { ReplyListener } from './reply-listener.js';
+import { retryBudgets } from './retry-budgets.js';
 import { AmbientTransaction } from './ambient-transaction.js';
 import { addInstance, removeInstance } from './instances.js';
 import { InstanceSagas } from './instance-sagas.js';
 import { NestLoggerAdapter } from './nest-logger.js';
-import { findOpenTelemetry, traceHeaders } from './trace-context.js';
+import { Tracing } from './tracing/tracing.js';
 import { WantedTopics } from './waybill-feature.js';
 import {
   assertModuleOptions,
@@ -88,10 +88,14 @@ export class Waybill {
   readonly sagas: InstanceSagas;
   /** The transaction that the code under way belongs to. */
   readonly ambient: AmbientTransaction;
+  /** Spans, and the headers that carry them. */
+  readonly tracing: Tracing;
   /** How long handlers take. */
   readonly handlerDurations = new HandlerDurations();
   /** Topics that are created at start when they are missing. */
   readonly wantedTopics: WantedTopics;
+  /** What is promised of the payloads of topics. */
+  readonly contracts: PayloadContracts;
   readonly #signals: LogSignals;
   readonly #handlerDatabase: PgDatabase;
   readonly #budgets: RetryBudgetStore;
@@ -112,6 +116,7 @@ export class Waybill {
   ) {
     assertModuleOptions(options);
     this.wantedTopics = new WantedTopics(options.topics);
+    this.contracts = new PayloadContracts(options.schemas);
     this.logger = options.logger ?? new NestLoggerAdapter(name === 'default' ? 'Waybill' : `Waybill:${name}`);
     this.database = this.#open(options.database, options.database.connectionsMax ?? 10);
     this.bus =
@@ -122,15 +127,14 @@ export class Waybill {
     this.redrives = new Redrives(this.bus, this.#signals);
     const bell = new Bell();
     this.ambient = new AmbientTransaction(options);
+    this.tracing = new Tracing(options.tracing, options.group ?? '');
     this.outbox = this.#makeOutbox(bell);
     this.scheduler = this.#makeScheduler();
-    this.#budgets = this.#makeBudgets();
+    this.#budgets = retryBudgets(options, this.bus, this.logger);
     this.timers = new Timers(this.bus.session, this.scheduler);
-    const encode = this.outbox.encode.bind(this.outbox);
+    const encode: RecurringEncoder = (message) => this.outbox.encode(message, { isTemplate: true });
     this.recurring = new Recurring(this.bus.session, encode, this.scheduler);
-    const consumer = typeof options.consumer === 'object' ? options.consumer : {};
-    const connections = (consumer.maxConcurrency ?? DEFAULT_CONCURRENCY) + SPARE_CONNECTIONS;
-    this.#handlerDatabase = this.#open(options.database, connections);
+    this.#handlerDatabase = this.#open(options.database, handlerConnections(options));
     const prepared = options.outbox?.preparedStatements ?? true;
     this.#transactions =
       options.transactions?.(this.database.schema, prepared) ??
@@ -154,6 +158,7 @@ export class Waybill {
       transactions: this.#transactions,
       topics: this.topics,
       outbox: this.outbox,
+      trace: this.tracing,
       answers:
         this.bus === this.database
           ? new OutboxAnswers(this.outbox)
@@ -185,7 +190,8 @@ export class Waybill {
   }
 
   async #start(): Promise<void> {
-    await findOpenTelemetry();
+    await this.tracing.find();
+    this.contracts.assertUsable();
     await this.ambient.assertUsable();
     await assertMigrated(this.database.session, this.#schemaPart);
     if (this.bus !== this.database) {
@@ -239,8 +245,9 @@ export class Waybill {
       {
         ...consumption,
         group: this.options.group,
-        subscriptions,
-        patterns,
+        subscriptions: subscriptions.map(this.tracing.subscription),
+        patterns: patterns.map(this.tracing.pattern),
+        onSettled: this.tracing.settled,
         bus: this.bus,
         transactions: this.#transactions,
         topics: this.topics,
@@ -324,29 +331,21 @@ export class Waybill {
       schema: this.database.schema,
       bell,
       ambient: () => this.ambient.current,
-      traceHeaders,
+      traceHeaders: this.tracing.publishHeaders,
       // Topics of another database's log say nothing about those that this one knows.
       ...(this.bus === this.database ? { topics: this.topics } : {}),
+      schemas: this.contracts,
       ...(this.options.codecs === undefined ? {} : { codecs: this.options.codecs }),
+      ...(this.options.cloudEvents === undefined ? {} : { cloudEvents: this.options.cloudEvents }),
     });
   }
 
   #makeRelay(bell: Bell): Relay | undefined {
     const { relay = true } = this.options;
     if (relay === false) return undefined;
-    const { bus, topics, logger, scheduler } = this;
+    const { bus, topics, logger, scheduler, tracing } = this;
     const options = relay === true ? {} : relay;
-    return new Relay(bus, topics, this.#signals, bell, systemClock, options, logger, scheduler);
-  }
-
-  /** Budgets of retries are kept in Redis where there is one, and only then if a consumer has any. */
-  #makeBudgets(): RetryBudgetStore {
-    const { redis, scheduler, consumer } = this.options;
-    const inDatabase = new PostgresBudgetStore(this.bus.session);
-    if (redis === undefined || typeof consumer !== 'object' || consumer.retryBudget === undefined)
-      return inDatabase;
-    const prefix = (typeof scheduler === 'object' ? scheduler.prefix : undefined) ?? DEFAULT_REDIS_PREFIX;
-    return new RedisBudgetStore(redis, prefix, inDatabase, { clock: systemClock, logger: this.logger });
+    return new Relay(bus, topics, this.#signals, bell, systemClock, options, logger, scheduler, tracing);
   }
 
   /** Timers are fired where messages are relayed, unless the options say otherwise. */
@@ -392,4 +391,9 @@ export class Waybill {
       'database and bus are two databases, and nothing relays between them: use half messages',
     );
   }
+}
+
+function handlerConnections({ consumer }: WaybillModuleOptions): number {
+  const { maxConcurrency = DEFAULT_CONCURRENCY } = typeof consumer === 'object' ? consumer : {};
+  return maxConcurrency + SPARE_CONNECTIONS;
 }

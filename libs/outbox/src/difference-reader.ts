@@ -2,6 +2,7 @@ import { InvariantError, type PgConnection } from '@waybill/kernel';
 import { BatchCollector, type MessageToCollect, type ReadyBatch, type Topics } from '@waybill/log';
 import type { TimerCommand } from '@waybill/schedule';
 import { OUTBOX_COLUMNS, type OutboxRow, readOutboxRow, readRowId } from './outbox-row.js';
+import type { PassTrace } from './relay-trace.js';
 import { timerCommandOf } from './timer-row.js';
 
 /** What a pass reads: the rows visible in `target` and not in `base`, of all ids or of a window of them. */
@@ -55,7 +56,7 @@ export class DifferenceReader {
   }
 
   /** @throws TopicUnknownError when a row names a topic that is not in the database */
-  async read(connection: PgConnection, span: Span): Promise<Difference> {
+  async read(connection: PgConnection, span: Span, trace?: PassTrace): Promise<Difference> {
     const timers: TimerCommand[] = [];
     let moved = 0;
     let bytes = 0;
@@ -69,7 +70,9 @@ export class DifferenceReader {
           complete = false;
           return;
         }
-        lastId = place(readOutboxRow(row), add, timers);
+        const read = readOutboxRow(row);
+        if (trace !== undefined && read.headers !== null) trace.sees(read.headers);
+        lastId = place(read, add, timers);
         bytes += row.length;
         moved += 1;
       }),

@@ -1,5 +1,23 @@
 export { bytesCodec, type Codec, jsonCodec } from './codec.js';
-export { type EncodedMessage, type Message } from './message.js';
+export {
+  type CloudEvent,
+  type CloudEventCarrier,
+  cloudEventOf,
+  type CloudEventOptions,
+  cloudEventProblems,
+} from './contract/cloud-event.js';
+export { PayloadContract, SCHEMA_VERSION_HEADER } from './contract/payload-contract.js';
+export { PayloadContracts, topicSchemasProblems } from './contract/payload-contracts.js';
+export { type StandardSchemaV1 } from './contract/standard-schema.js';
+export {
+  type GivenTopicSchema,
+  type PayloadInputOf,
+  type PayloadOf,
+  type TopicSchema,
+  type TopicSchemas,
+  type Upcaster,
+} from './contract/topic-schema.js';
+export { type EncodedMessage, type EncodeOptions, type Message, type TraceHeaders } from './message.js';
 export { type MessageTimes } from './message-times.js';
 export { Outbox, type OutboxOptions, type Published } from './outbox.js';
 export {
@@ -10,6 +28,7 @@ export {
 export { outboxBacklog, type OutboxBacklog } from './outbox-backlog.js';
 export { OutboxRetention, type OutboxRetentionOptions } from './outbox-retention.js';
 export { adoptCluster, Relay, type RelayOptions } from './relay.js';
+export { type PassTrace, type RelayTrace } from './relay-trace.js';
 export { type TimerDelay } from './timer-changes.js';
 export {
   drizzleOpener,

@@ -7,6 +7,9 @@ import {
 } from '@waybill/kernel';
 import { assertTopicName, EXPIRES_AT_HEADER, RESERVED_HEADER_PREFIX } from '@waybill/log';
 import { type Codec, jsonCodec } from './codec.js';
+import { cloudEventHeaders, type CloudEventOptions } from './contract/cloud-event.js';
+import { type PayloadContract, SCHEMA_VERSION_HEADER } from './contract/payload-contract.js';
+import type { PayloadContracts } from './contract/payload-contracts.js';
 import { checkTimes, type MessageTimes, type TimesToResolve } from './message-times.js';
 import { isStorable } from './storable-text.js';
 
@@ -37,23 +40,53 @@ export interface EncodedMessage {
   readonly times: TimesToResolve | null;
 }
 
-/** Limits and codecs by which messages are checked. */
+/**
+ * Headers of the trace under way (`traceparent`, `tracestate`, `baggage`) for a message that is published. Called once a
+ * message.
+ */
+export type TraceHeaders = (
+  message: Pick<Message, 'topic' | 'partition' | 'headers'>,
+  id: string,
+) => Readonly<Record<string, string>>;
+
+/** Limits, codecs and schemas by which messages are checked. */
 export interface MessageRules {
   readonly maxMessageBytes: number;
   readonly codecs: Readonly<Record<string, Codec>>;
-  readonly traceHeaders: () => Readonly<Record<string, string>>;
+  readonly contracts?: Pick<PayloadContracts, 'find'> | undefined;
+  /** Makes every message a CloudEvent. */
+  readonly cloudEvents?: CloudEventOptions | undefined;
+  readonly traceHeaders: TraceHeaders;
 }
 
 const MAX_HEADERS = 64;
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_KEY_BYTES = 4 * 1024;
 
+/** How a message is encoded. */
+export interface EncodeOptions {
+  /** Whether it is the template of many, which have ids and times of their own. Default false. */
+  readonly isTemplate?: boolean;
+}
+
+/** What Waybill itself says in a message's headers. */
+interface OwnHeaders {
+  /** Those that the message may say otherwise. */
+  readonly byDefault: Readonly<Record<string, string>>;
+  readonly contract: PayloadContract | undefined;
+}
+
 /**
- * Checks a message against every limit and encodes its payload.
+ * Checks a message against every limit and the schema of its topic, and encodes its payload.
  *
- * @throws TopicNameInvalidError, MessageInvalidError, MessageTooLargeError, PayloadNotSerializableError
+ * @throws TopicNameInvalidError, MessageInvalidError, MessageTooLargeError, PayloadNotSerializableError,
+ *   PayloadInvalidError
  */
-export function encodeMessage(message: Message, rules: MessageRules): EncodedMessage {
+export function encodeMessage(
+  message: Message,
+  rules: MessageRules,
+  { isTemplate = false }: EncodeOptions = {},
+): EncodedMessage {
   assertTopicName(message.topic);
   const { topic } = message;
   const id = message.id ?? newId();
@@ -69,9 +102,15 @@ export function encodeMessage(message: Message, rules: MessageRules): EncodedMes
   }
   const { times, expiresAtMs } = checkTimes(message, refuse);
   const codec = rules.codecs[topic] ?? jsonCodec;
-  let headers = collectHeaders(message, codec, rules, refuse);
-  if (expiresAtMs !== null) headers = { ...headers, [EXPIRES_AT_HEADER]: String(expiresAtMs) };
+  const contract = rules.contracts?.find(topic);
   const payload = encodePayload(message.payload, codec, id, topic);
+  contract?.assertFits(readBack(payload, codec, id, topic), `message ${id} to topic ${topic}`);
+  const byDefault = {
+    ...contentHeaders(message, isTemplate ? undefined : id, codec, rules, refuse),
+    ...rules.traceHeaders(message, id),
+  };
+  let headers = collectHeaders(message, { byDefault, contract }, refuse);
+  if (expiresAtMs !== null) headers = { ...headers, [EXPIRES_AT_HEADER]: String(expiresAtMs) };
   const bytes = payload.length + Buffer.byteLength(key ?? '') + headerBytes(headers ?? {});
   if (bytes > rules.maxMessageBytes) throw new MessageTooLargeError(id, topic, bytes, rules.maxMessageBytes);
   return { id, topic, key, partition, headers, payload, times };
@@ -85,29 +124,50 @@ function checkKey(key: string, refuse: (problem: string) => never): void {
 
 function collectHeaders(
   message: Message,
-  codec: Codec,
-  rules: MessageRules,
+  { byDefault, contract }: OwnHeaders,
   refuse: (problem: string) => never,
 ): Record<string, string> | null {
   // An object without a prototype: a header named __proto__ is a header like any other.
   const headers = Object.create(null) as Record<string, string>;
-  if (codec !== jsonCodec) headers['content-type'] = codec.contentType;
-  for (const [name, value] of Object.entries(rules.traceHeaders())) headers[name] = value;
+  for (const [name, value] of Object.entries(byDefault)) headers[name] = value;
   for (const [name, value] of Object.entries(message.headers ?? {})) {
     if (!/^[\x21-\x7e]{1,256}$/.test(name)) refuse('a header name must be 1 to 256 visible ASCII characters');
     if (name.toLowerCase().startsWith(RESERVED_HEADER_PREFIX)) {
       refuse(`header ${name} begins with ${RESERVED_HEADER_PREFIX}, which is reserved`);
     }
+    if (contract !== undefined && name.toLowerCase() === SCHEMA_VERSION_HEADER)
+      refuse(`header ${name} is set by the schema of its topic`);
     if (typeof value !== 'string') refuse(`header ${name} must be a text, got ${typeof value}`);
     if (/\p{Cc}/u.test(value.replaceAll('\t', '')) || !isStorable(value))
       refuse(`header ${name} has control characters`);
     headers[name] = value;
   }
+  if (contract !== undefined) headers[SCHEMA_VERSION_HEADER] = String(contract.version);
   const count = Object.keys(headers).length;
   if (count > MAX_HEADERS) refuse(`it has ${count} headers, the limit is ${MAX_HEADERS}`);
   const bytes = headerBytes(headers);
   if (bytes > MAX_HEADER_BYTES) refuse(`its headers have ${bytes} bytes, the limit is ${MAX_HEADER_BYTES}`);
   return count === 0 ? null : headers;
+}
+
+/** What a message says of its content: its type where that is not JSON, and all of a CloudEvent. */
+function contentHeaders(
+  message: Message,
+  id: string | undefined,
+  codec: Codec,
+  { cloudEvents, contracts }: MessageRules,
+  refuse: (problem: string) => never,
+): Record<string, string> {
+  const { contentType } = codec;
+  if (cloudEvents !== undefined) {
+    const dataschema = contracts?.find(message.topic)?.uri;
+    const headers = cloudEventHeaders(message, cloudEvents, { id, contentType, dataschema });
+    const { ce_type: type } = headers;
+    if (typeof type !== 'string' || type === '' || /\p{Cc}/u.test(type) || !isStorable(type))
+      refuse('its type as a CloudEvent must be a text of one line, and not empty');
+    return headers;
+  }
+  return codec === jsonCodec ? {} : { 'content-type': contentType };
 }
 
 function headerBytes(headers: Readonly<Record<string, string>>): number {
@@ -124,5 +184,15 @@ function encodePayload(payload: unknown, codec: Codec, id: string, topic: string
   } catch (error) {
     const problem = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new PayloadNotSerializableError(id, topic, problem ?? 'unknown', { cause: error });
+  }
+}
+
+/** The payload as those will have it who handle the message: a Date, say, is a text by then. */
+function readBack(payload: Buffer, codec: Codec, id: string, topic: string): unknown {
+  try {
+    return codec.decode(payload);
+  } catch (error) {
+    const problem = 'its codec cannot read what it has written';
+    throw new PayloadNotSerializableError(id, topic, problem, { cause: error });
   }
 }

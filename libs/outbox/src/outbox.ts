@@ -12,8 +12,18 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import type { Codec } from './codec.js';
+import { assertCloudEventOptions, type CloudEventOptions } from './contract/cloud-event.js';
+import { PayloadContracts } from './contract/payload-contracts.js';
+import type { TopicSchemas } from './contract/topic-schema.js';
 import { insertIntoCurrentSlot } from './current-slot.js';
-import { encodeMessage, type EncodedMessage, type Message, type MessageRules } from './message.js';
+import {
+  encodeMessage,
+  type EncodedMessage,
+  type EncodeOptions,
+  type Message,
+  type MessageRules,
+  type TraceHeaders,
+} from './message.js';
 import { insertMessages, insertScheduledMessages, lockKeys } from './statements.generated.js';
 import type { Topics } from '@waybill/log';
 import type { TimerTarget } from '@waybill/schedule';
@@ -39,6 +49,10 @@ export type OutboxOptions = Given<typeof SPECS> & {
   readonly schema?: string;
   /** Codecs by topic. Default JSON. */
   readonly codecs?: Readonly<Record<string, Codec>>;
+  /** Schemas by topic: what does not fit is refused before anything is written. */
+  readonly schemas?: TopicSchemas | PayloadContracts;
+  /** Makes every message a CloudEvent. Default: none is. */
+  readonly cloudEvents?: CloudEventOptions;
   /** Topics seen so far: those of the log in the same database. What it knows need not be looked up for each message. */
   readonly topics?: Pick<Topics, 'peek'>;
   /** Rung when a transaction that has published ends: the relay's bell. */
@@ -46,7 +60,7 @@ export type OutboxOptions = Given<typeof SPECS> & {
   /** The open transaction that the caller runs in, for what is called without one; undefined when there is none. */
   readonly ambient?: () => unknown;
   /** Headers of the trace under way (`traceparent`, `tracestate`), added to every message. */
-  readonly traceHeaders?: () => Readonly<Record<string, string>>;
+  readonly traceHeaders?: TraceHeaders;
 };
 
 /** What came of publishing a message. */
@@ -76,7 +90,7 @@ export class Outbox {
   readonly #ring = (): void => this.bell?.ring();
 
   constructor(options: OutboxOptions = {}) {
-    const { schema, codecs, bell, topics, ambient, traceHeaders, ...rest } = options;
+    const { schema, codecs, schemas, cloudEvents, bell, topics, ambient, traceHeaders, ...rest } = options;
     const resolved = resolveOptions('outbox', SPECS, rest);
     this.schema = schema ?? DEFAULT_SCHEMA;
     this.#strict = resolved.order === 'strict';
@@ -84,9 +98,12 @@ export class Outbox {
     this.bell = bell;
     this.#topics = topics;
     this.#ambient = ambient ?? (() => undefined);
+    if (cloudEvents !== undefined) assertCloudEventOptions(cloudEvents);
     this.#rules = {
       maxMessageBytes: resolved.maxMessageBytes,
       codecs: codecs ?? {},
+      contracts: schemas instanceof PayloadContracts ? schemas : new PayloadContracts(schemas),
+      cloudEvents,
       traceHeaders: traceHeaders ?? (() => ({})),
     };
   }
@@ -108,17 +125,15 @@ export class Outbox {
    * @throws TransactionRequiredError unless that is an open transaction
    * @throws ConfigurationError where there is no outbox
    * @throws TopicUnknownError, TopicNameInvalidError, MessageInvalidError, MessageTooLargeError,
-   *   PayloadNotSerializableError
+   *   PayloadNotSerializableError, PayloadInvalidError
    */
   async publish<T>(message: Message<T>): Promise<Published>;
   async publish<T>(tx: TransactionHandle, message: Message<T>): Promise<Published>;
   async publish<T>(...given: [Message<T>] | [TransactionHandle, Message<T>]): Promise<Published> {
     const [tx, message] = given.length === 1 ? [this.#around('publish'), ...given] : given;
-    const { session, onEnd } = this.#join(tx);
+    const joined = this.#join(tx);
     const encoded = this.encode(message);
-    for (const { statement, params } of this.statementsOf([encoded]))
-      await runAhead(session, statement, ...params);
-    this.#announce(onEnd);
+    await this.#write(joined, [encoded]);
     return { id: encoded.id };
   }
 
@@ -129,12 +144,21 @@ export class Outbox {
     ...given: [readonly Message[]] | [TransactionHandle, readonly Message[]]
   ): Promise<Published[]> {
     const [tx, messages] = given.length === 1 ? [this.#around('publishMany'), ...given] : given;
-    const { session, onEnd } = this.#join(tx);
+    const joined = this.#join(tx);
     const encoded = messages.map((message) => this.encode(message));
-    for (const { statement, params } of this.statementsOf(encoded))
-      await runAhead(session, statement, ...params);
-    if (encoded.length > 0) this.#announce(onEnd);
+    await this.#write(joined, encoded);
     return encoded.map(({ id }) => ({ id }));
+  }
+
+  /** Publishes messages that {@link encode} has made; else as {@link publishMany}. */
+  async publishEncoded(tx: TransactionHandle, messages: readonly EncodedMessage[]): Promise<void> {
+    await this.#write(this.#join(tx), messages);
+  }
+
+  async #write({ session, onEnd }: JoinedTransaction, messages: readonly EncodedMessage[]): Promise<void> {
+    for (const { statement, params } of this.statementsOf(messages))
+      await runAhead(session, statement, ...params);
+    if (messages.length > 0) this.#announce(onEnd);
   }
 
   /**
@@ -181,11 +205,12 @@ export class Outbox {
   }
 
   /**
-   * Checks a message against every limit and encodes it, for {@link statementsOf}.
-   * @throws TopicNameInvalidError, MessageInvalidError, MessageTooLargeError, PayloadNotSerializableError
+   * Checks a message against every limit and its topic's schema and encodes it, for {@link statementsOf}.
+   * @throws TopicNameInvalidError, MessageInvalidError, MessageTooLargeError, PayloadNotSerializableError,
+   *   PayloadInvalidError
    */
-  encode(message: Message): EncodedMessage {
-    return encodeMessage(message, this.#rules);
+  encode(message: Message, options?: EncodeOptions): EncodedMessage {
+    return encodeMessage(message, this.#rules, options);
   }
 
   /** The statements that write these messages, in this order: to be run one after the other in one transaction. */

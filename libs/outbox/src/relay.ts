@@ -19,6 +19,7 @@ import {
 import { appendCall, type LogSignals, type Topics } from '@waybill/log';
 import { armedBy, type TimerAlarm, timerStatements } from '@waybill/schedule';
 import { type Difference, DifferenceReader, type Span } from './difference-reader.js';
+import type { PassTrace, RelayTrace } from './relay-trace.js';
 import { relayAdopt, relayAdvance, relayBegin, relayProbe } from './statements.generated.js';
 
 const SPECS = {
@@ -93,6 +94,7 @@ export class Relay {
     logger: Logger = silentLogger,
     /** Told of the timers that a pass has scheduled, once it is committed. */
     private readonly alarm?: TimerAlarm,
+    private readonly trace?: RelayTrace,
   ) {
     this.#options = resolveOptions('relay', SPECS, options);
     this.#clock = clock;
@@ -158,8 +160,19 @@ export class Relay {
       if (begun.state === 'idle') this.#base = begun.base;
       return 'idle';
     }
+    const trace = this.trace?.begin();
+    try {
+      await this.#move(connection, begun, trace);
+    } catch (error) {
+      trace?.failed(error);
+      throw error;
+    }
+    return 'again';
+  }
+
+  async #move(connection: PgConnection, begun: Begun, trace: PassTrace | undefined): Promise<void> {
     const span = this.#span(begun);
-    const difference = await this.#reader.read(connection, span);
+    const difference = await this.#reader.read(connection, span, trace);
     const { batches, timers, moved } = difference;
     const next = nextCursor(begun, span, difference);
     const advance = bindStatement(
@@ -178,7 +191,7 @@ export class Relay {
     this.#base = next.target === null ? next.base : undefined;
     this.#moved += moved;
     if (moved > 0) this.signals.send('appended');
-    return 'again';
+    trace?.moved(moved);
   }
 
   #span(begun: Begun): Span {

@@ -28,6 +28,7 @@ export { advance, newInstance, type Transition } from './saga-machine.js';
 export { sagaDiagram } from './saga-diagram.js';
 export { callOf, SagaParticipant, type SagaParticipantParts } from './saga-participant.js';
 export { SagaOngoing, SagaRejection } from './saga-rejection.js';
+export { type SagaTrace, type TransitionToTrace } from './saga-trace.js';
 export { SagaRetention, type SagaRetentionOptions } from './saga-retention.js';
 export { SagaService, type SagaServiceOptions, type SagaServiceParts } from './saga-service.js';
 export type {

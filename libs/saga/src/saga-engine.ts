@@ -11,7 +11,7 @@ import {
   savepointOf,
 } from '@waybill/kernel';
 import { type Headers, REPLY_KEY_HEADER, REPLY_TO_HEADER } from '@waybill/consumer';
-import type { Message, Outbox } from '@waybill/outbox';
+import type { EncodedMessage, Outbox } from '@waybill/outbox';
 import { operatorAction } from '@waybill/schedule';
 import type { SagaData, SagaDefinition, StepDefinition } from './saga-definition.js';
 import type { SagaDefinitions } from './saga-definitions.js';
@@ -27,10 +27,11 @@ import {
   SAGA_STEP_HEADER,
   SAGA_URL_HEADER,
 } from './saga-headers.js';
-import { isEnd, type SagaInstance } from './saga-instance.js';
+import { isEnd, type SagaInstance, type SagaState } from './saga-instance.js';
 import { advance, newInstance, type Transition } from './saga-machine.js';
 import { eventMessage, type OperatorOrder } from './saga-messages.js';
 import { SagaRejection } from './saga-rejection.js';
+import { noSagaTrace, type SagaTrace } from './saga-trace.js';
 import {
   insertSaga,
   isSame,
@@ -51,6 +52,8 @@ export interface SagaEngineParts {
   /** The service: where answers to its sagas go, and their HTTP calls, is named after it. */
   readonly group: string;
   readonly logger: Logger;
+  /** Follows transitions. Default: nobody does. */
+  readonly trace?: SagaTrace;
 }
 
 /** What came of an event for a saga. */
@@ -64,6 +67,9 @@ export interface NewSaga {
   readonly deadlineMs?: number | null | undefined;
 }
 
+/** Told the state that a transition has led to. */
+type Reached = (state: SagaState) => void;
+
 /** A transition under way: it grows while local actions answer. */
 interface Work {
   readonly definition: SagaDefinition;
@@ -72,7 +78,7 @@ interface Work {
   readonly nowMs: number;
   readonly events: SagaEvent[];
   readonly outputs: SagaOutput[];
-  readonly messages: Message[];
+  readonly messages: EncodedMessage[];
 }
 
 /**
@@ -82,9 +88,11 @@ interface Work {
 export class SagaEngine {
   /** Where answers to the sagas of this service go. */
   readonly replyTopic: string;
+  readonly #trace: SagaTrace;
 
   constructor(private readonly parts: SagaEngineParts) {
     this.replyTopic = replyTopicOf(parts.group);
+    this.#trace = parts.trace ?? noSagaTrace;
   }
 
   get group(): string {
@@ -95,11 +103,26 @@ export class SagaEngine {
   async start(
     transaction: OpenTransaction<unknown>,
     definition: SagaDefinition,
+    start: NewSaga,
+  ): Promise<{ readonly id: string; readonly created: boolean }> {
+    const id = newId();
+    const about = { id, type: definition.type, step: 'start', startedIn: undefined };
+    return this.#trace.transition(about, (reached) =>
+      this.#start(transaction, definition, id, start, reached),
+    );
+  }
+
+  async #start(
+    transaction: OpenTransaction<unknown>,
+    definition: SagaDefinition,
+    id: string,
     { key, data, parent, deadlineMs = definition.deadlineMs }: NewSaga,
+    reached: Reached,
   ): Promise<{ readonly id: string; readonly created: boolean }> {
     const { session } = transaction;
     const { type, version } = definition;
-    const instance = newInstance(definition, newId(), key, jsonOf(data), deadlineMs);
+    const startedIn = this.#trace.current();
+    const instance = newInstance(definition, id, key, jsonOf(data), deadlineMs);
     const start: SagaEvent = { type: 'start', data: instance.data, deadlineMs };
     const { replyTopic } = this;
     const first = advance(definition, instance, start, 0);
@@ -111,12 +134,15 @@ export class SagaEngine {
     const begun = isQuiet && work.instance.state === 'RUNNING' ? work.instance : instance;
     const record =
       begun === instance ? recordOf(this.#work(definition, transaction, instance, 0)) : recordOf(work);
-    const found = await insertSaga(session, { instance: begun, type, version, replyTopic, parent, record });
+    const saga = { type, version, parent, startedIn };
+    const found = await insertSaga(session, { ...saga, instance: begun, replyTopic, record });
     if (!found.created) return found;
-    if (begun !== instance) await this.#publish(work);
-    else {
-      const before: StoredSaga = { type, version, revision: 1, parent, instance, nowMs: 0 };
-      await this.#carry(before, definition, transaction, start, undefined);
+    if (begun !== instance) {
+      await this.#publish(work);
+      reached(begun.state);
+    } else {
+      const before: StoredSaga = { ...saga, revision: 1, instance, nowMs: 0 };
+      await this.#carry(before, definition, transaction, start, undefined, reached);
     }
     return found;
   }
@@ -153,8 +179,12 @@ export class SagaEngine {
     event: SagaEvent,
     order?: OperatorOrder,
   ): Promise<Applied> {
-    const definition = this.parts.definitions.get(stored.type, stored.version);
-    return this.#carry(stored, definition, transaction, event, order);
+    const { type, version, startedIn, instance } = stored;
+    const definition = this.parts.definitions.get(type, version);
+    const step = 'step' in event ? event.step : event.type;
+    return this.#trace.transition({ id: instance.id, type, step, startedIn }, (reached) =>
+      this.#carry(stored, definition, transaction, event, order, reached),
+    );
   }
 
   async #carry(
@@ -163,9 +193,11 @@ export class SagaEngine {
     transaction: OpenTransaction<unknown>,
     event: SagaEvent,
     order: OperatorOrder | undefined,
+    reached: Reached,
   ): Promise<Applied> {
     const work = this.#work(definition, transaction, stored.instance, stored.nowMs);
     await this.#take(work, event, advance(definition, stored.instance, event, stored.nowMs));
+    reached(work.instance.state);
     if (work.outputs.every(({ type }) => type === 'ignored') && isSame(stored.instance, work.instance)) {
       this.#reportIgnored(work, event);
       return 'ignored';
@@ -236,12 +268,11 @@ export class SagaEngine {
     // A key of its own for each operation: a compensation must not wait behind the action that it undoes.
     const message = { topic, key: `${id}:${branch}:${op}`, headers, payload };
     try {
-      this.parts.outbox.encode(message);
+      work.messages.push(this.parts.outbox.encode(message));
     } catch (error) {
       if (!isWaybillError(error)) throw error;
       return { type: 'unsendable', step, error: describeError(error) };
     }
-    work.messages.push(message);
     return undefined;
   }
 
@@ -280,7 +311,7 @@ export class SagaEngine {
     const [child] = await work.transaction.session.run(findChild, work.instance.id, step);
     if (child === undefined) throw new NotFoundError(`child of saga ${work.instance.id} at step ${step}`);
     const event: SagaEvent = { type: 'compensate', reason: `its parent ${work.instance.id} is compensated` };
-    work.messages.push(eventMessage(child.id, this.replyTopic, event));
+    work.messages.push(this.parts.outbox.encode(eventMessage(child.id, this.replyTopic, event)));
     return undefined;
   }
 
@@ -288,11 +319,11 @@ export class SagaEngine {
     const { state, data } = work.instance;
     if (parent === null || !isEnd(state)) return;
     const event: SagaEvent = { type: 'child', step: parent.step, state, data };
-    work.messages.push(eventMessage(parent.id, this.replyTopic, event));
+    work.messages.push(this.parts.outbox.encode(eventMessage(parent.id, this.replyTopic, event)));
   }
 
   async #publish({ messages, transaction }: Work): Promise<void> {
-    if (messages.length > 0) await this.parts.outbox.publishMany(transaction.session, messages);
+    if (messages.length > 0) await this.parts.outbox.publishEncoded(transaction.session, messages);
   }
 
   async #audit(

@@ -16,6 +16,8 @@ export interface StoredSaga {
   readonly revision: number;
   readonly parent: SagaParent | null;
   readonly instance: SagaInstance;
+  /** The trace that it was started in; undefined for none. */
+  readonly startedIn: string | undefined;
   /** Milliseconds since its start, by the database's clock. */
   readonly nowMs: number;
 }
@@ -33,6 +35,11 @@ export interface TransitionRecord {
 /** What of an instance stands in its content. */
 type Content = Pick<SagaInstance, 'direction' | 'data' | 'steps' | 'signals' | 'deadlineMs' | 'cancelled'>;
 
+/** What is kept beside the instance in its content. */
+interface Beside {
+  readonly startedIn?: string | undefined;
+}
+
 /** What a saga is begun with. */
 export interface SagaToStart {
   readonly instance: SagaInstance;
@@ -40,13 +47,14 @@ export interface SagaToStart {
   readonly version: number;
   readonly replyTopic: string;
   readonly parent: SagaParent | null;
+  readonly startedIn: string | undefined;
   readonly record: TransitionRecord;
 }
 
 /** Begins a saga; where there is one of its type and key already, that one is named and nothing is written. */
 export async function insertSaga(
   session: SqlSession,
-  { instance, type, version, replyTopic, parent, record }: SagaToStart,
+  { instance, type, version, replyTopic, parent, startedIn, record }: SagaToStart,
 ): Promise<{ readonly id: string; readonly created: boolean }> {
   const [row] = await session.run(
     startSaga,
@@ -60,7 +68,7 @@ export async function insertSaga(
     parent?.id ?? null,
     parent?.step ?? null,
     instance.reason,
-    JSON.stringify(contentOf(instance)),
+    JSON.stringify(contentOf(instance, startedIn)),
     JSON.stringify(record),
   );
   invariant(row !== undefined, `saga ${type} ${instance.key} is neither there nor begun`);
@@ -91,7 +99,7 @@ export async function saveTransition(
   record: TransitionRecord,
   exactly: boolean,
 ): Promise<void> {
-  const content = JSON.stringify(contentOf(instance));
+  const content = JSON.stringify(contentOf(instance, before.startedIn));
   const transition = JSON.stringify(record);
   const { revision } = before;
   const state = STATE_NUMBER[instance.state];
@@ -138,14 +146,10 @@ interface SagaRow {
 
 function stored(row: SagaRow): StoredSaga {
   const { id, key, reason, parentId, parentStep, type, version, revision, nowMs } = row;
-  return {
-    type,
-    version,
-    revision,
-    nowMs,
-    parent: parentId === null ? null : { id: parentId, step: parentStep ?? '' },
-    instance: restoreInstance(id, key, row.state, reason, row.content),
-  };
+  const instance: SagaInstance & Beside = restoreInstance(id, key, row.state, reason, row.content);
+  const { startedIn } = instance;
+  const parent = parentId === null ? null : { id: parentId, step: parentStep ?? '' };
+  return { type, version, revision, nowMs, parent, instance, startedIn };
 }
 
 /** An instance as it stands in a row. */
@@ -169,6 +173,7 @@ export function isSame(before: SagaInstance, after: SagaInstance): boolean {
   );
 }
 
-function contentOf({ direction, data, steps, signals, deadlineMs, cancelled }: SagaInstance): Content {
-  return { direction, data, steps, signals, deadlineMs, cancelled };
+function contentOf(instance: SagaInstance, startedIn?: string): Content & Beside {
+  const { direction, data, steps, signals, deadlineMs, cancelled } = instance;
+  return { direction, data, steps, signals, deadlineMs, cancelled, startedIn };
 }

@@ -6,8 +6,8 @@ import { storeHeaders } from './stored-record.js';
 
 /**
  * Why a message became a dead letter: its attempts are spent, or it failed for too long; its handler said that no
- * attempt can succeed, or asked for it; its payload cannot be read; it expired before it could be handled; or it took
- * its process down again and again.
+ * attempt can succeed, or asked for it; its payload cannot be read, or does not fit its topic's schema; it expired before
+ * it could be handled; or it took its process down again and again.
  */
 export type DeadLetterReason =
   | 'attempts-spent'
@@ -15,6 +15,7 @@ export type DeadLetterReason =
   | 'not-retryable'
   | 'by-handler'
   | 'payload-unreadable'
+  | 'payload-invalid'
   | 'expired'
   | 'process-crashed';
 
@@ -96,9 +97,22 @@ function describe(error: unknown): {
   return {
     className: error.constructor.name === 'Object' ? error.name : error.constructor.name,
     code: typeof code === 'string' ? code : null,
-    message: clean(error.message, MAX_MESSAGE_CHARS),
+    message: clean(wordsOf(error), MAX_MESSAGE_CHARS),
     stack: error.stack === undefined ? null : clean(error.stack, MAX_STACK_CHARS),
   };
+}
+
+/** What an error says. Validation pipes of Nest say it in the response of their exception, as a list. */
+function wordsOf(error: Error & { readonly getResponse?: unknown }): string {
+  if (typeof error.getResponse !== 'function') return error.message;
+  let said: unknown;
+  try {
+    said = (error.getResponse() as { readonly message?: unknown } | null)?.message;
+  } catch {
+    // Then it says no more than its message.
+  }
+  const words = Array.isArray(said) ? said.filter((word) => typeof word === 'string') : [];
+  return words.length === 0 ? error.message : `${error.message}: ${words.join('; ')}`;
 }
 
 /** A text of PostgreSQL cannot hold NUL. */

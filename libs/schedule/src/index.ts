@@ -33,7 +33,12 @@ export { restoreHeaders, storeHeaders } from './stored-record.js';
 export { DELAY_LEVELS_MS, type DelayLevel, LONGEST_DELAY_MS } from './timer/delay-levels.js';
 export { type LatenessBucket } from './timer/lateness-histogram.js';
 export { type MissedRuns, type Recurrence } from './timer/recurrence.js';
-export { Recurring, type RecurringDefinition, type RecurringMessage } from './timer/recurring.js';
+export {
+  Recurring,
+  type RecurringDefinition,
+  type RecurringEncoder,
+  type RecurringMessage,
+} from './timer/recurring.js';
 export { RUN_AT_HEADER } from './timer/recurring-effect.js';
 export { armedBy, type TimerCommand, timerStatements } from './timer/timer-commands.js';
 export { type DueTimer, type FiringPass, TIMER_KIND, type TimerEffect } from './timer/timer-effect.js';

@@ -85,17 +85,29 @@ function recurrenceOf({ cron, timeZone, everyMs }: Definition): Recurrence {
 
 function appendRun(definition: Definition, runMs: number, pass: FiringPass): void {
   const { name, topic, partition, key, headers, payload } = definition;
+  // The same run has the same id, whoever makes it and however often.
+  const id = nameBasedId(`recurring ${name} ${runMs}`);
+  const kept = JSON.parse(headers ?? '{}') as Readonly<Record<string, string>>;
   pass.append({
-    // The same run has the same id, whoever makes it and however often.
-    id: Buffer.from(nameBasedId(`recurring ${name} ${runMs}`), 'latin1'),
+    id: Buffer.from(id, 'latin1'),
     topic,
     partition,
     key: key === null ? null : Buffer.from(key, 'utf8'),
     headers: JSON.stringify({
-      ...(JSON.parse(headers ?? '{}') as object),
+      ...ownEventHeaders(kept, id, pass.nowMs),
+      ...kept,
       [RUN_AT_HEADER]: new Date(runMs).toISOString(),
     }),
     payload,
     timestampMs: pass.nowMs,
   });
+}
+
+/** What each run has for itself where its headers make it a CloudEvent. */
+function ownEventHeaders(
+  kept: Readonly<Record<string, string>>,
+  id: string,
+  nowMs: number,
+): Record<string, string> {
+  return 'ce_specversion' in kept ? { ce_id: id, ce_time: new Date(nowMs).toISOString() } : {};
 }

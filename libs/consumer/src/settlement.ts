@@ -1,0 +1,38 @@
+import { type LaneRecord, headersOf, messageIdOf } from './delivery.js';
+import type { LaneSetting } from './lane-context.js';
+import type { Headers } from './reply.js';
+
+/** What became of a message that was not done in an attempt. */
+export interface Settlement {
+  /** `retry` when it was decided; the others once they are committed. */
+  readonly kind: 'retry' | 'dead-letter' | 'drop';
+  readonly group: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly messageId: string | null;
+  readonly headers: Headers;
+  /** Attempts made that count. */
+  readonly attempts: number;
+  /** What the last attempt threw; undefined when the message was dropped. */
+  readonly error: unknown;
+  /** The wait before the next attempt, in milliseconds; undefined unless there is one. */
+  readonly delayMs: number | undefined;
+}
+
+/** Tells whoever follows the settlements of a consumer. */
+export function tellSettled(
+  { context, topic, partition }: LaneSetting,
+  { offset, record }: LaneRecord,
+  more: Pick<Settlement, 'kind' | 'attempts' | 'error' | 'delayMs'>,
+): void {
+  context.onSettled?.({
+    group: context.group,
+    topic: topic.name,
+    partition,
+    offset,
+    messageId: messageIdOf(record),
+    headers: headersOf(record),
+    ...more,
+  });
+}

@@ -1,0 +1,158 @@
+import { isTopicPattern } from '@waybill/consumer';
+import { type PayloadContract, SCHEMA_VERSION_HEADER } from '@waybill/outbox';
+import { type JsonSchema, jsonSchemaOf } from './json-schema.js';
+
+/** What a document says of the service as a whole. */
+export interface AsyncApiInfo {
+  /** Default: the group, else the name of the instance. */
+  readonly title?: string;
+  /** Version of the service's interface. Default `1.0.0`. */
+  readonly version?: string;
+  readonly description?: string;
+  /** Topics that the service publishes to. Default: those of `topics` and `schemas` that it has no handler for. */
+  readonly publishes?: readonly string[];
+}
+
+/** A handler of the service. */
+export interface DescribedHandler {
+  /** A topic, or a pattern of topics. */
+  readonly pattern: string;
+  /** `Orders.place`. */
+  readonly where: string;
+  /** Whether it answers requests. */
+  readonly answers: boolean;
+}
+
+/** What a document is made of. */
+export interface AsyncApiFacts extends AsyncApiInfo {
+  readonly title: string;
+  readonly handlers: readonly DescribedHandler[];
+  readonly publishes: readonly string[];
+  readonly contractOf: (topic: string) => PayloadContract | undefined;
+  readonly contentTypeOf: (topic: string) => string;
+}
+
+interface Reference {
+  readonly $ref: string;
+}
+
+interface Channel {
+  readonly address: string | null;
+  readonly messages: Readonly<Record<string, Reference>>;
+  readonly parameters?: Readonly<Record<string, { readonly description: string }>>;
+}
+
+interface Operation {
+  readonly action: 'receive' | 'send';
+  readonly channel: Reference;
+  readonly summary?: string;
+  readonly reply?: {
+    readonly address: { readonly location: string };
+    readonly channel: Reference;
+  };
+}
+
+interface DescribedMessage {
+  readonly name: string;
+  readonly contentType: string;
+  readonly headers?: JsonSchema;
+  readonly payload: JsonSchema;
+  readonly 'x-schema-version'?: number;
+}
+
+/** A document of AsyncAPI 3.0, as far as Waybill writes it. */
+export interface AsyncApiDocument {
+  readonly asyncapi: '3.0.0';
+  readonly info: { readonly title: string; readonly version: string; readonly description?: string };
+  readonly defaultContentType: string;
+  readonly channels: Readonly<Record<string, Channel>>;
+  readonly operations: Readonly<Record<string, Operation>>;
+  readonly components: { readonly messages: Readonly<Record<string, DescribedMessage>> };
+}
+
+const WORD = { '*': 'one word', '#': 'any number of words with dots between them, none included' } as const;
+
+/** Describes the interface of a service by messages: channels are topics, operations its handlers and what it publishes. */
+export function asyncApiDocument(facts: AsyncApiFacts): AsyncApiDocument {
+  const { title, version = '1.0.0', description, handlers, publishes } = facts;
+  const channels: Record<string, Channel> = {};
+  const operations: Record<string, Operation> = {};
+  const messages: Record<string, DescribedMessage> = {};
+  const describe = (pattern: string): Reference => {
+    const id = idOf(pattern);
+    channels[id] ??= channelOf(pattern, id);
+    messages[id] ??= messageOf(pattern, id, facts);
+    return { $ref: `#/channels/${id}` };
+  };
+  for (const [pattern, handled] of byPattern(handlers)) {
+    const id = idOf(pattern);
+    const summary = handled.map(({ where }) => where).join(', ');
+    const receive = { action: 'receive', channel: describe(pattern), summary } as const;
+    operations[`receive.${id}`] = handled.some(({ answers }) => answers)
+      ? { ...receive, reply: replyOf(id, channels, messages) }
+      : receive;
+  }
+  for (const topic of publishes)
+    operations[`send.${idOf(topic)}`] = { action: 'send', channel: describe(topic) };
+  return {
+    asyncapi: '3.0.0',
+    info: { title, version, ...(description === undefined ? {} : { description }) },
+    defaultContentType: 'application/json',
+    channels,
+    operations,
+    components: { messages },
+  };
+}
+
+function byPattern(handlers: readonly DescribedHandler[]): Map<string, DescribedHandler[]> {
+  const found = new Map<string, DescribedHandler[]>();
+  for (const handler of handlers.toSorted((a, b) => (a.pattern < b.pattern ? -1 : 1)))
+    found.set(handler.pattern, [...(found.get(handler.pattern) ?? []), handler]);
+  return found;
+}
+
+/** A topic's name is an id as it is; the characters of patterns are none of those that an id may have. */
+function idOf(pattern: string): string {
+  return pattern.replaceAll('*', '-any-').replaceAll('#', '-all-');
+}
+
+function channelOf(pattern: string, id: string): Channel {
+  const messages = { message: { $ref: `#/components/messages/${id}` } };
+  if (!isTopicPattern(pattern)) return { address: pattern, messages };
+  const parameters: Record<string, { description: string }> = {};
+  const words = pattern.split('.').map((word, index) => {
+    if (word !== '*' && word !== '#') return word;
+    parameters[`word${index + 1}`] = { description: WORD[word] };
+    return `{word${index + 1}}`;
+  });
+  return { address: words.join('.'), messages, parameters };
+}
+
+function messageOf(topic: string, id: string, facts: AsyncApiFacts): DescribedMessage {
+  const contract = facts.contractOf(topic);
+  const contentType = facts.contentTypeOf(topic);
+  if (contract === undefined) return { name: topic, contentType, payload: {} };
+  const { version, schema } = contract;
+  return {
+    name: topic,
+    contentType,
+    headers: {
+      type: 'object',
+      properties: { [SCHEMA_VERSION_HEADER]: { type: 'string', description: 'Version of the payload' } },
+    },
+    payload: jsonSchemaOf(schema, `#/components/messages/${id}/payload`),
+    'x-schema-version': version,
+  };
+}
+
+/** Answers go where the request says. */
+function replyOf(
+  id: string,
+  channels: Record<string, Channel>,
+  messages: Record<string, DescribedMessage>,
+): NonNullable<Operation['reply']> {
+  const reply = `${id}.reply`;
+  messages[reply] = { name: reply, contentType: 'application/json', payload: {} };
+  channels[reply] = { address: null, messages: { message: { $ref: `#/components/messages/${reply}` } } };
+  return { address: { location: '$message.header#/reply-to' }, channel: { $ref: `#/channels/${reply}` } };
+}

@@ -1,0 +1,160 @@
+import { type DynamicModule, Injectable, Module, type OnModuleInit, type Type } from '@nestjs/common';
+import { DiscoveryModule, DiscoveryService, ModuleRef } from '@nestjs/core';
+import type { SubscriptionOptions } from '@waybill/consumer';
+import { ConfigurationError, flag, type Given, type Resolved, resolveOptions } from '@waybill/kernel';
+import { DEFAULT_NAME, getServerToken, getWaybillToken } from '../tokens.js';
+import type { Waybill } from '../waybill.js';
+import type { WaybillContext } from '../waybill-context.js';
+import type { WaybillServer } from '../waybill-server.js';
+import {
+  type CommandBusLike,
+  type EventBusLike,
+  EVENTS_HANDLER_METADATA,
+  type EventsHandlerLike,
+} from './cqrs-buses.js';
+import { CqrsDispatch } from './cqrs-dispatch.js';
+import { type CqrsEventRoute, type ResolvedRoute, resolveRoutes } from './cqrs-event.js';
+import { EVENT_TYPE_HEADER, OutboxEventPublisher } from './cqrs-publisher.js';
+
+const SPECS = {
+  /** Whether this process hands events from the log to its event handlers and sagas. */
+  receive: flag(true),
+  /** Whether an event is refused where there is no transaction to join; else it is published in one of its own. */
+  requireTransaction: flag(true),
+};
+
+/** Options of {@link WaybillCqrsModule}. */
+export type WaybillCqrsOptions = Given<typeof SPECS> & {
+  /** The class `EventBus` of `@nestjs/cqrs`. */
+  readonly eventBus: Type<EventBusLike>;
+  /** The class `CommandBus` of `@nestjs/cqrs`. */
+  readonly commandBus: Type<CommandBusLike>;
+  /** Events that go through the log: classes with `@WaybillEvent`, or routes. All others stay where they are. */
+  readonly events: readonly (Type<object> | CqrsEventRoute)[];
+  /** How events from the log are handled: retries, concurrency. */
+  readonly handlers?: SubscriptionOptions;
+  /** The instance of Waybill, where an application has several. */
+  readonly name?: string;
+};
+
+/**
+ * Puts the log behind the event bus of `@nestjs/cqrs`: chosen events are published by the outbox, in the transaction
+ * under way, and come back from the log to the `@EventsHandler`s and `@Saga()`s of every service that imports this. An
+ * event is done with when all its handlers are, and the commands that sagas have answered with at once.
+ */
+@Module({})
+export class WaybillCqrsModule {
+  /** @throws ConfigurationError */
+  static forRoot({
+    eventBus,
+    commandBus,
+    events,
+    handlers,
+    name = DEFAULT_NAME,
+    ...rest
+  }: WaybillCqrsOptions): DynamicModule {
+    const options = resolveOptions('WaybillCqrsModule', SPECS, rest);
+    const routes = resolveRoutes(events);
+    return {
+      module: WaybillCqrsModule,
+      imports: [DiscoveryModule],
+      providers: [
+        {
+          provide: CqrsBridge,
+          inject: [getWaybillToken(name), getServerToken(name), DiscoveryService, ModuleRef],
+          useFactory: (
+            waybill: Waybill,
+            server: WaybillServer,
+            discovery: DiscoveryService,
+            modules: ModuleRef,
+          ) =>
+            new CqrsBridge({
+              waybill,
+              server,
+              discovery,
+              modules,
+              eventBus,
+              commandBus,
+              routes,
+              handlers,
+              options,
+            }),
+        },
+      ],
+    };
+  }
+}
+
+interface CqrsBridgeParts {
+  readonly waybill: Waybill;
+  readonly server: WaybillServer;
+  readonly discovery: DiscoveryService;
+  readonly modules: ModuleRef;
+  readonly eventBus: Type<EventBusLike>;
+  readonly commandBus: Type<CommandBusLike>;
+  readonly routes: readonly ResolvedRoute[];
+  readonly handlers: SubscriptionOptions | undefined;
+  readonly options: Resolved<typeof SPECS>;
+}
+
+/** Between the event bus and the log. */
+@Injectable()
+class CqrsBridge implements OnModuleInit {
+  readonly #dispatch = new CqrsDispatch();
+  /** The bus, once its handlers and sagas are there: an event that comes earlier waits. */
+  readonly #ready: Promise<EventBusLike>;
+  #isReady: (bus: EventBusLike) => void = () => {};
+
+  constructor(private readonly parts: CqrsBridgeParts) {
+    const { routes, server, handlers, options } = parts;
+    this.#ready = new Promise((resolve) => (this.#isReady = resolve));
+    if (!options.receive) return;
+    for (const topic of new Set(routes.map((route) => route.topic)))
+      server.addHandler(
+        topic,
+        async (payload: unknown, context: WaybillContext) => this.#receive(topic, payload, context),
+        true,
+        { ...handlers },
+      );
+  }
+
+  /** @throws ConfigurationError for handlers that nobody could wait for */
+  onModuleInit(): void {
+    const { modules, waybill, routes, options, eventBus, commandBus } = this.parts;
+    const bus = modules.get(eventBus, { strict: false });
+    bus.publisher = new OutboxEventPublisher(waybill, routes, bus.publisher, options.requireTransaction);
+    if (!options.receive) return;
+    this.#watchHandlers();
+    this.#dispatch.watchCommands(modules.get(commandBus, { strict: false }));
+    const registerSagas = bus.registerSagas.bind(bus);
+    bus.registerSagas = (wrappers) => {
+      registerSagas(wrappers);
+      this.#isReady(bus);
+    };
+  }
+
+  #watchHandlers(): void {
+    const events = new Set(this.parts.routes.map(({ event }) => event));
+    const problems: string[] = [];
+    for (const wrapper of this.parts.discovery.getProviders()) {
+      const { metatype } = wrapper;
+      if (typeof metatype !== 'function') continue;
+      const handled = Reflect.getMetadata(EVENTS_HANDLER_METADATA, metatype) as Type<object>[] | undefined;
+      if (handled?.some((event) => events.has(event)) !== true) continue;
+      if (wrapper.isDependencyTreeStatic())
+        this.#dispatch.watchHandler(wrapper.instance as EventsHandlerLike);
+      else problems.push(`${metatype.name} is request-scoped, and nobody could wait for it`);
+    }
+    if (problems.length > 0)
+      throw new ConfigurationError('The event handlers are not usable for events from the log', problems);
+  }
+
+  async #receive(topic: string, payload: unknown, { headers }: WaybillContext): Promise<void> {
+    const bus = await this.#ready;
+    const type = headers[EVENT_TYPE_HEADER];
+    const route = this.parts.routes.find((candidate) => candidate.topic === topic && candidate.type === type);
+    // Another service may publish there what this one knows nothing of.
+    if (route === undefined) return;
+    await this.#dispatch.dispatch(bus, route.revive(payload));
+  }
+}

@@ -1,0 +1,70 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { ConsumerDeserializer, IncomingEvent } from '@nestjs/microservices';
+import { isId, nameBasedId } from '@waybill/kernel';
+import { getWaybillToken } from '../tokens.js';
+import type { Waybill } from '../waybill.js';
+
+/** A message of `@nestjs/outbox`, as its relay hands it to a transport. */
+export interface NestOutboxMessage {
+  readonly id: string;
+  readonly topic: string;
+  readonly key: string | null;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly payload: unknown;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+}
+
+/** In a message of `@nestjs/outbox`: when it was added there, as an ISO time. */
+export const CREATED_AT_HEADER = 'created-at';
+
+/**
+ * A transport of `@nestjs/outbox` that publishes into Waybill's log: `transports: { waybill: WaybillOutboxTransport }`.
+ * Id, key and headers are kept. A call that is repeated publishes the message again under the same id, so guards that
+ * go by the message id let it take effect once.
+ */
+@Injectable()
+export class WaybillOutboxTransport {
+  constructor(@Inject(getWaybillToken()) private readonly waybill: Waybill) {}
+
+  /**
+   * @throws MessageInvalidError, TopicUnknownError and others of Waybill's
+   * @throws whatever `signal` was aborted with, before the message is written
+   */
+  async publish(message: NestOutboxMessage, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    const { id, topic, key, headers, payload, createdAt } = message;
+    const { database, outbox } = this.waybill;
+    await database.transaction(async (connection) => {
+      signal.throwIfAborted();
+      await outbox.publish(connection, {
+        // Any text may be an id there.
+        id: isId(id) ? id : nameBasedId(`nest-outbox:${id}`),
+        topic,
+        key,
+        headers: { ...headers, [CREATED_AT_HEADER]: new Date(createdAt).toISOString() },
+        payload,
+      });
+    });
+  }
+}
+
+/**
+ * Lets handlers take the envelopes that `ClientProxyTransport` of `@nestjs/outbox` emits: they get the payload in it.
+ * What is no envelope is handed on as it is. For `server: { deserializer: new NestOutboxDeserializer() }`.
+ */
+export class NestOutboxDeserializer implements ConsumerDeserializer {
+  deserialize(value: unknown, options: { readonly channel?: string } = {}): IncomingEvent {
+    return { pattern: options.channel, data: isEnvelope(value) ? value.payload : value };
+  }
+}
+
+function isEnvelope(value: unknown): value is NestOutboxMessage {
+  if (typeof value !== 'object' || value === null) return false;
+  const envelope = value as Partial<NestOutboxMessage>;
+  return (
+    typeof envelope.id === 'string' &&
+    typeof envelope.topic === 'string' &&
+    typeof envelope.createdAt === 'number' &&
+    'payload' in envelope
+  );
+}

@@ -1,0 +1,193 @@
+import type { Context, Span, Tracer } from '@opentelemetry/api';
+import { type Delivery, HandlerVerdict, type Settlement } from '@waybill/consumer';
+import type { Message } from '@waybill/outbox';
+import type { SagaState, TransitionToTrace } from '@waybill/saga';
+import {
+  conversation,
+  delivered,
+  errorType,
+  operation,
+  settled as settledAttributes,
+  transition as transitionAttributes,
+} from './attributes.js';
+import type { OpenTelemetry } from './open-telemetry.js';
+import type { PassSeen } from './relay-pass.js';
+import { parseTraceparent } from './trace-headers.js';
+
+/** Where an attempt has failed, and its span. */
+interface FailedAttempt {
+  readonly place: string;
+  readonly span: Span;
+}
+
+/** Makes the spans of an instance by `@opentelemetry/api`. Without an SDK behind it they are nothing. */
+export class Spans {
+  readonly #tracer: Tracer;
+  /** By what was thrown: what becomes of the message is decided when the span has ended. */
+  readonly #failed = new WeakMap<object, FailedAttempt>();
+
+  constructor(
+    private readonly api: OpenTelemetry,
+    private readonly process: 'link' | 'parent',
+    private readonly group: string,
+  ) {
+    this.#tracer = api.trace.getTracer('@waybill/nestjs');
+  }
+
+  /** @returns the headers that name the message's span */
+  publish(
+    { topic, partition, headers }: Pick<Message, 'topic' | 'partition' | 'headers'>,
+    id: string,
+  ): Record<string, string> {
+    const { context, propagation, SpanKind, trace } = this.api;
+    const attributes = {
+      ...operation('publish', 'create', topic),
+      'messaging.message.id': id,
+      ...(partition === undefined ? {} : { 'messaging.destination.partition.id': String(partition) }),
+      ...conversation(headers),
+    };
+    const active = context.active();
+    const span = this.#tracer.startSpan(`publish ${topic}`, { kind: SpanKind.PRODUCER, attributes }, active);
+    const carrier: Record<string, string> = {};
+    propagation.inject(trace.setSpan(active, span), carrier);
+    span.end();
+    return carrier;
+  }
+
+  /** Runs a handler in a span of its own. */
+  handle<T>(delivery: Delivery, work: () => Promise<T>): Promise<T> {
+    const { propagation, ROOT_CONTEXT, SpanKind, trace } = this.api;
+    const { topic, attempt } = delivery;
+    const received = propagation.extract(ROOT_CONTEXT, delivery.headers);
+    const creation = trace.getSpanContext(received);
+    const isLinked = this.process === 'link';
+    // What is not the trace, as baggage, is the handler's either way.
+    const around = isLinked ? trace.deleteSpan(received) : received;
+    const attributes = {
+      ...operation('process', 'process', topic),
+      ...delivered(this.group, delivery),
+      'messaging.waybill.delivery.attempt': attempt,
+    };
+    const links = isLinked && creation !== undefined ? [{ context: creation }] : [];
+    const options = { kind: SpanKind.CONSUMER, attributes, links };
+    const span = this.#tracer.startSpan(`process ${topic}`, options, around);
+    return this.#within(span, around, work, (outcome) => this.#note(span, delivery, outcome));
+  }
+
+  /** A span of what became of a message that was not done, behind that of its attempt. */
+  settle(settlement: Settlement): void {
+    const { propagation, ROOT_CONTEXT, SpanKind, trace } = this.api;
+    const { kind, topic, error, group, headers } = settlement;
+    const attempt = typeof error === 'object' && error !== null ? this.#failed.get(error) : undefined;
+    const own = attempt?.place === placeOf(settlement) ? attempt.span : undefined;
+    const around = own === undefined ? ROOT_CONTEXT : trace.setSpan(ROOT_CONTEXT, own);
+    const creation = trace.getSpanContext(propagation.extract(ROOT_CONTEXT, headers));
+    const attributes = {
+      ...operation(kind, 'settle', topic),
+      ...delivered(group, settlement),
+      ...settledAttributes(settlement),
+    };
+    const links = creation === undefined ? [] : [{ context: creation }];
+    const span = this.#tracer.startSpan(
+      `${kind} ${topic}`,
+      { kind: SpanKind.CLIENT, attributes, links },
+      around,
+    );
+    if (kind === 'dead-letter') span.setStatus({ code: this.api.SpanStatusCode.ERROR });
+    span.end();
+  }
+
+  /** The span of a relay's pass that has ended. */
+  pass({ startTime, links, messages, error }: PassSeen): void {
+    const { ROOT_CONTEXT, SpanKind } = this.api;
+    const attributes = { ...operation('send', 'send'), 'messaging.batch.message_count': messages };
+    const linked = links.map((context) => ({ context }));
+    const options = { kind: SpanKind.CLIENT, attributes, links: linked, startTime, root: true };
+    const span = this.#tracer.startSpan('send', options, ROOT_CONTEXT);
+    if (error !== undefined) this.#fail(span, error);
+    span.end();
+  }
+
+  /** Begins the span of a request, which lasts until its answer. */
+  request(topic: string, id: string): { readonly span: Span; readonly around: Context } {
+    const { context, SpanKind, trace } = this.api;
+    const active = context.active();
+    const attributes = { ...operation('send', 'send', topic), 'messaging.message.conversation_id': id };
+    const span = this.#tracer.startSpan(`send ${topic}`, { kind: SpanKind.CLIENT, attributes }, active);
+    return { span, around: trace.setSpan(active, span) };
+  }
+
+  /** Ends a span, with what was thrown. */
+  end(span: Span, error: unknown): void {
+    if (error !== undefined) this.#fail(span, error);
+    span.end();
+  }
+
+  /** Runs a transition of a saga in a span of its own. */
+  transition<T>(
+    about: TransitionToTrace,
+    work: (reached: (state: SagaState) => void) => Promise<T>,
+  ): Promise<T> {
+    const active = this.api.context.active();
+    const start = parseTraceparent(about.startedIn);
+    const attributes = transitionAttributes(about);
+    const links = start === undefined ? [] : [{ context: start }];
+    const span = this.#tracer.startSpan(`saga ${about.type} ${about.step}`, { attributes, links }, active);
+    const reached = (state: SagaState): void =>
+      void span.setAttribute('messaging.waybill.saga.state', state.toLowerCase());
+    return this.#within(span, active, () => work(reached));
+  }
+
+  /** The span under way, as a `traceparent`. */
+  current(): string | undefined {
+    const { context, isSpanContextValid, trace } = this.api;
+    const span = trace.getSpanContext(context.active());
+    if (span === undefined || !isSpanContextValid(span)) return undefined;
+    return `00-${span.traceId}-${span.spanId}-${span.traceFlags.toString(16).padStart(2, '0')}`;
+  }
+
+  /** Runs work in a context. */
+  with<T>(around: Context, work: () => T): T {
+    return this.api.context.with(around, work);
+  }
+
+  /** @param ended told what the work has returned or thrown, while the span is open */
+  #within<T>(
+    span: Span,
+    around: Context,
+    work: () => Promise<T>,
+    ended: (outcome: unknown) => void = () => {},
+  ): Promise<T> {
+    return this.with(this.api.trace.setSpan(around, span), async () => {
+      try {
+        const result = await work();
+        ended(result);
+        return result;
+      } catch (error) {
+        ended(error);
+        if (!(error instanceof HandlerVerdict)) this.#fail(span, error);
+        throw error;
+      } finally {
+        span.end();
+      }
+    });
+  }
+
+  /** Notes a verdict, and what the span of the settlement is to stand behind. */
+  #note(span: Span, delivery: Delivery, outcome: unknown): void {
+    if (typeof outcome !== 'object' || outcome === null) return;
+    if (outcome instanceof HandlerVerdict)
+      span.addEvent('messaging.waybill.verdict', { 'messaging.waybill.verdict.kind': outcome.kind });
+    else if (!(outcome instanceof Error)) return;
+    this.#failed.set(outcome, { place: placeOf(delivery), span });
+  }
+
+  #fail(span: Span, error: unknown): void {
+    span.setAttribute('error.type', errorType(error));
+    span.setStatus({ code: this.api.SpanStatusCode.ERROR });
+  }
+}
+
+function placeOf({ topic, partition, offset }: Pick<Delivery, 'topic' | 'partition' | 'offset'>): string {
+  return `${topic}[${partition}]@${offset}`;
+}

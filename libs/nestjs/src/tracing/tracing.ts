@@ -1,0 +1,99 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Delivery, PatternSubscription, Settlement, Subscription } from '@waybill/consumer';
+import type { PassTrace, RelayTrace, TraceHeaders } from '@waybill/outbox';
+import type { SagaState, SagaTrace, TransitionToTrace } from '@waybill/saga';
+import { loadOpenTelemetry, type OpenTelemetry } from './open-telemetry.js';
+import { RelayPass } from './relay-pass.js';
+import { Spans } from './spans.js';
+import { carriedOn, withinBaggageRule } from './trace-headers.js';
+import { type ResolvedTracing, resolveTracing, type TracingOptions } from './tracing-options.js';
+
+/** The delivery whose handler runs, of whichever instance. */
+const underWay = new AsyncLocalStorage<Delivery>();
+
+/** The trace of a request under way. */
+export interface RequestTrace {
+  /** Runs what sends the request. */
+  run<T>(work: () => T): T;
+  /** Nothing more is heard. */
+  end(error?: unknown): void;
+}
+
+const NO_REQUEST_TRACE: RequestTrace = { run: (work) => work(), end() {} };
+
+/**
+ * Traces of one instance. With `@opentelemetry/api` in the application it makes spans; without, the trace of a delivery
+ * is carried on as it came, and nothing else is done.
+ */
+export class Tracing implements RelayTrace, SagaTrace {
+  readonly #options: ResolvedTracing;
+  #spans: Spans | undefined;
+
+  /** @throws ConfigurationError */
+  constructor(
+    options: TracingOptions | undefined,
+    private readonly group: string,
+  ) {
+    this.#options = resolveTracing(options);
+  }
+
+  /** Looks for `@opentelemetry/api`. Its type stays within, so that declarations do not ask for it where it is not. */
+  async find(load: () => Promise<object | undefined> = loadOpenTelemetry): Promise<void> {
+    const api = (await load()) as OpenTelemetry | undefined;
+    this.#spans = api && new Spans(api, this.#options.process, this.group);
+  }
+
+  /** The headers for a message that is published now. */
+  readonly publishHeaders: TraceHeaders = (message, id) => {
+    const own = this.#spans?.publish(message, id);
+    if (own?.['traceparent'] !== undefined) return withinBaggageRule(own, this.#options.baggage);
+    // Nobody makes spans here, or by other headers than W3C's.
+    const carried = carriedOn(underWay.getStore()?.headers);
+    return withinBaggageRule(own === undefined ? carried : { ...carried, ...own }, this.#options.baggage);
+  };
+
+  /** A subscription whose deliveries are traced: what a handler publishes belongs to the trace of its message. */
+  readonly subscription = (subscription: Subscription): Subscription => {
+    const { handler } = subscription;
+    const handle = (delivery: Delivery): Promise<unknown> =>
+      underWay.run(delivery, handler, delivery) as Promise<unknown>;
+    return {
+      ...subscription,
+      handler: (delivery) =>
+        this.#spans === undefined ? handle(delivery) : this.#spans.handle(delivery, () => handle(delivery)),
+    };
+  };
+
+  /** As {@link subscription}, for those to all topics that match. */
+  readonly pattern = ({ pattern, subscribe }: PatternSubscription): PatternSubscription => ({
+    pattern,
+    subscribe: (topic) => this.subscription(subscribe(topic)),
+  });
+
+  /** Takes note of what became of a message that was not done in an attempt. */
+  readonly settled = (settlement: Settlement): void => this.#spans?.settle(settlement);
+
+  begin(): PassTrace | undefined {
+    const spans = this.#spans;
+    return spans && new RelayPass((seen) => spans.pass(seen));
+  }
+
+  /** Begins the trace of a request. */
+  request(topic: string, id: string): RequestTrace {
+    const spans = this.#spans;
+    if (spans === undefined) return NO_REQUEST_TRACE;
+    const { span, around } = spans.request(topic, id);
+    return { run: (work) => spans.with(around, work), end: (error) => spans.end(span, error) };
+  }
+
+  transition<T>(
+    about: TransitionToTrace,
+    work: (reached: (state: SagaState) => void) => Promise<T>,
+  ): Promise<T> {
+    return this.#spans === undefined ? work(() => {}) : this.#spans.transition(about, work);
+  }
+
+  current(): string | undefined {
+    return this.#spans?.current();
+  }
+}
