@@ -123,14 +123,7 @@ export class DeliveryTransaction {
 
   /** Writes verdicts in a transaction of their own, in the log's database. */
   async settle(statements: readonly BoundStatement[]): Promise<void> {
-    await this.databases.bus.withConnection((connection) =>
-      connection
-        .runBatch(this.#prepared(statements), { begin: true, commit: true })
-        .catch(async (error: unknown) => {
-          await connection.rollback();
-          throw error;
-        }),
-    );
+    await this.databases.bus.runTogether(this.#prepared(statements));
   }
 
   /** Parsing and planning them each time costs a small handler a sixth of its rate. */

@@ -1,7 +1,10 @@
 import type { BoundStatement } from '@waybill/kernel';
 import type { PartitionProgress } from '@waybill/log';
 
-/** How far ahead of the records that run the in-flight marker is put, in records. */
+/**
+ * How far ahead of the records that run the in-flight marker is put, in records, so that it need not be put again for each.
+ * It may stand beyond the end of the log: what had not been written when a process crashed is not suspected.
+ */
 const MARKER_AHEAD = 64;
 
 /**
@@ -30,13 +33,13 @@ export class LaneBookmark {
   }
 
   /** The statement that stores a position together with the effect that it stands for. A last statement: it fences. */
-  advance(position: number, fetchedEnd: number): BoundStatement {
-    return this.progress.advance(position, this.#markerAt(position, fetchedEnd));
+  advance(position: number): BoundStatement {
+    return this.progress.advance(position, this.#markerAhead(position));
   }
 
   /** Takes note that what {@link advance} gave for this position has been committed. */
-  committed(position: number, fetchedEnd: number): void {
-    this.#marker = this.#markerAt(position, fetchedEnd);
+  committed(position: number): void {
+    this.#marker = this.#markerAhead(position);
     this.#position = position;
   }
 
@@ -46,9 +49,9 @@ export class LaneBookmark {
   }
 
   /** Puts the marker at least at `end`, and some way ahead so that it need not be put again for each record. */
-  async cover(end: number, position: number, fetchedEnd: number): Promise<void> {
+  async cover(end: number, position: number): Promise<void> {
     if (this.covers(end)) return this.#storing;
-    return this.#store(position, Math.max(end, Math.min(fetchedEnd, end + MARKER_AHEAD)));
+    return this.#store(position, this.#markerAhead(end));
   }
 
   /** Stores a position; the marker stays where it is. */
@@ -62,8 +65,8 @@ export class LaneBookmark {
   }
 
   /** The commit of one batch also says how far the next may have been begun. */
-  #markerAt(position: number, fetchedEnd: number): number {
-    return Math.max(this.#marker, Math.min(fetchedEnd, position + MARKER_AHEAD));
+  #markerAhead(end: number): number {
+    return Math.max(this.#marker, end + MARKER_AHEAD);
   }
 
   /** Stores one after the other, so that an older position never lands behind a newer one. */

@@ -50,8 +50,10 @@ export class LaneOpener {
     const position = stored.position ?? start ?? 0;
     if (offsets !== undefined)
       reader.assertInRange({ partitionId: ownership.partitionId, offset: position }, offsets);
+    // The marker is put ahead of what is written: only what is there now can have been begun.
+    const begunEnd = Math.min(stored.inFlightEnd, offsets?.endOffset ?? stored.inFlightEnd);
     // What was in flight when this very process lost its connection has taken no process down.
-    const suspectEnd = again ? position : Math.max(position, stored.inFlightEnd);
+    const suspectEnd = again ? position : Math.max(position, begunEnd);
     const breaker = this.#breakerOf(subscription);
     const setting = { context, subscription, topic, partition: place.number, progress, breaker };
     const lane = new PartitionLane(setting, stored, { position, suspectEnd });

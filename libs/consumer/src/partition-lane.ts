@@ -337,7 +337,7 @@ export class PartitionLane {
     const last = records.at(-1);
     if (last === undefined) return [progress.fence()];
     if (subscription.concurrency === 'partition') {
-      return [this.#bookmark.advance(last.offset + 1, this.#window.nextOffset)];
+      return [this.#bookmark.advance(last.offset + 1)];
     }
     const offsets = records.map(({ offset }) => offset);
     return [progress.mark(offsets, verdict), progress.fence()];
@@ -347,15 +347,13 @@ export class PartitionLane {
   #committed(records: readonly LaneRecord[]): void {
     const last = records.at(-1);
     if (last === undefined || this.setting.subscription.concurrency !== 'partition') return;
-    this.#bookmark.committed(last.offset + 1, this.#window.nextOffset);
+    this.#bookmark.committed(last.offset + 1);
   }
 
   /** Before a record runs, the database knows that it may have been begun: a crash then shows where to be careful. */
   async #markBegun(end: number, place: Place): Promise<void> {
     if (this.#bookmark.covers(end)) return;
-    await this.#attempts.untilReachable(place, () =>
-      this.#bookmark.cover(end, this.#window.position, this.#window.nextOffset),
-    );
+    await this.#attempts.untilReachable(place, () => this.#bookmark.cover(end, this.#window.position));
   }
 
   async #storeIfFar(): Promise<void> {

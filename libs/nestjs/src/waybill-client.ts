@@ -150,7 +150,7 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
     const message = await clientMessage(topic, packet, this.#serializer);
     const { id } =
       tx === undefined
-        ? await database.transaction((connection) => outbox.publish(connection, message))
+        ? await outbox.publishAlone(database, message)
         : await outbox.publish(tx, message);
     return id as T;
   }
@@ -194,7 +194,7 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
     if (!request.isOpen) return;
     const own = { ...headers, [REQUEST_TIMEOUT_HEADER]: String(request.remainingMs) };
     const whole = { ...message, headers: { ...message.headers, ...own } };
-    await waybill.database.transaction((connection) => waybill.outbox.publish(connection, whole));
+    await waybill.outbox.publishAlone(waybill.database, whole);
   }
 
   /** @throws ConfigurationError for a time-out of the request's own that is none */

@@ -7,6 +7,7 @@ import {
   flag,
   type Given,
   oneOf,
+  type PgDatabase,
   resolveOptions,
   runAhead,
   wholeNumber,
@@ -134,6 +135,14 @@ export class Outbox {
     const joined = this.#join(tx);
     const encoded = this.encode(message);
     await this.#write(joined, [encoded]);
+    return { id: encoded.id };
+  }
+
+  /** Publishes one message in a transaction of its own, in one round trip. Errors as {@link publish}. */
+  async publishAlone(database: PgDatabase, message: Message): Promise<Published> {
+    const encoded = this.encode(message);
+    await database.runTogether(this.statementsOf([encoded]));
+    this.#ring();
     return { id: encoded.id };
   }
 

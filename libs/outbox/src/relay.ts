@@ -80,6 +80,8 @@ export class Relay {
   readonly #reader: DifferenceReader;
   #base: string | undefined;
   #hintedAt = -Infinity;
+  /** Rung since the last look: something is there, most likely, and need not be asked for. */
+  #isRung = false;
   readonly #clock: Clock;
   #moved = 0;
   #conflicts = 0;
@@ -101,6 +103,7 @@ export class Relay {
     this.#reader = new DifferenceReader(topics, this.#options);
     bell.onRing(() => {
       this.#hintedAt = clock.monotonic();
+      this.#isRung = true;
     });
     this.service = new BackgroundService({
       name: 'the relay',
@@ -128,10 +131,12 @@ export class Relay {
 
   /** One pass: moves a difference, or a window of a large one. */
   async runOnce(): Promise<PassResult> {
-    if (this.#base !== undefined) {
+    if (this.#base !== undefined && !this.#isRung) {
       const [probe] = await this.database.session.run(relayProbe, this.#base);
       if (probe?.waiting !== true) return 'idle';
     }
+    // Whoever has rung by now has committed: this pass sees it.
+    this.#isRung = false;
     return this.database.withConnection(async (connection) => {
       try {
         return await this.#pass(connection);

@@ -198,7 +198,7 @@ export class SagaDesk {
     // Says at once who acts, and refuses an operator without a name.
     operatorAction(operator, `saga.${event.type}`, { kind: 'saga', id });
     const message = eventMessage(id, row.replyTopic, event, order);
-    await this.parts.database.transaction((connection) => this.parts.outbox.publish(connection, message));
+    await this.parts.outbox.publishAlone(this.parts.database, message);
     return this.#outcome(id, order, waitMs);
   }
 

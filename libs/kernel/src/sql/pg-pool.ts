@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { describeError, type Logger, silentLogger } from '../logger.js';
 import { DatabaseUnavailableError } from '../errors/runtime-errors.js';
+import type { BoundStatement } from './bound-statement.js';
 import { PgConnection, type PgQueryable, PgSession } from './pg-session.js';
 import { DEFAULT_SCHEMA } from './statement.js';
 import { translateDatabaseError } from './translate-error.js';
@@ -80,6 +81,18 @@ export class PgDatabase {
       } catch (error) {
         await connection.rollback();
         throw translateDatabaseError(error, 'In a transaction');
+      }
+    });
+  }
+
+  /** Runs statements in a READ COMMITTED transaction of their own, in one round trip: all take effect, or none. */
+  async runTogether(statements: readonly BoundStatement[]): Promise<void> {
+    await this.withConnection(async (connection) => {
+      try {
+        await connection.runBatch(statements, { begin: true, commit: true });
+      } catch (error) {
+        await connection.rollback();
+        throw error;
       }
     });
   }
