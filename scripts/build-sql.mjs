@@ -1,8 +1,8 @@
 // Turns the .sql files of the libraries into typed modules: libs/*/sql/*.sql into src/statements.generated.ts,
-// libs/schema/migrations/*.sql into src/migrations.generated.ts. With --check it writes nothing and fails when a
+// libs/schema/migrations/*.sql each into src/migrations/*.generated.ts, and a list of these. With --check it writes nothing and fails when a
 // generated file is stale. Plain Node, so that it runs before anything is built.
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -55,6 +55,16 @@ const camel = (name) => name.replaceAll(/-([a-z0-9])/g, (_, letter) => letter.to
 const literal = (sql) =>
   '`' + sql.replaceAll('\\', '\\\\').replaceAll('`', '\\`').replaceAll('${', '\\${') + '`';
 
+/** The lines of a header that its types do not say: all but Params and Returns, and what goes on from these. */
+function docLines(lines) {
+  let isTyped = false;
+  return lines.filter((line) => {
+    if (!line.startsWith('--')) return false;
+    if (!line.startsWith('--   ')) isTyped = /^-- (Params|Returns):/.test(line);
+    return !isTyped;
+  });
+}
+
 function statementsModule(folder) {
   const files = readdirSync(folder)
     .filter((name) => name.endsWith('.sql'))
@@ -68,8 +78,7 @@ function statementsModule(folder) {
       .join('\n')
       .trim()
       .replace(/;$/, '');
-    const doc = lines
-      .filter((line) => line.startsWith('--'))
+    const doc = docLines(lines)
       .map((line) => ` *${line.slice(2)}`)
       .join('\n');
     const paramType = `[${params.map((p) => `${p.name}: ${p.type}`).join(', ')}]`;
@@ -78,28 +87,45 @@ function statementsModule(folder) {
         ? 'Record<never, never>'
         : `{ ${rows.map((r) => `${r.name}: ${r.type}`).join('; ')} }`;
     const id = basename(name, '.sql');
-    return `/**\n${doc}\n */\nexport const ${camel(id)} = statement<\n  ${paramType},\n  ${rowType}\n>('${id}', ${literal(body)});\n`;
+    return `/**\n${doc}\n */\nexport const ${camel(id)} = statement<${paramType}, ${rowType}>('${id}', ${literal(body)});\n`;
   });
   return `// Made by scripts/build-sql.mjs from ../sql; do not edit.\nimport { statement } from '@waybill/kernel';\n\n${parts.join('\n')}`;
 }
 
-function migrationsModule(folder) {
+function migrationModule(file) {
+  const sql = readFileSync(file, 'utf8');
+  const name = basename(file, '.sql');
+  const number = Number(name.slice(0, 4));
+  const checksum = createHash('sha256').update(sql).digest('hex');
+  const breaking = sql.startsWith('--! breaking');
+  return `// Made by scripts/build-sql.mjs from ../../migrations; do not edit.\nimport type { Migration } from '../migration.js';\n\nexport const migration${name.slice(0, 4)}: Migration = {\n  number: ${number},\n  name: '${name}',\n  breaking: ${breaking},\n  checksum: '${checksum}',\n  sql: ${literal(sql)},\n};\n`;
+}
+
+function migrationList(names) {
+  const imports = names.map(
+    (name) => `import { migration${name.slice(0, 4)} } from './migrations/${name}.generated.js';\n`,
+  );
+  const parts = names.map((name) => `  migration${name.slice(0, 4)},\n`);
+  return `// Made by scripts/build-sql.mjs from ../migrations; do not edit.\nimport type { Migration } from './migration.js';\n${imports.join('')}\nexport const MIGRATIONS: readonly Migration[] = [\n${parts.join('')}];\n`;
+}
+
+function writeMigrations(folder, source) {
   const files = readdirSync(folder)
     .filter((name) => name.endsWith('.sql'))
     .sort();
-  const parts = files.map((name) => {
-    const sql = readFileSync(join(folder, name), 'utf8');
-    const checksum = createHash('sha256').update(sql).digest('hex');
-    const breaking = sql.startsWith('--! breaking');
-    return `  {\n    number: ${Number(name.slice(0, 4))},\n    name: '${basename(name, '.sql')}',\n    breaking: ${breaking},\n    checksum: '${checksum}',\n    sql: ${literal(sql)},\n  },\n`;
-  });
-  return `// Made by scripts/build-sql.mjs from ../migrations; do not edit.\nimport type { Migration } from './migration.js';\n\nexport const MIGRATIONS: readonly Migration[] = [\n${parts.join('')}];\n`;
+  const names = files.map((file) => basename(file, '.sql'));
+  for (const name of names)
+    write(join(source, 'migrations', `${name}.generated.ts`), migrationModule(join(folder, `${name}.sql`)));
+  write(join(source, 'migrations.generated.ts'), migrationList(names));
 }
 
 function write(file, content) {
   if (existsSync(file) && readFileSync(file, 'utf8') === content) return;
   if (check) stale.push(file.slice(root.length + 1));
-  else writeFileSync(file, content);
+  else {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, content);
+  }
 }
 
 for (const library of readdirSync(join(root, 'libs'))) {
@@ -107,7 +133,7 @@ for (const library of readdirSync(join(root, 'libs'))) {
   const source = join(root, 'libs', library, 'src');
   if (existsSync(sql)) write(join(source, 'statements.generated.ts'), statementsModule(sql));
   const migrations = join(root, 'libs', library, 'migrations');
-  if (existsSync(migrations)) write(join(source, 'migrations.generated.ts'), migrationsModule(migrations));
+  if (existsSync(migrations)) writeMigrations(migrations, source);
 }
 if (stale.length > 0) {
   console.error(

@@ -3,26 +3,16 @@ import { statement } from '@waybill/kernel';
 
 /**
  * What kind of server this is, and what its sessions begin with unless they say otherwise.
- * Params: none
- * Returns: versionNumber integer, version text, isolation text, now timestamptz
  */
-export const examineServer = statement<
-  [],
-  { versionNumber: number; version: string; isolation: string; now: Date }
->('examine-server', `select current_setting('server_version_num')::integer as "versionNumber",
+export const examineServer = statement<[], { versionNumber: number; version: string; isolation: string; now: Date }>('examine-server', `select current_setting('server_version_num')::integer as "versionNumber",
        current_setting('server_version') as version,
        (select s.reset_val from pg_settings s where s.name = 'default_transaction_isolation') as isolation,
        clock_timestamp() as now`);
 
 /**
  * What this login may not do in Waybill's schema, of what a service that does everything needs.
- * Params: schemaName text
- * Returns: relation text, privileges text
  */
-export const lackingPrivileges = statement<
-  [schemaName: string],
-  { relation: string; privileges: string }
->('lacking-privileges', `select c.relname::text as relation, string_agg(lower(p.name), ', ' order by p.place) as privileges
+export const lackingPrivileges = statement<[schemaName: string], { relation: string; privileges: string }>('lacking-privileges', `select c.relname::text as relation, string_agg(lower(p.name), ', ' order by p.place) as privileges
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
  cross join (values (1, 'SELECT'), (2, 'INSERT'), (3, 'UPDATE'), (4, 'DELETE'), (5, 'TRUNCATE')) p (place, name)
@@ -35,13 +25,8 @@ export const lackingPrivileges = statement<
 
 /**
  * The oldest transaction of this database that holds a snapshot or an id, prepared ones included.
- * Params: none
- * Returns: who text, ageMs bigint, seesAll boolean
  */
-export const oldestTransaction = statement<
-  [],
-  { who: string; ageMs: number; seesAll: boolean }
->('oldest-transaction', `select t.who, t."ageMs", pg_has_role('pg_read_all_stats', 'USAGE') as "seesAll"
+export const oldestTransaction = statement<[], { who: string; ageMs: number; seesAll: boolean }>('oldest-transaction', `select t.who, t."ageMs", pg_has_role('pg_read_all_stats', 'USAGE') as "seesAll"
   from (select format('session %s of %s (%s)', a.pid, a.usename, a.application_name) as who,
                floor(extract(epoch from clock_timestamp() - a.xact_start) * 1000)::bigint as "ageMs"
           from pg_stat_activity a
@@ -56,13 +41,8 @@ export const oldestTransaction = statement<
 
 /**
  * Topics that keep their records for less than a time.
- * Params: horizonMs bigint
- * Returns: name text, retentionMs bigint
  */
-export const shortRetentions = statement<
-  [horizonMs: number],
-  { name: string; retentionMs: number }
->('short-retentions', `select t.name, t.retention_ms as "retentionMs"
+export const shortRetentions = statement<[horizonMs: number], { name: string; retentionMs: number }>('short-retentions', `select t.name, t.retention_ms as "retentionMs"
   from :schema.topic t
  where t.retention_ms < $1::bigint
  order by t.name`);

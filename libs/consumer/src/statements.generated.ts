@@ -5,15 +5,9 @@ import { statement } from '@waybill/kernel';
  * Notes that parked messages may be begun from now on, and reads them. A crash that follows leaves the note behind. One
  * that runs alone because of such a note is charged for it: crashes counts how often it has been begun so. dueInMs as in
  * list-parked.
- * Params: groupId integer, partitionId integer, offsets bigint[], alone boolean
- * Returns: offset bigint, bucketSeq bigint, key text?, headers text, payload bytea?, timestampMs bigint,
- *   crashes integer, dueInMs bigint?
  * Index: parked_message_pkey
  */
-export const beginParked = statement<
-  [groupId: number, partitionId: number, offsets: readonly (number | null)[], alone: boolean],
-  { offset: number; bucketSeq: number; key: string | null; headers: string; payload: Buffer | null; timestampMs: number; crashes: number; dueInMs: number | null }
->('begin-parked', `update :schema.parked_message m
+export const beginParked = statement<[groupId: number, partitionId: number, offsets: readonly (number | null)[], alone: boolean], { offset: number; bucketSeq: number; key: string | null; headers: string; payload: Buffer | null; timestampMs: number; crashes: number; dueInMs: number | null }>('begin-parked', `update :schema.parked_message m
    set in_flight = true, crashes = m.crashes + $4::boolean::integer
  where m.group_id = $1 and m.partition_id = $2 and m.log_offset = any ($3::bigint[])
 returning m.log_offset as "offset", m.bucket_seq as "bucketSeq", m.key, m.headers::text as headers, m.payload,
@@ -25,14 +19,9 @@ returning m.log_offset as "offset", m.bucket_seq as "bucketSeq", m.key, m.header
 /**
  * Lets a parked message whose attempt failed wait for the next one. A delay of -1: an operator decides about its dead
  * letter.
- * Params: groupId integer, partitionId integer, offset bigint, attempts integer, delayMs bigint, failingForMs bigint
- * Returns: none
  * Index: parked_message_pkey
  */
-export const delayParked = statement<
-  [groupId: number, partitionId: number, offset: number, attempts: number, delayMs: number, failingForMs: number],
-  Record<never, never>
->('delay-parked', `update :schema.parked_message m
+export const delayParked = statement<[groupId: number, partitionId: number, offset: number, attempts: number, delayMs: number, failingForMs: number], Record<never, never>>('delay-parked', `update :schema.parked_message m
    set attempts = $4, in_flight = false, crashes = 0,
        due_at = case when $5::bigint < 0 then 'infinity'
                      else clock_timestamp() + $5::bigint * interval '1 millisecond' end,
@@ -43,15 +32,9 @@ export const delayParked = statement<
 /**
  * What waits beside the log in a partition, in order of offset, without the messages themselves. dueInMs is null when
  * an operator has to decide, 0 when nothing but its turn is waited for.
- * Params: groupId integer, partitionId integer
- * Returns: offset bigint, key text?, attempts integer, dueInMs bigint?, failingForMs bigint?, inFlight boolean,
- *   fromDeadLetter boolean
  * Index: parked_message_pkey
  */
-export const listParked = statement<
-  [groupId: number, partitionId: number],
-  { offset: number; key: string | null; attempts: number; dueInMs: number | null; failingForMs: number | null; inFlight: boolean; fromDeadLetter: boolean }
->('list-parked', `select m.log_offset as "offset", m.key, m.attempts,
+export const listParked = statement<[groupId: number, partitionId: number], { offset: number; key: string | null; attempts: number; dueInMs: number | null; failingForMs: number | null; inFlight: boolean; fromDeadLetter: boolean }>('list-parked', `select m.log_offset as "offset", m.key, m.attempts,
        case when m.due_at = 'infinity' then null
             else greatest(0, ceil(coalesce(extract(epoch from m.due_at - clock_timestamp()), 0) * 1000))::bigint
        end as "dueInMs",
@@ -63,14 +46,9 @@ export const listParked = statement<
 
 /**
  * What operators have put beside the log, or may take from there, in some partitions of a group. As list-parked.
- * Params: groupId integer, partitionIds integer[]
- * Returns: partitionId integer, offset bigint, key text?, dueInMs bigint?
  * Index: parked_message_from_dead_letter
  */
-export const listRedriven = statement<
-  [groupId: number, partitionIds: readonly (number | null)[]],
-  { partitionId: number; offset: number; key: string | null; dueInMs: number | null }
->('list-redriven', `select m.partition_id as "partitionId", m.log_offset as "offset", m.key,
+export const listRedriven = statement<[groupId: number, partitionIds: readonly (number | null)[]], { partitionId: number; offset: number; key: string | null; dueInMs: number | null }>('list-redriven', `select m.partition_id as "partitionId", m.log_offset as "offset", m.key,
        case when m.due_at = 'infinity' then null
             else greatest(0, ceil(coalesce(extract(epoch from m.due_at - clock_timestamp()), 0) * 1000))::bigint
        end as "dueInMs"
@@ -81,15 +59,8 @@ export const listRedriven = statement<
 /**
  * Puts messages beside the log, where they wait. A delay of null: as soon as the message is the first of its key;
  * one of -1: an operator decides about its dead letter.
- * Params: groupId integer, partitionId integer, offsets bigint[], bucketSeqs bigint[], messageIds text[], keys text[],
- *   headers text[], payloads bytea[], timestampsMs bigint[], attempts integer[], delaysMs bigint[],
- *   failingForMs bigint[]
- * Returns: none
  */
-export const parkMessages = statement<
-  [groupId: number, partitionId: number, offsets: readonly (number | null)[], bucketSeqs: readonly (number | null)[], messageIds: readonly (string | null)[], keys: readonly (string | null)[], headers: readonly (string | null)[], payloads: readonly (Buffer | null)[], timestampsMs: readonly (number | null)[], attempts: readonly (number | null)[], delaysMs: readonly (number | null)[], failingForMs: readonly (number | null)[]],
-  Record<never, never>
->('park-messages', `insert into :schema.parked_message (group_id, partition_id, log_offset, bucket_seq, message_id, key, headers, payload,
+export const parkMessages = statement<[groupId: number, partitionId: number, offsets: readonly (number | null)[], bucketSeqs: readonly (number | null)[], messageIds: readonly (string | null)[], keys: readonly (string | null)[], headers: readonly (string | null)[], payloads: readonly (Buffer | null)[], timestampsMs: readonly (number | null)[], attempts: readonly (number | null)[], delaysMs: readonly (number | null)[], failingForMs: readonly (number | null)[]], Record<never, never>>('park-messages', `insert into :schema.parked_message (group_id, partition_id, log_offset, bucket_seq, message_id, key, headers, payload,
                                     timestamp_ms, attempts, due_at, first_failed_at, from_dead_letter)
 select $1::integer, $2::integer, m.log_offset, m.bucket_seq, m.message_id, m.key, m.headers::jsonb, m.payload,
        m.timestamp_ms, m.attempts,
@@ -104,13 +75,8 @@ select $1::integer, $2::integer, m.log_offset, m.bucket_seq, m.message_id, m.key
 
 /**
  * Messages that wait beside the log, by group and topic, and for how long the oldest; counted up to 100,000 in all.
- * Params: none
- * Returns: groupName text, topic text, parked integer, oldestAgeMs bigint
  */
-export const parkedBacklogs = statement<
-  [],
-  { groupName: string; topic: string; parked: number; oldestAgeMs: number }
->('parked-backlogs', `select g.name as "groupName", t.name as topic, count(*)::integer as parked,
+export const parkedBacklogs = statement<[], { groupName: string; topic: string; parked: number; oldestAgeMs: number }>('parked-backlogs', `select g.name as "groupName", t.name as topic, count(*)::integer as parked,
        (extract(epoch from clock_timestamp() - min(m.parked_at)) * 1000)::bigint as "oldestAgeMs"
   from (select x.group_id, x.partition_id, x.parked_at from :schema.parked_message x limit 100000) m
   join :schema.consumer_group g on g.id = m.group_id
@@ -121,23 +87,13 @@ export const parkedBacklogs = statement<
 
 /**
  * Takes a parked message away: it has a verdict.
- * Params: groupId integer, partitionId integer, offset bigint
- * Returns: none
  * Index: parked_message_pkey
  */
-export const removeParked = statement<
-  [groupId: number, partitionId: number, offset: number],
-  Record<never, never>
->('remove-parked', `delete from :schema.parked_message m where m.group_id = $1 and m.partition_id = $2 and m.log_offset = $3`);
+export const removeParked = statement<[groupId: number, partitionId: number, offset: number], Record<never, never>>('remove-parked', `delete from :schema.parked_message m where m.group_id = $1 and m.partition_id = $2 and m.log_offset = $3`);
 
 /**
  * Takes back, for a partition that comes to rest, the notes that parked messages may have been begun.
- * Params: groupId integer, partitionId integer
- * Returns: none
  */
-export const restParked = statement<
-  [groupId: number, partitionId: number],
-  Record<never, never>
->('rest-parked', `update :schema.parked_message m
+export const restParked = statement<[groupId: number, partitionId: number], Record<never, never>>('rest-parked', `update :schema.parked_message m
    set in_flight = false
  where m.group_id = $1 and m.partition_id = $2 and m.in_flight`);

@@ -3,14 +3,9 @@ import { statement } from '@waybill/kernel';
 
 /**
  * Lets a half message be checked at once, with its count at zero and no deadline any more.
- * Params: id uuid
- * Returns: id uuid
  * Index: half_message_pkey
  */
-export const checkHalfAgain = statement<
-  [id: string],
-  { id: string }
->('check-half-again', `update :schema.half_message h
+export const checkHalfAgain = statement<[id: string], { id: string }>('check-half-again', `update :schema.half_message h
    set state = 1, checks = 0, unanswered = 0, deadline_at = null, next_check_at = clock_timestamp(),
        lease_epoch = h.lease_epoch + 1, claimed_by = null
  where h.id = $1
@@ -18,42 +13,26 @@ returning h.id`);
 
 /**
  * Claims half messages of a group that are due to be checked, none due before low (milliseconds since the epoch).
- * Params: group text, lowMs bigint, most integer, leaseMs integer, by text
- * Returns: id uuid, epoch bigint, checks integer, preparedAt timestamptz, local jsonb?, messages jsonb, payloads bytea[],
- *   nowMs bigint
  * Locks: those that are claimed; those that are locked are left out
  * Index: half_message_due
  */
-export const claimHalves = statement<
-  [group: string, lowMs: number, most: number, leaseMs: number, by: string],
-  { id: string; epoch: number; checks: number; preparedAt: Date; local: string | null; messages: string; payloads: readonly Buffer[]; nowMs: number }
->('claim-halves', `select c.id, c.lease_epoch as epoch, c.checks, c.prepared_at as "preparedAt", c."local", c.messages, c.payloads,
+export const claimHalves = statement<[group: string, lowMs: number, most: number, leaseMs: number, by: string], { id: string; epoch: number; checks: number; preparedAt: Date; local: string | null; messages: string; payloads: readonly Buffer[]; nowMs: number }>('claim-halves', `select c.id, c.lease_epoch as epoch, c.checks, c.prepared_at as "preparedAt", c."local", c.messages, c.payloads,
        c.now_ms as "nowMs"
   from :schema.half_claim($1, timestamptz 'epoch' + $2::bigint * interval '1 millisecond', $3, $4, $5) c`);
 
 /**
  * Commits prepared half messages whose content is known; raises WB008 when one is not prepared any more.
- * Params: ids uuid[], by text
- * Returns: none
  * Locks: the half messages, in the order of their ids
  * Index: half_message_pkey
  */
-export const commitPreparedHalves = statement<
-  [ids: readonly (string | null)[], by: string],
-  Record<never, never>
->('commit-prepared-halves', `select :schema.half_commit_prepared($1, $2)`);
+export const commitPreparedHalves = statement<[ids: readonly (string | null)[], by: string], Record<never, never>>('commit-prepared-halves', `select :schema.half_commit_prepared($1, $2)`);
 
 /**
  * Decides about a half message: 2 commits, 3 rolls back. Its content comes back when it was decided now.
- * Params: id uuid, verdict integer, by text, reason text?, epoch bigint?, fromStates integer[]
- * Returns: outcome text, state integer?, decidedBy text?, reason text?, nowMs bigint?, messages jsonb?, payloads bytea[]?
  * Locks: the half message
  * Index: half_message_pkey, half_message_decided_id
  */
-export const decideHalf = statement<
-  [id: string, verdict: number, by: string, reason: string | null, epoch: number | null, fromStates: readonly (number | null)[]],
-  { outcome: string; state: number | null; decidedBy: string | null; reason: string | null; nowMs: number | null; messages: string | null; payloads: readonly Buffer[] | null }
->('decide-half', `select d.outcome, d.state::integer as state, d.decided_by as "decidedBy", d.reason, d.now_ms as "nowMs", d.messages,
+export const decideHalf = statement<[id: string, verdict: number, by: string, reason: string | null, epoch: number | null, fromStates: readonly (number | null)[]], { outcome: string; state: number | null; decidedBy: string | null; reason: string | null; nowMs: number | null; messages: string | null; payloads: readonly Buffer[] | null }>('decide-half', `select d.outcome, d.state::integer as state, d.decided_by as "decidedBy", d.reason, d.now_ms as "nowMs", d.messages,
        d.payloads
   from :schema.half_decide($1, $2::smallint, $3, $4, $5, $6::smallint[]) d`);
 
@@ -61,14 +40,9 @@ export const decideHalf = statement<
  * Takes the answer of a check that brought no verdict: UNKNOWN counts, no answer does not. It is due again after a wait
  * that doubles: from its own interval to intervalMaxMs behind UNKNOWN, from retryMs to retryMaxMs behind no answer. It is
  * undecided when it has been asked often enough, or its deadline is past. No row: another claim is newer.
- * Params: id uuid, epoch bigint, counts boolean, answer text, intervalMaxMs bigint, retryMs bigint, retryMaxMs bigint
- * Returns: undecided boolean
  * Index: half_message_pkey
  */
-export const deferHalf = statement<
-  [id: string, epoch: number, counts: boolean, answer: string, intervalMaxMs: number, retryMs: number, retryMaxMs: number],
-  { undecided: boolean }
->('defer-half', `update :schema.half_message h
+export const deferHalf = statement<[id: string, epoch: number, counts: boolean, answer: string, intervalMaxMs: number, retryMs: number, retryMaxMs: number], { undecided: boolean }>('defer-half', `update :schema.half_message h
    set checks = h.checks + $3::boolean::integer,
        unanswered = case when $3 then 0 else h.unanswered + 1 end,
        last_answer = $4,
@@ -83,36 +57,21 @@ returning h.state = 4 as undecided`);
 
 /**
  * Empties a slot of decided half messages that are all older than the retention.
- * Params: slot integer, retentionMs bigint
- * Returns: emptied boolean
  * Locks: that slot, for at most 50 ms of waiting
  */
-export const emptyHalfSlot = statement<
-  [slot: number, retentionMs: number],
-  { emptied: boolean }
->('empty-half-slot', `select :schema.half_empty_slot($1, $2) as emptied`);
+export const emptyHalfSlot = statement<[slot: number, retentionMs: number], { emptied: boolean }>('empty-half-slot', `select :schema.half_empty_slot($1, $2) as emptied`);
 
 /**
  * Puts everything on disk that this server has written so far, transaction ids that it has given out among it.
- * Params: none
- * Returns: lsn text
  */
-export const flushWal = statement<
-  [],
-  { lsn: string }
->('flush-wal', `select set_config('synchronous_commit', 'on', true) as durability,
+export const flushWal = statement<[], { lsn: string }>('flush-wal', `select set_config('synchronous_commit', 'on', true) as durability,
        pg_logical_emit_message(true, 'waybill', '')::text as lsn`);
 
 /**
  * How many half messages are open and undecided (both counted up to 100,000), and how old the oldest is.
- * Params: none
- * Returns: open integer, undecided integer, oldestOpenAgeMs bigint?
  * Index: half_message_pkey, half_message_undecided
  */
-export const halfStats = statement<
-  [],
-  { open: number; undecided: number; oldestOpenAgeMs: number | null }
->('half-stats', `select (select count(*) from (select from :schema.half_message limit 100000) o)::integer as open,
+export const halfStats = statement<[], { open: number; undecided: number; oldestOpenAgeMs: number | null }>('half-stats', `select (select count(*) from (select from :schema.half_message limit 100000) o)::integer as open,
        (select count(*) from (select from :schema.half_message h where h.state = 4 limit 100000) u)::integer
          as undecided,
        (select floor(extract(epoch from clock_timestamp() - h.prepared_at) * 1000)::bigint
@@ -120,16 +79,9 @@ export const halfStats = statement<
 
 /**
  * Half messages in the order of their ids: those of some states, of a group, behind one.
- * Params: states integer[], group text?, after uuid?, most integer
- * Returns: id uuid, group text, state integer, preparedAt timestamptz, nextCheckAt timestamptz?, deadlineAt timestamptz?,
- *   checks integer, checkMax integer?, checkedBy text?, lastAnswer text?, decidedAt timestamptz?, decidedBy text?,
- *   reason text?, messages jsonb
  * Index: half_message_pkey, half_message_decided_id
  */
-export const listHalves = statement<
-  [states: readonly (number | null)[], group: string | null, after: string | null, most: number],
-  { id: string; group: string; state: number; preparedAt: Date; nextCheckAt: Date | null; deadlineAt: Date | null; checks: number; checkMax: number | null; checkedBy: string | null; lastAnswer: string | null; decidedAt: Date | null; decidedBy: string | null; reason: string | null; messages: string }
->('list-halves', `(select o.id, o.producer_group as "group", o.state::integer as state, o.prepared_at as "preparedAt",
+export const listHalves = statement<[states: readonly (number | null)[], group: string | null, after: string | null, most: number], { id: string; group: string; state: number; preparedAt: Date; nextCheckAt: Date | null; deadlineAt: Date | null; checks: number; checkMax: number | null; checkedBy: string | null; lastAnswer: string | null; decidedAt: Date | null; decidedBy: string | null; reason: string | null; messages: string }>('list-halves', `(select o.id, o.producer_group as "group", o.state::integer as state, o.prepared_at as "preparedAt",
         o.next_check_at as "nextCheckAt", o.deadline_at as "deadlineAt", o.checks, o.check_max as "checkMax",
         case when o.next_check_at > clock_timestamp() then o.claimed_by end as "checkedBy",
         o.last_answer as "lastAnswer", null::timestamptz as "decidedAt", null::text as "decidedBy",
@@ -150,39 +102,21 @@ union all
 
 /**
  * Gives the current transaction its id, and says on which cluster and timeline.
- * Params: none
- * Returns: xid text, systemIdentifier text, timeline text
  */
-export const markTransaction = statement<
-  [],
-  { xid: string; systemIdentifier: string; timeline: string }
->('mark-transaction', `select pg_current_xact_id()::text as xid, (select c.system_identifier from pg_control_system() c)::text
+export const markTransaction = statement<[], { xid: string; systemIdentifier: string; timeline: string }>('mark-transaction', `select pg_current_xact_id()::text as xid, (select c.system_identifier from pg_control_system() c)::text
          as "systemIdentifier", substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as timeline`);
 
 /**
  * Stores a half message. The times are milliseconds; the deadline may be missing.
- * Params: id uuid, group text, immunityMs bigint, deadlineMs bigint?, intervalMs bigint, checkMax integer, local jsonb?,
- *   messages jsonb, payloads bytea[]
- * Returns: nowMs bigint
  * Locks: none but the new row
  */
-export const prepareHalf = statement<
-  [id: string, group: string, immunityMs: number, deadlineMs: number | null, intervalMs: number, checkMax: number, local: string | null, messages: string, payloads: readonly (Buffer | null)[]],
-  { nowMs: number }
->('prepare-half', `select :schema.half_prepare($1, $2, $3, $4, $5, $6, $7::jsonb, $8::jsonb, $9) as "nowMs"`);
+export const prepareHalf = statement<[id: string, group: string, immunityMs: number, deadlineMs: number | null, intervalMs: number, checkMax: number, local: string | null, messages: string, payloads: readonly (Buffer | null)[]], { nowMs: number }>('prepare-half', `select :schema.half_prepare($1, $2, $3, $4, $5, $6, $7::jsonb, $8::jsonb, $9) as "nowMs"`);
 
 /**
  * One half message, decided or not; its payloads while it is not decided.
- * Params: id uuid
- * Returns: id uuid, group text, state integer, preparedAt timestamptz, nextCheckAt timestamptz?, deadlineAt timestamptz?,
- *   checks integer, checkMax integer?, checkedBy text?, lastAnswer text?, decidedAt timestamptz?, decidedBy text?,
- *   reason text?, messages jsonb, payloads bytea[]?, local jsonb?
  * Index: half_message_pkey, half_message_decided_id
  */
-export const showHalf = statement<
-  [id: string],
-  { id: string; group: string; state: number; preparedAt: Date; nextCheckAt: Date | null; deadlineAt: Date | null; checks: number; checkMax: number | null; checkedBy: string | null; lastAnswer: string | null; decidedAt: Date | null; decidedBy: string | null; reason: string | null; messages: string; payloads: readonly Buffer[] | null; local: string | null }
->('show-half', `select o.id, o.producer_group as "group", o.state::integer as state, o.prepared_at as "preparedAt",
+export const showHalf = statement<[id: string], { id: string; group: string; state: number; preparedAt: Date; nextCheckAt: Date | null; deadlineAt: Date | null; checks: number; checkMax: number | null; checkedBy: string | null; lastAnswer: string | null; decidedAt: Date | null; decidedBy: string | null; reason: string | null; messages: string; payloads: readonly Buffer[] | null; local: string | null }>('show-half', `select o.id, o.producer_group as "group", o.state::integer as state, o.prepared_at as "preparedAt",
        o.next_check_at as "nextCheckAt", o.deadline_at as "deadlineAt", o.checks, o.check_max as "checkMax",
        case when o.next_check_at > clock_timestamp() then o.claimed_by end as "checkedBy",
        o.last_answer as "lastAnswer", null::timestamptz as "decidedAt", null::text as "decidedBy",
@@ -196,13 +130,8 @@ select d.id, d.producer_group, d.state::integer, d.prepared_at, null, null, d.ch
 /**
  * How a transaction has ended, when this is still the cluster and the timeline on which it got its id. Everything that
  * the answer rests upon is on disk when it arrives. An id that was not given out yet is an error (22023).
- * Params: xid text, systemIdentifier text, timeline text
- * Returns: same boolean, status text?
  */
-export const transactionStatus = statement<
-  [xid: string, systemIdentifier: string, timeline: string],
-  { same: boolean; status: string | null }
->('transaction-status', `select i.same, case when i.same then pg_xact_status($1::text::xid8) end as status,
+export const transactionStatus = statement<[xid: string, systemIdentifier: string, timeline: string], { same: boolean; status: string | null }>('transaction-status', `select i.same, case when i.same then pg_xact_status($1::text::xid8) end as status,
        set_config('synchronous_commit', 'on', true) as durability, pg_logical_emit_message(true, 'waybill', '')::text as lsn
   from (select (select c.system_identifier from pg_control_system() c)::text = $2
                and substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) = $3 as same) i`);

@@ -3,206 +3,121 @@ import { statement } from '@waybill/kernel';
 
 /**
  * Fails the current transaction, so that the barrier's row cannot be committed without the work.
- * Params: none
- * Returns: none
  */
-export const barrierAbandon = statement<
-  [],
-  Record<never, never>
->('barrier-abandon', `select from :schema.barrier_abandon()`);
+export const barrierAbandon = statement<[], Record<never, never>>('barrier-abandon', `select from :schema.barrier_abandon()`);
 
 /**
  * Passes the barrier with an operation of a distributed transaction, as the first write of its transaction.
- * Params: gid text, branch text, op text, origin text?, waitMs integer, retentionMs bigint
- * Returns: outcome text, result text?
  * Locks: the new rows, until the transaction ends
  * Index: barrier_pkey
  */
-export const barrierCall = statement<
-  [gid: string, branch: string, op: string, origin: string | null, waitMs: number, retentionMs: number],
-  { outcome: string; result: string | null }
->('barrier-call', `select c.outcome, c.result
+export const barrierCall = statement<[gid: string, branch: string, op: string, origin: string | null, waitMs: number, retentionMs: number], { outcome: string; result: string | null }>('barrier-call', `select c.outcome, c.result
   from :schema.barrier_call($1, $2, $3, $4::text, $5::integer, $6::bigint) c`);
 
 /**
  * Keeps what an operation has come to, for its duplicates.
- * Params: gid text, branch text, op text, result text
- * Returns: none
  * Locks: the new row, until the transaction ends
  */
-export const barrierKeep = statement<
-  [gid: string, branch: string, op: string, result: string],
-  Record<never, never>
->('barrier-keep', `select from :schema.barrier_keep($1, $2, $3, $4)`);
+export const barrierKeep = statement<[gid: string, branch: string, op: string, result: string], Record<never, never>>('barrier-keep', `select from :schema.barrier_keep($1, $2, $3, $4)`);
 
 /**
  * Takes the rejection of an operation back.
- * Params: gid text, branch text, op text
- * Returns: none
  * Locks: its row
  * Index: barrier_pkey
  */
-export const barrierPardon = statement<
-  [gid: string, branch: string, op: string],
-  Record<never, never>
->('barrier-pardon', `delete from :schema.barrier b
+export const barrierPardon = statement<[gid: string, branch: string, op: string], Record<never, never>>('barrier-pardon', `delete from :schema.barrier b
  where b.slot = :schema.barrier_slot_at(:schema.uuid_ms($1::uuid)) and b.gid = $1::uuid and b.branch = $2::text
    and b.op = $3::text and b.reason = 'rejected'`);
 
 /**
  * Passes the barrier, as the first write of a transaction; a transaction that is just here is waited for.
- * Params: gid text, branch text, op text
- * Returns: passed boolean
  * Locks: the new row, until the transaction ends
  */
-export const barrierPass = statement<
-  [gid: string, branch: string, op: string],
-  { passed: boolean }
->('barrier-pass', `select :schema.barrier_pass($1, $2, $3) as passed`);
+export const barrierPass = statement<[gid: string, branch: string, op: string], { passed: boolean }>('barrier-pass', `select :schema.barrier_pass($1, $2, $3) as passed`);
 
 /**
  * Notes that an operation was rejected, after its own row was rolled back; where what takes it back was here in between,
  * that stays.
- * Params: gid text, branch text, op text, retentionMs bigint
- * Returns: none
  * Locks: the new row, until the transaction ends
  * Index: barrier_pkey
  */
-export const barrierReject = statement<
-  [gid: string, branch: string, op: string, retentionMs: number],
-  Record<never, never>
->('barrier-reject', `insert into :schema.barrier (slot, gid, branch, op, reason)
+export const barrierReject = statement<[gid: string, branch: string, op: string, retentionMs: number], Record<never, never>>('barrier-reject', `insert into :schema.barrier (slot, gid, branch, op, reason)
 values (:schema.barrier_slot($1::text, $4::bigint), $1::uuid, $2::text, $3::text, 'rejected')
 on conflict do nothing`);
 
 /**
  * Sets a tombstone unless the operation has passed, and says whose row it is. A transaction that is just here is waited
  * for, at most so many milliseconds.
- * Params: gid text, branch text, op text, reason text, waitMs integer
- * Returns: reason text
  * Locks: the new row
  */
-export const barrierTombstone = statement<
-  [gid: string, branch: string, op: string, reason: string, waitMs: number],
-  { reason: string }
->('barrier-tombstone', `select :schema.barrier_tombstone($1, $2, $3, $4, $5) as reason`);
+export const barrierTombstone = statement<[gid: string, branch: string, op: string, reason: string, waitMs: number], { reason: string }>('barrier-tombstone', `select :schema.barrier_tombstone($1, $2, $3, $4, $5) as reason`);
 
 /**
  * Begins with an external effect, or with taking it back; says what is to be done.
- * Params: key text, leaseMs bigint, undoing boolean
- * Returns: state text, fence text?, retryMs bigint?, outcome text?
  * Locks: the key, until the statement ends
  * Index: external_effect_key, external_effect_outcome_key
  */
-export const beginEffect = statement<
-  [key: string, leaseMs: number, undoing: boolean],
-  { state: string; fence: string | null; retryMs: number | null; outcome: string | null }
->('begin-effect', `select b.state, b.fence::text as fence, b.retry_ms as "retryMs", b.outcome
+export const beginEffect = statement<[key: string, leaseMs: number, undoing: boolean], { state: string; fence: string | null; retryMs: number | null; outcome: string | null }>('begin-effect', `select b.state, b.fence::text as fence, b.retry_ms as "retryMs", b.outcome
   from :schema.effect_begin($1, $2, $3) b`);
 
 /**
  * Claims a name, for work outside of transactions.
- * Params: name text, fingerprint text?, leaseMs bigint
- * Returns: state text, fence text?, retryMs bigint?, result text?, fingerprint text?
  * Locks: the name, until the statement ends
  * Index: guard_outcome_name, guard_lease_pkey
  */
-export const claimLease = statement<
-  [name: string, fingerprint: string | null, leaseMs: number],
-  { state: string; fence: string | null; retryMs: number | null; result: string | null; fingerprint: string | null }
->('claim-lease', `select c.state, c.fence::text as fence, c.retry_ms as "retryMs", c.result, c.fingerprint
+export const claimLease = statement<[name: string, fingerprint: string | null, leaseMs: number], { state: string; fence: string | null; retryMs: number | null; result: string | null; fingerprint: string | null }>('claim-lease', `select c.state, c.fence::text as fence, c.retry_ms as "retryMs", c.result, c.fingerprint
   from :schema.lease_claim($1, $2, $3) c`);
 
 /**
  * Empties a slot of the barrier whose operations are all older than it remembers.
- * Params: slot integer
- * Returns: emptied boolean
  * Locks: that slot, for at most 50 ms of waiting
  */
-export const emptyBarrierSlot = statement<
-  [slot: number],
-  { emptied: boolean }
->('empty-barrier-slot', `select :schema.barrier_empty_slot($1) as emptied`);
+export const emptyBarrierSlot = statement<[slot: number], { emptied: boolean }>('empty-barrier-slot', `select :schema.barrier_empty_slot($1) as emptied`);
 
 /**
  * Empties a slot of the external effects that are all older than the retention; undecided ones are carried forward.
- * Params: slot integer, retentionMs bigint
- * Returns: emptied boolean
  * Locks: that slot, for at most 50 ms of waiting
  */
-export const emptyEffectSlot = statement<
-  [slot: number, retentionMs: number],
-  { emptied: boolean }
->('empty-effect-slot', `select :schema.effect_empty_slot($1, $2) as emptied`);
+export const emptyEffectSlot = statement<[slot: number, retentionMs: number], { emptied: boolean }>('empty-effect-slot', `select :schema.effect_empty_slot($1, $2) as emptied`);
 
 /**
  * Empties a slot of what leases have brought about, when all of it may be forgotten.
- * Params: slot integer
- * Returns: emptied boolean
  * Locks: that slot, for at most 50 ms of waiting
  */
-export const emptyGuardSlot = statement<
-  [slot: number],
-  { emptied: boolean }
->('empty-guard-slot', `select :schema.guard_empty_slot($1) as emptied`);
+export const emptyGuardSlot = statement<[slot: number], { emptied: boolean }>('empty-guard-slot', `select :schema.guard_empty_slot($1) as emptied`);
 
 /**
  * Empties a slot of the inbox's ring, when every bucket in it has left the log.
- * Params: slot integer, oldestBucketSeq bigint
- * Returns: emptied boolean
  * Locks: that slot, for at most 50 ms of waiting
  */
-export const emptyInboxSlot = statement<
-  [slot: number, oldestBucketSeq: number],
-  { emptied: boolean }
->('empty-inbox-slot', `select :schema.inbox_empty_slot($1, $2) as emptied`);
+export const emptyInboxSlot = statement<[slot: number, oldestBucketSeq: number], { emptied: boolean }>('empty-inbox-slot', `select :schema.inbox_empty_slot($1, $2) as emptied`);
 
 /**
  * Empties a slot of the message-id guard's ring, when every row in it is past its time.
- * Params: slot integer
- * Returns: emptied boolean
  * Locks: that slot, for at most 50 ms of waiting
  */
-export const emptyMessageSlot = statement<
-  [slot: number],
-  { emptied: boolean }
->('empty-message-slot', `select :schema.message_empty_slot($1) as emptied`);
+export const emptyMessageSlot = statement<[slot: number], { emptied: boolean }>('empty-message-slot', `select :schema.message_empty_slot($1) as emptied`);
 
 /**
  * Comes to a message's id before its work, and says whether the work is still to be done; outcome: new, duplicate, busy,
  * outside. Raises WB009 unless the transaction is READ COMMITTED.
- * Params: consumer text, messageId text, judgedMs bigint?, windowMs bigint, slackMs bigint, waitMs integer
- * Returns: outcome text, result text?, nowMs bigint
  * Locks: the id, until the transaction ends; waits at most so many milliseconds
  * Index: idempotent_message_id
  */
-export const enterMessage = statement<
-  [consumer: string, messageId: string, judgedMs: number | null, windowMs: number, slackMs: number, waitMs: number],
-  { outcome: string; result: string | null; nowMs: number }
->('enter-message', `select e.outcome, e.result, e.now_ms as "nowMs" from :schema.message_enter($1, $2, $3, $4, $5, $6) e`);
+export const enterMessage = statement<[consumer: string, messageId: string, judgedMs: number | null, windowMs: number, slackMs: number, waitMs: number], { outcome: string; result: string | null; nowMs: number }>('enter-message', `select e.outcome, e.result, e.now_ms as "nowMs" from :schema.message_enter($1, $2, $3, $4, $5, $6) e`);
 
 /**
  * Marks a name as done with its result, unless another has claimed it since.
- * Params: name text, fence text, result text?, windowMs bigint
- * Returns: finished boolean
  * Locks: the name, until the statement ends
  * Index: guard_outcome_name, guard_lease_pkey
  */
-export const finishLease = statement<
-  [name: string, fence: string, result: string | null, windowMs: number],
-  { finished: boolean }
->('finish-lease', `select :schema.lease_finish($1, $2::text::bigint, $3, $4) as finished`);
+export const finishLease = statement<[name: string, fence: string, result: string | null, windowMs: number], { finished: boolean }>('finish-lease', `select :schema.lease_finish($1, $2::text::bigint, $3, $4) as finished`);
 
 /**
  * Forgets leases that ended a day ago and that nobody has claimed since: their work was given up.
- * Params: most integer
- * Returns: none
  * Locks: those leases; those that are locked are left out
  */
-export const forgetEndedLeases = statement<
-  [most: number],
-  Record<never, never>
->('forget-ended-leases', `delete from :schema.guard_lease l
+export const forgetEndedLeases = statement<[most: number], Record<never, never>>('forget-ended-leases', `delete from :schema.guard_lease l
  where l.name in (select e.name from :schema.guard_lease e
                    where e.lease_until < clock_timestamp() - interval '1 day'
                    limit $1 for update skip locked)`);
@@ -210,85 +125,50 @@ export const forgetEndedLeases = statement<
 /**
  * Goes on with an external effect under a new fence and lease, or with a lease of 0 lets others begin. The fence is null
  * when somebody else has begun since, or it is decided.
- * Params: key text, fence text, leaseMs bigint
- * Returns: fence text?
  * Locks: the key, until the statement ends
  * Index: external_effect_key, external_effect_outcome_key
  */
-export const goOnWithEffect = statement<
-  [key: string, fence: string, leaseMs: number],
-  { fence: string | null }
->('go-on-with-effect', `select :schema.effect_go_on($1, $2::text::bigint, $3)::text as fence`);
+export const goOnWithEffect = statement<[key: string, fence: string, leaseMs: number], { fence: string | null }>('go-on-with-effect', `select :schema.effect_go_on($1, $2::text::bigint, $3)::text as fence`);
 
 /**
  * Takes an entry of the log in; no row comes back when it had been taken in before. A concurrent transaction with the
  * same entry makes this one wait until that has ended.
- * Params: slot integer, bucketSeq bigint, consumer text, logIdentity text, topic text, partition integer, offset bigint
- * Returns: taken boolean
  * Locks: the new entry, until the transaction ends
  * Index: inbox_entry
  */
-export const insertInboxEntry = statement<
-  [slot: number, bucketSeq: number, consumer: string, logIdentity: string, topic: string, partition: number, offset: number],
-  { taken: boolean }
->('insert-inbox-entry', `insert into :schema.inbox (slot, bucket_seq, consumer, log_identity, topic, partition_number, log_offset)
+export const insertInboxEntry = statement<[slot: number, bucketSeq: number, consumer: string, logIdentity: string, topic: string, partition: number, offset: number], { taken: boolean }>('insert-inbox-entry', `insert into :schema.inbox (slot, bucket_seq, consumer, log_identity, topic, partition_number, log_offset)
 values ($1::smallint, $2::bigint, $3::text, $4::text, $5::text, $6::integer, $7::bigint)
 on conflict do nothing
 returning true as taken`);
 
 /**
  * Keeps the result of a message that the same transaction has entered, for so many milliseconds.
- * Params: consumer text, messageId text, keepMs bigint, result text?
- * Returns: kept boolean
  */
-export const keepMessage = statement<
-  [consumer: string, messageId: string, keepMs: number, result: string | null],
-  { kept: boolean }
->('keep-message', `select :schema.message_keep($1, $2, $3, $4) as kept`);
+export const keepMessage = statement<[consumer: string, messageId: string, keepMs: number, result: string | null], { kept: boolean }>('keep-message', `select :schema.message_keep($1, $2, $3, $4) as kept`);
 
 /**
  * Gives a claim back, unless another has claimed its name since.
- * Params: name text, fence text
- * Returns: none
  * Index: guard_lease_pkey
  */
-export const releaseLease = statement<
-  [name: string, fence: string],
-  Record<never, never>
->('release-lease', `delete from :schema.guard_lease l where l.name = $1 and l.fence = $2::text::bigint`);
+export const releaseLease = statement<[name: string, fence: string], Record<never, never>>('release-lease', `delete from :schema.guard_lease l where l.name = $1 and l.fence = $2::text::bigint`);
 
 /**
  * Extends a lease, unless another has claimed its name since; no row comes back then.
- * Params: name text, fence text, leaseMs bigint
- * Returns: renewed boolean
  * Index: guard_lease_pkey
  */
-export const renewLease = statement<
-  [name: string, fence: string, leaseMs: number],
-  { renewed: boolean }
->('renew-lease', `update :schema.guard_lease l
+export const renewLease = statement<[name: string, fence: string, leaseMs: number], { renewed: boolean }>('renew-lease', `update :schema.guard_lease l
    set lease_until = clock_timestamp() + $3::bigint * interval '1 millisecond'
  where l.name = $1 and l.fence = $2::text::bigint
 returning true as renewed`);
 
 /**
  * Keeps what is known of an external effect, and says what counts.
- * Params: key text, fence text, state text, outcome text?
- * Returns: state text, outcome text?
  * Locks: the key, until the statement ends
  * Index: external_effect_key, external_effect_outcome_key
  */
-export const settleEffect = statement<
-  [key: string, fence: string, state: string, outcome: string | null],
-  { state: string; outcome: string | null }
->('settle-effect', `select s.state, s.outcome from :schema.effect_settle($1, $2::text::bigint, $3, $4) s`);
+export const settleEffect = statement<[key: string, fence: string, state: string, outcome: string | null], { state: string; outcome: string | null }>('settle-effect', `select s.state, s.outcome from :schema.effect_settle($1, $2::text::bigint, $3, $4) s`);
 
 /**
  * What tells this transaction from every other: the connection's process, and the transaction's id.
- * Params: none
- * Returns: identity text
  */
-export const transactionIdentity = statement<
-  [],
-  { identity: string }
->('transaction-identity', `select pg_backend_pid()::text || '/' || pg_current_xact_id()::text as identity`);
+export const transactionIdentity = statement<[], { identity: string }>('transaction-identity', `select pg_backend_pid()::text || '/' || pg_current_xact_id()::text as identity`);

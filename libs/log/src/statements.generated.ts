@@ -3,50 +3,28 @@ import { statement } from '@waybill/kernel';
 
 /**
  * Stores a position, and up to where records may have been begun, under the fence.
- * Params: groupId integer, partitionId integer, memberId uuid, ownerEpoch bigint, position bigint,
- *   inFlightEnd bigint
- * Returns: none
  * Locks: the owner's row (share), until the transaction ends
  */
-export const advance = statement<
-  [groupId: number, partitionId: number, memberId: string, ownerEpoch: number, position: number, inFlightEnd: number],
-  Record<never, never>
->('advance', `select :schema.advance($1, $2, $3::uuid, $4, $5, $6)::text`);
+export const advance = statement<[groupId: number, partitionId: number, memberId: string, ownerEpoch: number, position: number, inFlightEnd: number], Record<never, never>>('advance', `select :schema.advance($1, $2, $3::uuid, $4, $5, $6)::text`);
 
 /**
  * Appends record batches, standing one behind the other in data, partitions ascending.
- * Params: partitionIds integer[], recordCounts integer[], byteLengths integer[], maxTimestamps bigint[],
- *   baseSequences integer[], data bytea, producerId bigint, synchronousCommit text?
- * Returns: partitionId integer, baseOffset bigint
  * Locks: the structure (shared), then the partitions ascending, until the transaction ends
  */
-export const appendRecords = statement<
-  [partitionIds: readonly (number | null)[], recordCounts: readonly (number | null)[], byteLengths: readonly (number | null)[], maxTimestamps: readonly (number | null)[], baseSequences: readonly (number | null)[], data: Buffer, producerId: number, synchronousCommit: string | null],
-  { partitionId: number; baseOffset: number }
->('append-records', `select a.appended_partition as "partitionId", a.appended_offset as "baseOffset"
+export const appendRecords = statement<[partitionIds: readonly (number | null)[], recordCounts: readonly (number | null)[], byteLengths: readonly (number | null)[], maxTimestamps: readonly (number | null)[], baseSequences: readonly (number | null)[], data: Buffer, producerId: number, synchronousCommit: string | null], { partitionId: number; baseOffset: number }>('append-records', `select a.appended_partition as "partitionId", a.appended_offset as "baseOffset"
   from :schema.log_append($1, $2, $3, $4, $5, $6, $7, $8) a`);
 
 /**
  * Gives partitions to members. The caller holds the group's lock.
- * Params: groupId integer, partitionIds integer[], memberIds uuid[]
- * Returns: none
  * Locks: owner rows that change; waits for deliveries that hold them
  */
-export const assignPartitions = statement<
-  [groupId: number, partitionIds: readonly (number | null)[], memberIds: readonly (string | null)[]],
-  Record<never, never>
->('assign-partitions', `select :schema.group_assign($1, $2, $3)`);
+export const assignPartitions = statement<[groupId: number, partitionIds: readonly (number | null)[], memberIds: readonly (string | null)[]], Record<never, never>>('assign-partitions', `select :schema.group_assign($1, $2, $3)`);
 
 /**
  * Notes that a record is begun alone after a crash; returns how often it has been, this time included.
- * Params: groupId integer, partitionId integer, offset bigint
- * Returns: charges integer
  * Index: crash_charge_offset
  */
-export const chargeCrash = statement<
-  [groupId: number, partitionId: number, offset: number],
-  { charges: number }
->('charge-crash', `with charged as (
+export const chargeCrash = statement<[groupId: number, partitionId: number, offset: number], { charges: number }>('charge-crash', `with charged as (
   insert into :schema.crash_charge (group_id, partition_id, log_offset) values ($1, $2, $3) returning 1
 )
 select (select count(*) from :schema.crash_charge c
@@ -55,25 +33,15 @@ select (select count(*) from :schema.crash_charge c
 
 /**
  * Forgets the charges of records that have a verdict: those below a position, and one offset.
- * Params: groupId integer, partitionId integer, offset bigint
- * Returns: none
  * Index: crash_charge_offset
  */
-export const clearCharges = statement<
-  [groupId: number, partitionId: number, offset: number],
-  Record<never, never>
->('clear-charges', `delete from :schema.crash_charge c
+export const clearCharges = statement<[groupId: number, partitionId: number, offset: number], Record<never, never>>('clear-charges', `delete from :schema.crash_charge c
  where c.group_id = $1 and c.partition_id = $2 and c.log_offset = $3`);
 
 /**
  * Changes how a topic is kept and handled; null leaves a setting as it is.
- * Params: name text, retentionMs bigint?, onDeadLetter text?, onExpired text?
- * Returns: name text
  */
-export const configureTopic = statement<
-  [name: string, retentionMs: number | null, onDeadLetter: string | null, onExpired: string | null],
-  { name: string }
->('configure-topic', `update :schema.topic t
+export const configureTopic = statement<[name: string, retentionMs: number | null, onDeadLetter: string | null, onExpired: string | null], { name: string }>('configure-topic', `update :schema.topic t
    set retention_ms = coalesce($2, t.retention_ms), on_dead_letter = coalesce($3, t.on_dead_letter),
        on_expired = coalesce($4, t.on_expired)
  where t.name = $1
@@ -81,14 +49,9 @@ returning t.name`);
 
 /**
  * Creates a topic and its partitions; a topic that exists is left as it is.
- * Params: name text, partitions integer, retentionMs bigint, onDeadLetter text, onExpired text
- * Returns: none
  * Locks: the new rows
  */
-export const createTopic = statement<
-  [name: string, partitions: number, retentionMs: number, onDeadLetter: string, onExpired: string],
-  Record<never, never>
->('create-topic', `with created as (
+export const createTopic = statement<[name: string, partitions: number, retentionMs: number, onDeadLetter: string, onExpired: string], Record<never, never>>('create-topic', `with created as (
   insert into :schema.topic (name, partition_count, retention_ms, on_dead_letter, on_expired)
   values ($1, $2, $3, $4, $5)
   on conflict (name) do nothing
@@ -99,24 +62,14 @@ select c.id, n.number from created c cross join generate_series(0, c.partition_c
 
 /**
  * Empties the oldest bucket when it is past retention.
- * Params: none
- * Returns: dropped boolean
  * Locks: the structure and the bucket's table, for at most 50 ms of waiting
  */
-export const dropBucket = statement<
-  [],
-  { dropped: boolean }
->('drop-bucket', `select :schema.log_drop_bucket() as dropped`);
+export const dropBucket = statement<[], { dropped: boolean }>('drop-bucket', `select :schema.log_drop_bucket() as dropped`);
 
 /**
  * The group's id; creates the group when it is new.
- * Params: name text
- * Returns: groupId integer
  */
-export const ensureGroup = statement<
-  [name: string],
-  { groupId: number }
->('ensure-group', `with created as (
+export const ensureGroup = statement<[name: string], { groupId: number }>('ensure-group', `with created as (
   insert into :schema.consumer_group (name) values ($1) on conflict (name) do nothing returning id
 )
 select c.id as "groupId" from created c
@@ -126,25 +79,15 @@ limit 1`);
 
 /**
  * Raises unless the member owns the partition and its lease runs. The last statement before COMMIT.
- * Params: groupId integer, partitionId integer, memberId uuid, ownerEpoch bigint
- * Returns: none
  * Locks: the owner's row (share), until the transaction ends
  */
-export const fence = statement<
-  [groupId: number, partitionId: number, memberId: string, ownerEpoch: number],
-  Record<never, never>
->('fence', `select :schema.fence($1, $2, $3::uuid, $4)::text`);
+export const fence = statement<[groupId: number, partitionId: number, memberId: string, ownerEpoch: number], Record<never, never>>('fence', `select :schema.fence($1, $2, $3::uuid, $4)::text`);
 
 /**
  * Groups whose position lies in the oldest bucket: what they are about to lose when it is emptied.
- * Params: none
- * Returns: groupName text, topic text, number integer, position bigint, nextBucketOffset bigint
  * Index: log_segment_pkey, consumer_position_newest
  */
-export const findUnread = statement<
-  [],
-  { groupName: string; topic: string; number: number; position: number; nextBucketOffset: number }
->('find-unread', `select g.name as "groupName", t.name as topic, p.number, c.position, n.first_offset as "nextBucketOffset"
+export const findUnread = statement<[], { groupName: string; topic: string; number: number; position: number; nextBucketOffset: number }>('find-unread', `select g.name as "groupName", t.name as topic, p.number, c.position, n.first_offset as "nextBucketOffset"
   from :schema.log_segment s
   join :schema.topic_partition p on p.id = s.partition_id
   join :schema.topic t on t.id = p.topic_id
@@ -161,14 +104,9 @@ export const findUnread = statement<
 /**
  * How far every group is behind in each partition that it owns or has owned, and for how long the first record that is
  * not done has stood in the log.
- * Params: none
- * Returns: groupName text, topic text, number integer, lag bigint, oldestAgeMs bigint?
  * Index: consumer_position_newest, log_batch_offset
  */
-export const groupBacklogs = statement<
-  [],
-  { groupName: string; topic: string; number: number; lag: number; oldestAgeMs: number | null }
->('group-backlogs', `with place as materialized (
+export const groupBacklogs = statement<[], { groupName: string; topic: string; number: number; lag: number; oldestAgeMs: number | null }>('group-backlogs', `with place as materialized (
   select p.id, t.name as topic, p.number, l.start_offset, l.end_offset
     from :schema.topic_partition p
     join :schema.topic t on t.id = p.topic_id
@@ -192,46 +130,26 @@ select g.name as "groupName", p.topic, p.number, p.end_offset - c.position as la
 
 /**
  * Extends the member's lease, or joins the group.
- * Params: groupId integer, memberId uuid, topics text[], leaseMs integer
- * Returns: none
  * Locks: the member's row
  */
-export const heartbeat = statement<
-  [groupId: number, memberId: string, topics: readonly (string | null)[], leaseMs: number],
-  Record<never, never>
->('heartbeat', `select :schema.group_heartbeat($1, $2, $3, $4)`);
+export const heartbeat = statement<[groupId: number, memberId: string, topics: readonly (string | null)[], leaseMs: number], Record<never, never>>('heartbeat', `select :schema.group_heartbeat($1, $2, $3, $4)`);
 
 /**
  * Writes the verdict on records: 1 done, 2 dead, 3 parked, 4 expired, 5 dropped.
- * Params: groupId integer, partitionId integer, offsets bigint[], verdict integer
- * Returns: none
  */
-export const insertMarks = statement<
-  [groupId: number, partitionId: number, offsets: readonly (number | null)[], verdict: number],
-  Record<never, never>
->('insert-marks', `insert into :schema.delivery_mark (group_id, partition_id, log_offset, verdict)
+export const insertMarks = statement<[groupId: number, partitionId: number, offsets: readonly (number | null)[], verdict: number], Record<never, never>>('insert-marks', `insert into :schema.delivery_mark (group_id, partition_id, log_offset, verdict)
 select $1::integer, $2::integer, o.log_offset, $4::smallint from unnest($3::bigint[]) as o (log_offset)`);
 
 /**
  * Takes the member off the group.
- * Params: groupId integer, memberId uuid
- * Returns: none
  */
-export const leaveGroup = statement<
-  [groupId: number, memberId: string],
-  Record<never, never>
->('leave-group', `delete from :schema.group_member m where m.group_id = $1 and m.member_id = $2`);
+export const leaveGroup = statement<[groupId: number, memberId: string], Record<never, never>>('leave-group', `delete from :schema.group_member m where m.group_id = $1 and m.member_id = $2`);
 
 /**
  * Every topic with its partitions, by name and number.
- * Params: none
- * Returns: topic text, retentionMs bigint, onDeadLetter text, onExpired text, number integer, partitionId integer
  * Index: the whole of two small tables
  */
-export const listPartitions = statement<
-  [],
-  { topic: string; retentionMs: number; onDeadLetter: string; onExpired: string; number: number; partitionId: number }
->('list-partitions', `select t.name as topic, t.retention_ms as "retentionMs", t.on_dead_letter as "onDeadLetter",
+export const listPartitions = statement<[], { topic: string; retentionMs: number; onDeadLetter: string; onExpired: string; number: number; partitionId: number }>('list-partitions', `select t.name as topic, t.retention_ms as "retentionMs", t.on_dead_letter as "onDeadLetter",
        t.on_expired as "onExpired", p.number, p.id as "partitionId"
   from :schema.topic t
   join :schema.topic_partition p on p.topic_id = t.id
@@ -239,57 +157,32 @@ export const listPartitions = statement<
 
 /**
  * Takes the group's lock: one rebalance at a time.
- * Params: groupId integer
- * Returns: generation bigint
  * Locks: the group's row, until the transaction ends
  */
-export const lockGroup = statement<
-  [groupId: number],
-  { generation: number }
->('lock-group', `select g.generation from :schema.consumer_group g where g.id = $1 for update`);
+export const lockGroup = statement<[groupId: number], { generation: number }>('lock-group', `select g.generation from :schema.consumer_group g where g.id = $1 for update`);
 
 /**
  * A new producer id, unique in this log.
- * Params: none
- * Returns: producerId bigint
  */
-export const nextProducerId = statement<
-  [],
-  { producerId: number }
->('next-producer-id', `select nextval(':schema.producer_id') as "producerId"`);
+export const nextProducerId = statement<[], { producerId: number }>('next-producer-id', `select nextval(':schema.producer_id') as "producerId"`);
 
 /**
  * Rings other processes, in a transaction of its own (never in a producer's or a flush's).
- * Params: channel text, payload text
- * Returns: none
  */
-export const notify = statement<
-  [channel: string, payload: string],
-  Record<never, never>
->('notify', `select pg_notify($1, $2)`);
+export const notify = statement<[channel: string, payload: string], Record<never, never>>('notify', `select pg_notify($1, $2)`);
 
 /**
  * The oldest bucket whose records can still be delivered: it is in the log, or a message of it waits beside the log.
- * Params: none
- * Returns: bucketSeq bigint
  * Index: log_bucket_pkey
  */
-export const oldestBucket = statement<
-  [],
-  { bucketSeq: number }
->('oldest-bucket', `select least((select min(b.seq) from :schema.log_bucket b),
+export const oldestBucket = statement<[], { bucketSeq: number }>('oldest-bucket', `select least((select min(b.seq) from :schema.log_bucket b),
              (select min(m.bucket_seq) from :schema.parked_message m)) as "bucketSeq"`);
 
 /**
  * For how long the oldest transaction that holds back what vacuum may remove has been open in this database; prepared
  * ones as well. Without the role pg_read_all_stats only those of the same user are seen.
- * Params: none
- * Returns: ageMs bigint
  */
-export const oldestTransaction = statement<
-  [],
-  { ageMs: number }
->('oldest-transaction', `select greatest(0, extract(epoch from clock_timestamp() - least(
+export const oldestTransaction = statement<[], { ageMs: number }>('oldest-transaction', `select greatest(0, extract(epoch from clock_timestamp() - least(
          (select min(a.xact_start) from pg_stat_activity a
            where a.datname = current_database() and a.pid <> pg_backend_pid()
              and (a.backend_xmin is not null or a.backend_xid is not null)),
@@ -298,38 +191,23 @@ export const oldestTransaction = statement<
 
 /**
  * Opens the next bucket when the newest is old enough.
- * Params: bucketMs bigint
- * Returns: opened boolean
  * Locks: the structure, for at most 50 ms of waiting
  */
-export const openBucket = statement<
-  [bucketMs: number],
-  { opened: boolean }
->('open-bucket', `select :schema.log_open_bucket($1) as opened`);
+export const openBucket = statement<[bucketMs: number], { opened: boolean }>('open-bucket', `select :schema.log_open_bucket($1) as opened`);
 
 /**
  * How often each record at or above a position was begun alone.
- * Params: groupId integer, partitionId integer, position bigint
- * Returns: offset bigint, charges integer
  * Index: crash_charge_offset
  */
-export const readCharges = statement<
-  [groupId: number, partitionId: number, position: number],
-  { offset: number; charges: number }
->('read-charges', `select c.log_offset as "offset", count(*)::integer as charges
+export const readCharges = statement<[groupId: number, partitionId: number, position: number], { offset: number; charges: number }>('read-charges', `select c.log_offset as "offset", count(*)::integer as charges
   from :schema.crash_charge c
  where c.group_id = $1 and c.partition_id = $2 and c.log_offset >= $3
  group by c.log_offset`);
 
 /**
  * How far a group is behind: of each partition it owns or has owned, its position and the log's end.
- * Params: groupName text
- * Returns: topic text, number integer, partitionId integer, position bigint, endOffset bigint
  */
-export const readLag = statement<
-  [groupName: string],
-  { topic: string; number: number; partitionId: number; position: number; endOffset: number }
->('read-lag', `select t.name as topic, p.number, p.id as "partitionId",
+export const readLag = statement<[groupName: string], { topic: string; number: number; partitionId: number; position: number; endOffset: number }>('read-lag', `select t.name as topic, p.number, p.id as "partitionId",
        coalesce((select c.position from :schema.consumer_position c
                   where c.group_id = g.id and c.partition_id = p.id
                   order by c.id desc limit 1), l.start_offset) as position,
@@ -344,52 +222,32 @@ export const readLag = statement<
 
 /**
  * The offsets at or above a position that have a verdict already.
- * Params: groupId integer, partitionId integer, position bigint
- * Returns: offset bigint
  * Index: delivery_mark_offset
  */
-export const readMarks = statement<
-  [groupId: number, partitionId: number, position: number],
-  { offset: number }
->('read-marks', `select m.log_offset as "offset"
+export const readMarks = statement<[groupId: number, partitionId: number, position: number], { offset: number }>('read-marks', `select m.log_offset as "offset"
   from :schema.delivery_mark m
  where m.group_id = $1 and m.partition_id = $2 and m.log_offset >= $3
  order by m.log_offset`);
 
 /**
  * The members of a group, and whether their leases run.
- * Params: groupId integer
- * Returns: memberId text, topics text[], alive boolean
  */
-export const readMembers = statement<
-  [groupId: number],
-  { memberId: string; topics: readonly string[]; alive: boolean }
->('read-members', `select m.member_id::text as "memberId", m.topics, m.lease_until > clock_timestamp() as alive
+export const readMembers = statement<[groupId: number], { memberId: string; topics: readonly string[]; alive: boolean }>('read-members', `select m.member_id::text as "memberId", m.topics, m.lease_until > clock_timestamp() as alive
   from :schema.group_member m
  where m.group_id = $1
  order by m.member_id`);
 
 /**
  * Where partitions start and end.
- * Params: partitionIds integer[]
- * Returns: partitionId integer, startOffset bigint, endOffset bigint
  * Index: log_segment_pkey, log_batch_offset
  */
-export const readOffsets = statement<
-  [partitionIds: readonly (number | null)[]],
-  { partitionId: number; startOffset: number; endOffset: number }
->('read-offsets', `select o.of_partition as "partitionId", o.start_offset as "startOffset", o.end_offset as "endOffset"
+export const readOffsets = statement<[partitionIds: readonly (number | null)[]], { partitionId: number; startOffset: number; endOffset: number }>('read-offsets', `select o.of_partition as "partitionId", o.start_offset as "startOffset", o.end_offset as "endOffset"
   from :schema.log_offsets($1) o`);
 
 /**
  * Who owns which partition of a group, and to whom it is promised.
- * Params: groupId integer
- * Returns: partitionId integer, ownerId text?, ownerEpoch bigint, targetId text?
  */
-export const readOwners = statement<
-  [groupId: number],
-  { partitionId: number; ownerId: string | null; ownerEpoch: number; targetId: string | null }
->('read-owners', `select o.partition_id as "partitionId", o.owner_id::text as "ownerId", o.owner_epoch as "ownerEpoch",
+export const readOwners = statement<[groupId: number], { partitionId: number; ownerId: string | null; ownerEpoch: number; targetId: string | null }>('read-owners', `select o.partition_id as "partitionId", o.owner_id::text as "ownerId", o.owner_epoch as "ownerEpoch",
        o.target_id::text as "targetId"
   from :schema.partition_owner o
  where o.group_id = $1
@@ -397,14 +255,9 @@ export const readOwners = statement<
 
 /**
  * The newest position of a group in a partition.
- * Params: groupId integer, partitionId integer
- * Returns: position bigint, inFlightEnd bigint
  * Index: consumer_position_newest, backwards
  */
-export const readPosition = statement<
-  [groupId: number, partitionId: number],
-  { position: number; inFlightEnd: number }
->('read-position', `select p.position, p.in_flight_end as "inFlightEnd"
+export const readPosition = statement<[groupId: number, partitionId: number], { position: number; inFlightEnd: number }>('read-position', `select p.position, p.in_flight_end as "inFlightEnd"
   from :schema.consumer_position p
  where p.group_id = $1 and p.partition_id = $2
  order by p.id desc
@@ -412,14 +265,9 @@ export const readPosition = statement<
 
 /**
  * In which buckets the records of these partitions lie, oldest first.
- * Params: partitionIds integer[]
- * Returns: partitionId integer, bucketSeq bigint, slot integer, firstOffset bigint
  * Index: log_segment_pkey
  */
-export const readSegments = statement<
-  [partitionIds: readonly (number | null)[]],
-  { partitionId: number; bucketSeq: number; slot: number; firstOffset: number }
->('read-segments', `select s.partition_id as "partitionId", s.bucket_seq as "bucketSeq", s.slot::integer as slot,
+export const readSegments = statement<[partitionIds: readonly (number | null)[]], { partitionId: number; bucketSeq: number; slot: number; firstOffset: number }>('read-segments', `select s.partition_id as "partitionId", s.bucket_seq as "bucketSeq", s.slot::integer as slot,
        s.first_offset as "firstOffset"
   from :schema.log_segment s
  where s.partition_id = any ($1)
@@ -427,59 +275,34 @@ export const readSegments = statement<
 
 /**
  * Raises the epoch of a partition that the member owns; no row when it is another's.
- * Params: groupId integer, partitionId integer, memberId uuid, ownerEpoch bigint
- * Returns: ownerEpoch bigint
  * Locks: the owner's row; waits for deliveries that hold it
  */
-export const reclaimPartition = statement<
-  [groupId: number, partitionId: number, memberId: string, ownerEpoch: number],
-  { ownerEpoch: number }
->('reclaim-partition', `select r.epoch as "ownerEpoch" from :schema.reclaim($1, $2, $3, $4) as r (epoch)`);
+export const reclaimPartition = statement<[groupId: number, partitionId: number, memberId: string, ownerEpoch: number], { ownerEpoch: number }>('reclaim-partition', `select r.epoch as "ownerEpoch" from :schema.reclaim($1, $2, $3, $4) as r (epoch)`);
 
 /**
  * Empties one slot of positions and marks, after carrying forward what is still needed.
- * Params: slot integer
- * Returns: emptied boolean
  * Locks: the slot's two tables, for at most 50 ms of waiting
  */
-export const recycleConsumerSlot = statement<
-  [slot: number],
-  { emptied: boolean }
->('recycle-consumer-slot', `select :schema.consumer_recycle($1) as emptied`);
+export const recycleConsumerSlot = statement<[slot: number], { emptied: boolean }>('recycle-consumer-slot', `select :schema.consumer_recycle($1) as emptied`);
 
 /**
  * Lets go of a partition, in whatever epoch the member owns it.
- * Params: groupId integer, partitionId integer, memberId uuid
- * Returns: none
  * Locks: the group's row, then the owner's row
  */
-export const releasePartition = statement<
-  [groupId: number, partitionId: number, memberId: string],
-  Record<never, never>
->('release-partition', `select :schema.group_release($1, $2, $3)`);
+export const releasePartition = statement<[groupId: number, partitionId: number, memberId: string], Record<never, never>>('release-partition', `select :schema.group_release($1, $2, $3)`);
 
 /**
  * Removes the members whose leases have run out. The caller holds the group's lock.
- * Params: groupId integer
- * Returns: memberId text
  */
-export const removeExpiredMembers = statement<
-  [groupId: number],
-  { memberId: string }
->('remove-expired-members', `delete from :schema.group_member m
+export const removeExpiredMembers = statement<[groupId: number], { memberId: string }>('remove-expired-members', `delete from :schema.group_member m
  where m.group_id = $1 and m.lease_until <= clock_timestamp()
 returning m.member_id::text as "memberId"`);
 
 /**
  * Forgets what records were charged with that are done by now.
- * Params: none
- * Returns: none
  * Index: consumer_position_newest
  */
-export const removeSettledCharges = statement<
-  [],
-  Record<never, never>
->('remove-settled-charges', `delete from :schema.crash_charge c
+export const removeSettledCharges = statement<[], Record<never, never>>('remove-settled-charges', `delete from :schema.crash_charge c
  where c.log_offset < (select p.position from :schema.consumer_position p
                         where p.group_id = c.group_id and p.partition_id = c.partition_id
                         order by p.id desc limit 1)`);

@@ -3,51 +3,31 @@ import { statement } from '@waybill/kernel';
 
 /**
  * Empties one slot of the outbox's ring, when everything in it has been moved and is past retention.
- * Params: slot integer, retentionMs bigint
- * Returns: emptied boolean
  * Locks: that slot, for at most 50 ms of waiting
  */
-export const emptySlot = statement<
-  [slot: number, retentionMs: number],
-  { emptied: boolean }
->('empty-slot', `select :schema.outbox_empty_slot($1, $2) as emptied`);
+export const emptySlot = statement<[slot: number, retentionMs: number], { emptied: boolean }>('empty-slot', `select :schema.outbox_empty_slot($1, $2) as emptied`);
 
 /**
  * Writes one message into the slot of the outbox that is current, to a topic that this process has seen (topics are
  * never removed). :slot is put in by current-slot.ts.
- * Params: messageId uuid, topic text, partition integer?, key text?, headers jsonb?, payload bytea?
- * Returns: none
  * Locks: none but the new row
  */
-export const insertKnownMessage = statement<
-  [messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null],
-  Record<never, never>
->('insert-known-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload)
+export const insertKnownMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null], Record<never, never>>('insert-known-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload)
 values (:slot, $1::uuid, $2::text, $3::integer, $4::text, $5::jsonb, $6::bytea)`);
 
 /**
  * Writes one message into the slot of the outbox that is current, in the caller's transaction. Naming the slot saves the
  * server the routing. :slot is put in by current-slot.ts.
- * Params: messageId uuid, topic text, partition integer?, key text?, headers jsonb?, payload bytea?
- * Returns: none
  * Locks: none but the new row
  */
-export const insertMessage = statement<
-  [messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null],
-  Record<never, never>
->('insert-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload)
+export const insertMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null], Record<never, never>>('insert-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload)
 values (:slot, $1::uuid, :schema.known_topic($2::text, $3::integer), $3::integer, $4::text, $5::jsonb, $6::bytea)`);
 
 /**
  * Writes several messages into the outbox, in the caller's transaction and in the order of the array.
- * Params: messages jsonb
- * Returns: none
  * Locks: none but the new rows
  */
-export const insertMessages = statement<
-  [messages: string],
-  Record<never, never>
->('insert-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload)
+export const insertMessages = statement<[messages: string], Record<never, never>>('insert-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload)
 select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key, m.headers, decode(m.payload, 'base64')
   from jsonb_to_recordset($1::jsonb)
     as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text)`);
@@ -55,14 +35,9 @@ select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key, m.he
 /**
  * Writes messages into the outbox of which some are for later, or live for a time, in the caller's transaction and in
  * the order of the array. Delays and times to live count by the database's clock.
- * Params: messages jsonb
- * Returns: none
  * Locks: none but the new rows
  */
-export const insertScheduledMessages = statement<
-  [messages: string],
-  Record<never, never>
->('insert-scheduled-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at,
+export const insertScheduledMessages = statement<[messages: string], Record<never, never>>('insert-scheduled-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at,
                             timer_token)
 select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
        case when d.expires_at is null then m.headers
@@ -76,14 +51,9 @@ select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
 /**
  * Writes into the outbox that scheduled messages are to be cancelled (action 2) or moved to another time (action 3):
  * that of an id, or all of a token.
- * Params: change jsonb
- * Returns: none
  * Locks: none but the new row
  */
-export const insertTimerChange = statement<
-  [change: string],
-  Record<never, never>
->('insert-timer-change', `insert into :schema.outbox (message_id, topic, timer_action, timer_token, deliver_at)
+export const insertTimerChange = statement<[change: string], Record<never, never>>('insert-timer-change', `insert into :schema.outbox (message_id, topic, timer_action, timer_token, deliver_at)
 select c.id, '', c.action, c.token,
        coalesce(c."deliverAt", clock_timestamp() + c."delayMs" * interval '1 millisecond')
   from jsonb_to_record($1::jsonb)
@@ -91,38 +61,23 @@ select c.id, '', c.action, c.token,
 
 /**
  * Limits how long the open transaction may stand idle, or wait for a lock.
- * Params: milliseconds text
- * Returns: none
  */
-export const limitIdleTime = statement<
-  [milliseconds: string],
-  Record<never, never>
->('limit-idle-time', `select set_config('idle_in_transaction_session_timeout', $1::text, true), set_config('lock_timeout', $1::text, true)`);
+export const limitIdleTime = statement<[milliseconds: string], Record<never, never>>('limit-idle-time', `select set_config('idle_in_transaction_session_timeout', $1::text, true), set_config('lock_timeout', $1::text, true)`);
 
 /**
  * Makes publishers of one key take turns, for order 'strict': each key stands for one of 1,024 locks, ascending.
- * Params: keys jsonb
- * Returns: locks integer
  * Locks: advisory, until the caller's transaction ends
  */
-export const lockKeys = statement<
-  [keys: string],
-  { locks: number }
->('lock-keys', `select count(pg_advisory_xact_lock(hashtext(':schema.key'), k.bucket))::integer as locks
+export const lockKeys = statement<[keys: string], { locks: number }>('lock-keys', `select count(pg_advisory_xact_lock(hashtext(':schema.key'), k.bucket))::integer as locks
   from (select distinct abs(hashtext(e.value) % 1024) as bucket
           from jsonb_array_elements_text($1::jsonb) as e (value)
          order by 1) k`);
 
 /**
  * How many committed messages wait for the relay (counted up to 100,000), and the age of the oldest of them.
- * Params: none
- * Returns: waiting integer, oldestAgeMs bigint?
  * Index: outbox_xid
  */
-export const outboxBacklog = statement<
-  [],
-  { waiting: number; oldestAgeMs: number | null }
->('outbox-backlog', `select count(*)::integer as waiting,
+export const outboxBacklog = statement<[], { waiting: number; oldestAgeMs: number | null }>('outbox-backlog', `select count(*)::integer as waiting,
        (extract(epoch from clock_timestamp() - min(w.created_at)) * 1000)::bigint as "oldestAgeMs"
   from (select o.created_at
           from (select c.base, c.target, c.window_id from :schema.relay_cursor c order by c.seq desc limit 1) c
@@ -135,57 +90,31 @@ export const outboxBacklog = statement<
 
 /**
  * Empties the slot of the cursor's ring that comes next.
- * Params: none
- * Returns: emptied boolean
  * Locks: that slot, for at most 50 ms of waiting
  */
-export const recycleCursor = statement<
-  [],
-  { emptied: boolean }
->('recycle-cursor', `select :schema.relay_cursor_recycle() as emptied`);
+export const recycleCursor = statement<[], { emptied: boolean }>('recycle-cursor', `select :schema.relay_cursor_recycle() as emptied`);
 
 /**
  * Lets the relay begin anew on another cluster, keeping what had not been moved. For an operator.
- * Params: none
- * Returns: kept bigint
  * Locks: the relay's, and the outbox exclusively
  */
-export const relayAdopt = statement<
-  [],
-  { kept: number }
->('relay-adopt', `select :schema.relay_adopt() as kept`);
+export const relayAdopt = statement<[], { kept: number }>('relay-adopt', `select :schema.relay_adopt() as kept`);
 
 /**
  * Stores the cursor behind a pass.
- * Params: afterSeq bigint, base pg_snapshot, target pg_snapshot?, windowId bigint?, windowEnd bigint?
- * Returns: none
  */
-export const relayAdvance = statement<
-  [afterSeq: number, base: string, target: string | null, windowId: number | null, windowEnd: number | null],
-  Record<never, never>
->('relay-advance', `select :schema.relay_advance($1, $2::pg_snapshot, $3::pg_snapshot, $4, $5)`);
+export const relayAdvance = statement<[afterSeq: number, base: string, target: string | null, windowId: number | null, windowEnd: number | null], Record<never, never>>('relay-advance', `select :schema.relay_advance($1, $2::pg_snapshot, $3::pg_snapshot, $4, $5)`);
 
 /**
  * Begins a pass: the relay's lock, the cursor, a new snapshot, and how much lies between.
- * Params: measureLimit integer, leaseMs integer
- * Returns: state text, seq bigint, base pg_snapshot, target pg_snapshot, windowId bigint?, windowEnd bigint?,
- *   inWindows boolean
  * Locks: the relay's advisory lock (tried, not waited for), until the transaction ends
  */
-export const relayBegin = statement<
-  [measureLimit: number, leaseMs: number],
-  { state: string; seq: number; base: string; target: string; windowId: number | null; windowEnd: number | null; inWindows: boolean }
->('relay-begin', `select b.state, b.seq, b.base, b.target, b.window_id as "windowId", b.window_end as "windowEnd",
+export const relayBegin = statement<[measureLimit: number, leaseMs: number], { state: string; seq: number; base: string; target: string; windowId: number | null; windowEnd: number | null; inWindows: boolean }>('relay-begin', `select b.state, b.seq, b.base, b.target, b.window_id as "windowId", b.window_end as "windowEnd",
        b.in_windows as "inWindows"
   from :schema.relay_begin($1, $2) b`);
 
 /**
  * Whether anything waits behind the cursor.
- * Params: base pg_snapshot
- * Returns: waiting boolean
  * Index: outbox_xid
  */
-export const relayProbe = statement<
-  [base: string],
-  { waiting: boolean }
->('relay-probe', `select :schema.relay_probe($1::pg_snapshot) as waiting`);
+export const relayProbe = statement<[base: string], { waiting: boolean }>('relay-probe', `select :schema.relay_probe($1::pg_snapshot) as waiting`);

@@ -3,15 +3,10 @@ import { statement } from '@waybill/kernel';
 
 /**
  * Puts ended children to the ended sagas whose parent has ended before them.
- * Params: none
- * Returns: none
  * Locks: those children
  * Index: saga_child
  */
-export const archiveOrphans = statement<
-  [],
-  Record<never, never>
->('archive-orphans', `with gone as (
+export const archiveOrphans = statement<[], Record<never, never>>('archive-orphans', `with gone as (
   delete from :schema.saga s
    where s.parent_id is not null and s.state >= 4
      and not exists (select from :schema.saga p where p.id = s.parent_id)
@@ -25,16 +20,10 @@ select :schema.saga_slot(g.id), g.id, g.saga_type, g.definition_version, g.saga_
 
 /**
  * Reads a saga for which something is due, for a transition of it; one that somebody else works on is passed over.
- * Params: replyTopic text
- * Returns: id uuid, type text, version integer, key text, state integer, revision bigint, parentId uuid?,
- *   parentStep text?, reason text?, content jsonb, nowMs bigint
  * Locks: the saga, until the transaction ends
  * Index: saga_wake
  */
-export const claimDueSaga = statement<
-  [replyTopic: string],
-  { id: string; type: string; version: number; key: string; state: number; revision: number; parentId: string | null; parentStep: string | null; reason: string | null; content: string; nowMs: number }
->('claim-due-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key, s.state::integer as state,
+export const claimDueSaga = statement<[replyTopic: string], { id: string; type: string; version: number; key: string; state: number; revision: number; parentId: string | null; parentStep: string | null; reason: string | null; content: string; nowMs: number }>('claim-due-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key, s.state::integer as state,
        s.revision, s.parent_id as "parentId", s.parent_step as "parentStep", s.reason, s.content::text as content,
        floor(extract(epoch from clock_timestamp() - s.started_at) * 1000)::bigint as "nowMs"
   from :schema.saga s
@@ -45,73 +34,43 @@ export const claimDueSaga = statement<
 
 /**
  * Empties a slot of ended sagas, when all of it is older than so many milliseconds.
- * Params: slot integer, keepMs bigint
- * Returns: emptied boolean
  * Locks: that slot, for at most 50 ms of waiting
  */
-export const emptySagaSlot = statement<
-  [slot: number, keepMs: number],
-  { emptied: boolean }
->('empty-saga-slot', `select :schema.saga_empty_slot($1, $2) as emptied`);
+export const emptySagaSlot = statement<[slot: number, keepMs: number], { emptied: boolean }>('empty-saga-slot', `select :schema.saga_empty_slot($1, $2) as emptied`);
 
 /**
  * Writes the last transition of a saga, and puts it to the ended ones; fails when another transition was faster, which its lock prevents.
- * Params: id uuid, fromRevision bigint, state integer, reason text?, content jsonb, transition jsonb
- * Returns: none
  * Locks: the saga and its children
  * Index: saga_pkey, saga_child
  */
-export const endSaga = statement<
-  [id: string, fromRevision: number, state: number, reason: string | null, content: string, transition: string],
-  Record<never, never>
->('end-saga', `select from :schema.saga_end($1, $2, $3::smallint, $4, $5::json, $6::json)`);
+export const endSaga = statement<[id: string, fromRevision: number, state: number, reason: string | null, content: string, transition: string], Record<never, never>>('end-saga', `select from :schema.saga_end($1, $2, $3::smallint, $4, $5::json, $6::json)`);
 
 /**
  * The child of a step.
- * Params: parentId uuid, step text
- * Returns: id uuid
  * Index: saga_child
  */
-export const findChild = statement<
-  [parentId: string, step: string],
-  { id: string }
->('find-child', `select s.id from :schema.saga s where s.parent_id = $1::uuid and s.parent_step = $2::text`);
+export const findChild = statement<[parentId: string, step: string], { id: string }>('find-child', `select s.id from :schema.saga s where s.parent_id = $1::uuid and s.parent_step = $2::text`);
 
 /**
  * The saga of a type and key, under way or ended.
- * Params: type text, key text
- * Returns: id uuid
  * Index: saga_key, saga_ended_key
  */
-export const findSaga = statement<
-  [type: string, key: string],
-  { id: string }
->('find-saga', `select s.id from :schema.saga s where s.saga_type = $1::text and s.saga_key = $2::text
+export const findSaga = statement<[type: string, key: string], { id: string }>('find-saga', `select s.id from :schema.saga s where s.saga_type = $1::text and s.saga_key = $2::text
 union all
 select e.id from :schema.saga_ended e where e.saga_type = $1::text and e.saga_key = $2::text
 limit 1`);
 
 /**
  * Holds an entity for a saga; false when it is another's.
- * Params: entity text, sagaId uuid, branch text
- * Returns: held boolean
  * Locks: the entity
  */
-export const holdEntity = statement<
-  [entity: string, sagaId: string, branch: string],
-  { held: boolean }
->('hold-entity', `select :schema.saga_hold($1, $2, $3) as held`);
+export const holdEntity = statement<[entity: string, sagaId: string, branch: string], { held: boolean }>('hold-entity', `select :schema.saga_hold($1, $2, $3) as held`);
 
 /**
  * What is held for sagas, the oldest first, and how many commands wait for it.
- * Params: most integer
- * Returns: entity text, sagaId uuid, branch text, lockedAt timestamptz, waiting bigint
  * Index: saga_lock_pkey, saga_stash_entity
  */
-export const listLocks = statement<
-  [most: number],
-  { entity: string; sagaId: string; branch: string; lockedAt: Date; waiting: number }
->('list-locks', `select l.entity, l.saga_id as "sagaId", l.branch, l.locked_at as "lockedAt",
+export const listLocks = statement<[most: number], { entity: string; sagaId: string; branch: string; lockedAt: Date; waiting: number }>('list-locks', `select l.entity, l.saga_id as "sagaId", l.branch, l.locked_at as "lockedAt",
        (select count(*) from :schema.saga_stash s where s.entity = l.entity)::bigint as waiting
   from :schema.saga_lock l
  order by l.locked_at
@@ -119,15 +78,9 @@ export const listLocks = statement<
 
 /**
  * Sagas in the order of their beginning: of some states, of a type, with a key that begins so, of an age, behind one.
- * Params: states integer[], type text?, keyPrefix text?, olderThanMs bigint?, after uuid?, most integer
- * Returns: id uuid, type text, version integer, key text, replyTopic text, state integer, revision bigint,
- *   startedAt timestamptz, changedAt timestamptz, reason text?, parentId uuid?
  * Index: saga_pkey, saga_ended_pkey
  */
-export const listSagas = statement<
-  [states: readonly (number | null)[], type: string | null, keyPrefix: string | null, olderThanMs: number | null, after: string | null, most: number],
-  { id: string; type: string; version: number; key: string; replyTopic: string; state: number; revision: number; startedAt: Date; changedAt: Date; reason: string | null; parentId: string | null }
->('list-sagas', `(select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key,
+export const listSagas = statement<[states: readonly (number | null)[], type: string | null, keyPrefix: string | null, olderThanMs: number | null, after: string | null, most: number], { id: string; type: string; version: number; key: string; replyTopic: string; state: number; revision: number; startedAt: Date; changedAt: Date; reason: string | null; parentId: string | null }>('list-sagas', `(select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key,
         s.reply_topic as "replyTopic", s.state::integer as state,
         s.revision, s.started_at as "startedAt", s.changed_at as "changedAt", s.reason, s.parent_id as "parentId"
    from :schema.saga s
@@ -151,13 +104,8 @@ union all
 
 /**
  * The versions of definitions that sagas under way keep to.
- * Params: replyTopic text
- * Returns: type text, version integer, sagas bigint
  */
-export const liveVersions = statement<
-  [replyTopic: string],
-  { type: string; version: number; sagas: number }
->('live-versions', `select s.saga_type as type, s.definition_version as version, count(*)::bigint as sagas
+export const liveVersions = statement<[replyTopic: string], { type: string; version: number; sagas: number }>('live-versions', `select s.saga_type as type, s.definition_version as version, count(*)::bigint as sagas
   from :schema.saga s
  where s.reply_topic = $1::text and s.state <= 3
  group by 1, 2
@@ -165,16 +113,10 @@ export const liveVersions = statement<
 
 /**
  * Reads a saga that is under way for a transition of it.
- * Params: id uuid
- * Returns: id uuid, type text, version integer, key text, state integer, revision bigint, parentId uuid?,
- *   parentStep text?, reason text?, content jsonb, nowMs bigint
  * Locks: the saga, until the transaction ends
  * Index: saga_pkey
  */
-export const loadSaga = statement<
-  [id: string],
-  { id: string; type: string; version: number; key: string; state: number; revision: number; parentId: string | null; parentStep: string | null; reason: string | null; content: string; nowMs: number }
->('load-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key, s.state::integer as state,
+export const loadSaga = statement<[id: string], { id: string; type: string; version: number; key: string; state: number; revision: number; parentId: string | null; parentStep: string | null; reason: string | null; content: string; nowMs: number }>('load-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key, s.state::integer as state,
        s.revision, s.parent_id as "parentId", s.parent_step as "parentStep", s.reason, s.content::text as content,
        floor(extract(epoch from clock_timestamp() - s.started_at) * 1000)::bigint as "nowMs"
   from :schema.saga s
@@ -183,53 +125,33 @@ export const loadSaga = statement<
 
 /**
  * In how many milliseconds something is due for a saga; nothing comes back when none waits.
- * Params: replyTopic text
- * Returns: inMs bigint
  * Index: saga_wake
  */
-export const nextSagaWake = statement<
-  [replyTopic: string],
-  { inMs: number }
->('next-saga-wake', `select ceil(extract(epoch from min(s.wake_at) - clock_timestamp()) * 1000)::bigint as "inMs"
+export const nextSagaWake = statement<[replyTopic: string], { inMs: number }>('next-saga-wake', `select ceil(extract(epoch from min(s.wake_at) - clock_timestamp()) * 1000)::bigint as "inMs"
   from :schema.saga s
  where s.reply_topic = $1::text and s.wake_at is not null
 having min(s.wake_at) is not null`);
 
 /**
  * Lets a saga whose transition has failed wait, in milliseconds from now.
- * Params: id uuid, delayMs bigint
- * Returns: none
  * Locks: the saga
  * Index: saga_pkey
  */
-export const postponeSaga = statement<
-  [id: string, delayMs: number],
-  Record<never, never>
->('postpone-saga', `update :schema.saga s
+export const postponeSaga = statement<[id: string, delayMs: number], Record<never, never>>('postpone-saga', `update :schema.saga s
    set wake_at = greatest(s.wake_at, clock_timestamp() + $2::bigint * interval '1 millisecond')
  where s.id = $1::uuid`);
 
 /**
  * Lets go what a saga holds: one entity, what one of its branches has taken, or all; the commands that waited come back.
- * Params: sagaId uuid, branch text?, entity text?
- * Returns: topic text, key text?, headers jsonb, payload bytea?
  * Locks: the entities, and the commands
  * Index: saga_lock_saga, saga_stash_entity
  */
-export const releaseEntities = statement<
-  [sagaId: string, branch: string | null, entity: string | null],
-  { topic: string; key: string | null; headers: string; payload: Buffer | null }
->('release-entities', `select r.topic, r.message_key as key, r.headers, r.payload from :schema.saga_release($1, $2, $3) r`);
+export const releaseEntities = statement<[sagaId: string, branch: string | null, entity: string | null], { topic: string; key: string | null; headers: string; payload: Buffer | null }>('release-entities', `select r.topic, r.message_key as key, r.headers, r.payload from :schema.saga_release($1, $2, $3) r`);
 
 /**
  * How sagas under way stand: how many in each state, and for how long the oldest.
- * Params: replyTopic text?
- * Returns: state integer, sagas bigint, oldestMs bigint
  */
-export const sagaStats = statement<
-  [replyTopic: string | null],
-  { state: number; sagas: number; oldestMs: number }
->('saga-stats', `select s.state::integer as state, count(*)::bigint as sagas,
+export const sagaStats = statement<[replyTopic: string | null], { state: number; sagas: number; oldestMs: number }>('saga-stats', `select s.state::integer as state, count(*)::bigint as sagas,
        floor(extract(epoch from clock_timestamp() - min(s.started_at)) * 1000)::bigint as "oldestMs"
   from :schema.saga s
  where ($1::text is null or s.reply_topic = $1) and s.state <= 3
@@ -237,14 +159,9 @@ export const sagaStats = statement<
 
 /**
  * What happened to a saga, in order.
- * Params: id uuid
- * Returns: revision bigint, at timestamptz, elapsedMs bigint, state integer, content jsonb
  * Index: saga_transition_pkey
  */
-export const sagaTimeline = statement<
-  [id: string],
-  { revision: number; at: Date; elapsedMs: number; state: number; content: string }
->('saga-timeline', `select t.revision, t.at,
+export const sagaTimeline = statement<[id: string], { revision: number; at: Date; elapsedMs: number; state: number; content: string }>('saga-timeline', `select t.revision, t.at,
        floor(extract(epoch from t.at - min(t.at) over ()) * 1000)::bigint as "elapsedMs",
        t.state::integer as state, t.content::text as content
   from :schema.saga_transition t
@@ -253,28 +170,16 @@ export const sagaTimeline = statement<
 
 /**
  * Writes a transition of a saga; fails when another transition was faster, which its lock prevents.
- * Params: id uuid, fromRevision bigint, state integer, wakeMs bigint?, exactly boolean, reason text?, content jsonb,
- *   transition jsonb
- * Returns: none
  * Locks: the saga
  * Index: saga_pkey
  */
-export const saveSaga = statement<
-  [id: string, fromRevision: number, state: number, wakeMs: number | null, exactly: boolean, reason: string | null, content: string, transition: string],
-  Record<never, never>
->('save-saga', `select from :schema.saga_save($1, $2, $3::smallint, $4, $5, $6, $7::json, $8::json)`);
+export const saveSaga = statement<[id: string, fromRevision: number, state: number, wakeMs: number | null, exactly: boolean, reason: string | null, content: string, transition: string], Record<never, never>>('save-saga', `select from :schema.saga_save($1, $2, $3::smallint, $4, $5, $6, $7::json, $8::json)`);
 
 /**
  * One saga, under way or ended.
- * Params: id uuid
- * Returns: id uuid, type text, version integer, key text, replyTopic text, state integer, revision bigint,
- *   startedAt timestamptz, changedAt timestamptz, reason text?, parentId uuid?, content jsonb
  * Index: saga_pkey, saga_ended_pkey
  */
-export const showSaga = statement<
-  [id: string],
-  { id: string; type: string; version: number; key: string; replyTopic: string; state: number; revision: number; startedAt: Date; changedAt: Date; reason: string | null; parentId: string | null; content: string }
->('show-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key,
+export const showSaga = statement<[id: string], { id: string; type: string; version: number; key: string; replyTopic: string; state: number; revision: number; startedAt: Date; changedAt: Date; reason: string | null; parentId: string | null; content: string }>('show-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key,
         s.reply_topic as "replyTopic", s.state::integer as state,
        s.revision, s.started_at as "startedAt", s.changed_at as "changedAt", s.reason, s.parent_id as "parentId",
        s.content::text as content
@@ -289,52 +194,31 @@ select e.id, e.saga_type, e.definition_version, e.saga_key, e.reply_topic, e.sta
 
 /**
  * Begins a saga, unless there is one of its type and key: then that one's id comes back.
- * Params: id uuid, type text, version integer, key text, replyTopic text, state integer, wakeMs bigint?, parentId uuid?,
- *   parentStep text?, reason text?, content jsonb, transition jsonb
- * Returns: id uuid, created boolean
  * Locks: the new row, and its key
  * Index: saga_key, saga_ended_key
  */
-export const startSaga = statement<
-  [id: string, type: string, version: number, key: string, replyTopic: string, state: number, wakeMs: number | null, parentId: string | null, parentStep: string | null, reason: string | null, content: string, transition: string],
-  { id: string; created: boolean }
->('start-saga', `select s.id, s.created
+export const startSaga = statement<[id: string, type: string, version: number, key: string, replyTopic: string, state: number, wakeMs: number | null, parentId: string | null, parentStep: string | null, reason: string | null, content: string, transition: string], { id: string; created: boolean }>('start-saga', `select s.id, s.created
   from :schema.saga_start($1, $2, $3, $4, $5, $6::smallint, $7, $8, $9, $10, $11::json, $12::json) s`);
 
 /**
  * Keeps a command until an entity is free; false when too many wait for it.
- * Params: entity text, most integer, waitMs bigint, topic text, key text?, headers jsonb, payload bytea?
- * Returns: stashed boolean
  * Locks: the new row
  */
-export const stashCommand = statement<
-  [entity: string, most: number, waitMs: number, topic: string, key: string | null, headers: string, payload: Buffer | null],
-  { stashed: boolean }
->('stash-command', `select :schema.saga_stash_command($1, $2, $3, $4, $5, $6::json, $7) as stashed`);
+export const stashCommand = statement<[entity: string, most: number, waitMs: number, topic: string, key: string | null, headers: string, payload: Buffer | null], { stashed: boolean }>('stash-command', `select :schema.saga_stash_command($1, $2, $3, $4, $5, $6::json, $7) as stashed`);
 
 /**
  * Takes commands away that have waited for an entity too long.
- * Params: most integer
- * Returns: entity text, headers jsonb
  * Locks: the commands
  * Index: saga_stash_expires
  */
-export const takeExpiredCommands = statement<
-  [most: number],
-  { entity: string; headers: string }
->('take-expired-commands', `delete from :schema.saga_stash s
+export const takeExpiredCommands = statement<[most: number], { entity: string; headers: string }>('take-expired-commands', `delete from :schema.saga_stash s
  where s.id in (select e.id from :schema.saga_stash e where e.expires_at <= clock_timestamp()
                  order by e.expires_at limit $1::integer for update skip locked)
 returning s.entity, s.headers::text as headers`);
 
 /**
  * Sets when a saga is looked at again, without a transition.
- * Params: id uuid, wakeMs bigint?
- * Returns: none
  * Locks: the saga
  * Index: saga_pkey
  */
-export const wakeSaga = statement<
-  [id: string, wakeMs: number | null],
-  Record<never, never>
->('wake-saga', `update :schema.saga s set wake_at = s.started_at + $2::bigint * interval '1 millisecond' where s.id = $1::uuid`);
+export const wakeSaga = statement<[id: string, wakeMs: number | null], Record<never, never>>('wake-saga', `update :schema.saga s set wake_at = s.started_at + $2::bigint * interval '1 millisecond' where s.id = $1::uuid`);

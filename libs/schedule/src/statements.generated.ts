@@ -3,73 +3,42 @@ import { statement } from '@waybill/kernel';
 
 /**
  * Ends a redrive that still runs; what it has redriven stays so.
- * Params: id bigint
- * Returns: id bigint
  */
-export const cancelRedrive = statement<
-  [id: number],
-  { id: number }
->('cancel-redrive', `update :schema.redrive r set state = 'cancelled', moved_at = clock_timestamp()
+export const cancelRedrive = statement<[id: number], { id: number }>('cancel-redrive', `update :schema.redrive r set state = 'cancelled', moved_at = clock_timestamp()
  where r.id = $1 and r.state = 'running'
 returning r.id`);
 
 /**
  * Cancels scheduled messages, by their ids and by tokens.
- * Params: messageIds uuid[], tokens text[]
- * Returns: cancelled integer
  * Locks: their rows; 40001 when one is just being moved between slots
  * Index: timer_message, timer_token
  */
-export const cancelTimers = statement<
-  [messageIds: readonly (string | null)[], tokens: readonly (string | null)[]],
-  { cancelled: number }
->('cancel-timers', `select :schema.timer_cancel($1, $2) as cancelled`);
+export const cancelTimers = statement<[messageIds: readonly (string | null)[], tokens: readonly (string | null)[]], { cancelled: number }>('cancel-timers', `select :schema.timer_cancel($1, $2) as cancelled`);
 
 /**
  * Takes due timers, in no particular order: deletes and returns them.
- * Params: lowMs bigint, kinds smallint[], limit integer, leaseMs integer
- * Returns: nowMs bigint, dueMs bigint, id bigint, kind smallint, messageId text?, token text?, topic text?,
- *   partition integer?, key text?, headers text?, payload bytea?
  * Locks: the drainer's advisory lock (waited for at most 50 ms, 55P03), and the rows
  * Index: timer_due
  */
-export const claimTimers = statement<
-  [lowMs: number, kinds: readonly (number | null)[], limit: number, leaseMs: number],
-  { nowMs: number; dueMs: number; id: number; kind: number; messageId: string | null; token: string | null; topic: string | null; partition: number | null; key: string | null; headers: string | null; payload: Buffer | null }
->('claim-timers', `select c.now_ms as "nowMs", c.due_ms as "dueMs", c.id, c.kind, c.message_id::text as "messageId", c.token, c.topic,
+export const claimTimers = statement<[lowMs: number, kinds: readonly (number | null)[], limit: number, leaseMs: number], { nowMs: number; dueMs: number; id: number; kind: number; messageId: string | null; token: string | null; topic: string | null; partition: number | null; key: string | null; headers: string | null; payload: Buffer | null }>('claim-timers', `select c.now_ms as "nowMs", c.due_ms as "dueMs", c.id, c.kind, c.message_id::text as "messageId", c.token, c.topic,
        c.partition_number as partition, c.key, c.headers, c.payload
   from :schema.timer_claim(timestamptz 'epoch' + $1::bigint * interval '1 millisecond', $2, $3, $4) c`);
 
 /**
  * How many dead letters match a filter, and the id of the last.
- * Params: filter jsonb
- * Returns: count bigint, lastId bigint
  */
-export const countDeadLetters = statement<
-  [filter: string],
-  { count: number; lastId: number }
->('count-dead-letters', `select count(*) as count, coalesce(max(i.id), 0) as "lastId"
+export const countDeadLetters = statement<[filter: string], { count: number; lastId: number }>('count-dead-letters', `select count(*) as count, coalesce(max(i.id), 0) as "lastId"
   from :schema.dead_letter_ids($1::jsonb, 0, 2147483647) as i (id)`);
 
 /**
  * The database's clock, in milliseconds since the epoch.
- * Params: none
- * Returns: nowMs bigint
  */
-export const databaseTime = statement<
-  [],
-  { nowMs: number }
->('database-time', `select :schema.timer_ms(clock_timestamp()) as "nowMs"`);
+export const databaseTime = statement<[], { nowMs: number }>('database-time', `select :schema.timer_ms(clock_timestamp()) as "nowMs"`);
 
 /**
  * Dead letters about which nobody has decided, by group and topic; counted up to 100,000 in all.
- * Params: none
- * Returns: groupName text, topic text, open integer, oldestAgeMs bigint
  */
-export const deadLetterBacklogs = statement<
-  [],
-  { groupName: string; topic: string; open: number; oldestAgeMs: number }
->('dead-letter-backlogs', `select g.name as "groupName", d.topic, count(*)::integer as open,
+export const deadLetterBacklogs = statement<[], { groupName: string; topic: string; open: number; oldestAgeMs: number }>('dead-letter-backlogs', `select g.name as "groupName", d.topic, count(*)::integer as open,
        (extract(epoch from clock_timestamp() - min(d.created_at)) * 1000)::bigint as "oldestAgeMs"
   from (select x.group_id, x.topic, x.created_at
           from :schema.dead_letter x where x.state = 'open' limit 100000) d
@@ -79,36 +48,21 @@ export const deadLetterBacklogs = statement<
 
 /**
  * Discards those of the dead letters that are open.
- * Params: ids bigint[]
- * Returns: id bigint
  * Locks: the dead letters by id
  */
-export const discardDeadLetters = statement<
-  [ids: readonly (number | null)[]],
-  { id: number }
->('discard-dead-letters', `select d.id from :schema.discard_dead_letters($1) as d (id)`);
+export const discardDeadLetters = statement<[ids: readonly (number | null)[]], { id: number }>('discard-dead-letters', `select d.id from :schema.discard_dead_letters($1) as d (id)`);
 
 /**
  * Draws a portion from the group's budget of retries; returns how many it got.
- * Params: groupId integer, wanted integer, perSecond integer, burst integer
- * Returns: granted integer
  * Locks: the group's row of retry_budget
  */
-export const drawRetryBudget = statement<
-  [groupId: number, wanted: number, perSecond: number, burst: number],
-  { granted: number }
->('draw-retry-budget', `select :schema.retry_budget_draw($1, $2, $3, $4) as granted`);
+export const drawRetryBudget = statement<[groupId: number, wanted: number, perSecond: number, burst: number], { granted: number }>('draw-retry-budget', `select :schema.retry_budget_draw($1, $2, $3, $4) as granted`);
 
 /**
  * Changes the message of an open dead letter and hands it to the handler that failed.
- * Params: id bigint, messageId text, headers jsonb, payload bytea?
- * Returns: redriven bigint
  * Locks: the dead letter
  */
-export const editDeadLetter = statement<
-  [id: number, messageId: string, headers: string, payload: Buffer | null],
-  { redriven: number }
->('edit-dead-letter', `with edited as (
+export const editDeadLetter = statement<[id: number, messageId: string, headers: string, payload: Buffer | null], { redriven: number }>('edit-dead-letter', `with edited as (
   update :schema.dead_letter d
      set message_id = $2, headers = $3::jsonb, payload = $4, replaced_by = $2
    where d.id = $1 and d.state = 'open'
@@ -118,25 +72,15 @@ select count(*) as redriven from edited`);
 
 /**
  * Empties the near slot whose hour is past, when all its timers have gone.
- * Params: none
- * Returns: emptied boolean
  * Locks: that slot, for at most 50 ms of waiting
  */
-export const emptyTimerSlot = statement<
-  [],
-  { emptied: boolean }
->('empty-timer-slot', `select :schema.timer_empty_slot() as emptied`);
+export const emptyTimerSlot = statement<[], { emptied: boolean }>('empty-timer-slot', `select :schema.timer_empty_slot() as emptied`);
 
 /**
  * A scheduled message by its id.
- * Params: messageId uuid
- * Returns: id text, topic text, partition integer?, key text?, token text?, dueAt timestamptz, createdAt timestamptz
  * Index: timer_message
  */
-export const findTimer = statement<
-  [messageId: string],
-  { id: string; topic: string; partition: number | null; key: string | null; token: string | null; dueAt: Date; createdAt: Date }
->('find-timer', `select t.message_id::text as id, t.topic, t.partition_number as partition, t.key, t.token, t.due_at as "dueAt",
+export const findTimer = statement<[messageId: string], { id: string; topic: string; partition: number | null; key: string | null; token: string | null; dueAt: Date; createdAt: Date }>('find-timer', `select t.message_id::text as id, t.topic, t.partition_number as partition, t.key, t.token, t.due_at as "dueAt",
        t.created_at as "createdAt"
   from :schema.timer t
  where t.message_id = $1::uuid and t.kind = 1
@@ -145,14 +89,8 @@ export const findTimer = statement<
 
 /**
  * Dead letters that match a filter, counted by the kind of their failure; the most frequent first.
- * Params: filter jsonb, limit integer
- * Returns: fingerprint text, group text, topic text, handler text, errorClass text, errorMessage text, count bigint,
- *   firstFailedAt timestamptz, lastFailedAt timestamptz, newestId bigint
  */
-export const groupDeadLetters = statement<
-  [filter: string, limit: number],
-  { fingerprint: string; group: string; topic: string; handler: string; errorClass: string; errorMessage: string; count: number; firstFailedAt: Date; lastFailedAt: Date; newestId: number }
->('group-dead-letters', `select d.fingerprint, g.name as "group", d.topic, d.handler, d.error_class as "errorClass",
+export const groupDeadLetters = statement<[filter: string, limit: number], { fingerprint: string; group: string; topic: string; handler: string; errorClass: string; errorMessage: string; count: number; firstFailedAt: Date; lastFailedAt: Date; newestId: number }>('group-dead-letters', `select d.fingerprint, g.name as "group", d.topic, d.handler, d.error_class as "errorClass",
        (array_agg(d.error_message order by d.id desc))[1] as "errorMessage", count(*) as count,
        min(d.first_failed_at) as "firstFailedAt", max(d.last_failed_at) as "lastFailedAt", max(d.id) as "newestId"
   from :schema.dead_letter_ids($1::jsonb, 0, 2147483647) as i (id)
@@ -164,16 +102,8 @@ export const groupDeadLetters = statement<
 
 /**
  * Keeps a message that could not be handled, with what went wrong; opens its dead letter again after a redrive.
- * Params: groupId integer, partitionId integer, offset bigint, bucketSeq bigint, topic text, partition integer,
- *   handler text, messageId text?, key text?, headers jsonb, payload bytea?, timestampMs bigint, reason text,
- *   errorClass text, errorCode text?, errorMessage text, errorStack text?, fingerprint text, attempts integer,
- *   failingForMs bigint
- * Returns: none
  */
-export const insertDeadLetter = statement<
-  [groupId: number, partitionId: number, offset: number, bucketSeq: number, topic: string, partition: number, handler: string, messageId: string | null, key: string | null, headers: string, payload: Buffer | null, timestampMs: number, reason: string, errorClass: string, errorCode: string | null, errorMessage: string, errorStack: string | null, fingerprint: string, attempts: number, failingForMs: number],
-  Record<never, never>
->('insert-dead-letter', `insert into :schema.dead_letter as d (group_id, partition_id, log_offset, bucket_seq, topic, partition_number, handler,
+export const insertDeadLetter = statement<[groupId: number, partitionId: number, offset: number, bucketSeq: number, topic: string, partition: number, handler: string, messageId: string | null, key: string | null, headers: string, payload: Buffer | null, timestampMs: number, reason: string, errorClass: string, errorCode: string | null, errorMessage: string, errorStack: string | null, fingerprint: string, attempts: number, failingForMs: number], Record<never, never>>('insert-dead-letter', `insert into :schema.dead_letter as d (group_id, partition_id, log_offset, bucket_seq, topic, partition_number, handler,
                                       message_id, key, headers, payload, timestamp_ms, reason, error_class,
                                       error_code, error_message, error_stack, fingerprint, attempts,
                                       first_failed_at, last_failed_at)
@@ -188,14 +118,9 @@ on conflict (group_id, partition_id, log_offset) do update
 
 /**
  * What operators did to a target, newest first; to all targets of its kind when none is named.
- * Params: targetKind text, target text?, limit integer
- * Returns: id bigint, actedAt timestamptz, actor text, action text, target text, reason text?, details text
  * Index: operator_action_target
  */
-export const listActions = statement<
-  [targetKind: string, target: string | null, limit: number],
-  { id: number; actedAt: Date; actor: string; action: string; target: string; reason: string | null; details: string }
->('list-actions', `select a.id, a.acted_at as "actedAt", a.actor, a.action, a.target, a.reason, a.details::text as details
+export const listActions = statement<[targetKind: string, target: string | null, limit: number], { id: number; actedAt: Date; actor: string; action: string; target: string; reason: string | null; details: string }>('list-actions', `select a.id, a.acted_at as "actedAt", a.actor, a.action, a.target, a.reason, a.details::text as details
   from :schema.operator_action a
  where a.target_kind = $1 and ($2::text is null or a.target = $2)
  order by a.id desc
@@ -203,15 +128,8 @@ export const listActions = statement<
 
 /**
  * Dead letters that match a filter, by id, without their payloads. The filter is that of dead_letter_ids.
- * Params: filter jsonb, afterId bigint, limit integer
- * Returns: id bigint, group text, topic text, partition integer, offset bigint, handler text, messageId text?, key text?,
- *   reason text, errorClass text, errorMessage text, fingerprint text, attempts integer, state text, redrives integer,
- *   replacedBy text?, firstFailedAt timestamptz, lastFailedAt timestamptz
  */
-export const listDeadLetters = statement<
-  [filter: string, afterId: number, limit: number],
-  { id: number; group: string; topic: string; partition: number; offset: number; handler: string; messageId: string | null; key: string | null; reason: string; errorClass: string; errorMessage: string; fingerprint: string; attempts: number; state: string; redrives: number; replacedBy: string | null; firstFailedAt: Date; lastFailedAt: Date }
->('list-dead-letters', `select d.id, g.name as "group", d.topic, d.partition_number as partition, d.log_offset as "offset", d.handler,
+export const listDeadLetters = statement<[filter: string, afterId: number, limit: number], { id: number; group: string; topic: string; partition: number; offset: number; handler: string; messageId: string | null; key: string | null; reason: string; errorClass: string; errorMessage: string; fingerprint: string; attempts: number; state: string; redrives: number; replacedBy: string | null; firstFailedAt: Date; lastFailedAt: Date }>('list-dead-letters', `select d.id, g.name as "group", d.topic, d.partition_number as partition, d.log_offset as "offset", d.handler,
        d.message_id as "messageId", d.key, d.reason, d.error_class as "errorClass",
        d.error_message as "errorMessage", d.fingerprint, d.attempts, d.state, d.redrives,
        d.replaced_by as "replacedBy", d.first_failed_at as "firstFailedAt", d.last_failed_at as "lastFailedAt"
@@ -222,15 +140,9 @@ export const listDeadLetters = statement<
 
 /**
  * All recurring messages, with their next runs.
- * Params: none
- * Returns: name text, topic text, partition integer?, key text?, cron text?, timeZone text?, everyMs bigint?,
- *   missed text, nextRunMs bigint?
  * Index: timer_token
  */
-export const listRecurring = statement<
-  [],
-  { name: string; topic: string; partition: number | null; key: string | null; cron: string | null; timeZone: string | null; everyMs: number | null; missed: string; nextRunMs: number | null }
->('list-recurring', `select r.name, r.topic, r.partition_number as partition, r.key, r.cron, r.time_zone as "timeZone",
+export const listRecurring = statement<[], { name: string; topic: string; partition: number | null; key: string | null; cron: string | null; timeZone: string | null; everyMs: number | null; missed: string; nextRunMs: number | null }>('list-recurring', `select r.name, r.topic, r.partition_number as partition, r.key, r.cron, r.time_zone as "timeZone",
        r.every_ms as "everyMs", r.missed,
        (select (t.headers->>'runAtMs')::bigint from :schema.timer t
          where t.token = r.name and t.kind = 2 and (t.headers->>'revision')::bigint = r.revision
@@ -240,122 +152,70 @@ export const listRecurring = statement<
 
 /**
  * The newest redrives.
- * Params: limit integer
- * Returns: id bigint, actor text, perSecond integer, total bigint, redriven bigint, state text, startedAt timestamptz
  */
-export const listRedrives = statement<
-  [limit: number],
-  { id: number; actor: string; perSecond: number; total: number; redriven: number; state: string; startedAt: Date }
->('list-redrives', `select r.id, r.actor, r.per_second as "perSecond", r.total, r.redriven, r.state, r.started_at as "startedAt"
+export const listRedrives = statement<[limit: number], { id: number; actor: string; perSecond: number; total: number; redriven: number; state: string; startedAt: Date }>('list-redrives', `select r.id, r.actor, r.per_second as "perSecond", r.total, r.redriven, r.state, r.started_at as "startedAt"
   from :schema.redrive r
  order by r.id desc
  limit $1`);
 
 /**
  * The time, and when the next timer is due, of those that are not due before low.
- * Params: lowMs bigint, kinds smallint[]
- * Returns: nowMs bigint, nextMs bigint?
  * Index: timer_due
  */
-export const probeTimers = statement<
-  [lowMs: number, kinds: readonly (number | null)[]],
-  { nowMs: number; nextMs: number | null }
->('probe-timers', `select p.now_ms as "nowMs", p.next_ms as "nextMs"
+export const probeTimers = statement<[lowMs: number, kinds: readonly (number | null)[]], { nowMs: number; nextMs: number | null }>('probe-timers', `select p.now_ms as "nowMs", p.next_ms as "nextMs"
   from :schema.timer_probe(timestamptz 'epoch' + $1::bigint * interval '1 millisecond', $2) p`);
 
 /**
  * Moves far timers that have come near into their near slots.
- * Params: limit integer
- * Returns: moved integer
  * Index: timer_due
  */
-export const promoteTimers = statement<
-  [limit: number],
-  { moved: number }
->('promote-timers', `select :schema.timer_promote($1) as moved`);
+export const promoteTimers = statement<[limit: number], { moved: number }>('promote-timers', `select :schema.timer_promote($1) as moved`);
 
 /**
  * Stores a recurring message, and a timer for its first run unless the definition is as it was.
- * Params: name text, topic text, partition integer?, key text?, headers text?, payload bytea?, cron text?,
- *   timeZone text?, everyMs bigint?, missed text, firstRunMs bigint
- * Returns: changed boolean, dueMs bigint?
  * Locks: its row
  */
-export const putRecurring = statement<
-  [name: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, cron: string | null, timeZone: string | null, everyMs: number | null, missed: string, firstRunMs: number],
-  { changed: boolean; dueMs: number | null }
->('put-recurring', `select p.changed, p.due_ms as "dueMs"
+export const putRecurring = statement<[name: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, cron: string | null, timeZone: string | null, everyMs: number | null, missed: string, firstRunMs: number], { changed: boolean; dueMs: number | null }>('put-recurring', `select p.changed, p.due_ms as "dueMs"
   from :schema.recurring_put($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10, $11) p`);
 
 /**
  * The recurring messages of these names.
- * Params: names text[]
- * Returns: name text, topic text, partition integer?, key text?, headers text?, payload bytea?, cron text?,
- *   timeZone text?, everyMs bigint?, missed text, revision bigint
  */
-export const readRecurring = statement<
-  [names: readonly (string | null)[]],
-  { name: string; topic: string; partition: number | null; key: string | null; headers: string | null; payload: Buffer | null; cron: string | null; timeZone: string | null; everyMs: number | null; missed: string; revision: number }
->('read-recurring', `select r.name, r.topic, r.partition_number as partition, r.key, r.headers::text as headers, r.payload, r.cron,
+export const readRecurring = statement<[names: readonly (string | null)[]], { name: string; topic: string; partition: number | null; key: string | null; headers: string | null; payload: Buffer | null; cron: string | null; timeZone: string | null; everyMs: number | null; missed: string; revision: number }>('read-recurring', `select r.name, r.topic, r.partition_number as partition, r.key, r.headers::text as headers, r.payload, r.cron,
        r.time_zone as "timeZone", r.every_ms as "everyMs", r.missed, r.revision
   from :schema.recurring_message r
  where r.name = any ($1)`);
 
 /**
  * The stretches of slotMs milliseconds, numbered by their ends, in which timers are due.
- * Params: fromMs bigint, untilMs bigint, slotMs integer
- * Returns: busy boolean, slots bigint[]?
  * Locks: the loader's advisory lock, tried and not waited for
  * Index: timer_due
  */
-export const readTimerWindow = statement<
-  [fromMs: number, untilMs: number, slotMs: number],
-  { busy: boolean; slots: readonly number[] | null }
->('read-timer-window', `select w.busy, w.due_slots as slots from :schema.timer_window($1, $2, $3) w`);
+export const readTimerWindow = statement<[fromMs: number, untilMs: number, slotMs: number], { busy: boolean; slots: readonly number[] | null }>('read-timer-window', `select w.busy, w.due_slots as slots from :schema.timer_window($1, $2, $3) w`);
 
 /**
  * Keeps what an operator did.
- * Params: actor text, action text, targetKind text, target text, reason text?, details jsonb
- * Returns: none
  */
-export const recordAction = statement<
-  [actor: string, action: string, targetKind: string, target: string, reason: string | null, details: string],
-  Record<never, never>
->('record-action', `insert into :schema.operator_action (actor, action, target_kind, target, reason, details)
+export const recordAction = statement<[actor: string, action: string, targetKind: string, target: string, reason: string | null, details: string], Record<never, never>>('record-action', `insert into :schema.operator_action (actor, action, target_kind, target, reason, details)
 values ($1, $2, $3, $4, $5, $6::jsonb)`);
 
 /**
  * Redrives those of the dead letters that are open.
- * Params: ids bigint[]
- * Returns: redriven bigint
  * Locks: the dead letters by id
  */
-export const redriveDeadLetters = statement<
-  [ids: readonly (number | null)[]],
-  { redriven: number }
->('redrive-dead-letters', `select :schema.redrive_dead_letters($1) as redriven`);
+export const redriveDeadLetters = statement<[ids: readonly (number | null)[]], { redriven: number }>('redrive-dead-letters', `select :schema.redrive_dead_letters($1) as redriven`);
 
 /**
  * One step of a redrive, of up to so many dead letters; no row when there is no such redrive.
- * Params: id bigint, most integer
- * Returns: id bigint, actor text, perSecond integer, total bigint, redriven bigint, state text
  * Locks: the redrive's row, then the dead letters by id
  */
-export const redriveStep = statement<
-  [id: number, most: number],
-  { id: number; actor: string; perSecond: number; total: number; redriven: number; state: string }
->('redrive-step', `select r.id, r.actor, r.per_second as "perSecond", r.total, r.redriven, r.state
+export const redriveStep = statement<[id: number, most: number], { id: number; actor: string; perSecond: number; total: number; redriven: number; state: string }>('redrive-step', `select r.id, r.actor, r.per_second as "perSecond", r.total, r.redriven, r.state
   from :schema.redrive_step($1, $2) r`);
 
 /**
  * Removes dead letters that have been closed for long, up to so many.
- * Params: closedForMs bigint, most integer
- * Returns: removed bigint
  */
-export const removeClosedDeadLetters = statement<
-  [closedForMs: number, most: number],
-  { removed: number }
->('remove-closed-dead-letters', `with old as (
+export const removeClosedDeadLetters = statement<[closedForMs: number, most: number], { removed: number }>('remove-closed-dead-letters', `with old as (
   delete from :schema.dead_letter d
    where d.id in (select o.id from :schema.dead_letter o
                    where o.state in ('redriven', 'replaced', 'discarded')
@@ -367,13 +227,8 @@ select count(*) as removed from old`);
 
 /**
  * Removes records of what operators did that are past their time, up to so many.
- * Params: olderThanMs bigint, most integer
- * Returns: removed bigint
  */
-export const removeOldActions = statement<
-  [olderThanMs: number, most: number],
-  { removed: number }
->('remove-old-actions', `with old as (
+export const removeOldActions = statement<[olderThanMs: number, most: number], { removed: number }>('remove-old-actions', `with old as (
   delete from :schema.operator_action a
    where a.id in (select o.id from :schema.operator_action o
                    where o.acted_at < clock_timestamp() - $1::bigint * interval '1 millisecond'
@@ -384,23 +239,13 @@ select count(*) as removed from old`);
 
 /**
  * Removes a recurring message. Its timer finds it gone, and does nothing.
- * Params: name text
- * Returns: name text
  */
-export const removeRecurring = statement<
-  [name: string],
-  { name: string }
->('remove-recurring', `delete from :schema.recurring_message r where r.name = $1 returning r.name`);
+export const removeRecurring = statement<[name: string], { name: string }>('remove-recurring', `delete from :schema.recurring_message r where r.name = $1 returning r.name`);
 
 /**
  * Closes an open dead letter because another message was sent instead, and lets go of what waited behind it.
- * Params: id bigint, replacedBy text
- * Returns: id bigint
  */
-export const replaceDeadLetter = statement<
-  [id: number, replacedBy: string],
-  { id: number }
->('replace-dead-letter', `with replaced as (
+export const replaceDeadLetter = statement<[id: number, replacedBy: string], { id: number }>('replace-dead-letter', `with replaced as (
   update :schema.dead_letter d
      set state = 'replaced', state_since = clock_timestamp(), replaced_by = $2
    where d.id = $1 and d.state = 'open'
@@ -414,43 +259,27 @@ select r.id from replaced r`);
 
 /**
  * Moves scheduled messages to another time, by their ids and by tokens: to a time, or by a delay from now.
- * Params: messageIds uuid[], tokens text[], dueMs bigint?, delayMs bigint?
- * Returns: moved integer, dueMs bigint
  * Locks: their rows; 40001 when one is just being moved between slots
  * Index: timer_message, timer_token
  */
-export const rescheduleTimers = statement<
-  [messageIds: readonly (string | null)[], tokens: readonly (string | null)[], dueMs: number | null, delayMs: number | null],
-  { moved: number; dueMs: number }
->('reschedule-timers', `select r.moved, r.due_ms as "dueMs"
+export const rescheduleTimers = statement<[messageIds: readonly (string | null)[], tokens: readonly (string | null)[], dueMs: number | null, delayMs: number | null], { moved: number; dueMs: number }>('reschedule-timers', `select r.moved, r.due_ms as "dueMs"
   from :schema.timer_reschedule(
          $1, $2, coalesce(timestamptz 'epoch' + $3::bigint * interval '1 millisecond',
                           clock_timestamp() + $4::bigint * interval '1 millisecond')) r`);
 
 /**
  * Closes the dead letter of a message that was redriven and has been handled.
- * Params: groupId integer, partitionId integer, offset bigint
- * Returns: none
  */
-export const resolveRedriven = statement<
-  [groupId: number, partitionId: number, offset: number],
-  Record<never, never>
->('resolve-redriven', `update :schema.dead_letter d
+export const resolveRedriven = statement<[groupId: number, partitionId: number, offset: number], Record<never, never>>('resolve-redriven', `update :schema.dead_letter d
    set state = 'redriven', state_since = clock_timestamp()
  where d.group_id = $1 and d.partition_id = $2 and d.log_offset = $3 and d.state = 'redriving'`);
 
 /**
  * Schedules one message, after a delay by the database's clock or at a time, of which one is given. The topic is looked
  * up.
- * Params: messageId uuid, token text?, topic text, partition integer?, key text?, headers text?, payload bytea?,
- *   dueMs bigint?, delayMs bigint?
- * Returns: dueMs bigint
  * Locks: none but the new row
  */
-export const scheduleMessage = statement<
-  [messageId: string, token: string | null, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, dueMs: number | null, delayMs: number | null],
-  { dueMs: number }
->('schedule-message', `select s.due_ms as "dueMs"
+export const scheduleMessage = statement<[messageId: string, token: string | null, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, dueMs: number | null, delayMs: number | null], { dueMs: number }>('schedule-message', `select s.due_ms as "dueMs"
   from :schema.timer_schedule(
          array[$1::uuid], array[$2::text], array[:schema.known_topic($3::text, $4::integer)], array[$4::integer],
          array[$5::text], array[$6::text], array[$7::bytea],
@@ -458,14 +287,9 @@ export const scheduleMessage = statement<
 
 /**
  * Schedules the next runs of recurring messages.
- * Params: names text[], revisions bigint[], runAtMs bigint[]
- * Returns: dueMs bigint
  * Locks: none but the new rows
  */
-export const scheduleRuns = statement<
-  [names: readonly (string | null)[], revisions: readonly (number | null)[], runAtMs: readonly (number | null)[]],
-  { dueMs: number }
->('schedule-runs', `with next_run as materialized (
+export const scheduleRuns = statement<[names: readonly (string | null)[], revisions: readonly (number | null)[], runAtMs: readonly (number | null)[]], { dueMs: number }>('schedule-runs', `with next_run as materialized (
   select n.*, :schema.timer_due(timestamptz 'epoch' + n.run_at_ms * interval '1 millisecond') as due_at
     from unnest($1::text[], $2::bigint[], $3::bigint[]) as n (name, revision, run_at_ms)
 )
@@ -478,28 +302,14 @@ returning :schema.timer_ms(t.due_at) as "dueMs"`);
 /**
  * Schedules messages for later, in the order of the arrays; times in milliseconds since the epoch. A time in the past
  * is now. Topics are those of the log, and are not looked up.
- * Params: messageIds uuid[], tokens text[], topics text[], partitions integer[], keys text[], headers text[],
- *   payloads bytea[], dueMs bigint[]
- * Returns: dueMs bigint
  * Locks: none but the new rows
  */
-export const scheduleTimers = statement<
-  [messageIds: readonly (string | null)[], tokens: readonly (string | null)[], topics: readonly (string | null)[], partitions: readonly (number | null)[], keys: readonly (string | null)[], headers: readonly (string | null)[], payloads: readonly (Buffer | null)[], dueMs: readonly (number | null)[]],
-  { dueMs: number }
->('schedule-timers', `select s.due_ms as "dueMs" from :schema.timer_schedule($1, $2, $3, $4, $5, $6, $7, $8) s`);
+export const scheduleTimers = statement<[messageIds: readonly (string | null)[], tokens: readonly (string | null)[], topics: readonly (string | null)[], partitions: readonly (number | null)[], keys: readonly (string | null)[], headers: readonly (string | null)[], payloads: readonly (Buffer | null)[], dueMs: readonly (number | null)[]], { dueMs: number }>('schedule-timers', `select s.due_ms as "dueMs" from :schema.timer_schedule($1, $2, $3, $4, $5, $6, $7, $8) s`);
 
 /**
  * One dead letter with everything.
- * Params: id bigint
- * Returns: id bigint, group text, topic text, partition integer, offset bigint, handler text, messageId text?, key text?,
- *   reason text, errorClass text, errorMessage text, fingerprint text, attempts integer, state text, redrives integer,
- *   replacedBy text?, firstFailedAt timestamptz, lastFailedAt timestamptz, errorCode text?, errorStack text?,
- *   headers text, payload bytea?, timestampMs bigint
  */
-export const showDeadLetter = statement<
-  [id: number],
-  { id: number; group: string; topic: string; partition: number; offset: number; handler: string; messageId: string | null; key: string | null; reason: string; errorClass: string; errorMessage: string; fingerprint: string; attempts: number; state: string; redrives: number; replacedBy: string | null; firstFailedAt: Date; lastFailedAt: Date; errorCode: string | null; errorStack: string | null; headers: string; payload: Buffer | null; timestampMs: number }
->('show-dead-letter', `select d.id, g.name as "group", d.topic, d.partition_number as partition, d.log_offset as "offset", d.handler,
+export const showDeadLetter = statement<[id: number], { id: number; group: string; topic: string; partition: number; offset: number; handler: string; messageId: string | null; key: string | null; reason: string; errorClass: string; errorMessage: string; fingerprint: string; attempts: number; state: string; redrives: number; replacedBy: string | null; firstFailedAt: Date; lastFailedAt: Date; errorCode: string | null; errorStack: string | null; headers: string; payload: Buffer | null; timestampMs: number }>('show-dead-letter', `select d.id, g.name as "group", d.topic, d.partition_number as partition, d.log_offset as "offset", d.handler,
        d.message_id as "messageId", d.key, d.reason, d.error_class as "errorClass",
        d.error_message as "errorMessage", d.fingerprint, d.attempts, d.state, d.redrives,
        d.replaced_by as "replacedBy", d.first_failed_at as "firstFailedAt", d.last_failed_at as "lastFailedAt",
@@ -511,27 +321,17 @@ export const showDeadLetter = statement<
 
 /**
  * Begins a redrive of the dead letters that match a filter now.
- * Params: filter jsonb, actor text, perSecond integer
- * Returns: id bigint, total bigint
  */
-export const startRedrive = statement<
-  [filter: string, actor: string, perSecond: number],
-  { id: number; total: number }
->('start-redrive', `insert into :schema.redrive (filter, actor, per_second, up_to_id, total)
+export const startRedrive = statement<[filter: string, actor: string, perSecond: number], { id: number; total: number }>('start-redrive', `insert into :schema.redrive (filter, actor, per_second, up_to_id, total)
 select $1::jsonb, $2, $3, coalesce(max(i.id), 0), count(*)
   from :schema.dead_letter_ids($1::jsonb, 0, 2147483647) as i (id)
 returning id, total`);
 
 /**
  * What is pending, in figures, each counted up to 100,000.
- * Params: overdueMs bigint
- * Returns: pending integer, due integer, overdue integer, oldestOverdueMs bigint, far integer, recurring integer
  * Index: timer_due
  */
-export const timerStats = statement<
-  [overdueMs: number],
-  { pending: number; due: number; overdue: number; oldestOverdueMs: number; far: number; recurring: number }
->('timer-stats', `select (select count(*) from (select from :schema.timer limit 100000) p)::integer as pending,
+export const timerStats = statement<[overdueMs: number], { pending: number; due: number; overdue: number; oldestOverdueMs: number; far: number; recurring: number }>('timer-stats', `select (select count(*) from (select from :schema.timer limit 100000) p)::integer as pending,
        (select count(*) from (select from :schema.timer t where t.due_at <= n.now_at limit 100000) d)::integer as due,
        (select count(*) from (select from :schema.timer t
                                where t.due_at < n.now_at - $1::bigint * interval '1 millisecond'

@@ -3,57 +3,32 @@ import { statement } from '@waybill/kernel';
 
 /**
  * The ledger of migrations, oldest first.
- * Params: none
- * Returns: number integer, name text, checksum text, breaking boolean, appliedAt timestamptz
  * Index: the whole of a small table
  */
-export const appliedMigrations = statement<
-  [],
-  { number: number; name: string; checksum: string; breaking: boolean; appliedAt: Date }
->('applied-migrations', `select m.number, m.name, m.checksum, m.breaking, m.applied_at as "appliedAt"
+export const appliedMigrations = statement<[], { number: number; name: string; checksum: string; breaking: boolean; appliedAt: Date }>('applied-migrations', `select m.number, m.name, m.checksum, m.breaking, m.applied_at as "appliedAt"
   from :schema.migration m
  order by m.number`);
 
 /**
  * What tells this database from every other: cluster, database, and the schema's own oid.
- * Params: schemaName text
- * Returns: identity text
  */
-export const databaseIdentity = statement<
-  [schemaName: string],
-  { identity: string }
->('database-identity', `select (select c.system_identifier from pg_control_system() c)::text
+export const databaseIdentity = statement<[schemaName: string], { identity: string }>('database-identity', `select (select c.system_identifier from pg_control_system() c)::text
        || '/' || (select d.oid from pg_database d where d.datname = current_database())::text
        || '/' || coalesce((select n.oid from pg_namespace n where n.nspname = $1), 0)::text as identity`);
 
 /**
  * Writes one migration into the ledger, in the transaction that has applied it.
- * Params: number integer, name text, checksum text, breaking boolean
- * Returns: none
  */
-export const recordMigration = statement<
-  [number: number, name: string, checksum: string, breaking: boolean],
-  Record<never, never>
->('record-migration', `insert into :schema.migration (number, name, checksum, breaking) values ($1, $2, $3, $4)`);
+export const recordMigration = statement<[number: number, name: string, checksum: string, breaking: boolean], Record<never, never>>('record-migration', `insert into :schema.migration (number, name, checksum, breaking) values ($1, $2, $3, $4)`);
 
 /**
  * The server's version, as a number to compare and as a text to show.
- * Params: none
- * Returns: versionNumber integer, version text
  */
-export const serverVersion = statement<
-  [],
-  { versionNumber: number; version: string }
->('server-version', `select current_setting('server_version_num')::integer as "versionNumber", current_setting('server_version') as version`);
+export const serverVersion = statement<[], { versionNumber: number; version: string }>('server-version', `select current_setting('server_version_num')::integer as "versionNumber", current_setting('server_version') as version`);
 
 /**
  * Whether the ledger and the schema exist.
- * Params: schemaName text
- * Returns: schemaExists boolean, ledgerExists boolean
  */
-export const tableExists = statement<
-  [schemaName: string],
-  { schemaExists: boolean; ledgerExists: boolean }
->('table-exists', `select exists (select from pg_namespace n where n.nspname = $1) as "schemaExists",
+export const tableExists = statement<[schemaName: string], { schemaExists: boolean; ledgerExists: boolean }>('table-exists', `select exists (select from pg_namespace n where n.nspname = $1) as "schemaExists",
        exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
                 where n.nspname = $1 and c.relname = 'migration') as "ledgerExists"`);

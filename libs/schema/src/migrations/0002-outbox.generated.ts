@@ -1,0 +1,326 @@
+// Made by scripts/build-sql.mjs from ../../migrations; do not edit.
+import type { Migration } from '../migration.js';
+
+export const migration0002: Migration = {
+  number: 2,
+  name: '0002-outbox',
+  breaking: false,
+  checksum: '56479ce4ebc51a62371a714494330d12c387b3617135f6030e7069a2ac92d963',
+  sql: `-- The outbox: an append-only ring of time slots that producers insert into, in their own transactions, and the
+-- relay's cursor over it. The cursor is a snapshot: what is visible in a newer snapshot and not in it is what has
+-- been committed since (as PgQ has read its queues since 2007).
+
+create sequence :schema.outbox_id as bigint;
+
+create table :schema.outbox (
+  slot             smallint not null
+                   default (floor(extract(epoch from clock_timestamp()) / 600)::bigint % 8)::smallint,
+  id               bigint not null default nextval(':schema.outbox_id'),
+  xid              xid8 not null default pg_current_xact_id(),
+  message_id       uuid not null,
+  topic            text not null,
+  partition_number integer,
+  key              text,
+  headers          jsonb,
+  payload          bytea,
+  created_at       timestamptz not null default clock_timestamp(),
+  timer_action     smallint check (timer_action between 1 and 3),
+  deliver_at       timestamptz,
+  timer_token      text
+) partition by list (slot);
+
+comment on column :schema.outbox.timer_action is
+  'null: a message for the log; 1: a message for later; 2: cancels timers; 3: moves timers to deliver_at';
+
+-- Messages up to nearly a page stay in their row, uncompressed: they are read once, soon, and thrown away.
+alter table :schema.outbox alter column payload set storage external;
+
+create index outbox_xid on :schema.outbox (xid);
+create index outbox_order on :schema.outbox (id);
+
+do $$
+begin
+  for slot in 0..7 loop
+    execute format(
+      'create table :schema.%I partition of :schema.outbox for values in (%s)
+         with (autovacuum_enabled = off, toast_tuple_target = 8160)', 'outbox_s' || slot, slot);
+  end loop;
+end
+$$;
+
+-- base is the cursor. While a large difference is moved in windows, target is the snapshot it leads to, and
+-- window_id the id up to which the rows between the two have been moved, of window_end.
+create table :schema.relay_cursor (
+  slot              smallint not null,
+  seq               bigint not null,
+  base              pg_snapshot not null,
+  target            pg_snapshot,
+  window_id         bigint,
+  window_end        bigint,
+  system_identifier bigint not null,
+  moved_at          timestamptz not null default clock_timestamp()
+) partition by list (slot);
+
+create index relay_cursor_seq on :schema.relay_cursor (seq);
+
+do $$
+begin
+  for slot in 0..2 loop
+    execute format(
+      'create table :schema.%I partition of :schema.relay_cursor for values in (%s)
+         with (autovacuum_enabled = off)', 'relay_cursor_s' || slot, slot);
+  end loop;
+end
+$$;
+
+insert into :schema.relay_cursor (slot, seq, base, system_identifier)
+select 0, 1, pg_current_snapshot(), c.system_identifier from pg_control_system() c;
+
+-- The topic's name, if the topic exists and has the partition; raises otherwise. So no row can name a topic
+-- that the relay does not know.
+create function :schema.known_topic(topic_name text, partition_number integer default null) returns text
+language plpgsql stable
+as $$
+declare
+  partitions integer;
+begin
+  select t.partition_count into partitions from :schema.topic t where t.name = topic_name;
+  if partitions is null then
+    raise exception using errcode = 'WB001', message = format('topic %s does not exist', topic_name),
+      detail = topic_name;
+  end if;
+  if partition_number < 0 or partition_number >= partitions then
+    raise exception using errcode = 'WB006', detail = topic_name, message = format(
+      'partition %s was asked for and the topic has %s, counted from 0', partition_number, partitions);
+  end if;
+  return topic_name;
+end
+$$;
+
+-- A UUID of version 7 (RFC 9562): milliseconds since the epoch, then random bits.
+create function :schema.uuid_v7() returns uuid
+language sql volatile
+as $$
+  select encode(
+    set_byte(
+      overlay(uuid_send(gen_random_uuid())
+              placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
+              from 1 for 6),
+      6, 112 | (get_byte(uuid_send(gen_random_uuid()), 6) & 15)),
+    'hex')::uuid
+$$;
+
+-- When a message is to be delivered: at a time or after a delay, by this server's clock; null for at once.
+-- expires_at and ttl_ms, of which one may be given, come out as the header's value: milliseconds since the epoch.
+-- Raises when it would expire before it is delivered.
+create function :schema.delivery_time(topic text, at_time timestamptz, delay_ms bigint, expires_at_ms bigint,
+                                      ttl_ms bigint, out deliver_at timestamptz, out expires_at text)
+language plpgsql
+as $$
+declare
+  now_at timestamptz := clock_timestamp();
+begin
+  deliver_at := coalesce(at_time, now_at + delay_ms * interval '1 millisecond');
+  expires_at := coalesce(
+    expires_at_ms,
+    floor(extract(epoch from greatest(deliver_at, now_at)) * 1000)::bigint + ttl_ms)::text;
+  if expires_at_ms <= extract(epoch from deliver_at) * 1000 then
+    raise exception using errcode = 'WB006', detail = topic,
+      message = 'it would expire before it is delivered: expiresAt must lie behind the time of delivery';
+  end if;
+end
+$$;
+
+-- Publishes a message in the current transaction, from any language. Returns the message's id. With deliver_at it is
+-- delivered then, and timer_token names it for cancelling.
+create function :schema.publish(topic text, key text, payload jsonb, headers jsonb default null,
+                                deliver_at timestamptz default null, timer_token text default null) returns uuid
+language sql volatile
+as $$
+  insert into :schema.outbox (message_id, topic, key, headers, payload, timer_action, deliver_at, timer_token)
+  values (:schema.uuid_v7(), :schema.known_topic(publish.topic), publish.key, publish.headers,
+          convert_to(publish.payload::text, 'UTF8'), case when publish.deliver_at is not null then 1 end,
+          publish.deliver_at, case when publish.deliver_at is not null then publish.timer_token end)
+  returning message_id
+$$;
+
+-- Begins a pass of the relay: takes the relay's lock, then, each in a later statement, reads the cursor and a
+-- new snapshot, and measures how much lies between the two (up to measure_limit rows).
+-- state: busy (another relay is at it), idle, or ready. min_id and max_id are given for a large difference.
+create function :schema.relay_begin(measure_limit integer, lease_ms integer)
+returns table (state text, seq bigint, base text, target text, window_id bigint, window_end bigint,
+               in_windows boolean, row_count integer)
+language plpgsql
+as $$
+declare
+  cursor_row record;
+  b pg_snapshot;
+begin
+  if not pg_try_advisory_xact_lock(hashtext(':schema.relay'), 0) then
+    state := 'busy';
+    return next;
+    return;
+  end if;
+  -- A relay that stops in the middle of a pass loses its session, and with it the lock.
+  perform set_config('idle_in_transaction_session_timeout', lease_ms::text, true);
+  -- The ring's slots are never analysed, so what the planner thinks of them is wrong: always by index.
+  perform set_config('enable_seqscan', 'off', true);
+  select c.* into cursor_row from :schema.relay_cursor c order by c.seq desc limit 1;
+  if cursor_row.system_identifier <> (select c.system_identifier from pg_control_system() c) then
+    raise exception using errcode = 'WB007', message = 'the relay''s cursor belongs to another cluster',
+      detail = cursor_row.system_identifier::text;
+  end if;
+  seq := cursor_row.seq;
+  base := cursor_row.base::text;
+  if cursor_row.target is not null then
+    state := 'ready';
+    target := cursor_row.target::text;
+    window_id := cursor_row.window_id;
+    window_end := cursor_row.window_end;
+    in_windows := true;
+    return next;
+    return;
+  end if;
+
+  select pg_current_snapshot() into b;
+  select count(*) into row_count
+    from (select 1 from :schema.outbox o
+           where o.xid >= pg_snapshot_xmax(cursor_row.base) and pg_visible_in_snapshot(o.xid, b)
+          union all
+          select 1 from :schema.outbox o
+           where o.xid = any (array(select pg_snapshot_xip(cursor_row.base)))
+             and pg_visible_in_snapshot(o.xid, b)
+           limit measure_limit + 1) d;
+  target := b::text;
+  state := case when row_count = 0 then 'idle' else 'ready' end;
+  in_windows := row_count > measure_limit;
+  if in_windows then
+    select min(d.id) - 1, max(d.id) into window_id, window_end
+      from (select o.id from :schema.outbox o
+             where o.xid >= pg_snapshot_xmax(cursor_row.base) and pg_visible_in_snapshot(o.xid, b)
+            union all
+            select o.id from :schema.outbox o
+             where o.xid = any (array(select pg_snapshot_xip(cursor_row.base)))
+               and pg_visible_in_snapshot(o.xid, b)
+            offset 0) d;
+  end if;
+  return next;
+end
+$$;
+
+-- Whether anything has been committed that is not visible in base. Takes no lock and no transaction id.
+create function :schema.relay_probe(base pg_snapshot) returns boolean
+language plpgsql stable set enable_seqscan = off
+as $$
+begin
+  return exists (select from :schema.outbox o where o.xid >= pg_snapshot_xmax(base))
+      or exists (select from :schema.outbox o where o.xid = any (array(select pg_snapshot_xip(base))));
+end
+$$;
+
+-- Stores the cursor behind a pass. The caller holds the relay's lock, by relay_begin in the same transaction.
+create function :schema.relay_advance(after_seq bigint, new_base pg_snapshot, new_target pg_snapshot,
+                                      new_window_id bigint, new_window_end bigint) returns void
+language plpgsql set enable_seqscan = off
+as $$
+declare
+  newest record;
+begin
+  select c.seq, c.system_identifier into newest from :schema.relay_cursor c order by c.seq desc limit 1;
+  if newest.seq is distinct from after_seq then
+    raise exception using errcode = 'WB004',
+      message = format('another relay moved the cursor from %s to %s', after_seq, newest.seq);
+  end if;
+  -- What the pass has moved may leave the outbox once its cursor is committed: not before that is on disk.
+  perform set_config('synchronous_commit', 'on', true);
+  insert into :schema.relay_cursor (slot, seq, base, target, window_id, window_end, system_identifier)
+  values (((after_seq + 1) / 10000 % 3)::smallint, after_seq + 1, new_base, new_target, new_window_id,
+          new_window_end, newest.system_identifier);
+end
+$$;
+
+-- Empties the slot of the cursor's ring that comes next: the newest cursor is never in it.
+create function :schema.relay_cursor_recycle() returns boolean
+language plpgsql set lock_timeout = '50ms'
+as $$
+declare
+  newest bigint;
+  next_slot smallint;
+begin
+  select c.seq into newest from :schema.relay_cursor c order by c.seq desc limit 1;
+  next_slot := (newest / 10000 + 1) % 3;
+  if not exists (select from :schema.relay_cursor c where c.slot = next_slot) then
+    return false;
+  end if;
+  execute format('truncate only :schema.%I', 'relay_cursor_s' || next_slot);
+  return true;
+end
+$$;
+
+-- Empties one slot of the outbox's ring, if every row in it has been moved and is older than the retention.
+-- Checked behind the lock: a transaction that has inserted into the slot holds a lock on it until it ends, so
+-- no row can turn up after the check. Fails with 55P03 when the lock is not to be had within 50 ms.
+create function :schema.outbox_empty_slot(slot_number integer, retention_ms bigint) returns boolean
+language plpgsql set lock_timeout = '50ms' set enable_seqscan = off
+as $$
+declare
+  slot_name text := 'outbox_s' || slot_number;
+  cursor_base pg_snapshot;
+  newest timestamptz;
+  waiting boolean;
+begin
+  execute format('select o.created_at from :schema.%I o order by o.id desc limit 1', slot_name) into newest;
+  if newest is null or newest > clock_timestamp() - retention_ms * interval '1 millisecond' then
+    return false;
+  end if;
+  execute format('lock table only :schema.%I in access exclusive mode', slot_name);
+  select c.base into cursor_base from :schema.relay_cursor c order by c.seq desc limit 1;
+  execute format(
+    'select exists (select from :schema.%1$I o where o.xid >= pg_snapshot_xmax($1))
+         or exists (select from :schema.%1$I o where o.xid = any (array(select pg_snapshot_xip($1))))',
+    slot_name) into waiting using cursor_base;
+  execute format('select o.created_at from :schema.%I o order by o.id desc limit 1', slot_name) into newest;
+  if waiting or newest > clock_timestamp() - retention_ms * interval '1 millisecond' then
+    return false;
+  end if;
+  execute format('truncate only :schema.%I', slot_name);
+  return true;
+end
+$$;
+
+-- For an operator, after the database was loaded from a dump into another cluster, with all publishers stopped:
+-- keeps the messages that had not been moved, under new transaction ids, and lets the cursor begin anew.
+-- What had been moved is told by the transaction ids and the cursor as they were dumped, which fit each other. What is
+-- younger than the last pass has been published since, here or there: it is kept.
+create function :schema.relay_adopt() returns bigint
+language plpgsql
+as $$
+declare
+  cursor_row record;
+  kept bigint;
+begin
+  perform pg_advisory_xact_lock(hashtext(':schema.relay'), 0);
+  lock table :schema.outbox in access exclusive mode;
+  select c.* into cursor_row from :schema.relay_cursor c order by c.seq desc limit 1;
+  create temporary table adopted_message on commit drop as
+    select o.* from :schema.outbox o
+     where o.created_at > cursor_row.moved_at
+        or not pg_visible_in_snapshot(o.xid, cursor_row.base)
+           and (cursor_row.target is null or not pg_visible_in_snapshot(o.xid, cursor_row.target)
+                or o.id > cursor_row.window_id);
+  truncate :schema.outbox;
+  insert into :schema.outbox (id, message_id, topic, partition_number, key, headers, payload, created_at,
+                              timer_action, deliver_at, timer_token)
+  select a.id, a.message_id, a.topic, a.partition_number, a.key, a.headers, a.payload, a.created_at,
+         a.timer_action, a.deliver_at, a.timer_token
+    from adopted_message a order by a.id;
+  get diagnostics kept = row_count;
+  insert into :schema.relay_cursor (slot, seq, base, system_identifier)
+  select ((cursor_row.seq + 1) / 10000 % 3)::smallint, cursor_row.seq + 1, pg_current_snapshot(),
+         c.system_identifier
+    from pg_control_system() c;
+  return kept;
+end
+$$;
+`,
+};

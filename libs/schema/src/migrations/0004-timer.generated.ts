@@ -1,0 +1,305 @@
+// Made by scripts/build-sql.mjs from ../../migrations; do not edit.
+import type { Migration } from '../migration.js';
+
+export const migration0004: Migration = {
+  number: 4,
+  name: '0004-timer',
+  breaking: false,
+  checksum: '84132f96118bee0b4ca754f37190866c3a086cc89ac152784c2ebceb9ff2aaa4',
+  sql: `-- Timers: what is to happen later. The table is the truth; what wakes the process that fires them is only a clock.
+--
+-- A ring of eight near slots of an hour each for what is due within six hours, and one slot for what is farther.
+-- A timer is deleted when it fires, in the transaction of its effect. A near slot whose hour is past and that is
+-- empty is truncated, so that what deletes leave behind goes away even while somebody holds an old snapshot.
+
+create sequence :schema.timer_id as bigint;
+
+-- kind: 1 a message, 2 a run of a recurring message (token is its name). Later releases add more.
+-- message_id is the timer's id towards users; id is the order among those that are due at the same time.
+create table :schema.timer (
+  slot             smallint not null,
+  due_at           timestamptz not null,
+  id               bigint not null default nextval(':schema.timer_id'),
+  kind             smallint not null,
+  message_id       uuid,
+  token            text,
+  topic            text,
+  partition_number integer,
+  key              text,
+  headers          jsonb,
+  payload          bytea,
+  created_at       timestamptz not null default clock_timestamp()
+) partition by list (slot);
+
+-- Read once, and thrown away: not worth compressing.
+alter table :schema.timer alter column payload set storage external;
+
+create index timer_due on :schema.timer (due_at, id);
+create index timer_message on :schema.timer (message_id);
+create index timer_token on :schema.timer (token) where token is not null;
+
+-- Giving pages back at the end of a slot would lock it exclusively; a truncated slot has given back all of them.
+do $$
+begin
+  for slot in 0..7 loop
+    execute format('create table :schema.%I partition of :schema.timer for values in (%s)
+                      with (vacuum_truncate = off, toast_tuple_target = 8160)', 'timer_s' || slot, slot);
+  end loop;
+end
+$$;
+create table :schema.timer_far partition of :schema.timer for values in (8)
+  with (vacuum_truncate = off, toast_tuple_target = 8160);
+
+create table :schema.recurring_message (
+  name             text primary key,
+  topic            text not null,
+  partition_number integer,
+  key              text,
+  headers          jsonb,
+  payload          bytea,
+  cron             text,
+  time_zone        text,
+  every_ms         bigint check (every_ms > 0),
+  missed           text not null check (missed in ('skip', 'one', 'all')),
+  revision         bigint not null,
+  created_at       timestamptz not null default clock_timestamp(),
+  check ((cron is null) <> (every_ms is null))
+);
+
+-- Due times are kept to the millisecond, rounded up, from now to a hundred years ahead: a time in the past is now.
+create function :schema.timer_due(wanted timestamptz) returns timestamptz
+language sql volatile
+as $$
+  select date_trunc('milliseconds', least(greatest(wanted, clock_timestamp()),
+                                          clock_timestamp() + interval '100 years') + interval '999 microseconds')
+$$;
+
+-- The slot for a due time: that of its hour when it is near, else the far one.
+create function :schema.timer_slot(due timestamptz) returns smallint
+language sql volatile
+as $$
+  select case when due < clock_timestamp() + interval '6 hours'
+              then floor(extract(epoch from due) / 3600)::bigint % 8 else 8 end::smallint
+$$;
+
+create function :schema.timer_ms(moment timestamptz) returns bigint
+language sql immutable
+as $$
+  select floor(extract(epoch from moment) * 1000)::bigint
+$$;
+
+-- Schedules messages, in the order of the arrays. Returns their due times.
+create function :schema.timer_schedule(
+  message_ids uuid[], tokens text[], topics text[], partitions integer[], keys text[], all_headers text[],
+  payloads bytea[], wanted_ms bigint[])
+returns table (due_ms bigint)
+language plpgsql
+as $$
+begin
+  return query
+  with wanted as materialized (
+    select m.*, :schema.timer_due(timestamptz 'epoch' + m.at_ms * interval '1 millisecond') as due_at
+      from unnest(message_ids, tokens, topics, partitions, keys, all_headers, payloads, wanted_ms) with ordinality
+        as m (message_id, token, topic, partition_number, key, headers, payload, at_ms, number)
+  ), added as (
+    insert into :schema.timer as t (slot, due_at, kind, message_id, token, topic, partition_number, key, headers,
+                                    payload)
+    select :schema.timer_slot(w.due_at), w.due_at, 1, w.message_id, w.token, w.topic, w.partition_number, w.key,
+           w.headers::jsonb, w.payload
+      from wanted w order by w.number
+    returning t.due_at
+  )
+  select :schema.timer_ms(a.due_at) from added a;
+end
+$$;
+
+-- Cancels messages that are scheduled, by id or token. Returns how many; one that is being fired is waited for, and
+-- not counted. Raises 40001 when one is just being moved to another slot: to be tried again.
+create function :schema.timer_cancel(message_ids uuid[], tokens text[]) returns integer
+language plpgsql set enable_seqscan = off
+as $$
+declare
+  by_id integer;
+  by_token integer;
+begin
+  delete from :schema.timer t where t.message_id = any (message_ids) and t.kind = 1;
+  get diagnostics by_id = row_count;
+  delete from :schema.timer t where t.token = any (tokens) and t.kind = 1;
+  get diagnostics by_token = row_count;
+  return by_id + by_token;
+end
+$$;
+
+-- Moves scheduled messages to another time, by id or token; counts and raises as timer_cancel does.
+create function :schema.timer_reschedule(message_ids uuid[], tokens text[], wanted timestamptz)
+returns table (moved integer, due_ms bigint)
+language plpgsql set enable_seqscan = off
+as $$
+declare
+  due timestamptz := :schema.timer_due(wanted);
+  due_slot smallint := :schema.timer_slot(due);
+  by_token integer;
+begin
+  update :schema.timer t set slot = due_slot, due_at = due where t.message_id = any (message_ids) and t.kind = 1;
+  get diagnostics moved = row_count;
+  update :schema.timer t set slot = due_slot, due_at = due where t.token = any (tokens) and t.kind = 1;
+  get diagnostics by_token = row_count;
+  moved := moved + by_token;
+  due_ms := :schema.timer_ms(due);
+  return next;
+end
+$$;
+
+-- The time, and when the next timer is due that is not due before low. Takes no lock and no transaction id.
+create function :schema.timer_probe(low timestamptz, kinds smallint[])
+returns table (now_ms bigint, next_ms bigint)
+language plpgsql stable
+  set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off
+as $$
+begin
+  select :schema.timer_ms(t.due_at) into next_ms from :schema.timer t
+   where t.due_at >= low and t.kind = any (kinds) order by t.due_at, t.id limit 1;
+  now_ms := :schema.timer_ms(clock_timestamp());
+  return next;
+end
+$$;
+
+-- Takes timers that are due, in order: deletes and returns them. One process at a time does so, by an advisory lock
+-- that is waited for at most 50 ms (55P03); what is due is looked at behind the lock, in a later statement. The lower
+-- bound keeps it from walking over what has been deleted. A caller that stops in its transaction loses its session.
+create function :schema.timer_claim(low timestamptz, kinds smallint[], claim_limit integer, lease_ms integer)
+returns table (now_ms bigint, due_ms bigint, id bigint, kind smallint, message_id uuid, token text, topic text,
+               partition_number integer, key text, headers text, payload bytea)
+language plpgsql
+  set lock_timeout = '50ms' set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
+  set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+declare
+  now_at timestamptz;
+begin
+  perform set_config('idle_in_transaction_session_timeout', lease_ms::text, true);
+  perform pg_advisory_xact_lock(hashtext(':schema.timer'), 0);
+  now_at := clock_timestamp();
+  return query
+  with due as materialized (
+    select t.slot, t.due_at, t.id from :schema.timer t
+     where t.due_at >= low and t.due_at <= now_at and t.kind = any (kinds)
+     order by t.due_at, t.id limit claim_limit for update skip locked
+  )
+  delete from :schema.timer t using due d
+   where t.slot = d.slot and t.due_at = d.due_at and t.id = d.id
+  returning :schema.timer_ms(now_at), :schema.timer_ms(t.due_at), t.id, t.kind, t.message_id, t.token, t.topic,
+            t.partition_number, t.key, t.headers::text, t.payload;
+end
+$$;
+
+-- Moves far timers that are due within six hours to their near slots. The move is an update over partitions, so a
+-- cancel at the same time fails with 40001 and is tried again: it can neither miss the timer nor cancel it twice.
+create function :schema.timer_promote(move_limit integer) returns integer
+language plpgsql
+  set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
+  set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+declare
+  now_at timestamptz := clock_timestamp();
+  moved integer;
+begin
+  with near as materialized (
+    select t.due_at, t.id from :schema.timer t
+     where t.slot = 8 and t.due_at < now_at + interval '6 hours'
+     order by t.due_at, t.id limit move_limit for update skip locked
+  )
+  update :schema.timer t set slot = (floor(extract(epoch from t.due_at) / 3600)::bigint % 8)::smallint
+    from near n where t.slot = 8 and t.due_at = n.due_at and t.id = n.id;
+  get diagnostics moved = row_count;
+  return moved;
+end
+$$;
+
+-- Empties the near slot that is next to be filled, when everything in it has gone. Checked behind the lock, which is
+-- waited for at most 50 ms (55P03): whoever has inserted into the slot holds a lock on it until he ends.
+create function :schema.timer_empty_slot() returns boolean
+language plpgsql set lock_timeout = '50ms' set enable_seqscan = off
+as $$
+declare
+  slot_name text := 'timer_s' || (floor(extract(epoch from clock_timestamp()) / 3600)::bigint - 1) % 8;
+  filled boolean;
+begin
+  if pg_relation_size(format(':schema.%I', slot_name)::regclass) = 0 then
+    return false;
+  end if;
+  execute format('select exists (select from :schema.%I)', slot_name) into filled;
+  if filled then
+    return false;
+  end if;
+  execute format('lock table only :schema.%I in access exclusive mode', slot_name);
+  execute format('select exists (select from :schema.%I)', slot_name) into filled;
+  if filled then
+    return false;
+  end if;
+  execute format('truncate only :schema.%I', slot_name);
+  return true;
+end
+$$;
+
+-- The stretches of slot_ms milliseconds, numbered from the epoch by their ends, in which timers are due from from_ms up
+-- to until_ms. One process at a time reads them: busy says that another is at it.
+create function :schema.timer_window(from_ms bigint, until_ms bigint, slot_ms integer)
+returns table (busy boolean, due_slots bigint[])
+language plpgsql
+  set enable_seqscan = off set enable_bitmapscan = off set jit = off
+as $$
+begin
+  busy := not pg_try_advisory_xact_lock(hashtext(':schema.timer_window'), 0);
+  if not busy then
+    select coalesce(array_agg(distinct (:schema.timer_ms(t.due_at) + slot_ms - 1) / slot_ms), '{}')
+      into due_slots from :schema.timer t
+     where t.due_at >= timestamptz 'epoch' + from_ms * interval '1 millisecond'
+       and t.due_at < timestamptz 'epoch' + until_ms * interval '1 millisecond';
+  end if;
+  return next;
+end
+$$;
+
+-- Stores a recurring message, and a timer for its first run. A definition that is as it was keeps its next run.
+-- Timers of an earlier definition are removed; one that is just being fired finds another revision, and does nothing.
+create function :schema.recurring_put(
+  for_name text, for_topic text, for_partition integer, for_key text, for_headers jsonb, for_payload bytea,
+  for_cron text, for_time_zone text, for_every_ms bigint, for_missed text, first_run_ms bigint)
+returns table (changed boolean, due_ms bigint)
+language plpgsql set enable_seqscan = off
+as $$
+declare
+  new_revision bigint;
+  due timestamptz;
+begin
+  insert into :schema.recurring_message as r (name, topic, partition_number, key, headers, payload, cron, time_zone,
+                                              every_ms, missed, revision)
+  values (for_name, :schema.known_topic(for_topic, for_partition), for_partition, for_key, for_headers, for_payload,
+          for_cron, for_time_zone, for_every_ms, for_missed, nextval(':schema.timer_id'))
+  on conflict (name) do update
+     set topic = excluded.topic, partition_number = excluded.partition_number, key = excluded.key,
+         headers = excluded.headers, payload = excluded.payload, cron = excluded.cron,
+         time_zone = excluded.time_zone, every_ms = excluded.every_ms, missed = excluded.missed,
+         revision = excluded.revision
+   where (r.topic, r.partition_number, r.key, r.headers, r.payload, r.cron, r.time_zone, r.every_ms, r.missed)
+         is distinct from (excluded.topic, excluded.partition_number, excluded.key, excluded.headers,
+                           excluded.payload, excluded.cron, excluded.time_zone, excluded.every_ms, excluded.missed)
+  returning r.revision into new_revision;
+  changed := new_revision is not null;
+  if changed then
+    delete from :schema.timer t
+     using (select o.slot, o.due_at, o.id from :schema.timer o
+             where o.token = for_name and o.kind = 2 for update skip locked) old
+     where t.slot = old.slot and t.due_at = old.due_at and t.id = old.id;
+    due := :schema.timer_due(timestamptz 'epoch' + first_run_ms * interval '1 millisecond');
+    insert into :schema.timer (slot, due_at, kind, token, headers)
+    values (:schema.timer_slot(due), due, 2, for_name,
+            jsonb_build_object('revision', new_revision, 'runAtMs', first_run_ms));
+    due_ms := :schema.timer_ms(due);
+  end if;
+  return next;
+end
+$$;
+`,
+};

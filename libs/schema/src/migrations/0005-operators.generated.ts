@@ -1,0 +1,152 @@
+// Made by scripts/build-sql.mjs from ../../migrations; do not edit.
+import type { Migration } from '../migration.js';
+
+export const migration0005: Migration = {
+  number: 5,
+  name: '0005-operators',
+  breaking: false,
+  checksum: '94b11eb7ce4c5a1b7a24fa06e206908db60ff6298c18e4257b21f2e20d85e1af',
+  sql: `-- What operators decide: redriving and discarding dead letters, and the record of who did what when.
+
+-- One row for everything that an operator did, never changed.
+create table :schema.operator_action (
+  id          bigint generated always as identity primary key,
+  acted_at    timestamptz not null default clock_timestamp(),
+  actor       text not null check (actor <> ''),
+  action      text not null,
+  target_kind text not null,
+  target      text not null,
+  reason      text,
+  details     jsonb not null default '{}'
+);
+
+create index operator_action_target on :schema.operator_action (target_kind, target, id);
+
+-- A redrive of the dead letters that match a filter, in steps: those up to cursor_id are done. Dead letters that are
+-- newer than up_to_id are not part of it, so that it comes to an end.
+create table :schema.redrive (
+  id          bigint generated always as identity primary key,
+  filter      jsonb not null,
+  actor       text not null,
+  per_second  integer not null,
+  up_to_id    bigint not null,
+  cursor_id   bigint not null default 0,
+  total       bigint not null,
+  redriven    bigint not null default 0,
+  state       text not null default 'running' check (state in ('running', 'done', 'cancelled')),
+  started_at  timestamptz not null default clock_timestamp(),
+  moved_at    timestamptz not null default clock_timestamp()
+);
+
+-- A payload as JSON; null when it is none.
+create function :schema.json_or_null(payload bytea) returns jsonb
+language plpgsql immutable
+as $$
+begin
+  return convert_from(payload, 'UTF8')::jsonb;
+exception when others then
+  return null;
+end
+$$;
+
+-- The dead letters that match a filter, by id. The filter is an object; what it does not name matches everything:
+-- ids (array), group, topic, handler, key, reason, errorClass, fingerprint, messageId, states (array), from, to (times of
+-- the last failure), payload (array of {path: array of names, value: text}).
+create function :schema.dead_letter_ids(filter jsonb, after_id bigint, most integer) returns setof bigint
+language sql stable
+as $$
+  select d.id
+    from :schema.dead_letter d
+    join :schema.consumer_group g on g.id = d.group_id
+   where d.id > after_id
+     and (filter->'ids' is null or d.id in (select i.id::bigint from jsonb_array_elements_text(filter->'ids') as i (id)))
+     and (filter->>'group' is null or g.name = filter->>'group')
+     and (filter->>'topic' is null or d.topic = filter->>'topic')
+     and (filter->>'handler' is null or d.handler = filter->>'handler')
+     and (filter->>'key' is null or d.key = filter->>'key')
+     and (filter->>'reason' is null or d.reason = filter->>'reason')
+     and (filter->>'errorClass' is null or d.error_class = filter->>'errorClass')
+     and (filter->>'fingerprint' is null or d.fingerprint = filter->>'fingerprint')
+     and (filter->>'messageId' is null or d.message_id = filter->>'messageId')
+     and (filter->'states' is null
+          or d.state in (select s.state from jsonb_array_elements_text(filter->'states') as s (state)))
+     and (filter->>'from' is null or d.last_failed_at >= (filter->>'from')::timestamptz)
+     and (filter->>'to' is null or d.last_failed_at < (filter->>'to')::timestamptz)
+     and (filter->'payload' is null or not exists (
+            select from jsonb_array_elements(filter->'payload') as c (condition)
+             where :schema.json_or_null(d.payload)
+                     #>> array(select jsonb_array_elements_text(c.condition->'path'))
+                   is distinct from c.condition->>'value'))
+   order by d.id
+   limit most
+$$;
+
+-- Puts open dead letters back in front of the handler that failed, each once: the owner of the partition runs them in
+-- order of their offsets within a key. Returns how many there were.
+create function :schema.redrive_dead_letters(letter_ids bigint[]) returns bigint
+language plpgsql
+as $$
+declare
+  redriven bigint;
+begin
+  perform from :schema.dead_letter d where d.id = any (letter_ids) and d.state = 'open' order by d.id for update;
+  insert into :schema.parked_message as m (group_id, partition_id, log_offset, bucket_seq, message_id, key, headers,
+                                           payload, timestamp_ms, due_at, from_dead_letter)
+  select d.group_id, d.partition_id, d.log_offset, d.bucket_seq, d.message_id, d.key, d.headers, d.payload,
+         d.timestamp_ms, clock_timestamp(), true
+    from :schema.dead_letter d where d.id = any (letter_ids) and d.state = 'open' order by d.id
+  on conflict (group_id, partition_id, log_offset) do update
+     set message_id = excluded.message_id, headers = excluded.headers, payload = excluded.payload,
+         due_at = excluded.due_at, attempts = 0, crashes = 0, in_flight = false, first_failed_at = null,
+         from_dead_letter = true;
+  update :schema.dead_letter d
+     set state = 'redriving', state_since = clock_timestamp(), redrives = d.redrives + 1
+   where d.id = any (letter_ids) and d.state = 'open';
+  get diagnostics redriven = row_count;
+  return redriven;
+end
+$$;
+
+-- One step of a redrive: up to most dead letters. Steps of one redrive take turns on its row, so it may be resumed by
+-- another process while the first still lives. Returns the redrive as it then stands.
+create function :schema.redrive_step(redrive_id bigint, most integer) returns setof :schema.redrive
+language plpgsql
+as $$
+declare
+  job :schema.redrive;
+  found_ids bigint[];
+  moved bigint;
+begin
+  select r.* into job from :schema.redrive r where r.id = redrive_id for update;
+  if job.state = 'running' then
+    found_ids := array(select i.id from :schema.dead_letter_ids(job.filter, job.cursor_id, most) as i (id)
+                        where i.id <= job.up_to_id);
+    moved := :schema.redrive_dead_letters(found_ids);
+    update :schema.redrive r
+       set cursor_id = coalesce((select max(i.id) from unnest(found_ids) as i (id)), r.cursor_id),
+           redriven = r.redriven + moved, moved_at = clock_timestamp(),
+           state = case when cardinality(found_ids) = 0 then 'done' else r.state end
+     where r.id = redrive_id;
+  end if;
+  return query select r.* from :schema.redrive r where r.id = redrive_id;
+end
+$$;
+
+-- Discards open dead letters, and lets go of what waited behind them. Returns their ids.
+create function :schema.discard_dead_letters(letter_ids bigint[]) returns setof bigint
+language plpgsql
+as $$
+begin
+  perform from :schema.dead_letter d where d.id = any (letter_ids) and d.state = 'open' order by d.id for update;
+  delete from :schema.parked_message m
+   using :schema.dead_letter d
+   where d.id = any (letter_ids) and d.state = 'open'
+     and m.group_id = d.group_id and m.partition_id = d.partition_id and m.log_offset = d.log_offset;
+  return query
+  update :schema.dead_letter d set state = 'discarded', state_since = clock_timestamp()
+   where d.id = any (letter_ids) and d.state = 'open'
+  returning d.id;
+end
+$$;
+`,
+};

@@ -1,0 +1,382 @@
+// Made by scripts/build-sql.mjs from ../../migrations; do not edit.
+import type { Migration } from '../migration.js';
+
+export const migration0008: Migration = {
+  number: 8,
+  name: '0008-effects',
+  breaking: false,
+  checksum: '9f34a78d9a83a3ea091388b17def7b33e231f4d74b610d73c9eccb1d681d6369',
+  sql: `-- Guards for calls of distributed transactions, for work in no transaction, and for effects outside of any database: the
+-- barrier as a ring with results, leases, external effects. All rows but those of a lease are written once and leave with
+-- their slot; leases are few at any time, and go when their work ends.
+
+-- The number of a UUIDv7's milliseconds. Other ids give nonsense.
+create function :schema.uuid_ms(id uuid) returns bigint
+language sql immutable strict
+as $$ select ('x' || substr(replace(id::text, '-', ''), 1, 12))::bit(48)::bigint $$;
+
+-- The slot of a barrier's gid: 16 slots of 8 days, by the time in the id.
+create function :schema.barrier_slot_at(made_ms bigint) returns smallint
+language sql immutable strict
+as $$ select (made_ms / 691200000 % 16)::smallint $$;
+
+-- One row for what happened first under a name, in the database of the business rows: the operation itself (reason is
+-- op), or what keeps it from happening (reason is what was there first).
+alter table :schema.barrier rename to barrier_0006;
+alter index :schema.barrier_pkey rename to barrier_0006_pkey;
+
+create table :schema.barrier (
+  slot       smallint not null,
+  gid        uuid not null,
+  branch     text not null,
+  op         text not null,
+  reason     text not null,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (slot, gid, branch, op)
+) partition by list (slot);
+
+-- What an operation has come to, for its duplicates; written by the same transaction.
+create table :schema.barrier_result (
+  slot   smallint not null,
+  gid    uuid not null,
+  branch text not null,
+  op     text not null,
+  result text not null,
+  primary key (slot, gid, branch, op)
+) partition by list (slot);
+
+-- Work that is under way outside of transactions. A row is written by a claim, again when its lease has to be extended
+-- (work that takes long) or has ended (a crash), and is removed when the work ends.
+create table :schema.guard_lease (
+  name        text primary key,
+  fence       bigint not null,
+  fingerprint text,
+  lease_until timestamptz not null
+) with (vacuum_truncate = off, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+-- Of leases and of external effects.
+create sequence :schema.guard_fence;
+
+-- Work that is done, in the slot of the time when that may be forgotten: 16 slots of 4 days.
+create table :schema.guard_outcome (
+  slot        smallint not null,
+  name        text not null,
+  fence       bigint not null,
+  fingerprint text,
+  result      text,
+  expires_at  timestamptz not null
+) partition by list (slot);
+
+create index guard_outcome_name on :schema.guard_outcome (name);
+
+-- Each row is a time in which one process attempts an effect outside of any database, or asks about it: until
+-- lease_until nobody else does. Written and on disk before that begins. 16 slots of 8 days.
+create table :schema.external_effect (
+  slot         smallint not null,
+  key          text not null,
+  fence        bigint not null,
+  lease_until  timestamptz not null,
+  attempted_at timestamptz not null default clock_timestamp()
+) partition by list (slot);
+
+create index external_effect_key on :schema.external_effect (key, fence);
+
+-- What is known for good. tombstone: it has not happened and must not. A tombstone may be followed by a done, when a
+-- call came through after all.
+create table :schema.external_effect_outcome (
+  slot       smallint not null,
+  key        text not null,
+  state      text not null check (state in ('done', 'refused', 'tombstone')),
+  outcome    text,
+  decided_at timestamptz not null default clock_timestamp()
+) partition by list (slot);
+
+create index external_effect_outcome_key on :schema.external_effect_outcome (key);
+
+do $$
+declare
+  ring text;
+begin
+  foreach ring in array array['barrier', 'barrier_result', 'guard_outcome', 'external_effect', 'external_effect_outcome']
+  loop
+    for slot in 0..15 loop
+      execute format('create table :schema.%I partition of :schema.%I for values in (%s)
+                        with (autovacuum_enabled = off)', ring || '_s' || slot, ring, slot);
+    end loop;
+  end loop;
+end
+$$;
+
+-- No other gids than those of version 7 were ever passed; older ones than these are refused from now on.
+insert into :schema.barrier (slot, gid, branch, op, reason, created_at)
+select :schema.barrier_slot_at(:schema.uuid_ms(b.gid::uuid)), b.gid::uuid, b.branch, b.op, b.reason, b.created_at
+  from :schema.barrier_0006 b
+ where b.gid ~* '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$'
+   and :schema.uuid_ms(b.gid::uuid) > extract(epoch from clock_timestamp()) * 1000 - 91 * 86400000::bigint;
+
+drop table :schema.barrier_0006;
+
+-- The slot of a gid, or an error (WB020) when the barrier cannot know it: it is no UUIDv7, is older than the retention,
+-- or lies more than a day ahead. A gid that the ring has forgotten must never be taken as new.
+create function :schema.barrier_slot(of_gid text, retention_ms bigint) returns smallint
+language plpgsql
+as $$
+declare
+  now_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000);
+  made_ms bigint;
+begin
+  if of_gid !~* '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$' then
+    raise exception using errcode = 'WB020', message = format(
+      'the gid %s is no UUID of version 7: make it by newId()', left(of_gid, 100));
+  end if;
+  made_ms := :schema.uuid_ms(of_gid::uuid);
+  if made_ms < now_ms - least(retention_ms, 90 * 86400000::bigint) then
+    raise exception using errcode = 'WB020', message = format(
+      'the gid %s was made %s hours ago, and the barrier remembers the last %s: whether it has happened is to be found '
+      'out by hand', of_gid, (now_ms - made_ms) / 3600000, retention_ms / 3600000);
+  end if;
+  if made_ms > now_ms + 86400000 then
+    raise exception using errcode = 'WB020', message = format(
+      'the gid %s was made more than a day ahead of this database''s clock: set the clock of its maker', of_gid);
+  end if;
+  return :schema.barrier_slot_at(made_ms);
+end
+$$;
+
+create or replace function :schema.barrier_pass(of_gid text, of_branch text, of_op text) returns boolean
+language plpgsql
+as $$
+declare
+  in_slot smallint := :schema.barrier_slot(of_gid, 90 * 86400000::bigint);
+begin
+  perform :schema.commit_to_disk();
+  insert into :schema.barrier (slot, gid, branch, op, reason) values (in_slot, of_gid::uuid, of_branch, of_op, of_op)
+  on conflict do nothing;
+  return found;
+end
+$$;
+
+create or replace function :schema.barrier_tombstone(of_gid text, of_branch text, of_op text, of_reason text, wait_ms integer)
+returns text
+language plpgsql
+as $$
+declare
+  in_slot smallint := :schema.barrier_slot(of_gid, 90 * 86400000::bigint);
+  first_reason text;
+begin
+  perform :schema.commit_to_disk();
+  perform set_config('lock_timeout', wait_ms::text, true);
+  insert into :schema.barrier (slot, gid, branch, op, reason)
+  values (in_slot, of_gid::uuid, of_branch, of_op, of_reason)
+  on conflict do nothing;
+  if not found then
+    perform pg_logical_emit_message(true, ':schema', '');
+  end if;
+  select b.reason into first_reason from :schema.barrier b
+   where b.slot = in_slot and b.gid = of_gid::uuid and b.branch = of_branch and b.op = of_op;
+  return first_reason;
+end
+$$;
+
+-- Passes the barrier with an operation of a distributed transaction, as the first write of its transaction. origin is
+-- what the operation takes back (null: nothing): it is inserted first, so that it can never come after it. Everybody
+-- inserts in this order, so nobody waits in a circle. A transaction that is just here is waited for, at most wait_ms
+-- (55P03). In READ COMMITTED the later statements see what it left; with a fixed snapshot the insert fails by itself (40001).
+-- Only the gid's own slot is named: a plan over the ring would lock all slots to the end of the transaction, and none could
+-- be emptied.
+-- outcome: done (do it now); duplicate (it has been done; result is what it came to); empty (what it takes back has not
+-- happened, and will not); refused (it came behind what takes it back).
+create function :schema.barrier_call(
+  of_gid text, of_branch text, of_op text, origin text, wait_ms integer, retention_ms bigint)
+returns table (outcome text, result text)
+language plpgsql
+as $$
+declare
+  in_slot smallint := :schema.barrier_slot(of_gid, retention_ms);
+  timeout_before text := current_setting('lock_timeout');
+  first_reason text;
+  first_result text;
+  unknown_origin boolean := false;
+begin
+  perform :schema.commit_to_disk();
+  perform set_config('lock_timeout', wait_ms::text, true);
+  if origin is not null then
+    insert into :schema.barrier (slot, gid, branch, op, reason) values (in_slot, of_gid::uuid, of_branch, origin, of_op)
+    on conflict do nothing;
+    unknown_origin := found;
+    if not found then
+      execute format('select b.reason = ''rejected'' from :schema.%I b
+                       where b.slot = $1 and b.gid = $2 and b.branch = $3 and b.op = $4', 'barrier_s' || in_slot)
+        into unknown_origin using in_slot, of_gid::uuid, of_branch, origin;
+    end if;
+  end if;
+  insert into :schema.barrier (slot, gid, branch, op, reason) values (in_slot, of_gid::uuid, of_branch, of_op, of_op)
+  on conflict do nothing;
+  if found then
+    perform set_config('lock_timeout', timeout_before, true);
+    return query select case when unknown_origin then 'empty' else 'done' end, null::text;
+    return;
+  end if;
+  perform set_config('lock_timeout', timeout_before, true);
+  -- What the answer rests upon is on disk before this transaction is.
+  perform pg_logical_emit_message(true, ':schema', '');
+  execute format('select b.reason, (select r.result from :schema.%I r
+                                    where r.slot = $1 and r.gid = $2 and r.branch = $3 and r.op = $4)
+                    from :schema.%I b where b.slot = $1 and b.gid = $2 and b.branch = $3 and b.op = $4',
+                 'barrier_result_s' || in_slot, 'barrier_s' || in_slot)
+    into first_reason, first_result using in_slot, of_gid::uuid, of_branch, of_op;
+  return query select case when first_reason = of_op then 'duplicate' else 'refused' end, first_result;
+end
+$$;
+
+-- Keeps what an operation has come to.
+create function :schema.barrier_keep(of_gid text, of_branch text, of_op text, of_result text) returns void
+language sql
+as $$
+  insert into :schema.barrier_result (slot, gid, branch, op, result)
+  values (:schema.barrier_slot_at(:schema.uuid_ms(of_gid::uuid)), of_gid::uuid, of_branch, of_op, of_result);
+$$;
+
+-- Fails the current transaction, so that it cannot commit the barrier's row without the work.
+create function :schema.barrier_abandon() returns void
+language plpgsql
+as $$
+begin
+  raise exception using errcode = 'WB021', message = 'the work behind a barrier has failed';
+end
+$$;
+
+-- Empties a slot of the barrier when every gid in it is older than 90 days and an hour, whatever retention callers ask
+-- for: a gid that can still be accepted is never forgotten. Fails with 55P03 when the lock is not to be had within 50 ms.
+create function :schema.barrier_empty_slot(slot_number integer) returns boolean
+language plpgsql set lock_timeout = '50ms'
+as $$
+declare
+  slot_name text := 'barrier_s' || slot_number;
+  result_name text := 'barrier_result_s' || slot_number;
+  oldest_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000) - 90 * 86400000::bigint - 3600000;
+  oldest uuid := (lpad(to_hex(oldest_ms), 12, '0') || repeat('0', 20))::uuid;
+  needed boolean;
+  filled boolean;
+begin
+  execute format('select exists (select from :schema.%I), exists (select from :schema.%1$I b where b.slot = $1 and b.gid >= $2)',
+                 slot_name) into filled, needed using slot_number, oldest;
+  if needed or not filled then
+    return false;
+  end if;
+  execute format('lock table only :schema.%I, only :schema.%I in access exclusive mode', slot_name, result_name);
+  execute format('select exists (select from :schema.%I b where b.slot = $1 and b.gid >= $2)', slot_name)
+    into needed using slot_number, oldest;
+  if needed then
+    return false;
+  end if;
+  execute format('truncate only :schema.%I, only :schema.%I', slot_name, result_name);
+  return true;
+end
+$$;
+
+-- Orders everybody who is at one name; what others have decided is looked for behind it, in a later statement, for which
+-- the transaction must be READ COMMITTED (WB009). Callers hold it for their one statement only.
+create function :schema.guard_lock(of_name text) returns void
+language plpgsql
+as $$
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception using errcode = 'WB009', message = format(
+      'the isolation level is %s, where a guard cannot see what others have committed', current_setting('transaction_isolation'));
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended(':schema.guard ' || of_name, 0));
+end
+$$;
+
+-- Claims a name. state: claimed; in-progress (another's lease lasts retry_ms more); done.
+create function :schema.lease_claim(of_name text, of_fingerprint text, lease_ms bigint)
+returns table (state text, fence bigint, retry_ms bigint, result text, fingerprint text)
+language plpgsql set lock_timeout = '5s' set enable_seqscan = off
+as $$
+declare
+  now_at timestamptz;
+  done record;
+  held record;
+  own_fence bigint;
+begin
+  perform :schema.commit_to_disk();
+  perform :schema.guard_lock(of_name);
+  now_at := clock_timestamp();
+  select o.result, o.fingerprint into done from :schema.guard_outcome o
+   where o.name = of_name and o.expires_at > now_at limit 1;
+  if found then
+    return query select 'done', null::bigint, null::bigint, done.result, done.fingerprint;
+    return;
+  end if;
+  select l.lease_until into held from :schema.guard_lease l where l.name = of_name;
+  if found and held.lease_until > now_at then
+    return query select 'in-progress', null::bigint,
+      ceil(extract(epoch from held.lease_until - now_at) * 1000)::bigint, null::text, null::text;
+    return;
+  end if;
+  own_fence := nextval(':schema.guard_fence');
+  insert into :schema.guard_lease as l (name, fence, fingerprint, lease_until)
+  values (of_name, own_fence, of_fingerprint, now_at + lease_ms * interval '1 millisecond')
+  on conflict (name) do update
+     set fence = excluded.fence, fingerprint = excluded.fingerprint, lease_until = excluded.lease_until;
+  return query select 'claimed', own_fence, null::bigint, null::text, null::text;
+end
+$$;
+
+-- Marks a name as done, when nobody has claimed it since.
+create function :schema.lease_finish(of_name text, by_fence bigint, of_result text, window_ms bigint) returns boolean
+language plpgsql set lock_timeout = '5s' set enable_seqscan = off
+as $$
+declare
+  done_fence bigint;
+  of_fingerprint text;
+  forget_at timestamptz := clock_timestamp() + window_ms * interval '1 millisecond';
+begin
+  perform :schema.commit_to_disk();
+  perform :schema.guard_lock(of_name);
+  select o.fence into done_fence from :schema.guard_outcome o
+   where o.name = of_name and o.expires_at > clock_timestamp() limit 1;
+  if found then
+    return done_fence = by_fence;
+  end if;
+  delete from :schema.guard_lease l where l.name = of_name and l.fence = by_fence
+  returning l.fingerprint into of_fingerprint;
+  if not found then
+    return false;
+  end if;
+  insert into :schema.guard_outcome (slot, name, fence, fingerprint, result, expires_at)
+  values ((floor(extract(epoch from forget_at) / 345600)::bigint % 16)::smallint,
+          of_name, by_fence, of_fingerprint, of_result, forget_at);
+  return true;
+end
+$$;
+
+-- Empties a slot of what is done, when all of it may be forgotten. The slot whose time is running is left alone.
+create function :schema.guard_empty_slot(slot_number integer) returns boolean
+language plpgsql set lock_timeout = '50ms'
+as $$
+declare
+  slot_name text := 'guard_outcome_s' || slot_number;
+  needed boolean;
+  filled boolean;
+begin
+  if slot_number = floor(extract(epoch from clock_timestamp()) / 345600)::bigint % 16 then
+    return false;
+  end if;
+  execute format('select exists (select from :schema.%I), exists (select from :schema.%1$I o where o.expires_at > clock_timestamp())',
+                 slot_name) into filled, needed;
+  if needed or not filled then
+    return false;
+  end if;
+  execute format('lock table only :schema.%I in access exclusive mode', slot_name);
+  execute format('select exists (select from :schema.%I o where o.expires_at > clock_timestamp())', slot_name) into needed;
+  if needed then
+    return false;
+  end if;
+  execute format('truncate only :schema.%I', slot_name);
+  return true;
+end
+$$;
+`,
+};

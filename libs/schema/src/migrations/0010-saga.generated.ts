@@ -1,0 +1,307 @@
+// Made by scripts/build-sql.mjs from ../../migrations; do not edit.
+import type { Migration } from '../migration.js';
+
+export const migration0010: Migration = {
+  number: 10,
+  name: '0010-saga',
+  breaking: false,
+  checksum: '74fb1b80a9b73cfe13ddb25ac43d66019290b52412a85982f4bcc7a70a8b99ba',
+  sql: `-- Sagas: those under way, those that have ended, what happened to each, and what participants hold for them.
+
+-- Those under way. state: 1 running, 2 compensating, 3 stuck; an ended child (4 completed, 5 compensated, 6 cancelled)
+-- stays until its parent has ended, because the parent may want it undone. reply_topic: where answers to it go; the
+-- service that reads it carries the saga on. content: data, steps, signals and the like, as the machine reads them; times
+-- in it count from started_at. wake_at: when something is due; it may be early, never late: a transition leaves it alone
+-- when it can, so that its update needs no new index entry.
+create table :schema.saga (
+  id                 uuid primary key,
+  saga_type          text not null,
+  definition_version integer not null,
+  saga_key           text not null,
+  reply_topic        text not null,
+  state              smallint not null check (state between 1 and 6),
+  revision           bigint not null default 1,
+  started_at         timestamptz not null,
+  changed_at         timestamptz not null,
+  wake_at            timestamptz,
+  parent_id          uuid,
+  parent_step        text,
+  reason             text,
+  content            json not null
+) with (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
+
+create unique index saga_key on :schema.saga (saga_type, saga_key);
+create index saga_wake on :schema.saga (reply_topic, wake_at) where wake_at is not null;
+create index saga_stuck on :schema.saga (id) where state = 3;
+create index saga_child on :schema.saga (parent_id) where parent_id is not null;
+
+-- The slot of everything that is kept about a saga: 16 slots of 4 days, by the time in its id (UUIDv7, RFC 9562).
+create function :schema.saga_slot(saga_id uuid) returns smallint
+language sql immutable
+as $$
+  select (:schema.uuid_ms(saga_id) / 345600000 % 16)::smallint
+$$;
+
+-- The ended ones.
+create table :schema.saga_ended (
+  slot               smallint not null,
+  id                 uuid not null,
+  saga_type          text not null,
+  definition_version integer not null,
+  saga_key           text not null,
+  reply_topic        text not null,
+  state              smallint not null check (state between 4 and 6),
+  revision           bigint not null,
+  started_at         timestamptz not null,
+  ended_at           timestamptz not null,
+  parent_id          uuid,
+  parent_step        text,
+  reason             text,
+  content            json not null,
+  primary key (slot, id)
+) partition by list (slot);
+
+create index saga_ended_key on :schema.saga_ended (saga_type, saga_key);
+create index saga_ended_child on :schema.saga_ended (parent_id) where parent_id is not null;
+
+-- One row for each transition: the event that came, and what was done for it.
+create table :schema.saga_transition (
+  slot     smallint not null,
+  saga_id  uuid not null,
+  revision bigint not null,
+  at       timestamptz not null default clock_timestamp(),
+  state    smallint not null,
+  content  json not null,
+  primary key (slot, saga_id, revision)
+) partition by list (slot);
+
+do $$
+begin
+  for slot in 0..15 loop
+    execute format('create table :schema.%I partition of :schema.saga_ended for values in (%s)
+                      with (autovacuum_enabled = off)', 'saga_ended_s' || slot, slot);
+    execute format('create table :schema.%I partition of :schema.saga_transition for values in (%s)
+                      with (autovacuum_enabled = off)', 'saga_transition_s' || slot, slot);
+  end loop;
+end
+$$;
+
+-- Begins a saga, unless there is one of its type and key, under way or ended: then that one is named. The insert takes
+-- the key; the ended ones are looked for behind it, in a later statement.
+create function :schema.saga_start(
+  saga_id uuid, of_type text, of_version integer, of_key text, to_topic text, in_state smallint, wake_ms bigint,
+  of_parent uuid, of_parent_step text, why text, of_content json, of_transition json)
+returns table (id uuid, created boolean)
+language plpgsql
+as $$
+declare
+  now_at timestamptz := clock_timestamp();
+begin
+  insert into :schema.saga (id, saga_type, definition_version, saga_key, reply_topic, state, started_at, changed_at,
+                            wake_at, parent_id, parent_step, reason, content)
+  values (saga_id, of_type, of_version, of_key, to_topic, in_state, now_at, now_at,
+          now_at + wake_ms * interval '1 millisecond', of_parent, of_parent_step, why, of_content)
+  on conflict (saga_type, saga_key) do nothing;
+  if not found then
+    return query select s.id, false from :schema.saga s where s.saga_type = of_type and s.saga_key = of_key
+                 union all
+                 select e.id, false from :schema.saga_ended e where e.saga_type = of_type and e.saga_key = of_key;
+    return;
+  end if;
+  return query select e.id, false from :schema.saga_ended e where e.saga_type = of_type and e.saga_key = of_key;
+  if found then
+    delete from :schema.saga s where s.id = saga_id;
+    return;
+  end if;
+  insert into :schema.saga_transition (slot, saga_id, revision, at, state, content)
+  values (:schema.saga_slot(saga_id), saga_id, 1, now_at, in_state, of_transition);
+  return query select saga_id, true;
+end
+$$;
+
+-- Writes a transition: the saga as it is now, and what happened. False when another transition was faster.
+-- exactly: whether wake_at is set as it is, not left where it would only be early.
+create function :schema.saga_save(
+  saga_id uuid, from_revision bigint, in_state smallint, wake_ms bigint, exactly boolean, why text, of_content json,
+  of_transition json)
+returns boolean
+language plpgsql
+as $$
+declare
+  now_at timestamptz := clock_timestamp();
+begin
+  update :schema.saga s
+     set revision = s.revision + 1, state = in_state, changed_at = now_at, reason = why, content = of_content,
+         wake_at = case
+           when exactly or s.wake_at is null or s.started_at + wake_ms * interval '1 millisecond' < s.wake_at
+             then s.started_at + wake_ms * interval '1 millisecond'
+           else s.wake_at
+         end
+   where s.id = saga_id and s.revision = from_revision;
+  if not found then
+    return false;
+  end if;
+  insert into :schema.saga_transition (slot, saga_id, revision, at, state, content)
+  values (:schema.saga_slot(saga_id), saga_id, from_revision + 1, now_at, in_state, of_transition);
+  return true;
+end
+$$;
+
+-- Writes the last transition of a saga, and puts it and its ended children to the ended ones. False as in saga_save.
+create function :schema.saga_end(
+  of_saga uuid, from_revision bigint, in_state smallint, why text, of_content json, of_transition json)
+returns boolean
+language plpgsql
+as $$
+declare
+  now_at timestamptz := clock_timestamp();
+  done :schema.saga;
+begin
+  delete from :schema.saga s where s.id = of_saga and s.revision = from_revision returning s.* into done;
+  if not found then
+    return false;
+  end if;
+  insert into :schema.saga_ended (slot, id, saga_type, definition_version, saga_key, reply_topic, state, revision,
+                                  started_at, ended_at, parent_id, parent_step, reason, content)
+  values (:schema.saga_slot(of_saga), of_saga, done.saga_type, done.definition_version, done.saga_key,
+          done.reply_topic, in_state, from_revision + 1, done.started_at, now_at, done.parent_id, done.parent_step, why,
+          of_content);
+  insert into :schema.saga_transition (slot, saga_id, revision, at, state, content)
+  values (:schema.saga_slot(of_saga), of_saga, from_revision + 1, now_at, in_state, of_transition);
+  with recursive children as (
+    select s.id from :schema.saga s where s.parent_id = of_saga and s.state >= 4
+    union all
+    select s.id from :schema.saga s join children c on s.parent_id = c.id where s.state >= 4
+  ), gone as (
+    delete from :schema.saga s using children c where s.id = c.id returning s.*
+  )
+  insert into :schema.saga_ended (slot, id, saga_type, definition_version, saga_key, reply_topic, state, revision,
+                                  started_at, ended_at, parent_id, parent_step, reason, content)
+  select :schema.saga_slot(g.id), g.id, g.saga_type, g.definition_version, g.saga_key, g.reply_topic, g.state,
+         g.revision, g.started_at, g.changed_at, g.parent_id, g.parent_step, g.reason, g.content
+    from gone g;
+  return true;
+end
+$$;
+
+-- Empties a slot of the ended sagas and of what happened to them, when all of it is older than keep_ms and no saga that
+-- began in its days is under way. Fails with 55P03 when the locks are not to be had within 50 ms.
+create function :schema.saga_empty_slot(slot_number integer, keep_ms bigint) returns boolean
+language plpgsql set lock_timeout = '50ms'
+as $$
+declare
+  ended text := 'saga_ended_s' || slot_number;
+  transitions text := 'saga_transition_s' || slot_number;
+  horizon timestamptz := clock_timestamp() - keep_ms * interval '1 millisecond';
+  needed boolean;
+  filled boolean;
+begin
+  execute format('select exists (select from :schema.%I)', transitions) into filled;
+  if not filled then
+    return false;
+  end if;
+  for pass in 1..2 loop
+    execute format(
+      'select exists (select from :schema.%I e where e.ended_at >= $1)
+           or exists (select from :schema.%I t where t.at >= $1)
+           or exists (select from :schema.saga s where :schema.saga_slot(s.id) = $2)', ended, transitions)
+      into needed using horizon, slot_number::smallint;
+    if needed then
+      return false;
+    end if;
+    if pass = 1 then
+      execute format('lock table only :schema.%I, only :schema.%I in access exclusive mode', ended, transitions);
+    end if;
+  end loop;
+  execute format('truncate only :schema.%I, only :schema.%I', ended, transitions);
+  return true;
+end
+$$;
+
+-- What participants hold for sagas, in the participant's database: an entity is one saga's until it lets go.
+create table :schema.saga_lock (
+  entity    text primary key,
+  saga_id   uuid not null,
+  branch    text not null,
+  locked_at timestamptz not null default clock_timestamp()
+);
+
+create index saga_lock_saga on :schema.saga_lock (saga_id);
+
+-- Commands that wait for an entity that is another saga's, in the order in which they came.
+create table :schema.saga_stash (
+  id          bigint generated always as identity primary key,
+  entity      text not null,
+  expires_at  timestamptz not null,
+  topic       text not null,
+  message_key text,
+  headers     json not null,
+  payload     bytea
+);
+
+create index saga_stash_entity on :schema.saga_stash (entity, id);
+create index saga_stash_expires on :schema.saga_stash (expires_at);
+
+-- Holds an entity for a saga. False when it is another's: then that one's row is locked until this transaction ends, so
+-- that a release comes before the look, or waits and finds what was stashed.
+create function :schema.saga_hold(of_entity text, of_saga uuid, of_branch text) returns boolean
+language plpgsql
+as $$
+declare
+  holder uuid;
+begin
+  loop
+    insert into :schema.saga_lock (entity, saga_id, branch) values (of_entity, of_saga, of_branch)
+    on conflict (entity) do nothing;
+    if found then
+      return true;
+    end if;
+    select l.saga_id into holder from :schema.saga_lock l where l.entity = of_entity for update;
+    if found then
+      return holder = of_saga;
+    end if;
+  end loop;
+end
+$$;
+
+-- Keeps a command until the entity is free; false when as many wait already.
+create function :schema.saga_stash_command(
+  of_entity text, most integer, wait_ms bigint, to_topic text, of_key text, of_headers json, of_payload bytea)
+returns boolean
+language plpgsql
+as $$
+begin
+  if (select count(*) from (select from :schema.saga_stash s where s.entity = of_entity limit most) w) >= most then
+    return false;
+  end if;
+  insert into :schema.saga_stash (entity, expires_at, topic, message_key, headers, payload)
+  values (of_entity, clock_timestamp() + wait_ms * interval '1 millisecond', to_topic, of_key, of_headers, of_payload);
+  return true;
+end
+$$;
+
+-- Lets go what a saga holds: one entity, what one branch of it has taken, or all. Hands out the commands that waited.
+create function :schema.saga_release(of_saga uuid, of_branch text, of_entity text)
+returns table (topic text, message_key text, headers text, payload bytea)
+language plpgsql
+as $$
+declare
+  freed text[];
+begin
+  with gone as (
+    delete from :schema.saga_lock l
+     where l.saga_id = of_saga and (of_branch is null or l.branch = of_branch)
+       and (of_entity is null or l.entity = of_entity)
+    returning l.entity
+  )
+  select array_agg(g.entity) into freed from gone g;
+  return query
+    with woken as (
+      delete from :schema.saga_stash s where s.entity = any (freed)
+      returning s.id, s.topic, s.message_key, s.headers::text as headers, s.payload
+    )
+    select w.topic, w.message_key, w.headers, w.payload from woken w order by w.id;
+end
+$$;
+`,
+};
