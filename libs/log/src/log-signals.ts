@@ -4,11 +4,13 @@ import {
   type Clock,
   describeError,
   type Logger,
+  newId,
   type PgDatabase,
   silentLogger,
   systemClock,
 } from '@waybill/kernel';
 import type pg from 'pg';
+import { SignalNotes } from './signal-notes.js';
 import { notify } from './statements.generated.js';
 
 const SIGNALS = ['appended', 'group', 'redrive'] as const;
@@ -25,12 +27,16 @@ const DEBOUNCE_MS = 10;
  * place in a producer's transaction or a flush.) Every waiter polls as well: a lost signal costs a moment, no more.
  */
 export class LogSignals {
+  /** Short words beside the signals, for all processes. */
+  readonly notes: SignalNotes;
   readonly #bells: Record<Signal, Set<Bell>> = {
     appended: new Set(),
     group: new Set(),
     redrive: new Set(),
   };
   readonly #channel: string;
+  /** Tells its own notifications from those of others; process ids are alike in containers. */
+  readonly #sender = newId();
   readonly #listener: BackgroundService;
   readonly #sending = new Map<Signal, { again: boolean; done: Promise<void> }>();
   readonly #logger: Logger;
@@ -45,6 +51,7 @@ export class LogSignals {
     this.#channel = `${database.schema}_signal`;
     this.#logger = options.logger ?? silentLogger;
     this.#clock = options.clock ?? systemClock;
+    this.notes = new SignalNotes((notes) => this.#notify('note', ...notes), this.#clock);
     this.#listener = new BackgroundService({
       name: 'the listener for signals',
       runOnce: (signal) => this.#listen(signal),
@@ -64,6 +71,7 @@ export class LogSignals {
     this.#stopped = true;
     await this.#listener.stop();
     await Promise.all([...this.#sending.values()].map(({ done }) => done));
+    await this.notes.settled();
   }
 
   /** Rings `bell` at every signal of this kind; returns what takes it off again. */
@@ -90,7 +98,7 @@ export class LogSignals {
     try {
       while (sending.again && !this.#stopped) {
         sending.again = false;
-        await this.database.session.run(notify, this.#channel, `${signal} ${process.pid}`);
+        await this.#notify(signal);
         await this.#clock.sleep(DEBOUNCE_MS);
       }
     } catch (error) {
@@ -98,6 +106,11 @@ export class LogSignals {
     } finally {
       this.#sending.delete(signal);
     }
+  }
+
+  async #notify(word: Signal | 'note', ...rest: string[]): Promise<void> {
+    if (this.#stopped) return;
+    await this.database.session.run(notify, this.#channel, [word, this.#sender, ...rest].join(' '));
   }
 
   #ring(signal: Signal): void {
@@ -116,8 +129,9 @@ export class LogSignals {
       if (signal.aborted) resolve();
     });
     client.on('notification', (message) => {
-      const [name, sender] = (message.payload ?? '').split(' ');
-      if (sender === String(process.pid)) return;
+      const [name, sender, ...notes] = (message.payload ?? '').split(' ');
+      if (sender === this.#sender) return;
+      if (name === 'note') this.notes.hear(notes);
       const known = SIGNALS.find((candidate) => candidate === name);
       if (known !== undefined) this.#ring(known);
     });

@@ -11,6 +11,8 @@ export interface PendingRequestParts {
   readonly deserializer: ProducerDeserializer | undefined;
   /** Nest's observer: a value, an error, or the end. */
   readonly callback: (packet: WritePacket) => void;
+  /** Called when the asker gives up, or its time is over. */
+  readonly onGivenUp: () => void;
   /** Called once, when nothing more is heard; with the error, if that is why. */
   readonly onEnd: (error?: unknown) => void;
 }
@@ -27,7 +29,10 @@ export class PendingRequest implements ReplyHearer {
   constructor(private readonly parts: PendingRequestParts) {
     const { topic, id, timeoutMs } = parts;
     this.#deadline = performance.now() + timeoutMs;
-    this.#timer = setTimeout(() => this.fail(new RequestTimedOutError(topic, id, timeoutMs)), timeoutMs);
+    this.#timer = setTimeout(() => {
+      this.fail(new RequestTimedOutError(topic, id, timeoutMs));
+      parts.onGivenUp();
+    }, timeoutMs);
   }
 
   /** False when it was answered, has failed, or nobody wants the answer any more. */
@@ -68,7 +73,7 @@ export class PendingRequest implements ReplyHearer {
 
   /** Waits no longer, and says nothing. */
   cancel(): void {
-    this.#end();
+    if (this.#end()) this.parts.onGivenUp();
   }
 
   #hand(reply: Reply, value: unknown): void {

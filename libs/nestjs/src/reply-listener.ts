@@ -26,7 +26,7 @@ import {
 import type { Codec } from '@waybill/outbox';
 
 /** In a request and its answer: which request it is. */
-const REQUEST_ID_HEADER = 'request-id';
+export const REQUEST_ID_HEADER = 'request-id';
 /** In the last answer to a request: how many values it was answered with, where that is not one. */
 export const REPLY_VALUES_HEADER = 'reply-values';
 /** Answers are of no use to anybody once their request has been given up. */

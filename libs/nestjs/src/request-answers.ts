@@ -16,16 +16,19 @@ import {
 import { isWaybillError, runAhead, savepointOf } from '@waybill/kernel';
 import type { Message } from '@waybill/outbox';
 import { type Answers, SagaRejection } from '@waybill/saga';
-import { REPLY_VALUES_HEADER } from './reply-listener.js';
+import { REPLY_VALUES_HEADER, REQUEST_ID_HEADER } from './reply-listener.js';
+import type { RequestCancellations } from './request-cancellations.js';
 
 /** In a request: how long its asker waits from its publishing on, in milliseconds. */
 export const REQUEST_TIMEOUT_HEADER = 'request-timeout-ms';
 
 const savepoint = savepointOf('request');
+const CANCELLED = 'its asker has given it up';
 
 /** What {@link RequestAnswers} work with. */
 export interface RequestAnswersParts {
   readonly answers: Answers;
+  readonly cancellations: RequestCancellations;
   /** Turns an answer's packet into its payload. Default: the response is the payload. */
   readonly serializer: ConsumerSerializer | undefined;
   /** The time by the clock of the log's database, in milliseconds since 1970. */
@@ -45,6 +48,14 @@ export class RequestAnswers {
     return headers[REPLY_TO_HEADER] !== undefined;
   }
 
+  /** Hands a request over with a signal that aborts also when its asker gives up. */
+  watched<T>(delivery: Delivery, work: (delivery: Delivery) => Promise<T>): Promise<T> {
+    const { headers, signal } = delivery;
+    return this.parts.cancellations.watch(headers[REQUEST_ID_HEADER] ?? '', signal, (either) =>
+      work({ ...delivery, signal: either }),
+    );
+  }
+
   /**
    * @param work the handler; resolves to the values to answer with
    * @returns a verdict: the handler's own, or to drop a request whose asker has given up
@@ -56,6 +67,7 @@ export class RequestAnswers {
   ): Promise<HandlerVerdict | undefined> {
     const lateMs = await this.#lateMs(delivery);
     if (lateMs > 0) return drop(`its asker has given up ${Math.round(lateMs)} ms ago`);
+    if (this.#isCancelled(delivery)) return drop(CANCELLED);
     const { session } = delivery;
     await runAhead(session, savepoint.set);
     let answers: readonly Message[];
@@ -63,8 +75,11 @@ export class RequestAnswers {
       const values = await work();
       const verdict = values.find((value) => value instanceof HandlerVerdict);
       if (verdict !== undefined) return verdict;
+      if (this.#isCancelled(delivery)) return drop(CANCELLED);
       answers = await this.#valuesTo(delivery, values);
     } catch (error) {
+      // What it failed of was, most likely, that it has stopped for that.
+      if (this.#isCancelled(delivery)) return drop(CANCELLED);
       if (!isAnswer(error)) throw error;
       await session.run(savepoint.goBack);
       answers = [rejectionTo(delivery, error)];
@@ -83,6 +98,10 @@ export class RequestAnswers {
     return Math.max(0, (await this.parts.now()) - publishedMs - timeoutMs);
   }
 
+  #isCancelled({ headers, isRedriven }: Delivery): boolean {
+    return !isRedriven && this.parts.cancellations.has(headers[REQUEST_ID_HEADER] ?? '');
+  }
+
   async #valuesTo(delivery: Delivery, values: readonly unknown[]): Promise<Message[]> {
     const count = values.length;
     if (count === 0) return [answerTo(delivery, 'done', null, 0)];
@@ -98,7 +117,7 @@ export class RequestAnswers {
   async #payloadOf({ headers }: Delivery, response: unknown, isDisposed: boolean): Promise<unknown> {
     const { serializer } = this.parts;
     if (serializer === undefined) return response ?? null;
-    const id = headers['request-id'] ?? '';
+    const id = headers[REQUEST_ID_HEADER] ?? '';
     return (await serializer.serialize({ id, response, isDisposed })) ?? null;
   }
 }

@@ -149,17 +149,16 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
       throw new TransactionRequiredError(`client.emit(${topic}) was called in no transaction`);
     const message = await clientMessage(topic, packet, this.#serializer);
     const { id } =
-      tx === undefined
-        ? await outbox.publishAlone(database, message)
-        : await outbox.publish(tx, message);
+      tx === undefined ? await outbox.publishAlone(database, message) : await outbox.publish(tx, message);
     return id as T;
   }
 
   protected publish(packet: ReadPacket, callback: (packet: WritePacket) => void): () => void {
-    const replies = this.unwrap<Waybill>().listenForReplies(jsonCodec);
+    const waybill = this.unwrap<Waybill>();
+    const replies = waybill.listenForReplies(jsonCodec);
     const { id, headers } = replies.request();
     const topic = this.#topicOf(packet);
-    const trace = this.unwrap<Waybill>().tracing.request(topic, id);
+    const trace = waybill.tracing.request(topic, id);
     let forget = (): void => {};
     const request = new PendingRequest({
       topic,
@@ -167,6 +166,8 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
       timeoutMs: this.#timeoutOf(packet.data),
       deserializer: this.#deserializer,
       callback,
+      // Published or not: a note about what is not there does no harm.
+      onGivenUp: () => waybill.cancellations.tell(id),
       onEnd: (error) => {
         trace.end(error);
         forget();

@@ -95,7 +95,7 @@ export class WaybillContext<Transaction = unknown> extends BaseRpcContext<[Deliv
     return this.locks && sagaContextOf(this.delivery, this.locks);
   }
 
-  /** Aborts when the delivery cannot be committed any more. */
+  /** Aborts when the delivery cannot be committed any more, and when the asker of a request gives up. */
   get signal(): AbortSignal {
     return this.delivery.signal;
   }

@@ -93,6 +93,7 @@ export class WaybillServer
     this.#deserializer = deserializer;
     this.#requests = new RequestAnswers({
       answers: waybill.sagas.answers,
+      cancellations: waybill.cancellations,
       serializer,
       now: async () => (await waybill.bus.session.run(databaseTime))[0]?.nowMs ?? 0,
     });
@@ -191,7 +192,11 @@ export class WaybillServer
           ...(handlers[0].extras as SubscriptionOptions | undefined),
         };
         const handle = (delivery: Delivery): Promise<unknown> =>
-          this.waybill.handlerDurations.measure(topic, () => this.#handle(handlers, delivery));
+          this.waybill.handlerDurations.measure(topic, () =>
+            this.#asks(handlers, delivery)
+              ? this.#requests.watched(delivery, (watched) => this.#handle(handlers, watched))
+              : this.#handle(handlers, delivery),
+          );
         return resolveSubscription(topic, handle, given);
       };
       return { pattern, subscribe };
@@ -237,6 +242,12 @@ export class WaybillServer
     });
   }
 
+  /** Whether it is a request, other than of a saga. */
+  #asks([first]: Handlers, delivery: Delivery): boolean {
+    const answers = first.isEventHandler !== true || isSagaCommand(first.extras);
+    return answers && callOf(delivery.headers) === undefined && this.#requests.asksFor(delivery);
+  }
+
   /** Runs the handler; what asks for an answer gets one, a saga's behind its barrier. */
   #answered(handlers: Handlers, delivery: Delivery, context: WaybillContext): Promise<unknown> {
     const [first] = handlers;
@@ -246,7 +257,7 @@ export class WaybillServer
     if (first.isEventHandler === true && !isSagaCommand(first.extras))
       return run(() => this.#runAll(handlers, delivery, context));
     if (callOf(delivery.headers) !== undefined) return this.waybill.sagas.participant.serve(delivery, last);
-    if (!this.#requests.asksFor(delivery)) return last();
+    if (!this.#asks(handlers, delivery)) return last();
     return this.#requests.serve(delivery, () =>
       run(async () => {
         const result: unknown = await first(await this.#dataOf(delivery), context);

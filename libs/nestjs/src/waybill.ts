@@ -18,7 +18,7 @@ import {
   Redrives,
   type RetryBudgetStore,
   Timers,
-  TimerService,
+  type TimerService,
 } from '@waybill/schedule';
 import {
   Outbox,
@@ -39,7 +39,9 @@ import { InstanceGuards } from './instance-guards.js';
 import { HandlerDurations } from './metrics/handler-durations.js';
 import { InstanceHalfMessages } from './instance-half-messages.js';
 import { ReplyListener } from './reply-listener.js';
+import { RequestCancellations } from './request-cancellations.js';
 import { retryBudgets } from './retry-budgets.js';
+import { timerService } from './timer-service.js';
 import { AmbientTransaction } from './ambient-transaction.js';
 import { addInstance, removeInstance } from './instances.js';
 import { InstanceSagas } from './instance-sagas.js';
@@ -96,6 +98,8 @@ export class Waybill {
   readonly wantedTopics: WantedTopics;
   /** What is promised of the payloads of topics. */
   readonly contracts: PayloadContracts;
+  /** Requests whose askers have given up. */
+  readonly cancellations: RequestCancellations;
   readonly #signals: LogSignals;
   readonly #handlerDatabase: PgDatabase;
   readonly #budgets: RetryBudgetStore;
@@ -123,13 +127,15 @@ export class Waybill {
       options.bus === undefined ? this.database : this.#open(options.bus, options.bus.connectionsMax ?? 10);
     this.topics = new Topics(this.bus.session);
     this.#signals = new LogSignals(this.bus, { logger: this.logger });
+    this.cancellations = new RequestCancellations(this.#signals);
     this.deadLetters = new DeadLetters(this.bus, this.topics, this.#signals);
     this.redrives = new Redrives(this.bus, this.#signals);
     const bell = new Bell();
     this.ambient = new AmbientTransaction(options);
     this.tracing = new Tracing(options.tracing, options.group ?? '');
     this.outbox = this.#makeOutbox(bell);
-    this.scheduler = this.#makeScheduler();
+    const { topics, logger } = this;
+    this.scheduler = timerService(options, { database: this.bus, topics, signals: this.#signals, logger });
     this.#budgets = retryBudgets(options, this.bus, this.logger);
     this.timers = new Timers(this.bus.session, this.scheduler);
     const encode: RecurringEncoder = (message) => this.outbox.encode(message, { isTemplate: true });
@@ -346,22 +352,6 @@ export class Waybill {
     const { bus, topics, logger, scheduler, tracing } = this;
     const options = relay === true ? {} : relay;
     return new Relay(bus, topics, this.#signals, bell, systemClock, options, logger, scheduler, tracing);
-  }
-
-  /** Timers are fired where messages are relayed, unless the options say otherwise. */
-  #makeScheduler(): TimerService | undefined {
-    const { scheduler = this.options.relay !== false, redis } = this.options;
-    if (scheduler === false) return undefined;
-    return new TimerService(
-      {
-        database: this.bus,
-        topics: this.topics,
-        signals: this.#signals,
-        logger: this.logger,
-        ...(redis === undefined ? {} : { redis }),
-      },
-      typeof scheduler === 'object' ? scheduler : {},
-    );
   }
 
   #open(database: WaybillDatabaseOptions, connectionsMax: number): PgDatabase {
