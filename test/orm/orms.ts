@@ -18,7 +18,11 @@ import {
 import type { TransactionHandle } from '@waybill/outbox';
 import { sql as drizzleSql } from 'drizzle-orm';
 import { drizzle as drizzleOnPg } from 'drizzle-orm/node-postgres';
-import { PgTransaction as DrizzleTransaction } from 'drizzle-orm/pg-core';
+import {
+  type PgDatabase as DrizzleDatabase,
+  type PgQueryResultHKT,
+  PgTransaction as DrizzleTransaction,
+} from 'drizzle-orm/pg-core';
 import { drizzle as drizzleOnPostgresJs } from 'drizzle-orm/postgres-js';
 import knexOf from 'knex';
 import { Kysely, PostgresDialect, sql as kyselySql, Transaction as KyselyTransaction } from 'kysely';
@@ -157,24 +161,30 @@ const typeOrmKind: OrmKind = {
   },
 };
 
+function onDrizzle<Result extends PgQueryResultHKT>(
+  db: DrizzleDatabase<Result>,
+  close: () => Promise<void>,
+): Orm<TransactionHandle> {
+  type Tx = Parameters<Parameters<typeof db.transaction>[0]>[0];
+  return orm<Tx>({
+    transaction: (work) => db.transaction(work),
+    nested: (tx, work) => tx.transaction(work),
+    execute: (tx, text) => tx.execute(text),
+    insert: (tx, n) => tx.execute(drizzleSql`insert into business (n) values (${n})`),
+    outside: [[db, /Drizzle database/]],
+    isOwn: (handle) => handle instanceof DrizzleTransaction,
+    transactions: drizzleTransactions(db),
+    close,
+  });
+}
+
 const drizzleKind: OrmKind = {
   name: 'Drizzle on node-postgres',
   tellsEnd: true,
   seesEnd: true,
   connect: async (url, connections) => {
     const pool = new pg.Pool({ connectionString: url, max: connections });
-    const db = drizzleOnPg(pool);
-    type Tx = Parameters<Parameters<typeof db.transaction>[0]>[0];
-    return orm<Tx>({
-      transaction: (work) => db.transaction(work),
-      nested: (tx, work) => tx.transaction(work),
-      execute: (tx, text) => tx.execute(text),
-      insert: (tx, n) => tx.execute(drizzleSql`insert into business (n) values (${n})`),
-      outside: [[db, /Drizzle database/]],
-      isOwn: (handle) => handle instanceof DrizzleTransaction,
-      transactions: drizzleTransactions(db),
-      close: () => pool.end(),
-    });
+    return onDrizzle(drizzleOnPg(pool), () => pool.end());
   },
 };
 
@@ -184,18 +194,7 @@ const drizzleOnPostgresJsKind: OrmKind = {
   seesEnd: false,
   connect: async (url, connections) => {
     const client = postgres(url, { max: connections, onnotice: () => undefined });
-    const db = drizzleOnPostgresJs(client);
-    type Tx = Parameters<Parameters<typeof db.transaction>[0]>[0];
-    return orm<Tx>({
-      transaction: (work) => db.transaction(work),
-      nested: (tx, work) => tx.transaction(work),
-      execute: (tx, text) => tx.execute(text),
-      insert: (tx, n) => tx.execute(drizzleSql`insert into business (n) values (${n})`),
-      outside: [[db, /Drizzle database/]],
-      isOwn: (handle) => handle instanceof DrizzleTransaction,
-      transactions: drizzleTransactions(db),
-      close: () => client.end(),
-    });
+    return onDrizzle(drizzleOnPostgresJs(client), () => client.end());
   },
 };
 
