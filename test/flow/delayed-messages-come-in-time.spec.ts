@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Bell, newId, systemClock } from '@waybill/kernel';
+import { Bell, newId } from '@waybill/kernel';
 import { type Message, Relay } from '@waybill/outbox';
 import { type TimerService, Timers } from '@waybill/schedule';
 import { waitUntil } from '@waybill/testing';
@@ -15,7 +15,7 @@ describe('a message for later', () => {
     fixture = await Fixture.create();
     ({ service, timers } = timersOf(fixture));
     const { database, topics, signals } = fixture;
-    relay = new Relay(database, topics, signals, new Bell(), systemClock, {}, undefined, service);
+    relay = new Relay({ database, topics, signals, bell: new Bell(), alarm: service });
     service.start();
   });
   afterAll(async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Bell, PgSession, statement, systemClock } from '@waybill/kernel';
+import { Bell, PgSession, statement } from '@waybill/kernel';
 import { LogSignals } from '@waybill/log';
 import { joinTransaction, Outbox, Relay, type TransactionHandle } from '@waybill/outbox';
 import { Timers } from '@waybill/schedule';
@@ -214,9 +214,10 @@ describe.each(ORMS)('publishing in a transaction of $name', ({ connect, tellsEnd
     await fixture.moveAll();
     const bell = new Bell();
     const signals = new LogSignals(fixture.database);
-    const relay = new Relay(fixture.database, fixture.topics, signals, bell, systemClock, {
-      pollMaxMs: 60_000,
-    });
+    const relay = new Relay(
+      { database: fixture.database, topics: fixture.topics, signals, bell },
+      { pollMaxMs: 60_000 },
+    );
     const outbox = new Outbox({ bell });
     relay.service.start();
     try {

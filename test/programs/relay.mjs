@@ -1,5 +1,5 @@
 // Runs a relay until it is told to stop, or killed.
-import { Bell, PgDatabase, systemClock } from '@waybill/kernel';
+import { Bell, PgDatabase } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { Relay } from '@waybill/outbox';
 
@@ -8,13 +8,8 @@ const database = new PgDatabase({ connectionString: url, applicationName: 'test 
 const logger = { debug() {}, info: console.log, warn: console.log, error: console.log };
 const signals = new LogSignals(database);
 const relay = new Relay(
-  database,
-  new Topics(database.session),
-  signals,
-  new Bell(),
-  systemClock,
+  { database, topics: new Topics(database.session), signals, bell: new Bell(), logger },
   options,
-  logger,
 );
 process.on('SIGTERM', async () => {
   await relay.service.stop();

@@ -1,7 +1,7 @@
 // What every service of the saga tests is made of: a relay, timers, a consumer, and transactions with faults.
 import { once } from 'node:events';
 import { Consumer } from '@waybill/consumer';
-import { Bell, PgDatabase, PgTransactionRunner, systemClock } from '@waybill/kernel';
+import { Bell, PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { Outbox, Relay } from '@waybill/outbox';
 import { TimerService } from '@waybill/schedule';
@@ -34,7 +34,7 @@ export async function runService({ url, group, leaseMs = 400, planned = true }, 
   const signals = new LogSignals(database, { logger });
   const bell = new Bell();
   const outbox = new Outbox({ bell });
-  const relay = new Relay(database, topics, signals, bell, systemClock, { leaseMs }, logger);
+  const relay = new Relay({ database, topics, signals, bell, logger }, { leaseMs });
   const timers = new TimerService({ database, topics, signals, logger });
   const { subscriptions, services = [] } = await serve({ database, faults, transactions, outbox });
   const consumer = new Consumer(

@@ -1,4 +1,4 @@
-import { Bell, PgDatabase, systemClock } from '@waybill/kernel';
+import { Bell, PgDatabase } from '@waybill/kernel';
 import {
   decodeBatch,
   LogReader,
@@ -65,7 +65,8 @@ export class Fixture {
   }
 
   relay(options: RelayOptions = {}): Relay {
-    return new Relay(this.database, this.topics, this.signals, new Bell(), systemClock, options);
+    const { database, topics, signals } = this;
+    return new Relay({ database, topics, signals, bell: new Bell() }, options);
   }
 
   /** Runs work in a transaction on a connection of its own and commits. */

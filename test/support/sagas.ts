@@ -6,7 +6,6 @@ import {
   PgSession,
   PgTransactionRunner,
   silentLogger,
-  systemClock,
 } from '@waybill/kernel';
 import { Outbox, Relay } from '@waybill/outbox';
 import {
@@ -55,8 +54,8 @@ export class SagaFloor {
     const bell = new Bell();
     this.outbox = new Outbox({ bell });
     this.runner = new PgTransactionRunner(fixture.database);
-    this.#relay = new Relay(fixture.database, fixture.topics, fixture.signals, bell, systemClock);
     const { database, topics, signals } = fixture;
+    this.#relay = new Relay({ database, topics, signals, bell });
     this.#timers = new TimerService({ database, topics, signals, logger });
     this.engine = new SagaEngine({
       definitions,

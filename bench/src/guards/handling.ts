@@ -1,13 +1,6 @@
 import { Consumer, resolveSubscription } from '@waybill/consumer';
 import { Inbox } from '@waybill/inbox';
-import {
-  Bell,
-  invariant,
-  PgDatabase,
-  PgTransactionRunner,
-  systemClock,
-  type TransactionRunner,
-} from '@waybill/kernel';
+import { Bell, invariant, PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { joinTransaction, Outbox, Relay } from '@waybill/outbox';
 import type pg from 'pg';
@@ -137,6 +130,6 @@ async function publishBacklog({ bus, topics, signals }: Bench, topic: string): P
     payload: { n },
   }));
   await bus.transaction((connection) => outbox.publishMany(connection, messages));
-  const relay = new Relay(bus, topics, signals, new Bell(), systemClock);
+  const relay = new Relay({ database: bus, topics, signals, bell: new Bell() });
   while ((await relay.runOnce()) === 'again');
 }

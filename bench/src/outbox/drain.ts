@@ -1,4 +1,4 @@
-import { Bell, PgDatabase, systemClock } from '@waybill/kernel';
+import { Bell, PgDatabase } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { Relay } from '@waybill/outbox';
 import type { Report } from '../main.js';
@@ -23,7 +23,7 @@ export async function measureDrain(connectionString: string, report: Report): Pr
   try {
     const topics = new Topics(database.session);
     await topics.create('orders.placed', { partitions: 4 });
-    const relay = new Relay(database, topics, new LogSignals(database), new Bell(), systemClock);
+    const relay = new Relay({ database, topics, signals: new LogSignals(database), bell: new Bell() });
     await drain(database, relay);
     const free: number[] = [];
     const ratios: number[] = [];

@@ -31,7 +31,7 @@ export async function measureLatency(connectionString: string, report: Report): 
   await topics.create('orders.placed', { partitions: 4 });
   const signals = new LogSignals(database);
   const bell = new Bell();
-  const relay = new Relay(database, topics, signals, bell, systemClock);
+  const relay = new Relay({ database, topics, signals, bell });
   const committedAt = new Map<number, number>();
   const handledAt = new Map<number, number>();
   const subscription = resolveSubscription('orders.placed', ({ payload }) => {

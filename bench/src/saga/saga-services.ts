@@ -69,7 +69,7 @@ export class SagaServices {
     const signals = new LogSignals(this.#database);
     const bell = new Bell();
     const outbox = new Outbox({ bell, topics: this.#topics });
-    const relay = new Relay(this.#database, this.#topics, signals, bell, systemClock);
+    const relay = new Relay({ database: this.#database, topics: this.#topics, signals, bell });
     const transactions = new PgTransactionRunner(this.#database);
     const definitions = this.#definitions;
     const engine = new SagaEngine({ definitions, outbox, group: GROUP, logger: silentLogger });

@@ -30,7 +30,7 @@ export async function measureArmAndFire(
   await topics.create('orders.placed', { partitions: 4 });
   const signals = new LogSignals(database);
   const service = new TimerService({ database, topics, signals, redis });
-  const relay = new Relay(database, topics, signals, new Bell(), systemClock, {}, undefined, service);
+  const relay = new Relay({ database, topics, signals, bell: new Bell(), alarm: service });
   service.start();
   try {
     while (service.status.degraded) await systemClock.sleep(20);

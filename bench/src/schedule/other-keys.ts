@@ -1,5 +1,5 @@
 import { Consumer, resolveSubscription } from '@waybill/consumer';
-import { Bell, PgDatabase, PgTransactionRunner, systemClock } from '@waybill/kernel';
+import { Bell, PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { Outbox, Relay } from '@waybill/outbox';
 import type pg from 'pg';
@@ -104,6 +104,6 @@ async function publishBacklog({ database, topics, signals }: Bench, topic: strin
     payload: { n },
   }));
   await database.transaction((connection) => outbox.publishMany(connection, messages));
-  const relay = new Relay(database, topics, signals, new Bell(), systemClock);
+  const relay = new Relay({ database, topics, signals, bell: new Bell() });
   while ((await relay.runOnce()) === 'again');
 }

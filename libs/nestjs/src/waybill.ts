@@ -6,7 +6,6 @@ import {
   PgDatabase,
   PgTransactionRunner,
   type Retention,
-  systemClock,
   type TransactionRunner,
 } from '@waybill/kernel';
 import { LogRetention, LogSignals, Topics } from '@waybill/log';
@@ -141,10 +140,7 @@ export class Waybill {
     const encode: RecurringEncoder = (message) => this.outbox.encode(message, { isTemplate: true });
     this.recurring = new Recurring(this.bus.session, encode, this.scheduler);
     this.#handlerDatabase = this.#open(options.database, handlerConnections(options));
-    const prepared = options.outbox?.preparedStatements ?? true;
-    this.#transactions =
-      options.transactions?.(this.database.schema, prepared) ??
-      new PgTransactionRunner(this.#handlerDatabase, prepared);
+    this.#transactions = this.#makeRunner();
     this.#outboxTransactions = new OutboxTransactions(this.outbox, this.#transactions);
     this.halves = new InstanceHalfMessages({
       options,
@@ -346,12 +342,22 @@ export class Waybill {
     });
   }
 
+  #makeRunner(): TransactionRunner {
+    const { transactions, outbox } = this.options;
+    const prepared = outbox?.preparedStatements ?? true;
+    return (
+      transactions?.(this.database.schema, prepared) ??
+      new PgTransactionRunner(this.#handlerDatabase, prepared)
+    );
+  }
+
   #makeRelay(bell: Bell): Relay | undefined {
     const { relay = true } = this.options;
     if (relay === false) return undefined;
     const { bus, topics, logger, scheduler, tracing } = this;
     const options = relay === true ? {} : relay;
-    return new Relay(bus, topics, this.#signals, bell, systemClock, options, logger, scheduler, tracing);
+    const parts = { database: bus, topics, signals: this.#signals, bell, logger };
+    return new Relay({ ...parts, alarm: scheduler, trace: tracing }, options);
   }
 
   #open(database: WaybillDatabaseOptions, connectionsMax: number): PgDatabase {

@@ -27,7 +27,7 @@ export {
 } from './outbox-transactions.js';
 export { outboxBacklog, type OutboxBacklog } from './outbox-backlog.js';
 export { OutboxRetention, type OutboxRetentionOptions } from './outbox-retention.js';
-export { adoptCluster, Relay, type RelayOptions } from './relay.js';
+export { adoptCluster, Relay, type RelayOptions, type RelayParts } from './relay.js';
 export { type PassTrace, type RelayTrace } from './relay-trace.js';
 export { type TimerDelay } from './timer-changes.js';
 export {

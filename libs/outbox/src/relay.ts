@@ -14,6 +14,7 @@ import {
   resolveOptions,
   silentLogger,
   type SqlSession,
+  systemClock,
   wholeNumber,
 } from '@waybill/kernel';
 import { appendCall, type LogSignals, type Topics } from '@waybill/log';
@@ -39,6 +40,22 @@ const SPECS = {
 
 /** Options of a {@link Relay}. */
 export type RelayOptions = Given<typeof SPECS>;
+
+/** What a {@link Relay} works with. */
+export interface RelayParts {
+  /** Where the outbox and the log are. */
+  readonly database: PgDatabase;
+  readonly topics: Topics;
+  readonly signals: LogSignals;
+  /** Rung when a transaction that has published ends. */
+  readonly bell: Bell;
+  /** Told of the timers that a pass has scheduled, once it is committed. */
+  readonly alarm?: TimerAlarm | undefined;
+  /** Follows its passes. Default: nobody does. */
+  readonly trace?: RelayTrace;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+}
 
 type Begun = {
   state: string;
@@ -86,18 +103,12 @@ export class Relay {
   #moved = 0;
   #conflicts = 0;
 
+  /** @throws ConfigurationError */
   constructor(
-    private readonly database: PgDatabase,
-    topics: Topics,
-    private readonly signals: LogSignals,
-    bell: Bell,
-    clock: Clock,
+    private readonly parts: RelayParts,
     options: RelayOptions = {},
-    logger: Logger = silentLogger,
-    /** Told of the timers that a pass has scheduled, once it is committed. */
-    private readonly alarm?: TimerAlarm,
-    private readonly trace?: RelayTrace,
   ) {
+    const { topics, bell, clock = systemClock, logger = silentLogger } = parts;
     this.#options = resolveOptions('relay', SPECS, options);
     this.#clock = clock;
     this.#reader = new DifferenceReader(topics, this.#options);
@@ -132,12 +143,12 @@ export class Relay {
   /** One pass: moves a difference, or a window of a large one. */
   async runOnce(): Promise<PassResult> {
     if (this.#base !== undefined && !this.#isRung) {
-      const [probe] = await this.database.session.run(relayProbe, this.#base);
+      const [probe] = await this.parts.database.session.run(relayProbe, this.#base);
       if (probe?.waiting !== true) return 'idle';
     }
     // Whoever has rung by now has committed: this pass sees it.
     this.#isRung = false;
-    return this.database.withConnection(async (connection) => {
+    return this.parts.database.withConnection(async (connection) => {
       try {
         return await this.#pass(connection);
       } catch (error) {
@@ -165,7 +176,7 @@ export class Relay {
       if (begun.state === 'idle') this.#base = begun.base;
       return 'idle';
     }
-    const trace = this.trace?.begin();
+    const trace = this.parts.trace?.begin();
     try {
       await this.#move(connection, begun, trace);
     } catch (error) {
@@ -192,10 +203,10 @@ export class Relay {
     const changes = timerStatements(timers);
     const results = await connection.runBatch([advance, ...changes, ...append], { commit: true });
     this.#conflicts = 0;
-    if (changes.length > 0) this.alarm?.armed(armedBy(results.slice(1, 1 + changes.length)));
+    if (changes.length > 0) this.parts.alarm?.armed(armedBy(results.slice(1, 1 + changes.length)));
     this.#base = next.target === null ? next.base : undefined;
     this.#moved += moved;
-    if (moved > 0) this.signals.send('appended');
+    if (moved > 0) this.parts.signals.send('appended');
     trace?.moved(moved);
   }
 
