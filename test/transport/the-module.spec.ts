@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { Controller, Injectable, Module, type Type } from '@nestjs/common';
 import { EventPattern } from '@nestjs/microservices';
 import { Test, type TestingModule } from '@nestjs/testing';
+import { PgDatabase } from '@waybill/kernel';
 import {
   getOutboxToken,
   InjectOutbox,
@@ -15,6 +16,8 @@ import {
   WaybillModule,
   type WaybillModuleOptions,
 } from '@waybill/nestjs';
+import { migrate } from '@waybill/schema';
+import { testDatabase } from '@waybill/testing';
 import { Fixture } from '../support/fixture.js';
 
 const ship = sagaCommand<{ orderId: string }>('shipping.ship');
@@ -140,5 +143,37 @@ describe('the module', () => {
     module.useLogger(false);
     await module.get(Billing).outbox.publish({ topic: 'orders.placed', payload: 1 });
     expect(kept).toHaveLength(1);
+  });
+
+  test('publishes nothing in a database that nothing relays from', async () => {
+    const ledger = await testDatabase('ledger');
+    const own = new PgDatabase({ connectionString: ledger.connectionString });
+    await migrate({ connectionString: ledger.connectionString, participant: true });
+    try {
+      const module = await compile(
+        WaybillModule.forRoot({
+          ...options({ database: { connectionString: ledger.connectionString } }),
+          bus: { connectionString: fixture.url },
+        }),
+      );
+      await module.init();
+      const outbox = module.get(Outbox);
+      const refused = { code: 'CONFIGURATION_INVALID', problems: [expect.stringContaining('half messages')] };
+      await own.transaction(async ({ client }) => {
+        const message = { topic: 'orders.placed', payload: 1 };
+        await expect(outbox.publish(client, message)).rejects.toMatchObject(refused);
+        await expect(outbox.publishMany(client, [message])).rejects.toMatchObject(refused);
+        expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+      });
+      await expect(
+        module.get(Waybill).transaction(async (_tx, messages) => {
+          messages.publish({ topic: 'orders.placed', payload: 1 });
+        }),
+      ).rejects.toMatchObject(refused);
+    } finally {
+      await Promise.all(modules.splice(0).map((module) => module.close()));
+      await own.close();
+      await ledger.drop();
+    }
   });
 });
