@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Controller, Injectable, Module, type Type } from '@nestjs/common';
+import { Controller, Injectable, Module, Scope, type Type } from '@nestjs/common';
 import { EventPattern } from '@nestjs/microservices';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { PgDatabase } from '@waybill/kernel';
@@ -143,6 +143,24 @@ describe('the module', () => {
     module.useLogger(false);
     await module.get(Billing).outbox.publish({ topic: 'orders.placed', payload: 1 });
     expect(kept).toHaveLength(1);
+  });
+
+  test('warns of handlers that are made anew for each delivery', async () => {
+    @Controller({ scope: Scope.REQUEST })
+    class Scoped {
+      @EventPattern<string>('stock.moved')
+      handle(): void {}
+    }
+    const warnings: string[] = [];
+    const logger = { debug() {}, info() {}, error() {}, warn: (text: string) => warnings.push(text) };
+    const module = await Test.createTestingModule({
+      imports: [WaybillModule.forRoot({ ...options(), logger })],
+      controllers: [Handler, Scoped],
+    }).compile();
+    modules.push(module);
+    module.useLogger(false);
+    await module.init();
+    expect(warnings).toEqual([expect.stringMatching(/request-scoped.*: Scoped\.handle \(stock\.moved\)\./)]);
   });
 
   test('publishes nothing in a database that nothing relays from', async () => {

@@ -38,6 +38,7 @@ import {
 import { WaybillAsyncApi } from './async-api/waybill-async-api.js';
 import { HalfMessageChecks } from './half-message-check.js';
 import { WaybillMetrics } from './metrics/waybill-metrics.js';
+import { RequestScopeWarning } from './request-scope-warning.js';
 import { SagaFinder } from './saga.decorators.js';
 import { Waybill } from './waybill.js';
 import { featureModule, type WaybillFeature } from './waybill-feature.js';
@@ -127,7 +128,7 @@ function withProviders(definition: DynamicModule, extras: WaybillModuleExtras): 
       inject: [instance, DiscoveryService],
       useFactory: make,
     })),
-    ...[HalfMessageChecks, SagaFinder].map((Finder) => ({
+    ...[HalfMessageChecks, SagaFinder, RequestScopeWarning].map((Finder) => ({
       provide: Finder,
       inject: [instance, DiscoveryService],
       useFactory: (waybill: Waybill, discovery: DiscoveryService) => new Finder(waybill, discovery),

@@ -1,5 +1,6 @@
 import { isTopicPattern } from '@waybill/consumer';
 import { type PayloadContract, SCHEMA_VERSION_HEADER } from '@waybill/outbox';
+import type { DeclaredPattern } from '../declared-handlers.js';
 import { type JsonSchema, jsonSchemaOf } from './json-schema.js';
 
 /** What a document says of the service as a whole. */
@@ -13,20 +14,10 @@ export interface AsyncApiInfo {
   readonly publishes?: readonly string[];
 }
 
-/** A handler of the service. */
-export interface DescribedHandler {
-  /** A topic, or a pattern of topics. */
-  readonly pattern: string;
-  /** `Orders.place`. */
-  readonly where: string;
-  /** Whether it answers requests. */
-  readonly answers: boolean;
-}
-
 /** What a document is made of. */
 export interface AsyncApiFacts extends AsyncApiInfo {
   readonly title: string;
-  readonly handlers: readonly DescribedHandler[];
+  readonly handlers: readonly DeclaredPattern[];
   readonly publishes: readonly string[];
   readonly contractOf: (topic: string) => PayloadContract | undefined;
   readonly contentTypeOf: (topic: string) => string;
@@ -104,8 +95,8 @@ export function asyncApiDocument(facts: AsyncApiFacts): AsyncApiDocument {
   };
 }
 
-function byPattern(handlers: readonly DescribedHandler[]): Map<string, DescribedHandler[]> {
-  const found = new Map<string, DescribedHandler[]>();
+function byPattern(handlers: readonly DeclaredPattern[]): Map<string, DeclaredPattern[]> {
+  const found = new Map<string, DeclaredPattern[]>();
   for (const handler of handlers.toSorted((a, b) => (a.pattern < b.pattern ? -1 : 1)))
     found.set(handler.pattern, [...(found.get(handler.pattern) ?? []), handler]);
   return found;

@@ -1,22 +1,8 @@
-import 'reflect-metadata';
-import { type DiscoveryService, MetadataScanner } from '@nestjs/core';
-import {
-  PATTERN_HANDLER_METADATA,
-  PATTERN_METADATA,
-  TRANSPORT_METADATA,
-} from '@nestjs/microservices/constants.js';
+import type { DiscoveryService } from '@nestjs/core';
 import { jsonCodec } from '@waybill/outbox';
-import { waybillTransport } from '../tokens.js';
+import { declaredPatterns } from '../declared-handlers.js';
 import type { Waybill } from '../waybill.js';
-import {
-  type AsyncApiDocument,
-  asyncApiDocument,
-  type AsyncApiInfo,
-  type DescribedHandler,
-} from './async-api-document.js';
-
-/** Nest's mark of a handler that answers, in its metadata. */
-const ANSWERS = 1;
+import { type AsyncApiDocument, asyncApiDocument, type AsyncApiInfo } from './async-api-document.js';
 
 /**
  * Describes what a service takes and publishes as AsyncAPI 3.0: its handlers, and the topics and schemas of the module.
@@ -38,7 +24,7 @@ export class WaybillAsyncApi {
   /** The document as it stands now. */
   document(info: AsyncApiInfo = {}): AsyncApiDocument {
     const { contracts, options, name, wantedTopics } = this.waybill;
-    const handlers = this.#handlers();
+    const handlers = declaredPatterns(this.discovery, name);
     const handled = new Set(handlers.map(({ pattern }) => pattern));
     const known = new Set([...wantedTopics.list().map(([topic]) => topic), ...contracts.topics()]);
     return asyncApiDocument({
@@ -50,24 +36,5 @@ export class WaybillAsyncApi {
       contractOf: (topic) => contracts.find(topic),
       contentTypeOf: (topic) => (options.codecs?.[topic] ?? jsonCodec).contentType,
     });
-  }
-
-  #handlers(): DescribedHandler[] {
-    const scanner = new MetadataScanner();
-    return this.discovery.getControllers().flatMap(({ metatype }) => {
-      const prototype = metatype?.prototype as Record<string, object> | undefined;
-      if (prototype === undefined) return [];
-      return scanner
-        .getAllMethodNames(prototype)
-        .flatMap((method) => this.#handlersOf(prototype[method] as object, `${metatype?.name}.${method}`));
-    });
-  }
-
-  #handlersOf(method: object, where: string): DescribedHandler[] {
-    const patterns = (Reflect.getMetadata(PATTERN_METADATA, method) ?? []) as readonly unknown[];
-    const transport = Reflect.getMetadata(TRANSPORT_METADATA, method) as unknown;
-    if (transport !== undefined && transport !== waybillTransport(this.waybill.name)) return [];
-    const answers = Reflect.getMetadata(PATTERN_HANDLER_METADATA, method) === ANSWERS;
-    return patterns.flatMap((pattern) => (typeof pattern === 'string' ? [{ pattern, where, answers }] : []));
   }
 }

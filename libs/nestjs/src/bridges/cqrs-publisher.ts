@@ -45,9 +45,7 @@ export class OutboxEventPublisher implements EventPublisherLike {
     if (tx === undefined && this.requireTransaction)
       throw new TransactionRequiredError(`eventBus.publish(${type}) was called in no transaction`);
     const message = { topic, key: key(event), headers: { [EVENT_TYPE_HEADER]: type }, payload: event };
-    return tx === undefined
-      ? database.transaction((connection) => outbox.publish(connection, message))
-      : outbox.publish(tx, message);
+    return tx === undefined ? outbox.publishAlone(database, message) : outbox.publish(tx, message);
   }
 }
 

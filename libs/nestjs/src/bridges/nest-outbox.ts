@@ -34,16 +34,14 @@ export class WaybillOutboxTransport {
   async publish(message: NestOutboxMessage, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     const { id, topic, key, headers, payload, createdAt } = message;
     const { database, outbox } = this.waybill;
-    await database.transaction(async (connection) => {
-      signal.throwIfAborted();
-      await outbox.publish(connection, {
-        // Any text may be an id there.
-        id: isId(id) ? id : nameBasedId(`nest-outbox:${id}`),
-        topic,
-        key,
-        headers: { ...headers, [CREATED_AT_HEADER]: new Date(createdAt).toISOString() },
-        payload,
-      });
+    signal.throwIfAborted();
+    await outbox.publishAlone(database, {
+      // Any text may be an id there.
+      id: isId(id) ? id : nameBasedId(`nest-outbox:${id}`),
+      topic,
+      key,
+      headers: { ...headers, [CREATED_AT_HEADER]: new Date(createdAt).toISOString() },
+      payload,
     });
   }
 }
