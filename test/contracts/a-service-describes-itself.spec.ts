@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import specs from '@asyncapi/specs';
@@ -209,7 +210,7 @@ describe('waybill asyncapi', () => {
     promisify(execFile)(
       process.execPath,
       [new URL('libs/cli/dist/main.js', ROOT).pathname, 'asyncapi', '--module', ...args],
-      { cwd: ROOT.pathname, env: { ...process.env, ADDRESS: address }, timeout: 60_000 },
+      { cwd: fileURLToPath(ROOT), env: { ...process.env, ADDRESS: address }, timeout: 60_000 },
     );
 
   test('describes a module without starting it, or calling anybody', async () => {
