@@ -209,7 +209,7 @@ describe('waybill asyncapi', () => {
   const run = (...args: string[]) =>
     promisify(execFile)(
       process.execPath,
-      [new URL('libs/cli/dist/main.js', ROOT).pathname, 'asyncapi', '--module', ...args],
+      [fileURLToPath(new URL('libs/cli/dist/main.js', ROOT)), 'asyncapi', '--module', ...args],
       { cwd: fileURLToPath(ROOT), env: { ...process.env, ADDRESS: address }, timeout: 60_000 },
     );
 
