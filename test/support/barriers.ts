@@ -2,10 +2,9 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import { BarrierParticipant } from '@waybill/inbox';
 import { PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
 import { joinTransaction, PrismaTransactionRunner } from '@waybill/outbox';
-import { migrate } from '@waybill/schema';
-import { createDatabase } from '@waybill/testing';
 import type pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';
+import { migratedDatabase } from './migrated-database.js';
 
 /** A participant's own database with a table `effect`, and transactions of pg or of Prisma in it. */
 export class Participant {
@@ -19,8 +18,7 @@ export class Participant {
   ) {}
 
   static async create(server: string, kind: 'pg' | 'prisma' = 'pg'): Promise<Participant> {
-    const created = await createDatabase({ connectionString: server }, 'participant');
-    await migrate(created);
+    const created = await migratedDatabase('participant', server);
     const database = new PgDatabase({ ...created, connectionsMax: 20 });
     await database.pool.query('create table effect (op text, branch text, gid text)');
     const ends = [() => database.close(), () => created.drop()];

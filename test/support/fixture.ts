@@ -9,9 +9,9 @@ import {
 } from '@waybill/log';
 import { Outbox, Relay, type RelayOptions } from '@waybill/outbox';
 import { DeadLetters } from '@waybill/schedule';
-import { migrate } from '@waybill/schema';
-import { createDatabase, testServerUrl } from '@waybill/testing';
+import { testServerUrl } from '@waybill/testing';
 import type pg from 'pg';
+import { migratedDatabase } from './migrated-database.js';
 
 /** A record as it stands in the log. */
 export interface LoggedRecord {
@@ -46,8 +46,7 @@ export class Fixture {
     topics: Readonly<Record<string, TopicOptions>> = { orders: {} },
     server = testServerUrl(),
   ): Promise<Fixture> {
-    const created = await createDatabase({ connectionString: server }, 'flow');
-    await migrate({ connectionString: created.connectionString });
+    const created = await migratedDatabase('flow', server);
     const database = new PgDatabase({ connectionString: created.connectionString, connectionsMax: 30 });
     const fixture = new Fixture(created.connectionString, database, () => created.drop());
     for (const [name, options] of Object.entries(topics)) await fixture.topics.create(name, options);

@@ -11,10 +11,10 @@ import {
   type LocalDatabase,
   LocalDatabases,
 } from '@waybill/half-message';
-import { migrate } from '@waybill/schema';
-import { createDatabase, testServerUrl } from '@waybill/testing';
+import { testServerUrl } from '@waybill/testing';
 import type pg from 'pg';
 import type { Fixture } from './fixture.js';
+import { migratedDatabase } from './migrated-database.js';
 
 /** A local database of a test's own, with a table `done` for what local transactions do. */
 export class LocalLedger {
@@ -27,8 +27,7 @@ export class LocalLedger {
   ) {}
 
   static async create(server = testServerUrl()): Promise<LocalLedger> {
-    const created = await createDatabase({ connectionString: server }, 'ledger');
-    await migrate(created);
+    const created = await migratedDatabase('ledger', server);
     const transactions = new PgDatabase({ ...created, connectionsMax: 20 });
     const asking = new PgDatabase(created);
     await asking.pool.query('create table done (n int, half uuid)');

@@ -16,14 +16,16 @@ export const TEST_SERVER_VARIABLE = 'WAYBILL_TEST_DATABASE_URL';
 const PREFIX = /^[a-z][a-z0-9_]{0,40}$/;
 
 /**
- * Creates an empty database with a random suffix to its name.
+ * Creates a database with a random suffix to its name.
  * @param server where; its user must be allowed to create databases
  * @param prefix of the name: a small letter, then small letters, digits and `_`
+ * @param template the database that it is to be a copy of, which nobody may be connected to. Default: it is empty
  * @throws TestingError DATABASE_NAME_INVALID
  */
 export async function createDatabase(
   server: { readonly connectionString: string },
   prefix: string,
+  template = 'template0',
 ): Promise<TestDatabase> {
   if (!PREFIX.test(prefix)) {
     throw new TestingError(
@@ -33,8 +35,8 @@ export async function createDatabase(
   }
   const name = `${prefix}_${randomBytes(6).toString('hex')}`;
   const quoted = pg.escapeIdentifier(name);
-  // template0: nobody is ever connected to it, and nobody has added to it.
-  await runOn(server.connectionString, `create database ${quoted} template template0`);
+  const source = pg.escapeIdentifier(template);
+  await runOn(server.connectionString, `create database ${quoted} template ${source}`);
   const url = new URL(server.connectionString);
   url.pathname = `/${name}`;
   return {
