@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { cp, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { choosePort, spawnScript, type TestDatabase, testDatabase } from '@waybill/testing';
+import { choosePort, spawnScript, type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import { FIRST_SERVICE, prepareFirstService } from './first-service.js';
 import { dependenciesOn, install, packAll, ROOT, run, temporaryFolder, writeFiles } from './packing.js';
 
@@ -107,9 +107,11 @@ test('after nest new: waybill init, waybill migrate, start, and the first messag
   await compile();
   const service = spawnScript(join(application, 'dist/main.js'), { cwd: application, env });
   try {
+    // Nest says that it has started before it listens.
     await service.waitForLine(/application successfully started/);
-    const response = await fetch(`http://127.0.0.1:${env['PORT']}/greetings`, { method: 'POST' });
-    expect(response.status).toBe(201);
+    const url = `http://127.0.0.1:${env['PORT']}`;
+    await waitUntil(() => fetch(url).then(() => true), { describe: 'it listens' });
+    expect((await fetch(`${url}/greetings`, { method: 'POST' })).status).toBe(201);
     await service.waitForLine(/GreetingsController.*hello, world/);
   } finally {
     service.kill('SIGKILL');
