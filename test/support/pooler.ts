@@ -2,9 +2,9 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { describe } from '@jest/globals';
 import { choosePort, waitUntil } from '@waybill/testing';
 import pg from 'pg';
+import { describeWhere } from './describe-where.js';
 
 const PROGRAM = 'pgbouncer';
 // Debian has it there, and not on everybody's PATH.
@@ -22,18 +22,7 @@ export interface Pooler {
 /** A suite that needs PgBouncer. Where there is none it is left out, and says so; in CI it fails. */
 export function describeWithPooler(name: string, suite: () => void): void {
   const usable = spawnSync(PROGRAM, ['--version'], { env: ENV }).status === 0;
-  if (!usable && process.env['CI'] === 'true') throw new Error(`"${name}" needs pgbouncer on the PATH.`);
-  if (!usable) {
-    console.warn(`"${name}" is left out: it needs pgbouncer on the PATH.`);
-    // oxlint-disable-next-line jest/no-disabled-tests
-    describe.skip(name, () => {
-      suite();
-    });
-    return;
-  }
-  describe(name, () => {
-    suite();
-  });
+  describeWhere(usable, name, 'pgbouncer on the PATH', suite);
 }
 
 /** Starts one before a database, with so few connections that sessions share them. It ends with this process. */

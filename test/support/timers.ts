@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe } from '@jest/globals';
+import { afterAll, beforeAll } from '@jest/globals';
 import { type Clock, type Logger, newId, silentLogger, systemClock } from '@waybill/kernel';
 import { decodeBatch } from '@waybill/log';
 import { TimerService, type TimerServiceOptions, Timers } from '@waybill/schedule';
 import { redisIsAvailable, type RedisServer, startRedis } from '@waybill/testing';
+import { describeWhere } from './describe-where.js';
 import type { Fixture } from './fixture.js';
 
 /** A timer service on a fixture's database, with the API that schedules. */
@@ -38,17 +39,8 @@ export function message(n: number, fields: { key?: string | null; token?: string
  * @param suite is given what returns the server once the suite runs
  */
 export function describeWithRedis(name: string, suite: (redis: () => RedisServer) => void): void {
-  const required = process.env['CI'] === 'true';
   const usable = redisIsAvailable() && (process.env['REDIS_URL'] ?? '') === '';
-  if (!usable && !required) {
-    console.warn(`"${name}" is left out: it needs a redis-server on the PATH, and REDIS_URL unset.`);
-    // oxlint-disable-next-line jest/no-disabled-tests
-    describe.skip(name, () => {
-      suite(() => never());
-    });
-    return;
-  }
-  describe(name, () => {
+  describeWhere(usable, name, 'a redis-server on the PATH, and REDIS_URL unset', () => {
     let server: RedisServer | undefined;
     beforeAll(async () => {
       server = await startRedis();

@@ -1,0 +1,21 @@
+import { describe } from '@jest/globals';
+
+/**
+ * A suite that needs a program which not every machine has. Where it is missing the suite is left out, and says so; in CI it
+ * fails.
+ * @param needs what is missing, for whoever reads that
+ */
+export function describeWhere(isThere: boolean, name: string, needs: string, suite: () => void): void {
+  if (isThere) {
+    describe(name, () => {
+      suite();
+    });
+    return;
+  }
+  if (process.env['CI'] === 'true') throw new Error(`"${name}" needs ${needs}`);
+  console.warn(`"${name}" is left out: it needs ${needs}`);
+  // oxlint-disable-next-line jest/no-disabled-tests
+  describe.skip(name, () => {
+    suite();
+  });
+}
