@@ -16,6 +16,7 @@ const made: WaybillError[] = [
   new kernel.TopicUnknownError('orders'),
   new kernel.OffsetOutOfRangeError('orders', 0, 1, 5, 9),
   new kernel.NotRunningError('The appender'),
+  new kernel.HandleLentError('client', 'release'),
   new kernel.NotFoundError('dead letter 7'),
   new kernel.DeadLetterClosedError(7, 'redriven'),
   new kernel.HalfMessageDecidedError('id', 'committed', 'producer'),

@@ -1,4 +1,6 @@
--- Limits how long the open transaction may stand idle, or wait for a lock.
+-- Limits how long the open transaction may stand idle, or wait for a lock. Tells role and search path as they are.
 -- Params: milliseconds text
--- Returns: none
-select set_config('idle_in_transaction_session_timeout', $1::text, true), set_config('lock_timeout', $1::text, true);
+-- Returns: role text, path text
+select pg_catalog.current_setting('role') as role, pg_catalog.current_setting('search_path') as path,
+       pg_catalog.set_config('idle_in_transaction_session_timeout', $1::text, true),
+       pg_catalog.set_config('lock_timeout', $1::text, true);

@@ -60,9 +60,11 @@ select c.id, '', c.action, c.token,
     as c (id uuid, action smallint, token text, "deliverAt" timestamptz, "delayMs" bigint)`);
 
 /**
- * Limits how long the open transaction may stand idle, or wait for a lock.
+ * Limits how long the open transaction may stand idle, or wait for a lock. Tells role and search path as they are.
  */
-export const limitIdleTime = statement<[milliseconds: string], Record<never, never>>('limit-idle-time', `select set_config('idle_in_transaction_session_timeout', $1::text, true), set_config('lock_timeout', $1::text, true)`);
+export const limitIdleTime = statement<[milliseconds: string], { role: string; path: string }>('limit-idle-time', `select pg_catalog.current_setting('role') as role, pg_catalog.current_setting('search_path') as path,
+       pg_catalog.set_config('idle_in_transaction_session_timeout', $1::text, true),
+       pg_catalog.set_config('lock_timeout', $1::text, true)`);
 
 /**
  * Makes publishers of one key take turns, for order 'strict': each key stands for one of 1,024 locks, ascending.
@@ -118,3 +120,8 @@ export const relayBegin = statement<[measureLimit: number, leaseMs: number], { s
  * Index: outbox_xid
  */
 export const relayProbe = statement<[base: string], { waiting: boolean }>('relay-probe', `select :schema.relay_probe($1::pg_snapshot) as waiting`);
+
+/**
+ * Sets role and search path back to what they were, in case that a handler has changed them: what follows is Waybill's own.
+ */
+export const restoreSession = statement<[role: string, path: string], Record<never, never>>('restore-session', `select pg_catalog.set_config('role', $1::text, false), pg_catalog.set_config('search_path', $2::text, false)`);

@@ -21,6 +21,7 @@ export const ERROR_CODES = {
   TOPIC_NAME_INVALID: { family: 'Usage', retryable: false },
   TOPIC_UNKNOWN: { family: 'Usage', retryable: false },
   OFFSET_OUT_OF_RANGE: { family: 'Usage', retryable: false },
+  HANDLE_LENT: { family: 'Usage', retryable: false },
   NOT_RUNNING: { family: 'Usage', retryable: false },
   NOT_FOUND: { family: 'Usage', retryable: false },
   DEAD_LETTER_CLOSED: { family: 'Usage', retryable: false },

@@ -67,6 +67,21 @@ export class FencedError extends WaybillError {
   }
 }
 
+/** User code tried to end, give back or change the handle of a transaction that Waybill has opened, and lent to it. */
+export class HandleLentError extends WaybillError {
+  override readonly name = 'HandleLentError';
+  override readonly code = 'HANDLE_LENT';
+  override readonly retryable = false;
+
+  /** @param what `client`, `manager`; @param member what was called or changed */
+  constructor(what: string, member: string) {
+    super(
+      `The ${what} of this transaction is lent, and its ${member} is not the handler's to call or change. Only run queries ` +
+        `with it: Waybill commits or rolls back when the handler ends, and gives the connection back.`,
+    );
+  }
+}
+
 /** The database refused a statement in a way that Waybill does not expect. */
 export class DatabaseRefusedError extends WaybillError {
   override readonly name = 'DatabaseRefusedError';

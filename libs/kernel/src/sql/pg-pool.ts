@@ -2,8 +2,11 @@ import pg from 'pg';
 import { describeError, type Logger, silentLogger } from '../logger.js';
 import { DatabaseUnavailableError } from '../errors/runtime-errors.js';
 import type { BoundStatement } from './bound-statement.js';
-import { PgConnection, type PgQueryable, PgSession } from './pg-session.js';
-import { DEFAULT_SCHEMA } from './statement.js';
+import { answeredWithin, closeSocket, DEFAULT_QUERY_TIMEOUT_MS, isAtRest, wasSilent } from './answer-deadline.js';
+import { PgConnection } from './pg-session.js';
+import { SESSION_DEFAULTS } from './session-reset.js';
+import type { SqlSession } from './sql-session.js';
+import { DEFAULT_SCHEMA, type Statement } from './statement.js';
 import { translateDatabaseError } from './translate-error.js';
 
 /** How Waybill's own pool of connections is made. */
@@ -15,58 +18,75 @@ export interface PgDatabaseOptions {
   readonly connectionsMax?: number;
   /** How long to wait for a connection, in milliseconds. Default 10,000. */
   readonly connectTimeoutMs?: number;
+  /**
+   * How long a statement of Waybill's own may go unanswered, in milliseconds; then its connection is closed. Default 15,000.
+   */
+  readonly queryTimeoutMs?: number;
   /** `application_name`, by which operators find these sessions. Default `waybill`. */
   readonly applicationName?: string;
   readonly logger?: Logger;
 }
+
+/** After this time without traffic the kernel asks whether the other side is still there, in milliseconds. */
+const KEEP_ALIVE_MS = 10_000;
+/** How long closing a pool waits for connections that are in use or do not answer, in milliseconds. */
+const CLOSE_MS = 2_000;
 
 /** A pool of connections to one database, and Waybill's schema in it. */
 export class PgDatabase {
   readonly schema: string;
   readonly pool: pg.Pool;
   /** Runs single statements, each on any connection of the pool and in a transaction of its own. */
-  readonly session: PgSession;
+  readonly session: SqlSession;
+  readonly queryTimeoutMs: number;
+  readonly #connectTimeoutMs: number;
   readonly #connectionString: string;
   readonly #applicationName: string;
+  readonly #open = new Set<pg.ClientBase>();
+  /** Connections that were made before this moment may be dead: one of them gave no answer. */
+  #doubtful = new WeakSet<pg.ClientBase>();
   #closed: Promise<void> | undefined;
 
   constructor(options: PgDatabaseOptions) {
     this.schema = options.schema ?? DEFAULT_SCHEMA;
+    this.queryTimeoutMs = options.queryTimeoutMs ?? DEFAULT_QUERY_TIMEOUT_MS;
+    this.#connectTimeoutMs = options.connectTimeoutMs ?? 10_000;
     this.#connectionString = options.connectionString;
     this.#applicationName = options.applicationName ?? 'waybill';
     this.pool = new pg.Pool({
-      connectionString: options.connectionString,
+      ...this.#connection(),
       max: options.connectionsMax ?? 10,
-      connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
-      application_name: this.#applicationName,
-      keepAlive: true,
       // "Order by lock, then look" needs snapshots newer than the lock, whatever the database's default is.
       onConnect: async (client) => {
-        await client.query(`set default_transaction_isolation to 'read committed'`);
+        const asked = client.query(SESSION_DEFAULTS);
+        await answeredWithin(client, this.#connectTimeoutMs, 'Connecting', asked);
       },
     });
     const logger = options.logger ?? silentLogger;
     // Without a listener the loss of an idle connection would end the process.
     this.pool.on('error', (error) => logger.warn(`an idle connection was lost: ${describeError(error)}`));
-    this.session = new PgSession(this.pool as unknown as PgQueryable, this.schema);
+    this.pool.on('connect', (client) => this.#open.add(client));
+    this.pool.on('remove', (client) => this.#open.delete(client));
+    this.session = new PoolSession(this);
   }
 
-  /** Runs `work` on one connection, which goes back to the pool afterwards: closed, if it is in an unknown state. */
+  /**
+   * Runs `work` on one connection, which goes back to the pool afterwards: closed, if it is in an unknown state, such as
+   * with a statement that has not been answered.
+   */
   async withConnection<T>(work: (connection: PgConnection) => Promise<T>): Promise<T> {
-    let client: pg.PoolClient;
-    try {
-      client = await this.pool.connect();
-    } catch (error) {
-      throw translateConnectError(error);
-    }
+    const client = await this.#checkOut();
     // pg reports a broken socket on the client as well; the query under way has got the error already.
     const ignore = (): void => {};
     client.on('error', ignore);
+    const connection = new PgConnection(client, this.schema, this.queryTimeoutMs);
     try {
-      return await work(new PgConnection(client, this.schema));
+      return await work(connection);
     } finally {
       client.off('error', ignore);
-      client.release(client.getTransactionStatus() !== 'I');
+      if (wasSilent(client)) this.#doubtOthers();
+      const isUnfit = connection.isSpoiled || !isAtRest(client) || client.getTransactionStatus() !== 'I';
+      client.release(isUnfit);
     }
   }
 
@@ -99,23 +119,82 @@ export class PgDatabase {
 
   /** A connection outside the pool, for LISTEN. The caller ends it. */
   async connectAlone(): Promise<pg.Client> {
-    const client = new pg.Client({
-      connectionString: this.#connectionString,
-      application_name: this.#applicationName,
-      keepAlive: true,
-    });
+    const client = new pg.Client(this.#connection());
+    // Its loss must not end the process, from the very start.
+    client.on('error', () => {});
     try {
       await client.connect();
     } catch (error) {
+      closeSocket(client);
       throw translateConnectError(error);
     }
     return client;
   }
 
-  /** Closes the pool when its connections have come back. Closing twice is closing once. */
+  /**
+   * Closes the pool when its connections have come back, or by force after two seconds: then what still waits for an answer
+   * fails. Closing twice is closing once.
+   */
   close(): Promise<void> {
-    this.#closed ??= this.pool.end();
+    this.#closed ??= this.#close();
     return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_MS);
+    });
+    const ended = this.pool.end();
+    await Promise.race([ended, limit]);
+    clearTimeout(timer);
+    // A server that does not answer the farewell would keep the process alive as well.
+    for (const client of this.#open) closeSocket(client);
+    await Promise.race([ended, new Promise((resolve) => setImmediate(resolve))]);
+  }
+
+  #connection(): pg.ClientConfig {
+    return {
+      connectionString: this.#connectionString,
+      application_name: this.#applicationName,
+      connectionTimeoutMillis: this.#connectTimeoutMs,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
+    };
+  }
+
+  async #checkOut(): Promise<pg.PoolClient> {
+    for (;;) {
+      let client: pg.PoolClient;
+      try {
+        client = await this.pool.connect();
+      } catch (error) {
+        throw translateConnectError(error);
+      }
+      if (!this.#doubtful.has(client)) return client;
+      client.release(true);
+    }
+  }
+
+  /** What made one connection silent has often made all of them so: to find out one by one would take too long. */
+  #doubtOthers(): void {
+    this.#doubtful = new WeakSet(this.#open);
+  }
+}
+
+/** Runs each statement on a connection of its own. */
+class PoolSession implements SqlSession {
+  constructor(private readonly database: PgDatabase) {}
+
+  get schema(): string {
+    return this.database.schema;
+  }
+
+  run<Params extends readonly unknown[], Row>(
+    statement: Statement<Params, Row>,
+    ...params: Params
+  ): Promise<Row[]> {
+    return this.database.withConnection((connection) => connection.run(statement, ...params));
   }
 }
 

@@ -4,6 +4,7 @@ import { pgTypes } from './pg-types.js';
 import type { BoundStatement } from './bound-statement.js';
 import type { SqlSession } from './sql-session.js';
 import { DEFAULT_SCHEMA, renderSql, type Statement } from './statement.js';
+import { answeredWithin, DEFAULT_QUERY_TIMEOUT_MS } from './answer-deadline.js';
 import { type BatchEntry, StatementBatch } from './statement-batch.js';
 import { translateDatabaseError } from './translate-error.js';
 
@@ -60,61 +61,99 @@ const PREPARED_COMMIT: BatchEntry = { ...COMMIT, name: 'waybill.commit' };
 export interface BatchOptions {
   readonly begin?: boolean;
   readonly commit?: boolean;
+  /** Statements behind COMMIT, or behind a lone batch: when one fails, the connection is closed, and nothing else. */
+  readonly afterwards?: readonly BoundStatement[];
+  /** How long the answer may take, in milliseconds. Default: the connection's `queryTimeoutMs`. */
+  readonly timeoutMs?: number;
   /** Told which of the statements failed: -1 for BEGIN, their number for COMMIT. The error is thrown as well. */
   readonly failed?: (at: number, error: unknown) => void;
 }
 
 /**
- * One connection of our own, held for a while: batches of statements in one round trip, COPY, transactions.
+ * One connection of our own, held for a while: batches of statements in one round trip, COPY, transactions. What the server
+ * does not answer in time fails, and the connection is closed.
  */
 export class PgConnection extends PgSession {
+  #isSpoiled = false;
+
   constructor(
     readonly client: pg.PoolClient | pg.Client,
     schema: string = DEFAULT_SCHEMA,
+    readonly queryTimeoutMs: number = DEFAULT_QUERY_TIMEOUT_MS,
   ) {
     super(client as unknown as PgQueryable, schema);
   }
 
+  /** Whether the connection must not serve anybody else; see {@link spoil}. */
+  get isSpoiled(): boolean {
+    return this.#isSpoiled;
+  }
+
+  /** Has the connection closed when it is given back: somebody may still send on it, or its state is not known. */
+  spoil(): void {
+    this.#isSpoiled = true;
+  }
+
+  override async run<Params extends readonly unknown[], Row>(
+    statement: Statement<Params, Row>,
+    ...params: Params
+  ): Promise<Row[]> {
+    const running = super.run(statement, ...params);
+    return answeredWithin(this.client, this.queryTimeoutMs, `Running ${statement.name}`, running);
+  }
+
   /** Runs the statements in one round trip; see {@link StatementBatch}. Resolves to the rows of each. */
   async runBatch(statements: readonly BoundStatement[], options: BatchOptions = {}): Promise<unknown[][]> {
-    const entries = statements.map(({ statement, params, prepared }) => ({
-      text: renderSql(statement.text, this.schema),
-      values: params,
-      ...(prepared === true ? { name: preparedName(statement, this.schema) } : {}),
-    }));
+    const { afterwards = [], timeoutMs = this.queryTimeoutMs } = options;
     const prepared = statements.some((statement) => statement.prepared);
     const before = options.begin === true ? [prepared ? PREPARED_BEGIN : BEGIN] : [];
     const after = options.commit === true ? [prepared ? PREPARED_COMMIT : COMMIT] : [];
-    const batch = new StatementBatch([...before, ...entries, ...after], pgTypes);
+    const own = [...before, ...this.#entries(statements), ...after];
+    const batch = new StatementBatch([...own, ...this.#entries(afterwards)], pgTypes);
+    const doing = `Running ${statements.map(({ statement }) => statement.name).join(', ')}`;
     try {
       this.client.query(batch);
-      const rows = await batch.done;
-      return rows.slice(before.length, before.length + entries.length);
+      await answeredWithin(this.client, timeoutMs, doing, batch.done);
     } catch (error) {
-      const names = statements.map(({ statement }) => statement.name).join(', ');
-      const translated = translateDatabaseError(error, `Running ${names}`);
-      options.failed?.(batch.completed - before.length, translated);
-      throw translated;
+      // What was asked for has been answered, COMMIT included: what failed behind it only makes the connection unfit.
+      const isAnswered = batch.completed >= own.length && !batch.wasRolledBack;
+      if (!isAnswered) {
+        const translated = translateDatabaseError(error, doing);
+        options.failed?.(batch.completed - before.length, translated);
+        throw translated;
+      }
+      this.spoil();
     }
+    return batch.rows.slice(before.length, before.length + statements.length);
   }
 
   /** Runs a COPY whose text holds nothing but checked integers; see {@link CopyOut}. */
   async copyOut(text: string, onRow: CopyRowHandler): Promise<void> {
     const copy = new CopyOut(renderSql(text, this.schema), onRow);
+    const doing = 'Reading rows by COPY';
     try {
       this.client.query(copy);
-      await copy.done;
+      await answeredWithin(this.client, this.queryTimeoutMs, doing, copy.done);
     } catch (error) {
-      throw translateDatabaseError(error, 'Reading rows by COPY');
+      throw translateDatabaseError(error, doing);
     }
   }
 
   /** Ends an open transaction, if there is one. Never throws: a broken connection has none. */
   async rollback(): Promise<void> {
     try {
-      await this.client.query('rollback');
+      const rolledBack = this.client.query('rollback');
+      await answeredWithin(this.client, this.queryTimeoutMs, 'Rolling back', rolledBack);
     } catch {
       // The connection is gone, and the transaction with it.
     }
+  }
+
+  #entries(statements: readonly BoundStatement[]): BatchEntry[] {
+    return statements.map(({ statement, params, prepared }) => ({
+      text: renderSql(statement.text, this.schema),
+      values: params,
+      ...(prepared === true ? { name: preparedName(statement, this.schema) } : {}),
+    }));
   }
 }

@@ -1,5 +1,6 @@
 import { TransactionRequiredError } from '../errors/errors.js';
 import { bindStatement, type BoundStatement } from './bound-statement.js';
+import { RESET_ROLE, RESET_SESSION } from './session-reset.js';
 import type { PgConnection } from './pg-session.js';
 import type { SqlSession } from './sql-session.js';
 import { type Statement, statement } from './statement.js';
@@ -30,6 +31,7 @@ export class PgTransaction implements SqlSession {
   #flushing: Promise<void> | undefined;
   readonly #atCommit = new Set<() => void>();
   #closed = false;
+  #abandoned = false;
   #broken: { readonly error: unknown } | undefined;
 
   /**
@@ -39,10 +41,10 @@ export class PgTransaction implements SqlSession {
   constructor(
     private readonly connection: PgConnection,
     private readonly prepared: boolean,
-    timeoutMs: number,
+    private readonly timeoutMs: number,
   ) {
     this.schema = connection.schema;
-    this.#waiting = [this.#own(bindStatement(limitTransaction, `${timeoutMs}`))];
+    this.#waiting = [this.#limits];
   }
 
   /** The state of the transaction as pg tells it: in one from the very start, though the server may not know of it yet. */
@@ -70,6 +72,11 @@ export class PgTransaction implements SqlSession {
     this.#atCommit.add(callback);
   }
 
+  resetSession(): void {
+    this.#assertOpen();
+    this.#waiting.push(...RESET_SESSION.map((statement) => this.#own(statement)), this.#limits);
+  }
+
   /** Sends what waits, before the holder of the client sends something; undefined when there is nothing to wait for. */
   flush(): Promise<void> | undefined {
     if (this.#waiting.length === 0) return this.#flushing;
@@ -94,23 +101,41 @@ export class PgTransaction implements SqlSession {
     this.#closed = true;
   }
 
+  /** Sends nothing more, not even what waits, and has the connection closed: somebody may still be working with it. */
+  abandon(): void {
+    this.close();
+    this.#abandoned = true;
+    this.connection.spoil();
+  }
+
   /** Rolls back, behind all that was asked for. Never throws. */
-  async rollback(): Promise<void> {
+  async rollback(wasLent: boolean): Promise<void> {
     await this.#flushing;
-    if (this.#begun) await this.connection.rollback();
+    if (!this.#begun) return;
+    await this.connection.rollback();
+    // Settings have been rolled back; locks of the session, and what was committed in between, have not.
+    if (!wasLent || this.connection.isSpoiled) return;
+    const reset = RESET_SESSION.map((statement) => this.#own(statement));
+    await this.connection.runBatch(reset).catch(() => this.connection.spoil());
   }
 
   /**
    * Commits, together with these statements.
+   * @param wasLent whether somebody else has run statements on the connection: it is then set back behind COMMIT
    * @returns false, with nothing done, when the transaction has been ended by somebody else
    */
-  async commit(last: readonly BoundStatement[]): Promise<boolean> {
+  async commit(last: readonly BoundStatement[], wasLent: boolean): Promise<boolean> {
     await this.#flushing;
     this.#assertWhole();
     // Outside a transaction the last statements would take effect by themselves, COMMIT or not.
-    if (this.status === 'I') return false;
+    if (this.status === 'I') {
+      this.connection.spoil();
+      return false;
+    }
     const { ahead, begin } = this.#take();
-    await this.connection.runBatch([...ahead, ...last], { begin, commit: true });
+    const own = wasLent && last.length > 0 ? [this.#own(RESET_ROLE)] : [];
+    const afterwards = wasLent ? RESET_SESSION.map((statement) => this.#own(statement)) : [];
+    await this.connection.runBatch([...ahead, ...own, ...last], { begin, commit: true, afterwards });
     for (const callback of this.#atCommit) callback();
     return true;
   }
@@ -128,10 +153,18 @@ export class PgTransaction implements SqlSession {
       // Savepoints may be among them: nobody can say what a rollback to one would leave.
       if (at < ahead.length) this.#broken = { error };
     };
+    if (this.#abandoned)
+      throw new TransactionRequiredError('The transaction was given up, and a statement for it was not sent');
     const statements = wanted === undefined ? ahead : [...ahead, wanted];
-    const rows = await this.connection.runBatch(statements, { begin, failed });
+    // A lock may be waited for as long as the transaction may take.
+    const timeoutMs = Math.max(this.timeoutMs, this.connection.queryTimeoutMs);
+    const rows = await this.connection.runBatch(statements, { begin, failed, timeoutMs });
     this.#answered = true;
     return rows.at(-1) ?? [];
+  }
+
+  get #limits(): BoundStatement {
+    return this.#own(bindStatement(limitTransaction, `${this.timeoutMs}`));
   }
 
   #own(statement: BoundStatement): BoundStatement {

@@ -25,19 +25,20 @@ export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
     invariant(Number.isSafeInteger(timeoutMs), 'a time-out must be a whole number');
     return this.database.withConnection(async (connection) => {
       const open = new PgTransaction(connection, this.prepared, timeoutMs);
-      const { client, revoke } = lendClient(connection.client as pg.PoolClient, open);
+      const loan = lendClient(connection.client as pg.PoolClient, open);
       try {
-        const work = transaction.work({ session: open, handle: client });
-        const result = await withinTime(work, timeoutMs).finally(() => {
-          revoke();
-          open.close();
-        });
-        if (!(await open.commit(transaction.last?.(result) ?? [])))
+        const result = await withinTime(transaction.work({ session: open, handle: loan.client }), timeoutMs);
+        loan.end();
+        open.close();
+        if (!(await open.commit(transaction.last?.(result) ?? [], loan.wasUsed)))
           throw new TransactionRequiredError('The work has ended its transaction itself');
         return result;
       } catch (error) {
-        // An abandoned handler may still send statements: its connection is closed instead (see withConnection).
-        if (!(error instanceof HandlerAbandoned)) await open.rollback();
+        loan.revoke();
+        open.close();
+        // Abandoned work may have a statement under way still: its connection is closed, which rolls back as well.
+        if (error instanceof HandlerAbandoned) open.abandon();
+        else await open.rollback(loan.wasUsed);
         throw error;
       }
     });

@@ -1,46 +1,158 @@
 import type pg from 'pg';
 import { TransactionRequiredError } from '../errors/errors.js';
+import { HandleLentError } from '../errors/runtime-errors.js';
 import type { PgTransaction } from './pg-transaction.js';
 
 /** A client as a handler gets it, and what takes it away again. */
 export interface RevocableClient {
   readonly client: pg.PoolClient;
-  /** After this every use of the client throws TransactionRequiredError. */
+  /** Whether the handler has used it: it may have changed settings of the session. */
+  readonly wasUsed: boolean;
+  /** After this every new use of the client throws TransactionRequiredError. What was asked for before is still sent. */
+  end(): void;
+  /** After this nothing of the handler's is sent any more, not even what it has asked for already. */
   revoke(): void;
 }
+
+/** What would give the connection to somebody else, or end it, while the transaction is open. */
+const REFUSED: ReadonlySet<string | symbol> = new Set(['release', 'end', 'connect', 'cancel', 'ref', 'unref']);
+
+/** Statements that would end the transaction. What ends it in the midst of a text is noticed at COMMIT. */
+const ENDING = /^\s*(commit|end|abort|rollback(?!\s+(work\s+|transaction\s+)?to\b)|prepare\s+transaction)\b/i;
+
+/** Listeners that are put on the client are taken off with it. */
+const LISTENING: ReadonlySet<string | symbol> = new Set([
+  'on',
+  'addListener',
+  'once',
+  'prependListener',
+  'prependOnceListener',
+]);
+
+type Listener = (...args: unknown[]) => void;
 
 /**
  * Lends a pooled client to a handler for the time of its transaction. A handler may still be running when its
  * transaction has ended: it was too slow, another handler of the message failed, or it did not await something. What it
- * sends then must not reach the connection, which serves somebody else by now.
+ * sends then must not reach the connection, which serves somebody else by now; so that is asked at the moment of sending.
  *
  * What the transaction has not sent yet goes ahead of what the handler sends.
  */
 export function lendClient(lent: pg.PoolClient, transaction: PgTransaction): RevocableClient {
-  let ended = false;
-  const query = (...args: unknown[]): unknown => {
-    const send = (): unknown => (lent.query as (...args: unknown[]) => unknown)(...args);
-    const flushing = transaction.flush();
-    if (flushing === undefined) return send();
-    const sent = flushing.then(send);
-    // A query of the caller's own making is returned as it is, and one with a callback returns nothing.
-    if (typeof (args[0] as { submit?: unknown } | undefined)?.submit === 'function') return args[0];
-    return typeof args.at(-1) === 'function' ? undefined : sent;
-  };
+  const loan = new Loan(lent, transaction);
+  const query = (...args: unknown[]): unknown => loan.query(args);
   const client = new Proxy(lent, {
     get(target, property) {
-      if (ended)
-        throw new TransactionRequiredError('The transaction has ended, and its handle was used afterwards');
+      loan.assertOpen();
       if (property === 'query') return query;
       if (property === 'getTransactionStatus') return () => transaction.status;
+      if (isRefused(property)) return () => refuse(property);
       const value: unknown = Reflect.get(target, property, target);
-      return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value;
+      if (typeof value !== 'function') return value;
+      if (LISTENING.has(property)) return loan.listening(property as 'on', () => client);
+      return (value as (...args: unknown[]) => unknown).bind(target);
     },
+    set: (_, property) => refuse(property),
+    defineProperty: (_, property) => refuse(property),
+    deleteProperty: (_, property) => refuse(property),
+    setPrototypeOf: () => refuse('prototype'),
   });
   return {
     client,
-    revoke: () => {
-      ended = true;
+    get wasUsed() {
+      return loan.wasUsed;
     },
+    end: () => loan.end(),
+    revoke: () => loan.revoke(),
   };
+}
+
+/** What a handler has made of a client so far. */
+class Loan {
+  wasUsed = false;
+  #ended = false;
+  #revoked = false;
+  readonly #listeners: (readonly [event: string, listener: Listener])[] = [];
+
+  constructor(
+    private readonly lent: pg.PoolClient,
+    private readonly transaction: PgTransaction,
+  ) {}
+
+  assertOpen(): void {
+    if (this.#ended) throw endedError();
+  }
+
+  query(args: unknown[]): unknown {
+    this.assertOpen();
+    const text = textOf(args[0]);
+    if (text !== undefined && ENDING.test(text))
+      throw new TransactionRequiredError('The work tried to end its transaction itself, which is left to Waybill');
+    this.wasUsed = true;
+    const flushing = this.transaction.flush();
+    if (flushing === undefined) return this.#send(args);
+    const submittable = submittableOf(args[0]);
+    const callback = args.at(-1);
+    const sent = flushing.then(() => {
+      if (!this.#revoked) return this.#send(args);
+      if (submittable !== undefined) return submittable.handleError(endedError());
+      if (typeof callback === 'function') return (callback as Listener)(endedError());
+      throw endedError();
+    });
+    // A query of the caller's own making is returned as it is, and one with a callback returns nothing.
+    if (submittable === undefined && typeof callback !== 'function') return sent;
+    sent.catch(() => {});
+    return submittable;
+  }
+
+  listening(property: 'on', self: () => unknown): (event: string, listener: Listener) => unknown {
+    return (event, listener) => {
+      this.lent[property](event as 'notice', listener);
+      this.#listeners.push([event, listener]);
+      return self();
+    };
+  }
+
+  end(): void {
+    this.#ended = true;
+    for (const [event, listener] of this.#listeners.splice(0)) this.lent.off(event as 'notice', listener);
+  }
+
+  revoke(): void {
+    this.end();
+    this.#revoked = true;
+  }
+
+  #send(args: unknown[]): unknown {
+    return (this.lent.query as (...args: unknown[]) => unknown)(...args);
+  }
+}
+
+function textOf(query: unknown): string | undefined {
+  const text = typeof query === 'string' ? query : (query as { text?: unknown } | null | undefined)?.text;
+  return typeof text === 'string' ? text : undefined;
+}
+
+interface SubmittableQuery {
+  submit: unknown;
+  handleError(error: unknown): void;
+}
+
+function submittableOf(query: unknown): SubmittableQuery | undefined {
+  return typeof (query as Partial<SubmittableQuery> | null | undefined)?.submit === 'function'
+    ? (query as SubmittableQuery)
+    : undefined;
+}
+
+function endedError(): TransactionRequiredError {
+  return new TransactionRequiredError('The transaction has ended, and its handle was used afterwards');
+}
+
+/** `using` and `await using` end what they hold as well. */
+function isRefused(property: string | symbol): boolean {
+  return REFUSED.has(property) || (typeof property === 'symbol' && /dispose/i.test(property.description ?? ''));
+}
+
+function refuse(property: string | symbol): never {
+  throw new HandleLentError('client', String(property));
 }

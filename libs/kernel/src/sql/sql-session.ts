@@ -21,6 +21,11 @@ export interface SqlSession {
    * fails with fails that one, and the transaction. Absent where the driver sends statements one by one: see {@link runAhead}.
    */
   ahead?(statement: BoundStatement): void;
+  /**
+   * Takes back what code that used the transaction's connection has set in its session: role, settings, locks. Goes ahead of
+   * the next statement. Absent where the connection is not Waybill's own.
+   */
+  resetSession?(): void;
   /** Calls back when the transaction has been committed; the same callback once. Absent where nobody tells. */
   atCommit?(callback: () => void): void;
 }

@@ -55,13 +55,14 @@ export class CommitRolledBack extends Error {
 export class StatementBatch implements pg.Submittable {
   /** Called by pg's query time-out; replaced by it. */
   callback: (error: Error | null) => void = () => {};
-  readonly done: Promise<unknown[][]>;
+  /** Resolves when all of it has been answered. */
+  readonly done: Promise<void>;
   readonly #entries: readonly BatchEntry[];
   readonly #types: pg.CustomTypesConfig;
   readonly #rows: unknown[][] = [];
   #rolledBack = false;
   #current: WireResult;
-  #settle!: { resolve: (rows: unknown[][]) => void; reject: (error: unknown) => void };
+  #settle!: { resolve: () => void; reject: (error: unknown) => void };
 
   constructor(entries: readonly BatchEntry[], types: pg.CustomTypesConfig) {
     this.#entries = entries;
@@ -84,6 +85,16 @@ export class StatementBatch implements pg.Submittable {
   /** How many of its statements have come to their end. */
   get completed(): number {
     return this.#rows.length;
+  }
+
+  /** The rows of each statement that has come to its end. */
+  get rows(): readonly unknown[][] {
+    return this.#rows;
+  }
+
+  /** Whether a COMMIT among its statements was answered with ROLLBACK. */
+  get wasRolledBack(): boolean {
+    return this.#rolledBack;
   }
 
   submit(connection: unknown): void {
@@ -140,6 +151,6 @@ export class StatementBatch implements pg.Submittable {
   handleReadyForQuery(): void {
     this.callback(null);
     if (this.#rolledBack) this.#settle.reject(new CommitRolledBack());
-    else this.#settle.resolve(this.#rows);
+    else this.#settle.resolve();
   }
 }

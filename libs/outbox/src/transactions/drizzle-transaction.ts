@@ -1,5 +1,5 @@
 import { has, type JoinedTransaction, noTransaction, type TransactionAdapter } from './joined-transaction.js';
-import { lendTransaction } from './lend-transaction.js';
+import { lendTransaction, type LentTransaction, StatementGate } from './lend-transaction.js';
 import { joinPgBeneath } from './pg-transaction.js';
 import { joinPostgresJs } from './postgres-js-transaction.js';
 import type { TransactionOpener } from './transaction-opener.js';
@@ -57,8 +57,25 @@ export function drizzleOpener<Handle extends DrizzleTransaction>(
   return {
     kind: 'drizzle',
     open: (work) => db.transaction(work, { isolationLevel: 'read committed' }),
-    // Drizzle does not notice that a transaction of its own has ended: used later, it would write on a connection that
-    // serves somebody else.
-    lend: lendTransaction,
+    lend: lendDrizzle,
+  };
+}
+
+/**
+ * Drizzle does not notice that a transaction of its own has ended: used later, it would write on a connection that serves
+ * somebody else; so would a query that was built before and is awaited later.
+ */
+function lendDrizzle<Handle extends DrizzleTransaction>(handle: Handle): LentTransaction<Handle> {
+  const gate = new StatementGate();
+  // The session is that of this transaction alone.
+  const { session } = handle as unknown as { session: { client: object } };
+  session.client = gate.before(session.client, ['query', 'unsafe', 'savepoint']);
+  const { lent, revoke } = lendTransaction(handle, { what: 'transaction', refused: [] });
+  return {
+    lent,
+    revoke: () => {
+      gate.revoke();
+      revoke();
+    },
   };
 }

@@ -1,8 +1,10 @@
-import { type SqlSession, TransactionRequiredError } from '@waybill/kernel';
+import { type BoundStatement, type SqlSession, TransactionRequiredError } from '@waybill/kernel';
 
 /** A caller's transaction, as Waybill works with it. */
 export interface JoinedTransaction {
   readonly session: SqlSession;
+  /** Runs statements in one round trip; absent where the driver sends them one by one. */
+  readonly runTogether?: (statements: readonly BoundStatement[]) => Promise<void>;
   /** Calls back when the transaction has ended; absent where the driver does not tell. The same callback is kept once. */
   readonly onEnd?: (callback: () => void) => void;
   /**

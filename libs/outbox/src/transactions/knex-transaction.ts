@@ -1,4 +1,5 @@
 import { has, noTransaction, type TransactionAdapter } from './joined-transaction.js';
+import { lendTransaction } from './lend-transaction.js';
 import { joinPgBeneath } from './pg-transaction.js';
 import type { TransactionOpener } from './transaction-opener.js';
 
@@ -40,5 +41,11 @@ export const joinKnex: TransactionAdapter = (handle, options) => {
 export function knexOpener<Handle extends KnexTransaction>(
   knex: KnexTransactions<Handle>,
 ): TransactionOpener<Handle> {
-  return { kind: 'knex', open: (work) => knex.transaction(work, { isolationLevel: 'read committed' }) };
+  return {
+    kind: 'knex',
+    open: (work) => knex.transaction(work, { isolationLevel: 'read committed' }),
+    // Knex itself refuses every query that is sent behind COMMIT or ROLLBACK.
+    lend: (handle) =>
+      lendTransaction(handle, { what: 'transaction', refused: ['commit', 'rollback', 'destroy'] }),
+  };
 }

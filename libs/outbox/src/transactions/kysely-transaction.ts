@@ -2,13 +2,14 @@ import { type PgQueryable, PgSession, type SqlSession, type Statement } from '@w
 import pg from 'pg';
 import { callAtEnd, type PgConnectionEvents } from './connection-status.js';
 import { has, type JoinOptions, noTransaction, type TransactionAdapter } from './joined-transaction.js';
-import { lendTransaction } from './lend-transaction.js';
+import { lendTransaction, type LentTransaction, StatementGate } from './lend-transaction.js';
 import type { TransactionOpener } from './transaction-opener.js';
 
 /** The part of Kysely's `Transaction` that Waybill uses. */
 export interface KyselyTransaction {
   readonly isTransaction: true;
   getExecutor(): unknown;
+  withPlugin(plugin: never): unknown;
 }
 
 /** The part of Kysely that opens transactions. */
@@ -51,9 +52,33 @@ export function kyselyOpener<Handle extends KyselyTransaction>(
   return {
     kind: 'kysely',
     open: (work) => db.transaction().setIsolationLevel('read committed').execute(work),
-    // Kysely notices that a transaction has ended only when the server has said so: what is sent in between would run
-    // behind ROLLBACK, and commit by itself.
-    lend: lendTransaction,
+    lend: lendKysely,
+  };
+}
+
+/**
+ * Kysely notices that a transaction has ended only when the server has said so: what is sent in between would run behind
+ * ROLLBACK, and commit by itself. A plugin is asked before each query, also of those that were built earlier.
+ */
+function lendKysely<Handle extends KyselyTransaction>(handle: Handle): LentTransaction<Handle> {
+  const gate = new StatementGate();
+  const plugin = {
+    transformQuery: ({ node }: { node: unknown }) => {
+      gate.assertMayPass(undefined);
+      return node;
+    },
+    transformResult: ({ result }: { result: unknown }) => Promise.resolve(result),
+  };
+  const { lent, revoke } = lendTransaction(handle.withPlugin(plugin as never) as Handle, {
+    what: 'transaction',
+    refused: ['commit', 'rollback', 'destroy'],
+  });
+  return {
+    lent,
+    revoke: () => {
+      gate.revoke();
+      revoke();
+    },
   };
 }
 

@@ -2,6 +2,7 @@ import { type SqlSession, type Statement } from '@waybill/kernel';
 import { has, noTransaction, type TransactionAdapter } from './joined-transaction.js';
 import { joinKnex } from './knex-transaction.js';
 import { joinKysely } from './kysely-transaction.js';
+import { lendTransaction } from './lend-transaction.js';
 import type { TransactionOpener } from './transaction-opener.js';
 
 /** The part of MikroORM's `EntityManager` that Waybill uses. */
@@ -52,6 +53,8 @@ export function mikroOrmOpener<Manager extends MikroOrmManager>({
     open: (work) => em.fork().transactional(work, { isolationLevel: 'read committed' }),
     // What it still holds must be written before the last statements, which say that the work is done.
     settle: (handle) => handle.flush(),
+    lend: (handle) =>
+      lendTransaction(handle, { what: 'entity manager', refused: ['commit', 'rollback', 'begin'] }),
     session: (session, handle) => new UnitOfWorkSession(session, handle),
   };
 }

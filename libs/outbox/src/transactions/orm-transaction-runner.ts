@@ -1,17 +1,24 @@
 import {
+  type BoundStatement,
+  bindStatement,
+  DatabaseUnavailableError,
   HandlerAbandoned,
   type SqlSession,
   type Statement,
   type TransactionRunner,
   type TransactionWork,
 } from '@waybill/kernel';
-import { limitIdleTime } from '../statements.generated.js';
+import { limitIdleTime, restoreSession } from '../statements.generated.js';
 import { joinTransaction } from './join-transaction.js';
 import { type JoinedTransaction, noTransaction } from './joined-transaction.js';
 import type { TransactionOpener } from './transaction-opener.js';
 
 /** How long the transaction around one statement of Waybill's own may take, in milliseconds. */
 const STATEMENT_TIMEOUT_MS = 30_000;
+
+/** How long opening a transaction, and how long Waybill's own statements in it and COMMIT may take, in milliseconds. */
+const OPEN_MS = 25_000;
+const ANSWER_MS = 15_000;
 
 /** The server's limits come behind the runner's own, in milliseconds: a lost connection says less than HandlerAbandoned. */
 const IDLE_SLACK_MS = 500;
@@ -33,46 +40,54 @@ export class OrmTransactionRunner<Handle> implements TransactionRunner<Handle> {
 
   async run<T>(transaction: TransactionWork<Handle, T>): Promise<T> {
     const { timeoutMs } = transaction;
-    const limit = new TimeLimit(timeoutMs);
+    const limit = new TimeLimit();
     let quiet: (() => void) | undefined;
+    limit.begin(OPEN_MS, () => unanswered(`opening a transaction by ${this.kind}`, OPEN_MS));
     const opened = this.opener
       .open((handle) => {
+        limit.assertNotOver();
         const joined = this.#join(handle);
         quiet = joined.hearLoss?.();
         return this.#within(handle, joined, transaction, limit);
       }, timeoutMs)
-      .finally(() => quiet?.());
+      .finally(() => {
+        limit.end();
+        quiet?.();
+      });
     // An abandoned transaction rolls back, but may have to wait for a statement under way before it does.
     return Promise.race([opened, limit.exceeded]);
   }
 
   async #within<T>(
     handle: Handle,
-    { session, cutOff }: JoinedTransaction,
+    { session, cutOff, runTogether = oneByOne(session) }: JoinedTransaction,
     { work, last, timeoutMs }: TransactionWork<Handle, T>,
     limit: TimeLimit,
   ): Promise<T> {
     const { opener } = this;
+    const statementLimit = (doing: string): void =>
+      limit.begin(ANSWER_MS, () => unanswered(`${doing} by ${this.kind}`, ANSWER_MS), cutOff);
+    statementLimit('beginning a transaction');
     // A process that stops in here must not hold its locks for much longer than this.
-    const bound = `${timeoutMs + IDLE_SLACK_MS}`;
-    await session.run(limitIdleTime, bound);
+    const [before] = await session.run(limitIdleTime, `${timeoutMs + IDLE_SLACK_MS}`);
     const loan = opener.lend?.(handle);
     // Emitting in a handler goes by the session; what is emitted late must not reach somebody else's transaction.
     const ours = new WorkSession(session);
+    limit.begin(timeoutMs, () => new HandlerAbandoned(timeoutMs), cutOff);
     const result = await limit
       .over(async () => {
         const worked = await work({ session: ours, handle: loan?.lent ?? handle });
         await opener.settle?.(handle);
         return worked;
-      }, cutOff)
+      })
       .finally(() => {
         ours.close();
         loan?.revoke();
       });
-    const statements = last?.(result) ?? [];
-    for (const { statement, params } of statements) await session.run(statement, ...params);
+    statementLimit('committing a transaction');
     // Fails in a transaction in which a statement has failed: its COMMIT would roll back without a word.
-    if (statements.length === 0) await session.run(limitIdleTime, bound);
+    const restore = bindStatement(restoreSession, before?.role ?? 'none', before?.path ?? '');
+    await runTogether([restore, ...(last?.(result) ?? [])]);
     return result;
   }
 
@@ -82,33 +97,63 @@ export class OrmTransactionRunner<Handle> implements TransactionRunner<Handle> {
   }
 }
 
-/** The time that the work in a transaction has. */
-class TimeLimit {
-  /** Rejects with {@link HandlerAbandoned} when the work has taken too long. */
-  readonly exceeded: Promise<never>;
-  #exceed: (error: HandlerAbandoned) => void = () => {};
+function oneByOne(session: SqlSession): (statements: readonly BoundStatement[]) => Promise<void> {
+  return async (statements) => {
+    for (const { statement, params } of statements) await session.run(statement, ...params);
+  };
+}
 
-  constructor(private readonly timeoutMs: number) {
+function unanswered(doing: string, ms: number): DatabaseUnavailableError {
+  return new DatabaseUnavailableError(`There was no answer within ${ms} ms when ${doing}`);
+}
+
+/** The time that each part of a transaction has, one after the other. */
+class TimeLimit {
+  /** Rejects when a part has taken too long. */
+  readonly exceeded: Promise<never>;
+  #exceed: (error: Error) => void = () => {};
+  #timer: NodeJS.Timeout | undefined;
+  #over: Error | undefined;
+  #cut: Promise<void> | undefined;
+
+  constructor() {
     this.exceeded = new Promise((_, reject) => (this.#exceed = reject));
     // Whoever races against it may have won.
     this.exceeded.catch(() => {});
   }
 
-  /** @param cutOff begun when the time is over, and waited for: the ORM gives the connection back behind it */
-  async over<T>(work: () => Promise<T>, cutOff: (() => Promise<void>) | undefined): Promise<T> {
-    let cut: Promise<void> | undefined;
-    const timer = setTimeout(() => {
-      this.#exceed(new HandlerAbandoned(this.timeoutMs));
-      cut = cutOff?.();
-    }, this.timeoutMs);
+  /**
+   * Begins the next part, which ends the one before.
+   * @param cutOff begun when the time is over, and waited for: the ORM gives the connection back behind it
+   */
+  begin(ms: number, error: () => Error, cutOff?: () => Promise<void>): void {
+    clearTimeout(this.#timer);
+    if (this.#over !== undefined) return;
+    this.#timer = setTimeout(() => {
+      this.#over = error();
+      this.#exceed(this.#over);
+      this.#cut = cutOff?.();
+    }, ms);
+  }
+
+  /** Ends the last part. */
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+
+  assertNotOver(): void {
+    if (this.#over !== undefined) throw this.#over;
+  }
+
+  /** Runs work until it ends or the time is over. */
+  async over<T>(work: () => Promise<T>): Promise<T> {
     const running = work();
     // Whatever abandoned work ends with, it has been dealt with already.
     running.catch(() => {});
     try {
       return await Promise.race([running, this.exceeded]);
     } finally {
-      clearTimeout(timer);
-      await cut;
+      await this.#cut;
     }
   }
 }

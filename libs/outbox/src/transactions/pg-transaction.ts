@@ -1,4 +1,12 @@
-import { type PgQueryable, PgSession, type SqlSession, type Statement } from '@waybill/kernel';
+import {
+  type BoundStatement,
+  PgConnection,
+  type PgQueryable,
+  PgSession,
+  type SqlSession,
+  type Statement,
+} from '@waybill/kernel';
+import type pg from 'pg';
 import { callAtEnd, type PgConnectionEvents } from './connection-status.js';
 import {
   has,
@@ -45,6 +53,7 @@ export function joinPgBeneath(beneath: PgBeneath, options: JoinOptions): JoinedT
   const session = new PgBeneathSession(beneath, options);
   return {
     session,
+    runTogether: (statements) => session.runTogether(statements),
     onEnd: (callback) =>
       void session.client.then(
         (client) => callAtEnd(connectionOf(client), callback),
@@ -81,6 +90,14 @@ class PgBeneathSession implements SqlSession {
     const client = await this.client;
     assertOpen(client, this.beneath.what, this.beneath.instead);
     return sessionOf(client, this.options).run(statement, ...params);
+  }
+
+  async runTogether(statements: readonly BoundStatement[]): Promise<void> {
+    const client = await this.client;
+    assertOpen(client, this.beneath.what, this.beneath.instead);
+    const { schema, prepared } = this.options;
+    const connection = new PgConnection(client as unknown as pg.PoolClient, schema);
+    await connection.runBatch(statements.map((statement) => ({ ...statement, prepared })));
   }
 
   async #find(): Promise<PgTransactionClient> {

@@ -1,4 +1,5 @@
 import type { SqlSession } from '@waybill/kernel';
+import type { LentTransaction } from './lend-transaction.js';
 
 /** How an ORM opens transactions, and what else it needs around them. */
 export interface TransactionOpener<Handle> {
@@ -12,7 +13,7 @@ export interface TransactionOpener<Handle> {
   /** Runs single statements outside any transaction. Default: each in a transaction of its own. */
   readonly alone?: (schema: string) => SqlSession;
   /** Makes the handle unusable when its work has ended, where the ORM does not. */
-  readonly lend?: (handle: Handle) => { readonly lent: Handle; revoke(): void };
+  readonly lend?: (handle: Handle) => LentTransaction<Handle>;
   /** Writes what the ORM still holds in memory, when the work has ended. */
   readonly settle?: (handle: Handle) => Promise<void>;
   /** Stands before the session in which Waybill runs its own statements. */

@@ -1,4 +1,5 @@
 import { has, noTransaction, type TransactionAdapter } from './joined-transaction.js';
+import { lendTransaction, type LentTransaction, StatementGate } from './lend-transaction.js';
 import { joinPgBeneath } from './pg-transaction.js';
 import type { TransactionOpener } from './transaction-opener.js';
 
@@ -40,7 +41,43 @@ export const joinTypeOrm: TransactionAdapter = (handle, options) => {
 export function typeOrmOpener<Manager extends TypeOrmManager>(
   dataSource: TypeOrmTransactions<Manager>,
 ): TransactionOpener<Manager> {
-  return { kind: 'typeorm', open: (work) => dataSource.transaction('READ COMMITTED', work) };
+  return {
+    kind: 'typeorm',
+    open: (work) => dataSource.transaction('READ COMMITTED', work),
+    lend: lendTypeOrm,
+  };
+}
+
+/** What its borrower may not do with a query runner of TypeORM. */
+const RUNNER_TERMS = { what: 'query runner', refused: ['release', 'commitTransaction', 'rollbackTransaction'] };
+
+/**
+ * TypeORM sends what comes while its ROLLBACK is under way behind it, where it commits by itself. The query runner is that
+ * of this transaction alone.
+ */
+function lendTypeOrm<Manager extends TypeOrmManager>(manager: Manager): LentTransaction<Manager> {
+  const gate = new StatementGate();
+  const runner = manager.queryRunner as object as Record<'query' | 'stream', (...args: unknown[]) => unknown>;
+  for (const method of ['query', 'stream'] as const) {
+    const send = runner[method];
+    runner[method] = async (...args) => {
+      gate.assertMayPass(args[0]);
+      return send.apply(runner, args);
+    };
+  }
+  const lentRunner = lendTransaction(runner, RUNNER_TERMS);
+  const { lent, revoke } = lendTransaction(manager, { what: 'manager', refused: ['release'] });
+  return {
+    lent: new Proxy(lent, {
+      get: (target, property) =>
+        property === 'queryRunner' ? lentRunner.lent : (Reflect.get(target, property) as unknown),
+    }),
+    revoke: () => {
+      gate.revoke();
+      lentRunner.revoke();
+      revoke();
+    },
+  };
 }
 
 /** TypeORM marks its classes by this, so that two copies of it know each other's. */
