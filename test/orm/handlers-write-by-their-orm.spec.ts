@@ -248,6 +248,61 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     expect((await published()).filter((n) => n > 70)).toEqual([71]);
   });
 
+  test('send no statement that was built in time and comes late, in whatever moment', async () => {
+    for (let turns = 0; turns < 12; turns += 1) {
+      let late: Promise<unknown> = Promise.resolve();
+      const failing = runner.run({
+        timeoutMs: 5_000,
+        work: async ({ handle }) => {
+          await orm.insert(handle, 91);
+          const send = orm.prepareInsert(handle, 92);
+          late = (async () => {
+            for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+            // On the way to its ROLLBACK, or behind it.
+            await Promise.resolve();
+            await send();
+          })().catch(() => undefined);
+          throw new Error('failed on purpose');
+        },
+      });
+      await expect(failing).rejects.toThrow('on purpose');
+      await late;
+    }
+    await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 93) });
+    expect((await rows()).filter((n) => n > 90)).toEqual([93]);
+  });
+
+  test('leave neither a role nor a search path to the last statements, nor to the next transaction', async () => {
+    const role = `tenant_${process.pid}_${Date.now()}`;
+    await fixture.database.pool.query(`create role ${role}`);
+    await fixture.database.pool.query(`grant ${role} to current_user`);
+    const single = await connect(fixture.url, 1);
+    const one = single.transactions?.('waybill', true) as TransactionRunner<TransactionHandle>;
+    const read = statement<[], { role: string; path: string }>(
+      'read-role',
+      `select current_setting('role') as role, current_setting('search_path') as path`,
+    );
+    try {
+      for (const set of [`set local role ${role}`, `set role ${role}`, 'set search_path to pg_catalog']) {
+        await one.run({
+          timeoutMs: 5_000,
+          work: ({ handle }) => single.execute(handle, set),
+          last: () => [
+            {
+              statement: statement('count-topics', 'select count(*) from waybill.topic') as never,
+              params: [],
+            },
+          ],
+        });
+        const settings = await one.run({ timeoutMs: 5_000, work: ({ session }) => session.run(read) });
+        expect(settings).toEqual([{ role: 'none', path: '"$user", public' }]);
+      }
+    } finally {
+      await single.close();
+      await fixture.database.pool.query(`drop role ${role}`);
+    }
+  });
+
   test('are of no use when their work has ended', async () => {
     const kept: { tx?: TransactionHandle } = {};
     await runner.run({ timeoutMs: 5_000, work: async ({ handle }) => void (kept.tx = handle) });

@@ -41,6 +41,8 @@ export interface Orm<Tx> {
   execute(tx: Tx, text: string): Promise<unknown>;
   /** Writes a business row. */
   insert(tx: Tx, n: number): Promise<unknown>;
+  /** Builds the same statement; what is returned sends it. */
+  prepareInsert(tx: Tx, n: number): () => PromiseLike<unknown>;
   /** Things that are no open transaction, and what the error calls them. */
   readonly outside: readonly (readonly [handle: unknown, what: RegExp])[];
   /** Whether a handle is of the library's own type. */
@@ -102,6 +104,7 @@ const pgKind: OrmKind = {
       },
       execute: (tx, text) => tx.query(text),
       insert: (tx, n) => tx.query(insertInto(n)),
+      prepareInsert: (tx, n) => () => tx.query(insertInto(n)),
       outside: [
         [database.pool, /pg pool/],
         [client, /pg client/],
@@ -125,6 +128,10 @@ const prismaKind: OrmKind = {
       nested: (tx, work) => (tx as PrismaClient).$transaction((inner) => work(inner)),
       execute: (tx, text) => tx.$executeRawUnsafe(text),
       insert: (tx, n) => tx.$executeRawUnsafe(insertInto(n)),
+      prepareInsert: (tx, n) => {
+        const query = tx.$executeRawUnsafe(insertInto(n));
+        return () => query;
+      },
       outside: [[prisma, /Prisma client outside/]],
       isOwn: (handle) => typeof (handle as PrismaClient).$executeRaw === 'function',
       transactions: prismaTransactions(prisma),
@@ -148,6 +155,10 @@ const typeOrmKind: OrmKind = {
       nested: (tx, work) => tx.transaction(work),
       execute: (tx, text) => tx.query(text),
       insert: (tx, n) => tx.query('insert into business (n) values ($1)', [n]),
+      prepareInsert: (tx, n) => {
+        const query = tx.createQueryBuilder().insert().into('business', ['n']).values({ n });
+        return () => query.execute();
+      },
       outside: [
         [dataSource, /TypeORM data source/],
         [dataSource.manager, /TypeORM entity manager/],
@@ -171,6 +182,10 @@ function onDrizzle<Result extends PgQueryResultHKT>(
     nested: (tx, work) => tx.transaction(work),
     execute: (tx, text) => tx.execute(text),
     insert: (tx, n) => tx.execute(drizzleSql`insert into business (n) values (${n})`),
+    prepareInsert: (tx, n) => {
+      const query = tx.execute(drizzleSql`insert into business (n) values (${n})`);
+      return () => query;
+    },
     outside: [[db, /Drizzle database/]],
     isOwn: (handle) => handle instanceof DrizzleTransaction,
     transactions: drizzleTransactions(db),
@@ -209,6 +224,10 @@ const postgresJsKind: OrmKind = {
       nested: (tx, work) => tx.savepoint(work),
       execute: (tx, text) => tx.unsafe(text),
       insert: (tx, n) => tx`insert into business (n) values (${n})`,
+      prepareInsert: (tx, n) => {
+        const query = tx`insert into business (n) values (${n})`;
+        return () => query;
+      },
       outside: [[client, /postgres\.js itself/]],
       isOwn: (handle) => typeof handle === 'function',
       transactions: undefined,
@@ -239,6 +258,10 @@ const kyselyKind: OrmKind = {
       },
       execute: (tx, text) => kyselySql.raw(text).execute(tx),
       insert: (tx, n) => tx.insertInto('business').values({ n }).execute(),
+      prepareInsert: (tx, n) => {
+        const query = tx.insertInto('business').values({ n });
+        return () => query.execute();
+      },
       outside: [[db, /Kysely itself/]],
       isOwn: (handle) => handle instanceof KyselyTransaction,
       transactions: kyselyTransactions(db),
@@ -260,6 +283,10 @@ const knexKind: OrmKind = {
       nested: (tx, work) => tx.transaction(work),
       execute: (tx, text) => tx.raw(text),
       insert: (tx, n) => tx('business').insert({ n }),
+      prepareInsert: (tx, n) => {
+        const query = tx('business').insert({ n });
+        return () => query;
+      },
       outside: [
         [knex, /Knex itself/],
         [ended, /Knex transaction that has ended/],
@@ -299,6 +326,7 @@ const mikroOrmKind: OrmKind = {
       execute: (tx, text) => tx.execute(text),
       // Written when the unit of work is flushed, not now.
       insert: async (tx, n) => tx.persist(tx.create(Business, { n })),
+      prepareInsert: (tx, n) => () => tx.insert(Business, { n }),
       outside: [
         [mikro, /MikroORM itself/],
         [mikro.em, /MikroORM entity manager/],

@@ -2,7 +2,13 @@ import pg from 'pg';
 import { describeError, type Logger, silentLogger } from '../logger.js';
 import { DatabaseUnavailableError } from '../errors/runtime-errors.js';
 import type { BoundStatement } from './bound-statement.js';
-import { answeredWithin, closeSocket, DEFAULT_QUERY_TIMEOUT_MS, isAtRest, wasSilent } from './answer-deadline.js';
+import {
+  answeredWithin,
+  closeSocket,
+  DEFAULT_QUERY_TIMEOUT_MS,
+  isAtRest,
+  wasSilent,
+} from './answer-deadline.js';
 import { PgConnection } from './pg-session.js';
 import { SESSION_DEFAULTS } from './session-reset.js';
 import type { SqlSession } from './sql-session.js';

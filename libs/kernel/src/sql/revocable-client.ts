@@ -15,7 +15,14 @@ export interface RevocableClient {
 }
 
 /** What would give the connection to somebody else, or end it, while the transaction is open. */
-const REFUSED: ReadonlySet<string | symbol> = new Set(['release', 'end', 'connect', 'cancel', 'ref', 'unref']);
+const REFUSED: ReadonlySet<string | symbol> = new Set([
+  'release',
+  'end',
+  'connect',
+  'cancel',
+  'ref',
+  'unref',
+]);
 
 /** Statements that would end the transaction. What ends it in the midst of a text is noticed at COMMIT. */
 const ENDING = /^\s*(commit|end|abort|rollback(?!\s+(work\s+|transaction\s+)?to\b)|prepare\s+transaction)\b/i;
@@ -87,20 +94,16 @@ class Loan {
     this.assertOpen();
     const text = textOf(args[0]);
     if (text !== undefined && ENDING.test(text))
-      throw new TransactionRequiredError('The work tried to end its transaction itself, which is left to Waybill');
+      throw new TransactionRequiredError(
+        'The work tried to end its transaction itself, which is left to Waybill',
+      );
     this.wasUsed = true;
     const flushing = this.transaction.flush();
     if (flushing === undefined) return this.#send(args);
+    const sent = this.#sendBehind(flushing, args);
     const submittable = submittableOf(args[0]);
-    const callback = args.at(-1);
-    const sent = flushing.then(() => {
-      if (!this.#revoked) return this.#send(args);
-      if (submittable !== undefined) return submittable.handleError(endedError());
-      if (typeof callback === 'function') return (callback as Listener)(endedError());
-      throw endedError();
-    });
     // A query of the caller's own making is returned as it is, and one with a callback returns nothing.
-    if (submittable === undefined && typeof callback !== 'function') return sent;
+    if (submittable === undefined && typeof args.at(-1) !== 'function') return sent;
     sent.catch(() => {});
     return submittable;
   }
@@ -121,6 +124,18 @@ class Loan {
   revoke(): void {
     this.end();
     this.#revoked = true;
+  }
+
+  async #sendBehind(flushing: Promise<void>, args: unknown[]): Promise<unknown> {
+    await flushing;
+    if (!this.#revoked) return this.#send(args);
+    const error = endedError();
+    const callback = args.at(-1);
+    const submittable = submittableOf(args[0]);
+    if (submittable === undefined && typeof callback !== 'function') throw error;
+    if (submittable === undefined) (callback as Listener)(error);
+    else submittable.handleError(error);
+    return undefined;
   }
 
   #send(args: unknown[]): unknown {
@@ -150,7 +165,9 @@ function endedError(): TransactionRequiredError {
 
 /** `using` and `await using` end what they hold as well. */
 function isRefused(property: string | symbol): boolean {
-  return REFUSED.has(property) || (typeof property === 'symbol' && /dispose/i.test(property.description ?? ''));
+  return (
+    REFUSED.has(property) || (typeof property === 'symbol' && /dispose/i.test(property.description ?? ''))
+  );
 }
 
 function refuse(property: string | symbol): never {

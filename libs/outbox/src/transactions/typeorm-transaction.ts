@@ -49,7 +49,10 @@ export function typeOrmOpener<Manager extends TypeOrmManager>(
 }
 
 /** What its borrower may not do with a query runner of TypeORM. */
-const RUNNER_TERMS = { what: 'query runner', refused: ['release', 'commitTransaction', 'rollbackTransaction'] };
+const RUNNER_TERMS = {
+  what: 'query runner',
+  refused: ['release', 'commitTransaction', 'rollbackTransaction'],
+};
 
 /**
  * TypeORM sends what comes while its ROLLBACK is under way behind it, where it commits by itself. The query runner is that

@@ -1,0 +1,141 @@
+import { once } from 'node:events';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+
+/** One connection through a {@link TcpProxy}. */
+interface Pair {
+  readonly client: Socket;
+  readonly server: Socket;
+}
+
+/** Bytes that a client has sent and the server has not got yet. */
+export interface HeldBytes {
+  /** Gives them to the server, whose connection has stayed open although the client's is cut. */
+  deliver(): void;
+}
+
+/** A proxy before a server, on loopback, that lets a test do what networks do: cut, stand still, deliver late. */
+export class TcpProxy {
+  readonly #pairs = new Set<Pair>();
+  readonly #orphans = new Set<Socket>();
+  readonly #server: Server;
+  /** Neither side hears the other any more; connections stay open. Also those that are made meanwhile. */
+  #silent = false;
+  #answersStopped = false;
+  #hold: { text: string; taken: (held: HeldBytes) => void } | undefined;
+  #cut: { text: string; times: number } | undefined;
+
+  private constructor(private readonly target: URL) {
+    this.#server = createServer((client) => this.#join(client));
+  }
+
+  /** Starts a proxy before the server of a connection string. */
+  static async start(connectionString: string): Promise<TcpProxy> {
+    const proxy = new TcpProxy(new URL(connectionString));
+    proxy.#server.listen(0, '127.0.0.1');
+    await once(proxy.#server, 'listening');
+    return proxy;
+  }
+
+  /** The connection string that goes through the proxy. */
+  get url(): string {
+    const url = new URL(this.target);
+    url.hostname = '127.0.0.1';
+    url.port = String((this.#server.address() as AddressInfo).port);
+    return url.href;
+  }
+
+  get connections(): number {
+    return this.#pairs.size;
+  }
+
+  /** Connections go silent: nothing is passed on in either direction, and nothing is closed. */
+  silence(): void {
+    this.#silent = true;
+    for (const { client, server } of this.#pairs) {
+      client.pause();
+      server.pause();
+    }
+  }
+
+  /** Ends the silence for connections that are made from now on; those that fell silent stay so. */
+  heal(): void {
+    this.#silent = false;
+  }
+
+  /** What the server says is kept back until {@link letAnswer}. */
+  stopAnswers(): void {
+    this.#answersStopped = true;
+    for (const { server } of this.#pairs) server.pause();
+  }
+
+  letAnswer(): void {
+    this.#answersStopped = false;
+    for (const { server } of this.#pairs) server.resume();
+  }
+
+  /** Breaks every connection. */
+  cut(): void {
+    for (const { client, server } of this.#pairs) {
+      client.destroy();
+      server.destroy();
+    }
+  }
+
+  /** Breaks each of the next connections that sends this text, before the server gets it. */
+  cutWhenSent(text: string, times: number): void {
+    this.#cut = { text, times };
+  }
+
+  /**
+   * Keeps the next bytes back in which a client sends this text, and breaks that client's connection: it does not learn
+   * whether the server got them. The server's side stays open, and gets them when the test says so.
+   */
+  holdWhenSent(text: string): Promise<HeldBytes> {
+    return new Promise((taken) => (this.#hold = { text, taken }));
+  }
+
+  async close(): Promise<void> {
+    this.#server.close();
+    this.cut();
+    for (const orphan of this.#orphans) orphan.destroy();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  #join(client: Socket): void {
+    const server = connect(Number(this.target.port || 5432), this.target.hostname);
+    const pair = { client, server };
+    this.#pairs.add(pair);
+    let held = false;
+    for (const socket of [client, server]) {
+      socket.setNoDelay(true);
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        this.#pairs.delete(pair);
+        if (held) return;
+        client.destroy();
+        server.destroy();
+      });
+    }
+    client.on('data', (bytes) => {
+      if (this.#hold !== undefined && bytes.includes(this.#hold.text)) {
+        held = true;
+        const { taken } = this.#hold;
+        this.#hold = undefined;
+        this.#orphans.add(server);
+        server.on('data', () => {});
+        client.destroy();
+        taken({ deliver: () => void server.write(bytes) });
+      } else if (this.#cut !== undefined && this.#cut.times > 0 && bytes.includes(this.#cut.text)) {
+        this.#cut.times -= 1;
+        client.destroy();
+        server.destroy();
+      } else server.write(bytes);
+    });
+    server.on('data', (bytes) => {
+      if (!client.destroyed) client.write(bytes);
+    });
+    if (this.#silent) client.pause();
+    if (this.#silent || this.#answersStopped) server.pause();
+  }
+}
