@@ -124,9 +124,10 @@ describe('the rings', () => {
     const stored = await progress.load(database.session);
     expect(stored).toMatchObject({ position: 100, inFlightEnd: 105 });
     expect([...stored.marked]).toEqual([100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110]);
-    // A carried position does not hide a newer one.
+    // A carried position does not hide a newer one: that of a later owner.
     await database.pool.query(
-      `insert into waybill.consumer_position (slot, group_id, partition_id, position, in_flight_end) values ($1, $2, $3, 7, 7)`,
+      `insert into waybill.consumer_position (slot, group_id, partition_id, owner_epoch, position, in_flight_end)
+       values ($1, $2, $3, 1, 7, 7)`,
       [slot, groupId, partitionId],
     );
     await new LogRetention(database).runOnce();

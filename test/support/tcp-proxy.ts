@@ -10,8 +10,8 @@ interface Pair {
 
 /** Bytes that a client has sent and the server has not got yet. */
 export interface HeldBytes {
-  /** Gives them to the server, whose connection has stayed open although the client's is cut. */
-  deliver(): void;
+  /** Gives them to the server, whose connection has stayed open although the client's is cut; resolves when it answers. */
+  deliver(): Promise<void>;
 }
 
 /** A proxy before a server, on loopback, that lets a test do what networks do: cut, stand still, deliver late. */
@@ -22,7 +22,7 @@ export class TcpProxy {
   /** Neither side hears the other any more; connections stay open. Also those that are made meanwhile. */
   #silent = false;
   #answersStopped = false;
-  #hold: { text: string; taken: (held: HeldBytes) => void } | undefined;
+  #hold: { texts: readonly string[]; skip: number; taken: (held: HeldBytes) => void } | undefined;
   #cut: { text: string; times: number } | undefined;
 
   private constructor(private readonly target: URL) {
@@ -88,11 +88,11 @@ export class TcpProxy {
   }
 
   /**
-   * Keeps the next bytes back in which a client sends this text, and breaks that client's connection: it does not learn
+   * Keeps the next bytes back in which a client sends one of these texts, after `skip` others, and breaks that client's connection: it does not learn
    * whether the server got them. The server's side stays open, and gets them when the test says so.
    */
-  holdWhenSent(text: string): Promise<HeldBytes> {
-    return new Promise((taken) => (this.#hold = { text, taken }));
+  holdWhenSent(texts: readonly string[], skip = 0): Promise<HeldBytes> {
+    return new Promise((taken) => (this.#hold = { texts, skip, taken }));
   }
 
   async close(): Promise<void> {
@@ -100,6 +100,16 @@ export class TcpProxy {
     this.cut();
     for (const orphan of this.#orphans) orphan.destroy();
     await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** Who waits for these bytes. */
+  #taker(bytes: Buffer): ((held: HeldBytes) => void) | undefined {
+    const hold = this.#hold;
+    if (hold === undefined || !hold.texts.some((text) => bytes.includes(text))) return undefined;
+    hold.skip -= 1;
+    if (hold.skip >= 0) return undefined;
+    this.#hold = undefined;
+    return hold.taken;
   }
 
   #join(client: Socket): void {
@@ -118,14 +128,21 @@ export class TcpProxy {
       });
     }
     client.on('data', (bytes) => {
-      if (this.#hold !== undefined && bytes.includes(this.#hold.text)) {
+      const taken = this.#taker(bytes);
+      if (taken !== undefined) {
         held = true;
-        const { taken } = this.#hold;
-        this.#hold = undefined;
         this.#orphans.add(server);
-        server.on('data', () => {});
         client.destroy();
-        taken({ deliver: () => void server.write(bytes) });
+        const answered = new Promise<void>((resolve) => {
+          server.on('close', () => resolve());
+          server.on('data', () => resolve());
+        });
+        taken({
+          deliver: () => {
+            if (!server.destroyed) server.write(bytes);
+            return answered;
+          },
+        });
       } else if (this.#cut !== undefined && this.#cut.times > 0 && bytes.includes(this.#cut.text)) {
         this.#cut.times -= 1;
         client.destroy();

@@ -22,6 +22,7 @@ import {
 } from '@waybill/log';
 import { PostgresBudgetStore } from '@waybill/schedule';
 import { databaseIdentity } from '@waybill/schema';
+import { ConnectionLosses } from './connection-losses.js';
 import { ConsumerCounters } from './consumer-counters.js';
 import {
   byTopic,
@@ -42,8 +43,13 @@ import { TopicWatch } from './topic-watch.js';
 
 interface Seat {
   ownership: Ownership;
-  /** Whether a lane has been open before: it then begins by taking the partition anew. */
+  /** Whether something may have been written under this epoch already: the next lane begins by raising it. */
+  written: boolean;
+  /** Whether a lane has been open before. */
   opened: boolean;
+  readonly losses: ConnectionLosses;
+  /** Records below may have taken an earlier owner's process down. */
+  suspectEnd: number;
   /** The open lane; replaced when it has stopped. */
   lane: PartitionLane | undefined;
   failure: string | undefined;
@@ -238,7 +244,10 @@ export class Consumer {
   async #onAssigned(ownership: Ownership): Promise<void> {
     this.#seats.set(ownership.partitionId, {
       ownership,
+      written: false,
       opened: false,
+      losses: new ConnectionLosses(),
+      suspectEnd: 0,
       lane: undefined,
       failure: undefined,
       failures: 0,
@@ -315,17 +324,27 @@ export class Consumer {
    */
   async #open(seat: Seat): Promise<void> {
     if (seat.lane !== undefined && !seat.lane.stopped) return;
-    if (seat.lane !== undefined && seat.failure === undefined) this.#fail(seat, 'its lane stopped');
+    if (seat.lane !== undefined && seat.failure === undefined) {
+      seat.suspectEnd = seat.lane.suspectEnd;
+      this.#fail(seat, 'its lane ended');
+    }
     if (this.#clock.monotonic() < seat.openAt) return;
     const { partitionId } = seat.ownership;
     try {
-      if (seat.opened) {
+      if (seat.written) {
         const ownership = await this.#membership.reclaim(seat.ownership);
         // It is another's, as the next heartbeat will say.
         if (ownership === undefined) return;
         seat.ownership = ownership;
       }
-      const lane = await this.#opener?.open(seat.ownership, this.#membership.memberId, seat.opened);
+      // The answer to what the opening writes may be lost, too.
+      seat.written = true;
+      const { opened: again, losses, suspectEnd } = seat;
+      const lane = await this.#opener?.open(seat.ownership, this.#membership.memberId, {
+        again,
+        losses,
+        suspectEnd,
+      });
       seat.opened = true;
       // The partition may have been taken away while its position was read.
       if (this.#seats.get(partitionId) !== seat) return;
@@ -339,8 +358,9 @@ export class Consumer {
   #fail(seat: Seat | undefined, error: unknown): void {
     if (seat === undefined) return;
     seat.lane?.abort();
+    const isOld = this.#clock.monotonic() - seat.openAt > FORGET_FAILURES_MS;
+    if (isOld || seat.lane?.hasProgressed === true) seat.failures = 0;
     seat.lane = undefined;
-    if (this.#clock.monotonic() - seat.openAt > FORGET_FAILURES_MS) seat.failures = 0;
     seat.failures += 1;
     seat.failure = describeError(error);
     seat.openAt =

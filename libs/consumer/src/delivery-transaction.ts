@@ -1,11 +1,17 @@
 import {
   type BoundStatement,
   FencedError,
+  isConnectionLoss,
   isInfrastructureFailure,
+  isServerTrouble,
+  isTransactionConflict,
   type OpenTransaction,
   type PgDatabase,
   runAhead,
   savepointOf,
+  type SqlSession,
+  statement,
+  TransactionLostError,
   type TransactionRunner,
 } from '@waybill/kernel';
 import { InboxGuard } from '@waybill/inbox';
@@ -16,6 +22,7 @@ import type { Subscription } from './subscription.js';
 import { HandlerVerdict } from './verdict.js';
 
 const savepoint = savepointOf('delivery');
+const askAlive = statement<[], Record<never, never>>('ask-alive', 'select 1 as alive');
 
 /** A record whose handler failed or gave another verdict than "done", and what it threw. */
 export interface FailedRecord {
@@ -64,6 +71,23 @@ interface HandOver {
   readonly signal: AbortSignal;
   /** What handlers want done when the transaction is committed. */
   readonly afterCommit: (() => Promise<unknown>)[];
+  /** Told of each record that is begun. */
+  readonly onRecord: (record: LaneRecord) => void;
+}
+
+/**
+ * The connection was lost while these records were handled, or committed. Whether they have taken effect is unknown under
+ * this owner epoch; and one of them may be what ended the connection.
+ */
+export class DeliveryLost extends Error {
+  override readonly name = 'DeliveryLost';
+
+  constructor(
+    readonly offsets: readonly number[],
+    cause: unknown,
+  ) {
+    super('the connection was lost in a delivery', { cause });
+  }
 }
 
 /** Thrown inside to roll a transaction back in which the first record has failed already. */
@@ -90,23 +114,46 @@ export class DeliveryTransaction {
 
   /**
    * @param attempt the attempt that this is, from 1
-   * @throws FencedError when the partition is another's; an infrastructure failure, after which nothing is done
+   * @throws FencedError when the partition is another's
+   * @throws DeliveryLost when the connection was lost in it; else an infrastructure failure, after which nothing is done
    */
   async run(records: readonly LaneRecord[], attempt: number, verdicts: Verdicts): Promise<BatchOutcome> {
     const inSameDatabase = this.databases.inboxFor === undefined;
     const ended = new AbortController();
     const signal = AbortSignal.any([this.signal, ended.signal]);
     const afterCommit: HandOver['afterCommit'] = [];
+    // Those that may have ended the connection: the one that runs, or all when they are committed.
+    let underWay: readonly LaneRecord[] = [];
+    const onRecord = (record: LaneRecord): void => void (underWay = [record]);
     let outcome: BatchOutcome;
     try {
       outcome = await this.databases.transactions.run({
-        work: (transaction) => this.#handle(records, { attempt, transaction, signal, afterCommit }),
+        work: async (transaction) => {
+          const handled = await this.#handle(records, {
+            attempt,
+            transaction,
+            signal,
+            afterCommit,
+            onRecord,
+          });
+          underWay = records;
+          return handled;
+        },
         timeoutMs: this.subscription.maxProcessingMs,
-        ...(inSameDatabase ? { last: ({ done }: BatchOutcome) => this.#prepared(verdicts(done)) } : {}),
+        last: ({ done }: BatchOutcome) => {
+          this.#assertNotStopped();
+          return inSameDatabase ? this.#prepared(verdicts(done)) : [];
+        },
       });
     } catch (error) {
       ended.abort();
       if (error instanceof NothingDone) return { done: [], failed: error.failed };
+      const wasOpen = underWay.length > 0;
+      if (error instanceof TransactionLostError || (wasOpen && isConnectionLoss(error)))
+        throw new DeliveryLost(
+          underWay.map(({ offset }) => offset),
+          error,
+        );
       if (isInfrastructureFailure(error) || error instanceof FencedError) throw error;
       // It failed as a whole (out of time, or at COMMIT, as by a deferred constraint): whose fault it was shows alone.
       if (records.length > 1) return this.#oneByOne(records, attempt, verdicts);
@@ -121,9 +168,14 @@ export class DeliveryTransaction {
     return outcome;
   }
 
-  /** Writes verdicts in a transaction of their own, in the log's database. */
-  async settle(statements: readonly BoundStatement[]): Promise<void> {
-    await this.databases.bus.runTogether(this.#prepared(statements));
+  /** Writes verdicts in a transaction of their own, in the log's database; resolves to the rows of each statement. */
+  async settle(statements: readonly BoundStatement[]): Promise<unknown[][]> {
+    this.#assertNotStopped();
+    return this.databases.bus.runTogether(this.#prepared(statements));
+  }
+
+  #assertNotStopped(): void {
+    if (this.signal.aborted) throw new FencedError('The lane was stopped');
   }
 
   /** Parsing and planning them each time costs a small handler a sixth of its rate. */
@@ -140,10 +192,11 @@ export class DeliveryTransaction {
       if (record !== records[0]) transaction.session.resetSession?.();
       if (records.length > 1) await runAhead(transaction.session, savepoint.set);
       const before = afterCommit.length;
+      hand.onRecord(record);
       try {
         await this.#handleOne(record, hand);
       } catch (error) {
-        if (isInfrastructureFailure(error)) throw error;
+        await assertOwnFailure(error, transaction.session);
         afterCommit.length = before;
         const failed = { record, error };
         if (done.length === 0) throw new NothingDone(failed);
@@ -209,5 +262,26 @@ export class DeliveryTransaction {
 
   #placeOf(record: LaneRecord): string {
     return placeOf(this.place.topic, this.place.partition, record.offset);
+  }
+}
+
+/**
+ * Throws an error of a handler on when it is not the message's: when the transaction's connection is lost, or the server
+ * rolled the transaction back for reasons of its own. That is asked of the transaction, not read from the error: a handler
+ * also talks to other servers, and their time-outs count as attempts.
+ */
+async function assertOwnFailure(error: unknown, session: SqlSession): Promise<void> {
+  if (!isInfrastructureFailure(error)) return;
+  const state = await stateOf(session);
+  if (state === 'lost') throw new TransactionLostError(error);
+  if (state === 'failed' && (isTransactionConflict(error) || isServerTrouble(error))) throw error;
+}
+
+async function stateOf(session: SqlSession): Promise<'open' | 'failed' | 'lost'> {
+  try {
+    await session.run(askAlive);
+    return 'open';
+  } catch (error) {
+    return isConnectionLoss(error) ? 'lost' : 'failed';
   }
 }

@@ -1,7 +1,19 @@
-import { type BoundStatement, describeError, FencedError, isTransactionConflict } from '@waybill/kernel';
+import {
+  type BoundStatement,
+  describeError,
+  FencedError,
+  isServerTrouble,
+  isTransactionConflict,
+} from '@waybill/kernel';
 import { databaseTime, deadLetterInsert, type DeadLetterReason } from '@waybill/schedule';
+import type { ConnectionLosses } from './connection-losses.js';
 import { expiresAtMs, type LaneRecord, messageIdOf, placeOf } from './delivery.js';
-import type { BatchOutcome, DeliveryTransaction, Verdicts } from './delivery-transaction.js';
+import {
+  type BatchOutcome,
+  DeliveryLost,
+  type DeliveryTransaction,
+  type Verdicts,
+} from './delivery-transaction.js';
 import { type Decision, decide, isFromNewer, isHandlersTrouble } from './failure.js';
 import { fieldsOf, type LaneSetting } from './lane-context.js';
 import { failureReply, replyTopicOf } from './reply.js';
@@ -22,19 +34,30 @@ export interface Failing {
 /** While the breaker is half open a retry in place looks this often whether it may go on, in milliseconds. */
 const BREAKER_POLL_MS = 100;
 
+/** How long the losses of other connections are waited for, in milliseconds. */
+const HEAR_LOSSES_MS = 50;
+/** Conflicts with other transactions in a row that are no attempts; one more is the message's own failure. */
+const MOST_CONFLICTS = 50;
+/** Deliveries of the process that end well while one meets nothing but trouble: then the trouble is its own. */
+const OTHERS_SUCCEED = 20;
+
 /** Makes the attempts of a lane, for messages from the log and for those that waited beside it. */
 export class LaneAttempts {
   constructor(
     private readonly setting: LaneSetting,
     private readonly deliveries: DeliveryTransaction,
+    private readonly losses: ConnectionLosses,
     /** Aborts when nothing more is to be begun. */
     private readonly closing: AbortSignal,
   ) {}
 
+  /** Whether a handler has come to a good end. */
+  hasProgressed = false;
+
   /**
-   * Runs records once. A conflict between transactions, which is no attempt of the record's, is tried again. When the
-   * database cannot be reached it is unknown whether the effect has been committed: in the log's own database the lane
-   * then ends, and is opened anew by an epoch that makes it known; in another one the inbox tells.
+   * Runs records once. A conflict between transactions, and trouble of the server, are no attempt of the record's, and are
+   * tried again. When the connection is lost, it is unknown whether the effect has been committed: the lane then ends, and
+   * is opened again under a new epoch, which makes it known.
    */
   async run(
     records: readonly LaneRecord[],
@@ -46,18 +69,62 @@ export class LaneAttempts {
     breaker?.begin();
     let outcome: BatchOutcome;
     try {
-      outcome = await this.untilReachable(
-        place,
-        () => this.deliveries.run(records, attempt, verdicts),
-        context.databases.inboxFor === undefined,
-      );
+      outcome = await this.#untilDecided(records, attempt, place, verdicts);
     } catch (error) {
       breaker?.undecided();
+      if (error instanceof DeliveryLost) await this.#noteLoss(error);
       throw error;
     }
     context.counters.done += outcome.done.length;
+    this.hasProgressed ||= outcome.done.length > 0;
     this.#tellBreaker(outcome);
     return outcome;
+  }
+
+  /** After a moment, in which the losses of other connections become known. */
+  async #noteLoss({ offsets, cause }: DeliveryLost): Promise<void> {
+    const { clock, databases } = this.setting.context;
+    await clock.sleep(HEAR_LOSSES_MS);
+    this.losses.note(offsets, cause, databases.bus.recentLosses);
+  }
+
+  async #untilDecided(
+    records: readonly LaneRecord[],
+    attempt: number,
+    place: Place,
+    verdicts: Verdicts,
+  ): Promise<BatchOutcome> {
+    const { counters } = this.setting.context;
+    const doneBefore = counters.done;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.deliveries.run(records, attempt, verdicts);
+      } catch (error) {
+        const isConflict = isTransactionConflict(error);
+        if (this.closing.aborted || (!isConflict && !isServerTrouble(error))) throw error;
+        const isOver = isConflict
+          ? tries > MOST_CONFLICTS
+          : counters.done - doneBefore >= OTHERS_SUCCEED && tries > OTHERS_SUCCEED;
+        if (isOver && records.length > 1) return this.#eachAlone(records, attempt, place, verdicts);
+        if (isOver) return { done: [], failed: { record: records[0] as LaneRecord, error } };
+        await this.#pauseAfter(error, tries, place);
+      }
+    }
+  }
+
+  async #eachAlone(
+    records: readonly LaneRecord[],
+    attempt: number,
+    place: Place,
+    verdicts: Verdicts,
+  ): Promise<BatchOutcome> {
+    const done: LaneRecord[] = [];
+    for (const record of records) {
+      const { failed } = await this.#untilDecided([record], attempt, place, verdicts);
+      if (failed !== undefined) return { done, failed };
+      done.push(record);
+    }
+    return { done, failed: undefined };
   }
 
   /** Decides what follows a failed attempt, and says so in the log. */
@@ -104,7 +171,7 @@ export class LaneAttempts {
     const replyTo = replyTopicOf(record.record);
     if (replyTo === undefined) return [letter];
     // Whoever asks for the first time has only just made the topic of its answers.
-    const found = await this.untilReachable(place, () => context.topics.find(replyTo));
+    const found = await this.read(place, () => context.topics.find(replyTo));
     return found === undefined ? [letter] : [letter, ...failureReply(record.record, replyTo, error)];
   }
 
@@ -135,31 +202,42 @@ export class LaneAttempts {
     const mortal = records.filter(({ record }) => expiresAtMs(record) !== Infinity);
     if (mortal.length === 0) return [];
     const { bus } = this.setting.context.databases;
-    const [time] = await this.untilReachable(place, () => bus.session.run(databaseTime));
+    const [time] = await this.read(place, () => bus.session.run(databaseTime));
     const now = time?.nowMs ?? 0;
     return mortal.filter(({ record }) => expiresAtMs(record) <= now);
   }
 
-  /** Writes statements in a transaction of their own, as often as it takes; they end with the fence. */
-  async settle(statements: readonly BoundStatement[], place: Place): Promise<void> {
-    await this.untilReachable(place, () => this.deliveries.settle(statements));
+  /**
+   * Writes statements in a transaction of their own, under the fence, which they end with; resolves to their rows. Only a
+   * conflict is tried again: where the outcome is unknown, a copy that is executed late would undo what comes behind it, so
+   * the lane has to end, and nothing more is written under its epoch.
+   */
+  async settle(statements: readonly BoundStatement[], place: Place): Promise<unknown[][]> {
+    return this.#again(place, isKnownOutcome, () => this.deliveries.settle(statements));
   }
 
-  /** @param onlyConflicts whether anything but a conflict ends it, because the work may not be repeated blindly */
-  async untilReachable<T>(place: Place, work: () => Promise<T>, onlyConflicts = false): Promise<T> {
+  /** Reads something, as often as it takes. */
+  async read<T>(place: Place, work: () => Promise<T>): Promise<T> {
+    return this.#again(place, () => true, work);
+  }
+
+  async #again<T>(place: Place, mayRepeat: (error: unknown) => boolean, work: () => Promise<T>): Promise<T> {
     for (let failures = 1; ; failures += 1) {
       try {
         return await work();
       } catch (error) {
-        if (error instanceof FencedError || this.closing.aborted) throw error;
-        if (onlyConflicts && !isTransactionConflict(error)) throw error;
-        if (failures === 1 || failures % 20 === 0) {
-          const { logger } = this.setting.context;
-          logger.warn(`a delivery is tried again: ${describeError(error)}`, fieldsOf(this.setting));
-        }
-        await this.pause(Math.min(2_000, 20 * 2 ** Math.min(failures, 7)), place);
+        if (error instanceof FencedError || this.closing.aborted || !mayRepeat(error)) throw error;
+        await this.#pauseAfter(error, failures, place);
       }
     }
+  }
+
+  async #pauseAfter(error: unknown, failures: number, place: Place): Promise<void> {
+    if (failures === 1 || failures % 20 === 0) {
+      const { logger } = this.setting.context;
+      logger.warn(`a delivery is tried again: ${describeError(error)}`, fieldsOf(this.setting));
+    }
+    await this.pause(Math.min(2_000, 20 * 2 ** Math.min(failures, 7)), place);
   }
 
   /** Waits without holding a place: other keys and partitions go on. */
@@ -201,6 +279,11 @@ export class LaneAttempts {
       );
     }
   }
+}
+
+/** Whether the server has said that nothing was done, for reasons that pass. */
+function isKnownOutcome(error: unknown): boolean {
+  return isTransactionConflict(error) || isServerTrouble(error);
 }
 
 /** Whether an attempt that ended so counts: nothing has failed where a message is only to be handed over later. */

@@ -7,6 +7,8 @@ import type { PartitionProgress } from '@waybill/log';
  */
 const MARKER_AHEAD = 64;
 
+type Settle = (statements: readonly BoundStatement[]) => Promise<unknown>;
+
 /**
  * What the database knows of a lane: the position below which everything is done, and the in-flight marker below which
  * records may have been begun. A crash leaves the two apart, and so shows the next owner where to be careful.
@@ -19,7 +21,7 @@ export class LaneBookmark {
   /** @param settle runs statements in a transaction of their own; they end with the fence */
   constructor(
     private readonly progress: PartitionProgress,
-    private readonly settle: (statements: readonly BoundStatement[]) => Promise<void>,
+    private readonly settle: Settle,
     position: number,
     marker: number,
   ) {
@@ -48,10 +50,13 @@ export class LaneBookmark {
     return end <= this.#marker;
   }
 
-  /** Puts the marker at least at `end`, and some way ahead so that it need not be put again for each record. */
-  async cover(end: number, position: number): Promise<void> {
+  /**
+   * Puts the marker at least at `end`, and some way ahead so that it need not be put again for each record.
+   * @param settle runs the statement, and again after a conflict
+   */
+  async cover(end: number, position: number, settle: Settle): Promise<void> {
     if (this.covers(end)) return this.#storing;
-    return this.#store(position, this.#markerAhead(end));
+    return this.#store(position, this.#markerAhead(end), settle);
   }
 
   /** Stores a position; the marker stays where it is. */
@@ -70,11 +75,11 @@ export class LaneBookmark {
   }
 
   /** Stores one after the other, so that an older position never lands behind a newer one. */
-  #store(position: number, marker: number): Promise<void> {
+  #store(position: number, marker: number, settle: Settle = this.settle): Promise<void> {
     const before = this.#storing;
     const storing = (async () => {
       await before.catch(() => {});
-      await this.settle([this.progress.advance(position, marker)]);
+      await settle([this.progress.advance(position, marker)]);
       this.#position = position;
       this.#marker = marker;
     })();

@@ -1,5 +1,6 @@
 import { type LogReader, type Ownership, PartitionProgress, type Topics } from '@waybill/log';
 import { CircuitBreaker, type CircuitState } from './circuit-breaker.js';
+import type { LaneStart } from './lane-charges.js';
 import type { LaneContext } from './lane-context.js';
 import { PartitionLane } from './partition-lane.js';
 import type { Subscription } from './subscription.js';
@@ -32,10 +33,14 @@ export class LaneOpener {
 
   /**
    * Opens a lane; undefined for a partition that nobody here subscribes to.
-   * @param again whether this process has had a lane on the partition since it took it over
+   * @param before how this process has fared with the partition since it took it over
    * @throws OffsetOutOfRangeError
    */
-  async open(ownership: Ownership, memberId: string, again: boolean): Promise<PartitionLane | undefined> {
+  async open(
+    ownership: Ownership,
+    memberId: string,
+    { again, losses, suspectEnd: suspectedBefore }: Omit<LaneStart, 'position'>,
+  ): Promise<PartitionLane | undefined> {
     const { context, reader, topics } = this;
     // Read anew: settings of the topic may have been changed.
     const known = await topics.list();
@@ -53,10 +58,10 @@ export class LaneOpener {
     // The marker is put ahead of what is written: only what is there now can have been begun.
     const begunEnd = Math.min(stored.inFlightEnd, offsets?.endOffset ?? stored.inFlightEnd);
     // What was in flight when this very process lost its connection has taken no process down.
-    const suspectEnd = again ? position : Math.max(position, begunEnd);
+    const suspectEnd = Math.max(position, again ? suspectedBefore : begunEnd);
     const breaker = this.#breakerOf(subscription);
     const setting = { context, subscription, topic, partition: place.number, progress, breaker };
-    const lane = new PartitionLane(setting, stored, { position, suspectEnd });
+    const lane = new PartitionLane(setting, stored, { position, suspectEnd, losses, again });
     await lane.begin(stored.position === undefined);
     return lane;
   }

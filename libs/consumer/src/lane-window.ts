@@ -19,7 +19,7 @@ const LOOK_AHEAD = 1_000;
  *
  * - In order `partition` one batch runs at a time. In order `key` a record may run when no record of its key runs, and
  *   none of its key waits before it.
- * - Records below `suspectEnd` may have taken a process down: they run one at a time, alone.
+ * - Suspects, which may have taken a process down or ended their connection, run one at a time, alone.
  * - `position` is the offset below which everything is done.
  */
 export class LaneWindow<R extends WindowRecord> {
@@ -36,12 +36,14 @@ export class LaneWindow<R extends WindowRecord> {
    * @param position where the group stands
    * @param marked offsets from there on that have a verdict already
    * @param suspectEnd records below this offset run alone
+   * @param isSuspect which other records run alone
    */
   constructor(
     private readonly order: 'key' | 'partition',
     position: number,
     marked: ReadonlySet<number>,
-    readonly suspectEnd: number,
+    private readonly suspectEnd: number,
+    private readonly isSuspect: (offset: number) => boolean = () => false,
   ) {
     this.#next = position;
     this.#marked = new Set(marked);
@@ -107,7 +109,7 @@ export class LaneWindow<R extends WindowRecord> {
   take(most: number, isBlocked: (key: string | null) => boolean = () => false): Batch<R> | undefined {
     const first = this.#pending.values().next().value;
     if (first === undefined) return undefined;
-    if (first.offset < this.suspectEnd) {
+    if (this.#mustRunAlone(first)) {
       return this.#running > 0 || isBlocked(first.key) ? undefined : this.#start([first], true);
     }
     if (this.order === 'partition') {
@@ -118,6 +120,7 @@ export class LaneWindow<R extends WindowRecord> {
     let looked = 0;
     for (const record of this.#pending.values()) {
       looked += 1;
+      if (this.#mustRunAlone(record)) break;
       if (!this.isBusy(record.key) && !isBlocked(record.key)) records.push(record);
       if (records.length >= most || looked >= LOOK_AHEAD) break;
     }
@@ -145,6 +148,10 @@ export class LaneWindow<R extends WindowRecord> {
     for (const { key } of records) if (key !== null) this.#busyKeys.add(key);
   }
 
+  #mustRunAlone({ offset }: R): boolean {
+    return offset < this.suspectEnd || this.isSuspect(offset);
+  }
+
   #start(records: readonly R[], alone: boolean): Batch<R> {
     for (const record of records) {
       this.#pending.delete(record.offset);
@@ -162,7 +169,7 @@ export class LaneWindow<R extends WindowRecord> {
   *#firstPending(most: number): Generator<R> {
     let count = 0;
     for (const record of this.#pending.values()) {
-      if (count >= most) return;
+      if (count >= most || this.#mustRunAlone(record)) return;
       count += 1;
       yield record;
     }

@@ -2,6 +2,7 @@ import type { BoundStatement } from '@waybill/kernel';
 import { type DeadLetterReason, deadLetterResolved } from '@waybill/schedule';
 import type { LaneRecord } from './delivery.js';
 import { countsAs, type Failing, type LaneAttempts } from './lane-attempts.js';
+import { type CrashVerdict, crashVerdict, type LaneStart } from './lane-charges.js';
 import type { LaneSetting } from './lane-context.js';
 import { type ParkedEntry, ParkedQueue } from './parked-queue.js';
 import { type BegunMessage, Parking, type ParkingOrder } from './parking.js';
@@ -33,6 +34,7 @@ export class ParkedLane {
   constructor(
     private readonly setting: LaneSetting,
     private readonly attempts: LaneAttempts,
+    private readonly start: Pick<LaneStart, 'again' | 'losses'>,
   ) {
     const { context, subscription, progress } = setting;
     this.queue = new ParkedQueue(subscription.concurrency);
@@ -56,6 +58,11 @@ export class ParkedLane {
     );
   }
 
+  /** Whether a message may have taken a process down or ended its connection, and so runs alone. */
+  isSuspect({ offset, crashed }: ParkedEntry): boolean {
+    return crashed || this.start.losses.isSuspect(offset);
+  }
+
   /** Takes in what waits already, before anything of the partition runs. */
   async load(): Promise<void> {
     const now = this.#now;
@@ -66,7 +73,8 @@ export class ParkedLane {
         attempts: row.attempts,
         dueAt: row.dueInMs === null ? Infinity : now + row.dueInMs,
         failingSince: row.failingForMs === null ? undefined : now - row.failingForMs,
-        suspect: row.inFlight,
+        // What was in flight when this process lost a connection has taken no process down.
+        crashed: row.inFlight && !this.start.again,
         fromDeadLetter: row.fromDeadLetter,
         stored: true,
       });
@@ -90,7 +98,7 @@ export class ParkedLane {
         attempts,
         dueAt: delayMs === 'decision' ? Infinity : now + (delayMs ?? 0),
         failingSince: failingForMs === null ? undefined : now - failingForMs,
-        suspect: false,
+        crashed: false,
         fromDeadLetter: delayMs === 'decision',
         stored: false,
       };
@@ -113,13 +121,22 @@ export class ParkedLane {
     if (begun.dueInMs !== 0) {
       return this.queue.again(entry, begun.dueInMs === null ? Infinity : this.#now + begun.dueInMs);
     }
-    if (begun.crashes > this.setting.context.maxCrashes) {
-      const error = new Error(`its handler took the process down ${begun.crashes - 1} times`);
-      return this.#bury(entry, this.#failing(entry, begun.record, error, 0), 'process-crashed', error, place);
+    const verdict = this.#verdict(entry, begun);
+    if (verdict !== undefined) {
+      const { reason, error } = verdict;
+      return this.#bury(entry, this.#failing(entry, begun.record, error, 0), reason, error, place);
     }
     const record: LaneRecord = { ...begun.record, isRedriven: entry.fromDeadLetter };
     if ((await this.attempts.expired([record], place)).length > 0) return this.#expire(entry, record, place);
     await this.#attempt(entry, record, place);
+  }
+
+  /** Why a message that runs alone is given up, when it has done so too often. */
+  #verdict({ offset }: ParkedEntry, { crashes }: BegunMessage): CrashVerdict | undefined {
+    const { maxCrashes } = this.setting.context;
+    if (crashes > maxCrashes) return crashVerdict('process-crashed', crashes - 1);
+    const losses = Math.floor(this.start.losses.count(offset));
+    return losses >= maxCrashes ? crashVerdict('connection-lost', losses) : undefined;
   }
 
   /** Follows what operators have done: rows that appeared, rows whose decision has been made. */
@@ -136,7 +153,7 @@ export class ParkedLane {
           attempts: 0,
           dueAt,
           failingSince: undefined,
-          suspect: false,
+          crashed: false,
           fromDeadLetter: true,
           stored: true,
         });
@@ -165,15 +182,17 @@ export class ParkedLane {
   async #begin(entry: ParkedEntry, place: Place): Promise<BegunMessage | undefined> {
     const before = this.#begun.get(entry.offset);
     this.#begun.delete(entry.offset);
-    if (before !== undefined && entry.attempts === 0 && !entry.suspect) return before;
-    const alone = entry.suspect || this.#begun.size >= MOST_BEGUN;
-    const together = alone ? [entry] : this.queue.following(entry, BEGUN_TOGETHER);
+    const isAlone = this.isSuspect(entry);
+    if (before !== undefined && entry.attempts === 0 && !isAlone) return before;
+    const lone = isAlone || this.#begun.size >= MOST_BEGUN;
+    const together = lone ? [entry] : this.queue.following(entry, BEGUN_TOGETHER);
     const offsets = together
-      .filter(({ suspect }) => !suspect || suspect === entry.suspect)
+      .filter((other) => other === entry || !this.isSuspect(other))
       .map(({ offset }) => offset);
-    const begun = await this.attempts.untilReachable(place, () =>
-      this.#parking.begin(offsets, entry.suspect),
-    );
+    const { progress } = this.setting;
+    const begin = this.#parking.begin(offsets, entry.crashed);
+    const [rows] = await this.attempts.settle([begin, progress.fence()], place);
+    const begun = this.#parking.begun(rows);
     for (const [offset, message] of begun) if (offset !== entry.offset) this.#begun.set(offset, message);
     return begun.get(entry.offset);
   }
@@ -183,18 +202,18 @@ export class ParkedLane {
       const { failed } = await this.attempts.run([record], entry.attempts + 1, place, (done) =>
         done.length === 0 ? [this.setting.progress.fence()] : this.#gone(entry),
       );
-      if (failed === undefined) return this.queue.finish(entry);
+      if (failed === undefined) return this.#finish(entry);
       const failing = this.#failing(entry, record, failed.error, countsAs(failed.error));
       const decision = this.attempts.decide(failing);
       if (decision.kind === 'drop') {
         await this.attempts.settle(this.#gone(entry), place);
         this.attempts.reportDropped(failing, decision.reason);
-        return this.queue.finish(entry);
+        return this.#finish(entry);
       }
       if (decision.kind === 'dead-letter')
         return this.#bury(entry, failing, decision.reason, decision.error, place);
       entry.attempts = failing.attempts;
-      entry.suspect = false;
+      entry.crashed = false;
       if (decision.delayMs > 0) return this.#delay(entry, failing, decision.delayMs, place);
       await this.attempts.pauseBeforeRetry(0, place);
     }
@@ -221,8 +240,9 @@ export class ParkedLane {
       : this.#parking.remove(entry.offset);
     await this.attempts.settle([...letters, verdict, progress.fence()], place);
     this.attempts.reportDeadLetter(failing, reason, error);
-    if (!stays) return this.queue.finish(entry);
-    entry.suspect = false;
+    if (!stays) return this.#finish(entry);
+    this.start.losses.clear(entry.offset);
+    entry.crashed = false;
     entry.fromDeadLetter = true;
     this.queue.again(entry, Infinity);
   }
@@ -234,6 +254,11 @@ export class ParkedLane {
     const failing = this.#failing(entry, record, error, 0);
     if (topic.onExpired === 'dead-letter') return this.#bury(entry, failing, 'expired', error, place);
     await this.attempts.settle(this.#gone(entry), place);
+    this.#finish(entry);
+  }
+
+  #finish(entry: ParkedEntry): void {
+    this.start.losses.clear(entry.offset);
     this.queue.finish(entry);
   }
 

@@ -9,7 +9,7 @@ export interface ParkedEntry {
   /** When its first attempt failed, by the monotonic clock; undefined when none has. */
   failingSince: number | undefined;
   /** It may have taken a process down, and runs alone. */
-  suspect: boolean;
+  crashed: boolean;
   fromDeadLetter: boolean;
   /** Whether its row has been committed; until then it only keeps its place. */
   stored: boolean;

@@ -82,18 +82,14 @@ export class Parking {
     );
   }
 
-  /** Notes that messages may have been begun from now on, under the fence, and reads them; those that are gone are left out. */
-  async begin(offsets: readonly number[], alone: boolean): Promise<Map<number, BegunMessage>> {
-    const begin = bindStatement(beginParked, this.groupId, this.#partitionId, offsets, alone);
-    const [rows] = await this.bus.withConnection((connection) =>
-      connection
-        .runBatch([begin, this.progress.fence()], { begin: true, commit: true })
-        .catch(async (error: unknown) => {
-          await connection.rollback();
-          throw error;
-        }),
-    );
-    return new Map((rows as BegunRow[]).map((row) => [row.offset, begun(row)]));
+  /** The statement that notes that messages may have been begun from now on; {@link begun} reads what it returns. */
+  begin(offsets: readonly number[], alone: boolean): BoundStatement {
+    return bindStatement(beginParked, this.groupId, this.#partitionId, offsets, alone);
+  }
+
+  /** The messages that {@link begin} has read, by offset; those that are gone are left out. */
+  begun(rows: readonly unknown[] = []): Map<number, BegunMessage> {
+    return new Map((rows as readonly BegunRow[]).map((row) => [row.offset, begunMessage(row)]));
   }
 
   /** The statement that lets a message wait for its next attempt. */
@@ -131,7 +127,15 @@ interface BegunRow {
   readonly dueInMs: number | null;
 }
 
-function begun({ offset, bucketSeq, key, headers, payload, timestampMs, ...row }: BegunRow): BegunMessage {
+function begunMessage({
+  offset,
+  bucketSeq,
+  key,
+  headers,
+  payload,
+  timestampMs,
+  ...row
+}: BegunRow): BegunMessage {
   const record = {
     offset,
     timestampMs,

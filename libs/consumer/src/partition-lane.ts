@@ -1,4 +1,4 @@
-import { type BoundStatement, describeError, FencedError } from '@waybill/kernel';
+import type { BoundStatement } from '@waybill/kernel';
 import type { FetchedBatch, StoredProgress } from '@waybill/log';
 import type { DeadLetterReason } from '@waybill/schedule';
 import { type LaneRecord, laneRecords } from './delivery.js';
@@ -7,8 +7,9 @@ import { LaneAlarm } from './lane-alarm.js';
 import { countsAs, type Failing, LaneAttempts } from './lane-attempts.js';
 import { LaneBookmark } from './lane-bookmark.js';
 import { LaneCharges, type LaneStart } from './lane-charges.js';
-import { fieldsOf, type LaneSetting } from './lane-context.js';
+import type { LaneSetting } from './lane-context.js';
 import type { Job } from './lane-job.js';
+import { LaneJobs } from './lane-jobs.js';
 import { type Batch, LaneWindow } from './lane-window.js';
 import { ParkedLane, type RedrivenRow } from './parked-lane.js';
 import type { ParkingOrder } from './parking.js';
@@ -35,7 +36,7 @@ export class PartitionLane {
   readonly #deliveries: DeliveryTransaction;
   readonly #attempts: LaneAttempts;
   readonly #parked: ParkedLane;
-  readonly #running = new Set<Promise<void>>();
+  readonly #jobs: LaneJobs;
   readonly #bookmark: LaneBookmark;
   readonly #alarm: LaneAlarm;
   readonly #charges: LaneCharges;
@@ -47,16 +48,19 @@ export class PartitionLane {
   constructor(
     private readonly setting: LaneSetting,
     stored: StoredProgress,
-    { position, suspectEnd }: LaneStart,
+    private readonly start: LaneStart,
   ) {
     const { context, subscription, topic, partition, progress } = setting;
     this.#isElsewhere = context.databases.inboxFor !== undefined;
-    this.#window = new LaneWindow(subscription.concurrency, position, stored.marked, suspectEnd);
+    const { position, suspectEnd, losses } = start;
+    const isSuspect = (offset: number): boolean => losses.isSuspect(offset);
+    this.#window = new LaneWindow(subscription.concurrency, position, stored.marked, suspectEnd, isSuspect);
     const place = { topic: topic.name, partition, group: context.group, progress };
     this.#deliveries = new DeliveryTransaction(context.databases, place, subscription, this.#abort.signal);
-    this.#attempts = new LaneAttempts(setting, this.#deliveries, this.#closing.signal);
-    this.#parked = new ParkedLane(setting, this.#attempts);
-    this.#charges = new LaneCharges(setting, this.#attempts, stored.charges, { position, suspectEnd });
+    this.#attempts = new LaneAttempts(setting, this.#deliveries, losses, this.#closing.signal);
+    this.#charges = new LaneCharges(setting, this.#attempts, stored.charges, start);
+    this.#parked = new ParkedLane(setting, this.#attempts, start);
+    this.#jobs = new LaneJobs(setting, this.#closing.signal, () => this.#stop());
     this.#alarm = new LaneAlarm(context.clock, context.wake, this.#closing.signal);
     const settle = (statements: readonly BoundStatement[]): Promise<void> => this.#settle(statements);
     this.#bookmark = new LaneBookmark(progress, settle, position, stored.inFlightEnd);
@@ -76,6 +80,16 @@ export class PartitionLane {
   /** True once it has been fenced or aborted; it never runs again. */
   get stopped(): boolean {
     return this.#abort.signal.aborted;
+  }
+
+  /** Records below may have taken a process down. */
+  get suspectEnd(): number {
+    return this.start.suspectEnd;
+  }
+
+  /** Whether a message has come to its end in this lane. */
+  get hasProgressed(): boolean {
+    return this.#attempts.hasProgressed;
   }
 
   /** Messages that wait beside the log. */
@@ -127,7 +141,7 @@ export class PartitionLane {
       this.#parked.queue.again(entry, now + context.budget.waitMs);
       return undefined;
     }
-    return { parked: entry, alone: entry.suspect };
+    return { parked: entry, alone: this.#parked.isSuspect(entry) };
   }
 
   #nextBatch(): Job | undefined {
@@ -145,7 +159,7 @@ export class PartitionLane {
     // The probe of a half-open breaker is one message: none may begin beside it, until it says something or ends.
     const isProbe = breaker?.onlyOne === true;
     breaker?.begin();
-    this.#track(async () => {
+    this.#jobs.start(async () => {
       const place = await soon;
       try {
         if (job.parked === undefined) await this.#work(job.batch, place);
@@ -165,7 +179,7 @@ export class PartitionLane {
     const records = this.#window.takeBlocked((key) => queue.isBlocked(key), Math.min(PARKED_TOGETHER, room));
     if (records.length === 0) return;
     this.#isParking = true;
-    this.#track(async () => {
+    this.#jobs.start(async () => {
       const place = await this.setting.context.slots.take();
       try {
         const orders = records.map((record) => ({ record, attempts: 0, delayMs: null, failingForMs: null }));
@@ -178,11 +192,6 @@ export class PartitionLane {
     });
   }
 
-  #track(job: () => Promise<void>): void {
-    const work: Promise<void> = this.#guarded(job).finally(() => this.#running.delete(work));
-    this.#running.add(work);
-  }
-
   /** Takes in what waits beside the log, and stores where the group begins if that is new; before anything runs. */
   async begin(isNew: boolean): Promise<void> {
     await this.#parked.load();
@@ -192,7 +201,7 @@ export class PartitionLane {
 
   /** Stores the position when it has moved. To be called now and then. */
   async tick(): Promise<void> {
-    if (!this.stopped) await this.#guarded(() => this.#bookmark.store(this.#window.position));
+    if (!this.stopped) await this.#jobs.guard(() => this.#bookmark.store(this.#window.position));
   }
 
   /** Follows what operators have decided about the partition's dead letters. */
@@ -203,15 +212,15 @@ export class PartitionLane {
   /** Lets what runs come to its end, and stores the position with nothing in flight. For a partition that is given away. */
   async drain(limitMs: number): Promise<void> {
     this.#closing.abort();
-    const ended = Promise.all(this.#running);
+    const ended = this.#jobs.ended();
     const limit = new AbortController();
     await Promise.race([ended, this.setting.context.clock.sleep(limitMs, limit.signal)]);
     limit.abort();
     // What has not ended in time stays marked as in flight; its transaction is fenced when the partition is released.
     const position = this.#window.position;
-    const atRest = this.#running.size === 0;
+    const atRest = this.#jobs.count === 0;
     if (!this.stopped) {
-      await this.#guarded(async () => {
+      await this.#jobs.guard(async () => {
         if (!atRest) return this.#bookmark.store(position);
         await this.#bookmark.storeAtRest(position);
         if (this.#parked.queue.size > 0)
@@ -230,7 +239,7 @@ export class PartitionLane {
     if (this.#closing.signal.aborted) return;
     const last = batch.records.at(-1) as LaneRecord;
     await this.#markBegun(last.offset + 1, place);
-    if (batch.alone && (await this.#chargeIsTooMuch(batch.records[0] as LaneRecord, place))) return;
+    if (batch.alone && (await this.#isGivenUp(batch.records[0] as LaneRecord, place))) return;
     const records = await this.#withoutExpired(batch.records, place);
     const { done, failed } = await this.#run(records, 1, place);
     this.#window.done(done);
@@ -353,7 +362,9 @@ export class PartitionLane {
   /** Before a record runs, the database knows that it may have been begun: a crash then shows where to be careful. */
   async #markBegun(end: number, place: Place): Promise<void> {
     if (this.#bookmark.covers(end)) return;
-    await this.#attempts.untilReachable(place, () => this.#bookmark.cover(end, this.#window.position));
+    await this.#bookmark.cover(end, this.#window.position, (statements) =>
+      this.#attempts.settle(statements, place),
+    );
   }
 
   async #storeIfFar(): Promise<void> {
@@ -362,16 +373,15 @@ export class PartitionLane {
   }
 
   async #settle(statements: readonly BoundStatement[]): Promise<void> {
-    if (this.stopped) throw new FencedError('The lane was stopped');
     await this.#deliveries.settle(statements);
   }
 
-  /** Charges a record that runs alone because it may have taken a process down; true when it has become a dead letter. */
-  async #chargeIsTooMuch(record: LaneRecord, place: Place): Promise<boolean> {
-    const crashes = await this.#charges.charge(record.offset, place);
-    if (crashes < this.setting.context.maxCrashes) return false;
-    const error = new Error(`its handler took the process down ${crashes} times`);
-    await this.#bury({ record, error, attempts: crashes, failingForMs: 0 }, 'process-crashed', error, place);
+  /** Whether a record that runs alone has done so too often, and has become a dead letter. */
+  async #isGivenUp(record: LaneRecord, place: Place): Promise<boolean> {
+    const verdict = await this.#charges.verdict(record.offset, place);
+    if (verdict === undefined) return false;
+    const { reason, times, error } = verdict;
+    await this.#bury({ record, error, attempts: times, failingForMs: 0 }, reason, error, place);
     this.#window.done([record]);
     await this.#charges.clear(record.offset, place);
     return true;
@@ -380,19 +390,5 @@ export class PartitionLane {
   #stop(): void {
     this.#closing.abort();
     this.#abort.abort();
-  }
-
-  /** Whatever gets here ends the lane: it is fenced, or stopped, or something is broken that the next owner must see. */
-  async #guarded(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      const expected = error instanceof FencedError || this.#closing.signal.aborted;
-      if (!expected) {
-        const { logger } = this.setting.context;
-        logger.error(`a lane failed: ${describeError(error)}`, fieldsOf(this.setting));
-      }
-      if (!this.#closing.signal.aborted) this.#stop();
-    }
   }
 }

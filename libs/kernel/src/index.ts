@@ -28,7 +28,7 @@ export {
 } from './options.js';
 export { parseJson } from './safe-json.js';
 export { type CopyRowHandler } from './sql/copy-out.js';
-export { PgDatabase, type PgDatabaseOptions } from './sql/pg-pool.js';
+export { type ConnectionLoss, PgDatabase, type PgDatabaseOptions } from './sql/pg-pool.js';
 export { type BoundStatement, bindStatement } from './sql/bound-statement.js';
 export { PgConnection, type PgQueryable, PgSession } from './sql/pg-session.js';
 export { PgTransactionRunner } from './sql/pg-transactions.js';
@@ -41,11 +41,14 @@ export { assertSchemaName, DEFAULT_SCHEMA, renderSql, type Statement, statement 
 export {
   HandlerAbandoned,
   type OpenTransaction,
+  TransactionLostError,
   type TransactionRunner,
   type TransactionWork,
 } from './sql/transaction-runner.js';
 export {
+  isConnectionLoss,
   isInfrastructureFailure,
+  isServerTrouble,
   isTransactionConflict,
   sqlStateOf,
   translateDatabaseError,

@@ -1,4 +1,5 @@
--- Notes that a record is begun alone after a crash; returns how often it has been, this time included.
+-- Notes that a record is begun alone after a crash; returns how often it has been, this time included. The fence
+-- follows in the same transaction.
 -- Params: groupId integer, partitionId integer, offset bigint
 -- Returns: charges integer
 -- Index: crash_charge_offset

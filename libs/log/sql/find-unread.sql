@@ -12,6 +12,6 @@ select g.name as "groupName", t.name as topic, p.number, c.position, n.first_off
                        where x.partition_id = s.partition_id and x.bucket_seq > s.bucket_seq) n
   cross join lateral (select x.position from :schema.consumer_position x
                        where x.group_id = o.group_id and x.partition_id = s.partition_id
-                       order by x.id desc limit 1) c
+                       order by x.owner_epoch desc, x.position desc, x.id desc limit 1) c
  where s.bucket_seq = (select min(b.seq) from :schema.log_bucket b)
    and c.position < n.first_offset;

@@ -22,5 +22,5 @@ select g.name as "groupName", p.topic, p.number, p.end_offset - c.position as la
     select greatest(p.start_offset,
                     coalesce((select x.position from :schema.consumer_position x
                                where x.group_id = g.id and x.partition_id = p.id
-                               order by x.id desc limit 1), p.start_offset)) as position) c
+                               order by x.owner_epoch desc, x.position desc, x.id desc limit 1), p.start_offset)) as position) c
  order by g.name, p.topic, p.number;

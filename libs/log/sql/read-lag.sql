@@ -4,7 +4,7 @@
 select t.name as topic, p.number, p.id as "partitionId",
        coalesce((select c.position from :schema.consumer_position c
                   where c.group_id = g.id and c.partition_id = p.id
-                  order by c.id desc limit 1), l.start_offset) as position,
+                  order by c.owner_epoch desc, c.position desc, c.id desc limit 1), l.start_offset) as position,
        l.end_offset as "endOffset"
   from :schema.consumer_group g
   join :schema.partition_owner o on o.group_id = g.id

@@ -30,6 +30,8 @@ const SPECS = {
   bufferBytes: wholeNumber({ default: 32 * 1024 * 1024, min: 64 * 1024, max: 1024 * 1024 * 1024 }),
   /** How long an append is tried before it fails, in milliseconds. */
   deliveryTimeoutMs: wholeNumber({ default: 120_000, min: 100, max: 86_400_000 }),
+  /** Records of a partition under one producer id; then another is taken. Sequences are 32-bit, as in Kafka. */
+  producerRecordsMax: wholeNumber({ default: 2_000_000_000, min: 1, max: 2_000_000_000 }),
   /** `all` waits until the commit is on disk, `1` only until the server has it in memory. */
   acks: oneOf(['all', '1'], 'all'),
 };
@@ -88,6 +90,7 @@ export class LogAppender {
   readonly #clock: Clock;
   readonly #partitioner = new Partitioner();
   readonly #sequences = new Map<number, number>();
+  #highestSequence = 0;
   #waiting: Pending[] = [];
   #waitingBytes = 0;
   #flushing: Promise<void> | undefined;
@@ -144,6 +147,7 @@ export class LogAppender {
       const taken = this.#take();
       this.#partitioner.nextBatch();
       try {
+        this.#leaveProducerInTime();
         this.#producerId ??= await this.#untilDone(taken, () => this.#nextProducerId());
         const batches = this.#build(await this.#place(taken));
         if (batches.length === 0) continue;
@@ -158,6 +162,14 @@ export class LogAppender {
       }
     }
     this.#flushing = undefined;
+  }
+
+  /** Nothing is under way when this is asked, so nothing can be sent again under the old id. */
+  #leaveProducerInTime(): void {
+    if (this.#highestSequence < this.#options.producerRecordsMax) return;
+    this.#producerId = undefined;
+    this.#highestSequence = 0;
+    this.#sequences.clear();
   }
 
   #take(): Pending[] {
@@ -229,6 +241,7 @@ export class LogAppender {
   #ready(partitionId: number, builder: RecordBatchBuilder): ReadyBatch {
     const baseSequence = this.#sequences.get(partitionId) ?? 0;
     this.#sequences.set(partitionId, baseSequence + builder.count);
+    this.#highestSequence = Math.max(this.#highestSequence, baseSequence + builder.count);
     invariant(this.#producerId !== undefined, 'a flush began without a producer id');
     return {
       partitionId,

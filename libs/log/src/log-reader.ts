@@ -110,7 +110,7 @@ export class LogReader {
     connection: PgConnection,
     positions: readonly FetchPosition[],
   ): Promise<{ found: FetchedBatch[]; stale: FetchPosition[]; mayHaveMore: boolean }> {
-    const found: FetchedBatch[] = [];
+    let found: FetchedBatch[] = [];
     const newest = new Map<number, number>();
     let oldestBucket = 0;
     const wanted = positions.flatMap((position) => this.#wanted(position));
@@ -128,13 +128,15 @@ export class LogReader {
         found.push({ partitionId, baseOffset: first, lastOffset: last, bucketSeq, data });
       }
     });
+    // A partition has no gaps: where its batches begin behind the position, something in between has been emptied.
+    const gaps = new Set(positions.filter((position) => beginsBehind(position, found)).map(idOf));
+    found = found.filter(({ partitionId }) => !gaps.has(partitionId));
     this.#learnSizes(found);
     const stale = positions.filter(({ partitionId }) => {
       const segments = this.#segments.get(partitionId);
       const oldestKnown = segments?.[0]?.bucketSeq ?? oldestBucket;
-      return (
-        (segments?.at(-1)?.bucketSeq ?? NO_BUCKET) !== newest.get(partitionId) || oldestKnown < oldestBucket
-      );
+      const newestKnown = segments?.at(-1)?.bucketSeq ?? NO_BUCKET;
+      return gaps.has(partitionId) || newestKnown !== newest.get(partitionId) || oldestKnown < oldestBucket;
     });
     const mayHaveMore = wanted.some(({ partitionId, segment, most }) => {
       if (segment.bucketSeq !== newest.get(partitionId)) return true;
@@ -173,10 +175,21 @@ export class LogReader {
   }
 }
 
+/** Whether what was found of a partition leaves out records from the position on. */
+function beginsBehind({ partitionId, offset }: FetchPosition, found: readonly FetchedBatch[]): boolean {
+  const first = found.find((batch) => batch.partitionId === partitionId);
+  return first !== undefined && first.baseOffset > offset;
+}
+
+function idOf({ partitionId }: FetchPosition): number {
+  return partitionId;
+}
+
 /**
  * The first row tells the oldest bucket, a row without data the newest bucket of each partition; the batches follow, each
  * partition's in order. What lies in one bucket is one part of the statement: planning takes longer than most fetches, and
- * a bucket that is known when it is planned is the only one that is locked.
+ * a bucket that is known when it is planned is the only one that is locked. The map may be a full ring old: a slot is read
+ * only while it holds the bucket that the map says.
  *
  * COPY takes no parameters: only checked integers stand in its text.
  */
@@ -189,6 +202,7 @@ function copyText(positions: readonly FetchPosition[], wanted: readonly Wanted[]
   ];
   for (const bucketSeq of new Set(wanted.map(({ segment }) => segment.bucketSeq))) {
     const inBucket = wanted.filter(({ segment }) => segment.bucketSeq === bucketSeq);
+    const slot = checked(inBucket[0]?.segment.slot ?? -1);
     const rows = inBucket.map(
       ({ partitionId, offset, most }) =>
         `(${checked(partitionId)}, ${checked(offset)}::bigint, ${checked(most)})`,
@@ -198,9 +212,10 @@ function copyText(positions: readonly FetchPosition[], wanted: readonly Wanted[]
          from (values ${rows.join()}) w (partition_id, from_offset, most)
          cross join lateral (
            select l.partition_id, l.base_offset, l.last_offset, l.data from :schema.log_batch l
-            where l.slot = ${checked(inBucket[0]?.segment.slot ?? -1)} and l.partition_id = w.partition_id
+            where l.slot = ${slot} and l.partition_id = w.partition_id
               and l.last_offset >= w.from_offset
-            order by l.last_offset limit w.most) b`,
+            order by l.last_offset limit w.most) b
+        where exists (select from :schema.log_bucket k where k.seq = ${checked(bucketSeq)} and k.slot = ${slot})`,
     );
   }
   return `copy (${parts.join('\nunion all\n')}) to stdout (format binary)`;

@@ -90,14 +90,13 @@ export class PartitionProgress {
     return bindStatement(fence, this.groupId, partitionId, this.memberId, ownerEpoch);
   }
 
-  /** Notes, in a transaction of its own, that a record is begun alone; returns how often that has been. */
-  async charge(session: SqlSession, offset: number): Promise<number> {
-    const [row] = await session.run(chargeCrash, this.groupId, this.ownership.partitionId, offset);
-    return row?.charges ?? 1;
+  /** Notes that a record is begun alone, and returns how often that has been; to be followed by {@link fence}. */
+  charge(offset: number): BoundStatement {
+    return bindStatement(chargeCrash, this.groupId, this.ownership.partitionId, offset);
   }
 
-  /** Forgets what a record was charged with: it has ended without taking its process along. */
-  async clearCharges(session: SqlSession, offset: number): Promise<void> {
-    await session.run(clearCharges, this.groupId, this.ownership.partitionId, offset);
+  /** Forgets what a record was charged with, for it has ended; to be followed by {@link fence}. */
+  clearCharges(offset: number): BoundStatement {
+    return bindStatement(clearCharges, this.groupId, this.ownership.partitionId, offset);
   }
 }

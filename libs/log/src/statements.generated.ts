@@ -21,7 +21,8 @@ export const appendRecords = statement<[partitionIds: readonly (number | null)[]
 export const assignPartitions = statement<[groupId: number, partitionIds: readonly (number | null)[], memberIds: readonly (string | null)[]], Record<never, never>>('assign-partitions', `select :schema.group_assign($1, $2, $3)`);
 
 /**
- * Notes that a record is begun alone after a crash; returns how often it has been, this time included.
+ * Notes that a record is begun alone after a crash; returns how often it has been, this time included. The fence
+ * follows in the same transaction.
  * Index: crash_charge_offset
  */
 export const chargeCrash = statement<[groupId: number, partitionId: number, offset: number], { charges: number }>('charge-crash', `with charged as (
@@ -97,7 +98,7 @@ export const findUnread = statement<[], { groupName: string; topic: string; numb
                        where x.partition_id = s.partition_id and x.bucket_seq > s.bucket_seq) n
   cross join lateral (select x.position from :schema.consumer_position x
                        where x.group_id = o.group_id and x.partition_id = s.partition_id
-                       order by x.id desc limit 1) c
+                       order by x.owner_epoch desc, x.position desc, x.id desc limit 1) c
  where s.bucket_seq = (select min(b.seq) from :schema.log_bucket b)
    and c.position < n.first_offset`);
 
@@ -125,7 +126,7 @@ select g.name as "groupName", p.topic, p.number, p.end_offset - c.position as la
     select greatest(p.start_offset,
                     coalesce((select x.position from :schema.consumer_position x
                                where x.group_id = g.id and x.partition_id = p.id
-                               order by x.id desc limit 1), p.start_offset)) as position) c
+                               order by x.owner_epoch desc, x.position desc, x.id desc limit 1), p.start_offset)) as position) c
  order by g.name, p.topic, p.number`);
 
 /**
@@ -210,7 +211,7 @@ export const readCharges = statement<[groupId: number, partitionId: number, posi
 export const readLag = statement<[groupName: string], { topic: string; number: number; partitionId: number; position: number; endOffset: number }>('read-lag', `select t.name as topic, p.number, p.id as "partitionId",
        coalesce((select c.position from :schema.consumer_position c
                   where c.group_id = g.id and c.partition_id = p.id
-                  order by c.id desc limit 1), l.start_offset) as position,
+                  order by c.owner_epoch desc, c.position desc, c.id desc limit 1), l.start_offset) as position,
        l.end_offset as "endOffset"
   from :schema.consumer_group g
   join :schema.partition_owner o on o.group_id = g.id
@@ -254,13 +255,13 @@ export const readOwners = statement<[groupId: number], { partitionId: number; ow
  order by o.partition_id`);
 
 /**
- * The newest position of a group in a partition.
+ * The newest position of a group in a partition: the highest of the highest owner epoch.
  * Index: consumer_position_newest, backwards
  */
 export const readPosition = statement<[groupId: number, partitionId: number], { position: number; inFlightEnd: number }>('read-position', `select p.position, p.in_flight_end as "inFlightEnd"
   from :schema.consumer_position p
  where p.group_id = $1 and p.partition_id = $2
- order by p.id desc
+ order by p.owner_epoch desc, p.position desc, p.id desc
  limit 1`);
 
 /**
@@ -305,4 +306,4 @@ returning m.member_id::text as "memberId"`);
 export const removeSettledCharges = statement<[], Record<never, never>>('remove-settled-charges', `delete from :schema.crash_charge c
  where c.log_offset < (select p.position from :schema.consumer_position p
                         where p.group_id = c.group_id and p.partition_id = c.partition_id
-                        order by p.id desc limit 1)`);
+                        order by p.owner_epoch desc, p.position desc, p.id desc limit 1)`);

@@ -17,7 +17,8 @@ export type DeadLetterReason =
   | 'payload-unreadable'
   | 'payload-invalid'
   | 'expired'
-  | 'process-crashed';
+  | 'process-crashed'
+  | 'connection-lost';
 
 /** A message to be kept as a dead letter. */
 export interface DeadLetter {

@@ -231,17 +231,22 @@ begin
 end
 $$;
 
--- Empties the slot of the cursor's ring that comes next: the newest cursor is never in it.
+-- Empties the slot of the cursor's ring that comes next, which is told behind that slot's lock: a relay may have gone on to
+-- it in the meantime. Fails with 55P03 when the lock is not to be had within 50 ms.
 create function :schema.relay_cursor_recycle() returns boolean
 language plpgsql set lock_timeout = '50ms'
 as $$
 declare
-  newest bigint;
   next_slot smallint;
+  still_next smallint;
 begin
-  select c.seq into newest from :schema.relay_cursor c order by c.seq desc limit 1;
-  next_slot := (newest / 10000 + 1) % 3;
+  select (c.seq / 10000 + 1) % 3 into next_slot from :schema.relay_cursor c order by c.seq desc limit 1;
   if not exists (select from :schema.relay_cursor c where c.slot = next_slot) then
+    return false;
+  end if;
+  execute format('lock table only :schema.%I in access exclusive mode', 'relay_cursor_s' || next_slot);
+  select (c.seq / 10000 + 1) % 3 into still_next from :schema.relay_cursor c order by c.seq desc limit 1;
+  if still_next is distinct from next_slot then
     return false;
   end if;
   execute format('truncate only :schema.%I', 'relay_cursor_s' || next_slot);

@@ -29,19 +29,22 @@ create table :schema.partition_owner (
 
 create sequence :schema.position_id as bigint;
 
--- Every offset below position is done. Records from position up to in_flight_end may have been begun.
+-- Every offset below position is done. Records from position up to in_flight_end may have been begun. The newest is the one
+-- of the highest owner epoch and, in it, the highest position: of an owner's statements one may be executed late.
 create table :schema.consumer_position (
   slot          smallint not null
                 default (floor(extract(epoch from clock_timestamp()) / 3600)::bigint % 4)::smallint,
   id            bigint not null default nextval(':schema.position_id'),
   group_id      integer not null,
   partition_id  integer not null,
+  owner_epoch   bigint not null default 0,
   position      bigint not null,
   in_flight_end bigint not null,
   stored_at     timestamptz not null default clock_timestamp()
 ) partition by list (slot);
 
-create index consumer_position_newest on :schema.consumer_position (group_id, partition_id, id);
+create index consumer_position_newest
+  on :schema.consumer_position (group_id, partition_id, owner_epoch, position, id);
 
 -- A verdict on one record at or above the position: 1 done, 2 dead, 3 parked, 4 expired, 5 dropped.
 create table :schema.delivery_mark (
@@ -196,8 +199,8 @@ create function :schema.advance(of_group integer, of_partition integer, by_membe
 language plpgsql
 as $$
 begin
-  insert into :schema.consumer_position (group_id, partition_id, position, in_flight_end)
-  values (of_group, of_partition, new_position, new_in_flight_end);
+  insert into :schema.consumer_position (group_id, partition_id, owner_epoch, position, in_flight_end)
+  values (of_group, of_partition, in_epoch, new_position, new_in_flight_end);
   perform :schema.fence(of_group, of_partition, by_member, in_epoch);
 end
 $$;
@@ -313,15 +316,17 @@ begin
    where m.slot = slot_number
      and m.log_offset >= coalesce((select p.position from :schema.consumer_position p
                                     where p.group_id = m.group_id and p.partition_id = m.partition_id
-                                    order by p.id desc limit 1), 0);
+                                    order by p.owner_epoch desc, p.position desc, p.id desc limit 1), 0);
 
-  insert into :schema.consumer_position (slot, id, group_id, partition_id, position, in_flight_end, stored_at)
-  select current_slot, p.id, p.group_id, p.partition_id, p.position, p.in_flight_end, p.stored_at
+  insert into :schema.consumer_position (slot, id, group_id, partition_id, owner_epoch, position, in_flight_end,
+                                         stored_at)
+  select current_slot, p.id, p.group_id, p.partition_id, p.owner_epoch, p.position, p.in_flight_end, p.stored_at
     from (select distinct on (q.group_id, q.partition_id) q.*
             from :schema.consumer_position q where q.slot = slot_number
-           order by q.group_id, q.partition_id, q.id desc) p
+           order by q.group_id, q.partition_id, q.owner_epoch desc, q.position desc, q.id desc) p
    where not exists (select from :schema.consumer_position n
-                      where n.group_id = p.group_id and n.partition_id = p.partition_id and n.id > p.id);
+                      where n.group_id = p.group_id and n.partition_id = p.partition_id
+                        and (n.owner_epoch, n.position, n.id) > (p.owner_epoch, p.position, p.id));
 
   execute format('truncate only :schema.%I, only :schema.%I',
                  'consumer_position_s' || slot_number, 'delivery_mark_s' || slot_number);

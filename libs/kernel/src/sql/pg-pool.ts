@@ -13,7 +13,7 @@ import { PgConnection } from './pg-session.js';
 import { SESSION_DEFAULTS } from './session-reset.js';
 import type { SqlSession } from './sql-session.js';
 import { DEFAULT_SCHEMA, type Statement } from './statement.js';
-import { translateDatabaseError } from './translate-error.js';
+import { sqlStateOf, translateDatabaseError } from './translate-error.js';
 
 /** How Waybill's own pool of connections is made. */
 export interface PgDatabaseOptions {
@@ -33,6 +33,17 @@ export interface PgDatabaseOptions {
   readonly logger?: Logger;
 }
 
+/** A connection that was lost with nothing under way on it. */
+export interface ConnectionLoss {
+  /** The SQLSTATE that the server ended it with, if it said so. */
+  readonly code: string | undefined;
+}
+
+/** For how long losses are remembered, in milliseconds. */
+const LOSSES_MS = 2_000;
+/** Losses that are remembered at most. */
+const MOST_LOSSES = 100;
+
 /** After this time without traffic the kernel asks whether the other side is still there, in milliseconds. */
 const KEEP_ALIVE_MS = 10_000;
 /** How long closing a pool waits for connections that are in use or do not answer, in milliseconds. */
@@ -51,6 +62,7 @@ export class PgDatabase {
   readonly #open = new Set<pg.ClientBase>();
   /** Connections that were made before this moment may be dead: one of them gave no answer. */
   #doubtful = new WeakSet<pg.ClientBase>();
+  #losses: readonly (ConnectionLoss & { readonly at: number })[] = [];
   #closed: Promise<void> | undefined;
 
   constructor(options: PgDatabaseOptions) {
@@ -70,7 +82,10 @@ export class PgDatabase {
     });
     const logger = options.logger ?? silentLogger;
     // Without a listener the loss of an idle connection would end the process.
-    this.pool.on('error', (error) => logger.warn(`an idle connection was lost: ${describeError(error)}`));
+    this.pool.on('error', (error) => {
+      this.#noteLoss(error);
+      logger.warn(`an idle connection was lost: ${describeError(error)}`);
+    });
     this.pool.on('connect', (client) => this.#open.add(client));
     this.pool.on('remove', (client) => this.#open.delete(client));
     this.session = new PoolSession(this);
@@ -111,11 +126,14 @@ export class PgDatabase {
     });
   }
 
-  /** Runs statements in a READ COMMITTED transaction of their own, in one round trip: all take effect, or none. */
-  async runTogether(statements: readonly BoundStatement[]): Promise<void> {
-    await this.withConnection(async (connection) => {
+  /**
+   * Runs statements in a READ COMMITTED transaction of their own, in one round trip: all take effect, or none. Resolves to
+   * the rows of each.
+   */
+  async runTogether(statements: readonly BoundStatement[]): Promise<unknown[][]> {
+    return this.withConnection(async (connection) => {
       try {
-        await connection.runBatch(statements, { begin: true, commit: true });
+        return await connection.runBatch(statements, { begin: true, commit: true });
       } catch (error) {
         await connection.rollback();
         throw error;
@@ -127,7 +145,7 @@ export class PgDatabase {
   async connectAlone(): Promise<pg.Client> {
     const client = new pg.Client(this.#connection());
     // Its loss must not end the process, from the very start.
-    client.on('error', () => {});
+    client.on('error', (error) => this.#noteLoss(error));
     try {
       await client.connect();
     } catch (error) {
@@ -167,6 +185,16 @@ export class PgDatabase {
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     };
+  }
+
+  /** Connections that were lost in the last two seconds although nothing was under way on them. */
+  get recentLosses(): readonly ConnectionLoss[] {
+    const since = performance.now() - LOSSES_MS;
+    return this.#losses.filter(({ at }) => at >= since);
+  }
+
+  #noteLoss(error: unknown): void {
+    this.#losses = [...this.#losses.slice(1 - MOST_LOSSES), { at: performance.now(), code: sqlStateOf(error) }];
   }
 
   async #checkOut(): Promise<pg.PoolClient> {

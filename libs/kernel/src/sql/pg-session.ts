@@ -139,13 +139,14 @@ export class PgConnection extends PgSession {
     }
   }
 
-  /** Ends an open transaction, if there is one. Never throws: a broken connection has none. */
-  async rollback(): Promise<void> {
+  /** Ends an open transaction, if there is one. Never throws: false when the connection is broken, and so has none. */
+  async rollback(): Promise<boolean> {
     try {
       const rolledBack = this.client.query('rollback');
       await answeredWithin(this.client, this.queryTimeoutMs, 'Rolling back', rolledBack);
+      return true;
     } catch {
-      // The connection is gone, and the transaction with it.
+      return false;
     }
   }
 

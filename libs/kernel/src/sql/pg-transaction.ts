@@ -108,15 +108,19 @@ export class PgTransaction implements SqlSession {
     this.connection.spoil();
   }
 
-  /** Rolls back, behind all that was asked for. Never throws. */
-  async rollback(wasLent: boolean): Promise<void> {
+  /**
+   * Rolls back, behind all that was asked for.
+   * @returns false when the connection was lost: what became of the transaction is then unknown. Never throws
+   */
+  async rollback(wasLent: boolean): Promise<boolean> {
     await this.#flushing;
-    if (!this.#begun) return;
-    await this.connection.rollback();
+    if (!this.#begun) return true;
+    if (!(await this.connection.rollback())) return false;
     // Settings have been rolled back; locks of the session, and what was committed in between, have not.
-    if (!wasLent || this.connection.isSpoiled) return;
+    if (!wasLent) return true;
     const reset = RESET_SESSION.map((statement) => this.#own(statement));
     await this.connection.runBatch(reset).catch(() => this.connection.spoil());
+    return true;
   }
 
   /**

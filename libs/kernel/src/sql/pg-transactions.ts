@@ -4,7 +4,12 @@ import type { PgDatabase } from './pg-pool.js';
 import { lendClient } from './revocable-client.js';
 import { PgTransaction } from './pg-transaction.js';
 import type { SqlSession } from './sql-session.js';
-import { HandlerAbandoned, type TransactionRunner, type TransactionWork } from './transaction-runner.js';
+import {
+  HandlerAbandoned,
+  TransactionLostError,
+  type TransactionRunner,
+  type TransactionWork,
+} from './transaction-runner.js';
 
 /** Runs transactions of handlers, and business transactions, on a pool of pg connections. */
 export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
@@ -38,7 +43,7 @@ export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
         open.close();
         // Abandoned work may have a statement under way still: its connection is closed, which rolls back as well.
         if (error instanceof HandlerAbandoned) open.abandon();
-        else await open.rollback(loan.wasUsed);
+        else if (!(await open.rollback(loan.wasUsed))) throw new TransactionLostError(error);
         throw error;
       }
     });

@@ -1,4 +1,5 @@
 import type { BoundStatement } from './bound-statement.js';
+import { DatabaseUnavailableError } from '../errors/runtime-errors.js';
 import type { SqlSession } from './sql-session.js';
 
 /** An open transaction: Waybill's way to run statements in it, and the user's own handle. */
@@ -30,6 +31,7 @@ export interface TransactionRunner<Handle = unknown> {
   /**
    * Runs work in a READ COMMITTED transaction: commits when it resolves, rolls back when it throws.
    * @throws HandlerAbandoned when `work` has not ended within `timeoutMs`
+   * @throws TransactionLostError when the connection was lost, whatever `work` made of that
    */
   run<T>(transaction: TransactionWork<Handle, T>): Promise<T>;
 }
@@ -40,5 +42,12 @@ export class HandlerAbandoned extends Error {
 
   constructor(readonly afterMs: number) {
     super(`the work in a transaction did not end within ${afterMs} ms`);
+  }
+}
+
+/** A transaction whose connection was lost after it had been opened. Whether it was committed is unknown. */
+export class TransactionLostError extends DatabaseUnavailableError {
+  constructor(cause: unknown) {
+    super('The connection of an open transaction was lost', { cause });
   }
 }

@@ -109,27 +109,37 @@ function translateSqlState(code: string, error: unknown, doing: string): Error {
   }
   if (code === '40001' || code === '40P01' || code === '55P03')
     return new TransactionConflictError(what, details);
-  const unavailable =
-    code.startsWith('08') ||
-    code.startsWith('57P') ||
-    code === '53300' ||
-    code === '25P03' ||
-    code === '57014';
-  if (unavailable || NETWORK_CODES.has(code)) return new DatabaseUnavailableError(what, details);
+  const unavailable = LOSS.test(code) || TROUBLE.test(code) || code === '57014' || NETWORK_CODES.has(code);
+  if (unavailable) return new DatabaseUnavailableError(what, details);
   return new DatabaseRefusedError(what, code, details);
 }
 
 /**
- * Whether an error that a handler threw comes from the database being away, or from a conflict between
- * transactions, and so says nothing about the message: it is tried again without counting as an attempt.
- * A refused connection to something else, such as an HTTP service, is not among them.
+ * The server's own trouble, which says nothing about the statement: out of disk, memory or connections, input/output,
+ * read-only after a failover.
+ */
+const TROUBLE = /^(53[0-3]00|58...|25006)$/;
+/** The connection is gone, or was never there, as when the server shuts down: whether a transaction was committed is then unknown. */
+const LOSS = /^(08...|57P..|25P03|P1001|P1017|P2024)$/;
+
+/**
+ * Whether an error looks as if the database were away or in trouble, or a transaction in conflict with others. Of an error
+ * that user code threw this is a guess: a refused connection to something else may read the same.
  */
 export function isInfrastructureFailure(error: unknown): boolean {
-  if (isWaybillError(error))
-    return error.code === 'DATABASE_UNAVAILABLE' || error.code === 'TRANSACTION_CONFLICT';
+  return isConnectionLoss(error) || isServerTrouble(error) || isTransactionConflict(error);
+}
+
+/** Whether the server refused a statement because of its own trouble. Nothing was done. */
+export function isServerTrouble(error: unknown): boolean {
+  return TROUBLE.test(sqlStateOf(error) ?? '');
+}
+
+/** Whether the connection to the database was lost, or could not be made. */
+export function isConnectionLoss(error: unknown): boolean {
   const state = sqlStateOf(error);
-  if (state === undefined) return looksDisconnected(error);
-  return /^(08...|57P..|40001|40P01|53300|25P03|P1001|P1017|P2024|P2034)$/.test(state);
+  if (state !== undefined) return LOSS.test(state);
+  return (isWaybillError(error) && error.code === 'DATABASE_UNAVAILABLE') || looksDisconnected(error);
 }
 
 /** Whether the server has rolled a transaction back because of others, and said so: it can be run again at once. */

@@ -8,10 +8,10 @@ export interface JoinedTransaction {
   /** Calls back when the transaction has ended; absent where the driver does not tell. The same callback is kept once. */
   readonly onEnd?: (callback: () => void) => void;
   /**
-   * Keeps the loss of the connection from ending the process, which it does to a pg client that nobody listens to; returns
-   * what calls that off. A statement under way fails all the same.
+   * Tells of the loss of the connection, and keeps it from ending the process, which it does to a pg client that nobody
+   * listens to; returns what calls that off. A statement under way fails all the same.
    */
-  readonly hearLoss?: () => () => void;
+  readonly hearLoss?: (lost: () => void) => () => void;
   /**
    * Closes the connection, so that whoever still holds the handle can write nothing more; resolves when it is closed. Absent
    * where the ORM refuses what comes late.

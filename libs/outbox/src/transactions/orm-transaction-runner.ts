@@ -5,6 +5,7 @@ import {
   HandlerAbandoned,
   type SqlSession,
   type Statement,
+  TransactionLostError,
   type TransactionRunner,
   type TransactionWork,
 } from '@waybill/kernel';
@@ -42,14 +43,18 @@ export class OrmTransactionRunner<Handle> implements TransactionRunner<Handle> {
     const { timeoutMs } = transaction;
     const limit = new TimeLimit();
     let quiet: (() => void) | undefined;
+    let isLost = false;
     limit.begin(OPEN_MS, () => unanswered(`opening a transaction by ${this.kind}`, OPEN_MS));
     const opened = this.opener
       .open((handle) => {
         limit.assertNotOver();
         const joined = this.#join(handle);
-        quiet = joined.hearLoss?.();
+        quiet = joined.hearLoss?.(() => (isLost = true));
         return this.#within(handle, joined, transaction, limit);
       }, timeoutMs)
+      .catch((error: unknown) => {
+        throw isLost ? new TransactionLostError(error) : error;
+      })
       .finally(() => {
         limit.end();
         quiet?.();

@@ -59,9 +59,9 @@ export function joinPgBeneath(beneath: PgBeneath, options: JoinOptions): JoinedT
         (client) => callAtEnd(connectionOf(client), callback),
         () => {},
       ),
-    hearLoss: () => {
-      void session.client.then((client) => eventsOf(client).on('error', ignore), ignore);
-      return () => void session.client.then((client) => eventsOf(client).off('error', ignore), ignore);
+    hearLoss: (lost) => {
+      void session.client.then((client) => eventsOf(client).on('error', lost), ignore);
+      return () => void session.client.then((client) => eventsOf(client).off('error', lost), ignore);
     },
     cutOff: () => session.client.then(close, ignore),
   };

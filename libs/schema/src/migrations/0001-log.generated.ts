@@ -5,7 +5,7 @@ export const migration0001: Migration = {
   number: 1,
   name: '0001-log',
   breaking: false,
-  checksum: '7f05da8624ccd032c2d201ad42741f7e1d0ecb6ec8520769d322afef42c1c508',
+  checksum: 'dc99a4b81016cff167925ce48cb4e0038442d430d2d439b5b6d12e260b0bb605',
   sql: `-- The partitioned log: topics, their partitions, record batches in a ring of buckets.
 --
 -- A bucket of the ring is one partition of log_batch (its slot). Appends go to the newest open bucket; a bucket
@@ -83,24 +83,25 @@ $$;
 
 insert into :schema.log_bucket (seq, slot) values (1, 1);
 
--- The offset at which a partition goes on. The caller holds the partition's append lock.
+-- The offset at which a partition goes on. The caller holds the partition's append lock. A segment without a batch goes on
+-- where it began; only a partition that has never had a record begins at 0.
 create function :schema.log_next_offset(for_partition integer) returns bigint
 language plpgsql set enable_seqscan = off
 as $$
 declare
-  newest_slot smallint;
+  newest record;
   found_offset bigint;
 begin
-  select s.slot into newest_slot
+  select s.slot, s.first_offset into newest
     from :schema.log_segment s where s.partition_id = for_partition
    order by s.bucket_seq desc limit 1;
-  if newest_slot is not null then
+  if found then
     select b.last_offset + 1 into found_offset
-      from :schema.log_batch b where b.slot = newest_slot and b.partition_id = for_partition
+      from :schema.log_batch b where b.slot = newest.slot and b.partition_id = for_partition
      order by b.last_offset desc limit 1;
-  else
-    select f.next_offset into found_offset from :schema.log_floor f where f.partition_id = for_partition;
+    return coalesce(found_offset, newest.first_offset);
   end if;
+  select f.next_offset into found_offset from :schema.log_floor f where f.partition_id = for_partition;
   return coalesce(found_offset, 0);
 end
 $$;
@@ -138,10 +139,6 @@ begin
       next_offset := :schema.log_next_offset(current_partition);
       select s.bucket_seq into newest_seq from :schema.log_segment s
        where s.partition_id = current_partition order by s.bucket_seq desc limit 1;
-      if newest_seq is distinct from bucket.seq then
-        insert into :schema.log_segment (partition_id, bucket_seq, slot, first_offset)
-        values (current_partition, bucket.seq, bucket.slot, next_offset);
-      end if;
     end if;
 
     known_sequence := null;
@@ -152,6 +149,12 @@ begin
        order by b.base_sequence limit 1;
     end if;
     if known_sequence is null then
+      -- Only for what is appended: a bucket in which a batch is merely known already has no segment of the partition.
+      if newest_seq is distinct from bucket.seq then
+        insert into :schema.log_segment (partition_id, bucket_seq, slot, first_offset)
+        values (current_partition, bucket.seq, bucket.slot, next_offset);
+        newest_seq := bucket.seq;
+      end if;
       insert into :schema.log_batch (slot, partition_id, base_offset, last_offset, record_count, bytes,
                                      producer_id, base_sequence, max_timestamp, data)
       values (bucket.slot, current_partition, next_offset, next_offset + record_counts[i] - 1,
