@@ -1,0 +1,129 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
+import { PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
+import { waitUntil } from '@waybill/testing';
+import type pg from 'pg';
+import { Fixture, upTo } from '../support/fixture.js';
+
+describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
+  let fixture: Fixture;
+  let handlers: PgDatabase;
+  let consumer: Consumer;
+  let calls: Map<number, number>;
+  beforeEach(async () => {
+    fixture = await Fixture.create({ orders: { partitions: 1 } });
+    handlers = new PgDatabase({ connectionString: fixture.url });
+    calls = new Map();
+  });
+  afterEach(async () => {
+    await consumer.stop();
+    await handlers.close();
+    await fixture.close();
+  });
+
+  /** Handles six messages of different keys; what is odd about one of them is the test's. */
+  const consume = async (odd: (tx: pg.PoolClient, n: number) => Promise<unknown>): Promise<void> => {
+    const handler: Handler = async ({ transaction, payload }) => {
+      const { n } = payload as { n: number };
+      const tx = transaction as pg.PoolClient;
+      calls.set(n, (calls.get(n) ?? 0) + 1);
+      await tx.query('insert into effect (n) values ($1)', [n]);
+      if (n === 2) await odd(tx, n);
+    };
+    const retry = { maxAttempts: 3, delayMs: 1 };
+    consumer = new Consumer(
+      {
+        group: 'test',
+        subscriptions: [resolveSubscription('orders', handler, { concurrency, retry, transactionBatch: 3 })],
+        bus: fixture.database,
+        transactions: new PgTransactionRunner(handlers) as TransactionRunner,
+        topics: fixture.topics,
+        signals: fixture.signals,
+      },
+      { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 100 },
+    );
+    for (const n of upTo(6)) await fixture.publish(n, `key-${n}`);
+    await fixture.moveAll();
+    await consumer.start();
+  };
+  const effects = async (): Promise<number[]> =>
+    (await fixture.database.pool.query<{ n: number }>('select n from effect order by n')).rows.map(
+      ({ n }) => n,
+    );
+  const others = async (): Promise<void> => {
+    await waitUntil(async () => (await effects()).filter((n) => n !== 2).length >= 5, {
+      describe: 'the other messages take effect',
+      timeoutMs: 40_000,
+    });
+    expect((await effects()).filter((n) => n !== 2)).toEqual([0, 1, 3, 4, 5]);
+  };
+  const letter = async (): Promise<Record<string, unknown>> => {
+    await waitUntil(async () => (await fixture.deadLetters.list()).length > 0, {
+      describe: 'the message is a dead letter',
+      timeoutMs: 40_000,
+    });
+    const letters = await fixture.deadLetters.list();
+    expect(letters).toHaveLength(1);
+    return { ...letters[0] };
+  };
+
+  test.each([
+    ['a text', () => new Error('Connection timeout')],
+    ['a text of pg', () => new Error('Connection terminated unexpectedly')],
+    ['a code of a server', () => Object.assign(new Error('no disk'), { code: '53100' })],
+    ['a code of a conflict', () => Object.assign(new Error('conflict'), { code: '40001' })],
+    [
+      'a code of the network',
+      () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }),
+    ],
+  ])('an error of the handler is not judged by %s: it counts', async (_, error) => {
+    await consume(() => Promise.reject(error()));
+    expect(await letter()).toMatchObject({ reason: 'attempts-spent', attempts: 3 });
+    await others();
+    // In a transaction of several messages it may have been run once more, before it ran alone.
+    expect(calls.get(2)).toBeLessThanOrEqual(4);
+  });
+
+  test('a message that loses its connection at every attempt is given up, and stops nobody', async () => {
+    await consume((tx) => tx.query('select pg_terminate_backend(pg_backend_pid())'));
+    expect(await letter()).toMatchObject({ reason: 'connection-lost' });
+    await others();
+    expect(await effects()).not.toContain(2);
+  });
+
+  test('a message that loses its connection once takes effect once, and is no dead letter', async () => {
+    let lost = false;
+    await consume(async (tx) => {
+      if (lost) return;
+      lost = true;
+      await tx.query('select pg_terminate_backend(pg_backend_pid())');
+    });
+    await waitUntil(async () => (await effects()).length >= 6, { describe: 'all take effect' });
+    expect(await effects()).toEqual(upTo(6));
+    expect(await fixture.deadLetters.list()).toEqual([]);
+  });
+
+  test.each(['53100', '53200', '58030', '25006'])(
+    'while the server says %s, no message has failed',
+    async (code) => {
+      await fixture.database.pool.query(`
+        create table trouble (code text);
+        insert into trouble values ('${code}');
+        create function meet_trouble() returns trigger language plpgsql as $$
+        declare found_code text := (select code from trouble);
+        begin
+          if found_code is not null then raise exception 'trouble' using errcode = found_code; end if;
+          return new;
+        end $$;
+        create trigger meet before insert on effect for each row execute function meet_trouble()`);
+      await consume(() => Promise.resolve());
+      await waitUntil(() => [...calls.values()].some((count) => count >= 5), {
+        describe: 'it was tried more often than attempts would allow',
+      });
+      await fixture.database.pool.query('delete from trouble');
+      await waitUntil(async () => (await effects()).length >= 6, { describe: 'all take effect' });
+      expect(await effects()).toEqual(upTo(6));
+      expect(await fixture.deadLetters.list()).toEqual([]);
+    },
+  );
+});
