@@ -80,6 +80,8 @@ export interface ConsumerStatus {
   }[];
   /** True when no heartbeat has come through for as long as the lease. */
   readonly leaseLapsed: boolean;
+  /** Milliseconds since the log was last read with success; undefined before the start. */
+  readonly lastReadAgeMs: number | undefined;
   /** Messages that wait beside the log in this process's partitions. */
   readonly parked: number;
   readonly counts: ConsumerCounts;

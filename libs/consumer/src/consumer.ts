@@ -60,6 +60,8 @@ interface Seat {
 
 /** A lane that has run for so long begins with the shortest wait again when it fails. */
 const FORGET_FAILURES_MS = 60_000;
+/** A consumer that could not read for as many leases gives its partitions up. */
+const BLIND_LEASES = 3;
 /** Longest wait before a lane that has failed is opened again. */
 const LONGEST_REOPEN_MS = 5_000;
 /** How often the inbox is looked through for what it may forget. */
@@ -137,12 +139,12 @@ export class Consumer {
       idleMaxMs: TICK_MS,
     });
     const { leaseMs, heartbeatMs } = this.#options;
-    const byTopicNow = this.#byTopic;
+    const topicsNow = (): string[] => (this.#isBlind ? [] : [...this.#byTopic.keys()]);
     this.#membership = new GroupMembership(parts.bus, parts.topics, parts.signals, {
       ...service,
       group: parts.group,
       get topics() {
-        return [...byTopicNow.keys()];
+        return topicsNow();
       },
       leaseMs,
       heartbeatMs,
@@ -235,6 +237,7 @@ export class Consumer {
       partitions: this.#seats.size,
       failures,
       leaseLapsed: this.#fetcher.running && this.#membership.leaseLapsed,
+      lastReadAgeMs: this.#fetcher.running ? this.#fetcher.lastPassAgeMs : undefined,
       parked: this.#lanes().reduce((sum, lane) => sum + lane.parkedCount, 0),
       counts: this.#counters.counts,
       circuits: this.#opener?.circuits ?? {},
@@ -272,6 +275,11 @@ export class Consumer {
     seat?.lane?.abort();
   }
 
+  /** Whether the log could not be read for so long that others had better try: it asks for no partition then. */
+  get #isBlind(): boolean {
+    return this.#fetcher.running && (this.#fetcher.lastPassAgeMs ?? 0) > BLIND_LEASES * this.#options.leaseMs;
+  }
+
   /** One pass: opens lanes that are due, fetches for those that want more, and starts what may run. */
   async #fetch(): Promise<PassResult> {
     for (const seat of this.#seats.values()) await this.#open(seat);
@@ -280,6 +288,8 @@ export class Consumer {
       return offset === undefined ? [] : [{ partitionId: lane.partitionId, offset }];
     });
     this.#mayHaveMore = positions.length < this.#lanes().length;
+    // With nothing to read it would not learn that it can read again.
+    if (this.#isBlind) await oldestBucketSeq(this.parts.bus.session);
     let fetched: Fetched;
     try {
       fetched = await this.#reader.fetch(positions);

@@ -51,7 +51,7 @@ export class BackgroundService {
     return this.#abort !== undefined;
   }
 
-  /** Milliseconds since the last pass ended without an error; undefined before the first. */
+  /** Milliseconds since the last pass ended without an error, or since the start; undefined before that. */
   get lastPassAgeMs(): number | undefined {
     return this.#lastPassAt === undefined ? undefined : this.#clock.monotonic() - this.#lastPassAt;
   }
@@ -61,6 +61,7 @@ export class BackgroundService {
     if (this.#abort !== undefined) return;
     const abort = new AbortController();
     this.#abort = abort;
+    this.#lastPassAt = this.#clock.monotonic();
     this.#loop = this.#run(abort.signal);
   }
 

@@ -27,6 +27,7 @@ export {
   wholeNumber,
 } from './options.js';
 export { parseJson } from './safe-json.js';
+export { answeredWithin, closeSocket } from './sql/answer-deadline.js';
 export { type CopyRowHandler } from './sql/copy-out.js';
 export { type ConnectionLoss, PgDatabase, type PgDatabaseOptions } from './sql/pg-pool.js';
 export { type BoundStatement, bindStatement } from './sql/bound-statement.js';

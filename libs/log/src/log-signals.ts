@@ -1,7 +1,10 @@
 import {
+  answeredWithin,
   BackgroundService,
-  type Bell,
+  Bell,
   type Clock,
+  closeSocket,
+  DatabaseUnavailableError,
   describeError,
   type Logger,
   newId,
@@ -9,7 +12,6 @@ import {
   silentLogger,
   systemClock,
 } from '@waybill/kernel';
-import type pg from 'pg';
 import { SignalNotes } from './signal-notes.js';
 import { notify } from './statements.generated.js';
 
@@ -18,8 +20,20 @@ const SIGNALS = ['appended', 'group', 'redrive'] as const;
 /** What has happened: records were appended, a group's assignment changed, dead letters were decided about. */
 export type Signal = (typeof SIGNALS)[number];
 
+/** How often the listener proves that it hears, in milliseconds, and how long its own note may take. */
+const PROVE_MS = 10_000;
+const HEAR_MS = 5_000;
+
 /** At most one notification a signal in this time. */
 const DEBOUNCE_MS = 10;
+
+/** How {@link LogSignals} are made. */
+export interface LogSignalsOptions {
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  /** How often the listener sends itself a note, in milliseconds; one that is not heard ends its connection. Default 10,000. */
+  readonly proveMs?: number;
+}
 
 /**
  * Wakes the loops that wait for the log: in this process at once, in other processes by NOTIFY, debounced and from
@@ -41,13 +55,17 @@ export class LogSignals {
   readonly #sending = new Map<Signal, { again: boolean; done: Promise<void> }>();
   readonly #logger: Logger;
   readonly #clock: Clock;
-  #client: pg.Client | undefined;
+  /** Rung by the listener's own notes. */
+  readonly #proof = new Bell();
+  readonly #proveMs: number;
+  #hears = false;
   #stopped = true;
 
   constructor(
     private readonly database: PgDatabase,
-    options: { readonly logger?: Logger; readonly clock?: Clock } = {},
+    options: LogSignalsOptions = {},
   ) {
+    this.#proveMs = options.proveMs ?? PROVE_MS;
     this.#channel = `${database.schema}_signal`;
     this.#logger = options.logger ?? silentLogger;
     this.#clock = options.clock ?? systemClock;
@@ -108,7 +126,7 @@ export class LogSignals {
     }
   }
 
-  async #notify(word: Signal | 'note', ...rest: string[]): Promise<void> {
+  async #notify(word: Signal | 'note' | 'proof', ...rest: string[]): Promise<void> {
     if (this.#stopped) return;
     await this.database.session.run(notify, this.#channel, [word, this.#sender, ...rest].join(' '));
   }
@@ -117,38 +135,65 @@ export class LogSignals {
     for (const bell of this.#bells[signal]) bell.ring();
   }
 
-  /** Listens on one connection until it breaks or the service stops. */
+  /** Listens on one connection until it breaks, hears nothing any more, or the service stops. */
   async #listen(signal: AbortSignal): Promise<'again'> {
     const client = await this.database.connectAlone();
-    this.#client = client;
-    const ended = new Promise<void>((resolve) => {
-      client.on('error', () => resolve());
-      client.on('end', () => resolve());
-      signal.addEventListener('abort', () => resolve(), { once: true });
-      // It may have been stopped while the connection was made.
-      if (signal.aborted) resolve();
-    });
-    client.on('notification', (message) => {
-      const [name, sender, ...notes] = (message.payload ?? '').split(' ');
-      if (sender === this.#sender) return;
-      if (name === 'note') this.notes.hear(notes);
-      const known = SIGNALS.find((candidate) => candidate === name);
-      if (known !== undefined) this.#ring(known);
-    });
+    const ended = new AbortController();
+    const end = (): void => ended.abort();
+    client.on('error', end);
+    client.on('end', end);
+    signal.addEventListener('abort', end, { once: true });
+    client.on('notification', ({ payload }) => this.#hear(payload ?? ''));
     try {
-      await client.query(`listen "${this.#channel}"`);
+      // It may have been stopped while the connection was made.
+      if (signal.aborted) return 'again';
+      await answeredWithin(client, HEAR_MS, 'Listening', client.query(`listen "${this.#channel}"`));
+      this.#hears = true;
       // What was appended while nobody listened is found now rather than at the next poll.
       this.#ring('appended');
-      await ended;
+      await this.#proveUntil(ended.signal);
     } finally {
-      this.#client = undefined;
-      await client.end().catch(() => {});
+      this.#hears = false;
+      signal.removeEventListener('abort', end);
+      closeSocket(client);
     }
     return 'again';
   }
 
+  #hear(payload: string): void {
+    const [name, sender, ...notes] = payload.split(' ');
+    if (sender === this.#sender) {
+      if (name === 'proof') this.#proof.ring();
+      return;
+    }
+    if (name === 'note') this.notes.hear(notes);
+    const known = SIGNALS.find((candidate) => candidate === name);
+    if (known !== undefined) this.#ring(known);
+  }
+
+  /**
+   * Sends itself a note now and then: a connection that has gone silent, or a pooler that has given it to somebody else,
+   * says nothing, and neither does a log in which nothing happens.
+   */
+  async #proveUntil(ended: AbortSignal): Promise<void> {
+    while (!ended.aborted) {
+      await this.#clock.sleep(this.#proveMs, ended);
+      if (ended.aborted) return;
+      try {
+        await this.#notify('proof');
+      } catch {
+        // The database cannot be reached at all; that says nothing of this connection.
+        continue;
+      }
+      if (await this.#proof.wait(HEAR_MS, ended)) continue;
+      if (!ended.aborted)
+        throw new DatabaseUnavailableError('The listener for signals did not hear its own note');
+      return;
+    }
+  }
+
   /** Whether notifications are being heard; without them the log is polled. */
   get listening(): boolean {
-    return this.#client !== undefined;
+    return this.#hears;
   }
 }

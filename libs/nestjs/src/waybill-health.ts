@@ -12,6 +12,8 @@ export type WaybillHealth = Record<
 const DEGRADED_AGE_MS = 30_000;
 /** A relay that has not looked for so long counts as down, in milliseconds. */
 const RELAY_SILENCE_MS = 30_000;
+/** The same of a consumer that has not read the log. */
+const CONSUMER_SILENCE_MS = 30_000;
 /** The same of the firing of timers. */
 const SCHEDULER_SILENCE_MS = 30_000;
 /** The same of check-back, whose checks may all take their whole time. */
@@ -27,6 +29,7 @@ export class WaybillHealthIndicator {
 
   /** @param key the name under which the result stands */
   async isHealthy(key = 'waybill'): Promise<WaybillHealth> {
+    const silence = this.#problems();
     try {
       const { waiting, oldestAgeMs } = await this.#backlog();
       const halves = await this.waybill.halves.desk.stats();
@@ -57,7 +60,7 @@ export class WaybillHealthIndicator {
       };
       return { [key]: { status, ...outbox, ...half, ...ofSagas, ...timers, ...why, problems } };
     } catch (error) {
-      return { [key]: { status: 'down', problems: [describeError(error)] } };
+      return { [key]: { status: 'down', problems: [describeError(error), ...silence] } };
     }
   }
 
@@ -73,6 +76,8 @@ export class WaybillHealthIndicator {
       ({ topic, partition, reason }) => `${topic}[${partition}] is not consumed: ${reason}`,
     );
     if (consumer?.leaseLapsed === true) problems.push('the lease has lapsed, no heartbeat comes through');
+    if ((consumer?.lastReadAgeMs ?? 0) > CONSUMER_SILENCE_MS)
+      problems.push('the consumer does not get on: the log cannot be read');
     const relay = this.waybill.relay?.service;
     if (relay?.running === true && (relay.lastPassAgeMs ?? 0) > RELAY_SILENCE_MS)
       problems.push('the relay does not get on');

@@ -35,6 +35,11 @@ export interface WaybillDatabaseOptions {
   readonly schema?: string;
   /** Connections of Waybill's own at most, beside those of handlers. Default 10. */
   readonly connectionsMax?: number;
+  /**
+   * How long a statement of Waybill's own may go unanswered, in milliseconds: then its connection is closed, and what it was
+   * for is tried again. Default 15,000.
+   */
+  readonly queryTimeoutMs?: number;
 }
 
 /**
@@ -121,7 +126,7 @@ const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
   logger: true,
 };
 
-const KNOWN_OF_DATABASE = ['connectionString', 'schema', 'connectionsMax'];
+const KNOWN_OF_DATABASE = ['connectionString', 'schema', 'connectionsMax', 'queryTimeoutMs'];
 
 /** @throws ConfigurationError listing every problem of the options themselves; parts check their own further down */
 export function assertModuleOptions(options: WaybillModuleOptions): void {
@@ -180,9 +185,12 @@ function checkDatabase(name: string, database: WaybillDatabaseOptions | undefine
   ) {
     problems.push(`${name}.connectionString must be a text that begins with postgresql://`);
   }
-  const max = database.connectionsMax;
-  if (max !== undefined && (!Number.isSafeInteger(max) || max < 3 || max > 1_000)) {
-    problems.push(`${name}.connectionsMax must be a whole number from 3 to 1000, got ${String(max)}`);
+  const ranges = { connectionsMax: [3, 1_000], queryTimeoutMs: [100, 3_600_000] } as const;
+  for (const option of ['connectionsMax', 'queryTimeoutMs'] as const) {
+    const value = database[option];
+    const [min, max] = ranges[option];
+    if (value !== undefined && (!Number.isSafeInteger(value) || value < min || value > max))
+      problems.push(`${name}.${option} must be a whole number from ${min} to ${max}, got ${String(value)}`);
   }
   if (database.schema === undefined) return;
   try {

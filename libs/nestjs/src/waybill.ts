@@ -32,6 +32,7 @@ import {
 import { OutboxAnswers } from '@waybill/saga';
 import { assertMigrated, databaseIdentity, type SchemaPart } from '@waybill/schema';
 import { HalfMessageRetention } from '@waybill/half-message';
+import { stopWithin } from './bounded-stop.js';
 import type { GuardedHandler } from './guard-windows.js';
 import { HalfAnswers } from './half-answers.js';
 import { InstanceGuards } from './instance-guards.js';
@@ -56,6 +57,7 @@ import {
 /** Connections for handlers beyond those that run: for the moment in which one goes back and another is taken. */
 const SPARE_CONNECTIONS = 2;
 const DEFAULT_CONCURRENCY = 8;
+const DEFAULT_DRAIN_MS = 20_000;
 
 /** A handler with a guard, and the subscription that it belongs to. */
 export interface DeclaredHandler extends Pick<GuardedHandler, 'guard' | 'where'> {
@@ -303,6 +305,16 @@ export class Waybill {
 
   async #stop(): Promise<void> {
     removeInstance(this);
+    const { consumer } = this.options;
+    const drainMs = (typeof consumer === 'object' ? consumer.drainMs : undefined) ?? DEFAULT_DRAIN_MS;
+    await stopWithin(drainMs, this.#stopParts(), this.#databases, this.logger);
+  }
+
+  get #databases(): readonly PgDatabase[] {
+    return [this.#handlerDatabase, this.bus, this.database];
+  }
+
+  async #stopParts(): Promise<void> {
     await this.#starting?.catch(() => {});
     await this.stopConsuming();
     await this.sagas.stop();
@@ -314,7 +326,7 @@ export class Waybill {
     await this.guards.stop();
     await this.#budgets.close();
     await this.#signals.stop();
-    await Promise.all([this.#handlerDatabase.close(), this.bus.close(), this.database.close()]);
+    await Promise.all(this.#databases.map((database) => database.close()));
   }
 
   /** Nest's hook: everything that has no handlers starts with the application. */
@@ -361,13 +373,14 @@ export class Waybill {
   }
 
   #open(database: WaybillDatabaseOptions, connectionsMax: number): PgDatabase {
-    const { connectionString, schema } = database;
+    const { connectionString, schema, queryTimeoutMs } = database;
     return new PgDatabase({
       connectionString,
       connectionsMax,
       applicationName: this.name === 'default' ? 'waybill' : `waybill ${this.name}`,
       logger: this.logger,
       ...(schema === undefined ? {} : { schema }),
+      ...(queryTimeoutMs === undefined ? {} : { queryTimeoutMs }),
     });
   }
 

@@ -164,6 +164,12 @@ export class PgDatabase {
     return this.#closed;
   }
 
+  /** Closes every connection at once, whatever it is doing: what waits for an answer fails, and so does what comes later. */
+  cutOff(): void {
+    void this.close();
+    for (const client of this.#open) closeSocket(client);
+  }
+
   async #close(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<void>((resolve) => {
@@ -194,7 +200,10 @@ export class PgDatabase {
   }
 
   #noteLoss(error: unknown): void {
-    this.#losses = [...this.#losses.slice(1 - MOST_LOSSES), { at: performance.now(), code: sqlStateOf(error) }];
+    this.#losses = [
+      ...this.#losses.slice(1 - MOST_LOSSES),
+      { at: performance.now(), code: sqlStateOf(error) },
+    ];
   }
 
   async #checkOut(): Promise<pg.PoolClient> {

@@ -1,0 +1,120 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { resolveSubscription } from '@waybill/consumer';
+import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
+import { LogSignals } from '@waybill/log';
+import { Waybill, WaybillHealthIndicator } from '@waybill/nestjs';
+import { waitUntil } from '@waybill/testing';
+import type pg from 'pg';
+import { Fixture, upTo } from '../support/fixture.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+
+let fixture: Fixture;
+let proxy: TcpProxy;
+beforeEach(async () => {
+  fixture = await Fixture.create({ orders: { partitions: 4 } });
+  proxy = await TcpProxy.start(fixture.url);
+});
+afterEach(async () => {
+  await proxy.close();
+  await fixture.close();
+});
+
+const effects = async (): Promise<number[]> =>
+  (await fixture.database.pool.query<{ n: number }>('select n from effect order by n')).rows.map(
+    ({ n }) => n,
+  );
+
+describe('a whole service, when every connection goes silent', () => {
+  let waybill: Waybill;
+  beforeEach(async () => {
+    waybill = new Waybill('default', {
+      database: { connectionString: proxy.url, queryTimeoutMs: 1_500 },
+      group: 'shop',
+      consumer: { leaseMs: 3_000, heartbeatMs: 500, drainMs: 1_000 },
+      handlers: { maxProcessingMs: 3_000 },
+    });
+    await waybill.consume({
+      subscriptions: [
+        resolveSubscription(
+          'orders',
+          ({ transaction, payload }) =>
+            (transaction as pg.PoolClient).query('insert into effect (n) values ($1)', [
+              (payload as { n: number }).n,
+            ]),
+          { maxProcessingMs: 3_000 },
+        ),
+      ],
+    });
+    for (const n of upTo(20)) await fixture.publish(n);
+    await waitUntil(async () => (await effects()).length === 20, { describe: 'the service works' });
+  });
+  afterEach(() => waybill.stop());
+
+  test('goes on by new ones: relay, consumer and timers', async () => {
+    for (let round = 1; round <= 3; round += 1) {
+      proxy.silence();
+      proxy.heal();
+      for (const n of upTo(20)) await fixture.publish(round * 20 + n);
+      await waitUntil(async () => (await effects()).length === (round + 1) * 20, {
+        describe: () => `the messages of round ${round} take effect`,
+        timeoutMs: 30_000,
+      });
+    }
+    expect(await effects()).toEqual(upTo(80));
+  }, 100_000);
+
+  test('says so in its health, and stops in the time that handlers have to end and a few seconds', async () => {
+    proxy.silence();
+    await fixture.publish(99);
+    const health = new WaybillHealthIndicator(waybill);
+    expect((await health.isHealthy())['waybill']).toMatchObject({ status: 'down' });
+    const started = performance.now();
+    await waybill.stop();
+    expect(performance.now() - started).toBeLessThan(1_000 + 6_000);
+    expect(await effects()).toEqual(upTo(20));
+  }, 60_000);
+});
+
+test('a listener that hears nothing any more listens anew', async () => {
+  const database = new PgDatabase({ connectionString: proxy.url });
+  const signals = new LogSignals(database, { proveMs: 50 });
+  const heard: string[] = [];
+  signals.notes.onNote((note) => heard.push(note));
+  signals.start();
+  try {
+    await waitUntil(() => signals.listening, { describe: 'it listens' });
+    proxy.silence();
+    proxy.heal();
+    const other = new LogSignals(fixture.database);
+    other.start();
+    await waitUntil(
+      () => {
+        other.notes.send('hello');
+        return heard.includes('hello');
+      },
+      { describe: 'a note of another process is heard', timeoutMs: 30_000 },
+    );
+    await other.stop();
+  } finally {
+    await signals.stop();
+    await database.close();
+  }
+}, 60_000);
+
+test('a transaction whose statement is never answered ends, and the pool is whole again', async () => {
+  const database = new PgDatabase({ connectionString: proxy.url, connectionsMax: 2, queryTimeoutMs: 300 });
+  try {
+    await database.pool.query('select 1');
+    proxy.silence();
+    await expect(database.runTogether([])).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
+    proxy.heal();
+    const runner = new PgTransactionRunner(database);
+    await runner.run({
+      timeoutMs: 5_000,
+      work: ({ handle }) => handle.query('insert into effect (n) values (1)'),
+    });
+    expect(await effects()).toEqual([1]);
+  } finally {
+    await database.close();
+  }
+});
