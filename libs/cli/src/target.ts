@@ -1,6 +1,7 @@
 import { ConfigurationError, PgDatabase } from '@waybill/kernel';
 import { assertMigrated } from '@waybill/schema';
 import { type Command, InvalidArgumentError } from 'commander';
+import { parseIsoTime } from './iso-time.js';
 
 /** Where the command writes what it prints. */
 export interface Output {
@@ -51,8 +52,9 @@ export function wholeNumber(value: string): number {
 
 /** Reads a time from the command line: ISO 8601. */
 export function time(value: string): Date {
-  const date = new Date(value);
-  if (Number.isNaN(date.getTime())) throw new InvalidArgumentError('must be a time, as 2026-11-21T12:00:00Z');
+  const date = parseIsoTime(value);
+  if (date === undefined)
+    throw new InvalidArgumentError('must be a time with its zone, as 2026-11-21T12:00:00Z, or a day');
   return date;
 }
 
