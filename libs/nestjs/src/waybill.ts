@@ -49,6 +49,7 @@ import { Tracing } from './tracing/tracing.js';
 import { WantedTopics } from './waybill-feature.js';
 import {
   assertModuleOptions,
+  hasUpkeep,
   type WaybillDatabaseOptions,
   type WaybillModuleOptions,
 } from './waybill-options.js';
@@ -205,7 +206,7 @@ export class Waybill {
     this.#signals.start();
     this.scheduler?.start();
     this.halves.checker?.start();
-    this.guards.start();
+    if (hasUpkeep(this.options) || this.options.guards?.retention !== undefined) this.guards.start();
     this.relay?.service.start();
     if (this.relay !== undefined) for (const { service } of this.#retention) service.start();
   }
