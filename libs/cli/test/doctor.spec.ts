@@ -50,6 +50,7 @@ test('a database that is well', async () => {
       'migrations',
       'privileges',
       'retention',
+      'consumers',
     ].map((check) => expect.stringMatching(new RegExp(`^ok {7}${check} +\\S`))),
   );
   expect(code).toBe(undefined);

@@ -17,6 +17,7 @@ export { describeError, type LogFields, type Logger, silentLogger } from './logg
 export {
   flag,
   type Given,
+  nearestName,
   oneOf,
   type OptionSpec,
   type OptionSpecs,

@@ -47,4 +47,4 @@ export {
   Topics,
   type TopicSettings,
 } from './topics.js';
-export { groupBacklogs, oldestTransaction } from './statements.generated.js';
+export { groupBacklogs, listGroups, oldestTransaction, unsubscribedTopics } from './statements.generated.js';
