@@ -5,6 +5,7 @@ import {
   Bell,
   type Clock,
   describeError,
+  isFenced,
   type Logger,
   OffsetOutOfRangeError,
   type PassResult,
@@ -56,6 +57,8 @@ interface Seat {
 const FORGET_FAILURES_MS = 60_000;
 /** Longest wait before a lane that has failed is opened again. */
 const LONGEST_REOPEN_MS = 5_000;
+/** So often in a row a lane may be fenced before that counts as a failure. */
+const HAND_OVER_TRIES = 3;
 /** How often the inbox is looked through for what it may forget. */
 const INBOX_MS = 60_000;
 /** How often positions are stored that have moved. */
@@ -346,11 +349,14 @@ export class Consumer {
     seat.openAt =
       this.#clock.monotonic() + Math.min(LONGEST_REOPEN_MS, 100 * 2 ** Math.min(seat.failures, 7));
     const place = this.parts.topics.locate(seat.ownership.partitionId);
-    this.#logger.error(`a partition cannot be consumed: ${seat.failure}`, {
-      group: this.parts.group,
-      topic: place?.topic,
-      partition: place?.number,
-    });
+    const fields = { group: this.parts.group, topic: place?.topic, partition: place?.number };
+    // A member that has not heard yet that another owns its partition is fenced: that is how it is handed over.
+    if (isFenced(error) && seat.failures <= HAND_OVER_TRIES) {
+      seat.failure = undefined;
+      this.#logger.info('a partition went over to another member', fields);
+      return;
+    }
+    this.#logger.error(`a partition cannot be consumed: ${seat.failure}`, fields);
   }
 
   async #tick(): Promise<PassResult> {

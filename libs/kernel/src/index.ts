@@ -13,7 +13,7 @@ export * from './errors/saga-errors.js';
 export * from './errors/schema-errors.js';
 export { type ErrorDetails, isWaybillError, WaybillError } from './errors/waybill-error.js';
 export { idTimeMs, isId, nameBasedId, newId } from './ids.js';
-export { describeError, type LogFields, type Logger, silentLogger } from './logger.js';
+export { describeError, isFenced, type LogFields, type Logger, silentLogger } from './logger.js';
 export {
   flag,
   type Given,
@@ -29,6 +29,7 @@ export {
 } from './options.js';
 export { parseJson } from './safe-json.js';
 export { type CopyRowHandler } from './sql/copy-out.js';
+export { failureOf, watchFailures } from './sql/failed-statement.js';
 export { PgDatabase, type PgDatabaseOptions } from './sql/pg-pool.js';
 export { type BoundStatement, bindStatement } from './sql/bound-statement.js';
 export { PgConnection, type PgQueryable, PgSession } from './sql/pg-session.js';

@@ -1,7 +1,10 @@
 import pg from 'pg';
 import { describeError, type Logger, silentLogger } from '../logger.js';
 import { DatabaseUnavailableError } from '../errors/runtime-errors.js';
+import { isWaybillError } from '../errors/waybill-error.js';
 import type { BoundStatement } from './bound-statement.js';
+import { assertConnectionString } from './connection-string.js';
+import { watchFailures } from './failed-statement.js';
 import { PgConnection, type PgQueryable, PgSession } from './pg-session.js';
 import { DEFAULT_SCHEMA } from './statement.js';
 import { translateDatabaseError } from './translate-error.js';
@@ -30,7 +33,9 @@ export class PgDatabase {
   readonly #applicationName: string;
   #closed: Promise<void> | undefined;
 
+  /** @throws ConfigurationError for a connection string that is none */
   constructor(options: PgDatabaseOptions) {
+    assertConnectionString(options.connectionString);
     this.schema = options.schema ?? DEFAULT_SCHEMA;
     this.#connectionString = options.connectionString;
     this.#applicationName = options.applicationName ?? 'waybill';
@@ -48,6 +53,7 @@ export class PgDatabase {
     const logger = options.logger ?? silentLogger;
     // Without a listener the loss of an idle connection would end the process.
     this.pool.on('error', (error) => logger.warn(`an idle connection was lost: ${describeError(error)}`));
+    this.pool.on('connect', watchFailures);
     this.session = new PgSession(this.pool as unknown as PgQueryable, this.schema);
   }
 
@@ -120,12 +126,8 @@ export class PgDatabase {
 }
 
 function translateConnectError(error: unknown): Error {
-  const translated = translateDatabaseError(error, 'Connecting');
-  if (!(translated instanceof Error) || 'code' in translated) {
-    const refused = translated as { code?: unknown };
-    // Wrong password, unknown database or role: the operator's to mend, and worth retrying until mended.
-    if (refused.code !== 'DATABASE_REFUSED') return translated;
-  }
+  const translated = translateDatabaseError(error, 'Connecting to the database');
+  if (isWaybillError(translated) && translated.code !== 'DATABASE_REFUSED') return translated;
   return new DatabaseUnavailableError(`Connecting to the database failed (${describeError(error)})`, {
     cause: error,
   });
