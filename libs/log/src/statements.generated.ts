@@ -61,6 +61,17 @@ insert into :schema.topic_partition (topic_id, number)
 select c.id, n.number from created c cross join generate_series(0, c.partition_count - 1) as n (number)`);
 
 /**
+ * The members of a group, of those that live: since when, what they subscribe to, and how many partitions each owns.
+ */
+export const describeMembers = statement<[groupName: string], { memberId: string; joinedAt: Date; topics: readonly string[]; partitions: number }>('describe-members', `select m.member_id::text as "memberId", m.joined_at as "joinedAt", m.topics,
+       (select count(*)::integer from :schema.partition_owner o
+         where o.group_id = m.group_id and o.owner_id = m.member_id) as partitions
+  from :schema.consumer_group g
+  join :schema.group_member m on m.group_id = g.id
+ where g.name = $1 and m.lease_until > clock_timestamp()
+ order by m.joined_at, m.member_id`);
+
+/**
  * Empties the oldest bucket when it is past retention.
  * Locks: the structure and the bucket's table, for at most 50 ms of waiting
  */
