@@ -15,7 +15,7 @@ const watched = new WeakSet<object>();
 const failures = new WeakMap<object, Error>();
 
 /**
- * Remembers, for the transactions of a pg client from now on, with which error each has failed. Code that catches that
+ * Remembers, for the transactions of a pg client (or of its connection) from now on, with which error each has failed. Code that catches that
  * error and goes on is only told that the transaction is aborted: that error gets the first one as its cause, and into its
  * message. The same client is watched once.
  */
@@ -52,7 +52,11 @@ function nameFirst(error: Error, first: Error): void {
   error.cause = first;
 }
 
+/** Of a client, its connection; what is a connection already stays one. */
 function wireOf(client: object): (object & WireEvents) | undefined {
-  const { connection } = client as { connection?: (object & Partial<WireEvents>) | undefined };
-  return typeof connection?.on === 'function' ? (connection as object & WireEvents) : undefined;
+  const { connection = client } = client as { connection?: object };
+  const { on, parsedStatements } = connection as { on?: unknown; parsedStatements?: unknown };
+  return typeof on === 'function' && parsedStatements !== undefined
+    ? (connection as object & WireEvents)
+    : undefined;
 }
