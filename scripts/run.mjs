@@ -1,11 +1,14 @@
 /**
- * node scripts/run.mjs demo|test|bench|build|verify [-- arguments]
+ * node scripts/run.mjs demo|test|test:bare|bench|build|verify [-- arguments]
  *
  * The door to everything that runs in this repository. Works on a fresh clone with nothing but Node: what is missing
  * is set up first. Exits with the code of the program that it ran.
  */
 import { join } from 'node:path';
+import { onBareMachine } from './bare-machine.mjs';
+import { runScript } from './npm-script.mjs';
 import { endLifeline, Interrupted, projectRoot, run, takeSignals } from './processes.mjs';
+import { npmCacheSettings } from './set-up/npm-cache.mjs';
 import { setUp } from './set-up/set-up.mjs';
 import { verify } from './verify.mjs';
 
@@ -16,6 +19,7 @@ const commands = {
   demo: (args) => runNode([join(projectRoot, 'dist', 'demo', 'main.js'), ...args]),
   bench: (args) => runNode([join(projectRoot, 'bench', 'dist', 'main.js'), ...args]),
   test: (args) => runNode([...jest(), ...args]),
+  'test:bare': (args) => onBareMachine((env) => runScript('test', args, env)),
   verify,
 };
 
@@ -48,6 +52,7 @@ async function main([name = '', ...rest]) {
     return 2;
   }
   takeSignals();
+  Object.assign(process.env, npmCacheSettings());
   // The checks compile by themselves, and report it as one of their steps.
   const failed = await setUp({ compile: command !== verify });
   return failed || command(rest[0] === '--' ? rest.slice(1) : rest);

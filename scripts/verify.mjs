@@ -1,33 +1,57 @@
 /** All checks of the project, one after the other; all of them run, whatever fails. */
-import { writeFileSync } from 'node:fs';
-import { npmCli } from './set-up/install.mjs';
-import { interruption, Interrupted, run } from './processes.mjs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { runScript } from './npm-script.mjs';
+import { interruption, Interrupted, projectRoot } from './processes.mjs';
 
-const STEPS = [
+const CHECKS = [
   { name: 'format', script: 'format:check' },
   // Compiles as well: the linter that knows types reads the libraries' compiled declarations.
   { name: 'types', script: 'typecheck' },
   { name: 'lint', script: 'lint' },
   { name: 'layers', script: 'layers' },
   { name: 'generated', script: 'generate:sql', args: ['--check'] },
-  { name: 'tests', script: 'test' },
 ];
 
+/** Suites that leave nothing out without Redis, and do other things with it. */
+const DIFFERENT_WITH_REDIS = ['test/shop/demo.spec.ts'];
+
 /**
- * WAYBILL_VERIFY_JSON names a file for the results, for programs.
+ * WAYBILL_VERIFY_RESULTS names a folder for the results, for programs: verify.json, and one jest-*.json a run of the tests.
+ *
+ * In CI (CI=true) the whole suite runs on a bare machine first, which proves that Node is all it needs. What was left out
+ * there then runs with the programs that it needs, and a missing one is an error. So every test runs once, and the proof
+ * costs minutes, and not a second run of everything.
  * @returns {Promise<number>} 1 when any step failed
  */
 export async function verify() {
+  const folder = process.env.WAYBILL_VERIFY_RESULTS ?? join(projectRoot, '.waybill', 'verify');
+  mkdirSync(folder, { recursive: true });
   const results = [];
-  for (const { name, script, args = [] } of STEPS) {
+  const step = async ({ name, script, args, env }) => {
     process.stdout.write(`\n== ${name}\n`);
     const started = Date.now();
-    const code = await runScript(script, args);
+    const code = await runScript(script, args, env);
     if (interruption() !== undefined) throw new Interrupted(interruption());
     results.push({ name, passed: code === 0, seconds: (Date.now() - started) / 1_000 });
+  };
+  for (const check of CHECKS) await step(check);
+  if (process.env.CI === 'true') {
+    const bare = join(folder, 'jest-bare.json');
+    await step({ name: 'tests, with Node alone', script: 'test:bare', env: { WAYBILL_JEST_JSON: bare } });
+    const rest = {
+      args: ['--runTestsByPath', ...leftOut(bare), ...DIFFERENT_WITH_REDIS],
+      env: { WAYBILL_JEST_JSON: join(folder, 'jest-rest.json') },
+    };
+    await step({ name: 'tests, what that left out', script: 'test', ...rest });
+  } else {
+    await step({
+      name: 'tests',
+      script: 'test',
+      env: { WAYBILL_JEST_JSON: join(folder, 'jest-all.json') },
+    });
   }
-  const path = process.env.WAYBILL_VERIFY_JSON;
-  if (path !== undefined) writeFileSync(path, JSON.stringify(results));
+  writeFileSync(join(folder, 'verify.json'), JSON.stringify(results));
   process.stdout.write('\n');
   for (const { name, passed, seconds } of results) {
     process.stdout.write(`${passed ? 'passed' : 'FAILED'}  ${seconds.toFixed(1).padStart(6)} s  ${name}\n`);
@@ -35,8 +59,10 @@ export async function verify() {
   return results.every(({ passed }) => passed) ? 0 : 1;
 }
 
-async function runScript(script, args) {
-  const cli = npmCli();
-  const npmArgs = ['run', '--silent', script, ...(args.length > 0 ? ['--', ...args] : [])];
-  return cli === undefined ? run('npm', npmArgs) : run(process.execPath, [cli, ...npmArgs]);
+/** The suites of which a run of Jest left a test out. */
+function leftOut(path) {
+  if (!existsSync(path)) return [];
+  return JSON.parse(readFileSync(path, 'utf8'))
+    .testResults.filter(({ assertionResults }) => assertionResults.some(({ status }) => status === 'pending'))
+    .map(({ name }) => relative(projectRoot, name));
 }

@@ -14,8 +14,7 @@ async function main(): Promise<void> {
       'The login may not create roles, so that every service can read every table. Grant it CREATEROLE.\n',
     );
   }
-  const { app, url } = await startShop({ ...environment, connectionStrings, paymentsLog });
-  app.enableShutdownHooks();
+  const { url } = await startShop({ ...environment, connectionStrings, paymentsLog });
   process.stdout.write(`${environment.services.join(', ')} ready on ${url}\n`);
   process.send?.({ url });
 }

@@ -22,6 +22,8 @@ export async function startShop(config: ShopConfig): Promise<{ app: NestExpressA
       const strategy = app.get<WaybillServer>(getServerToken(service));
       app.connectMicroservice({ strategy }, { inheritAppConfig: true });
     }
+    app.enableShutdownHooks();
+    await app.init();
     await app.startAllMicroservices();
     await app.listen(config.port, '127.0.0.1');
     return { app, url: await app.getUrl() };

@@ -10,8 +10,9 @@ export async function startService(module: new () => object) {
   await migrate({ connectionString });
   const app = await NestFactory.create(module);
   app.connectMicroservice({ strategy: app.get(WaybillServer) }, { inheritAppConfig: true });
-  await app.startAllMicroservices();
+  app.enableShutdownHooks();
   await app.init();
+  await app.startAllMicroservices();
   return app;
 }
 

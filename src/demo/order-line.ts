@@ -1,3 +1,5 @@
+import { utcTime } from '../calendar.js';
+
 /** Why a line of the file is not ordered. The texts stand in the demo's report. */
 export const REFUSALS = {
   malformed: 'a field is missing or cannot be read',
@@ -43,8 +45,13 @@ const INVOICE_NO = /^[A-Z0-9-]{1,32}$/;
 const STOCK_CODE = /^[A-Z0-9 _-]{1,32}$/;
 const QUANTITY = /^-?\d{1,6}$/;
 const PRICE = /^(-?)(\d{1,6})(?:\.(\d{1,2})0*)?$/;
-const DATE = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})$/;
+const TIME = /(\d{1,2}):(\d{2})(?::(\d{2}))?$/.source;
+/** 2010-12-01 08:26:00 */
+const YEAR_FIRST = new RegExp(`^(\\d{4})-(\\d{2})-(\\d{2})[ T]${TIME}`);
+/** 12/1/2010 8:26, as the file of the data set has it: the month comes first. */
+const MONTH_FIRST = new RegExp(`^(\\d{1,2})/(\\d{1,2})/(\\d{4}) ${TIME}`);
 const DESCRIPTION_MAX = 500;
+const CUSTOMER_MAX = 64;
 
 /** What book-keepers write where a stock code belongs: discount, manual, bad debt, samples, charity, charges, fees. */
 const ADJUSTMENT_CODES: ReadonlySet<string> = new Set([
@@ -64,28 +71,43 @@ export function isReturn(invoiceNo: string): boolean {
   return invoiceNo.startsWith('C');
 }
 
+function stockCode(raw: RawLine): string {
+  return raw.StockCode.trim().toUpperCase();
+}
+
 /** The number of the line's invoice in the form that the shop uses; undefined when it has none. */
 export function invoiceNumber(raw: RawLine): string | undefined {
   const invoiceNo = raw.InvoiceNo.trim().toUpperCase();
   return INVOICE_NO.test(invoiceNo) ? invoiceNo : undefined;
 }
 
+/** The columns of a line that are missing or cannot be read. */
+export function unreadableColumns(raw: RawLine): (keyof RawLine)[] {
+  const columns: Partial<Record<keyof RawLine, boolean>> = {
+    InvoiceNo: invoiceNumber(raw) !== undefined,
+    StockCode: STOCK_CODE.test(stockCode(raw)),
+    Quantity: QUANTITY.test(raw.Quantity.trim()),
+    InvoiceDate: parseDate(raw.InvoiceDate.trim()) !== undefined,
+    UnitPrice: parsePence(raw.UnitPrice.trim()) !== undefined,
+    CustomerID: raw.CustomerID.trim().length <= CUSTOMER_MAX,
+  };
+  return COLUMNS.filter((column) => columns[column] === false);
+}
+
 /** The line as it will be ordered, or why it will not be. The first reason that applies is the one that counts. */
 export function readOrderLine(raw: RawLine): OrderLine | Refusal {
   const invoiceNo = invoiceNumber(raw);
-  const sku = raw.StockCode.trim().toUpperCase();
+  const sku = stockCode(raw);
   const pence = parsePence(raw.UnitPrice.trim());
   const placedAt = parseDate(raw.InvoiceDate.trim());
-  const pieces = QUANTITY.test(raw.Quantity.trim()) ? Number(raw.Quantity) : undefined;
+  const pieces = Number(raw.Quantity);
   if (
     invoiceNo === undefined ||
     pence === undefined ||
     placedAt === undefined ||
-    pieces === undefined ||
-    !STOCK_CODE.test(sku)
-  ) {
+    unreadableColumns(raw).length > 0
+  )
     return 'malformed';
-  }
   if (ADJUSTMENT_CODES.has(sku)) return 'adjustment';
   if (pence === 0) return 'zeroPrice';
   if (pence < 0) return 'negativePrice';
@@ -99,7 +121,7 @@ export function readOrderLine(raw: RawLine): OrderLine | Refusal {
     unitPricePence: pence,
     placedAt,
     // The data set writes customers as floating-point numbers.
-    customerId: textOrNull(raw.CustomerID.trim().replace(/\.0$/, ''), 64),
+    customerId: textOrNull(raw.CustomerID.trim().replace(/\.0$/, ''), CUSTOMER_MAX),
     country: textOrNull(raw.Country, 100),
   };
 }
@@ -114,9 +136,19 @@ function parsePence(text: string): number | undefined {
 }
 
 function parseDate(text: string): string | undefined {
-  const match = DATE.exec(text);
-  const time = match === null ? Number.NaN : Date.parse(`${match[1]}T${match[2]}Z`);
-  return Number.isNaN(time) ? undefined : new Date(time).toISOString();
+  const yearFirst = YEAR_FIRST.exec(text);
+  const [, month, day, year, ...time] = MONTH_FIRST.exec(text) ?? [];
+  const parts = yearFirst === null ? [year, month, day, ...time] : yearFirst.slice(1);
+  return utcTime(parts.map((part = '0') => Number(part)))?.toISOString();
+}
+
+/** What a date with slashes says about its file: the 13 of 13/1/2010 is a day, and so is that of 1/13/2010. */
+export function dayPlace(raw: RawLine): 'first' | 'second' | 'unknown' | undefined {
+  const match = MONTH_FIRST.exec(raw.InvoiceDate.trim());
+  if (match === null) return undefined;
+  const [, first, second] = match.map(Number) as [number, number, number];
+  if (first > 12 && second <= 12) return 'first';
+  return second > 12 ? 'second' : 'unknown';
 }
 
 function textOrNull(text: string, max: number): string | null {

@@ -1,4 +1,5 @@
 import { BadRequestException } from '@nestjs/common';
+import { utcTime } from '../calendar.js';
 
 const INVOICE_NO = /^[A-Za-z0-9-]{1,32}$/;
 const SKU = /^[A-Za-z0-9 _-]{1,32}$/;
@@ -107,8 +108,9 @@ class BodyReader {
 
   date(value: unknown, name: string): string | null {
     if (value === undefined || value === null) return null;
-    const time =
-      typeof value === 'string' && /^\d{4}-\d{2}-\d{2}T/.test(value) ? Date.parse(value) : Number.NaN;
+    const [, year, month, day] = (typeof value === 'string' && /^(\d{4})-(\d{2})-(\d{2})T/.exec(value)) || [];
+    const isDay = utcTime([Number(year), Number(month), Number(day)]) !== undefined;
+    const time = isDay ? Date.parse(value as string) : Number.NaN;
     if (!Number.isNaN(time)) return new Date(time).toISOString();
     this.problem(`${name} must be an ISO 8601 date and time, or left out`);
     return null;

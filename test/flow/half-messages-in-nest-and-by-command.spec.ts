@@ -134,10 +134,16 @@ test('the command lists, shows, commits, rolls back and has checked again, and k
   const [first = '', second = '', third = ''] = ids;
   await app.close();
   const lines = await half('list', '--state', 'undecided', '--group', 'payments');
-  expect(lines).toHaveLength(3);
-  expect(lines[0]).toMatch(
-    new RegExp(`^${first} {2}undecided .* group payments {2}invoices .* 2 of 2 checks {2}unknown$`),
+  expect(lines).toHaveLength(4);
+  expect(lines[0]).toMatch(/^ID +STATE +PREPARED +GROUP +TOPIC +KEY +MESSAGES +CHECKS +ANSWER$/);
+  expect(lines[1]).toMatch(
+    new RegExp(`^${first} +undecided +\\S+ +payments +invoices +- +1 +2 of 2 +unknown$`),
   );
+  const listed = JSON.parse((await half('list', '--state', 'undecided', '--json')).join('')) as object[];
+  expect(listed).toHaveLength(3);
+  expect(listed[0]).toMatchObject({ id: first, state: 'undecided', group: 'payments' });
+  await expect(half('list', '--group', 'payment')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  await expect(half('list', '--state', 'lost')).rejects.toThrow('states must be a list of prepared');
   expect(await half('commit', first)).toEqual([expect.stringMatching(/would be committed; --yes does it$/)]);
   const decision = ['--by', 'ann', '--because', 'the gateway shows the charge', '--yes'];
   expect(await half('commit', first, ...decision)).toEqual([`half message ${first} is committed`]);
@@ -150,7 +156,13 @@ test('the command lists, shows, commits, rolls back and has checked again, and k
   expect(shown).toContain('ann: commit, the gateway shows the charge');
   expect(shown).not.toContain('"n":1');
   expect((await half('show', third, '--payload')).join('\n')).toContain('{"n":3}');
-  await expect(half('commit', third, '--yes')).rejects.toMatchObject({ code: 'HALF_MESSAGE_OPEN' });
+  expect(await half('commit', third)).toEqual([
+    expect.stringMatching(/would be committed; --yes --force does it: it is still checked back$/),
+  ]);
+  await expect(half('commit', third, '--yes')).rejects.toMatchObject({
+    code: 'HALF_MESSAGE_OPEN',
+    message: expect.stringContaining('--force'),
+  });
   expect(await half('commit', third, '--force', '--yes')).toEqual([`half message ${third} is committed`]);
   await expect(half('show', 'nothing')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   await expect(half('list', '--state', 'shut')).rejects.toThrow('states must be a list of prepared');

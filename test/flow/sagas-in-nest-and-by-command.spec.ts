@@ -272,9 +272,21 @@ test('the command lists, shows, draws and decides about sagas', async () => {
   const app = await start('orders', { providers: [PlaceOrder] });
   const { id } = await place(app, { orderId: 'A-1', pence: 9_000 });
   expect(await command('list', '--type', 'orders.place', '--key', 'A-')).toMatch(
-    new RegExp(`^${id}  RUNNING  .*  orders.place v2  key A-1  revision 1`),
+    new RegExp(`^ID .*\\n${id} +RUNNING +\\S+ +orders.place v2 +A-1 +1 +-\\n$`),
   );
   expect(await command('list', '--state', 'STUCK')).toBe('');
+  expect(await command('list', '--state', 'STUCK', '--json')).toBe('[]\n');
+  expect(JSON.parse(await command('list', '--json', '--older-than', '0'))).toMatchObject([
+    { id, key: 'A-1' },
+  ]);
+  expect(await command('list', '--older-than', '1h')).toBe('');
+  await expect(command('list', '--state', 'GONE')).rejects.toThrow('states must be a list of RUNNING');
+  for (const words of [
+    ['show', 'A-1'],
+    ['retry', 'A-1', 'charge', '--yes'],
+    ['cancel', 'A-1'],
+  ])
+    await expect(command(...words)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   await start('stock', { controllers: [Stock] });
   await start('payments', { controllers: [Payments] });
   expect(await ended(app, id)).toBe('COMPENSATED');

@@ -40,12 +40,20 @@ async function dlq(...args: string[]): Promise<string[]> {
 
 test('lists, groups, shows and exports, and shows a payload only when it is asked to', async () => {
   const lines = await dlq('list', '--where', 'n=3');
-  expect(lines).toHaveLength(1);
-  expect(lines[0]).toMatch(
-    /^\d+ {2}open .* orders\[\d\]@\d+ {2}group test .* NonRetryableError: order 3 is wrong$/,
-  );
-  expect(await dlq('list', '--groups')).toMatchObject([expect.stringContaining('5 dead letters')]);
-  const id = lines[0]?.split(' ')[0] ?? '';
+  expect(lines).toEqual([
+    expect.stringMatching(/^ID +STATE +LAST FAILED +MESSAGE +GROUP +KEY +REASON +ATTEMPTS +ERROR$/),
+    expect.stringMatching(
+      /^ *\d+ +open +\S+ +orders\[\d\]@\d+ +test +key-3 +not-retryable +\d+ +NonRetryableError: order 3 is wrong$/,
+    ),
+  ]);
+  const [letter] = JSON.parse((await dlq('list', '--where', 'n=3', '--json')).join('')) as { id: number }[];
+  expect(letter).toMatchObject({ state: 'open', group: 'test', key: 'key-3', attempts: 1 });
+  expect(await dlq('list', '--groups')).toEqual([
+    expect.stringMatching(/^FINGERPRINT +DEAD LETTERS/),
+    expect.stringMatching(/^\S+ +5 +\S+ +test +orders /),
+  ]);
+  expect(JSON.parse((await dlq('list', '--groups', '--json')).join(''))).toMatchObject([{ count: 5 }]);
+  const id = `${letter?.id}`;
   expect((await dlq('show', id)).join('\n')).not.toContain('{"n":3}');
   expect((await dlq('show', id, '--payload')).at(-1)).toBe('{"n":3}');
   const exported = (await dlq('export', '--state', 'open')).map(
@@ -65,6 +73,17 @@ test('changes nothing unless it is told to', async () => {
   await expect(dlq('discard', '--all', '--yes')).rejects.toThrow('--because');
   await expect(dlq('list', '--where', 'n')).rejects.toThrow('path=value');
   await expect(dlq('list', '--state', 'shut')).rejects.toThrow('states must be a list of open');
+  for (const command of ['list', 'export', 'redrive', 'discard']) {
+    const group = dlq(command, '--group', 'tset');
+    await expect(group).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('group tset (did you mean test?)'),
+    });
+    await expect(dlq(command, '--topic', 'order')).rejects.toThrow('topic order (did you mean orders?)');
+  }
+  await expect(dlq('edit', '1', '--payload', '@none.json')).rejects.toThrow(
+    'none.json: there is no such file',
+  );
 });
 
 test('redrives, edits and discards when it is told to', async () => {

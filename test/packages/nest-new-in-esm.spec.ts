@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { cp, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import pg from 'pg';
 import { choosePort, spawnScript, type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import { FIRST_SERVICE, prepareFirstService } from './first-service.js';
 import { dependenciesOn, install, packAll, ROOT, run, temporaryFolder, writeFiles } from './packing.js';
@@ -116,6 +117,35 @@ test('after nest new: waybill init, waybill migrate, start, and the first messag
   } finally {
     service.kill('SIGKILL');
     await service.exited;
+  }
+}, 90_000);
+
+test("the first hour's edit: rows are written in both transactions, and SIGTERM lets the group go", async () => {
+  const hour = readFileSync(join(ROOT, 'docs/FIRST-HOUR.md'), 'utf8');
+  const [, path = '', controller = ''] = /<!-- (\S+) -->\n\n```ts\n([\s\S]*?)```/.exec(hour) ?? [];
+  const [, table = ''] = /```sql\n(create table greeting [\s\S]*?)```/.exec(hour) ?? [];
+  await writeFiles(application, { [path]: controller });
+  await compile();
+  const client = new pg.Client(database.connectionString);
+  await client.connect();
+  await client.query(table);
+  const service = spawnScript(join(application, 'dist/main.js'), { cwd: application, env });
+  try {
+    await service.waitForLine(/application successfully started/);
+    const url = `http://127.0.0.1:${env['PORT']}`;
+    await waitUntil(() => fetch(url).then(() => true), { describe: 'it listens' });
+    expect((await fetch(`${url}/greetings`, { method: 'POST' })).status).toBe(201);
+    await waitUntil(
+      async () => (await client.query('select from greeting where sent = 1 and greeted = 1')).rowCount === 1,
+      { describe: 'both rows are written' },
+    );
+    service.kill('SIGTERM');
+    await service.exited;
+    expect((await client.query('select from waybill.group_member')).rowCount).toBe(0);
+  } finally {
+    service.kill('SIGKILL');
+    await service.exited;
+    await client.end();
   }
 }, 90_000);
 

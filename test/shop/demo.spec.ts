@@ -111,6 +111,16 @@ describe('the demo', () => {
     expect(output).toContain('column StockCode is missing');
   });
 
+  test('with a file of which every line is refused exits with 2 and says why', async () => {
+    const header = 'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country';
+    const path = join(folder, 'refused.csv');
+    await writeFile(path, `${header}\n1,22139,BOWL,1,2/31/2010 8:26,1.25,,UK\n`);
+    const { code, output } = await demo('--orders', path);
+    expect(code).toBe(2);
+    expect(output).toContain('none of its 1 lines can be ordered');
+    expect(output).toContain('InvoiceDate "2/31/2010 8:26"');
+  });
+
   test('comes with an order file that has the columns of the real one', async () => {
     const text = await readFile(new URL('../../src/demo/orders.csv', import.meta.url), 'utf8');
     expect(text.split('\n')[0]).toBe(

@@ -18,7 +18,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function fileOf(text: string): Promise<string> {
+async function fileOf(text: string | Buffer): Promise<string> {
   const path = join(folder, 'orders.csv');
   await writeFile(path, text);
   return path;
@@ -91,8 +91,27 @@ describe('an order file', () => {
     ['malformed', `1,,BOWL,1,${DATE},1.25,,UK`],
     ['malformed', `1,22139,BOWL,some,${DATE},1.25,,UK`],
     ['malformed', `1,22139,BOWL,1.5,${DATE},1.25,,UK`],
-    ['malformed', `1,22139,BOWL,1,01/12/2010 08:26,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,000,${DATE},1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,,1.25,,UK`],
     ['malformed', `1,22139,BOWL,1,2010-13-01 08:26:00,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,2010-02-31 08:26:00,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,2011-02-29 08:26:00,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,2010-12-01 24:00:00,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,2010-12-01 08:60:00,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,0010-12-01 08:26:00,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,2/31/2010 8:26,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,13/1/2010 8:26,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,0/1/2010 8:26,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,12/1/2010 24:00,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,12/1/2010 8:26 PM,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,12/1/10 8:26,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,12/1/2010,1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1e3,${DATE},1.25,,UK`],
+    ['malformed', `1,22139,BOWL,"1,000",${DATE},1.25,,UK`],
+    ['malformed', `1,22139,BOWL,,${DATE},1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,${DATE},"1,25",,UK`],
+    ['malformed', `1,22139,BOWL,1,${DATE},£1.25,,UK`],
+    ['malformed', `1,22139,BOWL,1,${DATE},1.25,${'5'.repeat(65)},UK`],
     ['malformed', `1,22139,BOWL,1,${DATE},1.255,,UK`],
     ['malformed', `1,22139,BOWL,1,${DATE},free,,UK`],
     ['malformed', `1,22139,BOWL,1,${DATE}`],
@@ -108,6 +127,49 @@ describe('an order file', () => {
     const file = await read(`1,22139,BOWL,1,${DATE},1.25,5.0,UK`, `1,22140,CUP,1,${DATE},1.25,6.0,UK`);
     expect(file.refusedLines).toEqual(new Map([['otherCustomer', 1]]));
     expect(file.accepted).toMatchObject([{ invoiceNo: '1', lines: [{ sku: '22139' }] }]);
+  });
+
+  test.each([
+    ['12/1/2010 8:26', '2010-12-01T08:26:00.000Z'],
+    ['1/31/2011 18:05', '2011-01-31T18:05:00.000Z'],
+    ['02/29/2012 00:00:59', '2012-02-29T00:00:59.000Z'],
+    ['2010-12-01 08:26', '2010-12-01T08:26:00.000Z'],
+    ['2010-12-01T08:26:00', '2010-12-01T08:26:00.000Z'],
+  ])('may have the date %s', async (date, placedAt) => {
+    const { accepted } = await read(`1,22139,BOWL,1,${date},1.25,,UK`);
+    expect(accepted).toMatchObject([{ lines: [{ placedAt }] }]);
+  });
+
+  test.each([
+    ['UTF-8', (text: string) => Buffer.from(text)],
+    ['UTF-8 with a mark', (text: string) => Buffer.from(`\uFEFF${text}`)],
+    ['Latin-1, as that of the data set', (text: string) => Buffer.from(text, 'latin1')],
+    ['UTF-16 with a mark', (text: string) => Buffer.from(`\uFEFF${text}`, 'utf16le')],
+  ])('may be in %s', async (_name, encode) => {
+    const path = await fileOf(encode(`${HEADER}\r\n1,22139,"£ BOWL, CAFÉ",2,${DATE},1.25,,Österreich\r\n`));
+    expect((await readOrderFile(path)).accepted).toMatchObject([
+      { lines: [{ description: '£ BOWL, CAFÉ', country: 'Österreich' }] },
+    ]);
+  });
+
+  test.each(['\n', '\r\n', '\r'])(
+    'may end its lines with %j, and its header with another end',
+    async (end) => {
+      const lines = [1, 2, 3].map((n) => `${n},22139,"BOWL ""A""",2,${DATE},1.25,,UK`);
+      const path = await fileOf(`${HEADER}\r\n${lines.join(end)}${end}`);
+      expect(await readOrderFile(path)).toMatchObject({ lineCount: 3, accepted: [{}, {}, {}] });
+    },
+  );
+
+  test('may spell its columns in other ways', async () => {
+    const header = 'invoiceno,stock_code,DESCRIPTION,quantity,Invoice Date,unitprice,Customer ID,country';
+    const { accepted } = await readOrderFile(await fileOf(`${header}\n1,22139,BOWL,2,${DATE},1.25,5,UK\n`));
+    expect(accepted).toMatchObject([{ totalPence: 250, lines: [{ customerId: '5', country: 'UK' }] }]);
+  });
+
+  test('may have a field of two lines', async () => {
+    const { accepted, lineCount } = await read(`1,22139,"BOWL\nBLUE",2,${DATE},1.25,,UK`);
+    expect({ accepted, lineCount }).toMatchObject({ lineCount: 1, accepted: [{ totalPence: 250 }] });
   });
 
   test('may begin with a mark and have its columns in any order, and more of them', async () => {
@@ -136,6 +198,36 @@ describe('a file that is no order file', () => {
     const message = await refusalOf(await fileOf(text));
     expect(message).toContain(reason);
     expect(message.length).toBeLessThan(400);
+  });
+
+  test('is refused when none of its lines can be ordered, with what is wrong with them', async () => {
+    const lines = [`1,22139,BOWL,1,31/02/2010 8:26,1.25,,UK`, `2,22139,BOWL,0,${DATE},1.25,,UK`, '3,4'];
+    const message = await refusalOf(await fileOf([HEADER, ...lines].join('\n')));
+    expect(message).toContain('none of its 3 lines can be ordered');
+    expect(message).toContain(
+      '2 refused: a field is missing or cannot be read; first line 2, InvoiceDate "31/02/2010 8:26"',
+    );
+    expect(message).toMatch(/1 refused: a sale of no pieces.*; first line 3$/m);
+  });
+
+  test('is refused when its dates begin with the day, which would be read as the month', async () => {
+    const lines = ['1/12/2010 8:26', '13/12/2010 8:26'].map((date) => `1,22139,BOWL,1,${date},1.25,,UK`);
+    const path = await fileOf([HEADER, ...lines].join('\n'));
+    expect(await refusalOf(path)).toContain('its dates begin with the day, as that of line 3');
+  });
+
+  test('is refused when a quote swallows lines of it', async () => {
+    const line = `1,22139,BOWL,1,${DATE},1.25,,UK`;
+    const path = await fileOf([HEADER, line, `2,22139,"BOWL,1`, line, `3,22139,BOWL",1`, line].join('\n'));
+    expect(await refusalOf(path)).toContain('a quote that opens in line 3 swallows the lines after it');
+  });
+
+  test.each([
+    [';', 'semicolons'],
+    ['\t', 'tabs'],
+  ])('is refused when its columns are separated by %j', async (delimiter, name) => {
+    const path = await fileOf(`${HEADER.replaceAll(',', delimiter)}\n`);
+    expect(await refusalOf(path)).toContain(`its columns are separated by ${name} and not by commas`);
   });
 
   test('is refused when it is not there, or a folder', async () => {

@@ -63,6 +63,7 @@ describe('a request for an order', () => {
       'a sum beyond reason',
       { invoiceNo: '1', lines: Array(99).fill({ ...LINE, quantity: 1e6, unitPricePence: 1e8 }) },
     ],
+    ['a day that there is not', { invoiceNo: '1', placedAt: '2010-02-31T08:26:00Z', lines: [LINE] }],
     ['a NUL in a text', { invoiceNo: '1', country: 'a\0b', lines: [LINE] }],
   ])('with %s is refused', (_name, body) => {
     expect(problemsOf(body).length).toBeGreaterThan(0);

@@ -1,14 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { choosePort, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { describeWhere } from './describe-where.js';
 
 const PROGRAM = 'pgbouncer';
-// Debian has it there, and not on everybody's PATH.
-const ENV = { ...process.env, PATH: [process.env['PATH'], '/usr/sbin'].join(delimiter) };
 /** `nobody`: it refuses to work as root. */
 const NOBODY = 65_534;
 
@@ -21,8 +19,8 @@ export interface Pooler {
 
 /** A suite that needs PgBouncer. Where there is none it is left out, and says so; in CI it fails. */
 export function describeWithPooler(name: string, suite: () => void): void {
-  const usable = spawnSync(PROGRAM, ['--version'], { env: ENV }).status === 0;
-  describeWhere(usable, name, 'pgbouncer on the PATH', suite);
+  const usable = spawnSync(PROGRAM, ['--version']).status === 0;
+  describeWhere(usable, name, 'pgbouncer on the PATH (Debian has it in /usr/sbin)', suite);
 }
 
 /** Starts one before a database, with so few connections that sessions share them. It ends with this process. */
@@ -48,7 +46,7 @@ export async function startPooler(databaseUrl: string): Promise<Pooler> {
   const as = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
   // The shell ends it when this process is gone, however that went: its input is closed then.
   const script = `${PROGRAM} "$0" & trap "kill $!; wait $!" EXIT; read _`;
-  const child = spawn('sh', ['-c', script, config], { ...as, env: ENV, stdio: ['pipe', 'ignore', 'ignore'] });
+  const child = spawn('sh', ['-c', script, config], { ...as, stdio: ['pipe', 'ignore', 'ignore'] });
   const url = `postgresql://${username}@127.0.0.1:${own}${pathname}`;
   try {
     await waitUntil(() => answers(url), { describe: 'PgBouncer answers' });
@@ -61,7 +59,7 @@ export async function startPooler(databaseUrl: string): Promise<Pooler> {
 
 /** Whether this release could, and has to be told not to. */
 function trackPrepared(): boolean {
-  const { stdout } = spawnSync(PROGRAM, ['--version'], { env: ENV, encoding: 'utf8' });
+  const { stdout } = spawnSync(PROGRAM, ['--version'], { encoding: 'utf8' });
   const [, minor = '0'] = /PgBouncer 1\.(\d+)/.exec(stdout) ?? [];
   return Number(minor) >= 21;
 }

@@ -1,9 +1,10 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ConfigurationError, describeError } from '@waybill/kernel';
 import type { Command } from 'commander';
+import { fileError } from './file-error.js';
 import type { Output } from './target.js';
 
 interface AsyncApiOptions {
@@ -42,7 +43,7 @@ export function addAsyncApiCommand(program: Command, output: Output): void {
     .action(async ({ module, instance, out }: AsyncApiOptions) => {
       const text = `${JSON.stringify(await documentOf(module, instance), null, 2)}\n`;
       if (out === undefined) output.write(text);
-      else writeFileSync(out, text);
+      else write(out, text);
     });
 }
 
@@ -50,11 +51,15 @@ export function addAsyncApiCommand(program: Command, output: Output): void {
 async function documentOf(module: string, instance: string): Promise<unknown> {
   const [file = '', name] = module.split('#');
   const path = resolve(file);
+  if (!existsSync(path))
+    throw new ConfigurationError(`${file} cannot be described`, [
+      'there is no such file: compile the application, and name the module that it makes, as dist/app.module.js',
+    ]);
   // Nest and Waybill are those that the application itself has.
-  const nest = pathToFileURL(createRequire(path).resolve('@nestjs/core')).href;
+  const nest = pathToFileURL(nestOf(path, file)).href;
   const core = (await import(nest)) as Exports<NestCore>;
   const { NestFactory } = (core.NestFactory === undefined ? core.default : core) as NestCore;
-  const exported = (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>;
+  const exported = await exportsOf(path, file);
   const strategy = { listen: (): void => {}, close: (): void => {} };
   const app = await NestFactory.createMicroservice(moduleIn(exported, name, file), {
     strategy,
@@ -68,6 +73,37 @@ async function documentOf(module: string, instance: string): Promise<unknown> {
   } finally {
     // Hooks of an application that was never started may fail; there is nothing that they could be needed for.
     await app.close().catch(() => {});
+  }
+}
+
+function nestOf(path: string, file: string): string {
+  try {
+    return createRequire(path).resolve('@nestjs/core');
+  } catch (error) {
+    const problem = '@nestjs/core is not installed where it stands: run this on a module of the application';
+    throw new ConfigurationError(`${file} cannot be described`, [problem], { cause: error });
+  }
+}
+
+async function exportsOf(path: string, file: string): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    return (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>;
+  } catch (error) {
+    throw new ConfigurationError(
+      `${file} cannot be described`,
+      [`it cannot be loaded: ${describeError(error)}`],
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function write(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch (error) {
+    throw fileError('The document cannot be written', path, error);
   }
 }
 

@@ -4,8 +4,12 @@ import { ConfigurationError, type PgDatabase } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { type DeadLetterFilter, DeadLetters, isEmptyFilter, Redrives } from '@waybill/schedule';
 import { type Command, Option } from 'commander';
-import { exportLine, groupLine, summaryLine, writeDetail } from './dead-letter-lines.js';
-import { collect, type Output, time, wholeNumber, withDatabase } from './target.js';
+import { collect, time, wholeNumber } from './arguments.js';
+import { exportLine, GROUP_COLUMNS, LETTER_COLUMNS, writeDetail } from './dead-letter-lines.js';
+import { fileError } from './file-error.js';
+import { assertKnownNames } from './log/known-names.js';
+import { type ListOptions, listing, writeList } from './table.js';
+import { type Output, withDatabase } from './target.js';
 
 interface FilterOptions {
   readonly all?: boolean;
@@ -46,21 +50,18 @@ export function addDeadLetterCommands(program: Command, output: Output): void {
 }
 
 function addLooking(program: Command, dlq: Command, output: Output): void {
-  filtered(dlq.command('list'))
+  listing(filtered(dlq.command('list')))
     .description('lists dead letters, without their payloads')
     .option('--limit <n>', 'at most so many', wholeNumber, 100)
     .option('--after <id>', 'behind this one', wholeNumber, 0)
     .option('--groups', 'counts them by kind of failure instead')
-    .action((options: FilterOptions & { limit: number; after: number; groups?: boolean }) =>
-      withDesk(program, async ({ deadLetters }) => {
+    .action((options: FilterOptions & ListOptions & { limit: number; after: number; groups?: boolean }) =>
+      withDesk(program, options, async ({ deadLetters }) => {
         const { limit, after } = options;
         const filter = filterOf(options);
-        if (options.groups === true) {
-          for (const group of await deadLetters.groups(filter, limit)) output.write(groupLine(group));
-          return;
-        }
-        for (const letter of await deadLetters.list(filter, { limit, after }))
-          output.write(summaryLine(letter));
+        if (options.groups === true)
+          writeList(output, options, await deadLetters.groups(filter, limit), GROUP_COLUMNS);
+        else writeList(output, options, await deadLetters.list(filter, { limit, after }), LETTER_COLUMNS);
       }),
     );
   dlq
@@ -69,14 +70,14 @@ function addLooking(program: Command, dlq: Command, output: Output): void {
     .option('--payload', 'shows the payload as well')
     .description('shows one dead letter, and what operators did to it')
     .action((id: number, options: { payload?: boolean }) =>
-      withDesk(program, async ({ deadLetters }) =>
+      withDesk(program, {}, async ({ deadLetters }) =>
         writeDetail(await deadLetters.show(id), await deadLetters.actions(id), options, output),
       ),
     );
   filtered(dlq.command('export'))
     .description('writes dead letters with their payloads (base64), a JSON object a line')
     .action((options: FilterOptions) =>
-      withDesk(program, async ({ deadLetters }) => {
+      withDesk(program, options, async ({ deadLetters }) => {
         for await (const letter of deadLetters.export(filterOf(options))) output.write(exportLine(letter));
       }),
     );
@@ -88,7 +89,7 @@ function addRedrive(program: Command, dlq: Command, output: Output): void {
     .option('--rate <n>', 'so many a second', wholeNumber, 500)
     .option('--resume <redrive>', 'goes on with a redrive that was interrupted', wholeNumber)
     .action((ids: string[], options: FilterOptions & DecisionOptions & { rate: number; resume?: number }) =>
-      withDesk(program, async (desk) => {
+      withDesk(program, options, async (desk) => {
         const id = options.resume ?? (await startRedrive(desk, ids, options, output));
         if (id === undefined) return;
         const interrupted = new AbortController();
@@ -136,7 +137,7 @@ function addEditing(program: Command, dlq: Command, output: Output): void {
         .default('handler'),
     )
     .action((id: number, options: DecisionOptions & EditOptions) =>
-      withDesk(program, async ({ deadLetters }) => {
+      withDesk(program, {}, async ({ deadLetters }) => {
         const edit = await editOf(options);
         if (options.yes !== true) {
           const { topic, messageId } = await deadLetters.show(id);
@@ -149,7 +150,7 @@ function addEditing(program: Command, dlq: Command, output: Output): void {
   decided(filtered(dlq.command('discard').argument('[id...]', 'dead letters')))
     .description('discards open dead letters; only counts them without --yes')
     .action((ids: string[], options: FilterOptions & DecisionOptions) =>
-      withDesk(program, async ({ deadLetters }) => {
+      withDesk(program, options, async ({ deadLetters }) => {
         const filter = selection(ids, options);
         if (options.yes !== true) {
           const count = await deadLetters.count({ ...filter, states: ['open'] });
@@ -177,8 +178,16 @@ async function editOf({ payload, header, to }: EditOptions) {
     }),
   ) as Record<string, string | null>;
   if (payload === undefined) return { headers, to };
-  const bytes = payload.startsWith('@') ? await readFile(payload.slice(1)) : Buffer.from(payload, 'utf8');
+  const bytes = payload.startsWith('@') ? await readPayload(payload.slice(1)) : Buffer.from(payload, 'utf8');
   return { headers, to, payload: bytes };
+}
+
+async function readPayload(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw fileError('The payload cannot be read', path, error);
+  }
 }
 
 function filtered(command: Command): Command {
@@ -245,8 +254,14 @@ function refusal(problem: string): ConfigurationError {
   return new ConfigurationError('The dead letters were left as they are', [problem]);
 }
 
-async function withDesk(program: Command, work: (desk: Desk) => Promise<void>): Promise<void> {
+/** @param names of a group and a topic that must be there */
+async function withDesk(
+  program: Command,
+  names: Pick<FilterOptions, 'group' | 'topic'>,
+  work: (desk: Desk) => Promise<void>,
+): Promise<void> {
   await withDatabase(program, async (database: PgDatabase) => {
+    await assertKnownNames(database, names);
     const signals = new LogSignals(database);
     signals.start();
     try {

@@ -1,11 +1,12 @@
 import type { DeadLetterDetail, DeadLetterGroup, DeadLetterSummary, OperatorAction } from '@waybill/schedule';
+import type { Column } from './table.js';
 import type { Output } from './target.js';
 
 /** Characters of an error's message that a list shows. */
 const SHOWN = 100;
 
-/** One dead letter in a list. */
-export function summaryLine(letter: DeadLetterSummary): string {
+/** One dead letter in a line. */
+function summaryLine(letter: DeadLetterSummary): string {
   const { id, state, topic, partition, offset, group, key, reason, errorClass, errorMessage } = letter;
   const at = letter.lastFailedAt.toISOString();
   const place = `${topic}[${partition}]@${offset}`;
@@ -15,14 +16,29 @@ export function summaryLine(letter: DeadLetterSummary): string {
   );
 }
 
-/** One kind of failure in a list. */
-export function groupLine(group: DeadLetterGroup): string {
-  const { fingerprint, count, topic, handler, errorClass, errorMessage, lastFailedAt } = group;
-  return (
-    `${fingerprint}  ${count} dead letters  last ${lastFailedAt.toISOString()}  group ${group.group}  ` +
-    `${topic}  handler ${handler}  ${errorClass}: ${shortened(errorMessage)}\n`
-  );
-}
+/** Dead letters in a list. */
+export const LETTER_COLUMNS: readonly Column<DeadLetterSummary>[] = [
+  { head: 'ID', of: ({ id }) => id, align: 'right' },
+  { head: 'STATE', of: ({ state }) => state },
+  { head: 'LAST FAILED', of: ({ lastFailedAt }) => lastFailedAt },
+  { head: 'MESSAGE', of: ({ topic, partition, offset }) => `${topic}[${partition}]@${offset}` },
+  { head: 'GROUP', of: ({ group }) => group },
+  { head: 'KEY', of: ({ key }) => key },
+  { head: 'REASON', of: ({ reason }) => reason },
+  { head: 'ATTEMPTS', of: ({ attempts }) => attempts, align: 'right' },
+  { head: 'ERROR', of: ({ errorClass, errorMessage }) => `${errorClass}: ${shortened(errorMessage)}` },
+];
+
+/** Kinds of failures in a list. */
+export const GROUP_COLUMNS: readonly Column<DeadLetterGroup>[] = [
+  { head: 'FINGERPRINT', of: ({ fingerprint }) => fingerprint },
+  { head: 'DEAD LETTERS', of: ({ count }) => count, align: 'right' },
+  { head: 'LAST FAILED', of: ({ lastFailedAt }) => lastFailedAt },
+  { head: 'GROUP', of: ({ group }) => group },
+  { head: 'TOPIC', of: ({ topic }) => topic },
+  { head: 'HANDLER', of: ({ handler }) => handler },
+  { head: 'ERROR', of: ({ errorClass, errorMessage }) => `${errorClass}: ${shortened(errorMessage)}` },
+];
 
 /** Everything about one dead letter; its payload when that is asked for. */
 export function writeDetail(

@@ -2,7 +2,8 @@ import { ConfigurationError, PgDatabase, systemClock } from '@waybill/kernel';
 import { type Command, CommanderError } from 'commander';
 import { examine } from './doctor/doctor.js';
 import type { Finding } from './doctor/finding.js';
-import { type Output, target, wholeNumber } from './target.js';
+import { duration } from './arguments.js';
+import { type Output, target } from './target.js';
 
 interface DoctorOptions {
   readonly redis?: string;
@@ -22,16 +23,16 @@ export function addDoctorCommand(program: Command, output: Output): void {
     )
     .option('--redis <url>', 'also examine this Redis, redis://…')
     .option(
-      '--transaction-age <seconds>',
-      'a transaction that is open for longer is a problem',
-      wholeNumber,
-      300,
+      '--transaction-age <duration>',
+      'a transaction that is open for longer is a problem, as 5m; a number alone is in seconds',
+      duration('s'),
+      300_000,
     )
     .option(
-      '--retry-horizon <hours>',
-      'how long messages may fail, or consumers stand still, without losing records',
-      wholeNumber,
-      24,
+      '--retry-horizon <duration>',
+      'how long messages may fail, or consumers stand still, without losing records, as 2d; a number alone is in hours',
+      duration('h'),
+      86_400_000,
     )
     .option('--json', 'the findings as JSON')
     .exitOverride((error) => {
@@ -54,8 +55,8 @@ async function examineAndTell(program: Command, output: Output, options: DoctorO
     const findings = await examine({
       database,
       clock: systemClock,
-      transactionAgeMs: options.transactionAge * 1_000,
-      retryHorizonMs: options.retryHorizon * 3_600_000,
+      transactionAgeMs: options.transactionAge,
+      retryHorizonMs: options.retryHorizon,
       ...(options.redis === undefined ? {} : { redisUrl: options.redis }),
     });
     output.write(options.json === true ? `${JSON.stringify(findings)}\n` : findings.map(lineOf).join(''));

@@ -7,9 +7,13 @@ import {
   HalfStore,
 } from '@waybill/half-message';
 import { LogSignals, Topics } from '@waybill/log';
+import { HalfMessageOpenError, isWaybillError, type PgDatabase } from '@waybill/kernel';
 import type { OperatorAction } from '@waybill/schedule';
+import { assertKnownNames } from './log/known-names.js';
 import type { Command } from 'commander';
-import { type Output, wholeNumber, withDatabase } from './target.js';
+import { wholeNumber } from './arguments.js';
+import { type Column, type ListOptions, listing, writeList } from './table.js';
+import { type Output, withDatabase } from './target.js';
 
 interface DecisionOptions {
   readonly by?: string;
@@ -17,6 +21,31 @@ interface DecisionOptions {
   readonly yes?: boolean;
   readonly force?: boolean;
 }
+
+interface HalfListOptions extends ListOptions {
+  readonly state?: HalfMessageState[];
+  readonly group?: string;
+  readonly limit: number;
+  readonly after?: string;
+}
+
+const EVERY_STATE: HalfMessageState[] = ['prepared', 'checking', 'undecided', 'committed', 'rolled-back'];
+const STILL_ASKED: ReadonlySet<HalfMessageState> = new Set(['prepared', 'checking']);
+
+const HALF_COLUMNS: readonly Column<HalfMessageSummary>[] = [
+  { head: 'ID', of: ({ id }) => id },
+  { head: 'STATE', of: ({ state }) => state },
+  { head: 'PREPARED', of: ({ preparedAt }) => preparedAt },
+  { head: 'GROUP', of: ({ group }) => group },
+  { head: 'TOPIC', of: ({ messages }) => messages[0]?.topic },
+  { head: 'KEY', of: ({ messages }) => messages[0]?.key },
+  { head: 'MESSAGES', of: ({ messages }) => messages.length, align: 'right' },
+  { head: 'CHECKS', of: ({ checks, checkMax }) => `${checks} of ${checkMax ?? '?'}`, align: 'right' },
+  {
+    head: 'ANSWER',
+    of: ({ lastAnswer, decidedBy }) => (decidedBy === null ? lastAnswer : `decided by ${decidedBy}`),
+  },
+];
 
 /** `waybill half list | show | commit | rollback | check`. */
 export function addHalfCommands(program: Command, output: Output): void {
@@ -38,22 +67,23 @@ export function addHalfCommands(program: Command, output: Output): void {
 }
 
 function addLooking(program: Command, half: Command, output: Output): void {
-  half
-    .command('list')
+  listing(half.command('list'))
     .description('lists half messages, without their payloads: the open ones unless states are named')
     .option('--state <state...>', 'prepared, checking, undecided, committed, rolled-back')
     .option('--group <name>', 'of this producer group')
     .option('--limit <n>', 'at most so many', wholeNumber, 100)
     .option('--after <id>', 'behind this one')
-    .action((options: { state?: HalfMessageState[]; group?: string; limit: number; after?: string }) =>
-      withDesk(program, async (desk) => {
+    .action((options: HalfListOptions) =>
+      withDesk(program, async (desk, database) => {
         const { state: states, group, limit, after } = options;
         const filter = {
           ...(states === undefined ? {} : { states }),
           ...(group === undefined ? {} : { group }),
         };
         const page = { limit, ...(after === undefined ? {} : { after }) };
-        for (const summary of await desk.list(filter, page)) output.write(summaryLine(summary));
+        const halves = await desk.list(filter, page);
+        if (halves.length === 0) await assertProducer(desk, database, group);
+        writeList(output, options, halves, HALF_COLUMNS);
       }),
     );
   half
@@ -77,14 +107,44 @@ function addDeciding(program: Command, half: Command, output: Output, verdict: '
       withDesk(program, async (desk) => {
         const end = verdict === 'commit' ? 'committed' : 'rolled back';
         if (options.yes !== true) {
-          output.write(`${sentence(await desk.show(id))} would be ${end}; --yes does it\n`);
+          const shown = await desk.show(id);
+          const needsForce = STILL_ASKED.has(shown.state) && options.force !== true;
+          const how = needsForce ? '--yes --force does it: it is still checked back' : '--yes does it';
+          output.write(`${sentence(shown)} would be ${end}; ${how}\n`);
           return;
         }
-        const force = options.force === true;
-        const outcome = await desk[verdict](id, operator(options), { force });
+        const outcome = await decide(desk, verdict, id, options);
         output.write(`half message ${id} ${outcome === 'done' ? 'is' : 'was already'} ${end}\n`);
       }),
     );
+}
+
+/** What is still checked back is left to that, unless the operator insists. */
+async function decide(
+  desk: HalfMessageDesk,
+  verdict: 'commit' | 'rollback',
+  id: string,
+  options: DecisionOptions,
+): Promise<'done' | 'already'> {
+  try {
+    return await desk[verdict](id, operator(options), { force: options.force === true });
+  } catch (error) {
+    if (!isWaybillError(error) || error.code !== 'HALF_MESSAGE_OPEN') throw error;
+    throw new HalfMessageOpenError(id, `it is still checked back; --force decides all the same`, {
+      cause: error,
+    });
+  }
+}
+
+/** @throws NotFoundError for a group that neither produces nor consumes */
+async function assertProducer(
+  desk: HalfMessageDesk,
+  database: PgDatabase,
+  group: string | undefined,
+): Promise<void> {
+  if (group === undefined) return;
+  const [some] = await desk.list({ group, states: EVERY_STATE }, { limit: 1 });
+  if (some === undefined) await assertKnownNames(database, { group });
 }
 
 function decided(command: Command): Command {
@@ -140,13 +200,16 @@ function writeDetail(
   }
 }
 
-async function withDesk(program: Command, work: (desk: HalfMessageDesk) => Promise<void>): Promise<void> {
+async function withDesk(
+  program: Command,
+  work: (desk: HalfMessageDesk, database: PgDatabase) => Promise<void>,
+): Promise<void> {
   await withDatabase(program, async (database) => {
     const signals = new LogSignals(database);
     signals.start();
     try {
       const topics = new Topics(database.session);
-      await work(new HalfMessageDesk(database, new HalfStore({ bus: database, topics, signals })));
+      await work(new HalfMessageDesk(database, new HalfStore({ bus: database, topics, signals })), database);
     } finally {
       await signals.stop();
     }

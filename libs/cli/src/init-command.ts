@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { applyChanges, type FileChange, planInit } from './init/init.js';
 import type { Output } from './target.js';
+import { ownVersion } from './version.js';
 
 const DONE = { create: 'created', change: 'changed', keep: 'kept', 'by-hand': 'BY HAND' } as const;
 const WOULD = {
@@ -47,9 +47,4 @@ function nextSteps(changes: readonly FileChange[]): string {
     '  npm run start, and then: curl -X POST http://localhost:3000/greetings',
     '',
   ].join('\n');
-}
-
-function ownVersion(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

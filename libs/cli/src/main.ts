@@ -1,27 +1,13 @@
 #!/usr/bin/env node
-import { existsSync } from 'node:fs';
-import { isWaybillError } from '@waybill/kernel';
-import { CommanderError } from 'commander';
-import { createProgram } from './program.js';
-
-// Where the database's address stands beside the application; the environment goes before it.
-if (existsSync('.env')) process.loadEnvFile();
-
-try {
-  await createProgram({ write: (text) => process.stdout.write(printable(text)) }).parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode;
-  } else {
-    const text = isWaybillError(error) ? `${error.code}: ${error.message}` : String(error);
-    process.stderr.write(`waybill: ${printable(text)}\n`);
-    process.exitCode = 1;
-  }
-}
-
-/** Text from a database may hold escape sequences that a terminal would act on. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, (character) =>
-    character === '\n' || character === '\t' ? character : '\u{fffd}',
+// Only this file is read by a Node that is too old for the others: it says so, and imports nothing before it has looked.
+const OLDEST = [20, 19] as const;
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
+  process.stderr.write(
+    `waybill: Node ${process.versions.node} is too old. Install Node ${OLDEST.join('.')} or later.\n`,
   );
+  process.exitCode = 2;
+} else {
+  const { runCommandLine } = await import('./command-line.js');
+  await runCommandLine();
 }

@@ -1,5 +1,4 @@
 import { DEFAULT_SCHEMA } from '@waybill/kernel';
-import { groupLag } from '@waybill/log';
 import { adoptCluster } from '@waybill/outbox';
 import { migrate, migrationSql, migrationStatus } from '@waybill/schema';
 import { Command } from 'commander';
@@ -10,7 +9,11 @@ import { addHalfCommands } from './half-commands.js';
 import { addInitCommand } from './init-command.js';
 import { addSagaCommands } from './saga-commands.js';
 import { globals, type Output, target, withDatabase } from './target.js';
-import { addTopicCommands } from './topic-commands.js';
+import { addGroupCommands } from './log/group-commands.js';
+import { addLagCommand } from './log/lag-command.js';
+import { addTopicCommands } from './log/topic-commands.js';
+import { type ListOptions, listing, writeList } from './table.js';
+import { ownVersion } from './version.js';
 
 /** The `waybill` command. */
 export function createProgram(output: Output): Command {
@@ -18,13 +21,17 @@ export function createProgram(output: Output): Command {
     .description('Sets up and looks after the tables of Waybill. Works on the database of DATABASE_URL.')
     .option('--database-url <url>', 'the database, postgresql://… (default: DATABASE_URL)')
     .option('--schema <name>', "Waybill's schema", DEFAULT_SCHEMA)
+    .version(ownVersion(), '-V, --version', 'the version of waybill')
+    .configureOutput({ writeOut: (text) => output.write(text) })
     .exitOverride()
     .showHelpAfterError('(see waybill --help)');
   addInitCommand(program, output);
   addMigrationCommands(program, output);
   addDoctorCommand(program, output);
   addTopicCommands(program, output);
-  addOperatorCommands(program, output);
+  addGroupCommands(program, output);
+  addLagCommand(program, output);
+  addRelayCommands(program, output);
   addDeadLetterCommands(program, output);
   addHalfCommands(program, output);
   addSagaCommands(program, output);
@@ -44,13 +51,14 @@ function addMigrationCommands(program: Command, output: Output): void {
       for (const name of applied) output.write(`applied ${name}\n`);
       if (applied.length === 0) output.write('nothing to do, the schema is up to date\n');
     });
-  migrations('status')
+  listing(migrations('status'))
     .description('lists the migrations; exits with 3 when some are pending')
-    .action(async (options: Participant) => {
+    .action(async ({ json, ...options }: Participant & ListOptions) => {
       const states = await migrationStatus({ ...target(program), ...options });
-      for (const { name, appliedAt } of states) {
-        output.write(`${appliedAt === null ? 'pending' : appliedAt.toISOString()}  ${name}\n`);
-      }
+      writeList(output, json === undefined ? {} : { json }, states, [
+        { head: 'APPLIED', of: ({ appliedAt }) => appliedAt ?? 'pending' },
+        { head: 'MIGRATION', of: ({ name }) => name },
+      ]);
       if (states.some(({ appliedAt }) => appliedAt === null)) process.exitCode = 3;
     });
   migrations('sql')
@@ -65,38 +73,25 @@ interface Participant {
   readonly participant?: boolean;
 }
 
-function addOperatorCommands(program: Command, output: Output): void {
-  program
-    .command('lag')
-    .argument('<group>')
-    .description('shows how far a consumer group is behind')
-    .action((group: string) =>
-      withDatabase(program, async (database) => {
-        for (const { topic, partition, position, endOffset, lag } of await groupLag(
-          database.session,
-          group,
-        )) {
-          output.write(`${topic}[${partition}]  position ${position}  end ${endOffset}  lag ${lag}\n`);
-        }
-      }),
-    );
+function addRelayCommands(program: Command, output: Output): void {
   program
     .command('relay')
     .description('looks after the relay')
     .command('adopt')
     .description(
-      'lets the relay begin anew after the database was loaded into another cluster; stop publishers first',
+      'lets the relay begin again after the database was loaded into another cluster; only says so without --yes',
     )
-    .option('--execute', 'do it; without, only say what it is for')
-    .action((options: { execute?: boolean }) =>
+    .option('--yes', 'does it; without, nothing is changed')
+    .action((options: { yes?: boolean }) =>
       withDatabase(program, async (database) => {
-        if (options.execute !== true) {
-          output.write('Stop every publisher, then run this again with --execute.\n');
+        if (options.yes !== true) {
+          output.write(
+            'the relay would begin again, and keep the messages that it had not moved; stop every publisher first; --yes does it\n',
+          );
           return;
         }
-        output.write(
-          `the relay begins anew; ${await adoptCluster(database.session)} messages wait to be moved\n`,
-        );
+        const moved = await adoptCluster(database.session);
+        output.write(`the relay begins again; ${moved} messages wait to be moved\n`);
       }),
     );
 }

@@ -15,22 +15,25 @@ import {
   verifySaga,
 } from '@waybill/saga';
 import type { Command } from 'commander';
-import { detailLines, summaryLine } from './saga-lines.js';
-import { type Output, wholeNumber, withDatabase } from './target.js';
+import { duration, id as anId, wholeNumber } from './arguments.js';
+import { fileError } from './file-error.js';
+import { detailLines, SAGA_COLUMNS, summaryLine } from './saga-lines.js';
+import { type ListOptions, listing, writeList } from './table.js';
+import { type Output, withDatabase } from './target.js';
 
 interface OrderOptions {
   readonly by?: string;
   readonly because?: string;
   readonly revision?: number;
   readonly yes?: boolean;
-  readonly waitMs: number;
+  readonly wait: number;
 }
 
-interface ListOptions {
+interface SagaListOptions extends ListOptions {
   readonly state?: SagaState[];
   readonly type?: string;
   readonly key?: string;
-  readonly olderThanMs?: number;
+  readonly olderThan?: number;
   readonly after?: string;
   readonly limit: number;
 }
@@ -56,18 +59,17 @@ export function addSagaCommands(program: Command, output: Output): void {
 }
 
 function addLooking(program: Command, sagas: Command, output: Output): void {
-  sagas
-    .command('list')
+  listing(sagas.command('list'))
     .description('lists sagas in the order of their beginning: those under way unless states are named')
     .option('--state <state...>', 'RUNNING, COMPENSATING, STUCK, COMPLETED, COMPENSATED, CANCELLED')
     .option('--type <type>', 'of this type')
     .option('--key <prefix>', 'whose key begins so')
-    .option('--older-than-ms <n>', 'begun at least so long ago', wholeNumber)
+    .option('--older-than <duration>', 'begun at least so long ago, as 90s or 2h', duration())
     .option('--limit <n>', 'at most so many', wholeNumber, 100)
-    .option('--after <id>', 'behind this one')
-    .action((options: ListOptions) =>
+    .option('--after <id>', 'behind this one', anId)
+    .action((options: SagaListOptions) =>
       withDesk(program, async (desk) => {
-        for (const summary of await desk.list(filterOf(options))) output.write(summaryLine(summary));
+        writeList(output, options, await desk.list(filterOf(options)), SAGA_COLUMNS);
       }),
     );
   sagas
@@ -87,13 +89,13 @@ function addLooking(program: Command, sagas: Command, output: Output): void {
     );
 }
 
-function filterOf({ state, type, key, olderThanMs, after, limit }: ListOptions): SagaFilter {
+function filterOf({ state, type, key, olderThan, after, limit }: SagaListOptions): SagaFilter {
   return {
     limit,
     ...(state === undefined ? {} : { states: state }),
     ...(type === undefined ? {} : { type }),
     ...(key === undefined ? {} : { keyPrefix: key }),
-    ...(olderThanMs === undefined ? {} : { olderThanMs }),
+    ...(olderThan === undefined ? {} : { olderThanMs: olderThan }),
     ...(after === undefined ? {} : { after }),
   };
 }
@@ -136,7 +138,12 @@ function ordered(command: Command): Command {
     .option('--by <name>', 'who decides (default: the user of this machine)')
     .option('--because <reason>', 'why')
     .option('--revision <n>', 'only while the saga is at this revision (default: as it is now)', wholeNumber)
-    .option('--wait-ms <n>', 'how long to wait for the service to carry it out', wholeNumber, 10_000)
+    .option(
+      '--wait <duration>',
+      'how long to wait for the service to carry it out, as 30s',
+      duration(),
+      10_000,
+    )
     .option('--yes', 'does it; without, nothing is changed');
 }
 
@@ -158,8 +165,8 @@ async function order(
   });
 }
 
-function rest({ revision, waitMs }: OrderOptions): { revision?: number; waitMs: number } {
-  return { waitMs, ...(revision === undefined ? {} : { revision }) };
+function rest({ revision, wait }: OrderOptions): { revision?: number; waitMs: number } {
+  return { waitMs: wait, ...(revision === undefined ? {} : { revision }) };
 }
 
 function operator({ by, because }: OrderOptions): { by: string; reason?: string } {
@@ -212,7 +219,12 @@ function addVerify(program: Command, sagas: Command, output: Output): void {
 
 /** @throws ConfigurationError when the module exports none */
 async function definitionsOf(path: string): Promise<SagaDefinitions> {
-  const exported: unknown = await import(pathToFileURL(resolve(path)).href);
+  let exported: unknown;
+  try {
+    exported = await import(pathToFileURL(resolve(path)).href);
+  } catch (error) {
+    throw fileError('The definitions cannot be read', path, error);
+  }
   const found = Object.values(exported as Record<string, unknown>).filter(isSagaDefinition);
   if (found.length === 0)
     throw new ConfigurationError('There is nothing to verify', [`${path} exports no definition of a saga`]);
@@ -220,8 +232,21 @@ async function definitionsOf(path: string): Promise<SagaDefinitions> {
 }
 
 async function recordedOf(file: string): Promise<RecordedSaga[]> {
-  const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line.trim() !== '');
-  return lines.map((line) => parseJson(line) as RecordedSaga);
+  const subject = 'The recorded sagas cannot be read';
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw fileError(subject, file, error);
+  }
+  return text.split('\n').flatMap((line, index) => {
+    if (line.trim() === '') return [];
+    try {
+      return [parseJson(line) as RecordedSaga];
+    } catch (error) {
+      throw fileError(subject, `${file}, line ${index + 1}`, error);
+    }
+  });
 }
 
 async function recordedIn(

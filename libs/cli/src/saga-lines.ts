@@ -1,4 +1,16 @@
 import type { SagaDetail, SagaEvent, SagaOutput, SagaSummary } from '@waybill/saga';
+import type { Column } from './table.js';
+
+/** Sagas in a list. */
+export const SAGA_COLUMNS: readonly Column<SagaSummary>[] = [
+  { head: 'ID', of: ({ id }) => id },
+  { head: 'STATE', of: ({ state }) => state },
+  { head: 'STARTED', of: ({ startedAt }) => startedAt },
+  { head: 'TYPE', of: ({ type, version }) => `${type} v${version}` },
+  { head: 'KEY', of: ({ key }) => key },
+  { head: 'REVISION', of: ({ revision }) => revision, align: 'right' },
+  { head: 'REASON', of: ({ reason }) => reason },
+];
 
 /** A saga in one line. */
 export function summaryLine(saga: SagaSummary): string {

@@ -1,6 +1,6 @@
 import { ConfigurationError, PgDatabase } from '@waybill/kernel';
 import { assertMigrated } from '@waybill/schema';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 
 /** Where the command writes what it prints. */
 export interface Output {
@@ -41,22 +41,4 @@ export async function withDatabase(
   } finally {
     await database.close();
   }
-}
-
-/** Reads a whole number from the command line. */
-export function wholeNumber(value: string): number {
-  if (!/^\d+$/.test(value)) throw new InvalidArgumentError('must be a whole number');
-  return Number(value);
-}
-
-/** Reads a time from the command line: ISO 8601. */
-export function time(value: string): Date {
-  const date = new Date(value);
-  if (Number.isNaN(date.getTime())) throw new InvalidArgumentError('must be a time, as 2026-11-21T12:00:00Z');
-  return date;
-}
-
-/** Collects an option that may stand more than once. */
-export function collect(value: string, before: readonly string[]): string[] {
-  return [...before, value];
 }

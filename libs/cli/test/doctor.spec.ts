@@ -3,7 +3,7 @@ import { createProgram } from '@waybill/cli';
 import { PgDatabase, systemClock } from '@waybill/kernel';
 import { Topics } from '@waybill/log';
 import { migrate } from '@waybill/schema';
-import { redisIsAvailable, startRedis, type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
+import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import { CommanderError } from 'commander';
 import pg from 'pg';
 import { examine } from '../src/doctor/doctor.js';
@@ -50,6 +50,7 @@ test('a database that is well', async () => {
       'migrations',
       'privileges',
       'retention',
+      'consumers',
     ].map((check) => expect.stringMatching(new RegExp(`^ok {7}${check} +\\S`))),
   );
   expect(code).toBe(undefined);
@@ -166,29 +167,4 @@ test('wrong use ends with 2', async () => {
   await createProgram({ write: () => {} }).parseAsync(['doctor'], { from: 'user' });
   if (before !== undefined) process.env['DATABASE_URL'] = before;
   expect(process.exitCode).toBe(2);
-});
-
-test('Redis: its policy, and that it is there', async () => {
-  await migrated();
-  expect(redisIsAvailable()).toBe(true);
-  const redis = await startRedis();
-  try {
-    const client = await import('ioredis').then(({ Redis }) => new Redis(redis.url));
-    await client.config('SET', 'maxmemory-policy', 'allkeys-lru');
-    expect(await finding('redis', '--redis', redis.url)).toMatchObject({
-      state: 'problem',
-      text: expect.stringContaining('allkeys-lru'),
-      advice: expect.stringContaining('noeviction'),
-    });
-    await client.config('SET', 'maxmemory-policy', 'noeviction');
-    client.disconnect();
-    expect(await finding('redis', '--redis', redis.url)).toMatchObject({ state: 'ok' });
-  } finally {
-    await redis.stop();
-  }
-  if (redis.external) return;
-  expect(await finding('redis', '--redis', redis.url)).toMatchObject({
-    state: 'problem',
-    text: expect.stringContaining('cannot be reached'),
-  });
 });

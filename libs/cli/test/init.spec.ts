@@ -110,6 +110,7 @@ test('an application gets dependencies, address, example, module and server; a s
       '@waybill/nestjs': '^0.1.0',
       rxjs: '^7.8.1',
     },
+    devDependencies: { '@types/pg': '^8.23.1' },
   });
   expect(read('package.json')).toContain('\n    "name"');
   expect(read('.env')).toBe('DATABASE_URL=postgresql://localhost:5432/shop\n');
@@ -123,6 +124,8 @@ test('an application gets dependencies, address, example, module and server; a s
     MAIN.replace("module.js';\n", "module.js';\nimport { WaybillServer } from '@waybill/nestjs';\n").replace(
       '  await app.listen',
       `  app.connectMicroservice({ strategy: app.get(WaybillServer) }, { inheritAppConfig: true });
+  app.enableShutdownHooks();
+  await app.init();
   await app.startAllMicroservices();
   await app.listen`,
     ),
@@ -245,12 +248,51 @@ test.each([
 test.each([
   [MAIN.replace('await app.listen', 'void app.listen'), /listen/],
   [MAIN.replace('await NestFactory.create(AppModule)', 'await createApp()'), /NestFactory/],
-  [
-    MAIN.replace('  await app.listen', '  await app.startAllMicroservices();\n  await app.listen'),
-    /other microservices/,
-  ],
+  [MAIN.replace('  await app.listen', '  void app.startAllMicroservices();\n  await app.listen'), /startAll/],
+  [MAIN.replace('NestFactory.create(', 'NestFactory.createMicroservice('), /without HTTP/],
   [MAIN.replace('  await app.listen', '  if (x) await app.listen'), /line of its own/],
   [`${MAIN}const app2 = await NestFactory.create(Other);`, /NestFactory/],
 ])('the server is not started where that is not sure', (text, why) => {
   expect(startConsuming(compiler, text)).toEqual({ refused: expect.stringMatching(why) });
+});
+
+const start = (text: string): string | { refused: string } => {
+  const edited = startConsuming(compiler, text);
+  return 'text' in edited ? edited.text : edited;
+};
+
+test('beside other microservices Waybill is one more, and all are started once', () => {
+  const hybrid = MAIN.replace(
+    '  await app.listen',
+    `  app.connectMicroservice({ transport: Transport.TCP });
+  await app.startAllMicroservices();
+  await app.listen`,
+  );
+  expect(start(hybrid)).toContain(`
+  app.connectMicroservice({ transport: Transport.TCP });
+  app.connectMicroservice({ strategy: app.get(WaybillServer) }, { inheritAppConfig: true });
+  app.enableShutdownHooks();
+  await app.init();
+  await app.startAllMicroservices();
+  await app.listen`);
+});
+
+test('what the application says already is not said twice', () => {
+  const text = start(
+    MAIN.replace(
+      '  await app.listen',
+      '  app.enableShutdownHooks();\n  await app.init();\n  await app.listen',
+    ),
+  ) as string;
+  for (const call of ['enableShutdownHooks', 'init', 'startAllMicroservices'])
+    expect(text.split(`app.${call}()`)).toHaveLength(2);
+});
+
+test('a microservice without HTTP is told its own start', async () => {
+  application({ 'src/main.ts': MAIN.replace('NestFactory.create(', 'NestFactory.createMicroservice(') });
+  withCompiler();
+  const text = (await init()).join('\n');
+  expect(text).toMatch(
+    /BY HAND {2}src\/main\.ts: it is a microservice without HTTP.*createMicroservice.*app\.listen\(\);/,
+  );
 });

@@ -5,6 +5,7 @@ import {
   Bell,
   type Clock,
   describeError,
+  isFenced,
   type Logger,
   OffsetOutOfRangeError,
   type PassResult,
@@ -22,7 +23,6 @@ import {
 } from '@waybill/log';
 import { PostgresBudgetStore } from '@waybill/schedule';
 import { databaseIdentity } from '@waybill/schema';
-import { ConnectionLosses } from './connection-losses.js';
 import { ConsumerCounters } from './consumer-counters.js';
 import {
   byTopic,
@@ -36,27 +36,11 @@ import { LaneOpener } from './lane-opener.js';
 import type { PartitionLane } from './partition-lane.js';
 import { RedriveWatch } from './redrive-watch.js';
 import { RetryBudget, type RetryBudgetOptions } from './retry-budget.js';
+import { type Seat, seatFor } from './seat.js';
 import { Slots } from './slots.js';
 import type { Subscription } from './subscription.js';
 import { TopicPatterns } from './topic-pattern.js';
 import { TopicWatch } from './topic-watch.js';
-
-interface Seat {
-  ownership: Ownership;
-  /** Whether something may have been written under this epoch already: the next lane begins by raising it. */
-  written: boolean;
-  /** Whether a lane has been open before. */
-  opened: boolean;
-  readonly losses: ConnectionLosses;
-  /** Records below may have taken an earlier owner's process down. */
-  suspectEnd: number;
-  /** The open lane; replaced when it has stopped. */
-  lane: PartitionLane | undefined;
-  failure: string | undefined;
-  failures: number;
-  /** When it may be opened (again), by the monotonic clock. */
-  openAt: number;
-}
 
 /** A lane that has run for so long begins with the shortest wait again when it fails. */
 const FORGET_FAILURES_MS = 60_000;
@@ -64,6 +48,8 @@ const FORGET_FAILURES_MS = 60_000;
 const BLIND_LEASES = 3;
 /** Longest wait before a lane that has failed is opened again. */
 const LONGEST_REOPEN_MS = 5_000;
+/** So often in a row a lane may be fenced before that counts as a failure. */
+const HAND_OVER_TRIES = 3;
 /** How often the inbox is looked through for what it may forget. */
 const INBOX_MS = 60_000;
 /** How often positions are stored that have moved. */
@@ -245,17 +231,7 @@ export class Consumer {
   }
 
   async #onAssigned(ownership: Ownership): Promise<void> {
-    this.#seats.set(ownership.partitionId, {
-      ownership,
-      written: false,
-      opened: false,
-      losses: new ConnectionLosses(),
-      suspectEnd: 0,
-      lane: undefined,
-      failure: undefined,
-      failures: 0,
-      openAt: 0,
-    });
+    this.#seats.set(ownership.partitionId, seatFor(ownership));
     this.#fetcher.bell.ring();
   }
 
@@ -376,11 +352,14 @@ export class Consumer {
     seat.openAt =
       this.#clock.monotonic() + Math.min(LONGEST_REOPEN_MS, 100 * 2 ** Math.min(seat.failures, 7));
     const place = this.parts.topics.locate(seat.ownership.partitionId);
-    this.#logger.error(`a partition cannot be consumed: ${seat.failure}`, {
-      group: this.parts.group,
-      topic: place?.topic,
-      partition: place?.number,
-    });
+    const fields = { group: this.parts.group, topic: place?.topic, partition: place?.number };
+    // A member that has not heard yet that another owns its partition is fenced: that is how it is handed over.
+    if (isFenced(error) && seat.failures <= HAND_OVER_TRIES) {
+      seat.failure = undefined;
+      this.#logger.info('a partition went over to another member', fields);
+      return;
+    }
+    this.#logger.error(`a partition cannot be consumed: ${seat.failure}`, fields);
   }
 
   async #tick(): Promise<PassResult> {

@@ -25,5 +25,5 @@ export {
   type Subscription,
   type SubscriptionOptions,
 } from './subscription.js';
-export { isTopicPattern, type PatternSubscription } from './topic-pattern.js';
+export { isTopicPattern, type PatternSubscription, TopicPatterns } from './topic-pattern.js';
 export { deadLetter, drop, HandlerVerdict, retryIn } from './verdict.js';

@@ -1,6 +1,6 @@
 import { Bell } from './bell.js';
 import { type Clock, systemClock } from './clock.js';
-import { describeError, type Logger, silentLogger } from './logger.js';
+import { describeError, isFenced, type Logger, silentLogger } from './logger.js';
 
 /** What one pass of a service did: `again` when more work is known to wait, `idle` when there was none. */
 export type PassResult = 'again' | 'idle';
@@ -103,6 +103,11 @@ export class BackgroundService {
 
   #report(error: unknown, failures: number): void {
     this.#options.onFailure?.(error);
+    // Another process was quicker: it has done what this one was about.
+    if (isFenced(error) && failures < 20) {
+      this.#logger.debug(`${this.#options.name} was overtaken: ${describeError(error)}`);
+      return;
+    }
     // A loop that fails all the time must not fill the disk with one and the same line.
     if (failures === 1 || failures % 20 === 0) {
       this.#logger.error(`${this.#options.name} failed: ${describeError(error)}`, { failures });

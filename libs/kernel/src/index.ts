@@ -13,10 +13,11 @@ export * from './errors/saga-errors.js';
 export * from './errors/schema-errors.js';
 export { type ErrorDetails, isWaybillError, WaybillError } from './errors/waybill-error.js';
 export { idTimeMs, isId, nameBasedId, newId } from './ids.js';
-export { describeError, type LogFields, type Logger, silentLogger } from './logger.js';
+export { describeError, isFenced, type LogFields, type Logger, silentLogger } from './logger.js';
 export {
   flag,
   type Given,
+  nearestName,
   oneOf,
   type OptionSpec,
   type OptionSpecs,
@@ -30,6 +31,7 @@ export { parseJson } from './safe-json.js';
 export { answeredWithin, closeSocket } from './sql/answer-deadline.js';
 export { type CopyRowHandler } from './sql/copy-out.js';
 export { type ConnectionLoss, PgDatabase, type PgDatabaseOptions } from './sql/pg-pool.js';
+export { failureOf, watchFailures } from './sql/failed-statement.js';
 export { type BoundStatement, bindStatement } from './sql/bound-statement.js';
 export { PgConnection, type PgQueryable, PgSession } from './sql/pg-session.js';
 export { PgTransactionRunner } from './sql/pg-transactions.js';

@@ -1,3 +1,5 @@
+import { isWaybillError } from './errors/waybill-error.js';
+
 /** Ids and figures that belong to a line; never payloads. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
@@ -11,6 +13,11 @@ export interface Logger {
 
 /** Writes nothing. */
 export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Whether work was given up because another process owns it by now: the usual end of a hand-over, and no failure. */
+export function isFenced(error: unknown): boolean {
+  return isWaybillError(error) && error.code === 'FENCED';
+}
 
 /** Name and message of anything that was thrown, for a log line. */
 export function describeError(error: unknown): string {

@@ -90,14 +90,18 @@ export function resolveOptions<S extends OptionSpecs>(
 
 /** Says that an option's name is not known, and which known one is nearest. */
 export function unknownName(name: string, known: readonly string[]): string {
-  const nearest = known
-    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((a, b) => a.distance - b.distance)[0];
-  const hint =
-    nearest !== undefined && nearest.distance <= Math.max(2, name.length / 2)
-      ? `did you mean ${nearest.candidate}?`
-      : `known are ${known.join(', ')}`;
+  const nearest = nearestName(name, known);
+  const hint = nearest === undefined ? `known are ${known.join(', ')}` : `did you mean ${nearest}?`;
   return `there is no option ${show(name)}, ${hint}`;
+}
+
+/** The known name that `name` was probably meant to be; undefined when none is near. */
+export function nearestName(name: string, known: readonly string[]): string | undefined {
+  const [nearest] = known
+    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance);
+  if (nearest === undefined || nearest.distance > Math.max(2, name.length / 2)) return undefined;
+  return nearest.candidate;
 }
 
 /** Levenshtein distance (V. Levenshtein, 1965), by the two-row form of the Wagner-Fischer algorithm. */

@@ -47,4 +47,10 @@ export {
   Topics,
   type TopicSettings,
 } from './topics.js';
-export { groupBacklogs, oldestTransaction } from './statements.generated.js';
+export {
+  describeMembers,
+  groupBacklogs,
+  listGroups,
+  oldestTransaction,
+  unsubscribedTopics,
+} from './statements.generated.js';

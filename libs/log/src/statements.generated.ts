@@ -62,6 +62,17 @@ insert into :schema.topic_partition (topic_id, number)
 select c.id, n.number from created c cross join generate_series(0, c.partition_count - 1) as n (number)`);
 
 /**
+ * The members of a group, of those that live: since when, what they subscribe to, and how many partitions each owns.
+ */
+export const describeMembers = statement<[groupName: string], { memberId: string; joinedAt: Date; topics: readonly string[]; partitions: number }>('describe-members', `select m.member_id::text as "memberId", m.joined_at as "joinedAt", m.topics,
+       (select count(*)::integer from :schema.partition_owner o
+         where o.group_id = m.group_id and o.owner_id = m.member_id) as partitions
+  from :schema.consumer_group g
+  join :schema.group_member m on m.group_id = g.id
+ where g.name = $1 and m.lease_until > clock_timestamp()
+ order by m.joined_at, m.member_id`);
+
+/**
  * Empties the oldest bucket when it is past retention.
  * Locks: the structure and the bucket's table, for at most 50 ms of waiting
  */
@@ -145,6 +156,20 @@ select $1::integer, $2::integer, o.log_offset, $4::smallint from unnest($3::bigi
  * Takes the member off the group.
  */
 export const leaveGroup = statement<[groupId: number, memberId: string], Record<never, never>>('leave-group', `delete from :schema.group_member m where m.group_id = $1 and m.member_id = $2`);
+
+/**
+ * Every consumer group, with its members that live and the topics that these subscribe to.
+ * Index: the whole of two small tables
+ */
+export const listGroups = statement<[], { groupName: string; createdAt: Date; members: number; topics: readonly string[] }>('list-groups', `select g.name as "groupName", g.created_at as "createdAt",
+       (select count(*)::integer from :schema.group_member m
+         where m.group_id = g.id and m.lease_until > clock_timestamp()) as members,
+       array(select distinct topic
+               from :schema.group_member m cross join unnest(m.topics) as topic
+              where m.group_id = g.id and m.lease_until > clock_timestamp()
+              order by topic) as topics
+  from :schema.consumer_group g
+ order by g.name`);
 
 /**
  * Every topic with its partitions, by name and number.
@@ -307,3 +332,23 @@ export const removeSettledCharges = statement<[], Record<never, never>>('remove-
  where c.log_offset < (select p.position from :schema.consumer_position p
                         where p.group_id = c.group_id and p.partition_id = c.partition_id
                         order by p.owner_epoch desc, p.position desc, p.id desc limit 1)`);
+
+/**
+ * Topics that hold messages which no group reads: no group owns a partition of it or has owned one, and no member that
+ * lives subscribes to it. Those by which Waybill itself answers and calls are left out.
+ * Index: topic_partition_topic_id_number_key, log_batch_offset
+ */
+export const unsubscribedTopics = statement<[minAgeMs: number, most: number], { topic: string }>('unsubscribed-topics', `select t.name as topic
+  from :schema.topic t
+ where t.name !~ '\\.(replies|saga-replies|saga-calls)$'
+   and not exists (select from :schema.topic_partition p
+                     join :schema.partition_owner o on o.partition_id = p.id
+                    where p.topic_id = t.id)
+   and not exists (select from :schema.group_member m
+                    where m.lease_until > clock_timestamp() and t.name = any (m.topics))
+   and exists (select from :schema.topic_partition p
+                 join :schema.log_batch b on b.partition_id = p.id
+                where p.topic_id = t.id
+                  and b.appended_at <= clock_timestamp() - $1::bigint * interval '1 millisecond')
+ order by t.name
+ limit $2`);

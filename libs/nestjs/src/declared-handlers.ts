@@ -37,6 +37,24 @@ export function declaredPatterns(discovery: DiscoveryService, instance: string):
   });
 }
 
+/** Handlers that Nest never binds, because their classes are providers and no controllers. */
+export function handlersOfProviders(
+  discovery: DiscoveryService,
+  instance: string,
+): { readonly pattern: string; readonly where: string }[] {
+  const scanner = new MetadataScanner();
+  const controllers = new Set(discovery.getControllers().map(({ metatype }) => metatype));
+  const classes = new Set(discovery.getProviders().map(({ metatype }) => metatype));
+  return [...classes].flatMap((metatype) => {
+    const prototype = metatype?.prototype as Record<string, unknown> | null | undefined;
+    if (typeof prototype !== 'object' || prototype === null || controllers.has(metatype)) return [];
+    return scanner.getAllMethodNames(prototype).flatMap((method) => {
+      const found = patternsOf(prototype[method] as object, instance);
+      return found.map(({ pattern }) => ({ pattern, where: `${metatype?.name}.${method}` }));
+    });
+  });
+}
+
 function patternsOf(method: object, instance: string): Pick<DeclaredPattern, 'pattern' | 'answers'>[] {
   const patterns = (Reflect.getMetadata(PATTERN_METADATA, method) ?? []) as readonly unknown[];
   const transport = Reflect.getMetadata(TRANSPORT_METADATA, method) as unknown;

@@ -11,11 +11,11 @@ import type { Logger, PgDatabase, TransactionRunner } from '@waybill/kernel';
 import type { LogSignals, Topics } from '@waybill/log';
 import type { Outbox } from '@waybill/outbox';
 import type { TimerAlarm } from '@waybill/schedule';
-import type { WaybillModuleOptions } from './waybill-options.js';
+import { hasUpkeep, type WaybillModuleOptions } from './waybill-options.js';
 
 /** Options of half messages in a Nest application. */
 export type ModuleHalfMessageOptions = HalfMessagesOptions & {
-  /** Whether this process asks about half messages of its group, and how. Default true where `group` is given. */
+  /** Whether this process asks about half messages of its group, and how. Default: where `group` is given, and it relays or consumes. */
   readonly check?: boolean | HalfMessageCheckerOptions;
 };
 
@@ -44,7 +44,7 @@ export class InstanceHalfMessages {
 
   /** @throws ConfigurationError */
   constructor({ options, database, transactions, outbox, ...parts }: InstanceHalfMessagesParts) {
-    const { check = true, ...rest } = options.halfMessages ?? {};
+    const { check = hasUpkeep(options), ...rest } = options.halfMessages ?? {};
     const databases = new LocalDatabases([{ name: 'default', transactions, session: database.session }]);
     const group = options.group ?? '';
     this.service = new HalfMessages(

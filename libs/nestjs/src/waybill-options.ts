@@ -128,6 +128,14 @@ const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
 
 const KNOWN_OF_DATABASE = ['connectionString', 'schema', 'connectionsMax', 'queryTimeoutMs'];
 
+/**
+ * Whether this process looks after tables beside publishing: it has the rights of a service then. One that neither relays
+ * nor consumes only publishes, and its login may be allowed no more than that.
+ */
+export function hasUpkeep({ relay, consumer }: WaybillModuleOptions): boolean {
+  return relay !== false || consumer !== false;
+}
+
 /** @throws ConfigurationError listing every problem of the options themselves; parts check their own further down */
 export function assertModuleOptions(options: WaybillModuleOptions): void {
   const problems: string[] = [];

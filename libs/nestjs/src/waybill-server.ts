@@ -74,6 +74,7 @@ export class WaybillServer
   /** Patterns with handlers that cannot stand side by side. */
   readonly #problems: string[] = [];
   #isDraining = false;
+  #isListening = false;
   readonly #listeners: { [E in keyof WaybillServerEvents]: WaybillServerEvents[E][] } = {
     connected: [],
     rebalancing: [],
@@ -127,8 +128,19 @@ export class WaybillServer
       this.#problems.push(`${topic} has two handlers of which one answers: only one can stand there`);
   }
 
+  /** Patterns that handlers are bound to: none before the server is connected to an application. */
+  get handlerCount(): number {
+    return this.#handlers.size;
+  }
+
+  /** Whether it was told to consume. */
+  get isListening(): boolean {
+    return this.#isListening;
+  }
+
   /** Begins to consume; calls back once, with the error when that fails. */
   async listen(callback: (error?: unknown) => void): Promise<void> {
+    this.#isListening = true;
     try {
       if (this.#problems.length > 0)
         throw new ConfigurationError('Waybill cannot serve every handler', this.#problems);

@@ -40,6 +40,7 @@ import { HalfMessageChecks } from './half-message-check.js';
 import { WaybillMetrics } from './metrics/waybill-metrics.js';
 import { RequestScopeWarning } from './request-scope-warning.js';
 import { SagaFinder } from './saga.decorators.js';
+import { StartWarnings } from './start-warnings.js';
 import { Waybill } from './waybill.js';
 import { featureModule, type WaybillFeature } from './waybill-feature.js';
 import { WaybillHealthIndicator } from './waybill-health.js';
@@ -133,6 +134,12 @@ function withProviders(definition: DynamicModule, extras: WaybillModuleExtras): 
       inject: [instance, DiscoveryService],
       useFactory: (waybill: Waybill, discovery: DiscoveryService) => new Finder(waybill, discovery),
     })),
+    {
+      provide: StartWarnings,
+      inject: [instance, DiscoveryService, getServerToken(name)],
+      useFactory: (waybill: Waybill, discovery: DiscoveryService, server: WaybillServer) =>
+        new StartWarnings(waybill, discovery, server),
+    },
   ];
   if (name === DEFAULT_NAME) {
     providers.push({ provide: Waybill, useExisting: instance });

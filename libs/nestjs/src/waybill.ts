@@ -30,7 +30,7 @@ import {
   type TransactionOutbox,
 } from '@waybill/outbox';
 import { OutboxAnswers } from '@waybill/saga';
-import { assertMigrated, databaseIdentity, type SchemaPart } from '@waybill/schema';
+import { assertMigrated, type SchemaPart } from '@waybill/schema';
 import { HalfMessageRetention } from '@waybill/half-message';
 import { stopWithin } from './bounded-stop.js';
 import type { GuardedHandler } from './guard-windows.js';
@@ -42,6 +42,7 @@ import { ReplyListener } from './reply-listener.js';
 import { RequestCancellations } from './request-cancellations.js';
 import { retryBudgets } from './retry-budgets.js';
 import { timerService } from './timer-service.js';
+import { assertOneDatabase } from './one-database.js';
 import { AmbientTransaction } from './ambient-transaction.js';
 import { addInstance, removeInstance } from './instances.js';
 import { InstanceSagas } from './instance-sagas.js';
@@ -50,6 +51,7 @@ import { Tracing } from './tracing/tracing.js';
 import { WantedTopics } from './waybill-feature.js';
 import {
   assertModuleOptions,
+  hasUpkeep,
   type WaybillDatabaseOptions,
   type WaybillModuleOptions,
 } from './waybill-options.js';
@@ -200,14 +202,14 @@ export class Waybill {
     await assertMigrated(this.database.session, this.#schemaPart);
     if (this.bus !== this.database) {
       await assertMigrated(this.bus.session);
-      await this.#assertOneDatabase();
+      await assertOneDatabase(this);
     }
     for (const [name, topic] of this.wantedTopics.list()) await this.topics.create(name, topic);
     await this.sagas.prepare();
     this.#signals.start();
     this.scheduler?.start();
     this.halves.checker?.start();
-    this.guards.start();
+    if (hasUpkeep(this.options) || this.options.guards?.retention !== undefined) this.guards.start();
     this.relay?.service.start();
     if (this.relay !== undefined) for (const { service } of this.#retention) service.start();
   }
@@ -373,32 +375,12 @@ export class Waybill {
   }
 
   #open(database: WaybillDatabaseOptions, connectionsMax: number): PgDatabase {
-    const { connectionString, schema, queryTimeoutMs } = database;
     return new PgDatabase({
-      connectionString,
+      ...database,
       connectionsMax,
       applicationName: this.name === 'default' ? 'waybill' : `waybill ${this.name}`,
       logger: this.logger,
-      ...(schema === undefined ? {} : { schema }),
-      ...(queryTimeoutMs === undefined ? {} : { queryTimeoutMs }),
     });
-  }
-
-  /** The relay appends and moves its cursor in one transaction, so the outbox and the log share a database for now. */
-  async #assertOneDatabase(): Promise<void> {
-    const [own, bus] = await Promise.all([
-      databaseIdentity(this.database.session),
-      databaseIdentity(this.bus.session),
-    ]);
-    if (own === bus) return;
-    if (this.options.relay !== false) {
-      throw new ConfigurationError('The options of WaybillModule are not usable', [
-        'database and bus are two databases; this release relays only within one. Set relay: false for a process that only consumes',
-      ]);
-    }
-    this.outbox.close(
-      'database and bus are two databases, and nothing relays between them: use half messages',
-    );
   }
 }
 

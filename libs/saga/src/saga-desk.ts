@@ -1,5 +1,7 @@
 import {
   type Clock,
+  ConfigurationError,
+  isId,
   NotFoundError,
   type PgDatabase,
   SagaOrderRefusedError,
@@ -107,9 +109,16 @@ export class SagaDesk {
     this.#clock = parts.clock ?? systemClock;
   }
 
-  /** Sagas in the order of their beginning. */
+  /** Sagas in the order of their beginning. @throws ConfigurationError */
   async list(filter: SagaFilter = {}): Promise<SagaSummary[]> {
     const { states = UNDER_WAY, type, keyPrefix, olderThanMs, after, limit = LIMIT } = filter;
+    const problems = states
+      .filter((state) => STATE_NUMBER[state] === undefined)
+      .map(
+        (state) => `states must be a list of ${Object.keys(STATE_NUMBER).join(', ')}, got ${String(state)}`,
+      );
+    if (after !== undefined && !isId(after)) problems.push('after must be the id of a saga');
+    if (problems.length > 0) throw new ConfigurationError('Sagas cannot be listed', problems);
     const rows = await this.parts.database.session.run(
       listSagas,
       states.map((state) => STATE_NUMBER[state]),
@@ -220,7 +229,7 @@ export class SagaDesk {
   }
 
   async #row(id: string) {
-    const [row] = await this.parts.database.session.run(showSaga, id);
+    const [row] = isId(id) ? await this.parts.database.session.run(showSaga, id) : [];
     if (row === undefined) throw new NotFoundError(`saga ${id}`);
     return row;
   }

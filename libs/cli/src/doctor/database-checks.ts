@@ -108,6 +108,6 @@ export async function checkRetention(database: PgDatabase, limits: DoctorLimits)
   return problem(
     'retention',
     `records leave the log before the retry horizon of ${hours} h: ${names.join(', ')}${short.length > SHOWN ? ', …' : ''}`,
-    'Raise it by `waybill topic set NAME --retention-ms N`, or name a shorter horizon by --retry-horizon.',
+    'Raise it by `waybill topic set NAME --retention 7d`, or name a shorter horizon by --retry-horizon.',
   );
 }

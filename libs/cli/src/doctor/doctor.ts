@@ -7,6 +7,7 @@ import {
   checkTransactions,
   type DoctorLimits,
 } from './database-checks.js';
+import { checkConsumers } from './consumer-checks.js';
 import { type Finding, problem } from './finding.js';
 import { checkPooler } from './pooler-check.js';
 import { checkRedis } from './redis-check.js';
@@ -40,9 +41,13 @@ async function examineDatabase(patient: Patient): Promise<Finding[]> {
     await attempt('transactions', () => checkTransactions(database, patient)),
   );
   const migrations = await attempt('migrations', () => checkMigrations(database));
-  findings.push(migrations, await attempt('privileges', () => checkPrivileges(database)));
+  const privileges = await attempt('privileges', () => checkPrivileges(database));
+  findings.push(migrations, privileges);
   if (migrations.state === 'ok')
     findings.push(await attempt('retention', () => checkRetention(database, patient)));
+  // A login that may only publish cannot see who consumes.
+  if (migrations.state === 'ok' && privileges.state === 'ok')
+    findings.push(await attempt('consumers', () => checkConsumers(database)));
   return findings;
 }
 

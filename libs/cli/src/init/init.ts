@@ -14,6 +14,22 @@ export interface FileChange {
   readonly text: string;
 }
 
+/** Of the transaction's handle in the example. */
+const WANTED_TYPES = { '@types/pg': '^8.23.1' };
+
+const IN_AN_APPLICATION =
+  "import { WaybillServer } from '@waybill/nestjs' and write before app.listen(): " +
+  'app.connectMicroservice({ strategy: app.get(WaybillServer) }, { inheritAppConfig: true }); ' +
+  'app.enableShutdownHooks(); await app.init(); await app.startAllMicroservices(); ' +
+  '(each of them once, also where there are other microservices)';
+const IN_A_MICROSERVICE =
+  "import { WaybillServer } from '@waybill/nestjs' and, when Waybill is its only transport, write: " +
+  'const app = await NestFactory.createMicroservice<AsyncMicroserviceOptions>(AppModule, { inject: [WaybillServer], ' +
+  'useFactory: (server: WaybillServer) => ({ strategy: server }) }); app.enableShutdownHooks(); await app.listen(); ' +
+  'with other transports: const app = await NestFactory.create(AppModule); app.connectMicroservice(…) for each of them, ' +
+  'app.connectMicroservice({ strategy: app.get(WaybillServer) }, { inheritAppConfig: true }); app.enableShutdownHooks(); ' +
+  'await app.init(); await app.startAllMicroservices();';
+
 /** @param version Waybill's, to be depended on */
 export function planInit(folder: string, version: string): FileChange[] {
   const application = readApplication(folder);
@@ -30,14 +46,12 @@ export function planInit(folder: string, version: string): FileChange[] {
     ...starters,
     sourceChange(folder, modulePath, compiler, {
       edit: (known, text) => addModule(known, text, STARTER_MODULE, from),
-      byHand: `import { ${STARTER_MODULE} } from '${from}' and add ${STARTER_MODULE} to the imports of @Module()`,
+      byHand: () =>
+        `import { ${STARTER_MODULE} } from '${from}' and add ${STARTER_MODULE} to the imports of @Module()`,
     }),
     sourceChange(folder, `${application.sources}/main.ts`, compiler, {
       edit: startConsuming,
-      byHand:
-        "import { WaybillServer } from '@waybill/nestjs' and write before app.listen(): " +
-        'app.connectMicroservice({ strategy: app.get(WaybillServer) }, { inheritAppConfig: true }); ' +
-        'await app.startAllMicroservices();',
+      byHand: (text = '') => (text.includes('createMicroservice') ? IN_A_MICROSERVICE : IN_AN_APPLICATION),
     }),
   ];
 }
@@ -75,17 +89,27 @@ function manifestChange({ folder, manifest, nest }: Application, version: string
     '@waybill/nestjs': `^${version}`,
   };
   const known = { ...manifest.devDependencies, ...manifest.dependencies };
-  const missing = Object.entries(wanted).filter(([name]) => known[name] === undefined);
+  const missing = (packages: Readonly<Record<string, string>>): [string, string][] =>
+    Object.entries(packages).filter(([name]) => known[name] === undefined);
   const script = manifest.scripts?.['waybill:migrate'];
-  if (missing.length === 0 && script !== undefined) return { path, kind: 'keep', text: before };
-  const dependencies = { ...manifest.dependencies, ...Object.fromEntries(missing) };
+  if (missing({ ...wanted, ...WANTED_TYPES }).length === 0 && script !== undefined)
+    return { path, kind: 'keep', text: before };
   const changed = {
     ...manifest,
     scripts: { ...manifest.scripts, 'waybill:migrate': script ?? 'waybill migrate' },
-    dependencies: Object.fromEntries(Object.entries(dependencies).toSorted(([a], [b]) => (a < b ? -1 : 1))),
+    dependencies: sorted(manifest.dependencies, missing(wanted)),
+    devDependencies: sorted(manifest.devDependencies, missing(WANTED_TYPES)),
   };
   const indent = /^[ \t]+(?=")/m.exec(before)?.[0] ?? '  ';
   return changeOf(path, before, `${JSON.stringify(changed, undefined, indent)}\n`);
+}
+
+function sorted(
+  packages: Readonly<Record<string, string>> | undefined,
+  more: readonly [string, string][],
+): Record<string, string> {
+  const all = { ...packages, ...Object.fromEntries(more) };
+  return Object.fromEntries(Object.entries(all).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function environmentChange({ folder, manifest }: Application): FileChange {
@@ -101,10 +125,14 @@ function sourceChange(
   folder: string,
   path: string,
   compiler: Compiler | undefined,
-  how: { edit(compiler: Compiler, text: string): Edited; readonly byHand: string },
+  how: { edit(compiler: Compiler, text: string): Edited; byHand(text: string | undefined): string },
 ): FileChange {
-  const refuse = (why: string): FileChange => ({ path, kind: 'by-hand', text: `${why}; ${how.byHand}` });
   const before = read(folder, path);
+  const refuse = (why: string): FileChange => ({
+    path,
+    kind: 'by-hand',
+    text: `${why}; ${how.byHand(before)}`,
+  });
   if (before === undefined) return refuse('there is no such file');
   if (compiler === undefined) return refuse('no TypeScript 5 or 6 is installed to read it with');
   const edited = how.edit(compiler, before);

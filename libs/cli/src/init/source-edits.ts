@@ -29,26 +29,30 @@ export function addModule(compiler: Compiler, text: string, name: string, from: 
   return { text: insert(text, [importOf(compiler, source, name, from), added]) };
 }
 
-/** Lets the application of a `main.ts` also consume, before it listens. */
+/** Lets the application of a `main.ts` also consume: before it listens, or beside the microservices that it starts already. */
 export function startConsuming(compiler: Compiler, text: string): Edited {
   const source = parse(compiler, text);
   if (mentions(compiler, source, 'WaybillServer')) return { text };
-  if (mentions(compiler, source, 'startAllMicroservices'))
-    return { refused: 'it starts other microservices already' };
+  if (mentions(compiler, source, 'createMicroservice'))
+    return { refused: 'it is a microservice without HTTP' };
   const [name, ...others] = applicationNames(compiler, source);
   if (name === undefined || others.length > 0)
     return { refused: 'it has not one `await NestFactory.create(…)`' };
-  const [listening, ...more] = callsOf(compiler, source, name, 'listen');
-  if (listening === undefined || more.length > 0)
-    return { refused: `it has not one \`await ${name}.listen(…)\`` };
-  const at = listening.getStart(source);
+  const isHybrid = mentions(compiler, source, 'startAllMicroservices');
+  const before = isHybrid ? 'startAllMicroservices' : 'listen';
+  const [call, ...more] = callsOf(compiler, source, name, before);
+  if (call === undefined || more.length > 0)
+    return { refused: `it has not one \`await ${name}.${before}(…)\`` };
+  const at = call.getStart(source);
   const indent = indentAt(text, at);
   if (text.slice(lineStart(text, at), at).trim() !== '')
-    return { refused: `${name}.listen is not a line of its own` };
+    return { refused: `${name}.${before} is not a line of its own` };
   const end = lineEnd(text);
   const lines = [
     `${name}.connectMicroservice({ strategy: ${name}.get(WaybillServer) }, { inheritAppConfig: true });`,
-    `await ${name}.startAllMicroservices();`,
+    ...(mentions(compiler, source, 'enableShutdownHooks') ? [] : [`${name}.enableShutdownHooks();`]),
+    ...(callsOf(compiler, source, name, 'init').length > 0 ? [] : [`await ${name}.init();`]),
+    ...(isHybrid ? [] : [`await ${name}.startAllMicroservices();`]),
   ];
   return {
     text: insert(text, [

@@ -20,10 +20,33 @@ export class TransactionRequiredError extends WaybillError {
   override readonly code = 'TRANSACTION_REQUIRED';
   override readonly retryable = false;
 
-  /** @param details `instead` says what to pass where the driver or ORM is known: "the trx that …" */
-  constructor(what: string, details?: ErrorDetails & { readonly instead?: string }) {
+  /**
+   * @param details `instead` says what to pass where the driver or ORM is known: "the trx that …"; `remedy` what else to do,
+   *   where it is not that another transaction has to be passed
+   */
+  constructor(
+    what: string,
+    details?: ErrorDetails & { readonly instead?: string; readonly remedy?: string },
+  ) {
     const instead = details?.instead ?? 'a pg client after BEGIN, or what your ORM hands to its transaction';
-    super(`${what}. Pass the open transaction that also writes the business rows: ${instead}.`, details);
+    const remedy =
+      details?.remedy ?? `Pass the open transaction that also writes the business rows: ${instead}`;
+    super(`${what}. ${remedy}.`, details);
+  }
+
+  /**
+   * The transaction is open, and can only be rolled back.
+   * @param first the error that it has failed with, where that is known
+   * @param then the error that says that it has failed
+   */
+  static afterFailure(what: string, first?: Error, then?: unknown): TransactionRequiredError {
+    const why = first === undefined ? '' : `: ${first.message}`;
+    const cause = first ?? then;
+    return new TransactionRequiredError(`${what}: the transaction has already failed${why}`, {
+      remedy:
+        'The error of that statement was caught: let it end the transaction, or guard the statement by a savepoint',
+      ...(cause === undefined ? {} : { cause }),
+    });
   }
 }
 

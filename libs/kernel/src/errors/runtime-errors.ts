@@ -6,11 +6,10 @@ export class DatabaseUnavailableError extends WaybillError {
   override readonly code = 'DATABASE_UNAVAILABLE';
   override readonly retryable = true;
 
-  constructor(what: string, details?: ErrorDetails) {
-    super(
-      `${what}. Check that the server runs and that the connection string is right; Waybill's own loops try again by themselves.`,
-      details,
-    );
+  /** @param details `remedy`: what to do, where more is known than that the server does not answer */
+  constructor(what: string, details: ErrorDetails & { readonly remedy?: string | undefined } = {}) {
+    const remedy = details.remedy ?? 'Check that the server runs and that the connection string is right';
+    super(`${what}. ${remedy}; Waybill's own loops try again by themselves.`, details);
   }
 }
 

@@ -67,7 +67,7 @@ export class ClusterChangedError extends WaybillError {
     super(
       `The relay's cursor was written on cluster ${was}, and this is another one: the database was loaded from a ` +
         `dump, or copied. The transaction ids in the cursor mean nothing here, so the relay stops rather than ` +
-        `lose or repeat messages. Stop all publishers, run \`npx waybill relay adopt --execute\`, and start them again.`,
+        `lose or repeat messages. Stop all publishers, run \`npx waybill relay adopt --yes\`, and start them again.`,
       details,
     );
   }

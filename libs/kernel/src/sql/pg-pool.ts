@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { describeError, type Logger, silentLogger } from '../logger.js';
 import { DatabaseUnavailableError } from '../errors/runtime-errors.js';
+import { isWaybillError } from '../errors/waybill-error.js';
 import type { BoundStatement } from './bound-statement.js';
 import {
   answeredWithin,
@@ -9,6 +10,8 @@ import {
   isAtRest,
   wasSilent,
 } from './answer-deadline.js';
+import { assertConnectionString } from './connection-string.js';
+import { watchFailures } from './failed-statement.js';
 import { PgConnection } from './pg-session.js';
 import { SESSION_DEFAULTS } from './session-reset.js';
 import type { SqlSession } from './sql-session.js';
@@ -65,7 +68,9 @@ export class PgDatabase {
   #losses: readonly (ConnectionLoss & { readonly at: number })[] = [];
   #closed: Promise<void> | undefined;
 
+  /** @throws ConfigurationError for a connection string that is none */
   constructor(options: PgDatabaseOptions) {
+    assertConnectionString(options.connectionString);
     this.schema = options.schema ?? DEFAULT_SCHEMA;
     this.queryTimeoutMs = options.queryTimeoutMs ?? DEFAULT_QUERY_TIMEOUT_MS;
     this.#connectTimeoutMs = options.connectTimeoutMs ?? 10_000;
@@ -86,6 +91,7 @@ export class PgDatabase {
       this.#noteLoss(error);
       logger.warn(`an idle connection was lost: ${describeError(error)}`);
     });
+    this.pool.on('connect', watchFailures);
     this.pool.on('connect', (client) => this.#open.add(client));
     this.pool.on('remove', (client) => this.#open.delete(client));
     this.session = new PoolSession(this);
@@ -242,12 +248,8 @@ class PoolSession implements SqlSession {
 }
 
 function translateConnectError(error: unknown): Error {
-  const translated = translateDatabaseError(error, 'Connecting');
-  if (!(translated instanceof Error) || 'code' in translated) {
-    const refused = translated as { code?: unknown };
-    // Wrong password, unknown database or role: the operator's to mend, and worth retrying until mended.
-    if (refused.code !== 'DATABASE_REFUSED') return translated;
-  }
+  const translated = translateDatabaseError(error, 'Connecting to the database');
+  if (isWaybillError(translated) && translated.code !== 'DATABASE_REFUSED') return translated;
   return new DatabaseUnavailableError(`Connecting to the database failed (${describeError(error)})`, {
     cause: error,
   });

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { failureOf } from './failed-statement.js';
 
 /** One statement of a batch, ready for the wire. */
 export interface BatchEntry {
@@ -40,8 +41,13 @@ const { prepareValue } =
 export class CommitRolledBack extends Error {
   override readonly name = 'CommitRolledBack';
 
-  constructor() {
-    super('the transaction was rolled back by its COMMIT, because an earlier statement in it had failed');
+  /** @param first what that statement failed with, where it is known */
+  constructor(first?: Error) {
+    super(
+      'the transaction was rolled back by its COMMIT, because an earlier statement in it had failed' +
+        (first === undefined ? ', and its error was caught' : `: ${first.message}`),
+      first === undefined ? undefined : { cause: first },
+    );
   }
 }
 
@@ -61,6 +67,8 @@ export class StatementBatch implements pg.Submittable {
   readonly #types: pg.CustomTypesConfig;
   readonly #rows: unknown[][] = [];
   #rolledBack = false;
+  #wire: object | undefined;
+  #failure: Error | undefined;
   #current: WireResult;
   #settle!: { resolve: () => void; reject: (error: unknown) => void };
 
@@ -98,6 +106,7 @@ export class StatementBatch implements pg.Submittable {
   }
 
   submit(connection: unknown): void {
+    this.#wire = connection as object;
     const messages: Buffer[] = [];
     const stream = { writable: true, write: (message: Buffer) => messages.push(message) };
     // One write for all: a write costs more than to copy what is small, and pg makes one of each message.
@@ -134,9 +143,14 @@ export class StatementBatch implements pg.Submittable {
   handleCommandComplete(message?: { text: string }): void {
     // COMMIT of a transaction in which a statement has failed succeeds, and answers that it rolled back.
     if (message?.text === 'ROLLBACK' && this.#entries[this.#rows.length]?.text === 'commit')
-      this.#rolledBack = true;
+      this.#noteRollback();
     this.#rows.push(this.#current.rows);
     this.#current = new Result(undefined, this.#types);
+  }
+
+  #noteRollback(): void {
+    this.#rolledBack = true;
+    if (this.#wire !== undefined) this.#failure = failureOf(this.#wire);
   }
 
   handleEmptyQuery(): void {
@@ -150,7 +164,7 @@ export class StatementBatch implements pg.Submittable {
 
   handleReadyForQuery(): void {
     this.callback(null);
-    if (this.#rolledBack) this.#settle.reject(new CommitRolledBack());
+    if (this.#rolledBack) this.#settle.reject(new CommitRolledBack(this.#failure));
     else this.#settle.resolve();
   }
 }

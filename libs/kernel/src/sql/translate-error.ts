@@ -16,6 +16,9 @@ import {
 } from '../errors/runtime-errors.js';
 import { ClusterChangedError, MigrationRequiredError } from '../errors/schema-errors.js';
 import { isWaybillError } from '../errors/waybill-error.js';
+import { connectionAdvice } from './connection-advice.js';
+import { firstFailure } from './failed-statement.js';
+import { CommitRolledBack } from './statement-batch.js';
 
 /** The SQLSTATEs that Waybill's own functions raise. Class WB is free for use by the SQL standard's rules. */
 export const WAYBILL_SQLSTATE = {
@@ -56,17 +59,20 @@ interface DatabaseErrorLike {
  */
 export function translateDatabaseError(error: unknown, doing: string): Error {
   if (isWaybillError(error)) return error;
+  if (error instanceof CommitRolledBack)
+    return isTransactionConflict(error.cause) ? translateDatabaseError(error.cause, doing) : error;
   const code = sqlStateOf(error);
   const details = { cause: error };
   const detail = detailOf(error);
   if (code === undefined) {
-    return looksDisconnected(error)
-      ? new DatabaseUnavailableError(
-          `${doing}: the database cannot be reached (${messageOf(error)})`,
-          details,
-        )
-      : error instanceof Error
-        ? error
+    const remedy = connectionAdvice(error);
+    return looksDisconnected(error) || remedy !== undefined
+      ? new DatabaseUnavailableError(`${doing}: the database cannot be reached (${messageOf(error)})`, {
+          ...details,
+          remedy,
+        })
+      : typeof error === 'object' && error !== null
+        ? (error as Error)
         : new InvariantError(`${doing}: ${String(error)}`, details);
   }
   switch (code) {
@@ -100,8 +106,7 @@ function translateSqlState(code: string, error: unknown, doing: string): Error {
     return new MigrationRequiredError(/"?(\w+)"?\./.exec(messageOf(error))?.[1] ?? 'waybill', 0, 1, details);
   }
   // 25P02: an earlier statement of the caller's transaction failed; nothing can be added to it any more.
-  if (code === '25P02')
-    return new TransactionRequiredError(`${doing}: the transaction has already failed`, details);
+  if (code === '25P02') return failedTransaction(error, doing);
   // 26000 and 42P05: a pooler gave the connection to somebody else between two uses of a prepared statement.
   if (code === '26000' || code === '42P05') {
     const hint = 'a transaction pooler stands before the database: set outbox.preparedStatements to false';
@@ -110,7 +115,10 @@ function translateSqlState(code: string, error: unknown, doing: string): Error {
   if (code === '40001' || code === '40P01' || code === '55P03')
     return new TransactionConflictError(what, details);
   const unavailable = LOSS.test(code) || TROUBLE.test(code) || code === '57014' || NETWORK_CODES.has(code);
-  if (unavailable) return new DatabaseUnavailableError(what, details);
+  const remedy = connectionAdvice(error);
+  if (unavailable || remedy !== undefined) return new DatabaseUnavailableError(what, { ...details, remedy });
+  // Node's own codes have no digits: what is neither the network's nor the server's says nothing about the database.
+  if (!/\d/.test(code)) return error as Error;
   return new DatabaseRefusedError(what, code, details);
 }
 
@@ -138,8 +146,9 @@ export function isServerTrouble(error: unknown): boolean {
 /** Whether the connection to the database was lost, or could not be made. */
 export function isConnectionLoss(error: unknown): boolean {
   const state = sqlStateOf(error);
-  if (state !== undefined) return LOSS.test(state);
-  return (isWaybillError(error) && error.code === 'DATABASE_UNAVAILABLE') || looksDisconnected(error);
+  if (state !== undefined && /\d/.test(state)) return LOSS.test(state);
+  if (isWaybillError(error)) return error.code === 'DATABASE_UNAVAILABLE';
+  return state === undefined ? looksDisconnected(error) : NETWORK_CODES.has(state);
 }
 
 /** Whether the server has rolled a transaction back because of others, and said so: it can be run again at once. */
@@ -160,7 +169,7 @@ export function sqlStateOf(error: unknown, depth = 0): string | undefined {
     const driver = (meta as { driverAdapterError?: unknown } | undefined)?.driverAdapterError;
     return sqlStateOf(driver, depth + 1) ?? (typeof metaCode === 'string' ? metaCode : undefined);
   }
-  if (typeof code === 'string' && /^([0-9A-Z]{5}|P\d{4}|E[A-Z]+)$/.test(code)) return code;
+  if (typeof code === 'string' && /^([0-9A-Z]{5}|P\d{4}|E[A-Z]+|EAI_AGAIN)$/.test(code)) return code;
   return sqlStateOf(cause, depth + 1);
 }
 
@@ -172,13 +181,24 @@ function detailOf(error: unknown, depth = 0): string {
   return detailOf(driver, depth + 1) || detailOf(cause, depth + 1);
 }
 
+/** Of errors of other realms too, as those of Node's own are in a test runner. */
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const { message, errors } = (error ?? {}) as { readonly message?: unknown; readonly errors?: unknown };
+  if (typeof message !== 'string') return String(error);
+  // A host with several addresses fails with the errors of all of them, and a message of its own that is empty.
+  return message === '' && Array.isArray(errors) ? errors.map((one) => messageOf(one)).join('; ') : message;
+}
+
+/** What the transaction has failed with says more than that it has. */
+function failedTransaction(error: unknown, doing: string): Error {
+  const first = firstFailure(error);
+  if (first !== undefined && isTransactionConflict(first)) return translateDatabaseError(first, doing);
+  return TransactionRequiredError.afterFailure(doing, first, error);
 }
 
 /** pg says these without a code when a connection breaks under a query. */
 function looksDisconnected(error: unknown): boolean {
-  return /connection terminated|connection error|client was closed|connection ended|timeout exceeded when trying to connect|connection timeout/i.test(
+  return /connection terminated|connection error|client was closed|connection ended|timeout exceeded when trying to connect|connection timeout|is not queryable/i.test(
     messageOf(error),
   );
 }

@@ -1,4 +1,4 @@
-import { type PgQueryable, PgSession, type SqlSession, type Statement } from '@waybill/kernel';
+import { type PgQueryable, PgSession, type SqlSession, type Statement, watchFailures } from '@waybill/kernel';
 import pg from 'pg';
 import { callAtEnd, type PgConnectionEvents } from './connection-status.js';
 import { has, type JoinOptions, noTransaction, type TransactionAdapter } from './joined-transaction.js';
@@ -142,6 +142,7 @@ class KyselyQueryable implements PgQueryable {
   #watch(connection: pg.Connection): void {
     if (this.connection !== undefined) return;
     this.connection = connection as unknown as PgConnectionEvents;
+    watchFailures(connection);
     this.status = 'T';
     callAtEnd(this.connection, () => (this.status = 'I'));
   }

@@ -1,10 +1,13 @@
 import {
   type BoundStatement,
   PgConnection,
+  failureOf,
   type PgQueryable,
   PgSession,
   type SqlSession,
   type Statement,
+  TransactionRequiredError,
+  watchFailures,
 } from '@waybill/kernel';
 import type pg from 'pg';
 import { callAtEnd, type PgConnectionEvents } from './connection-status.js';
@@ -123,7 +126,9 @@ function sessionOf(client: PgTransactionClient, { schema, prepared }: JoinOption
 /** The server's word of after the last statement. */
 function assertOpen(client: PgTransactionClient, what: string, instead: string): void {
   const status = client.getTransactionStatus();
-  if (status === 'E') throw noTransaction('The transaction has already failed', instead);
+  watchFailures(client);
+  if (status === 'E')
+    throw TransactionRequiredError.afterFailure('Nothing can be published', failureOf(client));
   if (status !== 'T') throw noTransaction(`${what} without an open transaction was passed`, instead);
 }
 

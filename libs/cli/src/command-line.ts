@@ -1,0 +1,45 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
+import { describeError, isWaybillError } from '@waybill/kernel';
+import { CommanderError } from 'commander';
+import { createProgram } from './program.js';
+
+const ENVIRONMENT = '.env';
+
+/** Runs what the command line of this process says, and sets its exit code. */
+export async function runCommandLine(): Promise<void> {
+  // `waybill … | head` closes its end when it has seen enough.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  try {
+    readEnvironment();
+    await createProgram({ write: (text) => process.stdout.write(printable(text)) }).parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode;
+      return;
+    }
+    const text = isWaybillError(error) ? `${error.code}: ${error.message}` : describeError(error);
+    process.stderr.write(`waybill: ${printable(text)}\n`);
+    process.exitCode = 1;
+  }
+}
+
+/**
+ * Where the database's address stands beside the application; the environment goes before it. Editors of Windows put a mark
+ * before the first name.
+ */
+function readEnvironment(): void {
+  if (!existsSync(ENVIRONMENT)) return;
+  const text = readFileSync(ENVIRONMENT, 'utf8').replace(/^\u{feff}/u, '');
+  for (const [name, value] of Object.entries(parseEnv(text))) process.env[name] ??= value;
+}
+
+/** Text from a database may hold escape sequences that a terminal would act on. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, (character) =>
+    character === '\n' || character === '\t' ? character : '\u{fffd}',
+  );
+}

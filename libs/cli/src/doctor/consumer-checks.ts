@@ -1,0 +1,43 @@
+import { nearestName, type PgDatabase } from '@waybill/kernel';
+import { groupBacklogs, listGroups, Topics, unsubscribedTopics } from '@waybill/log';
+import { type Finding, ok, warning } from './finding.js';
+
+/** Topics, or groups, that one line names at most. */
+const SHOWN = 5;
+
+/** Whether what is published is handled: topics that no group reads, groups that stand still, topics that do not exist. */
+export async function checkConsumers(database: PgDatabase): Promise<Finding> {
+  const unread = (await database.session.run(unsubscribedTopics, 0, SHOWN + 1)).map(({ topic }) => topic);
+  const groups = await database.session.run(listGroups);
+  const waiting = new Map<string, number>();
+  for (const { groupName, lag } of await database.session.run(groupBacklogs))
+    waiting.set(groupName, (waiting.get(groupName) ?? 0) + lag);
+  const still = groups
+    .filter(({ groupName, members }) => members === 0 && (waiting.get(groupName) ?? 0) > 0)
+    .map(({ groupName }) => `${groupName} (${waiting.get(groupName)} messages)`);
+  const topics = (await new Topics(database.session).list()).map(({ name }) => name);
+  const missing = groups.flatMap(({ groupName, topics: subscribed }) =>
+    subscribed.filter((topic) => !topics.includes(topic)).map((topic) => missingOf(groupName, topic, topics)),
+  );
+  const problems = [
+    ...(unread.length === 0 ? [] : [`no group reads ${some(unread)}`]),
+    ...(still.length === 0 ? [] : [`no process consumes for ${some(still)}`]),
+    ...(missing.length === 0 ? [] : [some(missing)]),
+  ];
+  if (problems.length === 0)
+    return ok('consumers', 'every topic with messages is read, every group has a member or no lag');
+  return warning(
+    'consumers',
+    problems.join('; '),
+    'Start the services that handle them, with their controllers in `controllers`, and correct the names of topics.',
+  );
+}
+
+function missingOf(group: string, topic: string, topics: readonly string[]): string {
+  const nearest = nearestName(topic, topics);
+  return `${group} subscribes to ${topic}, which does not exist${nearest === undefined ? '' : ` (did you mean ${nearest}?)`}`;
+}
+
+function some(names: readonly string[]): string {
+  return `${names.slice(0, SHOWN).join(', ')}${names.length > SHOWN ? ', …' : ''}`;
+}

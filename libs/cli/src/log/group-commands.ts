@@ -1,0 +1,93 @@
+import type { PgDatabase } from '@waybill/kernel';
+import { describeMembers, listGroups } from '@waybill/log';
+import type { Command } from 'commander';
+import { type Column, type ListOptions, listing, writeList } from '../table.js';
+import { type Output, withDatabase } from '../target.js';
+import { assertKnown } from './known-names.js';
+import { type Lag, LAG_COLUMNS, readLags, totalLag } from './lag.js';
+
+/** What a list says of a consumer group. */
+interface GroupLine {
+  readonly group: string;
+  readonly members: number;
+  readonly topics: readonly string[];
+  readonly lag: number;
+}
+
+interface MemberLine {
+  readonly memberId: string;
+  readonly joinedAt: Date;
+  readonly topics: readonly string[];
+  readonly partitions: number;
+}
+
+const COLUMNS: readonly Column<GroupLine>[] = [
+  { head: 'GROUP', of: ({ group }) => group },
+  { head: 'MEMBERS', of: ({ members }) => members, align: 'right' },
+  { head: 'LAG', of: ({ lag }) => lag, align: 'right' },
+  { head: 'TOPICS', of: ({ topics }) => topics.join(', ') },
+];
+
+const MEMBER_COLUMNS: readonly Column<MemberLine>[] = [
+  { head: 'MEMBER', of: ({ memberId }) => memberId },
+  { head: 'JOINED', of: ({ joinedAt }) => joinedAt },
+  { head: 'PARTITIONS', of: ({ partitions }) => partitions, align: 'right' },
+  { head: 'TOPICS', of: ({ topics }) => topics.join(', ') },
+];
+
+/** `waybill group list | describe`; `groups` is the same. */
+export function addGroupCommands(program: Command, output: Output): void {
+  const group = program.command('group').alias('groups').description('lists and describes consumer groups');
+  listing(group.command('list'))
+    .description('lists the consumer groups, with their members and how far they are behind')
+    .action((options: ListOptions) =>
+      withDatabase(program, async (database) => {
+        const lags = await readLags(database);
+        const groups = await database.session.run(listGroups);
+        const lines = groups.map(({ groupName, members, topics }) =>
+          lineOf(groupName, members, topics, lags),
+        );
+        writeList(output, options, lines, COLUMNS);
+      }),
+    );
+  listing(group.command('describe').argument('<name>'))
+    .description('shows one consumer group: its members, and how far it is behind in each partition')
+    .action((name: string, options: ListOptions) =>
+      withDatabase(program, (database) => describeGroup(database, name, options, output)),
+    );
+}
+
+async function describeGroup(
+  database: PgDatabase,
+  name: string,
+  options: ListOptions,
+  output: Output,
+): Promise<void> {
+  const known = await database.session.run(listGroups);
+  assertKnown(
+    'group',
+    name,
+    known.map(({ groupName }) => groupName),
+  );
+  const members = await database.session.run(describeMembers, name);
+  const lags = await readLags(database, [name]);
+  const topics = known.find(({ groupName }) => groupName === name)?.topics ?? [];
+  const line = lineOf(name, members.length, topics, lags);
+  if (options.json === true) {
+    output.write(`${JSON.stringify({ ...line, members, partitions: lags })}\n`);
+    return;
+  }
+  writeList(output, {}, [line], COLUMNS);
+  output.write('\n');
+  if (members.length === 0) output.write('no process consumes for it\n');
+  writeList(output, {}, members, MEMBER_COLUMNS);
+  output.write('\n');
+  writeList(output, {}, lags, LAG_COLUMNS);
+}
+
+function lineOf(group: string, members: number, topics: readonly string[], lags: readonly Lag[]): GroupLine {
+  // What it has read before, and does not subscribe to at the moment, is in its lag as well.
+  const own = lags.filter((lag) => lag.group === group);
+  const read = own.map(({ topic }) => topic);
+  return { group, members, topics: [...new Set([...topics, ...read])].toSorted(), lag: totalLag(own) };
+}

@@ -1,0 +1,31 @@
+import { nearestName, NotFoundError, type PgDatabase } from '@waybill/kernel';
+import { listGroups, Topics } from '@waybill/log';
+
+/** @throws NotFoundError with the nearest name that there is */
+export function assertKnown(kind: 'group' | 'topic', name: string, known: readonly string[]): void {
+  if (known.includes(name)) return;
+  const nearest = nearestName(name, known);
+  throw new NotFoundError(`${kind} ${name}${nearest === undefined ? '' : ` (did you mean ${nearest}?)`}`);
+}
+
+/** Refuses names of groups and topics that there are not: a filter by one would find nothing, and say nothing. */
+export async function assertKnownNames(
+  database: PgDatabase,
+  { group, topic }: { readonly group?: string | undefined; readonly topic?: string | undefined },
+): Promise<void> {
+  if (group !== undefined) {
+    const groups = await database.session.run(listGroups);
+    assertKnown(
+      'group',
+      group,
+      groups.map(({ groupName }) => groupName),
+    );
+  }
+  if (topic === undefined) return;
+  const topics = await new Topics(database.session).list();
+  assertKnown(
+    'topic',
+    topic,
+    topics.map(({ name }) => name),
+  );
+}

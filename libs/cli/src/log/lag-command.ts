@@ -1,0 +1,24 @@
+import type { Command } from 'commander';
+import { type ListOptions, listing, writeList } from '../table.js';
+import { type Output, withDatabase } from '../target.js';
+import { assertKnownNames } from './known-names.js';
+import { LAG_COLUMNS, readLags, totalLag } from './lag.js';
+
+/** Adds `lag`: how far consumer groups are behind. */
+export function addLagCommand(program: Command, output: Output): void {
+  listing(program.command('lag').argument('[group...]', 'these consumer groups (default: all)'))
+    .option('--topic <name>', 'only of this topic')
+    .option('--lagging', 'only partitions that are behind')
+    .description('shows how far consumer groups are behind, by partition, and their sum')
+    .action((groups: string[], options: ListOptions & { topic?: string; lagging?: true }) =>
+      withDatabase(program, async (database) => {
+        for (const group of groups) await assertKnownNames(database, { group });
+        await assertKnownNames(database, { topic: options.topic });
+        const lags = (await readLags(database, groups.length === 0 ? undefined : groups)).filter(
+          ({ topic, lag }) =>
+            (options.topic === undefined || topic === options.topic) && (options.lagging !== true || lag > 0),
+        );
+        writeList(output, options, lags, LAG_COLUMNS, ['TOTAL', '', '', '', '', String(totalLag(lags))]);
+      }),
+    );
+}

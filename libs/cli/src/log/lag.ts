@@ -1,0 +1,38 @@
+import type { PgDatabase } from '@waybill/kernel';
+import { groupLag, listGroups } from '@waybill/log';
+import type { Column } from '../table.js';
+
+/** How far a group is behind in one partition. */
+export interface Lag {
+  readonly group: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly position: number;
+  readonly end: number;
+  readonly lag: number;
+}
+
+/** Of a partition's reading: columns of a table. */
+export const LAG_COLUMNS: readonly Column<Lag>[] = [
+  { head: 'GROUP', of: ({ group }) => group },
+  { head: 'TOPIC', of: ({ topic }) => topic },
+  { head: 'PARTITION', of: ({ partition }) => partition, align: 'right' },
+  { head: 'POSITION', of: ({ position }) => position, align: 'right' },
+  { head: 'END', of: ({ end }) => end, align: 'right' },
+  { head: 'LAG', of: ({ lag }) => lag, align: 'right' },
+];
+
+/** How far groups are behind, by partition. @param groups default: all there are */
+export async function readLags({ session }: PgDatabase, groups?: readonly string[]): Promise<Lag[]> {
+  const names = groups ?? (await session.run(listGroups)).map(({ groupName }) => groupName);
+  const lags: Lag[] = [];
+  for (const group of names)
+    for (const { endOffset: end, ...place } of await groupLag(session, group))
+      lags.push({ group, ...place, end });
+  return lags;
+}
+
+/** The sum of what groups are behind. */
+export function totalLag(lags: readonly Lag[]): number {
+  return lags.reduce((sum, { lag }) => sum + lag, 0);
+}

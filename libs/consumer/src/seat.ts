@@ -1,0 +1,36 @@
+import type { Ownership } from '@waybill/log';
+import { ConnectionLosses } from './connection-losses.js';
+import type { PartitionLane } from './partition-lane.js';
+
+/** A partition that this process owns, and how it has fared with it. */
+export interface Seat {
+  ownership: Ownership;
+  /** Whether something may have been written under this epoch already: the next lane begins by raising it. */
+  written: boolean;
+  /** Whether a lane has been open before. */
+  opened: boolean;
+  readonly losses: ConnectionLosses;
+  /** Records below may have taken an earlier owner's process down. */
+  suspectEnd: number;
+  /** The open lane; replaced when it has stopped. */
+  lane: PartitionLane | undefined;
+  failure: string | undefined;
+  failures: number;
+  /** When it may be opened (again), by the monotonic clock. */
+  openAt: number;
+}
+
+/** A partition that has just been assigned. */
+export function seatFor(ownership: Ownership): Seat {
+  return {
+    ownership,
+    written: false,
+    opened: false,
+    losses: new ConnectionLosses(),
+    suspectEnd: 0,
+    lane: undefined,
+    failure: undefined,
+    failures: 0,
+    openAt: 0,
+  };
+}

@@ -1,0 +1,110 @@
+/** What keeps a connection from being made that no waiting mends, and what to do about it. */
+interface KnownRefusal {
+  readonly matches: (refusal: Refusal) => boolean;
+  readonly advice: string;
+}
+
+interface Refusal {
+  /** SQLSTATE, Node's or OpenSSL's code; empty where the driver gives none. */
+  readonly code: string;
+  readonly message: string;
+}
+
+const CODES_OF_TRUST = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+]);
+
+const REFUSALS: readonly KnownRefusal[] = [
+  {
+    matches: ({ code }) => code === '28P01',
+    advice:
+      'Correct user and password in the connection string; special characters in it are percent-encoded (@ is %40)',
+  },
+  {
+    matches: ({ message }) => /password must be a (non-empty )?string/.test(message),
+    advice:
+      'The server asks for a password, and the connection string has none: write it as postgresql://user:password@host/database, or set PGPASSWORD',
+  },
+  {
+    matches: ({ code, message }) =>
+      code === '28000' && /no pg_hba\.conf entry.*(no encryption|SSL off)/.test(message),
+    advice:
+      'The server lets this user in by TLS only: add sslmode=verify-full to the connection string, or allow the connection in pg_hba.conf',
+  },
+  {
+    matches: ({ code, message }) =>
+      code === '28000' && /no pg_hba\.conf entry|rejects connection/.test(message),
+    advice: 'Allow host, user and database in pg_hba.conf of the server, and reload it',
+  },
+  {
+    matches: ({ code, message }) => code === '28000' && /role .* does not exist/.test(message),
+    advice: 'Correct the user in the connection string, or create the role',
+  },
+  {
+    matches: ({ code }) => code === '28000',
+    advice:
+      'The server does not let this user in, by the method that its pg_hba.conf asks for: correct the one or the other',
+  },
+  {
+    matches: ({ code }) => code === '3D000',
+    advice:
+      'Correct the name of the database in the connection string (without one it is that of the user), or create it',
+  },
+  {
+    matches: ({ code, message }) => code === '42501' && /permission denied for database/.test(message),
+    advice: 'Grant the login CONNECT on the database',
+  },
+  {
+    matches: ({ code, message }) =>
+      ['ENOENT', 'EACCES', 'ENOTDIR', 'ENOTSOCK'].includes(code) && /\.s\.PGSQL|connect/.test(message),
+    advice:
+      'The host names a folder of Unix sockets: check that the server listens there, under this port, and that this process may enter it',
+  },
+  {
+    matches: ({ code }) => code === 'ENOTFOUND' || code === 'EAI_AGAIN',
+    advice: 'Correct the host in the connection string; the name is not known, or no name server answers',
+  },
+  {
+    matches: ({ message }) => /server does not support SSL/.test(message),
+    advice:
+      'The connection string asks for TLS, and the server has it switched off: switch it on there (ssl = on), or set sslmode=disable',
+  },
+  {
+    matches: ({ code }) => CODES_OF_TRUST.has(code),
+    advice:
+      "The server's certificate is not signed by anybody whom this process knows: add sslrootcert=/path/of/ca.pem to the connection string, or set NODE_EXTRA_CA_CERTS",
+  },
+  {
+    matches: ({ code }) => code === 'ERR_TLS_CERT_ALTNAME_INVALID',
+    advice: "The server's certificate is for another name: connect to a host that is named in it",
+  },
+  {
+    matches: ({ code }) => code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID',
+    advice: "The server's certificate is not valid at this time: renew it, or set the clock",
+  },
+  {
+    matches: ({ code }) => /^(ERR_SSL_|ERR_TLS_|EPROTO$|CERT_|HOSTNAME_)/.test(code),
+    advice:
+      'TLS could not be agreed upon: compare the versions and certificates of both sides, and sslmode, sslcert and sslkey of the connection string',
+  },
+  {
+    matches: ({ code }) => code === '53300',
+    advice:
+      'The server has no connection left: raise max_connections, or lower connectionsMax and maxConcurrency of the services',
+  },
+];
+
+/** What to do about a connection that could not be made; undefined where it is only to be waited for. */
+export function connectionAdvice(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined;
+  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
+  const refusal = {
+    code: typeof code === 'string' ? code : '',
+    message: typeof message === 'string' ? message : '',
+  };
+  return REFUSALS.find(({ matches }) => matches(refusal))?.advice;
+}

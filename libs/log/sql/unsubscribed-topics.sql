@@ -1,0 +1,19 @@
+-- Topics that hold messages which no group reads: no group owns a partition of it or has owned one, and no member that
+-- lives subscribes to it. Those by which Waybill itself answers and calls are left out.
+-- Params: minAgeMs bigint, most integer
+-- Returns: topic text
+-- Index: topic_partition_topic_id_number_key, log_batch_offset
+select t.name as topic
+  from :schema.topic t
+ where t.name !~ '\.(replies|saga-replies|saga-calls)$'
+   and not exists (select from :schema.topic_partition p
+                     join :schema.partition_owner o on o.partition_id = p.id
+                    where p.topic_id = t.id)
+   and not exists (select from :schema.group_member m
+                    where m.lease_until > clock_timestamp() and t.name = any (m.topics))
+   and exists (select from :schema.topic_partition p
+                 join :schema.log_batch b on b.partition_id = p.id
+                where p.topic_id = t.id
+                  and b.appended_at <= clock_timestamp() - $1::bigint * interval '1 millisecond')
+ order by t.name
+ limit $2;
