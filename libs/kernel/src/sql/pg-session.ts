@@ -3,7 +3,7 @@ import { CopyOut, type CopyRowHandler } from './copy-out.js';
 import { pgTypes } from './pg-types.js';
 import type { BoundStatement } from './bound-statement.js';
 import type { SqlSession } from './sql-session.js';
-import { DEFAULT_SCHEMA, renderSql, type Statement } from './statement.js';
+import { DEFAULT_SCHEMA, renderSql, renderSqlOnce, type Statement } from './statement.js';
 import { type BatchEntry, StatementBatch } from './statement-batch.js';
 import { translateDatabaseError } from './translate-error.js';
 
@@ -100,7 +100,7 @@ export class PgConnection extends PgSession {
 
   /** Runs a COPY whose text holds nothing but checked integers; see {@link CopyOut}. */
   async copyOut(text: string, onRow: CopyRowHandler): Promise<void> {
-    const copy = new CopyOut(renderSql(text, this.schema), onRow);
+    const copy = new CopyOut(renderSqlOnce(text, this.schema), onRow);
     try {
       this.client.query(copy);
       await copy.done;

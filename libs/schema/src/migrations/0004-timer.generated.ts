@@ -5,7 +5,7 @@ export const migration0004: Migration = {
   number: 4,
   name: '0004-timer',
   breaking: false,
-  checksum: '84132f96118bee0b4ca754f37190866c3a086cc89ac152784c2ebceb9ff2aaa4',
+  checksum: 'eb88241021dc88bcc27ebc2ffa4e0e2e3d0a2b0b8f806312127af0c3c1b2ea9c',
   sql: `-- Timers: what is to happen later. The table is the truth; what wakes the process that fires them is only a clock.
 --
 -- A ring of eight near slots of an hour each for what is due within six hours, and one slot for what is farther.
@@ -69,31 +69,25 @@ create table :schema.recurring_message (
 -- Due times are kept to the millisecond, rounded up, from now to a hundred years ahead: a time in the past is now.
 create function :schema.timer_due(wanted timestamptz) returns timestamptz
 language sql volatile
-as $$
-  select date_trunc('milliseconds', least(greatest(wanted, clock_timestamp()),
-                                          clock_timestamp() + interval '100 years') + interval '999 microseconds')
-$$;
+return date_trunc('milliseconds', least(greatest(wanted, clock_timestamp()),
+                                        clock_timestamp() + interval '100 years') + interval '999 microseconds');
 
 -- The slot for a due time: that of its hour when it is near, else the far one.
 create function :schema.timer_slot(due timestamptz) returns smallint
 language sql volatile
-as $$
-  select case when due < clock_timestamp() + interval '6 hours'
-              then floor(extract(epoch from due) / 3600)::bigint % 8 else 8 end::smallint
-$$;
+return case when due < clock_timestamp() + interval '6 hours'
+            then floor(extract(epoch from due) / 3600)::bigint % 8 else 8 end::smallint;
 
 create function :schema.timer_ms(moment timestamptz) returns bigint
 language sql immutable
-as $$
-  select floor(extract(epoch from moment) * 1000)::bigint
-$$;
+return floor(extract(epoch from moment) * 1000)::bigint;
 
 -- Schedules messages, in the order of the arrays. Returns their due times.
 create function :schema.timer_schedule(
   message_ids uuid[], tokens text[], topics text[], partitions integer[], keys text[], all_headers text[],
   payloads bytea[], wanted_ms bigint[])
 returns table (due_ms bigint)
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   return query
@@ -116,7 +110,7 @@ $$;
 -- Cancels messages that are scheduled, by id or token. Returns how many; one that is being fired is waited for, and
 -- not counted. Raises 40001 when one is just being moved to another slot: to be tried again.
 create function :schema.timer_cancel(message_ids uuid[], tokens text[]) returns integer
-language plpgsql set enable_seqscan = off
+language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   by_id integer;
@@ -133,7 +127,7 @@ $$;
 -- Moves scheduled messages to another time, by id or token; counts and raises as timer_cancel does.
 create function :schema.timer_reschedule(message_ids uuid[], tokens text[], wanted timestamptz)
 returns table (moved integer, due_ms bigint)
-language plpgsql set enable_seqscan = off
+language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   due timestamptz := :schema.timer_due(wanted);
@@ -155,6 +149,7 @@ create function :schema.timer_probe(low timestamptz, kinds smallint[])
 returns table (now_ms bigint, next_ms bigint)
 language plpgsql stable
   set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off
+  set search_path = pg_catalog, pg_temp
 as $$
 begin
   select :schema.timer_ms(t.due_at) into next_ms from :schema.timer t
@@ -172,7 +167,7 @@ returns table (now_ms bigint, due_ms bigint, id bigint, kind smallint, message_i
                partition_number integer, key text, headers text, payload bytea)
 language plpgsql
   set lock_timeout = '50ms' set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
-  set enable_hashjoin = off set enable_mergejoin = off set jit = off
+  set enable_hashjoin = off set enable_mergejoin = off set jit = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz;
@@ -198,7 +193,7 @@ $$;
 create function :schema.timer_promote(move_limit integer) returns integer
 language plpgsql
   set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
-  set enable_hashjoin = off set enable_mergejoin = off set jit = off
+  set enable_hashjoin = off set enable_mergejoin = off set jit = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
@@ -219,7 +214,7 @@ $$;
 -- Empties the near slot that is next to be filled, when everything in it has gone. Checked behind the lock, which is
 -- waited for at most 50 ms (55P03): whoever has inserted into the slot holds a lock on it until he ends.
 create function :schema.timer_empty_slot() returns boolean
-language plpgsql set lock_timeout = '50ms' set enable_seqscan = off
+language plpgsql set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'timer_s' || (floor(extract(epoch from clock_timestamp()) / 3600)::bigint - 1) % 8;
@@ -247,7 +242,7 @@ $$;
 create function :schema.timer_window(from_ms bigint, until_ms bigint, slot_ms integer)
 returns table (busy boolean, due_slots bigint[])
 language plpgsql
-  set enable_seqscan = off set enable_bitmapscan = off set jit = off
+  set enable_seqscan = off set enable_bitmapscan = off set jit = off set search_path = pg_catalog, pg_temp
 as $$
 begin
   busy := not pg_try_advisory_xact_lock(hashtext(':schema.timer_window'), 0);
@@ -267,7 +262,7 @@ create function :schema.recurring_put(
   for_name text, for_topic text, for_partition integer, for_key text, for_headers jsonb, for_payload bytea,
   for_cron text, for_time_zone text, for_every_ms bigint, for_missed text, first_run_ms bigint)
 returns table (changed boolean, due_ms bigint)
-language plpgsql set enable_seqscan = off
+language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   new_revision bigint;
