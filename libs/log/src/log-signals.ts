@@ -2,6 +2,7 @@ import {
   BackgroundService,
   type Bell,
   type Clock,
+  derivedName,
   describeError,
   type Logger,
   newId,
@@ -48,7 +49,7 @@ export class LogSignals {
     private readonly database: PgDatabase,
     options: { readonly logger?: Logger; readonly clock?: Clock } = {},
   ) {
-    this.#channel = `${database.schema}_signal`;
+    this.#channel = derivedName('signal', database.schema);
     this.#logger = options.logger ?? silentLogger;
     this.#clock = options.clock ?? systemClock;
     this.notes = new SignalNotes((notes) => this.#notify('note', ...notes), this.#clock);

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { CopyOut, type CopyRowHandler } from './copy-out.js';
 import { pgTypes } from './pg-types.js';
 import type { BoundStatement } from './bound-statement.js';
+import { preparedName } from './derived-name.js';
 import type { SqlSession } from './sql-session.js';
 import { DEFAULT_SCHEMA, renderSql, renderSqlOnce, type Statement } from './statement.js';
 import { type BatchEntry, StatementBatch } from './statement-batch.js';
@@ -15,10 +16,6 @@ export interface PgQueryable {
     types?: pg.CustomTypesConfig;
     name?: string;
   }): Promise<{ rows: unknown[] }>;
-}
-
-function preparedName(statement: { readonly name: string }, schema: string): string {
-  return `waybill.${schema}.${statement.name}`;
 }
 
 /** A {@link SqlSession} over a pg client or pool. */
