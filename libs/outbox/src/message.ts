@@ -1,8 +1,10 @@
 import {
+  dictionary,
   isId,
   MessageInvalidError,
   MessageTooLargeError,
   newId,
+  own,
   PayloadNotSerializableError,
 } from '@waybill/kernel';
 import { assertTopicName, EXPIRES_AT_HEADER, RESERVED_HEADER_PREFIX } from '@waybill/log';
@@ -101,7 +103,7 @@ export function encodeMessage(
     refuse(`its partition must be a whole number from 0 to 4095, got ${String(partition)}`);
   }
   const { times, expiresAtMs } = checkTimes(message, refuse);
-  const codec = rules.codecs[topic] ?? jsonCodec;
+  const codec = own(rules.codecs, topic) ?? jsonCodec;
   const contract = rules.contracts?.find(topic);
   const payload = encodePayload(message.payload, codec, id, topic);
   contract?.assertFits(readBack(payload, codec, id, topic), `message ${id} to topic ${topic}`);
@@ -127,9 +129,7 @@ function collectHeaders(
   { byDefault, contract }: OwnHeaders,
   refuse: (problem: string) => never,
 ): Record<string, string> | null {
-  // An object without a prototype: a header named __proto__ is a header like any other.
-  const headers = Object.create(null) as Record<string, string>;
-  for (const [name, value] of Object.entries(byDefault)) headers[name] = value;
+  const headers = dictionary(byDefault);
   for (const [name, value] of Object.entries(message.headers ?? {})) {
     if (!/^[\x21-\x7e]{1,256}$/.test(name)) refuse('a header name must be 1 to 256 visible ASCII characters');
     if (name.toLowerCase().startsWith(RESERVED_HEADER_PREFIX)) {
