@@ -181,8 +181,9 @@ export const putRecurring = statement<[name: string, topic: string, partition: n
 /**
  * The recurring messages of these names.
  */
-export const readRecurring = statement<[names: readonly (string | null)[]], { name: string; topic: string; partition: number | null; key: string | null; headers: string | null; payload: Buffer | null; cron: string | null; timeZone: string | null; everyMs: number | null; missed: string; revision: number }>('read-recurring', `select r.name, r.topic, r.partition_number as partition, r.key, r.headers::text as headers, r.payload, r.cron,
-       r.time_zone as "timeZone", r.every_ms as "everyMs", r.missed, r.revision
+export const readRecurring = statement<[names: readonly (string | null)[]], { name: string; topic: string; partition: number | null; key: string | null; headers: string | null; payload: Buffer | null; cron: string | null; timeZone: string | null; everyMs: number | null; missed: string; revision: number; scheduledMs: number }>('read-recurring', `select r.name, r.topic, r.partition_number as partition, r.key, r.headers::text as headers, r.payload, r.cron,
+       r.time_zone as "timeZone", r.every_ms as "everyMs", r.missed, r.revision,
+       :schema.timer_ms(r.scheduled_at) as "scheduledMs"
   from :schema.recurring_message r
  where r.name = any ($1)`);
 
@@ -238,9 +239,18 @@ export const removeOldActions = statement<[olderThanMs: number, most: number], {
 select pg_catalog.count(*) as removed from old`);
 
 /**
- * Removes a recurring message. Its timer finds it gone, and does nothing.
+ * Removes a recurring message and its timer; one that is being fired at this moment is left alone.
  */
-export const removeRecurring = statement<[name: string], { name: string }>('remove-recurring', `delete from :schema.recurring_message r where r.name = $1 returning r.name`);
+export const removeRecurring = statement<[name: string], { name: string }>('remove-recurring', `with gone as (
+  delete from :schema.recurring_message r where r.name = $1 returning r.name
+), run as (
+  select t.slot, t.due_at, t.id from :schema.timer t
+    join gone g on t.token = g.name
+   where t.kind = 2 for update of t skip locked
+), removed as (
+  delete from :schema.timer t using run r where t.slot = r.slot and t.due_at = r.due_at and t.id = r.id
+)
+select g.name from gone g`);
 
 /**
  * Closes an open dead letter because another message was sent instead, and lets go of what waited behind it.

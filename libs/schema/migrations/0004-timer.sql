@@ -53,7 +53,10 @@ create table :schema.recurring_message (
   time_zone        text,
   every_ms         bigint check (every_ms > 0),
   missed           text not null check (missed in ('skip', 'one', 'all')),
+  -- Changes with the schedule.
   revision         bigint not null,
+  -- Behind the look at the timers of the schedule before: those that it found locked were being fired by then.
+  scheduled_at     timestamptz not null default clock_timestamp(),
   created_at       timestamptz not null default clock_timestamp(),
   check ((cron is null) <> (every_ms is null))
 );
@@ -248,8 +251,10 @@ begin
 end
 $$;
 
--- Stores a recurring message, and a timer for its first run. A definition that is as it was keeps its next run.
--- Timers of an earlier definition are removed; one that is just being fired finds another revision, and does nothing.
+-- Stores a recurring message, and a timer for its first run. A schedule that is as it was keeps its next run, whatever else
+-- has changed. A run of an earlier schedule that is due already stays, and is made once. One that is not is removed, and
+-- kept in mind as owed: when the schedule changes again behind its time, and nothing has run since, it is due. So a schedule
+-- that is changed over and over comes to its runs.
 create function :schema.recurring_put(
   for_name text, for_topic text, for_partition integer, for_key text, for_headers jsonb, for_payload bytea,
   for_cron text, for_time_zone text, for_every_ms bigint, for_missed text, first_run_ms bigint)
@@ -257,34 +262,68 @@ returns table (changed boolean, due_ms bigint)
 language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
-  new_revision bigint;
+  new_revision bigint := nextval(':schema.timer_id');
+  kept_revision bigint;
+  now_at timestamptz := clock_timestamp();
   due timestamptz;
+  earlier record;
+  owed_ms bigint;
 begin
   insert into :schema.recurring_message as r (name, topic, partition_number, key, headers, payload, cron, time_zone,
                                               every_ms, missed, revision)
   values (for_name, :schema.known_topic(for_topic, for_partition), for_partition, for_key, for_headers, for_payload,
-          for_cron, for_time_zone, for_every_ms, for_missed, nextval(':schema.timer_id'))
+          for_cron, for_time_zone, for_every_ms, for_missed, new_revision)
   on conflict (name) do update
      set topic = excluded.topic, partition_number = excluded.partition_number, key = excluded.key,
          headers = excluded.headers, payload = excluded.payload, cron = excluded.cron,
          time_zone = excluded.time_zone, every_ms = excluded.every_ms, missed = excluded.missed,
-         revision = excluded.revision
+         revision = case when (r.cron, r.time_zone, r.every_ms)
+                              is distinct from (excluded.cron, excluded.time_zone, excluded.every_ms)
+                         then excluded.revision else r.revision end
    where (r.topic, r.partition_number, r.key, r.headers, r.payload, r.cron, r.time_zone, r.every_ms, r.missed)
          is distinct from (excluded.topic, excluded.partition_number, excluded.key, excluded.headers,
                            excluded.payload, excluded.cron, excluded.time_zone, excluded.every_ms, excluded.missed)
-  returning r.revision into new_revision;
-  changed := new_revision is not null;
-  if changed then
+  returning r.revision into kept_revision;
+  changed := kept_revision is not null;
+  if kept_revision is distinct from new_revision then
+    -- One that has no next run, because that could not be worked out, is given one.
+    if not exists (select from :schema.timer t where t.token = for_name and t.kind = 2) then
+      select r.revision into new_revision from :schema.recurring_message r where r.name = for_name;
+    else
+      return next;
+      return;
+    end if;
+  end if;
+
+  -- One that is being fired at this moment is locked; see scheduled_at.
+  update :schema.timer t set headers = t.headers || '{"kept": true}'
+    from (select o.slot, o.due_at, o.id from :schema.timer o
+           where o.token = for_name and o.kind = 2 and o.due_at <= now_at for update skip locked) old
+   where t.slot = old.slot and t.due_at = old.due_at and t.id = old.id;
+  for earlier in
     delete from :schema.timer t
      using (select o.slot, o.due_at, o.id from :schema.timer o
-             where o.token = for_name and o.kind = 2 for update skip locked) old
-     where t.slot = old.slot and t.due_at = old.due_at and t.id = old.id;
-    due := :schema.timer_due(timestamptz 'epoch' + first_run_ms * interval '1 millisecond');
-    insert into :schema.timer (slot, due_at, kind, token, headers)
-    values (:schema.timer_slot(due), due, 2, for_name,
-            jsonb_build_object('revision', new_revision, 'runAtMs', first_run_ms));
-    due_ms := :schema.timer_ms(due);
-  end if;
+             where o.token = for_name and o.kind = 2 and o.due_at > now_at for update skip locked) old
+     where t.slot = old.slot and t.due_at = old.due_at and t.id = old.id
+    returning (t.headers->>'revision')::bigint as revision,
+              (t.headers->>'runAtMs')::bigint - coalesce((t.headers->>'owedBeforeMs')::bigint, 0) as run_ms
+  loop
+    if earlier.run_ms <= :schema.timer_ms(now_at) then
+      due := :schema.timer_due(now_at);
+      insert into :schema.timer (slot, due_at, kind, token, headers)
+      values (:schema.timer_slot(due), due, 2, for_name,
+              jsonb_build_object('revision', earlier.revision, 'runAtMs', earlier.run_ms, 'kept', true));
+    else
+      owed_ms := least(owed_ms, earlier.run_ms);
+    end if;
+  end loop;
+  due := :schema.timer_due(timestamptz 'epoch' + first_run_ms * interval '1 millisecond');
+  insert into :schema.timer (slot, due_at, kind, token, headers)
+  values (:schema.timer_slot(due), due, 2, for_name,
+          jsonb_strip_nulls(jsonb_build_object('revision', new_revision, 'runAtMs', first_run_ms,
+                                               'owedBeforeMs', greatest(first_run_ms - owed_ms, 0))));
+  due_ms := :schema.timer_ms(due);
+  update :schema.recurring_message r set scheduled_at = clock_timestamp() where r.name = for_name;
   return next;
 end
 $$;

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '@waybill/kernel';
-import { CronExpressionParser } from 'cron-parser';
+import { ZonedCron } from './zoned-cron.js';
 
 /** When something recurs: by a cron expression in a time zone, or every so many milliseconds. */
 export type Recurrence = { readonly cron: string; readonly timeZone: string } | { readonly everyMs: number };
@@ -35,6 +35,12 @@ export function assertRecurrence(name: string, recurrence: Recurrence, nowMs: nu
   if (!/^(@\w+|\S+(\s+\S+){4,5})$/.test(cron.trim())) {
     throw unusable(name, `cron ${JSON.stringify(cron)} must have five fields, or six with seconds first`);
   }
+  if (/(?:^|[\s,])H(?![A-Za-z])/i.test(cron)) {
+    throw unusable(
+      name,
+      `cron ${JSON.stringify(cron)} has an H, which would be another time at each look: say the time`,
+    );
+  }
   try {
     nextRun(recurrence, nowMs);
   } catch (cause) {
@@ -46,7 +52,7 @@ export function assertRecurrence(name: string, recurrence: Recurrence, nowMs: nu
 /** The first run after `afterMs`. */
 export function nextRun(recurrence: Recurrence, afterMs: number): number {
   if ('everyMs' in recurrence) return afterMs + recurrence.everyMs;
-  return parse(recurrence, afterMs).next().getTime();
+  return cronOf(recurrence).next(afterMs);
 }
 
 /**
@@ -80,18 +86,11 @@ function newestRun(recurrence: Recurrence, runMs: number, nowMs: number): number
   if ('everyMs' in recurrence) {
     return runMs + Math.floor((nowMs - runMs) / recurrence.everyMs) * recurrence.everyMs;
   }
-  // Backwards the parser finds both of the two moments that a clock set back shows twice; forwards only the first. So
-  // go back two steps, and then forwards.
-  const backwards = parse(recurrence, nowMs + 1);
-  backwards.prev();
-  let newest = runMs;
-  let next = Math.max(runMs, backwards.prev().getTime() - 1);
-  for (next = nextRun(recurrence, next); next <= nowMs; next = nextRun(recurrence, next)) newest = next;
-  return newest;
+  return Math.max(runMs, cronOf(recurrence).last(nowMs));
 }
 
-function parse({ cron, timeZone }: Extract<Recurrence, { cron: string }>, currentMs: number) {
-  return CronExpressionParser.parse(cron, { currentDate: new Date(currentMs), tz: timeZone });
+function cronOf({ cron, timeZone }: Extract<Recurrence, { cron: string }>): ZonedCron {
+  return new ZonedCron(cron, timeZone);
 }
 
 function unusable(name: string, problem: string, cause?: unknown): ConfigurationError {

@@ -32,6 +32,7 @@ export interface RecurringMessage {
   readonly key: string | null;
   readonly recurrence: Recurrence;
   readonly missed: MissedRuns;
+  /** Null while it is being fired, and when it could not be worked out: put it again then. */
   readonly nextRunAt: Date | null;
 }
 
@@ -60,8 +61,8 @@ export class Recurring {
   ) {}
 
   /**
-   * Defines a recurring message, or changes it. To be called at every start of an application: a definition that is as
-   * it was keeps its next run.
+   * Defines a recurring message, or changes it. To be called at every start of an application: only another schedule moves
+   * the next run, and a run that is due by then is made all the same, with the definition as it is now.
    *
    * @param name up to 249 of `A-Z a-z 0-9 . _ -`; the ids of the messages follow from it and the time of the run
    * @returns whether anything has changed
