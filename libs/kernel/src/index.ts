@@ -17,11 +17,13 @@ export { describeError, type LogFields, type Logger, silentLogger } from './logg
 export {
   flag,
   type Given,
+  moment,
   oneOf,
   type OptionSpec,
   type OptionSpecs,
   type Resolved,
   resolveOptions,
+  show,
   text,
   unknownName,
   wholeNumber,

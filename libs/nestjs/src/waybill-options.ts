@@ -3,6 +3,7 @@ import {
   ConfigurationError,
   isWaybillError,
   type Logger,
+  show,
   type TransactionRunner,
   unknownName,
 } from '@waybill/kernel';
@@ -182,7 +183,7 @@ function checkDatabase(name: string, database: WaybillDatabaseOptions | undefine
   }
   const max = database.connectionsMax;
   if (max !== undefined && (!Number.isSafeInteger(max) || max < 3 || max > 1_000)) {
-    problems.push(`${name}.connectionsMax must be a whole number from 3 to 1000, got ${String(max)}`);
+    problems.push(`${name}.connectionsMax must be a whole number from 3 to 1000, got ${show(max)}`);
   }
   if (database.schema === undefined) return;
   try {

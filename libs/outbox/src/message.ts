@@ -6,6 +6,7 @@ import {
   newId,
   own,
   PayloadNotSerializableError,
+  show,
 } from '@waybill/kernel';
 import { assertTopicName, EXPIRES_AT_HEADER, RESERVED_HEADER_PREFIX } from '@waybill/log';
 import { type Codec, jsonCodec } from './codec.js';
@@ -93,14 +94,14 @@ export function encodeMessage(
   const { topic } = message;
   const id = message.id ?? newId();
   const refuse = (problem: string): never => {
-    throw new MessageInvalidError(String(id), topic, problem);
+    throw new MessageInvalidError(typeof id === 'string' ? id : show(id), topic, problem);
   };
   if (typeof id !== 'string' || !isId(id)) refuse('its id is no UUID');
   const key = message.key ?? null;
   if (key !== null) checkKey(key, refuse);
   const partition = message.partition ?? null;
   if (partition !== null && (!Number.isSafeInteger(partition) || partition < 0 || partition > 4095)) {
-    refuse(`its partition must be a whole number from 0 to 4095, got ${String(partition)}`);
+    refuse(`its partition must be a whole number from 0 to 4095, got ${show(partition)}`);
   }
   const { times, expiresAtMs } = checkTimes(message, refuse);
   const codec = own(rules.codecs, topic) ?? jsonCodec;

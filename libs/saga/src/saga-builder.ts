@@ -1,4 +1,4 @@
-import { ConfigurationError, wholeNumber } from '@waybill/kernel';
+import { ConfigurationError, show, wholeNumber } from '@waybill/kernel';
 import type { SagaCommand, SagaOp } from './saga-command.js';
 import type {
   CommandAction,
@@ -23,7 +23,8 @@ import { resolveStepPolicy, type StepPolicyOptions } from './step-policy.js';
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/;
 const NAME_RULE = 'must be 1 to 100 of A-Z a-z 0-9 . _ -, and begin with none of . and -';
 const MAX_STEPS = 200;
-const DEADLINE = wholeNumber({ default: 1, min: 10, max: 3_650 * 86_400_000 });
+/** How long a saga, or a step that waits for a signal, may take, in milliseconds. */
+export const DEADLINE = wholeNumber({ default: 1, min: 10, max: 3_650 * 86_400_000 });
 
 /** Options of a saga. */
 export interface SagaOptions {
@@ -167,7 +168,7 @@ class Drafts {
     const { problems, list } = this;
     if (!NAME.test(type)) problems.push(`its type ${JSON.stringify(type)} ${NAME_RULE}`);
     if (!Number.isSafeInteger(version) || version < 1 || version > 1_000_000)
-      problems.push(`its version must be a whole number from 1, got ${String(version)}`);
+      problems.push(`its version must be a whole number from 1, got ${show(version)}`);
     if (deadlineMs !== undefined) this.#checkTime('deadlineMs', deadlineMs);
     if (list.length === 0 || list.length > MAX_STEPS)
       problems.push(`it must have 1 to ${MAX_STEPS} steps, has ${list.length}`);

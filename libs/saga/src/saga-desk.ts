@@ -1,9 +1,13 @@
 import {
   type Clock,
+  ConfigurationError,
   NotFoundError,
   type PgDatabase,
+  resolveOptions,
   SagaOrderRefusedError,
+  show,
   systemClock,
+  wholeNumber,
 } from '@waybill/kernel';
 import type { Outbox } from '@waybill/outbox';
 import { type Operator, type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
@@ -24,7 +28,7 @@ export interface SagaFilter {
   readonly olderThanMs?: number;
   /** Only those behind this id: ids sort by the time of their beginning. */
   readonly after?: string;
-  /** Default 100. */
+  /** Default 100, up to 100,000. */
   readonly limit?: number;
 }
 
@@ -82,8 +86,11 @@ export interface OrderOptions {
   readonly waitMs?: number;
 }
 
-const LIMIT = 100;
-const WAIT_MS = 10_000;
+const LIST = {
+  olderThanMs: wholeNumber({ default: 0, min: 0, max: 3_650 * 86_400_000 }),
+  limit: wholeNumber({ default: 100, min: 1, max: 100_000 }),
+};
+const ORDER = { waitMs: wholeNumber({ default: 10_000, min: 0, max: 3_600_000 }) };
 const LOOK_MS = 50;
 const UNDER_WAY: readonly SagaState[] = ['RUNNING', 'COMPENSATING', 'STUCK'];
 
@@ -107,15 +114,23 @@ export class SagaDesk {
     this.#clock = parts.clock ?? systemClock;
   }
 
-  /** Sagas in the order of their beginning. */
+  /** Sagas in the order of their beginning. @throws ConfigurationError */
   async list(filter: SagaFilter = {}): Promise<SagaSummary[]> {
-    const { states = UNDER_WAY, type, keyPrefix, olderThanMs, after, limit = LIMIT } = filter;
+    const { states = UNDER_WAY, type, keyPrefix, after, ...numbers } = filter;
+    const { olderThanMs, limit } = resolveOptions('list of sagas', LIST, numbers);
+    const unknown = states.filter((state) => !Object.hasOwn(STATE_NUMBER, state));
+    if (unknown.length > 0) {
+      const known = Object.keys(STATE_NUMBER).join(', ');
+      throw new ConfigurationError('Sagas cannot be listed', [
+        `states must be of ${known}, got ${unknown.map((state) => show(state)).join(', ')}`,
+      ]);
+    }
     const rows = await this.parts.database.session.run(
       listSagas,
       states.map((state) => STATE_NUMBER[state]),
       type ?? null,
       keyPrefix ?? null,
-      olderThanMs ?? null,
+      olderThanMs,
       after ?? null,
       limit,
     );
@@ -184,8 +199,9 @@ export class SagaDesk {
     id: string,
     event: SagaEvent,
     operator: Operator,
-    { revision, waitMs = WAIT_MS }: OrderOptions = {},
+    { revision, ...given }: OrderOptions = {},
   ): Promise<SagaSummary> {
+    const { waitMs } = resolveOptions('order to a saga', ORDER, given);
     const row = await this.#row(id);
     const state = stateOf(row.state);
     if (isEnd(state)) throw new SagaOrderRefusedError(id, `it is ${state}`);

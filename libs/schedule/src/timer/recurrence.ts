@@ -1,4 +1,4 @@
-import { ConfigurationError } from '@waybill/kernel';
+import { ConfigurationError, show } from '@waybill/kernel';
 import { ZonedCron } from './zoned-cron.js';
 
 /** When something recurs: by a cron expression in a time zone, or every so many milliseconds. */
@@ -23,9 +23,11 @@ export function assertRecurrence(name: string, recurrence: Recurrence, nowMs: nu
   if ('everyMs' in recurrence) {
     const { everyMs } = recurrence;
     if (Number.isSafeInteger(everyMs) && everyMs >= 1 && everyMs <= 366 * 86_400_000) return;
-    throw unusable(name, `everyMs must be a whole number from 1 to 366 days, got ${String(everyMs)}`);
+    throw unusable(name, `everyMs must be a whole number from 1 to 366 days, got ${show(everyMs)}`);
   }
   const { cron, timeZone } = recurrence;
+  if (typeof cron !== 'string' || typeof timeZone !== 'string')
+    throw unusable(name, `cron and timeZone must be texts, got ${show(cron)} and ${show(timeZone)}`);
   try {
     // A name of the tz database, which Intl knows; cron-parser would take UTC for what it does not know.
     Intl.DateTimeFormat('en', { timeZone });

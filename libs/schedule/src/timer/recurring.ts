@@ -1,4 +1,4 @@
-import { ConfigurationError, newId, type SqlSession } from '@waybill/kernel';
+import { ConfigurationError, newId, show, type SqlSession } from '@waybill/kernel';
 import { databaseTime, listRecurring, putRecurring, removeRecurring } from '../statements.generated.js';
 import { assertRecurrence, type MissedRuns, nextRun, type Recurrence } from './recurrence.js';
 import type { TimerAlarm, TimerMessage } from './timer-message.js';
@@ -72,7 +72,7 @@ export class Recurring {
     const { key = null, headers, partition, missed = 'one', payload, topic } = definition;
     const recurrence = recurrenceOf(name, definition);
     if (!['skip', 'one', 'all'].includes(missed)) {
-      throw unusable(name, `missed must be one of skip, one, all, got ${String(missed)}`);
+      throw unusable(name, `missed must be one of skip, one, all, got ${show(missed)}`);
     }
     const encoded = this.encode({
       id: newId(),
@@ -128,7 +128,8 @@ function recurrenceOf(name: string, { cron, timeZone, everyMs }: RecurringDefini
   }
   if ((cron === undefined) === (everyMs === undefined))
     throw unusable(name, 'it needs either cron or everyMs');
-  if (everyMs === undefined) return { cron: cron ?? '', timeZone: timeZone ?? 'UTC' };
+  if (everyMs === undefined)
+    return { cron: cron as string, timeZone: timeZone === undefined ? 'UTC' : timeZone };
   if (timeZone !== undefined) throw unusable(name, 'a timeZone belongs to cron, not to everyMs');
   return { everyMs };
 }
