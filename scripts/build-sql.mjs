@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { qualifySql } from './qualify-sql.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const check = process.argv.includes('--check');
@@ -73,11 +74,13 @@ function statementsModule(folder) {
     const lines = readFileSync(join(folder, name), 'utf8').trimEnd().split('\n');
     const params = headerList(lines.join('\n'), 'Params', name);
     const rows = headerList(lines.join('\n'), 'Returns', name);
-    const body = lines
-      .filter((line) => !line.startsWith('--'))
-      .join('\n')
-      .trim()
-      .replace(/;$/, '');
+    const body = qualifySql(
+      lines
+        .filter((line) => !line.startsWith('--'))
+        .join('\n')
+        .trim()
+        .replace(/;$/, ''),
+    );
     const doc = docLines(lines)
       .map((line) => ` *${line.slice(2)}`)
       .join('\n');

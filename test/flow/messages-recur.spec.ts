@@ -21,6 +21,12 @@ describe('a recurring message', () => {
   const fireAll = async (): Promise<void> => {
     while ((await service.runOnce()) === 'again');
   };
+  /** By a service that has not looked before: what is made due behind its back would be found by its next sweep only. */
+  const fireAfresh = async (): Promise<void> => {
+    const { service: fresh } = timersOf(fixture);
+    while ((await fresh.runOnce()) === 'again');
+    await fresh.stop();
+  };
   const arrived = async (count: number): Promise<LoggedRecord[]> => {
     await waitUntil(async () => (await fixture.log()).length >= count, {
       describe: `${count} runs`,
@@ -70,6 +76,107 @@ describe('a recurring message', () => {
     expect(await recurring.put('report', { ...nightly, cron: '0 4 * * *' })).toBe(true);
     expect((await recurring.list())[0]?.nextRunAt?.getTime()).not.toBe(first?.nextRunAt?.getTime());
     expect(await pending()).toBe(1);
+  });
+
+  test('keeps a run that is due when its content is changed, and makes it with the new one', async () => {
+    const pulse = { topic: 'orders', everyMs: 60_000 };
+    await recurring.put('pulse', { ...pulse, payload: { n: 1 } });
+    for (const n of [2, 3]) expect(await recurring.put('pulse', { ...pulse, payload: { n } })).toBe(true);
+    await letTimePass('pulse', 61_000);
+    const next = (await recurring.list())[0]?.nextRunAt;
+    await recurring.put('pulse', {
+      ...pulse,
+      payload: { n: 4 },
+      headers: { a: 'b' },
+      key: 'k',
+      missed: 'all',
+    });
+    expect((await recurring.list())[0]?.nextRunAt).toEqual(next);
+    expect(await pending()).toBe(1);
+    await fireAfresh();
+    expect(await fixture.log()).toMatchObject([{ payload: { n: 4 }, key: 'k', headers: { a: 'b' } }]);
+    expect(await pending()).toBe(1);
+  });
+
+  test('keeps a run that is due when its schedule is changed, and goes on by the new schedule', async () => {
+    await recurring.put('pulse', { topic: 'orders', payload: { n: 1 }, everyMs: 60_000 });
+    await letTimePass('pulse', 60_500);
+    await recurring.put('pulse', { topic: 'orders', payload: { n: 2 }, everyMs: 90_000 });
+    await fireAfresh();
+    expect((await fixture.log()).map(({ payload }) => payload.n)).toEqual([2]);
+    expect((await recurring.list())[0]?.nextRunAt?.getTime()).toBeGreaterThan(Date.now() + 80_000);
+    expect(await pending()).toBe(1);
+    await letTimePass('pulse', 91_000);
+    await fireAfresh();
+    expect((await fixture.log()).map(({ payload }) => payload.n)).toEqual([2, 2]);
+  });
+
+  test('a run that is being fired while its schedule is changed is made', async () => {
+    await recurring.put('pulse', { topic: 'orders', payload: { n: 1 }, everyMs: 60_000 });
+    await letTimePass('pulse', 60_500);
+    // Between the claim and the look at the definition.
+    const blocker = await fixture.database.pool.connect();
+    await blocker.query('begin');
+    await blocker.query('lock table waybill.recurring_message in access exclusive mode');
+    const firing = service.runOnce();
+    const isFiring = (): Promise<boolean> =>
+      fixture.value<boolean>(
+        `select exists (select from pg_locks where relation = 'waybill.recurring_message'::regclass and not granted)`,
+      );
+    await waitUntil(isFiring, { describe: 'a pass that waits for the definitions' });
+    await blocker.query(
+      `select waybill.recurring_put('pulse', 'orders', null, null, null, convert_to('{"n": 2}', 'UTF8'), null, null,
+                                    90000, 'one', $1)`,
+      [Date.now() + 90_000],
+    );
+    await blocker.query('commit');
+    blocker.release();
+    await firing;
+    await fireAfresh();
+    expect((await fixture.log()).map(({ payload }) => payload.n)).toEqual([2]);
+    expect(await pending()).toBe(1);
+  });
+
+  test.each([
+    ['two intervals', { everyMs: 60_000 }, { everyMs: 90_000 }],
+    ['a cron expression and an interval', { cron: '0 3 * * *' }, { everyMs: 90_000 }],
+    ['two cron expressions', { cron: '0 3 * * *' }, { cron: '0 4 * * *' }],
+  ])('comes to its runs though deploys change it between %s over and over', async (_, one, other) => {
+    const base = { topic: 'orders', payload: { n: 1 } };
+    let passedMs = 0;
+    for (let deploys = 0; passedMs < 2 * 86_400_000; deploys += 1) {
+      await recurring.put('pulse', { ...base, ...(deploys % 2 === 0 ? one : other) });
+      // Always short of the next run, so that none is due by itself.
+      const { nextRunAt } = (await recurring.list())[0] ?? {};
+      const stepMs = Math.max(1_000, (nextRunAt?.getTime() ?? 0) - Date.now() - 1_000);
+      await letTimePass('pulse', stepMs);
+      passedMs += stepMs;
+      await fireAfresh();
+      if ((await fixture.log()).length > 0) return;
+    }
+    expect('it never ran').toBe('it ran');
+  });
+
+  test('whose next run cannot be worked out makes the one that is due, and holds up no other', async () => {
+    const pulse = { topic: 'orders', payload: { n: 1 }, cron: '0 3 * * *' };
+    await recurring.put('broken', pulse);
+    await recurring.put('sound', { topic: 'orders', payload: { n: 2 }, everyMs: 60_000 });
+    await fixture.database.pool.query(
+      `update waybill.recurring_message set cron = '0 0 30 2 *' where name = 'broken'`,
+    );
+    await letTimePass('broken', 25 * 3_600_000);
+    await letTimePass('sound', 61_000);
+    await fireAfresh();
+    expect((await fixture.log()).map(({ payload }) => payload.n).toSorted((a, b) => a - b)).toEqual([1, 2]);
+    const nextRuns = async (): Promise<Record<string, Date | null>> =>
+      Object.fromEntries((await recurring.list()).map(({ name, nextRunAt }) => [name, nextRunAt]));
+    expect(await nextRuns()).toMatchObject({ broken: null, sound: expect.any(Date) });
+    await recurring.put('broken', pulse);
+    expect(await nextRuns()).toMatchObject({ broken: expect.any(Date) });
+    // Nothing has changed, and yet there is no next run: so it was parked.
+    await fixture.database.pool.query(`delete from waybill.timer where token = 'broken'`);
+    expect(await recurring.put('broken', pulse)).toBe(false);
+    expect(await nextRuns()).toMatchObject({ broken: expect.any(Date) });
   });
 
   test('stops when it is removed, and cannot be cancelled as a scheduled message', async () => {

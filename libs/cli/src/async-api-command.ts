@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { ConfigurationError, describeError } from '@waybill/kernel';
+import { ConfigurationError, describeError, own } from '@waybill/kernel';
 import type { Command } from 'commander';
 import { fileError } from './file-error.js';
 import type { Output } from './target.js';
@@ -115,7 +115,7 @@ function moduleIn(
 ): unknown {
   const inner = exported['default'];
   const all = { ...(typeof inner === 'object' ? inner : { default: inner }), ...exported };
-  const found = name === undefined ? (all['AppModule'] ?? all['default']) : all[name];
+  const found = name === undefined ? (all['AppModule'] ?? all['default']) : own(all, name);
   if (typeof found === 'function' || (typeof found === 'object' && found !== null)) return found;
   throw new ConfigurationError(`${file} cannot be described`, [
     `it exports no module ${name ?? 'AppModule'}; name another as ${file}#Name`,

@@ -4,38 +4,38 @@ import { statement } from '@waybill/kernel';
 /**
  * What kind of server this is, and what its sessions begin with unless they say otherwise.
  */
-export const examineServer = statement<[], { versionNumber: number; version: string; isolation: string; now: Date }>('examine-server', `select current_setting('server_version_num')::integer as "versionNumber",
-       current_setting('server_version') as version,
-       (select s.reset_val from pg_settings s where s.name = 'default_transaction_isolation') as isolation,
-       clock_timestamp() as now`);
+export const examineServer = statement<[], { versionNumber: number; version: string; isolation: string; now: Date }>('examine-server', `select pg_catalog.current_setting('server_version_num')::integer as "versionNumber",
+       pg_catalog.current_setting('server_version') as version,
+       (select s.reset_val from pg_catalog.pg_settings s where s.name = 'default_transaction_isolation') as isolation,
+       pg_catalog.clock_timestamp() as now`);
 
 /**
  * What this login may not do in Waybill's schema, of what a service that does everything needs.
  */
-export const lackingPrivileges = statement<[schemaName: string], { relation: string; privileges: string }>('lacking-privileges', `select c.relname::text as relation, string_agg(lower(p.name), ', ' order by p.place) as privileges
-  from pg_class c
-  join pg_namespace n on n.oid = c.relnamespace
+export const lackingPrivileges = statement<[schemaName: string], { relation: string; privileges: string }>('lacking-privileges', `select c.relname::text as relation, pg_catalog.string_agg(pg_catalog.lower(p.name), ', ' order by p.place) as privileges
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
  cross join (values (1, 'SELECT'), (2, 'INSERT'), (3, 'UPDATE'), (4, 'DELETE'), (5, 'TRUNCATE')) p (place, name)
  where n.nspname = $1
    and c.relkind in ('r', 'p')
    and (c.relname <> 'migration' or p.name = 'SELECT')
-   and not (has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, p.name))
+   and not (pg_catalog.has_schema_privilege(n.oid, 'USAGE') and pg_catalog.has_table_privilege(c.oid, p.name))
  group by c.relname
  order by c.relname`);
 
 /**
  * The oldest transaction of this database that holds a snapshot or an id, prepared ones included.
  */
-export const oldestTransaction = statement<[], { who: string; ageMs: number; seesAll: boolean }>('oldest-transaction', `select t.who, t."ageMs", pg_has_role('pg_read_all_stats', 'USAGE') as "seesAll"
-  from (select format('session %s of %s (%s)', a.pid, a.usename, a.application_name) as who,
-               floor(extract(epoch from clock_timestamp() - a.xact_start) * 1000)::bigint as "ageMs"
-          from pg_stat_activity a
-         where a.datname = current_database() and a.pid <> pg_backend_pid() and a.xact_start is not null
+export const oldestTransaction = statement<[], { who: string; ageMs: number; seesAll: boolean }>('oldest-transaction', `select t.who, t."ageMs", pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') as "seesAll"
+  from (select pg_catalog.format('session %s of %s (%s)', a.pid, a.usename, a.application_name) as who,
+               pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - a.xact_start) * 1000.0)::bigint as "ageMs"
+          from pg_catalog.pg_stat_activity a
+         where a.datname = pg_catalog.current_database() and a.pid <> pg_catalog.pg_backend_pid() and a.xact_start is not null
          union all
-        select format('prepared transaction %L of %s', x.gid, x.owner),
-               floor(extract(epoch from clock_timestamp() - x.prepared) * 1000)::bigint
-          from pg_prepared_xacts x
-         where x.database = current_database()) t
+        select pg_catalog.format('prepared transaction %L of %s', x.gid, x.owner),
+               pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - x.prepared) * 1000.0)::bigint
+          from pg_catalog.pg_prepared_xacts x
+         where x.database = pg_catalog.current_database()) t
  order by t."ageMs" desc
  limit 1`);
 

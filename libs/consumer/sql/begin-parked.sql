@@ -11,5 +11,5 @@ update :schema.parked_message m
 returning m.log_offset as "offset", m.bucket_seq as "bucketSeq", m.key, m.headers::text as headers, m.payload,
           m.timestamp_ms as "timestampMs", m.crashes,
           case when m.due_at = 'infinity' then null
-               else greatest(0, ceil(coalesce(extract(epoch from m.due_at - clock_timestamp()), 0) * 1000))::bigint
+               else greatest(0, ceil(coalesce(extract(epoch from m.due_at - clock_timestamp()), 0) * 1000.0))::bigint
           end as "dueInMs";

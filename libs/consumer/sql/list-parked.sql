@@ -6,9 +6,9 @@
 -- Index: parked_message_pkey
 select m.log_offset as "offset", m.key, m.attempts,
        case when m.due_at = 'infinity' then null
-            else greatest(0, ceil(coalesce(extract(epoch from m.due_at - clock_timestamp()), 0) * 1000))::bigint
+            else greatest(0, ceil(coalesce(extract(epoch from m.due_at - clock_timestamp()), 0) * 1000.0))::bigint
        end as "dueInMs",
-       (extract(epoch from clock_timestamp() - m.first_failed_at) * 1000)::bigint as "failingForMs",
+       (extract(epoch from clock_timestamp() - m.first_failed_at) * 1000.0)::bigint as "failingForMs",
        m.in_flight as "inFlight", m.from_dead_letter as "fromDeadLetter"
   from :schema.parked_message m
  where m.group_id = $1 and m.partition_id = $2

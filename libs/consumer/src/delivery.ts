@@ -1,4 +1,4 @@
-import { PayloadUnreadableError, type SqlSession } from '@waybill/kernel';
+import { dictionary, PayloadUnreadableError, type SqlSession } from '@waybill/kernel';
 import {
   decodeBatch,
   EXPIRES_AT_HEADER,
@@ -68,7 +68,7 @@ export function placeOf(topic: string, partition: number, offset: number): strin
 
 /** The headers of a record, without those that are Waybill's own. */
 export function headersOf(record: LogRecord): Record<string, string> {
-  const headers = Object.create(null) as Record<string, string>;
+  const headers = dictionary<string>();
   for (const { key, value } of record.headers) {
     if (!key.startsWith(RESERVED_HEADER_PREFIX) && value !== null) headers[key] = value.toString('utf8');
   }

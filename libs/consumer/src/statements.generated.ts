@@ -13,7 +13,7 @@ export const beginParked = statement<[groupId: number, partitionId: number, offs
 returning m.log_offset as "offset", m.bucket_seq as "bucketSeq", m.key, m.headers::text as headers, m.payload,
           m.timestamp_ms as "timestampMs", m.crashes,
           case when m.due_at = 'infinity' then null
-               else greatest(0, ceil(coalesce(extract(epoch from m.due_at - clock_timestamp()), 0) * 1000))::bigint
+               else greatest(0, pg_catalog.ceil(coalesce(extract(epoch from m.due_at - pg_catalog.clock_timestamp()), 0) * 1000.0))::bigint
           end as "dueInMs"`);
 
 /**
@@ -24,8 +24,8 @@ returning m.log_offset as "offset", m.bucket_seq as "bucketSeq", m.key, m.header
 export const delayParked = statement<[groupId: number, partitionId: number, offset: number, attempts: number, delayMs: number, failingForMs: number], Record<never, never>>('delay-parked', `update :schema.parked_message m
    set attempts = $4, in_flight = false, crashes = 0,
        due_at = case when $5::bigint < 0 then 'infinity'
-                     else clock_timestamp() + $5::bigint * interval '1 millisecond' end,
-       first_failed_at = clock_timestamp() - $6::bigint * interval '1 millisecond',
+                     else pg_catalog.clock_timestamp() + $5::bigint::double precision * interval '1 millisecond' end,
+       first_failed_at = pg_catalog.clock_timestamp() - $6::bigint::double precision * interval '1 millisecond',
        from_dead_letter = m.from_dead_letter or $5::bigint < 0
  where m.group_id = $1 and m.partition_id = $2 and m.log_offset = $3`);
 
@@ -36,9 +36,9 @@ export const delayParked = statement<[groupId: number, partitionId: number, offs
  */
 export const listParked = statement<[groupId: number, partitionId: number], { offset: number; key: string | null; attempts: number; dueInMs: number | null; failingForMs: number | null; inFlight: boolean; fromDeadLetter: boolean }>('list-parked', `select m.log_offset as "offset", m.key, m.attempts,
        case when m.due_at = 'infinity' then null
-            else greatest(0, ceil(coalesce(extract(epoch from m.due_at - clock_timestamp()), 0) * 1000))::bigint
+            else greatest(0, pg_catalog.ceil(coalesce(extract(epoch from m.due_at - pg_catalog.clock_timestamp()), 0) * 1000.0))::bigint
        end as "dueInMs",
-       (extract(epoch from clock_timestamp() - m.first_failed_at) * 1000)::bigint as "failingForMs",
+       (extract(epoch from pg_catalog.clock_timestamp() - m.first_failed_at) * 1000.0)::bigint as "failingForMs",
        m.in_flight as "inFlight", m.from_dead_letter as "fromDeadLetter"
   from :schema.parked_message m
  where m.group_id = $1 and m.partition_id = $2
@@ -50,7 +50,7 @@ export const listParked = statement<[groupId: number, partitionId: number], { of
  */
 export const listRedriven = statement<[groupId: number, partitionIds: readonly (number | null)[]], { partitionId: number; offset: number; key: string | null; dueInMs: number | null }>('list-redriven', `select m.partition_id as "partitionId", m.log_offset as "offset", m.key,
        case when m.due_at = 'infinity' then null
-            else greatest(0, ceil(coalesce(extract(epoch from m.due_at - clock_timestamp()), 0) * 1000))::bigint
+            else greatest(0, pg_catalog.ceil(coalesce(extract(epoch from m.due_at - pg_catalog.clock_timestamp()), 0) * 1000.0))::bigint
        end as "dueInMs"
   from :schema.parked_message m
  where m.group_id = $1 and m.partition_id = any ($2::integer[]) and m.from_dead_letter
@@ -65,8 +65,8 @@ export const parkMessages = statement<[groupId: number, partitionId: number, off
 select $1::integer, $2::integer, m.log_offset, m.bucket_seq, m.message_id, m.key, m.headers::jsonb, m.payload,
        m.timestamp_ms, m.attempts,
        case when m.delay_ms < 0 then 'infinity'
-            else clock_timestamp() + m.delay_ms * interval '1 millisecond' end,
-       clock_timestamp() - m.failing_for_ms * interval '1 millisecond',
+            else pg_catalog.clock_timestamp() + m.delay_ms::double precision * interval '1 millisecond' end,
+       pg_catalog.clock_timestamp() - m.failing_for_ms::double precision * interval '1 millisecond',
        coalesce(m.delay_ms < 0, false)
   from unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::bigint[],
               $10::integer[], $11::bigint[], $12::bigint[])
@@ -76,8 +76,8 @@ select $1::integer, $2::integer, m.log_offset, m.bucket_seq, m.message_id, m.key
 /**
  * Messages that wait beside the log, by group and topic, and for how long the oldest; counted up to 100,000 in all.
  */
-export const parkedBacklogs = statement<[], { groupName: string; topic: string; parked: number; oldestAgeMs: number }>('parked-backlogs', `select g.name as "groupName", t.name as topic, count(*)::integer as parked,
-       (extract(epoch from clock_timestamp() - min(m.parked_at)) * 1000)::bigint as "oldestAgeMs"
+export const parkedBacklogs = statement<[], { groupName: string; topic: string; parked: number; oldestAgeMs: number }>('parked-backlogs', `select g.name as "groupName", t.name as topic, pg_catalog.count(*)::integer as parked,
+       (extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(m.parked_at)) * 1000.0)::bigint as "oldestAgeMs"
   from (select x.group_id, x.partition_id, x.parked_at from :schema.parked_message x limit 100000) m
   join :schema.consumer_group g on g.id = m.group_id
   join :schema.topic_partition p on p.id = m.partition_id

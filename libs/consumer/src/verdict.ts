@@ -1,4 +1,4 @@
-import { ConfigurationError } from '@waybill/kernel';
+import { ConfigurationError, show } from '@waybill/kernel';
 
 const LONGEST_DELAY_MS = 365 * 86_400_000;
 
@@ -29,7 +29,7 @@ export class HandlerVerdict {
 export function retryIn(delayMs: number): HandlerVerdict {
   if (!Number.isFinite(delayMs) || delayMs < 0 || delayMs > LONGEST_DELAY_MS) {
     throw new ConfigurationError('retryIn() cannot be answered with', [
-      `delayMs must be a number from 0 to ${LONGEST_DELAY_MS}, got ${String(delayMs)}`,
+      `delayMs must be a number from 0 to ${LONGEST_DELAY_MS}, got ${show(delayMs)}`,
     ]);
   }
   return HandlerVerdict.of('retry', Math.ceil(delayMs), '');

@@ -6,4 +6,4 @@
 -- Index: half_message_due
 select c.id, c.lease_epoch as epoch, c.checks, c.prepared_at as "preparedAt", c."local", c.messages, c.payloads,
        c.now_ms as "nowMs"
-  from :schema.half_claim($1, timestamptz 'epoch' + $2::bigint * interval '1 millisecond', $3, $4, $5) c;
+  from :schema.half_claim($1, timestamptz 'epoch' + $2::bigint::double precision * interval '1 millisecond', $3, $4, $5) c;

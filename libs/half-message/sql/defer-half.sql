@@ -10,9 +10,12 @@ update :schema.half_message h
        last_answer = $4,
        claimed_by = null,
        next_check_at = clock_timestamp() + interval '1 millisecond'
-         * case when $3 then least(h.check_interval_ms * power(2, least(h.checks, 30)),
+         * case when $3 then least(h.check_interval_ms::double precision
+                                     * power(2::double precision, least(h.checks, 30)::double precision),
                                    greatest(h.check_interval_ms, $5::bigint))
-                else least($6::bigint * power(2, least(h.unanswered, 30)), $7::bigint) end,
+                else least($6::bigint::double precision
+                             * power(2::double precision, least(h.unanswered, 30)::double precision),
+                           $7::bigint) end,
        state = case when ($3 and h.checks + 1 >= h.check_max) or h.deadline_at <= clock_timestamp() then 4 else 1 end
  where h.id = $1 and h.state = 1 and h.lease_epoch = $2
 returning h.state = 4 as undecided;

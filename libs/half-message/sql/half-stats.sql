@@ -5,5 +5,5 @@
 select (select count(*) from (select from :schema.half_message limit 100000) o)::integer as open,
        (select count(*) from (select from :schema.half_message h where h.state = 4 limit 100000) u)::integer
          as undecided,
-       (select floor(extract(epoch from clock_timestamp() - h.prepared_at) * 1000)::bigint
+       (select floor(extract(epoch from clock_timestamp() - h.prepared_at) * 1000.0)::bigint
           from :schema.half_message h order by h.id limit 1) as "oldestOpenAgeMs";

@@ -1,4 +1,4 @@
-import { invariant } from '@waybill/kernel';
+import { dictionary, invariant, own } from '@waybill/kernel';
 import { EXPIRES_AT_HEADER, type MessageToCollect } from '@waybill/log';
 import { type Codec, type EncodedMessage, jsonCodec } from '@waybill/outbox';
 import type { TimerCommand } from '@waybill/schedule';
@@ -54,9 +54,9 @@ export function contentToCheck(
     id,
     topic,
     key,
-    headers: headers ?? {},
+    headers: dictionary(headers ?? {}),
     get payload() {
-      return (codecs[topic] ?? jsonCodec).decode(payload);
+      return (own(codecs, topic) ?? jsonCodec).decode(payload);
     },
   }));
 }

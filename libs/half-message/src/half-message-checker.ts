@@ -9,6 +9,7 @@ import {
   type PassResult,
   type PgDatabase,
   resolveOptions,
+  show,
   silentLogger,
   systemClock,
   wholeNumber,
@@ -283,7 +284,7 @@ export class HalfMessageChecker {
       return local ?? { verdict: 'unanswered', by: 'check', why: 'there is no check for it in this process' };
     const verdict: unknown = await check(half);
     if (verdict !== 'commit' && verdict !== 'rollback' && verdict !== 'unknown')
-      throw new TypeError(`the check answered ${String(verdict)}, not commit, rollback or unknown`);
+      throw new TypeError(`the check answered ${show(verdict)}, not commit, rollback or unknown`);
     return { verdict, by: 'check', why: local?.why };
   }
 

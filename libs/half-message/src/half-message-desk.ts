@@ -1,4 +1,12 @@
-import { ConfigurationError, isId, NotFoundError, type PgDatabase } from '@waybill/kernel';
+import {
+  ConfigurationError,
+  isId,
+  NotFoundError,
+  type PgDatabase,
+  resolveOptions,
+  show,
+  wholeNumber,
+} from '@waybill/kernel';
 import { type Operator, type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
 import { describeContent, restoreContent } from './half-content.js';
 import { type HalfMessageState, STATE } from './half-message.js';
@@ -51,6 +59,7 @@ export interface HalfMessageStats {
   readonly oldestOpenAgeMs: number | null;
 }
 
+const LIST = { limit: wholeNumber({ default: 100, min: 1, max: 100_000 }) };
 const STATE_NAMES: readonly HalfMessageState[] = [
   'prepared',
   'checking',
@@ -86,18 +95,13 @@ export class HalfMessageDesk {
     const { states = OPEN, group = null } = filter;
     const problems = states
       .filter((state) => !STATE_NAMES.includes(state))
-      .map((state) => `states must be a list of ${STATE_NAMES.join(', ')}, got ${String(state)}`);
+      .map((state) => `states must be a list of ${STATE_NAMES.join(', ')}, got ${show(state)}`);
+    const { limit } = resolveOptions('list of half messages', LIST, { limit: page.limit });
     if (page.after !== undefined && !isId(page.after))
       problems.push(`after must be the id of a half message`);
     if (problems.length > 0) throw new ConfigurationError('Half messages cannot be listed', problems);
     const numbers = [...new Set(states.map((state) => NUMBERS[state]))];
-    const rows = await this.bus.session.run(
-      listHalves,
-      numbers,
-      group,
-      page.after ?? null,
-      page.limit ?? 100,
-    );
+    const rows = await this.bus.session.run(listHalves, numbers, group, page.after ?? null, limit);
     return rows.map(summaryOf).filter(({ state }) => states.includes(state));
   }
 

@@ -4,11 +4,14 @@ import {
   isWaybillError,
   type SqlSession,
   type TransactionRunner,
+  wholeNumber,
 } from '@waybill/kernel';
 import { Barrier, type BarrierName } from '@waybill/inbox';
 import { databaseIdentity } from '@waybill/schema';
 import type { HalfMessageVerdict } from './half-message.js';
 import { flushWal, markTransaction, transactionStatus } from './statements.generated.js';
+
+const TIMEOUT = wholeNumber({ default: 30_000, min: 1, max: 86_400_000 });
 
 /**
  * A database in which local transactions of half messages run. All processes of a producer group give the same database
@@ -20,7 +23,7 @@ export interface LocalDatabase<Handle = unknown> {
   readonly transactions: TransactionRunner<Handle>;
   /** Runs statements outside of transactions, on a pool of its own: one pool for both would starve itself. */
   readonly session: SqlSession;
-  /** A local transaction is given up after so many milliseconds. Default 30,000. */
+  /** A local transaction is given up after so many milliseconds, up to a day. Default 30,000. */
   readonly timeoutMs?: number;
 }
 
@@ -87,12 +90,14 @@ export class LocalDatabases {
    * @throws ConfigurationError when transactions and session are not in one database, or share a pool
    */
   async describe(database: LocalDatabase): Promise<Pick<LocalMark, 'name' | 'identity'>> {
-    const { name, transactions, session } = database;
+    const { name, transactions, session, timeoutMs } = database;
     const [identity, ofTransactions] = await Promise.all([
       this.#identityOf(session),
       this.#identityOf(transactions.session),
     ]);
     const problems: string[] = [];
+    const limit = timeoutMs === undefined ? undefined : TIMEOUT.check(timeoutMs);
+    if (limit !== undefined) problems.push(`${name}: timeoutMs ${limit}`);
     if (transactions.session === session) problems.push(`${name}: session must be on a pool of its own`);
     if (identity !== ofTransactions)
       problems.push(`${name}: transactions and session are not in one database and schema`);

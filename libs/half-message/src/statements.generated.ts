@@ -6,7 +6,7 @@ import { statement } from '@waybill/kernel';
  * Index: half_message_pkey
  */
 export const checkHalfAgain = statement<[id: string], { id: string }>('check-half-again', `update :schema.half_message h
-   set state = 1, checks = 0, unanswered = 0, deadline_at = null, next_check_at = clock_timestamp(),
+   set state = 1, checks = 0, unanswered = 0, deadline_at = null, next_check_at = pg_catalog.clock_timestamp(),
        lease_epoch = h.lease_epoch + 1, claimed_by = null
  where h.id = $1
 returning h.id`);
@@ -18,7 +18,7 @@ returning h.id`);
  */
 export const claimHalves = statement<[group: string, lowMs: number, most: number, leaseMs: number, by: string], { id: string; epoch: number; checks: number; preparedAt: Date; local: string | null; messages: string; payloads: readonly Buffer[]; nowMs: number }>('claim-halves', `select c.id, c.lease_epoch as epoch, c.checks, c.prepared_at as "preparedAt", c."local", c.messages, c.payloads,
        c.now_ms as "nowMs"
-  from :schema.half_claim($1, timestamptz 'epoch' + $2::bigint * interval '1 millisecond', $3, $4, $5) c`);
+  from :schema.half_claim($1, timestamptz 'epoch' + $2::bigint::double precision * interval '1 millisecond', $3, $4, $5) c`);
 
 /**
  * Commits prepared half messages whose content is known; raises WB008 when one is not prepared any more.
@@ -47,11 +47,14 @@ export const deferHalf = statement<[id: string, epoch: number, counts: boolean, 
        unanswered = case when $3 then 0 else h.unanswered + 1 end,
        last_answer = $4,
        claimed_by = null,
-       next_check_at = clock_timestamp() + interval '1 millisecond'
-         * case when $3 then least(h.check_interval_ms * power(2, least(h.checks, 30)),
+       next_check_at = pg_catalog.clock_timestamp() + interval '1 millisecond'
+         * case when $3 then least(h.check_interval_ms::double precision
+                                     * pg_catalog.power(2::double precision, least(h.checks, 30)::double precision),
                                    greatest(h.check_interval_ms, $5::bigint))
-                else least($6::bigint * power(2, least(h.unanswered, 30)), $7::bigint) end,
-       state = case when ($3 and h.checks + 1 >= h.check_max) or h.deadline_at <= clock_timestamp() then 4 else 1 end
+                else least($6::bigint::double precision
+                             * pg_catalog.power(2::double precision, least(h.unanswered, 30)::double precision),
+                           $7::bigint) end,
+       state = case when ($3 and h.checks + 1 >= h.check_max) or h.deadline_at <= pg_catalog.clock_timestamp() then 4 else 1 end
  where h.id = $1 and h.state = 1 and h.lease_epoch = $2
 returning h.state = 4 as undecided`);
 
@@ -64,17 +67,17 @@ export const emptyHalfSlot = statement<[slot: number, retentionMs: number], { em
 /**
  * Puts everything on disk that this server has written so far, transaction ids that it has given out among it.
  */
-export const flushWal = statement<[], { lsn: string }>('flush-wal', `select set_config('synchronous_commit', 'on', true) as durability,
-       pg_logical_emit_message(true, 'waybill', '')::text as lsn`);
+export const flushWal = statement<[], { lsn: string }>('flush-wal', `select pg_catalog.set_config('synchronous_commit', 'on', true) as durability,
+       pg_catalog.pg_logical_emit_message(true, 'waybill', '')::text as lsn`);
 
 /**
  * How many half messages are open and undecided (both counted up to 100,000), and how old the oldest is.
  * Index: half_message_pkey, half_message_undecided
  */
-export const halfStats = statement<[], { open: number; undecided: number; oldestOpenAgeMs: number | null }>('half-stats', `select (select count(*) from (select from :schema.half_message limit 100000) o)::integer as open,
-       (select count(*) from (select from :schema.half_message h where h.state = 4 limit 100000) u)::integer
+export const halfStats = statement<[], { open: number; undecided: number; oldestOpenAgeMs: number | null }>('half-stats', `select (select pg_catalog.count(*) from (select from :schema.half_message limit 100000) o)::integer as open,
+       (select pg_catalog.count(*) from (select from :schema.half_message h where h.state = 4 limit 100000) u)::integer
          as undecided,
-       (select floor(extract(epoch from clock_timestamp() - h.prepared_at) * 1000)::bigint
+       (select pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - h.prepared_at) * 1000.0)::bigint
           from :schema.half_message h order by h.id limit 1) as "oldestOpenAgeMs"`);
 
 /**
@@ -83,7 +86,7 @@ export const halfStats = statement<[], { open: number; undecided: number; oldest
  */
 export const listHalves = statement<[states: readonly (number | null)[], group: string | null, after: string | null, most: number], { id: string; group: string; state: number; preparedAt: Date; nextCheckAt: Date | null; deadlineAt: Date | null; checks: number; checkMax: number | null; checkedBy: string | null; lastAnswer: string | null; decidedAt: Date | null; decidedBy: string | null; reason: string | null; messages: string }>('list-halves', `(select o.id, o.producer_group as "group", o.state::integer as state, o.prepared_at as "preparedAt",
         o.next_check_at as "nextCheckAt", o.deadline_at as "deadlineAt", o.checks, o.check_max as "checkMax",
-        case when o.next_check_at > clock_timestamp() then o.claimed_by end as "checkedBy",
+        case when o.next_check_at > pg_catalog.clock_timestamp() then o.claimed_by end as "checkedBy",
         o.last_answer as "lastAnswer", null::timestamptz as "decidedAt", null::text as "decidedBy",
         null::text as reason, o.messages::text as messages
    from :schema.half_message o
@@ -103,8 +106,8 @@ union all
 /**
  * Gives the current transaction its id, and says on which cluster and timeline.
  */
-export const markTransaction = statement<[], { xid: string; systemIdentifier: string; timeline: string }>('mark-transaction', `select pg_current_xact_id()::text as xid, (select c.system_identifier from pg_control_system() c)::text
-         as "systemIdentifier", substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as timeline`);
+export const markTransaction = statement<[], { xid: string; systemIdentifier: string; timeline: string }>('mark-transaction', `select pg_catalog.pg_current_xact_id()::text as xid, (select c.system_identifier from pg_catalog.pg_control_system() c)::text
+         as "systemIdentifier", pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) as timeline`);
 
 /**
  * Stores a half message. The times are milliseconds; the deadline may be missing.
@@ -118,7 +121,7 @@ export const prepareHalf = statement<[id: string, group: string, immunityMs: num
  */
 export const showHalf = statement<[id: string], { id: string; group: string; state: number; preparedAt: Date; nextCheckAt: Date | null; deadlineAt: Date | null; checks: number; checkMax: number | null; checkedBy: string | null; lastAnswer: string | null; decidedAt: Date | null; decidedBy: string | null; reason: string | null; messages: string; payloads: readonly Buffer[] | null; local: string | null }>('show-half', `select o.id, o.producer_group as "group", o.state::integer as state, o.prepared_at as "preparedAt",
        o.next_check_at as "nextCheckAt", o.deadline_at as "deadlineAt", o.checks, o.check_max as "checkMax",
-       case when o.next_check_at > clock_timestamp() then o.claimed_by end as "checkedBy",
+       case when o.next_check_at > pg_catalog.clock_timestamp() then o.claimed_by end as "checkedBy",
        o.last_answer as "lastAnswer", null::timestamptz as "decidedAt", null::text as "decidedBy",
        null::text as reason, o.messages::text as messages, o.payloads, o.local::text as local
   from :schema.half_message o where o.id = $1
@@ -131,7 +134,7 @@ select d.id, d.producer_group, d.state::integer, d.prepared_at, null, null, d.ch
  * How a transaction has ended, when this is still the cluster and the timeline on which it got its id. Everything that
  * the answer rests upon is on disk when it arrives. An id that was not given out yet is an error (22023).
  */
-export const transactionStatus = statement<[xid: string, systemIdentifier: string, timeline: string], { same: boolean; status: string | null }>('transaction-status', `select i.same, case when i.same then pg_xact_status($1::text::xid8) end as status,
-       set_config('synchronous_commit', 'on', true) as durability, pg_logical_emit_message(true, 'waybill', '')::text as lsn
-  from (select (select c.system_identifier from pg_control_system() c)::text = $2
-               and substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) = $3 as same) i`);
+export const transactionStatus = statement<[xid: string, systemIdentifier: string, timeline: string], { same: boolean; status: string | null }>('transaction-status', `select i.same, case when i.same then pg_catalog.pg_xact_status($1::text::xid8) end as status,
+       pg_catalog.set_config('synchronous_commit', 'on', true) as durability, pg_catalog.pg_logical_emit_message(true, 'waybill', '')::text as lsn
+  from (select (select c.system_identifier from pg_catalog.pg_control_system() c)::text = $2
+               and pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) = $3 as same) i`);

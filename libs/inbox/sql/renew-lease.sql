@@ -3,6 +3,6 @@
 -- Returns: renewed boolean
 -- Index: guard_lease_pkey
 update :schema.guard_lease l
-   set lease_until = clock_timestamp() + $3::bigint * interval '1 millisecond'
+   set lease_until = clock_timestamp() + $3::bigint::double precision * interval '1 millisecond'
  where l.name = $1 and l.fence = $2::text::bigint
 returning true as renewed;

@@ -5,6 +5,7 @@ import {
   IdOutsideWindowError,
   idTimeMs,
   MessageIdInvalidError,
+  moment,
   oneOf,
   type Resolved,
   resolveOptions,
@@ -150,6 +151,9 @@ export class Inbox {
     { receivedAt, onConflict = this.#options.onConflict }: OnceOptions,
   ): Promise<{ readonly result: string | null } | undefined> {
     const { windowMs, waitMs } = this.#options;
+    const problem = receivedAt === undefined ? undefined : moment().check(receivedAt);
+    if (problem !== undefined)
+      throw new ConfigurationError('A message cannot be entered', [`receivedAt ${problem}`]);
     const judgedMs = receivedAt?.getTime() ?? idTimeMs(messageId) ?? null;
     const [row] = await session.run(
       enterMessage,

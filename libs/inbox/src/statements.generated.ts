@@ -119,7 +119,7 @@ export const finishLease = statement<[name: string, fence: string, result: strin
  */
 export const forgetEndedLeases = statement<[most: number], Record<never, never>>('forget-ended-leases', `delete from :schema.guard_lease l
  where l.name in (select e.name from :schema.guard_lease e
-                   where e.lease_until < clock_timestamp() - interval '1 day'
+                   where e.lease_until < pg_catalog.clock_timestamp() - interval '1 day'
                    limit $1 for update skip locked)`);
 
 /**
@@ -157,7 +157,7 @@ export const releaseLease = statement<[name: string, fence: string], Record<neve
  * Index: guard_lease_pkey
  */
 export const renewLease = statement<[name: string, fence: string, leaseMs: number], { renewed: boolean }>('renew-lease', `update :schema.guard_lease l
-   set lease_until = clock_timestamp() + $3::bigint * interval '1 millisecond'
+   set lease_until = pg_catalog.clock_timestamp() + $3::bigint::double precision * interval '1 millisecond'
  where l.name = $1 and l.fence = $2::text::bigint
 returning true as renewed`);
 
@@ -171,4 +171,4 @@ export const settleEffect = statement<[key: string, fence: string, state: string
 /**
  * What tells this transaction from every other: the connection's process, and the transaction's id.
  */
-export const transactionIdentity = statement<[], { identity: string }>('transaction-identity', `select pg_backend_pid()::text || '/' || pg_current_xact_id()::text as identity`);
+export const transactionIdentity = statement<[], { identity: string }>('transaction-identity', `select pg_catalog.pg_backend_pid()::text || '/' || pg_catalog.pg_current_xact_id()::text as identity`);

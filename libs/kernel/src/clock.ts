@@ -4,9 +4,12 @@ export interface Clock {
   now(): number;
   /** A monotonic time in milliseconds, for measuring how long something took. */
   monotonic(): number;
-  /** Resolves after `ms`, or at once when `signal` aborts. Never rejects. */
+  /** Resolves after `ms` (24 days at most), or at once when `signal` aborts. Never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
+
+/** A timer of Node that is set for longer goes off at once. */
+const LONGEST_SLEEP_MS = 2 ** 31 - 1;
 
 /** The clock of the machine. */
 export const systemClock: Clock = {
@@ -20,7 +23,7 @@ export const systemClock: Clock = {
         signal?.removeEventListener('abort', finish);
         resolve();
       };
-      const timer = setTimeout(finish, ms);
+      const timer = setTimeout(finish, Math.min(ms, LONGEST_SLEEP_MS));
       signal?.addEventListener('abort', finish, { once: true });
     }),
 };

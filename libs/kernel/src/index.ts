@@ -17,12 +17,14 @@ export { describeError, isFenced, type LogFields, type Logger, silentLogger } fr
 export {
   flag,
   type Given,
+  moment,
   nearestName,
   oneOf,
   type OptionSpec,
   type OptionSpecs,
   type Resolved,
   resolveOptions,
+  show,
   text,
   unknownName,
   wholeNumber,
@@ -40,6 +42,8 @@ export { Retention } from './sql/retention.js';
 export { type Savepoint, savepointOf } from './sql/savepoint.js';
 export { skipWhenLocked } from './sql/skip-when-locked.js';
 export { runAhead, type SqlSession } from './sql/sql-session.js';
+export { dictionary, own } from './dictionary.js';
+export { derivedName } from './sql/derived-name.js';
 export { assertSchemaName, DEFAULT_SCHEMA, renderSql, type Statement, statement } from './sql/statement.js';
 export {
   HandlerAbandoned,

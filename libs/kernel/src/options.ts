@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { ConfigurationError } from './errors/errors.js';
 
 /** How one option is checked, and what it is when it is not given. */
@@ -118,7 +119,28 @@ function editDistance(a: string, b: string): number {
   return previous[b.length] ?? 0;
 }
 
-function show(value: unknown): string {
-  const shown = typeof value === 'string' ? JSON.stringify(value) : String(value);
+/** A moment from 1970 to the end of the year 9999. Its name ends in `At`, or says what is before or behind it. */
+export function moment(): { check(value: unknown): string | undefined } {
+  return {
+    check: (value) =>
+      types.isDate(value) && value.getTime() >= 0 && value.getTime() <= LATEST_MS
+        ? undefined
+        : `must be a Date from 1970 to 9999, got ${show(value)}`,
+  };
+}
+
+const LATEST_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+/** A value for a message, in 80 characters at most. Never throws, whatever it is. */
+export function show(value: unknown): string {
+  const shown = typeof value === 'string' ? JSON.stringify(value) : asText(value);
   return shown.length > 80 ? `${shown.slice(0, 80)}…` : shown;
+}
+
+function asText(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return `a value that cannot be shown (${typeof value})`;
+  }
 }

@@ -11,7 +11,7 @@ with place as materialized (
    where exists (select from :schema.partition_owner o where o.partition_id = p.id)
 )
 select g.name as "groupName", p.topic, p.number, p.end_offset - c.position as lag,
-       (select (extract(epoch from clock_timestamp() - b.appended_at) * 1000)::bigint
+       (select (extract(epoch from clock_timestamp() - b.appended_at) * 1000.0)::bigint
           from :schema.log_batch b
          where c.position < p.end_offset and b.partition_id = p.id and b.last_offset >= c.position
          order by b.last_offset limit 1) as "oldestAgeMs"

@@ -7,4 +7,4 @@ select greatest(0, extract(epoch from clock_timestamp() - least(
            where a.datname = current_database() and a.pid <> pg_backend_pid()
              and (a.backend_xmin is not null or a.backend_xid is not null)),
          (select min(x.prepared) from pg_prepared_xacts x where x.database = current_database()),
-         clock_timestamp())) * 1000)::bigint as "ageMs";
+         clock_timestamp())) * 1000.0)::bigint as "ageMs";

@@ -196,9 +196,9 @@ function idOf({ partitionId }: FetchPosition): number {
 function copyText(positions: readonly FetchPosition[], wanted: readonly Wanted[]): string {
   const ids = positions.map(({ partitionId }) => checked(partitionId)).join();
   const parts = [
-    'select -1::integer, 0::bigint, 0::bigint, min(seq), null::bytea from :schema.log_bucket',
-    `select p.id, 0, 0, coalesce((select max(s.bucket_seq) from :schema.log_segment s where s.partition_id = p.id), ${NO_BUCKET}), null
-       from unnest(array[${ids}]) p (id)`,
+    'select -1::integer, 0::bigint, 0::bigint, pg_catalog.min(seq), null::bytea from :schema.log_bucket',
+    `select p.id, 0, 0, coalesce((select pg_catalog.max(s.bucket_seq) from :schema.log_segment s where s.partition_id = p.id), ${NO_BUCKET}), null
+       from pg_catalog.unnest(array[${ids}]) p (id)`,
   ];
   for (const bucketSeq of new Set(wanted.map(({ segment }) => segment.bucketSeq))) {
     const inBucket = wanted.filter(({ segment }) => segment.bucketSeq === bucketSeq);

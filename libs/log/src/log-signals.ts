@@ -5,6 +5,7 @@ import {
   type Clock,
   closeSocket,
   DatabaseUnavailableError,
+  derivedName,
   describeError,
   type Logger,
   newId,
@@ -66,7 +67,7 @@ export class LogSignals {
     options: LogSignalsOptions = {},
   ) {
     this.#proveMs = options.proveMs ?? PROVE_MS;
-    this.#channel = `${database.schema}_signal`;
+    this.#channel = derivedName('signal', database.schema);
     this.#logger = options.logger ?? silentLogger;
     this.#clock = options.clock ?? systemClock;
     this.notes = new SignalNotes((notes) => this.#notify('note', ...notes), this.#clock);

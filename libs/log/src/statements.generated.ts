@@ -28,9 +28,9 @@ export const assignPartitions = statement<[groupId: number, partitionIds: readon
 export const chargeCrash = statement<[groupId: number, partitionId: number, offset: number], { charges: number }>('charge-crash', `with charged as (
   insert into :schema.crash_charge (group_id, partition_id, log_offset) values ($1, $2, $3) returning 1
 )
-select (select count(*) from :schema.crash_charge c
+select (select pg_catalog.count(*) from :schema.crash_charge c
          where c.group_id = $1 and c.partition_id = $2 and c.log_offset = $3)::integer
-       + (select count(*) from charged)::integer as charges`);
+       + (select pg_catalog.count(*) from charged)::integer as charges`);
 
 /**
  * Forgets the charges of records that have a verdict: those below a position, and one offset.
@@ -59,17 +59,17 @@ export const createTopic = statement<[name: string, partitions: number, retentio
   returning id, partition_count
 )
 insert into :schema.topic_partition (topic_id, number)
-select c.id, n.number from created c cross join generate_series(0, c.partition_count - 1) as n (number)`);
+select c.id, n.number from created c cross join pg_catalog.generate_series(0, c.partition_count - 1) as n (number)`);
 
 /**
  * The members of a group, of those that live: since when, what they subscribe to, and how many partitions each owns.
  */
 export const describeMembers = statement<[groupName: string], { memberId: string; joinedAt: Date; topics: readonly string[]; partitions: number }>('describe-members', `select m.member_id::text as "memberId", m.joined_at as "joinedAt", m.topics,
-       (select count(*)::integer from :schema.partition_owner o
+       (select pg_catalog.count(*)::integer from :schema.partition_owner o
          where o.group_id = m.group_id and o.owner_id = m.member_id) as partitions
   from :schema.consumer_group g
   join :schema.group_member m on m.group_id = g.id
- where g.name = $1 and m.lease_until > clock_timestamp()
+ where g.name = $1 and m.lease_until > pg_catalog.clock_timestamp()
  order by m.joined_at, m.member_id`);
 
 /**
@@ -105,12 +105,12 @@ export const findUnread = statement<[], { groupName: string; topic: string; numb
   join :schema.topic t on t.id = p.topic_id
   join :schema.partition_owner o on o.partition_id = s.partition_id
   join :schema.consumer_group g on g.id = o.group_id
-  cross join lateral (select min(x.first_offset) as first_offset from :schema.log_segment x
+  cross join lateral (select pg_catalog.min(x.first_offset) as first_offset from :schema.log_segment x
                        where x.partition_id = s.partition_id and x.bucket_seq > s.bucket_seq) n
   cross join lateral (select x.position from :schema.consumer_position x
                        where x.group_id = o.group_id and x.partition_id = s.partition_id
                        order by x.owner_epoch desc, x.position desc, x.id desc limit 1) c
- where s.bucket_seq = (select min(b.seq) from :schema.log_bucket b)
+ where s.bucket_seq = (select pg_catalog.min(b.seq) from :schema.log_bucket b)
    and c.position < n.first_offset`);
 
 /**
@@ -126,7 +126,7 @@ export const groupBacklogs = statement<[], { groupName: string; topic: string; n
    where exists (select from :schema.partition_owner o where o.partition_id = p.id)
 )
 select g.name as "groupName", p.topic, p.number, p.end_offset - c.position as lag,
-       (select (extract(epoch from clock_timestamp() - b.appended_at) * 1000)::bigint
+       (select (extract(epoch from pg_catalog.clock_timestamp() - b.appended_at) * 1000.0)::bigint
           from :schema.log_batch b
          where c.position < p.end_offset and b.partition_id = p.id and b.last_offset >= c.position
          order by b.last_offset limit 1) as "oldestAgeMs"
@@ -150,7 +150,7 @@ export const heartbeat = statement<[groupId: number, memberId: string, topics: r
  * Writes the verdict on records: 1 done, 2 dead, 3 parked, 4 expired, 5 dropped.
  */
 export const insertMarks = statement<[groupId: number, partitionId: number, offsets: readonly (number | null)[], verdict: number], Record<never, never>>('insert-marks', `insert into :schema.delivery_mark (group_id, partition_id, log_offset, verdict)
-select $1::integer, $2::integer, o.log_offset, $4::smallint from unnest($3::bigint[]) as o (log_offset)`);
+select $1::integer, $2::integer, o.log_offset, $4::smallint from pg_catalog.unnest($3::bigint[]) as o (log_offset)`);
 
 /**
  * Takes the member off the group.
@@ -162,11 +162,11 @@ export const leaveGroup = statement<[groupId: number, memberId: string], Record<
  * Index: the whole of two small tables
  */
 export const listGroups = statement<[], { groupName: string; createdAt: Date; members: number; topics: readonly string[] }>('list-groups', `select g.name as "groupName", g.created_at as "createdAt",
-       (select count(*)::integer from :schema.group_member m
-         where m.group_id = g.id and m.lease_until > clock_timestamp()) as members,
+       (select pg_catalog.count(*)::integer from :schema.group_member m
+         where m.group_id = g.id and m.lease_until > pg_catalog.clock_timestamp()) as members,
        array(select distinct topic
-               from :schema.group_member m cross join unnest(m.topics) as topic
-              where m.group_id = g.id and m.lease_until > clock_timestamp()
+               from :schema.group_member m cross join pg_catalog.unnest(m.topics) as topic
+              where m.group_id = g.id and m.lease_until > pg_catalog.clock_timestamp()
               order by topic) as topics
   from :schema.consumer_group g
  order by g.name`);
@@ -190,30 +190,30 @@ export const lockGroup = statement<[groupId: number], { generation: number }>('l
 /**
  * A new producer id, unique in this log.
  */
-export const nextProducerId = statement<[], { producerId: number }>('next-producer-id', `select nextval(':schema.producer_id') as "producerId"`);
+export const nextProducerId = statement<[], { producerId: number }>('next-producer-id', `select pg_catalog.nextval(':schema.producer_id') as "producerId"`);
 
 /**
  * Rings other processes, in a transaction of its own (never in a producer's or a flush's).
  */
-export const notify = statement<[channel: string, payload: string], Record<never, never>>('notify', `select pg_notify($1, $2)`);
+export const notify = statement<[channel: string, payload: string], Record<never, never>>('notify', `select pg_catalog.pg_notify($1, $2)`);
 
 /**
  * The oldest bucket whose records can still be delivered: it is in the log, or a message of it waits beside the log.
  * Index: log_bucket_pkey
  */
-export const oldestBucket = statement<[], { bucketSeq: number }>('oldest-bucket', `select least((select min(b.seq) from :schema.log_bucket b),
-             (select min(m.bucket_seq) from :schema.parked_message m)) as "bucketSeq"`);
+export const oldestBucket = statement<[], { bucketSeq: number }>('oldest-bucket', `select least((select pg_catalog.min(b.seq) from :schema.log_bucket b),
+             (select pg_catalog.min(m.bucket_seq) from :schema.parked_message m)) as "bucketSeq"`);
 
 /**
  * For how long the oldest transaction that holds back what vacuum may remove has been open in this database; prepared
  * ones as well. Without the role pg_read_all_stats only those of the same user are seen.
  */
-export const oldestTransaction = statement<[], { ageMs: number }>('oldest-transaction', `select greatest(0, extract(epoch from clock_timestamp() - least(
-         (select min(a.xact_start) from pg_stat_activity a
-           where a.datname = current_database() and a.pid <> pg_backend_pid()
+export const oldestTransaction = statement<[], { ageMs: number }>('oldest-transaction', `select greatest(0, extract(epoch from pg_catalog.clock_timestamp() - least(
+         (select pg_catalog.min(a.xact_start) from pg_catalog.pg_stat_activity a
+           where a.datname = pg_catalog.current_database() and a.pid <> pg_catalog.pg_backend_pid()
              and (a.backend_xmin is not null or a.backend_xid is not null)),
-         (select min(x.prepared) from pg_prepared_xacts x where x.database = current_database()),
-         clock_timestamp())) * 1000)::bigint as "ageMs"`);
+         (select pg_catalog.min(x.prepared) from pg_catalog.pg_prepared_xacts x where x.database = pg_catalog.current_database()),
+         pg_catalog.clock_timestamp())) * 1000.0)::bigint as "ageMs"`);
 
 /**
  * Opens the next bucket when the newest is old enough.
@@ -225,7 +225,7 @@ export const openBucket = statement<[bucketMs: number], { opened: boolean }>('op
  * How often each record at or above a position was begun alone.
  * Index: crash_charge_offset
  */
-export const readCharges = statement<[groupId: number, partitionId: number, position: number], { offset: number; charges: number }>('read-charges', `select c.log_offset as "offset", count(*)::integer as charges
+export const readCharges = statement<[groupId: number, partitionId: number, position: number], { offset: number; charges: number }>('read-charges', `select c.log_offset as "offset", pg_catalog.count(*)::integer as charges
   from :schema.crash_charge c
  where c.group_id = $1 and c.partition_id = $2 and c.log_offset >= $3
  group by c.log_offset`);
@@ -258,7 +258,7 @@ export const readMarks = statement<[groupId: number, partitionId: number, positi
 /**
  * The members of a group, and whether their leases run.
  */
-export const readMembers = statement<[groupId: number], { memberId: string; topics: readonly string[]; alive: boolean }>('read-members', `select m.member_id::text as "memberId", m.topics, m.lease_until > clock_timestamp() as alive
+export const readMembers = statement<[groupId: number], { memberId: string; topics: readonly string[]; alive: boolean }>('read-members', `select m.member_id::text as "memberId", m.topics, m.lease_until > pg_catalog.clock_timestamp() as alive
   from :schema.group_member m
  where m.group_id = $1
  order by m.member_id`);
@@ -321,7 +321,7 @@ export const releasePartition = statement<[groupId: number, partitionId: number,
  * Removes the members whose leases have run out. The caller holds the group's lock.
  */
 export const removeExpiredMembers = statement<[groupId: number], { memberId: string }>('remove-expired-members', `delete from :schema.group_member m
- where m.group_id = $1 and m.lease_until <= clock_timestamp()
+ where m.group_id = $1 and m.lease_until <= pg_catalog.clock_timestamp()
 returning m.member_id::text as "memberId"`);
 
 /**
@@ -345,10 +345,10 @@ export const unsubscribedTopics = statement<[minAgeMs: number, most: number], { 
                      join :schema.partition_owner o on o.partition_id = p.id
                     where p.topic_id = t.id)
    and not exists (select from :schema.group_member m
-                    where m.lease_until > clock_timestamp() and t.name = any (m.topics))
+                    where m.lease_until > pg_catalog.clock_timestamp() and t.name = any (m.topics))
    and exists (select from :schema.topic_partition p
                  join :schema.log_batch b on b.partition_id = p.id
                 where p.topic_id = t.id
-                  and b.appended_at <= clock_timestamp() - $1::bigint * interval '1 millisecond')
+                  and b.appended_at <= pg_catalog.clock_timestamp() - $1::bigint * interval '1 millisecond')
  order by t.name
  limit $2`);

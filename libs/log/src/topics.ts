@@ -1,5 +1,6 @@
 import {
   ConfigurationError,
+  show,
   type SqlSession,
   TopicNameInvalidError,
   TopicUnknownError,
@@ -69,7 +70,7 @@ export class Topics {
     const { onDeadLetter = 'unblock', onExpired = 'dead-letter' } = options;
     const problems = problemsOf({ retentionMs, onDeadLetter, onExpired });
     if (!Number.isSafeInteger(partitions) || partitions < 1 || partitions > 4096) {
-      problems.unshift(`partitions must be a whole number from 1 to 4096, got ${String(partitions)}`);
+      problems.unshift(`partitions must be a whole number from 1 to 4096, got ${show(partitions)}`);
     }
     if (problems.length > 0) throw new ConfigurationError(`Topic ${name} cannot be created`, problems);
     await this.session.run(createTopic, name, partitions, retentionMs, onDeadLetter, onExpired);
@@ -145,13 +146,13 @@ function problemsOf({ retentionMs, onDeadLetter, onExpired }: TopicSettings): st
     retentionMs !== undefined &&
     (!Number.isSafeInteger(retentionMs) || retentionMs < 1_000 || retentionMs > LONGEST_RETENTION_MS)
   ) {
-    problems.push(`retentionMs must be a whole number from 1000 to 100 years, got ${String(retentionMs)}`);
+    problems.push(`retentionMs must be a whole number from 1000 to 100 years, got ${show(retentionMs)}`);
   }
   if (onDeadLetter !== undefined && !['unblock', 'park', 'block'].includes(onDeadLetter)) {
-    problems.push(`onDeadLetter must be one of unblock, park, block, got ${String(onDeadLetter)}`);
+    problems.push(`onDeadLetter must be one of unblock, park, block, got ${show(onDeadLetter)}`);
   }
   if (onExpired !== undefined && !['dead-letter', 'drop'].includes(onExpired)) {
-    problems.push(`onExpired must be one of dead-letter, drop, got ${String(onExpired)}`);
+    problems.push(`onExpired must be one of dead-letter, drop, got ${show(onExpired)}`);
   }
   return problems;
 }

@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import { PATTERN_EXTRAS_METADATA } from '@nestjs/microservices/constants.js';
 import { HandlerVerdict } from '@waybill/consumer';
-import { ConfigurationError } from '@waybill/kernel';
+import { ConfigurationError, show } from '@waybill/kernel';
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import { WaybillContext } from './waybill-context.js';
 
@@ -54,7 +54,7 @@ export interface DeclaredGuard {
 export function Idempotent<Payload = never>(options: IdempotentOptions<Payload> = {}): MethodDecorator {
   const { guard = 'entry', id, name } = options as IdempotentOptions;
   const problems: string[] = [];
-  if (!KINDS.includes(guard)) problems.push(`guard must be one of ${KINDS.join(', ')}, got ${String(guard)}`);
+  if (!KINDS.includes(guard)) problems.push(`guard must be one of ${KINDS.join(', ')}, got ${show(guard)}`);
   if (guard === 'entry' && id !== undefined)
     problems.push('guard entry knows a delivery by its place: leave out id');
   if (name !== undefined && !/^[^\0]{1,100}$/.test(name)) problems.push('name must be 1 to 100 characters');

@@ -10,6 +10,7 @@ import {
 import {
   BackgroundService,
   Bell,
+  dictionary,
   type Logger,
   newId,
   type PassResult,
@@ -144,8 +145,8 @@ export class ReplyListener {
   }
 
   #hear(record: LogRecord): void {
-    const headers: Headers = Object.fromEntries(
-      record.headers.map(({ key, value }) => [key, value?.toString('utf8') ?? '']),
+    const headers: Headers = dictionary(
+      Object.fromEntries(record.headers.map(({ key, value }) => [key, value?.toString('utf8') ?? ''])),
     );
     const hearer = this.#waiting.get(headers[REQUEST_ID_HEADER] ?? '');
     const status = replyStatus(headers[REPLY_STATUS_HEADER]);

@@ -3,6 +3,7 @@ import {
   ConfigurationError,
   isWaybillError,
   type Logger,
+  show,
   type TransactionRunner,
   unknownName,
 } from '@waybill/kernel';
@@ -198,7 +199,7 @@ function checkDatabase(name: string, database: WaybillDatabaseOptions | undefine
     const value = database[option];
     const [min, max] = ranges[option];
     if (value !== undefined && (!Number.isSafeInteger(value) || value < min || value > max))
-      problems.push(`${name}.${option} must be a whole number from ${min} to ${max}, got ${String(value)}`);
+      problems.push(`${name}.${option} must be a whole number from ${min} to ${max}, got ${show(value)}`);
   }
   if (database.schema === undefined) return;
   try {

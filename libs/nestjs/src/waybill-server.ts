@@ -7,7 +7,7 @@ import {
   type Subscription,
   type SubscriptionOptions,
 } from '@waybill/consumer';
-import { ConfigurationError, type Given, resolveOptions, wholeNumber } from '@waybill/kernel';
+import { ConfigurationError, type Given, own, resolveOptions, wholeNumber } from '@waybill/kernel';
 import {
   type ConsumerDeserializer,
   type ConsumerSerializer,
@@ -195,7 +195,7 @@ export class WaybillServer
     const { handlers: byDefault, codecs } = options;
     return [...this.#handlers].map(([pattern, handlers]) => {
       const subscribe = (topic: string): Subscription => {
-        const codec = codecs?.[topic];
+        const codec = own(codecs, topic);
         const schema = contracts.find(topic);
         const given: SubscriptionOptions = {
           ...byDefault,

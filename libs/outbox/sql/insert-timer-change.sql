@@ -5,6 +5,6 @@
 -- Locks: none but the new row
 insert into :schema.outbox (message_id, topic, timer_action, timer_token, deliver_at)
 select c.id, '', c.action, c.token,
-       coalesce(c."deliverAt", clock_timestamp() + c."delayMs" * interval '1 millisecond')
+       coalesce(c."deliverAt", clock_timestamp() + c."delayMs"::double precision * interval '1 millisecond')
   from jsonb_to_record($1::jsonb)
     as c (id uuid, action smallint, token text, "deliverAt" timestamptz, "delayMs" bigint);

@@ -3,7 +3,7 @@
 -- Returns: waiting integer, oldestAgeMs bigint?
 -- Index: outbox_xid
 select count(*)::integer as waiting,
-       (extract(epoch from clock_timestamp() - min(w.created_at)) * 1000)::bigint as "oldestAgeMs"
+       (extract(epoch from clock_timestamp() - min(w.created_at)) * 1000.0)::bigint as "oldestAgeMs"
   from (select o.created_at
           from (select c.base, c.target, c.window_id from :schema.relay_cursor c order by c.seq desc limit 1) c
           cross join lateral (

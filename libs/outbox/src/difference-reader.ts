@@ -106,18 +106,18 @@ function copyText({ base, target, window }: Span): string {
   if (window !== undefined) {
     return `copy (select ${OUTBOX_COLUMNS} from :schema.outbox
        where id > ${checkedInteger(window.after)} and id <= ${checkedInteger(window.upTo)}
-         and pg_visible_in_snapshot(xid, '${b.text}'::pg_snapshot)
-         and not pg_visible_in_snapshot(xid, '${a.text}'::pg_snapshot)
+         and pg_catalog.pg_visible_in_snapshot(xid, '${b.text}'::pg_snapshot)
+         and not pg_catalog.pg_visible_in_snapshot(xid, '${a.text}'::pg_snapshot)
        order by id) to stdout (format binary)`;
   }
   const inProgress =
     a.xip === ''
       ? ''
       : `union all select ${OUTBOX_COLUMNS} from :schema.outbox
-           where xid = any ('{${a.xip}}'::xid8[]) and pg_visible_in_snapshot(xid, '${b.text}'::pg_snapshot)`;
+           where xid = any ('{${a.xip}}'::xid8[]) and pg_catalog.pg_visible_in_snapshot(xid, '${b.text}'::pg_snapshot)`;
   return `copy (with difference as materialized (
        select ${OUTBOX_COLUMNS} from :schema.outbox
-        where xid >= '${a.xmax}'::xid8 and pg_visible_in_snapshot(xid, '${b.text}'::pg_snapshot) ${inProgress})
+        where xid >= '${a.xmax}'::xid8 and pg_catalog.pg_visible_in_snapshot(xid, '${b.text}'::pg_snapshot) ${inProgress})
      select * from difference order by id) to stdout (format binary)`;
 }
 

@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+import { show } from '@waybill/kernel';
 import { DELAY_LEVELS_MS, type DelayLevel, LONGEST_DELAY_MS } from '@waybill/schedule';
 import { isStorable } from './storable-text.js';
 
@@ -40,14 +42,14 @@ const PLAIN: CheckedTimes = { times: null, expiresAtMs: null };
 /** Checks the times of a message; `refuse` is called with what is wrong. */
 export function checkTimes(given: MessageTimes, refuse: (problem: string) => never): CheckedTimes {
   const { deliverAt, delayMs, delayLevel, timerToken, expiresAt, ttlMs } = given;
-  const delayed = deliverAt ?? delayMs ?? delayLevel;
-  if (delayed === undefined && timerToken === undefined && expiresAt === undefined && ttlMs === undefined) {
+  const isDelayed = deliverAt !== undefined || delayMs !== undefined || delayLevel !== undefined;
+  if (!isDelayed && timerToken === undefined && expiresAt === undefined && ttlMs === undefined) {
     return PLAIN;
   }
   const delay = checkDelay({ deliverAt, delayMs, delayLevel }, refuse);
   if (timerToken !== undefined) {
     checkToken(timerToken, refuse);
-    if (delayed === undefined) refuse('it has a timerToken, and no deliverAt, delayMs or delayLevel');
+    if (!isDelayed) refuse('it has a timerToken, and no deliverAt, delayMs or delayLevel');
   }
   if (expiresAt !== undefined && ttlMs !== undefined) refuse('it has both expiresAt and ttlMs');
   if (expiresAt !== undefined) {
@@ -58,7 +60,7 @@ export function checkTimes(given: MessageTimes, refuse: (problem: string) => nev
   }
   if (ttlMs !== undefined) checkMs('ttlMs', ttlMs, 1, refuse);
   const expiresAtMs = expiresAt?.getTime() ?? null;
-  if (delayed === undefined && ttlMs === undefined) return { times: null, expiresAtMs };
+  if (!isDelayed && ttlMs === undefined) return { times: null, expiresAtMs };
   const times = { ...delay, expiresAtMs, ttlMs: ttlMs ?? null, timerToken: timerToken ?? null };
   return { times, expiresAtMs: null };
 }
@@ -78,9 +80,12 @@ export function checkDelay(
   }
   if (deliverAt !== undefined) checkDate('deliverAt', deliverAt, refuse);
   if (delayMs !== undefined) checkMs('delayMs', delayMs, 0, refuse);
-  if (delayLevel !== undefined && !Object.hasOwn(DELAY_LEVELS_MS, delayLevel)) {
+  if (
+    delayLevel !== undefined &&
+    !(typeof delayLevel === 'string' && Object.hasOwn(DELAY_LEVELS_MS, delayLevel))
+  ) {
     refuse(
-      `its delayLevel must be one of ${Object.keys(DELAY_LEVELS_MS).join(', ')}, got ${String(delayLevel)}`,
+      `its delayLevel must be one of ${Object.keys(DELAY_LEVELS_MS).join(', ')}, got ${show(delayLevel)}`,
     );
   }
   const level = delayLevel === undefined ? null : DELAY_LEVELS_MS[delayLevel];
@@ -96,8 +101,8 @@ export function checkToken(token: string, refuse: (problem: string) => never): v
 }
 
 function checkDate(name: string, value: Date, refuse: (problem: string) => never): void {
-  if (!(value instanceof Date) || Number.isNaN(value.getTime())) {
-    refuse(`its ${name} must be a valid Date, got ${String(value)}`);
+  if (!types.isDate(value) || Number.isNaN(value.getTime())) {
+    refuse(`its ${name} must be a valid Date, got ${show(value)}`);
   }
   if (value.getTime() < 0 || value.getTime() > Date.now() + LONGEST_DELAY_MS) {
     refuse(`its ${name} must lie between 1970 and a hundred years ahead, got ${value.toISOString()}`);
@@ -107,7 +112,7 @@ function checkDate(name: string, value: Date, refuse: (problem: string) => never
 function checkMs(name: string, value: number, min: number, refuse: (problem: string) => never): void {
   if (!Number.isSafeInteger(value) || value < min || value > LONGEST_DELAY_MS) {
     refuse(
-      `its ${name} must be a whole number from ${min} to ${LONGEST_DELAY_MS} (100 years), got ${String(value)}`,
+      `its ${name} must be a whole number from ${min} to ${LONGEST_DELAY_MS} (100 years), got ${show(value)}`,
     );
   }
 }

@@ -1,9 +1,12 @@
 import {
+  dictionary,
   isId,
   MessageInvalidError,
   MessageTooLargeError,
   newId,
+  own,
   PayloadNotSerializableError,
+  show,
 } from '@waybill/kernel';
 import { assertTopicName, EXPIRES_AT_HEADER, RESERVED_HEADER_PREFIX } from '@waybill/log';
 import { type Codec, jsonCodec } from './codec.js';
@@ -91,17 +94,17 @@ export function encodeMessage(
   const { topic } = message;
   const id = message.id ?? newId();
   const refuse = (problem: string): never => {
-    throw new MessageInvalidError(String(id), topic, problem);
+    throw new MessageInvalidError(typeof id === 'string' ? id : show(id), topic, problem);
   };
   if (typeof id !== 'string' || !isId(id)) refuse('its id is no UUID');
   const key = message.key ?? null;
   if (key !== null) checkKey(key, refuse);
   const partition = message.partition ?? null;
   if (partition !== null && (!Number.isSafeInteger(partition) || partition < 0 || partition > 4095)) {
-    refuse(`its partition must be a whole number from 0 to 4095, got ${String(partition)}`);
+    refuse(`its partition must be a whole number from 0 to 4095, got ${show(partition)}`);
   }
   const { times, expiresAtMs } = checkTimes(message, refuse);
-  const codec = rules.codecs[topic] ?? jsonCodec;
+  const codec = own(rules.codecs, topic) ?? jsonCodec;
   const contract = rules.contracts?.find(topic);
   const payload = encodePayload(message.payload, codec, id, topic);
   contract?.assertFits(readBack(payload, codec, id, topic), `message ${id} to topic ${topic}`);
@@ -127,9 +130,7 @@ function collectHeaders(
   { byDefault, contract }: OwnHeaders,
   refuse: (problem: string) => never,
 ): Record<string, string> | null {
-  // An object without a prototype: a header named __proto__ is a header like any other.
-  const headers = Object.create(null) as Record<string, string>;
-  for (const [name, value] of Object.entries(byDefault)) headers[name] = value;
+  const headers = dictionary(byDefault);
   for (const [name, value] of Object.entries(message.headers ?? {})) {
     if (!/^[\x21-\x7e]{1,256}$/.test(name)) refuse('a header name must be 1 to 256 visible ASCII characters');
     if (name.toLowerCase().startsWith(RESERVED_HEADER_PREFIX)) {

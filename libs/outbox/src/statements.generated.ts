@@ -28,8 +28,8 @@ values (:slot, $1::uuid, :schema.known_topic($2::text, $3::integer), $3::integer
  * Locks: none but the new rows
  */
 export const insertMessages = statement<[messages: string], Record<never, never>>('insert-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload)
-select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key, m.headers, decode(m.payload, 'base64')
-  from jsonb_to_recordset($1::jsonb)
+select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key, m.headers, pg_catalog.decode(m.payload, 'base64')
+  from pg_catalog.jsonb_to_recordset($1::jsonb)
     as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text)`);
 
 /**
@@ -41,9 +41,9 @@ export const insertScheduledMessages = statement<[messages: string], Record<neve
                             timer_token)
 select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
        case when d.expires_at is null then m.headers
-            else coalesce(m.headers, '{}') || jsonb_build_object('waybill-expires-at', d.expires_at) end,
-       decode(m.payload, 'base64'), case when d.deliver_at is not null then 1 end, d.deliver_at, m."timerToken"
-  from jsonb_to_recordset($1::jsonb)
+            else coalesce(m.headers, '{}') || pg_catalog.jsonb_build_object('waybill-expires-at', d.expires_at) end,
+       pg_catalog.decode(m.payload, 'base64'), case when d.deliver_at is not null then 1 end, d.deliver_at, m."timerToken"
+  from pg_catalog.jsonb_to_recordset($1::jsonb)
     as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text, "deliverAt" timestamptz,
           "delayMs" bigint, "expiresAtMs" bigint, "ttlMs" bigint, "timerToken" text)
  cross join lateral :schema.delivery_time(m.topic, m."deliverAt", m."delayMs", m."expiresAtMs", m."ttlMs") d`);
@@ -55,8 +55,8 @@ select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
  */
 export const insertTimerChange = statement<[change: string], Record<never, never>>('insert-timer-change', `insert into :schema.outbox (message_id, topic, timer_action, timer_token, deliver_at)
 select c.id, '', c.action, c.token,
-       coalesce(c."deliverAt", clock_timestamp() + c."delayMs" * interval '1 millisecond')
-  from jsonb_to_record($1::jsonb)
+       coalesce(c."deliverAt", pg_catalog.clock_timestamp() + c."delayMs"::double precision * interval '1 millisecond')
+  from pg_catalog.jsonb_to_record($1::jsonb)
     as c (id uuid, action smallint, token text, "deliverAt" timestamptz, "delayMs" bigint)`);
 
 /**
@@ -70,24 +70,24 @@ export const limitIdleTime = statement<[milliseconds: string], { role: string; p
  * Makes publishers of one key take turns, for order 'strict': each key stands for one of 1,024 locks, ascending.
  * Locks: advisory, until the caller's transaction ends
  */
-export const lockKeys = statement<[keys: string], { locks: number }>('lock-keys', `select count(pg_advisory_xact_lock(hashtext(':schema.key'), k.bucket))::integer as locks
-  from (select distinct abs(hashtext(e.value) % 1024) as bucket
-          from jsonb_array_elements_text($1::jsonb) as e (value)
+export const lockKeys = statement<[keys: string], { locks: number }>('lock-keys', `select pg_catalog.count(pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext(':schema.key'), k.bucket))::integer as locks
+  from (select distinct pg_catalog.abs(pg_catalog.hashtext(e.value) % 1024) as bucket
+          from pg_catalog.jsonb_array_elements_text($1::jsonb) as e (value)
          order by 1) k`);
 
 /**
  * How many committed messages wait for the relay (counted up to 100,000), and the age of the oldest of them.
  * Index: outbox_xid
  */
-export const outboxBacklog = statement<[], { waiting: number; oldestAgeMs: number | null }>('outbox-backlog', `select count(*)::integer as waiting,
-       (extract(epoch from clock_timestamp() - min(w.created_at)) * 1000)::bigint as "oldestAgeMs"
+export const outboxBacklog = statement<[], { waiting: number; oldestAgeMs: number | null }>('outbox-backlog', `select pg_catalog.count(*)::integer as waiting,
+       (extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(w.created_at)) * 1000.0)::bigint as "oldestAgeMs"
   from (select o.created_at
           from (select c.base, c.target, c.window_id from :schema.relay_cursor c order by c.seq desc limit 1) c
           cross join lateral (
             select o.created_at, o.xid, o.id from :schema.outbox o
-             where o.xid >= pg_snapshot_xmax(c.base) or o.xid = any (array(select pg_snapshot_xip(c.base)))
+             where o.xid >= pg_catalog.pg_snapshot_xmax(c.base) or o.xid = any (array(select pg_catalog.pg_snapshot_xip(c.base)))
           ) o
-         where c.target is null or o.id > c.window_id or not pg_visible_in_snapshot(o.xid, c.target)
+         where c.target is null or o.id > c.window_id or not pg_catalog.pg_visible_in_snapshot(o.xid, c.target)
          limit 100000) w`);
 
 /**

@@ -1,4 +1,4 @@
-import { type BoundStatement, bindStatement, isId, MessageInvalidError, newId } from '@waybill/kernel';
+import { type BoundStatement, bindStatement, isId, MessageInvalidError, newId, show } from '@waybill/kernel';
 import type { TimerTarget } from '@waybill/schedule';
 import { checkDelay, checkToken, type MessageTimes } from './message-times.js';
 import { insertTimerChange } from './statements.generated.js';
@@ -15,7 +15,7 @@ export function cancelStatement(target: TimerTarget): BoundStatement {
 export function rescheduleStatement(target: TimerTarget, time: TimerDelay): BoundStatement {
   const checked = checkTarget(target);
   const refuse = refusal(checked.id);
-  const delay = checkDelay(time, refuse);
+  const delay = checkDelay(time ?? {}, refuse);
   if (delay.deliverAt === null && delay.delayMs === null)
     refuse('it needs a deliverAt, delayMs or delayLevel');
   return changeStatement({ action: 3, ...checked, ...delay });
@@ -27,8 +27,8 @@ function changeStatement(change: object): BoundStatement {
 
 /** Which messages are meant: the one of an id, or all that carry a token. */
 function checkTarget(target: TimerTarget): { id: string; token: string | null } {
-  const { id, token } = target as { id?: string; token?: string };
-  const refuse = refusal(id ?? '(by token)');
+  const { id, token } = (target ?? {}) as { id?: string; token?: string };
+  const refuse = refusal(id === undefined ? '(by token)' : show(id));
   if ((id === undefined) === (token === undefined)) refuse('its timer is named by either an id or a token');
   if (token !== undefined) checkToken(token, refuse);
   if (id !== undefined && (typeof id !== 'string' || !isId(id))) refuse('its id is no UUID');

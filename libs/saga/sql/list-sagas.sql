@@ -9,7 +9,7 @@
    from :schema.saga s
   where s.state = any ($1::smallint[]) and ($2::text is null or s.saga_type = $2)
     and ($3::text is null or starts_with(s.saga_key, $3))
-    and ($4::bigint is null or s.started_at <= clock_timestamp() - $4 * interval '1 millisecond')
+    and ($4::bigint is null or s.started_at <= clock_timestamp() - $4::bigint::double precision * interval '1 millisecond')
     and s.id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
   order by s.id limit $6)
 union all
@@ -19,7 +19,7 @@ union all
    from :schema.saga_ended e
   where e.state = any ($1::smallint[]) and ($2::text is null or e.saga_type = $2)
     and ($3::text is null or starts_with(e.saga_key, $3))
-    and ($4::bigint is null or e.started_at <= clock_timestamp() - $4 * interval '1 millisecond')
+    and ($4::bigint is null or e.started_at <= clock_timestamp() - $4::bigint::double precision * interval '1 millisecond')
     and e.id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
   order by e.id limit $6)
  order by id

@@ -4,5 +4,5 @@
 -- Locks: the saga
 -- Index: saga_pkey
 update :schema.saga s
-   set wake_at = greatest(s.wake_at, clock_timestamp() + $2::bigint * interval '1 millisecond')
+   set wake_at = greatest(s.wake_at, clock_timestamp() + $2::bigint::double precision * interval '1 millisecond')
  where s.id = $1::uuid;

@@ -3,4 +3,4 @@
 -- Returns: none
 -- Locks: the saga
 -- Index: saga_pkey
-update :schema.saga s set wake_at = s.started_at + $2::bigint * interval '1 millisecond' where s.id = $1::uuid;
+update :schema.saga s set wake_at = s.started_at + $2::bigint::double precision * interval '1 millisecond' where s.id = $1::uuid;

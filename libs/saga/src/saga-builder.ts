@@ -1,4 +1,4 @@
-import { ConfigurationError, wholeNumber } from '@waybill/kernel';
+import { ConfigurationError, show, wholeNumber } from '@waybill/kernel';
 import type { SagaCommand, SagaOp } from './saga-command.js';
 import type {
   CommandAction,
@@ -20,9 +20,11 @@ import type {
 } from './saga-steps.js';
 import { resolveStepPolicy, type StepPolicyOptions } from './step-policy.js';
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/;
+const NAME_RULE = 'must be 1 to 100 of A-Z a-z 0-9 . _ -, and begin with none of . and -';
 const MAX_STEPS = 200;
-const DEADLINE = wholeNumber({ default: 1, min: 10, max: 3_650 * 86_400_000 });
+/** How long a saga, or a step that waits for a signal, may take, in milliseconds. */
+export const DEADLINE = wholeNumber({ default: 1, min: 10, max: 3_650 * 86_400_000 });
 
 /** Options of a saga. */
 export interface SagaOptions {
@@ -62,8 +64,7 @@ class Drafts {
   constructor(readonly subject: string) {}
 
   add(draft: Draft): void {
-    if (!NAME.test(draft.name))
-      this.problems.push(`step ${JSON.stringify(draft.name)}: a name is 1 to 100 of A-Z a-z 0-9 . _ -`);
+    if (!NAME.test(draft.name)) this.problems.push(`step ${JSON.stringify(draft.name)}: a name ${NAME_RULE}`);
     if (this.list.some(({ name }) => name === draft.name))
       this.problems.push(`two steps are named ${draft.name}`);
     for (const name of draft.after)
@@ -165,9 +166,9 @@ class Drafts {
   /** @throws ConfigurationError listing every problem */
   finish(type: string, { version = 1, deadlineMs }: SagaOptions): SagaDefinition {
     const { problems, list } = this;
-    if (!NAME.test(type)) problems.push(`its type ${JSON.stringify(type)} is 1 to 100 of A-Z a-z 0-9 . _ -`);
+    if (!NAME.test(type)) problems.push(`its type ${JSON.stringify(type)} ${NAME_RULE}`);
     if (!Number.isSafeInteger(version) || version < 1 || version > 1_000_000)
-      problems.push(`its version must be a whole number from 1, got ${String(version)}`);
+      problems.push(`its version must be a whole number from 1, got ${show(version)}`);
     if (deadlineMs !== undefined) this.#checkTime('deadlineMs', deadlineMs);
     if (list.length === 0 || list.length > MAX_STEPS)
       problems.push(`it must have 1 to ${MAX_STEPS} steps, has ${list.length}`);

@@ -4,8 +4,11 @@ import {
   isId,
   NotFoundError,
   type PgDatabase,
+  resolveOptions,
   SagaOrderRefusedError,
+  show,
   systemClock,
+  wholeNumber,
 } from '@waybill/kernel';
 import type { Outbox } from '@waybill/outbox';
 import { type Operator, type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
@@ -26,7 +29,7 @@ export interface SagaFilter {
   readonly olderThanMs?: number;
   /** Only those behind this id: ids sort by the time of their beginning. */
   readonly after?: string;
-  /** Default 100. */
+  /** Default 100, up to 100,000. */
   readonly limit?: number;
 }
 
@@ -84,8 +87,11 @@ export interface OrderOptions {
   readonly waitMs?: number;
 }
 
-const LIMIT = 100;
-const WAIT_MS = 10_000;
+const LIST = {
+  olderThanMs: wholeNumber({ default: 0, min: 0, max: 3_650 * 86_400_000 }),
+  limit: wholeNumber({ default: 100, min: 1, max: 100_000 }),
+};
+const ORDER = { waitMs: wholeNumber({ default: 10_000, min: 0, max: 3_600_000 }) };
 const LOOK_MS = 50;
 const UNDER_WAY: readonly SagaState[] = ['RUNNING', 'COMPENSATING', 'STUCK'];
 
@@ -111,12 +117,11 @@ export class SagaDesk {
 
   /** Sagas in the order of their beginning. @throws ConfigurationError */
   async list(filter: SagaFilter = {}): Promise<SagaSummary[]> {
-    const { states = UNDER_WAY, type, keyPrefix, olderThanMs, after, limit = LIMIT } = filter;
-    const problems = states
-      .filter((state) => STATE_NUMBER[state] === undefined)
-      .map(
-        (state) => `states must be a list of ${Object.keys(STATE_NUMBER).join(', ')}, got ${String(state)}`,
-      );
+    const { states = UNDER_WAY, type, keyPrefix, after, ...numbers } = filter;
+    const { olderThanMs, limit } = resolveOptions('list of sagas', LIST, numbers);
+    const unknown = states.filter((state) => !Object.hasOwn(STATE_NUMBER, state));
+    const known = Object.keys(STATE_NUMBER).join(', ');
+    const problems = unknown.map((state) => `states must be a list of ${known}, got ${show(state)}`);
     if (after !== undefined && !isId(after)) problems.push('after must be the id of a saga');
     if (problems.length > 0) throw new ConfigurationError('Sagas cannot be listed', problems);
     const rows = await this.parts.database.session.run(
@@ -124,7 +129,7 @@ export class SagaDesk {
       states.map((state) => STATE_NUMBER[state]),
       type ?? null,
       keyPrefix ?? null,
-      olderThanMs ?? null,
+      olderThanMs,
       after ?? null,
       limit,
     );
@@ -193,8 +198,9 @@ export class SagaDesk {
     id: string,
     event: SagaEvent,
     operator: Operator,
-    { revision, waitMs = WAIT_MS }: OrderOptions = {},
+    { revision, ...given }: OrderOptions = {},
   ): Promise<SagaSummary> {
+    const { waitMs } = resolveOptions('order to a saga', ORDER, given);
     const row = await this.#row(id);
     const state = stateOf(row.state);
     if (isEnd(state)) throw new SagaOrderRefusedError(id, `it is ${state}`);

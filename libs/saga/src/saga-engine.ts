@@ -6,9 +6,10 @@ import {
   newId,
   NotFoundError,
   type OpenTransaction,
+  own,
   runAhead,
-  type SqlSession,
   savepointOf,
+  type SqlSession,
 } from '@waybill/kernel';
 import { type Headers, REPLY_KEY_HEADER, REPLY_TO_HEADER } from '@waybill/consumer';
 import type { EncodedMessage, Outbox } from '@waybill/outbox';
@@ -366,7 +367,7 @@ function recordOf({ nowMs, events, outputs }: Work): TransitionRecord {
 
 function isVoid({ steps }: SagaInstance, output: SagaOutput): boolean {
   if (output.type !== 'command' && output.type !== 'local') return false;
-  const record = steps[output.step];
+  const record = own(steps, output.step);
   const isUnderWay = record?.status === 'running' || record?.status === 'undoing';
   return !isUnderWay || record.attempt !== output.attempt;
 }

@@ -1,4 +1,4 @@
-import { describeError } from '@waybill/kernel';
+import { describeError, dictionary } from '@waybill/kernel';
 import type {
   CommandAction,
   LocalAction,
@@ -49,8 +49,8 @@ export class SagaRun {
     this.#state = before.state;
     this.#data = before.data;
     this.#reason = before.reason;
-    this.#steps = { ...before.steps };
-    this.#signals = { ...before.signals };
+    this.#steps = dictionary(before.steps);
+    this.#signals = dictionary(before.signals);
   }
 
   instance(): SagaInstance {

@@ -1,11 +1,14 @@
+import { DEADLINE } from './saga-builder.js';
 import {
   type Clock,
   NotFoundError,
   type OpenTransaction,
+  resolveOptions,
   SagaUnderWayError,
   type SqlSession,
   systemClock,
   type TransactionRunner,
+  wholeNumber,
 } from '@waybill/kernel';
 import { joinTransaction, type Outbox, type TransactionHandle } from '@waybill/outbox';
 import type { SagaData, SagaDefinition } from './saga-definition.js';
@@ -46,13 +49,13 @@ export interface SagaOutcome {
 
 /** How long an outcome is waited for. */
 export interface SagaOutcomeOptions {
-  /** In milliseconds. Default 30,000. */
+  /** In milliseconds, up to a day. Default 30,000. */
   readonly timeoutMs?: number;
   /** Gives the waiting up; the saga goes on. */
   readonly signal?: AbortSignal;
 }
 
-const OUTCOME_MS = 30_000;
+const OUTCOME = { timeoutMs: wholeNumber({ default: 30_000, min: 0, max: 86_400_000 }) };
 /** Looks for an outcome come ever more slowly: a saga either takes a moment or takes its time. */
 const FIRST_LOOK_MS = 10;
 const LAST_LOOK_MS = 500;
@@ -75,12 +78,15 @@ export class Sagas {
    * that come first run in this transaction.
    *
    * @throws TransactionRequiredError unless `tx` is an open transaction
+   * @throws ConfigurationError when `deadlineMs` is no such number
    */
   async start<Input extends object, Output extends object>(
     tx: TransactionHandle,
     definition: SagaDefinition<Input, Output>,
     { key, data, deadlineMs }: SagaStart<Input>,
   ): Promise<SagaStarted> {
+    if (deadlineMs !== undefined && deadlineMs !== null)
+      resolveOptions('start of a saga', { deadlineMs: DEADLINE }, { deadlineMs });
     const transaction = this.#join(tx);
     return this.parts.engine.start(transaction, definition as unknown as SagaDefinition, {
       key,
@@ -116,11 +122,10 @@ export class Sagas {
    *
    * @throws NotFoundError when there is no such saga
    * @throws SagaUnderWayError when it has not ended within `timeoutMs`
+   * @throws ConfigurationError when `timeoutMs` is no such number
    */
-  async outcome(
-    saga: SagaRef,
-    { timeoutMs = OUTCOME_MS, signal }: SagaOutcomeOptions = {},
-  ): Promise<SagaOutcome> {
+  async outcome(saga: SagaRef, { signal, ...given }: SagaOutcomeOptions = {}): Promise<SagaOutcome> {
+    const { timeoutMs } = resolveOptions('outcome of a saga', OUTCOME, given);
     const { session } = this.parts.transactions;
     const clock = this.parts.clock ?? systemClock;
     const id = await this.#idOf(session, saga);

@@ -25,9 +25,9 @@ select :schema.saga_slot(g.id), g.id, g.saga_type, g.definition_version, g.saga_
  */
 export const claimDueSaga = statement<[replyTopic: string], { id: string; type: string; version: number; key: string; state: number; revision: number; parentId: string | null; parentStep: string | null; reason: string | null; content: string; nowMs: number }>('claim-due-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key, s.state::integer as state,
        s.revision, s.parent_id as "parentId", s.parent_step as "parentStep", s.reason, s.content::text as content,
-       floor(extract(epoch from clock_timestamp() - s.started_at) * 1000)::bigint as "nowMs"
+       pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - s.started_at) * 1000.0)::bigint as "nowMs"
   from :schema.saga s
- where s.reply_topic = $1::text and s.wake_at <= clock_timestamp()
+ where s.reply_topic = $1::text and s.wake_at <= pg_catalog.clock_timestamp()
  order by s.wake_at
  limit 1
    for update skip locked`);
@@ -71,7 +71,7 @@ export const holdEntity = statement<[entity: string, sagaId: string, branch: str
  * Index: saga_lock_pkey, saga_stash_entity
  */
 export const listLocks = statement<[most: number], { entity: string; sagaId: string; branch: string; lockedAt: Date; waiting: number }>('list-locks', `select l.entity, l.saga_id as "sagaId", l.branch, l.locked_at as "lockedAt",
-       (select count(*) from :schema.saga_stash s where s.entity = l.entity)::bigint as waiting
+       (select pg_catalog.count(*) from :schema.saga_stash s where s.entity = l.entity)::bigint as waiting
   from :schema.saga_lock l
  order by l.locked_at
  limit $1::integer`);
@@ -85,8 +85,8 @@ export const listSagas = statement<[states: readonly (number | null)[], type: st
         s.revision, s.started_at as "startedAt", s.changed_at as "changedAt", s.reason, s.parent_id as "parentId"
    from :schema.saga s
   where s.state = any ($1::smallint[]) and ($2::text is null or s.saga_type = $2)
-    and ($3::text is null or starts_with(s.saga_key, $3))
-    and ($4::bigint is null or s.started_at <= clock_timestamp() - $4 * interval '1 millisecond')
+    and ($3::text is null or pg_catalog.starts_with(s.saga_key, $3))
+    and ($4::bigint is null or s.started_at <= pg_catalog.clock_timestamp() - $4::bigint::double precision * interval '1 millisecond')
     and s.id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
   order by s.id limit $6)
 union all
@@ -95,8 +95,8 @@ union all
         e.reason, e.parent_id
    from :schema.saga_ended e
   where e.state = any ($1::smallint[]) and ($2::text is null or e.saga_type = $2)
-    and ($3::text is null or starts_with(e.saga_key, $3))
-    and ($4::bigint is null or e.started_at <= clock_timestamp() - $4 * interval '1 millisecond')
+    and ($3::text is null or pg_catalog.starts_with(e.saga_key, $3))
+    and ($4::bigint is null or e.started_at <= pg_catalog.clock_timestamp() - $4::bigint::double precision * interval '1 millisecond')
     and e.id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
   order by e.id limit $6)
  order by id
@@ -105,7 +105,7 @@ union all
 /**
  * The versions of definitions that sagas under way keep to.
  */
-export const liveVersions = statement<[replyTopic: string], { type: string; version: number; sagas: number }>('live-versions', `select s.saga_type as type, s.definition_version as version, count(*)::bigint as sagas
+export const liveVersions = statement<[replyTopic: string], { type: string; version: number; sagas: number }>('live-versions', `select s.saga_type as type, s.definition_version as version, pg_catalog.count(*)::bigint as sagas
   from :schema.saga s
  where s.reply_topic = $1::text and s.state <= 3
  group by 1, 2
@@ -118,7 +118,7 @@ export const liveVersions = statement<[replyTopic: string], { type: string; vers
  */
 export const loadSaga = statement<[id: string], { id: string; type: string; version: number; key: string; state: number; revision: number; parentId: string | null; parentStep: string | null; reason: string | null; content: string; nowMs: number }>('load-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key, s.state::integer as state,
        s.revision, s.parent_id as "parentId", s.parent_step as "parentStep", s.reason, s.content::text as content,
-       floor(extract(epoch from clock_timestamp() - s.started_at) * 1000)::bigint as "nowMs"
+       pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - s.started_at) * 1000.0)::bigint as "nowMs"
   from :schema.saga s
  where s.id = $1::uuid
    for update`);
@@ -127,10 +127,10 @@ export const loadSaga = statement<[id: string], { id: string; type: string; vers
  * In how many milliseconds something is due for a saga; nothing comes back when none waits.
  * Index: saga_wake
  */
-export const nextSagaWake = statement<[replyTopic: string], { inMs: number }>('next-saga-wake', `select ceil(extract(epoch from min(s.wake_at) - clock_timestamp()) * 1000)::bigint as "inMs"
+export const nextSagaWake = statement<[replyTopic: string], { inMs: number }>('next-saga-wake', `select pg_catalog.ceil(extract(epoch from pg_catalog.min(s.wake_at) - pg_catalog.clock_timestamp()) * 1000.0)::bigint as "inMs"
   from :schema.saga s
  where s.reply_topic = $1::text and s.wake_at is not null
-having min(s.wake_at) is not null`);
+having pg_catalog.min(s.wake_at) is not null`);
 
 /**
  * Lets a saga whose transition has failed wait, in milliseconds from now.
@@ -138,7 +138,7 @@ having min(s.wake_at) is not null`);
  * Index: saga_pkey
  */
 export const postponeSaga = statement<[id: string, delayMs: number], Record<never, never>>('postpone-saga', `update :schema.saga s
-   set wake_at = greatest(s.wake_at, clock_timestamp() + $2::bigint * interval '1 millisecond')
+   set wake_at = greatest(s.wake_at, pg_catalog.clock_timestamp() + $2::bigint::double precision * interval '1 millisecond')
  where s.id = $1::uuid`);
 
 /**
@@ -151,8 +151,8 @@ export const releaseEntities = statement<[sagaId: string, branch: string | null,
 /**
  * How sagas under way stand: how many in each state, and for how long the oldest.
  */
-export const sagaStats = statement<[replyTopic: string | null], { state: number; sagas: number; oldestMs: number }>('saga-stats', `select s.state::integer as state, count(*)::bigint as sagas,
-       floor(extract(epoch from clock_timestamp() - min(s.started_at)) * 1000)::bigint as "oldestMs"
+export const sagaStats = statement<[replyTopic: string | null], { state: number; sagas: number; oldestMs: number }>('saga-stats', `select s.state::integer as state, pg_catalog.count(*)::bigint as sagas,
+       pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(s.started_at)) * 1000.0)::bigint as "oldestMs"
   from :schema.saga s
  where ($1::text is null or s.reply_topic = $1) and s.state <= 3
  group by s.state`);
@@ -162,7 +162,7 @@ export const sagaStats = statement<[replyTopic: string | null], { state: number;
  * Index: saga_transition_pkey
  */
 export const sagaTimeline = statement<[id: string], { revision: number; at: Date; elapsedMs: number; state: number; content: string }>('saga-timeline', `select t.revision, t.at,
-       floor(extract(epoch from t.at - min(t.at) over ()) * 1000)::bigint as "elapsedMs",
+       pg_catalog.floor(extract(epoch from t.at - pg_catalog.min(t.at) over ()) * 1000.0)::bigint as "elapsedMs",
        t.state::integer as state, t.content::text as content
   from :schema.saga_transition t
  where t.slot = :schema.saga_slot($1::uuid) and t.saga_id = $1::uuid
@@ -212,7 +212,7 @@ export const stashCommand = statement<[entity: string, most: number, waitMs: num
  * Index: saga_stash_expires
  */
 export const takeExpiredCommands = statement<[most: number], { entity: string; headers: string }>('take-expired-commands', `delete from :schema.saga_stash s
- where s.id in (select e.id from :schema.saga_stash e where e.expires_at <= clock_timestamp()
+ where s.id in (select e.id from :schema.saga_stash e where e.expires_at <= pg_catalog.clock_timestamp()
                  order by e.expires_at limit $1::integer for update skip locked)
 returning s.entity, s.headers::text as headers`);
 
@@ -221,4 +221,4 @@ returning s.entity, s.headers::text as headers`);
  * Locks: the saga
  * Index: saga_pkey
  */
-export const wakeSaga = statement<[id: string, wakeMs: number | null], Record<never, never>>('wake-saga', `update :schema.saga s set wake_at = s.started_at + $2::bigint * interval '1 millisecond' where s.id = $1::uuid`);
+export const wakeSaga = statement<[id: string, wakeMs: number | null], Record<never, never>>('wake-saga', `update :schema.saga s set wake_at = s.started_at + $2::bigint::double precision * interval '1 millisecond' where s.id = $1::uuid`);

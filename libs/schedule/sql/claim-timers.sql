@@ -6,4 +6,4 @@
 -- Index: timer_due
 select c.now_ms as "nowMs", c.due_ms as "dueMs", c.id, c.kind, c.message_id::text as "messageId", c.token, c.topic,
        c.partition_number as partition, c.key, c.headers, c.payload
-  from :schema.timer_claim(timestamptz 'epoch' + $1::bigint * interval '1 millisecond', $2, $3, $4) c;
+  from :schema.timer_claim(timestamptz 'epoch' + $1::bigint::double precision * interval '1 millisecond', $2, $3, $4) c;

@@ -9,7 +9,7 @@ insert into :schema.dead_letter as d (group_id, partition_id, log_offset, bucket
                                       error_code, error_message, error_stack, fingerprint, attempts,
                                       first_failed_at, last_failed_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-        clock_timestamp() - $20::bigint * interval '1 millisecond', clock_timestamp())
+        clock_timestamp() - $20::bigint::double precision * interval '1 millisecond', clock_timestamp())
 on conflict (group_id, partition_id, log_offset) do update
    set reason = excluded.reason, error_class = excluded.error_class, error_code = excluded.error_code,
        error_message = excluded.error_message, error_stack = excluded.error_stack,

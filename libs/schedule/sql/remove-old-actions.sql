@@ -4,7 +4,7 @@
 with old as (
   delete from :schema.operator_action a
    where a.id in (select o.id from :schema.operator_action o
-                   where o.acted_at < clock_timestamp() - $1::bigint * interval '1 millisecond'
+                   where o.acted_at < clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'
                    order by o.id limit $2)
   returning 1
 )

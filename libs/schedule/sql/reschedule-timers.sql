@@ -5,5 +5,5 @@
 -- Index: timer_message, timer_token
 select r.moved, r.due_ms as "dueMs"
   from :schema.timer_reschedule(
-         $1, $2, coalesce(timestamptz 'epoch' + $3::bigint * interval '1 millisecond',
-                          clock_timestamp() + $4::bigint * interval '1 millisecond')) r;
+         $1, $2, coalesce(timestamptz 'epoch' + $3::bigint::double precision * interval '1 millisecond',
+                          clock_timestamp() + $4::bigint::double precision * interval '1 millisecond')) r;

@@ -3,7 +3,7 @@
 -- Returns: dueMs bigint
 -- Locks: none but the new rows
 with next_run as materialized (
-  select n.*, :schema.timer_due(timestamptz 'epoch' + n.run_at_ms * interval '1 millisecond') as due_at
+  select n.*, :schema.timer_due(timestamptz 'epoch' + n.run_at_ms::double precision * interval '1 millisecond') as due_at
     from unnest($1::text[], $2::bigint[], $3::bigint[]) as n (name, revision, run_at_ms)
 )
 insert into :schema.timer as t (slot, due_at, kind, token, headers)

@@ -5,7 +5,7 @@
 select (select count(*) from (select from :schema.timer limit 100000) p)::integer as pending,
        (select count(*) from (select from :schema.timer t where t.due_at <= n.now_at limit 100000) d)::integer as due,
        (select count(*) from (select from :schema.timer t
-                               where t.due_at < n.now_at - $1::bigint * interval '1 millisecond'
+                               where t.due_at < n.now_at - $1::bigint::double precision * interval '1 millisecond'
                                limit 100000) o)::integer as overdue,
        coalesce((select greatest(0, :schema.timer_ms(n.now_at) - :schema.timer_ms(min(t.due_at)))
                    from :schema.timer t), 0)::bigint as "oldestOverdueMs",

@@ -1,4 +1,4 @@
-import { ConfigurationError, unknownName } from '@waybill/kernel';
+import { ConfigurationError, moment, unknownName } from '@waybill/kernel';
 
 /** Where a dead letter stands: nobody has decided, it is on its way to its handler again, or how it ended. */
 export type DeadLetterState = 'open' | 'redriving' | 'redriven' | 'replaced' | 'discarded';
@@ -54,8 +54,8 @@ export function filterJson(filter: DeadLetterFilter, states?: readonly DeadLette
   problems.push(...problemsOfLists(filter));
   for (const name of ['from', 'to'] as const) {
     const time = filter[name];
-    if (time !== undefined && (!(time instanceof Date) || Number.isNaN(time.getTime())))
-      problems.push(`${name} must be a date`);
+    const problem = time === undefined ? undefined : moment().check(time);
+    if (problem !== undefined) problems.push(`${name} ${problem}`);
   }
   if (problems.length > 0) throw new ConfigurationError('The filter of dead letters is not usable', problems);
   return JSON.stringify({ ...Object.fromEntries(given), ...(states === undefined ? {} : { states }) });

@@ -1,10 +1,12 @@
 import {
-  type BoundStatement,
   bindStatement,
+  type BoundStatement,
   DeadLetterClosedError,
   newId,
   NotFoundError,
   type PgDatabase,
+  resolveOptions,
+  wholeNumber,
 } from '@waybill/kernel';
 import { appendCall, BatchCollector, type LogSignals, type Topics } from '@waybill/log';
 import { type DeadLetterFilter, type DeadLetterState, filterJson } from './dead-letter-filter.js';
@@ -84,6 +86,10 @@ export interface DeadLetterEdit {
 
 /** Dead letters that one statement decides about at most. */
 const STEP = 500;
+const PAGE = {
+  after: wholeNumber({ default: 0, min: 0, max: Number.MAX_SAFE_INTEGER }),
+  limit: wholeNumber({ default: 100, min: 1, max: 100_000 }),
+};
 /** Record batches of edited messages, in bytes; a larger message has one of its own. */
 const BATCH_BYTES = 1024 * 1024;
 
@@ -107,13 +113,14 @@ export class DeadLetters {
     filter: DeadLetterFilter = {},
     page: { readonly after?: number; readonly limit?: number } = {},
   ): Promise<DeadLetterSummary[]> {
-    const { after = 0, limit = 100 } = page;
+    const { after, limit } = resolveOptions('page of dead letters', PAGE, page);
     const rows = await this.bus.session.run(listDeadLetters, filterJson(filter), after, limit);
     return rows.map((row) => ({ ...row, state: row.state as DeadLetterState }));
   }
 
   /** Dead letters that match a filter, counted by kind of failure, the most frequent first. Errors as {@link list}. */
-  async groups(filter: DeadLetterFilter = {}, limit = 100): Promise<DeadLetterGroup[]> {
+  async groups(filter: DeadLetterFilter = {}, most = 100): Promise<DeadLetterGroup[]> {
+    const { limit } = resolveOptions('list of dead letters by kind', { limit: PAGE.limit }, { limit: most });
     return this.bus.session.run(groupDeadLetters, filterJson(filter), limit);
   }
 

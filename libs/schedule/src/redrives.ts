@@ -4,7 +4,10 @@ import {
   ConfigurationError,
   NotFoundError,
   type PgDatabase,
+  resolveOptions,
+  show,
   systemClock,
+  wholeNumber,
 } from '@waybill/kernel';
 import type { LogSignals } from '@waybill/log';
 import { type DeadLetterFilter, filterJson } from './dead-letter-filter.js';
@@ -38,6 +41,7 @@ export interface RedriveOptions {
 /** Dead letters that a step takes at most, and steps in a second where the rate allows. */
 const STEP = 500;
 const STEPS_A_SECOND = 5;
+const LIST = { limit: wholeNumber({ default: 20, min: 1, max: 100_000 }) };
 const DEFAULT_PER_SECOND = 500;
 const MOST_PER_SECOND = 100_000;
 
@@ -67,7 +71,7 @@ export class Redrives {
     const { perSecond = DEFAULT_PER_SECOND } = operator;
     if (!Number.isSafeInteger(perSecond) || perSecond < 1 || perSecond > MOST_PER_SECOND) {
       throw new ConfigurationError('The dead letters were left as they are', [
-        `perSecond must be a whole number from 1 to ${MOST_PER_SECOND}, got ${String(perSecond)}`,
+        `perSecond must be a whole number from 1 to ${MOST_PER_SECOND}, got ${show(perSecond)}`,
       ]);
     }
     const filterText = filterJson(filter, ['open']);
@@ -107,7 +111,8 @@ export class Redrives {
   }
 
   /** The newest redrives. */
-  async list(limit = 20): Promise<RedriveSummary[]> {
+  async list(most = 20): Promise<RedriveSummary[]> {
+    const { limit } = resolveOptions('list of redrives', LIST, { limit: most });
     const rows = await this.bus.session.run(listRedrives, limit);
     return rows.map((row) => ({ ...row, state: row.state as RedriveProgress['state'] }));
   }

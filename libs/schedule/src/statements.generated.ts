@@ -4,7 +4,7 @@ import { statement } from '@waybill/kernel';
 /**
  * Ends a redrive that still runs; what it has redriven stays so.
  */
-export const cancelRedrive = statement<[id: number], { id: number }>('cancel-redrive', `update :schema.redrive r set state = 'cancelled', moved_at = clock_timestamp()
+export const cancelRedrive = statement<[id: number], { id: number }>('cancel-redrive', `update :schema.redrive r set state = 'cancelled', moved_at = pg_catalog.clock_timestamp()
  where r.id = $1 and r.state = 'running'
 returning r.id`);
 
@@ -22,24 +22,24 @@ export const cancelTimers = statement<[messageIds: readonly (string | null)[], t
  */
 export const claimTimers = statement<[lowMs: number, kinds: readonly (number | null)[], limit: number, leaseMs: number], { nowMs: number; dueMs: number; id: number; kind: number; messageId: string | null; token: string | null; topic: string | null; partition: number | null; key: string | null; headers: string | null; payload: Buffer | null }>('claim-timers', `select c.now_ms as "nowMs", c.due_ms as "dueMs", c.id, c.kind, c.message_id::text as "messageId", c.token, c.topic,
        c.partition_number as partition, c.key, c.headers, c.payload
-  from :schema.timer_claim(timestamptz 'epoch' + $1::bigint * interval '1 millisecond', $2, $3, $4) c`);
+  from :schema.timer_claim(timestamptz 'epoch' + $1::bigint::double precision * interval '1 millisecond', $2, $3, $4) c`);
 
 /**
  * How many dead letters match a filter, and the id of the last.
  */
-export const countDeadLetters = statement<[filter: string], { count: number; lastId: number }>('count-dead-letters', `select count(*) as count, coalesce(max(i.id), 0) as "lastId"
+export const countDeadLetters = statement<[filter: string], { count: number; lastId: number }>('count-dead-letters', `select pg_catalog.count(*) as count, coalesce(pg_catalog.max(i.id), 0) as "lastId"
   from :schema.dead_letter_ids($1::jsonb, 0, 2147483647) as i (id)`);
 
 /**
  * The database's clock, in milliseconds since the epoch.
  */
-export const databaseTime = statement<[], { nowMs: number }>('database-time', `select :schema.timer_ms(clock_timestamp()) as "nowMs"`);
+export const databaseTime = statement<[], { nowMs: number }>('database-time', `select :schema.timer_ms(pg_catalog.clock_timestamp()) as "nowMs"`);
 
 /**
  * Dead letters about which nobody has decided, by group and topic; counted up to 100,000 in all.
  */
-export const deadLetterBacklogs = statement<[], { groupName: string; topic: string; open: number; oldestAgeMs: number }>('dead-letter-backlogs', `select g.name as "groupName", d.topic, count(*)::integer as open,
-       (extract(epoch from clock_timestamp() - min(d.created_at)) * 1000)::bigint as "oldestAgeMs"
+export const deadLetterBacklogs = statement<[], { groupName: string; topic: string; open: number; oldestAgeMs: number }>('dead-letter-backlogs', `select g.name as "groupName", d.topic, pg_catalog.count(*)::integer as open,
+       (extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(d.created_at)) * 1000.0)::bigint as "oldestAgeMs"
   from (select x.group_id, x.topic, x.created_at
           from :schema.dead_letter x where x.state = 'open' limit 100000) d
   join :schema.consumer_group g on g.id = d.group_id
@@ -68,7 +68,7 @@ export const editDeadLetter = statement<[id: number, messageId: string, headers:
    where d.id = $1 and d.state = 'open'
   returning d.id
 )
-select count(*) as redriven from edited`);
+select pg_catalog.count(*) as redriven from edited`);
 
 /**
  * Empties the near slot whose hour is past, when all its timers have gone.
@@ -91,13 +91,13 @@ export const findTimer = statement<[messageId: string], { id: string; topic: str
  * Dead letters that match a filter, counted by the kind of their failure; the most frequent first.
  */
 export const groupDeadLetters = statement<[filter: string, limit: number], { fingerprint: string; group: string; topic: string; handler: string; errorClass: string; errorMessage: string; count: number; firstFailedAt: Date; lastFailedAt: Date; newestId: number }>('group-dead-letters', `select d.fingerprint, g.name as "group", d.topic, d.handler, d.error_class as "errorClass",
-       (array_agg(d.error_message order by d.id desc))[1] as "errorMessage", count(*) as count,
-       min(d.first_failed_at) as "firstFailedAt", max(d.last_failed_at) as "lastFailedAt", max(d.id) as "newestId"
+       (pg_catalog.array_agg(d.error_message order by d.id desc))[1] as "errorMessage", pg_catalog.count(*) as count,
+       pg_catalog.min(d.first_failed_at) as "firstFailedAt", pg_catalog.max(d.last_failed_at) as "lastFailedAt", pg_catalog.max(d.id) as "newestId"
   from :schema.dead_letter_ids($1::jsonb, 0, 2147483647) as i (id)
   join :schema.dead_letter d on d.id = i.id
   join :schema.consumer_group g on g.id = d.group_id
  group by d.fingerprint, g.name, d.topic, d.handler, d.error_class
- order by count(*) desc, max(d.id) desc
+ order by pg_catalog.count(*) desc, pg_catalog.max(d.id) desc
  limit $2`);
 
 /**
@@ -108,12 +108,12 @@ export const insertDeadLetter = statement<[groupId: number, partitionId: number,
                                       error_code, error_message, error_stack, fingerprint, attempts,
                                       first_failed_at, last_failed_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-        clock_timestamp() - $20::bigint * interval '1 millisecond', clock_timestamp())
+        pg_catalog.clock_timestamp() - $20::bigint::double precision * interval '1 millisecond', pg_catalog.clock_timestamp())
 on conflict (group_id, partition_id, log_offset) do update
    set reason = excluded.reason, error_class = excluded.error_class, error_code = excluded.error_code,
        error_message = excluded.error_message, error_stack = excluded.error_stack,
        fingerprint = excluded.fingerprint, attempts = d.attempts + excluded.attempts,
-       last_failed_at = excluded.last_failed_at, state = 'open', state_since = clock_timestamp()
+       last_failed_at = excluded.last_failed_at, state = 'open', state_since = pg_catalog.clock_timestamp()
  where d.state = 'redriving'`);
 
 /**
@@ -144,8 +144,8 @@ export const listDeadLetters = statement<[filter: string, afterId: number, limit
  */
 export const listRecurring = statement<[], { name: string; topic: string; partition: number | null; key: string | null; cron: string | null; timeZone: string | null; everyMs: number | null; missed: string; nextRunMs: number | null }>('list-recurring', `select r.name, r.topic, r.partition_number as partition, r.key, r.cron, r.time_zone as "timeZone",
        r.every_ms as "everyMs", r.missed,
-       (select (t.headers->>'runAtMs')::bigint from :schema.timer t
-         where t.token = r.name and t.kind = 2 and (t.headers->>'revision')::bigint = r.revision
+       (select (t.headers->>'runAtMs'::text)::bigint from :schema.timer t
+         where t.token = r.name and t.kind = 2 and (t.headers->>'revision'::text)::bigint = r.revision
          limit 1) as "nextRunMs"
   from :schema.recurring_message r
  order by r.name`);
@@ -163,7 +163,7 @@ export const listRedrives = statement<[limit: number], { id: number; actor: stri
  * Index: timer_due
  */
 export const probeTimers = statement<[lowMs: number, kinds: readonly (number | null)[]], { nowMs: number; nextMs: number | null }>('probe-timers', `select p.now_ms as "nowMs", p.next_ms as "nextMs"
-  from :schema.timer_probe(timestamptz 'epoch' + $1::bigint * interval '1 millisecond', $2) p`);
+  from :schema.timer_probe(timestamptz 'epoch' + $1::bigint::double precision * interval '1 millisecond', $2) p`);
 
 /**
  * Moves far timers that have come near into their near slots.
@@ -181,8 +181,9 @@ export const putRecurring = statement<[name: string, topic: string, partition: n
 /**
  * The recurring messages of these names.
  */
-export const readRecurring = statement<[names: readonly (string | null)[]], { name: string; topic: string; partition: number | null; key: string | null; headers: string | null; payload: Buffer | null; cron: string | null; timeZone: string | null; everyMs: number | null; missed: string; revision: number }>('read-recurring', `select r.name, r.topic, r.partition_number as partition, r.key, r.headers::text as headers, r.payload, r.cron,
-       r.time_zone as "timeZone", r.every_ms as "everyMs", r.missed, r.revision
+export const readRecurring = statement<[names: readonly (string | null)[]], { name: string; topic: string; partition: number | null; key: string | null; headers: string | null; payload: Buffer | null; cron: string | null; timeZone: string | null; everyMs: number | null; missed: string; revision: number; scheduledMs: number }>('read-recurring', `select r.name, r.topic, r.partition_number as partition, r.key, r.headers::text as headers, r.payload, r.cron,
+       r.time_zone as "timeZone", r.every_ms as "everyMs", r.missed, r.revision,
+       :schema.timer_ms(r.scheduled_at) as "scheduledMs"
   from :schema.recurring_message r
  where r.name = any ($1)`);
 
@@ -219,11 +220,11 @@ export const removeClosedDeadLetters = statement<[closedForMs: number, most: num
   delete from :schema.dead_letter d
    where d.id in (select o.id from :schema.dead_letter o
                    where o.state in ('redriven', 'replaced', 'discarded')
-                     and o.state_since < clock_timestamp() - $1::bigint * interval '1 millisecond'
+                     and o.state_since < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'
                    order by o.id limit $2)
   returning 1
 )
-select count(*) as removed from old`);
+select pg_catalog.count(*) as removed from old`);
 
 /**
  * Removes records of what operators did that are past their time, up to so many.
@@ -231,23 +232,32 @@ select count(*) as removed from old`);
 export const removeOldActions = statement<[olderThanMs: number, most: number], { removed: number }>('remove-old-actions', `with old as (
   delete from :schema.operator_action a
    where a.id in (select o.id from :schema.operator_action o
-                   where o.acted_at < clock_timestamp() - $1::bigint * interval '1 millisecond'
+                   where o.acted_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'
                    order by o.id limit $2)
   returning 1
 )
-select count(*) as removed from old`);
+select pg_catalog.count(*) as removed from old`);
 
 /**
- * Removes a recurring message. Its timer finds it gone, and does nothing.
+ * Removes a recurring message and its timer; one that is being fired at this moment is left alone.
  */
-export const removeRecurring = statement<[name: string], { name: string }>('remove-recurring', `delete from :schema.recurring_message r where r.name = $1 returning r.name`);
+export const removeRecurring = statement<[name: string], { name: string }>('remove-recurring', `with gone as (
+  delete from :schema.recurring_message r where r.name = $1 returning r.name
+), run as (
+  select t.slot, t.due_at, t.id from :schema.timer t
+    join gone g on t.token = g.name
+   where t.kind = 2 for update of t skip locked
+), removed as (
+  delete from :schema.timer t using run r where t.slot = r.slot and t.due_at = r.due_at and t.id = r.id
+)
+select g.name from gone g`);
 
 /**
  * Closes an open dead letter because another message was sent instead, and lets go of what waited behind it.
  */
 export const replaceDeadLetter = statement<[id: number, replacedBy: string], { id: number }>('replace-dead-letter', `with replaced as (
   update :schema.dead_letter d
-     set state = 'replaced', state_since = clock_timestamp(), replaced_by = $2
+     set state = 'replaced', state_since = pg_catalog.clock_timestamp(), replaced_by = $2
    where d.id = $1 and d.state = 'open'
   returning d.id, d.group_id, d.partition_id, d.log_offset
 ), released as (
@@ -264,14 +274,14 @@ select r.id from replaced r`);
  */
 export const rescheduleTimers = statement<[messageIds: readonly (string | null)[], tokens: readonly (string | null)[], dueMs: number | null, delayMs: number | null], { moved: number; dueMs: number }>('reschedule-timers', `select r.moved, r.due_ms as "dueMs"
   from :schema.timer_reschedule(
-         $1, $2, coalesce(timestamptz 'epoch' + $3::bigint * interval '1 millisecond',
-                          clock_timestamp() + $4::bigint * interval '1 millisecond')) r`);
+         $1, $2, coalesce(timestamptz 'epoch' + $3::bigint::double precision * interval '1 millisecond',
+                          pg_catalog.clock_timestamp() + $4::bigint::double precision * interval '1 millisecond')) r`);
 
 /**
  * Closes the dead letter of a message that was redriven and has been handled.
  */
 export const resolveRedriven = statement<[groupId: number, partitionId: number, offset: number], Record<never, never>>('resolve-redriven', `update :schema.dead_letter d
-   set state = 'redriven', state_since = clock_timestamp()
+   set state = 'redriven', state_since = pg_catalog.clock_timestamp()
  where d.group_id = $1 and d.partition_id = $2 and d.log_offset = $3 and d.state = 'redriving'`);
 
 /**
@@ -283,19 +293,19 @@ export const scheduleMessage = statement<[messageId: string, token: string | nul
   from :schema.timer_schedule(
          array[$1::uuid], array[$2::text], array[:schema.known_topic($3::text, $4::integer)], array[$4::integer],
          array[$5::text], array[$6::text], array[$7::bytea],
-         array[coalesce($8::bigint, :schema.timer_ms(clock_timestamp()) + 1 + $9::bigint)]) s`);
+         array[coalesce($8::bigint, :schema.timer_ms(pg_catalog.clock_timestamp()) + 1 + $9::bigint)]) s`);
 
 /**
  * Schedules the next runs of recurring messages.
  * Locks: none but the new rows
  */
 export const scheduleRuns = statement<[names: readonly (string | null)[], revisions: readonly (number | null)[], runAtMs: readonly (number | null)[]], { dueMs: number }>('schedule-runs', `with next_run as materialized (
-  select n.*, :schema.timer_due(timestamptz 'epoch' + n.run_at_ms * interval '1 millisecond') as due_at
+  select n.*, :schema.timer_due(timestamptz 'epoch' + n.run_at_ms::double precision * interval '1 millisecond') as due_at
     from unnest($1::text[], $2::bigint[], $3::bigint[]) as n (name, revision, run_at_ms)
 )
 insert into :schema.timer as t (slot, due_at, kind, token, headers)
 select :schema.timer_slot(n.due_at), n.due_at, 2, n.name,
-       jsonb_build_object('revision', n.revision, 'runAtMs', n.run_at_ms)
+       pg_catalog.jsonb_build_object('revision', n.revision, 'runAtMs', n.run_at_ms)
   from next_run n
 returning :schema.timer_ms(t.due_at) as "dueMs"`);
 
@@ -323,7 +333,7 @@ export const showDeadLetter = statement<[id: number], { id: number; group: strin
  * Begins a redrive of the dead letters that match a filter now.
  */
 export const startRedrive = statement<[filter: string, actor: string, perSecond: number], { id: number; total: number }>('start-redrive', `insert into :schema.redrive (filter, actor, per_second, up_to_id, total)
-select $1::jsonb, $2, $3, coalesce(max(i.id), 0), count(*)
+select $1::jsonb, $2, $3, coalesce(pg_catalog.max(i.id), 0), pg_catalog.count(*)
   from :schema.dead_letter_ids($1::jsonb, 0, 2147483647) as i (id)
 returning id, total`);
 
@@ -331,13 +341,13 @@ returning id, total`);
  * What is pending, in figures, each counted up to 100,000.
  * Index: timer_due
  */
-export const timerStats = statement<[overdueMs: number], { pending: number; due: number; overdue: number; oldestOverdueMs: number; far: number; recurring: number }>('timer-stats', `select (select count(*) from (select from :schema.timer limit 100000) p)::integer as pending,
-       (select count(*) from (select from :schema.timer t where t.due_at <= n.now_at limit 100000) d)::integer as due,
-       (select count(*) from (select from :schema.timer t
-                               where t.due_at < n.now_at - $1::bigint * interval '1 millisecond'
+export const timerStats = statement<[overdueMs: number], { pending: number; due: number; overdue: number; oldestOverdueMs: number; far: number; recurring: number }>('timer-stats', `select (select pg_catalog.count(*) from (select from :schema.timer limit 100000) p)::integer as pending,
+       (select pg_catalog.count(*) from (select from :schema.timer t where t.due_at <= n.now_at limit 100000) d)::integer as due,
+       (select pg_catalog.count(*) from (select from :schema.timer t
+                               where t.due_at < n.now_at - $1::bigint::double precision * interval '1 millisecond'
                                limit 100000) o)::integer as overdue,
-       coalesce((select greatest(0, :schema.timer_ms(n.now_at) - :schema.timer_ms(min(t.due_at)))
+       coalesce((select greatest(0, :schema.timer_ms(n.now_at) - :schema.timer_ms(pg_catalog.min(t.due_at)))
                    from :schema.timer t), 0)::bigint as "oldestOverdueMs",
-       (select count(*) from (select from :schema.timer t where t.slot = 8 limit 100000) f)::integer as far,
-       (select count(*) from :schema.recurring_message)::integer as recurring
-  from (select clock_timestamp() as now_at offset 0) n`);
+       (select pg_catalog.count(*) from (select from :schema.timer t where t.slot = 8 limit 100000) f)::integer as far,
+       (select pg_catalog.count(*) from :schema.recurring_message)::integer as recurring
+  from (select pg_catalog.clock_timestamp() as now_at offset 0) n`);

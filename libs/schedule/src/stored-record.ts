@@ -1,3 +1,4 @@
+import { dictionary } from '@waybill/kernel';
 import { CAUSE_ID_HEADER, type LogRecord, MESSAGE_ID_HEADER } from '@waybill/log';
 
 /** A record's headers as a row keeps them: `[name, value]` in their order, `{ base64 }` for a value that is no text. */
@@ -16,7 +17,7 @@ export function restoreHeaders(stored: string): LogRecord['headers'] {
 
 /** What {@link storeHeaders} made, as names and texts for people; of a name that stands twice, the last. */
 export function headersAsObject(stored: string): Record<string, string> {
-  const headers = Object.create(null) as Record<string, string>;
+  const headers = dictionary<string>();
   for (const { key, value } of restoreHeaders(stored)) {
     if (value !== null) headers[key] = value.toString('utf8');
   }
@@ -29,11 +30,11 @@ export function editedHeaders(
   changes: Readonly<Record<string, string | null>>,
   ids: { readonly messageId: string; readonly causeId: string | null },
 ): string {
-  const set: Record<string, string | null> = {
+  const set = dictionary<string | null>({
     ...changes,
     [MESSAGE_ID_HEADER]: ids.messageId,
     [CAUSE_ID_HEADER]: ids.causeId,
-  };
+  });
   const kept = restoreHeaders(stored).filter(({ key }) => !Object.hasOwn(set, key));
   const added = Object.entries(set).flatMap(([key, value]) =>
     value === null ? [] : [{ key, value: Buffer.from(value, 'utf8') }],

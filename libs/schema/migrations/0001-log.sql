@@ -78,7 +78,7 @@ insert into :schema.log_bucket (seq, slot) values (1, 1);
 -- The offset at which a partition goes on. The caller holds the partition's append lock. A segment without a batch goes on
 -- where it began; only a partition that has never had a record begins at 0.
 create function :schema.log_next_offset(for_partition integer) returns bigint
-language plpgsql set enable_seqscan = off
+language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   newest record;
@@ -106,7 +106,7 @@ create function :schema.log_append(
   partition_ids integer[], record_counts integer[], byte_lengths integer[], max_timestamps bigint[],
   base_sequences integer[], all_data bytea, by_producer bigint, synchronous text)
 returns table (appended_partition integer, appended_offset bigint)
-language plpgsql set enable_seqscan = off
+language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   bucket record;
@@ -172,7 +172,7 @@ $$;
 -- to be done, and fails with 55P03 when appends hold the structure lock for longer than 50 ms.
 -- When the slot that is next is still in use, the newest bucket stays open and grows: nothing is lost by that.
 create function :schema.log_open_bucket(bucket_ms bigint) returns boolean
-language plpgsql set lock_timeout = '50ms'
+language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   newest record;
@@ -193,7 +193,7 @@ $$;
 -- Empties the oldest bucket when all its records are past the longest retention of any topic. Never the newest.
 -- The check stands after the locks: what is looked at cannot change any more.
 create function :schema.log_drop_bucket() returns boolean
-language plpgsql set lock_timeout = '50ms'
+language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   oldest record;
@@ -226,7 +226,7 @@ $$;
 -- Where the log of each partition starts and ends. The end is the offset that the next record will get.
 create function :schema.log_offsets(partition_ids integer[])
 returns table (of_partition integer, start_offset bigint, end_offset bigint)
-language plpgsql stable set enable_seqscan = off
+language plpgsql stable set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 begin
   return query

@@ -71,7 +71,7 @@ select 0, 1, pg_current_snapshot(), c.system_identifier from pg_control_system()
 -- The topic's name, if the topic exists and has the partition; raises otherwise. So no row can name a topic
 -- that the relay does not know.
 create function :schema.known_topic(topic_name text, partition_number integer default null) returns text
-language plpgsql stable
+language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
   partitions integer;
@@ -92,22 +92,20 @@ $$;
 -- A UUID of version 7 (RFC 9562): milliseconds since the epoch, then random bits.
 create function :schema.uuid_v7() returns uuid
 language sql volatile
-as $$
-  select encode(
-    set_byte(
-      overlay(uuid_send(gen_random_uuid())
-              placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
-              from 1 for 6),
-      6, 112 | (get_byte(uuid_send(gen_random_uuid()), 6) & 15)),
-    'hex')::uuid
-$$;
+return encode(
+  set_byte(
+    overlay(uuid_send(gen_random_uuid())
+            placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
+            from 1 for 6),
+    6, 112 | (get_byte(uuid_send(gen_random_uuid()), 6) & 15)),
+  'hex')::uuid;
 
 -- When a message is to be delivered: at a time or after a delay, by this server's clock; null for at once.
 -- expires_at and ttl_ms, of which one may be given, come out as the header's value: milliseconds since the epoch.
 -- Raises when it would expire before it is delivered.
 create function :schema.delivery_time(topic text, at_time timestamptz, delay_ms bigint, expires_at_ms bigint,
                                       ttl_ms bigint, out deliver_at timestamptz, out expires_at text)
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
@@ -127,7 +125,7 @@ $$;
 -- delivered then, and timer_token names it for cancelling.
 create function :schema.publish(topic text, key text, payload jsonb, headers jsonb default null,
                                 deliver_at timestamptz default null, timer_token text default null) returns uuid
-language sql volatile
+language sql volatile set search_path = pg_catalog, pg_temp
 as $$
   insert into :schema.outbox (message_id, topic, key, headers, payload, timer_action, deliver_at, timer_token)
   values (:schema.uuid_v7(), :schema.known_topic(publish.topic), publish.key, publish.headers,
@@ -142,7 +140,7 @@ $$;
 create function :schema.relay_begin(measure_limit integer, lease_ms integer)
 returns table (state text, seq bigint, base text, target text, window_id bigint, window_end bigint,
                in_windows boolean, row_count integer)
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   cursor_row record;
@@ -202,7 +200,7 @@ $$;
 
 -- Whether anything has been committed that is not visible in base. Takes no lock and no transaction id.
 create function :schema.relay_probe(base pg_snapshot) returns boolean
-language plpgsql stable set enable_seqscan = off
+language plpgsql stable set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 begin
   return exists (select from :schema.outbox o where o.xid >= pg_snapshot_xmax(base))
@@ -213,7 +211,7 @@ $$;
 -- Stores the cursor behind a pass. The caller holds the relay's lock, by relay_begin in the same transaction.
 create function :schema.relay_advance(after_seq bigint, new_base pg_snapshot, new_target pg_snapshot,
                                       new_window_id bigint, new_window_end bigint) returns void
-language plpgsql set enable_seqscan = off
+language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   newest record;
@@ -234,7 +232,7 @@ $$;
 -- Empties the slot of the cursor's ring that comes next, which is told behind that slot's lock: a relay may have gone on to
 -- it in the meantime. Fails with 55P03 when the lock is not to be had within 50 ms.
 create function :schema.relay_cursor_recycle() returns boolean
-language plpgsql set lock_timeout = '50ms'
+language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   next_slot smallint;
@@ -258,7 +256,7 @@ $$;
 -- Checked behind the lock: a transaction that has inserted into the slot holds a lock on it until it ends, so
 -- no row can turn up after the check. Fails with 55P03 when the lock is not to be had within 50 ms.
 create function :schema.outbox_empty_slot(slot_number integer, retention_ms bigint) returns boolean
-language plpgsql set lock_timeout = '50ms' set enable_seqscan = off
+language plpgsql set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'outbox_s' || slot_number;
@@ -290,7 +288,7 @@ $$;
 -- What had been moved is told by the transaction ids and the cursor as they were dumped, which fit each other. What is
 -- younger than the last pass has been published since, here or there: it is kept.
 create function :schema.relay_adopt() returns bigint
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   cursor_row record;

@@ -176,7 +176,7 @@ $$;
 -- partition from changing hands until the caller's transaction ends. The last statement before COMMIT.
 create function :schema.fence(of_group integer, of_partition integer, by_member uuid, in_epoch bigint)
 returns void
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform from :schema.partition_owner o
@@ -196,7 +196,7 @@ $$;
 -- Stores a position under the fence.
 create function :schema.advance(of_group integer, of_partition integer, by_member uuid, in_epoch bigint,
                                 new_position bigint, new_in_flight_end bigint) returns void
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   insert into :schema.consumer_position (group_id, partition_id, owner_epoch, position, in_flight_end)
@@ -208,7 +208,7 @@ $$;
 -- Extends the member's lease; joins the group when it is not (or no longer) in it.
 create function :schema.group_heartbeat(of_group integer, by_member uuid, on_topics text[], lease_ms integer)
 returns void
-language sql
+language sql set search_path = pg_catalog, pg_temp
 as $$
   insert into :schema.group_member as m (group_id, member_id, topics, lease_until)
   values (of_group, by_member, on_topics, clock_timestamp() + lease_ms * interval '1 millisecond')
@@ -219,7 +219,7 @@ $$;
 -- Gives partitions to members. The caller holds the group's lock. A partition whose owner lives is only promised
 -- (target_id): it changes hands when the owner lets go, or when its lease has run out.
 create function :schema.group_assign(of_group integer, partition_ids integer[], member_ids uuid[]) returns void
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   insert into :schema.partition_owner (group_id, partition_id)
@@ -250,7 +250,7 @@ $$;
 
 -- Lets go of a partition, in whatever epoch the member owns it: it goes to the member it is promised to, or to nobody.
 create function :schema.group_release(of_group integer, of_partition integer, by_member uuid) returns void
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform from :schema.consumer_group g where g.id = of_group for update;
@@ -265,7 +265,7 @@ $$;
 -- owner's own transactions, whose answers were lost, have been committed.
 create function :schema.reclaim(of_group integer, of_partition integer, by_member uuid, in_epoch bigint)
 returns setof bigint
-language sql
+language sql set search_path = pg_catalog, pg_temp
 as $$
   update :schema.partition_owner o
      set owner_epoch = o.owner_epoch + 1
@@ -277,7 +277,7 @@ $$;
 -- Draws up to wanted retries from the group's budget, which fills at per_second up to burst; returns how many.
 create function :schema.retry_budget_draw(of_group integer, wanted integer, per_second double precision,
                                           burst integer) returns integer
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   bucket record;
@@ -299,7 +299,7 @@ $$;
 -- the newest position of each (group, partition), and marks at or above it. Carried rows keep their ids, so a
 -- newer row stays newer. Fails with 55P03 when a lock is not to be had within 50 ms.
 create function :schema.consumer_recycle(slot_number integer) returns boolean
-language plpgsql set lock_timeout = '50ms' set enable_seqscan = off
+language plpgsql set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   current_slot smallint := (floor(extract(epoch from clock_timestamp()) / 3600)::bigint % 4)::smallint;
@@ -337,7 +337,7 @@ $$;
 -- Empties a slot of the inbox when every bucket in it is older than the oldest that the log still holds: nothing in
 -- it can be delivered again. Fails with 55P03 when the lock is not to be had within 50 ms.
 create function :schema.inbox_empty_slot(slot_number integer, oldest_bucket_seq bigint) returns boolean
-language plpgsql set lock_timeout = '50ms'
+language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'inbox_s' || slot_number;

@@ -32,7 +32,7 @@ create table :schema.redrive (
 
 -- A payload as JSON; null when it is none.
 create function :schema.json_or_null(payload bytea) returns jsonb
-language plpgsql immutable
+language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $$
 begin
   return convert_from(payload, 'UTF8')::jsonb;
@@ -46,7 +46,7 @@ $$;
 -- the last failure), payload (array of {path: array of names, value: text}).
 create function :schema.dead_letter_ids(filter jsonb, after_id bigint, most integer) returns setof bigint
 language sql stable
-as $$
+begin atomic
   select d.id
     from :schema.dead_letter d
     join :schema.consumer_group g on g.id = d.group_id
@@ -70,13 +70,13 @@ as $$
                      #>> array(select jsonb_array_elements_text(c.condition->'path'))
                    is distinct from c.condition->>'value'))
    order by d.id
-   limit most
-$$;
+   limit most;
+end;
 
 -- Puts open dead letters back in front of the handler that failed, each once: the owner of the partition runs them in
 -- order of their offsets within a key. Returns how many there were.
 create function :schema.redrive_dead_letters(letter_ids bigint[]) returns bigint
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   redriven bigint;
@@ -102,7 +102,7 @@ $$;
 -- One step of a redrive: up to most dead letters. Steps of one redrive take turns on its row, so it may be resumed by
 -- another process while the first still lives. Returns the redrive as it then stands.
 create function :schema.redrive_step(redrive_id bigint, most integer) returns setof :schema.redrive
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   job :schema.redrive;
@@ -126,7 +126,7 @@ $$;
 
 -- Discards open dead letters, and lets go of what waited behind them. Returns their ids.
 create function :schema.discard_dead_letters(letter_ids bigint[]) returns setof bigint
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform from :schema.dead_letter d where d.id = any (letter_ids) and d.state = 'open' order by d.id for update;

@@ -65,7 +65,7 @@ create table :schema.barrier (
 
 -- Lets the current transaction depend on being on disk once it has committed, whatever the database's default is.
 create function :schema.commit_to_disk() returns void
-language sql volatile
+language sql volatile set search_path = pg_catalog, pg_temp
 as $$
   select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'
 $$;
@@ -73,7 +73,7 @@ $$;
 -- Passes the barrier, as the first write of the operation's transaction; false when somebody has been here before: the
 -- operation itself, or a tombstone. Waits for a transaction that is just here.
 create function :schema.barrier_pass(of_gid text, of_branch text, of_op text) returns boolean
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform :schema.commit_to_disk();
@@ -88,7 +88,7 @@ $$;
 -- that the operation has committed, which its own commit may have left to a later flush.
 create function :schema.barrier_tombstone(of_gid text, of_branch text, of_op text, of_reason text, wait_ms integer)
 returns text
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   first_reason text;
@@ -111,7 +111,7 @@ create function :schema.half_prepare(
   half_id uuid, of_group text, immunity_ms bigint, deadline_ms bigint, interval_ms bigint, max_checks integer,
   of_local jsonb, of_messages jsonb, of_payloads bytea[])
 returns bigint
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
@@ -136,7 +136,7 @@ create function :schema.half_decide(
   half_id uuid, verdict smallint, by_whom text, why text, in_epoch bigint, from_states smallint[])
 returns table (outcome text, state smallint, decided_by text, reason text, now_ms bigint, messages text,
                payloads bytea[])
-language plpgsql set enable_seqscan = off
+language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   half :schema.half_message;
@@ -177,7 +177,7 @@ $$;
 -- Commits prepared half messages whose content the caller knows, all of them; when one is not prepared any more, none and
 -- an error (WB008). The rows are locked in the order of their ids, so that two callers cannot wait for each other.
 create function :schema.half_commit_prepared(half_ids uuid[], by_whom text) returns void
-language plpgsql set enable_seqscan = off
+language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   half_id uuid;
@@ -200,7 +200,7 @@ returns table (id uuid, lease_epoch bigint, checks integer, prepared_at timestam
                payloads bytea[], now_ms bigint)
 language plpgsql
   set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
-  set enable_hashjoin = off set enable_mergejoin = off set jit = off
+  set enable_hashjoin = off set enable_mergejoin = off set jit = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
@@ -223,7 +223,7 @@ $$;
 -- Empties a slot of decided half messages when the newest in it is older than retention_ms. Checked behind the lock,
 -- which is waited for at most 50 ms (55P03).
 create function :schema.half_empty_slot(slot_number integer, retention_ms bigint) returns boolean
-language plpgsql set lock_timeout = '50ms'
+language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'half_message_decided_s' || slot_number;

@@ -18,9 +18,7 @@ create index idempotent_message_keep on :schema.idempotent_message (keep_until);
 -- The number of the 8 days that a time lies in; its slot is that modulo 16.
 create function :schema.message_slot_number(at timestamptz) returns bigint
 language sql immutable
-as $$
-  select floor(extract(epoch from at) / 691200)::bigint
-$$;
+return floor(extract(epoch from at) / 691200)::bigint;
 
 -- A function per slot looks a message up in that slot only. One statement over the whole ring would lock every slot until
 -- the transaction ends, also those that are to be emptied, and slow handlers would keep them from it for ever.
@@ -33,7 +31,7 @@ begin
   execute format($f$
     create function :schema.message_look(low bigint, high bigint, of_consumer text, of_id text)
     returns table (found_result text, found_at timestamptz)
-    language plpgsql set enable_seqscan = off set enable_bitmapscan = off
+    language plpgsql set enable_seqscan = off set enable_bitmapscan = off set search_path = pg_catalog, pg_temp
     as $body$
     begin
       for number in reverse high..low loop
@@ -63,7 +61,7 @@ $do$;
 create function :schema.message_enter(of_consumer text, of_id text, judged_ms bigint, window_ms bigint, slack_ms bigint,
                                       wait_ms integer)
 returns table (outcome text, result text, now_ms bigint)
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   lock_key bigint := hashtextextended(of_id, hashtextextended(of_consumer, hashtext(':schema.message')));
@@ -104,7 +102,7 @@ $$;
 -- Keeps what came of a message, at the end of the transaction that entered it.
 create function :schema.message_keep(of_consumer text, of_id text, keep_ms bigint, of_result text)
 returns boolean
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
@@ -119,7 +117,7 @@ $$;
 -- Empties a slot when every row in it is past its time. Looks without a lock first, so that a slot that is needed costs
 -- nothing, and again behind the lock, which is waited for at most 50 ms (55P03).
 create function :schema.message_empty_slot(slot_number integer) returns boolean
-language plpgsql set lock_timeout = '50ms' set enable_seqscan = off
+language plpgsql set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'idempotent_message_s' || slot_number;

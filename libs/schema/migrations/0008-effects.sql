@@ -5,12 +5,12 @@
 -- The number of a UUIDv7's milliseconds. Other ids give nonsense.
 create function :schema.uuid_ms(id uuid) returns bigint
 language sql immutable strict
-as $$ select ('x' || substr(replace(id::text, '-', ''), 1, 12))::bit(48)::bigint $$;
+return ('x' || substr(replace(id::text, '-', ''), 1, 12))::bit(48)::bigint;
 
 -- The slot of a barrier's gid: 16 slots of 8 days, by the time in the id.
 create function :schema.barrier_slot_at(made_ms bigint) returns smallint
 language sql immutable strict
-as $$ select (made_ms / 691200000 % 16)::smallint $$;
+return (made_ms / 691200000 % 16)::smallint;
 
 -- One row for what happened first under a name, in the database of the business rows: the operation itself (reason is
 -- op), or what keeps it from happening (reason is what was there first).
@@ -111,7 +111,7 @@ drop table :schema.barrier_0006;
 -- The slot of a gid, or an error (WB020) when the barrier cannot know it: it is no UUIDv7, is older than the retention,
 -- or lies more than a day ahead. A gid that the ring has forgotten must never be taken as new.
 create function :schema.barrier_slot(of_gid text, retention_ms bigint) returns smallint
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000);
@@ -136,7 +136,7 @@ end
 $$;
 
 create or replace function :schema.barrier_pass(of_gid text, of_branch text, of_op text) returns boolean
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   in_slot smallint := :schema.barrier_slot(of_gid, 90 * 86400000::bigint);
@@ -150,7 +150,7 @@ $$;
 
 create or replace function :schema.barrier_tombstone(of_gid text, of_branch text, of_op text, of_reason text, wait_ms integer)
 returns text
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   in_slot smallint := :schema.barrier_slot(of_gid, 90 * 86400000::bigint);
@@ -181,7 +181,7 @@ $$;
 create function :schema.barrier_call(
   of_gid text, of_branch text, of_op text, origin text, wait_ms integer, retention_ms bigint)
 returns table (outcome text, result text)
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   in_slot smallint := :schema.barrier_slot(of_gid, retention_ms);
@@ -223,7 +223,7 @@ $$;
 
 -- Keeps what an operation has come to.
 create function :schema.barrier_keep(of_gid text, of_branch text, of_op text, of_result text) returns void
-language sql
+language sql set search_path = pg_catalog, pg_temp
 as $$
   insert into :schema.barrier_result (slot, gid, branch, op, result)
   values (:schema.barrier_slot_at(:schema.uuid_ms(of_gid::uuid)), of_gid::uuid, of_branch, of_op, of_result);
@@ -231,7 +231,7 @@ $$;
 
 -- Fails the current transaction, so that it cannot commit the barrier's row without the work.
 create function :schema.barrier_abandon() returns void
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   raise exception using errcode = 'WB021', message = 'the work behind a barrier has failed';
@@ -241,7 +241,7 @@ $$;
 -- Empties a slot of the barrier when every gid in it is older than 90 days and an hour, whatever retention callers ask
 -- for: a gid that can still be accepted is never forgotten. Fails with 55P03 when the lock is not to be had within 50 ms.
 create function :schema.barrier_empty_slot(slot_number integer) returns boolean
-language plpgsql set lock_timeout = '50ms'
+language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'barrier_s' || slot_number;
@@ -270,7 +270,7 @@ $$;
 -- Orders everybody who is at one name; what others have decided is looked for behind it, in a later statement, for which
 -- the transaction must be READ COMMITTED (WB009). Callers hold it for their one statement only.
 create function :schema.guard_lock(of_name text) returns void
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
@@ -284,7 +284,7 @@ $$;
 -- Claims a name. state: claimed; in-progress (another's lease lasts retry_ms more); done.
 create function :schema.lease_claim(of_name text, of_fingerprint text, lease_ms bigint)
 returns table (state text, fence bigint, retry_ms bigint, result text, fingerprint text)
-language plpgsql set lock_timeout = '5s' set enable_seqscan = off
+language plpgsql set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz;
@@ -318,7 +318,7 @@ $$;
 
 -- Marks a name as done, when nobody has claimed it since.
 create function :schema.lease_finish(of_name text, by_fence bigint, of_result text, window_ms bigint) returns boolean
-language plpgsql set lock_timeout = '5s' set enable_seqscan = off
+language plpgsql set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   done_fence bigint;
@@ -346,7 +346,7 @@ $$;
 
 -- Empties a slot of what is done, when all of it may be forgotten. The slot whose time is running is left alone.
 create function :schema.guard_empty_slot(slot_number integer) returns boolean
-language plpgsql set lock_timeout = '50ms'
+language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'guard_outcome_s' || slot_number;

@@ -1,7 +1,7 @@
 -- A transition of a saga is sent without waiting for an answer: what must not be is an error now, where it was an answer.
 
 create function :schema.saga_overtaken(saga_id uuid, from_revision bigint) returns void
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   raise exception using errcode = 'XX000', message = format(
@@ -15,7 +15,7 @@ create or replace function :schema.saga_save(
   saga_id uuid, from_revision bigint, in_state smallint, wake_ms bigint, exactly boolean, why text, of_content json,
   of_transition json)
 returns boolean
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
@@ -41,7 +41,7 @@ $$;
 create or replace function :schema.saga_end(
   of_saga uuid, from_revision bigint, in_state smallint, why text, of_content json, of_transition json)
 returns boolean
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();

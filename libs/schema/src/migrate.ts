@@ -1,5 +1,6 @@
 import {
   assertSchemaName,
+  ConfigurationError,
   DEFAULT_SCHEMA,
   MigrationChangedError,
   MigrationRequiredError,
@@ -51,13 +52,14 @@ const OLDEST_SERVER = 140_000;
  * @throws PostgresTooOldError below PostgreSQL 14
  * @throws MigrationChangedError when an applied migration differs from this release's
  * @throws SchemaTooNewError when a newer release has made a breaking change
+ * @throws ConfigurationError when the search path of the session puts a schema ahead of `pg_catalog`
  */
 export async function migrate(options: MigrateOptions): Promise<string[]> {
   return withDatabase(options, (database) =>
     database.withConnection(async (connection) => {
-      await assertServerVersion(connection);
+      await assertServer(connection);
       const lock = `waybill.migrate.${database.schema}`;
-      await connection.client.query('select pg_advisory_lock(hashtext($1))', [lock]);
+      await connection.client.query(`select pg_catalog.pg_advisory_lock(${LOCK_KEY})`, [lock]);
       try {
         await createLedger(connection);
         const pending = pendingMigrations(
@@ -68,7 +70,7 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
         for (const migration of pending) await apply(connection, migration);
         return pending.map(({ name }) => name);
       } finally {
-        await connection.client.query('select pg_advisory_unlock(hashtext($1))', [lock]);
+        await connection.client.query(`select pg_catalog.pg_advisory_unlock(${LOCK_KEY})`, [lock]);
       }
     }),
   );
@@ -97,16 +99,17 @@ export function migrationSql(schema: string = DEFAULT_SCHEMA, part: SchemaPart =
       `insert into "${schema}".migration (number, name, checksum, breaking)\n` +
       `values (${number}, '${name}', '${checksum}', ${breaking});\n`,
   );
-  return `begin;\n\n${renderSql(`create schema if not exists :schema;\n${LEDGER}`, schema)}\n\n${steps.join('\n')}\ncommit;\n`;
+  return `begin;\n\n${PIN_SEARCH_PATH};\n\n${renderSql(`create schema if not exists :schema;\n${LEDGER}`, schema)}\n\n${steps.join('\n')}\ncommit;\n`;
 }
 
 /**
  * Checks that the database is one this release can work with; called by everything that starts.
  *
  * @throws MigrationRequiredError, MigrationChangedError, SchemaTooNewError, PostgresTooOldError
+ * @throws ConfigurationError when the search path of the session puts a schema ahead of `pg_catalog`
  */
 export async function assertMigrated(session: SqlSession, part: SchemaPart = 'whole'): Promise<void> {
-  await assertServerVersion(session);
+  await assertServer(session);
   const applied = await readLedger(session);
   const pending = pendingMigrations(applied, session.schema, part);
   if (pending.length > 0) {
@@ -114,6 +117,10 @@ export async function assertMigrated(session: SqlSession, part: SchemaPart = 'wh
     throw new MigrationRequiredError(session.schema, wanted - pending.length, wanted);
   }
 }
+
+/** What a migration names without a schema is PostgreSQL's, whatever others have put into the user's search path. */
+const PIN_SEARCH_PATH = 'set local search_path = pg_catalog, pg_temp';
+const LOCK_KEY = 'pg_catalog.hashtext($1)';
 
 const LEDGER = `create table if not exists :schema.migration (
   number     integer primary key,
@@ -139,9 +146,19 @@ async function withDatabase<T>(
   }
 }
 
-async function assertServerVersion(session: SqlSession): Promise<void> {
+async function assertServer(session: SqlSession): Promise<void> {
   const [row] = await session.run(serverVersion);
-  if (row !== undefined && row.versionNumber < OLDEST_SERVER) throw new PostgresTooOldError(row.version);
+  if (row === undefined) return;
+  if (row.versionNumber < OLDEST_SERVER) throw new PostgresTooOldError(row.version);
+  const schemas = row.searched.split(',');
+  const ahead = schemas.slice(0, schemas.indexOf('pg_catalog')).filter((name) => !name.startsWith('pg_temp'));
+  if (ahead.length > 0) {
+    throw new ConfigurationError("The search path puts other schemas ahead of PostgreSQL's own", [
+      `it searches ${ahead.join(', ')} before pg_catalog, so that every role that may create objects there can replace ` +
+        'operators and functions that Waybill calls',
+      'take pg_catalog out of search_path (it is then searched first), or name it first',
+    ]);
+  }
 }
 
 async function readLedger(session: SqlSession): Promise<LedgerEntry[]> {
@@ -151,10 +168,11 @@ async function readLedger(session: SqlSession): Promise<LedgerEntry[]> {
 
 async function createLedger(connection: PgConnection): Promise<void> {
   const [exists] = await connection.run(tableExists, connection.schema);
+  if (exists?.ledgerExists === true) return;
   // CREATE SCHEMA asks for a right on the database even where the schema exists already.
-  if (exists?.schemaExists !== true)
-    await connection.client.query(renderSql('create schema :schema', connection.schema));
-  if (exists?.ledgerExists !== true) await connection.client.query(renderSql(LEDGER, connection.schema));
+  const steps = exists?.schemaExists === true ? [LEDGER] : ['create schema :schema', LEDGER];
+  // Several statements in one query are one transaction.
+  await connection.client.query(renderSql([PIN_SEARCH_PATH, ...steps].join(';\n'), connection.schema));
 }
 
 function partOf({ participant }: MigrateOptions): SchemaPart {
@@ -180,6 +198,7 @@ function pendingMigrations(applied: readonly LedgerEntry[], schema: string, part
 async function apply(connection: PgConnection, migration: Migration): Promise<void> {
   await connection.client.query('begin isolation level read committed');
   try {
+    await connection.client.query(PIN_SEARCH_PATH);
     await connection.client.query(renderSql(migration.sql, connection.schema));
     await connection.run(
       recordMigration,

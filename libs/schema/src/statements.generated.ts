@@ -12,9 +12,9 @@ export const appliedMigrations = statement<[], { number: number; name: string; c
 /**
  * What tells this database from every other: cluster, database, and the schema's own oid.
  */
-export const databaseIdentity = statement<[schemaName: string], { identity: string }>('database-identity', `select (select c.system_identifier from pg_control_system() c)::text
-       || '/' || (select d.oid from pg_database d where d.datname = current_database())::text
-       || '/' || coalesce((select n.oid from pg_namespace n where n.nspname = $1), 0)::text as identity`);
+export const databaseIdentity = statement<[schemaName: string], { identity: string }>('database-identity', `select (select c.system_identifier from pg_catalog.pg_control_system() c)::text
+       || '/' || (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())::text
+       || '/' || coalesce((select n.oid from pg_catalog.pg_namespace n where n.nspname = $1), 0)::text as identity`);
 
 /**
  * Writes one migration into the ledger, in the transaction that has applied it.
@@ -22,13 +22,15 @@ export const databaseIdentity = statement<[schemaName: string], { identity: stri
 export const recordMigration = statement<[number: number, name: string, checksum: string, breaking: boolean], Record<never, never>>('record-migration', `insert into :schema.migration (number, name, checksum, breaking) values ($1, $2, $3, $4)`);
 
 /**
- * The server's version, as a number to compare and as a text to show.
+ * The server's version, as a number to compare and as a text to show; and the schemas of the search path, in the order in
+ * which they are searched, with a comma between.
  */
-export const serverVersion = statement<[], { versionNumber: number; version: string }>('server-version', `select current_setting('server_version_num')::integer as "versionNumber", current_setting('server_version') as version`);
+export const serverVersion = statement<[], { versionNumber: number; version: string; searched: string }>('server-version', `select pg_catalog.current_setting('server_version_num')::integer as "versionNumber", pg_catalog.current_setting('server_version') as version,
+       pg_catalog.array_to_string(pg_catalog.current_schemas(true), ',') as searched`);
 
 /**
  * Whether the ledger and the schema exist.
  */
-export const tableExists = statement<[schemaName: string], { schemaExists: boolean; ledgerExists: boolean }>('table-exists', `select exists (select from pg_namespace n where n.nspname = $1) as "schemaExists",
-       exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+export const tableExists = statement<[schemaName: string], { schemaExists: boolean; ledgerExists: boolean }>('table-exists', `select exists (select from pg_catalog.pg_namespace n where n.nspname = $1) as "schemaExists",
+       exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
                 where n.nspname = $1 and c.relname = 'migration') as "ledgerExists"`);

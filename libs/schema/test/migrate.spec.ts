@@ -89,6 +89,29 @@ describe('the migrator', () => {
     }
   });
 
+  test('goes by no search path of others, and what starts refuses one that puts them ahead of PostgreSQL', async () => {
+    await client.query(`
+      create schema theirs;
+      create function theirs.clock_timestamp() returns timestamptz language plpgsql as
+        $$ begin raise exception 'called theirs'; end $$;
+      create domain theirs.text as pg_catalog.text check (false)`);
+    const url = new URL(database.connectionString);
+    url.searchParams.set('options', '-c search_path=theirs,pg_catalog');
+    const refusal = {
+      code: 'CONFIGURATION_INVALID',
+      message: expect.stringContaining('theirs before pg_catalog'),
+    };
+    await expect(migrate({ connectionString: url.toString() })).rejects.toMatchObject(refusal);
+    await client.query(`set search_path = theirs, pg_catalog; ${migrationSql('by_hand')}; reset search_path`);
+    expect(await migrate({ ...database, schema: 'by_hand' })).toEqual([]);
+    const own = new PgDatabase({ connectionString: url.toString() });
+    try {
+      await expect(assertMigrated(own.session)).rejects.toMatchObject(refusal);
+    } finally {
+      await own.close();
+    }
+  });
+
   test('gives a participant no outbox, and the rest when it is wanted', async () => {
     const own = new PgDatabase(database);
     const areThere = [false, false, false, true, true, true, true];

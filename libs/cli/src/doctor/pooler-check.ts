@@ -17,7 +17,7 @@ export async function checkPooler(database: PgDatabase): Promise<Finding> {
       await other.query('begin');
       try {
         const { rows } = await mine.query<{ value: string | null }>(
-          `select current_setting('${SETTING}', true) as value`,
+          `select pg_catalog.current_setting('${SETTING}', true) as value`,
         );
         const preparedStay = await mine.query(PROBE).then(
           () => true,

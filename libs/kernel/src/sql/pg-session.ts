@@ -2,8 +2,9 @@ import type pg from 'pg';
 import { CopyOut, type CopyRowHandler } from './copy-out.js';
 import { pgTypes } from './pg-types.js';
 import type { BoundStatement } from './bound-statement.js';
+import { preparedName } from './derived-name.js';
 import type { SqlSession } from './sql-session.js';
-import { DEFAULT_SCHEMA, renderSql, type Statement } from './statement.js';
+import { DEFAULT_SCHEMA, renderSql, renderSqlOnce, type Statement } from './statement.js';
 import { answeredWithin, DEFAULT_QUERY_TIMEOUT_MS } from './answer-deadline.js';
 import { type BatchEntry, StatementBatch } from './statement-batch.js';
 import { translateDatabaseError } from './translate-error.js';
@@ -16,10 +17,6 @@ export interface PgQueryable {
     types?: pg.CustomTypesConfig;
     name?: string;
   }): Promise<{ rows: unknown[] }>;
-}
-
-function preparedName(statement: { readonly name: string }, schema: string): string {
-  return `waybill.${schema}.${statement.name}`;
 }
 
 /** A {@link SqlSession} over a pg client or pool. */
@@ -129,7 +126,7 @@ export class PgConnection extends PgSession {
 
   /** Runs a COPY whose text holds nothing but checked integers; see {@link CopyOut}. */
   async copyOut(text: string, onRow: CopyRowHandler): Promise<void> {
-    const copy = new CopyOut(renderSql(text, this.schema), onRow);
+    const copy = new CopyOut(renderSqlOnce(text, this.schema), onRow);
     const doing = 'Reading rows by COPY';
     try {
       this.client.query(copy);

@@ -7,7 +7,8 @@ import { type Statement, statement } from './statement.js';
 
 const limitTransaction = statement<[timeoutMs: string], Record<never, never>>(
   'limit-transaction',
-  `select set_config('idle_in_transaction_session_timeout', $1, true), set_config('lock_timeout', $1, true)`,
+  `select pg_catalog.set_config('idle_in_transaction_session_timeout', $1, true),
+          pg_catalog.set_config('lock_timeout', $1, true)`,
 );
 
 /** What goes ahead of a statement. */

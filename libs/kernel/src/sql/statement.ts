@@ -40,10 +40,20 @@ export function renderSql(text: string, schema: string): string {
   }
   let sql = ofSchema.get(text);
   if (sql === undefined) {
-    sql = text.replaceAll(/(?<!:):schema\b/g, `"${schema}"`);
+    sql = nameSchema(text, schema);
     ofSchema.set(text, sql);
   }
   return sql;
+}
+
+/** As {@link renderSql}, for a text that is built for one use: nothing is kept of it. */
+export function renderSqlOnce(text: string, schema: string): string {
+  assertSchemaName(schema);
+  return nameSchema(text, schema);
+}
+
+function nameSchema(text: string, schema: string): string {
+  return text.replaceAll(/(?<!:):schema\b/g, `"${schema}"`);
 }
 
 /** @throws ConfigurationError unless `schema` is a lower-case identifier of at most 63 characters */

@@ -1,3 +1,4 @@
+import { dictionary } from '@waybill/kernel';
 import { isTopicPattern } from '@waybill/consumer';
 import { type PayloadContract, SCHEMA_VERSION_HEADER } from '@waybill/outbox';
 import type { DeclaredPattern } from '../declared-handlers.js';
@@ -66,9 +67,9 @@ const WORD = { '*': 'one word', '#': 'any number of words with dots between them
 /** Describes the interface of a service by messages: channels are topics, operations its handlers and what it publishes. */
 export function asyncApiDocument(facts: AsyncApiFacts): AsyncApiDocument {
   const { title, version = '1.0.0', description, handlers, publishes } = facts;
-  const channels: Record<string, Channel> = {};
-  const operations: Record<string, Operation> = {};
-  const messages: Record<string, DescribedMessage> = {};
+  const channels = dictionary<Channel>();
+  const operations = dictionary<Operation>();
+  const messages = dictionary<DescribedMessage>();
   const describe = (pattern: string): Reference => {
     const id = idOf(pattern);
     channels[id] ??= channelOf(pattern, id);

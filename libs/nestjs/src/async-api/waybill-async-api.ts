@@ -1,3 +1,4 @@
+import { own } from '@waybill/kernel';
 import type { DiscoveryService } from '@nestjs/core';
 import { jsonCodec } from '@waybill/outbox';
 import { declaredPatterns } from '../declared-handlers.js';
@@ -34,7 +35,7 @@ export class WaybillAsyncApi {
       ...info,
       handlers,
       contractOf: (topic) => contracts.find(topic),
-      contentTypeOf: (topic) => (options.codecs?.[topic] ?? jsonCodec).contentType,
+      contentTypeOf: (topic) => (own(options.codecs, topic) ?? jsonCodec).contentType,
     });
   }
 }

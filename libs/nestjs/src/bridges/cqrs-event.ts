@@ -48,7 +48,9 @@ export function resolveRoutes(events: readonly (Type<object> | CqrsEventRoute)[]
     }
     const { event, topic, type = event.name, key = () => null } = route;
     const {
-      revive = (payload) => Object.assign(Object.create(event.prototype as object), payload) as object,
+      // Not by Object.assign, which would let a property called __proto__ choose another class.
+      revive = (payload) =>
+        Object.create(event.prototype as object, Object.getOwnPropertyDescriptors(Object(payload))) as object,
     } = route;
     if (!isTopicName(topic))
       problems.push(`${event.name} goes to ${JSON.stringify(topic)}, which is no topic`);

@@ -1,5 +1,5 @@
-import { ConfigurationError } from '@waybill/kernel';
-import { CronExpressionParser } from 'cron-parser';
+import { ConfigurationError, show } from '@waybill/kernel';
+import { ZonedCron } from './zoned-cron.js';
 
 /** When something recurs: by a cron expression in a time zone, or every so many milliseconds. */
 export type Recurrence = { readonly cron: string; readonly timeZone: string } | { readonly everyMs: number };
@@ -23,9 +23,11 @@ export function assertRecurrence(name: string, recurrence: Recurrence, nowMs: nu
   if ('everyMs' in recurrence) {
     const { everyMs } = recurrence;
     if (Number.isSafeInteger(everyMs) && everyMs >= 1 && everyMs <= 366 * 86_400_000) return;
-    throw unusable(name, `everyMs must be a whole number from 1 to 366 days, got ${String(everyMs)}`);
+    throw unusable(name, `everyMs must be a whole number from 1 to 366 days, got ${show(everyMs)}`);
   }
   const { cron, timeZone } = recurrence;
+  if (typeof cron !== 'string' || typeof timeZone !== 'string')
+    throw unusable(name, `cron and timeZone must be texts, got ${show(cron)} and ${show(timeZone)}`);
   try {
     // A name of the tz database, which Intl knows; cron-parser would take UTC for what it does not know.
     Intl.DateTimeFormat('en', { timeZone });
@@ -34,6 +36,12 @@ export function assertRecurrence(name: string, recurrence: Recurrence, nowMs: nu
   }
   if (!/^(@\w+|\S+(\s+\S+){4,5})$/.test(cron.trim())) {
     throw unusable(name, `cron ${JSON.stringify(cron)} must have five fields, or six with seconds first`);
+  }
+  if (/(?:^|[\s,])H(?![A-Za-z])/i.test(cron)) {
+    throw unusable(
+      name,
+      `cron ${JSON.stringify(cron)} has an H, which would be another time at each look: say the time`,
+    );
   }
   try {
     nextRun(recurrence, nowMs);
@@ -46,7 +54,7 @@ export function assertRecurrence(name: string, recurrence: Recurrence, nowMs: nu
 /** The first run after `afterMs`. */
 export function nextRun(recurrence: Recurrence, afterMs: number): number {
   if ('everyMs' in recurrence) return afterMs + recurrence.everyMs;
-  return parse(recurrence, afterMs).next().getTime();
+  return cronOf(recurrence).next(afterMs);
 }
 
 /**
@@ -80,18 +88,11 @@ function newestRun(recurrence: Recurrence, runMs: number, nowMs: number): number
   if ('everyMs' in recurrence) {
     return runMs + Math.floor((nowMs - runMs) / recurrence.everyMs) * recurrence.everyMs;
   }
-  // Backwards the parser finds both of the two moments that a clock set back shows twice; forwards only the first. So
-  // go back two steps, and then forwards.
-  const backwards = parse(recurrence, nowMs + 1);
-  backwards.prev();
-  let newest = runMs;
-  let next = Math.max(runMs, backwards.prev().getTime() - 1);
-  for (next = nextRun(recurrence, next); next <= nowMs; next = nextRun(recurrence, next)) newest = next;
-  return newest;
+  return Math.max(runMs, cronOf(recurrence).last(nowMs));
 }
 
-function parse({ cron, timeZone }: Extract<Recurrence, { cron: string }>, currentMs: number) {
-  return CronExpressionParser.parse(cron, { currentDate: new Date(currentMs), tz: timeZone });
+function cronOf({ cron, timeZone }: Extract<Recurrence, { cron: string }>): ZonedCron {
+  return new ZonedCron(cron, timeZone);
 }
 
 function unusable(name: string, problem: string, cause?: unknown): ConfigurationError {

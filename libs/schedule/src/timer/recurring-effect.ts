@@ -1,6 +1,6 @@
 import { bindStatement, describeError, type Logger, nameBasedId } from '@waybill/kernel';
 import { readRecurring, scheduleRuns } from '../statements.generated.js';
-import { type DueRuns, dueRuns, type MissedRuns, type Recurrence } from './recurrence.js';
+import { type DueRuns, dueRuns, MISSED_AFTER_MS, type MissedRuns, type Recurrence } from './recurrence.js';
 import { type DueTimer, type FiringPass, TIMER_KIND, type TimerEffect } from './timer-effect.js';
 
 /** A definition as it is read for its run. */
@@ -16,6 +16,8 @@ interface Definition {
   readonly everyMs: number | null;
   readonly missed: string;
   readonly revision: number;
+  /** When its schedule was put. */
+  readonly scheduledMs: number;
 }
 
 /** The header of a recurring message that says for when its run was due: a time in ISO 8601. */
@@ -23,8 +25,6 @@ export const RUN_AT_HEADER = 'run-at';
 
 /** Runs of one recurring message that one pass makes at most; the rest follows at once. */
 const RUNS_AT_ONCE = 1_000;
-/** When a run cannot be worked out it is tried again after so many milliseconds. */
-const TRY_AGAIN_MS = 60_000;
 
 /** Makes the runs of recurring messages that are due, and schedules the ones after. */
 export class RecurringEffect implements TimerEffect {
@@ -39,13 +39,26 @@ export class RecurringEffect implements TimerEffect {
     const next: { name: string; revision: number; runAtMs: number }[] = [];
     for (const timer of timers) {
       const definition = definitions.get(timer.token ?? '');
-      const { revision, runAtMs } = JSON.parse(timer.headers ?? '{}') as {
+      const {
+        revision,
+        runAtMs,
+        kept = false,
+      } = JSON.parse(timer.headers ?? '{}') as {
         revision: number;
         runAtMs: number;
+        kept?: boolean;
       };
-      // Removed, or defined anew since: then another timer stands for it.
-      if (definition === undefined || definition.revision !== revision) continue;
-      next.push({ name: definition.name, revision, runAtMs: this.#run(definition, runAtMs, pass) });
+      // Removed since.
+      if (definition === undefined) continue;
+      if (definition.revision === revision) {
+        const { runs, nextMs } = this.#dueRuns(definition, runAtMs, pass.nowMs);
+        for (const run of runs) appendRun(definition, run, pass);
+        if (nextMs !== null) next.push({ name: definition.name, revision, runAtMs: nextMs });
+      }
+      // Of an earlier schedule. Another timer stands for what comes; a run that was due when the schedule was changed, or
+      // was being fired, is made all the same.
+      else if ((kept || pass.nowMs <= definition.scheduledMs) && isWanted(definition, runAtMs, pass.nowMs))
+        appendRun(definition, runAtMs, pass);
     }
     if (next.length === 0) return;
     pass.run(
@@ -58,25 +71,29 @@ export class RecurringEffect implements TimerEffect {
     );
   }
 
-  /** @returns when the next run is due */
-  #run(definition: Definition, runAtMs: number, pass: FiringPass): number {
-    const { runs, nextMs } = this.#dueRuns(definition, runAtMs, pass.nowMs);
-    for (const run of runs) appendRun(definition, run, pass);
-    return nextMs;
-  }
-
-  #dueRuns(definition: Definition, runAtMs: number, nowMs: number): DueRuns {
+  /** The runs to make, and the one after: null when it cannot be worked out. */
+  #dueRuns(
+    definition: Definition,
+    runAtMs: number,
+    nowMs: number,
+  ): Omit<DueRuns, 'nextMs'> & { nextMs: number | null } {
     const { name, missed } = definition;
     try {
       return dueRuns(recurrenceOf(definition), missed as MissedRuns, runAtMs, nowMs, RUNS_AT_ONCE);
     } catch (error) {
       // One definition that cannot be worked out must not hold up every other timer.
       this.logger.error(
-        `the runs of recurring message ${name} cannot be worked out: ${describeError(error)}`,
+        `recurring message ${name} has no next run, because it cannot be worked out: ${describeError(error)}. ` +
+          `Put it again with a schedule that can be.`,
       );
-      return { runs: [], nextMs: nowMs + TRY_AGAIN_MS };
+      return { runs: isWanted(definition, runAtMs, nowMs) ? [runAtMs] : [], nextMs: null };
     }
   }
+}
+
+/** Whether a run is made that may be late. */
+function isWanted({ missed }: Definition, runAtMs: number, nowMs: number): boolean {
+  return missed !== 'skip' || nowMs - runAtMs <= MISSED_AFTER_MS;
 }
 
 function recurrenceOf({ cron, timeZone, everyMs }: Definition): Recurrence {

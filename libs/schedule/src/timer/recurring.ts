@@ -1,4 +1,4 @@
-import { ConfigurationError, newId, type SqlSession } from '@waybill/kernel';
+import { ConfigurationError, newId, show, type SqlSession } from '@waybill/kernel';
 import { databaseTime, listRecurring, putRecurring, removeRecurring } from '../statements.generated.js';
 import { assertRecurrence, type MissedRuns, nextRun, type Recurrence } from './recurrence.js';
 import type { TimerAlarm, TimerMessage } from './timer-message.js';
@@ -32,6 +32,7 @@ export interface RecurringMessage {
   readonly key: string | null;
   readonly recurrence: Recurrence;
   readonly missed: MissedRuns;
+  /** Null while it is being fired, and when it could not be worked out: put it again then. */
   readonly nextRunAt: Date | null;
 }
 
@@ -60,8 +61,8 @@ export class Recurring {
   ) {}
 
   /**
-   * Defines a recurring message, or changes it. To be called at every start of an application: a definition that is as
-   * it was keeps its next run.
+   * Defines a recurring message, or changes it. To be called at every start of an application: only another schedule moves
+   * the next run, and a run that is due by then is made all the same, with the definition as it is now.
    *
    * @param name up to 249 of `A-Z a-z 0-9 . _ -`; the ids of the messages follow from it and the time of the run
    * @returns whether anything has changed
@@ -71,7 +72,7 @@ export class Recurring {
     const { key = null, headers, partition, missed = 'one', payload, topic } = definition;
     const recurrence = recurrenceOf(name, definition);
     if (!['skip', 'one', 'all'].includes(missed)) {
-      throw unusable(name, `missed must be one of skip, one, all, got ${String(missed)}`);
+      throw unusable(name, `missed must be one of skip, one, all, got ${show(missed)}`);
     }
     const encoded = this.encode({
       id: newId(),
@@ -127,7 +128,8 @@ function recurrenceOf(name: string, { cron, timeZone, everyMs }: RecurringDefini
   }
   if ((cron === undefined) === (everyMs === undefined))
     throw unusable(name, 'it needs either cron or everyMs');
-  if (everyMs === undefined) return { cron: cron ?? '', timeZone: timeZone ?? 'UTC' };
+  if (everyMs === undefined)
+    return { cron: cron as string, timeZone: timeZone === undefined ? 'UTC' : timeZone };
   if (timeZone !== undefined) throw unusable(name, 'a timeZone belongs to cron, not to everyMs');
   return { everyMs };
 }

@@ -1,4 +1,11 @@
-import { isId, isTransactionConflict, MessageInvalidError, type SqlSession } from '@waybill/kernel';
+import {
+  isId,
+  isTransactionConflict,
+  MessageInvalidError,
+  moment,
+  show,
+  type SqlSession,
+} from '@waybill/kernel';
 import { assertTopicName } from '@waybill/log';
 import {
   cancelTimers,
@@ -138,7 +145,10 @@ export class Timers {
 }
 
 function checkedTarget(target: TimerTarget): { ids: string[]; tokens: string[] } {
-  if ('id' in target && !isId(target.id)) refusal(String(target.id), '(scheduled)')('its id is no UUID');
+  const { id, token } = (target ?? {}) as { readonly id?: unknown; readonly token?: unknown };
+  if (id === undefined && typeof token !== 'string')
+    refusal('(to be changed)', '(scheduled)')('it must be named by an id or a token');
+  if (id !== undefined && !isId(id as string)) refusal(show(id), '(scheduled)')('its id is no UUID');
   return targetArrays(target);
 }
 
@@ -146,15 +156,15 @@ function checkTime(
   time: TimerTime,
   refuse: (problem: string) => never,
 ): { dueMs: number | null; delayMs: number | null } {
-  if ('dueAt' in time) {
-    const dueMs = time.dueAt.getTime();
-    if (Number.isNaN(dueMs)) refuse('its dueAt is no valid Date');
-    return { dueMs, delayMs: null };
+  const { dueAt, delayMs = NaN } = (time ?? {}) as { readonly dueAt?: Date; readonly delayMs?: number };
+  if (dueAt !== undefined) {
+    const problem = moment().check(dueAt);
+    if (problem !== undefined) refuse(`its dueAt ${problem}`);
+    return { dueMs: dueAt.getTime(), delayMs: null };
   }
-  const { delayMs } = time;
   if (!Number.isSafeInteger(delayMs) || delayMs < 0 || delayMs > LONGEST_DELAY_MS) {
     refuse(
-      `its delayMs must be a whole number from 0 to ${LONGEST_DELAY_MS} (100 years), got ${String(delayMs)}`,
+      `its delayMs must be a whole number from 0 to ${LONGEST_DELAY_MS} (100 years), got ${show(delayMs)}`,
     );
   }
   return { dueMs: null, delayMs };

@@ -5,7 +5,7 @@ export const migration0004: Migration = {
   number: 4,
   name: '0004-timer',
   breaking: false,
-  checksum: '84132f96118bee0b4ca754f37190866c3a086cc89ac152784c2ebceb9ff2aaa4',
+  checksum: '1bf974385aa0beb409f785ed25dea2bf31e7f796bca22039433ab1f74167ffd7',
   sql: `-- Timers: what is to happen later. The table is the truth; what wakes the process that fires them is only a clock.
 --
 -- A ring of eight near slots of an hour each for what is due within six hours, and one slot for what is farther.
@@ -61,7 +61,10 @@ create table :schema.recurring_message (
   time_zone        text,
   every_ms         bigint check (every_ms > 0),
   missed           text not null check (missed in ('skip', 'one', 'all')),
+  -- Changes with the schedule.
   revision         bigint not null,
+  -- Behind the look at the timers of the schedule before: those that it found locked were being fired by then.
+  scheduled_at     timestamptz not null default clock_timestamp(),
   created_at       timestamptz not null default clock_timestamp(),
   check ((cron is null) <> (every_ms is null))
 );
@@ -69,31 +72,25 @@ create table :schema.recurring_message (
 -- Due times are kept to the millisecond, rounded up, from now to a hundred years ahead: a time in the past is now.
 create function :schema.timer_due(wanted timestamptz) returns timestamptz
 language sql volatile
-as $$
-  select date_trunc('milliseconds', least(greatest(wanted, clock_timestamp()),
-                                          clock_timestamp() + interval '100 years') + interval '999 microseconds')
-$$;
+return date_trunc('milliseconds', least(greatest(wanted, clock_timestamp()),
+                                        clock_timestamp() + interval '100 years') + interval '999 microseconds');
 
 -- The slot for a due time: that of its hour when it is near, else the far one.
 create function :schema.timer_slot(due timestamptz) returns smallint
 language sql volatile
-as $$
-  select case when due < clock_timestamp() + interval '6 hours'
-              then floor(extract(epoch from due) / 3600)::bigint % 8 else 8 end::smallint
-$$;
+return case when due < clock_timestamp() + interval '6 hours'
+            then floor(extract(epoch from due) / 3600)::bigint % 8 else 8 end::smallint;
 
 create function :schema.timer_ms(moment timestamptz) returns bigint
 language sql immutable
-as $$
-  select floor(extract(epoch from moment) * 1000)::bigint
-$$;
+return floor(extract(epoch from moment) * 1000)::bigint;
 
 -- Schedules messages, in the order of the arrays. Returns their due times.
 create function :schema.timer_schedule(
   message_ids uuid[], tokens text[], topics text[], partitions integer[], keys text[], all_headers text[],
   payloads bytea[], wanted_ms bigint[])
 returns table (due_ms bigint)
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   return query
@@ -116,7 +113,7 @@ $$;
 -- Cancels messages that are scheduled, by id or token. Returns how many; one that is being fired is waited for, and
 -- not counted. Raises 40001 when one is just being moved to another slot: to be tried again.
 create function :schema.timer_cancel(message_ids uuid[], tokens text[]) returns integer
-language plpgsql set enable_seqscan = off
+language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   by_id integer;
@@ -133,7 +130,7 @@ $$;
 -- Moves scheduled messages to another time, by id or token; counts and raises as timer_cancel does.
 create function :schema.timer_reschedule(message_ids uuid[], tokens text[], wanted timestamptz)
 returns table (moved integer, due_ms bigint)
-language plpgsql set enable_seqscan = off
+language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   due timestamptz := :schema.timer_due(wanted);
@@ -155,6 +152,7 @@ create function :schema.timer_probe(low timestamptz, kinds smallint[])
 returns table (now_ms bigint, next_ms bigint)
 language plpgsql stable
   set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off
+  set search_path = pg_catalog, pg_temp
 as $$
 begin
   select :schema.timer_ms(t.due_at) into next_ms from :schema.timer t
@@ -172,7 +170,7 @@ returns table (now_ms bigint, due_ms bigint, id bigint, kind smallint, message_i
                partition_number integer, key text, headers text, payload bytea)
 language plpgsql
   set lock_timeout = '50ms' set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
-  set enable_hashjoin = off set enable_mergejoin = off set jit = off
+  set enable_hashjoin = off set enable_mergejoin = off set jit = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz;
@@ -198,7 +196,7 @@ $$;
 create function :schema.timer_promote(move_limit integer) returns integer
 language plpgsql
   set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
-  set enable_hashjoin = off set enable_mergejoin = off set jit = off
+  set enable_hashjoin = off set enable_mergejoin = off set jit = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
@@ -219,7 +217,7 @@ $$;
 -- Empties the near slot that is next to be filled, when everything in it has gone. Checked behind the lock, which is
 -- waited for at most 50 ms (55P03): whoever has inserted into the slot holds a lock on it until he ends.
 create function :schema.timer_empty_slot() returns boolean
-language plpgsql set lock_timeout = '50ms' set enable_seqscan = off
+language plpgsql set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'timer_s' || (floor(extract(epoch from clock_timestamp()) / 3600)::bigint - 1) % 8;
@@ -247,7 +245,7 @@ $$;
 create function :schema.timer_window(from_ms bigint, until_ms bigint, slot_ms integer)
 returns table (busy boolean, due_slots bigint[])
 language plpgsql
-  set enable_seqscan = off set enable_bitmapscan = off set jit = off
+  set enable_seqscan = off set enable_bitmapscan = off set jit = off set search_path = pg_catalog, pg_temp
 as $$
 begin
   busy := not pg_try_advisory_xact_lock(hashtext(':schema.timer_window'), 0);
@@ -261,43 +259,79 @@ begin
 end
 $$;
 
--- Stores a recurring message, and a timer for its first run. A definition that is as it was keeps its next run.
--- Timers of an earlier definition are removed; one that is just being fired finds another revision, and does nothing.
+-- Stores a recurring message, and a timer for its first run. A schedule that is as it was keeps its next run, whatever else
+-- has changed. A run of an earlier schedule that is due already stays, and is made once. One that is not is removed, and
+-- kept in mind as owed: when the schedule changes again behind its time, and nothing has run since, it is due. So a schedule
+-- that is changed over and over comes to its runs.
 create function :schema.recurring_put(
   for_name text, for_topic text, for_partition integer, for_key text, for_headers jsonb, for_payload bytea,
   for_cron text, for_time_zone text, for_every_ms bigint, for_missed text, first_run_ms bigint)
 returns table (changed boolean, due_ms bigint)
-language plpgsql set enable_seqscan = off
+language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
-  new_revision bigint;
+  new_revision bigint := nextval(':schema.timer_id');
+  kept_revision bigint;
+  now_at timestamptz := clock_timestamp();
   due timestamptz;
+  earlier record;
+  owed_ms bigint;
 begin
   insert into :schema.recurring_message as r (name, topic, partition_number, key, headers, payload, cron, time_zone,
                                               every_ms, missed, revision)
   values (for_name, :schema.known_topic(for_topic, for_partition), for_partition, for_key, for_headers, for_payload,
-          for_cron, for_time_zone, for_every_ms, for_missed, nextval(':schema.timer_id'))
+          for_cron, for_time_zone, for_every_ms, for_missed, new_revision)
   on conflict (name) do update
      set topic = excluded.topic, partition_number = excluded.partition_number, key = excluded.key,
          headers = excluded.headers, payload = excluded.payload, cron = excluded.cron,
          time_zone = excluded.time_zone, every_ms = excluded.every_ms, missed = excluded.missed,
-         revision = excluded.revision
+         revision = case when (r.cron, r.time_zone, r.every_ms)
+                              is distinct from (excluded.cron, excluded.time_zone, excluded.every_ms)
+                         then excluded.revision else r.revision end
    where (r.topic, r.partition_number, r.key, r.headers, r.payload, r.cron, r.time_zone, r.every_ms, r.missed)
          is distinct from (excluded.topic, excluded.partition_number, excluded.key, excluded.headers,
                            excluded.payload, excluded.cron, excluded.time_zone, excluded.every_ms, excluded.missed)
-  returning r.revision into new_revision;
-  changed := new_revision is not null;
-  if changed then
+  returning r.revision into kept_revision;
+  changed := kept_revision is not null;
+  if kept_revision is distinct from new_revision then
+    -- One that has no next run, because that could not be worked out, is given one.
+    if not exists (select from :schema.timer t where t.token = for_name and t.kind = 2) then
+      select r.revision into new_revision from :schema.recurring_message r where r.name = for_name;
+    else
+      return next;
+      return;
+    end if;
+  end if;
+
+  -- One that is being fired at this moment is locked; see scheduled_at.
+  update :schema.timer t set headers = t.headers || '{"kept": true}'
+    from (select o.slot, o.due_at, o.id from :schema.timer o
+           where o.token = for_name and o.kind = 2 and o.due_at <= now_at for update skip locked) old
+   where t.slot = old.slot and t.due_at = old.due_at and t.id = old.id;
+  for earlier in
     delete from :schema.timer t
      using (select o.slot, o.due_at, o.id from :schema.timer o
-             where o.token = for_name and o.kind = 2 for update skip locked) old
-     where t.slot = old.slot and t.due_at = old.due_at and t.id = old.id;
-    due := :schema.timer_due(timestamptz 'epoch' + first_run_ms * interval '1 millisecond');
-    insert into :schema.timer (slot, due_at, kind, token, headers)
-    values (:schema.timer_slot(due), due, 2, for_name,
-            jsonb_build_object('revision', new_revision, 'runAtMs', first_run_ms));
-    due_ms := :schema.timer_ms(due);
-  end if;
+             where o.token = for_name and o.kind = 2 and o.due_at > now_at for update skip locked) old
+     where t.slot = old.slot and t.due_at = old.due_at and t.id = old.id
+    returning (t.headers->>'revision')::bigint as revision,
+              (t.headers->>'runAtMs')::bigint - coalesce((t.headers->>'owedBeforeMs')::bigint, 0) as run_ms
+  loop
+    if earlier.run_ms <= :schema.timer_ms(now_at) then
+      due := :schema.timer_due(now_at);
+      insert into :schema.timer (slot, due_at, kind, token, headers)
+      values (:schema.timer_slot(due), due, 2, for_name,
+              jsonb_build_object('revision', earlier.revision, 'runAtMs', earlier.run_ms, 'kept', true));
+    else
+      owed_ms := least(owed_ms, earlier.run_ms);
+    end if;
+  end loop;
+  due := :schema.timer_due(timestamptz 'epoch' + first_run_ms * interval '1 millisecond');
+  insert into :schema.timer (slot, due_at, kind, token, headers)
+  values (:schema.timer_slot(due), due, 2, for_name,
+          jsonb_strip_nulls(jsonb_build_object('revision', new_revision, 'runAtMs', first_run_ms,
+                                               'owedBeforeMs', greatest(first_run_ms - owed_ms, 0))));
+  due_ms := :schema.timer_ms(due);
+  update :schema.recurring_message r set scheduled_at = clock_timestamp() where r.name = for_name;
   return next;
 end
 $$;

@@ -5,7 +5,7 @@ export const migration0006: Migration = {
   number: 6,
   name: '0006-half-message',
   breaking: false,
-  checksum: 'ae50ec7489849ed0aceba34212a354f0e06737791ae1ef5405a6edeebaf9d54e',
+  checksum: 'b8181dc22c71857092b3ee381eb0a22da5fce26d1901b43ad079e33861fcb2e2',
   sql: `-- Half messages: messages that are stored and invisible until their producer's local transaction, in another database or
 -- in no database, has ended; and the barrier by which such a transaction and whoever asks about it exclude each other.
 
@@ -73,7 +73,7 @@ create table :schema.barrier (
 
 -- Lets the current transaction depend on being on disk once it has committed, whatever the database's default is.
 create function :schema.commit_to_disk() returns void
-language sql volatile
+language sql volatile set search_path = pg_catalog, pg_temp
 as $$
   select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'
 $$;
@@ -81,7 +81,7 @@ $$;
 -- Passes the barrier, as the first write of the operation's transaction; false when somebody has been here before: the
 -- operation itself, or a tombstone. Waits for a transaction that is just here.
 create function :schema.barrier_pass(of_gid text, of_branch text, of_op text) returns boolean
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform :schema.commit_to_disk();
@@ -96,7 +96,7 @@ $$;
 -- that the operation has committed, which its own commit may have left to a later flush.
 create function :schema.barrier_tombstone(of_gid text, of_branch text, of_op text, of_reason text, wait_ms integer)
 returns text
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   first_reason text;
@@ -119,7 +119,7 @@ create function :schema.half_prepare(
   half_id uuid, of_group text, immunity_ms bigint, deadline_ms bigint, interval_ms bigint, max_checks integer,
   of_local jsonb, of_messages jsonb, of_payloads bytea[])
 returns bigint
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
@@ -144,7 +144,7 @@ create function :schema.half_decide(
   half_id uuid, verdict smallint, by_whom text, why text, in_epoch bigint, from_states smallint[])
 returns table (outcome text, state smallint, decided_by text, reason text, now_ms bigint, messages text,
                payloads bytea[])
-language plpgsql set enable_seqscan = off
+language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   half :schema.half_message;
@@ -185,7 +185,7 @@ $$;
 -- Commits prepared half messages whose content the caller knows, all of them; when one is not prepared any more, none and
 -- an error (WB008). The rows are locked in the order of their ids, so that two callers cannot wait for each other.
 create function :schema.half_commit_prepared(half_ids uuid[], by_whom text) returns void
-language plpgsql set enable_seqscan = off
+language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   half_id uuid;
@@ -208,7 +208,7 @@ returns table (id uuid, lease_epoch bigint, checks integer, prepared_at timestam
                payloads bytea[], now_ms bigint)
 language plpgsql
   set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
-  set enable_hashjoin = off set enable_mergejoin = off set jit = off
+  set enable_hashjoin = off set enable_mergejoin = off set jit = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
@@ -231,7 +231,7 @@ $$;
 -- Empties a slot of decided half messages when the newest in it is older than retention_ms. Checked behind the lock,
 -- which is waited for at most 50 ms (55P03).
 create function :schema.half_empty_slot(slot_number integer, retention_ms bigint) returns boolean
-language plpgsql set lock_timeout = '50ms'
+language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'half_message_decided_s' || slot_number;

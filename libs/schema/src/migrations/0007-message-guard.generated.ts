@@ -5,7 +5,7 @@ export const migration0007: Migration = {
   number: 7,
   name: '0007-message-guard',
   breaking: false,
-  checksum: 'cb2a3ce067246b66280ddee2e76a7c6312111f00041f6cb7ab23d6231b51a342',
+  checksum: '7f3e56d1e8732c0e3d1fc2594032a2f416030128d5a36f6e8b8339e0e5365cbd',
   sql: `-- The message-id guard: what took effect under a message's id, and its result, in the database of the effect. For sources
 -- that may send a message twice; what the log holds is known by its entry (0003) and needs no row here.
 
@@ -26,9 +26,7 @@ create index idempotent_message_keep on :schema.idempotent_message (keep_until);
 -- The number of the 8 days that a time lies in; its slot is that modulo 16.
 create function :schema.message_slot_number(at timestamptz) returns bigint
 language sql immutable
-as $$
-  select floor(extract(epoch from at) / 691200)::bigint
-$$;
+return floor(extract(epoch from at) / 691200)::bigint;
 
 -- A function per slot looks a message up in that slot only. One statement over the whole ring would lock every slot until
 -- the transaction ends, also those that are to be emptied, and slow handlers would keep them from it for ever.
@@ -41,7 +39,7 @@ begin
   execute format($f$
     create function :schema.message_look(low bigint, high bigint, of_consumer text, of_id text)
     returns table (found_result text, found_at timestamptz)
-    language plpgsql set enable_seqscan = off set enable_bitmapscan = off
+    language plpgsql set enable_seqscan = off set enable_bitmapscan = off set search_path = pg_catalog, pg_temp
     as $body$
     begin
       for number in reverse high..low loop
@@ -71,7 +69,7 @@ $do$;
 create function :schema.message_enter(of_consumer text, of_id text, judged_ms bigint, window_ms bigint, slack_ms bigint,
                                       wait_ms integer)
 returns table (outcome text, result text, now_ms bigint)
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   lock_key bigint := hashtextextended(of_id, hashtextextended(of_consumer, hashtext(':schema.message')));
@@ -112,7 +110,7 @@ $$;
 -- Keeps what came of a message, at the end of the transaction that entered it.
 create function :schema.message_keep(of_consumer text, of_id text, keep_ms bigint, of_result text)
 returns boolean
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
@@ -127,7 +125,7 @@ $$;
 -- Empties a slot when every row in it is past its time. Looks without a lock first, so that a slot that is needed costs
 -- nothing, and again behind the lock, which is waited for at most 50 ms (55P03).
 create function :schema.message_empty_slot(slot_number integer) returns boolean
-language plpgsql set lock_timeout = '50ms' set enable_seqscan = off
+language plpgsql set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'idempotent_message_s' || slot_number;

@@ -5,7 +5,7 @@ export const migration0010: Migration = {
   number: 10,
   name: '0010-saga',
   breaking: false,
-  checksum: '74fb1b80a9b73cfe13ddb25ac43d66019290b52412a85982f4bcc7a70a8b99ba',
+  checksum: 'b9b62b241cbcafc44e5259e3e48a2e493188f35d8031e13483bef1e02d79416a',
   sql: `-- Sagas: those under way, those that have ended, what happened to each, and what participants hold for them.
 
 -- Those under way. state: 1 running, 2 compensating, 3 stuck; an ended child (4 completed, 5 compensated, 6 cancelled)
@@ -38,9 +38,7 @@ create index saga_child on :schema.saga (parent_id) where parent_id is not null;
 -- The slot of everything that is kept about a saga: 16 slots of 4 days, by the time in its id (UUIDv7, RFC 9562).
 create function :schema.saga_slot(saga_id uuid) returns smallint
 language sql immutable
-as $$
-  select (:schema.uuid_ms(saga_id) / 345600000 % 16)::smallint
-$$;
+return (:schema.uuid_ms(saga_id) / 345600000 % 16)::smallint;
 
 -- The ended ones.
 create table :schema.saga_ended (
@@ -92,7 +90,7 @@ create function :schema.saga_start(
   saga_id uuid, of_type text, of_version integer, of_key text, to_topic text, in_state smallint, wake_ms bigint,
   of_parent uuid, of_parent_step text, why text, of_content json, of_transition json)
 returns table (id uuid, created boolean)
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
@@ -125,7 +123,7 @@ create function :schema.saga_save(
   saga_id uuid, from_revision bigint, in_state smallint, wake_ms bigint, exactly boolean, why text, of_content json,
   of_transition json)
 returns boolean
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
@@ -151,7 +149,7 @@ $$;
 create function :schema.saga_end(
   of_saga uuid, from_revision bigint, in_state smallint, why text, of_content json, of_transition json)
 returns boolean
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
@@ -187,7 +185,7 @@ $$;
 -- Empties a slot of the ended sagas and of what happened to them, when all of it is older than keep_ms and no saga that
 -- began in its days is under way. Fails with 55P03 when the locks are not to be had within 50 ms.
 create function :schema.saga_empty_slot(slot_number integer, keep_ms bigint) returns boolean
-language plpgsql set lock_timeout = '50ms'
+language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   ended text := 'saga_ended_s' || slot_number;
@@ -245,7 +243,7 @@ create index saga_stash_expires on :schema.saga_stash (expires_at);
 -- Holds an entity for a saga. False when it is another's: then that one's row is locked until this transaction ends, so
 -- that a release comes before the look, or waits and finds what was stashed.
 create function :schema.saga_hold(of_entity text, of_saga uuid, of_branch text) returns boolean
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   holder uuid;
@@ -268,7 +266,7 @@ $$;
 create function :schema.saga_stash_command(
   of_entity text, most integer, wait_ms bigint, to_topic text, of_key text, of_headers json, of_payload bytea)
 returns boolean
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   if (select count(*) from (select from :schema.saga_stash s where s.entity = of_entity limit most) w) >= most then
@@ -283,7 +281,7 @@ $$;
 -- Lets go what a saga holds: one entity, what one branch of it has taken, or all. Hands out the commands that waited.
 create function :schema.saga_release(of_saga uuid, of_branch text, of_entity text)
 returns table (topic text, message_key text, headers text, payload bytea)
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   freed text[];

@@ -5,11 +5,11 @@ export const migration0011: Migration = {
   number: 11,
   name: '0011-saga-transitions',
   breaking: false,
-  checksum: '4305238e8c8621ad1e2f55797c6f1b4865d0ef3774dd44a8dcefdb7d41f8b92e',
+  checksum: '1697bfa2aa019e40c0af6e8279722332fe5c5a61255d25cf918c806a2bba65c8',
   sql: `-- A transition of a saga is sent without waiting for an answer: what must not be is an error now, where it was an answer.
 
 create function :schema.saga_overtaken(saga_id uuid, from_revision bigint) returns void
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   raise exception using errcode = 'XX000', message = format(
@@ -23,7 +23,7 @@ create or replace function :schema.saga_save(
   saga_id uuid, from_revision bigint, in_state smallint, wake_ms bigint, exactly boolean, why text, of_content json,
   of_transition json)
 returns boolean
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
@@ -49,7 +49,7 @@ $$;
 create or replace function :schema.saga_end(
   of_saga uuid, from_revision bigint, in_state smallint, why text, of_content json, of_transition json)
 returns boolean
-language plpgsql
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();

@@ -1,0 +1,102 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { Bell, PgDatabase } from '@waybill/kernel';
+import { decodeBatch, LogReader, LogSignals, Topics } from '@waybill/log';
+import { Outbox, Relay } from '@waybill/outbox';
+import { migrate } from '@waybill/schema';
+import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
+
+const SLOT_MS = 600_000;
+/** As long as PostgreSQL takes them, and the same up to the last character. */
+const LONG = ['a', 'b'].map((last) => `shop_${'x'.repeat(57)}${last}`);
+
+describe('a schema whose name is as long as it may be', () => {
+  let database: TestDatabase;
+  const schemas: PgDatabase[] = [];
+  beforeAll(async () => {
+    database = await testDatabase('flow');
+    for (const schema of LONG) {
+      await migrate({ ...database, schema });
+      schemas.push(new PgDatabase({ ...database, schema, connectionsMax: 5 }));
+    }
+  });
+  afterAll(async () => {
+    jest.restoreAllMocks();
+    await Promise.all(schemas.map((schema) => schema.close()));
+    await database.drop();
+  });
+
+  /** Everything that has been relayed, after one more pass. */
+  const relayed = async (own: PgDatabase, topics: Topics): Promise<string[]> => {
+    const relay = new Relay({ database: own, topics, signals: new LogSignals(own), bell: new Bell() });
+    await relay.runOnce();
+    const { partitionIds } = await topics.get('orders');
+    const { batches } = await new LogReader(own, topics).fetch([
+      { partitionId: partitionIds[0] as number, offset: 0 },
+    ]);
+    return batches.flatMap(({ data }) => [...decodeBatch(data)].map(({ value }) => String(value)));
+  };
+
+  test('is published to on one connection, whichever slot of the outbox is current, beside another such schema', async () => {
+    const now = Date.now();
+    const client = await (schemas[0] as PgDatabase).pool.connect();
+    try {
+      for (const own of schemas) await new Topics(own.session).create('orders', { partitions: 1 });
+      for (let slot = 0; slot < 8; slot += 1) {
+        jest.spyOn(Date, 'now').mockReturnValue(now + slot * SLOT_MS);
+        for (const { schema } of schemas) {
+          await client.query('begin');
+          await new Outbox({ schema }).publish(client, { topic: 'orders', payload: { slot, to: schema } });
+          await client.query('commit');
+        }
+        jest.restoreAllMocks();
+      }
+    } finally {
+      client.release();
+    }
+    for (const own of schemas) {
+      const expected = Array.from({ length: 8 }, (_, slot) => JSON.stringify({ slot, to: own.schema }));
+      expect(await relayed(own, new Topics(own.session))).toEqual(expected);
+    }
+  });
+
+  test('its signals are heard by its own processes, and by no other schema', async () => {
+    const [own, other] = schemas as [PgDatabase, PgDatabase];
+    const sender = new LogSignals(own);
+    const receiver = new LogSignals(own);
+    const stranger = new LogSignals(other);
+    const friend = new LogSignals(other);
+    const rung = { receiver: 0, stranger: 0, marker: 0 };
+    receiver.subscribe(
+      'redrive',
+      bellFor(() => (rung.receiver += 1)),
+    );
+    stranger.subscribe(
+      'redrive',
+      bellFor(() => (rung.stranger += 1)),
+    );
+    stranger.subscribe(
+      'group',
+      bellFor(() => (rung.marker += 1)),
+    );
+    const all = [sender, receiver, stranger, friend];
+    try {
+      for (const signals of all) signals.start();
+      const heard = (who: keyof typeof rung, send: () => void): Promise<void> =>
+        waitUntil(() => (send(), rung[who] > 0), { describe: `a signal for the ${who}` });
+      await heard('marker', () => friend.send('group'));
+      await heard('receiver', () => sender.send('redrive'));
+      rung.marker = 0;
+      // It comes behind the other one.
+      await heard('marker', () => friend.send('group'));
+      expect(rung.stranger).toBe(0);
+    } finally {
+      for (const signals of all) await signals.stop();
+    }
+  });
+});
+
+function bellFor(listener: () => void): Bell {
+  const bell = new Bell();
+  bell.onRing(listener);
+  return bell;
+}
