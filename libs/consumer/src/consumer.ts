@@ -153,9 +153,7 @@ export class Consumer {
     await this.#membership.start();
     const context = this.#laneContext(log === handlers ? undefined : log);
     const { startFrom } = this.#options;
-    this.#opener = new LaneOpener(context, this.#byTopic, this.parts.topics, this.#reader, (topic) =>
-      this.#watch.hasAppeared(topic) ? 'earliest' : startFrom,
-    );
+    this.#opener = new LaneOpener(context, this.#byTopic, this.parts.topics, this.#reader, startFrom);
     this.#redrives = new RedriveWatch({
       ...context,
       session: bus.session,

@@ -1,4 +1,11 @@
-import { type LogReader, type Ownership, PartitionProgress, type Topics } from '@waybill/log';
+import {
+  isNewToGroup,
+  type LogReader,
+  type Ownership,
+  PartitionProgress,
+  type PartitionOffsets,
+  type Topics,
+} from '@waybill/log';
 import { CircuitBreaker, type CircuitState } from './circuit-breaker.js';
 import type { LaneStart } from './lane-charges.js';
 import type { LaneContext } from './lane-context.js';
@@ -15,8 +22,8 @@ export class LaneOpener {
     private readonly subscriptions: ReadonlyMap<string, Subscription>,
     private readonly topics: Topics,
     private readonly reader: LogReader,
-    /** Where the group begins in a topic in which it has never stored a position. */
-    private readonly startFrom: (topic: string) => 'earliest' | 'latest',
+    /** Where the group begins in a topic in which it has never stored a position, and that was there before it. */
+    private readonly startFrom: 'earliest' | 'latest',
   ) {
     for (const subscription of subscriptions.values()) this.#breakerOf(subscription);
   }
@@ -51,8 +58,7 @@ export class LaneOpener {
     const progress = new PartitionProgress(context.groupId, memberId, ownership);
     const stored = await progress.load(context.databases.bus.session);
     const offsets = (await reader.offsets([ownership.partitionId])).get(ownership.partitionId);
-    const start = this.startFrom(topic.name) === 'earliest' ? offsets?.startOffset : offsets?.endOffset;
-    const position = stored.position ?? start ?? 0;
+    const position = stored.position ?? (await this.#start(topic.name, offsets));
     if (offsets !== undefined)
       reader.assertInRange({ partitionId: ownership.partitionId, offset: position }, offsets);
     // The marker is put ahead of what is written: only what is there now can have been begun.
@@ -64,6 +70,15 @@ export class LaneOpener {
     const lane = new PartitionLane(setting, stored, { position, suspectEnd, losses, again });
     await lane.begin(stored.position === undefined);
     return lane;
+  }
+
+  /** Where the group begins. What was published to a topic that is younger than the subscription is new, too. */
+  async #start(topic: string, offsets: PartitionOffsets | undefined): Promise<number> {
+    if (offsets === undefined) return 0;
+    if (this.startFrom === 'earliest') return offsets.startOffset;
+    const { groupId, databases } = this.context;
+    const [row] = await databases.bus.session.run(isNewToGroup, groupId, topic);
+    return row?.isNew === true ? offsets.startOffset : offsets.endOffset;
   }
 
   /** The circuit breaker of a subscription, one for all its lanes; undefined when it has none. */

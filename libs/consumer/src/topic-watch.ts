@@ -21,9 +21,6 @@ export interface TopicWatchParts {
 /** Subscribes to the topics that match patterns: those there are at start, and those that appear later. */
 export class TopicWatch {
   readonly #service: BackgroundService;
-  /** Topics that were created after the group had begun to look: all that is in them is new to it. */
-  readonly #appeared = new Set<string>();
-  #hasLooked = false;
 
   constructor(private readonly parts: TopicWatchParts) {
     const { group, clock, logger } = parts;
@@ -48,11 +45,6 @@ export class TopicWatch {
     await this.#service.stop();
   }
 
-  /** Whether the topic was created after this process had begun to look. */
-  hasAppeared(topic: string): boolean {
-    return this.#appeared.has(topic);
-  }
-
   async #look(): Promise<PassResult> {
     const { patterns, byTopic, topics, signals, logger, group } = this.parts;
     const found: string[] = [];
@@ -60,10 +52,8 @@ export class TopicWatch {
       const match = byTopic.has(name) ? undefined : patterns.find(name);
       if (match === undefined) continue;
       byTopic.set(name, match.subscribe(name));
-      if (this.#hasLooked) this.#appeared.add(name);
       found.push(`${name} by ${match.pattern}`);
     }
-    this.#hasLooked = true;
     if (found.length === 0) return 'idle';
     logger.info(`subscribed to ${found.join(', ')}`, { group });
     // The next heartbeat, which this brings on, says to which topics this member subscribes.

@@ -53,4 +53,5 @@ export {
   listGroups,
   oldestTransaction,
   unsubscribedTopics,
+  isNewToGroup,
 } from './statements.generated.js';

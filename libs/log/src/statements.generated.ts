@@ -153,6 +153,15 @@ export const insertMarks = statement<[groupId: number, partitionId: number, offs
 select $1::integer, $2::integer, o.log_offset, $4::smallint from pg_catalog.unnest($3::bigint[]) as o (log_offset)`);
 
 /**
+ * Whether a topic was created after a member of the group that subscribes to it had joined: all that is in it is new to the
+ * group. A member says with its heartbeats to which topics it subscribes; a topic that matches a pattern, once it is there.
+ * Index: group_member_pkey, topic_name_key
+ */
+export const isNewToGroup = statement<[groupId: number, topic: string], { isNew: boolean }>('is-new-to-group', `select exists (select from :schema.group_member m
+                 join :schema.topic t on t.name = $2::text
+                where m.group_id = $1 and t.name = any (m.topics) and m.joined_at <= t.created_at) as "isNew"`);
+
+/**
  * Takes the member off the group.
  */
 export const leaveGroup = statement<[groupId: number, memberId: string], Record<never, never>>('leave-group', `delete from :schema.group_member m where m.group_id = $1 and m.member_id = $2`);

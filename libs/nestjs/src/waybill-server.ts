@@ -74,7 +74,9 @@ export class WaybillServer
   /** Patterns with handlers that cannot stand side by side. */
   readonly #problems: string[] = [];
   #isDraining = false;
-  #isListening = false;
+  /** Set when it was told to consume. */
+  #listening: Promise<void> | undefined;
+  #listens = 0;
   readonly #listeners: { [E in keyof WaybillServerEvents]: WaybillServerEvents[E][] } = {
     connected: [],
     rebalancing: [],
@@ -112,6 +114,7 @@ export class WaybillServer
     extras: Record<string, unknown> = {},
   ): void {
     const topic = this.normalizePattern(pattern as string);
+    if (this.#listening !== undefined) throw connectedTwice(this.waybill.name);
     callback.isEventHandler = isEventHandler;
     callback.extras = extras;
     const [first, ...others] = this.#handlers.get(topic) ?? [];
@@ -135,33 +138,45 @@ export class WaybillServer
 
   /** Whether it was told to consume. */
   get isListening(): boolean {
-    return this.#isListening;
+    return this.#listening !== undefined;
   }
 
-  /** Begins to consume; calls back once, with the error when that fails. */
+  /**
+   * Begins to consume; calls back once, with the error when that fails. Who asks again while it consumes, as a second
+   * `startAllMicroservices` does, gets the same answer.
+   */
   async listen(callback: (error?: unknown) => void): Promise<void> {
-    this.#isListening = true;
+    this.#listens += 1;
+    this.#listening ??= this.#listen();
     try {
-      if (this.#problems.length > 0)
-        throw new ConfigurationError('Waybill cannot serve every handler', this.#problems);
-      const patterns = this.#subscriptions();
-      const named = patterns.filter(({ pattern }) => !isTopicPattern(pattern));
-      await this.waybill.start();
-      await this.waybill.sagas.createCommandTopics(this.#commands());
-      await this.waybill.assertGuardWindows(this.#guarded(patterns));
-      await this.waybill.consume({
-        subscriptions: named.map(({ pattern, subscribe }) => subscribe(pattern)),
-        patterns: patterns.filter(({ pattern }) => isTopicPattern(pattern)),
-        onRebalancing: (isRebalancing) => {
-          if (!this.#isDraining) this.#tell(isRebalancing ? 'rebalancing' : 'connected');
-        },
-      });
+      await this.#listening;
     } catch (error) {
       callback(error);
       return;
     }
-    this.#tell('connected');
     callback();
+  }
+
+  async #listen(): Promise<void> {
+    // Nest lets all its microservices listen in one turn: by now it has, if this is the server of two.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.#listens > 1 && [...this.#handlers.values()].every(({ length }) => length % 2 === 0))
+      throw connectedTwice(this.waybill.name);
+    if (this.#problems.length > 0)
+      throw new ConfigurationError('Waybill cannot serve every handler', this.#problems);
+    const patterns = this.#subscriptions();
+    const named = patterns.filter(({ pattern }) => !isTopicPattern(pattern));
+    await this.waybill.start();
+    await this.waybill.sagas.createCommandTopics(this.#commands());
+    await this.waybill.assertGuardWindows(this.#guarded(patterns));
+    await this.waybill.consume({
+      subscriptions: named.map(({ pattern, subscribe }) => subscribe(pattern)),
+      patterns: patterns.filter(({ pattern }) => isTopicPattern(pattern)),
+      onRebalancing: (isRebalancing) => {
+        if (!this.#isDraining) this.#tell(isRebalancing ? 'rebalancing' : 'connected');
+      },
+    });
+    this.#tell('connected');
   }
 
   /** Stops consuming, after letting handlers come to their end. */
@@ -304,4 +319,11 @@ export class WaybillServer
     const packet = await this.#deserializer.deserialize(payload, { channel: topic, headers });
     return packet.data as unknown;
   }
+}
+
+/** Each of its handlers would run twice for a message. */
+function connectedTwice(instance: string): ConfigurationError {
+  return new ConfigurationError('Waybill cannot serve every handler', [
+    `the WaybillServer of instance ${instance} was connected to two microservices: call connectMicroservice() once with it`,
+  ]);
 }

@@ -113,6 +113,7 @@ export class Waybill {
   readonly #retention: readonly Retention[];
   #replies: ReplyListener | undefined;
   #consumer: Consumer | undefined;
+  #consuming: Promise<void> | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -237,7 +238,15 @@ export class Waybill {
   }
 
   /** Consumes from now on. Called by the server when it listens. */
-  async consume({ patterns = [], ...consumption }: Consumption): Promise<void> {
+  consume(consumption: Consumption): Promise<void> {
+    if (this.#consuming !== undefined || this.#stopping !== undefined) {
+      const problem = `instance ${this.name} consumes already, or is being stopped`;
+      return Promise.reject(new ConfigurationError('Waybill cannot consume', [problem]));
+    }
+    return (this.#consuming = this.#consume(consumption));
+  }
+
+  async #consume({ patterns = [], ...consumption }: Consumption): Promise<void> {
     await this.start();
     if (this.options.consumer === false) return;
     const subscriptions = [...consumption.subscriptions, ...(await this.sagas.carryOn())];
@@ -296,6 +305,7 @@ export class Waybill {
 
   /** Stops consuming: handlers come to their end within `consumer.drainMs`, positions are stored. */
   async stopConsuming(): Promise<void> {
+    await this.#consuming?.catch(() => {});
     await this.#consumer?.stop();
   }
 
