@@ -10,7 +10,7 @@ import {
   OffsetOutOfRangeError,
   type PassResult,
   resolveOptions,
-  silentLogger,
+  guardLogger,
   systemClock,
 } from '@waybill/kernel';
 import {
@@ -96,7 +96,7 @@ export class Consumer {
     );
     this.#byTopic = byTopic(parts.subscriptions);
     this.#clock = parts.clock ?? systemClock;
-    this.#logger = parts.logger ?? silentLogger;
+    this.#logger = guardLogger(parts.logger);
     this.#reader = new LogReader(parts.bus, parts.topics);
     this.#slots = new Slots(this.#options.maxConcurrency, () => this.#pump());
     const service = { clock: this.#clock, logger: this.#logger };

@@ -7,6 +7,7 @@ import {
   isTransactionConflict,
   type OpenTransaction,
   type PgDatabase,
+  readableThrown,
   runAhead,
   savepointOf,
   type SqlSession,
@@ -160,7 +161,8 @@ export class DeliveryTransaction {
       const record = records[0] as LaneRecord;
       return { done: [], failed: { record, error: nameTimeout(error, this.#placeOf(record)) } };
     }
-    await Promise.allSettled(afterCommit.map((work) => work()));
+    // One that throws at once must not hide from the lane that all is committed.
+    await Promise.allSettled(afterCommit.map(async (work) => work()));
     if (!inSameDatabase) {
       const statements = verdicts(outcome.done);
       if (statements.length > 0) await this.settle(statements);
@@ -195,7 +197,8 @@ export class DeliveryTransaction {
       hand.onRecord(record);
       try {
         await this.#handleOne(record, hand);
-      } catch (error) {
+      } catch (thrown) {
+        const error = readableThrown(thrown);
         await assertOwnFailure(error, transaction.session);
         afterCommit.length = before;
         const failed = { record, error };

@@ -1,4 +1,5 @@
-import { dictionary, PayloadUnreadableError, type SqlSession } from '@waybill/kernel';
+import { types } from 'node:util';
+import { describeThrown, dictionary, PayloadUnreadableError, type SqlSession } from '@waybill/kernel';
 import {
   decodeBatch,
   EXPIRES_AT_HEADER,
@@ -107,9 +108,17 @@ export function payloadOf(
 function decoded(record: LogRecord, codec: Subscription['codec'], place: string): unknown {
   if (record.value === null) return null;
   try {
-    return codec.decode(record.value);
+    const payload = codec.decode(record.value);
+    if (types.isPromise(payload)) throw asynchronous(payload);
+    return payload;
   } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
+    const problem = describeThrown(error).message;
     throw new PayloadUnreadableError(place, problem, { cause: error });
   }
+}
+
+/** Nobody waits for it: its failure must not end the process. */
+function asynchronous(payload: Promise<unknown>): TypeError {
+  payload.catch(() => {});
+  return new TypeError('its codec answers with a Promise, and payloads are read synchronously');
 }

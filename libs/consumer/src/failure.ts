@@ -41,6 +41,9 @@ const NOT_RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'MESSAGE_ID_INVALID',
 ]);
 
+/** Longest wait that an error may ask for, in milliseconds: a year. */
+const LONGEST_DELAY_MS = 365 * 86_400_000;
+
 /** Shortest and longest wait of a message for a process that knows its version, in milliseconds. */
 const NEWER_MIN_MS = 1_000;
 const NEWER_MAX_MS = 60_000;
@@ -125,5 +128,5 @@ export function isHttpRefusal(error: unknown): boolean {
 /** The wait that an error asks for itself, in milliseconds. */
 function requestedDelayMs(error: unknown): number | undefined {
   const delayMs = isWaybillError(error) ? (error as { delayMs?: unknown }).delayMs : undefined;
-  return typeof delayMs === 'number' && delayMs >= 0 ? delayMs : undefined;
+  return typeof delayMs === 'number' && delayMs >= 0 ? Math.min(delayMs, LONGEST_DELAY_MS) : undefined;
 }

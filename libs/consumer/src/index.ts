@@ -4,7 +4,7 @@ export { type ConsumerOptions, type ConsumerParts, type ConsumerStatus } from '.
 export { Consumer } from './consumer.js';
 export { type Delivery } from './delivery.js';
 export { isHttpRefusal } from './failure.js';
-export { isError, readRemoteError, remoteErrorOf, statusOf } from './remote-error.js';
+export { readRemoteError, remoteErrorOf, statusOf } from './remote-error.js';
 export {
   type Headers,
   REPLY_ERROR_HEADER,

@@ -1,5 +1,4 @@
-import { types } from 'node:util';
-import { describeError, type RemoteError } from '@waybill/kernel';
+import { cleanText, describeError, describeThrown, isError, type RemoteError } from '@waybill/kernel';
 
 /** A message is shortened to this; details that are longer as JSON are left out. */
 const MESSAGE_CHARS = 4_000;
@@ -16,11 +15,6 @@ interface Described {
   readonly getResponse?: unknown;
 }
 
-/** Whether it is an error, of this realm or of another. */
-export function isError(thrown: unknown): thrown is Error {
-  return thrown instanceof Error || types.isNativeError(thrown);
-}
-
 /**
  * Describes what a handler threw for whoever asked: class, message, code and status. Of its other fields only those go
  * along that it has for its caller (`getError()`, `getResponse()`; of what is no error, all): a driver's error knows
@@ -29,12 +23,13 @@ export function isError(thrown: unknown): thrown is Error {
 export function remoteErrorOf(thrown: unknown): RemoteError {
   if (typeof thrown !== 'object' || thrown === null)
     return { name: 'Error', message: shorten(describeError(thrown)) };
-  const { name, message, code, status } = thrown as Described;
+  const { message, code, status } = thrown as Described;
+  const { name } = describeThrown(thrown);
   const told = toldOf(thrown);
   const words = typeof told === 'object' && told !== null ? (told as Described) : {};
   const said = [message, words.message].find((text) => typeof text === 'string');
   return {
-    name: typeof name === 'string' && isError(thrown) ? nameOf(thrown, name) : 'Error',
+    name: isError(thrown) ? nameOf(thrown, name) : 'Error',
     message: shorten(said ?? 'it gave no message'),
     ...pick('code', code, words.code),
     ...pick('status', statusOf(thrown), status, words.status),
@@ -44,7 +39,7 @@ export function remoteErrorOf(thrown: unknown): RemoteError {
 
 /** Nest's RpcException leaves its name at `Error`. */
 function nameOf(error: Error, name: string): string {
-  return name === 'Error' ? error.constructor.name || name : name;
+  return name === 'Error' ? describeThrown(error).className : name;
 }
 
 /** The HTTP status of Nest's HTTP exceptions, and of others of their shape. */
@@ -62,9 +57,9 @@ function toldOf(thrown: object): unknown {
 }
 
 function called(thrown: unknown, method: 'getStatus' | 'getError' | 'getResponse'): unknown {
-  const found = (thrown as Described | null | undefined)?.[method];
-  if (typeof found !== 'function') return undefined;
   try {
+    const found = (thrown as Described | null | undefined)?.[method];
+    if (typeof found !== 'function') return undefined;
     return found.call(thrown) as unknown;
   } catch {
     return undefined;
@@ -73,7 +68,7 @@ function called(thrown: unknown, method: 'getStatus' | 'getError' | 'getResponse
 
 function pick(name: 'code' | 'status', ...candidates: readonly unknown[]): Partial<RemoteError> {
   const found = candidates.find((value) => typeof value === 'string' || typeof value === 'number');
-  return found === undefined ? {} : { [name]: found };
+  return found === undefined ? {} : { [name]: typeof found === 'string' ? shorten(found) : found };
 }
 
 function detailsOf(told: unknown): Partial<RemoteError> {
@@ -88,7 +83,8 @@ function detailsOf(told: unknown): Partial<RemoteError> {
 }
 
 function shorten(text: string): string {
-  return text.length > MESSAGE_CHARS ? `${text.slice(0, MESSAGE_CHARS)}…` : text;
+  const clean = cleanText(text, MESSAGE_CHARS);
+  return text.length > MESSAGE_CHARS ? `${clean}…` : clean;
 }
 
 /** Reads what {@link remoteErrorOf} has written; undefined for anything else. */

@@ -1,3 +1,4 @@
+import { describeError } from '@waybill/kernel';
 import { type LaneRecord, headersOf, messageIdOf } from './delivery.js';
 import type { LaneSetting } from './lane-context.js';
 import type { Headers } from './reply.js';
@@ -20,19 +21,23 @@ export interface Settlement {
   readonly delayMs: number | undefined;
 }
 
-/** Tells whoever follows the settlements of a consumer. */
+/** Tells those who follow the settlements of a consumer. What they throw is not the message's failure. */
 export function tellSettled(
   { context, topic, partition }: LaneSetting,
   { offset, record }: LaneRecord,
   more: Pick<Settlement, 'kind' | 'attempts' | 'error' | 'delayMs'>,
 ): void {
-  context.onSettled?.({
-    group: context.group,
-    topic: topic.name,
-    partition,
-    offset,
-    messageId: messageIdOf(record),
-    headers: headersOf(record),
-    ...more,
-  });
+  try {
+    context.onSettled?.({
+      group: context.group,
+      topic: topic.name,
+      partition,
+      offset,
+      messageId: messageIdOf(record),
+      headers: headersOf(record),
+      ...more,
+    });
+  } catch (error) {
+    context.logger.warn(`a follower of settlements failed: ${describeError(error)}`, { topic: topic.name });
+  }
 }

@@ -10,7 +10,7 @@ import {
   type PgDatabase,
   resolveOptions,
   show,
-  silentLogger,
+  guardLogger,
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
@@ -126,7 +126,7 @@ export class HalfMessageChecker {
     this.#parts = parts;
     this.#databases = parts.databases ?? new LocalDatabases();
     this.#clock = parts.clock ?? systemClock;
-    this.#logger = parts.logger ?? silentLogger;
+    this.#logger = guardLogger(parts.logger);
     if (parts.group === '') throw new ConfigurationError('Check-back needs a group', ['group is empty']);
     this.service = new BackgroundService({
       name: 'the check-back of half messages',

@@ -12,7 +12,7 @@ import {
   newId,
   type Resolved,
   resolveOptions,
-  silentLogger,
+  guardLogger,
   type SqlSession,
   systemClock,
   wholeNumber,
@@ -107,7 +107,7 @@ export class HalfMessages {
     this.store = new HalfStore(parts);
     this.#databases = parts.databases ?? new LocalDatabases();
     this.#clock = parts.clock ?? systemClock;
-    this.#logger = parts.logger ?? silentLogger;
+    this.#logger = guardLogger(parts.logger);
   }
 
   /**

@@ -12,7 +12,7 @@ import {
   isWaybillError,
   type Logger,
   resolveOptions,
-  silentLogger,
+  guardLogger,
   type SqlSession,
   systemClock,
   wholeNumber,
@@ -112,7 +112,7 @@ export class ExternalEffects {
     );
     this.#options = { ...resolved, timeoutMs: resolved.timeoutMs || Math.floor((resolved.leaseMs * 2) / 3) };
     this.#clock = parts.clock ?? systemClock;
-    this.#logger = parts.logger ?? silentLogger;
+    this.#logger = guardLogger(parts.logger);
   }
 
   /**

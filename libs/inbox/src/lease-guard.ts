@@ -10,7 +10,7 @@ import {
   type Logger,
   oneOf,
   resolveOptions,
-  silentLogger,
+  guardLogger,
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
@@ -89,7 +89,7 @@ export class LeaseGuard {
   ) {
     this.#options = resolveOptions('lease guard', SPECS, options);
     this.#clock = parts.clock ?? systemClock;
-    this.#logger = parts.logger ?? silentLogger;
+    this.#logger = guardLogger(parts.logger);
   }
 
   /**

@@ -1,6 +1,7 @@
 import { Bell } from './bell.js';
 import { type Clock, systemClock } from './clock.js';
-import { describeError, isFenced, type Logger, silentLogger } from './logger.js';
+import { guardLogger, isFenced, type Logger } from './logger.js';
+import { describeError } from './thrown.js';
 
 /** What one pass of a service did: `again` when more work is known to wait, `idle` when there was none. */
 export type PassResult = 'again' | 'idle';
@@ -43,7 +44,7 @@ export class BackgroundService {
   constructor(options: BackgroundServiceOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#logger = options.logger ?? silentLogger;
+    this.#logger = guardLogger(options.logger);
     this.bell = options.bell ?? new Bell();
   }
 

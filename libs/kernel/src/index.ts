@@ -13,7 +13,7 @@ export * from './errors/saga-errors.js';
 export * from './errors/schema-errors.js';
 export { type ErrorDetails, isWaybillError, WaybillError } from './errors/waybill-error.js';
 export { idTimeMs, isId, nameBasedId, newId } from './ids.js';
-export { describeError, isFenced, type LogFields, type Logger, silentLogger } from './logger.js';
+export { guardLogger, isFenced, type LogFields, type Logger, silentLogger } from './logger.js';
 export {
   flag,
   type Given,
@@ -61,3 +61,11 @@ export {
   translateDatabaseError,
   WAYBILL_SQLSTATE,
 } from './sql/translate-error.js';
+export {
+  cleanText,
+  describeError,
+  describeThrown,
+  isError,
+  readableThrown,
+  type ThrownDescription,
+} from './thrown.js';

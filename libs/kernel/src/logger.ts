@@ -19,7 +19,29 @@ export function isFenced(error: unknown): boolean {
   return isWaybillError(error) && error.code === 'FENCED';
 }
 
-/** Name and message of anything that was thrown, for a log line. */
-export function describeError(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+const guarded = new WeakMap<Logger, Logger>();
+
+/**
+ * The logger to write to: the given one, whose failures stop nobody, or none. A line that cannot be written is lost; the work
+ * that it tells of is not.
+ */
+export function guardLogger(given: Logger | undefined): Logger {
+  if (given === undefined || given === silentLogger) return silentLogger;
+  const known = guarded.get(given);
+  if (known !== undefined) return known;
+  const write =
+    (level: keyof Logger) =>
+    (message: string, fields?: LogFields): void => {
+      try {
+        const written: unknown = given[level](message, fields);
+        // One that writes asynchronously may fail later.
+        if (written instanceof Promise) written.catch(() => {});
+      } catch {
+        // There is nowhere left to say so.
+      }
+    };
+  const safe = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
+  guarded.set(given, safe);
+  guarded.set(safe, safe);
+  return safe;
 }

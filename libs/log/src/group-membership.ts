@@ -6,7 +6,7 @@ import {
   type Logger,
   newId,
   type PgDatabase,
-  silentLogger,
+  guardLogger,
   systemClock,
 } from '@waybill/kernel';
 import type { LogSignals } from './log-signals.js';
@@ -85,7 +85,7 @@ export class GroupMembership {
     options: GroupMembershipOptions,
   ) {
     this.#options = options;
-    this.#logger = options.logger ?? silentLogger;
+    this.#logger = guardLogger(options.logger);
     this.#clock = options.clock ?? systemClock;
     const bell = new Bell();
     this.#service = new BackgroundService({

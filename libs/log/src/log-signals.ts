@@ -10,7 +10,7 @@ import {
   type Logger,
   newId,
   type PgDatabase,
-  silentLogger,
+  guardLogger,
   systemClock,
 } from '@waybill/kernel';
 import { SignalNotes } from './signal-notes.js';
@@ -68,7 +68,7 @@ export class LogSignals {
   ) {
     this.#proveMs = options.proveMs ?? PROVE_MS;
     this.#channel = derivedName('signal', database.schema);
-    this.#logger = options.logger ?? silentLogger;
+    this.#logger = guardLogger(options.logger);
     this.#clock = options.clock ?? systemClock;
     this.notes = new SignalNotes((notes) => this.#notify('note', ...notes), this.#clock);
     this.#listener = new BackgroundService({

@@ -1,5 +1,5 @@
 import { Logger as NestLogger } from '@nestjs/common';
-import type { LogFields, Logger } from '@waybill/kernel';
+import { guardLogger, type LogFields, type Logger } from '@waybill/kernel';
 
 /** Writes Waybill's lines by Nest's logger: the message, then its ids. Never payloads. */
 export class NestLoggerAdapter implements Logger {
@@ -31,4 +31,11 @@ function line(message: string, fields: LogFields = {}): string {
   return shown.length === 0
     ? message
     : `${message} (${shown.map(([name, value]) => `${name}=${value}`).join(' ')})`;
+}
+
+/** The logger of an instance: the given one, or Nest's; its failures stop nobody. */
+export function loggerOf(instance: string, given: Logger | undefined): Logger {
+  return guardLogger(
+    given ?? new NestLoggerAdapter(instance === 'default' ? 'Waybill' : `Waybill:${instance}`),
+  );
 }

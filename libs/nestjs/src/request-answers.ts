@@ -4,7 +4,6 @@ import {
   type Delivery,
   drop,
   HandlerVerdict,
-  isError,
   isHttpRefusal,
   reasonOf,
   remoteErrorOf,
@@ -13,7 +12,7 @@ import {
   replyHeaders,
   type ReplyStatus,
 } from '@waybill/consumer';
-import { isWaybillError, runAhead, savepointOf } from '@waybill/kernel';
+import { isError, isWaybillError, readableThrown, runAhead, savepointOf } from '@waybill/kernel';
 import type { Message } from '@waybill/outbox';
 import { type Answers, SagaRejection } from '@waybill/saga';
 import { REPLY_VALUES_HEADER, REQUEST_ID_HEADER } from './reply-listener.js';
@@ -77,7 +76,8 @@ export class RequestAnswers {
       if (verdict !== undefined) return verdict;
       if (this.#isCancelled(delivery)) return drop(CANCELLED);
       answers = await this.#valuesTo(delivery, values);
-    } catch (error) {
+    } catch (thrown) {
+      const error = readableThrown(thrown);
       // What it failed of was, most likely, that it has stopped for that.
       if (this.#isCancelled(delivery)) return drop(CANCELLED);
       if (!isAnswer(error)) throw error;

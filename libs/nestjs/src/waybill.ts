@@ -46,7 +46,7 @@ import { assertOneDatabase } from './one-database.js';
 import { AmbientTransaction } from './ambient-transaction.js';
 import { addInstance, removeInstance } from './instances.js';
 import { InstanceSagas } from './instance-sagas.js';
-import { NestLoggerAdapter } from './nest-logger.js';
+import { loggerOf } from './nest-logger.js';
 import { Tracing } from './tracing/tracing.js';
 import { WantedTopics } from './waybill-feature.js';
 import {
@@ -125,7 +125,7 @@ export class Waybill {
     assertModuleOptions(options);
     this.wantedTopics = new WantedTopics(options.topics);
     this.contracts = new PayloadContracts(options.schemas);
-    this.logger = options.logger ?? new NestLoggerAdapter(name === 'default' ? 'Waybill' : `Waybill:${name}`);
+    this.logger = loggerOf(name, options.logger);
     this.database = this.#open(options.database, options.database.connectionsMax ?? 10);
     this.bus =
       options.bus === undefined ? this.database : this.#open(options.bus, options.bus.connectionsMax ?? 10);

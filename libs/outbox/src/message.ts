@@ -1,4 +1,6 @@
+import { types } from 'node:util';
 import {
+  describeThrown,
   dictionary,
   isId,
   MessageInvalidError,
@@ -168,7 +170,10 @@ function contentHeaders(
       refuse('its type as a CloudEvent must be a text of one line, and not empty');
     return headers;
   }
-  return codec === jsonCodec ? {} : { 'content-type': contentType };
+  if (codec === jsonCodec) return {};
+  if (typeof contentType !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(contentType))
+    refuse('the contentType of its codec must be 1 to 255 visible ASCII characters');
+  return { 'content-type': contentType };
 }
 
 function headerBytes(headers: Readonly<Record<string, string>>): number {
@@ -180,11 +185,14 @@ function headerBytes(headers: Readonly<Record<string, string>>): number {
 
 function encodePayload(payload: unknown, codec: Codec, id: string, topic: string): Buffer {
   try {
-    const bytes = codec.encode(payload);
+    const bytes: unknown = codec.encode(payload);
+    if (types.isPromise(bytes)) bytes.catch(() => {});
+    if (!(bytes instanceof Uint8Array))
+      throw new TypeError(`its codec answers with ${typeof bytes}, not with bytes`);
     return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   } catch (error) {
-    const problem = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new PayloadNotSerializableError(id, topic, problem ?? 'unknown', { cause: error });
+    const [problem = 'unknown'] = describeThrown(error).message.split('\n');
+    throw new PayloadNotSerializableError(id, topic, problem, { cause: error });
   }
 }
 

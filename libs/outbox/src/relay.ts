@@ -12,7 +12,7 @@ import {
   type PgConnection,
   type PgDatabase,
   resolveOptions,
-  silentLogger,
+  guardLogger,
   type SqlSession,
   systemClock,
   wholeNumber,
@@ -108,7 +108,8 @@ export class Relay {
     private readonly parts: RelayParts,
     options: RelayOptions = {},
   ) {
-    const { topics, bell, clock = systemClock, logger = silentLogger } = parts;
+    const { topics, bell, clock = systemClock } = parts;
+    const logger = guardLogger(parts.logger);
     this.#options = resolveOptions('relay', SPECS, options);
     this.#clock = clock;
     this.#reader = new DifferenceReader(topics, this.#options);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type BoundStatement, bindStatement } from '@waybill/kernel';
+import { bindStatement, type BoundStatement, cleanText, describeThrown } from '@waybill/kernel';
 import type { LogRecord } from '@waybill/log';
 import { insertDeadLetter, resolveRedriven } from './statements.generated.js';
 import { storeHeaders } from './stored-record.js';
@@ -40,14 +40,13 @@ export interface DeadLetter {
 }
 
 const MAX_MESSAGE_CHARS = 2_000;
-const MAX_STACK_CHARS = 8_000;
 
 /**
  * The statement that keeps a dead letter, to be run in the transaction that also takes the message from its consumer.
  * A message that was redriven and failed again is the same dead letter, open again.
  */
 export function deadLetterInsert(letter: DeadLetter): BoundStatement {
-  const error = describe(letter.error);
+  const error = { ...describeThrown(letter.error), message: wordsOf(letter.error) };
   const { record } = letter;
   return bindStatement(
     insertDeadLetter,
@@ -79,46 +78,18 @@ export function deadLetterResolved(groupId: number, partitionId: number, offset:
   return bindStatement(resolveRedriven, groupId, partitionId, offset);
 }
 
-function describe(error: unknown): {
-  className: string;
-  code: string | null;
-  message: string;
-  stack: string | null;
-} {
-  if (!(error instanceof Error)) {
-    const shown = typeof error === 'string' ? error : JSON.stringify(error);
-    return {
-      className: typeof error,
-      code: null,
-      message: clean(shown ?? 'undefined', MAX_MESSAGE_CHARS),
-      stack: null,
-    };
-  }
-  const code = (error as { code?: unknown }).code;
-  return {
-    className: error.constructor.name === 'Object' ? error.name : error.constructor.name,
-    code: typeof code === 'string' ? code : null,
-    message: clean(wordsOf(error), MAX_MESSAGE_CHARS),
-    stack: error.stack === undefined ? null : clean(error.stack, MAX_STACK_CHARS),
-  };
-}
-
-/** What an error says. Validation pipes of Nest say it in the response of their exception, as a list. */
-function wordsOf(error: Error & { readonly getResponse?: unknown }): string {
-  if (typeof error.getResponse !== 'function') return error.message;
+/** Validation pipes of Nest say what is wrong in the response of their exception, as a list. */
+function wordsOf(error: unknown): string {
+  const { message } = describeThrown(error);
   let said: unknown;
   try {
-    said = (error.getResponse() as { readonly message?: unknown } | null)?.message;
+    const { getResponse } = error as { readonly getResponse?: () => { readonly message?: unknown } | null };
+    if (typeof getResponse === 'function') said = getResponse.call(error)?.message;
   } catch {
     // Then it says no more than its message.
   }
   const words = Array.isArray(said) ? said.filter((word) => typeof word === 'string') : [];
-  return words.length === 0 ? error.message : `${error.message}: ${words.join('; ')}`;
-}
-
-/** A text of PostgreSQL cannot hold NUL. */
-function clean(text: string, limit: number): string {
-  return text.replaceAll('\0', '').slice(0, limit);
+  return words.length === 0 ? message : cleanText(`${message}: ${words.join('; ')}`, MAX_MESSAGE_CHARS);
 }
 
 /** Groups failures of the same kind: the class and the places of the stack, without what varies between two of them. */

@@ -1,6 +1,8 @@
 import {
   ConfigurationError,
+  describeThrown,
   type Given,
+  isError,
   oneOf,
   type OptionSpec,
   type Resolved,
@@ -111,10 +113,20 @@ function delayWithoutJitter(rule: RetryRule, delayed: number, attempt: number, e
     case 'rocketmq':
       return nth(ROCKETMQ_RETRY_DELAYS_MS, delayed);
     case 'custom': {
-      const wait = rule.delay?.(attempt, error);
-      // A policy that miscounts must neither spin nor sleep for ever.
+      // A policy that miscounts must neither spin nor sleep for ever, and one that throws stops no message.
+      const wait = askDelay(rule, attempt, error);
       return typeof wait === 'number' && wait >= 0 ? Math.min(wait, LONGEST_DELAY_MS) : rule.maxDelayMs;
     }
+  }
+}
+
+function askDelay({ delay }: RetryRule, attempt: number, error: unknown): unknown {
+  try {
+    const wait: unknown = delay?.(attempt, error);
+    if (wait instanceof Promise) wait.catch(() => {});
+    return wait;
+  } catch {
+    return undefined;
   }
 }
 
@@ -135,9 +147,20 @@ function resolveRule(subject: string, options: Given<typeof SPECS>): RetryRule {
 }
 
 function matches(wanted: ErrorMatch, error: unknown): boolean {
-  if (typeof wanted === 'function') return error instanceof wanted;
-  if (!(error instanceof Error)) return false;
-  return error.name === wanted || error.constructor.name === wanted;
+  if (typeof wanted === 'function') return isInstance(error, wanted);
+  // By name also those of another realm.
+  if (!isError(error)) return false;
+  const { name, className } = describeThrown(error);
+  return name === wanted || className === wanted;
+}
+
+/** A class may say itself, by `Symbol.hasInstance`, what is one of it, and may throw there. */
+function isInstance(error: unknown, wanted: abstract new (...args: never[]) => unknown): boolean {
+  try {
+    return error instanceof wanted;
+  } catch {
+    return false;
+  }
 }
 
 function delays(): OptionSpec<readonly number[]> {

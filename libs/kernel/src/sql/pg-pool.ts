@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { describeError, type Logger, silentLogger } from '../logger.js';
+import { guardLogger, type Logger } from '../logger.js';
+import { describeError } from '../thrown.js';
 import { DatabaseUnavailableError } from '../errors/runtime-errors.js';
 import { isWaybillError } from '../errors/waybill-error.js';
 import type { BoundStatement } from './bound-statement.js';
@@ -85,7 +86,7 @@ export class PgDatabase {
         await answeredWithin(client, this.#connectTimeoutMs, 'Connecting', asked);
       },
     });
-    const logger = options.logger ?? silentLogger;
+    const logger = guardLogger(options.logger);
     // Without a listener the loss of an idle connection would end the process.
     this.pool.on('error', (error) => {
       this.#noteLoss(error);

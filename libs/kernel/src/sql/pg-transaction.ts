@@ -141,7 +141,13 @@ export class PgTransaction implements SqlSession {
     const own = wasLent && last.length > 0 ? [this.#own(RESET_ROLE)] : [];
     const afterwards = wasLent ? RESET_SESSION.map((statement) => this.#own(statement)) : [];
     await this.connection.runBatch([...ahead, ...own, ...last], { begin, commit: true, afterwards });
-    for (const callback of this.#atCommit) callback();
+    for (const callback of this.#atCommit) {
+      try {
+        callback();
+      } catch {
+        // A hint that fails changes nothing of what is committed.
+      }
+    }
     return true;
   }
 

@@ -143,12 +143,12 @@ export function isServerTrouble(error: unknown): boolean {
   return TROUBLE.test(sqlStateOf(error) ?? '');
 }
 
-/** Whether the connection to the database was lost, or could not be made. */
+/** Whether the connection to the database was lost, or could not be made. A code of the network alone does not say whose. */
 export function isConnectionLoss(error: unknown): boolean {
   const state = sqlStateOf(error);
   if (state !== undefined && /\d/.test(state)) return LOSS.test(state);
   if (isWaybillError(error)) return error.code === 'DATABASE_UNAVAILABLE';
-  return state === undefined ? looksDisconnected(error) : NETWORK_CODES.has(state);
+  return state === undefined && looksDisconnected(error);
 }
 
 /** Whether the server has rolled a transaction back because of others, and said so: it can be run again at once. */

@@ -1,6 +1,7 @@
 import { types } from 'node:util';
 import {
   ConfigurationError,
+  describeThrown,
   PayloadInvalidError,
   type PayloadIssue,
   PayloadVersionUnknownError,
@@ -102,14 +103,16 @@ export class PayloadContract {
 
   #validate(payload: unknown, what: string, when: PayloadInvalidError['when']): unknown {
     let result: StandardResult<unknown> | Promise<StandardResult<unknown>>;
+    let issues: readonly PayloadIssue[] | undefined;
     try {
       result = this.schema['~standard'].validate(payload);
+      if (!types.isPromise(result)) issues = result.issues?.map(issueOf);
     } catch (cause) {
-      throw this.#failed(what, when, 'its schema threw', cause);
+      throw this.#failed(what, when, 'its schema threw, or answered with what is no result', cause);
     }
     if (types.isPromise(result)) throw asynchronous(this.#topic, 'it', result);
-    if (result.issues === undefined) return result.value;
-    throw new PayloadInvalidError(what, this.version, { when, issues: result.issues.map(issueOf) });
+    if (issues !== undefined) throw new PayloadInvalidError(what, this.version, { when, issues });
+    return (result as { value?: unknown }).value;
   }
 
   /** The message tells the class only: what was thrown may hold values. */
@@ -119,7 +122,7 @@ export class PayloadContract {
     problem: string,
     cause: unknown,
   ): PayloadInvalidError {
-    const name = cause instanceof Error ? cause.name : typeof cause;
+    const { name } = describeThrown(cause);
     return new PayloadInvalidError(what, this.version, { when, problem: `${problem} (${name})`, cause });
   }
 }

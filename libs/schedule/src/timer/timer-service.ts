@@ -9,7 +9,7 @@ import {
   type PgConnection,
   type PgDatabase,
   resolveOptions,
-  silentLogger,
+  guardLogger,
   systemClock,
   wholeNumber,
   type BoundStatement,
@@ -112,7 +112,7 @@ export class TimerService implements TimerAlarm {
   constructor(parts: TimerServiceParts, options: TimerServiceOptions = {}) {
     const { prefix, slotMs, windowMs, distrustMs, ...rest } = options;
     this.#options = resolveOptions('scheduler', SPECS, rest);
-    this.#parts = { clock: systemClock, logger: silentLogger, ...parts };
+    this.#parts = { clock: systemClock, ...parts, logger: guardLogger(parts.logger) };
     const { clock, logger, database, redis } = this.#parts;
     const effects = [messageEffect, new RecurringEffect(logger), ...(parts.effects ?? [])];
     this.#effects = new Map(effects.map((effect) => [effect.kind, effect]));
