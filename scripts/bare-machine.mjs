@@ -18,7 +18,7 @@ export async function onBareMachine(work) {
   const folder = mkdtempSync(join(tmpdir(), 'waybill-bare-'));
   try {
     for (const name of PROGRAMS) symlinkSync(locate(name), join(folder, name));
-    // A file where the folder should be: root may write into a read-only folder, and nobody into this.
+    // A file where the folder should be: root may write into a read-only folder, and no user into this.
     const home = join(folder, 'home');
     writeFileSync(home, '');
     return await work({

@@ -28,7 +28,7 @@ beforeAll(async () => {
     'host all ghost 127.0.0.1/32 trust',
     'host all banned 127.0.0.1/32 reject',
     'hostssl all tlsonly 127.0.0.1/32 scram-sha-256',
-    'host all waybill,nobody_of_that_name,limited 127.0.0.1/32 scram-sha-256',
+    'host all waybill,unknown_user,limited 127.0.0.1/32 scram-sha-256',
   ];
   writeFileSync(hba, `${rules.join('\n')}\n`);
   await asOwner((client) => client.query('select pg_reload_conf()'));
@@ -86,7 +86,7 @@ async function failure(connectionString: string): Promise<Error & { code?: strin
   throw new Error('it could be connected to');
 }
 
-/** A server that does this with everybody who comes. @returns its port */
+/** A server that does this with each connection. @returns its port */
 async function listening(serve: (socket: Socket) => void): Promise<number> {
   const made = createServer((socket) => {
     socket.on('error', () => {});
@@ -111,7 +111,7 @@ function serveTls(socket: Socket): void {
 const none = fileURLToPath(new URL('./none.pem', import.meta.url));
 const cases: [what: string, place: () => Place | string | Promise<Place>, advice: RegExp][] = [
   ['a wrong password', () => ({ password: 'wrong' }), /Correct user and password/],
-  ['an unknown user', () => ({ user: 'nobody_of_that_name' }), /Correct user and password/],
+  ['an unknown user', () => ({ user: 'unknown_user' }), /Correct user and password/],
   [
     'an unknown user that needs no password',
     () => ({ user: 'ghost' }),
@@ -140,7 +140,7 @@ const cases: [what: string, place: () => Place | string | Promise<Place>, advice
     /switch it on there .* sslmode=disable/,
   ],
   [
-    'a certificate of nobody',
+    'a certificate that signs itself',
     async () => ({ port: await listening(serveTls), query: 'sslmode=verify-full' }),
     /sslrootcert/,
   ],

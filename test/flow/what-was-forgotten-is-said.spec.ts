@@ -99,7 +99,7 @@ test('startAllMicroservices is missing', async () => {
 test('sagas are carried on by nothing', async () => {
   const made = await make({ providers: [Selling] });
   await made.app.init();
-  await said(made, /nothing consumes in this process, and it has 1 sagas/);
+  await said(made, /nothing consumes in this process, and it has 1 sagas\. Call app\.connectMicroservice/);
 });
 
 test('the controller is not registered', async () => {

@@ -4,15 +4,13 @@ import { describeError, systemClock } from '@waybill/kernel';
 import { type DeclaredPattern, declaredPatterns, handlersOfProviders } from './declared-handlers.js';
 import { missingTopics } from './missing-topics.js';
 import { SubscriberWatch } from './subscriber-watch.js';
+import { DEFAULT_NAME } from './tokens.js';
 import type { Waybill } from './waybill.js';
 import type { WaybillServer } from './waybill-server.js';
 
 /** An application may connect and start its microservices after its own start; it has so long for that. */
 const GRACE_MS = 2_000;
 const SHOWN = 5;
-
-const CONNECT =
-  'app.connectMicroservice({ strategy: app.get(WaybillServer) }, { inheritAppConfig: true }), then await app.startAllMicroservices()';
 
 /** Says once, soon after the start, what was forgotten where it would otherwise only be silent: nothing is handled. */
 @Injectable()
@@ -64,7 +62,7 @@ export class StartWarnings implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** What keeps this process from consuming, or from stopping in order. */
   #warning(handlers: readonly DeclaredPattern[]): string | undefined {
-    const { sagas } = this.waybill;
+    const { name, sagas } = this.waybill;
     const { handlerCount, isListening } = this.server;
     const what = [
       ...(handlers.length > 0 ? [listOf(handlers)] : []),
@@ -80,9 +78,9 @@ export class StartWarnings implements OnApplicationBootstrap, OnModuleDestroy {
     }
     if (what === '') return undefined;
     const call =
-      handlerCount > 0 || handlers.length === 0
+      handlerCount > 0
         ? 'await app.startAllMicroservices(), or app.listen() of a microservice'
-        : CONNECT;
+        : connecting(name);
     return `nothing consumes in this process, and it has ${what}. Call ${call}; or set consumer: false if another process is to consume.`;
   }
 }
@@ -91,4 +89,9 @@ function listOf(handlers: readonly { readonly where: string; readonly pattern: s
   const shown = handlers.slice(0, SHOWN).map(({ where, pattern }) => `${where} (${pattern})`);
   const more = handlers.length > SHOWN ? ` and ${handlers.length - SHOWN} more` : '';
   return `${handlers.length === 1 ? 'handler' : 'handlers'} ${shown.join(', ')}${more}`;
+}
+
+function connecting(instance: string): string {
+  const token = instance === DEFAULT_NAME ? 'WaybillServer' : `getServerToken('${instance}')`;
+  return `app.connectMicroservice({ strategy: app.get(${token}) }, { inheritAppConfig: true }), then await app.startAllMicroservices()`;
 }

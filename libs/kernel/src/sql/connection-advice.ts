@@ -76,7 +76,7 @@ const REFUSALS: readonly KnownRefusal[] = [
   {
     matches: ({ code }) => CODES_OF_TRUST.has(code),
     advice:
-      "The server's certificate is not signed by anybody whom this process knows: add sslrootcert=/path/of/ca.pem to the connection string, or set NODE_EXTRA_CA_CERTS",
+      "The server's certificate is not signed by an authority that this process trusts: add sslrootcert=/path/of/ca.pem to the connection string, or set NODE_EXTRA_CA_CERTS",
   },
   {
     matches: ({ code }) => code === 'ERR_TLS_CERT_ALTNAME_INVALID',

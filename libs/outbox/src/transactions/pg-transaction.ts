@@ -128,7 +128,7 @@ function assertOpen(client: PgTransactionClient, what: string, instead: string):
   const status = client.getTransactionStatus();
   watchFailures(client);
   if (status === 'E')
-    throw TransactionRequiredError.afterFailure('Nothing can be published', failureOf(client));
+    throw TransactionRequiredError.afterFailure('Nothing more can be written', failureOf(client));
   if (status !== 'T') throw noTransaction(`${what} without an open transaction was passed`, instead);
 }
 
