@@ -45,7 +45,9 @@ class PlainJson {
         return value === null ? null : this.#object(value, key, depth);
       case 'undefined':
         throw this.#refusal('is undefined, which JSON has no form for');
-      default:
+      case 'bigint':
+      case 'function':
+      case 'symbol':
         throw this.#refusal(`is a ${typeof value}, which JSON has no form for`);
     }
   }

@@ -5,7 +5,7 @@ export const migration0003: Migration = {
   number: 3,
   name: '0003-consumer',
   breaking: false,
-  checksum: 'ea5d27e89d758ba2e5d6a6e6c01ee1140c845f140fa9e2a3cc2de3ddc8c95440',
+  checksum: '0c3e41a06cd368791dcbb5d3b8c6e139b4b8e0673afbcb4849bb4fd5e5de310c',
   sql: `-- Consumer groups and what consuming leaves behind: members, owners of partitions, positions, marks, charges for
 -- crashes, parked messages, dead letters, and the inbox for handlers that write to another database than the log's.
 
@@ -144,6 +144,10 @@ create table :schema.dead_letter (
   unique (group_id, partition_id, log_offset)
 );
 
+-- What retention removes, and what health counts: neither reads the rest of the table.
+create index dead_letter_closed on :schema.dead_letter (state_since)
+  where state in ('redriven', 'replaced', 'discarded');
+create index dead_letter_open on :schema.dead_letter (group_id, topic) where state = 'open';
 create index dead_letter_fingerprint on :schema.dead_letter (fingerprint, id);
 
 -- Retries that a group may still make in the whole cluster: a token bucket, drawn from by the processes in portions.
