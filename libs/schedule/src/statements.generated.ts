@@ -353,3 +353,14 @@ export const timerStats = statement<[overdueMs: number], { pending: number; due:
        (select pg_catalog.count(*) from (select from :schema.timer t where t.slot = 8 limit 100000) f)::integer as far,
        (select pg_catalog.count(*) from :schema.recurring_message)::integer as recurring
   from (select pg_catalog.clock_timestamp() as now_at offset 0) n`);
+
+/**
+ * Groups and topics of the open dead letters that match a filter, of which no living process handles the topic.
+ */
+export const unservedDeadLetters = statement<[filter: string], { group: string; topic: string }>('unserved-dead-letters', `select distinct g.name as "group", d.topic
+  from :schema.dead_letter_ids($1::jsonb, 0, 2147483647) as i (id)
+  join :schema.dead_letter d on d.id = i.id
+  join :schema.consumer_group g on g.id = d.group_id
+ where not exists (select from :schema.group_member m
+                    where m.group_id = d.group_id and m.lease_until > pg_catalog.clock_timestamp() and d.topic = any (m.topics))
+ order by 1, 2`);
