@@ -117,6 +117,10 @@ async function startRedrive(
   output: Output,
 ): Promise<number | undefined> {
   const filter = selection(ids, options);
+  for (const { group, topic } of await deadLetters.unserved(filter))
+    output.write(
+      `no process of group ${group} handles topic ${topic} now: what is redriven waits until one does\n`,
+    );
   if (options.yes !== true) {
     const count = await deadLetters.count({ ...filter, states: ['open'] });
     output.write(`${count} open dead letters would be redriven; --yes does it\n`);

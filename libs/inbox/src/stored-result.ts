@@ -1,4 +1,4 @@
-import { ResultNotSerializableError, ResultTooLargeError } from '@waybill/kernel';
+import { plainJson, ResultNotSerializableError, ResultTooLargeError } from '@waybill/kernel';
 
 /** Stands in place of a result that could not be kept; no JSON begins so. */
 const TOO_LARGE = '!too-large ';
@@ -11,11 +11,11 @@ const NOT_JSON = '!not-json';
 export function encodeResult(result: unknown, maxBytes: number): string | null {
   let json: string | undefined;
   try {
-    json = JSON.stringify(result);
+    json = result === undefined ? undefined : JSON.stringify(plainJson(result, 'result'));
   } catch {
     return NOT_JSON;
   }
-  if (json === undefined) return result === undefined ? null : NOT_JSON;
+  if (json === undefined) return null;
   const bytes = Buffer.byteLength(json);
   return bytes > maxBytes ? `${TOO_LARGE}${bytes}` : json;
 }

@@ -42,6 +42,7 @@ export { Retention } from './sql/retention.js';
 export { type Savepoint, savepointOf } from './sql/savepoint.js';
 export { skipWhenLocked } from './sql/skip-when-locked.js';
 export { runAhead, type SqlSession } from './sql/sql-session.js';
+export { isPlainObject, NotPlainJsonError, plainJson } from './plain-json.js';
 export { dictionary, own } from './dictionary.js';
 export { derivedName } from './sql/derived-name.js';
 export { assertSchemaName, DEFAULT_SCHEMA, renderSql, type Statement, statement } from './sql/statement.js';

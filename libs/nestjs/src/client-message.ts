@@ -1,3 +1,4 @@
+import { isPlainObject } from '@waybill/kernel';
 import type { OutgoingEvent, OutgoingRequest, ProducerSerializer, ReadPacket } from '@nestjs/microservices';
 import type { Message } from '@waybill/outbox';
 import { WaybillRecord, type WaybillRecordOptions } from './waybill-record.js';
@@ -20,10 +21,21 @@ export async function clientMessage(
     const outgoing = { ...packet, data: given.payload } as OutgoingEvent | OutgoingRequest;
     const made = recordOf(await serializer.serialize(outgoing, { topic }));
     payload = made.payload ?? null;
-    options = { ...options, ...made.options, headers: { ...options.headers, ...made.options.headers } };
+    const headers = joined(options.headers, made.options.headers);
+    options = { ...options, ...made.options, ...(headers === undefined ? {} : { headers }) };
   }
   const { timeoutMs: _, ...said } = options;
-  return { ...said, headers: { ...metadata, ...said.headers }, topic, payload };
+  const headers = joined(metadata as Headers | undefined, said.headers);
+  return { ...said, ...(headers === undefined ? {} : { headers }), topic, payload };
+}
+
+type Headers = Readonly<Record<string, string>>;
+
+/** Both, the later ones first. What are no headers are passed on as they are: publishing refuses them. */
+function joined(earlier: Headers | undefined, later: Headers | undefined): Headers | undefined {
+  for (const given of [later, earlier])
+    if (given !== undefined && given !== null && !isPlainObject(given)) return given;
+  return later === null ? later : { ...earlier, ...later };
 }
 
 function recordOf(data: unknown): WaybillRecord {

@@ -83,6 +83,7 @@ export {
 } from '@waybill/kernel';
 export {
   bytesCodec,
+  extendedJson,
   type CloudEvent,
   cloudEventOf,
   type CloudEventOptions,

@@ -1,4 +1,4 @@
-import { parseJson } from '@waybill/kernel';
+import { parseJson, plainJson } from '@waybill/kernel';
 
 /** Turns payloads into bytes and back. Give one per topic where JSON does not fit, or to encrypt. */
 export interface Codec {
@@ -10,13 +10,11 @@ export interface Codec {
   decode(bytes: Buffer): unknown;
 }
 
-/** JSON, the default. Reading refuses `__proto__` and `constructor.prototype` keys. */
+/** JSON, the default. What JSON would change is refused, see {@link plainJson}; so are `__proto__` and `constructor.prototype`. */
 export const jsonCodec: Codec = {
   contentType: 'application/json',
   encode(payload) {
-    const text = JSON.stringify(payload) as string | undefined;
-    if (text === undefined) throw new TypeError(`${typeof payload} has no JSON form`);
-    return Buffer.from(text, 'utf8');
+    return Buffer.from(JSON.stringify(plainJson(payload)), 'utf8');
   },
   decode: (bytes) => parseJson(bytes.toString('utf8')),
 };

@@ -1,3 +1,4 @@
+export { extendedJson } from './extended-json.js';
 export { bytesCodec, type Codec, jsonCodec } from './codec.js';
 export {
   type CloudEvent,

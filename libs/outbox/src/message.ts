@@ -3,6 +3,7 @@ import {
   describeThrown,
   dictionary,
   isId,
+  isPlainObject,
   MessageInvalidError,
   MessageTooLargeError,
   newId,
@@ -105,6 +106,8 @@ export function encodeMessage(
   if (partition !== null && (!Number.isSafeInteger(partition) || partition < 0 || partition > 4095)) {
     refuse(`its partition must be a whole number from 0 to 4095, got ${show(partition)}`);
   }
+  if (message.headers !== undefined && !isPlainObject(message.headers))
+    refuse(`its headers must be an object of names and texts, got ${show(message.headers)}`);
   const { times, expiresAtMs } = checkTimes(message, refuse);
   const codec = own(rules.codecs, topic) ?? jsonCodec;
   const contract = rules.contracts?.find(topic);
@@ -140,7 +143,7 @@ function collectHeaders(
     }
     if (contract !== undefined && name.toLowerCase() === SCHEMA_VERSION_HEADER)
       refuse(`header ${name} is set by the schema of its topic`);
-    if (typeof value !== 'string') refuse(`header ${name} must be a text, got ${typeof value}`);
+    if (typeof value !== 'string') refuse(`header ${name} must be a text, got ${show(value)}`);
     if (/\p{Cc}/u.test(value.replaceAll('\t', '')) || !isStorable(value))
       refuse(`header ${name} has control characters`);
     headers[name] = value;

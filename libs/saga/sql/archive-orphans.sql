@@ -2,7 +2,7 @@
 -- Params: none
 -- Returns: none
 -- Locks: those children
--- Index: saga_child
+-- Index: saga_orphan
 with gone as (
   delete from :schema.saga s
    where s.parent_id is not null and s.state >= 4

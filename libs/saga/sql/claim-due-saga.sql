@@ -8,7 +8,7 @@ select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as
        s.revision, s.parent_id as "parentId", s.parent_step as "parentStep", s.reason, s.content::text as content,
        floor(extract(epoch from clock_timestamp() - s.started_at) * 1000.0)::bigint as "nowMs"
   from :schema.saga s
- where s.reply_topic = $1::text and s.wake_at <= clock_timestamp()
+ where s.reply_topic = $1::text and s.wake_at <= (select clock_timestamp())
  order by s.wake_at
  limit 1
    for update skip locked;

@@ -14,6 +14,7 @@ import {
 import { type Headers, REPLY_KEY_HEADER, REPLY_TO_HEADER } from '@waybill/consumer';
 import type { EncodedMessage, Outbox } from '@waybill/outbox';
 import { operatorAction } from '@waybill/schedule';
+import { dataOf, jsonOf } from './saga-data.js';
 import type { SagaData, SagaDefinition, StepDefinition } from './saga-definition.js';
 import type { SagaDefinitions } from './saga-definitions.js';
 import type { SagaEvent, SagaOutput } from './saga-event.js';
@@ -123,7 +124,7 @@ export class SagaEngine {
     const { session } = transaction;
     const { type, version } = definition;
     const startedIn = this.#trace.current();
-    const instance = newInstance(definition, id, key, jsonOf(data), deadlineMs);
+    const instance = newInstance(definition, id, key, dataOf(definition, id, data), deadlineMs);
     const start: SagaEvent = { type: 'start', data: instance.data, deadlineMs };
     const { replyTopic } = this;
     const first = advance(definition, instance, start, 0);
@@ -289,7 +290,11 @@ export class SagaEngine {
       const { id: sagaId, data, reason } = work.instance;
       const context = { transaction: handle, sagaId, reason };
       const payload = await action.run(data, context);
-      return { ...answer, status: 'done', payload: payload === undefined ? undefined : jsonOf(payload) };
+      return {
+        ...answer,
+        status: 'done',
+        payload: payload === undefined ? undefined : jsonOf(payload, 'result'),
+      };
     } catch (error) {
       if (isInfrastructureFailure(error)) throw error;
       await session.run(savepoint.goBack);
@@ -376,9 +381,4 @@ function stepOf(definition: SagaDefinition, name: string): StepDefinition {
   const step = definition.steps.find((candidate) => candidate.name === name);
   if (step === undefined) throw new RangeError(`saga ${definition.type} has no step ${name}`);
   return step;
-}
-
-/** What JSON makes of a value: a saga's data is the same before and after it has been stored. */
-function jsonOf<T>(value: T): T {
-  return JSON.parse(JSON.stringify(value)) as T;
 }

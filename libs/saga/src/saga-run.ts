@@ -1,4 +1,4 @@
-import { describeError, dictionary } from '@waybill/kernel';
+import { describeError, dictionary, plainJson } from '@waybill/kernel';
 import type {
   CommandAction,
   LocalAction,
@@ -394,5 +394,5 @@ function policyOf(action: { readonly kind: string } | undefined): StepPolicy {
 function asObject(value: unknown): object | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value !== 'object' || Array.isArray(value)) throw new TypeError('it must be an object');
-  return value;
+  return plainJson(value, 'what it adds');
 }

@@ -4,7 +4,7 @@ import { statement } from '@waybill/kernel';
 /**
  * Puts ended children to the ended sagas whose parent has ended before them.
  * Locks: those children
- * Index: saga_child
+ * Index: saga_orphan
  */
 export const archiveOrphans = statement<[], Record<never, never>>('archive-orphans', `with gone as (
   delete from :schema.saga s
@@ -27,7 +27,7 @@ export const claimDueSaga = statement<[replyTopic: string], { id: string; type: 
        s.revision, s.parent_id as "parentId", s.parent_step as "parentStep", s.reason, s.content::text as content,
        pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - s.started_at) * 1000.0)::bigint as "nowMs"
   from :schema.saga s
- where s.reply_topic = $1::text and s.wake_at <= pg_catalog.clock_timestamp()
+ where s.reply_topic = $1::text and s.wake_at <= (select pg_catalog.clock_timestamp())
  order by s.wake_at
  limit 1
    for update skip locked`);
@@ -149,12 +149,18 @@ export const postponeSaga = statement<[id: string, delayMs: number], Record<neve
 export const releaseEntities = statement<[sagaId: string, branch: string | null, entity: string | null], { topic: string; key: string | null; headers: string; payload: Buffer | null }>('release-entities', `select r.topic, r.message_key as key, r.headers, r.payload from :schema.saga_release($1, $2, $3) r`);
 
 /**
- * How sagas under way stand: how many in each state, and for how long the oldest.
+ * How sagas under way stand: how many in each state, up to 100,000, and for how long the oldest.
+ * Index: saga_pkey, saga_stuck
  */
 export const sagaStats = statement<[replyTopic: string | null], { state: number; sagas: number; oldestMs: number }>('saga-stats', `select s.state::integer as state, pg_catalog.count(*)::bigint as sagas,
        pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(s.started_at)) * 1000.0)::bigint as "oldestMs"
-  from :schema.saga s
- where ($1::text is null or s.reply_topic = $1) and s.state <= 3
+  from (select * from (select u.state, u.started_at from :schema.saga u
+                        where ($1::text is null or u.reply_topic = $1) and u.state < 3
+                        order by u.id limit 100000) under_way
+         union all
+        select * from (select t.state, t.started_at from :schema.saga t
+                        where ($1::text is null or t.reply_topic = $1) and t.state = 3
+                        order by t.id limit 100000) stuck) s
  group by s.state`);
 
 /**
@@ -212,7 +218,7 @@ export const stashCommand = statement<[entity: string, most: number, waitMs: num
  * Index: saga_stash_expires
  */
 export const takeExpiredCommands = statement<[most: number], { entity: string; headers: string }>('take-expired-commands', `delete from :schema.saga_stash s
- where s.id in (select e.id from :schema.saga_stash e where e.expires_at <= pg_catalog.clock_timestamp()
+ where s.id in (select e.id from :schema.saga_stash e where e.expires_at <= (select pg_catalog.clock_timestamp())
                  order by e.expires_at limit $1::integer for update skip locked)
 returning s.entity, s.headers::text as headers`);
 

@@ -21,6 +21,7 @@ import {
   redriveDeadLetters,
   replaceDeadLetter,
   showDeadLetter,
+  unservedDeadLetters,
 } from './statements.generated.js';
 
 /** A dead letter as it is listed, without its payload. */
@@ -128,6 +129,16 @@ export class DeadLetters {
   async count(filter: DeadLetterFilter = {}): Promise<number> {
     const [row] = await this.bus.session.run(countDeadLetters, filterJson(filter));
     return row?.count ?? 0;
+  }
+
+  /**
+   * Groups and topics of the open dead letters that match a filter, of which no living process handles the topic: what is
+   * redriven there waits until one does. Errors as {@link list}.
+   */
+  async unserved(
+    filter: DeadLetterFilter = {},
+  ): Promise<{ readonly group: string; readonly topic: string }[]> {
+    return this.bus.session.run(unservedDeadLetters, filterJson(filter, ['open']));
   }
 
   /** Everything about a dead letter. @throws NotFoundError */

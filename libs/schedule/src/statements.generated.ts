@@ -215,25 +215,27 @@ export const redriveStep = statement<[id: number, most: number], { id: number; a
 
 /**
  * Removes dead letters that have been closed for long, up to so many.
+ * Index: dead_letter_closed
  */
 export const removeClosedDeadLetters = statement<[closedForMs: number, most: number], { removed: number }>('remove-closed-dead-letters', `with old as (
   delete from :schema.dead_letter d
-   where d.id in (select o.id from :schema.dead_letter o
+   where d.id = any (array(select o.id from :schema.dead_letter o
                    where o.state in ('redriven', 'replaced', 'discarded')
-                     and o.state_since < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'
-                   order by o.id limit $2)
+                     and o.state_since < (select pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond')
+                   order by o.state_since limit $2))
   returning 1
 )
 select pg_catalog.count(*) as removed from old`);
 
 /**
  * Removes records of what operators did that are past their time, up to so many.
+ * Index: operator_action_acted
  */
 export const removeOldActions = statement<[olderThanMs: number, most: number], { removed: number }>('remove-old-actions', `with old as (
   delete from :schema.operator_action a
-   where a.id in (select o.id from :schema.operator_action o
-                   where o.acted_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'
-                   order by o.id limit $2)
+   where a.id = any (array(select o.id from :schema.operator_action o
+                   where o.acted_at < (select pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond')
+                   order by o.acted_at limit $2))
   returning 1
 )
 select pg_catalog.count(*) as removed from old`);
@@ -351,3 +353,14 @@ export const timerStats = statement<[overdueMs: number], { pending: number; due:
        (select pg_catalog.count(*) from (select from :schema.timer t where t.slot = 8 limit 100000) f)::integer as far,
        (select pg_catalog.count(*) from :schema.recurring_message)::integer as recurring
   from (select pg_catalog.clock_timestamp() as now_at offset 0) n`);
+
+/**
+ * Groups and topics of the open dead letters that match a filter, of which no living process handles the topic.
+ */
+export const unservedDeadLetters = statement<[filter: string], { group: string; topic: string }>('unserved-dead-letters', `select distinct g.name as "group", d.topic
+  from :schema.dead_letter_ids($1::jsonb, 0, 2147483647) as i (id)
+  join :schema.dead_letter d on d.id = i.id
+  join :schema.consumer_group g on g.id = d.group_id
+ where not exists (select from :schema.group_member m
+                    where m.group_id = d.group_id and m.lease_until > pg_catalog.clock_timestamp() and d.topic = any (m.topics))
+ order by 1, 2`);

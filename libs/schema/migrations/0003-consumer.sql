@@ -139,6 +139,10 @@ create table :schema.dead_letter (
   unique (group_id, partition_id, log_offset)
 );
 
+-- What retention removes, and what health counts: neither reads the rest of the table.
+create index dead_letter_closed on :schema.dead_letter (state_since)
+  where state in ('redriven', 'replaced', 'discarded');
+create index dead_letter_open on :schema.dead_letter (group_id, topic) where state = 'open';
 create index dead_letter_fingerprint on :schema.dead_letter (fingerprint, id);
 
 -- Retries that a group may still make in the whole cluster: a token bucket, drawn from by the processes in portions.

@@ -12,6 +12,7 @@ create table :schema.operator_action (
   details     jsonb not null default '{}'
 );
 
+create index operator_action_acted on :schema.operator_action (acted_at);
 create index operator_action_target on :schema.operator_action (target_kind, target, id);
 
 -- A redrive of the dead letters that match a filter, in steps: those up to cursor_id are done. Dead letters that are

@@ -25,6 +25,7 @@ create table :schema.saga (
 create unique index saga_key on :schema.saga (saga_type, saga_key);
 create index saga_wake on :schema.saga (reply_topic, wake_at) where wake_at is not null;
 create index saga_stuck on :schema.saga (id) where state = 3;
+create index saga_orphan on :schema.saga (parent_id) where parent_id is not null and state >= 4;
 create index saga_child on :schema.saga (parent_id) where parent_id is not null;
 
 -- The slot of everything that is kept about a saga: 16 slots of 4 days, by the time in its id (UUIDv7, RFC 9562).

@@ -84,7 +84,7 @@ export class PayloadNotSerializableError extends WaybillError {
   constructor(messageId: string, topic: string, problem: string, details?: ErrorDetails) {
     super(
       `The payload of message ${messageId} to topic ${topic} cannot be serialised: ${problem}. ` +
-        `Publish plain JSON values, or configure a codec for this topic.`,
+        `Publish plain JSON values, or give the topic a codec, such as extendedJson.`,
       details,
     );
   }

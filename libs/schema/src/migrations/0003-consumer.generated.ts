@@ -5,7 +5,7 @@ export const migration0003: Migration = {
   number: 3,
   name: '0003-consumer',
   breaking: false,
-  checksum: '5935b2ed25f39ea17de3f3a88ed409cb7f1729184946f4a102341d6cee6bb859',
+  checksum: 'efa7920d8f0dc8b2703964f6eb5754b4b2f6d0f5c7e55da8c628cac6d4d84a66',
   sql: `-- Consumer groups and what consuming leaves behind: members, owners of partitions, positions, marks, charges for
 -- crashes, parked messages, dead letters, and the inbox for handlers that write to another database than the log's.
 
@@ -147,6 +147,10 @@ create table :schema.dead_letter (
   unique (group_id, partition_id, log_offset)
 );
 
+-- What retention removes, and what health counts: neither reads the rest of the table.
+create index dead_letter_closed on :schema.dead_letter (state_since)
+  where state in ('redriven', 'replaced', 'discarded');
+create index dead_letter_open on :schema.dead_letter (group_id, topic) where state = 'open';
 create index dead_letter_fingerprint on :schema.dead_letter (fingerprint, id);
 
 -- Retries that a group may still make in the whole cluster: a token bucket, drawn from by the processes in portions.

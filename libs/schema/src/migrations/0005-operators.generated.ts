@@ -5,7 +5,7 @@ export const migration0005: Migration = {
   number: 5,
   name: '0005-operators',
   breaking: false,
-  checksum: 'cc7c5d0a558c12aa229908e54762356dcbf6ad9b73ca2b4e3c0769cd0f1086c6',
+  checksum: 'c6314f783d7b9f56ea0ddc5d98c1bb1f4ae35acbc0f8b19ddcb27f310d9cd511',
   sql: `-- What operators decide: redriving and discarding dead letters, and the record of who did what when.
 
 -- One row for everything that an operator did, never changed.
@@ -20,6 +20,7 @@ create table :schema.operator_action (
   details     jsonb not null default '{}'
 );
 
+create index operator_action_acted on :schema.operator_action (acted_at);
 create index operator_action_target on :schema.operator_action (target_kind, target, id);
 
 -- A redrive of the dead letters that match a filter, in steps: those up to cursor_id are done. Dead letters that are

@@ -5,7 +5,7 @@ export const migration0010: Migration = {
   number: 10,
   name: '0010-saga',
   breaking: false,
-  checksum: 'b9b62b241cbcafc44e5259e3e48a2e493188f35d8031e13483bef1e02d79416a',
+  checksum: 'da4ec4db3f45fa7d5e138c39e33529736870ffde4460a5d30ddba26644b6d0ec',
   sql: `-- Sagas: those under way, those that have ended, what happened to each, and what participants hold for them.
 
 -- Those under way. state: 1 running, 2 compensating, 3 stuck; an ended child (4 completed, 5 compensated, 6 cancelled)
@@ -33,6 +33,7 @@ create table :schema.saga (
 create unique index saga_key on :schema.saga (saga_type, saga_key);
 create index saga_wake on :schema.saga (reply_topic, wake_at) where wake_at is not null;
 create index saga_stuck on :schema.saga (id) where state = 3;
+create index saga_orphan on :schema.saga (parent_id) where parent_id is not null and state >= 4;
 create index saga_child on :schema.saga (parent_id) where parent_id is not null;
 
 -- The slot of everything that is kept about a saga: 16 slots of 4 days, by the time in its id (UUIDv7, RFC 9562).

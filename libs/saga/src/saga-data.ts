@@ -1,0 +1,18 @@
+import { describeError, PayloadNotSerializableError, plainJson } from '@waybill/kernel';
+import type { SagaData, SagaDefinition } from './saga-definition.js';
+
+/** The data that a saga is started with. @throws PayloadNotSerializableError for what JSON would change */
+export function dataOf(definition: SagaDefinition, id: string, data: SagaData): SagaData {
+  try {
+    return jsonOf(data, 'data');
+  } catch (error) {
+    throw new PayloadNotSerializableError(id, `saga ${definition.type}`, describeError(error), {
+      cause: error,
+    });
+  }
+}
+
+/** What JSON makes of a value: a saga's data is the same before and after it has been stored. */
+export function jsonOf<T>(value: T, name?: string): T {
+  return JSON.parse(JSON.stringify(plainJson(value, name))) as T;
+}
