@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createProgram } from '@waybill/cli';
-import { PgDatabase, systemClock } from '@waybill/kernel';
+import { PgDatabase, silentLogger, systemClock } from '@waybill/kernel';
 import { Topics } from '@waybill/log';
-import { migrate } from '@waybill/schema';
+import { assertRowsVisible, migrate } from '@waybill/schema';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import { CommanderError } from 'commander';
 import pg from 'pg';
+import { checkRowSecurity } from '../src/doctor/database-checks.js';
 import { examine } from '../src/doctor/doctor.js';
 import type { Finding } from '../src/doctor/finding.js';
 
@@ -49,6 +50,7 @@ test('a database that is well', async () => {
       'transactions',
       'migrations',
       'privileges',
+      'row security',
       'retention',
       'consumers',
     ].map((check) => expect.stringMatching(new RegExp(`^ok {7}${check} +\\S`))),
@@ -59,6 +61,38 @@ test('a database that is well', async () => {
 test('migrations that are missing', async () => {
   expect((await doctor()).code).toBe(1);
   expect((await doctor()).text).toMatch(/^problem {2}migrations .* -> Run `npx waybill migrate`/m);
+});
+
+test('row-level security that hides rows of Waybill from this login', async () => {
+  await migrated();
+  const login = `tenant_${made.name}`;
+  const url = new URL(made.connectionString);
+  await pool.query(`create role ${login} login password 'secret'`);
+  try {
+    await pool.query(`grant usage on schema waybill to ${login}`);
+    await pool.query(`grant all on all tables in schema waybill to ${login}`);
+    await pool.query(`grant all on all sequences in schema waybill to ${login}`);
+    await pool.query('alter table waybill.outbox enable row level security');
+    url.username = login;
+    url.password = 'secret';
+    const session = new PgDatabase({ connectionString: url.href, connectionsMax: 1 });
+    try {
+      await expect(assertRowsVisible(session.session, silentLogger)).rejects.toThrow(
+        /row-level security hides every row of outbox/,
+      );
+      await pool.query('create policy open_to_all on waybill.outbox using (true)');
+      const lines: string[] = [];
+      const logger = { ...silentLogger, warn: (line: string) => void lines.push(line) };
+      await assertRowsVisible(session.session, logger);
+      expect(lines).toEqual([expect.stringContaining('row-level security holds for outbox')]);
+      expect(await checkRowSecurity(session)).toMatchObject({ state: 'warning' });
+    } finally {
+      await session.close();
+    }
+  } finally {
+    await pool.query(`drop owned by ${login}`);
+    await pool.query(`drop role ${login}`);
+  }
 });
 
 test('another isolation level by default', async () => {

@@ -1,4 +1,4 @@
-import { cleanText, describeError, describeThrown, isError, type RemoteError } from '@waybill/kernel';
+import { describeError, describeThrown, isError, type RemoteError } from '@waybill/kernel';
 
 /** A message is shortened to this; details that are longer as JSON are left out. */
 const MESSAGE_CHARS = 4_000;
@@ -83,8 +83,7 @@ function detailsOf(told: unknown): Partial<RemoteError> {
 }
 
 function shorten(text: string): string {
-  const clean = cleanText(text, MESSAGE_CHARS);
-  return text.length > MESSAGE_CHARS ? `${clean}…` : clean;
+  return text.length > MESSAGE_CHARS ? `${text.slice(0, MESSAGE_CHARS)}…` : text;
 }
 
 /** Reads what {@link remoteErrorOf} has written; undefined for anything else. */

@@ -5,7 +5,7 @@
 -- Index: topic_partition_topic_id_number_key, log_batch_offset
 select t.name as topic
   from :schema.topic t
- where t.name !~ '\.(replies|saga-replies|saga-calls)$'
+ where t.name !~ '\.(replies|saga-replies|saga-calls)$'::text
    and not exists (select from :schema.topic_partition p
                      join :schema.partition_owner o on o.partition_id = p.id
                     where p.topic_id = t.id)
@@ -14,6 +14,6 @@ select t.name as topic
    and exists (select from :schema.topic_partition p
                  join :schema.log_batch b on b.partition_id = p.id
                 where p.topic_id = t.id
-                  and b.appended_at <= clock_timestamp() - $1::bigint * interval '1 millisecond')
+                  and b.appended_at <= clock_timestamp() - $1::bigint::double precision * interval '1 millisecond')
  order by t.name
  limit $2;

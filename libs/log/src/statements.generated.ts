@@ -349,7 +349,7 @@ export const removeSettledCharges = statement<[], Record<never, never>>('remove-
  */
 export const unsubscribedTopics = statement<[minAgeMs: number, most: number], { topic: string }>('unsubscribed-topics', `select t.name as topic
   from :schema.topic t
- where t.name !~ '\\.(replies|saga-replies|saga-calls)$'
+ where t.name !~ '\\.(replies|saga-replies|saga-calls)$'::text
    and not exists (select from :schema.topic_partition p
                      join :schema.partition_owner o on o.partition_id = p.id
                     where p.topic_id = t.id)
@@ -358,6 +358,6 @@ export const unsubscribedTopics = statement<[minAgeMs: number, most: number], { 
    and exists (select from :schema.topic_partition p
                  join :schema.log_batch b on b.partition_id = p.id
                 where p.topic_id = t.id
-                  and b.appended_at <= pg_catalog.clock_timestamp() - $1::bigint * interval '1 millisecond')
+                  and b.appended_at <= pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond')
  order by t.name
  limit $2`);

@@ -42,7 +42,7 @@ import { ReplyListener } from './reply-listener.js';
 import { RequestCancellations } from './request-cancellations.js';
 import { retryBudgets } from './retry-budgets.js';
 import { timerService } from './timer-service.js';
-import { assertOneDatabase } from './one-database.js';
+import { assertDatabases } from './assert-databases.js';
 import { AmbientTransaction } from './ambient-transaction.js';
 import { addInstance, removeInstance } from './instances.js';
 import { InstanceSagas } from './instance-sagas.js';
@@ -200,11 +200,7 @@ export class Waybill {
     await this.tracing.find();
     this.contracts.assertUsable();
     await this.ambient.assertUsable();
-    await assertMigrated(this.database.session, this.#schemaPart);
-    if (this.bus !== this.database) {
-      await assertMigrated(this.bus.session);
-      await assertOneDatabase(this);
-    }
+    await assertDatabases(this, this.#schemaPart);
     for (const [name, topic] of this.wantedTopics.list()) await this.topics.create(name, topic);
     await this.sagas.prepare();
     this.#signals.start();

@@ -18,3 +18,10 @@ export async function databaseIdentity(session: SqlSession): Promise<string> {
   const [row] = await session.run(databaseIdentityStatement, session.schema);
   return row?.identity ?? '';
 }
+export {
+  assertRowsVisible,
+  findRowSecurity,
+  listed,
+  ROW_SECURITY_REMEDY,
+  type RowSecurity,
+} from './row-security.js';

@@ -22,6 +22,15 @@ export const databaseIdentity = statement<[schemaName: string], { identity: stri
 export const recordMigration = statement<[number: number, name: string, checksum: string, breaking: boolean], Record<never, never>>('record-migration', `insert into :schema.migration (number, name, checksum, breaking) values ($1, $2, $3, $4)`);
 
 /**
+ * Tables of the schema on which row-level security holds for this login, and whether any policy lets rows through.
+ */
+export const securedTables = statement<[schemaName: string], { name: string; hasPolicy: boolean }>('secured-tables', `select c.relname as name, exists (select from pg_catalog.pg_policy p where p.polrelid = c.oid) as "hasPolicy"
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where n.nspname = $1 and c.relkind in ('r', 'p') and c.relrowsecurity and pg_catalog.row_security_active(c.oid)
+ order by c.relname`);
+
+/**
  * The server's version, as a number to compare and as a text to show; and the schemas of the search path, in the order in
  * which they are searched, with a comma between.
  */

@@ -1,5 +1,5 @@
 import { type Clock, isWaybillError, type PgDatabase } from '@waybill/kernel';
-import { assertMigrated } from '@waybill/schema';
+import { assertMigrated, findRowSecurity, listed, ROW_SECURITY_REMEDY } from '@waybill/schema';
 import {
   examineServer,
   lackingPrivileges,
@@ -78,6 +78,23 @@ export async function checkPrivileges(database: PgDatabase): Promise<Finding> {
     'privileges',
     `this login ${mayPublish ? 'may publish, and not relay and consume' : 'may not even publish'}: it lacks ${shown.join(', ')}${more}`,
     'Grant what docs/OPERATIONS.md, "Privileges", says for this kind of process.',
+  );
+}
+
+/** Whether row-level security hides Waybill's own rows from this login. */
+export async function checkRowSecurity(database: PgDatabase): Promise<Finding> {
+  const { hidden, filtered } = await findRowSecurity(database.session);
+  if (hidden.length > 0)
+    return problem(
+      'row security',
+      `row-level security hides every row of ${listed(hidden)} from this login`,
+      ROW_SECURITY_REMEDY,
+    );
+  if (filtered.length === 0) return ok('row security', 'every row is visible to this login');
+  return warning(
+    'row security',
+    `row-level security holds for ${listed(filtered)}: what its policies leave out is hidden`,
+    ROW_SECURITY_REMEDY,
   );
 }
 

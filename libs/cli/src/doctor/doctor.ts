@@ -3,6 +3,7 @@ import {
   checkMigrations,
   checkPrivileges,
   checkRetention,
+  checkRowSecurity,
   checkServer,
   checkTransactions,
   type DoctorLimits,
@@ -42,7 +43,7 @@ async function examineDatabase(patient: Patient): Promise<Finding[]> {
   );
   const migrations = await attempt('migrations', () => checkMigrations(database));
   const privileges = await attempt('privileges', () => checkPrivileges(database));
-  findings.push(migrations, privileges);
+  findings.push(migrations, privileges, await attempt('row security', () => checkRowSecurity(database)));
   if (migrations.state === 'ok')
     findings.push(await attempt('retention', () => checkRetention(database, patient)));
   // A login that may only publish cannot see who consumes.

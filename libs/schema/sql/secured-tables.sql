@@ -1,0 +1,8 @@
+-- Tables of the schema on which row-level security holds for this login, and whether any policy lets rows through.
+-- Params: schemaName text
+-- Returns: name text, hasPolicy boolean
+select c.relname as name, exists (select from pg_policy p where p.polrelid = c.oid) as "hasPolicy"
+  from pg_class c
+  join pg_namespace n on n.oid = c.relnamespace
+ where n.nspname = $1 and c.relkind in ('r', 'p') and c.relrowsecurity and row_security_active(c.oid)
+ order by c.relname;
