@@ -2,6 +2,9 @@ import { ConfigurationError, PgDatabase } from '@waybill/kernel';
 import { assertMigrated } from '@waybill/schema';
 import type { Command } from 'commander';
 
+/** How long a statement of a command may take, in milliseconds: an operator's may be about many rows. */
+const COMMAND_TIMEOUT_MS = 120_000;
+
 /** Where the command writes what it prints. */
 export interface Output {
   write(text: string): void;
@@ -34,7 +37,12 @@ export async function withDatabase(
   program: Command,
   work: (database: PgDatabase) => Promise<void>,
 ): Promise<void> {
-  const database = new PgDatabase({ ...target(program), connectionsMax: 3, applicationName: 'waybill cli' });
+  const database = new PgDatabase({
+    ...target(program),
+    connectionsMax: 3,
+    applicationName: 'waybill cli',
+    queryTimeoutMs: COMMAND_TIMEOUT_MS,
+  });
   try {
     await assertMigrated(database.session);
     await work(database);

@@ -59,7 +59,7 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
     database.withConnection(async (connection) => {
       await assertServer(connection);
       const lock = `waybill.migrate.${database.schema}`;
-      await connection.client.query(`select pg_catalog.pg_advisory_lock(${LOCK_KEY})`, [lock]);
+      await connection.execute(`select pg_catalog.pg_advisory_lock(${LOCK_KEY})`, [lock]);
       try {
         await createLedger(connection);
         const pending = pendingMigrations(
@@ -70,7 +70,7 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
         for (const migration of pending) await apply(connection, migration);
         return pending.map(({ name }) => name);
       } finally {
-        await connection.client.query(`select pg_catalog.pg_advisory_unlock(${LOCK_KEY})`, [lock]);
+        await connection.execute(`select pg_catalog.pg_advisory_unlock(${LOCK_KEY})`, [lock]);
       }
     }),
   );
@@ -120,6 +120,8 @@ export async function assertMigrated(session: SqlSession, part: SchemaPart = 'wh
 
 /** What a migration names without a schema is PostgreSQL's, whatever others have put into the user's search path. */
 const PIN_SEARCH_PATH = 'set local search_path = pg_catalog, pg_temp';
+/** How long a migration may take, or wait for another process that migrates, in milliseconds. */
+const MIGRATION_TIMEOUT_MS = 600_000;
 const LOCK_KEY = 'pg_catalog.hashtext($1)';
 
 const LEDGER = `create table if not exists :schema.migration (
@@ -138,7 +140,13 @@ async function withDatabase<T>(
 ): Promise<T> {
   const schema = options.schema ?? DEFAULT_SCHEMA;
   assertSchemaName(schema);
-  const database = new PgDatabase({ connectionString: options.connectionString, schema, connectionsMax: 1 });
+  const { connectionString } = options;
+  const database = new PgDatabase({
+    connectionString,
+    schema,
+    connectionsMax: 1,
+    queryTimeoutMs: MIGRATION_TIMEOUT_MS,
+  });
   try {
     return await work(database);
   } finally {
@@ -172,7 +180,7 @@ async function createLedger(connection: PgConnection): Promise<void> {
   // CREATE SCHEMA asks for a right on the database even where the schema exists already.
   const steps = exists?.schemaExists === true ? [LEDGER] : ['create schema :schema', LEDGER];
   // Several statements in one query are one transaction.
-  await connection.client.query(renderSql([PIN_SEARCH_PATH, ...steps].join(';\n'), connection.schema));
+  await connection.execute(renderSql([PIN_SEARCH_PATH, ...steps].join(';\n'), connection.schema));
 }
 
 function partOf({ participant }: MigrateOptions): SchemaPart {
@@ -196,10 +204,10 @@ function pendingMigrations(applied: readonly LedgerEntry[], schema: string, part
 }
 
 async function apply(connection: PgConnection, migration: Migration): Promise<void> {
-  await connection.client.query('begin isolation level read committed');
+  await connection.execute('begin isolation level read committed');
   try {
-    await connection.client.query(PIN_SEARCH_PATH);
-    await connection.client.query(renderSql(migration.sql, connection.schema));
+    await connection.execute(PIN_SEARCH_PATH);
+    await connection.execute(renderSql(migration.sql, connection.schema));
     await connection.run(
       recordMigration,
       migration.number,
@@ -207,7 +215,7 @@ async function apply(connection: PgConnection, migration: Migration): Promise<vo
       migration.checksum,
       migration.breaking,
     );
-    await connection.client.query('commit');
+    await connection.execute('commit');
   } catch (error) {
     await connection.rollback();
     throw error;

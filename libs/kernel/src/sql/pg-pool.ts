@@ -122,7 +122,7 @@ export class PgDatabase {
   async transaction<T>(work: (connection: PgConnection) => Promise<T>): Promise<T> {
     return this.withConnection(async (connection) => {
       try {
-        await connection.client.query('begin isolation level read committed');
+        await connection.runBatch([], { begin: true });
         const result = await work(connection);
         await connection.runBatch([], { commit: true });
         return result;

@@ -124,6 +124,12 @@ export class PgConnection extends PgSession {
     return batch.rows.slice(before.length, before.length + statements.length);
   }
 
+  /** Runs a text of several statements, or one with values; with the end that every statement has. */
+  async execute(text: string, values?: readonly unknown[]): Promise<void> {
+    const running = values === undefined ? this.client.query(text) : this.client.query(text, [...values]);
+    await answeredWithin(this.client, this.queryTimeoutMs, 'Running a text', running);
+  }
+
   /** Runs a COPY whose text holds nothing but checked integers; see {@link CopyOut}. */
   async copyOut(text: string, onRow: CopyRowHandler): Promise<void> {
     const copy = new CopyOut(renderSqlOnce(text, this.schema), onRow);
