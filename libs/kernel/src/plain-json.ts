@@ -14,10 +14,11 @@ const MAX_DEPTH = 1_000;
  * whatever else it would silently change is refused, with the path to it.
  *
  * @param name what the path begins with
+ * @param reader who reads it: `anybody`, by readers that refuse keys of JavaScript's own, or `ourselves`
  * @throws NotPlainJsonError
  */
-export function plainJson<T>(value: T, name = 'payload'): T {
-  return new PlainJson(name).plain(value, '', 0) as T;
+export function plainJson<T>(value: T, name = 'payload', reader: 'anybody' | 'ourselves' = 'anybody'): T {
+  return new PlainJson(name, reader === 'ourselves').plain(value, '', 0) as T;
 }
 
 /** Whether a value is an object of named entries, and nothing that only looks like one: no list, Map, text or instance. */
@@ -32,7 +33,10 @@ class PlainJson {
   readonly #path: (string | number)[] = [];
   readonly #within = new Set<object>();
 
-  constructor(private readonly name: string) {}
+  constructor(
+    private readonly name: string,
+    private readonly takesAnyKey: boolean,
+  ) {}
 
   plain(value: unknown, key: string | number, depth: number): unknown {
     switch (typeof value) {
@@ -107,7 +111,7 @@ class PlainJson {
       const entry = (value as Readonly<Record<string, unknown>>)[key];
       if (entry === undefined) continue;
       this.#path.push(key);
-      if (key === '__proto__')
+      if (!this.takesAnyKey && key === '__proto__')
         throw this.#refusal('cannot be handled: no consumer reads an object with such a key');
       if (
         key === 'constructor' &&
@@ -119,7 +123,16 @@ class PlainJson {
           'has a prototype, and cannot be handled: no consumer reads an object with such a key',
         );
       const plain = this.plain(entry, key, depth + 1);
-      if (plain !== entry) (made ??= { ...value })[key] = plain;
+      if (plain !== entry) {
+        made ??= { ...value };
+        // An assignment to `__proto__` would be no property.
+        Object.defineProperty(made, key, {
+          value: plain,
+          enumerable: true,
+          configurable: true,
+          writable: true,
+        });
+      }
       this.#path.pop();
     }
     return made ?? value;

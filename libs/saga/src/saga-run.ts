@@ -394,5 +394,6 @@ function policyOf(action: { readonly kind: string } | undefined): StepPolicy {
 function asObject(value: unknown): object | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value !== 'object' || Array.isArray(value)) throw new TypeError('it must be an object');
-  return plainJson(value, 'what it adds');
+  // The answers of TCC's tries stand there by the names of their branches, whatever those are.
+  return plainJson(value, 'what it adds', 'ourselves');
 }

@@ -103,14 +103,18 @@ export class PayloadContract {
 
   #validate(payload: unknown, what: string, when: PayloadInvalidError['when']): unknown {
     let result: StandardResult<unknown> | Promise<StandardResult<unknown>>;
-    let issues: readonly PayloadIssue[] | undefined;
     try {
       result = this.schema['~standard'].validate(payload);
-      if (!types.isPromise(result)) issues = result.issues?.map(issueOf);
     } catch (cause) {
-      throw this.#failed(what, when, 'its schema threw, or answered with what is no result', cause);
+      throw this.#failed(what, when, 'its schema threw', cause);
     }
     if (types.isPromise(result)) throw asynchronous(this.#topic, 'it', result);
+    let issues: readonly PayloadIssue[] | undefined;
+    try {
+      issues = result.issues?.map(issueOf);
+    } catch (cause) {
+      throw this.#failed(what, when, 'its schema answered with what is no result', cause);
+    }
     if (issues !== undefined) throw new PayloadInvalidError(what, this.version, { when, issues });
     return (result as { value?: unknown }).value;
   }
