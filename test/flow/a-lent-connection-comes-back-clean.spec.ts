@@ -78,7 +78,7 @@ describe('work that is abandoned', () => {
   });
 });
 
-test('a statement that nobody waits for is part of the transaction, and keeps no connection unanswered', async () => {
+test('a statement that is not awaited is part of the transaction, and keeps no connection unanswered', async () => {
   for (const n of upTo(20)) await run(async (tx) => void insert(tx, n));
   expect(await effects()).toEqual(upTo(20));
 });
@@ -111,7 +111,7 @@ describe('the lent client', () => {
     },
   );
 
-  test('is changed for nobody else', async () => {
+  test('is not changed for the next borrower', async () => {
     await run(async (tx) => {
       expect(() => Object.assign(tx, { query: () => Promise.resolve() })).toThrow(/lent/);
       tx.on('notice', () => {});

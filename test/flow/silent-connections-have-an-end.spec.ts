@@ -75,7 +75,7 @@ describe('a whole service, when every connection goes silent', () => {
   }, 60_000);
 });
 
-test('a listener that hears nothing any more listens anew', async () => {
+test('a listener that hears nothing any more reconnects', async () => {
   const database = new PgDatabase({ connectionString: proxy.url });
   const signals = new LogSignals(database, { proveMs: 50 });
   const heard: string[] = [];

@@ -84,7 +84,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     expect(calls.get(2)).toBeLessThanOrEqual(4);
   });
 
-  test('a message that loses its connection at every attempt is given up, and stops nobody', async () => {
+  test('a message that loses its connection at every attempt is given up, and stops no other', async () => {
     await consume((tx) => tx.query('select pg_terminate_backend(pg_backend_pid())'));
     expect(await letter()).toMatchObject({ reason: 'connection-lost' });
     await others();

@@ -132,7 +132,7 @@ const publish = async (): Promise<void> => {
 };
 
 test.each(['key', 'partition'] as const)(
-  'a handler that throws anything at all makes a dead letter of each, and stops nobody, in order %s',
+  'a handler that throws anything at all makes a dead letter of each, and stops no other, in order %s',
   async (concurrency) => {
     // Each odd one, and a good one of its key behind it.
     for (const [index] of THROWN.entries()) {
@@ -214,7 +214,7 @@ test('a class whose instanceof throws is not met by an error', async () => {
   await settled();
 });
 
-test('a logger that throws, and one that fails later, stops nobody', async () => {
+test('a logger that throws, and one that fails later, stops no work', async () => {
   const fails = (): never => {
     throw new Error('the disk of the log is full');
   };

@@ -117,7 +117,7 @@ function decoded(record: LogRecord, codec: Subscription['codec'], place: string)
   }
 }
 
-/** Nobody waits for it: its failure must not end the process. */
+/** No caller waits for it: its failure must not end the process. */
 function asynchronous(payload: Promise<unknown>): TypeError {
   payload.catch(() => {});
   return new TypeError('its codec answers with a Promise, and payloads are read synchronously');

@@ -22,7 +22,7 @@ export function isFenced(error: unknown): boolean {
 const guarded = new WeakMap<Logger, Logger>();
 
 /**
- * The logger to write to: the given one, whose failures stop nobody, or none. A line that cannot be written is lost; the work
+ * The logger to write to: the given one, whose failures stop no work, or none. A line that cannot be written is lost; the work
  * that it tells of is not.
  */
 export function guardLogger(given: Logger | undefined): Logger {

@@ -33,7 +33,7 @@ function line(message: string, fields: LogFields = {}): string {
     : `${message} (${shown.map(([name, value]) => `${name}=${value}`).join(' ')})`;
 }
 
-/** The logger of an instance: the given one, or Nest's; its failures stop nobody. */
+/** The logger of an instance: the given one, or Nest's; its failures stop no work. */
 export function loggerOf(instance: string, given: Logger | undefined): Logger {
   return guardLogger(
     given ?? new NestLoggerAdapter(instance === 'default' ? 'Waybill' : `Waybill:${instance}`),
