@@ -276,7 +276,7 @@ export class DeliveryTransaction {
 async function assertOwnFailure(error: unknown, session: SqlSession): Promise<void> {
   if (!isInfrastructureFailure(error)) return;
   const state = await stateOf(session);
-  if (state === 'lost') throw new TransactionLostError(error);
+  if (state === 'lost') throw new TransactionLostError(error, false);
   if (state === 'failed' && (isTransactionConflict(error) || isServerTrouble(error))) throw error;
 }
 

@@ -31,10 +31,12 @@ export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
     return this.database.withConnection(async (connection) => {
       const open = new PgTransaction(connection, this.prepared, timeoutMs);
       const loan = lendClient(connection.client as pg.PoolClient, open);
+      let isCommitting = false;
       try {
         const result = await withinTime(transaction.work({ session: open, handle: loan.client }), timeoutMs);
         loan.end();
         open.close();
+        isCommitting = true;
         if (!(await open.commit(transaction.last?.(result) ?? [], loan.wasUsed)))
           throw new TransactionRequiredError('The work has ended its transaction itself');
         return result;
@@ -43,7 +45,7 @@ export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
         open.close();
         // Abandoned work may have a statement under way still: its connection is closed, which rolls back as well.
         if (error instanceof HandlerAbandoned) open.abandon();
-        else if (!(await open.rollback(loan.wasUsed))) throw new TransactionLostError(error);
+        else if (!(await open.rollback(loan.wasUsed))) throw new TransactionLostError(error, isCommitting);
         throw error;
       }
     });

@@ -45,9 +45,16 @@ export class HandlerAbandoned extends Error {
   }
 }
 
-/** A transaction whose connection was lost after it had been opened. Whether it was committed is unknown. */
+/** A transaction whose connection was lost after it had been opened. */
 export class TransactionLostError extends DatabaseUnavailableError {
-  constructor(cause: unknown) {
-    super('The connection of an open transaction was lost', { cause });
+  /** @param mayBeCommitted whether COMMIT may have been sent: then it is not known what became of the transaction */
+  constructor(
+    cause: unknown,
+    readonly mayBeCommitted: boolean,
+  ) {
+    const outcome = mayBeCommitted
+      ? 'it is not known whether it was committed: look for its rows before you run it again'
+      : 'it is rolled back';
+    super(`The connection of an open transaction was lost; ${outcome}`, { cause });
   }
 }

@@ -53,7 +53,7 @@ export class OrmTransactionRunner<Handle> implements TransactionRunner<Handle> {
         return this.#within(handle, joined, transaction, limit);
       }, timeoutMs)
       .catch((error: unknown) => {
-        throw isLost ? new TransactionLostError(error) : error;
+        throw isLost ? new TransactionLostError(error, true) : error;
       })
       .finally(() => {
         limit.end();
