@@ -188,7 +188,10 @@ export class LogSignals {
       }
       if (await this.#proof.wait(HEAR_MS, ended)) continue;
       if (!ended.aborted)
-        throw new DatabaseUnavailableError('The listener for signals did not hear its own note');
+        throw new DatabaseUnavailableError('The listener for signals did not hear its own note', {
+          remedy:
+            'It connects again; until then the log is polled. Behind a pooler by transactions LISTEN cannot work, and polling is all there is',
+        });
       return;
     }
   }
