@@ -19,7 +19,7 @@ import {
   lockGroup,
   readMembers,
   readOwners,
-  reclaimPartition,
+  reclaimPartitions,
   releasePartition,
   removeExpiredMembers,
 } from './statements.generated.js';
@@ -147,17 +147,22 @@ export class GroupMembership {
   }
 
   /**
-   * Takes a partition anew that is this member's already: whatever was begun under the old epoch has been committed
-   * when this returns, or never will be.
-   * @returns undefined when the partition is another's
+   * Takes partitions anew that are this member's already: whatever was begun under an old epoch has been committed when this
+   * returns, or never will be. Waits for nothing.
+   * @returns the new ownerships; none of those that are another's, or in which a delivery is just being committed
    */
-  async reclaim({ partitionId, ownerEpoch }: Ownership): Promise<Ownership | undefined> {
-    const session = this.database.session;
-    const [row] = await session.run(reclaimPartition, this.groupId, partitionId, this.memberId, ownerEpoch);
-    if (row === undefined) return undefined;
-    const ownership = { partitionId, ownerEpoch: row.ownerEpoch };
-    if (this.#owned.has(partitionId)) this.#owned.set(partitionId, ownership);
-    return ownership;
+  async reclaim(ownerships: readonly Ownership[]): Promise<readonly Ownership[]> {
+    const ids = ownerships.map(({ partitionId }) => partitionId);
+    const epochs = ownerships.map(({ ownerEpoch }) => ownerEpoch);
+    const rows = await this.database.session.run(reclaimPartitions, this.groupId, ids, this.memberId, epochs);
+    const reclaimed: Ownership[] = [];
+    for (const { partitionId, ownerEpoch } of rows) {
+      if (ownerEpoch === null) continue;
+      const ownership = { partitionId, ownerEpoch };
+      reclaimed.push(ownership);
+      if (this.#owned.has(partitionId)) this.#owned.set(partitionId, ownership);
+    }
+    return reclaimed;
   }
 
   /** One heartbeat, and what follows from it. */
@@ -259,12 +264,7 @@ export class GroupMembership {
   async #partitionsOf(
     members: readonly { readonly topics: readonly string[] }[],
   ): Promise<Map<string, readonly number[]>> {
-    const names = new Set(members.flatMap(({ topics }) => topics));
-    const partitions = new Map<string, readonly number[]>();
-    for (const name of [...names].toSorted()) {
-      const topic = await this.topics.find(name);
-      if (topic !== undefined) partitions.set(name, topic.partitionIds);
-    }
-    return partitions;
+    const topics = await this.topics.findAll(new Set(members.flatMap((member) => member.topics)));
+    return new Map([...topics].map(([name, { partitionIds }]) => [name, partitionIds]));
   }
 }
