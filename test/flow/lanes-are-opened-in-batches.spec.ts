@@ -75,7 +75,7 @@ describe('lanes that are opened together', () => {
       timeoutMs: 60_000,
     });
 
-  test('take as many statements for 320 partitions as for 16', async () => {
+  test('take as many statements for 320 partitions as for 16, and so does letting go of them', async () => {
     await createTopics('few', 4, 4);
     await createTopics('many', 40, 8);
     const few = await consume('few.*');
@@ -87,6 +87,14 @@ describe('lanes that are opened together', () => {
     // A second more or less brings a heartbeat, looks for topics and redrives.
     expect(forFew).toBeLessThan(40);
     expect(forMany).toBeLessThan(forFew + 25);
+
+    // Let go of together as well.
+    await many.consumer.stop();
+    expect(many.sent() - forMany).toBeLessThan(40);
+    const kept = await fixture.value(
+      'select count(*)::int from waybill.partition_owner where owner_id is not null',
+    );
+    expect(kept).toBe(16);
   }, 120_000);
 
   test('leave one with a position that the log does not have to fail alone', async () => {

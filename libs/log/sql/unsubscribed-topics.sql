@@ -14,6 +14,6 @@ select t.name as topic
    and exists (select from :schema.topic_partition p
                  join :schema.log_batch b on b.partition_id = p.id
                 where p.topic_id = t.id
-                  and b.appended_at <= clock_timestamp() - $1::bigint * interval '1 millisecond')
+                  and b.appended_at <= clock_timestamp() - $1::bigint::double precision * interval '1 millisecond')
  order by t.name
  limit $2;

@@ -11,6 +11,7 @@ import {
 } from '@waybill/kernel';
 import type { LogSignals } from './log-signals.js';
 import { assignRange } from './range-assignor.js';
+import { ReleaseBatch } from './release-batch.js';
 import {
   assignPartitions,
   ensureGroup,
@@ -20,7 +21,6 @@ import {
   readMembers,
   readOwners,
   reclaimPartitions,
-  releasePartition,
   removeExpiredMembers,
 } from './statements.generated.js';
 import type { Topics } from './topics.js';
@@ -73,6 +73,7 @@ export class GroupMembership {
   readonly #owned = new Map<number, Ownership>();
   /** Partitions being let go of: drained while the heartbeats go on. */
   readonly #releasing = new Map<number, Promise<void>>();
+  readonly #releases: ReleaseBatch;
   #groupId: number | undefined;
   #heardAt = 0;
   #leaving = false;
@@ -87,6 +88,7 @@ export class GroupMembership {
     this.#options = options;
     this.#logger = guardLogger(options.logger);
     this.#clock = options.clock ?? systemClock;
+    this.#releases = new ReleaseBatch(database.session, this.memberId);
     const bell = new Bell();
     this.#service = new BackgroundService({
       name: `the membership of group ${options.group}`,
@@ -193,18 +195,21 @@ export class GroupMembership {
       if (row === undefined || row.ownerEpoch > ownership.ownerEpoch) this.#giveUp(ownership, 'onLost');
       else if (row.targetId !== null) this.#giveUp(ownership, 'onRevoked');
     }
+    const promised: Promise<void>[] = [];
     for (const row of mine.values()) {
       if (this.#owned.has(row.partitionId) || this.#releasing.has(row.partitionId)) continue;
       if (row.targetId !== null) {
         // Promised to another before this member had begun with it.
-        await this.database.session.run(releasePartition, this.groupId, row.partitionId, this.memberId);
-        this.signals.send('group');
+        promised.push(this.#releases.release(this.groupId, row.partitionId));
         continue;
       }
       const ownership = { partitionId: row.partitionId, ownerEpoch: row.ownerEpoch };
       await this.#options.listener.onAssigned(ownership);
       this.#owned.set(row.partitionId, ownership);
     }
+    if (promised.length === 0) return;
+    await Promise.all(promised);
+    this.signals.send('group');
   }
 
   #giveUp(ownership: Ownership, how: 'onRevoked' | 'onLost'): void {
@@ -222,7 +227,7 @@ export class GroupMembership {
     try {
       await this.#options.listener[how](ownership);
       if (how === 'onLost') return;
-      await this.database.session.run(releasePartition, this.groupId, partitionId, this.memberId);
+      await this.#releases.release(this.groupId, partitionId);
       this.signals.send('group');
     } catch (error) {
       const group = this.#options.group;

@@ -387,6 +387,12 @@ export const recycleConsumerSlot = statement<[slot: number], { emptied: boolean 
 export const releasePartition = statement<[groupId: number, partitionId: number, memberId: string], Record<never, never>>('release-partition', `select :schema.group_release($1, $2, $3)`);
 
 /**
+ * Lets go of partitions, in whatever epoch the member owns them; returns those that were. One that a delivery still holds stays.
+ * Locks: the group's row, then the owners' rows that are free
+ */
+export const releasePartitions = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string], { partitionId: number }>('release-partitions', `select r.id as "partitionId" from :schema.group_release_all($1, $2, $3::uuid) as r (id)`);
+
+/**
  * Removes the members whose leases have run out. The caller holds the group's lock.
  */
 export const removeExpiredMembers = statement<[groupId: number], { memberId: string }>('remove-expired-members', `delete from :schema.group_member m
@@ -418,6 +424,6 @@ export const unsubscribedTopics = statement<[minAgeMs: number, most: number], { 
    and exists (select from :schema.topic_partition p
                  join :schema.log_batch b on b.partition_id = p.id
                 where p.topic_id = t.id
-                  and b.appended_at <= pg_catalog.clock_timestamp() - $1::bigint * interval '1 millisecond')
+                  and b.appended_at <= pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond')
  order by t.name
  limit $2`);

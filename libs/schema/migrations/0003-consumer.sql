@@ -209,6 +209,29 @@ begin
 end
 $$;
 
+-- As group_release, for several partitions; returns those that were let go of. One whose owner's row is held by a delivery
+-- stays as it is: a batch waits for nobody but the group's lock.
+create function :schema.group_release_all(of_group integer, partition_ids integer[], by_member uuid)
+returns setof integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from :schema.consumer_group g where g.id = of_group for update;
+  return query
+  with free as (
+    select c.partition_id from :schema.partition_owner c
+     where c.group_id = of_group and c.partition_id = any (partition_ids) and c.owner_id = by_member
+     order by c.partition_id
+       for update skip locked
+  )
+  update :schema.partition_owner o
+     set owner_id = o.target_id, owner_epoch = o.owner_epoch + 1, target_id = null
+    from free f
+   where o.group_id = of_group and o.partition_id = f.partition_id
+  returning o.partition_id;
+end
+$$;
+
 -- Stores where a group begins in partitions, with nothing in flight, under the fence of each. One that is another's, or whose
 -- owner's row is locked, fails all of it: a batch waits for nobody.
 create function :schema.advance_all(of_group integer, partition_ids integer[], by_member uuid, in_epochs bigint[],

@@ -5,7 +5,7 @@ export const migration0003: Migration = {
   number: 3,
   name: '0003-consumer',
   breaking: false,
-  checksum: '2f70367dcf5ec5758233e1bf94e2b6626138db04b25bcf92c902b594da0e4896',
+  checksum: '8465ae3547f237bbaa18eb4aa86e9ca2b7772b6dd7d2e56393f652cd438dd548',
   sql: `-- Consumer groups and what consuming leaves behind: members, owners of partitions, positions, marks, charges for
 -- crashes, parked messages, dead letters, and the inbox for handlers that write to another database than the log's.
 
@@ -214,6 +214,29 @@ begin
   insert into :schema.consumer_position (group_id, partition_id, owner_epoch, position, in_flight_end)
   values (of_group, of_partition, in_epoch, new_position, new_in_flight_end);
   perform :schema.fence(of_group, of_partition, by_member, in_epoch);
+end
+$$;
+
+-- As group_release, for several partitions; returns those that were let go of. One whose owner's row is held by a delivery
+-- stays as it is: a batch waits for nobody but the group's lock.
+create function :schema.group_release_all(of_group integer, partition_ids integer[], by_member uuid)
+returns setof integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from :schema.consumer_group g where g.id = of_group for update;
+  return query
+  with free as (
+    select c.partition_id from :schema.partition_owner c
+     where c.group_id = of_group and c.partition_id = any (partition_ids) and c.owner_id = by_member
+     order by c.partition_id
+       for update skip locked
+  )
+  update :schema.partition_owner o
+     set owner_id = o.target_id, owner_epoch = o.owner_epoch + 1, target_id = null
+    from free f
+   where o.group_id = of_group and o.partition_id = f.partition_id
+  returning o.partition_id;
 end
 $$;
 
