@@ -3,6 +3,7 @@ import { benchGuards } from './guards/bench-guards.js';
 import { benchOutbox } from './outbox/bench-outbox.js';
 import { benchSaga } from './saga/bench-saga.js';
 import { benchSchedule } from './schedule/bench-schedule.js';
+import { benchTopics } from './topics/bench-topics.js';
 import { benchTransport } from './transport/bench-transport.js';
 
 /** Prints a line of progress; the result goes to stdout, this to stderr. */
@@ -13,6 +14,7 @@ const BENCHES = {
   schedule: benchSchedule,
   guards: benchGuards,
   saga: benchSaga,
+  topics: benchTopics,
   transport: benchTransport,
 };
 

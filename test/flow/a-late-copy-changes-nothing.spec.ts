@@ -10,6 +10,7 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 /** What a consumer writes under its fence, by a part of the statement's text. */
 const WRITES = [
   'advance(',
+  'advance_all(',
   'fence(',
   'insert into "waybill".parked_message',
   'update "waybill".parked_message',

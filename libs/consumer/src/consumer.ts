@@ -4,8 +4,6 @@ import {
   BackgroundService,
   Bell,
   type Clock,
-  describeError,
-  isFenced,
   type Logger,
   OffsetOutOfRangeError,
   type PassResult,
@@ -14,8 +12,7 @@ import {
   systemClock,
 } from '@waybill/kernel';
 import {
-  type Fetched,
-  type FetchedBatch,
+  type FetchPosition,
   GroupMembership,
   LogReader,
   oldestBucketSeq,
@@ -33,36 +30,32 @@ import {
 } from './consumer-options.js';
 import type { LaneContext } from './lane-context.js';
 import { LaneOpener } from './lane-opener.js';
+import { LaneSeats } from './lane-seats.js';
 import type { PartitionLane } from './partition-lane.js';
 import { RedriveWatch } from './redrive-watch.js';
 import { RetryBudget, type RetryBudgetOptions } from './retry-budget.js';
-import { type Seat, seatFor } from './seat.js';
 import { Slots } from './slots.js';
 import type { Subscription } from './subscription.js';
 import { TopicPatterns } from './topic-pattern.js';
 import { TopicWatch } from './topic-watch.js';
 
-/** A lane that has run for so long begins with the shortest wait again when it fails. */
-const FORGET_FAILURES_MS = 60_000;
 /** A consumer that could not read for as many leases gives its partitions up. */
 const BLIND_LEASES = 3;
-/** Longest wait before a lane that has failed is opened again. */
-const LONGEST_REOPEN_MS = 5_000;
-/** So often in a row a lane may be fenced before that counts as a failure. */
-const HAND_OVER_TRIES = 3;
 /** How often the inbox is looked through for what it may forget. */
 const INBOX_MS = 60_000;
 /** How often positions are stored that have moved. */
 const TICK_MS = 1_000;
 /** Shortest time between two looks at the log without a signal, in milliseconds. */
 const POLL_MIN_MS = 50;
+/** Partitions that are looked at in one statement at most. */
+const FETCHED_TOGETHER = 1_000;
 
 /** A member of a consumer group: owns partitions, fetches their records and runs the handlers. */
 export class Consumer {
   readonly #options;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #seats = new Map<number, Seat>();
+  readonly #seats: LaneSeats;
   readonly #reader: LogReader;
   readonly #membership: GroupMembership;
   readonly #fetcher: BackgroundService;
@@ -76,7 +69,8 @@ export class Consumer {
   #opener: LaneOpener | undefined;
   #redrives: RedriveWatch | undefined;
   #unsubscribe: (() => void) | undefined;
-  #mayHaveMore = false;
+  /** Lanes that had enough at the last look, and are looked after again as soon as they want more. */
+  #full: readonly PartitionLane[] = [];
   /** Partitions that are being given away. */
   #leaving = 0;
   #inboxRecycledAt = 0;
@@ -140,6 +134,8 @@ export class Consumer {
         onLost: (ownership) => this.#onLost(ownership),
       },
     });
+    const { group, topics } = parts;
+    this.#seats = new LaneSeats({ ...service, group, topics, membership: this.#membership });
   }
 
   /** Joins the group and begins to consume. */
@@ -158,7 +154,11 @@ export class Consumer {
       ...context,
       session: bus.session,
       signals: this.parts.signals,
-      lanes: () => this.#lanes(),
+      lanes: () => this.#seats.lanes(),
+      wake: () => {
+        this.#seats.stirAll();
+        this.#pump();
+      },
     });
     this.#redrives.start();
     this.#unsubscribe = this.parts.signals.subscribe('appended', this.#fetcher.bell);
@@ -211,42 +211,34 @@ export class Consumer {
   }
 
   get status(): ConsumerStatus {
-    const failures = [...this.#seats.values()].flatMap(({ ownership, failure }) => {
-      if (failure === undefined) return [];
-      const place = this.parts.topics.locate(ownership.partitionId);
-      return [{ topic: place?.topic ?? '?', partition: place?.number ?? -1, reason: failure }];
-    });
     return {
       running: this.#fetcher.running,
       partitions: this.#seats.size,
-      failures,
+      failures: this.#seats.failures,
       leaseLapsed: this.#fetcher.running && this.#membership.leaseLapsed,
       lastReadAgeMs: this.#fetcher.running ? this.#fetcher.lastPassAgeMs : undefined,
-      parked: this.#lanes().reduce((sum, lane) => sum + lane.parkedCount, 0),
+      parked: this.#seats.lanes().reduce((sum, lane) => sum + lane.parkedCount, 0),
       counts: this.#counters.counts,
       circuits: this.#opener?.circuits ?? {},
     };
   }
 
   async #onAssigned(ownership: Ownership): Promise<void> {
-    this.#seats.set(ownership.partitionId, seatFor(ownership));
+    this.#seats.assign(ownership);
     this.#fetcher.bell.ring();
   }
 
   async #onRevoked({ partitionId }: Ownership): Promise<void> {
-    const seat = this.#seats.get(partitionId);
-    this.#seats.delete(partitionId);
+    const lane = this.#seats.take(partitionId);
     this.#leaving += 1;
     if (this.#leaving === 1) this.parts.onRebalancing?.(true);
-    await seat?.lane?.drain(this.#options.drainMs);
+    await lane?.drain(this.#options.drainMs);
     this.#leaving -= 1;
     if (this.#leaving === 0) this.parts.onRebalancing?.(false);
   }
 
   async #onLost({ partitionId }: Ownership): Promise<void> {
-    const seat = this.#seats.get(partitionId);
-    this.#seats.delete(partitionId);
-    seat?.lane?.abort();
+    this.#seats.take(partitionId)?.abort();
   }
 
   /** Whether the log could not be read for so long that others had better try: it asks for no partition then. */
@@ -256,112 +248,49 @@ export class Consumer {
 
   /** One pass: opens lanes that are due, fetches for those that want more, and starts what may run. */
   async #fetch(): Promise<PassResult> {
-    for (const seat of this.#seats.values()) await this.#open(seat);
-    const positions = this.#lanes().flatMap((lane) => {
+    const moreAreDue = this.#opener !== undefined && (await this.#seats.openDue(this.#opener));
+    const positions: FetchPosition[] = [];
+    const lanes = this.#seats.lanes();
+    for (const lane of lanes) {
       const offset = lane.wanted;
-      return offset === undefined ? [] : [{ partitionId: lane.partitionId, offset }];
-    });
-    this.#mayHaveMore = positions.length < this.#lanes().length;
+      if (offset !== undefined) positions.push({ partitionId: lane.partitionId, offset });
+    }
     // With nothing to read it would not learn that it can read again.
     if (this.#isBlind) await oldestBucketSeq(this.parts.bus.session);
-    let fetched: Fetched;
+    let again = moreAreDue;
+    for (let next = 0; next < positions.length; next += FETCHED_TOGETHER) {
+      if (await this.#fetchSome(positions.slice(next, next + FETCHED_TOGETHER))) again = true;
+    }
+    this.#full = lanes.filter((lane) => lane.wanted === undefined);
+    this.#pump();
+    return again ? 'again' : 'idle';
+  }
+
+  /** Fetches for some lanes; resolves to whether to look again at once. */
+  async #fetchSome(positions: readonly FetchPosition[]): Promise<boolean> {
     try {
-      fetched = await this.#reader.fetch(positions);
+      const fetched = await this.#reader.fetch(positions);
+      for (const batch of fetched.batches) this.#seats.feed(batch);
+      if (fetched.batches.length > 0) this.#seats.pump();
+      return fetched.mayHaveMore;
     } catch (error) {
       if (!(error instanceof OffsetOutOfRangeError)) throw error;
       const topic = await this.parts.topics.get(error.topic);
-      this.#fail(this.#seats.get(topic.partitionIds[error.partition] ?? -1), error);
-      return 'again';
-    }
-    for (const batch of fetched.batches) this.#feed(batch);
-    this.#mayHaveMore ||= fetched.mayHaveMore;
-    this.#pump();
-    return fetched.mayHaveMore ? 'again' : 'idle';
-  }
-
-  #feed(batch: FetchedBatch): void {
-    const seat = this.#seats.get(batch.partitionId);
-    try {
-      seat?.lane?.feed(batch);
-    } catch (error) {
-      this.#fail(seat, error);
+      this.#seats.fail(topic.partitionIds[error.partition] ?? -1, error);
+      return true;
     }
   }
 
   #pump(): void {
-    for (const lane of this.#lanes()) lane.pump();
-    if (this.#mayHaveMore && this.#lanes().some((lane) => lane.wanted !== undefined)) {
-      this.#mayHaveMore = false;
+    this.#seats.pump();
+    if (this.#full.some((lane) => lane.wanted !== undefined)) {
+      this.#full = [];
       this.#fetcher.bell.ring();
     }
   }
 
-  #lanes(): PartitionLane[] {
-    return [...this.#seats.values()].flatMap(({ lane }) =>
-      lane === undefined || lane.stopped ? [] : [lane],
-    );
-  }
-
-  /**
-   * Opens the lane of a partition, from where the group stands; opens it again when it has stopped while the partition
-   * was still ours, as after a lease that had run out and was taken by nobody.
-   */
-  async #open(seat: Seat): Promise<void> {
-    if (seat.lane !== undefined && !seat.lane.stopped) return;
-    if (seat.lane !== undefined && seat.failure === undefined) {
-      seat.suspectEnd = seat.lane.suspectEnd;
-      this.#fail(seat, 'its lane ended');
-    }
-    if (this.#clock.monotonic() < seat.openAt) return;
-    const { partitionId } = seat.ownership;
-    try {
-      if (seat.written) {
-        const ownership = await this.#membership.reclaim(seat.ownership);
-        // It is another's, as the next heartbeat will say.
-        if (ownership === undefined) return;
-        seat.ownership = ownership;
-      }
-      // The answer to what the opening writes may be lost, too.
-      seat.written = true;
-      const { opened: again, losses, suspectEnd } = seat;
-      const lane = await this.#opener?.open(seat.ownership, this.#membership.memberId, {
-        again,
-        losses,
-        suspectEnd,
-      });
-      seat.opened = true;
-      // The partition may have been taken away while its position was read.
-      if (this.#seats.get(partitionId) !== seat) return;
-      seat.lane = lane;
-      seat.failure = undefined;
-    } catch (error) {
-      this.#fail(seat, error);
-    }
-  }
-
-  #fail(seat: Seat | undefined, error: unknown): void {
-    if (seat === undefined) return;
-    seat.lane?.abort();
-    const isOld = this.#clock.monotonic() - seat.openAt > FORGET_FAILURES_MS;
-    if (isOld || seat.lane?.hasProgressed === true) seat.failures = 0;
-    seat.lane = undefined;
-    seat.failures += 1;
-    seat.failure = describeError(error);
-    seat.openAt =
-      this.#clock.monotonic() + Math.min(LONGEST_REOPEN_MS, 100 * 2 ** Math.min(seat.failures, 7));
-    const place = this.parts.topics.locate(seat.ownership.partitionId);
-    const fields = { group: this.parts.group, topic: place?.topic, partition: place?.number };
-    // A member that has not heard yet that another owns its partition is fenced: that is how it is handed over.
-    if (isFenced(error) && seat.failures <= HAND_OVER_TRIES) {
-      seat.failure = undefined;
-      this.#logger.info('a partition went over to another member', fields);
-      return;
-    }
-    this.#logger.error(`a partition cannot be consumed: ${seat.failure}`, fields);
-  }
-
   async #tick(): Promise<PassResult> {
-    for (const lane of this.#lanes()) await lane.tick();
+    for (const lane of this.#seats.lanes()) if (lane.hasMoved) await lane.tick();
     await this.#recycleInbox();
     return 'idle';
   }

@@ -66,7 +66,8 @@ export class LaneBookmark {
 
   /** Stores a position with nothing in flight: the end of a lane that has come to rest. */
   async storeAtRest(position: number): Promise<void> {
-    await this.#store(position, position);
+    await this.#storing.catch(() => {});
+    if (position !== this.#position || position !== this.#marker) await this.#store(position, position);
   }
 
   /** The commit of one batch also says how far the next may have been begun. */

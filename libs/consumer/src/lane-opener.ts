@@ -1,16 +1,57 @@
+import { isConnectionLoss, isServerTrouble } from '@waybill/kernel';
 import {
-  isNewToGroup,
+  advanceTogether,
+  type FirstPosition,
+  loadProgress,
   type LogReader,
+  newToGroup,
   type Ownership,
   PartitionProgress,
   type PartitionOffsets,
+  type StoredProgress,
+  type Topic,
   type Topics,
 } from '@waybill/log';
 import { CircuitBreaker, type CircuitState } from './circuit-breaker.js';
 import type { LaneStart } from './lane-charges.js';
 import type { LaneContext } from './lane-context.js';
+import { listParkedIn, type ParkedRow } from './parking.js';
 import { PartitionLane } from './partition-lane.js';
 import type { Subscription } from './subscription.js';
+
+/** A partition that is to be opened, and how this process has fared with it since it took it over. */
+export interface LaneRequest {
+  readonly ownership: Ownership;
+  readonly before: Omit<LaneStart, 'position'>;
+}
+
+/** What came of a request: a lane, none where nobody here subscribes to the topic, or an error. */
+export type Opened = { readonly lane: PartitionLane | undefined } | { readonly error: unknown };
+
+/** Where a group stands that has never stored anything. */
+const EMPTY: StoredProgress = {
+  position: undefined,
+  inFlightEnd: 0,
+  marked: new Set(),
+  charges: new Map(),
+};
+
+/** A partition whose topic is subscribed to, on its way to a lane. */
+interface Opening extends LaneRequest {
+  readonly partitionId: number;
+  readonly number: number;
+  readonly topic: Topic;
+  readonly subscription: Subscription;
+}
+
+/** What the database says of partitions, by partition id. */
+interface Found {
+  readonly stored: ReadonlyMap<number, StoredProgress>;
+  readonly offsets: ReadonlyMap<number, PartitionOffsets>;
+  readonly parked: ReadonlyMap<number, readonly ParkedRow[]>;
+  /** Topics whose records are all new to the group. */
+  readonly newTopics: ReadonlySet<string>;
+}
 
 /** Opens the lanes of a consumer's partitions, each from where the group stands in it. */
 export class LaneOpener {
@@ -39,46 +80,140 @@ export class LaneOpener {
   }
 
   /**
-   * Opens a lane; undefined for a partition that nobody here subscribes to.
-   * @param before how this process has fared with the partition since it took it over
-   * @throws OffsetOutOfRangeError
+   * Opens lanes, by partition id, in a number of statements that does not depend on how many they are. Where one partition's fault
+   * fails a statement for all, they are opened in halves, so that it fails alone.
    */
-  async open(
-    ownership: Ownership,
-    memberId: string,
-    { again, losses, suspectEnd: suspectedBefore }: Omit<LaneStart, 'position'>,
-  ): Promise<PartitionLane | undefined> {
-    const { context, reader, topics } = this;
-    // Read anew: settings of the topic may have been changed.
-    const known = await topics.list();
-    const place = topics.locate(ownership.partitionId);
-    const topic = known.find(({ name }) => name === place?.topic);
-    const subscription = this.subscriptions.get(topic?.name ?? '');
-    if (place === undefined || topic === undefined || subscription === undefined) return undefined;
-    const progress = new PartitionProgress(context.groupId, memberId, ownership);
-    const stored = await progress.load(context.databases.bus.session);
-    const offsets = (await reader.offsets([ownership.partitionId])).get(ownership.partitionId);
-    const position = stored.position ?? (await this.#start(topic.name, offsets));
-    if (offsets !== undefined)
-      reader.assertInRange({ partitionId: ownership.partitionId, offset: position }, offsets);
-    // The marker is put ahead of what is written: only what is there now can have been begun.
-    const begunEnd = Math.min(stored.inFlightEnd, offsets?.endOffset ?? stored.inFlightEnd);
-    // What was in flight when this very process lost its connection has taken no process down.
-    const suspectEnd = Math.max(position, again ? suspectedBefore : begunEnd);
-    const breaker = this.#breakerOf(subscription);
-    const setting = { context, subscription, topic, partition: place.number, progress, breaker };
-    const lane = new PartitionLane(setting, stored, { position, suspectEnd, losses, again });
-    await lane.begin(stored.position === undefined);
-    return lane;
+  async open(requests: readonly LaneRequest[], memberId: string): Promise<ReadonlyMap<number, Opened>> {
+    const opened = new Map<number, Opened>();
+    await this.#openIn(opened, requests, memberId);
+    return opened;
   }
 
-  /** Where the group begins. What was published to a topic that is younger than the subscription is new, too. */
-  async #start(topic: string, offsets: PartitionOffsets | undefined): Promise<number> {
-    if (offsets === undefined) return 0;
-    if (this.startFrom === 'earliest') return offsets.startOffset;
+  async #openIn(
+    opened: Map<number, Opened>,
+    requests: readonly LaneRequest[],
+    memberId: string,
+  ): Promise<void> {
+    try {
+      await this.#openTogether(opened, requests, memberId);
+    } catch (error) {
+      // Whether something was written may be unknown then, and nothing is written again in the same epoch.
+      const isUnknown = isConnectionLoss(error) || isServerTrouble(error);
+      if (requests.length === 1 || isUnknown) {
+        for (const { ownership } of requests) opened.set(ownership.partitionId, { error });
+        return;
+      }
+      const half = requests.length >> 1;
+      await this.#openIn(opened, requests.slice(0, half), memberId);
+      await this.#openIn(opened, requests.slice(half), memberId);
+    }
+  }
+
+  async #openTogether(
+    opened: Map<number, Opened>,
+    requests: readonly LaneRequest[],
+    memberId: string,
+  ): Promise<void> {
+    const openings = await this.#subscribed(requests, opened);
+    if (openings.length === 0) return;
+    const found = await this.#find(openings);
+    const firsts: FirstPosition[] = [];
+    const starts = new Map<Opening, number>();
+    for (const opening of openings) {
+      const { partitionId, ownership } = opening;
+      try {
+        const position = this.#positionOf(opening, found);
+        starts.set(opening, position);
+        if (found.stored.get(partitionId)?.position === undefined) firsts.push({ ownership, position });
+      } catch (error) {
+        opened.set(partitionId, { error });
+      }
+    }
+    await this.#begin(firsts, memberId);
+    for (const [opening, position] of starts) {
+      opened.set(opening.partitionId, { lane: this.#laneOf(opening, position, found, memberId) });
+    }
+  }
+
+  /** The partitions whose topics are subscribed to; there is no lane for the others. */
+  async #subscribed(requests: readonly LaneRequest[], opened: Map<number, Opened>): Promise<Opening[]> {
+    // Read anew: settings of a topic may have been changed.
+    const topics = await this.topics.refresh(requests.map(({ ownership }) => ownership.partitionId));
+    return requests.flatMap((request) => {
+      const { partitionId } = request.ownership;
+      const place = this.topics.locate(partitionId);
+      const topic = topics.get(place?.topic ?? '');
+      const subscription = this.subscriptions.get(topic?.name ?? '');
+      if (place === undefined || topic === undefined || subscription === undefined) {
+        opened.set(partitionId, { lane: undefined });
+        return [];
+      }
+      return [{ ...request, partitionId, number: place.number, topic, subscription }];
+    });
+  }
+
+  async #find(openings: readonly Opening[]): Promise<Found> {
     const { groupId, databases } = this.context;
-    const [row] = await databases.bus.session.run(isNewToGroup, groupId, topic);
-    return row?.isNew === true ? offsets.startOffset : offsets.endOffset;
+    const { session } = databases.bus;
+    const ids = openings.map(({ partitionId }) => partitionId);
+    const stored = await loadProgress(session, groupId, ids);
+    const offsets = await this.reader.offsets(ids);
+    const parked = await listParkedIn(session, groupId, ids);
+    const begun = openings.filter(({ partitionId }) => stored.get(partitionId)?.position === undefined);
+    const newTopics = new Set<string>();
+    if (begun.length > 0 && this.startFrom === 'latest') {
+      const names = [...new Set(begun.map(({ topic }) => topic.name))];
+      for (const { topic } of await session.run(newToGroup, groupId, names)) newTopics.add(topic);
+    }
+    return { stored, offsets, parked, newTopics };
+  }
+
+  /**
+   * Where a lane begins. What was published to a topic that is younger than the subscription is new to the group, too.
+   * @throws OffsetOutOfRangeError
+   */
+  #positionOf({ partitionId, topic }: Opening, { stored, offsets, newTopics }: Found): number {
+    const range = offsets.get(partitionId);
+    const position = stored.get(partitionId)?.position;
+    if (range === undefined) return position ?? 0;
+    if (position !== undefined) {
+      this.reader.assertInRange({ partitionId, offset: position }, range);
+      return position;
+    }
+    const isFromStart = this.startFrom === 'earliest' || newTopics.has(topic.name);
+    return isFromStart ? range.startOffset : range.endOffset;
+  }
+
+  /** Stores where the group begins: one that begins at the end must begin there after a restart, too. */
+  async #begin(firsts: readonly FirstPosition[], memberId: string): Promise<void> {
+    const [first] = firsts;
+    if (first === undefined) return;
+    const { groupId, databases } = this.context;
+    const { ownership, position } = first;
+    // One alone may wait for whoever holds its owner's row.
+    const statement =
+      firsts.length === 1
+        ? new PartitionProgress(groupId, memberId, ownership).advance(position, position)
+        : advanceTogether(groupId, memberId, firsts);
+    await databases.bus.runTogether([statement]);
+  }
+
+  #laneOf(opening: Opening, position: number, found: Found, memberId: string): PartitionLane {
+    const { partitionId, ownership, topic, subscription, before } = opening;
+    const { context } = this;
+    const stored = found.stored.get(partitionId) ?? EMPTY;
+    // The marker is put ahead of what is written: only what is there now can have been begun.
+    const end = found.offsets.get(partitionId)?.endOffset ?? stored.inFlightEnd;
+    const begunEnd = Math.min(stored.inFlightEnd, end);
+    // What was in flight when this very process lost its connection has taken no process down.
+    const suspectEnd = Math.max(position, before.again ? before.suspectEnd : begunEnd);
+    const progress = new PartitionProgress(context.groupId, memberId, ownership);
+    const breaker = this.#breakerOf(subscription);
+    const setting = { context, subscription, topic, partition: opening.number, progress, breaker };
+    const inFlightEnd = stored.position === undefined ? position : stored.inFlightEnd;
+    const { again, losses } = before;
+    const start = { position, suspectEnd, losses, again };
+    return new PartitionLane(setting, { ...stored, inFlightEnd }, start, found.parked.get(partitionId) ?? []);
   }
 
   /** The circuit breaker of a subscription, one for all its lanes; undefined when it has none. */

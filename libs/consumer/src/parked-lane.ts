@@ -5,7 +5,7 @@ import { countsAs, type Failing, type LaneAttempts } from './lane-attempts.js';
 import { type CrashVerdict, crashVerdict, type LaneStart } from './lane-charges.js';
 import type { LaneSetting } from './lane-context.js';
 import { type ParkedEntry, ParkedQueue } from './parked-queue.js';
-import { type BegunMessage, Parking, type ParkingOrder } from './parking.js';
+import { type BegunMessage, type ParkedRow, Parking, type ParkingOrder } from './parking.js';
 import type { Place } from './slots.js';
 
 /** Parked messages of a key that are begun together, so that draining a key does not cost a commit more for each. */
@@ -38,7 +38,7 @@ export class ParkedLane {
   ) {
     const { context, subscription, progress } = setting;
     this.queue = new ParkedQueue(subscription.concurrency);
-    this.#parking = new Parking(context.databases.bus, context.groupId, progress);
+    this.#parking = new Parking(context.groupId, progress);
   }
 
   get #now(): number {
@@ -64,9 +64,9 @@ export class ParkedLane {
   }
 
   /** Takes in what waits already, before anything of the partition runs. */
-  async load(): Promise<void> {
+  load(rows: readonly ParkedRow[]): void {
     const now = this.#now;
-    for (const row of await this.#parking.list()) {
+    for (const row of rows) {
       this.queue.add({
         offset: row.offset,
         key: row.key,

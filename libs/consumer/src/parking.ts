@@ -1,4 +1,4 @@
-import { type BoundStatement, bindStatement, type PgDatabase } from '@waybill/kernel';
+import { type BoundStatement, bindStatement, type SqlSession } from '@waybill/kernel';
 import type { PartitionProgress } from '@waybill/log';
 import { restoreHeaders, storeHeaders } from '@waybill/schedule';
 import { type LaneRecord, messageIdOf } from './delivery.js';
@@ -46,21 +46,30 @@ export interface BegunMessage {
 /** The delay by which the statements know that an operator has to decide. */
 const DECISION = -1;
 
+/** Everything that waits beside the log in partitions, by partition id and in order of offset. */
+export async function listParkedIn(
+  session: SqlSession,
+  groupId: number,
+  partitionIds: readonly number[],
+): Promise<ReadonlyMap<number, readonly ParkedRow[]>> {
+  const listed = new Map<number, ParkedRow[]>();
+  for (const row of await session.run(listParked, groupId, partitionIds)) {
+    const rows = listed.get(row.partitionId);
+    if (rows === undefined) listed.set(row.partitionId, [row]);
+    else rows.push(row);
+  }
+  return listed;
+}
+
 /** The messages of one partition that wait beside the log, as rows. */
 export class Parking {
   constructor(
-    private readonly bus: PgDatabase,
     private readonly groupId: number,
     private readonly progress: PartitionProgress,
   ) {}
 
   get #partitionId(): number {
     return this.progress.ownership.partitionId;
-  }
-
-  /** Everything that waits, in order of offset. */
-  async list(): Promise<readonly ParkedRow[]> {
-    return this.bus.session.run(listParked, this.groupId, this.#partitionId);
   }
 
   /** The statement that puts messages beside the log. */

@@ -12,7 +12,7 @@ import type { Job } from './lane-job.js';
 import { LaneJobs } from './lane-jobs.js';
 import { type Batch, LaneWindow } from './lane-window.js';
 import { ParkedLane, type RedrivenRow } from './parked-lane.js';
-import type { ParkingOrder } from './parking.js';
+import type { ParkedRow, ParkingOrder } from './parking.js';
 import type { Place } from './slots.js';
 
 /** The position is stored when it is this far ahead of the stored one; and by {@link PartitionLane.tick}. */
@@ -45,10 +45,12 @@ export class PartitionLane {
   #parkedIsNext = true;
   #isParking = false;
 
+  /** @param parked what waits beside the log */
   constructor(
     private readonly setting: LaneSetting,
     stored: StoredProgress,
     private readonly start: LaneStart,
+    parked: readonly ParkedRow[],
   ) {
     const { context, subscription, topic, partition, progress } = setting;
     this.#isElsewhere = context.databases.inboxFor !== undefined;
@@ -60,6 +62,7 @@ export class PartitionLane {
     this.#attempts = new LaneAttempts(setting, this.#deliveries, losses, this.#closing.signal);
     this.#charges = new LaneCharges(setting, this.#attempts, stored.charges, start);
     this.#parked = new ParkedLane(setting, this.#attempts, start);
+    this.#parked.load(parked);
     this.#jobs = new LaneJobs(setting, this.#closing.signal, () => this.#stop());
     this.#alarm = new LaneAlarm(context.clock, context.wake, this.#closing.signal);
     const settle = (statements: readonly BoundStatement[]): Promise<void> => this.#settle(statements);
@@ -192,11 +195,14 @@ export class PartitionLane {
     });
   }
 
-  /** Takes in what waits beside the log, and stores where the group begins if that is new; before anything runs. */
-  async begin(isNew: boolean): Promise<void> {
-    await this.#parked.load();
-    // A group that begins at the end must begin there after a restart, too.
-    if (isNew) await this.#bookmark.storeAtRest(this.#window.position);
+  /** Whether there is nothing to start, before something is fed, parked or redriven. */
+  get isIdle(): boolean {
+    return this.#window.pendingCount === 0 && this.#jobs.count === 0 && this.#parked.queue.size === 0;
+  }
+
+  /** Whether {@link tick} has something to store. */
+  get hasMoved(): boolean {
+    return !this.stopped && this.#window.position !== this.#bookmark.position;
   }
 
   /** Stores the position when it has moved. To be called now and then. */

@@ -30,19 +30,19 @@ export const delayParked = statement<[groupId: number, partitionId: number, offs
  where m.group_id = $1 and m.partition_id = $2 and m.log_offset = $3`);
 
 /**
- * What waits beside the log in a partition, in order of offset, without the messages themselves. dueInMs is null when
+ * What waits beside the log in some partitions, in order of offset, without the messages themselves. dueInMs is null when
  * an operator has to decide, 0 when nothing but its turn is waited for.
  * Index: parked_message_pkey
  */
-export const listParked = statement<[groupId: number, partitionId: number], { offset: number; key: string | null; attempts: number; dueInMs: number | null; failingForMs: number | null; inFlight: boolean; fromDeadLetter: boolean }>('list-parked', `select m.log_offset as "offset", m.key, m.attempts,
+export const listParked = statement<[groupId: number, partitionIds: readonly (number | null)[]], { partitionId: number; offset: number; key: string | null; attempts: number; dueInMs: number | null; failingForMs: number | null; inFlight: boolean; fromDeadLetter: boolean }>('list-parked', `select m.partition_id as "partitionId", m.log_offset as "offset", m.key, m.attempts,
        case when m.due_at = 'infinity' then null
             else greatest(0, pg_catalog.ceil(coalesce(extract(epoch from m.due_at - pg_catalog.clock_timestamp()), 0) * 1000.0))::bigint
        end as "dueInMs",
        (extract(epoch from pg_catalog.clock_timestamp() - m.first_failed_at) * 1000.0)::bigint as "failingForMs",
        m.in_flight as "inFlight", m.from_dead_letter as "fromDeadLetter"
   from :schema.parked_message m
- where m.group_id = $1 and m.partition_id = $2
- order by m.log_offset`);
+ where m.group_id = $1 and m.partition_id = any ($2::integer[])
+ order by m.partition_id, m.log_offset`);
 
 /**
  * What operators have put beside the log, or may take from there, in some partitions of a group. As list-parked.

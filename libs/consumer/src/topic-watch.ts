@@ -21,6 +21,8 @@ export interface TopicWatchParts {
 /** Subscribes to the topics that match patterns: those there are at start, and those that appear later. */
 export class TopicWatch {
   readonly #service: BackgroundService;
+  /** How many topics there were at the last look. */
+  #seen = 0;
 
   constructor(private readonly parts: TopicWatchParts) {
     const { group, clock, logger } = parts;
@@ -47,6 +49,8 @@ export class TopicWatch {
 
   async #look(): Promise<PassResult> {
     const { patterns, byTopic, topics, signals, logger, group } = this.parts;
+    const count = await topics.count();
+    if (count === this.#seen) return 'idle';
     const found: string[] = [];
     for (const { name } of await topics.list()) {
       const match = byTopic.has(name) ? undefined : patterns.find(name);
@@ -54,6 +58,8 @@ export class TopicWatch {
       byTopic.set(name, match.subscribe(name));
       found.push(`${name} by ${match.pattern}`);
     }
+    // Counted before they were listed: one that came in between is looked for again.
+    this.#seen = count;
     if (found.length === 0) return 'idle';
     logger.info(`subscribed to ${found.join(', ')}`, { group });
     // The next heartbeat, which this brings on, says to which topics this member subscribes.

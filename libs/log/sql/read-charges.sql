@@ -1,8 +1,10 @@
--- How often each record at or above a position was begun alone.
--- Params: groupId integer, partitionId integer, position bigint
--- Returns: offset bigint, charges integer
+-- How often each record at or above a position was begun alone, in each of some partitions.
+-- Params: groupId integer, partitionIds integer[], positions bigint[]
+-- Returns: partitionId integer, offset bigint, charges integer
 -- Index: crash_charge_offset
-select c.log_offset as "offset", count(*)::integer as charges
-  from :schema.crash_charge c
- where c.group_id = $1 and c.partition_id = $2 and c.log_offset >= $3
- group by c.log_offset;
+select w.id as "partitionId", n.log_offset as "offset", n.charges
+  from unnest($2::integer[], $3::bigint[]) as w (id, position)
+ cross join lateral (select c.log_offset, count(*)::integer as charges
+                       from :schema.crash_charge c
+                      where c.group_id = $1 and c.partition_id = w.id and c.log_offset >= w.position
+                      group by c.log_offset) n;

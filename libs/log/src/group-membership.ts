@@ -11,6 +11,7 @@ import {
 } from '@waybill/kernel';
 import type { LogSignals } from './log-signals.js';
 import { assignRange } from './range-assignor.js';
+import { ReleaseBatch } from './release-batch.js';
 import {
   assignPartitions,
   ensureGroup,
@@ -19,8 +20,7 @@ import {
   lockGroup,
   readMembers,
   readOwners,
-  reclaimPartition,
-  releasePartition,
+  reclaimPartitions,
   removeExpiredMembers,
 } from './statements.generated.js';
 import type { Topics } from './topics.js';
@@ -73,6 +73,7 @@ export class GroupMembership {
   readonly #owned = new Map<number, Ownership>();
   /** Partitions being let go of: drained while the heartbeats go on. */
   readonly #releasing = new Map<number, Promise<void>>();
+  readonly #releases: ReleaseBatch;
   #groupId: number | undefined;
   #heardAt = 0;
   #leaving = false;
@@ -87,6 +88,7 @@ export class GroupMembership {
     this.#options = options;
     this.#logger = guardLogger(options.logger);
     this.#clock = options.clock ?? systemClock;
+    this.#releases = new ReleaseBatch(database.session, this.memberId);
     const bell = new Bell();
     this.#service = new BackgroundService({
       name: `the membership of group ${options.group}`,
@@ -147,17 +149,22 @@ export class GroupMembership {
   }
 
   /**
-   * Takes a partition anew that is this member's already: whatever was begun under the old epoch has been committed
-   * when this returns, or never will be.
-   * @returns undefined when the partition is another's
+   * Takes partitions anew that are this member's already: whatever was begun under an old epoch has been committed when this
+   * returns, or never will be. Waits for nothing.
+   * @returns the new ownerships; none of those that are another's, or in which a delivery is just being committed
    */
-  async reclaim({ partitionId, ownerEpoch }: Ownership): Promise<Ownership | undefined> {
-    const session = this.database.session;
-    const [row] = await session.run(reclaimPartition, this.groupId, partitionId, this.memberId, ownerEpoch);
-    if (row === undefined) return undefined;
-    const ownership = { partitionId, ownerEpoch: row.ownerEpoch };
-    if (this.#owned.has(partitionId)) this.#owned.set(partitionId, ownership);
-    return ownership;
+  async reclaim(ownerships: readonly Ownership[]): Promise<readonly Ownership[]> {
+    const ids = ownerships.map(({ partitionId }) => partitionId);
+    const epochs = ownerships.map(({ ownerEpoch }) => ownerEpoch);
+    const rows = await this.database.session.run(reclaimPartitions, this.groupId, ids, this.memberId, epochs);
+    const reclaimed: Ownership[] = [];
+    for (const { partitionId, ownerEpoch } of rows) {
+      if (ownerEpoch === null) continue;
+      const ownership = { partitionId, ownerEpoch };
+      reclaimed.push(ownership);
+      if (this.#owned.has(partitionId)) this.#owned.set(partitionId, ownership);
+    }
+    return reclaimed;
   }
 
   /** One heartbeat, and what follows from it. */
@@ -188,18 +195,21 @@ export class GroupMembership {
       if (row === undefined || row.ownerEpoch > ownership.ownerEpoch) this.#giveUp(ownership, 'onLost');
       else if (row.targetId !== null) this.#giveUp(ownership, 'onRevoked');
     }
+    const promised: Promise<void>[] = [];
     for (const row of mine.values()) {
       if (this.#owned.has(row.partitionId) || this.#releasing.has(row.partitionId)) continue;
       if (row.targetId !== null) {
         // Promised to another before this member had begun with it.
-        await this.database.session.run(releasePartition, this.groupId, row.partitionId, this.memberId);
-        this.signals.send('group');
+        promised.push(this.#releases.release(this.groupId, row.partitionId));
         continue;
       }
       const ownership = { partitionId: row.partitionId, ownerEpoch: row.ownerEpoch };
       await this.#options.listener.onAssigned(ownership);
       this.#owned.set(row.partitionId, ownership);
     }
+    if (promised.length === 0) return;
+    await Promise.all(promised);
+    this.signals.send('group');
   }
 
   #giveUp(ownership: Ownership, how: 'onRevoked' | 'onLost'): void {
@@ -217,7 +227,7 @@ export class GroupMembership {
     try {
       await this.#options.listener[how](ownership);
       if (how === 'onLost') return;
-      await this.database.session.run(releasePartition, this.groupId, partitionId, this.memberId);
+      await this.#releases.release(this.groupId, partitionId);
       this.signals.send('group');
     } catch (error) {
       const group = this.#options.group;
@@ -259,12 +269,7 @@ export class GroupMembership {
   async #partitionsOf(
     members: readonly { readonly topics: readonly string[] }[],
   ): Promise<Map<string, readonly number[]>> {
-    const names = new Set(members.flatMap(({ topics }) => topics));
-    const partitions = new Map<string, readonly number[]>();
-    for (const name of [...names].toSorted()) {
-      const topic = await this.topics.find(name);
-      if (topic !== undefined) partitions.set(name, topic.partitionIds);
-    }
-    return partitions;
+    const topics = await this.topics.findAll(new Set(members.flatMap((member) => member.topics)));
+    return new Map([...topics].map(([name, { partitionIds }]) => [name, partitionIds]));
   }
 }

@@ -29,7 +29,14 @@ export {
 export { LogRetention, type LogRetentionOptions } from './log-retention.js';
 export { LogSignals, type Signal } from './log-signals.js';
 export { Partitioner } from './partitioner.js';
-export { PartitionProgress, type StoredProgress, type Verdict } from './positions.js';
+export {
+  advanceTogether,
+  type FirstPosition,
+  loadProgress,
+  PartitionProgress,
+  type StoredProgress,
+  type Verdict,
+} from './positions.js';
 export { assignRange, type MemberSubscription } from './range-assignor.js';
 export * from './record/index.js';
 export {
@@ -53,5 +60,5 @@ export {
   listGroups,
   oldestTransaction,
   unsubscribedTopics,
-  isNewToGroup,
+  newToGroup,
 } from './statements.generated.js';

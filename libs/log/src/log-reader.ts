@@ -90,7 +90,8 @@ export class LogReader {
         batches.push(...found);
         mayHaveMore ||= once.mayHaveMore || stale.length > 0;
         if (stale.length > 0) await this.#readMap(connection, stale);
-        asked = stale.filter(({ partitionId }) => !found.some((batch) => batch.partitionId === partitionId));
+        const brought = new Set(found.map(idOf));
+        asked = stale.filter(({ partitionId }) => !brought.has(partitionId));
       }
       return { batches, mayHaveMore };
     });
@@ -129,7 +130,10 @@ export class LogReader {
       }
     });
     // A partition has no gaps: where its batches begin behind the position, something in between has been emptied.
-    const gaps = new Set(positions.filter((position) => beginsBehind(position, found)).map(idOf));
+    const firsts = new Map(found.toReversed().map((batch) => [batch.partitionId, batch.baseOffset]));
+    const gaps = new Set(
+      positions.filter(({ partitionId, offset }) => (firsts.get(partitionId) ?? 0) > offset).map(idOf),
+    );
     found = found.filter(({ partitionId }) => !gaps.has(partitionId));
     this.#learnSizes(found);
     const stale = positions.filter(({ partitionId }) => {
@@ -138,10 +142,12 @@ export class LogReader {
       const newestKnown = segments?.at(-1)?.bucketSeq ?? NO_BUCKET;
       return gaps.has(partitionId) || newestKnown !== newest.get(partitionId) || oldestKnown < oldestBucket;
     });
-    const mayHaveMore = wanted.some(({ partitionId, segment, most }) => {
-      if (segment.bucketSeq !== newest.get(partitionId)) return true;
-      return found.filter((batch) => batch.partitionId === partitionId).length >= most;
-    });
+    const counts = new Map<number, number>();
+    for (const { partitionId } of found) counts.set(partitionId, (counts.get(partitionId) ?? 0) + 1);
+    const mayHaveMore = wanted.some(
+      ({ partitionId, segment, most }) =>
+        segment.bucketSeq !== newest.get(partitionId) || (counts.get(partitionId) ?? 0) >= most,
+    );
     return { found, stale, mayHaveMore };
   }
 
@@ -168,20 +174,15 @@ export class LogReader {
     for (const id of ids) this.#segments.set(id, []);
     for (const { partitionId, ...segment } of rows) this.#segments.get(partitionId)?.push(segment);
     const offsets = await connection.run(readOffsets, ids);
+    const asked = new Map(positions.map((position) => [position.partitionId, position]));
     for (const { partitionId, startOffset, endOffset } of offsets) {
-      const position = positions.find((candidate) => candidate.partitionId === partitionId);
+      const position = asked.get(partitionId);
       if (position !== undefined) this.assertInRange(position, { startOffset, endOffset });
     }
   }
 }
 
-/** Whether what was found of a partition leaves out records from the position on. */
-function beginsBehind({ partitionId, offset }: FetchPosition, found: readonly FetchedBatch[]): boolean {
-  const first = found.find((batch) => batch.partitionId === partitionId);
-  return first !== undefined && first.baseOffset > offset;
-}
-
-function idOf({ partitionId }: FetchPosition): number {
+function idOf({ partitionId }: { readonly partitionId: number }): number {
   return partitionId;
 }
 

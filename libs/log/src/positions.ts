@@ -2,13 +2,14 @@ import { type BoundStatement, bindStatement, type SqlSession } from '@waybill/ke
 import type { Ownership } from './group-membership.js';
 import {
   advance,
+  advanceAll,
   chargeCrash,
   clearCharges,
   fence,
   insertMarks,
   readCharges,
   readMarks,
-  readPosition,
+  readPositions,
 } from './statements.generated.js';
 
 /**
@@ -37,6 +38,53 @@ export interface StoredProgress {
   readonly charges: ReadonlyMap<number, number>;
 }
 
+/** Where a group stands in partitions, by partition id. In a fixed number of statements. */
+export async function loadProgress(
+  session: SqlSession,
+  groupId: number,
+  partitionIds: readonly number[],
+): Promise<ReadonlyMap<number, StoredProgress>> {
+  const rows = await session.run(readPositions, groupId, partitionIds);
+  const stored = new Map(rows.map((row) => [row.partitionId, row]));
+  const from = partitionIds.map((id) => stored.get(id)?.position ?? 0);
+  const progress = new Map(
+    partitionIds.map((id) => {
+      const { position, inFlightEnd = 0 } = stored.get(id) ?? {};
+      return [id, { position, inFlightEnd, marked: new Set<number>(), charges: new Map<number, number>() }];
+    }),
+  );
+  for (const { partitionId, offset } of await session.run(readMarks, groupId, partitionIds, from))
+    progress.get(partitionId)?.marked.add(offset);
+  for (const row of await session.run(readCharges, groupId, partitionIds, from))
+    progress.get(row.partitionId)?.charges.set(row.offset, row.charges);
+  return progress;
+}
+
+/** A partition that a group begins with, and where. */
+export interface FirstPosition {
+  readonly ownership: Ownership;
+  readonly position: number;
+}
+
+/**
+ * The statement that stores where a group begins in partitions of a member, under the fence of each; a last statement. It stores
+ * all of them or, when one is another's or locked, none.
+ */
+export function advanceTogether(
+  groupId: number,
+  memberId: string,
+  firsts: readonly FirstPosition[],
+): BoundStatement {
+  return bindStatement(
+    advanceAll,
+    groupId,
+    firsts.map(({ ownership }) => ownership.partitionId),
+    memberId,
+    firsts.map(({ ownership }) => ownership.ownerEpoch),
+    firsts.map(({ position }) => position),
+  );
+}
+
 /** One member's writes for one partition that it owns; every one of them is fenced by the owner's epoch. */
 export class PartitionProgress {
   constructor(
@@ -44,20 +92,6 @@ export class PartitionProgress {
     private readonly memberId: string,
     readonly ownership: Ownership,
   ) {}
-
-  async load(session: SqlSession): Promise<StoredProgress> {
-    const { partitionId } = this.ownership;
-    const [row] = await session.run(readPosition, this.groupId, partitionId);
-    const from = row?.position ?? 0;
-    const marks = await session.run(readMarks, this.groupId, partitionId, from);
-    const charges = await session.run(readCharges, this.groupId, partitionId, from);
-    return {
-      position: row?.position,
-      inFlightEnd: row?.inFlightEnd ?? 0,
-      marked: new Set(marks.map(({ offset }) => offset)),
-      charges: new Map(charges.map((charge) => [charge.offset, charge.charges])),
-    };
-  }
 
   /** Stores a position, and fences: a last statement. */
   advance(position: number, inFlightEnd: number): BoundStatement {

@@ -16,17 +16,24 @@ export function assignRange(
   partitionsOf: ReadonlyMap<string, readonly number[]>,
 ): Map<number, string> {
   const assignment = new Map<number, string>();
+  const byTopic = new Map<string, string[]>();
+  const inOrder = members.toSorted((a, b) => (a.memberId < b.memberId ? -1 : 1));
+  for (const { memberId, topics } of inOrder) {
+    for (const topic of new Set(topics)) {
+      const subscribed = byTopic.get(topic);
+      if (subscribed === undefined) byTopic.set(topic, [memberId]);
+      else subscribed.push(memberId);
+    }
+  }
   for (const [topic, partitionIds] of partitionsOf) {
-    const subscribed = members
-      .filter((member) => member.topics.includes(topic))
-      .toSorted((a, b) => (a.memberId < b.memberId ? -1 : 1));
-    if (subscribed.length === 0) continue;
+    const subscribed = byTopic.get(topic);
+    if (subscribed === undefined) continue;
     const share = Math.floor(partitionIds.length / subscribed.length);
     const larger = partitionIds.length % subscribed.length;
     let next = 0;
-    subscribed.forEach((member, index) => {
+    subscribed.forEach((memberId, index) => {
       for (let taken = 0; taken < share + (index < larger ? 1 : 0); taken += 1) {
-        assignment.set(partitionIds[next] as number, member.memberId);
+        assignment.set(partitionIds[next] as number, memberId);
         next += 1;
       }
     });

@@ -2,6 +2,13 @@
 import { statement } from '@waybill/kernel';
 
 /**
+ * Stores where a group begins in partitions, with nothing in flight, under the fence of each. Raises, and stores nothing, when
+ * one of them is another's, or its owner's row is locked.
+ * Locks: the owners' rows (share), until the transaction ends; waits for none
+ */
+export const advanceAll = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string, ownerEpochs: readonly (number | null)[], positions: readonly (number | null)[]], Record<never, never>>('advance-all', `select :schema.advance_all($1, $2, $3::uuid, $4, $5)::text`);
+
+/**
  * Stores a position, and up to where records may have been begun, under the fence.
  * Locks: the owner's row (share), until the transaction ends
  */
@@ -47,6 +54,12 @@ export const configureTopic = statement<[name: string, retentionMs: number | nul
        on_expired = coalesce($4, t.on_expired)
  where t.name = $1
 returning t.name`);
+
+/**
+ * How many topics there are. They are never removed: where there are as many as before, there is no new one.
+ * Index: the whole of a small table
+ */
+export const countTopics = statement<[], { count: number }>('count-topics', `select pg_catalog.count(*) as count from :schema.topic`);
 
 /**
  * Creates a topic and its partitions; a topic that exists is left as it is.
@@ -153,15 +166,6 @@ export const insertMarks = statement<[groupId: number, partitionId: number, offs
 select $1::integer, $2::integer, o.log_offset, $4::smallint from pg_catalog.unnest($3::bigint[]) as o (log_offset)`);
 
 /**
- * Whether a topic was created after a member of the group that subscribes to it had joined: all that is in it is new to the
- * group. A member says with its heartbeats to which topics it subscribes; a topic that matches a pattern, once it is there.
- * Index: group_member_pkey, topic_name_key
- */
-export const isNewToGroup = statement<[groupId: number, topic: string], { isNew: boolean }>('is-new-to-group', `select exists (select from :schema.group_member m
-                 join :schema.topic t on t.name = $2::text
-                where m.group_id = $1 and t.name = any (m.topics) and m.joined_at <= t.created_at) as "isNew"`);
-
-/**
  * Takes the member off the group.
  */
 export const leaveGroup = statement<[groupId: number, memberId: string], Record<never, never>>('leave-group', `delete from :schema.group_member m where m.group_id = $1 and m.member_id = $2`);
@@ -181,6 +185,17 @@ export const listGroups = statement<[], { groupName: string; createdAt: Date; me
  order by g.name`);
 
 /**
+ * The topics that some partitions belong to, with all their partitions, by number.
+ * Index: topic_partition_pkey, topic_pkey, topic_partition_topic_id_number_key
+ */
+export const listPartitionsOf = statement<[partitionIds: readonly (number | null)[]], { topic: string; retentionMs: number; onDeadLetter: string; onExpired: string; number: number; partitionId: number }>('list-partitions-of', `select t.name as topic, t.retention_ms as "retentionMs", t.on_dead_letter as "onDeadLetter",
+       t.on_expired as "onExpired", p.number, p.id as "partitionId"
+  from :schema.topic t
+  join :schema.topic_partition p on p.topic_id = t.id
+ where t.id in (select w.topic_id from :schema.topic_partition w where w.id = any ($1::integer[]))
+ order by t.id, p.number`);
+
+/**
  * Every topic with its partitions, by name and number.
  * Index: the whole of two small tables
  */
@@ -195,6 +210,19 @@ export const listPartitions = statement<[], { topic: string; retentionMs: number
  * Locks: the group's row, until the transaction ends
  */
 export const lockGroup = statement<[groupId: number], { generation: number }>('lock-group', `select g.generation from :schema.consumer_group g where g.id = $1 for update`);
+
+/**
+ * Which of some topics were created after a member of the group that subscribes to it had joined: all that is in it is new
+ * to the group. A member says with its heartbeats to which topics it subscribes; a topic that matches a pattern, once it is
+ * there.
+ * Index: group_member_pkey, topic_name_key
+ */
+export const newToGroup = statement<[groupId: number, topics: readonly (string | null)[]], { topic: string }>('new-to-group', `select t.name as topic
+  from :schema.topic t
+ where t.name = any ($2::text[])
+   and t.created_at >= (select pg_catalog.min(m.joined_at) from :schema.group_member m where m.group_id = $1)
+   and exists (select from :schema.group_member m
+                where m.group_id = $1 and m.joined_at <= t.created_at and t.name = any (m.topics))`);
 
 /**
  * A new producer id, unique in this log.
@@ -231,13 +259,15 @@ export const oldestTransaction = statement<[], { ageMs: number }>('oldest-transa
 export const openBucket = statement<[bucketMs: number], { opened: boolean }>('open-bucket', `select :schema.log_open_bucket($1) as opened`);
 
 /**
- * How often each record at or above a position was begun alone.
+ * How often each record at or above a position was begun alone, in each of some partitions.
  * Index: crash_charge_offset
  */
-export const readCharges = statement<[groupId: number, partitionId: number, position: number], { offset: number; charges: number }>('read-charges', `select c.log_offset as "offset", pg_catalog.count(*)::integer as charges
-  from :schema.crash_charge c
- where c.group_id = $1 and c.partition_id = $2 and c.log_offset >= $3
- group by c.log_offset`);
+export const readCharges = statement<[groupId: number, partitionIds: readonly (number | null)[], positions: readonly (number | null)[]], { partitionId: number; offset: number; charges: number }>('read-charges', `select w.id as "partitionId", n.log_offset as "offset", n.charges
+  from unnest($2::integer[], $3::bigint[]) as w (id, position)
+ cross join lateral (select c.log_offset, pg_catalog.count(*)::integer as charges
+                       from :schema.crash_charge c
+                      where c.group_id = $1 and c.partition_id = w.id and c.log_offset >= w.position
+                      group by c.log_offset) n`);
 
 /**
  * How far a group is behind: of each partition it owns or has owned, its position and the log's end.
@@ -256,13 +286,16 @@ export const readLag = statement<[groupName: string], { topic: string; number: n
  order by t.name, p.number`);
 
 /**
- * The offsets at or above a position that have a verdict already.
+ * The offsets at or above a position that have a verdict already, of each of some partitions.
  * Index: delivery_mark_offset
  */
-export const readMarks = statement<[groupId: number, partitionId: number, position: number], { offset: number }>('read-marks', `select m.log_offset as "offset"
-  from :schema.delivery_mark m
- where m.group_id = $1 and m.partition_id = $2 and m.log_offset >= $3
- order by m.log_offset`);
+export const readMarks = statement<[groupId: number, partitionIds: readonly (number | null)[], positions: readonly (number | null)[]], { partitionId: number; offset: number }>('read-marks', `select w.id as "partitionId", n.log_offset as "offset"
+  from unnest($2::integer[], $3::bigint[]) as w (id, position)
+ cross join lateral (select m.log_offset
+                       from :schema.delivery_mark m
+                      where m.group_id = $1 and m.partition_id = w.id and m.log_offset >= w.position
+                      order by m.log_offset
+                     offset 0) n`);
 
 /**
  * The members of a group, and whether their leases run.
@@ -289,14 +322,17 @@ export const readOwners = statement<[groupId: number], { partitionId: number; ow
  order by o.partition_id`);
 
 /**
- * The newest position of a group in a partition: the highest of the highest owner epoch.
+ * The newest position of a group in each of some partitions: the highest of the highest owner epoch. None where it has
+ * never stored one.
  * Index: consumer_position_newest, backwards
  */
-export const readPosition = statement<[groupId: number, partitionId: number], { position: number; inFlightEnd: number }>('read-position', `select p.position, p.in_flight_end as "inFlightEnd"
-  from :schema.consumer_position p
- where p.group_id = $1 and p.partition_id = $2
- order by p.owner_epoch desc, p.position desc, p.id desc
- limit 1`);
+export const readPositions = statement<[groupId: number, partitionIds: readonly (number | null)[]], { partitionId: number; position: number; inFlightEnd: number }>('read-positions', `select w.id as "partitionId", n.position, n.in_flight_end as "inFlightEnd"
+  from pg_catalog.unnest($2::integer[]) as w (id)
+ cross join lateral (select p.position, p.in_flight_end
+                       from :schema.consumer_position p
+                      where p.group_id = $1 and p.partition_id = w.id
+                      order by p.owner_epoch desc, p.position desc, p.id desc
+                      limit 1) n`);
 
 /**
  * In which buckets the records of these partitions lie, oldest first.
@@ -309,10 +345,34 @@ export const readSegments = statement<[partitionIds: readonly (number | null)[]]
  order by s.partition_id, s.bucket_seq`);
 
 /**
- * Raises the epoch of a partition that the member owns; no row when it is another's.
- * Locks: the owner's row; waits for deliveries that hold it
+ * Raises the epochs of partitions that the member owns; no row for one that is another's. Where a delivery still holds the
+ * owner's row, which nobody waits for here, the epoch stays and is null. Transactions that come late with the old epoch
+ * fail: afterwards it is certain which of the owner's own, whose answers were lost, have been committed.
+ * Locks: the owners' rows that are free
+ * Index: partition_owner_pkey
  */
-export const reclaimPartition = statement<[groupId: number, partitionId: number, memberId: string, ownerEpoch: number], { ownerEpoch: number }>('reclaim-partition', `select r.epoch as "ownerEpoch" from :schema.reclaim($1, $2, $3, $4) as r (epoch)`);
+export const reclaimPartitions = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string, ownerEpochs: readonly (number | null)[]], { partitionId: number; ownerEpoch: number | null }>('reclaim-partitions', `with mine as (
+  select o.partition_id, o.owner_epoch
+    from unnest($2::integer[], $4::bigint[]) as w (id, epoch)
+    join :schema.partition_owner o
+      on o.group_id = $1 and o.partition_id = w.id and o.owner_id = $3 and o.owner_epoch = w.epoch
+), free as (
+  select o.partition_id
+    from :schema.partition_owner o
+    join mine i on i.partition_id = o.partition_id and i.owner_epoch = o.owner_epoch
+   where o.group_id = $1 and o.owner_id = $3
+   order by o.partition_id
+     for update of o skip locked
+), raised as (
+  update :schema.partition_owner o
+     set owner_epoch = o.owner_epoch + 1::bigint
+    from free f
+   where o.group_id = $1 and o.partition_id = f.partition_id
+  returning o.partition_id, o.owner_epoch
+)
+select m.partition_id as "partitionId", r.owner_epoch as "ownerEpoch"
+  from mine m
+  left join raised r on r.partition_id = m.partition_id`);
 
 /**
  * Empties one slot of positions and marks, after carrying forward what is still needed.
@@ -325,6 +385,12 @@ export const recycleConsumerSlot = statement<[slot: number], { emptied: boolean 
  * Locks: the group's row, then the owner's row
  */
 export const releasePartition = statement<[groupId: number, partitionId: number, memberId: string], Record<never, never>>('release-partition', `select :schema.group_release($1, $2, $3)`);
+
+/**
+ * Lets go of partitions, in whatever epoch the member owns them; returns those that were. One that a delivery still holds stays.
+ * Locks: the group's row, then the owners' rows that are free
+ */
+export const releasePartitions = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string], { partitionId: number }>('release-partitions', `select r.id as "partitionId" from :schema.group_release_all($1, $2, $3::uuid) as r (id)`);
 
 /**
  * Removes the members whose leases have run out. The caller holds the group's lock.

@@ -5,7 +5,13 @@ import {
   TopicNameInvalidError,
   TopicUnknownError,
 } from '@waybill/kernel';
-import { configureTopic, createTopic, listPartitions } from './statements.generated.js';
+import {
+  configureTopic,
+  countTopics,
+  createTopic,
+  listPartitions,
+  listPartitionsOf,
+} from './statements.generated.js';
 
 /**
  * What follows for the messages behind a dead letter: `unblock`, they are handled; `park`, those of its key wait until
@@ -122,7 +128,39 @@ export class Topics {
 
   /** Every topic there is. */
   async list(): Promise<Topic[]> {
-    const rows = await this.session.run(listPartitions);
+    const found = this.#learn(await this.session.run(listPartitions));
+    this.#known = found;
+    return [...found.values()];
+  }
+
+  /** The topics that partitions belong to, by name; read anew, for settings of topics may have been changed. */
+  async refresh(partitionIds: readonly number[]): Promise<ReadonlyMap<string, Topic>> {
+    const found = this.#learn(await this.session.run(listPartitionsOf, partitionIds));
+    for (const [name, topic] of found) this.#known.set(name, topic);
+    return found;
+  }
+
+  /** How many topics there are. */
+  async count(): Promise<number> {
+    return (await this.session.run(countTopics))[0]?.count ?? 0;
+  }
+
+  /** Those of the names that are topics, by name in order. Asks the database once at most, for names not seen yet. */
+  async findAll(names: ReadonlySet<string>): Promise<ReadonlyMap<string, Topic>> {
+    for (const name of names) {
+      if (this.#known.has(name)) continue;
+      await this.list();
+      break;
+    }
+    const found = new Map<string, Topic>();
+    for (const name of [...names].toSorted()) {
+      const topic = this.#known.get(name);
+      if (topic !== undefined) found.set(name, topic);
+    }
+    return found;
+  }
+
+  #learn(rows: readonly PartitionRow[]): Map<string, Topic> {
     const found = new Map<string, Topic & { partitionIds: number[] }>();
     for (const row of rows) {
       let topic = found.get(row.topic);
@@ -133,11 +171,20 @@ export class Topics {
         found.set(row.topic, topic);
       }
       topic.partitionIds[row.number] = row.partitionId;
-      this.#byPartition.set(row.partitionId, { topic: row.topic, number: row.number });
+      if (!this.#byPartition.has(row.partitionId))
+        this.#byPartition.set(row.partitionId, { topic: row.topic, number: row.number });
     }
-    this.#known = found;
-    return [...found.values()];
+    return found;
   }
+}
+
+interface PartitionRow {
+  readonly topic: string;
+  readonly retentionMs: number;
+  readonly onDeadLetter: string;
+  readonly onExpired: string;
+  readonly number: number;
+  readonly partitionId: number;
 }
 
 function problemsOf({ retentionMs, onDeadLetter, onExpired }: TopicSettings): string[] {

@@ -209,6 +209,57 @@ begin
 end
 $$;
 
+-- As group_release, for several partitions; returns those that were let go of. One whose owner's row is held by a delivery
+-- stays as it is: a batch waits for nobody but the group's lock.
+create function :schema.group_release_all(of_group integer, partition_ids integer[], by_member uuid)
+returns setof integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from :schema.consumer_group g where g.id = of_group for update;
+  return query
+  with free as (
+    select c.partition_id from :schema.partition_owner c
+     where c.group_id = of_group and c.partition_id = any (partition_ids) and c.owner_id = by_member
+     order by c.partition_id
+       for update skip locked
+  )
+  update :schema.partition_owner o
+     set owner_id = o.target_id, owner_epoch = o.owner_epoch + 1, target_id = null
+    from free f
+   where o.group_id = of_group and o.partition_id = f.partition_id
+  returning o.partition_id;
+end
+$$;
+
+-- Stores where a group begins in partitions, with nothing in flight, under the fence of each. One that is another's, or whose
+-- owner's row is locked, fails all of it: a batch waits for nobody.
+create function :schema.advance_all(of_group integer, partition_ids integer[], by_member uuid, in_epochs bigint[],
+                                    new_positions bigint[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  held bigint;
+begin
+  insert into :schema.consumer_position (group_id, partition_id, owner_epoch, position, in_flight_end)
+  select of_group, w.id, w.epoch, w.position, w.position
+    from unnest(partition_ids, in_epochs, new_positions) as w (id, epoch, position);
+
+  perform from unnest(partition_ids, in_epochs) as w (id, epoch)
+    join :schema.partition_owner o
+      on o.group_id = of_group and o.partition_id = w.id and o.owner_id = by_member and o.owner_epoch = w.epoch
+    join :schema.group_member m on m.group_id = o.group_id and m.member_id = o.owner_id
+   where m.lease_until > clock_timestamp()
+     for share of o nowait;
+  get diagnostics held = row_count;
+  if held <> cardinality(partition_ids) then
+    raise exception using errcode = 'WB003',
+      message = format('member %s is no longer the owner of each of %s partitions', by_member,
+                       cardinality(partition_ids));
+  end if;
+end
+$$;
+
 -- Extends the member's lease; joins the group when it is not (or no longer) in it.
 create function :schema.group_heartbeat(of_group integer, by_member uuid, on_topics text[], lease_ms integer)
 returns void
@@ -262,20 +313,6 @@ begin
      set owner_id = o.target_id, owner_epoch = o.owner_epoch + 1, target_id = null
    where o.group_id = of_group and o.partition_id = of_partition and o.owner_id = by_member;
 end
-$$;
-
--- Raises the epoch of a partition that the member owns, and returns the new one; no row when it is another's. Waits for
--- transactions that hold the fence; those that come late with the old epoch fail. Afterwards it is certain which of the
--- owner's own transactions, whose answers were lost, have been committed.
-create function :schema.reclaim(of_group integer, of_partition integer, by_member uuid, in_epoch bigint)
-returns setof bigint
-language sql set search_path = pg_catalog, pg_temp
-as $$
-  update :schema.partition_owner o
-     set owner_epoch = o.owner_epoch + 1
-   where o.group_id = of_group and o.partition_id = of_partition
-     and o.owner_id = by_member and o.owner_epoch = in_epoch
-  returning o.owner_epoch;
 $$;
 
 -- Draws up to wanted retries from the group's budget, which fills at per_second up to burst; returns how many.

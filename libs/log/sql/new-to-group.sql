@@ -1,0 +1,12 @@
+-- Which of some topics were created after a member of the group that subscribes to it had joined: all that is in it is new
+-- to the group. A member says with its heartbeats to which topics it subscribes; a topic that matches a pattern, once it is
+-- there.
+-- Params: groupId integer, topics text[]
+-- Returns: topic text
+-- Index: group_member_pkey, topic_name_key
+select t.name as topic
+  from :schema.topic t
+ where t.name = any ($2::text[])
+   and t.created_at >= (select min(m.joined_at) from :schema.group_member m where m.group_id = $1)
+   and exists (select from :schema.group_member m
+                where m.group_id = $1 and m.joined_at <= t.created_at and t.name = any (m.topics));

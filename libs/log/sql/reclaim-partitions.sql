@@ -1,0 +1,29 @@
+-- Raises the epochs of partitions that the member owns; no row for one that is another's. Where a delivery still holds the
+-- owner's row, which nobody waits for here, the epoch stays and is null. Transactions that come late with the old epoch
+-- fail: afterwards it is certain which of the owner's own, whose answers were lost, have been committed.
+-- Params: groupId integer, partitionIds integer[], memberId uuid, ownerEpochs bigint[]
+-- Returns: partitionId integer, ownerEpoch bigint?
+-- Locks: the owners' rows that are free
+-- Index: partition_owner_pkey
+with mine as (
+  select o.partition_id, o.owner_epoch
+    from unnest($2::integer[], $4::bigint[]) as w (id, epoch)
+    join :schema.partition_owner o
+      on o.group_id = $1 and o.partition_id = w.id and o.owner_id = $3 and o.owner_epoch = w.epoch
+), free as (
+  select o.partition_id
+    from :schema.partition_owner o
+    join mine i on i.partition_id = o.partition_id and i.owner_epoch = o.owner_epoch
+   where o.group_id = $1 and o.owner_id = $3
+   order by o.partition_id
+     for update of o skip locked
+), raised as (
+  update :schema.partition_owner o
+     set owner_epoch = o.owner_epoch + 1::bigint
+    from free f
+   where o.group_id = $1 and o.partition_id = f.partition_id
+  returning o.partition_id, o.owner_epoch
+)
+select m.partition_id as "partitionId", r.owner_epoch as "ownerEpoch"
+  from mine m
+  left join raised r on r.partition_id = m.partition_id;

@@ -1,0 +1,5 @@
+-- Lets go of partitions, in whatever epoch the member owns them; returns those that were. One that a delivery still holds stays.
+-- Params: groupId integer, partitionIds integer[], memberId uuid
+-- Returns: partitionId integer
+-- Locks: the group's row, then the owners' rows that are free
+select r.id as "partitionId" from :schema.group_release_all($1, $2, $3::uuid) as r (id);
