@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
 import { PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
@@ -46,6 +47,8 @@ const ODD: readonly (readonly [what: string, record: Odd])[] = [
     },
   ],
   ['an end of its time that no clock reaches', header('waybill-expires-at', '9999999999999999')],
+  ['a long key that no compression shortens', { key: Buffer.from(randomBytes(60_000).toString('base64')) }],
+  ['a long message id', header('waybill-id', randomBytes(60_000).toString('base64'))],
   ['a key of a megabyte', { key: Buffer.alloc(1_000_000, 'k') }],
 ];
 
