@@ -191,7 +191,7 @@ export class DeliveryTransaction {
     for (const record of records) {
       if (this.signal.aborted) throw new FencedError(`The delivery of ${this.#placeOf(record)} was stopped`);
       // What the handler of the record before has set is not this one's.
-      if (record !== records[0]) transaction.session.resetSession?.();
+      if (record !== records[0]) await transaction.session.resetSession?.();
       if (records.length > 1) await runAhead(transaction.session, savepoint.set);
       const before = afterCommit.length;
       hand.onRecord(record);

@@ -26,7 +26,7 @@ export interface LaneRecord {
 export function laneRecords({ data, bucketSeq }: FetchedBatch, fromOffset: number): LaneRecord[] {
   return decodeBatch(data, { fromOffset }).map((record) => ({
     offset: record.offset,
-    key: record.key?.toString('utf8') ?? null,
+    key: record.key === null ? null : textOf(record.key),
     bucketSeq,
     record,
   }));
@@ -78,7 +78,13 @@ export function headersOf(record: LogRecord): Record<string, string> {
 
 /** The message's id, or null when the record carries none. */
 export function messageIdOf(record: LogRecord): string | null {
-  return record.headers.find(({ key }) => key === MESSAGE_ID_HEADER)?.value?.toString('utf8') ?? null;
+  const id = record.headers.find(({ key }) => key === MESSAGE_ID_HEADER)?.value ?? null;
+  return id === null ? null : textOf(id);
+}
+
+/** Bytes that another program has written, as a text that a row can hold: what stands for no character is U+FFFD, NUL too. */
+function textOf(bytes: Buffer): string {
+  return bytes.toString('utf8').replaceAll('\0', '\ufffd');
 }
 
 /** Until when the message is worth handling, in milliseconds since 1970; Infinity when it says nothing. */

@@ -45,7 +45,9 @@ export function replyStatus(text: string | undefined): ReplyStatus | undefined {
 
 /** The headers of an answer: those of the request, by which the asker knows it again, and how it has ended. */
 export function replyHeaders(request: Headers, status: ReplyStatus, error?: string): Record<string, string> {
-  const kept = Object.entries(request).filter(([name]) => !OWN.has(name) && !name.startsWith(EVENT_PREFIX));
+  const kept = Object.entries(request)
+    .filter(([name]) => !OWN.has(name) && !name.startsWith(EVENT_PREFIX))
+    .map(([name, value]): [string, string] => [cleanHeader(name), cleanHeader(value)]);
   const headers: Record<string, string> = { ...Object.fromEntries(kept), [REPLY_STATUS_HEADER]: status };
   if (error !== undefined) headers[REPLY_ERROR_HEADER] = shorten(error);
   return headers;
@@ -69,7 +71,7 @@ export function failureReply(record: LogRecord, topic: string, error: unknown): 
     token: null,
     topic,
     partition: null,
-    key: request[REPLY_KEY_HEADER] ?? null,
+    key: request[REPLY_KEY_HEADER]?.replace(NO_HEADER, ' ') ?? null,
     headers: JSON.stringify(replyHeaders(request, 'failed', reasonOf(remote))),
     payload: Buffer.from(JSON.stringify(remote)),
   };
@@ -83,5 +85,10 @@ export function reasonOf({ name, message }: RemoteError): string {
 
 function shorten(text: string): string {
   const short = text.length > ERROR_CHARS ? `${text.slice(0, ERROR_CHARS)}…` : text;
-  return short.replace(NO_HEADER, ' ');
+  return cleanHeader(short);
+}
+
+/** The request may have been written by a program that checks nothing. */
+function cleanHeader(text: string): string {
+  return text.replace(NO_HEADER, ' ');
 }

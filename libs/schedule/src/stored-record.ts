@@ -1,18 +1,27 @@
 import { dictionary } from '@waybill/kernel';
 import { CAUSE_ID_HEADER, type LogRecord, MESSAGE_ID_HEADER } from '@waybill/log';
 
-/** A record's headers as a row keeps them: `[name, value]` in their order, `{ base64 }` for a value that is no text. */
-type StoredHeader = readonly [name: string, value: string | null | { readonly base64: string }];
+/** Bytes as a row keeps them: as text, or in base64 where they are no text that it can hold. */
+type StoredBytes = string | { readonly base64: string };
+
+/** A record's headers as a row keeps them: `[name, value]` in their order. */
+type StoredHeader = readonly [name: StoredBytes, value: StoredBytes | null];
 
 /** The headers of a record as the jsonb of a parked message or a dead letter, from which they come back byte for byte. */
 export function storeHeaders(headers: LogRecord['headers']): string {
-  return JSON.stringify(headers.map(({ key, value }): StoredHeader => [key, storeValue(value)]));
+  const stored = headers.map(({ key, value }): StoredHeader => {
+    return [storeBytes(Buffer.from(key, 'utf8')), value === null ? null : storeBytes(value)];
+  });
+  return JSON.stringify(stored);
 }
 
 /** What {@link storeHeaders} made, as headers of a record again. */
 export function restoreHeaders(stored: string): LogRecord['headers'] {
   const headers = JSON.parse(stored) as readonly StoredHeader[];
-  return headers.map(([key, value]) => ({ key, value: restoreValue(value) }));
+  return headers.map(([key, value]) => ({
+    key: restoreBytes(key).toString('utf8'),
+    value: value === null ? null : restoreBytes(value),
+  }));
 }
 
 /** What {@link storeHeaders} made, as names and texts for people; of a name that stands twice, the last. */
@@ -42,15 +51,13 @@ export function editedHeaders(
   return storeHeaders([...kept, ...added]);
 }
 
-function storeValue(value: Buffer | null): StoredHeader[1] {
-  if (value === null) return null;
-  const text = value.toString('utf8');
+function storeBytes(bytes: Buffer): StoredBytes {
+  const text = bytes.toString('utf8');
   // jsonb holds no NUL; bytes that are no UTF-8 would not come back.
-  const comesBack = !text.includes('\0') && Buffer.from(text, 'utf8').equals(value);
-  return comesBack ? text : { base64: value.toString('base64') };
+  const comesBack = !text.includes('\0') && Buffer.from(text, 'utf8').equals(bytes);
+  return comesBack ? text : { base64: bytes.toString('base64') };
 }
 
-function restoreValue(value: StoredHeader[1]): Buffer | null {
-  if (value === null) return null;
-  return typeof value === 'string' ? Buffer.from(value, 'utf8') : Buffer.from(value.base64, 'base64');
+function restoreBytes(stored: StoredBytes): Buffer {
+  return typeof stored === 'string' ? Buffer.from(stored, 'utf8') : Buffer.from(stored.base64, 'base64');
 }

@@ -22,10 +22,10 @@ export interface SqlSession {
    */
   ahead?(statement: BoundStatement): void;
   /**
-   * Takes back what code that used the transaction's connection has set in its session: role, settings, locks. Goes ahead of
-   * the next statement. Absent where the connection is not Waybill's own.
+   * Takes back what code that used the transaction's connection has set in its session: role, settings, locks; where the
+   * connection is not Waybill's own, role and search path. Goes ahead of the next statement where the driver can.
    */
-  resetSession?(): void;
+  resetSession?(): void | Promise<void>;
   /** Calls back when the transaction has been committed; the same callback once. Absent where nobody tells. */
   atCommit?(callback: () => void): void;
 }

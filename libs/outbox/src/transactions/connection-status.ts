@@ -24,3 +24,43 @@ export function callAtEnd(connection: PgConnectionEvents | undefined, callback: 
   };
   connection.on('readyForQuery', listener);
 }
+
+/** A connection of pg, as far as its loss is heard there. */
+export interface PgConnectionLosses {
+  readonly stream: { destroy(): unknown };
+  rawListeners(event: 'error' | 'end'): unknown[];
+  on(event: 'error' | 'end', listener: (...args: unknown[]) => void): unknown;
+  off(event: 'error' | 'end', listener: (...args: unknown[]) => void): unknown;
+}
+
+const guarded = new WeakMap<object, Set<() => void>>();
+
+/**
+ * Tells of the loss of a connection whose client is out of reach. From the first call on the loss cannot end the process
+ * either: pg's client throws its error where nobody listens to it.
+ * @returns what calls it off
+ */
+export function hearConnectionLoss(connection: PgConnectionLosses, lost: () => void): () => void {
+  const listening = guarded.get(connection) ?? guard(connection);
+  listening.add(lost);
+  return () => void listening.delete(lost);
+}
+
+function guard(connection: PgConnectionLosses): Set<() => void> {
+  const listening = new Set<() => void>();
+  guarded.set(connection, listening);
+  for (const event of ['error', 'end'] as const) {
+    for (const listener of connection.rawListeners(event) as ((...args: unknown[]) => void)[]) {
+      connection.off(event, listener);
+      connection.on(event, (...args) => {
+        for (const tell of listening) tell();
+        try {
+          listener.apply(connection, args);
+        } catch {
+          // The error of a client to which nobody listens: the statement under way has failed with it.
+        }
+      });
+    }
+  }
+  return listening;
+}

@@ -56,10 +56,68 @@ export function drizzleOpener<Handle extends DrizzleTransaction>(
 ): TransactionOpener<Handle> {
   return {
     kind: 'drizzle',
-    open: (work) => db.transaction(work, { isolationLevel: 'read committed' }),
+    open: (work) => openDrizzle(db, work),
     lend: lendDrizzle,
   };
 }
+
+/** How long BEGIN may go unanswered, in milliseconds. */
+const BEGIN_MS = 15_000;
+
+/** What Drizzle on node-postgres runs statements by; one on a pool makes one on a client of it for each transaction. */
+interface NodePgSession<Handle> {
+  readonly client: unknown;
+  readonly dialect: unknown;
+  readonly schema: unknown;
+  readonly options: unknown;
+  readonly transaction: DrizzleTransactions<DrizzleTransaction & Handle>['transaction'];
+}
+
+interface Pool {
+  connect(): Promise<PoolClient>;
+}
+
+interface PoolClient {
+  readonly connection?: { readonly stream: { destroy(): unknown } };
+  on(event: 'error', listener: () => void): unknown;
+  off(event: 'error', listener: () => void): unknown;
+  getTransactionStatus(): string | null;
+  release(destroy: boolean): void;
+}
+
+/**
+ * Drizzle does not give a pool's client back whose BEGIN has failed: after as many lost connections as the pool may have,
+ * it has none left. So the client is taken here, and Drizzle's transaction runs on that.
+ */
+async function openDrizzle<Handle extends DrizzleTransaction, T>(
+  db: DrizzleTransactions<Handle>,
+  work: (tx: Handle) => Promise<T>,
+): Promise<T> {
+  const { session } = db as unknown as { session?: NodePgSession<Handle> };
+  const config = { isolationLevel: 'read committed' } as const;
+  if (session === undefined || !isPool(session.client)) return db.transaction(work, config);
+  const client = await session.client.connect();
+  client.on('error', ignore);
+  const limit = setTimeout(() => client.connection?.stream.destroy(), BEGIN_MS);
+  try {
+    const Session = session.constructor as new (...args: unknown[]) => NodePgSession<Handle>;
+    const alone = new Session(client, session.dialect, session.schema, session.options);
+    return await alone.transaction((tx) => {
+      clearTimeout(limit);
+      return work(tx);
+    }, config);
+  } finally {
+    clearTimeout(limit);
+    client.off('error', ignore);
+    client.release(client.getTransactionStatus() !== 'I');
+  }
+}
+
+function isPool(client: unknown): client is Pool {
+  return has(client, 'connect') && has(client, 'idleCount', 'number');
+}
+
+function ignore(): void {}
 
 /**
  * Drizzle does not notice that a transaction of its own has ended: used later, it would write on a connection that serves

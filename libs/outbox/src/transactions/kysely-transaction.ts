@@ -1,6 +1,11 @@
 import { type PgQueryable, PgSession, type SqlSession, type Statement, watchFailures } from '@waybill/kernel';
 import pg from 'pg';
-import { callAtEnd, type PgConnectionEvents } from './connection-status.js';
+import {
+  callAtEnd,
+  hearConnectionLoss,
+  type PgConnectionEvents,
+  type PgConnectionLosses,
+} from './connection-status.js';
 import { has, type JoinOptions, noTransaction, type TransactionAdapter } from './joined-transaction.js';
 import { lendTransaction, type LentTransaction, StatementGate } from './lend-transaction.js';
 import type { TransactionOpener } from './transaction-opener.js';
@@ -42,6 +47,8 @@ export const joinKysely: TransactionAdapter = (handle, options) => {
   return {
     session: new KyselySession(queryable, options),
     onEnd: (callback) => callAtEnd(queryable.connection, callback),
+    hearLoss: (lost) => queryable.hearLoss(lost),
+    cutOff: () => queryable.cutOff(),
   };
 };
 
@@ -89,11 +96,24 @@ function lendKysely<Handle extends KyselyTransaction>(handle: Handle): LentTrans
  * and told of the connection that it goes to.
  */
 class KyselyQueryable implements PgQueryable {
-  connection: PgConnectionEvents | undefined;
+  connection: (PgConnectionEvents & PgConnectionLosses) | undefined;
   /** What the server said behind the last statement; undefined before the first. */
   status: string | undefined;
+  #lost: () => void = () => {};
+  #quiet: () => void = () => {};
 
   constructor(private readonly executor: KyselyExecutor) {}
+
+  /** Which connection it is shows with the first statement. */
+  hearLoss(lost: () => void): () => void {
+    this.#lost = lost;
+    return () => this.#quiet();
+  }
+
+  /** What is under way on it fails, and Kysely's pool does not take it back. */
+  async cutOff(): Promise<void> {
+    this.connection?.stream.destroy();
+  }
 
   async query(config: Parameters<PgQueryable['query']>[0]): Promise<{ rows: unknown[] }> {
     const { query, result } = this.#queryOf(config);
@@ -141,8 +161,9 @@ class KyselyQueryable implements PgQueryable {
 
   #watch(connection: pg.Connection): void {
     if (this.connection !== undefined) return;
-    this.connection = connection as unknown as PgConnectionEvents;
+    this.connection = connection as unknown as PgConnectionEvents & PgConnectionLosses;
     watchFailures(connection);
+    this.#quiet = hearConnectionLoss(this.connection, () => this.#lost());
     this.status = 'T';
     callAtEnd(this.connection, () => (this.status = 'I'));
   }

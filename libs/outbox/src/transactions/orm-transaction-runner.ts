@@ -77,7 +77,8 @@ export class OrmTransactionRunner<Handle> implements TransactionRunner<Handle> {
     const [before] = await session.run(limitIdleTime, `${timeoutMs + IDLE_SLACK_MS}`);
     const loan = opener.lend?.(handle);
     // Emitting in a handler goes by the session; what is emitted late must not reach somebody else's transaction.
-    const ours = new WorkSession(session);
+    const restore = bindStatement(restoreSession, before?.role ?? 'none', before?.path ?? '');
+    const ours = new WorkSession(session, restore);
     limit.begin(timeoutMs, () => new HandlerAbandoned(timeoutMs), cutOff);
     const result = await limit
       .over(async () => {
@@ -91,7 +92,6 @@ export class OrmTransactionRunner<Handle> implements TransactionRunner<Handle> {
       });
     statementLimit('committing a transaction');
     // Fails in a transaction in which a statement has failed: its COMMIT would roll back without a word.
-    const restore = bindStatement(restoreSession, before?.role ?? 'none', before?.path ?? '');
     await runTogether([restore, ...(last?.(result) ?? [])]);
     return result;
   }
@@ -185,7 +185,11 @@ class StatementSession implements SqlSession {
 class WorkSession implements SqlSession {
   #open = true;
 
-  constructor(private readonly session: SqlSession) {}
+  /** @param restore sets role and search path back to what they were */
+  constructor(
+    private readonly session: SqlSession,
+    private readonly restore: BoundStatement,
+  ) {}
 
   get schema(): string {
     return this.session.schema;
@@ -197,6 +201,10 @@ class WorkSession implements SqlSession {
   ): Promise<Row[]> {
     if (!this.#open) throw noTransaction('The transaction has ended, and its session was used afterwards');
     return this.session.run(statement, ...params);
+  }
+
+  async resetSession(): Promise<void> {
+    await this.run(this.restore.statement, ...this.restore.params);
   }
 
   close(): void {

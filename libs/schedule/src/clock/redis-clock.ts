@@ -66,6 +66,8 @@ export interface RedisClockStatus {
 }
 
 const WATCH_MS = 1_000;
+/** After so many looks in a row without an answer the connection is given up. */
+const SILENT_LOOKS = 3;
 /** A connection that is being opened for so long, in milliseconds, is trouble. */
 const CONNECTING_MS = 2_000;
 /** The window is loaded further when its end has come so much nearer. */
@@ -112,6 +114,7 @@ export class RedisClock implements TimerClock {
   #distrustedUntil = -Infinity;
   #pauseWatches = 0;
   #failedLoads = 0;
+  #unansweredLooks = 0;
   #loads = 0;
   #policy: string | undefined;
 
@@ -238,13 +241,23 @@ export class RedisClock implements TimerClock {
       return 'idle';
     }
     try {
+      this.#unansweredLooks += 1;
       const seen = await lookAtRedis(client, this.#recordKey);
+      this.#unansweredLooks = 0;
       if (this.#queue === undefined) await this.#openQueue(client);
       await this.#bringUpToDate(client, seen);
     } catch (error) {
       this.#fail(`it does not answer as it should (${describeError(error)})`);
+      this.#leaveSilence(client);
     }
     return 'idle';
+  }
+
+  /** A connection that a firewall has dropped stays open for as long as a quarter of an hour: another is made. */
+  #leaveSilence(client: RedisClient): void {
+    if (this.#unansweredLooks < SILENT_LOOKS) return;
+    this.#unansweredLooks = 0;
+    client.disconnect(true);
   }
 
   async #bringUpToDate(client: RedisClient, { record, server }: RedisLook): Promise<void> {

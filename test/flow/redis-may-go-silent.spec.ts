@@ -1,0 +1,30 @@
+import { expect, test } from '@jest/globals';
+import { waitUntil } from '@waybill/testing';
+import { Fixture } from '../support/fixture.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { describeWithRedis, timersOf } from '../support/timers.js';
+
+describeWithRedis('a connection to Redis that goes silent', (redis) => {
+  test('is given up for another, and stopping does not wait for it', async () => {
+    const fixture = await Fixture.create();
+    const proxy = await TcpProxy.start(redis().url);
+    const { service } = timersOf(fixture, { ...redis(), url: proxy.url }, { distrustMs: 0 });
+    service.start();
+    try {
+      const isClock = (): boolean => service.status.clock === 'redis';
+      await waitUntil(isClock, { describe: 'Redis is the clock', timeoutMs: 10_000 });
+      proxy.silence();
+      await waitUntil(() => !isClock(), { describe: 'it is not relied on', timeoutMs: 10_000 });
+      proxy.heal();
+      await waitUntil(isClock, { describe: 'it is the clock again', timeoutMs: 20_000 });
+      proxy.silence();
+      const started = performance.now();
+      await service.stop();
+      expect(performance.now() - started).toBeLessThan(8_000);
+    } finally {
+      await service.stop();
+      await fixture.close();
+      await proxy.close();
+    }
+  }, 60_000);
+});
