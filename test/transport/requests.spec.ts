@@ -154,7 +154,7 @@ describe('an error of a handler', () => {
       details: { message: 'taken', by: 'another' },
     });
     // What no header can carry does not keep the answer back.
-    expect((await refused('lines')).reason).toBe('RpcException: one two ');
+    expect((await refused('lines')).reason).toBe('RpcException: one two  ');
     expect((await refused('broken')).remote?.message).toBe('there is no such number');
     expect(Shelf.calls).toBe(4);
     expect(await apps.effects('take')).toBe(0);
