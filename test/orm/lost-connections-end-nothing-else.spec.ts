@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { TransactionRunner } from '@waybill/kernel';
 import type { TransactionHandle } from '@waybill/outbox';
+import { waitUntil } from '@waybill/testing';
 import { Fixture } from '../support/fixture.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { type Orm, ORMS } from './orms.js';
@@ -40,7 +41,7 @@ describe.each(REACHED.map((kind) => [kind.name, kind] as const))('%s', (_, kind)
       work: async ({ handle }) => {
         await orm.insert(handle, 2);
         proxy.cut();
-        await sleep(100);
+        await waitUntil(() => proxy.connections === 0, { describe: 'the connections are cut' });
       },
     });
     await expect(run).rejects.toThrow();

@@ -374,7 +374,6 @@ begin
   return true;
 end
 $$;
-
 -- Empties a slot of the inbox when every bucket in it is older than the oldest that the log still holds: nothing in
 -- it can be delivered again. Fails with 55P03 when the lock is not to be had within 50 ms.
 create function :schema.inbox_empty_slot(slot_number integer, oldest_bucket_seq bigint) returns boolean

@@ -5,7 +5,7 @@ export const migration0003: Migration = {
   number: 3,
   name: '0003-consumer',
   breaking: false,
-  checksum: '8465ae3547f237bbaa18eb4aa86e9ca2b7772b6dd7d2e56393f652cd438dd548',
+  checksum: '2dd658a2431996628f2a7cc5e73842d811c8dc642c53d6ee61a4d91316485415',
   sql: `-- Consumer groups and what consuming leaves behind: members, owners of partitions, positions, marks, charges for
 -- crashes, parked messages, dead letters, and the inbox for handlers that write to another database than the log's.
 
@@ -382,7 +382,6 @@ begin
   return true;
 end
 $$;
-
 -- Empties a slot of the inbox when every bucket in it is older than the oldest that the log still holds: nothing in
 -- it can be delivered again. Fails with 55P03 when the lock is not to be had within 50 ms.
 create function :schema.inbox_empty_slot(slot_number integer, oldest_bucket_seq bigint) returns boolean
