@@ -122,7 +122,7 @@ describeWithRedis('timers', (redis) => {
     const fixture = await create();
     const count = 900;
     await start(fixture, { fire: false, schedule: { first: 0, count, fromMs: 0, toMs: 3_000 } });
-    const mortal = { killEvery: 300, options: { passTimers: 40, leaseMs: 1_000 } };
+    const mortal = { killEvery: 100, options: { passTimers: 40, leaseMs: 1_000 } };
     let deaths = 0;
     const done = new AbortController();
     const mortals = Array.from({ length: 2 }, async () => {
