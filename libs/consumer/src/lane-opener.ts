@@ -25,7 +25,7 @@ export interface LaneRequest {
   readonly before: Omit<LaneStart, 'position'>;
 }
 
-/** What came of a request: a lane, none where nobody here subscribes to the topic, or an error. */
+/** What came of a request: a lane, none where this process does not subscribe to the topic, or an error. */
 export type Opened = { readonly lane: PartitionLane | undefined } | { readonly error: unknown };
 
 /** Where a group stands that has never stored anything. */
@@ -137,7 +137,7 @@ export class LaneOpener {
 
   /** The partitions whose topics are subscribed to; there is no lane for the others. */
   async #subscribed(requests: readonly LaneRequest[], opened: Map<number, Opened>): Promise<Opening[]> {
-    // Read anew: settings of a topic may have been changed.
+    // Read again: settings of a topic may have been changed.
     const topics = await this.topics.refresh(requests.map(({ ownership }) => ownership.partitionId));
     return requests.flatMap((request) => {
       const { partitionId } = request.ownership;
@@ -190,7 +190,7 @@ export class LaneOpener {
     if (first === undefined) return;
     const { groupId, databases } = this.context;
     const { ownership, position } = first;
-    // One alone may wait for whoever holds its owner's row.
+    // One alone may wait for the transaction that holds its owner's row.
     const statement =
       firsts.length === 1
         ? new PartitionProgress(groupId, memberId, ownership).advance(position, position)

@@ -71,7 +71,7 @@ export class LaneSeats {
 
   /**
    * Opens lanes that are due, a batch of them, from where the group stands; opens those again that have stopped while their
-   * partitions were still ours, as after a lease that had run out and was taken by nobody.
+   * partitions were still ours, as after a lease that had run out and was not taken by another.
    * @returns whether more are due
    */
   async openDue(opener: LaneOpener): Promise<boolean> {

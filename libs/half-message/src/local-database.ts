@@ -23,7 +23,7 @@ export interface LocalDatabase<Handle = unknown> {
   readonly transactions: TransactionRunner<Handle>;
   /** Runs statements outside of transactions, on a pool of its own: one pool for both would starve itself. */
   readonly session: SqlSession;
-  /** A local transaction is given up after so many milliseconds, up to a day. Default 30,000. */
+  /** A local transaction is given up after this many milliseconds, up to a day. Default 30,000. */
   readonly timeoutMs?: number;
 }
 

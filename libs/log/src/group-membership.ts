@@ -149,7 +149,7 @@ export class GroupMembership {
   }
 
   /**
-   * Takes partitions anew that are this member's already: whatever was begun under an old epoch has been committed when this
+   * Takes partitions again that are this member's already: whatever was begun under an old epoch has been committed when this
    * returns, or never will be. Waits for nothing.
    * @returns the new ownerships; none of those that are another's, or in which a delivery is just being committed
    */

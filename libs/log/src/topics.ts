@@ -133,7 +133,7 @@ export class Topics {
     return [...found.values()];
   }
 
-  /** The topics that partitions belong to, by name; read anew, for settings of topics may have been changed. */
+  /** The topics that partitions belong to, by name; read again, for settings of topics may have been changed. */
   async refresh(partitionIds: readonly number[]): Promise<ReadonlyMap<string, Topic>> {
     const found = this.#learn(await this.session.run(listPartitionsOf, partitionIds));
     for (const [name, topic] of found) this.#known.set(name, topic);

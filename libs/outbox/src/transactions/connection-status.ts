@@ -37,7 +37,7 @@ const guarded = new WeakMap<object, Set<() => void>>();
 
 /**
  * Tells of the loss of a connection whose client is out of reach. From the first call on the loss cannot end the process
- * either: pg's client throws its error where nobody listens to it.
+ * either: pg's client throws its error where it has no listener.
  * @returns what calls it off
  */
 export function hearConnectionLoss(connection: PgConnectionLosses, lost: () => void): () => void {

@@ -66,7 +66,7 @@ export interface RedisClockStatus {
 }
 
 const WATCH_MS = 1_000;
-/** After so many looks in a row without an answer the connection is given up. */
+/** After this many looks in a row without an answer the connection is given up. */
 const SILENT_LOOKS = 3;
 /** A connection that is being opened for so long, in milliseconds, is trouble. */
 const CONNECTING_MS = 2_000;
