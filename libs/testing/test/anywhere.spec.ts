@@ -1,6 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -52,6 +51,13 @@ function hold(
   return parent;
 }
 
+/** As `chown -R` does, which a machine with Node alone need not have. */
+async function giveTo(user: { uid: number; gid: number }, folder: string): Promise<void> {
+  await chown(folder, user.uid, user.gid);
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true }))
+    await chown(join(entry.parentPath, entry.name), user.uid, user.gid);
+}
+
 async function end(parent: ScriptProcess, pid: number): Promise<void> {
   parent.kill();
   await untilGone(pid);
@@ -61,7 +67,7 @@ describe('in a path with spaces, without the links of a postinstall script', () 
   test('an ordinary user starts a server from a project of his own', async () => {
     const copy = await copyProject(project);
     const dataDir = join(project, '.waybill', 'data dir');
-    if (ordinary !== undefined) execFileSync('chown', ['-R', `${ordinary.uid}:${ordinary.gid}`, project]);
+    if (ordinary !== undefined) await giveTo(ordinary, project);
     const parent = hold(copy, { dataDir });
     const { connectionString, pid, user } = await heldServer(parent);
     expect(user).not.toBe(0);
