@@ -175,8 +175,8 @@ describe('an operator', () => {
     await expect(fixture.deadLetters.redrive(id, ann)).rejects.toThrow(DeadLetterClosedError);
     expect((await floor.effects()).filter((n) => n === 3)).toEqual([3]);
     expect(await fixture.deadLetters.actions(id)).toMatchObject([
-      { actor: 'ann', action: 'redrive', reason: null },
-      { actor: 'ann', action: 'redrive', reason: 'try it' },
+      { by: 'ann', action: 'redrive', reason: null },
+      { by: 'ann', action: 'redrive', reason: 'try it' },
     ]);
     await expect(fixture.deadLetters.redrive(id, { by: ' ' })).rejects.toThrow('by must say who acts');
   });
@@ -220,7 +220,7 @@ describe('an operator', () => {
     expect(await redrives.resume(id)).toMatchObject({ state: 'done', redriven: 3 });
     await waitUntil(async () => (await floor.effects()).length === 9, { describe: 'all are done' });
     expect((await floor.effects('key-0')).filter((n) => n % 3 === 0)).toEqual([0, 6]);
-    expect(await redrives.list()).toMatchObject([{ id, actor: 'ann', state: 'done', total: 3, redriven: 3 }]);
+    expect(await redrives.list()).toMatchObject([{ id, by: 'ann', state: 'done', total: 3, redriven: 3 }]);
     await expect(redrives.cancel(id, ann)).rejects.toThrow(NotFoundError);
     await expect(redrives.resume(77)).rejects.toThrow(NotFoundError);
   });

@@ -18,12 +18,12 @@ describe('semantic locks', () => {
   const serveHolding = (): Promise<void> =>
     floor.serve('stock', {
       'stock.adjust': async (delivery, client) => {
-        const sagaId = delivery.headers['saga-id'] ?? '';
+        const sagaId = delivery.control['waybill-saga-id'] ?? '';
         await floor.locks.hold(delivery.session, { sagaId, branch: 'adjust' }, 'sku:1');
         return note('adjust')(delivery, client);
       },
       'stock.finish': async (delivery, client) => {
-        await floor.locks.release(delivery, delivery.headers['saga-id'] ?? '');
+        await floor.locks.release(delivery, delivery.control['waybill-saga-id'] ?? '');
         return note('finish')(delivery, client);
       },
     });

@@ -168,7 +168,7 @@ test('the command lists, shows, commits, rolls back and has checked again, and k
   await expect(half('list', '--state', 'shut')).rejects.toThrow('states must be a list of prepared');
   expect(numbersOf(await fixture.log('invoices'))).toEqual([1, 3]);
   const audited = await fixture.database.pool.query(
-    'select actor, action from waybill.operator_action order by id',
+    'select stated_by, action from waybill.operator_action order by id',
   );
   expect(audited.rows.map(({ action }) => action as string)).toEqual([
     'commit',

@@ -16,7 +16,7 @@ describe('with very many rows', () => {
       select 1, 1, n, 1, 'orders', 0, 'h', '[]', 0, 'attempts', 'Error', 'x', 'f', 1, now(), now(),
              case when n % 1000 = 0 then 'open' else 'discarded' end
         from generate_series(1, ${ROWS}) n;
-      insert into waybill.operator_action (actor, action, target_kind, target)
+      insert into waybill.operator_action (stated_by, action, target_kind, target)
       select 'a', 'discard', 'dead-letter', n::text from generate_series(1, ${ROWS}) n;
       insert into waybill.saga (id, saga_type, definition_version, saga_key, reply_topic, state, revision, content,
                                 started_at, changed_at, wake_at, parent_id)

@@ -20,15 +20,15 @@ const ODD: readonly (readonly [what: string, record: Odd])[] = [
   ['a message id with a NUL', header('waybill-id', 'i\0d')],
   ['a header with a NUL', header('a\0b', 'c\0d')],
   ['a header that is no UTF-8', header('x', Buffer.from([0xc3, 0x28, 0xff]))],
-  ['a topic for the answer with a NUL', header('reply-to', 're\0ply')],
-  ['a topic for the answer that cannot be', header('reply-to', ' / '.repeat(1_000))],
+  ['a topic for the answer with a NUL', header('waybill-reply-to', 're\0ply')],
+  ['a topic for the answer that cannot be', header('waybill-reply-to', ' / '.repeat(1_000))],
   [
     'an answer to be sent with NULs',
     {
       key: Buffer.from('k'),
       headers: [
-        { key: 'reply-to', value: Buffer.from('replies') },
-        { key: 'reply-key', value: Buffer.from('c\0d') },
+        { key: 'waybill-reply-to', value: Buffer.from('replies') },
+        { key: 'waybill-reply-key', value: Buffer.from('c\0d') },
         { key: 'a\0b', value: Buffer.from('c\0d') },
         { key: '__proto__', value: Buffer.from('e') },
         { key: 'waybill-id', value: Buffer.from('e\0') },

@@ -366,7 +366,11 @@ test('a step may be an HTTP endpoint: answers, rejections and trouble', async ()
   class OverHttp {
     readonly definition = definition;
   }
-  const app = await start('orders', { providers: [OverHttp] });
+  const app = await start(
+    'orders',
+    { providers: [OverHttp] },
+    { sagas: { http: { privateHosts: [`127.0.0.1:${port}`] } } },
+  );
   const begin = (order: Order) =>
     fixture.transaction((client) =>
       app.get(Sagas).start(client, definition, { key: order.orderId, data: order }),

@@ -138,9 +138,11 @@ describe('a saga over three services', () => {
     await floor.until(id, 'COMPENSATED');
     const before = await floor.deeds();
     // Behind the copies, in their own order: when it has been done, so have they.
-    const copies = commands.map(({ topic, key, headers, payload }) => ({ topic, key, headers, payload }));
+    const copies = commands.map(({ topic, key, control, payload }) =>
+      floor.outbox.encodeControl({ topic, key, control, payload }),
+    );
     const last = { ...order, orderId: 'A-2' };
-    await floor.fixture.transaction((client) => floor.outbox.publishMany(client, copies));
+    await floor.fixture.transaction((client) => floor.outbox.publishEncoded(client, copies));
     const { id: next } = await floor.start(placeOrder, 'A-2', last);
     await floor.until(next, 'COMPLETED');
     await eventually(async () => (await floor.handled('shipping.ship')) === 3);
@@ -211,9 +213,9 @@ describe('a saga over three services', () => {
     await floor.until(id, 'COMPENSATED');
     expect(await floor.deeds(id)).toEqual(['reserve', 'charge', 'refund', 'release']);
     const { actions } = await floor.desk.show(id);
-    expect(actions.map(({ actor, action }) => [actor, action])).toEqual([
-      ['ada', 'saga.retry'],
-      ['eve', 'saga.skip'],
+    expect(actions.map(({ by, action, outcome }) => [by, action, outcome])).toEqual([
+      ['ada', 'saga.retry', 'applied'],
+      ['eve', 'saga.skip', 'refused'],
     ]);
   });
 

@@ -45,8 +45,8 @@ await runService(settings, async ({ faults, outbox }) => {
     locks: new SagaLocks(new OutboxAnswers(outbox)),
   });
   const handle = async (delivery) => {
-    const { headers, topic, payload, transaction } = delivery;
-    const { 'saga-id': sagaId, 'saga-step': step, 'saga-op': op, 'saga-attempt': attempt } = headers;
+    const { control, topic, payload, transaction } = delivery;
+    const [sagaId, step, op, attempt] = ['id', 'step', 'op', 'attempt'].map((name) => control[`waybill-saga-${name}`]);
     const transition = `${step}/${op}/${attempt}`;
     await faults.enter(sagaId, transition);
     const work = async () => {
@@ -62,5 +62,5 @@ await runService(settings, async ({ faults, outbox }) => {
       throw error;
     }
   };
-  return { subscriptions: TOPICS[group].map((topic) => resolveSubscription(topic, handle, { retry })) };
+  return { subscriptions: TOPICS[group].map((topic) => resolveSubscription(topic, handle, { answers: true, retry })) };
 });

@@ -66,9 +66,13 @@ export class SagaFloor {
     const { outbox, engine } = this;
     const transactions = this.runner as never;
     this.sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
-    this.desk = new SagaDesk({ database: fixture.database, outbox });
+    this.desk = new SagaDesk({ database: fixture.database });
     this.locks = new SagaLocks(new OutboxAnswers(outbox), locks);
-    this.participant = new SagaParticipant({ answers: new OutboxAnswers(outbox), locks: this.locks });
+    this.participant = new SagaParticipant({
+      answers: new OutboxAnswers(outbox),
+      locks: this.locks,
+      findTopic: (name) => topics.find(name),
+    });
     this.service = new SagaService({ engine, outbox, definitions, transactions, logger }, { pollMs: 50 });
   }
 
@@ -107,7 +111,7 @@ export class SagaFloor {
         topic,
         (delivery) =>
           this.participant.serve(delivery, () => work(delivery, delivery.transaction as pg.PoolClient)),
-        { retry: { immediateAttempts: 0, delayMs: 20, maxAttempts: 3 } },
+        { answers: true, retry: { immediateAttempts: 0, delayMs: 20, maxAttempts: 3 } },
       ),
     );
     await this.consume(group, subscriptions);
@@ -181,8 +185,8 @@ export class SagaFloor {
 
 /** A participant's work that only notes that it was done. */
 export function note(what: string, reply: object = {}): Work {
-  return async ({ headers }, client) => {
-    await client.query('insert into deed (what, saga) values ($1, $2)', [what, headers['saga-id']]);
+  return async ({ control }, client) => {
+    await client.query('insert into deed (what, saga) values ($1, $2)', [what, control['waybill-saga-id']]);
     return reply;
   };
 }

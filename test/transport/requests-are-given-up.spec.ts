@@ -95,7 +95,7 @@ test('a request that is given up before its turn does not run', async () => {
   await waitUntil(
     async () => {
       const { rows } = await apps.fixture.database.pool.query<{ id: string }>(
-        `select headers->>'request-id' as id from waybill.outbox where topic = 'cook' order by outbox.id`,
+        `select control->>'waybill-request-id' as id from waybill.outbox where topic = 'cook' order by outbox.id`,
       );
       cake = rows[1]?.id ?? '';
       return cake !== '';

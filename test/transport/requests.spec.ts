@@ -272,7 +272,7 @@ describe('a request that nobody waits for any more', () => {
     await waitUntil(
       () =>
         apps.fixture.value<boolean>(
-          `select clock_timestamp() > max(created_at) + interval '400 ms' from waybill.outbox where headers->>'request-timeout-ms' <> '30000'`,
+          `select clock_timestamp() > max(created_at) + interval '400 ms' from waybill.outbox where control->>'waybill-request-timeout-ms' <> '30000'`,
         ),
       { describe: 'the second request is late' },
     );

@@ -214,6 +214,7 @@ export class SagaServices {
     const serving = new SagaParticipant({
       answers: new OutboxAnswers(outbox),
       locks: new SagaLocks(new OutboxAnswers(outbox)),
+      findTopic: (name) => this.#topics.find(name),
     });
     return Object.entries(topics).map(([topic, reply]) =>
       resolveSubscription(
@@ -226,7 +227,7 @@ export class SagaServices {
             if (topic.endsWith('.confirm')) this.#lastSteps += 1;
             return reply;
           }),
-        { transactionBatch: BATCH },
+        { answers: true, transactionBatch: BATCH },
       ),
     );
   }

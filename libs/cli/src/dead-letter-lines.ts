@@ -54,8 +54,10 @@ export function writeDetail(
   );
   for (const [name, value] of Object.entries(letter.headers)) output.write(`header ${name}: ${value}\n`);
   output.write(`${letter.errorStack ?? letter.errorMessage}\n`);
-  for (const { actedAt, actor, action, reason } of actions) {
-    output.write(`${actedAt.toISOString()}  ${actor}: ${action}${reason === null ? '' : `, ${reason}`}\n`);
+  for (const { actedAt, actor, by, action, reason } of actions) {
+    output.write(
+      `${actedAt.toISOString()}  ${by}: ${action}${reason === null ? '' : `, ${reason}`} (login ${actor})\n`,
+    );
   }
   if (options.payload === true) output.write(`${letter.payload?.toString('utf8') ?? '(none)'}\n`);
 }

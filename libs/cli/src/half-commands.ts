@@ -195,8 +195,10 @@ function writeDetail(
       output.write(`  header ${name}: ${value}\n`);
     if (options.payload === true) output.write(`  ${half.payloads?.[index]?.toString('utf8') ?? '(gone)'}\n`);
   }
-  for (const { actedAt, actor, action, reason } of actions) {
-    output.write(`${actedAt.toISOString()}  ${actor}: ${action}${reason === null ? '' : `, ${reason}`}\n`);
+  for (const { actedAt, actor, by, action, reason } of actions) {
+    output.write(
+      `${actedAt.toISOString()}  ${by}: ${action}${reason === null ? '' : `, ${reason}`} (login ${actor})\n`,
+    );
   }
 }
 

@@ -3,7 +3,6 @@ import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ConfigurationError, parseJson } from '@waybill/kernel';
-import { Outbox } from '@waybill/outbox';
 import {
   isSagaDefinition,
   type RecordedSaga,
@@ -265,6 +264,6 @@ async function recordedIn(
 
 async function withDesk(program: Command, work: (desk: SagaDesk) => Promise<void>): Promise<void> {
   await withDatabase(program, async (database) => {
-    await work(new SagaDesk({ database, outbox: new Outbox({ schema: database.schema }) }));
+    await work(new SagaDesk({ database }));
   });
 }

@@ -34,10 +34,11 @@ export function detailLines(saga: SagaDetail, payload: boolean): string {
     for (const event of events) lines.push(`    ${eventText(event, payload)}\n`);
     for (const output of outputs) lines.push(`    ${outputText(output, payload)}\n`);
   }
-  for (const { actedAt, actor, action, reason, details } of saga.actions) {
+  for (const { actedAt, actor, by, action, reason, outcome } of saga.actions) {
     const why = reason === null ? '' : `, ${reason}`;
-    const outcome = typeof details['outcome'] === 'string' ? ` (${details['outcome']})` : '';
-    lines.push(`${actedAt.toISOString()}  ${actor}: ${action}${why}${outcome}\n`);
+    lines.push(
+      `${actedAt.toISOString()}  ${by}: ${action}${why}${outcome === null ? '' : ` (${outcome})`} (login ${actor})\n`,
+    );
   }
   return lines.join('');
 }
@@ -62,6 +63,7 @@ function eventText(event: SagaEvent, payload: boolean): string {
       return `<- ${event.type} ${event.step}`;
     case 'start':
     case 'due':
+    case 'undo':
     case 'compensate':
     case 'cancel':
       return `<- ${event.type}`;

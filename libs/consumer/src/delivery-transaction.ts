@@ -17,7 +17,15 @@ import {
 } from '@waybill/kernel';
 import { InboxGuard } from '@waybill/inbox';
 import type { PartitionProgress } from '@waybill/log';
-import { type Delivery, headersOf, type LaneRecord, messageIdOf, payloadOf, placeOf } from './delivery.js';
+import {
+  controlOf,
+  type Delivery,
+  headersOf,
+  type LaneRecord,
+  messageIdOf,
+  payloadOf,
+  placeOf,
+} from './delivery.js';
 import { nameTimeout } from './failure.js';
 import type { Subscription } from './subscription.js';
 import { HandlerVerdict } from './verdict.js';
@@ -234,6 +242,7 @@ export class DeliveryTransaction {
       offset: record.offset,
       key: record.key,
       headers: headersOf(record.record),
+      control: controlOf(record.record),
       messageId: messageIdOf(record.record),
       timestamp: new Date(record.record.timestampMs),
       attempt,

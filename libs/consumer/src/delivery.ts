@@ -39,6 +39,8 @@ export interface Delivery {
   readonly offset: number;
   readonly key: string | null;
   readonly headers: Readonly<Record<string, string>>;
+  /** Headers of Waybill's own (`waybill-…`), which no user can write: whose request or command it is. */
+  readonly control: Readonly<Record<string, string>>;
   /** The message's id; null for records of producers that give none. */
   readonly messageId: string | null;
   /** When the message was published. */
@@ -69,9 +71,18 @@ export function placeOf(topic: string, partition: number, offset: number): strin
 
 /** The headers of a record, without those that are Waybill's own. */
 export function headersOf(record: LogRecord): Record<string, string> {
+  return headersWhere(record, (name) => !name.startsWith(RESERVED_HEADER_PREFIX));
+}
+
+/** The headers of a record that are Waybill's own. */
+export function controlOf(record: LogRecord): Record<string, string> {
+  return headersWhere(record, (name) => name.startsWith(RESERVED_HEADER_PREFIX));
+}
+
+function headersWhere(record: LogRecord, isWanted: (name: string) => boolean): Record<string, string> {
   const headers = dictionary<string>();
   for (const { key, value } of record.headers) {
-    if (!key.startsWith(RESERVED_HEADER_PREFIX) && value !== null) headers[key] = value.toString('utf8');
+    if (isWanted(key) && value !== null) headers[key] = value.toString('utf8');
   }
   return headers;
 }

@@ -33,12 +33,14 @@ export interface FailedAttempt {
 /** Errors after which no later attempt can succeed: what a handler says itself, and what guards refuse for good. */
 const NOT_RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'BARRIER_NAME_INVALID',
+  'ENDPOINT_REFUSED',
   'EFFECT_REFUSED',
   'EFFECT_UNDONE',
   'HANDLER_NOT_RETRYABLE',
   'ID_MISMATCH',
   'ID_OUTSIDE_WINDOW',
   'MESSAGE_ID_INVALID',
+  'REPLY_TOPIC_REFUSED',
 ]);
 
 /** Longest wait that an error may ask for, in milliseconds: a year. */

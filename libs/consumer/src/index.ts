@@ -2,10 +2,11 @@ export { CircuitBreaker, type CircuitBreakerOptions, type CircuitState } from '.
 export { type ConsumerCounts } from './consumer-counters.js';
 export { type ConsumerOptions, type ConsumerParts, type ConsumerStatus } from './consumer-options.js';
 export { Consumer } from './consumer.js';
-export { type Delivery } from './delivery.js';
+export { controlOf, type Delivery } from './delivery.js';
 export { isHttpRefusal } from './failure.js';
 export { readRemoteError, remoteErrorOf, statusOf } from './remote-error.js';
 export {
+  assertAnswerable,
   type Headers,
   REPLY_ERROR_HEADER,
   REPLY_KEY_HEADER,
@@ -15,6 +16,8 @@ export {
   replyHeaders,
   replyStatus,
   type ReplyStatus,
+  replyTopicOf,
+  REQUEST_ID_HEADER,
 } from './reply.js';
 export { type RetryBudgetOptions } from './retry-budget.js';
 export { parkedBacklogs } from './statements.generated.js';

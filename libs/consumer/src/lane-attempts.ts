@@ -7,7 +7,7 @@ import {
 } from '@waybill/kernel';
 import { databaseTime, deadLetterInsert, type DeadLetterReason } from '@waybill/schedule';
 import type { ConnectionLosses } from './connection-losses.js';
-import { expiresAtMs, type LaneRecord, messageIdOf, placeOf } from './delivery.js';
+import { controlOf, expiresAtMs, type LaneRecord, messageIdOf, placeOf } from './delivery.js';
 import {
   type BatchOutcome,
   DeliveryLost,
@@ -16,7 +16,7 @@ import {
 } from './delivery-transaction.js';
 import { type Decision, decide, isFromNewer, isHandlersTrouble } from './failure.js';
 import { fieldsOf, type LaneSetting } from './lane-context.js';
-import { failureReply, replyTopicOf } from './reply.js';
+import { failureReply, isReplyTopic, REPLY_TO_HEADER } from './reply.js';
 import { tellSettled } from './settlement.js';
 import type { Place } from './slots.js';
 import { HandlerVerdict } from './verdict.js';
@@ -168,8 +168,8 @@ export class LaneAttempts {
       attempts,
       failingForMs,
     });
-    const replyTo = replyTopicOf(record.record);
-    if (replyTo === undefined) return [letter];
+    const replyTo = subscription.answers ? controlOf(record.record)[REPLY_TO_HEADER] : undefined;
+    if (replyTo === undefined || !isReplyTopic(replyTo)) return [letter];
     // Whoever asks for the first time has only just made the topic of its answers.
     const found = await this.read(place, () => context.topics.find(replyTo));
     return found === undefined ? [letter] : [letter, ...failureReply(record.record, replyTo, error)];

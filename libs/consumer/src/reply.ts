@@ -1,18 +1,23 @@
-import { type BoundStatement, newId, type RemoteError } from '@waybill/kernel';
+import {
+  type BoundStatement,
+  dictionary,
+  newId,
+  type RemoteError,
+  ReplyTopicRefusedError,
+} from '@waybill/kernel';
 import type { LogRecord } from '@waybill/log';
-import { SCHEMA_VERSION_HEADER } from '@waybill/outbox';
 import { timerStatements } from '@waybill/schedule';
-import { headersOf } from './delivery.js';
+import { controlOf, type Delivery, placeOf } from './delivery.js';
 import { remoteErrorOf } from './remote-error.js';
 
 /** Where the answer to a message goes: a topic. A message that has it is a request. */
-export const REPLY_TO_HEADER = 'reply-to';
+export const REPLY_TO_HEADER = 'waybill-reply-to';
 /** Under which key the answer goes there. */
-export const REPLY_KEY_HEADER = 'reply-key';
+export const REPLY_KEY_HEADER = 'waybill-reply-key';
 /** In an answer: how the request has ended. `failed`: it is a dead letter. */
-export const REPLY_STATUS_HEADER = 'reply-status';
+export const REPLY_STATUS_HEADER = 'waybill-reply-status';
 /** In an answer that is not good: why. */
-export const REPLY_ERROR_HEADER = 'reply-error';
+export const REPLY_ERROR_HEADER = 'waybill-reply-error';
 
 /** How a request has ended. `ongoing`: it has not, and the answer comes later. */
 export type ReplyStatus = 'done' | 'rejected' | 'failed' | 'ongoing';
@@ -21,19 +26,20 @@ export type ReplyStatus = 'done' | 'rejected' | 'failed' | 'ongoing';
 export type Headers = Readonly<Record<string, string>>;
 
 const STATUSES: readonly string[] = ['done', 'rejected', 'failed', 'ongoing'] satisfies ReplyStatus[];
-/** What the request says about its own way does not go back with the answer. */
-const OWN: ReadonlySet<string> = new Set([
-  REPLY_TO_HEADER,
-  REPLY_KEY_HEADER,
-  REPLY_STATUS_HEADER,
-  REPLY_ERROR_HEADER,
-  'traceparent',
-  'tracestate',
-  'baggage',
-  'content-type',
-  SCHEMA_VERSION_HEADER,
-]);
-const EVENT_PREFIX = 'ce_';
+/** In a request and its answer: which request it is. */
+export const REQUEST_ID_HEADER = 'waybill-request-id';
+/** What goes back with an answer, by which the asker knows the request again; nothing else of a request does. */
+const ECHOED: readonly string[] = [
+  REQUEST_ID_HEADER,
+  'waybill-saga-id',
+  'waybill-saga-step',
+  'waybill-saga-branch',
+  'waybill-saga-op',
+  'waybill-saga-attempt',
+  'waybill-saga-mac',
+];
+/** How topics end to which answers go. Others could be made to take what a service sends in its own name. */
+const REPLY_TOPIC = /\.(saga-)?replies$/;
 const ERROR_CHARS = 1_000;
 /** What no header can carry: control characters, and halves of surrogate pairs. */
 const NO_HEADER = /[\p{Cc}\p{Cs}]/gu;
@@ -43,19 +49,54 @@ export function replyStatus(text: string | undefined): ReplyStatus | undefined {
   return text !== undefined && STATUSES.includes(text) ? (text as ReplyStatus) : undefined;
 }
 
-/** The headers of an answer: those of the request, by which the asker knows it again, and how it has ended. */
+/**
+ * The control headers of an answer: those of the request by which the asker knows it again, and how it has ended.
+ * @param request the control headers of the request
+ */
 export function replyHeaders(request: Headers, status: ReplyStatus, error?: string): Record<string, string> {
-  const kept = Object.entries(request)
-    .filter(([name]) => !OWN.has(name) && !name.startsWith(EVENT_PREFIX))
-    .map(([name, value]): [string, string] => [cleanHeader(name), cleanHeader(value)]);
-  const headers: Record<string, string> = { ...Object.fromEntries(kept), [REPLY_STATUS_HEADER]: status };
+  const headers = dictionary<string>({ [REPLY_STATUS_HEADER]: status });
+  for (const name of ECHOED) {
+    const value = request[name];
+    if (value !== undefined) headers[name] = cleanHeader(value);
+  }
   if (error !== undefined) headers[REPLY_ERROR_HEADER] = shorten(error);
   return headers;
 }
 
-/** Where a message wants its answer; undefined for one that asks for none. */
-export function replyTopicOf(record: LogRecord): string | undefined {
-  return headersOf(record)[REPLY_TO_HEADER];
+/** Whether answers may go to a topic of this name. */
+export function isReplyTopic(name: string): boolean {
+  return REPLY_TOPIC.test(name);
+}
+
+/**
+ * Where a message wants its answer; undefined for one that asks for none.
+ * @param control its control headers
+ * @throws ReplyTopicRefusedError for a topic that is not one of answers
+ */
+export function replyTopicOf(control: Headers, message: string): string | undefined {
+  const topic = control[REPLY_TO_HEADER];
+  if (topic !== undefined && !isReplyTopic(topic))
+    throw new ReplyTopicRefusedError(
+      message,
+      topic,
+      'answers go to topics that end in .replies or .saga-replies',
+    );
+  return topic;
+}
+
+/**
+ * Checks, before a handler runs, that what asks for an answer can have it.
+ * @param find finds a topic of the log; without it only the topic's name is checked
+ * @throws ReplyTopicRefusedError
+ */
+export async function assertAnswerable(
+  { control, topic, partition, offset }: Pick<Delivery, 'control' | 'topic' | 'partition' | 'offset'>,
+  find: ((topic: string) => Promise<unknown>) | undefined,
+): Promise<void> {
+  const place = placeOf(topic, partition, offset);
+  const replyTo = replyTopicOf(control, place);
+  if (replyTo !== undefined && find !== undefined && (await find(replyTo)) === undefined)
+    throw new ReplyTopicRefusedError(place, replyTo, 'there is no such topic');
 }
 
 /**
@@ -64,7 +105,7 @@ export function replyTopicOf(record: LogRecord): string | undefined {
  * @param topic where the answer goes; it must be there
  */
 export function failureReply(record: LogRecord, topic: string, error: unknown): BoundStatement[] {
-  const request = headersOf(record);
+  const request = controlOf(record);
   const remote = remoteErrorOf(error);
   const message = {
     id: newId(),

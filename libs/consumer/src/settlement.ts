@@ -1,5 +1,5 @@
 import { describeError } from '@waybill/kernel';
-import { type LaneRecord, headersOf, messageIdOf } from './delivery.js';
+import { controlOf, type LaneRecord, headersOf, messageIdOf } from './delivery.js';
 import type { LaneSetting } from './lane-context.js';
 import type { Headers } from './reply.js';
 
@@ -13,6 +13,8 @@ export interface Settlement {
   readonly offset: number;
   readonly messageId: string | null;
   readonly headers: Headers;
+  /** Headers of Waybill's own. */
+  readonly control: Headers;
   /** Attempts made that count. */
   readonly attempts: number;
   /** What the last attempt threw; undefined when the message was dropped. */
@@ -35,6 +37,7 @@ export function tellSettled(
       offset,
       messageId: messageIdOf(record),
       headers: headersOf(record),
+      control: controlOf(record),
       ...more,
     });
   } catch (error) {

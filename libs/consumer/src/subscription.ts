@@ -1,4 +1,4 @@
-import { type Given, oneOf, type Resolved, resolveOptions, wholeNumber } from '@waybill/kernel';
+import { flag, type Given, oneOf, type Resolved, resolveOptions, wholeNumber } from '@waybill/kernel';
 import { type Codec, type GivenTopicSchema, jsonCodec, PayloadContract } from '@waybill/outbox';
 import { resolveRetryPolicy, type RetryPolicy, type RetryPolicyOptions } from '@waybill/schedule';
 import type { CircuitBreakerOptions } from './circuit-breaker.js';
@@ -11,6 +11,8 @@ const SPECS = {
   maxProcessingMs: wholeNumber({ default: 30_000, min: 10, max: 3_600_000 }),
   /** Messages that share a transaction at most, each under a savepoint. */
   transactionBatch: wholeNumber({ default: 1, min: 1, max: 32 }),
+  /** Whether the handler answers those who ask for it. Where it does not, a message that asks is an event like any other. */
+  answers: flag(false),
 };
 
 /**

@@ -1,5 +1,5 @@
 import { dictionary, invariant, own } from '@waybill/kernel';
-import { EXPIRES_AT_HEADER, type MessageToCollect } from '@waybill/log';
+import { headersTogether, type MessageToCollect } from '@waybill/log';
 import { type Codec, type EncodedMessage, jsonCodec } from '@waybill/outbox';
 import type { TimerCommand } from '@waybill/schedule';
 import type { MessageToCheck } from './half-message.js';
@@ -101,10 +101,15 @@ function dueTime(times: EncodedMessage['times'], nowMs: number): number | null {
 }
 
 /** A message that has expired before it was committed is delivered all the same: its topic says what becomes of it. */
-function headersOf({ headers, times }: EncodedMessage, deliverableMs: number): string | null {
+function headersOf(message: EncodedMessage, deliverableMs: number): string | null {
+  const { headers, control, times } = message;
   const expiresAtMs =
+    message.expiresAtMs ??
     times?.expiresAtMs ??
     (times === null || times.ttlMs === null ? null : Math.floor(deliverableMs) + times.ttlMs);
-  if (expiresAtMs === null) return headers && JSON.stringify(headers);
-  return JSON.stringify({ ...headers, [EXPIRES_AT_HEADER]: String(expiresAtMs) });
+  return headersTogether({
+    headers: headers && JSON.stringify(headers),
+    control: control && JSON.stringify(control),
+    expiresAtMs,
+  });
 }

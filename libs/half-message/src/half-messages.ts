@@ -17,7 +17,14 @@ import {
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
-import { type EncodedMessage, joinTransaction, type Message, type TransactionHandle } from '@waybill/outbox';
+import {
+  type ControlMessage,
+  type EncodedMessage,
+  type EncodeOptions,
+  joinTransaction,
+  type Message,
+  type TransactionHandle,
+} from '@waybill/outbox';
 import type { MessagesOfHalf, PreparedHalf } from './half-message.js';
 import { type DecisionOutcome, HalfStore, type HalfStoreParts, type StoredHalf } from './half-store.js';
 import { type LocalDatabase, LocalDatabases, type LocalMark } from './local-database.js';
@@ -65,7 +72,7 @@ export interface HalfMessagesParts extends HalfStoreParts {
   /** The producer group: its processes are asked about half messages of any of them. */
   readonly group: string;
   /** Checks and encodes a message; see Outbox.encode. */
-  readonly encode: (message: Message) => EncodedMessage;
+  readonly encode: (message: Message, options?: EncodeOptions) => EncodedMessage;
   readonly databases?: LocalDatabases;
   readonly logger?: Logger | undefined;
 }
@@ -117,11 +124,24 @@ export class HalfMessages {
    */
   async prepare(messages: MessagesOfHalf, options: PrepareOptions = {}): Promise<PreparedHalf> {
     const { barrier, ...rest } = options;
-    const mark =
-      barrier === undefined
-        ? null
-        : { ...(await this.#databases.describe(this.#databases.get(barrier))), barrier: true };
-    return prepared(await this.#prepare(newId(), messages, rest, mark));
+    return prepared(await this.#prepare(newId(), messages, rest, await this.#markFor(barrier)));
+  }
+
+  /** As {@link prepare}, for messages of Waybill's own. */
+  async prepareControl(
+    messages: readonly ControlMessage[],
+    options: PrepareOptions = {},
+  ): Promise<PreparedHalf> {
+    const { barrier, ...rest } = options;
+    const mark = await this.#markFor(barrier);
+    const encode = ({ control, ...message }: ControlMessage): EncodedMessage =>
+      this.#parts.encode(message, { control });
+    return prepared(await this.#store(newId(), messages.map(encode), rest, mark));
+  }
+
+  async #markFor(barrier: PrepareOptions['barrier']): Promise<LocalMark | null> {
+    if (barrier === undefined) return null;
+    return { ...(await this.#databases.describe(this.#databases.get(barrier))), barrier: true };
   }
 
   /**
@@ -248,20 +268,30 @@ export class HalfMessages {
     options: HalfMessageOptions,
     local: LocalMark | null,
   ): Promise<StoredHalf> {
-    const { checkImmunityMs, checkIntervalMs, checkMax, deadlineMs } = this.#resolve(options);
-    if (this.group === '')
-      throw new ConfigurationError('A half message cannot be prepared', [
-        'no producer group is named, so nobody could be asked about it: set group',
-      ]);
     const given = Array.isArray(messages) ? (messages as readonly Message[]) : [messages as Message];
     if (given.length === 0 || given.length > MAX_MESSAGES) {
       const problem = `its half message must hold 1 to ${MAX_MESSAGES} messages, got ${given.length}`;
       throw new MessageInvalidError(id, given[0]?.topic ?? '(none)', problem);
     }
+    const encoded = given.map((message) => this.#parts.encode(message));
+    return this.#store(id, encoded, options, local);
+  }
+
+  async #store(
+    id: string,
+    encoded: readonly EncodedMessage[],
+    options: HalfMessageOptions,
+    local: LocalMark | null,
+  ): Promise<StoredHalf> {
+    const { checkImmunityMs, checkIntervalMs, checkMax, deadlineMs } = this.#resolve(options);
+    if (this.group === '')
+      throw new ConfigurationError('A half message cannot be prepared', [
+        'no producer group is named, so nobody could be asked about it: set group',
+      ]);
     return this.store.prepare({
       id,
       group: this.group,
-      encoded: given.map((message) => this.#parts.encode(message)),
+      encoded,
       immunityMs: checkImmunityMs,
       deadlineMs: deadlineMs === 0 ? null : deadlineMs,
       intervalMs: checkIntervalMs,

@@ -27,6 +27,8 @@ const made: WaybillError[] = [
   new kernel.IdOutsideWindowError('billing', 'id', { judgedMs: 1, nowMs: 5, windowMs: 3 }),
   new kernel.MessageIdInvalidError('billing', 'it has no id'),
   new kernel.IsolationLevelError('Entering a message'),
+  new kernel.EndpointRefusedError('api.example.com', 'it is not listed'),
+  new kernel.ReplyTopicRefusedError('orders[0]@1', 'x', 'there is no such topic'),
   new kernel.SagaOrderRefusedError('id', 'it has changed'),
   new kernel.MigrationRequiredError('waybill', 0, 3),
   new kernel.MigrationChangedError('waybill', '0001-log'),

@@ -1,7 +1,7 @@
 import { InvariantError, TopicUnknownError } from '@waybill/kernel';
 import { type ReadyBatch, sortForAppend } from './append-call.js';
 import { Partitioner } from './partitioner.js';
-import { MESSAGE_ID_HEADER } from './record-headers.js';
+import { EXPIRES_AT_HEADER, MESSAGE_ID_HEADER } from './record-headers.js';
 import { RecordBatchBuilder, type RecordHeader } from './record/index.js';
 import type { Topic, Topics } from './topics.js';
 
@@ -15,6 +15,10 @@ export interface MessageToCollect {
   readonly key: Buffer | null;
   /** An object as JSON text. */
   readonly headers: string | null;
+  /** Headers of Waybill's own, in the same form. */
+  readonly control?: string | null;
+  /** When it expires, in milliseconds since 1970. */
+  readonly expiresAtMs?: number | null;
   readonly payload: Buffer | null;
   readonly timestampMs: number;
 }
@@ -66,9 +70,16 @@ export class BatchCollector {
     this.#partitioner.know(message.topic);
     const partitionId = this.#partitionOf(topic, message.partition, message.key);
     const headers: RecordHeader[] = [{ key: MESSAGE_ID_KEY, value: message.id }];
+    const { control = null, expiresAtMs = null } = message;
+    if (control !== null) addHeaders(headers, control);
+    if (expiresAtMs !== null)
+      headers.push({ key: EXPIRES_AT_HEADER, value: Buffer.from(String(expiresAtMs)) });
     if (message.headers !== null) addHeaders(headers, message.headers);
     const bytes =
-      (message.key?.length ?? 0) + (message.payload?.length ?? 0) + (message.headers?.length ?? 0);
+      (message.key?.length ?? 0) +
+      (message.payload?.length ?? 0) +
+      (message.headers?.length ?? 0) +
+      (control?.length ?? 0);
     this.#builderOf(partitionId, bytes).append(message.timestampMs, message.key, message.payload, headers);
   }
 
@@ -120,4 +131,18 @@ function addHeaders(headers: RecordHeader[], json: string): void {
 /** Headers published in SQL may be any JSON; texts go as they are, the rest as JSON. */
 function textOf(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** All headers of a message that waits elsewhere on its way into the log, as one object in JSON. */
+export function headersTogether({
+  headers,
+  control = null,
+  expiresAtMs = null,
+}: Pick<MessageToCollect, 'headers' | 'control' | 'expiresAtMs'>): string | null {
+  if (control === null && expiresAtMs === null) return headers;
+  return JSON.stringify({
+    ...(JSON.parse(headers ?? '{}') as object),
+    ...(JSON.parse(control ?? '{}') as object),
+    ...(expiresAtMs === null ? {} : { [EXPIRES_AT_HEADER]: String(expiresAtMs) }),
+  });
 }

@@ -5,7 +5,7 @@ export {
   sortForAppend,
   type SynchronousAcks,
 } from './append-call.js';
-export { BatchCollector, type MessageToCollect } from './batch-collector.js';
+export { BatchCollector, headersTogether, type MessageToCollect } from './batch-collector.js';
 export { groupLag, oldestBucketSeq, type PartitionLag } from './group-lag.js';
 export {
   GroupMembership,

@@ -1,6 +1,6 @@
 import { describeError, type Logger } from '@waybill/kernel';
 import type { HalfMessages } from '@waybill/half-message';
-import type { Message } from '@waybill/outbox';
+import type { ControlMessage } from '@waybill/outbox';
 import type { Answers, AnswerTransaction } from '@waybill/saga';
 
 /**
@@ -14,8 +14,11 @@ export class HalfAnswers implements Answers {
     private readonly logger: Logger,
   ) {}
 
-  async send({ session, afterCommit }: AnswerTransaction, messages: readonly Message[]): Promise<void> {
-    const half = await this.halves.prepare(messages, { barrier: 'default' });
+  async send(
+    { session, afterCommit }: AnswerTransaction,
+    messages: readonly ControlMessage[],
+  ): Promise<void> {
+    const half = await this.halves.prepareControl(messages, { barrier: 'default' });
     await this.halves.pass(session, half, 'default');
     afterCommit?.(() => this.#commit(half.id));
   }

@@ -48,7 +48,7 @@ export class InstanceHalfMessages {
     const databases = new LocalDatabases([{ name: 'default', transactions, session: database.session }]);
     const group = options.group ?? '';
     this.service = new HalfMessages(
-      { ...parts, databases, group, encode: (message) => outbox.encode(message) },
+      { ...parts, databases, group, encode: (message, options) => outbox.encode(message, options) },
       rest,
     );
     const { store } = this.service;

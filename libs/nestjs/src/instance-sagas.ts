@@ -1,5 +1,12 @@
 import type { Subscription } from '@waybill/consumer';
-import type { BackgroundService, Logger, PgDatabase, TransactionRunner } from '@waybill/kernel';
+import {
+  type BackgroundService,
+  type Logger,
+  type PgDatabase,
+  resolveOptions,
+  type TransactionRunner,
+  wholeNumber,
+} from '@waybill/kernel';
 import type { Topics } from '@waybill/log';
 import type { Outbox } from '@waybill/outbox';
 import {
@@ -26,7 +33,12 @@ export type ModuleSagaOptions = SagaServiceOptions & {
   /** What participants hold for sagas. */
   readonly locks?: SagaLockOptions;
   readonly retention?: SagaRetentionOptions;
+  /** A key of the service's sagas is followed by another one after this, in milliseconds. Default 30 days. */
+  readonly keyMaxAgeMs?: number;
 };
+
+const DAY_MS = 86_400_000;
+const KEYS = { keyMaxAgeMs: wholeNumber({ default: 30 * DAY_MS, min: 60_000, max: 3_650 * DAY_MS }) };
 
 /** What the sagas of an instance work with. */
 export interface InstanceSagasParts {
@@ -63,20 +75,31 @@ export class InstanceSagas {
 
   /** @throws ConfigurationError */
   constructor(private readonly parts: InstanceSagasParts) {
-    const { group, database, transactions, outbox, answers, trace, logger } = parts;
-    const { locks, retention, ...options } = parts.options ?? {};
+    const { group, database, transactions, topics, outbox, answers, trace, logger } = parts;
+    const { locks, retention, keyMaxAgeMs, ...options } = parts.options ?? {};
     const { definitions } = this;
-    const engine = new SagaEngine({ definitions, outbox, group, logger, trace });
+    const engine = new SagaEngine({
+      definitions,
+      outbox,
+      group,
+      logger,
+      trace,
+      ...resolveOptions('sagas', KEYS, { keyMaxAgeMs }),
+    });
     this.sagas = new Sagas({ engine, schema: database.schema, outbox, transactions });
     this.tcc = new Tcc({ sagas: this.sagas, transactions });
-    this.desk = new SagaDesk({ database, outbox });
+    this.desk = new SagaDesk({ database });
     this.locks = new SagaLocks(answers, locks);
-    this.participant = new SagaParticipant({ answers, locks: this.locks });
+    this.participant = new SagaParticipant({
+      answers,
+      locks: this.locks,
+      findTopic: (name) => topics.find(name),
+    });
     this.retention = new SagaRetention(database, retention, logger);
     this.#service = new SagaService({ engine, outbox, definitions, transactions, logger }, options);
     this.#sweeper = this.locks.sweeper(
       transactions,
-      (session, headers, reason) => this.participant.rejectCommand(session, headers, reason),
+      (session, control, reason) => this.participant.rejectCommand(session, control, reason),
       logger,
     );
   }
@@ -95,7 +118,7 @@ export class InstanceSagas {
     const { definitions } = this;
     if (definitions.size === 0) return;
     const { group, topics } = this.parts;
-    const calls = definitions.callsHttp ? [callTopicOf(group)] : [];
+    const calls = definitions.urls().length > 0 ? [callTopicOf(group)] : [];
     for (const topic of [replyTopicOf(group), ...calls, ...definitions.topics()]) await topics.create(topic);
   }
 
@@ -107,11 +130,11 @@ export class InstanceSagas {
   /**
    * Begins to carry on the sagas of this instance.
    * @returns the subscriptions by which they are carried on; none where there are no sagas
-   * @throws ConfigurationError when sagas under way have lost their definition
+   * @throws ConfigurationError when sagas under way have lost their definition, or call hosts that are not listed
    */
   async carryOn(): Promise<Subscription[]> {
     if (this.definitions.size === 0) return [];
-    await this.#service.assertVersions();
+    await this.#service.assertUsable();
     this.#service.service.start();
     return this.#service.subscriptions();
   }
@@ -119,6 +142,11 @@ export class InstanceSagas {
   /** Begins to look after commands that wait for an entity. */
   serve(): void {
     this.#sweeper.start();
+  }
+
+  /** Messages to the sagas that this process has dropped, because none of its service's own has sent them. */
+  get refused(): number {
+    return this.#service.refusals.count;
   }
 
   async stop(): Promise<void> {

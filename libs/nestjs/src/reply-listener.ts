@@ -6,6 +6,7 @@ import {
   REPLY_TO_HEADER,
   replyStatus,
   type ReplyStatus,
+  REQUEST_ID_HEADER,
 } from '@waybill/consumer';
 import {
   BackgroundService,
@@ -26,10 +27,8 @@ import {
 } from '@waybill/log';
 import type { Codec } from '@waybill/outbox';
 
-/** In a request and its answer: which request it is. */
-export const REQUEST_ID_HEADER = 'request-id';
 /** In the last answer to a request: how many values it was answered with, where that is not one. */
-export const REPLY_VALUES_HEADER = 'reply-values';
+export const REPLY_VALUES_HEADER = 'waybill-reply-values';
 /** Answers are of no use to anybody once their request has been given up. */
 const REPLY_RETENTION_MS = 3_600_000;
 /** Longest time without a look at the log, in milliseconds. */
@@ -106,13 +105,13 @@ export class ReplyListener {
     for (const hearer of this.#waiting.values()) hearer.closed();
   }
 
-  /** The headers of a new request, and its id. */
-  request(): { readonly id: string; readonly headers: Headers } {
+  /** The control headers of a new request, and its id. */
+  request(): { readonly id: string; readonly control: Headers } {
     const id = newId();
     const { topic } = this.parts;
     return {
       id,
-      headers: { [REPLY_TO_HEADER]: topic, [REPLY_KEY_HEADER]: this.#key, [REQUEST_ID_HEADER]: id },
+      control: { [REPLY_TO_HEADER]: topic, [REPLY_KEY_HEADER]: this.#key, [REQUEST_ID_HEADER]: id },
     };
   }
 

@@ -2,6 +2,7 @@ import type { ConsumerSerializer } from '@nestjs/microservices';
 import { KafkaRetriableException, RpcException } from '@nestjs/microservices';
 import {
   type Delivery,
+  assertAnswerable,
   drop,
   HandlerVerdict,
   isHttpRefusal,
@@ -11,15 +12,16 @@ import {
   REPLY_TO_HEADER,
   replyHeaders,
   type ReplyStatus,
+  REQUEST_ID_HEADER,
 } from '@waybill/consumer';
 import { isError, isWaybillError, readableThrown, runAhead, savepointOf } from '@waybill/kernel';
-import type { Message } from '@waybill/outbox';
+import type { ControlMessage } from '@waybill/outbox';
 import { type Answers, SagaRejection } from '@waybill/saga';
-import { REPLY_VALUES_HEADER, REQUEST_ID_HEADER } from './reply-listener.js';
+import { REPLY_VALUES_HEADER } from './reply-listener.js';
 import type { RequestCancellations } from './request-cancellations.js';
 
 /** In a request: how long its asker waits from its publishing on, in milliseconds. */
-export const REQUEST_TIMEOUT_HEADER = 'request-timeout-ms';
+export const REQUEST_TIMEOUT_HEADER = 'waybill-request-timeout-ms';
 
 const savepoint = savepointOf('request');
 const CANCELLED = 'its asker has given it up';
@@ -28,6 +30,8 @@ const CANCELLED = 'its asker has given it up';
 export interface RequestAnswersParts {
   readonly answers: Answers;
   readonly cancellations: RequestCancellations;
+  /** Finds a topic of the log: answers go to those that are there. */
+  readonly findTopic: (name: string) => Promise<unknown>;
   /** Turns an answer's packet into its payload. Default: the response is the payload. */
   readonly serializer: ConsumerSerializer | undefined;
   /** The time by the clock of the log's database, in milliseconds since 1970. */
@@ -43,14 +47,14 @@ export class RequestAnswers {
   constructor(private readonly parts: RequestAnswersParts) {}
 
   /** Whether the message asks for an answer. */
-  asksFor({ headers }: Delivery): boolean {
-    return headers[REPLY_TO_HEADER] !== undefined;
+  asksFor({ control }: Delivery): boolean {
+    return control[REPLY_TO_HEADER] !== undefined;
   }
 
   /** Hands a request over with a signal that aborts also when its asker gives up. */
   watched<T>(delivery: Delivery, work: (delivery: Delivery) => Promise<T>): Promise<T> {
-    const { headers, signal } = delivery;
-    return this.parts.cancellations.watch(headers[REQUEST_ID_HEADER] ?? '', signal, (either) =>
+    const { control, signal } = delivery;
+    return this.parts.cancellations.watch(control[REQUEST_ID_HEADER] ?? '', signal, (either) =>
       work({ ...delivery, signal: either }),
     );
   }
@@ -64,12 +68,13 @@ export class RequestAnswers {
     delivery: Delivery,
     work: () => Promise<readonly unknown[]>,
   ): Promise<HandlerVerdict | undefined> {
+    await assertAnswerable(delivery, this.parts.findTopic);
     const lateMs = await this.#lateMs(delivery);
     if (lateMs > 0) return drop(`its asker has given up ${Math.round(lateMs)} ms ago`);
     if (this.#isCancelled(delivery)) return drop(CANCELLED);
     const { session } = delivery;
     await runAhead(session, savepoint.set);
-    let answers: readonly Message[];
+    let answers: readonly ControlMessage[];
     try {
       const values = await work();
       const verdict = values.find((value) => value instanceof HandlerVerdict);
@@ -89,8 +94,8 @@ export class RequestAnswers {
   }
 
   /** For how long nobody has waited for the answer; 0 while somebody may. One that was redriven is wanted all the same. */
-  async #lateMs({ headers, timestamp, isRedriven }: Delivery): Promise<number> {
-    const timeoutMs = Number(headers[REQUEST_TIMEOUT_HEADER]);
+  async #lateMs({ control, timestamp, isRedriven }: Delivery): Promise<number> {
+    const timeoutMs = Number(control[REQUEST_TIMEOUT_HEADER]);
     if (isRedriven || !(timeoutMs > 0)) return 0;
     const publishedMs = timestamp.getTime();
     // The database is asked only where it may say so: this process's clock need not be right, but it is not far off.
@@ -98,14 +103,14 @@ export class RequestAnswers {
     return Math.max(0, (await this.parts.now()) - publishedMs - timeoutMs);
   }
 
-  #isCancelled({ headers, isRedriven }: Delivery): boolean {
-    return !isRedriven && this.parts.cancellations.has(headers[REQUEST_ID_HEADER] ?? '');
+  #isCancelled({ control, isRedriven }: Delivery): boolean {
+    return !isRedriven && this.parts.cancellations.has(control[REQUEST_ID_HEADER] ?? '');
   }
 
-  async #valuesTo(delivery: Delivery, values: readonly unknown[]): Promise<Message[]> {
+  async #valuesTo(delivery: Delivery, values: readonly unknown[]): Promise<ControlMessage[]> {
     const count = values.length;
     if (count === 0) return [answerTo(delivery, 'done', null, 0)];
-    const messages: Message[] = [];
+    const messages: ControlMessage[] = [];
     for (const [index, value] of values.entries()) {
       const isLast = index === count - 1;
       const payload = await this.#payloadOf(delivery, value, isLast);
@@ -114,10 +119,10 @@ export class RequestAnswers {
     return messages;
   }
 
-  async #payloadOf({ headers }: Delivery, response: unknown, isDisposed: boolean): Promise<unknown> {
+  async #payloadOf({ control }: Delivery, response: unknown, isDisposed: boolean): Promise<unknown> {
     const { serializer } = this.parts;
     if (serializer === undefined) return response ?? null;
-    const id = headers[REQUEST_ID_HEADER] ?? '';
+    const id = control[REQUEST_ID_HEADER] ?? '';
     return (await serializer.serialize({ id, response, isDisposed })) ?? null;
   }
 }
@@ -134,7 +139,7 @@ function isAnswer(thrown: unknown): boolean {
   return typeof thrown === 'string' || (typeof thrown === 'object' && thrown !== null);
 }
 
-function rejectionTo(delivery: Delivery, thrown: unknown): Message {
+function rejectionTo(delivery: Delivery, thrown: unknown): ControlMessage {
   const remote = remoteErrorOf(thrown);
   // What the business says stands for itself.
   const reason = thrown instanceof SagaRejection ? thrown.reason : reasonOf(remote);
@@ -142,18 +147,18 @@ function rejectionTo(delivery: Delivery, thrown: unknown): Message {
 }
 
 function answerTo(
-  { headers }: Delivery,
+  { control }: Delivery,
   status: ReplyStatus,
   payload: unknown,
   count: number,
   error?: string,
-): Message {
+): ControlMessage {
   const counted: Record<string, string> =
     status === 'done' && count !== 1 ? { [REPLY_VALUES_HEADER]: String(count) } : {};
   return {
-    topic: headers[REPLY_TO_HEADER] ?? '',
-    key: headers[REPLY_KEY_HEADER] ?? null,
-    headers: { ...replyHeaders(headers, status, error), ...counted },
+    topic: control[REPLY_TO_HEADER] ?? '',
+    key: control[REPLY_KEY_HEADER] ?? null,
+    control: { ...replyHeaders(control, status, error), ...counted },
     payload,
   };
 }

@@ -31,6 +31,6 @@ export class SagaContext {
 
 /** The saga of a delivery; undefined for a message that is no command of one. */
 export function sagaContextOf(delivery: Delivery, locks: SagaLocks): SagaContext | undefined {
-  const call = callOf(delivery.headers);
+  const call = callOf(delivery.control);
   return call && new SagaContext(delivery, locks, call.gid, call.branch, call.op);
 }

@@ -156,7 +156,7 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
   protected publish(packet: ReadPacket, callback: (packet: WritePacket) => void): () => void {
     const waybill = this.unwrap<Waybill>();
     const replies = waybill.listenForReplies(jsonCodec);
-    const { id, headers } = replies.request();
+    const { id, control } = replies.request();
     const topic = this.#topicOf(packet);
     const trace = waybill.tracing.request(topic, id);
     let forget = (): void => {};
@@ -177,7 +177,7 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
     forget = replies.listen(id, request);
     this.#pending.add(request);
     trace
-      .run(() => this.#ask(topic, { ...packet, id }, headers, request))
+      .run(() => this.#ask(topic, { ...packet, id }, control, request))
       .catch((error: unknown) => request.fail(error));
     return () => request.cancel();
   }
@@ -186,16 +186,16 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
   async #ask(
     topic: string,
     packet: ReadPacket & { readonly id: string },
-    headers: Readonly<Record<string, string>>,
+    control: Readonly<Record<string, string>>,
     request: PendingRequest,
   ): Promise<void> {
     const waybill = this.unwrap<Waybill>();
     await waybill.listenForReplies(jsonCodec).start();
     const message = await clientMessage(topic, packet, this.#serializer);
     if (!request.isOpen) return;
-    const own = { ...headers, [REQUEST_TIMEOUT_HEADER]: String(request.remainingMs) };
-    const whole = { ...message, headers: { ...message.headers, ...own } };
-    await waybill.outbox.publishAlone(waybill.database, whole);
+    const { outbox, database } = waybill;
+    const own = { ...control, [REQUEST_TIMEOUT_HEADER]: String(request.remainingMs) };
+    await outbox.publishEncodedAlone(database, outbox.encodeControl({ ...message, control: own }));
   }
 
   /** @throws ConfigurationError for a time-out of the request's own that is none */

@@ -97,6 +97,7 @@ export class WaybillServer
     this.#requests = new RequestAnswers({
       answers: waybill.sagas.answers,
       cancellations: waybill.cancellations,
+      findTopic: (name) => waybill.topics.find(name),
       serializer,
       now: async () => (await waybill.bus.session.run(databaseTime))[0]?.nowMs ?? 0,
     });
@@ -216,6 +217,7 @@ export class WaybillServer
           ...byDefault,
           ...(codec === undefined ? {} : { codec }),
           ...(schema === undefined ? {} : { schema }),
+          answers: this.#answers(handlers),
           ...(handlers[0].extras as SubscriptionOptions | undefined),
         };
         const handle = (delivery: Delivery): Promise<unknown> =>
@@ -269,10 +271,16 @@ export class WaybillServer
     });
   }
 
+  /** Whether a topic's handlers answer those who ask: handlers of events answer nobody. */
+  #answers([first]: readonly [MessageHandler, ...MessageHandler[]]): boolean {
+    return first.isEventHandler !== true || isSagaCommand(first.extras);
+  }
+
   /** Whether it is a request, other than of a saga. */
   #asks([first]: Handlers, delivery: Delivery): boolean {
-    const answers = first.isEventHandler !== true || isSagaCommand(first.extras);
-    return answers && callOf(delivery.headers) === undefined && this.#requests.asksFor(delivery);
+    return (
+      this.#answers([first]) && callOf(delivery.control) === undefined && this.#requests.asksFor(delivery)
+    );
   }
 
   /** Runs the handler; what asks for an answer gets one, a saga's behind its barrier. */
@@ -283,7 +291,7 @@ export class WaybillServer
     const last = (): Promise<unknown> => run(() => this.#runOne(first, delivery, context));
     if (first.isEventHandler === true && !isSagaCommand(first.extras))
       return run(() => this.#runAll(handlers, delivery, context));
-    if (callOf(delivery.headers) !== undefined) return this.waybill.sagas.participant.serve(delivery, last);
+    if (callOf(delivery.control) !== undefined) return this.waybill.sagas.participant.serve(delivery, last);
     if (!this.#asks(handlers, delivery)) return last();
     return this.#requests.serve(delivery, () =>
       run(async () => {

@@ -2,7 +2,8 @@
 -- Params: messages jsonb
 -- Returns: none
 -- Locks: none but the new rows
-insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload)
-select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key, m.headers, decode(m.payload, 'base64')
+insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, expires_at_ms)
+select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key, m.headers, decode(m.payload, 'base64'),
+       m."expiresAtMs"
   from jsonb_to_recordset($1::jsonb)
-    as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text);
+    as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text, "expiresAtMs" bigint);

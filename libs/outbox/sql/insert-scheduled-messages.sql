@@ -4,11 +4,9 @@
 -- Returns: none
 -- Locks: none but the new rows
 insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at,
-                            timer_token)
+                            timer_token, expires_at_ms)
 select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
-       case when d.expires_at is null then m.headers
-            else coalesce(m.headers, '{}') || jsonb_build_object('waybill-expires-at', d.expires_at) end,
-       decode(m.payload, 'base64'), case when d.deliver_at is not null then 1 end, d.deliver_at, m."timerToken"
+       m.headers, decode(m.payload, 'base64'), case when d.deliver_at is not null then 1 end, d.deliver_at, m."timerToken", d.expires_ms
   from jsonb_to_recordset($1::jsonb)
     as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text, "deliverAt" timestamptz,
           "delayMs" bigint, "expiresAtMs" bigint, "ttlMs" bigint, "timerToken" text)

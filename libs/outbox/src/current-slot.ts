@@ -1,11 +1,12 @@
 import type { Statement } from '@waybill/kernel';
-import { insertKnownMessage, insertMessage } from './statements.generated.js';
+import { insertControlMessage, insertKnownMessage, insertMessage } from './statements.generated.js';
 
 /** Slots of the outbox's ring, and how long each is current; the same figures as in the migration. */
 export const OUTBOX_SLOTS = 8;
 const SLOT_MS = 600_000;
 
 const checking = Array.from({ length: OUTBOX_SLOTS }, (_, slot) => intoSlot(insertMessage, slot));
+const controlling = Array.from({ length: OUTBOX_SLOTS }, (_, slot) => intoSlot(insertControlMessage, slot));
 const unchecked = Array.from({ length: OUTBOX_SLOTS }, (_, slot) => intoSlot(insertKnownMessage, slot));
 
 /**
@@ -16,7 +17,16 @@ const unchecked = Array.from({ length: OUTBOX_SLOTS }, (_, slot) => intoSlot(ins
  */
 export function insertIntoCurrentSlot(nowMs: number, topicIsKnown: boolean): typeof insertMessage {
   const inserts = topicIsKnown ? unchecked : checking;
-  return inserts[Math.floor(nowMs / SLOT_MS) % OUTBOX_SLOTS] as typeof insertMessage;
+  return inserts[currentSlot(nowMs)] as typeof insertMessage;
+}
+
+/** As {@link insertIntoCurrentSlot}, for a message with control headers. */
+export function insertControlIntoCurrentSlot(nowMs: number): typeof insertControlMessage {
+  return controlling[currentSlot(nowMs)] as typeof insertControlMessage;
+}
+
+function currentSlot(nowMs: number): number {
+  return Math.floor(nowMs / SLOT_MS) % OUTBOX_SLOTS;
 }
 
 function intoSlot<P extends readonly unknown[], R>(insert: Statement<P, R>, slot: number): Statement<P, R> {

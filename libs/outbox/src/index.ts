@@ -18,7 +18,13 @@ export {
   type TopicSchemas,
   type Upcaster,
 } from './contract/topic-schema.js';
-export { type EncodedMessage, type EncodeOptions, type Message, type TraceHeaders } from './message.js';
+export {
+  type ControlMessage,
+  type EncodedMessage,
+  type EncodeOptions,
+  type Message,
+  type TraceHeaders,
+} from './message.js';
 export { type MessageTimes } from './message-times.js';
 export { Outbox, type OutboxOptions, type Published } from './outbox.js';
 export {

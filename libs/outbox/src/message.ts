@@ -11,7 +11,7 @@ import {
   PayloadNotSerializableError,
   show,
 } from '@waybill/kernel';
-import { assertTopicName, EXPIRES_AT_HEADER, RESERVED_HEADER_PREFIX } from '@waybill/log';
+import { assertTopicName, RESERVED_HEADER_PREFIX } from '@waybill/log';
 import { type Codec, jsonCodec } from './codec.js';
 import { cloudEventHeaders, type CloudEventOptions } from './contract/cloud-event.js';
 import { type PayloadContract, SCHEMA_VERSION_HEADER } from './contract/payload-contract.js';
@@ -34,6 +34,15 @@ export interface Message<T = unknown> extends MessageTimes {
   readonly partition?: number;
 }
 
+/**
+ * A message of Waybill's own: an answer, a command of a saga. What control headers say is believed, so users cannot
+ * write any: they stand apart from the headers on all of the way, and a login that only publishes may not write them.
+ */
+export interface ControlMessage<T = unknown> extends Message<T> {
+  /** Names begin with `waybill-`. */
+  readonly control: Readonly<Record<string, string>>;
+}
+
 /** A message that has been checked and encoded, ready for its row. */
 export interface EncodedMessage {
   readonly id: string;
@@ -41,6 +50,10 @@ export interface EncodedMessage {
   readonly key: string | null;
   readonly partition: number | null;
   readonly headers: Readonly<Record<string, string>> | null;
+  /** Headers of Waybill's own; null for what users publish. */
+  readonly control: Readonly<Record<string, string>> | null;
+  /** When it expires, in milliseconds since 1970, where that is known without the database. */
+  readonly expiresAtMs: number | null;
   readonly payload: Buffer;
   /** What the database has to work out when it is written; null for a message that is delivered at once. */
   readonly times: TimesToResolve | null;
@@ -51,7 +64,7 @@ export interface EncodedMessage {
  * message.
  */
 export type TraceHeaders = (
-  message: Pick<Message, 'topic' | 'partition' | 'headers'>,
+  message: Pick<ControlMessage, 'topic' | 'partition'> & Partial<Pick<ControlMessage, 'control'>>,
   id: string,
 ) => Readonly<Record<string, string>>;
 
@@ -73,6 +86,8 @@ const MAX_KEY_BYTES = 4 * 1024;
 export interface EncodeOptions {
   /** Whether it is the template of many, which have ids and times of their own. Default false. */
   readonly isTemplate?: boolean;
+  /** See {@link ControlMessage}. Default: none. */
+  readonly control?: Readonly<Record<string, string>>;
 }
 
 /** What Waybill itself says in a message's headers. */
@@ -91,7 +106,7 @@ interface OwnHeaders {
 export function encodeMessage(
   message: Message,
   rules: MessageRules,
-  { isTemplate = false }: EncodeOptions = {},
+  { isTemplate = false, control }: EncodeOptions = {},
 ): EncodedMessage {
   assertTopicName(message.topic);
   const { topic } = message;
@@ -115,13 +130,12 @@ export function encodeMessage(
   contract?.assertFits(readBack(payload, codec, id, topic), `message ${id} to topic ${topic}`);
   const byDefault = {
     ...contentHeaders(message, isTemplate ? undefined : id, codec, rules, refuse),
-    ...rules.traceHeaders(message, id),
+    ...rules.traceHeaders(control === undefined ? message : { ...message, control }, id),
   };
-  let headers = collectHeaders(message, { byDefault, contract }, refuse);
-  if (expiresAtMs !== null) headers = { ...headers, [EXPIRES_AT_HEADER]: String(expiresAtMs) };
+  const headers = collectHeaders(message, { byDefault, contract }, refuse);
   const bytes = payload.length + Buffer.byteLength(key ?? '') + headerBytes(headers ?? {});
   if (bytes > rules.maxMessageBytes) throw new MessageTooLargeError(id, topic, bytes, rules.maxMessageBytes);
-  return { id, topic, key, partition, headers, payload, times };
+  return { id, topic, key, partition, headers, control: control ?? null, expiresAtMs, payload, times };
 }
 
 function checkKey(key: string, refuse: (problem: string) => never): void {

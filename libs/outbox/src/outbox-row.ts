@@ -9,6 +9,9 @@ export interface OutboxRow {
   /** The message's id in its text form, 36 bytes; overwritten by the next row. */
   readonly id: Buffer;
   readonly headers: string | null;
+  /** Headers of Waybill's own, as JSON. */
+  readonly control: string | null;
+  readonly expiresAtMs: number | null;
   readonly payload: Buffer | null;
   readonly createdAtMs: number;
   /** Null for a message for the log; see the column's comment. */
@@ -18,15 +21,14 @@ export interface OutboxRow {
   readonly timerToken: string | null;
 }
 
-const FIELDS = 11;
-const NO_TIMER = { timerAction: null, deliverAtMs: null, timerToken: null } as const;
+const FIELDS = 13;
 /** Milliseconds from 1970 to 2000, from which PostgreSQL counts. */
 const POSTGRES_EPOCH_MS = 946_684_800_000;
 const YEAR_9999_MS = Date.UTC(9999, 0);
 
 /** What the relay reads of a row, in this order. */
 export const OUTBOX_COLUMNS =
-  'id, topic, partition_number, key, message_id, headers, payload, created_at, timer_action, deliver_at, timer_token';
+  'id, topic, partition_number, key, message_id, headers, payload, created_at, control, expires_at_ms, timer_action, deliver_at, timer_token';
 
 const idText = Buffer.alloc(36, '-');
 const HEX = Buffer.from('0123456789abcdef');
@@ -47,14 +49,17 @@ export function readOutboxRow(row: Buffer): OutboxRow {
   at += 4 + Math.max(0, keyLength);
   writeIdText(row, at + 4);
   at += 20;
-  const headersLength = row.readInt32BE(at);
-  // A jsonb begins with a version byte.
-  const headers = headersLength === -1 ? null : row.toString('utf8', at + 5, at + 4 + headersLength);
-  at += 4 + Math.max(0, headersLength);
+  const headers = readJsonb(row, at);
+  at = endOf(row, at);
   const payloadLength = row.readInt32BE(at);
   const payload = payloadLength === -1 ? null : row.subarray(at + 4, at + 4 + payloadLength);
   at += 4 + Math.max(0, payloadLength);
   const createdAtMs = Math.floor(int64(row, at + 4) / 1000) + POSTGRES_EPOCH_MS;
+  at += 12;
+  const control = readJsonb(row, at);
+  at = endOf(row, at);
+  const expiresAtMs = row.readInt32BE(at) === -1 ? null : int64(row, at + 4);
+  at = endOf(row, at);
   return {
     rowId,
     topic,
@@ -62,14 +67,27 @@ export function readOutboxRow(row: Buffer): OutboxRow {
     key,
     id: idText,
     headers,
+    control,
+    expiresAtMs,
     payload,
     createdAtMs,
-    ...readTimer(row, at + 12),
+    ...readTimer(row, at),
   };
 }
 
+/** A jsonb begins with a version byte. */
+function readJsonb(row: Buffer, at: number): string | null {
+  const length = row.readInt32BE(at);
+  return length === -1 ? null : row.toString('utf8', at + 5, at + 4 + length);
+}
+
+/** Where the field behind the one at `at` begins. */
+function endOf(row: Buffer, at: number): number {
+  return at + 4 + Math.max(0, row.readInt32BE(at));
+}
+
 function readTimer(row: Buffer, from: number): Pick<OutboxRow, 'timerAction' | 'deliverAtMs' | 'timerToken'> {
-  if (row.readInt32BE(from) === -1) return NO_TIMER;
+  if (row.readInt32BE(from) === -1) return { timerAction: null, deliverAtMs: null, timerToken: null };
   const timerAction = row.readInt16BE(from + 4);
   let at = from + 6;
   const timeLength = row.readInt32BE(at);

@@ -16,8 +16,9 @@ import type { Codec } from './codec.js';
 import { assertCloudEventOptions, type CloudEventOptions } from './contract/cloud-event.js';
 import { PayloadContracts } from './contract/payload-contracts.js';
 import type { TopicSchemas } from './contract/topic-schema.js';
-import { insertIntoCurrentSlot } from './current-slot.js';
+import { insertControlIntoCurrentSlot, insertIntoCurrentSlot } from './current-slot.js';
 import {
+  type ControlMessage,
   encodeMessage,
   type EncodedMessage,
   type EncodeOptions,
@@ -25,7 +26,12 @@ import {
   type MessageRules,
   type TraceHeaders,
 } from './message.js';
-import { insertMessages, insertScheduledMessages, lockKeys } from './statements.generated.js';
+import {
+  insertControlMessages,
+  insertMessages,
+  insertScheduledMessages,
+  lockKeys,
+} from './statements.generated.js';
 import type { Topics } from '@waybill/log';
 import type { TimerTarget } from '@waybill/schedule';
 import { cancelStatement, rescheduleStatement, type TimerDelay } from './timer-changes.js';
@@ -140,7 +146,11 @@ export class Outbox {
 
   /** Publishes one message in a transaction of its own, in one round trip. Errors as {@link publish}. */
   async publishAlone(database: PgDatabase, message: Message): Promise<Published> {
-    const encoded = this.encode(message);
+    return this.publishEncodedAlone(database, this.encode(message));
+  }
+
+  /** As {@link publishAlone}, for a message that {@link encode} has made. */
+  async publishEncodedAlone(database: PgDatabase, encoded: EncodedMessage): Promise<Published> {
     await database.runTogether(this.statementsOf([encoded]));
     this.#ring();
     return { id: encoded.id };
@@ -222,6 +232,11 @@ export class Outbox {
     return encodeMessage(message, this.#rules, options);
   }
 
+  /** As {@link encode}, for a message of Waybill's own. */
+  encodeControl({ control, ...message }: ControlMessage): EncodedMessage {
+    return encodeMessage(message, this.#rules, { control });
+  }
+
   /** The statements that write these messages, in this order: to be run one after the other in one transaction. */
   statementsOf(messages: readonly EncodedMessage[]): BoundStatement[] {
     this.#assertOpen();
@@ -234,10 +249,17 @@ export class Outbox {
     return [...lock, ...inserts].map((statement) => ({ ...statement, prepared: this.#prepared }));
   }
 
-  #insertOf({ id, topic, partition, key, headers, payload }: EncodedMessage): BoundStatement {
+  #insertOf(message: EncodedMessage): BoundStatement {
+    const { id, topic, partition, key, control, payload, expiresAtMs } = message;
+    const headers = message.headers && JSON.stringify(message.headers);
+    if (control !== null) {
+      const insert = insertControlIntoCurrentSlot(Date.now());
+      const own = JSON.stringify(control);
+      return bindStatement(insert, id, topic, partition, key, headers, payload, expiresAtMs, own);
+    }
     const partitions = this.#topics?.peek(topic)?.partitionIds.length ?? 0;
     const insert = insertIntoCurrentSlot(Date.now(), (partition ?? 0) < partitions);
-    return bindStatement(insert, id, topic, partition, key, headers && JSON.stringify(headers), payload);
+    return bindStatement(insert, id, topic, partition, key, headers, payload, expiresAtMs);
   }
 
   #assertOpen(): void {
@@ -261,8 +283,12 @@ function insertsOf(messages: readonly EncodedMessage[]): BoundStatement[] {
       ...times,
       payload: payload.toString('base64'),
     }));
-    const plain = part.every(({ times }) => times === null);
-    inserts.push(bindStatement(plain ? insertMessages : insertScheduledMessages, JSON.stringify(rows)));
+    inserts.push(bindStatement(insertFor(part), JSON.stringify(rows)));
   }
   return inserts;
+}
+
+function insertFor(messages: readonly EncodedMessage[]): typeof insertMessages {
+  if (messages.some(({ control }) => control !== null)) return insertControlMessages;
+  return messages.every(({ times }) => times === null) ? insertMessages : insertScheduledMessages;
 }

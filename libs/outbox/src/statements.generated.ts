@@ -8,29 +8,56 @@ import { statement } from '@waybill/kernel';
 export const emptySlot = statement<[slot: number, retentionMs: number], { emptied: boolean }>('empty-slot', `select :schema.outbox_empty_slot($1, $2) as emptied`);
 
 /**
+ * Writes one message with control headers, which only Waybill itself has, into the slot of the outbox that is current.
+ * :slot is put in by current-slot.ts.
+ * Locks: none but the new row
+ */
+export const insertControlMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, expiresAtMs: number | null, control: string], Record<never, never>>('insert-control-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload, expires_at_ms,
+                                   control)
+values (:slot, $1::uuid, :schema.known_topic($2::text, $3::integer), $3::integer, $4::text, $5::jsonb, $6::bytea,
+        $7::bigint, $8::jsonb)`);
+
+/**
+ * Writes messages of which some have control headers, which only Waybill itself has, into the outbox, in the order of the
+ * array. Else as insert-scheduled-messages.
+ * Locks: none but the new rows
+ */
+export const insertControlMessages = statement<[messages: string], Record<never, never>>('insert-control-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at,
+                            timer_token, expires_at_ms, control)
+select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
+       m.headers, pg_catalog.decode(m.payload, 'base64'), case when d.deliver_at is not null then 1 end, d.deliver_at, m."timerToken", d.expires_ms, m.control
+  from pg_catalog.jsonb_to_recordset($1::jsonb)
+    as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text, "deliverAt" timestamptz,
+          "delayMs" bigint, "expiresAtMs" bigint, "ttlMs" bigint, "timerToken" text, control jsonb)
+ cross join lateral :schema.delivery_time(m.topic, m."deliverAt", m."delayMs", m."expiresAtMs", m."ttlMs") d`);
+
+/**
  * Writes one message into the slot of the outbox that is current, to a topic that this process has seen (topics are
  * never removed). :slot is put in by current-slot.ts.
  * Locks: none but the new row
  */
-export const insertKnownMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null], Record<never, never>>('insert-known-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload)
-values (:slot, $1::uuid, $2::text, $3::integer, $4::text, $5::jsonb, $6::bytea)`);
+export const insertKnownMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, expiresAtMs: number | null], Record<never, never>>('insert-known-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload,
+                                   expires_at_ms)
+values (:slot, $1::uuid, $2::text, $3::integer, $4::text, $5::jsonb, $6::bytea, $7::bigint)`);
 
 /**
  * Writes one message into the slot of the outbox that is current, in the caller's transaction. Naming the slot saves the
  * server the routing. :slot is put in by current-slot.ts.
  * Locks: none but the new row
  */
-export const insertMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null], Record<never, never>>('insert-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload)
-values (:slot, $1::uuid, :schema.known_topic($2::text, $3::integer), $3::integer, $4::text, $5::jsonb, $6::bytea)`);
+export const insertMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, expiresAtMs: number | null], Record<never, never>>('insert-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload,
+                                   expires_at_ms)
+values (:slot, $1::uuid, :schema.known_topic($2::text, $3::integer), $3::integer, $4::text, $5::jsonb, $6::bytea, $7::bigint)`);
 
 /**
  * Writes several messages into the outbox, in the caller's transaction and in the order of the array.
  * Locks: none but the new rows
  */
-export const insertMessages = statement<[messages: string], Record<never, never>>('insert-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload)
-select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key, m.headers, pg_catalog.decode(m.payload, 'base64')
+export const insertMessages = statement<[messages: string], Record<never, never>>('insert-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, expires_at_ms)
+select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key, m.headers, pg_catalog.decode(m.payload, 'base64'),
+       m."expiresAtMs"
   from pg_catalog.jsonb_to_recordset($1::jsonb)
-    as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text)`);
+    as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text, "expiresAtMs" bigint)`);
 
 /**
  * Writes messages into the outbox of which some are for later, or live for a time, in the caller's transaction and in
@@ -38,11 +65,9 @@ select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key, m.he
  * Locks: none but the new rows
  */
 export const insertScheduledMessages = statement<[messages: string], Record<never, never>>('insert-scheduled-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at,
-                            timer_token)
+                            timer_token, expires_at_ms)
 select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
-       case when d.expires_at is null then m.headers
-            else coalesce(m.headers, '{}') || pg_catalog.jsonb_build_object('waybill-expires-at', d.expires_at) end,
-       pg_catalog.decode(m.payload, 'base64'), case when d.deliver_at is not null then 1 end, d.deliver_at, m."timerToken"
+       m.headers, pg_catalog.decode(m.payload, 'base64'), case when d.deliver_at is not null then 1 end, d.deliver_at, m."timerToken", d.expires_ms
   from pg_catalog.jsonb_to_recordset($1::jsonb)
     as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text, "deliverAt" timestamptz,
           "delayMs" bigint, "expiresAtMs" bigint, "ttlMs" bigint, "timerToken" text)

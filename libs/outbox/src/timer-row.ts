@@ -1,4 +1,5 @@
 import { invariant } from '@waybill/kernel';
+import { headersTogether } from '@waybill/log';
 import type { TimerCommand } from '@waybill/schedule';
 import type { OutboxRow } from './outbox-row.js';
 
@@ -13,7 +14,8 @@ export function timerCommandOf(row: OutboxRow): TimerCommand {
   invariant(dueMs !== null, `row ${row.rowId} of the outbox schedules something and has no time`);
   if (action === 'reschedule') return { action, target: targetOf(row, id), dueMs };
   invariant(action === 'schedule', `row ${row.rowId} of the outbox has the timer action ${row.timerAction}`);
-  const { topic, partition, headers, timerToken: token } = row;
+  const { topic, partition, timerToken: token } = row;
+  const headers = headersTogether(row);
   const key = row.key?.toString('utf8') ?? null;
   const payload = row.payload === null ? null : Buffer.from(row.payload);
   return { action, message: { id, token, topic, partition, key, headers, payload }, dueMs };

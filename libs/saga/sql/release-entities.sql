@@ -1,6 +1,6 @@
 -- Lets go what a saga holds: one entity, what one of its branches has taken, or all; the commands that waited come back.
 -- Params: sagaId uuid, branch text?, entity text?
--- Returns: topic text, key text?, headers jsonb, payload bytea?
+-- Returns: topic text, key text?, headers jsonb, control jsonb, payload bytea?
 -- Locks: the entities, and the commands
 -- Index: saga_lock_saga, saga_stash_entity
-select r.topic, r.message_key as key, r.headers, r.payload from :schema.saga_release($1, $2, $3) r;
+select r.topic, r.message_key as key, r.headers, r.control, r.payload from :schema.saga_release($1, $2, $3) r;

@@ -1,5 +1,5 @@
 import type { SqlSession } from '@waybill/kernel';
-import type { Message, Outbox } from '@waybill/outbox';
+import type { ControlMessage, Outbox } from '@waybill/outbox';
 
 /** The transaction in which an answer is given. */
 export interface AnswerTransaction {
@@ -11,14 +11,17 @@ export interface AnswerTransaction {
 /** How the answers of a participant leave its database: if and only if its transaction commits. */
 export interface Answers {
   /** @param messages leave in this order, all of them or none */
-  send(transaction: AnswerTransaction, messages: readonly Message[]): Promise<void>;
+  send(transaction: AnswerTransaction, messages: readonly ControlMessage[]): Promise<void>;
 }
 
 /** By the outbox, where the participant's database is the log's. */
 export class OutboxAnswers implements Answers {
   constructor(private readonly outbox: Outbox) {}
 
-  async send({ session }: AnswerTransaction, messages: readonly Message[]): Promise<void> {
-    await this.outbox.publishMany(session, messages);
+  async send({ session }: AnswerTransaction, messages: readonly ControlMessage[]): Promise<void> {
+    await this.outbox.publishEncoded(
+      session,
+      messages.map((message) => this.outbox.encodeControl(message)),
+    );
   }
 }

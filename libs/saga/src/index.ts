@@ -9,13 +9,16 @@ export {
   type SagaDeskParts,
   type SagaDetail,
   type SagaFilter,
+  type SagaOrderSummary,
+  type SagaRefusal,
   type SagaStats,
   type SagaSummary,
   type SagaTimelineEntry,
 } from './saga-desk.js';
 export { SagaEngine, type SagaEngineParts } from './saga-engine.js';
-export type { SagaEvent, SagaOutput } from './saga-event.js';
-export { callTopicOf, replyTopicOf } from './saga-headers.js';
+export { type SagaHttpCall, type SagaHttpOptions } from './saga-endpoint.js';
+export type { OrderEvent, SagaEvent, SagaOutput } from './saga-event.js';
+export { callTopicOf, replyTopicOf, SAGA_ID_HEADER } from './saga-headers.js';
 export {
   isEnd,
   type SagaInstance,

@@ -36,16 +36,22 @@ export const HTTP_TOPIC = 'http';
 
 /**
  * Declares a command that is a POST to an HTTP endpoint. The saga's service makes the call, with the payload as JSON and
- * the headers `idempotency-key` (the same at each attempt), `saga-id`, `saga-branch` and `saga-op`, by which an endpoint
- * with a barrier names the call. 200 to 299 is done, and a JSON body is the answer; 409 and 422 are a rejection; 202 and
+ * the headers `idempotency-key` (the same at each attempt), `waybill-saga-id`, `waybill-saga-branch` and `waybill-saga-op`, by
+ * which an endpoint with a barrier names the call. 200 to 299 is done, and a JSON body is the answer; 409 and 422 are a rejection; 202 and
  * 425 say that it is still at it, to be asked again; anything else is trouble, and the call is made again.
  *
- * @param url `http` or `https`; part of the definition, never of the data
+ * @param url `http` or `https`, without user and password; part of the definition, never of the data. Credentials are
+ *   given by the service's option `sagas.http.headers`
  * @throws ConfigurationError
  */
 export function httpCommand<Request, Reply = void>(url: string): SagaCommand<Request, Reply> {
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
-    throw new ConfigurationError('A command is not usable', [`${url} is no http or https URL`]);
+    throw new ConfigurationError('A command is not usable', ['its URL is no http or https URL']);
+  const { username, password, host } = new URL(url);
+  if (username !== '' || password !== '')
+    throw new ConfigurationError('A command is not usable', [
+      `its URL of ${host} has a user or a password in it, which would stand in logs and tables: use sagas.http.headers`,
+    ]);
   return Object.freeze({ topic: HTTP_TOPIC, url });
 }
 

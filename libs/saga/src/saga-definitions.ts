@@ -44,11 +44,17 @@ export class SagaDefinitions {
     return definition;
   }
 
-  /** Whether any of them calls an HTTP endpoint. */
-  get callsHttp(): boolean {
-    return [...this].some(({ steps }) =>
-      steps.some(({ forward, undo }) =>
-        [forward, undo].some((action) => action?.kind === 'command' && action.command.url !== undefined),
+  /** A definition by what {@link definitionName} calls it. */
+  named(name: string): SagaDefinition | undefined {
+    const at = name.lastIndexOf('@');
+    return this.find(name.slice(0, at), Number(name.slice(at + 1)));
+  }
+
+  /** The HTTP endpoints that any of them calls. */
+  urls(): string[] {
+    return [...this].flatMap(({ steps }) =>
+      steps.flatMap(({ forward, undo }) =>
+        [forward, undo].flatMap((action) => (action?.kind === 'command' ? (action.command.url ?? []) : [])),
       ),
     );
   }
@@ -63,4 +69,9 @@ export class SagaDefinitions {
             topics.add(action.command.topic);
     return [...topics];
   }
+}
+
+/** Names a definition in a message: `type@version`. */
+export function definitionName({ type, version }: Pick<SagaDefinition, 'type' | 'version'>): string {
+  return `${type}@${version}`;
 }

@@ -1,6 +1,7 @@
 import {
   type Clock,
   ConfigurationError,
+  invariant,
   isId,
   NotFoundError,
   type PgDatabase,
@@ -10,14 +11,20 @@ import {
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
-import type { Outbox } from '@waybill/outbox';
-import { type Operator, type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
+import { assertOperator, type Operator } from '@waybill/schedule';
 import type { SagaData } from './saga-definition.js';
-import type { SagaEvent, SagaOutput } from './saga-event.js';
-import { eventMessage, type OperatorOrder } from './saga-messages.js';
+import type { OrderEvent, SagaEvent, SagaOutput } from './saga-event.js';
 import { isEnd, type SagaInstance, type SagaState, STATE_NUMBER, stateOf } from './saga-instance.js';
 import { restoreInstance } from './saga-store.js';
-import { listSagas, sagaStats, sagaTimeline, showSaga } from './statements.generated.js';
+import {
+  listSagaOrders,
+  listSagaRefusals,
+  listSagas,
+  orderSaga,
+  sagaStats,
+  sagaTimeline,
+  showSaga,
+} from './statements.generated.js';
 
 /** Which sagas to list. */
 export interface SagaFilter {
@@ -68,7 +75,37 @@ export interface SagaTimelineEntry {
 export interface SagaDetail extends SagaSummary {
   readonly instance: SagaInstance;
   readonly timeline: readonly SagaTimelineEntry[];
-  readonly actions: readonly OperatorAction[];
+  readonly actions: readonly SagaOrderSummary[];
+}
+
+/** What an operator ordered. */
+export interface SagaOrderSummary {
+  readonly id: number;
+  readonly actedAt: Date;
+  /** The login that ordered it. */
+  readonly actor: string;
+  /** The name that it gave. */
+  readonly by: string;
+  /** `saga.retry`, and so on. */
+  readonly action: string;
+  readonly reason: string | null;
+  /** Null while the saga's service has not taken it up. */
+  readonly outcome: 'applied' | 'refused' | null;
+  /** Why it was refused. */
+  readonly why: string | null;
+}
+
+/** A message to a service's sagas that was dropped, because none of its own has sent it. */
+export interface SagaRefusal {
+  readonly refusedAt: Date;
+  /** Names the service. */
+  readonly replyTopic: string;
+  readonly sagaId: string | null;
+  readonly step: string | null;
+  readonly why: string;
+  readonly messageId: string | null;
+  readonly partition: number;
+  readonly offset: number;
 }
 
 /** Sagas under way of one state. */
@@ -99,14 +136,13 @@ const UNDER_WAY: readonly SagaState[] = ['RUNNING', 'COMPENSATING', 'STUCK'];
 export interface SagaDeskParts {
   /** The database of the service whose sagas they are. */
   readonly database: PgDatabase;
-  readonly outbox: Outbox;
   readonly clock?: Clock;
 }
 
 /**
- * The operators' desk: lists and shows sagas, and gives orders. An order is a message to the service, which has the
- * definition: it carries it out under the saga's lock, only while the saga is as the operator saw it, and keeps who
- * ordered what and why.
+ * The operators' desk: lists and shows sagas, and gives orders. An order is written by a function of the database that only
+ * operators may call and that keeps their login. The service, which has the definition, carries it out under the saga's
+ * lock, only while the saga is as the operator saw it.
  */
 export class SagaDesk {
   readonly #clock: Clock;
@@ -150,8 +186,14 @@ export class SagaDesk {
         by: null,
         ...(JSON.parse(record) as Pick<SagaTimelineEntry, 'nowMs' | 'events' | 'outputs'>),
       })),
-      actions: await operatorActions(session, { kind: 'saga', id }),
+      actions: await this.#orders(id),
     };
+  }
+
+  /** Messages to sagas that were dropped, because none of their own services has sent them; the newest first. */
+  async refusals(replyTopic?: string, most = 100): Promise<SagaRefusal[]> {
+    const { limit } = resolveOptions('list of refusals', { limit: LIST.limit }, { limit: most });
+    return this.parts.database.session.run(listSagaRefusals, replyTopic ?? null, limit);
   }
 
   /** How many sagas are under way in each state, and for how long the oldest. */
@@ -196,35 +238,29 @@ export class SagaDesk {
   /** @throws NotFoundError, SagaOrderRefusedError */
   async #order(
     id: string,
-    event: SagaEvent,
+    event: OrderEvent,
     operator: Operator,
-    { revision, ...given }: OrderOptions = {},
+    { revision, ...rest }: OrderOptions = {},
   ): Promise<SagaSummary> {
-    const { waitMs } = resolveOptions('order to a saga', ORDER, given);
+    const { waitMs } = resolveOptions('order to a saga', ORDER, rest);
     const row = await this.#row(id);
     const state = stateOf(row.state);
     if (isEnd(state)) throw new SagaOrderRefusedError(id, `it is ${state}`);
-    const order: OperatorOrder = {
-      by: operator.by,
-      reason: operator.reason ?? null,
-      revision: revision ?? row.revision,
-      orderedMs: Date.now(),
-    };
-    // Says at once who acts, and refuses an operator without a name.
-    operatorAction(operator, `saga.${event.type}`, { kind: 'saga', id });
-    const message = eventMessage(id, row.replyTopic, event, order);
-    await this.parts.outbox.publishAlone(this.parts.database, message);
-    return this.#outcome(id, order, waitMs);
+    assertOperator(operator, `saga ${id}`);
+    const { session } = this.parts.database;
+    const given = [revision ?? row.revision, operator.by, operator.reason ?? null] as const;
+    const [order] = await session.run(orderSaga, id, JSON.stringify(event), ...given);
+    invariant(order !== undefined, `the order to saga ${id} was not kept`);
+    return this.#outcome(id, order.id, waitMs);
   }
 
   /** Waits until the service has said what came of the order. */
-  async #outcome(id: string, { orderedMs, by }: OperatorOrder, waitMs: number): Promise<SagaSummary> {
+  async #outcome(id: string, orderId: number, waitMs: number): Promise<SagaSummary> {
     const until = this.#clock.monotonic() + waitMs;
     for (;;) {
-      const actions = await operatorActions(this.parts.database.session, { kind: 'saga', id }, 20);
-      const mine = actions.find(({ actor, details }) => actor === by && details['orderedMs'] === orderedMs);
-      if (mine?.details['outcome'] === 'applied') return summaryOf(await this.#row(id));
-      if (mine !== undefined) throw new SagaOrderRefusedError(id, whyNot(mine));
+      const order = (await this.#orders(id)).find((candidate) => candidate.id === orderId);
+      if (order?.outcome === 'applied') return summaryOf(await this.#row(id));
+      if (order?.outcome === 'refused') throw new SagaOrderRefusedError(id, order.why ?? 'it has changed');
       if (this.#clock.monotonic() > until)
         throw new SagaOrderRefusedError(
           id,
@@ -232,6 +268,20 @@ export class SagaDesk {
         );
       await this.#clock.sleep(LOOK_MS);
     }
+  }
+
+  async #orders(id: string): Promise<SagaOrderSummary[]> {
+    const rows = await this.parts.database.session.run(listSagaOrders, id);
+    return rows.map(({ order, orderedAt: actedAt, statedBy: by, outcome, ...row }) => ({
+      id: row.id,
+      actedAt,
+      actor: row.actor,
+      by,
+      action: `saga.${(JSON.parse(order) as OrderEvent).type}`,
+      reason: row.reason,
+      outcome: outcome as SagaOrderSummary['outcome'],
+      why: row.why,
+    }));
   }
 
   async #row(id: string) {
@@ -259,9 +309,4 @@ function summaryOf(row: SummaryRow): SagaSummary {
     reason,
     parentId,
   };
-}
-
-function whyNot({ details }: OperatorAction): string {
-  const { why } = details;
-  return typeof why === 'string' ? why : 'it has changed';
 }

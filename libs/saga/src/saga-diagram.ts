@@ -69,6 +69,7 @@ function drawEvent(
     case 'skip':
     case 'resolve':
     case 'compensate':
+    case 'undo':
     case 'cancel': {
       const step = 'step' in event ? ` ${event.step}` : '';
       return [`  note over S: ${plain(`${event.type}${step}${by === null ? '' : ` by ${by}`}, ${at}`)}`];

@@ -9,14 +9,12 @@ import {
   own,
   runAhead,
   savepointOf,
-  type SqlSession,
 } from '@waybill/kernel';
 import { type Headers, REPLY_KEY_HEADER, REPLY_TO_HEADER } from '@waybill/consumer';
 import type { EncodedMessage, Outbox } from '@waybill/outbox';
-import { operatorAction } from '@waybill/schedule';
 import { dataOf, jsonOf } from './saga-data.js';
 import type { SagaData, SagaDefinition, StepDefinition } from './saga-definition.js';
-import type { SagaDefinitions } from './saga-definitions.js';
+import { definitionName, type SagaDefinitions } from './saga-definitions.js';
 import type { SagaEvent, SagaOutput } from './saga-event.js';
 import {
   callTopicOf,
@@ -24,14 +22,18 @@ import {
   SAGA_AGAIN_HEADER,
   SAGA_ATTEMPT_HEADER,
   SAGA_BRANCH_HEADER,
+  SAGA_CALL_MAC_HEADER,
+  SAGA_DEFINITION_HEADER,
   SAGA_ID_HEADER,
+  SAGA_MAC_HEADER,
   SAGA_OP_HEADER,
   SAGA_STEP_HEADER,
-  SAGA_URL_HEADER,
 } from './saga-headers.js';
 import { isEnd, type SagaInstance, type SagaState } from './saga-instance.js';
 import { advance, newInstance, type Transition } from './saga-machine.js';
-import { eventMessage, type OperatorOrder } from './saga-messages.js';
+import { SagaKeys } from './saga-keys.js';
+import { eventMessage, type WireEvent } from './saga-messages.js';
+import type { OperatorOrder } from './saga-orders.js';
 import { SagaRejection } from './saga-rejection.js';
 import { noSagaTrace, type SagaTrace } from './saga-trace.js';
 import {
@@ -46,6 +48,7 @@ import {
 import { findChild } from './statements.generated.js';
 
 const savepoint = savepointOf('saga');
+const KEY_MAX_AGE_MS = 30 * 86_400_000;
 
 /** What a {@link SagaEngine} works with. */
 export interface SagaEngineParts {
@@ -54,6 +57,8 @@ export interface SagaEngineParts {
   /** The service: where answers to its sagas go, and their HTTP calls, is named after it. */
   readonly group: string;
   readonly logger: Logger;
+  /** A key of its sagas is followed by another one after this, in milliseconds. Default 30 days. */
+  readonly keyMaxAgeMs?: number;
   /** Follows transitions. Default: nobody does. */
   readonly trace?: SagaTrace;
 }
@@ -90,15 +95,23 @@ interface Work {
 export class SagaEngine {
   /** Where answers to the sagas of this service go. */
   readonly replyTopic: string;
+  /** By which it knows its own commands and events. */
+  readonly keys: SagaKeys;
   readonly #trace: SagaTrace;
 
   constructor(private readonly parts: SagaEngineParts) {
     this.replyTopic = replyTopicOf(parts.group);
+    this.keys = new SagaKeys(this.replyTopic, parts.keyMaxAgeMs ?? KEY_MAX_AGE_MS);
     this.#trace = parts.trace ?? noSagaTrace;
   }
 
   get group(): string {
     return this.parts.group;
+  }
+
+  /** The keys of the service whose sagas get their answers there: this one's, or another's in the same database. */
+  keysOf(replyTopic: string): SagaKeys {
+    return replyTopic === this.replyTopic ? this.keys : new SagaKeys(replyTopic, this.keys.maxAgeMs);
   }
 
   /** Begins a saga in `transaction`; one of the same type and key is found instead, whether under way or ended. */
@@ -154,24 +167,23 @@ export class SagaEngine {
    * @returns `ignored` when it has ended, or the event changes nothing
    * @throws SagaVersionUnknownError
    */
-  async tell(
-    transaction: OpenTransaction<unknown>,
-    id: string,
-    event: SagaEvent,
-    order?: OperatorOrder,
-  ): Promise<Applied> {
+  async tell(transaction: OpenTransaction<unknown>, id: string, event: SagaEvent): Promise<Applied> {
     const stored = await lockSaga(transaction.session, id);
-    let why = 'it has ended';
-    let outcome: Applied = 'ignored';
-    if (stored !== undefined) {
-      const changed = order !== undefined && order.revision !== stored.revision;
-      why = changed
-        ? `it is at revision ${stored.revision} by now, not at ${order.revision}`
-        : 'it changes nothing';
-      if (!changed) outcome = await this.carry(transaction, stored, event, order);
-    }
-    if (order !== undefined) await this.#audit(transaction.session, id, event, order, { outcome, why });
-    return outcome;
+    return stored === undefined ? 'ignored' : this.carry(transaction, stored, event);
+  }
+
+  /**
+   * Carries out an operator's order, in `transaction`, while the saga is as the operator saw it.
+   * @returns why it was not; undefined when it was
+   * @throws SagaVersionUnknownError
+   */
+  async order(transaction: OpenTransaction<unknown>, order: OperatorOrder): Promise<string | undefined> {
+    const stored = await lockSaga(transaction.session, order.sagaId);
+    if (stored === undefined) return 'it has ended';
+    if (order.revision !== stored.revision)
+      return `it is at revision ${stored.revision} by now, not at ${order.revision}`;
+    const applied = await this.carry(transaction, stored, order.event, order.by);
+    return applied === 'applied' ? undefined : 'it changes nothing';
   }
 
   /** As {@link tell}, for a saga that is locked already. */
@@ -179,13 +191,13 @@ export class SagaEngine {
     transaction: OpenTransaction<unknown>,
     stored: StoredSaga,
     event: SagaEvent,
-    order?: OperatorOrder,
+    by?: string,
   ): Promise<Applied> {
     const { type, version, startedIn, instance } = stored;
     const definition = this.parts.definitions.get(type, version);
     const step = 'step' in event ? event.step : event.type;
     return this.#trace.transition({ id: instance.id, type, step, startedIn }, (reached) =>
-      this.#carry(stored, definition, transaction, event, order, reached),
+      this.#carry(stored, definition, transaction, event, by, reached),
     );
   }
 
@@ -194,7 +206,7 @@ export class SagaEngine {
     definition: SagaDefinition,
     transaction: OpenTransaction<unknown>,
     event: SagaEvent,
-    order: OperatorOrder | undefined,
+    by: string | undefined,
     reached: Reached,
   ): Promise<Applied> {
     const work = this.#work(definition, transaction, stored.instance, stored.nowMs);
@@ -204,8 +216,8 @@ export class SagaEngine {
       this.#reportIgnored(work, event);
       return 'ignored';
     }
-    this.#tellParent(work, stored.parent);
-    const record = { ...recordOf(work), ...(order === undefined ? {} : { by: order.by }) };
+    await this.#tellParent(work, stored.parent);
+    const record = { ...recordOf(work), ...(by === undefined ? {} : { by }) };
     await saveTransition(transaction.session, stored, work.instance, record, event.type === 'due');
     await this.#publish(work);
     this.#report(work, stored);
@@ -251,12 +263,17 @@ export class SagaEngine {
     }
   }
 
-  #command(work: Work, output: Extract<SagaOutput, { type: 'command' }>): SagaEvent | undefined {
+  async #command(
+    work: Work,
+    output: Extract<SagaOutput, { type: 'command' }>,
+  ): Promise<SagaEvent | undefined> {
     const { id } = work.instance;
     const { step, op, attempt, url, payload, again } = output;
-    const topic = url === undefined ? output.topic : callTopicOf(this.parts.group);
+    const isCall = url !== undefined;
+    const topic = isCall ? callTopicOf(this.parts.group) : output.topic;
     const branch = stepOf(work.definition, step).branch;
-    const headers: Headers = {
+    const definition = definitionName(work.definition);
+    const control: Headers = {
       [SAGA_ID_HEADER]: id,
       [SAGA_STEP_HEADER]: step,
       [SAGA_BRANCH_HEADER]: branch,
@@ -265,16 +282,26 @@ export class SagaEngine {
       [REPLY_TO_HEADER]: this.replyTopic,
       [REPLY_KEY_HEADER]: id,
       ...(again ? { [SAGA_AGAIN_HEADER]: '1' } : {}),
-      ...(url === undefined ? {} : { [SAGA_URL_HEADER]: url }),
+      ...(isCall ? { [SAGA_DEFINITION_HEADER]: definition } : {}),
     };
     // A key of its own for each operation: a compensation must not wait behind the action that it undoes.
-    const message = { topic, key: `${id}:${branch}:${op}`, headers, payload };
+    const message = { topic, key: `${id}:${branch}:${op}`, control, payload };
+    let encoded: EncodedMessage;
     try {
-      work.messages.push(this.parts.outbox.encode(message));
+      encoded = this.parts.outbox.encodeControl(message);
     } catch (error) {
       if (!isWaybillError(error)) throw error;
       return { type: 'unsendable', step, error: describeError(error) };
     }
+    const { session } = work.transaction;
+    const command = { sagaId: id, step, op, attempt };
+    const macs = {
+      [SAGA_MAC_HEADER]: await this.keys.command(session, command),
+      ...(isCall
+        ? { [SAGA_CALL_MAC_HEADER]: await this.keys.call(session, command, definition, payload) }
+        : {}),
+    };
+    work.messages.push({ ...encoded, control: { ...control, ...macs } });
     return undefined;
   }
 
@@ -316,38 +343,27 @@ export class SagaEngine {
   async #undoChild(work: Work, step: string): Promise<undefined> {
     const [child] = await work.transaction.session.run(findChild, work.instance.id, step);
     if (child === undefined) throw new NotFoundError(`child of saga ${work.instance.id} at step ${step}`);
-    const event: SagaEvent = { type: 'compensate', reason: `its parent ${work.instance.id} is compensated` };
-    work.messages.push(this.parts.outbox.encode(eventMessage(child.id, this.replyTopic, event)));
+    await this.#tell(work, child.id, {
+      type: 'undo',
+      reason: `its parent ${work.instance.id} is compensated`,
+    });
     return undefined;
   }
 
-  #tellParent(work: Work, parent: SagaParent | null): void {
+  async #tellParent(work: Work, parent: SagaParent | null): Promise<void> {
     const { state, data } = work.instance;
     if (parent === null || !isEnd(state)) return;
-    const event: SagaEvent = { type: 'child', step: parent.step, state, data };
-    work.messages.push(this.parts.outbox.encode(eventMessage(parent.id, this.replyTopic, event)));
+    await this.#tell(work, parent.id, { type: 'child', step: parent.step, state, data });
+  }
+
+  /** Has another saga of this service told of an event, by way of the log. */
+  async #tell(work: Work, id: string, event: WireEvent): Promise<void> {
+    const message = await eventMessage(work.transaction.session, this.keys, id, event);
+    work.messages.push(this.parts.outbox.encodeControl(message));
   }
 
   async #publish({ messages, transaction }: Work): Promise<void> {
     if (messages.length > 0) await this.parts.outbox.publishEncoded(transaction.session, messages);
-  }
-
-  async #audit(
-    session: SqlSession,
-    id: string,
-    event: SagaEvent,
-    { by, reason, revision, orderedMs }: OperatorOrder,
-    { outcome, why }: { readonly outcome: Applied; readonly why: string },
-  ): Promise<void> {
-    const operator = reason === null ? { by } : { by, reason };
-    const details = { event, revision, orderedMs, outcome, ...(outcome === 'ignored' ? { why } : {}) };
-    const { statement: text, params } = operatorAction(
-      operator,
-      `saga.${event.type}`,
-      { kind: 'saga', id },
-      details,
-    );
-    await session.run(text, ...params);
   }
 
   #reportIgnored({ instance, outputs }: Work, event: SagaEvent): void {

@@ -28,6 +28,8 @@ export type SagaEvent =
   /** Something may be due by now. */
   | { readonly type: 'due' }
   | { readonly type: 'signal'; readonly name: string; readonly payload: unknown }
+  /** Its parent is compensated. */
+  | { readonly type: 'undo'; readonly reason: string }
   /** A command could not be sent as it is. */
   | { readonly type: 'unsendable'; readonly step: string; readonly error: string }
   | { readonly type: 'retry'; readonly step: string }
@@ -35,6 +37,9 @@ export type SagaEvent =
   | { readonly type: 'resolve'; readonly step: string; readonly data: SagaData }
   | { readonly type: 'compensate'; readonly reason: string }
   | { readonly type: 'cancel'; readonly reason: string };
+
+/** What an operator may order. It comes by `waybill.order_saga()`, which knows the login, and never by the log. */
+export type OrderEvent = Extract<SagaEvent, { type: 'retry' | 'skip' | 'resolve' | 'compensate' | 'cancel' }>;
 
 /** What a transition asks for, to be done in its transaction. */
 export type SagaOutput =
@@ -44,7 +49,7 @@ export type SagaOutput =
       readonly op: SagaOp;
       readonly attempt: number;
       readonly topic: string;
-      /** Of an HTTP endpoint. */
+      /** Set for one that goes to an HTTP endpoint. */
       readonly url?: string;
       readonly payload: unknown;
       /** An operator wants it in spite of a rejection. */

@@ -1,17 +1,22 @@
-/** Which saga a command or an answer belongs to. */
-export const SAGA_ID_HEADER = 'saga-id';
-export const SAGA_STEP_HEADER = 'saga-step';
-/** What the barrier of the participant knows the step by. */
-export const SAGA_BRANCH_HEADER = 'saga-branch';
-export const SAGA_OP_HEADER = 'saga-op';
-export const SAGA_ATTEMPT_HEADER = 'saga-attempt';
-/** Set when an operator wants a command carried out in spite of a rejection. */
-export const SAGA_AGAIN_HEADER = 'saga-again';
-/** In a message to the saga that is no answer: what it is. Its payload is the event. */
-export const SAGA_EVENT_HEADER = 'saga-event';
+/** Control headers of sagas: Waybill's own, which users cannot write. */
 
-/** Where an HTTP call goes. */
-export const SAGA_URL_HEADER = 'saga-url';
+/** Which saga a command or an answer belongs to. */
+export const SAGA_ID_HEADER = 'waybill-saga-id';
+export const SAGA_STEP_HEADER = 'waybill-saga-step';
+/** What the barrier of the participant knows the step by. */
+export const SAGA_BRANCH_HEADER = 'waybill-saga-branch';
+export const SAGA_OP_HEADER = 'waybill-saga-op';
+export const SAGA_ATTEMPT_HEADER = 'waybill-saga-attempt';
+/** Set when an operator wants a command carried out in spite of a rejection. */
+export const SAGA_AGAIN_HEADER = 'waybill-saga-again';
+/** In a message to the saga that is no answer: what it is. Its payload is the event. */
+export const SAGA_EVENT_HEADER = 'waybill-saga-event';
+/** Shows that a command, an answer or an event is of the saga's own service; see `SagaKeys`. */
+export const SAGA_MAC_HEADER = 'waybill-saga-mac';
+/** In an HTTP call: shows that the call, with its payload, is of the saga's own service, which makes it. */
+export const SAGA_CALL_MAC_HEADER = 'waybill-saga-call-mac';
+/** In an HTTP call: the definition that says where it goes, as `type@version`. */
+export const SAGA_DEFINITION_HEADER = 'waybill-saga-definition';
 
 /** The topic of the HTTP calls of a service's sagas. */
 export function callTopicOf(group: string): string {

@@ -10,7 +10,7 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import type { Headers } from '@waybill/consumer';
-import type { Message } from '@waybill/outbox';
+import type { ControlMessage } from '@waybill/outbox';
 import type { Answers, AnswerTransaction } from './answers.js';
 import { SagaRejection } from './saga-rejection.js';
 import {
@@ -54,6 +54,7 @@ export interface StashedCommand {
   readonly topic: string;
   readonly key: string | null;
   readonly headers: Headers;
+  readonly control: Headers;
   readonly payload: unknown;
 }
 
@@ -104,10 +105,11 @@ export class SagaLocks {
   ): Promise<void> {
     const { session } = transaction;
     const rows = await session.run(releaseEntities, sagaId, only.branch ?? null, only.entity ?? null);
-    const messages = rows.map(({ topic, key, headers, payload }): Message => ({
+    const messages = rows.map(({ topic, key, headers, control, payload }): ControlMessage => ({
       topic,
       key,
       headers: JSON.parse(headers) as Headers,
+      control: JSON.parse(control) as Headers,
       payload: payload === null ? null : (JSON.parse(payload.toString('utf8')) as unknown),
     }));
     if (messages.length > 0) await this.answers.send(transaction, messages);
@@ -115,12 +117,20 @@ export class SagaLocks {
 
   /** Puts a command aside until an entity is let go. @throws SagaRejection when too many wait for it */
   async stash(session: SqlSession, entity: string, command: StashedCommand): Promise<void> {
-    const { topic, key, headers, payload } = command;
+    const { topic, key, headers, control, payload } = command;
     const { maxWaiting, waitMs } = this.#options;
     // What a saga commands is JSON, whatever codec its topic has.
     const bytes = Buffer.from(JSON.stringify(payload ?? null));
     const [row] = await session.run(
-      ...([stashCommand, entity, maxWaiting, waitMs, topic, key, JSON.stringify(headers), bytes] as const),
+      stashCommand,
+      entity,
+      maxWaiting,
+      waitMs,
+      topic,
+      key,
+      JSON.stringify(headers),
+      JSON.stringify(control),
+      bytes,
     );
     if (row?.stashed !== true)
       throw new SagaRejection(`${maxWaiting} commands wait for ${entity}, which another saga holds`);
@@ -134,16 +144,16 @@ export class SagaLocks {
   /** The service that rejects commands which have waited too long. */
   sweeper(
     transactions: TransactionRunner,
-    reject: (session: SqlSession, headers: Headers, reason: string) => Promise<void>,
+    reject: (session: SqlSession, control: Headers, reason: string) => Promise<void>,
     logger: Logger = silentLogger,
   ): BackgroundService {
     const { sweepMs, waitMs } = this.#options;
     const sweep = async (session: SqlSession): Promise<PassResult> => {
       const expired = await session.run(takeExpiredCommands, SWEEP_COMMANDS);
-      for (const { entity, headers } of expired)
+      for (const { entity, control } of expired)
         await reject(
           session,
-          JSON.parse(headers) as Headers,
+          JSON.parse(control) as Headers,
           `${entity} was held by another saga for ${waitMs} ms`,
         );
       return expired.length === SWEEP_COMMANDS ? 'again' : 'idle';

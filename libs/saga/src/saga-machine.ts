@@ -55,7 +55,7 @@ export function advance(
 
 /** A completed child is undone when its parent is. */
 function isOfParent({ state }: SagaInstance, { type }: SagaEvent): boolean {
-  return type === 'compensate' && state === 'COMPLETED';
+  return type === 'undo' && state === 'COMPLETED';
 }
 
 function handle(run: SagaRun, event: SagaEvent): void {
@@ -80,6 +80,7 @@ function handle(run: SagaRun, event: SagaEvent): void {
       return resolve(run, event.step, {}, 'skipped');
     case 'resolve':
       return resolve(run, event.step, event.data, 'done');
+    case 'undo':
     case 'compensate':
       return compensate(run, event.reason);
     case 'cancel':

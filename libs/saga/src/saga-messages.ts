@@ -1,34 +1,29 @@
-import type { Message } from '@waybill/outbox';
+import type { SqlSession } from '@waybill/kernel';
+import type { ControlMessage } from '@waybill/outbox';
 import type { SagaEvent } from './saga-event.js';
-import { SAGA_EVENT_HEADER, SAGA_ID_HEADER } from './saga-headers.js';
+import { SAGA_EVENT_HEADER, SAGA_ID_HEADER, SAGA_MAC_HEADER } from './saga-headers.js';
+import type { SagaKeys } from './saga-keys.js';
 
-/** An operator behind an event: it counts only while the saga is as the operator saw it. */
-export interface OperatorOrder {
-  readonly by: string;
-  readonly reason: string | null;
-  /** The saga's revision that the operator saw. */
-  readonly revision: number;
-  /** When it was ordered, in milliseconds since 1970 by the operator's clock: tells two orders apart. */
-  readonly orderedMs: number;
-}
+/** What a saga may be told by way of the log, other than an answer. Orders of operators never come that way. */
+export type WireEvent = Extract<SagaEvent, { type: 'signal' | 'child' | 'undo' }>;
 
 /** What a message to a saga that is no answer holds. */
 export interface EventPayload {
-  readonly event: SagaEvent;
-  readonly order?: OperatorOrder;
+  readonly event: WireEvent;
 }
 
-/** The message that tells a saga of an event by way of the log. */
-export function eventMessage(
+/** The message that tells a saga of an event by way of the log, with the MAC of the service that both are of. */
+export async function eventMessage(
+  session: SqlSession,
+  keys: SagaKeys,
   id: string,
-  replyTopic: string,
-  event: SagaEvent,
-  order?: OperatorOrder,
-): Message<EventPayload> {
+  event: WireEvent,
+): Promise<ControlMessage<EventPayload>> {
+  const mac = await keys.event(session, id, event);
   return {
-    topic: replyTopic,
+    topic: keys.replyTopic,
     key: id,
-    headers: { [SAGA_ID_HEADER]: id, [SAGA_EVENT_HEADER]: event.type },
-    payload: order === undefined ? { event } : { event, order },
+    control: { [SAGA_ID_HEADER]: id, [SAGA_EVENT_HEADER]: event.type, [SAGA_MAC_HEADER]: mac },
+    payload: { event },
   };
 }

@@ -1,14 +1,15 @@
 import {
+  assertAnswerable,
   type Delivery,
   type Headers,
   REPLY_KEY_HEADER,
-  REPLY_TO_HEADER,
   replyHeaders,
   type ReplyStatus,
+  replyTopicOf,
 } from '@waybill/consumer';
 import { Barrier, type BarrierCall, type BarrierOp } from '@waybill/inbox';
 import { isInfrastructureFailure, runAhead, type SqlSession, savepointOf } from '@waybill/kernel';
-import type { Message } from '@waybill/outbox';
+import type { ControlMessage } from '@waybill/outbox';
 import type { Answers, AnswerTransaction } from './answers.js';
 import { SAGA_AGAIN_HEADER, SAGA_BRANCH_HEADER, SAGA_ID_HEADER, SAGA_OP_HEADER } from './saga-headers.js';
 import { SagaEntityHeld, type SagaLocks } from './saga-locks.js';
@@ -20,6 +21,8 @@ const savepoint = savepointOf('participant');
 export interface SagaParticipantParts {
   readonly answers: Answers;
   readonly locks: SagaLocks;
+  /** Finds a topic of the log: answers go to those that are there. Default: only the topic's name is checked. */
+  readonly findTopic?: (name: string) => Promise<unknown>;
   /** Default: one with default options. */
   readonly barrier?: Barrier;
 }
@@ -55,10 +58,11 @@ export class SagaParticipant {
    * @returns what `work` returned; undefined when it did not run
    */
   async serve(delivery: Delivery, work: () => Promise<unknown>): Promise<unknown> {
-    const call = callOf(delivery.headers);
+    const { session, control } = delivery;
+    const call = callOf(control);
     if (call === undefined) return work();
-    const { session, headers } = delivery;
-    if (headers[SAGA_AGAIN_HEADER] !== undefined) await this.#barrier.pardon(session, call);
+    await assertAnswerable(delivery, this.parts.findTopic);
+    if (control[SAGA_AGAIN_HEADER] !== undefined) await this.#barrier.pardon(session, call);
     await runAhead(session, savepoint.set);
     let ending: Ending | undefined;
     try {
@@ -72,26 +76,26 @@ export class SagaParticipant {
       if (ending !== undefined) await this.#barrier.reject(session, call);
     }
     if (UNDOING.has(call.op)) await this.parts.locks.release(delivery, call.gid, { branch: call.branch });
-    await this.#answer(delivery, headers, ending);
+    await this.#answer(delivery, control, ending);
     return ending?.payload;
   }
 
   /** Answers a command later that was {@link SagaOngoing}, in the transaction in which it has ended. */
   async answer(
     transaction: AnswerTransaction,
-    headers: Headers,
+    control: Headers,
     status: 'done' | 'rejected',
     payload: unknown = null,
   ): Promise<void> {
     const ending = status === 'done' ? { status, payload } : { status, error: String(payload) };
-    await this.#answer(transaction, headers, ending);
+    await this.#answer(transaction, control, ending);
   }
 
   /** Rejects a command that has waited too long. */
-  async rejectCommand(session: SqlSession, headers: Headers, reason: string): Promise<void> {
-    const call = callOf(headers);
+  async rejectCommand(session: SqlSession, control: Headers, reason: string): Promise<void> {
+    const call = callOf(control);
     if (call !== undefined) await this.#barrier.reject(session, call);
-    await this.#answer({ session }, headers, { status: 'rejected', error: reason });
+    await this.#answer({ session }, control, { status: 'rejected', error: reason });
   }
 
   async #pass(
@@ -118,11 +122,11 @@ export class SagaParticipant {
 
   /** @returns how the command has ended, when it cannot wait */
   async #stash(
-    { session, topic, key, headers, payload }: Delivery,
+    { session, topic, key, headers, control, payload }: Delivery,
     entity: string,
   ): Promise<Ending | undefined> {
     try {
-      await this.parts.locks.stash(session, entity, { topic, key, headers, payload });
+      await this.parts.locks.stash(session, entity, { topic, key, headers, control, payload });
       return undefined;
     } catch (error) {
       if (error instanceof SagaRejection) return rejected(error);
@@ -131,13 +135,14 @@ export class SagaParticipant {
   }
 
   async #answer(transaction: AnswerTransaction, request: Headers, ending: Ending | undefined): Promise<void> {
-    const topic = request[REPLY_TO_HEADER];
-    if (ending === undefined || topic === undefined) return;
+    if (ending === undefined) return;
+    const topic = replyTopicOf(request, `the command of saga ${request[SAGA_ID_HEADER] ?? ''}`);
+    if (topic === undefined) return;
     const { status, payload = null, error } = ending;
-    const message: Message = {
+    const message: ControlMessage = {
       topic,
       key: request[REPLY_KEY_HEADER] ?? null,
-      headers: replyHeaders(request, status, error),
+      control: replyHeaders(request, status, error),
       payload,
     };
     await this.parts.answers.send(transaction, [message]);
@@ -149,10 +154,10 @@ function rejected({ reason }: SagaRejection): Ending {
 }
 
 /** What the barrier knows a command by; undefined for a message that is no command of a saga. */
-export function callOf(headers: Headers): BarrierCall | undefined {
-  const gid = headers[SAGA_ID_HEADER];
-  const branch = headers[SAGA_BRANCH_HEADER];
-  const op = headers[SAGA_OP_HEADER];
+export function callOf(control: Headers): BarrierCall | undefined {
+  const gid = control[SAGA_ID_HEADER];
+  const branch = control[SAGA_BRANCH_HEADER];
+  const op = control[SAGA_OP_HEADER];
   if (gid === undefined || branch === undefined || op === undefined || !OPS.has(op)) return undefined;
   return { gid, branch, op: op as BarrierOp };
 }

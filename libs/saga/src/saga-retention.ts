@@ -8,7 +8,13 @@ import {
   silentLogger,
   wholeNumber,
 } from '@waybill/kernel';
-import { archiveOrphans, emptySagaSlot } from './statements.generated.js';
+import {
+  archiveOrphans,
+  emptySagaSlot,
+  removeSagaKeys,
+  removeSagaOrders,
+  removeSagaRefusals,
+} from './statements.generated.js';
 
 const DAY_MS = 86_400_000;
 /** Slots of the rings of ended sagas; the same number as in the migration. */
@@ -17,6 +23,10 @@ const SLOTS = 16;
 const SPECS = {
   /** How long an ended saga and its timeline are kept at least, in milliseconds. Those under way stay. */
   endedMs: wholeNumber({ default: 30 * DAY_MS, min: 0, max: 50 * DAY_MS }),
+  /** How long orders of operators that were settled, and refused messages, are kept, in milliseconds. */
+  decidedMs: wholeNumber({ default: 90 * DAY_MS, min: 0, max: 3_650 * DAY_MS }),
+  /** How long a key that was followed by another one still knows answers, in milliseconds; longer while sagas need it. */
+  oldKeyMs: wholeNumber({ default: 90 * DAY_MS, min: 60_000, max: 3_650 * DAY_MS }),
   /** How often it looks for slots to empty, in milliseconds. */
   intervalMs: wholeNumber({ default: 600_000, min: 10, max: DAY_MS }),
 };
@@ -24,9 +34,12 @@ const SPECS = {
 /** Options of a {@link SagaRetention}. */
 export type SagaRetentionOptions = Given<typeof SPECS>;
 
-/** Empties the days of ended sagas that are past their retention, and puts children there that outlived their parents. */
+/**
+ * Empties the days of ended sagas that are past their retention, puts children there that outlived their parents, and
+ * forgets orders, refusals and keys that nothing needs any more.
+ */
 export class SagaRetention extends Retention {
-  readonly #endedMs: number;
+  readonly #options;
 
   /** @throws ConfigurationError */
   constructor(
@@ -34,15 +47,20 @@ export class SagaRetention extends Retention {
     options: SagaRetentionOptions = {},
     logger: Logger = silentLogger,
   ) {
-    const { endedMs, intervalMs } = resolveOptions("sagas' retention", SPECS, options);
-    super('sagas', intervalMs, logger);
-    this.#endedMs = endedMs;
+    const resolved = resolveOptions("sagas' retention", SPECS, options);
+    super('sagas', resolved.intervalMs, logger);
+    this.#options = resolved;
   }
 
   /** One pass over the ring. A slot that is in use is left for the next. */
   async runOnce(): Promise<PassResult> {
-    await this.database.session.run(archiveOrphans);
-    await this.eachSlot(SLOTS, (slot) => this.database.session.run(emptySagaSlot, slot, this.#endedMs));
+    const { session } = this.database;
+    const { endedMs, decidedMs, oldKeyMs } = this.#options;
+    await session.run(archiveOrphans);
+    await this.eachSlot(SLOTS, (slot) => session.run(emptySagaSlot, slot, endedMs));
+    await session.run(removeSagaOrders, decidedMs);
+    await session.run(removeSagaRefusals, decidedMs);
+    await session.run(removeSagaKeys, oldKeyMs);
     return 'idle';
   }
 }

@@ -30,11 +30,15 @@ import {
   SAGA_ATTEMPT_HEADER,
   SAGA_EVENT_HEADER,
   SAGA_ID_HEADER,
+  SAGA_MAC_HEADER,
   SAGA_OP_HEADER,
   SAGA_STEP_HEADER,
 } from './saga-headers.js';
 import { httpCalls } from './saga-http.js';
-import type { EventPayload, OperatorOrder } from './saga-messages.js';
+import { SagaEndpoints, type SagaHttpOptions } from './saga-endpoint.js';
+import type { EventPayload, WireEvent } from './saga-messages.js';
+import { SagaOrders } from './saga-orders.js';
+import { SagaRefusals } from './saga-refusals.js';
 import { lockDueSaga, wakeMs } from './saga-store.js';
 import { liveVersions, nextSagaWake, postponeSaga, wakeSaga } from './statements.generated.js';
 
@@ -48,7 +52,10 @@ const SPECS = {
 };
 
 /** Options of a {@link SagaService}. */
-export type SagaServiceOptions = Given<typeof SPECS>;
+export type SagaServiceOptions = Given<typeof SPECS> & {
+  /** How and where HTTP commands are sent. */
+  readonly http?: SagaHttpOptions;
+};
 
 /** What a {@link SagaService} works with. */
 export interface SagaServiceParts {
@@ -67,14 +74,23 @@ const POSTPONE_MS = 5_000;
 /** Carries the sagas of a service on, in each of its processes: by answers from the log, and when something is due. */
 export class SagaService {
   readonly service: BackgroundService;
+  /** Messages that were dropped because none of the service's own has sent them. */
+  readonly refusals: SagaRefusals;
+  readonly #endpoints: SagaEndpoints;
+  readonly #orders: SagaOrders;
   readonly #options;
 
   /** @throws ConfigurationError */
   constructor(
     private readonly parts: SagaServiceParts,
-    options: SagaServiceOptions = {},
+    { http, ...options }: SagaServiceOptions = {},
   ) {
     this.#options = resolveOptions('sagas', SPECS, options);
+    this.#endpoints = new SagaEndpoints(http);
+    const { engine, logger, transactions } = parts;
+    const { transitionMs } = this.#options;
+    this.#orders = new SagaOrders({ engine, transactions, logger, transitionMs });
+    this.refusals = new SagaRefusals(engine.replyTopic, logger);
     this.service = new BackgroundService({
       name: 'the clock of sagas',
       runOnce: (signal) => this.#look(signal),
@@ -85,11 +101,12 @@ export class SagaService {
   }
 
   /**
-   * Checks that every saga under way has its definition here.
-   * @throws ConfigurationError naming the versions that were dropped too early
+   * Checks that every saga under way has its definition here, and that endpoints may be called.
+   * @throws ConfigurationError naming the versions that were dropped too early, or the hosts that are not listed
    */
-  async assertVersions(): Promise<void> {
+  async assertUsable(): Promise<void> {
     const { engine, definitions, transactions } = this.parts;
+    this.#endpoints.assertAllowed(definitions.urls());
     const live = await transactions.session.run(liveVersions, engine.replyTopic);
     const problems = live
       .filter(({ type, version }) => definitions.find(type, version) === undefined)
@@ -103,10 +120,12 @@ export class SagaService {
 
   /** The subscriptions of the service's consumer: to the answers, and to HTTP calls where a definition makes any. */
   subscriptions(): Subscription[] {
-    const { definitions, engine } = this.parts;
-    return definitions.callsHttp
-      ? [this.#answers(), httpCalls(callTopicOf(engine.group), this.parts.outbox)]
-      : [this.#answers()];
+    const { definitions, engine, outbox } = this.parts;
+    const { refusals } = this;
+    const parts = { outbox, definitions, endpoints: this.#endpoints, keys: engine.keys, refusals };
+    return definitions.urls().length === 0
+      ? [this.#answers()]
+      : [this.#answers(), httpCalls(callTopicOf(engine.group), parts)];
   }
 
   #answers(): Subscription {
@@ -119,20 +138,20 @@ export class SagaService {
     });
   }
 
-  /** Handles an answer, or another message to a saga, in the transaction of its delivery. */
+  /**
+   * Handles an answer, or another message to a saga, in the transaction of its delivery. What has no MAC of this service is
+   * dropped, and kept as refused: whoever may publish could send it.
+   */
   async handle(delivery: Delivery): Promise<unknown> {
-    const { headers, session, transaction } = delivery;
-    const id = headers[SAGA_ID_HEADER];
-    const found = eventOf(delivery);
-    if (id === undefined || found === undefined) {
-      this.parts.logger.warn('a message to the sagas is none of theirs, and was dropped', {
-        messageId: delivery.messageId,
-        topic: delivery.topic,
-      });
-      return undefined;
-    }
+    const { control, session, transaction } = delivery;
+    const id = control[SAGA_ID_HEADER];
+    const event = eventOf(delivery);
+    if (id === undefined || event === undefined)
+      return this.refusals.keep(delivery, 'it is neither an answer nor an event of a saga');
+    if (!(await this.#isOwn(delivery, id, event)))
+      return this.refusals.keep(delivery, 'it has no MAC of this service');
     try {
-      await this.parts.engine.tell({ session, handle: transaction }, id, found.event, found.order);
+      await this.parts.engine.tell({ session, handle: transaction }, id, event);
       return undefined;
     } catch (error) {
       if (error instanceof SagaVersionUnknownError) return retryIn(UNKNOWN_VERSION_MS);
@@ -140,11 +159,20 @@ export class SagaService {
     }
   }
 
+  #isOwn({ control, session }: Delivery, sagaId: string, event: FromLog): Promise<boolean> {
+    const { keys } = this.parts.engine;
+    const mac = control[SAGA_MAC_HEADER];
+    if (event.type !== 'reply') return keys.isEvent(session, mac, sagaId, event);
+    const { step, op, attempt } = event;
+    return keys.isCommand(session, mac, { sagaId, step, op, attempt });
+  }
+
   /** Carries on every saga for which something is due. */
   async #look(signal: AbortSignal): Promise<PassResult> {
     while (!signal.aborted) {
       if (!(await this.#carryDue())) break;
     }
+    await this.#orders.carryOut(signal);
     const { engine, transactions } = this.parts;
     const [next] = await transactions.session.run(nextSagaWake, engine.replyTopic);
     if (next !== undefined && next.inMs < this.#options.pollMs) {
@@ -181,31 +209,22 @@ export class SagaService {
   }
 }
 
-interface FoundEvent {
-  readonly event: SagaEvent;
-  readonly order: OperatorOrder | undefined;
-}
+/** What a saga is told by way of the log. Orders of operators are not: they come through `waybill.order_saga()`. */
+type FromLog = WireEvent | Extract<SagaEvent, { type: 'reply' }>;
 
-function eventOf({ headers, payload }: Delivery): FoundEvent | undefined {
-  if (headers[SAGA_EVENT_HEADER] !== undefined) {
-    const { event, order } = (payload ?? {}) as Partial<EventPayload>;
-    return event && { event, order };
+const WIRE_EVENTS: ReadonlySet<unknown> = new Set<WireEvent['type']>(['signal', 'child', 'undo']);
+
+function eventOf({ control, payload }: Delivery): FromLog | undefined {
+  if (control[SAGA_EVENT_HEADER] !== undefined) {
+    const event: Partial<WireEvent> | undefined = ((payload ?? {}) as Partial<EventPayload>).event;
+    return WIRE_EVENTS.has(event?.type) ? (event as WireEvent) : undefined;
   }
-  const step = headers[SAGA_STEP_HEADER];
-  const op = headers[SAGA_OP_HEADER] as SagaOp | undefined;
-  const status = replyStatus(headers[REPLY_STATUS_HEADER]);
-  const attempt = Number(headers[SAGA_ATTEMPT_HEADER]);
+  const step = control[SAGA_STEP_HEADER];
+  const op = control[SAGA_OP_HEADER] as SagaOp | undefined;
+  const status = replyStatus(control[REPLY_STATUS_HEADER]);
+  const attempt = Number(control[SAGA_ATTEMPT_HEADER]);
   if (step === undefined || op === undefined || status === undefined || !Number.isSafeInteger(attempt))
     return undefined;
-  const error = headers[REPLY_ERROR_HEADER];
-  const event: SagaEvent = {
-    type: 'reply',
-    step,
-    op,
-    attempt,
-    status,
-    payload,
-    ...(error === undefined ? {} : { error }),
-  };
-  return { event, order: undefined };
+  const error = control[REPLY_ERROR_HEADER];
+  return { type: 'reply', step, op, attempt, status, payload, ...(error === undefined ? {} : { error }) };
 }

@@ -108,8 +108,13 @@ export class Sagas {
     const id = await this.#idOf(session, saga);
     const [row] = await session.run(showSaga, id);
     if (row === undefined) throw new NotFoundError(`saga ${id}`);
-    const message = eventMessage(id, row.replyTopic, { type: 'signal', name, payload });
-    await this.parts.outbox.publish(tx, message);
+    const { outbox, engine } = this.parts;
+    const message = await eventMessage(session, engine.keysOf(row.replyTopic), id, {
+      type: 'signal',
+      name,
+      payload,
+    });
+    await outbox.publishEncoded(tx, [outbox.encodeControl(message)]);
   }
 
   /** The id of a saga, under way or ended. @throws NotFoundError */

@@ -2,6 +2,12 @@
 import { statement } from '@waybill/kernel';
 
 /**
+ * Keeps a new key of a service's sagas.
+ * Locks: none but the new row
+ */
+export const addSagaKey = statement<[replyTopic: string, secret: Buffer], { id: number }>('add-saga-key', `insert into :schema.saga_mac_key (reply_topic, secret) values ($1::text, $2::bytea) returning id`);
+
+/**
  * Puts ended children to the ended sagas whose parent has ended before them.
  * Locks: those children
  * Index: saga_orphan
@@ -31,6 +37,31 @@ export const claimDueSaga = statement<[replyTopic: string], { id: string; type: 
  order by s.wake_at
  limit 1
    for update skip locked`);
+
+/**
+ * The oldest order to a service's sagas behind an id that has not been carried out; one that somebody else works on is
+ * passed over.
+ * Locks: the order, until the transaction ends
+ * Index: saga_order_open
+ */
+export const claimSagaOrder = statement<[replyTopic: string, afterId: number], { id: number; sagaId: string; order: string; revision: number; actor: string; statedBy: string; reason: string | null }>('claim-saga-order', `select o.id, o.saga_id as "sagaId", o.event::text as "order", o.revision, o.actor, o.stated_by as "statedBy", o.reason
+  from :schema.saga_order o
+ where o.reply_topic = $1::text and o.outcome is null and o.id > $2::bigint
+ order by o.id
+ limit 1
+   for update skip locked`);
+
+/**
+ * The newest key of a service's sagas that is not older than maxAgeMs.
+ * isCommitted: it is not of this very transaction, as far as its time tells.
+ * Index: saga_mac_key_topic
+ */
+export const currentSagaKey = statement<[replyTopic: string, maxAgeMs: number], { id: number; secret: Buffer; isCommitted: boolean }>('current-saga-key', `select k.id, k.secret, k.created_at < pg_catalog.transaction_timestamp() as "isCommitted"
+  from :schema.saga_mac_key k
+ where k.reply_topic = $1::text
+   and k.created_at > pg_catalog.clock_timestamp() - $2::bigint::double precision * interval '1 millisecond'
+ order by k.id desc
+ limit 1`);
 
 /**
  * Empties a slot of ended sagas, when all of it is older than so many milliseconds.
@@ -75,6 +106,27 @@ export const listLocks = statement<[most: number], { entity: string; sagaId: str
   from :schema.saga_lock l
  order by l.locked_at
  limit $1::integer`);
+
+/**
+ * The orders to a saga, the newest first.
+ * Index: saga_order_saga
+ */
+export const listSagaOrders = statement<[sagaId: string], { id: number; orderedAt: Date; order: string; revision: number; actor: string; statedBy: string; reason: string | null; outcome: string | null; why: string | null }>('list-saga-orders', `select o.id, o.ordered_at as "orderedAt", o.event::text as "order", o.revision, o.actor, o.stated_by as "statedBy",
+       o.reason, o.outcome, o.why
+  from :schema.saga_order o
+ where o.saga_id = $1::uuid
+ order by o.id desc
+ limit 100`);
+
+/**
+ * Messages to sagas that were refused, the newest first; of one service where its topic is named.
+ */
+export const listSagaRefusals = statement<[replyTopic: string | null, limit: number], { refusedAt: Date; replyTopic: string; sagaId: string | null; step: string | null; why: string; messageId: string | null; partition: number; offset: number }>('list-saga-refusals', `select r.refused_at as "refusedAt", r.reply_topic as "replyTopic", r.saga_id as "sagaId", r.step, r.why,
+       r.message_id as "messageId", r.partition_number as partition, r.log_offset as "offset"
+  from :schema.saga_refusal r
+ where $1::text is null or r.reply_topic = $1::text
+ order by r.id desc
+ limit $2::integer`);
 
 /**
  * Sagas in the order of their beginning: of some states, of a type, with a key that begins so, of an age, behind one.
@@ -133,6 +185,11 @@ export const nextSagaWake = statement<[replyTopic: string], { inMs: number }>('n
 having pg_catalog.min(s.wake_at) is not null`);
 
 /**
+ * Gives an operator's order to a saga; see the function.
+ */
+export const orderSaga = statement<[sagaId: string, order: string, revision: number, statedBy: string, reason: string | null], { id: number }>('order-saga', `select :schema.order_saga($1::uuid, $2::jsonb, $3::bigint, $4::text, $5::text) as id`);
+
+/**
  * Lets a saga whose transition has failed wait, in milliseconds from now.
  * Locks: the saga
  * Index: saga_pkey
@@ -142,11 +199,49 @@ export const postponeSaga = statement<[id: string, delayMs: number], Record<neve
  where s.id = $1::uuid`);
 
 /**
+ * A key of a service's sagas by its id.
+ * Index: saga_mac_key_pkey
+ */
+export const readSagaKey = statement<[id: number, replyTopic: string], { secret: Buffer }>('read-saga-key', `select k.secret from :schema.saga_mac_key k where k.id = $1::bigint and k.reply_topic = $2::text`);
+
+/**
+ * Keeps that a message to a service's sagas was refused, unless a thousand such are kept already: whoever floods the topic
+ * must not fill the database.
+ */
+export const refuseSagaMessage = statement<[replyTopic: string, sagaId: string | null, step: string | null, why: string, messageId: string | null, partition: number, offset: number], Record<never, never>>('refuse-saga-message', `insert into :schema.saga_refusal (reply_topic, saga_id, step, why, message_id, partition_number, log_offset)
+select $1::text, $2::text, $3::text, $4::text, $5::text, $6::integer, $7::bigint
+ where (select pg_catalog.count(*) from (select from :schema.saga_refusal r where r.reply_topic = $1::text limit 1000) r) < 1000`);
+
+/**
  * Lets go what a saga holds: one entity, what one of its branches has taken, or all; the commands that waited come back.
  * Locks: the entities, and the commands
  * Index: saga_lock_saga, saga_stash_entity
  */
-export const releaseEntities = statement<[sagaId: string, branch: string | null, entity: string | null], { topic: string; key: string | null; headers: string; payload: Buffer | null }>('release-entities', `select r.topic, r.message_key as key, r.headers, r.payload from :schema.saga_release($1, $2, $3) r`);
+export const releaseEntities = statement<[sagaId: string, branch: string | null, entity: string | null], { topic: string; key: string | null; headers: string; control: string; payload: Buffer | null }>('release-entities', `select r.topic, r.message_key as key, r.headers, r.control, r.payload from :schema.saga_release($1, $2, $3) r`);
+
+/**
+ * Removes keys that were followed by another one longer than maxAgeMs ago, and before any saga under way of their service
+ * began: nothing is under way that they have signed.
+ * Index: saga_mac_key_topic
+ */
+export const removeSagaKeys = statement<[maxAgeMs: number], Record<never, never>>('remove-saga-keys', `delete from :schema.saga_mac_key k
+ where exists (select from :schema.saga_mac_key n
+                where n.reply_topic = k.reply_topic and n.id > k.id
+                  and n.created_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'
+                  and not exists (select from :schema.saga s
+                                   where s.reply_topic = k.reply_topic and s.changed_at < n.created_at))`);
+
+/**
+ * Forgets orders that were settled long ago.
+ */
+export const removeSagaOrders = statement<[olderThanMs: number], Record<never, never>>('remove-saga-orders', `delete from :schema.saga_order o
+ where o.settled_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'`);
+
+/**
+ * Forgets refusals that are past their time.
+ */
+export const removeSagaRefusals = statement<[olderThanMs: number], Record<never, never>>('remove-saga-refusals', `delete from :schema.saga_refusal r
+ where r.refused_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'`);
 
 /**
  * How sagas under way stand: how many in each state, up to 100,000, and for how long the oldest.
@@ -182,6 +277,13 @@ export const sagaTimeline = statement<[id: string], { revision: number; at: Date
 export const saveSaga = statement<[id: string, fromRevision: number, state: number, wakeMs: number | null, exactly: boolean, reason: string | null, content: string, transition: string], Record<never, never>>('save-saga', `select from :schema.saga_save($1, $2, $3::smallint, $4, $5, $6, $7::json, $8::json)`);
 
 /**
+ * Says what came of an order.
+ * Index: saga_order_pkey
+ */
+export const settleSagaOrder = statement<[id: number, outcome: string, why: string | null], Record<never, never>>('settle-saga-order', `update :schema.saga_order o set outcome = $2::text, why = $3::text, settled_at = pg_catalog.clock_timestamp()
+ where o.id = $1::bigint and o.outcome is null`);
+
+/**
  * One saga, under way or ended.
  * Index: saga_pkey, saga_ended_pkey
  */
@@ -210,17 +312,17 @@ export const startSaga = statement<[id: string, type: string, version: number, k
  * Keeps a command until an entity is free; false when too many wait for it.
  * Locks: the new row
  */
-export const stashCommand = statement<[entity: string, most: number, waitMs: number, topic: string, key: string | null, headers: string, payload: Buffer | null], { stashed: boolean }>('stash-command', `select :schema.saga_stash_command($1, $2, $3, $4, $5, $6::json, $7) as stashed`);
+export const stashCommand = statement<[entity: string, most: number, waitMs: number, topic: string, key: string | null, headers: string, control: string, payload: Buffer | null], { stashed: boolean }>('stash-command', `select :schema.saga_stash_command($1, $2, $3, $4, $5, $6::json, $7::json, $8) as stashed`);
 
 /**
  * Takes commands away that have waited for an entity too long.
  * Locks: the commands
  * Index: saga_stash_expires
  */
-export const takeExpiredCommands = statement<[most: number], { entity: string; headers: string }>('take-expired-commands', `delete from :schema.saga_stash s
+export const takeExpiredCommands = statement<[most: number], { entity: string; control: string }>('take-expired-commands', `delete from :schema.saga_stash s
  where s.id in (select e.id from :schema.saga_stash e where e.expires_at <= (select pg_catalog.clock_timestamp())
                  order by e.expires_at limit $1::integer for update skip locked)
-returning s.entity, s.headers::text as headers`);
+returning s.entity, s.control::text as control`);
 
 /**
  * Sets when a saga is looked at again, without a transition.

@@ -1,5 +1,5 @@
 -- Keeps what an operator did.
--- Params: actor text, action text, targetKind text, target text, reason text?, details jsonb
+-- Params: statedBy text, action text, targetKind text, target text, reason text?, details jsonb
 -- Returns: none
-insert into :schema.operator_action (actor, action, target_kind, target, reason, details)
+insert into :schema.operator_action (stated_by, action, target_kind, target, reason, details)
 values ($1, $2, $3, $4, $5, $6::jsonb);

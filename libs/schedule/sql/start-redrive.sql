@@ -1,7 +1,7 @@
 -- Begins a redrive of the dead letters that match a filter now.
--- Params: filter jsonb, actor text, perSecond integer
+-- Params: filter jsonb, statedBy text, perSecond integer
 -- Returns: id bigint, total bigint
-insert into :schema.redrive (filter, actor, per_second, up_to_id, total)
+insert into :schema.redrive (filter, stated_by, per_second, up_to_id, total)
 select $1::jsonb, $2, $3, coalesce(max(i.id), 0), count(*)
   from :schema.dead_letter_ids($1::jsonb, 0, 2147483647) as i (id)
 returning id, total;

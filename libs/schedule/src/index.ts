@@ -16,7 +16,13 @@ export {
   DeadLetters,
   type DeadLetterSummary,
 } from './dead-letters.js';
-export { type Operator, type OperatorAction, operatorAction, operatorActions } from './operator-actions.js';
+export {
+  assertOperator,
+  type Operator,
+  type OperatorAction,
+  operatorAction,
+  operatorActions,
+} from './operator-actions.js';
 export { type RedriveOptions, type RedriveProgress, Redrives, type RedriveSummary } from './redrives.js';
 export {
   type ErrorMatch,

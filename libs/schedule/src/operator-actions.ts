@@ -12,7 +12,10 @@ export interface Operator {
 export interface OperatorAction {
   readonly id: number;
   readonly actedAt: Date;
+  /** The login that did it. */
   readonly actor: string;
+  /** The name that it gave. */
+  readonly by: string;
   readonly action: string;
   readonly target: string;
   readonly reason: string | null;
@@ -25,14 +28,13 @@ export interface OperatorAction {
  * @throws ConfigurationError when nobody says who acts
  */
 export function operatorAction(
-  { by, reason }: Operator,
+  operator: Operator,
   action: string,
   target: { readonly kind: string; readonly id: string },
   details: Readonly<Record<string, unknown>> = {},
 ): BoundStatement {
-  if (typeof by !== 'string' || by.trim() === '') {
-    throw new ConfigurationError(`The ${target.kind} was left as it was`, ['by must say who acts']);
-  }
+  assertOperator(operator, target.kind);
+  const { by, reason } = operator;
   return bindStatement(
     recordAction,
     by,
@@ -52,4 +54,10 @@ export async function operatorActions(
 ): Promise<OperatorAction[]> {
   const rows = await session.run(listActions, target.kind, target.id ?? null, limit);
   return rows.map((row) => ({ ...row, details: JSON.parse(row.details) as Record<string, unknown> }));
+}
+
+/** @throws ConfigurationError when nobody says who acts */
+export function assertOperator({ by }: Operator, target: string): void {
+  if (typeof by !== 'string' || by.trim() === '')
+    throw new ConfigurationError(`The ${target} was left as it was`, ['by must say who acts']);
 }

@@ -26,7 +26,10 @@ export interface RedriveProgress {
 
 /** A redrive as it is listed. */
 export interface RedriveSummary extends RedriveProgress {
+  /** The login that began it. */
   readonly actor: string;
+  /** The name that it gave. */
+  readonly by: string;
   readonly perSecond: number;
   readonly startedAt: Date;
 }

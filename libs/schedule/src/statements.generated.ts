@@ -120,7 +120,7 @@ on conflict (group_id, partition_id, log_offset) do update
  * What operators did to a target, newest first; to all targets of its kind when none is named.
  * Index: operator_action_target
  */
-export const listActions = statement<[targetKind: string, target: string | null, limit: number], { id: number; actedAt: Date; actor: string; action: string; target: string; reason: string | null; details: string }>('list-actions', `select a.id, a.acted_at as "actedAt", a.actor, a.action, a.target, a.reason, a.details::text as details
+export const listActions = statement<[targetKind: string, target: string | null, limit: number], { id: number; actedAt: Date; actor: string; by: string; action: string; target: string; reason: string | null; details: string }>('list-actions', `select a.id, a.acted_at as "actedAt", a.actor, a.stated_by as "by", a.action, a.target, a.reason, a.details::text as details
   from :schema.operator_action a
  where a.target_kind = $1 and ($2::text is null or a.target = $2)
  order by a.id desc
@@ -153,7 +153,7 @@ export const listRecurring = statement<[], { name: string; topic: string; partit
 /**
  * The newest redrives.
  */
-export const listRedrives = statement<[limit: number], { id: number; actor: string; perSecond: number; total: number; redriven: number; state: string; startedAt: Date }>('list-redrives', `select r.id, r.actor, r.per_second as "perSecond", r.total, r.redriven, r.state, r.started_at as "startedAt"
+export const listRedrives = statement<[limit: number], { id: number; actor: string; by: string; perSecond: number; total: number; redriven: number; state: string; startedAt: Date }>('list-redrives', `select r.id, r.actor, r.stated_by as "by", r.per_second as "perSecond", r.total, r.redriven, r.state, r.started_at as "startedAt"
   from :schema.redrive r
  order by r.id desc
  limit $1`);
@@ -197,7 +197,7 @@ export const readTimerWindow = statement<[fromMs: number, untilMs: number, slotM
 /**
  * Keeps what an operator did.
  */
-export const recordAction = statement<[actor: string, action: string, targetKind: string, target: string, reason: string | null, details: string], Record<never, never>>('record-action', `insert into :schema.operator_action (actor, action, target_kind, target, reason, details)
+export const recordAction = statement<[statedBy: string, action: string, targetKind: string, target: string, reason: string | null, details: string], Record<never, never>>('record-action', `insert into :schema.operator_action (stated_by, action, target_kind, target, reason, details)
 values ($1, $2, $3, $4, $5, $6::jsonb)`);
 
 /**
@@ -334,7 +334,7 @@ export const showDeadLetter = statement<[id: number], { id: number; group: strin
 /**
  * Begins a redrive of the dead letters that match a filter now.
  */
-export const startRedrive = statement<[filter: string, actor: string, perSecond: number], { id: number; total: number }>('start-redrive', `insert into :schema.redrive (filter, actor, per_second, up_to_id, total)
+export const startRedrive = statement<[filter: string, statedBy: string, perSecond: number], { id: number; total: number }>('start-redrive', `insert into :schema.redrive (filter, stated_by, per_second, up_to_id, total)
 select $1::jsonb, $2, $3, coalesce(pg_catalog.max(i.id), 0), pg_catalog.count(*)
   from :schema.dead_letter_ids($1::jsonb, 0, 2147483647) as i (id)
 returning id, total`);

@@ -227,6 +227,7 @@ create table :schema.saga_stash (
   topic       text not null,
   message_key text,
   headers     json not null,
+  control     json not null,
   payload     bytea
 );
 
@@ -257,7 +258,8 @@ $$;
 
 -- Keeps a command until the entity is free; false when as many wait already.
 create function :schema.saga_stash_command(
-  of_entity text, most integer, wait_ms bigint, to_topic text, of_key text, of_headers json, of_payload bytea)
+  of_entity text, most integer, wait_ms bigint, to_topic text, of_key text, of_headers json,
+  of_control json, of_payload bytea)
 returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -265,15 +267,16 @@ begin
   if (select count(*) from (select from :schema.saga_stash s where s.entity = of_entity limit most) w) >= most then
     return false;
   end if;
-  insert into :schema.saga_stash (entity, expires_at, topic, message_key, headers, payload)
-  values (of_entity, clock_timestamp() + wait_ms * interval '1 millisecond', to_topic, of_key, of_headers, of_payload);
+  insert into :schema.saga_stash (entity, expires_at, topic, message_key, headers, control, payload)
+  values (of_entity, clock_timestamp() + wait_ms * interval '1 millisecond', to_topic, of_key, of_headers,
+          of_control, of_payload);
   return true;
 end
 $$;
 
 -- Lets go what a saga holds: one entity, what one branch of it has taken, or all. Hands out the commands that waited.
 create function :schema.saga_release(of_saga uuid, of_branch text, of_entity text)
-returns table (topic text, message_key text, headers text, payload bytea)
+returns table (topic text, message_key text, headers text, control text, payload bytea)
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -289,8 +292,89 @@ begin
   return query
     with woken as (
       delete from :schema.saga_stash s where s.entity = any (freed)
-      returning s.id, s.topic, s.message_key, s.headers::text as headers, s.payload
+      returning s.id, s.topic, s.message_key, s.headers::text as headers, s.control::text as control,
+                s.payload
     )
-    select w.topic, w.message_key, w.headers, w.payload from woken w order by w.id;
+    select w.topic, w.message_key, w.headers, w.control, w.payload from woken w order by w.id;
+end
+$$;
+
+-- Keys by which a service's sagas know their own commands and events, and the answers to them. The newest one signs.
+create table :schema.saga_mac_key (
+  id          bigint generated always as identity primary key,
+  reply_topic text not null,
+  secret      bytea not null check (length(secret) >= 32),
+  created_at  timestamptz not null default clock_timestamp()
+);
+
+create index saga_mac_key_topic on :schema.saga_mac_key (reply_topic, id);
+
+-- Messages to a service's sagas that were none of its own: somebody has forged them. At most 1,000 of a service.
+create table :schema.saga_refusal (
+  id               bigint generated always as identity primary key,
+  refused_at       timestamptz not null default clock_timestamp(),
+  reply_topic      text not null,
+  saga_id          text,
+  step             text,
+  why              text not null,
+  message_id       text,
+  partition_number integer not null,
+  log_offset       bigint not null
+);
+
+create index saga_refusal_topic on :schema.saga_refusal (reply_topic);
+
+-- Orders of operators to sagas. The service of the saga carries them out under the saga's lock and says what came of it.
+-- actor is the login, stated_by the name that it gave.
+create table :schema.saga_order (
+  id          bigint generated always as identity primary key,
+  saga_id     uuid not null,
+  reply_topic text not null,
+  event       jsonb not null,
+  revision    bigint not null,
+  actor       text not null default session_user,
+  stated_by   text not null,
+  reason      text,
+  ordered_at  timestamptz not null default clock_timestamp(),
+  outcome     text check (outcome in ('applied', 'refused')),
+  why         text,
+  settled_at  timestamptz
+);
+
+create index saga_order_open on :schema.saga_order (reply_topic, id) where outcome is null;
+create index saga_order_saga on :schema.saga_order (saga_id, id);
+
+-- Gives an order to a saga, which counts only while the saga is at that revision, and keeps who gave it, by login and by
+-- the name that is stated. order_event: {"type": "retry" or "skip", "step"}, {"type": "resolve", "step", "data"} or
+-- {"type": "compensate" or "cancel", "reason"}. The login needs the right to execute this function, and no other.
+create function :schema.order_saga(of_saga uuid, order_event jsonb, at_revision bigint, stated_by text,
+                                   order_reason text default null) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  topic text;
+  kind text := order_event->>'type';
+  order_id bigint;
+begin
+  if kind is null or kind not in ('retry', 'skip', 'resolve', 'compensate', 'cancel')
+     or (kind in ('retry', 'skip', 'resolve') and coalesce(jsonb_typeof(order_event->'step'), '') <> 'string')
+     or (kind = 'resolve' and coalesce(jsonb_typeof(order_event->'data'), '') <> 'object')
+     or (kind in ('compensate', 'cancel') and coalesce(jsonb_typeof(order_event->'reason'), '') <> 'string') then
+    raise exception using errcode = '22023', message = 'it is not an order that sagas know';
+  end if;
+  if coalesce(btrim(stated_by), '') = '' then
+    raise exception using errcode = '22023', message = 'stated_by must say who gives the order';
+  end if;
+  select s.reply_topic into topic from :schema.saga s where s.id = of_saga;
+  if topic is null then
+    raise exception using errcode = '22023', message = format('no saga %s is under way', of_saga);
+  end if;
+  insert into :schema.saga_order (saga_id, reply_topic, event, revision, actor, stated_by, reason)
+  values (of_saga, topic, order_event, at_revision, session_user, order_saga.stated_by, order_reason)
+  returning id into order_id;
+  insert into :schema.operator_action (stated_by, action, target_kind, target, reason, details)
+  values (order_saga.stated_by, 'saga.' || kind, 'saga', of_saga::text, order_reason,
+          jsonb_build_object('orderId', order_id, 'event', order_event, 'revision', at_revision));
+  return order_id;
 end
 $$;

@@ -55,6 +55,8 @@ export const ERROR_CODES = {
   BARRIER_REFUSED: { family: 'Fenced', retryable: false },
   EFFECT_UNDONE: { family: 'Fenced', retryable: false },
   EFFECT_REFUSED: { family: 'Handler', retryable: false },
+  ENDPOINT_REFUSED: { family: 'Handler', retryable: false },
+  REPLY_TOPIC_REFUSED: { family: 'Handler', retryable: false },
   REQUEST_FAILED: { family: 'Handler', retryable: false },
   HANDLER_TIMED_OUT: { family: 'Handler', retryable: true },
   HANDLER_RETRYABLE: { family: 'Handler', retryable: true },

@@ -1,3 +1,4 @@
+import { show } from '../options.js';
 import { WaybillError } from './waybill-error.js';
 
 /** Nobody has answered a request in time. Whether it has been handled, or will be, is not known. */
@@ -49,6 +50,20 @@ export class RequestFailedError extends WaybillError {
   ) {
     super(
       `Request ${requestId} to ${topic} has ${status === 'rejected' ? 'been rejected' : 'failed'}: ${reason}.`,
+    );
+  }
+}
+
+/** A message asks for an answer where none may go. Its handler does not run. */
+export class ReplyTopicRefusedError extends WaybillError {
+  override readonly name = 'ReplyTopicRefusedError';
+  override readonly code = 'REPLY_TOPIC_REFUSED';
+  override readonly retryable = false;
+
+  constructor(message: string, topic: string, why: string) {
+    super(
+      `${message} asks for its answer in topic ${show(topic)}, and ${why}. Its handler did not run. Look who sent it: ` +
+        "Waybill's own clients and sagas name a topic that is there.",
     );
   }
 }

@@ -54,3 +54,17 @@ export class SagaOrderRefusedError extends WaybillError {
     );
   }
 }
+
+/** A saga's HTTP command goes to a host that may not be called. It was not sent. */
+export class EndpointRefusedError extends WaybillError {
+  override readonly name = 'EndpointRefusedError';
+  override readonly code = 'ENDPOINT_REFUSED';
+  override readonly retryable = false;
+
+  constructor(
+    readonly host: string,
+    why: string,
+  ) {
+    super(`${host} was not called: ${why}.`);
+  }
+}

@@ -1,12 +1,9 @@
 import type { Delivery, Settlement } from '@waybill/consumer';
-import { HandlerVerdict } from '@waybill/consumer';
-import type { TransitionToTrace } from '@waybill/saga';
+import { HandlerVerdict, REQUEST_ID_HEADER } from '@waybill/consumer';
+import { SAGA_ID_HEADER, type TransitionToTrace } from '@waybill/saga';
 
 /** Attributes of a span. Names of OpenTelemetry's semantic conventions for messaging, and Waybill's own under `messaging.waybill`. */
 export type Attributes = Record<string, string | number>;
-
-const REQUEST_ID_HEADER = 'request-id';
-const SAGA_ID_HEADER = 'saga-id';
 
 /** What every span about messages says of itself. */
 export function operation(
@@ -23,9 +20,9 @@ export function operation(
 }
 
 /** The saga or the request that a message belongs to. */
-export function conversation(headers: Readonly<Record<string, string>> | undefined): Attributes {
-  const sagaId = headers?.[SAGA_ID_HEADER];
-  const id = sagaId ?? headers?.[REQUEST_ID_HEADER];
+export function conversation(control: Readonly<Record<string, string>> | undefined): Attributes {
+  const sagaId = control?.[SAGA_ID_HEADER];
+  const id = sagaId ?? control?.[REQUEST_ID_HEADER];
   return {
     ...(id === undefined ? {} : { 'messaging.message.conversation_id': id }),
     ...(sagaId === undefined ? {} : { 'messaging.waybill.saga.id': sagaId }),
@@ -35,14 +32,14 @@ export function conversation(headers: Readonly<Record<string, string>> | undefin
 /** Where a message stands, and which it is. */
 export function delivered(
   group: string,
-  { partition, offset, messageId, headers }: Pick<Delivery, 'partition' | 'offset' | 'messageId' | 'headers'>,
+  { partition, offset, messageId, control }: Pick<Delivery, 'partition' | 'offset' | 'messageId' | 'control'>,
 ): Attributes {
   return {
     'messaging.destination.partition.id': String(partition),
     'messaging.consumer.group.name': group,
     'messaging.waybill.offset': offset,
     ...(messageId === null ? {} : { 'messaging.message.id': messageId }),
-    ...conversation(headers),
+    ...conversation(control),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Context, Span, Tracer } from '@opentelemetry/api';
 import { type Delivery, HandlerVerdict, type Settlement } from '@waybill/consumer';
-import type { Message } from '@waybill/outbox';
+import type { TraceHeaders } from '@waybill/outbox';
 import type { SagaState, TransitionToTrace } from '@waybill/saga';
 import {
   conversation,
@@ -35,16 +35,13 @@ export class Spans {
   }
 
   /** @returns the headers that name the message's span */
-  publish(
-    { topic, partition, headers }: Pick<Message, 'topic' | 'partition' | 'headers'>,
-    id: string,
-  ): Record<string, string> {
+  publish({ topic, partition, control }: Parameters<TraceHeaders>[0], id: string): Record<string, string> {
     const { context, propagation, SpanKind, trace } = this.api;
     const attributes = {
       ...operation('publish', 'create', topic),
       'messaging.message.id': id,
       ...(partition === undefined ? {} : { 'messaging.destination.partition.id': String(partition) }),
-      ...conversation(headers),
+      ...conversation(control),
     };
     const active = context.active();
     const span = this.#tracer.startSpan(`publish ${topic}`, { kind: SpanKind.PRODUCER, attributes }, active);

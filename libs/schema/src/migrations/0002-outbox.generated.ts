@@ -5,7 +5,7 @@ export const migration0002: Migration = {
   number: 2,
   name: '0002-outbox',
   breaking: false,
-  checksum: '959d579ccce13d409e99fa91e63ac97c143572cc1d392181917b052dbc96b90f',
+  checksum: '5226701da7611d6269454db1f959750fd01eb870639c196dea8aa8e6197716c1',
   sql: `-- The outbox: an append-only ring of time slots that producers insert into, in their own transactions, and the
 -- relay's cursor over it. The cursor is a snapshot: what is visible in a newer snapshot and not in it is what has
 -- been committed since (as PgQ has read its queues since 2007).
@@ -26,9 +26,16 @@ create table :schema.outbox (
   created_at       timestamptz not null default clock_timestamp(),
   timer_action     smallint check (timer_action between 1 and 3),
   deliver_at       timestamptz,
-  timer_token      text
+  timer_token      text,
+  control          jsonb,
+  expires_at_ms    bigint,
+  constraint outbox_headers_are_not_reserved
+    check (headers is null or headers::text !~* '"waybill-'
+           or not jsonb_path_exists(headers, '$.keyvalue() ? (@.key like_regex "^waybill-" flag "i")'))
 ) partition by list (slot);
 
+comment on column :schema.outbox.control is
+  'Waybill''s own headers (waybill-...): answers, commands of sagas. A login that only publishes may not write it';
 comment on column :schema.outbox.timer_action is
   'null: a message for the log; 1: a message for later; 2: cancels timers; 3: moves timers to deliver_at';
 
@@ -109,19 +116,19 @@ return encode(
   'hex')::uuid;
 
 -- When a message is to be delivered: at a time or after a delay, by this server's clock; null for at once.
--- expires_at and ttl_ms, of which one may be given, come out as the header's value: milliseconds since the epoch.
+-- expires_at_ms and ttl_ms, of which one may be given, come out as milliseconds since the epoch.
 -- Raises when it would expire before it is delivered.
 create function :schema.delivery_time(topic text, at_time timestamptz, delay_ms bigint, expires_at_ms bigint,
-                                      ttl_ms bigint, out deliver_at timestamptz, out expires_at text)
+                                      ttl_ms bigint, out deliver_at timestamptz, out expires_ms bigint)
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
 begin
   deliver_at := coalesce(at_time, now_at + delay_ms * interval '1 millisecond');
-  expires_at := coalesce(
+  expires_ms := coalesce(
     expires_at_ms,
-    floor(extract(epoch from greatest(deliver_at, now_at)) * 1000)::bigint + ttl_ms)::text;
+    floor(extract(epoch from greatest(deliver_at, now_at)) * 1000)::bigint + ttl_ms);
   if expires_at_ms <= extract(epoch from deliver_at) * 1000 then
     raise exception using errcode = 'WB006', detail = topic,
       message = 'it would expire before it is delivered: expiresAt must lie behind the time of delivery';
@@ -313,9 +320,9 @@ begin
                 or o.id > cursor_row.window_id);
   truncate :schema.outbox;
   insert into :schema.outbox (id, message_id, topic, partition_number, key, headers, payload, created_at,
-                              timer_action, deliver_at, timer_token)
+                              timer_action, deliver_at, timer_token, control, expires_at_ms)
   select a.id, a.message_id, a.topic, a.partition_number, a.key, a.headers, a.payload, a.created_at,
-         a.timer_action, a.deliver_at, a.timer_token
+         a.timer_action, a.deliver_at, a.timer_token, a.control, a.expires_at_ms
     from adopted_message a order by a.id;
   get diagnostics kept = row_count;
   insert into :schema.relay_cursor (slot, seq, base, system_identifier)

@@ -5,20 +5,35 @@ export const migration0005: Migration = {
   number: 5,
   name: '0005-operators',
   breaking: false,
-  checksum: 'c6314f783d7b9f56ea0ddc5d98c1bb1f4ae35acbc0f8b19ddcb27f310d9cd511',
+  checksum: 'b7659d358e382b5ed65116fae4ed41a18ff3c8e42c1a06b0b88949b8856fb46d',
   sql: `-- What operators decide: redriving and discarding dead letters, and the record of who did what when.
 
--- One row for everything that an operator did, never changed.
+-- One row for everything that an operator did, never changed. actor is the login, which nobody can choose; stated_by is
+-- the name that it gave.
 create table :schema.operator_action (
   id          bigint generated always as identity primary key,
   acted_at    timestamptz not null default clock_timestamp(),
-  actor       text not null check (actor <> ''),
+  actor       text not null default session_user,
+  stated_by   text not null check (stated_by <> ''),
   action      text not null,
   target_kind text not null,
   target      text not null,
   reason      text,
   details     jsonb not null default '{}'
 );
+
+create function :schema.sign_action() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+  new.actor := session_user;
+  new.acted_at := clock_timestamp();
+  return new;
+end
+$$;
+
+create trigger sign_action before insert on :schema.operator_action
+  for each row execute function :schema.sign_action();
 
 create index operator_action_acted on :schema.operator_action (acted_at);
 create index operator_action_target on :schema.operator_action (target_kind, target, id);
@@ -28,7 +43,8 @@ create index operator_action_target on :schema.operator_action (target_kind, tar
 create table :schema.redrive (
   id          bigint generated always as identity primary key,
   filter      jsonb not null,
-  actor       text not null,
+  actor       text not null default session_user,
+  stated_by   text not null,
   per_second  integer not null,
   up_to_id    bigint not null,
   cursor_id   bigint not null default 0,

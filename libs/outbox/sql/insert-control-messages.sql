@@ -1,0 +1,13 @@
+-- Writes messages of which some have control headers, which only Waybill itself has, into the outbox, in the order of the
+-- array. Else as insert-scheduled-messages.
+-- Params: messages jsonb
+-- Returns: none
+-- Locks: none but the new rows
+insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at,
+                            timer_token, expires_at_ms, control)
+select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
+       m.headers, decode(m.payload, 'base64'), case when d.deliver_at is not null then 1 end, d.deliver_at, m."timerToken", d.expires_ms, m.control
+  from jsonb_to_recordset($1::jsonb)
+    as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text, "deliverAt" timestamptz,
+          "delayMs" bigint, "expiresAtMs" bigint, "ttlMs" bigint, "timerToken" text, control jsonb)
+ cross join lateral :schema.delivery_time(m.topic, m."deliverAt", m."delayMs", m."expiresAtMs", m."ttlMs") d;

@@ -1,0 +1,11 @@
+-- Removes keys that were followed by another one longer than maxAgeMs ago, and before any saga under way of their service
+-- began: nothing is under way that they have signed.
+-- Params: maxAgeMs bigint
+-- Returns: none
+-- Index: saga_mac_key_topic
+delete from :schema.saga_mac_key k
+ where exists (select from :schema.saga_mac_key n
+                where n.reply_topic = k.reply_topic and n.id > k.id
+                  and n.created_at < clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'
+                  and not exists (select from :schema.saga s
+                                   where s.reply_topic = k.reply_topic and s.changed_at < n.created_at));

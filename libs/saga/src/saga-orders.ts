@@ -1,0 +1,77 @@
+import {
+  describeError,
+  isInfrastructureFailure,
+  type Logger,
+  SagaVersionUnknownError,
+  type SqlSession,
+  type TransactionRunner,
+} from '@waybill/kernel';
+import type { SagaEngine } from './saga-engine.js';
+import type { OrderEvent } from './saga-event.js';
+import { claimSagaOrder, settleSagaOrder } from './statements.generated.js';
+
+/** An operator's order: it counts only while the saga is as the operator saw it. */
+export interface OperatorOrder {
+  readonly id: number;
+  readonly sagaId: string;
+  readonly event: OrderEvent;
+  /** The saga's revision that the operator saw. */
+  readonly revision: number;
+  /** The name that the operator gave. */
+  readonly by: string;
+}
+
+/** What {@link SagaOrders} work with. */
+export interface SagaOrdersParts {
+  readonly engine: SagaEngine;
+  readonly transactions: TransactionRunner;
+  readonly logger: Logger;
+  /** How long a transition may take, in milliseconds. */
+  readonly transitionMs: number;
+}
+
+/** Carries out what operators have ordered: they write orders into a table by a function that knows their login. */
+export class SagaOrders {
+  constructor(private readonly parts: SagaOrdersParts) {}
+
+  /** Carries out every order that waits. One for a version that this process does not know is left to another process. */
+  async carryOut(signal: AbortSignal): Promise<void> {
+    let after: number | undefined = 0;
+    while (after !== undefined && !signal.aborted) after = await this.#next(after);
+  }
+
+  /** @returns the id of the order that was looked at; undefined when none waits behind `afterId` */
+  async #next(afterId: number): Promise<number | undefined> {
+    const { engine, transactions, transitionMs } = this.parts;
+    let current: OperatorOrder | undefined;
+    try {
+      return await transactions.run({
+        work: async (transaction) => {
+          const { session } = transaction;
+          const [row] = await session.run(claimSagaOrder, engine.replyTopic, afterId);
+          if (row === undefined) return undefined;
+          const { id, sagaId, order, revision, statedBy: by } = row;
+          current = { id, sagaId, event: JSON.parse(order) as OrderEvent, revision, by };
+          await settle(session, id, await engine.order(transaction, current));
+          return id;
+        },
+        timeoutMs: transitionMs,
+      });
+    } catch (error) {
+      if (current === undefined || isInfrastructureFailure(error)) throw error;
+      if (!(error instanceof SagaVersionUnknownError)) await this.#refuse(current, error);
+      return current.id;
+    }
+  }
+
+  /** An order whose transition fails is not tried again: the operator sees why, and decides. */
+  async #refuse({ id, sagaId, event }: OperatorOrder, error: unknown): Promise<void> {
+    const why = describeError(error);
+    this.parts.logger.error(`the order to ${event.type} saga ${sagaId} was not carried out: ${why}`);
+    await settle(this.parts.transactions.session, id, why);
+  }
+}
+
+async function settle(session: SqlSession, id: number, why: string | undefined): Promise<void> {
+  await session.run(settleSagaOrder, id, why === undefined ? 'applied' : 'refused', why ?? null);
+}
