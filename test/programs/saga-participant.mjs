@@ -46,7 +46,9 @@ await runService(settings, async ({ faults, outbox }) => {
   });
   const handle = async (delivery) => {
     const { control, topic, payload, transaction } = delivery;
-    const [sagaId, step, op, attempt] = ['id', 'step', 'op', 'attempt'].map((name) => control[`waybill-saga-${name}`]);
+    const [sagaId, step, op, attempt] = ['id', 'step', 'op', 'attempt'].map(
+      (name) => control[`waybill-saga-${name}`],
+    );
     const transition = `${step}/${op}/${attempt}`;
     await faults.enter(sagaId, transition);
     const work = async () => {
@@ -62,5 +64,7 @@ await runService(settings, async ({ faults, outbox }) => {
       throw error;
     }
   };
-  return { subscriptions: TOPICS[group].map((topic) => resolveSubscription(topic, handle, { answers: true, retry })) };
+  return {
+    subscriptions: TOPICS[group].map((topic) => resolveSubscription(topic, handle, { answers: true, retry })),
+  };
 });
