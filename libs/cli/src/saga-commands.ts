@@ -6,6 +6,7 @@ import { ConfigurationError, parseJson } from '@waybill/kernel';
 import {
   isSagaDefinition,
   type RecordedSaga,
+  replyTopicOf,
   SagaDefinitions,
   SagaDesk,
   sagaDiagram,
@@ -16,7 +17,7 @@ import {
 import type { Command } from 'commander';
 import { duration, id as anId, wholeNumber } from './arguments.js';
 import { fileError } from './file-error.js';
-import { detailLines, SAGA_COLUMNS, summaryLine } from './saga-lines.js';
+import { detailLines, REFUSAL_COLUMNS, SAGA_COLUMNS, summaryLine } from './saga-lines.js';
 import { type ListOptions, listing, writeList } from './table.js';
 import { type Output, withDatabase } from './target.js';
 
@@ -48,10 +49,11 @@ const SAGA_ORDERS = {
   cancel: 'turns a saga round unless it has passed its pivot; it ends as CANCELLED',
 } as const;
 
-/** `waybill saga list | show | retry | skip | resolve | compensate | cancel | verify`. */
+/** `waybill saga list | show | refused | retry | skip | resolve | compensate | cancel | verify`. */
 export function addSagaCommands(program: Command, output: Output): void {
   const sagas = program.command('saga').description('looks at sagas and decides about them');
   addLooking(program, sagas, output);
+  addRefused(program, sagas, output);
   addStepOrders(program, sagas, output);
   addSagaOrders(program, sagas, output);
   addVerify(program, sagas, output);
@@ -84,6 +86,21 @@ function addLooking(program: Command, sagas: Command, output: Output): void {
         if (options.mermaid === true) output.write(sagaDiagram(detail));
         else if (options.json === true) output.write(`${JSON.stringify(detail)}\n`);
         else output.write(detailLines(detail, options.payload === true));
+      }),
+    );
+}
+
+function addRefused(program: Command, sagas: Command, output: Output): void {
+  listing(sagas.command('refused'))
+    .description(
+      'lists messages to sagas that were dropped, because none of their own services has sent them',
+    )
+    .option('--service <group>', 'to the sagas of this service')
+    .option('--limit <n>', 'at most so many', wholeNumber, 100)
+    .action((options: ListOptions & { readonly service?: string; readonly limit: number }) =>
+      withDesk(program, async (desk) => {
+        const topic = options.service === undefined ? undefined : replyTopicOf(options.service);
+        writeList(output, options, await desk.refusals(topic, options.limit), REFUSAL_COLUMNS);
       }),
     );
 }

@@ -1,4 +1,4 @@
-import type { SagaDetail, SagaEvent, SagaOutput, SagaSummary } from '@waybill/saga';
+import type { SagaDetail, SagaEvent, SagaOutput, SagaRefusal, SagaSummary } from '@waybill/saga';
 import type { Column } from './table.js';
 
 /** Sagas in a list. */
@@ -10,6 +10,16 @@ export const SAGA_COLUMNS: readonly Column<SagaSummary>[] = [
   { head: 'KEY', of: ({ key }) => key },
   { head: 'REVISION', of: ({ revision }) => revision, align: 'right' },
   { head: 'REASON', of: ({ reason }) => reason },
+];
+
+export const REFUSAL_COLUMNS: readonly Column<SagaRefusal>[] = [
+  { head: 'REFUSED', of: ({ refusedAt }) => refusedAt },
+  { head: 'TOPIC', of: ({ replyTopic }) => replyTopic },
+  { head: 'PLACE', of: ({ partition, offset }) => `[${partition}]@${offset}` },
+  { head: 'SAGA', of: ({ sagaId }) => sagaId },
+  { head: 'STEP', of: ({ step }) => step },
+  { head: 'MESSAGE', of: ({ messageId }) => messageId },
+  { head: 'REASON', of: ({ why }) => why },
 ];
 
 /** A saga in one line. */

@@ -10,6 +10,7 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import type { LogSignals, Topics } from '@waybill/log';
+import type { MessageSignatures } from '@waybill/outbox';
 import type { RetryBudgetStore } from '@waybill/schedule';
 import type { CircuitState } from './circuit-breaker.js';
 import type { ConsumerCounts } from './consumer-counters.js';
@@ -64,6 +65,8 @@ export interface ConsumerParts {
   readonly budgets?: RetryBudgetStore;
   /** Told of every message that was not done in an attempt. */
   readonly onSettled?: (settlement: Settlement) => void;
+  /** Signs what the consumer sends itself, and verifies messages before their handlers run. Default: neither. */
+  readonly signatures?: MessageSignatures | undefined;
   readonly logger?: Logger;
   readonly clock?: Clock;
 }

@@ -177,7 +177,7 @@ export class Consumer {
       ...service,
       group,
       groupId,
-      databases: { bus, transactions, inboxFor, prepared },
+      databases: { bus, transactions, inboxFor, prepared, signatures: this.parts.signatures },
       topics: this.parts.topics,
       slots: this.#slots,
       random: () => randomInt(1_000_000) / 1_000_000,

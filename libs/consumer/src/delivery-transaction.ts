@@ -17,6 +17,7 @@ import {
 } from '@waybill/kernel';
 import { InboxGuard } from '@waybill/inbox';
 import type { PartitionProgress } from '@waybill/log';
+import type { MessageSignatures } from '@waybill/outbox';
 import {
   controlOf,
   type Delivery,
@@ -70,6 +71,8 @@ export interface DeliveryDatabases {
   readonly inboxFor: string | undefined;
   /** Whether verdicts are kept prepared on their connections. */
   readonly prepared: boolean;
+  /** Verifies messages before their handlers run; undefined where they are not signed. */
+  readonly signatures?: MessageSignatures | undefined;
 }
 
 /** What a hand-over has beside its record. */
@@ -236,6 +239,7 @@ export class DeliveryTransaction {
       });
       if (!taken) return;
     }
+    this.databases.signatures?.verify(topic, record.record, this.#placeOf(record));
     const delivery: Delivery = {
       topic,
       partition,

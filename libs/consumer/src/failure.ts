@@ -41,6 +41,7 @@ const NOT_RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'ID_OUTSIDE_WINDOW',
   'MESSAGE_ID_INVALID',
   'REPLY_TOPIC_REFUSED',
+  'SIGNATURE_INVALID',
 ]);
 
 /** Longest wait that an error may ask for, in milliseconds: a year. */

@@ -172,7 +172,9 @@ export class LaneAttempts {
     if (replyTo === undefined || !isReplyTopic(replyTo)) return [letter];
     // Whoever asks for the first time has only just made the topic of its answers.
     const found = await this.read(place, () => context.topics.find(replyTo));
-    return found === undefined ? [letter] : [letter, ...failureReply(record.record, replyTo, error)];
+    return found === undefined
+      ? [letter]
+      : [letter, ...failureReply(record.record, replyTo, error, context.databases.signatures)];
   }
 
   /** Says that a message has become a dead letter, once that is committed. */

@@ -5,7 +5,8 @@ import {
   type RemoteError,
   ReplyTopicRefusedError,
 } from '@waybill/kernel';
-import type { LogRecord } from '@waybill/log';
+import { headersTogether, type LogRecord } from '@waybill/log';
+import type { MessageSignatures } from '@waybill/outbox';
 import { timerStatements } from '@waybill/schedule';
 import { controlOf, type Delivery, placeOf } from './delivery.js';
 import { remoteErrorOf } from './remote-error.js';
@@ -104,18 +105,24 @@ export async function assertAnswerable(
  * log's database, where there is no outbox: the answer is a timer that is due at once.
  * @param topic where the answer goes; it must be there
  */
-export function failureReply(record: LogRecord, topic: string, error: unknown): BoundStatement[] {
+export function failureReply(
+  record: LogRecord,
+  topic: string,
+  error: unknown,
+  signatures?: MessageSignatures,
+): BoundStatement[] {
   const request = controlOf(record);
   const remote = remoteErrorOf(error);
-  const message = {
+  const control = replyHeaders(request, 'failed', reasonOf(remote));
+  const content = {
     id: newId(),
-    token: null,
     topic,
-    partition: null,
     key: request[REPLY_KEY_HEADER]?.replace(NO_HEADER, ' ') ?? null,
-    headers: JSON.stringify(replyHeaders(request, 'failed', reasonOf(remote))),
     payload: Buffer.from(JSON.stringify(remote)),
   };
+  const signature = signatures?.sign({ ...content, headers: null, control }) ?? null;
+  const headers = headersTogether({ headers: null, control: JSON.stringify(control), signature });
+  const message = { ...content, token: null, partition: null, headers };
   return timerStatements([{ action: 'schedule', message, dueMs: Date.now() }]);
 }
 

@@ -111,5 +111,6 @@ function headersOf(message: EncodedMessage, deliverableMs: number): string | nul
     headers: headers && JSON.stringify(headers),
     control: control && JSON.stringify(control),
     expiresAtMs,
+    signature: message.signature,
   });
 }

@@ -29,6 +29,7 @@ const made: WaybillError[] = [
   new kernel.IsolationLevelError('Entering a message'),
   new kernel.EndpointRefusedError('api.example.com', 'it is not listed'),
   new kernel.ReplyTopicRefusedError('orders[0]@1', 'x', 'there is no such topic'),
+  new kernel.SignatureInvalidError('orders[0]@1', 'it is not signed'),
   new kernel.SagaOrderRefusedError('id', 'it has changed'),
   new kernel.MigrationRequiredError('waybill', 0, 3),
   new kernel.MigrationChangedError('waybill', '0001-log'),

@@ -1,7 +1,7 @@
 import { InvariantError, TopicUnknownError } from '@waybill/kernel';
 import { type ReadyBatch, sortForAppend } from './append-call.js';
 import { Partitioner } from './partitioner.js';
-import { EXPIRES_AT_HEADER, MESSAGE_ID_HEADER } from './record-headers.js';
+import { EXPIRES_AT_HEADER, MESSAGE_ID_HEADER, SIGNATURE_HEADER } from './record-headers.js';
 import { RecordBatchBuilder, type RecordHeader } from './record/index.js';
 import type { Topic, Topics } from './topics.js';
 
@@ -19,6 +19,7 @@ export interface MessageToCollect {
   readonly control?: string | null;
   /** When it expires, in milliseconds since 1970. */
   readonly expiresAtMs?: number | null;
+  readonly signature?: string | null;
   readonly payload: Buffer | null;
   readonly timestampMs: number;
 }
@@ -70,10 +71,11 @@ export class BatchCollector {
     this.#partitioner.know(message.topic);
     const partitionId = this.#partitionOf(topic, message.partition, message.key);
     const headers: RecordHeader[] = [{ key: MESSAGE_ID_KEY, value: message.id }];
-    const { control = null, expiresAtMs = null } = message;
+    const { control = null, expiresAtMs = null, signature = null } = message;
     if (control !== null) addHeaders(headers, control);
     if (expiresAtMs !== null)
       headers.push({ key: EXPIRES_AT_HEADER, value: Buffer.from(String(expiresAtMs)) });
+    if (signature !== null) headers.push({ key: SIGNATURE_HEADER, value: Buffer.from(signature) });
     if (message.headers !== null) addHeaders(headers, message.headers);
     const bytes =
       (message.key?.length ?? 0) +
@@ -138,11 +140,13 @@ export function headersTogether({
   headers,
   control = null,
   expiresAtMs = null,
-}: Pick<MessageToCollect, 'headers' | 'control' | 'expiresAtMs'>): string | null {
-  if (control === null && expiresAtMs === null) return headers;
+  signature = null,
+}: Pick<MessageToCollect, 'headers' | 'control' | 'expiresAtMs' | 'signature'>): string | null {
+  if (control === null && expiresAtMs === null && signature === null) return headers;
   return JSON.stringify({
     ...(JSON.parse(headers ?? '{}') as object),
     ...(JSON.parse(control ?? '{}') as object),
     ...(expiresAtMs === null ? {} : { [EXPIRES_AT_HEADER]: String(expiresAtMs) }),
+    ...(signature === null ? {} : { [SIGNATURE_HEADER]: signature }),
   });
 }

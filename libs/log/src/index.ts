@@ -44,6 +44,7 @@ export {
   EXPIRES_AT_HEADER,
   MESSAGE_ID_HEADER,
   RESERVED_HEADER_PREFIX,
+  SIGNATURE_HEADER,
 } from './record-headers.js';
 export {
   assertTopicName,

@@ -9,6 +9,7 @@ import {
   NotRunningError,
   type PgDatabase,
   resolveOptions,
+  show,
   systemClock,
   TopicUnknownError,
   wholeNumber,
@@ -17,6 +18,7 @@ import {
 import { appendCall, type Appended, type ReadyBatch, sortForAppend } from './append-call.js';
 import type { LogSignals } from './log-signals.js';
 import { Partitioner } from './partitioner.js';
+import { EXPIRES_AT_HEADER, MESSAGE_ID_HEADER, RESERVED_HEADER_PREFIX } from './record-headers.js';
 import { RecordBatchBuilder, type RecordHeader, recordSize } from './record/index.js';
 import { nextProducerId } from './statements.generated.js';
 import type { Topics } from './topics.js';
@@ -111,12 +113,13 @@ export class LogAppender {
   /**
    * Appends a record. Resolves when it is in the log, to its place.
    *
-   * @throws TopicUnknownError, MessageInvalidError for a partition that the topic has not
+   * @throws TopicUnknownError, MessageInvalidError for a partition that the topic has not, or for control headers
    * @throws BufferFullError when more than `bufferBytes` wait
    * @throws DeliveryTimedOutError when the database could not be reached for `deliveryTimeoutMs`
    */
   async append(record: RecordToAppend): Promise<RecordPlace> {
     if (this.#closed) throw new NotRunningError('The appender');
+    assertNoControl(record);
     const bytes = recordSize(record.key ?? null, record.value, record.headers ?? []);
     if (this.#waitingBytes + bytes > this.#options.bufferBytes) {
       throw new BufferFullError(record.topic, this.#options.bufferBytes);
@@ -302,4 +305,17 @@ function settle(batches: readonly FlushBatch[], appended: readonly Appended[]): 
       }),
     );
   });
+}
+
+/** Headers that a producer may set although they are Waybill's own: they control nobody but the message. */
+const HARMLESS: ReadonlySet<string> = new Set([MESSAGE_ID_HEADER, EXPIRES_AT_HEADER]);
+
+/** @throws MessageInvalidError for headers that Waybill would believe: answers, commands of sagas */
+function assertNoControl({ topic, headers = [] }: RecordToAppend): void {
+  const names = headers.map(({ key }) => Buffer.from(key as string).toString('utf8'));
+  const control = names.find(
+    (name) => name.toLowerCase().startsWith(RESERVED_HEADER_PREFIX) && !HARMLESS.has(name),
+  );
+  if (control !== undefined)
+    throw new MessageInvalidError('(without id)', topic, `header ${show(control)} is reserved`);
 }

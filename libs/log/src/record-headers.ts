@@ -9,3 +9,6 @@ export const EXPIRES_AT_HEADER = 'waybill-expires-at';
 
 /** The header that names the message instead of which this one was sent. */
 export const CAUSE_ID_HEADER = 'waybill-cause-id';
+
+/** The header of a signed message that shows who has sent it. */
+export const SIGNATURE_HEADER = 'waybill-signature';

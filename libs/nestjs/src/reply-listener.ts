@@ -11,6 +11,7 @@ import {
 import {
   BackgroundService,
   Bell,
+  describeError,
   dictionary,
   type Logger,
   newId,
@@ -25,7 +26,7 @@ import {
   Partitioner,
   type Topics,
 } from '@waybill/log';
-import type { Codec } from '@waybill/outbox';
+import type { Codec, MessageSignatures } from '@waybill/outbox';
 
 /** In the last answer to a request: how many values it was answered with, where that is not one. */
 export const REPLY_VALUES_HEADER = 'waybill-reply-values';
@@ -60,6 +61,8 @@ export interface ReplyListenerParts {
   /** Where answers go; shared by all processes of the service. */
   readonly topic: string;
   readonly codec: Codec;
+  /** Verifies answers; undefined where messages are not signed. */
+  readonly signatures: MessageSignatures | undefined;
   readonly logger: Logger;
 }
 
@@ -150,6 +153,7 @@ export class ReplyListener {
     const hearer = this.#waiting.get(headers[REQUEST_ID_HEADER] ?? '');
     const status = replyStatus(headers[REPLY_STATUS_HEADER]);
     if (hearer === undefined || status === undefined) return;
+    if (!this.#isGenuine(record)) return;
     const values = Number(headers[REPLY_VALUES_HEADER] ?? 1);
     const reply = { status, payload: null, error: headers[REPLY_ERROR_HEADER], values, headers };
     try {
@@ -157,6 +161,18 @@ export class ReplyListener {
       hearer.hear({ ...reply, payload });
     } catch (error) {
       hearer.hear({ ...reply, status: 'failed', error: `its answer cannot be read (${String(error)})` });
+    }
+  }
+
+  /** An answer that may be forged is not heard: the request waits for the real one. */
+  #isGenuine(record: LogRecord): boolean {
+    const { signatures, topic, logger } = this.parts;
+    try {
+      signatures?.verify(topic, record, `${topic}@${record.offset}`);
+      return true;
+    } catch (error) {
+      logger.warn(`an answer was not heard: ${describeError(error)}`, { topic });
+      return false;
     }
   }
 }

@@ -56,6 +56,7 @@ export class WaybillHealthIndicator {
       const ofSagas = {
         sagasUnderWay: sagas.reduce((sum, { sagas: some }) => sum + some, 0),
         sagasStuck: stuck,
+        sagaMessagesRefused: this.waybill.sagas.refused,
         sagasOldestAgeMs: sagas.length === 0 ? null : Math.max(...sagas.map(({ oldestMs }) => oldestMs)),
       };
       return { [key]: { status, ...outbox, ...half, ...ofSagas, ...timers, ...why, problems } };

@@ -27,6 +27,7 @@ import {
   type RelayOptions,
   type TopicSchemas,
   topicSchemasProblems,
+  type SigningOptions,
 } from '@waybill/outbox';
 
 /** A database of PostgreSQL 14 or later, and Waybill's schema in it. */
@@ -65,6 +66,8 @@ export interface WaybillModuleOptions extends AmbientOptions {
   readonly codecs?: Readonly<Record<string, Codec>>;
   /** Schemas by topic, of any library that keeps to Standard Schema: for publishing and for handlers. */
   readonly schemas?: TopicSchemas;
+  /** Signs what is published, and verifies what is handled before its handler runs. Default: neither. */
+  readonly signing?: SigningOptions;
   /** Makes every message that is published a CloudEvent. Default: none is. */
   readonly cloudEvents?: CloudEventOptions;
   /** Whether this process moves messages from the outbox to the log, and how. Default true; false for API-only processes. */
@@ -111,6 +114,7 @@ const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
   codecs: true,
   schemas: true,
   cloudEvents: true,
+  signing: true,
   relay: true,
   redis: true,
   scheduler: true,

@@ -20,7 +20,8 @@ import {
   type TimerService,
 } from '@waybill/schedule';
 import {
-  Outbox,
+  MessageSignatures,
+  type Outbox,
   OutboxRetention,
   OutboxTransactions,
   type TransactionHandle,
@@ -35,6 +36,7 @@ import { HalfMessageRetention } from '@waybill/half-message';
 import { stopWithin } from './bounded-stop.js';
 import type { GuardedHandler } from './guard-windows.js';
 import { HalfAnswers } from './half-answers.js';
+import { instanceOutbox } from './instance-outbox.js';
 import { InstanceGuards } from './instance-guards.js';
 import { HandlerDurations } from './metrics/handler-durations.js';
 import { InstanceHalfMessages } from './instance-half-messages.js';
@@ -111,6 +113,8 @@ export class Waybill {
   readonly #logRetention: LogRetention;
   readonly #deadLetterRetention: DeadLetterRetention;
   readonly #retention: readonly Retention[];
+  /** Signs and verifies messages; undefined where they are not signed. */
+  readonly #signatures: MessageSignatures | undefined;
   #replies: ReplyListener | undefined;
   #consumer: Consumer | undefined;
   #consuming: Promise<void> | undefined;
@@ -137,8 +141,11 @@ export class Waybill {
     const bell = new Bell();
     this.ambient = new AmbientTransaction(options);
     this.tracing = new Tracing(options.tracing, options.group ?? '');
-    this.outbox = this.#makeOutbox(bell);
-    const { topics, logger } = this;
+    if (options.signing !== undefined) this.#signatures = new MessageSignatures(options.signing);
+    const { topics, logger, database, bus, ambient, contracts } = this;
+    const traceHeaders = this.tracing.publishHeaders;
+    const of = { options, database, bus, topics, bell, ambient, traceHeaders, contracts };
+    this.outbox = instanceOutbox({ ...of, signatures: this.#signatures });
     this.scheduler = timerService(options, { database: this.bus, topics, signals: this.#signals, logger });
     this.#budgets = retryBudgets(options, this.bus, this.logger);
     this.timers = new Timers(this.bus.session, this.scheduler);
@@ -174,16 +181,10 @@ export class Waybill {
     });
     this.guards = new InstanceGuards({ name, options, database: this.database, logger: this.logger });
     this.relay = this.#makeRelay(bell);
-    const { log, outbox, deadLetters, halfMessages } = options.retention ?? {};
-    this.#logRetention = new LogRetention(this.bus, log, this.logger);
-    this.#deadLetterRetention = new DeadLetterRetention(this.bus, deadLetters, this.logger);
-    this.#retention = [
-      this.#logRetention,
-      new OutboxRetention(this.database, outbox, this.logger),
-      this.#deadLetterRetention,
-      new HalfMessageRetention(this.bus, halfMessages, this.logger),
-      this.sagas.retention,
-    ];
+    const { log, deadLetters } = options.retention ?? {};
+    this.#logRetention = new LogRetention(bus, log, logger);
+    this.#deadLetterRetention = new DeadLetterRetention(bus, deadLetters, logger);
+    this.#retention = [this.#logRetention, this.#deadLetterRetention, ...this.#otherRetention()];
     addInstance(this);
   }
 
@@ -265,6 +266,7 @@ export class Waybill {
         signals: this.#signals,
         logger: this.logger,
         budgets: this.#budgets,
+        signatures: this.#signatures,
       },
       {
         preparedStatements: this.options.outbox?.preparedStatements,
@@ -290,7 +292,8 @@ export class Waybill {
   listenForReplies(codec: Codec): ReplyListener {
     const { bus, topics, logger, name, options } = this;
     const topic = `${options.group ?? name}.replies`;
-    this.#replies ??= new ReplyListener({ bus, topics, signals: this.#signals, topic, codec, logger });
+    const [signals, signatures] = [this.#signals, this.#signatures];
+    this.#replies ??= new ReplyListener({ bus, topics, signals, topic, codec, logger, signatures });
     return this.#replies;
   }
 
@@ -347,19 +350,13 @@ export class Waybill {
     await this.stop();
   }
 
-  #makeOutbox(bell: Bell): Outbox {
-    return new Outbox({
-      ...this.options.outbox,
-      schema: this.database.schema,
-      bell,
-      ambient: () => this.ambient.current,
-      traceHeaders: this.tracing.publishHeaders,
-      // Topics of another database's log say nothing about those that this one knows.
-      ...(this.bus === this.database ? { topics: this.topics } : {}),
-      schemas: this.contracts,
-      ...(this.options.codecs === undefined ? {} : { codecs: this.options.codecs }),
-      ...(this.options.cloudEvents === undefined ? {} : { cloudEvents: this.options.cloudEvents }),
-    });
+  #otherRetention(): Retention[] {
+    const { outbox, halfMessages } = this.options.retention ?? {};
+    return [
+      new OutboxRetention(this.database, outbox, this.logger),
+      new HalfMessageRetention(this.bus, halfMessages, this.logger),
+      this.sagas.retention,
+    ];
   }
 
   #makeRunner(): TransactionRunner {

@@ -25,6 +25,7 @@ export {
   type Message,
   type TraceHeaders,
 } from './message.js';
+export { MessageSignatures, type SigningKey, type SigningOptions } from './message-signatures.js';
 export { type MessageTimes } from './message-times.js';
 export { Outbox, type OutboxOptions, type Published } from './outbox.js';
 export {

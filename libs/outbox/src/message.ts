@@ -16,6 +16,7 @@ import { type Codec, jsonCodec } from './codec.js';
 import { cloudEventHeaders, type CloudEventOptions } from './contract/cloud-event.js';
 import { type PayloadContract, SCHEMA_VERSION_HEADER } from './contract/payload-contract.js';
 import type { PayloadContracts } from './contract/payload-contracts.js';
+import type { MessageSignatures } from './message-signatures.js';
 import { checkTimes, type MessageTimes, type TimesToResolve } from './message-times.js';
 import { isStorable } from './storable-text.js';
 
@@ -54,6 +55,8 @@ export interface EncodedMessage {
   readonly control: Readonly<Record<string, string>> | null;
   /** When it expires, in milliseconds since 1970, where that is known without the database. */
   readonly expiresAtMs: number | null;
+  /** Null where messages are not signed. */
+  readonly signature: string | null;
   readonly payload: Buffer;
   /** What the database has to work out when it is written; null for a message that is delivered at once. */
   readonly times: TimesToResolve | null;
@@ -76,6 +79,8 @@ export interface MessageRules {
   /** Makes every message a CloudEvent. */
   readonly cloudEvents?: CloudEventOptions | undefined;
   readonly traceHeaders: TraceHeaders;
+  /** Signs messages. Default: they are not signed. */
+  readonly signatures?: MessageSignatures | undefined;
 }
 
 const MAX_HEADERS = 64;
@@ -135,7 +140,9 @@ export function encodeMessage(
   const headers = collectHeaders(message, { byDefault, contract }, refuse);
   const bytes = payload.length + Buffer.byteLength(key ?? '') + headerBytes(headers ?? {});
   if (bytes > rules.maxMessageBytes) throw new MessageTooLargeError(id, topic, bytes, rules.maxMessageBytes);
-  return { id, topic, key, partition, headers, control: control ?? null, expiresAtMs, payload, times };
+  const content = { id, topic, key, headers, control: control ?? null, payload };
+  const signature = rules.signatures?.sign(content, isTemplate) ?? null;
+  return { ...content, partition, expiresAtMs, signature, times };
 }
 
 function checkKey(key: string, refuse: (problem: string) => never): void {

@@ -12,6 +12,7 @@ export interface OutboxRow {
   /** Headers of Waybill's own, as JSON. */
   readonly control: string | null;
   readonly expiresAtMs: number | null;
+  readonly signature: string | null;
   readonly payload: Buffer | null;
   readonly createdAtMs: number;
   /** Null for a message for the log; see the column's comment. */
@@ -21,14 +22,14 @@ export interface OutboxRow {
   readonly timerToken: string | null;
 }
 
-const FIELDS = 13;
+const FIELDS = 14;
 /** Milliseconds from 1970 to 2000, from which PostgreSQL counts. */
 const POSTGRES_EPOCH_MS = 946_684_800_000;
 const YEAR_9999_MS = Date.UTC(9999, 0);
 
 /** What the relay reads of a row, in this order. */
 export const OUTBOX_COLUMNS =
-  'id, topic, partition_number, key, message_id, headers, payload, created_at, control, expires_at_ms, timer_action, deliver_at, timer_token';
+  'id, topic, partition_number, key, message_id, headers, payload, created_at, control, expires_at_ms, signature, timer_action, deliver_at, timer_token';
 
 const idText = Buffer.alloc(36, '-');
 const HEX = Buffer.from('0123456789abcdef');
@@ -60,6 +61,8 @@ export function readOutboxRow(row: Buffer): OutboxRow {
   at = endOf(row, at);
   const expiresAtMs = row.readInt32BE(at) === -1 ? null : int64(row, at + 4);
   at = endOf(row, at);
+  const signature = row.readInt32BE(at) === -1 ? null : row.toString('utf8', at + 4, endOf(row, at));
+  at = endOf(row, at);
   return {
     rowId,
     topic,
@@ -69,6 +72,7 @@ export function readOutboxRow(row: Buffer): OutboxRow {
     headers,
     control,
     expiresAtMs,
+    signature,
     payload,
     createdAtMs,
     ...readTimer(row, at),

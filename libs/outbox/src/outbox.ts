@@ -34,6 +34,7 @@ import {
 } from './statements.generated.js';
 import type { Topics } from '@waybill/log';
 import type { TimerTarget } from '@waybill/schedule';
+import type { MessageSignatures } from './message-signatures.js';
 import { cancelStatement, rescheduleStatement, type TimerDelay } from './timer-changes.js';
 import { joinTransaction, type TransactionHandle } from './transactions/join-transaction.js';
 import { type JoinedTransaction, noTransaction } from './transactions/joined-transaction.js';
@@ -68,6 +69,8 @@ export type OutboxOptions = Given<typeof SPECS> & {
   readonly ambient?: () => unknown;
   /** Headers of the trace under way (`traceparent`, `tracestate`), added to every message. */
   readonly traceHeaders?: TraceHeaders;
+  /** Signs messages. Default: they are not signed. */
+  readonly signatures?: MessageSignatures;
 };
 
 /** What came of publishing a message. */
@@ -97,7 +100,8 @@ export class Outbox {
   readonly #ring = (): void => this.bell?.ring();
 
   constructor(options: OutboxOptions = {}) {
-    const { schema, codecs, schemas, cloudEvents, bell, topics, ambient, traceHeaders, ...rest } = options;
+    const { schema, codecs, schemas, cloudEvents, bell, topics, ambient, traceHeaders, signatures, ...rest } =
+      options;
     const resolved = resolveOptions('outbox', SPECS, rest);
     this.schema = schema ?? DEFAULT_SCHEMA;
     this.#strict = resolved.order === 'strict';
@@ -112,6 +116,7 @@ export class Outbox {
       contracts: schemas instanceof PayloadContracts ? schemas : new PayloadContracts(schemas),
       cloudEvents,
       traceHeaders: traceHeaders ?? (() => ({})),
+      signatures,
     };
   }
 
@@ -250,16 +255,16 @@ export class Outbox {
   }
 
   #insertOf(message: EncodedMessage): BoundStatement {
-    const { id, topic, partition, key, control, payload, expiresAtMs } = message;
+    const { id, topic, partition, key, control, payload, expiresAtMs, signature } = message;
     const headers = message.headers && JSON.stringify(message.headers);
     if (control !== null) {
       const insert = insertControlIntoCurrentSlot(Date.now());
       const own = JSON.stringify(control);
-      return bindStatement(insert, id, topic, partition, key, headers, payload, expiresAtMs, own);
+      return bindStatement(insert, id, topic, partition, key, headers, payload, expiresAtMs, signature, own);
     }
     const partitions = this.#topics?.peek(topic)?.partitionIds.length ?? 0;
     const insert = insertIntoCurrentSlot(Date.now(), (partition ?? 0) < partitions);
-    return bindStatement(insert, id, topic, partition, key, headers, payload, expiresAtMs);
+    return bindStatement(insert, id, topic, partition, key, headers, payload, expiresAtMs, signature);
   }
 
   #assertOpen(): void {

@@ -12,10 +12,10 @@ export const emptySlot = statement<[slot: number, retentionMs: number], { emptie
  * :slot is put in by current-slot.ts.
  * Locks: none but the new row
  */
-export const insertControlMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, expiresAtMs: number | null, control: string], Record<never, never>>('insert-control-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload, expires_at_ms,
-                                   control)
+export const insertControlMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, expiresAtMs: number | null, signature: string | null, control: string], Record<never, never>>('insert-control-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload, expires_at_ms,
+                                   signature, control)
 values (:slot, $1::uuid, :schema.known_topic($2::text, $3::integer), $3::integer, $4::text, $5::jsonb, $6::bytea,
-        $7::bigint, $8::jsonb)`);
+        $7::bigint, $8::text, $9::jsonb)`);
 
 /**
  * Writes messages of which some have control headers, which only Waybill itself has, into the outbox, in the order of the
@@ -23,12 +23,12 @@ values (:slot, $1::uuid, :schema.known_topic($2::text, $3::integer), $3::integer
  * Locks: none but the new rows
  */
 export const insertControlMessages = statement<[messages: string], Record<never, never>>('insert-control-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at,
-                            timer_token, expires_at_ms, control)
+                            timer_token, expires_at_ms, signature, control)
 select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
-       m.headers, pg_catalog.decode(m.payload, 'base64'), case when d.deliver_at is not null then 1 end, d.deliver_at, m."timerToken", d.expires_ms, m.control
+       m.headers, pg_catalog.decode(m.payload, 'base64'), case when d.deliver_at is not null then 1 end, d.deliver_at, m."timerToken", d.expires_ms, m.signature, m.control
   from pg_catalog.jsonb_to_recordset($1::jsonb)
     as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text, "deliverAt" timestamptz,
-          "delayMs" bigint, "expiresAtMs" bigint, "ttlMs" bigint, "timerToken" text, control jsonb)
+          "delayMs" bigint, "expiresAtMs" bigint, "ttlMs" bigint, "timerToken" text, signature text, control jsonb)
  cross join lateral :schema.delivery_time(m.topic, m."deliverAt", m."delayMs", m."expiresAtMs", m."ttlMs") d`);
 
 /**
@@ -36,28 +36,28 @@ select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
  * never removed). :slot is put in by current-slot.ts.
  * Locks: none but the new row
  */
-export const insertKnownMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, expiresAtMs: number | null], Record<never, never>>('insert-known-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload,
-                                   expires_at_ms)
-values (:slot, $1::uuid, $2::text, $3::integer, $4::text, $5::jsonb, $6::bytea, $7::bigint)`);
+export const insertKnownMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, expiresAtMs: number | null, signature: string | null], Record<never, never>>('insert-known-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload,
+                                   expires_at_ms, signature)
+values (:slot, $1::uuid, $2::text, $3::integer, $4::text, $5::jsonb, $6::bytea, $7::bigint, $8::text)`);
 
 /**
  * Writes one message into the slot of the outbox that is current, in the caller's transaction. Naming the slot saves the
  * server the routing. :slot is put in by current-slot.ts.
  * Locks: none but the new row
  */
-export const insertMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, expiresAtMs: number | null], Record<never, never>>('insert-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload,
-                                   expires_at_ms)
-values (:slot, $1::uuid, :schema.known_topic($2::text, $3::integer), $3::integer, $4::text, $5::jsonb, $6::bytea, $7::bigint)`);
+export const insertMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, expiresAtMs: number | null, signature: string | null], Record<never, never>>('insert-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload,
+                                   expires_at_ms, signature)
+values (:slot, $1::uuid, :schema.known_topic($2::text, $3::integer), $3::integer, $4::text, $5::jsonb, $6::bytea, $7::bigint, $8::text)`);
 
 /**
  * Writes several messages into the outbox, in the caller's transaction and in the order of the array.
  * Locks: none but the new rows
  */
-export const insertMessages = statement<[messages: string], Record<never, never>>('insert-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, expires_at_ms)
+export const insertMessages = statement<[messages: string], Record<never, never>>('insert-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, expires_at_ms, signature)
 select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key, m.headers, pg_catalog.decode(m.payload, 'base64'),
-       m."expiresAtMs"
+       m."expiresAtMs", m.signature
   from pg_catalog.jsonb_to_recordset($1::jsonb)
-    as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text, "expiresAtMs" bigint)`);
+    as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text, "expiresAtMs" bigint, signature text)`);
 
 /**
  * Writes messages into the outbox of which some are for later, or live for a time, in the caller's transaction and in
@@ -65,12 +65,12 @@ select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key, m.he
  * Locks: none but the new rows
  */
 export const insertScheduledMessages = statement<[messages: string], Record<never, never>>('insert-scheduled-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at,
-                            timer_token, expires_at_ms)
+                            timer_token, expires_at_ms, signature)
 select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
-       m.headers, pg_catalog.decode(m.payload, 'base64'), case when d.deliver_at is not null then 1 end, d.deliver_at, m."timerToken", d.expires_ms
+       m.headers, pg_catalog.decode(m.payload, 'base64'), case when d.deliver_at is not null then 1 end, d.deliver_at, m."timerToken", d.expires_ms, m.signature
   from pg_catalog.jsonb_to_recordset($1::jsonb)
     as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text, "deliverAt" timestamptz,
-          "delayMs" bigint, "expiresAtMs" bigint, "ttlMs" bigint, "timerToken" text)
+          "delayMs" bigint, "expiresAtMs" bigint, "ttlMs" bigint, "timerToken" text, signature text)
  cross join lateral :schema.delivery_time(m.topic, m."deliverAt", m."delayMs", m."expiresAtMs", m."ttlMs") d`);
 
 /**

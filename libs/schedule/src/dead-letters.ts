@@ -1,14 +1,22 @@
 import {
   bindStatement,
   type BoundStatement,
+  ConfigurationError,
   DeadLetterClosedError,
   newId,
   NotFoundError,
   type PgDatabase,
   resolveOptions,
+  show,
   wholeNumber,
 } from '@waybill/kernel';
-import { appendCall, BatchCollector, type LogSignals, type Topics } from '@waybill/log';
+import {
+  appendCall,
+  BatchCollector,
+  type LogSignals,
+  RESERVED_HEADER_PREFIX,
+  type Topics,
+} from '@waybill/log';
 import { type DeadLetterFilter, type DeadLetterState, filterJson } from './dead-letter-filter.js';
 import { type Operator, type OperatorAction, operatorAction, operatorActions } from './operator-actions.js';
 import { editedHeaders, headersAsObject } from './stored-record.js';
@@ -181,10 +189,12 @@ export class DeadLetters {
    * `waybill-cause-id`. The message as it was stays in the record of what operators did.
    * @returns the id of the new message
    * @throws NotFoundError, DeadLetterClosedError
+   * @throws ConfigurationError for a header that is Waybill's own
    */
   async edit(id: number, edit: DeadLetterEdit, operator: Operator): Promise<string> {
     const letter = await this.#read(id);
     if (letter.state !== 'open') throw new DeadLetterClosedError(id, letter.state);
+    assertNoControl(id, edit);
     const messageId = newId();
     const headers = editedHeaders(letter.headers, edit.headers ?? {}, {
       messageId,
@@ -293,4 +303,16 @@ export class DeadLetters {
     );
     return [appendCall(batches, -1, 'all')];
   }
+}
+
+/** What Waybill believes of a message is not for editing. */
+function assertNoControl(id: number, { headers = {} }: DeadLetterEdit): void {
+  const control = Object.keys(headers).filter((name) =>
+    name.toLowerCase().startsWith(RESERVED_HEADER_PREFIX),
+  );
+  if (control.length > 0)
+    throw new ConfigurationError(
+      `Dead letter ${id} was left as it was`,
+      control.map((name) => `header ${show(name)} is Waybill's own`),
+    );
 }

@@ -21,6 +21,7 @@ create table :schema.outbox (
   timer_token      text,
   control          jsonb,
   expires_at_ms    bigint,
+  signature        text,
   constraint outbox_headers_are_not_reserved
     check (headers is null or headers::text !~* '"waybill-'
            or not jsonb_path_exists(headers, '$.keyvalue() ? (@.key like_regex "^waybill-" flag "i")'))
@@ -312,9 +313,10 @@ begin
                 or o.id > cursor_row.window_id);
   truncate :schema.outbox;
   insert into :schema.outbox (id, message_id, topic, partition_number, key, headers, payload, created_at,
-                              timer_action, deliver_at, timer_token, control, expires_at_ms)
+                              timer_action, deliver_at, timer_token, control, expires_at_ms,
+                              signature)
   select a.id, a.message_id, a.topic, a.partition_number, a.key, a.headers, a.payload, a.created_at,
-         a.timer_action, a.deliver_at, a.timer_token, a.control, a.expires_at_ms
+         a.timer_action, a.deliver_at, a.timer_token, a.control, a.expires_at_ms, a.signature
     from adopted_message a order by a.id;
   get diagnostics kept = row_count;
   insert into :schema.relay_cursor (slot, seq, base, system_identifier)

@@ -67,3 +67,17 @@ export class ReplyTopicRefusedError extends WaybillError {
     );
   }
 }
+
+/** A message is not signed by a key that the service knows. Its handler does not run. */
+export class SignatureInvalidError extends WaybillError {
+  override readonly name = 'SignatureInvalidError';
+  override readonly code = 'SIGNATURE_INVALID';
+  override readonly retryable = false;
+
+  constructor(place: string, why: string) {
+    super(
+      `The message at ${place} was not handled, because ${why}. Look who sent it; where it is one of yours, give this ` +
+        'service the key of its sender in signing.keys and redrive it.',
+    );
+  }
+}

@@ -3,7 +3,12 @@ import { type Metric, single } from './exposition.js';
 
 /** What this process knows by itself. What does not run here has no series. */
 export function processMetrics(waybill: Waybill): Metric[] {
-  return [...relayMetrics(waybill), ...consumerMetrics(waybill), ...backgroundMetrics(waybill)];
+  return [
+    ...relayMetrics(waybill),
+    ...consumerMetrics(waybill),
+    ...backgroundMetrics(waybill),
+    refusals(waybill),
+  ];
 }
 
 function relayMetrics({ relay }: Waybill): Metric[] {
@@ -84,4 +89,13 @@ function backgroundMetrics({ halves, scheduler }: Waybill): Metric[] {
       status?.degraded,
     ),
   ];
+}
+
+function refusals({ sagas }: Waybill): Metric {
+  return single(
+    'waybill_saga_refused_total',
+    'counter',
+    'Messages to sagas that were dropped, because none of the service itself has sent them: somebody forges.',
+    sagas.refused,
+  );
 }

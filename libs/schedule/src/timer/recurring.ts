@@ -1,4 +1,5 @@
 import { ConfigurationError, newId, show, type SqlSession } from '@waybill/kernel';
+import { headersTogether } from '@waybill/log';
 import { databaseTime, listRecurring, putRecurring, removeRecurring } from '../statements.generated.js';
 import { assertRecurrence, type MissedRuns, nextRun, type Recurrence } from './recurrence.js';
 import type { TimerAlarm, TimerMessage } from './timer-message.js';
@@ -46,6 +47,7 @@ export type RecurringEncoder = (message: {
   readonly payload: unknown;
 }) => Pick<TimerMessage, 'topic' | 'partition' | 'key' | 'payload'> & {
   readonly headers: Readonly<Record<string, string>> | null;
+  readonly signature: string | null;
 };
 
 /** Defines messages that recur, by a cron expression in a time zone or at an interval. */
@@ -92,7 +94,10 @@ export class Recurring {
       topic,
       encoded.partition,
       encoded.key,
-      encoded.headers && JSON.stringify(encoded.headers),
+      headersTogether({
+        headers: encoded.headers && JSON.stringify(encoded.headers),
+        signature: encoded.signature,
+      }),
       encoded.payload,
       byCron ? recurrence.cron : null,
       byCron ? recurrence.timeZone : null,

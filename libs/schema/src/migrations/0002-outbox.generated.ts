@@ -5,7 +5,7 @@ export const migration0002: Migration = {
   number: 2,
   name: '0002-outbox',
   breaking: false,
-  checksum: '5226701da7611d6269454db1f959750fd01eb870639c196dea8aa8e6197716c1',
+  checksum: '4d59d5235a577926f4674c024b096b4439cb7b30e532cb844791e5b8ea84efac',
   sql: `-- The outbox: an append-only ring of time slots that producers insert into, in their own transactions, and the
 -- relay's cursor over it. The cursor is a snapshot: what is visible in a newer snapshot and not in it is what has
 -- been committed since (as PgQ has read its queues since 2007).
@@ -29,6 +29,7 @@ create table :schema.outbox (
   timer_token      text,
   control          jsonb,
   expires_at_ms    bigint,
+  signature        text,
   constraint outbox_headers_are_not_reserved
     check (headers is null or headers::text !~* '"waybill-'
            or not jsonb_path_exists(headers, '$.keyvalue() ? (@.key like_regex "^waybill-" flag "i")'))
@@ -320,9 +321,10 @@ begin
                 or o.id > cursor_row.window_id);
   truncate :schema.outbox;
   insert into :schema.outbox (id, message_id, topic, partition_number, key, headers, payload, created_at,
-                              timer_action, deliver_at, timer_token, control, expires_at_ms)
+                              timer_action, deliver_at, timer_token, control, expires_at_ms,
+                              signature)
   select a.id, a.message_id, a.topic, a.partition_number, a.key, a.headers, a.payload, a.created_at,
-         a.timer_action, a.deliver_at, a.timer_token, a.control, a.expires_at_ms
+         a.timer_action, a.deliver_at, a.timer_token, a.control, a.expires_at_ms, a.signature
     from adopted_message a order by a.id;
   get diagnostics kept = row_count;
   insert into :schema.relay_cursor (slot, seq, base, system_identifier)

@@ -1,0 +1,37 @@
+import type { Bell, PgDatabase } from '@waybill/kernel';
+import type { Topics } from '@waybill/log';
+import { type MessageSignatures, Outbox, type PayloadContracts, type TraceHeaders } from '@waybill/outbox';
+import type { AmbientTransaction } from './ambient-transaction.js';
+import type { WaybillModuleOptions } from './waybill-options.js';
+
+/** What the outbox of an instance works with. */
+export interface InstanceOutboxParts {
+  readonly options: WaybillModuleOptions;
+  readonly database: PgDatabase;
+  readonly bus: PgDatabase;
+  /** Those of the bus. */
+  readonly topics: Topics;
+  readonly bell: Bell;
+  readonly ambient: AmbientTransaction;
+  readonly traceHeaders: TraceHeaders;
+  readonly contracts: PayloadContracts;
+  readonly signatures: MessageSignatures | undefined;
+}
+
+/** The outbox of an instance. @throws ConfigurationError */
+export function instanceOutbox(parts: InstanceOutboxParts): Outbox {
+  const { options, database, bus, topics, bell, ambient, traceHeaders, contracts, signatures } = parts;
+  return new Outbox({
+    ...options.outbox,
+    schema: database.schema,
+    bell,
+    ambient: () => ambient.current,
+    traceHeaders,
+    // Topics of another database's log say nothing about those that this one knows.
+    ...(bus === database ? { topics } : {}),
+    schemas: contracts,
+    ...(signatures === undefined ? {} : { signatures }),
+    ...(options.codecs === undefined ? {} : { codecs: options.codecs }),
+    ...(options.cloudEvents === undefined ? {} : { cloudEvents: options.cloudEvents }),
+  });
+}

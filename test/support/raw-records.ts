@@ -1,0 +1,31 @@
+import { newId } from '@waybill/kernel';
+import { appendCall, BatchCollector } from '@waybill/log';
+import type { Fixture } from './fixture.js';
+
+/** A record as any program may write it that has been given the log: nothing of it is checked. */
+export interface RawRecord {
+  readonly topic: string;
+  readonly key?: string | null;
+  readonly value?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Appends records as they are, beside the outbox. */
+export async function appendRaw(
+  { database, topics }: Pick<Fixture, 'database' | 'topics'>,
+  records: readonly RawRecord[],
+): Promise<void> {
+  const batches = await new BatchCollector(topics, 1_000_000).collect(async (add) => {
+    for (const { topic, key = null, value = null, headers = {} } of records)
+      add({
+        id: Buffer.from(newId()),
+        topic,
+        partition: null,
+        key: key === null ? null : Buffer.from(key),
+        headers: JSON.stringify(headers),
+        payload: Buffer.from(JSON.stringify(value)),
+        timestampMs: Date.now(),
+      });
+  });
+  await database.runTogether([appendCall(batches, -1, 'all')]);
+}
