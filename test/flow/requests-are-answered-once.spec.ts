@@ -2,16 +2,21 @@ import 'reflect-metadata';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import {
   Body,
+  type CanActivate,
   Controller,
+  type ExecutionContext,
   Get,
   HttpException,
   type INestApplication,
   NotFoundException,
   Post,
+  type Provider,
   Res,
   StreamableFile,
+  type Type,
+  UseGuards,
 } from '@nestjs/common';
-import { APP_INTERCEPTOR } from '@nestjs/core';
+import { APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import {
   getRequestGuardToken,
@@ -32,7 +37,20 @@ const ran: number[] = [];
 let gate: Promise<void> = Promise.resolve();
 let failure: unknown;
 
+/** Knows who asks by a cookie, an API key or a token that is renewed: all of one user are the same caller. */
+class Authentication implements CanActivate {
+  canActivate(execution: ExecutionContext): boolean {
+    const request = execution
+      .switchToHttp()
+      .getRequest<{ headers: Record<string, string>; user?: unknown }>();
+    const user = request.headers['x-user'];
+    if (user !== 'nobody') request.user = { id: user ?? 'ada' };
+    return true;
+  }
+}
+
 @Controller('orders')
+@UseGuards(Authentication)
 class Orders {
   @Post()
   @IdempotentRequest()
@@ -173,7 +191,7 @@ describe('a request with an Idempotency-Key', () => {
 
   test('belongs to its caller, its method and its path; an own option says who asks', async () => {
     await start();
-    const basic = { authorization: 'Basic YTpi' };
+    const basic = { 'x-user': 'eve' };
     expect((await post('/orders', 'k')).replayed).toBeNull();
     expect((await post('/orders', 'k', { n: 1 }, basic)).replayed).toBeNull();
     expect((await post('/orders', 'k', { n: 1 }, basic)).replayed).toBe('true');
@@ -246,7 +264,8 @@ describe('a request with an Idempotency-Key', () => {
     const guarding = {
       provide: APP_INTERCEPTOR,
       inject: [getRequestGuardToken()],
-      useFactory: (guard: LeaseGuard) => new IdempotencyInterceptor(guard, { required: false }),
+      useFactory: (guard: LeaseGuard) =>
+        new IdempotencyInterceptor(guard, { required: false, caller: 'anonymous' }),
     };
     await start({}, [guarding as never]);
     expect(await (await fetch(`${await app.getUrl()}/orders`)).json()).toEqual([]);
@@ -257,7 +276,9 @@ describe('a request with an Idempotency-Key', () => {
 
   test('is answered once with requests and replies as Fastify makes them', async () => {
     await start();
-    const interceptor = new IdempotencyInterceptor(app.get(getRequestGuardToken()));
+    const interceptor = new IdempotencyInterceptor(app.get(getRequestGuardToken()), {
+      caller: 'anonymous',
+    });
     const answer = async (): Promise<unknown> => {
       const headers: Record<string, string> = {};
       const reply = {
@@ -289,6 +310,154 @@ describe('a request with an Idempotency-Key', () => {
 
   test('says which options are wrong', () => {
     expect(() => IdempotentRequest({ requierd: true } as never)).toThrow('did you mean required?');
-    expect(() => IdempotentRequest({ caller: 'me' as never })).toThrow('caller must be a function');
+    expect(() => IdempotentRequest({ caller: 7 as never })).toThrow('caller must be a function');
   });
+});
+
+/** Logins of every kind, and what each is to a payment. */
+@Controller('pay')
+@UseGuards(Authentication)
+class Payments {
+  static paid = 0;
+
+  @Post(['', 'again'])
+  @IdempotentRequest()
+  pay(): { n: number } {
+    Payments.paid += 1;
+    return { n: Payments.paid };
+  }
+
+  @Post('to/:account')
+  @IdempotentRequest()
+  payTo(): { n: number } {
+    return this.pay();
+  }
+}
+
+describe('a payment under an Idempotency-Key', () => {
+  const startPayments = async (options: { rawBody?: boolean } = {}): Promise<void> => {
+    Payments.paid = 0;
+    const imports = [WaybillModule.forRoot({ database: { connectionString: fixture.url }, relay: false })];
+    const module = await Test.createTestingModule({ imports, controllers: [Payments] }).compile();
+    app = module.createNestApplication({ logger: false, ...options });
+    await app.listen(0, '127.0.0.1');
+  };
+  const raw = async (path: string, body: string, headers: Record<string, string> = {}): Promise<number> => {
+    const response = await fetch(`${await app.getUrl()}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': 'k', ...headers },
+      body,
+    });
+    await response.text();
+    return response.status;
+  };
+
+  test("is its user's, however he has logged in: a renewed token pays nothing twice, a cookie shares nothing", async () => {
+    await startPayments();
+    const logins = (user: string): Record<string, string>[] => [
+      { 'x-user': user, authorization: 'Bearer one' },
+      { 'x-user': user, authorization: 'Bearer renewed' },
+      { 'x-user': user, cookie: 'session=1' },
+      { 'x-user': user, 'x-api-key': '1' },
+    ];
+    for (const login of [...logins('ada'), ...logins('eve'), ...logins('__proto__')])
+      expect(await raw('/pay', '{}', login)).toBe(201);
+    expect(Payments.paid).toBe(3);
+  });
+
+  test('of nobody is refused, and no answer is shared', async () => {
+    await startPayments();
+    expect(await raw('/pay', '{}', { 'x-user': 'nobody' })).toBe(401);
+    expect(await raw('/pay', '{}', { 'x-user': '' })).toBe(401);
+    expect(Payments.paid).toBe(0);
+  });
+
+  test('is one, however its path is written, and another one for another parameter', async () => {
+    await startPayments();
+    for (const path of ['/pay', '/pay/', '/PAY']) expect(await raw(path, '{}')).toBe(201);
+    expect(Payments.paid).toBe(1);
+    for (const path of ['/pay/to/a', '/pay/to/a/', '/pay/to/%61', '/pay/TO/a'])
+      expect(await raw(path, '{}')).toBe(201);
+    expect(Payments.paid).toBe(2);
+    expect(await raw('/pay/to/A', '{}')).toBe(201);
+    expect(await raw('/pay/to/a%2Fb', '{}')).toBe(201);
+    expect(Payments.paid).toBe(4);
+  });
+
+  test('with another query is another content, behind a second question mark too', async () => {
+    await startPayments();
+    expect(await raw('/pay?note=a?b', '{}')).toBe(201);
+    for (const query of ['?note=a?c', '?note=a', '?note=a?', '?note=a%3Fb', ''])
+      expect(await raw(`/pay${query}`, '{}')).toBe(422);
+    expect(await raw('/pay?note=a?b', '{}')).toBe(201);
+    expect(Payments.paid).toBe(1);
+  });
+
+  test('whose body is kept as it came is compared byte by byte: figures that JSON rounds differ', async () => {
+    await startPayments({ rawBody: true });
+    expect(await raw('/pay', '{"pence":9007199254740992}')).toBe(201);
+    expect(await raw('/pay', '{"pence":9007199254740993}')).toBe(422);
+    expect(await raw('/pay', '{"pence":9007199254740992}')).toBe(201);
+    expect(Payments.paid).toBe(1);
+  });
+});
+
+describe('an application that could not tell who asks does not start', () => {
+  @Controller()
+  class Open {
+    @Post('open')
+    @IdempotentRequest()
+    pay(): void {}
+  }
+
+  @Controller()
+  @IdempotentRequest()
+  class OpenClass {
+    @Post('open')
+    pay(): void {}
+  }
+
+  @Controller()
+  class ByGuard {
+    @Post('open')
+    @IdempotentRequest()
+    @UseGuards(Authentication)
+    pay(): void {}
+  }
+
+  @Controller()
+  @IdempotentRequest({ caller: 'anonymous' })
+  class ByOption {
+    @Post('open')
+    pay(): void {}
+  }
+
+  const boot = async (controllers: Type[], providers: Provider[] = []): Promise<void> => {
+    const imports = [WaybillModule.forRoot({ database: { connectionString: fixture.url }, relay: false })];
+    const module = await Test.createTestingModule({ imports, controllers, providers }).compile();
+    app = module.createNestApplication({ logger: false });
+    await app.init();
+  };
+  const interceptor: Provider = {
+    provide: APP_INTERCEPTOR,
+    inject: [getRequestGuardToken()],
+    useFactory: (guard: LeaseGuard) => new IdempotencyInterceptor(guard),
+  };
+  const guard: Provider = { provide: APP_GUARD, useClass: Authentication };
+
+  test.each<[string, Type[], Provider[], string]>([
+    ['a method', [Open], [], 'Open.pay'],
+    ['a class', [OpenClass], [], 'OpenClass.pay'],
+    ['the whole application', [], [interceptor], 'IdempotencyInterceptor'],
+  ])('%s', async (_, controllers, providers, named) => {
+    const starting = boot(controllers, providers);
+    await expect(starting).rejects.toMatchObject({ code: 'CONFIGURATION_INVALID' });
+    await expect(starting).rejects.toThrow(named);
+  });
+
+  test.each<[string, Type[], Provider[]]>([
+    ['a guard of the method', [ByGuard], []],
+    ['an option', [ByOption], []],
+    ['a guard of the application', [Open, OpenClass], [interceptor, guard]],
+  ])('and with %s it does', (_, controllers, providers) => boot(controllers, providers));
 });

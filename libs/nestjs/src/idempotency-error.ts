@@ -5,6 +5,7 @@ const REFUSALS = {
     400,
     'Send the header Idempotency-Key: a new text for each request, the same one when you send it again',
   ],
+  'caller-unknown': [401, 'Log in first: an Idempotency-Key belongs to who sends it'],
   malformed: [400, 'The header Idempotency-Key must be 1 to 255 visible characters of ASCII'],
   'other-content': [
     422,

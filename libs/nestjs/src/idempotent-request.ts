@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import 'reflect-metadata';
 import {
   applyDecorators,
   type CallHandler,
@@ -9,6 +9,7 @@ import {
   Injectable,
   mixin,
   type NestInterceptor,
+  SetMetadata,
   StreamableFile,
   type Type,
   UseInterceptors,
@@ -17,16 +18,13 @@ import type { LeaseGuard } from '@waybill/inbox';
 import { isWaybillError, resolveOptions, type OptionSpec, flag } from '@waybill/kernel';
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import { IdempotencyError } from './idempotency-error.js';
-import { getRequestGuardToken } from './tokens.js';
-
-/** What is looked at of a request; Express and Fastify have it both. */
-export interface IdempotentHttpRequest {
-  readonly method: string;
-  readonly url: string;
-  readonly originalUrl?: string;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly body?: unknown;
-}
+import {
+  authenticatedUser,
+  type CallerOf,
+  type IdempotentHttpRequest,
+  identityOf,
+} from './request-identity.js';
+import { DEFAULT_NAME, getRequestGuardToken } from './tokens.js';
 
 /** What is done with a response; Express and Fastify have it both. */
 interface HttpResponse {
@@ -39,13 +37,19 @@ interface HttpResponse {
 export interface IdempotentRequestOptions {
   /** Whether a request without the header is refused; else it is let through, unguarded. Default true. */
   readonly required?: boolean;
-  /** Who asks: keys of one caller mean nothing to another. Default: a hash of the header `Authorization`, or `anonymous`. */
-  readonly caller?: (request: IdempotentHttpRequest) => string;
+  /**
+   * Who asks: keys of one caller mean nothing to another. Default: the authenticated user, `request.user.id` (or `userId`,
+   * or `sub`), which takes a guard that authenticates; without one the application does not start. `'anonymous'`: all
+   * share their answers.
+   */
+  readonly caller?: CallerOf | 'anonymous';
   /** The instance of Waybill, where an application has several. */
   readonly name?: string;
 }
 
 const SPECS = { required: flag(true), caller: callerSpec() };
+/** Under this key a class or a method says whether its requests tell who asks. */
+const CALLER = 'waybill:idempotent-request';
 
 const HEADER = 'idempotency-key';
 /** What a guard keeps of a request: how it was answered. */
@@ -63,8 +67,8 @@ const NOT_NOW = new Set([408, 425, 429]);
 /**
  * Answers a request with an `Idempotency-Key` once: a repetition gets status and body of the first answer, and the header
  * `Idempotency-Replayed: true`. The same key with another query or body is 422, while the first is under way 409 with
- * `Retry-After`, a missing or unusable key 400. Keys are the caller's, the method's and the path's own; they are kept for
- * `guards.requests.windowMs` (a day).
+ * `Retry-After`, a missing or unusable key 400, an unknown caller 401. Keys are the caller's, the method's and the route's
+ * own, with its parameters; they are kept for `guards.requests.windowMs` (a day).
  *
  * Answers with 4xx that the handler throws are kept; after 408, 425, 429, 5xx and any other error the key is free again.
  * Handlers return JSON values.
@@ -81,7 +85,20 @@ const NOT_NOW = new Set([408, 425, 429]);
 export function IdempotentRequest(options: IdempotentRequestOptions = {}): MethodDecorator & ClassDecorator {
   const { name, ...rest } = options;
   resolveOptions('decorator @IdempotentRequest', SPECS, rest);
-  return applyDecorators(UseInterceptors(interceptorFor(name, rest)));
+  const declared: DeclaredCaller = { isGiven: rest.caller !== undefined, instance: name ?? DEFAULT_NAME };
+  return applyDecorators(SetMetadata(CALLER, declared), UseInterceptors(interceptorFor(name, rest)));
+}
+
+/** How an {@link IdempotentRequest} knows who asks. */
+export interface DeclaredCaller {
+  /** By an option of its own. */
+  readonly isGiven: boolean;
+  readonly instance: string;
+}
+
+/** What a class or a method has declared; undefined where it is not decorated. */
+export function declaredCaller(target: object): DeclaredCaller | undefined {
+  return Reflect.getMetadata(CALLER, target) as DeclaredCaller | undefined;
 }
 
 /** The request's `Idempotency-Key`, for a handler's parameter; undefined when it has none and needs none. */
@@ -103,6 +120,11 @@ export class IdempotencyInterceptor implements NestInterceptor {
     this.#options = resolveOptions('IdempotencyInterceptor', SPECS, options);
   }
 
+  /** Whether an option says who asks; else it is the authenticated user. */
+  get knowsCaller(): boolean {
+    return this.#options.caller !== authenticatedUser;
+  }
+
   intercept(execution: ExecutionContext, next: CallHandler): Observable<unknown> {
     if (execution.getType() !== 'http') return next.handle();
     const request = execution.switchToHttp().getRequest<IdempotentHttpRequest>();
@@ -120,9 +142,8 @@ export class IdempotencyInterceptor implements NestInterceptor {
     response: HttpResponse,
     next: CallHandler,
   ): Promise<unknown> {
-    const [path = '', query = ''] = (request.originalUrl ?? request.url).split('?', 2);
-    const scope = hash(JSON.stringify([this.#options.caller(request), request.method, path]));
-    const fingerprint = hash(`${query}\n${JSON.stringify(request.body) ?? ''}`);
+    const { caller } = this.#options;
+    const { scope, fingerprint } = identityOf(request, caller === 'anonymous' ? () => caller : caller);
     let thrown: { readonly error: unknown } | undefined;
     try {
       const { result, duplicate } = await this.guard.once({ scope, id: key, fingerprint }, async () => {
@@ -197,14 +218,10 @@ function refused(error: unknown, response: HttpResponse): unknown {
   return error;
 }
 
-function callerSpec(): OptionSpec<(request: IdempotentHttpRequest) => string> {
+function callerSpec(): OptionSpec<CallerOf | 'anonymous'> {
   return {
-    default: ({ headers: { authorization } }) =>
-      authorization === undefined ? 'anonymous' : hash(String(authorization)),
-    check: (value) => (typeof value === 'function' ? undefined : 'must be a function'),
+    default: authenticatedUser,
+    check: (value) =>
+      typeof value === 'function' || value === 'anonymous' ? undefined : "must be a function, or 'anonymous'",
   };
-}
-
-function hash(text: string): string {
-  return createHash('sha256').update(text).digest('base64url');
 }

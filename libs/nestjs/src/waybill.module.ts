@@ -36,6 +36,7 @@ import {
   getWaybillToken,
 } from './tokens.js';
 import { WaybillAsyncApi } from './async-api/waybill-async-api.js';
+import { CallerCheck } from './caller-check.js';
 import { HalfMessageChecks } from './half-message-check.js';
 import { WaybillMetrics } from './metrics/waybill-metrics.js';
 import { RequestScopeWarning } from './request-scope-warning.js';
@@ -129,7 +130,7 @@ function withProviders(definition: DynamicModule, extras: WaybillModuleExtras): 
       inject: [instance, DiscoveryService],
       useFactory: make,
     })),
-    ...[HalfMessageChecks, SagaFinder, RequestScopeWarning].map((Finder) => ({
+    ...[HalfMessageChecks, SagaFinder, RequestScopeWarning, CallerCheck].map((Finder) => ({
       provide: Finder,
       inject: [instance, DiscoveryService],
       useFactory: (waybill: Waybill, discovery: DiscoveryService) => new Finder(waybill, discovery),
