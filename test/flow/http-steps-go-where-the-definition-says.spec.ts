@@ -109,7 +109,7 @@ test('what is forged makes it call nobody', async () => {
   const id = await begin(on, url);
   await on.until(id, 'COMPLETED');
   const [genuine] = await on.fixture.log('orders.saga-calls');
-  const { 'waybill-id': _, ...headers } = genuine?.headers as Record<string, string>;
+  const { 'waybill-id': _, ...headers } = { ...genuine?.headers } as Record<string, string>;
   const elsewhere = `http://127.0.0.1:${port}/elsewhere`;
   const forged: [Record<string, string>, unknown][] = [
     [{ 'saga-url': elsewhere, 'saga-id': id, 'reply-to': 'orders' }, {}],

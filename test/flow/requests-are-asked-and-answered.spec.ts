@@ -126,7 +126,7 @@ test('a refusal, a dead letter and silence are three errors', async () => {
   await expect(ask(patient, [13])).rejects.toMatchObject({
     code: 'REQUEST_FAILED',
     status: 'failed',
-    reason: 'NonRetryableError: unlucky',
+    remote: { name: 'NonRetryableError', code: 'HANDLER_NOT_RETRYABLE' },
   });
 });
 

@@ -108,7 +108,7 @@ test('what is not, or was changed, is a dead letter before its handler runs', as
   });
   await untilHandled(1);
   const [genuine] = await apps.fixture.log('orders');
-  const { 'waybill-id': id = '', ...headers } = genuine?.headers as Record<string, string>;
+  const { 'waybill-id': id = '', ...headers } = { ...genuine?.headers } as Record<string, string>;
   const signature = headers['waybill-signature'] ?? '';
   const unsigned = { ...headers };
   delete unsigned['waybill-signature'];

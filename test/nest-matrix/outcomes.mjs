@@ -1,5 +1,14 @@
 /** What may come of a row: of its event, and of its request. */
 
+/** What the asker is told of a failure that was not meant for him: a code. */
+const withheld = (errorClass, code = 'INTERNAL') =>
+  errorClass.endsWith('RetryableError')
+    ? {
+        name: errorClass,
+        code: errorClass === 'RetryableError' ? 'HANDLER_RETRYABLE' : 'HANDLER_NOT_RETRYABLE',
+      }
+    : { name: 'InternalError', code };
+
 /** Three attempts, then a dead letter; a request is told so. */
 export const spent = (errorClass, errorMessage, more) => {
   const died = {
@@ -12,7 +21,13 @@ export const spent = (errorClass, errorMessage, more) => {
   };
   return {
     event: died,
-    request: { ...died, answer: { status: 'failed', name: errorClass, message: errorMessage, ...more } },
+    request: {
+      ...died,
+      answer:
+        more?.httpStatus === undefined
+          ? { status: 'failed', ...withheld(errorClass, more?.code) }
+          : { status: 'failed', name: errorClass, message: errorMessage, ...more },
+    },
   };
 };
 
@@ -21,7 +36,7 @@ export const refused = (errorClass, errorMessage, reason = 'not-retryable') => {
   const died = { outcome: 'dead letter', reason, attempts: 1, errorClass, errorMessage, effects: 0 };
   return {
     event: died,
-    request: { ...died, answer: { status: 'failed', name: errorClass, message: errorMessage } },
+    request: { ...died, answer: { status: 'failed', ...withheld(errorClass) } },
   };
 };
 

@@ -242,7 +242,7 @@ export const rows = [
       outcome: 'dead letter',
       reason: 'by-handler',
       effects: 0,
-      answer: { status: 'failed', name: 'HandlerVerdict', message: 'forged' },
+      answer: { status: 'failed', name: 'InternalError', code: 'INTERNAL' },
     },
   },
   {

@@ -165,11 +165,14 @@ describe('an error of a handler', () => {
     await serve();
     const asker = await apps.start('asker', []);
     const { status, reason, remote } = await failureOf(lastValueFrom(send(asker, 'take', 'pg')));
+    const [letter] = await apps.fixture.deadLetters.list();
+    const message = `it failed there (23505); its service finds the reason under ${letter?.messageId}`;
     expect({ status, reason, remote }).toEqual({
       status: 'failed',
-      reason: 'Error: no',
-      remote: { name: 'Error', message: 'no', code: '23505' },
+      reason: `InternalError: ${message}`,
+      remote: { name: 'InternalError', message, code: '23505', correlationId: letter?.messageId },
     });
+    expect(letter?.errorMessage).toBe('no');
     expect(Shelf.calls).toBe(3);
     expect(await apps.effects('take')).toBe(0);
   });
@@ -221,7 +224,8 @@ describe('a stream', () => {
     const asker = await apps.start('asker', []);
     const failure = await failureOf(all(asker, 'endless'));
     expect(failure).toMatchObject({ status: 'failed', remote: { name: 'NonRetryableError' } });
-    expect(failure.reason).toContain('more than 50 answers');
+    const [letter] = await apps.fixture.deadLetters.list();
+    expect(letter?.errorMessage).toContain('more than 50 answers');
     expect(Shelf.calls).toBe(1);
   });
 });
@@ -295,7 +299,7 @@ describe('a request that nobody waits for any more', () => {
     const failure = await failureOf(
       lastValueFrom(send(asker, 'gate', new WaybillRecord(9, { timeoutMs: 2_000 }))),
     );
-    expect(failure).toMatchObject({ status: 'failed', reason: 'Error: not this time' });
+    expect(failure).toMatchObject({ status: 'failed', remote: { name: 'InternalError' } });
     const letters = app.get(DeadLetters);
     await waitUntil(
       () =>

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { describeError, isWaybillError } from '@waybill/kernel';
 import { CommanderError } from 'commander';
+import { line } from './line.js';
 import { createProgram } from './program.js';
 
 const ENVIRONMENT = '.env';
@@ -22,7 +23,7 @@ export async function runCommandLine(): Promise<void> {
       return;
     }
     const text = isWaybillError(error) ? `${error.code}: ${error.message}` : describeError(error);
-    process.stderr.write(`waybill: ${printable(text)}\n`);
+    process.stderr.write(line`waybill: ${text}`);
     process.exitCode = 1;
   }
 }

@@ -10,6 +10,7 @@ import { fileError } from './file-error.js';
 import { assertKnownNames } from './log/known-names.js';
 import { type ListOptions, listing, writeList } from './table.js';
 import { type Output, withDatabase } from './target.js';
+import { line } from './line.js';
 
 interface FilterOptions {
   readonly all?: boolean;
@@ -97,14 +98,14 @@ function addRedrive(program: Command, dlq: Command, output: Output): void {
         process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
         const end = await desk.redrives.resume(id, {
           signal: interrupted.signal,
-          onProgress: ({ redriven, total }) => output.write(`redrive ${id}: ${redriven} of ${total}\n`),
+          onProgress: ({ redriven, total }) => output.write(line`redrive ${id}: ${redriven} of ${total}`),
         });
         process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
         if (end.state !== 'running') {
-          output.write(`redrive ${id} is ${end.state}\n`);
+          output.write(line`redrive ${id} is ${end.state}`);
           return;
         }
-        output.write(`interrupted; go on with: waybill dlq redrive --resume ${id}\n`);
+        output.write(line`interrupted; go on with: waybill dlq redrive --resume ${id}`);
         process.exitCode = 130;
       }),
     );
@@ -119,11 +120,11 @@ async function startRedrive(
   const filter = selection(ids, options);
   for (const { group, topic } of await deadLetters.unserved(filter))
     output.write(
-      `no process of group ${group} handles topic ${topic} now: what is redriven waits until one does\n`,
+      line`no process of group ${group} handles topic ${topic} now: what is redriven waits until one does`,
     );
   if (options.yes !== true) {
     const count = await deadLetters.count({ ...filter, states: ['open'] });
-    output.write(`${count} open dead letters would be redriven; --yes does it\n`);
+    output.write(line`${count} open dead letters would be redriven; --yes does it`);
     return undefined;
   }
   const { id } = await redrives.start(filter, { ...operator(options), perSecond: options.rate });
@@ -145,10 +146,10 @@ function addEditing(program: Command, dlq: Command, output: Output): void {
         const edit = await editOf(options);
         if (options.yes !== true) {
           const { topic, messageId } = await deadLetters.show(id);
-          output.write(`message ${messageId ?? '?'} of ${topic} would be sent changed; --yes does it\n`);
+          output.write(line`message ${messageId ?? '?'} of ${topic} would be sent changed; --yes does it`);
           return;
         }
-        output.write(`sent as message ${await deadLetters.edit(id, edit, operator(options))}\n`);
+        output.write(line`sent as message ${await deadLetters.edit(id, edit, operator(options))}`);
       }),
     );
   decided(filtered(dlq.command('discard').argument('[id...]', 'dead letters')))
@@ -158,12 +159,12 @@ function addEditing(program: Command, dlq: Command, output: Output): void {
         const filter = selection(ids, options);
         if (options.yes !== true) {
           const count = await deadLetters.count({ ...filter, states: ['open'] });
-          output.write(`${count} open dead letters would be discarded; --yes does it\n`);
+          output.write(line`${count} open dead letters would be discarded; --yes does it`);
           return;
         }
         const { because: reason } = options;
         if (reason === undefined) throw refusal('say why: --because <reason>');
-        output.write(`${await deadLetters.discard(filter, { ...operator(options), reason })} discarded\n`);
+        output.write(line`${await deadLetters.discard(filter, { ...operator(options), reason })} discarded`);
       }),
     );
 }

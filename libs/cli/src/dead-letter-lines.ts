@@ -1,6 +1,7 @@
 import type { DeadLetterDetail, DeadLetterGroup, DeadLetterSummary, OperatorAction } from '@waybill/schedule';
 import type { Column } from './table.js';
 import type { Output } from './target.js';
+import { line, quoted } from './line.js';
 
 /** Characters of an error's message that a list shows. */
 const SHOWN = 100;
@@ -10,10 +11,8 @@ function summaryLine(letter: DeadLetterSummary): string {
   const { id, state, topic, partition, offset, group, key, reason, errorClass, errorMessage } = letter;
   const at = letter.lastFailedAt.toISOString();
   const place = `${topic}[${partition}]@${offset}`;
-  return (
-    `${id}  ${state}  ${at}  ${place}  group ${group}  key ${key ?? '-'}  ${reason} after ` +
-    `${letter.attempts} attempts  ${errorClass}: ${shortened(errorMessage)}\n`
-  );
+  const failed = `${reason} after ${letter.attempts} attempts  ${errorClass}: ${shortened(errorMessage)}`;
+  return line`${id}  ${state}  ${at}  ${place}  group ${group}  key ${key ?? '-'}  ${failed}`;
 }
 
 /** Dead letters in a list. */
@@ -48,18 +47,20 @@ export function writeDetail(
   output: Output,
 ): void {
   output.write(summaryLine(letter));
-  output.write(`message ${letter.messageId ?? '-'}  published ${letter.publishedAt.toISOString()}\n`);
+  output.write(line`message ${letter.messageId ?? '-'}  published ${letter.publishedAt.toISOString()}`);
   output.write(
-    `handler ${letter.handler}  fingerprint ${letter.fingerprint}  redriven ${letter.redrives} times\n`,
+    line`handler ${letter.handler}  fingerprint ${letter.fingerprint}  redriven ${letter.redrives} times`,
   );
-  for (const [name, value] of Object.entries(letter.headers)) output.write(`header ${name}: ${value}\n`);
-  output.write(`${letter.errorStack ?? letter.errorMessage}\n`);
+  for (const [name, value] of Object.entries(letter.headers)) output.write(line`header ${name}: ${value}`);
+  output.write(quoted(letter.errorStack ?? letter.errorMessage));
   for (const { actedAt, actor, by, action, reason } of actions) {
     output.write(
-      `${actedAt.toISOString()}  ${by}: ${action}${reason === null ? '' : `, ${reason}`} (login ${actor})\n`,
+      line`${actedAt.toISOString()}  ${by}: ${action}${reason === null ? '' : `, ${reason}`} (login ${actor})`,
     );
   }
-  if (options.payload === true) output.write(`${letter.payload?.toString('utf8') ?? '(none)'}\n`);
+  if (options.payload !== true) return;
+  output.write(line`payload:`);
+  output.write(line`${letter.payload?.toString('utf8') ?? '(none)'}`);
 }
 
 /** One dead letter as a line of JSON. */

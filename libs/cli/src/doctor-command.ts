@@ -4,6 +4,7 @@ import { examine } from './doctor/doctor.js';
 import type { Finding } from './doctor/finding.js';
 import { duration } from './arguments.js';
 import { type Output, target } from './target.js';
+import { line } from './line.js';
 
 interface DoctorOptions {
   readonly redis?: string;
@@ -47,7 +48,7 @@ async function examineAndTell(program: Command, output: Output, options: DoctorO
     database = new PgDatabase({ ...target(program), connectionsMax: 2, applicationName: 'waybill doctor' });
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
-    output.write(`${error.message}\n`);
+    output.write(line`${error.message}`);
     process.exitCode = WRONG_USE;
     return;
   }
@@ -67,5 +68,5 @@ async function examineAndTell(program: Command, output: Output, options: DoctorO
 }
 
 function lineOf({ check, state, text, advice }: Finding): string {
-  return `${state.padEnd(7)}  ${check.padEnd(12)}  ${text}${advice === undefined ? '' : ` -> ${advice}`}\n`;
+  return line`${state.padEnd(7)}  ${check.padEnd(12)}  ${text}${advice === undefined ? '' : ` -> ${advice}`}`;
 }

@@ -14,6 +14,7 @@ import type { Command } from 'commander';
 import { wholeNumber } from './arguments.js';
 import { type Column, type ListOptions, listing, writeList } from './table.js';
 import { type Output, withDatabase } from './target.js';
+import { line } from './line.js';
 
 interface DecisionOptions {
   readonly by?: string;
@@ -57,11 +58,11 @@ export function addHalfCommands(program: Command, output: Output): void {
     .action((id: string, options: DecisionOptions) =>
       withDesk(program, async (desk) => {
         if (options.yes !== true) {
-          output.write(`${sentence(await desk.show(id))} would be checked again; --yes does it\n`);
+          output.write(line`${sentence(await desk.show(id))} would be checked again; --yes does it`);
           return;
         }
         await desk.check(id, operator(options));
-        output.write(`half message ${id} is checked by the next process of its group that looks\n`);
+        output.write(line`half message ${id} is checked by the next process of its group that looks`);
       }),
     );
 }
@@ -110,11 +111,11 @@ function addDeciding(program: Command, half: Command, output: Output, verdict: '
           const shown = await desk.show(id);
           const needsForce = STILL_ASKED.has(shown.state) && options.force !== true;
           const how = needsForce ? '--yes --force does it: it is still checked back' : '--yes does it';
-          output.write(`${sentence(shown)} would be ${end}; ${how}\n`);
+          output.write(line`${sentence(shown)} would be ${end}; ${how}`);
           return;
         }
         const outcome = await decide(desk, verdict, id, options);
-        output.write(`half message ${id} ${outcome === 'done' ? 'is' : 'was already'} ${end}\n`);
+        output.write(line`half message ${id} ${outcome === 'done' ? 'is' : 'was already'} ${end}`);
       }),
     );
 }
@@ -170,10 +171,8 @@ function summaryLine(half: HalfMessageSummary): string {
     decidedBy === null
       ? `${checks} of ${checkMax ?? '?'} checks  ${lastAnswer?.replaceAll(/\s+/g, ' ') ?? 'not asked yet'}`
       : `decided by ${decidedBy}`;
-  return (
-    `${id}  ${state}  ${preparedAt.toISOString()}  group ${group}  ` +
-    `${first?.topic ?? '-'} key ${first?.key ?? '-'}${more}  ${end}\n`
-  );
+  const what = `${first?.topic ?? '-'} key ${first?.key ?? '-'}${more}`;
+  return line`${id}  ${state}  ${preparedAt.toISOString()}  group ${group}  ${what}  ${end}`;
 }
 
 function writeDetail(
@@ -183,21 +182,22 @@ function writeDetail(
   output: Output,
 ): void {
   output.write(summaryLine(half));
-  if (half.reason !== null) output.write(`reason: ${half.reason}\n`);
+  if (half.reason !== null) output.write(line`reason: ${half.reason}`);
   if (half.decidedAt === null) {
-    output.write(`asked: ${half.localDatabase === null ? 'a check' : `database ${half.localDatabase}`}`);
-    output.write(`  next check ${half.nextCheckAt?.toISOString() ?? '-'}`);
-    output.write(`${half.checkedBy === null ? '' : `  at it: ${half.checkedBy}`}\n`);
+    const asked = half.localDatabase === null ? 'a check' : `database ${half.localDatabase}`;
+    const by = half.checkedBy === null ? '' : `  at it: ${half.checkedBy}`;
+    output.write(line`asked: ${asked}  next check ${half.nextCheckAt?.toISOString() ?? '-'}${by}`);
   }
   for (const [index, { id, topic, key }] of half.messages.entries()) {
-    output.write(`message ${id}  ${topic}  key ${key ?? '-'}\n`);
+    output.write(line`message ${id}  ${topic}  key ${key ?? '-'}`);
     for (const [name, value] of Object.entries(half.headers?.[index] ?? {}))
-      output.write(`  header ${name}: ${value}\n`);
-    if (options.payload === true) output.write(`  ${half.payloads?.[index]?.toString('utf8') ?? '(gone)'}\n`);
+      output.write(line`  header ${name}: ${value}`);
+    if (options.payload === true)
+      output.write(line`  ${half.payloads?.[index]?.toString('utf8') ?? '(gone)'}`);
   }
   for (const { actedAt, actor, by, action, reason } of actions) {
     output.write(
-      `${actedAt.toISOString()}  ${by}: ${action}${reason === null ? '' : `, ${reason}`} (login ${actor})\n`,
+      line`${actedAt.toISOString()}  ${by}: ${action}${reason === null ? '' : `, ${reason}`} (login ${actor})`,
     );
   }
 }

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { applyChanges, type FileChange, planInit } from './init/init.js';
 import type { Output } from './target.js';
 import { ownVersion } from './version.js';
+import { line } from './line.js';
 
 const DONE = { create: 'created', change: 'changed', keep: 'kept', 'by-hand': 'BY HAND' } as const;
 const WOULD = {
@@ -25,7 +26,7 @@ export function addInitCommand(program: Command, output: Output): void {
       const path = resolve(folder);
       const changes = planInit(path, ownVersion());
       if (!dryRun) applyChanges(path, changes);
-      for (const change of changes) output.write(`${lineOf(change, dryRun)}\n`);
+      for (const change of changes) output.write(line`${lineOf(change, dryRun)}`);
       const isLeft = changes.some(({ kind }) => kind === 'by-hand');
       if (isLeft) process.exitCode = 1;
       if (!dryRun && !isLeft) output.write(nextSteps(changes));

@@ -14,6 +14,7 @@ import { addLagCommand } from './log/lag-command.js';
 import { addTopicCommands } from './log/topic-commands.js';
 import { type ListOptions, listing, writeList } from './table.js';
 import { ownVersion } from './version.js';
+import { line } from './line.js';
 
 /** The `waybill` command. */
 export function createProgram(output: Output): Command {
@@ -48,7 +49,7 @@ function addMigrationCommands(program: Command, output: Output): void {
     .description('applies the migrations that are missing')
     .action(async (options: Participant) => {
       const applied = await migrate({ ...target(program), ...options });
-      for (const name of applied) output.write(`applied ${name}\n`);
+      for (const name of applied) output.write(line`applied ${name}`);
       if (applied.length === 0) output.write('nothing to do, the schema is up to date\n');
     });
   listing(migrations('status'))
@@ -91,7 +92,7 @@ function addRelayCommands(program: Command, output: Output): void {
           return;
         }
         const moved = await adoptCluster(database.session);
-        output.write(`the relay begins again; ${moved} messages wait to be moved\n`);
+        output.write(line`the relay begins again; ${moved} messages wait to be moved`);
       }),
     );
 }

@@ -20,6 +20,7 @@ import { fileError } from './file-error.js';
 import { detailLines, REFUSAL_COLUMNS, SAGA_COLUMNS, summaryLine } from './saga-lines.js';
 import { type ListOptions, listing, writeList } from './table.js';
 import { type Output, withDatabase } from './target.js';
+import { line } from './line.js';
 
 interface OrderOptions {
   readonly by?: string;
@@ -173,11 +174,12 @@ async function order(
 ): Promise<void> {
   await withDesk(program, async (desk) => {
     if (options.yes !== true) {
-      output.write(`${summaryLine(await desk.show(id))}would ${what}; --yes does it\n`);
+      output.write(summaryLine(await desk.show(id)));
+      output.write(line`would ${what}; --yes does it`);
       return;
     }
     const { state, revision } = await does(desk);
-    output.write(`saga ${id}: ${what}, carried out; it is ${state} at revision ${revision}\n`);
+    output.write(line`saga ${id}: ${what}, carried out; it is ${state} at revision ${revision}`);
   });
 }
 
@@ -224,11 +226,11 @@ function addVerify(program: Command, sagas: Command, output: Output): void {
         const difference = verifySaga(definition, saga);
         if (difference === undefined) continue;
         differences += 1;
-        output.write(`${saga.type} ${saga.id} differs at revision ${difference.revision}\n`);
-        for (const line of difference.recorded) output.write(`  recorded: ${line}\n`);
-        for (const line of difference.now) output.write(`  now:      ${line}\n`);
+        output.write(line`${saga.type} ${saga.id} differs at revision ${difference.revision}`);
+        for (const step of difference.recorded) output.write(line`  recorded: ${step}`);
+        for (const step of difference.now) output.write(line`  now:      ${step}`);
       }
-      output.write(`${checked} sagas were run again, ${differences} would do otherwise\n`);
+      output.write(line`${checked} sagas were run again, ${differences} would do otherwise`);
       if (differences > 0) process.exitCode = 1;
     });
 }

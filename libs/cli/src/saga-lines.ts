@@ -1,5 +1,6 @@
 import type { SagaDetail, SagaEvent, SagaOutput, SagaRefusal, SagaSummary } from '@waybill/saga';
 import type { Column } from './table.js';
+import { line } from './line.js';
 
 /** Sagas in a list. */
 export const SAGA_COLUMNS: readonly Column<SagaSummary>[] = [
@@ -26,28 +27,28 @@ export const REFUSAL_COLUMNS: readonly Column<SagaRefusal>[] = [
 export function summaryLine(saga: SagaSummary): string {
   const { id, state, startedAt, type, version, key, revision, reason } = saga;
   const why = reason === null ? '' : `  ${reason.replaceAll(/\s+/g, ' ')}`;
-  return `${id}  ${state}  ${startedAt.toISOString()}  ${type} v${version}  key ${key}  revision ${revision}${why}\n`;
+  return line`${id}  ${state}  ${startedAt.toISOString()}  ${type} v${version}  key ${key}  revision ${revision}${why}`;
 }
 
 /** A saga with its steps, its timeline and what operators did. */
 export function detailLines(saga: SagaDetail, payload: boolean): string {
   const lines = [summaryLine(saga)];
-  if (saga.parentId !== null) lines.push(`child of ${saga.parentId}\n`);
+  if (saga.parentId !== null) lines.push(line`child of ${saga.parentId}`);
   if (payload) lines.push(`data ${JSON.stringify(saga.instance.data)}\n`);
   for (const [name, { status, attempt, dueMs }] of Object.entries(saga.instance.steps)) {
     const due = dueMs === null ? '' : `, due at ${dueMs} ms`;
-    lines.push(`step ${name}: ${status}, attempt ${attempt}${due}\n`);
+    lines.push(line`step ${name}: ${status}, attempt ${attempt}${due}`);
   }
   for (const { at, elapsedMs, events, outputs, state, by } of saga.timeline) {
     const operator = by === null ? '' : ` by ${by}`;
-    lines.push(`${at.toISOString()}  +${elapsedMs} ms  ${state}${operator}\n`);
-    for (const event of events) lines.push(`    ${eventText(event, payload)}\n`);
-    for (const output of outputs) lines.push(`    ${outputText(output, payload)}\n`);
+    lines.push(line`${at.toISOString()}  +${elapsedMs} ms  ${state}${operator}`);
+    for (const event of events) lines.push(line`    ${eventText(event, payload)}`);
+    for (const output of outputs) lines.push(line`    ${outputText(output, payload)}`);
   }
   for (const { actedAt, actor, by, action, reason, outcome } of saga.actions) {
     const why = reason === null ? '' : `, ${reason}`;
     lines.push(
-      `${actedAt.toISOString()}  ${by}: ${action}${why}${outcome === null ? '' : ` (${outcome})`} (login ${actor})\n`,
+      line`${actedAt.toISOString()}  ${by}: ${action}${why}${outcome === null ? '' : ` (${outcome})`} (login ${actor})`,
     );
   }
   return lines.join('');

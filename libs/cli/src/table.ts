@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import { oneLine } from '@waybill/kernel';
 import type { Command } from 'commander';
 import type { Output } from './target.js';
 
@@ -74,5 +75,5 @@ function tableOf<Row>(
 function cellOf(value: ReturnType<Column<unknown>['of']>): string {
   if (value instanceof Date) return value.toISOString();
   if (value === null || value === undefined || value === '') return '-';
-  return String(value).replaceAll(/\s+/g, ' ');
+  return oneLine(String(value)).replaceAll(/\s+/g, ' ');
 }

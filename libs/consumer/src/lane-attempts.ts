@@ -4,6 +4,7 @@ import {
   FencedError,
   isServerTrouble,
   isTransactionConflict,
+  type RemoteError,
 } from '@waybill/kernel';
 import { databaseTime, deadLetterInsert, type DeadLetterReason } from '@waybill/schedule';
 import type { ConnectionLosses } from './connection-losses.js';
@@ -16,6 +17,7 @@ import {
 } from './delivery-transaction.js';
 import { type Decision, decide, isFromNewer, isHandlersTrouble } from './failure.js';
 import { fieldsOf, type LaneSetting } from './lane-context.js';
+import { remoteErrorOf, withheldError } from './remote-error.js';
 import { failureReply, isReplyTopic, REPLY_TO_HEADER } from './reply.js';
 import { tellSettled } from './settlement.js';
 import type { Place } from './slots.js';
@@ -174,7 +176,24 @@ export class LaneAttempts {
     const found = await this.read(place, () => context.topics.find(replyTo));
     return found === undefined
       ? [letter]
-      : [letter, ...failureReply(record.record, replyTo, error, context.databases.signatures)];
+      : [
+          letter,
+          ...failureReply(record.record, replyTo, this.#toldOf(error, record), context.databases.signatures),
+        ];
+  }
+
+  /** What is told of a failure to the one who asked. */
+  #toldOf(error: unknown, { record, offset }: LaneRecord): RemoteError {
+    const { subscription, topic, partition } = this.setting;
+    try {
+      if (subscription.tellErrors(error)) return remoteErrorOf(error);
+    } catch (failure) {
+      this.setting.context.logger.warn(
+        `tellErrors failed: ${describeError(failure)}`,
+        fieldsOf(this.setting),
+      );
+    }
+    return withheldError(error, messageIdOf(record) ?? placeOf(topic.name, partition, offset));
   }
 
   /** Says that a message has become a dead letter, once that is committed. */

@@ -1,4 +1,11 @@
-import { describeError, describeThrown, isError, type RemoteError } from '@waybill/kernel';
+import {
+  describeError,
+  describeThrown,
+  type ErrorCode,
+  isError,
+  isWaybillError,
+  type RemoteError,
+} from '@waybill/kernel';
 
 /** A message is shortened to this; details that are longer as JSON are left out. */
 const MESSAGE_CHARS = 4_000;
@@ -15,8 +22,42 @@ interface Described {
   readonly getResponse?: unknown;
 }
 
+/** How codes look that programs branch on; anything else may be a text. */
+const CODE = /^[A-Za-z0-9_]{2,64}$/;
+
+/** Errors of Waybill that say what is wrong with the request itself. */
+const ABOUT_THE_REQUEST: ReadonlySet<ErrorCode> = new Set([
+  'PAYLOAD_INVALID',
+  'PAYLOAD_UNREADABLE',
+  'PAYLOAD_VERSION_UNSUPPORTED',
+]);
+
 /**
- * Describes what a handler threw for whoever asked: class, message, code and status. Of its other fields only those go
+ * Whether what was thrown was made for the one who asks: RpcException, HttpException and others that tell their caller
+ * something (`getError()`, `getResponse()`), what is no error, and what is wrong with the request itself.
+ */
+export function isMeantForAsker(thrown: unknown): boolean {
+  if (isWaybillError(thrown)) return ABOUT_THE_REQUEST.has(thrown.code);
+  return typeof thrown !== 'object' || thrown === null || toldOf(thrown) !== undefined;
+}
+
+/**
+ * What is told of a failure that was not meant for the one who asks: nothing but its code, and by which id its service
+ * finds it in its log and among its dead letters. What a driver, or a library, says of itself is no caller's business.
+ */
+export function withheldError(thrown: unknown, correlationId: string): RemoteError {
+  const given = describeThrown(thrown).code ?? '';
+  const code = CODE.test(given) ? given : 'INTERNAL';
+  return {
+    name: isWaybillError(thrown) ? describeThrown(thrown).name : 'InternalError',
+    message: `it failed there (${code}); its service finds the reason under ${correlationId}`,
+    code,
+    correlationId,
+  };
+}
+
+/**
+ * Describes what a handler threw for the one who asked: class, message, code and status. Of its other fields only those go
  * along that it has for its caller (`getError()`, `getResponse()`; of what is no error, all): a driver's error knows
  * things that are no stranger's business.
  */
@@ -91,12 +132,13 @@ export function readRemoteError(payload: unknown): RemoteError | undefined {
   if (typeof payload !== 'object' || payload === null) return undefined;
   const { name, message, code, status } = payload as Described;
   if (typeof name !== 'string' || typeof message !== 'string') return undefined;
-  const { details } = payload as RemoteError;
+  const { details, correlationId } = payload as RemoteError;
   return {
     name,
     message,
     ...pick('code', code),
     ...pick('status', status),
+    ...(typeof correlationId === 'string' ? { correlationId: shorten(correlationId) } : {}),
     ...(details === undefined ? {} : { details }),
   };
 }

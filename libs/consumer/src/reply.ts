@@ -9,7 +9,6 @@ import { headersTogether, type LogRecord } from '@waybill/log';
 import type { MessageSignatures } from '@waybill/outbox';
 import { timerStatements } from '@waybill/schedule';
 import { controlOf, type Delivery, placeOf } from './delivery.js';
-import { remoteErrorOf } from './remote-error.js';
 
 /** Where the answer to a message goes: a topic. A message that has it is a request. */
 export const REPLY_TO_HEADER = 'waybill-reply-to';
@@ -104,15 +103,15 @@ export async function assertAnswerable(
  * The statements that answer a request which is a dead letter now, in the transaction that makes it one. They stand in the
  * log's database, where there is no outbox: the answer is a timer that is due at once.
  * @param topic where the answer goes; it must be there
+ * @param remote what is told of the failure
  */
 export function failureReply(
   record: LogRecord,
   topic: string,
-  error: unknown,
+  remote: RemoteError,
   signatures?: MessageSignatures,
 ): BoundStatement[] {
   const request = controlOf(record);
-  const remote = remoteErrorOf(error);
   const control = replyHeaders(request, 'failed', reasonOf(remote));
   const content = {
     id: newId(),

@@ -3,6 +3,7 @@ import { type Codec, type GivenTopicSchema, jsonCodec, PayloadContract } from '@
 import { resolveRetryPolicy, type RetryPolicy, type RetryPolicyOptions } from '@waybill/schedule';
 import type { CircuitBreakerOptions } from './circuit-breaker.js';
 import type { Delivery } from './delivery.js';
+import { isMeantForAsker } from './remote-error.js';
 
 const SPECS = {
   /** `key`: keys in parallel, the messages of one key in order. `partition`: a partition's messages one by one. */
@@ -30,6 +31,11 @@ export type SubscriptionOptions = Given<typeof SPECS> & {
   readonly schema?: GivenTopicSchema | PayloadContract;
   /** Names the handler in dead letters. Default: the topic. */
   readonly name?: string;
+  /**
+   * Which failures are told in full to those who ask. Default: those that were meant for them (RpcException, HttpException,
+   * what is no error). Of all others they get a code, and an id by which the service finds the reason.
+   */
+  readonly tellErrors?: (error: unknown) => boolean;
   /** Pauses the handler in this process after failures in a row. Default: never. */
   readonly circuitBreaker?: CircuitBreakerOptions;
 };
@@ -43,6 +49,7 @@ export interface Subscription extends Resolved<typeof SPECS> {
   readonly contract: PayloadContract | undefined;
   readonly name: string;
   readonly circuitBreaker: CircuitBreakerOptions | undefined;
+  readonly tellErrors: (error: unknown) => boolean;
 }
 
 /** @throws ConfigurationError */
@@ -51,8 +58,10 @@ export function resolveSubscription(
   handler: Handler,
   options: SubscriptionOptions = {},
 ): Subscription {
-  const { retry, codec, schema, name, circuitBreaker, ...rest } = options;
-  const resolved = resolveOptions(`subscription to ${topic}`, SPECS, rest);
+  const { retry, codec, schema, name, circuitBreaker, tellErrors = isMeantForAsker, ...rest } = options;
+  const resolved = resolveOptions(`subscription to ${topic}`, SPECS, rest, () =>
+    typeof tellErrors === 'function' ? [] : ['tellErrors must be a function'],
+  );
   return {
     ...resolved,
     topic,
@@ -62,6 +71,7 @@ export function resolveSubscription(
     contract: contractOf(topic, schema),
     name: name ?? topic,
     circuitBreaker,
+    tellErrors,
   };
 }
 

@@ -9,6 +9,7 @@ import {
   FencedError,
   type Given,
   invariant,
+  keyName,
   isWaybillError,
   type Logger,
   resolveOptions,
@@ -152,7 +153,8 @@ export class ExternalEffects {
   async #run<T>({ key, attempt, query }: ExternalEffect<T>): Promise<T> {
     await this.#assertNoTransaction();
     const begun = await this.#begin(key, false);
-    if (begun.state === 'in-progress') throw new EffectInProgressError(`Effect ${key}`, begun.retryAfterMs);
+    if (begun.state === 'in-progress')
+      throw new EffectInProgressError(`Effect ${keyName(key)}`, begun.retryAfterMs);
     if (begun.state === 'known') return this.#read<T>(key, begun.known, begun.outcome);
     let { turn } = begun;
     if (begun.state === 'ask') {
@@ -185,7 +187,7 @@ export class ExternalEffects {
     const { key } = turn;
     const counts = await this.#settle(turn, 'done', encodeResult(outcome, this.#options.maxResultBytes));
     if (counts.state === 'done') return this.#read<T>(key, 'done', counts.outcome);
-    this.#logger.error(`effect ${key} was done although it is ${counts.state}: it has to be undone`, { key });
+    this.#logger.error(`effect ${keyName(key)} was done although it is ${counts.state}: it has to be undone`);
     throw new EffectUndoneError(
       key,
       `it was given up (${counts.state}) while a call was under way that has come through after all; call undo again`,
@@ -197,7 +199,7 @@ export class ExternalEffects {
     try {
       await this.#keepDone(turn, outcome);
     } catch (error) {
-      this.#logger.warn(`effect ${turn.key} was done late: ${describeError(error)}`);
+      this.#logger.warn(`effect ${keyName(turn.key)} was done late: ${describeError(error)}`);
     }
   }
 
@@ -212,12 +214,12 @@ export class ExternalEffects {
       const begun = await this.#begin(key, true);
       if (begun.state === 'known') {
         return begun.known === 'done'
-          ? { value: decodeResult<T>(begun.outcome, `effect ${key}`, this.#options.maxResultBytes) }
+          ? { value: decodeResult<T>(begun.outcome, `effect ${keyName(key)}`, this.#options.maxResultBytes) }
           : undefined;
       }
       if (begun.state === 'in-progress') {
         const left = until - this.#clock.monotonic();
-        if (left <= 0) throw new EffectInProgressError(`Effect ${key}`, begun.retryAfterMs);
+        if (left <= 0) throw new EffectInProgressError(`Effect ${keyName(key)}`, begun.retryAfterMs);
         await this.#clock.sleep(Math.min(wait, left, Math.max(1, begun.retryAfterMs)));
         continue;
       }
@@ -288,11 +290,11 @@ export class ExternalEffects {
   > {
     const askedAt = this.#clock.monotonic();
     const [row] = await this.session.run(beginEffect, key, this.#options.leaseMs, undoing);
-    invariant(row !== undefined, `beginning effect ${key} brought no row`);
+    invariant(row !== undefined, `beginning effect ${keyName(key)} brought no row`);
     const { state, fence, retryMs, outcome } = row;
     if (state === 'in-progress') return { state, retryAfterMs: retryMs ?? 0 };
     if (state !== 'attempt' && state !== 'ask') return { state: 'known', known: state, outcome };
-    invariant(fence !== null, `effect ${key} has no fence`);
+    invariant(fence !== null, `effect ${keyName(key)} has no fence`);
     return { state, turn: { key, fence, until: askedAt + this.#options.leaseMs } };
   }
 
@@ -324,7 +326,8 @@ export class ExternalEffects {
   }
 
   #read<T>(key: string, known: string, outcome: string | null): T {
-    if (known === 'done') return decodeResult<T>(outcome, `effect ${key}`, this.#options.maxResultBytes);
+    if (known === 'done')
+      return decodeResult<T>(outcome, `effect ${keyName(key)}`, this.#options.maxResultBytes);
     if (known === 'refused') throw new EffectRefusedError(outcome ?? 'no reason was given');
     throw new EffectUndoneError(
       key,

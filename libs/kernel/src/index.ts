@@ -30,6 +30,7 @@ export {
   wholeNumber,
 } from './options.js';
 export { parseJson } from './safe-json.js';
+export { keyName, oneLine, withoutSecrets } from './safe-text.js';
 export { answeredWithin, closeSocket } from './sql/answer-deadline.js';
 export { type CopyRowHandler } from './sql/copy-out.js';
 export { type ConnectionLoss, PgDatabase, type PgDatabaseOptions } from './sql/pg-pool.js';

@@ -1,4 +1,5 @@
 import { isWaybillError } from './errors/waybill-error.js';
+import { oneLine, withoutSecrets } from './safe-text.js';
 
 /** Ids and figures that belong to a line; never payloads. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
@@ -23,7 +24,7 @@ const guarded = new WeakMap<Logger, Logger>();
 
 /**
  * The logger to write to: the given one, whose failures stop no work, or none. A line that cannot be written is lost; the work
- * that it tells of is not.
+ * that it tells of is not. Each line is one, whatever stands in it: nobody can forge a second by an error's text or a key.
  */
 export function guardLogger(given: Logger | undefined): Logger {
   if (given === undefined || given === silentLogger) return silentLogger;
@@ -33,7 +34,7 @@ export function guardLogger(given: Logger | undefined): Logger {
     (level: keyof Logger) =>
     (message: string, fields?: LogFields): void => {
       try {
-        const written: unknown = given[level](message, fields);
+        const written: unknown = given[level](cleanLine(message), fields && cleanFields(fields));
         // One that writes asynchronously may fail later.
         if (written instanceof Promise) written.catch(() => {});
       } catch {
@@ -44,4 +45,17 @@ export function guardLogger(given: Logger | undefined): Logger {
   guarded.set(given, safe);
   guarded.set(safe, safe);
   return safe;
+}
+
+function cleanLine(text: string): string {
+  return oneLine(withoutSecrets(text));
+}
+
+function cleanFields(fields: LogFields): LogFields {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? cleanLine(value) : value,
+    ]),
+  );
 }

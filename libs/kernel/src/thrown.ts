@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { oneLine, withoutSecrets } from './safe-text.js';
 
 /** What can be said of something that was thrown, whatever it is. Every text can be stored and is bounded. */
 export interface ThrownDescription {
@@ -65,10 +66,10 @@ export function describeThrown(thrown: unknown): ThrownDescription {
   }
 }
 
-/** Name and message of anything that was thrown, for a log line. Never throws. */
+/** Name and message of anything that was thrown, as one line without passwords. Never throws. */
 export function describeError(error: unknown): string {
   const { name, message } = describeThrown(error);
-  return isErrorSafely(error) ? `${name}: ${message}` : message;
+  return oneLine(isErrorSafely(error) ? `${name}: ${message}` : message);
 }
 
 function describeOne(error: Error): ThrownDescription {
@@ -80,8 +81,8 @@ function describeOne(error: Error): ThrownDescription {
     className: className === 'Object' || className === '' ? called : className,
     name: called,
     code: typeof code === 'string' && code !== '' ? cleanText(code, NAME_CHARS) : null,
-    message: typeof message === 'string' ? cleanText(message, MESSAGE_CHARS) : shown(message),
-    stack: typeof stack === 'string' ? cleanText(stack, STACK_CHARS) : null,
+    message: typeof message === 'string' ? tellable(message, MESSAGE_CHARS) : shown(message),
+    stack: typeof stack === 'string' ? tellable(stack, STACK_CHARS) : null,
   };
 }
 
@@ -91,7 +92,7 @@ function describeOther(thrown: unknown): ThrownDescription {
     className: typeof thrown,
     name: typeof thrown,
     code: typeof code === 'string' && code !== '' ? cleanText(code, NAME_CHARS) : null,
-    message: typeof thrown === 'string' ? cleanText(thrown, MESSAGE_CHARS) : shown(thrown),
+    message: typeof thrown === 'string' ? tellable(thrown, MESSAGE_CHARS) : shown(thrown),
     stack: null,
   };
 }
@@ -102,12 +103,16 @@ function shown(value: unknown): string {
   if (typeof value !== 'object' || value === null) return cleanText(String(value), MESSAGE_CHARS);
   try {
     const json = JSON.stringify(value) as string | undefined;
-    if (json !== undefined) return cleanText(json, MESSAGE_CHARS);
+    if (json !== undefined) return tellable(json, MESSAGE_CHARS);
   } catch {
     // Its keys say something, too.
   }
   const keys = Object.keys(value).slice(0, 20).join(', ');
   return cleanText(`an object that has no JSON, with ${keys === '' ? 'no keys' : keys}`, MESSAGE_CHARS);
+}
+
+function tellable(text: string, limit: number): string {
+  return cleanText(withoutSecrets(text.slice(0, 2 * limit)), limit);
 }
 
 function textOr(value: unknown, instead: string, limit: number): string {

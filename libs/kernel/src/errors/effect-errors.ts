@@ -1,3 +1,4 @@
+import { keyName } from '../safe-text.js';
 import { type ErrorDetails, WaybillError } from './waybill-error.js';
 
 /** Somebody is at this effect right now, or was a moment ago and has not said how it ended. */
@@ -98,7 +99,7 @@ export class EffectUnknownError extends WaybillError {
     details?: ErrorDetails,
   ) {
     super(
-      `It is not known whether effect ${key} has happened: ${why}. Try again later under the same key: it is asked for ` +
+      `It is not known whether effect ${keyName(key)} has happened: ${why}. Try again later under the same key: it is asked for ` +
         'before anything is attempted again.',
       details,
     );
@@ -130,6 +131,6 @@ export class EffectUndoneError extends WaybillError {
     readonly key: string,
     why: string,
   ) {
-    super(`Effect ${key} is not to be done: ${why}.`);
+    super(`Effect ${keyName(key)} is not to be done: ${why}.`);
   }
 }

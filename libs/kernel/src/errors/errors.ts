@@ -1,3 +1,4 @@
+import { withoutSecrets } from '../safe-text.js';
 import { type ErrorDetails, WaybillError } from './waybill-error.js';
 
 /** The options given are not usable. Lists every problem, not only the first. */
@@ -10,7 +11,7 @@ export class ConfigurationError extends WaybillError {
 
   constructor(subject: string, problems: readonly string[], details?: ErrorDetails) {
     super(`${subject}: ${problems.join('; ')}.`, details);
-    this.problems = problems;
+    this.problems = problems.map(withoutSecrets);
   }
 }
 

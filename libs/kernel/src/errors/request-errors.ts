@@ -28,6 +28,8 @@ export interface RemoteError {
   readonly code?: string | number;
   /** An HTTP status, or what stood for it. */
   readonly status?: string | number;
+  /** By this id the service that failed finds the reason, in its log and among its dead letters. */
+  readonly correlationId?: string;
   /** What the error was made to tell its caller, as JSON: `getError()` of an RpcException, `getResponse()` of an HttpException. */
   readonly details?: unknown;
 }

@@ -33,7 +33,7 @@ export class SagaUnderWayError extends WaybillError {
     readonly afterMs: number,
   ) {
     super(
-      `Saga ${sagaId} (${type}, key ${key}) is ${state} after ${afterMs} ms. It goes on whether anybody waits or not: ask ` +
+      `Saga ${sagaId} (${type}) is ${state} after ${afterMs} ms. It goes on whether anybody waits or not: ask ` +
         'again with the same key, and look at it by `waybill saga show` when it is STUCK.',
     );
   }

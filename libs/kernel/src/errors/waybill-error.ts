@@ -1,3 +1,4 @@
+import { withoutSecrets } from '../safe-text.js';
 import type { ErrorCode } from './error-code.js';
 
 const brand = Symbol.for('waybill.error');
@@ -24,7 +25,7 @@ export abstract class WaybillError extends Error {
   readonly [brand] = true;
 
   protected constructor(message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    super(withoutSecrets(message), details.cause === undefined ? undefined : { cause: details.cause });
   }
 
   /** Nest's RPC layer asks for this; it keeps the error from being made anonymous on its way to a caller. */
