@@ -45,6 +45,8 @@ export {
   MESSAGE_ID_HEADER,
   RESERVED_HEADER_PREFIX,
 } from './record-headers.js';
+export { blamesMessage, learnsOfTopics, type Rejection, rejectionOf } from './rejection.js';
+export { Rejections } from './rejections.js';
 export {
   assertTopicName,
   type OnDeadLetter,

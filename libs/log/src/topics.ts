@@ -1,5 +1,6 @@
 import {
   ConfigurationError,
+  MessageInvalidError,
   show,
   type SqlSession,
   TopicNameInvalidError,
@@ -119,6 +120,22 @@ export class Topics {
   /** The topic, when it has been seen before; asks nobody. */
   peek(name: string): Topic | undefined {
     return this.#known.get(name);
+  }
+
+  /**
+   * The topic of a message, when it has been seen before and has the partition that is asked for; asks nobody.
+   * @throws TopicUnknownError, MessageInvalidError
+   */
+  place(message: { readonly id: Buffer; readonly topic: string; readonly partition: number | null }): Topic {
+    const { id, partition } = message;
+    const topic = this.#known.get(message.topic);
+    if (topic === undefined) throw new TopicUnknownError(message.topic);
+    const count = topic.partitionIds.length;
+    if (topic.partitionIds[partition ?? 0] === undefined) {
+      const problem = `partition ${partition} was asked for and the topic has ${count}, counted from 0`;
+      throw new MessageInvalidError(id.toString('latin1'), message.topic, problem);
+    }
+    return topic;
   }
 
   /** Which topic and number a partition's id stands for. Known for every topic that has been seen. */

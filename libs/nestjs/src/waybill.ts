@@ -354,8 +354,6 @@ export class Waybill {
       bell,
       ambient: () => this.ambient.current,
       traceHeaders: this.tracing.publishHeaders,
-      // Topics of another database's log say nothing about those that this one knows.
-      ...(this.bus === this.database ? { topics: this.topics } : {}),
       schemas: this.contracts,
       ...(this.options.codecs === undefined ? {} : { codecs: this.options.codecs }),
       ...(this.options.cloudEvents === undefined ? {} : { cloudEvents: this.options.cloudEvents }),

@@ -26,7 +26,6 @@ import {
   type TraceHeaders,
 } from './message.js';
 import { insertMessages, insertScheduledMessages, lockKeys } from './statements.generated.js';
-import type { Topics } from '@waybill/log';
 import type { TimerTarget } from '@waybill/schedule';
 import { cancelStatement, rescheduleStatement, type TimerDelay } from './timer-changes.js';
 import { joinTransaction, type TransactionHandle } from './transactions/join-transaction.js';
@@ -54,8 +53,6 @@ export type OutboxOptions = Given<typeof SPECS> & {
   readonly schemas?: TopicSchemas | PayloadContracts;
   /** Makes every message a CloudEvent. Default: none is. */
   readonly cloudEvents?: CloudEventOptions;
-  /** Topics seen so far: those of the log in the same database. What it knows need not be looked up for each message. */
-  readonly topics?: Pick<Topics, 'peek'>;
   /** Rung when a transaction that has published ends: the relay's bell. */
   readonly bell?: Bell;
   /** The open transaction that the caller runs in, for what is called without one; undefined when there is none. */
@@ -86,18 +83,16 @@ export class Outbox {
   #closed: string | undefined;
   readonly #strict: boolean;
   readonly #prepared: boolean;
-  readonly #topics: Pick<Topics, 'peek'> | undefined;
   readonly #ambient: () => unknown;
   readonly #ring = (): void => this.bell?.ring();
 
   constructor(options: OutboxOptions = {}) {
-    const { schema, codecs, schemas, cloudEvents, bell, topics, ambient, traceHeaders, ...rest } = options;
+    const { schema, codecs, schemas, cloudEvents, bell, ambient, traceHeaders, ...rest } = options;
     const resolved = resolveOptions('outbox', SPECS, rest);
     this.schema = schema ?? DEFAULT_SCHEMA;
     this.#strict = resolved.order === 'strict';
     this.#prepared = resolved.preparedStatements;
     this.bell = bell;
-    this.#topics = topics;
     this.#ambient = ambient ?? (() => undefined);
     if (cloudEvents !== undefined) assertCloudEventOptions(cloudEvents);
     this.#rules = {
@@ -235,8 +230,7 @@ export class Outbox {
   }
 
   #insertOf({ id, topic, partition, key, headers, payload }: EncodedMessage): BoundStatement {
-    const partitions = this.#topics?.peek(topic)?.partitionIds.length ?? 0;
-    const insert = insertIntoCurrentSlot(Date.now(), (partition ?? 0) < partitions);
+    const insert = insertIntoCurrentSlot(Date.now());
     return bindStatement(insert, id, topic, partition, key, headers && JSON.stringify(headers), payload);
   }
 

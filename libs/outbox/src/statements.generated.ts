@@ -8,14 +8,6 @@ import { statement } from '@waybill/kernel';
 export const emptySlot = statement<[slot: number, retentionMs: number], { emptied: boolean }>('empty-slot', `select :schema.outbox_empty_slot($1, $2) as emptied`);
 
 /**
- * Writes one message into the slot of the outbox that is current, to a topic that this process has seen (topics are
- * never removed). :slot is put in by current-slot.ts.
- * Locks: none but the new row
- */
-export const insertKnownMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null], Record<never, never>>('insert-known-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload)
-values (:slot, $1::uuid, $2::text, $3::integer, $4::text, $5::jsonb, $6::bytea)`);
-
-/**
  * Writes one message into the slot of the outbox that is current, in the caller's transaction. Naming the slot saves the
  * server the routing. :slot is put in by current-slot.ts.
  * Locks: none but the new row
@@ -125,3 +117,10 @@ export const relayProbe = statement<[base: string], { waiting: boolean }>('relay
  * Sets role and search path back to what they were, in case that a handler has changed them: what follows is Waybill's own.
  */
 export const restoreSession = statement<[role: string, path: string], Record<never, never>>('restore-session', `select pg_catalog.set_config('role', $1::text, false), pg_catalog.set_config('search_path', $2::text, false)`);
+
+/**
+ * Sets rows aside that a pass leaves out: of the difference between two snapshots.
+ * Locks: none but the new rows
+ * Index: outbox_order
+ */
+export const setAsideRows = statement<[rowIds: readonly (number | null)[], codes: readonly (string | null)[], reasons: readonly (string | null)[], base: string, target: string], Record<never, never>>('set-aside-rows', `select :schema.outbox_set_aside($1, $2, $3, $4::pg_snapshot, $5::pg_snapshot)`);

@@ -18,11 +18,72 @@ create table :schema.outbox (
   created_at       timestamptz not null default clock_timestamp(),
   timer_action     smallint check (timer_action between 1 and 3),
   deliver_at       timestamptz,
-  timer_token      text
+  timer_token      text,
+  published_by     text not null default session_user
 ) partition by list (slot);
 
 comment on column :schema.outbox.timer_action is
   'null: a message for the log; 1: a message for later; 2: cancels timers; 3: moves timers to deliver_at';
+
+-- Refuses what no relay could move, whoever inserts it and however: WB006, and the topic as detail. One function and no CHECK
+-- constraints: the server reads those again for every statement (ten times the cost of this). Columns by which the relay finds
+-- rows and by which rings are emptied are filled by their defaults only. Short headers are not counted; `||` undoes a
+-- compression, which would hide that they are long. That a topic exists is not looked up here: the relay sets aside what has none.
+create function :schema.admit_outbox_row() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  problem text := case
+    when new.id is distinct from currval(':schema.outbox_id') or new.xid is distinct from pg_current_xact_id()
+         or new.created_at is null or new.created_at > clock_timestamp() + interval '1 hour'
+         or new.published_by is distinct from session_user::text
+      then 'id, xid, created_at and published_by are filled by their defaults, and one of them was given another value'
+    when new.timer_action > 1 and new.topic <> '' then 'a row that changes timers names a topic'
+    when coalesce(new.timer_action, 1) = 1
+         and (length(new.topic) not between 1 and 249 or new.topic ~ '[^A-Za-z0-9._-]' or new.topic in ('.', '..'))
+      then 'the name of its topic must be 1 to 249 characters of A-Z a-z 0-9 . _ -, and not "." or ".."'
+    when new.partition_number not between 0 and 4095
+      then format('its partition must be from 0 to 4095, and is %s', new.partition_number)
+    when octet_length(new.key) > 4096
+      then format('its key has %s bytes, the limit is 4096', octet_length(new.key))
+    when octet_length(new.payload) > 67108864
+      then format('its payload has %s bytes, the limit is 67108864', octet_length(new.payload))
+    when new.headers is null then null
+    when jsonb_typeof(new.headers) <> 'object' then 'its headers must be an object of names and texts'
+    when new.headers @? 'strict $.* ? (@.type() != "string")' then 'a header is no text'
+    when new.headers ? '' or new.headers @? '$.keyvalue() ? (@.key like_regex "[^!-~]")'
+      then 'a header name must be 1 to 256 visible ASCII characters'
+    when new.headers @? '$.* ? (@ like_regex "[\\u0001-\\u0008\\u000a-\\u001f\\u007f-\\u009f]")'
+      then 'a header has control characters'
+  end;
+begin
+  if problem is null and pg_column_size(new.headers || '{}') > 256 then
+    problem := (
+      select case
+        when count(*) > 64 then format('it has %s headers, the limit is 64', count(*))
+        when max(length(h.key)) > 256 then 'a header name must be 1 to 256 visible ASCII characters'
+        when sum(octet_length(h.key) + octet_length(h.value)) > 16384
+          then format('its headers have %s bytes, the limit is 16384', sum(octet_length(h.key) + octet_length(h.value)))
+      end from jsonb_each_text(new.headers) h);
+  end if;
+  if problem is null and (new.timer_action is not null or new.deliver_at is not null or new.timer_token is not null) then
+    problem := case
+      when new.timer_action is null then 'it has a time or a token, and no timer_action'
+      when new.timer_action = 2 and new.deliver_at is not null then 'it cancels timers, and has a time'
+      when new.timer_action <> 2
+           and coalesce(new.deliver_at not between timestamptz '1970-01-01 00:00Z' and timestamptz '2500-01-01 00:00Z', true)
+        then 'its deliver_at must be a time from 1970 to 2500'
+      when char_length(new.timer_token) not between 1 and 256 then 'its timer_token must be a text of 1 to 256 characters'
+    end;
+  end if;
+  if problem is not null then
+    raise exception using errcode = 'WB006', detail = new.topic, message = problem;
+  end if;
+  return new;
+end
+$$;
+
+create trigger outbox_admission before insert on :schema.outbox for each row execute function :schema.admit_outbox_row();
 
 -- Messages up to nearly a page stay in their row, uncompressed: they are read once, soon, and thrown away.
 alter table :schema.outbox alter column payload set storage external;
@@ -122,7 +183,7 @@ end
 $$;
 
 -- Publishes a message in the current transaction, from any language. Returns the message's id. With deliver_at it is
--- delivered then, and timer_token names it for cancelling.
+-- delivered then, a hundred years ahead at most, and timer_token names it for cancelling. Raises WB001 and WB006.
 create function :schema.publish(topic text, key text, payload jsonb, headers jsonb default null,
                                 deliver_at timestamptz default null, timer_token text default null) returns uuid
 language sql volatile set search_path = pg_catalog, pg_temp
@@ -130,7 +191,7 @@ as $$
   insert into :schema.outbox (message_id, topic, key, headers, payload, timer_action, deliver_at, timer_token)
   values (:schema.uuid_v7(), :schema.known_topic(publish.topic), publish.key, publish.headers,
           convert_to(publish.payload::text, 'UTF8'), case when publish.deliver_at is not null then 1 end,
-          publish.deliver_at, case when publish.deliver_at is not null then publish.timer_token end)
+          least(greatest(publish.deliver_at, timestamptz 'epoch'), clock_timestamp() + interval '100 years'), case when publish.deliver_at is not null then publish.timer_token end)
   returning message_id
 $$;
 
@@ -284,7 +345,7 @@ end
 $$;
 
 -- For an operator, after the database was loaded from a dump into another cluster, with all publishers stopped:
--- keeps the messages that had not been moved, under new transaction ids, and lets the cursor begin anew.
+-- keeps the messages that had not been moved, under new ids and transaction ids, as published by the operator, and lets the cursor begin anew.
 -- What had been moved is told by the transaction ids and the cursor as they were dumped, which fit each other. What is
 -- younger than the last pass has been published since, here or there: it is kept.
 create function :schema.relay_adopt() returns bigint
@@ -304,9 +365,9 @@ begin
            and (cursor_row.target is null or not pg_visible_in_snapshot(o.xid, cursor_row.target)
                 or o.id > cursor_row.window_id);
   truncate :schema.outbox;
-  insert into :schema.outbox (id, message_id, topic, partition_number, key, headers, payload, created_at,
+  insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, created_at,
                               timer_action, deliver_at, timer_token)
-  select a.id, a.message_id, a.topic, a.partition_number, a.key, a.headers, a.payload, a.created_at,
+  select a.message_id, a.topic, a.partition_number, a.key, a.headers, a.payload, a.created_at,
          a.timer_action, a.deliver_at, a.timer_token
     from adopted_message a order by a.id;
   get diagnostics kept = row_count;

@@ -5,7 +5,7 @@ export const migration0004: Migration = {
   number: 4,
   name: '0004-timer',
   breaking: false,
-  checksum: '1bf974385aa0beb409f785ed25dea2bf31e7f796bca22039433ab1f74167ffd7',
+  checksum: 'c85c68fd7181f69c43f31f6c15bf3dc64f230d7e85c8d580de5e49dca9a23fc1',
   sql: `-- Timers: what is to happen later. The table is the truth; what wakes the process that fires them is only a clock.
 --
 -- A ring of eight near slots of an hour each for what is due within six hours, and one slot for what is farther.
@@ -28,7 +28,11 @@ create table :schema.timer (
   key              text,
   headers          jsonb,
   payload          bytea,
-  created_at       timestamptz not null default clock_timestamp()
+  created_at       timestamptz not null default clock_timestamp(),
+  -- A time without an end cannot be reckoned with, and a long token cannot be indexed: either would stop every timer.
+  constraint timer_due check (due_at > timestamptz '-infinity' and due_at < timestamptz 'infinity'),
+  constraint timer_message check (kind <> 1 or message_id is not null and topic is not null),
+  constraint timer_token check (octet_length(token) <= 1024)
 ) partition by list (slot);
 
 -- Read once, and thrown away: not worth compressing.
