@@ -2,6 +2,7 @@ import { DEFAULT_SCHEMA } from '@waybill/kernel';
 import { adoptCluster } from '@waybill/outbox';
 import { migrate, migrationSql, migrationStatus } from '@waybill/schema';
 import { Command } from 'commander';
+import { duration } from './arguments.js';
 import { addAsyncApiCommand } from './async-api-command.js';
 import { addDeadLetterCommands } from './dead-letter-commands.js';
 import { addDoctorCommand } from './doctor-command.js';
@@ -46,8 +47,14 @@ function addMigrationCommands(program: Command, output: Output): void {
       .option('--participant', 'only what a service needs whose log is in another database: no outbox');
   migrations('migrate')
     .description('applies the migrations that are missing')
-    .action(async (options: Participant) => {
-      const applied = await migrate({ ...target(program), ...options });
+    .option(
+      '--lock-timeout <duration>',
+      'how long another process that migrates is waited for, as 5m; a number alone is in seconds (default 1m)',
+      duration('s'),
+    )
+    .action(async ({ lockTimeout, ...options }: Participant & { readonly lockTimeout?: number }) => {
+      const limits = lockTimeout === undefined ? {} : { lockTimeoutMs: lockTimeout };
+      const applied = await migrate({ ...target(program), ...options, ...limits });
       for (const name of applied) output.write(`applied ${name}\n`);
       if (applied.length === 0) output.write('nothing to do, the schema is up to date\n');
     });

@@ -191,7 +191,9 @@ as $$
   insert into :schema.outbox (message_id, topic, key, headers, payload, timer_action, deliver_at, timer_token)
   values (:schema.uuid_v7(), :schema.known_topic(publish.topic), publish.key, publish.headers,
           convert_to(publish.payload::text, 'UTF8'), case when publish.deliver_at is not null then 1 end,
-          least(greatest(publish.deliver_at, timestamptz 'epoch'), clock_timestamp() + interval '100 years'), case when publish.deliver_at is not null then publish.timer_token end)
+          case when publish.deliver_at is not null
+               then least(greatest(publish.deliver_at, timestamptz 'epoch'), clock_timestamp() + interval '100 years') end,
+          case when publish.deliver_at is not null then publish.timer_token end)
   returning message_id
 $$;
 

@@ -23,7 +23,6 @@ create table :schema.timer (
   created_at       timestamptz not null default clock_timestamp(),
   -- A time without an end cannot be reckoned with, and a long token cannot be indexed: either would stop every timer.
   constraint timer_due check (due_at > timestamptz '-infinity' and due_at < timestamptz 'infinity'),
-  constraint timer_message check (kind <> 1 or message_id is not null and topic is not null),
   constraint timer_token check (octet_length(token) <= 1024)
 ) partition by list (slot);
 

@@ -5,7 +5,7 @@ export const migration0002: Migration = {
   number: 2,
   name: '0002-outbox',
   breaking: false,
-  checksum: 'c08a77c233150a0b55dd76fe3f5b313d0835c555c69fb537e521b27cc236decd',
+  checksum: '7fe08fdb4db5b3420dbb5f355975b2eb271c5bfa4e9a765eaf8c799753e79887',
   sql: `-- The outbox: an append-only ring of time slots that producers insert into, in their own transactions, and the
 -- relay's cursor over it. The cursor is a snapshot: what is visible in a newer snapshot and not in it is what has
 -- been committed since (as PgQ has read its queues since 2007).
@@ -199,7 +199,9 @@ as $$
   insert into :schema.outbox (message_id, topic, key, headers, payload, timer_action, deliver_at, timer_token)
   values (:schema.uuid_v7(), :schema.known_topic(publish.topic), publish.key, publish.headers,
           convert_to(publish.payload::text, 'UTF8'), case when publish.deliver_at is not null then 1 end,
-          least(greatest(publish.deliver_at, timestamptz 'epoch'), clock_timestamp() + interval '100 years'), case when publish.deliver_at is not null then publish.timer_token end)
+          case when publish.deliver_at is not null
+               then least(greatest(publish.deliver_at, timestamptz 'epoch'), clock_timestamp() + interval '100 years') end,
+          case when publish.deliver_at is not null then publish.timer_token end)
   returning message_id
 $$;
 

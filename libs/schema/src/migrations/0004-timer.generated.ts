@@ -5,7 +5,7 @@ export const migration0004: Migration = {
   number: 4,
   name: '0004-timer',
   breaking: false,
-  checksum: 'c85c68fd7181f69c43f31f6c15bf3dc64f230d7e85c8d580de5e49dca9a23fc1',
+  checksum: '584469a42632ba58f8c693a472c16daaa154fe93c4a5a40c0a93d71341d299e5',
   sql: `-- Timers: what is to happen later. The table is the truth; what wakes the process that fires them is only a clock.
 --
 -- A ring of eight near slots of an hour each for what is due within six hours, and one slot for what is farther.
@@ -31,7 +31,6 @@ create table :schema.timer (
   created_at       timestamptz not null default clock_timestamp(),
   -- A time without an end cannot be reckoned with, and a long token cannot be indexed: either would stop every timer.
   constraint timer_due check (due_at > timestamptz '-infinity' and due_at < timestamptz 'infinity'),
-  constraint timer_message check (kind <> 1 or message_id is not null and topic is not null),
   constraint timer_token check (octet_length(token) <= 1024)
 ) partition by list (slot);
 
