@@ -8,6 +8,7 @@ import { addDeadLetterCommands } from './dead-letter-commands.js';
 import { addDoctorCommand } from './doctor-command.js';
 import { addHalfCommands } from './half-commands.js';
 import { addInitCommand } from './init-command.js';
+import { addOutboxCommands } from './outbox-commands.js';
 import { addSagaCommands } from './saga-commands.js';
 import { globals, type Output, target, withDatabase } from './target.js';
 import { addGroupCommands } from './log/group-commands.js';
@@ -33,6 +34,7 @@ export function createProgram(output: Output): Command {
   addGroupCommands(program, output);
   addLagCommand(program, output);
   addRelayCommands(program, output);
+  addOutboxCommands(program, output);
   addDeadLetterCommands(program, output);
   addHalfCommands(program, output);
   addSagaCommands(program, output);

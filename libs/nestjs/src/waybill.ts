@@ -21,6 +21,7 @@ import {
 } from '@waybill/schedule';
 import {
   Outbox,
+  OutboxBacklogWatch,
   OutboxRetention,
   OutboxTransactions,
   type TransactionHandle,
@@ -110,6 +111,7 @@ export class Waybill {
   readonly #outboxTransactions: OutboxTransactions;
   readonly #logRetention: LogRetention;
   readonly #deadLetterRetention: DeadLetterRetention;
+  readonly #backlogWatch: OutboxBacklogWatch;
   readonly #retention: readonly Retention[];
   #replies: ReplyListener | undefined;
   #consumer: Consumer | undefined;
@@ -174,6 +176,7 @@ export class Waybill {
     });
     this.guards = new InstanceGuards({ name, options, database: this.database, logger: this.logger });
     this.relay = this.#makeRelay(bell);
+    this.#backlogWatch = new OutboxBacklogWatch(this.database, this.logger);
     const { log, outbox, deadLetters, halfMessages } = options.retention ?? {};
     this.#logRetention = new LogRetention(this.bus, log, this.logger);
     this.#deadLetterRetention = new DeadLetterRetention(this.bus, deadLetters, this.logger);
@@ -208,6 +211,7 @@ export class Waybill {
     this.halves.checker?.start();
     if (hasUpkeep(this.options) || this.options.guards?.retention !== undefined) this.guards.start();
     this.relay?.service.start();
+    if (this.outbox.isOpen) this.#backlogWatch.service.start();
     if (this.relay !== undefined) for (const { service } of this.#retention) service.start();
   }
 
@@ -329,6 +333,7 @@ export class Waybill {
     await this.#replies?.stop();
     await this.halves.checker?.stop();
     await this.relay?.service.stop();
+    await this.#backlogWatch.service.stop();
     await this.scheduler?.stop();
     for (const { service } of this.#retention) await service.stop();
     await this.guards.stop();

@@ -10,6 +10,7 @@ import {
 } from './database-checks.js';
 import { checkConsumers } from './consumer-checks.js';
 import { type Finding, problem } from './finding.js';
+import { checkOutbox, checkQuarantine } from './outbox-checks.js';
 import { checkPooler } from './pooler-check.js';
 import { checkRedis } from './redis-check.js';
 
@@ -48,7 +49,11 @@ async function examineDatabase(patient: Patient): Promise<Finding[]> {
     findings.push(await attempt('retention', () => checkRetention(database, patient)));
   // A login that may only publish cannot see who consumes.
   if (migrations.state === 'ok' && privileges.state === 'ok')
-    findings.push(await attempt('consumers', () => checkConsumers(database)));
+    findings.push(
+      await attempt('consumers', () => checkConsumers(database)),
+      await attempt('outbox', () => checkOutbox(database)),
+      await attempt('quarantine', () => checkQuarantine(database)),
+    );
   return findings;
 }
 

@@ -5,7 +5,7 @@ export const migration0002: Migration = {
   number: 2,
   name: '0002-outbox',
   breaking: false,
-  checksum: '7fe08fdb4db5b3420dbb5f355975b2eb271c5bfa4e9a765eaf8c799753e79887',
+  checksum: 'aac0396ec172c126711ae274d79caa4af9855e2a1c8347d6ccd3bd167fcb08fe',
   sql: `-- The outbox: an append-only ring of time slots that producers insert into, in their own transactions, and the
 -- relay's cursor over it. The cursor is a snapshot: what is visible in a newer snapshot and not in it is what has
 -- been committed since (as PgQ has read its queues since 2007).
@@ -137,15 +137,15 @@ $$;
 insert into :schema.relay_cursor (slot, seq, base, system_identifier)
 select 0, 1, pg_current_snapshot(), c.system_identifier from pg_control_system() c;
 
--- The topic's name, if the topic exists and has the partition; raises otherwise. So no row can name a topic
--- that the relay does not know.
+-- The topic's name, if the topic exists, has the partition, and may have more messages in the outbox; raises otherwise.
 create function :schema.known_topic(topic_name text, partition_number integer default null) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
   partitions integer;
+  backlog text;
 begin
-  select t.partition_count into partitions from :schema.topic t where t.name = topic_name;
+  select t.partition_count, t.outbox_full into partitions, backlog from :schema.topic t where t.name = topic_name;
   if partitions is null then
     raise exception using errcode = 'WB001', message = format('topic %s does not exist', topic_name),
       detail = topic_name;
@@ -153,6 +153,9 @@ begin
   if partition_number < 0 or partition_number >= partitions then
     raise exception using errcode = 'WB006', detail = topic_name, message = format(
       'partition %s was asked for and the topic has %s, counted from 0', partition_number, partitions);
+  end if;
+  if backlog is not null then
+    raise exception using errcode = 'WB010', detail = topic_name, message = backlog;
   end if;
   return topic_name;
 end
@@ -386,6 +389,67 @@ begin
          c.system_identifier
     from pg_control_system() c;
   return kept;
+end
+$$;
+
+-- What waits for the relay, by topic and by the login that published it, the most first; up to row_limit rows are counted.
+create function :schema.outbox_backlogs(row_limit integer)
+returns table (topic text, published_by text, waiting bigint, bytes bigint, oldest_at timestamptz)
+language sql stable set enable_seqscan = off set search_path = pg_catalog, pg_temp
+as $$
+  select w.topic, w.published_by, count(*), sum(w.bytes)::bigint, min(w.created_at)
+    from (select o.topic, o.published_by, o.created_at,
+                 coalesce(octet_length(o.payload), 0) + coalesce(octet_length(o.key), 0) as bytes
+            from (select c.base, c.target, c.window_id from :schema.relay_cursor c order by c.seq desc limit 1) c
+            cross join lateral (
+              select o.* from :schema.outbox o
+               where o.xid >= pg_snapshot_xmax(c.base) or o.xid = any (array(select pg_snapshot_xip(c.base)))
+            ) o
+           where c.target is null or o.id > c.window_id or not pg_visible_in_snapshot(o.xid, c.target)
+           limit row_limit) w
+   group by w.topic, w.published_by
+   order by count(*) desc, w.topic, w.published_by
+$$;
+
+-- When outbox_measure looked last, in milliseconds since the epoch: a sequence, for it is no row that would rot.
+create sequence :schema.outbox_measured as bigint minvalue 0 start 0;
+
+-- Compares what waits with the limits of topics, at most once in interval_ms, and says of a topic that it is full, or is not
+-- any more. Returns those for which that has changed; full_text is null where there is room again. It has the rights of the
+-- schema's owner: a process that may only publish must find out as well when no relay runs, and may not read the outbox.
+create function :schema.outbox_measure(interval_ms integer)
+returns table (of_topic text, full_text text)
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  now_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000)::bigint;
+  most bigint;
+begin
+  select max(case when t.backlog_max_bytes is null then t.backlog_max_messages else 1000000 end) into most
+    from :schema.topic t
+   where t.backlog_max_messages is not null or t.backlog_max_bytes is not null or t.outbox_full is not null;
+  if not found or (most is null and not exists (select from :schema.topic t where t.outbox_full is not null))
+     or (select m.last_value > now_ms - interval_ms from :schema.outbox_measured m)
+     or not pg_try_advisory_xact_lock(hashtext(':schema.outbox_measured'), 0) then
+    return;
+  end if;
+  perform setval(':schema.outbox_measured', now_ms);
+  return query
+  with backlog as materialized (
+    select b.topic, sum(b.waiting)::bigint as waiting, sum(b.bytes)::bigint as bytes,
+           (array_agg(b.published_by order by b.waiting desc))[1] as most_by
+      from :schema.outbox_backlogs(greatest(least(coalesce(most, 0), 1000000)::integer * 2, 200000)) b group by b.topic
+  ), state as materialized (
+    select t.id, case when b.waiting >= t.backlog_max_messages or b.bytes >= t.backlog_max_bytes
+                      then format('%s messages of %s bytes wait in the outbox, most of them published by %s, and the limit is %s',
+                                  b.waiting, b.bytes, b.most_by,
+                                  concat_ws(' or ', t.backlog_max_messages || ' messages', t.backlog_max_bytes || ' bytes'))
+                 end as full_text
+      from :schema.topic t left join backlog b on b.topic = t.name
+  )
+  update :schema.topic t set outbox_full = s.full_text
+    from state s where s.id = t.id and (s.full_text is null) <> (t.outbox_full is null)
+  returning t.name, t.outbox_full;
 end
 $$;
 `,
