@@ -38,7 +38,10 @@ async function asPublisher<T>(work: (client: pg.Client) => Promise<T>): Promise<
 
 function flood(count: number): Promise<unknown> {
   return asPublisher((client) =>
-    client.query(`select waybill.publish('orders', 'k', jsonb_build_object('n', i)) from generate_series(1, $1) i`, [count]),
+    client.query(
+      `select waybill.publish('orders', 'k', jsonb_build_object('n', i)) from generate_series(1, $1) i`,
+      [count],
+    ),
   );
 }
 
@@ -57,7 +60,12 @@ describe('what waits in the outbox', () => {
     await fixture.publish(1, 'k', 'other');
     await measure();
     expect(await outboxBacklogs(fixture.database.session)).toMatchObject([
-      { topic: 'orders', role, waiting: 30, full: expect.stringMatching(/30 messages.*by flooder.*limit is 20/) },
+      {
+        topic: 'orders',
+        role,
+        waiting: 30,
+        full: expect.stringMatching(/30 messages.*by flooder.*limit is 20/),
+      },
       { topic: 'other', waiting: 1, full: null },
     ]);
     const waybill = new Waybill('default', { database: { connectionString: fixture.url }, relay: false });
@@ -74,7 +82,9 @@ describe('what waits in the outbox', () => {
       await waybill.stop();
     }
     expect(await command('outbox', 'backlog')).toMatch(new RegExp(`orders +${role} +30`));
-    expect(await command('doctor')).toMatch(new RegExp(`problem +outbox +further messages to orders.*30 of orders by ${role}`));
+    expect(await command('doctor')).toMatch(
+      new RegExp(`problem +outbox +further messages to orders.*30 of orders by ${role}`),
+    );
     process.exitCode = 0;
   });
 
@@ -118,11 +128,14 @@ describe('what waits in the outbox', () => {
     try {
       await flood(25);
       await waitUntil(
-        () => fixture.value<boolean>(`select outbox_full is not null from waybill.topic where name = 'orders'`),
+        () =>
+          fixture.value<boolean>(`select outbox_full is not null from waybill.topic where name = 'orders'`),
         { describe: 'the topic is full' },
       );
       await expect(
-        fixture.transaction((client) => waybill.outbox.publish(client, { topic: 'orders', payload: 1, id: newId() })),
+        fixture.transaction((client) =>
+          waybill.outbox.publish(client, { topic: 'orders', payload: 1, id: newId() }),
+        ),
       ).rejects.toMatchObject({ code: 'OUTBOX_FULL' });
     } finally {
       await waybill.stop();
@@ -135,7 +148,9 @@ describe('what waits in the outbox', () => {
   test.each([{ backlogMaxMessages: -1 }, { backlogMaxMessages: 1_000_001 }, { backlogMaxBytes: 1.5 }])(
     'refuses the limit %j',
     async (limit) => {
-      await expect(fixture.topics.create('new', limit)).rejects.toMatchObject({ code: 'CONFIGURATION_INVALID' });
+      await expect(fixture.topics.create('new', limit)).rejects.toMatchObject({
+        code: 'CONFIGURATION_INVALID',
+      });
     },
   );
 });

@@ -42,7 +42,9 @@ describe('a migrator', () => {
     const failure = migrate({ ...database, lockTimeoutMs: 300 });
     await expect(failure).rejects.toMatchObject({ code: 'MIGRATION_BLOCKED', retryable: true });
     await expect(failure).rejects.toThrow(
-      new RegExp(`session ${pid} of ${login}, ${stringify('nightly report')}.* since 20\\d\\d-.*300 ms.*pg_terminate_backend`),
+      new RegExp(
+        `session ${pid} of ${login}, ${stringify('nightly report')}.* since 20\\d\\d-.*300 ms.*pg_terminate_backend`,
+      ),
     );
     expect((await migrationStatus(database)).every(({ appliedAt }) => appliedAt === null)).toBe(true);
   });
@@ -82,7 +84,12 @@ describe('a migrator', () => {
     });
   });
 
-  test.each([{ lockTimeoutMs: 0 }, { ddlAttempts: 0 }, { ddlLockTimeoutMs: 1 }])('refuses %j', async (limits) => {
-    await expect(migrate({ ...database, ...limits })).rejects.toMatchObject({ code: 'CONFIGURATION_INVALID' });
-  });
+  test.each([{ lockTimeoutMs: 0 }, { ddlAttempts: 0 }, { ddlLockTimeoutMs: 1 }])(
+    'refuses %j',
+    async (limits) => {
+      await expect(migrate({ ...database, ...limits })).rejects.toMatchObject({
+        code: 'CONFIGURATION_INVALID',
+      });
+    },
+  );
 });

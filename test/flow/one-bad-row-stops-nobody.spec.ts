@@ -95,7 +95,12 @@ describe('a row that nobody could move is refused when it is inserted', () => {
   });
 
   test.each(['id', 'xid', 'created_at', 'published_by'])('a forged %s', async (column) => {
-    const forged = { id: '1', xid: `'9223372036854775807'`, created_at: `'infinity'`, published_by: `'somebody'` };
+    const forged = {
+      id: '1',
+      xid: `'9223372036854775807'`,
+      created_at: `'infinity'`,
+      published_by: `'somebody'`,
+    };
     await expect(
       fixture.value(
         `insert into waybill.outbox (message_id, topic, ${column})
@@ -132,7 +137,11 @@ describe('a row that cannot be moved is quarantined, and the others go on in ord
       ...Array.from({ length: 3 }, () => 'MESSAGE_INVALID'),
       ...Array.from({ length: 7 }, () => 'TOPIC_UNKNOWN'),
     ]);
-    expect(codes[0]).toMatchObject({ origin: 'outbox', topic: 'nobody.knows.it', role: expect.stringMatching(/./) });
+    expect(codes[0]).toMatchObject({
+      origin: 'outbox',
+      topic: 'nobody.knows.it',
+      role: expect.stringMatching(/./),
+    });
     expect(relay.quarantined).toBe(10);
     expect(warnings).toHaveLength(3);
     expect(warnings[0]).toMatch(/"nobody.knows.it" could not be moved and is quarantined \(TOPIC_UNKNOWN/);
@@ -170,7 +179,9 @@ describe('a row that cannot be moved is quarantined, and the others go on in ord
     );
     await drain();
     expect((await fixture.log()).map(({ payload }) => payload.n)).toEqual(upTo(10));
-    expect((await quarantined()).map(({ code }) => code)).toEqual(Array.from({ length: 10 }, () => 'TOPIC_UNKNOWN'));
+    expect((await quarantined()).map(({ code }) => code)).toEqual(
+      Array.from({ length: 10 }, () => 'TOPIC_UNKNOWN'),
+    );
   });
 
   test('one for which the database refuses the whole pass', async () => {
@@ -270,7 +281,9 @@ describe('a timer that cannot be fired is quarantined, and the others fire', () 
     ['with a token too long for an index', `(8, now(), 1, gen_random_uuid(), 'orders', repeat('x', 5000))`],
   ])('one %s is refused', async (_, values) => {
     await expect(
-      fixture.value(`insert into waybill.timer (slot, due_at, kind, message_id, topic, token) values ${values}`),
+      fixture.value(
+        `insert into waybill.timer (slot, due_at, kind, message_id, topic, token) values ${values}`,
+      ),
     ).rejects.toThrow(/constraint/);
   });
 

@@ -23,7 +23,15 @@ afterEach(() => fixture.close());
 async function command(...args: string[]): Promise<string> {
   let said = '';
   const program = createProgram({ write: (text) => void (said += text) });
-  await program.parseAsync(['node', 'waybill', '--database-url', fixture.url, 'outbox', 'quarantine', ...args]);
+  await program.parseAsync([
+    'node',
+    'waybill',
+    '--database-url',
+    fixture.url,
+    'outbox',
+    'quarantine',
+    ...args,
+  ]);
   return said;
 }
 
@@ -31,7 +39,9 @@ describe('what is quarantined', () => {
   test('is listed and shown, its payload only when that is asked for', async () => {
     const login = await fixture.value<string>('select session_user::text');
     const list = await command('list');
-    expect(list).toMatch(new RegExp(`outbox +late +${login} +k .*TOPIC_UNKNOWN: .*Topic late does not exist`));
+    expect(list).toMatch(
+      new RegExp(`outbox +late +${login} +k .*TOPIC_UNKNOWN: .*Topic late does not exist`),
+    );
     expect(list.trim().split('\n')).toHaveLength(4);
     expect((await command('list', '--topic', 'never')).trim().split('\n')).toHaveLength(2);
     expect(await command('list', '--groups')).toMatch(/late +TOPIC_UNKNOWN +2/);
@@ -62,7 +72,12 @@ describe('what is quarantined', () => {
     expect(log[0]?.headers).toMatchObject({ a: 'b' });
     expect(await quarantine.count()).toBe(1);
     expect(await quarantine.actions(ids[0] as number)).toMatchObject([
-      { actor: 'ann', action: 'redrive', reason: 'created', details: { topic: 'late', code: 'TOPIC_UNKNOWN' } },
+      {
+        actor: 'ann',
+        action: 'redrive',
+        reason: 'created',
+        details: { topic: 'late', code: 'TOPIC_UNKNOWN' },
+      },
     ]);
   });
 
@@ -104,7 +119,9 @@ describe('what is quarantined', () => {
     let said = '';
     const program = createProgram({ write: (text) => void (said += text) });
     await program.parseAsync(['node', 'waybill', '--database-url', fixture.url, 'doctor']);
-    expect(said).toMatch(/warning +quarantine +.*2 of late \(TOPIC_UNKNOWN\), 1 of never.*waybill outbox quarantine list/);
+    expect(said).toMatch(
+      /warning +quarantine +.*2 of late \(TOPIC_UNKNOWN\), 1 of never.*waybill outbox quarantine list/,
+    );
     process.exitCode = 0;
   });
 });

@@ -57,7 +57,9 @@ const KIND_COLUMNS: readonly Column<QuarantineBacklog>[] = [
 
 /** `waybill outbox backlog`, and `waybill outbox quarantine list | show | redrive | discard`. */
 export function addOutboxCommands(program: Command, output: Output): void {
-  const outbox = program.command('outbox').description('looks at what waits in the outbox, and what cannot be moved');
+  const outbox = program
+    .command('outbox')
+    .description('looks at what waits in the outbox, and what cannot be moved');
   listing(outbox.command('backlog'))
     .description('lists what waits for the relay, by topic and by the login that published it')
     .option('--limit <n>', 'at most so many', wholeNumber, 50)
@@ -84,7 +86,8 @@ function addLooking(program: Command, quarantine: Command, output: Output): void
         const { limit, after } = options;
         const desk = new OutboxQuarantine(database);
         if (options.groups === true) writeList(output, options, await desk.backlogs(limit), KIND_COLUMNS);
-        else writeList(output, options, await desk.list(filterOf(options), { limit, after }), MESSAGE_COLUMNS);
+        else
+          writeList(output, options, await desk.list(filterOf(options), { limit, after }), MESSAGE_COLUMNS);
       }),
     );
   quarantine
@@ -102,7 +105,9 @@ function addLooking(program: Command, quarantine: Command, output: Output): void
 
 function addDeciding(program: Command, quarantine: Command, output: Output): void {
   decided(filtered(quarantine.command('redrive').argument('[id...]', 'messages')))
-    .description('publishes messages again, once what kept them has been mended; only counts them without --yes')
+    .description(
+      'publishes messages again, once what kept them has been mended; only counts them without --yes',
+    )
     .action((ids: string[], options: FilterOptions & DecisionOptions) =>
       withDatabase(program, async (database) => {
         const desk = new OutboxQuarantine(database);
@@ -140,11 +145,14 @@ function writeDetail(
   const { id, origin, quarantinedAt, topic, partition, key, messageId, role, publishedAt, bytes } = message;
   const place = partition === null ? topic : `${topic}[${partition}]`;
   output.write(`${id}  ${origin}  ${quarantinedAt.toISOString()}  ${place}  key ${key ?? '-'}\n`);
-  output.write(`message ${messageId}  published ${publishedAt.toISOString()} by ${role === '' ? '-' : role}  ${bytes} bytes\n`);
+  output.write(
+    `message ${messageId}  published ${publishedAt.toISOString()} by ${role === '' ? '-' : role}  ${bytes} bytes\n`,
+  );
   if (message.deliverAt !== null)
     output.write(`for ${message.deliverAt.toISOString()}  token ${message.timerToken ?? '-'}\n`);
   output.write(`${message.code}: ${message.reason}\n`);
-  for (const [name, value] of Object.entries(message.headers)) output.write(`header ${name}: ${String(value)}\n`);
+  for (const [name, value] of Object.entries(message.headers))
+    output.write(`header ${name}: ${String(value)}\n`);
   for (const { actedAt, actor, action, reason } of actions)
     output.write(`${actedAt.toISOString()}  ${actor}: ${action}${reason === null ? '' : `, ${reason}`}\n`);
   if (options.payload === true) output.write(`${message.payload?.toString('utf8') ?? '(none)'}\n`);

@@ -21,7 +21,9 @@ export class Rejections {
   }
 
   /** To be called once they stand in the quarantine. */
-  note(rejected: readonly (Rejection & { readonly topic: string | null; readonly messageId: string | null })[]): void {
+  note(
+    rejected: readonly (Rejection & { readonly topic: string | null; readonly messageId: string | null })[],
+  ): void {
     this.#count += rejected.length;
     for (const { topic, messageId, code, reason } of rejected) {
       const name = JSON.stringify(topic ?? '');

@@ -1,5 +1,11 @@
 import { describeError } from '@waybill/kernel';
-import { outboxBacklog, outboxBacklogs, OutboxQuarantine, type QuarantineBacklog, type TopicBacklog } from '@waybill/outbox';
+import {
+  outboxBacklog,
+  outboxBacklogs,
+  OutboxQuarantine,
+  type QuarantineBacklog,
+  type TopicBacklog,
+} from '@waybill/outbox';
 import type { Waybill } from './waybill.js';
 
 /** How Waybill fares, in the shape that `@nestjs/terminus` takes from an indicator. */

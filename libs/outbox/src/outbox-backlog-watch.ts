@@ -1,4 +1,10 @@
-import { BackgroundService, guardLogger, type Logger, type PassResult, type PgDatabase } from '@waybill/kernel';
+import {
+  BackgroundService,
+  guardLogger,
+  type Logger,
+  type PassResult,
+  type PgDatabase,
+} from '@waybill/kernel';
 import { measureOutbox } from './statements.generated.js';
 
 /** How often all processes together measure, in milliseconds. */

@@ -71,8 +71,7 @@ function readTimer(row: Buffer, from: number): Pick<OutboxRow, 'timerAction' | '
   const timerAction = row.readInt16BE(from + 4);
   let at = from + 6;
   const timeLength = row.readInt32BE(at);
-  const deliverAtMs =
-    timeLength === -1 ? null : Math.ceil(int64(row, at + 4) / 1000) + POSTGRES_EPOCH_MS;
+  const deliverAtMs = timeLength === -1 ? null : Math.ceil(int64(row, at + 4) / 1000) + POSTGRES_EPOCH_MS;
   at += 4 + Math.max(0, timeLength);
   const tokenLength = row.readInt32BE(at);
   const timerToken = tokenLength === -1 ? null : row.toString('utf8', at + 4, at + 4 + tokenLength);

@@ -54,7 +54,8 @@ export async function whileWatched(
 }
 
 function describe({ pid, login, applicationName, clientAddress, since }: Blocker): string {
-  const application = applicationName === null || applicationName === '' ? '' : `, ${JSON.stringify(applicationName)}`;
+  const application =
+    applicationName === null || applicationName === '' ? '' : `, ${JSON.stringify(applicationName)}`;
   const address = clientAddress === null ? '' : ` from ${clientAddress}`;
   const when = since === null ? '' : ` since ${since.toISOString()}`;
   return `session ${pid} of ${login ?? 'an unknown login'}${application}${address}${when}`;

@@ -270,7 +270,9 @@ async function applyInTime(
     if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
     if (attempt === ddlAttempts) {
       const what = `Migration ${migration.name} of schema ${database.schema} did not get its locks in ${ddlAttempts} attempts of ${ddlLockTimeoutMs} ms`;
-      throw new MigrationBlockedError(`${what}: they are held by ${describeBlockers(blockers)}`, { cause: error });
+      throw new MigrationBlockedError(`${what}: they are held by ${describeBlockers(blockers)}`, {
+        cause: error,
+      });
     }
     await systemClock.sleep(pauseMs);
     pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);

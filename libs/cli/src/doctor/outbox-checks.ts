@@ -38,7 +38,9 @@ export async function checkOutbox({ session }: PgDatabase): Promise<Finding> {
 export async function checkQuarantine(database: PgDatabase): Promise<Finding> {
   const kinds = await new OutboxQuarantine(database).backlogs(SHOWN);
   if (kinds.length === 0) return ok('quarantine', 'every message could be moved');
-  const told = kinds.map(({ topic, code, messages }) => `${messages} of ${topic === '' ? '(none)' : topic} (${code})`);
+  const told = kinds.map(
+    ({ topic, code, messages }) => `${messages} of ${topic === '' ? '(none)' : topic} (${code})`,
+  );
   return warning(
     'quarantine',
     `messages could not be moved and were set aside: ${told.join(', ')}`,

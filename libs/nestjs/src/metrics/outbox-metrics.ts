@@ -28,7 +28,12 @@ export async function outboxMetrics({ database, outbox }: Waybill): Promise<Metr
       'Age of the oldest of them; 0 when none waits.',
       Math.max(0, oldestAgeMs ?? 0) / 1_000,
     ),
-    single('waybill_outbox_size_bytes', 'gauge', 'What the outbox takes of the disk, moved messages included.', size),
+    single(
+      'waybill_outbox_size_bytes',
+      'gauge',
+      'What the outbox takes of the disk, moved messages included.',
+      size,
+    ),
     {
       name: 'waybill_outbox_backlog_messages',
       type: 'gauge',
@@ -45,13 +50,19 @@ export async function outboxMetrics({ database, outbox }: Waybill): Promise<Metr
       name: 'waybill_outbox_refused',
       type: 'gauge',
       help: 'Whether further messages of a topic are refused because too many wait.',
-      samples: backlogs.map(({ topic, role, full }) => ({ labels: { topic, role }, value: full === null ? 0 : 1 })),
+      samples: backlogs.map(({ topic, role, full }) => ({
+        labels: { topic, role },
+        value: full === null ? 0 : 1,
+      })),
     },
     {
       name: 'waybill_quarantine_messages',
       type: 'gauge',
       help: 'Messages that could not be moved, or delivered when their time came, by topic and reason; the largest 50.',
-      samples: quarantined.map(({ topic, code, messages }) => ({ labels: { topic, reason: code }, value: messages })),
+      samples: quarantined.map(({ topic, code, messages }) => ({
+        labels: { topic, reason: code },
+        value: messages,
+      })),
     },
   ];
 }

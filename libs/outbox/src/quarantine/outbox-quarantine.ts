@@ -141,7 +141,12 @@ export class OutboxQuarantine {
         const done = found.filter(({ id }) => ids.has(id));
         await connection.runBatch(
           done.map(({ id, messageId, topic, code, role }) =>
-            operatorAction(operator, action, { kind: KIND, id: String(id) }, { messageId, topic, code, role }),
+            operatorAction(
+              operator,
+              action,
+              { kind: KIND, id: String(id) },
+              { messageId, topic, code, role },
+            ),
           ),
         );
         return done.length;

@@ -13,7 +13,16 @@ export function unfiredTimer(timer: DueTimer, error: unknown, message?: MessageT
   if (message === undefined) return { ...rest, ...rejection };
   const { id, topic, partition, key, headers, payload } = message;
   const messageId = id.toString('latin1');
-  return { ...rest, messageId, topic, partition, key: key?.toString('utf8') ?? null, headers, payload, ...rejection };
+  return {
+    ...rest,
+    messageId,
+    topic,
+    partition,
+    key: key?.toString('utf8') ?? null,
+    headers,
+    payload,
+    ...rejection,
+  };
 }
 
 /** The statement that keeps them, for the transaction that has deleted them. */
