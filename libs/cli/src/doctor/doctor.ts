@@ -51,10 +51,16 @@ async function examineDatabase(patient: Patient): Promise<Finding[]> {
   if (migrations.state === 'ok' && privileges.state === 'ok')
     findings.push(
       await attempt('consumers', () => checkConsumers(database)),
-      await attempt('outbox', () => checkOutbox(database)),
-      await attempt('quarantine', () => checkQuarantine(database)),
+      ...(await troubleOf('outbox', () => checkOutbox(database))),
+      ...(await troubleOf('quarantine', () => checkQuarantine(database))),
     );
   return findings;
+}
+
+/** Of what passes by itself, only trouble is told. */
+async function troubleOf(check: string, look: () => Promise<Finding>): Promise<Finding[]> {
+  const finding = await attempt(check, look);
+  return finding.state === 'ok' ? [] : [finding];
 }
 
 async function attempt(check: string, look: () => Promise<Finding>): Promise<Finding> {
