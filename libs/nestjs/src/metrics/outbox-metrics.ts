@@ -47,6 +47,12 @@ export async function outboxMetrics({ database, outbox }: Waybill): Promise<Metr
       samples: samples(({ bytes }) => bytes),
     },
     {
+      name: 'waybill_outbox_backlog_age_seconds',
+      type: 'gauge',
+      help: 'Age of the oldest of them.',
+      samples: samples(({ oldestAgeMs: age }) => Math.max(0, age) / 1_000),
+    },
+    {
       name: 'waybill_outbox_refused',
       type: 'gauge',
       help: 'Whether further messages of a topic are refused because too many wait.',
