@@ -6,6 +6,7 @@ import { Recurring } from '@waybill/schedule';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, numbersOf, upTo } from '../support/fixture.js';
+import { HalfFloor } from '../support/half-desk.js';
 import { message, timersOf } from '../support/timers.js';
 
 let fixture: Fixture;
@@ -41,6 +42,15 @@ async function quarantined(): Promise<Quarantined[]> {
        from waybill.outbox_quarantine order by quarantine_id`,
   );
   return rows;
+}
+
+/** As an operator might, by hand: Waybill itself removes none. */
+async function removeTopic(name: string): Promise<void> {
+  await fixture.database.pool.query(
+    'delete from waybill.topic_partition p using waybill.topic t where t.id = p.topic_id and t.name = $1',
+    [name],
+  );
+  await fixture.database.pool.query('delete from waybill.topic where name = $1', [name]);
 }
 
 async function drain(options: RelayOptions = {}): Promise<Relay> {
@@ -173,10 +183,7 @@ describe('a row that cannot be moved is quarantined, and the others go on in ord
       await fixture.publish(n, 'k', 'gone');
       await fixture.publish(n, 'k');
     }
-    await fixture.database.pool.query(
-      `delete from waybill.topic_partition p using waybill.topic t where t.id = p.topic_id and t.name = 'gone';
-       delete from waybill.topic where name = 'gone'`,
-    );
+    await removeTopic('gone');
     await drain();
     expect((await fixture.log()).map(({ payload }) => payload.n)).toEqual(upTo(10));
     expect((await quarantined()).map(({ code }) => code)).toEqual(
@@ -226,6 +233,25 @@ describe('a row that cannot be moved is quarantined, and the others go on in ord
   });
 });
 
+test('of half messages that are committed together, one whose topic was removed fails alone', async () => {
+  await open();
+  try {
+    await fixture.topics.create('gone', { partitions: 1 });
+    const { halves } = new HalfFloor(fixture);
+    const prepared = [];
+    for (const n of upTo(10))
+      prepared.push(await halves.prepare({ topic: n === 4 ? 'gone' : 'orders', key: 'k', payload: { n } }));
+    await removeTopic('gone');
+    await fixture.topics.list();
+    const ends = await Promise.allSettled(prepared.map(({ id }) => halves.commit(id)));
+    expect(ends.flatMap(({ status }, n) => (status === 'rejected' ? [n] : []))).toEqual([4]);
+    expect(ends[4]).toMatchObject({ reason: { code: 'TOPIC_UNKNOWN' } });
+    expect(numbersOf(await fixture.log())).toEqual(upTo(10).filter((n) => n !== 4));
+  } finally {
+    await fixture.close();
+  }
+});
+
 describe('a timer that cannot be fired is quarantined, and the others fire', () => {
   beforeEach(open);
   afterEach(() => fixture.close());
@@ -243,10 +269,7 @@ describe('a timer that cannot be fired is quarantined, and the others fire', () 
       await timers.schedule(message(n), { delayMs: 0 });
       await timers.schedule({ ...message(n), topic: 'gone' }, { delayMs: 0 });
     }
-    await fixture.database.pool.query(
-      `delete from waybill.topic_partition p using waybill.topic t where t.id = p.topic_id and t.name = 'gone';
-       delete from waybill.topic where name = 'gone'`,
-    );
+    await removeTopic('gone');
     await due(12);
     expect(numbersOf(await fixture.log())).toEqual(upTo(6));
     expect(await quarantined()).toMatchObject(
