@@ -238,12 +238,22 @@ test('of half messages that are committed together, one whose topic was removed 
   try {
     await fixture.topics.create('gone', { partitions: 1 });
     const { halves } = new HalfFloor(fixture);
-    const prepared = [];
-    for (const n of upTo(10))
-      prepared.push(await halves.prepare({ topic: n === 4 ? 'gone' : 'orders', key: 'k', payload: { n } }));
+    let letGo = (): void => {};
+    const gate = new Promise<void>((resolve) => (letGo = resolve));
+    let waiting = 0;
+    const sent = Promise.allSettled(
+      upTo(10).map((n) =>
+        halves.execute({ topic: n === 4 ? 'gone' : 'orders', key: 'k', payload: { n } }, async () => {
+          waiting += 1;
+          await gate;
+        }),
+      ),
+    );
+    await waitUntil(() => waiting === 10, { describe: 'all are prepared' });
     await removeTopic('gone');
     await fixture.topics.list();
-    const ends = await Promise.allSettled(prepared.map(({ id }) => halves.commit(id)));
+    letGo();
+    const ends = await sent;
     expect(ends.flatMap(({ status }, n) => (status === 'rejected' ? [n] : []))).toEqual([4]);
     expect(ends[4]).toMatchObject({ reason: { code: 'TOPIC_UNKNOWN' } });
     expect(numbersOf(await fixture.log())).toEqual(upTo(10).filter((n) => n !== 4));
