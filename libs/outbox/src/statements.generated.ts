@@ -134,10 +134,10 @@ export const outboxBacklogs = statement<[most: number], { topic: string; role: s
  limit $1`);
 
 /**
- * What the outbox takes of the disk, and what is quarantined.
+ * What the outbox takes of the disk, messages that have been moved included.
  */
-export const outboxSize = statement<[], { bytes: number }>('outbox-size', `select pg_catalog.sum(pg_catalog.pg_total_relation_size(i.inhrelid))::bigint as bytes
-  from pg_catalog.pg_inherits i where i.inhparent = ':schema.outbox'::regclass`);
+export const outboxSize = statement<[], { bytes: number }>('outbox-size', `select pg_catalog.sum(pg_catalog.pg_total_relation_size(i.inhrelid::regclass))::bigint as bytes
+  from pg_catalog.pg_inherits i where i.inhparent = ':schema.outbox'::regclass::oid`);
 
 /**
  * How much is quarantined by topic and reason, the most first (up to 100,000 in all), and since when.
