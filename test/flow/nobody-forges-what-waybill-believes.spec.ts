@@ -55,12 +55,12 @@ describe('a header that Waybill believes', () => {
         `insert into waybill.${table} (message_id, topic, headers ${columns}) values ($1, 'orders', $2 ${values})`,
         [newId(), text],
       );
-    await expect(insert('outbox')).rejects.toMatchObject({ code: '23514' });
+    await expect(insert('outbox')).rejects.toMatchObject({ code: 'WB006' });
     const { rows } = await fixture.database.pool.query<{ slot: number }>(
       "insert into waybill.outbox (message_id, topic, payload) values (gen_random_uuid(), 'orders', '1') returning slot",
     );
     const slot = rows[0]?.slot ?? 0;
-    await expect(insert(`outbox_s${slot}`, ', slot', `, ${slot}`)).rejects.toMatchObject({ code: '23514' });
+    await expect(insert(`outbox_s${slot}`, ', slot', `, ${slot}`)).rejects.toMatchObject({ code: 'WB006' });
     // Written in another way, it is the same name.
     const escaped = text.replace(/"[Ww]/, (letter) => `"\\u00${letter.charCodeAt(1).toString(16)}`);
     await expect(
@@ -68,7 +68,7 @@ describe('a header that Waybill believes', () => {
         newId(),
         escaped,
       ]),
-    ).rejects.toMatchObject({ code: '23514' });
+    ).rejects.toMatchObject({ code: 'WB006' });
     const appender = new LogAppender(fixture.database, fixture.topics, undefined);
     const record = { topic: 'orders', value: null, headers: [{ key: name, value: Buffer.from('done') }] };
     await expect(appender.append(record)).rejects.toMatchObject({ code: 'MESSAGE_INVALID' });

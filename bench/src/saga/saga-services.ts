@@ -68,7 +68,7 @@ export class SagaServices {
   async run<T>(work: () => Promise<T>): Promise<T> {
     const signals = new LogSignals(this.#database);
     const bell = new Bell();
-    const outbox = new Outbox({ bell, topics: this.#topics });
+    const outbox = new Outbox({ bell });
     const relay = new Relay({ database: this.#database, topics: this.#topics, signals, bell });
     const transactions = new PgTransactionRunner(this.#database);
     const definitions = this.#definitions;

@@ -2,11 +2,13 @@ import { DEFAULT_SCHEMA } from '@waybill/kernel';
 import { adoptCluster } from '@waybill/outbox';
 import { migrate, migrationSql, migrationStatus } from '@waybill/schema';
 import { Command } from 'commander';
+import { duration } from './arguments.js';
 import { addAsyncApiCommand } from './async-api-command.js';
 import { addDeadLetterCommands } from './dead-letter-commands.js';
 import { addDoctorCommand } from './doctor-command.js';
 import { addHalfCommands } from './half-commands.js';
 import { addInitCommand } from './init-command.js';
+import { addOutboxCommands } from './outbox-commands.js';
 import { addSagaCommands } from './saga-commands.js';
 import { globals, type Output, target, withDatabase } from './target.js';
 import { addGroupCommands } from './log/group-commands.js';
@@ -33,6 +35,7 @@ export function createProgram(output: Output): Command {
   addGroupCommands(program, output);
   addLagCommand(program, output);
   addRelayCommands(program, output);
+  addOutboxCommands(program, output);
   addDeadLetterCommands(program, output);
   addHalfCommands(program, output);
   addSagaCommands(program, output);
@@ -47,8 +50,14 @@ function addMigrationCommands(program: Command, output: Output): void {
       .option('--participant', 'only what a service needs whose log is in another database: no outbox');
   migrations('migrate')
     .description('applies the migrations that are missing')
-    .action(async (options: Participant) => {
-      const applied = await migrate({ ...target(program), ...options });
+    .option(
+      '--lock-timeout <duration>',
+      'how long another process that migrates is waited for, as 5m; a number alone is in seconds (default 1m)',
+      duration('s'),
+    )
+    .action(async ({ lockTimeout, ...options }: Participant & { readonly lockTimeout?: number }) => {
+      const limits = lockTimeout === undefined ? {} : { lockTimeoutMs: lockTimeout };
+      const applied = await migrate({ ...target(program), ...options, ...limits });
       for (const name of applied) output.write(line`applied ${name}`);
       if (applied.length === 0) output.write('nothing to do, the schema is up to date\n');
     });

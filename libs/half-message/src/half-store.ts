@@ -8,11 +8,13 @@ import {
   isWaybillError,
   NotFoundError,
   type PgDatabase,
+  sqlStateOf,
   systemClock,
 } from '@waybill/kernel';
 import {
   appendCall,
   BatchCollector,
+  blamesMessage,
   type LogSignals,
   type MessageToCollect,
   type ReadyBatch,
@@ -89,8 +91,8 @@ const SPARE_COLLECTORS = 16;
 /** Half messages, and bytes of their payloads, that share a transaction at most. */
 const TOGETHER_HALVES = 200;
 const TOGETHER_BYTES = 4 * 1024 * 1024;
-/** Raised by half_commit_prepared. */
-const NOT_PREPARED = 'WB008';
+/** Raised by half_commit_prepared, and when a topic or partition is not there any more. */
+const OF_ONE: ReadonlySet<string> = new Set(['WB008', 'TOPIC_UNKNOWN', 'MESSAGE_INVALID']);
 
 /** Half messages in the database: each decision is one transaction, or a part of one. */
 export class HalfStore {
@@ -149,11 +151,11 @@ export class HalfStore {
         await this.#commitTogether(together.map(({ half }) => half));
         for (const { resolve } of together) resolve('done');
       } catch (error) {
-        // One of them is not prepared any more: which, and why, each finds out for itself.
-        const notPrepared =
-          isWaybillError(error) && (error as { sqlState?: string }).sqlState === NOT_PREPARED;
+        // One of them is not prepared any more, or cannot be delivered: which, and why, each finds out for itself.
+        const isOfOne =
+          blamesMessage(error) || (isWaybillError(error) && OF_ONE.has(sqlStateOf(error) ?? error.code));
         for (const { half, resolve, reject } of together) {
-          if (notPrepared) this.decide(half.id, { verdict: 'commit', by: 'producer' }).then(resolve, reject);
+          if (isOfOne) this.decide(half.id, { verdict: 'commit', by: 'producer' }).then(resolve, reject);
           else reject(error as Error);
         }
       }

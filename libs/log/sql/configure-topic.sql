@@ -1,8 +1,12 @@
--- Changes how a topic is kept and handled; null leaves a setting as it is.
--- Params: name text, retentionMs bigint?, onDeadLetter text?, onExpired text?
+-- Changes how a topic is kept and handled, and how much of it may wait in the outbox; null leaves a setting as it is, and 0
+-- takes a limit away.
+-- Params: name text, retentionMs bigint?, onDeadLetter text?, onExpired text?, backlogMaxMessages bigint?,
+--   backlogMaxBytes bigint?
 -- Returns: name text
 update :schema.topic t
    set retention_ms = coalesce($2, t.retention_ms), on_dead_letter = coalesce($3, t.on_dead_letter),
-       on_expired = coalesce($4, t.on_expired)
+       on_expired = coalesce($4, t.on_expired),
+       backlog_max_messages = nullif(coalesce($5, t.backlog_max_messages), 0),
+       backlog_max_bytes = nullif(coalesce($6, t.backlog_max_bytes), 0)
  where t.name = $1
 returning t.name;

@@ -1,10 +1,12 @@
 -- Creates a topic and its partitions; a topic that exists is left as it is.
--- Params: name text, partitions integer, retentionMs bigint, onDeadLetter text, onExpired text
+-- Params: name text, partitions integer, retentionMs bigint, onDeadLetter text, onExpired text,
+--   backlogMaxMessages bigint?, backlogMaxBytes bigint?
 -- Returns: none
 -- Locks: the new rows
 with created as (
-  insert into :schema.topic (name, partition_count, retention_ms, on_dead_letter, on_expired)
-  values ($1, $2, $3, $4, $5)
+  insert into :schema.topic (name, partition_count, retention_ms, on_dead_letter, on_expired, backlog_max_messages,
+                             backlog_max_bytes)
+  values ($1, $2, $3, $4, $5, $6, $7)
   on conflict (name) do nothing
   returning id, partition_count
 )

@@ -1,9 +1,9 @@
-import { InvariantError, TopicUnknownError } from '@waybill/kernel';
+import { TopicUnknownError } from '@waybill/kernel';
 import { type ReadyBatch, sortForAppend } from './append-call.js';
 import { Partitioner } from './partitioner.js';
 import { EXPIRES_AT_HEADER, MESSAGE_ID_HEADER, SIGNATURE_HEADER } from './record-headers.js';
 import { RecordBatchBuilder, type RecordHeader } from './record/index.js';
-import type { Topic, Topics } from './topics.js';
+import type { Topics } from './topics.js';
 
 /** A message on its way into the log. Its buffers are copied at once. */
 export interface MessageToCollect {
@@ -44,7 +44,8 @@ export class BatchCollector {
   /**
    * Collects what `fill` adds. When it throws, nothing stays behind for the next time.
    * @returns the batches, sorted for appending
-   * @throws TopicUnknownError when a message names a topic that is not in the database
+   * @throws TopicUnknownError, MessageInvalidError when a message names a topic or a partition that is not in the database,
+   *   unless `fill` catches what `add` throws: then the message is left out
    */
   async collect(fill: (add: (message: MessageToCollect) => void) => Promise<void>): Promise<ReadyBatch[]> {
     if (!this.#listed) await this.topics.list();
@@ -66,10 +67,11 @@ export class BatchCollector {
   }
 
   #add(message: MessageToCollect): void {
-    const topic = this.topics.peek(message.topic);
-    if (topic === undefined) throw new TopicUnknownError(message.topic);
+    const topic = this.topics.place(message);
     this.#partitioner.know(message.topic);
-    const partitionId = this.#partitionOf(topic, message.partition, message.key);
+    const number =
+      message.partition ?? this.#partitioner.choose(topic.name, message.key, topic.partitionIds.length);
+    const partitionId = topic.partitionIds[number] as number;
     const headers: RecordHeader[] = [{ key: MESSAGE_ID_KEY, value: message.id }];
     const { control = null, expiresAtMs = null, signature = null } = message;
     if (control !== null) addHeaders(headers, control);
@@ -83,14 +85,6 @@ export class BatchCollector {
       (message.headers?.length ?? 0) +
       (control?.length ?? 0);
     this.#builderOf(partitionId, bytes).append(message.timestampMs, message.key, message.payload, headers);
-  }
-
-  #partitionOf(topic: Topic, explicit: number | null, key: Buffer | null): number {
-    const number = explicit ?? this.#partitioner.choose(topic.name, key, topic.partitionIds.length);
-    const partitionId = topic.partitionIds[number];
-    if (partitionId === undefined)
-      throw new InvariantError(`topic ${topic.name} has lost its partition ${number}`);
-    return partitionId;
   }
 
   #builderOf(partitionId: number, messageBytes: number): RecordBatchBuilder {
@@ -124,15 +118,10 @@ export class BatchCollector {
 }
 
 function addHeaders(headers: RecordHeader[], json: string): void {
-  const parsed = JSON.parse(json) as Record<string, unknown> | null;
+  const parsed = JSON.parse(json) as Record<string, string | null> | null;
   for (const [key, value] of Object.entries(parsed ?? {})) {
-    headers.push({ key, value: value === null ? null : Buffer.from(textOf(value)) });
+    headers.push({ key, value: value === null ? null : Buffer.from(value) });
   }
-}
-
-/** Headers published in SQL may be any JSON; texts go as they are, the rest as JSON. */
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** All headers of a message that waits elsewhere on its way into the log, as one object in JSON. */

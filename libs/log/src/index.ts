@@ -46,6 +46,8 @@ export {
   RESERVED_HEADER_PREFIX,
   SIGNATURE_HEADER,
 } from './record-headers.js';
+export { blamesMessage, learnsOfTopics, type Rejection, rejectionOf } from './rejection.js';
+export { Rejections } from './rejections.js';
 export {
   assertTopicName,
   type OnDeadLetter,

@@ -47,11 +47,14 @@ export const clearCharges = statement<[groupId: number, partitionId: number, off
  where c.group_id = $1 and c.partition_id = $2 and c.log_offset = $3`);
 
 /**
- * Changes how a topic is kept and handled; null leaves a setting as it is.
+ * Changes how a topic is kept and handled, and how much of it may wait in the outbox; null leaves a setting as it is, and 0
+ * takes a limit away.
  */
-export const configureTopic = statement<[name: string, retentionMs: number | null, onDeadLetter: string | null, onExpired: string | null], { name: string }>('configure-topic', `update :schema.topic t
+export const configureTopic = statement<[name: string, retentionMs: number | null, onDeadLetter: string | null, onExpired: string | null, backlogMaxMessages: number | null, backlogMaxBytes: number | null], { name: string }>('configure-topic', `update :schema.topic t
    set retention_ms = coalesce($2, t.retention_ms), on_dead_letter = coalesce($3, t.on_dead_letter),
-       on_expired = coalesce($4, t.on_expired)
+       on_expired = coalesce($4, t.on_expired),
+       backlog_max_messages = nullif(coalesce($5, t.backlog_max_messages), 0),
+       backlog_max_bytes = nullif(coalesce($6, t.backlog_max_bytes), 0)
  where t.name = $1
 returning t.name`);
 
@@ -65,9 +68,10 @@ export const countTopics = statement<[], { count: number }>('count-topics', `sel
  * Creates a topic and its partitions; a topic that exists is left as it is.
  * Locks: the new rows
  */
-export const createTopic = statement<[name: string, partitions: number, retentionMs: number, onDeadLetter: string, onExpired: string], Record<never, never>>('create-topic', `with created as (
-  insert into :schema.topic (name, partition_count, retention_ms, on_dead_letter, on_expired)
-  values ($1, $2, $3, $4, $5)
+export const createTopic = statement<[name: string, partitions: number, retentionMs: number, onDeadLetter: string, onExpired: string, backlogMaxMessages: number | null, backlogMaxBytes: number | null], Record<never, never>>('create-topic', `with created as (
+  insert into :schema.topic (name, partition_count, retention_ms, on_dead_letter, on_expired, backlog_max_messages,
+                             backlog_max_bytes)
+  values ($1, $2, $3, $4, $5, $6, $7)
   on conflict (name) do nothing
   returning id, partition_count
 )

@@ -1,5 +1,6 @@
 import {
   ConfigurationError,
+  MessageInvalidError,
   show,
   type SqlSession,
   TopicNameInvalidError,
@@ -40,6 +41,13 @@ export interface TopicSettings {
   readonly onDeadLetter?: OnDeadLetter;
   /** Default `dead-letter`. */
   readonly onExpired?: OnExpired;
+  /**
+   * While so many messages of the topic, or more, wait in the outbox, further ones are refused by OutboxFullError, 0 for no
+   * limit; up to 1,000,000. Default no limit. Measured every second: some more may come through.
+   */
+  readonly backlogMaxMessages?: number;
+  /** The same in bytes of payloads and keys. */
+  readonly backlogMaxBytes?: number;
 }
 
 /** How a topic is created. */
@@ -50,6 +58,7 @@ export interface TopicOptions extends TopicSettings {
 
 const DEFAULT_PARTITIONS = 4;
 const DEFAULT_RETENTION_MS = 7 * 24 * 3_600_000;
+const MOST_BACKLOG = { backlogMaxMessages: 1_000_000, backlogMaxBytes: Number.MAX_SAFE_INTEGER } as const;
 const LONGEST_RETENTION_MS = 100 * 365 * 24 * 3_600_000;
 
 /** @throws TopicNameInvalidError unless `name` is 1 to 249 characters of `A-Z a-z 0-9 . _ -`, and not `.` or `..` */
@@ -74,12 +83,22 @@ export class Topics {
     assertTopicName(name);
     const { partitions = DEFAULT_PARTITIONS, retentionMs = DEFAULT_RETENTION_MS } = options;
     const { onDeadLetter = 'unblock', onExpired = 'dead-letter' } = options;
-    const problems = problemsOf({ retentionMs, onDeadLetter, onExpired });
+    const { backlogMaxMessages, backlogMaxBytes } = options;
+    const problems = problemsOf({ ...options, retentionMs, onDeadLetter, onExpired });
     if (!Number.isSafeInteger(partitions) || partitions < 1 || partitions > 4096) {
       problems.unshift(`partitions must be a whole number from 1 to 4096, got ${show(partitions)}`);
     }
     if (problems.length > 0) throw new ConfigurationError(`Topic ${name} cannot be created`, problems);
-    await this.session.run(createTopic, name, partitions, retentionMs, onDeadLetter, onExpired);
+    await this.session.run(
+      createTopic,
+      name,
+      partitions,
+      retentionMs,
+      onDeadLetter,
+      onExpired,
+      backlogMaxMessages || null,
+      backlogMaxBytes || null,
+    );
     return this.get(name);
   }
 
@@ -97,6 +116,8 @@ export class Topics {
       retentionMs ?? null,
       onDeadLetter ?? null,
       onExpired ?? null,
+      settings.backlogMaxMessages ?? null,
+      settings.backlogMaxBytes ?? null,
     );
     if (changed.length === 0) throw new TopicUnknownError(name);
     await this.list();
@@ -119,6 +140,22 @@ export class Topics {
   /** The topic, when it has been seen before; asks nobody. */
   peek(name: string): Topic | undefined {
     return this.#known.get(name);
+  }
+
+  /**
+   * The topic of a message, when it has been seen before and has the partition that is asked for; asks nobody.
+   * @throws TopicUnknownError, MessageInvalidError
+   */
+  place(message: { readonly id: Buffer; readonly topic: string; readonly partition: number | null }): Topic {
+    const { id, partition } = message;
+    const topic = this.#known.get(message.topic);
+    if (topic === undefined) throw new TopicUnknownError(message.topic);
+    const count = topic.partitionIds.length;
+    if (topic.partitionIds[partition ?? 0] === undefined) {
+      const problem = `partition ${partition} was asked for and the topic has ${count}, counted from 0`;
+      throw new MessageInvalidError(id.toString('latin1'), message.topic, problem);
+    }
+    return topic;
   }
 
   /** Which topic and number a partition's id stands for. Known for every topic that has been seen. */
@@ -187,8 +224,13 @@ interface PartitionRow {
   readonly partitionId: number;
 }
 
-function problemsOf({ retentionMs, onDeadLetter, onExpired }: TopicSettings): string[] {
+function problemsOf({ retentionMs, onDeadLetter, onExpired, ...limits }: TopicSettings): string[] {
   const problems: string[] = [];
+  for (const [name, most] of Object.entries(MOST_BACKLOG)) {
+    const value = limits[name as keyof typeof MOST_BACKLOG];
+    if (value !== undefined && (!Number.isSafeInteger(value) || value < 0 || value > most))
+      problems.push(`${name} must be a whole number from 0 to ${most}, got ${show(value)}`);
+  }
   if (
     retentionMs !== undefined &&
     (!Number.isSafeInteger(retentionMs) || retentionMs < 1_000 || retentionMs > LONGEST_RETENTION_MS)

@@ -1,5 +1,11 @@
 import { describeError } from '@waybill/kernel';
-import { outboxBacklog } from '@waybill/outbox';
+import {
+  outboxBacklog,
+  outboxBacklogs,
+  OutboxQuarantine,
+  type QuarantineBacklog,
+  type TopicBacklog,
+} from '@waybill/outbox';
 import type { Waybill } from './waybill.js';
 
 /** How Waybill fares, in the shape that `@nestjs/terminus` takes from an indicator. */
@@ -10,6 +16,10 @@ export type WaybillHealth = Record<
 
 /** Age of the oldest message in the outbox from which on the service counts as degraded, in milliseconds. */
 const DEGRADED_AGE_MS = 30_000;
+/** Messages in the outbox from which on it does so too. */
+const DEGRADED_WAITING = 50_000;
+/** Kinds of backlogs and of quarantined messages that are told. */
+const SHOWN = 5;
 /** A relay that has not looked for so long counts as down, in milliseconds. */
 const RELAY_SILENCE_MS = 30_000;
 /** The same of a consumer that has not read the log. */
@@ -21,8 +31,8 @@ const CHECKER_SILENCE_MS = 60_000;
 
 /**
  * Tells whether Waybill works in this process: `down` when its database cannot be reached, a partition cannot be
- * consumed or the lease has lapsed; `degraded` when messages wait in the outbox for longer than 30 seconds, a half
- * message is undecided or a saga is stuck and waits for an operator, or Redis is configured and PostgreSQL is the clock of timers in its place.
+ * consumed or the lease has lapsed; `degraded` when messages wait in the outbox for longer than 30 seconds, 50,000 wait or
+ * further ones are refused (`outboxBacklogs` names topics and roles), messages are quarantined, a half message is undecided or a saga is stuck and waits for an operator, or Redis is configured and PostgreSQL is the clock of timers in its place.
  */
 export class WaybillHealthIndicator {
   constructor(private readonly waybill: Waybill) {}
@@ -31,12 +41,16 @@ export class WaybillHealthIndicator {
   async isHealthy(key = 'waybill'): Promise<WaybillHealth> {
     const silence = this.#problems();
     try {
-      const { waiting, oldestAgeMs } = await this.#backlog();
+      const { waiting, oldestAgeMs, backlogs, quarantined } = await this.#backlog();
       const halves = await this.waybill.halves.desk.stats();
       const sagas = await this.waybill.sagas.desk.stats();
       const stuck = sagas.find(({ state }) => state === 'STUCK')?.sagas ?? 0;
       const problems = this.#problems();
-      const late = oldestAgeMs !== null && oldestAgeMs > DEGRADED_AGE_MS;
+      const late =
+        waiting >= DEGRADED_WAITING ||
+        (oldestAgeMs !== null && oldestAgeMs > DEGRADED_AGE_MS) ||
+        backlogs.some(({ full }) => full !== null) ||
+        quarantined.length > 0;
       const { clock, degraded = false, reason } = this.waybill.scheduler?.status ?? {};
       const status =
         problems.length > 0
@@ -46,7 +60,12 @@ export class WaybillHealthIndicator {
             : 'up';
       const timers = clock === undefined ? {} : { timerClock: clock };
       const why = reason === undefined ? {} : { timerClockReason: reason };
-      const outbox = { outboxWaiting: waiting, outboxOldestAgeMs: oldestAgeMs };
+      const outbox = {
+        outboxWaiting: waiting,
+        outboxOldestAgeMs: oldestAgeMs,
+        outboxBacklogs: backlogs,
+        outboxQuarantined: quarantined,
+      };
       const half = {
         halfMessagesOpen: halves.open,
         halfMessagesOldestAgeMs: halves.oldestOpenAgeMs,
@@ -66,9 +85,13 @@ export class WaybillHealthIndicator {
   }
 
   /** Where the log is in another database there is no outbox. */
-  async #backlog(): Promise<{ readonly waiting: number; readonly oldestAgeMs: number | null }> {
+  async #backlog(): Promise<OutboxState> {
     const { outbox, database } = this.waybill;
-    return outbox.isOpen ? outboxBacklog(database.session) : { waiting: 0, oldestAgeMs: null };
+    if (!outbox.isOpen) return { waiting: 0, oldestAgeMs: null, backlogs: [], quarantined: [] };
+    const backlog = await outboxBacklog(database.session);
+    const backlogs = await outboxBacklogs(database.session, SHOWN);
+    const quarantined = await new OutboxQuarantine(database).backlogs(SHOWN);
+    return { ...backlog, backlogs, quarantined };
   }
 
   #problems(): string[] {
@@ -90,4 +113,11 @@ export class WaybillHealthIndicator {
       problems.push('the firing of timers does not get on');
     return problems;
   }
+}
+
+interface OutboxState {
+  readonly waiting: number;
+  readonly oldestAgeMs: number | null;
+  readonly backlogs: readonly TopicBacklog[];
+  readonly quarantined: readonly QuarantineBacklog[];
 }

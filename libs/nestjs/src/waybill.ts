@@ -22,6 +22,7 @@ import {
 import {
   MessageSignatures,
   type Outbox,
+  OutboxBacklogWatch,
   OutboxRetention,
   OutboxTransactions,
   type TransactionHandle,
@@ -112,6 +113,7 @@ export class Waybill {
   readonly #outboxTransactions: OutboxTransactions;
   readonly #logRetention: LogRetention;
   readonly #deadLetterRetention: DeadLetterRetention;
+  readonly #backlogWatch: OutboxBacklogWatch;
   readonly #retention: readonly Retention[];
   /** Signs and verifies messages; undefined where they are not signed. */
   readonly #signatures: MessageSignatures | undefined;
@@ -144,7 +146,7 @@ export class Waybill {
     if (options.signing !== undefined) this.#signatures = new MessageSignatures(options.signing);
     const { topics, logger, database, bus, ambient, contracts } = this;
     const traceHeaders = this.tracing.publishHeaders;
-    const of = { options, database, bus, topics, bell, ambient, traceHeaders, contracts };
+    const of = { options, database, bell, ambient, traceHeaders, contracts };
     this.outbox = instanceOutbox({ ...of, signatures: this.#signatures });
     this.scheduler = timerService(options, { database: this.bus, topics, signals: this.#signals, logger });
     this.#budgets = retryBudgets(options, this.bus, this.logger);
@@ -181,6 +183,7 @@ export class Waybill {
     });
     this.guards = new InstanceGuards({ name, options, database: this.database, logger: this.logger });
     this.relay = this.#makeRelay(bell);
+    this.#backlogWatch = new OutboxBacklogWatch(this.database, this.logger);
     const { log, deadLetters } = options.retention ?? {};
     this.#logRetention = new LogRetention(bus, log, logger);
     this.#deadLetterRetention = new DeadLetterRetention(bus, deadLetters, logger);
@@ -209,6 +212,7 @@ export class Waybill {
     this.halves.checker?.start();
     if (hasUpkeep(this.options) || this.options.guards?.retention !== undefined) this.guards.start();
     this.relay?.service.start();
+    if (this.outbox.isOpen) this.#backlogWatch.service.start();
     if (this.relay !== undefined) for (const { service } of this.#retention) service.start();
   }
 
@@ -332,6 +336,7 @@ export class Waybill {
     await this.#replies?.stop();
     await this.halves.checker?.stop();
     await this.relay?.service.stop();
+    await this.#backlogWatch.service.stop();
     await this.scheduler?.stop();
     for (const { service } of this.#retention) await service.stop();
     await this.guards.stop();

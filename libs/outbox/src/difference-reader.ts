@@ -1,7 +1,14 @@
 import { InvariantError, type PgConnection } from '@waybill/kernel';
-import { BatchCollector, type MessageToCollect, type ReadyBatch, type Topics } from '@waybill/log';
+import {
+  BatchCollector,
+  type MessageToCollect,
+  type ReadyBatch,
+  type Rejection,
+  rejectionOf,
+  type Topics,
+} from '@waybill/log';
 import type { TimerCommand } from '@waybill/schedule';
-import { OUTBOX_COLUMNS, type OutboxRow, readOutboxRow, readRowId } from './outbox-row.js';
+import { OUTBOX_COLUMNS, type OutboxRow, readOutboxRow, readRowId, readTopic } from './outbox-row.js';
 import type { PassTrace } from './relay-trace.js';
 import { timerCommandOf } from './timer-row.js';
 
@@ -19,12 +26,31 @@ export interface Difference {
   /** What is to be done to timers, in order of the rows. */
   readonly timers: readonly TimerCommand[];
   readonly moved: number;
-  /** Id of the last row that is in the batches. */
+  /** Rows that cannot be moved, and are to be set aside. */
+  readonly rejected: readonly RejectedRow[];
+  /** Id of the last row that is in the batches, or rejected. */
   readonly lastId: number;
   /** Id of the last row of the span, whether it is in the batches or not. */
   readonly endId: number;
   /** False when the pass was full before the span's end; what lies behind `lastId` is for the next pass. */
   readonly complete: boolean;
+}
+
+/** A row of the outbox that can neither be appended nor change timers. */
+export interface RejectedRow extends Rejection {
+  readonly rowId: number;
+  readonly topic: string;
+  /** Null where the row cannot be read. */
+  readonly messageId: string | null;
+}
+
+/** How one pass is read. */
+export interface ReadOptions {
+  readonly trace?: PassTrace | undefined;
+  /** Rows that it takes at most. Default: no limit but that of bytes. */
+  readonly rowsMax?: number;
+  /** Rows that the database has refused, each on its own. */
+  readonly blamed?: ReadonlyMap<number, Rejection>;
 }
 
 /** Limits of a {@link DifferenceReader}. */
@@ -43,7 +69,7 @@ export class DifferenceReader {
   #width: number;
 
   constructor(
-    topics: Topics,
+    private readonly topics: Topics,
     private readonly limits: DifferenceLimits,
   ) {
     this.#width = limits.windowRows;
@@ -55,10 +81,12 @@ export class DifferenceReader {
     return this.#width;
   }
 
-  /** @throws TopicUnknownError when a row names a topic that is not in the database */
-  async read(connection: PgConnection, span: Span, trace?: PassTrace): Promise<Difference> {
+  /** Rows that cannot be moved by themselves are left out, and told: they stop no others. */
+  async read(connection: PgConnection, span: Span, options: ReadOptions = {}): Promise<Difference> {
+    const { trace, rowsMax = Infinity, blamed } = options;
     const timers: TimerCommand[] = [];
-    let moved = 0;
+    const rejected: RejectedRow[] = [];
+    let rows = 0;
     let bytes = 0;
     let lastId = 0;
     let endId = 0;
@@ -66,33 +94,60 @@ export class DifferenceReader {
     const batches = await this.#collector.collect((add) =>
       connection.copyOut(copyText(span), (row) => {
         endId = readRowId(row);
-        if (!complete || (bytes + row.length > this.limits.passBytes && moved > 0)) {
+        if (!complete || (bytes + row.length > this.limits.passBytes && rows > 0) || rows >= rowsMax) {
           complete = false;
           return;
         }
-        const read = readOutboxRow(row);
-        if (trace !== undefined && read.headers !== null) trace.sees(read.headers);
-        lastId = place(read, add, timers);
+        const rejection = blamed?.get(endId) ?? this.#take(row, add, timers, trace);
+        if (rejection !== undefined) rejected.push({ ...describeRow(row), ...rejection });
+        lastId = endId;
         bytes += row.length;
-        moved += 1;
+        rows += 1;
       }),
     );
-    this.#adaptWidth(moved, complete);
-    return { batches, timers, moved, lastId, endId, complete };
+    this.#adaptWidth(rows, complete);
+    return { batches, timers, rejected, moved: rows - rejected.length, lastId, endId, complete };
   }
 
-  #adaptWidth(moved: number, complete: boolean): void {
+  /** Whatever a row holds concerns that row only. */
+  #take(
+    row: Buffer,
+    add: (message: MessageToCollect) => void,
+    timers: TimerCommand[],
+    trace: PassTrace | undefined,
+  ): Rejection | undefined {
+    try {
+      const read = readOutboxRow(row);
+      if (trace !== undefined && read.headers !== null) trace.sees(read.headers);
+      if (read.timerAction === null) add({ ...read, timestampMs: read.createdAtMs });
+      else timers.push(this.#commandOf(read));
+      return undefined;
+    } catch (error) {
+      return rejectionOf(error);
+    }
+  }
+
+  #commandOf(row: OutboxRow): TimerCommand {
+    const command = timerCommandOf(row);
+    if (command.action === 'schedule') this.topics.place(row);
+    return command;
+  }
+
+  #adaptWidth(rows: number, complete: boolean): void {
     const { windowRows } = this.limits;
-    if (!complete) this.#width = Math.max(1, Math.min(this.#width, moved));
-    else if (moved < this.#width / 4) this.#width = Math.min(WIDEST_WINDOW, this.#width * 2);
-    else if (this.#width > windowRows) this.#width = windowRows;
+    if (!complete) this.#width = Math.max(1, Math.min(this.#width, rows));
+    else if (rows < this.#width / 4) this.#width = Math.min(WIDEST_WINDOW, this.#width * 2);
+    else this.#width = Math.min(windowRows, this.#width * 2);
   }
 }
 
-function place(row: OutboxRow, add: (message: MessageToCollect) => void, timers: TimerCommand[]): number {
-  if (row.timerAction === null) add({ ...row, timestampMs: row.createdAtMs });
-  else timers.push(timerCommandOf(row));
-  return row.rowId;
+function describeRow(row: Buffer): Pick<RejectedRow, 'rowId' | 'topic' | 'messageId'> {
+  const rowId = readRowId(row);
+  try {
+    return { rowId, topic: readTopic(row), messageId: readOutboxRow(row).id.toString('latin1') };
+  } catch {
+    return { rowId, topic: readTopic(row), messageId: null };
+  }
 }
 
 /**

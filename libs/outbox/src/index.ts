@@ -33,7 +33,21 @@ export {
   type OutboxTransactionsOptions,
   type TransactionOutbox,
 } from './outbox-transactions.js';
-export { outboxBacklog, type OutboxBacklog } from './outbox-backlog.js';
+export {
+  outboxBacklog,
+  type OutboxBacklog,
+  outboxBacklogs,
+  outboxSize,
+  type TopicBacklog,
+} from './outbox-backlog.js';
+export { OutboxBacklogWatch } from './outbox-backlog-watch.js';
+export {
+  OutboxQuarantine,
+  type QuarantineBacklog,
+  type QuarantinedContent,
+  type QuarantinedMessage,
+  type QuarantineFilter,
+} from './quarantine/outbox-quarantine.js';
 export { OutboxRetention, type OutboxRetentionOptions } from './outbox-retention.js';
 export { adoptCluster, Relay, type RelayOptions, type RelayParts } from './relay.js';
 export { type PassTrace, type RelayTrace } from './relay-trace.js';

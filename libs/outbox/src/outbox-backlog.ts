@@ -1,5 +1,9 @@
 import type { SqlSession } from '@waybill/kernel';
-import { outboxBacklog as outboxBacklogStatement } from './statements.generated.js';
+import {
+  outboxBacklog as outboxBacklogStatement,
+  outboxBacklogs as outboxBacklogsStatement,
+  outboxSize as outboxSizeStatement,
+} from './statements.generated.js';
 
 /** What waits in the outbox for the relay. */
 export interface OutboxBacklog {
@@ -9,8 +13,31 @@ export interface OutboxBacklog {
   readonly oldestAgeMs: number | null;
 }
 
+/** What waits of one topic, published by one login of the database. */
+export interface TopicBacklog {
+  readonly topic: string;
+  readonly role: string;
+  readonly waiting: number;
+  /** Bytes of payloads and keys. */
+  readonly bytes: number;
+  readonly oldestAgeMs: number;
+  /** Why further messages of the topic are refused; null when they are not. */
+  readonly full: string | null;
+}
+
 /** Reads how much waits in the outbox: the first figure to watch. */
 export async function outboxBacklog(session: SqlSession): Promise<OutboxBacklog> {
   const [row] = await session.run(outboxBacklogStatement);
   return row ?? { waiting: 0, oldestAgeMs: null };
+}
+
+/** Reads what waits by topic and role, the most first; at most 100,000 messages are counted, and `most` rows told. */
+export async function outboxBacklogs(session: SqlSession, most = 50): Promise<TopicBacklog[]> {
+  return session.run(outboxBacklogsStatement, most);
+}
+
+/** Reads how many bytes of the disk the outbox takes, messages that have been moved included. */
+export async function outboxSize(session: SqlSession): Promise<number> {
+  const [row] = await session.run(outboxSizeStatement);
+  return row?.bytes ?? 0;
 }

@@ -25,7 +25,6 @@ export interface OutboxRow {
 const FIELDS = 14;
 /** Milliseconds from 1970 to 2000, from which PostgreSQL counts. */
 const POSTGRES_EPOCH_MS = 946_684_800_000;
-const YEAR_9999_MS = Date.UTC(9999, 0);
 
 /** What the relay reads of a row, in this order. */
 export const OUTBOX_COLUMNS =
@@ -39,9 +38,8 @@ export function readOutboxRow(row: Buffer): OutboxRow {
   if (row.readInt16BE(0) !== FIELDS)
     throw new InvariantError(`a row of the outbox has ${row.readInt16BE(0)} fields`);
   const rowId = readRowId(row);
-  const topicLength = row.readInt32BE(14);
-  let at = 18 + topicLength;
-  const topic = row.toString('latin1', 18, at);
+  const topic = readTopic(row);
+  let at = 18 + row.readInt32BE(14);
   const partitionLength = row.readInt32BE(at);
   const partition = partitionLength === -1 ? null : row.readInt32BE(at + 4);
   at += 4 + Math.max(0, partitionLength);
@@ -95,22 +93,21 @@ function readTimer(row: Buffer, from: number): Pick<OutboxRow, 'timerAction' | '
   const timerAction = row.readInt16BE(from + 4);
   let at = from + 6;
   const timeLength = row.readInt32BE(at);
-  const deliverAtMs =
-    timeLength === -1 ? null : withinReason(Math.ceil(int64(row, at + 4) / 1000) + POSTGRES_EPOCH_MS);
+  const deliverAtMs = timeLength === -1 ? null : Math.ceil(int64(row, at + 4) / 1000) + POSTGRES_EPOCH_MS;
   at += 4 + Math.max(0, timeLength);
   const tokenLength = row.readInt32BE(at);
   const timerToken = tokenLength === -1 ? null : row.toString('utf8', at + 4, at + 4 + tokenLength);
   return { timerAction, deliverAtMs, timerToken };
 }
 
-/** SQL may name any time, infinity included; a time far off is as good as one beyond what can be reckoned with. */
-function withinReason(ms: number): number {
-  return Math.min(Math.max(ms, 0), YEAR_9999_MS);
-}
-
 /** The id of a row, which is its first column. */
 export function readRowId(row: Buffer): number {
   return int64(row, 6);
+}
+
+/** The topic of a row, which is its second column. */
+export function readTopic(row: Buffer): string {
+  return row.toString('latin1', 18, 18 + row.readInt32BE(14));
 }
 
 function int64(row: Buffer, at: number): number {

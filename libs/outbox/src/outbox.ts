@@ -32,7 +32,6 @@ import {
   insertScheduledMessages,
   lockKeys,
 } from './statements.generated.js';
-import type { Topics } from '@waybill/log';
 import type { TimerTarget } from '@waybill/schedule';
 import type { MessageSignatures } from './message-signatures.js';
 import { cancelStatement, rescheduleStatement, type TimerDelay } from './timer-changes.js';
@@ -61,8 +60,6 @@ export type OutboxOptions = Given<typeof SPECS> & {
   readonly schemas?: TopicSchemas | PayloadContracts;
   /** Makes every message a CloudEvent. Default: none is. */
   readonly cloudEvents?: CloudEventOptions;
-  /** Topics seen so far: those of the log in the same database. What it knows need not be looked up for each message. */
-  readonly topics?: Pick<Topics, 'peek'>;
   /** Rung when a transaction that has published ends: the relay's bell. */
   readonly bell?: Bell;
   /** The open transaction that the caller runs in, for what is called without one; undefined when there is none. */
@@ -95,19 +92,17 @@ export class Outbox {
   #closed: string | undefined;
   readonly #strict: boolean;
   readonly #prepared: boolean;
-  readonly #topics: Pick<Topics, 'peek'> | undefined;
   readonly #ambient: () => unknown;
   readonly #ring = (): void => this.bell?.ring();
 
   constructor(options: OutboxOptions = {}) {
-    const { schema, codecs, schemas, cloudEvents, bell, topics, ambient, traceHeaders, signatures, ...rest } =
+    const { schema, codecs, schemas, cloudEvents, bell, ambient, traceHeaders, signatures, ...rest } =
       options;
     const resolved = resolveOptions('outbox', SPECS, rest);
     this.schema = schema ?? DEFAULT_SCHEMA;
     this.#strict = resolved.order === 'strict';
     this.#prepared = resolved.preparedStatements;
     this.bell = bell;
-    this.#topics = topics;
     this.#ambient = ambient ?? (() => undefined);
     if (cloudEvents !== undefined) assertCloudEventOptions(cloudEvents);
     this.#rules = {
@@ -262,8 +257,7 @@ export class Outbox {
       const own = JSON.stringify(control);
       return bindStatement(insert, id, topic, partition, key, headers, payload, expiresAtMs, signature, own);
     }
-    const partitions = this.#topics?.peek(topic)?.partitionIds.length ?? 0;
-    const insert = insertIntoCurrentSlot(Date.now(), (partition ?? 0) < partitions);
+    const insert = insertIntoCurrentSlot(Date.now());
     return bindStatement(insert, id, topic, partition, key, headers, payload, expiresAtMs, signature);
   }
 

@@ -2,6 +2,7 @@ import {
   BackgroundService,
   type Bell,
   bindStatement,
+  type BoundStatement,
   type Clock,
   type Given,
   invariant,
@@ -17,11 +18,20 @@ import {
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
-import { appendCall, type LogSignals, type Topics } from '@waybill/log';
+import {
+  appendCall,
+  blamesMessage,
+  learnsOfTopics,
+  type LogSignals,
+  type Rejection,
+  rejectionOf,
+  Rejections,
+  type Topics,
+} from '@waybill/log';
 import { armedBy, type TimerAlarm, timerStatements } from '@waybill/schedule';
-import { type Difference, DifferenceReader, type Span } from './difference-reader.js';
-import type { PassTrace, RelayTrace } from './relay-trace.js';
-import { relayAdopt, relayAdvance, relayBegin, relayProbe } from './statements.generated.js';
+import { type Difference, DifferenceReader, type RejectedRow, type Span } from './difference-reader.js';
+import type { RelayTrace } from './relay-trace.js';
+import { relayAdopt, relayAdvance, relayBegin, relayProbe, setAsideRows } from './statements.generated.js';
 
 const SPECS = {
   /** Longest time without a look at the outbox, in milliseconds; also the latency of messages published in SQL. */
@@ -87,7 +97,8 @@ const MAX_CONFLICTS = 10;
  * Its cursor is a snapshot. A pass takes the relay's lock, takes a new snapshot in a later statement, reads the rows
  * that are visible in the new one and not in the cursor, and appends them and stores the new cursor in the same
  * transaction. A transaction that commits late is in a later difference, so none is skipped, and none waits for
- * another. (PgQ's way, M. Kreen 2007; see docs/ARCHITECTURE.md.)
+ * another. (PgQ's way, M. Kreen 2007; see docs/ARCHITECTURE.md.) A message that cannot be moved is set aside in the same
+ * transaction, and stops no other.
  *
  * Any number of relays may run; the lock lets one of them work at a time.
  */
@@ -100,8 +111,12 @@ export class Relay {
   /** Rung since the last look: something is there, most likely, and need not be asked for. */
   #isRung = false;
   readonly #clock: Clock;
+  readonly #rejections: Rejections;
   #moved = 0;
   #conflicts = 0;
+  /** Rows of a pass at most, while the one is looked for for which the database refuses a pass. */
+  #rowsMax = Infinity;
+  #blamed = new Map<number, Rejection>();
 
   /** @throws ConfigurationError */
   constructor(
@@ -112,6 +127,7 @@ export class Relay {
     const logger = guardLogger(parts.logger);
     this.#options = resolveOptions('relay', SPECS, options);
     this.#clock = clock;
+    this.#rejections = new Rejections(logger, 'be moved');
     this.#reader = new DifferenceReader(topics, this.#options);
     bell.onRing(() => {
       this.#hintedAt = clock.monotonic();
@@ -130,6 +146,11 @@ export class Relay {
   /** Messages moved by this relay since it was made. */
   get moved(): number {
     return this.#moved;
+  }
+
+  /** Messages that this relay has set aside since it was made, because they cannot be moved. */
+  get quarantined(): number {
+    return this.#rejections.count;
   }
 
   async #look(signal: AbortSignal): Promise<PassResult> {
@@ -178,19 +199,34 @@ export class Relay {
       return 'idle';
     }
     const trace = this.parts.trace?.begin();
+    const span = this.#span(begun);
+    const rowsMax = this.#rowsMax;
     try {
-      await this.#move(connection, begun, trace);
+      const difference = await this.#reader.read(connection, span, { trace, rowsMax, blamed: this.#blamed });
+      const { rejected } = difference;
+      // A topic may have been created, or removed, since they were read.
+      const names = new Set(rejected.map(({ topic }) => topic));
+      if (rejected.length > 0 && (await learnsOfTopics(this.parts.topics, names))) {
+        await connection.rollback();
+        return 'again';
+      }
+      try {
+        await this.#move(connection, begun, span, difference);
+      } catch (error) {
+        await connection.rollback();
+        if (!(await this.#blame(error, difference))) throw error;
+        return 'again';
+      }
+      trace?.moved(difference.moved);
+      return 'again';
     } catch (error) {
       trace?.failed(error);
       throw error;
     }
-    return 'again';
   }
 
-  async #move(connection: PgConnection, begun: Begun, trace: PassTrace | undefined): Promise<void> {
-    const span = this.#span(begun);
-    const difference = await this.#reader.read(connection, span, trace);
-    const { batches, timers, moved } = difference;
+  async #move(connection: PgConnection, begun: Begun, span: Span, difference: Difference): Promise<void> {
+    const { batches, timers, moved, rejected } = difference;
     const next = nextCursor(begun, span, difference);
     const advance = bindStatement(
       relayAdvance,
@@ -200,15 +236,32 @@ export class Relay {
       next.windowId,
       next.windowEnd,
     );
+    const aside = rejected.length > 0 ? [setAside(rejected, span)] : [];
     const append = batches.length > 0 ? [appendCall(batches, -1, 'all')] : [];
     const changes = timerStatements(timers);
-    const results = await connection.runBatch([advance, ...changes, ...append], { commit: true });
+    const results = await connection.runBatch([advance, ...changes, ...aside, ...append], { commit: true });
     this.#conflicts = 0;
+    this.#rowsMax = this.#rowsMax < this.#options.smallDifferenceRows ? this.#rowsMax * 2 : Infinity;
+    this.#blamed.clear();
     if (changes.length > 0) this.parts.alarm?.armed(armedBy(results.slice(1, 1 + changes.length)));
     this.#base = next.target === null ? next.base : undefined;
     this.#moved += moved;
     if (moved > 0) this.parts.signals.send('appended');
-    trace?.moved(moved);
+    this.#rejections.note(rejected);
+  }
+
+  /**
+   * Finds the row for which the database refuses a pass: the next pass takes half of its rows, down to the one, which is
+   * then set aside. Topics are read again first, for one may have been removed.
+   * @returns false when no row is to blame
+   */
+  async #blame(error: unknown, { moved, rejected, lastId }: Difference): Promise<boolean> {
+    const rows = moved + rejected.length;
+    if (!blamesMessage(error) || this.#blamed.has(lastId)) return false;
+    await this.parts.topics.list();
+    if (rows === 1) this.#blamed.set(lastId, rejectionOf(error));
+    else this.#rowsMax = Math.ceil(rows / 2);
+    return true;
   }
 
   #span(begun: Begun): Span {
@@ -218,6 +271,17 @@ export class Relay {
     const upTo = Math.min(windowEnd, windowId + this.#reader.windowWidth);
     return { base, target, window: { after: windowId, upTo } };
   }
+}
+
+function setAside(rejected: readonly RejectedRow[], { base, target }: Span): BoundStatement {
+  return bindStatement(
+    setAsideRows,
+    rejected.map(({ rowId }) => rowId),
+    rejected.map(({ code }) => code),
+    rejected.map(({ reason }) => reason),
+    base,
+    target,
+  );
 }
 
 function nextCursor(begun: Begun, span: Span, { lastId, endId, complete }: Difference): NextCursor {

@@ -2,6 +2,22 @@
 import { statement } from '@waybill/kernel';
 
 /**
+ * How much is quarantined and matches. A null matches everything.
+ */
+export const countQuarantined = statement<[ids: readonly (number | null)[] | null, topic: string | null, code: string | null, role: string | null], { count: number }>('count-quarantined', `select pg_catalog.count(*)::integer as count
+  from :schema.outbox_quarantine q
+ where ($1::bigint[] is null or q.quarantine_id = any ($1::bigint[]))
+   and ($2::text is null or q.topic = $2::text)
+   and ($3::text is null or q.reason_code = $3::text)
+   and ($4::text is null or q.published_by = $4::text)`);
+
+/**
+ * Removes what is quarantined.
+ * Locks: the rows
+ */
+export const discardQuarantined = statement<[ids: readonly (number | null)[]], { id: number }>('discard-quarantined', `delete from :schema.outbox_quarantine q where q.quarantine_id = any ($1) returning q.quarantine_id as id`);
+
+/**
  * Empties one slot of the outbox's ring, when everything in it has been moved and is past retention.
  * Locks: that slot, for at most 50 ms of waiting
  */
@@ -30,15 +46,6 @@ select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
     as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text, "deliverAt" timestamptz,
           "delayMs" bigint, "expiresAtMs" bigint, "ttlMs" bigint, "timerToken" text, signature text, control jsonb)
  cross join lateral :schema.delivery_time(m.topic, m."deliverAt", m."delayMs", m."expiresAtMs", m."ttlMs") d`);
-
-/**
- * Writes one message into the slot of the outbox that is current, to a topic that this process has seen (topics are
- * never removed). :slot is put in by current-slot.ts.
- * Locks: none but the new row
- */
-export const insertKnownMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, expiresAtMs: number | null, signature: string | null], Record<never, never>>('insert-known-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload,
-                                   expires_at_ms, signature)
-values (:slot, $1::uuid, $2::text, $3::integer, $4::text, $5::jsonb, $6::bytea, $7::bigint, $8::text)`);
 
 /**
  * Writes one message into the slot of the outbox that is current, in the caller's transaction. Naming the slot saves the
@@ -92,6 +99,23 @@ export const limitIdleTime = statement<[milliseconds: string], { role: string; p
        pg_catalog.set_config('lock_timeout', $1::text, true)`);
 
 /**
+ * What is quarantined and matches, by id, without payloads. A null matches everything.
+ * Index: outbox_quarantine_pkey
+ */
+export const listQuarantined = statement<[ids: readonly (number | null)[] | null, topic: string | null, code: string | null, role: string | null, after: number, limit: number], { id: number; quarantinedAt: Date; origin: string; code: string; reason: string; role: string; messageId: string; topic: string; partition: number | null; key: string | null; bytes: number; timerAction: number | null; deliverAt: Date | null; timerToken: string | null; publishedAt: Date }>('list-quarantined', `select q.quarantine_id as id, q.quarantined_at as "quarantinedAt", q.origin, q.reason_code as code, q.reason,
+       q.published_by as role, q.message_id::text as "messageId", q.topic, q.partition_number as partition, q.key,
+       coalesce(pg_catalog.octet_length(q.payload), 0) as bytes, q.timer_action as "timerAction", q.deliver_at as "deliverAt",
+       q.timer_token as "timerToken", q.created_at as "publishedAt"
+  from :schema.outbox_quarantine q
+ where ($1::bigint[] is null or q.quarantine_id = any ($1::bigint[]))
+   and ($2::text is null or q.topic = $2::text)
+   and ($3::text is null or q.reason_code = $3::text)
+   and ($4::text is null or q.published_by = $4::text)
+   and q.quarantine_id > $5
+ order by q.quarantine_id
+ limit $6`);
+
+/**
  * Makes publishers of one key take turns, for order 'strict': each key stands for one of 1,024 locks, ascending.
  * Locks: advisory, until the caller's transaction ends
  */
@@ -99,6 +123,13 @@ export const lockKeys = statement<[keys: string], { locks: number }>('lock-keys'
   from (select distinct pg_catalog.abs(pg_catalog.hashtext(e.value) % 1024) as bucket
           from pg_catalog.jsonb_array_elements_text($1::jsonb) as e (value)
          order by 1) k`);
+
+/**
+ * Compares what waits in the outbox with the limits of topics. Returns the topics for which it has changed whether they may
+ * have more.
+ * Locks: advisory (tried, not waited for), and the rows of topics that change
+ */
+export const measureOutbox = statement<[intervalMs: number], { topic: string; full: string | null }>('measure-outbox', `select m.of_topic as topic, m.full_text as "full" from :schema.outbox_measure($1) m`);
 
 /**
  * How many committed messages wait for the relay (counted up to 100,000), and the age of the oldest of them.
@@ -114,6 +145,39 @@ export const outboxBacklog = statement<[], { waiting: number; oldestAgeMs: numbe
           ) o
          where c.target is null or o.id > c.window_id or not pg_catalog.pg_visible_in_snapshot(o.xid, c.target)
          limit 100000) w`);
+
+/**
+ * What waits for the relay, by topic and by the login that published it, the most first (counted up to 100,000 in all), and
+ * whether further messages of the topic are refused.
+ * Index: outbox_xid
+ */
+export const outboxBacklogs = statement<[most: number], { topic: string; role: string; waiting: number; bytes: number; oldestAgeMs: number; full: string | null }>('outbox-backlogs', `select b.topic, b.published_by as role, b.waiting, b.bytes,
+       (extract(epoch from pg_catalog.clock_timestamp() - b.oldest_at) * 1000.0)::bigint as "oldestAgeMs", t.outbox_full as "full"
+  from :schema.outbox_backlogs(100000) b
+  left join :schema.topic t on t.name = b.topic
+ limit $1`);
+
+/**
+ * What the outbox takes of the disk, messages that have been moved included.
+ */
+export const outboxSize = statement<[], { bytes: number }>('outbox-size', `select pg_catalog.sum(pg_catalog.pg_total_relation_size(i.inhrelid::regclass))::bigint as bytes
+  from pg_catalog.pg_inherits i where i.inhparent = ':schema.outbox'::regclass::oid`);
+
+/**
+ * How much is quarantined by topic and reason, the most first (up to 100,000 in all), and since when.
+ */
+export const quarantineBacklogs = statement<[most: number], { topic: string; code: string; messages: number; oldestAgeMs: number }>('quarantine-backlogs', `select q.topic, q.reason_code as code, pg_catalog.count(*)::integer as messages,
+       (extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(q.quarantined_at)) * 1000.0)::bigint as "oldestAgeMs"
+  from (select o.topic, o.reason_code, o.quarantined_at from :schema.outbox_quarantine o limit 100000) q
+ group by q.topic, q.reason_code
+ order by pg_catalog.count(*) desc, q.topic, q.reason_code
+ limit $1`);
+
+/**
+ * Headers and payload of one message that is quarantined.
+ * Index: outbox_quarantine_pkey
+ */
+export const quarantinedContent = statement<[id: number], { headers: string | null; payload: Buffer | null }>('quarantined-content', `select q.headers::text as headers, q.payload from :schema.outbox_quarantine q where q.quarantine_id = $1`);
 
 /**
  * Empties the slot of the cursor's ring that comes next.
@@ -147,6 +211,19 @@ export const relayBegin = statement<[measureLimit: number, leaseMs: number], { s
 export const relayProbe = statement<[base: string], { waiting: boolean }>('relay-probe', `select :schema.relay_probe($1::pg_snapshot) as waiting`);
 
 /**
+ * Publishes what is quarantined again.
+ * Locks: the rows
+ */
+export const requeueQuarantined = statement<[ids: readonly (number | null)[]], { id: number }>('requeue-quarantined', `select r.id from :schema.outbox_requeue($1) as r (id)`);
+
+/**
  * Sets role and search path back to what they were, in case that a handler has changed them: what follows is Waybill's own.
  */
 export const restoreSession = statement<[role: string, path: string], Record<never, never>>('restore-session', `select pg_catalog.set_config('role', $1::text, false), pg_catalog.set_config('search_path', $2::text, false)`);
+
+/**
+ * Sets rows aside that a pass leaves out: of the difference between two snapshots.
+ * Locks: none but the new rows
+ * Index: outbox_order
+ */
+export const setAsideRows = statement<[rowIds: readonly (number | null)[], codes: readonly (string | null)[], reasons: readonly (string | null)[], base: string, target: string], Record<never, never>>('set-aside-rows', `select :schema.outbox_set_aside($1, $2, $3, $4::pg_snapshot, $5::pg_snapshot)`);

@@ -319,6 +319,12 @@ returning :schema.timer_ms(t.due_at) as "dueMs"`);
 export const scheduleTimers = statement<[messageIds: readonly (string | null)[], tokens: readonly (string | null)[], topics: readonly (string | null)[], partitions: readonly (number | null)[], keys: readonly (string | null)[], headers: readonly (string | null)[], payloads: readonly (Buffer | null)[], dueMs: readonly (number | null)[]], { dueMs: number }>('schedule-timers', `select s.due_ms as "dueMs" from :schema.timer_schedule($1, $2, $3, $4, $5, $6, $7, $8) s`);
 
 /**
+ * Sets messages aside whose timers are being fired and cannot be.
+ * Locks: none but the new rows
+ */
+export const setAsideTimers = statement<[timerIds: readonly (number | null)[], messageIds: readonly (string | null)[], tokens: readonly (string | null)[], topics: readonly (string | null)[], partitions: readonly (number | null)[], keys: readonly (string | null)[], headers: readonly (string | null)[], payloads: readonly (Buffer | null)[], dueMs: readonly (number | null)[], codes: readonly (string | null)[], reasons: readonly (string | null)[]], Record<never, never>>('set-aside-timers', `select :schema.timer_set_aside($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`);
+
+/**
  * One dead letter with everything.
  */
 export const showDeadLetter = statement<[id: number], { id: number; group: string; topic: string; partition: number; offset: number; handler: string; messageId: string | null; key: string | null; reason: string; errorClass: string; errorMessage: string; fingerprint: string; attempts: number; state: string; redrives: number; replacedBy: string | null; firstFailedAt: Date; lastFailedAt: Date; errorCode: string | null; errorStack: string | null; headers: string; payload: Buffer | null; timestampMs: number }>('show-dead-letter', `select d.id, g.name as "group", d.topic, d.partition_number as partition, d.log_offset as "offset", d.handler,

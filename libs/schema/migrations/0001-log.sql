@@ -12,6 +12,10 @@ create table :schema.topic (
   retention_ms    bigint not null check (retention_ms > 0),
   on_dead_letter  text not null default 'unblock' check (on_dead_letter in ('unblock', 'park', 'block')),
   on_expired      text not null default 'dead-letter' check (on_expired in ('dead-letter', 'drop')),
+  -- How much may wait in the outbox; null: any amount. While outbox_full says how much does, further messages are refused.
+  backlog_max_messages bigint check (backlog_max_messages > 0),
+  backlog_max_bytes    bigint check (backlog_max_bytes > 0),
+  outbox_full          text,
   created_at      timestamptz not null default clock_timestamp()
 );
 

@@ -20,7 +20,10 @@ create table :schema.timer (
   key              text,
   headers          jsonb,
   payload          bytea,
-  created_at       timestamptz not null default clock_timestamp()
+  created_at       timestamptz not null default clock_timestamp(),
+  -- A time far off cannot be reckoned with, and a long token cannot be indexed: either would stop every timer.
+  constraint timer_due check (due_at between timestamptz '1970-01-01 00:00Z' and timestamptz '2500-01-01 00:00Z'),
+  constraint timer_token check (octet_length(token) <= 1024)
 ) partition by list (slot);
 
 -- Read once, and thrown away: not worth compressing.

@@ -5,6 +5,7 @@ export {
   assertMigrated,
   migrate,
   type MigrateOptions,
+  type MigrationLockOptions,
   type MigrationState,
   migrationSql,
   migrationStatus,

@@ -2,18 +2,32 @@ import {
   assertSchemaName,
   ConfigurationError,
   DEFAULT_SCHEMA,
+  type Given,
+  MigrationBlockedError,
   MigrationChangedError,
   MigrationRequiredError,
   type PgConnection,
   PgDatabase,
   PostgresTooOldError,
   renderSql,
+  type Resolved,
+  resolveOptions,
   SchemaTooNewError,
   type SqlSession,
+  sqlStateOf,
+  systemClock,
+  wholeNumber,
 } from '@waybill/kernel';
+import { describeBlockers, whileWatched } from './blockers.js';
 import type { Migration } from './migration.js';
 import { MIGRATIONS } from './migrations.generated.js';
-import { appliedMigrations, recordMigration, serverVersion, tableExists } from './statements.generated.js';
+import {
+  appliedMigrations,
+  lockHolders,
+  recordMigration,
+  serverVersion,
+  tableExists,
+} from './statements.generated.js';
 
 /** Where to migrate. */
 export interface MigrateOptions {
@@ -23,6 +37,18 @@ export interface MigrateOptions {
   /** Only what a participant's own database needs; see {@link SchemaPart}. Default false. */
   readonly participant?: boolean;
 }
+
+const LOCK_SPECS = {
+  /** How long another process that migrates is waited for, in milliseconds. */
+  lockTimeoutMs: wholeNumber({ default: 60_000, min: 1, max: 540_000 }),
+  /** How long one attempt of a migration waits for a lock: others who want the same one queue up behind it. */
+  ddlLockTimeoutMs: wholeNumber({ default: 2_000, min: 10, max: 60_000 }),
+  /** Attempts of a migration whose locks are not to be had, with growing pauses between them. */
+  ddlAttempts: wholeNumber({ default: 8, min: 1, max: 100 }),
+};
+
+/** How long a migrator waits for others. */
+export type MigrationLockOptions = Given<typeof LOCK_SPECS>;
 
 /**
  * How much of the schema is in a database. `participant`: where a service has business rows, and the log is elsewhere. It
@@ -52,14 +78,18 @@ const OLDEST_SERVER = 140_000;
  * @throws PostgresTooOldError below PostgreSQL 14
  * @throws MigrationChangedError when an applied migration differs from this release's
  * @throws SchemaTooNewError when a newer release has made a breaking change
- * @throws ConfigurationError when the search path of the session puts a schema ahead of `pg_catalog`
+ * @throws MigrationBlockedError when another process migrates, or sessions hold the locks it needs, for too long
+ * @throws ConfigurationError when the search path of the session puts a schema ahead of `pg_catalog`, or for options that are
+ *   not usable
  */
-export async function migrate(options: MigrateOptions): Promise<string[]> {
+export async function migrate(options: MigrateOptions & MigrationLockOptions): Promise<string[]> {
+  const { lockTimeoutMs, ddlLockTimeoutMs, ddlAttempts } = options;
+  const limits = resolveOptions('migration', LOCK_SPECS, { lockTimeoutMs, ddlLockTimeoutMs, ddlAttempts });
   return withDatabase(options, (database) =>
     database.withConnection(async (connection) => {
       await assertServer(connection);
       const lock = `waybill.migrate.${database.schema}`;
-      await connection.execute(`select pg_catalog.pg_advisory_lock(${LOCK_KEY})`, [lock]);
+      await takeLock(connection, lock, limits.lockTimeoutMs);
       try {
         await createLedger(connection);
         const pending = pendingMigrations(
@@ -67,7 +97,7 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
           database.schema,
           partOf(options),
         );
-        for (const migration of pending) await apply(connection, migration);
+        for (const migration of pending) await applyInTime(database, connection, migration, limits);
         return pending.map(({ name }) => name);
       } finally {
         await connection.execute(`select pg_catalog.pg_advisory_unlock(${LOCK_KEY})`, [lock]);
@@ -120,9 +150,13 @@ export async function assertMigrated(session: SqlSession, part: SchemaPart = 'wh
 
 /** What a migration names without a schema is PostgreSQL's, whatever others have put into the user's search path. */
 const PIN_SEARCH_PATH = 'set local search_path = pg_catalog, pg_temp';
-/** How long a migration may take, or wait for another process that migrates, in milliseconds. */
+/** How long a migration may take, in milliseconds. */
 const MIGRATION_TIMEOUT_MS = 600_000;
 const LOCK_KEY = 'pg_catalog.hashtext($1)';
+const LOCK_NOT_AVAILABLE = '55P03';
+/** Pauses between attempts of a migration, in milliseconds. */
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 4_000;
 
 const LEDGER = `create table if not exists :schema.migration (
   number     integer primary key,
@@ -144,7 +178,8 @@ async function withDatabase<T>(
   const database = new PgDatabase({
     connectionString,
     schema,
-    connectionsMax: 1,
+    // One migrates, the other looks for whom it waits.
+    connectionsMax: 2,
     queryTimeoutMs: MIGRATION_TIMEOUT_MS,
   });
   try {
@@ -203,10 +238,51 @@ function pendingMigrations(applied: readonly LedgerEntry[], schema: string, part
   return chainOf(part).filter(({ number }) => !applied.some((entry) => entry.number === number));
 }
 
-async function apply(connection: PgConnection, migration: Migration): Promise<void> {
+async function takeLock(connection: PgConnection, lock: string, timeoutMs: number): Promise<void> {
+  await connection.execute(`select pg_catalog.set_config('lock_timeout', $1, false)`, [String(timeoutMs)]);
+  try {
+    await connection.execute(`select pg_catalog.pg_advisory_lock(${LOCK_KEY})`, [lock]);
+  } catch (error) {
+    if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
+    const holders = describeBlockers(await connection.run(lockHolders, lock));
+    const what = `Schema ${connection.schema} is being migrated by ${holders}, and that was waited for for ${timeoutMs} ms`;
+    throw new MigrationBlockedError(what, { cause: error });
+  } finally {
+    await connection.execute('reset lock_timeout');
+  }
+}
+
+/** Applies a migration; while its locks are not to be had, gives way to those who queue behind it, and tries again. */
+async function applyInTime(
+  database: PgDatabase,
+  connection: PgConnection,
+  migration: Migration,
+  limits: Resolved<typeof LOCK_SPECS>,
+): Promise<void> {
+  const { ddlLockTimeoutMs, ddlAttempts } = limits;
+  let pauseMs = FIRST_PAUSE_MS;
+  for (let attempt = 1; ; attempt += 1) {
+    const failure = await whileWatched(database, connection, () =>
+      apply(connection, migration, ddlLockTimeoutMs),
+    );
+    if (failure === undefined) return;
+    const { error, blockers } = failure;
+    if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
+    if (attempt === ddlAttempts) {
+      const what = `Migration ${migration.name} of schema ${database.schema} did not get its locks in ${ddlAttempts} attempts of ${ddlLockTimeoutMs} ms`;
+      throw new MigrationBlockedError(`${what}: they are held by ${describeBlockers(blockers)}`, {
+        cause: error,
+      });
+    }
+    await systemClock.sleep(pauseMs);
+    pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+  }
+}
+
+async function apply(connection: PgConnection, migration: Migration, lockTimeoutMs: number): Promise<void> {
   await connection.execute('begin isolation level read committed');
   try {
-    await connection.execute(PIN_SEARCH_PATH);
+    await connection.execute(`${PIN_SEARCH_PATH}; set local lock_timeout = ${lockTimeoutMs}`);
     await connection.execute(renderSql(migration.sql, connection.schema));
     await connection.run(
       recordMigration,

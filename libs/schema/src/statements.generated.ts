@@ -10,11 +10,36 @@ export const appliedMigrations = statement<[], { number: number; name: string; c
  order by m.number`);
 
 /**
+ * The sessions that a session waits for: that hold a lock, or wait for one ahead of it.
+ */
+export const blockingSessions = statement<[pid: number], { pid: number; login: string | null; applicationName: string | null; clientAddress: string | null; since: Date | null }>('blocking-sessions', `select b.pid, a.usename::text as login, a.application_name as "applicationName", pg_catalog.host(a.client_addr) as "clientAddress",
+       coalesce(a.xact_start, a.backend_start) as since
+  from pg_catalog.unnest(pg_catalog.pg_blocking_pids($1)) as b (pid)
+  left join pg_catalog.pg_stat_activity a on a.pid = b.pid`);
+
+/**
  * What tells this database from every other: cluster, database, and the schema's own oid.
  */
 export const databaseIdentity = statement<[schemaName: string], { identity: string }>('database-identity', `select (select c.system_identifier from pg_catalog.pg_control_system() c)::text
        || '/' || (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())::text
        || '/' || coalesce((select n.oid from pg_catalog.pg_namespace n where n.nspname = $1), 0)::text as identity`);
+
+/**
+ * The sessions that hold the migrator's lock. What this login may not see of others is null.
+ */
+export const lockHolders = statement<[lockName: string], { pid: number; login: string | null; applicationName: string | null; clientAddress: string | null; since: Date | null }>('lock-holders', `select l.pid, a.usename::text as login, a.application_name as "applicationName", pg_catalog.host(a.client_addr) as "clientAddress",
+       coalesce(a.state_change, a.backend_start) as since
+  from pg_catalog.pg_locks l
+  left join pg_catalog.pg_stat_activity a on a.pid = l.pid
+ where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+   and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
+   and l.classid::bigint = (pg_catalog.hashtext($1)::bigint >> 32) & 4294967295
+   and l.objid::bigint = pg_catalog.hashtext($1)::bigint & 4294967295`);
+
+/**
+ * The server process of this session.
+ */
+export const ownPid = statement<[], { pid: number }>('own-pid', `select pg_catalog.pg_backend_pid() as pid`);
 
 /**
  * Writes one migration into the ledger, in the transaction that has applied it.

@@ -35,7 +35,7 @@ const FUNCTIONS = `
   select p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' as name,
          format('returns %s, %s, %s', pg_get_function_result(p.oid), coalesce(array_to_string(p.proconfig, ', '), 'no settings'),
                 -- Servers of different versions print a body that was resolved when it was made differently.
-                case when p.prosqlbody is null then 'md5 ' || md5(replace(p.prosrc, n.nspname, 'schema'))
+                case when p.prosqlbody is null then 'md5 ' || md5(replace(replace(p.prosrc, '"' || n.nspname || '"', 'schema'), n.nspname || '.', 'schema.'))
                      else 'resolved when made' end) as body
     from pg_proc p
     join pg_namespace n on n.oid = p.pronamespace

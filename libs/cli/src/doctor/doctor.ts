@@ -10,6 +10,7 @@ import {
 } from './database-checks.js';
 import { checkConsumers } from './consumer-checks.js';
 import { type Finding, problem } from './finding.js';
+import { checkOutbox, checkQuarantine } from './outbox-checks.js';
 import { checkPooler } from './pooler-check.js';
 import { checkRedis } from './redis-check.js';
 
@@ -48,8 +49,18 @@ async function examineDatabase(patient: Patient): Promise<Finding[]> {
     findings.push(await attempt('retention', () => checkRetention(database, patient)));
   // A login that may only publish cannot see who consumes.
   if (migrations.state === 'ok' && privileges.state === 'ok')
-    findings.push(await attempt('consumers', () => checkConsumers(database)));
+    findings.push(
+      await attempt('consumers', () => checkConsumers(database)),
+      ...(await troubleOf('outbox', () => checkOutbox(database))),
+      ...(await troubleOf('quarantine', () => checkQuarantine(database))),
+    );
   return findings;
+}
+
+/** Of what passes by itself, only trouble is told. */
+async function troubleOf(check: string, look: () => Promise<Finding>): Promise<Finding[]> {
+  const finding = await attempt(check, look);
+  return finding.state === 'ok' ? [] : [finding];
 }
 
 async function attempt(check: string, look: () => Promise<Finding>): Promise<Finding> {

@@ -19,6 +19,8 @@ interface SettingOptions {
   readonly retention?: number;
   readonly onDeadLetter?: OnDeadLetter;
   readonly onExpired?: OnExpired;
+  readonly backlogMaxMessages?: number;
+  readonly backlogMaxBytes?: number;
 }
 
 /** What a list says of a topic. */
@@ -132,5 +134,11 @@ function withSettings(command: Command): Command {
       '--on-dead-letter <what>',
       'what waits behind a dead letter: unblock nothing (default), park its key, block its partition',
     )
-    .option('--on-expired <what>', 'what becomes of a message past its time: dead-letter (default), drop');
+    .option('--on-expired <what>', 'what becomes of a message past its time: dead-letter (default), drop')
+    .option(
+      '--backlog-max-messages <n>',
+      'refuses further messages while so many wait in the outbox; 0 for no limit (default)',
+      wholeNumber,
+    )
+    .option('--backlog-max-bytes <n>', 'the same in bytes', wholeNumber);
 }

@@ -41,6 +41,8 @@ export const ERROR_CODES = {
   CLUSTER_CHANGED: { family: 'Schema', retryable: false },
   DATABASE_UNAVAILABLE: { family: 'Unavailable', retryable: true },
   TRANSACTION_CONFLICT: { family: 'Unavailable', retryable: true },
+  MIGRATION_BLOCKED: { family: 'Unavailable', retryable: true },
+  OUTBOX_FULL: { family: 'Unavailable', retryable: true },
   DELIVERY_TIMED_OUT: { family: 'Unavailable', retryable: true },
   BUFFER_FULL: { family: 'Unavailable', retryable: true },
   HALF_MESSAGE_OPEN: { family: 'Unavailable', retryable: false },

@@ -39,6 +39,22 @@ export class DeliveryTimedOutError extends WaybillError {
   }
 }
 
+/** More messages of a topic wait in the outbox than its limit allows: the relay does not keep up, or does not run. */
+export class OutboxFullError extends WaybillError {
+  override readonly name = 'OutboxFullError';
+  override readonly code = 'OUTBOX_FULL';
+  override readonly retryable = true;
+
+  /** @param problem how much waits, and what the limit is */
+  constructor(topic: string, problem: string, details?: ErrorDetails) {
+    super(
+      `A message to topic ${topic} was refused: ${problem}. See that a relay runs and who publishes so much (waybill outbox ` +
+        'backlog), and publish again later; or raise the limit by `waybill topic set`.',
+      details,
+    );
+  }
+}
+
 /** More bytes wait to be appended than `bufferBytes` allows. */
 export class BufferFullError extends WaybillError {
   override readonly name = 'BufferFullError';

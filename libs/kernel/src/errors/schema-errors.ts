@@ -44,6 +44,22 @@ export class SchemaTooNewError extends WaybillError {
   }
 }
 
+/** The locks of a migration were not to be had in time. What was applied before stays; running it again goes on. */
+export class MigrationBlockedError extends WaybillError {
+  override readonly name = 'MigrationBlockedError';
+  override readonly code = 'MIGRATION_BLOCKED';
+  override readonly retryable = true;
+
+  /** @param what what was waited for, for how long, and which sessions hold it */
+  constructor(what: string, details?: ErrorDetails) {
+    super(
+      `${what}. Nothing of it was applied. Wait until these sessions are done, or end them by pg_terminate_backend(pid), and ` +
+        'migrate again.',
+      details,
+    );
+  }
+}
+
 /** The server is older than PostgreSQL 14. */
 export class PostgresTooOldError extends WaybillError {
   override readonly name = 'PostgresTooOldError';

@@ -2,7 +2,10 @@ import pg from 'pg';
 import { ConfigurationError } from '../errors/errors.js';
 
 /** A URL of PostgreSQL, a folder of Unix sockets with a database behind it, or pg's own name for such a folder. */
-const KNOWN = /^(postgres(ql)?:\/\/|socket:|\/)/i;
+const KNOWN = /^(postgres(ql)?:\/\/|socket:|\/(?!\/))/i;
+
+/** Neither a host nor a folder of sockets: the driver would take the local server. */
+const NO_HOST = /^postgres(ql)?:\/\/([^/?#]*@)?(:\d*)?([/?#](?!.*[?&]host=.)|$)/i;
 
 /**
  * Refuses what is no connection string of PostgreSQL. The driver would take another scheme, or a text without one, for the
@@ -15,6 +18,12 @@ export function assertConnectionString(connectionString: string): void {
     const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(String(connectionString))?.[1];
     throw new ConfigurationError(subject, [
       `it must begin with postgresql://${scheme === undefined ? '' : `, and not with ${scheme}://: Waybill works on PostgreSQL`}`,
+    ]);
+  }
+  if (NO_HOST.test(connectionString) && (process.env['PGHOST'] ?? '') === '') {
+    throw new ConfigurationError(subject, [
+      'it names no host, and would lead to whatever server runs on this machine: write postgresql://host:5432/database, ' +
+        'with localhost where that is meant, or set PGHOST',
     ]);
   }
   try {

@@ -12,6 +12,7 @@ import {
   DatabaseRefusedError,
   DatabaseUnavailableError,
   FencedError,
+  OutboxFullError,
   TransactionConflictError,
 } from '../errors/runtime-errors.js';
 import { ClusterChangedError, MigrationRequiredError } from '../errors/schema-errors.js';
@@ -29,6 +30,7 @@ export const WAYBILL_SQLSTATE = {
   partitionUnknown: 'WB006',
   clusterChanged: 'WB007',
   isolationLevel: 'WB009',
+  outboxFull: 'WB010',
   barrierName: 'WB020',
 } as const;
 
@@ -85,6 +87,8 @@ export function translateDatabaseError(error: unknown, doing: string): Error {
       return new FencedError(`${doing}: ${messageOf(error)}`, details);
     case WAYBILL_SQLSTATE.partitionUnknown:
       return new MessageInvalidError('(being published)', detail, messageOf(error));
+    case WAYBILL_SQLSTATE.outboxFull:
+      return new OutboxFullError(detail, messageOf(error), details);
     case WAYBILL_SQLSTATE.clusterChanged:
       return new ClusterChangedError(detail, details);
     case WAYBILL_SQLSTATE.isolationLevel:

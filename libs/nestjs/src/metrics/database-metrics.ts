@@ -1,9 +1,9 @@
 import { parkedBacklogs } from '@waybill/consumer';
 import { groupBacklogs, oldestTransaction } from '@waybill/log';
-import { outboxBacklog } from '@waybill/outbox';
 import { deadLetterBacklogs } from '@waybill/schedule';
 import type { Waybill } from '../waybill.js';
 import { type Metric, type MetricSample, single } from './exposition.js';
+import { outboxMetrics } from './outbox-metrics.js';
 
 type Labels = Readonly<Record<string, string>>;
 type GroupBacklog = Awaited<ReturnType<typeof readGroups>>[number];
@@ -25,26 +25,6 @@ export async function databaseMetrics(waybill: Waybill, perPartition: boolean): 
     ...(await sagaMetrics(waybill)),
     ...(await timerMetrics(waybill)),
     await transactionMetric(waybill),
-  ];
-}
-
-/** A service whose database is not that of the log has no outbox there. */
-async function outboxMetrics({ database, outbox }: Waybill): Promise<Metric[]> {
-  if (!outbox.isOpen) return [];
-  const { waiting, oldestAgeMs } = await outboxBacklog(database.session);
-  return [
-    single(
-      'waybill_outbox_pending',
-      'gauge',
-      'Committed messages that the relay has not moved; up to 100,000.',
-      waiting,
-    ),
-    single(
-      'waybill_outbox_oldest_age_seconds',
-      'gauge',
-      'Age of the oldest of them; 0 when none waits.',
-      seconds(oldestAgeMs),
-    ),
   ];
 }
 

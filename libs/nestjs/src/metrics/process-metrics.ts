@@ -11,7 +11,7 @@ export function processMetrics(waybill: Waybill): Metric[] {
   ];
 }
 
-function relayMetrics({ relay }: Waybill): Metric[] {
+function relayMetrics({ relay, scheduler }: Waybill): Metric[] {
   const ageMs = relay?.service.running === true ? relay.service.lastPassAgeMs : undefined;
   return [
     single(
@@ -25,6 +25,14 @@ function relayMetrics({ relay }: Waybill): Metric[] {
       'gauge',
       'Seconds since the relay of this process last looked at the outbox without an error.',
       ageMs === undefined ? undefined : ageMs / 1_000,
+    ),
+    single(
+      'waybill_quarantined_total',
+      'counter',
+      'Messages that the relay and the timers of this process have set aside, because they could not be moved.',
+      relay === undefined && scheduler === undefined
+        ? undefined
+        : (relay?.quarantined ?? 0) + (scheduler?.status.quarantined ?? 0),
     ),
   ];
 }

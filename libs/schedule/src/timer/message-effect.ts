@@ -1,4 +1,4 @@
-import { invariant } from '@waybill/kernel';
+import { MessageInvalidError } from '@waybill/kernel';
 import { type DueTimer, type FiringPass, TIMER_KIND, type TimerEffect } from './timer-effect.js';
 
 /** Appends scheduled messages to the log. A record's time stamp is when its message was delivered to the log. */
@@ -11,8 +11,11 @@ export const messageEffect: TimerEffect = {
 
 function append(timer: DueTimer, pass: FiringPass): void {
   const { messageId, topic, partition, key, headers, payload } = timer;
-  invariant(messageId !== null && topic !== null, `timer ${timer.id} is no message`);
-  pass.append({
+  if (messageId === null || topic === null) {
+    pass.setAside(timer, new MessageInvalidError(messageId ?? '?', topic ?? '?', 'its timer has no message'));
+    return;
+  }
+  const message = {
     id: Buffer.from(messageId, 'latin1'),
     topic,
     partition,
@@ -20,5 +23,6 @@ function append(timer: DueTimer, pass: FiringPass): void {
     headers,
     payload,
     timestampMs: pass.nowMs,
-  });
+  };
+  pass.append(message, timer);
 }

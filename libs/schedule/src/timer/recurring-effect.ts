@@ -1,4 +1,5 @@
 import { bindStatement, describeError, type Logger, nameBasedId } from '@waybill/kernel';
+import type { MessageToCollect } from '@waybill/log';
 import { readRecurring, scheduleRuns } from '../statements.generated.js';
 import { type DueRuns, dueRuns, MISSED_AFTER_MS, type MissedRuns, type Recurrence } from './recurrence.js';
 import { type DueTimer, type FiringPass, TIMER_KIND, type TimerEffect } from './timer-effect.js';
@@ -20,6 +21,17 @@ interface Definition {
   readonly scheduledMs: number;
 }
 
+/** What the timer of a run keeps. */
+interface StoredRun {
+  readonly revision: number;
+  readonly runAtMs: number;
+  readonly kept?: boolean;
+}
+
+interface NextRun extends Omit<StoredRun, 'kept'> {
+  readonly name: string;
+}
+
 /** The header of a recurring message that says for when its run was due: a time in ISO 8601. */
 export const RUN_AT_HEADER = 'run-at';
 
@@ -36,29 +48,16 @@ export class RecurringEffect implements TimerEffect {
     const names = [...new Set(timers.flatMap(({ token }) => token ?? []))];
     const definitions = new Map<string, Definition>();
     for (const row of await pass.session.run(readRecurring, names)) definitions.set(row.name, row);
-    const next: { name: string; revision: number; runAtMs: number }[] = [];
+    const next: NextRun[] = [];
     for (const timer of timers) {
       const definition = definitions.get(timer.token ?? '');
-      const {
-        revision,
-        runAtMs,
-        kept = false,
-      } = JSON.parse(timer.headers ?? '{}') as {
-        revision: number;
-        runAtMs: number;
-        kept?: boolean;
-      };
-      // Removed since.
+      // Else it was removed since.
       if (definition === undefined) continue;
-      if (definition.revision === revision) {
-        const { runs, nextMs } = this.#dueRuns(definition, runAtMs, pass.nowMs);
-        for (const run of runs) appendRun(definition, run, pass);
-        if (nextMs !== null) next.push({ name: definition.name, revision, runAtMs: nextMs });
+      try {
+        next.push(...this.#run(timer, definition, pass));
+      } catch (error) {
+        pass.setAside(timer, error);
       }
-      // Of an earlier schedule. Another timer stands for what comes; a run that was due when the schedule was changed, or
-      // was being fired, is made all the same.
-      else if ((kept || pass.nowMs <= definition.scheduledMs) && isWanted(definition, runAtMs, pass.nowMs))
-        appendRun(definition, runAtMs, pass);
     }
     if (next.length === 0) return;
     pass.run(
@@ -69,6 +68,21 @@ export class RecurringEffect implements TimerEffect {
         next.map(({ runAtMs }) => runAtMs),
       ),
     );
+  }
+
+  /** Makes the runs of one timer. @returns the run after them, if this timer stands for what comes */
+  #run(timer: DueTimer, definition: Definition, pass: FiringPass): NextRun[] {
+    const { revision, runAtMs, kept = false } = JSON.parse(timer.headers ?? '{}') as StoredRun;
+    if (definition.revision === revision) {
+      const { runs, nextMs } = this.#dueRuns(definition, runAtMs, pass.nowMs);
+      for (const run of runs) appendRun(definition, run, timer, pass);
+      return nextMs === null ? [] : [{ name: definition.name, revision, runAtMs: nextMs }];
+    }
+    // Of an earlier schedule. Another timer stands for what comes; a run that was due when the schedule was changed, or was
+    // being fired, is made all the same.
+    if ((kept || pass.nowMs <= definition.scheduledMs) && isWanted(definition, runAtMs, pass.nowMs))
+      appendRun(definition, runAtMs, timer, pass);
+    return [];
   }
 
   /** The runs to make, and the one after: null when it cannot be worked out. */
@@ -100,24 +114,36 @@ function recurrenceOf({ cron, timeZone, everyMs }: Definition): Recurrence {
   return cron === null ? { everyMs: everyMs ?? 0 } : { cron, timeZone: timeZone ?? 'UTC' };
 }
 
-function appendRun(definition: Definition, runMs: number, pass: FiringPass): void {
+/** Appends a run; one that cannot be made keeps no later one from being scheduled. */
+function appendRun(definition: Definition, runMs: number, timer: DueTimer, pass: FiringPass): void {
+  let message: MessageToCollect;
+  try {
+    message = messageOf(definition, runMs, pass.nowMs);
+  } catch (error) {
+    pass.setAside({ ...timer, topic: definition.topic }, error);
+    return;
+  }
+  pass.append(message, timer);
+}
+
+function messageOf(definition: Definition, runMs: number, nowMs: number): MessageToCollect {
   const { name, topic, partition, key, headers, payload } = definition;
   // The same run has the same id, whoever makes it and however often.
   const id = nameBasedId(`recurring ${name} ${runMs}`);
   const kept = JSON.parse(headers ?? '{}') as Readonly<Record<string, string>>;
-  pass.append({
+  return {
     id: Buffer.from(id, 'latin1'),
     topic,
     partition,
     key: key === null ? null : Buffer.from(key, 'utf8'),
     headers: JSON.stringify({
-      ...ownEventHeaders(kept, id, pass.nowMs),
+      ...ownEventHeaders(kept, id, nowMs),
       ...kept,
       [RUN_AT_HEADER]: new Date(runMs).toISOString(),
     }),
     payload,
-    timestampMs: pass.nowMs,
-  });
+    timestampMs: nowMs,
+  };
 }
 
 /** What each run has for itself where its headers make it a CloudEvent. */

@@ -25,13 +25,18 @@ export interface FiringPass {
   readonly session: SqlSession;
   /** The database's clock when they were found due. */
   readonly nowMs: number;
-  /** Appends a message to the log in this transaction. */
-  append(message: MessageToCollect): void;
+  /** Appends a message to the log in this transaction; one that cannot be is set aside instead. */
+  append(message: MessageToCollect, timer: DueTimer): void;
+  /** Sets a timer aside that cannot be fired, as `error` says. */
+  setAside(timer: DueTimer, error: unknown): void;
   /** Runs a statement in this transaction, together with its COMMIT. */
   run(statement: BoundStatement): void;
 }
 
-/** What the firing of one kind of timer does, in the transaction that deletes it: both happen, or neither. */
+/**
+ * What the firing of one kind of timer does, in the transaction that deletes it: both happen, or neither. A timer that cannot
+ * be fired for a reason of its own is set aside: what is thrown stops all of them.
+ */
 export interface TimerEffect {
   readonly kind: number;
   /** @param timers those of this kind, in order of due time */

@@ -14,7 +14,16 @@ import {
   wholeNumber,
   type BoundStatement,
 } from '@waybill/kernel';
-import { appendCall, BatchCollector, type LogSignals, type Topics } from '@waybill/log';
+import {
+  appendCall,
+  BatchCollector,
+  blamesMessage,
+  learnsOfTopics,
+  type LogSignals,
+  type ReadyBatch,
+  Rejections,
+  type Topics,
+} from '@waybill/log';
 import { DatabaseTime } from '../clock/database-time.js';
 import { PostgresClock } from '../clock/postgres-clock.js';
 import { RedisClock, type RedisClockOptions } from '../clock/redis-clock.js';
@@ -24,9 +33,10 @@ import { claimTimers, probeTimers } from '../statements.generated.js';
 import { type LatenessBucket, LatenessHistogram } from './lateness-histogram.js';
 import { messageEffect } from './message-effect.js';
 import { RecurringEffect } from './recurring-effect.js';
-import type { DueTimer, TimerEffect } from './timer-effect.js';
+import type { DueTimer, FiringPass, TimerEffect } from './timer-effect.js';
 import type { TimerAlarm } from './timer-message.js';
 import { TimerUpkeep } from './timer-upkeep.js';
+import { setAsideStatement, type UnfiredTimer, unfiredTimer } from './unfired-timer.js';
 
 const SPECS = {
   /** Longest time without a look at the database when it is the clock, in milliseconds. */
@@ -68,6 +78,8 @@ export interface TimerServiceStatus {
   readonly fired: number;
   /** How late they were when their transaction had committed. */
   readonly lateness: readonly LatenessBucket[];
+  /** Messages that this process has set aside, because they could not be delivered. */
+  readonly quarantined: number;
   /** Times that this process has loaded the window into Redis. */
   readonly loads: number;
   readonly maxmemoryPolicy: string | undefined;
@@ -107,6 +119,11 @@ export class TimerService implements TimerAlarm {
   #rung = false;
   #busy = false;
   #fired = 0;
+  readonly #rejections: Rejections;
+  /** Timers of a pass at most, while the one is looked for for which the database refuses a pass. */
+  #timersMax = Infinity;
+  /** The error of a timer that the database has refused alone, by its id. */
+  readonly #blamed = new Map<number, unknown>();
 
   /** @throws ConfigurationError */
   constructor(parts: TimerServiceParts, options: TimerServiceOptions = {}) {
@@ -114,6 +131,7 @@ export class TimerService implements TimerAlarm {
     this.#options = resolveOptions('scheduler', SPECS, rest);
     this.#parts = { clock: systemClock, ...parts, logger: guardLogger(parts.logger) };
     const { clock, logger, database, redis } = this.#parts;
+    this.#rejections = new Rejections(logger, 'be delivered when its time came');
     const effects = [messageEffect, new RecurringEffect(logger), ...(parts.effects ?? [])];
     this.#effects = new Map(effects.map((effect) => [effect.kind, effect]));
     this.#kinds = [...this.#effects.keys()];
@@ -165,6 +183,7 @@ export class TimerService implements TimerAlarm {
       reason: redis?.trouble,
       fired: this.#fired,
       lateness: this.#lateness.buckets,
+      quarantined: this.#rejections.count,
       loads: redis?.loads ?? 0,
       maxmemoryPolicy: redis?.maxmemoryPolicy,
     };
@@ -221,8 +240,9 @@ export class TimerService implements TimerAlarm {
   }
 
   async #fire(connection: PgConnection, low: number): Promise<PassResult> {
-    const { passTimers, leaseMs } = this.#options;
-    const claim = bindStatement(claimTimers, low, this.#kinds, passTimers, leaseMs);
+    const { leaseMs } = this.#options;
+    const most = Math.min(this.#options.passTimers, this.#timersMax);
+    const claim = bindStatement(claimTimers, low, this.#kinds, most, leaseMs);
     const [rows] = await connection.runBatch([claim], { begin: true });
     const claimedAt = this.#parts.clock.monotonic();
     const timers = (rows as (DueTimer & { nowMs: number })[]).toSorted(
@@ -234,27 +254,69 @@ export class TimerService implements TimerAlarm {
       await connection.rollback();
       return 'again';
     }
+    const firing = await this.#effectsOf(connection, timers, nowMs);
+    const names = new Set(firing.unfired.map(({ topic }) => topic ?? ''));
+    // A topic may have been created, or removed, since they were read.
+    if (names.size > 0 && (await learnsOfTopics(this.#parts.topics, names))) {
+      await connection.rollback();
+      return 'again';
+    }
+    let results: unknown[][];
+    try {
+      results = await connection.runBatch(statementsOf(firing), { commit: true });
+    } catch (error) {
+      await connection.rollback();
+      if (!(await this.#blame(error, timers))) throw error;
+      return 'again';
+    }
+    this.#timersMax = this.#timersMax < this.#options.passTimers ? this.#timersMax * 2 : Infinity;
+    this.#blamed.clear();
+    const last = timers.at(-1)?.dueMs ?? nowMs;
+    this.#raiseLow(low, Math.min(timers.length < most ? nowMs : last, nowMs - LOW_MARGIN_MS));
+    this.#count(timers, nowMs + this.#parts.clock.monotonic() - claimedAt);
+    if (firing.batches.length > 0) this.#parts.signals.send('appended');
+    this.armed(dueTimesIn(results.slice(0, firing.statements.length)));
+    this.#rejections.note(firing.unfired);
+    return 'again';
+  }
+
+  /** What firing these comes to; those that cannot be fired by themselves are left out. */
+  async #effectsOf(session: PgConnection, timers: readonly DueTimer[], nowMs: number): Promise<Firing> {
     const statements: BoundStatement[] = [];
-    const batches = await this.#collector.collect(async (append) => {
-      const pass = {
-        session: connection,
+    const unfired: UnfiredTimer[] = [];
+    for (const timer of timers)
+      if (this.#blamed.has(timer.id)) unfired.push(unfiredTimer(timer, this.#blamed.get(timer.id)));
+    const sound = timers.filter(({ id }) => !this.#blamed.has(id));
+    const batches = await this.#collector.collect(async (add) => {
+      const pass: FiringPass = {
+        session,
         nowMs,
-        append,
-        run: (statement: BoundStatement) => void statements.push(statement),
+        append: (message, timer) => {
+          try {
+            add(message);
+          } catch (error) {
+            unfired.push(unfiredTimer(timer, error, message));
+          }
+        },
+        setAside: (timer, error) => void unfired.push(unfiredTimer(timer, error)),
+        run: (statement) => void statements.push(statement),
       };
       for (const [kind, effect] of this.#effects) {
-        const ofKind = timers.filter((timer) => timer.kind === kind);
+        const ofKind = sound.filter((timer) => timer.kind === kind);
         if (ofKind.length > 0) await effect.fire(ofKind, pass);
       }
     });
-    const append = batches.length > 0 ? [appendCall(batches, -1, 'all')] : [];
-    const results = await connection.runBatch([...statements, ...append], { commit: true });
-    const last = timers.at(-1)?.dueMs ?? nowMs;
-    this.#raiseLow(low, Math.min(timers.length < passTimers ? nowMs : last, nowMs - LOW_MARGIN_MS));
-    this.#count(timers, nowMs + this.#parts.clock.monotonic() - claimedAt);
-    if (batches.length > 0) this.#parts.signals.send('appended');
-    this.armed(dueTimesIn(results.slice(0, statements.length)));
-    return 'again';
+    return { statements, batches, unfired };
+  }
+
+  /** Finds the timer for which the database refuses a pass, by halves, as the relay does. @returns false when none is to blame */
+  async #blame(error: unknown, timers: readonly DueTimer[]): Promise<boolean> {
+    const [only] = timers;
+    if (only === undefined || !blamesMessage(error) || this.#blamed.has(only.id)) return false;
+    await this.#parts.topics.list();
+    if (timers.length === 1) this.#blamed.set(only.id, error);
+    else this.#timersMax = Math.ceil(timers.length / 2);
+    return true;
   }
 
   #count(timers: readonly DueTimer[], committedMs: number): void {
@@ -276,6 +338,18 @@ export class TimerService implements TimerAlarm {
   #raiseLow(from: number, to: number): void {
     if (this.#lowMs === from) this.#lowMs = Math.max(from, to);
   }
+}
+
+/** What a pass does, beside deleting its timers. */
+interface Firing {
+  readonly statements: readonly BoundStatement[];
+  readonly batches: readonly ReadyBatch[];
+  readonly unfired: readonly UnfiredTimer[];
+}
+
+function statementsOf({ statements, batches, unfired }: Firing): BoundStatement[] {
+  const aside = unfired.length > 0 ? [setAsideStatement(unfired)] : [];
+  return [...statements, ...aside, ...(batches.length > 0 ? [appendCall(batches, -1, 'all')] : [])];
 }
 
 /** Due times of timers that the effects have scheduled. */

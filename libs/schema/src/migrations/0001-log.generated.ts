@@ -5,7 +5,7 @@ export const migration0001: Migration = {
   number: 1,
   name: '0001-log',
   breaking: false,
-  checksum: '79ab2d78fb86a9595a64145a0caf2b8a846657873716a778305a0f8b5b3dbcb4',
+  checksum: '607d88bdbbb2c09ddb9dd43ea801a3b9749cfffbf77e801f8d34352d9cff475e',
   sql: `-- The partitioned log: topics, their partitions, record batches in a ring of buckets.
 --
 -- A bucket of the ring is one partition of log_batch (its slot). Appends go to the newest open bucket; a bucket
@@ -20,6 +20,10 @@ create table :schema.topic (
   retention_ms    bigint not null check (retention_ms > 0),
   on_dead_letter  text not null default 'unblock' check (on_dead_letter in ('unblock', 'park', 'block')),
   on_expired      text not null default 'dead-letter' check (on_expired in ('dead-letter', 'drop')),
+  -- How much may wait in the outbox; null: any amount. While outbox_full says how much does, further messages are refused.
+  backlog_max_messages bigint check (backlog_max_messages > 0),
+  backlog_max_bytes    bigint check (backlog_max_bytes > 0),
+  outbox_full          text,
   created_at      timestamptz not null default clock_timestamp()
 );
 

@@ -5,7 +5,7 @@ export const migration0002: Migration = {
   number: 2,
   name: '0002-outbox',
   breaking: false,
-  checksum: '4d59d5235a577926f4674c024b096b4439cb7b30e532cb844791e5b8ea84efac',
+  checksum: '5cf4f43bbce4856934bfd1f1f430150b6fd08aa019856f791e669c73f835dcb6',
   sql: `-- The outbox: an append-only ring of time slots that producers insert into, in their own transactions, and the
 -- relay's cursor over it. The cursor is a snapshot: what is visible in a newer snapshot and not in it is what has
 -- been committed since (as PgQ has read its queues since 2007).
@@ -30,15 +30,79 @@ create table :schema.outbox (
   control          jsonb,
   expires_at_ms    bigint,
   signature        text,
-  constraint outbox_headers_are_not_reserved
-    check (headers is null or headers::text !~* '"waybill-'
-           or not jsonb_path_exists(headers, '$.keyvalue() ? (@.key like_regex "^waybill-" flag "i")'))
+  published_by     text not null default session_user
 ) partition by list (slot);
 
 comment on column :schema.outbox.control is
   'Waybill''s own headers (waybill-...): answers, commands of sagas. A login that only publishes may not write it';
 comment on column :schema.outbox.timer_action is
   'null: a message for the log; 1: a message for later; 2: cancels timers; 3: moves timers to deliver_at';
+
+-- Refuses what no relay could move, whoever inserts it and however: WB006, and the topic as detail. One function and no CHECK
+-- constraints: the server reads those again for every statement (ten times the cost of this). Columns by which the relay finds
+-- rows and by which rings are emptied are filled by their defaults only. Short headers are not counted; \`||\` undoes a
+-- compression, which would hide that they are long. That a topic exists is not looked up here: the relay sets aside what has none.
+create function :schema.admit_outbox_row() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  problem text := case
+    when new.id is distinct from currval(':schema.outbox_id') or new.xid is distinct from pg_current_xact_id()
+         or new.created_at is null or new.created_at > clock_timestamp() + interval '1 hour'
+         or new.published_by is distinct from session_user::text
+      then 'id, xid, created_at and published_by are filled by their defaults, and one of them was given another value'
+    when new.timer_action > 1 and new.topic <> '' then 'a row that changes timers names a topic'
+    when coalesce(new.timer_action, 1) = 1
+         and (length(new.topic) not between 1 and 249 or new.topic ~ '[^A-Za-z0-9._-]' or new.topic in ('.', '..'))
+      then 'the name of its topic must be 1 to 249 characters of A-Z a-z 0-9 . _ -, and not "." or ".."'
+    when new.partition_number not between 0 and 4095
+      then format('its partition must be from 0 to 4095, and is %s', new.partition_number)
+    when octet_length(new.key) > 4096
+      then format('its key has %s bytes, the limit is 4096', octet_length(new.key))
+    when octet_length(new.payload) > 67108864
+      then format('its payload has %s bytes, the limit is 67108864', octet_length(new.payload))
+    when new.expires_at_ms not between 0 and 253402300799999 or char_length(new.signature) > 400
+         or new.control is not null and (jsonb_typeof(new.control) <> 'object' or pg_column_size(new.control) > 16384
+              or new.control @? '$.keyvalue() ? (!(@.key like_regex "^waybill-[!-~]+$") || @.value.type() != "string")')
+      then 'what only Waybill writes (control, expires_at_ms, signature) is not as Waybill writes it'
+    when new.headers is null then null
+    when jsonb_typeof(new.headers) <> 'object' then 'its headers must be an object of names and texts'
+    when new.headers @? 'strict $.* ? (@.type() != "string")' then 'a header is no text'
+    when new.headers::text ~* '"waybill-' and new.headers @? '$.keyvalue() ? (@.key like_regex "^waybill-" flag "i")'
+      then 'headers whose names begin with waybill- are Waybill''s own'
+    when new.headers ? '' or new.headers @? '$.keyvalue() ? (@.key like_regex "[^!-~]")'
+      then 'a header name must be 1 to 256 visible ASCII characters'
+    when new.headers @? '$.* ? (@ like_regex "[\\\\u0001-\\\\u0008\\\\u000a-\\\\u001f\\\\u007f-\\\\u009f]")'
+      then 'a header has control characters'
+  end;
+begin
+  if problem is null and pg_column_size(new.headers || '{}') > 256 then
+    problem := (
+      select case
+        when count(*) > 64 then format('it has %s headers, the limit is 64', count(*))
+        when max(length(h.key)) > 256 then 'a header name must be 1 to 256 visible ASCII characters'
+        when sum(octet_length(h.key) + octet_length(h.value)) > 16384
+          then format('its headers have %s bytes, the limit is 16384', sum(octet_length(h.key) + octet_length(h.value)))
+      end from jsonb_each_text(new.headers) h);
+  end if;
+  if problem is null and (new.timer_action is not null or new.deliver_at is not null or new.timer_token is not null) then
+    problem := case
+      when new.timer_action is null then 'it has a time or a token, and no timer_action'
+      when new.timer_action = 2 and new.deliver_at is not null then 'it cancels timers, and has a time'
+      when new.timer_action <> 2
+           and coalesce(new.deliver_at not between timestamptz '1970-01-01 00:00Z' and timestamptz '2500-01-01 00:00Z', true)
+        then 'its deliver_at must be a time from 1970 to 2500'
+      when char_length(new.timer_token) not between 1 and 256 then 'its timer_token must be a text of 1 to 256 characters'
+    end;
+  end if;
+  if problem is not null then
+    raise exception using errcode = 'WB006', detail = new.topic, message = problem;
+  end if;
+  return new;
+end
+$$;
+
+create trigger outbox_admission before insert on :schema.outbox for each row execute function :schema.admit_outbox_row();
 
 -- Messages up to nearly a page stay in their row, uncompressed: they are read once, soon, and thrown away.
 alter table :schema.outbox alter column payload set storage external;
@@ -84,15 +148,15 @@ $$;
 insert into :schema.relay_cursor (slot, seq, base, system_identifier)
 select 0, 1, pg_current_snapshot(), c.system_identifier from pg_control_system() c;
 
--- The topic's name, if the topic exists and has the partition; raises otherwise. So no row can name a topic
--- that the relay does not know.
+-- The topic's name, if the topic exists, has the partition, and may have more messages in the outbox; raises otherwise.
 create function :schema.known_topic(topic_name text, partition_number integer default null) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 declare
   partitions integer;
+  backlog text;
 begin
-  select t.partition_count into partitions from :schema.topic t where t.name = topic_name;
+  select t.partition_count, t.outbox_full into partitions, backlog from :schema.topic t where t.name = topic_name;
   if partitions is null then
     raise exception using errcode = 'WB001', message = format('topic %s does not exist', topic_name),
       detail = topic_name;
@@ -100,6 +164,9 @@ begin
   if partition_number < 0 or partition_number >= partitions then
     raise exception using errcode = 'WB006', detail = topic_name, message = format(
       'partition %s was asked for and the topic has %s, counted from 0', partition_number, partitions);
+  end if;
+  if backlog is not null then
+    raise exception using errcode = 'WB010', detail = topic_name, message = backlog;
   end if;
   return topic_name;
 end
@@ -138,7 +205,7 @@ end
 $$;
 
 -- Publishes a message in the current transaction, from any language. Returns the message's id. With deliver_at it is
--- delivered then, and timer_token names it for cancelling.
+-- delivered then, a hundred years ahead at most, and timer_token names it for cancelling. Raises WB001 and WB006.
 create function :schema.publish(topic text, key text, payload jsonb, headers jsonb default null,
                                 deliver_at timestamptz default null, timer_token text default null) returns uuid
 language sql volatile set search_path = pg_catalog, pg_temp
@@ -146,7 +213,9 @@ as $$
   insert into :schema.outbox (message_id, topic, key, headers, payload, timer_action, deliver_at, timer_token)
   values (:schema.uuid_v7(), :schema.known_topic(publish.topic), publish.key, publish.headers,
           convert_to(publish.payload::text, 'UTF8'), case when publish.deliver_at is not null then 1 end,
-          publish.deliver_at, case when publish.deliver_at is not null then publish.timer_token end)
+          case when publish.deliver_at is not null
+               then least(greatest(publish.deliver_at, timestamptz 'epoch'), clock_timestamp() + interval '100 years') end,
+          case when publish.deliver_at is not null then publish.timer_token end)
   returning message_id
 $$;
 
@@ -300,7 +369,7 @@ end
 $$;
 
 -- For an operator, after the database was loaded from a dump into another cluster, with all publishers stopped:
--- keeps the messages that had not been moved, under new transaction ids, and lets the cursor begin anew.
+-- keeps the messages that had not been moved, under new ids and transaction ids, as published by the operator, and lets the cursor begin anew.
 -- What had been moved is told by the transaction ids and the cursor as they were dumped, which fit each other. What is
 -- younger than the last pass has been published since, here or there: it is kept.
 create function :schema.relay_adopt() returns bigint
@@ -320,10 +389,9 @@ begin
            and (cursor_row.target is null or not pg_visible_in_snapshot(o.xid, cursor_row.target)
                 or o.id > cursor_row.window_id);
   truncate :schema.outbox;
-  insert into :schema.outbox (id, message_id, topic, partition_number, key, headers, payload, created_at,
-                              timer_action, deliver_at, timer_token, control, expires_at_ms,
-                              signature)
-  select a.id, a.message_id, a.topic, a.partition_number, a.key, a.headers, a.payload, a.created_at,
+  insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, created_at,
+                              timer_action, deliver_at, timer_token, control, expires_at_ms, signature)
+  select a.message_id, a.topic, a.partition_number, a.key, a.headers, a.payload, a.created_at,
          a.timer_action, a.deliver_at, a.timer_token, a.control, a.expires_at_ms, a.signature
     from adopted_message a order by a.id;
   get diagnostics kept = row_count;
@@ -332,6 +400,67 @@ begin
          c.system_identifier
     from pg_control_system() c;
   return kept;
+end
+$$;
+
+-- What waits for the relay, by topic and by the login that published it, the most first; up to row_limit rows are counted.
+create function :schema.outbox_backlogs(row_limit integer)
+returns table (topic text, published_by text, waiting bigint, bytes bigint, oldest_at timestamptz)
+language sql stable set enable_seqscan = off set search_path = pg_catalog, pg_temp
+as $$
+  select w.topic, w.published_by, count(*), sum(w.bytes)::bigint, min(w.created_at)
+    from (select o.topic, o.published_by, o.created_at,
+                 coalesce(octet_length(o.payload), 0) + coalesce(octet_length(o.key), 0) as bytes
+            from (select c.base, c.target, c.window_id from :schema.relay_cursor c order by c.seq desc limit 1) c
+            cross join lateral (
+              select o.* from :schema.outbox o
+               where o.xid >= pg_snapshot_xmax(c.base) or o.xid = any (array(select pg_snapshot_xip(c.base)))
+            ) o
+           where c.target is null or o.id > c.window_id or not pg_visible_in_snapshot(o.xid, c.target)
+           limit row_limit) w
+   group by w.topic, w.published_by
+   order by count(*) desc, w.topic, w.published_by
+$$;
+
+-- When outbox_measure looked last, in milliseconds since the epoch: a sequence, for it is no row that would rot.
+create sequence :schema.outbox_measured as bigint minvalue 0 start 0;
+
+-- Compares what waits with the limits of topics, at most once in interval_ms, and says of a topic that it is full, or is not
+-- any more. Returns those for which that has changed; full_text is null where there is room again. It has the rights of the
+-- schema's owner: a process that may only publish must find out as well when no relay runs, and may not read the outbox.
+create function :schema.outbox_measure(interval_ms integer)
+returns table (of_topic text, full_text text)
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  now_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000)::bigint;
+  most bigint;
+begin
+  select max(case when t.backlog_max_bytes is null then t.backlog_max_messages else 1000000 end) into most
+    from :schema.topic t
+   where t.backlog_max_messages is not null or t.backlog_max_bytes is not null or t.outbox_full is not null;
+  if not found or (most is null and not exists (select from :schema.topic t where t.outbox_full is not null))
+     or (select m.last_value > now_ms - interval_ms from :schema.outbox_measured m)
+     or not pg_try_advisory_xact_lock(hashtext(':schema.outbox_measured'), 0) then
+    return;
+  end if;
+  perform setval(':schema.outbox_measured', now_ms);
+  return query
+  with backlog as materialized (
+    select b.topic, sum(b.waiting)::bigint as waiting, sum(b.bytes)::bigint as bytes,
+           (array_agg(b.published_by order by b.waiting desc))[1] as most_by
+      from :schema.outbox_backlogs(greatest(least(coalesce(most, 0), 1000000)::integer * 2, 200000)) b group by b.topic
+  ), state as materialized (
+    select t.id, case when b.waiting >= t.backlog_max_messages or b.bytes >= t.backlog_max_bytes
+                      then format('%s messages of %s bytes wait in the outbox, most of them published by %s, and the limit is %s',
+                                  b.waiting, b.bytes, b.most_by,
+                                  concat_ws(' or ', t.backlog_max_messages || ' messages', t.backlog_max_bytes || ' bytes'))
+                 end as full_text
+      from :schema.topic t left join backlog b on b.topic = t.name
+  )
+  update :schema.topic t set outbox_full = s.full_text
+    from state s where s.id = t.id and (s.full_text is null) <> (t.outbox_full is null)
+  returning t.name, t.outbox_full;
 end
 $$;
 `,

@@ -5,7 +5,7 @@ export const migration0004: Migration = {
   number: 4,
   name: '0004-timer',
   breaking: false,
-  checksum: '1bf974385aa0beb409f785ed25dea2bf31e7f796bca22039433ab1f74167ffd7',
+  checksum: '52da40a86e2f19052fbe3ebb7f545991331223d271b4dc6a0d4d2b8c914d4b1c',
   sql: `-- Timers: what is to happen later. The table is the truth; what wakes the process that fires them is only a clock.
 --
 -- A ring of eight near slots of an hour each for what is due within six hours, and one slot for what is farther.
@@ -28,7 +28,10 @@ create table :schema.timer (
   key              text,
   headers          jsonb,
   payload          bytea,
-  created_at       timestamptz not null default clock_timestamp()
+  created_at       timestamptz not null default clock_timestamp(),
+  -- A time far off cannot be reckoned with, and a long token cannot be indexed: either would stop every timer.
+  constraint timer_due check (due_at between timestamptz '1970-01-01 00:00Z' and timestamptz '2500-01-01 00:00Z'),
+  constraint timer_token check (octet_length(token) <= 1024)
 ) partition by list (slot);
 
 -- Read once, and thrown away: not worth compressing.

@@ -5,8 +5,8 @@ export const migration0005: Migration = {
   number: 5,
   name: '0005-operators',
   breaking: false,
-  checksum: 'b7659d358e382b5ed65116fae4ed41a18ff3c8e42c1a06b0b88949b8856fb46d',
-  sql: `-- What operators decide: redriving and discarding dead letters, and the record of who did what when.
+  checksum: 'ac5325102411a6432340811ceaaa2db489859ea1cb9b67016d006844329605a8',
+  sql: `-- What operators decide: redriving and discarding dead letters and what is quarantined, and the record of who did what when.
 
 -- One row for everything that an operator did, never changed. actor is the login, which nobody can choose; stated_by is
 -- the name that it gave.
@@ -163,6 +163,74 @@ begin
   update :schema.dead_letter d set state = 'discarded', state_since = clock_timestamp()
    where d.id = any (letter_ids) and d.state = 'open'
   returning d.id;
+end
+$$;
+
+-- Messages that no relay could move and no timer could be fired for, with all that their rows had: the columns of the outbox,
+-- and why. One that was set aside when its timer was fired has the time that it was due as deliver_at, and published_by ''.
+create table :schema.outbox_quarantine (
+  like :schema.outbox,
+  origin         text not null check (origin in ('outbox', 'timer')),
+  reason_code    text not null,
+  reason         text not null,
+  quarantined_at timestamptz not null default clock_timestamp(),
+  quarantine_id  bigint generated always as identity primary key
+);
+
+alter table :schema.outbox_quarantine alter column payload set storage external;
+
+-- Sets rows of the outbox aside, in the pass of the relay that leaves them out: of the difference between two snapshots.
+create function :schema.outbox_set_aside(row_ids bigint[], codes text[], reasons text[], base pg_snapshot, target pg_snapshot)
+returns void
+language sql volatile set enable_seqscan = off set search_path = pg_catalog, pg_temp
+as $$
+  insert into :schema.outbox_quarantine
+  select o.*, 'outbox', r.code, r.reason
+    from unnest(row_ids, codes, reasons) with ordinality as r (id, code, reason, place)
+    join :schema.outbox o on o.id = r.id
+   where pg_visible_in_snapshot(o.xid, target) and not pg_visible_in_snapshot(o.xid, base)
+   order by r.place
+$$;
+
+-- Sets messages aside whose timers are being fired, in the transaction that has deleted these.
+create function :schema.timer_set_aside(timer_ids bigint[], message_ids uuid[], tokens text[], topics text[],
+                                        partitions integer[], keys text[], all_headers text[], payloads bytea[],
+                                        due_ms bigint[], codes text[], reasons text[]) returns void
+language sql volatile set search_path = pg_catalog, pg_temp
+as $$
+  insert into :schema.outbox_quarantine (slot, id, xid, message_id, topic, partition_number, key, headers, control, payload,
+                                         created_at, timer_action, deliver_at, timer_token, published_by, origin,
+                                         reason_code, reason)
+  select 0, t.id, pg_current_xact_id(), coalesce(t.message_id, :schema.uuid_v7()), coalesce(t.topic, ''), t.partition_number,
+         t.key,
+         case when jsonb_typeof(t.headers::jsonb) <> 'object' then t.headers::jsonb
+              else (select jsonb_object_agg(h.key, h.value) from jsonb_each(t.headers::jsonb) h
+                     where h.key not like 'waybill-%') end,
+         case when jsonb_typeof(t.headers::jsonb) = 'object'
+              then (select jsonb_object_agg(h.key, h.value) from jsonb_each(t.headers::jsonb) h
+                     where h.key like 'waybill-%') end,
+         t.payload, clock_timestamp(), 1,
+         timestamptz 'epoch' + t.due_ms::double precision * interval '1 millisecond', t.token, '', 'timer', t.code, t.reason
+    from unnest(timer_ids, message_ids, tokens, topics, partitions, keys, all_headers, payloads, due_ms, codes, reasons)
+      with ordinality as t (id, message_id, token, topic, partition_number, key, headers, payload, due_ms, code, reason, place)
+   order by t.place
+$$;
+
+-- Publishes what is quarantined again, behind all that has been published since. Returns the ids of those that there were.
+-- Raises WB001 and WB006 for what still could not be moved.
+create function :schema.outbox_requeue(quarantine_ids bigint[]) returns setof bigint
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from :schema.outbox_quarantine q where q.quarantine_id = any (quarantine_ids) order by q.quarantine_id for update;
+  insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, created_at, timer_action,
+                              deliver_at, timer_token, control, expires_at_ms, signature)
+  select q.message_id, case when q.timer_action > 1 then q.topic else :schema.known_topic(q.topic, q.partition_number) end,
+         q.partition_number, q.key, q.headers, q.payload, q.created_at, q.timer_action, q.deliver_at, q.timer_token,
+         q.control, q.expires_at_ms, q.signature
+    from :schema.outbox_quarantine q where q.quarantine_id = any (quarantine_ids) order by q.quarantine_id;
+  return query
+  delete from :schema.outbox_quarantine q where q.quarantine_id = any (quarantine_ids) returning q.quarantine_id;
 end
 $$;
 `,

@@ -1,0 +1,5 @@
+-- Headers and payload of one message that is quarantined.
+-- Params: id bigint
+-- Returns: headers text?, payload bytea?
+-- Index: outbox_quarantine_pkey
+select q.headers::text as headers, q.payload from :schema.outbox_quarantine q where q.quarantine_id = $1;

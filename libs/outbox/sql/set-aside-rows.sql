@@ -1,0 +1,6 @@
+-- Sets rows aside that a pass leaves out: of the difference between two snapshots.
+-- Params: rowIds bigint[], codes text[], reasons text[], base pg_snapshot, target pg_snapshot
+-- Returns: none
+-- Locks: none but the new rows
+-- Index: outbox_order
+select :schema.outbox_set_aside($1, $2, $3, $4::pg_snapshot, $5::pg_snapshot);

@@ -1,0 +1,95 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { migrate, migrationStatus } from '@waybill/schema';
+import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
+import pg from 'pg';
+
+let database: TestDatabase;
+let other: pg.Client;
+beforeEach(async () => {
+  database = await testDatabase('migrations');
+  const url = new URL(database.connectionString);
+  url.searchParams.set('application_name', 'nightly report');
+  other = new pg.Client({ connectionString: url.href });
+  await other.connect();
+});
+afterEach(async () => {
+  await other.end();
+  await database.drop();
+});
+
+async function own(): Promise<{ pid: number; login: string }> {
+  const { rows } = await other.query<{ pid: number; login: string }>(
+    'select pg_backend_pid() as pid, session_user::text as login',
+  );
+  return rows[0] as { pid: number; login: string };
+}
+
+async function waits(query: string): Promise<boolean> {
+  // A transaction sees the activity as it was when it first looked.
+  await other.query('select pg_stat_clear_snapshot()');
+  const { rows } = await other.query(
+    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query ~ $1`,
+    [query],
+  );
+  return rows.length > 0;
+}
+
+describe('a migrator', () => {
+  const { stringify } = JSON;
+  test('waits for another one for a time, and names it then', async () => {
+    await other.query(`select pg_advisory_lock(hashtext('waybill.migrate.waybill'))`);
+    const { pid, login } = await own();
+    const failure = migrate({ ...database, lockTimeoutMs: 300 });
+    await expect(failure).rejects.toMatchObject({ code: 'MIGRATION_BLOCKED', retryable: true });
+    await expect(failure).rejects.toThrow(
+      new RegExp(
+        `session ${pid} of ${login}, ${stringify('nightly report')}.* since 20\\d\\d-.*300 ms.*pg_terminate_backend`,
+      ),
+    );
+    expect((await migrationStatus(database)).every(({ appliedAt }) => appliedAt === null)).toBe(true);
+  });
+
+  test('goes on when the other one ends in time', async () => {
+    await other.query(`select pg_advisory_lock(hashtext('waybill.migrate.waybill'))`);
+    const migrated = migrate(database);
+    await waitUntil(() => waits('pg_advisory_lock'), { describe: 'it waits' });
+    await other.query('select pg_advisory_unlock_all()');
+    expect((await migrated).length).toBeGreaterThan(5);
+  });
+
+  describe('of which a session holds a lock that a migration needs', () => {
+    beforeEach(async () => {
+      await migrate({ ...database, participant: true });
+      await other.query('begin; lock table waybill.migration in share mode');
+    });
+
+    test('gives way to those who queue behind it, tries again, and names the session in the end', async () => {
+      const { pid, login } = await own();
+      const failure = migrate({ ...database, ddlLockTimeoutMs: 200, ddlAttempts: 2 });
+      await expect(failure).rejects.toMatchObject({ code: 'MIGRATION_BLOCKED' });
+      await expect(failure).rejects.toThrow(
+        new RegExp(`0002-outbox .* in 2 attempts of 200 ms.*session ${pid} of ${login}, "nightly report"`),
+      );
+      expect(await waits('')).toBe(false);
+      await other.query('rollback');
+      expect(await migrate(database)).toContain('0002-outbox');
+    });
+
+    test('gets on when the session ends', async () => {
+      const migrated = migrate({ ...database, ddlLockTimeoutMs: 50, ddlAttempts: 100 });
+      await waitUntil(() => waits('migration'), { describe: 'it waits' });
+      await waitUntil(async () => !(await waits('migration')), { describe: 'it gives way' });
+      await other.query('rollback');
+      expect(await migrated).toContain('0002-outbox');
+    });
+  });
+
+  test.each([{ lockTimeoutMs: 0 }, { ddlAttempts: 0 }, { ddlLockTimeoutMs: 1 }])(
+    'refuses %j',
+    async (limits) => {
+      await expect(migrate({ ...database, ...limits })).rejects.toMatchObject({
+        code: 'CONFIGURATION_INVALID',
+      });
+    },
+  );
+});
