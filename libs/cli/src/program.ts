@@ -5,6 +5,8 @@ import { Command } from 'commander';
 import { addAsyncApiCommand } from './async-api-command.js';
 import { addDeadLetterCommands } from './dead-letter-commands.js';
 import { addDoctorCommand } from './doctor-command.js';
+import { addGrantsCommand } from './roles/grants-command.js';
+import { addAclCommand } from './roles/acl-command.js';
 import { addHalfCommands } from './half-commands.js';
 import { addInitCommand } from './init-command.js';
 import { addSagaCommands } from './saga-commands.js';
@@ -27,6 +29,8 @@ export function createProgram(output: Output): Command {
     .showHelpAfterError('(see waybill --help)');
   addInitCommand(program, output);
   addMigrationCommands(program, output);
+  addGrantsCommand(program, output);
+  addAclCommand(program, output);
   addDoctorCommand(program, output);
   addTopicCommands(program, output);
   addGroupCommands(program, output);

@@ -14,6 +14,7 @@ const made: WaybillError[] = [
   new kernel.PayloadVersionUnsupportedError('orders[0]@1', '1', 2, 3),
   new kernel.TopicNameInvalidError('a b'),
   new kernel.TopicUnknownError('orders'),
+  new kernel.AccessDeniedError('Publishing: login shop may not publish to topic payments'),
   new kernel.OffsetOutOfRangeError('orders', 0, 1, 5, 9),
   new kernel.NotRunningError('The appender'),
   new kernel.HandleLentError('client', 'release'),

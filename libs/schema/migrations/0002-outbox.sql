@@ -23,6 +23,8 @@ create table :schema.outbox (
 
 comment on column :schema.outbox.timer_action is
   'null: a message for the log; 1: a message for later; 2: cancels timers; 3: moves timers to deliver_at';
+comment on column :schema.outbox.key is
+  'of what cancels or moves timers: the login that asks, whose rights decide';
 
 -- Messages up to nearly a page stay in their row, uncompressed: they are read once, soon, and thrown away.
 alter table :schema.outbox alter column payload set storage external;
@@ -71,7 +73,7 @@ select 0, 1, pg_current_snapshot(), c.system_identifier from pg_control_system()
 -- The topic's name, if the topic exists and has the partition; raises otherwise. So no row can name a topic
 -- that the relay does not know.
 create function :schema.known_topic(topic_name text, partition_number integer default null) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   partitions integer;
@@ -127,11 +129,15 @@ create function :schema.publish(topic text, key text, payload jsonb, headers jso
                                 deliver_at timestamptz default null, timer_token text default null) returns uuid
 language sql volatile set search_path = pg_catalog, pg_temp
 as $$
-  insert into :schema.outbox (message_id, topic, key, headers, payload, timer_action, deliver_at, timer_token)
-  values (:schema.uuid_v7(), :schema.known_topic(publish.topic), publish.key, publish.headers,
-          convert_to(publish.payload::text, 'UTF8'), case when publish.deliver_at is not null then 1 end,
-          publish.deliver_at, case when publish.deliver_at is not null then publish.timer_token end)
-  returning message_id
+  -- The id is made before the row, and not read from it: a login that may only insert may publish.
+  with message as materialized (select :schema.uuid_v7() as id), published as (
+    insert into :schema.outbox (message_id, topic, key, headers, payload, timer_action, deliver_at, timer_token)
+    select m.id, :schema.known_topic(publish.topic), publish.key, publish.headers,
+           convert_to(publish.payload::text, 'UTF8'), case when publish.deliver_at is not null then 1::smallint end,
+           publish.deliver_at, case when publish.deliver_at is not null then publish.timer_token end
+      from message m
+  )
+  select m.id from message m
 $$;
 
 -- Begins a pass of the relay: takes the relay's lock, then, each in a later statement, reads the cursor and a
@@ -140,12 +146,13 @@ $$;
 create function :schema.relay_begin(measure_limit integer, lease_ms integer)
 returns table (state text, seq bigint, base text, target text, window_id bigint, window_end bigint,
                in_windows boolean, row_count integer)
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   cursor_row record;
   b pg_snapshot;
 begin
+  perform :schema.acl_assert_open('relay');
   if not pg_try_advisory_xact_lock(hashtext(':schema.relay'), 0) then
     state := 'busy';
     return next;
@@ -200,7 +207,7 @@ $$;
 
 -- Whether anything has been committed that is not visible in base. Takes no lock and no transaction id.
 create function :schema.relay_probe(base pg_snapshot) returns boolean
-language plpgsql stable set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 begin
   return exists (select from :schema.outbox o where o.xid >= pg_snapshot_xmax(base))
@@ -211,11 +218,12 @@ $$;
 -- Stores the cursor behind a pass. The caller holds the relay's lock, by relay_begin in the same transaction.
 create function :schema.relay_advance(after_seq bigint, new_base pg_snapshot, new_target pg_snapshot,
                                       new_window_id bigint, new_window_end bigint) returns void
-language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   newest record;
 begin
+  perform :schema.acl_assert_open('relay');
   select c.seq, c.system_identifier into newest from :schema.relay_cursor c order by c.seq desc limit 1;
   if newest.seq is distinct from after_seq then
     raise exception using errcode = 'WB004',
@@ -232,7 +240,7 @@ $$;
 -- Empties the slot of the cursor's ring that comes next, which is told behind that slot's lock: a relay may have gone on to
 -- it in the meantime. Fails with 55P03 when the lock is not to be had within 50 ms.
 create function :schema.relay_cursor_recycle() returns boolean
-language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   next_slot smallint;
@@ -256,7 +264,7 @@ $$;
 -- Checked behind the lock: a transaction that has inserted into the slot holds a lock on it until it ends, so
 -- no row can turn up after the check. Fails with 55P03 when the lock is not to be had within 50 ms.
 create function :schema.outbox_empty_slot(slot_number integer, retention_ms bigint) returns boolean
-language plpgsql set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'outbox_s' || slot_number;

@@ -15,6 +15,24 @@ create table :schema.operator_action (
 create index operator_action_acted on :schema.operator_action (acted_at);
 create index operator_action_target on :schema.operator_action (target_kind, target, id);
 
+-- Removes records of what operators did that are older than keep_ms, up to most of them; returns how many. Nobody else may
+-- delete any, and nobody but the owner any that is younger than 30 days.
+create function :schema.audit_forget(keep_ms bigint, most integer) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  floor_ms bigint := case when session_user = current_user then 0 else 30 * 86400000::bigint end;
+  horizon timestamptz := clock_timestamp() - greatest(keep_ms, floor_ms) * interval '1 millisecond';
+  removed bigint;
+begin
+  delete from :schema.operator_action a
+   where a.id = any (array(select o.id from :schema.operator_action o
+                            where o.acted_at < horizon order by o.acted_at limit most));
+  get diagnostics removed = row_count;
+  return removed;
+end
+$$;
+
 -- A redrive of the dead letters that match a filter, in steps: those up to cursor_id are done. Dead letters that are
 -- newer than up_to_id are not part of it, so that it comes to an end.
 create table :schema.redrive (

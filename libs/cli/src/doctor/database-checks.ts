@@ -77,7 +77,7 @@ export async function checkPrivileges(database: PgDatabase): Promise<Finding> {
   return report(
     'privileges',
     `this login ${mayPublish ? 'may publish, and not relay and consume' : 'may not even publish'}: it lacks ${shown.join(', ')}${more}`,
-    'Grant what docs/OPERATIONS.md, "Privileges", says for this kind of process.',
+    'Grant what docs/OPERATIONS.md, "Roles", says for this kind of process; `waybill doctor --role` says what exactly.',
   );
 }
 

@@ -5,7 +5,7 @@ export const migration0001: Migration = {
   number: 1,
   name: '0001-log',
   breaking: false,
-  checksum: '79ab2d78fb86a9595a64145a0caf2b8a846657873716a778305a0f8b5b3dbcb4',
+  checksum: 'e1e43596894887ef7e354e45991c676efa6c40a5d5cf3de94a646d42aa0d366d',
   sql: `-- The partitioned log: topics, their partitions, record batches in a ring of buckets.
 --
 -- A bucket of the ring is one partition of log_batch (its slot). Appends go to the newest open bucket; a bucket
@@ -83,6 +83,11 @@ $$;
 
 insert into :schema.log_bucket (seq, slot) values (1, 1);
 
+-- A time as milliseconds since the epoch. It stands here because participants, whose databases have no timers, use it too.
+create function :schema.timer_ms(moment timestamptz) returns bigint
+language sql immutable
+return floor(extract(epoch from moment) * 1000)::bigint;
+
 -- The offset at which a partition goes on. The caller holds the partition's append lock. A segment without a batch goes on
 -- where it began; only a partition that has never had a record begins at 0.
 create function :schema.log_next_offset(for_partition integer) returns bigint
@@ -114,7 +119,7 @@ create function :schema.log_append(
   partition_ids integer[], record_counts integer[], byte_lengths integer[], max_timestamps bigint[],
   base_sequences integer[], all_data bytea, by_producer bigint, synchronous text)
 returns table (appended_partition integer, appended_offset bigint)
-language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   bucket record;
@@ -125,6 +130,7 @@ declare
   at_byte integer := 1;
   current_partition integer;
 begin
+  perform :schema.acl_assert_append(partition_ids);
   perform pg_advisory_xact_lock_shared(hashtext(':schema.structure'), 0);
   perform pg_advisory_xact_lock(hashtext(':schema.append'), p.id)
      from (select distinct unnest(partition_ids) as id order by 1) p;
@@ -180,7 +186,7 @@ $$;
 -- to be done, and fails with 55P03 when appends hold the structure lock for longer than 50 ms.
 -- When the slot that is next is still in use, the newest bucket stays open and grows: nothing is lost by that.
 create function :schema.log_open_bucket(bucket_ms bigint) returns boolean
-language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   newest record;
@@ -201,7 +207,7 @@ $$;
 -- Empties the oldest bucket when all its records are past the longest retention of any topic. Never the newest.
 -- The check stands after the locks: what is looked at cannot change any more.
 create function :schema.log_drop_bucket() returns boolean
-language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   oldest record;
@@ -234,7 +240,7 @@ $$;
 -- Where the log of each partition starts and ends. The end is the offset that the next record will get.
 create function :schema.log_offsets(partition_ids integer[])
 returns table (of_partition integer, start_offset bigint, end_offset bigint)
-language plpgsql stable set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 begin
   return query

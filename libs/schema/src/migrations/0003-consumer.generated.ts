@@ -5,7 +5,7 @@ export const migration0003: Migration = {
   number: 3,
   name: '0003-consumer',
   breaking: false,
-  checksum: '2dd658a2431996628f2a7cc5e73842d811c8dc642c53d6ee61a4d91316485415',
+  checksum: '0a2d0c0fcc4fff7b9391d89a515cd7b309418e0db4fd768245fad617dc9692bd',
   sql: `-- Consumer groups and what consuming leaves behind: members, owners of partitions, positions, marks, charges for
 -- crashes, parked messages, dead letters, and the inbox for handlers that write to another database than the log's.
 
@@ -348,7 +348,7 @@ $$;
 -- the newest position of each (group, partition), and marks at or above it. Carried rows keep their ids, so a
 -- newer row stays newer. Fails with 55P03 when a lock is not to be had within 50 ms.
 create function :schema.consumer_recycle(slot_number integer) returns boolean
-language plpgsql set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   current_slot smallint := (floor(extract(epoch from clock_timestamp()) / 3600)::bigint % 4)::smallint;
@@ -385,7 +385,7 @@ $$;
 -- Empties a slot of the inbox when every bucket in it is older than the oldest that the log still holds: nothing in
 -- it can be delivered again. Fails with 55P03 when the lock is not to be had within 50 ms.
 create function :schema.inbox_empty_slot(slot_number integer, oldest_bucket_seq bigint) returns boolean
-language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'inbox_s' || slot_number;

@@ -5,7 +5,7 @@ export const migration0005: Migration = {
   number: 5,
   name: '0005-operators',
   breaking: false,
-  checksum: 'c6314f783d7b9f56ea0ddc5d98c1bb1f4ae35acbc0f8b19ddcb27f310d9cd511',
+  checksum: '7bbcd1d2c41bcf02a867e12c90b52ed6b63e5c19358c6b7041ed6f6250a16736',
   sql: `-- What operators decide: redriving and discarding dead letters, and the record of who did what when.
 
 -- One row for everything that an operator did, never changed.
@@ -22,6 +22,24 @@ create table :schema.operator_action (
 
 create index operator_action_acted on :schema.operator_action (acted_at);
 create index operator_action_target on :schema.operator_action (target_kind, target, id);
+
+-- Removes records of what operators did that are older than keep_ms, up to most of them; returns how many. Nobody else may
+-- delete any, and nobody but the owner any that is younger than 30 days.
+create function :schema.audit_forget(keep_ms bigint, most integer) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  floor_ms bigint := case when session_user = current_user then 0 else 30 * 86400000::bigint end;
+  horizon timestamptz := clock_timestamp() - greatest(keep_ms, floor_ms) * interval '1 millisecond';
+  removed bigint;
+begin
+  delete from :schema.operator_action a
+   where a.id = any (array(select o.id from :schema.operator_action o
+                            where o.acted_at < horizon order by o.acted_at limit most));
+  get diagnostics removed = row_count;
+  return removed;
+end
+$$;
 
 -- A redrive of the dead letters that match a filter, in steps: those up to cursor_id are done. Dead letters that are
 -- newer than up_to_id are not part of it, so that it comes to an end.

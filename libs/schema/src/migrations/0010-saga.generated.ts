@@ -5,7 +5,7 @@ export const migration0010: Migration = {
   number: 10,
   name: '0010-saga',
   breaking: false,
-  checksum: 'da4ec4db3f45fa7d5e138c39e33529736870ffde4460a5d30ddba26644b6d0ec',
+  checksum: '18c13b6165bbf1df3956aa46893424213a5dd511fff79139e09a0e3d89b1a31b',
   sql: `-- Sagas: those under way, those that have ended, what happened to each, and what participants hold for them.
 
 -- Those under way. state: 1 running, 2 compensating, 3 stuck; an ended child (4 completed, 5 compensated, 6 cancelled)
@@ -186,7 +186,7 @@ $$;
 -- Empties a slot of the ended sagas and of what happened to them, when all of it is older than keep_ms and no saga that
 -- began in its days is under way. Fails with 55P03 when the locks are not to be had within 50 ms.
 create function :schema.saga_empty_slot(slot_number integer, keep_ms bigint) returns boolean
-language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   ended text := 'saga_ended_s' || slot_number;
@@ -244,7 +244,7 @@ create index saga_stash_expires on :schema.saga_stash (expires_at);
 -- Holds an entity for a saga. False when it is another's: then that one's row is locked until this transaction ends, so
 -- that a release comes before the look, or waits and finds what was stashed.
 create function :schema.saga_hold(of_entity text, of_saga uuid, of_branch text) returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   holder uuid;
@@ -267,7 +267,7 @@ $$;
 create function :schema.saga_stash_command(
   of_entity text, most integer, wait_ms bigint, to_topic text, of_key text, of_headers json, of_payload bytea)
 returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   if (select count(*) from (select from :schema.saga_stash s where s.entity = of_entity limit most) w) >= most then
@@ -282,7 +282,7 @@ $$;
 -- Lets go what a saga holds: one entity, what one branch of it has taken, or all. Hands out the commands that waited.
 create function :schema.saga_release(of_saga uuid, of_branch text, of_entity text)
 returns table (topic text, message_key text, headers text, payload bytea)
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   freed text[];
