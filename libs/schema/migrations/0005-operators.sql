@@ -4,7 +4,7 @@
 create table :schema.operator_action (
   id          bigint generated always as identity primary key,
   acted_at    timestamptz not null default clock_timestamp(),
-  actor       text not null check (actor <> ''),
+  actor       text not null default session_user check (actor <> ''),
   action      text not null,
   target_kind text not null,
   target      text not null,

@@ -5,14 +5,14 @@ export const migration0005: Migration = {
   number: 5,
   name: '0005-operators',
   breaking: false,
-  checksum: '7bbcd1d2c41bcf02a867e12c90b52ed6b63e5c19358c6b7041ed6f6250a16736',
+  checksum: '67e3b7982e9cd7f79422d5dda7b5a5dd7b56cdd5faf0ced2021cd0adc9371617',
   sql: `-- What operators decide: redriving and discarding dead letters, and the record of who did what when.
 
 -- One row for everything that an operator did, never changed.
 create table :schema.operator_action (
   id          bigint generated always as identity primary key,
   acted_at    timestamptz not null default clock_timestamp(),
-  actor       text not null check (actor <> ''),
+  actor       text not null default session_user check (actor <> ''),
   action      text not null,
   target_kind text not null,
   target      text not null,
