@@ -25,7 +25,7 @@ export {
   ROW_SECURITY_REMEDY,
   type RowSecurity,
 } from './row-security.js';
-export { type AclEntry, listRestrictions, type Restriction } from './roles/acl.js';
+export { type AclEntry, assertMayRelay, listRestrictions, type Restriction } from './roles/acl.js';
 export { applyGrants, type GrantOptions, grantStatements } from './roles/grants.js';
 export { assertRole, type DatabasePart, type Role, ROLES } from './roles/role.js';
 export { rightsOf, type RightsTable } from './roles/rights.js';

@@ -97,6 +97,11 @@ export const ownLogin = statement<[], { login: string }>('own-login', `select se
 export const recordMigration = statement<[number: number, name: string, checksum: string, breaking: boolean], Record<never, never>>('record-migration', `insert into :schema.migration (number, name, checksum, breaking) values ($1, $2, $3, $4)`);
 
 /**
+ * The login of the session, and whether it is restricted to some topics and groups.
+ */
+export const restriction = statement<[], { login: string; restricted: boolean }>('restriction', `select session_user::text as login, not :schema.acl_open() as restricted`);
+
+/**
  * Tables of the schema on which row-level security of others holds for this login, and whether any policy lets rows through.
  * Policies of ours are named waybill_…: they hide what the login is restricted from, and nothing else.
  */

@@ -1,5 +1,5 @@
 import { ConfigurationError, type SqlSession } from '@waybill/kernel';
-import { listAcl } from '../statements.generated.js';
+import { listAcl, restriction } from '../statements.generated.js';
 import { quoteName, quoteText, type Role } from './role.js';
 
 /** What a login is restricted to. Nothing given: it is not. In patterns `*` stands for any text. */
@@ -93,6 +93,18 @@ function assertPatterns(
   )
     problems.push('a publisher consumes nothing, and acts for no group: give topics only');
   if (problems.length > 0) throw new ConfigurationError('The login cannot be restricted so', problems);
+}
+
+/**
+ * What relays and fires timers must see every message.
+ * @throws ConfigurationError when the session's login is restricted to some topics
+ */
+export async function assertMayRelay(session: SqlSession): Promise<void> {
+  const [found] = await session.run(restriction);
+  if (found?.restricted !== true) return;
+  throw new ConfigurationError('This login cannot relay, or fire timers', [
+    `${found.login} is restricted to some topics, and would leave the messages of others where they are. Set relay: false (and scheduler: false), and let a process relay whose login was granted the role service without --topics`,
+  ]);
 }
 
 /** Who is restricted to what, by login. */
