@@ -178,9 +178,10 @@ $$;
 
 -- Raises unless the member owns the partition in this epoch and its lease runs. The share lock keeps the
 -- partition from changing hands until the caller's transaction ends. The last statement before COMMIT.
+-- It runs as the owner, so that it asks row-level security nothing: who calls it must know the member's id.
 create function :schema.fence(of_group integer, of_partition integer, by_member uuid, in_epoch bigint)
 returns void
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform from :schema.partition_owner o

@@ -5,7 +5,7 @@ export const migration0003: Migration = {
   number: 3,
   name: '0003-consumer',
   breaking: false,
-  checksum: '0a2d0c0fcc4fff7b9391d89a515cd7b309418e0db4fd768245fad617dc9692bd',
+  checksum: '0b797ee23d2bc9ce007a09b40e2f7053b32b043711e31171a0919be409926967',
   sql: `-- Consumer groups and what consuming leaves behind: members, owners of partitions, positions, marks, charges for
 -- crashes, parked messages, dead letters, and the inbox for handlers that write to another database than the log's.
 
@@ -186,9 +186,10 @@ $$;
 
 -- Raises unless the member owns the partition in this epoch and its lease runs. The share lock keeps the
 -- partition from changing hands until the caller's transaction ends. The last statement before COMMIT.
+-- It runs as the owner, so that it asks row-level security nothing: who calls it must know the member's id.
 create function :schema.fence(of_group integer, of_partition integer, by_member uuid, in_epoch bigint)
 returns void
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform from :schema.partition_owner o

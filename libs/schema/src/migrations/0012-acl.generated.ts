@@ -5,7 +5,7 @@ export const migration0012: Migration = {
   number: 12,
   name: '0012-acl',
   breaking: false,
-  checksum: 'fdca37659a284b9ee39168e79be16acc843ce4de356c616d98ee89aa0e3ce3ae',
+  checksum: 'f5a0c6ce681a88267d1ddf8d76341f7a54105b001df5d46461f39a9c75a0fd34',
   sql: `-- Who may publish to which topics, and consume which topics in which groups. Written by the owner of the schema
 -- (\`waybill grants --topics\`), read by the functions below, which the other functions and row-level security (0013) ask.
 --
@@ -35,23 +35,28 @@ create function :schema.acl_open_for(of_login text) returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  login_oid oid;
-  is_super boolean;
+  role record;
 begin
   if of_login = current_user then
     return true;
   end if;
-  perform from :schema.acl_login limit 1;
-  if not found then
+  -- Asked by every statement, so what is usual comes first and goes by index: a login that is named itself, or that is
+  -- neither named nor a member of anything.
+  select r.oid, r.rolsuper as super, exists (select from :schema.acl_login a where a.login = of_login) as named,
+         exists (select from pg_auth_members m where m.member = r.oid) as member
+    into role from pg_roles r where r.rolname = of_login;
+  if role.super then
     return true;
   end if;
-  select r.oid, r.rolsuper into login_oid, is_super from pg_roles r where r.rolname = of_login;
-  if is_super then
+  if role.oid is null or role.named then
+    return false;
+  end if;
+  if not role.member then
     return true;
   end if;
-  return login_oid is not null and not exists (
+  return not exists (
     select from :schema.acl_login a join pg_roles r on r.rolname = a.login
-     where pg_has_role(login_oid, r.oid, 'member'));
+     where pg_has_role(role.oid, r.oid, 'member'));
 end
 $$;
 
@@ -60,12 +65,16 @@ create function :schema.acl_entries(of_login text) returns setof :schema.acl
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  login_oid oid;
+  role record;
 begin
-  select r.oid into login_oid from pg_roles r where r.rolname = of_login;
-  return query
-  select a.* from :schema.acl a join pg_roles r on r.rolname = a.login
-   where login_oid is not null and pg_has_role(login_oid, r.oid, 'member');
+  return query select a.* from :schema.acl a where a.login = of_login;
+  select r.oid, exists (select from pg_auth_members m where m.member = r.oid) as member
+    into role from pg_roles r where r.rolname = of_login;
+  if role.member then
+    return query
+    select a.* from :schema.acl a join pg_roles r on r.rolname = a.login
+     where a.login <> of_login and pg_has_role(role.oid, r.oid, 'member');
+  end if;
 end
 $$;
 
@@ -82,7 +91,10 @@ create function :schema.acl_publishes_for(of_login text, topic_name text) return
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return :schema.acl_open_for(of_login)
+  perform from :schema.acl a
+    where a.login = of_login and a.action = 'publish' and topic_name like a.topic_like;
+  return found
+      or :schema.acl_open_for(of_login)
       or exists (select from :schema.acl_entries(of_login) a
                   where a.action = 'publish' and topic_name like a.topic_like);
 end
@@ -122,7 +134,10 @@ begin
     end if;
     return true;
   end if;
-  return :schema.acl_assert_publish(topic_name);
+  -- An entry of the login's own is looked for here, because this is asked for every row.
+  perform from :schema.acl a
+    where a.login = session_user::text and a.action = 'publish' and topic_name like a.topic_like;
+  return found or :schema.acl_assert_publish(topic_name);
 end
 $$;
 
@@ -175,10 +190,14 @@ $$;
 create function :schema.acl_reads(of_partition integer) returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+  topic_name text;
 begin
-  return exists (select from :schema.acl_entries(session_user::text) a, :schema.topic_partition p, :schema.topic t
-                  where p.id = of_partition and t.id = p.topic_id
-                    and a.action = 'consume' and t.name like a.topic_like);
+  select t.name into topic_name from :schema.topic_partition p join :schema.topic t on t.id = p.topic_id
+   where p.id = of_partition;
+  perform from :schema.acl a
+    where a.login = session_user::text and a.action = 'consume' and topic_name like a.topic_like;
+  return found or :schema.acl_reads_topic(topic_name);
 end
 $$;
 
@@ -208,9 +227,10 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   return query
-  select g.id from :schema.consumer_group g
-   where exists (select from :schema.acl_entries(session_user::text) a
-                  where a.action = 'consume' and g.name like a.group_like);
+  select distinct g.id
+    from :schema.acl_entries(session_user::text) a
+    join :schema.consumer_group g on g.name like a.group_like
+   where a.action = 'consume';
 end
 $$;
 
