@@ -258,17 +258,12 @@ test('an operator lists, and has a dead letter handled again', async () => {
   const [letter] = await letters.list({ states: ['open'] });
   expect((await letters.show(letter?.id ?? 0)).payload?.toString()).toBe('{"n": 13}');
   cured = true;
-  await transaction(operator, async (client) => {
-    await client.query('select waybill.redrive_dead_letters(array[$1::bigint])', [letter?.id]);
-    await client.query(
-      `insert into waybill.operator_action (action, target_kind, target, reason) values ('redrive', 'dead-letter', $1, 'cured')`,
-      [letter?.id],
-    );
-  });
+  await letters.redrive(letter?.id ?? 0, { by: 'ada', reason: 'cured' });
   await until('orders 13');
-  expect(await letters.actions(letter?.id ?? 0)).toMatchObject([
-    { actor: bus.name('operator'), action: 'redrive' },
-  ]);
+  // The record has the login, and the name that was given beside it.
+  const { rows } = await operator.pool.query('select actor, action from waybill.operator_action');
+  expect(rows).toEqual([{ actor: bus.name('operator'), action: 'redrive' }]);
+  expect(await letters.actions(letter?.id ?? 0)).toMatchObject([{ actor: 'ada', reason: 'cured' }]);
   await waitUntil(async () => (await letters.count({ states: ['redriven'] })) === 1, {
     describe: 'it is redriven',
   });

@@ -98,15 +98,8 @@ async function attempt(login: string, text: string): Promise<unknown> {
   const client = await (databases.get(login) as PgDatabase).pool.connect();
   try {
     await client.query('begin');
-    const { rows, rowCount } = await client.query<Record<string, unknown>>({
-      text,
-      rowMode: 'array',
-    } as never);
-    return /^\s*(update|delete)/.test(text)
-      ? rowCount
-      : rows.flat().length === 1
-        ? (rows as unknown[][])[0]?.[0]
-        : rows;
+    const { rows, rowCount } = await client.query<unknown[]>({ text, rowMode: 'array' });
+    return /^\s*(update|delete)/.test(text) ? rowCount : rows.flat().length === 1 ? rows[0]?.[0] : rows;
   } catch (error) {
     return (error as { code?: string }).code;
   } finally {
@@ -430,8 +423,14 @@ describe('a service that may consume orders* in group shop', () => {
     ],
     ['a table', () => 'truncate waybill.consumer_position', DENIED],
     [
-      'an audited action',
+      'an audited action, under its own login',
       () => `insert into waybill.operator_action (action, target_kind, target) values ('a', 'b', 'c')`,
+      [],
+    ],
+    [
+      'an audited action in another name',
+      () =>
+        `insert into waybill.operator_action (action, target_kind, target, actor) values ('a', 'b', 'c', 'ada')`,
       DENIED,
     ],
     ['its restriction', () => `delete from waybill.acl_login`, DENIED],

@@ -1,8 +1,10 @@
--- What operators did to a target, newest first; to all targets of its kind when none is named.
+-- What operators did to a target, newest first; to all targets of its kind when none is named. By the name that was given,
+-- where one was.
 -- Params: targetKind text, target text?, limit integer
 -- Returns: id bigint, actedAt timestamptz, actor text, action text, target text, reason text?, details text
 -- Index: operator_action_target
-select a.id, a.acted_at as "actedAt", a.actor, a.action, a.target, a.reason, a.details::text as details
+select a.id, a.acted_at as "actedAt", coalesce(a.details->>'by'::text, a.actor) as actor, a.action, a.target, a.reason,
+       (a.details - 'by'::text)::text as details
   from :schema.operator_action a
  where a.target_kind = $1 and ($2::text is null or a.target = $2)
  order by a.id desc

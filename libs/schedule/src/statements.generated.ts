@@ -117,10 +117,12 @@ on conflict (group_id, partition_id, log_offset) do update
  where d.state = 'redriving'`);
 
 /**
- * What operators did to a target, newest first; to all targets of its kind when none is named.
+ * What operators did to a target, newest first; to all targets of its kind when none is named. By the name that was given,
+ * where one was.
  * Index: operator_action_target
  */
-export const listActions = statement<[targetKind: string, target: string | null, limit: number], { id: number; actedAt: Date; actor: string; action: string; target: string; reason: string | null; details: string }>('list-actions', `select a.id, a.acted_at as "actedAt", a.actor, a.action, a.target, a.reason, a.details::text as details
+export const listActions = statement<[targetKind: string, target: string | null, limit: number], { id: number; actedAt: Date; actor: string; action: string; target: string; reason: string | null; details: string }>('list-actions', `select a.id, a.acted_at as "actedAt", coalesce(a.details->>'by'::text, a.actor) as actor, a.action, a.target, a.reason,
+       (a.details - 'by'::text)::text as details
   from :schema.operator_action a
  where a.target_kind = $1 and ($2::text is null or a.target = $2)
  order by a.id desc
@@ -195,10 +197,10 @@ export const readRecurring = statement<[names: readonly (string | null)[]], { na
 export const readTimerWindow = statement<[fromMs: number, untilMs: number, slotMs: number], { busy: boolean; slots: readonly number[] | null }>('read-timer-window', `select w.busy, w.due_slots as slots from :schema.timer_window($1, $2, $3) w`);
 
 /**
- * Keeps what an operator did.
+ * Keeps what an operator did: the actor is the login, and the name that was given is kept beside it.
  */
-export const recordAction = statement<[actor: string, action: string, targetKind: string, target: string, reason: string | null, details: string], Record<never, never>>('record-action', `insert into :schema.operator_action (actor, action, target_kind, target, reason, details)
-values ($1, $2, $3, $4, $5, $6::jsonb)`);
+export const recordAction = statement<[givenName: string, action: string, targetKind: string, target: string, reason: string | null, details: string], Record<never, never>>('record-action', `insert into :schema.operator_action (action, target_kind, target, reason, details)
+values ($2, $3, $4, $5, $6::jsonb || pg_catalog.jsonb_build_object('by', $1::text))`);
 
 /**
  * Redrives those of the dead letters that are open.

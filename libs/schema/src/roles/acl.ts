@@ -4,7 +4,10 @@ import { quoteName, quoteText, type Role } from './role.js';
 
 /** What a login is restricted to. Nothing given: it is not. In patterns `*` stands for any text. */
 export interface Restriction {
-  /** Topics that it may publish to, and that it may consume where `consume` is not given. */
+  /**
+   * Topics that it may publish to, and that it may consume where `consume` is not given. Where that is given it may be empty:
+   * then the login only answers.
+   */
   readonly topics?: readonly string[];
   /** Topics that it may consume, where they are others than those it publishes to. */
   readonly consume?: readonly string[];
@@ -78,7 +81,8 @@ function assertPatterns(
 ): void {
   const problems: string[] = [];
   for (const [option, patterns] of Object.entries(restriction) as [string, string[] | undefined][]) {
-    if (patterns?.length === 0) problems.push(`${option} names none: leave it out for all`);
+    if (patterns?.length === 0 && !(option === 'topics' && restriction.consume !== undefined))
+      problems.push(`${option} names none: leave it out for all`);
     for (const pattern of patterns ?? [])
       if (!PATTERN.test(pattern))
         problems.push(`${option}: ${JSON.stringify(pattern)} must be 1 to 249 of A-Z a-z 0-9 . _ - and *`);

@@ -11,7 +11,7 @@ const PUBLISH =
   'insert (slot, message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at, timer_token)';
 const OUTBOX_SLOTS = 8;
 /** Every column but who, when and its number: those are the database's to say. */
-const AUDIT = 'select, insert (action, target_kind, target, reason, details)';
+const AUDIT = 'insert (action, target_kind, target, reason, details)';
 
 const ALL: readonly Grantee[] = ['publisher', 'service', 'monitor', 'operator'];
 const NOT_PUBLISHER: readonly Grantee[] = ['service', 'monitor', 'operator'];
@@ -102,7 +102,8 @@ const BUS_TABLES: Readonly<Record<string, TableRights>> = {
       'select (name, topic, partition_number, cron, time_zone, every_ms, missed, revision, created_at)',
     ),
   },
-  operator_action: { operator: AUDIT },
+  // A service notes what came of an order to one of its sagas.
+  operator_action: { service: AUDIT, operator: `select, ${AUDIT}` },
   redrive: {
     monitor: 'select (id, per_second, total, redriven, state, started_at, moved_at)',
     operator: 'select, insert (filter, actor, per_second, up_to_id, total), update',
