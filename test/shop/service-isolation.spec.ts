@@ -105,7 +105,7 @@ describe('the services of the shop', () => {
       const login = loginOf(name, service);
       try {
         const found = await compareWithRole(owner.session, { roles: [role], part, login });
-        expect(found).toEqual({ login, missing: [], excess: [], powers: [], members: [] });
+        expect(found).toEqual({ login, missing: [], excess: [], powers: [], memberOf: [], members: [] });
       } finally {
         await owner.close();
       }

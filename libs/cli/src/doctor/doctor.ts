@@ -1,7 +1,6 @@
 import { type Clock, describeError, type PgDatabase } from '@waybill/kernel';
 import {
   checkMigrations,
-  checkPrivileges,
   checkRetention,
   checkRowSecurity,
   checkServer,
@@ -13,7 +12,7 @@ import { checkConsumers } from './consumer-checks.js';
 import { type Finding, problem } from './finding.js';
 import { checkPooler } from './pooler-check.js';
 import { checkRedis } from './redis-check.js';
-import { checkRole } from './role-check.js';
+import { checkPrivileges, checkRole } from './role-check.js';
 
 /** What is to be examined. */
 export interface Patient extends DoctorLimits {

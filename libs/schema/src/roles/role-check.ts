@@ -12,6 +12,8 @@ export interface RoleComparison {
   readonly excess: readonly string[];
   /** What it may do by being what it is: sentences with what to do. */
   readonly powers: readonly string[];
+  /** Roles that it may become by SET ROLE, whatever it inherits. */
+  readonly memberOf: readonly string[];
   /** Roles that may become it, or inherit from it. */
   readonly members: readonly string[];
 }
@@ -37,9 +39,9 @@ export async function compareWithRole(
   const [powers] = await session.run(loginPowers, login, session.schema);
   if (powers === undefined) return undefined;
   const told = sentences(login, powers);
-  const { members } = powers;
+  const { memberOf, members } = powers;
   // Who may do everything lacks nothing, and no REVOKE takes anything from him.
-  if (powers.superuser) return { login, missing: [], excess: [], powers: told, members };
+  if (powers.superuser) return { login, missing: [], excess: [], powers: told, memberOf, members };
   const actual = await session.run(effectiveRights, login, session.schema);
   const has = new Map(
     actual.map((right) => [keyOf(right.kind, right.name, right.privilege, right.columnName), right]),
@@ -74,6 +76,7 @@ export async function compareWithRole(
       ),
     ),
     powers: told,
+    memberOf,
     members,
   };
 }
@@ -130,7 +133,6 @@ interface Powers {
   readonly createsRoles: boolean;
   readonly replicates: boolean;
   readonly owned: readonly string[];
-  readonly memberOf: readonly string[];
 }
 
 const SHOWN = 5;
@@ -157,9 +159,5 @@ function sentences(login: string, powers: Powers): string[] {
       `${login} owns ${shown}${more}, for whom no policy holds: let a role that only migrates own the schema`,
     );
   }
-  if (powers.memberOf.length > 0)
-    told.push(
-      `${login} is a member of ${powers.memberOf.join(', ')}, whose rights it may use: revoke what it does not need, as revoke ${quoteName(powers.memberOf[0] ?? '')} from ${name};`,
-    );
   return told;
 }
