@@ -5,7 +5,7 @@
 select r.rolsuper as superuser, r.rolbypassrls as "bypassesRowSecurity", r.rolcreaterole as "createsRoles",
        r.rolreplication as replicates,
        array(select o.name
-               from (select 'schema ' || n.nspname as name, n.nspowner as owner from pg_namespace n where n.nspname = $2
+               from (select 'schema '::text || n.nspname::text as name, n.nspowner as owner from pg_namespace n where n.nspname = $2
                      union all
                      select c.relname::text, c.relowner from pg_class c join pg_namespace n on n.oid = c.relnamespace
                       where n.nspname = $2 and c.relkind in ('r', 'p', 'S', 'v', 'm', 'f') and not c.relispartition

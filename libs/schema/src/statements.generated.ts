@@ -68,7 +68,7 @@ export const listAcl = statement<[], { login: string; action: string | null; top
 export const loginPowers = statement<[login: string, schemaName: string], { superuser: boolean; bypassesRowSecurity: boolean; createsRoles: boolean; replicates: boolean; owned: readonly string[]; memberOf: readonly string[]; members: readonly string[] }>('login-powers', `select r.rolsuper as superuser, r.rolbypassrls as "bypassesRowSecurity", r.rolcreaterole as "createsRoles",
        r.rolreplication as replicates,
        array(select o.name
-               from (select 'schema ' || n.nspname as name, n.nspowner as owner from pg_catalog.pg_namespace n where n.nspname = $2
+               from (select 'schema '::text || n.nspname::text as name, n.nspowner as owner from pg_catalog.pg_namespace n where n.nspname = $2
                      union all
                      select c.relname::text, c.relowner from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
                       where n.nspname = $2 and c.relkind in ('r', 'p', 'S', 'v', 'm', 'f') and not c.relispartition
