@@ -4,7 +4,7 @@ import { hasOutbox } from '../statements.generated.js';
 import { type Finding, ok, problem, warning } from './finding.js';
 
 const SHOWN = 5;
-const PUBLISHES = /^grant insert .* on table "[^"]+"."outbox" /;
+const PUBLISHES = /^grant .*\binsert\b.* on table "[^"]+"."outbox" /;
 
 /** Whether the login of the connection may do what a service does. */
 export async function checkPrivileges(database: PgDatabase): Promise<Finding> {
