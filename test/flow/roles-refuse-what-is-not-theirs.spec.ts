@@ -439,6 +439,20 @@ describe('a service that may consume orders* in group shop', () => {
     expect(await attempt('shop', text())).toEqual(expected);
   });
 
+  test('forgets nothing of others, whatever time it names', async () => {
+    await owner.pool.query(
+      `insert into waybill.half_message_decided (slot, id, producer_group, state, prepared_at, decided_at, decided_by, checks, messages)
+       values (3, gen_random_uuid(), 'billing', 3, now(), now() - interval '1 hour', 'check', 0, '[]')`,
+    );
+    const forgetting = ['half_empty_slot(3, 0)', 'log_open_bucket(0)'];
+    for (const call of forgetting) {
+      expect([call, await attempt('shop', `select waybill.${call}`)]).toEqual([call, false]);
+      expect([call, await attempt('relay', `select waybill.${call}`)]).toEqual([call, true]);
+    }
+    for (const call of ['saga_empty_slot(1, 0)', 'effect_empty_slot(1, 0)', 'inbox_empty_slot(1, 9)'])
+      expect([call, await attempt('shop', `select waybill.${call}`)]).toEqual([call, false]);
+  });
+
   test('lets no group go by its functions', async () => {
     const { pool } = databases.get('shop') as PgDatabase;
     await pool.query(

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createProgram } from '@waybill/cli';
 import { PgDatabase, silentLogger, systemClock } from '@waybill/kernel';
 import { Topics } from '@waybill/log';
-import { assertRowsVisible, migrate } from '@waybill/schema';
+import { assertRowsVisible, grantStatements, migrate } from '@waybill/schema';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import { CommanderError } from 'commander';
 import pg from 'pg';
@@ -150,7 +150,7 @@ test('a login that may only publish, and one that may nothing', async () => {
       state: 'warning',
       text: expect.stringMatching(/may publish, and not relay and consume: it lacks .*and \d+ more/),
     });
-    await pool.query(`grant all on all tables in schema waybill to ${role}`);
+    for (const statement of grantStatements({ roles: ['service'], login: role })) await pool.query(statement);
     expect(await ofOther()).toMatchObject({ state: 'ok' });
   } finally {
     await pool.query(`drop owned by ${role}`);

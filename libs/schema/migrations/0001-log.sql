@@ -183,6 +183,9 @@ as $$
 declare
   newest record;
 begin
+  if not :schema.acl_open() then
+    return false;
+  end if;
   perform pg_advisory_xact_lock(hashtext(':schema.structure'), 0);
   select b.seq, b.slot, b.opened_at into newest from :schema.log_bucket b order by b.seq desc limit 1;
   if newest.opened_at > clock_timestamp() - bucket_ms * interval '1 millisecond' then

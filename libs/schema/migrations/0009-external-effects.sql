@@ -116,6 +116,9 @@ declare
   needed boolean;
   filled boolean;
 begin
+  if not :schema.acl_open() then
+    return false;
+  end if;
   if slot_number = :schema.effect_slot()
      or slot_number = floor(extract(epoch from oldest) / 691200)::bigint % 16 then
     return false;

@@ -187,6 +187,9 @@ declare
   needed boolean;
   filled boolean;
 begin
+  if not :schema.acl_open() then
+    return false;
+  end if;
   execute format('select exists (select from :schema.%I)', transitions) into filled;
   if not filled then
     return false;

@@ -70,6 +70,8 @@ begin
 end
 $$;
 
+-- The same for the session. What forgets after a time that its caller names does nothing for one that is restricted: the
+-- rows are not only his, and a process that is not restricted looks after them.
 create function :schema.acl_open() returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$

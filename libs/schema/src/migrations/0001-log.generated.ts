@@ -5,7 +5,7 @@ export const migration0001: Migration = {
   number: 1,
   name: '0001-log',
   breaking: false,
-  checksum: 'e1e43596894887ef7e354e45991c676efa6c40a5d5cf3de94a646d42aa0d366d',
+  checksum: 'e470674e868638338041f8ce0e966c81556b9e062e439030ba99b4bee61bc85b',
   sql: `-- The partitioned log: topics, their partitions, record batches in a ring of buckets.
 --
 -- A bucket of the ring is one partition of log_batch (its slot). Appends go to the newest open bucket; a bucket
@@ -191,6 +191,9 @@ as $$
 declare
   newest record;
 begin
+  if not :schema.acl_open() then
+    return false;
+  end if;
   perform pg_advisory_xact_lock(hashtext(':schema.structure'), 0);
   select b.seq, b.slot, b.opened_at into newest from :schema.log_bucket b order by b.seq desc limit 1;
   if newest.opened_at > clock_timestamp() - bucket_ms * interval '1 millisecond' then

@@ -5,7 +5,7 @@ export const migration0003: Migration = {
   number: 3,
   name: '0003-consumer',
   breaking: false,
-  checksum: '0b797ee23d2bc9ce007a09b40e2f7053b32b043711e31171a0919be409926967',
+  checksum: 'c532395932abb97266db12b306920cd6a742b7c807e0dfd354b85a2db5299ff3',
   sql: `-- Consumer groups and what consuming leaves behind: members, owners of partitions, positions, marks, charges for
 -- crashes, parked messages, dead letters, and the inbox for handlers that write to another database than the log's.
 
@@ -393,6 +393,9 @@ declare
   needed boolean;
   filled boolean;
 begin
+  if not :schema.acl_open() then
+    return false;
+  end if;
   execute format('select exists (select from :schema.%I)', slot_name) into filled;
   if not filled then
     return false;

@@ -5,7 +5,7 @@ export const migration0006: Migration = {
   number: 6,
   name: '0006-half-message',
   breaking: false,
-  checksum: 'b1563a2a5bc52aec9546e87a017c0c4153a487ede47906d092a190ad5dcf4eb4',
+  checksum: 'b872956f308035db78bc59ffd50b850b9b881ac9edf153dd368e18b8206d7c03',
   sql: `-- Half messages: messages that are stored and invisible until their producer's local transaction, in another database or
 -- in no database, has ended; and the barrier by which such a transaction and whoever asks about it exclude each other.
 
@@ -238,6 +238,9 @@ declare
   needed boolean;
   filled boolean;
 begin
+  if not :schema.acl_open() then
+    return false;
+  end if;
   execute format('select exists (select from :schema.%I)', slot_name) into filled;
   if not filled then
     return false;

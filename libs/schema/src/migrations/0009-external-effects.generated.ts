@@ -5,7 +5,7 @@ export const migration0009: Migration = {
   number: 9,
   name: '0009-external-effects',
   breaking: false,
-  checksum: '443c796379cfea95983416aad07dbd666837beb791572d54f66862d324acec2d',
+  checksum: '9741a18457a4901061f314812f434d78d3adccec17273f70949c0f3659b2eefe',
   sql: `-- What is done with external effects; their tables are those of 0008.
 
 -- The slot of the external effects that are written now.
@@ -124,6 +124,9 @@ declare
   needed boolean;
   filled boolean;
 begin
+  if not :schema.acl_open() then
+    return false;
+  end if;
   if slot_number = :schema.effect_slot()
      or slot_number = floor(extract(epoch from oldest) / 691200)::bigint % 16 then
     return false;

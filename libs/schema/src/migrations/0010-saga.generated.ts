@@ -5,7 +5,7 @@ export const migration0010: Migration = {
   number: 10,
   name: '0010-saga',
   breaking: false,
-  checksum: '18c13b6165bbf1df3956aa46893424213a5dd511fff79139e09a0e3d89b1a31b',
+  checksum: 'f13c5a04d81ba4fb93f0b20fdff9cb559e4166a3f9464ff23296d1c8f87a7423',
   sql: `-- Sagas: those under way, those that have ended, what happened to each, and what participants hold for them.
 
 -- Those under way. state: 1 running, 2 compensating, 3 stuck; an ended child (4 completed, 5 compensated, 6 cancelled)
@@ -195,6 +195,9 @@ declare
   needed boolean;
   filled boolean;
 begin
+  if not :schema.acl_open() then
+    return false;
+  end if;
   execute format('select exists (select from :schema.%I)', transitions) into filled;
   if not filled then
     return false;

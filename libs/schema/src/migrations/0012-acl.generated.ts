@@ -5,7 +5,7 @@ export const migration0012: Migration = {
   number: 12,
   name: '0012-acl',
   breaking: false,
-  checksum: 'f5a0c6ce681a88267d1ddf8d76341f7a54105b001df5d46461f39a9c75a0fd34',
+  checksum: '64e076250cb91e5f31c6752e580c885f8e557ccd634cc9be3e3fb03d6039238e',
   sql: `-- Who may publish to which topics, and consume which topics in which groups. Written by the owner of the schema
 -- (\`waybill grants --topics\`), read by the functions below, which the other functions and row-level security (0013) ask.
 --
@@ -78,6 +78,8 @@ begin
 end
 $$;
 
+-- The same for the session. What forgets after a time that its caller names does nothing for one that is restricted: the
+-- rows are not only his, and a process that is not restricted looks after them.
 create function :schema.acl_open() returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
