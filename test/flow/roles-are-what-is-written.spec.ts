@@ -193,7 +193,7 @@ test('the command prints, applies and lists; wrong names are refused with the ne
   ];
   const printed = await command(...grants);
   expect(printed).toMatch(
-    /^begin;\nrevoke all on all tables in schema "waybill" from "by_command_[^]*commit;\n$/,
+    /^begin;\ndo [^\n]*;\nrevoke all on all tables in schema "waybill" from "by_command_[^]*commit;\n$/,
   );
   expect(await rightsInDatabase(login, url)).toEqual([]);
   await command(...grants, '--apply');
@@ -240,8 +240,14 @@ test('the command prints, applies and lists; wrong names are refused with the ne
   );
 });
 
+test('the owner keeps its rights, and is told to make another login', async () => {
+  await expect(bus.grant('owner', url, { roles: ['service'] })).rejects.toThrow(
+    /owner_\w+ owns schema waybill/,
+  );
+});
+
 test('a login may have any name, and it is never read as SQL', async () => {
-  const hostile = `a"; drop table waybill.topic; --' \\`;
+  const hostile = `a"; drop table waybill.topic; --' \\ $$ E'`;
   await bus.onServer(`create role "${hostile.replaceAll('"', '""')}"`);
   try {
     const { pool } = bus.as('owner', url);

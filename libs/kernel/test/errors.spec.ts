@@ -108,6 +108,7 @@ describe('the errors', () => {
     for (const wrap of [pg, prisma]) {
       expect(codeOf(wrap('WB001'))).toBe('TOPIC_UNKNOWN');
       expect(codeOf(wrap('WB003'))).toBe('FENCED');
+      expect(codeOf(wrap('WB040'))).toBe('ACCESS_DENIED');
       expect(codeOf(wrap('40001'))).toBe('TRANSACTION_CONFLICT');
       expect(codeOf(wrap('57P01'))).toBe('DATABASE_UNAVAILABLE');
       expect(codeOf(wrap('42P01'))).toBe('MIGRATION_REQUIRED');

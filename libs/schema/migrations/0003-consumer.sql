@@ -177,8 +177,7 @@ end
 $$;
 
 -- Raises unless the member owns the partition in this epoch and its lease runs. The share lock keeps the
--- partition from changing hands until the caller's transaction ends. The last statement before COMMIT.
--- It runs as the owner, so that it asks row-level security nothing: who calls it must know the member's id.
+-- partition from changing hands until the transaction ends. The last statement before COMMIT; it asks no policy.
 create function :schema.fence(of_group integer, of_partition integer, by_member uuid, in_epoch bigint)
 returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -385,11 +384,8 @@ declare
   needed boolean;
   filled boolean;
 begin
-  if not :schema.acl_open() then
-    return false;
-  end if;
   execute format('select exists (select from :schema.%I)', slot_name) into filled;
-  if not filled then
+  if not filled or not :schema.acl_open() then
     return false;
   end if;
   execute format('lock table only :schema.%I in access exclusive mode', slot_name);

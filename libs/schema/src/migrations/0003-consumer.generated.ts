@@ -5,7 +5,7 @@ export const migration0003: Migration = {
   number: 3,
   name: '0003-consumer',
   breaking: false,
-  checksum: 'c532395932abb97266db12b306920cd6a742b7c807e0dfd354b85a2db5299ff3',
+  checksum: 'bbd3d97d028a050e563a2a883b5810433e839df4bcf9a22e7e6ae48dc7fab2a3',
   sql: `-- Consumer groups and what consuming leaves behind: members, owners of partitions, positions, marks, charges for
 -- crashes, parked messages, dead letters, and the inbox for handlers that write to another database than the log's.
 
@@ -185,8 +185,7 @@ end
 $$;
 
 -- Raises unless the member owns the partition in this epoch and its lease runs. The share lock keeps the
--- partition from changing hands until the caller's transaction ends. The last statement before COMMIT.
--- It runs as the owner, so that it asks row-level security nothing: who calls it must know the member's id.
+-- partition from changing hands until the transaction ends. The last statement before COMMIT; it asks no policy.
 create function :schema.fence(of_group integer, of_partition integer, by_member uuid, in_epoch bigint)
 returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -393,11 +392,8 @@ declare
   needed boolean;
   filled boolean;
 begin
-  if not :schema.acl_open() then
-    return false;
-  end if;
   execute format('select exists (select from :schema.%I)', slot_name) into filled;
-  if not filled then
+  if not filled or not :schema.acl_open() then
     return false;
   end if;
   execute format('lock table only :schema.%I in access exclusive mode', slot_name);

@@ -1,7 +1,7 @@
 import { assertSchemaName, ConfigurationError, DEFAULT_SCHEMA, type PgConnection } from '@waybill/kernel';
 import { aclStatements, type Restriction } from './acl.js';
 import { rightsOf } from './rights.js';
-import { assertLogin, assertRole, type DatabasePart, quoteName, type Role } from './role.js';
+import { assertLogin, assertRole, type DatabasePart, quoteName, quoteText, type Role } from './role.js';
 
 /** Which rights, for whom. */
 export interface GrantOptions extends Restriction {
@@ -84,6 +84,7 @@ export function grantStatements(options: GrantOptions): string[] {
   const to = quoteName(login);
   const inSchema = quoteName(schema);
   return [
+    ownerRefused(login, schema),
     ...['tables', 'sequences', 'routines'].map(
       (all) => `revoke all on all ${all} in schema ${inSchema} from ${to}`,
     ),
@@ -95,6 +96,16 @@ export function grantStatements(options: GrantOptions): string[] {
     }),
     ...aclStatements(options, schema),
   ];
+}
+
+/** The owner has all rights, and would lose them: he is refused before anything is revoked. */
+function ownerRefused(login: string, schema: string): string {
+  const problem = `${login} owns schema ${schema}: create a login of its own for the role`;
+  return `do ${quoteText(
+    `begin if exists (select from pg_catalog.pg_namespace n join pg_catalog.pg_roles r on r.oid = n.nspowner ` +
+      `where n.nspname = ${quoteText(schema)} and r.rolname = ${quoteText(login)}) ` +
+      `then raise exception using message = ${quoteText(problem)}; end if; end`,
+  )}`;
 }
 
 function grouped(rights: readonly Right[]): Map<string, string[]> {
