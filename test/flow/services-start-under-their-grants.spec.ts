@@ -15,7 +15,9 @@ beforeAll(async () => {
   bus = await RoleBus.create();
   url = await bus.database('grants');
   participantUrl = await bus.database('grants_own', true);
-  await bus.as('owner', url).pool.query(`select waybill.topic_create('orders', 1, 604800000, 'unblock', 'drop')`);
+  await bus
+    .as('owner', url)
+    .pool.query(`select waybill.topic_create('orders', 1, 604800000, 'unblock', 'drop')`);
   await bus.grant('service', url, { roles: ['service'] });
   await bus.grant('api', url, { roles: ['publisher'] });
   await bus.grant('guest', url, { roles: ['service'], part: 'bus' });

@@ -39,9 +39,17 @@ export function addDoctorCommand(program: Command, output: Output): void {
       duration('h'),
       86_400_000,
     )
-    .option('--role <roles>', 'compare the rights of the login with those of a role, or of several with commas', roles)
+    .option(
+      '--role <roles>',
+      'compare the rights of the login with those of a role, or of several with commas',
+      roles,
+    )
     .option('--login <name>', 'the login that --role is about (default: the one of the connection)')
-    .option('--part <part>', 'what is in the database: whole, bus or participant (default: by the role)', part)
+    .option(
+      '--part <part>',
+      'what is in the database: whole, bus or participant (default: by the role)',
+      part,
+    )
     .option('--json', 'the findings as JSON')
     .exitOverride((error) => {
       throw new CommanderError(error.exitCode === 0 ? 0 : WRONG_USE, error.code, error.message);
