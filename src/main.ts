@@ -1,22 +1,32 @@
 import 'reflect-metadata';
-import { prepareDatabases } from './database/prepare-database.js';
+import { type PreparedDatabases, prepareDatabases } from './database/prepare-database.js';
 import { describeFailure } from './describe-failure.js';
-import { readShopEnvironment } from './shop-config.js';
+import { readShopEnvironment, type ShopEnvironment } from './shop-config.js';
 import { startShop } from './shop-app.js';
 
 /** Starts the services that `SERVICE` names. A parent with an IPC channel is told the URL, and is not outlived. */
 async function main(): Promise<void> {
   const environment = readShopEnvironment(process.env);
-  const { databaseUrl, ledgerUrl } = environment;
-  const { connectionStrings, paymentsLog, isolated } = await prepareDatabases(databaseUrl, ledgerUrl);
+  const { connectionStrings, paymentsLog, isolated } = await databasesOf(environment);
   if (!isolated) {
     process.stderr.write(
-      'The login may not create roles, so that every service can read every table. Grant it CREATEROLE.\n',
+      'The owner may not create roles, so that every service works under its login and can read every table. Grant it CREATEROLE.\n',
     );
   }
   const { url } = await startShop({ ...environment, connectionStrings, paymentsLog });
   process.stdout.write(`${environment.services.join(', ')} ready on ${url}\n`);
   process.send?.({ url });
+}
+
+/** Prepares the databases as their owner, unless the process was given a service's own logins. */
+async function databasesOf({ databases }: ShopEnvironment): Promise<Omit<PreparedDatabases, 'operator'>> {
+  if ('databaseUrl' in databases) return prepareDatabases(databases.databaseUrl, databases.ledgerUrl);
+  const { serviceDatabaseUrl: own, serviceBusUrl } = databases;
+  return {
+    connectionStrings: { orders: own, inventory: own, payments: own },
+    paymentsLog: serviceBusUrl,
+    isolated: true,
+  };
 }
 
 // A service whose parent was killed must not go on alone. It may leave at once: what it was doing rolls back.

@@ -34,12 +34,25 @@ export interface ShopConfig {
 
 /** The part of {@link ShopConfig} that comes from the environment, and where the databases are. */
 export type ShopEnvironment = Omit<ShopConfig, 'connectionStrings' | 'paymentsLog'> & {
-  readonly databaseUrl: string;
-  readonly ledgerUrl: string;
+  readonly databases: OwnersDatabases | ServiceDatabases;
 };
 
+/** The owner's connections: the process brings the databases up to date and makes the services' logins. */
+export interface OwnersDatabases {
+  readonly databaseUrl: string;
+  readonly ledgerUrl: string;
+}
+
+/** The connections of one service under its own login, in databases that somebody else has prepared. */
+export interface ServiceDatabases {
+  readonly serviceDatabaseUrl: string;
+  /** Where the log is, if that is elsewhere. */
+  readonly serviceBusUrl: string;
+}
+
 /**
- * Reads `SERVICE` (default: all three), `PORT` (default 3000), `DATABASE_URL` and `LEDGER_DATABASE_URL` (required),
+ * Reads `SERVICE` (default: all three), `PORT` (default 3000), `DATABASE_URL` and `LEDGER_DATABASE_URL` (the owner's), or for
+ * one service in prepared databases `SERVICE_DATABASE_URL` (its login's) and `SERVICE_BUS_URL` (default: the same),
  * `SHOP_STARTING_STOCK` (default 100,000), `SHOP_CHARGE_LIMIT_PENCE` (default 500,000), `SHOP_DECLINED_CUSTOMERS` and
  * `SHOP_UNDELIVERABLE_CUSTOMERS` (comma-separated ids), `SHOP_GATEWAY_URL`, `SHOP_PAYMENT_DUE_MS` (default 7 days) and `REDIS_URL`.
  * @throws ShopError SHOP_CONFIG with everything that is wrong.
@@ -74,8 +87,7 @@ export function readShopEnvironment(env: NodeJS.ProcessEnv): ShopEnvironment {
   const environment: ShopEnvironment = {
     services: isServiceName(service) ? [service] : SERVICES,
     port: wholeNumber('PORT', 3000, 65_535),
-    databaseUrl: database('DATABASE_URL'),
-    ledgerUrl: database('LEDGER_DATABASE_URL'),
+    databases: readDatabases(env, isServiceName(service), database),
     startingStock: wholeNumber('SHOP_STARTING_STOCK', 100_000, 1_000_000_000),
     chargeLimitPence: wholeNumber('SHOP_CHARGE_LIMIT_PENCE', 500_000, Number.MAX_SAFE_INTEGER),
     declinedCustomers: customers('SHOP_DECLINED_CUSTOMERS'),
@@ -87,4 +99,17 @@ export function readShopEnvironment(env: NodeJS.ProcessEnv): ShopEnvironment {
   if (problems.length > 0)
     throw new ShopError('SHOP_CONFIG', 'The environment of the shop is wrong.', problems);
   return environment;
+}
+
+function readDatabases(
+  env: NodeJS.ProcessEnv,
+  isOneService: boolean,
+  database: (name: string) => string,
+): OwnersDatabases | ServiceDatabases {
+  if (!isOneService || (env['SERVICE_DATABASE_URL'] ?? '') === '')
+    return { databaseUrl: database('DATABASE_URL'), ledgerUrl: database('LEDGER_DATABASE_URL') };
+  const serviceDatabaseUrl = database('SERVICE_DATABASE_URL');
+  const serviceBusUrl =
+    (env['SERVICE_BUS_URL'] ?? '') === '' ? serviceDatabaseUrl : database('SERVICE_BUS_URL');
+  return { serviceDatabaseUrl, serviceBusUrl };
 }

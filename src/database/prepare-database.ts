@@ -1,8 +1,12 @@
+import { PgDatabase } from '@waybill/kernel';
+import { Topics } from '@waybill/log';
 import { migrate, type MigrateOptions } from '@waybill/schema';
 import pg from 'pg';
 import type { ServiceName } from '../contracts/services.js';
+import { topicSettings } from '../contracts/topics.js';
 import { migrateShop } from './migrate-shop.js';
-import { connectionStringAs, grantServiceRoles, serviceRole } from './service-roles.js';
+import { type LoginName, type LoginRights, makeLogins } from './logins.js';
+import { BUS_RIGHTS, LEDGER_RIGHTS } from './login-rights.js';
 
 /** The number that Prisma's own migrator locks, so that the two keep out of each other's way. */
 const MIGRATION_LOCK = 72_707_369;
@@ -13,20 +17,22 @@ export interface PreparedDatabases {
   readonly connectionStrings: Record<ServiceName, string>;
   /** Where payments finds the log. */
   readonly paymentsLog: string;
-  /** False when the login may not create roles, so that nothing keeps a service from the others' tables. */
+  /** Where operators look after dead letters. */
+  readonly operator: string;
+  /** False when the owner may not create roles, so that nothing keeps a service from the others' tables. */
   readonly isolated: boolean;
 }
 
 /**
- * Brings the databases up to date: Waybill's tables, the shop's tables, a role for each service. Any number of processes
- * may do so at once, and again at every start.
+ * Brings the databases up to date, as their owner: Waybill's tables, the topics, the shop's tables, a login for each service and for the operator.
+ * Any number of processes may do so at once, and again at every start.
  *
  * @param main where the log is, with the tables of orders and inventory
  * @param ledger where payments keeps its own
  */
 export async function prepareDatabases(main: string, ledger: string): Promise<PreparedDatabases> {
-  const shop = await prepare({ connectionString: main }, ['orders', 'inventory'], ['payments']);
-  const books = await prepare({ connectionString: ledger, participant: true }, ['payments'], []);
+  const shop = await prepare({ connectionString: main }, ['orders', 'inventory'], BUS_RIGHTS);
+  const books = await prepare({ connectionString: ledger, participant: true }, ['payments'], LEDGER_RIGHTS);
   return {
     connectionStrings: {
       orders: shop.as('orders'),
@@ -34,6 +40,7 @@ export async function prepareDatabases(main: string, ledger: string): Promise<Pr
       payments: books.as('payments'),
     },
     paymentsLog: shop.as('payments'),
+    operator: shop.as('operator'),
     isolated: shop.isolated && books.isolated,
   };
 }
@@ -41,28 +48,38 @@ export async function prepareDatabases(main: string, ledger: string): Promise<Pr
 interface Prepared {
   readonly isolated: boolean;
   /** How a service connects. */
-  readonly as: (service: ServiceName) => string;
+  readonly as: (name: LoginName) => string;
 }
 
 async function prepare(
   database: MigrateOptions,
-  owners: readonly ServiceName[],
-  guests: readonly ServiceName[],
+  tablesOf: readonly ServiceName[],
+  rights: Partial<Record<LoginName, LoginRights>>,
 ): Promise<Prepared> {
   await migrate(database);
-  const { connectionString } = database;
+  const { connectionString, participant } = database;
+  if (participant !== true) await createTopics(connectionString);
   const client = new pg.Client({ connectionString, application_name: 'shop migration' });
   await client.connect();
   try {
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    await migrateShop(client, owners);
+    await migrateShop(client, tablesOf);
     const { rows } = await client.query<{ database: string }>('select current_database() as database');
-    const database = rows[0]?.database ?? '';
-    const isolated = await grantServiceRoles(client, database, owners, guests);
-    const as = (service: ServiceName): string =>
-      isolated ? connectionStringAs(connectionString, serviceRole(database, service)) : connectionString;
-    return { isolated, as };
+    const name = rows[0]?.database ?? '';
+    const logins = await makeLogins(client, connectionString, name, rights, tablesOf);
+    return { isolated: logins !== undefined, as: (login) => logins?.[login] ?? connectionString };
   } finally {
     await client.end();
+  }
+}
+
+/** The owner's work: a service may create those that it has to do with only. */
+async function createTopics(connectionString: string): Promise<void> {
+  const database = new PgDatabase({ connectionString, connectionsMax: 1 });
+  try {
+    const topics = new Topics(database.session);
+    for (const [name, settings] of Object.entries(topicSettings())) await topics.create(name, settings);
+  } finally {
+    await database.close();
   }
 }

@@ -1,6 +1,6 @@
 import { createDatabase, ensurePostgres, type PostgresServer, type TestDatabase } from '@waybill/testing';
 import pg from 'pg';
-import { dropServiceRoles } from '../database/service-roles.js';
+import { dropLogins } from '../database/logins.js';
 
 /** Fresh databases for one run of the demo. */
 export interface DemoDatabases {
@@ -64,7 +64,7 @@ async function dropRoles(connectionString: string, database: string): Promise<vo
   const client = new pg.Client({ connectionString });
   await client.connect();
   try {
-    await dropServiceRoles(client, database);
+    await dropLogins(client, database);
   } finally {
     await client.end();
   }

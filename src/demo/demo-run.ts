@@ -3,7 +3,7 @@ import { runCommand } from './command.js';
 import { redisIsAvailable, type RedisServer, startRedis } from '@waybill/testing';
 import { chargePayment } from '../contracts/commands.js';
 import { SERVICES, type ServiceName } from '../contracts/services.js';
-import { prepareDatabases } from '../database/prepare-database.js';
+import { type PreparedDatabases, prepareDatabases } from '../database/prepare-database.js';
 import { type DemoDatabases, openDemoDatabases } from './demo-database.js';
 import type { DemoOptions } from './demo-options.js';
 import type { DemoOutcome } from './demo-report.js';
@@ -53,17 +53,20 @@ export class DemoRun {
     const file = await readOrderFile(this.options.ordersFile);
     this.display.say(`${file.accepted.length} invoices of ${this.options.ordersFile}`);
     const { main, ledger } = await this.openDatabases();
-    await prepareDatabases(main, ledger);
+    const prepared = await prepareDatabases(main, ledger);
+    this.display.say(
+      'each service has a login of its own, with the rights of its role, and so has the operator',
+    );
     this.interrupted.signal.throwIfAborted();
     this.books = new ShopBooks(main, ledger);
     const troubles = paymentTroubles(file.accepted);
     this.gateway = await GatewayProcess.open(troubles);
     const gatewayUrl = await this.gateway.start();
     this.interrupted.signal.throwIfAborted();
-    await this.startServices({ main, ledger }, gatewayUrl, troubles);
+    await this.startServices(prepared, gatewayUrl, troubles);
 
     const startedAt = performance.now();
-    const redrive = (): Promise<void> => this.repairAndRedrive(main, troubles);
+    const redrive = (): Promise<void> => this.repairAndRedrive(prepared.operator, troubles);
     const progress = await this.sellAndSettle(file, this.books, { troubles, redrive });
     const seconds = (performance.now() - startedAt) / 1000;
     this.display.finish();
@@ -110,20 +113,26 @@ export class DemoRun {
   }
 
   private async startServices(
-    { main, ledger }: Pick<DemoDatabases, 'main' | 'ledger'>,
+    { connectionStrings, paymentsLog }: PreparedDatabases,
     gatewayUrl: string,
     { undeliverable }: PaymentTroubles,
   ): Promise<void> {
+    // The owner's connections stay here.
+    const { DATABASE_URL: _, ...inherited } = process.env;
     const env = {
-      ...process.env,
-      DATABASE_URL: main,
-      LEDGER_DATABASE_URL: ledger,
+      ...inherited,
       SHOP_GATEWAY_URL: gatewayUrl,
       SHOP_UNDELIVERABLE_CUSTOMERS: [...undeliverable].join(','),
       SHOP_PAYMENT_DUE_MS: String(PAYMENT_DUE_MS),
       ...(this.redis === undefined ? {} : { REDIS_URL: this.redis.url }),
     };
-    for (const service of SERVICES) this.services.set(service, new ServiceProcess(service, env));
+    for (const service of SERVICES) {
+      const databases = {
+        SERVICE_DATABASE_URL: connectionStrings[service],
+        ...(service === 'payments' ? { SERVICE_BUS_URL: paymentsLog } : {}),
+      };
+      this.services.set(service, new ServiceProcess(service, { ...env, ...databases }));
+    }
     await Promise.all([...this.services.values()].map((service) => service.start()));
     this.interrupted.signal.throwIfAborted();
     this.display.say(`services ${SERVICES.join(', ')} are up`);

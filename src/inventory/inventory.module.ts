@@ -22,7 +22,8 @@ class InventoryDatabaseModule {}
         transactions: prismaTransactions(prisma),
         group: 'inventory',
         topics: topicSettings(),
-        relay: true,
+        // Its login is restricted to what it handles; orders relays for it.
+        relay: false,
         consumer: CONSUMER_SETTINGS,
         ...(config.redisUrl === undefined ? {} : { redis: config.redisUrl }),
       }),

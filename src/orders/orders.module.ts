@@ -10,6 +10,9 @@ import { OrderSteps } from './order-steps.js';
 import { PlaceOrder } from './place-order.saga.js';
 import { TakeBack } from './take-back.saga.js';
 
+/** How long an answer of another service may wait for the relay, in milliseconds. */
+const RELAY_POLL_MS = 10;
+
 @Module({ providers: [OrdersPrisma], exports: [OrdersPrisma] })
 class OrdersDatabaseModule {}
 
@@ -26,7 +29,8 @@ class OrdersDatabaseModule {}
         transactions: prismaTransactions(prisma),
         group: 'orders',
         topics: topicSettings(),
-        relay: true,
+        // For all: what the other services publish is found by looking.
+        relay: { pollMaxMs: RELAY_POLL_MS },
         consumer: CONSUMER_SETTINGS,
         ...(config.redisUrl === undefined ? {} : { redis: config.redisUrl }),
       }),

@@ -122,7 +122,8 @@ describe('objects that others made in a schema of the search path', () => {
   test('no statement of ours uses one', async () => {
     await owner.query(
       `create role ${app}; grant usage on schema waybill to ${app};
-       grant all on all tables in schema waybill to ${app}; grant all on all sequences in schema waybill to ${app}`,
+       grant all on all tables in schema waybill to ${app}; grant all on all sequences in schema waybill to ${app};
+       grant execute on all routines in schema waybill to ${app}`,
     );
     await lockHostileObjects(owner);
     await owner.query(`set role ${app}; set plan_cache_mode = force_generic_plan`);

@@ -1,55 +1,29 @@
-import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { EventPattern, Payload } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
 import type { Logger } from '@waybill/kernel';
 import { Waybill, WaybillModule, type WaybillModuleOptions, WaybillServer } from '@waybill/nestjs';
-import { migrate } from '@waybill/schema';
-import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
+import { waitUntil } from '@waybill/testing';
 import pg from 'pg';
-import { Fixture } from '../support/fixture.js';
+import { RoleBus } from '../support/role-bus.js';
 
-const OPERATIONS = readFileSync(new URL('../../docs/OPERATIONS.md', import.meta.url), 'utf8');
-const GRANTS = /## Privileges[\s\S]*?```sql\n([\s\S]*?)```/.exec(OPERATIONS)?.[1] ?? '';
-const PASSWORD = 'secret';
-
-let fixture: Fixture;
-let participant: TestDatabase;
-let clients: { readonly bus: pg.Client; readonly participant: pg.Client };
-const roles = new Map<string, string>();
+let bus: RoleBus;
+let url: string;
+let participantUrl: string;
 beforeAll(async () => {
-  fixture = await Fixture.create({ orders: { partitions: 1 } });
-  participant = await testDatabase('grants');
-  await migrate({ connectionString: participant.connectionString, participant: true });
-  clients = {
-    bus: new pg.Client(fixture.url),
-    participant: new pg.Client(participant.connectionString),
-  };
-  for (const client of Object.values(clients)) await client.connect();
-  for (const role of ['shop_service', 'shop_api', 'shop_handlers', 'monitor']) {
-    const name = `${role}_${participant.name.slice(-10)}`;
-    roles.set(role, name);
-    await clients.bus.query(`create role ${name} login password '${PASSWORD}'`);
-  }
-  for (const [role, sql] of sections()) {
-    const client = role === 'shop_handlers' ? clients.participant : clients.bus;
-    await client.query(sql.replaceAll(new RegExp(`\\b${role}\\b`, 'g'), roles.get(role) ?? ''));
-  }
+  bus = await RoleBus.create();
+  url = await bus.database('grants');
+  participantUrl = await bus.database('grants_own', true);
+  await bus
+    .as('owner', url)
+    .pool.query(`select waybill.topic_create('orders', 1, 604800000, 'unblock', 'drop')`);
+  await bus.grant('service', url, { roles: ['service'] });
+  await bus.grant('api', url, { roles: ['publisher'] });
+  await bus.grant('guest', url, { roles: ['service'], part: 'bus' });
+  await bus.grant('guest', participantUrl, { roles: ['participant'] });
 });
-afterAll(async () => {
-  for (const client of Object.values(clients))
-    for (const role of roles.values()) await client.query(`drop owned by ${role}`);
-  for (const role of roles.values()) await clients.bus.query(`drop role ${role}`);
-  for (const client of Object.values(clients)) await client.end();
-  await fixture.close();
-  await participant.drop();
-});
-
-/** What OPERATIONS.md grants, by role. */
-function sections(): [role: string, sql: string][] {
-  return GRANTS.split(/\n\n(?=-- )/).map((sql) => [/ to (\w+)/.exec(sql)?.[1] ?? '', sql]);
-}
+afterAll(() => bus.close());
 
 @Controller()
 class Orders {
@@ -59,11 +33,8 @@ class Orders {
   }
 }
 
-function as(role: string, connectionString: string): { connectionString: string } {
-  const url = new URL(connectionString);
-  url.username = roles.get(role) ?? '';
-  url.password = PASSWORD;
-  return { connectionString: url.href };
+function as(login: string, database: string): { connectionString: string } {
+  return { connectionString: bus.urlOf(login, database) };
 }
 
 type Options = Omit<Partial<WaybillModuleOptions>, 'group'> & { readonly group?: string | null };
@@ -76,7 +47,7 @@ async function complaints({ group = 'shop', ...options }: Options): Promise<stri
   const module = await Test.createTestingModule({
     imports: [
       WaybillModule.forRoot({
-        database: as('shop_service', fixture.url),
+        database: as('service', url),
         logger,
         ...(group === null ? {} : { group }),
         ...options,
@@ -97,7 +68,7 @@ async function complaints({ group = 'shop', ...options }: Options): Promise<stri
         lines.length > 0 || loops.every((loop) => loop?.running !== true || loop.lastPassAgeMs !== undefined),
       { describe: 'everything has had a pass' },
     );
-    const database = new pg.Client((options.database ?? as('shop_service', fixture.url)).connectionString);
+    const database = new pg.Client((options.database ?? as('service', url)).connectionString);
     await database.connect();
     await database.query('begin');
     if (outbox.isOpen) await outbox.publish(database, { topic: 'orders', key: 'a', payload: {} });
@@ -116,12 +87,11 @@ test.each(SWITCHES)('a service of one database: %j', async (switches) => {
 });
 
 test.each(['shop', null])('a process that only publishes, of group %j', async (group) => {
-  const database = as('shop_api', fixture.url);
+  const database = as('api', url);
   expect(await complaints({ group, database, relay: false, consumer: false })).toEqual([]);
 });
 
 test.each([true, false])('a service whose log is in another database, consumer: %j', async (consumer) => {
-  const bus = as('shop_service', fixture.url);
-  const database = as('shop_handlers', participant.connectionString);
-  expect(await complaints({ database, bus, relay: false, consumer })).toEqual([]);
+  const options = { database: as('guest', participantUrl), bus: as('guest', url) };
+  expect(await complaints({ ...options, relay: false, consumer })).toEqual([]);
 });

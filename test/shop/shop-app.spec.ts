@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
-import { type DeadLetters, getDeadLettersToken, getSagaDeskToken, type SagaDesk } from '@waybill/nestjs';
+import { PgDatabase } from '@waybill/kernel';
+import { Topics } from '@waybill/log';
+import { DeadLetters, Outbox, SagaDesk } from '@waybill/nestjs';
 import { testDatabase, type TestDatabase, testServerUrl, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { SERVICES } from '../../src/contracts/services.js';
 import { prepareDatabases } from '../../src/database/prepare-database.js';
-import { dropServiceRoles } from '../../src/database/service-roles.js';
+import { dropLogins } from '../../src/database/logins.js';
 import { readGatewayBooks } from '../../src/demo/gateway-journal.js';
 import { GatewayServer } from '../../src/demo/gateway-server.js';
 import { ShopBooks } from '../../src/demo/shop-books.js';
@@ -39,6 +41,8 @@ let ledger: pg.Pool;
 let folder: string;
 let journal: string;
 let gateway: GatewayServer;
+/** Operators are others than services. */
+let owner: PgDatabase;
 
 beforeAll(async () => {
   database = await testDatabase('shop_app');
@@ -65,6 +69,7 @@ beforeAll(async () => {
   }));
   books = new ShopBooks(database.connectionString, ledgerDatabase.connectionString);
   pool = new pg.Pool({ connectionString: database.connectionString, max: 2 });
+  owner = new PgDatabase({ connectionString: database.connectionString, connectionsMax: 3 });
   ledger = new pg.Pool({ connectionString: ledgerDatabase.connectionString, max: 2 });
 });
 
@@ -72,6 +77,7 @@ afterAll(async () => {
   await app.close();
   await gateway.stop();
   await books.close();
+  await owner.close();
   await pool.end();
   await ledger.end();
   await database.drop();
@@ -79,8 +85,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
   const client = new pg.Client({ connectionString: testServerUrl() });
   await client.connect();
-  await dropServiceRoles(client, database.name);
-  await dropServiceRoles(client, ledgerDatabase.name);
+  await dropLogins(client, database.name);
+  await dropLogins(client, ledgerDatabase.name);
   await client.end();
 });
 
@@ -140,7 +146,7 @@ describe('an order', () => {
     await becomes('100', 'CONFIRMED');
     expect(await level('A1')).toBe(STOCK - 4);
     expect(await entries('100')).toEqual(['CHARGE CARD 750']);
-    const desk = app.get<SagaDesk>(getSagaDeskToken('orders'));
+    const desk = new SagaDesk({ database: owner });
     const [saga] = await desk.list({ states: ['COMPLETED'], keyPrefix: '100' });
     expect(saga).toMatchObject({ type: 'orders.place', state: 'COMPLETED' });
     await waitUntil(
@@ -230,7 +236,7 @@ describe('an order', () => {
     });
     expect((await get('144')).body.status).toBe('PLACED');
     gateway.repair();
-    const deadLetters = app.get<DeadLetters>(getDeadLettersToken('payments'));
+    const deadLetters = new DeadLetters(owner, new Topics(owner.session));
     const [letter] = await deadLetters.list({ topic: 'payments.charge' });
     expect(letter).toMatchObject({ handler: 'charge', errorClass: 'EffectUnknownError', attempts: 6 });
     await deadLetters.redrive(letter?.id ?? 0, { by: 'test' });
@@ -244,7 +250,7 @@ describe('an order', () => {
     const held = new Promise<void>((resolve) => gateway.holdNext(resolve, released));
     await post('/orders', order('148', 'E6', 2));
     await held;
-    const desk = app.get<SagaDesk>(getSagaDeskToken('orders'));
+    const desk = new SagaDesk({ database: owner });
     const [saga] = await desk.list({ keyPrefix: '148' });
     await desk.cancel(saga?.id ?? '', { by: 'ada', reason: 'the customer rang' });
     release();

@@ -10,8 +10,7 @@ describe('the environment of the shop', () => {
     expect(readShopEnvironment({ DATABASE_URL, LEDGER_DATABASE_URL, SERVICE: '' })).toEqual({
       services: ['orders', 'inventory', 'payments'],
       port: 3000,
-      databaseUrl: DATABASE_URL,
-      ledgerUrl: LEDGER_DATABASE_URL,
+      databases: { databaseUrl: DATABASE_URL, ledgerUrl: LEDGER_DATABASE_URL },
       startingStock: 100_000,
       chargeLimitPence: 500_000,
       declinedCustomers: new Set(),
@@ -44,6 +43,18 @@ describe('the environment of the shop', () => {
       redisUrl: 'redis://127.0.0.1:6379',
       paymentDueMs: 5,
     });
+  });
+
+  test('gives one service its own logins, in databases that somebody else has prepared', () => {
+    const env = { SERVICE: 'payments', SERVICE_DATABASE_URL: LEDGER_DATABASE_URL };
+    expect(readShopEnvironment(env).databases).toEqual({
+      serviceDatabaseUrl: LEDGER_DATABASE_URL,
+      serviceBusUrl: LEDGER_DATABASE_URL,
+    });
+    expect(readShopEnvironment({ ...env, SERVICE_BUS_URL: DATABASE_URL }).databases).toMatchObject({
+      serviceBusUrl: DATABASE_URL,
+    });
+    expect(() => readShopEnvironment({ SERVICE_DATABASE_URL: DATABASE_URL })).toThrow('LEDGER_DATABASE_URL');
   });
 
   test('that is wrong is told everything that is', () => {

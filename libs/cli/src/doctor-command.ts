@@ -1,8 +1,10 @@
 import { ConfigurationError, PgDatabase, systemClock } from '@waybill/kernel';
 import { type Command, CommanderError } from 'commander';
+import type { DatabasePart, Role } from '@waybill/schema';
 import { examine } from './doctor/doctor.js';
 import type { Finding } from './doctor/finding.js';
 import { duration } from './arguments.js';
+import { part, roles } from './roles/role-arguments.js';
 import { type Output, target } from './target.js';
 import { line } from './line.js';
 
@@ -10,6 +12,9 @@ interface DoctorOptions {
   readonly redis?: string;
   readonly transactionAge: number;
   readonly retryHorizon: number;
+  readonly role?: readonly Role[];
+  readonly login?: string;
+  readonly part?: DatabasePart;
   readonly json?: true;
 }
 
@@ -35,6 +40,17 @@ export function addDoctorCommand(program: Command, output: Output): void {
       duration('h'),
       86_400_000,
     )
+    .option(
+      '--role <roles>',
+      'compare the rights of the login with those of a role, or of several with commas',
+      roles,
+    )
+    .option('--login <name>', 'the login that --role is about (default: the one of the connection)')
+    .option(
+      '--part <part>',
+      'what is in the database: whole, bus or participant (default: by the role)',
+      part,
+    )
     .option('--json', 'the findings as JSON')
     .exitOverride((error) => {
       throw new CommanderError(error.exitCode === 0 ? 0 : WRONG_USE, error.code, error.message);
@@ -59,6 +75,9 @@ async function examineAndTell(program: Command, output: Output, options: DoctorO
       transactionAgeMs: options.transactionAge,
       retryHorizonMs: options.retryHorizon,
       ...(options.redis === undefined ? {} : { redisUrl: options.redis }),
+      ...(options.role === undefined
+        ? {}
+        : { question: { roles: options.role, login: options.login, part: options.part } }),
     });
     output.write(options.json === true ? `${JSON.stringify(findings)}\n` : findings.map(lineOf).join(''));
     if (findings.some(({ state }) => state === 'problem')) process.exitCode = 1;

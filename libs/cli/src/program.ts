@@ -6,6 +6,8 @@ import { duration } from './arguments.js';
 import { addAsyncApiCommand } from './async-api-command.js';
 import { addDeadLetterCommands } from './dead-letter-commands.js';
 import { addDoctorCommand } from './doctor-command.js';
+import { addGrantsCommand } from './roles/grants-command.js';
+import { addAclCommand } from './roles/acl-command.js';
 import { addHalfCommands } from './half-commands.js';
 import { addInitCommand } from './init-command.js';
 import { addOutboxCommands } from './outbox-commands.js';
@@ -30,6 +32,8 @@ export function createProgram(output: Output): Command {
     .showHelpAfterError('(see waybill --help)');
   addInitCommand(program, output);
   addMigrationCommands(program, output);
+  addGrantsCommand(program, output);
+  addAclCommand(program, output);
   addDoctorCommand(program, output);
   addTopicCommands(program, output);
   addGroupCommands(program, output);

@@ -10,18 +10,10 @@ export const examineServer = statement<[], { versionNumber: number; version: str
        pg_catalog.clock_timestamp() as now`);
 
 /**
- * What this login may not do in Waybill's schema, of what a service that does everything needs.
+ * Whether the schema is the whole, and not only what a participant's own database needs.
  */
-export const lackingPrivileges = statement<[schemaName: string], { relation: string; privileges: string }>('lacking-privileges', `select c.relname::text as relation, pg_catalog.string_agg(pg_catalog.lower(p.name), ', ' order by p.place) as privileges
-  from pg_catalog.pg_class c
-  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
- cross join (values (1, 'SELECT'), (2, 'INSERT'), (3, 'UPDATE'), (4, 'DELETE'), (5, 'TRUNCATE')) p (place, name)
- where n.nspname = $1
-   and c.relkind in ('r', 'p')
-   and (c.relname <> 'migration' or p.name = 'SELECT')
-   and not (pg_catalog.has_schema_privilege(n.oid, 'USAGE') and pg_catalog.has_table_privilege(c.oid, p.name))
- group by c.relname
- order by c.relname`);
+export const hasOutbox = statement<[schemaName: string], { whole: boolean }>('has-outbox', `select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                where n.nspname = $1 and c.relname = 'outbox') as whole`);
 
 /**
  * The oldest transaction of this database that holds a snapshot or an id, prepared ones included.

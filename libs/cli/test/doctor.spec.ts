@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createProgram } from '@waybill/cli';
 import { PgDatabase, silentLogger, systemClock } from '@waybill/kernel';
 import { Topics } from '@waybill/log';
-import { assertRowsVisible, migrate } from '@waybill/schema';
+import { assertRowsVisible, grantStatements, migrate } from '@waybill/schema';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import { CommanderError } from 'commander';
 import pg from 'pg';
@@ -72,19 +72,19 @@ test('row-level security that hides rows of Waybill from this login', async () =
     await pool.query(`grant usage on schema waybill to ${login}`);
     await pool.query(`grant all on all tables in schema waybill to ${login}`);
     await pool.query(`grant all on all sequences in schema waybill to ${login}`);
-    await pool.query('alter table waybill.outbox enable row level security');
+    await pool.query('alter table waybill.topic_partition enable row level security');
     url.username = login;
     url.password = 'secret';
     const session = new PgDatabase({ connectionString: url.href, connectionsMax: 1 });
     try {
       await expect(assertRowsVisible(session.session, silentLogger)).rejects.toThrow(
-        /row-level security hides every row of outbox/,
+        /row-level security hides every row of topic_partition/,
       );
-      await pool.query('create policy open_to_all on waybill.outbox using (true)');
+      await pool.query('create policy open_to_all on waybill.topic_partition using (true)');
       const lines: string[] = [];
       const logger = { ...silentLogger, warn: (line: string) => void lines.push(line) };
       await assertRowsVisible(session.session, logger);
-      expect(lines).toEqual([expect.stringContaining('row-level security holds for outbox')]);
+      expect(lines).toEqual([expect.stringContaining('row-level security holds for topic_partition')]);
       expect(await checkRowSecurity(session)).toMatchObject({ state: 'warning' });
     } finally {
       await session.close();
@@ -150,7 +150,7 @@ test('a login that may only publish, and one that may nothing', async () => {
       state: 'warning',
       text: expect.stringMatching(/may publish, and not relay and consume: it lacks .*and \d+ more/),
     });
-    await pool.query(`grant all on all tables in schema waybill to ${role}`);
+    for (const statement of grantStatements({ roles: ['service'], login: role })) await pool.query(statement);
     expect(await ofOther()).toMatchObject({ state: 'ok' });
   } finally {
     await pool.query(`drop owned by ${role}`);

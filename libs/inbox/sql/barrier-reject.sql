@@ -4,6 +4,4 @@
 -- Returns: none
 -- Locks: the new row, until the transaction ends
 -- Index: barrier_pkey
-insert into :schema.barrier (slot, gid, branch, op, reason)
-values (:schema.barrier_slot($1::text, $4::bigint), $1::uuid, $2::text, $3::text, 'rejected')
-on conflict do nothing;
+select from :schema.barrier_reject($1, $2, $3, $4);

@@ -2,4 +2,4 @@
 -- Params: name text, fence text
 -- Returns: none
 -- Index: guard_lease_pkey
-delete from :schema.guard_lease l where l.name = $1 and l.fence = $2::text::bigint;
+select from :schema.lease_release($1, $2::text::bigint);

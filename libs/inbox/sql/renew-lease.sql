@@ -1,8 +1,5 @@
--- Extends a lease, unless another has claimed its name since; no row comes back then.
+-- Extends a lease; false when another has claimed its name since.
 -- Params: name text, fence text, leaseMs bigint
 -- Returns: renewed boolean
 -- Index: guard_lease_pkey
-update :schema.guard_lease l
-   set lease_until = clock_timestamp() + $3::bigint::double precision * interval '1 millisecond'
- where l.name = $1 and l.fence = $2::text::bigint
-returning true as renewed;
+select :schema.lease_renew($1, $2::text::bigint, $3) as renewed;

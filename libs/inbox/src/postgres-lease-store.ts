@@ -24,7 +24,7 @@ export class PostgresLeaseStore implements LeaseStore {
   }
 
   async renew(name: string, fence: string, leaseMs: number): Promise<boolean> {
-    return (await this.session.run(renewLease, name, fence, leaseMs)).length > 0;
+    return (await this.session.run(renewLease, name, fence, leaseMs))[0]?.renewed === true;
   }
 
   async finish(name: string, fence: string, result: string | null, windowMs: number): Promise<boolean> {

@@ -25,9 +25,7 @@ export const barrierKeep = statement<[gid: string, branch: string, op: string, r
  * Locks: its row
  * Index: barrier_pkey
  */
-export const barrierPardon = statement<[gid: string, branch: string, op: string], Record<never, never>>('barrier-pardon', `delete from :schema.barrier b
- where b.slot = :schema.barrier_slot_at(:schema.uuid_ms($1::uuid)) and b.gid = $1::uuid and b.branch = $2::text
-   and b.op = $3::text and b.reason = 'rejected'`);
+export const barrierPardon = statement<[gid: string, branch: string, op: string], Record<never, never>>('barrier-pardon', `select from :schema.barrier_pardon($1, $2, $3)`);
 
 /**
  * Passes the barrier, as the first write of a transaction; a transaction that is just here is waited for.
@@ -41,9 +39,7 @@ export const barrierPass = statement<[gid: string, branch: string, op: string], 
  * Locks: the new row, until the transaction ends
  * Index: barrier_pkey
  */
-export const barrierReject = statement<[gid: string, branch: string, op: string, retentionMs: number], Record<never, never>>('barrier-reject', `insert into :schema.barrier (slot, gid, branch, op, reason)
-values (:schema.barrier_slot($1::text, $4::bigint), $1::uuid, $2::text, $3::text, 'rejected')
-on conflict do nothing`);
+export const barrierReject = statement<[gid: string, branch: string, op: string, retentionMs: number], Record<never, never>>('barrier-reject', `select from :schema.barrier_reject($1, $2, $3, $4)`);
 
 /**
  * Sets a tombstone unless the operation has passed, and says whose row it is. A transaction that is just here is waited
@@ -117,10 +113,7 @@ export const finishLease = statement<[name: string, fence: string, result: strin
  * Forgets leases that ended a day ago and that nobody has claimed since: their work was given up.
  * Locks: those leases; those that are locked are left out
  */
-export const forgetEndedLeases = statement<[most: number], Record<never, never>>('forget-ended-leases', `delete from :schema.guard_lease l
- where l.name in (select e.name from :schema.guard_lease e
-                   where e.lease_until < pg_catalog.clock_timestamp() - interval '1 day'
-                   limit $1 for update skip locked)`);
+export const forgetEndedLeases = statement<[most: number], Record<never, never>>('forget-ended-leases', `select from :schema.lease_forget($1)`);
 
 /**
  * Goes on with an external effect under a new fence and lease, or with a lease of 0 lets others begin. The fence is null
@@ -150,16 +143,13 @@ export const keepMessage = statement<[consumer: string, messageId: string, keepM
  * Gives a claim back, unless another has claimed its name since.
  * Index: guard_lease_pkey
  */
-export const releaseLease = statement<[name: string, fence: string], Record<never, never>>('release-lease', `delete from :schema.guard_lease l where l.name = $1 and l.fence = $2::text::bigint`);
+export const releaseLease = statement<[name: string, fence: string], Record<never, never>>('release-lease', `select from :schema.lease_release($1, $2::text::bigint)`);
 
 /**
- * Extends a lease, unless another has claimed its name since; no row comes back then.
+ * Extends a lease; false when another has claimed its name since.
  * Index: guard_lease_pkey
  */
-export const renewLease = statement<[name: string, fence: string, leaseMs: number], { renewed: boolean }>('renew-lease', `update :schema.guard_lease l
-   set lease_until = pg_catalog.clock_timestamp() + $3::bigint::double precision * interval '1 millisecond'
- where l.name = $1 and l.fence = $2::text::bigint
-returning true as renewed`);
+export const renewLease = statement<[name: string, fence: string, leaseMs: number], { renewed: boolean }>('renew-lease', `select :schema.lease_renew($1, $2::text::bigint, $3) as renewed`);
 
 /**
  * Keeps what is known of an external effect, and says what counts.

@@ -14,6 +14,7 @@ const made: WaybillError[] = [
   new kernel.PayloadVersionUnsupportedError('orders[0]@1', '1', 2, 3),
   new kernel.TopicNameInvalidError('a b'),
   new kernel.TopicUnknownError('orders'),
+  new kernel.AccessDeniedError('Publishing: login shop may not publish to topic payments'),
   new kernel.OffsetOutOfRangeError('orders', 0, 1, 5, 9),
   new kernel.NotRunningError('The appender'),
   new kernel.HandleLentError('client', 'release'),
@@ -112,6 +113,7 @@ describe('the errors', () => {
     for (const wrap of [pg, prisma]) {
       expect(codeOf(wrap('WB001'))).toBe('TOPIC_UNKNOWN');
       expect(codeOf(wrap('WB003'))).toBe('FENCED');
+      expect(codeOf(wrap('WB040'))).toBe('ACCESS_DENIED');
       expect(codeOf(wrap('40001'))).toBe('TRANSACTION_CONFLICT');
       expect(codeOf(wrap('57P01'))).toBe('DATABASE_UNAVAILABLE');
       expect(codeOf(wrap('42P01'))).toBe('MIGRATION_REQUIRED');

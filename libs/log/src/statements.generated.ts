@@ -68,15 +68,7 @@ export const countTopics = statement<[], { count: number }>('count-topics', `sel
  * Creates a topic and its partitions; a topic that exists is left as it is.
  * Locks: the new rows
  */
-export const createTopic = statement<[name: string, partitions: number, retentionMs: number, onDeadLetter: string, onExpired: string, backlogMaxMessages: number | null, backlogMaxBytes: number | null], Record<never, never>>('create-topic', `with created as (
-  insert into :schema.topic (name, partition_count, retention_ms, on_dead_letter, on_expired, backlog_max_messages,
-                             backlog_max_bytes)
-  values ($1, $2, $3, $4, $5, $6, $7)
-  on conflict (name) do nothing
-  returning id, partition_count
-)
-insert into :schema.topic_partition (topic_id, number)
-select c.id, n.number from created c cross join pg_catalog.generate_series(0, c.partition_count - 1) as n (number)`);
+export const createTopic = statement<[name: string, partitions: number, retentionMs: number, onDeadLetter: string, onExpired: string, backlogMaxMessages: number | null, backlogMaxBytes: number | null], Record<never, never>>('create-topic', `select from :schema.topic_create($1, $2, $3, $4, $5, $6, $7)`);
 
 /**
  * The members of a group, of those that live: since when, what they subscribe to, and how many partitions each owns.

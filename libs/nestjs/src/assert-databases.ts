@@ -1,6 +1,12 @@
 import { ConfigurationError, type Logger, type PgDatabase } from '@waybill/kernel';
 import type { Outbox } from '@waybill/outbox';
-import { assertMigrated, assertRowsVisible, databaseIdentity, type SchemaPart } from '@waybill/schema';
+import {
+  assertMayRelay,
+  assertMigrated,
+  assertRowsVisible,
+  databaseIdentity,
+  type SchemaPart,
+} from '@waybill/schema';
 import type { WaybillModuleOptions } from './waybill-options.js';
 
 /** What of an instance its databases have to fit. */
@@ -10,6 +16,9 @@ interface Instance {
   readonly outbox: Outbox;
   readonly options: WaybillModuleOptions;
   readonly logger: Logger;
+  /** Undefined where this process does not. */
+  readonly relay: unknown;
+  readonly scheduler: unknown;
 }
 
 /**
@@ -18,12 +27,16 @@ interface Instance {
  * @throws MigrationRequiredError and others of that family; DatabaseUnavailableError; ConfigurationError
  */
 export async function assertDatabases(instance: Instance, part: SchemaPart): Promise<void> {
-  const { database, bus, logger } = instance;
+  const { database, bus, logger, relay, scheduler } = instance;
   await assertMigrated(database.session, part);
   await assertRowsVisible(database.session, logger);
-  if (bus === database) return;
+  if (bus === database) {
+    if (relay !== undefined || scheduler !== undefined) await assertMayRelay(bus.session);
+    return;
+  }
   await assertMigrated(bus.session);
   await assertRowsVisible(bus.session, logger);
+  if (scheduler !== undefined) await assertMayRelay(bus.session);
   await assertOneDatabase(instance);
 }
 

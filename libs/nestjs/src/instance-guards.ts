@@ -150,8 +150,11 @@ export class InstanceGuards {
   }
 }
 
-/** Tells an instance from others that share its Redis or its database: by database, schema and group. */
+/**
+ * Tells an instance from others that share its Redis or its database: by group, database and schema. The group comes first:
+ * by it the database tells whose guard it is.
+ */
 function scopeOf({ name, options, database }: InstanceGuardsParts): string {
   const where = /^[a-z]+:\/\/[^/]*\/([^?]*)/.exec(options.database.connectionString)?.[1] ?? '';
-  return `${where}/${database.schema}/${options.group ?? name}`;
+  return `${options.group ?? name}/${where}/${database.schema}`;
 }

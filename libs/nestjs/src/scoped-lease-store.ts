@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { LeaseClaim, LeaseStore } from '@waybill/inbox';
 
-/** Longer names are hashed, so that they fit an index. */
+/** Longer names are hashed behind the group, so that they fit an index. */
 const NAME_MAX = 400;
 
 /** Leases of one instance, in a store that it shares with others. */
@@ -30,6 +30,8 @@ export class ScopedLeaseStore implements LeaseStore {
 
   #scoped(name: string): string {
     const scoped = `${this.scope}/${name}`;
-    return scoped.length <= NAME_MAX ? scoped : createHash('sha256').update(scoped).digest('base64url');
+    if (scoped.length <= NAME_MAX) return scoped;
+    const [group] = this.scope.split('/');
+    return `${group}/sha256:${createHash('sha256').update(scoped).digest('base64url')}`;
   }
 }

@@ -82,11 +82,11 @@ select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
 
 /**
  * Writes into the outbox that scheduled messages are to be cancelled (action 2) or moved to another time (action 3):
- * that of an id, or all of a token.
+ * that of an id, or all of a token. The key is the login, by whose rights the relay finds them.
  * Locks: none but the new row
  */
-export const insertTimerChange = statement<[change: string], Record<never, never>>('insert-timer-change', `insert into :schema.outbox (message_id, topic, timer_action, timer_token, deliver_at)
-select c.id, '', c.action, c.token,
+export const insertTimerChange = statement<[change: string], Record<never, never>>('insert-timer-change', `insert into :schema.outbox (message_id, topic, key, timer_action, timer_token, deliver_at)
+select c.id, '', session_user::text, c.action, c.token,
        coalesce(c."deliverAt", pg_catalog.clock_timestamp() + c."delayMs"::double precision * interval '1 millisecond')
   from pg_catalog.jsonb_to_record($1::jsonb)
     as c (id uuid, action smallint, token text, "deliverAt" timestamptz, "delayMs" bigint)`);

@@ -10,9 +10,10 @@ export function timerCommandOf(row: OutboxRow): TimerCommand {
   const action = ACTIONS[row.timerAction ?? 0];
   const id = row.id.toString('latin1');
   const dueMs = row.deliverAtMs;
-  if (action === 'cancel') return { action, target: targetOf(row, id) };
+  const asker = row.key?.toString('utf8') ?? null;
+  if (action === 'cancel') return { action, target: targetOf(row, id), asker };
   invariant(dueMs !== null, `row ${row.rowId} of the outbox schedules something and has no time`);
-  if (action === 'reschedule') return { action, target: targetOf(row, id), dueMs };
+  if (action === 'reschedule') return { action, target: targetOf(row, id), dueMs, asker };
   invariant(action === 'schedule', `row ${row.rowId} of the outbox has the timer action ${row.timerAction}`);
   const { topic, partition, timerToken: token } = row;
   const headers = headersTogether(row);

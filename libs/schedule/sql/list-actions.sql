@@ -1,4 +1,5 @@
--- What operators did to a target, newest first; to all targets of its kind when none is named.
+-- What operators did to a target, newest first; to all targets of its kind when none is named. By the name that was given,
+-- where one was.
 -- Params: targetKind text, target text?, limit integer
 -- Returns: id bigint, actedAt timestamptz, actor text, by text, action text, target text, reason text?, details text
 -- Index: operator_action_target

@@ -9,11 +9,11 @@ export const cancelRedrive = statement<[id: number], { id: number }>('cancel-red
 returning r.id`);
 
 /**
- * Cancels scheduled messages, by their ids and by tokens.
+ * Cancels scheduled messages, by their ids and by tokens, those that a login (null: the session's) may publish.
  * Locks: their rows; 40001 when one is just being moved between slots
  * Index: timer_message, timer_token
  */
-export const cancelTimers = statement<[messageIds: readonly (string | null)[], tokens: readonly (string | null)[]], { cancelled: number }>('cancel-timers', `select :schema.timer_cancel($1, $2) as cancelled`);
+export const cancelTimers = statement<[messageIds: readonly (string | null)[], tokens: readonly (string | null)[], asker: string | null], { cancelled: number }>('cancel-timers', `select :schema.timer_cancel($1, $2, $3) as cancelled`);
 
 /**
  * Takes due timers, in no particular order: deletes and returns them.
@@ -117,7 +117,8 @@ on conflict (group_id, partition_id, log_offset) do update
  where d.state = 'redriving'`);
 
 /**
- * What operators did to a target, newest first; to all targets of its kind when none is named.
+ * What operators did to a target, newest first; to all targets of its kind when none is named. By the name that was given,
+ * where one was.
  * Index: operator_action_target
  */
 export const listActions = statement<[targetKind: string, target: string | null, limit: number], { id: number; actedAt: Date; actor: string; by: string; action: string; target: string; reason: string | null; details: string }>('list-actions', `select a.id, a.acted_at as "actedAt", a.actor, a.stated_by as "by", a.action, a.target, a.reason, a.details::text as details
@@ -231,14 +232,7 @@ select pg_catalog.count(*) as removed from old`);
  * Removes records of what operators did that are past their time, up to so many.
  * Index: operator_action_acted
  */
-export const removeOldActions = statement<[olderThanMs: number, most: number], { removed: number }>('remove-old-actions', `with old as (
-  delete from :schema.operator_action a
-   where a.id = any (array(select o.id from :schema.operator_action o
-                   where o.acted_at < (select pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond')
-                   order by o.acted_at limit $2))
-  returning 1
-)
-select pg_catalog.count(*) as removed from old`);
+export const removeOldActions = statement<[olderThanMs: number, most: number], { removed: number }>('remove-old-actions', `select :schema.audit_forget($1, $2) as removed`);
 
 /**
  * Removes a recurring message and its timer; one that is being fired at this moment is left alone.
@@ -270,14 +264,15 @@ export const replaceDeadLetter = statement<[id: number, replacedBy: string], { i
 select r.id from replaced r`);
 
 /**
- * Moves scheduled messages to another time, by their ids and by tokens: to a time, or by a delay from now.
+ * Moves scheduled messages to another time, by their ids and by tokens: to a time, or by a delay from now;
+ * those that a login (null: the session's) may publish.
  * Locks: their rows; 40001 when one is just being moved between slots
  * Index: timer_message, timer_token
  */
-export const rescheduleTimers = statement<[messageIds: readonly (string | null)[], tokens: readonly (string | null)[], dueMs: number | null, delayMs: number | null], { moved: number; dueMs: number }>('reschedule-timers', `select r.moved, r.due_ms as "dueMs"
+export const rescheduleTimers = statement<[messageIds: readonly (string | null)[], tokens: readonly (string | null)[], dueMs: number | null, delayMs: number | null, asker: string | null], { moved: number; dueMs: number }>('reschedule-timers', `select r.moved, r.due_ms as "dueMs"
   from :schema.timer_reschedule(
          $1, $2, coalesce(timestamptz 'epoch' + $3::bigint::double precision * interval '1 millisecond',
-                          pg_catalog.clock_timestamp() + $4::bigint::double precision * interval '1 millisecond')) r`);
+                          pg_catalog.clock_timestamp() + $4::bigint::double precision * interval '1 millisecond'), $5) r`);
 
 /**
  * Closes the dead letter of a message that was redriven and has been handled.

@@ -79,6 +79,11 @@ $$;
 
 insert into :schema.log_bucket (seq, slot) values (1, 1);
 
+-- A time as milliseconds since the epoch. It stands here because participants, whose databases have no timers, use it too.
+create function :schema.timer_ms(moment timestamptz) returns bigint
+language sql immutable
+return floor(extract(epoch from moment) * 1000)::bigint;
+
 -- The offset at which a partition goes on. The caller holds the partition's append lock. A segment without a batch goes on
 -- where it began; only a partition that has never had a record begins at 0.
 create function :schema.log_next_offset(for_partition integer) returns bigint
@@ -110,7 +115,7 @@ create function :schema.log_append(
   partition_ids integer[], record_counts integer[], byte_lengths integer[], max_timestamps bigint[],
   base_sequences integer[], all_data bytea, by_producer bigint, synchronous text)
 returns table (appended_partition integer, appended_offset bigint)
-language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   bucket record;
@@ -121,6 +126,7 @@ declare
   at_byte integer := 1;
   current_partition integer;
 begin
+  perform :schema.acl_assert_append(partition_ids);
   perform pg_advisory_xact_lock_shared(hashtext(':schema.structure'), 0);
   perform pg_advisory_xact_lock(hashtext(':schema.append'), p.id)
      from (select distinct unnest(partition_ids) as id order by 1) p;
@@ -176,11 +182,14 @@ $$;
 -- to be done, and fails with 55P03 when appends hold the structure lock for longer than 50 ms.
 -- When the slot that is next is still in use, the newest bucket stays open and grows: nothing is lost by that.
 create function :schema.log_open_bucket(bucket_ms bigint) returns boolean
-language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   newest record;
 begin
+  if not :schema.acl_open() then
+    return false;
+  end if;
   perform pg_advisory_xact_lock(hashtext(':schema.structure'), 0);
   select b.seq, b.slot, b.opened_at into newest from :schema.log_bucket b order by b.seq desc limit 1;
   if newest.opened_at > clock_timestamp() - bucket_ms * interval '1 millisecond' then
@@ -197,7 +206,7 @@ $$;
 -- Empties the oldest bucket when all its records are past the longest retention of any topic. Never the newest.
 -- The check stands after the locks: what is looked at cannot change any more.
 create function :schema.log_drop_bucket() returns boolean
-language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   oldest record;
@@ -230,7 +239,7 @@ $$;
 -- Where the log of each partition starts and ends. The end is the offset that the next record will get.
 create function :schema.log_offsets(partition_ids integer[])
 returns table (of_partition integer, start_offset bigint, end_offset bigint)
-language plpgsql stable set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 begin
   return query

@@ -29,6 +29,8 @@ comment on column :schema.outbox.control is
   'Waybill''s own headers (waybill-...): answers, commands of sagas. A login that only publishes may not write it';
 comment on column :schema.outbox.timer_action is
   'null: a message for the log; 1: a message for later; 2: cancels timers; 3: moves timers to deliver_at';
+comment on column :schema.outbox.key is
+  'of what cancels or moves timers: the login that asks, whose rights decide';
 
 -- Refuses what no relay could move, whoever inserts it and however: WB006, and the topic as detail. One function and no CHECK
 -- constraints: the server reads those again for every statement (ten times the cost of this). Columns by which the relay finds
@@ -142,7 +144,7 @@ select 0, 1, pg_current_snapshot(), c.system_identifier from pg_control_system()
 
 -- The topic's name, if the topic exists, has the partition, and may have more messages in the outbox; raises otherwise.
 create function :schema.known_topic(topic_name text, partition_number integer default null) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   partitions integer;
@@ -202,13 +204,17 @@ create function :schema.publish(topic text, key text, payload jsonb, headers jso
                                 deliver_at timestamptz default null, timer_token text default null) returns uuid
 language sql volatile set search_path = pg_catalog, pg_temp
 as $$
-  insert into :schema.outbox (message_id, topic, key, headers, payload, timer_action, deliver_at, timer_token)
-  values (:schema.uuid_v7(), :schema.known_topic(publish.topic), publish.key, publish.headers,
-          convert_to(publish.payload::text, 'UTF8'), case when publish.deliver_at is not null then 1 end,
-          case when publish.deliver_at is not null
-               then least(greatest(publish.deliver_at, timestamptz 'epoch'), clock_timestamp() + interval '100 years') end,
-          case when publish.deliver_at is not null then publish.timer_token end)
-  returning message_id
+  -- The id is made before the row, and not read from it: a login that may only insert may publish.
+  with message as materialized (select :schema.uuid_v7() as id), published as (
+    insert into :schema.outbox (message_id, topic, key, headers, payload, timer_action, deliver_at, timer_token)
+    select m.id, :schema.known_topic(publish.topic), publish.key, publish.headers,
+           convert_to(publish.payload::text, 'UTF8'), case when publish.deliver_at is not null then 1::smallint end,
+           case when publish.deliver_at is not null
+                then least(greatest(publish.deliver_at, timestamptz 'epoch'), clock_timestamp() + interval '100 years') end,
+           case when publish.deliver_at is not null then publish.timer_token end
+      from message m
+  )
+  select m.id from message m
 $$;
 
 -- Begins a pass of the relay: takes the relay's lock, then, each in a later statement, reads the cursor and a
@@ -217,12 +223,13 @@ $$;
 create function :schema.relay_begin(measure_limit integer, lease_ms integer)
 returns table (state text, seq bigint, base text, target text, window_id bigint, window_end bigint,
                in_windows boolean, row_count integer)
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   cursor_row record;
   b pg_snapshot;
 begin
+  perform :schema.acl_assert_open('relay');
   if not pg_try_advisory_xact_lock(hashtext(':schema.relay'), 0) then
     state := 'busy';
     return next;
@@ -277,7 +284,7 @@ $$;
 
 -- Whether anything has been committed that is not visible in base. Takes no lock and no transaction id.
 create function :schema.relay_probe(base pg_snapshot) returns boolean
-language plpgsql stable set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql stable security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 begin
   return exists (select from :schema.outbox o where o.xid >= pg_snapshot_xmax(base))
@@ -288,11 +295,12 @@ $$;
 -- Stores the cursor behind a pass. The caller holds the relay's lock, by relay_begin in the same transaction.
 create function :schema.relay_advance(after_seq bigint, new_base pg_snapshot, new_target pg_snapshot,
                                       new_window_id bigint, new_window_end bigint) returns void
-language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   newest record;
 begin
+  perform :schema.acl_assert_open('relay');
   select c.seq, c.system_identifier into newest from :schema.relay_cursor c order by c.seq desc limit 1;
   if newest.seq is distinct from after_seq then
     raise exception using errcode = 'WB004',
@@ -309,7 +317,7 @@ $$;
 -- Empties the slot of the cursor's ring that comes next, which is told behind that slot's lock: a relay may have gone on to
 -- it in the meantime. Fails with 55P03 when the lock is not to be had within 50 ms.
 create function :schema.relay_cursor_recycle() returns boolean
-language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   next_slot smallint;
@@ -333,7 +341,7 @@ $$;
 -- Checked behind the lock: a transaction that has inserted into the slot holds a lock on it until it ends, so
 -- no row can turn up after the check. Fails with 55P03 when the lock is not to be had within 50 ms.
 create function :schema.outbox_empty_slot(slot_number integer, retention_ms bigint) returns boolean
-language plpgsql set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'outbox_s' || slot_number;
@@ -396,9 +404,10 @@ end
 $$;
 
 -- What waits for the relay, by topic and by the login that published it, the most first; up to row_limit rows are counted.
+-- It has the rights of the schema's owner, so that who watches the figures need not be able to read payloads.
 create function :schema.outbox_backlogs(row_limit integer)
 returns table (topic text, published_by text, waiting bigint, bytes bigint, oldest_at timestamptz)
-language sql stable set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language sql stable security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
   select w.topic, w.published_by, count(*), sum(w.bytes)::bigint, min(w.created_at)
     from (select o.topic, o.published_by, o.created_at,

@@ -73,7 +73,7 @@ $$;
 -- Passes the barrier, as the first write of the operation's transaction; false when somebody has been here before: the
 -- operation itself, or a tombstone. Waits for a transaction that is just here.
 create function :schema.barrier_pass(of_gid text, of_branch text, of_op text) returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform :schema.commit_to_disk();
@@ -88,7 +88,7 @@ $$;
 -- that the operation has committed, which its own commit may have left to a later flush.
 create function :schema.barrier_tombstone(of_gid text, of_branch text, of_op text, of_reason text, wait_ms integer)
 returns text
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   first_reason text;
@@ -223,13 +223,16 @@ $$;
 -- Empties a slot of decided half messages when the newest in it is older than retention_ms. Checked behind the lock,
 -- which is waited for at most 50 ms (55P03).
 create function :schema.half_empty_slot(slot_number integer, retention_ms bigint) returns boolean
-language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'half_message_decided_s' || slot_number;
   needed boolean;
   filled boolean;
 begin
+  if not :schema.acl_open() then
+    return false;
+  end if;
   execute format('select exists (select from :schema.%I)', slot_name) into filled;
   if not filled then
     return false;

@@ -136,7 +136,7 @@ end
 $$;
 
 create or replace function :schema.barrier_pass(of_gid text, of_branch text, of_op text) returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   in_slot smallint := :schema.barrier_slot(of_gid, 90 * 86400000::bigint);
@@ -150,7 +150,7 @@ $$;
 
 create or replace function :schema.barrier_tombstone(of_gid text, of_branch text, of_op text, of_reason text, wait_ms integer)
 returns text
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   in_slot smallint := :schema.barrier_slot(of_gid, 90 * 86400000::bigint);
@@ -181,7 +181,7 @@ $$;
 create function :schema.barrier_call(
   of_gid text, of_branch text, of_op text, origin text, wait_ms integer, retention_ms bigint)
 returns table (outcome text, result text)
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   in_slot smallint := :schema.barrier_slot(of_gid, retention_ms);
@@ -223,7 +223,7 @@ $$;
 
 -- Keeps what an operation has come to.
 create function :schema.barrier_keep(of_gid text, of_branch text, of_op text, of_result text) returns void
-language sql set search_path = pg_catalog, pg_temp
+language sql security definer set search_path = pg_catalog, pg_temp
 as $$
   insert into :schema.barrier_result (slot, gid, branch, op, result)
   values (:schema.barrier_slot_at(:schema.uuid_ms(of_gid::uuid)), of_gid::uuid, of_branch, of_op, of_result);
@@ -241,7 +241,7 @@ $$;
 -- Empties a slot of the barrier when every gid in it is older than 90 days and an hour, whatever retention callers ask
 -- for: a gid that can still be accepted is never forgotten. Fails with 55P03 when the lock is not to be had within 50 ms.
 create function :schema.barrier_empty_slot(slot_number integer) returns boolean
-language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'barrier_s' || slot_number;
@@ -284,7 +284,7 @@ $$;
 -- Claims a name. state: claimed; in-progress (another's lease lasts retry_ms more); done.
 create function :schema.lease_claim(of_name text, of_fingerprint text, lease_ms bigint)
 returns table (state text, fence bigint, retry_ms bigint, result text, fingerprint text)
-language plpgsql set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz;
@@ -292,6 +292,7 @@ declare
   held record;
   own_fence bigint;
 begin
+  perform :schema.acl_assert_guard(of_name);
   perform :schema.commit_to_disk();
   perform :schema.guard_lock(of_name);
   now_at := clock_timestamp();
@@ -318,13 +319,14 @@ $$;
 
 -- Marks a name as done, when nobody has claimed it since.
 create function :schema.lease_finish(of_name text, by_fence bigint, of_result text, window_ms bigint) returns boolean
-language plpgsql set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   done_fence bigint;
   of_fingerprint text;
   forget_at timestamptz := clock_timestamp() + window_ms * interval '1 millisecond';
 begin
+  perform :schema.acl_assert_guard(of_name);
   perform :schema.commit_to_disk();
   perform :schema.guard_lock(of_name);
   select o.fence into done_fence from :schema.guard_outcome o
@@ -346,7 +348,7 @@ $$;
 
 -- Empties a slot of what is done, when all of it may be forgotten. The slot whose time is running is left alone.
 create function :schema.guard_empty_slot(slot_number integer) returns boolean
-language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'guard_outcome_s' || slot_number;

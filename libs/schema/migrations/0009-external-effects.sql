@@ -11,7 +11,7 @@ return (floor(extract(epoch from clock_timestamp()) / 691200)::bigint % 16)::sma
 -- tombstone, those who take it back see the done, and others the tombstone.
 create function :schema.effect_begin(of_key text, lease_ms bigint, undoing boolean)
 returns table (state text, fence bigint, retry_ms bigint, outcome text)
-language plpgsql set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz;
@@ -49,7 +49,7 @@ $$;
 -- Goes on under a new fence and lease; null when somebody else has begun since, or it is decided. With a lease of 0 it
 -- lets others begin.
 create function :schema.effect_go_on(of_key text, by_fence bigint, lease_ms bigint) returns bigint
-language plpgsql set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   own_fence bigint;
@@ -71,7 +71,7 @@ $$;
 -- done is kept under any fence, and behind a tombstone too: it is a fact. The others are decisions, and the latest fence's.
 create function :schema.effect_settle(of_key text, by_fence bigint, new_state text, new_outcome text)
 returns table (state text, outcome text)
-language plpgsql set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   known record;
@@ -103,7 +103,7 @@ $$;
 -- Empties a slot of the external effects when all in it is older than the retention; what was attempted and is not
 -- decided is carried forward. The slot in which the retention ends is left alone.
 create function :schema.effect_empty_slot(slot_number integer, retention_ms bigint) returns boolean
-language plpgsql set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   effect_name text := 'external_effect_s' || slot_number;
@@ -116,6 +116,9 @@ declare
   needed boolean;
   filled boolean;
 begin
+  if not :schema.acl_open() then
+    return false;
+  end if;
   if slot_number = :schema.effect_slot()
      or slot_number = floor(extract(epoch from oldest) / 691200)::bigint % 16 then
     return false;

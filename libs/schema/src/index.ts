@@ -26,3 +26,8 @@ export {
   ROW_SECURITY_REMEDY,
   type RowSecurity,
 } from './row-security.js';
+export { type AclEntry, assertMayRelay, listRestrictions, type Restriction } from './roles/acl.js';
+export { applyGrants, type GrantOptions, grantStatements } from './roles/grants.js';
+export { assertRole, type DatabasePart, type Role, ROLES } from './roles/role.js';
+export { rightsOf, type RightsTable } from './roles/rights.js';
+export { compareWithRole, type RoleComparison, type RoleQuestion } from './roles/role-check.js';

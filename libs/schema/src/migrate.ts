@@ -60,7 +60,12 @@ export type SchemaPart = 'whole' | 'participant';
  * What a participant's database does without: outbox, timers and the operators' desk. (The empty tables of the log are
  * there: the file of the inbox refers to them.)
  */
-const NOT_FOR_PARTICIPANTS: ReadonlySet<string> = new Set(['0002-outbox', '0004-timer', '0005-operators']);
+const NOT_FOR_PARTICIPANTS: ReadonlySet<string> = new Set([
+  '0002-outbox',
+  '0004-timer',
+  '0005-operators',
+  '0013-row-security',
+]);
 
 /** One migration, and when it was applied; null when it is still to be. */
 export interface MigrationState {
@@ -125,7 +130,7 @@ export function migrationSql(schema: string = DEFAULT_SCHEMA, part: SchemaPart =
   assertSchemaName(schema);
   const steps = chainOf(part).map(
     ({ number, name, checksum, breaking, sql }) =>
-      `-- ${name}\n${renderSql(sql, schema)}\n` +
+      `-- ${name}\n${renderSql(sql, schema)}\n${renderSql(NOTHING_FOR_PUBLIC, schema)};\n` +
       `insert into "${schema}".migration (number, name, checksum, breaking)\n` +
       `values (${number}, '${name}', '${checksum}', ${breaking});\n`,
   );
@@ -150,6 +155,8 @@ export async function assertMigrated(session: SqlSession, part: SchemaPart = 'wh
 
 /** What a migration names without a schema is PostgreSQL's, whatever others have put into the user's search path. */
 const PIN_SEARCH_PATH = 'set local search_path = pg_catalog, pg_temp';
+/** PostgreSQL lets everybody execute a new function; ours are for those who were granted them. */
+const NOTHING_FOR_PUBLIC = 'revoke all on all routines in schema :schema from public';
 /** How long a migration may take, in milliseconds. */
 const MIGRATION_TIMEOUT_MS = 600_000;
 const LOCK_KEY = 'pg_catalog.hashtext($1)';
@@ -284,6 +291,7 @@ async function apply(connection: PgConnection, migration: Migration, lockTimeout
   try {
     await connection.execute(`${PIN_SEARCH_PATH}; set local lock_timeout = ${lockTimeoutMs}`);
     await connection.execute(renderSql(migration.sql, connection.schema));
+    await connection.execute(renderSql(NOTHING_FOR_PUBLIC, connection.schema));
     await connection.run(
       recordMigration,
       migration.number,

@@ -11,6 +11,8 @@ import { migration0008 } from './migrations/0008-effects.generated.js';
 import { migration0009 } from './migrations/0009-external-effects.generated.js';
 import { migration0010 } from './migrations/0010-saga.generated.js';
 import { migration0011 } from './migrations/0011-saga-transitions.generated.js';
+import { migration0012 } from './migrations/0012-acl.generated.js';
+import { migration0013 } from './migrations/0013-row-security.generated.js';
 
 export const MIGRATIONS: readonly Migration[] = [
   migration0001,
@@ -24,4 +26,6 @@ export const MIGRATIONS: readonly Migration[] = [
   migration0009,
   migration0010,
   migration0011,
+  migration0012,
+  migration0013,
 ];

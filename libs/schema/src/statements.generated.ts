@@ -25,6 +25,52 @@ export const databaseIdentity = statement<[schemaName: string], { identity: stri
        || '/' || coalesce((select n.oid from pg_catalog.pg_namespace n where n.nspname = $1), 0)::text as identity`);
 
 /**
+ * Everything that a login may do with the objects of the schema, by grants to itself, to roles that it inherits from, or to
+ * everybody. Slots of rings only where something was granted on them.
+ */
+export const effectiveRights = statement<[login: string, schemaName: string], { kind: string; name: string; columnName: string | null; privilege: string; byAll: boolean }>('effective-rights', `select 'schema' as kind, ''::text as name, null::text as "columnName", pg_catalog.lower(p.name) as privilege,
+       pg_catalog.has_schema_privilege('public'::name, n.oid, p.name) as "byAll"
+  from pg_catalog.pg_namespace n
+ cross join (values ('USAGE'), ('CREATE')) p (name)
+ where n.nspname = $2 and pg_catalog.has_schema_privilege($1::name, n.oid, p.name)
+union all
+select 'table', c.relname::text, null, pg_catalog.lower(p.name), pg_catalog.has_table_privilege('public'::name, c.oid, p.name)
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ cross join (values ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE'), ('TRUNCATE'), ('REFERENCES'), ('TRIGGER')) p (name)
+ where n.nspname = $2 and c.relkind in ('r', 'p', 'v', 'm', 'f') and pg_catalog.has_table_privilege($1::name, c.oid, p.name)
+union all
+select 'table', c.relname::text, a.attname::text, pg_catalog.lower(p.name),
+       pg_catalog.has_column_privilege('public'::name, c.oid, a.attnum, p.name)
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attacl is not null
+ cross join (values ('SELECT'), ('INSERT'), ('UPDATE'), ('REFERENCES')) p (name)
+ where n.nspname = $2 and c.relkind in ('r', 'p', 'v', 'm', 'f')
+   and pg_catalog.has_column_privilege($1::name, c.oid, a.attnum, p.name) and not pg_catalog.has_table_privilege($1::name, c.oid, p.name)
+union all
+select 'sequence', c.relname::text, null, pg_catalog.lower(p.name), pg_catalog.has_sequence_privilege('public'::name, c.oid, p.name)
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ cross join (values ('USAGE'), ('SELECT'), ('UPDATE')) p (name)
+ where n.nspname = $2 and c.relkind = 'S' and pg_catalog.has_sequence_privilege($1::name, c.oid, p.name)
+union all
+select distinct 'function', f.proname::text, null, 'execute', pg_catalog.has_function_privilege('public'::name, f.oid, 'EXECUTE')
+  from pg_catalog.pg_proc f
+  join pg_catalog.pg_namespace n on n.oid = f.pronamespace
+ where n.nspname = $2 and pg_catalog.has_function_privilege($1::name, f.oid, 'EXECUTE')
+ order by 1, 2, 3, 4`);
+
+/**
+ * Logins that are restricted, and the entries that say to what.
+ * Index: the whole of two small tables
+ */
+export const listAcl = statement<[], { login: string; action: string | null; topics: string | null; groups: string | null }>('list-acl', `select l.login, a.action, a.topic_pattern as topics, a.group_pattern as groups
+  from :schema.acl_login l
+  left join :schema.acl a on a.login = l.login
+ order by l.login, a.action, a.topic_pattern, a.group_pattern`);
+
+/**
  * The sessions that hold the migrator's lock. What this login may not see of others is null.
  */
 export const lockHolders = statement<[lockName: string], { pid: number; login: string | null; applicationName: string | null; clientAddress: string | null; since: Date | null }>('lock-holders', `select l.pid, a.usename::text as login, a.application_name as "applicationName", pg_catalog.host(a.client_addr) as "clientAddress",
@@ -37,6 +83,35 @@ export const lockHolders = statement<[lockName: string], { pid: number; login: s
    and l.objid::bigint = pg_catalog.hashtext($1)::bigint & 4294967295`);
 
 /**
+ * What a login may do by being what it is, whatever was granted to it. No row: there is no such role.
+ */
+export const loginPowers = statement<[login: string, schemaName: string], { superuser: boolean; bypassesRowSecurity: boolean; createsRoles: boolean; replicates: boolean; owned: readonly string[]; memberOf: readonly string[]; members: readonly string[] }>('login-powers', `select r.rolsuper as superuser, r.rolbypassrls as "bypassesRowSecurity", r.rolcreaterole as "createsRoles",
+       r.rolreplication as replicates,
+       array(select o.name
+               from (select 'schema '::text || n.nspname::text as name, n.nspowner as owner from pg_catalog.pg_namespace n where n.nspname = $2
+                     union all
+                     select c.relname::text, c.relowner from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                      where n.nspname = $2 and c.relkind in ('r', 'p', 'S', 'v', 'm', 'f') and not c.relispartition
+                     union all
+                     select f.proname::text, f.proowner from pg_catalog.pg_proc f join pg_catalog.pg_namespace n on n.oid = f.pronamespace
+                      where n.nspname = $2) o
+              where not r.rolsuper and pg_catalog.pg_has_role(r.oid, o.owner, 'MEMBER')
+              order by o.name !~ '^schema '::text, o.name) as owned,
+       array(select g.rolname::text from pg_catalog.pg_roles g
+              where not r.rolsuper and g.oid <> r.oid and pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER')
+              order by 1) as "memberOf",
+       array(select m.rolname::text from pg_catalog.pg_roles m
+              where not m.rolsuper and m.oid <> r.oid and pg_catalog.pg_has_role(m.oid, r.oid, 'MEMBER')
+              order by 1) as members
+  from pg_catalog.pg_roles r
+ where r.rolname = $1::name`);
+
+/**
+ * The login of the session.
+ */
+export const ownLogin = statement<[], { login: string }>('own-login', `select session_user::text as login`);
+
+/**
  * The server process of this session.
  */
 export const ownPid = statement<[], { pid: number }>('own-pid', `select pg_catalog.pg_backend_pid() as pid`);
@@ -47,12 +122,20 @@ export const ownPid = statement<[], { pid: number }>('own-pid', `select pg_catal
 export const recordMigration = statement<[number: number, name: string, checksum: string, breaking: boolean], Record<never, never>>('record-migration', `insert into :schema.migration (number, name, checksum, breaking) values ($1, $2, $3, $4)`);
 
 /**
- * Tables of the schema on which row-level security holds for this login, and whether any policy lets rows through.
+ * The login of the session, and whether it is restricted to some topics and groups.
+ */
+export const restriction = statement<[], { login: string; restricted: boolean }>('restriction', `select session_user::text as login, not :schema.acl_open() as restricted`);
+
+/**
+ * Tables of the schema on which row-level security of others holds for this login, and whether any policy lets rows through.
+ * Policies of ours are named waybill_…: they hide what the login is restricted from, and nothing else.
  */
 export const securedTables = statement<[schemaName: string], { name: string; hasPolicy: boolean }>('secured-tables', `select c.relname as name, exists (select from pg_catalog.pg_policy p where p.polrelid = c.oid) as "hasPolicy"
   from pg_catalog.pg_class c
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
  where n.nspname = $1 and c.relkind in ('r', 'p') and c.relrowsecurity and pg_catalog.row_security_active(c.oid)
+   and (exists (select from pg_catalog.pg_policy p where p.polrelid = c.oid and p.polname !~ '^waybill_'::text)
+        or not exists (select from pg_catalog.pg_policy p where p.polrelid = c.oid))
  order by c.relname`);
 
 /**

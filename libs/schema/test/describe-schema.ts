@@ -33,7 +33,8 @@ const INDEXES = `
 
 const FUNCTIONS = `
   select p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' as name,
-         format('returns %s, %s, %s', pg_get_function_result(p.oid), coalesce(array_to_string(p.proconfig, ', '), 'no settings'),
+         format('returns %s, %s%s, %s', pg_get_function_result(p.oid), case when p.prosecdef then 'security definer, ' else '' end,
+                coalesce(array_to_string(p.proconfig, ', '), 'no settings'),
                 -- Servers of different versions print a body that was resolved when it was made differently.
                 case when p.prosqlbody is null then 'md5 ' || md5(replace(replace(p.prosrc, '"' || n.nspname || '"', 'schema'), n.nspname || '.', 'schema.'))
                      else 'resolved when made' end) as body
@@ -42,12 +43,21 @@ const FUNCTIONS = `
    where n.nspname = $1
    order by 1`;
 
-/** The schema as text: tables with their columns, the rings' partitions, indexes, functions. The same on every server. */
+const POLICIES = `
+  select c.relname as name, string_agg(p.polname || ' for ' || p.polcmd::text, ', ' order by p.polname) as body
+    from pg_policy p
+    join pg_class c on c.oid = p.polrelid and c.relrowsecurity
+    join pg_namespace n on n.oid = c.relnamespace
+   where n.nspname = $1
+   group by c.relname
+   order by c.relname`;
+
+/** The schema as text: tables with their columns, the rings' partitions, indexes, functions, policies. The same on every server. */
 export async function describeSchema(client: pg.Client, schema: string): Promise<string> {
   // Every name is then shown with its schema, whoever is logged in.
   await client.query('set search_path to pg_catalog');
   const sections: string[] = [];
-  for (const [title, query] of Object.entries({ COLUMNS, PARTITIONS, INDEXES, FUNCTIONS })) {
+  for (const [title, query] of Object.entries({ COLUMNS, PARTITIONS, INDEXES, FUNCTIONS, POLICIES })) {
     const { rows } = await client.query<{ name: string; body: string }>(query, [schema]);
     sections.push(`${title}\n${rows.map(({ name, body }) => `${name}\n${body}\n`).join('\n')}`);
   }

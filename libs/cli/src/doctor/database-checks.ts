@@ -1,11 +1,6 @@
 import { type Clock, isWaybillError, type PgDatabase } from '@waybill/kernel';
 import { assertMigrated, findRowSecurity, listed, ROW_SECURITY_REMEDY } from '@waybill/schema';
-import {
-  examineServer,
-  lackingPrivileges,
-  oldestTransaction,
-  shortRetentions,
-} from '../statements.generated.js';
+import { examineServer, oldestTransaction, shortRetentions } from '../statements.generated.js';
 import { type Finding, ok, problem, warning } from './finding.js';
 
 /** What the checks compare with. */
@@ -62,23 +57,6 @@ export async function checkMigrations(database: PgDatabase): Promise<Finding> {
       'Run `npx waybill migrate` with a login that owns the schema.',
     );
   }
-}
-
-/** Whether this login may do what a service does. */
-export async function checkPrivileges(database: PgDatabase): Promise<Finding> {
-  const lacking = await database.session.run(lackingPrivileges, database.schema);
-  if (lacking.length === 0) return ok('privileges', 'this login may publish, relay and consume');
-  const shown = lacking.slice(0, SHOWN).map(({ relation, privileges }) => `${relation} (${privileges})`);
-  const more = lacking.length > SHOWN ? ` and ${lacking.length - SHOWN} more` : '';
-  const mayPublish = !lacking.some(
-    ({ relation, privileges }) => relation === 'outbox' && privileges.includes('insert'),
-  );
-  const report = mayPublish ? warning : problem;
-  return report(
-    'privileges',
-    `this login ${mayPublish ? 'may publish, and not relay and consume' : 'may not even publish'}: it lacks ${shown.join(', ')}${more}`,
-    'Grant what docs/OPERATIONS.md, "Privileges", says for this kind of process.',
-  );
 }
 
 /** Whether row-level security hides Waybill's own rows from this login. */

@@ -1,18 +1,19 @@
 import { type Clock, describeError, type PgDatabase } from '@waybill/kernel';
 import {
   checkMigrations,
-  checkPrivileges,
   checkRetention,
   checkRowSecurity,
   checkServer,
   checkTransactions,
   type DoctorLimits,
 } from './database-checks.js';
+import type { RoleQuestion } from '@waybill/schema';
 import { checkConsumers } from './consumer-checks.js';
 import { type Finding, problem } from './finding.js';
 import { checkOutbox, checkQuarantine } from './outbox-checks.js';
 import { checkPooler } from './pooler-check.js';
 import { checkRedis } from './redis-check.js';
+import { checkPrivileges, checkRole } from './role-check.js';
 
 /** What is to be examined. */
 export interface Patient extends DoctorLimits {
@@ -20,6 +21,8 @@ export interface Patient extends DoctorLimits {
   /** This machine's. */
   readonly clock: Clock;
   readonly redisUrl?: string;
+  /** Which roles a login should have. Default: the login of the connection is asked what a service may do. */
+  readonly question?: RoleQuestion;
 }
 
 /** Examines a database, and Redis where there is one. Changes nothing; what cannot be examined is a problem. */
@@ -30,7 +33,7 @@ export async function examine(patient: Patient): Promise<Finding[]> {
 }
 
 async function examineDatabase(patient: Patient): Promise<Finding[]> {
-  const { database, clock } = patient;
+  const { database, clock, question } = patient;
   let findings: Finding[];
   try {
     findings = await checkServer(database, clock);
@@ -43,7 +46,9 @@ async function examineDatabase(patient: Patient): Promise<Finding[]> {
     await attempt('transactions', () => checkTransactions(database, patient)),
   );
   const migrations = await attempt('migrations', () => checkMigrations(database));
-  const privileges = await attempt('privileges', () => checkPrivileges(database));
+  const privileges = await attempt('privileges', () =>
+    question === undefined ? checkPrivileges(database) : checkRole(database, question),
+  );
   findings.push(migrations, privileges, await attempt('row security', () => checkRowSecurity(database)));
   if (migrations.state === 'ok')
     findings.push(await attempt('retention', () => checkRetention(database, patient)));

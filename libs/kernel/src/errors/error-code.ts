@@ -20,6 +20,7 @@ export const ERROR_CODES = {
   PAYLOAD_VERSION_UNSUPPORTED: { family: 'Usage', retryable: false },
   TOPIC_NAME_INVALID: { family: 'Usage', retryable: false },
   TOPIC_UNKNOWN: { family: 'Usage', retryable: false },
+  ACCESS_DENIED: { family: 'Usage', retryable: false },
   OFFSET_OUT_OF_RANGE: { family: 'Usage', retryable: false },
   HANDLE_LENT: { family: 'Usage', retryable: false },
   NOT_RUNNING: { family: 'Usage', retryable: false },

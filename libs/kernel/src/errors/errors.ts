@@ -131,6 +131,21 @@ export class TopicUnknownError extends WaybillError {
   }
 }
 
+/** The login is restricted to some topics or groups, and this is none of them. */
+export class AccessDeniedError extends WaybillError {
+  override readonly name = 'AccessDeniedError';
+  override readonly code = 'ACCESS_DENIED';
+  override readonly retryable = false;
+
+  /** @param what which login may not do what, to which topic or group */
+  constructor(what: string, details?: ErrorDetails) {
+    super(
+      `${what}. \`waybill acl\` lists what logins are restricted to; the owner of the schema changes it by \`waybill grants\`.`,
+      details,
+    );
+  }
+}
+
 /** A position lies before the oldest record that is kept, or after the end of the log. */
 export class OffsetOutOfRangeError extends WaybillError {
   override readonly name = 'OffsetOutOfRangeError';

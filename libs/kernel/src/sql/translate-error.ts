@@ -1,5 +1,6 @@
 import { BarrierNameError } from '../errors/effect-errors.js';
 import {
+  AccessDeniedError,
   ConfigurationError,
   InvariantError,
   MessageInvalidError,
@@ -32,6 +33,7 @@ export const WAYBILL_SQLSTATE = {
   isolationLevel: 'WB009',
   outboxFull: 'WB010',
   barrierName: 'WB020',
+  accessDenied: 'WB040',
 } as const;
 
 const NETWORK_CODES = new Set([
@@ -95,6 +97,8 @@ export function translateDatabaseError(error: unknown, doing: string): Error {
       return new IsolationLevelError(`${doing}: ${messageOf(error)}`, details);
     case WAYBILL_SQLSTATE.barrierName:
       return new BarrierNameError(`${messageOf(error)}.`, details);
+    case WAYBILL_SQLSTATE.accessDenied:
+      return new AccessDeniedError(`${doing}: ${messageOf(error)}`, details);
     case 'P2028':
       return new TransactionRequiredError(`${doing}: Prisma's transaction has already ended`, details);
     default:

@@ -5,8 +5,15 @@ import type { TimerMessage, TimerTarget } from './timer-message.js';
 /** Something to be done to timers in a transaction. Times in milliseconds since the epoch. */
 export type TimerCommand =
   | { readonly action: 'schedule'; readonly message: TimerMessage; readonly dueMs: number }
-  | { readonly action: 'cancel'; readonly target: TimerTarget }
-  | { readonly action: 'reschedule'; readonly target: TimerTarget; readonly dueMs: number };
+  | ({ readonly action: 'cancel' } & TimerRequest)
+  | ({ readonly action: 'reschedule'; readonly dueMs: number } & TimerRequest);
+
+/** Which timers somebody asks to change. */
+interface TimerRequest {
+  readonly target: TimerTarget;
+  /** The login that asks: it may change the timers of topics that it may publish to. Null: the session's own. */
+  readonly asker: string | null;
+}
 
 type Schedule = Extract<TimerCommand, { action: 'schedule' }>;
 
@@ -31,8 +38,8 @@ export function timerStatements(commands: readonly TimerCommand[]): BoundStateme
     const { ids, tokens } = targetArrays(command.target);
     statements.push(
       command.action === 'cancel'
-        ? bindStatement(cancelTimers, ids, tokens)
-        : bindStatement(rescheduleTimers, ids, tokens, command.dueMs, null),
+        ? bindStatement(cancelTimers, ids, tokens, command.asker)
+        : bindStatement(rescheduleTimers, ids, tokens, command.dueMs, null, command.asker),
     );
   }
   endRun();

@@ -99,7 +99,7 @@ export class Timers {
    */
   async cancel(target: TimerTarget, session = this.session): Promise<number> {
     const { ids, tokens } = checkedTarget(target);
-    const [row] = await this.#change(session, () => session.run(cancelTimers, ids, tokens));
+    const [row] = await this.#change(session, () => session.run(cancelTimers, ids, tokens, null));
     return row?.cancelled ?? 0;
   }
 
@@ -112,7 +112,7 @@ export class Timers {
     const { ids, tokens } = checkedTarget(target);
     const { dueMs, delayMs } = checkTime(time, refusal(ids[0] ?? '(by token)', '(scheduled)'));
     const [row] = await this.#change(session, () =>
-      session.run(rescheduleTimers, ids, tokens, dueMs, delayMs),
+      session.run(rescheduleTimers, ids, tokens, dueMs, delayMs, null),
     );
     if (row === undefined || row.moved === 0) return 0;
     this.alarm?.armed([row.dueMs]);

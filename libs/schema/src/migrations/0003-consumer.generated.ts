@@ -5,7 +5,7 @@ export const migration0003: Migration = {
   number: 3,
   name: '0003-consumer',
   breaking: false,
-  checksum: '2dd658a2431996628f2a7cc5e73842d811c8dc642c53d6ee61a4d91316485415',
+  checksum: 'bbd3d97d028a050e563a2a883b5810433e839df4bcf9a22e7e6ae48dc7fab2a3',
   sql: `-- Consumer groups and what consuming leaves behind: members, owners of partitions, positions, marks, charges for
 -- crashes, parked messages, dead letters, and the inbox for handlers that write to another database than the log's.
 
@@ -185,10 +185,10 @@ end
 $$;
 
 -- Raises unless the member owns the partition in this epoch and its lease runs. The share lock keeps the
--- partition from changing hands until the caller's transaction ends. The last statement before COMMIT.
+-- partition from changing hands until the transaction ends. The last statement before COMMIT; it asks no policy.
 create function :schema.fence(of_group integer, of_partition integer, by_member uuid, in_epoch bigint)
 returns void
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform from :schema.partition_owner o
@@ -348,7 +348,7 @@ $$;
 -- the newest position of each (group, partition), and marks at or above it. Carried rows keep their ids, so a
 -- newer row stays newer. Fails with 55P03 when a lock is not to be had within 50 ms.
 create function :schema.consumer_recycle(slot_number integer) returns boolean
-language plpgsql set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   current_slot smallint := (floor(extract(epoch from clock_timestamp()) / 3600)::bigint % 4)::smallint;
@@ -385,7 +385,7 @@ $$;
 -- Empties a slot of the inbox when every bucket in it is older than the oldest that the log still holds: nothing in
 -- it can be delivered again. Fails with 55P03 when the lock is not to be had within 50 ms.
 create function :schema.inbox_empty_slot(slot_number integer, oldest_bucket_seq bigint) returns boolean
-language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'inbox_s' || slot_number;
@@ -393,7 +393,7 @@ declare
   filled boolean;
 begin
   execute format('select exists (select from :schema.%I)', slot_name) into filled;
-  if not filled then
+  if not filled or not :schema.acl_open() then
     return false;
   end if;
   execute format('lock table only :schema.%I in access exclusive mode', slot_name);

@@ -5,7 +5,7 @@ export const migration0004: Migration = {
   number: 4,
   name: '0004-timer',
   breaking: false,
-  checksum: '52da40a86e2f19052fbe3ebb7f545991331223d271b4dc6a0d4d2b8c914d4b1c',
+  checksum: '17f0d64a7085299122ba312bb08c482858f6c7cac4cc91e835a4f8170e42c9a9',
   sql: `-- Timers: what is to happen later. The table is the truth; what wakes the process that fires them is only a clock.
 --
 -- A ring of eight near slots of an hour each for what is due within six hours, and one slot for what is farther.
@@ -84,18 +84,17 @@ language sql volatile
 return case when due < clock_timestamp() + interval '6 hours'
             then floor(extract(epoch from due) / 3600)::bigint % 8 else 8 end::smallint;
 
-create function :schema.timer_ms(moment timestamptz) returns bigint
-language sql immutable
-return floor(extract(epoch from moment) * 1000)::bigint;
-
 -- Schedules messages, in the order of the arrays. Returns their due times.
 create function :schema.timer_schedule(
   message_ids uuid[], tokens text[], topics text[], partitions integer[], keys text[], all_headers text[],
   payloads bytea[], wanted_ms bigint[])
 returns table (due_ms bigint)
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if not :schema.acl_open() then
+    perform :schema.acl_assert_publish(w.topic) from unnest(topics) as w (topic);
+  end if;
   return query
   with wanted as materialized (
     select m.*, :schema.timer_due(timestamptz 'epoch' + m.at_ms * interval '1 millisecond') as due_at
@@ -113,36 +112,55 @@ begin
 end
 $$;
 
+-- Whether the rights of a login (null: the session's) decide about each timer: it may change those whose topics it may
+-- publish to.
+create function :schema.timer_asker(asker text) returns text
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not :schema.acl_open() then
+    return session_user::text;
+  end if;
+  return case when not :schema.acl_open_for(coalesce(asker, current_user::text)) then asker end;
+end
+$$;
+
 -- Cancels messages that are scheduled, by id or token. Returns how many; one that is being fired is waited for, and
 -- not counted. Raises 40001 when one is just being moved to another slot: to be tried again.
-create function :schema.timer_cancel(message_ids uuid[], tokens text[]) returns integer
-language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
+create function :schema.timer_cancel(message_ids uuid[], tokens text[], asker text) returns integer
+language plpgsql security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
+  restricted text := :schema.timer_asker(asker);
   by_id integer;
   by_token integer;
 begin
-  delete from :schema.timer t where t.message_id = any (message_ids) and t.kind = 1;
+  delete from :schema.timer t where t.message_id = any (message_ids) and t.kind = 1
+     and (restricted is null or :schema.acl_publishes_for(restricted, t.topic));
   get diagnostics by_id = row_count;
-  delete from :schema.timer t where t.token = any (tokens) and t.kind = 1;
+  delete from :schema.timer t where t.token = any (tokens) and t.kind = 1
+     and (restricted is null or :schema.acl_publishes_for(restricted, t.topic));
   get diagnostics by_token = row_count;
   return by_id + by_token;
 end
 $$;
 
 -- Moves scheduled messages to another time, by id or token; counts and raises as timer_cancel does.
-create function :schema.timer_reschedule(message_ids uuid[], tokens text[], wanted timestamptz)
+create function :schema.timer_reschedule(message_ids uuid[], tokens text[], wanted timestamptz, asker text)
 returns table (moved integer, due_ms bigint)
-language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   due timestamptz := :schema.timer_due(wanted);
   due_slot smallint := :schema.timer_slot(due);
+  restricted text := :schema.timer_asker(asker);
   by_token integer;
 begin
-  update :schema.timer t set slot = due_slot, due_at = due where t.message_id = any (message_ids) and t.kind = 1;
+  update :schema.timer t set slot = due_slot, due_at = due where t.message_id = any (message_ids) and t.kind = 1
+     and (restricted is null or :schema.acl_publishes_for(restricted, t.topic));
   get diagnostics moved = row_count;
-  update :schema.timer t set slot = due_slot, due_at = due where t.token = any (tokens) and t.kind = 1;
+  update :schema.timer t set slot = due_slot, due_at = due where t.token = any (tokens) and t.kind = 1
+     and (restricted is null or :schema.acl_publishes_for(restricted, t.topic));
   get diagnostics by_token = row_count;
   moved := moved + by_token;
   due_ms := :schema.timer_ms(due);
@@ -153,7 +171,7 @@ $$;
 -- The time, and when the next timer is due that is not due before low. Takes no lock and no transaction id.
 create function :schema.timer_probe(low timestamptz, kinds smallint[])
 returns table (now_ms bigint, next_ms bigint)
-language plpgsql stable
+language plpgsql stable security definer
   set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off
   set search_path = pg_catalog, pg_temp
 as $$
@@ -171,13 +189,14 @@ $$;
 create function :schema.timer_claim(low timestamptz, kinds smallint[], claim_limit integer, lease_ms integer)
 returns table (now_ms bigint, due_ms bigint, id bigint, kind smallint, message_id uuid, token text, topic text,
                partition_number integer, key text, headers text, payload bytea)
-language plpgsql
+language plpgsql security definer
   set lock_timeout = '50ms' set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
   set enable_hashjoin = off set enable_mergejoin = off set jit = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz;
 begin
+  perform :schema.acl_assert_open('fire timers');
   perform set_config('idle_in_transaction_session_timeout', lease_ms::text, true);
   perform pg_advisory_xact_lock(hashtext(':schema.timer'), 0);
   now_at := clock_timestamp();
@@ -197,7 +216,7 @@ $$;
 -- Moves far timers that are due within six hours to their near slots. The move is an update over partitions, so a
 -- cancel at the same time fails with 40001 and is tried again: it can neither miss the timer nor cancel it twice.
 create function :schema.timer_promote(move_limit integer) returns integer
-language plpgsql
+language plpgsql security definer
   set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
   set enable_hashjoin = off set enable_mergejoin = off set jit = off set search_path = pg_catalog, pg_temp
 as $$
@@ -220,7 +239,7 @@ $$;
 -- Empties the near slot that is next to be filled, when everything in it has gone. Checked behind the lock, which is
 -- waited for at most 50 ms (55P03): whoever has inserted into the slot holds a lock on it until he ends.
 create function :schema.timer_empty_slot() returns boolean
-language plpgsql set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'timer_s' || (floor(extract(epoch from clock_timestamp()) / 3600)::bigint - 1) % 8;
@@ -247,7 +266,7 @@ $$;
 -- to until_ms. One process at a time reads them: busy says that another is at it.
 create function :schema.timer_window(from_ms bigint, until_ms bigint, slot_ms integer)
 returns table (busy boolean, due_slots bigint[])
-language plpgsql
+language plpgsql security definer
   set enable_seqscan = off set enable_bitmapscan = off set jit = off set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -270,7 +289,7 @@ create function :schema.recurring_put(
   for_name text, for_topic text, for_partition integer, for_key text, for_headers jsonb, for_payload bytea,
   for_cron text, for_time_zone text, for_every_ms bigint, for_missed text, first_run_ms bigint)
 returns table (changed boolean, due_ms bigint)
-language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   new_revision bigint := nextval(':schema.timer_id');
@@ -280,6 +299,10 @@ declare
   earlier record;
   owed_ms bigint;
 begin
+  perform :schema.acl_assert_publish(r.topic)
+     from (select for_topic as topic
+           union all
+           select m.topic from :schema.recurring_message m where m.name = for_name) r;
   insert into :schema.recurring_message as r (name, topic, partition_number, key, headers, payload, cron, time_zone,
                                               every_ms, missed, revision)
   values (for_name, :schema.known_topic(for_topic, for_partition), for_partition, for_key, for_headers, for_payload,

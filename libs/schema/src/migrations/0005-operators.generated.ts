@@ -5,7 +5,7 @@ export const migration0005: Migration = {
   number: 5,
   name: '0005-operators',
   breaking: false,
-  checksum: 'ac5325102411a6432340811ceaaa2db489859ea1cb9b67016d006844329605a8',
+  checksum: '66c1d038ffec158bdead29a536bde2dae4e8b2023543580cba98aa90e4ac0684',
   sql: `-- What operators decide: redriving and discarding dead letters and what is quarantined, and the record of who did what when.
 
 -- One row for everything that an operator did, never changed. actor is the login, which nobody can choose; stated_by is
@@ -14,7 +14,7 @@ create table :schema.operator_action (
   id          bigint generated always as identity primary key,
   acted_at    timestamptz not null default clock_timestamp(),
   actor       text not null default session_user,
-  stated_by   text not null check (stated_by <> ''),
+  stated_by   text not null default session_user check (stated_by <> ''),
   action      text not null,
   target_kind text not null,
   target      text not null,
@@ -37,6 +37,24 @@ create trigger sign_action before insert on :schema.operator_action
 
 create index operator_action_acted on :schema.operator_action (acted_at);
 create index operator_action_target on :schema.operator_action (target_kind, target, id);
+
+-- Removes records of what operators did that are older than keep_ms, up to most of them; returns how many. Nobody else may
+-- delete any, and nobody but the owner any that is younger than 30 days.
+create function :schema.audit_forget(keep_ms bigint, most integer) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  floor_ms bigint := case when session_user = current_user then 0 else 30 * 86400000::bigint end;
+  horizon timestamptz := clock_timestamp() - greatest(keep_ms, floor_ms) * interval '1 millisecond';
+  removed bigint;
+begin
+  delete from :schema.operator_action a
+   where a.id = any (array(select o.id from :schema.operator_action o
+                            where o.acted_at < horizon order by o.acted_at limit most));
+  get diagnostics removed = row_count;
+  return removed;
+end
+$$;
 
 -- A redrive of the dead letters that match a filter, in steps: those up to cursor_id are done. Dead letters that are
 -- newer than up_to_id are not part of it, so that it comes to an end.
@@ -219,9 +237,11 @@ $$;
 -- Publishes what is quarantined again, behind all that has been published since. Returns the ids of those that there were.
 -- Raises WB001 and WB006 for what still could not be moved.
 create function :schema.outbox_requeue(quarantine_ids bigint[]) returns setof bigint
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+  perform :schema.acl_assert_publish(q.topic)
+     from :schema.outbox_quarantine q where q.quarantine_id = any (quarantine_ids) and coalesce(q.timer_action, 1) = 1;
   perform from :schema.outbox_quarantine q where q.quarantine_id = any (quarantine_ids) order by q.quarantine_id for update;
   insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, created_at, timer_action,
                               deliver_at, timer_token, control, expires_at_ms, signature)

@@ -5,7 +5,7 @@ export const migration0006: Migration = {
   number: 6,
   name: '0006-half-message',
   breaking: false,
-  checksum: 'b8181dc22c71857092b3ee381eb0a22da5fce26d1901b43ad079e33861fcb2e2',
+  checksum: 'b872956f308035db78bc59ffd50b850b9b881ac9edf153dd368e18b8206d7c03',
   sql: `-- Half messages: messages that are stored and invisible until their producer's local transaction, in another database or
 -- in no database, has ended; and the barrier by which such a transaction and whoever asks about it exclude each other.
 
@@ -81,7 +81,7 @@ $$;
 -- Passes the barrier, as the first write of the operation's transaction; false when somebody has been here before: the
 -- operation itself, or a tombstone. Waits for a transaction that is just here.
 create function :schema.barrier_pass(of_gid text, of_branch text, of_op text) returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform :schema.commit_to_disk();
@@ -96,7 +96,7 @@ $$;
 -- that the operation has committed, which its own commit may have left to a later flush.
 create function :schema.barrier_tombstone(of_gid text, of_branch text, of_op text, of_reason text, wait_ms integer)
 returns text
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   first_reason text;
@@ -231,13 +231,16 @@ $$;
 -- Empties a slot of decided half messages when the newest in it is older than retention_ms. Checked behind the lock,
 -- which is waited for at most 50 ms (55P03).
 create function :schema.half_empty_slot(slot_number integer, retention_ms bigint) returns boolean
-language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'half_message_decided_s' || slot_number;
   needed boolean;
   filled boolean;
 begin
+  if not :schema.acl_open() then
+    return false;
+  end if;
   execute format('select exists (select from :schema.%I)', slot_name) into filled;
   if not filled then
     return false;

@@ -5,7 +5,7 @@ export const migration0007: Migration = {
   number: 7,
   name: '0007-message-guard',
   breaking: false,
-  checksum: '7f3e56d1e8732c0e3d1fc2594032a2f416030128d5a36f6e8b8339e0e5365cbd',
+  checksum: '15918f5ff8a31f928f23508ca529e444d3cb2e64676a3c12df96f1bdc5267fbe',
   sql: `-- The message-id guard: what took effect under a message's id, and its result, in the database of the effect. For sources
 -- that may send a message twice; what the log holds is known by its entry (0003) and needs no row here.
 
@@ -69,13 +69,14 @@ $do$;
 create function :schema.message_enter(of_consumer text, of_id text, judged_ms bigint, window_ms bigint, slack_ms bigint,
                                       wait_ms integer)
 returns table (outcome text, result text, now_ms bigint)
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   lock_key bigint := hashtextextended(of_id, hashtextextended(of_consumer, hashtext(':schema.message')));
   old_timeout text;
   now_at timestamptz;
 begin
+  perform :schema.acl_assert_guard(of_consumer);
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception using errcode = 'WB009', message = format(
       'the transaction is %s, and would not see what a concurrent one has committed',
@@ -110,11 +111,12 @@ $$;
 -- Keeps what came of a message, at the end of the transaction that entered it.
 create function :schema.message_keep(of_consumer text, of_id text, keep_ms bigint, of_result text)
 returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz := clock_timestamp();
 begin
+  perform :schema.acl_assert_guard(of_consumer);
   insert into :schema.idempotent_message (slot, received_at, keep_until, consumer, message_id, result)
   values ((:schema.message_slot_number(now_at) % 16)::smallint, now_at, now_at + keep_ms * interval '1 millisecond',
           of_consumer, of_id, of_result);
@@ -125,7 +127,7 @@ $$;
 -- Empties a slot when every row in it is past its time. Looks without a lock first, so that a slot that is needed costs
 -- nothing, and again behind the lock, which is waited for at most 50 ms (55P03).
 create function :schema.message_empty_slot(slot_number integer) returns boolean
-language plpgsql set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   slot_name text := 'idempotent_message_s' || slot_number;

@@ -5,7 +5,7 @@ export const migration0010: Migration = {
   number: 10,
   name: '0010-saga',
   breaking: false,
-  checksum: '9fba964d647065191cbcf146fa06e19cd456f74f53e9d6f6e2cf10477ad60445',
+  checksum: '0f59bb142509cc3b5e9e93686dce06bfb371d76f1a20b205a624a1d725e3824e',
   sql: `-- Sagas: those under way, those that have ended, what happened to each, and what participants hold for them.
 
 -- Those under way. state: 1 running, 2 compensating, 3 stuck; an ended child (4 completed, 5 compensated, 6 cancelled)
@@ -186,7 +186,7 @@ $$;
 -- Empties a slot of the ended sagas and of what happened to them, when all of it is older than keep_ms and no saga that
 -- began in its days is under way. Fails with 55P03 when the locks are not to be had within 50 ms.
 create function :schema.saga_empty_slot(slot_number integer, keep_ms bigint) returns boolean
-language plpgsql set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
+language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
 declare
   ended text := 'saga_ended_s' || slot_number;
@@ -195,6 +195,9 @@ declare
   needed boolean;
   filled boolean;
 begin
+  if not :schema.acl_open() then
+    return false;
+  end if;
   execute format('select exists (select from :schema.%I)', transitions) into filled;
   if not filled then
     return false;
@@ -245,7 +248,7 @@ create index saga_stash_expires on :schema.saga_stash (expires_at);
 -- Holds an entity for a saga. False when it is another's: then that one's row is locked until this transaction ends, so
 -- that a release comes before the look, or waits and finds what was stashed.
 create function :schema.saga_hold(of_entity text, of_saga uuid, of_branch text) returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   holder uuid;
@@ -269,7 +272,7 @@ create function :schema.saga_stash_command(
   of_entity text, most integer, wait_ms bigint, to_topic text, of_key text, of_headers json,
   of_control json, of_payload bytea)
 returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   if (select count(*) from (select from :schema.saga_stash s where s.entity = of_entity limit most) w) >= most then
@@ -285,7 +288,7 @@ $$;
 -- Lets go what a saga holds: one entity, what one branch of it has taken, or all. Hands out the commands that waited.
 create function :schema.saga_release(of_saga uuid, of_branch text, of_entity text)
 returns table (topic text, message_key text, headers text, control text, payload bytea)
-language plpgsql set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   freed text[];
@@ -374,7 +377,7 @@ begin
     raise exception using errcode = '22023', message = 'stated_by must say who gives the order';
   end if;
   select s.reply_topic into topic from :schema.saga s where s.id = of_saga;
-  if topic is null then
+  if topic is null or not (:schema.acl_open() or :schema.acl_reads_topic(topic)) then
     raise exception using errcode = '22023', message = format('no saga %s is under way', of_saga);
   end if;
   insert into :schema.saga_order (saga_id, reply_topic, event, revision, actor, stated_by, reason)

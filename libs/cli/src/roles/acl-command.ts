@@ -1,0 +1,24 @@
+import { type AclEntry, listRestrictions } from '@waybill/schema';
+import type { Command } from 'commander';
+import { type Column, type ListOptions, listing, writeList } from '../table.js';
+import { type Output, withDatabase } from '../target.js';
+
+const COLUMNS: readonly Column<AclEntry>[] = [
+  { head: 'LOGIN', of: ({ login }) => login },
+  { head: 'MAY', of: ({ action }) => action ?? 'nothing' },
+  { head: 'TOPICS', of: ({ topics }) => topics },
+  { head: 'IN GROUPS', of: ({ groups }) => groups },
+];
+
+/** `waybill acl`: which logins are restricted to which topics and groups. */
+export function addAclCommand(program: Command, output: Output): void {
+  listing(program.command('acl'))
+    .description(
+      'lists the logins that are restricted, and to which topics and groups; one that is not listed is not restricted',
+    )
+    .action((options: ListOptions) =>
+      withDatabase(program, async ({ session }) => {
+        writeList(output, options, await listRestrictions(session), COLUMNS);
+      }),
+    );
+}

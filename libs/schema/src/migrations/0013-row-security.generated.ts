@@ -1,0 +1,79 @@
+// Made by scripts/build-sql.mjs from ../../migrations; do not edit.
+import type { Migration } from '../migration.js';
+
+export const migration0013: Migration = {
+  number: 13,
+  name: '0013-row-security',
+  breaking: false,
+  checksum: '60088671da736dbf5e83bf9cb4fdca78a2525614e57e3c32adf877ebec9e3575',
+  sql: `-- Row-level security by 0012, for those who may use the tables and are not the owner: he, and superusers, see all and pay
+-- nothing. A login without an entry pays one look a statement. Policies of ours are named waybill_…; services know them.
+--
+-- Where a condition is false, rows are hidden; where something would be published, it raises an error that says so.
+
+do $do$
+declare
+  one record;
+  -- As acl_open(). What is usual is decided without a call, which would cost a statement more than the rest of its policy.
+  open text := '(select case
+    when exists (select from :schema.acl_login a where a.login = session_user::text) then false
+    when not exists (select from pg_auth_members m where m.member = quote_ident(session_user)::regrole) then true
+    else :schema.acl_open() end)';
+begin
+  for one in
+    select * from (values
+      -- What may be changed and seen alike.
+      ('timer', ':schema.acl_publishes(topic)'),
+      ('recurring_message', ':schema.acl_publishes(topic)'),
+      ('consumer_group', ':schema.acl_group_name(name)'),
+      ('group_member', 'group_id in (select :schema.acl_groups())'),
+      ('partition_owner', 'group_id in (select :schema.acl_groups())'),
+      ('consumer_position', 'group_id in (select :schema.acl_groups())'),
+      ('delivery_mark', 'group_id in (select :schema.acl_groups())'),
+      ('crash_charge', 'group_id in (select :schema.acl_groups())'),
+      ('retry_budget', 'group_id in (select :schema.acl_groups())'),
+      ('parked_message', ':schema.acl_consumes(group_id, partition_id)'),
+      ('dead_letter', ':schema.acl_consumes(group_id, partition_id)'),
+      ('half_message_decided', ':schema.acl_group_name(producer_group)'),
+      ('saga', ':schema.acl_reads_topic(reply_topic)'),
+      ('saga_ended', ':schema.acl_reads_topic(reply_topic)'),
+      ('saga_transition', ':schema.acl_saga(saga_id)'),
+      ('saga_mac_key', ':schema.acl_reads_topic(reply_topic)'),
+      ('saga_refusal', ':schema.acl_reads_topic(reply_topic)'),
+      ('saga_order', ':schema.acl_reads_topic(reply_topic)'),
+      ('outbox_quarantine', ':schema.acl_publishes(topic)')
+    ) as t (name, condition)
+  loop
+    execute format('alter table :schema.%I enable row level security', one.name);
+    execute format('create policy waybill_acl on :schema.%I using (%s or %s)', one.name, open, one.condition);
+  end loop;
+
+  alter table :schema.half_message enable row level security;
+  execute format('create policy waybill_acl on :schema.half_message using (%1$s or :schema.acl_group_name(producer_group))
+                    with check (%1$s or :schema.acl_group_name(producer_group) and :schema.acl_assert_half(messages))', open);
+
+  -- Records are appended by log_append only.
+  alter table :schema.log_batch enable row level security;
+  execute format('create policy waybill_acl on :schema.log_batch for select using (%s or :schema.acl_reads(partition_id))',
+                 open);
+
+  -- Names of topics are no secret; their settings are for those who have to do with them.
+  alter table :schema.topic enable row level security;
+  create policy waybill_names on :schema.topic for select using (true);
+  execute format('create policy waybill_acl on :schema.topic for update using (%s or :schema.acl_knows_topic(name))', open);
+
+  -- Publishers insert into the slots themselves.
+  for one in
+    select c.oid::regclass as name from pg_class c
+     where c.oid = ':schema.outbox'::regclass
+        or c.oid in (select i.inhrelid from pg_inherits i where i.inhparent = ':schema.outbox'::regclass)
+  loop
+    execute format('alter table %s enable row level security', one.name);
+    execute format('create policy waybill_acl on %s for insert
+                      with check (%s or :schema.acl_assert_outbox(timer_action, topic, key))', one.name, open);
+    execute format('create policy waybill_relay on %s for select using (%s)', one.name, open);
+  end loop;
+end
+$do$;
+`,
+};

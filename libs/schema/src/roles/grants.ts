@@ -1,0 +1,141 @@
+import { assertSchemaName, ConfigurationError, DEFAULT_SCHEMA, type PgConnection } from '@waybill/kernel';
+import { aclStatements, type Restriction } from './acl.js';
+import { rightsOf } from './rights.js';
+import { assertLogin, assertRole, type DatabasePart, quoteName, quoteText, type Role } from './role.js';
+
+/** Which rights, for whom. */
+export interface GrantOptions extends Restriction {
+  /** What the login is to be; several where one login does all that. */
+  readonly roles: readonly Role[];
+  /** A role of the server. What it is granted holds for its members too. */
+  readonly login: string;
+  /** Waybill's schema. Default `waybill`. */
+  readonly schema?: string;
+  /** What is in the database. Default `whole`; for the role `participant` its own. */
+  readonly part?: DatabasePart;
+}
+
+/** A right that is granted: on what, and what of it. */
+export interface Right {
+  readonly kind: 'schema' | 'table' | 'sequence' | 'function';
+  readonly name: string;
+  /** As GRANT writes it, small letters: `insert`. */
+  readonly privilege: string;
+  /** Only on these columns. */
+  readonly columns?: readonly string[];
+}
+
+/** What roles are granted, object by object. @throws ConfigurationError for roles that do not go together */
+export function rightsFor(roles: readonly Role[], wanted?: DatabasePart): Right[] {
+  const part = partOf(roles, wanted);
+  const { tables, functions, sequences } = rightsOf(part);
+  const grantees = new Set(roles.map((role) => (role === 'participant' ? 'service' : role)));
+  const rights: Right[] = [{ kind: 'schema', name: '', privilege: 'usage' }];
+  for (const [name, byRole] of Object.entries(tables)) {
+    for (const grantee of grantees) rights.push(...privilegesOf(byRole[grantee] ?? '', name));
+  }
+  for (const [name, allowed] of Object.entries(sequences)) {
+    if (allowed.some((role) => grantees.has(role)))
+      rights.push({ kind: 'sequence', name, privilege: 'usage' });
+  }
+  for (const [name, allowed] of Object.entries(functions)) {
+    if (allowed.some((role) => grantees.has(role)))
+      rights.push({ kind: 'function', name, privilege: 'execute' });
+  }
+  return rights;
+}
+
+/** `select, insert (a, b)`, taken apart. */
+function privilegesOf(text: string, name: string): Right[] {
+  return [...text.matchAll(/(\w+)(?: \(([^)]*)\))?/g)].map(([, privilege = '', columns]) => ({
+    kind: 'table',
+    name,
+    privilege,
+    ...(columns === undefined ? {} : { columns: columns.split(', ') }),
+  }));
+}
+
+function partOf(roles: readonly Role[], part: DatabasePart | undefined): DatabasePart {
+  const problems: string[] = [];
+  if (roles.length === 0) problems.push('no role is named');
+  for (const role of roles) {
+    if (role === 'participant' && part !== undefined && part !== 'participant')
+      problems.push('a participant has a database of its own; on the bus it is a service');
+    if (part === 'participant' && role === 'publisher')
+      problems.push("nothing is published in a participant's own database");
+  }
+  if (roles.includes('participant') && roles.some((role) => role === 'publisher'))
+    problems.push('participant and publisher are roles in different databases');
+  if (problems.length > 0) throw new ConfigurationError('The roles cannot be granted', problems);
+  return part ?? (roles.includes('participant') ? 'participant' : 'whole');
+}
+
+/**
+ * The statements that give a login what its roles need, and take from it everything else that it was granted in the schema;
+ * for the owner, in one transaction. They may be applied again.
+ * @throws ConfigurationError for a role, a login or a pattern that is not usable
+ */
+export function grantStatements(options: GrantOptions): string[] {
+  const { roles, login, schema = DEFAULT_SCHEMA, part } = options;
+  for (const role of roles) assertRole(role);
+  assertLogin(login);
+  assertSchemaName(schema);
+  const rights = rightsFor(roles, part);
+  const to = quoteName(login);
+  const inSchema = quoteName(schema);
+  return [
+    ownerRefused(login, schema),
+    ...['tables', 'sequences', 'routines'].map(
+      (all) => `revoke all on all ${all} in schema ${inSchema} from ${to}`,
+    ),
+    `revoke all on schema ${inSchema} from ${to}`,
+    ...[...grouped(rights)].map(([object, privileges]) => {
+      const [kind = '', name = ''] = object.split(' ');
+      const what = kind === 'schema' ? `schema ${inSchema}` : `${kind} ${inSchema}.${quoteName(name)}`;
+      return `grant ${privileges.join(', ')} on ${what} to ${to}`;
+    }),
+    ...aclStatements(options, schema),
+  ];
+}
+
+/** The owner has all rights, and would lose them: he is refused before anything is revoked. */
+function ownerRefused(login: string, schema: string): string {
+  const problem = `${login} owns schema ${schema}: create a login of its own for the role`;
+  return `do ${quoteText(
+    `begin if exists (select from pg_catalog.pg_namespace n join pg_catalog.pg_roles r on r.oid = n.nspowner ` +
+      `where n.nspname = ${quoteText(schema)} and r.rolname = ${quoteText(login)}) ` +
+      `then raise exception using message = ${quoteText(problem)}; end if; end`,
+  )}`;
+}
+
+function grouped(rights: readonly Right[]): Map<string, string[]> {
+  const byObject = new Map<string, string[]>();
+  for (const { kind, name, privilege, columns } of rights) {
+    const object = `${kind} ${name}`;
+    const text = columns === undefined ? privilege : `${privilege} (${columns.map(quoteName).join(', ')})`;
+    byObject.set(object, [...new Set([...(byObject.get(object) ?? []), text])]);
+  }
+  return byObject;
+}
+
+const ATTEMPTS = 20;
+
+/**
+ * Grants, in one transaction. A service that empties a slot of a ring at the same moment changes the same rows of the
+ * catalog; then it is tried again.
+ * @throws what the server refuses
+ */
+export async function applyGrants(connection: PgConnection, options: GrantOptions): Promise<void> {
+  const statements = grantStatements({ ...options, schema: connection.schema });
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await connection.execute('begin');
+      for (const statement of statements) await connection.execute(statement);
+      await connection.execute('commit');
+      return;
+    } catch (error) {
+      await connection.rollback();
+      if (attempt === ATTEMPTS || !/tuple concurrently updated/.test(String(error))) throw error;
+    }
+  }
+}

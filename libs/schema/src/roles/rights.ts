@@ -1,0 +1,343 @@
+import type { DatabasePart, Role } from './role.js';
+
+/** Whom an object is granted to. A participant is a service in another database. */
+export type Grantee = Exclude<Role, 'participant'>;
+
+/** Rights on a table by role, as GRANT writes them: `select, insert (topic, key)`. */
+export type TableRights = Partial<Record<Grantee, string>>;
+
+/** What an outbox row may say; what is not named (id, xid, created_at) is the database's to say. */
+const PUBLISH =
+  'insert (slot, message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at, timer_token, expires_at_ms, signature)';
+/** The same with Waybill's own headers, which are believed. */
+const CONTROL = PUBLISH.replace('signature)', 'signature, control)');
+const OUTBOX_SLOTS = 8;
+/** Every column but who, when and its number: those are the database's to say. */
+const AUDIT = 'insert (stated_by, action, target_kind, target, reason, details)';
+
+const ALL: readonly Grantee[] = ['publisher', 'service', 'monitor', 'operator'];
+const NOT_PUBLISHER: readonly Grantee[] = ['service', 'monitor', 'operator'];
+const PUBLISHING: readonly Grantee[] = ['publisher', 'service'];
+const SERVICE: readonly Grantee[] = ['service'];
+const DESK: readonly Grantee[] = ['service', 'operator'];
+const OPERATOR: readonly Grantee[] = ['operator'];
+/** The owner's, and what other functions of ours call. */
+const NOBODY: readonly Grantee[] = [];
+
+function sameFor(roles: readonly Grantee[], rights: string): TableRights {
+  return Object.fromEntries(roles.map((role) => [role, rights]));
+}
+
+/** In every database. */
+const COMMON_TABLES: Readonly<Record<string, TableRights>> = {
+  migration: sameFor(ALL, 'select'),
+  // Asked by row-level security itself: the names are no secret, what they are restricted to is.
+  acl_login: { ...sameFor(PUBLISHING, 'select (login)'), ...sameFor(['monitor', 'operator'], 'select') },
+  acl: sameFor(['monitor', 'operator'], 'select'),
+};
+
+/**
+ * What lies in the log's database. A new table gets a line here or in {@link OWN_TABLES}, an empty one where only the owner
+ * and our functions use it; `test/flow/roles-are-what-is-written.spec.ts` asks for it. Slots of rings have no rights of
+ * their own, but for those that are named.
+ */
+const BUS_TABLES: Readonly<Record<string, TableRights>> = {
+  topic: {
+    ...sameFor(ALL, 'select'),
+    operator: 'select, update (retention_ms, on_dead_letter, on_expired, backlog_max_messages, backlog_max_bytes)',
+  },
+  topic_partition: sameFor(NOT_PUBLISHER, 'select'),
+  log_bucket: sameFor(NOT_PUBLISHER, 'select'),
+  log_segment: sameFor(NOT_PUBLISHER, 'select'),
+  log_floor: {},
+  log_batch: {
+    service: 'select',
+    ...sameFor(
+      ['monitor', 'operator'],
+      'select (slot, partition_id, base_offset, last_offset, record_count, bytes, appended_at)',
+    ),
+  },
+  outbox: {
+    publisher: PUBLISH,
+    service: `select, ${CONTROL}`,
+    ...sameFor(['monitor', 'operator'], 'select (id, xid, topic, timer_action, created_at)'),
+  },
+  ...Object.fromEntries(
+    Array.from({ length: OUTBOX_SLOTS }, (_, slot) => [
+      `outbox_s${slot}`,
+      { publisher: PUBLISH, service: CONTROL },
+    ]),
+  ),
+  outbox_quarantine: {
+    service: 'select, insert',
+    monitor:
+      'select (quarantine_id, topic, partition_number, timer_action, created_at, published_by, origin, reason_code, quarantined_at)',
+    operator: 'select, delete',
+  },
+  relay_cursor: sameFor(NOT_PUBLISHER, 'select'),
+  consumer_group: {
+    service: 'select, insert (name), update (generation)',
+    ...sameFor(['monitor', 'operator'], 'select'),
+  },
+  group_member: {
+    service: 'select, insert, update (lease_until, topics), delete',
+    ...sameFor(['monitor', 'operator'], 'select'),
+  },
+  partition_owner: {
+    service: 'select, insert (group_id, partition_id), update (owner_id, owner_epoch, target_id)',
+    ...sameFor(['monitor', 'operator'], 'select'),
+  },
+  consumer_position: { service: 'select, insert', ...sameFor(['monitor', 'operator'], 'select') },
+  delivery_mark: { service: 'select, insert' },
+  crash_charge: { service: 'select, insert, delete' },
+  parked_message: {
+    service: 'select, insert, update, delete',
+    monitor: 'select (group_id, partition_id, log_offset, attempts, due_at, from_dead_letter, parked_at)',
+    operator: 'select, insert, update, delete',
+  },
+  dead_letter: {
+    service: 'select, insert, update, delete',
+    monitor:
+      'select (id, group_id, partition_id, topic, partition_number, handler, reason, error_class, error_code, fingerprint, attempts, first_failed_at, last_failed_at, state, state_since, redrives, created_at)',
+    operator: 'select, update (state, state_since, redrives, replaced_by, message_id, headers, payload)',
+  },
+  retry_budget: { service: 'select, insert, update' },
+  timer: {
+    service: 'select, insert, update, delete',
+    ...sameFor(['monitor', 'operator'], 'select (slot, due_at, id, kind, topic, created_at)'),
+  },
+  recurring_message: {
+    service: 'select, update, delete',
+    ...sameFor(
+      ['monitor', 'operator'],
+      'select (name, topic, partition_number, cron, time_zone, every_ms, missed, revision, created_at)',
+    ),
+  },
+  operator_action: { service: AUDIT, operator: `select, ${AUDIT}` },
+  redrive: {
+    monitor: 'select (id, per_second, total, redriven, state, started_at, moved_at)',
+    operator: 'select, insert (filter, stated_by, per_second, up_to_id, total), update',
+  },
+  half_message: {
+    service: 'select, insert, update, delete',
+    monitor:
+      'select (id, producer_group, state, prepared_at, next_check_at, deadline_at, check_interval_ms, check_max, checks, unanswered)',
+    operator: 'select, update, delete',
+  },
+  half_message_decided: {
+    service: 'select, insert',
+    monitor: 'select (slot, id, producer_group, state, prepared_at, decided_at, checks)',
+    operator: 'select, insert',
+  },
+};
+
+const SAGA_SHOWN =
+  'id, saga_type, definition_version, reply_topic, state, revision, started_at, parent_id, parent_step';
+
+/** What a service keeps in its own database, where it has one. */
+const OWN_TABLES: Readonly<Record<string, TableRights>> = {
+  inbox: { service: 'insert' },
+  idempotent_message: {},
+  barrier: {},
+  barrier_result: {},
+  guard_lease: {},
+  guard_outcome: {},
+  external_effect: {},
+  external_effect_outcome: {},
+  saga: {
+    service: 'select, insert, update, delete',
+    monitor: `select (${SAGA_SHOWN}, changed_at, wake_at)`,
+    operator: 'select',
+  },
+  saga_ended: {
+    service: 'select, insert',
+    monitor: `select (slot, ${SAGA_SHOWN}, ended_at)`,
+    operator: 'select',
+  },
+  saga_transition: {
+    service: 'select, insert',
+    monitor: 'select (slot, saga_id, revision, at, state)',
+    operator: 'select',
+  },
+  saga_mac_key: { service: 'select, insert (reply_topic, secret), delete' },
+  saga_refusal: {
+    service:
+      'select, insert (reply_topic, saga_id, step, why, message_id, partition_number, log_offset), delete',
+    ...sameFor(['monitor', 'operator'], 'select'),
+  },
+  // Operators write orders by order_saga() only.
+  saga_order: { service: 'select, update (outcome, why, settled_at), delete', operator: 'select' },
+  saga_lock: { monitor: 'select (saga_id, branch, locked_at)', operator: 'select' },
+  saga_stash: {
+    service: 'select (id, entity, expires_at, control), update (expires_at), delete',
+    monitor: 'select (id, expires_at, topic)',
+    operator: 'select (id, entity, expires_at, topic)',
+  },
+};
+
+/** In every database. */
+const COMMON_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
+  timer_ms: NOT_PUBLISHER,
+  commit_to_disk: DESK,
+  uuid_ms: NOT_PUBLISHER,
+};
+
+/** Who may execute what of the log. A new function gets a line, an empty list where only functions of ours call it. */
+const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
+  // Asked by row-level security.
+  acl_open: ALL,
+  acl_assert_outbox: PUBLISHING,
+  acl_publishes: NOT_PUBLISHER,
+  acl_reads_topic: NOT_PUBLISHER,
+  acl_reads: NOT_PUBLISHER,
+  acl_knows_topic: OPERATOR,
+  acl_group_name: NOT_PUBLISHER,
+  acl_groups: NOT_PUBLISHER,
+  acl_consumes: NOT_PUBLISHER,
+  acl_assert_half: DESK,
+  acl_saga: NOT_PUBLISHER,
+  acl_open_for: NOBODY,
+  acl_entries: NOBODY,
+  acl_publishes_for: NOBODY,
+  acl_assert_publish: NOBODY,
+  acl_assert_append: NOBODY,
+  acl_assert_open: NOBODY,
+  acl_assert_guard: NOBODY,
+  // Publishing.
+  publish: PUBLISHING,
+  known_topic: PUBLISHING,
+  uuid_v7: PUBLISHING,
+  delivery_time: PUBLISHING,
+  // Relay and log.
+  relay_begin: SERVICE,
+  relay_probe: SERVICE,
+  relay_advance: SERVICE,
+  relay_cursor_recycle: SERVICE,
+  relay_adopt: NOBODY,
+  admit_outbox_row: NOBODY,
+  outbox_measure: PUBLISHING,
+  outbox_backlogs: NOT_PUBLISHER,
+  outbox_set_aside: SERVICE,
+  outbox_requeue: OPERATOR,
+  timer_set_aside: SERVICE,
+  outbox_empty_slot: SERVICE,
+  topic_create: DESK,
+  log_append: DESK,
+  log_next_offset: NOBODY,
+  log_offsets: NOT_PUBLISHER,
+  log_open_bucket: SERVICE,
+  log_drop_bucket: SERVICE,
+  // Groups.
+  fence: SERVICE,
+  advance: SERVICE,
+  advance_all: SERVICE,
+  group_heartbeat: SERVICE,
+  group_assign: SERVICE,
+  group_release: SERVICE,
+  group_release_all: SERVICE,
+  retry_budget_draw: SERVICE,
+  consumer_recycle: SERVICE,
+  // Timers.
+  timer_due: SERVICE,
+  timer_slot: SERVICE,
+  timer_asker: NOBODY,
+  timer_schedule: DESK,
+  timer_cancel: SERVICE,
+  timer_reschedule: SERVICE,
+  timer_probe: SERVICE,
+  timer_claim: SERVICE,
+  timer_promote: SERVICE,
+  timer_empty_slot: SERVICE,
+  timer_window: SERVICE,
+  recurring_put: SERVICE,
+  // Dead letters and the record of what operators did.
+  json_or_null: OPERATOR,
+  dead_letter_ids: OPERATOR,
+  redrive_dead_letters: OPERATOR,
+  redrive_step: OPERATOR,
+  discard_dead_letters: OPERATOR,
+  audit_forget: SERVICE,
+  sign_action: NOBODY,
+  // Half messages.
+  half_prepare: SERVICE,
+  half_decide: DESK,
+  half_commit_prepared: SERVICE,
+  half_claim: SERVICE,
+  half_empty_slot: SERVICE,
+};
+
+/** Who may execute what where a service keeps its own. */
+const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
+  inbox_empty_slot: SERVICE,
+  message_slot_number: NOBODY,
+  message_look: NOBODY,
+  message_enter: SERVICE,
+  message_keep: SERVICE,
+  message_empty_slot: SERVICE,
+  barrier_slot: NOBODY,
+  barrier_slot_at: NOBODY,
+  barrier_pass: SERVICE,
+  barrier_tombstone: SERVICE,
+  barrier_call: SERVICE,
+  barrier_keep: SERVICE,
+  barrier_reject: SERVICE,
+  barrier_pardon: SERVICE,
+  barrier_abandon: SERVICE,
+  barrier_empty_slot: SERVICE,
+  guard_lock: NOBODY,
+  guard_empty_slot: SERVICE,
+  lease_claim: SERVICE,
+  lease_finish: SERVICE,
+  lease_renew: SERVICE,
+  lease_release: SERVICE,
+  lease_forget: SERVICE,
+  effect_slot: NOBODY,
+  effect_begin: SERVICE,
+  effect_go_on: SERVICE,
+  effect_settle: SERVICE,
+  effect_empty_slot: SERVICE,
+  saga_slot: NOT_PUBLISHER,
+  saga_start: SERVICE,
+  saga_save: SERVICE,
+  saga_end: SERVICE,
+  saga_overtaken: SERVICE,
+  saga_empty_slot: SERVICE,
+  saga_hold: SERVICE,
+  saga_stash_command: SERVICE,
+  saga_release: SERVICE,
+  order_saga: OPERATOR,
+};
+
+/** Who may take numbers. Those of identity columns, and of functions that run as their owner, are the owner's. */
+const BUS_SEQUENCES: Readonly<Record<string, readonly Grantee[]>> = {
+  outbox_id: PUBLISHING,
+  outbox_measured: NOBODY,
+  producer_id: SERVICE,
+  position_id: SERVICE,
+  timer_id: SERVICE,
+};
+const OWN_SEQUENCES: Readonly<Record<string, readonly Grantee[]>> = { guard_fence: NOBODY };
+
+/** Everything that is decided about, for a part of the schema. */
+export interface RightsTable {
+  readonly tables: Readonly<Record<string, TableRights>>;
+  readonly functions: Readonly<Record<string, readonly Grantee[]>>;
+  readonly sequences: Readonly<Record<string, readonly Grantee[]>>;
+}
+
+const BUS: RightsTable = { tables: BUS_TABLES, functions: BUS_FUNCTIONS, sequences: BUS_SEQUENCES };
+const OWN: RightsTable = { tables: OWN_TABLES, functions: OWN_FUNCTIONS, sequences: OWN_SEQUENCES };
+
+/** What the roles are granted, in a database with that part of the schema. */
+export function rightsOf(part: DatabasePart): RightsTable {
+  const parts = [...(part === 'participant' ? [] : [BUS]), ...(part === 'bus' ? [] : [OWN])];
+  return {
+    tables: Object.assign({}, COMMON_TABLES, ...parts.map(({ tables }) => tables)) as RightsTable['tables'],
+    functions: Object.assign(
+      {},
+      COMMON_FUNCTIONS,
+      ...parts.map(({ functions }) => functions),
+    ) as RightsTable['functions'],
+    sequences: Object.assign({}, ...parts.map(({ sequences }) => sequences)) as RightsTable['sequences'],
+  };
+}

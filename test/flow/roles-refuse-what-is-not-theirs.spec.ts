@@ -1,0 +1,583 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { Bell, isWaybillError, newId, type PgDatabase } from '@waybill/kernel';
+import { LogSignals, Topics } from '@waybill/log';
+import { Outbox, Relay } from '@waybill/outbox';
+import { rightsOf } from '@waybill/schema';
+import { Timers } from '@waybill/schedule';
+import { RoleBus } from '../support/role-bus.js';
+
+const HALF = '0199c0de-0000-7000-8000-000000000001';
+const SAGA = '0199c0de-0000-7000-8000-000000000002';
+const MEMBER = '0199c0de-0000-7000-8000-000000000003';
+
+let bus: RoleBus;
+let url: string;
+let owner: PgDatabase;
+let relay: Relay;
+/** Ids of the first partitions of topics, and of groups. */
+let ids: { orders: number; payments: number; shop: number; billing: number };
+const databases = new Map<string, PgDatabase>();
+
+beforeAll(async () => {
+  bus = await RoleBus.create();
+  url = await bus.database('refused');
+  owner = bus.as('owner', url);
+  await bus.grant('relay', url, { roles: ['service'] });
+  await bus.grant('api', url, { roles: ['publisher'] });
+  await bus.grant('orders_api', url, { roles: ['publisher'], topics: ['orders*'] });
+  await bus.grant('shop', url, { roles: ['service'], topics: ['orders*'], groups: ['shop'] });
+  await bus.grant('monitor', url, { roles: ['monitor'] });
+  await bus.grant('operator', url, { roles: ['operator'] });
+  await bus.grant('shop_operator', url, { roles: ['operator'], topics: ['orders*'], groups: ['shop'] });
+  for (const login of ['relay', 'api', 'orders_api', 'shop', 'monitor', 'operator', 'shop_operator'])
+    databases.set(login, bus.as(login, url));
+  await seed();
+});
+afterAll(() => bus.close());
+
+/** Something of everything that belongs to group billing and topic payments. */
+async function seed(): Promise<void> {
+  const topics = new Topics(owner.session);
+  const [orders, payments] = [
+    await topics.create('orders', { partitions: 1 }),
+    await topics.create('payments', { partitions: 1 }),
+  ];
+  const database = databases.get('relay') as PgDatabase;
+  relay = new Relay({
+    database,
+    topics: new Topics(database.session),
+    signals: new LogSignals(database),
+    bell: new Bell(),
+  });
+  await owner.pool.query(`insert into waybill.consumer_group (name) values ('shop'), ('billing')`);
+  const { rows } = await owner.pool.query<{ name: string; id: number }>(
+    'select name, id from waybill.consumer_group',
+  );
+  const group = (name: string): number => rows.find((row) => row.name === name)?.id ?? -1;
+  ids = {
+    orders: orders.partitionIds[0] ?? -1,
+    payments: payments.partitionIds[0] ?? -1,
+    shop: group('shop'),
+    billing: group('billing'),
+  };
+  await owner.pool.query(
+    `select waybill.publish('orders', 'k', '{"n": 1}'), waybill.publish('payments', 'k', '{"n": 1}')`,
+  );
+  await moveAll();
+  for (const [of, partition] of [
+    [ids.shop, ids.orders],
+    [ids.billing, ids.payments],
+  ]) {
+    await owner.pool.query(
+      `with owned as (insert into waybill.partition_owner (group_id, partition_id, owner_id, owner_epoch) values ($1, $2, '${MEMBER}', 5)),
+            member as (insert into waybill.group_member (group_id, member_id, topics, lease_until) values ($1, '${MEMBER}', '{}', 'infinity')),
+            place as (insert into waybill.consumer_position (group_id, partition_id, position, in_flight_end) values ($1, $2, 0, 0)),
+            parked as (insert into waybill.parked_message (group_id, partition_id, log_offset, bucket_seq, headers, timestamp_ms) values ($1, $2, 0, 1, '[]', 0))
+       insert into waybill.dead_letter (group_id, partition_id, log_offset, bucket_seq, topic, partition_number, handler, headers, timestamp_ms,
+                                        reason, error_class, error_message, fingerprint, attempts, first_failed_at, last_failed_at)
+       values ($1, $2, 0, 1, '', 0, 'h', '[]', 0, 'r', 'E', 'm', 'f', 1, now(), now())`,
+      [of, partition],
+    );
+  }
+  await owner.pool.query(
+    `insert into waybill.half_message (id, producer_group, next_check_at, check_interval_ms, check_max, messages, payloads)
+     values ('${HALF}', 'billing', now(), 1000, 5, '[{"topic": "payments"}]', '{}')`,
+  );
+  await owner.pool.query(
+    `select waybill.saga_start('${SAGA}', 'pay', 1, 'P-1', 'billing.saga-replies', 1::smallint, null, null, null, null, '{}', '{}')`,
+  );
+  await owner.pool.query(`select waybill.message_keep('billing/payments/pay', 'm-1', 3600000, '"secret"')`);
+}
+
+async function moveAll(): Promise<void> {
+  while ((await relay.runOnce()) === 'again');
+}
+
+/** What a login gets for a statement: its rows, or the SQLSTATE that refuses it. Nothing of it stays. */
+async function attempt(login: string, text: string): Promise<unknown> {
+  const client = await (databases.get(login) as PgDatabase).pool.connect();
+  try {
+    await client.query('begin');
+    const { rows, rowCount } = await client.query<unknown[]>({ text, rowMode: 'array' });
+    return /^\s*(update|delete)/.test(text) ? rowCount : rows.flat().length === 1 ? rows[0]?.[0] : rows;
+  } catch (error) {
+    return (error as { code?: string }).code;
+  } finally {
+    await client.query('rollback');
+    client.release();
+  }
+}
+
+const DENIED = '42501';
+const RESTRICTED = 'WB040';
+
+describe('a publisher', () => {
+  test('reads nothing but the names of topics', async () => {
+    const tables = Object.keys(rightsOf('whole').tables).filter(
+      (table) => !['topic', 'migration', 'acl_login'].includes(table),
+    );
+    for (const table of tables) {
+      for (const login of ['api', 'orders_api']) {
+        const query = `select count(*) from waybill.${table}`;
+        expect([table, await attempt(login, query)]).toEqual([table, DENIED]);
+        expect([table, await attempt(login, `delete from waybill.${table}`)]).toEqual([table, DENIED]);
+      }
+    }
+  });
+
+  test.each([
+    [`select waybill.publish('orders', 'k', '{}') is not null`, true],
+    [`select waybill.publish('payments', 'k', '{}')`, RESTRICTED],
+    [`select waybill.publish('payments', 'k', '{}', null, now() + interval '1 hour', 't')`, RESTRICTED],
+    [`insert into waybill.outbox (message_id, topic) values (gen_random_uuid(), 'orders')`, []],
+    [`insert into waybill.outbox (message_id, topic) values (gen_random_uuid(), 'payments')`, RESTRICTED],
+    [
+      `insert into waybill.outbox_s3 (slot, message_id, topic) values (3, gen_random_uuid(), 'payments')`,
+      RESTRICTED,
+    ],
+    [
+      `insert into waybill.outbox (message_id, topic, timer_action, deliver_at) values (gen_random_uuid(), 'payments', 1, now())`,
+      RESTRICTED,
+    ],
+    [
+      `insert into waybill.outbox (message_id, topic, key, timer_action, timer_token) values (gen_random_uuid(), '', 'postgres', 2, 't')`,
+      RESTRICTED,
+    ],
+    [
+      `insert into waybill.outbox (message_id, topic, timer_action, timer_token) values (gen_random_uuid(), '', 2, 't')`,
+      RESTRICTED,
+    ],
+    [`insert into waybill.outbox (message_id, topic, xid) values (gen_random_uuid(), 'orders', '1')`, DENIED],
+    [`insert into waybill.outbox (message_id, topic, id) values (gen_random_uuid(), 'orders', 1)`, DENIED],
+    [
+      `insert into waybill.outbox (message_id, topic, created_at) values (gen_random_uuid(), 'orders', 'infinity')`,
+      DENIED,
+    ],
+    [`insert into waybill.timer (slot, due_at, kind, topic) values (8, now(), 1, 'orders')`, DENIED],
+    [
+      `select waybill.half_prepare(gen_random_uuid(), 'shop', 1, 1, 1, 1, null, '[{"topic": "payments"}]', '{}')`,
+      DENIED,
+    ],
+    [`select waybill.log_append('{}', '{}', '{}', '{}', '{}', '', -1, null)`, DENIED],
+    [`select waybill.acl_open_for('postgres')`, DENIED],
+    [
+      `insert into waybill.acl (login, action, topic_pattern, group_pattern) values (session_user, 'publish', '*', '')`,
+      DENIED,
+    ],
+    [`alter table waybill.outbox disable row level security`, DENIED],
+    [`create table waybill.mine (id int)`, DENIED],
+  ])('restricted to orders*: %s', async (text, expected) => {
+    expect(await attempt('orders_api', text)).toEqual(expected);
+  });
+
+  test('publishes by TypeScript what it may, and is told what it may not', async () => {
+    const { pool } = databases.get('orders_api') as PgDatabase;
+    const outbox = new Outbox();
+    const client = await pool.connect();
+    try {
+      await client.query('begin');
+      await outbox.publish(client, { topic: 'orders', payload: { n: 2 } });
+      await outbox.publish(client, { topic: 'orders', payload: { n: 3 }, delayMs: 3_600_000 });
+      const refused: unknown = await outbox
+        .publish(client, { topic: 'payments', payload: {} })
+        .catch((error: unknown) => error);
+      expect(isWaybillError(refused) && refused.code).toBe('ACCESS_DENIED');
+      expect((refused as Error).message).toMatch(
+        /login orders_api_\w+ may not publish to topic payments.*waybill acl/,
+      );
+    } finally {
+      await client.query('rollback');
+      client.release();
+    }
+  });
+
+  test('cancels and moves its own timers, and nobody else’s, whoever relays', async () => {
+    const later = `now() + interval '1 hour'`;
+    await owner.pool.query(`select waybill.publish('payments', 'k', '{}', null, ${later}, 'same')`);
+    await databases
+      .get('orders_api')
+      ?.pool.query(`select waybill.publish('orders', 'k', '{}', null, ${later}, 'same')`);
+    await moveAll();
+    const there = async (): Promise<unknown> =>
+      (await owner.pool.query(`select topic from waybill.timer where token = 'same' order by topic`)).rows;
+    expect(await there()).toEqual([{ topic: 'orders' }, { topic: 'payments' }]);
+    const client = await (databases.get('orders_api') as PgDatabase).pool.connect();
+    const outbox = new Outbox();
+    await client.query('begin');
+    await outbox.rescheduleTimer(client, { token: 'same' }, { delayMs: 7_200_000 });
+    await outbox.cancelTimer(client, { token: 'same' });
+    await client.query('commit');
+    client.release();
+    await moveAll();
+    expect(await there()).toEqual([{ topic: 'payments' }]);
+    await new Timers(owner.session).cancel({ token: 'same' });
+    expect(await there()).toEqual([]);
+  });
+
+  test('is restricted under every login that is a member of its role', async () => {
+    await bus.login('for_a_day');
+    await bus.onServer(`grant ${bus.name('orders_api')} to ${bus.name('for_a_day')}`);
+    databases.set('for_a_day', bus.as('for_a_day', url));
+    expect(await attempt('for_a_day', `select waybill.publish('orders', 'k', '{}') is not null`)).toBe(true);
+    expect(await attempt('for_a_day', `select waybill.publish('payments', 'k', '{}')`)).toBe(RESTRICTED);
+    const { pool } = databases.get('for_a_day') as PgDatabase;
+    const client = await pool.connect();
+    await client.query(`set role ${bus.name('orders_api')}`);
+    await expect(client.query(`select waybill.publish('payments', 'k', '{}')`)).rejects.toMatchObject({
+      code: RESTRICTED,
+    });
+    client.release(true);
+  });
+});
+
+describe('a service that may consume orders* in group shop', () => {
+  const count = (table: string): string => `select count(*)::int from waybill.${table}`;
+  test.each([
+    ['of the log, its own topic', () => `${count('log_batch')} where partition_id = ${ids.orders}`, 1],
+    ['of the log, another topic', () => `${count('log_batch')} where partition_id = ${ids.payments}`, 0],
+    ['of the outbox', () => count('outbox'), 0],
+    ['timers of another topic', () => `${count('timer')} where topic = 'payments'`, 0],
+    ['groups', () => count('consumer_group'), 1],
+    ['members of other groups', () => `${count('group_member')} where group_id = ${ids.billing}`, 0],
+    ['owners of other groups', () => `${count('partition_owner')} where group_id = ${ids.billing}`, 0],
+    ['positions of other groups', () => `${count('consumer_position')} where group_id = ${ids.billing}`, 0],
+    ['its own positions', () => count('consumer_position'), 1],
+    ['parked messages', () => count('parked_message'), 1],
+    ['dead letters', () => count('dead_letter'), 1],
+    ['half messages', () => count('half_message'), 0],
+    ['sagas', () => count('saga'), 0],
+    ['what happened to sagas', () => count('saga_transition'), 0],
+    ['results of guards', () => count('idempotent_message'), DENIED],
+    ['results behind barriers', () => count('barrier_result'), DENIED],
+    ['leases', () => count('guard_lease'), DENIED],
+    ['results under leases', () => count('guard_outcome'), DENIED],
+    ['the record of what operators did', () => count('operator_action'), DENIED],
+    ['redrives', () => count('redrive'), DENIED],
+    ['a slot of the log by its name', () => count('log_batch_s1'), DENIED],
+    ['a slot of the sagas by its name', () => count('saga_ended_s1'), DENIED],
+    ['who may what', () => count('acl'), DENIED],
+    [
+      'the guard of another group',
+      () => `select waybill.message_enter('billing/payments/pay', 'm-1', null, 3600000, 0, 0)`,
+      RESTRICTED,
+    ],
+    [
+      'the guard of its own',
+      () => `select outcome from waybill.message_enter('shop/orders/pay', 'm-1', null, 3600000, 0, 0)`,
+      'new',
+    ],
+    [
+      'a lease of another group',
+      () => `select waybill.lease_claim('billing/db/waybill/own/x', null, 1000)`,
+      RESTRICTED,
+    ],
+  ])('sees %s', async (_, text, expected) => {
+    expect(await attempt('shop', text())).toEqual(expected);
+  });
+
+  test.each([
+    [
+      'a position of its own',
+      () =>
+        `insert into waybill.consumer_position (group_id, partition_id, position, in_flight_end) values (${ids.shop}, ${ids.orders}, 1, 1)`,
+      [],
+    ],
+    [
+      'a position',
+      () =>
+        `insert into waybill.consumer_position (group_id, partition_id, position, in_flight_end) values (${ids.billing}, ${ids.payments}, 9, 9)`,
+      DENIED,
+    ],
+    [
+      'a position by its function',
+      () => `select waybill.advance(${ids.billing}, ${ids.payments}, '${MEMBER}', 5, 9, 9)`,
+      DENIED,
+    ],
+    [
+      'positions by their function',
+      () => `select waybill.advance_all(${ids.billing}, '{${ids.payments}}', '${MEMBER}', '{5}', '{9}')`,
+      DENIED,
+    ],
+    [
+      'a mark',
+      () =>
+        `insert into waybill.delivery_mark (group_id, partition_id, log_offset, verdict) values (${ids.billing}, ${ids.payments}, 0, 1)`,
+      DENIED,
+    ],
+    [
+      'a charge',
+      () =>
+        `insert into waybill.crash_charge (group_id, partition_id, log_offset) values (${ids.billing}, ${ids.payments}, 0)`,
+      DENIED,
+    ],
+    [
+      'a heartbeat',
+      () => `select waybill.group_heartbeat(${ids.billing}, gen_random_uuid(), '{payments}', 60000)`,
+      DENIED,
+    ],
+    [
+      'a lease',
+      () => `update waybill.group_member set lease_until = now() where group_id = ${ids.billing}`,
+      0,
+    ],
+    ['a member', () => `delete from waybill.group_member where group_id = ${ids.billing}`, 0],
+    [
+      'an owner',
+      () => `update waybill.partition_owner set owner_id = gen_random_uuid() where group_id = ${ids.billing}`,
+      0,
+    ],
+    [
+      'a new group of another name',
+      () => `insert into waybill.consumer_group (name) values ('payers')`,
+      DENIED,
+    ],
+    [
+      'a dead letter',
+      () => `update waybill.dead_letter set state = 'discarded' where group_id = ${ids.billing}`,
+      0,
+    ],
+    ['a parked message', () => `delete from waybill.parked_message where group_id = ${ids.billing}`, 0],
+    ['a half message', () => `update waybill.half_message set next_check_at = now()`, 0],
+    [
+      'a decision',
+      () => `select outcome from waybill.half_decide('${HALF}', 2::smallint, 'me', null, null, '{1,4}')`,
+      'missing',
+    ],
+    [
+      'a half message in another name',
+      () =>
+        `select waybill.half_prepare(gen_random_uuid(), 'billing', 1, 1, 1, 1, null, '[{"topic": "orders"}]', '{}')`,
+      DENIED,
+    ],
+    [
+      'a half message to another topic',
+      () =>
+        `select waybill.half_prepare(gen_random_uuid(), 'shop', 1, 1, 1, 1, null, '[{"topic": "payments"}]', '{}')`,
+      RESTRICTED,
+    ],
+    [
+      'a half message to another topic, by hand',
+      () =>
+        `insert into waybill.half_message (id, producer_group, next_check_at, check_interval_ms, check_max, messages, payloads) values (gen_random_uuid(), 'shop', now(), 1, 1, '[{"topic": "orders"}, {"topic": "payments"}]', '{}')`,
+      RESTRICTED,
+    ],
+    [
+      'a half message to its own topic',
+      () =>
+        `select waybill.half_prepare(gen_random_uuid(), 'shop', 1, 1, 1, 1, null, '[{"topic": "orders"}]', '{}') > 0`,
+      true,
+    ],
+    [
+      'records',
+      () => `select waybill.log_append('{${ids.payments}}', '{1}', '{1}', '{0}', '{0}', 'x', -1, null)`,
+      RESTRICTED,
+    ],
+    [
+      'records among its own',
+      () =>
+        `select waybill.log_append('{${ids.orders}, ${ids.payments}}', '{1, 1}', '{1, 1}', '{0, 0}', '{0, 0}', 'xx', -1, null)`,
+      RESTRICTED,
+    ],
+    [
+      'a timer',
+      () =>
+        `select waybill.timer_schedule('{${HALF}}', '{null}', '{payments}', '{null}', '{null}', '{null}', array[null::bytea], '{0}')`,
+      RESTRICTED,
+    ],
+    [
+      'a timer by hand',
+      () => `insert into waybill.timer (slot, due_at, kind, topic) values (8, now(), 1, 'payments')`,
+      DENIED,
+    ],
+    [
+      'a recurring message',
+      () =>
+        `select waybill.recurring_put('x', 'payments', null, null, null, null, null, null, 1000, 'skip', 0)`,
+      RESTRICTED,
+    ],
+    ['the relay', () => `select waybill.relay_begin(1, 1000)`, RESTRICTED],
+    [
+      'the cursor',
+      () => `select waybill.relay_advance(1, pg_current_snapshot(), null, null, null)`,
+      RESTRICTED,
+    ],
+    ['due timers', () => `select waybill.timer_claim(now(), '{1}', 1, 1000)`, RESTRICTED],
+    ['settings of a topic', () => `update waybill.topic set retention_ms = 1`, DENIED],
+    [
+      'a topic of another name',
+      () => `select waybill.topic_create('payments.new', 1, 1000, 'unblock', 'drop')`,
+      RESTRICTED,
+    ],
+    ['a saga', () => `update waybill.saga set state = 3`, 0],
+    [
+      'a saga that answers to another',
+      () =>
+        `select waybill.saga_start(gen_random_uuid(), 'pay', 1, 'P-2', 'billing.saga-replies', 1::smallint, null, null, null, null, '{}', '{}')`,
+      DENIED,
+    ],
+    [
+      'a transition',
+      () =>
+        `insert into waybill.saga_transition (slot, saga_id, revision, state, content) values (waybill.saga_slot('${SAGA}'), '${SAGA}', 2, 1, '{}')`,
+      DENIED,
+    ],
+    ['a table', () => 'truncate waybill.consumer_position', DENIED],
+    [
+      'an audited action, under its own login',
+      () => `insert into waybill.operator_action (action, target_kind, target) values ('a', 'b', 'c')`,
+      [],
+    ],
+    [
+      'an audited action in another name',
+      () =>
+        `insert into waybill.operator_action (action, target_kind, target, actor) values ('a', 'b', 'c', 'ada')`,
+      DENIED,
+    ],
+    ['its restriction', () => `delete from waybill.acl_login`, DENIED],
+    ['policies', () => 'drop policy waybill_acl on waybill.log_batch', DENIED],
+  ])('writes %s', async (_, text, expected) => {
+    expect(await attempt('shop', text())).toEqual(expected);
+  });
+
+  test('forgets nothing of others, whatever time it names', async () => {
+    await owner.pool.query(
+      `insert into waybill.half_message_decided (slot, id, producer_group, state, prepared_at, decided_at, decided_by, checks, messages)
+       values (3, gen_random_uuid(), 'billing', 3, now(), now() - interval '1 hour', 'check', 0, '[]')`,
+    );
+    const forgetting = ['half_empty_slot(3, 0)', 'log_open_bucket(0)'];
+    for (const call of forgetting) {
+      expect([call, await attempt('shop', `select waybill.${call}`)]).toEqual([call, false]);
+      expect([call, await attempt('relay', `select waybill.${call}`)]).toEqual([call, true]);
+    }
+    for (const call of ['saga_empty_slot(1, 0)', 'effect_empty_slot(1, 0)', 'inbox_empty_slot(1, 9)'])
+      expect([call, await attempt('shop', `select waybill.${call}`)]).toEqual([call, false]);
+  });
+
+  test('lets no group go by its functions', async () => {
+    const { pool } = databases.get('shop') as PgDatabase;
+    await pool.query(
+      `select waybill.group_release(${ids.billing}, ${ids.payments}, '${MEMBER}'), waybill.group_release_all(${ids.billing}, '{${ids.payments}}', '${MEMBER}')`,
+    );
+    const { rows } = await owner.pool.query(
+      `select owner_id, owner_epoch from waybill.partition_owner where group_id = ${ids.billing}`,
+    );
+    expect(rows).toEqual([{ owner_id: MEMBER, owner_epoch: '5' }]);
+  });
+});
+
+describe('a monitor', () => {
+  test.each(['outbox', 'timer', 'dead_letter', 'parked_message', 'recurring_message'])(
+    'reads no message in %s',
+    async (table) => {
+      for (const column of ['key', 'headers', 'payload'])
+        expect(await attempt('monitor', `select ${column} from waybill.${table}`)).toBe(DENIED);
+      expect(await attempt('monitor', `select count(*) >= 0 from waybill.${table}`)).toBe(true);
+    },
+  );
+
+  test.each([
+    'select data from waybill.log_batch',
+    'select messages from waybill.half_message',
+    'select payloads from waybill.half_message',
+    'select content from waybill.saga',
+    'select saga_key from waybill.saga_ended',
+    'select content from waybill.saga_transition',
+    'select error_message from waybill.dead_letter',
+    'select error_stack from waybill.dead_letter',
+    'select headers from waybill.saga_stash',
+    'select * from waybill.operator_action',
+    'select * from waybill.guard_outcome',
+    `select waybill.dead_letter_ids('{}', 0, 1)`,
+    `select waybill.publish('orders', 'k', '{}')`,
+    'delete from waybill.dead_letter',
+    `update waybill.topic set retention_ms = 1`,
+  ])('may not: %s', async (text) => {
+    expect(await attempt('monitor', text)).toBe(DENIED);
+  });
+});
+
+describe('an operator', () => {
+  const act = `insert into waybill.operator_action (action, target_kind, target) values ('a', 'b', 'c') returning actor`;
+  beforeEach(async () => {
+    await owner.pool.query(`update waybill.dead_letter set state = 'open'`);
+  });
+
+  test('is named in the record of what operators did by the login, at the server’s time, for good', async () => {
+    expect(await attempt('operator', act)).toBe(bus.name('operator'));
+    for (const text of [
+      `insert into waybill.operator_action (action, target_kind, target, actor) values ('a', 'b', 'c', 'alice')`,
+      `insert into waybill.operator_action (action, target_kind, target, acted_at) values ('a', 'b', 'c', now())`,
+      `insert into waybill.operator_action (id, action, target_kind, target) overriding system value values (1, 'a', 'b', 'c')`,
+      `update waybill.operator_action set reason = 'x'`,
+      'delete from waybill.operator_action',
+      'truncate waybill.operator_action',
+      'select waybill.audit_forget(0, 1000)',
+    ])
+      expect([text, await attempt('operator', text)]).toEqual([text, DENIED]);
+  });
+
+  test('keeps what it did for 30 days at least, whatever retention a service asks for', async () => {
+    for (const [action, days] of [
+      ['new', 29],
+      ['old', 31],
+    ] as const) {
+      await owner.pool.query(
+        'insert into waybill.operator_action (action, target_kind, target) values ($1, $2, $3)',
+        [action, 'b', 'c'],
+      );
+      await owner.pool.query(
+        'update waybill.operator_action set acted_at = now() - $2 * $3::interval where action = $1',
+        [action, days, '1 day'],
+      );
+    }
+    const { rows } = await (databases.get('relay') as PgDatabase).pool.query(
+      'select waybill.audit_forget(0, 1000)::int as removed',
+    );
+    expect(rows).toEqual([{ removed: 1 }]);
+    expect((await owner.pool.query('select waybill.audit_forget(0, 1000)::int as removed')).rows).toEqual([
+      { removed: 1 },
+    ]);
+  });
+
+  test('of one group redrives and discards nothing of another', async () => {
+    const all = 'array(select d.id from waybill.dead_letter d)';
+    const letters = (await owner.pool.query<{ id: string }>('select id from waybill.dead_letter')).rows.map(
+      ({ id }) => id,
+    );
+    expect(letters).toHaveLength(2);
+    expect(await attempt('shop_operator', `select count(*)::int from unnest(${all})`)).toBe(1);
+    expect(
+      await attempt('shop_operator', `select waybill.redrive_dead_letters('{${letters.join()}}')::int`),
+    ).toBe(1);
+    expect(await attempt('operator', `select waybill.redrive_dead_letters('{${letters.join()}}')::int`)).toBe(
+      2,
+    );
+    expect(
+      await attempt(
+        'shop_operator',
+        `select count(*)::int from waybill.discard_dead_letters('{${letters.join()}}')`,
+      ),
+    ).toBe(1);
+  });
+
+  test.each([
+    `select waybill.publish('orders', 'k', '{}')`,
+    `insert into waybill.outbox (message_id, topic) values (gen_random_uuid(), 'orders')`,
+    'select data from waybill.log_batch',
+    'select payload from waybill.outbox',
+    'select payload from waybill.timer',
+    'delete from waybill.dead_letter',
+    'update waybill.saga set state = 3',
+    'update waybill.consumer_position set position = 0',
+    'select * from waybill.guard_outcome',
+    `insert into waybill.acl_login (login) values ('x')`,
+  ])('may not: %s', async (text) => {
+    expect(await attempt('operator', text)).toBe(DENIED);
+  });
+});
+
+test('a saga of group billing cannot be told from one that does not exist', async () => {
+  expect(await attempt('shop', `select id from waybill.saga where id = '${SAGA}'`)).toEqual(
+    await attempt('shop', `select id from waybill.saga where id = '${newId()}'`),
+  );
+});
