@@ -86,6 +86,13 @@ async function seed(): Promise<void> {
   await owner.pool.query(
     `select waybill.saga_start('${SAGA}', 'pay', 1, 'P-1', 'billing.saga-replies', 1::smallint, null, null, null, null, '{}', '{}')`,
   );
+  await owner.pool.query(
+    `with k as (insert into waybill.saga_mac_key (reply_topic, secret) values ('billing.saga-replies', decode(repeat('00', 32), 'hex'))),
+          r as (insert into waybill.saga_refusal (reply_topic, why, partition_number, log_offset) values ('billing.saga-replies', 'x', 0, 0)),
+          o as (insert into waybill.saga_order (saga_id, reply_topic, event, revision, stated_by) values ('${SAGA}', 'billing.saga-replies', '{}', 1, 'ada'))
+     insert into waybill.outbox_quarantine (slot, id, xid, message_id, topic, created_at, published_by, origin, reason_code, reason)
+     values (0, 1, '1', gen_random_uuid(), 'payments', now(), 'x', 'outbox', 'TOPIC_UNKNOWN', 'x')`,
+  );
   await owner.pool.query(`select waybill.message_keep('billing/payments/pay', 'm-1', 3600000, '"secret"')`);
 }
 
@@ -153,6 +160,17 @@ describe('a publisher', () => {
       `insert into waybill.outbox (message_id, topic, created_at) values (gen_random_uuid(), 'orders', 'infinity')`,
       DENIED,
     ],
+    [
+      `insert into waybill.outbox (message_id, topic, control) values (gen_random_uuid(), 'orders', '{"waybill-reply-status": "done"}')`,
+      DENIED,
+    ],
+    [
+      `insert into waybill.outbox (message_id, topic, published_by) values (gen_random_uuid(), 'orders', 'postgres')`,
+      DENIED,
+    ],
+    [`select waybill.order_saga('${SAGA}', '{"type": "cancel", "reason": "x"}', 1, 'ada')`, DENIED],
+    [`select waybill.publish('orders', 'k', '{}', '{"waybill-saga-id": "x"}')`, 'WB006'],
+    [`select waybill.outbox_requeue('{1}')`, DENIED],
     [`insert into waybill.timer (slot, due_at, kind, topic) values (8, now(), 1, 'orders')`, DENIED],
     [
       `select waybill.half_prepare(gen_random_uuid(), 'shop', 1, 1, 1, 1, null, '[{"topic": "payments"}]', '{}')`,
@@ -246,6 +264,10 @@ describe('a service that may consume orders* in group shop', () => {
     ['dead letters', () => count('dead_letter'), 1],
     ['half messages', () => count('half_message'), 0],
     ['sagas', () => count('saga'), 0],
+    ['keys of sagas', () => count('saga_mac_key'), 0],
+    ['orders to sagas', () => count('saga_order'), 0],
+    ['forged messages to sagas', () => count('saga_refusal'), 0],
+    ['what was quarantined', () => count('outbox_quarantine'), 0],
     ['what happened to sagas', () => count('saga_transition'), 0],
     ['results of guards', () => count('idempotent_message'), DENIED],
     ['results behind barriers', () => count('barrier_result'), DENIED],

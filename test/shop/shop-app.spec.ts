@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
 import { PgDatabase } from '@waybill/kernel';
 import { Topics } from '@waybill/log';
-import { DeadLetters, Outbox, SagaDesk } from '@waybill/nestjs';
+import { DeadLetters, SagaDesk } from '@waybill/nestjs';
 import { testDatabase, type TestDatabase, testServerUrl, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { SERVICES } from '../../src/contracts/services.js';
