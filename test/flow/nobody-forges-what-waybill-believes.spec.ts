@@ -260,6 +260,23 @@ describe('a saga', () => {
   });
 });
 
+test("an operator's edit of a dead letter changes nothing that Waybill believes of it", async () => {
+  const fixture = await Fixture.create();
+  await fixture.database.pool.query(
+    `with g as (insert into waybill.consumer_group (name) values ('g') returning id)
+     insert into waybill.dead_letter (group_id, partition_id, log_offset, bucket_seq, topic, partition_number, handler, headers, timestamp_ms,
+                                      reason, error_class, error_message, fingerprint, attempts, first_failed_at, last_failed_at)
+     select g.id, 1, 0, 1, 'orders', 0, 'h', '[]', 0, 'r', 'E', 'm', 'f', 1, now(), now() from g`,
+  );
+  const [letter] = await fixture.deadLetters.list();
+  for (const name of ['waybill-saga-id', 'Waybill-Reply-To'])
+    await expect(
+      fixture.deadLetters.edit(letter?.id ?? 0, { headers: { [name]: 'x' } }, { by: 'ann' }),
+    ).rejects.toMatchObject({ code: 'CONFIGURATION_INVALID' });
+  expect((await fixture.deadLetters.list())[0]?.state).toBe('open');
+  await fixture.close();
+});
+
 test('the audit says who acted, whatever name is written into it', async () => {
   const fixture = await Fixture.create();
   await fixture.database.pool.query(

@@ -94,6 +94,8 @@ export {
   type PayloadInputOf,
   type PayloadOf,
   type Published,
+  type SigningKey,
+  type SigningOptions,
   type StandardSchemaV1,
   type TopicSchema,
   type TopicSchemas,

@@ -55,6 +55,11 @@ export class WaybillContext<Transaction = unknown> extends BaseRpcContext<[Deliv
     return this.delivery.headers;
   }
 
+  /** Headers of Waybill's own (`waybill-…`), which no user can write: whose request or command the message is. */
+  get control(): Readonly<Record<string, string>> {
+    return this.delivery.control;
+  }
+
   /** The payload as the handler's pipes got it. */
   get payload(): unknown {
     return this.delivery.payload;
