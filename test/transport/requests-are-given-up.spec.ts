@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Controller, type INestMicroservice } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { DeadLetters, Waybill, WaybillClient, type WaybillContext, WaybillRecord } from '@waybill/nestjs';
+import { nameBasedId } from '@waybill/kernel';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { finalize, lastValueFrom, NEVER, type Observable } from 'rxjs';
@@ -85,6 +86,26 @@ test('a handler that goes on when its asker has given up is taken back when it e
   expect(Kitchen.ended).toEqual(['roast', 'soup']);
   expect(await apps.effects('roast')).toBe(0);
   expect(dropped()).toBe(1);
+});
+
+test('who knows the id of a request cannot give it up: any login may send notes', async () => {
+  const asked = lastValueFrom(client.send('cook', 'roast'));
+  await begun('roast');
+  const id = await apps.fixture.value<string>(
+    `select control->>'waybill-request-id' from waybill.outbox where topic = 'cook'`,
+  );
+  const thief = apps.fixture.signals;
+  thief.start();
+  thief.notes.send(`request-cancelled:${id}`);
+  // One that counts, sent behind it: when that is heard, so is the forged one.
+  thief.notes.send('request-cancelled:a-secret');
+  const { cancellations } = kitchen.get(Waybill);
+  await waitUntil(() => cancellations.has(nameBasedId('request a-secret')), { describe: 'both are heard' });
+  await thief.stop();
+  expect(cancellations.has(id)).toBe(false);
+  expect(Kitchen.signal.aborted).toBe(false);
+  Kitchen.isOpen = true;
+  expect(await asked).toBe('roast');
 });
 
 test('a request that is given up before its turn does not run', async () => {

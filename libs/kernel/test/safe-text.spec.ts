@@ -6,6 +6,7 @@ describe('a text without secrets', () => {
     ['postgresql://ada:pw@db/shop', 'postgresql://***@db/shop'],
     ['postgresql://ada@db/shop', 'postgresql://***@db/shop'],
     ['at "redis://:p@w@h:1/0", twice', 'at "redis://***@h:1/0", twice'],
+    ['write postgresql://user:password@host/db', 'write postgresql://user:password@host/db'],
     ['password=pw; user=ada', 'password=***; user=ada'],
     ['{"password": "p w", "n": 1}', '{"password": ***, "n": 1}'],
     ['authorization: Basic YWRh', 'authorization: ***'],

@@ -27,6 +27,7 @@ import {
   type Topics,
 } from '@waybill/log';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
+import { newRequest, type RequestName } from './request-cancellations.js';
 
 /** In the last answer to a request: how many values it was answered with, where that is not one. */
 export const REPLY_VALUES_HEADER = 'waybill-reply-values';
@@ -108,12 +109,13 @@ export class ReplyListener {
     for (const hearer of this.#waiting.values()) hearer.closed();
   }
 
-  /** The control headers of a new request, and its id. */
-  request(): { readonly id: string; readonly control: Headers } {
-    const id = newId();
+  /** The control headers of a new request, and its name. */
+  request(): { readonly name: RequestName; readonly control: Headers } {
+    const name = newRequest();
+    const { id } = name;
     const { topic } = this.parts;
     return {
-      id,
+      name,
       control: { [REPLY_TO_HEADER]: topic, [REPLY_KEY_HEADER]: this.#key, [REQUEST_ID_HEADER]: id },
     };
   }

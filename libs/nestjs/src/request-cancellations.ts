@@ -1,12 +1,32 @@
+import { randomBytes } from 'node:crypto';
+import { nameBasedId } from '@waybill/kernel';
 import type { LogSignals } from '@waybill/log';
 
 const NOTE = 'request-cancelled:';
 /** Requests that are remembered at most; of older ones it is forgotten that nobody waits for them. */
 const MOST = 10_000;
 
+/** A request's id, and what gives it up. */
+export interface RequestName {
+  readonly id: string;
+  /** Known to the asker alone: the id follows from it, and not the other way round. */
+  readonly secret: string;
+}
+
+/** Names a new request. */
+export function newRequest(): RequestName {
+  const secret = randomBytes(24).toString('base64url');
+  return { id: idOf(secret), secret };
+}
+
+function idOf(secret: string): string {
+  return nameBasedId(`request ${secret}`);
+}
+
 /**
  * Requests that their askers have given up. It is told by notes between processes, which may be lost: a request that was
- * given up may be handled all the same.
+ * given up may be handled all the same. Any login may send notes: one counts only with the secret of its request, which the
+ * asker alone knows.
  */
 export class RequestCancellations {
   /** Oldest first. */
@@ -20,8 +40,8 @@ export class RequestCancellations {
   }
 
   /** Tells whoever may handle a request that nobody waits for its answer any more. */
-  tell(id: string): void {
-    this.signals.notes.send(`${NOTE}${id}`);
+  tell({ secret }: RequestName): void {
+    this.signals.notes.send(`${NOTE}${secret}`);
   }
 
   /** Whether the asker of a request is known to have given it up. */
@@ -43,7 +63,8 @@ export class RequestCancellations {
     }
   }
 
-  #hear(id: string): void {
+  #hear(secret: string): void {
+    const id = idOf(secret);
     this.#given.add(id);
     if (this.#given.size > MOST) {
       const [oldest] = this.#given;

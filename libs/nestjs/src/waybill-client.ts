@@ -156,7 +156,8 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
   protected publish(packet: ReadPacket, callback: (packet: WritePacket) => void): () => void {
     const waybill = this.unwrap<Waybill>();
     const replies = waybill.listenForReplies(jsonCodec);
-    const { id, control } = replies.request();
+    const { name, control } = replies.request();
+    const { id } = name;
     const topic = this.#topicOf(packet);
     const trace = waybill.tracing.request(topic, id);
     let forget = (): void => {};
@@ -167,7 +168,7 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
       deserializer: this.#deserializer,
       callback,
       // Published or not: a note about what is not there does no harm.
-      onGivenUp: () => waybill.cancellations.tell(id),
+      onGivenUp: () => waybill.cancellations.tell(name),
       onEnd: (error) => {
         trace.end(error);
         forget();
