@@ -35,6 +35,8 @@ export const REPLY_VALUES_HEADER = 'waybill-reply-values';
 const REPLY_RETENTION_MS = 3_600_000;
 /** Longest time without a look at the log, in milliseconds. */
 const POLL_MS = 100;
+/** Lines about answers that may be forged are this far apart at least, in milliseconds. */
+const LINE_MS = 10_000;
 
 /** An answer, as it came. */
 export interface Reply {
@@ -79,6 +81,7 @@ export class ReplyListener {
   readonly #reader: LogReader;
   readonly #waiting = new Map<string, ReplyHearer>();
   #starting: Promise<void> | undefined;
+  #toldMs = -Infinity;
   #place: { readonly partitionId: number; offset: number } | undefined;
   #unsubscribe: () => void = () => {};
 
@@ -173,7 +176,10 @@ export class ReplyListener {
       signatures?.verify(topic, record, `${topic}@${record.offset}`);
       return true;
     } catch (error) {
-      logger.warn(`an answer was not heard: ${describeError(error)}`, { topic });
+      // Who floods the topic must not fill the log.
+      if (performance.now() - this.#toldMs > LINE_MS)
+        logger.warn(`an answer was not heard: ${describeError(error)}`, { topic });
+      this.#toldMs = performance.now();
       return false;
     }
   }
