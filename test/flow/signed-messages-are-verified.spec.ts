@@ -1,12 +1,19 @@
 import 'reflect-metadata';
 import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Controller, type INestMicroservice } from '@nestjs/common';
+import { Controller, type INestMicroservice, Module } from '@nestjs/common';
 import { Ctx, EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import {
   DeadLetters,
   HalfMessages,
   Recurring,
+  Saga,
+  saga,
+  SagaCommand,
+  sagaCommand,
+  SagaParticipant,
+  SagaRejection,
+  Sagas,
   Waybill,
   WaybillClient,
   type WaybillContext,
@@ -50,6 +57,42 @@ class Shop {
   }
 }
 
+const reserve = sagaCommand<{ item: string }, { shelf: number }>('stock.reserve');
+const letGo = sagaCommand<{ item: string }>('stock.release');
+const pay = sagaCommand<{ item: string }>('stock.pay');
+
+@Saga()
+class Ordering {
+  readonly definition = saga<{ item: string }>('signed.order')
+    .step('reserve', {
+      invoke: reserve,
+      with: ({ item }) => ({ item }),
+      then: ({ shelf }) => ({ shelf }),
+      undo: { invoke: letGo, with: ({ item }) => ({ item }) },
+    })
+    .step('pay', { invoke: pay, with: ({ item }) => ({ item }) })
+    .build();
+}
+
+@SagaParticipant()
+class Stock {
+  @SagaCommand(reserve)
+  reserve(): { shelf: number } {
+    return { shelf: 7 };
+  }
+
+  @SagaCommand(letGo)
+  release(): void {}
+
+  @SagaCommand(pay)
+  pay(@Payload() { item }: { item: string }): void {
+    if (item === 'gold') throw new SagaRejection('too dear');
+  }
+}
+
+@Module({ providers: [Ordering], controllers: [Stock] })
+class OrderingModule {}
+
 let apps: Applications;
 beforeEach(async () => {
   handled.length = 0;
@@ -60,6 +103,7 @@ afterEach(() => apps.close());
 const both: SigningOptions = { keys: { shared: secret }, signWith: 'shared' };
 const start = (signing: SigningOptions | undefined, group = 'shop'): Promise<INestMicroservice> =>
   apps.start(group, group === 'shop' ? [Shop] : [], {
+    imports: group === 'shop' ? [{ module: OrderingModule }] : [],
     handlers: { retry: { immediateAttempts: 0, maxAttempts: 1 } },
     ...(signing === undefined ? {} : { signing }),
   });
@@ -97,6 +141,21 @@ test('what is signed is handled: at once, later, by half message, again and agai
   expect(await letters(app)).toHaveLength(1);
 });
 
+test('sagas command, are answered, rejected and undone by signed messages', async () => {
+  const app = await start(both);
+  const { definition } = app.get(Ordering);
+  const begin = async (item: string): Promise<string> =>
+    (
+      await apps.fixture.transaction((tx) =>
+        app.get(Sagas).start(tx, definition, { key: item, data: { item } }),
+      )
+    ).id;
+  const ids = [await begin('book'), await begin('gold')];
+  for (const [index, state] of ['COMPLETED', 'COMPENSATED'].entries())
+    expect(await app.get(Sagas).outcome(ids[index] ?? '')).toMatchObject({ state });
+  expect(await letters(app)).toEqual([]);
+});
+
 test('what is not, or was changed, is a dead letter before its handler runs', async () => {
   const app = await start(both);
   const waybill = app.get(Waybill);
@@ -116,6 +175,8 @@ test('what is not, or was changed, is a dead letter before its handler runs', as
     { key: 'k', headers: unsigned, value: { n: 1 } },
     // The same under another id: a replay.
     { key: 'k', headers, value: { n: 1 } },
+    // Another id, with the signed one behind it: which of them counts?
+    { key: 'k', headers: { ...headers, 'waybill-id': id }, value: { n: 1 } },
     { key: 'k', headers, value: { n: 2 } },
     { key: 'j', headers, value: { n: 1 } },
     { key: 'k', headers: { ...headers, a: '2' }, value: { n: 1 } },

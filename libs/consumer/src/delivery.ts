@@ -3,6 +3,7 @@ import { describeThrown, dictionary, PayloadUnreadableError, type SqlSession } f
 import {
   decodeBatch,
   EXPIRES_AT_HEADER,
+  isControlHeader,
   type FetchedBatch,
   type LogRecord,
   MESSAGE_ID_HEADER,
@@ -74,9 +75,9 @@ export function headersOf(record: LogRecord): Record<string, string> {
   return headersWhere(record, (name) => !name.startsWith(RESERVED_HEADER_PREFIX));
 }
 
-/** The headers of a record that are Waybill's own. */
+/** The headers by which a record tells Waybill something. */
 export function controlOf(record: LogRecord): Record<string, string> {
-  return headersWhere(record, (name) => name.startsWith(RESERVED_HEADER_PREFIX));
+  return headersWhere(record, isControlHeader);
 }
 
 function headersWhere(record: LogRecord, isWanted: (name: string) => boolean): Record<string, string> {

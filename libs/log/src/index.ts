@@ -42,6 +42,7 @@ export * from './record/index.js';
 export {
   CAUSE_ID_HEADER,
   EXPIRES_AT_HEADER,
+  isControlHeader,
   MESSAGE_ID_HEADER,
   RESERVED_HEADER_PREFIX,
   SIGNATURE_HEADER,

@@ -12,3 +12,16 @@ export const CAUSE_ID_HEADER = 'waybill-cause-id';
 
 /** The header of a signed message that shows who has sent it. */
 export const SIGNATURE_HEADER = 'waybill-signature';
+
+/** What they say is of the message itself, and changes when it is sent again. */
+const OF_THE_MESSAGE: ReadonlySet<string> = new Set([
+  MESSAGE_ID_HEADER,
+  EXPIRES_AT_HEADER,
+  CAUSE_ID_HEADER,
+  SIGNATURE_HEADER,
+]);
+
+/** Whether a header is one by which Waybill is told something: an answer, a command, a request. */
+export function isControlHeader(name: string): boolean {
+  return name.startsWith(RESERVED_HEADER_PREFIX) && !OF_THE_MESSAGE.has(name);
+}

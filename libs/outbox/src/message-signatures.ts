@@ -174,7 +174,9 @@ function contentOf(topic: string, record: LogRecord): SignedContent {
   const headers = dictionary<string>();
   for (const { key, value } of record.headers) if (value !== null) headers[key] = value.toString('utf8');
   const key = record.key === null ? null : record.key.toString('utf8');
-  return { topic, key, id: headers[MESSAGE_ID_HEADER] ?? '', headers, control: null, payload: record.value };
+  // As consumers read it: of two, the first.
+  const id = record.headers.find((header) => header.key === MESSAGE_ID_HEADER)?.value?.toString('utf8') ?? '';
+  return { topic, key, id, headers, control: null, payload: record.value };
 }
 
 function textOf(record: LogRecord, name: string): string | undefined {

@@ -237,6 +237,12 @@ export class Outbox {
     return encodeMessage(message, this.#rules, { control });
   }
 
+  /** An encoded message with other control headers: what is signed covers them. */
+  withControl(encoded: EncodedMessage, control: ControlMessage['control']): EncodedMessage {
+    const content = { ...encoded, control };
+    return { ...content, signature: this.#rules.signatures?.sign(content) ?? null };
+  }
+
   /** The statements that write these messages, in this order: to be run one after the other in one transaction. */
   statementsOf(messages: readonly EncodedMessage[]): BoundStatement[] {
     this.#assertOpen();

@@ -301,7 +301,7 @@ export class SagaEngine {
         ? { [SAGA_CALL_MAC_HEADER]: await this.keys.call(session, command, definition, payload) }
         : {}),
     };
-    work.messages.push({ ...encoded, control: { ...control, ...macs } });
+    work.messages.push(this.parts.outbox.withControl(encoded, { ...control, ...macs }));
     return undefined;
   }
 
