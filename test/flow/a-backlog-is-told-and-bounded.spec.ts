@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { newId } from '@waybill/kernel';
 import { Waybill, WaybillHealthIndicator, WaybillMetrics } from '@waybill/nestjs';
 import { OutboxBacklogWatch, outboxBacklogs } from '@waybill/outbox';
+import { applyGrants } from '@waybill/schema';
 import { waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { createProgram } from '@waybill/cli';
@@ -11,10 +12,9 @@ let fixture: Fixture;
 const role = `flooder_${process.pid}`;
 beforeEach(async () => {
   fixture = await Fixture.create({ orders: { backlogMaxMessages: 20 }, other: {} });
-  await fixture.database.pool.query(
-    `create role ${role} login password 'secret'; grant usage on schema waybill to ${role};
-     grant select on waybill.migration, waybill.topic to ${role};
-     grant usage on sequence waybill.outbox_id to ${role}; grant insert, select (message_id) on waybill.outbox to ${role}`,
+  await fixture.database.pool.query(`create role ${role} login password 'secret'`);
+  await fixture.database.withConnection((connection) =>
+    applyGrants(connection, { roles: ['publisher'], login: role }),
   );
 });
 afterEach(async () => {
@@ -117,7 +117,6 @@ describe('what waits in the outbox', () => {
     const url = new URL(fixture.url);
     url.username = role;
     url.password = 'secret';
-    await fixture.database.pool.query(`grant insert on all tables in schema waybill to ${role}`);
     const waybill = new Waybill('default', {
       database: { connectionString: url.href },
       relay: false,

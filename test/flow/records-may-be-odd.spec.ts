@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
 import { PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
-import { LogAppender, type RecordToAppend } from '@waybill/log';
+import type { RecordToAppend } from '@waybill/log';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
+import { appendBytes } from '../support/raw-records.js';
 import { Fixture } from '../support/fixture.js';
 
 type Odd = Omit<RecordToAppend, 'topic' | 'value'>;
@@ -63,11 +64,9 @@ afterEach(async () => {
 });
 
 test.each(ODD)('%s: its failure stops nobody behind it', async (_, odd) => {
-  const appender = new LogAppender(fixture.database, fixture.topics, undefined);
   const value = (n: number): Buffer => Buffer.from(JSON.stringify({ n }));
-  await appender.append({ topic: 'orders', value: value(1), ...odd });
-  await appender.append({ topic: 'orders', key: Buffer.from('other'), value: value(2) });
-  await appender.close();
+  await appendBytes(fixture, { topic: 'orders', value: value(1), ...odd });
+  await appendBytes(fixture, { topic: 'orders', key: Buffer.from('other'), value: value(2) });
   const handler: Handler = async ({ transaction, payload }) => {
     const { n } = payload as { n: number };
     if (n === 1) throw new Error('it fails');

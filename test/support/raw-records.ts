@@ -1,5 +1,5 @@
 import { newId } from '@waybill/kernel';
-import { appendCall, BatchCollector } from '@waybill/log';
+import { appendCall, BatchCollector, RecordBatchBuilder, type RecordToAppend } from '@waybill/log';
 import type { Fixture } from './fixture.js';
 
 /** A record as any program may write it that has been given the log: nothing of it is checked. */
@@ -28,4 +28,22 @@ export async function appendRaw(
       });
   });
   await database.runTogether([appendCall(batches, -1, 'all')]);
+}
+
+/** Appends one record byte for byte, to the first partition of its topic. */
+export async function appendBytes(
+  { database, topics }: Pick<Fixture, 'database' | 'topics'>,
+  { topic, key = null, value, headers = [] }: RecordToAppend,
+): Promise<void> {
+  const { partitionIds } = await topics.get(topic);
+  const builder = new RecordBatchBuilder(1_024);
+  builder.append(Date.now(), key, value, headers);
+  const batch = {
+    partitionId: partitionIds[0] ?? 0,
+    recordCount: 1,
+    maxTimestampMs: builder.maxTimestamp,
+    baseSequence: -1,
+    data: builder.build(),
+  };
+  await database.runTogether([appendCall([batch], -1, 'all')]);
 }

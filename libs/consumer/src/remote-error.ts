@@ -50,7 +50,7 @@ export function withheldError(thrown: unknown, correlationId: string): RemoteErr
   const code = CODE.test(given) ? given : 'INTERNAL';
   return {
     name: isWaybillError(thrown) ? describeThrown(thrown).name : 'InternalError',
-    message: `it failed there (${code}); its service finds the reason under ${correlationId}`,
+    message: `it failed there (${code}); its service finds the reason by the correlation id`,
     code,
     correlationId,
   };

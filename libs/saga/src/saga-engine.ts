@@ -358,8 +358,8 @@ export class SagaEngine {
 
   /** Has another saga of this service told of an event, by way of the log. */
   async #tell(work: Work, id: string, event: WireEvent): Promise<void> {
-    const message = await eventMessage(work.transaction.session, this.keys, id, event);
-    work.messages.push(this.parts.outbox.encodeControl(message));
+    const parts = { outbox: this.parts.outbox, keys: this.keys };
+    work.messages.push(await eventMessage(work.transaction.session, parts, id, event));
   }
 
   async #publish({ messages, transaction }: Work): Promise<void> {

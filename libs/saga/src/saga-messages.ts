@@ -1,5 +1,5 @@
 import type { SqlSession } from '@waybill/kernel';
-import type { ControlMessage } from '@waybill/outbox';
+import type { EncodedMessage, Outbox } from '@waybill/outbox';
 import type { SagaEvent } from './saga-event.js';
 import { SAGA_EVENT_HEADER, SAGA_ID_HEADER, SAGA_MAC_HEADER } from './saga-headers.js';
 import type { SagaKeys } from './saga-keys.js';
@@ -12,18 +12,19 @@ export interface EventPayload {
   readonly event: WireEvent;
 }
 
-/** The message that tells a saga of an event by way of the log, with the MAC of the service that both are of. */
+/**
+ * The message that tells a saga of an event by way of the log, with the MAC of the service that both are of.
+ * @throws PayloadNotSerializableError, MessageTooLargeError
+ */
 export async function eventMessage(
   session: SqlSession,
-  keys: SagaKeys,
+  { outbox, keys }: { readonly outbox: Outbox; readonly keys: SagaKeys },
   id: string,
   event: WireEvent,
-): Promise<ControlMessage<EventPayload>> {
-  const mac = await keys.event(session, id, event);
-  return {
-    topic: keys.replyTopic,
-    key: id,
-    control: { [SAGA_ID_HEADER]: id, [SAGA_EVENT_HEADER]: event.type, [SAGA_MAC_HEADER]: mac },
-    payload: { event },
-  };
+): Promise<EncodedMessage> {
+  const control = { [SAGA_ID_HEADER]: id, [SAGA_EVENT_HEADER]: event.type };
+  const payload: EventPayload = { event };
+  // First, because it refuses what has no JSON, which the MAC needs.
+  const encoded = outbox.encodeControl({ topic: keys.replyTopic, key: id, control, payload });
+  return outbox.withControl(encoded, { ...control, [SAGA_MAC_HEADER]: await keys.event(session, id, event) });
 }

@@ -109,12 +109,9 @@ export class Sagas {
     const [row] = await session.run(showSaga, id);
     if (row === undefined) throw new NotFoundError(`saga ${id}`);
     const { outbox, engine } = this.parts;
-    const message = await eventMessage(session, engine.keysOf(row.replyTopic), id, {
-      type: 'signal',
-      name,
-      payload,
-    });
-    await outbox.publishEncoded(tx, [outbox.encodeControl(message)]);
+    const parts = { outbox, keys: engine.keysOf(row.replyTopic) };
+    const message = await eventMessage(session, parts, id, { type: 'signal', name, payload });
+    await outbox.publishEncoded(tx, [message]);
   }
 
   /** The id of a saga, under way or ended. @throws NotFoundError */
