@@ -148,7 +148,7 @@ export class Topics {
    */
   place(message: { readonly id: Buffer; readonly topic: string; readonly partition: number | null }): Topic {
     const { id, partition } = message;
-    const topic = this.#known.get(message.topic);
+    const topic = this.peek(message.topic);
     if (topic === undefined) throw new TopicUnknownError(message.topic);
     const count = topic.partitionIds.length;
     if (topic.partitionIds[partition ?? 0] === undefined) {
