@@ -1,4 +1,4 @@
-import { migrate, type MigrateOptions } from '@waybill/schema';
+import { migrate } from '@waybill/schema';
 import pg from 'pg';
 import type { ServiceName } from '../contracts/services.js';
 import { migrateShop } from './migrate-shop.js';
@@ -45,7 +45,7 @@ interface Prepared {
 }
 
 async function prepare(
-  database: MigrateOptions,
+  database: { readonly connectionString: string; readonly participant?: boolean },
   owners: readonly ServiceName[],
   guests: readonly ServiceName[],
 ): Promise<Prepared> {

@@ -2,8 +2,11 @@ import { createHash } from 'node:crypto';
 
 /** Control characters, line breaks of Unicode, and marks that turn the direction of what follows. */
 const BREAKS = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gu;
-/** User and password in a URL, up to the last @: a password may hold one that is not escaped. */
-const URL_USER = /\b([a-z][\w+.-]*:\/\/)[^\s'"`<>]*@/gi;
+/**
+ * User and password in a URL, up to the last @: a password may hold one that is not escaped. The example that errors give is
+ * none.
+ */
+const URL_USER = /\b([a-z][\w+.-]*:\/\/)(?!user:password@host(?::5432)?\/database\b)[^\s'"`<>]*@/gi;
 const NAMED_SECRET =
   /\b(password|passwd|pwd|pgpassword|secret|token|api[-_]?key|authorization)(["']?\s*[:=]\s*)("[^"]*"|'[^']*'|(?:(?:bearer|basic)\s+)?[^\s,;&}"']+)/gi;
 
