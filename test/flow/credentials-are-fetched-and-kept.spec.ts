@@ -139,9 +139,9 @@ describe('a password that is a function', () => {
       /threw /,
     ],
     ['rejects', () => Promise.reject(new RangeError(SECRET)) as never, /threw RangeError/],
-    ['returns no text', () => ({ token: SECRET }) as never, /returned no text, but object/],
-    ['returns nothing', () => undefined as never, /returned no text, but undefined/],
-    ['returns an empty text', () => '' as never, /an empty one/],
+    ['returns no text', () => ({ token: SECRET }) as never, /returned no password, but object/],
+    ['returns nothing', () => undefined as never, /returned no password, but undefined/],
+    ['returns an empty text', () => '' as never, /an empty text/],
     ['never answers', () => new Promise(() => {}) as never, /not answered within 100 ms/],
   ])('that %s: a typed error that may be retried, without the secret', async (_what, password, says) => {
     const error = await failureOf({ user: 'rotating', password, passwordTimeoutMs: 100 });

@@ -30,6 +30,7 @@ export {
   wholeNumber,
 } from './options.js';
 export { type MacKeyStatements, MacKeys } from './mac-keys.js';
+export { askPassword, type Password } from './password.js';
 export { parseJson } from './safe-json.js';
 export { keyName, oneLine, withoutSecrets } from './safe-text.js';
 export { answeredWithin, closeSocket } from './sql/answer-deadline.js';
@@ -52,7 +53,6 @@ export {
   addressProblems,
   type DatabaseAddress,
   databaseNameOf,
-  type DatabasePassword,
   type DatabaseServer,
   type DatabaseTls,
   type DatabaseUrl,

@@ -4,6 +4,7 @@ import { ConfigurationError } from '../errors/errors.js';
 import { DatabaseUnavailableError } from '../errors/runtime-errors.js';
 import { isPlainObject } from '../plain-json.js';
 import { show, unknownName } from '../options.js';
+import { askPassword, type Password } from '../password.js';
 import { describeThrown } from '../thrown.js';
 import { assertConnectionString } from './connection-string.js';
 
@@ -20,9 +21,6 @@ export interface DatabaseTls {
   readonly servername?: string;
 }
 
-/** A password, or a function that is asked for it whenever a connection is opened: for IAM tokens, or a vault. */
-export type DatabasePassword = string | (() => string | Promise<string>);
-
 /** A database by the parts of its address. */
 export interface DatabaseServer {
   readonly connectionString?: undefined;
@@ -32,7 +30,7 @@ export interface DatabaseServer {
   readonly port?: number;
   readonly user: string;
   /** Default: that of `PGPASSWORD`. */
-  readonly password?: DatabasePassword;
+  readonly password?: Password;
   /** How long the function that is `password` may take, in milliseconds, 10 to 9,000. Default 5,000. */
   readonly passwordTimeoutMs?: number;
   readonly database: string;
@@ -169,44 +167,19 @@ function driverTls(ssl: boolean | DatabaseTls, host: string): NonNullable<pg.Cli
   };
 }
 
-/** Asks the service's function for a password, within its time. What it throws is not told: it may hold a secret. */
-function asker(address: DatabaseServer, password: () => string | Promise<string>): () => Promise<string> {
+function asker(address: DatabaseServer, password: Exclude<Password, string>): () => Promise<string> {
   const { host, port = DEFAULT_PORT, user, passwordTimeoutMs = DEFAULT_PASSWORD_TIMEOUT_MS } = address;
-  const failed = (why: string): DatabaseUnavailableError =>
-    new DatabaseUnavailableError(`The password of ${user} at ${host}:${port} could not be had: ${why}`, {
-      remedy:
-        'Look at the function that is the option password, and at what it asks; the next connection asks it again',
+  return () =>
+    askPassword(password, passwordTimeoutMs).catch((error: unknown): never => {
+      const why = describeThrown(error).message;
+      throw new DatabaseUnavailableError(
+        `The password of ${user} at ${host}:${port} could not be had: ${why}`,
+        {
+          remedy:
+            'Look at the function that is the option password, and at what it asks; the next connection asks it again',
+        },
+      );
     });
-  return async () => {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<string>((resolve) => {
-      timer = setTimeout(resolve, passwordTimeoutMs, '');
-    }).then((): never => {
-      throw failed(`its function has not answered within ${passwordTimeoutMs} ms`);
-    });
-    late.catch(() => {});
-    // Its failure is described without its text; a late one is nobody's.
-    const answered = Promise.resolve()
-      .then(password)
-      .catch((error: unknown): never => {
-        throw failed(`its function threw ${nameOf(error)}`);
-      });
-    answered.catch(() => {});
-    try {
-      const given: unknown = await Promise.race([answered, late]);
-      if (!isText(given))
-        throw failed(`its function returned no text, but ${given === '' ? 'an empty one' : typeof given}`);
-      return given;
-    } finally {
-      clearTimeout(timer);
-    }
-  };
-}
-
-function nameOf(error: unknown): string {
-  const { name, code } = describeThrown(error);
-  const words = [name, code ?? ''].filter((word) => /^[A-Za-z]\w{0,60}$/.test(word));
-  return words.join(' ') || 'something';
 }
 
 function isByParts(address: DatabaseAddress): address is DatabaseServer {
