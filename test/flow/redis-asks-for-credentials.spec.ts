@@ -199,13 +199,11 @@ describeWithRedis('Redis asks for credentials', (open) => {
     await isClock(waybill);
     const far =
       (await fixture.value('select (extract(epoch from clock_timestamp()) * 1000)::float8')) + 864e5;
-    const token = 'far';
     await fixture.transaction((client) =>
       waybill.outbox.publish(client, {
         topic: 'orders',
         payload: { n: -2 },
         deliverAt: new Date(far),
-        token,
       }),
     );
     const jobs = [

@@ -4,7 +4,6 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join, normalize } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { refusedLicences } from '../../scripts/licences.mjs';
 import { ROOT, run, temporaryFolder, packAll } from './packing.js';
 
 interface Manifest {
@@ -16,6 +15,12 @@ interface Manifest {
 }
 
 const readJson = (path: string): unknown => JSON.parse(readFileSync(join(ROOT, path), 'utf8'));
+/** A script for Node alone, without declarations. */
+const { refusedLicences } = (await import(new URL('../../scripts/licences.mjs', import.meta.url).href)) as {
+  refusedLicences(
+    packages: readonly { name: string; version: string; licence: string | undefined }[],
+  ): readonly string[];
+};
 const libraries = readdirSync(join(ROOT, 'libs'));
 
 test.each(['.', ...libraries.map((name) => `libs/${name}`)])('%s says where it comes from', (folder) => {

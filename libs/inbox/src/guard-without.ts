@@ -75,7 +75,7 @@ class BackedLeaseStore implements LeaseStore {
     fence: string,
     result: string | null,
     windowMs: number,
-    fingerprint: string | null,
+    fingerprint?: string | null,
   ): Promise<boolean> {
     const finished = await this.truth.finish(name, fence, result, windowMs, fingerprint);
     const front = this.#fronts.get(fence);

@@ -54,7 +54,8 @@ const FENCE_MIN_MS = 3_600_000;
 const NO_LEASE = /\bWRONGTYPE\b|value is not an integer|increment or decrement would overflow/;
 
 /** Answers by which Redis says that it cannot serve now. */
-const UNAVAILABLE = /^(LOADING|CLUSTERDOWN|MASTERDOWN|READONLY|TRYAGAIN|OOM|NOREPLICAS|MISCONF|BUSY|NOAUTH|NOPERM|WRONGPASS)\b/;
+const UNAVAILABLE =
+  /^(LOADING|CLUSTERDOWN|MASTERDOWN|READONLY|TRYAGAIN|OOM|NOREPLICAS|MISCONF|BUSY|NOAUTH|NOPERM|WRONGPASS)\b/;
 
 /**
  * Leases in Redis: fast, and as lasting as Redis is. A flush, an eviction, a crash without a file that is written at every
@@ -119,7 +120,7 @@ export class RedisLeaseStore implements LeaseStore {
     fence: string,
     result: string | null,
     windowMs: number,
-    fingerprint: string | null,
+    fingerprint?: string | null,
   ): Promise<boolean> {
     const key = this.#keyOf(name);
     const print = fingerprint || null;

@@ -25,7 +25,7 @@ export class ScopedLeaseStore implements LeaseStore {
     fence: string,
     result: string | null,
     windowMs: number,
-    fingerprint: string | null,
+    fingerprint?: string | null,
   ): Promise<boolean> {
     return this.store.finish(this.#scoped(name), fence, result, windowMs, fingerprint);
   }
