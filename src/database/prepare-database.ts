@@ -1,6 +1,6 @@
 import { PgDatabase } from '@waybill/kernel';
 import { Topics } from '@waybill/log';
-import { migrate, type MigrateOptions } from '@waybill/schema';
+import { migrate } from '@waybill/schema';
 import pg from 'pg';
 import type { ServiceName } from '../contracts/services.js';
 import { topicSettings } from '../contracts/topics.js';
@@ -52,7 +52,7 @@ interface Prepared {
 }
 
 async function prepare(
-  database: MigrateOptions,
+  database: { readonly connectionString: string; readonly participant?: boolean },
   tablesOf: readonly ServiceName[],
   rights: Partial<Record<LoginName, LoginRights>>,
 ): Promise<Prepared> {

@@ -2,7 +2,7 @@
 // PostgreSQL, in Redis, or (`backed`) in both. With `hold` it says when it works, and works until SIGUSR2.
 import { once } from 'node:events';
 import { isWaybillError, PgDatabase } from '@waybill/kernel';
-import { guardWithout, LeaseGuard, PostgresLeaseStore, RedisLeaseStore } from '@waybill/inbox';
+import { guardWithout, LeaseGuard, LeaseSeal, PostgresLeaseStore, RedisLeaseStore } from '@waybill/inbox';
 import { Redis } from 'ioredis';
 
 const {
@@ -27,7 +27,8 @@ if (kind !== 'postgres') {
   });
   client.on('error', () => {});
   await once(client, 'ready');
-  const redis = new RedisLeaseStore(client, { commandTimeoutMs: 200 });
+  const seal = new LeaseSeal(database.session, 'leases');
+  const redis = new RedisLeaseStore(client, { commandTimeoutMs: 200 }, { seal });
   store = guardWithout(redis, kind === 'redis' ? 'refuse' : postgres);
 }
 const guard = new LeaseGuard(store, options);

@@ -1,4 +1,10 @@
-import { guardWithout, type LeaseStore, PostgresLeaseStore, RedisLeaseStore } from '@waybill/inbox';
+import {
+  guardWithout,
+  LeaseSeal,
+  type LeaseStore,
+  PostgresLeaseStore,
+  RedisLeaseStore,
+} from '@waybill/inbox';
 import type { SqlSession } from '@waybill/kernel';
 import type { RedisServer } from '@waybill/testing';
 import { Redis } from 'ioredis';
@@ -26,7 +32,8 @@ export class LeaseStores {
     });
     client.on('error', () => {});
     this.#clients.push(client);
-    const redis = new RedisLeaseStore(client, { commandTimeoutMs: 200 });
+    const seal = new LeaseSeal(this.session, 'leases');
+    const redis = new RedisLeaseStore(client, { commandTimeoutMs: 200 }, { seal });
     return kind === 'redis' ? redis : guardWithout(redis, postgres);
   }
 

@@ -16,6 +16,7 @@ export async function runCommandLine(): Promise<void> {
   });
   try {
     readEnvironment();
+    warnOfPasswords(process.argv.slice(2));
     await createProgram({ write: (text) => process.stdout.write(printable(text)) }).parseAsync();
   } catch (error) {
     if (error instanceof CommanderError) {
@@ -36,6 +37,16 @@ function readEnvironment(): void {
   if (!existsSync(ENVIRONMENT)) return;
   const text = readFileSync(ENVIRONMENT, 'utf8').replace(/^\u{feff}/u, '');
   for (const [name, value] of Object.entries(parseEnv(text))) process.env[name] ??= value;
+}
+
+/** What stands on a command line can be read by everybody who may list the processes of the machine. */
+function warnOfPasswords(words: readonly string[]): void {
+  const text = words.find((word) => /\b[a-z]+:\/\/[^/\s]*:[^/\s]+@|[?&]password=/i.test(word));
+  if (text === undefined) return;
+  process.stderr.write(
+    'waybill: warning: a password on the command line can be read by everybody who may list the processes of this ' +
+      'machine. Give the URL by DATABASE_URL (REDIS_URL for Redis), --database-url-file, or PGHOST and PGPASSWORD.\n',
+  );
 }
 
 /** Text from a database may hold escape sequences that a terminal would act on. */

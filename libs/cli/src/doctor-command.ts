@@ -9,7 +9,7 @@ import { type Output, target } from './target.js';
 import { line } from './line.js';
 
 interface DoctorOptions {
-  readonly redis?: string;
+  readonly redis?: string | true;
   readonly transactionAge: number;
   readonly retryHorizon: number;
   readonly role?: readonly Role[];
@@ -27,7 +27,7 @@ export function addDoctorCommand(program: Command, output: Output): void {
     .description(
       'examines the database, and Redis; exits with 1 when there are problems, with 2 on wrong use',
     )
-    .option('--redis <url>', 'also examine this Redis, redis://…')
+    .option('--redis [url]', 'also examine this Redis, redis://… (without a URL: that of REDIS_URL)')
     .option(
       '--transaction-age <duration>',
       'a transaction that is open for longer is a problem, as 5m; a number alone is in seconds',
@@ -60,7 +60,9 @@ export function addDoctorCommand(program: Command, output: Output): void {
 
 async function examineAndTell(program: Command, output: Output, options: DoctorOptions): Promise<void> {
   let database: PgDatabase;
+  let redisUrl: string | undefined;
   try {
+    redisUrl = redisOf(options);
     database = new PgDatabase({ ...target(program), connectionsMax: 2, applicationName: 'waybill doctor' });
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
@@ -74,7 +76,7 @@ async function examineAndTell(program: Command, output: Output, options: DoctorO
       clock: systemClock,
       transactionAgeMs: options.transactionAge,
       retryHorizonMs: options.retryHorizon,
-      ...(options.redis === undefined ? {} : { redisUrl: options.redis }),
+      ...(redisUrl === undefined ? {} : { redisUrl }),
       ...(options.role === undefined
         ? {}
         : { question: { roles: options.role, login: options.login, part: options.part } }),
@@ -84,6 +86,13 @@ async function examineAndTell(program: Command, output: Output, options: DoctorO
   } finally {
     await database.close();
   }
+}
+
+function redisOf({ redis }: DoctorOptions): string | undefined {
+  if (redis !== true) return redis;
+  const url = process.env['REDIS_URL'] ?? '';
+  if (url !== '') return url;
+  throw new ConfigurationError('There is no Redis to examine', ['set REDIS_URL, or give --redis a URL']);
 }
 
 function lineOf({ check, state, text, advice }: Finding): string {

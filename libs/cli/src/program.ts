@@ -1,4 +1,4 @@
-import { DEFAULT_SCHEMA } from '@waybill/kernel';
+import { DEFAULT_SCHEMA, withoutSecrets } from '@waybill/kernel';
 import { adoptCluster } from '@waybill/outbox';
 import { migrate, migrationSql, migrationStatus } from '@waybill/schema';
 import { Command } from 'commander';
@@ -24,10 +24,21 @@ import { line } from './line.js';
 export function createProgram(output: Output): Command {
   const program = new Command('waybill')
     .description('Sets up and looks after the tables of Waybill. Works on the database of DATABASE_URL.')
-    .option('--database-url <url>', 'the database, postgresql://… (default: DATABASE_URL)')
+    .option(
+      '--database-url <url>',
+      'the database, postgresql://… (default: DATABASE_URL, else PGHOST and its kin)',
+    )
+    .option(
+      '--database-url-file <path>',
+      'a file that holds the URL; its password does not show in lists of processes',
+    )
     .option('--schema <name>', "Waybill's schema", DEFAULT_SCHEMA)
     .version(ownVersion(), '-V, --version', 'the version of waybill')
-    .configureOutput({ writeOut: (text) => output.write(text) })
+    .configureOutput({
+      writeOut: (text) => output.write(text),
+      // What was typed is repeated in them.
+      writeErr: (text) => process.stderr.write(withoutSecrets(text)),
+    })
     .exitOverride()
     .showHelpAfterError('(see waybill --help)');
   addInitCommand(program, output);

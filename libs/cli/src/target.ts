@@ -1,6 +1,8 @@
-import { ConfigurationError, PgDatabase } from '@waybill/kernel';
+import { readFileSync } from 'node:fs';
+import { ConfigurationError, type DatabaseAddress, PgDatabase } from '@waybill/kernel';
 import { assertMigrated } from '@waybill/schema';
 import type { Command } from 'commander';
+import { fileError } from './file-error.js';
 
 /** How long a statement of a command may take, in milliseconds: an operator's may be about many rows. */
 const COMMAND_TIMEOUT_MS = 120_000;
@@ -12,6 +14,7 @@ export interface Output {
 
 interface GlobalOptions {
   readonly databaseUrl?: string;
+  readonly databaseUrlFile?: string;
   readonly schema: string;
 }
 
@@ -20,16 +23,41 @@ export function globals(program: Command): GlobalOptions {
   return program.opts<GlobalOptions>();
 }
 
-/** The database and schema to work on. @throws ConfigurationError when no database was named */
-export function target(program: Command): { connectionString: string; schema: string } {
-  const { databaseUrl, schema } = globals(program);
-  const connectionString = databaseUrl ?? process.env['DATABASE_URL'];
-  if (connectionString === undefined || connectionString === '') {
+/**
+ * The database and schema to work on: that of --database-url, of --database-url-file, of DATABASE_URL, or of PGHOST and its
+ * kin, the first that is there.
+ * @throws ConfigurationError when no database was named
+ */
+export function target(program: Command): DatabaseAddress & { schema: string } {
+  const { schema } = globals(program);
+  const connectionString = urlOf(program);
+  if (connectionString !== undefined && connectionString !== '') return { connectionString, schema };
+  const { PGHOST: host = '', PGPORT: port = '', PGUSER: user = '', PGDATABASE: database = '' } = process.env;
+  const isNamed = connectionString === undefined && host !== '';
+  if (!isNamed) {
     throw new ConfigurationError('There is no database to work on', [
-      'set DATABASE_URL, or give --database-url',
+      'set DATABASE_URL, or give --database-url-file, or --database-url, or set PGHOST, PGUSER and PGDATABASE',
     ]);
   }
-  return { connectionString, schema };
+  if (user === '')
+    throw new ConfigurationError('There is no database to work on', ['PGHOST is set, and PGUSER is not']);
+  // The driver itself reads PGPASSWORD and PGSSLMODE.
+  const at = { host, user, database: database === '' ? user : database };
+  return { ...at, ...(port === '' ? {} : { port: Number(port) }), schema };
+}
+
+function urlOf(program: Command): string | undefined {
+  const { databaseUrl, databaseUrlFile } = globals(program);
+  if (databaseUrlFile === undefined) return databaseUrl ?? process.env['DATABASE_URL'];
+  if (databaseUrl !== undefined)
+    throw new ConfigurationError('There is no single database to work on', [
+      'give --database-url or --database-url-file, not both',
+    ]);
+  try {
+    return readFileSync(databaseUrlFile, 'utf8').trim();
+  } catch (error) {
+    throw fileError('The file of --database-url-file cannot be read', databaseUrlFile, error);
+  }
 }
 
 /** Runs `work` on the database, once it is known to be migrated. */

@@ -14,6 +14,7 @@ import {
   emptyGuardSlot,
   emptyMessageSlot,
   forgetEndedLeases,
+  removeGuardKeys,
 } from './statements.generated.js';
 
 const DAY_MS = 86_400_000;
@@ -21,6 +22,9 @@ const DAY_MS = 86_400_000;
 const SLOTS = 16;
 /** Leases that one pass forgets at most. */
 const LEASES_AT_A_TIME = 10_000;
+
+/** A key of leases that was followed by another is kept for so long: longer than any mark that it has signed is. */
+const OLD_KEYS_MS = 60 * DAY_MS;
 
 const SPECS = {
   /** How long an external effect is remembered at least, in milliseconds. One that is not decided stays. */
@@ -61,6 +65,7 @@ export class GuardRetention extends Retention {
     await this.#empty('lease guard', (slot) => this.session.run(emptyGuardSlot, slot));
     await this.#empty('external effects', (slot) => this.session.run(emptyEffectSlot, slot, this.#effectsMs));
     await this.session.run(forgetEndedLeases, LEASES_AT_A_TIME);
+    await this.session.run(removeGuardKeys, OLD_KEYS_MS);
     return 'idle';
   }
 

@@ -45,8 +45,9 @@ class BackedLeaseStore implements LeaseStore {
 
   async claim(name: string, fingerprint: string | null, leaseMs: number): Promise<LeaseClaim> {
     const before = await this.#ask(() => this.front.claim(name, fingerprint, leaseMs));
-    if (before !== undefined && before.state !== 'claimed') return before;
-    const frontFence = before?.fence;
+    if (before?.state === 'done') return before;
+    // That another is at it, only the store that counts is believed: whoever writes to Redis would stop the work by it.
+    const frontFence = before?.state === 'claimed' ? before.fence : undefined;
     let claim: LeaseClaim;
     try {
       claim = await this.truth.claim(name, fingerprint, leaseMs);
@@ -69,12 +70,18 @@ class BackedLeaseStore implements LeaseStore {
     return renewed;
   }
 
-  async finish(name: string, fence: string, result: string | null, windowMs: number): Promise<boolean> {
-    const finished = await this.truth.finish(name, fence, result, windowMs);
+  async finish(
+    name: string,
+    fence: string,
+    result: string | null,
+    windowMs: number,
+    fingerprint?: string | null,
+  ): Promise<boolean> {
+    const finished = await this.truth.finish(name, fence, result, windowMs, fingerprint);
     const front = this.#fronts.get(fence);
     this.#fronts.delete(fence);
     if (finished && front !== undefined)
-      await this.#ask(() => this.front.finish(name, front, result, windowMs));
+      await this.#ask(() => this.front.finish(name, front, result, windowMs, fingerprint));
     return finished;
   }
 
@@ -85,7 +92,7 @@ class BackedLeaseStore implements LeaseStore {
     await this.truth.release(name, fence);
   }
 
-  /** Asks the store in front; undefined when it is away. */
+  /** Asks the store in front; undefined when it is away, or what it holds is not this service's own. */
   async #ask<T>(command: () => Promise<T>): Promise<T | undefined> {
     if (this.clock.monotonic() < this.#askAgainAt) return undefined;
     try {
@@ -94,7 +101,10 @@ class BackedLeaseStore implements LeaseStore {
       this.#away = false;
       return answer;
     } catch (error) {
-      if (!isWaybillError(error) || error.code !== 'LEASE_STORE_UNAVAILABLE') throw error;
+      if (!isWaybillError(error)) throw error;
+      // It was counted and logged where it was seen.
+      if (error.code === 'LEASE_FORGED') return undefined;
+      if (error.code !== 'LEASE_STORE_UNAVAILABLE') throw error;
       if (!this.#away) this.logger.warn(`Redis is away, PostgreSQL goes on alone: ${describeError(error)}`);
       this.#away = true;
       this.#askAgainAt = this.clock.monotonic() + AWAY_MS;

@@ -12,6 +12,7 @@ export class HeldLease {
   constructor(
     private readonly store: LeaseStore,
     private readonly name: string,
+    private readonly fingerprint: string | null,
     readonly fence: string,
     private readonly leaseMs: number,
     claimedAt: number,
@@ -36,7 +37,7 @@ export class HeldLease {
    * @returns false when another has claimed since
    */
   finish(result: string | null, windowMs: number): Promise<boolean> {
-    return this.store.finish(this.name, this.fence, result, windowMs);
+    return this.store.finish(this.name, this.fence, result, windowMs, this.fingerprint);
   }
 
   /** Extends it no more. */

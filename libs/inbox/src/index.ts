@@ -27,6 +27,12 @@ export {
   type OnceName,
   type OnceResult,
 } from './lease-guard.js';
+export { type LeaseMark, LeaseSeal } from './lease-seal.js';
 export type { LeaseClaim, LeaseStore } from './lease-store.js';
 export { PostgresLeaseStore } from './postgres-lease-store.js';
-export { type RedisLeaseClient, RedisLeaseStore, type RedisLeaseStoreOptions } from './redis-lease-store.js';
+export {
+  type RedisLeaseClient,
+  RedisLeaseStore,
+  type RedisLeaseStoreOptions,
+  type RedisLeaseStoreParts,
+} from './redis-lease-store.js';

@@ -101,6 +101,7 @@ export class LeaseGuard {
    * @throws IdMismatchError when it was done with another fingerprint
    * @throws FencedError when the lease was lost and others have begun since: the work has ended, its result is not kept
    * @throws ResultTooLargeError, ResultNotSerializableError: the work has ended and does not run again; duplicates get this too
+   * @throws LeaseForgedError when what stands under the name is not of this service, and no other store decides
    * @throws LeaseStoreUnavailableError, DatabaseUnavailableError
    */
   async once<T>(name: OnceName, work: (lease: Lease) => Promise<T>): Promise<OnceResult<T>> {
@@ -110,15 +111,23 @@ export class LeaseGuard {
     const until = this.#clock.monotonic() + (this.#options.onConflict === 'wait' ? this.#options.waitMs : 0);
     for (let wait = POLL_MIN_MS; ; wait = Math.min(wait * 2, POLL_MAX_MS)) {
       const claimedAt = this.#clock.monotonic();
-      const claim = await this.store.claim(key, name.fingerprint ?? null, leaseMs);
+      const fingerprint = name.fingerprint ?? null;
+      const claim = await this.store.claim(key, fingerprint, leaseMs);
       if (claim.state === 'claimed') {
-        const held = new HeldLease(this.store, key, claim.fence, leaseMs, claimedAt, this.#clock);
+        const held = new HeldLease(
+          this.store,
+          key,
+          fingerprint,
+          claim.fence,
+          leaseMs,
+          claimedAt,
+          this.#clock,
+        );
         return { result: await this.#run(held, what, work), duplicate: false };
       }
       if (claim.state === 'done') {
-        const { fingerprint } = claim;
-        if (name.fingerprint !== undefined && fingerprint !== null && fingerprint !== name.fingerprint)
-          throw new IdMismatchError(what);
+        const { fingerprint: kept } = claim;
+        if (fingerprint !== null && kept !== null && kept !== fingerprint) throw new IdMismatchError(what);
         return { result: decodeResult<T>(claim.result, what, this.#options.maxResultBytes), duplicate: true };
       }
       const left = until - this.#clock.monotonic();

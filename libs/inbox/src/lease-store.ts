@@ -14,9 +14,16 @@ export interface LeaseStore {
   renew(name: string, fence: string, leaseMs: number): Promise<boolean>;
   /**
    * Marks the name as done, for `windowMs`; twice by the same holder is once.
+   * @param fingerprint that of the claim, for stores that seal it with the mark
    * @returns false when another has claimed the name since
    */
-  finish(name: string, fence: string, result: string | null, windowMs: number): Promise<boolean>;
+  finish(
+    name: string,
+    fence: string,
+    result: string | null,
+    windowMs: number,
+    fingerprint?: string | null,
+  ): Promise<boolean>;
   /** Gives a claim back: the next may claim at once. Does nothing when another has claimed since, or it is done. */
   release(name: string, fence: string): Promise<void>;
 }

@@ -11,15 +11,15 @@ function script(text: string): LeaseScript {
 }
 
 /*
- * KEYS[1] is a hash: s (leased, done), f (the fence of its holder), p (fingerprint), r (result). It lives as long as the
+ * KEYS[1] is a hash: s (leased, done), f (the fence of its holder), p (fingerprint), r (result), m (the MAC of these). It lives as long as the
  * lease, or the window. KEYS[2] is the fence that was given out last; a new one begins at the microseconds of Redis' clock,
  * so that fences grow also when Redis has forgotten everything.
  */
 
 /** ARGV: lease, how long the fence is kept, fingerprint ('' for none); milliseconds. */
 export const CLAIM = script(`
-local held = redis.call('hmget', KEYS[1], 's', 'r', 'p')
-if held[1] == 'done' then return {'done', held[2], held[3]} end
+local held = redis.call('hmget', KEYS[1], 's', 'r', 'p', 'f', 'm')
+if held[1] == 'done' then return {'done', held[2], held[3], held[4], held[5]} end
 if held[1] then return {'in-progress', redis.call('pttl', KEYS[1])} end
 if redis.call('exists', KEYS[2]) == 0 then
   local now = redis.call('time')
@@ -56,13 +56,17 @@ redis.call('set', KEYS[2], ARGV[1], 'px', ARGV[3])
 return 1
 `);
 
-/** ARGV: fence, window, whether there is a result ('1'), the result. */
+/** ARGV: fence, window, whether there is a result ('1'), the result, the MAC ('' for none), and what it says of the fingerprint. */
 export const FINISH = script(`${IS_MINE}
 local how = mine()
 if not how then return 0 end
 if how == 'done' then return 1 end
 redis.call('hset', KEYS[1], 's', 'done', 'f', ARGV[1])
-if ARGV[3] == '1' then redis.call('hset', KEYS[1], 'r', ARGV[4]) end
+if ARGV[3] == '1' then redis.call('hset', KEYS[1], 'r', ARGV[4]) else redis.call('hdel', KEYS[1], 'r') end
+if ARGV[5] ~= '' then
+  redis.call('hset', KEYS[1], 'm', ARGV[5], 'p', ARGV[6])
+  if ARGV[6] == '' then redis.call('hdel', KEYS[1], 'p') end
+end
 redis.call('pexpire', KEYS[1], ARGV[2])
 return 1
 `);

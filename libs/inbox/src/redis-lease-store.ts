@@ -1,13 +1,17 @@
 import {
   type Clock,
   type Given,
+  guardLogger,
   invariant,
+  LeaseForgedError,
   LeaseStoreUnavailableError,
+  type Logger,
   resolveOptions,
   systemClock,
   text,
   wholeNumber,
 } from '@waybill/kernel';
+import type { LeaseSeal } from './lease-seal.js';
 import type { LeaseClaim, LeaseStore } from './lease-store.js';
 import { CLAIM, FINISH, type LeaseScript, RELEASE, RENEW } from './redis-lease-scripts.js';
 
@@ -31,12 +35,27 @@ const SPECS = {
 /** Options of a {@link RedisLeaseStore}. */
 export type RedisLeaseStoreOptions = Given<typeof SPECS>;
 
+/** What a {@link RedisLeaseStore} works with. */
+export interface RedisLeaseStoreParts {
+  /**
+   * Seals the marks, and refuses those of others. Without it, who may write to this Redis decides what has been done and
+   * what came of it.
+   */
+  readonly seal?: LeaseSeal | undefined;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+}
+
 /** The last fence of a name is kept for so many leases, and at least for so many milliseconds. */
 const FENCE_LEASES = 10;
 const FENCE_MIN_MS = 3_600_000;
 
+/** Answers by which Redis says that something else stands under the key of a lease, or of its fence. */
+const NO_LEASE = /\bWRONGTYPE\b|value is not an integer|increment or decrement would overflow/;
+
 /** Answers by which Redis says that it cannot serve now. */
-const UNAVAILABLE = /^(LOADING|CLUSTERDOWN|MASTERDOWN|READONLY|TRYAGAIN|OOM|NOREPLICAS|MISCONF|BUSY)\b/;
+const UNAVAILABLE =
+  /^(LOADING|CLUSTERDOWN|MASTERDOWN|READONLY|TRYAGAIN|OOM|NOREPLICAS|MISCONF|BUSY|NOAUTH|NOPERM|WRONGPASS)\b/;
 
 /**
  * Leases in Redis: fast, and as lasting as Redis is. A flush, an eviction, a crash without a file that is written at every
@@ -46,6 +65,9 @@ const UNAVAILABLE = /^(LOADING|CLUSTERDOWN|MASTERDOWN|READONLY|TRYAGAIN|OOM|NORE
  */
 export class RedisLeaseStore implements LeaseStore {
   readonly #options;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  #forged = 0;
 
   /**
    * @param client connected; one that does not queue commands while it is not (`enableOfflineQueue: false`) tells sooner
@@ -54,12 +76,20 @@ export class RedisLeaseStore implements LeaseStore {
   constructor(
     private readonly client: RedisLeaseClient,
     options: RedisLeaseStoreOptions = {},
-    private readonly clock: Clock = systemClock,
+    private readonly parts: RedisLeaseStoreParts = {},
   ) {
     this.#options = resolveOptions('leases in Redis', SPECS, options);
+    this.#clock = parts.clock ?? systemClock;
+    this.#logger = guardLogger(parts.logger);
+  }
+
+  /** How often something was found that the service has not written. */
+  get forged(): number {
+    return this.#forged;
   }
 
   async claim(name: string, fingerprint: string | null, leaseMs: number): Promise<LeaseClaim> {
+    await this.parts.seal?.prepare();
     const answer = await this.#run(
       CLAIM,
       'Claiming',
@@ -69,10 +99,13 @@ export class RedisLeaseStore implements LeaseStore {
       fingerprint ?? '',
     );
     invariant(Array.isArray(answer), `the claim of ${name} brought no list`);
-    const [state, first, second] = answer as [string, string | number | null, string | null];
+    const [state, first, second, ...sealed] = answer as [string, ...(string | number | null)[]];
     if (state === 'claimed') return { state, fence: String(first) };
-    if (state === 'done')
-      return { state, result: first === null ? null : String(first), fingerprint: second ?? null };
+    if (state === 'done') {
+      const mark = { result: textOr(first), fingerprint: textOr(second) };
+      await this.#assertGenuine(name, mark, sealed.map(textOr));
+      return { state, ...mark };
+    }
     return { state: 'in-progress', retryAfterMs: Math.max(0, Number(first)) };
   }
 
@@ -82,9 +115,18 @@ export class RedisLeaseStore implements LeaseStore {
     );
   }
 
-  async finish(name: string, fence: string, result: string | null, windowMs: number): Promise<boolean> {
-    const kept = result === null ? '0' : '1';
-    return (await this.#run(FINISH, 'Marking as done', name, fence, `${windowMs}`, kept, result ?? '')) === 1;
+  async finish(
+    name: string,
+    fence: string,
+    result: string | null,
+    windowMs: number,
+    fingerprint?: string | null,
+  ): Promise<boolean> {
+    const key = this.#keyOf(name);
+    const print = fingerprint || null;
+    const mac = await this.parts.seal?.sign({ key, fence, fingerprint: print, result });
+    const kept = [result === null ? '0' : '1', result ?? '', mac ?? '', print ?? ''];
+    return (await this.#run(FINISH, 'Marking as done', name, fence, `${windowMs}`, ...kept)) === 1;
   }
 
   async release(name: string, fence: string): Promise<void> {
@@ -92,26 +134,59 @@ export class RedisLeaseStore implements LeaseStore {
   }
 
   async #run(script: LeaseScript, doing: string, name: string, ...given: string[]): Promise<unknown> {
-    // The part in braces decides about the slot of a cluster; it is never empty.
-    const key = `${this.#options.prefix}:{n${name}}`;
+    const key = this.#keyOf(name);
     const words = [key, `${key}:fence`, ...given];
     const what = `${doing} ${name}`;
     try {
       return await this.#within(this.client.evalsha(script.sha, 2, ...words));
     } catch (error) {
-      if (!messageOf(error).startsWith('NOSCRIPT')) throw translate(error, what);
+      if (!messageOf(error).startsWith('NOSCRIPT')) throw this.#translate(error, name, what);
     }
     try {
       return await this.#within(this.client.eval(script.text, 2, ...words));
     } catch (error) {
-      throw translate(error, what);
+      throw this.#translate(error, name, what);
     }
+  }
+
+  /** The part in braces decides about the slot of a cluster; it is never empty. */
+  #keyOf(name: string): string {
+    return `${this.#options.prefix}:{n${name}}`;
+  }
+
+  async #assertGenuine(
+    name: string,
+    mark: { readonly result: string | null; readonly fingerprint: string | null },
+    [fence = null, mac = null]: readonly (string | null)[],
+  ): Promise<void> {
+    const { seal } = this.parts;
+    if (seal === undefined) return;
+    const key = this.#keyOf(name);
+    if (fence !== null && (await seal.isGenuine({ key, fence, ...mark }, mac))) return;
+    throw this.#refuse(name, mac === null ? 'it carries no MAC' : 'its MAC is not that of this service');
+  }
+
+  #refuse(name: string, why: string, cause?: unknown): LeaseForgedError {
+    this.#forged += 1;
+    const error = new LeaseForgedError(this.#keyOf(name), why, { cause });
+    this.#logger.error(error.message);
+    return error;
+  }
+
+  /** Only an answer of Redis itself that no later try can change is passed on as it is. */
+  #translate(error: unknown, name: string, doing: string): unknown {
+    const message = messageOf(error);
+    const answered = error instanceof Error && error.name === 'ReplyError';
+    if (answered && NO_LEASE.test(message)) return this.#refuse(name, message, withoutCommand(error));
+    const cause = answered ? withoutCommand(error) : error;
+    if (answered && !UNAVAILABLE.test(message)) return cause;
+    return new LeaseStoreUnavailableError(`${doing} (${message})`, { cause });
   }
 
   async #within(answer: Promise<unknown>): Promise<unknown> {
     const answered = new AbortController();
     const { commandTimeoutMs } = this.#options;
-    const limit = this.clock.sleep(commandTimeoutMs, answered.signal).then(() => {
+    const limit = this.#clock.sleep(commandTimeoutMs, answered.signal).then(() => {
       if (!answered.signal.aborted) throw new Error(`no answer within ${commandTimeoutMs} ms`);
       return undefined;
     });
@@ -129,9 +204,13 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Only an answer of Redis itself that no later try can change is passed on as it is. */
-function translate(error: unknown, doing: string): unknown {
-  const answered = error instanceof Error && error.name === 'ReplyError';
-  if (answered && !UNAVAILABLE.test(error.message)) return error;
-  return new LeaseStoreUnavailableError(`${doing} (${messageOf(error)})`, { cause: error });
+function textOr(value: string | number | null | undefined): string | null {
+  return value === null || value === undefined ? null : String(value);
+}
+
+/** ioredis hangs the command on an error, and with it results and fingerprints that no log is to show. */
+function withoutCommand(error: Error): Error {
+  const plain = new Error(error.message);
+  plain.name = error.name;
+  return plain;
 }

@@ -2,6 +2,12 @@
 import { statement } from '@waybill/kernel';
 
 /**
+ * Keeps a new key of a service's leases.
+ * Locks: none but the new row
+ */
+export const addGuardKey = statement<[service: string, secret: Buffer], { id: number }>('add-guard-key', `insert into :schema.guard_mac_key (service, secret) values ($1::text, $2::bytea) returning id`);
+
+/**
  * Fails the current transaction, so that the barrier's row cannot be committed without the work.
  */
 export const barrierAbandon = statement<[], Record<never, never>>('barrier-abandon', `select from :schema.barrier_abandon()`);
@@ -63,6 +69,18 @@ export const beginEffect = statement<[key: string, leaseMs: number, undoing: boo
  */
 export const claimLease = statement<[name: string, fingerprint: string | null, leaseMs: number], { state: string; fence: string | null; retryMs: number | null; result: string | null; fingerprint: string | null }>('claim-lease', `select c.state, c.fence::text as fence, c.retry_ms as "retryMs", c.result, c.fingerprint
   from :schema.lease_claim($1, $2, $3) c`);
+
+/**
+ * The newest key of a service's leases that is not older than maxAgeMs.
+ * isCommitted: it is not of this very transaction, as far as its time tells.
+ * Index: guard_mac_key_service
+ */
+export const currentGuardKey = statement<[service: string, maxAgeMs: number], { id: number; secret: Buffer; isCommitted: boolean }>('current-guard-key', `select k.id, k.secret, k.created_at < pg_catalog.transaction_timestamp() as "isCommitted"
+  from :schema.guard_mac_key k
+ where k.service = $1::text
+   and k.created_at > pg_catalog.clock_timestamp() - $2::bigint::double precision * interval '1 millisecond'
+ order by k.id desc
+ limit 1`);
 
 /**
  * Empties a slot of the barrier whose operations are all older than it remembers.
@@ -140,10 +158,25 @@ returning true as taken`);
 export const keepMessage = statement<[consumer: string, messageId: string, keepMs: number, result: string | null], { kept: boolean }>('keep-message', `select :schema.message_keep($1, $2, $3, $4) as kept`);
 
 /**
+ * A key of a service's leases by its id.
+ * Index: guard_mac_key_pkey
+ */
+export const readGuardKey = statement<[id: number, service: string], { secret: Buffer }>('read-guard-key', `select k.secret from :schema.guard_mac_key k where k.id = $1::bigint and k.service = $2::text`);
+
+/**
  * Gives a claim back, unless another has claimed its name since.
  * Index: guard_lease_pkey
  */
 export const releaseLease = statement<[name: string, fence: string], Record<never, never>>('release-lease', `select from :schema.lease_release($1, $2::text::bigint)`);
+
+/**
+ * Removes keys that were followed by another one longer than maxAgeMs ago: no mark that they have signed is remembered.
+ * Index: guard_mac_key_service
+ */
+export const removeGuardKeys = statement<[maxAgeMs: number], Record<never, never>>('remove-guard-keys', `delete from :schema.guard_mac_key k
+ where exists (select from :schema.guard_mac_key n
+                where n.service = k.service and n.id > k.id
+                  and n.created_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond')`);
 
 /**
  * Extends a lease; false when another has claimed its name since.

@@ -29,6 +29,8 @@ export {
   unknownName,
   wholeNumber,
 } from './options.js';
+export { type MacKeyStatements, MacKeys } from './mac-keys.js';
+export { askPassword, type Password } from './password.js';
 export { parseJson } from './safe-json.js';
 export { keyName, oneLine, withoutSecrets } from './safe-text.js';
 export { answeredWithin, closeSocket } from './sql/answer-deadline.js';
@@ -45,6 +47,16 @@ export { skipWhenLocked } from './sql/skip-when-locked.js';
 export { runAhead, type SqlSession } from './sql/sql-session.js';
 export { isPlainObject, NotPlainJsonError, plainJson } from './plain-json.js';
 export { dictionary, own } from './dictionary.js';
+export {
+  ADDRESS_OPTIONS,
+  addressOf,
+  addressProblems,
+  type DatabaseAddress,
+  databaseNameOf,
+  type DatabaseServer,
+  type DatabaseTls,
+  type DatabaseUrl,
+} from './sql/database-address.js';
 export { derivedName } from './sql/derived-name.js';
 export { assertSchemaName, DEFAULT_SCHEMA, renderSql, type Statement, statement } from './sql/statement.js';
 export {

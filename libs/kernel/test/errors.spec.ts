@@ -47,6 +47,7 @@ const made: WaybillError[] = [
   new kernel.PayloadVersionUnknownError('orders[0]@1', 3, 2),
   new kernel.RequestTimedOutError('sum', 'id', 5),
   new kernel.SagaVersionUnknownError('orders.place', 1, [2]),
+  new kernel.LeaseForgedError('waybill:guard:{n1}', 'it carries no MAC'),
   new kernel.LeaseStoreUnavailableError('Claiming a name'),
   new kernel.EffectInProgressError('The effect', 10),
   new kernel.EffectUnknownError('charge-1', 'the gateway does not answer'),

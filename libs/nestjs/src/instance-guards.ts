@@ -7,6 +7,7 @@ import {
   Inbox,
   type InboxOptions,
   LeaseGuard,
+  LeaseSeal,
   type LeaseGuardOptions,
   type LeaseStore,
   GuardRetention,
@@ -15,7 +16,14 @@ import {
   type RedisLeaseClient,
   RedisLeaseStore,
 } from '@waybill/inbox';
-import { ConfigurationError, type Logger, oneOf, type PgDatabase, resolveOptions } from '@waybill/kernel';
+import {
+  ConfigurationError,
+  databaseNameOf,
+  type Logger,
+  oneOf,
+  type PgDatabase,
+  resolveOptions,
+} from '@waybill/kernel';
 import { joinTransaction } from '@waybill/outbox';
 import { DEFAULT_REDIS_PREFIX, openRedis, type RedisClient } from '@waybill/schedule';
 import { type GuardedHandler, type GuardHorizons, problemsOfWindows } from './guard-windows.js';
@@ -73,6 +81,7 @@ export class InstanceGuards {
   readonly retention: GuardRetention;
   readonly #leaseWindowMs: number;
   #redis: RedisClient | undefined;
+  #redisLeases: RedisLeaseStore | undefined;
 
   /** @throws ConfigurationError */
   constructor(parts: InstanceGuardsParts) {
@@ -92,7 +101,7 @@ export class InstanceGuards {
     this.effects = new ExternalEffects(database.session, effects, { logger });
     this.barrier = new BarrierParticipant({ join }, barrier);
     const choice = resolveOptions('guards', SPECS, { withoutRedis });
-    const store = this.#openStore(options, database, choice.withoutRedis, logger);
+    const store = this.#openStore(parts, choice.withoutRedis);
     const scope = scopeOf(parts);
     const leaseOptions = {
       ...lease,
@@ -123,6 +132,11 @@ export class InstanceGuards {
       throw new ConfigurationError('The windows of the guards are too short', problems);
   }
 
+  /** How often Redis said something of leases that this service has not written; undefined without Redis. */
+  get forgedLeases(): number | undefined {
+    return this.#redisLeases?.forged;
+  }
+
   start(): void {
     this.retention.service.start();
   }
@@ -133,11 +147,10 @@ export class InstanceGuards {
   }
 
   #openStore(
-    { redis, scheduler }: WaybillModuleOptions,
-    database: PgDatabase,
+    { name, options, database, logger }: InstanceGuardsParts,
     withoutRedis: 'refuse' | 'postgres',
-    logger: Logger,
   ): LeaseStore {
+    const { redis, scheduler, group } = options;
     const postgres = new PostgresLeaseStore(database.session);
     if (redis === undefined) return postgres;
     // What is wrong with the connection shows when it is used.
@@ -145,8 +158,10 @@ export class InstanceGuards {
     const shared = (typeof scheduler === 'object' ? scheduler.prefix : undefined) ?? DEFAULT_REDIS_PREFIX;
     // The braces keep all keys of timers together; leases are spread over a cluster.
     const prefix = `${shared.replaceAll(/[{}]/g, '')}:guard`;
-    const leases = new RedisLeaseStore(this.#redis as RedisLeaseClient, { prefix });
-    return guardWithout(leases, withoutRedis === 'postgres' ? postgres : 'refuse', logger);
+    const seal = new LeaseSeal(database.session, group ?? name);
+    const client = this.#redis as RedisLeaseClient;
+    this.#redisLeases = new RedisLeaseStore(client, { prefix }, { seal, logger });
+    return guardWithout(this.#redisLeases, withoutRedis === 'postgres' ? postgres : 'refuse', logger);
   }
 }
 
@@ -155,6 +170,5 @@ export class InstanceGuards {
  * by it the database tells whose guard it is.
  */
 function scopeOf({ name, options, database }: InstanceGuardsParts): string {
-  const where = /^[a-z]+:\/\/[^/]*\/([^?]*)/.exec(options.database.connectionString)?.[1] ?? '';
-  return `${options.group ?? name}/${where}/${database.schema}`;
+  return `${options.group ?? name}/${databaseNameOf(options.database)}/${database.schema}`;
 }

@@ -20,8 +20,14 @@ export class ScopedLeaseStore implements LeaseStore {
     return this.store.renew(this.#scoped(name), fence, leaseMs);
   }
 
-  finish(name: string, fence: string, result: string | null, windowMs: number): Promise<boolean> {
-    return this.store.finish(this.#scoped(name), fence, result, windowMs);
+  finish(
+    name: string,
+    fence: string,
+    result: string | null,
+    windowMs: number,
+    fingerprint?: string | null,
+  ): Promise<boolean> {
+    return this.store.finish(this.#scoped(name), fence, result, windowMs, fingerprint);
   }
 
   release(name: string, fence: string): Promise<void> {

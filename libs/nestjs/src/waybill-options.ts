@@ -1,6 +1,9 @@
 import {
+  ADDRESS_OPTIONS,
+  addressProblems,
   assertSchemaName,
   ConfigurationError,
+  type DatabaseAddress,
   isWaybillError,
   type Logger,
   show,
@@ -30,9 +33,8 @@ import {
   type SigningOptions,
 } from '@waybill/outbox';
 
-/** A database of PostgreSQL 14 or later, and Waybill's schema in it. */
-export interface WaybillDatabaseOptions {
-  readonly connectionString: string;
+/** A database of PostgreSQL 14 or later, by its URL or by the parts of its address, and Waybill's schema in it. */
+export type WaybillDatabaseOptions = DatabaseAddress & {
   /** Waybill's schema. Default `waybill`. */
   readonly schema?: string;
   /** Connections of Waybill's own at most, beside those of handlers. Default 10. */
@@ -42,7 +44,7 @@ export interface WaybillDatabaseOptions {
    * for is tried again. Default 15,000.
    */
   readonly queryTimeoutMs?: number;
-}
+};
 
 /**
  * Makes the runner of handlers' transactions once the schema is known, and whether Waybill's own statements may be kept
@@ -131,7 +133,7 @@ const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
   logger: true,
 };
 
-const KNOWN_OF_DATABASE = ['connectionString', 'schema', 'connectionsMax', 'queryTimeoutMs'];
+const KNOWN_OF_DATABASE = [...ADDRESS_OPTIONS, 'schema', 'connectionsMax', 'queryTimeoutMs'];
 
 /**
  * Whether this process looks after tables beside publishing: it has the rights of a service then. One that neither relays
@@ -186,18 +188,15 @@ function checkAmbient({ ambient, transactionHost }: AmbientOptions, problems: st
 
 function checkDatabase(name: string, database: WaybillDatabaseOptions | undefined, problems: string[]): void {
   if (typeof database !== 'object' || database === null) {
-    problems.push(`${name} is missing: give it as { connectionString: 'postgresql://…' }`);
+    problems.push(
+      `${name} is missing: give it as { connectionString: 'postgresql://…' }, or by host, user, password and database`,
+    );
     return;
   }
   for (const key of Object.keys(database)) {
     if (!KNOWN_OF_DATABASE.includes(key)) problems.push(`${name}: ${unknownName(key, KNOWN_OF_DATABASE)}`);
   }
-  if (
-    typeof database.connectionString !== 'string' ||
-    !/^postgres(ql)?:\/\//.test(database.connectionString)
-  ) {
-    problems.push(`${name}.connectionString must be a text that begins with postgresql://`);
-  }
+  checkAddress(name, database, problems);
   const ranges = { connectionsMax: [3, 1_000], queryTimeoutMs: [100, 3_600_000] } as const;
   for (const option of ['connectionsMax', 'queryTimeoutMs'] as const) {
     const value = database[option];
@@ -211,5 +210,19 @@ function checkDatabase(name: string, database: WaybillDatabaseOptions | undefine
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
     problems.push(`${name}.schema: ${error.problems.join('; ')}`);
+  }
+}
+
+function checkAddress(name: string, database: WaybillDatabaseOptions, problems: string[]): void {
+  const byParts = ADDRESS_OPTIONS.some(
+    (option) => option !== 'connectionString' && Object.hasOwn(database, option),
+  );
+  if (byParts) {
+    problems.push(...addressProblems(database).map((problem) => `${name}: ${problem}`));
+  } else if (
+    typeof database.connectionString !== 'string' ||
+    !/^postgres(ql)?:\/\//.test(database.connectionString)
+  ) {
+    problems.push(`${name}.connectionString must be a text that begins with postgresql://`);
   }
 }

@@ -49,6 +49,16 @@ create table :schema.guard_lease (
 -- Of leases and of external effects.
 create sequence :schema.guard_fence;
 
+-- By these keys a service knows its own marks in Redis again. Nobody but the service may read them.
+create table :schema.guard_mac_key (
+  id         bigint generated always as identity primary key,
+  service    text not null,
+  secret     bytea not null check (length(secret) >= 32),
+  created_at timestamptz not null default clock_timestamp()
+);
+
+create index guard_mac_key_service on :schema.guard_mac_key (service, id);
+
 -- Work that is done, in the slot of the time when that may be forgotten: 16 slots of 4 days.
 create table :schema.guard_outcome (
   slot        smallint not null,

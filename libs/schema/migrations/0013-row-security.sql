@@ -30,6 +30,7 @@ begin
       ('saga', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_ended', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_transition', ':schema.acl_saga(saga_id)'),
+      ('guard_mac_key', ':schema.acl_group_name(split_part(service, ''/'', 1))'),
       ('saga_mac_key', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_refusal', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_order', ':schema.acl_reads_topic(reply_topic)'),

@@ -1,6 +1,8 @@
 import {
+  addressOf,
   assertSchemaName,
   ConfigurationError,
+  type DatabaseAddress,
   DEFAULT_SCHEMA,
   type Given,
   MigrationBlockedError,
@@ -30,13 +32,12 @@ import {
 } from './statements.generated.js';
 
 /** Where to migrate. */
-export interface MigrateOptions {
-  readonly connectionString: string;
+export type MigrateOptions = DatabaseAddress & {
   /** Waybill's schema. Default `waybill`. */
   readonly schema?: string;
   /** Only what a participant's own database needs; see {@link SchemaPart}. Default false. */
   readonly participant?: boolean;
-}
+};
 
 const LOCK_SPECS = {
   /** How long another process that migrates is waited for, in milliseconds. */
@@ -181,9 +182,8 @@ async function withDatabase<T>(
 ): Promise<T> {
   const schema = options.schema ?? DEFAULT_SCHEMA;
   assertSchemaName(schema);
-  const { connectionString } = options;
   const database = new PgDatabase({
-    connectionString,
+    ...addressOf(options),
     schema,
     // One migrates, the other looks for whom it waits.
     connectionsMax: 2,

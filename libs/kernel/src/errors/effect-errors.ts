@@ -36,6 +36,30 @@ export class LeaseStoreUnavailableError extends WaybillError {
   }
 }
 
+/** What Redis says of guarded work was not written by this service. */
+export class LeaseForgedError extends WaybillError {
+  override readonly name = 'LeaseForgedError';
+  override readonly code = 'LEASE_FORGED';
+  override readonly retryable = false;
+
+  /**
+   * @param key in Redis
+   * @param why how it shows
+   */
+  constructor(
+    readonly key: string,
+    why: string,
+    details?: ErrorDetails,
+  ) {
+    super(
+      `What stands in Redis under ${key} is not of this service (${why}): somebody else writes there, or the keys of the ` +
+        'leases were removed. It was not believed, and the work was not run. Find out who has access to Redis and whether ' +
+        'the work was done, then delete the key; with withoutRedis: postgres, PostgreSQL decides.',
+      details,
+    );
+  }
+}
+
 /** One id was used for two different things. */
 export class IdMismatchError extends WaybillError {
   override readonly name = 'IdMismatchError';

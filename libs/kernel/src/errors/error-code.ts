@@ -59,6 +59,7 @@ export const ERROR_CODES = {
   EFFECT_UNDONE: { family: 'Fenced', retryable: false },
   EFFECT_REFUSED: { family: 'Handler', retryable: false },
   ENDPOINT_REFUSED: { family: 'Handler', retryable: false },
+  LEASE_FORGED: { family: 'Handler', retryable: false },
   SIGNATURE_INVALID: { family: 'Handler', retryable: false },
   REPLY_TOPIC_REFUSED: { family: 'Handler', retryable: false },
   REQUEST_FAILED: { family: 'Handler', retryable: false },

@@ -27,13 +27,13 @@ const REFUSALS: readonly KnownRefusal[] = [
   {
     matches: ({ message }) => /password must be a (non-empty )?string/.test(message),
     advice:
-      'The server asks for a password, and the connection string has none: write it as postgresql://user:password@host/database, or set PGPASSWORD',
+      'The server asks for a password, and the connection string has none: write it as postgresql://user:password@host/database, give the option password, or set PGPASSWORD',
   },
   {
     matches: ({ code, message }) =>
       code === '28000' && /no pg_hba\.conf entry.*(no encryption|SSL off)/.test(message),
     advice:
-      'The server lets this user in by TLS only: add sslmode=verify-full to the connection string, or allow the connection in pg_hba.conf',
+      'The server lets this user in by TLS only: add sslmode=verify-full to the connection string, give the option ssl, or allow the connection in pg_hba.conf',
   },
   {
     matches: ({ code, message }) =>
@@ -76,7 +76,7 @@ const REFUSALS: readonly KnownRefusal[] = [
   {
     matches: ({ code }) => CODES_OF_TRUST.has(code),
     advice:
-      "The server's certificate is not signed by an authority that this process trusts: add sslrootcert=/path/of/ca.pem to the connection string, or set NODE_EXTRA_CA_CERTS",
+      "The server's certificate is not signed by an authority that this process trusts: add sslrootcert=/path/of/ca.pem to the connection string, give it as ssl.ca, or set NODE_EXTRA_CA_CERTS",
   },
   {
     matches: ({ code }) => code === 'ERR_TLS_CERT_ALTNAME_INVALID',

@@ -11,7 +11,7 @@ import {
   isAtRest,
   wasSilent,
 } from './answer-deadline.js';
-import { assertConnectionString } from './connection-string.js';
+import { assertAddress, type DatabaseAddress, driverAddress } from './database-address.js';
 import { watchFailures } from './failed-statement.js';
 import { PgConnection } from './pg-session.js';
 import { SESSION_DEFAULTS } from './session-reset.js';
@@ -20,8 +20,7 @@ import { DEFAULT_SCHEMA, type Statement } from './statement.js';
 import { sqlStateOf, translateDatabaseError } from './translate-error.js';
 
 /** How Waybill's own pool of connections is made. */
-export interface PgDatabaseOptions {
-  readonly connectionString: string;
+export type PgDatabaseOptions = DatabaseAddress & {
   /** Waybill's schema. Default `waybill`. */
   readonly schema?: string;
   /** Most connections at a time. Default 10. */
@@ -35,7 +34,7 @@ export interface PgDatabaseOptions {
   /** `application_name`, by which operators find these sessions. Default `waybill`. */
   readonly applicationName?: string;
   readonly logger?: Logger;
-}
+};
 
 /** A connection that was lost with nothing under way on it. */
 export interface ConnectionLoss {
@@ -61,7 +60,7 @@ export class PgDatabase {
   readonly session: SqlSession;
   readonly queryTimeoutMs: number;
   readonly #connectTimeoutMs: number;
-  readonly #connectionString: string;
+  readonly #address: pg.ClientConfig;
   readonly #applicationName: string;
   readonly #open = new Set<pg.ClientBase>();
   /** Connections that were made before this moment may be dead: one of them gave no answer. */
@@ -69,13 +68,13 @@ export class PgDatabase {
   #losses: readonly (ConnectionLoss & { readonly at: number })[] = [];
   #closed: Promise<void> | undefined;
 
-  /** @throws ConfigurationError for a connection string that is none */
+  /** @throws ConfigurationError for an address that is none */
   constructor(options: PgDatabaseOptions) {
-    assertConnectionString(options.connectionString);
+    assertAddress(options);
     this.schema = options.schema ?? DEFAULT_SCHEMA;
     this.queryTimeoutMs = options.queryTimeoutMs ?? DEFAULT_QUERY_TIMEOUT_MS;
     this.#connectTimeoutMs = options.connectTimeoutMs ?? 10_000;
-    this.#connectionString = options.connectionString;
+    this.#address = driverAddress(options);
     this.#applicationName = options.applicationName ?? 'waybill';
     this.pool = new pg.Pool({
       ...this.#connection(),
@@ -192,7 +191,7 @@ export class PgDatabase {
 
   #connection(): pg.ClientConfig {
     return {
-      connectionString: this.#connectionString,
+      ...this.#address,
       application_name: this.#applicationName,
       connectionTimeoutMillis: this.#connectTimeoutMs,
       keepAlive: true,

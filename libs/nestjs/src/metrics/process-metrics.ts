@@ -8,6 +8,7 @@ export function processMetrics(waybill: Waybill): Metric[] {
     ...consumerMetrics(waybill),
     ...backgroundMetrics(waybill),
     refusals(waybill),
+    forgedLeases(waybill),
   ];
 }
 
@@ -105,5 +106,14 @@ function refusals({ sagas }: Waybill): Metric {
     'counter',
     'Messages to sagas that were dropped, because none of the service itself has sent them: somebody forges.',
     sagas.refused,
+  );
+}
+
+function forgedLeases({ guards }: Waybill): Metric {
+  return single(
+    'waybill_leases_forged_total',
+    'counter',
+    'What Redis said of leases and this service has not written: somebody forges.',
+    guards.forgedLeases,
   );
 }

@@ -29,6 +29,9 @@ import { WakeTimes } from './wake-times.js';
 /** Prefix of all of Waybill's keys in Redis, unless an option says otherwise. */
 export const DEFAULT_REDIS_PREFIX = '{waybill}';
 
+/** The longest window, in milliseconds. */
+const WINDOW_MAX_MS = 1_800_000;
+
 const SPECS = {
   /** Prefix of all keys in Redis; in braces, so that a cluster keeps them together. */
   prefix: text({
@@ -39,7 +42,7 @@ const SPECS = {
   /** Timers that are due within the same so many milliseconds share a job; they fire at its end. */
   slotMs: wholeNumber({ default: 20, min: 10, max: 50 }),
   /** How far ahead timers are armed in Redis, in milliseconds. */
-  windowMs: wholeNumber({ default: 900_000, min: 10_000, max: 1_800_000 }),
+  windowMs: wholeNumber({ default: 900_000, min: 10_000, max: WINDOW_MAX_MS }),
   /** PostgreSQL is the clock for so many milliseconds after Redis has failed to wake for a timer that was due. */
   distrustMs: wholeNumber({ default: 10_000, min: 0, max: 600_000 }),
 };
@@ -262,7 +265,9 @@ export class RedisClock implements TimerClock {
 
   async #bringUpToDate(client: RedisClient, { record, server }: RedisLook): Promise<void> {
     const now = await this.#databaseNow();
-    const lost = record === undefined || record.server !== server || record.untilMs <= now;
+    // A window that no process loads was not written by one.
+    const odd = record !== undefined && !(record.untilMs > now && record.untilMs <= now + WINDOW_MAX_MS);
+    const lost = record === undefined || record.server !== server || odd;
     if (lost || this.#forgotten) {
       if (this.#pauseWatches > 0) this.#pauseWatches -= 1;
       else await this.#load(client, server, now);

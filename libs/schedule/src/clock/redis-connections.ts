@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { ConfigurationError } from '@waybill/kernel';
+import { ConfigurationError, type Password } from '@waybill/kernel';
 import type {
   Cluster,
   ClusterNode,
@@ -7,12 +7,14 @@ import type {
   Redis,
   RedisOptions as AnyRedisOptions,
 } from 'ioredis';
+import { openFetching } from './fetching-redis.js';
 
-/** Options of ioredis. How it maps replies is for BullMQ to say. */
-export type RedisOptions = Omit<AnyRedisOptions, 'replyMapping'>;
+type PlainRedisOptions = Omit<AnyRedisOptions, 'replyMapping'>;
+/** Options of ioredis, with a password that may be a function. How it maps replies is for BullMQ to say. */
+export type RedisOptions = Omit<PlainRedisOptions, 'password'> & { readonly password?: Password };
 /** Options of ioredis for a Redis Cluster. */
 export type ClusterOptions = Omit<AnyClusterOptions, 'replyMapping' | 'redisOptions'> & {
-  readonly redisOptions?: RedisOptions;
+  readonly redisOptions?: PlainRedisOptions;
 };
 
 /** Where Redis is: a URL, options of ioredis (Sentinel included), or the nodes of a Redis Cluster. */
@@ -41,9 +43,24 @@ export function assertRedis(given: RedisGiven): void {
   } else if ('cluster' in given && (!Array.isArray(given.cluster) || given.cluster.length === 0)) {
     problems.push('cluster must list at least one node');
   }
+  if (problems.length === 0) problems.push(...passwordProblems(given));
   const missing = PACKAGES.filter((name) => !isInstalled(name));
   if (missing.length > 0) problems.push(`it needs more packages: npm install ${missing.join(' ')}`);
   if (problems.length > 0) throw new ConfigurationError('The option redis is not usable', problems);
+}
+
+function passwordProblems(given: RedisGiven): string[] {
+  if (typeof given === 'string') return [];
+  const { password, sentinelPassword, options } = given as RedisOptions & {
+    readonly options?: ClusterOptions;
+  };
+  const isFunction = (one: unknown): boolean => typeof one === 'function';
+  if (isFunction(options?.redisOptions?.password) || ('cluster' in given && isFunction(password)))
+    return ['the password of a cluster must be a text: its client asks no function'];
+  if (isFunction(sentinelPassword)) return ['sentinelPassword must be a text: its client asks no function'];
+  return password === undefined || password === null || isFunction(password) || typeof password === 'string'
+    ? []
+    : [`password must be a text, or a function that returns one, got ${typeof password}`];
 }
 
 function isInstalled(name: string): boolean {
@@ -64,7 +81,7 @@ export function openRedis(
   blocking: boolean,
   onError: (error: Error) => void,
 ): RedisClient {
-  const common: RedisOptions = {
+  const common: PlainRedisOptions = {
     // As BullMQ demands of its connections: what is not answered is not refused either, it waits or times out.
     maxRetriesPerRequest: null,
     connectTimeout: CONNECT_TIMEOUT_MS,
@@ -76,10 +93,15 @@ export function openRedis(
   return client;
 }
 
-function connect(given: RedisGiven, common: RedisOptions): RedisClient {
+function connect(given: RedisGiven, common: PlainRedisOptions): RedisClient {
   const { Cluster, Redis } = load('ioredis') as typeof import('ioredis');
   if (typeof given === 'string') return new Redis(given, common);
-  if (!('cluster' in given)) return new Redis({ ...given, ...common });
+  if (!('cluster' in given)) {
+    const { password, ...others } = given;
+    const options = { ...others, ...common };
+    if (typeof password === 'function') return openFetching(Redis, options, password, backOff);
+    return new Redis(password === undefined ? options : { ...options, password });
+  }
   const { maxRetriesPerRequest, connectTimeout, commandTimeout } = common;
   return new Cluster([...given.cluster], {
     ...given.options,

@@ -5,7 +5,7 @@ export const migration0008: Migration = {
   number: 8,
   name: '0008-effects',
   breaking: false,
-  checksum: '3f278f942b8d8b63865ad4926c77276d8cb15905f2c3df713413b780f50fdb0f',
+  checksum: '573a9829f59df2e8cee36d393497cf01dd7e9019ec8a72d5a91198ddbd22071e',
   sql: `-- Guards for calls of distributed transactions, for work in no transaction, and for effects outside of any database: the
 -- barrier as a ring with results, leases, external effects. All rows but those of a lease are written once and leave with
 -- their slot; leases are few at any time, and go when their work ends.
@@ -56,6 +56,16 @@ create table :schema.guard_lease (
 
 -- Of leases and of external effects.
 create sequence :schema.guard_fence;
+
+-- By these keys a service knows its own marks in Redis again. Nobody but the service may read them.
+create table :schema.guard_mac_key (
+  id         bigint generated always as identity primary key,
+  service    text not null,
+  secret     bytea not null check (length(secret) >= 32),
+  created_at timestamptz not null default clock_timestamp()
+);
+
+create index guard_mac_key_service on :schema.guard_mac_key (service, id);
 
 -- Work that is done, in the slot of the time when that may be forgotten: 16 slots of 4 days.
 create table :schema.guard_outcome (

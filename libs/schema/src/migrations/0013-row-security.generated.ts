@@ -5,7 +5,7 @@ export const migration0013: Migration = {
   number: 13,
   name: '0013-row-security',
   breaking: false,
-  checksum: '60088671da736dbf5e83bf9cb4fdca78a2525614e57e3c32adf877ebec9e3575',
+  checksum: '4bd9f2c68cea2f3c4abb493917503f6a41ecbd48193db3bad6ba42020afd2746',
   sql: `-- Row-level security by 0012, for those who may use the tables and are not the owner: he, and superusers, see all and pay
 -- nothing. A login without an entry pays one look a statement. Policies of ours are named waybill_…; services know them.
 --
@@ -38,6 +38,7 @@ begin
       ('saga', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_ended', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_transition', ':schema.acl_saga(saga_id)'),
+      ('guard_mac_key', ':schema.acl_group_name(split_part(service, ''/'', 1))'),
       ('saga_mac_key', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_refusal', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_order', ':schema.acl_reads_topic(reply_topic)'),

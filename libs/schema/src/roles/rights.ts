@@ -44,7 +44,8 @@ const COMMON_TABLES: Readonly<Record<string, TableRights>> = {
 const BUS_TABLES: Readonly<Record<string, TableRights>> = {
   topic: {
     ...sameFor(ALL, 'select'),
-    operator: 'select, update (retention_ms, on_dead_letter, on_expired, backlog_max_messages, backlog_max_bytes)',
+    operator:
+      'select, update (retention_ms, on_dead_letter, on_expired, backlog_max_messages, backlog_max_bytes)',
   },
   topic_partition: sameFor(NOT_PUBLISHER, 'select'),
   log_bucket: sameFor(NOT_PUBLISHER, 'select'),
@@ -142,6 +143,7 @@ const OWN_TABLES: Readonly<Record<string, TableRights>> = {
   barrier_result: {},
   guard_lease: {},
   guard_outcome: {},
+  guard_mac_key: { service: 'select, insert (service, secret), delete' },
   external_effect: {},
   external_effect_outcome: {},
   saga: {

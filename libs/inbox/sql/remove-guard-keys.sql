@@ -1,0 +1,8 @@
+-- Removes keys that were followed by another one longer than maxAgeMs ago: no mark that they have signed is remembered.
+-- Params: maxAgeMs bigint
+-- Returns: none
+-- Index: guard_mac_key_service
+delete from :schema.guard_mac_key k
+ where exists (select from :schema.guard_mac_key n
+                where n.service = k.service and n.id > k.id
+                  and n.created_at < clock_timestamp() - $1::bigint::double precision * interval '1 millisecond');
