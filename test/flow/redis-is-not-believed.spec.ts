@@ -185,7 +185,7 @@ describeWithRedis('what others write to Redis is not believed', (redis) => {
       await bank.guards.requests.once(payment, async () => ({ paid: 7 }));
       const keys = (await forger.keys('*payment*')).filter((key) => !key.endsWith(':fence'));
       const [ofShop = '', ofBank = ''] = ['shop', 'bank'].map((group) =>
-        keys.find((key) => key.includes(`/${group}/`)),
+        keys.find((key) => key.includes(`${group}/`)),
       );
       await forger.copy(ofShop, ofBank, 'REPLACE');
       await expect(bank.guards.requests.once(payment, never)).rejects.toMatchObject({ code: 'LEASE_FORGED' });
