@@ -178,7 +178,7 @@ export class LaneAttempts {
       ? [letter]
       : [
           letter,
-          ...failureReply(record.record, replyTo, this.#toldOf(error, record), context.databases.signatures),
+          ...failureReply(record.record, replyTo, this.#toldOf(error, record), context.databases),
         ];
   }
 

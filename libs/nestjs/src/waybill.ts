@@ -1,14 +1,15 @@
-import { Consumer, type ConsumerParts, type ConsumerStatus, type Subscription } from '@waybill/consumer';
+import type { Consumer, ConsumerParts, ConsumerStatus, Subscription } from '@waybill/consumer';
 import {
   Bell,
   ConfigurationError,
   type Logger,
+  own,
   PgDatabase,
   PgTransactionRunner,
   type Retention,
   type TransactionRunner,
 } from '@waybill/kernel';
-import { LogRetention, LogSignals, Topics } from '@waybill/log';
+import { LogRetention, LogSignals, Sealer, Topics } from '@waybill/log';
 import {
   DeadLetterRetention,
   DeadLetters,
@@ -26,7 +27,7 @@ import {
   OutboxRetention,
   OutboxTransactions,
   type TransactionHandle,
-  type Codec,
+  jsonCodec,
   PayloadContracts,
   Relay,
   type TransactionOutbox,
@@ -37,6 +38,7 @@ import { HalfMessageRetention } from '@waybill/half-message';
 import { stopWithin } from './bounded-stop.js';
 import type { GuardedHandler } from './guard-windows.js';
 import { HalfAnswers } from './half-answers.js';
+import { instanceConsumer } from './instance-consumer.js';
 import { instanceOutbox } from './instance-outbox.js';
 import { InstanceGuards } from './instance-guards.js';
 import { HandlerDurations } from './metrics/handler-durations.js';
@@ -80,6 +82,8 @@ export class Waybill {
   readonly database: PgDatabase;
   readonly logger: Logger;
   readonly relay: Relay | undefined;
+  /** Encrypts what is stored. */
+  readonly sealer: Sealer;
   readonly deadLetters: DeadLetters;
   readonly redrives: Redrives;
   /** Messages for later: cancels, moves and shows them. */
@@ -138,15 +142,16 @@ export class Waybill {
     this.topics = new Topics(this.bus.session);
     this.#signals = new LogSignals(this.bus, { logger: this.logger });
     this.cancellations = new RequestCancellations(this.#signals);
-    this.deadLetters = new DeadLetters(this.bus, this.topics, this.#signals);
+    this.sealer = new Sealer(options);
+    this.deadLetters = new DeadLetters(this.bus, this.topics, this.#signals, this.sealer);
     this.redrives = new Redrives(this.bus, this.#signals);
     const bell = new Bell();
     this.ambient = new AmbientTransaction(options);
     this.tracing = new Tracing(options.tracing, options.group ?? '');
     if (options.signing !== undefined) this.#signatures = new MessageSignatures(options.signing);
-    const { topics, logger, database, bus, ambient, contracts } = this;
+    const { topics, logger, database, bus, ambient, contracts, sealer } = this;
     const traceHeaders = this.tracing.publishHeaders;
-    const of = { options, database, bell, ambient, traceHeaders, contracts };
+    const of = { options, database, bell, ambient, traceHeaders, contracts, sealer };
     this.outbox = instanceOutbox({ ...of, signatures: this.#signatures });
     this.scheduler = timerService(options, { database: this.bus, topics, signals: this.#signals, logger });
     this.#budgets = retryBudgets(options, this.bus, this.logger);
@@ -166,6 +171,7 @@ export class Waybill {
       outbox: this.outbox,
       alarm: this.scheduler,
       logger: this.logger,
+      sealer,
     });
     this.sagas = new InstanceSagas({
       options: options.sagas,
@@ -180,8 +186,10 @@ export class Waybill {
           ? new OutboxAnswers(this.outbox)
           : new HalfAnswers(this.halves.service, this.logger),
       logger: this.logger,
+      codecs: options.codecs,
+      sealer,
     });
-    this.guards = new InstanceGuards({ name, options, database: this.database, logger: this.logger });
+    this.guards = new InstanceGuards({ name, options, database, logger, sealer });
     this.relay = this.#makeRelay(bell);
     this.#backlogWatch = new OutboxBacklogWatch(this.database, this.logger);
     const { log, deadLetters } = options.retention ?? {};
@@ -257,26 +265,18 @@ export class Waybill {
       throw new ConfigurationError('Waybill cannot consume', ['the module has handlers and names no group']);
     }
     await assertMigrated(this.#transactions.session, this.#schemaPart);
-    this.#consumer = new Consumer(
-      {
-        ...consumption,
-        group: this.options.group,
-        subscriptions: subscriptions.map(this.tracing.subscription),
-        patterns: patterns.map(this.tracing.pattern),
-        onSettled: this.tracing.settled,
-        bus: this.bus,
-        transactions: this.#transactions,
-        topics: this.topics,
-        signals: this.#signals,
-        logger: this.logger,
-        budgets: this.#budgets,
-        signatures: this.#signatures,
-      },
-      {
-        preparedStatements: this.options.outbox?.preparedStatements,
-        ...(typeof this.options.consumer === 'object' ? this.options.consumer : {}),
-      },
-    );
+    const { options, tracing, bus, topics, logger, sealer } = this;
+    const [transactions, signals] = [this.#transactions, this.#signals];
+    const parts = { options, tracing, bus, transactions, topics, signals, logger, sealer };
+    this.#consumer = instanceConsumer({
+      ...parts,
+      ...consumption,
+      group: this.options.group,
+      subscriptions,
+      patterns,
+      budgets: this.#budgets,
+      signatures: this.#signatures,
+    });
     await this.#consumer.start();
   }
 
@@ -293,12 +293,13 @@ export class Waybill {
   }
 
   /** What hears the answers to requests of this process. @internal */
-  listenForReplies(codec: Codec): ReplyListener {
-    const { bus, topics, logger, name, options } = this;
+  listenForReplies(): ReplyListener {
+    const { bus, topics, logger, name, options, sealer } = this;
     const topic = `${options.group ?? name}.replies`;
+    const codec = own(options.codecs, topic) ?? jsonCodec;
     const [signals, signatures] = [this.#signals, this.#signatures];
-    this.#replies ??= new ReplyListener({ bus, topics, signals, topic, codec, logger, signatures });
-    return this.#replies;
+    const parts = { bus, topics, signals, topic, codec, sealer, logger, signatures };
+    return (this.#replies ??= new ReplyListener(parts));
   }
 
   /** How the consumer fares; undefined while nothing is consumed. */

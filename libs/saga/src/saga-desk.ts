@@ -11,10 +11,13 @@ import {
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
+import type { Sealer } from '@waybill/log';
 import { assertOperator, type Operator } from '@waybill/schedule';
+import { SagaContents } from './saga-contents.js';
 import type { SagaData } from './saga-definition.js';
 import type { OrderEvent, SagaEvent, SagaOutput } from './saga-event.js';
 import { isEnd, type SagaInstance, type SagaState, STATE_NUMBER, stateOf } from './saga-instance.js';
+import { sealedOrder } from './saga-orders.js';
 import { restoreInstance } from './saga-store.js';
 import {
   listSagaOrders,
@@ -137,6 +140,8 @@ export interface SagaDeskParts {
   /** The database of the service whose sagas they are. */
   readonly database: PgDatabase;
   readonly clock?: Clock;
+  /** Decrypts what is shown, and encrypts orders. Default: one without a cipher. */
+  readonly sealer?: Sealer | undefined;
 }
 
 /**
@@ -146,8 +151,10 @@ export interface SagaDeskParts {
  */
 export class SagaDesk {
   readonly #clock: Clock;
+  readonly #contents: SagaContents;
 
   constructor(private readonly parts: SagaDeskParts) {
+    this.#contents = new SagaContents(parts.sealer);
     this.#clock = parts.clock ?? systemClock;
   }
 
@@ -172,20 +179,22 @@ export class SagaDesk {
     return rows.map(summaryOf);
   }
 
-  /** @throws NotFoundError */
+  /** @throws NotFoundError; ContentUndecipherableError, SubjectErasedError where its content cannot be read here */
   async show(id: string): Promise<SagaDetail> {
     const row = await this.#row(id);
     const { session } = this.parts.database;
-    const timeline = await session.run(sagaTimeline, id);
+    const rows = await session.run(sagaTimeline, id);
+    const open = (stored: string): Promise<string> => this.#contents.open(session, id, stored);
+    const timeline = rows.map(async ({ content: record, state, ...entry }) => ({
+      ...entry,
+      state: stateOf(state),
+      by: null,
+      ...(JSON.parse(await open(record)) as Pick<SagaTimelineEntry, 'nowMs' | 'events' | 'outputs'>),
+    }));
     return {
       ...summaryOf(row),
-      instance: restoreInstance(id, row.key, row.state, row.reason, row.content),
-      timeline: timeline.map(({ content: record, state, ...entry }) => ({
-        ...entry,
-        state: stateOf(state),
-        by: null,
-        ...(JSON.parse(record) as Pick<SagaTimelineEntry, 'nowMs' | 'events' | 'outputs'>),
-      })),
+      instance: restoreInstance(id, row.key, row.state, row.reason, await open(row.content)),
+      timeline: await Promise.all(timeline),
       actions: await this.#orders(id),
     };
   }
@@ -249,7 +258,7 @@ export class SagaDesk {
     assertOperator(operator, `saga ${id}`);
     const { session } = this.parts.database;
     const given = [revision ?? row.revision, operator.by, operator.reason ?? null] as const;
-    const [order] = await session.run(orderSaga, id, JSON.stringify(event), ...given);
+    const [order] = await session.run(orderSaga, id, sealedOrder(this.#contents, id, event), ...given);
     invariant(order !== undefined, `the order to saga ${id} was not kept`);
     return this.#outcome(id, order.id, waitMs);
   }
