@@ -209,12 +209,13 @@ async function withDesk(
   program: Command,
   work: (desk: HalfMessageDesk, database: PgDatabase) => Promise<void>,
 ): Promise<void> {
-  await withDatabase(program, async (database) => {
+  await withDatabase(program, async (database, sealer) => {
     const signals = new LogSignals(database);
     signals.start();
     try {
       const topics = new Topics(database.session);
-      await work(new HalfMessageDesk(database, new HalfStore({ bus: database, topics, signals })), database);
+      const store = new HalfStore({ bus: database, topics, signals });
+      await work(new HalfMessageDesk(database, store, sealer), database);
     } finally {
       await signals.stop();
     }

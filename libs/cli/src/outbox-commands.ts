@@ -98,8 +98,8 @@ function addLooking(program: Command, quarantine: Command, output: Output): void
     .option('--payload', 'shows the payload as well')
     .description('shows one message that is quarantined')
     .action((id: number, options: { payload?: boolean }) =>
-      withDatabase(program, async (database) => {
-        const desk = new OutboxQuarantine(database);
+      withDatabase(program, async (database, sealer) => {
+        const desk = new OutboxQuarantine(database, sealer);
         writeDetail(await desk.show(id), await desk.actions(id), options, output);
       }),
     );

@@ -24,6 +24,7 @@ export function createProgram(output: Output): Command {
     .description('Sets up and looks after the tables of Waybill. Works on the database of DATABASE_URL.')
     .option('--database-url <url>', 'the database, postgresql://… (default: DATABASE_URL)')
     .option('--schema <name>', "Waybill's schema", DEFAULT_SCHEMA)
+    .option('--cipher <module>', 'a module of JavaScript whose default export is the cipher, to read what is encrypted')
     .version(ownVersion(), '-V, --version', 'the version of waybill')
     .configureOutput({ writeOut: (text) => output.write(text) })
     .exitOverride()

@@ -11,14 +11,14 @@ import {
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
-import type { Sealer } from '@waybill/log';
+import { type Sealer, whyUnreadable } from '@waybill/log';
 import { assertOperator, type Operator } from '@waybill/schedule';
 import { SagaContents } from './saga-contents.js';
 import type { SagaData } from './saga-definition.js';
 import type { OrderEvent, SagaEvent, SagaOutput } from './saga-event.js';
 import { isEnd, type SagaInstance, type SagaState, STATE_NUMBER, stateOf } from './saga-instance.js';
 import { sealedOrder } from './saga-orders.js';
-import { restoreInstance } from './saga-store.js';
+import { NO_CONTENT, restoreInstance, type TransitionRecord } from './saga-store.js';
 import {
   listSagaOrders,
   listSagaRefusals,
@@ -76,7 +76,10 @@ export interface SagaTimelineEntry {
 
 /** A saga, with all that happened to it. */
 export interface SagaDetail extends SagaSummary {
+  /** Without data and steps where it is unreadable. */
   readonly instance: SagaInstance;
+  /** Why its content stays encrypted: code and message; null where it is readable. */
+  readonly unreadable: string | null;
   readonly timeline: readonly SagaTimelineEntry[];
   readonly actions: readonly SagaOrderSummary[];
 }
@@ -133,6 +136,8 @@ const LIST = {
 };
 const ORDER = { waitMs: wholeNumber({ default: 10_000, min: 0, max: 3_600_000 }) };
 const LOOK_MS = 50;
+/** Stands for a transition that cannot be read. */
+const NO_RECORD = JSON.stringify({ nowMs: 0, events: [], outputs: [] } satisfies TransitionRecord);
 const UNDER_WAY: readonly SagaState[] = ['RUNNING', 'COMPENSATING', 'STUCK'];
 
 /** What a {@link SagaDesk} works with. */
@@ -179,24 +184,34 @@ export class SagaDesk {
     return rows.map(summaryOf);
   }
 
-  /** @throws NotFoundError; ContentUndecipherableError, SubjectErasedError where its content cannot be read here */
+  /** @throws NotFoundError */
   async show(id: string): Promise<SagaDetail> {
     const row = await this.#row(id);
-    const { session } = this.parts.database;
-    const rows = await session.run(sagaTimeline, id);
-    const open = (stored: string): Promise<string> => this.#contents.open(session, id, stored);
-    const timeline = rows.map(async ({ content: record, state, ...entry }) => ({
-      ...entry,
-      state: stateOf(state),
-      by: null,
-      ...(JSON.parse(await open(record)) as Pick<SagaTimelineEntry, 'nowMs' | 'events' | 'outputs'>),
-    }));
+    const rows = await this.parts.database.session.run(sagaTimeline, id);
+    const { unreadable, content, records } = await this.#opened(id, row.content, rows);
     return {
       ...summaryOf(row),
-      instance: restoreInstance(id, row.key, row.state, row.reason, await open(row.content)),
-      timeline: await Promise.all(timeline),
+      unreadable,
+      instance: restoreInstance(id, row.key, row.state, row.reason, content),
+      timeline: rows.map(({ content: _, state, ...entry }, index) => ({
+        ...entry,
+        state: stateOf(state),
+        by: null,
+        ...(JSON.parse(records[index] ?? NO_RECORD) as TransitionRecord),
+      })),
       actions: await this.#orders(id),
     };
+  }
+
+  async #opened(id: string, content: string, rows: readonly { readonly content: string }[]) {
+    const { session } = this.parts.database;
+    const open = (stored: string): Promise<string> => this.#contents.open(session, id, stored);
+    try {
+      const records = await Promise.all(rows.map((row) => open(row.content)));
+      return { unreadable: null, content: await open(content), records };
+    } catch (error) {
+      return { unreadable: whyUnreadable(error), content: NO_CONTENT, records: [] };
+    }
   }
 
   /** Messages to sagas that were dropped, because none of their own services has sent them; the newest first. */

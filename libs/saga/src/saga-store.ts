@@ -188,6 +188,16 @@ export function restoreInstance(
   return { id, key, state: stateOf(state), reason, ...(JSON.parse(content) as Content) };
 }
 
+/** Stands for a content that cannot be read. */
+export const NO_CONTENT = JSON.stringify({
+  direction: 'forward',
+  data: {},
+  steps: {},
+  signals: {},
+  deadlineMs: null,
+  cancelled: false,
+} satisfies Content);
+
 /** Whose data a saga holds, by its content that has been opened; null where that was not said. */
 export function subjectOf(content: string): string | null {
   return (JSON.parse(content) as Beside).subject ?? null;

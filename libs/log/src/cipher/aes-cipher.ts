@@ -89,6 +89,7 @@ function pseudonymsBy(secret: Buffer): (key: string) => string {
 function keep(name: string, secret: unknown, problems: string[], take: (bytes: Buffer) => void): void {
   const isSecret = typeof secret === 'string' || secret instanceof Uint8Array;
   const bytes = isSecret ? Buffer.from(secret as string) : Buffer.alloc(0);
-  if (bytes.length < SECRET_BYTES) problems.push(`${name} must be a secret of at least ${SECRET_BYTES} bytes`);
+  if (bytes.length < SECRET_BYTES)
+    problems.push(`${name} must be a secret of at least ${SECRET_BYTES} bytes`);
   else take(bytes);
 }

@@ -120,7 +120,9 @@ export class Sealer {
       if (isWaybillError(error)) throw error;
       // What Node says of a wrong key tells an operator nothing.
       const isForeign = error instanceof RangeError;
-      const problem = isForeign ? describeError(error).replace(/^RangeError: /, '') : 'it is not genuine here';
+      const problem = isForeign
+        ? describeError(error).replace(/^RangeError: /, '')
+        : 'it is not genuine here';
       throw new ContentUndecipherableError(what, problem, { cause: error });
     }
   }
