@@ -6,6 +6,7 @@ import { duration } from './arguments.js';
 import { addAsyncApiCommand } from './async-api-command.js';
 import { addDeadLetterCommands } from './dead-letter-commands.js';
 import { addDoctorCommand } from './doctor-command.js';
+import { addEraseCommand } from './erase-command.js';
 import { addHalfCommands } from './half-commands.js';
 import { addInitCommand } from './init-command.js';
 import { addOutboxCommands } from './outbox-commands.js';
@@ -24,7 +25,10 @@ export function createProgram(output: Output): Command {
     .description('Sets up and looks after the tables of Waybill. Works on the database of DATABASE_URL.')
     .option('--database-url <url>', 'the database, postgresql://… (default: DATABASE_URL)')
     .option('--schema <name>', "Waybill's schema", DEFAULT_SCHEMA)
-    .option('--cipher <module>', 'a module of JavaScript whose default export is the cipher, to read what is encrypted')
+    .option(
+      '--cipher <module>',
+      'a module of JavaScript whose default export is the cipher, to read what is encrypted',
+    )
     .version(ownVersion(), '-V, --version', 'the version of waybill')
     .configureOutput({ writeOut: (text) => output.write(text) })
     .exitOverride()
@@ -38,6 +42,7 @@ export function createProgram(output: Output): Command {
   addRelayCommands(program, output);
   addOutboxCommands(program, output);
   addDeadLetterCommands(program, output);
+  addEraseCommand(program, output);
   addHalfCommands(program, output);
   addSagaCommands(program, output);
   addAsyncApiCommand(program, output);

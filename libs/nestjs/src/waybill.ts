@@ -13,6 +13,7 @@ import { LogRetention, LogSignals, Sealer, Topics } from '@waybill/log';
 import {
   DeadLetterRetention,
   DeadLetters,
+  Erasure,
   Recurring,
   type RecurringEncoder,
   Redrives,
@@ -86,6 +87,8 @@ export class Waybill {
   readonly sealer: Sealer;
   readonly deadLetters: DeadLetters;
   readonly redrives: Redrives;
+  /** Erases what must be forgotten. */
+  readonly erasure: Erasure;
   /** Messages for later: cancels, moves and shows them. */
   readonly timers: Timers;
   /** Messages that recur. */
@@ -145,6 +148,7 @@ export class Waybill {
     this.sealer = new Sealer(options);
     this.deadLetters = new DeadLetters(this.bus, this.topics, this.#signals, this.sealer);
     this.redrives = new Redrives(this.bus, this.#signals);
+    this.erasure = new Erasure(this.bus, this.topics, this.#signals, this.sealer);
     const bell = new Bell();
     this.ambient = new AmbientTransaction(options);
     this.tracing = new Tracing(options.tracing, options.group ?? '');
@@ -161,33 +165,16 @@ export class Waybill {
     this.#handlerDatabase = this.#open(options.database, handlerConnections(options));
     this.#transactions = this.#makeRunner();
     this.#outboxTransactions = new OutboxTransactions(this.outbox, this.#transactions);
-    this.halves = new InstanceHalfMessages({
-      options,
-      bus: this.bus,
-      database: this.database,
-      transactions: this.#transactions,
-      topics: this.topics,
-      signals: this.#signals,
-      outbox: this.outbox,
-      alarm: this.scheduler,
-      logger: this.logger,
-      sealer,
-    });
+    const [transactions, signals, outbox] = [this.#transactions, this.#signals, this.outbox];
+    const parts = { options, bus, database, transactions, topics, signals, outbox, logger, sealer };
+    this.halves = new InstanceHalfMessages({ ...parts, alarm: this.scheduler });
     this.sagas = new InstanceSagas({
+      ...parts,
       options: options.sagas,
-      group: options.group ?? '',
-      database: this.database,
-      transactions: this.#transactions,
-      topics: this.topics,
-      outbox: this.outbox,
-      trace: this.tracing,
-      answers:
-        this.bus === this.database
-          ? new OutboxAnswers(this.outbox)
-          : new HalfAnswers(this.halves.service, this.logger),
-      logger: this.logger,
       codecs: options.codecs,
-      sealer,
+      group: options.group ?? '',
+      trace: this.tracing,
+      answers: bus === database ? new OutboxAnswers(outbox) : new HalfAnswers(this.halves.service, logger),
     });
     this.guards = new InstanceGuards({ name, options, database, logger, sealer });
     this.relay = this.#makeRelay(bell);
@@ -300,6 +287,11 @@ export class Waybill {
     const [signals, signatures] = [this.#signals, this.#signatures];
     const parts = { bus, topics, signals, topic, codec, sealer, logger, signatures };
     return (this.#replies ??= new ReplyListener(parts));
+  }
+
+  /** Open dead letters that retention has removed in this process. */
+  get expiredDeadLetters(): number {
+    return this.#deadLetterRetention.expired;
   }
 
   /** How the consumer fares; undefined while nothing is consumed. */
