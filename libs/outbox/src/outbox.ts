@@ -288,14 +288,15 @@ function insertsOf(messages: readonly EncodedMessage[]): BoundStatement[] {
   const inserts: BoundStatement[] = [];
   for (let from = 0; from < messages.length; from += STATEMENT_MESSAGES) {
     const part = messages.slice(from, from + STATEMENT_MESSAGES);
-    const rows = part.map(({ times, payload, keepSubject: _, ...message }) => ({
-      ...message,
-      ...times,
-      payload: payload.toString('base64'),
-    }));
+    const rows = part.map(rowOf);
     inserts.push(bindStatement(insertFor(part), JSON.stringify(rows)));
   }
   return inserts;
+}
+
+function rowOf(encoded: EncodedMessage): object {
+  const { times, payload, keepSubject: _, ...message } = encoded;
+  return { ...message, ...times, payload: payload.toString('base64') };
 }
 
 function insertFor(messages: readonly EncodedMessage[]): typeof insertMessages {

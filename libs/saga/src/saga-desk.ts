@@ -193,8 +193,10 @@ export class SagaDesk {
       ...summaryOf(row),
       unreadable,
       instance: restoreInstance(id, row.key, row.state, row.reason, content),
-      timeline: rows.map(({ content: _, state, ...entry }, index) => ({
-        ...entry,
+      timeline: rows.map(({ revision, at, elapsedMs, state }, index) => ({
+        revision,
+        at,
+        elapsedMs,
         state: stateOf(state),
         by: null,
         ...(JSON.parse(records[index] ?? NO_RECORD) as TransitionRecord),
