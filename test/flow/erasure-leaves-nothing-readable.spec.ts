@@ -213,7 +213,9 @@ describe('a subject', () => {
     });
     await erasing;
     expect(await count('subject_key')).toBe(0);
-    expect(await count('erased_subject')).toBe(1);
+    // As docs/ENCRYPTION.md says it for databases without the operators' tables.
+    const hash = `sha256(convert_to('waybill subject' || 'customer-1', 'UTF8'))`;
+    expect(await count(`erased_subject where subject_hash = ${hash}`)).toBe(1);
   });
 
   test('needs a cipher, and a name', async () => {
