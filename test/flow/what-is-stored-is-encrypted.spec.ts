@@ -327,6 +327,17 @@ test('an own cipher is used for everything, with the context of each place', asy
   ]);
 });
 
+test('signatures are over what is stored, those of commands and answers of sagas too', async () => {
+  const app = await start({
+    cipher: cipherOf('k1'),
+    encryptKeys: true,
+    signing: { keys: { s1: 's'.repeat(32) }, signWith: 's1' },
+  });
+  await useEverything(app);
+  await everythingIsStored();
+  expect(await count(`dead_letter where error_code = 'SIGNATURE_INVALID'`)).toBe(0);
+});
+
 /** What somebody has written for a topic himself. */
 const scrambled: Codec = {
   contentType: 'application/x-scrambled',
