@@ -133,7 +133,9 @@ export function failureReply(
   };
   const sealing = { subject: null, isTemplate: false, hasUserKey: false };
   const stored =
-    payload === null ? { ...content, payload } : { ...content, ...sealMessage(sealer, { ...content, payload }, sealing) };
+    payload === null
+      ? { ...content, payload }
+      : { ...content, ...sealMessage(sealer, { ...content, payload }, sealing) };
   const signature = signatures?.sign({ ...stored, control }) ?? null;
   const headers = headersTogether({
     headers: stored.headers && JSON.stringify(stored.headers),

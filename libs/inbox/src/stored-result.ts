@@ -1,9 +1,4 @@
-import {
-  plainJson,
-  ResultNotSerializableError,
-  ResultTooLargeError,
-  type SqlSession,
-} from '@waybill/kernel';
+import { plainJson, ResultNotSerializableError, ResultTooLargeError, type SqlSession } from '@waybill/kernel';
 import { type SealedPlace, Sealer, type SubjectKey } from '@waybill/log';
 
 /** Stands in place of a result that could not be kept; no JSON begins so. */

@@ -1,5 +1,11 @@
 import { retryIn } from '@waybill/consumer';
-import { type Inbox, LeaseGuard, type LeaseGuardOptions, type LeaseGuardParts, type LeaseStore } from '@waybill/inbox';
+import {
+  type Inbox,
+  LeaseGuard,
+  type LeaseGuardOptions,
+  type LeaseGuardParts,
+  type LeaseStore,
+} from '@waybill/inbox';
 import { EffectInProgressError, isWaybillError, MessageIdInvalidError } from '@waybill/kernel';
 import type { WaybillContext } from './waybill-context.js';
 
@@ -36,11 +42,7 @@ export class HandlerGuards {
   constructor(private readonly parts: HandlerGuardsParts) {
     const { store, leaseOptions, guard } = parts;
     // A handler that waits holds a connection and a place: it waits briefly, and comes again.
-    this.#leases = new LeaseGuard(
-      store,
-      { ...leaseOptions, onConflict: 'wait', waitMs: WAIT_MS },
-      guard,
-    );
+    this.#leases = new LeaseGuard(store, { ...leaseOptions, onConflict: 'wait', waitMs: WAIT_MS }, guard);
   }
 
   /**

@@ -81,7 +81,13 @@ export {
   RetryableError,
   WaybillError,
 } from '@waybill/kernel';
-export { aesCipher, type AesCipherOptions, type Cipher, type CipherContext, contextBytes } from '@waybill/log';
+export {
+  aesCipher,
+  type AesCipherOptions,
+  type Cipher,
+  type CipherContext,
+  contextBytes,
+} from '@waybill/log';
 export {
   bytesCodec,
   extendedJson,

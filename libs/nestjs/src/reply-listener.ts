@@ -171,7 +171,11 @@ export class ReplyListener {
     } catch (error) {
       // A database that is away for a moment says nothing of the answer: it is read again.
       if (isInfrastructureFailure(error)) throw error;
-      hearer.hear({ ...reply, status: 'failed', error: `its answer cannot be read (${describeError(error)})` });
+      hearer.hear({
+        ...reply,
+        status: 'failed',
+        error: `its answer cannot be read (${describeError(error)})`,
+      });
     }
   }
 
@@ -189,5 +193,7 @@ export class ReplyListener {
 }
 
 function textsOf({ headers }: LogRecord): Headers {
-  return dictionary(Object.fromEntries(headers.map(({ key, value }) => [key, value?.toString('utf8') ?? ''])));
+  return dictionary(
+    Object.fromEntries(headers.map(({ key, value }) => [key, value?.toString('utf8') ?? ''])),
+  );
 }

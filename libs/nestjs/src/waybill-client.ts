@@ -194,7 +194,10 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
     if (!request.isOpen) return;
     const { outbox, database } = waybill;
     const own = { ...control, [REQUEST_TIMEOUT_HEADER]: String(request.remainingMs) };
-    await outbox.publishEncodedAlone(database, outbox.encodeControl({ ...message, control: own, hasUserKey: true }));
+    await outbox.publishEncodedAlone(
+      database,
+      outbox.encodeControl({ ...message, control: own, hasUserKey: true }),
+    );
   }
 
   /** @throws ConfigurationError for a time-out of the request's own that is none */

@@ -20,7 +20,10 @@ export interface Answers {
 export class OutboxAnswers implements Answers {
   constructor(private readonly outbox: Outbox) {}
 
-  async send({ session, subject = null }: AnswerTransaction, messages: readonly ControlMessage[]): Promise<void> {
+  async send(
+    { session, subject = null }: AnswerTransaction,
+    messages: readonly ControlMessage[],
+  ): Promise<void> {
     await this.outbox.publishEncoded(
       session,
       messages.map((message) => this.outbox.encodeControl({ subject, ...message })),

@@ -121,10 +121,7 @@ export class SagaParticipant {
   }
 
   /** @returns how the command has ended, when it cannot wait */
-  async #stash(
-    { session, ...command }: Delivery,
-    entity: string,
-  ): Promise<Ending | undefined> {
+  async #stash({ session, ...command }: Delivery, entity: string): Promise<Ending | undefined> {
     try {
       await this.parts.locks.stash(session, entity, command);
       return undefined;
