@@ -105,6 +105,14 @@ const CASES: readonly (readonly [state: string, code: string, work: () => Promis
         `select waybill.message_enter('c', 'id', null, 1000, 1000, 1000)`,
       ),
   ],
+  [
+    'WB011',
+    'SUBJECT_ERASED',
+    async () => {
+      await one.query(`select waybill.destroy_subject_keys('\\x01')`);
+      await one.query(`select waybill.keep_subject_key('\\x01', gen_random_uuid(), '\\x02')`);
+    },
+  ],
   ['WB020', 'BARRIER_NAME_INVALID', () => one.query(`select waybill.barrier_slot('no uuid', 1000)`)],
 ];
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import { ConfigurationError, type PgDatabase } from '@waybill/kernel';
+import { ConfigurationError } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { type DeadLetterFilter, DeadLetters, isEmptyFilter, Redrives } from '@waybill/schedule';
 import { type Command, Option } from 'commander';
@@ -265,13 +265,13 @@ async function withDesk(
   names: Pick<FilterOptions, 'group' | 'topic'>,
   work: (desk: Desk) => Promise<void>,
 ): Promise<void> {
-  await withDatabase(program, async (database: PgDatabase) => {
+  await withDatabase(program, async (database, sealer) => {
     await assertKnownNames(database, names);
     const signals = new LogSignals(database);
     signals.start();
     try {
       await work({
-        deadLetters: new DeadLetters(database, new Topics(database.session), signals),
+        deadLetters: new DeadLetters(database, new Topics(database.session), signals, sealer),
         redrives: new Redrives(database, signals),
       });
     } finally {

@@ -2,6 +2,7 @@ import type { DeadLetterDetail, DeadLetterGroup, DeadLetterSummary, OperatorActi
 import type { Column } from './table.js';
 import type { Output } from './target.js';
 import { line, quoted } from './line.js';
+import { payloadText } from './payload-text.js';
 
 /** Characters of an error's message that a list shows. */
 const SHOWN = 100;
@@ -60,7 +61,7 @@ export function writeDetail(
   }
   if (options.payload !== true) return;
   output.write(line`payload:`);
-  output.write(line`${letter.payload?.toString('utf8') ?? '(none)'}`);
+  output.write(line`${payloadText(letter)}`);
 }
 
 /** One dead letter as a line of JSON. */

@@ -15,6 +15,7 @@ import { wholeNumber } from './arguments.js';
 import { type Column, type ListOptions, listing, writeList } from './table.js';
 import { type Output, withDatabase } from './target.js';
 import { line } from './line.js';
+import { payloadText } from './payload-text.js';
 
 interface DecisionOptions {
   readonly by?: string;
@@ -192,8 +193,10 @@ function writeDetail(
     output.write(line`message ${id}  ${topic}  key ${key ?? '-'}`);
     for (const [name, value] of Object.entries(half.headers?.[index] ?? {}))
       output.write(line`  header ${name}: ${value}`);
-    if (options.payload === true)
-      output.write(line`  ${half.payloads?.[index]?.toString('utf8') ?? '(gone)'}`);
+    if (options.payload !== true) continue;
+    const unreadable = half.unreadable?.[index] ?? null;
+    const payload = half.payloads?.[index];
+    output.write(line`  ${payload === undefined ? '(gone)' : payloadText({ payload, unreadable })}`);
   }
   for (const { actedAt, actor, by, action, reason } of actions) {
     output.write(
@@ -206,12 +209,13 @@ async function withDesk(
   program: Command,
   work: (desk: HalfMessageDesk, database: PgDatabase) => Promise<void>,
 ): Promise<void> {
-  await withDatabase(program, async (database) => {
+  await withDatabase(program, async (database, sealer) => {
     const signals = new LogSignals(database);
     signals.start();
     try {
       const topics = new Topics(database.session);
-      await work(new HalfMessageDesk(database, new HalfStore({ bus: database, topics, signals })), database);
+      const store = new HalfStore({ bus: database, topics, signals });
+      await work(new HalfMessageDesk(database, store, sealer), database);
     } finally {
       await signals.stop();
     }

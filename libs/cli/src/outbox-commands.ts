@@ -13,6 +13,7 @@ import type { OperatorAction } from '@waybill/schedule';
 import type { Command } from 'commander';
 import { wholeNumber } from './arguments.js';
 import { line } from './line.js';
+import { payloadText } from './payload-text.js';
 import { type Column, type ListOptions, listing, writeList } from './table.js';
 import { type Output, withDatabase } from './target.js';
 
@@ -97,8 +98,8 @@ function addLooking(program: Command, quarantine: Command, output: Output): void
     .option('--payload', 'shows the payload as well')
     .description('shows one message that is quarantined')
     .action((id: number, options: { payload?: boolean }) =>
-      withDatabase(program, async (database) => {
-        const desk = new OutboxQuarantine(database);
+      withDatabase(program, async (database, sealer) => {
+        const desk = new OutboxQuarantine(database, sealer);
         writeDetail(await desk.show(id), await desk.actions(id), options, output);
       }),
     );
@@ -158,7 +159,7 @@ function writeDetail(
     output.write(
       line`${actedAt.toISOString()}  ${by}: ${action}${reason === null ? '' : `, ${reason}`} (login ${actor})`,
     );
-  if (options.payload === true) output.write(line`${message.payload?.toString('utf8') ?? '(none)'}`);
+  if (options.payload === true) output.write(line`${payloadText(message)}`);
 }
 
 function filtered(command: Command): Command {

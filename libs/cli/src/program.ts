@@ -8,6 +8,7 @@ import { addDeadLetterCommands } from './dead-letter-commands.js';
 import { addDoctorCommand } from './doctor-command.js';
 import { addGrantsCommand } from './roles/grants-command.js';
 import { addAclCommand } from './roles/acl-command.js';
+import { addEraseCommand } from './erase-command.js';
 import { addHalfCommands } from './half-commands.js';
 import { addInitCommand } from './init-command.js';
 import { addOutboxCommands } from './outbox-commands.js';
@@ -33,6 +34,10 @@ export function createProgram(output: Output): Command {
       'a file that holds the URL; its password does not show in lists of processes',
     )
     .option('--schema <name>', "Waybill's schema", DEFAULT_SCHEMA)
+    .option(
+      '--cipher <module>',
+      'a module of JavaScript whose default export is the cipher, to read what is encrypted',
+    )
     .version(ownVersion(), '-V, --version', 'the version of waybill')
     .configureOutput({
       writeOut: (text) => output.write(text),
@@ -52,6 +57,7 @@ export function createProgram(output: Output): Command {
   addRelayCommands(program, output);
   addOutboxCommands(program, output);
   addDeadLetterCommands(program, output);
+  addEraseCommand(program, output);
   addHalfCommands(program, output);
   addSagaCommands(program, output);
   addAsyncApiCommand(program, output);

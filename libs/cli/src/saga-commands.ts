@@ -276,13 +276,18 @@ async function recordedIn(
   const states: SagaState[] = ['RUNNING', 'COMPENSATING', 'STUCK', 'COMPLETED', 'COMPENSATED', 'CANCELLED'];
   await withDesk(program, async (desk) => {
     for (const { type } of definitions)
-      for (const { id } of await desk.list({ states, type, limit })) recorded.push(await desk.show(id));
+      for (const { id } of await desk.list({ states, type, limit })) {
+        const detail = await desk.show(id);
+        if (detail.unreadable !== null)
+          throw new ConfigurationError('The recorded sagas cannot be read', [detail.unreadable]);
+        recorded.push(detail);
+      }
   });
   return recorded;
 }
 
 async function withDesk(program: Command, work: (desk: SagaDesk) => Promise<void>): Promise<void> {
-  await withDatabase(program, async (database) => {
-    await work(new SagaDesk({ database }));
+  await withDatabase(program, async (database, sealer) => {
+    await work(new SagaDesk({ database, sealer }));
   });
 }

@@ -34,7 +34,8 @@ export function summaryLine(saga: SagaSummary): string {
 export function detailLines(saga: SagaDetail, payload: boolean): string {
   const lines = [summaryLine(saga)];
   if (saga.parentId !== null) lines.push(line`child of ${saga.parentId}`);
-  if (payload) lines.push(`data ${JSON.stringify(saga.instance.data)}\n`);
+  if (saga.unreadable !== null) lines.push(line`(encrypted; give --cipher) ${saga.unreadable}`);
+  else if (payload) lines.push(`data ${JSON.stringify(saga.instance.data)}\n`);
   for (const [name, { status, attempt, dueMs }] of Object.entries(saga.instance.steps)) {
     const due = dueMs === null ? '' : `, due at ${dueMs} ms`;
     lines.push(line`step ${name}: ${status}, attempt ${attempt}${due}`);

@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { ConfigurationError, type DatabaseAddress, PgDatabase } from '@waybill/kernel';
+import { type Cipher, Sealer } from '@waybill/log';
 import { assertMigrated } from '@waybill/schema';
 import type { Command } from 'commander';
 import { fileError } from './file-error.js';
@@ -15,6 +18,7 @@ export interface Output {
 interface GlobalOptions {
   readonly databaseUrl?: string;
   readonly databaseUrlFile?: string;
+  readonly cipher?: string;
   readonly schema: string;
 }
 
@@ -63,8 +67,9 @@ function urlOf(program: Command): string | undefined {
 /** Runs `work` on the database, once it is known to be migrated. */
 export async function withDatabase(
   program: Command,
-  work: (database: PgDatabase) => Promise<void>,
+  work: (database: PgDatabase, sealer: Sealer) => Promise<void>,
 ): Promise<void> {
+  const sealer = await sealerOf(globals(program).cipher);
   const database = new PgDatabase({
     ...target(program),
     connectionsMax: 3,
@@ -73,8 +78,20 @@ export async function withDatabase(
   });
   try {
     await assertMigrated(database.session);
-    await work(database);
+    await work(database, sealer);
   } finally {
     await database.close();
   }
+}
+
+/** Reads what is encrypted with the cipher that a module exports. @throws ConfigurationError */
+async function sealerOf(path: string | undefined): Promise<Sealer> {
+  if (path === undefined) return Sealer.none;
+  let exported: { readonly default?: unknown };
+  try {
+    exported = (await import(pathToFileURL(resolve(path)).href)) as { readonly default?: unknown };
+  } catch (error) {
+    throw fileError('The cipher cannot be read', path, error);
+  }
+  return new Sealer({ cipher: exported.default as Cipher });
 }

@@ -9,8 +9,8 @@ import {
   type TransactionRunner,
   wholeNumber,
 } from '@waybill/kernel';
-import type { LogSignals, Topics } from '@waybill/log';
-import type { MessageSignatures } from '@waybill/outbox';
+import type { LogSignals, Sealer, Topics } from '@waybill/log';
+import type { Codec, MessageSignatures } from '@waybill/outbox';
 import type { RetryBudgetStore } from '@waybill/schedule';
 import type { CircuitState } from './circuit-breaker.js';
 import type { ConsumerCounts } from './consumer-counters.js';
@@ -67,6 +67,10 @@ export interface ConsumerParts {
   readonly onSettled?: (settlement: Settlement) => void;
   /** Signs what the consumer sends itself, and verifies messages before their handlers run. Default: neither. */
   readonly signatures?: MessageSignatures | undefined;
+  /** Decrypts messages before their handlers run. Default: one without a cipher. */
+  readonly sealer?: Sealer | undefined;
+  /** Codecs of topics that answers go to. Default JSON. */
+  readonly codecs?: Readonly<Record<string, Codec>> | undefined;
   readonly logger?: Logger;
   readonly clock?: Clock;
 }

@@ -17,6 +17,7 @@ import {
   LogReader,
   oldestBucketSeq,
   type Ownership,
+  Sealer,
 } from '@waybill/log';
 import { PostgresBudgetStore } from '@waybill/schedule';
 import { databaseIdentity } from '@waybill/schema';
@@ -167,7 +168,8 @@ export class Consumer {
   }
 
   #laneContext(inboxFor: string | undefined): LaneContext {
-    const { bus, transactions, group, budgets } = this.parts;
+    const { bus, transactions, group, budgets, signatures } = this.parts;
+    const { sealer = Sealer.none, codecs = {} } = this.parts;
     const { groupId } = this.#membership;
     const { maxCrashes, maxParked, preparedStatements: prepared } = this.#options;
     const wake = (): void => this.#pump();
@@ -177,7 +179,7 @@ export class Consumer {
       ...service,
       group,
       groupId,
-      databases: { bus, transactions, inboxFor, prepared, signatures: this.parts.signatures },
+      databases: { bus, transactions, inboxFor, prepared, signatures, sealer, codecs },
       topics: this.parts.topics,
       slots: this.#slots,
       random: () => randomInt(1_000_000) / 1_000_000,

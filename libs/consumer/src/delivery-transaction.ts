@@ -5,6 +5,7 @@ import {
   isInfrastructureFailure,
   isServerTrouble,
   isTransactionConflict,
+  isWaybillError,
   type OpenTransaction,
   type PgDatabase,
   readableThrown,
@@ -16,12 +17,13 @@ import {
   type TransactionRunner,
 } from '@waybill/kernel';
 import { InboxGuard } from '@waybill/inbox';
-import type { PartitionProgress } from '@waybill/log';
-import type { MessageSignatures } from '@waybill/outbox';
+import { openRecord, type PartitionProgress, type Sealer } from '@waybill/log';
+import type { Codec, MessageSignatures } from '@waybill/outbox';
 import {
   controlOf,
   type Delivery,
   headersOf,
+  keyOf,
   type LaneRecord,
   messageIdOf,
   payloadOf,
@@ -29,7 +31,7 @@ import {
 } from './delivery.js';
 import { nameTimeout } from './failure.js';
 import type { Subscription } from './subscription.js';
-import { HandlerVerdict } from './verdict.js';
+import { drop, HandlerVerdict } from './verdict.js';
 
 const savepoint = savepointOf('delivery');
 const askAlive = statement<[], Record<never, never>>('ask-alive', 'select 1 as alive');
@@ -73,6 +75,10 @@ export interface DeliveryDatabases {
   readonly prepared: boolean;
   /** Verifies messages before their handlers run; undefined where they are not signed. */
   readonly signatures?: MessageSignatures | undefined;
+  /** Decrypts messages. */
+  readonly sealer: Sealer;
+  /** Codecs by topic, for answers that say that a request has failed. */
+  readonly codecs: Readonly<Record<string, Codec>>;
 }
 
 /** What a hand-over has beside its record. */
@@ -239,19 +245,23 @@ export class DeliveryTransaction {
       });
       if (!taken) return;
     }
-    this.databases.signatures?.verify(topic, record.record, this.#placeOf(record));
+    const place = this.#placeOf(record);
+    const { signatures, sealer, bus } = this.databases;
+    signatures?.verify(topic, record.record, place);
+    const opened = await openRecord(sealer, bus.session, topic, record.record, place).catch(dropErased);
     const delivery: Delivery = {
       topic,
       partition,
       offset: record.offset,
-      key: record.key,
-      headers: headersOf(record.record),
+      key: opened.wasSealed ? keyOf(opened) : record.key,
+      headers: headersOf(opened),
       control: controlOf(record.record),
       messageId: messageIdOf(record.record),
+      subject: opened.subject,
       timestamp: new Date(record.record.timestampMs),
       attempt,
       isRedriven: record.isRedriven === true,
-      payload: payloadOf(record.record, this.subscription, this.#placeOf(record)),
+      payload: payloadOf(opened, this.subscription, place),
       transaction: transaction.handle,
       session: transaction.session,
       signal,
@@ -279,6 +289,11 @@ export class DeliveryTransaction {
   #placeOf(record: LaneRecord): string {
     return placeOf(this.place.topic, this.place.partition, record.offset);
   }
+}
+
+/** Nobody is to handle what was erased. @throws the verdict to drop it, or the error */
+function dropErased(error: unknown): never {
+  throw isWaybillError(error) && error.code === 'SUBJECT_ERASED' ? drop('its subject was erased') : error;
 }
 
 /**

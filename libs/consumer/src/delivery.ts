@@ -7,6 +7,7 @@ import {
   type FetchedBatch,
   type LogRecord,
   MESSAGE_ID_HEADER,
+  type OpenedRecord,
   RESERVED_HEADER_PREFIX,
 } from '@waybill/log';
 import { SCHEMA_VERSION_HEADER } from '@waybill/outbox';
@@ -27,7 +28,7 @@ export interface LaneRecord {
 export function laneRecords({ data, bucketSeq }: FetchedBatch, fromOffset: number): LaneRecord[] {
   return decodeBatch(data, { fromOffset }).map((record) => ({
     offset: record.offset,
-    key: record.key === null ? null : textOf(record.key),
+    key: keyOf(record),
     bucketSeq,
     record,
   }));
@@ -44,6 +45,8 @@ export interface Delivery {
   readonly control: Readonly<Record<string, string>>;
   /** The message's id; null for records of producers that give none. */
   readonly messageId: string | null;
+  /** Whose data it holds, where its publisher said so. */
+  readonly subject: string | null;
   /** When the message was published. */
   readonly timestamp: Date;
   /** Counts the attempts to handle this message, from 1; it goes on when the partition changes hands. */
@@ -88,6 +91,11 @@ function headersWhere(record: LogRecord, isWanted: (name: string) => boolean): R
   return headers;
 }
 
+/** The key of a record as a text, or null when it has none. */
+export function keyOf({ key }: Pick<LogRecord, 'key'>): string | null {
+  return key === null ? null : textOf(key);
+}
+
 /** The message's id, or null when the record carries none. */
 export function messageIdOf(record: LogRecord): string | null {
   const id = record.headers.find(({ key }) => key === MESSAGE_ID_HEADER)?.value ?? null;
@@ -110,7 +118,7 @@ export function expiresAtMs(record: LogRecord): number {
  * @throws PayloadUnreadableError, PayloadInvalidError, PayloadVersionUnsupportedError, PayloadVersionUnknownError
  */
 export function payloadOf(
-  record: LogRecord,
+  record: OpenedRecord,
   { codec, contract }: Pick<Subscription, 'codec' | 'contract'>,
   place: string,
 ): unknown {
@@ -123,15 +131,16 @@ export function payloadOf(
   return contract.read(decoded(record, codec, place), version, what);
 }
 
-function decoded(record: LogRecord, codec: Subscription['codec'], place: string): unknown {
+function decoded(record: OpenedRecord, codec: Subscription['codec'], place: string): unknown {
   if (record.value === null) return null;
   try {
     const payload = codec.decode(record.value);
     if (types.isPromise(payload)) throw asynchronous(payload);
     return payload;
   } catch (error) {
-    const problem = describeThrown(error).message;
-    throw new PayloadUnreadableError(place, problem, { cause: error });
+    // What JSON.parse says quotes the text, which then stands in a dead letter in plain.
+    const problem = record.wasSealed ? 'its codec cannot read it' : describeThrown(error).message;
+    throw new PayloadUnreadableError(place, problem, record.wasSealed ? {} : { cause: error });
   }
 }
 

@@ -42,7 +42,11 @@ const NOT_RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'MESSAGE_ID_INVALID',
   'REPLY_TOPIC_REFUSED',
   'SIGNATURE_INVALID',
+  'SUBJECT_ERASED',
 ]);
+
+/** Errors by which nobody can read the message, however often he tries. */
+const UNREADABLE: ReadonlySet<ErrorCode> = new Set(['PAYLOAD_UNREADABLE', 'CONTENT_UNDECIPHERABLE']);
 
 /** Longest wait that an error may ask for, in milliseconds: a year. */
 const LONGEST_DELAY_MS = 365 * 86_400_000;
@@ -111,7 +115,7 @@ function refusalOf(error: unknown): DeadLetterReason | undefined {
   if (isWaybillError(error)) {
     if (NOT_RETRYABLE.has(error.code)) return 'not-retryable';
     if (isUnfit(error)) return 'payload-invalid';
-    return error.code === 'PAYLOAD_UNREADABLE' ? 'payload-unreadable' : undefined;
+    return UNREADABLE.has(error.code) ? 'payload-unreadable' : undefined;
   }
   return isHttpRefusal(error) ? 'not-retryable' : undefined;
 }

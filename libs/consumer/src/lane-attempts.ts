@@ -176,10 +176,7 @@ export class LaneAttempts {
     const found = await this.read(place, () => context.topics.find(replyTo));
     return found === undefined
       ? [letter]
-      : [
-          letter,
-          ...failureReply(record.record, replyTo, this.#toldOf(error, record), context.databases.signatures),
-        ];
+      : [letter, ...failureReply(record.record, replyTo, this.#toldOf(error, record), context.databases)];
   }
 
   /** What is told of a failure to the one who asked. */

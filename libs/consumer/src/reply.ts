@@ -1,12 +1,14 @@
+import { types } from 'node:util';
 import {
   type BoundStatement,
   dictionary,
   newId,
+  own,
   type RemoteError,
   ReplyTopicRefusedError,
 } from '@waybill/kernel';
-import { headersTogether, type LogRecord } from '@waybill/log';
-import type { MessageSignatures } from '@waybill/outbox';
+import { headersTogether, type LogRecord, type Sealer, sealMessage } from '@waybill/log';
+import { type Codec, jsonCodec, type MessageSignatures } from '@waybill/outbox';
 import { timerStatements } from '@waybill/schedule';
 import { controlOf, type Delivery, placeOf } from './delivery.js';
 
@@ -99,9 +101,17 @@ export async function assertAnswerable(
     throw new ReplyTopicRefusedError(place, replyTo, 'there is no such topic');
 }
 
+/** By what an answer is written. */
+export interface ReplyRules {
+  readonly codecs: Readonly<Record<string, Codec>>;
+  readonly sealer: Sealer;
+  readonly signatures?: MessageSignatures | undefined;
+}
+
 /**
  * The statements that answer a request which is a dead letter now, in the transaction that makes it one. They stand in the
- * log's database, where there is no outbox: the answer is a timer that is due at once.
+ * log's database, where there is no outbox: the answer is a timer that is due at once. Its details go by the codec of the
+ * topic; where that cannot take them, the header says why it failed all the same.
  * @param topic where the answer goes; it must be there
  * @param remote what is told of the failure
  */
@@ -109,20 +119,42 @@ export function failureReply(
   record: LogRecord,
   topic: string,
   remote: RemoteError,
-  signatures?: MessageSignatures,
+  { codecs, sealer, signatures }: ReplyRules,
 ): BoundStatement[] {
   const request = controlOf(record);
   const control = replyHeaders(request, 'failed', reasonOf(remote));
+  const codec = own(codecs, topic) ?? jsonCodec;
+  const payload = encodedBy(codec, remote);
   const content = {
     id: newId(),
     topic,
     key: request[REPLY_KEY_HEADER]?.replace(NO_HEADER, ' ') ?? null,
-    payload: Buffer.from(JSON.stringify(remote)),
+    headers: codec === jsonCodec ? null : { 'content-type': codec.contentType },
   };
-  const signature = signatures?.sign({ ...content, headers: null, control }) ?? null;
-  const headers = headersTogether({ headers: null, control: JSON.stringify(control), signature });
-  const message = { ...content, token: null, partition: null, headers };
+  const sealing = { subject: null, isTemplate: false, hasUserKey: false };
+  const stored =
+    payload === null
+      ? { ...content, payload }
+      : { ...content, ...sealMessage(sealer, { ...content, payload }, sealing) };
+  const signature = signatures?.sign({ ...stored, control }) ?? null;
+  const headers = headersTogether({
+    headers: stored.headers && JSON.stringify(stored.headers),
+    control: JSON.stringify(control),
+    signature,
+  });
+  const { id, key } = stored;
+  const message = { id, topic, key, payload: stored.payload, token: null, partition: null, headers };
   return timerStatements([{ action: 'schedule', message, dueMs: Date.now() }]);
+}
+
+function encodedBy(codec: Codec, remote: RemoteError): Buffer | null {
+  try {
+    const bytes: unknown = codec.encode(remote);
+    if (types.isPromise(bytes)) bytes.catch(() => {});
+    return bytes instanceof Uint8Array ? Buffer.from(bytes) : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Class and message of an error, as one line. */

@@ -1,11 +1,11 @@
-import { dictionary, invariant, own } from '@waybill/kernel';
-import { headersTogether, type MessageToCollect } from '@waybill/log';
+import { dictionary, invariant, own, type SqlSession } from '@waybill/kernel';
+import { headersTogether, type MessageToCollect, openMessage, type Sealer } from '@waybill/log';
 import { type Codec, type EncodedMessage, jsonCodec } from '@waybill/outbox';
 import type { TimerCommand } from '@waybill/schedule';
 import type { MessageToCheck } from './half-message.js';
 
 /** A message as the row of its half keeps it; its payload stands beside it. */
-type StoredMessage = Omit<EncodedMessage, 'payload'>;
+type StoredMessage = Omit<EncodedMessage, 'payload' | 'keepSubject'>;
 
 /** The messages of a half in the form of its row. */
 export interface HalfContent {
@@ -22,7 +22,7 @@ export interface HalfDelivery {
 
 export function storeContent(encoded: readonly EncodedMessage[]): HalfContent {
   const messages = encoded.map((message): StoredMessage => {
-    const { payload: _, ...stored } = message;
+    const { payload: _, keepSubject: __, ...stored } = message;
     return stored;
   });
   return { messages: JSON.stringify(messages), payloads: encoded.map(({ payload }) => payload) };
@@ -33,7 +33,7 @@ export function restoreContent({ messages, payloads }: HalfContent): EncodedMess
   return stored.map((message, index) => {
     const payload = payloads[index];
     invariant(payload !== undefined, `message ${message.id} of a half message has lost its payload`);
-    return { ...message, payload };
+    return { ...message, payload, keepSubject: null };
   });
 }
 
@@ -45,18 +45,29 @@ export function describeContent(
   return stored.map(({ id, topic, key }) => ({ id, topic, key }));
 }
 
-/** The messages as a check sees them. */
-export function contentToCheck(
+/** What the messages of a half are read with. */
+export interface HalfReading {
+  readonly codecs: Readonly<Record<string, Codec>>;
+  readonly sealer: Sealer;
+  /** Where the keys of subjects are. */
+  readonly session: SqlSession;
+}
+
+/** The messages as a check sees them. @throws ContentUndecipherableError, SubjectErasedError */
+export async function contentToCheck(
   content: HalfContent,
-  codecs: Readonly<Record<string, Codec>>,
-): MessageToCheck[] {
-  return restoreContent(content).map(({ id, topic, key, headers, payload }) => ({
+  { codecs, sealer, session }: HalfReading,
+): Promise<MessageToCheck[]> {
+  const opened = restoreContent(content).map((message) =>
+    openMessage(sealer, session, message, `message ${message.id} of a half message`),
+  );
+  return (await Promise.all(opened)).map(({ id, topic, key, headers, payload }) => ({
     id,
     topic,
     key,
     headers: dictionary(headers ?? {}),
     get payload() {
-      return (own(codecs, topic) ?? jsonCodec).decode(payload);
+      return payload === null ? null : (own(codecs, topic) ?? jsonCodec).decode(payload);
     },
   }));
 }

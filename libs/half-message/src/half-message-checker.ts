@@ -14,6 +14,7 @@ import {
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
+import { Sealer } from '@waybill/log';
 import type { Codec } from '@waybill/outbox';
 import { contentToCheck } from './half-content.js';
 import type { HalfMessageCheck, HalfToCheck, MessageToCheck } from './half-message.js';
@@ -54,6 +55,8 @@ export interface HalfMessageCheckerParts {
   readonly checks?: ReadonlyMap<string, HalfMessageCheck>;
   readonly databases?: LocalDatabases;
   readonly codecs?: Readonly<Record<string, Codec>> | undefined;
+  /** Decrypts messages. Default: one without a cipher. */
+  readonly sealer?: Sealer | undefined;
   /** Names this process in lists. */
   readonly instance?: string;
   readonly clock?: Clock;
@@ -278,7 +281,7 @@ export class HalfMessageChecker {
     const mark = row.local === null ? null : (JSON.parse(row.local) as LocalMark);
     const local = mark === null ? undefined : await this.#databases.ask(row.id, mark);
     if (local !== undefined && local.verdict !== 'unknown') return local;
-    const half = this.#halfOf(row, signal);
+    const half = await this.#halfOf(row, signal);
     const check = this.#checkFor(half.messages);
     if (check === undefined)
       return local ?? { verdict: 'unanswered', by: 'check', why: 'there is no check for it in this process' };
@@ -296,9 +299,10 @@ export class HalfMessageChecker {
     return this.#parts.checks?.get(ANY_TOPIC);
   }
 
-  #halfOf(row: ClaimedHalf, signal: AbortSignal): HalfToCheck {
+  async #halfOf(row: ClaimedHalf, signal: AbortSignal): Promise<HalfToCheck> {
     const { id, preparedAt, checks } = row;
-    const messages = contentToCheck(row, this.#parts.codecs ?? {});
+    const { codecs = {}, sealer = Sealer.none, bus } = this.#parts;
+    const messages = await contentToCheck(row, { codecs, sealer, session: bus.session });
     return { id, group: this.#parts.group, preparedAt, checks, messages, signal };
   }
 }

@@ -7,6 +7,7 @@ import {
   show,
   wholeNumber,
 } from '@waybill/kernel';
+import { readableMessage, Sealer } from '@waybill/log';
 import { type Operator, type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
 import { describeContent, restoreContent } from './half-content.js';
 import { type HalfMessageState, STATE } from './half-message.js';
@@ -38,8 +39,10 @@ export interface HalfMessageSummary {
 /** A half message with everything. */
 export interface HalfMessageDetail extends HalfMessageSummary {
   /** In the order of `messages`; null once it is decided. */
-  readonly payloads: readonly Buffer[] | null;
+  readonly payloads: readonly (Buffer | null)[] | null;
   readonly headers: readonly Readonly<Record<string, string>>[] | null;
+  /** Why a message stays encrypted, in the order of `messages`: code and message; null for one that is readable. */
+  readonly unreadable: readonly (string | null)[] | null;
   /** The local database that is asked about it; null: a check of the user's. */
   readonly localDatabase: string | null;
 }
@@ -81,6 +84,7 @@ export class HalfMessageDesk {
   constructor(
     private readonly bus: PgDatabase,
     private readonly store: HalfStore,
+    private readonly sealer: Sealer = Sealer.none,
   ) {}
 
   /**
@@ -110,12 +114,21 @@ export class HalfMessageDesk {
     const [row] = isId(id) ? await this.bus.session.run(showHalf, id) : [];
     if (row === undefined) throw new NotFoundError(`half message ${id}`);
     const { payloads, messages, local } = row;
-    const headers =
-      payloads === null
-        ? null
-        : restoreContent({ messages, payloads }).map((message) => message.headers ?? {});
     const localDatabase = local === null ? null : (JSON.parse(local) as { name: string }).name;
-    return { ...summaryOf(row), payloads, headers, localDatabase };
+    const summary = { ...summaryOf(row), localDatabase };
+    if (payloads === null) return { ...summary, payloads, headers: null, unreadable: null };
+    const { sealer, bus } = this;
+    const read = await Promise.all(
+      restoreContent({ messages, payloads }).map((message) =>
+        readableMessage(sealer, bus.session, message, `message ${message.id} of half message ${id}`),
+      ),
+    );
+    return {
+      ...summary,
+      payloads: read.map(({ payload }) => payload),
+      headers: read.map((message) => message.headers ?? {}),
+      unreadable: read.map(({ unreadable }) => unreadable),
+    };
   }
 
   /**

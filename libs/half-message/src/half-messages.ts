@@ -134,8 +134,8 @@ export class HalfMessages {
   ): Promise<PreparedHalf> {
     const { barrier, ...rest } = options;
     const mark = await this.#markFor(barrier);
-    const encode = ({ control, ...message }: ControlMessage): EncodedMessage =>
-      this.#parts.encode(message, { control });
+    const encode = ({ control, hasUserKey = false, ...message }: ControlMessage): EncodedMessage =>
+      this.#parts.encode(message, { control, hasUserKey });
     return prepared(await this.#store(newId(), messages.map(encode), rest, mark));
   }
 

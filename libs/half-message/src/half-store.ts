@@ -110,7 +110,10 @@ export class HalfStore {
   async prepare(half: HalfToStore): Promise<StoredHalf> {
     const { id, group, encoded, immunityMs, deadlineMs, intervalMs, checkMax, local } = half;
     const { messages, payloads } = storeContent(encoded);
-    const [row] = await this.parts.bus.session.run(
+    const { session } = this.parts.bus;
+    for (const { keepSubject } of encoded)
+      if (keepSubject !== null) await session.run(keepSubject.statement, ...keepSubject.params);
+    const [row] = await session.run(
       prepareHalf,
       id,
       group,

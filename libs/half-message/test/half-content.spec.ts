@@ -1,4 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
+import type { SqlSession } from '@waybill/kernel';
+import { Sealer } from '@waybill/log';
 import { type Codec, Outbox } from '@waybill/outbox';
 import { contentToCheck, storeContent } from '../src/half-content.js';
 
@@ -9,12 +11,16 @@ const marked: Codec = {
 };
 
 describe('what a check sees of a half message', () => {
-  test('is read by the codec of its topic, also where that is called like a property of every object', () => {
+  test('is read by the codec of its topic, also where that is called like a property of every object', async () => {
     const codecs = { ['__proto__']: marked };
     const outbox = new Outbox({ codecs });
     const topics = ['constructor', '__proto__', 'toString'];
     const content = storeContent(topics.map((topic) => outbox.encode({ topic, payload: { topic } })));
-    const seen = contentToCheck(content, codecs);
+    const session: SqlSession = {
+      schema: 'waybill',
+      run: () => Promise.reject(new Error('nothing is asked of the database here')),
+    };
+    const seen = await contentToCheck(content, { codecs, sealer: Sealer.none, session });
     expect(seen.map(({ payload }) => payload)).toEqual(topics.map((topic) => ({ topic })));
     expect(seen[0]?.headers['constructor']).toBeUndefined();
   });

@@ -1,4 +1,5 @@
 import { ConfigurationError, type SqlSession, type TransactionRunner } from '@waybill/kernel';
+import type { Sealer } from '@waybill/log';
 import { databaseIdentity } from '@waybill/schema';
 import { Barrier, type BarrierCall, type BarrierOptions, type BarrierOutcome } from './barrier.js';
 import { transactionIdentity } from './statements.generated.js';
@@ -7,6 +8,8 @@ import { transactionIdentity } from './statements.generated.js';
 export interface BarrierParticipantParts {
   /** Turns an open transaction of the participant's driver into a session; joinTransaction of @waybill/outbox does. */
   readonly join: (tx: unknown) => SqlSession;
+  /** Encrypts results. Default: one without a cipher. */
+  readonly sealer?: Sealer;
 }
 
 const CHECK_TIMEOUT_MS = 10_000;
@@ -20,9 +23,9 @@ export class BarrierParticipant {
   readonly #join: BarrierParticipantParts['join'];
 
   /** @throws ConfigurationError */
-  constructor({ join }: BarrierParticipantParts, options: BarrierOptions = {}) {
+  constructor({ join, sealer }: BarrierParticipantParts, options: BarrierOptions = {}) {
     this.#join = join;
-    this.#barrier = new Barrier(options);
+    this.#barrier = new Barrier(options, sealer);
   }
 
   /**

@@ -7,6 +7,7 @@ import {
   type SqlSession,
   wholeNumber,
 } from '@waybill/kernel';
+import type { Sealer } from '@waybill/log';
 import {
   barrierAbandon,
   barrierCall,
@@ -16,7 +17,7 @@ import {
   barrierReject,
   barrierTombstone,
 } from './statements.generated.js';
-import { decodeResult, encodeResult } from './stored-result.js';
+import { decodeResult, encodeResult, StoredResults } from './stored-result.js';
 
 const DAY_MS = 86_400_000;
 
@@ -83,10 +84,15 @@ const BRANCH_MAX = 255;
  */
 export class Barrier {
   readonly #options;
+  readonly #results: StoredResults;
 
-  /** @throws ConfigurationError */
-  constructor(options: BarrierOptions = {}) {
+  /**
+   * @param sealer encrypts results. Default: one without a cipher
+   * @throws ConfigurationError
+   */
+  constructor(options: BarrierOptions = {}, sealer?: Sealer) {
     this.#options = resolveOptions('barrier', SPECS, options);
+    this.#results = new StoredResults('barrier-result', sealer);
   }
 
   /**
@@ -108,7 +114,7 @@ export class Barrier {
     const what = `${gid}/${branch}/${op}`;
     if (row?.outcome === 'empty' || row?.outcome === 'refused') return { outcome: row.outcome };
     if (row?.outcome !== 'done') {
-      const kept = row?.result ?? null;
+      const kept = await this.#results.open(session, row?.result ?? null, [gid, branch, op]);
       const result = kept === null ? undefined : decodeResult<T>(kept, what, maxResultBytes);
       return { outcome: 'duplicate', result };
     }
@@ -117,7 +123,8 @@ export class Barrier {
       const kept = encodeResult(result, maxResultBytes);
       if (kept === null) return { outcome: 'done', result };
       const read = decodeResult<T>(kept, what, maxResultBytes);
-      await runAhead(session, barrierKeep, gid, branch, op, kept);
+      const sealed = this.#results.seal(kept, [gid, branch, op]) ?? kept;
+      await runAhead(session, barrierKeep, gid, branch, op, sealed);
       return { outcome: 'done', result: read };
     } catch (error) {
       // A caller that swallows the error must not commit the barrier's row: the work would never be done.

@@ -18,8 +18,9 @@ import {
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
+import type { Sealer } from '@waybill/log';
 import { beginEffect, goOnWithEffect, settleEffect, transactionIdentity } from './statements.generated.js';
-import { decodeResult, encodeResult } from './stored-result.js';
+import { decodeResult, encodeResult, StoredResults } from './stored-result.js';
 
 const SPECS = {
   /** How long nobody else attempts the effect or asks about it, in milliseconds. */
@@ -89,6 +90,14 @@ interface Turn {
   readonly until: number;
 }
 
+/** What {@link ExternalEffects} work with beside their session. */
+export interface ExternalEffectsParts {
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  /** Encrypts outcomes. Default: one without a cipher. */
+  readonly sealer?: Sealer;
+}
+
 /**
  * Effects outside of any database, such as the charge of a card: that one is attempted is on disk before the call, the call
  * carries an idempotency key, and its outcome is kept. What a crash leaves between the two is resolved by asking.
@@ -97,6 +106,7 @@ export class ExternalEffects {
   readonly #options;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #results: StoredResults;
   #checked: Promise<void> | undefined;
 
   /**
@@ -106,13 +116,14 @@ export class ExternalEffects {
   constructor(
     private readonly session: SqlSession,
     options: ExternalEffectsOptions = {},
-    parts: { readonly clock?: Clock; readonly logger?: Logger } = {},
+    parts: ExternalEffectsParts = {},
   ) {
     const resolved = resolveOptions('external effects', SPECS, options, ({ leaseMs, timeoutMs }) =>
       timeoutMs >= leaseMs ? ['timeoutMs must be below leaseMs'] : [],
     );
     this.#options = { ...resolved, timeoutMs: resolved.timeoutMs || Math.floor((resolved.leaseMs * 2) / 3) };
     this.#clock = parts.clock ?? systemClock;
+    this.#results = new StoredResults('effect-outcome', parts.sealer);
     this.#logger = guardLogger(parts.logger);
   }
 
@@ -293,7 +304,12 @@ export class ExternalEffects {
     invariant(row !== undefined, `beginning effect ${keyName(key)} brought no row`);
     const { state, fence, retryMs, outcome } = row;
     if (state === 'in-progress') return { state, retryAfterMs: retryMs ?? 0 };
-    if (state !== 'attempt' && state !== 'ask') return { state: 'known', known: state, outcome };
+    if (state !== 'attempt' && state !== 'ask')
+      return {
+        state: 'known',
+        known: state,
+        outcome: await this.#results.open(this.session, outcome, [key]),
+      };
     invariant(fence !== null, `effect ${keyName(key)} has no fence`);
     return { state, turn: { key, fence, until: askedAt + this.#options.leaseMs } };
   }
@@ -312,11 +328,12 @@ export class ExternalEffects {
     state: 'done' | 'refused' | 'tombstone',
     outcome: string | null,
   ): Promise<{ readonly state: string; readonly outcome: string | null }> {
+    const sealed = this.#results.seal(outcome, [turn.key]);
     for (;;) {
       try {
-        const [row] = await this.session.run(settleEffect, turn.key, turn.fence, state, outcome);
+        const [row] = await this.session.run(settleEffect, turn.key, turn.fence, state, sealed);
         invariant(row !== undefined, `settling effect ${turn.key} brought no row`);
-        return row;
+        return { ...row, outcome: await this.#results.open(this.session, row.outcome, [turn.key]) };
       } catch (error) {
         const late = this.#clock.monotonic() + RECORD_RETRY_MS >= turn.until;
         if (!isWaybillError(error) || !error.retryable || late) throw error;

@@ -12,8 +12,9 @@ import {
   type SqlSession,
   wholeNumber,
 } from '@waybill/kernel';
+import type { Sealer } from '@waybill/log';
 import { enterMessage, keepMessage } from './statements.generated.js';
-import { decodeResult, encodeResult } from './stored-result.js';
+import { decodeResult, encodeResult, StoredResults } from './stored-result.js';
 
 const DAY_MS = 86_400_000;
 
@@ -55,6 +56,8 @@ export interface OnceOptions {
   readonly receivedAt?: Date;
   /** Default: that of the inbox. */
   readonly onConflict?: 'wait' | 'refuse';
+  /** Whose data the result holds: it is encrypted with a key of that subject's own. Counts with a cipher only. */
+  readonly subject?: string | null;
 }
 
 /** What came of a message. */
@@ -69,6 +72,8 @@ export interface OnceOutcome<T> {
 export interface InboxParts {
   /** Makes a session of what the caller calls a transaction. @throws TransactionRequiredError */
   readonly join: (tx: unknown) => SqlSession;
+  /** Encrypts results. Default: one without a cipher. */
+  readonly sealer?: Sealer;
 }
 
 /**
@@ -85,6 +90,7 @@ export interface InboxParts {
  */
 export class Inbox {
   readonly #options: Resolved<typeof SPECS>;
+  readonly #results: StoredResults;
   /** What is at work within each open transaction: the database's locks do not hold a transaction off from itself. */
   readonly #within = new WeakMap<object, Set<string>>();
 
@@ -94,6 +100,7 @@ export class Inbox {
     options: InboxOptions = {},
   ) {
     this.#options = resolveOptions('message-id guard', SPECS, options);
+    this.#results = new StoredResults('message-result', parts.sealer);
   }
 
   /** How long a message is known again, in milliseconds. */
@@ -130,13 +137,19 @@ export class Inbox {
     running.add(name);
     try {
       const stored = await this.#enter(session, consumer, messageId, options);
-      if (stored !== undefined)
-        return { result: decodeResult<T>(stored.result, what, MAX_RESULT_BYTES), duplicate: true };
+      const of = [consumer, messageId];
+      if (stored !== undefined) {
+        const opened = await this.#results.open(session, stored.result, of);
+        return { result: decodeResult<T>(opened, what, MAX_RESULT_BYTES), duplicate: true };
+      }
       const { maxResultBytes, windowMs } = this.#options;
       const kept = encodeResult(await work(), maxResultBytes);
       // Refuses what cannot be kept while there is a transaction that can be rolled back.
       const result = decodeResult<T>(kept, what, maxResultBytes);
-      await session.run(keepMessage, consumer, messageId, windowMs + SLACK_MS, kept);
+      const key = this.#results.keyOf(options.subject);
+      const sealed = this.#results.seal(kept, of, key);
+      if (key !== undefined) await session.run(key.keep.statement, ...key.keep.params);
+      await session.run(keepMessage, consumer, messageId, windowMs + SLACK_MS, sealed);
       return { result, duplicate: false };
     } finally {
       running.delete(name);

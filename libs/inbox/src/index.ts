@@ -14,6 +14,7 @@ export {
   type ExternalEffect,
   ExternalEffects,
   type ExternalEffectsOptions,
+  type ExternalEffectsParts,
   type UndoOutcome,
 } from './external-effect.js';
 export { GuardRetention, type GuardRetentionOptions } from './guard-retention.js';
@@ -24,6 +25,7 @@ export {
   type Lease,
   LeaseGuard,
   type LeaseGuardOptions,
+  type LeaseGuardParts,
   type OnceName,
   type OnceResult,
 } from './lease-guard.js';

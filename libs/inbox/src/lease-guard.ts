@@ -11,12 +11,14 @@ import {
   oneOf,
   resolveOptions,
   guardLogger,
+  type SqlSession,
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
+import type { Sealer } from '@waybill/log';
 import { HeldLease } from './held-lease.js';
 import type { LeaseStore } from './lease-store.js';
-import { decodeResult, encodeResult } from './stored-result.js';
+import { decodeResult, encodeResult, StoredResults } from './stored-result.js';
 
 const DAY_MS = 86_400_000;
 
@@ -36,6 +38,14 @@ const SPECS = {
 /** Options of a {@link LeaseGuard}. */
 export type LeaseGuardOptions = Given<typeof SPECS>;
 
+/** What a {@link LeaseGuard} works with beside its store. */
+export interface LeaseGuardParts {
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  /** Encrypts results, and says in which database the keys of subjects are. Default: nothing is encrypted. */
+  readonly sealing?: { readonly sealer: Sealer; readonly session: SqlSession };
+}
+
 /** What is to happen once: `id` within `scope`. */
 export interface OnceName {
   /** Who does what: a consumer and its handler, a caller and a route. */
@@ -43,6 +53,8 @@ export interface OnceName {
   readonly id: string;
   /** Of its content, such as a hash; the same id with another one is refused once it is done. Default: none is compared. */
   readonly fingerprint?: string | undefined;
+  /** Whose data the result holds: it is encrypted with a key of that subject's own. Counts with a cipher only. */
+  readonly subject?: string | null | undefined;
 }
 
 /** What work under a lease is given. */
@@ -80,14 +92,19 @@ export class LeaseGuard {
   readonly #options;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #results: StoredResults;
+  /** Where keys of subjects are. */
+  readonly #session: SqlSession;
 
   /** @throws ConfigurationError */
   constructor(
     private readonly store: LeaseStore,
     options: LeaseGuardOptions = {},
-    parts: { readonly clock?: Clock; readonly logger?: Logger } = {},
+    parts: LeaseGuardParts = {},
   ) {
     this.#options = resolveOptions('lease guard', SPECS, options);
+    this.#results = new StoredResults('lease-result', parts.sealing?.sealer);
+    this.#session = parts.sealing?.session ?? nowhere;
     this.#clock = parts.clock ?? systemClock;
     this.#logger = guardLogger(parts.logger);
   }
@@ -123,12 +140,14 @@ export class LeaseGuard {
           claimedAt,
           this.#clock,
         );
-        return { result: await this.#run(held, what, work), duplicate: false };
+        return { result: await this.#run(held, key, name, work), duplicate: false };
       }
       if (claim.state === 'done') {
-        const { fingerprint: kept } = claim;
-        if (fingerprint !== null && kept !== null && kept !== fingerprint) throw new IdMismatchError(what);
-        return { result: decodeResult<T>(claim.result, what, this.#options.maxResultBytes), duplicate: true };
+        const { fingerprint: before } = claim;
+        if (fingerprint !== null && before !== null && before !== fingerprint)
+          throw new IdMismatchError(what);
+        const kept = await this.#results.open(this.#session, claim.result, [key]);
+        return { result: decodeResult<T>(kept, what, this.#options.maxResultBytes), duplicate: true };
       }
       const left = until - this.#clock.monotonic();
       if (left <= 0) throw new EffectInProgressError(what, claim.retryAfterMs);
@@ -136,9 +155,18 @@ export class LeaseGuard {
     }
   }
 
-  async #run<T>(held: HeldLease, what: string, work: (lease: Lease) => Promise<T>): Promise<T> {
+  async #run<T>(
+    held: HeldLease,
+    key: string,
+    { scope, id, subject }: OnceName,
+    work: (lease: Lease) => Promise<T>,
+  ): Promise<T> {
+    const what = `${scope} ${id}`;
+    const subjectKey = this.#results.keyOf(subject);
     let result: T;
     try {
+      if (subjectKey !== undefined)
+        await this.#session.run(subjectKey.keep.statement, ...subjectKey.keep.params);
       result = await work({ signal: held.signal, fence: held.fence });
     } catch (error) {
       await held.release().catch((failure: unknown) => {
@@ -149,7 +177,7 @@ export class LeaseGuard {
       throw error;
     }
     const stored = encodeResult(result, this.#options.maxResultBytes);
-    if (!(await this.#record(held, stored))) {
+    if (!(await this.#record(held, this.#results.seal(stored, [key], subjectKey)))) {
       throw new FencedError(
         `The lease on ${what} was lost while its work was running (fence ${held.fence})`,
         {
@@ -176,6 +204,12 @@ export class LeaseGuard {
     }
   }
 }
+
+/** The session of a guard without a cipher: it has nothing to ask. */
+const nowhere: SqlSession = {
+  schema: '',
+  run: () => Promise.reject(new RangeError('no cipher is configured for this guard')),
+};
 
 /** One text for both parts, which no other pair has; a long one as its hash. */
 function keyOf({ scope, id }: OnceName): string {

@@ -1,4 +1,5 @@
-import { plainJson, ResultNotSerializableError, ResultTooLargeError } from '@waybill/kernel';
+import { plainJson, ResultNotSerializableError, ResultTooLargeError, type SqlSession } from '@waybill/kernel';
+import { type SealedPlace, Sealer, type SubjectKey } from '@waybill/log';
 
 /** Stands in place of a result that could not be kept; no JSON begins so. */
 const TOO_LARGE = '!too-large ';
@@ -30,4 +31,37 @@ export function decodeResult<T>(stored: string | null, what: string, maxBytes: n
   if (stored?.startsWith(TOO_LARGE) === true)
     throw new ResultTooLargeError(what, Number(stored.slice(TOO_LARGE.length)), maxBytes);
   return (stored === null ? null : JSON.parse(stored)) as T;
+}
+
+/** Results of one kind, as they are kept: encrypted, where anything is. */
+export class StoredResults {
+  constructor(
+    private readonly kind: string,
+    private readonly sealer: Sealer = Sealer.none,
+  ) {}
+
+  /**
+   * What {@link encodeResult} made, as it is kept. Marks of what could not be kept stay as they are.
+   * @param of names the work that it is of
+   */
+  seal(encoded: string | null, of: readonly string[], subjectKey?: SubjectKey): string | null {
+    if (encoded === null || encoded === NOT_JSON || encoded.startsWith(TOO_LARGE)) return encoded;
+    return this.sealer.sealText(encoded, this.#place(of), { subjectKey });
+  }
+
+  /** What was kept, for {@link decodeResult}. @throws ContentUndecipherableError, SubjectErasedError */
+  async open(session: SqlSession, stored: string | null, of: readonly string[]): Promise<string | null> {
+    if (stored === null) return null;
+    return this.sealer.openText(session, stored, this.#place(of), `the result of ${of.join(' ')}`);
+  }
+
+  /** The key for results that belong to a subject; undefined for none. */
+  keyOf(subject: string | null | undefined): SubjectKey | undefined {
+    const isKept = subject !== null && subject !== undefined && this.sealer.isActive;
+    return isKept ? this.sealer.subjectKey(subject) : undefined;
+  }
+
+  #place(of: readonly string[]): SealedPlace {
+    return { kind: this.kind, of };
+  }
 }

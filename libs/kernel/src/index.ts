@@ -1,6 +1,7 @@
 export { BackgroundService, type BackgroundServiceOptions, type PassResult } from './background-service.js';
 export { Bell } from './bell.js';
 export { type Clock, systemClock } from './clock.js';
+export * from './errors/cipher-errors.js';
 export * from './errors/contract-errors.js';
 export * from './errors/effect-errors.js';
 export * from './errors/errors.js';

@@ -31,6 +31,8 @@ const made: WaybillError[] = [
   new kernel.EndpointRefusedError('api.example.com', 'it is not listed'),
   new kernel.ReplyTopicRefusedError('orders[0]@1', 'x', 'there is no such topic'),
   new kernel.SignatureInvalidError('orders[0]@1', 'it is not signed'),
+  new kernel.ContentUndecipherableError('orders[0]@1', 'key k1 is not known here'),
+  new kernel.SubjectErasedError('orders[0]@1'),
   new kernel.SagaOrderRefusedError('id', 'it has changed'),
   new kernel.MigrationRequiredError('waybill', 0, 3),
   new kernel.MigrationChangedError('waybill', '0001-log'),

@@ -6,6 +6,7 @@ export {
   type SynchronousAcks,
 } from './append-call.js';
 export { BatchCollector, headersTogether, type MessageToCollect } from './batch-collector.js';
+export * from './cipher/index.js';
 export { groupLag, oldestBucketSeq, type PartitionLag } from './group-lag.js';
 export {
   GroupMembership,

@@ -162,6 +162,12 @@ export const insertMarks = statement<[groupId: number, partitionId: number, offs
 select $1::integer, $2::integer, o.log_offset, $4::smallint from pg_catalog.unnest($3::bigint[]) as o (log_offset)`);
 
 /**
+ * Keeps a key of a subject, in the transaction of what is encrypted with it. Raises WB011 for a subject that was erased.
+ * Locks: an erasure of the subject waits
+ */
+export const keepSubjectKey = statement<[subjectHash: Buffer, keyId: string, wrapped: Buffer], Record<never, never>>('keep-subject-key', `select :schema.keep_subject_key($1, $2, $3)`);
+
+/**
  * Takes the member off the group.
  */
 export const leaveGroup = statement<[groupId: number, memberId: string], Record<never, never>>('leave-group', `delete from :schema.group_member m where m.group_id = $1 and m.member_id = $2`);
@@ -339,6 +345,13 @@ export const readSegments = statement<[partitionIds: readonly (number | null)[]]
   from :schema.log_segment s
  where s.partition_id = any ($1)
  order by s.partition_id, s.bucket_seq`);
+
+/**
+ * A key of a subject, wrapped, and whether the subject was erased.
+ * Index: subject_key_id, erased_subject_pkey
+ */
+export const readSubjectKey = statement<[keyId: string, subjectHash: Buffer], { wrapped: Buffer | null; erased: boolean }>('read-subject-key', `select (select k.wrapped_key from :schema.subject_key k where k.id = $1 limit 1) as wrapped,
+       exists (select from :schema.erased_subject e where e.subject_hash = $2) as erased`);
 
 /**
  * Raises the epochs of partitions that the member owns; no row for one that is another's. Where a delivery still holds the

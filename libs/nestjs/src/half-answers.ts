@@ -15,10 +15,13 @@ export class HalfAnswers implements Answers {
   ) {}
 
   async send(
-    { session, afterCommit }: AnswerTransaction,
+    { session, afterCommit, subject = null }: AnswerTransaction,
     messages: readonly ControlMessage[],
   ): Promise<void> {
-    const half = await this.halves.prepareControl(messages, { barrier: 'default' });
+    const half = await this.halves.prepareControl(
+      messages.map((message) => ({ subject, ...message })),
+      { barrier: 'default' },
+    );
     await this.halves.pass(session, half, 'default');
     afterCommit?.(() => this.#commit(half.id));
   }

@@ -1,6 +1,12 @@
 import { retryIn } from '@waybill/consumer';
-import { type Inbox, LeaseGuard, type LeaseGuardOptions, type LeaseStore } from '@waybill/inbox';
-import { EffectInProgressError, isWaybillError, type Logger, MessageIdInvalidError } from '@waybill/kernel';
+import {
+  type Inbox,
+  LeaseGuard,
+  type LeaseGuardOptions,
+  type LeaseGuardParts,
+  type LeaseStore,
+} from '@waybill/inbox';
+import { EffectInProgressError, isWaybillError, MessageIdInvalidError } from '@waybill/kernel';
 import type { WaybillContext } from './waybill-context.js';
 
 /** A handler waits so long for the same message elsewhere, in milliseconds; then it gives its place to others. */
@@ -24,7 +30,8 @@ export interface HandlerGuardsParts {
   readonly leaseOptions: LeaseGuardOptions;
   /** Of the instance; stands in front of every name. */
   readonly group: string;
-  readonly logger: Logger;
+  /** What its lease guard logs to, and encrypts with. */
+  readonly guard: LeaseGuardParts;
 }
 
 /** The guards of handlers that know a message by its id. */
@@ -33,13 +40,9 @@ export class HandlerGuards {
 
   /** @throws ConfigurationError */
   constructor(private readonly parts: HandlerGuardsParts) {
-    const { store, leaseOptions, logger } = parts;
+    const { store, leaseOptions, guard } = parts;
     // A handler that waits holds a connection and a place: it waits briefly, and comes again.
-    this.#leases = new LeaseGuard(
-      store,
-      { ...leaseOptions, onConflict: 'wait', waitMs: WAIT_MS },
-      { logger },
-    );
+    this.#leases = new LeaseGuard(store, { ...leaseOptions, onConflict: 'wait', waitMs: WAIT_MS }, guard);
   }
 
   /**
@@ -58,12 +61,14 @@ export class HandlerGuards {
         consumer,
         `${context.topic}[${context.partition}]@${context.offset} has no id`,
       );
+    const { subject } = context;
     try {
       if (guard === 'lease')
-        return (await this.#leases.once({ scope: consumer, id: messageId }, work)).result;
+        return (await this.#leases.once({ scope: consumer, id: messageId, subject }, work)).result;
       const receivedAt = context.timestamp;
       const { result } = await this.parts.inbox.once(context.transaction, consumer, messageId, work, {
         receivedAt,
+        subject,
       });
       return result;
     } catch (error) {

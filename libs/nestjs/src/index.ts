@@ -82,6 +82,13 @@ export {
   WaybillError,
 } from '@waybill/kernel';
 export {
+  aesCipher,
+  type AesCipherOptions,
+  type Cipher,
+  type CipherContext,
+  contextBytes,
+} from '@waybill/log';
+export {
   bytesCodec,
   extendedJson,
   type CloudEvent,
@@ -106,6 +113,9 @@ export {
   type DeadLetterFilter,
   DeadLetters,
   type DeadLetterSummary,
+  Erasure,
+  type ErasureReport,
+  type ErasureTarget,
   type Operator,
   Recurring,
   type RecurringDefinition,
@@ -120,6 +130,7 @@ export {
   getBarrierToken,
   getClientToken,
   getDeadLettersToken,
+  getErasureToken,
   getExternalEffectsToken,
   getHalfMessageDeskToken,
   getHalfMessagesToken,

@@ -24,6 +24,7 @@ import {
   type PgDatabase,
   resolveOptions,
 } from '@waybill/kernel';
+import type { Sealer } from '@waybill/log';
 import { joinTransaction } from '@waybill/outbox';
 import { DEFAULT_REDIS_PREFIX, openRedis, type RedisClient } from '@waybill/schedule';
 import { type GuardedHandler, type GuardHorizons, problemsOfWindows } from './guard-windows.js';
@@ -64,6 +65,7 @@ export interface InstanceGuardsParts {
   /** Where effects are. */
   readonly database: PgDatabase;
   readonly logger: Logger;
+  readonly sealer: Sealer;
 }
 
 /** The guards of one instance: of messages, of effects without a transaction, and of requests. */
@@ -85,7 +87,8 @@ export class InstanceGuards {
 
   /** @throws ConfigurationError */
   constructor(parts: InstanceGuardsParts) {
-    const { options, database, logger } = parts;
+    const { options, database, logger, sealer } = parts;
+    const guard = { logger, sealing: { sealer, session: database.session } };
     const {
       withoutRedis,
       lease = {},
@@ -97,9 +100,9 @@ export class InstanceGuards {
     } = options.guards ?? {};
     const prepared = options.outbox?.preparedStatements ?? true;
     const join = (tx: unknown) => joinTransaction(tx, database.schema, prepared).session;
-    this.inbox = new Inbox({ join }, ofInbox);
-    this.effects = new ExternalEffects(database.session, effects, { logger });
-    this.barrier = new BarrierParticipant({ join }, barrier);
+    this.inbox = new Inbox({ join, sealer }, ofInbox);
+    this.effects = new ExternalEffects(database.session, effects, { logger, sealer });
+    this.barrier = new BarrierParticipant({ join, sealer }, barrier);
     const choice = resolveOptions('guards', SPECS, { withoutRedis });
     const store = this.#openStore(parts, choice.withoutRedis);
     const scope = scopeOf(parts);
@@ -108,18 +111,18 @@ export class InstanceGuards {
       windowMs: lease.windowMs ?? Math.min(this.inbox.windowMs, LEASE_WINDOW_MAX_MS),
     };
     this.#leaseWindowMs = leaseOptions.windowMs;
-    this.leases = new LeaseGuard(new ScopedLeaseStore(store, `${scope}/own`), leaseOptions, { logger });
+    this.leases = new LeaseGuard(new ScopedLeaseStore(store, `${scope}/own`), leaseOptions, guard);
     this.requests = new LeaseGuard(
       new ScopedLeaseStore(store, `${scope}/request`),
       { onConflict: 'refuse', ...requests },
-      { logger },
+      guard,
     );
     this.handlers = new HandlerGuards({
       inbox: this.inbox,
       store: new ScopedLeaseStore(store, `${scope}/handler`),
       leaseOptions,
       group: options.group ?? '',
-      logger,
+      guard,
     });
     this.retention = new GuardRetention(database.session, retention, logger);
   }

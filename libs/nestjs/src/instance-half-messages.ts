@@ -8,7 +8,7 @@ import {
   LocalDatabases,
 } from '@waybill/half-message';
 import type { Logger, PgDatabase, TransactionRunner } from '@waybill/kernel';
-import type { LogSignals, Topics } from '@waybill/log';
+import type { LogSignals, Sealer, Topics } from '@waybill/log';
 import type { Outbox } from '@waybill/outbox';
 import type { TimerAlarm } from '@waybill/schedule';
 import { hasUpkeep, type WaybillModuleOptions } from './waybill-options.js';
@@ -31,6 +31,7 @@ export interface InstanceHalfMessagesParts {
   readonly outbox: Outbox;
   readonly alarm: TimerAlarm | undefined;
   readonly logger: Logger;
+  readonly sealer: Sealer;
 }
 
 /** Half messages of one instance: the service, the operators' desk, and check-back. */
@@ -52,7 +53,7 @@ export class InstanceHalfMessages {
       rest,
     );
     const { store } = this.service;
-    this.desk = new HalfMessageDesk(parts.bus, store);
+    this.desk = new HalfMessageDesk(parts.bus, store, parts.sealer);
     if (check === false || group === '') return;
     this.checker = new HalfMessageChecker(
       {
@@ -62,6 +63,7 @@ export class InstanceHalfMessages {
         checks: this.checks,
         databases,
         codecs: options.codecs,
+        sealer: parts.sealer,
         logger: parts.logger,
       },
       check === true ? {} : check,

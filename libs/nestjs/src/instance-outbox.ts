@@ -1,4 +1,5 @@
 import type { Bell, PgDatabase } from '@waybill/kernel';
+import type { Sealer } from '@waybill/log';
 import { type MessageSignatures, Outbox, type PayloadContracts, type TraceHeaders } from '@waybill/outbox';
 import type { AmbientTransaction } from './ambient-transaction.js';
 import type { WaybillModuleOptions } from './waybill-options.js';
@@ -12,11 +13,12 @@ export interface InstanceOutboxParts {
   readonly traceHeaders: TraceHeaders;
   readonly contracts: PayloadContracts;
   readonly signatures: MessageSignatures | undefined;
+  readonly sealer: Sealer;
 }
 
 /** The outbox of an instance. @throws ConfigurationError */
 export function instanceOutbox(parts: InstanceOutboxParts): Outbox {
-  const { options, database, bell, ambient, traceHeaders, contracts, signatures } = parts;
+  const { options, database, bell, ambient, traceHeaders, contracts, signatures, sealer } = parts;
   return new Outbox({
     ...options.outbox,
     schema: database.schema,
@@ -24,6 +26,7 @@ export function instanceOutbox(parts: InstanceOutboxParts): Outbox {
     ambient: () => ambient.current,
     traceHeaders,
     schemas: contracts,
+    sealer,
     ...(signatures === undefined ? {} : { signatures }),
     ...(options.codecs === undefined ? {} : { codecs: options.codecs }),
     ...(options.cloudEvents === undefined ? {} : { cloudEvents: options.cloudEvents }),

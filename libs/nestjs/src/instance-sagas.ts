@@ -7,8 +7,9 @@ import {
   type TransactionRunner,
   wholeNumber,
 } from '@waybill/kernel';
-import type { Topics } from '@waybill/log';
-import type { Outbox } from '@waybill/outbox';
+import { Barrier } from '@waybill/inbox';
+import type { Sealer, Topics } from '@waybill/log';
+import type { Codec, Outbox } from '@waybill/outbox';
 import {
   type Answers,
   callTopicOf,
@@ -54,6 +55,8 @@ export interface InstanceSagasParts {
   readonly answers: Answers;
   readonly trace: SagaTrace;
   readonly logger: Logger;
+  readonly codecs: Readonly<Record<string, Codec>> | undefined;
+  readonly sealer: Sealer;
 }
 
 /** Sagas of one instance: those that it defines, and its part in those of others. */
@@ -76,6 +79,7 @@ export class InstanceSagas {
   /** @throws ConfigurationError */
   constructor(private readonly parts: InstanceSagasParts) {
     const { group, database, transactions, topics, outbox, answers, trace, logger } = parts;
+    const { codecs, sealer } = parts;
     const { locks, retention, keyMaxAgeMs, ...options } = parts.options ?? {};
     const { definitions } = this;
     const engine = new SagaEngine({
@@ -84,19 +88,22 @@ export class InstanceSagas {
       group,
       logger,
       trace,
+      sealer,
       ...resolveOptions('sagas', KEYS, { keyMaxAgeMs }),
     });
     this.sagas = new Sagas({ engine, schema: database.schema, outbox, transactions });
     this.tcc = new Tcc({ sagas: this.sagas, transactions });
-    this.desk = new SagaDesk({ database });
-    this.locks = new SagaLocks(answers, locks);
+    this.desk = new SagaDesk({ database, sealer });
+    this.locks = new SagaLocks(answers, locks, { codecs: codecs ?? {}, sealer });
     this.participant = new SagaParticipant({
       answers,
       locks: this.locks,
       findTopic: (name) => topics.find(name),
+      barrier: new Barrier({}, sealer),
     });
     this.retention = new SagaRetention(database, retention, logger);
-    this.#service = new SagaService({ engine, outbox, definitions, transactions, logger }, options);
+    const service = { engine, outbox, definitions, transactions, logger, codecs };
+    this.#service = new SagaService(service, options);
     this.#sweeper = this.locks.sweeper(
       transactions,
       (session, control, reason) => this.participant.rejectCommand(session, control, reason),

@@ -13,6 +13,7 @@ import {
   Bell,
   describeError,
   dictionary,
+  isInfrastructureFailure,
   type Logger,
   newId,
   type PassResult,
@@ -23,7 +24,9 @@ import {
   LogReader,
   type LogRecord,
   type LogSignals,
+  openRecord,
   Partitioner,
+  type Sealer,
   type Topics,
 } from '@waybill/log';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
@@ -63,7 +66,10 @@ export interface ReplyListenerParts {
   readonly signals: LogSignals;
   /** Where answers go; shared by all processes of the service. */
   readonly topic: string;
+  /** Of that topic. */
   readonly codec: Codec;
+  /** Decrypts answers. */
+  readonly sealer: Sealer;
   /** Verifies answers; undefined where messages are not signed. */
   readonly signatures: MessageSignatures | undefined;
   readonly logger: Logger;
@@ -145,16 +151,17 @@ export class ReplyListener {
     if (place === undefined) return 'idle';
     const { batches, mayHaveMore } = await this.#reader.fetch([place]);
     for (const batch of batches) {
-      for (const record of decodeBatch(batch.data, { fromOffset: place.offset })) this.#hear(record);
+      for (const record of decodeBatch(batch.data, { fromOffset: place.offset })) {
+        await this.#hear(record);
+        place.offset = record.offset + 1;
+      }
       place.offset = batch.lastOffset + 1;
     }
     return mayHaveMore ? 'again' : 'idle';
   }
 
-  #hear(record: LogRecord): void {
-    const headers: Headers = dictionary(
-      Object.fromEntries(record.headers.map(({ key, value }) => [key, value?.toString('utf8') ?? ''])),
-    );
+  async #hear(record: LogRecord): Promise<void> {
+    const headers = textsOf(record);
     const hearer = this.#waiting.get(headers[REQUEST_ID_HEADER] ?? '');
     const status = replyStatus(headers[REPLY_STATUS_HEADER]);
     if (hearer === undefined || status === undefined) return;
@@ -162,10 +169,18 @@ export class ReplyListener {
     const values = Number(headers[REPLY_VALUES_HEADER] ?? 1);
     const reply = { status, payload: null, error: headers[REPLY_ERROR_HEADER], values, headers };
     try {
-      const payload = record.value === null ? null : this.parts.codec.decode(record.value);
-      hearer.hear({ ...reply, payload });
+      const { bus, topic, sealer, codec } = this.parts;
+      const opened = await openRecord(sealer, bus.session, topic, record, `the answer to ${topic}`);
+      const payload = opened.value === null ? null : codec.decode(opened.value);
+      hearer.hear({ ...reply, headers: textsOf(opened), payload });
     } catch (error) {
-      hearer.hear({ ...reply, status: 'failed', error: `its answer cannot be read (${String(error)})` });
+      // A database that is away for a moment says nothing of the answer: it is read again.
+      if (isInfrastructureFailure(error)) throw error;
+      hearer.hear({
+        ...reply,
+        status: 'failed',
+        error: `its answer cannot be read (${describeError(error)})`,
+      });
     }
   }
 
@@ -183,4 +198,10 @@ export class ReplyListener {
       return false;
     }
   }
+}
+
+function textsOf({ headers }: LogRecord): Headers {
+  return dictionary(
+    Object.fromEntries(headers.map(({ key, value }) => [key, value?.toString('utf8') ?? ''])),
+  );
 }

@@ -52,6 +52,8 @@ export const getTccToken = (name: string = DEFAULT_NAME): symbol => token('tcc',
 /** Token of the {@link SagaDesk}: to look at sagas and to decide about them. */
 export const getSagaDeskToken = (name: string = DEFAULT_NAME): symbol => token('saga-desk', name);
 
+/** Token of {@link Erasure}: erases what must be forgotten. */
+export const getErasureToken = (name: string = DEFAULT_NAME): symbol => token('erasure', name);
 /** Token of the {@link Timers}: messages for later. */
 export const getTimersToken = (name: string = DEFAULT_NAME): symbol => token('timers', name);
 /** Token of {@link Recurring}: messages that recur. */

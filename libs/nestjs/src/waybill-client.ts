@@ -13,7 +13,6 @@ import {
   TransactionRequiredError,
   wholeNumber,
 } from '@waybill/kernel';
-import { jsonCodec } from '@waybill/outbox';
 import type { Observable } from 'rxjs';
 import { clientMessage } from './client-message.js';
 import { instanceNamed } from './instances.js';
@@ -155,7 +154,7 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
 
   protected publish(packet: ReadPacket, callback: (packet: WritePacket) => void): () => void {
     const waybill = this.unwrap<Waybill>();
-    const replies = waybill.listenForReplies(jsonCodec);
+    const replies = waybill.listenForReplies();
     const { name, control } = replies.request();
     const { id } = name;
     const topic = this.#topicOf(packet);
@@ -191,12 +190,15 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
     request: PendingRequest,
   ): Promise<void> {
     const waybill = this.unwrap<Waybill>();
-    await waybill.listenForReplies(jsonCodec).start();
+    await waybill.listenForReplies().start();
     const message = await clientMessage(topic, packet, this.#serializer);
     if (!request.isOpen) return;
     const { outbox, database } = waybill;
     const own = { ...control, [REQUEST_TIMEOUT_HEADER]: String(request.remainingMs) };
-    await outbox.publishEncodedAlone(database, outbox.encodeControl({ ...message, control: own }));
+    await outbox.publishEncodedAlone(
+      database,
+      outbox.encodeControl({ ...message, control: own, hasUserKey: true }),
+    );
   }
 
   /** @throws ConfigurationError for a time-out of the request's own that is none */

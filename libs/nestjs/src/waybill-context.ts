@@ -85,6 +85,11 @@ export class WaybillContext<Transaction = unknown> extends BaseRpcContext<[Deliv
     return this.delivery.messageId;
   }
 
+  /** Whose data the message holds, where its publisher said so. */
+  get subject(): string | null {
+    return this.delivery.subject;
+  }
+
   /** When the message was published. */
   get timestamp(): Date {
     return this.delivery.timestamp;

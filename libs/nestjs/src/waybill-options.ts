@@ -19,6 +19,7 @@ import type { ModuleHalfMessageOptions } from './instance-half-messages.js';
 import type { ModuleSagaOptions } from './instance-sagas.js';
 import type { WaybillClientOptions } from './waybill-client.js';
 import type { TracingOptions } from './tracing/tracing-options.js';
+import type { Cipher } from '@waybill/log';
 import type { WaybillServerOptions } from './waybill-server.js';
 import type { DeadLetterRetentionOptions, RedisGiven, TimerServiceOptions } from '@waybill/schedule';
 import {
@@ -70,6 +71,13 @@ export interface WaybillModuleOptions extends AmbientOptions {
   readonly schemas?: TopicSchemas;
   /** Signs what is published, and verifies what is handled before its handler runs. Default: neither. */
   readonly signing?: SigningOptions;
+  /** Encrypts whatever is stored: payloads, headers, sagas, results; see `aesCipher`. Default: nothing is encrypted. */
+  readonly cipher?: Cipher;
+  /**
+   * Whether keys of messages are encrypted as well. They stand under a pseudonym then, so that order and partition follow
+   * from it; the cipher must have one (`aesCipher` with a `pseudonymKey`). Default false.
+   */
+  readonly encryptKeys?: boolean;
   /** Makes every message that is published a CloudEvent. Default: none is. */
   readonly cloudEvents?: CloudEventOptions;
   /** Whether this process moves messages from the outbox to the log, and how. Default true; false for API-only processes. */
@@ -117,6 +125,8 @@ const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
   schemas: true,
   cloudEvents: true,
   signing: true,
+  cipher: true,
+  encryptKeys: true,
   relay: true,
   redis: true,
   scheduler: true,

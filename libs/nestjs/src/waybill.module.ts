@@ -10,7 +10,7 @@ import { HalfMessageDesk, HalfMessages } from '@waybill/half-message';
 import { BarrierParticipant, ExternalEffects, Inbox, LeaseGuard } from '@waybill/inbox';
 import { Outbox } from '@waybill/outbox';
 import { SagaDesk, Sagas, Tcc } from '@waybill/saga';
-import { DeadLetters, Recurring, Redrives, Timers } from '@waybill/schedule';
+import { DeadLetters, Erasure, Recurring, Redrives, Timers } from '@waybill/schedule';
 import {
   DEFAULT_NAME,
   getAsyncApiToken,
@@ -26,6 +26,7 @@ import {
   getMetricsToken,
   getOutboxToken,
   getRecurringToken,
+  getErasureToken,
   getRedrivesToken,
   getRequestGuardToken,
   getSagaDeskToken,
@@ -71,7 +72,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
  * Waybill in a Nest application: `forRoot(options)`, or `forRootAsync` with `useFactory`, `useClass` or `useExisting` (a
  * class with `createWaybillOptions()`), and `forFeature` in the application's parts.
  *
- * Provides {@link Outbox}, {@link Timers}, {@link Recurring}, {@link DeadLetters}, {@link Redrives},
+ * Provides {@link Outbox}, {@link Timers}, {@link Recurring}, {@link DeadLetters}, {@link Redrives}, {@link Erasure},
  * {@link HalfMessages}, {@link HalfMessageDesk}, {@link Inbox}, {@link LeaseGuard}, {@link ExternalEffects}, {@link BarrierParticipant}, {@link Sagas}, {@link Tcc}, {@link SagaDesk},
  * {@link WaybillServer} (the microservice strategy), {@link WaybillClient} (its `ClientProxy`), {@link WaybillHealthIndicator}, {@link WaybillMetrics}, {@link WaybillAsyncApi} and {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
  */
@@ -97,6 +98,7 @@ const PARTS: readonly [
   [Outbox, getOutboxToken, (waybill) => waybill.outbox],
   [DeadLetters, getDeadLettersToken, (waybill) => waybill.deadLetters],
   [Redrives, getRedrivesToken, (waybill) => waybill.redrives],
+  [Erasure, getErasureToken, (waybill) => waybill.erasure],
   [Timers, getTimersToken, (waybill) => waybill.timers],
   [Recurring, getRecurringToken, (waybill) => waybill.recurring],
   [HalfMessages, getHalfMessagesToken, (waybill) => waybill.halves.service],

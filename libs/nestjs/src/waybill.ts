@@ -1,17 +1,19 @@
-import { Consumer, type ConsumerParts, type ConsumerStatus, type Subscription } from '@waybill/consumer';
+import type { Consumer, ConsumerParts, ConsumerStatus, Subscription } from '@waybill/consumer';
 import {
   Bell,
   ConfigurationError,
   type Logger,
+  own,
   PgDatabase,
   PgTransactionRunner,
   type Retention,
   type TransactionRunner,
 } from '@waybill/kernel';
-import { LogRetention, LogSignals, Topics } from '@waybill/log';
+import { LogRetention, LogSignals, Sealer, Topics } from '@waybill/log';
 import {
   DeadLetterRetention,
   DeadLetters,
+  Erasure,
   Recurring,
   type RecurringEncoder,
   Redrives,
@@ -26,7 +28,7 @@ import {
   OutboxRetention,
   OutboxTransactions,
   type TransactionHandle,
-  type Codec,
+  jsonCodec,
   PayloadContracts,
   Relay,
   type TransactionOutbox,
@@ -37,6 +39,7 @@ import { HalfMessageRetention } from '@waybill/half-message';
 import { stopWithin } from './bounded-stop.js';
 import type { GuardedHandler } from './guard-windows.js';
 import { HalfAnswers } from './half-answers.js';
+import { instanceConsumer } from './instance-consumer.js';
 import { instanceOutbox } from './instance-outbox.js';
 import { InstanceGuards } from './instance-guards.js';
 import { HandlerDurations } from './metrics/handler-durations.js';
@@ -80,8 +83,12 @@ export class Waybill {
   readonly database: PgDatabase;
   readonly logger: Logger;
   readonly relay: Relay | undefined;
+  /** Encrypts what is stored. */
+  readonly sealer: Sealer;
   readonly deadLetters: DeadLetters;
   readonly redrives: Redrives;
+  /** Erases what must be forgotten. */
+  readonly erasure: Erasure;
   /** Messages for later: cancels, moves and shows them. */
   readonly timers: Timers;
   /** Messages that recur. */
@@ -138,15 +145,17 @@ export class Waybill {
     this.topics = new Topics(this.bus.session);
     this.#signals = new LogSignals(this.bus, { logger: this.logger });
     this.cancellations = new RequestCancellations(this.#signals);
-    this.deadLetters = new DeadLetters(this.bus, this.topics, this.#signals);
+    this.sealer = new Sealer(options);
+    this.deadLetters = new DeadLetters(this.bus, this.topics, this.#signals, this.sealer);
     this.redrives = new Redrives(this.bus, this.#signals);
+    this.erasure = new Erasure(this.bus, this.topics, this.#signals, this.sealer);
     const bell = new Bell();
     this.ambient = new AmbientTransaction(options);
     this.tracing = new Tracing(options.tracing, options.group ?? '');
     if (options.signing !== undefined) this.#signatures = new MessageSignatures(options.signing);
-    const { topics, logger, database, bus, ambient, contracts } = this;
+    const { topics, logger, database, bus, ambient, contracts, sealer } = this;
     const traceHeaders = this.tracing.publishHeaders;
-    const of = { options, database, bell, ambient, traceHeaders, contracts };
+    const of = { options, database, bell, ambient, traceHeaders, contracts, sealer };
     this.outbox = instanceOutbox({ ...of, signatures: this.#signatures });
     this.scheduler = timerService(options, { database: this.bus, topics, signals: this.#signals, logger });
     this.#budgets = retryBudgets(options, this.bus, this.logger);
@@ -156,32 +165,18 @@ export class Waybill {
     this.#handlerDatabase = this.#open(options.database, handlerConnections(options));
     this.#transactions = this.#makeRunner();
     this.#outboxTransactions = new OutboxTransactions(this.outbox, this.#transactions);
-    this.halves = new InstanceHalfMessages({
-      options,
-      bus: this.bus,
-      database: this.database,
-      transactions: this.#transactions,
-      topics: this.topics,
-      signals: this.#signals,
-      outbox: this.outbox,
-      alarm: this.scheduler,
-      logger: this.logger,
-    });
+    const [transactions, signals, outbox] = [this.#transactions, this.#signals, this.outbox];
+    const parts = { options, bus, database, transactions, topics, signals, outbox, logger, sealer };
+    this.halves = new InstanceHalfMessages({ ...parts, alarm: this.scheduler });
     this.sagas = new InstanceSagas({
+      ...parts,
       options: options.sagas,
+      codecs: options.codecs,
       group: options.group ?? '',
-      database: this.database,
-      transactions: this.#transactions,
-      topics: this.topics,
-      outbox: this.outbox,
       trace: this.tracing,
-      answers:
-        this.bus === this.database
-          ? new OutboxAnswers(this.outbox)
-          : new HalfAnswers(this.halves.service, this.logger),
-      logger: this.logger,
+      answers: bus === database ? new OutboxAnswers(outbox) : new HalfAnswers(this.halves.service, logger),
     });
-    this.guards = new InstanceGuards({ name, options, database: this.database, logger: this.logger });
+    this.guards = new InstanceGuards({ name, options, database, logger, sealer });
     this.relay = this.#makeRelay(bell);
     this.#backlogWatch = new OutboxBacklogWatch(this.database, this.logger);
     const { log, deadLetters } = options.retention ?? {};
@@ -257,26 +252,18 @@ export class Waybill {
       throw new ConfigurationError('Waybill cannot consume', ['the module has handlers and names no group']);
     }
     await assertMigrated(this.#transactions.session, this.#schemaPart);
-    this.#consumer = new Consumer(
-      {
-        ...consumption,
-        group: this.options.group,
-        subscriptions: subscriptions.map(this.tracing.subscription),
-        patterns: patterns.map(this.tracing.pattern),
-        onSettled: this.tracing.settled,
-        bus: this.bus,
-        transactions: this.#transactions,
-        topics: this.topics,
-        signals: this.#signals,
-        logger: this.logger,
-        budgets: this.#budgets,
-        signatures: this.#signatures,
-      },
-      {
-        preparedStatements: this.options.outbox?.preparedStatements,
-        ...(typeof this.options.consumer === 'object' ? this.options.consumer : {}),
-      },
-    );
+    const { options, tracing, bus, topics, logger, sealer } = this;
+    const [transactions, signals] = [this.#transactions, this.#signals];
+    const parts = { options, tracing, bus, transactions, topics, signals, logger, sealer };
+    this.#consumer = instanceConsumer({
+      ...parts,
+      ...consumption,
+      group: this.options.group,
+      subscriptions,
+      patterns,
+      budgets: this.#budgets,
+      signatures: this.#signatures,
+    });
     await this.#consumer.start();
   }
 
@@ -293,12 +280,18 @@ export class Waybill {
   }
 
   /** What hears the answers to requests of this process. @internal */
-  listenForReplies(codec: Codec): ReplyListener {
-    const { bus, topics, logger, name, options } = this;
+  listenForReplies(): ReplyListener {
+    const { bus, topics, logger, name, options, sealer } = this;
     const topic = `${options.group ?? name}.replies`;
+    const codec = own(options.codecs, topic) ?? jsonCodec;
     const [signals, signatures] = [this.#signals, this.#signatures];
-    this.#replies ??= new ReplyListener({ bus, topics, signals, topic, codec, logger, signatures });
-    return this.#replies;
+    const parts = { bus, topics, signals, topic, codec, sealer, logger, signatures };
+    return (this.#replies ??= new ReplyListener(parts));
+  }
+
+  /** Open dead letters that retention has removed in this process. */
+  get expiredDeadLetters(): number {
+    return this.#deadLetterRetention.expired;
   }
 
   /** How the consumer fares; undefined while nothing is consumed. */

@@ -166,7 +166,9 @@ function bytesOf({ topic, key, id, headers, control, payload }: SignedContent, i
   const all = Object.entries({ ...headers, ...control })
     .filter(([name]) => !ON_THE_WAY.has(name) && !(isTemplate && OF_RUNS.has(name)))
     .toSorted(([one], [other]) => (one < other ? -1 : 1));
-  const head = JSON.stringify(['waybill-v1', topic, key, isTemplate ? null : id, all, payload === null]);
+  // A row gives an id in small letters.
+  const named = isTemplate ? null : id.toLowerCase();
+  const head = JSON.stringify(['waybill-v1', topic, key, named, all, payload === null]);
   return Buffer.concat([Buffer.from(`${head}\n`), payload ?? Buffer.alloc(0)]);
 }
 

@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import {
+  type BoundStatement,
   describeThrown,
   dictionary,
   isId,
@@ -11,7 +12,7 @@ import {
   PayloadNotSerializableError,
   show,
 } from '@waybill/kernel';
-import { assertTopicName, RESERVED_HEADER_PREFIX } from '@waybill/log';
+import { assertTopicName, RESERVED_HEADER_PREFIX, sealMessage, Sealer } from '@waybill/log';
 import { type Codec, jsonCodec } from './codec.js';
 import { cloudEventHeaders, type CloudEventOptions } from './contract/cloud-event.js';
 import { type PayloadContract, SCHEMA_VERSION_HEADER } from './contract/payload-contract.js';
@@ -33,6 +34,11 @@ export interface Message<T = unknown> extends MessageTimes {
   readonly id?: string;
   /** Default: chosen by the key. */
   readonly partition?: number;
+  /**
+   * Whose data it holds: an internal id, such as `customer-17`. It is encrypted with a key of that subject's own, and is
+   * unreadable everywhere once the subject is erased. Needs the option `cipher`. Up to 256 characters.
+   */
+  readonly subject?: string | null;
 }
 
 /**
@@ -42,6 +48,8 @@ export interface Message<T = unknown> extends MessageTimes {
 export interface ControlMessage<T = unknown> extends Message<T> {
   /** Names begin with `waybill-`. */
   readonly control: Readonly<Record<string, string>>;
+  /** Whether its key is a user's, as that of a request is, and not one of Waybill's own. Default false. */
+  readonly hasUserKey?: boolean;
 }
 
 /** A message that has been checked and encoded, ready for its row. */
@@ -58,6 +66,8 @@ export interface EncodedMessage {
   /** Null where messages are not signed. */
   readonly signature: string | null;
   readonly payload: Buffer;
+  /** Keeps the key of its subject, in the transaction that it is written in; null where it has none. */
+  readonly keepSubject: BoundStatement | null;
   /** What the database has to work out when it is written; null for a message that is delivered at once. */
   readonly times: TimesToResolve | null;
 }
@@ -81,11 +91,14 @@ export interface MessageRules {
   readonly traceHeaders: TraceHeaders;
   /** Signs messages. Default: they are not signed. */
   readonly signatures?: MessageSignatures | undefined;
+  /** Encrypts messages. Default: they are not encrypted. */
+  readonly sealer?: Sealer | undefined;
 }
 
 const MAX_HEADERS = 64;
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_KEY_BYTES = 4 * 1024;
+const MAX_SUBJECT_CHARS = 256;
 
 /** How a message is encoded. */
 export interface EncodeOptions {
@@ -93,6 +106,8 @@ export interface EncodeOptions {
   readonly isTemplate?: boolean;
   /** See {@link ControlMessage}. Default: none. */
   readonly control?: Readonly<Record<string, string>>;
+  /** See {@link ControlMessage}. Default: whether there is no `control`. */
+  readonly hasUserKey?: boolean;
 }
 
 /** What Waybill itself says in a message's headers. */
@@ -111,7 +126,7 @@ interface OwnHeaders {
 export function encodeMessage(
   message: Message,
   rules: MessageRules,
-  { isTemplate = false, control }: EncodeOptions = {},
+  { isTemplate = false, control, hasUserKey = control === undefined }: EncodeOptions = {},
 ): EncodedMessage {
   assertTopicName(message.topic);
   const { topic } = message;
@@ -128,6 +143,8 @@ export function encodeMessage(
   }
   if (message.headers !== undefined && !isPlainObject(message.headers))
     refuse(`its headers must be an object of names and texts, got ${show(message.headers)}`);
+  const sealer = rules.sealer ?? Sealer.none;
+  const subject = checkSubject(message.subject ?? null, sealer, refuse);
   const { times, expiresAtMs } = checkTimes(message, refuse);
   const codec = own(rules.codecs, topic) ?? jsonCodec;
   const contract = rules.contracts?.find(topic);
@@ -140,9 +157,27 @@ export function encodeMessage(
   const headers = collectHeaders(message, { byDefault, contract }, refuse);
   const bytes = payload.length + Buffer.byteLength(key ?? '') + headerBytes(headers ?? {});
   if (bytes > rules.maxMessageBytes) throw new MessageTooLargeError(id, topic, bytes, rules.maxMessageBytes);
-  const content = { id, topic, key, headers, control: control ?? null, payload };
+  const sealed = sealMessage(
+    sealer,
+    { id, topic, key, headers, payload },
+    { subject, isTemplate, hasUserKey },
+  );
+  const { subjectKey, ...stored } = sealed;
+  const content = { id, topic, ...stored, control: control ?? null };
   const signature = rules.signatures?.sign(content, isTemplate) ?? null;
-  return { ...content, partition, expiresAtMs, signature, times };
+  return { ...content, partition, expiresAtMs, signature, times, keepSubject: subjectKey?.keep ?? null };
+}
+
+function checkSubject(
+  subject: string | null,
+  sealer: Sealer,
+  refuse: (problem: string) => never,
+): string | null {
+  if (subject === null) return null;
+  if (typeof subject !== 'string' || subject === '' || subject.length > MAX_SUBJECT_CHARS)
+    refuse(`its subject must be a text of 1 to ${MAX_SUBJECT_CHARS} characters`);
+  if (!sealer.isActive) refuse('it has a subject, and nothing is encrypted here: set the option cipher');
+  return subject;
 }
 
 function checkKey(key: string, refuse: (problem: string) => never): void {

@@ -32,6 +32,7 @@ import {
   insertScheduledMessages,
   lockKeys,
 } from './statements.generated.js';
+import type { Sealer } from '@waybill/log';
 import type { TimerTarget } from '@waybill/schedule';
 import type { MessageSignatures } from './message-signatures.js';
 import { cancelStatement, rescheduleStatement, type TimerDelay } from './timer-changes.js';
@@ -68,6 +69,8 @@ export type OutboxOptions = Given<typeof SPECS> & {
   readonly traceHeaders?: TraceHeaders;
   /** Signs messages. Default: they are not signed. */
   readonly signatures?: MessageSignatures;
+  /** Encrypts messages. Default: they are not encrypted. */
+  readonly sealer?: Sealer;
 };
 
 /** What came of publishing a message. */
@@ -96,8 +99,8 @@ export class Outbox {
   readonly #ring = (): void => this.bell?.ring();
 
   constructor(options: OutboxOptions = {}) {
-    const { schema, codecs, schemas, cloudEvents, bell, ambient, traceHeaders, signatures, ...rest } =
-      options;
+    const { schema, codecs, schemas, cloudEvents, bell, ambient, traceHeaders, ...others } = options;
+    const { signatures, sealer, ...rest } = others;
     const resolved = resolveOptions('outbox', SPECS, rest);
     this.schema = schema ?? DEFAULT_SCHEMA;
     this.#strict = resolved.order === 'strict';
@@ -112,6 +115,7 @@ export class Outbox {
       cloudEvents,
       traceHeaders: traceHeaders ?? (() => ({})),
       signatures,
+      sealer,
     };
   }
 
@@ -233,8 +237,8 @@ export class Outbox {
   }
 
   /** As {@link encode}, for a message of Waybill's own. */
-  encodeControl({ control, ...message }: ControlMessage): EncodedMessage {
-    return encodeMessage(message, this.#rules, { control });
+  encodeControl({ control, hasUserKey = false, ...message }: ControlMessage): EncodedMessage {
+    return encodeMessage(message, this.#rules, { control, hasUserKey });
   }
 
   /** An encoded message with other control headers: what is signed covers them. */
@@ -252,7 +256,8 @@ export class Outbox {
       ? messages.flatMap(({ topic, key }) => (key === null ? [] : [`${topic}/${key}`]))
       : [];
     const lock = keys.length > 0 ? [bindStatement(lockKeys, JSON.stringify(keys))] : [];
-    return [...lock, ...inserts].map((statement) => ({ ...statement, prepared: this.#prepared }));
+    const keeps = [...new Set(messages.flatMap(({ keepSubject }) => keepSubject ?? []))];
+    return [...keeps, ...lock, ...inserts].map((statement) => ({ ...statement, prepared: this.#prepared }));
   }
 
   #insertOf(message: EncodedMessage): BoundStatement {
@@ -283,14 +288,15 @@ function insertsOf(messages: readonly EncodedMessage[]): BoundStatement[] {
   const inserts: BoundStatement[] = [];
   for (let from = 0; from < messages.length; from += STATEMENT_MESSAGES) {
     const part = messages.slice(from, from + STATEMENT_MESSAGES);
-    const rows = part.map(({ times, payload, ...message }) => ({
-      ...message,
-      ...times,
-      payload: payload.toString('base64'),
-    }));
+    const rows = part.map(rowOf);
     inserts.push(bindStatement(insertFor(part), JSON.stringify(rows)));
   }
   return inserts;
+}
+
+function rowOf(encoded: EncodedMessage): object {
+  const { times, payload, keepSubject: _, ...message } = encoded;
+  return { ...message, ...times, payload: payload.toString('base64') };
 }
 
 function insertFor(messages: readonly EncodedMessage[]): typeof insertMessages {

@@ -6,6 +6,8 @@ export interface AnswerTransaction {
   readonly session: SqlSession;
   /** Has something done as soon as it is committed; absent where nobody can tell. */
   readonly afterCommit?: (work: () => Promise<unknown>) => void;
+  /** Whose data was asked about: the answer is encrypted as the question was. */
+  readonly subject?: string | null;
 }
 
 /** How the answers of a participant leave its database: if and only if its transaction commits. */
@@ -18,10 +20,13 @@ export interface Answers {
 export class OutboxAnswers implements Answers {
   constructor(private readonly outbox: Outbox) {}
 
-  async send({ session }: AnswerTransaction, messages: readonly ControlMessage[]): Promise<void> {
+  async send(
+    { session, subject = null }: AnswerTransaction,
+    messages: readonly ControlMessage[],
+  ): Promise<void> {
     await this.outbox.publishEncoded(
       session,
-      messages.map((message) => this.outbox.encodeControl(message)),
+      messages.map((message) => this.outbox.encodeControl({ subject, ...message })),
     );
   }
 }

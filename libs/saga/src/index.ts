@@ -26,7 +26,13 @@ export {
   type StepRecord,
   type StepStatus,
 } from './saga-instance.js';
-export { type SagaBranch, type SagaLock, type SagaLockOptions, SagaLocks } from './saga-locks.js';
+export {
+  type SagaBranch,
+  type SagaLock,
+  type SagaLockOptions,
+  SagaLocks,
+  type StashRules,
+} from './saga-locks.js';
 export { advance, newInstance, type Transition } from './saga-machine.js';
 export { sagaDiagram } from './saga-diagram.js';
 export { callOf, SagaParticipant, type SagaParticipantParts } from './saga-participant.js';

@@ -11,11 +11,14 @@ import {
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
+import { type Sealer, whyUnreadable } from '@waybill/log';
 import { assertOperator, type Operator } from '@waybill/schedule';
+import { SagaContents } from './saga-contents.js';
 import type { SagaData } from './saga-definition.js';
 import type { OrderEvent, SagaEvent, SagaOutput } from './saga-event.js';
 import { isEnd, type SagaInstance, type SagaState, STATE_NUMBER, stateOf } from './saga-instance.js';
-import { restoreInstance } from './saga-store.js';
+import { sealedOrder } from './saga-orders.js';
+import { NO_CONTENT, restoreInstance, type TransitionRecord } from './saga-store.js';
 import {
   listSagaOrders,
   listSagaRefusals,
@@ -73,7 +76,10 @@ export interface SagaTimelineEntry {
 
 /** A saga, with all that happened to it. */
 export interface SagaDetail extends SagaSummary {
+  /** Without data and steps where it is unreadable. */
   readonly instance: SagaInstance;
+  /** Why its content stays encrypted: code and message; null where it is readable. */
+  readonly unreadable: string | null;
   readonly timeline: readonly SagaTimelineEntry[];
   readonly actions: readonly SagaOrderSummary[];
 }
@@ -130,6 +136,8 @@ const LIST = {
 };
 const ORDER = { waitMs: wholeNumber({ default: 10_000, min: 0, max: 3_600_000 }) };
 const LOOK_MS = 50;
+/** Stands for a transition that cannot be read. */
+const NO_RECORD = JSON.stringify({ nowMs: 0, events: [], outputs: [] } satisfies TransitionRecord);
 const UNDER_WAY: readonly SagaState[] = ['RUNNING', 'COMPENSATING', 'STUCK'];
 
 /** What a {@link SagaDesk} works with. */
@@ -137,6 +145,8 @@ export interface SagaDeskParts {
   /** The database of the service whose sagas they are. */
   readonly database: PgDatabase;
   readonly clock?: Clock;
+  /** Decrypts what is shown, and encrypts orders. Default: one without a cipher. */
+  readonly sealer?: Sealer | undefined;
 }
 
 /**
@@ -146,8 +156,10 @@ export interface SagaDeskParts {
  */
 export class SagaDesk {
   readonly #clock: Clock;
+  readonly #contents: SagaContents;
 
   constructor(private readonly parts: SagaDeskParts) {
+    this.#contents = new SagaContents(parts.sealer);
     this.#clock = parts.clock ?? systemClock;
   }
 
@@ -175,19 +187,33 @@ export class SagaDesk {
   /** @throws NotFoundError */
   async show(id: string): Promise<SagaDetail> {
     const row = await this.#row(id);
-    const { session } = this.parts.database;
-    const timeline = await session.run(sagaTimeline, id);
+    const rows = await this.parts.database.session.run(sagaTimeline, id);
+    const { unreadable, content, records } = await this.#opened(id, row.content, rows);
     return {
       ...summaryOf(row),
-      instance: restoreInstance(id, row.key, row.state, row.reason, row.content),
-      timeline: timeline.map(({ content: record, state, ...entry }) => ({
-        ...entry,
+      unreadable,
+      instance: restoreInstance(id, row.key, row.state, row.reason, content),
+      timeline: rows.map(({ revision, at, elapsedMs, state }, index) => ({
+        revision,
+        at,
+        elapsedMs,
         state: stateOf(state),
         by: null,
-        ...(JSON.parse(record) as Pick<SagaTimelineEntry, 'nowMs' | 'events' | 'outputs'>),
+        ...(JSON.parse(records[index] ?? NO_RECORD) as TransitionRecord),
       })),
       actions: await this.#orders(id),
     };
+  }
+
+  async #opened(id: string, content: string, rows: readonly { readonly content: string }[]) {
+    const { session } = this.parts.database;
+    const open = (stored: string): Promise<string> => this.#contents.open(session, id, stored);
+    try {
+      const records = await Promise.all(rows.map((row) => open(row.content)));
+      return { unreadable: null, content: await open(content), records };
+    } catch (error) {
+      return { unreadable: whyUnreadable(error), content: NO_CONTENT, records: [] };
+    }
   }
 
   /** Messages to sagas that were dropped, because none of their own services has sent them; the newest first. */
@@ -249,7 +275,7 @@ export class SagaDesk {
     assertOperator(operator, `saga ${id}`);
     const { session } = this.parts.database;
     const given = [revision ?? row.revision, operator.by, operator.reason ?? null] as const;
-    const [order] = await session.run(orderSaga, id, JSON.stringify(event), ...given);
+    const [order] = await session.run(orderSaga, id, sealedOrder(this.#contents, id, event), ...given);
     invariant(order !== undefined, `the order to saga ${id} was not kept`);
     return this.#outcome(id, order.id, waitMs);
   }

@@ -11,7 +11,9 @@ import {
   savepointOf,
 } from '@waybill/kernel';
 import { type Headers, REPLY_KEY_HEADER, REPLY_TO_HEADER } from '@waybill/consumer';
+import type { Sealer } from '@waybill/log';
 import type { EncodedMessage, Outbox } from '@waybill/outbox';
+import { SagaContents } from './saga-contents.js';
 import { dataOf, jsonOf } from './saga-data.js';
 import type { SagaData, SagaDefinition, StepDefinition } from './saga-definition.js';
 import { definitionName, type SagaDefinitions } from './saga-definitions.js';
@@ -35,6 +37,7 @@ import { SagaKeys } from './saga-keys.js';
 import { eventMessage, type WireEvent } from './saga-messages.js';
 import type { OperatorOrder } from './saga-orders.js';
 import { SagaRejection } from './saga-rejection.js';
+import { reportIgnored, reportState } from './saga-report.js';
 import { noSagaTrace, type SagaTrace } from './saga-trace.js';
 import {
   insertSaga,
@@ -59,6 +62,8 @@ export interface SagaEngineParts {
   readonly logger: Logger;
   /** A key of its sagas is followed by another one after this, in milliseconds. Default 30 days. */
   readonly keyMaxAgeMs?: number;
+  /** Encrypts sagas. Default: nothing is encrypted. */
+  readonly sealer?: Sealer | undefined;
   /** Follows transitions. Default: nobody does. */
   readonly trace?: SagaTrace;
 }
@@ -72,6 +77,8 @@ export interface NewSaga {
   readonly data: SagaData;
   readonly parent: SagaParent | null;
   readonly deadlineMs?: number | null | undefined;
+  /** Whose data it holds. */
+  readonly subject?: string | undefined;
 }
 
 /** Told the state that a transition has led to. */
@@ -83,6 +90,7 @@ interface Work {
   readonly transaction: OpenTransaction<unknown>;
   instance: SagaInstance;
   readonly nowMs: number;
+  readonly subject: string | undefined;
   readonly events: SagaEvent[];
   readonly outputs: SagaOutput[];
   readonly messages: EncodedMessage[];
@@ -97,11 +105,14 @@ export class SagaEngine {
   readonly replyTopic: string;
   /** By which it knows its own commands and events. */
   readonly keys: SagaKeys;
+  /** By which sagas are kept. */
+  readonly contents: SagaContents;
   readonly #trace: SagaTrace;
 
   constructor(private readonly parts: SagaEngineParts) {
     this.replyTopic = replyTopicOf(parts.group);
     this.keys = new SagaKeys(this.replyTopic, parts.keyMaxAgeMs ?? KEY_MAX_AGE_MS);
+    this.contents = new SagaContents(parts.sealer);
     this.#trace = parts.trace ?? noSagaTrace;
   }
 
@@ -131,7 +142,7 @@ export class SagaEngine {
     transaction: OpenTransaction<unknown>,
     definition: SagaDefinition,
     id: string,
-    { key, data, parent, deadlineMs = definition.deadlineMs }: NewSaga,
+    { key, data, parent, deadlineMs = definition.deadlineMs, subject }: NewSaga,
     reached: Reached,
   ): Promise<{ readonly id: string; readonly created: boolean }> {
     const { session } = transaction;
@@ -141,16 +152,15 @@ export class SagaEngine {
     const start: SagaEvent = { type: 'start', data: instance.data, deadlineMs };
     const { replyTopic } = this;
     const first = advance(definition, instance, start, 0);
-    const work = this.#work(definition, transaction, instance, 0);
+    const work = this.#work(definition, transaction, { instance, nowMs: 0, subject });
     // Without actions of its own it is written once, as it is after its first commands.
     const isQuiet =
       first.outputs.every(({ type: kind }) => kind === 'command') && !isEnd(first.instance.state);
     if (isQuiet) await this.#take(work, start, first);
     const begun = isQuiet && work.instance.state === 'RUNNING' ? work.instance : instance;
-    const record =
-      begun === instance ? recordOf(this.#work(definition, transaction, instance, 0)) : recordOf(work);
-    const saga = { type, version, parent, startedIn };
-    const found = await insertSaga(session, { ...saga, instance: begun, replyTopic, record });
+    const record = recordOf(begun === instance ? { nowMs: 0, events: [], outputs: [] } : work);
+    const saga = { type, version, parent, startedIn, subject };
+    const found = await insertSaga(session, this.contents, { ...saga, instance: begun, replyTopic, record });
     if (!found.created) return found;
     if (begun !== instance) {
       await this.#publish(work);
@@ -168,7 +178,7 @@ export class SagaEngine {
    * @throws SagaVersionUnknownError
    */
   async tell(transaction: OpenTransaction<unknown>, id: string, event: SagaEvent): Promise<Applied> {
-    const stored = await lockSaga(transaction.session, id);
+    const stored = await lockSaga(transaction.session, this.contents, id);
     return stored === undefined ? 'ignored' : this.carry(transaction, stored, event);
   }
 
@@ -178,7 +188,7 @@ export class SagaEngine {
    * @throws SagaVersionUnknownError
    */
   async order(transaction: OpenTransaction<unknown>, order: OperatorOrder): Promise<string | undefined> {
-    const stored = await lockSaga(transaction.session, order.sagaId);
+    const stored = await lockSaga(transaction.session, this.contents, order.sagaId);
     if (stored === undefined) return 'it has ended';
     if (order.revision !== stored.revision)
       return `it is at revision ${stored.revision} by now, not at ${order.revision}`;
@@ -209,28 +219,28 @@ export class SagaEngine {
     by: string | undefined,
     reached: Reached,
   ): Promise<Applied> {
-    const work = this.#work(definition, transaction, stored.instance, stored.nowMs);
+    const work = this.#work(definition, transaction, stored);
     await this.#take(work, event, advance(definition, stored.instance, event, stored.nowMs));
     reached(work.instance.state);
     if (work.outputs.every(({ type }) => type === 'ignored') && isSame(stored.instance, work.instance)) {
-      this.#reportIgnored(work, event);
+      reportIgnored(this.parts.logger, work.instance, work.outputs, event);
       return 'ignored';
     }
     await this.#tellParent(work, stored.parent);
     const record = { ...recordOf(work), ...(by === undefined ? {} : { by }) };
-    await saveTransition(transaction.session, stored, work.instance, record, event.type === 'due');
+    const exactly = event.type === 'due';
+    await saveTransition(transaction.session, this.contents, stored, work.instance, record, exactly);
     await this.#publish(work);
-    this.#report(work, stored);
+    reportState(this.parts.logger, definition.type, stored.instance, work.instance);
     return 'applied';
   }
 
   #work(
     definition: SagaDefinition,
     transaction: OpenTransaction<unknown>,
-    instance: SagaInstance,
-    nowMs: number,
+    { instance, nowMs, subject }: Pick<StoredSaga, 'instance' | 'nowMs' | 'subject'>,
   ): Work {
-    return { definition, transaction, instance, nowMs, events: [], outputs: [], messages: [] };
+    return { definition, transaction, instance, nowMs, subject, events: [], outputs: [], messages: [] };
   }
 
   /** Does what a transition asks for, and what follows from that. */
@@ -285,7 +295,8 @@ export class SagaEngine {
       ...(isCall ? { [SAGA_DEFINITION_HEADER]: definition } : {}),
     };
     // A key of its own for each operation: a compensation must not wait behind the action that it undoes.
-    const message = { topic, key: `${id}:${branch}:${op}`, control, payload };
+    const { subject = null } = work;
+    const message = { topic, key: `${id}:${branch}:${op}`, control, payload, subject };
     let encoded: EncodedMessage;
     try {
       encoded = this.parts.outbox.encodeControl(message);
@@ -334,7 +345,8 @@ export class SagaEngine {
     const { step, childType, childVersion, key, data } = output;
     const parent = { id: work.instance.id, step };
     const definition = this.parts.definitions.get(childType, childVersion);
-    const { created } = await this.start(work.transaction, definition, { key, data, parent });
+    const { subject } = work;
+    const { created } = await this.start(work.transaction, definition, { key, data, parent, subject });
     if (created) return undefined;
     return { type: 'unsendable', step, error: `there is a saga ${childType} with key ${key} already` };
   }
@@ -358,31 +370,17 @@ export class SagaEngine {
 
   /** Has another saga of this service told of an event, by way of the log. */
   async #tell(work: Work, id: string, event: WireEvent): Promise<void> {
-    const parts = { outbox: this.parts.outbox, keys: this.keys };
+    const { subject = null } = work;
+    const parts = { outbox: this.parts.outbox, keys: this.keys, subject };
     work.messages.push(await eventMessage(work.transaction.session, parts, id, event));
   }
 
   async #publish({ messages, transaction }: Work): Promise<void> {
     if (messages.length > 0) await this.parts.outbox.publishEncoded(transaction.session, messages);
   }
-
-  #reportIgnored({ instance, outputs }: Work, event: SagaEvent): void {
-    const why = outputs.flatMap((output) => (output.type === 'ignored' ? output.why : [])).join('; ');
-    if (event.type !== 'due')
-      this.parts.logger.debug(`saga ${instance.id} ignored ${event.type}: ${why}`, { state: instance.state });
-  }
-
-  #report({ instance, definition }: Work, { instance: before }: StoredSaga): void {
-    if (instance.state === before.state) return;
-    const { logger } = this.parts;
-    const what = `saga ${definition.type} ${instance.id} is ${instance.state}`;
-    const why = instance.reason === null ? '' : `: ${instance.reason}`;
-    if (instance.state === 'STUCK') logger.error(`${what}${why}. An operator has to decide.`);
-    else if (instance.state === 'COMPENSATING') logger.warn(`${what}${why}`);
-  }
 }
 
-function recordOf({ nowMs, events, outputs }: Work): TransitionRecord {
+function recordOf({ nowMs, events, outputs }: TransitionRecord): TransitionRecord {
   return { nowMs, events, outputs };
 }
 

@@ -9,7 +9,7 @@ import {
   type Subscription,
 } from '@waybill/consumer';
 import { describeError, isWaybillError, parseJson } from '@waybill/kernel';
-import type { Outbox } from '@waybill/outbox';
+import type { Codec, Outbox } from '@waybill/outbox';
 import type { SagaCommand, SagaOp } from './saga-command.js';
 import type { SagaDefinitions } from './saga-definitions.js';
 import type { EndpointAnswer, SagaEndpoints } from './saga-endpoint.js';
@@ -45,12 +45,15 @@ export interface HttpCallsParts {
   readonly endpoints: SagaEndpoints;
   readonly keys: SagaKeys;
   readonly refusals: SagaRefusals;
+  /** Of the topic of calls. */
+  readonly codec: Codec;
 }
 
 /** The subscription that makes the HTTP calls of a service's sagas, and publishes their answers. */
 export function httpCalls(topic: string, parts: HttpCallsParts): Subscription {
   return resolveSubscription(topic, (delivery) => call(delivery, parts), {
     name: 'saga-calls',
+    codec: parts.codec,
     answers: true,
     maxProcessingMs: Math.max(30_000, parts.endpoints.timeoutMs + 5_000),
     retry: { immediateAttempts: 0, delayMs: 500, maxDelayMs: 30_000, maxAttempts: 8 },
@@ -133,7 +136,7 @@ async function settle(
 }
 
 async function answer(
-  { session, control }: Delivery,
+  { session, control, subject }: Delivery,
   outbox: Outbox,
   status: ReplyStatus,
   payload: unknown,
@@ -144,6 +147,7 @@ async function answer(
     key: control[REPLY_KEY_HEADER] ?? null,
     control: replyHeaders(control, status, error),
     payload,
+    subject,
   });
   await outbox.publishEncoded(session, [message]);
 }

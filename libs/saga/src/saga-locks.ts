@@ -1,7 +1,9 @@
 import {
   BackgroundService,
   type Given,
+  isWaybillError,
   type Logger,
+  own,
   type PassResult,
   resolveOptions,
   silentLogger,
@@ -10,7 +12,8 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import type { Headers } from '@waybill/consumer';
-import type { ControlMessage } from '@waybill/outbox';
+import { openMessage, Sealer, sealMessage } from '@waybill/log';
+import { type Codec, type ControlMessage, jsonCodec } from '@waybill/outbox';
 import type { Answers, AnswerTransaction } from './answers.js';
 import { SagaRejection } from './saga-rejection.js';
 import {
@@ -56,6 +59,14 @@ export interface StashedCommand {
   readonly headers: Headers;
   readonly control: Headers;
   readonly payload: unknown;
+  /** Whose data it holds, where that was said. */
+  readonly subject: string | null;
+}
+
+/** How commands are kept that wait. */
+export interface StashRules {
+  readonly codecs: Readonly<Record<string, Codec>>;
+  readonly sealer: Sealer;
 }
 
 /** The entity is another saga's: the command is put aside. Caught by {@link SagaParticipant}. */
@@ -67,6 +78,17 @@ export class SagaEntityHeld extends Error {
   }
 }
 
+/** A command that waits, as its row has it. */
+interface StashRow {
+  readonly topic: string;
+  readonly key: string | null;
+  readonly headers: string;
+  readonly control: string;
+  readonly payload: Buffer | null;
+}
+
+/** Stands for the id of a message that waits: it gets a new one when it is sent again. */
+const STASHED = 'stashed';
 const SWEEP_COMMANDS = 100;
 const SWEEP_TIMEOUT_MS = 30_000;
 
@@ -82,6 +104,7 @@ export class SagaLocks {
   constructor(
     private readonly answers: Answers,
     options: SagaLockOptions = {},
+    private readonly rules: StashRules = { codecs: {}, sealer: Sealer.none },
   ) {
     this.#options = resolveOptions("sagas' locks", SPECS, options);
   }
@@ -105,22 +128,41 @@ export class SagaLocks {
   ): Promise<void> {
     const { session } = transaction;
     const rows = await session.run(releaseEntities, sagaId, only.branch ?? null, only.entity ?? null);
-    const messages = rows.map(({ topic, key, headers, control, payload }): ControlMessage => ({
-      topic,
-      key,
-      headers: JSON.parse(headers) as Headers,
-      control: JSON.parse(control) as Headers,
-      payload: payload === null ? null : (JSON.parse(payload.toString('utf8')) as unknown),
-    }));
+    const messages: ControlMessage[] = [];
+    for (const row of rows) messages.push(...(await this.#unstashed(session, row)));
     if (messages.length > 0) await this.answers.send(transaction, messages);
+  }
+
+  /** @returns the command; nothing when its subject was erased */
+  async #unstashed(session: SqlSession, row: StashRow): Promise<ControlMessage[]> {
+    const { topic, key, control } = row;
+    const stored = { ...row, id: STASHED, headers: JSON.parse(row.headers) as Headers };
+    try {
+      const { sealer } = this.rules;
+      const opened = await openMessage(sealer, session, stored, `a command to ${topic} that waits`);
+      const { headers, payload, subject } = opened;
+      const value = payload === null ? null : this.#codecOf(topic).decode(payload);
+      return [{ topic, key, headers, control: JSON.parse(control) as Headers, payload: value, subject }];
+    } catch (error) {
+      if (isWaybillError(error) && error.code === 'SUBJECT_ERASED') return [];
+      throw error;
+    }
+  }
+
+  #codecOf(topic: string): Codec {
+    return own(this.rules.codecs, topic) ?? jsonCodec;
   }
 
   /** Puts a command aside until an entity is let go. @throws SagaRejection when too many wait for it */
   async stash(session: SqlSession, entity: string, command: StashedCommand): Promise<void> {
-    const { topic, key, headers, control, payload } = command;
+    const { topic, key, control, subject } = command;
     const { maxWaiting, waitMs } = this.#options;
-    // What a saga commands is JSON, whatever codec its topic has.
-    const bytes = Buffer.from(JSON.stringify(payload ?? null));
+    const payload = Buffer.from(this.#codecOf(topic).encode(command.payload ?? null));
+    const content = { topic, key, id: STASHED, headers: command.headers, payload };
+    const sealing = { subject, isTemplate: false, hasUserKey: false };
+    const sealed = sealMessage(this.rules.sealer, content, sealing);
+    const { keep } = sealed.subjectKey ?? {};
+    if (keep !== undefined) await session.run(keep.statement, ...keep.params);
     const [row] = await session.run(
       stashCommand,
       entity,
@@ -128,9 +170,9 @@ export class SagaLocks {
       waitMs,
       topic,
       key,
-      JSON.stringify(headers),
+      JSON.stringify(sealed.headers ?? {}),
       JSON.stringify(control),
-      bytes,
+      sealed.payload,
     );
     if (row?.stashed !== true)
       throw new SagaRejection(`${maxWaiting} commands wait for ${entity}, which another saga holds`);

@@ -12,19 +12,27 @@ export interface EventPayload {
   readonly event: WireEvent;
 }
 
+/** What the message of an event is made with. */
+export interface EventParts {
+  readonly outbox: Outbox;
+  readonly keys: SagaKeys;
+  /** Whose data the saga has; null for nobody's. */
+  readonly subject: string | null;
+}
+
 /**
  * The message that tells a saga of an event by way of the log, with the MAC of the service that both are of.
  * @throws PayloadNotSerializableError, MessageTooLargeError
  */
 export async function eventMessage(
   session: SqlSession,
-  { outbox, keys }: { readonly outbox: Outbox; readonly keys: SagaKeys },
+  { outbox, keys, subject }: EventParts,
   id: string,
   event: WireEvent,
 ): Promise<EncodedMessage> {
   const control = { [SAGA_ID_HEADER]: id, [SAGA_EVENT_HEADER]: event.type };
   const payload: EventPayload = { event };
   // First, because it refuses what has no JSON, which the MAC needs.
-  const encoded = outbox.encodeControl({ topic: keys.replyTopic, key: id, control, payload });
+  const encoded = outbox.encodeControl({ topic: keys.replyTopic, key: id, control, payload, subject });
   return outbox.withControl(encoded, { ...control, [SAGA_MAC_HEADER]: await keys.event(session, id, event) });
 }

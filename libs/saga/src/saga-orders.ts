@@ -6,6 +6,8 @@ import {
   type SqlSession,
   type TransactionRunner,
 } from '@waybill/kernel';
+import type { SagaContents } from './saga-contents.js';
+import type { SagaData } from './saga-definition.js';
 import type { SagaEngine } from './saga-engine.js';
 import type { OrderEvent } from './saga-event.js';
 import { claimSagaOrder, settleSagaOrder } from './statements.generated.js';
@@ -51,7 +53,8 @@ export class SagaOrders {
           const [row] = await session.run(claimSagaOrder, engine.replyTopic, afterId);
           if (row === undefined) return undefined;
           const { id, sagaId, order, revision, statedBy: by } = row;
-          current = { id, sagaId, event: JSON.parse(order) as OrderEvent, revision, by };
+          const event = await openedOrder(session, engine.contents, sagaId, order);
+          current = { id, sagaId, event, revision, by };
           await settle(session, id, await engine.order(transaction, current));
           return id;
         },
@@ -70,6 +73,25 @@ export class SagaOrders {
     this.parts.logger.error(`the order to ${event.type} saga ${sagaId} was not carried out: ${why}`);
     await settle(this.parts.transactions.session, id, why);
   }
+}
+
+/** An order whose data are encrypted where the service's are. */
+export function sealedOrder(contents: SagaContents, sagaId: string, event: OrderEvent): string {
+  if (event.type !== 'resolve') return JSON.stringify(event);
+  const sealed = contents.seal(sagaId, JSON.stringify(event.data));
+  return JSON.stringify({ ...event, data: JSON.parse(sealed) as unknown });
+}
+
+async function openedOrder(
+  session: SqlSession,
+  contents: SagaContents,
+  sagaId: string,
+  order: string,
+): Promise<OrderEvent> {
+  const event = JSON.parse(order) as OrderEvent;
+  if (event.type !== 'resolve') return event;
+  const data = await contents.open(session, sagaId, JSON.stringify(event.data));
+  return { ...event, data: JSON.parse(data) as SagaData };
 }
 
 async function settle(session: SqlSession, id: number, why: string | undefined): Promise<void> {

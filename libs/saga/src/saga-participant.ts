@@ -121,12 +121,9 @@ export class SagaParticipant {
   }
 
   /** @returns how the command has ended, when it cannot wait */
-  async #stash(
-    { session, topic, key, headers, control, payload }: Delivery,
-    entity: string,
-  ): Promise<Ending | undefined> {
+  async #stash({ session, ...command }: Delivery, entity: string): Promise<Ending | undefined> {
     try {
-      await this.parts.locks.stash(session, entity, { topic, key, headers, control, payload });
+      await this.parts.locks.stash(session, entity, command);
       return undefined;
     } catch (error) {
       if (error instanceof SagaRejection) return rejected(error);

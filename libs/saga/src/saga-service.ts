@@ -5,14 +5,17 @@ import {
   type Given,
   isInfrastructureFailure,
   type Logger,
+  own,
   type PassResult,
   resolveOptions,
   SagaVersionUnknownError,
+  SubjectErasedError,
   type TransactionRunner,
   wholeNumber,
 } from '@waybill/kernel';
 import {
   type Delivery,
+  drop,
   REPLY_ERROR_HEADER,
   REPLY_STATUS_HEADER,
   replyStatus,
@@ -20,7 +23,7 @@ import {
   retryIn,
   type Subscription,
 } from '@waybill/consumer';
-import type { Outbox } from '@waybill/outbox';
+import { type Codec, jsonCodec, type Outbox } from '@waybill/outbox';
 import type { SagaOp } from './saga-command.js';
 import type { SagaDefinitions } from './saga-definitions.js';
 import type { SagaEngine } from './saga-engine.js';
@@ -64,12 +67,16 @@ export interface SagaServiceParts {
   readonly definitions: SagaDefinitions;
   readonly transactions: TransactionRunner;
   readonly logger: Logger;
+  /** Codecs by topic; those of the topics of answers and HTTP calls count here. Default JSON. */
+  readonly codecs?: Readonly<Record<string, Codec>> | undefined;
 }
 
 /** A saga whose version this process does not know is another's, or an older process's: it is asked again after this. */
 const UNKNOWN_VERSION_MS = 1_000;
 /** A saga whose transition fails waits for so long, in milliseconds. */
 const POSTPONE_MS = 5_000;
+/** One whose subject was erased cannot be carried on; it is looked at again after so long, in milliseconds. */
+const ERASED_MS = 86_400_000;
 
 /** Carries the sagas of a service on, in each of its processes: by answers from the log, and when something is due. */
 export class SagaService {
@@ -122,15 +129,21 @@ export class SagaService {
   subscriptions(): Subscription[] {
     const { definitions, engine, outbox } = this.parts;
     const { refusals } = this;
+    if (definitions.urls().length === 0) return [this.#answers()];
+    const topic = callTopicOf(engine.group);
     const parts = { outbox, definitions, endpoints: this.#endpoints, keys: engine.keys, refusals };
-    return definitions.urls().length === 0
-      ? [this.#answers()]
-      : [this.#answers(), httpCalls(callTopicOf(engine.group), parts)];
+    return [this.#answers(), httpCalls(topic, { ...parts, codec: this.#codecOf(topic) })];
+  }
+
+  #codecOf(topic: string): Codec {
+    return own(this.parts.codecs ?? {}, topic) ?? jsonCodec;
   }
 
   #answers(): Subscription {
-    return resolveSubscription(this.parts.engine.replyTopic, (delivery) => this.handle(delivery), {
+    const { replyTopic } = this.parts.engine;
+    return resolveSubscription(replyTopic, (delivery) => this.handle(delivery), {
       name: 'sagas',
+      codec: this.#codecOf(replyTopic),
       transactionBatch: this.#options.transactionBatch,
       maxProcessingMs: this.#options.transitionMs,
       // An answer that is lost would leave its saga to its time-outs: it is tried for a day.
@@ -155,6 +168,7 @@ export class SagaService {
       return undefined;
     } catch (error) {
       if (error instanceof SagaVersionUnknownError) return retryIn(UNKNOWN_VERSION_MS);
+      if (error instanceof SubjectErasedError) return drop(`the subject of saga ${id} was erased`);
       throw error;
     }
   }
@@ -189,9 +203,10 @@ export class SagaService {
     try {
       return await transactions.run({
         work: async (transaction) => {
-          const stored = await lockDueSaga(transaction.session, engine.replyTopic);
+          const claimed = (id: string): void => void (current = id);
+          const { contents, replyTopic } = engine;
+          const stored = await lockDueSaga(transaction.session, contents, replyTopic, claimed);
           if (stored === undefined) return false;
-          current = stored.instance.id;
           const applied = await engine.carry(transaction, stored, { type: 'due' });
           if (applied === 'ignored')
             await transaction.session.run(wakeSaga, stored.instance.id, wakeMs(stored.instance));
@@ -203,7 +218,8 @@ export class SagaService {
       // It must not keep those behind it from being looked at.
       if (current === undefined || isInfrastructureFailure(error)) throw error;
       this.parts.logger.error(`saga ${current} could not be carried on: ${describeError(error)}`);
-      await transactions.session.run(postponeSaga, current, POSTPONE_MS);
+      const isErased = error instanceof SubjectErasedError;
+      await transactions.session.run(postponeSaga, current, isErased ? ERASED_MS : POSTPONE_MS);
       return true;
     }
   }

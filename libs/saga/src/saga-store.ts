@@ -1,4 +1,5 @@
 import { invariant, runAhead, type SqlSession } from '@waybill/kernel';
+import type { SagaContents } from './saga-contents.js';
 import type { SagaEvent, SagaOutput } from './saga-event.js';
 import { isEnd, type SagaInstance, STATE_NUMBER, stateOf } from './saga-instance.js';
 import { claimDueSaga, endSaga, loadSaga, saveSaga, startSaga } from './statements.generated.js';
@@ -18,6 +19,8 @@ export interface StoredSaga {
   readonly instance: SagaInstance;
   /** The trace that it was started in; undefined for none. */
   readonly startedIn: string | undefined;
+  /** Whose data it holds; undefined where that was not said. */
+  readonly subject: string | undefined;
   /** Milliseconds since its start, by the database's clock. */
   readonly nowMs: number;
 }
@@ -38,6 +41,7 @@ type Content = Pick<SagaInstance, 'direction' | 'data' | 'steps' | 'signals' | '
 /** What is kept beside the instance in its content. */
 interface Beside {
   readonly startedIn?: string | undefined;
+  readonly subject?: string | undefined;
 }
 
 /** What a saga is begun with. */
@@ -48,14 +52,17 @@ export interface SagaToStart {
   readonly replyTopic: string;
   readonly parent: SagaParent | null;
   readonly startedIn: string | undefined;
+  readonly subject: string | undefined;
   readonly record: TransitionRecord;
 }
 
 /** Begins a saga; where there is one of its type and key already, that one is named and nothing is written. */
 export async function insertSaga(
   session: SqlSession,
-  { instance, type, version, replyTopic, parent, startedIn, record }: SagaToStart,
+  contents: SagaContents,
+  { instance, type, version, replyTopic, parent, startedIn, subject, record }: SagaToStart,
 ): Promise<{ readonly id: string; readonly created: boolean }> {
+  const key = await contents.keyOf(session, subject);
   const [row] = await session.run(
     startSaga,
     instance.id,
@@ -68,23 +75,37 @@ export async function insertSaga(
     parent?.id ?? null,
     parent?.step ?? null,
     instance.reason,
-    JSON.stringify(contentOf(instance, startedIn)),
-    JSON.stringify(record),
+    contents.seal(instance.id, JSON.stringify(contentOf(instance, { startedIn, subject })), key),
+    contents.seal(instance.id, JSON.stringify(record), key),
   );
   invariant(row !== undefined, `saga ${type} ${instance.key} is neither there nor begun`);
   return row;
 }
 
 /** Reads a saga for a transition; undefined when it has ended, or never was. */
-export async function lockSaga(session: SqlSession, id: string): Promise<StoredSaga | undefined> {
+export async function lockSaga(
+  session: SqlSession,
+  contents: SagaContents,
+  id: string,
+): Promise<StoredSaga | undefined> {
   const [row] = await session.run(loadSaga, id);
-  return row && stored(row);
+  return row && stored(session, contents, row);
 }
 
-/** Reads a saga for which something is due; undefined when there is none that nobody works on. */
-export async function lockDueSaga(session: SqlSession, replyTopic: string): Promise<StoredSaga | undefined> {
+/**
+ * Reads a saga for which something is due; undefined when there is none that nobody works on.
+ * @param onClaimed told its id before its content is read
+ */
+export async function lockDueSaga(
+  session: SqlSession,
+  contents: SagaContents,
+  replyTopic: string,
+  onClaimed: (id: string) => void,
+): Promise<StoredSaga | undefined> {
   const [row] = await session.run(claimDueSaga, replyTopic);
-  return row && stored(row);
+  if (row === undefined) return undefined;
+  onClaimed(row.id);
+  return stored(session, contents, row);
 }
 
 /**
@@ -94,24 +115,27 @@ export async function lockDueSaga(session: SqlSession, replyTopic: string): Prom
  */
 export async function saveTransition(
   session: SqlSession,
+  contents: SagaContents,
   before: StoredSaga,
   instance: SagaInstance,
   record: TransitionRecord,
   exactly: boolean,
 ): Promise<void> {
-  const content = JSON.stringify(contentOf(instance, before.startedIn));
-  const transition = JSON.stringify(record);
+  const { id } = instance;
+  const key = await contents.keyOf(session, before.subject);
+  const content = contents.seal(id, JSON.stringify(contentOf(instance, before)), key);
+  const transition = contents.seal(id, JSON.stringify(record), key);
   const { revision } = before;
   const state = STATE_NUMBER[instance.state];
   const ended = isEnd(instance.state);
   const { reason } = instance;
   if (ended && before.parent === null)
-    await runAhead(session, endSaga, instance.id, revision, state, reason, content, transition);
+    await runAhead(session, endSaga, id, revision, state, reason, content, transition);
   else
     await runAhead(
       session,
       saveSaga,
-      instance.id,
+      id,
       revision,
       state,
       wakeMs(instance),
@@ -144,15 +168,16 @@ interface SagaRow {
   readonly nowMs: number;
 }
 
-function stored(row: SagaRow): StoredSaga {
+async function stored(session: SqlSession, contents: SagaContents, row: SagaRow): Promise<StoredSaga> {
+  const content = await contents.open(session, row.id, row.content);
   const { id, key, reason, parentId, parentStep, type, version, revision, nowMs } = row;
-  const instance: SagaInstance & Beside = restoreInstance(id, key, row.state, reason, row.content);
-  const { startedIn } = instance;
+  const instance: SagaInstance & Beside = restoreInstance(id, key, row.state, reason, content);
+  const { startedIn, subject } = instance;
   const parent = parentId === null ? null : { id: parentId, step: parentStep ?? '' };
-  return { type, version, revision, nowMs, parent, instance, startedIn };
+  return { type, version, revision, nowMs, parent, instance, startedIn, subject };
 }
 
-/** An instance as it stands in a row. */
+/** An instance as it stands in a row whose content has been opened. */
 export function restoreInstance(
   id: string,
   key: string,
@@ -161,6 +186,21 @@ export function restoreInstance(
   content: string,
 ): SagaInstance {
   return { id, key, state: stateOf(state), reason, ...(JSON.parse(content) as Content) };
+}
+
+/** Stands for a content that cannot be read. */
+export const NO_CONTENT = JSON.stringify({
+  direction: 'forward',
+  data: {},
+  steps: {},
+  signals: {},
+  deadlineMs: null,
+  cancelled: false,
+} satisfies Content);
+
+/** Whose data a saga holds, by its content that has been opened; null where that was not said. */
+export function subjectOf(content: string): string | null {
+  return (JSON.parse(content) as Beside).subject ?? null;
 }
 
 /** Whether a saga is what it was. */
@@ -173,7 +213,7 @@ export function isSame(before: SagaInstance, after: SagaInstance): boolean {
   );
 }
 
-function contentOf(instance: SagaInstance, startedIn?: string): Content & Beside {
+function contentOf(instance: SagaInstance, { startedIn, subject }: Beside = {}): Content & Beside {
   const { direction, data, steps, signals, deadlineMs, cancelled } = instance;
-  return { direction, data, steps, signals, deadlineMs, cancelled, startedIn };
+  return { direction, data, steps, signals, deadlineMs, cancelled, startedIn, subject };
 }

@@ -15,7 +15,7 @@ import type { SagaData, SagaDefinition } from './saga-definition.js';
 import type { SagaEngine } from './saga-engine.js';
 import { isEnd, type SagaState, stateOf } from './saga-instance.js';
 import { eventMessage } from './saga-messages.js';
-import { restoreInstance } from './saga-store.js';
+import { restoreInstance, subjectOf } from './saga-store.js';
 import { findSaga, showSaga } from './statements.generated.js';
 
 /** Which saga: by its id, or by its type and key. */
@@ -29,6 +29,11 @@ export interface SagaStart<Input extends object> {
   readonly data: Input;
   /** Overrides the definition's, in milliseconds from now; null for none. */
   readonly deadlineMs?: number | null;
+  /**
+   * Whose data it holds: an internal id, such as `customer-17`. The saga and its messages are encrypted with keys of that
+   * subject's own, and are unreadable once it is erased. Needs the option `cipher`.
+   */
+  readonly subject?: string;
 }
 
 /** What became of a start. */
@@ -78,12 +83,13 @@ export class Sagas {
    * that come first run in this transaction.
    *
    * @throws TransactionRequiredError unless `tx` is an open transaction
-   * @throws ConfigurationError when `deadlineMs` is no such number
+   * @throws ConfigurationError when `deadlineMs` is no such number, or there is a subject and no cipher
+   * @throws SubjectErasedError
    */
   async start<Input extends object, Output extends object>(
     tx: TransactionHandle,
     definition: SagaDefinition<Input, Output>,
-    { key, data, deadlineMs }: SagaStart<Input>,
+    { key, data, deadlineMs, subject }: SagaStart<Input>,
   ): Promise<SagaStarted> {
     if (deadlineMs !== undefined && deadlineMs !== null)
       resolveOptions('start of a saga', { deadlineMs: DEADLINE }, { deadlineMs });
@@ -93,6 +99,7 @@ export class Sagas {
       data: data as SagaData,
       parent: null,
       deadlineMs,
+      subject,
     });
   }
 
@@ -109,7 +116,8 @@ export class Sagas {
     const [row] = await session.run(showSaga, id);
     if (row === undefined) throw new NotFoundError(`saga ${id}`);
     const { outbox, engine } = this.parts;
-    const parts = { outbox, keys: engine.keysOf(row.replyTopic) };
+    const subject = subjectOf(await engine.contents.open(session, id, row.content));
+    const parts = { outbox, keys: engine.keysOf(row.replyTopic), subject };
     const message = await eventMessage(session, parts, id, { type: 'signal', name, payload });
     await outbox.publishEncoded(tx, [message]);
   }
@@ -139,7 +147,8 @@ export class Sagas {
       const { key, reason, type } = row;
       const state = stateOf(row.state);
       if (isEnd(state)) {
-        const { data } = restoreInstance(id, key, row.state, reason, row.content);
+        const content = await this.parts.engine.contents.open(session, id, row.content);
+        const { data } = restoreInstance(id, key, row.state, reason, content);
         return { id, state: state as SagaOutcome['state'], reason, data };
       }
       const leftMs = until - clock.monotonic();

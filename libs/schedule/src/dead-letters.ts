@@ -14,12 +14,15 @@ import {
   appendCall,
   BatchCollector,
   type LogSignals,
+  readableMessage,
   RESERVED_HEADER_PREFIX,
+  Sealer,
   type Topics,
 } from '@waybill/log';
 import { type DeadLetterFilter, type DeadLetterState, filterJson } from './dead-letter-filter.js';
 import { type Operator, type OperatorAction, operatorAction, operatorActions } from './operator-actions.js';
-import { editedHeaders, headersAsObject } from './stored-record.js';
+import { editedMessage, idIn, traceOf } from './edited-message.js';
+import { headersAsObject } from './stored-record.js';
 import {
   countDeadLetters,
   discardDeadLetters,
@@ -62,6 +65,8 @@ export interface DeadLetterDetail extends DeadLetterSummary {
   readonly errorStack: string | null;
   readonly headers: Readonly<Record<string, string>>;
   readonly payload: Buffer | null;
+  /** Why its content stays encrypted: code and message; null where it is readable. */
+  readonly unreadable: string | null;
   /** When the message was published. */
   readonly publishedAt: Date;
 }
@@ -111,6 +116,7 @@ export class DeadLetters {
     private readonly bus: PgDatabase,
     private readonly topics: Topics,
     private readonly signals?: LogSignals,
+    private readonly sealer: Sealer = Sealer.none,
   ) {}
 
   /**
@@ -152,12 +158,15 @@ export class DeadLetters {
   /** Everything about a dead letter. @throws NotFoundError */
   async show(id: number): Promise<DeadLetterDetail> {
     const { headers, timestampMs, ...row } = await this.#read(id);
-    return {
+    const letter = {
       ...row,
       state: row.state as DeadLetterState,
       headers: headersAsObject(headers),
       publishedAt: new Date(timestampMs),
     };
+    const { session } = this.bus;
+    const stored = { ...letter, id: idIn(letter) };
+    return { ...(await readableMessage(this.sealer, session, stored, `dead letter ${id}`)), id };
   }
 
   /** Everything about the dead letters that match a filter, one by one, by id. Errors as {@link list}. */
@@ -186,9 +195,10 @@ export class DeadLetters {
 
   /**
    * Changes the message of a dead letter and sends it as a new one, linked to the old by `replacedBy` and the header
-   * `waybill-cause-id`. The message as it was stays in the record of what operators did.
+   * `waybill-cause-id`. The record of what operators did keeps a digest and the size of the message as it was.
    * @returns the id of the new message
    * @throws NotFoundError, DeadLetterClosedError
+   * @throws ContentUndecipherableError, SubjectErasedError for one whose content cannot be read here
    * @throws ConfigurationError for a header that is Waybill's own
    */
   async edit(id: number, edit: DeadLetterEdit, operator: Operator): Promise<string> {
@@ -196,42 +206,32 @@ export class DeadLetters {
     if (letter.state !== 'open') throw new DeadLetterClosedError(id, letter.state);
     assertNoControl(id, edit);
     const messageId = newId();
-    const headers = editedHeaders(letter.headers, edit.headers ?? {}, {
+    const { headers, payload, keep } = await editedMessage(this.sealer, this.bus.session, letter, {
+      ...edit,
       messageId,
-      causeId: letter.messageId,
     });
-    const payload = edit.payload === undefined ? letter.payload : edit.payload;
-    const audit = operatorAction(
-      operator,
-      'edit',
-      { kind: 'dead-letter', id: String(id) },
-      {
-        messageId,
-        to: edit.to ?? 'handler',
-        before: {
-          messageId: letter.messageId,
-          headers: JSON.parse(letter.headers) as unknown,
-          payload: letter.payload?.toString('base64') ?? null,
-        },
-      },
-    );
+    const to = edit.to ?? 'handler';
+    const details = { messageId, to, before: traceOf(letter) };
+    const audit = operatorAction(operator, 'edit', { kind: 'dead-letter', id: String(id) }, details);
     const statements =
-      edit.to === 'topic'
+      to === 'topic'
         ? [
             bindStatement(replaceDeadLetter, id, messageId),
             audit,
+            ...keep,
             ...(await this.#append(letter, messageId, headers, payload)),
           ]
         : [
             bindStatement(editDeadLetter, id, messageId, headers, payload),
             bindStatement(redriveDeadLetters, [id]),
             audit,
+            ...keep,
           ];
     await this.#decide(statements, async (result) => {
       const [row] = result[0] as { redriven?: number }[];
       if (row === undefined || row.redriven === 0) await this.#refuse(id);
     });
-    this.signals?.send(edit.to === 'topic' ? 'appended' : 'redrive');
+    this.signals?.send(to === 'topic' ? 'appended' : 'redrive');
     return messageId;
   }
 

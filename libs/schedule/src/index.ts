@@ -16,6 +16,8 @@ export {
   DeadLetters,
   type DeadLetterSummary,
 } from './dead-letters.js';
+export { Erasure, type ErasureOptions, type ErasureTarget } from './erasure/erasure.js';
+export type { ErasedPart, ErasureReport, Remainder } from './erasure/erasure-report.js';
 export {
   assertOperator,
   type Operator,

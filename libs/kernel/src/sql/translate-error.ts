@@ -1,3 +1,4 @@
+import { SubjectErasedError } from '../errors/cipher-errors.js';
 import { BarrierNameError } from '../errors/effect-errors.js';
 import {
   AccessDeniedError,
@@ -32,6 +33,7 @@ export const WAYBILL_SQLSTATE = {
   clusterChanged: 'WB007',
   isolationLevel: 'WB009',
   outboxFull: 'WB010',
+  subjectErased: 'WB011',
   barrierName: 'WB020',
   accessDenied: 'WB040',
 } as const;
@@ -91,6 +93,8 @@ export function translateDatabaseError(error: unknown, doing: string): Error {
       return new MessageInvalidError('(being published)', detail, messageOf(error));
     case WAYBILL_SQLSTATE.outboxFull:
       return new OutboxFullError(detail, messageOf(error), details);
+    case WAYBILL_SQLSTATE.subjectErased:
+      return new SubjectErasedError(`what was to be kept (${doing})`, details);
     case WAYBILL_SQLSTATE.clusterChanged:
       return new ClusterChangedError(detail, details);
     case WAYBILL_SQLSTATE.isolationLevel:

@@ -80,7 +80,7 @@ function consumerMetrics({ consumerStatus: status, handlerDurations }: Waybill):
   ];
 }
 
-function backgroundMetrics({ halves, scheduler }: Waybill): Metric[] {
+function backgroundMetrics({ halves, scheduler, expiredDeadLetters }: Waybill): Metric[] {
   const status = scheduler?.status;
   const checks = Object.entries(halves.checker?.counts ?? {});
   return [
@@ -90,6 +90,12 @@ function backgroundMetrics({ halves, scheduler }: Waybill): Metric[] {
       help: 'Checks of half messages by this process, by what came of them.',
       samples: checks.map(([outcome, value]) => ({ labels: { outcome }, value })),
     },
+    single(
+      'waybill_dead_letters_expired_total',
+      'counter',
+      'Open dead letters that retention of this process has removed, where retention.deadLetters.openMs says so.',
+      expiredDeadLetters,
+    ),
     single('waybill_timers_fired_total', 'counter', 'Timers that this process has fired.', status?.fired),
     single(
       'waybill_timers_degraded',

@@ -6,6 +6,7 @@ import {
   resolveOptions,
   wholeNumber,
 } from '@waybill/kernel';
+import { readableMessage, Sealer } from '@waybill/log';
 import { type Operator, type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
 import {
   countQuarantined,
@@ -49,8 +50,10 @@ export interface QuarantinedMessage {
 
 /** A quarantined message with its content. */
 export interface QuarantinedContent extends QuarantinedMessage {
-  readonly headers: Readonly<Record<string, unknown>>;
+  readonly headers: Readonly<Record<string, string>>;
   readonly payload: Buffer | null;
+  /** Why it stays encrypted: code and message; null where it is readable. */
+  readonly unreadable: string | null;
 }
 
 /** What is quarantined of one topic for one reason; counted up to 100,000 in all. */
@@ -71,7 +74,11 @@ const KIND = 'quarantined';
 
 /** The desk on which messages lie that the relay or a timer has set aside. Every decision is kept with who made it and why. */
 export class OutboxQuarantine {
-  constructor(private readonly database: PgDatabase) {}
+  /** @param sealer decrypts what is shown. Default: one without a cipher */
+  constructor(
+    private readonly database: PgDatabase,
+    private readonly sealer: Sealer = Sealer.none,
+  ) {}
 
   /** Those that match, by id. @param page at most `limit` (default 100) behind the id `after` */
   async list(
@@ -99,8 +106,10 @@ export class OutboxQuarantine {
     const [message] = await this.list({ ids: [id] });
     const [content] = await this.database.session.run(quarantinedContent, id);
     if (message === undefined || content === undefined) throw new NotFoundError(`quarantined message ${id}`);
-    const headers = JSON.parse(content.headers ?? '{}') as Record<string, unknown>;
-    return { ...message, headers, payload: content.payload };
+    const headers = JSON.parse(content.headers ?? '{}') as Record<string, string>;
+    const stored = { ...message, id: message.messageId, headers, payload: content.payload };
+    const what = `quarantined message ${id}`;
+    return { ...(await readableMessage(this.sealer, this.database.session, stored, what)), id };
   }
 
   /**

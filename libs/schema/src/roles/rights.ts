@@ -34,6 +34,9 @@ const COMMON_TABLES: Readonly<Record<string, TableRights>> = {
   // Asked by row-level security itself: the names are no secret, what they are restricted to is.
   acl_login: { ...sameFor(PUBLISHING, 'select (login)'), ...sameFor(['monitor', 'operator'], 'select') },
   acl: sameFor(['monitor', 'operator'], 'select'),
+  // Kept by a function; who may decrypt unwraps them.
+  subject_key: { service: 'select' },
+  erased_subject: { service: 'select' },
 };
 
 /**
@@ -182,6 +185,8 @@ const COMMON_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   timer_ms: NOT_PUBLISHER,
   commit_to_disk: DESK,
   uuid_ms: NOT_PUBLISHER,
+  keep_subject_key: PUBLISHING,
+  destroy_subject_keys: NOBODY,
 };
 
 /** Who may execute what of the log. A new function gets a line, an empty list where only functions of ours call it. */
@@ -257,7 +262,7 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   dead_letter_ids: OPERATOR,
   redrive_dead_letters: OPERATOR,
   redrive_step: OPERATOR,
-  discard_dead_letters: OPERATOR,
+  discard_dead_letters: DESK,
   audit_forget: SERVICE,
   sign_action: NOBODY,
   // Half messages.

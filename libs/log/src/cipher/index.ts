@@ -1,0 +1,14 @@
+export { aesCipher, type AesCipherOptions, type CipherSecret } from './aes-cipher.js';
+export { type Cipher, type CipherContext, contextBytes } from './cipher.js';
+export { isEnvelope, readEnvelope } from './envelope.js';
+export {
+  type OpenedRecord,
+  openMessage,
+  openRecord,
+  readableMessage,
+  type SealedMessage,
+  sealMessage,
+  whyUnreadable,
+} from './sealed-message.js';
+export { type SealedPlace, Sealer, type SealerOptions, type SealOptions } from './sealer.js';
+export { subjectHash, type SubjectKey } from './subject-keys.js';

@@ -1,0 +1,190 @@
+import {
+  ConfigurationError,
+  ContentUndecipherableError,
+  describeError,
+  isWaybillError,
+  type SqlSession,
+  SubjectErasedError,
+} from '@waybill/kernel';
+import { readSubjectKey } from '../statements.generated.js';
+import { decrypt, encrypt } from './aes-cipher.js';
+import { type Cipher, type CipherContext, contextBytes } from './cipher.js';
+import { type Envelope, isEnvelope, readEnvelope, writeEnvelope } from './envelope.js';
+import { type SubjectKey, SubjectKeys, unwrapped } from './subject-keys.js';
+
+/** Where something is stored: it is readable there only. */
+export type SealedPlace = Pick<CipherContext, 'kind' | 'of'>;
+
+/** What is sealed, and for whom. */
+export interface SealOptions {
+  readonly subjectKey?: SubjectKey | null | undefined;
+  /** Whether it is the template of many. Default false. */
+  readonly isTemplate?: boolean;
+}
+
+/** Options of a {@link Sealer}. */
+export interface SealerOptions {
+  /** Default: nothing is encrypted. */
+  readonly cipher?: Cipher | undefined;
+  /** Whether keys of messages are encrypted as well. Default false. */
+  readonly encryptKeys?: boolean | undefined;
+}
+
+/** Stands in front of an envelope in a column of text; no JSON begins so. */
+const TEXT_MARK = '!sealed ';
+const KEY_ID = /^[A-Za-z0-9_-]{1,64}$/;
+
+/**
+ * Seals what is stored, and opens it again: the one place where anything is encrypted. Without a cipher everything stays as
+ * it is. What was stored before there was a cipher is read as it is.
+ */
+export class Sealer {
+  /** Encrypts nothing. */
+  static readonly none = new Sealer();
+  /** Whether keys of messages are encrypted. */
+  readonly encryptsKeys: boolean;
+  readonly #cipher: Cipher | undefined;
+  readonly #subjects: SubjectKeys | undefined;
+
+  /** @throws ConfigurationError */
+  constructor({ cipher, encryptKeys = false }: SealerOptions = {}) {
+    const problems: string[] = [];
+    if (cipher !== undefined && !isCipher(cipher))
+      problems.push('cipher must have keyId, encrypt and decrypt, as aesCipher({ … }) has');
+    if (typeof encryptKeys !== 'boolean') problems.push('encryptKeys must be true or false');
+    else if (encryptKeys && typeof cipher?.pseudonym !== 'function')
+      problems.push('encryptKeys needs a cipher with pseudonyms: give aesCipher a pseudonymKey');
+    if (problems.length > 0) throw new ConfigurationError('Nothing can be encrypted', problems);
+    this.#cipher = cipher;
+    this.encryptsKeys = encryptKeys;
+    if (cipher !== undefined) this.#subjects = new SubjectKeys(cipher);
+  }
+
+  /** Whether what is stored is encrypted. */
+  get isActive(): boolean {
+    return this.#cipher !== undefined;
+  }
+
+  /** The text that stands for a message's key. */
+  storedKey(key: string): string {
+    return this.encryptsKeys ? (this.#cipher?.pseudonym?.(key) ?? key) : key;
+  }
+
+  /** All texts under which messages of a key may stand. */
+  storedKeys(key: string): string[] {
+    const pseudonym = this.#cipher?.pseudonym?.(key);
+    return pseudonym === undefined ? [key] : [key, pseudonym];
+  }
+
+  /** The key for what belongs to a subject. @throws ConfigurationError without a cipher */
+  subjectKey(subject: string): SubjectKey {
+    if (this.#subjects === undefined)
+      throw new ConfigurationError('Nothing can be kept for a subject', ['set the option cipher']);
+    return this.#subjects.of(subject);
+  }
+
+  /** Seals bytes. @throws whatever an own cipher throws */
+  seal(plain: Buffer, place: SealedPlace, { subjectKey, isTemplate = false }: SealOptions = {}): Buffer {
+    const cipher = this.#cipher;
+    if (cipher === undefined) return plain;
+    if (subjectKey === undefined || subjectKey === null) {
+      const ciphertext = Buffer.from(cipher.encrypt(plain, { ...place, subject: null }));
+      return writeEnvelope({ keyId: cipher.keyId, subject: undefined, isTemplate, ciphertext });
+    }
+    const { hash, id, key } = subjectKey;
+    const context = { ...place, subject: hash.toString('hex') };
+    const ciphertext = encrypt(key, plain, contextBytes(context));
+    return writeEnvelope({ keyId: undefined, subject: { hash, keyId: id }, isTemplate, ciphertext });
+  }
+
+  /**
+   * Opens what was sealed; what was not is returned as it is.
+   *
+   * @param session where the keys of subjects are
+   * @param place where it is stored, or a function of the envelope that says so
+   * @param what names it for errors
+   * @throws ContentUndecipherableError, SubjectErasedError
+   */
+  async open(
+    session: SqlSession,
+    stored: Buffer,
+    place: SealedPlace | ((envelope: Envelope) => SealedPlace),
+    what: string,
+  ): Promise<Buffer> {
+    if (!isEnvelope(stored)) return stored;
+    try {
+      const envelope = readEnvelope(stored);
+      const { kind, of } = typeof place === 'function' ? place(envelope) : place;
+      return await this.#opened(session, envelope, { kind, of }, what);
+    } catch (error) {
+      if (isWaybillError(error)) throw error;
+      // What Node says of a wrong key tells an operator nothing.
+      const isForeign = error instanceof RangeError;
+      const problem = isForeign
+        ? describeError(error).replace(/^RangeError: /, '')
+        : 'it is not genuine here';
+      throw new ContentUndecipherableError(what, problem, { cause: error });
+    }
+  }
+
+  async #opened(
+    session: SqlSession,
+    { keyId, subject, ciphertext }: Envelope,
+    place: SealedPlace,
+    what: string,
+  ): Promise<Buffer> {
+    const cipher = this.#cipher;
+    if (subject !== undefined) {
+      const [row] = await session.run(readSubjectKey, subject.keyId, subject.hash);
+      if (row?.erased === true) throw new SubjectErasedError(what);
+      const wrapped = row?.wrapped ?? null;
+      if (wrapped === null) throw new RangeError("its subject's key is not in this database");
+      if (cipher === undefined) throw new RangeError('no cipher is configured here');
+      const key = unwrapped(cipher, wrapped, subject.keyId, subject.hash);
+      return decrypt(key, ciphertext, contextBytes({ ...place, subject: subject.hash.toString('hex') }));
+    }
+    if (cipher === undefined)
+      throw new RangeError(`it was encrypted with key ${keyId}, and no cipher is configured here`);
+    return Buffer.from(cipher.decrypt(ciphertext, keyId ?? '', { ...place, subject: null }));
+  }
+
+  /** As {@link seal}, for a column of text. */
+  sealText(text: string, place: SealedPlace, options?: SealOptions): string {
+    if (!this.isActive) return text;
+    return `${TEXT_MARK}${this.seal(Buffer.from(text, 'utf8'), place, options).toString('base64url')}`;
+  }
+
+  /** As {@link open}, for a column of text. */
+  async openText(session: SqlSession, stored: string, place: SealedPlace, what: string): Promise<string> {
+    if (!stored.startsWith(TEXT_MARK)) return stored;
+    const sealed = Buffer.from(stored.slice(TEXT_MARK.length), 'base64url');
+    return (await this.open(session, sealed, place, what)).toString('utf8');
+  }
+
+  /** As {@link sealText}, for a column of json: a JSON text in, a JSON text out. It tells which subject it is of, by its hash. */
+  sealJson(json: string, place: SealedPlace, options: SealOptions = {}): string {
+    if (!this.isActive) return json;
+    const subject = options.subjectKey?.hash.toString('hex');
+    return JSON.stringify({ sealed: this.sealText(json, place, options), subject });
+  }
+
+  /** As {@link open}, for what {@link sealJson} made. */
+  async openJson(session: SqlSession, stored: string, place: SealedPlace, what: string): Promise<string> {
+    if (!stored.includes(TEXT_MARK)) return stored;
+    const { sealed, subject: _, ...rest } = JSON.parse(stored) as Readonly<Record<string, unknown>>;
+    const isSealed = typeof sealed === 'string' && sealed.startsWith(TEXT_MARK);
+    if (!isSealed || Object.keys(rest).length > 0) return stored;
+    return this.openText(session, sealed, place, what);
+  }
+}
+
+function isCipher(given: unknown): given is Cipher {
+  if (typeof given !== 'object' || given === null) return false;
+  const { keyId, encrypt: encrypts, decrypt: decrypts } = given as Partial<Cipher>;
+  return (
+    typeof keyId === 'string' &&
+    KEY_ID.test(keyId) &&
+    typeof encrypts === 'function' &&
+    typeof decrypts === 'function'
+  );
+}

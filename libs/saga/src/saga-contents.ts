@@ -1,0 +1,28 @@
+import { runAhead, type SqlSession } from '@waybill/kernel';
+import { type SealedPlace, Sealer, type SubjectKey } from '@waybill/log';
+
+/** What of a saga is kept as JSON, encrypted where anything is: its content, its transitions, orders to it. */
+export class SagaContents {
+  constructor(private readonly sealer: Sealer = Sealer.none) {}
+
+  /** The key of the subject whose data a saga holds, kept in the current transaction; undefined for none. */
+  async keyOf(session: SqlSession, subject: string | undefined): Promise<SubjectKey | undefined> {
+    if (subject === undefined) return undefined;
+    const key = this.sealer.subjectKey(subject);
+    await runAhead(session, key.keep.statement, ...key.keep.params);
+    return key;
+  }
+
+  seal(id: string, json: string, subjectKey?: SubjectKey): string {
+    return this.sealer.sealJson(json, placeOf(id), { subjectKey });
+  }
+
+  /** @throws ContentUndecipherableError, SubjectErasedError */
+  async open(session: SqlSession, id: string, stored: string): Promise<string> {
+    return this.sealer.openJson(session, stored, placeOf(id), `saga ${id}`);
+  }
+}
+
+function placeOf(id: string): SealedPlace {
+  return { kind: 'saga', of: [id] };
+}

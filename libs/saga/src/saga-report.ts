@@ -1,0 +1,23 @@
+import type { Logger } from '@waybill/kernel';
+import type { SagaEvent, SagaOutput } from './saga-event.js';
+import type { SagaInstance } from './saga-instance.js';
+
+/** Says that an event has changed nothing. */
+export function reportIgnored(
+  logger: Logger,
+  { id, state }: SagaInstance,
+  outputs: readonly SagaOutput[],
+  event: SagaEvent,
+): void {
+  const why = outputs.flatMap((output) => (output.type === 'ignored' ? output.why : [])).join('; ');
+  if (event.type !== 'due') logger.debug(`saga ${id} ignored ${event.type}: ${why}`, { state });
+}
+
+/** Says what a saga has become, where somebody should know. */
+export function reportState(logger: Logger, type: string, before: SagaInstance, after: SagaInstance): void {
+  if (after.state === before.state) return;
+  const what = `saga ${type} ${after.id} is ${after.state}`;
+  const why = after.reason === null ? '' : `: ${after.reason}`;
+  if (after.state === 'STUCK') logger.error(`${what}${why}. An operator has to decide.`);
+  else if (after.state === 'COMPENSATING') logger.warn(`${what}${why}`);
+}

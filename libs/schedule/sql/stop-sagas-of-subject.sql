@@ -1,0 +1,5 @@
+-- Sagas of a subject that was erased are stuck: nobody can read them.
+-- Params: subjectHash text
+-- Returns: none
+update :schema.saga s set state = 3::smallint, reason = 'its subject was erased', wake_at = null, changed_at = clock_timestamp()
+ where s.state <= 3 and s.content->>'subject'::text = $1;

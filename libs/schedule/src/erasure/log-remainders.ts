@@ -1,0 +1,69 @@
+import type { PgDatabase } from '@waybill/kernel';
+import { decodeBatch, LogReader, type LogRecord, MESSAGE_ID_HEADER, type Topics } from '@waybill/log';
+import type { Remainder } from './erasure-report.js';
+
+/** Which records are meant. */
+export interface RecordsToFind {
+  /** Texts that a key may stand as. */
+  readonly keys: readonly string[];
+  readonly messageId: string | null;
+  readonly topic: string | null;
+}
+
+const DAY_MS = 86_400_000;
+/** Places that a report names one by one. */
+const MOST_PLACES = 1_000;
+
+/**
+ * The records of a key, or of a message, that stand in the log. They cannot be removed one by one, and leave with their
+ * bucket. It reads every record of the topic, or of all topics.
+ */
+export async function logRemainders(
+  database: PgDatabase,
+  topics: Topics,
+  wanted: RecordsToFind,
+): Promise<Remainder[]> {
+  const all = await topics.list();
+  // A bucket leaves as a whole, and all topics share buckets.
+  const keptMs = Math.max(0, ...all.map(({ retentionMs }) => retentionMs)) + DAY_MS;
+  const reader = new LogReader(database, topics);
+  const found: Remainder[] = [];
+  let more = 0;
+  for (const { name, partitionIds } of all) {
+    if (wanted.topic !== null && wanted.topic !== name) continue;
+    for (const [number, partitionId] of partitionIds.entries())
+      for await (const record of recordsOf(reader, partitionId)) {
+        if (!isWanted(record, wanted)) continue;
+        if (found.length >= MOST_PLACES) more += 1;
+        else
+          found.push({
+            where: `log ${name}[${number}]@${record.offset}`,
+            why: 'a record of the log leaves with its bucket, by retention',
+            until: new Date(record.timestampMs + keptMs),
+          });
+      }
+  }
+  const rest = { where: 'log', why: `and ${more} records more`, until: new Date(Date.now() + keptMs) };
+  return more === 0 ? found : [...found, rest];
+}
+
+async function* recordsOf(reader: LogReader, partitionId: number): AsyncGenerator<LogRecord> {
+  const offsets = (await reader.offsets([partitionId])).get(partitionId);
+  const endOffset = offsets?.endOffset ?? 0;
+  for (let offset = offsets?.startOffset ?? 0; offset < endOffset;) {
+    const { batches } = await reader.fetch([{ partitionId, offset }]);
+    if (batches.length === 0) return;
+    for (const batch of batches) {
+      yield* decodeBatch(batch.data, { fromOffset: offset });
+      offset = batch.lastOffset + 1;
+    }
+  }
+}
+
+function isWanted({ key, headers }: LogRecord, { keys, messageId }: RecordsToFind): boolean {
+  if (key !== null && keys.includes(key.toString('utf8'))) return true;
+  if (messageId === null) return false;
+  return headers.some(
+    ({ key: name, value }) => name === MESSAGE_ID_HEADER && value?.toString('utf8') === messageId,
+  );
+}

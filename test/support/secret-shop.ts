@@ -1,0 +1,158 @@
+import 'reflect-metadata';
+import { Controller, type INestMicroservice } from '@nestjs/common';
+import { Ctx, EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
+import { Test } from '@nestjs/testing';
+import {
+  aesCipher,
+  type Cipher,
+  HalfMessageCheck,
+  type HalfToCheck,
+  Idempotent,
+  NonRetryableError,
+  retryIn,
+  Saga,
+  saga,
+  sagaCommand,
+  SagaCommand,
+  SagaParticipant,
+  SagaRejection,
+  type WaybillContext,
+  WaybillModule,
+  type WaybillModuleOptions,
+  WaybillServer,
+} from '@waybill/nestjs';
+import type pg from 'pg';
+import type { Fixture } from './fixture.js';
+
+type Context = WaybillContext<pg.PoolClient>;
+
+/** What handlers were given, by topic. */
+export const seen: { topic: string; key: string | null; note: string | undefined; text: string }[] = [];
+
+interface Note {
+  readonly text: string;
+  /** An entity that the command holds. */
+  readonly shelf?: string;
+}
+
+/** A cipher of the keys that are named, of which the last one encrypts. */
+export function cipherOf(...ids: string[]): Cipher {
+  const keys = Object.fromEntries(ids.map((id) => [id, `${id}-`.padEnd(40, id)]));
+  return aesCipher({ keys, encryptWith: ids.at(-1) ?? '', pseudonymKey: 'p'.repeat(32) });
+}
+
+@Controller()
+class Handlers {
+  @EventPattern<string>('notes')
+  @Idempotent({ guard: 'message-id' })
+  note(@Payload() { text }: Note, @Ctx() context: Context): Note {
+    look(text, context);
+    return { text };
+  }
+
+  @EventPattern<string>('leased')
+  @Idempotent({ guard: 'lease' })
+  leased(@Payload() { text }: Note, @Ctx() context: Context): Note {
+    look(text, context);
+    return { text };
+  }
+
+  @EventPattern<string>('bad')
+  bad(@Payload() { text }: Note, @Ctx() context: Context): void {
+    look(text, context);
+    throw new NonRetryableError('it is no good');
+  }
+
+  @EventPattern<string>('waiting')
+  waiting(@Payload() { text }: Note, @Ctx() context: Context): unknown {
+    look(text, context);
+    return retryIn(3_600_000);
+  }
+
+  @MessagePattern<string>('ask')
+  ask(@Payload() { text }: Note, @Ctx() context: Context): Note {
+    look(text, context);
+    if (text.startsWith('fail')) throw new NonRetryableError('it cannot be answered');
+    return { text: `answer to ${text}` };
+  }
+}
+
+function look(text: string, { topic, key, headers }: Context): void {
+  seen.push({ topic, key, note: headers['x-note'], text });
+}
+
+const reserve = sagaCommand<Note, Note>('shop.reserve');
+const release = sagaCommand<Note>('shop.release');
+const charge = sagaCommand<Note, Note>('shop.charge');
+
+@Saga()
+export class Orders {
+  readonly place = saga<Note & { readonly bill?: string }>('orders.place')
+    .step('reserve', {
+      invoke: reserve,
+      with: ({ text, shelf }) => ({ text, ...(shelf === undefined ? {} : { shelf }) }),
+      then: ({ text }) => ({ bill: text }),
+      undo: { invoke: release, with: ({ text }) => ({ text }) },
+    })
+    .step('charge', { invoke: charge, with: ({ text }) => ({ text }) })
+    .build();
+}
+
+@SagaParticipant()
+class Shop {
+  @SagaCommand(reserve)
+  async reserve(@Payload() { text, shelf }: Note, @Ctx() context: Context): Promise<Note> {
+    look(text, context);
+    if (shelf !== undefined) await context.saga?.hold(shelf);
+    return { text: `bill of ${text}` };
+  }
+
+  @SagaCommand(release)
+  release(@Payload() { text }: Note, @Ctx() context: Context): void {
+    look(text, context);
+  }
+
+  @SagaCommand(charge)
+  charge(@Payload() { text }: Note, @Ctx() context: Context): Note {
+    look(text, context);
+    if (text.startsWith('poor')) throw new SagaRejection('no money');
+    return { text: `paid ${text}` };
+  }
+}
+
+/** What the check was shown of half messages. */
+export const checked: unknown[] = [];
+
+class Checks {
+  @HalfMessageCheck('halves')
+  check({ messages }: HalfToCheck): 'unknown' {
+    checked.push(...messages.map(({ payload }) => payload));
+    return 'unknown';
+  }
+}
+
+/** A service with a handler for everything that can hold a text. */
+export async function startShop(
+  fixture: Fixture,
+  options: Partial<WaybillModuleOptions>,
+): Promise<INestMicroservice> {
+  const topics = ['notes', 'leased', 'bad', 'waiting', 'ask', 'halves', 'quarantined'];
+  const module = await Test.createTestingModule({
+    imports: [
+      WaybillModule.forRoot({
+        database: { connectionString: fixture.url },
+        group: 'shop',
+        topics: Object.fromEntries(topics.map((topic) => [topic, {}])),
+        halfMessages: { checkImmunityMs: 0, check: { pollMs: 20 } },
+        handlers: { retry: { immediateAttempts: 0, delayMs: 50, maxAttempts: 2 } },
+        ...options,
+      }),
+    ],
+    controllers: [Handlers, Shop],
+    providers: [Orders, Checks],
+  }).compile();
+  module.useLogger(false);
+  const app = module.createNestMicroservice({ strategy: module.get(WaybillServer) });
+  await app.listen();
+  return app;
+}
