@@ -40,7 +40,7 @@ describe('a header that Waybill believes', () => {
   });
   afterEach(() => fixture.close());
 
-  test.each(names)('%s is refused from whoever publishes', async (name) => {
+  test.each(names)('%s is refused in what is published', async (name) => {
     const headers = { [name]: 'done', other: '"waybill-x' };
     const message = { topic: 'orders', payload: 1, headers };
     await expect(fixture.transaction((tx) => fixture.outbox.publish(tx, message))).rejects.toMatchObject({

@@ -209,7 +209,7 @@ describe('a publisher', () => {
     }
   });
 
-  test('cancels and moves its own timers, and nobody else’s, whoever relays', async () => {
+  test('cancels and moves its own timers, and nobody else’s, no matter who relays', async () => {
     const later = `now() + interval '1 hour'`;
     await owner.pool.query(`select waybill.publish('payments', 'k', '{}', null, ${later}, 'same')`);
     await databases

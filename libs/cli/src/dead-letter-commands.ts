@@ -53,7 +53,7 @@ export function addDeadLetterCommands(program: Command, output: Output): void {
 function addLooking(program: Command, dlq: Command, output: Output): void {
   listing(filtered(dlq.command('list')))
     .description('lists dead letters, without their payloads')
-    .option('--limit <n>', 'at most so many', wholeNumber, 100)
+    .option('--limit <n>', 'at most this many', wholeNumber, 100)
     .option('--after <id>', 'behind this one', wholeNumber, 0)
     .option('--groups', 'counts them by kind of failure instead')
     .action((options: FilterOptions & ListOptions & { limit: number; after: number; groups?: boolean }) =>

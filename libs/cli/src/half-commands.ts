@@ -73,7 +73,7 @@ function addLooking(program: Command, half: Command, output: Output): void {
     .description('lists half messages, without their payloads: the open ones unless states are named')
     .option('--state <state...>', 'prepared, checking, undecided, committed, rolled-back')
     .option('--group <name>', 'of this producer group')
-    .option('--limit <n>', 'at most so many', wholeNumber, 100)
+    .option('--limit <n>', 'at most this many', wholeNumber, 100)
     .option('--after <id>', 'behind this one')
     .action((options: HalfListOptions) =>
       withDesk(program, async (desk, database) => {

@@ -64,7 +64,7 @@ export function addOutboxCommands(program: Command, output: Output): void {
     .description('looks at what waits in the outbox, and what cannot be moved');
   listing(outbox.command('backlog'))
     .description('lists what waits for the relay, by topic and by the login that published it')
-    .option('--limit <n>', 'at most so many', wholeNumber, 50)
+    .option('--limit <n>', 'at most this many', wholeNumber, 50)
     .action((options: ListOptions & { limit: number }) =>
       withDatabase(program, async ({ session }) =>
         writeList(output, options, await outboxBacklogs(session, options.limit), BACKLOG_COLUMNS),
@@ -80,7 +80,7 @@ export function addOutboxCommands(program: Command, output: Output): void {
 function addLooking(program: Command, quarantine: Command, output: Output): void {
   listing(filtered(quarantine.command('list')))
     .description('lists what is quarantined, without payloads')
-    .option('--limit <n>', 'at most so many', wholeNumber, 100)
+    .option('--limit <n>', 'at most this many', wholeNumber, 100)
     .option('--after <id>', 'behind this one', wholeNumber, 0)
     .option('--groups', 'counts them by topic and reason instead')
     .action((options: FilterOptions & ListOptions & { limit: number; after: number; groups?: boolean }) =>

@@ -67,7 +67,7 @@ function addLooking(program: Command, sagas: Command, output: Output): void {
     .option('--type <type>', 'of this type')
     .option('--key <prefix>', 'whose key begins so')
     .option('--older-than <duration>', 'begun at least so long ago, as 90s or 2h', duration())
-    .option('--limit <n>', 'at most so many', wholeNumber, 100)
+    .option('--limit <n>', 'at most this many', wholeNumber, 100)
     .option('--after <id>', 'behind this one', anId)
     .action((options: SagaListOptions) =>
       withDesk(program, async (desk) => {
@@ -97,7 +97,7 @@ function addRefused(program: Command, sagas: Command, output: Output): void {
       'lists messages to sagas that were dropped, because none of their own services has sent them',
     )
     .option('--service <group>', 'to the sagas of this service')
-    .option('--limit <n>', 'at most so many', wholeNumber, 100)
+    .option('--limit <n>', 'at most this many', wholeNumber, 100)
     .action((options: ListOptions & { readonly service?: string; readonly limit: number }) =>
       withDesk(program, async (desk) => {
         const topic = options.service === undefined ? undefined : replyTopicOf(options.service);

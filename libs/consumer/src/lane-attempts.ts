@@ -146,7 +146,7 @@ export class LaneAttempts {
     return decision;
   }
 
-  /** The statements that make a message a dead letter, and tell whoever waits for its answer. */
+  /** The statements that make a message a dead letter, and tell anyone who waits for its answer. */
   async deadLetter(
     failing: Failing,
     reason: DeadLetterReason,
@@ -172,7 +172,7 @@ export class LaneAttempts {
     });
     const replyTo = subscription.answers ? controlOf(record.record)[REPLY_TO_HEADER] : undefined;
     if (replyTo === undefined || !isReplyTopic(replyTo)) return [letter];
-    // Whoever asks for the first time has only just made the topic of its answers.
+    // Anyone who asks for the first time has only just made the topic of its answers.
     const found = await this.read(place, () => context.topics.find(replyTo));
     return found === undefined
       ? [letter]

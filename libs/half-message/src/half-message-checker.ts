@@ -249,7 +249,7 @@ export class HalfMessageChecker {
     }
   }
 
-  /** Asks whoever knows: the local database, then the user's check. */
+  /** Asks anyone who knows: the local database, then the user's check. */
   async #ask(row: ClaimedHalf, stopping: AbortSignal): Promise<Answer> {
     const abort = new AbortController();
     const { checkTimeoutMs } = this.#options;

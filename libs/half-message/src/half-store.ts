@@ -144,7 +144,7 @@ export class HalfStore {
     });
   }
 
-  /** Never throws: whoever waits is told. */
+  /** Never throws: anyone who waits is told. */
   async #commitWaiting(): Promise<void> {
     if (this.#committing) return;
     this.#committing = true;

@@ -76,7 +76,7 @@ const BRANCH_MAX = 255;
 
 /**
  * The barrier of dtm (dtm-labs, `client/dtmcli/barrier.go`): an operation's transaction writes a row under the
- * operation's name first, and whoever gives the operation up writes a tombstone under the same name. Only one of the two
+ * operation's name first, and anyone who gives the operation up writes a tombstone under the same name. Only one of the two
  * can be there, whenever they come. The table lies in the database of the business rows, in Waybill's schema.
  *
  * Any isolation level will do: in READ COMMITTED the later of two waits for the first and sees what it left; with a fixed

@@ -36,7 +36,7 @@ const SPECS = {
 /** Options of {@link ExternalEffects}. */
 export type ExternalEffectsOptions = Given<typeof SPECS>;
 
-/** What a call to whoever does the effect is given. */
+/** What a call to anyone who does the effect is given. */
 export interface EffectCall {
   /** To be sent along: under one key it does the effect once, however often it is called. */
   readonly idempotencyKey: string;
@@ -44,7 +44,7 @@ export interface EffectCall {
   readonly signal: AbortSignal;
 }
 
-/** What whoever does the effect knows of it. `not-done` promises that no call that is under way can still do it. */
+/** What anyone who does the effect knows of it. `not-done` promises that no call that is under way can still do it. */
 export type EffectAnswer<T> =
   | { readonly state: 'done'; readonly outcome: T }
   | { readonly state: 'not-done' }
@@ -205,7 +205,7 @@ export class ExternalEffects {
     );
   }
 
-  /** An attempt that was given up has come through: whoever asks next, or takes it back, is to know. */
+  /** An attempt that was given up has come through: anyone who asks next, or takes it back, is to know. */
   async #keepLate(turn: Turn, outcome: unknown): Promise<void> {
     try {
       await this.#keepDone(turn, outcome);
@@ -261,7 +261,7 @@ export class ExternalEffects {
     throw new EffectUnknownError(turn.key, why, { cause });
   }
 
-  /** Calls whoever does the effect, for as long as the lease allows. */
+  /** Calls anyone who does the effect, for as long as the lease allows. */
   async #call<R>(
     { key, until }: Turn,
     call: (call: EffectCall) => Promise<R>,

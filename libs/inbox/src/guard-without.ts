@@ -46,7 +46,7 @@ class BackedLeaseStore implements LeaseStore {
   async claim(name: string, fingerprint: string | null, leaseMs: number): Promise<LeaseClaim> {
     const before = await this.#ask(() => this.front.claim(name, fingerprint, leaseMs));
     if (before?.state === 'done') return before;
-    // That another is at it, only the store that counts is believed: whoever writes to Redis would stop the work by it.
+    // That another is at it, only the store that counts is believed: anyone who writes to Redis would stop the work by it.
     const frontFence = before?.state === 'claimed' ? before.fence : undefined;
     let claim: LeaseClaim;
     try {

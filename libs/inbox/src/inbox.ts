@@ -19,7 +19,7 @@ import { decodeResult, encodeResult, StoredResults } from './stored-result.js';
 const DAY_MS = 86_400_000;
 
 /**
- * How far ahead of the database's clock a message may be, because of whoever made its id; also how much longer than the
+ * How far ahead of the database's clock a message may be, because of anyone who made its id; also how much longer than the
  * window a row is kept, so that such a message is known for all of its window.
  */
 const SLACK_MS = DAY_MS;

@@ -11,7 +11,7 @@ export interface LeaseMark {
 }
 
 const STATEMENTS = { current: currentGuardKey, add: addGuardKey, read: readGuardKey };
-/** A new key is made after so many milliseconds: 30 days. */
+/** A new key is made after this many milliseconds: 30 days. */
 const KEY_MAX_AGE_MS = 30 * 86_400_000;
 
 /**

@@ -28,7 +28,7 @@ export function blamesMessage(error: unknown): boolean {
 
 /**
  * Reads the topics again, because messages could not be placed by what is known of theirs.
- * @returns whether more is known now: whoever placed them has to do it again
+ * @returns whether more is known now: anyone who placed them has to do it again
  */
 export async function learnsOfTopics(topics: Topics, names: ReadonlySet<string>): Promise<boolean> {
   const known = (): string =>

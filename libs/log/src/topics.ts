@@ -42,7 +42,7 @@ export interface TopicSettings {
   /** Default `dead-letter`. */
   readonly onExpired?: OnExpired;
   /**
-   * While so many messages of the topic, or more, wait in the outbox, further ones are refused by OutboxFullError, 0 for no
+   * While this many messages of the topic, or more, wait in the outbox, further ones are refused by OutboxFullError, 0 for no
    * limit; up to 1,000,000. Default no limit. Measured every second: some more may come through.
    */
   readonly backlogMaxMessages?: number;

@@ -128,7 +128,7 @@ export class RequestAnswers {
 }
 
 /**
- * Whether what a handler threw is meant for whoever asked: a rejection that a later attempt would only repeat. What is no
+ * Whether what a handler threw is meant for anyone who asked: a rejection that a later attempt would only repeat. What is no
  * error was made for the caller by an exception filter.
  */
 function isAnswer(thrown: unknown): boolean {

@@ -39,7 +39,7 @@ export class RequestCancellations {
     });
   }
 
-  /** Tells whoever may handle a request that nobody waits for its answer any more. */
+  /** Tells anyone who may handle a request that nobody waits for its answer any more. */
   tell({ secret }: RequestName): void {
     this.signals.notes.send(`${NOTE}${secret}`);
   }

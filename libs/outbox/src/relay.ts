@@ -168,7 +168,7 @@ export class Relay {
       const [probe] = await this.parts.database.session.run(relayProbe, this.#base);
       if (probe?.waiting !== true) return 'idle';
     }
-    // Whoever has rung by now has committed: this pass sees it.
+    // Anyone who has rung by now has committed: this pass sees it.
     this.#isRung = false;
     return this.parts.database.withConnection(async (connection) => {
       try {

@@ -1,4 +1,4 @@
--- Keeps that a message to a service's sagas was refused, unless a thousand such are kept already: whoever floods the topic
+-- Keeps that a message to a service's sagas was refused, unless a thousand such are kept already: anyone who floods the topic
 -- must not fill the database.
 -- Params: replyTopic text, sagaId text?, step text?, why text, messageId text?, partition integer, offset bigint
 -- Returns: none

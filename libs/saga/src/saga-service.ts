@@ -153,7 +153,7 @@ export class SagaService {
 
   /**
    * Handles an answer, or another message to a saga, in the transaction of its delivery. What has no MAC of this service is
-   * dropped, and kept as refused: whoever may publish could send it.
+   * dropped, and kept as refused: anyone who may publish could send it.
    */
   async handle(delivery: Delivery): Promise<unknown> {
     const { control, session, transaction } = delivery;

@@ -205,7 +205,7 @@ export const postponeSaga = statement<[id: string, delayMs: number], Record<neve
 export const readSagaKey = statement<[id: number, replyTopic: string], { secret: Buffer }>('read-saga-key', `select k.secret from :schema.saga_mac_key k where k.id = $1::bigint and k.reply_topic = $2::text`);
 
 /**
- * Keeps that a message to a service's sagas was refused, unless a thousand such are kept already: whoever floods the topic
+ * Keeps that a message to a service's sagas was refused, unless a thousand such are kept already: anyone who floods the topic
  * must not fill the database.
  */
 export const refuseSagaMessage = statement<[replyTopic: string, sagaId: string | null, step: string | null, why: string, messageId: string | null, partition: number, offset: number], Record<never, never>>('refuse-saga-message', `insert into :schema.saga_refusal (reply_topic, saga_id, step, why, message_id, partition_number, log_offset)

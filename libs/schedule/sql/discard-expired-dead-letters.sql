@@ -1,4 +1,4 @@
--- Discards open dead letters that have failed last long ago, up to so many, and lets go of what waited behind them.
+-- Discards open dead letters that have failed last long ago, up to a limit, and lets go of what waited behind them.
 -- Params: openForMs bigint, most integer
 -- Returns: id bigint
 -- Locks: their rows

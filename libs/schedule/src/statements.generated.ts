@@ -72,7 +72,7 @@ export const destroySubjectKeys = statement<[subjectHash: Buffer], { destroyed: 
 export const discardDeadLetters = statement<[ids: readonly (number | null)[]], { id: number }>('discard-dead-letters', `select d.id from :schema.discard_dead_letters($1) as d (id)`);
 
 /**
- * Discards open dead letters that have failed last long ago, up to so many, and lets go of what waited behind them.
+ * Discards open dead letters that have failed last long ago, up to a limit, and lets go of what waited behind them.
  * Locks: their rows
  */
 export const discardExpiredDeadLetters = statement<[openForMs: number, most: number], { id: number }>('discard-expired-dead-letters', `select d.id from :schema.discard_dead_letters(array(

@@ -229,7 +229,7 @@ end
 $$;
 
 -- Empties the near slot that is next to be filled, when everything in it has gone. Checked behind the lock, which is
--- waited for at most 50 ms (55P03): whoever has inserted into the slot holds a lock on it until he ends.
+-- waited for at most 50 ms (55P03): anyone who has inserted into the slot holds a lock on it until he ends.
 create function :schema.timer_empty_slot() returns boolean
 language plpgsql security definer set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$

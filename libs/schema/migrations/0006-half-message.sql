@@ -1,5 +1,5 @@
 -- Half messages: messages that are stored and invisible until their producer's local transaction, in another database or
--- in no database, has ended; and the barrier by which such a transaction and whoever asks about it exclude each other.
+-- in no database, has ended; and the barrier by which such a transaction and anyone who asks about it exclude each other.
 
 -- Those that are not decided. state: 1 prepared, 4 undecided (waits for an operator). A check claims a prepared one by
 -- moving next_check_at to the end of its lease and raising lease_epoch; what it answers counts under that epoch only.

@@ -137,7 +137,7 @@ function withSettings(command: Command): Command {
     .option('--on-expired <what>', 'what becomes of a message past its time: dead-letter (default), drop')
     .option(
       '--backlog-max-messages <n>',
-      'refuses further messages while so many wait in the outbox; 0 for no limit (default)',
+      'refuses further messages while this many wait in the outbox; 0 for no limit (default)',
       wholeNumber,
     )
     .option('--backlog-max-bytes <n>', 'the same in bytes', wholeNumber);

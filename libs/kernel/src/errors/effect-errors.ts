@@ -130,13 +130,13 @@ export class EffectUnknownError extends WaybillError {
   }
 }
 
-/** Whoever does the effect has said no, for good. Thrown by an attempt to say so, and to every later caller. */
+/** Anyone who does the effect has said no, for good. Thrown by an attempt to say so, and to every later caller. */
 export class EffectRefusedError extends WaybillError {
   override readonly name = 'EffectRefusedError';
   override readonly code = 'EFFECT_REFUSED';
   override readonly retryable = false;
 
-  /** @param reason why, in the words of whoever refuses: `the card was declined` */
+  /** @param reason why, in the words of anyone who refuses: `the card was declined` */
   constructor(
     readonly reason: string,
     details?: ErrorDetails,

@@ -19,7 +19,7 @@ export class RequestTimedOutError extends WaybillError {
   }
 }
 
-/** What is told of an error to whoever asked: never its stack. */
+/** What is told of an error to anyone who asked: never its stack. */
 export interface RemoteError {
   /** The error's class, as `BadRequestException`. */
   readonly name: string;

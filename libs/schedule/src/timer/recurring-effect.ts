@@ -128,7 +128,7 @@ function appendRun(definition: Definition, runMs: number, timer: DueTimer, pass:
 
 function messageOf(definition: Definition, runMs: number, nowMs: number): MessageToCollect {
   const { name, topic, partition, key, headers, payload } = definition;
-  // The same run has the same id, whoever makes it and however often.
+  // The same run has the same id, no matter who makes it and however often.
   const id = nameBasedId(`recurring ${name} ${runMs}`);
   const kept = JSON.parse(headers ?? '{}') as Readonly<Record<string, string>>;
   return {

@@ -50,7 +50,7 @@ const CHANGE_ATTEMPTS = 10;
 
 /**
  * Schedules messages, and cancels, moves and shows those that are scheduled. A timer is a row in the database of the
- * log; whoever deletes it first, a cancel or its firing, has it.
+ * log; anyone who deletes it first, a cancel or its firing, has it.
  */
 export class Timers {
   /**

@@ -5,7 +5,7 @@ export const migration0002: Migration = {
   number: 2,
   name: '0002-outbox',
   breaking: false,
-  checksum: '77fb3e2a84797521e7bda037fbbc4a6df4e61676dadfacca447d1d5e046f3c1c',
+  checksum: '6b8f79b65df07dd391774a37f81a3dad14a6c10df5da176a207cabf9753a0d99',
   sql: `-- The outbox: an append-only ring of time slots that producers insert into, in their own transactions, and the
 -- relay's cursor over it. The cursor is a snapshot: what is visible in a newer snapshot and not in it is what has
 -- been committed since (as PgQ has read its queues since 2007).
@@ -40,7 +40,7 @@ comment on column :schema.outbox.timer_action is
 comment on column :schema.outbox.key is
   'of what cancels or moves timers: the login that asks, whose rights decide';
 
--- Refuses what no relay could move, whoever inserts it and however: WB006, and the topic as detail. One function and no CHECK
+-- Refuses what no relay could move, no matter who inserts it, and how: WB006, and the topic as detail. One function and no CHECK
 -- constraints: the server reads those again for every statement (ten times the cost of this). Columns by which the relay finds
 -- rows and by which rings are emptied are filled by their defaults only. Short headers are not counted; \`||\` undoes a
 -- compression, which would hide that they are long. That a topic exists is not looked up here: the relay sets aside what has none.
@@ -69,7 +69,7 @@ declare
       then 'what only Waybill writes (control, expires_at_ms, signature) is not as Waybill writes it'
     when new.headers is null then null
     when jsonb_typeof(new.headers) <> 'object' then 'its headers must be an object of names and texts'
-    when new.headers @? 'strict $.* ? (@.type() != "string")' then 'a header is no text'
+    when new.headers @? 'strict $.* ? (@.type() != "string")' then 'a header is not a text'
     when new.headers::text ~* '"waybill-' and new.headers @? '$.keyvalue() ? (@.key like_regex "^waybill-" flag "i")'
       then 'headers whose names begin with waybill- are Waybill''s own'
     when new.headers ? '' or new.headers @? '$.keyvalue() ? (@.key like_regex "[^!-~]")'
@@ -377,7 +377,7 @@ end
 $$;
 
 -- For an operator, after the database was loaded from a dump into another cluster, with all publishers stopped:
--- keeps the messages that had not been moved, under new ids and transaction ids, as published by the operator, and lets the cursor begin anew.
+-- keeps the messages that had not been moved, under new ids and transaction ids, as published by the operator, and lets the cursor begin again.
 -- What had been moved is told by the transaction ids and the cursor as they were dumped, which fit each other. What is
 -- younger than the last pass has been published since, here or there: it is kept.
 create function :schema.relay_adopt() returns bigint

@@ -5,7 +5,7 @@ export const migration0004: Migration = {
   number: 4,
   name: '0004-timer',
   breaking: false,
-  checksum: '17f0d64a7085299122ba312bb08c482858f6c7cac4cc91e835a4f8170e42c9a9',
+  checksum: '9c583022eddbd9d36b8e4f5809f0a3181c311c65d1791cb620dc8e4c9d724fef',
   sql: `-- Timers: what is to happen later. The table is the truth; what wakes the process that fires them is only a clock.
 --
 -- A ring of eight near slots of an hour each for what is due within six hours, and one slot for what is farther.
@@ -237,7 +237,7 @@ end
 $$;
 
 -- Empties the near slot that is next to be filled, when everything in it has gone. Checked behind the lock, which is
--- waited for at most 50 ms (55P03): whoever has inserted into the slot holds a lock on it until he ends.
+-- waited for at most 50 ms (55P03): anyone who has inserted into the slot holds a lock on it until he ends.
 create function :schema.timer_empty_slot() returns boolean
 language plpgsql security definer set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$

@@ -5,9 +5,9 @@ export const migration0006: Migration = {
   number: 6,
   name: '0006-half-message',
   breaking: false,
-  checksum: 'b872956f308035db78bc59ffd50b850b9b881ac9edf153dd368e18b8206d7c03',
+  checksum: '1c477330dec22ccf7a10a91b57c000200cedbaafd8d26676d783f81196c3a6ce',
   sql: `-- Half messages: messages that are stored and invisible until their producer's local transaction, in another database or
--- in no database, has ended; and the barrier by which such a transaction and whoever asks about it exclude each other.
+-- in no database, has ended; and the barrier by which such a transaction and anyone who asks about it exclude each other.
 
 -- Those that are not decided. state: 1 prepared, 4 undecided (waits for an operator). A check claims a prepared one by
 -- moving next_check_at to the end of its lease and raising lease_epoch; what it answers counts under that epoch only.

@@ -24,7 +24,7 @@ export interface AclEntry {
   readonly groups: string | null;
 }
 
-/** Topics that carry answers: whoever consumes commands and requests publishes there. */
+/** Topics that carry answers: anyone who consumes commands and requests publishes there. */
 const ANSWERS = ['*.replies', '*.saga-replies'];
 /** Topics of a group's own. */
 const OWN_TOPICS = ['replies', 'saga-replies', 'saga-calls'];
