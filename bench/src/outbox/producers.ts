@@ -35,8 +35,9 @@ export async function measureProducers(connectionString: string, report: Report)
   const database = new PgDatabase({ connectionString, connectionsMax: CONNECTIONS });
   try {
     await pool.query(readFileSync(TABLES, 'utf8'));
-    await new Topics(database.session).create('orders.placed');
-    const outbox = new Outbox();
+    const topics = new Topics(database.session);
+    await topics.create('orders.placed');
+    const outbox = new Outbox({ topics });
     const transactions = new OutboxTransactions(outbox, new PgTransactionRunner(database));
     const ways = {
       without: inTransactions(transactions, false),
