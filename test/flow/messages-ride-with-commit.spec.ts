@@ -259,33 +259,3 @@ test("Nest's module runs business transactions as those of its handlers", async 
     await fixture.close();
   }
 });
-
-test('a topic that is known and has no limit is not looked at again, and only in transactions of its own database', async () => {
-  const fixture = await Fixture.create({ orders: { partitions: 2 }, bounded: { backlogMaxMessages: 10 } });
-  try {
-    const outbox = new Outbox({ topics: fixture.topics });
-    const insertOf = (isOwn: boolean, topic: string, partition?: number): string => {
-      const encoded = outbox.encode({ topic, payload: 1, ...(partition === undefined ? {} : { partition }) });
-      return outbox.statementsOf([encoded], isOwn)[0]?.statement.name.replace(/-\d$/, '') ?? '';
-    };
-    await fixture.topics.list();
-    expect(insertOf(true, 'orders')).toBe('insert-known-message');
-    expect(insertOf(true, 'orders', 1)).toBe('insert-known-message');
-    expect(insertOf(true, 'orders', 2)).toBe('insert-message');
-    expect(insertOf(true, 'bounded')).toBe('insert-message');
-    expect(insertOf(true, 'none')).toBe('insert-message');
-    expect(insertOf(false, 'orders')).toBe('insert-message');
-    const transactions = new OutboxTransactions(outbox, new PgTransactionRunner(fixture.database));
-    await transactions.run(
-      async (_, publish) => void publish.publish({ topic: 'orders', payload: { n: 1 } }),
-    );
-    for (const message of [{ topic: 'none' }, { topic: 'orders', partition: 2 }])
-      await expect(
-        transactions.run(async (_, publish) => void publish.publish({ ...message, payload: { n: 2 } })),
-      ).rejects.toMatchObject({ code: message.topic === 'none' ? 'TOPIC_UNKNOWN' : 'MESSAGE_INVALID' });
-    await fixture.moveAll();
-    expect(numbersOf(await fixture.log())).toEqual([1]);
-  } finally {
-    await fixture.close();
-  }
-});

@@ -35,9 +35,8 @@ export async function measureProducers(connectionString: string, report: Report)
   const database = new PgDatabase({ connectionString, connectionsMax: CONNECTIONS });
   try {
     await pool.query(readFileSync(TABLES, 'utf8'));
-    const topics = new Topics(database.session);
-    await topics.create('orders.placed');
-    const outbox = new Outbox({ topics });
+    await new Topics(database.session).create('orders.placed');
+    const outbox = new Outbox();
     const transactions = new OutboxTransactions(outbox, new PgTransactionRunner(database));
     const ways = {
       without: inTransactions(transactions, false),

@@ -190,9 +190,8 @@ export const listGroups = statement<[], { groupName: string; createdAt: Date; me
  * The topics that some partitions belong to, with all their partitions, by number.
  * Index: topic_partition_pkey, topic_pkey, topic_partition_topic_id_number_key
  */
-export const listPartitionsOf = statement<[partitionIds: readonly (number | null)[]], { topic: string; retentionMs: number; onDeadLetter: string; onExpired: string; isBounded: boolean; number: number; partitionId: number }>('list-partitions-of', `select t.name as topic, t.retention_ms as "retentionMs", t.on_dead_letter as "onDeadLetter",
-       t.on_expired as "onExpired",
-       t.backlog_max_messages is not null or t.backlog_max_bytes is not null as "isBounded", p.number, p.id as "partitionId"
+export const listPartitionsOf = statement<[partitionIds: readonly (number | null)[]], { topic: string; retentionMs: number; onDeadLetter: string; onExpired: string; number: number; partitionId: number }>('list-partitions-of', `select t.name as topic, t.retention_ms as "retentionMs", t.on_dead_letter as "onDeadLetter",
+       t.on_expired as "onExpired", p.number, p.id as "partitionId"
   from :schema.topic t
   join :schema.topic_partition p on p.topic_id = t.id
  where t.id in (select w.topic_id from :schema.topic_partition w where w.id = any ($1::integer[]))
@@ -202,9 +201,8 @@ export const listPartitionsOf = statement<[partitionIds: readonly (number | null
  * Every topic with its partitions, by name and number.
  * Index: the whole of two small tables
  */
-export const listPartitions = statement<[], { topic: string; retentionMs: number; onDeadLetter: string; onExpired: string; isBounded: boolean; number: number; partitionId: number }>('list-partitions', `select t.name as topic, t.retention_ms as "retentionMs", t.on_dead_letter as "onDeadLetter",
-       t.on_expired as "onExpired",
-       t.backlog_max_messages is not null or t.backlog_max_bytes is not null as "isBounded", p.number, p.id as "partitionId"
+export const listPartitions = statement<[], { topic: string; retentionMs: number; onDeadLetter: string; onExpired: string; number: number; partitionId: number }>('list-partitions', `select t.name as topic, t.retention_ms as "retentionMs", t.on_dead_letter as "onDeadLetter",
+       t.on_expired as "onExpired", p.number, p.id as "partitionId"
   from :schema.topic t
   join :schema.topic_partition p on p.topic_id = t.id
  order by t.name, p.number`);

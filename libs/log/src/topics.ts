@@ -30,8 +30,6 @@ export interface Topic {
   readonly retentionMs: number;
   readonly onDeadLetter: OnDeadLetter;
   readonly onExpired: OnExpired;
-  /** Whether there is a limit to what may wait in the outbox. */
-  readonly isBounded: boolean;
   readonly partitionIds: readonly number[];
 }
 
@@ -61,8 +59,6 @@ export interface TopicOptions extends TopicSettings {
 const DEFAULT_PARTITIONS = 4;
 const DEFAULT_RETENTION_MS = 7 * 24 * 3_600_000;
 const MOST_BACKLOG = { backlogMaxMessages: 1_000_000, backlogMaxBytes: Number.MAX_SAFE_INTEGER } as const;
-/** How long what was read of topics is believed where a message is written without a look at them, in milliseconds. */
-const PLAIN_MS = 10_000;
 const LONGEST_RETENTION_MS = 100 * 365 * 24 * 3_600_000;
 
 /** @throws TopicNameInvalidError unless `name` is 1 to 249 characters of `A-Z a-z 0-9 . _ -`, and not `.` or `..` */
@@ -75,8 +71,6 @@ export function assertTopicName(name: string): void {
 /** Creates topics, and knows those there are. Topics are never removed, and their partitions stay what they are. */
 export class Topics {
   #known = new Map<string, Topic>();
-  #listedMs = -Infinity;
-  #isRefreshing = false;
   #byPartition = new Map<number, { topic: string; number: number }>();
 
   constructor(private readonly session: SqlSession) {}
@@ -149,30 +143,6 @@ export class Topics {
   }
 
   /**
-   * Whether a message may be written to a topic, of this database's log, without a look at it: it is there, has the partition,
-   * and no limit to its backlog. What is not known, or was read some time ago, is read in the background.
-   */
-  isPlain(name: string, partition: number | null): boolean {
-    if (performance.now() - this.#listedMs > PLAIN_MS) {
-      this.#refresh();
-      return false;
-    }
-    const topic = this.#known.get(name);
-    return topic?.isBounded === false && topic.partitionIds[partition ?? 0] !== undefined;
-  }
-
-  #refresh(): void {
-    if (this.#isRefreshing) return;
-    this.#isRefreshing = true;
-    // Where it fails, publishing looks for itself, and says why.
-    this.list()
-      .catch(() => {})
-      .finally(() => {
-        this.#isRefreshing = false;
-      });
-  }
-
-  /**
    * The topic of a message, when it has been seen before and has the partition that is asked for; asks nobody.
    * @throws TopicUnknownError, MessageInvalidError
    */
@@ -197,7 +167,6 @@ export class Topics {
   async list(): Promise<Topic[]> {
     const found = this.#learn(await this.session.run(listPartitions));
     this.#known = found;
-    this.#listedMs = performance.now();
     return [...found.values()];
   }
 
@@ -235,8 +204,7 @@ export class Topics {
       if (topic === undefined) {
         const onDeadLetter = row.onDeadLetter as OnDeadLetter;
         const onExpired = row.onExpired as OnExpired;
-        const { retentionMs, isBounded } = row;
-        topic = { name: row.topic, retentionMs, onDeadLetter, onExpired, isBounded, partitionIds: [] };
+        topic = { name: row.topic, retentionMs: row.retentionMs, onDeadLetter, onExpired, partitionIds: [] };
         found.set(row.topic, topic);
       }
       topic.partitionIds[row.number] = row.partitionId;
@@ -252,7 +220,6 @@ interface PartitionRow {
   readonly retentionMs: number;
   readonly onDeadLetter: string;
   readonly onExpired: string;
-  readonly isBounded: boolean;
   readonly number: number;
   readonly partitionId: number;
 }

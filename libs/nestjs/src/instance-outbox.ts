@@ -1,5 +1,5 @@
 import type { Bell, PgDatabase } from '@waybill/kernel';
-import type { Sealer, Topics } from '@waybill/log';
+import type { Sealer } from '@waybill/log';
 import { type MessageSignatures, Outbox, type PayloadContracts, type TraceHeaders } from '@waybill/outbox';
 import type { AmbientTransaction } from './ambient-transaction.js';
 import type { WaybillModuleOptions } from './waybill-options.js';
@@ -8,9 +8,6 @@ import type { WaybillModuleOptions } from './waybill-options.js';
 export interface InstanceOutboxParts {
   readonly options: WaybillModuleOptions;
   readonly database: PgDatabase;
-  readonly bus: PgDatabase;
-  /** Those of the bus. */
-  readonly topics: Topics;
   readonly bell: Bell;
   readonly ambient: AmbientTransaction;
   readonly traceHeaders: TraceHeaders;
@@ -21,14 +18,11 @@ export interface InstanceOutboxParts {
 
 /** The outbox of an instance. @throws ConfigurationError */
 export function instanceOutbox(parts: InstanceOutboxParts): Outbox {
-  const { options, database, bus, topics, bell, ambient, traceHeaders, contracts, signatures, sealer } =
-    parts;
+  const { options, database, bell, ambient, traceHeaders, contracts, signatures, sealer } = parts;
   return new Outbox({
     ...options.outbox,
     schema: database.schema,
     bell,
-    // Topics of another database's log say nothing about those that this one knows.
-    ...(bus === database ? { topics } : {}),
     ambient: () => ambient.current,
     traceHeaders,
     schemas: contracts,

@@ -155,7 +155,7 @@ export class Waybill {
     if (options.signing !== undefined) this.#signatures = new MessageSignatures(options.signing);
     const { topics, logger, database, bus, ambient, contracts, sealer } = this;
     const traceHeaders = this.tracing.publishHeaders;
-    const of = { options, database, bus, topics, bell, ambient, traceHeaders, contracts, sealer };
+    const of = { options, database, bell, ambient, traceHeaders, contracts, sealer };
     this.outbox = instanceOutbox({ ...of, signatures: this.#signatures });
     this.scheduler = timerService(options, { database: this.bus, topics, signals: this.#signals, logger });
     this.#budgets = retryBudgets(options, this.bus, this.logger);

@@ -1,22 +1,19 @@
 import type { Statement } from '@waybill/kernel';
-import { insertControlMessage, insertKnownMessage, insertMessage } from './statements.generated.js';
+import { insertControlMessage, insertMessage } from './statements.generated.js';
 
 /** Slots of the outbox's ring, and how long each is current; the same figures as in the migration. */
 export const OUTBOX_SLOTS = 8;
 const SLOT_MS = 600_000;
 
 const inserts = Array.from({ length: OUTBOX_SLOTS }, (_, slot) => intoSlot(insertMessage, slot));
-const known = Array.from({ length: OUTBOX_SLOTS }, (_, slot) => intoSlot(insertKnownMessage, slot));
 const controlling = Array.from({ length: OUTBOX_SLOTS }, (_, slot) => intoSlot(insertControlMessage, slot));
 
 /**
  * The INSERT into the slot that is current by this process's clock. A clock that is wrong puts a row into another slot,
  * which is as good: a slot is emptied by what is in it, not by its number.
- *
- * @param topicIsKnown whether the topic, and the partition asked for, need not be looked up in the database
  */
-export function insertIntoCurrentSlot(nowMs: number, topicIsKnown: boolean): typeof insertMessage {
-  return (topicIsKnown ? known : inserts)[currentSlot(nowMs)] as typeof insertMessage;
+export function insertIntoCurrentSlot(nowMs: number): typeof insertMessage {
+  return inserts[currentSlot(nowMs)] as typeof insertMessage;
 }
 
 /** As {@link insertIntoCurrentSlot}, for a message with control headers. */

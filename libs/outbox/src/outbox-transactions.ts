@@ -109,11 +109,11 @@ class TransactionMessages implements TransactionOutbox {
     for (const taken of this.#taken) {
       if (!('statement' in taken)) messages.push(taken);
       else {
-        statements.push(...this.outbox.statementsOf(messages, true), taken);
+        statements.push(...this.outbox.statementsOf(messages), taken);
         messages = [];
       }
     }
-    return [...statements, ...this.outbox.statementsOf(messages, true)];
+    return [...statements, ...this.outbox.statementsOf(messages)];
   }
 
   publish<T>(message: Message<T>): Published {

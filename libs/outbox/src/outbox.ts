@@ -32,7 +32,7 @@ import {
   insertScheduledMessages,
   lockKeys,
 } from './statements.generated.js';
-import type { Sealer, Topics } from '@waybill/log';
+import type { Sealer } from '@waybill/log';
 import type { TimerTarget } from '@waybill/schedule';
 import type { MessageSignatures } from './message-signatures.js';
 import { cancelStatement, rescheduleStatement, type TimerDelay } from './timer-changes.js';
@@ -61,11 +61,6 @@ export type OutboxOptions = Given<typeof SPECS> & {
   readonly schemas?: TopicSchemas | PayloadContracts;
   /** Makes every message a CloudEvent. Default: none is. */
   readonly cloudEvents?: CloudEventOptions;
-  /**
-   * Those of the log in the database that {@link OutboxTransactions} work on: what is published there to one that is known
-   * is written without a look at it. Transactions of callers may be of any database.
-   */
-  readonly topics?: Pick<Topics, 'isPlain'>;
   /** Rung when a transaction that has published ends: the relay's bell. */
   readonly bell?: Bell;
   /** The open transaction that the caller runs in, for what is called without one; undefined when there is none. */
@@ -98,21 +93,19 @@ export class Outbox {
   readonly bell: Bell | undefined;
   readonly #rules: MessageRules;
   #closed: string | undefined;
-  readonly #topics: Pick<Topics, 'isPlain'> | undefined;
   readonly #strict: boolean;
   readonly #prepared: boolean;
   readonly #ambient: () => unknown;
   readonly #ring = (): void => this.bell?.ring();
 
   constructor(options: OutboxOptions = {}) {
-    const { schema, codecs, schemas, cloudEvents, bell, topics, ambient, traceHeaders, ...others } = options;
+    const { schema, codecs, schemas, cloudEvents, bell, ambient, traceHeaders, ...others } = options;
     const { signatures, sealer, ...rest } = others;
     const resolved = resolveOptions('outbox', SPECS, rest);
     this.schema = schema ?? DEFAULT_SCHEMA;
     this.#strict = resolved.order === 'strict';
     this.#prepared = resolved.preparedStatements;
     this.bell = bell;
-    this.#topics = topics;
     this.#ambient = ambient ?? (() => undefined);
     if (cloudEvents !== undefined) assertCloudEventOptions(cloudEvents);
     this.#rules = {
@@ -254,14 +247,11 @@ export class Outbox {
     return { ...content, signature: this.#rules.signatures?.sign(content) ?? null };
   }
 
-  /**
-   * The statements that write these messages, in this order: to be run one after the other in one transaction.
-   * @param isOwnDatabase whether that is a transaction in the database of `options.topics`. Default: nobody knows
-   */
-  statementsOf(messages: readonly EncodedMessage[], isOwnDatabase = false): BoundStatement[] {
+  /** The statements that write these messages, in this order: to be run one after the other in one transaction. */
+  statementsOf(messages: readonly EncodedMessage[]): BoundStatement[] {
     this.#assertOpen();
     const only = messages.length === 1 ? messages[0] : undefined;
-    const inserts = only?.times === null ? [this.#insertOf(only, isOwnDatabase)] : insertsOf(messages);
+    const inserts = only?.times === null ? [this.#insertOf(only)] : insertsOf(messages);
     const keys = this.#strict
       ? messages.flatMap(({ topic, key }) => (key === null ? [] : [`${topic}/${key}`]))
       : [];
@@ -270,7 +260,7 @@ export class Outbox {
     return [...keeps, ...lock, ...inserts].map((statement) => ({ ...statement, prepared: this.#prepared }));
   }
 
-  #insertOf(message: EncodedMessage, isOwnDatabase: boolean): BoundStatement {
+  #insertOf(message: EncodedMessage): BoundStatement {
     const { id, topic, partition, key, control, payload, expiresAtMs, signature } = message;
     const headers = message.headers && JSON.stringify(message.headers);
     if (control !== null) {
@@ -278,8 +268,7 @@ export class Outbox {
       const own = JSON.stringify(control);
       return bindStatement(insert, id, topic, partition, key, headers, payload, expiresAtMs, signature, own);
     }
-    const isKnown = isOwnDatabase && this.#topics?.isPlain(topic, partition) === true;
-    const insert = insertIntoCurrentSlot(Date.now(), isKnown);
+    const insert = insertIntoCurrentSlot(Date.now());
     return bindStatement(insert, id, topic, partition, key, headers, payload, expiresAtMs, signature);
   }
 

@@ -48,15 +48,6 @@ select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
  cross join lateral :schema.delivery_time(m.topic, m."deliverAt", m."delayMs", m."expiresAtMs", m."ttlMs") d`);
 
 /**
- * Writes one message into the slot of the outbox that is current, to a topic that is known to be there and to have no limit of
- * its backlog. :slot is put in by current-slot.ts.
- * Locks: none but the new row
- */
-export const insertKnownMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, expiresAtMs: number | null, signature: string | null], Record<never, never>>('insert-known-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload,
-                                   expires_at_ms, signature)
-values (:slot, $1::uuid, $2::text, $3::integer, $4::text, $5::jsonb, $6::bytea, $7::bigint, $8::text)`);
-
-/**
  * Writes one message into the slot of the outbox that is current, in the caller's transaction. Naming the slot saves the
  * server the routing. :slot is put in by current-slot.ts.
  * Locks: none but the new row

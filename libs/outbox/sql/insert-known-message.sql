@@ -1,9 +1,0 @@
--- Writes one message into the slot of the outbox that is current, to a topic that is known to be there and to have no limit of
--- its backlog. :slot is put in by current-slot.ts.
--- Params: messageId uuid, topic text, partition integer?, key text?, headers jsonb?, payload bytea?, expiresAtMs bigint?,
---   signature text?
--- Returns: none
--- Locks: none but the new row
-insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload,
-                                   expires_at_ms, signature)
-values (:slot, $1::uuid, $2::text, $3::integer, $4::text, $5::jsonb, $6::bytea, $7::bigint, $8::text);
