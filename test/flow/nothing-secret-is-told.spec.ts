@@ -84,7 +84,6 @@ test.each(BREAKS)(
       `k${br}${FORGED}`,
     );
     expect(lines.length).toBeGreaterThan(0);
-    // eslint-disable-next-line no-control-regex
     const control = /[\p{Cc}\p{Zl}\p{Zp}\u202e]/u;
     expect(lines.filter((one) => control.test(one))).toEqual([]);
     const [letter] = await fixture.deadLetters.list();
