@@ -1,7 +1,7 @@
-import type { SagaData, SagaDefinition, StepDefinition } from '../src/saga-definition.js';
-import type { SagaEvent, SagaOutput } from '../src/saga-event.js';
-import { isEnd, type SagaInstance } from '../src/saga-instance.js';
-import { advance, newInstance } from '../src/saga-machine.js';
+import type { SagaData, SagaDefinition, StepDefinition } from '../src/definition/saga-definition.js';
+import type { SagaEvent, SagaOutput } from '../src/machine/saga-event.js';
+import { isEnd, type SagaInstance } from '../src/machine/saga-instance.js';
+import { advance, newInstance } from '../src/machine/saga-machine.js';
 
 /** Decides by chance, the same way for the same seed (mulberry32, T. Ettinger). */
 export function chance(seed: number): () => number {

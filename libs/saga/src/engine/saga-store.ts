@@ -1,8 +1,8 @@
 import { invariant, runAhead, type SqlSession } from '@waybill/kernel';
 import type { SagaContents } from './saga-contents.js';
-import type { SagaEvent, SagaOutput } from './saga-event.js';
-import { isEnd, type SagaInstance, STATE_NUMBER, stateOf } from './saga-instance.js';
-import { claimDueSaga, endSaga, loadSaga, saveSaga, startSaga } from './statements.generated.js';
+import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
+import { isEnd, type SagaInstance, STATE_NUMBER, stateOf } from '../machine/saga-instance.js';
+import { claimDueSaga, endSaga, loadSaga, saveSaga, startSaga } from '../statements.generated.js';
 
 /** The saga that waits for a saga's end, and at which of its steps. */
 export interface SagaParent {

@@ -1,6 +1,6 @@
 import type { ReplyStatus } from '@waybill/consumer';
-import type { SagaOp } from './saga-command.js';
-import type { SagaData } from './saga-definition.js';
+import type { SagaOp } from '../definition/saga-command.js';
+import type { SagaData } from '../definition/saga-definition.js';
 import type { SagaState } from './saga-instance.js';
 
 /** What can happen to a saga. Kept with each transition, so that a recorded saga can be run again. */

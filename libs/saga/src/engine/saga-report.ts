@@ -1,6 +1,6 @@
 import type { Logger } from '@waybill/kernel';
-import type { SagaEvent, SagaOutput } from './saga-event.js';
-import type { SagaInstance } from './saga-instance.js';
+import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
+import type { SagaInstance } from '../machine/saga-instance.js';
 
 /** Says that an event has changed nothing. */
 export function reportIgnored(

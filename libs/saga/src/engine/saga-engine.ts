@@ -14,10 +14,10 @@ import { type Headers, REPLY_KEY_HEADER, REPLY_TO_HEADER } from '@waybill/consum
 import type { Sealer } from '@waybill/log';
 import type { EncodedMessage, Outbox } from '@waybill/outbox';
 import { SagaContents } from './saga-contents.js';
-import { dataOf, jsonOf } from './saga-data.js';
-import type { SagaData, SagaDefinition, StepDefinition } from './saga-definition.js';
-import { definitionName, type SagaDefinitions } from './saga-definitions.js';
-import type { SagaEvent, SagaOutput } from './saga-event.js';
+import { dataOf, jsonOf } from '../machine/saga-data.js';
+import type { SagaData, SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
+import { definitionName, type SagaDefinitions } from '../definition/saga-definitions.js';
+import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
 import {
   callTopicOf,
   replyTopicOf,
@@ -31,12 +31,12 @@ import {
   SAGA_OP_HEADER,
   SAGA_STEP_HEADER,
 } from './saga-headers.js';
-import { isEnd, type SagaInstance, type SagaState } from './saga-instance.js';
-import { advance, newInstance, type Transition } from './saga-machine.js';
+import { isEnd, type SagaInstance, type SagaState } from '../machine/saga-instance.js';
+import { advance, newInstance, type Transition } from '../machine/saga-machine.js';
 import { SagaKeys } from './saga-keys.js';
 import { eventMessage, type WireEvent } from './saga-messages.js';
 import type { OperatorOrder } from './saga-orders.js';
-import { SagaRejection } from './saga-rejection.js';
+import { SagaRejection } from '../machine/saga-rejection.js';
 import { reportIgnored, reportState } from './saga-report.js';
 import { noSagaTrace, type SagaTrace } from './saga-trace.js';
 import {
@@ -48,7 +48,7 @@ import {
   type StoredSaga,
   type TransitionRecord,
 } from './saga-store.js';
-import { findChild } from './statements.generated.js';
+import { findChild } from '../statements.generated.js';
 
 const savepoint = savepointOf('saga');
 const KEY_MAX_AGE_MS = 30 * 86_400_000;

@@ -10,8 +10,8 @@ import {
 } from '@waybill/consumer';
 import { describeError, isWaybillError, parseJson } from '@waybill/kernel';
 import type { Codec, Outbox } from '@waybill/outbox';
-import type { SagaCommand, SagaOp } from './saga-command.js';
-import type { SagaDefinitions } from './saga-definitions.js';
+import type { SagaCommand, SagaOp } from '../definition/saga-command.js';
+import type { SagaDefinitions } from '../definition/saga-definitions.js';
 import type { EndpointAnswer, SagaEndpoints } from './saga-endpoint.js';
 import {
   SAGA_ATTEMPT_HEADER,
@@ -21,9 +21,9 @@ import {
   SAGA_ID_HEADER,
   SAGA_OP_HEADER,
   SAGA_STEP_HEADER,
-} from './saga-headers.js';
-import type { SagaKeys } from './saga-keys.js';
-import type { SagaRefusals } from './saga-refusals.js';
+} from '../engine/saga-headers.js';
+import type { SagaKeys } from '../engine/saga-keys.js';
+import type { SagaRefusals } from '../engine/saga-refusals.js';
 
 /** Status codes by which an endpoint says no. */
 const REJECTIONS: ReadonlySet<number> = new Set([409, 422]);

@@ -1,4 +1,4 @@
-import type { SagaState } from './saga-instance.js';
+import type { SagaState } from '../machine/saga-instance.js';
 
 /** A transition of a saga, as a trace knows it. */
 export interface TransitionToTrace {

@@ -11,9 +11,14 @@ import { Barrier, type BarrierCall, type BarrierOp } from '@waybill/inbox';
 import { isInfrastructureFailure, runAhead, type SqlSession, savepointOf } from '@waybill/kernel';
 import type { ControlMessage } from '@waybill/outbox';
 import type { Answers, AnswerTransaction } from './answers.js';
-import { SAGA_AGAIN_HEADER, SAGA_BRANCH_HEADER, SAGA_ID_HEADER, SAGA_OP_HEADER } from './saga-headers.js';
+import {
+  SAGA_AGAIN_HEADER,
+  SAGA_BRANCH_HEADER,
+  SAGA_ID_HEADER,
+  SAGA_OP_HEADER,
+} from '../engine/saga-headers.js';
 import { SagaEntityHeld, type SagaLocks } from './saga-locks.js';
-import { SagaOngoing, SagaRejection } from './saga-rejection.js';
+import { SagaOngoing, SagaRejection } from '../machine/saga-rejection.js';
 
 const savepoint = savepointOf('participant');
 

@@ -1,8 +1,8 @@
 import { NotFoundError } from '@waybill/kernel';
-import type { SagaDefinition } from './saga-definition.js';
-import type { SagaOutput } from './saga-event.js';
+import type { SagaDefinition } from '../definition/saga-definition.js';
+import type { SagaOutput } from '../machine/saga-event.js';
 import type { SagaTimelineEntry } from './saga-desk.js';
-import { advance, newInstance } from './saga-machine.js';
+import { advance, newInstance } from '../machine/saga-machine.js';
 
 /** A saga as it was recorded: every transition, its start among them. */
 export interface RecordedSaga {

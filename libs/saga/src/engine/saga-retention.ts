@@ -14,7 +14,7 @@ import {
   removeSagaKeys,
   removeSagaOrders,
   removeSagaRefusals,
-} from './statements.generated.js';
+} from '../statements.generated.js';
 
 const DAY_MS = 86_400_000;
 /** Slots of the rings of ended sagas; the same number as in the migration. */

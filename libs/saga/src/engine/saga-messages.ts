@@ -1,6 +1,6 @@
 import type { SqlSession } from '@waybill/kernel';
 import type { EncodedMessage, Outbox } from '@waybill/outbox';
-import type { SagaEvent } from './saga-event.js';
+import type { SagaEvent } from '../machine/saga-event.js';
 import { SAGA_EVENT_HEADER, SAGA_ID_HEADER, SAGA_MAC_HEADER } from './saga-headers.js';
 import type { SagaKeys } from './saga-keys.js';
 

@@ -13,12 +13,12 @@ import {
 } from '@waybill/kernel';
 import { type Sealer, whyUnreadable } from '@waybill/log';
 import { assertOperator, type Operator } from '@waybill/schedule';
-import { SagaContents } from './saga-contents.js';
-import type { SagaData } from './saga-definition.js';
-import type { OrderEvent, SagaEvent, SagaOutput } from './saga-event.js';
-import { isEnd, type SagaInstance, type SagaState, STATE_NUMBER, stateOf } from './saga-instance.js';
-import { sealedOrder } from './saga-orders.js';
-import { NO_CONTENT, restoreInstance, type TransitionRecord } from './saga-store.js';
+import { SagaContents } from '../engine/saga-contents.js';
+import type { SagaData } from '../definition/saga-definition.js';
+import type { OrderEvent, SagaEvent, SagaOutput } from '../machine/saga-event.js';
+import { isEnd, type SagaInstance, type SagaState, STATE_NUMBER, stateOf } from '../machine/saga-instance.js';
+import { sealedOrder } from '../engine/saga-orders.js';
+import { NO_CONTENT, restoreInstance, type TransitionRecord } from '../engine/saga-store.js';
 import {
   listSagaOrders,
   listSagaRefusals,
@@ -27,7 +27,7 @@ import {
   sagaStats,
   sagaTimeline,
   showSaga,
-} from './statements.generated.js';
+} from '../statements.generated.js';
 
 /** Which sagas to list. */
 export interface SagaFilter {

@@ -1,4 +1,4 @@
-import type { SagaData } from './saga-definition.js';
+import type { SagaData } from '../definition/saga-definition.js';
 
 /** States of a saga. STUCK waits for an operator, whichever way it was going. */
 export type SagaState = 'RUNNING' | 'COMPENSATING' | 'STUCK' | 'COMPLETED' | 'COMPENSATED' | 'CANCELLED';

@@ -1,5 +1,5 @@
 import type { SagaTimelineEntry } from './saga-desk.js';
-import type { SagaEvent, SagaOutput } from './saga-event.js';
+import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
 
 /** The part of a saga that its diagram shows. */
 export interface SagaToDraw {

@@ -1,7 +1,7 @@
 import type { Delivery } from '@waybill/consumer';
 import { cleanText, type LogFields, type Logger } from '@waybill/kernel';
 import { SAGA_ID_HEADER, SAGA_STEP_HEADER } from './saga-headers.js';
-import { refuseSagaMessage } from './statements.generated.js';
+import { refuseSagaMessage } from '../statements.generated.js';
 
 /** Longest text of a forger's that is kept, in characters. */
 const KEPT_CHARS = 200;

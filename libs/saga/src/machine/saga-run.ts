@@ -6,11 +6,11 @@ import type {
   SagaDefinition,
   StepDefinition,
   StepPolicy,
-} from './saga-definition.js';
+} from '../definition/saga-definition.js';
 import type { SagaOutput } from './saga-event.js';
 import type { SagaInstance, SagaState, StepRecord, StepStatus } from './saga-instance.js';
 import { SagaRejection } from './saga-rejection.js';
-import { delayAfter } from './step-policy.js';
+import { delayAfter } from '../definition/step-policy.js';
 
 /** Steps that go no further forward. */
 const BEHIND: ReadonlySet<StepStatus> = new Set<StepStatus>(['done', 'skipped']);

@@ -1,4 +1,4 @@
-import type { SagaData, SagaDefinition } from './saga-definition.js';
+import type { SagaData, SagaDefinition } from '../definition/saga-definition.js';
 import type { SagaEvent, SagaOutput } from './saga-event.js';
 import { isEnd, type SagaInstance } from './saga-instance.js';
 import { SagaRun } from './saga-run.js';

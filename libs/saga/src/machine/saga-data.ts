@@ -1,5 +1,5 @@
 import { describeError, PayloadNotSerializableError, plainJson } from '@waybill/kernel';
-import type { SagaData, SagaDefinition } from './saga-definition.js';
+import type { SagaData, SagaDefinition } from '../definition/saga-definition.js';
 
 /** The data that a saga is started with. @throws PayloadNotSerializableError for what JSON would change */
 export function dataOf(definition: SagaDefinition, id: string, data: SagaData): SagaData {

@@ -7,10 +7,10 @@ import {
   type TransactionRunner,
 } from '@waybill/kernel';
 import type { SagaContents } from './saga-contents.js';
-import type { SagaData } from './saga-definition.js';
+import type { SagaData } from '../definition/saga-definition.js';
 import type { SagaEngine } from './saga-engine.js';
-import type { OrderEvent } from './saga-event.js';
-import { claimSagaOrder, settleSagaOrder } from './statements.generated.js';
+import type { OrderEvent } from '../machine/saga-event.js';
+import { claimSagaOrder, settleSagaOrder } from '../statements.generated.js';
 
 /** An operator's order: it counts only while the saga is as the operator saw it. */
 export interface OperatorOrder {

@@ -24,10 +24,10 @@ import {
   type Subscription,
 } from '@waybill/consumer';
 import { type Codec, jsonCodec, type Outbox } from '@waybill/outbox';
-import type { SagaOp } from './saga-command.js';
-import type { SagaDefinitions } from './saga-definitions.js';
+import type { SagaOp } from '../definition/saga-command.js';
+import type { SagaDefinitions } from '../definition/saga-definitions.js';
 import type { SagaEngine } from './saga-engine.js';
-import type { SagaEvent } from './saga-event.js';
+import type { SagaEvent } from '../machine/saga-event.js';
 import {
   callTopicOf,
   SAGA_ATTEMPT_HEADER,
@@ -37,13 +37,13 @@ import {
   SAGA_OP_HEADER,
   SAGA_STEP_HEADER,
 } from './saga-headers.js';
-import { httpCalls } from './saga-http.js';
-import { SagaEndpoints, type SagaHttpOptions } from './saga-endpoint.js';
+import { httpCalls } from '../http/saga-http.js';
+import { SagaEndpoints, type SagaHttpOptions } from '../http/saga-endpoint.js';
 import type { EventPayload, WireEvent } from './saga-messages.js';
 import { SagaOrders } from './saga-orders.js';
 import { SagaRefusals } from './saga-refusals.js';
 import { lockDueSaga, wakeMs } from './saga-store.js';
-import { liveVersions, nextSagaWake, postponeSaga, wakeSaga } from './statements.generated.js';
+import { liveVersions, nextSagaWake, postponeSaga, wakeSaga } from '../statements.generated.js';
 
 const SPECS = {
   /** Longest time between two looks for sagas for which something is due, in milliseconds. */

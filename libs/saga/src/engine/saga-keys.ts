@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { MacKeys, parseJson, type SqlSession } from '@waybill/kernel';
-import { addSagaKey, currentSagaKey, readSagaKey } from './statements.generated.js';
+import { addSagaKey, currentSagaKey, readSagaKey } from '../statements.generated.js';
 
 /** What the MAC of a command covers; an answer echoes it. */
 export interface CommandToSign {

@@ -1,4 +1,4 @@
-import { DEADLINE } from './saga-builder.js';
+import { DEADLINE } from '../definition/saga-builder.js';
 import {
   type Clock,
   NotFoundError,
@@ -11,12 +11,12 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import { joinTransaction, type Outbox, type TransactionHandle } from '@waybill/outbox';
-import type { SagaData, SagaDefinition } from './saga-definition.js';
-import type { SagaEngine } from './saga-engine.js';
-import { isEnd, type SagaState, stateOf } from './saga-instance.js';
-import { eventMessage } from './saga-messages.js';
-import { restoreInstance, subjectOf } from './saga-store.js';
-import { findSaga, showSaga } from './statements.generated.js';
+import type { SagaData, SagaDefinition } from '../definition/saga-definition.js';
+import type { SagaEngine } from '../engine/saga-engine.js';
+import { isEnd, type SagaState, stateOf } from '../machine/saga-instance.js';
+import { eventMessage } from '../engine/saga-messages.js';
+import { restoreInstance, subjectOf } from '../engine/saga-store.js';
+import { findSaga, showSaga } from '../statements.generated.js';
 
 /** Which saga: by its id, or by its type and key. */
 export type SagaRef =

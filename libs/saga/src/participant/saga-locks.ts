@@ -15,14 +15,14 @@ import type { Headers } from '@waybill/consumer';
 import { openMessage, Sealer, sealMessage } from '@waybill/log';
 import { type Codec, type ControlMessage, jsonCodec } from '@waybill/outbox';
 import type { Answers, AnswerTransaction } from './answers.js';
-import { SagaRejection } from './saga-rejection.js';
+import { SagaRejection } from '../machine/saga-rejection.js';
 import {
   holdEntity,
   listLocks,
   releaseEntities,
   stashCommand,
   takeExpiredCommands,
-} from './statements.generated.js';
+} from '../statements.generated.js';
 
 const SPECS = {
   /** How long a command waits for an entity that another saga holds, in milliseconds; then it is rejected. */
