@@ -100,8 +100,8 @@ export class SagaFloor {
   /** Carries sagas on in this process. */
   async carry(): Promise<void> {
     await this.consume('orders', this.service.subscriptions());
-    this.service.service.start();
-    this.#stops.push(() => this.service.service.stop());
+    this.service.start();
+    this.#stops.push(() => this.service.stop());
   }
 
   /** Serves commands, by topic, as one service. */

@@ -84,12 +84,12 @@ export class SagaServices {
     ];
     signals.start();
     relay.service.start();
-    service.service.start();
+    service.start();
     for (const consumer of groups) await consumer.start();
     try {
       return await work();
     } finally {
-      await service.service.stop();
+      await service.stop();
       for (const consumer of groups) await consumer.stop();
       await relay.service.stop();
       await signals.stop();

@@ -36,9 +36,10 @@ export function detailLines(saga: SagaDetail, payload: boolean): string {
   if (saga.parentId !== null) lines.push(line`child of ${saga.parentId}`);
   if (saga.unreadable !== null) lines.push(line`(encrypted; give --cipher) ${saga.unreadable}`);
   else if (payload) lines.push(`data ${JSON.stringify(saga.instance.data)}\n`);
-  for (const [name, { status, attempt, dueMs }] of Object.entries(saga.instance.steps)) {
+  for (const [name, { status, attempt, dueMs, reason }] of Object.entries(saga.instance.steps)) {
     const due = dueMs === null ? '' : `, due at ${dueMs} ms`;
-    lines.push(line`step ${name}: ${status}, attempt ${attempt}${due}`);
+    const why = reason === undefined ? '' : `: ${reason}`;
+    lines.push(line`step ${name}: ${status}, attempt ${attempt}${due}${why}`);
   }
   for (const { at, elapsedMs, events, outputs, state, by } of saga.timeline) {
     const operator = by === null ? '' : ` by ${by}`;
@@ -66,8 +67,10 @@ function eventText(event: SagaEvent, payload: boolean): string {
       return `<- ${event.step}${event.undo ? ' undone' : ''} ${event.status}${event.error === undefined ? '' : `: ${event.error}`}`;
     case 'signal':
       return `<- signal ${event.name}${shown(event.payload, payload)}`;
+    case 'event':
+      return `<- event for ${event.step}${shown(event.payload, payload)}`;
     case 'child':
-      return `<- child ${event.step} is ${event.state}`;
+      return `<- child ${event.step} is ${event.state}${event.refused === true ? ', and is not undone' : ''}`;
     case 'retry':
     case 'skip':
     case 'resolve':
@@ -79,6 +82,8 @@ function eventText(event: SagaEvent, payload: boolean): string {
     case 'compensate':
     case 'cancel':
       return `<- ${event.type}`;
+    case 'turn':
+      return '<- compensate';
   }
 }
 
@@ -92,6 +97,18 @@ function outputText(output: SagaOutput, payload: boolean): string {
       return `-> ${output.step} starts ${output.childType} ${output.key}`;
     case 'undo-child':
       return `-> ${output.step} has its child compensated`;
+    case 'reminder':
+      return `-> reminder ${output.number} of ${output.step} to ${output.topic}${shown(output.payload, payload)}`;
+    case 'await-event':
+      return `-> ${output.step} waits for an event of ${output.topic}`;
+    case 'forget-event':
+      return `-> ${output.step} waits for no event any more`;
+    case 'release':
+      return `-> what ${output.step} holds is let go`;
+    case 'refuse-undo':
+      return '-> it has passed its pivot, and is not undone';
+    case 'unawaited':
+      return `-- ${output.name} was not awaited: ${output.why}${shown(output.payload, payload)}`;
     case 'ignored':
       return `-- ${output.why}`;
   }

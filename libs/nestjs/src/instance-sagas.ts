@@ -90,6 +90,7 @@ export class InstanceSagas {
       trace,
       sealer,
       ...resolveOptions('sagas', KEYS, { keyMaxAgeMs }),
+      ...(options.transitionMs !== undefined && { transitionMs: options.transitionMs }),
     });
     this.sagas = new Sagas({ engine, schema: database.schema, outbox, transactions });
     this.tcc = new Tcc({ sagas: this.sagas, transactions });
@@ -142,7 +143,7 @@ export class InstanceSagas {
   async carryOn(): Promise<Subscription[]> {
     if (this.definitions.size === 0) return [];
     await this.#service.assertUsable();
-    this.#service.service.start();
+    this.#service.start();
     return this.#service.subscriptions();
   }
 
@@ -157,7 +158,7 @@ export class InstanceSagas {
   }
 
   async stop(): Promise<void> {
-    await this.#service.service.stop();
+    await this.#service.stop();
     await this.#sweeper.stop();
   }
 }

@@ -1,5 +1,6 @@
 export { extendedJson } from './extended-json.js';
 export { bytesCodec, type Codec, jsonCodec } from './codec.js';
+export { isStorable } from './storable-text.js';
 export {
   type CloudEvent,
   type CloudEventCarrier,

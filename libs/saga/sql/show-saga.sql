@@ -1,17 +1,18 @@
 -- One saga, under way or ended.
 -- Params: id uuid
 -- Returns: id uuid, type text, version integer, key text, replyTopic text, state integer, revision bigint,
---   startedAt timestamptz, changedAt timestamptz, reason text?, parentId uuid?, content jsonb
+--   startedAt timestamptz, changedAt timestamptz, reason text?, parentId uuid?, content jsonb,
+--   startedAtMs bigint
 -- Index: saga_pkey, saga_ended_pkey
 select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key,
         s.reply_topic as "replyTopic", s.state::integer as state,
        s.revision, s.started_at as "startedAt", s.changed_at as "changedAt", s.reason, s.parent_id as "parentId",
-       s.content::text as content
+       s.content::text as content, (extract(epoch from s.started_at) * 1000.0)::bigint as "startedAtMs"
   from :schema.saga s
  where s.id = $1::uuid
 union all
 select e.id, e.saga_type, e.definition_version, e.saga_key, e.reply_topic, e.state::integer, e.revision,
         e.started_at, e.ended_at,
-       e.reason, e.parent_id, e.content::text
+       e.reason, e.parent_id, e.content::text, (extract(epoch from e.started_at) * 1000.0)::bigint
   from :schema.saga_ended e
  where e.slot = :schema.saga_slot($1::uuid) and e.id = $1::uuid;

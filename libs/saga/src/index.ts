@@ -1,13 +1,24 @@
 export { type Answers, type AnswerTransaction, OutboxAnswers } from './participant/answers.js';
-export {
-  isSagaDefinition,
-  saga,
-  SagaBuilder,
-  SagaGroup,
-  type SagaOptions,
-} from './definition/saga-builder.js';
+export { isSagaDefinition, saga, SagaBuilder } from './definition/saga-builder.js';
+export { SagaGroup } from './definition/saga-group.js';
+export { type SagaOptions } from './definition/step-drafts.js';
+export type {
+  EachBase,
+  EachChild,
+  EachChildStep,
+  EachCommand,
+  EachCommandStep,
+  EachLocal,
+  EachLocalStep,
+} from './definition/each-step.js';
 export { httpCommand, type SagaCommand, sagaCommand, type SagaOp } from './definition/saga-command.js';
-export type { LocalContext, SagaData, SagaDefinition } from './definition/saga-definition.js';
+export type {
+  FinalError,
+  LocalContext,
+  SagaData,
+  SagaDefinition,
+  SagaEnd,
+} from './definition/saga-definition.js';
 export { SagaDefinitions } from './definition/saga-definitions.js';
 export {
   type OrderOptions,
@@ -39,7 +50,8 @@ export {
   SagaLocks,
   type StashRules,
 } from './participant/saga-locks.js';
-export { advance, newInstance, type Transition } from './machine/saga-machine.js';
+export { advance, type NewInstance, newInstance, type Transition } from './machine/advance.js';
+export { isVoid } from './machine/void-output.js';
 export { sagaDiagram } from './operator/saga-diagram.js';
 export { callOf, SagaParticipant, type SagaParticipantParts } from './participant/saga-participant.js';
 export { SagaOngoing, SagaRejection } from './machine/saga-rejection.js';
@@ -50,10 +62,14 @@ export type {
   ChildStep,
   CommandStep,
   CommandUndo,
+  EventStep,
   LocalStep,
   LocalUndo,
+  ReminderStep,
   SignalStep,
+  SleepTime,
   StepBase,
+  WaitingStep,
 } from './definition/saga-steps.js';
 export {
   type SagaOutcome,

@@ -25,13 +25,21 @@ select :schema.saga_slot(g.id), g.id, g.saga_type, g.definition_version, g.saga_
   from gone g`);
 
 /**
+ * Lets a step wait for an event; the content of one that has come already is handed out instead.
+ * Locks: the waiter and what is to be matched
+ * Index: saga_event_match, saga_event_wait_pkey
+ */
+export const awaitEvent = statement<[sagaId: string, step: string, replyTopic: string, waiter: string, match: string], { content: string | null }>('await-event', `select :schema.saga_await_event($1, $2, $3, $4, $5) as content`);
+
+/**
  * Reads a saga for which something is due, for a transition of it; one that somebody else works on is passed over.
  * Locks: the saga, until the transaction ends
  * Index: saga_wake
  */
-export const claimDueSaga = statement<[replyTopic: string], { id: string; type: string; version: number; key: string; state: number; revision: number; parentId: string | null; parentStep: string | null; reason: string | null; content: string; nowMs: number }>('claim-due-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key, s.state::integer as state,
+export const claimDueSaga = statement<[replyTopic: string], { id: string; type: string; version: number; key: string; state: number; revision: number; parentId: string | null; parentStep: string | null; reason: string | null; content: string; nowMs: number; startedAtMs: number }>('claim-due-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key, s.state::integer as state,
        s.revision, s.parent_id as "parentId", s.parent_step as "parentStep", s.reason, s.content::text as content,
-       pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - s.started_at) * 1000.0)::bigint as "nowMs"
+       pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - s.started_at) * 1000.0)::bigint as "nowMs",
+       (extract(epoch from s.started_at) * 1000.0)::bigint as "startedAtMs"
   from :schema.saga s
  where s.reply_topic = $1::text and s.wake_at <= (select pg_catalog.clock_timestamp())
  order by s.wake_at
@@ -92,10 +100,33 @@ select e.id from :schema.saga_ended e where e.saga_type = $1::text and e.saga_ke
 limit 1`);
 
 /**
+ * A step does not wait for its event any more.
+ * Index: saga_event_wait_pkey
+ */
+export const forgetEvent = statement<[sagaId: string, step: string], Record<never, never>>('forget-event', `delete from :schema.saga_event_wait w where w.saga_id = $1::uuid and w.step = $2::text`);
+
+/**
  * Holds an entity for a saga; false when it is another's.
  * Locks: the entity
  */
 export const holdEntity = statement<[entity: string, sagaId: string, branch: string], { held: boolean }>('hold-entity', `select :schema.saga_hold($1, $2, $3) as held`);
+
+/**
+ * Keeps what has come for a saga and changed nothing.
+ */
+export const keepIgnoredEvent = statement<[replyTopic: string, sagaId: string, kind: string, name: string | null, why: string, content: string], Record<never, never>>('keep-ignored-event', `insert into :schema.saga_ignored (reply_topic, saga_id, kind, name, why, content)
+values ($1::text, $2::uuid, $3::text, $4::text, $5::text, $6::json)`);
+
+/**
+ * What has come for sagas and changed nothing, the newest first; of one saga where it is named.
+ * Index: saga_ignored_saga, saga_ignored_pkey
+ */
+export const listIgnoredEvents = statement<[sagaId: string | null, limit: number], { ignoredAt: Date; replyTopic: string; sagaId: string; kind: string; name: string | null; why: string; content: string }>('list-ignored-events', `select i.ignored_at as "ignoredAt", i.reply_topic as "replyTopic", i.saga_id as "sagaId", i.kind, i.name, i.why,
+       i.content::text as content
+  from :schema.saga_ignored i
+ where $1::uuid is null or i.saga_id = $1::uuid
+ order by i.id desc
+ limit $2::integer`);
 
 /**
  * What is held for sagas, the oldest first, and how many commands wait for it.
@@ -168,9 +199,10 @@ export const liveVersions = statement<[replyTopic: string], { type: string; vers
  * Locks: the saga, until the transaction ends
  * Index: saga_pkey
  */
-export const loadSaga = statement<[id: string], { id: string; type: string; version: number; key: string; state: number; revision: number; parentId: string | null; parentStep: string | null; reason: string | null; content: string; nowMs: number }>('load-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key, s.state::integer as state,
+export const loadSaga = statement<[id: string], { id: string; type: string; version: number; key: string; state: number; revision: number; parentId: string | null; parentStep: string | null; reason: string | null; content: string; nowMs: number; startedAtMs: number }>('load-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key, s.state::integer as state,
        s.revision, s.parent_id as "parentId", s.parent_step as "parentStep", s.reason, s.content::text as content,
-       pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - s.started_at) * 1000.0)::bigint as "nowMs"
+       pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - s.started_at) * 1000.0)::bigint as "nowMs",
+       (extract(epoch from s.started_at) * 1000.0)::bigint as "startedAtMs"
   from :schema.saga s
  where s.id = $1::uuid
    for update`);
@@ -218,6 +250,13 @@ select $1::text, $2::text, $3::text, $4::text, $5::text, $6::integer, $7::bigint
  * Index: saga_lock_saga, saga_stash_entity
  */
 export const releaseEntities = statement<[sagaId: string, branch: string | null, entity: string | null], { topic: string; key: string | null; headers: string; control: string; payload: Buffer | null }>('release-entities', `select r.topic, r.message_key as key, r.headers, r.control, r.payload from :schema.saga_release($1, $2, $3) r`);
+
+/**
+ * Forgets what came for sagas and changed nothing, long ago.
+ * Index: saga_ignored_at
+ */
+export const removeIgnoredEvents = statement<[olderThanMs: number], Record<never, never>>('remove-ignored-events', `delete from :schema.saga_ignored i
+ where i.ignored_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'`);
 
 /**
  * Removes keys that were followed by another one longer than maxAgeMs ago, and before any saga under way of their service
@@ -287,16 +326,16 @@ export const settleSagaOrder = statement<[id: number, outcome: string, why: stri
  * One saga, under way or ended.
  * Index: saga_pkey, saga_ended_pkey
  */
-export const showSaga = statement<[id: string], { id: string; type: string; version: number; key: string; replyTopic: string; state: number; revision: number; startedAt: Date; changedAt: Date; reason: string | null; parentId: string | null; content: string }>('show-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key,
+export const showSaga = statement<[id: string], { id: string; type: string; version: number; key: string; replyTopic: string; state: number; revision: number; startedAt: Date; changedAt: Date; reason: string | null; parentId: string | null; content: string; startedAtMs: number }>('show-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key,
         s.reply_topic as "replyTopic", s.state::integer as state,
        s.revision, s.started_at as "startedAt", s.changed_at as "changedAt", s.reason, s.parent_id as "parentId",
-       s.content::text as content
+       s.content::text as content, (extract(epoch from s.started_at) * 1000.0)::bigint as "startedAtMs"
   from :schema.saga s
  where s.id = $1::uuid
 union all
 select e.id, e.saga_type, e.definition_version, e.saga_key, e.reply_topic, e.state::integer, e.revision,
         e.started_at, e.ended_at,
-       e.reason, e.parent_id, e.content::text
+       e.reason, e.parent_id, e.content::text, (extract(epoch from e.started_at) * 1000.0)::bigint
   from :schema.saga_ended e
  where e.slot = :schema.saga_slot($1::uuid) and e.id = $1::uuid`);
 
@@ -305,7 +344,7 @@ select e.id, e.saga_type, e.definition_version, e.saga_key, e.reply_topic, e.sta
  * Locks: the new row, and its key
  * Index: saga_key, saga_ended_key
  */
-export const startSaga = statement<[id: string, type: string, version: number, key: string, replyTopic: string, state: number, wakeMs: number | null, parentId: string | null, parentStep: string | null, reason: string | null, content: string, transition: string], { id: string; created: boolean }>('start-saga', `select s.id, s.created
+export const startSaga = statement<[id: string, type: string, version: number, key: string, replyTopic: string, state: number, wakeMs: number | null, parentId: string | null, parentStep: string | null, reason: string | null, content: string, transition: string], { id: string; created: boolean; startedAtMs: number }>('start-saga', `select s.id, s.created, (extract(epoch from s.started_at) * 1000.0)::bigint as "startedAtMs"
   from :schema.saga_start($1, $2, $3, $4, $5, $6::smallint, $7, $8, $9, $10, $11::json, $12::json) s`);
 
 /**
@@ -313,6 +352,13 @@ export const startSaga = statement<[id: string, type: string, version: number, k
  * Locks: the new row
  */
 export const stashCommand = statement<[entity: string, most: number, waitMs: number, topic: string, key: string | null, headers: string, control: string, payload: Buffer | null], { stashed: boolean }>('stash-command', `select :schema.saga_stash_command($1, $2, $3, $4, $5, $6::json, $7::json, $8) as stashed`);
+
+/**
+ * The step that waits for an event that has come; where none does, the event is kept for so many milliseconds.
+ * Locks: the waiter and what is to be matched
+ * Index: saga_event_wait_match
+ */
+export const takeEvent = statement<[replyTopic: string, topic: string, waiter: string, match: string, keepMs: number, content: string], { sagaId: string; step: string }>('take-event', `select t.saga_id as "sagaId", t.step from :schema.saga_take_event($1, $2, $3, $4, $5, $6::json) t`);
 
 /**
  * Takes commands away that have waited for an entity too long.

@@ -1,7 +1,8 @@
 import type { SagaData, SagaDefinition, StepDefinition } from '../src/definition/saga-definition.js';
 import type { SagaEvent, SagaOutput } from '../src/machine/saga-event.js';
+import { isVoid } from '../src/machine/void-output.js';
 import { isEnd, type SagaInstance } from '../src/machine/saga-instance.js';
-import { advance, newInstance } from '../src/machine/saga-machine.js';
+import { advance, newInstance } from '../src/machine/advance.js';
 
 /** Decides by chance, the same way for the same seed (mulberry32, T. Ettinger). */
 export function chance(seed: number): () => number {
@@ -53,7 +54,7 @@ export class SagaWorld {
     private readonly manners: Manners,
     private readonly random: () => number,
   ) {
-    this.instance = newInstance(definition, 'saga', 'key', data);
+    this.instance = newInstance(definition, { id: 'saga', key: 'key', data });
     this.tell({ type: 'start', data, deadlineMs: definition.deadlineMs });
   }
 
@@ -100,18 +101,17 @@ export class SagaWorld {
     else if (output.type === 'local') this.#local(output);
   }
 
-  #local({ step, undo }: Extract<SagaOutput, { type: 'local' }>): void {
-    const status = this.instance.steps[step]?.status;
-    if (status !== (undo ? 'undoing' : 'running')) return;
+  #local(output: Extract<SagaOutput, { type: 'local' }>): void {
+    if (isVoid(this.instance, output)) return;
+    const { step, undo, attempt } = output;
+    const event = { type: 'local', step, undo, attempt } as const;
     const mood = this.random();
     const { reject, fail } = this.manners;
     const calm = undo && !this.manners.undoFails;
-    if (!undo && mood < reject)
-      return this.tell({ type: 'local', step, undo, status: 'rejected', error: 'no' });
-    if (!calm && mood < reject + fail)
-      return this.tell({ type: 'local', step, undo, status: 'failed', error: 'trouble' });
+    if (!undo && mood < reject) return this.tell({ ...event, status: 'rejected', error: 'no' });
+    if (!calm && mood < reject + fail) return this.tell({ ...event, status: 'failed', error: 'trouble' });
     this.effects.push(`${step}/${undo ? 'compensate' : 'action'}`);
-    this.tell({ type: 'local', step, undo, status: 'done' });
+    this.tell({ ...event, status: 'done' });
   }
 
   /** A participant with its barrier, as in libs/inbox. */

@@ -82,7 +82,7 @@ $$;
 create function :schema.saga_start(
   saga_id uuid, of_type text, of_version integer, of_key text, to_topic text, in_state smallint, wake_ms bigint,
   of_parent uuid, of_parent_step text, why text, of_content json, of_transition json)
-returns table (id uuid, created boolean)
+returns table (id uuid, created boolean, started_at timestamptz)
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -94,19 +94,21 @@ begin
           now_at + wake_ms * interval '1 millisecond', of_parent, of_parent_step, why, of_content)
   on conflict (saga_type, saga_key) do nothing;
   if not found then
-    return query select s.id, false from :schema.saga s where s.saga_type = of_type and s.saga_key = of_key
+    return query select s.id, false, s.started_at from :schema.saga s
+                  where s.saga_type = of_type and s.saga_key = of_key
                  union all
-                 select e.id, false from :schema.saga_ended e where e.saga_type = of_type and e.saga_key = of_key;
+                 select e.id, false, e.started_at from :schema.saga_ended e
+                  where e.saga_type = of_type and e.saga_key = of_key;
     return;
   end if;
-  return query select e.id, false from :schema.saga_ended e where e.saga_type = of_type and e.saga_key = of_key;
+  return query select e.id, false, e.started_at from :schema.saga_ended e where e.saga_type = of_type and e.saga_key = of_key;
   if found then
     delete from :schema.saga s where s.id = saga_id;
     return;
   end if;
   insert into :schema.saga_transition (slot, saga_id, revision, at, state, content)
   values (:schema.saga_slot(saga_id), saga_id, 1, now_at, in_state, of_transition);
-  return query select saga_id, true;
+  return query select saga_id, true, now_at;
 end
 $$;
 

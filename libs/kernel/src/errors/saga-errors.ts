@@ -68,3 +68,31 @@ export class EndpointRefusedError extends WaybillError {
     super(`${host} was not called: ${why}.`);
   }
 }
+
+/** What a saga was to be started with, or told, cannot be. Nothing was written. */
+export class SagaInputError extends WaybillError {
+  override readonly name = 'SagaInputError';
+  override readonly code = 'SAGA_INPUT_INVALID';
+  override readonly retryable = false;
+
+  constructor(what: string, why: string) {
+    super(`${what} ${why}.`);
+  }
+}
+
+/** No step of a saga waits for signals of that name. It was not sent. */
+export class SagaSignalUnknownError extends WaybillError {
+  override readonly name = 'SagaSignalUnknownError';
+  override readonly code = 'SAGA_SIGNAL_UNKNOWN';
+  override readonly retryable = false;
+
+  constructor(
+    readonly sagaId: string,
+    readonly signal: string,
+    type: string,
+    known: readonly string[],
+  ) {
+    const names = known.length === 0 ? 'it waits for none' : `it waits for ${known.join(', ')}`;
+    super(`Saga ${sagaId} (${type}) waits for no signal ${JSON.stringify(signal)}: ${names}. Mend the name.`);
+  }
+}

@@ -1,9 +1,10 @@
-import { DEADLINE } from '../definition/saga-builder.js';
 import {
+  cleanText,
   type Clock,
   NotFoundError,
   type OpenTransaction,
   resolveOptions,
+  SagaSignalUnknownError,
   SagaUnderWayError,
   type SqlSession,
   systemClock,
@@ -12,9 +13,12 @@ import {
 } from '@waybill/kernel';
 import { joinTransaction, type Outbox, type TransactionHandle } from '@waybill/outbox';
 import type { SagaData, SagaDefinition } from '../definition/saga-definition.js';
+import { DEADLINE } from '../definition/step-drafts.js';
 import type { SagaEngine } from '../engine/saga-engine.js';
 import { isEnd, type SagaState, stateOf } from '../machine/saga-instance.js';
-import { eventMessage } from '../engine/saga-messages.js';
+import { eventMessage, type WireEvent } from '../engine/saga-messages.js';
+import { signalsOf } from '../definition/saga-definitions.js';
+import { assertName } from '../machine/saga-input.js';
 import { restoreInstance, subjectOf } from '../engine/saga-store.js';
 import { findSaga, showSaga } from '../statements.generated.js';
 
@@ -43,6 +47,12 @@ export interface SagaStarted {
   readonly created: boolean;
 }
 
+/** How a signal is sent. */
+export interface SagaSignalOptions {
+  /** Names the signal: two of one id count once, as when a webhook comes twice. The saga remembers the last 1,000. */
+  readonly id?: string;
+}
+
 /** How a saga has ended. */
 export interface SagaOutcome {
   readonly id: string;
@@ -60,6 +70,8 @@ export interface SagaOutcomeOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Longest reason that is kept, in characters. */
+const REASON_CHARS = 1_000;
 const OUTCOME = { timeoutMs: wholeNumber({ default: 30_000, min: 0, max: 86_400_000 }) };
 /** Looks for an outcome come ever more slowly: a saga either takes a moment or takes its time. */
 const FIRST_LOOK_MS = 10;
@@ -83,6 +95,7 @@ export class Sagas {
    * that come first run in this transaction.
    *
    * @throws TransactionRequiredError unless `tx` is an open transaction
+   * @throws SagaInputError, PayloadNotSerializableError when the key or the data are not usable
    * @throws ConfigurationError when `deadlineMs` is no such number, or there is a subject and no cipher
    * @throws SubjectErasedError
    */
@@ -104,22 +117,66 @@ export class Sagas {
   }
 
   /**
-   * Sends a signal to a saga when the caller's transaction commits. One that nobody waits for yet is kept until its step
-   * begins.
+   * Sends a signal to a saga when the caller's transaction commits. Signals of one name are taken in the order in which they
+   * come; one that nothing waits for yet is kept until its step begins. What comes when nothing will wait for it any more is
+   * kept and shown to operators (`waybill saga ignored`).
+   *
+   * @throws TransactionRequiredError unless `tx` is an open transaction
+   * @throws NotFoundError when there is no such saga
+   * @throws SagaSignalUnknownError when no step of it waits for that name
+   * @throws SagaInputError when the name, or the id, is no text of 1 to 255 characters
+   */
+  async signal(
+    tx: TransactionHandle,
+    saga: SagaRef,
+    name: string,
+    payload: unknown = null,
+    { id }: SagaSignalOptions = {},
+  ): Promise<void> {
+    assertName(name, 'The name of a signal');
+    if (id !== undefined) assertName(id, 'The id of a signal');
+    const event = { type: 'signal', name, payload, ...(id !== undefined && { id }) } as const;
+    await this.#tell(tx, saga, event, ({ id: sagaId, type, version }) => {
+      const definition = this.parts.engine.definitions.find(type, version);
+      const known = definition && signalsOf(definition);
+      if (known?.includes(name) === false) throw new SagaSignalUnknownError(sagaId, name, type, known);
+    });
+  }
+
+  /**
+   * Cancels a saga when the caller's transaction commits: unless it has passed a pivot by then, it is compensated and ends as
+   * CANCELLED. A cancellation that comes too late is kept and shown to operators (`waybill saga ignored`).
    *
    * @throws TransactionRequiredError unless `tx` is an open transaction
    * @throws NotFoundError when there is no such saga
    */
-  async signal(tx: TransactionHandle, saga: SagaRef, name: string, payload: unknown = null): Promise<void> {
+  async cancel(tx: TransactionHandle, saga: SagaRef, reason: string): Promise<void> {
+    await this.#tell(tx, saga, { type: 'cancel', reason: cleanText(reason, REASON_CHARS) });
+  }
+
+  /**
+   * Compensates a saga when the caller's transaction commits, as {@link cancel} does, and it ends as COMPENSATED.
+   * @throws as {@link cancel}
+   */
+  async compensate(tx: TransactionHandle, saga: SagaRef, reason: string): Promise<void> {
+    await this.#tell(tx, saga, { type: 'turn', reason: cleanText(reason, REASON_CHARS) });
+  }
+
+  async #tell(
+    tx: TransactionHandle,
+    saga: SagaRef,
+    event: WireEvent,
+    check: (row: { readonly id: string; readonly type: string; readonly version: number }) => void = () => {},
+  ): Promise<void> {
     const { session } = this.#join(tx);
     const id = await this.#idOf(session, saga);
     const [row] = await session.run(showSaga, id);
     if (row === undefined) throw new NotFoundError(`saga ${id}`);
+    check(row);
     const { outbox, engine } = this.parts;
     const subject = subjectOf(await engine.contents.open(session, id, row.content));
     const parts = { outbox, keys: engine.keysOf(row.replyTopic), subject };
-    const message = await eventMessage(session, parts, id, { type: 'signal', name, payload });
-    await outbox.publishEncoded(tx, [message]);
+    await outbox.publishEncoded(tx, [await eventMessage(session, parts, id, event)]);
   }
 
   /** The id of a saga, under way or ended. @throws NotFoundError */
@@ -148,7 +205,7 @@ export class Sagas {
       const state = stateOf(row.state);
       if (isEnd(state)) {
         const content = await this.parts.engine.contents.open(session, id, row.content);
-        const { data } = restoreInstance(id, key, row.state, reason, content);
+        const { data } = restoreInstance(row, content);
         return { id, state: state as SagaOutcome['state'], reason, data };
       }
       const leftMs = until - clock.monotonic();

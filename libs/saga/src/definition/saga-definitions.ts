@@ -1,4 +1,5 @@
 import { ConfigurationError, SagaVersionUnknownError } from '@waybill/kernel';
+import type { SagaCommand } from './saga-command.js';
 import type { SagaDefinition } from './saga-definition.js';
 
 /** The definitions that a process knows: every version of every type, side by side. */
@@ -52,21 +53,14 @@ export class SagaDefinitions {
 
   /** The HTTP endpoints that any of them calls. */
   urls(): string[] {
-    return [...this].flatMap(({ steps }) =>
-      steps.flatMap(({ forward, undo }) =>
-        [forward, undo].flatMap((action) => (action?.kind === 'command' ? (action.command.url ?? []) : [])),
-      ),
-    );
+    return [...this].flatMap((definition) => commandsOf(definition).flatMap(({ url }) => url ?? []));
   }
 
   /** The topics that their commands go to. */
   topics(): string[] {
     const topics = new Set<string>();
-    for (const { steps } of this)
-      for (const { forward, undo } of steps)
-        for (const action of [forward, undo])
-          if (action?.kind === 'command' && action.command.url === undefined)
-            topics.add(action.command.topic);
+    for (const definition of this)
+      for (const { topic, url } of commandsOf(definition)) if (url === undefined) topics.add(topic);
     return [...topics];
   }
 }
@@ -74,4 +68,25 @@ export class SagaDefinitions {
 /** Names a definition in a message: `type@version`. */
 export function definitionName({ type, version }: Pick<SagaDefinition, 'type' | 'version'>): string {
   return `${type}@${version}`;
+}
+
+/** Everything that a definition sends: of its steps, of items of lists, and reminders. */
+function commandsOf({ steps }: SagaDefinition): SagaCommand[] {
+  const actions = steps.flatMap(({ forward, undo }) => {
+    if (forward.kind !== 'each') return [forward, undo];
+    // What is sent does not depend on the item.
+    const element = forward.element(undefined, '');
+    return [element.forward, element.undo];
+  });
+  return actions.flatMap((action) => {
+    if (action?.kind === 'command') return action.command;
+    const waits = action?.kind === 'signal' || action?.kind === 'event';
+    return waits ? (action.remind?.command ?? []) : [];
+  });
+}
+
+/** The signals that steps of a definition wait for. */
+export function signalsOf({ steps }: SagaDefinition): string[] {
+  const names = steps.flatMap(({ forward }) => (forward.kind === 'signal' ? forward.signal : []));
+  return [...new Set(names)];
 }

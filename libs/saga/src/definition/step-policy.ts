@@ -1,11 +1,14 @@
 import { resolveOptions, wholeNumber } from '@waybill/kernel';
-import type { StepPolicy } from './saga-definition.js';
+import type { FinalError, StepPolicy } from './saga-definition.js';
 
 const DAY_MS = 86_400_000;
 
 /** Options of a step's attempts. */
 export interface StepPolicyOptions {
-  /** How long an attempt may take until it counts as maybe done, in milliseconds. Default 60,000. */
+  /**
+   * How long an attempt may take, in milliseconds: then a command counts as maybe done, and a local action has failed.
+   * Default 60,000; a local action has less, as its transition has.
+   */
   readonly timeoutMs?: number;
   /** Attempts in all. Default 3 before the pivot, 20 behind it and for compensations. */
   readonly maxAttempts?: number;
@@ -13,6 +16,8 @@ export interface StepPolicyOptions {
   readonly delayMs?: number;
   /** Longest wait, in milliseconds. Default 60,000. */
   readonly maxDelayMs?: number;
+  /** Errors that another attempt would meet again: classes, or names or codes. The step is given up at once. Default none. */
+  readonly nonRetryable?: readonly FinalError[];
 }
 
 /** Attempts of what may still be given up, and of what must succeed. */
@@ -24,10 +29,12 @@ const ATTEMPTS = { optional: 3, necessary: 20 } as const;
  */
 export function resolveStepPolicy(
   subject: string,
-  options: StepPolicyOptions | undefined,
+  { nonRetryable = [], ...options }: StepPolicyOptions = {},
   necessary: boolean,
 ): StepPolicy {
-  return resolveOptions(
+  const isKind = (kind: unknown): boolean => typeof kind === 'string' || typeof kind === 'function';
+  const isList = Array.isArray(nonRetryable) && nonRetryable.every(isKind);
+  const resolved = resolveOptions(
     subject,
     {
       timeoutMs: wholeNumber({ default: 60_000, min: 10, max: 30 * DAY_MS }),
@@ -40,7 +47,9 @@ export function resolveStepPolicy(
       maxDelayMs: wholeNumber({ default: 60_000, min: 1, max: DAY_MS }),
     },
     options,
+    () => (isList ? [] : ['nonRetryable must be a list of error classes, names and codes']),
   );
+  return { ...resolved, nonRetryable };
 }
 
 /** The wait before the attempt that follows a failed one, in milliseconds. */

@@ -1,4 +1,5 @@
-import { saga, type SagaOptions } from './saga-builder.js';
+import { saga } from './saga-builder.js';
+import type { SagaOptions } from './step-drafts.js';
 import type { SagaCommand } from './saga-command.js';
 import type { SagaDefinition } from './saga-definition.js';
 import type { StepPolicyOptions } from './step-policy.js';

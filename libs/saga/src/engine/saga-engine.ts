@@ -1,57 +1,30 @@
-import {
-  describeError,
-  isInfrastructureFailure,
-  isWaybillError,
-  type Logger,
-  newId,
-  NotFoundError,
-  type OpenTransaction,
-  own,
-  runAhead,
-  savepointOf,
-} from '@waybill/kernel';
-import { type Headers, REPLY_KEY_HEADER, REPLY_TO_HEADER } from '@waybill/consumer';
+import { performance } from 'node:perf_hooks';
+import { type Logger, newId, type OpenTransaction } from '@waybill/kernel';
 import type { Sealer } from '@waybill/log';
-import type { EncodedMessage, Outbox } from '@waybill/outbox';
-import { SagaContents } from './saga-contents.js';
-import { dataOf, jsonOf } from '../machine/saga-data.js';
-import type { SagaData, SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
-import { definitionName, type SagaDefinitions } from '../definition/saga-definitions.js';
+import type { Outbox } from '@waybill/outbox';
+import type { SagaDefinition } from '../definition/saga-definition.js';
+import type { SagaDefinitions } from '../definition/saga-definitions.js';
+import { newInstance } from '../machine/advance.js';
+import { dataOf } from '../machine/saga-data.js';
+import { assertData, assertName } from '../machine/saga-input.js';
 import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
-import {
-  callTopicOf,
-  replyTopicOf,
-  SAGA_AGAIN_HEADER,
-  SAGA_ATTEMPT_HEADER,
-  SAGA_BRANCH_HEADER,
-  SAGA_CALL_MAC_HEADER,
-  SAGA_DEFINITION_HEADER,
-  SAGA_ID_HEADER,
-  SAGA_MAC_HEADER,
-  SAGA_OP_HEADER,
-  SAGA_STEP_HEADER,
-} from './saga-headers.js';
-import { isEnd, type SagaInstance, type SagaState } from '../machine/saga-instance.js';
-import { advance, newInstance, type Transition } from '../machine/saga-machine.js';
+import type { SagaState } from '../machine/saga-instance.js';
+import { EventWaits } from './event-waits.js';
+import { IgnoredEvents } from './ignored-events.js';
+import { LocalSteps } from './local-steps.js';
+import { SagaContents } from './saga-contents.js';
+import { replyTopicOf } from './saga-headers.js';
 import { SagaKeys } from './saga-keys.js';
-import { eventMessage, type WireEvent } from './saga-messages.js';
 import type { OperatorOrder } from './saga-orders.js';
-import { SagaRejection } from '../machine/saga-rejection.js';
 import { reportIgnored, reportState } from './saga-report.js';
+import { insertSaga, isSame, lockSaga, type NewSaga, saveTransition, type StoredSaga } from './saga-store.js';
 import { noSagaTrace, type SagaTrace } from './saga-trace.js';
-import {
-  insertSaga,
-  isSame,
-  lockSaga,
-  type SagaParent,
-  saveTransition,
-  type StoredSaga,
-  type TransitionRecord,
-} from './saga-store.js';
-import { findChild } from '../statements.generated.js';
+import { type TransitionParts, TransitionWork } from './transition-work.js';
 
-const savepoint = savepointOf('saga');
 const KEY_MAX_AGE_MS = 30 * 86_400_000;
+const TRANSITION_MS = 30_000;
+/** So much of a transition's time is for local actions; the rest is for writing what came of them. */
+const LOCAL_PART = 0.8;
 
 /** What a {@link SagaEngine} works with. */
 export interface SagaEngineParts {
@@ -62,38 +35,28 @@ export interface SagaEngineParts {
   readonly logger: Logger;
   /** A key of its sagas is followed by another one after this, in milliseconds. Default 30 days. */
   readonly keyMaxAgeMs?: number;
+  /** How long a transition with its local actions may take, in milliseconds. Default 30,000. */
+  readonly transitionMs?: number;
   /** Encrypts sagas. Default: nothing is encrypted. */
   readonly sealer?: Sealer | undefined;
-  /** Follows transitions. Default: nobody does. */
+  /** Follows transitions. Default: nothing does. */
   readonly trace?: SagaTrace;
 }
 
 /** What came of an event for a saga. */
-export type Applied = 'applied' | 'ignored';
-
-/** What the saga is started with. */
-export interface NewSaga {
-  readonly key: string;
-  readonly data: SagaData;
-  readonly parent: SagaParent | null;
-  readonly deadlineMs?: number | null | undefined;
-  /** Whose data it holds. */
-  readonly subject?: string | undefined;
+export interface Applied {
+  readonly applied: boolean;
+  /** Why it changed nothing. */
+  readonly why: string | undefined;
 }
 
 /** Told the state that a transition has led to. */
 type Reached = (state: SagaState) => void;
 
-/** A transition under way: it grows while local actions answer. */
-interface Work {
-  readonly definition: SagaDefinition;
-  readonly transaction: OpenTransaction<unknown>;
-  instance: SagaInstance;
-  readonly nowMs: number;
-  readonly subject: string | undefined;
-  readonly events: SagaEvent[];
-  readonly outputs: SagaOutput[];
-  readonly messages: EncodedMessage[];
+/** A saga that is begun. */
+interface Begun {
+  readonly id: string;
+  readonly created: boolean;
 }
 
 /**
@@ -107,17 +70,38 @@ export class SagaEngine {
   readonly keys: SagaKeys;
   /** By which sagas are kept. */
   readonly contents: SagaContents;
+  /** Events of other services that sagas wait for. */
+  readonly waits: EventWaits;
+  readonly #ignored: IgnoredEvents;
   readonly #trace: SagaTrace;
+  readonly #work: TransitionParts;
 
   constructor(private readonly parts: SagaEngineParts) {
-    this.replyTopic = replyTopicOf(parts.group);
+    const { definitions, outbox, group } = parts;
+    this.replyTopic = replyTopicOf(group);
     this.keys = new SagaKeys(this.replyTopic, parts.keyMaxAgeMs ?? KEY_MAX_AGE_MS);
     this.contents = new SagaContents(parts.sealer);
+    this.waits = new EventWaits(this.replyTopic, this.contents);
+    this.#ignored = new IgnoredEvents(this.replyTopic, this.contents);
     this.#trace = parts.trace ?? noSagaTrace;
+    this.#work = {
+      definitions,
+      outbox,
+      group,
+      keys: this.keys,
+      locals: new LocalSteps(),
+      waits: this.waits,
+      ignored: this.#ignored,
+      start: (transaction, definition, start) => this.start(transaction, definition, start),
+    };
   }
 
   get group(): string {
     return this.parts.group;
+  }
+
+  get definitions(): SagaDefinitions {
+    return this.parts.definitions;
   }
 
   /** The keys of the service whose sagas get their answers there: this one's, or another's in the same database. */
@@ -125,12 +109,17 @@ export class SagaEngine {
     return replyTopic === this.replyTopic ? this.keys : new SagaKeys(replyTopic, this.keys.maxAgeMs);
   }
 
-  /** Begins a saga in `transaction`; one of the same type and key is found instead, whether under way or ended. */
+  /**
+   * Begins a saga in `transaction`; one of the same type and key is found instead, whether under way or ended.
+   * @throws SagaInputError, PayloadNotSerializableError
+   */
   async start(
     transaction: OpenTransaction<unknown>,
     definition: SagaDefinition,
     start: NewSaga,
-  ): Promise<{ readonly id: string; readonly created: boolean }> {
+  ): Promise<Begun> {
+    assertName(start.key, `The key of a saga ${definition.type}`);
+    assertData(start.data, `The data of saga ${definition.type} ${start.key}`);
     const id = newId();
     const about = { id, type: definition.type, step: 'start', startedIn: undefined };
     return this.#trace.transition(about, (reached) =>
@@ -144,42 +133,44 @@ export class SagaEngine {
     id: string,
     { key, data, parent, deadlineMs = definition.deadlineMs, subject }: NewSaga,
     reached: Reached,
-  ): Promise<{ readonly id: string; readonly created: boolean }> {
+  ): Promise<Begun> {
     const { session } = transaction;
     const { type, version } = definition;
     const startedIn = this.#trace.current();
-    const instance = newInstance(definition, id, key, dataOf(definition, id, data), deadlineMs);
-    const start: SagaEvent = { type: 'start', data: instance.data, deadlineMs };
-    const { replyTopic } = this;
-    const first = advance(definition, instance, start, 0);
-    const work = this.#work(definition, transaction, { instance, nowMs: 0, subject });
+    const instance = newInstance(definition, { id, key, data: dataOf(definition, id, data), deadlineMs });
+    const event: SagaEvent = { type: 'start', data: instance.data, deadlineMs };
+    const work = this.#begin(definition, transaction, { instance, nowMs: 0, subject });
     // Without actions of its own it is written once, as it is after its first commands.
-    const isQuiet =
-      first.outputs.every(({ type: kind }) => kind === 'command') && !isEnd(first.instance.state);
-    if (isQuiet) await this.#take(work, start, first);
-    const begun = isQuiet && work.instance.state === 'RUNNING' ? work.instance : instance;
-    const record = recordOf(begun === instance ? { nowMs: 0, events: [], outputs: [] } : work);
+    const isQuiet = canBeQuiet(definition) && work.advanced(event).outputs.every(isCommand);
+    if (isQuiet) await work.carry(event);
+    const isBegun = isQuiet && work.instance.state === 'RUNNING' && work.outputs.every(isCommand);
+    const begun = isBegun ? work.instance : instance;
+    const record = isBegun ? work.record : { nowMs: 0, events: [], outputs: [] };
     const saga = { type, version, parent, startedIn, subject };
-    const found = await insertSaga(session, this.contents, { ...saga, instance: begun, replyTopic, record });
+    const toStart = { ...saga, instance: begun, replyTopic: this.replyTopic, record };
+    const { startedAtMs, ...found } = await insertSaga(session, this.contents, toStart);
     if (!found.created) return found;
-    if (begun !== instance) {
-      await this.#publish(work);
+    if (isBegun) {
+      await work.publish();
       reached(begun.state);
     } else {
-      const before: StoredSaga = { ...saga, revision: 1, instance, nowMs: 0 };
-      await this.#carry(before, definition, transaction, start, undefined, reached);
+      const before = { ...saga, revision: 1, instance: { ...instance, startedAtMs }, nowMs: 0 };
+      await this.#carry(before, definition, transaction, event, undefined, reached);
     }
     return found;
   }
 
   /**
-   * Tells a saga of an event, in `transaction`.
-   * @returns `ignored` when it has ended, or the event changes nothing
+   * Tells a saga of an event, in `transaction`. What comes for one that has ended is kept, and shown to operators.
    * @throws SagaVersionUnknownError
    */
   async tell(transaction: OpenTransaction<unknown>, id: string, event: SagaEvent): Promise<Applied> {
-    const stored = await lockSaga(transaction.session, this.contents, id);
-    return stored === undefined ? 'ignored' : this.carry(transaction, stored, event);
+    const { session } = transaction;
+    const stored = await lockSaga(session, this.contents, id);
+    if (stored !== undefined) return this.carry(transaction, stored, event);
+    const why = 'the saga has ended';
+    await this.#ignored.keepLate(session, id, event, why);
+    return { applied: false, why };
   }
 
   /**
@@ -192,8 +183,8 @@ export class SagaEngine {
     if (stored === undefined) return 'it has ended';
     if (order.revision !== stored.revision)
       return `it is at revision ${stored.revision} by now, not at ${order.revision}`;
-    const applied = await this.carry(transaction, stored, order.event, order.by);
-    return applied === 'applied' ? undefined : 'it changes nothing';
+    const { applied, why } = await this.carry(transaction, stored, order.event, order.by);
+    return applied ? undefined : why;
   }
 
   /** As {@link tell}, for a saga that is locked already. */
@@ -219,180 +210,47 @@ export class SagaEngine {
     by: string | undefined,
     reached: Reached,
   ): Promise<Applied> {
-    const work = this.#work(definition, transaction, stored);
-    await this.#take(work, event, advance(definition, stored.instance, event, stored.nowMs));
-    reached(work.instance.state);
-    if (work.outputs.every(({ type }) => type === 'ignored') && isSame(stored.instance, work.instance)) {
-      reportIgnored(this.parts.logger, work.instance, work.outputs, event);
-      return 'ignored';
+    const { session } = transaction;
+    const work = this.#begin(definition, transaction, stored);
+    await work.carry(event);
+    const { instance, outputs } = work;
+    reached(instance.state);
+    if (outputs.every(({ type }) => type === 'ignored') && isSame(stored.instance, instance)) {
+      const why = whyIgnored(outputs);
+      reportIgnored(this.parts.logger, instance, why, event);
+      // An operator is told by the order.
+      if (by === undefined) await this.#ignored.keepRefused(session, instance.id, event, why, stored.subject);
+      return { applied: false, why };
     }
-    await this.#tellParent(work, stored.parent);
-    const record = { ...recordOf(work), ...(by === undefined ? {} : { by }) };
+    if (stored.parent !== null) await work.tellParent(stored.parent);
+    const record = { ...work.record, ...(by === undefined ? {} : { by }) };
     const exactly = event.type === 'due';
-    await saveTransition(transaction.session, this.contents, stored, work.instance, record, exactly);
-    await this.#publish(work);
-    reportState(this.parts.logger, definition.type, stored.instance, work.instance);
-    return 'applied';
+    await saveTransition(session, this.contents, stored, instance, record, exactly);
+    await work.publish();
+    reportState(this.parts.logger, definition.type, stored.instance, instance);
+    return { applied: true, why: undefined };
   }
 
-  #work(
+  #begin(
     definition: SagaDefinition,
     transaction: OpenTransaction<unknown>,
-    { instance, nowMs, subject }: Pick<StoredSaga, 'instance' | 'nowMs' | 'subject'>,
-  ): Work {
-    return { definition, transaction, instance, nowMs, subject, events: [], outputs: [], messages: [] };
-  }
-
-  /** Does what a transition asks for, and what follows from that. */
-  async #take(work: Work, event: SagaEvent, { instance, outputs }: Transition): Promise<void> {
-    work.instance = instance;
-    work.events.push(event);
-    for (const output of outputs) {
-      // What an answer of this very transition has made void is not done any more.
-      if (isVoid(work.instance, output)) continue;
-      work.outputs.push(output);
-      const answer = await this.#do(work, output);
-      if (answer !== undefined)
-        await this.#take(work, answer, advance(work.definition, work.instance, answer, work.nowMs));
-    }
-  }
-
-  /** @returns what the saga has to be told of it */
-  async #do(work: Work, output: SagaOutput): Promise<SagaEvent | undefined> {
-    switch (output.type) {
-      case 'command':
-        return this.#command(work, output);
-      case 'local':
-        return this.#local(work, output);
-      case 'child':
-        return this.#child(work, output);
-      case 'undo-child':
-        return this.#undoChild(work, output.step);
-      case 'ignored':
-        return undefined;
-    }
-  }
-
-  async #command(
-    work: Work,
-    output: Extract<SagaOutput, { type: 'command' }>,
-  ): Promise<SagaEvent | undefined> {
-    const { id } = work.instance;
-    const { step, op, attempt, url, payload, again } = output;
-    const isCall = url !== undefined;
-    const topic = isCall ? callTopicOf(this.parts.group) : output.topic;
-    const branch = stepOf(work.definition, step).branch;
-    const definition = definitionName(work.definition);
-    const control: Headers = {
-      [SAGA_ID_HEADER]: id,
-      [SAGA_STEP_HEADER]: step,
-      [SAGA_BRANCH_HEADER]: branch,
-      [SAGA_OP_HEADER]: op,
-      [SAGA_ATTEMPT_HEADER]: String(attempt),
-      [REPLY_TO_HEADER]: this.replyTopic,
-      [REPLY_KEY_HEADER]: id,
-      ...(again ? { [SAGA_AGAIN_HEADER]: '1' } : {}),
-      ...(isCall ? { [SAGA_DEFINITION_HEADER]: definition } : {}),
-    };
-    // A key of its own for each operation: a compensation must not wait behind the action that it undoes.
-    const { subject = null } = work;
-    const message = { topic, key: `${id}:${branch}:${op}`, control, payload, subject };
-    let encoded: EncodedMessage;
-    try {
-      encoded = this.parts.outbox.encodeControl(message);
-    } catch (error) {
-      if (!isWaybillError(error)) throw error;
-      return { type: 'unsendable', step, error: describeError(error) };
-    }
-    const { session } = work.transaction;
-    const command = { sagaId: id, step, op, attempt };
-    const macs = {
-      [SAGA_MAC_HEADER]: await this.keys.command(session, command),
-      ...(isCall
-        ? { [SAGA_CALL_MAC_HEADER]: await this.keys.call(session, command, definition, payload) }
-        : {}),
-    };
-    work.messages.push(this.parts.outbox.withControl(encoded, { ...control, ...macs }));
-    return undefined;
-  }
-
-  /** Runs a local action under a savepoint: what fails leaves nothing, and the transition goes on. */
-  async #local(work: Work, { step, undo }: { step: string; undo: boolean }): Promise<SagaEvent> {
-    const definition = stepOf(work.definition, step);
-    const action = undo ? definition.undo : definition.forward;
-    const { session, handle } = work.transaction;
-    if (action?.kind !== 'local') throw new RangeError(`step ${step} has no such action`);
-    const answer = { type: 'local', step, undo } as const;
-    await runAhead(session, savepoint.set);
-    try {
-      const { id: sagaId, data, reason } = work.instance;
-      const context = { transaction: handle, sagaId, reason };
-      const payload = await action.run(data, context);
-      return {
-        ...answer,
-        status: 'done',
-        payload: payload === undefined ? undefined : jsonOf(payload, 'result'),
-      };
-    } catch (error) {
-      if (isInfrastructureFailure(error)) throw error;
-      await session.run(savepoint.goBack);
-      if (error instanceof SagaRejection) return { ...answer, status: 'rejected', error: error.reason };
-      return { ...answer, status: 'failed', error: describeError(error) };
-    }
-  }
-
-  async #child(work: Work, output: Extract<SagaOutput, { type: 'child' }>): Promise<SagaEvent | undefined> {
-    const { step, childType, childVersion, key, data } = output;
-    const parent = { id: work.instance.id, step };
-    const definition = this.parts.definitions.get(childType, childVersion);
-    const { subject } = work;
-    const { created } = await this.start(work.transaction, definition, { key, data, parent, subject });
-    if (created) return undefined;
-    return { type: 'unsendable', step, error: `there is a saga ${childType} with key ${key} already` };
-  }
-
-  /** Children are told by message: two sagas that lock each other in one transaction could wait for each other. */
-  async #undoChild(work: Work, step: string): Promise<undefined> {
-    const [child] = await work.transaction.session.run(findChild, work.instance.id, step);
-    if (child === undefined) throw new NotFoundError(`child of saga ${work.instance.id} at step ${step}`);
-    await this.#tell(work, child.id, {
-      type: 'undo',
-      reason: `its parent ${work.instance.id} is compensated`,
-    });
-    return undefined;
-  }
-
-  async #tellParent(work: Work, parent: SagaParent | null): Promise<void> {
-    const { state, data } = work.instance;
-    if (parent === null || !isEnd(state)) return;
-    await this.#tell(work, parent.id, { type: 'child', step: parent.step, state, data });
-  }
-
-  /** Has another saga of this service told of an event, by way of the log. */
-  async #tell(work: Work, id: string, event: WireEvent): Promise<void> {
-    const { subject = null } = work;
-    const parts = { outbox: this.parts.outbox, keys: this.keys, subject };
-    work.messages.push(await eventMessage(work.transaction.session, parts, id, event));
-  }
-
-  async #publish({ messages, transaction }: Work): Promise<void> {
-    if (messages.length > 0) await this.parts.outbox.publishEncoded(transaction.session, messages);
+    saga: Pick<StoredSaga, 'instance' | 'nowMs' | 'subject'>,
+  ): TransitionWork {
+    const until = performance.now() + (this.parts.transitionMs ?? TRANSITION_MS) * LOCAL_PART;
+    return new TransitionWork(this.#work, definition, transaction, saga, until);
   }
 }
 
-function recordOf({ nowMs, events, outputs }: TransitionRecord): TransitionRecord {
-  return { nowMs, events, outputs };
+/** Whether it may be written for the first time behind its first transition: a time is asked of the database. */
+function canBeQuiet({ steps }: SagaDefinition): boolean {
+  return steps.every(({ forward }) => forward.kind !== 'sleep');
 }
 
-function isVoid({ steps }: SagaInstance, output: SagaOutput): boolean {
-  if (output.type !== 'command' && output.type !== 'local') return false;
-  const record = own(steps, output.step);
-  const isUnderWay = record?.status === 'running' || record?.status === 'undoing';
-  return !isUnderWay || record.attempt !== output.attempt;
+function isCommand({ type }: SagaOutput): boolean {
+  return type === 'command';
 }
 
-function stepOf(definition: SagaDefinition, name: string): StepDefinition {
-  const step = definition.steps.find((candidate) => candidate.name === name);
-  if (step === undefined) throw new RangeError(`saga ${definition.type} has no step ${name}`);
-  return step;
+function whyIgnored(outputs: readonly SagaOutput[]): string {
+  const reasons = outputs.flatMap((output) => (output.type === 'ignored' ? output.why : []));
+  return reasons.length === 0 ? 'it changes nothing' : reasons.join('; ');
 }

@@ -9,6 +9,12 @@ export const SAGA_OP_HEADER = 'waybill-saga-op';
 export const SAGA_ATTEMPT_HEADER = 'waybill-saga-attempt';
 /** Set when an operator wants a command carried out in spite of a rejection. */
 export const SAGA_AGAIN_HEADER = 'waybill-saga-again';
+/** When the first command of the operation was made, in milliseconds from the time in the saga's id. */
+export const SAGA_BEGUN_HEADER = 'waybill-saga-begun';
+/** Of an operation that takes another one back: when that was begun, and whether it is known to be done; `1200,unknown`. */
+export const SAGA_ORIGIN_HEADER = 'waybill-saga-origin';
+/** In an answer: the participant holds something for the saga. */
+export const SAGA_HOLDS_HEADER = 'waybill-saga-holds';
 /** In a message to the saga that is no answer: what it is. Its payload is the event. */
 export const SAGA_EVENT_HEADER = 'waybill-saga-event';
 /** Shows that a command, an answer or an event is of the saga's own service; see `SagaKeys`. */

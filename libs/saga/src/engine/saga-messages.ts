@@ -5,7 +5,10 @@ import { SAGA_EVENT_HEADER, SAGA_ID_HEADER, SAGA_MAC_HEADER } from './saga-heade
 import type { SagaKeys } from './saga-keys.js';
 
 /** What a saga may be told by way of the log, other than an answer. Orders of operators never come that way. */
-export type WireEvent = Extract<SagaEvent, { type: 'signal' | 'child' | 'undo' }>;
+export type WireEvent = Extract<
+  SagaEvent,
+  { type: 'signal' | 'event' | 'child' | 'undo' | 'cancel' | 'turn' }
+>;
 
 /** What a message to a saga that is no answer holds. */
 export interface EventPayload {

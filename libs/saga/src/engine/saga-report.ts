@@ -1,15 +1,14 @@
 import type { Logger } from '@waybill/kernel';
-import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
+import type { SagaEvent } from '../machine/saga-event.js';
 import type { SagaInstance } from '../machine/saga-instance.js';
 
 /** Says that an event has changed nothing. */
 export function reportIgnored(
   logger: Logger,
   { id, state }: SagaInstance,
-  outputs: readonly SagaOutput[],
+  why: string,
   event: SagaEvent,
 ): void {
-  const why = outputs.flatMap((output) => (output.type === 'ignored' ? output.why : [])).join('; ');
   if (event.type !== 'due') logger.debug(`saga ${id} ignored ${event.type}: ${why}`, { state });
 }
 

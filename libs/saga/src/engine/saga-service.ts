@@ -1,12 +1,9 @@
 import {
   BackgroundService,
   ConfigurationError,
-  describeError,
   type Given,
-  isInfrastructureFailure,
   type Logger,
   own,
-  type PassResult,
   resolveOptions,
   SagaVersionUnknownError,
   SubjectErasedError,
@@ -32,6 +29,7 @@ import {
   callTopicOf,
   SAGA_ATTEMPT_HEADER,
   SAGA_EVENT_HEADER,
+  SAGA_HOLDS_HEADER,
   SAGA_ID_HEADER,
   SAGA_MAC_HEADER,
   SAGA_OP_HEADER,
@@ -42,14 +40,17 @@ import { SagaEndpoints, type SagaHttpOptions } from '../http/saga-endpoint.js';
 import type { EventPayload, WireEvent } from './saga-messages.js';
 import { SagaOrders } from './saga-orders.js';
 import { SagaRefusals } from './saga-refusals.js';
-import { lockDueSaga, wakeMs } from './saga-store.js';
-import { liveVersions, nextSagaWake, postponeSaga, wakeSaga } from '../statements.generated.js';
+import { liveVersions } from '../statements.generated.js';
+import { SagaClock } from './saga-clock.js';
+import { jsonOf } from '../machine/saga-data.js';
 
 const SPECS = {
   /** Longest time between two looks for sagas for which something is due, in milliseconds. */
   pollMs: wholeNumber({ default: 1_000, min: 5, max: 60_000 }),
   /** How long a transition with its local actions may take, in milliseconds. */
   transitionMs: wholeNumber({ default: 30_000, min: 10, max: 3_600_000 }),
+  /** Sagas that the clock carries on at a time, each on a connection of its own. */
+  concurrency: wholeNumber({ default: 4, min: 1, max: 64 }),
   /** Answers that share a transaction at most. */
   transactionBatch: wholeNumber({ default: 16, min: 1, max: 32 }),
 };
@@ -73,18 +74,14 @@ export interface SagaServiceParts {
 
 /** A saga whose version this process does not know is another's, or an older process's: it is asked again after this. */
 const UNKNOWN_VERSION_MS = 1_000;
-/** A saga whose transition fails waits for so long, in milliseconds. */
-const POSTPONE_MS = 5_000;
-/** One whose subject was erased cannot be carried on; it is looked at again after so long, in milliseconds. */
-const ERASED_MS = 86_400_000;
 
 /** Carries the sagas of a service on, in each of its processes: by answers from the log, and when something is due. */
 export class SagaService {
-  readonly service: BackgroundService;
+  readonly #clock: SagaClock;
+  readonly #orders: BackgroundService;
   /** Messages that were dropped because none of the service's own has sent them. */
   readonly refusals: SagaRefusals;
   readonly #endpoints: SagaEndpoints;
-  readonly #orders: SagaOrders;
   readonly #options;
 
   /** @throws ConfigurationError */
@@ -95,16 +92,32 @@ export class SagaService {
     this.#options = resolveOptions('sagas', SPECS, options);
     this.#endpoints = new SagaEndpoints(http);
     const { engine, logger, transactions } = parts;
-    const { transitionMs } = this.#options;
-    this.#orders = new SagaOrders({ engine, transactions, logger, transitionMs });
-    this.refusals = new SagaRefusals(engine.replyTopic, logger);
-    this.service = new BackgroundService({
-      name: 'the clock of sagas',
-      runOnce: (signal) => this.#look(signal),
-      idleMinMs: Math.min(20, this.#options.pollMs),
-      idleMaxMs: this.#options.pollMs,
-      logger: parts.logger,
+    const { transitionMs, pollMs, concurrency } = this.#options;
+    this.#clock = new SagaClock({ engine, transactions, logger, transitionMs, pollMs, concurrency });
+    const orders = new SagaOrders({ engine, transactions, logger, transitionMs });
+    // Beside the clock: what an operator orders must not wait behind what it is about.
+    this.#orders = new BackgroundService({
+      name: 'orders to sagas',
+      runOnce: async (signal) => {
+        await orders.carryOut(signal);
+        return 'idle';
+      },
+      idleMinMs: Math.min(20, pollMs),
+      idleMaxMs: pollMs,
+      logger,
     });
+    this.refusals = new SagaRefusals(engine.replyTopic, logger);
+  }
+
+  /** Begins to carry on what is due, and what operators order. */
+  start(): void {
+    this.#clock.service.start();
+    this.#orders.start();
+  }
+
+  /** Stops when what is under way has ended. */
+  async stop(): Promise<void> {
+    await Promise.all([this.#clock.stop(), this.#orders.stop()]);
   }
 
   /**
@@ -180,60 +193,24 @@ export class SagaService {
     const { step, op, attempt } = event;
     return keys.isCommand(session, mac, { sagaId, step, op, attempt });
   }
-
-  /** Carries on every saga for which something is due. */
-  async #look(signal: AbortSignal): Promise<PassResult> {
-    while (!signal.aborted) {
-      if (!(await this.#carryDue())) break;
-    }
-    await this.#orders.carryOut(signal);
-    const { engine, transactions } = this.parts;
-    const [next] = await transactions.session.run(nextSagaWake, engine.replyTopic);
-    if (next !== undefined && next.inMs < this.#options.pollMs) {
-      const ring = setTimeout(() => this.service.bell.ring(), Math.max(1, next.inMs));
-      ring.unref();
-    }
-    return 'idle';
-  }
-
-  /** @returns whether there was one */
-  async #carryDue(): Promise<boolean> {
-    const { transactions, engine } = this.parts;
-    let current: string | undefined;
-    try {
-      return await transactions.run({
-        work: async (transaction) => {
-          const claimed = (id: string): void => void (current = id);
-          const { contents, replyTopic } = engine;
-          const stored = await lockDueSaga(transaction.session, contents, replyTopic, claimed);
-          if (stored === undefined) return false;
-          const applied = await engine.carry(transaction, stored, { type: 'due' });
-          if (applied === 'ignored')
-            await transaction.session.run(wakeSaga, stored.instance.id, wakeMs(stored.instance));
-          return true;
-        },
-        timeoutMs: this.#options.transitionMs,
-      });
-    } catch (error) {
-      // It must not keep those behind it from being looked at.
-      if (current === undefined || isInfrastructureFailure(error)) throw error;
-      this.parts.logger.error(`saga ${current} could not be carried on: ${describeError(error)}`);
-      const isErased = error instanceof SubjectErasedError;
-      await transactions.session.run(postponeSaga, current, isErased ? ERASED_MS : POSTPONE_MS);
-      return true;
-    }
-  }
 }
 
 /** What a saga is told by way of the log. Orders of operators are not: they come through `waybill.order_saga()`. */
 type FromLog = WireEvent | Extract<SagaEvent, { type: 'reply' }>;
 
-const WIRE_EVENTS: ReadonlySet<unknown> = new Set<WireEvent['type']>(['signal', 'child', 'undo']);
+const WIRE_EVENTS: ReadonlySet<unknown> = new Set<WireEvent['type']>([
+  'signal',
+  'event',
+  'child',
+  'undo',
+  'cancel',
+  'turn',
+]);
 
 function eventOf({ control, payload }: Delivery): FromLog | undefined {
   if (control[SAGA_EVENT_HEADER] !== undefined) {
     const event: Partial<WireEvent> | undefined = ((payload ?? {}) as Partial<EventPayload>).event;
-    return WIRE_EVENTS.has(event?.type) ? (event as WireEvent) : undefined;
+    return WIRE_EVENTS.has(event?.type) ? plainOf(event as WireEvent) : undefined;
   }
   const step = control[SAGA_STEP_HEADER];
   const op = control[SAGA_OP_HEADER] as SagaOp | undefined;
@@ -242,5 +219,12 @@ function eventOf({ control, payload }: Delivery): FromLog | undefined {
   if (step === undefined || op === undefined || status === undefined || !Number.isSafeInteger(attempt))
     return undefined;
   const error = control[REPLY_ERROR_HEADER];
-  return { type: 'reply', step, op, attempt, status, payload, ...(error === undefined ? {} : { error }) };
+  const holds = control[SAGA_HOLDS_HEADER] !== undefined;
+  const more = { ...(error !== undefined && { error }), ...(holds && { holds }) };
+  return { type: 'reply', step, op, attempt, status, payload: plainOf(payload), ...more };
+}
+
+/** As JSON has it, whatever the topic's codec made of it: so the saga sees the same now and when it is run again. */
+function plainOf<T>(value: T): T {
+  return value === undefined ? value : jsonOf(value, 'payload', 'ourselves');
 }

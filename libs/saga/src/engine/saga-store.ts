@@ -1,5 +1,6 @@
 import { invariant, runAhead, type SqlSession } from '@waybill/kernel';
 import type { SagaContents } from './saga-contents.js';
+import type { SagaData } from '../definition/saga-definition.js';
 import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
 import { isEnd, type SagaInstance, STATE_NUMBER, stateOf } from '../machine/saga-instance.js';
 import { claimDueSaga, endSaga, loadSaga, saveSaga, startSaga } from '../statements.generated.js';
@@ -35,8 +36,18 @@ export interface TransitionRecord {
   readonly by?: string;
 }
 
+/** What a saga is started with. */
+export interface NewSaga {
+  readonly key: string;
+  readonly data: SagaData;
+  readonly parent: SagaParent | null;
+  readonly deadlineMs?: number | null | undefined;
+  /** Whose data it holds. */
+  readonly subject?: string | undefined;
+}
+
 /** What of an instance stands in its content. */
-type Content = Pick<SagaInstance, 'direction' | 'data' | 'steps' | 'signals' | 'deadlineMs' | 'cancelled'>;
+type Content = Omit<SagaInstance, 'id' | 'key' | 'state' | 'reason' | 'startedAtMs'>;
 
 /** What is kept beside the instance in its content. */
 interface Beside {
@@ -61,7 +72,7 @@ export async function insertSaga(
   session: SqlSession,
   contents: SagaContents,
   { instance, type, version, replyTopic, parent, startedIn, subject, record }: SagaToStart,
-): Promise<{ readonly id: string; readonly created: boolean }> {
+): Promise<{ readonly id: string; readonly created: boolean; readonly startedAtMs: number }> {
   const key = await contents.keyOf(session, subject);
   const [row] = await session.run(
     startSaga,
@@ -149,7 +160,9 @@ export async function saveTransition(
 /** When something is due next, in milliseconds since the saga's start. */
 export function wakeMs({ state, steps, deadlineMs }: SagaInstance): number | null {
   if (isEnd(state)) return null;
-  const times = Object.values(steps).flatMap(({ dueMs }) => dueMs ?? []);
+  const times = Object.values(steps).flatMap(({ dueMs, remind }) =>
+    [dueMs ?? [], remind?.dueMs ?? []].flat(),
+  );
   if (deadlineMs !== null) times.push(deadlineMs);
   return times.length === 0 ? null : Math.ceil(Math.min(...times));
 }
@@ -166,26 +179,33 @@ interface SagaRow {
   readonly reason: string | null;
   readonly content: string;
   readonly nowMs: number;
+  readonly startedAtMs: number;
 }
 
 async function stored(session: SqlSession, contents: SagaContents, row: SagaRow): Promise<StoredSaga> {
   const content = await contents.open(session, row.id, row.content);
-  const { id, key, reason, parentId, parentStep, type, version, revision, nowMs } = row;
-  const instance: SagaInstance & Beside = restoreInstance(id, key, row.state, reason, content);
+  const { parentId, parentStep, type, version, revision, nowMs } = row;
+  const instance: SagaInstance & Beside = restoreInstance(row, content);
   const { startedIn, subject } = instance;
   const parent = parentId === null ? null : { id: parentId, step: parentStep ?? '' };
   return { type, version, revision, nowMs, parent, instance, startedIn, subject };
 }
 
+/** What stands beside the content of a saga in its row. */
+export interface InstanceRow {
+  readonly id: string;
+  readonly key: string;
+  readonly state: number;
+  readonly reason: string | null;
+  readonly startedAtMs: number;
+}
+
 /** An instance as it stands in a row whose content has been opened. */
 export function restoreInstance(
-  id: string,
-  key: string,
-  state: number,
-  reason: string | null,
+  { id, key, state, reason, startedAtMs }: InstanceRow,
   content: string,
 ): SagaInstance {
-  return { id, key, state: stateOf(state), reason, ...(JSON.parse(content) as Content) };
+  return { id, key, state: stateOf(state), reason, startedAtMs, ...(JSON.parse(content) as Content) };
 }
 
 /** Stands for a content that cannot be read. */
@@ -194,8 +214,12 @@ export const NO_CONTENT = JSON.stringify({
   data: {},
   steps: {},
   signals: {},
+  signalIds: [],
+  items: {},
   deadlineMs: null,
   cancelled: false,
+  cause: null,
+  patches: [],
 } satisfies Content);
 
 /** Whose data a saga holds, by its content that has been opened; null where that was not said. */
@@ -214,6 +238,6 @@ export function isSame(before: SagaInstance, after: SagaInstance): boolean {
 }
 
 function contentOf(instance: SagaInstance, { startedIn, subject }: Beside = {}): Content & Beside {
-  const { direction, data, steps, signals, deadlineMs, cancelled } = instance;
-  return { direction, data, steps, signals, deadlineMs, cancelled, startedIn, subject };
+  const { id: _, key: __, state: ___, reason: ____, startedAtMs: _____, ...content } = instance;
+  return { ...content, startedIn, subject };
 }

@@ -13,6 +13,6 @@ export function dataOf(definition: SagaDefinition, id: string, data: SagaData): 
 }
 
 /** What JSON makes of a value: a saga's data is the same before and after it has been stored. */
-export function jsonOf<T>(value: T, name?: string): T {
-  return JSON.parse(JSON.stringify(plainJson(value, name))) as T;
+export function jsonOf<T>(value: T, name?: string, reader?: 'anybody' | 'ourselves'): T {
+  return JSON.parse(JSON.stringify(plainJson(value, name, reader))) as T;
 }

@@ -14,20 +14,29 @@ export type SagaEvent =
       readonly status: ReplyStatus;
       readonly payload?: unknown;
       readonly error?: string;
+      /** The participant holds something for the saga. */
+      readonly holds?: boolean;
     }
   /** A local action has ended in this transaction. */
   | {
       readonly type: 'local';
       readonly step: string;
       readonly undo: boolean;
-      readonly status: 'done' | 'rejected' | 'failed';
+      readonly attempt: number;
+      /** `unusable`: it was rolled back, because of what it resolved to. */
+      readonly status: 'done' | 'rejected' | 'failed' | 'unusable';
       readonly payload?: unknown;
       readonly error?: string;
+      /** No other attempt is worth it. */
+      readonly final?: boolean;
     }
-  | { readonly type: 'child'; readonly step: string; readonly state: SagaState; readonly data: SagaData }
+  | ChildEvent
   /** Something may be due by now. */
   | { readonly type: 'due' }
-  | { readonly type: 'signal'; readonly name: string; readonly payload: unknown }
+  /** Told once, where it has an id. */
+  | { readonly type: 'signal'; readonly name: string; readonly payload: unknown; readonly id?: string }
+  /** What a step waits for has come from another service. */
+  | { readonly type: 'event'; readonly step: string; readonly payload: unknown }
   /** Its parent is compensated. */
   | { readonly type: 'undo'; readonly reason: string }
   /** A command could not be sent as it is. */
@@ -35,8 +44,23 @@ export type SagaEvent =
   | { readonly type: 'retry'; readonly step: string }
   | { readonly type: 'skip'; readonly step: string }
   | { readonly type: 'resolve'; readonly step: string; readonly data: SagaData }
+  /** An operator has it compensated, also behind its pivot. */
   | { readonly type: 'compensate'; readonly reason: string }
+  /** Its service has it compensated, unless it has passed a pivot. */
+  | { readonly type: 'turn'; readonly reason: string }
   | { readonly type: 'cancel'; readonly reason: string };
+
+/** What a child tells its parent. */
+export interface ChildEvent {
+  readonly type: 'child';
+  readonly step: string;
+  readonly state: SagaState;
+  readonly data: SagaData;
+  /** It has passed its pivot: it only goes forward. */
+  readonly pivot: boolean;
+  /** It was to be undone, and will not be. */
+  readonly refused?: boolean;
+}
 
 /** What an operator may order. It comes by `waybill.order_saga()`, which knows the login, and never by the log. */
 export type OrderEvent = Extract<SagaEvent, { type: 'retry' | 'skip' | 'resolve' | 'compensate' | 'cancel' }>;
@@ -59,11 +83,30 @@ export type SagaOutput =
   | {
       readonly type: 'child';
       readonly step: string;
+      readonly attempt: number;
       readonly childType: string;
       readonly childVersion: number;
       readonly key: string;
       readonly data: SagaData;
     }
   | { readonly type: 'undo-child'; readonly step: string }
+  /** Its parent wants it undone, and it only goes forward. */
+  | { readonly type: 'refuse-undo' }
+  /** Reminds somebody that the step waits. */
+  | {
+      readonly type: 'reminder';
+      readonly step: string;
+      readonly number: number;
+      readonly topic: string;
+      readonly payload: unknown;
+    }
+  /** The step waits for an event of this topic that carries this. */
+  | { readonly type: 'await-event'; readonly step: string; readonly topic: string; readonly match: string }
+  /** It does not any more. */
+  | { readonly type: 'forget-event'; readonly step: string }
+  /** A signal or an event came that nothing waits for: it is kept, and shown. */
+  | { readonly type: 'unawaited'; readonly name: string; readonly payload: unknown; readonly why: string }
+  /** What the participant of the step holds for the saga is to be let go. */
+  | { readonly type: 'release'; readonly step: string }
   /** The event did not change anything: why. */
   | { readonly type: 'ignored'; readonly why: string };

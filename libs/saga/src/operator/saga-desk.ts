@@ -192,7 +192,7 @@ export class SagaDesk {
     return {
       ...summaryOf(row),
       unreadable,
-      instance: restoreInstance(id, row.key, row.state, row.reason, content),
+      instance: restoreInstance(row, content),
       timeline: rows.map(({ revision, at, elapsedMs, state }, index) => ({
         revision,
         at,

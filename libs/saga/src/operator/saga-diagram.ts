@@ -63,6 +63,8 @@ function drawEvent(
       return [`  note over S: ${plain(`time is up, ${at}`)}`];
     case 'signal':
       return [`  note over S: ${plain(`signal ${event.name}, ${at}`)}`];
+    case 'event':
+      return [`  note over S: ${plain(`event for ${event.step}, ${at}`)}`];
     case 'unsendable':
       return [`  note over S: ${plain(`${event.step} cannot be sent`)}`];
     case 'retry':
@@ -70,6 +72,7 @@ function drawEvent(
     case 'resolve':
     case 'compensate':
     case 'undo':
+    case 'turn':
     case 'cancel': {
       const step = 'step' in event ? ` ${event.step}` : '';
       return [`  note over S: ${plain(`${event.type}${step}${by === null ? '' : ` by ${by}`}, ${at}`)}`];
@@ -88,7 +91,16 @@ function drawOutput(output: SagaOutput, topics: Map<string, string>, participant
       return [`  note over S: ${plain(`child ${output.childType} ${output.key} is started`)}`];
     case 'undo-child':
       return [`  note over S: ${plain(`child of ${output.step} is compensated`)}`];
+    case 'reminder':
+      return [`  S->>${participant(output.topic)}: ${plain(`${output.step} reminder ${output.number}`)}`];
+    case 'refuse-undo':
+      return ['  note over S: it has passed its pivot, and is not undone'];
+    case 'unawaited':
+      return [`  note over S: ${plain(`${output.name} was not awaited`)}`];
     case 'local':
+    case 'await-event':
+    case 'forget-event':
+    case 'release':
     case 'ignored':
       return [];
   }

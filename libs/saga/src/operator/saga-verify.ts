@@ -1,8 +1,9 @@
 import { NotFoundError } from '@waybill/kernel';
 import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { SagaOutput } from '../machine/saga-event.js';
+import { doneOf } from '../machine/void-output.js';
 import type { SagaTimelineEntry } from './saga-desk.js';
-import { advance, newInstance } from '../machine/saga-machine.js';
+import { advance, newInstance } from '../machine/advance.js';
 
 /** A saga as it was recorded: every transition, its start among them. */
 export interface RecordedSaga {
@@ -10,6 +11,8 @@ export interface RecordedSaga {
   readonly type: string;
   readonly version: number;
   readonly key: string;
+  /** When it began; needed where a step sleeps until an instant. */
+  readonly startedAt?: Date | string;
   readonly timeline: readonly Pick<SagaTimelineEntry, 'revision' | 'nowMs' | 'events' | 'outputs'>[];
 }
 
@@ -31,7 +34,10 @@ export interface SagaDifference {
 export function verifySaga(definition: SagaDefinition, recorded: RecordedSaga): SagaDifference | undefined {
   const start = recorded.timeline.flatMap(({ events }) => events).find(({ type }) => type === 'start');
   if (start?.type !== 'start') throw new NotFoundError(`start in the record of saga ${recorded.id}`);
-  let instance = newInstance(definition, recorded.id, recorded.key, start.data, start.deadlineMs);
+  const { id, key } = recorded;
+  const startedAtMs = recorded.startedAt === undefined ? 0 : new Date(recorded.startedAt).getTime();
+  const { data, deadlineMs } = start;
+  let instance = newInstance(definition, { id, key, data, deadlineMs, startedAtMs });
   for (const { revision, events, outputs, nowMs } of recorded.timeline) {
     const now: SagaOutput[] = [];
     for (const event of events) {
@@ -39,7 +45,8 @@ export function verifySaga(definition: SagaDefinition, recorded: RecordedSaga): 
       instance = transition.instance;
       now.push(...transition.outputs);
     }
-    const [before, after] = [outputs.flatMap(nameOf).toSorted(), now.flatMap(nameOf).toSorted()];
+    const done = doneOf(instance, events, now);
+    const [before, after] = [outputs.flatMap(nameOf).toSorted(), done.flatMap(nameOf).toSorted()];
     if (before.join('\n') !== after.join('\n'))
       return { sagaId: recorded.id, revision, recorded: before, now: after };
   }
@@ -58,6 +65,18 @@ function nameOf(output: SagaOutput): string[] {
       return [`child ${output.childType} ${output.key}`];
     case 'undo-child':
       return [`undo child ${output.step}`];
+    case 'reminder':
+      return [
+        `reminder ${output.number} of ${output.step} to ${output.topic} ${JSON.stringify(output.payload)}`,
+      ];
+    case 'await-event':
+      return [`${output.step} waits for an event of ${output.topic} with ${output.match}`];
+    case 'refuse-undo':
+      return ['it is not undone'];
+    case 'release':
+      return [`release ${output.step}`];
+    case 'forget-event':
+    case 'unawaited':
     case 'ignored':
       return [];
   }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import {
   advance,
+  isVoid,
   newInstance,
   type SagaCommand,
   type SagaDefinition,
@@ -14,6 +15,10 @@ import { TestingError } from '../testing-error.js';
 
 /** What a local action does in a scenario: what it adds to the saga's data, or that it throws. */
 export type LocalStub = (data: Readonly<Record<string, unknown>>) => object | void;
+
+const SAGA_ID = '00000000-0000-7000-8000-000000000000';
+/** When sagas of scenarios start: the first of January 2030, in UTC. */
+const START_MS = Date.UTC(2030, 0);
 
 type SentCommand = Extract<SagaOutput, { readonly type: 'command' }>;
 
@@ -58,7 +63,7 @@ export class SagaScenario<Input extends object> {
   /** Starts the saga. */
   whenStarted(key: string, data: Input): this {
     const input = data as Readonly<Record<string, unknown>>;
-    this.#instance = newInstance(this.#definition, '00000000-0000-7000-8000-000000000000', key, input);
+    this.#instance = newInstance(this.#definition, { id: SAGA_ID, key, data: input, startedAtMs: START_MS });
     const { deadlineMs } = this.#instance;
     return this.#tell({ type: 'start', data: input, deadlineMs }, `started with ${JSON.stringify(data)}`);
   }
@@ -78,13 +83,25 @@ export class SagaScenario<Input extends object> {
     return this.#reply(step, { status: 'failed', error });
   }
 
-  whenSignal(name: string, payload: unknown = null): this {
-    return this.#tell({ type: 'signal', name, payload }, `signal ${name}`);
+  /** A signal comes. @param id two of one id count once */
+  whenSignal(name: string, payload: unknown = null, id?: string): this {
+    const event: SagaEvent = { type: 'signal', name, payload, ...(id !== undefined && { id }) };
+    return this.#tell(event, `signal ${name}`);
   }
 
-  /** A child saga has ended. */
-  whenChildEnds(step: string, state: SagaState, data: Readonly<Record<string, unknown>> = {}): this {
-    return this.#tell({ type: 'child', step, state, data }, `child ${step} is ${state}`);
+  /** The event comes that a step waits for. */
+  whenEvent(step: string, payload: unknown = null): this {
+    return this.#tell({ type: 'event', step, payload }, `event for ${step}`);
+  }
+
+  /** A child saga has ended. @param pivot whether it has passed a pivot */
+  whenChildEnds(
+    step: string,
+    state: SagaState,
+    data: Readonly<Record<string, unknown>> = {},
+    pivot = false,
+  ): this {
+    return this.#tell({ type: 'child', step, state, data, pivot }, `child ${step} is ${state}`);
   }
 
   /** Lets so many milliseconds go by, and everything that falls due in them happen at its time. */
@@ -171,28 +188,33 @@ export class SagaScenario<Input extends object> {
       this.#last.set(output.step, output);
     } else if (output.type === 'local') this.#local(output.step, output.undo, output.attempt);
     else if (output.type === 'child') this.#story.push(`  started ${output.childType} ${output.key}`);
+    else if (output.type === 'reminder') this.#story.push(`  reminded ${output.topic} of ${output.step}`);
+    else if (output.type === 'unawaited') this.#story.push(`  nothing waits for ${output.name}`);
     else if (output.type === 'ignored') this.#story.push(`  ignored: ${output.why}`);
   }
 
   #local(step: string, undo: boolean, attempt: number): void {
-    const { steps, data } = this.#saga();
+    const { data } = this.#saga();
     // What came before in the same transition may have made it void.
-    if (steps[step]?.status !== (undo ? 'undoing' : 'running') || steps[step].attempt !== attempt) return;
-    let event: SagaEvent;
+    if (isVoid(this.#saga(), { type: 'local', step, undo, attempt })) return;
+    let event: Extract<SagaEvent, { type: 'local' }>;
     try {
       const payload = undo ? undefined : this.#locals.get(step)?.(data);
-      event = { type: 'local', step, undo, status: 'done', payload: payload ?? undefined };
+      event = { type: 'local', step, undo, attempt, status: 'done', payload: payload ?? undefined };
     } catch (error) {
       const isRejection = error instanceof Error && error.name === 'SagaRejection';
       const why = error instanceof Error ? error.message : String(error);
-      event = { type: 'local', step, undo, status: isRejection ? 'rejected' : 'failed', error: why };
+      const status = isRejection ? 'rejected' : 'failed';
+      event = { type: 'local', step, undo, attempt, status, error: why };
     }
     this.#tell(event, `  ${step}${undo ? ' undone' : ''} here: ${event.status}`);
   }
 
   #nextDue(): number | undefined {
     const { steps, deadlineMs } = this.#saga();
-    const times = Object.values(steps).flatMap(({ dueMs }) => dueMs ?? []);
+    const times = Object.values(steps).flatMap(({ dueMs, remind }) =>
+      [dueMs ?? [], remind?.dueMs ?? []].flat(),
+    );
     if (deadlineMs !== null) times.push(deadlineMs);
     return times.length === 0 ? undefined : Math.max(this.#nowMs, Math.min(...times));
   }

@@ -1,0 +1,6 @@
+-- Lets a step wait for an event; the content of one that has come already is handed out instead.
+-- Params: sagaId uuid, step text, replyTopic text, waiter text, match text
+-- Returns: content jsonb?
+-- Locks: the waiter and what is to be matched
+-- Index: saga_event_match, saga_event_wait_pkey
+select :schema.saga_await_event($1, $2, $3, $4, $5) as content;

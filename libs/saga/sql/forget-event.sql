@@ -1,0 +1,5 @@
+-- A step does not wait for its event any more.
+-- Params: sagaId uuid, step text
+-- Returns: none
+-- Index: saga_event_wait_pkey
+delete from :schema.saga_event_wait w where w.saga_id = $1::uuid and w.step = $2::text;

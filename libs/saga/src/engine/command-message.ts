@@ -1,0 +1,141 @@
+import { REPLY_KEY_HEADER, REPLY_TO_HEADER, type Headers } from '@waybill/consumer';
+import type { SqlSession } from '@waybill/kernel';
+import type { EncodedMessage, Outbox } from '@waybill/outbox';
+import type { SagaDefinition } from '../definition/saga-definition.js';
+import { definitionName } from '../definition/saga-definitions.js';
+import { stepsOf } from '../machine/items.js';
+import type { SagaOutput } from '../machine/saga-event.js';
+import type { SagaInstance } from '../machine/saga-instance.js';
+import {
+  callTopicOf,
+  SAGA_AGAIN_HEADER,
+  SAGA_ATTEMPT_HEADER,
+  SAGA_BEGUN_HEADER,
+  SAGA_BRANCH_HEADER,
+  SAGA_CALL_MAC_HEADER,
+  SAGA_DEFINITION_HEADER,
+  SAGA_ID_HEADER,
+  SAGA_MAC_HEADER,
+  SAGA_OP_HEADER,
+  SAGA_ORIGIN_HEADER,
+  SAGA_STEP_HEADER,
+} from './saga-headers.js';
+import type { SagaKeys } from './saga-keys.js';
+
+/** What messages of a service's sagas are made with. */
+export interface MessageParts {
+  readonly outbox: Outbox;
+  readonly keys: SagaKeys;
+  /** The service. */
+  readonly group: string;
+}
+
+/** The saga whose message it is. */
+export interface MessageSaga {
+  readonly definition: SagaDefinition;
+  readonly instance: SagaInstance;
+  readonly subject: string | undefined;
+}
+
+type OutputOf<Type extends SagaOutput['type']> = Extract<SagaOutput, { readonly type: Type }>;
+
+/**
+ * The message of a command, with the MAC by which its answer is known.
+ * @throws PayloadNotSerializableError, MessageTooLargeError
+ */
+export async function commandMessage(
+  session: SqlSession,
+  { outbox, keys, group }: MessageParts,
+  { definition, instance, subject }: MessageSaga,
+  { step, op, attempt, url, payload, again, topic }: OutputOf<'command'>,
+): Promise<EncodedMessage> {
+  const { id: sagaId } = instance;
+  const branch = branchOf(definition, instance, step);
+  const isCall = url !== undefined;
+  const name = definitionName(definition);
+  const control: Headers = {
+    [SAGA_ID_HEADER]: sagaId,
+    [SAGA_STEP_HEADER]: step,
+    [SAGA_BRANCH_HEADER]: branch,
+    [SAGA_OP_HEADER]: op,
+    [SAGA_ATTEMPT_HEADER]: String(attempt),
+    [REPLY_TO_HEADER]: keys.replyTopic,
+    [REPLY_KEY_HEADER]: sagaId,
+    ...timesOf(instance, step),
+    ...(again ? { [SAGA_AGAIN_HEADER]: '1' } : {}),
+    ...(isCall ? { [SAGA_DEFINITION_HEADER]: name } : {}),
+  };
+  // A key of its own for each operation: a compensation must not wait behind the action that it undoes.
+  const key = `${sagaId}:${branch}:${op}`;
+  const to = isCall ? callTopicOf(group) : topic;
+  const encoded = outbox.encodeControl({ topic: to, key, control, payload, subject: subject ?? null });
+  const command = { sagaId, step, op, attempt };
+  const macs = {
+    [SAGA_MAC_HEADER]: await keys.command(session, command),
+    ...(isCall ? { [SAGA_CALL_MAC_HEADER]: await keys.call(session, command, name, payload) } : {}),
+  };
+  return outbox.withControl(encoded, { ...control, ...macs });
+}
+
+/** By these barriers judge how old a command is: milliseconds from the time in the saga's id. */
+function timesOf({ steps }: SagaInstance, step: string): Headers {
+  const { begunMs = 0, origin } = steps[step] ?? {};
+  return {
+    [SAGA_BEGUN_HEADER]: String(begunMs),
+    ...(origin && { [SAGA_ORIGIN_HEADER]: `${origin.begunMs},${origin.isKnown ? 'done' : 'unknown'}` }),
+  };
+}
+
+/** The message that reminds of a step which waits. It is a command that wants no answer. */
+export function reminderMessage(
+  { outbox }: MessageParts,
+  { instance, subject }: MessageSaga,
+  { step, number, topic, payload }: OutputOf<'reminder'>,
+): EncodedMessage {
+  const branch = `${step}:reminder-${number}`;
+  const control: Headers = {
+    [SAGA_ID_HEADER]: instance.id,
+    [SAGA_STEP_HEADER]: step,
+    [SAGA_BRANCH_HEADER]: branch,
+    [SAGA_OP_HEADER]: 'action',
+    [SAGA_ATTEMPT_HEADER]: '1',
+    ...timesOf(instance, step),
+  };
+  return outbox.encodeControl({
+    topic,
+    key: `${instance.id}:${branch}`,
+    control,
+    payload,
+    subject: subject ?? null,
+  });
+}
+
+/** The message by which what a participant holds for a saga is let go. */
+export function releaseMessage(
+  { outbox }: MessageParts,
+  { definition, instance }: MessageSaga,
+  { step }: OutputOf<'release'>,
+): EncodedMessage | undefined {
+  const { forward } = stepOf(definition, instance, step);
+  if (forward.kind !== 'command' || forward.command.url !== undefined) return undefined;
+  const branch = branchOf(definition, instance, step);
+  const control: Headers = {
+    [SAGA_ID_HEADER]: instance.id,
+    [SAGA_STEP_HEADER]: step,
+    [SAGA_BRANCH_HEADER]: branch,
+    [SAGA_OP_HEADER]: 'release',
+  };
+  const { topic } = forward.command;
+  return outbox.encodeControl({ topic, key: `${instance.id}:${branch}:release`, control, payload: null });
+}
+
+/** A step of an instance, by its name. */
+export function stepOf(definition: SagaDefinition, instance: SagaInstance, name: string) {
+  const step = stepsOf(definition, instance).steps.find((candidate) => candidate.name === name);
+  if (step === undefined) throw new RangeError(`saga ${definition.type} has no step ${name}`);
+  return step;
+}
+
+function branchOf(definition: SagaDefinition, instance: SagaInstance, step: string): string {
+  return stepOf(definition, instance, step).branch;
+}

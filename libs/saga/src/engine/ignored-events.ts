@@ -1,0 +1,76 @@
+import { cleanText, type SqlSession } from '@waybill/kernel';
+import type { SagaEvent } from '../machine/saga-event.js';
+import { keepIgnoredEvent, showSaga } from '../statements.generated.js';
+import type { SagaContents } from './saga-contents.js';
+import { subjectOf } from './saga-store.js';
+
+/** Longest reason that is kept, in characters. */
+const WHY_CHARS = 1_000;
+
+/** What has come for a saga and changed nothing. */
+export interface IgnoredEvent {
+  readonly sagaId: string;
+  /** `signal`, `event`, `cancel` or `compensate`. */
+  readonly kind: string;
+  /** Of the signal, or the step that an event was for. */
+  readonly name: string | null;
+  readonly payload: unknown;
+  readonly why: string;
+}
+
+/** Keeps what was sent to a saga and changed nothing, for operators: a payment that comes behind the end is money. */
+export class IgnoredEvents {
+  constructor(
+    private readonly replyTopic: string,
+    private readonly contents: SagaContents,
+  ) {}
+
+  async keep(session: SqlSession, event: IgnoredEvent, subject: string | undefined): Promise<undefined> {
+    const { sagaId, kind, name, payload, why } = event;
+    const key = await this.contents.keyOf(session, subject);
+    const content = this.contents.seal(sagaId, JSON.stringify(payload ?? null), key);
+    const short = cleanText(why, WHY_CHARS);
+    await session.run(keepIgnoredEvent, this.replyTopic, sagaId, kind, name, short, content);
+  }
+
+  /** Keeps an event of a saga that has ended. */
+  async keepLate(session: SqlSession, sagaId: string, event: SagaEvent, why: string): Promise<void> {
+    const kept = keptOf(sagaId, event, why);
+    if (kept === undefined) return;
+    const [row] = await session.run(showSaga, sagaId);
+    const content = row && (await this.contents.open(session, sagaId, row.content));
+    await this.keep(session, kept, content === undefined ? undefined : (subjectOf(content) ?? undefined));
+  }
+
+  /** Keeps what the service wanted of a saga under way that could not be. */
+  async keepRefused(
+    session: SqlSession,
+    sagaId: string,
+    event: SagaEvent,
+    why: string,
+    subject: string | undefined,
+  ): Promise<void> {
+    const kept = event.type === 'signal' ? undefined : keptOf(sagaId, event, why);
+    if (kept !== undefined) await this.keep(session, kept, subject);
+  }
+}
+
+function keptOf(sagaId: string, event: SagaEvent, why: string): IgnoredEvent | undefined {
+  switch (event.type) {
+    case 'signal':
+      return { sagaId, kind: 'signal', name: event.name, payload: event.payload, why };
+    case 'event':
+      return { sagaId, kind: 'event', name: event.step, payload: event.payload, why };
+    case 'cancel':
+    case 'turn':
+      return {
+        sagaId,
+        kind: event.type === 'turn' ? 'compensate' : 'cancel',
+        name: null,
+        payload: event.reason,
+        why,
+      };
+    default:
+      return undefined;
+  }
+}

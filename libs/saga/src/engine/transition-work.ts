@@ -1,0 +1,229 @@
+import {
+  describeError,
+  HandlerAbandoned,
+  isConnectionLoss,
+  isWaybillError,
+  type OpenTransaction,
+  savepointOf,
+} from '@waybill/kernel';
+import type { EncodedMessage } from '@waybill/outbox';
+import type { SagaDefinition } from '../definition/saga-definition.js';
+import type { SagaDefinitions } from '../definition/saga-definitions.js';
+import { advance, hasPassedPivot, type Transition } from '../machine/advance.js';
+import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
+import { isEnd, type SagaInstance } from '../machine/saga-instance.js';
+import { isVoid, isWithdrawn } from '../machine/void-output.js';
+import { findChild } from '../statements.generated.js';
+import {
+  commandMessage,
+  type MessageParts,
+  releaseMessage,
+  reminderMessage,
+  stepOf,
+} from './command-message.js';
+import type { EventWaits } from './event-waits.js';
+import type { IgnoredEvents } from './ignored-events.js';
+import type { LocalSteps } from './local-steps.js';
+import { eventMessage, type WireEvent } from './saga-messages.js';
+import type { NewSaga, SagaParent, StoredSaga, TransitionRecord } from './saga-store.js';
+
+const savepoint = savepointOf('child');
+
+/** What transitions work with. */
+export interface TransitionParts extends MessageParts {
+  readonly definitions: SagaDefinitions;
+  readonly locals: LocalSteps;
+  readonly waits: EventWaits;
+  readonly ignored: IgnoredEvents;
+  /** Begins a child. */
+  readonly start: (
+    transaction: OpenTransaction<unknown>,
+    definition: SagaDefinition,
+    start: NewSaga,
+  ) => Promise<{ readonly id: string; readonly created: boolean }>;
+}
+
+/** The saga that a transition is of. */
+type WorkSaga = Pick<StoredSaga, 'instance' | 'nowMs' | 'subject'>;
+
+/** A message that leaves with the transition, unless what wanted it is void by then. */
+interface Outgoing {
+  readonly output: SagaOutput | undefined;
+  readonly message: EncodedMessage;
+}
+
+/** A transition under way: it grows while local actions answer. */
+export class TransitionWork {
+  instance: SagaInstance;
+  readonly #before: SagaInstance;
+  readonly #nowMs: number;
+  readonly #subject: string | undefined;
+  readonly #events: SagaEvent[] = [];
+  #outputs: SagaOutput[] = [];
+  #messages: Outgoing[] = [];
+
+  /** @param until when it has to be over, by the monotonic clock, in milliseconds */
+  constructor(
+    private readonly parts: TransitionParts,
+    private readonly definition: SagaDefinition,
+    private readonly transaction: OpenTransaction<unknown>,
+    { instance, nowMs, subject }: WorkSaga,
+    private readonly until: number,
+  ) {
+    this.#before = instance;
+    this.instance = instance;
+    this.#nowMs = nowMs;
+    this.#subject = subject;
+  }
+
+  get outputs(): readonly SagaOutput[] {
+    return this.#outputs;
+  }
+
+  /** For the timeline. */
+  get record(): TransitionRecord {
+    return { nowMs: this.#nowMs, events: this.#events, outputs: this.#outputs };
+  }
+
+  /** Does what an event asks for, and what follows from that. */
+  async carry(event: SagaEvent): Promise<void> {
+    await this.#take(event, this.advanced(event));
+    // What a later event of this very transition has made void is not sent.
+    const isWanted = (output: SagaOutput | undefined): boolean =>
+      output === undefined || !isWithdrawn(this.instance, output);
+    this.#messages = this.#messages.filter(({ output }) => isWanted(output));
+    this.#outputs = this.#outputs.filter(isWanted);
+  }
+
+  /** What the machine makes of an event. */
+  advanced(event: SagaEvent): Transition {
+    return advance(this.definition, this.instance, event, this.#nowMs);
+  }
+
+  async #take(event: SagaEvent, { instance, outputs }: Transition): Promise<void> {
+    this.instance = instance;
+    this.#events.push(event);
+    for (const output of outputs) {
+      if (isVoid(this.instance, output)) continue;
+      this.#outputs.push(output);
+      const answer = await this.#do(output);
+      if (answer !== undefined) await this.#take(answer, this.advanced(answer));
+    }
+  }
+
+  /** @returns what the saga has to be told of it */
+  async #do(output: SagaOutput): Promise<SagaEvent | undefined> {
+    switch (output.type) {
+      case 'command':
+      case 'reminder':
+      case 'release':
+        return this.#send(output);
+      case 'local':
+        return this.#local(output);
+      case 'child':
+        return this.#child(output);
+      case 'undo-child':
+        return this.#undoChild(output.step);
+      case 'await-event':
+        return this.parts.waits.await(
+          this.transaction.session,
+          this.instance.id,
+          this.definition.type,
+          output,
+        );
+      case 'forget-event':
+        return this.parts.waits.forget(this.transaction.session, this.instance.id, output.step);
+      case 'unawaited': {
+        const { name, payload, why } = output;
+        const kept = { sagaId: this.instance.id, kind: 'signal', name, payload, why } as const;
+        return this.parts.ignored.keep(this.transaction.session, kept, this.#subject);
+      }
+      case 'refuse-undo':
+      case 'ignored':
+        return undefined;
+    }
+  }
+
+  /** What cannot be sent leaves its step to an operator. */
+  async #send(
+    output: Extract<SagaOutput, { type: 'command' | 'reminder' | 'release' }>,
+  ): Promise<SagaEvent | undefined> {
+    const { session } = this.transaction;
+    const saga = { definition: this.definition, instance: this.instance, subject: this.#subject };
+    try {
+      const message =
+        output.type === 'command'
+          ? await commandMessage(session, this.parts, saga, output)
+          : output.type === 'reminder'
+            ? reminderMessage(this.parts, saga, output)
+            : releaseMessage(this.parts, saga, output);
+      if (message !== undefined) this.#messages.push({ output, message });
+      return undefined;
+    } catch (error) {
+      if (!isWaybillError(error) || error.retryable) throw error;
+      return { type: 'unsendable', step: output.step, error: describeError(error) };
+    }
+  }
+
+  #local({ step: name, undo, attempt }: Extract<SagaOutput, { type: 'local' }>): Promise<SagaEvent> {
+    const { definition, instance, transaction, until } = this;
+    const step = stepOf(definition, instance, name);
+    return this.parts.locals.run({ definition, step, instance, undo, attempt, transaction, until });
+  }
+
+  /** A child that cannot be begun leaves its step to an operator: nothing of it is kept. */
+  async #child(output: Extract<SagaOutput, { type: 'child' }>): Promise<SagaEvent | undefined> {
+    const { step, childType, childVersion, key, data } = output;
+    const { session } = this.transaction;
+    const start = { key, data, parent: { id: this.instance.id, step }, subject: this.#subject };
+    await session.run(savepoint.set);
+    try {
+      const definition = this.parts.definitions.get(childType, childVersion);
+      const { created } = await this.parts.start(this.transaction, definition, start);
+      await session.run(savepoint.release);
+      if (created) return undefined;
+      return { type: 'unsendable', step, error: `there is a saga ${childType} with key ${key} already` };
+    } catch (error) {
+      if (error instanceof HandlerAbandoned || isConnectionLoss(error)) throw error;
+      await session.run(savepoint.goBack);
+      await session.run(savepoint.release);
+      return { type: 'unsendable', step, error: describeError(error) };
+    }
+  }
+
+  /** Children are told by message: two sagas that lock each other in one transaction could wait for each other. */
+  async #undoChild(step: string): Promise<SagaEvent | undefined> {
+    const { id, data } = this.instance;
+    const [child] = await this.transaction.session.run(findChild, id, step);
+    // It was never begun.
+    if (child === undefined) return { type: 'child', step, state: 'COMPENSATED', data, pivot: false };
+    await this.#tell(child.id, { type: 'undo', reason: `its parent ${id} is compensated` });
+    return undefined;
+  }
+
+  /** Tells the parent what it has to know: that a pivot was passed, the end, that it will not be undone. */
+  async tellParent({ id, step }: SagaParent): Promise<void> {
+    const { state, data } = this.instance;
+    const pivot = hasPassedPivot(this.definition, this.instance);
+    const refused = this.#outputs.some(({ type }) => type === 'refuse-undo');
+    const hasEnded = isEnd(state) && state !== this.#before.state;
+    if (!refused && !hasEnded && (!pivot || hasPassedPivot(this.definition, this.#before))) return;
+    await this.#tell(id, { type: 'child', step, state, data, pivot, ...(refused && { refused }) });
+  }
+
+  /** Has another saga of this service told of an event, by way of the log. */
+  async #tell(id: string, event: WireEvent): Promise<void> {
+    const { outbox, keys } = this.parts;
+    const parts = { outbox, keys, subject: this.#subject ?? null };
+    const message = await eventMessage(this.transaction.session, parts, id, event);
+    this.#messages.push({ output: undefined, message });
+  }
+
+  async publish(): Promise<void> {
+    if (this.#messages.length === 0) return;
+    await this.parts.outbox.publishEncoded(
+      this.transaction.session,
+      this.#messages.map(({ message }) => message),
+    );
+  }
+}

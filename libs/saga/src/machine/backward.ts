@@ -1,0 +1,120 @@
+import type {
+  CommandAction,
+  LocalAction,
+  StepDefinition,
+  StepPolicy,
+} from '../definition/saga-definition.js';
+import { delayAfter } from '../definition/step-policy.js';
+import type { ChildEvent } from './saga-event.js';
+import { CLEAN, type TransitionDraft } from './transition-draft.js';
+
+/** Turns round: what is under way may be done, and is undone like what is. */
+export function compensate(draft: TransitionDraft, reason: string): void {
+  draft.direction = 'backward';
+  draft.cause = reason;
+  draft.deadlineMs = null;
+  for (const step of draft.steps) {
+    const status = draft.peek(step)?.status;
+    if (status !== 'running' && status !== 'waiting' && status !== 'stuck') continue;
+    const { kind } = step.forward;
+    // An answer that could not be used says that it was done.
+    if (draft.record(step).unused !== undefined) draft.end(step, 'done');
+    // What has no end yet has surely not happened: a local action, and what was waited for.
+    else if (kind === 'command' || kind === 'child')
+      draft.end(step, isBegun(draft, step) ? 'failed' : 'rejected', draft.record(step).reason ?? reason);
+    else draft.end(step, 'rejected', draft.record(step).reason ?? reason);
+  }
+  // What was told of the end is not the end any more.
+  if (draft.endStep !== undefined) draft.remove(draft.endStep);
+}
+
+/** A step that was stuck before its first command was sent has nothing to be undone. */
+function isBegun(draft: TransitionDraft, step: StepDefinition): boolean {
+  return draft.record(step).attempt > 0;
+}
+
+export function undoDone(draft: TransitionDraft, step: StepDefinition): void {
+  if (!draft.isUndo(step))
+    return draft.ignore(`step ${step.name} is ${draft.peek(step)?.status ?? 'not begun'}`);
+  draft.end(step, 'undone');
+}
+
+export function undoRefused(draft: TransitionDraft, step: StepDefinition, error: string): void {
+  if (!draft.isUndo(step)) return draft.ignore(`step ${step.name} is not being undone`);
+  draft.stick(step, `its compensation was rejected: ${error}`);
+}
+
+export function undoFailed(
+  draft: TransitionDraft,
+  step: StepDefinition,
+  attempt: number,
+  error: string,
+  final = false,
+): void {
+  const record = draft.peek(step);
+  if (record?.status !== 'undoing' || record.attempt !== attempt)
+    return draft.ignore(`attempt ${attempt} of the compensation of ${step.name} is not under way`);
+  const policy = policyOf(step);
+  if (final || attempt - record.forgiven >= policy.maxAttempts) return draft.stick(step, error);
+  const dueMs = draft.nowMs + delayAfter(policy, attempt - record.forgiven);
+  draft.put(step, { status: 'undo-waiting', dueMs, reason: error });
+}
+
+export function undoTimedOut(draft: TransitionDraft, step: StepDefinition): void {
+  const record = draft.record(step);
+  if (record.attempt - record.forgiven >= policyOf(step).maxAttempts)
+    draft.stick(step, 'its compensation did not answer in time');
+  else draft.attempt(step);
+}
+
+/** A child that is to be undone says how it stands. */
+export function undoneChildTold(
+  draft: TransitionDraft,
+  step: StepDefinition,
+  { state, pivot, refused = false }: ChildEvent,
+): void {
+  if (state === 'COMPENSATED' || state === 'CANCELLED') return undoDone(draft, step);
+  if (refused || (state === 'COMPLETED' && pivot))
+    return draft.stick(step, `its child is ${state} and has passed its pivot: it is not undone`);
+  draft.ignore(`child ${step.name} was ${state} before it was compensated`);
+}
+
+/** Undoes what can be undone now, the last first. @returns whether anything was begun */
+export function goBackward(draft: TransitionDraft): boolean {
+  const { steps } = draft;
+  const open = draft.openInLanes();
+  const clear = new Map<number, boolean>();
+  for (let place = steps.length - 1; place >= 0; place -= 1) {
+    const step = steps[place] as StepDefinition;
+    const record = draft.peek(step);
+    if (record?.status !== 'done' && record?.status !== 'failed') continue;
+    if (!isClearBehind(draft, place, clear) || !draft.hasPlace(step, open)) continue;
+    if (step.undo === undefined) draft.end(step, 'undone');
+    else {
+      const { begunMs, ...rest } = record;
+      const origin = { begunMs: begunMs ?? 0, isKnown: record.status === 'done' };
+      draft.remove(step);
+      draft.put(step, { ...rest, status: 'undoing', attempt: 0, forgiven: 0, origin });
+      draft.attempt(step);
+    }
+    return true;
+  }
+  return false;
+}
+
+/** Whether nothing behind a step is left to be undone. What was skipped says nothing of what comes behind it. */
+function isClearBehind(draft: TransitionDraft, place: number, known: Map<number, boolean>): boolean {
+  const before = known.get(place);
+  if (before !== undefined) return before;
+  const isClear = (draft.next[place] ?? []).every((later) => {
+    const status = draft.peek(draft.steps[later] as StepDefinition)?.status;
+    if (status === undefined) return true;
+    return CLEAN.has(status) && (status !== 'skipped' || isClearBehind(draft, later, known));
+  });
+  known.set(place, isClear);
+  return isClear;
+}
+
+function policyOf({ undo }: StepDefinition): StepPolicy {
+  return (undo as CommandAction | LocalAction).policy;
+}

@@ -1,0 +1,97 @@
+import type { EachAction, SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
+import { nextSteps } from '../definition/next-steps.js';
+import type { FrozenItem, SagaInstance } from './saga-instance.js';
+
+/** The steps of an instance: those of its definition, and one for each item of the lists that it goes through. */
+export interface InstanceSteps {
+  readonly steps: readonly StepDefinition[];
+  readonly next: readonly (readonly number[])[];
+}
+
+/** Longest list that a step goes through. */
+const MAX_ITEMS = 1_000;
+const MAX_KEY_CHARS = 100;
+
+/** Lists are frozen once: what came of them for a definition can be kept. */
+const known = new WeakMap<SagaInstance['items'], { definition: SagaDefinition; made: InstanceSteps }>();
+
+/**
+ * The steps that an instance has. Those of items come behind the step that takes them, and before what follows it; those
+ * of changes that it does not know are not there.
+ */
+export function stepsOf(
+  definition: SagaDefinition,
+  instance: Pick<SagaInstance, 'items' | 'patches'>,
+): InstanceSteps {
+  const { items } = instance;
+  if (Object.keys(items).length === 0 && patchesOf(definition).length === 0) return definition;
+  const before = known.get(items);
+  if (before?.definition === definition) return before.made;
+  const made = expanded(definition, instance);
+  known.set(items, { definition, made });
+  return made;
+}
+
+/** The changes that a definition has gone through under its version. */
+export function patchesOf({ steps }: SagaDefinition): string[] {
+  return [...new Set(steps.flatMap(({ patched, unpatched }) => patched ?? unpatched ?? []))];
+}
+
+function expanded(
+  { steps: defined }: SagaDefinition,
+  { items, patches }: Pick<SagaInstance, 'items' | 'patches'>,
+): InstanceSteps {
+  const steps: StepDefinition[] = [];
+  /** Where what a step was is to be found now: itself, and its items. */
+  const places: (readonly number[])[] = [];
+  for (const step of defined) {
+    const after = step.after.flatMap((place) => places[place] ?? []);
+    const { forward, name, patched, unpatched } = step;
+    const isMissing =
+      (patched !== undefined && !patches.includes(patched)) ||
+      (unpatched !== undefined && patches.includes(unpatched));
+    if (isMissing) {
+      places.push(after);
+      continue;
+    }
+    const own = steps.push({ ...step, after }) - 1;
+    const list = forward.kind === 'each' && Object.hasOwn(items, name) ? (items[name] ?? []) : [];
+    const elements = list.map((item) => steps.push(elementStep(name, forward as EachAction, item, own)) - 1);
+    places.push([own, ...elements]);
+  }
+  return { steps, next: nextSteps(steps) };
+}
+
+function elementStep(of: string, each: EachAction, { key, item }: FrozenItem, own: number): StepDefinition {
+  const name = elementName(of, key);
+  const { concurrency } = each;
+  const common = { name, branch: name, after: [own], when: undefined, pivot: false };
+  return { ...common, lane: { of, key, concurrency }, ...each.element(item, key) };
+}
+
+/** How the step of an item is named. */
+function elementName(step: string, key: string): string {
+  return `${step}[${key}]`;
+}
+
+/**
+ * The list that a step goes through, as it is kept.
+ * @throws RangeError, TypeError for what is no such list, and whatever the functions of the definition throw
+ */
+export function freeze({ items, key }: EachAction, data: SagaInstance['data']): FrozenItem[] {
+  const list: unknown = items(data);
+  if (!Array.isArray(list)) throw new TypeError('items must give a list');
+  if (list.length > MAX_ITEMS)
+    throw new RangeError(`it has ${list.length} items, and ${MAX_ITEMS} are the most`);
+  const keys = new Set<string>();
+  return list.map((item: unknown, place) => {
+    const name: unknown = key(item, data);
+    if (typeof name !== 'string' || name === '' || name.length > MAX_KEY_CHARS || /[\p{Cc}[\]]/u.test(name))
+      throw new TypeError(
+        `the key of item ${place} must be a text of 1 to ${MAX_KEY_CHARS} characters, without brackets and control characters`,
+      );
+    if (keys.has(name)) throw new RangeError(`two of its items have the key ${name}`);
+    keys.add(name);
+    return { key: name, item };
+  });
+}

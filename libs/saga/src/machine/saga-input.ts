@@ -1,0 +1,20 @@
+import { isPlainObject, SagaInputError } from '@waybill/kernel';
+import { isStorable } from '@waybill/outbox';
+
+/** Longest key of a saga, and id of a signal, in characters. */
+const MAX_CHARS = 255;
+
+/** @throws SagaInputError unless a text can name something: a saga among those of its type, a signal */
+export function assertName(value: unknown, what: string): asserts value is string {
+  const isUsable =
+    typeof value === 'string' && value !== '' && value.length <= MAX_CHARS && isStorable(value);
+  if (isUsable) return;
+  const got = typeof value === 'string' ? `one of ${value.length} characters` : typeof value;
+  throw new SagaInputError(what, `must be a text of 1 to ${MAX_CHARS} characters, without NUL, got ${got}`);
+}
+
+/** @throws SagaInputError unless a value is what a saga's data are */
+export function assertData(value: unknown, what: string): void {
+  if (!isPlainObject(value))
+    throw new SagaInputError(what, 'must be a plain object, and no list or instance');
+}
