@@ -56,3 +56,9 @@ export function resolveStepPolicy(
 export function delayAfter({ delayMs, maxDelayMs }: StepPolicy, attempt: number): number {
   return Math.min(maxDelayMs, delayMs * 2 ** Math.min(attempt - 1, 30));
 }
+
+/** Whether another attempt would meet the same error: its text names one that is final. */
+export function isFinal({ nonRetryable }: StepPolicy, error = ''): boolean {
+  const words = error.split(/[^\w$]+/);
+  return nonRetryable.some((kind) => words.includes(typeof kind === 'string' ? kind : kind.name));
+}

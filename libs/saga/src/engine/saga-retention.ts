@@ -11,6 +11,7 @@ import {
 import {
   archiveOrphans,
   emptySagaSlot,
+  removeIgnoredEvents,
   removeSagaKeys,
   removeSagaOrders,
   removeSagaRefusals,
@@ -23,7 +24,7 @@ const SLOTS = 16;
 const SPECS = {
   /** How long an ended saga and its timeline are kept at least, in milliseconds. Those under way stay. */
   endedMs: wholeNumber({ default: 30 * DAY_MS, min: 0, max: 50 * DAY_MS }),
-  /** How long orders of operators that were settled, and refused messages, are kept, in milliseconds. */
+  /** How long settled orders of operators, refused messages and ignored events are kept, in milliseconds. */
   decidedMs: wholeNumber({ default: 90 * DAY_MS, min: 0, max: 3_650 * DAY_MS }),
   /** How long a key that was followed by another one still knows answers, in milliseconds; longer while sagas need it. */
   oldKeyMs: wholeNumber({ default: 90 * DAY_MS, min: 60_000, max: 3_650 * DAY_MS }),
@@ -60,6 +61,7 @@ export class SagaRetention extends Retention {
     await this.eachSlot(SLOTS, (slot) => session.run(emptySagaSlot, slot, endedMs));
     await session.run(removeSagaOrders, decidedMs);
     await session.run(removeSagaRefusals, decidedMs);
+    await session.run(removeIgnoredEvents, decidedMs);
     await session.run(removeSagaKeys, oldKeyMs);
     return 'idle';
   }

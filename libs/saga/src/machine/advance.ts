@@ -21,6 +21,7 @@ import {
   signalled,
   underItem,
 } from './forward.js';
+import { isFinal } from '../definition/step-policy.js';
 import { patchesOf } from './items.js';
 import type { SagaEvent, SagaOutput } from './saga-event.js';
 import { isEnd, type SagaInstance, type SagaState } from './saga-instance.js';
@@ -172,12 +173,14 @@ function handleReply(
   if (forward.kind === 'command' && forward.op === op) {
     if (status === 'done') forwardDone(draft, step, payload);
     else if (status === 'rejected') forwardRejected(draft, step, error ?? 'rejected');
-    else if (status === 'failed') forwardFailed(draft, step, attempt, error ?? 'failed');
+    else if (status === 'failed')
+      forwardFailed(draft, step, attempt, error ?? 'failed', isFinal(forward.policy, error));
     else ongoing(draft, step);
   } else if (undo?.kind === 'command' && undo.op === op) {
     if (status === 'done') undoDone(draft, step);
     else if (status === 'rejected') undoRefused(draft, step, error ?? 'rejected');
-    else if (status === 'failed') undoFailed(draft, step, attempt, error ?? 'failed');
+    else if (status === 'failed')
+      undoFailed(draft, step, attempt, error ?? 'failed', isFinal(undo.policy, error));
     else ongoing(draft, step);
   } else draft.ignore(`step ${name} sends no ${op}`);
 }

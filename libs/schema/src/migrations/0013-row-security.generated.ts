@@ -5,7 +5,7 @@ export const migration0013: Migration = {
   number: 13,
   name: '0013-row-security',
   breaking: false,
-  checksum: '4bd9f2c68cea2f3c4abb493917503f6a41ecbd48193db3bad6ba42020afd2746',
+  checksum: '0347caf4b234f665c76bebda6e2fd465004aa21d3641e0acd5da71a560c42f28',
   sql: `-- Row-level security by 0012, for those who may use the tables and are not the owner: he, and superusers, see all and pay
 -- nothing. A login without an entry pays one look a statement. Policies of ours are named waybill_…; services know them.
 --
@@ -42,6 +42,9 @@ begin
       ('saga_mac_key', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_refusal', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_order', ':schema.acl_reads_topic(reply_topic)'),
+      ('saga_event_wait', ':schema.acl_reads_topic(reply_topic)'),
+      ('saga_event', ':schema.acl_reads_topic(reply_topic)'),
+      ('saga_ignored', ':schema.acl_reads_topic(reply_topic)'),
       ('outbox_quarantine', ':schema.acl_publishes(topic)')
     ) as t (name, condition)
   loop

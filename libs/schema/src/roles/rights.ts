@@ -172,6 +172,13 @@ const OWN_TABLES: Readonly<Record<string, TableRights>> = {
   },
   // Operators write orders by order_saga() only.
   saga_order: { service: 'select, update (outcome, why, settled_at), delete', operator: 'select' },
+  saga_event_wait: { service: 'select, insert, update, delete', operator: 'select' },
+  saga_event: { service: 'select, insert, delete', operator: 'select' },
+  saga_ignored: {
+    service: 'select, insert (reply_topic, saga_id, kind, name, why, content), delete',
+    monitor: 'select (id, ignored_at, reply_topic, saga_id, kind, name, why)',
+    operator: 'select',
+  },
   saga_lock: { monitor: 'select (saga_id, branch, locked_at)', operator: 'select' },
   saga_stash: {
     service: 'select (id, entity, expires_at, control), update (expires_at), delete',
@@ -309,6 +316,9 @@ const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   saga_end: SERVICE,
   saga_overtaken: SERVICE,
   saga_empty_slot: SERVICE,
+  saga_event_lock: SERVICE,
+  saga_await_event: SERVICE,
+  saga_take_event: SERVICE,
   saga_hold: SERVICE,
   saga_stash_command: SERVICE,
   saga_release: SERVICE,

@@ -3,6 +3,7 @@ import {
   advance,
   isVoid,
   newInstance,
+  type OrderEvent,
   type SagaCommand,
   type SagaDefinition,
   type SagaEvent,
@@ -40,11 +41,15 @@ type SentCommand = Extract<SagaOutput, { readonly type: 'command' }>;
  * ```
  */
 export class SagaScenario<Input extends object> {
-  readonly #definition: SagaDefinition;
+  #definition: SagaDefinition;
   readonly #locals = new Map<string, LocalStub>();
   readonly #story: string[] = [];
   /** Commands that no expectation has named yet. */
   #unseen: SentCommand[] = [];
+  /** Signals and events that nothing waited for: name and payload. */
+  readonly unawaited: (readonly [string, unknown])[] = [];
+  /** Reminders that were sent: topic and payload. */
+  readonly reminders: (readonly [string, unknown])[] = [];
   /** The last command of each step, to which answers refer. */
   readonly #last = new Map<string, SentCommand>();
   #instance: SagaInstance | undefined;
@@ -102,6 +107,28 @@ export class SagaScenario<Input extends object> {
     pivot = false,
   ): this {
     return this.#tell({ type: 'child', step, state, data, pivot }, `child ${step} is ${state}`);
+  }
+
+  /** A child saga that was to be undone has passed its pivot, and only goes forward. */
+  whenChildRefuses(step: string, state: SagaState, data: Readonly<Record<string, unknown>> = {}): this {
+    const event = { type: 'child', step, state, data, pivot: true, refused: true } as const;
+    return this.#tell(event, `child ${step} is ${state}, and is not undone`);
+  }
+
+  /** The saga that has this one as its child is compensated. */
+  whenParentCompensates(reason = 'its parent is compensated'): this {
+    return this.#tell({ type: 'undo', reason }, 'its parent is compensated');
+  }
+
+  /** An operator decides about it. */
+  whenOperator(order: OrderEvent): this {
+    return this.#tell(order, `an operator orders ${order.type}`);
+  }
+
+  /** From here on the saga is carried on by another definition: a newer release of its version. */
+  withDefinition(definition: SagaDefinition<Input, never>): this {
+    this.#definition = definition as unknown as SagaDefinition;
+    return this;
   }
 
   /** Lets so many milliseconds go by, and everything that falls due in them happen at its time. */
@@ -188,9 +215,13 @@ export class SagaScenario<Input extends object> {
       this.#last.set(output.step, output);
     } else if (output.type === 'local') this.#local(output.step, output.undo, output.attempt);
     else if (output.type === 'child') this.#story.push(`  started ${output.childType} ${output.key}`);
-    else if (output.type === 'reminder') this.#story.push(`  reminded ${output.topic} of ${output.step}`);
-    else if (output.type === 'unawaited') this.#story.push(`  nothing waits for ${output.name}`);
-    else if (output.type === 'ignored') this.#story.push(`  ignored: ${output.why}`);
+    else if (output.type === 'reminder') {
+      this.#story.push(`  reminded ${output.topic} of ${output.step}`);
+      this.reminders.push([output.topic, output.payload]);
+    } else if (output.type === 'unawaited') {
+      this.#story.push(`  nothing waits for ${output.name}`);
+      this.unawaited.push([output.name, output.payload]);
+    } else if (output.type === 'ignored') this.#story.push(`  ignored: ${output.why}`);
   }
 
   #local(step: string, undo: boolean, attempt: number): void {
