@@ -81,5 +81,5 @@ await runService({ ...settings, group: 'orders' }, async (parts) => {
   };
   const sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
   const service = new SagaService({ engine, outbox, definitions, transactions, logger }, { pollMs: 50 });
-  return { subscriptions: service.subscriptions(), services: [service.service, new Starter(parts, sagas)] };
+  return { subscriptions: service.subscriptions(), services: [service, new Starter(parts, sagas)] };
 });

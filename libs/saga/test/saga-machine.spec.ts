@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { saga, sagaCommand, type SagaDefinition, tcc, tccBranch } from '../src/index.js';
-import { chance, type Manners, SagaWorld } from './saga-world.js';
+import { chance, type Manners, type ModelSaga, SagaWorld } from './saga-world.js';
 
 const command = sagaCommand<object, Record<string, number>>('participant.command');
 const undoing = sagaCommand<object, void>('participant.undo');
@@ -54,13 +54,18 @@ function sagaOf({ stages, pivot, locals, deadlineMs }: Shape): SagaDefinition {
   return builder.build() as SagaDefinition;
 }
 
-/** Lets it run to its end; an operator tries again whatever is stuck. */
+/** Lets it run to its end; an operator tries again whatever is stuck, and skips what was refused for good. */
 function run(world: SagaWorld): void {
   for (let moves = 0; moves < 20_000 && !world.ended; moves += 1) {
     world.move();
-    if (world.instance.state !== 'STUCK') continue;
-    for (const [step, { status }] of Object.entries(world.instance.steps))
-      if (status === 'stuck' || status === 'undo-stuck') world.tell({ type: 'retry', step });
+    for (const saga of world.sagas) {
+      if (saga.instance.state !== 'STUCK') continue;
+      for (const [step, { status, reason = '' }] of Object.entries(saga.instance.steps)) {
+        if (status === 'stuck') saga.tell({ type: 'retry', step });
+        else if (status === 'undo-stuck')
+          saga.tell({ type: reason.includes('has passed its pivot') ? 'skip' : 'retry', step });
+      }
+    }
   }
 }
 
@@ -68,18 +73,19 @@ function run(world: SagaWorld): void {
 function assertOrder(effects: readonly string[]): void {
   expect(new Set(effects).size).toBe(effects.length);
   for (const [place, effect] of effects.entries()) {
-    const [branch, op] = effect.split('/');
+    const at = effect.lastIndexOf('/');
+    const [branch, op] = [effect.slice(0, at), effect.slice(at + 1)];
     const origin = op === 'compensate' ? 'action' : op === 'cancel' ? 'try' : undefined;
     if (origin !== undefined) expect(effects.slice(0, place)).toContain(`${branch}/${origin}`);
   }
 }
 
-function assertEnd(world: SagaWorld): void {
-  const { instance, definition, effects } = world;
+function assertEnd(saga: ModelSaga): void {
+  const { instance, effects } = saga;
   expect(instance.state).toMatch(/^(COMPLETED|COMPENSATED|CANCELLED)$/);
-  world.drain();
   assertOrder(effects);
-  for (const { branch, forward, name, undo } of definition.steps) {
+  for (const { branch, forward, name, undo } of saga.steps) {
+    if (forward.kind !== 'command' && forward.kind !== 'local') continue;
     const op = forward.kind === 'command' ? forward.op : 'action';
     const undoOp = undo?.kind === 'command' ? undo.op : 'compensate';
     const done = effects.includes(`${branch}/${op}`);
@@ -88,6 +94,8 @@ function assertEnd(world: SagaWorld): void {
       expect({ name, done, undone }).toEqual({ name, done: true, undone: false });
     else if (undo !== undefined) expect({ name, same: done === undone }).toEqual({ name, same: true });
   }
+  expect(saga.sentLate).toEqual([]);
+  expect(saga.difference()).toBeUndefined();
 }
 
 describe('the machine of sagas, against a model of participants', () => {
@@ -96,7 +104,8 @@ describe('the machine of sagas, against a model of participants', () => {
       fc.property(shapes, manners, fc.integer(), (shape, how, seed) => {
         const world = new SagaWorld(sagaOf(shape), {}, how, chance(seed));
         run(world);
-        assertEnd(world);
+        world.drain();
+        assertEnd(world.root);
       }),
       { numRuns: 1_500 },
     );
@@ -141,6 +150,129 @@ describe('the machine of sagas, against a model of participants', () => {
         expect(ends[0]).toBe(ends[1]);
       }),
       { numRuns: 200 },
+    );
+  });
+
+  test('lists: each item once, as many at a time as they may, and undone as a whole', () => {
+    const wide = fc.record({
+      items: fc.array(fc.nat(9), { maxLength: 8 }),
+      concurrency: fc.integer({ min: 1, max: 4 }),
+      local: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(wide, manners, fc.integer(), ({ items, concurrency, local }, how, seed) => {
+        const list = items.map((item, place) => `${item}-${place}`);
+        const undo = { invoke: undoing, with: () => ({}) };
+        const base = { items: () => list, key: (item: string) => item, concurrency };
+        const each = saga<object>('each');
+        const with1 = local
+          ? each.forEach('line', { ...base, local: { run: async () => {}, undo: { run: async () => {} } } })
+          : each.forEach('line', { ...base, step: { invoke: command, with: () => ({}), undo } });
+        const definition = with1.step('last', { invoke: command, with: () => ({}), undo }).build();
+        const world = new SagaWorld(definition as unknown as SagaDefinition, {}, how, chance(seed));
+        run(world);
+        world.drain();
+        assertEnd(world.root);
+        expect(world.root.mostAtOnce).toBeLessThanOrEqual(concurrency);
+        const keys = world.root.steps.filter(({ lane }) => lane !== undefined).map(({ name }) => name);
+        expect(keys).toEqual(list.map((key) => `line[${key}]`));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('pivots at depth: what has passed one, at any depth, is never undone', () => {
+    const undo = { invoke: undoing, with: () => ({}) };
+    const leaf = (pivot: boolean) =>
+      saga<object>('leaf')
+        .step('one', { invoke: command, with: () => ({}), undo })
+        .step('two', { invoke: command, with: () => ({}), undo, pivot })
+        .step('three', { invoke: command, with: () => ({}) })
+        .build();
+    const middle = (child: SagaDefinition, beside: boolean) => {
+      const steps = saga<object>('middle').step('before', { invoke: command, with: () => ({}), undo });
+      const started = { saga: child as never, key: () => 'leaf', with: () => ({}) };
+      return beside
+        ? steps
+            .parallel((group) =>
+              group.child('leaf', started).step('beside', { invoke: command, with: () => ({}), undo }),
+            )
+            .build()
+        : steps
+            .child('leaf', started)
+            .step('after', { invoke: command, with: () => ({}), undo })
+            .build();
+    };
+    const top = (child: SagaDefinition) =>
+      saga<object>('top')
+        .parallel((group) =>
+          group
+            .child('middle', { saga: child as never, key: () => 'middle', with: () => ({}) })
+            .step('next', { invoke: command, with: () => ({}), undo }),
+        )
+        .build();
+    fc.assert(
+      fc.property(fc.boolean(), fc.boolean(), manners, fc.integer(), (pivot, beside, how, seed) => {
+        const leafOf = leaf(pivot) as unknown as SagaDefinition;
+        const middleOf = middle(leafOf, beside) as unknown as SagaDefinition;
+        const topOf = top(middleOf) as unknown as SagaDefinition;
+        const world = new SagaWorld(topOf, {}, how, chance(seed), [leafOf, middleOf]);
+        run(world);
+        world.drain();
+        for (const each of world.sagas) {
+          // An operator has skipped the compensation of a child that will not be undone.
+          const skipped = Object.values(each.instance.steps).some(({ reason = '' }) =>
+            reason.includes('has passed its pivot'),
+          );
+          expect(each.instance.state).toMatch(/^(COMPLETED|COMPENSATED|CANCELLED)$/);
+          expect(each.sentLate).toEqual([]);
+          if (!skipped) assertEnd(each);
+          if (!pivot) expect(skipped).toBe(false);
+        }
+        const small = world.sagas.find(({ definition: { type } }) => type === 'leaf');
+        if (small?.hasPassedPivot === true) expect(small.instance.state).toBe('COMPLETED');
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test('signals: each is taken once, in order, or told of', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 6 }),
+        fc.integer({ min: 1, max: 4 }),
+        manners,
+        fc.integer(),
+        (sent, waits, how, seed) => {
+          let builder = saga<object>('signals').step('first', { invoke: command, with: () => ({}) });
+          for (let place = 0; place < waits; place += 1)
+            builder = builder.waitFor<number, object>(`w${place}`, {
+              signal: 'paid',
+              then: (n) => ({ [`w${place}`]: n }),
+              timeoutMs: 50_000,
+              onTimeout: 'continue',
+            });
+          const world = new SagaWorld(builder.build() as unknown as SagaDefinition, {}, how, chance(seed));
+          const random = chance(seed + 1);
+          for (let n = 0; n < sent; n += 1) {
+            for (let moves = Math.floor(random() * 6); moves > 0; moves -= 1) world.move();
+            if (world.ended) break;
+            const event = { type: 'signal', name: 'paid', payload: n, id: `s${n}` } as const;
+            world.tell(event);
+            if (random() < how.duplicate) world.tell(event);
+          }
+          run(world);
+          const { data, state } = world.instance;
+          const taken = Object.keys(data)
+            .filter((name) => name.startsWith('w'))
+            .map((name) => data[name] as number);
+          expect(taken).toEqual(taken.toSorted());
+          const all = [...taken, ...(world.unawaited as number[])];
+          expect(new Set(all).size).toBe(all.length);
+          if (state === 'COMPLETED') expect(world.instance.signals).toEqual({});
+        },
+      ),
+      { numRuns: 500 },
     );
   });
 });

@@ -1,8 +1,10 @@
 import type { SagaData, SagaDefinition, StepDefinition } from '../src/definition/saga-definition.js';
+import { advance, hasPassedPivot, newInstance } from '../src/machine/advance.js';
+import { stepsOf } from '../src/machine/items.js';
 import type { SagaEvent, SagaOutput } from '../src/machine/saga-event.js';
-import { isVoid } from '../src/machine/void-output.js';
 import { isEnd, type SagaInstance } from '../src/machine/saga-instance.js';
-import { advance, newInstance } from '../src/machine/advance.js';
+import { isVoid, isWithdrawn } from '../src/machine/void-output.js';
+import { type RecordedSaga, type SagaDifference, verifySaga } from '../src/operator/saga-verify.js';
 
 /** Decides by chance, the same way for the same seed (mulberry32, T. Ettinger). */
 export function chance(seed: number): () => number {
@@ -17,8 +19,8 @@ export function chance(seed: number): () => number {
 
 type Command = Extract<SagaOutput, { readonly type: 'command' }>;
 
-/** What is on its way between the saga and its participants, in no order. */
-type Parcel = { readonly command: Command } | { readonly event: SagaEvent };
+/** What is on its way to a saga or from it to a participant, in no order. */
+type Parcel = { readonly saga: ModelSaga } & ({ readonly command: Command } | { readonly event: SagaEvent });
 
 /** How participants and local actions behave. Parts of 1. */
 export interface Manners {
@@ -36,37 +38,61 @@ export interface Manners {
 type Deed = 'done' | 'rejected' | 'barred';
 
 /**
- * A saga among participants that have barriers, and a network that loses no message but doubles, delays and reorders
- * them: the model that the machine is held against.
+ * A saga and its children among participants that have barriers, and a network that loses no message but doubles, delays
+ * and reorders them: the model that the machine is held against.
  */
 export class SagaWorld {
-  instance: SagaInstance;
   nowMs = 0;
-  readonly deeds = new Map<string, Deed>();
-  /** Each effect that took place, in order: `reserve/action`. */
-  readonly effects: string[] = [];
+  readonly root: ModelSaga;
+  readonly sagas: ModelSaga[] = [];
+  /** Signals that nothing waited for. */
+  readonly unawaited: unknown[] = [];
   readonly #parcels: Parcel[] = [];
-  steps = 0;
 
   constructor(
-    readonly definition: SagaDefinition,
+    definition: SagaDefinition,
     data: SagaData,
-    private readonly manners: Manners,
-    private readonly random: () => number,
+    readonly manners: Manners,
+    readonly random: () => number,
+    private readonly definitions: readonly SagaDefinition[] = [],
   ) {
-    this.instance = newInstance(definition, { id: 'saga', key: 'key', data });
-    this.tell({ type: 'start', data, deadlineMs: definition.deadlineMs });
+    this.root = this.begin(definition, 'saga', data, undefined);
+  }
+
+  get instance(): SagaInstance {
+    return this.root.instance;
+  }
+
+  get definition(): SagaDefinition {
+    return this.root.definition;
+  }
+
+  /** Each effect of the root that took place, in order: `reserve/action`. */
+  get effects(): readonly string[] {
+    return this.root.effects;
   }
 
   get ended(): boolean {
-    return isEnd(this.instance.state);
+    return this.#parcels.length === 0 && this.sagas.every(({ instance: { state } }) => isEnd(state));
+  }
+
+  begin(definition: SagaDefinition, id: string, data: SagaData, parent: Parent | undefined): ModelSaga {
+    const saga = new ModelSaga(this, definition, id, data, parent);
+    this.sagas.push(saga);
+    saga.tell({ type: 'start', data, deadlineMs: definition.deadlineMs });
+    return saga;
+  }
+
+  definitionOf(type: string): SagaDefinition {
+    return this.definitions.find((definition) => definition.type === type) as SagaDefinition;
+  }
+
+  send(parcel: Parcel): void {
+    this.#parcels.push(parcel);
   }
 
   tell(event: SagaEvent): void {
-    this.steps += 1;
-    const { instance, outputs } = advance(this.definition, this.instance, event, this.nowMs);
-    this.instance = instance;
-    for (const output of outputs) this.#do(output);
+    this.root.tell(event);
   }
 
   /** Something happens: a parcel arrives, or time goes by. */
@@ -76,58 +102,187 @@ export class SagaWorld {
     const at = Math.floor(this.random() * this.#parcels.length);
     const parcel = this.#parcels[at] as Parcel;
     if (this.random() >= this.manners.duplicate) this.#parcels.splice(at, 1);
-    if ('event' in parcel) this.tell(parcel.event);
-    else this.#serve(parcel.command);
+    this.#deliver(parcel);
   }
 
   /** Delivers everything that is on its way, as a log does in the end. */
   drain(): void {
-    for (let parcel = this.#parcels.shift(); parcel !== undefined; parcel = this.#parcels.shift()) {
-      if ('event' in parcel) this.tell(parcel.event);
-      else this.#serve(parcel.command);
-    }
+    for (let parcel = this.#parcels.shift(); parcel !== undefined; parcel = this.#parcels.shift())
+      this.#deliver(parcel);
+  }
+
+  #deliver(parcel: Parcel): void {
+    if ('event' in parcel) parcel.saga.tell(parcel.event);
+    else parcel.saga.serve(parcel.command);
   }
 
   #wait(): void {
-    const times = Object.values(this.instance.steps).flatMap(({ dueMs }) => dueMs ?? []);
-    if (this.instance.deadlineMs !== null) times.push(this.instance.deadlineMs);
-    if (times.length === 0) return;
-    this.nowMs = Math.max(this.nowMs, Math.min(...times));
-    this.tell({ type: 'due' });
+    const due = this.sagas.flatMap((saga) => saga.dueMs() ?? []);
+    if (due.length === 0) return;
+    this.nowMs = Math.max(this.nowMs, Math.min(...due));
+    for (const saga of this.sagas) if ((saga.dueMs() ?? Infinity) <= this.nowMs) saga.tell({ type: 'due' });
+  }
+}
+
+interface Parent {
+  readonly saga: ModelSaga;
+  readonly step: string;
+}
+
+/** One saga of the world, carried on as the engine does it. */
+export class ModelSaga {
+  instance: SagaInstance;
+  readonly deeds = new Map<string, Deed>();
+  readonly effects: string[] = [];
+  /** Whether it knew that it had passed a pivot before the transition under way, and no operator has turned it round. */
+  hasPassedPivot = false;
+  /** What was sent behind the compensation of its branch, or is undone behind the pivot. */
+  readonly sentLate: string[] = [];
+  /** Most steps of a list that were under way at once. */
+  mostAtOnce = 0;
+  readonly #undone = new Set<string>();
+  readonly #startedMs: number;
+  readonly #timeline: {
+    revision: number;
+    nowMs: number;
+    events: SagaEvent[];
+    outputs: SagaOutput[];
+  }[] = [];
+
+  constructor(
+    private readonly world: SagaWorld,
+    readonly definition: SagaDefinition,
+    readonly id: string,
+    data: SagaData,
+    private readonly parent: Parent | undefined,
+  ) {
+    this.#startedMs = world.nowMs;
+    this.instance = newInstance(definition, { id, key: id, data });
   }
 
-  #do(output: SagaOutput): void {
-    if (output.type === 'command') this.#parcels.push({ command: output });
-    else if (output.type === 'local') this.#local(output);
+  /** The steps that it has by now. */
+  get steps(): readonly StepDefinition[] {
+    return stepsOf(this.definition, this.instance).steps;
   }
 
-  #local(output: Extract<SagaOutput, { type: 'local' }>): void {
-    if (isVoid(this.instance, output)) return;
-    const { step, undo, attempt } = output;
+  dueMs(): number | undefined {
+    const { steps, deadlineMs, state } = this.instance;
+    if (isEnd(state)) return undefined;
+    const times = Object.values(steps).flatMap(({ dueMs }) => dueMs ?? []);
+    if (deadlineMs !== null) times.push(deadlineMs);
+    return times.length === 0 ? undefined : this.#startedMs + Math.min(...times);
+  }
+
+  tell(event: SagaEvent): void {
+    const before = this.instance;
+    const transition = { events: [] as SagaEvent[], outputs: [] as SagaOutput[] };
+    const sends: { readonly output: SagaOutput; readonly send: () => void }[] = [];
+    this.#take(event, transition, sends);
+    const wanted = (output: SagaOutput): boolean => !isWithdrawn(this.instance, output);
+    for (const { output, send } of sends) if (wanted(output)) send();
+    const { events } = transition;
+    const outputs = transition.outputs.filter(wanted);
+    const nowMs = this.world.nowMs - this.#startedMs;
+    this.#timeline.push({ revision: this.#timeline.length + 1, nowMs, events, outputs });
+    this.hasPassedPivot ||= hasPassedPivot(this.definition, this.instance);
+    this.#tellParent(before, outputs);
+    const open = Object.entries(this.instance.steps).filter(
+      ([name, { status }]) => name.endsWith(']') && /^(running|waiting|undoing)/.test(status),
+    );
+    this.mostAtOnce = Math.max(this.mostAtOnce, open.length);
+  }
+
+  /** Where it would do otherwise if it were run again by its record, which holds what JSON holds. */
+  difference(): SagaDifference | undefined {
+    const { type, version } = this.definition;
+    const record = { id: this.id, type, version, key: this.id, timeline: this.#timeline };
+    return verifySaga(this.definition, JSON.parse(JSON.stringify(record)) as RecordedSaga);
+  }
+
+  #take(
+    event: SagaEvent,
+    transition: { readonly events: SagaEvent[]; readonly outputs: SagaOutput[] },
+    sends: { readonly output: SagaOutput; readonly send: () => void }[],
+  ): void {
+    const nowMs = this.world.nowMs - this.#startedMs;
+    const { instance, outputs } = advance(this.definition, this.instance, event, nowMs);
+    this.instance = instance;
+    transition.events.push(event);
+    for (const output of outputs) {
+      if (isVoid(this.instance, output)) continue;
+      transition.outputs.push(output);
+      if (output.type === 'command') sends.push({ output, send: () => this.#send(output) });
+      else if (output.type === 'unawaited') this.world.unawaited.push(output.payload);
+      else if (output.type === 'local') this.#take(this.#local(output), transition, sends);
+      else if (output.type === 'child') {
+        const { step, childType, key, data } = output;
+        this.world.begin(this.world.definitionOf(childType), `${this.id}/${key}`, data, { saga: this, step });
+      } else if (output.type === 'undo-child') {
+        const answer = this.#undoChild(output.step);
+        if (answer !== undefined) this.#take(answer, transition, sends);
+      }
+    }
+  }
+
+  #undoChild(step: string): SagaEvent | undefined {
+    const child = this.world.sagas.find(({ parent }) => parent?.saga === this && parent.step === step);
+    if (child === undefined) return { type: 'child', step, state: 'COMPENSATED', data: {}, pivot: false };
+    this.world.send({ saga: child, event: { type: 'undo', reason: 'its parent is compensated' } });
+    return undefined;
+  }
+
+  #tellParent(before: SagaInstance, outputs: readonly SagaOutput[]): void {
+    if (this.parent === undefined) return;
+    const { state, data } = this.instance;
+    const pivot = hasPassedPivot(this.definition, this.instance);
+    const refused = outputs.some(({ type }) => type === 'refuse-undo');
+    const hasEnded = isEnd(state) && state !== before.state;
+    if (!refused && !hasEnded && (!pivot || hasPassedPivot(this.definition, before))) return;
+    const { saga, step } = this.parent;
+    this.world.send({
+      saga,
+      event: { type: 'child', step, state, data, pivot, ...(refused && { refused }) },
+    });
+  }
+
+  #send(command: Command): void {
+    const branch = this.#branchOf(command.step);
+    if (this.hasPassedPivot && command.op === 'compensate') this.sentLate.push(`${branch} behind the pivot`);
+    if (command.op === 'compensate' || command.op === 'cancel') this.#undone.add(branch);
+    else if (this.#undone.has(branch)) this.sentLate.push(`${branch}/${command.op}`);
+    this.world.send({ saga: this, command });
+  }
+
+  #branchOf(name: string): string {
+    return (this.steps.find((step) => step.name === name) as StepDefinition).branch;
+  }
+
+  #local({ step, undo, attempt }: Extract<SagaOutput, { type: 'local' }>): SagaEvent {
     const event = { type: 'local', step, undo, attempt } as const;
-    const mood = this.random();
-    const { reject, fail } = this.manners;
-    const calm = undo && !this.manners.undoFails;
-    if (!undo && mood < reject) return this.tell({ ...event, status: 'rejected', error: 'no' });
-    if (!calm && mood < reject + fail) return this.tell({ ...event, status: 'failed', error: 'trouble' });
+    const { manners, random } = this.world;
+    const mood = random();
+    const calm = undo && !manners.undoFails;
+    if (!undo && mood < manners.reject) return { ...event, status: 'rejected', error: 'no' };
+    if (!calm && mood < manners.reject + manners.fail)
+      return { ...event, status: 'failed', error: 'trouble' };
     this.effects.push(`${step}/${undo ? 'compensate' : 'action'}`);
-    this.tell({ ...event, status: 'done' });
+    return { ...event, status: 'done' };
   }
 
   /** A participant with its barrier, as in libs/inbox. */
-  #serve(command: Command): void {
+  serve(command: Command): void {
     const { step, op } = command;
     const origin = op === 'compensate' ? 'action' : op === 'cancel' ? 'try' : undefined;
-    const branch = (this.definition.steps.find(({ name }) => name === step) as StepDefinition).branch;
+    const branch = this.#branchOf(step);
     const name = `${branch}/${op}`;
-    const mood = this.random();
-    const { reject, fail, silence } = this.manners;
-    const calm = origin !== undefined && !this.manners.undoFails;
+    const { manners, random } = this.world;
+    const mood = random();
+    const { reject, fail, silence } = manners;
+    const calm = origin !== undefined && !manners.undoFails;
     if (!calm && mood < fail) return this.#answer(command, 'failed');
-    if (!calm && mood < fail + silence && this.random() < 0.5) return;
+    if (!calm && mood < fail + silence && random() < 0.5) return;
     if (command.again && this.deeds.get(name) === 'rejected') this.deeds.delete(name);
-    const before = this.deeds.get(name);
-    if (before !== undefined) return;
+    if (this.deeds.get(name) !== undefined) return;
     if (origin !== undefined) {
       const originName = `${branch}/${origin}`;
       const first = this.deeds.get(originName);
@@ -146,6 +301,7 @@ export class SagaWorld {
   }
 
   #answer({ step, op, attempt }: Command, status: 'done' | 'rejected' | 'failed'): void {
-    this.#parcels.push({ event: { type: 'reply', step, op, attempt, status, payload: { [step]: attempt } } });
+    const event = { type: 'reply', step, op, attempt, status, payload: { [step]: attempt } } as const;
+    this.world.send({ saga: this, event });
   }
 }
