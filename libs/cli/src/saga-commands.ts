@@ -11,13 +11,14 @@ import {
   SagaDesk,
   sagaDiagram,
   type SagaFilter,
+  type SagaIgnored,
   type SagaState,
   verifySaga,
 } from '@waybill/saga';
 import type { Command } from 'commander';
 import { duration, id as anId, wholeNumber } from './arguments.js';
 import { fileError } from './file-error.js';
-import { detailLines, REFUSAL_COLUMNS, SAGA_COLUMNS, summaryLine } from './saga-lines.js';
+import { detailLines, IGNORED_COLUMNS, REFUSAL_COLUMNS, SAGA_COLUMNS, summaryLine } from './saga-lines.js';
 import { type ListOptions, listing, writeList } from './table.js';
 import { type Output, withDatabase } from './target.js';
 import { line } from './line.js';
@@ -50,11 +51,12 @@ const SAGA_ORDERS = {
   cancel: 'turns a saga round unless it has passed its pivot; it ends as CANCELLED',
 } as const;
 
-/** `waybill saga list | show | refused | retry | skip | resolve | compensate | cancel | verify`. */
+/** `waybill saga list | show | refused | ignored | retry | skip | resolve | compensate | cancel | verify`. */
 export function addSagaCommands(program: Command, output: Output): void {
   const sagas = program.command('saga').description('looks at sagas and decides about them');
   addLooking(program, sagas, output);
   addRefused(program, sagas, output);
+  addIgnored(program, sagas, output);
   addStepOrders(program, sagas, output);
   addSagaOrders(program, sagas, output);
   addVerify(program, sagas, output);
@@ -104,6 +106,35 @@ function addRefused(program: Command, sagas: Command, output: Output): void {
         writeList(output, options, await desk.refusals(topic, options.limit), REFUSAL_COLUMNS);
       }),
     );
+}
+
+function addIgnored(program: Command, sagas: Command, output: Output): void {
+  listing(sagas.command('ignored'))
+    .description(
+      'lists what came for sagas and changed nothing: signals that nothing waited for, what came too late',
+    )
+    .argument('[id]', 'the saga', anId)
+    .option('--limit <n>', 'at most this many', wholeNumber, 100)
+    .option('--payload', 'with what came', false)
+    .action(
+      (
+        id: string | undefined,
+        options: ListOptions & { readonly limit: number; readonly payload: boolean },
+      ) =>
+        withDesk(program, async (desk) => {
+          const ignored = await desk.ignored(id, options.limit);
+          writeList(
+            output,
+            options,
+            options.payload ? ignored : ignored.map(withoutPayload),
+            IGNORED_COLUMNS,
+          );
+        }),
+    );
+}
+
+function withoutPayload({ payload: _, ...ignored }: SagaIgnored): Omit<SagaIgnored, 'payload'> {
+  return ignored;
 }
 
 function filterOf({ state, type, key, olderThan, after, limit }: SagaListOptions): SagaFilter {

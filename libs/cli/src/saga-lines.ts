@@ -1,4 +1,4 @@
-import type { SagaDetail, SagaEvent, SagaOutput, SagaRefusal, SagaSummary } from '@waybill/saga';
+import type { SagaDetail, SagaEvent, SagaIgnored, SagaOutput, SagaRefusal, SagaSummary } from '@waybill/saga';
 import type { Column } from './table.js';
 import { line } from './line.js';
 
@@ -21,6 +21,18 @@ export const REFUSAL_COLUMNS: readonly Column<SagaRefusal>[] = [
   { head: 'STEP', of: ({ step }) => step },
   { head: 'MESSAGE', of: ({ messageId }) => messageId },
   { head: 'REASON', of: ({ why }) => why },
+];
+
+/** What came for sagas and changed nothing. */
+export const IGNORED_COLUMNS: readonly Column<
+  Omit<SagaIgnored, 'payload'> & { readonly payload?: unknown }
+>[] = [
+  { head: 'CAME', of: ({ ignoredAt }) => ignoredAt },
+  { head: 'SAGA', of: ({ sagaId }) => sagaId },
+  { head: 'KIND', of: ({ kind }) => kind },
+  { head: 'NAME', of: ({ name }) => name },
+  { head: 'REASON', of: ({ why }) => why },
+  { head: 'PAYLOAD', of: ({ payload }) => (payload === undefined ? '' : JSON.stringify(payload)) },
 ];
 
 /** A saga in one line. */

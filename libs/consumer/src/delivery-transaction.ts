@@ -1,6 +1,7 @@
 import {
   type BoundStatement,
   FencedError,
+  HandlerAbandoned,
   isConnectionLoss,
   isInfrastructureFailure,
   isServerTrouble,
@@ -215,6 +216,8 @@ export class DeliveryTransaction {
       try {
         await this.#handleOne(record, hand);
       } catch (thrown) {
+        // It may have a statement under way, behind which every other one would wait.
+        if (thrown instanceof HandlerAbandoned) throw thrown;
         const error = readableThrown(thrown);
         await assertOwnFailure(error, transaction.session);
         afterCommit.length = before;

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { invariant, TransactionRequiredError } from '../errors/errors.js';
+import { cancelStatement } from './cancel-request.js';
 import type { PgDatabase } from './pg-pool.js';
 import { lendClient } from './revocable-client.js';
 import { PgTransaction } from './pg-transaction.js';
@@ -44,8 +45,10 @@ export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
         loan.revoke();
         open.close();
         // Abandoned work may have a statement under way still: its connection is closed, which rolls back as well.
-        if (error instanceof HandlerAbandoned) open.abandon();
-        else if (!(await open.rollback(loan.wasUsed))) throw new TransactionLostError(error, isCommitting);
+        if (error instanceof HandlerAbandoned) {
+          open.abandon();
+          await cancelStatement(connection.client as pg.PoolClient);
+        } else if (!(await open.rollback(loan.wasUsed))) throw new TransactionLostError(error, isCommitting);
         throw error;
       }
     });

@@ -1,11 +1,11 @@
 import { REPLY_KEY_HEADER, REPLY_TO_HEADER, type Headers } from '@waybill/consumer';
 import type { SqlSession } from '@waybill/kernel';
 import type { EncodedMessage, Outbox } from '@waybill/outbox';
-import type { SagaDefinition } from '../definition/saga-definition.js';
+import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
 import { definitionName } from '../definition/saga-definitions.js';
-import { stepsOf } from '../machine/items.js';
+import { endStepOf, stepsOf } from '../machine/items.js';
 import type { SagaOutput } from '../machine/saga-event.js';
-import type { SagaInstance } from '../machine/saga-instance.js';
+import { END_STEP, type SagaInstance } from '../machine/saga-instance.js';
 import {
   callTopicOf,
   SAGA_AGAIN_HEADER,
@@ -130,7 +130,8 @@ export function releaseMessage(
 }
 
 /** A step of an instance, by its name. */
-export function stepOf(definition: SagaDefinition, instance: SagaInstance, name: string) {
+export function stepOf(definition: SagaDefinition, instance: SagaInstance, name: string): StepDefinition {
+  if (name === END_STEP) return endStepOf(definition) as StepDefinition;
   const step = stepsOf(definition, instance).steps.find((candidate) => candidate.name === name);
   if (step === undefined) throw new RangeError(`saga ${definition.type} has no step ${name}`);
   return step;

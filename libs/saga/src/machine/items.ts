@@ -1,6 +1,6 @@
 import type { EachAction, SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
 import { nextSteps } from '../definition/next-steps.js';
-import type { FrozenItem, SagaInstance } from './saga-instance.js';
+import { END_STEP, type FrozenItem, type SagaInstance } from './saga-instance.js';
 
 /** The steps of an instance: those of its definition, and one for each item of the lists that it goes through. */
 export interface InstanceSteps {
@@ -30,6 +30,21 @@ export function stepsOf(
   const made = expanded(definition, instance);
   known.set(items, { definition, made });
   return made;
+}
+
+/** The step that tells of the end, where the definition wants it told. It stands beside the others. */
+export function endStepOf({ onEnd }: SagaDefinition): StepDefinition | undefined {
+  if (onEnd === undefined) return undefined;
+  return {
+    name: END_STEP,
+    branch: END_STEP,
+    after: [],
+    when: undefined,
+    pivot: false,
+    // What it runs is given the end, and not the data: the engine makes it.
+    forward: { kind: 'local', run: async () => {}, policy: onEnd.policy },
+    undo: undefined,
+  };
 }
 
 /** The changes that a definition has gone through under its version. */

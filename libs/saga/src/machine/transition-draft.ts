@@ -5,7 +5,7 @@ import type {
   SagaDefinition,
   StepDefinition,
 } from '../definition/saga-definition.js';
-import { freeze, type InstanceSteps, stepsOf } from './items.js';
+import { endStepOf, freeze, type InstanceSteps, stepsOf } from './items.js';
 import type { SagaOutput } from './saga-event.js';
 import {
   END_STEP,
@@ -29,7 +29,6 @@ const OPEN: ReadonlySet<StepStatus> = new Set<StepStatus>([
   'undo-waiting',
   'undo-stuck',
 ]);
-const LOCAL_END = { branch: END_STEP, after: [], when: undefined, pivot: false, undo: undefined } as const;
 /** So many ids of signals are remembered. */
 const MAX_SIGNAL_IDS = 1_000;
 
@@ -62,12 +61,7 @@ export class TransitionDraft {
     this.#records = dictionary(before.steps);
     this.#signals = dictionary(before.signals);
     this.#signalIds = before.signalIds;
-    const { onEnd } = definition;
-    this.endStep = onEnd && {
-      ...LOCAL_END,
-      name: END_STEP,
-      forward: { kind: 'local', run: async () => {}, policy: onEnd.policy },
-    };
+    this.endStep = endStepOf(definition);
   }
 
   instance(state: SagaState): SagaInstance {

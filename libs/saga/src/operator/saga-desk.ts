@@ -20,6 +20,7 @@ import { isEnd, type SagaInstance, type SagaState, STATE_NUMBER, stateOf } from 
 import { sealedOrder } from '../engine/saga-orders.js';
 import { NO_CONTENT, restoreInstance, type TransitionRecord } from '../engine/saga-store.js';
 import {
+  listIgnoredEvents,
   listSagaOrders,
   listSagaRefusals,
   listSagas,
@@ -112,6 +113,21 @@ export interface SagaRefusal {
   readonly messageId: string | null;
   readonly partition: number;
   readonly offset: number;
+}
+
+/** What has come for a saga and changed nothing: a signal that nothing waits for, what came behind its end. */
+export interface SagaIgnored {
+  readonly ignoredAt: Date;
+  /** Names the service. */
+  readonly replyTopic: string;
+  readonly sagaId: string;
+  /** `signal`, `event`, `cancel` or `compensate`. */
+  readonly kind: string;
+  /** Of the signal, or the step that the event was for. */
+  readonly name: string | null;
+  readonly why: string;
+  /** Undefined where it is unreadable. */
+  readonly payload: unknown;
 }
 
 /** Sagas under way of one state. */
@@ -220,6 +236,20 @@ export class SagaDesk {
   async refusals(replyTopic?: string, most = 100): Promise<SagaRefusal[]> {
     const { limit } = resolveOptions('list of refusals', { limit: LIST.limit }, { limit: most });
     return this.parts.database.session.run(listSagaRefusals, replyTopic ?? null, limit);
+  }
+
+  /** What has come for sagas, or for one, and changed nothing; the newest first. */
+  async ignored(sagaId?: string, most = 100): Promise<SagaIgnored[]> {
+    const { limit } = resolveOptions('list of ignored events', { limit: LIST.limit }, { limit: most });
+    if (sagaId !== undefined && !isId(sagaId)) throw new NotFoundError(`saga ${sagaId}`);
+    const { session } = this.parts.database;
+    const rows = await session.run(listIgnoredEvents, sagaId ?? null, limit);
+    return Promise.all(
+      rows.map(async ({ content, ...row }) => {
+        const json = await this.#contents.open(session, row.sagaId, content).catch(() => undefined);
+        return { ...row, payload: json === undefined ? undefined : (JSON.parse(json) as unknown) };
+      }),
+    );
   }
 
   /** How many sagas are under way in each state, and for how long the oldest. */
