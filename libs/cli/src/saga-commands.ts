@@ -11,7 +11,6 @@ import {
   SagaDesk,
   sagaDiagram,
   type SagaFilter,
-  type SagaIgnored,
   type SagaState,
   verifySaga,
 } from '@waybill/saga';
@@ -126,15 +125,11 @@ function addIgnored(program: Command, sagas: Command, output: Output): void {
           writeList(
             output,
             options,
-            options.payload ? ignored : ignored.map(withoutPayload),
+            options.payload ? ignored : ignored.map((each) => ({ ...each, payload: undefined })),
             IGNORED_COLUMNS,
           );
         }),
     );
-}
-
-function withoutPayload({ payload: _, ...ignored }: SagaIgnored): Omit<SagaIgnored, 'payload'> {
-  return ignored;
 }
 
 function filterOf({ state, type, key, olderThan, after, limit }: SagaListOptions): SagaFilter {

@@ -266,7 +266,7 @@ describe('the machine of sagas, against a model of participants', () => {
           const taken = Object.keys(data)
             .filter((name) => name.startsWith('w'))
             .map((name) => data[name] as number);
-          expect(taken).toEqual(taken.toSorted());
+          expect(taken).toEqual(taken.toSorted((a, b) => a - b));
           const all = [...taken, ...(world.unawaited as number[])];
           expect(new Set(all).size).toBe(all.length);
           if (state === 'COMPLETED') expect(world.instance.signals).toEqual({});

@@ -56,21 +56,10 @@ export class IgnoredEvents {
 }
 
 function keptOf(sagaId: string, event: SagaEvent, why: string): IgnoredEvent | undefined {
-  switch (event.type) {
-    case 'signal':
-      return { sagaId, kind: 'signal', name: event.name, payload: event.payload, why };
-    case 'event':
-      return { sagaId, kind: 'event', name: event.step, payload: event.payload, why };
-    case 'cancel':
-    case 'turn':
-      return {
-        sagaId,
-        kind: event.type === 'turn' ? 'compensate' : 'cancel',
-        name: null,
-        payload: event.reason,
-        why,
-      };
-    default:
-      return undefined;
-  }
+  const { type } = event;
+  if (type === 'signal') return { sagaId, kind: type, name: event.name, payload: event.payload, why };
+  if (type === 'event') return { sagaId, kind: type, name: event.step, payload: event.payload, why };
+  if (type !== 'cancel' && type !== 'turn') return undefined;
+  const kind = type === 'turn' ? 'compensate' : 'cancel';
+  return { sagaId, kind, name: null, payload: event.reason, why };
 }
