@@ -1,10 +1,12 @@
 export {
+  type AnsweredState,
   Barrier,
   type BarrierCall,
   type BarrierName,
   type BarrierOp,
   type BarrierOptions,
   type BarrierOutcome,
+  type OngoingState,
 } from './barrier.js';
 export { BarrierParticipant, type BarrierParticipantParts } from './barrier-participant.js';
 export {

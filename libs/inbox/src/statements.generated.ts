@@ -13,25 +13,39 @@ export const addGuardKey = statement<[service: string, secret: Buffer], { id: nu
 export const barrierAbandon = statement<[], Record<never, never>>('barrier-abandon', `select from :schema.barrier_abandon()`);
 
 /**
+ * Ends an operation that goes on, or looks whether it still does (newReason null), and says what it was before.
+ * Locks: its row, until the transaction ends; waits at most so many milliseconds
+ * Index: barrier_pkey
+ */
+export const barrierAnswer = statement<[gid: string, branch: string, op: string, begunMs: number, newReason: string | null, waitMs: number], { reason: string | null }>('barrier-answer', `select :schema.barrier_answer($1, $2, $3, $4::bigint, $5::text, $6::integer) as reason`);
+
+/**
  * Passes the barrier with an operation of a distributed transaction, as the first write of its transaction.
  * Locks: the new rows, until the transaction ends
  * Index: barrier_pkey
  */
-export const barrierCall = statement<[gid: string, branch: string, op: string, origin: string | null, waitMs: number, retentionMs: number], { outcome: string; result: string | null }>('barrier-call', `select c.outcome, c.result
-  from :schema.barrier_call($1, $2, $3, $4::text, $5::integer, $6::bigint) c`);
+export const barrierCall = statement<[gid: string, branch: string, op: string, origin: string | null, waitMs: number, retentionMs: number, begunMs: number, originBegunMs: number, originDone: boolean], { outcome: string; result: string | null }>('barrier-call', `select c.outcome, c.result
+  from :schema.barrier_call($1, $2, $3, $4::text, $5::integer, $6::bigint, $7::bigint, $8::bigint, $9::boolean) c`);
 
 /**
  * Keeps what an operation has come to, for its duplicates.
  * Locks: the new row, until the transaction ends
  */
-export const barrierKeep = statement<[gid: string, branch: string, op: string, result: string], Record<never, never>>('barrier-keep', `select from :schema.barrier_keep($1, $2, $3, $4)`);
+export const barrierKeep = statement<[gid: string, branch: string, op: string, result: string, begunMs: number], Record<never, never>>('barrier-keep', `select from :schema.barrier_keep($1, $2, $3, $4, $5::bigint)`);
+
+/**
+ * Notes that an operation which has passed in this transaction goes on behind it; reason: ongoing, or ongoing-effect.
+ * Locks: its row
+ * Index: barrier_pkey
+ */
+export const barrierOngoing = statement<[gid: string, branch: string, op: string, begunMs: number, reason: string], Record<never, never>>('barrier-ongoing', `select from :schema.barrier_ongoing($1, $2, $3, $4::bigint, $5)`);
 
 /**
  * Takes the rejection of an operation back.
  * Locks: its row
  * Index: barrier_pkey
  */
-export const barrierPardon = statement<[gid: string, branch: string, op: string], Record<never, never>>('barrier-pardon', `select from :schema.barrier_pardon($1, $2, $3)`);
+export const barrierPardon = statement<[gid: string, branch: string, op: string, begunMs: number], Record<never, never>>('barrier-pardon', `select from :schema.barrier_pardon($1, $2, $3, $4::bigint)`);
 
 /**
  * Passes the barrier, as the first write of a transaction; a transaction that is just here is waited for.
@@ -45,7 +59,7 @@ export const barrierPass = statement<[gid: string, branch: string, op: string], 
  * Locks: the new row, until the transaction ends
  * Index: barrier_pkey
  */
-export const barrierReject = statement<[gid: string, branch: string, op: string, retentionMs: number], Record<never, never>>('barrier-reject', `select from :schema.barrier_reject($1, $2, $3, $4)`);
+export const barrierReject = statement<[gid: string, branch: string, op: string, retentionMs: number, begunMs: number], Record<never, never>>('barrier-reject', `select from :schema.barrier_reject($1, $2, $3, $4, $5::bigint)`);
 
 /**
  * Sets a tombstone unless the operation has passed, and says whose row it is. A transaction that is just here is waited

@@ -41,7 +41,9 @@ export {
 } from './participant/saga-locks.js';
 export { advance, newInstance, type Transition } from './machine/saga-machine.js';
 export { sagaDiagram } from './operator/saga-diagram.js';
-export { callOf, SagaParticipant, type SagaParticipantParts } from './participant/saga-participant.js';
+export { type LaterAnswer } from './participant/later-answer.js';
+export { callOf } from './participant/saga-call.js';
+export { SagaParticipant, type SagaParticipantParts } from './participant/saga-participant.js';
 export { SagaOngoing, SagaRejection } from './machine/saga-rejection.js';
 export { type SagaTrace, type TransitionToTrace } from './engine/saga-trace.js';
 export { SagaRetention, type SagaRetentionOptions } from './engine/saga-retention.js';

@@ -111,6 +111,22 @@ export class BarrierNameError extends WaybillError {
   }
 }
 
+/** What an operation takes back is so old that it cannot be known whether it has happened. */
+export class BarrierForgottenError extends WaybillError {
+  override readonly name = 'BarrierForgottenError';
+  override readonly code = 'BARRIER_FORGOTTEN';
+  override readonly retryable = false;
+
+  /** @param problem which operation takes back what, and how old that is */
+  constructor(problem: string, details?: ErrorDetails) {
+    super(
+      `It cannot be known whether there is anything to take back: ${problem}. Nothing was done. Find out by hand whether the ` +
+        'action has happened, take it back if it has, and tell the saga by `waybill saga skip`.',
+      details,
+    );
+  }
+}
+
 /** An effect outside of any database was begun, and it cannot be told yet whether it has happened. */
 export class EffectUnknownError extends WaybillError {
   override readonly name = 'EffectUnknownError';

@@ -7,6 +7,13 @@ export const SAGA_STEP_HEADER = 'waybill-saga-step';
 export const SAGA_BRANCH_HEADER = 'waybill-saga-branch';
 export const SAGA_OP_HEADER = 'waybill-saga-op';
 export const SAGA_ATTEMPT_HEADER = 'waybill-saga-attempt';
+/** When the first command of the step's operation was made, in milliseconds after the time in the saga's id; absent: 0. */
+export const SAGA_BEGUN_HEADER = 'waybill-saga-begun';
+/**
+ * In a command that takes another back: when that one was begun, as in the header above, then `,done` or `,unknown`: whether
+ * the saga knows by an answer that it was done.
+ */
+export const SAGA_ORIGIN_HEADER = 'waybill-saga-origin';
 /** Set when an operator wants a command carried out in spite of a rejection. */
 export const SAGA_AGAIN_HEADER = 'waybill-saga-again';
 /** In a message to the saga that is no answer: what it is. Its payload is the event. */
