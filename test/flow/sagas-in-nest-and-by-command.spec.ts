@@ -7,9 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Controller, type INestMicroservice, type Type } from '@nestjs/common';
-import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { Ctx, EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
 import { createProgram } from '@waybill/cli';
+import { newId } from '@waybill/kernel';
 import {
   httpCommand,
   Saga,
@@ -266,6 +267,41 @@ test('a participant in a database of its own answers by half message, and is und
     await ledger.end();
     await elsewhere.drop();
   }
+});
+
+test('a message that a saga has ended never reaches a handler, of whatever kind', async () => {
+  const seen: string[] = [];
+  @Controller()
+  class Everything {
+    @EventPattern('any.event')
+    event(_payload: unknown): void {
+      seen.push('event');
+    }
+
+    @MessagePattern('any.message')
+    message(_payload: unknown): void {
+      seen.push('message');
+    }
+  }
+  const app = await start(
+    'everything',
+    { controllers: [Everything] },
+    { topics: { 'any.event': {}, 'any.message': {} } },
+  );
+  const outbox = app.get(Outbox);
+  const id = newId();
+  const control = { 'waybill-saga-id': id, 'waybill-saga-branch': '01', 'waybill-saga-op': 'release' };
+  for (const topic of ['any.event', 'any.message'])
+    await fixture.transaction(async (client) => {
+      await outbox.publishEncoded(client, [
+        outbox.encodeControl({ topic, key: 'k', control, payload: null }),
+      ]);
+      await outbox.publish(client, { topic, key: 'k', payload: {} });
+    });
+  await waitUntil(async () => seen.length === 2, {
+    describe: () => `both handlers ran, seen: ${seen.join()}`,
+  });
+  expect(new Set(seen)).toEqual(new Set(['event', 'message']));
 });
 
 test('the command lists, shows, draws and decides about sagas', async () => {

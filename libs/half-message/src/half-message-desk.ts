@@ -2,13 +2,14 @@ import {
   ConfigurationError,
   isId,
   NotFoundError,
+  type Operator,
   type PgDatabase,
   resolveOptions,
   show,
   wholeNumber,
 } from '@waybill/kernel';
 import { readableMessage, Sealer } from '@waybill/log';
-import { type Operator, type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
+import { type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
 import { describeContent, restoreContent } from './half-content.js';
 import { type HalfMessageState, STATE } from './half-message.js';
 import type { HalfStore } from './half-store.js';

@@ -71,6 +71,7 @@ export {
   EffectRefusedError,
   isWaybillError,
   NonRetryableError,
+  type Operator,
   PayloadInvalidError,
   type PayloadIssue,
   PayloadVersionUnknownError,
@@ -79,6 +80,7 @@ export {
   RequestFailedError,
   RequestTimedOutError,
   RetryableError,
+  SagaCommandOverError,
   WaybillError,
 } from '@waybill/kernel';
 export {
@@ -116,7 +118,6 @@ export {
   Erasure,
   type ErasureReport,
   type ErasureTarget,
-  type Operator,
   Recurring,
   type RecurringDefinition,
   type RedisGiven,

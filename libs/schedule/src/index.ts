@@ -19,8 +19,6 @@ export {
 export { Erasure, type ErasureOptions, type ErasureTarget } from './erasure/erasure.js';
 export type { ErasedPart, ErasureReport, Remainder } from './erasure/erasure-report.js';
 export {
-  assertOperator,
-  type Operator,
   type OperatorAction,
   operatorAction,
   operatorActions,

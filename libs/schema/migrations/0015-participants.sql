@@ -197,3 +197,105 @@ begin
   return true;
 end
 $$;
+
+-- Removes ended sagas, and what happened to them, from a slot that cannot be emptied as a whole: a saga that began in its
+-- days is under way for longer than ended ones are kept, or one of an earlier lap of the ring ended late. At most `most` of
+-- them; returns how many. What began less than 8 days ago is left to be emptied with its slot.
+create function :schema.saga_forget_ended(slot_number integer, keep_ms bigint, most integer) returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  now_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000);
+  horizon timestamptz := clock_timestamp() - keep_ms * interval '1 millisecond';
+  long_ago uuid := (lpad(to_hex(now_ms - greatest(keep_ms, 8 * 86400000::bigint)), 12, '0') || repeat('0', 20))::uuid;
+  of_lap uuid := (lpad(to_hex(now_ms - keep_ms - 16 * 86400000::bigint), 12, '0') || repeat('0', 20))::uuid;
+  gone uuid[];
+begin
+  if not :schema.acl_open() then
+    return 0;
+  end if;
+  -- While nothing holds the slot up, only what should have left with it long ago is removed.
+  if not exists (select from :schema.saga s where :schema.saga_slot(s.id) = slot_number::smallint and s.id < long_ago) then
+    long_ago := least(long_ago, of_lap);
+  end if;
+  execute format('select array(select e.id from :schema.%I e where e.slot = $1 and e.id < $2 and e.ended_at < $3
+                                order by e.id limit $4 for update skip locked)', 'saga_ended_s' || slot_number)
+    into gone using slot_number::smallint, long_ago, horizon, most;
+  execute format('delete from :schema.%I t where t.slot = $1 and t.saga_id = any ($2)', 'saga_transition_s' || slot_number)
+    using slot_number::smallint, gone;
+  execute format('delete from :schema.%I e where e.slot = $1 and e.id = any ($2)', 'saga_ended_s' || slot_number)
+    using slot_number::smallint, gone;
+  return cardinality(gone);
+end
+$$;
+
+-- What operators did in a database that has no table operator_action: a participant's own.
+create table :schema.participant_action (
+  id          bigint generated always as identity primary key,
+  acted_at    timestamptz not null default clock_timestamp(),
+  actor       text not null default session_user,
+  stated_by   text not null,
+  action      text not null,
+  target_kind text not null,
+  target      text not null,
+  reason      text,
+  details     jsonb not null default '{}'
+);
+
+-- Keeps what an operator did, by login and by the name that is stated; where the operators' desk is, at that.
+create function :schema.audit_own(stated_by text, of_action text, of_kind text, of_target text, why text, of_details jsonb)
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if coalesce(btrim(stated_by), '') = '' then
+    raise exception using errcode = '22023', message = 'stated_by must say who decides';
+  end if;
+  if to_regclass(':schema.operator_action') is not null then
+    insert into :schema.operator_action (stated_by, action, target_kind, target, reason, details)
+    values (audit_own.stated_by, of_action, of_kind, of_target, why, of_details);
+  else
+    insert into :schema.participant_action (actor, stated_by, action, target_kind, target, reason, details)
+    values (session_user, audit_own.stated_by, of_action, of_kind, of_target, why, of_details);
+  end if;
+end
+$$;
+
+-- Lets go an entity that is held for a saga, by an operator's decision, and keeps who decided; no row when nothing holds it.
+-- Commands that wait for it are sent again by the service, see saga_wake. The login needs the right to execute this function,
+-- and no other.
+create function :schema.unlock_entity(of_entity text, stated_by text, why text default null)
+returns table (saga_id uuid, branch text, locked_at timestamptz, waiting bigint)
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  held record;
+  waiters bigint;
+begin
+  perform :schema.acl_assert_open('let go entities');
+  delete from :schema.saga_lock l where l.entity = of_entity returning l.saga_id, l.branch, l.locked_at into held;
+  if not found then
+    return;
+  end if;
+  select count(*) into waiters from :schema.saga_stash s where s.entity = of_entity;
+  perform :schema.audit_own(unlock_entity.stated_by, 'saga.unlock', 'entity', of_entity, why,
+    jsonb_build_object('saga', held.saga_id, 'branch', held.branch, 'lockedAt', held.locked_at, 'waiting', waiters));
+  return query select held.saga_id, held.branch, held.locked_at, waiters;
+end
+$$;
+
+-- Hands out commands that wait for an entity which nothing holds any more, at most `most` of them: an operator has let it
+-- go, or it was let go while they were put aside.
+create function :schema.saga_wake(most integer)
+returns table (topic text, message_key text, headers text, control text, payload bytea)
+language sql security definer set search_path = pg_catalog, pg_temp
+as $$
+  with woken as (
+    delete from :schema.saga_stash s
+     where s.id in (select w.id from :schema.saga_stash w
+                     where not exists (select from :schema.saga_lock l where l.entity = w.entity)
+                     order by w.id limit most for update skip locked)
+    returning s.id, s.topic, s.message_key, s.headers::text as headers, s.control::text as control, s.payload
+  )
+  select w.topic, w.message_key, w.headers, w.control, w.payload from woken w order by w.id;
+$$;

@@ -14,6 +14,10 @@ export const SAGA_BEGUN_HEADER = 'waybill-saga-begun';
  * the saga knows by an answer that it was done.
  */
 export const SAGA_ORIGIN_HEADER = 'waybill-saga-origin';
+/** In an answer: the participant holds something for the saga, which is to tell it when it has ended. */
+export const SAGA_HOLDS_HEADER = 'waybill-saga-holds';
+/** The operation of the message that tells a participant that a saga has ended: it asks for nothing, and is not answered. */
+export const SAGA_RELEASE_OP = 'release';
 /** Set when an operator wants a command carried out in spite of a rejection. */
 export const SAGA_AGAIN_HEADER = 'waybill-saga-again';
 /** In a message to the saga that is no answer: what it is. Its payload is the event. */

@@ -1,12 +1,13 @@
 import type { Headers } from '@waybill/consumer';
 import type { BarrierCall, BarrierOp } from '@waybill/inbox';
-import { BarrierNameError } from '@waybill/kernel';
+import { BarrierNameError, isId } from '@waybill/kernel';
 import {
   SAGA_BEGUN_HEADER,
   SAGA_BRANCH_HEADER,
   SAGA_ID_HEADER,
   SAGA_OP_HEADER,
   SAGA_ORIGIN_HEADER,
+  SAGA_RELEASE_OP,
 } from '../engine/saga-headers.js';
 
 const OPS: ReadonlySet<string> = new Set<BarrierOp>(['action', 'compensate', 'try', 'confirm', 'cancel']);
@@ -24,6 +25,11 @@ export function callOf(control: Headers): BarrierCall | undefined {
   if (gid === undefined || branch === undefined || op === undefined || !OPS.has(op)) return undefined;
   const name = { gid, branch, op: op as BarrierOp };
   return { ...name, ...begunOf(control, name), ...originOf(control, name) };
+}
+
+/** Whether a message tells a participant that a saga has ended, so that what is held for it can be let go. */
+export function isRelease(control: Headers): boolean {
+  return control[SAGA_OP_HEADER] === SAGA_RELEASE_OP && isId(control[SAGA_ID_HEADER] ?? '');
 }
 
 function begunOf(control: Headers, name: BarrierCall): { begunMs?: number } {

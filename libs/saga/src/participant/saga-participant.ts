@@ -19,8 +19,8 @@ import {
 import type { ControlMessage, TransactionHandle } from '@waybill/outbox';
 import type { Answers, AnswerTransaction } from './answers.js';
 import { type Ending, endingOf, type LaterAnswer } from './later-answer.js';
-import { callOf } from './saga-call.js';
-import { SAGA_AGAIN_HEADER, SAGA_ID_HEADER } from '../engine/saga-headers.js';
+import { callOf, isRelease } from './saga-call.js';
+import { SAGA_AGAIN_HEADER, SAGA_HOLDS_HEADER, SAGA_ID_HEADER } from '../engine/saga-headers.js';
 import { SagaEntityHeld, type SagaLocks } from './saga-locks.js';
 import { SagaOngoing, SagaRejection } from '../machine/saga-rejection.js';
 
@@ -61,12 +61,16 @@ export class SagaParticipant {
   /**
    * Serves one delivery. `work` is the handler; it may throw a {@link SagaRejection} (its writes are rolled back, and the
    * saga is told), a {@link SagaOngoing}, or anything else: then the delivery has failed, and is retried as any other.
-   * A delivery that is no command of a saga is handled as it is.
+   * A delivery that is no command of a saga is handled as it is; one that only tells that a saga has ended never reaches it.
    *
    * @returns what `work` returned; undefined when it did not run
    */
   async serve(delivery: Delivery, work: () => Promise<unknown>): Promise<unknown> {
     const { session, control } = delivery;
+    if (isRelease(control)) {
+      await this.parts.locks.release(delivery, control[SAGA_ID_HEADER] ?? '');
+      return undefined;
+    }
     const call = callOf(control);
     if (call === undefined) return work();
     await assertAnswerable(delivery, this.parts.findTopic);
@@ -166,10 +170,17 @@ export class SagaParticipant {
     const message: ControlMessage = {
       topic,
       key: request[REPLY_KEY_HEADER] ?? null,
-      control: replyHeaders(request, status, error),
+      control: { ...replyHeaders(request, status, error), ...this.#held(transaction.session, request) },
       payload,
     };
     await this.parts.answers.send(transaction, [message]);
+  }
+
+  /** Tells the saga that something is held for it, so that it says when it has ended. */
+  #held(session: SqlSession, request: Headers): Headers {
+    const call = callOf(request);
+    const branch = { sagaId: call?.gid ?? '', branch: call?.branch ?? '' };
+    return this.parts.locks.hasTaken(session, branch) ? { [SAGA_HOLDS_HEADER]: '1' } : {};
   }
 }
 

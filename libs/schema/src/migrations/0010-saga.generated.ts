@@ -5,7 +5,7 @@ export const migration0010: Migration = {
   number: 10,
   name: '0010-saga',
   breaking: false,
-  checksum: '0f59bb142509cc3b5e9e93686dce06bfb371d76f1a20b205a624a1d725e3824e',
+  checksum: '421edd8798fc3cfbae1fc717f1551c6370285bba0b71e7444279ad264d8a0cad',
   sql: `-- Sagas: those under way, those that have ended, what happened to each, and what participants hold for them.
 
 -- Those under way. state: 1 running, 2 compensating, 3 stuck; an ended child (4 completed, 5 compensated, 6 cancelled)
@@ -74,13 +74,14 @@ create table :schema.saga_transition (
   primary key (slot, saga_id, revision)
 ) partition by list (slot);
 
+-- Rows leave by TRUNCATE; those of a slot that cannot be emptied are deleted, so autovacuum looks after these only.
 do $$
 begin
   for slot in 0..15 loop
     execute format('create table :schema.%I partition of :schema.saga_ended for values in (%s)
-                      with (autovacuum_enabled = off)', 'saga_ended_s' || slot, slot);
+                      with (autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_threshold = 2000000000)', 'saga_ended_s' || slot, slot);
     execute format('create table :schema.%I partition of :schema.saga_transition for values in (%s)
-                      with (autovacuum_enabled = off)', 'saga_transition_s' || slot, slot);
+                      with (autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_threshold = 2000000000)', 'saga_transition_s' || slot, slot);
   end loop;
 end
 $$;

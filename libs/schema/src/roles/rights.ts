@@ -172,6 +172,8 @@ const OWN_TABLES: Readonly<Record<string, TableRights>> = {
   },
   // Operators write orders by order_saga() only.
   saga_order: { service: 'select, update (outcome, why, settled_at), delete', operator: 'select' },
+  // Where operator_action is, that is used.
+  participant_action: { operator: 'select' },
   saga_lock: { monitor: 'select (saga_id, branch, locked_at)', operator: 'select' },
   saga_stash: {
     service: 'select (id, entity, expires_at, control), update (expires_at), delete',
@@ -317,6 +319,10 @@ const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   saga_hold: SERVICE,
   saga_stash_command: SERVICE,
   saga_release: SERVICE,
+  saga_wake: SERVICE,
+  saga_forget_ended: SERVICE,
+  audit_own: NOBODY,
+  unlock_entity: OPERATOR,
   order_saga: OPERATOR,
 };
 

@@ -1,0 +1,35 @@
+import { resolveOptions, type SqlSession, wholeNumber } from '@waybill/kernel';
+import { listLocks } from '../statements.generated.js';
+
+/** An entity that is held for a saga. */
+export interface SagaLock {
+  readonly entity: string;
+  readonly sagaId: string;
+  readonly branch: string;
+  readonly lockedAt: Date;
+  /** Commands that wait for it. */
+  readonly waiting: number;
+}
+
+/** Which entities that are held to list. */
+export interface SagaLockFilter {
+  readonly entity?: string;
+  /** Only those held for at least so many milliseconds. */
+  readonly olderThanMs?: number;
+  /** Default 100, up to 100,000. */
+  readonly limit?: number;
+}
+
+const LIST = {
+  olderThanMs: wholeNumber({ default: 0, min: 0, max: 3_650 * 86_400_000 }),
+  limit: wholeNumber({ default: 100, min: 1, max: 100_000 }),
+};
+
+/** What is held for sagas in a participant's database, the oldest first. @throws ConfigurationError */
+export async function heldEntities(
+  session: SqlSession,
+  { entity, ...given }: SagaLockFilter = {},
+): Promise<SagaLock[]> {
+  const { olderThanMs, limit } = resolveOptions("list of sagas' locks", LIST, given);
+  return session.run(listLocks, entity ?? null, olderThanMs, limit);
+}
