@@ -233,11 +233,16 @@ export class Barrier {
   }
 }
 
+/** What PostgreSQL cannot keep, or would keep as something else. */
+const NO_TEXT = /[\0\p{Cs}]/u;
+
 function assertCall({ gid, branch, op, begunMs = 0, origin }: BarrierCall): void {
   if (typeof gid !== 'string')
     throw new BarrierNameError(`The gid of a barrier must be a text, got ${typeof gid}.`);
-  if (typeof branch !== 'string' || branch === '' || branch.length > BRANCH_MAX)
-    throw new BarrierNameError(`The branch of ${gid} must be a text of 1 to ${BRANCH_MAX} characters.`);
+  if (typeof branch !== 'string' || branch === '' || branch.length > BRANCH_MAX || NO_TEXT.test(branch))
+    throw new BarrierNameError(
+      `The branch of ${gid} must be a text of 1 to ${BRANCH_MAX} characters without a null character or half of a surrogate pair.`,
+    );
   if (!Object.hasOwn(ORIGINS, op))
     throw new BarrierNameError(
       `The operation ${JSON.stringify(op)} of ${gid}/${branch} is not known: it must be one of ${Object.keys(ORIGINS).join(', ')}.`,

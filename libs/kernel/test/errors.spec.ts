@@ -22,6 +22,8 @@ const made: WaybillError[] = [
   new kernel.DeadLetterClosedError(7, 'redriven'),
   new kernel.HalfMessageDecidedError('id', 'committed', 'producer'),
   new kernel.IdMismatchError('The id'),
+  new kernel.EffectRequestDiffersError('charge-1'),
+  new kernel.EffectDecidedError('charge-1', 'done'),
   new kernel.ResultTooLargeError('the effect', 11, 10),
   new kernel.ResultNotSerializableError('the effect'),
   new kernel.BarrierNameError('Its gid is no UUID.'),

@@ -76,25 +76,30 @@ create table :schema.guard_outcome (
 create index guard_outcome_name on :schema.guard_outcome (name);
 
 -- Each row is a time in which one process attempts an effect outside of any database, or asks about it: until
--- lease_until nobody else does. Written and on disk before that begins. 16 slots of 8 days.
+-- lease_until nobody else does. Written and on disk before that begins. 16 slots of 8 days. fingerprint: of what was asked
+-- for. not_done: an operator knows that it has not happened.
 create table :schema.external_effect (
   slot         smallint not null,
   key          text not null,
   fence        bigint not null,
   lease_until  timestamptz not null,
-  attempted_at timestamptz not null default clock_timestamp()
+  attempted_at timestamptz not null default clock_timestamp(),
+  fingerprint  text,
+  not_done     boolean not null default false
 ) partition by list (slot);
 
 create index external_effect_key on :schema.external_effect (key, fence);
 
 -- What is known for good. tombstone: it has not happened and must not. A tombstone may be followed by a done, when a
--- call came through after all.
+-- call came through after all. A refusal counts until its effect is attempted again, under a later fence than its own.
 create table :schema.external_effect_outcome (
   slot       smallint not null,
   key        text not null,
   state      text not null check (state in ('done', 'refused', 'tombstone')),
   outcome    text,
-  decided_at timestamptz not null default clock_timestamp()
+  decided_at timestamptz not null default clock_timestamp(),
+  fence      bigint,
+  fingerprint text
 ) partition by list (slot);
 
 create index external_effect_outcome_key on :schema.external_effect_outcome (key);

@@ -29,6 +29,8 @@ export const ERROR_CODES = {
   DEAD_LETTER_CLOSED: { family: 'Usage', retryable: false },
   HALF_MESSAGE_DECIDED: { family: 'Usage', retryable: false },
   ID_MISMATCH: { family: 'Usage', retryable: false },
+  EFFECT_REQUEST_DIFFERS: { family: 'Usage', retryable: false },
+  EFFECT_DECIDED: { family: 'Usage', retryable: false },
   RESULT_TOO_LARGE: { family: 'Usage', retryable: false },
   RESULT_NOT_SERIALIZABLE: { family: 'Usage', retryable: false },
   BARRIER_NAME_INVALID: { family: 'Usage', retryable: false },

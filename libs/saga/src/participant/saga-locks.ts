@@ -15,7 +15,7 @@ import type { Headers } from '@waybill/consumer';
 import { openMessage, Sealer, sealMessage } from '@waybill/log';
 import { type Codec, type ControlMessage, jsonCodec } from '@waybill/outbox';
 import type { Answers, AnswerTransaction } from './answers.js';
-import { heldEntities, type SagaLock, type SagaLockFilter } from './held-entities.js';
+import { assertEntity, heldEntities, type SagaLock, type SagaLockFilter } from './held-entities.js';
 import { SagaRejection } from '../machine/saga-rejection.js';
 import {
   holdEntity,
@@ -107,8 +107,10 @@ export class SagaLocks {
    * is compensated, and when the saga has ended.
    *
    * @throws SagaEntityHeld when it is another saga's: to be let through
+   * @throws ConfigurationError for a name that cannot be kept
    */
   async hold(session: SqlSession, { sagaId, branch }: SagaBranch, entity: string): Promise<void> {
+    assertEntity(entity);
     const [row] = await session.run(holdEntity, entity, sagaId, branch);
     if (row?.held !== true) throw new SagaEntityHeld(entity);
     const taken = this.#taken.get(session) ?? new Set();
