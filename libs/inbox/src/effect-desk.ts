@@ -90,7 +90,7 @@ export class EffectDesk {
     const { olderThanMs, limit } = resolveOptions('list of effects', LIST, given);
     const { session } = this.parts.database;
     const rows = await session.run(listEffects, null, [...states], olderThanMs, after ?? null, limit);
-    return rows.map(({ outcome: _, ...row }) => ({ ...row, state: row.state as EffectState }));
+    return rows.map((row) => summaryOf(row));
   }
 
   /** @throws NotFoundError */
@@ -103,9 +103,9 @@ export class EffectDesk {
       const kept = await this.#results.open(session, row.outcome, [key]);
       const isJson = state === 'done' && kept !== null;
       const outcome = isJson ? decodeResult(kept, `effect ${keyName(key)}`, MAX_RESULT_BYTES) : kept;
-      return { ...row, state, outcome, unreadable: null };
+      return { ...summaryOf(row), outcome, unreadable: null };
     } catch (error) {
-      return { ...row, state, outcome: null, unreadable: whyUnreadable(error) };
+      return { ...summaryOf(row), outcome: null, unreadable: whyUnreadable(error) };
     }
   }
 
@@ -150,4 +150,9 @@ export class EffectDesk {
     decodeResult(kept, 'the effect', MAX_RESULT_BYTES);
     return kept;
   }
+}
+
+function summaryOf(row: Omit<EffectSummary, 'state'> & { readonly state: string }): EffectSummary {
+  const { key, firstAt, lastAt, leaseUntil, attempts, refusals, decidedAt } = row;
+  return { key, state: row.state as EffectState, firstAt, lastAt, leaseUntil, attempts, refusals, decidedAt };
 }

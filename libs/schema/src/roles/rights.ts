@@ -125,7 +125,7 @@ const BUS_TABLES: Readonly<Record<string, TableRights>> = {
   half_message: {
     service: 'select, insert, update, delete',
     monitor:
-      'select (id, producer_group, state, prepared_at, next_check_at, deadline_at, check_interval_ms, check_max, checks, unanswered)',
+      'select (id, producer_group, state, prepared_at, next_check_at, deadline_at, check_interval_ms, check_max, checks, unanswered, failing_since, last_failure)',
     operator: 'select, update, delete',
   },
   half_message_decided: {
