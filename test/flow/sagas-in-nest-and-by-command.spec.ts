@@ -18,6 +18,7 @@ import {
   SagaCommand,
   sagaCommand,
   SagaDesk,
+  SagaOngoing,
   SagaParticipant,
   SagaRejection,
   Sagas,
@@ -268,6 +269,57 @@ test('a participant in a database of its own answers by half message, and is und
     await elsewhere.drop();
   }
 });
+
+test.each(['the log is in it', 'the log is in another one'] as const)(
+  'a command is answered later, in the transaction that the caller runs in, by a participant whose database: %s',
+  async (where) => {
+    const own = await testDatabase('later');
+    const controls: Readonly<Record<string, string>>[] = [];
+    @SagaParticipant()
+    class Slow {
+      @SagaCommand(charge)
+      charge(@Payload() _command: unknown, @Ctx() { control }: WaybillContext): { chargeId: string } {
+        controls.push(control);
+        throw new SagaOngoing();
+      }
+    }
+    try {
+      await migrate({ ...own, participant: true });
+      const elsewhere = where === 'the log is in another one';
+      const options: Partial<WaybillModuleOptions> = elsewhere
+        ? {
+            database: { connectionString: own.connectionString },
+            bus: { connectionString: fixture.url },
+            halfMessages: { checkImmunityMs: 0 },
+          }
+        : {};
+      const payments = await start('payments', { controllers: [Slow] }, options);
+      const app = await start('orders', { providers: [PayFirst] });
+      await start('shipping', { controllers: [Shipping] });
+      const { id } = await fixture.transaction((client) =>
+        app
+          .get(Sagas)
+          .start(client, app.get(PayFirst).definition, { key: 'A-1', data: { orderId: 'A-1', pence: 5 } }),
+      );
+      await waitUntil(async () => controls.length > 0, { describe: () => 'the command has come' });
+      const [control = {}] = controls;
+      const waybill = payments.get(Waybill);
+      const answer = () =>
+        waybill.transaction(() =>
+          waybill.sagas.participant.answer(control, { status: 'done', payload: { chargeId: 'c5' } }),
+        );
+      await answer();
+      await expect(answer()).rejects.toMatchObject({ code: 'SAGA_COMMAND_OVER' });
+      expect(await ended(app, id)).toBe('COMPLETED');
+      await expect(waybill.sagas.participant.answer(control, { status: 'ongoing' })).rejects.toMatchObject({
+        code: 'TRANSACTION_REQUIRED',
+      });
+    } finally {
+      await Promise.all(apps.splice(0).map((app) => app.close()));
+      await own.drop();
+    }
+  },
+);
 
 test('a message that a saga has ended never reaches a handler, of whatever kind', async () => {
   const seen: string[] = [];

@@ -205,7 +205,8 @@ export class Outbox {
   async rescheduleTimer(
     ...given: [TimerTarget, TimerDelay] | [TransactionHandle, TimerTarget, TimerDelay]
   ): Promise<void> {
-    const [tx, target, time] = given.length === 2 ? [this.#around('outbox.rescheduleTimer'), ...given] : given;
+    const [tx, target, time] =
+      given.length === 2 ? [this.#around('outbox.rescheduleTimer'), ...given] : given;
     await this.#changeTimer(tx, rescheduleStatement(target, time));
   }
 
@@ -220,7 +221,10 @@ export class Outbox {
    * @param method named in the error when there is none
    * @throws TransactionRequiredError
    */
-  join(tx: TransactionHandle | undefined, method: string): { session: SqlSession; handle: TransactionHandle } {
+  join(
+    tx: TransactionHandle | undefined,
+    method: string,
+  ): { session: SqlSession; handle: TransactionHandle } {
     const handle = tx ?? (this.#around(method) as TransactionHandle);
     return { session: joinTransaction(handle, this.schema, this.#prepared).session, handle };
   }
@@ -233,8 +237,7 @@ export class Outbox {
   /** The transaction that the caller runs in. */
   #around(method: string): unknown {
     const tx = this.#ambient();
-    if (tx === undefined)
-      throw noTransaction(`${method} was called without a transaction, and in none`);
+    if (tx === undefined) throw noTransaction(`${method} was called without a transaction, and in none`);
     return tx;
   }
 

@@ -159,14 +159,15 @@ create function :schema.barrier_slot(of_gid text, begun_ms bigint, retention_ms 
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-  age_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000) - :schema.barrier_made(of_gid, begun_ms);
+  made bigint := :schema.barrier_made(of_gid, begun_ms);
+  age_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000) - made;
 begin
   if age_ms > least(retention_ms, 90 * 86400000::bigint) then
     raise exception using errcode = 'WB020', message = format(
       'the operation of gid %s was begun %s hours ago, and the barrier remembers the last %s: whether it has happened is to '
       'be found out by hand', of_gid, age_ms / 3600000, retention_ms / 3600000);
   end if;
-  return :schema.barrier_slot_at(:schema.barrier_made(of_gid, begun_ms));
+  return :schema.barrier_slot_at(made);
 end
 $$;
 

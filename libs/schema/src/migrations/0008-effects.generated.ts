@@ -5,7 +5,7 @@ export const migration0008: Migration = {
   number: 8,
   name: '0008-effects',
   breaking: false,
-  checksum: '085efc42dc82eed6d5ee6b0346c99da98d98d70635294921543a9904c75eb5e4',
+  checksum: '390c5d4c46b6bc2fdf8947b10d24b36a20b0a4e173d51b988bada865da37dc0b',
   sql: `-- Guards for calls of distributed transactions, for work in no transaction, and for effects outside of any database: the
 -- barrier as a ring with results, leases, external effects. All rows but those of a lease are written once and leave with
 -- their slot; leases are few at any time, and go when their work ends.
@@ -167,14 +167,15 @@ create function :schema.barrier_slot(of_gid text, begun_ms bigint, retention_ms 
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-  age_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000) - :schema.barrier_made(of_gid, begun_ms);
+  made bigint := :schema.barrier_made(of_gid, begun_ms);
+  age_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000) - made;
 begin
   if age_ms > least(retention_ms, 90 * 86400000::bigint) then
     raise exception using errcode = 'WB020', message = format(
       'the operation of gid %s was begun %s hours ago, and the barrier remembers the last %s: whether it has happened is to '
       'be found out by hand', of_gid, age_ms / 3600000, retention_ms / 3600000);
   end if;
-  return :schema.barrier_slot_at(:schema.barrier_made(of_gid, begun_ms));
+  return :schema.barrier_slot_at(made);
 end
 $$;
 
