@@ -83,6 +83,68 @@ describe.each(['pg', 'prisma'] as const)('a participant by %s', (kind) => {
     expect(await bank.effects(given)).toEqual([]);
   });
 
+  test('an operation that goes on is answered or taken back, never both, whatever comes first', async () => {
+    const barrier = new Barrier();
+    const done: string[] = [];
+    for (let round = 0; round < 20; round += 1) {
+      const name = { gid: newId(), branch: '01', op: 'action' } as const;
+      await bank.runner.run({
+        work: async ({ session }) => {
+          await barrier.call(session, name, async () => undefined);
+          await barrier.ongoing(session, name, 'ongoing');
+        },
+        timeoutMs: 5_000,
+      });
+      const answer = bank.runner.run({
+        work: ({ session }) => barrier.answer(session, name, 'done'),
+        timeoutMs: 5_000,
+      });
+      const orders = [answer, bank.do(name.gid, 'compensate')] as const;
+      const [stood, { outcome }] = await Promise.all(orders);
+      expect([
+        ['ongoing', 'done'],
+        ['taken-back', 'empty'],
+      ]).toContainEqual([stood, outcome]);
+      expect(await bank.effects(name.gid)).toEqual(outcome === 'done' ? ['compensate'] : []);
+      expect(await bank.do(name.gid, 'action')).toMatchObject({
+        outcome: outcome === 'done' ? 'duplicate' : 'refused',
+      });
+      done.push(outcome);
+    }
+    expect(done).toHaveLength(20);
+  });
+
+  test('an answer waits for the operation that is under way, and for what takes it back', async () => {
+    const barrier = new Barrier();
+    const name = { gid: newId(), branch: '01', op: 'action' } as const;
+    const answer = () =>
+      bank.runner.run({ work: ({ session }) => barrier.answer(session, name, 'done'), timeoutMs: 5_000 });
+    const isWaiting = () =>
+      waitUntil(
+        async () =>
+          (
+            await bank.database.pool.query(
+              `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+            )
+          ).rows.length > 0,
+        { describe: () => 'the answer waits' },
+      );
+    let early: Promise<string> | undefined;
+    await bank.runner.run({
+      work: async ({ session }) => {
+        await barrier.call(session, name, async () => undefined);
+        await barrier.ongoing(session, name, 'ongoing');
+        early = answer();
+        early.catch(() => undefined);
+        await isWaiting();
+      },
+      timeoutMs: 5_000,
+    });
+    expect(await early).toBe('ongoing');
+    expect(await answer()).toBe('done');
+    expect(await bank.do(name.gid, 'compensate')).toMatchObject({ outcome: 'done' });
+  });
+
   test('confirm and msg take nothing back', async () => {
     const gid = newId();
     for (const op of ['confirm', 'msg'] as const)

@@ -123,6 +123,80 @@ describe('a half message that was left open', () => {
     expect(await floor.desk.show(id)).toMatchObject({ state: 'undecided', checks: 0 });
   });
 
+  test('is undecided when its checks have failed for a day, and is never decided for that', async () => {
+    const { id } = await floor.halves.prepare(order(1));
+    const checker = floor.checker({
+      groupCheck: () => {
+        throw Object.assign(new Error('the account of Ada Lovelace is locked'), { code: 'E_LOCKED' });
+      },
+    });
+    const fail = async (times: number): Promise<void> => {
+      for (let n = 0; n < times; n += 1) {
+        await floor.makeDue();
+        await checker.runOnce();
+      }
+    };
+    const age = (hours: number) =>
+      fixture.database.pool.query(
+        `update waybill.half_message set failing_since = failing_since - $1 * interval '1 hour'`,
+        [hours],
+      );
+    await fail(1);
+    await age(30);
+    // One that nobody has asked about for a day is asked about again first.
+    await fail(8);
+    expect(await floor.desk.show(id)).toMatchObject({ state: 'prepared' });
+    expect(await floor.desk.trouble()).toEqual({
+      oldestUndecidedAgeMs: null,
+      failing: 1,
+      oldestFailingMs: expect.any(Number),
+      lastFailure: 'E_LOCKED',
+    });
+    await fail(1);
+    expect(await floor.desk.show(id)).toMatchObject({
+      state: 'undecided',
+      lastAnswer: expect.stringContaining('unanswered'),
+    });
+    expect(checker.counts).toMatchObject({ unanswered: 10, undecided: 1, commit: 0, rollback: 0 });
+    const trouble = await floor.desk.trouble();
+    expect(trouble).toMatchObject({ failing: 0, lastFailure: 'E_LOCKED' });
+    expect(trouble.oldestUndecidedAgeMs).toBeGreaterThanOrEqual(0);
+    expect(await delivered()).toEqual([]);
+    await floor.desk.check(id, { by: 'ada' });
+    expect(await floor.desk.trouble()).toMatchObject({ failing: 0, lastFailure: null });
+    await floor.checker({ groupCheck: () => 'commit' }).runOnce();
+    expect(await delivered()).toEqual([1]);
+  });
+
+  test.each([
+    ['an answer in between begins the time again', {}, ['unknown'], 'prepared'],
+    ['it may be switched off', { undecidedAfterMs: 0 }, [], 'prepared'],
+    ['it may be shorter', { undecidedAfterMs: 60_000 }, [], 'undecided'],
+  ] as const)('of checks that fail: %s', async (_what, options, between, state) => {
+    const { id } = await floor.halves.prepare(order(1));
+    const answers: HalfMessageVerdict[] = [];
+    const groupCheck = (): HalfMessageVerdict => {
+      const [answer] = answers.splice(0);
+      if (answer === undefined) throw new TypeError('no');
+      return answer;
+    };
+    const checker = floor.checker({ groupCheck }, options);
+    const ask = async (times: number): Promise<void> => {
+      for (let n = 0; n < times; n += 1) {
+        await floor.makeDue();
+        await checker.runOnce();
+      }
+    };
+    await ask(12);
+    await fixture.database.pool.query(
+      `update waybill.half_message set failing_since = failing_since - interval '23 hours'`,
+    );
+    answers.push(...between);
+    await ask(2);
+    expect(await floor.desk.show(id)).toMatchObject({ state });
+    expect(await floor.desk.trouble()).toMatchObject({ lastFailure: 'TypeError' });
+  });
+
   test('waits for hours without a process of its group, and loses nothing', async () => {
     for (const n of upTo(30)) await floor.halves.prepare(order(n), { checkMax: 1 });
     await fixture.database.pool.query(

@@ -109,6 +109,9 @@ test('a Nest application executes half messages around its own database, and its
     status: 'degraded',
     halfMessagesOpen: 1,
     halfMessagesUndecided: 1,
+    halfMessagesUndecidedAgeMs: expect.any(Number),
+    halfMessagesFailing: 0,
+    halfMessagesLastFailure: null,
     halfMessageChecks: expect.objectContaining({ commit: 1, unknown: 2, undecided: 1 }),
   });
 });

@@ -7,9 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Controller, type INestMicroservice, type Type } from '@nestjs/common';
-import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+import { Ctx, EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
 import { createProgram } from '@waybill/cli';
+import { newId } from '@waybill/kernel';
 import {
   httpCommand,
   Saga,
@@ -17,6 +18,7 @@ import {
   SagaCommand,
   sagaCommand,
   SagaDesk,
+  SagaOngoing,
   SagaParticipant,
   SagaRejection,
   Sagas,
@@ -266,6 +268,92 @@ test('a participant in a database of its own answers by half message, and is und
     await ledger.end();
     await elsewhere.drop();
   }
+});
+
+test.each(['the log is in it', 'the log is in another one'] as const)(
+  'a command is answered later, in the transaction that the caller runs in, by a participant whose database: %s',
+  async (where) => {
+    const own = await testDatabase('later');
+    const controls: Readonly<Record<string, string>>[] = [];
+    @SagaParticipant()
+    class Slow {
+      @SagaCommand(charge)
+      charge(@Payload() _command: unknown, @Ctx() { control }: WaybillContext): { chargeId: string } {
+        controls.push(control);
+        throw new SagaOngoing();
+      }
+    }
+    try {
+      await migrate({ ...own, participant: true });
+      const elsewhere = where === 'the log is in another one';
+      const options: Partial<WaybillModuleOptions> = elsewhere
+        ? {
+            database: { connectionString: own.connectionString },
+            bus: { connectionString: fixture.url },
+            halfMessages: { checkImmunityMs: 0 },
+          }
+        : {};
+      const payments = await start('payments', { controllers: [Slow] }, options);
+      const app = await start('orders', { providers: [PayFirst] });
+      await start('shipping', { controllers: [Shipping] });
+      const { id } = await fixture.transaction((client) =>
+        app
+          .get(Sagas)
+          .start(client, app.get(PayFirst).definition, { key: 'A-1', data: { orderId: 'A-1', pence: 5 } }),
+      );
+      await waitUntil(async () => controls.length > 0, { describe: () => 'the command has come' });
+      const [control = {}] = controls;
+      const waybill = payments.get(Waybill);
+      const answer = () =>
+        waybill.transaction(() =>
+          waybill.sagas.participant.answer(control, { status: 'done', payload: { chargeId: 'c5' } }),
+        );
+      await answer();
+      await expect(answer()).rejects.toMatchObject({ code: 'SAGA_COMMAND_OVER' });
+      expect(await ended(app, id)).toBe('COMPLETED');
+      await expect(waybill.sagas.participant.answer(control, { status: 'ongoing' })).rejects.toMatchObject({
+        code: 'TRANSACTION_REQUIRED',
+      });
+    } finally {
+      await Promise.all(apps.splice(0).map((app) => app.close()));
+      await own.drop();
+    }
+  },
+);
+
+test('a message that a saga has ended never reaches a handler, of whatever kind', async () => {
+  const seen: string[] = [];
+  @Controller()
+  class Everything {
+    @EventPattern('any.event')
+    event(_payload: unknown): void {
+      seen.push('event');
+    }
+
+    @MessagePattern('any.message')
+    message(_payload: unknown): void {
+      seen.push('message');
+    }
+  }
+  const app = await start(
+    'everything',
+    { controllers: [Everything] },
+    { topics: { 'any.event': {}, 'any.message': {} } },
+  );
+  const outbox = app.get(Outbox);
+  const id = newId();
+  const control = { 'waybill-saga-id': id, 'waybill-saga-branch': '01', 'waybill-saga-op': 'release' };
+  for (const topic of ['any.event', 'any.message'])
+    await fixture.transaction(async (client) => {
+      await outbox.publishEncoded(client, [
+        outbox.encodeControl({ topic, key: 'k', control, payload: null }),
+      ]);
+      await outbox.publish(client, { topic, key: 'k', payload: {} });
+    });
+  await waitUntil(async () => seen.length === 2, {
+    describe: () => `both handlers ran, seen: ${seen.join()}`,
+  });
+  expect(new Set(seen)).toEqual(new Set(['event', 'message']));
 });
 
 test('the command lists, shows, draws and decides about sagas', async () => {

@@ -10,6 +10,7 @@ import {
   tccBranch,
 } from '@waybill/saga';
 import type pg from 'pg';
+import { DAY_MS, idOf } from '../support/message-guard.js';
 import { eventually, note, SagaFloor, type Work } from '../support/sagas.js';
 
 interface Order {
@@ -325,6 +326,46 @@ describe('steps of other kinds', () => {
     await floor.until(waiting, 'COMPLETED');
     await new SagaRetention(floor.database, { endedMs: 0 }).runOnce();
     expect([await count('saga_ended'), await count('saga_transition')]).toEqual([0, 0]);
+  });
+
+  test('a saga that takes years keeps none of those that ended in its days', async () => {
+    floor = await SagaFloor.open([]);
+    const { pool } = floor.database;
+    const days = (n: number): number => Date.now() - n * DAY_MS;
+    const old = idOf(days(200));
+    const end = async (ms: number, endedMs: number): Promise<string> => {
+      const id = idOf(ms);
+      const [slot, at] = [Math.floor(ms / (4 * DAY_MS)) % 16, new Date(endedMs)];
+      await pool.query(
+        `insert into waybill.saga_ended (slot, id, saga_type, definition_version, saga_key, reply_topic, state, revision,
+                                         started_at, ended_at, content) values ($1, $2, 't', 1, $4, 'r', 4, 2, $3, $3, '{}')`,
+        [slot, id, at, id],
+      );
+      await pool.query(
+        `insert into waybill.saga_transition (slot, saga_id, revision, at, state, content)
+         select $1, $2, n, $3, 4, '{}' from generate_series(1, 2) n`,
+        [slot, id, at],
+      );
+      return id;
+    };
+    await pool.query(
+      `insert into waybill.saga (id, saga_type, definition_version, saga_key, reply_topic, state, started_at, changed_at, content)
+       values ($1, 't', 1, 'long', 'r', 1, now(), now(), '{}')`,
+      [old],
+    );
+    // In its slot: of its own days, of later laps of the ring, and what must stay.
+    await end(days(200), days(190));
+    await end(days(200 - 64), days(100));
+    const kept = [await end(days(200 - 64), days(29)), await end(days(200 - 192), days(7))];
+    // In a slot that nothing holds up but one that ended late.
+    await end(days(150), days(149));
+    kept.push(await end(days(150), days(2)));
+    await new SagaRetention(floor.database).runOnce();
+    const left = await pool.query<{ id: string }>('select id from waybill.saga_ended order by id');
+    expect(left.rows.map(({ id }) => id)).toEqual(kept.toSorted());
+    expect(await floor.fixture.value('select count(*)::int from waybill.saga_transition')).toBe(
+      2 * kept.length,
+    );
   });
 
   test('local actions side by side: what fails leaves nothing, and what it has made void is not done any more', async () => {

@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import {
   type HalfMessageDetail,
   HalfMessageDesk,
@@ -15,12 +14,10 @@ import { wholeNumber } from './arguments.js';
 import { type Column, type ListOptions, listing, writeList } from './table.js';
 import { type Output, withDatabase } from './target.js';
 import { line } from './line.js';
+import { type Decision, decided, operatorOf } from './operator-options.js';
 import { payloadText } from './payload-text.js';
 
-interface DecisionOptions {
-  readonly by?: string;
-  readonly because?: string;
-  readonly yes?: boolean;
+interface DecisionOptions extends Decision {
   readonly force?: boolean;
 }
 
@@ -62,7 +59,7 @@ export function addHalfCommands(program: Command, output: Output): void {
           output.write(line`${sentence(await desk.show(id))} would be checked again; --yes does it`);
           return;
         }
-        await desk.check(id, operator(options));
+        await desk.check(id, operatorOf(options));
         output.write(line`half message ${id} is checked by the next process of its group that looks`);
       }),
     );
@@ -129,7 +126,7 @@ async function decide(
   options: DecisionOptions,
 ): Promise<'done' | 'already'> {
   try {
-    return await desk[verdict](id, operator(options), { force: options.force === true });
+    return await desk[verdict](id, operatorOf(options), { force: options.force === true });
   } catch (error) {
     if (!isWaybillError(error) || error.code !== 'HALF_MESSAGE_OPEN') throw error;
     throw new HalfMessageOpenError(id, `it is still checked back; --force decides all the same`, {
@@ -147,17 +144,6 @@ async function assertProducer(
   if (group === undefined) return;
   const [some] = await desk.list({ group, states: EVERY_STATE }, { limit: 1 });
   if (some === undefined) await assertKnownNames(database, { group });
-}
-
-function decided(command: Command): Command {
-  return command
-    .option('--by <name>', 'who decides (default: the user of this machine)')
-    .option('--because <reason>', 'why')
-    .option('--yes', 'does it; without, nothing is changed');
-}
-
-function operator({ by, because }: DecisionOptions): { by: string; reason?: string } {
-  return { by: by ?? userInfo().username, ...(because === undefined ? {} : { reason: because }) };
 }
 
 function sentence({ id, group, state, messages }: HalfMessageSummary): string {

@@ -8,6 +8,7 @@ import { addDeadLetterCommands } from './dead-letter-commands.js';
 import { addDoctorCommand } from './doctor-command.js';
 import { addGrantsCommand } from './roles/grants-command.js';
 import { addAclCommand } from './roles/acl-command.js';
+import { addEffectCommands } from './effect-commands.js';
 import { addEraseCommand } from './erase-command.js';
 import { addHalfCommands } from './half-commands.js';
 import { addInitCommand } from './init-command.js';
@@ -60,6 +61,7 @@ export function createProgram(output: Output): Command {
   addEraseCommand(program, output);
   addHalfCommands(program, output);
   addSagaCommands(program, output);
+  addEffectCommands(program, output);
   addAsyncApiCommand(program, output);
   return program;
 }

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ConfigurationError, type DatabaseAddress, PgDatabase } from '@waybill/kernel';
 import { type Cipher, Sealer } from '@waybill/log';
-import { assertMigrated } from '@waybill/schema';
+import { assertMigrated, type SchemaPart } from '@waybill/schema';
 import type { Command } from 'commander';
 import { fileError } from './file-error.js';
 
@@ -64,10 +64,14 @@ function urlOf(program: Command): string | undefined {
   }
 }
 
-/** Runs `work` on the database, once it is known to be migrated. */
+/**
+ * Runs `work` on the database, once it is known to be migrated.
+ * @param part what of the schema the work needs
+ */
 export async function withDatabase(
   program: Command,
   work: (database: PgDatabase, sealer: Sealer) => Promise<void>,
+  part: SchemaPart = 'whole',
 ): Promise<void> {
   const sealer = await sealerOf(globals(program).cipher);
   const database = new PgDatabase({
@@ -77,7 +81,7 @@ export async function withDatabase(
     queryTimeoutMs: COMMAND_TIMEOUT_MS,
   });
   try {
-    await assertMigrated(database.session);
+    await assertMigrated(database.session, part);
     await work(database, sealer);
   } finally {
     await database.close();

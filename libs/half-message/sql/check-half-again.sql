@@ -4,6 +4,6 @@
 -- Index: half_message_pkey
 update :schema.half_message h
    set state = 1, checks = 0, unanswered = 0, deadline_at = null, next_check_at = clock_timestamp(),
-       lease_epoch = h.lease_epoch + 1, claimed_by = null
+       lease_epoch = h.lease_epoch + 1, claimed_by = null, failing_since = null, last_failure = null
  where h.id = $1
 returning h.id;

@@ -34,6 +34,8 @@ const SPECS = {
   retryMs: wholeNumber({ default: 1_000, min: 1, max: 600_000 }),
   /** Longest wait after a check that brought no answer, in milliseconds. */
   retryMaxMs: wholeNumber({ default: 60_000, min: 1, max: 86_400_000 }),
+  /** One whose checks have failed for so long, in milliseconds, and ten times at least, is undecided. 0: it never is for that. */
+  undecidedAfterMs: wholeNumber({ default: 86_400_000, min: 0, max: 3_650 * 86_400_000 }),
   /** How often it looks for half messages that are due, in milliseconds. */
   pollMs: wholeNumber({ default: 1_000, min: 1, max: 60_000 }),
 };
@@ -86,6 +88,8 @@ interface Answer {
   readonly verdict: 'commit' | 'rollback' | 'unknown' | 'open' | 'unanswered';
   readonly by: string;
   readonly why?: string | undefined;
+  /** Names what a check failed with, without anything that its message may hold. */
+  readonly failure?: string;
 }
 
 type ClaimedHalf = Awaited<ReturnType<typeof claimRows>>[number];
@@ -98,6 +102,8 @@ const LOW_MARGIN_MS = 60_000;
 const SWEEP_MIN_MS = 15_000;
 const SWEEP_PAUSES = 20;
 const ANSWER_CHARS = 500;
+/** A half message whose checks fail is not undecided before so many, whatever time has passed: nobody may have asked. */
+const FAILURES_MIN = 10;
 
 function claimRows(bus: PgDatabase, group: string, lowMs: number, most: number, leaseMs: number, by: string) {
   return bus.session.run(claimHalves, group, lowMs, most, leaseMs, by);
@@ -148,7 +154,7 @@ export class HalfMessageChecker {
   /** Ends the checks under way by their signal: what they have not answered is asked again by others. */
   async stop(): Promise<void> {
     const stopped = this.service.stop();
-    for (const cut of this.#cuts) cut(new Error('the process is stopping'));
+    for (const cut of this.#cuts) cut(noAnswer('STOPPING', 'the process is stopping'));
     await stopped;
     await Promise.all(this.#running);
   }
@@ -212,7 +218,8 @@ export class HalfMessageChecker {
       0,
       ANSWER_CHARS,
     );
-    const { checkIntervalMaxMs, retryMs, retryMaxMs } = this.#options;
+    const { checkIntervalMaxMs, retryMs, retryMaxMs, undecidedAfterMs } = this.#options;
+    const failure = answer.verdict === 'unanswered' ? (answer.failure ?? NO_CHECK) : null;
     const counts = answer.verdict === 'unknown';
     const [deferred] = await this.#parts.bus.session.run(
       deferHalf,
@@ -223,6 +230,9 @@ export class HalfMessageChecker {
       checkIntervalMaxMs,
       retryMs,
       retryMaxMs,
+      failure,
+      undecidedAfterMs,
+      FAILURES_MIN,
     );
     if (deferred === undefined) this.#counts.fenced += 1;
     if (deferred?.undecided !== true) return;
@@ -254,7 +264,10 @@ export class HalfMessageChecker {
     const abort = new AbortController();
     const { checkTimeoutMs } = this.#options;
     let cut: (why: Error) => void = () => {};
-    const timer = setTimeout(() => cut(new Error(`no answer within ${checkTimeoutMs} ms`)), checkTimeoutMs);
+    const timer = setTimeout(
+      () => cut(noAnswer('CHECK_TIMED_OUT', `no answer within ${checkTimeoutMs} ms`)),
+      checkTimeoutMs,
+    );
     const limit = new Promise<never>((_, reject) => {
       cut = (why) => {
         abort.abort(why);
@@ -263,14 +276,14 @@ export class HalfMessageChecker {
     });
     limit.catch(() => {});
     this.#cuts.add(cut);
-    if (stopping.aborted) cut(new Error('the process is stopping'));
+    if (stopping.aborted) cut(noAnswer('STOPPING', 'the process is stopping'));
     try {
       const asked = this.#verdictOf(row, abort.signal);
       // It may answer long after its time; nobody listens then.
       asked.catch(() => {});
       return await Promise.race([asked, limit]);
     } catch (error) {
-      return { verdict: 'unanswered', by: 'check', why: describeError(error) };
+      return { verdict: 'unanswered', by: 'check', why: describeError(error), failure: failureName(error) };
     } finally {
       clearTimeout(timer);
       this.#cuts.delete(cut);
@@ -305,4 +318,35 @@ export class HalfMessageChecker {
     const messages = await contentToCheck(row, { codecs, sealer, session: bus.session });
     return { id, group: this.#parts.group, preparedAt, checks, messages, signal };
   }
+}
+
+/** Stands for an error where there is no check that could fail. */
+const NO_CHECK = 'NO_CHECK';
+/** Longest name of a failure, in characters. */
+const FAILURE_CHARS = 60;
+
+/** Why a check was given up. */
+function noAnswer(code: 'CHECK_TIMED_OUT' | 'STOPPING', why: string): Error {
+  return Object.assign(new Error(why), { code });
+}
+
+/** An error by its code, else by its class: it is shown where no content may be. */
+function failureName(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return typeof error;
+  const { code, name } = ownText(error);
+  const known = [code, name].find((text) => text !== undefined && /^\w+$/.test(text));
+  return (known ?? 'Error').slice(0, FAILURE_CHARS);
+}
+
+/** What a check throws is anybody's: its getters may throw as well. */
+function ownText(error: object): { readonly code?: string | undefined; readonly name?: string | undefined } {
+  const text = (name: 'code' | 'name'): string | undefined => {
+    try {
+      const value = (error as Record<string, unknown>)[name];
+      return typeof value === 'string' ? value : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  return { code: text('code'), name: text('name') };
 }

@@ -2,17 +2,18 @@ import {
   ConfigurationError,
   isId,
   NotFoundError,
+  type Operator,
   type PgDatabase,
   resolveOptions,
   show,
   wholeNumber,
 } from '@waybill/kernel';
 import { readableMessage, Sealer } from '@waybill/log';
-import { type Operator, type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
+import { type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
 import { describeContent, restoreContent } from './half-content.js';
 import { type HalfMessageState, STATE } from './half-message.js';
 import type { HalfStore } from './half-store.js';
-import { checkHalfAgain, halfStats, listHalves, showHalf } from './statements.generated.js';
+import { checkHalfAgain, halfStats, halfTrouble, listHalves, showHalf } from './statements.generated.js';
 
 /** A half message as it is listed. */
 export interface HalfMessageSummary {
@@ -60,6 +61,18 @@ export interface HalfMessageStats {
   readonly undecided: number;
   /** Null when none is open. */
   readonly oldestOpenAgeMs: number | null;
+}
+
+/** What is wrong with half messages; of no content. */
+export interface HalfMessageTrouble {
+  /** Since the oldest undecided one was prepared; null when none is. */
+  readonly oldestUndecidedAgeMs: number | null;
+  /** Those whose checks fail: they throw, take too long, or there is none. */
+  readonly failing: number;
+  /** For how long those of the oldest have failed. */
+  readonly oldestFailingMs: number | null;
+  /** What a check failed with that began to fail last, by code or class; `NO_CHECK` where there is none. */
+  readonly lastFailure: string | null;
 }
 
 const LIST = { limit: wholeNumber({ default: 100, min: 1, max: 100_000 }) };
@@ -165,6 +178,12 @@ export class HalfMessageDesk {
   async stats(): Promise<HalfMessageStats> {
     const [row] = await this.bus.session.run(halfStats);
     return row ?? { open: 0, undecided: 0, oldestOpenAgeMs: null };
+  }
+
+  /** What is wrong with them: which checks fail, and with what. */
+  async trouble(): Promise<HalfMessageTrouble> {
+    const [row] = await this.bus.session.run(halfTrouble);
+    return row ?? { oldestUndecidedAgeMs: null, failing: 0, oldestFailingMs: null, lastFailure: null };
   }
 
   async #decide(

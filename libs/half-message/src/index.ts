@@ -19,6 +19,7 @@ export {
   type HalfMessageDetail,
   type HalfMessageFilter,
   type HalfMessageStats,
+  type HalfMessageTrouble,
   type HalfMessageSummary,
 } from './half-message-desk.js';
 export { HalfMessageRetention, type HalfMessageRetentionOptions } from './half-message-retention.js';

@@ -7,7 +7,7 @@ import { statement } from '@waybill/kernel';
  */
 export const checkHalfAgain = statement<[id: string], { id: string }>('check-half-again', `update :schema.half_message h
    set state = 1, checks = 0, unanswered = 0, deadline_at = null, next_check_at = pg_catalog.clock_timestamp(),
-       lease_epoch = h.lease_epoch + 1, claimed_by = null
+       lease_epoch = h.lease_epoch + 1, claimed_by = null, failing_since = null, last_failure = null
  where h.id = $1
 returning h.id`);
 
@@ -39,14 +39,18 @@ export const decideHalf = statement<[id: string, verdict: number, by: string, re
 /**
  * Takes the answer of a check that brought no verdict: UNKNOWN counts, no answer does not. It is due again after a wait
  * that doubles: from its own interval to intervalMaxMs behind UNKNOWN, from retryMs to retryMaxMs behind no answer. It is
- * undecided when it has been asked often enough, or its deadline is past. No row: another claim is newer.
+ * undecided when it has been asked often enough, or its deadline is past, or its checks have failed for failingMs (0: that
+ * does not count) and at least failuresMin times in a row. failure: names what failed; null for a check that did not.
+ * No row: another claim is newer.
  * Index: half_message_pkey
  */
-export const deferHalf = statement<[id: string, epoch: number, counts: boolean, answer: string, intervalMaxMs: number, retryMs: number, retryMaxMs: number], { undecided: boolean }>('defer-half', `update :schema.half_message h
+export const deferHalf = statement<[id: string, epoch: number, counts: boolean, answer: string, intervalMaxMs: number, retryMs: number, retryMaxMs: number, failure: string | null, failingMs: number, failuresMin: number], { undecided: boolean }>('defer-half', `update :schema.half_message h
    set checks = h.checks + $3::boolean::integer,
        unanswered = case when $3 then 0 else h.unanswered + 1 end,
        last_answer = $4,
        claimed_by = null,
+       failing_since = case when $8::text is not null then coalesce(h.failing_since, pg_catalog.clock_timestamp()) end,
+       last_failure = $8::text,
        next_check_at = pg_catalog.clock_timestamp() + interval '1 millisecond'
          * case when $3 then least(h.check_interval_ms::double precision
                                      * pg_catalog.power(2::double precision, least(h.checks, 30)::double precision),
@@ -54,7 +58,11 @@ export const deferHalf = statement<[id: string, epoch: number, counts: boolean, 
                 else least($6::bigint::double precision
                              * pg_catalog.power(2::double precision, least(h.unanswered, 30)::double precision),
                            $7::bigint) end,
-       state = case when ($3 and h.checks + 1 >= h.check_max) or h.deadline_at <= pg_catalog.clock_timestamp() then 4 else 1 end
+       state = case
+         when ($3 and h.checks + 1 >= h.check_max) or h.deadline_at <= pg_catalog.clock_timestamp() then 4
+         when $8::text is not null and $9::bigint > 0 and h.unanswered + 1 >= $10::integer
+          and h.failing_since <= pg_catalog.clock_timestamp() - $9::bigint::double precision * interval '1 millisecond' then 4
+         else 1 end
  where h.id = $1 and h.state = 1 and h.lease_epoch = $2
 returning h.state = 4 as undecided`);
 
@@ -79,6 +87,21 @@ export const halfStats = statement<[], { open: number; undecided: number; oldest
          as undecided,
        (select pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - h.prepared_at) * 1000.0)::bigint
           from :schema.half_message h order by h.id limit 1) as "oldestOpenAgeMs"`);
+
+/**
+ * What is wrong with half messages: how long the oldest undecided one has been prepared, how many there are whose checks
+ * fail (up to 100,000), for how long, and what the last of these, or of those undecided, failed with.
+ * Index: half_message_undecided, half_message_failing
+ */
+export const halfTrouble = statement<[], { oldestUndecidedAgeMs: number | null; failing: number; oldestFailingMs: number | null; lastFailure: string | null }>('half-trouble', `select (select pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - u.prepared_at) * 1000.0)::bigint
+          from :schema.half_message u where u.state = 4 order by u.id limit 1) as "oldestUndecidedAgeMs",
+       (select pg_catalog.count(*) from (select from :schema.half_message f where f.failing_since is not null and f.state = 1
+                               limit 100000) f)::integer as failing,
+       (select pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - f.failing_since) * 1000.0)::bigint
+          from :schema.half_message f where f.failing_since is not null and f.state = 1
+         order by f.failing_since limit 1) as "oldestFailingMs",
+       (select f.last_failure from :schema.half_message f where f.failing_since is not null
+         order by f.failing_since desc limit 1) as "lastFailure"`);
 
 /**
  * Half messages in the order of their ids: those of some states, of a group, behind one.

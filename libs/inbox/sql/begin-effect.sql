@@ -1,7 +1,7 @@
--- Begins with an external effect, or with taking it back; says what is to be done.
--- Params: key text, leaseMs bigint, undoing boolean
--- Returns: state text, fence text?, retryMs bigint?, outcome text?
+-- Begins with an external effect, or with taking it back; says what is to be done. again: also after a refusal.
+-- Params: key text, leaseMs bigint, undoing boolean, fingerprint text?, again boolean
+-- Returns: state text, fence text?, retryMs bigint?, outcome text?, refusals bigint
 -- Locks: the key, until the statement ends
 -- Index: external_effect_key, external_effect_outcome_key
-select b.state, b.fence::text as fence, b.retry_ms as "retryMs", b.outcome
-  from :schema.effect_begin($1, $2, $3) b;
+select b.state, b.fence::text as fence, b.retry_ms as "retryMs", b.outcome, b.refusals
+  from :schema.effect_begin($1, $2, $3, $4::text, $5::boolean) b;

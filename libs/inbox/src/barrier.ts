@@ -10,8 +10,10 @@ import {
 import type { Sealer } from '@waybill/log';
 import {
   barrierAbandon,
+  barrierAnswer,
   barrierCall,
   barrierKeep,
+  barrierOngoing,
   barrierPardon,
   barrierPass,
   barrierReject,
@@ -58,7 +60,21 @@ export type BarrierOp = keyof typeof ORIGINS;
 /** Names an operation of a distributed transaction. */
 export interface BarrierCall extends BarrierName {
   readonly op: BarrierOp;
+  /** When the operation was begun, in milliseconds after the time in the gid: its age counts from then. Default 0. */
+  readonly begunMs?: number;
+  /** The operation that this one takes back. Default: begun at the time in the gid, and not known to be done. */
+  readonly origin?: {
+    readonly begunMs: number;
+    /** Whether the caller knows by an answer that it was done; counts where the barrier has forgotten it. */
+    readonly isDone: boolean;
+  };
 }
+
+/** What an operation that goes on behind its transaction has done so far: nothing, or something to take back. */
+export type OngoingState = 'ongoing' | 'ongoing-effect';
+
+/** How an operation stands that was to be answered: it went on until then, or why it cannot be answered any more. */
+export type AnsweredState = 'ongoing' | 'done' | 'rejected' | 'taken-back' | 'unknown';
 
 /** What became of an operation. */
 export type BarrierOutcome<T> =
@@ -102,15 +118,18 @@ export class Barrier {
    *
    * @returns what became of it; the result is kept for duplicates, as JSON, unless it is undefined
    * @throws whatever `work` throws
-   * @throws BarrierNameError when the gid is no UUIDv7, too old, or more than a day ahead
+   * @throws BarrierNameError when the gid is no UUIDv7, or the operation too old or more than a day ahead
+   * @throws BarrierForgottenError when what it takes back is too old, and is not known to be done
    * @throws TransactionConflictError when another transaction is still at it after `waitMs`, or has been at it
    * @throws ResultTooLargeError, ResultNotSerializableError; nothing is committed
    */
   async call<T>(session: SqlSession, name: BarrierCall, work: () => Promise<T>): Promise<BarrierOutcome<T>> {
-    const { gid, branch, op } = name;
+    const { gid, branch, op, begunMs = 0, origin = { begunMs: 0, isDone: false } } = name;
     assertCall(name);
     const { waitMs, retentionMs, maxResultBytes } = this.#options;
-    const [row] = await session.run(barrierCall, gid, branch, op, ORIGINS[op], waitMs, retentionMs);
+    const limits = [waitMs, retentionMs] as const;
+    const times = [begunMs, origin.begunMs, origin.isDone] as const;
+    const [row] = await session.run(barrierCall, gid, branch, op, ORIGINS[op], ...limits, ...times);
     const what = `${gid}/${branch}/${op}`;
     if (row?.outcome === 'empty' || row?.outcome === 'refused') return { outcome: row.outcome };
     if (row?.outcome !== 'done') {
@@ -124,7 +143,7 @@ export class Barrier {
       if (kept === null) return { outcome: 'done', result };
       const read = decodeResult<T>(kept, what, maxResultBytes);
       const sealed = this.#results.seal(kept, [gid, branch, op]) ?? kept;
-      await runAhead(session, barrierKeep, gid, branch, op, sealed);
+      await runAhead(session, barrierKeep, gid, branch, op, sealed, begunMs);
       return { outcome: 'done', result: read };
     } catch (error) {
       // A caller that swallows the error must not commit the barrier's row: the work would never be done.
@@ -140,15 +159,48 @@ export class Barrier {
    */
   async reject(session: SqlSession, name: BarrierCall): Promise<void> {
     assertCall(name);
-    const { gid, branch, op } = name;
-    await session.run(barrierReject, gid, branch, op, this.#options.retentionMs);
+    const { gid, branch, op, begunMs = 0 } = name;
+    await session.run(barrierReject, gid, branch, op, this.#options.retentionMs, begunMs);
+  }
+
+  /**
+   * Notes that an operation which {@link call} has let pass in this transaction ends later, by {@link answer}. What takes it
+   * back before that is `empty` and bars the answer; where it has had an effect already, that is taken back.
+   */
+  async ongoing(session: SqlSession, name: BarrierCall, state: OngoingState): Promise<void> {
+    const { gid, branch, op, begunMs = 0 } = name;
+    await session.run(barrierOngoing, gid, branch, op, begunMs, state);
+  }
+
+  /**
+   * Ends an operation that goes on, in the transaction of what it comes to, unless it is over: then that must be rolled back.
+   * @param as `ongoing` ends nothing and only looks
+   * @returns how it stood; it has been ended if it was `ongoing`
+   * @throws TransactionConflictError when another transaction is still at it after `waitMs`
+   * @throws BarrierNameError as {@link call}, but for its age
+   */
+  async answer(
+    session: SqlSession,
+    name: BarrierCall,
+    as: 'done' | 'rejected' | 'ongoing',
+  ): Promise<AnsweredState> {
+    assertCall(name);
+    const { gid, branch, op, begunMs = 0 } = name;
+    const reason = as === 'done' ? op : as === 'rejected' ? as : null;
+    const { waitMs } = this.#options;
+    const [row] = await session.run(barrierAnswer, gid, branch, op, begunMs, reason, waitMs);
+    const stood = row?.reason ?? null;
+    if (stood === null) return 'unknown';
+    if (stood === 'ongoing' || stood === 'ongoing-effect') return 'ongoing';
+    if (stood === op) return 'done';
+    return stood === 'rejected' ? stood : 'taken-back';
   }
 
   /** Takes a rejection back, in the current transaction: the operation may happen after all. */
   async pardon(session: SqlSession, name: BarrierCall): Promise<void> {
     assertCall(name);
-    const { gid, branch, op } = name;
-    await session.run(barrierPardon, gid, branch, op);
+    const { gid, branch, op, begunMs = 0 } = name;
+    await session.run(barrierPardon, gid, branch, op, begunMs);
   }
 
   /**
@@ -181,13 +233,23 @@ export class Barrier {
   }
 }
 
-function assertCall({ gid, branch, op }: BarrierCall): void {
+/** What PostgreSQL cannot keep, or would keep as something else. */
+const NO_TEXT = /[\0\p{Cs}]/u;
+
+function assertCall({ gid, branch, op, begunMs = 0, origin }: BarrierCall): void {
   if (typeof gid !== 'string')
     throw new BarrierNameError(`The gid of a barrier must be a text, got ${typeof gid}.`);
-  if (typeof branch !== 'string' || branch === '' || branch.length > BRANCH_MAX)
-    throw new BarrierNameError(`The branch of ${gid} must be a text of 1 to ${BRANCH_MAX} characters.`);
+  if (typeof branch !== 'string' || branch === '' || branch.length > BRANCH_MAX || NO_TEXT.test(branch))
+    throw new BarrierNameError(
+      `The branch of ${gid} must be a text of 1 to ${BRANCH_MAX} characters without a null character or half of a surrogate pair.`,
+    );
   if (!Object.hasOwn(ORIGINS, op))
     throw new BarrierNameError(
       `The operation ${JSON.stringify(op)} of ${gid}/${branch} is not known: it must be one of ${Object.keys(ORIGINS).join(', ')}.`,
     );
+  for (const time of [begunMs, origin?.begunMs ?? 0])
+    if (!Number.isSafeInteger(time) || time < 0)
+      throw new BarrierNameError(
+        `The beginning of ${op} of ${gid}/${branch} must be a whole number of milliseconds after its gid, got ${String(time)}.`,
+      );
 }

@@ -4,6 +4,7 @@ import {
   describeError,
   EffectInProgressError,
   EffectRefusedError,
+  EffectRequestDiffersError,
   EffectUndoneError,
   EffectUnknownError,
   FencedError,
@@ -19,6 +20,18 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import type { Sealer } from '@waybill/log';
+import {
+  assertAfterRefusal,
+  assertKey,
+  type EffectAnswer,
+  type EffectCall,
+  type EffectToUndo,
+  type ExternalEffect,
+  fingerprintOf,
+  undoCallKey,
+  undoKey,
+  type UndoOutcome,
+} from './effect.js';
 import { beginEffect, goOnWithEffect, settleEffect, transactionIdentity } from './statements.generated.js';
 import { decodeResult, encodeResult, StoredResults } from './stored-result.js';
 
@@ -36,47 +49,6 @@ const SPECS = {
 /** Options of {@link ExternalEffects}. */
 export type ExternalEffectsOptions = Given<typeof SPECS>;
 
-/** What a call to anyone who does the effect is given. */
-export interface EffectCall {
-  /** To be sent along: under one key it does the effect once, however often it is called. */
-  readonly idempotencyKey: string;
-  /** Aborts when the call has taken too long. It must be passed on: a call that goes on behind it may come too late. */
-  readonly signal: AbortSignal;
-}
-
-/** What anyone who does the effect knows of it. `not-done` promises that no call that is under way can still do it. */
-export type EffectAnswer<T> =
-  | { readonly state: 'done'; readonly outcome: T }
-  | { readonly state: 'not-done' }
-  | { readonly state: 'unknown' };
-
-/** An effect outside of any database. */
-export interface ExternalEffect<T> {
-  /** Names it, and is the idempotency key; 1 to 250 characters, of which the last must not be `:undo`. */
-  readonly key: string;
-  /** Does it. Throws EffectRefusedError when the answer is no, for good; after any other error it is asked about. */
-  readonly attempt: (call: EffectCall) => Promise<T>;
-  /** Asks whether it has happened. */
-  readonly query: (call: EffectCall) => Promise<EffectAnswer<T>>;
-}
-
-/** Taking an effect back. */
-export interface EffectToUndo<T, U> {
-  /** That of the effect. */
-  readonly key: string;
-  /** Asks about the effect, and about its undoing by the key of that. */
-  readonly query: (call: EffectCall) => Promise<EffectAnswer<T | U>>;
-  /** Takes back what was done, under a key of its own; once. */
-  readonly undo: (call: EffectCall & { readonly outcome: T }) => Promise<U>;
-}
-
-/** What taking back has come to: `nothing` when the effect has not happened, and will not. */
-export type UndoOutcome<U> =
-  { readonly state: 'undone'; readonly outcome: U } | { readonly state: 'nothing' };
-
-/** Longest key, in characters: with the end for its undoing it fits the 255 that services take. */
-const KEY_MAX = 250;
-const UNDO_END = ':undo';
 const POLL_MIN_MS = 20;
 const POLL_MAX_MS = 1_000;
 /** Recording an outcome is tried again after so many milliseconds while the lease lasts. */
@@ -85,9 +57,22 @@ const RECORD_RETRY_MS = 100;
 /** The right to call, for a while. */
 interface Turn {
   readonly key: string;
+  /** The idempotency key of its calls. */
+  readonly callKey: string;
   readonly fence: string;
   /** Monotonic time of its end, at the earliest. */
   readonly until: number;
+}
+
+/** How an effect is begun. */
+interface Beginning {
+  /** It is to be taken back. */
+  readonly undoing?: boolean;
+  readonly fingerprint?: string | null;
+  /** Also when it was refused before. */
+  readonly again?: boolean;
+  /** The idempotency key, by how often it was refused. Default: that of the effect. */
+  readonly callKey?: ((refusals: number) => string) | undefined;
 }
 
 /** What {@link ExternalEffects} work with beside their session. */
@@ -131,6 +116,7 @@ export class ExternalEffects {
    * Does an effect once, and returns its outcome, also to those who come later.
    *
    * @throws EffectRefusedError when the answer was no; to later callers too
+   * @throws EffectRequestDiffersError when the key was used for another `request`; nothing was attempted
    * @throws EffectUndoneError when it has been undone or given up; nothing was attempted, unless the message says so
    * @throws EffectInProgressError while another process is at it, or was and has not said how it ended
    * @throws EffectUnknownError when neither the attempt nor the question brought a clear answer
@@ -139,31 +125,41 @@ export class ExternalEffects {
    */
   async run<T>(effect: ExternalEffect<T>): Promise<T> {
     assertKey(effect.key);
-    return this.#run(effect);
+    return this.#run(effect, { isUndo: false });
   }
 
   /**
    * Takes an effect back: what was not attempted never will be; of what was attempted it is known first, after the lease,
-   * whether it has happened; what has happened is undone once, as an external effect of its own (`key:undo`).
+   * whether it has happened; what has happened is undone once, as an external effect of its own (`key:undo`). An undoing that
+   * was refused is tried again by the next call: the outcome of the last one counts.
    *
    * @throws EffectInProgressError when another is still at it after `undoWaitMs`
    * @throws EffectUnknownError, EffectRefusedError (the undoing was refused), ConfigurationError
    */
-  async undo<T, U>({ key, query, undo }: EffectToUndo<T, U>): Promise<UndoOutcome<U>> {
+  async undo<T, U>({ key, query, undo, keyAfterRefusal }: EffectToUndo<T, U>): Promise<UndoOutcome<U>> {
     assertKey(key);
+    assertAfterRefusal(keyAfterRefusal);
     const outcome = await this.#settleForUndo(key, query as ExternalEffect<T>['query']);
     if (outcome === undefined) return { state: 'nothing' };
-    const undone = await this.#run<U>({
-      key: `${key}${UNDO_END}`,
-      attempt: (call) => undo({ ...call, outcome: outcome.value }),
-      query: query as ExternalEffect<U>['query'],
-    });
+    const undone = await this.#run<U>(
+      {
+        key: undoKey(key),
+        attempt: (call) => undo({ ...call, outcome: outcome.value }),
+        query: query as ExternalEffect<U>['query'],
+      },
+      { isUndo: true, callKey: (refusals) => undoCallKey(key, refusals, keyAfterRefusal) },
+    );
     return { state: 'undone', outcome: undone };
   }
 
-  async #run<T>({ key, attempt, query }: ExternalEffect<T>): Promise<T> {
+  /** An undoing is attempted again after a refusal, under the key that it then has. */
+  async #run<T>(
+    { key, request, attempt, query }: ExternalEffect<T>,
+    { isUndo, callKey }: { readonly isUndo: boolean; readonly callKey?: (refusals: number) => string },
+  ): Promise<T> {
+    const fingerprint = fingerprintOf(key, request);
     await this.#assertNoTransaction();
-    const begun = await this.#begin(key, false);
+    const begun = await this.#begin(key, { fingerprint, again: isUndo, callKey });
     if (begun.state === 'in-progress')
       throw new EffectInProgressError(`Effect ${keyName(key)}`, begun.retryAfterMs);
     if (begun.state === 'known') return this.#read<T>(key, begun.known, begun.outcome);
@@ -222,7 +218,7 @@ export class ExternalEffects {
     await this.#assertNoTransaction();
     const until = this.#clock.monotonic() + this.#options.undoWaitMs;
     for (let wait = POLL_MIN_MS; ; wait = Math.min(wait * 2, POLL_MAX_MS)) {
-      const begun = await this.#begin(key, true);
+      const begun = await this.#begin(key, { undoing: true });
       if (begun.state === 'known') {
         return begun.known === 'done'
           ? { value: decodeResult<T>(begun.outcome, `effect ${keyName(key)}`, this.#options.maxResultBytes) }
@@ -263,7 +259,7 @@ export class ExternalEffects {
 
   /** Calls anyone who does the effect, for as long as the lease allows. */
   async #call<R>(
-    { key, until }: Turn,
+    { callKey, until }: Turn,
     call: (call: EffectCall) => Promise<R>,
     late: (result: R) => void = () => {},
   ): Promise<R> {
@@ -280,7 +276,7 @@ export class ExternalEffects {
       throw late;
     });
     limit.catch(() => {});
-    const answer = call({ idempotencyKey: key, signal: abort.signal });
+    const answer = call({ idempotencyKey: callKey, signal: abort.signal });
     // It may be answered, or fail, long after nobody waits.
     answer.then(
       (result) => {
@@ -293,16 +289,18 @@ export class ExternalEffects {
 
   async #begin(
     key: string,
-    undoing: boolean,
+    { undoing = false, fingerprint = null, again = false, callKey = () => key }: Beginning,
   ): Promise<
     | { readonly state: 'attempt' | 'ask'; readonly turn: Turn }
     | { readonly state: 'in-progress'; readonly retryAfterMs: number }
     | { readonly state: 'known'; readonly known: string; readonly outcome: string | null }
   > {
     const askedAt = this.#clock.monotonic();
-    const [row] = await this.session.run(beginEffect, key, this.#options.leaseMs, undoing);
+    const given = [key, this.#options.leaseMs, undoing, fingerprint, again] as const;
+    const [row] = await this.session.run(beginEffect, ...given);
     invariant(row !== undefined, `beginning effect ${keyName(key)} brought no row`);
-    const { state, fence, retryMs, outcome } = row;
+    const { state, fence, retryMs, outcome, refusals } = row;
+    if (state === 'differs') throw new EffectRequestDiffersError(key);
     if (state === 'in-progress') return { state, retryAfterMs: retryMs ?? 0 };
     if (state !== 'attempt' && state !== 'ask')
       return {
@@ -311,7 +309,8 @@ export class ExternalEffects {
         outcome: await this.#results.open(this.session, outcome, [key]),
       };
     invariant(fence !== null, `effect ${keyName(key)} has no fence`);
-    return { state, turn: { key, fence, until: askedAt + this.#options.leaseMs } };
+    const until = askedAt + this.#options.leaseMs;
+    return { state, turn: { key, callKey: callKey(refusals), fence, until } };
   }
 
   /** Takes another turn, to attempt what was asked about. */
@@ -319,7 +318,7 @@ export class ExternalEffects {
     const askedAt = this.#clock.monotonic();
     const [row] = await this.session.run(goOnWithEffect, turn.key, turn.fence, this.#options.leaseMs);
     if (row === undefined || row.fence === null) throw fenced(turn);
-    return { key: turn.key, fence: row.fence, until: askedAt + this.#options.leaseMs };
+    return { ...turn, fence: row.fence, until: askedAt + this.#options.leaseMs };
   }
 
   /** Keeps what is known, as often as it has to be told to the database before the lease ends. */
@@ -373,13 +372,4 @@ function fenced(turn: Turn): FencedError {
   return new FencedError(`The lease on effect ${turn.key} was lost (fence ${turn.fence})`, {
     remedy: 'Somebody else has begun since; the same call gets what they find out.',
   });
-}
-
-function assertKey(key: string): void {
-  const usable =
-    typeof key === 'string' && key.length >= 1 && key.length <= KEY_MAX && !key.endsWith(UNDO_END);
-  if (!usable)
-    throw new ConfigurationError('The key of an external effect is not usable', [
-      `it must be a text of 1 to ${KEY_MAX} characters that does not end in ${UNDO_END}, got ${JSON.stringify(key)}`,
-    ]);
 }

@@ -1,21 +1,27 @@
 export {
+  type AnsweredState,
   Barrier,
   type BarrierCall,
   type BarrierName,
   type BarrierOp,
   type BarrierOptions,
   type BarrierOutcome,
+  type OngoingState,
 } from './barrier.js';
 export { BarrierParticipant, type BarrierParticipantParts } from './barrier-participant.js';
+export type { EffectAnswer, EffectCall, EffectToUndo, ExternalEffect, UndoOutcome } from './effect.js';
 export {
-  type EffectAnswer,
-  type EffectCall,
-  type EffectToUndo,
-  type ExternalEffect,
+  EffectDesk,
+  type EffectDeskParts,
+  type EffectDetail,
+  type EffectFilter,
+  type EffectState,
+  type EffectSummary,
+} from './effect-desk.js';
+export {
   ExternalEffects,
   type ExternalEffectsOptions,
   type ExternalEffectsParts,
-  type UndoOutcome,
 } from './external-effect.js';
 export { GuardRetention, type GuardRetentionOptions } from './guard-retention.js';
 export { guardWithout } from './guard-without.js';

@@ -13,25 +13,39 @@ export const addGuardKey = statement<[service: string, secret: Buffer], { id: nu
 export const barrierAbandon = statement<[], Record<never, never>>('barrier-abandon', `select from :schema.barrier_abandon()`);
 
 /**
+ * Ends an operation that goes on, or looks whether it still does (newReason null), and says what it was before.
+ * Locks: its row, until the transaction ends; waits at most so many milliseconds
+ * Index: barrier_pkey
+ */
+export const barrierAnswer = statement<[gid: string, branch: string, op: string, begunMs: number, newReason: string | null, waitMs: number], { reason: string | null }>('barrier-answer', `select :schema.barrier_answer($1, $2, $3, $4::bigint, $5::text, $6::integer) as reason`);
+
+/**
  * Passes the barrier with an operation of a distributed transaction, as the first write of its transaction.
  * Locks: the new rows, until the transaction ends
  * Index: barrier_pkey
  */
-export const barrierCall = statement<[gid: string, branch: string, op: string, origin: string | null, waitMs: number, retentionMs: number], { outcome: string; result: string | null }>('barrier-call', `select c.outcome, c.result
-  from :schema.barrier_call($1, $2, $3, $4::text, $5::integer, $6::bigint) c`);
+export const barrierCall = statement<[gid: string, branch: string, op: string, origin: string | null, waitMs: number, retentionMs: number, begunMs: number, originBegunMs: number, originDone: boolean], { outcome: string; result: string | null }>('barrier-call', `select c.outcome, c.result
+  from :schema.barrier_call($1, $2, $3, $4::text, $5::integer, $6::bigint, $7::bigint, $8::bigint, $9::boolean) c`);
 
 /**
  * Keeps what an operation has come to, for its duplicates.
  * Locks: the new row, until the transaction ends
  */
-export const barrierKeep = statement<[gid: string, branch: string, op: string, result: string], Record<never, never>>('barrier-keep', `select from :schema.barrier_keep($1, $2, $3, $4)`);
+export const barrierKeep = statement<[gid: string, branch: string, op: string, result: string, begunMs: number], Record<never, never>>('barrier-keep', `select from :schema.barrier_keep($1, $2, $3, $4, $5::bigint)`);
+
+/**
+ * Notes that an operation which has passed in this transaction goes on behind it; reason: ongoing, or ongoing-effect.
+ * Locks: its row
+ * Index: barrier_pkey
+ */
+export const barrierOngoing = statement<[gid: string, branch: string, op: string, begunMs: number, reason: string], Record<never, never>>('barrier-ongoing', `select from :schema.barrier_ongoing($1, $2, $3, $4::bigint, $5)`);
 
 /**
  * Takes the rejection of an operation back.
  * Locks: its row
  * Index: barrier_pkey
  */
-export const barrierPardon = statement<[gid: string, branch: string, op: string], Record<never, never>>('barrier-pardon', `select from :schema.barrier_pardon($1, $2, $3)`);
+export const barrierPardon = statement<[gid: string, branch: string, op: string, begunMs: number], Record<never, never>>('barrier-pardon', `select from :schema.barrier_pardon($1, $2, $3, $4::bigint)`);
 
 /**
  * Passes the barrier, as the first write of a transaction; a transaction that is just here is waited for.
@@ -45,7 +59,7 @@ export const barrierPass = statement<[gid: string, branch: string, op: string], 
  * Locks: the new row, until the transaction ends
  * Index: barrier_pkey
  */
-export const barrierReject = statement<[gid: string, branch: string, op: string, retentionMs: number], Record<never, never>>('barrier-reject', `select from :schema.barrier_reject($1, $2, $3, $4)`);
+export const barrierReject = statement<[gid: string, branch: string, op: string, retentionMs: number, begunMs: number], Record<never, never>>('barrier-reject', `select from :schema.barrier_reject($1, $2, $3, $4, $5::bigint)`);
 
 /**
  * Sets a tombstone unless the operation has passed, and says whose row it is. A transaction that is just here is waited
@@ -55,12 +69,12 @@ export const barrierReject = statement<[gid: string, branch: string, op: string,
 export const barrierTombstone = statement<[gid: string, branch: string, op: string, reason: string, waitMs: number], { reason: string }>('barrier-tombstone', `select :schema.barrier_tombstone($1, $2, $3, $4, $5) as reason`);
 
 /**
- * Begins with an external effect, or with taking it back; says what is to be done.
+ * Begins with an external effect, or with taking it back; says what is to be done. again: also after a refusal.
  * Locks: the key, until the statement ends
  * Index: external_effect_key, external_effect_outcome_key
  */
-export const beginEffect = statement<[key: string, leaseMs: number, undoing: boolean], { state: string; fence: string | null; retryMs: number | null; outcome: string | null }>('begin-effect', `select b.state, b.fence::text as fence, b.retry_ms as "retryMs", b.outcome
-  from :schema.effect_begin($1, $2, $3) b`);
+export const beginEffect = statement<[key: string, leaseMs: number, undoing: boolean, fingerprint: string | null, again: boolean], { state: string; fence: string | null; retryMs: number | null; outcome: string | null; refusals: number }>('begin-effect', `select b.state, b.fence::text as fence, b.retry_ms as "retryMs", b.outcome, b.refusals
+  from :schema.effect_begin($1, $2, $3, $4::text, $5::boolean) b`);
 
 /**
  * Claims a name, for work outside of transactions.
@@ -81,6 +95,12 @@ export const currentGuardKey = statement<[service: string, maxAgeMs: number], { 
    and k.created_at > pg_catalog.clock_timestamp() - $2::bigint::double precision * interval '1 millisecond'
  order by k.id desc
  limit 1`);
+
+/**
+ * Decides about an external effect, and says what it was before; see the function.
+ * Locks: the key, until the statement ends
+ */
+export const decideEffect = statement<[key: string, decision: string, outcome: string | null, statedBy: string, reason: string | null], { state: string | null }>('decide-effect', `select :schema.decide_effect($1, $2, $3::text, $4, $5::text) as state`);
 
 /**
  * Empties a slot of the barrier whose operations are all older than it remembers.
@@ -156,6 +176,13 @@ returning true as taken`);
  * Keeps the result of a message that the same transaction has entered, for so many milliseconds.
  */
 export const keepMessage = statement<[consumer: string, messageId: string, keepMs: number, result: string | null], { kept: boolean }>('keep-message', `select :schema.message_keep($1, $2, $3, $4) as kept`);
+
+/**
+ * External effects by key, or one of them.
+ */
+export const listEffects = statement<[key: string | null, states: readonly (string | null)[] | null, olderThanMs: number, after: string | null, most: number], { key: string; state: string; firstAt: Date; lastAt: Date | null; leaseUntil: Date | null; attempts: number; refusals: number; decidedAt: Date | null; outcome: string | null }>('list-effects', `select l.key, l.state, l.first_at as "firstAt", l.last_at as "lastAt", l.lease_until as "leaseUntil", l.attempts,
+       l.refusals, l.decided_at as "decidedAt", l.outcome
+  from :schema.effect_list($1::text, $2::text[], $3::bigint, $4::text, $5::integer) l`);
 
 /**
  * A key of a service's leases by its id.

@@ -31,6 +31,7 @@ export {
   wholeNumber,
 } from './options.js';
 export { type MacKeyStatements, MacKeys } from './mac-keys.js';
+export { assertOperator, type Operator } from './operator.js';
 export { askPassword, type Password } from './password.js';
 export { parseJson } from './safe-json.js';
 export { keyName, oneLine, withoutSecrets } from './safe-text.js';

@@ -1,6 +1,6 @@
 import { describeError, type Logger } from '@waybill/kernel';
 import type { HalfMessages } from '@waybill/half-message';
-import type { ControlMessage } from '@waybill/outbox';
+import type { ControlMessage, Outbox, TransactionHandle } from '@waybill/outbox';
 import type { Answers, AnswerTransaction } from '@waybill/saga';
 
 /**
@@ -11,8 +11,17 @@ import type { Answers, AnswerTransaction } from '@waybill/saga';
 export class HalfAnswers implements Answers {
   constructor(
     private readonly halves: HalfMessages,
+    private readonly outbox: Outbox,
     private readonly logger: Logger,
   ) {}
+
+  /** Where nobody tells of the commit, the answer is sent by check-back. */
+  join(tx: TransactionHandle | undefined): AnswerTransaction {
+    const joined = this.outbox.join(tx, 'participant.answer');
+    const { session } = joined;
+    if (session.atCommit === undefined) return joined;
+    return { ...joined, afterCommit: (work) => session.atCommit?.(() => void work()) };
+  }
 
   async send(
     { session, afterCommit, subject = null }: AnswerTransaction,

@@ -1,6 +1,7 @@
 import {
   BarrierParticipant,
   type BarrierOptions,
+  EffectDesk,
   ExternalEffects,
   type ExternalEffectsOptions,
   guardWithout,
@@ -78,6 +79,7 @@ export class InstanceGuards {
   readonly handlers: HandlerGuards;
   /** Effects outside of any database, such as the charge of a card. */
   readonly effects: ExternalEffects;
+  readonly effectDesk: EffectDesk;
   /** Operations of distributed transactions. */
   readonly barrier: BarrierParticipant;
   readonly retention: GuardRetention;
@@ -102,6 +104,7 @@ export class InstanceGuards {
     const join = (tx: unknown) => joinTransaction(tx, database.schema, prepared).session;
     this.inbox = new Inbox({ join, sealer }, ofInbox);
     this.effects = new ExternalEffects(database.session, effects, { logger, sealer });
+    this.effectDesk = new EffectDesk({ database, sealer });
     this.barrier = new BarrierParticipant({ join, sealer }, barrier);
     const choice = resolveOptions('guards', SPECS, { withoutRedis });
     const store = this.#openStore(parts, choice.withoutRedis);

@@ -17,6 +17,7 @@ import {
   SagaDefinitions,
   SagaDesk,
   SagaEngine,
+  SagaLockDesk,
   type SagaLockOptions,
   SagaLocks,
   SagaParticipant,
@@ -70,6 +71,7 @@ export class InstanceSagas {
   /** Runs TCC transactions. */
   readonly tcc: Tcc;
   readonly desk: SagaDesk;
+  readonly lockDesk: SagaLockDesk;
   readonly locks: SagaLocks;
   readonly participant: SagaParticipant;
   readonly retention: SagaRetention;
@@ -95,6 +97,7 @@ export class InstanceSagas {
     this.sagas = new Sagas({ engine, schema: database.schema, outbox, transactions });
     this.tcc = new Tcc({ sagas: this.sagas, transactions });
     this.desk = new SagaDesk({ database, sealer });
+    this.lockDesk = new SagaLockDesk(database);
     this.locks = new SagaLocks(answers, locks, { codecs: codecs ?? {}, sealer });
     this.participant = new SagaParticipant({
       answers,

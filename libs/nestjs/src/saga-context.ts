@@ -15,7 +15,8 @@ export class SagaContext {
 
   /**
    * Holds an entity for this saga: commands of other sagas that hold it wait. To be called before anything is written;
-   * what it throws is to be let through. It is let go by {@link release}, and when this step is compensated.
+   * what it throws is to be let through. It is let go by {@link release}, when this step is compensated, and when the saga
+   * has ended.
    *
    * @param entity any name: `sku:85123A`
    */

@@ -40,6 +40,8 @@ export const getLeaseGuardToken = (name: string = DEFAULT_NAME): symbol => token
 /** Token of the {@link ExternalEffects}. */
 export const getExternalEffectsToken = (name: string = DEFAULT_NAME): symbol =>
   token('external-effects', name);
+/** Token of the {@link EffectDesk}: to look at external effects and to decide about them. */
+export const getEffectDeskToken = (name: string = DEFAULT_NAME): symbol => token('effect-desk', name);
 /** Token of the {@link BarrierParticipant}. */
 export const getBarrierToken = (name: string = DEFAULT_NAME): symbol => token('barrier', name);
 /** Token of the {@link LeaseGuard} for requests with an `Idempotency-Key`. */
@@ -51,6 +53,9 @@ export const getSagasToken = (name: string = DEFAULT_NAME): symbol => token('sag
 export const getTccToken = (name: string = DEFAULT_NAME): symbol => token('tcc', name);
 /** Token of the {@link SagaDesk}: to look at sagas and to decide about them. */
 export const getSagaDeskToken = (name: string = DEFAULT_NAME): symbol => token('saga-desk', name);
+
+/** Token of the {@link SagaLockDesk}: to look at what is held for sagas, and to let it go. */
+export const getSagaLockDeskToken = (name: string = DEFAULT_NAME): symbol => token('saga-lock-desk', name);
 
 /** Token of {@link Erasure}: erases what must be forgotten. */
 export const getErasureToken = (name: string = DEFAULT_NAME): symbol => token('erasure', name);

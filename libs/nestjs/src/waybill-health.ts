@@ -28,11 +28,13 @@ const CONSUMER_SILENCE_MS = 30_000;
 const SCHEDULER_SILENCE_MS = 30_000;
 /** The same of check-back, whose checks may all take their whole time. */
 const CHECKER_SILENCE_MS = 60_000;
+/** Checks of a half message that have failed for so long make the service count as degraded, in milliseconds. */
+const FAILING_CHECKS_MS = 600_000;
 
 /**
  * Tells whether Waybill works in this process: `down` when its database cannot be reached, a partition cannot be
  * consumed or the lease has lapsed; `degraded` when messages wait in the outbox for longer than 30 seconds, 50,000 wait or
- * further ones are refused (`outboxBacklogs` names topics and roles), messages are quarantined, a half message is undecided or a saga is stuck and waits for an operator, or Redis is configured and PostgreSQL is the clock of timers in its place.
+ * further ones are refused (`outboxBacklogs` names topics and roles), messages are quarantined, a half message is undecided or its checks have failed for ten minutes, or a saga is stuck and waits for an operator, or Redis is configured and PostgreSQL is the clock of timers in its place.
  */
 export class WaybillHealthIndicator {
   constructor(private readonly waybill: Waybill) {}
@@ -43,6 +45,7 @@ export class WaybillHealthIndicator {
     try {
       const { waiting, oldestAgeMs, backlogs, quarantined } = await this.#backlog();
       const halves = await this.waybill.halves.desk.stats();
+      const trouble = await this.waybill.halves.desk.trouble();
       const sagas = await this.waybill.sagas.desk.stats();
       const stuck = sagas.find(({ state }) => state === 'STUCK')?.sagas ?? 0;
       const problems = this.#problems();
@@ -55,7 +58,11 @@ export class WaybillHealthIndicator {
       const status =
         problems.length > 0
           ? 'down'
-          : late || degraded || halves.undecided > 0 || stuck > 0
+          : late ||
+              degraded ||
+              halves.undecided > 0 ||
+              (trouble.oldestFailingMs ?? 0) >= FAILING_CHECKS_MS ||
+              stuck > 0
             ? 'degraded'
             : 'up';
       const timers = clock === undefined ? {} : { timerClock: clock };
@@ -70,6 +77,10 @@ export class WaybillHealthIndicator {
         halfMessagesOpen: halves.open,
         halfMessagesOldestAgeMs: halves.oldestOpenAgeMs,
         halfMessagesUndecided: halves.undecided,
+        halfMessagesUndecidedAgeMs: trouble.oldestUndecidedAgeMs,
+        halfMessagesFailing: trouble.failing,
+        halfMessagesFailingMs: trouble.oldestFailingMs,
+        halfMessagesLastFailure: trouble.lastFailure,
         halfMessageChecks: this.waybill.halves.checker?.counts,
       };
       const ofSagas = {

@@ -15,7 +15,7 @@ import {
   type MessageHandler,
   Server,
 } from '@nestjs/microservices';
-import { callOf } from '@waybill/saga';
+import { callOf, isRelease } from '@waybill/saga';
 import { databaseTime } from '@waybill/schedule';
 import { allOf, lastOf, valuesOf } from './handler-stream.js';
 import { guardOf } from './idempotent.js';
@@ -289,6 +289,8 @@ export class WaybillServer
     const run = <T>(work: () => Promise<T>): Promise<T> =>
       this.waybill.ambient.within(delivery.session, delivery.transaction, work);
     const last = (): Promise<unknown> => run(() => this.#runOne(first, delivery, context));
+    // It asks nothing of a handler, of whatever kind.
+    if (isRelease(delivery.control)) return this.waybill.sagas.participant.serve(delivery, last);
     if (first.isEventHandler === true && !isSagaCommand(first.extras))
       return run(() => this.#runAll(handlers, delivery, context));
     if (callOf(delivery.control) !== undefined) return this.waybill.sagas.participant.serve(delivery, last);

@@ -7,9 +7,9 @@ import {
 } from '@nestjs/common';
 import { DiscoveryModule, DiscoveryService } from '@nestjs/core';
 import { HalfMessageDesk, HalfMessages } from '@waybill/half-message';
-import { BarrierParticipant, ExternalEffects, Inbox, LeaseGuard } from '@waybill/inbox';
+import { BarrierParticipant, EffectDesk, ExternalEffects, Inbox, LeaseGuard } from '@waybill/inbox';
 import { Outbox } from '@waybill/outbox';
-import { SagaDesk, Sagas, Tcc } from '@waybill/saga';
+import { SagaDesk, SagaLockDesk, Sagas, Tcc } from '@waybill/saga';
 import { DeadLetters, Erasure, Recurring, Redrives, Timers } from '@waybill/schedule';
 import {
   DEFAULT_NAME,
@@ -26,10 +26,12 @@ import {
   getMetricsToken,
   getOutboxToken,
   getRecurringToken,
+  getEffectDeskToken,
   getErasureToken,
   getRedrivesToken,
   getRequestGuardToken,
   getSagaDeskToken,
+  getSagaLockDeskToken,
   getSagasToken,
   getTccToken,
   getServerToken,
@@ -73,7 +75,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
  * class with `createWaybillOptions()`), and `forFeature` in the application's parts.
  *
  * Provides {@link Outbox}, {@link Timers}, {@link Recurring}, {@link DeadLetters}, {@link Redrives}, {@link Erasure},
- * {@link HalfMessages}, {@link HalfMessageDesk}, {@link Inbox}, {@link LeaseGuard}, {@link ExternalEffects}, {@link BarrierParticipant}, {@link Sagas}, {@link Tcc}, {@link SagaDesk},
+ * {@link HalfMessages}, {@link HalfMessageDesk}, {@link Inbox}, {@link LeaseGuard}, {@link ExternalEffects}, {@link EffectDesk}, {@link BarrierParticipant}, {@link Sagas}, {@link Tcc}, {@link SagaDesk}, {@link SagaLockDesk},
  * {@link WaybillServer} (the microservice strategy), {@link WaybillClient} (its `ClientProxy`), {@link WaybillHealthIndicator}, {@link WaybillMetrics}, {@link WaybillAsyncApi} and {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
  */
 @Module({})
@@ -107,10 +109,12 @@ const PARTS: readonly [
   [LeaseGuard, getLeaseGuardToken, (waybill) => waybill.guards.leases],
   [undefined, getRequestGuardToken, (waybill) => waybill.guards.requests],
   [ExternalEffects, getExternalEffectsToken, (waybill) => waybill.guards.effects],
+  [EffectDesk, getEffectDeskToken, (waybill) => waybill.guards.effectDesk],
   [BarrierParticipant, getBarrierToken, (waybill) => waybill.guards.barrier],
   [Sagas, getSagasToken, (waybill) => waybill.sagas.sagas],
   [Tcc, getTccToken, (waybill) => waybill.sagas.tcc],
   [SagaDesk, getSagaDeskToken, (waybill) => waybill.sagas.desk],
+  [SagaLockDesk, getSagaLockDeskToken, (waybill) => waybill.sagas.lockDesk],
   [WaybillClient, getClientToken, (waybill) => new WaybillClient({ ...waybill.options.client, waybill })],
   [WaybillServer, getServerToken, (waybill) => new WaybillServer(waybill, waybill.options.server)],
   [WaybillHealthIndicator, getHealthToken, (waybill) => new WaybillHealthIndicator(waybill)],

@@ -174,7 +174,8 @@ export class Waybill {
       codecs: options.codecs,
       group: options.group ?? '',
       trace: this.tracing,
-      answers: bus === database ? new OutboxAnswers(outbox) : new HalfAnswers(this.halves.service, logger),
+      answers:
+        bus === database ? new OutboxAnswers(outbox) : new HalfAnswers(this.halves.service, outbox, logger),
     });
     this.guards = new InstanceGuards({ name, options, database, logger, sealer });
     this.relay = this.#makeRelay(bell);

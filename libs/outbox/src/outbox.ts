@@ -9,6 +9,7 @@ import {
   oneOf,
   type PgDatabase,
   resolveOptions,
+  type SqlSession,
   runAhead,
   wholeNumber,
 } from '@waybill/kernel';
@@ -141,7 +142,7 @@ export class Outbox {
   async publish<T>(message: Message<T>): Promise<Published>;
   async publish<T>(tx: TransactionHandle, message: Message<T>): Promise<Published>;
   async publish<T>(...given: [Message<T>] | [TransactionHandle, Message<T>]): Promise<Published> {
-    const [tx, message] = given.length === 1 ? [this.#around('publish'), ...given] : given;
+    const [tx, message] = given.length === 1 ? [this.#around('outbox.publish'), ...given] : given;
     const joined = this.#join(tx);
     const encoded = this.encode(message);
     await this.#write(joined, [encoded]);
@@ -166,7 +167,7 @@ export class Outbox {
   async publishMany(
     ...given: [readonly Message[]] | [TransactionHandle, readonly Message[]]
   ): Promise<Published[]> {
-    const [tx, messages] = given.length === 1 ? [this.#around('publishMany'), ...given] : given;
+    const [tx, messages] = given.length === 1 ? [this.#around('outbox.publishMany'), ...given] : given;
     const joined = this.#join(tx);
     const encoded = messages.map((message) => this.encode(message));
     await this.#write(joined, encoded);
@@ -194,7 +195,7 @@ export class Outbox {
   async cancelTimer(target: TimerTarget): Promise<void>;
   async cancelTimer(tx: TransactionHandle, target: TimerTarget): Promise<void>;
   async cancelTimer(...given: [TimerTarget] | [TransactionHandle, TimerTarget]): Promise<void> {
-    const [tx, target] = given.length === 1 ? [this.#around('cancelTimer'), ...given] : given;
+    const [tx, target] = given.length === 1 ? [this.#around('outbox.cancelTimer'), ...given] : given;
     await this.#changeTimer(tx, cancelStatement(target));
   }
 
@@ -204,7 +205,8 @@ export class Outbox {
   async rescheduleTimer(
     ...given: [TimerTarget, TimerDelay] | [TransactionHandle, TimerTarget, TimerDelay]
   ): Promise<void> {
-    const [tx, target, time] = given.length === 2 ? [this.#around('rescheduleTimer'), ...given] : given;
+    const [tx, target, time] =
+      given.length === 2 ? [this.#around('outbox.rescheduleTimer'), ...given] : given;
     await this.#changeTimer(tx, rescheduleStatement(target, time));
   }
 
@@ -212,6 +214,19 @@ export class Outbox {
     const { session, onEnd } = this.#join(tx);
     await runAhead(session, statement, ...params);
     this.#announce(onEnd);
+  }
+
+  /**
+   * An open transaction as Waybill works with it; without `tx`, the one that the caller runs in.
+   * @param method named in the error when there is none
+   * @throws TransactionRequiredError
+   */
+  join(
+    tx: TransactionHandle | undefined,
+    method: string,
+  ): { session: SqlSession; handle: TransactionHandle } {
+    const handle = tx ?? (this.#around(method) as TransactionHandle);
+    return { session: joinTransaction(handle, this.schema, this.#prepared).session, handle };
   }
 
   #join(tx: unknown): JoinedTransaction {
@@ -222,8 +237,7 @@ export class Outbox {
   /** The transaction that the caller runs in. */
   #around(method: string): unknown {
     const tx = this.#ambient();
-    if (tx === undefined)
-      throw noTransaction(`outbox.${method} was called without a transaction, and in none`);
+    if (tx === undefined) throw noTransaction(`${method} was called without a transaction, and in none`);
     return tx;
   }
 

@@ -46,15 +46,18 @@ export {
 } from './machine/saga-instance.js';
 export {
   type SagaBranch,
-  type SagaLock,
   type SagaLockOptions,
   SagaLocks,
   type StashRules,
 } from './participant/saga-locks.js';
 export { advance, type NewInstance, newInstance, type Transition } from './machine/advance.js';
 export { isVoid } from './machine/void-output.js';
+export { type SagaLock, type SagaLockFilter } from './participant/held-entities.js';
+export { SagaLockDesk } from './operator/saga-lock-desk.js';
 export { sagaDiagram } from './operator/saga-diagram.js';
-export { callOf, SagaParticipant, type SagaParticipantParts } from './participant/saga-participant.js';
+export { type LaterAnswer } from './participant/later-answer.js';
+export { callOf, isRelease } from './participant/saga-call.js';
+export { SagaParticipant, type SagaParticipantParts } from './participant/saga-participant.js';
 export { SagaOngoing, SagaRejection } from './machine/saga-rejection.js';
 export { type SagaTrace, type TransitionToTrace } from './engine/saga-trace.js';
 export { SagaRetention, type SagaRetentionOptions } from './engine/saga-retention.js';

@@ -100,6 +100,13 @@ select e.id from :schema.saga_ended e where e.saga_type = $1::text and e.saga_ke
 limit 1`);
 
 /**
+ * Removes ended sagas from a slot that cannot be emptied as a whole, up to most of them, and says how many it were.
+ * Locks: their rows
+ * Index: saga_ended_pkey, saga_transition_pkey
+ */
+export const forgetEndedSagas = statement<[slot: number, keepMs: number, most: number], { removed: number }>('forget-ended-sagas', `select :schema.saga_forget_ended($1, $2, $3) as removed`);
+
+/**
  * A step does not wait for its event any more.
  * Index: saga_event_wait_pkey
  */
@@ -132,11 +139,13 @@ export const listIgnoredEvents = statement<[sagaId: string | null, limit: number
  * What is held for sagas, the oldest first, and how many commands wait for it.
  * Index: saga_lock_pkey, saga_stash_entity
  */
-export const listLocks = statement<[most: number], { entity: string; sagaId: string; branch: string; lockedAt: Date; waiting: number }>('list-locks', `select l.entity, l.saga_id as "sagaId", l.branch, l.locked_at as "lockedAt",
+export const listLocks = statement<[entity: string | null, olderThanMs: number, most: number], { entity: string; sagaId: string; branch: string; lockedAt: Date; waiting: number }>('list-locks', `select l.entity, l.saga_id as "sagaId", l.branch, l.locked_at as "lockedAt",
        (select pg_catalog.count(*) from :schema.saga_stash s where s.entity = l.entity)::bigint as waiting
   from :schema.saga_lock l
+ where ($1::text is null or l.entity = $1::text)
+   and l.locked_at <= (select pg_catalog.clock_timestamp() - $2::bigint::double precision * interval '1 millisecond')
  order by l.locked_at
- limit $1::integer`);
+ limit $3::integer`);
 
 /**
  * The orders to a saga, the newest first.
@@ -369,6 +378,21 @@ export const takeExpiredCommands = statement<[most: number], { entity: string; c
  where s.id in (select e.id from :schema.saga_stash e where e.expires_at <= (select pg_catalog.clock_timestamp())
                  order by e.expires_at limit $1::integer for update skip locked)
 returning s.entity, s.control::text as control`);
+
+/**
+ * Lets go an entity by an operator's decision; no row when nothing holds it.
+ * Locks: the entity
+ * Index: saga_lock_pkey, saga_stash_entity
+ */
+export const unlockEntity = statement<[entity: string, statedBy: string, reason: string | null], { sagaId: string; branch: string; lockedAt: Date; waiting: number }>('unlock-entity', `select u.saga_id as "sagaId", u.branch, u.locked_at as "lockedAt", u.waiting
+  from :schema.unlock_entity($1, $2, $3::text) u`);
+
+/**
+ * Takes commands away that wait for an entity which nothing holds any more.
+ * Locks: the commands
+ * Index: saga_lock_pkey
+ */
+export const wakeCommands = statement<[most: number], { topic: string; key: string | null; headers: string; control: string; payload: Buffer | null }>('wake-commands', `select w.topic, w.message_key as key, w.headers, w.control, w.payload from :schema.saga_wake($1) w`);
 
 /**
  * Sets when a saga is looked at again, without a transition.

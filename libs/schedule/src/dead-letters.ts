@@ -5,6 +5,7 @@ import {
   DeadLetterClosedError,
   newId,
   NotFoundError,
+  type Operator,
   type PgDatabase,
   resolveOptions,
   show,
@@ -20,7 +21,7 @@ import {
   type Topics,
 } from '@waybill/log';
 import { type DeadLetterFilter, type DeadLetterState, filterJson } from './dead-letter-filter.js';
-import { type Operator, type OperatorAction, operatorAction, operatorActions } from './operator-actions.js';
+import { type OperatorAction, operatorAction, operatorActions } from './operator-actions.js';
 import { editedMessage, idIn, traceOf } from './edited-message.js';
 import { headersAsObject } from './stored-record.js';
 import {

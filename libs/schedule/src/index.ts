@@ -18,13 +18,7 @@ export {
 } from './dead-letters.js';
 export { Erasure, type ErasureOptions, type ErasureTarget } from './erasure/erasure.js';
 export type { ErasedPart, ErasureReport, Remainder } from './erasure/erasure-report.js';
-export {
-  assertOperator,
-  type Operator,
-  type OperatorAction,
-  operatorAction,
-  operatorActions,
-} from './operator-actions.js';
+export { type OperatorAction, operatorAction, operatorActions } from './operator-actions.js';
 export { type RedriveOptions, type RedriveProgress, Redrives, type RedriveSummary } from './redrives.js';
 export {
   type ErrorMatch,

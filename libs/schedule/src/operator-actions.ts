@@ -1,12 +1,11 @@
-import { type BoundStatement, bindStatement, ConfigurationError, type SqlSession } from '@waybill/kernel';
+import {
+  assertOperator,
+  type BoundStatement,
+  bindStatement,
+  type Operator,
+  type SqlSession,
+} from '@waybill/kernel';
 import { listActions, recordAction } from './statements.generated.js';
-
-/** Who acts, and why: kept for every decision of an operator. */
-export interface Operator {
-  /** A person or a program. Not empty. */
-  readonly by: string;
-  readonly reason?: string;
-}
 
 /** What an operator did. */
 export interface OperatorAction {
@@ -54,10 +53,4 @@ export async function operatorActions(
 ): Promise<OperatorAction[]> {
   const rows = await session.run(listActions, target.kind, target.id ?? null, limit);
   return rows.map((row) => ({ ...row, details: JSON.parse(row.details) as Record<string, unknown> }));
-}
-
-/** @throws ConfigurationError when nobody says who acts */
-export function assertOperator({ by }: Operator, target: string): void {
-  if (typeof by !== 'string' || by.trim() === '')
-    throw new ConfigurationError(`The ${target} was left as it was`, ['by must say who acts']);
 }

@@ -3,6 +3,7 @@ import {
   type Clock,
   ConfigurationError,
   NotFoundError,
+  type Operator,
   type PgDatabase,
   resolveOptions,
   show,
@@ -11,7 +12,7 @@ import {
 } from '@waybill/kernel';
 import type { LogSignals } from '@waybill/log';
 import { type DeadLetterFilter, filterJson } from './dead-letter-filter.js';
-import { type Operator, operatorAction } from './operator-actions.js';
+import { operatorAction } from './operator-actions.js';
 import { cancelRedrive, listRedrives, redriveStep, startRedrive } from './statements.generated.js';
 
 /** How many dead letters a redrive is about, and how far it is. */

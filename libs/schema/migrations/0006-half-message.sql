@@ -3,7 +3,8 @@
 
 -- Those that are not decided. state: 1 prepared, 4 undecided (waits for an operator). A check claims a prepared one by
 -- moving next_check_at to the end of its lease and raising lease_epoch; what it answers counts under that epoch only.
--- checks counts answers UNKNOWN, unanswered the checks since the last answer that brought none. local says where and
+-- checks counts answers UNKNOWN, unanswered the checks since the last answer that brought none, failing_since is when the
+-- first of them was, and last_failure names the last one's error, by code or class. local says where and
 -- how the local transaction can be asked about; null: by a check of the user's.
 create table :schema.half_message (
   id                uuid primary key,
@@ -21,11 +22,14 @@ create table :schema.half_message (
   last_answer       text,
   local             jsonb,
   messages          jsonb not null,
-  payloads          bytea[] not null
+  payloads          bytea[] not null,
+  failing_since     timestamptz,
+  last_failure      text
 ) with (vacuum_truncate = off, autovacuum_vacuum_scale_factor = 0.05);
 
 create index half_message_due on :schema.half_message (producer_group, next_check_at) where state = 1;
 create index half_message_undecided on :schema.half_message (id) where state = 4;
+create index half_message_failing on :schema.half_message (failing_since) where failing_since is not null;
 
 -- Those that are decided, without their payloads: 2 committed, 3 rolled back. A ring of nine slots of a day each.
 create table :schema.half_message_decided (

@@ -5,44 +5,82 @@ create function :schema.effect_slot() returns smallint
 language sql volatile
 return (floor(extract(epoch from clock_timestamp()) / 691200)::bigint % 16)::smallint;
 
--- Begins with an external effect, or with taking it back. state: attempt (call now, under fence); ask (somebody has
--- attempted it and has not said how it ended: ask about it now, under fence); in-progress (somebody is at it, for at most
--- retry_ms more); done, refused, tombstone. Taking back what nobody has attempted leaves a tombstone. Of a done behind a
--- tombstone, those who take it back see the done, and others the tombstone.
-create function :schema.effect_begin(of_key text, lease_ms bigint, undoing boolean)
-returns table (state text, fence bigint, retry_ms bigint, outcome text)
+-- What counts of what is known about an effect; no row while it is open. Where it is done, and given up as well, `prefer`
+-- says which. A refusal that an attempt has followed counts no more.
+create function :schema.effect_known(of_key text, prefer text)
+returns table (state text, outcome text, fingerprint text)
+language sql stable set search_path = pg_catalog, pg_temp
+as $$
+  select o.state, o.outcome, o.fingerprint
+    from :schema.external_effect_outcome o
+   where o.key = of_key
+     and (o.state <> 'refused' or o.fence is null
+          or o.fence >= coalesce((select max(e.fence) from :schema.external_effect e where e.key = of_key), o.fence))
+   order by (o.state = prefer) desc, (o.state <> 'refused') desc, o.fence desc nulls last
+   limit 1;
+$$;
+
+-- The newest attempt at an effect, or question about it; no row when there was none.
+create function :schema.effect_newest(of_key text) returns setof :schema.external_effect
+language sql stable set search_path = pg_catalog, pg_temp
+as $$
+  select e.* from :schema.external_effect e where e.key = of_key order by e.fence desc limit 1;
+$$;
+
+-- Begins with an external effect, or with taking it back; says what is to be done. state: attempt (call now, under fence);
+-- ask (somebody has attempted it and has not said how it ended: ask about it now, under fence); in-progress (somebody is at
+-- it, for at most retry_ms more); differs (it was begun with another request); done, refused, tombstone. Taking back what
+-- nobody has attempted leaves a tombstone. Of a done behind a tombstone, those who take it back see the done, and others the
+-- tombstone, as they do of what was undone. again: what was refused is attempted again; refusals: how often it was refused.
+create function :schema.effect_begin(of_key text, lease_ms bigint, undoing boolean, of_request text, again boolean)
+returns table (state text, fence bigint, retry_ms bigint, outcome text, refusals bigint)
 language plpgsql security definer set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   now_at timestamptz;
   known record;
-  last record;
+  last :schema.external_effect;
+  is_known boolean;
+  print text;
+  refused bigint;
   own_fence bigint;
 begin
   perform :schema.commit_to_disk();
   perform :schema.guard_lock('effect ' || of_key);
   now_at := clock_timestamp();
-  select o.state, o.outcome into known from :schema.external_effect_outcome o where o.key = of_key
-   order by (o.state = case when undoing then 'done' else 'tombstone' end) desc limit 1;
-  if found then
-    return query select known.state, null::bigint, null::bigint, known.outcome;
+  select k.* into known from :schema.effect_known(of_key, case when undoing then 'done' else 'tombstone' end) k;
+  is_known := found;
+  select e.* into last from :schema.effect_newest(of_key) e;
+  print := coalesce(last.fingerprint, case when is_known then known.fingerprint end);
+  if of_request <> print then
+    return query select 'differs', null::bigint, null::bigint, null::text, 0::bigint;
     return;
   end if;
-  select e.lease_until into last from :schema.external_effect e where e.key = of_key order by e.fence desc limit 1;
-  if found and last.lease_until > now_at then
+  select count(*) into refused from :schema.external_effect_outcome o where o.key = of_key and o.state = 'refused';
+  if is_known and not (again and known.state = 'refused') then
+    return query select
+      case when known.state = 'done' and not undoing and exists (
+        select from :schema.external_effect_outcome o where o.key = of_key || ':undo' and o.state = 'done')
+        then 'tombstone' else known.state end,
+      null::bigint, null::bigint, known.outcome, refused;
+    return;
+  end if;
+  if last.lease_until > now_at and not is_known then
     return query select 'in-progress', null::bigint,
-      ceil(extract(epoch from last.lease_until - now_at) * 1000)::bigint, null::text;
+      ceil(extract(epoch from last.lease_until - now_at) * 1000)::bigint, null::text, refused;
     return;
   end if;
-  if undoing and not found then
-    insert into :schema.external_effect_outcome (slot, key, state) values (:schema.effect_slot(), of_key, 'tombstone');
-    return query select 'tombstone', null::bigint, null::bigint, null::text;
+  if undoing and (last.key is null or last.not_done) then
+    insert into :schema.external_effect_outcome (slot, key, state, fingerprint)
+    values (:schema.effect_slot(), of_key, 'tombstone', print);
+    return query select 'tombstone', null::bigint, null::bigint, null::text, refused;
     return;
   end if;
   own_fence := nextval(':schema.guard_fence');
-  insert into :schema.external_effect (slot, key, fence, lease_until)
-  values (:schema.effect_slot(), of_key, own_fence, now_at + lease_ms * interval '1 millisecond');
-  return query select case when last is null then 'attempt' else 'ask' end, own_fence, null::bigint, null::text;
+  insert into :schema.external_effect (slot, key, fence, lease_until, fingerprint)
+  values (:schema.effect_slot(), of_key, own_fence, now_at + lease_ms * interval '1 millisecond', coalesce(print, of_request));
+  return query select case when last.key is null or last.not_done or is_known then 'attempt' else 'ask' end,
+                      own_fence, null::bigint, null::text, refused;
 end
 $$;
 
@@ -52,51 +90,133 @@ create function :schema.effect_go_on(of_key text, by_fence bigint, lease_ms bigi
 language plpgsql security definer set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
+  last :schema.external_effect;
   own_fence bigint;
 begin
   perform :schema.commit_to_disk();
   perform :schema.guard_lock('effect ' || of_key);
-  perform from :schema.external_effect_outcome o where o.key = of_key limit 1;
-  if found or by_fence <> (select max(e.fence) from :schema.external_effect e where e.key = of_key) then
+  select e.* into last from :schema.effect_newest(of_key) e;
+  if by_fence <> last.fence or exists (select from :schema.effect_known(of_key, 'done')) then
     return null;
   end if;
   own_fence := nextval(':schema.guard_fence');
-  insert into :schema.external_effect (slot, key, fence, lease_until)
-  values (:schema.effect_slot(), of_key, own_fence, clock_timestamp() + lease_ms * interval '1 millisecond');
+  insert into :schema.external_effect (slot, key, fence, lease_until, fingerprint)
+  values (:schema.effect_slot(), of_key, own_fence, clock_timestamp() + lease_ms * interval '1 millisecond', last.fingerprint);
   return own_fence;
 end
 $$;
 
 -- Keeps what is known of an external effect, and says what counts: that, what was known before, or fenced. That it is
--- done is kept under any fence, and behind a tombstone too: it is a fact. The others are decisions, and the latest fence's.
+-- done is kept under any fence, and behind a tombstone or a refusal too: it is a fact. The others are decisions, and the
+-- latest fence's.
 create function :schema.effect_settle(of_key text, by_fence bigint, new_state text, new_outcome text)
 returns table (state text, outcome text)
 language plpgsql security definer set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
   known record;
+  is_known boolean;
+  last :schema.external_effect;
 begin
   perform :schema.commit_to_disk();
   perform :schema.guard_lock('effect ' || of_key);
-  select o.state, o.outcome into known from :schema.external_effect_outcome o where o.key = of_key
-   order by (o.state = 'tombstone') desc limit 1;
-  if found then
-    if new_state = 'done' then
-      insert into :schema.external_effect_outcome (slot, key, state, outcome)
-      select :schema.effect_slot(), of_key, new_state, new_outcome
-       where not exists (select from :schema.external_effect_outcome o where o.key = of_key and o.state = 'done');
-    end if;
-    return query select known.state, known.outcome;
-    return;
-  end if;
-  if new_state <> 'done'
-     and by_fence <> (select max(e.fence) from :schema.external_effect e where e.key = of_key) then
+  select k.* into known from :schema.effect_known(of_key, 'tombstone') k;
+  is_known := found;
+  select e.* into last from :schema.effect_newest(of_key) e;
+  if not is_known and new_state <> 'done' and by_fence <> last.fence then
     return query select 'fenced', null::text;
     return;
   end if;
-  insert into :schema.external_effect_outcome (slot, key, state, outcome)
-  values (:schema.effect_slot(), of_key, new_state, new_outcome);
-  return query select new_state, new_outcome;
+  if not is_known or new_state = 'done' then
+    insert into :schema.external_effect_outcome (slot, key, state, outcome, fence, fingerprint)
+    select :schema.effect_slot(), of_key, new_state, new_outcome, by_fence, last.fingerprint
+     where not exists (select from :schema.external_effect_outcome o where o.key = of_key and o.state = 'done');
+  end if;
+  if is_known and not (known.state = 'refused' and new_state = 'done') then
+    return query select known.state, known.outcome;
+  else
+    return query select new_state, new_outcome;
+  end if;
+end
+$$;
+
+-- External effects by key, as an operator sees them. state: in-progress (somebody is at it), unknown (it was attempted and
+-- nobody has said how it ended), done, refused, given-up (it must not happen). of_key: only this one.
+create function :schema.effect_list(of_key text, in_states text[], older_ms bigint, after_key text, most integer)
+returns table (key text, state text, first_at timestamptz, last_at timestamptz, lease_until timestamptz, attempts bigint,
+               refusals bigint, decided_at timestamptz, outcome text)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  now_at timestamptz := clock_timestamp();
+begin
+  perform :schema.acl_assert_open('look at effects');
+  return query
+    select l.key, l.state, l.first_at, l.last_at, l.lease_until, l.attempts, l.refusals, l.decided_at, l.outcome from (
+      select k.key,
+             case when o.state = 'tombstone' then 'given-up' when o.state is not null then o.state
+                  when k.lease_until > now_at then 'in-progress' else 'unknown' end as state,
+             k.first_at, k.last_at, case when o.state is null then k.lease_until end as lease_until, k.attempts, k.refusals,
+             case when o.state is not null then k.decided_at end as decided_at, o.outcome
+        from (
+          select e.key, min(e.at) as first_at, max(e.at) filter (where e.fence is not null) as last_at,
+                 (array_agg(e.lease_until order by e.fence desc nulls last))[1] as lease_until,
+                 count(e.fence) as attempts, count(*) filter (where e.refused) as refusals,
+                 max(e.at) filter (where e.fence is null) as decided_at
+            from (select a.key, a.attempted_at as at, a.fence, a.lease_until, false as refused from :schema.external_effect a
+                   where of_key is null or a.key = of_key
+                  union all
+                  select d.key, d.decided_at, null, null, d.state = 'refused' from :schema.external_effect_outcome d
+                   where of_key is null or d.key = of_key) e
+           where after_key is null or e.key > after_key
+           group by e.key
+        ) k
+        left join lateral :schema.effect_known(k.key, 'tombstone') o on true
+    ) l
+     where (in_states is null or l.state = any (in_states))
+       and l.first_at <= now_at - older_ms * interval '1 millisecond'
+     order by l.key
+     limit most;
+end
+$$;
+
+-- Decides about an effect by an operator's knowledge, and keeps who decided. decision: done (it has happened; new_outcome is
+-- what it came to), not-done (it has not, and no call under way can still do it: the next attempts it). Anything but an effect
+-- that is done can be decided, also while a process is at it: that one finds the decision when it says how it ended.
+-- Returns what it was before, as effect_list names it; null when there is none. The login needs the right to execute this
+-- function, and no other.
+create function :schema.decide_effect(
+  of_key text, decision text, new_outcome text, stated_by text, why text default null)
+returns text
+language plpgsql security definer set lock_timeout = '5s' set search_path = pg_catalog, pg_temp
+as $$
+declare
+  before text;
+  print text;
+  own_fence bigint;
+begin
+  perform :schema.acl_assert_open('decide about effects');
+  if decision is null or decision not in ('done', 'not-done') then
+    raise exception using errcode = '22023', message = 'the decision must be done or not-done';
+  end if;
+  perform :schema.commit_to_disk();
+  perform :schema.guard_lock('effect ' || of_key);
+  select l.state into before from :schema.effect_list(of_key, null, 0, null, 1) l;
+  if before is null or before = 'done' or (before = 'given-up' and decision = 'not-done') then
+    return before;
+  end if;
+  select e.fingerprint into print from :schema.effect_newest(of_key) e;
+  own_fence := nextval(':schema.guard_fence');
+  if decision = 'done' then
+    insert into :schema.external_effect_outcome (slot, key, state, outcome, fence, fingerprint)
+    values (:schema.effect_slot(), of_key, 'done', new_outcome, own_fence, print);
+  else
+    insert into :schema.external_effect (slot, key, fence, lease_until, fingerprint, not_done)
+    values (:schema.effect_slot(), of_key, own_fence, clock_timestamp(), print, true);
+  end if;
+  perform :schema.audit_own(decide_effect.stated_by, 'effect.' || decision, 'effect', of_key, why,
+    jsonb_build_object('before', before));
+  return before;
 end
 $$;
 
@@ -132,11 +252,11 @@ begin
   if needed then
     return false;
   end if;
-  insert into :schema.external_effect (slot, key, fence, lease_until, attempted_at)
-  select :schema.effect_slot(), e.key, e.fence, e.lease_until, e.attempted_at
+  insert into :schema.external_effect (slot, key, fence, lease_until, attempted_at, fingerprint, not_done)
+  select :schema.effect_slot(), e.key, e.fence, e.lease_until, e.attempted_at, e.fingerprint, e.not_done
     from :schema.external_effect e
    where e.slot = slot_number
-     and not exists (select from :schema.external_effect_outcome o where o.key = e.key)
+     and not exists (select from :schema.effect_known(e.key, 'done'))
      and not exists (select from :schema.external_effect n where n.key = e.key and n.fence > e.fence);
   execute format('truncate only :schema.%I, only :schema.%I', effect_name, outcome_name);
   return true;

@@ -66,13 +66,14 @@ create table :schema.saga_transition (
   primary key (slot, saga_id, revision)
 ) partition by list (slot);
 
+-- Rows leave by TRUNCATE; those of a slot that cannot be emptied are deleted, so autovacuum looks after these only.
 do $$
 begin
   for slot in 0..15 loop
     execute format('create table :schema.%I partition of :schema.saga_ended for values in (%s)
-                      with (autovacuum_enabled = off)', 'saga_ended_s' || slot, slot);
+                      with (autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_threshold = 2000000000)', 'saga_ended_s' || slot, slot);
     execute format('create table :schema.%I partition of :schema.saga_transition for values in (%s)
-                      with (autovacuum_enabled = off)', 'saga_transition_s' || slot, slot);
+                      with (autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_threshold = 2000000000)', 'saga_transition_s' || slot, slot);
   end loop;
 end
 $$;

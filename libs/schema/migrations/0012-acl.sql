@@ -292,24 +292,6 @@ begin
 end
 $$;
 
--- Takes back what kept an operation from happening.
-create function :schema.barrier_pardon(of_gid text, of_branch text, of_op text) returns void
-language sql security definer set search_path = pg_catalog, pg_temp
-as $$
-  delete from :schema.barrier b
-   where b.slot = :schema.barrier_slot_at(:schema.uuid_ms(of_gid::uuid)) and b.gid = of_gid::uuid
-     and b.branch = of_branch and b.op = of_op and b.reason = 'rejected';
-$$;
-
--- Keeps in mind that an operation was rejected.
-create function :schema.barrier_reject(of_gid text, of_branch text, of_op text, retention_ms bigint) returns void
-language sql security definer set search_path = pg_catalog, pg_temp
-as $$
-  insert into :schema.barrier (slot, gid, branch, op, reason)
-  values (:schema.barrier_slot(of_gid, retention_ms), of_gid::uuid, of_branch, of_op, 'rejected')
-  on conflict do nothing;
-$$;
-
 -- Extends a lease; false when it is not held under the fence.
 create function :schema.lease_renew(of_name text, by_fence bigint, lease_ms bigint) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -13,6 +13,7 @@ import { migration0010 } from './migrations/0010-saga.generated.js';
 import { migration0011 } from './migrations/0011-saga-transitions.generated.js';
 import { migration0012 } from './migrations/0012-acl.generated.js';
 import { migration0013 } from './migrations/0013-row-security.generated.js';
+import { migration0015 } from './migrations/0015-participants.generated.js';
 
 export const MIGRATIONS: readonly Migration[] = [
   migration0001,
@@ -28,4 +29,5 @@ export const MIGRATIONS: readonly Migration[] = [
   migration0011,
   migration0012,
   migration0013,
+  migration0015,
 ];

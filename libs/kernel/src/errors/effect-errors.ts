@@ -71,6 +71,36 @@ export class IdMismatchError extends WaybillError {
   }
 }
 
+/** The key of an effect was used before, for something else that was asked for. */
+export class EffectRequestDiffersError extends WaybillError {
+  override readonly name = 'EffectRequestDiffersError';
+  override readonly code = 'EFFECT_REQUEST_DIFFERS';
+  override readonly retryable = false;
+
+  constructor(readonly key: string) {
+    super(
+      `The key of effect ${keyName(key)} was used before with another request (another amount, say). Nothing was attempted, ` +
+        'and the outcome of the first is not given out for this one. Use a new key for what is new.',
+    );
+  }
+}
+
+/** An operator decided about an effect that is decided already. */
+export class EffectDecidedError extends WaybillError {
+  override readonly name = 'EffectDecidedError';
+  override readonly code = 'EFFECT_DECIDED';
+  override readonly retryable = false;
+
+  constructor(
+    readonly key: string,
+    readonly state: string,
+  ) {
+    super(
+      `Effect ${keyName(key)} is ${state} already, and was left so. Look at it by \`waybill effect show\`.`,
+    );
+  }
+}
+
 /** A result is too large to be kept for duplicates. */
 export class ResultTooLargeError extends WaybillError {
   override readonly name = 'ResultTooLargeError';
@@ -108,6 +138,22 @@ export class BarrierNameError extends WaybillError {
   /** @param problem what is wrong with which name, and what to do, one sentence each */
   constructor(problem: string, details?: ErrorDetails) {
     super(problem, details);
+  }
+}
+
+/** What an operation takes back is so old that it cannot be known whether it has happened. */
+export class BarrierForgottenError extends WaybillError {
+  override readonly name = 'BarrierForgottenError';
+  override readonly code = 'BARRIER_FORGOTTEN';
+  override readonly retryable = false;
+
+  /** @param problem which operation takes back what, and how old that is */
+  constructor(problem: string, details?: ErrorDetails) {
+    super(
+      `It cannot be known whether there is anything to take back: ${problem}. Nothing was done. Find out by hand whether the ` +
+        'action has happened, take it back if it has, and tell the saga by `waybill saga skip`.',
+      details,
+    );
   }
 }
 

@@ -39,6 +39,37 @@ export class SagaUnderWayError extends WaybillError {
   }
 }
 
+/** Why a command of a saga cannot be answered any more. */
+export type CommandOver = 'answered' | 'rejected' | 'taken-back' | 'unknown';
+
+const OVER: Readonly<Record<CommandOver, string>> = {
+  answered: 'it was answered before',
+  rejected: 'it was rejected before',
+  'taken-back': 'the saga has taken it back in the meantime',
+  unknown:
+    'the barrier of this database does not know it: its delivery was rolled back, or is under way still, or it is older than ' +
+    'the barrier remembers, or it was carried out in another database',
+};
+
+/** A command of a saga was to be answered later, and is over: what was done for the answer must not be committed. */
+export class SagaCommandOverError extends WaybillError {
+  override readonly name = 'SagaCommandOverError';
+  override readonly code = 'SAGA_COMMAND_OVER';
+  override readonly retryable = false;
+
+  constructor(
+    readonly sagaId: string,
+    readonly branch: string,
+    readonly op: string,
+    readonly why: CommandOver,
+  ) {
+    super(
+      `The command ${op} of branch ${branch} of saga ${sagaId} is over: ${OVER[why]}. Nothing was answered. Roll this ` +
+        'transaction back, and undo by hand what was done outside of it.',
+    );
+  }
+}
+
 /** An operator's order for a saga was not carried out. */
 export class SagaOrderRefusedError extends WaybillError {
   override readonly name = 'SagaOrderRefusedError';

@@ -1,5 +1,5 @@
 import { SubjectErasedError } from '../errors/cipher-errors.js';
-import { BarrierNameError } from '../errors/effect-errors.js';
+import { BarrierForgottenError, BarrierNameError } from '../errors/effect-errors.js';
 import {
   AccessDeniedError,
   ConfigurationError,
@@ -35,6 +35,7 @@ export const WAYBILL_SQLSTATE = {
   outboxFull: 'WB010',
   subjectErased: 'WB011',
   barrierName: 'WB020',
+  barrierForgotten: 'WB022',
   accessDenied: 'WB040',
 } as const;
 
@@ -101,6 +102,8 @@ export function translateDatabaseError(error: unknown, doing: string): Error {
       return new IsolationLevelError(`${doing}: ${messageOf(error)}`, details);
     case WAYBILL_SQLSTATE.barrierName:
       return new BarrierNameError(`${messageOf(error)}.`, details);
+    case WAYBILL_SQLSTATE.barrierForgotten:
+      return new BarrierForgottenError(messageOf(error), details);
     case WAYBILL_SQLSTATE.accessDenied:
       return new AccessDeniedError(`${doing}: ${messageOf(error)}`, details);
     case 'P2028':

@@ -2,12 +2,13 @@ import {
   type BoundStatement,
   bindStatement,
   NotFoundError,
+  type Operator,
   type PgDatabase,
   resolveOptions,
   wholeNumber,
 } from '@waybill/kernel';
 import { readableMessage, Sealer } from '@waybill/log';
-import { type Operator, type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
+import { type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
 import {
   countQuarantined,
   discardQuarantined,

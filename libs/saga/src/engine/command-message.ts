@@ -17,6 +17,7 @@ import {
   SAGA_ID_HEADER,
   SAGA_MAC_HEADER,
   SAGA_OP_HEADER,
+  SAGA_RELEASE_OP,
   SAGA_ORIGIN_HEADER,
   SAGA_STEP_HEADER,
 } from './saga-headers.js';
@@ -123,7 +124,7 @@ export function releaseMessage(
     [SAGA_ID_HEADER]: instance.id,
     [SAGA_STEP_HEADER]: step,
     [SAGA_BRANCH_HEADER]: branch,
-    [SAGA_OP_HEADER]: 'release',
+    [SAGA_OP_HEADER]: SAGA_RELEASE_OP,
   };
   const { topic } = forward.command;
   return outbox.encodeControl({ topic, key: `${instance.id}:${branch}:release`, control, payload: null });

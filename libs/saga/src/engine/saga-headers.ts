@@ -7,14 +7,19 @@ export const SAGA_STEP_HEADER = 'waybill-saga-step';
 export const SAGA_BRANCH_HEADER = 'waybill-saga-branch';
 export const SAGA_OP_HEADER = 'waybill-saga-op';
 export const SAGA_ATTEMPT_HEADER = 'waybill-saga-attempt';
+/** When the first command of the step's operation was made, in milliseconds after the time in the saga's id; absent: 0. */
+export const SAGA_BEGUN_HEADER = 'waybill-saga-begun';
+/**
+ * In a command that takes another back: when that one was begun, as in the header above, then `,done` or `,unknown`: whether
+ * the saga knows by an answer that it was done.
+ */
+export const SAGA_ORIGIN_HEADER = 'waybill-saga-origin';
+/** In an answer: the participant holds something for the saga, which is to tell it when it has ended. */
+export const SAGA_HOLDS_HEADER = 'waybill-saga-holds';
+/** The operation of the message that tells a participant that a saga has ended: it asks for nothing, and is not answered. */
+export const SAGA_RELEASE_OP = 'release';
 /** Set when an operator wants a command carried out in spite of a rejection. */
 export const SAGA_AGAIN_HEADER = 'waybill-saga-again';
-/** When the first command of the operation was made, in milliseconds from the time in the saga's id. */
-export const SAGA_BEGUN_HEADER = 'waybill-saga-begun';
-/** Of an operation that takes another one back: when that was begun, and whether it is known to be done; `1200,unknown`. */
-export const SAGA_ORIGIN_HEADER = 'waybill-saga-origin';
-/** In an answer: the participant holds something for the saga. */
-export const SAGA_HOLDS_HEADER = 'waybill-saga-holds';
 /** In a message to the saga that is no answer: what it is. Its payload is the event. */
 export const SAGA_EVENT_HEADER = 'waybill-saga-event';
 /** Shows that a command, an answer or an event is of the saga's own service; see `SagaKeys`. */

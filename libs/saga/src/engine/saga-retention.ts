@@ -12,6 +12,7 @@ import {
   archiveOrphans,
   emptySagaSlot,
   removeIgnoredEvents,
+  forgetEndedSagas,
   removeSagaKeys,
   removeSagaOrders,
   removeSagaRefusals,
@@ -20,6 +21,9 @@ import {
 const DAY_MS = 86_400_000;
 /** Slots of the rings of ended sagas; the same number as in the migration. */
 const SLOTS = 16;
+/** Sagas that one statement removes from a slot that cannot be emptied, and statements of one pass for each slot. */
+const SAGAS_AT_A_TIME = 1_000;
+const STATEMENTS_AT_A_TIME = 100;
 
 const SPECS = {
   /** How long an ended saga and its timeline are kept at least, in milliseconds. Those under way stay. */
@@ -36,7 +40,8 @@ const SPECS = {
 export type SagaRetentionOptions = Given<typeof SPECS>;
 
 /**
- * Empties the days of ended sagas that are past their retention, puts children there that outlived their parents, and
+ * Empties the days of ended sagas that are past their retention, or removes the ended ones one by one where a long saga keeps
+ * its days from being emptied; puts children there that outlived their parents, and
  * forgets orders, refusals and keys that nothing needs any more.
  */
 export class SagaRetention extends Retention {
@@ -58,11 +63,22 @@ export class SagaRetention extends Retention {
     const { session } = this.database;
     const { endedMs, decidedMs, oldKeyMs } = this.#options;
     await session.run(archiveOrphans);
-    await this.eachSlot(SLOTS, (slot) => session.run(emptySagaSlot, slot, endedMs));
+    await this.eachSlot(SLOTS, async (slot) => {
+      const [row] = await session.run(emptySagaSlot, slot, endedMs);
+      if (row?.emptied !== true) await this.#forget(slot);
+    });
     await session.run(removeSagaOrders, decidedMs);
     await session.run(removeSagaRefusals, decidedMs);
     await session.run(removeIgnoredEvents, decidedMs);
     await session.run(removeSagaKeys, oldKeyMs);
     return 'idle';
+  }
+
+  async #forget(slot: number): Promise<void> {
+    for (let n = 0; n < STATEMENTS_AT_A_TIME; n += 1) {
+      const given = [slot, this.#options.endedMs, SAGAS_AT_A_TIME] as const;
+      const [row] = await this.database.session.run(forgetEndedSagas, ...given);
+      if ((row?.removed ?? 0) < SAGAS_AT_A_TIME) return;
+    }
   }
 }

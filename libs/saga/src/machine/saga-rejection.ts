@@ -17,8 +17,16 @@ export class SagaRejection extends Error {
  */
 export class SagaOngoing extends Error {
   override readonly name = 'SagaOngoing';
+  /** Whether what was written so far has to be taken back. */
+  readonly hasEffect: boolean;
 
-  constructor() {
+  /**
+   * @param options `hasEffect`: the handler has written something already that has to be taken back. Then the compensation is
+   *   carried out although the command has not been answered. Default: it has not, and a compensation that comes before the
+   *   answer has nothing to do.
+   */
+  constructor({ hasEffect = false }: { readonly hasEffect?: boolean } = {}) {
     super('the command is still being carried out');
+    this.hasEffect = hasEffect;
   }
 }

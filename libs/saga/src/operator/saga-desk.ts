@@ -1,9 +1,11 @@
 import {
+  assertOperator,
   type Clock,
   ConfigurationError,
   invariant,
   isId,
   NotFoundError,
+  type Operator,
   type PgDatabase,
   resolveOptions,
   SagaOrderRefusedError,
@@ -12,7 +14,6 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import { type Sealer, whyUnreadable } from '@waybill/log';
-import { assertOperator, type Operator } from '@waybill/schedule';
 import { SagaContents } from '../engine/saga-contents.js';
 import type { SagaData } from '../definition/saga-definition.js';
 import type { OrderEvent, SagaEvent, SagaOutput } from '../machine/saga-event.js';

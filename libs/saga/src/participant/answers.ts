@@ -1,9 +1,11 @@
 import type { SqlSession } from '@waybill/kernel';
-import type { ControlMessage, Outbox } from '@waybill/outbox';
+import type { ControlMessage, Outbox, TransactionHandle } from '@waybill/outbox';
 
 /** The transaction in which an answer is given. */
 export interface AnswerTransaction {
   readonly session: SqlSession;
+  /** The transaction as its caller has it; absent where it is Waybill's own. */
+  readonly handle?: TransactionHandle;
   /** Has something done as soon as it is committed; absent where nobody can tell. */
   readonly afterCommit?: (work: () => Promise<unknown>) => void;
   /** Whose data was asked about: the answer is encrypted as the question was. */
@@ -12,6 +14,11 @@ export interface AnswerTransaction {
 
 /** How the answers of a participant leave its database: if and only if its transaction commits. */
 export interface Answers {
+  /**
+   * The caller's open transaction; without `tx`, the one that the caller runs in.
+   * @throws TransactionRequiredError
+   */
+  join(tx: TransactionHandle | undefined): AnswerTransaction;
   /** @param messages leave in this order, all of them or none */
   send(transaction: AnswerTransaction, messages: readonly ControlMessage[]): Promise<void>;
 }
@@ -20,12 +27,16 @@ export interface Answers {
 export class OutboxAnswers implements Answers {
   constructor(private readonly outbox: Outbox) {}
 
+  join(tx: TransactionHandle | undefined): AnswerTransaction {
+    return this.outbox.join(tx, 'participant.answer');
+  }
+
   async send(
-    { session, subject = null }: AnswerTransaction,
+    { session, handle = session, subject = null }: AnswerTransaction,
     messages: readonly ControlMessage[],
   ): Promise<void> {
     await this.outbox.publishEncoded(
-      session,
+      handle,
       messages.map((message) => this.outbox.encodeControl({ subject, ...message })),
     );
   }

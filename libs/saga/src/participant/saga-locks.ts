@@ -15,13 +15,14 @@ import type { Headers } from '@waybill/consumer';
 import { openMessage, Sealer, sealMessage } from '@waybill/log';
 import { type Codec, type ControlMessage, jsonCodec } from '@waybill/outbox';
 import type { Answers, AnswerTransaction } from './answers.js';
+import { assertEntity, heldEntities, type SagaLock, type SagaLockFilter } from './held-entities.js';
 import { SagaRejection } from '../machine/saga-rejection.js';
 import {
   holdEntity,
-  listLocks,
   releaseEntities,
   stashCommand,
   takeExpiredCommands,
+  wakeCommands,
 } from '../statements.generated.js';
 
 const SPECS = {
@@ -40,16 +41,6 @@ export type SagaLockOptions = Given<typeof SPECS>;
 export interface SagaBranch {
   readonly sagaId: string;
   readonly branch: string;
-}
-
-/** An entity that is held for a saga. */
-export interface SagaLock {
-  readonly entity: string;
-  readonly sagaId: string;
-  readonly branch: string;
-  readonly lockedAt: Date;
-  /** Commands that wait for it. */
-  readonly waiting: number;
 }
 
 /** A command that waits for an entity. */
@@ -100,6 +91,8 @@ const SWEEP_TIMEOUT_MS = 30_000;
  */
 export class SagaLocks {
   readonly #options;
+  /** The branches that hold something, by the session of the transaction in which they took it. */
+  readonly #taken = new WeakMap<SqlSession, Set<string>>();
 
   constructor(
     private readonly answers: Answers,
@@ -110,14 +103,23 @@ export class SagaLocks {
   }
 
   /**
-   * Holds an entity for the saga of a command, in the command's transaction. It is let go by {@link release}, and when
-   * the step is compensated.
+   * Holds an entity for the saga of a command, in the command's transaction. It is let go by {@link release}, when the step
+   * is compensated, and when the saga has ended.
    *
    * @throws SagaEntityHeld when it is another saga's: to be let through
+   * @throws ConfigurationError for a name that cannot be kept
    */
   async hold(session: SqlSession, { sagaId, branch }: SagaBranch, entity: string): Promise<void> {
+    assertEntity(entity);
     const [row] = await session.run(holdEntity, entity, sagaId, branch);
     if (row?.held !== true) throw new SagaEntityHeld(entity);
+    const taken = this.#taken.get(session) ?? new Set();
+    this.#taken.set(session, taken.add(`${sagaId}/${branch}`));
+  }
+
+  /** Whether a branch has taken something in the transaction of this session: its saga has to let that go when it ends. */
+  hasTaken(session: SqlSession, { sagaId, branch }: SagaBranch): boolean {
+    return this.#taken.get(session)?.has(`${sagaId}/${branch}`) === true;
   }
 
   /** Lets go what a saga holds here: an entity, what a branch has taken, or all. Commands that wait for it come again. */
@@ -127,9 +129,15 @@ export class SagaLocks {
     only: { readonly entity?: string; readonly branch?: string } = {},
   ): Promise<void> {
     const { session } = transaction;
-    const rows = await session.run(releaseEntities, sagaId, only.branch ?? null, only.entity ?? null);
+    await this.#sendAgain(
+      transaction,
+      await session.run(releaseEntities, sagaId, only.branch ?? null, only.entity ?? null),
+    );
+  }
+
+  async #sendAgain(transaction: AnswerTransaction, rows: readonly StashRow[]): Promise<void> {
     const messages: ControlMessage[] = [];
-    for (const row of rows) messages.push(...(await this.#unstashed(session, row)));
+    for (const row of rows) messages.push(...(await this.#unstashed(transaction.session, row)));
     if (messages.length > 0) await this.answers.send(transaction, messages);
   }
 
@@ -178,12 +186,12 @@ export class SagaLocks {
       throw new SagaRejection(`${maxWaiting} commands wait for ${entity}, which another saga holds`);
   }
 
-  /** What is held, the oldest first. */
-  list(session: SqlSession, most = 100): Promise<SagaLock[]> {
-    return session.run(listLocks, most);
+  /** What is held, the oldest first. @throws ConfigurationError for a filter that is not usable */
+  list(session: SqlSession, filter?: SagaLockFilter): Promise<SagaLock[]> {
+    return heldEntities(session, filter);
   }
 
-  /** The service that rejects commands which have waited too long. */
+  /** The service that rejects commands which have waited too long, and sends those again whose entity an operator let go. */
   sweeper(
     transactions: TransactionRunner,
     reject: (session: SqlSession, control: Headers, reason: string) => Promise<void>,
@@ -198,7 +206,9 @@ export class SagaLocks {
           JSON.parse(control) as Headers,
           `${entity} was held by another saga for ${waitMs} ms`,
         );
-      return expired.length === SWEEP_COMMANDS ? 'again' : 'idle';
+      const woken = await session.run(wakeCommands, SWEEP_COMMANDS);
+      await this.#sendAgain({ session }, woken);
+      return Math.max(expired.length, woken.length) === SWEEP_COMMANDS ? 'again' : 'idle';
     };
     return new BackgroundService({
       name: "the sweep of sagas' commands that wait",

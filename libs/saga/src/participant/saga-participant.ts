@@ -4,19 +4,23 @@ import {
   type Headers,
   REPLY_KEY_HEADER,
   replyHeaders,
-  type ReplyStatus,
   replyTopicOf,
 } from '@waybill/consumer';
-import { Barrier, type BarrierCall, type BarrierOp } from '@waybill/inbox';
-import { isInfrastructureFailure, runAhead, type SqlSession, savepointOf } from '@waybill/kernel';
-import type { ControlMessage } from '@waybill/outbox';
-import type { Answers, AnswerTransaction } from './answers.js';
+import { type AnsweredState, Barrier, type BarrierCall, type BarrierOp } from '@waybill/inbox';
 import {
-  SAGA_AGAIN_HEADER,
-  SAGA_BRANCH_HEADER,
-  SAGA_ID_HEADER,
-  SAGA_OP_HEADER,
-} from '../engine/saga-headers.js';
+  type CommandOver,
+  ConfigurationError,
+  isInfrastructureFailure,
+  runAhead,
+  SagaCommandOverError,
+  savepointOf,
+  type SqlSession,
+} from '@waybill/kernel';
+import type { ControlMessage, TransactionHandle } from '@waybill/outbox';
+import type { Answers, AnswerTransaction } from './answers.js';
+import { type Ending, endingOf, type LaterAnswer } from './later-answer.js';
+import { callOf, isRelease } from './saga-call.js';
+import { SAGA_AGAIN_HEADER, SAGA_HOLDS_HEADER, SAGA_ID_HEADER } from '../engine/saga-headers.js';
 import { SagaEntityHeld, type SagaLocks } from './saga-locks.js';
 import { SagaOngoing, SagaRejection } from '../machine/saga-rejection.js';
 
@@ -32,16 +36,15 @@ export interface SagaParticipantParts {
   readonly barrier?: Barrier;
 }
 
-/** How a command has ended here. */
-interface Ending {
-  readonly status: ReplyStatus;
-  readonly payload?: unknown;
-  readonly error?: string;
-}
-
 /** Operations that take back what others did. */
 const UNDOING: ReadonlySet<BarrierOp> = new Set<BarrierOp>(['compensate', 'cancel']);
-const OPS: ReadonlySet<string> = new Set<BarrierOp>(['action', 'compensate', 'try', 'confirm', 'cancel']);
+
+const OVER: Readonly<Record<Exclude<AnsweredState, 'ongoing'>, CommandOver>> = {
+  done: 'answered',
+  rejected: 'rejected',
+  'taken-back': 'taken-back',
+  unknown: 'unknown',
+};
 
 /**
  * Serves commands of sagas in the transaction of their delivery: the barrier lets each happen once, and never after its
@@ -58,12 +61,16 @@ export class SagaParticipant {
   /**
    * Serves one delivery. `work` is the handler; it may throw a {@link SagaRejection} (its writes are rolled back, and the
    * saga is told), a {@link SagaOngoing}, or anything else: then the delivery has failed, and is retried as any other.
-   * A delivery that is no command of a saga is handled as it is.
+   * A delivery that is no command of a saga is handled as it is; one that only tells that a saga has ended never reaches it.
    *
    * @returns what `work` returned; undefined when it did not run
    */
   async serve(delivery: Delivery, work: () => Promise<unknown>): Promise<unknown> {
     const { session, control } = delivery;
+    if (isRelease(control)) {
+      await this.parts.locks.release(delivery, control[SAGA_ID_HEADER] ?? '');
+      return undefined;
+    }
     const call = callOf(control);
     if (call === undefined) return work();
     await assertAnswerable(delivery, this.parts.findTopic);
@@ -80,20 +87,37 @@ export class SagaParticipant {
       // A copy of the command must not do later what the saga has been told was not done.
       if (ending !== undefined) await this.#barrier.reject(session, call);
     }
-    if (UNDOING.has(call.op)) await this.parts.locks.release(delivery, call.gid, { branch: call.branch });
+    if (UNDOING.has(call.op) && ending?.status !== 'ongoing')
+      await this.parts.locks.release(delivery, call.gid, { branch: call.branch });
     await this.#answer(delivery, control, ending);
     return ending?.payload;
   }
 
-  /** Answers a command later that was {@link SagaOngoing}, in the transaction in which it has ended. */
-  async answer(
-    transaction: AnswerTransaction,
-    control: Headers,
-    status: 'done' | 'rejected',
-    payload: unknown = null,
-  ): Promise<void> {
-    const ending = status === 'done' ? { status, payload } : { status, error: String(payload) };
-    await this.#answer(transaction, control, ending);
+  /**
+   * Answers a command later that was {@link SagaOngoing}, in the transaction of what it has come to, or says by `ongoing` that
+   * it is still at work, so that the step's time begins again. The barrier is asked first: a command that was answered before,
+   * or that the saga has taken back since, is not answered, and the transaction is to be rolled back.
+   *
+   * @param tx the open transaction; without it, the one that the caller runs in
+   * @param control the control headers of the command, as they were delivered
+   * @throws SagaCommandOverError when the command is over
+   * @throws TransactionRequiredError for anything but an open transaction
+   * @throws TransactionConflictError when another transaction is at the command: roll back, and try again
+   * @throws ConfigurationError for headers or an answer that are not usable
+   */
+  async answer(control: Headers, answer: LaterAnswer): Promise<void>;
+  async answer(tx: TransactionHandle, control: Headers, answer: LaterAnswer): Promise<void>;
+  async answer(...given: [Headers, LaterAnswer] | [TransactionHandle, Headers, LaterAnswer]): Promise<void> {
+    const [tx, control, answer] = given.length === 2 ? [undefined, ...given] : given;
+    const transaction = this.parts.answers.join(tx);
+    const ending = endingOf(answer);
+    const call = laterCall(control);
+    const stood = await this.#barrier.answer(transaction.session, call, ending.status);
+    if (stood !== 'ongoing') throw new SagaCommandOverError(call.gid, call.branch, call.op, OVER[stood]);
+    const answered = { ...transaction, subject: answer.subject ?? null };
+    const holdsNothing = ending.status === 'rejected' || (UNDOING.has(call.op) && ending.status === 'done');
+    if (holdsNothing) await this.parts.locks.release(answered, call.gid, { branch: call.branch });
+    await this.#answer(answered, control, ending);
   }
 
   /** Rejects a command that has waited too long. */
@@ -108,7 +132,7 @@ export class SagaParticipant {
     call: BarrierCall,
     work: () => Promise<unknown>,
   ): Promise<Ending | undefined> {
-    let ongoing = false;
+    let ongoing: SagaOngoing | undefined;
     let payload: unknown;
     // The answer is committed with the effect, so the barrier needs to keep none for duplicates.
     const { outcome } = await this.#barrier.call(session, call, async () => {
@@ -116,10 +140,12 @@ export class SagaParticipant {
         payload = await work();
       } catch (error) {
         if (!(error instanceof SagaOngoing)) throw error;
-        ongoing = true;
+        ongoing = error;
+        await this.#barrier.ongoing(session, call, error.hasEffect ? 'ongoing-effect' : 'ongoing');
       }
     });
-    if (outcome === 'done') return ongoing ? { status: 'ongoing' } : { status: 'done', payload };
+    if (outcome === 'done')
+      return ongoing === undefined ? { status: 'done', payload } : { status: 'ongoing' };
     if (outcome === 'empty') return { status: 'done' };
     // Done, rejected or given up before: that was said when it happened.
     return undefined;
@@ -144,10 +170,17 @@ export class SagaParticipant {
     const message: ControlMessage = {
       topic,
       key: request[REPLY_KEY_HEADER] ?? null,
-      control: replyHeaders(request, status, error),
+      control: { ...replyHeaders(request, status, error), ...this.#held(transaction.session, request) },
       payload,
     };
     await this.parts.answers.send(transaction, [message]);
+  }
+
+  /** Tells the saga that something is held for it, so that it says when it has ended. */
+  #held(session: SqlSession, request: Headers): Headers {
+    const call = callOf(request);
+    const branch = { sagaId: call?.gid ?? '', branch: call?.branch ?? '' };
+    return this.parts.locks.hasTaken(session, branch) ? { [SAGA_HOLDS_HEADER]: '1' } : {};
   }
 }
 
@@ -155,11 +188,12 @@ function rejected({ reason }: SagaRejection): Ending {
   return { status: 'rejected', error: reason };
 }
 
-/** What the barrier knows a command by; undefined for a message that is no command of a saga. */
-export function callOf(control: Headers): BarrierCall | undefined {
-  const gid = control[SAGA_ID_HEADER];
-  const branch = control[SAGA_BRANCH_HEADER];
-  const op = control[SAGA_OP_HEADER];
-  if (gid === undefined || branch === undefined || op === undefined || !OPS.has(op)) return undefined;
-  return { gid, branch, op: op as BarrierOp };
+/** @throws ConfigurationError for headers that are not those of a command: they were kept by the user */
+function laterCall(control: Headers): BarrierCall {
+  const given: unknown = control;
+  const call = typeof given === 'object' && given !== null ? callOf(control) : undefined;
+  if (call !== undefined) return call;
+  throw new ConfigurationError('The answer to a command of a saga is not usable', [
+    'its control headers are not those of a command: keep ctx.control of the delivery, and pass it unchanged',
+  ]);
 }

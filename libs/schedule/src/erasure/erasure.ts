@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
-import { bindStatement, ConfigurationError, isId, type PgConnection, type PgDatabase } from '@waybill/kernel';
+import {
+  bindStatement,
+  ConfigurationError,
+  isId,
+  type Operator,
+  type PgConnection,
+  type PgDatabase,
+} from '@waybill/kernel';
 import { type LogSignals, Sealer, subjectHash, type Topics } from '@waybill/log';
-import { type Operator, type OperatorAction, operatorAction, operatorActions } from '../operator-actions.js';
+import { type OperatorAction, operatorAction, operatorActions } from '../operator-actions.js';
 import {
   countOfSubject,
   destroySubjectKeys,

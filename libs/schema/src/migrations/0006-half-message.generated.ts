@@ -5,13 +5,14 @@ export const migration0006: Migration = {
   number: 6,
   name: '0006-half-message',
   breaking: false,
-  checksum: '1c477330dec22ccf7a10a91b57c000200cedbaafd8d26676d783f81196c3a6ce',
+  checksum: '464353ec79df939d84416a89144a18178e69289e9c8d66754df31932e3244cf7',
   sql: `-- Half messages: messages that are stored and invisible until their producer's local transaction, in another database or
 -- in no database, has ended; and the barrier by which such a transaction and anyone who asks about it exclude each other.
 
 -- Those that are not decided. state: 1 prepared, 4 undecided (waits for an operator). A check claims a prepared one by
 -- moving next_check_at to the end of its lease and raising lease_epoch; what it answers counts under that epoch only.
--- checks counts answers UNKNOWN, unanswered the checks since the last answer that brought none. local says where and
+-- checks counts answers UNKNOWN, unanswered the checks since the last answer that brought none, failing_since is when the
+-- first of them was, and last_failure names the last one's error, by code or class. local says where and
 -- how the local transaction can be asked about; null: by a check of the user's.
 create table :schema.half_message (
   id                uuid primary key,
@@ -29,11 +30,14 @@ create table :schema.half_message (
   last_answer       text,
   local             jsonb,
   messages          jsonb not null,
-  payloads          bytea[] not null
+  payloads          bytea[] not null,
+  failing_since     timestamptz,
+  last_failure      text
 ) with (vacuum_truncate = off, autovacuum_vacuum_scale_factor = 0.05);
 
 create index half_message_due on :schema.half_message (producer_group, next_check_at) where state = 1;
 create index half_message_undecided on :schema.half_message (id) where state = 4;
+create index half_message_failing on :schema.half_message (failing_since) where failing_since is not null;
 
 -- Those that are decided, without their payloads: 2 committed, 3 rolled back. A ring of nine slots of a day each.
 create table :schema.half_message_decided (

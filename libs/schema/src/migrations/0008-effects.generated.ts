@@ -5,7 +5,7 @@ export const migration0008: Migration = {
   number: 8,
   name: '0008-effects',
   breaking: false,
-  checksum: '573a9829f59df2e8cee36d393497cf01dd7e9019ec8a72d5a91198ddbd22071e',
+  checksum: '390c5d4c46b6bc2fdf8947b10d24b36a20b0a4e173d51b988bada865da37dc0b',
   sql: `-- Guards for calls of distributed transactions, for work in no transaction, and for effects outside of any database: the
 -- barrier as a ring with results, leases, external effects. All rows but those of a lease are written once and leave with
 -- their slot; leases are few at any time, and go when their work ends.
@@ -15,13 +15,14 @@ create function :schema.uuid_ms(id uuid) returns bigint
 language sql immutable strict
 return ('x' || substr(replace(id::text, '-', ''), 1, 12))::bit(48)::bigint;
 
--- The slot of a barrier's gid: 16 slots of 8 days, by the time in the id.
+-- The slot of an operation of a barrier: 16 slots of 8 days, by the time when it was begun.
 create function :schema.barrier_slot_at(made_ms bigint) returns smallint
 language sql immutable strict
 return (made_ms / 691200000 % 16)::smallint;
 
 -- One row for what happened first under a name, in the database of the business rows: the operation itself (reason is
--- op), or what keeps it from happening (reason is what was there first).
+-- op; ongoing, or ongoing-effect, until a command that ends later has ended), or what keeps it from happening (reason is what
+-- was there first). made_ms: when the operation was begun, where that is more than an hour after the time in its gid.
 alter table :schema.barrier rename to barrier_0006;
 alter index :schema.barrier_pkey rename to barrier_0006_pkey;
 
@@ -32,8 +33,11 @@ create table :schema.barrier (
   op         text not null,
   reason     text not null,
   created_at timestamptz not null default clock_timestamp(),
+  made_ms    bigint,
   primary key (slot, gid, branch, op)
 ) partition by list (slot);
+
+create index barrier_made on :schema.barrier (made_ms) where made_ms is not null;
 
 -- What an operation has come to, for its duplicates; written by the same transaction.
 create table :schema.barrier_result (
@@ -80,25 +84,30 @@ create table :schema.guard_outcome (
 create index guard_outcome_name on :schema.guard_outcome (name);
 
 -- Each row is a time in which one process attempts an effect outside of any database, or asks about it: until
--- lease_until nobody else does. Written and on disk before that begins. 16 slots of 8 days.
+-- lease_until nobody else does. Written and on disk before that begins. 16 slots of 8 days. fingerprint: of what was asked
+-- for. not_done: an operator knows that it has not happened.
 create table :schema.external_effect (
   slot         smallint not null,
   key          text not null,
   fence        bigint not null,
   lease_until  timestamptz not null,
-  attempted_at timestamptz not null default clock_timestamp()
+  attempted_at timestamptz not null default clock_timestamp(),
+  fingerprint  text,
+  not_done     boolean not null default false
 ) partition by list (slot);
 
 create index external_effect_key on :schema.external_effect (key, fence);
 
 -- What is known for good. tombstone: it has not happened and must not. A tombstone may be followed by a done, when a
--- call came through after all.
+-- call came through after all. A refusal counts until its effect is attempted again, under a later fence than its own.
 create table :schema.external_effect_outcome (
   slot       smallint not null,
   key        text not null,
   state      text not null check (state in ('done', 'refused', 'tombstone')),
   outcome    text,
-  decided_at timestamptz not null default clock_timestamp()
+  decided_at timestamptz not null default clock_timestamp(),
+  fence      bigint,
+  fingerprint text
 ) partition by list (slot);
 
 create index external_effect_outcome_key on :schema.external_effect_outcome (key);
@@ -126,30 +135,47 @@ select :schema.barrier_slot_at(:schema.uuid_ms(b.gid::uuid)), b.gid::uuid, b.bra
 
 drop table :schema.barrier_0006;
 
--- The slot of a gid, or an error (WB020) when the barrier cannot know it: it is no UUIDv7, is older than the retention,
--- or lies more than a day ahead. A gid that the ring has forgotten must never be taken as new.
-create function :schema.barrier_slot(of_gid text, retention_ms bigint) returns smallint
+-- When an operation was begun: begun_ms after the time in its gid. An error (WB020) for a gid that is no UUIDv7, and for a
+-- time that is more than a day ahead.
+create function :schema.barrier_made(of_gid text, begun_ms bigint) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
-  now_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000);
-  made_ms bigint;
+  made bigint;
 begin
   if of_gid !~* '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$' then
     raise exception using errcode = 'WB020', message = format(
       'the gid %s is no UUID of version 7: make it by newId()', left(of_gid, 100));
   end if;
-  made_ms := :schema.uuid_ms(of_gid::uuid);
-  if made_ms < now_ms - least(retention_ms, 90 * 86400000::bigint) then
-    raise exception using errcode = 'WB020', message = format(
-      'the gid %s was made %s hours ago, and the barrier remembers the last %s: whether it has happened is to be found '
-      'out by hand', of_gid, (now_ms - made_ms) / 3600000, retention_ms / 3600000);
-  end if;
-  if made_ms > now_ms + 86400000 then
+  made := :schema.uuid_ms(of_gid::uuid) + begun_ms;
+  if made > floor(extract(epoch from clock_timestamp()) * 1000) + 86400000 then
     raise exception using errcode = 'WB020', message = format(
       'the gid %s was made more than a day ahead of this database''s clock: set the clock of its maker', of_gid);
   end if;
-  return :schema.barrier_slot_at(made_ms);
+  return made;
+end
+$$;
+
+-- What a row keeps of the time when its operation was begun: null where the gid tells it to the hour.
+create function :schema.barrier_late(of_gid uuid, begun_ms bigint) returns bigint
+language sql immutable
+return case when begun_ms > 3600000 then :schema.uuid_ms(of_gid) + begun_ms end;
+
+-- The slot of an operation, or an error (WB020) when the barrier cannot know it: barrier_made says so, or it was begun longer
+-- ago than the retention. An operation that the ring has forgotten must never be taken as new.
+create function :schema.barrier_slot(of_gid text, begun_ms bigint, retention_ms bigint) returns smallint
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  made bigint := :schema.barrier_made(of_gid, begun_ms);
+  age_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000) - made;
+begin
+  if age_ms > least(retention_ms, 90 * 86400000::bigint) then
+    raise exception using errcode = 'WB020', message = format(
+      'the operation of gid %s was begun %s hours ago, and the barrier remembers the last %s: whether it has happened is to '
+      'be found out by hand', of_gid, age_ms / 3600000, retention_ms / 3600000);
+  end if;
+  return :schema.barrier_slot_at(made);
 end
 $$;
 
@@ -157,7 +183,7 @@ create or replace function :schema.barrier_pass(of_gid text, of_branch text, of_
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  in_slot smallint := :schema.barrier_slot(of_gid, 90 * 86400000::bigint);
+  in_slot smallint := :schema.barrier_slot(of_gid, 0, 90 * 86400000::bigint);
 begin
   perform :schema.commit_to_disk();
   insert into :schema.barrier (slot, gid, branch, op, reason) values (in_slot, of_gid::uuid, of_branch, of_op, of_op)
@@ -171,7 +197,7 @@ returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  in_slot smallint := :schema.barrier_slot(of_gid, 90 * 86400000::bigint);
+  in_slot smallint := :schema.barrier_slot(of_gid, 0, 90 * 86400000::bigint);
   first_reason text;
 begin
   perform :schema.commit_to_disk();
@@ -188,100 +214,12 @@ begin
 end
 $$;
 
--- Passes the barrier with an operation of a distributed transaction, as the first write of its transaction. origin is
--- what the operation takes back (null: nothing): it is inserted first, so that it can never come after it. Everybody
--- inserts in this order, so nobody waits in a circle. A transaction that is just here is waited for, at most wait_ms
--- (55P03). In READ COMMITTED the later statements see what it left; with a fixed snapshot the insert fails by itself (40001).
--- Only the gid's own slot is named: a plan over the ring would lock all slots to the end of the transaction, and none could
--- be emptied.
--- outcome: done (do it now); duplicate (it has been done; result is what it came to); empty (what it takes back has not
--- happened, and will not); refused (it came behind what takes it back).
-create function :schema.barrier_call(
-  of_gid text, of_branch text, of_op text, origin text, wait_ms integer, retention_ms bigint)
-returns table (outcome text, result text)
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-declare
-  in_slot smallint := :schema.barrier_slot(of_gid, retention_ms);
-  timeout_before text := current_setting('lock_timeout');
-  first_reason text;
-  first_result text;
-  unknown_origin boolean := false;
-begin
-  perform :schema.commit_to_disk();
-  perform set_config('lock_timeout', wait_ms::text, true);
-  if origin is not null then
-    insert into :schema.barrier (slot, gid, branch, op, reason) values (in_slot, of_gid::uuid, of_branch, origin, of_op)
-    on conflict do nothing;
-    unknown_origin := found;
-    if not found then
-      execute format('select b.reason = ''rejected'' from :schema.%I b
-                       where b.slot = $1 and b.gid = $2 and b.branch = $3 and b.op = $4', 'barrier_s' || in_slot)
-        into unknown_origin using in_slot, of_gid::uuid, of_branch, origin;
-    end if;
-  end if;
-  insert into :schema.barrier (slot, gid, branch, op, reason) values (in_slot, of_gid::uuid, of_branch, of_op, of_op)
-  on conflict do nothing;
-  if found then
-    perform set_config('lock_timeout', timeout_before, true);
-    return query select case when unknown_origin then 'empty' else 'done' end, null::text;
-    return;
-  end if;
-  perform set_config('lock_timeout', timeout_before, true);
-  -- What the answer rests upon is on disk before this transaction is.
-  perform pg_logical_emit_message(true, ':schema', '');
-  execute format('select b.reason, (select r.result from :schema.%I r
-                                    where r.slot = $1 and r.gid = $2 and r.branch = $3 and r.op = $4)
-                    from :schema.%I b where b.slot = $1 and b.gid = $2 and b.branch = $3 and b.op = $4',
-                 'barrier_result_s' || in_slot, 'barrier_s' || in_slot)
-    into first_reason, first_result using in_slot, of_gid::uuid, of_branch, of_op;
-  return query select case when first_reason = of_op then 'duplicate' else 'refused' end, first_result;
-end
-$$;
-
--- Keeps what an operation has come to.
-create function :schema.barrier_keep(of_gid text, of_branch text, of_op text, of_result text) returns void
-language sql security definer set search_path = pg_catalog, pg_temp
-as $$
-  insert into :schema.barrier_result (slot, gid, branch, op, result)
-  values (:schema.barrier_slot_at(:schema.uuid_ms(of_gid::uuid)), of_gid::uuid, of_branch, of_op, of_result);
-$$;
-
 -- Fails the current transaction, so that it cannot commit the barrier's row without the work.
 create function :schema.barrier_abandon() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   raise exception using errcode = 'WB021', message = 'the work behind a barrier has failed';
-end
-$$;
-
--- Empties a slot of the barrier when every gid in it is older than 90 days and an hour, whatever retention callers ask
--- for: a gid that can still be accepted is never forgotten. Fails with 55P03 when the lock is not to be had within 50 ms.
-create function :schema.barrier_empty_slot(slot_number integer) returns boolean
-language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
-as $$
-declare
-  slot_name text := 'barrier_s' || slot_number;
-  result_name text := 'barrier_result_s' || slot_number;
-  oldest_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000) - 90 * 86400000::bigint - 3600000;
-  oldest uuid := (lpad(to_hex(oldest_ms), 12, '0') || repeat('0', 20))::uuid;
-  needed boolean;
-  filled boolean;
-begin
-  execute format('select exists (select from :schema.%I), exists (select from :schema.%1$I b where b.slot = $1 and b.gid >= $2)',
-                 slot_name) into filled, needed using slot_number, oldest;
-  if needed or not filled then
-    return false;
-  end if;
-  execute format('lock table only :schema.%I, only :schema.%I in access exclusive mode', slot_name, result_name);
-  execute format('select exists (select from :schema.%I b where b.slot = $1 and b.gid >= $2)', slot_name)
-    into needed using slot_number, oldest;
-  if needed then
-    return false;
-  end if;
-  execute format('truncate only :schema.%I, only :schema.%I', slot_name, result_name);
-  return true;
 end
 $$;
 

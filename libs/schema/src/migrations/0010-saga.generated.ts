@@ -5,7 +5,7 @@ export const migration0010: Migration = {
   number: 10,
   name: '0010-saga',
   breaking: false,
-  checksum: 'd973e38d32d38960d4c95eb366bb38866b4e79ce61781c86550a211fb7c814ca',
+  checksum: '10a3676dad68424d7dc4f04829ee19784bcc19332d6b1be1a705ccbb11c220eb',
   sql: `-- Sagas: those under way, those that have ended, what happened to each, and what participants hold for them.
 
 -- Those under way. state: 1 running, 2 compensating, 3 stuck; an ended child (4 completed, 5 compensated, 6 cancelled)
@@ -74,13 +74,14 @@ create table :schema.saga_transition (
   primary key (slot, saga_id, revision)
 ) partition by list (slot);
 
+-- Rows leave by TRUNCATE; those of a slot that cannot be emptied are deleted, so autovacuum looks after these only.
 do $$
 begin
   for slot in 0..15 loop
     execute format('create table :schema.%I partition of :schema.saga_ended for values in (%s)
-                      with (autovacuum_enabled = off)', 'saga_ended_s' || slot, slot);
+                      with (autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_threshold = 2000000000)', 'saga_ended_s' || slot, slot);
     execute format('create table :schema.%I partition of :schema.saga_transition for values in (%s)
-                      with (autovacuum_enabled = off)', 'saga_transition_s' || slot, slot);
+                      with (autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_threshold = 2000000000)', 'saga_transition_s' || slot, slot);
   end loop;
 end
 $$;

@@ -5,7 +5,7 @@ export const migration0012: Migration = {
   number: 12,
   name: '0012-acl',
   breaking: false,
-  checksum: '0a5ddf83bb48ce85e7d24a927b553559a3b2d9d5bdbbaccff21aabed81ec65fc',
+  checksum: '2f7183223fd71a5523a1be4e203471892f305d8c8b516ec2fc73442ff7b0fcc6',
   sql: `-- Who may publish to which topics, and consume which topics in which groups. Written by the owner of the schema
 -- (\`waybill grants --topics\`), read by the functions below, which the other functions and row-level security (0013) ask.
 --
@@ -298,24 +298,6 @@ begin
   insert into :schema.topic_partition (topic_id, number)
   select new_id, n.number from generate_series(0, partitions - 1) as n (number) where new_id is not null;
 end
-$$;
-
--- Takes back what kept an operation from happening.
-create function :schema.barrier_pardon(of_gid text, of_branch text, of_op text) returns void
-language sql security definer set search_path = pg_catalog, pg_temp
-as $$
-  delete from :schema.barrier b
-   where b.slot = :schema.barrier_slot_at(:schema.uuid_ms(of_gid::uuid)) and b.gid = of_gid::uuid
-     and b.branch = of_branch and b.op = of_op and b.reason = 'rejected';
-$$;
-
--- Keeps in mind that an operation was rejected.
-create function :schema.barrier_reject(of_gid text, of_branch text, of_op text, retention_ms bigint) returns void
-language sql security definer set search_path = pg_catalog, pg_temp
-as $$
-  insert into :schema.barrier (slot, gid, branch, op, reason)
-  values (:schema.barrier_slot(of_gid, retention_ms), of_gid::uuid, of_branch, of_op, 'rejected')
-  on conflict do nothing;
 $$;
 
 -- Extends a lease; false when it is not held under the fence.

@@ -125,7 +125,7 @@ const BUS_TABLES: Readonly<Record<string, TableRights>> = {
   half_message: {
     service: 'select, insert, update, delete',
     monitor:
-      'select (id, producer_group, state, prepared_at, next_check_at, deadline_at, check_interval_ms, check_max, checks, unanswered)',
+      'select (id, producer_group, state, prepared_at, next_check_at, deadline_at, check_interval_ms, check_max, checks, unanswered, failing_since, last_failure)',
     operator: 'select, update, delete',
   },
   half_message_decided: {
@@ -179,6 +179,8 @@ const OWN_TABLES: Readonly<Record<string, TableRights>> = {
     monitor: 'select (id, ignored_at, reply_topic, saga_id, kind, name, why)',
     operator: 'select',
   },
+  // Where operator_action is, that is used.
+  participant_action: { operator: 'select' },
   saga_lock: { monitor: 'select (saga_id, branch, locked_at)', operator: 'select' },
   saga_stash: {
     service: 'select (id, entity, expires_at, control), update (expires_at), delete',
@@ -290,6 +292,11 @@ const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   message_empty_slot: SERVICE,
   barrier_slot: NOBODY,
   barrier_slot_at: NOBODY,
+  barrier_made: NOBODY,
+  barrier_late: NOBODY,
+  barrier_bar: NOBODY,
+  barrier_ongoing: SERVICE,
+  barrier_answer: SERVICE,
   barrier_pass: SERVICE,
   barrier_tombstone: SERVICE,
   barrier_call: SERVICE,
@@ -306,6 +313,10 @@ const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   lease_release: SERVICE,
   lease_forget: SERVICE,
   effect_slot: NOBODY,
+  effect_known: NOBODY,
+  effect_newest: NOBODY,
+  effect_list: DESK,
+  decide_effect: OPERATOR,
   effect_begin: SERVICE,
   effect_go_on: SERVICE,
   effect_settle: SERVICE,
@@ -322,6 +333,10 @@ const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   saga_hold: SERVICE,
   saga_stash_command: SERVICE,
   saga_release: SERVICE,
+  saga_wake: SERVICE,
+  saga_forget_ended: SERVICE,
+  audit_own: NOBODY,
+  unlock_entity: OPERATOR,
   order_saga: OPERATOR,
 };
 

@@ -1,0 +1,293 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { createProgram } from '@waybill/cli';
+import {
+  type EffectAnswer,
+  type EffectCall,
+  EffectDesk,
+  ExternalEffects,
+  type ExternalEffectsOptions,
+} from '@waybill/inbox';
+import { EffectRefusedError } from '@waybill/kernel';
+import { waitUntil } from '@waybill/testing';
+import { Fixture } from '../support/fixture.js';
+import { Gateway } from '../support/gateway.js';
+
+interface Receipt {
+  readonly receipt: number;
+}
+
+let fixture: Fixture;
+let gateway: Gateway;
+beforeAll(async () => {
+  fixture = await Fixture.create({});
+  gateway = await Gateway.start();
+});
+afterAll(async () => {
+  await gateway.close();
+  await fixture.close();
+});
+
+let keys = 0;
+let key: string;
+beforeEach(() => {
+  keys += 1;
+  key = `charge-${keys}`;
+  for (const name of Object.keys(gateway.mood)) delete (gateway.mood as Record<string, unknown>)[name];
+});
+afterEach(() => {
+  process.exitCode = undefined;
+});
+
+const send = (method: string, { idempotencyKey, signal }: EffectCall) =>
+  fetch(gateway.url, { method, signal, headers: { 'idempotency-key': idempotencyKey } });
+
+async function attempt(call: EffectCall): Promise<Receipt> {
+  const response = await send('POST', call);
+  const body = (await response.json()) as Receipt & { reason: string };
+  if (response.status === 402) throw new EffectRefusedError(body.reason);
+  if (!response.ok) throw new Error(`the gateway answered ${response.status}`);
+  return body;
+}
+
+async function query(call: EffectCall): Promise<EffectAnswer<Receipt>> {
+  const response = await send('GET', call);
+  if (response.status === 404) return { state: 'not-done' };
+  return response.ok ? { state: 'done', outcome: (await response.json()) as Receipt } : { state: 'unknown' };
+}
+
+const SHORT = { leaseMs: 600, timeoutMs: 300 };
+const effectsOf = (options: ExternalEffectsOptions = {}) =>
+  new ExternalEffects(fixture.database.session, options);
+const charge = (request?: unknown, options: ExternalEffectsOptions = {}) =>
+  effectsOf(options).run({ key, request, attempt, query });
+const undo = (keyAfterRefusal?: 'same' | 'new') =>
+  effectsOf().undo({ key, query, undo: attempt, ...(keyAfterRefusal && { keyAfterRefusal }) });
+const codeOf = (work: Promise<unknown>) =>
+  work.then(
+    () => 'no error',
+    (error: { code: string }) => error.code,
+  );
+const desk = () => new EffectDesk({ database: fixture.database });
+const ada = { by: 'ada', reason: 'asked the gateway' };
+
+describe('a key that was used for another request', () => {
+  test('is refused, whether that was done, refused or is open, and no call is made', async () => {
+    const first = await charge({ pence: 1_000, to: { name: 'Ada', constructor: 1 } });
+    expect(await charge({ to: { constructor: 1, name: 'Ada' }, pence: 1_000 })).toEqual(first);
+    for (const other of [
+      { pence: 1_001 },
+      null,
+      1_000,
+      [],
+      { pence: 1_000 },
+      { pence: 1_000, to: { name: 'Ada' } },
+    ]) {
+      const differs = charge(other);
+      await expect(differs).rejects.toMatchObject({ code: 'EFFECT_REQUEST_DIFFERS', retryable: false, key });
+    }
+    // One that does not say what it asks for is not compared.
+    expect(await charge()).toEqual(first);
+    expect(gateway.calls(key)).toBe(1);
+    expect(await undo()).toMatchObject({ state: 'undone' });
+    expect(await codeOf(charge({ pence: 1 }))).toBe('EFFECT_REQUEST_DIFFERS');
+  });
+
+  test('is refused while nobody knows how the first ended, and after a refusal', async () => {
+    gateway.mood.broken = true;
+    expect(await codeOf(charge({ pence: 1 }, SHORT))).toBe('EFFECT_UNKNOWN');
+    expect(await codeOf(charge({ pence: 2 }, SHORT))).toBe('EFFECT_REQUEST_DIFFERS');
+    gateway.mood.broken = false;
+    gateway.mood.declines = true;
+    await waitUntil(async () => (await codeOf(charge({ pence: 1 }))) === 'EFFECT_REFUSED', {
+      describe: () => 'it is refused',
+    });
+    expect(await codeOf(charge({ pence: 2 }))).toBe('EFFECT_REQUEST_DIFFERS');
+  });
+
+  test.each([
+    [[1, [2]], [[1, 2]]],
+    [{ a: 1 }, ['{}', ['a', 1]]],
+    [
+      { 1: 'a', 0: 'b' },
+      { 0: 'a', 1: 'b' },
+    ],
+    ['1', 1],
+  ])('%j is not %j', async (one, other) => {
+    await charge(one);
+    expect(await codeOf(charge(other))).toBe('EFFECT_REQUEST_DIFFERS');
+  });
+
+  test('must be told by JSON', async () => {
+    for (const request of [1n, () => 1, Number.NaN])
+      expect(await codeOf(charge(request))).toBe('CONFIGURATION_INVALID');
+    expect(gateway.calls(key)).toBe(0);
+  });
+});
+
+describe('an undoing that was refused', () => {
+  test('is tried again by the next call, and the outcome of the last counts', async () => {
+    await charge();
+    gateway.mood.declines = true;
+    expect(await codeOf(undo())).toBe('EFFECT_REFUSED');
+    expect(await codeOf(undo())).toBe('EFFECT_REFUSED');
+    expect(gateway.calls(`${key}:undo`)).toBe(2);
+    // It stands, and so the first outcome is given out.
+    expect(await charge()).toMatchObject({ receipt: expect.any(Number) });
+    gateway.mood.declines = false;
+    const undone = await undo();
+    expect(undone).toMatchObject({ state: 'undone' });
+    expect(await undo()).toEqual(undone);
+    expect([gateway.calls(`${key}:undo`), gateway.done(`${key}:undo`)]).toEqual([3, 1]);
+    expect(await codeOf(charge())).toBe('EFFECT_UNDONE');
+    expect(gateway.calls(key)).toBe(1);
+  });
+
+  test('may have a new key at each try, also when its process dies in between', async () => {
+    await charge();
+    gateway.mood.declines = true;
+    expect(await codeOf(undo('new'))).toBe('EFFECT_REFUSED');
+    gateway.mood.declines = false;
+    gateway.mood.mute = true;
+    const dying = new ExternalEffects(fixture.database.session, SHORT);
+    expect(await codeOf(dying.undo({ key, query, undo: attempt, keyAfterRefusal: 'new' }))).toBe(
+      'EFFECT_UNKNOWN',
+    );
+    gateway.mood.mute = false;
+    let undone: unknown;
+    await waitUntil(async () => (undone = await undo('new').catch(() => undefined)) !== undefined, {
+      describe: () => 'what was left open is asked about',
+    });
+    expect(undone).toMatchObject({ state: 'undone' });
+    expect([gateway.calls(`${key}:undo`), gateway.calls(`${key}:undo:2`)]).toEqual([1, 1]);
+    expect(gateway.done(`${key}:undo:2`)).toBe(1);
+    expect(await codeOf(undo('other' as 'new'))).toBe('CONFIGURATION_INVALID');
+  });
+});
+
+describe('an operator', () => {
+  const open = async (): Promise<void> => {
+    gateway.mood.broken = true;
+    expect(await codeOf(charge({ pence: 7 }, SHORT))).toBe('EFFECT_UNKNOWN');
+    gateway.mood.broken = false;
+  };
+  const command = async (...words: string[]): Promise<string> => {
+    let printed = '';
+    const program = createProgram({ write: (text) => (printed += text) });
+    await program.parseAsync(['node', 'waybill', '--database-url', fixture.url, 'effect', ...words]);
+    return printed;
+  };
+
+  test('lists what is open, and says that it has happened: later callers get that, and it can be undone', async () => {
+    await open();
+    await waitUntil(async () => (await desk().show(key)).state === 'unknown', {
+      describe: () => 'its lease is over',
+    });
+    expect(await command('list')).toContain(key);
+    expect(await command('list', '--state', 'open', '--older-than', '1h')).not.toContain(key);
+    expect(await command('list', '--state', 'done', 'refused')).not.toContain(`${key} `);
+    expect(await command('show', key)).toMatch(/unknown {2}1 attempts/);
+    expect(await command('decide', key, 'done', '{"receipt":77}')).toContain('--yes does it');
+    expect((await desk().show(key)).state).toBe('unknown');
+    expect(
+      await command('decide', key, 'done', '{"receipt":77}', '--by', 'ada', '--because', 'seen', '--yes'),
+    ).toContain('was unknown, and is done');
+    expect(await command('show', key, '--payload')).toContain('{"receipt":77}');
+    expect(await charge()).toEqual({ receipt: 77 });
+    expect(await codeOf(charge({ pence: 8 }))).toBe('EFFECT_REQUEST_DIFFERS');
+    expect(await undo()).toMatchObject({ state: 'undone' });
+    await expect(command('decide', key, 'not-done', '--yes')).rejects.toMatchObject({
+      code: 'EFFECT_DECIDED',
+    });
+    const { rows } = await fixture.database.pool.query(
+      'select stated_by, action, reason, details from waybill.operator_action where target = $1',
+      [key],
+    );
+    expect(rows).toEqual([
+      { stated_by: 'ada', action: 'effect.done', reason: 'seen', details: { before: 'unknown' } },
+    ]);
+  });
+
+  test('says that it has not happened: the next attempts it without asking, and an undo gives it up', async () => {
+    await open();
+    gateway.mood.deaf = true;
+    expect(await desk().decide(key, 'not-done', ada)).toMatch(/unknown|in-progress/);
+    expect(await charge({ pence: 7 })).toMatchObject({ receipt: expect.any(Number) });
+    expect(gateway.calls(key)).toBe(2);
+    keys += 1;
+    key = `charge-${keys}`;
+    gateway.mood.deaf = false;
+    await open();
+    gateway.mood.deaf = true;
+    await desk().decide(key, 'not-done', ada);
+    expect(await undo()).toEqual({ state: 'nothing' });
+    expect(await codeOf(charge())).toBe('EFFECT_UNDONE');
+    expect((await desk().show(key)).state).toBe('given-up');
+    expect(await codeOf(desk().decide(key, 'not-done', ada))).toBe('EFFECT_DECIDED');
+  });
+
+  test('decides while a process is at it, which finds the decision', async () => {
+    let letGo: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => (letGo = resolve));
+    gateway.mood.before = () => gate;
+    gateway.mood.declines = true;
+    const late = charge();
+    late.catch(() => undefined);
+    await waitUntil(() => gateway.calls(key) === 1, { describe: () => 'the call is under way' });
+    expect((await desk().list()).map((effect) => effect.key)).toContain(key);
+    expect(await desk().decide(key, 'done', ada, { receipt: 5 })).toBe('in-progress');
+    letGo();
+    expect(await late).toEqual({ receipt: 5 });
+    keys += 1;
+    key = `charge-${keys}`;
+    let second: () => void = () => undefined;
+    const again = new Promise<void>((resolve) => (second = resolve));
+    gateway.mood.before = () => again;
+    const fenced = charge();
+    fenced.catch(() => undefined);
+    await waitUntil(() => gateway.calls(key) === 1, { describe: () => 'the second call is under way' });
+    await desk().decide(key, 'not-done', ada);
+    second();
+    expect(await codeOf(fenced)).toBe('FENCED');
+  });
+
+  test('settles a refused undoing by hand', async () => {
+    await charge();
+    gateway.mood.declines = true;
+    expect(await codeOf(undo())).toBe('EFFECT_REFUSED');
+    expect(await command('list', '--state', 'refused')).toContain(`${key}:undo`);
+    expect(await desk().show(`${key}:undo`)).toMatchObject({
+      state: 'refused',
+      outcome: 'no cover',
+      refusals: 1,
+    });
+    await desk().decide(`${key}:undo`, 'done', ada, { paidBack: 'by hand' });
+    expect(await undo()).toEqual({ state: 'undone', outcome: { paidBack: 'by hand' } });
+    expect(gateway.calls(`${key}:undo`)).toBe(1);
+  });
+
+  test('is told by typed errors what cannot be decided or named', async () => {
+    await open();
+    expect(await codeOf(desk().decide('nothing', 'done', ada))).toBe('NOT_FOUND');
+    expect(await codeOf(desk().show('nothing'))).toBe('NOT_FOUND');
+    for (const work of [
+      desk().decide(key, 'constructor' as 'done', ada),
+      desk().decide(key, 'not-done', ada, 1),
+      desk().decide(key, 'done', { by: ' ' }),
+      desk().list({ states: ['toString' as 'done'] }),
+      desk().list({ limit: 0 }),
+    ])
+      expect(await codeOf(work)).toBe('CONFIGURATION_INVALID');
+    await expect(command('decide', key, 'done', '{', '--yes')).rejects.toMatchObject({
+      code: 'CONFIGURATION_INVALID',
+    });
+    for (const unusable of ['a\0b', '\ud800', 7, null])
+      expect(await codeOf(effectsOf().run({ key: unusable as string, attempt, query }))).toBe(
+        'CONFIGURATION_INVALID',
+      );
+    for (const name of ['constructor', '__proto__']) {
+      const run = () => effectsOf().run({ key: name, request: { [name]: 1 }, attempt, query });
+      expect(await run()).toEqual(await run());
+      expect(gateway.calls(name)).toBe(1);
+    }
+  });
+});
