@@ -9,7 +9,6 @@ import {
 } from '@waybill/kernel';
 import { Outbox, Relay } from '@waybill/outbox';
 import {
-  callTopicOf,
   OutboxAnswers,
   replyTopicOf,
   type SagaDefinition,
@@ -73,7 +72,7 @@ export class SagaFloor {
       locks: this.locks,
       findTopic: (name) => topics.find(name),
     });
-    this.service = new SagaService({ engine, outbox, definitions, transactions, logger }, { pollMs: 50 });
+    this.service = new SagaService({ engine, definitions, transactions, logger }, { pollMs: 50 });
   }
 
   static async open(
@@ -81,7 +80,7 @@ export class SagaFloor {
     options: { locks?: SagaLockOptions; logger?: Logger } = {},
   ): Promise<SagaFloor> {
     const known = new SagaDefinitions(definitions as unknown as SagaDefinition[]);
-    const names = [...known.topics(), replyTopicOf('orders'), callTopicOf('orders')];
+    const names = [...known.topics(), replyTopicOf('orders')];
     const fixture = await Fixture.create(Object.fromEntries(names.map((name) => [name, {}])));
     await fixture.database.pool.query(
       `create table deed (id bigint generated always as identity, what text, saga text, n int, at timestamptz default clock_timestamp())`,
@@ -100,8 +99,15 @@ export class SagaFloor {
   /** Carries sagas on in this process. */
   async carry(): Promise<void> {
     await this.consume('orders', this.service.subscriptions());
-    this.service.service.start();
-    this.#stops.push(() => this.service.service.stop());
+    this.run(this.service);
+  }
+
+  /** Runs the clock and the HTTP calls of a service until the floor is closed. */
+  run({ service, caller }: SagaService): void {
+    service.start();
+    caller.start();
+    this.#stops.push(() => service.stop());
+    this.#stops.push(() => caller.stop());
   }
 
   /** Serves commands, by topic, as one service. */

@@ -34,6 +34,7 @@ const made: WaybillError[] = [
   new kernel.ContentUndecipherableError('orders[0]@1', 'key k1 is not known here'),
   new kernel.SubjectErasedError('orders[0]@1'),
   new kernel.SagaOrderRefusedError('id', 'it has changed'),
+  new kernel.SagaCallbackRefusedError('stale', 'id', 'it is not awaited'),
   new kernel.MigrationRequiredError('waybill', 0, 3),
   new kernel.MigrationChangedError('waybill', '0001-log'),
   new kernel.SchemaTooNewError('waybill', 9, 3),

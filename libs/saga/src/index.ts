@@ -6,7 +6,8 @@ export {
   SagaGroup,
   type SagaOptions,
 } from './definition/saga-builder.js';
-export { httpCommand, type SagaCommand, sagaCommand, type SagaOp } from './definition/saga-command.js';
+export { httpCommand, type HttpCommandOptions } from './definition/http-command.js';
+export { type HttpCallName, type SagaCommand, sagaCommand, type SagaOp } from './definition/saga-command.js';
 export type { LocalContext, SagaData, SagaDefinition } from './definition/saga-definition.js';
 export { SagaDefinitions } from './definition/saga-definitions.js';
 export {
@@ -24,7 +25,7 @@ export {
 export { SagaEngine, type SagaEngineParts } from './engine/saga-engine.js';
 export { type SagaHttpCall, type SagaHttpOptions } from './http/saga-endpoint.js';
 export type { OrderEvent, SagaEvent, SagaOutput } from './machine/saga-event.js';
-export { callTopicOf, replyTopicOf, SAGA_ID_HEADER } from './engine/saga-headers.js';
+export { replyTopicOf, SAGA_ID_HEADER } from './engine/saga-headers.js';
 export {
   isEnd,
   type SagaInstance,
@@ -55,6 +56,7 @@ export type {
   SignalStep,
   StepBase,
 } from './definition/saga-steps.js';
+export type { CallAnswer } from './client/call-answers.js';
 export {
   type SagaOutcome,
   type SagaOutcomeOptions,

@@ -34,6 +34,7 @@ begin
       ('saga_mac_key', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_refusal', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_order', ':schema.acl_reads_topic(reply_topic)'),
+      ('saga_call', ':schema.acl_reads_topic(reply_topic)'),
       ('outbox_quarantine', ':schema.acl_publishes(topic)')
     ) as t (name, condition)
   loop

@@ -35,6 +35,7 @@ export const ERROR_CODES = {
   ID_OUTSIDE_WINDOW: { family: 'Usage', retryable: false },
   MESSAGE_ID_INVALID: { family: 'Usage', retryable: false },
   ISOLATION_LEVEL: { family: 'Usage', retryable: false },
+  SAGA_CALLBACK_REFUSED: { family: 'Usage', retryable: false },
   SAGA_ORDER_REFUSED: { family: 'Usage', retryable: false },
   MIGRATION_REQUIRED: { family: 'Schema', retryable: false },
   MIGRATION_CHANGED: { family: 'Schema', retryable: false },

@@ -11,6 +11,7 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import { joinTransaction, type Outbox, type TransactionHandle } from '@waybill/outbox';
+import { type CallAnswer, callAnswer } from './call-answers.js';
 import type { SagaData, SagaDefinition } from '../definition/saga-definition.js';
 import type { SagaEngine } from '../engine/saga-engine.js';
 import { isEnd, type SagaState, stateOf } from '../machine/saga-instance.js';
@@ -120,6 +121,24 @@ export class Sagas {
     const parts = { outbox, keys: engine.keysOf(row.replyTopic), subject };
     const message = await eventMessage(session, parts, id, { type: 'signal', name, payload });
     await outbox.publishEncoded(tx, [message]);
+  }
+
+  /**
+   * Tells a saga, when the caller's transaction commits, what an endpoint has answered later to an HTTP call
+   * (`callback: true`).
+   *
+   * @param token the header `waybill-callback` of the call
+   * @returns false where the saga has this answer already: a webhook that comes twice changes nothing
+   * @throws TransactionRequiredError unless `tx` is an open transaction
+   * @throws SagaCallbackRefusedError for a token that is forged, or of a call that is not awaited any more
+   * @throws PayloadNotSerializableError, MessageTooLargeError
+   */
+  async answerCall(tx: TransactionHandle, token: string, answer: CallAnswer): Promise<boolean> {
+    const { engine, outbox } = this.parts;
+    const { session } = this.#join(tx);
+    const message = await callAnswer({ engine, outbox, session }, token, answer);
+    if (message !== undefined) await outbox.publishEncoded(tx, [message]);
+    return message !== undefined;
   }
 
   /** The id of a saga, under way or ended. @throws NotFoundError */

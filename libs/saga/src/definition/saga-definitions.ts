@@ -1,4 +1,6 @@
 import { ConfigurationError, SagaVersionUnknownError } from '@waybill/kernel';
+import { callsOf } from './http-command.js';
+import type { HttpCall } from './saga-command.js';
 import type { SagaDefinition } from './saga-definition.js';
 
 /** The definitions that a process knows: every version of every type, side by side. */
@@ -50,13 +52,9 @@ export class SagaDefinitions {
     return this.find(name.slice(0, at), Number(name.slice(at + 1)));
   }
 
-  /** The HTTP endpoints that any of them calls. */
-  urls(): string[] {
-    return [...this].flatMap(({ steps }) =>
-      steps.flatMap(({ forward, undo }) =>
-        [forward, undo].flatMap((action) => (action?.kind === 'command' ? (action.command.url ?? []) : [])),
-      ),
-    );
+  /** The HTTP calls that any of them makes. */
+  calls(): HttpCall[] {
+    return [...this].flatMap((definition) => callsOf(definition));
   }
 
   /** The topics that their commands go to. */

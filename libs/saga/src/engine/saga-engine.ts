@@ -13,19 +13,17 @@ import {
 import { type Headers, REPLY_KEY_HEADER, REPLY_TO_HEADER } from '@waybill/consumer';
 import type { Sealer } from '@waybill/log';
 import type { EncodedMessage, Outbox } from '@waybill/outbox';
+import { SagaCalls } from './saga-calls.js';
 import { SagaContents } from './saga-contents.js';
 import { dataOf, jsonOf } from '../machine/saga-data.js';
 import type { SagaData, SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
-import { definitionName, type SagaDefinitions } from '../definition/saga-definitions.js';
+import type { SagaDefinitions } from '../definition/saga-definitions.js';
 import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
 import {
-  callTopicOf,
   replyTopicOf,
   SAGA_AGAIN_HEADER,
   SAGA_ATTEMPT_HEADER,
   SAGA_BRANCH_HEADER,
-  SAGA_CALL_MAC_HEADER,
-  SAGA_DEFINITION_HEADER,
   SAGA_ID_HEADER,
   SAGA_MAC_HEADER,
   SAGA_OP_HEADER,
@@ -57,7 +55,7 @@ const KEY_MAX_AGE_MS = 30 * 86_400_000;
 export interface SagaEngineParts {
   readonly definitions: SagaDefinitions;
   readonly outbox: Outbox;
-  /** The service: where answers to its sagas go, and their HTTP calls, is named after it. */
+  /** The service: where answers to its sagas go is named after it. */
   readonly group: string;
   readonly logger: Logger;
   /** A key of its sagas is followed by another one after this, in milliseconds. Default 30 days. */
@@ -88,6 +86,7 @@ type Reached = (state: SagaState) => void;
 interface Work {
   readonly definition: SagaDefinition;
   readonly transaction: OpenTransaction<unknown>;
+  readonly before: SagaInstance;
   instance: SagaInstance;
   readonly nowMs: number;
   readonly subject: string | undefined;
@@ -107,12 +106,15 @@ export class SagaEngine {
   readonly keys: SagaKeys;
   /** By which sagas are kept. */
   readonly contents: SagaContents;
+  /** The HTTP calls that its transitions ask for. */
+  readonly calls: SagaCalls;
   readonly #trace: SagaTrace;
 
   constructor(private readonly parts: SagaEngineParts) {
     this.replyTopic = replyTopicOf(parts.group);
     this.keys = new SagaKeys(this.replyTopic, parts.keyMaxAgeMs ?? KEY_MAX_AGE_MS);
     this.contents = new SagaContents(parts.sealer);
+    this.calls = new SagaCalls(this.replyTopic, this.contents);
     this.#trace = parts.trace ?? noSagaTrace;
   }
 
@@ -240,7 +242,8 @@ export class SagaEngine {
     transaction: OpenTransaction<unknown>,
     { instance, nowMs, subject }: Pick<StoredSaga, 'instance' | 'nowMs' | 'subject'>,
   ): Work {
-    return { definition, transaction, instance, nowMs, subject, events: [], outputs: [], messages: [] };
+    const made = { events: [], outputs: [], messages: [] };
+    return { definition, transaction, before: instance, instance, nowMs, subject, ...made };
   }
 
   /** Does what a transition asks for, and what follows from that. */
@@ -278,11 +281,9 @@ export class SagaEngine {
     output: Extract<SagaOutput, { type: 'command' }>,
   ): Promise<SagaEvent | undefined> {
     const { id } = work.instance;
-    const { step, op, attempt, url, payload, again } = output;
-    const isCall = url !== undefined;
-    const topic = isCall ? callTopicOf(this.parts.group) : output.topic;
+    const { step, op, attempt, topic, payload, again } = output;
+    if (output.url !== undefined) return this.calls.check(work, output);
     const branch = stepOf(work.definition, step).branch;
-    const definition = definitionName(work.definition);
     const control: Headers = {
       [SAGA_ID_HEADER]: id,
       [SAGA_STEP_HEADER]: step,
@@ -292,7 +293,6 @@ export class SagaEngine {
       [REPLY_TO_HEADER]: this.replyTopic,
       [REPLY_KEY_HEADER]: id,
       ...(again ? { [SAGA_AGAIN_HEADER]: '1' } : {}),
-      ...(isCall ? { [SAGA_DEFINITION_HEADER]: definition } : {}),
     };
     // A key of its own for each operation: a compensation must not wait behind the action that it undoes.
     const { subject = null } = work;
@@ -304,15 +304,8 @@ export class SagaEngine {
       if (!isWaybillError(error)) throw error;
       return { type: 'unsendable', step, error: describeError(error) };
     }
-    const { session } = work.transaction;
-    const command = { sagaId: id, step, op, attempt };
-    const macs = {
-      [SAGA_MAC_HEADER]: await this.keys.command(session, command),
-      ...(isCall
-        ? { [SAGA_CALL_MAC_HEADER]: await this.keys.call(session, command, definition, payload) }
-        : {}),
-    };
-    work.messages.push(this.parts.outbox.withControl(encoded, { ...control, ...macs }));
+    const mac = await this.keys.command(work.transaction.session, { sagaId: id, step, op, attempt });
+    work.messages.push(this.parts.outbox.withControl(encoded, { ...control, [SAGA_MAC_HEADER]: mac }));
     return undefined;
   }
 
@@ -375,8 +368,10 @@ export class SagaEngine {
     work.messages.push(await eventMessage(work.transaction.session, parts, id, event));
   }
 
-  async #publish({ messages, transaction }: Work): Promise<void> {
+  async #publish(work: Work): Promise<void> {
+    const { messages, transaction } = work;
     if (messages.length > 0) await this.parts.outbox.publishEncoded(transaction.session, messages);
+    await this.calls.save(work);
   }
 }
 

@@ -23,13 +23,12 @@ import {
   retryIn,
   type Subscription,
 } from '@waybill/consumer';
-import { type Codec, jsonCodec, type Outbox } from '@waybill/outbox';
+import { type Codec, jsonCodec } from '@waybill/outbox';
 import type { SagaOp } from '../definition/saga-command.js';
 import type { SagaDefinitions } from '../definition/saga-definitions.js';
 import type { SagaEngine } from './saga-engine.js';
 import type { SagaEvent } from '../machine/saga-event.js';
 import {
-  callTopicOf,
   SAGA_ATTEMPT_HEADER,
   SAGA_EVENT_HEADER,
   SAGA_ID_HEADER,
@@ -37,7 +36,7 @@ import {
   SAGA_OP_HEADER,
   SAGA_STEP_HEADER,
 } from './saga-headers.js';
-import { httpCalls } from '../http/saga-http.js';
+import { SagaCaller } from '../http/saga-caller.js';
 import { SagaEndpoints, type SagaHttpOptions } from '../http/saga-endpoint.js';
 import type { EventPayload, WireEvent } from './saga-messages.js';
 import { SagaOrders } from './saga-orders.js';
@@ -63,11 +62,10 @@ export type SagaServiceOptions = Given<typeof SPECS> & {
 /** What a {@link SagaService} works with. */
 export interface SagaServiceParts {
   readonly engine: SagaEngine;
-  readonly outbox: Outbox;
   readonly definitions: SagaDefinitions;
   readonly transactions: TransactionRunner;
   readonly logger: Logger;
-  /** Codecs by topic; those of the topics of answers and HTTP calls count here. Default JSON. */
+  /** Codecs by topic; that of the topic of answers counts here. Default JSON. */
   readonly codecs?: Readonly<Record<string, Codec>> | undefined;
 }
 
@@ -83,6 +81,8 @@ export class SagaService {
   readonly service: BackgroundService;
   /** Messages that were dropped because none of the service's own has sent them. */
   readonly refusals: SagaRefusals;
+  /** Makes the HTTP calls. */
+  readonly caller: SagaCaller;
   readonly #endpoints: SagaEndpoints;
   readonly #orders: SagaOrders;
   readonly #options;
@@ -95,7 +95,9 @@ export class SagaService {
     this.#options = resolveOptions('sagas', SPECS, options);
     this.#endpoints = new SagaEndpoints(http);
     const { engine, logger, transactions } = parts;
-    const { transitionMs } = this.#options;
+    const { transitionMs, pollMs } = this.#options;
+    const endpoints = this.#endpoints;
+    this.caller = new SagaCaller({ ...parts, endpoints, transitionMs, pollMs });
     this.#orders = new SagaOrders({ engine, transactions, logger, transitionMs });
     this.refusals = new SagaRefusals(engine.replyTopic, logger);
     this.service = new BackgroundService({
@@ -113,7 +115,7 @@ export class SagaService {
    */
   async assertUsable(): Promise<void> {
     const { engine, definitions, transactions } = this.parts;
-    this.#endpoints.assertAllowed(definitions.urls());
+    this.#endpoints.assertAllowed(definitions.calls());
     const live = await transactions.session.run(liveVersions, engine.replyTopic);
     const problems = live
       .filter(({ type, version }) => definitions.find(type, version) === undefined)
@@ -125,14 +127,9 @@ export class SagaService {
       throw new ConfigurationError('Sagas under way have lost their definition', problems);
   }
 
-  /** The subscriptions of the service's consumer: to the answers, and to HTTP calls where a definition makes any. */
+  /** The subscriptions of the service's consumer: to the answers. */
   subscriptions(): Subscription[] {
-    const { definitions, engine, outbox } = this.parts;
-    const { refusals } = this;
-    if (definitions.urls().length === 0) return [this.#answers()];
-    const topic = callTopicOf(engine.group);
-    const parts = { outbox, definitions, endpoints: this.#endpoints, keys: engine.keys, refusals };
-    return [this.#answers(), httpCalls(topic, { ...parts, codec: this.#codecOf(topic) })];
+    return [this.#answers()];
   }
 
   #codecOf(topic: string): Codec {

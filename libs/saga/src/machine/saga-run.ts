@@ -297,8 +297,9 @@ export class SagaRun {
       return this.stick(step, `its command cannot be made: ${describeError(error)}`);
     }
     this.put(step, { dueMs: this.nowMs + action.policy.timeoutMs });
-    const { op, command } = action;
-    this.outputs.push({ type: 'command', step: step.name, op, attempt, ...command, payload, again });
+    const { op } = action;
+    const { topic, url } = action.command;
+    this.outputs.push({ type: 'command', step: step.name, op, attempt, topic, url, payload, again });
   }
 
   #awaitSignal(step: StepDefinition, name: string, timeoutMs: number | null): void {

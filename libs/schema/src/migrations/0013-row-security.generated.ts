@@ -5,7 +5,7 @@ export const migration0013: Migration = {
   number: 13,
   name: '0013-row-security',
   breaking: false,
-  checksum: '4bd9f2c68cea2f3c4abb493917503f6a41ecbd48193db3bad6ba42020afd2746',
+  checksum: '8e416e4de14c4568b7b293345009be6913257dd99a8624854f98c7fded772d5a',
   sql: `-- Row-level security by 0012, for those who may use the tables and are not the owner: he, and superusers, see all and pay
 -- nothing. A login without an entry pays one look a statement. Policies of ours are named waybill_…; services know them.
 --
@@ -42,6 +42,7 @@ begin
       ('saga_mac_key', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_refusal', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_order', ':schema.acl_reads_topic(reply_topic)'),
+      ('saga_call', ':schema.acl_reads_topic(reply_topic)'),
       ('outbox_quarantine', ':schema.acl_publishes(topic)')
     ) as t (name, condition)
   loop
