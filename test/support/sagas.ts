@@ -15,6 +15,7 @@ import {
   SagaDefinitions,
   SagaDesk,
   SagaEngine,
+  type SagaHttpOptions,
   type SagaLockOptions,
   SagaLocks,
   SagaParticipant,
@@ -29,6 +30,12 @@ import { Fixture } from './fixture.js';
 
 /** What a participant does for a command. */
 export type Work = (delivery: Delivery, client: pg.PoolClient) => Promise<unknown>;
+
+export interface SagaFloorOptions {
+  readonly locks?: SagaLockOptions;
+  readonly logger?: Logger;
+  readonly http?: SagaHttpOptions;
+}
 
 /** A service that carries sagas on, and participants, each a consumer group of its own in this process. */
 export class SagaFloor {
@@ -48,7 +55,7 @@ export class SagaFloor {
   private constructor(
     readonly fixture: Fixture,
     readonly definitions: SagaDefinitions,
-    { locks, logger = silentLogger }: { locks?: SagaLockOptions | undefined; logger?: Logger | undefined },
+    { locks, logger = silentLogger, http }: SagaFloorOptions,
   ) {
     const bell = new Bell();
     this.outbox = new Outbox({ bell });
@@ -72,12 +79,15 @@ export class SagaFloor {
       locks: this.locks,
       findTopic: (name) => topics.find(name),
     });
-    this.service = new SagaService({ engine, definitions, transactions, logger }, { pollMs: 50 });
+    this.service = new SagaService(
+      { engine, definitions, transactions, logger },
+      { pollMs: 50, ...(http && { http }) },
+    );
   }
 
   static async open(
     definitions: readonly SagaDefinition<never, never>[],
-    options: { locks?: SagaLockOptions; logger?: Logger } = {},
+    options: SagaFloorOptions = {},
   ): Promise<SagaFloor> {
     const known = new SagaDefinitions(definitions as unknown as SagaDefinition[]);
     const names = [...known.topics(), replyTopicOf('orders')];

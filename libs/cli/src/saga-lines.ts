@@ -1,4 +1,11 @@
-import type { SagaDetail, SagaEvent, SagaOutput, SagaRefusal, SagaSummary } from '@waybill/saga';
+import type {
+  SagaCallSummary,
+  SagaDetail,
+  SagaEvent,
+  SagaOutput,
+  SagaRefusal,
+  SagaSummary,
+} from '@waybill/saga';
 import type { Column } from './table.js';
 import { line } from './line.js';
 
@@ -40,6 +47,7 @@ export function detailLines(saga: SagaDetail, payload: boolean): string {
     const due = dueMs === null ? '' : `, due at ${dueMs} ms`;
     lines.push(line`step ${name}: ${status}, attempt ${attempt}${due}`);
   }
+  for (const call of saga.calls) lines.push(line`${callText(call)}`);
   for (const { at, elapsedMs, events, outputs, state, by } of saga.timeline) {
     const operator = by === null ? '' : ` by ${by}`;
     lines.push(line`${at.toISOString()}  +${elapsedMs} ms  ${state}${operator}`);
@@ -53,6 +61,13 @@ export function detailLines(saga: SagaDetail, payload: boolean): string {
     );
   }
   return lines.join('');
+}
+
+function callText(call: SagaCallSummary): string {
+  const { step, op, host, attempt, state, tries, isCalling, nextAt, lastError } = call;
+  const next = isCalling ? ', under way' : nextAt === null ? '' : `, next at ${nextAt.toISOString()}`;
+  const why = lastError === null ? '' : `; last: ${lastError}`;
+  return `call ${step} ${op} to ${host}: ${state}, attempt ${attempt}, tries ${tries}${next}${why}`;
 }
 
 function eventText(event: SagaEvent, payload: boolean): string {

@@ -13,6 +13,7 @@ export { SagaDefinitions } from './definition/saga-definitions.js';
 export {
   type OrderOptions,
   SagaDesk,
+  type SagaCallSummary,
   type SagaDeskParts,
   type SagaDetail,
   type SagaFilter,

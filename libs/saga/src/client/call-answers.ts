@@ -1,5 +1,12 @@
 import { type ReplyStatus, REPLY_KEY_HEADER, replyHeaders } from '@waybill/consumer';
-import { isId, own, SagaCallbackRefusedError, type SqlSession } from '@waybill/kernel';
+import {
+  ConfigurationError,
+  isId,
+  own,
+  SagaCallbackRefusedError,
+  show,
+  type SqlSession,
+} from '@waybill/kernel';
 import type { EncodedMessage, Outbox } from '@waybill/outbox';
 import { readCallbackToken } from '../engine/callback-token.js';
 import type { SagaEngine } from '../engine/saga-engine.js';
@@ -52,6 +59,11 @@ export async function callAnswer(
   token: string,
   { status, payload = null, reason }: CallAnswer,
 ): Promise<EncodedMessage | undefined> {
+  const statuses: readonly unknown[] = ['done', 'rejected'];
+  if (!statuses.includes(status))
+    throw new ConfigurationError('An answer to a call is not usable', [
+      `status must be done or rejected, got ${show(status)}`,
+    ]);
   const { call, mac } = readCallbackToken(token) ?? {};
   if (call === undefined || !isId(call.sagaId)) throw forged(null);
   const { sagaId, step, op } = call;

@@ -20,6 +20,7 @@ import { isEnd, type SagaInstance, type SagaState, STATE_NUMBER, stateOf } from 
 import { sealedOrder } from '../engine/saga-orders.js';
 import { NO_CONTENT, restoreInstance, type TransitionRecord } from '../engine/saga-store.js';
 import {
+  listSagaCalls,
   listSagaOrders,
   listSagaRefusals,
   listSagas,
@@ -82,6 +83,26 @@ export interface SagaDetail extends SagaSummary {
   readonly unreadable: string | null;
   readonly timeline: readonly SagaTimelineEntry[];
   readonly actions: readonly SagaOrderSummary[];
+  /** Its HTTP calls under way. */
+  readonly calls: readonly SagaCallSummary[];
+}
+
+/** An HTTP call of a saga that is under way. */
+export interface SagaCallSummary {
+  readonly step: string;
+  readonly op: string;
+  readonly attempt: number;
+  /** Of its idempotency key. */
+  readonly round: number;
+  readonly host: string;
+  /** `awaited`: the endpoint answers later. `told`: its answer is on its way to the saga. */
+  readonly state: 'open' | 'awaited' | 'told';
+  /** Tries of this attempt, the one under way too. */
+  readonly tries: number;
+  readonly isCalling: boolean;
+  /** When it is tried next. */
+  readonly nextAt: Date | null;
+  readonly lastError: string | null;
 }
 
 /** What an operator ordered. */
@@ -202,6 +223,7 @@ export class SagaDesk {
         ...(JSON.parse(records[index] ?? NO_RECORD) as TransitionRecord),
       })),
       actions: await this.#orders(id),
+      calls: (await this.parts.database.session.run(listSagaCalls, id)) as SagaCallSummary[],
     };
   }
 
