@@ -171,7 +171,7 @@ describe('the idempotency key', () => {
     expect(seen).toContainEqual({ sagaId: id, branch: 'charge', op: 'action' });
   });
 
-  test.each([
+  test.each<[unknown, string]>([
     ['', 'empty'],
     ['ä', 'not ASCII'],
     ['a\r\nb', 'two lines'],

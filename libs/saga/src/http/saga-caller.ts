@@ -147,10 +147,8 @@ export class SagaCaller {
       const callback = http.callback
         ? await callbackToken(engine.keys, session, { sagaId, step, op, round })
         : undefined;
-      const call: ClaimedCall = {
-        ...{ sagaId, step, op, branch, round, http, request, callback },
-        type: definition.type,
-      };
+      const { type } = definition;
+      const call: ClaimedCall = { sagaId, step, op, branch, round, type, http, request, callback };
       return await tryCall(endpoints, call, { untilMs, signal: this.#abort.signal });
     } catch (error) {
       return { type: 'trouble', error: describeError(error), wasSent: false, afterMs: 0 };
