@@ -29,6 +29,8 @@ export {
   type UndoOutcome,
 } from '@waybill/inbox';
 export {
+  type CallAnswer,
+  type HttpCommandOptions,
   type SagaCommand as SagaCommandContract,
   SagaDesk,
   type SagaDetail,
