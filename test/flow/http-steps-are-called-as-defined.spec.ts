@@ -138,6 +138,22 @@ describe('headers from the request', () => {
   });
 });
 
+test('credentials that cannot be had for a while are asked for again, within the attempt', async () => {
+  let asked = 0;
+  const definition = charging();
+  await open(definition, {
+    headers: async () => {
+      asked += 1;
+      if (asked === 1) throw new Error('the vault is closed');
+      return { authorization: 'Bearer token' };
+    },
+  });
+  const id = await begin(definition);
+  await floor.until(id, 'COMPLETED');
+  expect((await floor.desk.show(id)).instance.steps['charge']?.attempt).toBe(1);
+  expect(gateway.paths).toEqual(['/charge']);
+});
+
 test('what a function of the definition throws is a failure of the step, and no loop', async () => {
   let asked = 0;
   const definition = charging({

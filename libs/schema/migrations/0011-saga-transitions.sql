@@ -203,9 +203,10 @@ declare
   call :schema.saga_call;
   is_over boolean;
 begin
+  -- In the order of saga_calls_save: this call, and the one that waits for its end.
+  perform from :schema.saga_call c where c.saga_id = of_saga and c.branch = of_branch order by c.branch, c.op for update;
   select c.* into call from :schema.saga_call c
-   where c.saga_id = of_saga and c.branch = of_branch and c.op = of_op and c.token = of_token
-     for update;
+   where c.saga_id = of_saga and c.branch = of_branch and c.op = of_op and c.token = of_token;
   if not found then
     return;
   end if;

@@ -155,8 +155,8 @@ export class SagaEndpoints {
   /**
    * Calls an endpoint once.
    * @throws EndpointRefusedError when it may not be called
-   * @throws UnansweredError
-   * @throws what the option `headers` throws, and TypeError for headers that cannot be sent; then nothing was sent
+   * @throws UnansweredError also when the option `headers` fails: where credentials come from may be in trouble
+   * @throws TypeError for headers that cannot be sent; then nothing was sent
    */
   async call(request: EndpointRequest): Promise<EndpointAnswer> {
     const { about, untilMs, timeoutMs } = request;
@@ -173,11 +173,19 @@ export class SagaEndpoints {
     );
     const signal = AbortSignal.any([request.signal, timer.signal]);
     try {
-      const own = usableHeaders(await withSignal(this.#headers?.(about), signal));
+      const own = usableHeaders(await this.#credentials(about, signal));
       const lookup = isPrivateAllowed ? resolveName : publicLookup(url.host);
       return await this.#send(url, { ...request, headers: { ...own, ...request.headers }, signal }, lookup);
     } finally {
       clearTimeout(timeout);
+    }
+  }
+
+  async #credentials(about: SagaHttpCall, signal: AbortSignal): Promise<unknown> {
+    try {
+      return await withSignal(this.#headers?.(about), signal);
+    } catch (error) {
+      throw new UnansweredError(error, false);
     }
   }
 
@@ -253,7 +261,7 @@ function write(request: ClientRequest, bytes: Buffer, untilMs: number, onSending
 async function withSignal<T>(work: Promise<T> | undefined, signal: AbortSignal): Promise<T | undefined> {
   if (work === undefined) return undefined;
   const aborted = new Promise<never>((_, reject) => {
-    const give = (): void => reject(new UnansweredError(signal.reason, false));
+    const give = (): void => reject(signal.reason as Error);
     if (signal.aborted) give();
     else signal.addEventListener('abort', give, { once: true });
   });

@@ -5,7 +5,7 @@ export const migration0011: Migration = {
   number: 11,
   name: '0011-saga-transitions',
   breaking: false,
-  checksum: '39b427e99043235bcb17acfb1033bc4993e2c5fd0469b98372c31adc9b8b6854',
+  checksum: 'c488105791a41325afed3ff4c0d063f62026fbf19be3f165208c22689bda7149',
   sql: `-- A transition of a saga is sent without waiting for an answer: what must not be is an error now, where it was an answer.
 
 create function :schema.saga_overtaken(saga_id uuid, from_revision bigint) returns void
@@ -211,9 +211,10 @@ declare
   call :schema.saga_call;
   is_over boolean;
 begin
+  -- In the order of saga_calls_save: this call, and the one that waits for its end.
+  perform from :schema.saga_call c where c.saga_id = of_saga and c.branch = of_branch order by c.branch, c.op for update;
   select c.* into call from :schema.saga_call c
-   where c.saga_id = of_saga and c.branch = of_branch and c.op = of_op and c.token = of_token
-     for update;
+   where c.saga_id = of_saga and c.branch = of_branch and c.op = of_op and c.token = of_token;
   if not found then
     return;
   end if;
