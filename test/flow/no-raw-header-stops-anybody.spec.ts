@@ -4,7 +4,7 @@ import { Controller } from '@nestjs/common';
 import { EventPattern, MessagePattern } from '@nestjs/microservices';
 import { newId } from '@waybill/kernel';
 import { WaybillClient } from '@waybill/nestjs';
-import { callTopicOf, httpCommand, replyTopicOf, saga, sagaCommand } from '@waybill/saga';
+import { replyTopicOf, saga, sagaCommand } from '@waybill/saga';
 import { waitUntil } from '@waybill/testing';
 import fc from 'fast-check';
 import { lastValueFrom } from 'rxjs';
@@ -73,18 +73,11 @@ describe('whatever headers stand in the topics of a saga', () => {
       policy: { timeoutMs: 120_000 },
     })
     .build();
-  /** Has the service serve its own topic of calls. */
-  const calling = saga<Order>('fuzzed.call')
-    .step('charge', {
-      invoke: httpCommand<Order, object>('https://payments.example/charge'),
-      with: (order) => order,
-    })
-    .build();
   let floor: SagaFloor;
   let release: () => void;
   let seen: Record<string, string> = {};
   beforeAll(async () => {
-    floor = await SagaFloor.open([definition as never, calling as never]);
+    floor = await SagaFloor.open([definition as never]);
     await floor.fixture.topics.create('other.replies');
     const gate = new Promise<void>((resolve) => (release = resolve));
     const pay: Work = async (delivery, client) => {
@@ -117,7 +110,7 @@ describe('whatever headers stand in the topics of a saga', () => {
         ...Object.fromEntries(Object.entries(answer).filter(([name]) => kept.includes(name))),
         ...changes,
       }));
-    const topics = [replyTopicOf('orders'), callTopicOf('orders')];
+    const topics = [replyTopicOf('orders')];
     const others = ['payments.charge', 'payments.refund'];
     const written = new Map<string, number>();
     const record = fc.record({
@@ -154,9 +147,6 @@ describe('whatever headers stand in the topics of a saga', () => {
       (written.get('payments.charge') ?? 0) + 2,
     );
     expect((await floor.fixture.log('payments.refund')).length).toBe(written.get('payments.refund') ?? 0);
-    expect((await floor.fixture.log(callTopicOf('orders'))).length).toBe(
-      written.get(callTopicOf('orders')) ?? 0,
-    );
   }, 120_000);
 
   function commandless(topic: string, headers: Record<string, string>, id: string): Record<string, string> {

@@ -125,6 +125,9 @@ async function useEverything(app: INestMicroservice): Promise<void> {
       data: { text: `${MARKER} patient`, shelf: 'shelf:1' },
     }),
   );
+  await fixture.transaction((tx) =>
+    app.get(Sagas).start(tx, app.get(Orders).call, { key: 'A-4', data: { text: `${MARKER} called` } }),
+  );
   const once = { scope: 'test', id: 'lease' };
   for (const duplicate of [false, true])
     expect(await app.get(LeaseGuard).once(once, async () => `${MARKER} lease`)).toEqual({
@@ -154,6 +157,7 @@ async function everythingIsStored(): Promise<void> {
       (await count('timer where kind = 2')) === 1 &&
       (await count('outbox_quarantine')) === 1 &&
       (await count('saga_stash')) === 1 &&
+      (await count('saga_call')) === 1 &&
       checked.length > 0 &&
       ['notes', 'leased', 'bad', 'waiting'].every((name) => seen.some(({ topic }) => topic === name)),
     'everything has been handled, or waits',
@@ -200,6 +204,7 @@ test('without a cipher the same texts stand in the tables: the search finds what
       'parked_message',
       'recurring_message',
       'saga',
+      'saga_call',
       'saga_ended',
       'saga_stash',
       'saga_transition',

@@ -80,6 +80,6 @@ await runService({ ...settings, group: 'orders' }, async (parts) => {
     return carry.call(engine, transaction, stored, event, order);
   };
   const sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
-  const service = new SagaService({ engine, outbox, definitions, transactions, logger }, { pollMs: 50 });
+  const service = new SagaService({ engine, definitions, transactions, logger }, { pollMs: 50 });
   return { subscriptions: service.subscriptions(), services: [service, new Starter(parts, sagas)] };
 });

@@ -9,7 +9,6 @@ const TOPICS = [
   'payments.refund',
   'shipping.ship',
   'orders.saga-replies',
-  'orders.saga-calls',
 ];
 
 const TABLES = `

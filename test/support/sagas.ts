@@ -9,13 +9,13 @@ import {
 } from '@waybill/kernel';
 import { Outbox, Relay } from '@waybill/outbox';
 import {
-  callTopicOf,
   OutboxAnswers,
   replyTopicOf,
   type SagaDefinition,
   SagaDefinitions,
   SagaDesk,
   SagaEngine,
+  type SagaHttpOptions,
   type SagaLockOptions,
   SagaLocks,
   SagaParticipant,
@@ -30,6 +30,12 @@ import { Fixture } from './fixture.js';
 
 /** What a participant does for a command. */
 export type Work = (delivery: Delivery, client: pg.PoolClient) => Promise<unknown>;
+
+export interface SagaFloorOptions {
+  readonly locks?: SagaLockOptions;
+  readonly logger?: Logger;
+  readonly http?: SagaHttpOptions;
+}
 
 /** A service that carries sagas on, and participants, each a consumer group of its own in this process. */
 export class SagaFloor {
@@ -49,7 +55,7 @@ export class SagaFloor {
   private constructor(
     readonly fixture: Fixture,
     readonly definitions: SagaDefinitions,
-    { locks, logger = silentLogger }: { locks?: SagaLockOptions | undefined; logger?: Logger | undefined },
+    { locks, logger = silentLogger, http }: SagaFloorOptions,
   ) {
     const bell = new Bell();
     this.outbox = new Outbox({ bell });
@@ -73,15 +79,18 @@ export class SagaFloor {
       locks: this.locks,
       findTopic: (name) => topics.find(name),
     });
-    this.service = new SagaService({ engine, outbox, definitions, transactions, logger }, { pollMs: 50 });
+    this.service = new SagaService(
+      { engine, definitions, transactions, logger },
+      { pollMs: 50, ...(http && { http }) },
+    );
   }
 
   static async open(
     definitions: readonly SagaDefinition<never, never>[],
-    options: { locks?: SagaLockOptions; logger?: Logger } = {},
+    options: SagaFloorOptions = {},
   ): Promise<SagaFloor> {
     const known = new SagaDefinitions(definitions as unknown as SagaDefinition[]);
-    const names = [...known.topics(), replyTopicOf('orders'), callTopicOf('orders')];
+    const names = [...known.topics(), replyTopicOf('orders')];
     const fixture = await Fixture.create(Object.fromEntries(names.map((name) => [name, {}])));
     await fixture.database.pool.query(
       `create table deed (id bigint generated always as identity, what text, saga text, n int, at timestamptz default clock_timestamp())`,
@@ -100,8 +109,13 @@ export class SagaFloor {
   /** Carries sagas on in this process. */
   async carry(): Promise<void> {
     await this.consume('orders', this.service.subscriptions());
-    this.service.start();
-    this.#stops.push(() => this.service.stop());
+    this.run(this.service);
+  }
+
+  /** Runs the clock and the HTTP calls of a service until the floor is closed. */
+  run(service: SagaService): void {
+    service.start();
+    this.#stops.push(() => service.stop());
   }
 
   /** Serves commands, by topic, as one service. */

@@ -12,6 +12,7 @@ import {
   retryIn,
   Saga,
   saga,
+  httpCommand,
   sagaCommand,
   SagaCommand,
   SagaParticipant,
@@ -95,6 +96,11 @@ export class Orders {
       undo: { invoke: release, with: ({ text }) => ({ text }) },
     })
     .step('charge', { invoke: charge, with: ({ text }) => ({ text }) })
+    .build();
+
+  /** Calls an endpoint that nobody has: its call stays. */
+  readonly call = saga<Note>('orders.call')
+    .step('call', { invoke: httpCommand<Note>('http://127.0.0.1:9/'), with: (note) => note })
     .build();
 }
 

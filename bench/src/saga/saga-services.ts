@@ -73,7 +73,7 @@ export class SagaServices {
     const transactions = new PgTransactionRunner(this.#database);
     const definitions = this.#definitions;
     const engine = new SagaEngine({ definitions, outbox, group: GROUP, logger: silentLogger });
-    const parts = { engine, outbox, definitions, transactions, logger: silentLogger };
+    const parts = { engine, definitions, transactions, logger: silentLogger };
     const service = new SagaService(parts as never);
     this.#sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions: transactions as never });
     const groups = [

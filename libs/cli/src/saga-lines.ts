@@ -1,4 +1,12 @@
-import type { SagaDetail, SagaEvent, SagaIgnored, SagaOutput, SagaRefusal, SagaSummary } from '@waybill/saga';
+import type {
+  SagaCallSummary,
+  SagaDetail,
+  SagaEvent,
+  SagaIgnored,
+  SagaOutput,
+  SagaRefusal,
+  SagaSummary,
+} from '@waybill/saga';
 import type { Column } from './table.js';
 import { line } from './line.js';
 
@@ -53,6 +61,7 @@ export function detailLines(saga: SagaDetail, payload: boolean): string {
     const why = reason === undefined ? '' : `: ${reason}`;
     lines.push(line`step ${name}: ${status}, attempt ${attempt}${due}${why}`);
   }
+  for (const call of saga.calls) lines.push(line`${callText(call)}`);
   for (const { at, elapsedMs, events, outputs, state, by } of saga.timeline) {
     const operator = by === null ? '' : ` by ${by}`;
     lines.push(line`${at.toISOString()}  +${elapsedMs} ms  ${state}${operator}`);
@@ -66,6 +75,13 @@ export function detailLines(saga: SagaDetail, payload: boolean): string {
     );
   }
   return lines.join('');
+}
+
+function callText(call: SagaCallSummary): string {
+  const { step, op, host, attempt, state, tries, isCalling, nextAt, lastError } = call;
+  const next = isCalling ? ', under way' : nextAt === null ? '' : `, next at ${nextAt.toISOString()}`;
+  const why = lastError === null ? '' : `; last: ${lastError}`;
+  return `call ${step} ${op} to ${host}: ${state}, attempt ${attempt}, tries ${tries}${next}${why}`;
 }
 
 function eventText(event: SagaEvent, payload: boolean): string {

@@ -2,7 +2,7 @@ import { ConfigurationError } from '@waybill/kernel';
 import type { Subscription } from './subscription.js';
 
 /** Topics by which Waybill itself answers and calls: they are subscribed to by name, never by a pattern. */
-const OWN_TOPIC = /\.(replies|saga-replies|saga-calls)$/;
+const OWN_TOPIC = /\.(replies|saga-replies)$/;
 const WORDS = /^(#|\*|[A-Za-z0-9_-]+)(\.(#|\*|[A-Za-z0-9_-]+))*$/;
 
 /** A pattern of topics, and the subscription to each of them. */

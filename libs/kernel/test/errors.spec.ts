@@ -39,6 +39,7 @@ const made: WaybillError[] = [
   new kernel.SagaOrderRefusedError('id', 'it has changed'),
   new kernel.SagaInputError('The key of a saga', 'must be a text'),
   new kernel.SagaSignalUnknownError('id', 'approvel', 'orders.place', ['approval']),
+  new kernel.SagaCallbackRefusedError('stale', 'id', 'it is not awaited'),
   new kernel.MigrationRequiredError('waybill', 0, 3),
   new kernel.MigrationChangedError('waybill', '0001-log'),
   new kernel.SchemaTooNewError('waybill', 9, 3),

@@ -5,7 +5,7 @@
 -- Index: topic_partition_topic_id_number_key, log_batch_offset
 select t.name as topic
   from :schema.topic t
- where t.name !~ '\.(replies|saga-replies|saga-calls)$'::text
+ where t.name !~ '\.(replies|saga-replies)$'::text
    and not exists (select from :schema.topic_partition p
                      join :schema.partition_owner o on o.partition_id = p.id
                     where p.topic_id = t.id)

@@ -424,7 +424,7 @@ export const removeSettledCharges = statement<[], Record<never, never>>('remove-
  */
 export const unsubscribedTopics = statement<[minAgeMs: number, most: number], { topic: string }>('unsubscribed-topics', `select t.name as topic
   from :schema.topic t
- where t.name !~ '\\.(replies|saga-replies|saga-calls)$'::text
+ where t.name !~ '\\.(replies|saga-replies)$'::text
    and not exists (select from :schema.topic_partition p
                      join :schema.partition_owner o on o.partition_id = p.id
                     where p.topic_id = t.id)

@@ -32,6 +32,8 @@ export {
   type UndoOutcome,
 } from '@waybill/inbox';
 export {
+  type CallAnswer,
+  type HttpCommandOptions,
   type SagaCommand as SagaCommandContract,
   type LaterAnswer,
   SagaDesk,

@@ -12,7 +12,6 @@ import type { Sealer, Topics } from '@waybill/log';
 import type { Codec, Outbox } from '@waybill/outbox';
 import {
   type Answers,
-  callTopicOf,
   replyTopicOf,
   SagaDefinitions,
   SagaDesk,
@@ -106,7 +105,7 @@ export class InstanceSagas {
       barrier: new Barrier({}, sealer),
     });
     this.retention = new SagaRetention(database, retention, logger);
-    const service = { engine, outbox, definitions, transactions, logger, codecs };
+    const service = { engine, definitions, transactions, logger, codecs };
     this.#service = new SagaService(service, options);
     this.#sweeper = this.locks.sweeper(
       transactions,
@@ -129,8 +128,7 @@ export class InstanceSagas {
     const { definitions } = this;
     if (definitions.size === 0) return;
     const { group, topics } = this.parts;
-    const calls = definitions.urls().length > 0 ? [callTopicOf(group)] : [];
-    for (const topic of [replyTopicOf(group), ...calls, ...definitions.topics()]) await topics.create(topic);
+    for (const topic of [replyTopicOf(group), ...definitions.topics()]) await topics.create(topic);
   }
 
   /** Creates the topics of commands that this instance serves: it may start before the saga's service does. */

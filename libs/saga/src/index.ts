@@ -11,7 +11,8 @@ export type {
   EachLocal,
   EachLocalStep,
 } from './definition/each-step.js';
-export { httpCommand, type SagaCommand, sagaCommand, type SagaOp } from './definition/saga-command.js';
+export { httpCommand, type HttpCommandOptions } from './definition/http-command.js';
+export { type HttpCallName, type SagaCommand, sagaCommand, type SagaOp } from './definition/saga-command.js';
 export type {
   FinalError,
   LocalContext,
@@ -23,6 +24,7 @@ export { SagaDefinitions } from './definition/saga-definitions.js';
 export {
   type OrderOptions,
   SagaDesk,
+  type SagaCallSummary,
   type SagaDeskParts,
   type SagaDetail,
   type SagaFilter,
@@ -36,7 +38,7 @@ export {
 export { SagaEngine, type SagaEngineParts } from './engine/saga-engine.js';
 export { type SagaHttpCall, type SagaHttpOptions } from './http/saga-endpoint.js';
 export type { OrderEvent, SagaEvent, SagaOutput } from './machine/saga-event.js';
-export { callTopicOf, replyTopicOf, SAGA_ID_HEADER } from './engine/saga-headers.js';
+export { replyTopicOf, SAGA_ID_HEADER } from './engine/saga-headers.js';
 export {
   isEnd,
   type SagaInstance,
@@ -75,6 +77,7 @@ export type {
   StepBase,
   WaitingStep,
 } from './definition/saga-steps.js';
+export type { CallAnswer } from './client/call-answers.js';
 export {
   type SagaOutcome,
   type SagaOutcomeOptions,

@@ -8,6 +8,13 @@ import { statement } from '@waybill/kernel';
 export const addSagaKey = statement<[replyTopic: string, secret: Buffer], { id: number }>('add-saga-key', `insert into :schema.saga_mac_key (reply_topic, secret) values ($1::text, $2::bytea) returning id`);
 
 /**
+ * Takes note that an endpoint has answered later; false where its answer has come before, or is for another round.
+ * Locks: the call
+ * Index: saga_call_pkey
+ */
+export const answerSagaCall = statement<[sagaId: string, step: string, op: string, round: number, rejected: boolean], { first: boolean }>('answer-saga-call', `select :schema.saga_call_answer($1::uuid, $2::text, $3::text, $4::integer, $5::boolean) as first`);
+
+/**
  * Puts ended children to the ended sagas whose parent has ended before them.
  * Locks: those children
  * Index: saga_orphan
@@ -47,6 +54,16 @@ export const claimDueSaga = statement<[replyTopic: string], { id: string; type: 
    for update skip locked`);
 
 /**
+ * Claims HTTP calls that are due, up to so many of each host; see the function. It commits on disk.
+ * Locks: the calls
+ * Index: saga_call_due
+ */
+export const claimSagaCalls = statement<[replyTopic: string, definitions: readonly (string | null)[], hosts: readonly (string | null)[], places: readonly (number | null)[], most: number, timeoutMs: number, marginMs: number], { sagaId: string; branch: string; op: string; step: string; attempt: number; round: number; definition: string; payload: string; tries: number; begun: boolean; isEmpty: boolean; token: string; leaseMs: number }>('claim-saga-calls', `select c.saga_id as "sagaId", c.branch, c.op, c.step, c.attempt, c.round, c.definition, c.payload, c.tries, c.begun,
+       c.is_empty as "isEmpty", c.token, c.lease_ms as "leaseMs"
+  from :schema.saga_calls_claim($1::text, $2::text[], $3::text[], $4::integer[], $5::integer, $6::integer,
+                                $7::integer) c`);
+
+/**
  * The oldest order to a service's sagas behind an id that has not been carried out; one that somebody else works on is
  * passed over.
  * Locks: the order, until the transaction ends
@@ -76,6 +93,15 @@ export const currentSagaKey = statement<[replyTopic: string, maxAgeMs: number], 
  * Locks: that slot, for at most 50 ms of waiting
  */
 export const emptySagaSlot = statement<[slot: number, keepMs: number], { emptied: boolean }>('empty-saga-slot', `select :schema.saga_empty_slot($1, $2) as emptied`);
+
+/**
+ * Ends a try of an HTTP call; see the function. Nothing comes back where it is not the newest try any more.
+ * Locks: the call
+ * Index: saga_call_pkey
+ */
+export const endSagaCallTry = statement<[sagaId: string, branch: string, op: string, token: string, attempt: number, outcome: string, retryMs: number, begun: boolean, rejected: boolean, tries: number, why: string | null], { attempt: number }>('end-saga-call-try', `select e.attempt
+  from :schema.saga_call_end_try($1::uuid, $2::text, $3::text, $4::uuid, $5::integer, $6::text, $7::bigint, $8::boolean,
+                                 $9::boolean, $10::integer, $11::text) e (attempt)`);
 
 /**
  * Writes the last transition of a saga, and puts it to the ended ones; fails when another transition was faster, which its lock prevents.
@@ -146,6 +172,16 @@ export const listLocks = statement<[entity: string | null, olderThanMs: number, 
    and l.locked_at <= (select pg_catalog.clock_timestamp() - $2::bigint::double precision * interval '1 millisecond')
  order by l.locked_at
  limit $3::integer`);
+
+/**
+ * The HTTP calls of a saga that are not void.
+ * Index: saga_call_pkey
+ */
+export const listSagaCalls = statement<[sagaId: string], { step: string; op: string; attempt: number; round: number; host: string; state: string; tries: number; nextAt: Date | null; isCalling: boolean; lastError: string | null }>('list-saga-calls', `select c.step, c.op, c.attempt, c.round, c.host, c.state, c.tries, c.due_at as "nextAt",
+       coalesce(c.lease_until > pg_catalog.clock_timestamp(), false) as "isCalling", c.last_error as "lastError"
+  from :schema.saga_call c
+ where c.saga_id = $1::uuid and c.state <> 'void'
+ order by c.step, c.op`);
 
 /**
  * The orders to a saga, the newest first.
@@ -240,6 +276,14 @@ export const postponeSaga = statement<[id: string, delayMs: number], Record<neve
  where s.id = $1::uuid`);
 
 /**
+ * The round and the attempt of an HTTP call.
+ * Index: saga_call_pkey
+ */
+export const readSagaCall = statement<[sagaId: string, step: string, op: string], { round: number; attempt: number }>('read-saga-call', `select c.round, c.attempt
+  from :schema.saga_call c
+ where c.saga_id = $1::uuid and c.step = $2::text and c.op = $3::text`);
+
+/**
  * A key of a service's sagas by its id.
  * Index: saga_mac_key_pkey
  */
@@ -316,6 +360,13 @@ export const sagaTimeline = statement<[id: string], { revision: number; at: Date
   from :schema.saga_transition t
  where t.slot = :schema.saga_slot($1::uuid) and t.saga_id = $1::uuid
  order by t.revision`);
+
+/**
+ * Writes the HTTP calls of a transition, and makes void those that it has given up; see the function.
+ * Locks: the calls of the saga
+ * Index: saga_call_pkey
+ */
+export const saveSagaCalls = statement<[sagaId: string, replyTopic: string, calls: string, underWay: string], Record<never, never>>('save-saga-calls', `select from :schema.saga_calls_save($1::uuid, $2::text, $3::json, $4::json)`);
 
 /**
  * Writes a transition of a saga; fails when another transition was faster, which its lock prevents.

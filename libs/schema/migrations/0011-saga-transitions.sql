@@ -170,3 +170,171 @@ begin
   end if;
 end
 $$;
+
+-- HTTP calls that transitions ask for: one row for each operation of a branch that goes to an endpoint, as long as its
+-- saga is in the table of those under way. A transition writes them, and makes void in the same transaction what it has
+-- given up, so that what is void is called no more. A try is claimed and committed before it is made, and its answer counts
+-- while its token stands here.
+-- state: open (is to be called at due_at), awaited (the endpoint answers later), told (its answer is on its way to the saga
+-- by the log), void. round: of the idempotency key; a new one begins when an operator retries what was rejected. begun:
+-- whether a try may have done something. undoes: the operation that it takes back; only_if_begun: it is empty where that one
+-- was never begun. due_at of a claimed row is the end of its lease.
+create table :schema.saga_call (
+  saga_id       uuid not null references :schema.saga (id) on delete cascade,
+  branch        text not null,
+  op            text not null,
+  step          text not null,
+  attempt       integer not null,
+  round         integer not null default 1,
+  reply_topic   text not null,
+  definition    text not null,
+  host          text not null,
+  timeout_ms    integer,
+  undoes        text,
+  only_if_begun boolean not null default false,
+  state         text not null check (state in ('open', 'awaited', 'told', 'void')),
+  begun         boolean not null default false,
+  rejected      boolean not null default false,
+  tries         integer not null default 0,
+  due_at        timestamptz,
+  token         uuid,
+  lease_until   timestamptz,
+  last_error    text,
+  payload       json not null,
+  primary key (saga_id, branch, op)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+
+create index saga_call_due on :schema.saga_call (reply_topic, host, due_at) where due_at is not null;
+
+-- Writes the calls of a transition, in its transaction: the new ones, and void for those that are not under way any more.
+-- new_calls: [{branch, op, step, attempt, definition, host, timeoutMs, undoes, onlyIfBegun, again, payload}]; under_way:
+-- [{branch, op, attempt}]. A call waits for the end of a try of the operation that it repeats or undoes.
+create function :schema.saga_calls_save(of_saga uuid, topic text, new_calls json, under_way json) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  one record;
+  now_at timestamptz := clock_timestamp();
+  free_at timestamptz;
+begin
+  -- First, because it waits for a claim that is being made: what follows sees its lease.
+  perform from :schema.saga_call c where c.saga_id = of_saga order by c.branch, c.op for update;
+  for one in
+    select * from json_to_recordset(new_calls) as n (
+      branch text, op text, step text, attempt integer, definition text, host text, "timeoutMs" integer, undoes text,
+      "onlyIfBegun" boolean, again boolean, payload json)
+  loop
+    select max(c.lease_until) into free_at from :schema.saga_call c
+     where c.saga_id = of_saga and c.branch = one.branch and c.op in (one.op, one.undoes);
+    insert into :schema.saga_call as c (saga_id, branch, op, step, attempt, reply_topic, definition, host, timeout_ms,
+                                        undoes, only_if_begun, state, due_at, payload)
+    values (of_saga, one.branch, one.op, one.step, one.attempt, topic, one.definition, one.host, one."timeoutMs",
+            one.undoes, one."onlyIfBegun", 'open', greatest(now_at, free_at), one.payload)
+    on conflict (saga_id, branch, op) do update
+      set attempt = excluded.attempt, step = excluded.step, definition = excluded.definition, host = excluded.host,
+          timeout_ms = excluded.timeout_ms, payload = excluded.payload, tries = 0, last_error = null,
+          round = case when one.again and c.rejected and c.state <> 'told' then c.round + 1 else c.round end,
+          rejected = c.rejected and (c.state = 'told' or not one.again),
+          -- An answer that is on its way is awaited, and not asked for once more.
+          state = case when c.state = 'told' then 'told' else 'open' end,
+          due_at = case when c.state = 'told' then null else excluded.due_at end;
+  end loop;
+  update :schema.saga_call c set state = 'void', due_at = null
+   where c.saga_id = of_saga and c.state <> 'void'
+     and not exists (select from json_to_recordset(under_way) as u (branch text, op text, attempt integer)
+                      where u.branch = c.branch and u.op = c.op and u.attempt = c.attempt);
+end
+$$;
+
+-- Claims calls that are due, of some definitions and up to so many of each host: a host that hangs takes its own places
+-- only. begun: whether a try before this one may have done something. is_empty: it undoes what was never begun.
+create function :schema.saga_calls_claim(
+  topic text, definitions text[], hosts text[], places integer[], most integer, default_timeout_ms integer,
+  margin_ms integer)
+returns table (saga_id uuid, branch text, op text, step text, attempt integer, round integer, definition text,
+               payload text, tries integer, begun boolean, is_empty boolean, token uuid, lease_ms integer)
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  now_at timestamptz := clock_timestamp();
+begin
+  perform :schema.commit_to_disk();
+  return query
+    with due as (
+      select c.saga_id, c.branch, c.op, c.begun, c.timeout_ms
+        from unnest(hosts, places) as h (host, free)
+        cross join lateral (
+          select d.saga_id, d.branch, d.op, d.begun, d.timeout_ms, d.due_at from :schema.saga_call d
+           where d.reply_topic = topic and d.host = h.host and d.due_at <= now_at and d.definition = any (definitions)
+           order by d.due_at limit h.free for update skip locked) c
+       order by c.due_at limit most
+    )
+    update :schema.saga_call c
+       set token = gen_random_uuid(), tries = c.tries + 1, begun = true, due_at = t.ends_at, lease_until = t.ends_at
+      from due
+      cross join lateral (
+        select coalesce(due.timeout_ms, default_timeout_ms) + margin_ms as lease_ms,
+               clock_timestamp() + (coalesce(due.timeout_ms, default_timeout_ms) + margin_ms)
+                 * interval '1 millisecond' as ends_at) t
+     where c.saga_id = due.saga_id and c.branch = due.branch and c.op = due.op
+    returning c.saga_id, c.branch, c.op, c.step, c.attempt, c.round, c.definition, c.payload::text, c.tries, due.begun,
+              c.only_if_begun and not exists (
+                select from :schema.saga_call a
+                 where a.saga_id = c.saga_id and a.branch = c.branch and a.op = c.undoes and a.begun),
+              c.token, t.lease_ms;
+end
+$$;
+
+-- Ends a try, and lets what waited for its end begin. outcome: answered, failed (the attempt is given up), again (another
+-- try after retry_ms), later (the endpoint answers later). begun_now: whether any try so far may have done something.
+-- Returns the attempt that the call is for by now; nothing where the try is not the newest any more.
+create function :schema.saga_call_end_try(
+  of_saga uuid, of_branch text, of_op text, of_token uuid, of_attempt integer, outcome text, retry_ms bigint,
+  begun_now boolean, was_rejected boolean, tries_now integer, why text)
+returns setof integer
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  now_at timestamptz := clock_timestamp();
+  call :schema.saga_call;
+  is_over boolean;
+begin
+  -- In the order of saga_calls_save: this call, and the one that waits for its end.
+  perform from :schema.saga_call c where c.saga_id = of_saga and c.branch = of_branch order by c.branch, c.op for update;
+  select c.* into call from :schema.saga_call c
+   where c.saga_id = of_saga and c.branch = of_branch and c.op = of_op and c.token = of_token;
+  if not found then
+    return;
+  end if;
+  -- The next attempt goes by its own count.
+  is_over := outcome = 'answered' or (outcome = 'failed' and call.attempt = of_attempt);
+  update :schema.saga_call c
+     set token = null, lease_until = null, begun = begun_now, last_error = why,
+         rejected = case when call.state = 'told' then call.rejected else was_rejected end,
+         tries = case when call.attempt = of_attempt then tries_now else 0 end,
+         state = case when is_over then 'void' when call.state = 'open' and outcome = 'later' then 'awaited'
+                      else call.state end,
+         due_at = case when not is_over and call.state = 'open' and outcome <> 'later'
+                       then now_at + retry_ms * interval '1 millisecond' end
+   where c.saga_id = of_saga and c.branch = of_branch and c.op = of_op;
+  update :schema.saga_call c set due_at = now_at
+   where c.saga_id = of_saga and c.branch = of_branch and c.undoes = of_op and c.state = 'open' and c.token is null
+     and c.tries = 0 and c.due_at > now_at;
+  return next call.attempt;
+end
+$$;
+
+-- Takes note that the answer to a call has come, which the saga is told by the log; true where it is the first.
+create function :schema.saga_call_answer(
+  of_saga uuid, of_step text, of_op text, of_round integer, was_rejected boolean)
+returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update :schema.saga_call c
+     set state = case when c.state = 'void' then 'void' else 'told' end, due_at = null, rejected = was_rejected
+   where c.saga_id = of_saga and c.step = of_step and c.op = of_op and c.round = of_round and c.state <> 'told';
+  return found;
+end
+$$;

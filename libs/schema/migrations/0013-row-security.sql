@@ -37,6 +37,7 @@ begin
       ('saga_event_wait', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_event', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_ignored', ':schema.acl_reads_topic(reply_topic)'),
+      ('saga_call', ':schema.acl_reads_topic(reply_topic)'),
       ('outbox_quarantine', ':schema.acl_publishes(topic)')
     ) as t (name, condition)
   loop

@@ -40,6 +40,7 @@ export const ERROR_CODES = {
   ISOLATION_LEVEL: { family: 'Usage', retryable: false },
   SAGA_INPUT_INVALID: { family: 'Usage', retryable: false },
   SAGA_SIGNAL_UNKNOWN: { family: 'Usage', retryable: false },
+  SAGA_CALLBACK_REFUSED: { family: 'Usage', retryable: false },
   SAGA_ORDER_REFUSED: { family: 'Usage', retryable: false },
   MIGRATION_REQUIRED: { family: 'Schema', retryable: false },
   MIGRATION_CHANGED: { family: 'Schema', retryable: false },

@@ -86,6 +86,27 @@ export class SagaOrderRefusedError extends WaybillError {
   }
 }
 
+/** What an endpoint answered later to a saga's HTTP call was not taken. */
+export class SagaCallbackRefusedError extends WaybillError {
+  override readonly name = 'SagaCallbackRefusedError';
+  override readonly code = 'SAGA_CALLBACK_REFUSED';
+  override readonly retryable = false;
+
+  constructor(
+    /** `forged`: no service whose sagas are here has made the token. `stale`: its call is not awaited any more. */
+    readonly kind: 'forged' | 'stale',
+    /** Null for a token that is none. */
+    readonly sagaId: string | null,
+    why: string,
+  ) {
+    const advice =
+      kind === 'forged'
+        ? 'Pass on the header waybill-callback of the call as it was.'
+        : 'What the endpoint has done may have to be undone by hand: look at the saga by `waybill saga show`.';
+    super(`The answer to a call of saga ${sagaId ?? '(none is named)'} was refused: ${why}. ${advice}`);
+  }
+}
+
 /** A saga's HTTP command goes to a host that may not be called. It was not sent. */
 export class EndpointRefusedError extends WaybillError {
   override readonly name = 'EndpointRefusedError';

@@ -12,6 +12,7 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import { joinTransaction, type Outbox, type TransactionHandle } from '@waybill/outbox';
+import { type CallAnswer, callAnswer } from './call-answers.js';
 import type { SagaData, SagaDefinition } from '../definition/saga-definition.js';
 import { DEADLINE } from '../definition/step-drafts.js';
 import type { SagaEngine } from '../engine/saga-engine.js';
@@ -177,6 +178,24 @@ export class Sagas {
     const subject = subjectOf(await engine.contents.open(session, id, row.content));
     const parts = { outbox, keys: engine.keysOf(row.replyTopic), subject };
     await outbox.publishEncoded(tx, [await eventMessage(session, parts, id, event)]);
+  }
+
+  /**
+   * Tells a saga, when the caller's transaction commits, what an endpoint has answered later to an HTTP call
+   * (`callback: true`).
+   *
+   * @param token the header `waybill-callback` of the call
+   * @returns false where the saga has this answer already: a webhook that comes twice changes nothing
+   * @throws TransactionRequiredError unless `tx` is an open transaction
+   * @throws SagaCallbackRefusedError for a token that is forged, or of a call that is not awaited any more
+   * @throws PayloadNotSerializableError, MessageTooLargeError
+   */
+  async answerCall(tx: TransactionHandle, token: string, answer: CallAnswer): Promise<boolean> {
+    const { engine, outbox } = this.parts;
+    const { session } = this.#join(tx);
+    const message = await callAnswer({ engine, outbox, session }, token, answer);
+    if (message !== undefined) await outbox.publishEncoded(tx, [message]);
+    return message !== undefined;
   }
 
   /** The id of a saga, under way or ended. @throws NotFoundError */

@@ -1,6 +1,8 @@
 import { ConfigurationError, SagaVersionUnknownError } from '@waybill/kernel';
-import type { SagaCommand } from './saga-command.js';
+import { callsOf } from './http-command.js';
+import type { HttpCall } from './saga-command.js';
 import type { SagaDefinition } from './saga-definition.js';
+import { commandsOf } from './sent-commands.js';
 
 /** The definitions that a process knows: every version of every type, side by side. */
 export class SagaDefinitions {
@@ -51,9 +53,9 @@ export class SagaDefinitions {
     return this.find(name.slice(0, at), Number(name.slice(at + 1)));
   }
 
-  /** The HTTP endpoints that any of them calls. */
-  urls(): string[] {
-    return [...this].flatMap((definition) => commandsOf(definition).flatMap(({ url }) => url ?? []));
+  /** The HTTP calls that any of them makes. */
+  calls(): HttpCall[] {
+    return [...this].flatMap((definition) => callsOf(definition));
   }
 
   /** The topics that their commands go to. */
@@ -68,21 +70,6 @@ export class SagaDefinitions {
 /** Names a definition in a message: `type@version`. */
 export function definitionName({ type, version }: Pick<SagaDefinition, 'type' | 'version'>): string {
   return `${type}@${version}`;
-}
-
-/** Everything that a definition sends: of its steps, of items of lists, and reminders. */
-function commandsOf({ steps }: SagaDefinition): SagaCommand[] {
-  const actions = steps.flatMap(({ forward, undo }) => {
-    if (forward.kind !== 'each') return [forward, undo];
-    // What is sent does not depend on the item.
-    const element = forward.element(undefined, '');
-    return [element.forward, element.undo];
-  });
-  return actions.flatMap((action) => {
-    if (action?.kind === 'command') return action.command;
-    const waits = action?.kind === 'signal' || action?.kind === 'event';
-    return waits ? (action.remind?.command ?? []) : [];
-  });
 }
 
 /** The signals that steps of a definition wait for. */

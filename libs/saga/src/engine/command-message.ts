@@ -2,18 +2,14 @@ import { REPLY_KEY_HEADER, REPLY_TO_HEADER, type Headers } from '@waybill/consum
 import type { SqlSession } from '@waybill/kernel';
 import type { EncodedMessage, Outbox } from '@waybill/outbox';
 import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
-import { definitionName } from '../definition/saga-definitions.js';
 import { endStepOf, stepsOf } from '../machine/items.js';
 import type { SagaOutput } from '../machine/saga-event.js';
 import { END_STEP, type SagaInstance } from '../machine/saga-instance.js';
 import {
-  callTopicOf,
   SAGA_AGAIN_HEADER,
   SAGA_ATTEMPT_HEADER,
   SAGA_BEGUN_HEADER,
   SAGA_BRANCH_HEADER,
-  SAGA_CALL_MAC_HEADER,
-  SAGA_DEFINITION_HEADER,
   SAGA_ID_HEADER,
   SAGA_MAC_HEADER,
   SAGA_OP_HEADER,
@@ -27,8 +23,6 @@ import type { SagaKeys } from './saga-keys.js';
 export interface MessageParts {
   readonly outbox: Outbox;
   readonly keys: SagaKeys;
-  /** The service. */
-  readonly group: string;
 }
 
 /** The saga whose message it is. */
@@ -46,14 +40,12 @@ type OutputOf<Type extends SagaOutput['type']> = Extract<SagaOutput, { readonly 
  */
 export async function commandMessage(
   session: SqlSession,
-  { outbox, keys, group }: MessageParts,
+  { outbox, keys }: MessageParts,
   { definition, instance, subject }: MessageSaga,
-  { step, op, attempt, url, payload, again, topic }: OutputOf<'command'>,
+  { step, op, attempt, payload, again, topic }: OutputOf<'command'>,
 ): Promise<EncodedMessage> {
   const { id: sagaId } = instance;
   const branch = branchOf(definition, instance, step);
-  const isCall = url !== undefined;
-  const name = definitionName(definition);
   const control: Headers = {
     [SAGA_ID_HEADER]: sagaId,
     [SAGA_STEP_HEADER]: step,
@@ -64,18 +56,12 @@ export async function commandMessage(
     [REPLY_KEY_HEADER]: sagaId,
     ...timesOf(instance, step),
     ...(again ? { [SAGA_AGAIN_HEADER]: '1' } : {}),
-    ...(isCall ? { [SAGA_DEFINITION_HEADER]: name } : {}),
   };
   // A key of its own for each operation: a compensation must not wait behind the action that it undoes.
   const key = `${sagaId}:${branch}:${op}`;
-  const to = isCall ? callTopicOf(group) : topic;
-  const encoded = outbox.encodeControl({ topic: to, key, control, payload, subject: subject ?? null });
-  const command = { sagaId, step, op, attempt };
-  const macs = {
-    [SAGA_MAC_HEADER]: await keys.command(session, command),
-    ...(isCall ? { [SAGA_CALL_MAC_HEADER]: await keys.call(session, command, name, payload) } : {}),
-  };
-  return outbox.withControl(encoded, { ...control, ...macs });
+  const encoded = outbox.encodeControl({ topic, key, control, payload, subject: subject ?? null });
+  const mac = await keys.command(session, { sagaId, step, op, attempt });
+  return outbox.withControl(encoded, { ...control, [SAGA_MAC_HEADER]: mac });
 }
 
 /** By these barriers judge how old a command is: milliseconds from the time in the saga's id. */

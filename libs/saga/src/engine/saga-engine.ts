@@ -12,6 +12,7 @@ import type { SagaState } from '../machine/saga-instance.js';
 import { EventWaits } from './event-waits.js';
 import { IgnoredEvents } from './ignored-events.js';
 import { LocalSteps } from './local-steps.js';
+import { SagaCalls } from './saga-calls.js';
 import { SagaContents } from './saga-contents.js';
 import { replyTopicOf } from './saga-headers.js';
 import { SagaKeys } from './saga-keys.js';
@@ -30,7 +31,7 @@ const LOCAL_PART = 0.8;
 export interface SagaEngineParts {
   readonly definitions: SagaDefinitions;
   readonly outbox: Outbox;
-  /** The service: where answers to its sagas go, and their HTTP calls, is named after it. */
+  /** The service: where answers to its sagas go is named after it. */
   readonly group: string;
   readonly logger: Logger;
   /** A key of its sagas is followed by another one after this, in milliseconds. Default 30 days. */
@@ -70,6 +71,8 @@ export class SagaEngine {
   readonly keys: SagaKeys;
   /** By which sagas are kept. */
   readonly contents: SagaContents;
+  /** The HTTP calls that its transitions ask for. */
+  readonly calls: SagaCalls;
   /** Events of other services that sagas wait for. */
   readonly waits: EventWaits;
   readonly #ignored: IgnoredEvents;
@@ -81,13 +84,14 @@ export class SagaEngine {
     this.replyTopic = replyTopicOf(group);
     this.keys = new SagaKeys(this.replyTopic, parts.keyMaxAgeMs ?? KEY_MAX_AGE_MS);
     this.contents = new SagaContents(parts.sealer);
+    this.calls = new SagaCalls(this.replyTopic, this.contents);
     this.waits = new EventWaits(this.replyTopic, this.contents);
     this.#ignored = new IgnoredEvents(this.replyTopic, this.contents);
     this.#trace = parts.trace ?? noSagaTrace;
     this.#work = {
       definitions,
       outbox,
-      group,
+      calls: this.calls,
       keys: this.keys,
       locals: new LocalSteps(),
       waits: this.waits,

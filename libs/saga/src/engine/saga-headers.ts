@@ -24,15 +24,8 @@ export const SAGA_AGAIN_HEADER = 'waybill-saga-again';
 export const SAGA_EVENT_HEADER = 'waybill-saga-event';
 /** Shows that a command, an answer or an event is of the saga's own service; see `SagaKeys`. */
 export const SAGA_MAC_HEADER = 'waybill-saga-mac';
-/** In an HTTP call: shows that the call, with its payload, is of the saga's own service, which makes it. */
-export const SAGA_CALL_MAC_HEADER = 'waybill-saga-call-mac';
-/** In an HTTP call: the definition that says where it goes, as `type@version`. */
-export const SAGA_DEFINITION_HEADER = 'waybill-saga-definition';
-
-/** The topic of the HTTP calls of a service's sagas. */
-export function callTopicOf(group: string): string {
-  return `${group}.saga-calls`;
-}
+/** Of an HTTP call whose answer may come later: a token that names the call, and that only its endpoint is given. */
+export const CALLBACK_HEADER = 'waybill-callback';
 
 /** The topic of the answers to a service's sagas. */
 export function replyTopicOf(group: string): string {

@@ -10,6 +10,15 @@ export interface CommandToSign {
   readonly attempt: number;
 }
 
+/** What the MAC of a callback covers. */
+export interface CallToSign {
+  readonly sagaId: string;
+  readonly step: string;
+  readonly op: string;
+  /** Of the call's idempotency key: each attempt of a round asks for the same. */
+  readonly round: number;
+}
+
 const STATEMENTS = { current: currentSagaKey, add: addSagaKey, read: readSagaKey };
 
 /**
@@ -41,9 +50,9 @@ export class SagaKeys {
     return this.#keys.sign(session, this.#eventText(sagaId, event));
   }
 
-  /** The MAC of an HTTP call, which covers its payload: the saga's own service makes it. */
-  call(session: SqlSession, command: CommandToSign, definition: string, payload: unknown): Promise<string> {
-    return this.#keys.sign(session, this.#callText(command, definition, payload));
+  /** The MAC of what names an HTTP call to its endpoint, which answers later. */
+  callback(session: SqlSession, call: CallToSign): Promise<string> {
+    return this.#keys.sign(session, this.#callbackText(call));
   }
 
   isCommand(session: SqlSession, mac: string | undefined, command: CommandToSign): Promise<boolean> {
@@ -54,14 +63,8 @@ export class SagaKeys {
     return this.#keys.verify(session, mac, this.#eventText(sagaId, event));
   }
 
-  isCall(
-    session: SqlSession,
-    mac: string | undefined,
-    command: CommandToSign,
-    definition: string,
-    payload: unknown,
-  ): Promise<boolean> {
-    return this.#keys.verify(session, mac, this.#callText(command, definition, payload));
+  isCallback(session: SqlSession, mac: string | undefined, call: CallToSign): Promise<boolean> {
+    return this.#keys.verify(session, mac, this.#callbackText(call));
   }
 
   #commandText({ sagaId, step, op, attempt }: CommandToSign): string {
@@ -72,8 +75,8 @@ export class SagaKeys {
     return JSON.stringify(['event', sagaId, this.replyTopic, digestOf(event)]);
   }
 
-  #callText(command: CommandToSign, definition: string, payload: unknown): string {
-    return JSON.stringify(['call', this.#commandText(command), definition, digestOf(payload)]);
+  #callbackText({ sagaId, step, op, round }: CallToSign): string {
+    return JSON.stringify(['callback', sagaId, step, op, round, this.replyTopic]);
   }
 }
 

@@ -20,13 +20,12 @@ import {
   retryIn,
   type Subscription,
 } from '@waybill/consumer';
-import { type Codec, jsonCodec, type Outbox } from '@waybill/outbox';
+import { type Codec, jsonCodec } from '@waybill/outbox';
 import type { SagaOp } from '../definition/saga-command.js';
 import type { SagaDefinitions } from '../definition/saga-definitions.js';
 import type { SagaEngine } from './saga-engine.js';
 import type { SagaEvent } from '../machine/saga-event.js';
 import {
-  callTopicOf,
   SAGA_ATTEMPT_HEADER,
   SAGA_EVENT_HEADER,
   SAGA_HOLDS_HEADER,
@@ -35,7 +34,7 @@ import {
   SAGA_OP_HEADER,
   SAGA_STEP_HEADER,
 } from './saga-headers.js';
-import { httpCalls } from '../http/saga-http.js';
+import { SagaCaller } from '../http/saga-caller.js';
 import { SagaEndpoints, type SagaHttpOptions } from '../http/saga-endpoint.js';
 import type { EventPayload, WireEvent } from './saga-messages.js';
 import { SagaOrders } from './saga-orders.js';
@@ -64,11 +63,10 @@ export type SagaServiceOptions = Given<typeof SPECS> & {
 /** What a {@link SagaService} works with. */
 export interface SagaServiceParts {
   readonly engine: SagaEngine;
-  readonly outbox: Outbox;
   readonly definitions: SagaDefinitions;
   readonly transactions: TransactionRunner;
   readonly logger: Logger;
-  /** Codecs by topic; those of the topics of answers and HTTP calls count here. Default JSON. */
+  /** Codecs by topic; that of the topic of answers counts here. Default JSON. */
   readonly codecs?: Readonly<Record<string, Codec>> | undefined;
 }
 
@@ -77,6 +75,8 @@ const UNKNOWN_VERSION_MS = 1_000;
 
 /** Carries the sagas of a service on, in each of its processes: by answers from the log, and when something is due. */
 export class SagaService {
+  /** Makes the HTTP calls. */
+  readonly #caller: SagaCaller;
   readonly #clock: SagaClock;
   readonly #orders: BackgroundService;
   /** Messages that were dropped because none of the service's own has sent them. */
@@ -94,6 +94,8 @@ export class SagaService {
     const { engine, logger, transactions } = parts;
     const { transitionMs, pollMs, concurrency } = this.#options;
     this.#clock = new SagaClock({ engine, transactions, logger, transitionMs, pollMs, concurrency });
+    const endpoints = this.#endpoints;
+    this.#caller = new SagaCaller({ ...parts, endpoints, transitionMs, pollMs });
     const orders = new SagaOrders({ engine, transactions, logger, transitionMs });
     // Beside the clock: what an operator orders must not wait behind what it is about.
     this.#orders = new BackgroundService({
@@ -113,11 +115,12 @@ export class SagaService {
   start(): void {
     this.#clock.service.start();
     this.#orders.start();
+    this.#caller.start();
   }
 
   /** Stops when what is under way has ended. */
   async stop(): Promise<void> {
-    await Promise.all([this.#clock.stop(), this.#orders.stop()]);
+    await Promise.all([this.#clock.stop(), this.#orders.stop(), this.#caller.stop()]);
   }
 
   /**
@@ -126,7 +129,7 @@ export class SagaService {
    */
   async assertUsable(): Promise<void> {
     const { engine, definitions, transactions } = this.parts;
-    this.#endpoints.assertAllowed(definitions.urls());
+    this.#endpoints.assertAllowed(definitions.calls());
     const live = await transactions.session.run(liveVersions, engine.replyTopic);
     const problems = live
       .filter(({ type, version }) => definitions.find(type, version) === undefined)
@@ -138,14 +141,9 @@ export class SagaService {
       throw new ConfigurationError('Sagas under way have lost their definition', problems);
   }
 
-  /** The subscriptions of the service's consumer: to the answers, and to HTTP calls where a definition makes any. */
+  /** The subscriptions of the service's consumer: to the answers. */
   subscriptions(): Subscription[] {
-    const { definitions, engine, outbox } = this.parts;
-    const { refusals } = this;
-    if (definitions.urls().length === 0) return [this.#answers()];
-    const topic = callTopicOf(engine.group);
-    const parts = { outbox, definitions, endpoints: this.#endpoints, keys: engine.keys, refusals };
-    return [this.#answers(), httpCalls(topic, { ...parts, codec: this.#codecOf(topic) })];
+    return [this.#answers()];
   }
 
   #codecOf(topic: string): Codec {

@@ -22,6 +22,7 @@ import {
   stepOf,
 } from './command-message.js';
 import type { EventWaits } from './event-waits.js';
+import type { CallingTransition, SagaCalls } from './saga-calls.js';
 import type { IgnoredEvents } from './ignored-events.js';
 import type { LocalSteps } from './local-steps.js';
 import { eventMessage, type WireEvent } from './saga-messages.js';
@@ -33,6 +34,7 @@ const savepoint = savepointOf('child');
 export interface TransitionParts extends MessageParts {
   readonly definitions: SagaDefinitions;
   readonly locals: LocalSteps;
+  readonly calls: SagaCalls;
   readonly waits: EventWaits;
   readonly ignored: IgnoredEvents;
   /** Begins a child. */
@@ -115,6 +117,7 @@ export class TransitionWork {
   async #do(output: SagaOutput): Promise<SagaEvent | undefined> {
     switch (output.type) {
       case 'command':
+        return output.url === undefined ? this.#send(output) : this.parts.calls.check(this.#calling, output);
       case 'reminder':
       case 'release':
         return this.#send(output);
@@ -219,11 +222,16 @@ export class TransitionWork {
     this.#messages.push({ output: undefined, message });
   }
 
+  /** Sends what is to be sent: the saga's row is there by now. */
   async publish(): Promise<void> {
-    if (this.#messages.length === 0) return;
-    await this.parts.outbox.publishEncoded(
-      this.transaction.session,
-      this.#messages.map(({ message }) => message),
-    );
+    const messages = this.#messages.map(({ message }) => message);
+    if (messages.length > 0) await this.parts.outbox.publishEncoded(this.transaction.session, messages);
+    await this.parts.calls.save(this.#calling);
+  }
+
+  get #calling(): CallingTransition {
+    const { definition, transaction, instance } = this;
+    const [before, outputs, subject] = [this.#before, this.#outputs, this.#subject];
+    return { definition, transaction, before, instance, outputs, subject };
   }
 }

@@ -1,22 +1,35 @@
 import { lookup as resolveName } from 'node:dns';
-import { request as requestHttp, type IncomingMessage } from 'node:http';
-import { request as requestHttps } from 'node:https';
+import { Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http';
+import { Agent as SecureAgent, request as requestHttps } from 'node:https';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import {
   ConfigurationError,
+  describeError,
   EndpointRefusedError,
   type Given,
+  isWaybillError,
   type Resolved,
   resolveOptions,
   wholeNumber,
 } from '@waybill/kernel';
+import type { HttpCall } from '../definition/saga-command.js';
+import { usableHeaders } from './call-headers.js';
 
 const SPECS = {
   /** Longest time for one call, with its answer, in milliseconds. */
   timeoutMs: wholeNumber({ default: 25_000, min: 10, max: 600_000 }),
   /** Longest answer that is read, in bytes. */
   maxAnswerBytes: wholeNumber({ default: 1_048_576, min: 1, max: 64 * 1_048_576 }),
+  /** Calls at once, in each process. */
+  maxCalls: wholeNumber({ default: 32, min: 1, max: 1_000 }),
+  /** Calls of one host at once, in each process: a host that hangs takes its own places only. */
+  maxCallsPerHost: wholeNumber({ default: 8, min: 1, max: 1_000 }),
 };
+
+/** A request is written in pieces of so many bytes, so that none is written behind the end of its lease. */
+const PIECE_BYTES = 16_384;
+/** Connections are not kept: of a fresh one it is known whether anything was sent by it. */
+const AGENTS = { 'http:': new Agent({ keepAlive: false }), 'https:': new SecureAgent({ keepAlive: false }) };
 
 /** Which call the credentials are for. */
 export interface SagaHttpCall {
@@ -40,6 +53,33 @@ export type SagaHttpOptions = Given<typeof SPECS> & {
 export interface EndpointAnswer {
   readonly status: number;
   readonly text: string;
+  readonly retryAfter: string | undefined;
+}
+
+/** One try of a call. */
+export interface EndpointRequest {
+  readonly about: SagaHttpCall;
+  readonly method: string;
+  /** In lower case. They win over those of the option `headers`. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Undefined: none is sent. */
+  readonly body: string | undefined;
+  /** Nothing is written when this many milliseconds are over, by the process's monotonic clock. */
+  readonly untilMs: number;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** An endpoint has not answered: whether it has done anything is unknown where anything was sent. */
+export class UnansweredError extends Error {
+  override readonly name = 'UnansweredError';
+
+  constructor(
+    cause: unknown,
+    readonly wasSent: boolean,
+  ) {
+    super(describeError(cause), { cause });
+  }
 }
 
 /** Addresses that are nobody's on the internet: private, local, reserved (IANA's special-purpose registries). */
@@ -96,51 +136,87 @@ export class SagaEndpoints {
     this.#headers = headers;
   }
 
-  /** How long a call may take, in milliseconds. */
-  get timeoutMs(): number {
-    return this.#options.timeoutMs;
+  /** How long a call may take where its command does not say it, in milliseconds; and how many are made at once. */
+  get limits(): Pick<Resolved<typeof SPECS>, 'timeoutMs' | 'maxCalls' | 'maxCallsPerHost'> {
+    return this.#options;
   }
 
   /** @throws ConfigurationError when a definition names a host that may not be called */
-  assertAllowed(urls: Iterable<string>): void {
-    const problems = [...urls].filter((url) => !this.#isListed(new URL(url)));
+  assertAllowed(calls: Iterable<HttpCall>): void {
+    const hosts = new Set([...calls].map(({ url }) => url.host));
+    const problems = [...hosts].filter((host) => !this.#isListed(new URL(`http://${host}`)));
     if (problems.length > 0)
       throw new ConfigurationError(
         'Sagas call hosts that are not in sagas.http.hosts',
-        problems.map((url) => `${new URL(url).host} is not listed`),
+        problems.map((host) => `${host} is not listed`),
       );
   }
 
   /**
    * Calls an endpoint once.
    * @throws EndpointRefusedError when it may not be called
-   * @throws Error for everything that leaves open whether it has done anything
+   * @throws UnansweredError also when the option `headers` fails: where credentials come from may be in trouble
+   * @throws TypeError for headers that cannot be sent; then nothing was sent
    */
-  async post(
-    call: SagaHttpCall,
-    headers: Readonly<Record<string, string>>,
-    body: string,
-    signal: AbortSignal,
-  ): Promise<EndpointAnswer> {
-    const url = new URL(call.url);
+  async call(request: EndpointRequest): Promise<EndpointAnswer> {
+    const { about, untilMs, timeoutMs } = request;
+    const url = new URL(about.url);
     if (!this.#isListed(url)) throw new EndpointRefusedError(url.host, 'it is not in sagas.http.hosts');
     const isPrivateAllowed = this.#privateHosts.has(url.host) || this.#privateHosts.has(url.hostname);
     const literal = url.hostname.replace(/^\[|\]$/g, '');
     if (!isPrivateAllowed && isIP(literal) !== 0 && isPrivate(literal)) throw privateAddress(url.host);
-    const own = (await this.#headers?.(call)) ?? {};
-    const send = url.protocol === 'https:' ? requestHttps : requestHttp;
-    const options = {
-      method: 'POST',
-      headers: { ...own, ...headers, 'content-length': Buffer.byteLength(body) },
-      signal: AbortSignal.any([signal, AbortSignal.timeout(this.#options.timeoutMs)]),
-      lookup: isPrivateAllowed ? resolveName : publicLookup(url.host),
-    };
+    const leftMs = Math.min(timeoutMs, untilMs - performance.now());
+    const timer = new AbortController();
+    const timeout = setTimeout(
+      () => timer.abort(new Error(`it did not answer within ${timeoutMs} ms`)),
+      Math.max(0, leftMs),
+    );
+    const signal = AbortSignal.any([request.signal, timer.signal]);
+    try {
+      const own = usableHeaders(await this.#credentials(about, signal));
+      const lookup = isPrivateAllowed ? resolveName : publicLookup(url.host);
+      return await this.#send(url, { ...request, headers: { ...own, ...request.headers }, signal }, lookup);
+    } finally {
+      clearTimeout(timeout);
+    }
+  }
+
+  async #credentials(about: SagaHttpCall, signal: AbortSignal): Promise<unknown> {
+    try {
+      return await withSignal(this.#headers?.(about), signal);
+    } catch (error) {
+      throw new UnansweredError(error, false);
+    }
+  }
+
+  #send(
+    url: URL,
+    { method, headers, body, untilMs, signal }: EndpointRequest,
+    lookup: LookupFunction,
+  ): Promise<EndpointAnswer> {
+    const isSecure = url.protocol === 'https:';
+    const bytes = Buffer.from(body ?? '');
+    const length = body === undefined ? {} : { 'content-length': String(bytes.length) };
+    const options = { method, headers: { ...headers, ...length }, signal, lookup };
+    const agent = AGENTS[isSecure ? 'https:' : 'http:'];
     return new Promise((resolve, reject) => {
-      const request = send(url, options as Parameters<typeof send>[1], (response) => {
-        this.#read(response).then(resolve, reject);
+      let wasSent = false;
+      const fail = (error: unknown): void =>
+        reject(
+          isWaybillError(error)
+            ? error
+            : new UnansweredError(signal.aborted ? signal.reason : error, wasSent),
+        );
+      const request = (isSecure ? requestHttps : requestHttp)(url, { ...options, agent }, (response) => {
+        this.#read(response).then(resolve, fail);
       });
-      request.on('error', reject);
-      request.end(body);
+      request.on('error', fail);
+      request.on('socket', (socket) => {
+        // Nothing is written before it is connected: a process may have stood still since, for longer than its lease.
+        socket.once(isSecure ? 'secureConnect' : 'connect', () => {
+          write(request, bytes, untilMs, () => (wasSent = true));
+        });
+      });
     });
   }
 
@@ -160,8 +236,36 @@ export class SagaEndpoints {
       }
       chunks.push(chunk);
     }
-    return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') };
+    return {
+      status: response.statusCode ?? 0,
+      text: Buffer.concat(chunks).toString('utf8'),
+      retryAfter: response.headers['retry-after'],
+    };
   }
+}
+
+/** Writes a request in pieces, unless the end of its lease comes first: then it is cut off. */
+function write(request: ClientRequest, bytes: Buffer, untilMs: number, onSending: () => void): void {
+  const next = (from: number): void => {
+    if (performance.now() >= untilMs)
+      return void request.destroy(new Error('its lease was over before it could be sent'));
+    onSending();
+    const to = from + PIECE_BYTES;
+    if (to >= bytes.length) request.end(bytes.subarray(from));
+    else request.write(bytes.subarray(from, to), (error) => error ?? next(to));
+  };
+  next(0);
+}
+
+/** What a function of the user's comes to, unless the signal is faster. */
+async function withSignal<T>(work: Promise<T> | undefined, signal: AbortSignal): Promise<T | undefined> {
+  if (work === undefined) return undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    const give = (): void => reject(signal.reason as Error);
+    if (signal.aborted) give();
+    else signal.addEventListener('abort', give, { once: true });
+  });
+  return Promise.race([work, aborted]);
 }
 
 /** Whether an address is one that the internet does not route. */

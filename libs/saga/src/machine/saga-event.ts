@@ -74,7 +74,7 @@ export type SagaOutput =
       readonly attempt: number;
       readonly topic: string;
       /** Set for one that goes to an HTTP endpoint. */
-      readonly url?: string;
+      readonly url?: string | undefined;
       readonly payload: unknown;
       /** An operator wants it in spite of a rejection. */
       readonly again: boolean;

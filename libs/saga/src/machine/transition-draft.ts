@@ -258,8 +258,10 @@ export class TransitionDraft {
       return this.stick(step, `its command cannot be made: ${describeError(error)}`);
     }
     this.put(step, { dueMs: this.nowMs + action.policy.timeoutMs });
-    const { op, command } = action;
-    this.outputs.push({ type: 'command', step: step.name, op, attempt, ...command, payload, again });
+    const { op } = action;
+    const { topic, url } = action.command;
+    const to = { topic, ...(url !== undefined && { url }) };
+    this.outputs.push({ type: 'command', step: step.name, op, attempt, ...to, payload, again });
   }
 
   #await(step: StepDefinition): void {

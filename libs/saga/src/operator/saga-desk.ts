@@ -22,6 +22,7 @@ import { sealedOrder } from '../engine/saga-orders.js';
 import { NO_CONTENT, restoreInstance, type TransitionRecord } from '../engine/saga-store.js';
 import {
   listIgnoredEvents,
+  listSagaCalls,
   listSagaOrders,
   listSagaRefusals,
   listSagas,
@@ -84,6 +85,26 @@ export interface SagaDetail extends SagaSummary {
   readonly unreadable: string | null;
   readonly timeline: readonly SagaTimelineEntry[];
   readonly actions: readonly SagaOrderSummary[];
+  /** Its HTTP calls under way. */
+  readonly calls: readonly SagaCallSummary[];
+}
+
+/** An HTTP call of a saga that is under way. */
+export interface SagaCallSummary {
+  readonly step: string;
+  readonly op: string;
+  readonly attempt: number;
+  /** Of its idempotency key. */
+  readonly round: number;
+  readonly host: string;
+  /** `awaited`: the endpoint answers later. `told`: its answer is on its way to the saga. */
+  readonly state: 'open' | 'awaited' | 'told';
+  /** Tries of this attempt, the one under way too. */
+  readonly tries: number;
+  readonly isCalling: boolean;
+  /** When it is tried next. */
+  readonly nextAt: Date | null;
+  readonly lastError: string | null;
 }
 
 /** What an operator ordered. */
@@ -219,6 +240,7 @@ export class SagaDesk {
         ...(JSON.parse(records[index] ?? NO_RECORD) as TransitionRecord),
       })),
       actions: await this.#orders(id),
+      calls: (await this.parts.database.session.run(listSagaCalls, id)) as SagaCallSummary[],
     };
   }
 

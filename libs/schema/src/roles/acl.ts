@@ -27,7 +27,7 @@ export interface AclEntry {
 /** Topics that carry answers: anyone who consumes commands and requests publishes there. */
 const ANSWERS = ['*.replies', '*.saga-replies'];
 /** Topics of a group's own. */
-const OWN_TOPICS = ['replies', 'saga-replies', 'saga-calls'];
+const OWN_TOPICS = ['replies', 'saga-replies'];
 const PATTERN = /^[A-Za-z0-9._*-]{1,249}$/;
 
 type Entry = readonly [action: 'publish' | 'consume', topics: string, groups: string];

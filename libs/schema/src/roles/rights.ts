@@ -138,6 +138,9 @@ const BUS_TABLES: Readonly<Record<string, TableRights>> = {
 const SAGA_SHOWN =
   'id, saga_type, definition_version, reply_topic, state, revision, started_at, parent_id, parent_step';
 
+const CALL_SHOWN =
+  'saga_id, branch, op, step, attempt, round, reply_topic, definition, host, state, begun, rejected, tries, due_at, lease_until';
+
 /** What a service keeps in its own database, where it has one. */
 const OWN_TABLES: Readonly<Record<string, TableRights>> = {
   inbox: { service: 'insert' },
@@ -181,6 +184,11 @@ const OWN_TABLES: Readonly<Record<string, TableRights>> = {
   },
   // Where operator_action is, that is used.
   participant_action: { operator: 'select' },
+  saga_call: {
+    service: 'select, insert, update',
+    monitor: `select (${CALL_SHOWN})`,
+    operator: `select (${CALL_SHOWN}, last_error)`,
+  },
   saga_lock: { monitor: 'select (saga_id, branch, locked_at)', operator: 'select' },
   saga_stash: {
     service: 'select (id, entity, expires_at, control), update (expires_at), delete',
@@ -330,6 +338,10 @@ const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   saga_event_lock: SERVICE,
   saga_await_event: SERVICE,
   saga_take_event: SERVICE,
+  saga_calls_save: SERVICE,
+  saga_calls_claim: SERVICE,
+  saga_call_end_try: SERVICE,
+  saga_call_answer: SERVICE,
   saga_hold: SERVICE,
   saga_stash_command: SERVICE,
   saga_release: SERVICE,

@@ -1,0 +1,6 @@
+-- Takes note that an endpoint has answered later; false where its answer has come before, or is for another round.
+-- Params: sagaId uuid, step text, op text, round integer, rejected boolean
+-- Returns: first boolean
+-- Locks: the call
+-- Index: saga_call_pkey
+select :schema.saga_call_answer($1::uuid, $2::text, $3::text, $4::integer, $5::boolean) as first;
