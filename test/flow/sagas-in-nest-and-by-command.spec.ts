@@ -34,7 +34,6 @@ import { migrate } from '@waybill/schema';
 import { testDatabase, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { Fixture } from '../support/fixture.js';
-import { letGo } from '../support/sagas.js';
 
 interface Order {
   readonly orderId: string;
@@ -213,20 +212,23 @@ const command = async (...words: string[]): Promise<string> => {
 
 test('a saga of a provider runs over decorated participants and plain handlers, which know nothing of it', async () => {
   await start('stock', { controllers: [Stock] });
-  await start('payments', { controllers: [Payments] });
   const app = await start('orders', { providers: [PlaceOrder] });
   const good = await place(app, { orderId: 'A-1', pence: 900 });
-  expect(await ended(app, good.id)).toBe('COMPLETED');
-  expect((await app.get(SagaDesk).show(good.id)).instance.data).toMatchObject({ shelf: 7, chargeId: 'c900' });
-  // The first saga has not let the shelf go: the second waits for it, until an operator gives it up.
+  const holder = (): Promise<string | null> =>
+    fixture.value('select max(saga_id::text) from waybill.saga_lock');
+  await waitUntil(async () => (await holder()) === good.id, { describe: 'the first saga holds the shelf' });
+  // The first saga is under way: the second waits for the shelf, until an operator gives it up.
   const waiting = await place(app, { orderId: 'A-2', pence: 9_000 });
   await waitUntil(async () => (await fixture.value('select count(*)::int from waybill.saga_stash')) === 1, {
     describe: 'the command waits for the shelf',
   });
-  const held = await fixture.value<string>('select saga_id from waybill.saga_lock');
-  expect(held).toBe(good.id);
   await command('cancel', waiting.id, '--by', 'ada', '--because', 'taking too long', '--yes');
   expect(await ended(app, waiting.id)).toBe('CANCELLED');
+  await start('payments', { controllers: [Payments] });
+  expect(await ended(app, good.id)).toBe('COMPLETED');
+  expect((await app.get(SagaDesk).show(good.id)).instance.data).toMatchObject({ shelf: 7, chargeId: 'c900' });
+  // Its end has let the shelf go.
+  await waitUntil(async () => (await holder()) === null, { describe: 'the shelf is free' });
   // The stashed command comes behind its compensation, and must do nothing then.
   const effects = await fixture.database.pool.query('select consumer, key from effect order by id');
   expect(effects.rows).toEqual([{ consumer: 'reserve', key: 'A-1' }]);
@@ -247,20 +249,24 @@ test('a participant in a database of its own answers by half message, and is und
         relay: false,
       },
     );
-    await start('shipping', { controllers: [Shipping] });
     const app = await start('orders', { providers: [PayFirst] });
     const begin = (key: string, pence: number) =>
       fixture.transaction((client) =>
         app.get(Sagas).start(client, app.get(PayFirst).definition, { key, data: { orderId: key, pence } }),
       );
     const good = await begin('A-1', 300);
-    expect(await ended(app, good.id)).toBe('COMPLETED');
-    // The till is still the first one's.
+    const holders = async (): Promise<unknown[]> =>
+      (await ledger.query<{ id: string }>('select saga_id as id from waybill.saga_lock')).rows.map(
+        ({ id }) => id,
+      );
+    await waitUntil(async () => (await holders())[0] === good.id, { describe: 'the first has the till' });
+    // The till is the first one's, as long as nothing is shipped.
     const bad = await begin('A-2', 200);
     const waits = async (): Promise<boolean> =>
       (await ledger.query('select from waybill.saga_stash')).rows.length === 1;
     await waitUntil(waits, { describe: 'the second charge waits for the till' });
-    await letGo(payments.get(Waybill).sagas.locks, ledger, good.id);
+    await start('shipping', { controllers: [Shipping] });
+    expect(await ended(app, good.id)).toBe('COMPLETED');
     expect(await ended(app, bad.id)).toBe('COMPENSATED');
     const { rows } = await ledger.query(
       'select kind, sum(pence)::int as pence from entry group by 1 order by 1',
@@ -270,7 +276,7 @@ test('a participant in a database of its own answers by half message, and is und
       { kind: 'refund', pence: 200 },
     ]);
     // Compensated, it has let the till go.
-    expect((await ledger.query('select saga_id from waybill.saga_lock')).rows).toEqual([]);
+    expect(await holders()).toEqual([]);
     const [client, outbox] = [await ledger.connect(), payments.get(Outbox)];
     await client.query('begin');
     await expect(outbox.publish(client, { topic: 'orders', payload: 1 })).rejects.toThrow(

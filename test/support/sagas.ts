@@ -1,12 +1,5 @@
 import { Consumer, type Delivery, resolveSubscription } from '@waybill/consumer';
-import {
-  Bell,
-  type Logger,
-  type PgDatabase,
-  PgSession,
-  PgTransactionRunner,
-  silentLogger,
-} from '@waybill/kernel';
+import { Bell, type Logger, type PgDatabase, PgTransactionRunner, silentLogger } from '@waybill/kernel';
 import { Outbox, Relay } from '@waybill/outbox';
 import {
   OutboxAnswers,
@@ -208,16 +201,4 @@ export function note(what: string, reply: object = {}): Work {
 /** Waits until a claim about sagas holds. */
 export function eventually(claim: () => Promise<boolean>): Promise<void> {
   return waitUntil(claim, { describe: 'what the test claims' });
-}
-
-/** Lets go what a saga holds in the database of a participant. */
-export async function letGo(locks: SagaLocks, pool: pg.Pool, sagaId: string): Promise<void> {
-  const client = await pool.connect();
-  const afterwards: (() => Promise<unknown>)[] = [];
-  await client.query('begin');
-  const session = new PgSession(client as never);
-  await locks.release({ session, afterCommit: (work) => afterwards.push(work) }, sagaId);
-  await client.query('commit');
-  client.release();
-  for (const work of afterwards) await work();
 }
