@@ -118,7 +118,8 @@ async function useEverything(app: INestMicroservice): Promise<void> {
   const good = await ended(app, 'A-1', `${MARKER} rich`, 'shelf:1');
   expect(good).toMatchObject({ state: 'COMPLETED', data: { bill: `bill of ${MARKER} rich` } });
   expect(await ended(app, 'A-2', `poor ${MARKER}`)).toMatchObject({ state: 'COMPENSATED' });
-  // The shelf is still the first one's: the command waits.
+  // The shelf is another one's, which is under way: the command waits.
+  await holdShelf();
   await fixture.transaction((tx) =>
     app.get(Sagas).start(tx, app.get(Orders).place, {
       key: 'A-3',
@@ -146,6 +147,15 @@ async function useEverything(app: INestMicroservice): Promise<void> {
           .call(tx, { gid, branch: 'b', op: 'action' }, async () => `${MARKER} barrier`),
       ),
     ).toEqual({ outcome, result: `${MARKER} barrier` });
+}
+
+/** Holds the shelf for a saga that does not end here. */
+async function holdShelf(): Promise<void> {
+  await until(async () => (await count('saga_lock')) === 0, 'the end of the first saga has let the shelf go');
+  await fixture.database.pool.query(
+    `insert into waybill.saga_lock (entity, saga_id, branch) values ('shelf:1', $1, 'reserve')`,
+    [newId()],
+  );
 }
 
 async function everythingIsStored(): Promise<void> {
@@ -365,6 +375,7 @@ test('codecs of topics work for requests, sagas and commands that wait', async (
     data: { bill: `bill of ${MARKER} rich` },
   });
   expect(await ended(app, 'A-2', `poor ${MARKER}`)).toMatchObject({ state: 'COMPENSATED' });
+  await holdShelf();
   const { id } = await fixture.transaction((tx) =>
     app.get(Sagas).start(tx, app.get(Orders).place, {
       key: 'A-3',
