@@ -113,7 +113,7 @@ const CASES: readonly (readonly [state: string, code: string, work: () => Promis
       await one.query(`select waybill.keep_subject_key('\\x01', gen_random_uuid(), '\\x02')`);
     },
   ],
-  ['WB020', 'BARRIER_NAME_INVALID', () => one.query(`select waybill.barrier_slot('no uuid', 1000)`)],
+  ['WB020', 'BARRIER_NAME_INVALID', () => one.query(`select waybill.barrier_slot('no uuid', 0, 1000)`)],
 ];
 
 test.each(CASES)('%s is told as %s', async (state, code, work) => {

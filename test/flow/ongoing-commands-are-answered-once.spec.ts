@@ -24,7 +24,7 @@ function charging(timeoutMs = policy.timeoutMs): SagaDefinition<{ orderId: strin
 class Ongoing {
   readonly control = new Map<string, Headers>();
 
-  constructor(private readonly options: { hasEffect?: boolean } = {}) {}
+  constructor(private readonly options: { hasEffect?: boolean } = { hasEffect: false }) {}
 
   readonly work: Work = async ({ control }) => {
     this.control.set(control['waybill-saga-id'] ?? '', control);
@@ -86,7 +86,7 @@ describe('a command that is answered later', () => {
   });
 
   test('that has had an effect already is taken back although it was not answered', async () => {
-    const ongoing = new Ongoing({ hasEffect: true });
+    const ongoing = new Ongoing({});
     const { id } = await open(charging(200), ongoing);
     const control = await ongoing.of(id);
     await floor.until(id, 'COMPENSATED');

@@ -301,7 +301,7 @@ test.each(['the log is in it', 'the log is in another one'] as const)(
       @SagaCommand(charge)
       charge(@Payload() _command: unknown, @Ctx() { control }: WaybillContext): { chargeId: string } {
         controls.push(control);
-        throw new SagaOngoing();
+        throw new SagaOngoing({ hasEffect: false });
       }
     }
     try {

@@ -28,7 +28,9 @@ begin
   if origin is not null then
     origin_age := floor(extract(epoch from clock_timestamp()) * 1000) - :schema.barrier_made(of_gid, origin_begun_ms);
     if origin_age <= 90 * 86400000::bigint then
-      nothing_done := :schema.barrier_bar(of_gid::uuid, of_branch, origin, origin_begun_ms, of_op);
+      -- What its saga knows to be done was done: elsewhere, or by hand, where this database does not know of it.
+      nothing_done := :schema.barrier_bar(of_gid::uuid, of_branch, origin, origin_begun_ms, of_op)
+        and not coalesce(origin_done, false);
     elsif not origin_done then
       raise exception using errcode = 'WB022', message = format(
         'what %s of branch %s of %s takes back was begun %s hours ago, the barrier has forgotten it, and its saga does not '

@@ -173,11 +173,12 @@ export class Sagas {
     const id = await this.#idOf(session, saga);
     const [row] = await session.run(showSaga, id);
     if (row === undefined) throw new NotFoundError(`saga ${id}`);
-    check(row);
     const { outbox, engine } = this.parts;
     const subject = subjectOf(await engine.contents.open(session, id, row.content));
     const parts = { outbox, keys: engine.keysOf(row.replyTopic), subject };
-    await outbox.publishEncoded(tx, [await eventMessage(session, parts, id, event)]);
+    const message = await eventMessage(session, parts, id, event);
+    check(row);
+    await outbox.publishEncoded(tx, [message]);
   }
 
   /**

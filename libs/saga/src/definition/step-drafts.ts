@@ -2,7 +2,7 @@ import { ConfigurationError, show, wholeNumber } from '@waybill/kernel';
 import { assertTopicName } from '@waybill/log';
 import { END_STEP } from '../machine/saga-instance.js';
 import { nextSteps } from './next-steps.js';
-import type { SagaOp } from './saga-command.js';
+import type { HttpCall, SagaOp } from './saga-command.js';
 import type {
   CommandAction,
   EachAction,
@@ -123,6 +123,7 @@ export class Drafts {
   ): void {
     const { invoke, undo, then, pivot = false } = step;
     const policy = this.policy(name, step.policy, this.#mustSucceed);
+    this.#assertOneWay(name, [invoke, undo?.invoke]);
     this.add({
       ...common(name, step, after),
       branch: ops.branch ?? name,
@@ -130,6 +131,15 @@ export class Drafts {
       forward: commandAction(ops.forward, invoke, step.with, then, policy),
       undo: undo && this.#commandUndo(name, undo, ops.undo),
     });
+  }
+
+  /** One that may be done and one that takes it back have to meet: at the barrier of a database, or at an endpoint. */
+  #assertOneWay(name: string, [done, undone]: readonly ({ readonly http?: HttpCall } | undefined)[]): void {
+    if (undone === undefined || (done?.http === undefined) === (undone.http === undefined)) return;
+    this.problems.push(
+      `step ${name} is undone in another way than it is done, one by HTTP and one by a message: a compensation could not ` +
+        'know of a call that is on its way. Do both by HTTP, or both by messages',
+    );
   }
 
   #commandUndo<Data, Request>(name: string, undo: CommandUndo<Data, Request>, op: SagaOp): CommandAction {
@@ -221,6 +231,7 @@ export class Drafts {
     const policy = (step: EachPolicies): StepPolicy => this.policy(name, step.policy, isLate);
     const undoPolicy = (step: EachPolicies): StepPolicy =>
       this.policy(`${name}'s compensation`, step.undo?.policy, true);
+    if (given.step !== undefined) this.#assertOneWay(name, [given.step.invoke, given.step.undo?.invoke]);
     if (given.step !== undefined)
       return commandElement(name, given.step, policy(given.step), undoPolicy(given.step));
     if (given.local !== undefined)

@@ -75,8 +75,8 @@ const UNKNOWN_VERSION_MS = 1_000;
 
 /** Carries the sagas of a service on, in each of its processes: by answers from the log, and when something is due. */
 export class SagaService {
-  /** Makes the HTTP calls. */
-  readonly #caller: SagaCaller;
+  /** Makes the HTTP calls. {@link start} begins it. */
+  readonly caller: SagaCaller;
   readonly #clock: SagaClock;
   readonly #orders: BackgroundService;
   /** Messages that were dropped because none of the service's own has sent them. */
@@ -95,7 +95,7 @@ export class SagaService {
     const { transitionMs, pollMs, concurrency } = this.#options;
     this.#clock = new SagaClock({ engine, transactions, logger, transitionMs, pollMs, concurrency });
     const endpoints = this.#endpoints;
-    this.#caller = new SagaCaller({ ...parts, endpoints, transitionMs, pollMs });
+    this.caller = new SagaCaller({ ...parts, endpoints, transitionMs, pollMs });
     const orders = new SagaOrders({ engine, transactions, logger, transitionMs });
     // Beside the clock: what an operator orders must not wait behind what it is about.
     this.#orders = new BackgroundService({
@@ -115,12 +115,12 @@ export class SagaService {
   start(): void {
     this.#clock.service.start();
     this.#orders.start();
-    this.#caller.start();
+    this.caller.start();
   }
 
   /** Stops when what is under way has ended. */
   async stop(): Promise<void> {
-    await Promise.all([this.#clock.stop(), this.#orders.stop(), this.#caller.stop()]);
+    await Promise.all([this.#clock.stop(), this.#orders.stop(), this.caller.stop()]);
   }
 
   /**

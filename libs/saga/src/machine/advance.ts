@@ -81,7 +81,7 @@ export function advance(
   event: SagaEvent,
   nowMs: number,
 ): Transition {
-  if (isEnd(instance.state) && !isOfParent(instance, event)) {
+  if (isEnd(instance.state) && !isUndoing(instance, event)) {
     return { instance, outputs: [{ type: 'ignored', why: `the saga is ${instance.state}` }] };
   }
   const draft = new TransitionDraft(definition, instance, nowMs);
@@ -91,9 +91,9 @@ export function advance(
   return { instance: draft.instance(state), outputs: draft.outputs };
 }
 
-/** A completed child is undone when its parent is. */
-function isOfParent({ state }: SagaInstance, { type }: SagaEvent): boolean {
-  return type === 'undo' && state === 'COMPLETED';
+/** A completed child is undone when its parent is, or when an operator wants it. */
+function isUndoing({ state }: SagaInstance, { type }: SagaEvent): boolean {
+  return (type === 'undo' || type === 'compensate') && state === 'COMPLETED';
 }
 
 /** Begins everything that can begin now, and says how the saga stands. */

@@ -21,11 +21,11 @@ export class SagaOngoing extends Error {
   readonly hasEffect: boolean;
 
   /**
-   * @param options `hasEffect`: the handler has written something already that has to be taken back. Then the compensation is
-   *   carried out although the command has not been answered. Default: it has not, and a compensation that comes before the
-   *   answer has nothing to do.
+   * @param options `hasEffect`: whether the handler has done something already that has to be taken back, here or elsewhere.
+   *   Default true: a compensation is carried out although the command has not been answered. False where all of the effect
+   *   comes with the answer: then a compensation that comes before it has nothing to do.
    */
-  constructor({ hasEffect = false }: { readonly hasEffect?: boolean } = {}) {
+  constructor({ hasEffect = true }: { readonly hasEffect?: boolean } = {}) {
     super('the command is still being carried out');
     this.hasEffect = hasEffect;
   }

@@ -10,6 +10,7 @@ import {
   resolveOptions,
   SagaOrderRefusedError,
   show,
+  sqlStateOf,
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
@@ -174,6 +175,8 @@ const LIST = {
 };
 const ORDER = { waitMs: wholeNumber({ default: 10_000, min: 0, max: 3_600_000 }) };
 const LOOK_MS = 50;
+/** What `order_saga()` says of a saga that is not under way. */
+const NOT_UNDER_WAY = '22023';
 /** Stands for a transition that cannot be read. */
 const NO_RECORD = JSON.stringify({ nowMs: 0, events: [], outputs: [] } satisfies TransitionRecord);
 const UNDER_WAY: readonly SagaState[] = ['RUNNING', 'COMPENSATING', 'STUCK'];
@@ -324,11 +327,17 @@ export class SagaDesk {
     const { waitMs } = resolveOptions('order to a saga', ORDER, rest);
     const row = await this.#row(id);
     const state = stateOf(row.state);
-    if (isEnd(state)) throw new SagaOrderRefusedError(id, `it is ${state}`);
+    // A completed child may still be compensated, as long as its parent is under way.
+    const mayBeUndone = event.type === 'compensate' && state === 'COMPLETED' && row.parentId !== null;
+    if (isEnd(state) && !mayBeUndone) throw new SagaOrderRefusedError(id, `it is ${state}`);
     assertOperator(operator, `saga ${id}`);
     const { session } = this.parts.database;
     const given = [revision ?? row.revision, operator.by, operator.reason ?? null] as const;
-    const [order] = await session.run(orderSaga, id, sealedOrder(this.#contents, id, event), ...given);
+    const sealed = sealedOrder(this.#contents, id, event);
+    const [order] = await session.run(orderSaga, id, sealed, ...given).catch((error: unknown) => {
+      // It has ended in between, or with its parent.
+      throw sqlStateOf(error) === NOT_UNDER_WAY ? new SagaOrderRefusedError(id, 'it has ended') : error;
+    });
     invariant(order !== undefined, `the order to saga ${id} was not kept`);
     return this.#outcome(id, order.id, waitMs);
   }

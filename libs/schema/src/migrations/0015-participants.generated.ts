@@ -5,7 +5,7 @@ export const migration0015: Migration = {
   number: 15,
   name: '0015-participants',
   breaking: false,
-  checksum: 'a87b738c05946959e3780fdb7c23db33a8d4fc2218af09d0f9cc1f653900cb74',
+  checksum: 'e464059f557cc9fabae358b52d65a85471dc432104fafa693b3283c536a8b715',
   sql: `-- Operations of distributed transactions in the participant's database; their tables are those of 0008. Every operation has
 -- a time of its own: that in its gid, and begun_ms after it. Only slots that are needed are named: a plan over the ring
 -- would lock all of them to the end of the transaction, and none could be emptied.
@@ -36,7 +36,9 @@ begin
   if origin is not null then
     origin_age := floor(extract(epoch from clock_timestamp()) * 1000) - :schema.barrier_made(of_gid, origin_begun_ms);
     if origin_age <= 90 * 86400000::bigint then
-      nothing_done := :schema.barrier_bar(of_gid::uuid, of_branch, origin, origin_begun_ms, of_op);
+      -- What its saga knows to be done was done: elsewhere, or by hand, where this database does not know of it.
+      nothing_done := :schema.barrier_bar(of_gid::uuid, of_branch, origin, origin_begun_ms, of_op)
+        and not coalesce(origin_done, false);
     elsif not origin_done then
       raise exception using errcode = 'WB022', message = format(
         'what %s of branch %s of %s takes back was begun %s hours ago, the barrier has forgotten it, and its saga does not '

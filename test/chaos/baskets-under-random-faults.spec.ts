@@ -1,0 +1,219 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { PgDatabase } from '@waybill/kernel';
+import { SagaDesk } from '@waybill/saga';
+import { type EmbeddedPostgres, startPostgres, waitUntil } from '@waybill/testing';
+import { Fixture, upTo } from '../support/fixture.js';
+import { FlakyGateway } from '../support/flaky-gateway.js';
+import { Supervised } from '../support/saga-orders.js';
+
+/** 2,000 is the full size. */
+const SAGAS = Number(process.env['WAYBILL_BASKETS'] ?? 150);
+const TIME_LIMIT_MS = 300_000 + 300 * SAGAS;
+const TOPICS = ['stock.take', 'stock.put', 'shipping.send', 'baskets.saga-replies'];
+const COMPLETED = 4;
+const COMPENSATED = 5;
+const CANCELLED = 6;
+const operator = { by: 'ada', reason: 'as agreed with the customer' };
+
+const TABLES = `
+  create table plan (id text primary key, scenario text not null, lines jsonb not null, pence int not null);
+  create table orders (id text primary key, state text not null, cancelled boolean not null default false,
+                       placed_at timestamptz not null default now());
+  create table stock (sku text primary key, pieces int not null);
+  create table booking (order_id text not null unique, cleared boolean not null default false);
+  create table parcel (order_id text not null);
+  create table audit (order_id text not null unique);
+  create table release (number int not null);
+  create table gateway_call (key text primary key, order_id text not null, pence int not null,
+                             id bigint generated always as identity);
+  insert into release values (1);
+  insert into stock select 'sku-' || n, 100000 from generate_series(0, 7) n`;
+
+const SCENARIOS = ['good', 'no-stock', 'cancel', 'no-money', 'good', 'no-lorry'] as const;
+
+let server: EmbeddedPostgres;
+let fixture: Fixture;
+let gateway: FlakyGateway;
+let database: PgDatabase;
+let services: Supervised[] = [];
+
+beforeAll(async () => {
+  server = await startPostgres();
+  fixture = await Fixture.create(
+    Object.fromEntries(TOPICS.map((name) => [name, {}])),
+    server.connectionString,
+  );
+  await fixture.database.pool.query(TABLES);
+  gateway = await FlakyGateway.open(fixture.database.pool, 0.25);
+  database = new PgDatabase({ connectionString: fixture.url });
+});
+afterAll(async () => {
+  await Promise.all(services.map((service) => service.stop()));
+  await gateway.close();
+  await database.close();
+  await fixture.close();
+  await server.stop();
+});
+
+async function plan(numbers: readonly number[]): Promise<void> {
+  const baskets = numbers.map((n) => {
+    const scenario = SCENARIOS[n % SCENARIOS.length];
+    const lines = upTo(1 + (n % 5)).map((line) => ({ sku: `sku-${(line + n) % 8}`, pieces: 1 + (n % 3) }));
+    const withTwo =
+      scenario === 'no-stock'
+        ? [...lines.filter(({ sku }) => sku !== 'sku-2'), { sku: 'sku-2', pieces: 1 }]
+        : lines;
+    return { id: `basket-${String(n).padStart(5, '0')}`, scenario, lines: withTwo, pence: 100 + n };
+  });
+  await fixture.database.pool.query(
+    `insert into plan select id, scenario, lines, pence
+       from jsonb_to_recordset($1) as b (id text, scenario text, lines jsonb, pence int)`,
+    [JSON.stringify(baskets)],
+  );
+}
+
+/** Kills, and crashes of PostgreSQL, until it is told to stop. */
+function faults(): { stop(): Promise<number> } {
+  const stopped = new AbortController();
+  let times = 0;
+  const loop = (async () => {
+    while (!stopped.signal.aborted) {
+      await delay(2_000 + Math.random() * 3_000, undefined, { signal: stopped.signal }).catch(
+        () => undefined,
+      );
+      if (stopped.signal.aborted) return;
+      times += 1;
+      if (times % 4 === 0) await server.restart('immediate');
+      else services[Math.floor(Math.random() * services.length)]?.kill();
+    }
+  })();
+  return {
+    async stop() {
+      stopped.abort();
+      await loop;
+      return times;
+    },
+  };
+}
+
+/** Decides about what is stuck, as an operator does: what cannot be shipped is handed over, what is not wanted is paid back. */
+async function decide(): Promise<void> {
+  const desk = new SagaDesk({ database });
+  for (const { id, type } of await desk.list({ states: ['STUCK'] })) {
+    const { instance } = await desk.show(id);
+    const stuck = Object.entries(instance.steps).find(([, { status }]) => status.endsWith('stuck'));
+    if (stuck === undefined) continue;
+    const [step] = stuck;
+    if (type === 'baskets.order' && step === 'ship') await desk.skip(id, 'ship', operator);
+    else if (type === 'baskets.order' && step === 'payment') {
+      const [child] = await desk.list({
+        type: 'baskets.pay',
+        states: ['COMPLETED', 'RUNNING'],
+        keyPrefix: instance.key,
+      });
+      if (child !== undefined) await desk.compensate(child.id, operator);
+    } else await desk.retry(id, step, operator);
+  }
+}
+
+/** Baskets whose sagas have not ended, and how those stand. */
+async function left(): Promise<string[]> {
+  const { rows } = await fixture.database.pool.query<{ what: string }>(
+    `select concat_ws(' ', p.id, p.scenario, s.state, s.reason, s.content->>'steps', c.state, c.reason, c.content->>'steps') as what
+       from plan p
+       left join waybill.saga_ended e on e.saga_type = 'baskets.order' and e.saga_key = p.id
+       left join waybill.saga s on s.saga_type = 'baskets.order' and s.saga_key = p.id
+       left join waybill.saga c on c.parent_id = s.id
+      where e.id is null`,
+  );
+  return rows.map(({ what }) => what);
+}
+
+/** What does not agree with how the sagas have ended. */
+async function disagreements(): Promise<string[]> {
+  const { rows } = await fixture.database.pool.query<{ what: string }>(`
+    with ended as (
+      select p.*, o.state as told, e.state, e.state = ${COMPLETED} as completed
+        from plan p join orders o using (id)
+        join waybill.saga_ended e on e.saga_type = 'baskets.order' and e.saga_key = p.id
+    ), taken as (
+      select l.sku, sum(l.pieces) as pieces
+        from ended e, jsonb_to_recordset(e.lines) as l (sku text, pieces int) where e.completed group by l.sku
+    )
+    select 'stock of ' || s.sku || ' is ' || s.pieces as what
+      from stock s left join taken t using (sku) where s.pieces <> 100000 - coalesce(t.pieces, 0)
+    union all
+    select e.id || ' has paid ' || coalesce(sum(g.pence), 0) || ' of ' || e.pence || ', state ' || e.state
+      from ended e left join gateway_call g on g.order_id = e.id
+     group by e.id, e.pence, e.completed, e.state having coalesce(sum(g.pence), 0) <> e.completed::int * e.pence
+    union all
+    select g.order_id || ' was charged behind its refund' from gateway_call g
+     where g.pence > 0 and exists (select from gateway_call r where r.order_id = g.order_id and r.pence < 0 and r.id < g.id)
+    union all
+    select e.id || ' was told ' || e.told from ended e
+     where e.told <> case e.state when ${COMPLETED} then 'COMPLETED' when ${COMPENSATED} then 'COMPENSATED' else 'CANCELLED' end
+    union all
+    select e.id || ' has ' || count(p) || ' parcels' from ended e left join parcel p on p.order_id = e.id
+     group by e.id, e.completed, e.scenario having count(p) <> (e.completed and e.scenario <> 'no-lorry')::int
+    union all
+    select e.id || ' is ' || e.state || ' (' || e.scenario || ')' from ended e
+     where e.state <> all (case e.scenario when 'good' then array[${COMPLETED}] when 'no-lorry' then array[${COMPLETED}]
+                             when 'cancel' then array[${COMPLETED}, ${CANCELLED}] else array[${COMPENSATED}] end)`);
+  return rows.map(({ what }) => what);
+}
+
+test(
+  'baskets of lines, children behind pivots, HTTP, webhooks, cancellations and a new release: all sums agree',
+  async () => {
+    const numbers = upTo(SAGAS);
+    const half = Math.floor(SAGAS / 2);
+    await plan(numbers.slice(0, half));
+    const settings = { url: fixture.url, gateway: gateway.url };
+    services = [
+      new Supervised('basket-orders', { ...settings, perSecond: 20 }),
+      new Supervised('basket-orders', { ...settings, perSecond: 20 }),
+      new Supervised('basket-participant', { ...settings, trouble: 0.05 }),
+    ];
+    await waitUntil(async () => (await left()).length < half, { describe: 'baskets end' });
+    // A new release under the same version, for the sagas that begin from here on.
+    await fixture.database.pool.query('insert into release values (2)');
+    for (const service of services.slice(0, 2)) service.kill();
+    await plan(numbers.slice(half));
+    const trouble = faults();
+    let times = 0;
+    let waiting: string[] = [];
+    try {
+      await waitUntil(
+        async () => {
+          await decide().catch(() => undefined);
+          waiting = await left();
+          return waiting.length === 0;
+        },
+        {
+          describe: () =>
+            `every basket has ended; ${waiting.length} have not: ${waiting.slice(0, 5).join('\n')}; ${services.map(({ output }) => output.slice(-500)).join('\n---\n')}`,
+          timeoutMs: TIME_LIMIT_MS,
+          intervalMs: 500,
+        },
+      );
+    } finally {
+      times = await trouble.stop();
+    }
+    expect(times).toBeGreaterThan(0);
+    expect(await disagreements()).toEqual([]);
+    const { rows } = await fixture.database.pool.query<{ state: number; n: number }>(
+      `select state, count(*)::int as n from waybill.saga_ended where saga_type = 'baskets.order' group by 1`,
+    );
+    expect(rows.map(({ state }) => state).toSorted()).toEqual(
+      expect.arrayContaining([COMPLETED, COMPENSATED]),
+    );
+    // The new release has audited those that began with it, and no other.
+    const { rows: audits } = await fixture.database.pool.query<{ n: number }>(
+      'select count(*)::int as n from audit',
+    );
+    expect(audits[0]?.n).toBeGreaterThan(0);
+    expect(audits[0]?.n).toBeLessThan(SAGAS);
+  },
+  TIME_LIMIT_MS + 60_000,
+);

@@ -1,0 +1,40 @@
+// Serves stock and shipping of baskets until it is told to stop; `trouble` is the part of commands that fail by chance.
+import { resolveSubscription } from '@waybill/consumer';
+import { OutboxAnswers, SagaLocks, SagaParticipant, SagaRejection } from '@waybill/saga';
+import { runService } from './saga-process.mjs';
+
+const settings = JSON.parse(process.argv[2]);
+const { trouble } = settings;
+
+const WORKS = {
+  async 'stock.take'({ sku, pieces, scenario }, tx) {
+    await tx.query('update stock set pieces = pieces - $2::int where sku = $1', [sku, pieces]);
+    if (scenario === 'no-stock' && sku === 'sku-2') throw new SagaRejection('there is none');
+    return { shelf: `shelf of ${sku}` };
+  },
+  async 'stock.put'({ sku, pieces }, tx) {
+    await tx.query('update stock set pieces = pieces + $2::int where sku = $1', [sku, pieces]);
+  },
+  async 'shipping.send'({ orderId, scenario }, tx) {
+    await tx.query('insert into parcel (order_id) values ($1)', [orderId]);
+    if (scenario === 'no-lorry') throw new SagaRejection('no lorry');
+  },
+};
+
+await runService({ ...settings, group: 'basket-participant', planned: false }, async ({ outbox }) => {
+  const answers = new OutboxAnswers(outbox);
+  const participant = new SagaParticipant({ answers, locks: new SagaLocks(answers) });
+  const handle = (delivery) =>
+    participant.serve(delivery, async () => {
+      const { topic, payload, transaction } = delivery;
+      const answer = await WORKS[topic](payload, transaction);
+      if (Math.random() < trouble) throw new Error(`${topic} fails by chance`);
+      return answer;
+    });
+  const retry = { immediateAttempts: 1, delayMs: 20, maxAttempts: 3 };
+  return {
+    subscriptions: Object.keys(WORKS).map((topic) =>
+      resolveSubscription(topic, handle, { answers: true, retry }),
+    ),
+  };
+});
