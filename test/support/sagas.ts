@@ -129,7 +129,11 @@ export class SagaFloor {
     this.#stops.push(() => sweeper.stop());
   }
 
-  async consume(group: string, subscriptions: ReturnType<typeof resolveSubscription>[]): Promise<void> {
+  /** @returns what stops it before the floor is closed */
+  async consume(
+    group: string,
+    subscriptions: ReturnType<typeof resolveSubscription>[],
+  ): Promise<() => Promise<void>> {
     const { database, topics, signals } = this.fixture;
     const consumer = new Consumer(
       { group, subscriptions, bus: database, transactions: this.runner as never, topics, signals },
@@ -137,6 +141,7 @@ export class SagaFloor {
     );
     await consumer.start();
     this.#consumers.push(consumer);
+    return () => consumer.stop();
   }
 
   /** Starts a saga in a transaction of its own. */

@@ -37,6 +37,8 @@ const made: WaybillError[] = [
   new kernel.ContentUndecipherableError('orders[0]@1', 'key k1 is not known here'),
   new kernel.SubjectErasedError('orders[0]@1'),
   new kernel.SagaOrderRefusedError('id', 'it has changed'),
+  new kernel.SagaDefinitionChangedError('orders.place', 1, ['step ship is gone']),
+  new kernel.SagaNotRegisteredError('orders.place', 1, 'orders'),
   new kernel.SagaInputError('The key of a saga', 'must be a text'),
   new kernel.SagaSignalUnknownError('id', 'approvel', 'orders.place', ['approval']),
   new kernel.SagaCallbackRefusedError('stale', 'id', 'it is not awaited'),

@@ -43,10 +43,10 @@ export const awaitEvent = statement<[sagaId: string, step: string, replyTopic: s
  * Locks: the saga, until the transaction ends
  * Index: saga_wake
  */
-export const claimDueSaga = statement<[replyTopic: string], { id: string; type: string; version: number; key: string; state: number; revision: number; parentId: string | null; parentStep: string | null; reason: string | null; content: string; nowMs: number; startedAtMs: number }>('claim-due-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key, s.state::integer as state,
+export const claimDueSaga = statement<[replyTopic: string], { id: string; type: string; version: number; key: string; state: number; revision: number; parentId: string | null; parentStep: string | null; reason: string | null; content: string; nowMs: number; startedAtMs: number; fingerprint: string | null }>('claim-due-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key, s.state::integer as state,
        s.revision, s.parent_id as "parentId", s.parent_step as "parentStep", s.reason, s.content::text as content,
        pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - s.started_at) * 1000.0)::bigint as "nowMs",
-       (extract(epoch from s.started_at) * 1000.0)::bigint as "startedAtMs"
+       (extract(epoch from s.started_at) * 1000.0)::bigint as "startedAtMs", s.fingerprint
   from :schema.saga s
  where s.reply_topic = $1::text and s.wake_at <= (select pg_catalog.clock_timestamp())
  order by s.wake_at
@@ -115,6 +115,15 @@ export const endSaga = statement<[id: string, fromRevision: number, state: numbe
  * Index: saga_child
  */
 export const findChild = statement<[parentId: string, step: string], { id: string }>('find-child', `select s.id from :schema.saga s where s.parent_id = $1::uuid and s.parent_step = $2::text`);
+
+/**
+ * Definitions of a type and version that processes of a service have, the newest first.
+ * Index: saga_definition_pkey
+ */
+export const findDefinition = statement<[replyTopic: string, type: string, version: number], { fingerprint: string; shape: string; signals: readonly string[] }>('find-definition', `select d.fingerprint, d.shape::text as shape, d.signals
+  from :schema.saga_definition d
+ where d.reply_topic = $1::text and d.saga_type = $2::text and d.definition_version = $3::integer
+ order by d.seen_at desc`);
 
 /**
  * The saga of a type and key, under way or ended.
@@ -231,23 +240,30 @@ union all
  limit $6`);
 
 /**
- * The versions of definitions that sagas under way keep to.
+ * The definitions that sagas under way, and completed children of those, keep to, with their shapes; and how many
+ * milliseconds ago any process had a definition of that type and version.
  */
-export const liveVersions = statement<[replyTopic: string], { type: string; version: number; sagas: number }>('live-versions', `select s.saga_type as type, s.definition_version as version, pg_catalog.count(*)::bigint as sagas
+export const liveVersions = statement<[replyTopic: string], { type: string; version: number; fingerprint: string | null; sagas: number; shape: string | null; seenMs: number | null }>('live-versions', `select s.saga_type as type, s.definition_version as version, s.fingerprint, pg_catalog.count(*)::bigint as sagas,
+       (select d.shape::text from :schema.saga_definition d
+         where d.reply_topic = $1::text and d.saga_type = s.saga_type and d.definition_version = s.definition_version
+           and d.fingerprint = s.fingerprint) as shape,
+       (select pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.max(d.seen_at)) * 1000.0) from :schema.saga_definition d
+         where d.reply_topic = $1::text and d.saga_type = s.saga_type
+           and d.definition_version = s.definition_version)::bigint as "seenMs"
   from :schema.saga s
- where s.reply_topic = $1::text and s.state <= 3
- group by 1, 2
- order by 1, 2`);
+ where s.reply_topic = $1::text
+ group by s.saga_type, s.definition_version, s.fingerprint
+ order by 1, 2, 3`);
 
 /**
  * Reads a saga that is under way for a transition of it.
  * Locks: the saga, until the transaction ends
  * Index: saga_pkey
  */
-export const loadSaga = statement<[id: string], { id: string; type: string; version: number; key: string; state: number; revision: number; parentId: string | null; parentStep: string | null; reason: string | null; content: string; nowMs: number; startedAtMs: number }>('load-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key, s.state::integer as state,
+export const loadSaga = statement<[id: string], { id: string; type: string; version: number; key: string; state: number; revision: number; parentId: string | null; parentStep: string | null; reason: string | null; content: string; nowMs: number; startedAtMs: number; fingerprint: string | null }>('load-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key, s.state::integer as state,
        s.revision, s.parent_id as "parentId", s.parent_step as "parentStep", s.reason, s.content::text as content,
        pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - s.started_at) * 1000.0)::bigint as "nowMs",
-       (extract(epoch from s.started_at) * 1000.0)::bigint as "startedAtMs"
+       (extract(epoch from s.started_at) * 1000.0)::bigint as "startedAtMs", s.fingerprint
   from :schema.saga s
  where s.id = $1::uuid
    for update`);
@@ -298,11 +314,27 @@ select $1::text, $2::text, $3::text, $4::text, $5::text, $6::integer, $7::bigint
  where (select pg_catalog.count(*) from (select from :schema.saga_refusal r where r.reply_topic = $1::text limit 1000) r) < 1000`);
 
 /**
+ * Takes note that a process of a service has a definition.
+ */
+export const registerDefinition = statement<[replyTopic: string, type: string, version: number, fingerprint: string, shape: string, signals: readonly (string | null)[]], Record<never, never>>('register-definition', `insert into :schema.saga_definition as d (reply_topic, saga_type, definition_version, fingerprint, shape, signals)
+values ($1::text, $2::text, $3::integer, $4::text, $5::json, $6::text[])
+on conflict (reply_topic, saga_type, definition_version, fingerprint) do update set seen_at = pg_catalog.clock_timestamp()`);
+
+/**
  * Lets go what a saga holds: one entity, what one of its branches has taken, or all; the commands that waited come back.
  * Locks: the entities, and the commands
  * Index: saga_lock_saga, saga_stash_entity
  */
 export const releaseEntities = statement<[sagaId: string, branch: string | null, entity: string | null], { topic: string; key: string | null; headers: string; control: string; payload: Buffer | null }>('release-entities', `select r.topic, r.message_key as key, r.headers, r.control, r.payload from :schema.saga_release($1, $2, $3) r`);
+
+/**
+ * Forgets definitions that no process had for so long, and that no saga keeps to.
+ */
+export const removeDefinitions = statement<[olderThanMs: number], Record<never, never>>('remove-definitions', `delete from :schema.saga_definition d
+ where d.seen_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'
+   and not exists (select from :schema.saga s
+                    where s.reply_topic = d.reply_topic and s.saga_type = d.saga_type
+                      and s.definition_version = d.definition_version)`);
 
 /**
  * Forgets what came for sagas and changed nothing, long ago.
@@ -404,14 +436,22 @@ select e.id, e.saga_type, e.definition_version, e.saga_key, e.reply_topic, e.sta
  * Locks: the new row, and its key
  * Index: saga_key, saga_ended_key
  */
-export const startSaga = statement<[id: string, type: string, version: number, key: string, replyTopic: string, state: number, wakeMs: number | null, parentId: string | null, parentStep: string | null, reason: string | null, content: string, transition: string], { id: string; created: boolean; startedAtMs: number }>('start-saga', `select s.id, s.created, (extract(epoch from s.started_at) * 1000.0)::bigint as "startedAtMs"
-  from :schema.saga_start($1, $2, $3, $4, $5, $6::smallint, $7, $8, $9, $10, $11::json, $12::json) s`);
+export const startSaga = statement<[id: string, type: string, version: number, key: string, replyTopic: string, state: number, wakeMs: number | null, parentId: string | null, parentStep: string | null, reason: string | null, fingerprint: string, content: string, transition: string], { id: string; created: boolean; startedAtMs: number }>('start-saga', `select s.id, s.created, (extract(epoch from s.started_at) * 1000.0)::bigint as "startedAtMs"
+  from :schema.saga_start($1, $2, $3, $4, $5, $6::smallint, $7, $8, $9, $10, $11, $12::json, $13::json) s`);
 
 /**
  * Keeps a command until an entity is free; false when too many wait for it.
  * Locks: the new row
  */
 export const stashCommand = statement<[entity: string, most: number, waitMs: number, topic: string, key: string | null, headers: string, control: string, payload: Buffer | null], { stashed: boolean }>('stash-command', `select :schema.saga_stash_command($1, $2, $3, $4, $5, $6::json, $7::json, $8) as stashed`);
+
+/**
+ * Leaves the sagas under way of one shape of a definition to operators.
+ * Locks: those sagas
+ */
+export const stickSagas = statement<[replyTopic: string, type: string, version: number, fingerprint: string, reason: string], Record<never, never>>('stick-sagas', `update :schema.saga s set state = 3, reason = $5::text, changed_at = pg_catalog.clock_timestamp()
+ where s.reply_topic = $1::text and s.saga_type = $2::text and s.definition_version = $3::integer
+   and s.fingerprint = $4::text and s.state < 3`);
 
 /**
  * The step that waits for an event that has come; where none does, the event is kept for so many milliseconds.

@@ -338,3 +338,16 @@ begin
   return found;
 end
 $$;
+
+-- Definitions that processes of a service have, by their shapes: a line for each step. signals: what their steps wait for.
+create table :schema.saga_definition (
+  reply_topic        text not null,
+  saga_type          text not null,
+  definition_version integer not null,
+  fingerprint        text not null,
+  shape              json not null,
+  signals            text[] not null,
+  first_seen         timestamptz not null default clock_timestamp(),
+  seen_at            timestamptz not null default clock_timestamp(),
+  primary key (reply_topic, saga_type, definition_version, fingerprint)
+);

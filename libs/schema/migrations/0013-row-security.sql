@@ -35,6 +35,7 @@ begin
       ('saga_refusal', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_order', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_event_wait', ':schema.acl_reads_topic(reply_topic)'),
+      ('saga_definition', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_event', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_ignored', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_call', ':schema.acl_reads_topic(reply_topic)'),

@@ -148,3 +148,39 @@ export class SagaSignalUnknownError extends WaybillError {
     super(`Saga ${sagaId} (${type}) waits for no signal ${JSON.stringify(signal)}: ${names}. Mend the name.`);
   }
 }
+
+/** A saga under way began with another shape of its definition than this process has. */
+export class SagaDefinitionChangedError extends WaybillError {
+  override readonly name = 'SagaDefinitionChangedError';
+  override readonly code = 'SAGA_DEFINITION_CHANGED';
+  override readonly retryable = true;
+
+  constructor(
+    readonly type: string,
+    readonly version: number,
+    differences: readonly string[],
+  ) {
+    super(
+      `Version ${version} of saga ${type} has changed since the saga began: ${differences.join('; ')}. Put the old steps back, and ` +
+        'add a version for the new ones, or mark them as patched.',
+    );
+  }
+}
+
+/** No process of the service has registered the definition: the saga would never be carried on. Nothing was written. */
+export class SagaNotRegisteredError extends WaybillError {
+  override readonly name = 'SagaNotRegisteredError';
+  override readonly code = 'SAGA_NOT_REGISTERED';
+  override readonly retryable = false;
+
+  constructor(
+    readonly type: string,
+    readonly version: number,
+    service: string,
+  ) {
+    super(
+      `No process of service ${service} has version ${version} of saga ${type}: it would never be carried on. Register the ` +
+        'definition, in Nest as a property of a @Saga() provider, and start the service.',
+    );
+  }
+}

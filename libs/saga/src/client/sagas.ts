@@ -18,7 +18,6 @@ import { DEADLINE } from '../definition/step-drafts.js';
 import type { SagaEngine } from '../engine/saga-engine.js';
 import { isEnd, type SagaState, stateOf } from '../machine/saga-instance.js';
 import { eventMessage, type WireEvent } from '../engine/saga-messages.js';
-import { signalsOf } from '../definition/saga-definitions.js';
 import { assertName } from '../machine/saga-input.js';
 import { restoreInstance, subjectOf } from '../engine/saga-store.js';
 import { findSaga, showSaga } from '../statements.generated.js';
@@ -52,6 +51,13 @@ export interface SagaStarted {
 export interface SagaSignalOptions {
   /** Names the signal: two of one id count once, as when a webhook comes twice. The saga remembers the last 1,000. */
   readonly id?: string;
+}
+
+/** What a saga's row says of its definition. */
+interface SagaRow {
+  readonly id: string;
+  readonly type: string;
+  readonly version: number;
 }
 
 /** How a saga has ended. */
@@ -137,9 +143,9 @@ export class Sagas {
     assertName(name, 'The name of a signal');
     if (id !== undefined) assertName(id, 'The id of a signal');
     const event = { type: 'signal', name, payload, ...(id !== undefined && { id }) } as const;
-    await this.#tell(tx, saga, event, ({ id: sagaId, type, version }) => {
-      const definition = this.parts.engine.definitions.find(type, version);
-      const known = definition && signalsOf(definition);
+    const { registered } = this.parts.engine;
+    await this.#tell(tx, saga, event, async (session, { id: sagaId, type, version }) => {
+      const known = await registered.signalsOf(session, type, version);
       if (known?.includes(name) === false) throw new SagaSignalUnknownError(sagaId, name, type, known);
     });
   }
@@ -167,7 +173,7 @@ export class Sagas {
     tx: TransactionHandle,
     saga: SagaRef,
     event: WireEvent,
-    check: (row: { readonly id: string; readonly type: string; readonly version: number }) => void = () => {},
+    check: (session: SqlSession, row: SagaRow) => Promise<void> = async () => {},
   ): Promise<void> {
     const { session } = this.#join(tx);
     const id = await this.#idOf(session, saga);
@@ -177,7 +183,7 @@ export class Sagas {
     const subject = subjectOf(await engine.contents.open(session, id, row.content));
     const parts = { outbox, keys: engine.keysOf(row.replyTopic), subject };
     const message = await eventMessage(session, parts, id, event);
-    check(row);
+    await check(session, row);
     await outbox.publishEncoded(tx, [message]);
   }
 

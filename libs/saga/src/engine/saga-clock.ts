@@ -5,6 +5,8 @@ import {
   isInfrastructureFailure,
   type Logger,
   type PassResult,
+  SagaDefinitionChangedError,
+  SagaVersionUnknownError,
   SubjectErasedError,
   type TransactionRunner,
 } from '@waybill/kernel';
@@ -27,6 +29,8 @@ export interface SagaClockParts {
 
 /** A saga whose transition fails waits for so long, in milliseconds. */
 const POSTPONE_MS = 5_000;
+/** One whose definition another process may have, or an older release, waits for so long, in milliseconds. */
+const OTHER_DEFINITION_MS = 30_000;
 /** One whose subject was erased cannot be carried on; it is looked at again after so long, in milliseconds. */
 const ERASED_MS = 86_400_000;
 
@@ -34,6 +38,7 @@ const ERASED_MS = 86_400_000;
 export class SagaClock {
   readonly service: BackgroundService;
   readonly #underWay = new Set<Promise<void>>();
+  #toldMs = -Infinity;
 
   constructor(private readonly parts: SagaClockParts) {
     const { pollMs, logger } = parts;
@@ -114,11 +119,24 @@ export class SagaClock {
       }
       // A local action that took too long is known by now, and counts at the next look.
       if (error instanceof HandlerAbandoned) return true;
+      if (error instanceof SagaVersionUnknownError || error instanceof SagaDefinitionChangedError) {
+        this.#tellOfDefinition(current, error);
+        await transactions.session.run(postponeSaga, current, OTHER_DEFINITION_MS);
+        return true;
+      }
       // It must not keep those behind it from being looked at.
       logger.error(`saga ${current} could not be carried on: ${describeError(error)}`);
       const isErased = error instanceof SubjectErasedError;
       await transactions.session.run(postponeSaga, current, isErased ? ERASED_MS : POSTPONE_MS);
       return true;
     }
+  }
+
+  /** Once a minute: there may be thousands of them. */
+  #tellOfDefinition(id: string, error: Error): void {
+    const now = performance.now();
+    if (now - this.#toldMs < 60_000) return;
+    this.#toldMs = now;
+    this.parts.logger.error(`saga ${id}, and perhaps others, cannot be carried on here: ${error.message}`);
   }
 }

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { type Logger, newId, type OpenTransaction } from '@waybill/kernel';
 import type { Sealer } from '@waybill/log';
 import type { Outbox } from '@waybill/outbox';
+import { fingerprintOf } from '../definition/fingerprint.js';
 import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { SagaDefinitions } from '../definition/saga-definitions.js';
 import { newInstance } from '../machine/advance.js';
@@ -14,6 +15,7 @@ import { IgnoredEvents } from './ignored-events.js';
 import { LocalSteps } from './local-steps.js';
 import { SagaCalls } from './saga-calls.js';
 import { SagaContents } from './saga-contents.js';
+import { RegisteredDefinitions } from './registered-definitions.js';
 import { replyTopicOf } from './saga-headers.js';
 import { SagaKeys } from './saga-keys.js';
 import type { OperatorOrder } from './saga-orders.js';
@@ -71,6 +73,8 @@ export class SagaEngine {
   readonly keys: SagaKeys;
   /** By which sagas are kept. */
   readonly contents: SagaContents;
+  /** What this process and others of the service have. */
+  readonly registered: RegisteredDefinitions;
   /** The HTTP calls that its transitions ask for. */
   readonly calls: SagaCalls;
   /** Events of other services that sagas wait for. */
@@ -84,12 +88,14 @@ export class SagaEngine {
     this.replyTopic = replyTopicOf(group);
     this.keys = new SagaKeys(this.replyTopic, parts.keyMaxAgeMs ?? KEY_MAX_AGE_MS);
     this.contents = new SagaContents(parts.sealer);
+    this.registered = new RegisteredDefinitions(this.replyTopic, group, definitions);
     this.calls = new SagaCalls(this.replyTopic, this.contents);
     this.waits = new EventWaits(this.replyTopic, this.contents);
     this.#ignored = new IgnoredEvents(this.replyTopic, this.contents);
     this.#trace = parts.trace ?? noSagaTrace;
     this.#work = {
       definitions,
+      registered: this.registered,
       outbox,
       calls: this.calls,
       keys: this.keys,
@@ -115,7 +121,7 @@ export class SagaEngine {
 
   /**
    * Begins a saga in `transaction`; one of the same type and key is found instead, whether under way or ended.
-   * @throws SagaInputError, PayloadNotSerializableError
+   * @throws SagaInputError, PayloadNotSerializableError, SagaNotRegisteredError
    */
   async start(
     transaction: OpenTransaction<unknown>,
@@ -140,6 +146,8 @@ export class SagaEngine {
   ): Promise<Begun> {
     const { session } = transaction;
     const { type, version } = definition;
+    await this.registered.assertStartable(session, definition);
+    const fingerprint = fingerprintOf(definition);
     const startedIn = this.#trace.current();
     const instance = newInstance(definition, { id, key, data: dataOf(definition, id, data), deadlineMs });
     const event: SagaEvent = { type: 'start', data: instance.data, deadlineMs };
@@ -150,7 +158,7 @@ export class SagaEngine {
     const isBegun = isQuiet && work.instance.state === 'RUNNING' && work.outputs.every(isCommand);
     const begun = isBegun ? work.instance : instance;
     const record = isBegun ? work.record : { nowMs: 0, events: [], outputs: [] };
-    const saga = { type, version, parent, startedIn, subject };
+    const saga = { type, version, parent, fingerprint, startedIn, subject };
     const toStart = { ...saga, instance: begun, replyTopic: this.replyTopic, record };
     const { startedAtMs, ...found } = await insertSaga(session, this.contents, toStart);
     if (!found.created) return found;
@@ -166,7 +174,7 @@ export class SagaEngine {
 
   /**
    * Tells a saga of an event, in `transaction`. What comes for one that has ended is kept, and shown to operators.
-   * @throws SagaVersionUnknownError
+   * @throws SagaVersionUnknownError, SagaDefinitionChangedError
    */
   async tell(transaction: OpenTransaction<unknown>, id: string, event: SagaEvent): Promise<Applied> {
     const { session } = transaction;
@@ -180,7 +188,7 @@ export class SagaEngine {
   /**
    * Carries out an operator's order, in `transaction`, while the saga is as the operator saw it.
    * @returns why it was not; undefined when it was
-   * @throws SagaVersionUnknownError
+   * @throws SagaVersionUnknownError, SagaDefinitionChangedError
    */
   async order(transaction: OpenTransaction<unknown>, order: OperatorOrder): Promise<string | undefined> {
     const stored = await lockSaga(transaction.session, this.contents, order.sagaId);
@@ -200,6 +208,7 @@ export class SagaEngine {
   ): Promise<Applied> {
     const { type, version, startedIn, instance } = stored;
     const definition = this.parts.definitions.get(type, version);
+    await this.registered.assertFits(transaction.session, stored, definition);
     const step = 'step' in event ? event.step : event.type;
     return this.#trace.transition({ id: instance.id, type, step, startedIn }, (reached) =>
       this.#carry(stored, definition, transaction, event, by, reached),

@@ -11,6 +11,7 @@ import {
 import {
   archiveOrphans,
   emptySagaSlot,
+  removeDefinitions,
   removeIgnoredEvents,
   forgetEndedSagas,
   removeSagaKeys,
@@ -70,6 +71,7 @@ export class SagaRetention extends Retention {
     await session.run(removeSagaOrders, decidedMs);
     await session.run(removeSagaRefusals, decidedMs);
     await session.run(removeIgnoredEvents, decidedMs);
+    await session.run(removeDefinitions, decidedMs);
     await session.run(removeSagaKeys, oldKeyMs);
     return 'idle';
   }

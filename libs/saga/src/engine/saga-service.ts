@@ -1,10 +1,11 @@
 import {
   BackgroundService,
-  ConfigurationError,
   type Given,
   type Logger,
+  oneOf,
   own,
   resolveOptions,
+  SagaDefinitionChangedError,
   SagaVersionUnknownError,
   SubjectErasedError,
   type TransactionRunner,
@@ -39,7 +40,6 @@ import { SagaEndpoints, type SagaHttpOptions } from '../http/saga-endpoint.js';
 import type { EventPayload, WireEvent } from './saga-messages.js';
 import { SagaOrders } from './saga-orders.js';
 import { SagaRefusals } from './saga-refusals.js';
-import { liveVersions } from '../statements.generated.js';
 import { SagaClock } from './saga-clock.js';
 import { jsonOf } from '../machine/saga-data.js';
 
@@ -50,6 +50,10 @@ const SPECS = {
   transitionMs: wholeNumber({ default: 30_000, min: 10, max: 3_600_000 }),
   /** Sagas that the clock carries on at a time, each on a connection of its own. */
   concurrency: wholeNumber({ default: 4, min: 1, max: 64 }),
+  /** What is done at the start about sagas under way of a version that this process does not have. */
+  onUnknownVersion: oneOf(['refuse', 'wait'], 'refuse'),
+  /** What is done at the start about sagas under way whose version has other steps by now. */
+  onChangedDefinition: oneOf(['refuse', 'stuck'], 'refuse'),
   /** Answers that share a transaction at most. */
   transactionBatch: wholeNumber({ default: 16, min: 1, max: 32 }),
 };
@@ -70,8 +74,10 @@ export interface SagaServiceParts {
   readonly codecs?: Readonly<Record<string, Codec>> | undefined;
 }
 
-/** A saga whose version this process does not know is another's, or an older process's: it is asked again after this. */
-const UNKNOWN_VERSION_MS = 1_000;
+/** A saga whose definition this process does not have, or not as it was, is another's: it is asked again after this. */
+const UNKNOWN_VERSION_MS = 5_000;
+/** How often this process tells that it has its definitions, in milliseconds. */
+const REGISTER_MS = 30_000;
 
 /** Carries the sagas of a service on, in each of its processes: by answers from the log, and when something is due. */
 export class SagaService {
@@ -83,6 +89,7 @@ export class SagaService {
   readonly refusals: SagaRefusals;
   readonly #endpoints: SagaEndpoints;
   readonly #options;
+  #registeredMs = -Infinity;
 
   /** @throws ConfigurationError */
   constructor(
@@ -102,6 +109,7 @@ export class SagaService {
       name: 'orders to sagas',
       runOnce: async (signal) => {
         await orders.carryOut(signal);
+        await this.#register();
         return 'idle';
       },
       idleMinMs: Math.min(20, pollMs),
@@ -118,6 +126,14 @@ export class SagaService {
     this.caller.start();
   }
 
+  /** Tells the other processes every now and then that this one still has its definitions. */
+  async #register(): Promise<void> {
+    const now = performance.now();
+    if (now - this.#registeredMs < REGISTER_MS) return;
+    await this.parts.engine.registered.register(this.parts.transactions.session);
+    this.#registeredMs = now;
+  }
+
   /** Stops when what is under way has ended. */
   async stop(): Promise<void> {
     await Promise.all([this.#clock.stop(), this.#orders.stop(), this.caller.stop()]);
@@ -128,17 +144,9 @@ export class SagaService {
    * @throws ConfigurationError naming the versions that were dropped too early, or the hosts that are not listed
    */
   async assertUsable(): Promise<void> {
-    const { engine, definitions, transactions } = this.parts;
+    const { engine, definitions, transactions, logger } = this.parts;
     this.#endpoints.assertAllowed(definitions.calls());
-    const live = await transactions.session.run(liveVersions, engine.replyTopic);
-    const problems = live
-      .filter(({ type, version }) => definitions.find(type, version) === undefined)
-      .map(
-        ({ type, version, sagas }) =>
-          `${sagas} of ${type} version ${version} are under way: keep that version until they have ended`,
-      );
-    if (problems.length > 0)
-      throw new ConfigurationError('Sagas under way have lost their definition', problems);
+    await engine.registered.check(transactions.session, this.#options, logger);
   }
 
   /** The subscriptions of the service's consumer: to the answers. */
@@ -178,7 +186,8 @@ export class SagaService {
       await this.parts.engine.tell({ session, handle: transaction }, id, event);
       return undefined;
     } catch (error) {
-      if (error instanceof SagaVersionUnknownError) return retryIn(UNKNOWN_VERSION_MS);
+      if (error instanceof SagaVersionUnknownError || error instanceof SagaDefinitionChangedError)
+        return retryIn(UNKNOWN_VERSION_MS);
       if (error instanceof SubjectErasedError) return drop(`the subject of saga ${id} was erased`);
       throw error;
     }

@@ -17,6 +17,8 @@ export interface StoredSaga {
   readonly version: number;
   readonly revision: number;
   readonly parent: SagaParent | null;
+  /** The shape of the definition that it began with; null where that was not kept. */
+  readonly fingerprint: string | null;
   readonly instance: SagaInstance;
   /** The trace that it was started in; undefined for none. */
   readonly startedIn: string | undefined;
@@ -61,6 +63,7 @@ export interface SagaToStart {
   readonly type: string;
   readonly version: number;
   readonly replyTopic: string;
+  readonly fingerprint: string;
   readonly parent: SagaParent | null;
   readonly startedIn: string | undefined;
   readonly subject: string | undefined;
@@ -71,7 +74,7 @@ export interface SagaToStart {
 export async function insertSaga(
   session: SqlSession,
   contents: SagaContents,
-  { instance, type, version, replyTopic, parent, startedIn, subject, record }: SagaToStart,
+  { instance, type, version, replyTopic, fingerprint, parent, startedIn, subject, record }: SagaToStart,
 ): Promise<{ readonly id: string; readonly created: boolean; readonly startedAtMs: number }> {
   const key = await contents.keyOf(session, subject);
   const [row] = await session.run(
@@ -86,6 +89,7 @@ export async function insertSaga(
     parent?.id ?? null,
     parent?.step ?? null,
     instance.reason,
+    fingerprint,
     contents.seal(instance.id, JSON.stringify(contentOf(instance, { startedIn, subject })), key),
     contents.seal(instance.id, JSON.stringify(record), key),
   );
@@ -180,15 +184,16 @@ interface SagaRow {
   readonly content: string;
   readonly nowMs: number;
   readonly startedAtMs: number;
+  readonly fingerprint: string | null;
 }
 
 async function stored(session: SqlSession, contents: SagaContents, row: SagaRow): Promise<StoredSaga> {
   const content = await contents.open(session, row.id, row.content);
-  const { parentId, parentStep, type, version, revision, nowMs } = row;
+  const { parentId, parentStep, type, version, revision, nowMs, fingerprint } = row;
   const instance: SagaInstance & Beside = restoreInstance(row, content);
   const { startedIn, subject } = instance;
   const parent = parentId === null ? null : { id: parentId, step: parentStep ?? '' };
-  return { type, version, revision, nowMs, parent, instance, startedIn, subject };
+  return { type, version, revision, nowMs, parent, fingerprint, instance, startedIn, subject };
 }
 
 /** What stands beside the content of a saga in its row. */

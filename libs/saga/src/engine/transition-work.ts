@@ -3,6 +3,7 @@ import {
   HandlerAbandoned,
   isConnectionLoss,
   isWaybillError,
+  SagaVersionUnknownError,
   type OpenTransaction,
   savepointOf,
 } from '@waybill/kernel';
@@ -25,6 +26,7 @@ import type { EventWaits } from './event-waits.js';
 import type { CallingTransition, SagaCalls } from './saga-calls.js';
 import type { IgnoredEvents } from './ignored-events.js';
 import type { LocalSteps } from './local-steps.js';
+import type { RegisteredDefinitions } from './registered-definitions.js';
 import { eventMessage, type WireEvent } from './saga-messages.js';
 import type { NewSaga, SagaParent, StoredSaga, TransitionRecord } from './saga-store.js';
 
@@ -33,6 +35,7 @@ const savepoint = savepointOf('child');
 /** What transitions work with. */
 export interface TransitionParts extends MessageParts {
   readonly definitions: SagaDefinitions;
+  readonly registered: RegisteredDefinitions;
   readonly locals: LocalSteps;
   readonly calls: SagaCalls;
   readonly waits: EventWaits;
@@ -189,6 +192,11 @@ export class TransitionWork {
     } catch (error) {
       if (error instanceof HandlerAbandoned || isConnectionLoss(error)) throw error;
       await session.run(savepoint.goBack);
+      // Another process of the service has it, and is to begin it.
+      const isElsewhere =
+        error instanceof SagaVersionUnknownError &&
+        (await this.parts.registered.isKnown(session, childType, childVersion));
+      if (isElsewhere) throw error;
       await session.run(savepoint.release);
       return { type: 'unsendable', step, error: describeError(error) };
     }

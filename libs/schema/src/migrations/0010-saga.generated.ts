@@ -5,13 +5,13 @@ export const migration0010: Migration = {
   number: 10,
   name: '0010-saga',
   breaking: false,
-  checksum: '10a3676dad68424d7dc4f04829ee19784bcc19332d6b1be1a705ccbb11c220eb',
+  checksum: 'daca0c257953e5f06b476aa62eda5d1f17704ec6a05ae7cfecc47d12585c6ee9',
   sql: `-- Sagas: those under way, those that have ended, what happened to each, and what participants hold for them.
 
 -- Those under way. state: 1 running, 2 compensating, 3 stuck; an ended child (4 completed, 5 compensated, 6 cancelled)
 -- stays until its parent has ended, because the parent may want it undone. reply_topic: where answers to it go; the
 -- service that reads it carries the saga on. content: data, steps, signals and the like, as the machine reads them; times
--- in it count from started_at. wake_at: when something is due; it may be early, never late: a transition leaves it alone
+-- in it count from started_at. fingerprint: the shape of the definition that it began with. wake_at: when something is due; it may be early, never late: a transition leaves it alone
 -- when it can, so that its update needs no new index entry.
 create table :schema.saga (
   id                 uuid primary key,
@@ -27,6 +27,7 @@ create table :schema.saga (
   parent_id          uuid,
   parent_step        text,
   reason             text,
+  fingerprint        text,
   content            json not null
 ) with (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
 
@@ -90,7 +91,7 @@ $$;
 -- the key; the ended ones are looked for behind it, in a later statement.
 create function :schema.saga_start(
   saga_id uuid, of_type text, of_version integer, of_key text, to_topic text, in_state smallint, wake_ms bigint,
-  of_parent uuid, of_parent_step text, why text, of_content json, of_transition json)
+  of_parent uuid, of_parent_step text, why text, of_fingerprint text, of_content json, of_transition json)
 returns table (id uuid, created boolean, started_at timestamptz)
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -98,9 +99,9 @@ declare
   now_at timestamptz := clock_timestamp();
 begin
   insert into :schema.saga (id, saga_type, definition_version, saga_key, reply_topic, state, started_at, changed_at,
-                            wake_at, parent_id, parent_step, reason, content)
+                            wake_at, parent_id, parent_step, reason, fingerprint, content)
   values (saga_id, of_type, of_version, of_key, to_topic, in_state, now_at, now_at,
-          now_at + wake_ms * interval '1 millisecond', of_parent, of_parent_step, why, of_content)
+          now_at + wake_ms * interval '1 millisecond', of_parent, of_parent_step, why, of_fingerprint, of_content)
   on conflict (saga_type, saga_key) do nothing;
   if not found then
     return query select s.id, false, s.started_at from :schema.saga s

@@ -5,7 +5,7 @@ export const migration0011: Migration = {
   number: 11,
   name: '0011-saga-transitions',
   breaking: false,
-  checksum: 'ebe17c00ecc70a357e665e9af940f077051dbf12d4637150d224d520733507da',
+  checksum: 'a08c96206b25e3e19ef059265d9dfa9fef892cff0e95ac89daf98dc60d6b9e6f',
   sql: `-- A transition of a saga is sent without waiting for an answer: what must not be is an error now, where it was an answer.
 
 create function :schema.saga_overtaken(saga_id uuid, from_revision bigint) returns void
@@ -346,5 +346,18 @@ begin
   return found;
 end
 $$;
+
+-- Definitions that processes of a service have, by their shapes: a line for each step. signals: what their steps wait for.
+create table :schema.saga_definition (
+  reply_topic        text not null,
+  saga_type          text not null,
+  definition_version integer not null,
+  fingerprint        text not null,
+  shape              json not null,
+  signals            text[] not null,
+  first_seen         timestamptz not null default clock_timestamp(),
+  seen_at            timestamptz not null default clock_timestamp(),
+  primary key (reply_topic, saga_type, definition_version, fingerprint)
+);
 `,
 };

@@ -5,7 +5,7 @@ export const migration0013: Migration = {
   number: 13,
   name: '0013-row-security',
   breaking: false,
-  checksum: '404a4e4cdd3745f0c6f113adb38d3e8cafe4aeeebaec4313da65aaf5e5d5ceec',
+  checksum: 'fbc276c7ed48c3358518bc76025ef80a5c322276d896051148954fac0ed01d0f',
   sql: `-- Row-level security by 0012, for those who may use the tables and are not the owner: he, and superusers, see all and pay
 -- nothing. A login without an entry pays one look a statement. Policies of ours are named waybill_…; services know them.
 --
@@ -43,6 +43,7 @@ begin
       ('saga_refusal', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_order', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_event_wait', ':schema.acl_reads_topic(reply_topic)'),
+      ('saga_definition', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_event', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_ignored', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_call', ':schema.acl_reads_topic(reply_topic)'),

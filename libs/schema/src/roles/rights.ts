@@ -175,6 +175,10 @@ const OWN_TABLES: Readonly<Record<string, TableRights>> = {
   },
   // Operators write orders by order_saga() only.
   saga_order: { service: 'select, update (outcome, why, settled_at), delete', operator: 'select' },
+  saga_definition: {
+    service: 'select, insert, update (seen_at), delete',
+    ...sameFor(['monitor', 'operator'], 'select'),
+  },
   saga_event_wait: { service: 'select, insert, update, delete', operator: 'select' },
   saga_event: { service: 'select, insert, delete', operator: 'select' },
   saga_ignored: {

@@ -1,0 +1,176 @@
+import {
+  ConfigurationError,
+  type Logger,
+  SagaDefinitionChangedError,
+  SagaNotRegisteredError,
+  type SqlSession,
+} from '@waybill/kernel';
+import { differencesOf, fingerprintOf, shapeOf } from '../definition/fingerprint.js';
+import type { SagaDefinition } from '../definition/saga-definition.js';
+import { type SagaDefinitions, signalsOf } from '../definition/saga-definitions.js';
+import { findDefinition, liveVersions, registerDefinition, stickSagas } from '../statements.generated.js';
+import type { StoredSaga } from './saga-store.js';
+
+/** A definition that another process has had so lately is not lost. */
+const LATELY_MS = 120_000;
+
+/** What a process does about sagas under way that its definitions do not fit. */
+export interface DefinitionRules {
+  /** Of a version that it does not have: `refuse` to start, or let them wait for a process that has it. */
+  readonly onUnknownVersion: 'refuse' | 'wait';
+  /** Of a version whose steps have changed: `refuse` to start, or leave them to operators, `stuck`. */
+  readonly onChangedDefinition: 'refuse' | 'stuck';
+}
+
+type Live = Awaited<ReturnType<typeof readLive>>[number];
+
+function readLive(session: SqlSession, replyTopic: string) {
+  return session.run(liveVersions, replyTopic);
+}
+
+/** The definitions of a service as its processes have told of them, beside those that this process has. */
+export class RegisteredDefinitions {
+  readonly #seen = new Set<string>();
+
+  constructor(
+    private readonly replyTopic: string,
+    private readonly service: string,
+    private readonly definitions: SagaDefinitions,
+  ) {}
+
+  /** Tells the others what this process has. */
+  async register(session: SqlSession): Promise<void> {
+    for (const definition of this.definitions) {
+      const { type, version } = definition;
+      const shape = JSON.stringify(shapeOf(definition));
+      const fingerprint = fingerprintOf(definition);
+      const signals = signalsOf(definition);
+      await session.run(registerDefinition, this.replyTopic, type, version, fingerprint, shape, signals);
+    }
+  }
+
+  /**
+   * Checks that somebody will carry a saga on, and the children that it begins.
+   * @throws SagaNotRegisteredError
+   */
+  async assertStartable(session: SqlSession, definition: SagaDefinition): Promise<void> {
+    await this.#assertKnown(session, definition);
+    for (const { forward } of definition.steps) {
+      const action = forward.kind === 'each' ? forward.element(undefined, '').forward : forward;
+      if (action.kind === 'child') await this.#assertKnown(session, action);
+    }
+  }
+
+  async #assertKnown(
+    session: SqlSession,
+    { type, version }: Pick<SagaDefinition, 'type' | 'version'>,
+  ): Promise<void> {
+    if (await this.isKnown(session, type, version)) return;
+    throw new SagaNotRegisteredError(type, version, this.service);
+  }
+
+  /** Whether this process has a definition, or another one of the service has told of it. */
+  async isKnown(session: SqlSession, type: string, version: number): Promise<boolean> {
+    const name = `${type}@${version}`;
+    if (this.definitions.find(type, version) !== undefined || this.#seen.has(name)) return true;
+    const rows = await session.run(findDefinition, this.replyTopic, type, version);
+    if (rows.length > 0) this.#seen.add(name);
+    return rows.length > 0;
+  }
+
+  /** Signals that sagas of a version wait for; undefined where no process has told of it. */
+  async signalsOf(
+    session: SqlSession,
+    type: string,
+    version: number,
+  ): Promise<readonly string[] | undefined> {
+    const definition = this.definitions.find(type, version);
+    if (definition !== undefined) return signalsOf(definition);
+    const [row] = await session.run(findDefinition, this.replyTopic, type, version);
+    return row?.signals;
+  }
+
+  /** @throws SagaDefinitionChangedError when a saga began with other steps than its definition has here */
+  async assertFits(session: SqlSession, stored: StoredSaga, definition: SagaDefinition): Promise<void> {
+    const { fingerprint } = stored;
+    if (fingerprint === null || fingerprint === fingerprintOf(definition)) return;
+    const { type, version } = definition;
+    const rows = await session.run(findDefinition, this.replyTopic, type, version);
+    const shape = rows.find((row) => row.fingerprint === fingerprint)?.shape ?? null;
+    throw new SagaDefinitionChangedError(type, version, changes(shape, definition));
+  }
+
+  /**
+   * Looks at the start for sagas under way that the definitions of this process do not fit.
+   * @throws ConfigurationError naming what has changed, and the versions that were dropped too early
+   */
+  async check(session: SqlSession, rules: DefinitionRules, logger: Logger): Promise<void> {
+    await this.register(session);
+    const problems: string[] = [];
+    for (const live of await readLive(session, this.replyTopic)) {
+      const definition = this.definitions.find(live.type, live.version);
+      if (definition === undefined) this.#unknown(live, rules, problems, logger);
+      else if (live.fingerprint !== null && live.fingerprint !== fingerprintOf(definition))
+        await this.#changed(session, live, definition, rules, problems, logger);
+    }
+    if (problems.length > 0)
+      throw new ConfigurationError('Sagas under way have lost their definition', problems);
+    await this.#warnOfChildren(session, logger);
+  }
+
+  #unknown(
+    { type, version, sagas, seenMs }: Live,
+    rules: DefinitionRules,
+    problems: string[],
+    logger: Logger,
+  ): void {
+    const what = `${sagas} of ${type} version ${version} are under way`;
+    const isElsewhere = seenMs !== null && seenMs < LATELY_MS;
+    if (isElsewhere)
+      logger.warn(`${what}: this process does not have that version, and leaves them to another`);
+    else if (rules.onUnknownVersion === 'wait')
+      logger.warn(`${what}: no process has that version, and they wait until one does`);
+    else
+      problems.push(
+        `${what}: keep that version until they have ended, or set sagas.onUnknownVersion to wait`,
+      );
+  }
+
+  async #changed(
+    session: SqlSession,
+    { type, version, sagas, shape, fingerprint }: Live,
+    definition: SagaDefinition,
+    rules: DefinitionRules,
+    problems: string[],
+    logger: Logger,
+  ): Promise<void> {
+    const what = changes(shape, definition).join('; ');
+    if (rules.onChangedDefinition === 'stuck') {
+      const reason = `version ${version} of ${type} has changed since it began: ${what}`;
+      await session.run(stickSagas, this.replyTopic, type, version, fingerprint ?? '', reason);
+      logger.error(`${sagas} sagas are left to operators: ${reason}`);
+      return;
+    }
+    problems.push(
+      `${sagas} of ${type} version ${version} began with other steps: ${what}. Put the old steps back and add a version for ` +
+        'the new ones, mark them as patched, or set sagas.onChangedDefinition to stuck',
+    );
+  }
+
+  async #warnOfChildren(session: SqlSession, logger: Logger): Promise<void> {
+    for (const { type, steps } of this.definitions)
+      for (const { name, forward } of steps) {
+        const action = forward.kind === 'each' ? forward.element(undefined, '').forward : forward;
+        if (action.kind !== 'child') continue;
+        if (!(await this.isKnown(session, action.type, action.version)))
+          logger.warn(
+            `step ${name} of ${type} begins version ${action.version} of ${action.type}, which no process has registered`,
+          );
+      }
+  }
+}
+
+function changes(shape: string | null, definition: SagaDefinition): string[] {
+  if (shape === null) return ['its steps are not known any more'];
+  return differencesOf(JSON.parse(shape) as string[], shapeOf(definition));
+}
