@@ -107,7 +107,8 @@ describe('a compensation', () => {
     const { id } = await floor.start(order(), 'A-1', { orderId: 'A-1' });
     // As a process that dies behind its claim.
     await floor.database.pool.query(
-      `select from waybill.saga_calls_claim('orders.saga-replies', '{order@1}', $1, '{1}', 1, 0, 3000)`,
+      `select from waybill.saga_calls_claim('orders.saga-replies',
+         array(select c.definition from waybill.saga_call c), $1, '{1}', 1, 0, 3000)`,
       [[gateway.host]],
     );
     const before = performance.now();

@@ -175,6 +175,18 @@ test('a patched step changes nothing, and the release may be rolled back', async
   await next.service.stop();
   expect(await floor.deeds(id)).toEqual(['reserve', 'charge']);
   expect(await floor.deeds(young.id)).toEqual(['reserve', 'audit', 'charge']);
+  // The older release leaves alone what knows the change, and carries on what does not.
+  const [later] = [
+    await floor.fixture.transaction((client) =>
+      next.sagas.start(client, withAudit as never, { key: 'A-3', data: {} }),
+    ),
+  ];
+  await expect(
+    floor.runner.run({
+      work: (transaction) => floor.engine.tell(transaction as never, later.id, { type: 'due' }),
+      timeoutMs: 5_000,
+    }),
+  ).rejects.toThrow('the saga began with its change audit');
 });
 
 describe('versions that a process does not have', () => {
@@ -183,14 +195,18 @@ describe('versions that a process does not have', () => {
   test('keep it from starting, unless it is to wait or another one has them', async () => {
     await begun();
     const isLate = `update waybill.saga_definition set seen_at = now() - interval '1 hour'`;
-    const young = release([second]);
+    const beside = [saga<object>('beside').waitFor('go').build() as unknown as SagaDefinition];
+    const young = release(beside);
     await young.service.assertUsable();
     expect(young.said.join()).toContain('leaves them to another');
     await floor.database.pool.query(isLate);
+    await expect(release(beside).service.assertUsable()).rejects.toThrow(
+      '1 of order version 1 are under way',
+    );
+    // One that has another version has dropped this one, whoever has it still.
     await expect(release([second]).service.assertUsable()).rejects.toThrow(
       '1 of order version 1 are under way',
     );
-    await floor.database.pool.query(isLate);
     const waiting = release([second], { onUnknownVersion: 'wait' });
     await waiting.service.assertUsable();
     expect(waiting.said.join()).toContain('they wait until one does');
@@ -215,7 +231,7 @@ describe('versions that a process does not have', () => {
       );
     await expect(startParent()).rejects.toMatchObject({ code: 'SAGA_NOT_REGISTERED' });
     // Another process has it: the first one may start it.
-    await release([second]).service.assertUsable();
+    await release([second], { onUnknownVersion: 'wait' }).service.assertUsable();
     await start(second);
   });
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { SagaCommand } from './saga-command.js';
 import type { ForwardAction, SagaDefinition, StepDefinition, UndoAction } from './saga-definition.js';
 
 const known = new WeakMap<SagaDefinition, string>();
@@ -58,7 +59,7 @@ function namesBefore({ after }: StepDefinition, steps: readonly StepDefinition[]
 function textOf(action: ForwardAction | UndoAction): string {
   switch (action.kind) {
     case 'command':
-      return `${action.op} to ${action.command.url ?? action.command.topic}`;
+      return `${action.op} to ${placeOf(action.command)}`;
     case 'signal':
       return `signal ${action.signal}`;
     case 'event':
@@ -73,4 +74,11 @@ function textOf(action: ForwardAction | UndoAction): string {
     case 'sleep':
       return action.kind;
   }
+}
+
+/** An endpoint by its host and a hash of its URL, which stands in no table but with what happened. */
+function placeOf({ topic, url, http }: SagaCommand): string {
+  if (url === undefined || http === undefined) return topic;
+  const hash = createHash('sha256').update(`${http.method} ${url}`).digest('base64url').slice(0, 12);
+  return `${http.url.host} (${hash})`;
 }

@@ -1,4 +1,5 @@
 import { ConfigurationError, SagaVersionUnknownError } from '@waybill/kernel';
+import { fingerprintOf } from './fingerprint.js';
 import { callsOf } from './http-command.js';
 import type { HttpCall } from './saga-command.js';
 import type { SagaDefinition } from './saga-definition.js';
@@ -49,8 +50,7 @@ export class SagaDefinitions {
 
   /** A definition by what {@link definitionName} calls it. */
   named(name: string): SagaDefinition | undefined {
-    const at = name.lastIndexOf('@');
-    return this.find(name.slice(0, at), Number(name.slice(at + 1)));
+    return [...this].find((definition) => definitionName(definition) === name);
   }
 
   /** The HTTP calls that any of them makes. */
@@ -67,9 +67,9 @@ export class SagaDefinitions {
   }
 }
 
-/** Names a definition in a message: `type@version`. */
-export function definitionName({ type, version }: Pick<SagaDefinition, 'type' | 'version'>): string {
-  return `${type}@${version}`;
+/** Names a definition with its shape: `type@version@fingerprint`. */
+export function definitionName(definition: SagaDefinition): string {
+  return `${definition.type}@${definition.version}@${fingerprintOf(definition)}`;
 }
 
 /** The signals that steps of a definition wait for. */

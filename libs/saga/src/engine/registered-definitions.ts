@@ -8,6 +8,7 @@ import {
 import { differencesOf, fingerprintOf, shapeOf } from '../definition/fingerprint.js';
 import type { SagaDefinition } from '../definition/saga-definition.js';
 import { type SagaDefinitions, signalsOf } from '../definition/saga-definitions.js';
+import { patchesOf } from '../machine/items.js';
 import { findDefinition, liveVersions, registerDefinition, stickSagas } from '../statements.generated.js';
 import type { StoredSaga } from './saga-store.js';
 
@@ -92,9 +93,18 @@ export class RegisteredDefinitions {
 
   /** @throws SagaDefinitionChangedError when a saga began with other steps than its definition has here */
   async assertFits(session: SqlSession, stored: StoredSaga, definition: SagaDefinition): Promise<void> {
-    const { fingerprint } = stored;
-    if (fingerprint === null || fingerprint === fingerprintOf(definition)) return;
+    const { fingerprint, instance } = stored;
     const { type, version } = definition;
+    const patches = patchesOf(definition);
+    const missing = instance.patches.filter((patch) => !patches.includes(patch));
+    // An older release: it has not the steps of the change, which may have to be undone.
+    if (missing.length > 0)
+      throw new SagaDefinitionChangedError(
+        type,
+        version,
+        missing.map((patch) => `the saga began with its change ${patch}, which is not here`),
+      );
+    if (fingerprint === null || fingerprint === fingerprintOf(definition)) return;
     const rows = await session.run(findDefinition, this.replyTopic, type, version);
     const shape = rows.find((row) => row.fingerprint === fingerprint)?.shape ?? null;
     throw new SagaDefinitionChangedError(type, version, changes(shape, definition));
@@ -125,7 +135,9 @@ export class RegisteredDefinitions {
     logger: Logger,
   ): void {
     const what = `${sagas} of ${type} version ${version} are under way`;
-    const isElsewhere = seenMs !== null && seenMs < LATELY_MS;
+    // Of a type of which this process has other versions, the version was dropped: who has it still will be replaced.
+    const isDropped = [...this.definitions].some((definition) => definition.type === type);
+    const isElsewhere = !isDropped && seenMs !== null && seenMs < LATELY_MS;
     if (isElsewhere)
       logger.warn(`${what}: this process does not have that version, and leaves them to another`);
     else if (rules.onUnknownVersion === 'wait')
