@@ -76,9 +76,9 @@ function textOf(action: ForwardAction | UndoAction): string {
   }
 }
 
-/** An endpoint by its host and a hash of its URL, which stands in no table but with what happened. */
+/** An endpoint by a hash of its URL: that stands in no table but with what happened. */
 function placeOf({ topic, url, http }: SagaCommand): string {
   if (url === undefined || http === undefined) return topic;
   const hash = createHash('sha256').update(`${http.method} ${url}`).digest('base64url').slice(0, 12);
-  return `${http.url.host} (${hash})`;
+  return `HTTP (${hash})`;
 }
