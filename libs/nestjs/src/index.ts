@@ -46,7 +46,9 @@ export {
   SagaRejection,
   type SagaSummary,
   Sagas,
+  type SagaStartedByOptions,
   type SagaState,
+  type UnclaimedEvent,
   httpCommand,
   saga,
   sagaCommand,
@@ -65,7 +67,9 @@ export {
   type SagaCommandOptions,
   SagaParticipant,
   type SagaProviderOptions,
+  SagaStartedBy,
 } from './saga.decorators.js';
+export { SagaNotFound, type SagaNotFoundOptions } from './saga-not-found.js';
 export { HalfMessageCheck, type HalfMessageCheckTarget } from './half-message-check.js';
 export { Idempotent, type IdempotentGuard, type IdempotentOptions } from './idempotent.js';
 export {

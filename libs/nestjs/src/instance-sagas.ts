@@ -9,7 +9,7 @@ import {
 } from '@waybill/kernel';
 import { Barrier } from '@waybill/inbox';
 import type { Sealer, Topics } from '@waybill/log';
-import type { Codec, Outbox } from '@waybill/outbox';
+import type { Codec, Outbox, PayloadContract } from '@waybill/outbox';
 import {
   type Answers,
   replyTopicOf,
@@ -26,6 +26,7 @@ import {
   SagaService,
   type SagaTrace,
   type SagaServiceOptions,
+  type UnclaimedHandler,
   Tcc,
 } from '@waybill/saga';
 
@@ -57,14 +58,17 @@ export interface InstanceSagasParts {
   readonly logger: Logger;
   readonly codecs: Readonly<Record<string, Codec>> | undefined;
   readonly sealer: Sealer;
+  readonly contractOf: (topic: string) => PayloadContract | undefined;
 }
 
 /** Sagas of one instance: those that it defines, and its part in those of others. */
 export class InstanceSagas {
-  /** Filled by {@link discover}. */
+  /** Filled by the finders. */
   readonly definitions = new SagaDefinitions();
-  /** Finds the sagas of the application. */
-  discover: () => void = () => {};
+  /** Handlers of events that no saga has waited for, by topic. */
+  readonly unclaimed = new Map<string, UnclaimedHandler>();
+  /** Find the sagas of the application, and what else belongs to them. */
+  readonly finders: (() => void)[] = [];
   /** Starts sagas and tells them things. */
   readonly sagas: Sagas;
   /** Runs TCC transactions. */
@@ -105,7 +109,9 @@ export class InstanceSagas {
       barrier: new Barrier({}, sealer),
     });
     this.retention = new SagaRetention(database, retention, logger);
-    const service = { engine, definitions, transactions, logger, codecs };
+    const { unclaimed } = this;
+    const { contractOf } = parts;
+    const service = { engine, definitions, transactions, logger, codecs, contractOf, unclaimed };
     this.#service = new SagaService(service, options);
     this.#sweeper = this.locks.sweeper(
       transactions,
@@ -124,11 +130,11 @@ export class InstanceSagas {
    * @throws ConfigurationError
    */
   async prepare(): Promise<void> {
-    this.discover();
+    for (const find of this.finders) find();
     const { definitions } = this;
     if (definitions.size === 0) return;
     const { group, topics } = this.parts;
-    for (const topic of [replyTopicOf(group), ...definitions.topics()]) await topics.create(topic);
+    for (const topic of [replyTopicOf(group), ...definitions.topics(), ...definitions.eventTopics()]) await topics.create(topic);
   }
 
   /** Creates the topics of commands that this instance serves: it may start before the saga's service does. */
@@ -138,14 +144,14 @@ export class InstanceSagas {
 
   /**
    * Begins to carry on the sagas of this instance.
-   * @returns the subscriptions by which they are carried on; none where there are no sagas
+   * @returns the subscriptions by which they are carried on, and those to events; none where there are no sagas
    * @throws ConfigurationError when sagas under way have lost their definition, or call hosts that are not listed
    */
-  async carryOn(): Promise<Subscription[]> {
-    if (this.definitions.size === 0) return [];
+  async carryOn(): Promise<{ readonly answers: Subscription[]; readonly events: Subscription[] }> {
+    if (this.definitions.size === 0) return { answers: [], events: [] };
     await this.#service.assertUsable();
     this.#service.start();
-    return this.#service.subscriptions();
+    return { answers: this.#service.subscriptions(), events: this.#service.events.subscriptions() };
   }
 
   /** Begins to look after commands that wait for an entity. */
@@ -156,6 +162,11 @@ export class InstanceSagas {
   /** Messages to the sagas that this process has dropped, because none of its service's own has sent them. */
   get refused(): number {
     return this.#service.refusals.count;
+  }
+
+  /** Events that this process could not hand to a step, because they do not say whose they are. */
+  get skippedEvents(): number {
+    return this.#service.events.skipped;
   }
 
   async stop(): Promise<void> {

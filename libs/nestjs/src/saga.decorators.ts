@@ -3,12 +3,19 @@ import { Controller, Injectable } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import { EventPattern } from '@nestjs/microservices';
 import type { SubscriptionOptions } from '@waybill/consumer';
-import { ConfigurationError } from '@waybill/kernel';
-import { isSagaDefinition, type SagaCommand as Command, type SagaDefinition } from '@waybill/saga';
+import { ConfigurationError, describeError } from '@waybill/kernel';
+import {
+  isSagaDefinition,
+  type SagaCommand as Command,
+  type SagaDefinition,
+  type SagaStartedByOptions,
+  startedBy,
+} from '@waybill/saga';
 import { DEFAULT_NAME, waybillTransport } from './tokens.js';
 import type { Waybill } from './waybill.js';
 
 const SAGA = Symbol.for('waybill.saga');
+const STARTED_BY = Symbol.for('waybill.saga-started-by');
 /** Under this key the extras of a handler say that it serves commands of sagas. Being a symbol, it is no option. */
 const COMMAND = Symbol.for('waybill.saga-command');
 
@@ -38,6 +45,35 @@ export function Saga(options: SagaProviderOptions = {}): ClassDecorator {
     Injectable()(target);
     Reflect.defineMetadata(SAGA, options, target);
   };
+}
+
+interface MarkedStart {
+  readonly property: string | symbol;
+  readonly topic: string;
+  readonly options: SagaStartedByOptions<unknown, object>;
+}
+
+/**
+ * Marks a property of a `@Saga()` provider that is a definition: each event of the topic starts one of its sagas, in the
+ * transaction of the event's delivery. A second event with the same key finds the first one's saga.
+ *
+ * ```ts
+ * @SagaStartedBy('payments.received', { key: ({ orderId }: PaymentReceived) => orderId })
+ * readonly definition = saga<PaymentReceived>('orders.fulfil')…
+ * ```
+ */
+export function SagaStartedBy<Event, Input extends object = Event & object>(
+  topic: string,
+  options: SagaStartedByOptions<Event, Input>,
+): PropertyDecorator {
+  return (prototype, property) => {
+    const start = { property, topic, options };
+    Reflect.defineMetadata(STARTED_BY, [...startsOf(prototype), start], prototype);
+  };
+}
+
+function startsOf(prototype: object): readonly MarkedStart[] {
+  return (Reflect.getMetadata(STARTED_BY, prototype) ?? []) as readonly MarkedStart[];
 }
 
 /** A class whose methods serve commands of sagas: a controller. */
@@ -84,7 +120,7 @@ export class SagaFinder {
     private readonly waybill: Waybill,
     private readonly discovery: DiscoveryService,
   ) {
-    waybill.sagas.discover = () => this.find();
+    waybill.sagas.finders.push(() => this.find());
   }
 
   /** @throws ConfigurationError listing providers without a saga, request-scoped ones, and sagas defined twice */
@@ -106,6 +142,7 @@ export class SagaFinder {
         if (sagas.definitions.find(type, version) === undefined) sagas.definitions.add(definition);
         else problems.push(`${where} defines version ${version} of ${type}, which is there already`);
       }
+      problems.push(...this.#addStarts(where, instance));
     }
     if (sagas.definitions.size > 0 && options.group === undefined)
       problems.push('there are sagas, and the module names no group');
@@ -114,6 +151,21 @@ export class SagaFinder {
         'there are sagas, and the log is in another database than they are: define them in a service whose database it is',
       );
     if (problems.length > 0) throw new ConfigurationError('The sagas are not usable', problems);
+  }
+
+  /** @returns what is wrong with them */
+  #addStarts(where: string, instance: object): string[] {
+    return startsOf(instance).flatMap(({ property, topic, options }) => {
+      const definition = Object.getOwnPropertyDescriptor(instance, property)?.value as unknown;
+      if (!isSagaDefinition(definition))
+        return [`${where}.${String(property)} is to be started by ${topic}, and is no definition of a saga`];
+      try {
+        this.waybill.sagas.definitions.addStart(startedBy(definition as SagaDefinition, topic, options));
+        return [];
+      } catch (error) {
+        return [`${where}.${String(property)}: ${describeError(error)}`];
+      }
+    });
   }
 
   *#providers(): IterableIterator<{

@@ -43,6 +43,7 @@ import { CallerCheck } from './caller-check.js';
 import { HalfMessageChecks } from './half-message-check.js';
 import { WaybillMetrics } from './metrics/waybill-metrics.js';
 import { RequestScopeWarning } from './request-scope-warning.js';
+import { SagaNotFoundHandlers } from './saga-not-found.js';
 import { SagaFinder } from './saga.decorators.js';
 import { StartWarnings } from './start-warnings.js';
 import { Waybill } from './waybill.js';
@@ -136,7 +137,7 @@ function withProviders(definition: DynamicModule, extras: WaybillModuleExtras): 
       inject: [instance, DiscoveryService],
       useFactory: make,
     })),
-    ...[HalfMessageChecks, SagaFinder, RequestScopeWarning, CallerCheck].map((Finder) => ({
+    ...[HalfMessageChecks, SagaFinder, SagaNotFoundHandlers, RequestScopeWarning, CallerCheck].map((Finder) => ({
       provide: Finder,
       inject: [instance, DiscoveryService],
       useFactory: (waybill: Waybill, discovery: DiscoveryService) => new Finder(waybill, discovery),

@@ -1,4 +1,4 @@
-import type { Consumer, ConsumerParts, ConsumerStatus, Subscription } from '@waybill/consumer';
+import type { ConsumerParts, ConsumerStatus, Subscription } from '@waybill/consumer';
 import {
   Bell,
   ConfigurationError,
@@ -33,13 +33,13 @@ import {
   Relay,
   type TransactionOutbox,
 } from '@waybill/outbox';
-import { OutboxAnswers } from '@waybill/saga';
+import { eventGroupOf, OutboxAnswers } from '@waybill/saga';
 import { assertMigrated, type SchemaPart } from '@waybill/schema';
 import { HalfMessageRetention } from '@waybill/half-message';
 import { stopWithin } from './bounded-stop.js';
 import type { GuardedHandler } from './guard-windows.js';
 import { HalfAnswers } from './half-answers.js';
-import { instanceConsumer } from './instance-consumer.js';
+import { InstanceConsumers } from './instance-consumers.js';
 import { instanceOutbox } from './instance-outbox.js';
 import { InstanceGuards } from './instance-guards.js';
 import { HandlerDurations } from './metrics/handler-durations.js';
@@ -125,7 +125,7 @@ export class Waybill {
   /** Signs and verifies messages; undefined where they are not signed. */
   readonly #signatures: MessageSignatures | undefined;
   #replies: ReplyListener | undefined;
-  #consumer: Consumer | undefined;
+  readonly #consumers = new InstanceConsumers();
   #consuming: Promise<void> | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
@@ -172,6 +172,7 @@ export class Waybill {
       ...parts,
       options: options.sagas,
       codecs: options.codecs,
+      contractOf: (topic) => contracts.find(topic),
       group: options.group ?? '',
       trace: this.tracing,
       answers:
@@ -246,26 +247,21 @@ export class Waybill {
   async #consume({ patterns = [], ...consumption }: Consumption): Promise<void> {
     await this.start();
     if (this.options.consumer === false) return;
-    const subscriptions = [...consumption.subscriptions, ...(await this.sagas.carryOn())];
+    const { answers, events } = await this.sagas.carryOn();
+    const subscriptions = [...consumption.subscriptions, ...answers];
     if (subscriptions.length + patterns.length === 0) return;
     this.sagas.serve();
-    if (this.options.group === undefined) {
+    const { group } = this.options;
+    if (group === undefined)
       throw new ConfigurationError('Waybill cannot consume', ['the module has handlers and names no group']);
-    }
     await assertMigrated(this.#transactions.session, this.#schemaPart);
     const { options, tracing, bus, topics, logger, sealer } = this;
     const [transactions, signals] = [this.#transactions, this.#signals];
     const parts = { options, tracing, bus, transactions, topics, signals, logger, sealer };
-    this.#consumer = instanceConsumer({
-      ...parts,
-      ...consumption,
-      group: this.options.group,
-      subscriptions,
-      patterns,
-      budgets: this.#budgets,
-      signatures: this.#signatures,
-    });
-    await this.#consumer.start();
+    const shared = { ...parts, budgets: this.#budgets, signatures: this.#signatures };
+    await this.#consumers.start({ ...shared, ...consumption, group, subscriptions, patterns });
+    if (events.length > 0)
+      await this.#consumers.start({ ...shared, group: eventGroupOf(group), subscriptions: events });
   }
 
   /**
@@ -295,15 +291,15 @@ export class Waybill {
     return this.#deadLetterRetention.expired;
   }
 
-  /** How the consumer fares; undefined while nothing is consumed. */
+  /** How its consumers fare; undefined while nothing is consumed. */
   get consumerStatus(): ConsumerStatus | undefined {
-    return this.#consumer?.status;
+    return this.#consumers.status;
   }
 
   /** Stops consuming: handlers come to their end within `consumer.drainMs`, positions are stored. */
   async stopConsuming(): Promise<void> {
     await this.#consuming?.catch(() => {});
-    await this.#consumer?.stop();
+    await this.#consumers.stop();
   }
 
   /** Stops everything and closes Waybill's connections. Stopping twice is stopping once. */

@@ -1,5 +1,5 @@
 -- Keeps what has come for a saga and changed nothing.
--- Params: replyTopic text, sagaId uuid, kind text, name text?, why text, content jsonb
+-- Params: replyTopic text, sagaId uuid?, kind text, name text?, why text, content jsonb
 -- Returns: none
 insert into :schema.saga_ignored (reply_topic, saga_id, kind, name, why, content)
 values ($1::text, $2::uuid, $3::text, $4::text, $5::text, $6::json);

@@ -1,6 +1,6 @@
 -- What has come for sagas and changed nothing, the newest first; of one saga where it is named.
 -- Params: sagaId uuid?, limit integer
--- Returns: ignoredAt timestamptz, replyTopic text, sagaId uuid, kind text, name text?, why text, content jsonb
+-- Returns: ignoredAt timestamptz, replyTopic text, sagaId uuid?, kind text, name text?, why text, content jsonb
 -- Index: saga_ignored_saga, saga_ignored_pkey
 select i.ignored_at as "ignoredAt", i.reply_topic as "replyTopic", i.saga_id as "sagaId", i.kind, i.name, i.why,
        i.content::text as content

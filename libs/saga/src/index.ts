@@ -21,6 +21,9 @@ export type {
   SagaEnd,
 } from './definition/saga-definition.js';
 export { SagaDefinitions } from './definition/saga-definitions.js';
+export { type SagaStartedByOptions, type SagaStartRule, startedBy } from './definition/saga-start.js';
+export { type SagaEventOptions } from './engine/saga-events.js';
+export { type UnclaimedEvent, type UnclaimedHandler } from './engine/unclaimed-events.js';
 export {
   type OrderOptions,
   SagaDesk,
@@ -38,7 +41,7 @@ export {
 export { SagaEngine, type SagaEngineParts } from './engine/saga-engine.js';
 export { type SagaHttpCall, type SagaHttpOptions } from './http/saga-endpoint.js';
 export type { OrderEvent, SagaEvent, SagaOutput } from './machine/saga-event.js';
-export { replyTopicOf, SAGA_ID_HEADER } from './engine/saga-headers.js';
+export { eventGroupOf, replyTopicOf, SAGA_ID_HEADER } from './engine/saga-headers.js';
 export {
   isEnd,
   type SagaInstance,

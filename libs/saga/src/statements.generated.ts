@@ -111,6 +111,14 @@ export const endSagaCallTry = statement<[sagaId: string, branch: string, op: str
 export const endSaga = statement<[id: string, fromRevision: number, state: number, reason: string | null, content: string, transition: string], Record<never, never>>('end-saga', `select from :schema.saga_end($1, $2, $3::smallint, $4, $5::json, $6::json)`);
 
 /**
+ * Takes out an event that no saga has waited for in time; nothing where there is none, or another process has it.
+ * Locks: the waiter and what is to be matched
+ * Index: saga_event_expires
+ */
+export const expireEvent = statement<[replyTopic: string], { id: number; topic: string; waiter: string; match: string; arrivedAt: Date; failures: number; content: string }>('expire-event', `select e.id, e.topic, e.waiter, e.match, e.arrived_at as "arrivedAt", e.failures, e.content
+  from :schema.saga_expire_event($1) e`);
+
+/**
  * The child of a step.
  * Index: saga_child
  */
@@ -156,14 +164,14 @@ export const holdEntity = statement<[entity: string, sagaId: string, branch: str
 /**
  * Keeps what has come for a saga and changed nothing.
  */
-export const keepIgnoredEvent = statement<[replyTopic: string, sagaId: string, kind: string, name: string | null, why: string, content: string], Record<never, never>>('keep-ignored-event', `insert into :schema.saga_ignored (reply_topic, saga_id, kind, name, why, content)
+export const keepIgnoredEvent = statement<[replyTopic: string, sagaId: string | null, kind: string, name: string | null, why: string, content: string], Record<never, never>>('keep-ignored-event', `insert into :schema.saga_ignored (reply_topic, saga_id, kind, name, why, content)
 values ($1::text, $2::uuid, $3::text, $4::text, $5::text, $6::json)`);
 
 /**
  * What has come for sagas and changed nothing, the newest first; of one saga where it is named.
  * Index: saga_ignored_saga, saga_ignored_pkey
  */
-export const listIgnoredEvents = statement<[sagaId: string | null, limit: number], { ignoredAt: Date; replyTopic: string; sagaId: string; kind: string; name: string | null; why: string; content: string }>('list-ignored-events', `select i.ignored_at as "ignoredAt", i.reply_topic as "replyTopic", i.saga_id as "sagaId", i.kind, i.name, i.why,
+export const listIgnoredEvents = statement<[sagaId: string | null, limit: number], { ignoredAt: Date; replyTopic: string; sagaId: string | null; kind: string; name: string | null; why: string; content: string }>('list-ignored-events', `select i.ignored_at as "ignoredAt", i.reply_topic as "replyTopic", i.saga_id as "sagaId", i.kind, i.name, i.why,
        i.content::text as content
   from :schema.saga_ignored i
  where $1::uuid is null or i.saga_id = $1::uuid
@@ -191,6 +199,23 @@ export const listSagaCalls = statement<[sagaId: string], { step: string; op: str
   from :schema.saga_call c
  where c.saga_id = $1::uuid and c.state <> 'void'
  order by c.step, c.op`);
+
+/**
+ * Events that no saga waits for yet, and steps that wait for an event: the oldest first.
+ */
+export const listSagaEvents = statement<[replyTopic: string | null, limit: number], { kind: string; replyTopic: string; waiter: string; match: string; sagaId: string | null; since: Date; until: Date | null; failures: number }>('list-saga-events', `select w.kind, w.reply_topic as "replyTopic", w.waiter, w.match, w.saga_id as "sagaId", w.since, w.until, w.failures
+  from ((select 'event'::text as kind, e.reply_topic, e.waiter, e.match, null::uuid as saga_id, e.arrived_at as since,
+               e.expires_at as until, e.failures
+          from :schema.saga_event e
+         where $1::text is null or e.reply_topic = $1::text
+         order by e.arrived_at limit $2::integer)
+        union all
+        (select 'step'::text, s.reply_topic, s.waiter, s.match, s.saga_id, s.since, null::timestamptz, 0
+           from :schema.saga_event_wait s
+          where $1::text is null or s.reply_topic = $1::text
+          order by s.since limit $2::integer)) w
+ order by w.since
+ limit $2::integer`);
 
 /**
  * The orders to a saga, the newest first.
@@ -281,6 +306,15 @@ having pg_catalog.min(s.wake_at) is not null`);
  * Gives an operator's order to a saga; see the function.
  */
 export const orderSaga = statement<[sagaId: string, order: string, revision: number, statedBy: string, reason: string | null], { id: number }>('order-saga', `select :schema.order_saga($1::uuid, $2::jsonb, $3::bigint, $4::text, $5::text) as id`);
+
+/**
+ * An event that no saga waits for could not be handed to its handler: it is tried again after so many milliseconds.
+ * Index: saga_event_pkey
+ */
+export const postponeEvent = statement<[id: number, delayMs: number], Record<never, never>>('postpone-event', `update :schema.saga_event e
+   set failures = e.failures + 1,
+       expires_at = pg_catalog.clock_timestamp() + $2::bigint::double precision * interval '1 millisecond'
+ where e.id = $1::bigint`);
 
 /**
  * Lets a saga whose transition has failed wait, in milliseconds from now.

@@ -51,6 +51,7 @@ begin
   if not found then
     perform :schema.saga_overtaken(of_saga, from_revision);
   end if;
+  delete from :schema.saga_event_wait w where w.saga_id = of_saga;
   insert into :schema.saga_ended (slot, id, saga_type, definition_version, saga_key, reply_topic, state, revision,
                                   started_at, ended_at, parent_id, parent_step, reason, content)
   values (:schema.saga_slot(of_saga), of_saga, done.saga_type, done.definition_version, done.saga_key,
@@ -76,8 +77,8 @@ $$;
 
 -- What sagas wait for from other services, and what came for a saga that nothing waited for.
 
--- A step that waits for an event: what the event must carry. waiter: the saga's type and the step, as type/step; each gets an
--- event of its own.
+-- A step that waits for an event: what the event must carry. waiter: the saga's type, the step and the topic, as
+-- type/step@topic; each gets an event of its own.
 create table :schema.saga_event_wait (
   saga_id     uuid not null,
   step        text not null,
@@ -90,7 +91,7 @@ create table :schema.saga_event_wait (
 
 create index saga_event_wait_match on :schema.saga_event_wait (reply_topic, waiter, match, since);
 
--- Events that no saga waits for yet.
+-- Events that no saga waits for yet. failures: how often it could not be handed to the handler of events without a saga.
 create table :schema.saga_event (
   id          bigint generated always as identity primary key,
   reply_topic text not null,
@@ -99,18 +100,20 @@ create table :schema.saga_event (
   match       text not null,
   arrived_at  timestamptz not null default clock_timestamp(),
   expires_at  timestamptz not null,
+  failures    integer not null default 0,
   content     json not null
 );
 
 create index saga_event_match on :schema.saga_event (reply_topic, waiter, match, id);
 create index saga_event_expires on :schema.saga_event (reply_topic, expires_at);
 
--- What has come for a saga and changed nothing: signals that nothing waits for, what came behind the end.
+-- What has come for a saga and changed nothing: signals that nothing waits for, what came behind the end. An event that no
+-- saga has ever waited for has no saga_id.
 create table :schema.saga_ignored (
   id          bigint generated always as identity primary key,
   ignored_at  timestamptz not null default clock_timestamp(),
   reply_topic text not null,
-  saga_id     uuid not null,
+  saga_id     uuid,
   kind        text not null,
   name        text,
   why         text not null,
@@ -144,7 +147,9 @@ begin
   if taken is null then
     insert into :schema.saga_event_wait (saga_id, step, reply_topic, waiter, match)
     values (of_saga, of_step, to_reply_topic, of_waiter, of_match)
-    on conflict (saga_id, step) do update set match = excluded.match;
+    on conflict (saga_id, step) do update set waiter = excluded.waiter, match = excluded.match;
+  else
+    delete from :schema.saga_event_wait w where w.saga_id = of_saga and w.step = of_step;
   end if;
   return taken;
 end
@@ -168,6 +173,28 @@ begin
     insert into :schema.saga_event (reply_topic, topic, waiter, match, expires_at, content)
     values (to_reply_topic, of_topic, of_waiter, of_match, clock_timestamp() + keep_ms * interval '1 millisecond', of_content);
   end if;
+end
+$$;
+
+-- Takes an event out that no saga has waited for in time. Its handler and a step that begins to wait are ordered by the same
+-- lock: the event goes to one of them.
+create function :schema.saga_expire_event(to_reply_topic text)
+returns table (id bigint, topic text, waiter text, match text, arrived_at timestamptz, failures integer, content text)
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  one record;
+begin
+  select e.id, e.waiter, e.match into one from :schema.saga_event e
+   where e.reply_topic = to_reply_topic and e.expires_at <= clock_timestamp()
+   order by e.expires_at limit 1;
+  if not found then
+    return;
+  end if;
+  perform :schema.saga_event_lock(one.waiter, one.match);
+  return query
+    delete from :schema.saga_event e where e.id = one.id and e.expires_at <= clock_timestamp()
+    returning e.id, e.topic, e.waiter, e.match, e.arrived_at, e.failures, e.content::text;
 end
 $$;
 

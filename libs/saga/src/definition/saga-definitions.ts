@@ -3,11 +3,21 @@ import { fingerprintOf } from './fingerprint.js';
 import { callsOf } from './http-command.js';
 import type { HttpCall } from './saga-command.js';
 import type { SagaDefinition } from './saga-definition.js';
+import type { SagaStartRule } from './saga-start.js';
 import { commandsOf } from './sent-commands.js';
+
+/** A step that sagas of a type wait at for an event, in whatever version. */
+export interface EventWaiter {
+  readonly type: string;
+  readonly step: string;
+  /** What of the event says whose it is. Undefined: the key of its message. */
+  readonly by: ((event: unknown) => unknown) | undefined;
+}
 
 /** The definitions that a process knows: every version of every type, side by side. */
 export class SagaDefinitions {
   readonly #byType = new Map<string, Map<number, SagaDefinition>>();
+  readonly #starts: SagaStartRule[] = [];
 
   /** @throws ConfigurationError for a second definition of one type and version */
   constructor(definitions: Iterable<SagaDefinition> = []) {
@@ -24,6 +34,24 @@ export class SagaDefinitions {
       ]);
     versions.set(version, definition);
     this.#byType.set(type, versions);
+  }
+
+  /** @throws ConfigurationError where another version of its type is started by that topic already */
+  addStart(rule: SagaStartRule): void {
+    const { topic, definition } = rule;
+    const other = this.startsOf(topic).find(
+      (start) => start.definition.type === definition.type && start.definition.version !== definition.version,
+    );
+    if (other !== undefined)
+      throw new ConfigurationError('The sagas are not usable', [
+        `${topic} starts version ${other.definition.version} and version ${definition.version} of ${definition.type}: only one can`,
+      ]);
+    this.#starts.push(rule);
+  }
+
+  /** The sagas that events of a topic start. */
+  startsOf(topic: string): readonly SagaStartRule[] {
+    return this.#starts.filter((rule) => rule.topic === topic);
   }
 
   get size(): number {
@@ -56,6 +84,26 @@ export class SagaDefinitions {
   /** The HTTP calls that any of them makes. */
   calls(): HttpCall[] {
     return [...this].flatMap((definition) => callsOf(definition));
+  }
+
+  /** The topics of other services that start sagas, or that steps wait for. */
+  eventTopics(): string[] {
+    const topics = new Set(this.#starts.map(({ topic }) => topic));
+    for (const { steps } of this)
+      for (const { forward } of steps) if (forward.kind === 'event') topics.add(forward.topic);
+    return [...topics];
+  }
+
+  /** The steps that wait for events of a topic, each once: of several versions the newest says what is compared. */
+  waitersOf(topic: string): EventWaiter[] {
+    return [...this.#byType].flatMap(([type, versions]) => {
+      const waiters = new Map<string, EventWaiter>();
+      for (const [, { steps }] of [...versions].toSorted(([one], [other]) => one - other))
+        for (const { name, forward } of steps)
+          if (forward.kind === 'event' && forward.topic === topic)
+            waiters.set(name, { type, step: name, by: forward.by });
+      return [...waiters.values()];
+    });
   }
 
   /** The topics that their commands go to. */

@@ -1,6 +1,6 @@
-import type { SqlSession } from '@waybill/kernel';
+import { type SqlSession, SubjectErasedError } from '@waybill/kernel';
 import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
-import { awaitEvent, forgetEvent, takeEvent } from '../statements.generated.js';
+import { awaitEvent, expireEvent, forgetEvent, takeEvent } from '../statements.generated.js';
 import type { SagaContents } from './saga-contents.js';
 
 /** An event of another service that sagas may wait for. */
@@ -17,6 +17,25 @@ export interface ArrivedEvent {
   readonly keepMs: number;
 }
 
+/** An event that no saga has waited for in time. */
+export interface ExpiredEvent {
+  readonly id: number;
+  readonly topic: string;
+  readonly waiter: string;
+  readonly match: string;
+  readonly arrivedAt: Date;
+  /** How often it could not be handed to its handler. */
+  readonly failures: number;
+  /** Reads what it holds. @throws SubjectErasedError, ContentUndecipherableError */
+  readonly open: () => Promise<KeptEvent>;
+}
+
+/** What is kept of an event. */
+export interface KeptEvent {
+  readonly payload: unknown;
+  readonly subject: string | null;
+}
+
 type Await = Extract<SagaOutput, { readonly type: 'await-event' }>;
 
 /** Events of other services that the sagas of one wait for, in whichever order the two come. */
@@ -31,14 +50,21 @@ export class EventWaits {
     session: SqlSession,
     sagaId: string,
     type: string,
-    { step, match }: Await,
+    { step, topic, match }: Await,
   ): Promise<SagaEvent | undefined> {
-    const waiter = waiterOf(type, step);
-    const [row] = await session.run(awaitEvent, sagaId, step, this.replyTopic, waiter, match);
-    const content = row?.content ?? null;
-    if (content === null) return undefined;
-    const payload = JSON.parse(await this.contents.open(session, placeOf(waiter, match), content)) as unknown;
-    return { type: 'event', step, payload };
+    const waiter = waiterOf(type, step, topic);
+    for (;;) {
+      const [row] = await session.run(awaitEvent, sagaId, step, this.replyTopic, waiter, match);
+      const content = row?.content ?? null;
+      if (content === null) return undefined;
+      try {
+        const { payload } = await this.#open(session, waiter, match, content);
+        return { type: 'event', step, payload };
+      } catch (error) {
+        // It is as if it had not come: the next one counts.
+        if (!(error instanceof SubjectErasedError)) throw error;
+      }
+    }
   }
 
   async forget(session: SqlSession, sagaId: string, step: string): Promise<undefined> {
@@ -51,9 +77,22 @@ export class EventWaits {
     { topic, waiter, match, payload, subject, keepMs }: ArrivedEvent,
   ): Promise<{ readonly sagaId: string; readonly step: string } | undefined> {
     const key = await this.contents.keyOf(session, subject ?? undefined);
-    const content = this.contents.seal(placeOf(waiter, match), JSON.stringify(payload ?? null), key);
+    const kept: KeptEvent = { payload: payload ?? null, subject };
+    const content = this.contents.seal(placeOf(waiter, match), JSON.stringify(kept), key);
     const [row] = await session.run(takeEvent, this.replyTopic, topic, waiter, match, keepMs, content);
     return row;
+  }
+
+  /** Takes an event out that no saga has waited for in time, in the current transaction; undefined where there is none. */
+  async expired(session: SqlSession): Promise<ExpiredEvent | undefined> {
+    const [row] = await session.run(expireEvent, this.replyTopic);
+    if (row === undefined) return undefined;
+    const { content, ...event } = row;
+    return { ...event, open: () => this.#open(session, event.waiter, event.match, content) };
+  }
+
+  async #open(session: SqlSession, waiter: string, match: string, content: string): Promise<KeptEvent> {
+    return JSON.parse(await this.contents.open(session, placeOf(waiter, match), content)) as KeptEvent;
   }
 }
 
@@ -62,7 +101,7 @@ function placeOf(waiter: string, match: string): string {
   return `${waiter} ${match}`;
 }
 
-/** The steps of a name that sagas of a type have: each gets an event of its own. */
-export function waiterOf(type: string, step: string): string {
-  return `${type}/${step}`;
+/** The steps of a name that sagas of a type have: each gets an event of a topic of its own. */
+export function waiterOf(type: string, step: string, topic: string): string {
+  return `${type}/${step}@${topic}`;
 }

@@ -9,10 +9,11 @@ const WHY_CHARS = 1_000;
 
 /** What has come for a saga and changed nothing. */
 export interface IgnoredEvent {
-  readonly sagaId: string;
+  /** Null for an event that no saga has waited for. */
+  readonly sagaId: string | null;
   /** `signal`, `event`, `cancel` or `compensate`. */
   readonly kind: string;
-  /** Of the signal, or the step that an event was for. */
+  /** Of the signal, the step that an event was for, or the topic of one without a saga. */
   readonly name: string | null;
   readonly payload: unknown;
   readonly why: string;
@@ -28,7 +29,7 @@ export class IgnoredEvents {
   async keep(session: SqlSession, event: IgnoredEvent, subject: string | undefined): Promise<undefined> {
     const { sagaId, kind, name, payload, why } = event;
     const key = await this.contents.keyOf(session, subject);
-    const content = this.contents.seal(sagaId, JSON.stringify(payload ?? null), key);
+    const content = this.contents.seal(ignoredPlace(sagaId), JSON.stringify(payload ?? null), key);
     const short = cleanText(why, WHY_CHARS);
     await session.run(keepIgnoredEvent, this.replyTopic, sagaId, kind, name, short, content);
   }
@@ -53,6 +54,11 @@ export class IgnoredEvents {
     const kept = event.type === 'signal' ? undefined : keptOf(sagaId, event, why);
     if (kept !== undefined) await this.keep(session, kept, subject);
   }
+}
+
+/** Where the content of what was ignored is sealed. */
+export function ignoredPlace(sagaId: string | null): string {
+  return sagaId ?? 'without a saga';
 }
 
 function keptOf(sagaId: string, event: SagaEvent, why: string): IgnoredEvent | undefined {

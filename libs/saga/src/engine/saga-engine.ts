@@ -79,7 +79,8 @@ export class SagaEngine {
   readonly calls: SagaCalls;
   /** Events of other services that sagas wait for. */
   readonly waits: EventWaits;
-  readonly #ignored: IgnoredEvents;
+  /** What came for its sagas and changed nothing. */
+  readonly ignored: IgnoredEvents;
   readonly #trace: SagaTrace;
   readonly #work: TransitionParts;
 
@@ -91,7 +92,7 @@ export class SagaEngine {
     this.registered = new RegisteredDefinitions(this.replyTopic, group, definitions);
     this.calls = new SagaCalls(this.replyTopic, this.contents);
     this.waits = new EventWaits(this.replyTopic, this.contents);
-    this.#ignored = new IgnoredEvents(this.replyTopic, this.contents);
+    this.ignored = new IgnoredEvents(this.replyTopic, this.contents);
     this.#trace = parts.trace ?? noSagaTrace;
     this.#work = {
       definitions,
@@ -101,9 +102,13 @@ export class SagaEngine {
       keys: this.keys,
       locals: new LocalSteps(),
       waits: this.waits,
-      ignored: this.#ignored,
+      ignored: this.ignored,
       start: (transaction, definition, start) => this.start(transaction, definition, start),
     };
+  }
+
+  get outbox(): Outbox {
+    return this.parts.outbox;
   }
 
   get group(): string {
@@ -181,7 +186,7 @@ export class SagaEngine {
     const stored = await lockSaga(session, this.contents, id);
     if (stored !== undefined) return this.carry(transaction, stored, event);
     const why = 'the saga has ended';
-    await this.#ignored.keepLate(session, id, event, why);
+    await this.ignored.keepLate(session, id, event, why);
     return { applied: false, why };
   }
 
@@ -232,7 +237,7 @@ export class SagaEngine {
       const why = whyIgnored(outputs);
       reportIgnored(this.parts.logger, instance, why, event);
       // An operator is told by the order.
-      if (by === undefined) await this.#ignored.keepRefused(session, instance.id, event, why, stored.subject);
+      if (by === undefined) await this.ignored.keepRefused(session, instance.id, event, why, stored.subject);
       return { applied: false, why };
     }
     if (stored.parent !== null) await work.tellParent(stored.parent);

@@ -31,3 +31,11 @@ export const CALLBACK_HEADER = 'waybill-callback';
 export function replyTopicOf(group: string): string {
   return `${group}.saga-replies`;
 }
+
+/**
+ * The group in which a service consumes the events that its sagas are started or carried on by: a group of its own, so that
+ * handlers of the same topics get every event as well.
+ */
+export function eventGroupOf(group: string): string {
+  return `${group}.sagas`;
+}

@@ -21,7 +21,7 @@ import {
   retryIn,
   type Subscription,
 } from '@waybill/consumer';
-import { type Codec, jsonCodec } from '@waybill/outbox';
+import { type Codec, jsonCodec, type PayloadContract } from '@waybill/outbox';
 import type { SagaOp } from '../definition/saga-command.js';
 import type { SagaDefinitions } from '../definition/saga-definitions.js';
 import type { SagaEngine } from './saga-engine.js';
@@ -36,12 +36,14 @@ import {
   SAGA_STEP_HEADER,
 } from './saga-headers.js';
 import { SagaCaller } from '../http/saga-caller.js';
+import { SagaEvents, type SagaEventOptions } from './saga-events.js';
+import { UnclaimedEvents, type UnclaimedHandler } from './unclaimed-events.js';
 import { SagaEndpoints, type SagaHttpOptions } from '../http/saga-endpoint.js';
 import type { EventPayload, WireEvent } from './saga-messages.js';
 import { SagaOrders } from './saga-orders.js';
 import { SagaRefusals } from './saga-refusals.js';
 import { SagaClock } from './saga-clock.js';
-import { jsonOf } from '../machine/saga-data.js';
+import { plainOf } from '../machine/saga-data.js';
 
 const SPECS = {
   /** Longest time between two looks for sagas for which something is due, in milliseconds. */
@@ -62,6 +64,8 @@ const SPECS = {
 export type SagaServiceOptions = Given<typeof SPECS> & {
   /** How and where HTTP commands are sent. */
   readonly http?: SagaHttpOptions;
+  /** Events of other services. */
+  readonly events?: SagaEventOptions;
 };
 
 /** What a {@link SagaService} works with. */
@@ -70,8 +74,12 @@ export interface SagaServiceParts {
   readonly definitions: SagaDefinitions;
   readonly transactions: TransactionRunner;
   readonly logger: Logger;
-  /** Codecs by topic; that of the topic of answers counts here. Default JSON. */
+  /** Codecs by topic: of answers, and of events. Default JSON. */
   readonly codecs?: Readonly<Record<string, Codec>> | undefined;
+  /** Schemas of events' topics. Default: none. */
+  readonly contractOf?: (topic: string) => PayloadContract | undefined;
+  /** Handlers of events that no saga has waited for, by topic. Default: none. */
+  readonly unclaimed?: ReadonlyMap<string, UnclaimedHandler>;
 }
 
 /** A saga whose definition this process does not have, or not as it was, is another's: it is asked again after this. */
@@ -85,6 +93,9 @@ export class SagaService {
   readonly caller: SagaCaller;
   readonly #clock: SagaClock;
   readonly #orders: BackgroundService;
+  /** Events of other services: their subscriptions are for the consumer of the group that eventGroupOf() names. */
+  readonly events: SagaEvents;
+  readonly #unclaimed: UnclaimedEvents;
   /** Messages that were dropped because none of the service's own has sent them. */
   readonly refusals: SagaRefusals;
   readonly #endpoints: SagaEndpoints;
@@ -94,7 +105,7 @@ export class SagaService {
   /** @throws ConfigurationError */
   constructor(
     private readonly parts: SagaServiceParts,
-    { http, ...options }: SagaServiceOptions = {},
+    { http, events, ...options }: SagaServiceOptions = {},
   ) {
     this.#options = resolveOptions('sagas', SPECS, options);
     this.#endpoints = new SagaEndpoints(http);
@@ -116,6 +127,10 @@ export class SagaService {
       idleMaxMs: pollMs,
       logger,
     });
+    const { definitions, contractOf = () => undefined, unclaimed: handlers = new Map() } = parts;
+    const codecOf = (topic: string): Codec => this.#codecOf(topic);
+    this.events = new SagaEvents({ engine, definitions, logger, codecOf, contractOf, transitionMs }, events);
+    this.#unclaimed = new UnclaimedEvents({ engine, handlers, transactions, logger, transitionMs, pollMs });
     this.refusals = new SagaRefusals(engine.replyTopic, logger);
   }
 
@@ -124,6 +139,7 @@ export class SagaService {
     this.#clock.service.start();
     this.#orders.start();
     this.caller.start();
+    this.#unclaimed.service.start();
   }
 
   /** Tells the other processes every now and then that this one still has its definitions. */
@@ -136,7 +152,12 @@ export class SagaService {
 
   /** Stops when what is under way has ended. */
   async stop(): Promise<void> {
-    await Promise.all([this.#clock.stop(), this.#orders.stop(), this.caller.stop()]);
+    await Promise.all([
+      this.#clock.stop(),
+      this.#orders.stop(),
+      this.caller.stop(),
+      this.#unclaimed.service.stop(),
+    ]);
   }
 
   /**
@@ -229,9 +250,4 @@ function eventOf({ control, payload }: Delivery): FromLog | undefined {
   const holds = control[SAGA_HOLDS_HEADER] !== undefined;
   const more = { ...(error !== undefined && { error }), ...(holds && { holds }) };
   return { type: 'reply', step, op, attempt, status, payload: plainOf(payload), ...more };
-}
-
-/** As JSON has it, whatever the topic's codec made of it: so the saga sees the same now and when it is run again. */
-function plainOf<T>(value: T): T {
-  return value === undefined ? value : jsonOf(value, 'payload', 'ourselves');
 }

@@ -140,8 +140,8 @@ export class TransitionWork {
       case 'forget-event':
         return this.parts.waits.forget(this.transaction.session, this.instance.id, output.step);
       case 'unawaited': {
-        const { name, payload, why } = output;
-        const kept = { sagaId: this.instance.id, kind: 'signal', name, payload, why } as const;
+        const { kind, name, payload, why } = output;
+        const kept = { sagaId: this.instance.id, kind, name, payload, why };
         return this.parts.ignored.keep(this.transaction.session, kept, this.#subject);
       }
       case 'refuse-undo':

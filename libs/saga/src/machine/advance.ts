@@ -211,7 +211,7 @@ function handleEvent(draft: TransitionDraft, name: string, payload: unknown): vo
   if (step !== undefined && step.forward.kind === 'event' && draft.isRunning(step))
     return forwardDone(draft, step, payload);
   const why = `step ${name} does not wait for it any more`;
-  draft.outputs.push({ type: 'unawaited', name, payload, why });
+  draft.outputs.push({ type: 'unawaited', kind: 'event', name, payload, why });
 }
 
 function handleDue(draft: TransitionDraft): void {

@@ -197,7 +197,8 @@ export function signalled(
   id: string | undefined,
 ): void {
   const forSignal = draft.steps.filter(({ forward }) => forward.kind === 'signal' && forward.signal === name);
-  const lost = (why: string): void => void draft.outputs.push({ type: 'unawaited', name, payload, why });
+  const lost = (why: string): void =>
+    void draft.outputs.push({ type: 'unawaited', kind: 'signal', name, payload, why });
   if (id !== undefined && draft.hasSeen(id)) return draft.ignore(`signal ${id} has come already`);
   const waiting = forSignal.find((step) => draft.isRunning(step));
   if (waiting !== undefined) return forwardDone(draft, waiting, payload);

@@ -16,3 +16,8 @@ export function dataOf(definition: SagaDefinition, id: string, data: SagaData): 
 export function jsonOf<T>(value: T, name?: string, reader?: 'anybody' | 'ourselves'): T {
   return JSON.parse(JSON.stringify(plainJson(value, name, reader))) as T;
 }
+
+/** As JSON has it, whatever the topic's codec made of it: so the saga sees the same now and when it is run again. */
+export function plainOf<T>(value: T): T {
+  return value === undefined ? value : jsonOf(value, 'payload', 'ourselves');
+}

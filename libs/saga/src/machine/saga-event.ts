@@ -105,7 +105,13 @@ export type SagaOutput =
   /** It does not any more. */
   | { readonly type: 'forget-event'; readonly step: string }
   /** A signal or an event came that nothing waits for: it is kept, and shown. */
-  | { readonly type: 'unawaited'; readonly name: string; readonly payload: unknown; readonly why: string }
+  | {
+      readonly type: 'unawaited';
+      readonly kind: 'signal' | 'event';
+      readonly name: string;
+      readonly payload: unknown;
+      readonly why: string;
+    }
   /** What the participant of the step holds for the saga is to be let go. */
   | { readonly type: 'release'; readonly step: string }
   /** The event did not change anything: why. */

@@ -4,11 +4,14 @@ import { isStorable } from '@waybill/outbox';
 /** Longest key of a saga, and id of a signal, in characters. */
 const MAX_CHARS = 255;
 
+/** Whether a value can name something: a text of 1 to 255 characters that can be stored. */
+export function isName(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= MAX_CHARS && isStorable(value);
+}
+
 /** @throws SagaInputError unless a text can name something: a saga among those of its type, a signal */
 export function assertName(value: unknown, what: string): asserts value is string {
-  const isUsable =
-    typeof value === 'string' && value !== '' && value.length <= MAX_CHARS && isStorable(value);
-  if (isUsable) return;
+  if (isName(value)) return;
   const got = typeof value === 'string' ? `one of ${value.length} characters` : typeof value;
   throw new SagaInputError(what, `must be a text of 1 to ${MAX_CHARS} characters, without NUL, got ${got}`);
 }

@@ -5,6 +5,7 @@ import type {
   SagaDefinition,
   StepDefinition,
 } from '../definition/saga-definition.js';
+import { isName } from './saga-input.js';
 import { endStepOf, freeze, type InstanceSteps, stepsOf } from './items.js';
 import type { SagaOutput } from './saga-event.js';
 import {
@@ -275,7 +276,7 @@ export class TransitionDraft {
     if (forward.kind === 'signal') return;
     try {
       const match: unknown = forward.match(this.data);
-      if (typeof match !== 'string' || match === '') throw new TypeError('match must give a text');
+      if (!isName(match)) throw new TypeError('match must give a text of 1 to 255 characters, without NUL');
       this.outputs.push({ type: 'await-event', step: step.name, topic: forward.topic, match });
     } catch (error) {
       this.stick(step, `what its event must carry is not known: ${describeError(error)}`);
@@ -349,7 +350,7 @@ export class TransitionDraft {
     if (isEnd(this.before.state)) return;
     for (const [name, waiting] of Object.entries(this.#signals))
       for (const { payload } of waiting)
-        this.outputs.push({ type: 'unawaited', name, payload, why: `the saga is ${state}` });
+        this.outputs.push({ type: 'unawaited', kind: 'signal', name, payload, why: `the saga is ${state}` });
     for (const name of Object.keys(this.#signals)) delete this.#signals[name];
     for (const [step, { holds = false }] of Object.entries(this.#records))
       if (holds) this.outputs.push({ type: 'release', step });

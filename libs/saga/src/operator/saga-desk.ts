@@ -15,6 +15,7 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import { type Sealer, whyUnreadable } from '@waybill/log';
+import { ignoredPlace } from '../engine/ignored-events.js';
 import { SagaContents } from '../engine/saga-contents.js';
 import type { SagaData } from '../definition/saga-definition.js';
 import type { OrderEvent, SagaEvent, SagaOutput } from '../machine/saga-event.js';
@@ -143,10 +144,11 @@ export interface SagaIgnored {
   readonly ignoredAt: Date;
   /** Names the service. */
   readonly replyTopic: string;
-  readonly sagaId: string;
+  /** Null for an event that no saga has waited for. */
+  readonly sagaId: string | null;
   /** `signal`, `event`, `cancel` or `compensate`. */
   readonly kind: string;
-  /** Of the signal, or the step that the event was for. */
+  /** Of the signal, the step that the event was for, or the topic of one without a saga. */
   readonly name: string | null;
   readonly why: string;
   /** Undefined where it is unreadable. */
@@ -272,7 +274,8 @@ export class SagaDesk {
     const rows = await session.run(listIgnoredEvents, sagaId ?? null, limit);
     return Promise.all(
       rows.map(async ({ content, ...row }) => {
-        const json = await this.#contents.open(session, row.sagaId, content).catch(() => undefined);
+        const place = ignoredPlace(row.sagaId);
+        const json = await this.#contents.open(session, place, content).catch(() => undefined);
         return { ...row, payload: json === undefined ? undefined : (JSON.parse(json) as unknown) };
       }),
     );

@@ -180,7 +180,7 @@ const OWN_TABLES: Readonly<Record<string, TableRights>> = {
     ...sameFor(['monitor', 'operator'], 'select'),
   },
   saga_event_wait: { service: 'select, insert, update, delete', operator: 'select' },
-  saga_event: { service: 'select, insert, delete', operator: 'select' },
+  saga_event: { service: 'select, insert, update (expires_at, failures), delete', operator: 'select' },
   saga_ignored: {
     service: 'select, insert (reply_topic, saga_id, kind, name, why, content), delete',
     monitor: 'select (id, ignored_at, reply_topic, saga_id, kind, name, why)',
@@ -342,6 +342,7 @@ const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   saga_event_lock: SERVICE,
   saga_await_event: SERVICE,
   saga_take_event: SERVICE,
+  saga_expire_event: SERVICE,
   saga_calls_save: SERVICE,
   saga_calls_claim: SERVICE,
   saga_call_end_try: SERVICE,
