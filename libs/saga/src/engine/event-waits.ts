@@ -1,11 +1,6 @@
 import { type SqlSession, SubjectErasedError } from '@waybill/kernel';
 import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
-import {
-  awaitEvent,
-  expireEvent,
-  forgetEvent,
-  takeEvent,
-} from '../statements.generated.js';
+import { awaitEvent, expireEvent, forgetEvent, takeEvent } from '../statements.generated.js';
 import type { SagaContents } from './saga-contents.js';
 
 /** An event of another service that sagas may wait for. */

@@ -121,10 +121,7 @@ export class SagaService {
     });
     const { definitions, contractOf = () => undefined, unclaimed: handlers = new Map() } = parts;
     const codecOf = (topic: string): Codec => this.#codecOf(topic);
-    this.events = new SagaEvents(
-      { engine, definitions, logger, codecOf, contractOf, transitionMs },
-      events,
-    );
+    this.events = new SagaEvents({ engine, definitions, logger, codecOf, contractOf, transitionMs }, events);
     this.#unclaimed = new UnclaimedEvents({ engine, handlers, transactions, logger, transitionMs, pollMs });
     this.refusals = new SagaRefusals(engine.replyTopic, logger);
   }
@@ -139,7 +136,12 @@ export class SagaService {
 
   /** Stops when what is under way has ended. */
   async stop(): Promise<void> {
-    await Promise.all([this.#clock.stop(), this.#orders.stop(), this.#caller.stop(), this.#unclaimed.service.stop()]);
+    await Promise.all([
+      this.#clock.stop(),
+      this.#orders.stop(),
+      this.#caller.stop(),
+      this.#unclaimed.service.stop(),
+    ]);
   }
 
   /**

@@ -276,8 +276,7 @@ export class TransitionDraft {
     if (forward.kind === 'signal') return;
     try {
       const match: unknown = forward.match(this.data);
-      if (!isName(match))
-        throw new TypeError('match must give a text of 1 to 255 characters, without NUL');
+      if (!isName(match)) throw new TypeError('match must give a text of 1 to 255 characters, without NUL');
       this.outputs.push({ type: 'await-event', step: step.name, topic: forward.topic, match });
     } catch (error) {
       this.stick(step, `what its event must carry is not known: ${describeError(error)}`);
