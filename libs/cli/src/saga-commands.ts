@@ -18,6 +18,7 @@ import type { Command } from 'commander';
 import { duration, id as anId, wholeNumber } from './arguments.js';
 import { fileError } from './file-error.js';
 import { detailLines, IGNORED_COLUMNS, REFUSAL_COLUMNS, SAGA_COLUMNS, summaryLine } from './saga-lines.js';
+import { addSagaEventCommands } from './saga-event-commands.js';
 import { addSagaLockCommands } from './saga-lock-commands.js';
 import { type ListOptions, listing, writeList } from './table.js';
 import { type Output, withDatabase } from './target.js';
@@ -51,12 +52,13 @@ const SAGA_ORDERS = {
   cancel: 'turns a saga round unless it has passed its pivot; it ends as CANCELLED',
 } as const;
 
-/** `waybill saga list | show | refused | ignored | retry | skip | resolve | compensate | cancel | verify | locks | unlock`. */
+/** `waybill saga list | show | refused | ignored | events | retry | skip | resolve | compensate | cancel | verify | locks | unlock`. */
 export function addSagaCommands(program: Command, output: Output): void {
   const sagas = program.command('saga').description('looks at sagas and decides about them');
   addLooking(program, sagas, output);
   addRefused(program, sagas, output);
   addIgnored(program, sagas, output);
+  addSagaEventCommands(program, sagas, output);
   addStepOrders(program, sagas, output);
   addSagaOrders(program, sagas, output);
   addVerify(program, sagas, output);

@@ -134,7 +134,8 @@ export class InstanceSagas {
     const { definitions } = this;
     if (definitions.size === 0) return;
     const { group, topics } = this.parts;
-    for (const topic of [replyTopicOf(group), ...definitions.topics(), ...definitions.eventTopics()]) await topics.create(topic);
+    for (const topic of [replyTopicOf(group), ...definitions.topics(), ...definitions.eventTopics()])
+      await topics.create(topic);
   }
 
   /** Creates the topics of commands that this instance serves: it may start before the saga's service does. */

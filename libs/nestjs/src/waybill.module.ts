@@ -137,11 +137,13 @@ function withProviders(definition: DynamicModule, extras: WaybillModuleExtras): 
       inject: [instance, DiscoveryService],
       useFactory: make,
     })),
-    ...[HalfMessageChecks, SagaFinder, SagaNotFoundHandlers, RequestScopeWarning, CallerCheck].map((Finder) => ({
-      provide: Finder,
-      inject: [instance, DiscoveryService],
-      useFactory: (waybill: Waybill, discovery: DiscoveryService) => new Finder(waybill, discovery),
-    })),
+    ...[HalfMessageChecks, SagaFinder, SagaNotFoundHandlers, RequestScopeWarning, CallerCheck].map(
+      (Finder) => ({
+        provide: Finder,
+        inject: [instance, DiscoveryService],
+        useFactory: (waybill: Waybill, discovery: DiscoveryService) => new Finder(waybill, discovery),
+      }),
+    ),
     {
       provide: StartWarnings,
       inject: [instance, DiscoveryService, getServerToken(name)],

@@ -31,7 +31,6 @@ export {
   type SagaDeskParts,
   type SagaDetail,
   type SagaFilter,
-  type SagaIgnored,
   type SagaOrderSummary,
   type SagaRefusal,
   type SagaStats,
@@ -58,7 +57,9 @@ export {
 export { advance, type NewInstance, newInstance, type Transition } from './machine/advance.js';
 export { isVoid } from './machine/void-output.js';
 export { type SagaLock, type SagaLockFilter } from './participant/held-entities.js';
+export { SagaEventDesk, type SagaEventWait } from './operator/saga-event-desk.js';
 export { SagaLockDesk } from './operator/saga-lock-desk.js';
+export { type SagaIgnored } from './operator/saga-ignored.js';
 export { sagaDiagram } from './operator/saga-diagram.js';
 export { type LaterAnswer } from './participant/later-answer.js';
 export { callOf, isRelease } from './participant/saga-call.js';

@@ -8,6 +8,7 @@ export function processMetrics(waybill: Waybill): Metric[] {
     ...consumerMetrics(waybill),
     ...backgroundMetrics(waybill),
     refusals(waybill),
+    skippedEvents(waybill),
     forgedLeases(waybill),
   ];
 }
@@ -112,6 +113,15 @@ function refusals({ sagas }: Waybill): Metric {
     'counter',
     'Messages to sagas that were dropped, because none of the service itself has sent them: somebody forges.',
     sagas.refused,
+  );
+}
+
+function skippedEvents({ sagas }: Waybill): Metric {
+  return single(
+    'waybill_saga_events_skipped_total',
+    'counter',
+    'Events that a step of a saga may wait for, and that do not say whose they are.',
+    sagas.skippedEvents,
   );
 }
 

@@ -26,7 +26,7 @@ export interface UnclaimedEvent<Transaction = unknown> {
 }
 
 /** Handles an event that no saga has waited for in time. */
-export type UnclaimedHandler = (event: unknown, about: UnclaimedEvent<never>) => unknown;
+export type UnclaimedHandler = (event: never, about: UnclaimedEvent<never>) => unknown;
 
 /** What {@link UnclaimedEvents} work with. */
 export interface UnclaimedEventsParts {
@@ -91,7 +91,7 @@ export class UnclaimedEvents {
     if (kept === undefined) return;
     const handler = this.parts.handlers.get(topic);
     if (handler !== undefined && failures < TRIES) {
-      await handler(kept.payload, { topic, waiter, match, arrivedAt, transaction: handle as never });
+      await handler(kept.payload as never, { topic, waiter, match, arrivedAt, transaction: handle as never });
       return;
     }
     const why =

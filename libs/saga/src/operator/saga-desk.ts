@@ -21,6 +21,7 @@ import type { SagaData } from '../definition/saga-definition.js';
 import type { OrderEvent, SagaEvent, SagaOutput } from '../machine/saga-event.js';
 import { isEnd, type SagaInstance, type SagaState, STATE_NUMBER, stateOf } from '../machine/saga-instance.js';
 import { sealedOrder } from '../engine/saga-orders.js';
+import type { SagaIgnored } from './saga-ignored.js';
 import { NO_CONTENT, restoreInstance, type TransitionRecord } from '../engine/saga-store.js';
 import {
   listIgnoredEvents,
@@ -137,22 +138,6 @@ export interface SagaRefusal {
   readonly messageId: string | null;
   readonly partition: number;
   readonly offset: number;
-}
-
-/** What has come for a saga and changed nothing: a signal that nothing waits for, what came behind its end. */
-export interface SagaIgnored {
-  readonly ignoredAt: Date;
-  /** Names the service. */
-  readonly replyTopic: string;
-  /** Null for an event that no saga has waited for. */
-  readonly sagaId: string | null;
-  /** `signal`, `event`, `cancel` or `compensate`. */
-  readonly kind: string;
-  /** Of the signal, the step that the event was for, or the topic of one without a saga. */
-  readonly name: string | null;
-  readonly why: string;
-  /** Undefined where it is unreadable. */
-  readonly payload: unknown;
 }
 
 /** Sagas under way of one state. */

@@ -1,0 +1,36 @@
+import { replyTopicOf, SagaEventDesk, type SagaEventWait } from '@waybill/saga';
+import type { Command } from 'commander';
+import { wholeNumber } from './arguments.js';
+import { type Column, type ListOptions, listing, writeList } from './table.js';
+import { type Output, withDatabase } from './target.js';
+
+interface EventListOptions extends ListOptions {
+  readonly service?: string;
+  readonly limit: number;
+}
+
+const EVENT_COLUMNS: readonly Column<SagaEventWait>[] = [
+  { head: 'KIND', of: ({ kind }) => kind },
+  { head: 'TOPIC', of: ({ topic }) => topic },
+  { head: 'WAITER', of: ({ waiter }) => waiter },
+  { head: 'VALUE', of: ({ match }) => match },
+  { head: 'SAGA', of: ({ sagaId }) => sagaId },
+  { head: 'SINCE', of: ({ since }) => since },
+  { head: 'UNTIL', of: ({ until }) => until },
+  { head: 'FAILURES', of: ({ failures }) => failures, align: 'right' },
+];
+
+/** `waybill saga events`: what events of other services and sagas wait for. */
+export function addSagaEventCommands(program: Command, sagas: Command, output: Output): void {
+  listing(sagas.command('events'))
+    .description('lists events that wait for a saga, and steps of sagas that wait for an event')
+    .option('--service <group>', 'of this service')
+    .option('--limit <n>', 'at most this many', wholeNumber, 100)
+    .action((options: EventListOptions) =>
+      withDatabase(program, async (database) => {
+        const topic = options.service === undefined ? undefined : replyTopicOf(options.service);
+        const waits = await new SagaEventDesk(database).list(topic, options.limit);
+        writeList(output, options, waits, EVENT_COLUMNS);
+      }),
+    );
+}
