@@ -84,7 +84,7 @@ async function seed(): Promise<void> {
      values ('${HALF}', 'billing', now(), 1000, 5, '[{"topic": "payments"}]', '{}')`,
   );
   await owner.pool.query(
-    `select waybill.saga_start('${SAGA}', 'pay', 1, 'P-1', 'billing.saga-replies', 1::smallint, null, null, null, null, '{}', '{}')`,
+    `select waybill.saga_start('${SAGA}', 'pay', 1, 'P-1', 'billing.saga-replies', 1::smallint, null, null, null, null, 'c0ffee', '{}', '{}')`,
   );
   await owner.pool.query(
     `with k as (insert into waybill.saga_mac_key (reply_topic, secret) values ('billing.saga-replies', decode(repeat('00', 32), 'hex'))),
@@ -434,7 +434,7 @@ describe('a service that may consume orders* in group shop', () => {
     [
       'a saga that answers to another',
       () =>
-        `select waybill.saga_start(gen_random_uuid(), 'pay', 1, 'P-2', 'billing.saga-replies', 1::smallint, null, null, null, null, '{}', '{}')`,
+        `select waybill.saga_start(gen_random_uuid(), 'pay', 1, 'P-2', 'billing.saga-replies', 1::smallint, null, null, null, null, 'c0ffee', '{}', '{}')`,
       DENIED,
     ],
     [
