@@ -24,6 +24,10 @@ export class PlaceOrder {
         await tx.query(`update orders set state = 'confirmed', shelf = $2 where id = $1`, [orderId, shelf]);
       },
     })
+    .onEnd<PoolClient>(async ({ key, state, reason }, tx) => {
+      if (state === 'COMPLETED') return;
+      await tx.query(`update orders set state = 'rejected', reason = $2 where id = $1`, [key, reason]);
+    })
     .build();
 }
 

@@ -8,7 +8,7 @@ import { Pool } from 'pg';
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
 const TABLES = `
-  create table orders (id text primary key, state text not null, shelf text);
+  create table orders (id text primary key, state text not null, shelf text, reason text);
   create table stock (sku text primary key, pieces int not null, shelf text not null);
   create table reservation (order_id text, sku text, pieces int);
   create table charge (order_id text, pence int);
@@ -70,10 +70,19 @@ describe('the guide to sagas', () => {
     expect((await pool.query('select * from charge')).rows).toEqual([{ order_id: 'A-1', pence: 900 }]);
     expect((await pool.query('select order_id from reservation')).rows).toEqual([{ order_id: 'A-1' }]);
     expect((await pool.query('select * from orders order by id')).rows).toEqual([
-      { id: 'A-1', state: 'confirmed', shelf: 'A7' },
-      { id: 'A-2', state: 'placed', shelf: null },
-      { id: 'A-3', state: 'placed', shelf: null },
+      { id: 'A-1', state: 'confirmed', shelf: 'A7', reason: null },
+      {
+        id: 'A-2',
+        state: 'rejected',
+        shelf: null,
+        reason: 'step charge was rejected: the card has no 90000 pence',
+      },
+      {
+        id: 'A-3',
+        state: 'rejected',
+        shelf: null,
+        reason: 'step reserve was rejected: there are no 40 pieces of lantern',
+      },
     ]);
-    expect((await desk.show(dear)).reason).toBe('step charge was rejected: the card has no 90000 pence');
   });
 });
