@@ -10,7 +10,14 @@ import { Supervised } from '../support/saga-orders.js';
 /** 2,000 is the full size. */
 const SAGAS = Number(process.env['WAYBILL_BASKETS'] ?? 150);
 const TIME_LIMIT_MS = 300_000 + 300 * SAGAS;
-const TOPICS = ['stock.take', 'stock.put', 'shipping.send', 'baskets.saga-replies'];
+const TOPICS = [
+  'stock.take',
+  'stock.put',
+  'shipping.send',
+  'baskets.saga-replies',
+  'parcels.sent',
+  'parcels.delivered',
+];
 const COMPLETED = 4;
 const COMPENSATED = 5;
 const CANCELLED = 6;
@@ -23,6 +30,7 @@ const TABLES = `
   create table stock (sku text primary key, pieces int not null);
   create table booking (order_id text not null unique, cleared boolean not null default false);
   create table parcel (order_id text not null);
+  create table delivery (order_id text not null, signed_by text not null);
   create table audit (order_id text not null unique);
   create table release (number int not null);
   create table gateway_call (key text primary key, order_id text not null, pence int not null,
@@ -73,7 +81,17 @@ async function plan(numbers: readonly number[]): Promise<void> {
   );
 }
 
-/** Kills, and crashes of PostgreSQL, until it is told to stop. */
+/** Puts a release of the orders' service in the place of the one that runs. */
+async function deploy(release: number): Promise<void> {
+  await waitUntil(
+    async () =>
+      (await fixture.database.pool.query('update release set number = $1', [release])).rowCount === 1,
+    { describe: `release ${release} is there` },
+  );
+  for (const service of services.slice(0, 2)) service.kill();
+}
+
+/** Kills, crashes of PostgreSQL, and a roll-back of the new release, until it is told to stop. */
 function faults(): { stop(): Promise<number> } {
   const stopped = new AbortController();
   let times = 0;
@@ -85,6 +103,7 @@ function faults(): { stop(): Promise<number> } {
       if (stopped.signal.aborted) return;
       times += 1;
       if (times % 4 === 0) await server.restart('immediate');
+      else if (times % 6 === 1 && times > 1) await deploy(times % 12 === 7 ? 1 : 2);
       else services[Math.floor(Math.random() * services.length)]?.kill();
     }
   })();
@@ -130,6 +149,15 @@ async function left(): Promise<string[]> {
   return rows.map(({ what }) => what);
 }
 
+/** How many sagas that an event of shipping begins have not ended. */
+async function undelivered(): Promise<number> {
+  const { rows } = await fixture.database.pool.query<{ n: number }>(
+    `select (select count(*) from parcel)::int -
+            (select count(*) from waybill.saga_ended where saga_type = 'baskets.deliver')::int as n`,
+  );
+  return rows[0]?.n ?? 0;
+}
+
 /** What does not agree with how the sagas have ended. */
 async function disagreements(): Promise<string[]> {
   const { rows } = await fixture.database.pool.query<{ what: string }>(`
@@ -157,6 +185,11 @@ async function disagreements(): Promise<string[]> {
     select e.id || ' has ' || count(p) || ' parcels' from ended e left join parcel p on p.order_id = e.id
      group by e.id, e.completed, e.scenario having count(p) <> (e.completed and e.scenario <> 'no-lorry')::int
     union all
+    select order_id || ' has ' || count(d) || ' deliveries' from parcel left join delivery d using (order_id)
+     group by order_id having count(d) <> 1
+    union all
+    select d.order_id || ' was signed by ' || d.signed_by from delivery d where d.signed_by <> 'neighbour of ' || d.order_id
+    union all
     select e.id || ' is ' || e.state || ' (' || e.scenario || ')' from ended e
      where e.state <> all (case e.scenario when 'good' then array[${COMPLETED}] when 'no-lorry' then array[${COMPLETED}]
                              when 'cancel' then array[${COMPLETED}, ${CANCELLED}] else array[${COMPENSATED}] end)`);
@@ -164,7 +197,7 @@ async function disagreements(): Promise<string[]> {
 }
 
 test(
-  'baskets of lines, children behind pivots, HTTP, webhooks, cancellations and a new release: all sums agree',
+  'baskets of lines, children behind pivots, HTTP, webhooks, events, cancellations, a new release and its roll-back: all sums agree',
   async () => {
     const numbers = upTo(SAGAS);
     const half = Math.floor(SAGAS / 2);
@@ -177,8 +210,7 @@ test(
     ];
     await waitUntil(async () => (await left()).length < half, { describe: 'baskets end' });
     // A new release under the same version, for the sagas that begin from here on.
-    await fixture.database.pool.query('insert into release values (2)');
-    for (const service of services.slice(0, 2)) service.kill();
+    await deploy(2);
     await plan(numbers.slice(half));
     const trouble = faults();
     let times = 0;
@@ -188,11 +220,11 @@ test(
         async () => {
           await decide().catch(() => undefined);
           waiting = await left();
-          return waiting.length === 0;
+          return waiting.length === 0 && (await undelivered()) === 0;
         },
         {
           describe: () =>
-            `every basket has ended; ${waiting.length} have not: ${waiting.slice(0, 5).join('\n')}; ${services.map(({ output }) => output.slice(-500)).join('\n---\n')}`,
+            `every basket has ended and is delivered; ${waiting.length} have not: ${waiting.slice(0, 5).join('\n')}; ${services.map(({ output }) => output.slice(-500)).join('\n---\n')}`,
           timeoutMs: TIME_LIMIT_MS,
           intervalMs: 500,
         },

@@ -52,5 +52,21 @@ export function basketSagas(gateway, release) {
       await transaction.query('update orders set state = $2 where id = $1', [key, state]);
     })
     .build();
-  return { payment, order };
+  // Begun by an event of shipping, and carried on by another, which may come first.
+  const delivery = saga('baskets.deliver')
+    .waitForEvent('parcels.delivered', {
+      match: ({ orderId }) => orderId,
+      by: ({ orderId }) => orderId,
+      then: ({ signedBy }) => ({ signedBy }),
+    })
+    .local('sign', {
+      run: async ({ orderId, signedBy }, { transaction }) => {
+        await transaction.query('insert into delivery (order_id, signed_by) values ($1, $2)', [
+          orderId,
+          signedBy,
+        ]);
+      },
+    })
+    .build();
+  return { payment, order, delivery };
 }

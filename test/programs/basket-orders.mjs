@@ -1,7 +1,7 @@
 // Starts the sagas of the baskets in the table `plan`, carries them on, sends each webhook twice, and cancels some, until it
 // is told to stop. Which release of the definitions it is says the table `release`.
 import { setTimeout as delay } from 'node:timers/promises';
-import { SagaDefinitions, SagaEngine, Sagas, SagaService } from '@waybill/saga';
+import { SagaDefinitions, SagaEngine, Sagas, SagaService, startedBy } from '@waybill/saga';
 import { basketSagas } from './basket-definitions.mjs';
 import { logger, runService } from './saga-process.mjs';
 
@@ -41,9 +41,10 @@ class Chore {
 await runService(
   { ...settings, group: 'baskets', planned: false },
   async ({ database, transactions, outbox }) => {
-    const { rows } = await database.pool.query('select max(number) as release from release');
-    const { order, payment } = basketSagas(gateway, rows[0].release);
-    const definitions = new SagaDefinitions([order, payment]);
+    const { rows } = await database.pool.query('select number as release from release');
+    const { order, payment, delivery } = basketSagas(gateway, rows[0].release);
+    const definitions = new SagaDefinitions([order, payment, delivery]);
+    definitions.addStart(startedBy(delivery, 'parcels.sent', { key: ({ orderId }) => orderId }));
     const engine = new SagaEngine({ definitions, outbox, group: 'baskets', logger });
     const sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
     const http = { privateHosts: [new URL(gateway).host], timeoutMs: 1_000 };
@@ -81,6 +82,10 @@ await runService(
           await tx.query('update orders set cancelled = true where id = $1', [id]);
         }),
     );
-    return { subscriptions: service.subscriptions(), services: [service, starting, clearing, cancelling] };
+    return {
+      subscriptions: service.subscriptions(),
+      events: service.events.subscriptions(),
+      services: [service, starting, clearing, cancelling],
+    };
   },
 );

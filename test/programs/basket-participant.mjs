@@ -15,8 +15,13 @@ const WORKS = {
   async 'stock.put'({ sku, pieces }, tx) {
     await tx.query('update stock set pieces = pieces + $2::int where sku = $1', [sku, pieces]);
   },
-  async 'shipping.send'({ orderId, scenario }, tx) {
+  async 'shipping.send'({ orderId, scenario }, tx, outbox) {
     await tx.query('insert into parcel (order_id) values ($1)', [orderId]);
+    const sent = { topic: 'parcels.sent', key: orderId, payload: { orderId } };
+    const payload = { orderId, signedBy: `neighbour of ${orderId}` };
+    const events = [sent, sent, { topic: 'parcels.delivered', key: orderId, payload }];
+    if (Math.random() < 0.5) events.reverse();
+    for (const event of events) await outbox.publish(tx, event);
     if (scenario === 'no-lorry') throw new SagaRejection('no lorry');
   },
 };
@@ -27,7 +32,7 @@ await runService({ ...settings, group: 'basket-participant', planned: false }, a
   const handle = (delivery) =>
     participant.serve(delivery, async () => {
       const { topic, payload, transaction } = delivery;
-      const answer = await WORKS[topic](payload, transaction);
+      const answer = await WORKS[topic](payload, transaction, outbox);
       if (Math.random() < trouble) throw new Error(`${topic} fails by chance`);
       return answer;
     });

@@ -4,6 +4,7 @@ import { Consumer } from '@waybill/consumer';
 import { Bell, PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { Outbox, Relay } from '@waybill/outbox';
+import { eventGroupOf } from '@waybill/saga';
 import { TimerService } from '@waybill/schedule';
 import { Faults } from './saga-faults.mjs';
 
@@ -11,7 +12,7 @@ export const logger = { debug() {}, info() {}, warn: console.log, error: console
 
 /**
  * Runs a service until it is told to stop, once SIGUSR2 has told it to begin: it is loaded by then. `serve` gets its parts
- * and hands back subscriptions and what else runs.
+ * and hands back subscriptions, those to events, and what else runs.
  */
 export async function runService({ url, group, leaseMs = 400, planned = true }, serve) {
   const begin = once(process, 'SIGUSR2');
@@ -36,14 +37,26 @@ export async function runService({ url, group, leaseMs = 400, planned = true }, 
   const outbox = new Outbox({ bell });
   const relay = new Relay({ database, topics, signals, bell, logger }, { leaseMs });
   const timers = new TimerService({ database, topics, signals, logger });
-  const { subscriptions, services = [] } = await serve({ database, faults, transactions, outbox });
-  const consumer = new Consumer(
-    { group, subscriptions, bus: database, transactions, topics, signals, logger },
-    { leaseMs, heartbeatMs: Math.floor(leaseMs / 4) },
-  );
+  const {
+    subscriptions,
+    events = [],
+    services = [],
+  } = await serve({ database, faults, transactions, outbox });
+  const consumers = [
+    { group, subscriptions },
+    { group: eventGroupOf(group), subscriptions: events },
+  ]
+    .filter((each) => each.subscriptions.length > 0)
+    .map(
+      (each) =>
+        new Consumer(
+          { ...each, bus: database, transactions, topics, signals, logger },
+          { leaseMs, heartbeatMs: Math.floor(leaseMs / 4) },
+        ),
+    );
   process.on('SIGTERM', async () => {
     for (const service of services) await service.stop();
-    await consumer.stop();
+    await Promise.all(consumers.map((consumer) => consumer.stop()));
     await relay.service.stop();
     await timers.stop();
     await signals.stop();
@@ -52,7 +65,7 @@ export async function runService({ url, group, leaseMs = 400, planned = true }, 
   signals.start();
   relay.service.start();
   timers.start();
-  await consumer.start();
+  for (const consumer of consumers) await consumer.start();
   for (const service of services) service.start();
   console.log('running');
 }
