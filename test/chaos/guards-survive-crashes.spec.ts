@@ -78,19 +78,22 @@ describe('external effects', () => {
 
   test('charging and undoing race in processes that die: nothing stays charged', async () => {
     const settings = { prefix: 'race', count: 120, parallel: 8 };
-    const untilDone = async (more: Readonly<Record<string, unknown>>): Promise<void> => {
-      for (let deaths = 0; ; deaths += 1) {
-        const script = await start({ ...settings, ...more, dieEvery: deaths < 6 ? 25 : 0 });
-        const { code } = await script.exited;
-        if (code === 0) return;
+    const dying = { dieEvery: 25 };
+    // Two that charge and two that undo begin together; each is started again when it dies.
+    const racers = [{}, {}, { undo: true }, { undo: true }];
+    const scripts = await Promise.all(
+      racers.map((racer) => start({ ...settings, ...racer, ...dying, waits: true })),
+    );
+    const untilDone = async (racer: object, first: ScriptProcess): Promise<void> => {
+      first.kill('SIGUSR2');
+      let { code } = await first.exited;
+      for (let deaths = 1; code !== 0; deaths += 1) {
+        const script = await start({ ...settings, ...racer, ...(deaths < 6 && dying) });
+        ({ code } = await script.exited);
       }
     };
+    await Promise.all(scripts.map((script, n) => untilDone(racers[n] as object, script)));
     const keys = upTo(settings.count).map((n) => `race-${n}`);
-    const charging = [untilDone({}), untilDone({})];
-    await waitUntil(() => keys.some((key) => gateway.done(key) === 1), {
-      describe: () => 'the first is charged',
-    });
-    await Promise.all([...charging, untilDone({ undo: true }), untilDone({ undo: true })]);
     const open = keys.filter((key) => gateway.done(key) !== gateway.done(`${key}:undo`));
     expect(open).toEqual([]);
     // Both ends have been met with.

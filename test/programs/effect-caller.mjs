@@ -1,6 +1,7 @@
 // Does external effects (or, with `undo`, takes them back) for keys `prefix-0` up to `count` in any order, `parallel`
 // at a time, each until it is known how it ended. Kills itself at the place `dieAt` (attempted, called, recorded), or at any place at one
-// key in `dieEvery`.
+// key in `dieEvery`. With `waits` it begins when SIGUSR2 tells it to.
+import { once } from 'node:events';
 import { EffectRefusedError, isWaybillError, PgDatabase } from '@waybill/kernel';
 import { ExternalEffects } from '@waybill/inbox';
 
@@ -13,6 +14,7 @@ const {
   dieAt,
   dieEvery = 0,
   undo = false,
+  waits = false,
   options = {},
 } = JSON.parse(process.argv[2]);
 const database = new PgDatabase({ connectionString: url, connectionsMax: parallel + 1 });
@@ -65,7 +67,12 @@ async function one(key) {
 }
 
 await database.pool.query('select 1');
+const begin = waits ? once(process, 'SIGUSR2') : undefined;
+// A listener of signals keeps no process alive.
+const alive = setInterval(() => {}, 60_000);
 console.log('ready');
+await begin;
+clearInterval(alive);
 const keys = Array.from({ length: count }, (_, n) => `${prefix}-${n}`).sort(() => Math.random() - 0.5);
 await Promise.all(
   Array.from({ length: parallel }, async () => {

@@ -6,11 +6,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 /** How long the process lives on, in milliseconds. */
 const MOMENT_MS = 25;
-/** And at most, while transactions are being committed. */
-const COMMIT_MS = 1_000;
+/** And at most, while transactions are being committed and noted. */
+const COMMIT_MS = 10_000;
 
 export class Faults {
-  /** The transitions that the current transaction has made: pairs of a saga and a name. */
+  /** The transitions that the current transaction has made: each says whether it is planned to die at some place. */
   #made = new AsyncLocalStorage();
   #committing = 0;
   #dying = false;
@@ -24,7 +24,7 @@ export class Faults {
   /** Notes that the current transaction makes a transition; it dies before it if that is its plan. */
   async enter(sagaId, transition) {
     await this.at(sagaId, transition, 'before');
-    this.#made.getStore()?.push([sagaId, transition]);
+    this.#made.getStore()?.push((places) => this.#isPlanned(sagaId, transition, places));
   }
 
   /** A transition has failed, and what follows is not known here: the process dies somewhere in it. */
@@ -38,11 +38,13 @@ export class Faults {
     await this.#freeze();
   }
 
-  /** At the start of an order's saga, whose id nobody sees yet. */
-  async atStart(orderId, place) {
-    if (await this.#note(`plan.id = $1 and transition = 'start' and place = $2`, [orderId, place]))
-      void this.#die();
+  /** Notes that the current transaction starts an order's saga, whose id nobody sees yet; it dies before it if that is its plan. */
+  async start(orderId) {
+    const isPlanned = (places) =>
+      this.#note(`plan.id = $1 and transition = 'start' and place = any ($2)`, [orderId, places]);
+    if (await isPlanned(['before'])) void this.#die();
     await this.#freeze();
+    this.#made.getStore()?.push(isPlanned);
   }
 
   /** The process ends soon; what is being committed gets to know it first, so that its own place is noted. */
@@ -72,7 +74,7 @@ export class Faults {
     let committing = false;
     const work = async (opened) => {
       const result = await given.work(opened);
-      for (const [sagaId, transition] of made) await this.at(sagaId, transition, 'done');
+      for (const isPlanned of made) if (await isPlanned(['done'])) void this.#die();
       await this.#freeze();
       committing = true;
       this.#committing += 1;
@@ -80,8 +82,7 @@ export class Faults {
     };
     try {
       const result = await runner.run({ ...given, work });
-      for (const [sagaId, transition] of made)
-        if (await this.#isPlanned(sagaId, transition, ['committed'])) void this.#die();
+      for (const isPlanned of made) if (await isPlanned(['committed'])) void this.#die();
       return result;
     } finally {
       if (committing) this.#committing -= 1;

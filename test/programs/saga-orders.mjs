@@ -54,7 +54,7 @@ class Starter {
     await this.transactions.run({
       work: async ({ handle }) => {
         const data = { orderId: id, scenario, sku, pence };
-        await this.faults.atStart(id, 'before');
+        await this.faults.start(id);
         const saga = await this.sagas.start(handle, definition, { key: id, data });
         // Another process may have been faster: then its saga is found.
         if (saga.created)
@@ -62,11 +62,9 @@ class Starter {
             id,
             saga.id,
           ]);
-        await this.faults.atStart(id, 'done');
       },
       timeoutMs: 30_000,
     });
-    await this.faults.atStart(id, 'committed');
   }
 }
 
