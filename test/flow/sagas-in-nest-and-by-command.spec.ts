@@ -521,3 +521,18 @@ test('sagas that are set up wrongly are refused, and a stuck one shows in the he
     waybill: { status: 'degraded', sagasStuck: 1 },
   });
 });
+
+test('a service that has dropped its last saga does not start while sagas are under way, or says that they wait', async () => {
+  const app = await start('orders', { providers: [PlaceOrder] });
+  await place(app, { orderId: 'A-1', pence: 900 });
+  await app.close();
+  await fixture.database.pool.query(`update waybill.saga_definition set seen_at = now() - interval '1 hour'`);
+  await expect(start('orders', {})).rejects.toThrow(/1 of orders\.place version 2 are under way/);
+  const waiting = await start('orders', {}, { sagas: { onUnknownVersion: 'wait' } });
+  expect(await waiting.get(WaybillHealthIndicator).isHealthy()).toMatchObject({
+    waybill: {
+      status: 'degraded',
+      sagasWithoutDefinition: [{ type: 'orders.place', version: 2, sagas: 1 }],
+    },
+  });
+});

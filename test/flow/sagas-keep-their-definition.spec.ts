@@ -210,6 +210,13 @@ describe('versions that a process does not have', () => {
     const waiting = release([second], { onUnknownVersion: 'wait' });
     await waiting.service.assertUsable();
     expect(waiting.said.join()).toContain('they wait until one does');
+    expect(await waiting.service.unserved()).toEqual([{ type: 'order', version: 1, sagas: 1 }]);
+    expect(await release([]).service.unserved()).toEqual([{ type: 'order', version: 1, sagas: 1 }]);
+    const whole = release([second, original]);
+    expect(await whole.service.unserved()).toEqual([]);
+    await whole.service.assertUsable();
+    // Another process has told of the version a moment ago.
+    expect(await waiting.service.unserved()).toEqual([]);
   });
 
   test('are not started where no process has registered them; a child neither', async () => {

@@ -27,6 +27,7 @@ import {
   type SagaTrace,
   type SagaServiceOptions,
   type UnclaimedHandler,
+  type UnservedSagas,
   Tcc,
 } from '@waybill/saga';
 
@@ -149,10 +150,16 @@ export class InstanceSagas {
    * @throws ConfigurationError when sagas under way have lost their definition, or call hosts that are not listed
    */
   async carryOn(): Promise<{ readonly answers: Subscription[]; readonly events: Subscription[] }> {
+    // A service that has dropped its last saga may have sagas under way.
+    if (this.parts.outbox.isOpen) await this.#service.assertUsable();
     if (this.definitions.size === 0) return { answers: [], events: [] };
-    await this.#service.assertUsable();
     this.#service.start();
     return { answers: this.#service.subscriptions(), events: this.#service.events.subscriptions() };
+  }
+
+  /** Sagas under way that no process of the service can carry on, because none has their version. */
+  async unserved(): Promise<readonly UnservedSagas[]> {
+    return this.parts.outbox.isOpen ? this.#service.unserved() : [];
   }
 
   /** Begins to look after commands that wait for an entity. */

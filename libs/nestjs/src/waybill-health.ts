@@ -34,7 +34,7 @@ const FAILING_CHECKS_MS = 600_000;
 /**
  * Tells whether Waybill works in this process: `down` when its database cannot be reached, a partition cannot be
  * consumed or the lease has lapsed; `degraded` when messages wait in the outbox for longer than 30 seconds, 50,000 wait or
- * further ones are refused (`outboxBacklogs` names topics and roles), messages are quarantined, a half message is undecided or its checks have failed for ten minutes, or a saga is stuck and waits for an operator, or Redis is configured and PostgreSQL is the clock of timers in its place.
+ * further ones are refused (`outboxBacklogs` names topics and roles), messages are quarantined, a half message is undecided or its checks have failed for ten minutes, a saga is stuck and waits for an operator, sagas wait for a version that no process has, or Redis is configured and PostgreSQL is the clock of timers in its place.
  */
 export class WaybillHealthIndicator {
   constructor(private readonly waybill: Waybill) {}
@@ -47,6 +47,7 @@ export class WaybillHealthIndicator {
       const halves = await this.waybill.halves.desk.stats();
       const trouble = await this.waybill.halves.desk.trouble();
       const sagas = await this.waybill.sagas.desk.stats();
+      const unserved = await this.waybill.sagas.unserved();
       const stuck = sagas.find(({ state }) => state === 'STUCK')?.sagas ?? 0;
       const problems = this.#problems();
       const late =
@@ -62,7 +63,8 @@ export class WaybillHealthIndicator {
               degraded ||
               halves.undecided > 0 ||
               (trouble.oldestFailingMs ?? 0) >= FAILING_CHECKS_MS ||
-              stuck > 0
+              stuck > 0 ||
+              unserved.length > 0
             ? 'degraded'
             : 'up';
       const timers = clock === undefined ? {} : { timerClock: clock };
@@ -86,6 +88,7 @@ export class WaybillHealthIndicator {
       const ofSagas = {
         sagasUnderWay: sagas.reduce((sum, { sagas: some }) => sum + some, 0),
         sagasStuck: stuck,
+        sagasWithoutDefinition: unserved,
         sagaMessagesRefused: this.waybill.sagas.refused,
         sagasOldestAgeMs: sagas.length === 0 ? null : Math.max(...sagas.map(({ oldestMs }) => oldestMs)),
       };

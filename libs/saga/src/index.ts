@@ -67,6 +67,7 @@ export { SagaParticipant, type SagaParticipantParts } from './participant/saga-p
 export { SagaOngoing, SagaRejection } from './machine/saga-rejection.js';
 export { type SagaTrace, type TransitionToTrace } from './engine/saga-trace.js';
 export { SagaRetention, type SagaRetentionOptions } from './engine/saga-retention.js';
+export type { UnservedSagas } from './engine/registered-definitions.js';
 export { SagaService, type SagaServiceOptions, type SagaServiceParts } from './engine/saga-service.js';
 export type {
   ChildStep,

@@ -23,6 +23,13 @@ export interface DefinitionRules {
   readonly onChangedDefinition: 'refuse' | 'stuck';
 }
 
+/** Sagas under way that no process of the service can carry on: it has not been told of their definition lately. */
+export interface UnservedSagas {
+  readonly type: string;
+  readonly version: number;
+  readonly sagas: number;
+}
+
 type Live = Awaited<ReturnType<typeof readLive>>[number];
 
 function readLive(session: SqlSession, replyTopic: string) {
@@ -126,6 +133,15 @@ export class RegisteredDefinitions {
     if (problems.length > 0)
       throw new ConfigurationError('Sagas under way have lost their definition', problems);
     await this.#warnOfChildren(session, logger);
+  }
+
+  /** Sagas under way that wait for a process that has their version. */
+  async unserved(session: SqlSession): Promise<UnservedSagas[]> {
+    const live = await readLive(session, this.replyTopic);
+    return live
+      .filter(({ type, version }) => this.definitions.find(type, version) === undefined)
+      .filter(({ seenMs }) => seenMs === null || seenMs >= LATELY_MS)
+      .map(({ type, version, sagas }) => ({ type, version, sagas }));
   }
 
   #unknown(

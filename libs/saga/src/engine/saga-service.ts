@@ -24,6 +24,7 @@ import {
 import { type Codec, jsonCodec, type PayloadContract } from '@waybill/outbox';
 import type { SagaOp } from '../definition/saga-command.js';
 import type { SagaDefinitions } from '../definition/saga-definitions.js';
+import type { UnservedSagas } from './registered-definitions.js';
 import type { SagaEngine } from './saga-engine.js';
 import type { SagaEvent } from '../machine/saga-event.js';
 import {
@@ -168,6 +169,11 @@ export class SagaService {
     const { engine, definitions, transactions, logger } = this.parts;
     this.#endpoints.assertAllowed(definitions.calls());
     await engine.registered.check(transactions.session, this.#options, logger);
+  }
+
+  /** Sagas under way that no process of the service can carry on, because none has their version. */
+  unserved(): Promise<UnservedSagas[]> {
+    return this.parts.engine.registered.unserved(this.parts.transactions.session);
   }
 
   /** The subscriptions of the service's consumer: to the answers. */
