@@ -219,6 +219,28 @@ test('many events and sagas come at once, in two processes: each pair meets once
   expect(await count('waybill.saga_ignored')).toBe(0);
 });
 
+test.each(['repeatable read', 'serializable'])(
+  'a saga that a transaction at %s starts gets the event that it could not see',
+  async (level) => {
+    const app = await start([Shipment]);
+    const client = await fixture.database.pool.connect();
+    try {
+      await client.query(`begin isolation level ${level}`);
+      await client.query('select from waybill.saga_event');
+      await deliver(app, 'A-1', 'bob');
+      await until('waybill.saga_event', 1);
+      const { definition } = app.get(Shipment);
+      const { id } = await app.get(Sagas).start(client, definition, { key: 'A-1', data: { orderId: 'A-1' } });
+      await client.query('commit');
+      expect(await signedBy(app, id)).toEqual({ orderId: 'A-1', signedBy: 'bob' });
+    } finally {
+      client.release(client.getTransactionStatus() !== 'I');
+    }
+    expect(await count('waybill.saga_event')).toBe(0);
+    expect(await count('waybill.saga_event_wait')).toBe(0);
+  },
+);
+
 test('of two sagas with one value the one that has waited longest gets the event', async () => {
   const app = await start([Shipment]);
   const first = await begin(app, Shipment, 'first', 'A-1');

@@ -442,6 +442,16 @@ export const saveSagaCalls = statement<[sagaId: string, replyTopic: string, call
 export const saveSaga = statement<[id: string, fromRevision: number, state: number, wakeMs: number | null, exactly: boolean, reason: string | null, content: string, transition: string], Record<never, never>>('save-saga', `select from :schema.saga_save($1, $2, $3::smallint, $4, $5, $6, $7::json, $8::json)`);
 
 /**
+ * A step that began to wait in a transaction with a fixed snapshot: it is to be looked after now.
+ * Locks: the wait
+ * Index: saga_event_wait_unseen
+ */
+export const seeWait = statement<[replyTopic: string], { sagaId: string; step: string; waiter: string; match: string }>('see-wait', `update :schema.saga_event_wait w set unseen = false
+ where (w.saga_id, w.step) = (select f.saga_id, f.step from :schema.saga_event_wait f
+                               where f.reply_topic = $1::text and f.unseen limit 1 for update skip locked)
+returning w.saga_id as "sagaId", w.step, w.waiter, w.match`);
+
+/**
  * Says what came of an order.
  * Index: saga_order_pkey
  */

@@ -1,6 +1,6 @@
 import { type SqlSession, SubjectErasedError } from '@waybill/kernel';
 import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
-import { awaitEvent, expireEvent, forgetEvent, takeEvent } from '../statements.generated.js';
+import { awaitEvent, expireEvent, forgetEvent, seeWait, takeEvent } from '../statements.generated.js';
 import type { SagaContents } from './saga-contents.js';
 
 /** An event of another service that sagas may wait for. */
@@ -36,6 +36,19 @@ export interface KeptEvent {
   readonly subject: string | null;
 }
 
+/** A step that waits. */
+interface Wait {
+  readonly sagaId: string;
+  readonly step: string;
+  readonly waiter: string;
+  readonly match: string;
+}
+
+/** A step that was looked after once more, and what had come for it. */
+export interface SeenWait extends Wait {
+  readonly kept: KeptEvent | undefined;
+}
+
 type Await = Extract<SagaOutput, { readonly type: 'await-event' }>;
 
 /** Events of other services that the sagas of one wait for, in whichever order the two come. */
@@ -52,14 +65,26 @@ export class EventWaits {
     type: string,
     { step, topic, match }: Await,
   ): Promise<SagaEvent | undefined> {
-    const waiter = waiterOf(type, step, topic);
+    const kept = await this.#wait(session, { sagaId, step, waiter: waiterOf(type, step, topic), match });
+    return kept && { type: 'event', step, payload: kept.payload };
+  }
+
+  /**
+   * Looks, in the current transaction, for the event of a step that began to wait where it could not be seen.
+   * @returns undefined where there is no such step
+   */
+  async lookAgain(session: SqlSession): Promise<SeenWait | undefined> {
+    const [wait] = await session.run(seeWait, this.replyTopic);
+    return wait && { ...wait, kept: await this.#wait(session, wait) };
+  }
+
+  async #wait(session: SqlSession, { sagaId, step, waiter, match }: Wait): Promise<KeptEvent | undefined> {
     for (;;) {
       const [row] = await session.run(awaitEvent, sagaId, step, this.replyTopic, waiter, match);
       const content = row?.content ?? null;
       if (content === null) return undefined;
       try {
-        const { payload } = await this.#open(session, waiter, match, content);
-        return { type: 'event', step, payload };
+        return await this.#open(session, waiter, match, content);
       } catch (error) {
         // It is as if it had not come: the next one counts.
         if (!(error instanceof SubjectErasedError)) throw error;

@@ -12,6 +12,7 @@ import {
 import { postponeEvent } from '../statements.generated.js';
 import type { ExpiredEvent } from './event-waits.js';
 import type { SagaEngine } from './saga-engine.js';
+import { eventMessage } from './saga-messages.js';
 
 /** What is known of an event without a saga, beside what it holds. */
 export interface UnclaimedEvent<Transaction = unknown> {
@@ -45,7 +46,10 @@ const TRIES = 8;
 const FIRST_WAIT_MS = 500;
 const LAST_WAIT_MS = 600_000;
 
-/** Takes out the events that no saga has waited for in time: to the handler of their topic, or to where operators see them. */
+/**
+ * Takes out the events that no saga has waited for in time: to the handler of their topic, or to where operators see them.
+ * And hands out those that a step could not see when it began to wait.
+ */
 export class UnclaimedEvents {
   readonly service: BackgroundService;
 
@@ -66,6 +70,7 @@ export class UnclaimedEvents {
     try {
       return await transactions.run({
         work: async (transaction) => {
+          if (await this.#lookAgain(transaction)) return 'again';
           current = await engine.waits.expired(transaction.session);
           if (current === undefined) return 'idle';
           await this.#part(transaction, current);
@@ -79,6 +84,18 @@ export class UnclaimedEvents {
       await this.#postpone(current, error);
       return 'again';
     }
+  }
+
+  /** @returns whether there was a step to look after */
+  async #lookAgain({ session }: OpenTransaction<unknown>): Promise<boolean> {
+    const { engine } = this.parts;
+    const seen = await engine.waits.lookAgain(session);
+    if (seen?.kept === undefined) return seen !== undefined;
+    const { sagaId, step, kept } = seen;
+    const parts = { outbox: engine.outbox, keys: engine.keys, subject: kept.subject };
+    const event = { type: 'event', step, payload: kept.payload } as const;
+    await engine.outbox.publishEncoded(session, [await eventMessage(session, parts, sagaId, event)]);
+    return true;
   }
 
   async #part(transaction: OpenTransaction<unknown>, event: ExpiredEvent): Promise<void> {

@@ -5,7 +5,7 @@ export const migration0011: Migration = {
   number: 11,
   name: '0011-saga-transitions',
   breaking: false,
-  checksum: 'd39ef33620cdea06df0dafdac9ab63b2d5fbd8414ee04e90f0572f38e844a15c',
+  checksum: 'ac9ced7aab555e637284376837d41bbcc21e61f1b147df449cf6648454ecec42',
   sql: `-- A transition of a saga is sent without waiting for an answer: what must not be is an error now, where it was an answer.
 
 create function :schema.saga_overtaken(saga_id uuid, from_revision bigint) returns void
@@ -86,7 +86,8 @@ $$;
 -- What sagas wait for from other services, and what came for a saga that nothing waited for.
 
 -- A step that waits for an event: what the event must carry. waiter: the saga's type, the step and the topic, as
--- type/step@topic; each gets an event of its own.
+-- type/step@topic; each gets an event of its own. unseen: it was written by a transaction with a fixed snapshot, which could
+-- not see what others had kept: somebody has to look for it again.
 create table :schema.saga_event_wait (
   saga_id     uuid not null,
   step        text not null,
@@ -94,8 +95,11 @@ create table :schema.saga_event_wait (
   waiter      text not null,
   match       text not null,
   since       timestamptz not null default clock_timestamp(),
+  unseen      boolean not null default false,
   primary key (saga_id, step)
 );
+
+create index saga_event_wait_unseen on :schema.saga_event_wait (reply_topic) where unseen;
 
 create index saga_event_wait_match on :schema.saga_event_wait (reply_topic, waiter, match, since);
 
@@ -145,8 +149,15 @@ language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 declare
   taken text;
+  is_blind constant boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
 begin
   perform :schema.saga_event_lock(of_waiter, of_match);
+  if is_blind then
+    insert into :schema.saga_event_wait (saga_id, step, reply_topic, waiter, match, unseen)
+    values (of_saga, of_step, to_reply_topic, of_waiter, of_match, true)
+    on conflict (saga_id, step) do update set waiter = excluded.waiter, match = excluded.match, unseen = true;
+    return null;
+  end if;
   delete from :schema.saga_event e
    where e.id = (select f.id from :schema.saga_event f
                   where f.reply_topic = to_reply_topic and f.waiter = of_waiter and f.match = of_match
