@@ -1,7 +1,7 @@
 import { Bell } from './bell.js';
-import { type Clock, systemClock } from './clock.js';
-import { guardLogger, isFenced, type Logger } from './logger.js';
-import { describeError } from './thrown.js';
+import { type Clock, systemClock } from '../clock.js';
+import { guardLogger, isFenced, type Logger } from '../logger.js';
+import { describeError } from '../thrown.js';
 
 /** What one pass of a service did: `again` when more work is known to wait, `idle` when there was none. */
 export type PassResult = 'again' | 'idle';

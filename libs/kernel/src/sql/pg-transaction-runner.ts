@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { invariant, TransactionRequiredError } from '../errors/errors.js';
 import { cancelStatement } from './cancel-request.js';
-import type { PgDatabase } from './pg-pool.js';
-import { lendClient } from './revocable-client.js';
+import type { PgDatabase } from './pg-database.js';
+import { lendClient } from './lend-client.js';
 import { PgTransaction } from './pg-transaction.js';
 import type { SqlSession } from './sql-session.js';
 import {

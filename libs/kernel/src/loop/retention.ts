@@ -1,4 +1,4 @@
-import { BackgroundService, type PassResult } from '../background-service.js';
+import { BackgroundService, type PassResult } from './background-service.js';
 import type { Logger } from '../logger.js';
 import { skipWhenLocked } from './skip-when-locked.js';
 
