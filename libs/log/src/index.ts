@@ -4,32 +4,32 @@ export {
   type ReadyBatch,
   sortForAppend,
   type SynchronousAcks,
-} from './append-call.js';
-export { BatchCollector, headersTogether, type MessageToCollect } from './batch-collector.js';
+} from './append/append-call.js';
+export { BatchCollector, headersTogether, type MessageToCollect } from './append/batch-collector.js';
 export * from './cipher/index.js';
-export { groupLag, oldestBucketSeq, type PartitionLag } from './group-lag.js';
+export { groupLag, oldestBucketSeq, type PartitionLag } from './group/group-lag.js';
 export {
   GroupMembership,
   type GroupMembershipOptions,
   type MembershipListener,
   type Ownership,
-} from './group-membership.js';
+} from './group/group-membership.js';
 export {
   LogAppender,
   type LogAppenderOptions,
   type RecordPlace,
   type RecordToAppend,
-} from './log-appender.js';
+} from './append/log-appender.js';
 export {
   type Fetched,
   type FetchedBatch,
   type FetchPosition,
   LogReader,
   type PartitionOffsets,
-} from './log-reader.js';
+} from './read/log-reader.js';
 export { LogRetention, type LogRetentionOptions } from './log-retention.js';
-export { LogSignals, type Signal } from './log-signals.js';
-export { Partitioner } from './partitioner.js';
+export { LogSignals, type Signal } from './signal/log-signals.js';
+export { Partitioner } from './append/partitioner.js';
 export {
   advanceTogether,
   type FirstPosition,
@@ -37,8 +37,8 @@ export {
   PartitionProgress,
   type StoredProgress,
   type Verdict,
-} from './positions.js';
-export { assignRange, type MemberSubscription } from './range-assignor.js';
+} from './group/partition-progress.js';
+export { assignRange, type MemberSubscription } from './group/range-assignor.js';
 export * from './record/index.js';
 export {
   CAUSE_ID_HEADER,
@@ -47,7 +47,7 @@ export {
   MESSAGE_ID_HEADER,
   RESERVED_HEADER_PREFIX,
   SIGNATURE_HEADER,
-} from './record-headers.js';
+} from './record/record-headers.js';
 export { blamesMessage, learnsOfTopics, type Rejection, rejectionOf } from './rejection.js';
 export { Rejections } from './rejections.js';
 export {

@@ -1,6 +1,6 @@
 import { dictionary, type ErrorCode, isWaybillError, type SqlSession } from '@waybill/kernel';
 import type { LogRecord } from '../record/index.js';
-import { MESSAGE_ID_HEADER, RESERVED_HEADER_PREFIX } from '../record-headers.js';
+import { MESSAGE_ID_HEADER, RESERVED_HEADER_PREFIX } from '../record/record-headers.js';
 import { type Envelope, isEnvelope } from './envelope.js';
 import type { SealedPlace, Sealer } from './sealer.js';
 import type { SubjectKey } from './subject-keys.js';

@@ -9,7 +9,7 @@ import {
   guardLogger,
   systemClock,
 } from '@waybill/kernel';
-import type { LogSignals } from './log-signals.js';
+import type { LogSignals } from '../signal/log-signals.js';
 import { assignRange } from './range-assignor.js';
 import { ReleaseBatch } from './release-batch.js';
 import {
@@ -22,8 +22,8 @@ import {
   readOwners,
   reclaimPartitions,
   removeExpiredMembers,
-} from './statements.generated.js';
-import type { Topics } from './topics.js';
+} from '../statements.generated.js';
+import type { Topics } from '../topics.js';
 
 /** A partition that this member owns. */
 export interface Ownership {

@@ -1,7 +1,7 @@
 import { InvariantError, OffsetOutOfRangeError, type PgConnection, type PgDatabase } from '@waybill/kernel';
-import { patchBaseOffset } from './record/index.js';
-import { readOffsets, readSegments } from './statements.generated.js';
-import type { Topics } from './topics.js';
+import { patchBaseOffset } from '../record/index.js';
+import { readOffsets, readSegments } from '../statements.generated.js';
+import type { Topics } from '../topics.js';
 
 /** Where to read from, in one partition. */
 export interface FetchPosition {

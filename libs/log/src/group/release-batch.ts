@@ -1,5 +1,5 @@
 import type { SqlSession } from '@waybill/kernel';
-import { releasePartition, releasePartitions } from './statements.generated.js';
+import { releasePartition, releasePartitions } from '../statements.generated.js';
 
 /** Partitions that are let go of in one statement at most. */
 const RELEASED_TOGETHER = 500;

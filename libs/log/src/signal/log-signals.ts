@@ -14,7 +14,7 @@ import {
   systemClock,
 } from '@waybill/kernel';
 import { SignalNotes } from './signal-notes.js';
-import { notify } from './statements.generated.js';
+import { notify } from '../statements.generated.js';
 
 const SIGNALS = ['appended', 'group', 'redrive'] as const;
 

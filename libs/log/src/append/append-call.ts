@@ -1,5 +1,5 @@
 import { type BoundStatement, bindStatement } from '@waybill/kernel';
-import { appendRecords } from './statements.generated.js';
+import { appendRecords } from '../statements.generated.js';
 
 /** A record batch, ready to be appended to a partition. */
 export interface ReadyBatch {

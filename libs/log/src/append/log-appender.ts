@@ -16,12 +16,12 @@ import {
   oneOf,
 } from '@waybill/kernel';
 import { appendCall, type Appended, type ReadyBatch, sortForAppend } from './append-call.js';
-import type { LogSignals } from './log-signals.js';
+import type { LogSignals } from '../signal/log-signals.js';
 import { Partitioner } from './partitioner.js';
-import { EXPIRES_AT_HEADER, MESSAGE_ID_HEADER, RESERVED_HEADER_PREFIX } from './record-headers.js';
-import { RecordBatchBuilder, type RecordHeader, recordSize } from './record/index.js';
-import { nextProducerId } from './statements.generated.js';
-import type { Topics } from './topics.js';
+import { EXPIRES_AT_HEADER, MESSAGE_ID_HEADER, RESERVED_HEADER_PREFIX } from '../record/record-headers.js';
+import { RecordBatchBuilder, type RecordHeader, recordSize } from '../record/index.js';
+import { nextProducerId } from '../statements.generated.js';
+import type { Topics } from '../topics.js';
 
 const SPECS = {
   /** How long a flush waits for more records, in milliseconds. 0 still gathers what comes while the last flush runs. */

@@ -1,5 +1,5 @@
 import type { SqlSession } from '@waybill/kernel';
-import { oldestBucket, readLag } from './statements.generated.js';
+import { oldestBucket, readLag } from '../statements.generated.js';
 
 /** How far a group is behind in one partition. */
 export interface PartitionLag {

@@ -1,4 +1,4 @@
-import { partitionForKey } from './record/index.js';
+import { partitionForKey } from '../record/index.js';
 
 /**
  * Chooses partitions as Kafka's default partitioner does: a key always goes where its murmur2 hash says; records

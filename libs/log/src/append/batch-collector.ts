@@ -1,9 +1,9 @@
 import { TopicUnknownError } from '@waybill/kernel';
 import { type ReadyBatch, sortForAppend } from './append-call.js';
 import { Partitioner } from './partitioner.js';
-import { EXPIRES_AT_HEADER, MESSAGE_ID_HEADER, SIGNATURE_HEADER } from './record-headers.js';
-import { RecordBatchBuilder, type RecordHeader } from './record/index.js';
-import type { Topics } from './topics.js';
+import { EXPIRES_AT_HEADER, MESSAGE_ID_HEADER, SIGNATURE_HEADER } from '../record/record-headers.js';
+import { RecordBatchBuilder, type RecordHeader } from '../record/index.js';
+import type { Topics } from '../topics.js';
 
 /** A message on its way into the log. Its buffers are copied at once. */
 export interface MessageToCollect {

@@ -10,7 +10,7 @@ import {
   readCharges,
   readMarks,
   readPositions,
-} from './statements.generated.js';
+} from '../statements.generated.js';
 
 /**
  * What a record's mark says: its handler is done with it; it is a dead letter; it waits beside the log; it expired or
