@@ -26,22 +26,22 @@ export {
   type Message,
   type TraceHeaders,
 } from './message.js';
-export { MessageSignatures, type SigningKey, type SigningOptions } from './message-signatures.js';
-export { type MessageTimes } from './message-times.js';
-export { Outbox, type OutboxOptions, type Published } from './outbox.js';
+export { MessageSignatures, type SigningKey, type SigningOptions } from './publish/message-signatures.js';
+export { type MessageTimes } from './publish/message-times.js';
+export { Outbox, type OutboxOptions, type Published } from './publish/outbox.js';
 export {
   OutboxTransactions,
   type OutboxTransactionsOptions,
   type TransactionOutbox,
-} from './outbox-transactions.js';
+} from './publish/outbox-transactions.js';
 export {
   outboxBacklog,
   type OutboxBacklog,
   outboxBacklogs,
   outboxSize,
   type TopicBacklog,
-} from './outbox-backlog.js';
-export { OutboxBacklogWatch } from './outbox-backlog-watch.js';
+} from './relay/outbox-backlog.js';
+export { OutboxBacklogWatch } from './relay/outbox-backlog-watch.js';
 export {
   OutboxQuarantine,
   type QuarantineBacklog,
@@ -49,10 +49,10 @@ export {
   type QuarantinedMessage,
   type QuarantineFilter,
 } from './quarantine/outbox-quarantine.js';
-export { OutboxRetention, type OutboxRetentionOptions } from './outbox-retention.js';
-export { adoptCluster, Relay, type RelayOptions, type RelayParts } from './relay.js';
-export { type PassTrace, type RelayTrace } from './relay-trace.js';
-export { type TimerDelay } from './timer-changes.js';
+export { OutboxRetention, type OutboxRetentionOptions } from './relay/outbox-retention.js';
+export { adoptCluster, Relay, type RelayOptions, type RelayParts } from './relay/relay.js';
+export { type PassTrace, type RelayTrace } from './relay/relay-trace.js';
+export { type TimerDelay } from './publish/timer-changes.js';
 export {
   drizzleOpener,
   type DrizzleTransaction,

@@ -17,8 +17,8 @@ import { type Codec, jsonCodec } from './codec.js';
 import { cloudEventHeaders, type CloudEventOptions } from './contract/cloud-event.js';
 import { type PayloadContract, SCHEMA_VERSION_HEADER } from './contract/payload-contract.js';
 import type { PayloadContracts } from './contract/payload-contracts.js';
-import type { MessageSignatures } from './message-signatures.js';
-import { checkTimes, type MessageTimes, type TimesToResolve } from './message-times.js';
+import type { MessageSignatures } from './publish/message-signatures.js';
+import { checkTimes, type MessageTimes, type TimesToResolve } from './publish/message-times.js';
 import { isStorable } from './storable-text.js';
 
 /** A message to publish. */

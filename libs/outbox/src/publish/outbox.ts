@@ -13,10 +13,10 @@ import {
   runAhead,
   wholeNumber,
 } from '@waybill/kernel';
-import type { Codec } from './codec.js';
-import { assertCloudEventOptions, type CloudEventOptions } from './contract/cloud-event.js';
-import { PayloadContracts } from './contract/payload-contracts.js';
-import type { TopicSchemas } from './contract/topic-schema.js';
+import type { Codec } from '../codec.js';
+import { assertCloudEventOptions, type CloudEventOptions } from '../contract/cloud-event.js';
+import { PayloadContracts } from '../contract/payload-contracts.js';
+import type { TopicSchemas } from '../contract/topic-schema.js';
 import { insertControlIntoCurrentSlot, insertIntoCurrentSlot } from './current-slot.js';
 import {
   type ControlMessage,
@@ -26,19 +26,19 @@ import {
   type Message,
   type MessageRules,
   type TraceHeaders,
-} from './message.js';
+} from '../message.js';
 import {
   insertControlMessages,
   insertMessages,
   insertScheduledMessages,
   lockKeys,
-} from './statements.generated.js';
+} from '../statements.generated.js';
 import type { Sealer } from '@waybill/log';
 import type { TimerTarget } from '@waybill/schedule';
 import type { MessageSignatures } from './message-signatures.js';
 import { cancelStatement, rescheduleStatement, type TimerDelay } from './timer-changes.js';
-import { joinTransaction, type TransactionHandle } from './transactions/join-transaction.js';
-import { type JoinedTransaction, noTransaction } from './transactions/joined-transaction.js';
+import { joinTransaction, type TransactionHandle } from '../transactions/join-transaction.js';
+import { type JoinedTransaction, noTransaction } from '../transactions/joined-transaction.js';
 
 const SPECS = {
   /** Largest message, in bytes: payload, key and headers together. */

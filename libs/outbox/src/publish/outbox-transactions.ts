@@ -8,7 +8,7 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import type { TimerTarget } from '@waybill/schedule';
-import type { EncodedMessage, Message } from './message.js';
+import type { EncodedMessage, Message } from '../message.js';
 import type { Outbox, Published } from './outbox.js';
 import { cancelStatement, rescheduleStatement, type TimerDelay } from './timer-changes.js';
 

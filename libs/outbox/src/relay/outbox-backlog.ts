@@ -3,7 +3,7 @@ import {
   outboxBacklog as outboxBacklogStatement,
   outboxBacklogs as outboxBacklogsStatement,
   outboxSize as outboxSizeStatement,
-} from './statements.generated.js';
+} from '../statements.generated.js';
 
 /** What waits in the outbox for the relay. */
 export interface OutboxBacklog {

@@ -5,7 +5,7 @@ import {
   type PassResult,
   type PgDatabase,
 } from '@waybill/kernel';
-import { measureOutbox } from './statements.generated.js';
+import { measureOutbox } from '../statements.generated.js';
 
 /** How often all processes together measure, in milliseconds. */
 const INTERVAL_MS = 1_000;

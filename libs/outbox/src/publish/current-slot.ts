@@ -1,5 +1,5 @@
 import type { Statement } from '@waybill/kernel';
-import { insertControlMessage, insertMessage } from './statements.generated.js';
+import { insertControlMessage, insertMessage } from '../statements.generated.js';
 
 /** Slots of the outbox's ring, and how long each is current; the same figures as in the migration. */
 export const OUTBOX_SLOTS = 8;

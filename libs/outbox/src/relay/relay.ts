@@ -31,7 +31,7 @@ import {
 import { armedBy, type TimerAlarm, timerStatements } from '@waybill/schedule';
 import { type Difference, DifferenceReader, type RejectedRow, type Span } from './difference-reader.js';
 import type { RelayTrace } from './relay-trace.js';
-import { relayAdopt, relayAdvance, relayBegin, relayProbe, setAsideRows } from './statements.generated.js';
+import { relayAdopt, relayAdvance, relayBegin, relayProbe, setAsideRows } from '../statements.generated.js';
 
 const SPECS = {
   /** Longest time without a look at the outbox, in milliseconds; also the latency of messages published in SQL. */

@@ -9,8 +9,8 @@ import {
   skipWhenLocked,
   wholeNumber,
 } from '@waybill/kernel';
-import { OUTBOX_SLOTS } from './current-slot.js';
-import { emptySlot, recycleCursor } from './statements.generated.js';
+import { OUTBOX_SLOTS } from '../publish/current-slot.js';
+import { emptySlot, recycleCursor } from '../statements.generated.js';
 
 const SPECS = {
   /** How long moved messages stay in the outbox at least, in milliseconds. */
