@@ -12,12 +12,12 @@ import {
 import type { LogSignals, Sealer, Topics } from '@waybill/log';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
 import type { RetryBudgetStore } from '@waybill/schedule';
-import type { CircuitState } from './circuit-breaker.js';
-import type { ConsumerCounts } from './consumer-counters.js';
-import type { RetryBudgetOptions } from './retry-budget.js';
-import type { Settlement } from './settlement.js';
-import type { Subscription } from './subscription.js';
-import type { PatternSubscription } from './topic-pattern.js';
+import type { CircuitState } from './policy/circuit-breaker.js';
+import type { ConsumerCounts } from './retry/consumer-counters.js';
+import type { RetryBudgetOptions } from './policy/retry-budget.js';
+import type { Settlement } from './retry/attempt-outcome.js';
+import type { Subscription } from './handler/subscription.js';
+import type { PatternSubscription } from './handler/topic-pattern.js';
 
 /** What the options of a Consumer may be. */
 export const CONSUMER_SPECS = {

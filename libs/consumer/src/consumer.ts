@@ -21,7 +21,7 @@ import {
 } from '@waybill/log';
 import { PostgresBudgetStore } from '@waybill/schedule';
 import { databaseIdentity } from '@waybill/schema';
-import { ConsumerCounters } from './consumer-counters.js';
+import { ConsumerCounters } from './retry/consumer-counters.js';
 import {
   byTopic,
   CONSUMER_SPECS,
@@ -29,16 +29,16 @@ import {
   type ConsumerParts,
   type ConsumerStatus,
 } from './consumer-options.js';
-import type { LaneContext } from './lane-context.js';
-import { LaneOpener } from './lane-opener.js';
-import { LaneSeats } from './lane-seats.js';
-import type { PartitionLane } from './partition-lane.js';
-import { RedriveWatch } from './redrive-watch.js';
-import { RetryBudget, type RetryBudgetOptions } from './retry-budget.js';
-import { Slots } from './slots.js';
-import type { Subscription } from './subscription.js';
-import { TopicPatterns } from './topic-pattern.js';
-import { TopicWatch } from './topic-watch.js';
+import type { LaneContext } from './retry/lane-context.js';
+import { LaneOpener } from './lane/lane-opener.js';
+import { LaneSeats } from './lane/owned-partitions.js';
+import type { PartitionLane } from './lane/partition-lane.js';
+import { RedriveWatch } from './lane/redrive-watch.js';
+import { RetryBudget, type RetryBudgetOptions } from './policy/retry-budget.js';
+import { Slots } from './delivery/permits.js';
+import type { Subscription } from './handler/subscription.js';
+import { TopicPatterns } from './handler/topic-pattern.js';
+import { TopicWatch } from './handler/topic-watch.js';
 
 /** A consumer that could not read for as many leases gives its partitions up. */
 const BLIND_LEASES = 3;

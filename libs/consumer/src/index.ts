@@ -1,10 +1,10 @@
-export { CircuitBreaker, type CircuitBreakerOptions, type CircuitState } from './circuit-breaker.js';
-export { type ConsumerCounts } from './consumer-counters.js';
+export { CircuitBreaker, type CircuitBreakerOptions, type CircuitState } from './policy/circuit-breaker.js';
+export { type ConsumerCounts } from './retry/consumer-counters.js';
 export { type ConsumerOptions, type ConsumerParts, type ConsumerStatus } from './consumer-options.js';
 export { Consumer } from './consumer.js';
-export { controlOf, type Delivery } from './delivery.js';
-export { isHttpRefusal } from './failure.js';
-export { readRemoteError, remoteErrorOf, statusOf } from './remote-error.js';
+export { controlOf, type Delivery } from './handler/delivery.js';
+export { isHttpRefusal } from './retry/decide-retry.js';
+export { readRemoteError, remoteErrorOf, statusOf } from './reply/remote-error.js';
 export {
   assertAnswerable,
   type Headers,
@@ -18,15 +18,15 @@ export {
   type ReplyStatus,
   replyTopicOf,
   REQUEST_ID_HEADER,
-} from './reply.js';
-export { type RetryBudgetOptions } from './retry-budget.js';
+} from './reply/reply.js';
+export { type RetryBudgetOptions } from './policy/retry-budget.js';
 export { parkedBacklogs } from './statements.generated.js';
-export { type Settlement } from './settlement.js';
+export { type Settlement } from './retry/attempt-outcome.js';
 export {
   type Handler,
   resolveSubscription,
   type Subscription,
   type SubscriptionOptions,
-} from './subscription.js';
-export { isTopicPattern, type PatternSubscription, TopicPatterns } from './topic-pattern.js';
-export { deadLetter, drop, HandlerVerdict, retryIn } from './verdict.js';
+} from './handler/subscription.js';
+export { isTopicPattern, type PatternSubscription, TopicPatterns } from './handler/topic-pattern.js';
+export { deadLetter, drop, HandlerVerdict, retryIn } from './handler/handler-verdict.js';

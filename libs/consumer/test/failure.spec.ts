@@ -7,7 +7,7 @@ import {
   RetryableError,
 } from '@waybill/kernel';
 import { resolveRetryPolicy } from '@waybill/schedule';
-import { decide } from '../src/failure.js';
+import { decide } from '../src/retry/decide-retry.js';
 import { deadLetter, drop, retryIn } from '../src/index.js';
 
 const policy = resolveRetryPolicy({

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { LaneWindow, type WindowRecord } from '../src/lane-window.js';
+import { LaneWindow, type WindowRecord } from '../src/lane/lane-window.js';
 
 const record = (offset: number, key: string | null): WindowRecord => ({ offset, key });
 const offsets = (records: readonly WindowRecord[] | undefined): number[] =>

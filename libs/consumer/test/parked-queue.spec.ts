@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type ParkedEntry, ParkedQueue } from '../src/parked-queue.js';
+import { type ParkedEntry, ParkedQueue } from '../src/parked/parked-queue.js';
 
 const entry = (offset: number, key: string | null, dueAt = 0, stored = true): ParkedEntry => ({
   offset,

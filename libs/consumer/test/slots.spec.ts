@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { Slots } from '../src/slots.js';
+import { Slots } from '../src/delivery/permits.js';
 
 test('gives no more places than there are, and one that is asked for alone with nobody beside it', async () => {
   let freed = 0;

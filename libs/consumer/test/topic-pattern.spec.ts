@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { isTopicPattern, type PatternSubscription, TopicPatterns } from '../src/topic-pattern.js';
+import { isTopicPattern, type PatternSubscription, TopicPatterns } from '../src/handler/topic-pattern.js';
 
 const patternsOf = (...patterns: readonly string[]): TopicPatterns =>
   new TopicPatterns(

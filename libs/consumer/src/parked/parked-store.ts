@@ -1,7 +1,7 @@
 import { type BoundStatement, bindStatement, type SqlSession } from '@waybill/kernel';
 import type { PartitionProgress } from '@waybill/log';
 import { restoreHeaders, storeHeaders } from '@waybill/schedule';
-import { type LaneRecord, messageIdOf } from './delivery.js';
+import { type LaneRecord, messageIdOf } from '../handler/delivery.js';
 import {
   beginParked,
   delayParked,
@@ -9,7 +9,7 @@ import {
   parkMessages,
   removeParked,
   restParked,
-} from './statements.generated.js';
+} from '../statements.generated.js';
 
 /** How a message is put beside the log. */
 export interface ParkingOrder {

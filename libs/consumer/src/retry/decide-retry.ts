@@ -6,8 +6,8 @@ import {
   type WaybillError,
 } from '@waybill/kernel';
 import { type DeadLetterReason, retryDelayMs, type RetryPolicy, retryRuleFor } from '@waybill/schedule';
-import { statusOf } from './remote-error.js';
-import { HandlerVerdict } from './verdict.js';
+import { statusOf } from '../reply/remote-error.js';
+import { HandlerVerdict } from '../handler/handler-verdict.js';
 
 /** What is done about an attempt that did not end well. */
 export type Decision =

@@ -1,6 +1,6 @@
 import { describeError, FencedError, isInfrastructureFailure } from '@waybill/kernel';
-import { DeliveryLost } from './delivery-transaction.js';
-import { fieldsOf, type LaneSetting } from './lane-context.js';
+import { DeliveryLost } from '../delivery/delivery-transaction.js';
+import { fieldsOf, type LaneSetting } from '../retry/lane-context.js';
 
 /**
  * What a lane has under way. A job that fails ends the lane: it is fenced, or stopped, or what it wrote has an unknown

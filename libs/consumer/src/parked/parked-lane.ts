@@ -1,12 +1,12 @@
 import type { BoundStatement } from '@waybill/kernel';
 import { type DeadLetterReason, deadLetterResolved } from '@waybill/schedule';
-import type { LaneRecord } from './delivery.js';
-import { countsAs, type Failing, type LaneAttempts } from './lane-attempts.js';
-import { type CrashVerdict, crashVerdict, type LaneStart } from './lane-charges.js';
-import type { LaneSetting } from './lane-context.js';
+import type { LaneRecord } from '../handler/delivery.js';
+import { countsAs, type Failing, type LaneAttempts } from '../retry/attempts.js';
+import { type CrashVerdict, crashVerdict, type LaneStart } from '../lane/crash-charges.js';
+import type { LaneSetting } from '../retry/lane-context.js';
 import { type ParkedEntry, ParkedQueue } from './parked-queue.js';
-import { type BegunMessage, type ParkedRow, Parking, type ParkingOrder } from './parking.js';
-import type { Place } from './slots.js';
+import { type BegunMessage, type ParkedRow, Parking, type ParkingOrder } from './parked-store.js';
+import type { Place } from '../delivery/permits.js';
 
 /** Parked messages of a key that are begun together, so that draining a key does not cost a commit more for each. */
 const BEGUN_TOGETHER = 16;

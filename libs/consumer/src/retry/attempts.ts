@@ -7,21 +7,21 @@ import {
   type RemoteError,
 } from '@waybill/kernel';
 import { databaseTime, deadLetterInsert, type DeadLetterReason } from '@waybill/schedule';
-import type { ConnectionLosses } from './connection-losses.js';
-import { controlOf, expiresAtMs, type LaneRecord, messageIdOf, placeOf } from './delivery.js';
+import type { ConnectionLosses } from '../lane/connection-losses.js';
+import { controlOf, expiresAtMs, type LaneRecord, messageIdOf, placeOf } from '../handler/delivery.js';
 import {
   type BatchOutcome,
   DeliveryLost,
   type DeliveryTransaction,
   type Verdicts,
-} from './delivery-transaction.js';
-import { type Decision, decide, isFromNewer, isHandlersTrouble } from './failure.js';
+} from '../delivery/delivery-transaction.js';
+import { type Decision, decide, isFromNewer, isHandlersTrouble } from './decide-retry.js';
 import { fieldsOf, type LaneSetting } from './lane-context.js';
-import { remoteErrorOf, withheldError } from './remote-error.js';
-import { failureReply, isReplyTopic, REPLY_TO_HEADER } from './reply.js';
-import { tellSettled } from './settlement.js';
-import type { Place } from './slots.js';
-import { HandlerVerdict } from './verdict.js';
+import { remoteErrorOf, withheldError } from '../reply/remote-error.js';
+import { failureReply, isReplyTopic, REPLY_TO_HEADER } from '../reply/reply.js';
+import { tellSettled } from './attempt-outcome.js';
+import type { Place } from '../delivery/permits.js';
+import { HandlerVerdict } from '../handler/handler-verdict.js';
 
 /** A message that has failed, and how it has fared so far. */
 export interface Failing {

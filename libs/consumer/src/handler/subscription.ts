@@ -1,9 +1,9 @@
 import { flag, type Given, oneOf, type Resolved, resolveOptions, wholeNumber } from '@waybill/kernel';
 import { type Codec, type GivenTopicSchema, jsonCodec, PayloadContract } from '@waybill/outbox';
 import { resolveRetryPolicy, type RetryPolicy, type RetryPolicyOptions } from '@waybill/schedule';
-import type { CircuitBreakerOptions } from './circuit-breaker.js';
+import type { CircuitBreakerOptions } from '../policy/circuit-breaker.js';
 import type { Delivery } from './delivery.js';
-import { isMeantForAsker } from './remote-error.js';
+import { isMeantForAsker } from '../reply/remote-error.js';
 
 const SPECS = {
   /** `key`: keys in parallel, the messages of one key in order. `partition`: a partition's messages one by one. */

@@ -1,7 +1,7 @@
 import type { ConnectionLosses } from './connection-losses.js';
-import type { LaneAttempts } from './lane-attempts.js';
-import type { LaneSetting } from './lane-context.js';
-import type { Place } from './slots.js';
+import type { LaneAttempts } from '../retry/attempts.js';
+import type { LaneSetting } from '../retry/lane-context.js';
+import type { Place } from '../delivery/permits.js';
 
 /** Where a lane begins. */
 export interface LaneStart {

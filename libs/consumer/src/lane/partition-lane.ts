@@ -1,19 +1,19 @@
 import type { BoundStatement } from '@waybill/kernel';
 import type { FetchedBatch, StoredProgress } from '@waybill/log';
 import type { DeadLetterReason } from '@waybill/schedule';
-import { type LaneRecord, laneRecords } from './delivery.js';
-import { DeliveryTransaction, type FailedRecord } from './delivery-transaction.js';
+import { type LaneRecord, laneRecords } from '../handler/delivery.js';
+import { DeliveryTransaction, type FailedRecord } from '../delivery/delivery-transaction.js';
 import { LaneAlarm } from './lane-alarm.js';
-import { countsAs, type Failing, LaneAttempts } from './lane-attempts.js';
-import { LaneBookmark } from './lane-bookmark.js';
-import { LaneCharges, type LaneStart } from './lane-charges.js';
-import type { LaneSetting } from './lane-context.js';
+import { countsAs, type Failing, LaneAttempts } from '../retry/attempts.js';
+import { LaneBookmark } from './lane-progress.js';
+import { LaneCharges, type LaneStart } from './crash-charges.js';
+import type { LaneSetting } from '../retry/lane-context.js';
 import type { Job } from './lane-job.js';
 import { LaneJobs } from './lane-jobs.js';
 import { type Batch, LaneWindow } from './lane-window.js';
-import { ParkedLane, type RedrivenRow } from './parked-lane.js';
-import type { ParkedRow, ParkingOrder } from './parking.js';
-import type { Place } from './slots.js';
+import { ParkedLane, type RedrivenRow } from '../parked/parked-lane.js';
+import type { ParkedRow, ParkingOrder } from '../parked/parked-store.js';
+import type { Place } from '../delivery/permits.js';
 
 /** The position is stored when it is this far ahead of the stored one; and by {@link PartitionLane.tick}. */
 const POSITION_STEP = 256;

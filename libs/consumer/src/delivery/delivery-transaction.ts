@@ -29,10 +29,10 @@ import {
   messageIdOf,
   payloadOf,
   placeOf,
-} from './delivery.js';
-import { nameTimeout } from './failure.js';
-import type { Subscription } from './subscription.js';
-import { drop, HandlerVerdict } from './verdict.js';
+} from '../handler/delivery.js';
+import { nameTimeout } from '../retry/decide-retry.js';
+import type { Subscription } from '../handler/subscription.js';
+import { drop, HandlerVerdict } from '../handler/handler-verdict.js';
 
 const savepoint = savepointOf('delivery');
 const askAlive = statement<[], Record<never, never>>('ask-alive', 'select 1 as alive');

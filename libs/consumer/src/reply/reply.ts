@@ -10,7 +10,7 @@ import {
 import { headersTogether, type LogRecord, type Sealer, sealMessage } from '@waybill/log';
 import { type Codec, jsonCodec, type MessageSignatures } from '@waybill/outbox';
 import { timerStatements } from '@waybill/schedule';
-import { controlOf, type Delivery, placeOf } from './delivery.js';
+import { controlOf, type Delivery, placeOf } from '../handler/delivery.js';
 
 /** Where the answer to a message goes: a topic. A message that has it is a request. */
 export const REPLY_TO_HEADER = 'waybill-reply-to';

@@ -8,8 +8,8 @@ import {
 } from '@waybill/kernel';
 import type { LogSignals } from '@waybill/log';
 import type { PartitionLane } from './partition-lane.js';
-import type { RedrivenRow } from './parked-lane.js';
-import { listRedriven } from './statements.generated.js';
+import type { RedrivenRow } from '../parked/parked-lane.js';
+import { listRedriven } from '../statements.generated.js';
 
 /** Longest time until an operator's decision is noticed without a signal, in milliseconds. */
 const LOOK_MS = 2_000;

@@ -12,12 +12,12 @@ import {
   type Topic,
   type Topics,
 } from '@waybill/log';
-import { CircuitBreaker, type CircuitState } from './circuit-breaker.js';
-import type { LaneStart } from './lane-charges.js';
-import type { LaneContext } from './lane-context.js';
-import { listParkedIn, type ParkedRow } from './parking.js';
+import { CircuitBreaker, type CircuitState } from '../policy/circuit-breaker.js';
+import type { LaneStart } from './crash-charges.js';
+import type { LaneContext } from '../retry/lane-context.js';
+import { listParkedIn, type ParkedRow } from '../parked/parked-store.js';
 import { PartitionLane } from './partition-lane.js';
-import type { Subscription } from './subscription.js';
+import type { Subscription } from '../handler/subscription.js';
 
 /** A partition that is to be opened, and how this process has fared with it since it took it over. */
 export interface LaneRequest {

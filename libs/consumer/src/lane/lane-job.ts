@@ -1,6 +1,6 @@
-import type { LaneRecord } from './delivery.js';
+import type { LaneRecord } from '../handler/delivery.js';
 import type { Batch } from './lane-window.js';
-import type { ParkedEntry } from './parked-queue.js';
+import type { ParkedEntry } from '../parked/parked-queue.js';
 
 /** What runs next in a lane. */
 export type Job =

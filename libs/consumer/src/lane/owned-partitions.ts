@@ -2,7 +2,7 @@ import { type Clock, describeError, isFenced, type Logger } from '@waybill/kerne
 import type { FetchedBatch, GroupMembership, Ownership, Topics } from '@waybill/log';
 import type { LaneOpener } from './lane-opener.js';
 import type { PartitionLane } from './partition-lane.js';
-import { type Seat, seatFor } from './seat.js';
+import { type Seat, seatFor } from './owned-partition.js';
 
 /** Lanes that are opened together at most. */
 const OPENED_TOGETHER = 500;

@@ -1,12 +1,12 @@
 import type { Clock, Logger } from '@waybill/kernel';
 import type { PartitionProgress, Topic, Topics } from '@waybill/log';
-import type { CircuitBreaker } from './circuit-breaker.js';
+import type { CircuitBreaker } from '../policy/circuit-breaker.js';
 import type { ConsumerCounters } from './consumer-counters.js';
-import type { DeliveryDatabases } from './delivery-transaction.js';
-import type { RetryBudget } from './retry-budget.js';
-import type { Settlement } from './settlement.js';
-import type { Slots } from './slots.js';
-import type { Subscription } from './subscription.js';
+import type { DeliveryDatabases } from '../delivery/delivery-transaction.js';
+import type { RetryBudget } from '../policy/retry-budget.js';
+import type { Settlement } from './attempt-outcome.js';
+import type { Slots } from '../delivery/permits.js';
+import type { Subscription } from '../handler/subscription.js';
 
 /** What a lane shares with the other lanes of its consumer. */
 export interface LaneContext {

@@ -1,7 +1,7 @@
 import { describeError } from '@waybill/kernel';
-import { controlOf, type LaneRecord, headersOf, messageIdOf } from './delivery.js';
+import { controlOf, type LaneRecord, headersOf, messageIdOf } from '../handler/delivery.js';
 import type { LaneSetting } from './lane-context.js';
-import type { Headers } from './reply.js';
+import type { Headers } from '../reply/reply.js';
 
 /** What became of a message that was not done in an attempt. */
 export interface Settlement {
