@@ -59,8 +59,8 @@ export {
   type TccOutcome,
   type TccRun,
 } from '@waybill/saga';
-export { type ModuleSagaOptions } from './instance-sagas.js';
-export { SagaContext } from './saga-context.js';
+export { type ModuleSagaOptions } from './sagas/instance-sagas.js';
+export { SagaContext } from './sagas/saga-context.js';
 export {
   Saga,
   SagaCommand,
@@ -68,18 +68,18 @@ export {
   SagaParticipant,
   type SagaProviderOptions,
   SagaStartedBy,
-} from './saga.decorators.js';
-export { SagaNotFound, type SagaNotFoundOptions } from './saga-not-found.js';
-export { HalfMessageCheck, type HalfMessageCheckTarget } from './half-message-check.js';
-export { Idempotent, type IdempotentGuard, type IdempotentOptions } from './idempotent.js';
+} from './sagas/saga.decorators.js';
+export { SagaNotFound, type SagaNotFoundOptions } from './sagas/saga-not-found.js';
+export { HalfMessageCheck, type HalfMessageCheckTarget } from './half-messages/half-message-check.js';
+export { Idempotent, type IdempotentGuard, type IdempotentOptions } from './handler/idempotent.js';
 export {
   IdempotencyInterceptor,
   IdempotencyKey,
   IdempotentRequest,
   type IdempotentRequestOptions,
-} from './idempotent-request.js';
-export { type ModuleGuardOptions } from './instance-guards.js';
-export { type ModuleHalfMessageOptions } from './instance-half-messages.js';
+} from './http/idempotent-request.js';
+export { type ModuleGuardOptions } from './guards/instance-guards.js';
+export { type ModuleHalfMessageOptions } from './half-messages/instance-half-messages.js';
 export {
   EffectRefusedError,
   isWaybillError,
@@ -174,29 +174,29 @@ export {
   type WaybillClientOptions,
   type WaybillClientSettings,
   type WaybillClientStatus,
-} from './waybill-client.js';
+} from './client/waybill-client.js';
 export { type AsyncApiDocument, type AsyncApiInfo } from './async-api/async-api-document.js';
 export { WaybillAsyncApi } from './async-api/waybill-async-api.js';
 export {
   WaybillAsyncApiModule,
   type WaybillAsyncApiModuleOptions,
 } from './async-api/waybill-async-api.module.js';
-export { WaybillRecord, type WaybillRecordOptions } from './waybill-record.js';
-export { WaybillContext } from './waybill-context.js';
-export { type MetricsOptions, WaybillMetrics } from './metrics/waybill-metrics.js';
-export { type WaybillHealth, WaybillHealthIndicator } from './waybill-health.js';
-export { type WaybillModuleExtras, WaybillModule } from './waybill.module.js';
+export { WaybillRecord, type WaybillRecordOptions } from './client/waybill-record.js';
+export { WaybillContext } from './handler/waybill-context.js';
+export { type MetricsOptions, WaybillMetrics } from './observability/waybill-metrics.js';
+export { type WaybillHealth, WaybillHealthIndicator } from './observability/waybill-health.js';
+export { type WaybillModuleExtras, WaybillModule } from './module/waybill.module.js';
 export {
   type TransactionRunnerFactory,
   type WaybillDatabaseOptions,
   type WaybillModuleOptions,
-} from './waybill-options.js';
+} from './options/waybill-options.js';
 export {
   WaybillServer,
   type WaybillServerEvents,
   type WaybillServerOptions,
   type WaybillServerStatus,
-} from './waybill-server.js';
+} from './server/waybill-server.js';
 export {
   drizzleTransactions,
   knexTransactions,
@@ -204,13 +204,13 @@ export {
   mikroOrmTransactions,
   prismaTransactions,
   typeormTransactions,
-} from './orm-transactions.js';
+} from './transactions/orm-transactions.js';
 export {
   joinDeliveries,
   type TransactionalAdapterLike,
   type TransactionHostLike,
-} from './transaction-host.js';
-export { type AmbientOptions } from './ambient-transaction.js';
+} from './transactions/transaction-host.js';
+export { type AmbientOptions } from './transactions/ambient-transaction.js';
 export { type TracingOptions } from './tracing/tracing-options.js';
 export { WaybillCqrsModule, type WaybillCqrsOptions } from './bridges/cqrs.module.js';
 export { type CqrsEventRoute, WaybillEvent, type WaybillEventOptions } from './bridges/cqrs-event.js';
@@ -219,5 +219,5 @@ export {
   type NestOutboxMessage,
   WaybillOutboxTransport,
 } from './bridges/nest-outbox.js';
-export { Waybill } from './waybill.js';
-export type { WaybillFeature } from './waybill-feature.js';
+export { Waybill } from './instance/waybill.js';
+export type { WaybillFeature } from './module/waybill-feature.js';

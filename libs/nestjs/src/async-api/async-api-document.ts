@@ -1,7 +1,7 @@
 import { dictionary } from '@waybill/kernel';
 import { isTopicPattern } from '@waybill/consumer';
 import { type PayloadContract, SCHEMA_VERSION_HEADER } from '@waybill/outbox';
-import type { DeclaredPattern } from '../declared-handlers.js';
+import type { DeclaredPattern } from '../discovery/declared-patterns.js';
 import { type JsonSchema, jsonSchemaOf } from './json-schema.js';
 
 /** What a document says of the service as a whole. */

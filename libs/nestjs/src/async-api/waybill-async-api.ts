@@ -1,8 +1,8 @@
 import { own } from '@waybill/kernel';
 import type { DiscoveryService } from '@nestjs/core';
 import { jsonCodec } from '@waybill/outbox';
-import { declaredPatterns } from '../declared-handlers.js';
-import type { Waybill } from '../waybill.js';
+import { declaredPatterns } from '../discovery/declared-patterns.js';
+import type { Waybill } from '../instance/waybill.js';
 import { type AsyncApiDocument, asyncApiDocument, type AsyncApiInfo } from './async-api-document.js';
 
 /**

@@ -1,6 +1,6 @@
 import { describeError, TransactionRequiredError } from '@waybill/kernel';
 import type { Published, TransactionHandle } from '@waybill/outbox';
-import type { Waybill } from '../waybill.js';
+import type { Waybill } from '../instance/waybill.js';
 import type { EventPublisherLike } from './cqrs-buses.js';
 import type { ResolvedRoute } from './cqrs-event.js';
 

@@ -3,9 +3,9 @@ import { DiscoveryModule, DiscoveryService, ModuleRef } from '@nestjs/core';
 import type { SubscriptionOptions } from '@waybill/consumer';
 import { ConfigurationError, flag, type Given, type Resolved, resolveOptions } from '@waybill/kernel';
 import { DEFAULT_NAME, getServerToken, getWaybillToken } from '../tokens.js';
-import type { Waybill } from '../waybill.js';
-import type { WaybillContext } from '../waybill-context.js';
-import type { WaybillServer } from '../waybill-server.js';
+import type { Waybill } from '../instance/waybill.js';
+import type { WaybillContext } from '../handler/waybill-context.js';
+import type { WaybillServer } from '../server/waybill-server.js';
 import {
   type CommandBusLike,
   type EventBusLike,

@@ -1,0 +1,109 @@
+import type { IncomingResponse, ProducerDeserializer, WritePacket } from '@nestjs/microservices';
+import { readRemoteError } from '@waybill/consumer';
+import { NotRunningError, RequestFailedError, RequestTimedOutError } from '@waybill/kernel';
+import type { Reply, ReplyHearer } from '../requests/reply-listener.js';
+
+/** What a {@link PendingRequest} is made of. */
+export interface PendingRequestParts {
+  readonly topic: string;
+  readonly id: string;
+  readonly timeoutMs: number;
+  readonly deserializer: ProducerDeserializer | undefined;
+  /** Nest's observer: a value, an error, or the end. */
+  readonly callback: (packet: WritePacket) => void;
+  /** Called when the asker gives up, or its time is over. */
+  readonly onGivenUp: () => void;
+  /** Called once, when nothing more is heard; with the error, if that is why. */
+  readonly onEnd: (error?: unknown) => void;
+}
+
+/** A request of this process whose answer is waited for. It hands on every value, then the end or one error. */
+export class PendingRequest implements ReplyHearer {
+  readonly #timer: NodeJS.Timeout;
+  readonly #deadline: number;
+  /** Answers are read one after the other, also when that takes time. */
+  #read: Promise<void> = Promise.resolve();
+  #values = 0;
+  #isOpen = true;
+
+  constructor(private readonly parts: PendingRequestParts) {
+    const { topic, id, timeoutMs } = parts;
+    this.#deadline = performance.now() + timeoutMs;
+    this.#timer = setTimeout(() => {
+      this.fail(new RequestTimedOutError(topic, id, timeoutMs));
+      parts.onGivenUp();
+    }, timeoutMs);
+  }
+
+  /** False when it was answered, has failed, or nobody wants the answer any more. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** How much longer the answer is waited for, in whole milliseconds, at least 1. */
+  get remainingMs(): number {
+    return Math.max(1, Math.ceil(this.#deadline - performance.now()));
+  }
+
+  hear(reply: Reply): void {
+    const { deserializer } = this.parts;
+    if (deserializer === undefined) return this.#hand(reply, reply.payload);
+    const read = async (): Promise<void> => {
+      const isValue = reply.status === 'done' || reply.status === 'ongoing';
+      if (!isValue || reply.values === 0) return this.#hand(reply, reply.payload);
+      const packet: IncomingResponse = await deserializer.deserialize(reply.payload, {
+        channel: this.parts.topic,
+        headers: reply.headers,
+      });
+      if (packet.err) this.fail(packet.err);
+      else this.#hand(reply, packet.response);
+    };
+    this.#read = this.#read.then(read).catch((error: unknown) => this.fail(error));
+  }
+
+  closed(): void {
+    this.fail(
+      new NotRunningError(`The instance that has sent request ${this.parts.id} to ${this.parts.topic}`),
+    );
+  }
+
+  fail(error: unknown): void {
+    if (this.#end(error)) this.parts.callback({ err: error });
+  }
+
+  /** Waits no longer, and says nothing. */
+  cancel(): void {
+    if (this.#end()) this.parts.onGivenUp();
+  }
+
+  #hand(reply: Reply, value: unknown): void {
+    if (!this.#isOpen) return;
+    const { topic, id, callback } = this.parts;
+    const { status, values, error } = reply;
+    if (status === 'rejected' || status === 'failed') {
+      const reason = error ?? 'no reason given';
+      return this.fail(new RequestFailedError(topic, id, status, reason, readRemoteError(reply.payload)));
+    }
+    if (values !== 0) this.#values += 1;
+    if (status === 'ongoing') return callback({ response: value });
+    if (this.#values !== values)
+      return this.fail(
+        new RequestFailedError(
+          topic,
+          id,
+          'failed',
+          `${this.#values} of the ${values} values of its answer were heard`,
+        ),
+      );
+    this.#end();
+    callback(values === 0 ? { isDisposed: true } : { response: value, isDisposed: true });
+  }
+
+  #end(error?: unknown): boolean {
+    if (!this.#isOpen) return false;
+    this.#isOpen = false;
+    clearTimeout(this.#timer);
+    this.parts.onEnd(error);
+    return true;
+  }
+}

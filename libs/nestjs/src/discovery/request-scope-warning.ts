@@ -1,0 +1,24 @@
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import type { DiscoveryService } from '@nestjs/core';
+import { declaredPatterns } from './declared-patterns.js';
+import type { Waybill } from '../instance/waybill.js';
+
+/** Says at start which handlers are made anew for each delivery: they work, and are slower than most want to know. */
+@Injectable()
+export class RequestScopeWarning implements OnApplicationBootstrap {
+  constructor(
+    private readonly waybill: Waybill,
+    private readonly discovery: DiscoveryService,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    const { name, logger } = this.waybill;
+    const scoped = declaredPatterns(this.discovery, name).filter(({ isRequestScoped }) => isRequestScoped);
+    if (scoped.length === 0) return;
+    const handlers = scoped.map(({ pattern, where }) => `${where} (${pattern})`).join(', ');
+    logger.warn(
+      `request-scoped handlers are made anew for each delivery, with all that they depend on, and their providers' shutdown ` +
+        `hooks never run: ${handlers}. Make what they inject singletons, or durable providers; the delivery is in @Ctx().`,
+    );
+  }
+}

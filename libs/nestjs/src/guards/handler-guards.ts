@@ -1,0 +1,83 @@
+import { retryIn } from '@waybill/consumer';
+import {
+  type Inbox,
+  LeaseGuard,
+  type LeaseGuardOptions,
+  type LeaseGuardParts,
+  type LeaseStore,
+} from '@waybill/inbox';
+import { EffectInProgressError, isWaybillError, MessageIdInvalidError } from '@waybill/kernel';
+import type { WaybillContext } from '../handler/waybill-context.js';
+
+/** A handler waits so long for the same message elsewhere, in milliseconds; then it gives its place to others. */
+const WAIT_MS = 500;
+/** And is handed the message again after so many milliseconds. */
+const AGAIN_MS = 1_000;
+
+/** A delivery that comes to the guard of its handler. */
+export interface GuardedDelivery {
+  readonly guard: 'message-id' | 'lease';
+  /** Of the handler. */
+  readonly name: string;
+  readonly messageId: string | null | undefined;
+  readonly context: WaybillContext;
+}
+
+/** What {@link HandlerGuards} work with. */
+export interface HandlerGuardsParts {
+  readonly inbox: Inbox;
+  readonly store: LeaseStore;
+  readonly leaseOptions: LeaseGuardOptions;
+  /** Of the instance; stands in front of every name. */
+  readonly group: string;
+  /** What its lease guard logs to, and encrypts with. */
+  readonly guard: LeaseGuardParts;
+}
+
+/** The guards of handlers that know a message by its id. */
+export class HandlerGuards {
+  readonly #leases: LeaseGuard;
+
+  /** @throws ConfigurationError */
+  constructor(private readonly parts: HandlerGuardsParts) {
+    const { store, leaseOptions, guard } = parts;
+    // A handler that waits holds a connection and a place: it waits briefly, and comes again.
+    this.#leases = new LeaseGuard(store, { ...leaseOptions, onConflict: 'wait', waitMs: WAIT_MS }, guard);
+  }
+
+  /**
+   * Runs a handler under its guard.
+   * @returns what it returned, now or when it ran
+   * @throws a verdict `retryIn` where another is at the message, or nobody can say: no attempt is counted
+   * @throws IdOutsideWindowError, MessageIdInvalidError: a dead letter at once; whatever the handler throws
+   */
+  async once(
+    { guard, name, messageId, context }: GuardedDelivery,
+    work: () => Promise<unknown>,
+  ): Promise<unknown> {
+    const consumer = `${this.parts.group}/${context.topic}/${name}`;
+    if (messageId === null || messageId === undefined || messageId === '')
+      throw new MessageIdInvalidError(
+        consumer,
+        `${context.topic}[${context.partition}]@${context.offset} has no id`,
+      );
+    const { subject } = context;
+    try {
+      if (guard === 'lease')
+        return (await this.#leases.once({ scope: consumer, id: messageId, subject }, work)).result;
+      const receivedAt = context.timestamp;
+      const { result } = await this.parts.inbox.once(context.transaction, consumer, messageId, work, {
+        receivedAt,
+        subject,
+      });
+      return result;
+    } catch (error) {
+      if (error instanceof EffectInProgressError || isAway(error)) throw retryIn(AGAIN_MS);
+      throw error;
+    }
+  }
+}
+
+function isAway(error: unknown): boolean {
+  return isWaybillError(error) && error.code === 'LEASE_STORE_UNAVAILABLE';
+}

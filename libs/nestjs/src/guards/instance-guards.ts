@@ -1,0 +1,180 @@
+import {
+  BarrierParticipant,
+  type BarrierOptions,
+  EffectDesk,
+  ExternalEffects,
+  type ExternalEffectsOptions,
+  guardWithout,
+  Inbox,
+  type InboxOptions,
+  LeaseGuard,
+  LeaseSeal,
+  type LeaseGuardOptions,
+  type LeaseStore,
+  GuardRetention,
+  type GuardRetentionOptions,
+  PostgresLeaseStore,
+  type RedisLeaseClient,
+  RedisLeaseStore,
+} from '@waybill/inbox';
+import {
+  ConfigurationError,
+  databaseNameOf,
+  type Logger,
+  oneOf,
+  type PgDatabase,
+  resolveOptions,
+} from '@waybill/kernel';
+import type { Sealer } from '@waybill/log';
+import { joinTransaction } from '@waybill/outbox';
+import { DEFAULT_REDIS_PREFIX, openRedis, type RedisClient } from '@waybill/schedule';
+import { type GuardedHandler, type GuardHorizons, problemsOfWindows } from './guard-windows.js';
+import { HandlerGuards } from './handler-guards.js';
+import { ScopedLeaseStore } from './scoped-lease-store.js';
+import type { WaybillModuleOptions } from '../options/waybill-options.js';
+
+/** The longest window of a lease guard. */
+const LEASE_WINDOW_MAX_MS = 42 * 86_400_000;
+
+const SPECS = {
+  /**
+   * What becomes of leases while Redis cannot be reached: guarded work is refused, to be tried again, or PostgreSQL keeps
+   * all leases beside Redis and goes on alone. Without the module's option `redis`, PostgreSQL keeps them anyway.
+   */
+  withoutRedis: oneOf(['refuse', 'postgres'], 'refuse'),
+};
+
+/** Options of an instance's guards. Those of {@link Inbox} are of the message-id guard. */
+export type ModuleGuardOptions = InboxOptions & {
+  readonly withoutRedis?: 'refuse' | 'postgres';
+  /** Of handlers with `guard: 'lease'` and of the injected {@link LeaseGuard}. Default window: the message-id guard's. */
+  readonly lease?: LeaseGuardOptions;
+  /** Of requests with an `Idempotency-Key`. Default window: a day; a duplicate does not wait. */
+  readonly requests?: LeaseGuardOptions;
+  /** Of the injected {@link ExternalEffects}. */
+  readonly effects?: ExternalEffectsOptions;
+  /** Of the injected {@link BarrierParticipant}. */
+  readonly barrier?: BarrierOptions;
+  readonly retention?: GuardRetentionOptions;
+};
+
+/** What the guards of an instance work with. */
+export interface InstanceGuardsParts {
+  /** Of the instance. */
+  readonly name: string;
+  readonly options: WaybillModuleOptions;
+  /** Where effects are. */
+  readonly database: PgDatabase;
+  readonly logger: Logger;
+  readonly sealer: Sealer;
+}
+
+/** The guards of one instance: of messages, of effects without a transaction, and of requests. */
+export class InstanceGuards {
+  readonly inbox: Inbox;
+  /** For effects that are in no transaction. */
+  readonly leases: LeaseGuard;
+  /** For requests with an `Idempotency-Key`. */
+  readonly requests: LeaseGuard;
+  readonly handlers: HandlerGuards;
+  /** Effects outside of any database, such as the charge of a card. */
+  readonly effects: ExternalEffects;
+  readonly effectDesk: EffectDesk;
+  /** Operations of distributed transactions. */
+  readonly barrier: BarrierParticipant;
+  readonly retention: GuardRetention;
+  readonly #leaseWindowMs: number;
+  #redis: RedisClient | undefined;
+  #redisLeases: RedisLeaseStore | undefined;
+
+  /** @throws ConfigurationError */
+  constructor(parts: InstanceGuardsParts) {
+    const { options, database, logger, sealer } = parts;
+    const guard = { logger, sealing: { sealer, session: database.session } };
+    const {
+      withoutRedis,
+      lease = {},
+      requests = {},
+      effects,
+      barrier,
+      retention,
+      ...ofInbox
+    } = options.guards ?? {};
+    const prepared = options.outbox?.preparedStatements ?? true;
+    const join = (tx: unknown) => joinTransaction(tx, database.schema, prepared).session;
+    this.inbox = new Inbox({ join, sealer }, ofInbox);
+    this.effects = new ExternalEffects(database.session, effects, { logger, sealer });
+    this.effectDesk = new EffectDesk({ database, sealer });
+    this.barrier = new BarrierParticipant({ join, sealer }, barrier);
+    const choice = resolveOptions('guards', SPECS, { withoutRedis });
+    const store = this.#openStore(parts, choice.withoutRedis);
+    const scope = scopeOf(parts);
+    const leaseOptions = {
+      ...lease,
+      windowMs: lease.windowMs ?? Math.min(this.inbox.windowMs, LEASE_WINDOW_MAX_MS),
+    };
+    this.#leaseWindowMs = leaseOptions.windowMs;
+    this.leases = new LeaseGuard(new ScopedLeaseStore(store, `${scope}/own`), leaseOptions, guard);
+    this.requests = new LeaseGuard(
+      new ScopedLeaseStore(store, `${scope}/request`),
+      { onConflict: 'refuse', ...requests },
+      guard,
+    );
+    this.handlers = new HandlerGuards({
+      inbox: this.inbox,
+      store: new ScopedLeaseStore(store, `${scope}/handler`),
+      leaseOptions,
+      group: options.group ?? '',
+      guard,
+    });
+    this.retention = new GuardRetention(database.session, retention, logger);
+  }
+
+  /** @throws ConfigurationError listing every window that is shorter than what it has to outlast */
+  assertWindows(handlers: readonly GuardedHandler[], horizons: Omit<GuardHorizons, 'windowMs'>): void {
+    const windowMs = { 'message-id': this.inbox.windowMs, lease: this.#leaseWindowMs };
+    const problems = problemsOfWindows(handlers, { ...horizons, windowMs });
+    if (problems.length > 0)
+      throw new ConfigurationError('The windows of the guards are too short', problems);
+  }
+
+  /** How often Redis said something of leases that this service has not written; undefined without Redis. */
+  get forgedLeases(): number | undefined {
+    return this.#redisLeases?.forged;
+  }
+
+  start(): void {
+    this.retention.service.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.retention.service.stop();
+    this.#redis?.disconnect();
+  }
+
+  #openStore(
+    { name, options, database, logger }: InstanceGuardsParts,
+    withoutRedis: 'refuse' | 'postgres',
+  ): LeaseStore {
+    const { redis, scheduler, group } = options;
+    const postgres = new PostgresLeaseStore(database.session);
+    if (redis === undefined) return postgres;
+    // What is wrong with the connection shows when it is used.
+    this.#redis = openRedis(redis, false, () => {});
+    const shared = (typeof scheduler === 'object' ? scheduler.prefix : undefined) ?? DEFAULT_REDIS_PREFIX;
+    // The braces keep all keys of timers together; leases are spread over a cluster.
+    const prefix = `${shared.replaceAll(/[{}]/g, '')}:guard`;
+    const seal = new LeaseSeal(database.session, group ?? name);
+    const client = this.#redis as RedisLeaseClient;
+    this.#redisLeases = new RedisLeaseStore(client, { prefix }, { seal, logger });
+    return guardWithout(this.#redisLeases, withoutRedis === 'postgres' ? postgres : 'refuse', logger);
+  }
+}
+
+/**
+ * Tells an instance from others that share its Redis or its database: by group, database and schema. The group comes first:
+ * by it the database tells whose guard it is.
+ */
+function scopeOf({ name, options, database }: InstanceGuardsParts): string {
+  return `${options.group ?? name}/${databaseNameOf(options.database)}/${database.schema}`;
+}

@@ -1,0 +1,68 @@
+import { Consumer, type ConsumerParts, type ConsumerStatus } from '@waybill/consumer';
+import type { Tracing } from '../tracing/tracing.js';
+import type { WaybillModuleOptions } from '../options/waybill-options.js';
+
+/** What a consumer of an instance works with, beside what its options say. */
+export interface InstanceConsumerParts extends Omit<ConsumerParts, 'codecs' | 'onSettled'> {
+  readonly options: WaybillModuleOptions;
+  readonly tracing: Tracing;
+}
+
+/** The consumers of an instance: of its handlers, and of the events that its sagas follow, each in a group of its own. */
+export class InstanceConsumers {
+  readonly #consumers: Consumer[] = [];
+
+  /** Begins to consume in one more group. @throws ConfigurationError */
+  async start({ options, tracing, patterns = [], ...parts }: InstanceConsumerParts): Promise<void> {
+    const consumer = new Consumer(
+      {
+        ...parts,
+        subscriptions: parts.subscriptions.map(tracing.subscription),
+        patterns: patterns.map(tracing.pattern),
+        onSettled: tracing.settled,
+        codecs: options.codecs,
+      },
+      {
+        preparedStatements: options.outbox?.preparedStatements,
+        ...(typeof options.consumer === 'object' ? options.consumer : {}),
+      },
+    );
+    this.#consumers.push(consumer);
+    await consumer.start();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#consumers.map((consumer) => consumer.stop()));
+  }
+
+  /** How they fare, taken together; undefined where there is none. */
+  get status(): ConsumerStatus | undefined {
+    const [first, ...others] = this.#consumers.map(({ status }) => status);
+    return first && others.reduce(together, first);
+  }
+}
+
+function together(one: ConsumerStatus, other: ConsumerStatus): ConsumerStatus {
+  const ages = [one.lastReadAgeMs, other.lastReadAgeMs].filter((age) => age !== undefined);
+  const sum = (name: Exclude<keyof ConsumerStatus['counts'], 'failedAttempts'>): number =>
+    one.counts[name] + other.counts[name];
+  return {
+    running: one.running && other.running,
+    partitions: one.partitions + other.partitions,
+    failures: [...one.failures, ...other.failures],
+    leaseLapsed: one.leaseLapsed || other.leaseLapsed,
+    lastReadAgeMs: ages.length === 0 ? undefined : Math.max(...ages),
+    parked: one.parked + other.parked,
+    counts: {
+      done: sum('done'),
+      failedAttempts: one.counts.failedAttempts.map(
+        (count, attempt) => count + (other.counts.failedAttempts[attempt] ?? 0),
+      ),
+      deadLetters: sum('deadLetters'),
+      dropped: sum('dropped'),
+      expired: sum('expired'),
+      parked: sum('parked'),
+    },
+    circuits: { ...one.circuits, ...other.circuits },
+  };
+}

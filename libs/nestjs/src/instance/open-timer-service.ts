@@ -1,0 +1,12 @@
+import { TimerService, type TimerServiceParts } from '@waybill/schedule';
+import type { WaybillModuleOptions } from '../options/waybill-options.js';
+
+/** What fires timers in this process: where messages are relayed, unless the options say otherwise. */
+export function timerService(
+  { relay, redis, scheduler = relay !== false }: WaybillModuleOptions,
+  parts: TimerServiceParts,
+): TimerService | undefined {
+  if (scheduler === false) return undefined;
+  const options = typeof scheduler === 'object' ? scheduler : {};
+  return new TimerService({ ...parts, ...(redis === undefined ? {} : { redis }) }, options);
+}

@@ -1,0 +1,388 @@
+import type { ConsumerParts, ConsumerStatus, Subscription } from '@waybill/consumer';
+import {
+  Bell,
+  ConfigurationError,
+  type Logger,
+  own,
+  PgDatabase,
+  PgTransactionRunner,
+  type Retention,
+  type TransactionRunner,
+} from '@waybill/kernel';
+import { LogRetention, LogSignals, Sealer, Topics } from '@waybill/log';
+import {
+  DeadLetterRetention,
+  DeadLetters,
+  Erasure,
+  Recurring,
+  type RecurringEncoder,
+  Redrives,
+  type RetryBudgetStore,
+  Timers,
+  type TimerService,
+} from '@waybill/schedule';
+import {
+  MessageSignatures,
+  type Outbox,
+  OutboxBacklogWatch,
+  OutboxRetention,
+  OutboxTransactions,
+  type TransactionHandle,
+  jsonCodec,
+  PayloadContracts,
+  Relay,
+  type TransactionOutbox,
+} from '@waybill/outbox';
+import { eventGroupOf, OutboxAnswers } from '@waybill/saga';
+import { assertMigrated, type SchemaPart } from '@waybill/schema';
+import { HalfMessageRetention } from '@waybill/half-message';
+import { stopWithin } from './bounded-stop.js';
+import type { GuardedHandler } from '../guards/guard-windows.js';
+import { HalfAnswers } from '../half-messages/half-answers.js';
+import { InstanceConsumers } from './instance-consumers.js';
+import { instanceOutbox } from './instance-outbox.js';
+import { InstanceGuards } from '../guards/instance-guards.js';
+import { HandlerDurations } from '../metrics/handler-durations.js';
+import { InstanceHalfMessages } from '../half-messages/instance-half-messages.js';
+import { ReplyListener } from '../requests/reply-listener.js';
+import { RequestCancellations } from '../requests/request-cancellations.js';
+import { retryBudgets } from './open-budget-store.js';
+import { timerService } from './open-timer-service.js';
+import { assertDatabases } from './assert-databases.js';
+import { AmbientTransaction } from '../transactions/ambient-transaction.js';
+import { addInstance, removeInstance } from './instance-registry.js';
+import { InstanceSagas } from '../sagas/instance-sagas.js';
+import { loggerOf } from './nest-logger.js';
+import { Tracing } from '../tracing/tracing.js';
+import { WantedTopics } from '../module/waybill-feature.js';
+import {
+  assertModuleOptions,
+  hasUpkeep,
+  type WaybillDatabaseOptions,
+  type WaybillModuleOptions,
+} from '../options/waybill-options.js';
+
+/** Connections for handlers beyond those that run: for the moment in which one goes back and another is taken. */
+const SPARE_CONNECTIONS = 2;
+const DEFAULT_CONCURRENCY = 8;
+const DEFAULT_DRAIN_MS = 20_000;
+
+/** A handler with a guard, and the subscription that it belongs to. */
+export interface DeclaredHandler extends Pick<GuardedHandler, 'guard' | 'where'> {
+  readonly subscription: Subscription;
+}
+
+/** What an instance consumes, as its server says. */
+export type Consumption = Pick<ConsumerParts, 'subscriptions' | 'patterns' | 'onRebalancing'>;
+
+/** One instance of Waybill in a process: its databases, outbox, relay, retention and consumer. */
+export class Waybill {
+  readonly outbox: Outbox;
+  readonly topics: Topics;
+  readonly bus: PgDatabase;
+  readonly database: PgDatabase;
+  readonly logger: Logger;
+  readonly relay: Relay | undefined;
+  /** Encrypts what is stored. */
+  readonly sealer: Sealer;
+  readonly deadLetters: DeadLetters;
+  readonly redrives: Redrives;
+  /** Erases what must be forgotten. */
+  readonly erasure: Erasure;
+  /** Messages for later: cancels, moves and shows them. */
+  readonly timers: Timers;
+  /** Messages that recur. */
+  readonly recurring: Recurring;
+  /** Fires timers; undefined when this process does not. */
+  readonly scheduler: TimerService | undefined;
+  /** Half messages: the service, the desk and check-back. */
+  readonly halves: InstanceHalfMessages;
+  /** Guards of messages, effects and requests. */
+  readonly guards: InstanceGuards;
+  /** Sagas that this service defines, and its part in those of others. */
+  readonly sagas: InstanceSagas;
+  /** The transaction that the code under way belongs to. */
+  readonly ambient: AmbientTransaction;
+  /** Spans, and the headers that carry them. */
+  readonly tracing: Tracing;
+  /** How long handlers take. */
+  readonly handlerDurations = new HandlerDurations();
+  /** Topics that are created at start when they are missing. */
+  readonly wantedTopics: WantedTopics;
+  /** What is promised of the payloads of topics. */
+  readonly contracts: PayloadContracts;
+  /** Requests whose askers have given up. */
+  readonly cancellations: RequestCancellations;
+  readonly #signals: LogSignals;
+  readonly #handlerDatabase: PgDatabase;
+  readonly #budgets: RetryBudgetStore;
+  readonly #transactions: TransactionRunner;
+  readonly #outboxTransactions: OutboxTransactions;
+  readonly #logRetention: LogRetention;
+  readonly #deadLetterRetention: DeadLetterRetention;
+  readonly #backlogWatch: OutboxBacklogWatch;
+  readonly #retention: readonly Retention[];
+  /** Signs and verifies messages; undefined where they are not signed. */
+  readonly #signatures: MessageSignatures | undefined;
+  #replies: ReplyListener | undefined;
+  readonly #consumers = new InstanceConsumers();
+  #consuming: Promise<void> | undefined;
+  #starting: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
+
+  /** @throws ConfigurationError */
+  constructor(
+    readonly name: string,
+    readonly options: WaybillModuleOptions,
+  ) {
+    assertModuleOptions(options);
+    this.wantedTopics = new WantedTopics(options.topics);
+    this.contracts = new PayloadContracts(options.schemas);
+    this.logger = loggerOf(name, options.logger);
+    this.database = this.#open(options.database, options.database.connectionsMax ?? 10);
+    this.bus =
+      options.bus === undefined ? this.database : this.#open(options.bus, options.bus.connectionsMax ?? 10);
+    this.topics = new Topics(this.bus.session);
+    this.#signals = new LogSignals(this.bus, { logger: this.logger });
+    this.cancellations = new RequestCancellations(this.#signals);
+    this.sealer = new Sealer(options);
+    this.deadLetters = new DeadLetters(this.bus, this.topics, this.#signals, this.sealer);
+    this.redrives = new Redrives(this.bus, this.#signals);
+    this.erasure = new Erasure(this.bus, this.topics, this.#signals, this.sealer);
+    const bell = new Bell();
+    this.ambient = new AmbientTransaction(options);
+    this.tracing = new Tracing(options.tracing, options.group ?? '');
+    if (options.signing !== undefined) this.#signatures = new MessageSignatures(options.signing);
+    const { topics, logger, database, bus, ambient, contracts, sealer } = this;
+    const traceHeaders = this.tracing.publishHeaders;
+    const of = { options, database, bell, ambient, traceHeaders, contracts, sealer };
+    this.outbox = instanceOutbox({ ...of, signatures: this.#signatures });
+    this.scheduler = timerService(options, { database: this.bus, topics, signals: this.#signals, logger });
+    this.#budgets = retryBudgets(options, this.bus, this.logger);
+    this.timers = new Timers(this.bus.session, this.scheduler);
+    const encode: RecurringEncoder = (message) => this.outbox.encode(message, { isTemplate: true });
+    this.recurring = new Recurring(this.bus.session, encode, this.scheduler);
+    this.#handlerDatabase = this.#open(options.database, handlerConnections(options));
+    this.#transactions = this.#makeRunner();
+    this.#outboxTransactions = new OutboxTransactions(this.outbox, this.#transactions);
+    const [transactions, signals, outbox] = [this.#transactions, this.#signals, this.outbox];
+    const parts = { options, bus, database, transactions, topics, signals, outbox, logger, sealer };
+    this.halves = new InstanceHalfMessages({ ...parts, alarm: this.scheduler });
+    this.sagas = new InstanceSagas({
+      ...parts,
+      options: options.sagas,
+      codecs: options.codecs,
+      contractOf: (topic) => contracts.find(topic),
+      group: options.group ?? '',
+      trace: this.tracing,
+      answers:
+        bus === database ? new OutboxAnswers(outbox) : new HalfAnswers(this.halves.service, outbox, logger),
+    });
+    this.guards = new InstanceGuards({ name, options, database, logger, sealer });
+    this.relay = this.#makeRelay(bell);
+    this.#backlogWatch = new OutboxBacklogWatch(this.database, this.logger);
+    const { log, deadLetters } = options.retention ?? {};
+    this.#logRetention = new LogRetention(bus, log, logger);
+    this.#deadLetterRetention = new DeadLetterRetention(bus, deadLetters, logger);
+    this.#retention = [this.#logRetention, this.#deadLetterRetention, ...this.#otherRetention()];
+    addInstance(this);
+  }
+
+  /**
+   * Checks the databases, creates missing topics, and starts relay and retention. Starting twice is starting once.
+   * @throws MigrationRequiredError and others of that family; DatabaseUnavailableError; ConfigurationError
+   */
+  start(): Promise<void> {
+    this.#starting ??= this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
+    await this.tracing.find();
+    this.contracts.assertUsable();
+    await this.ambient.assertUsable();
+    await assertDatabases(this, this.#schemaPart);
+    for (const [name, topic] of this.wantedTopics.list()) await this.topics.create(name, topic);
+    await this.sagas.prepare();
+    this.#signals.start();
+    this.scheduler?.start();
+    this.halves.checker?.start();
+    if (hasUpkeep(this.options) || this.options.guards?.retention !== undefined) this.guards.start();
+    this.relay?.service.start();
+    if (this.outbox.isOpen) this.#backlogWatch.service.start();
+    if (this.relay !== undefined) for (const { service } of this.#retention) service.start();
+  }
+
+  /** What the service's own database must hold. */
+  get #schemaPart(): SchemaPart {
+    return this.bus === this.database ? 'whole' : 'participant';
+  }
+
+  /**
+   * Checks that the guards of handlers know a message for as long as it may be handed over again.
+   * @throws ConfigurationError listing every window that is too short
+   */
+  async assertGuardWindows(handlers: readonly DeclaredHandler[]): Promise<void> {
+    const guarded = handlers.map(({ guard, where, subscription }): GuardedHandler => {
+      const { retry, maxProcessingMs } = subscription;
+      return { guard, where, retry, maxProcessingMs };
+    });
+    const topics = guarded.length === 0 ? [] : await this.topics.list();
+    const retentionMs = Math.max(0, ...topics.map((topic) => topic.retentionMs));
+    this.guards.assertWindows(guarded, {
+      logMs: retentionMs + this.#logRetention.bucketMs,
+      deadLettersMs: this.#deadLetterRetention.closedMs,
+    });
+  }
+
+  /** Consumes from now on. Called by the server when it listens. */
+  consume(consumption: Consumption): Promise<void> {
+    if (this.#consuming !== undefined || this.#stopping !== undefined) {
+      const problem = `instance ${this.name} consumes already, or is being stopped`;
+      return Promise.reject(new ConfigurationError('Waybill cannot consume', [problem]));
+    }
+    return (this.#consuming = this.#consume(consumption));
+  }
+
+  async #consume({ patterns = [], ...consumption }: Consumption): Promise<void> {
+    await this.start();
+    if (this.options.consumer === false) return;
+    const { answers, events } = await this.sagas.carryOn();
+    const subscriptions = [...consumption.subscriptions, ...answers];
+    if (subscriptions.length + patterns.length === 0) return;
+    this.sagas.serve();
+    const { group } = this.options;
+    if (group === undefined)
+      throw new ConfigurationError('Waybill cannot consume', ['the module has handlers and names no group']);
+    await assertMigrated(this.#transactions.session, this.#schemaPart);
+    const { options, tracing, bus, topics, logger, sealer } = this;
+    const [transactions, signals] = [this.#transactions, this.#signals];
+    const parts = { options, tracing, bus, transactions, topics, signals, logger, sealer };
+    const shared = { ...parts, budgets: this.#budgets, signatures: this.#signatures };
+    await this.#consumers.start({ ...shared, ...consumption, group, subscriptions, patterns });
+    if (events.length > 0)
+      await this.#consumers.start({ ...shared, group: eventGroupOf(group), subscriptions: events });
+  }
+
+  /**
+   * Runs a business transaction as handlers' transactions are run, and sends its messages together with COMMIT. Errors
+   * as {@link OutboxTransactions.run}; it is given up after 30 s.
+   *
+   * @typeParam Handle type of the transaction's handle: `pg.PoolClient`, `Prisma.TransactionClient`
+   */
+  transaction<Handle, T>(work: (tx: Handle, outbox: TransactionOutbox) => Promise<T>): Promise<T> {
+    return this.#outboxTransactions.run((tx, outbox) =>
+      this.ambient.within(tx as TransactionHandle, tx, () => work(tx as Handle, outbox)),
+    );
+  }
+
+  /** What hears the answers to requests of this process. @internal */
+  listenForReplies(): ReplyListener {
+    const { bus, topics, logger, name, options, sealer } = this;
+    const topic = `${options.group ?? name}.replies`;
+    const codec = own(options.codecs, topic) ?? jsonCodec;
+    const [signals, signatures] = [this.#signals, this.#signatures];
+    const parts = { bus, topics, signals, topic, codec, sealer, logger, signatures };
+    return (this.#replies ??= new ReplyListener(parts));
+  }
+
+  /** Open dead letters that retention has removed in this process. */
+  get expiredDeadLetters(): number {
+    return this.#deadLetterRetention.expired;
+  }
+
+  /** How its consumers fare; undefined while nothing is consumed. */
+  get consumerStatus(): ConsumerStatus | undefined {
+    return this.#consumers.status;
+  }
+
+  /** Stops consuming: handlers come to their end within `consumer.drainMs`, positions are stored. */
+  async stopConsuming(): Promise<void> {
+    await this.#consuming?.catch(() => {});
+    await this.#consumers.stop();
+  }
+
+  /** Stops everything and closes Waybill's connections. Stopping twice is stopping once. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    removeInstance(this);
+    const { consumer } = this.options;
+    const drainMs = (typeof consumer === 'object' ? consumer.drainMs : undefined) ?? DEFAULT_DRAIN_MS;
+    await stopWithin(drainMs, this.#stopParts(), this.#databases, this.logger);
+  }
+
+  get #databases(): readonly PgDatabase[] {
+    return [this.#handlerDatabase, this.bus, this.database];
+  }
+
+  async #stopParts(): Promise<void> {
+    await this.#starting?.catch(() => {});
+    await this.stopConsuming();
+    await this.sagas.stop();
+    await this.#replies?.stop();
+    await this.halves.checker?.stop();
+    await this.relay?.service.stop();
+    await this.#backlogWatch.service.stop();
+    await this.scheduler?.stop();
+    for (const { service } of this.#retention) await service.stop();
+    await this.guards.stop();
+    await this.#budgets.close();
+    await this.#signals.stop();
+    await Promise.all(this.#databases.map((database) => database.close()));
+  }
+
+  /** Nest's hook: everything that has no handlers starts with the application. */
+  async onApplicationBootstrap(): Promise<void> {
+    await this.start();
+  }
+
+  /** Nest's hook; before that of modules that Waybill's options import, such as Prisma's. */
+  async onModuleDestroy(): Promise<void> {
+    await this.stop();
+  }
+
+  #otherRetention(): Retention[] {
+    const { outbox, halfMessages } = this.options.retention ?? {};
+    return [
+      new OutboxRetention(this.database, outbox, this.logger),
+      new HalfMessageRetention(this.bus, halfMessages, this.logger),
+      this.sagas.retention,
+    ];
+  }
+
+  #makeRunner(): TransactionRunner {
+    const { transactions, outbox } = this.options;
+    const prepared = outbox?.preparedStatements ?? true;
+    return (
+      transactions?.(this.database.schema, prepared) ??
+      new PgTransactionRunner(this.#handlerDatabase, prepared)
+    );
+  }
+
+  #makeRelay(bell: Bell): Relay | undefined {
+    const { relay = true } = this.options;
+    if (relay === false) return undefined;
+    const { bus, topics, logger, scheduler, tracing } = this;
+    const options = relay === true ? {} : relay;
+    const parts = { database: bus, topics, signals: this.#signals, bell, logger };
+    return new Relay({ ...parts, alarm: scheduler, trace: tracing }, options);
+  }
+
+  #open(database: WaybillDatabaseOptions, connectionsMax: number): PgDatabase {
+    return new PgDatabase({
+      ...database,
+      connectionsMax,
+      applicationName: this.name === 'default' ? 'waybill' : `waybill ${this.name}`,
+      logger: this.logger,
+    });
+  }
+}
+
+function handlerConnections({ consumer }: WaybillModuleOptions): number {
+  const { maxConcurrency = DEFAULT_CONCURRENCY } = typeof consumer === 'object' ? consumer : {};
+  return maxConcurrency + SPARE_CONNECTIONS;
+}

@@ -1,0 +1,92 @@
+import type { DynamicModule, Provider, Type } from '@nestjs/common';
+import { ConfigurationError, isWaybillError, unknownName } from '@waybill/kernel';
+import { assertTopicName, type TopicOptions } from '@waybill/log';
+import { type TopicSchemas, topicSchemasProblems } from '@waybill/outbox';
+import { DEFAULT_NAME, getWaybillToken } from '../tokens.js';
+import type { Waybill } from '../instance/waybill.js';
+
+/** What a feature module of an application adds to an instance; see {@link WaybillModule.forFeature}. */
+export interface WaybillFeature {
+  /** The instance. Default `default`. */
+  readonly name?: string;
+  /** Topics to create at start when they are missing. The same topic may be named by several features, in the same way. */
+  readonly topics?: Readonly<Record<string, TopicOptions>>;
+  /** Schemas by topic. The same topic may be named by several features, with the same schema. */
+  readonly schemas?: TopicSchemas;
+  /** Classes with `@Saga()`; they are provided and exported by the feature's module. */
+  readonly sagas?: readonly Type[];
+}
+
+const KNOWN: Readonly<Record<keyof WaybillFeature, true>> = {
+  name: true,
+  topics: true,
+  schemas: true,
+  sagas: true,
+};
+
+/** @throws ConfigurationError listing every problem */
+export function featureModule(module: Type, feature: WaybillFeature): DynamicModule {
+  assertFeature(feature);
+  const { name = DEFAULT_NAME, topics = {}, schemas = {}, sagas = [] } = feature;
+  // A token of its own: Nest makes a module for each call, and every one has to be heard.
+  const added: Provider = {
+    provide: Symbol('waybill.feature'),
+    inject: [getWaybillToken(name)],
+    useFactory: (waybill: Waybill) => {
+      waybill.wantedTopics.add(topics);
+      waybill.contracts.add(schemas);
+    },
+  };
+  return { module, providers: [added, ...sagas], exports: [...sagas] };
+}
+
+function assertFeature(feature: WaybillFeature): void {
+  const problems: string[] = [];
+  for (const name of Object.keys(feature))
+    if (!Object.hasOwn(KNOWN, name)) problems.push(unknownName(name, Object.keys(KNOWN)));
+  for (const topic of Object.keys(feature.topics ?? {})) problems.push(...topicProblems(topic));
+  if (feature.schemas !== undefined) problems.push(...topicSchemasProblems(feature.schemas));
+  for (const saga of feature.sagas ?? [])
+    if (typeof saga !== 'function') problems.push(`sagas must be classes with @Saga(), got ${typeof saga}`);
+  if (problems.length > 0)
+    throw new ConfigurationError('The options of WaybillModule.forFeature are not usable', problems);
+}
+
+function topicProblems(topic: string): string[] {
+  try {
+    assertTopicName(topic);
+    return [];
+  } catch (error) {
+    if (!isWaybillError(error)) throw error;
+    return [error.message.replace(/\.$/, '')];
+  }
+}
+
+/** Topics that the parts of an application have asked for. */
+export class WantedTopics {
+  readonly #topics = new Map<string, TopicOptions>();
+  readonly #problems: string[] = [];
+
+  constructor(topics: Readonly<Record<string, TopicOptions>> = {}) {
+    this.add(topics);
+  }
+
+  /** Adds topics. A topic that is wanted in two ways is a problem, told by {@link list}. */
+  add(topics: Readonly<Record<string, TopicOptions>>): void {
+    for (const [name, options] of Object.entries(topics)) {
+      const known = this.#topics.get(name);
+      if (known !== undefined && JSON.stringify(known) !== JSON.stringify(options))
+        this.#problems.push(
+          `topic ${name} is wanted as ${JSON.stringify(known)} and as ${JSON.stringify(options)}: say it once`,
+        );
+      this.#topics.set(name, options);
+    }
+  }
+
+  /** @throws ConfigurationError listing every topic that is wanted in two ways */
+  list(): [name: string, options: TopicOptions][] {
+    if (this.#problems.length > 0)
+      throw new ConfigurationError('The topics of the application are not usable', this.#problems);
+    return [...this.#topics];
+  }
+}

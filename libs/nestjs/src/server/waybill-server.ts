@@ -1,0 +1,339 @@
+import {
+  type Delivery,
+  HandlerVerdict,
+  isTopicPattern,
+  type PatternSubscription,
+  resolveSubscription,
+  type Subscription,
+  type SubscriptionOptions,
+} from '@waybill/consumer';
+import { ConfigurationError, type Given, own, resolveOptions, wholeNumber } from '@waybill/kernel';
+import {
+  type ConsumerDeserializer,
+  type ConsumerSerializer,
+  type CustomTransportStrategy,
+  type MessageHandler,
+  Server,
+} from '@nestjs/microservices';
+import { callOf, isRelease } from '@waybill/saga';
+import { databaseTime } from '@waybill/schedule';
+import { allOf, lastOf, valuesOf } from './handler-stream.js';
+import { guardOf } from '../handler/idempotent.js';
+import { keepOriginalErrors } from './keep-original-errors.js';
+import { RequestAnswers } from '../requests/request-answers.js';
+import { isSagaCommand } from '../sagas/saga.decorators.js';
+import { waybillTransport } from '../tokens.js';
+import type { DeclaredHandler, Waybill } from '../instance/waybill.js';
+import { WaybillContext } from '../handler/waybill-context.js';
+
+const SPECS = {
+  /** Values of a handler's stream that a request is answered with at most. */
+  streamMaxValues: wholeNumber({ default: 1_000, min: 1, max: 100_000 }),
+};
+
+/** Options of a {@link WaybillServer}. */
+export type WaybillServerOptions = Given<typeof SPECS> & {
+  /** Turns the packet of an answer into its payload, which the topic's codec turns into bytes. Default: the response. */
+  readonly serializer?: ConsumerSerializer;
+  /** Turns a message's payload into a packet, whose data the handler gets. Default: the payload. */
+  readonly deserializer?: ConsumerDeserializer;
+};
+
+/**
+ * States of the server, as `status` tells them. `rebalancing`: it gives partitions away, and consumes the others;
+ * `draining`: it stops, and lets handlers come to their end.
+ */
+export type WaybillServerStatus = 'connected' | 'rebalancing' | 'draining' | 'disconnected';
+
+/** Events of the server, for `on`. */
+export type WaybillServerEvents = Record<WaybillServerStatus, () => void>;
+
+/** The handlers of one pattern: one that answers, or any number that do not. */
+type Handlers = readonly [MessageHandler, ...MessageHandler[]];
+
+/**
+ * The microservice strategy: consumes the topics that `@EventPattern`, `@MessagePattern` and `@SagaCommand` handlers are
+ * bound to, by name or by a pattern with `*` (one word) and `#` (any number of words). A handler's failure, and that of
+ * its guards, pipes and interceptors, is a failed attempt of the message, never an acknowledgement. A message that asks
+ * for an answer (header `reply-to`) gets what a `@MessagePattern` handler returns, or its rejection; a command of a saga
+ * passes its barrier.
+ *
+ * `app.connectMicroservice({ strategy: app.get(WaybillServer) }, { inheritAppConfig: true })`
+ */
+export class WaybillServer
+  extends Server<WaybillServerEvents, WaybillServerStatus>
+  implements CustomTransportStrategy
+{
+  override readonly transportId: symbol;
+  /** Tells Nest that failures are reported here, so that it does not log them a second time. */
+  override readonly propagatesEventHandlerErrors = true;
+  readonly #options;
+  readonly #requests: RequestAnswers;
+  readonly #deserializer: ConsumerDeserializer | undefined;
+  readonly #handlers = new Map<string, Handlers>();
+  /** Patterns with handlers that cannot stand side by side. */
+  readonly #problems: string[] = [];
+  #isDraining = false;
+  /** Set when it was told to consume. */
+  #listening: Promise<void> | undefined;
+  #listens = 0;
+  readonly #listeners: { [E in keyof WaybillServerEvents]: WaybillServerEvents[E][] } = {
+    connected: [],
+    rebalancing: [],
+    draining: [],
+    disconnected: [],
+  };
+
+  /** @throws ConfigurationError */
+  constructor(
+    private readonly waybill: Waybill,
+    options: WaybillServerOptions = {},
+  ) {
+    super();
+    const { serializer, deserializer, ...rest } = options;
+    this.#options = resolveOptions('server', SPECS, rest);
+    this.transportId = waybillTransport(waybill.name);
+    this.#deserializer = deserializer;
+    this.#requests = new RequestAnswers({
+      answers: waybill.sagas.answers,
+      cancellations: waybill.cancellations,
+      findTopic: (name) => waybill.topics.find(name),
+      serializer,
+      now: async () => (await waybill.bus.session.run(databaseTime))[0]?.nowMs ?? 0,
+    });
+    keepOriginalErrors();
+  }
+
+  /**
+   * Takes a handler in. Nest's own list chains event handlers, lets them end each other, and forgets handlers of which
+   * one answers; here they are kept side by side.
+   */
+  override addHandler(
+    pattern: unknown,
+    callback: MessageHandler,
+    isEventHandler = false,
+    extras: Record<string, unknown> = {},
+  ): void {
+    const topic = this.normalizePattern(pattern as string);
+    if (this.#listening !== undefined) throw connectedTwice(this.waybill.name);
+    callback.isEventHandler = isEventHandler;
+    callback.extras = extras;
+    const [first, ...others] = this.#handlers.get(topic) ?? [];
+    if (first === undefined) {
+      this.#handlers.set(topic, [callback]);
+      this.messageHandlers.set(topic, callback);
+      return;
+    }
+    this.#handlers.set(topic, [first, ...others, callback]);
+    const answers = [first, callback].some(
+      (handler) => handler.isEventHandler !== true || isSagaCommand(handler.extras),
+    );
+    if (answers)
+      this.#problems.push(`${topic} has two handlers of which one answers: only one can stand there`);
+  }
+
+  /** Patterns that handlers are bound to: none before the server is connected to an application. */
+  get handlerCount(): number {
+    return this.#handlers.size;
+  }
+
+  /** Whether it was told to consume. */
+  get isListening(): boolean {
+    return this.#listening !== undefined;
+  }
+
+  /**
+   * Begins to consume; calls back once, with the error when that fails. Who asks again while it consumes, as a second
+   * `startAllMicroservices` does, gets the same answer.
+   */
+  async listen(callback: (error?: unknown) => void): Promise<void> {
+    this.#listens += 1;
+    this.#listening ??= this.#listen();
+    try {
+      await this.#listening;
+    } catch (error) {
+      callback(error);
+      return;
+    }
+    callback();
+  }
+
+  async #listen(): Promise<void> {
+    // Nest lets all its microservices listen in one turn: by now it has, if this is the server of two.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.#listens > 1 && [...this.#handlers.values()].every(({ length }) => length % 2 === 0))
+      throw connectedTwice(this.waybill.name);
+    if (this.#problems.length > 0)
+      throw new ConfigurationError('Waybill cannot serve every handler', this.#problems);
+    const patterns = this.#subscriptions();
+    const named = patterns.filter(({ pattern }) => !isTopicPattern(pattern));
+    await this.waybill.start();
+    await this.waybill.sagas.createCommandTopics(this.#commands());
+    await this.waybill.assertGuardWindows(this.#guarded(patterns));
+    await this.waybill.consume({
+      subscriptions: named.map(({ pattern, subscribe }) => subscribe(pattern)),
+      patterns: patterns.filter(({ pattern }) => isTopicPattern(pattern)),
+      onRebalancing: (isRebalancing) => {
+        if (!this.#isDraining) this.#tell(isRebalancing ? 'rebalancing' : 'connected');
+      },
+    });
+    this.#tell('connected');
+  }
+
+  /** Stops consuming, after letting handlers come to their end. */
+  async close(): Promise<void> {
+    this.#isDraining = true;
+    this.#tell('draining');
+    await this.waybill.stopConsuming();
+    this.#tell('disconnected');
+  }
+
+  on<E extends keyof WaybillServerEvents, Callback extends WaybillServerEvents[E]>(
+    event: E,
+    callback: Callback,
+  ): void {
+    this.#listeners[event].push(callback);
+  }
+
+  /** The running instance behind the server. */
+  unwrap<T = Waybill>(): T {
+    return this.waybill as T;
+  }
+
+  #tell(status: WaybillServerStatus): void {
+    this._status$.next(status);
+    for (const listener of this.#listeners[status]) listener();
+  }
+
+  /** What the handlers are bound to; those of one pattern share the options of the first. */
+  #subscriptions(): PatternSubscription[] {
+    const { contracts, options } = this.waybill;
+    const { handlers: byDefault, codecs } = options;
+    return [...this.#handlers].map(([pattern, handlers]) => {
+      const subscribe = (topic: string): Subscription => {
+        const codec = own(codecs, topic);
+        const schema = contracts.find(topic);
+        const given: SubscriptionOptions = {
+          ...byDefault,
+          ...(codec === undefined ? {} : { codec }),
+          ...(schema === undefined ? {} : { schema }),
+          answers: this.#answers(handlers),
+          ...(handlers[0].extras as SubscriptionOptions | undefined),
+        };
+        const handle = (delivery: Delivery): Promise<unknown> =>
+          this.waybill.handlerDurations.measure(topic, () =>
+            this.#asks(handlers, delivery)
+              ? this.#requests.watched(delivery, (watched) => this.#handle(handlers, watched))
+              : this.#handle(handlers, delivery),
+          );
+        return resolveSubscription(topic, handle, given);
+      };
+      return { pattern, subscribe };
+    });
+  }
+
+  /** The topics of handlers that serve sagas. */
+  #commands(): string[] {
+    return [...this.#handlers].flatMap(([topic, [{ extras }]]) => (isSagaCommand(extras) ? [topic] : []));
+  }
+
+  /** Handlers that know their messages by id. */
+  #guarded(patterns: readonly PatternSubscription[]): DeclaredHandler[] {
+    return patterns.flatMap(({ pattern, subscribe }) =>
+      (this.#handlers.get(pattern) ?? []).flatMap((handler) => {
+        const found = guardOf(handler.extras);
+        if (found === undefined || found.guard === 'entry') return [];
+        return [{ ...found, guard: found.guard, subscription: subscribe(pattern) }];
+      }),
+    );
+  }
+
+  /** Resolves to the handler's verdict, if it gave one. */
+  #handle(handlers: Handlers, delivery: Delivery): Promise<unknown> {
+    const { guards, sagas } = this.waybill;
+    const context = new WaybillContext(delivery, guards.handlers, sagas.locks);
+    return new Promise((resolve, reject) => {
+      const work = async (): Promise<void> => {
+        try {
+          resolve(await this.#answered(handlers, delivery, context));
+        } catch (error) {
+          reject(error as Error);
+        } finally {
+          this.onProcessingEndHook?.(this.transportId, context);
+        }
+      };
+      // Early releases of Nest 11 have no hook. Its type returns nothing; some are asynchronous all the same, and may fail
+      // before the work begins.
+      const hook = this.onProcessingStartHook as typeof this.onProcessingStartHook | undefined;
+      const started = hook?.(this.transportId, context, work) as Promise<void> | undefined;
+      if (hook === undefined) void work();
+      else if (started instanceof Promise) started.catch(reject);
+    });
+  }
+
+  /** Whether a topic's handlers answer those who ask: handlers of events answer nobody. */
+  #answers([first]: readonly [MessageHandler, ...MessageHandler[]]): boolean {
+    return first.isEventHandler !== true || isSagaCommand(first.extras);
+  }
+
+  /** Whether it is a request, other than of a saga. */
+  #asks([first]: Handlers, delivery: Delivery): boolean {
+    return (
+      this.#answers([first]) && callOf(delivery.control) === undefined && this.#requests.asksFor(delivery)
+    );
+  }
+
+  /** Runs the handler; what asks for an answer gets one, a saga's behind its barrier. */
+  #answered(handlers: Handlers, delivery: Delivery, context: WaybillContext): Promise<unknown> {
+    const [first] = handlers;
+    const run = <T>(work: () => Promise<T>): Promise<T> =>
+      this.waybill.ambient.within(delivery.session, delivery.transaction, work);
+    const last = (): Promise<unknown> => run(() => this.#runOne(first, delivery, context));
+    // It asks nothing of a handler, of whatever kind.
+    if (isRelease(delivery.control)) return this.waybill.sagas.participant.serve(delivery, last);
+    if (first.isEventHandler === true && !isSagaCommand(first.extras))
+      return run(() => this.#runAll(handlers, delivery, context));
+    if (callOf(delivery.control) !== undefined) return this.waybill.sagas.participant.serve(delivery, last);
+    if (!this.#asks(handlers, delivery)) return last();
+    return this.#requests.serve(delivery, () =>
+      run(async () => {
+        const result: unknown = await first(await this.#dataOf(delivery), context);
+        return allOf(valuesOf(result, delivery.signal), this.#options.streamMaxValues);
+      }),
+    );
+  }
+
+  /**
+   * Runs every handler to its end: where one fails, none of the others may still be at it when the transaction is taken
+   * back. The failure that came first counts; else a verdict.
+   */
+  async #runAll(handlers: Handlers, delivery: Delivery, context: WaybillContext): Promise<unknown> {
+    const failures: unknown[] = [];
+    const results = await Promise.all(
+      handlers.map((handler) =>
+        this.#runOne(handler, delivery, context).catch((error: unknown) => void failures.push(error)),
+      ),
+    );
+    if (failures.length > 0) throw failures[0];
+    return results.find((result) => result instanceof HandlerVerdict);
+  }
+
+  /** Waits until the handler, and the stream that it may return, have come to their end. */
+  async #runOne(handler: MessageHandler, delivery: Delivery, context: WaybillContext): Promise<unknown> {
+    const result: unknown = await handler(await this.#dataOf(delivery), context);
+    return lastOf(valuesOf(result, delivery.signal));
+  }
+
+  async #dataOf({ payload, topic, headers }: Delivery): Promise<unknown> {
+    if (this.#deserializer === undefined) return payload;
+    const packet = await this.#deserializer.deserialize(payload, { channel: topic, headers });
+    return packet.data as unknown;
+  }
+}
+
+/** Each of its handlers would run twice for a message. */
+function connectedTwice(instance: string): ConfigurationError {
+  return new ConfigurationError('Waybill cannot serve every handler', [
+    `the WaybillServer of instance ${instance} was connected to two microservices: call connectMicroservice() once with it`,
+  ]);
+}
