@@ -3,7 +3,7 @@ const layers = [
   'kernel',
   'schema',
   'log',
-  ['inbox', 'schedule'],
+  ['guard', 'schedule'],
   'outbox',
   'consumer',
   ['half-message', 'saga'],

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type EffectAnswer, type EffectCall, ExternalEffects } from '@waybill/inbox';
+import { type EffectAnswer, type EffectCall, ExternalEffects } from '@waybill/guard';
 import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
 
 /** What the gateway is to charge, or to pay out. */

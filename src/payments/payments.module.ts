@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { ExternalEffects } from '@waybill/inbox';
+import { ExternalEffects } from '@waybill/guard';
 import { getWaybillToken, prismaTransactions, type Waybill, WaybillModule } from '@waybill/nestjs';
 import { CONSUMER_SETTINGS, topicSettings } from '../contracts/topics.js';
 import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';

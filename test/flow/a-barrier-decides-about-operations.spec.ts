@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { LocalDatabases } from '@waybill/half-message';
-import { Barrier, GuardRetention } from '@waybill/inbox';
+import { Barrier, GuardRetention } from '@waybill/guard';
 import { newId, PgSession, type PgQueryable, type TransactionRunner } from '@waybill/kernel';
 import { databaseIdentity, migrate, migrationSql } from '@waybill/schema';
 import {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { Barrier, type BarrierCall, type BarrierOutcome, GuardRetention } from '@waybill/inbox';
+import { Barrier, type BarrierCall, type BarrierOutcome, GuardRetention } from '@waybill/guard';
 import { newId } from '@waybill/kernel';
 import { callOf } from '@waybill/saga';
 import { testServerUrl } from '@waybill/testing';

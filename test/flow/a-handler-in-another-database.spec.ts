@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { PgDatabase } from '@waybill/kernel';
-import { InboxGuard } from '@waybill/inbox';
+import { InboxGuard } from '@waybill/guard';
 import { migrate } from '@waybill/schema';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import { Fixture, upTo } from '../support/fixture.js';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { PrismaPg } from '@prisma/adapter-pg';
-import { GuardRetention } from '@waybill/inbox';
+import { GuardRetention } from '@waybill/guard';
 import { newId } from '@waybill/kernel';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';

@@ -6,7 +6,7 @@ import {
   EffectDesk,
   ExternalEffects,
   type ExternalEffectsOptions,
-} from '@waybill/inbox';
+} from '@waybill/guard';
 import { EffectRefusedError } from '@waybill/kernel';
 import { waitUntil } from '@waybill/testing';
 import { Fixture } from '../support/fixture.js';

@@ -5,7 +5,7 @@ import {
   ExternalEffects,
   type ExternalEffectsOptions,
   GuardRetention,
-} from '@waybill/inbox';
+} from '@waybill/guard';
 import {
   EffectRefusedError,
   PgSession,

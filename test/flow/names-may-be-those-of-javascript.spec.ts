@@ -4,7 +4,7 @@ import { Controller } from '@nestjs/common';
 import { Ctx, EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
 import { Consumer, type Delivery, resolveSubscription } from '@waybill/consumer';
-import { LeaseGuard, PostgresLeaseStore } from '@waybill/inbox';
+import { LeaseGuard, PostgresLeaseStore } from '@waybill/guard';
 import { PgTransactionRunner } from '@waybill/kernel';
 import { WaybillClient, type WaybillContext, WaybillModule, WaybillServer } from '@waybill/nestjs';
 import { type Codec, Outbox } from '@waybill/outbox';

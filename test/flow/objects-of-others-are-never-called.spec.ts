@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { resolveSubscription } from '@waybill/consumer';
-import { GuardRetention } from '@waybill/inbox';
+import { GuardRetention } from '@waybill/guard';
 import { LogRetention } from '@waybill/log';
 import { OutboxRetention } from '@waybill/outbox';
 import { saga, sagaCommand, SagaRetention } from '@waybill/saga';

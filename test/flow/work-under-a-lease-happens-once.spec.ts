@@ -8,7 +8,7 @@ import {
   type LeaseGuardOptions,
   type LeaseStore,
   RedisLeaseStore,
-} from '@waybill/inbox';
+} from '@waybill/guard';
 import { PgSession, type PgQueryable, systemClock } from '@waybill/kernel';
 import { type RedisServer, startRedis, waitUntil } from '@waybill/testing';
 import { Cluster } from 'ioredis';

@@ -3,7 +3,7 @@
 // begins at SIGUSR2.
 import { once } from 'node:events';
 import { isWaybillError, PgDatabase, PgTransactionRunner } from '@waybill/kernel';
-import { BarrierParticipant } from '@waybill/inbox';
+import { BarrierParticipant } from '@waybill/guard';
 import { joinTransaction } from '@waybill/outbox';
 
 const { url, gids, ops, waits = false, parallel = 8, dieEvery = 0 } = JSON.parse(process.argv[2]);

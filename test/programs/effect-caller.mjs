@@ -3,7 +3,7 @@
 // key in `dieEvery`. With `waits` it begins when SIGUSR2 tells it to.
 import { once } from 'node:events';
 import { EffectRefusedError, isWaybillError, PgDatabase } from '@waybill/kernel';
-import { ExternalEffects } from '@waybill/inbox';
+import { ExternalEffects } from '@waybill/guard';
 
 const {
   url,

@@ -2,7 +2,7 @@
 // PostgreSQL, in Redis, or (`backed`) in both. With `hold` it says when it works, and works until SIGUSR2.
 import { once } from 'node:events';
 import { isWaybillError, PgDatabase } from '@waybill/kernel';
-import { guardWithout, LeaseGuard, LeaseSeal, PostgresLeaseStore, RedisLeaseStore } from '@waybill/inbox';
+import { guardWithout, LeaseGuard, LeaseSeal, PostgresLeaseStore, RedisLeaseStore } from '@waybill/guard';
 import { Redis } from 'ioredis';
 
 const {

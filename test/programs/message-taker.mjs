@@ -2,7 +2,7 @@
 // lock 1 free. An effect is a row of the table effect. `killAt` is where it kills itself over the first that gets there:
 // entering, working, worked, kept, committed.
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
-import { Inbox } from '@waybill/inbox';
+import { Inbox } from '@waybill/guard';
 import { joinTransaction } from '@waybill/outbox';
 
 const { url, ids, times = 1, parallel = times, killAt, workMs = 0 } = JSON.parse(process.argv[2]);

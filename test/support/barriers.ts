@@ -1,5 +1,5 @@
 import { PrismaPg } from '@prisma/adapter-pg';
-import { BarrierParticipant } from '@waybill/inbox';
+import { BarrierParticipant } from '@waybill/guard';
 import { PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
 import { joinTransaction, PrismaTransactionRunner } from '@waybill/outbox';
 import type pg from 'pg';

@@ -4,7 +4,7 @@ import {
   type LeaseStore,
   PostgresLeaseStore,
   RedisLeaseStore,
-} from '@waybill/inbox';
+} from '@waybill/guard';
 import type { SqlSession } from '@waybill/kernel';
 import type { RedisServer } from '@waybill/testing';
 import { Redis } from 'ioredis';

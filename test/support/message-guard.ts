@@ -1,4 +1,4 @@
-import { Inbox, type InboxOptions } from '@waybill/inbox';
+import { Inbox, type InboxOptions } from '@waybill/guard';
 import { systemClock } from '@waybill/kernel';
 import { LogAppender, MESSAGE_ID_HEADER } from '@waybill/log';
 import { joinTransaction } from '@waybill/outbox';

@@ -1,5 +1,5 @@
 import { Consumer, resolveSubscription } from '@waybill/consumer';
-import { Inbox } from '@waybill/inbox';
+import { Inbox } from '@waybill/guard';
 import { Bell, invariant, PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { joinTransaction, Outbox, Relay } from '@waybill/outbox';

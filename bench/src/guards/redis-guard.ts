@@ -1,4 +1,4 @@
-import { LeaseGuard, type RedisLeaseClient, RedisLeaseStore } from '@waybill/inbox';
+import { LeaseGuard, type RedisLeaseClient, RedisLeaseStore } from '@waybill/guard';
 import { invariant, newId, systemClock } from '@waybill/kernel';
 import { openRedis } from '@waybill/schedule';
 import type { Report } from '../main.js';

@@ -1,5 +1,5 @@
 import { ConfigurationError, parseJson } from '@waybill/kernel';
-import { type EffectDetail, EffectDesk, type EffectState, type EffectSummary } from '@waybill/inbox';
+import { type EffectDetail, EffectDesk, type EffectState, type EffectSummary } from '@waybill/guard';
 import type { Command } from 'commander';
 import { duration, wholeNumber } from './arguments.js';
 import { line } from './line.js';

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { InboxGuard } from '@waybill/inbox';
+import { InboxGuard } from '@waybill/guard';
 import {
   BackgroundService,
   Bell,

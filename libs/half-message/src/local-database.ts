@@ -6,7 +6,7 @@ import {
   type TransactionRunner,
   wholeNumber,
 } from '@waybill/kernel';
-import { Barrier, type BarrierName } from '@waybill/inbox';
+import { Barrier, type BarrierName } from '@waybill/guard';
 import { databaseIdentity } from '@waybill/schema';
 import type { HalfMessageVerdict } from './half-message.js';
 import { flushWal, markTransaction, transactionStatus } from './statements.generated.js';

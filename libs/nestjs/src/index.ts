@@ -30,7 +30,7 @@ export {
   type OnceOptions,
   type OnceOutcome,
   type UndoOutcome,
-} from '@waybill/inbox';
+} from '@waybill/guard';
 export {
   type CallAnswer,
   type HttpCommandOptions,

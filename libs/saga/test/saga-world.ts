@@ -269,7 +269,7 @@ export class ModelSaga {
     return { ...event, status: 'done' };
   }
 
-  /** A participant with its barrier, as in libs/inbox. */
+  /** A participant with its barrier, as in libs/guard. */
   serve(command: Command): void {
     const { step, op } = command;
     const origin = op === 'compensate' ? 'action' : op === 'cancel' ? 'try' : undefined;

@@ -17,7 +17,7 @@ import {
   TransactionLostError,
   type TransactionRunner,
 } from '@waybill/kernel';
-import { InboxGuard } from '@waybill/inbox';
+import { InboxGuard } from '@waybill/guard';
 import { openRecord, type PartitionProgress, type Sealer } from '@waybill/log';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
 import {

@@ -5,7 +5,7 @@ import {
   type LeaseGuardOptions,
   type LeaseGuardParts,
   type LeaseStore,
-} from '@waybill/inbox';
+} from '@waybill/guard';
 import { EffectInProgressError, isWaybillError, MessageIdInvalidError } from '@waybill/kernel';
 import type { WaybillContext } from '../handler/waybill-context.js';
 

@@ -16,7 +16,7 @@ import {
   PostgresLeaseStore,
   type RedisLeaseClient,
   RedisLeaseStore,
-} from '@waybill/inbox';
+} from '@waybill/guard';
 import {
   ConfigurationError,
   databaseNameOf,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { LeaseClaim, LeaseStore } from '@waybill/inbox';
+import type { LeaseClaim, LeaseStore } from '@waybill/guard';
 
 /** Longer names are hashed behind the group, so that they fit an index. */
 const NAME_MAX = 400;

@@ -14,7 +14,7 @@ import {
   type Type,
   UseInterceptors,
 } from '@nestjs/common';
-import type { LeaseGuard } from '@waybill/inbox';
+import type { LeaseGuard } from '@waybill/guard';
 import { isWaybillError, resolveOptions, type OptionSpec, flag } from '@waybill/kernel';
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import { IdempotencyError } from './idempotency-error.js';

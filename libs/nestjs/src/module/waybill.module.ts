@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import { DiscoveryModule, DiscoveryService } from '@nestjs/core';
 import { HalfMessageDesk, HalfMessages } from '@waybill/half-message';
-import { BarrierParticipant, EffectDesk, ExternalEffects, Inbox, LeaseGuard } from '@waybill/inbox';
+import { BarrierParticipant, EffectDesk, ExternalEffects, Inbox, LeaseGuard } from '@waybill/guard';
 import { Outbox } from '@waybill/outbox';
 import { SagaDesk, SagaLockDesk, Sagas, Tcc } from '@waybill/saga';
 import { DeadLetters, Erasure, Recurring, Redrives, Timers } from '@waybill/schedule';

@@ -7,7 +7,7 @@ import {
   type TransactionRunner,
   wholeNumber,
 } from '@waybill/kernel';
-import { Barrier } from '@waybill/inbox';
+import { Barrier } from '@waybill/guard';
 import type { Sealer, Topics } from '@waybill/log';
 import type { Codec, Outbox, PayloadContract } from '@waybill/outbox';
 import {

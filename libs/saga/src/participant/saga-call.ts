@@ -1,5 +1,5 @@
 import type { Headers } from '@waybill/consumer';
-import type { BarrierCall, BarrierOp } from '@waybill/inbox';
+import type { BarrierCall, BarrierOp } from '@waybill/guard';
 import { BarrierNameError, isId } from '@waybill/kernel';
 import {
   SAGA_BEGUN_HEADER,

@@ -6,7 +6,7 @@ import {
   replyHeaders,
   replyTopicOf,
 } from '@waybill/consumer';
-import { type AnsweredState, Barrier, type BarrierCall, type BarrierOp } from '@waybill/inbox';
+import { type AnsweredState, Barrier, type BarrierCall, type BarrierOp } from '@waybill/guard';
 import {
   type CommandOver,
   ConfigurationError,
