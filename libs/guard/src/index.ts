@@ -7,9 +7,9 @@ export {
   type BarrierOptions,
   type BarrierOutcome,
   type OngoingState,
-} from './barrier.js';
-export { BarrierParticipant, type BarrierParticipantParts } from './barrier-participant.js';
-export type { EffectAnswer, EffectCall, EffectToUndo, ExternalEffect, UndoOutcome } from './effect.js';
+} from './barrier/barrier.js';
+export { BarrierParticipant, type BarrierParticipantParts } from './barrier/barrier-participant.js';
+export type { EffectAnswer, EffectCall, EffectToUndo, ExternalEffect, UndoOutcome } from './effect/effect.js';
 export {
   EffectDesk,
   type EffectDeskParts,
@@ -17,16 +17,16 @@ export {
   type EffectFilter,
   type EffectState,
   type EffectSummary,
-} from './effect-desk.js';
+} from './effect/effect-desk.js';
 export {
   ExternalEffects,
   type ExternalEffectsOptions,
   type ExternalEffectsParts,
-} from './external-effect.js';
+} from './effect/external-effect.js';
 export { GuardRetention, type GuardRetentionOptions } from './guard-retention.js';
-export { guardWithout } from './guard-without.js';
-export { type InboxEntry, InboxGuard } from './inbox-guard.js';
-export { Inbox, type InboxOptions, type InboxParts, type OnceOptions, type OnceOutcome } from './inbox.js';
+export { guardWithout } from './lease/fallback-lease-store.js';
+export { type InboxEntry, InboxGuard } from './inbox/inbox.js';
+export { Inbox, type InboxOptions, type InboxParts, type OnceOptions, type OnceOutcome } from './message-id/message-id-guard.js';
 export {
   type Lease,
   LeaseGuard,
@@ -34,13 +34,13 @@ export {
   type LeaseGuardParts,
   type OnceName,
   type OnceResult,
-} from './lease-guard.js';
-export { type LeaseMark, LeaseSeal } from './lease-seal.js';
-export type { LeaseClaim, LeaseStore } from './lease-store.js';
-export { PostgresLeaseStore } from './postgres-lease-store.js';
+} from './lease/lease-guard.js';
+export { type LeaseMark, LeaseSeal } from './lease/lease-seal.js';
+export type { LeaseClaim, LeaseStore } from './lease/lease-store.js';
+export { PostgresLeaseStore } from './lease/postgres-lease-store.js';
 export {
   type RedisLeaseClient,
   RedisLeaseStore,
   type RedisLeaseStoreOptions,
   type RedisLeaseStoreParts,
-} from './redis-lease-store.js';
+} from './lease/redis-lease-store.js';

@@ -18,8 +18,8 @@ import {
   barrierPass,
   barrierReject,
   barrierTombstone,
-} from './statements.generated.js';
-import { decodeResult, encodeResult, StoredResults } from './stored-result.js';
+} from '../statements.generated.js';
+import { decodeResult, encodeResult, StoredResults } from '../message-id/stored-result.js';
 
 const DAY_MS = 86_400_000;
 

@@ -2,7 +2,7 @@ import { ConfigurationError, type SqlSession, type TransactionRunner } from '@wa
 import type { Sealer } from '@waybill/log';
 import { databaseIdentity } from '@waybill/schema';
 import { Barrier, type BarrierCall, type BarrierOptions, type BarrierOutcome } from './barrier.js';
-import { transactionIdentity } from './statements.generated.js';
+import { transactionIdentity } from '../statements.generated.js';
 
 /** What a {@link BarrierParticipant} works with. */
 export interface BarrierParticipantParts {

@@ -11,8 +11,8 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import { type Sealer, whyUnreadable } from '@waybill/log';
-import { decideEffect, listEffects } from './statements.generated.js';
-import { decodeResult, encodeResult, StoredResults } from './stored-result.js';
+import { decideEffect, listEffects } from '../statements.generated.js';
+import { decodeResult, encodeResult, StoredResults } from '../message-id/stored-result.js';
 
 const STATES = ['in-progress', 'unknown', 'done', 'refused', 'given-up'] as const;
 

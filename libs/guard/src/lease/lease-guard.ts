@@ -18,7 +18,7 @@ import {
 import type { Sealer } from '@waybill/log';
 import { HeldLease } from './held-lease.js';
 import type { LeaseStore } from './lease-store.js';
-import { decodeResult, encodeResult, StoredResults } from './stored-result.js';
+import { decodeResult, encodeResult, StoredResults } from '../message-id/stored-result.js';
 
 const DAY_MS = 86_400_000;
 

@@ -1,5 +1,5 @@
 import { type Logger, type SqlSession, silentLogger, skipWhenLocked } from '@waybill/kernel';
-import { emptyInboxSlot, insertInboxEntry } from './statements.generated.js';
+import { emptyInboxSlot, insertInboxEntry } from '../statements.generated.js';
 
 /** Slots of the inbox's ring; the same number as in the migration. */
 const SLOTS = 16;

@@ -1,6 +1,6 @@
 import { invariant, type SqlSession } from '@waybill/kernel';
 import type { LeaseClaim, LeaseStore } from './lease-store.js';
-import { claimLease, finishLease, releaseLease, renewLease } from './statements.generated.js';
+import { claimLease, finishLease, releaseLease, renewLease } from '../statements.generated.js';
 
 /**
  * Leases in PostgreSQL. Claims and marks are on disk before they are told. A mark lies in a ring by the time when it may

@@ -1,5 +1,5 @@
 import { MacKeys, type SqlSession } from '@waybill/kernel';
-import { addGuardKey, currentGuardKey, readGuardKey } from './statements.generated.js';
+import { addGuardKey, currentGuardKey, readGuardKey } from '../statements.generated.js';
 
 /** That work is done, and what came of it, as a store outside of the service's database keeps it. */
 export interface LeaseMark {

@@ -13,7 +13,7 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import type { Sealer } from '@waybill/log';
-import { enterMessage, keepMessage } from './statements.generated.js';
+import { enterMessage, keepMessage } from '../statements.generated.js';
 import { decodeResult, encodeResult, StoredResults } from './stored-result.js';
 
 const DAY_MS = 86_400_000;

@@ -32,8 +32,8 @@ import {
   undoKey,
   type UndoOutcome,
 } from './effect.js';
-import { beginEffect, goOnWithEffect, settleEffect, transactionIdentity } from './statements.generated.js';
-import { decodeResult, encodeResult, StoredResults } from './stored-result.js';
+import { beginEffect, goOnWithEffect, settleEffect, transactionIdentity } from '../statements.generated.js';
+import { decodeResult, encodeResult, StoredResults } from '../message-id/stored-result.js';
 
 const SPECS = {
   /** How long nobody else attempts the effect or asks about it, in milliseconds. */
