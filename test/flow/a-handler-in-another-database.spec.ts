@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { PgDatabase } from '@waybill/kernel';
-import { InboxGuard } from '@waybill/guard';
+import { Inbox } from '@waybill/guard';
 import { migrate } from '@waybill/schema';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import { Fixture, upTo } from '../support/fixture.js';
@@ -76,7 +76,7 @@ test.each(['key', 'partition'])(
 );
 
 test('the inbox forgets what the log cannot deliver any more, and nothing else', async () => {
-  const guard = new InboxGuard();
+  const guard = new Inbox();
   const entry = { consumer: 'c', logIdentity: 'log', topic: 'orders', partition: 0 };
   for (const bucketSeq of [1, 2, 3]) {
     expect(await guard.take(handlers.session, { ...entry, offset: bucketSeq, bucketSeq })).toBe(true);

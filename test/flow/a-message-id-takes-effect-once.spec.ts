@@ -6,7 +6,7 @@ import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';
 import { Fixture } from '../support/fixture.js';
-import { ageKept, DAY_MS, effect, effects, idOf, inboxOf } from '../support/message-guard.js';
+import { ageKept, DAY_MS, effect, effects, idOf, messageIdGuardOf } from '../support/message-guard.js';
 
 let fixture: Fixture;
 beforeEach(async () => {
@@ -14,15 +14,15 @@ beforeEach(async () => {
 });
 afterEach(() => fixture.close());
 
-const inbox = inboxOf();
+const plainGuard = messageIdGuardOf();
 /** One message in a transaction of its own. */
 const take = (
   id: string,
   {
     consumer = 'billing',
-    guard = inbox,
+    guard = plainGuard,
     ...options
-  }: Record<string, unknown> & { guard?: typeof inbox } = {},
+  }: Record<string, unknown> & { guard?: typeof plainGuard } = {},
 ) =>
   fixture.transaction((tx) =>
     guard.once(tx, consumer as string, id, () => effect(tx, id), options as { receivedAt?: Date }),
@@ -42,7 +42,7 @@ async function hold(
   const working = new Promise<void>((resolve) => {
     begun = resolve;
   });
-  const done = inbox.once(client, 'billing', id, async () => {
+  const done = plainGuard.once(client, 'billing', id, async () => {
     begun();
     await finished;
     return effect(client, id);
@@ -77,7 +77,7 @@ describe('a message', () => {
   test('is free again when its transaction is rolled back', async () => {
     const id = newId();
     const failing = fixture.transaction((tx) =>
-      inbox.once(tx, 'billing', id, async () => {
+      plainGuard.once(tx, 'billing', id, async () => {
         await effect(tx, id);
         throw new Error('the card was declined');
       }),
@@ -104,13 +104,13 @@ describe('a message', () => {
     const id = newId();
     const first = await hold(id);
     await expect(take(id, { onConflict: 'refuse' })).rejects.toMatchObject({ code: 'EFFECT_IN_PROGRESS' });
-    await expect(take(id, { guard: inboxOf({ waitMs: 50 }) })).rejects.toMatchObject({
+    await expect(take(id, { guard: messageIdGuardOf({ waitMs: 50 }) })).rejects.toMatchObject({
       code: 'TRANSACTION_CONFLICT',
     });
     // Another message is not in its way, and its own transaction cannot run it beside itself.
     expect((await take(newId(), { onConflict: 'refuse' })).duplicate).toBe(false);
     await expect(
-      inbox.once(first.client, 'billing', id, () => effect(first.client, id)),
+      plainGuard.once(first.client, 'billing', id, () => effect(first.client, id)),
     ).rejects.toMatchObject({
       code: 'EFFECT_IN_PROGRESS',
     });
@@ -123,7 +123,7 @@ describe('a message', () => {
     const first = await hold(id);
     const second = fixture.transaction(async (tx) => {
       await tx.query(`set local lock_timeout = '7s'`);
-      const outcome = await inbox.once(tx, 'billing', id, () => effect(tx, id));
+      const outcome = await plainGuard.once(tx, 'billing', id, () => effect(tx, id));
       const { rows } = await tx.query<{ lock_timeout: string }>('show lock_timeout');
       return { ...outcome, lockTimeout: rows[0]?.lock_timeout };
     });
@@ -135,8 +135,8 @@ describe('a message', () => {
   test('is known within its own transaction', async () => {
     const id = newId();
     const outcomes = await fixture.transaction(async (tx) => [
-      await inbox.once(tx, 'billing', id, () => effect(tx, id)),
-      await inbox.once(tx, 'billing', id, () => effect(tx, id)),
+      await plainGuard.once(tx, 'billing', id, () => effect(tx, id)),
+      await plainGuard.once(tx, 'billing', id, () => effect(tx, id)),
     ]);
     expect(outcomes.map(({ duplicate }) => duplicate)).toEqual([false, true]);
   });
@@ -145,12 +145,12 @@ describe('a message', () => {
     for (const level of ['repeatable read', 'serializable']) {
       const refused = fixture.transaction(async (tx) => {
         await tx.query(`set transaction isolation level ${level}`);
-        return inbox.once(tx, 'billing', newId(), () => effect(tx, 'never'));
+        return plainGuard.once(tx, 'billing', newId(), () => effect(tx, 'never'));
       });
       await expect(refused).rejects.toMatchObject({ code: 'ISOLATION_LEVEL' });
     }
     await expect(
-      inbox.once(fixture.database.pool, 'billing', newId(), () => Promise.resolve(1)),
+      plainGuard.once(fixture.database.pool, 'billing', newId(), () => Promise.resolve(1)),
     ).rejects.toMatchObject({ code: 'TRANSACTION_REQUIRED' });
     expect(await effects(fixture)).toEqual({});
   });
@@ -171,7 +171,7 @@ describe('a message', () => {
     const results: unknown[] = [undefined, null, 0, '', 'a\0b\ud800', [{ ü: [1.5] }], 'x'.repeat(60_000)];
     for (const result of results) {
       const once = (id: string) =>
-        fixture.transaction((tx) => inbox.once(tx, 'billing', id, () => Promise.resolve(result)));
+        fixture.transaction((tx) => plainGuard.once(tx, 'billing', id, () => Promise.resolve(result)));
       const id = newId();
       const first = await once(id);
       expect(first).toEqual({ result: result ?? null, duplicate: false });
@@ -182,7 +182,7 @@ describe('a message', () => {
       ['x'.repeat(65_536), 'RESULT_TOO_LARGE'],
     ]) {
       const refused = fixture.transaction((tx) =>
-        inbox.once(tx, 'billing', newId(), async () => {
+        plainGuard.once(tx, 'billing', newId(), async () => {
           await effect(tx, 'never');
           return result;
         }),
@@ -198,18 +198,18 @@ describe('a message', () => {
       const id = newId();
       const byPrisma = () =>
         prisma.$transaction((tx) =>
-          inbox.once(tx, 'billing', id, () =>
+          plainGuard.once(tx, 'billing', id, () =>
             tx.$executeRawUnsafe('insert into effect (message_id) values ($1)', id),
           ),
         );
       expect(await byPrisma()).toEqual({ result: 1, duplicate: false });
       expect(await byPrisma()).toEqual({ result: 1, duplicate: true });
       expect(await take(id)).toMatchObject({ result: 1, duplicate: true });
-      await expect(inbox.once(prisma, 'billing', id, () => Promise.resolve(1))).rejects.toMatchObject({
+      await expect(plainGuard.once(prisma, 'billing', id, () => Promise.resolve(1))).rejects.toMatchObject({
         code: 'TRANSACTION_REQUIRED',
       });
       await expect(
-        prisma.$transaction((tx) => inbox.once(tx, 'billing', newId(), () => Promise.resolve(1)), {
+        prisma.$transaction((tx) => plainGuard.once(tx, 'billing', newId(), () => Promise.resolve(1)), {
           isolationLevel: 'Serializable',
         }),
       ).rejects.toMatchObject({ code: 'ISOLATION_LEVEL' });
@@ -280,7 +280,7 @@ describe('the window', () => {
   });
 
   test('is each consumer’s own: what one needs another’s retention leaves', async () => {
-    const brief = inboxOf({ windowMs: 60_000 });
+    const brief = messageIdGuardOf({ windowMs: 60_000 });
     const [short, long] = [newId(), newId()];
     await take(short, { guard: brief, consumer: 'brief' });
     await take(long);

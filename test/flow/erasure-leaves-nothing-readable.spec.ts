@@ -6,7 +6,7 @@ import {
   Erasure,
   HalfMessageDesk,
   HalfMessages,
-  Inbox,
+  MessageIdGuard,
   Outbox,
   Recurring,
   SagaDesk,
@@ -82,7 +82,7 @@ const resultOf = (app: INestMicroservice, id: string): Promise<unknown> =>
     const work = (): never => {
       throw new Error('it has not been handled');
     };
-    return (await app.get(Inbox).once(tx, 'shop/notes/Handlers.note', id, work)).result;
+    return (await app.get(MessageIdGuard).once(tx, 'shop/notes/Handlers.note', id, work)).result;
   });
 
 /** Leaves something of a subject wherever something can be left. */

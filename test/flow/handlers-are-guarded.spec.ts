@@ -7,9 +7,9 @@ import { newId } from '@waybill/kernel';
 import {
   DeadLetters,
   drop,
-  getInboxToken,
+  getMessageIdGuardToken,
   Idempotent,
-  Inbox,
+  MessageIdGuard,
   LeaseGuard,
   retryIn,
   WaybillContext,
@@ -292,9 +292,9 @@ describe('an application', () => {
       WaybillModule.forRoot({ name: 'other', database: { connectionString: fixture.url } }),
     ];
     const module = await Test.createTestingModule({ imports }).compile();
-    expect(module.get(Inbox)).toBeInstanceOf(Inbox);
+    expect(module.get(MessageIdGuard)).toBeInstanceOf(MessageIdGuard);
     expect(module.get(LeaseGuard)).toBeInstanceOf(LeaseGuard);
-    expect(module.get(getInboxToken('other'))).not.toBe(module.get(Inbox));
+    expect(module.get(getMessageIdGuardToken('other'))).not.toBe(module.get(MessageIdGuard));
     await module.close();
   });
 

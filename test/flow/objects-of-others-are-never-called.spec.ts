@@ -16,7 +16,7 @@ import {
   operatorNames,
   plantHostileObjects,
 } from '../support/hostile-objects.js';
-import { inboxOf } from '../support/message-guard.js';
+import { messageIdGuardOf } from '../support/message-guard.js';
 import { note, SagaFloor } from '../support/sagas.js';
 
 interface Order {
@@ -62,11 +62,11 @@ describe('objects that others made in a schema of the search path', () => {
 
   test('the whole way of a message, a timer, a saga, a half message and their guards calls none', async () => {
     const handled: unknown[] = [];
-    const inbox = inboxOf();
+    const guard = messageIdGuardOf();
     const subscription = resolveSubscription(
       'orders',
       async ({ payload, messageId, transaction }) => {
-        await inbox.once(transaction as pg.PoolClient, 'orders', messageId as string, () =>
+        await guard.once(transaction as pg.PoolClient, 'orders', messageId as string, () =>
           Promise.resolve(handled.push(payload)),
         );
       },

@@ -7,7 +7,7 @@ import { saga, sagaCommand } from '@waybill/saga';
 import type pg from 'pg';
 import { Fixture } from '../support/fixture.js';
 import { HalfFloor } from '../support/half-desk.js';
-import { inboxOf } from '../support/message-guard.js';
+import { messageIdGuardOf } from '../support/message-guard.js';
 import { SagaFloor } from '../support/sagas.js';
 import { timersOf } from '../support/timers.js';
 
@@ -83,7 +83,7 @@ describe('times and durations', () => {
     ['to of a redrive', (to) => new Redrives(fixture.database).start({ to }, operator)],
     [
       'receivedAt of a guard',
-      (receivedAt, tx) => inboxOf().once(tx, 'c', newId(), () => Promise.resolve(1), { receivedAt }),
+      (receivedAt, tx) => messageIdGuardOf().once(tx, 'c', newId(), () => Promise.resolve(1), { receivedAt }),
     ],
   ];
 

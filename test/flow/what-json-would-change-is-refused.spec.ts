@@ -6,7 +6,7 @@ import { Recurring } from '@waybill/schedule';
 import type pg from 'pg';
 import type { Fixture } from '../support/fixture.js';
 import { HalfFloor } from '../support/half-desk.js';
-import { inboxOf } from '../support/message-guard.js';
+import { messageIdGuardOf } from '../support/message-guard.js';
 import { note, SagaFloor } from '../support/sagas.js';
 
 const LOSSY: [string, unknown][] = [
@@ -110,7 +110,7 @@ describe('a value that JSON would change', () => {
 
   test('what a guard keeps as a result', async () => {
     const once = (tx: pg.PoolClient): Promise<unknown> =>
-      inboxOf().once(tx, 'c', newId(), () => Promise.resolve(new Map([[1, 2]])));
+      messageIdGuardOf().once(tx, 'c', newId(), () => Promise.resolve(new Map([[1, 2]])));
     await refused(once, 'RESULT_NOT_SERIALIZABLE');
   });
 

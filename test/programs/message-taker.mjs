@@ -2,7 +2,7 @@
 // lock 1 free. An effect is a row of the table effect. `killAt` is where it kills itself over the first that gets there:
 // entering, working, worked, kept, committed.
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
-import { Inbox } from '@waybill/guard';
+import { MessageIdGuard } from '@waybill/guard';
 import { joinTransaction } from '@waybill/outbox';
 
 const { url, ids, times = 1, parallel = times, killAt, workMs = 0 } = JSON.parse(process.argv[2]);
@@ -26,13 +26,13 @@ function join(tx) {
     },
   };
 }
-const inbox = new Inbox({ join });
+const guard = new MessageIdGuard({ join });
 
 async function take(id) {
   const outcome = await runner.run({
     timeoutMs: 30_000,
     work: ({ handle }) =>
-      inbox.once(handle, 'billing', id, async () => {
+      guard.once(handle, 'billing', id, async () => {
         const { rows } = await handle.query(
           'insert into effect (message_id, pid) values ($1, $2) returning id',
           [id, process.pid],

@@ -1,4 +1,4 @@
-import { Inbox, type InboxOptions } from '@waybill/guard';
+import { MessageIdGuard, type MessageIdGuardOptions } from '@waybill/guard';
 import { systemClock } from '@waybill/kernel';
 import { LogAppender, MESSAGE_ID_HEADER } from '@waybill/log';
 import { joinTransaction } from '@waybill/outbox';
@@ -8,8 +8,8 @@ import type { Fixture } from './fixture.js';
 export const DAY_MS = 86_400_000;
 
 /** The message-id guard in transactions of pg or Prisma. */
-export function inboxOf(options: InboxOptions = {}): Inbox {
-  return new Inbox({ join: (tx) => joinTransaction(tx, 'waybill', false).session }, options);
+export function messageIdGuardOf(options: MessageIdGuardOptions = {}): MessageIdGuard {
+  return new MessageIdGuard({ join: (tx) => joinTransaction(tx, 'waybill', false).session }, options);
 }
 
 /** A UUIDv7 that was made then. */

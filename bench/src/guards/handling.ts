@@ -1,5 +1,5 @@
 import { Consumer, resolveSubscription } from '@waybill/consumer';
-import { Inbox } from '@waybill/guard';
+import { MessageIdGuard } from '@waybill/guard';
 import { Bell, invariant, PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { joinTransaction, Outbox, Relay } from '@waybill/outbox';
@@ -74,7 +74,7 @@ async function handledPerSecond(bench: Bench, topic: string, way: Way): Promise<
   const { bus, handlers, topics, signals } = bench;
   await topics.create(topic, { partitions: 4 });
   await publishBacklog(bench, topic);
-  const inbox = new Inbox({ join: (tx) => joinTransaction(tx, 'waybill', true).session });
+  const guard = new MessageIdGuard({ join: (tx) => joinTransaction(tx, 'waybill', true).session });
   const write = (tx: pg.PoolClient, n: number): Promise<unknown> =>
     tx.query('insert into handled (topic, n) values ($1, $2)', [topic, n]);
   let done = 0;
@@ -87,7 +87,7 @@ async function handledPerSecond(bench: Bench, topic: string, way: Way): Promise<
     const tx = transaction as pg.PoolClient;
     const work = (): Promise<unknown> => write(tx, (payload as { n: number }).n);
     if (way === 'message-id')
-      await inbox.once(tx, topic, messageId ?? '', () => work().then(() => null), { receivedAt: timestamp });
+      await guard.once(tx, topic, messageId ?? '', () => work().then(() => null), { receivedAt: timestamp });
     else await work();
     done += 1;
     if (done === OPENING) started = performance.now();

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { InboxGuard } from '@waybill/guard';
+import { Inbox } from '@waybill/guard';
 import {
   BackgroundService,
   Bell,
@@ -303,6 +303,6 @@ export class Consumer {
     if (this.#opener?.usesInbox !== true || now - this.#inboxRecycledAt < INBOX_MS) return;
     this.#inboxRecycledAt = now;
     const oldest = await oldestBucketSeq(this.parts.bus.session);
-    await new InboxGuard().recycle(this.parts.transactions.session, oldest, this.#logger);
+    await new Inbox().recycle(this.parts.transactions.session, oldest, this.#logger);
   }
 }

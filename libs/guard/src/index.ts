@@ -25,8 +25,14 @@ export {
 } from './effect/external-effect.js';
 export { GuardRetention, type GuardRetentionOptions } from './guard-retention.js';
 export { guardWithout } from './lease/fallback-lease-store.js';
-export { type InboxEntry, InboxGuard } from './inbox/inbox.js';
-export { Inbox, type InboxOptions, type InboxParts, type OnceOptions, type OnceOutcome } from './message-id/message-id-guard.js';
+export { type InboxEntry, Inbox } from './inbox/inbox.js';
+export {
+  MessageIdGuard,
+  type MessageIdGuardOptions,
+  type MessageIdGuardParts,
+  type OnceOptions,
+  type OnceOutcome,
+} from './message-id/message-id-guard.js';
 export {
   type Lease,
   LeaseGuard,

@@ -33,8 +33,9 @@ export const getHalfMessagesToken = (name: string = DEFAULT_NAME): symbol => tok
 export const getHalfMessageDeskToken = (name: string = DEFAULT_NAME): symbol =>
   token('half-message-desk', name);
 
-/** Token of the {@link Inbox}: the message-id guard. */
-export const getInboxToken = (name: string = DEFAULT_NAME): symbol => token('inbox', name);
+/** Token of the {@link MessageIdGuard} */
+export const getMessageIdGuardToken = (name: string = DEFAULT_NAME): symbol =>
+  token('message-id-guard', name);
 /** Token of the {@link LeaseGuard} for effects that are in no transaction. */
 export const getLeaseGuardToken = (name: string = DEFAULT_NAME): symbol => token('lease-guard', name);
 /** Token of the {@link ExternalEffects}. */

@@ -17,7 +17,7 @@ import {
   TransactionLostError,
   type TransactionRunner,
 } from '@waybill/kernel';
-import { InboxGuard } from '@waybill/guard';
+import { Inbox } from '@waybill/guard';
 import { openRecord, type PartitionProgress, type Sealer } from '@waybill/log';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
 import {
@@ -122,7 +122,7 @@ class NothingDone extends Error {
  * follow in a transaction of their own.
  */
 export class DeliveryTransaction {
-  readonly #inbox = new InboxGuard();
+  readonly #inbox = new Inbox();
 
   constructor(
     private readonly databases: DeliveryDatabases,

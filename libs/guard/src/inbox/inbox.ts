@@ -20,7 +20,7 @@ export interface InboxEntry {
  * Lets an entry of the log take effect once in a database other than the log's: the entry is written by the
  * transaction that holds the handler's effect, so both are there or neither is.
  */
-export class InboxGuard {
+export class Inbox {
   /**
    * Takes the entry in, in the handler's transaction.
    * @returns false when it has been taken in before: its effect is there already, the handler must not run

@@ -44,8 +44,8 @@ const SPECS = {
   maxResultBytes: wholeNumber({ default: 65_536, min: 0, max: MAX_RESULT_BYTES }),
 };
 
-/** Options of an {@link Inbox}. */
-export type InboxOptions = Given<typeof SPECS>;
+/** Options of a {@link MessageIdGuard}. */
+export type MessageIdGuardOptions = Given<typeof SPECS>;
 
 /** What may be said of one message. */
 export interface OnceOptions {
@@ -68,8 +68,8 @@ export interface OnceOutcome<T> {
   readonly duplicate: boolean;
 }
 
-/** What an {@link Inbox} works with. */
-export interface InboxParts {
+/** What a {@link MessageIdGuard} works with. */
+export interface MessageIdGuardParts {
   /** Makes a session of what the caller calls a transaction. @throws TransactionRequiredError */
   readonly join: (tx: unknown) => SqlSession;
   /** Encrypts results. Default: one without a cipher. */
@@ -88,7 +88,7 @@ export interface InboxParts {
  * - an id that is a UUIDv7: by the time in it. Copies are one message whenever they come.
  * - any other id: by nothing, as it tells no time. Copies are one message within the window, and after that a new one.
  */
-export class Inbox {
+export class MessageIdGuard {
   readonly #options: Resolved<typeof SPECS>;
   readonly #results: StoredResults;
   /** What is at work within each open transaction: the database's locks do not hold a transaction off from itself. */
@@ -96,8 +96,8 @@ export class Inbox {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly parts: InboxParts,
-    options: InboxOptions = {},
+    private readonly parts: MessageIdGuardParts,
+    options: MessageIdGuardOptions = {},
   ) {
     this.#options = resolveOptions('message-id guard', SPECS, options);
     this.#results = new StoredResults('message-result', parts.sealer);

@@ -1,6 +1,6 @@
 import { retryIn } from '@waybill/consumer';
 import {
-  type Inbox,
+  type MessageIdGuard,
   LeaseGuard,
   type LeaseGuardOptions,
   type LeaseGuardParts,
@@ -25,7 +25,7 @@ export interface GuardedDelivery {
 
 /** What {@link HandlerGuards} work with. */
 export interface HandlerGuardsParts {
-  readonly inbox: Inbox;
+  readonly messageIdGuard: MessageIdGuard;
   readonly store: LeaseStore;
   readonly leaseOptions: LeaseGuardOptions;
   /** Of the instance; stands in front of every name. */
@@ -66,10 +66,16 @@ export class HandlerGuards {
       if (guard === 'lease')
         return (await this.#leases.once({ scope: consumer, id: messageId, subject }, work)).result;
       const receivedAt = context.timestamp;
-      const { result } = await this.parts.inbox.once(context.transaction, consumer, messageId, work, {
-        receivedAt,
-        subject,
-      });
+      const { result } = await this.parts.messageIdGuard.once(
+        context.transaction,
+        consumer,
+        messageId,
+        work,
+        {
+          receivedAt,
+          subject,
+        },
+      );
       return result;
     } catch (error) {
       if (error instanceof EffectInProgressError || isAway(error)) throw retryIn(AGAIN_MS);

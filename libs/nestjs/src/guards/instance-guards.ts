@@ -5,8 +5,8 @@ import {
   ExternalEffects,
   type ExternalEffectsOptions,
   guardWithout,
-  Inbox,
-  type InboxOptions,
+  MessageIdGuard,
+  type MessageIdGuardOptions,
   LeaseGuard,
   LeaseSeal,
   type LeaseGuardOptions,
@@ -44,8 +44,8 @@ const SPECS = {
   withoutRedis: oneOf(['refuse', 'postgres'], 'refuse'),
 };
 
-/** Options of an instance's guards. Those of {@link Inbox} are of the message-id guard. */
-export type ModuleGuardOptions = InboxOptions & {
+/** Options of an instance's guards. Those of {@link MessageIdGuard} are of the message-id guard. */
+export type ModuleGuardOptions = MessageIdGuardOptions & {
   readonly withoutRedis?: 'refuse' | 'postgres';
   /** Of handlers with `guard: 'lease'` and of the injected {@link LeaseGuard}. Default window: the message-id guard's. */
   readonly lease?: LeaseGuardOptions;
@@ -71,7 +71,7 @@ export interface InstanceGuardsParts {
 
 /** The guards of one instance: of messages, of effects without a transaction, and of requests. */
 export class InstanceGuards {
-  readonly inbox: Inbox;
+  readonly messageIdGuard: MessageIdGuard;
   /** For effects that are in no transaction. */
   readonly leases: LeaseGuard;
   /** For requests with an `Idempotency-Key`. */
@@ -98,11 +98,11 @@ export class InstanceGuards {
       effects,
       barrier,
       retention,
-      ...ofInbox
+      ...ofMessageIds
     } = options.guards ?? {};
     const prepared = options.outbox?.preparedStatements ?? true;
     const join = (tx: unknown) => joinTransaction(tx, database.schema, prepared).session;
-    this.inbox = new Inbox({ join, sealer }, ofInbox);
+    this.messageIdGuard = new MessageIdGuard({ join, sealer }, ofMessageIds);
     this.effects = new ExternalEffects(database.session, effects, { logger, sealer });
     this.effectDesk = new EffectDesk({ database, sealer });
     this.barrier = new BarrierParticipant({ join, sealer }, barrier);
@@ -111,7 +111,7 @@ export class InstanceGuards {
     const scope = scopeOf(parts);
     const leaseOptions = {
       ...lease,
-      windowMs: lease.windowMs ?? Math.min(this.inbox.windowMs, LEASE_WINDOW_MAX_MS),
+      windowMs: lease.windowMs ?? Math.min(this.messageIdGuard.windowMs, LEASE_WINDOW_MAX_MS),
     };
     this.#leaseWindowMs = leaseOptions.windowMs;
     this.leases = new LeaseGuard(new ScopedLeaseStore(store, `${scope}/own`), leaseOptions, guard);
@@ -121,7 +121,7 @@ export class InstanceGuards {
       guard,
     );
     this.handlers = new HandlerGuards({
-      inbox: this.inbox,
+      messageIdGuard: this.messageIdGuard,
       store: new ScopedLeaseStore(store, `${scope}/handler`),
       leaseOptions,
       group: options.group ?? '',
@@ -132,7 +132,7 @@ export class InstanceGuards {
 
   /** @throws ConfigurationError listing every window that is shorter than what it has to outlast */
   assertWindows(handlers: readonly GuardedHandler[], horizons: Omit<GuardHorizons, 'windowMs'>): void {
-    const windowMs = { 'message-id': this.inbox.windowMs, lease: this.#leaseWindowMs };
+    const windowMs = { 'message-id': this.messageIdGuard.windowMs, lease: this.#leaseWindowMs };
     const problems = problemsOfWindows(handlers, { ...horizons, windowMs });
     if (problems.length > 0)
       throw new ConfigurationError('The windows of the guards are too short', problems);

@@ -95,7 +95,7 @@ class IdempotentInterceptor implements NestInterceptor {
     const context = rpc.getContext<unknown>();
     if (!(context instanceof WaybillContext) || context.guards === undefined) {
       throw new ConfigurationError('@Idempotent guards deliveries of Waybill only', [
-        `${name} was called by another transport: there, use Inbox or LeaseGuard`,
+        `${name} was called by another transport: there, use MessageIdGuard or LeaseGuard`,
       ]);
     }
     const messageId = id === undefined ? context.messageId : id(rpc.getData(), context);

@@ -74,7 +74,7 @@ const NOT_NOW = new Set([408, 425, 429]);
  * Handlers return JSON values.
  *
  * The key is marked when the handler has ended. When the process dies before that, its lease ends, and a repetition runs
- * the handler again: what must not happen twice goes through `inbox.once` in its own transaction, under the key that
+ * the handler again: what must not happen twice goes through `messageIdGuard.once` in its own transaction, under the key that
  * {@link IdempotencyKey} gives the handler.
  *
  * It stands within the interceptors of the class and of the application, and hands them the body as plain JSON, at the

@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import { DiscoveryModule, DiscoveryService } from '@nestjs/core';
 import { HalfMessageDesk, HalfMessages } from '@waybill/half-message';
-import { BarrierParticipant, EffectDesk, ExternalEffects, Inbox, LeaseGuard } from '@waybill/guard';
+import { BarrierParticipant, EffectDesk, ExternalEffects, MessageIdGuard, LeaseGuard } from '@waybill/guard';
 import { Outbox } from '@waybill/outbox';
 import { SagaDesk, SagaLockDesk, Sagas, Tcc } from '@waybill/saga';
 import { DeadLetters, Erasure, Recurring, Redrives, Timers } from '@waybill/schedule';
@@ -21,7 +21,7 @@ import {
   getHalfMessageDeskToken,
   getHalfMessagesToken,
   getHealthToken,
-  getInboxToken,
+  getMessageIdGuardToken,
   getLeaseGuardToken,
   getMetricsToken,
   getOutboxToken,
@@ -76,7 +76,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
  * class with `createWaybillOptions()`), and `forFeature` in the application's parts.
  *
  * Provides {@link Outbox}, {@link Timers}, {@link Recurring}, {@link DeadLetters}, {@link Redrives}, {@link Erasure},
- * {@link HalfMessages}, {@link HalfMessageDesk}, {@link Inbox}, {@link LeaseGuard}, {@link ExternalEffects}, {@link EffectDesk}, {@link BarrierParticipant}, {@link Sagas}, {@link Tcc}, {@link SagaDesk}, {@link SagaLockDesk},
+ * {@link HalfMessages}, {@link HalfMessageDesk}, {@link MessageIdGuard}, {@link LeaseGuard}, {@link ExternalEffects}, {@link EffectDesk}, {@link BarrierParticipant}, {@link Sagas}, {@link Tcc}, {@link SagaDesk}, {@link SagaLockDesk},
  * {@link WaybillServer} (the microservice strategy), {@link WaybillClient} (its `ClientProxy`), {@link WaybillHealthIndicator}, {@link WaybillMetrics}, {@link WaybillAsyncApi} and {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
  */
 @Module({})
@@ -106,7 +106,7 @@ const PARTS: readonly [
   [Recurring, getRecurringToken, (waybill) => waybill.recurring],
   [HalfMessages, getHalfMessagesToken, (waybill) => waybill.halves.service],
   [HalfMessageDesk, getHalfMessageDeskToken, (waybill) => waybill.halves.desk],
-  [Inbox, getInboxToken, (waybill) => waybill.guards.inbox],
+  [MessageIdGuard, getMessageIdGuardToken, (waybill) => waybill.guards.messageIdGuard],
   [LeaseGuard, getLeaseGuardToken, (waybill) => waybill.guards.leases],
   [undefined, getRequestGuardToken, (waybill) => waybill.guards.requests],
   [ExternalEffects, getExternalEffectsToken, (waybill) => waybill.guards.effects],
