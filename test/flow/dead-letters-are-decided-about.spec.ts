@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Handler, SubscriptionOptions } from '@waybill/consumer';
 import { DeadLetterClosedError, NonRetryableError, NotFoundError } from '@waybill/kernel';
 import type { OnDeadLetter } from '@waybill/log';
-import { Redrives } from '@waybill/schedule';
+import { Redrives } from '@waybill/dead-letter';
 import { waitUntil } from '@waybill/testing';
 import { Fixture, upTo } from '../support/fixture.js';
 import { type Order, ShopFloor } from '../support/shop-floor.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Bell, newId } from '@waybill/kernel';
 import { type Message, Relay } from '@waybill/outbox';
-import { type TimerService, Timers } from '@waybill/schedule';
+import { type TimerService, Timers } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import { faultsOf, Fixture, type LoggedRecord } from '../support/fixture.js';
 import { timersOf } from '../support/timers.js';

@@ -16,7 +16,7 @@ import {
   type WaybillModuleOptions,
   WaybillRecord,
 } from '@waybill/nestjs';
-import { DeadLetterRetention } from '@waybill/schedule';
+import { DeadLetterRetention } from '@waybill/dead-letter';
 import { waitUntil } from '@waybill/testing';
 import { lastValueFrom } from 'rxjs';
 import { Fixture } from '../support/fixture.js';

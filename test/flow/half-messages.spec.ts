@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { DatabaseUnavailableError, PgDatabase } from '@waybill/kernel';
 import { LogSignals } from '@waybill/log';
 import { HalfMessageRetention } from '@waybill/half-message';
-import { Timers, TimerService } from '@waybill/schedule';
+import { Timers, TimerService } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import { faultsOf, Fixture, numbersOf, upTo } from '../support/fixture.js';
 import { HalfFloor, order } from '../support/half-desk.js';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Recurring, type TimerService } from '@waybill/schedule';
+import { Recurring, type TimerService } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import { Fixture, type LoggedRecord } from '../support/fixture.js';
 import { timersOf } from '../support/timers.js';

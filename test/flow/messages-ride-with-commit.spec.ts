@@ -3,7 +3,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import { Bell, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
 import { Waybill } from '@waybill/nestjs';
 import { Outbox, OutboxTransactions, PrismaTransactionRunner, type TransactionOutbox } from '@waybill/outbox';
-import { Timers } from '@waybill/schedule';
+import { Timers } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';

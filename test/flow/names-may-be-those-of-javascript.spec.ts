@@ -9,7 +9,7 @@ import { PgTransactionRunner } from '@waybill/kernel';
 import { WaybillClient, type WaybillContext, WaybillModule, WaybillServer } from '@waybill/nestjs';
 import { type Codec, Outbox } from '@waybill/outbox';
 import { saga, sagaCommand, type SagaDefinition, tcc, tccBranch } from '@waybill/saga';
-import { Recurring } from '@waybill/schedule';
+import { Recurring } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import { lastValueFrom } from 'rxjs';
 import { Fixture } from '../support/fixture.js';

@@ -4,7 +4,7 @@ import { GuardRetention } from '@waybill/guard';
 import { LogRetention } from '@waybill/log';
 import { OutboxRetention } from '@waybill/outbox';
 import { saga, sagaCommand, SagaRetention } from '@waybill/saga';
-import { DeadLetterRetention } from '@waybill/schedule';
+import { DeadLetterRetention } from '@waybill/dead-letter';
 import { testServerUrl, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import type { Fixture } from '../support/fixture.js';

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Bell, type Logger, newId } from '@waybill/kernel';
 import { Topics } from '@waybill/log';
 import { Outbox, Relay, type RelayOptions } from '@waybill/outbox';
-import { Recurring } from '@waybill/schedule';
+import { Recurring } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, numbersOf, upTo } from '../support/fixture.js';

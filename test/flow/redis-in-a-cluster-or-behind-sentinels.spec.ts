@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { type RedisGiven, TimerService, Timers } from '@waybill/schedule';
+import { type RedisGiven, TimerService, Timers } from '@waybill/timer';
 import { choosePort, type RedisServer, startRedis, waitUntil } from '@waybill/testing';
 import { faultsOf, Fixture } from '../support/fixture.js';
 import { describeWithRedis, message } from '../support/timers.js';

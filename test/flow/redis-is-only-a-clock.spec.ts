@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Logger } from '@waybill/kernel';
-import type { TimerService, Timers } from '@waybill/schedule';
+import type { TimerService, Timers } from '@waybill/timer';
 import { choosePort, type RedisServer, startRedis, waitUntil } from '@waybill/testing';
 import { faultsOf, Fixture } from '../support/fixture.js';
 import { describeWithRedis, message, timersOf } from '../support/timers.js';

@@ -27,7 +27,7 @@ import {
   WaybillServer,
 } from '@waybill/nestjs';
 import { Topics } from '@waybill/log';
-import { DeadLetters } from '@waybill/schedule';
+import { DeadLetters } from '@waybill/dead-letter';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { firstValueFrom } from 'rxjs';

@@ -3,7 +3,7 @@ import { Bell, isWaybillError, newId, type PgDatabase } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { Outbox, Relay } from '@waybill/outbox';
 import { rightsOf } from '@waybill/schema';
-import { Timers } from '@waybill/schedule';
+import { Timers } from '@waybill/timer';
 import { RoleBus } from '../support/role-bus.js';
 
 const HALF = '0199c0de-0000-7000-8000-000000000001';

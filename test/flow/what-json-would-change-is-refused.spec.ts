@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type ErrorCode, newId } from '@waybill/kernel';
 import { Outbox, extendedJson } from '@waybill/outbox';
 import { saga, sagaCommand } from '@waybill/saga';
-import { Recurring } from '@waybill/schedule';
+import { Recurring } from '@waybill/timer';
 import type pg from 'pg';
 import type { Fixture } from '../support/fixture.js';
 import { HalfFloor } from '../support/half-desk.js';

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Bell, PgSession, statement } from '@waybill/kernel';
 import { LogSignals } from '@waybill/log';
 import { joinTransaction, Outbox, Relay, type TransactionHandle } from '@waybill/outbox';
-import { Timers } from '@waybill/schedule';
+import { Timers } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import { Fixture } from '../support/fixture.js';
 import { type Orm, ORMS } from './orms.js';

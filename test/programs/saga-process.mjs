@@ -5,7 +5,7 @@ import { Bell, PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { Outbox, Relay } from '@waybill/outbox';
 import { eventGroupOf } from '@waybill/saga';
-import { TimerService } from '@waybill/schedule';
+import { TimerService } from '@waybill/timer';
 import { Faults } from './saga-faults.mjs';
 
 export const logger = { debug() {}, info() {}, warn: console.log, error: console.log };

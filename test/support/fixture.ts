@@ -8,7 +8,7 @@ import {
   Topics,
 } from '@waybill/log';
 import { Outbox, Relay, type RelayOptions } from '@waybill/outbox';
-import { DeadLetters } from '@waybill/schedule';
+import { DeadLetters } from '@waybill/dead-letter';
 import { testServerUrl } from '@waybill/testing';
 import type pg from 'pg';
 import { migratedDatabase } from './migrated-database.js';

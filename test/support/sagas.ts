@@ -16,7 +16,7 @@ import {
   SagaService,
   type SagaState,
 } from '@waybill/saga';
-import { TimerService } from '@waybill/schedule';
+import { TimerService } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture } from './fixture.js';

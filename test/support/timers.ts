@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from '@jest/globals';
 import { type Clock, type Logger, newId, silentLogger, systemClock } from '@waybill/kernel';
 import { decodeBatch } from '@waybill/log';
-import { TimerService, type TimerServiceOptions, Timers } from '@waybill/schedule';
+import { TimerService, type TimerServiceOptions, Timers } from '@waybill/timer';
 import { redisIsAvailable, type RedisServer, startRedis } from '@waybill/testing';
 import { describeWhere } from './describe-where.js';
 import type { Fixture } from './fixture.js';

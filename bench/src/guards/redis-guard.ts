@@ -1,6 +1,6 @@
 import { LeaseGuard, type RedisLeaseClient, RedisLeaseStore } from '@waybill/guard';
 import { invariant, newId, systemClock } from '@waybill/kernel';
-import { openRedis } from '@waybill/schedule';
+import { openRedis } from '@waybill/timer';
 import type { Report } from '../main.js';
 import { median } from '../statistics.js';
 

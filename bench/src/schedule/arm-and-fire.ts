@@ -1,7 +1,7 @@
 import { Bell, newId, PgDatabase, systemClock } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { Relay } from '@waybill/outbox';
-import { armedBy, type TimerCommand, TimerService, timerStatements } from '@waybill/schedule';
+import { armedBy, type TimerCommand, TimerService, timerStatements } from '@waybill/timer';
 import type { Report } from '../main.js';
 import { median } from '../statistics.js';
 

@@ -1,6 +1,6 @@
 import { newId, PgDatabase, systemClock } from '@waybill/kernel';
 import { decodeBatch, LogSignals, Topics } from '@waybill/log';
-import { armedBy, type TimerCommand, TimerService, timerStatements } from '@waybill/schedule';
+import { armedBy, type TimerCommand, TimerService, timerStatements } from '@waybill/timer';
 import type { Report } from '../main.js';
 import { quantile } from '../statistics.js';
 

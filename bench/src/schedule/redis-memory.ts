@@ -1,6 +1,6 @@
 import { PgDatabase, systemClock } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
-import { TimerService } from '@waybill/schedule';
+import { TimerService } from '@waybill/timer';
 import type { RedisServer } from '@waybill/testing';
 import type { Report } from '../main.js';
 

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { ConfigurationError } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
-import { type DeadLetterFilter, DeadLetters, isEmptyFilter, Redrives } from '@waybill/schedule';
+import { type DeadLetterFilter, DeadLetters, isEmptyFilter, Redrives } from '@waybill/dead-letter';
 import { type Command, Option } from 'commander';
 import { collect, time, wholeNumber } from './arguments.js';
 import { exportLine, GROUP_COLUMNS, LETTER_COLUMNS, writeDetail } from './dead-letter-lines.js';

@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os';
 import { ConfigurationError } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
-import { Erasure, type ErasureReport, type ErasureTarget } from '@waybill/schedule';
+import { Erasure, type ErasureReport, type ErasureTarget } from '@waybill/erasure';
 import type { Command } from 'commander';
 import { id } from './arguments.js';
 import { line } from './line.js';

@@ -7,7 +7,7 @@ import {
 } from '@waybill/half-message';
 import { LogSignals, Topics } from '@waybill/log';
 import { HalfMessageOpenError, isWaybillError, type PgDatabase } from '@waybill/kernel';
-import type { OperatorAction } from '@waybill/schedule';
+import type { OperatorAction } from '@waybill/dead-letter';
 import { assertKnownNames } from './log/known-names.js';
 import type { Command } from 'commander';
 import { wholeNumber } from './arguments.js';

@@ -9,7 +9,7 @@ import {
   type QuarantineFilter,
   type TopicBacklog,
 } from '@waybill/outbox';
-import type { OperatorAction } from '@waybill/schedule';
+import type { OperatorAction } from '@waybill/dead-letter';
 import type { Command } from 'commander';
 import { wholeNumber } from './arguments.js';
 import { line } from './line.js';

@@ -11,7 +11,7 @@ import {
 } from '@waybill/kernel';
 import type { LogSignals, Sealer, Topics } from '@waybill/log';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
-import type { RetryBudgetStore } from '@waybill/schedule';
+import type { RetryBudgetStore } from './policy/retry-budget-store.js';
 import type { CircuitState } from './policy/circuit-breaker.js';
 import type { ConsumerCounts } from './retry/consumer-counters.js';
 import type { RetryBudgetOptions } from './policy/retry-budget.js';

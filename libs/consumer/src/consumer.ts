@@ -19,7 +19,7 @@ import {
   type Ownership,
   Sealer,
 } from '@waybill/log';
-import { PostgresBudgetStore } from '@waybill/schedule';
+import { PostgresBudgetStore } from './policy/retry-budget-store.js';
 import { databaseIdentity } from '@waybill/schema';
 import { ConsumerCounters } from './retry/consumer-counters.js';
 import {

@@ -30,3 +30,21 @@ export {
 } from './handler/subscription.js';
 export { isTopicPattern, type PatternSubscription, TopicPatterns } from './handler/topic-pattern.js';
 export { deadLetter, drop, HandlerVerdict, retryIn } from './handler/handler-verdict.js';
+export {
+  type ErrorMatch,
+  type ErrorRuleOptions,
+  resolveRetryPolicy,
+  retryDelayMs,
+  type RetryPolicy,
+  type RetryPolicyOptions,
+  type RetryRule,
+  retryRuleFor,
+  ROCKETMQ_RETRY_DELAYS_MS,
+} from './policy/retry-policy.js';
+export {
+  type BudgetLimits,
+  type BudgetOwner,
+  PostgresBudgetStore,
+  RedisBudgetStore,
+  type RetryBudgetStore,
+} from './policy/retry-budget-store.js';

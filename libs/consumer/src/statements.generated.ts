@@ -30,6 +30,12 @@ export const delayParked = statement<[groupId: number, partitionId: number, offs
  where m.group_id = $1 and m.partition_id = $2 and m.log_offset = $3`);
 
 /**
+ * Draws a portion from the group's budget of retries; returns how many it got.
+ * Locks: the group's row of retry_budget
+ */
+export const drawRetryBudget = statement<[groupId: number, wanted: number, perSecond: number, burst: number], { granted: number }>('draw-retry-budget', `select :schema.retry_budget_draw($1, $2, $3, $4) as granted`);
+
+/**
  * What waits beside the log in some partitions, in order of offset, without the messages themselves. dueInMs is null when
  * an operator has to decide, 0 when nothing but its turn is waited for.
  * Index: parked_message_pkey

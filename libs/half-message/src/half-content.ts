@@ -1,7 +1,7 @@
 import { dictionary, invariant, own, type SqlSession } from '@waybill/kernel';
 import { headersTogether, type MessageToCollect, openMessage, type Sealer } from '@waybill/log';
 import { type Codec, type EncodedMessage, jsonCodec } from '@waybill/outbox';
-import type { TimerCommand } from '@waybill/schedule';
+import type { TimerCommand } from '@waybill/timer';
 import type { MessageToCheck } from './half-message.js';
 
 /** A message as the row of its half keeps it; its payload stands beside it. */

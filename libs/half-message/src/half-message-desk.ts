@@ -9,7 +9,7 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import { readableMessage, Sealer } from '@waybill/log';
-import { type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
+import { type OperatorAction, operatorAction, operatorActions } from '@waybill/dead-letter';
 import { describeContent, restoreContent } from './half-content.js';
 import { type HalfMessageState, STATE } from './half-message.js';
 import type { HalfStore } from './half-store.js';

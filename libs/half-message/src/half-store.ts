@@ -21,7 +21,7 @@ import {
   type Topics,
 } from '@waybill/log';
 import type { EncodedMessage } from '@waybill/outbox';
-import { armedBy, type TimerAlarm, timerStatements } from '@waybill/schedule';
+import { armedBy, type TimerAlarm, timerStatements } from '@waybill/timer';
 import { deliveryOf, type HalfContent, restoreContent, storeContent } from './half-content.js';
 import { STATE } from './half-message.js';
 import type { LocalMark } from './local-database.js';

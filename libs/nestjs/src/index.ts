@@ -123,22 +123,10 @@ export {
   type TopicSchemas,
   type TransactionOutbox,
 } from '@waybill/outbox';
-export {
-  type DeadLetterDetail,
-  type DeadLetterFilter,
-  DeadLetters,
-  type DeadLetterSummary,
-  Erasure,
-  type ErasureReport,
-  type ErasureTarget,
-  Recurring,
-  type RecurringDefinition,
-  type RedisGiven,
-  Redrives,
-  type RetryPolicyOptions,
-  Timers,
-  type TimerServiceOptions,
-} from '@waybill/schedule';
+export { type DeadLetterDetail, type DeadLetterFilter, DeadLetters, type DeadLetterSummary, Redrives } from '@waybill/dead-letter';
+export { Erasure, type ErasureReport, type ErasureTarget } from '@waybill/erasure';
+export { Recurring, type RecurringDefinition, type RedisGiven, Timers, type TimerServiceOptions } from '@waybill/timer';
+export { type RetryPolicyOptions } from '@waybill/consumer';
 export {
   getAsyncApiToken,
   getBarrierToken,

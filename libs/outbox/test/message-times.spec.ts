@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { DELAY_LEVELS_MS } from '@waybill/schedule';
+import { DELAY_LEVELS_MS } from '@waybill/timer';
 import { encodeMessage, type Message, type MessageRules } from '../src/message.js';
 
 const RULES: MessageRules = { maxMessageBytes: 1_000, codecs: {}, traceHeaders: () => ({}) };

@@ -1,6 +1,6 @@
 import { flag, type Given, oneOf, type Resolved, resolveOptions, wholeNumber } from '@waybill/kernel';
 import { type Codec, type GivenTopicSchema, jsonCodec, PayloadContract } from '@waybill/outbox';
-import { resolveRetryPolicy, type RetryPolicy, type RetryPolicyOptions } from '@waybill/schedule';
+import { resolveRetryPolicy, type RetryPolicy, type RetryPolicyOptions } from '../policy/retry-policy.js';
 import type { CircuitBreakerOptions } from '../policy/circuit-breaker.js';
 import type { Delivery } from './delivery.js';
 import { isMeantForAsker } from '../reply/remote-error.js';

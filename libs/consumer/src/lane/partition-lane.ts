@@ -1,6 +1,6 @@
 import type { BoundStatement } from '@waybill/kernel';
 import type { FetchedBatch, StoredProgress } from '@waybill/log';
-import type { DeadLetterReason } from '@waybill/schedule';
+import type { DeadLetterReason } from '@waybill/dead-letter';
 import { type LaneRecord, laneRecords } from '../handler/delivery.js';
 import { DeliveryTransaction, type FailedRecord } from '../delivery/delivery-transaction.js';
 import { LaneAlarm } from './lane-alarm.js';

@@ -1,5 +1,5 @@
 import type { BoundStatement } from '@waybill/kernel';
-import { type DeadLetterReason, deadLetterResolved } from '@waybill/schedule';
+import { type DeadLetterReason, deadLetterResolved } from '@waybill/dead-letter';
 import type { LaneRecord } from '../handler/delivery.js';
 import { countsAs, type Failing, type LaneAttempts } from '../retry/attempts.js';
 import { type CrashVerdict, crashVerdict, type LaneStart } from '../lane/crash-charges.js';

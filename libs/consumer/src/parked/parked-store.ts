@@ -1,6 +1,6 @@
 import { type BoundStatement, bindStatement, type SqlSession } from '@waybill/kernel';
 import type { PartitionProgress } from '@waybill/log';
-import { restoreHeaders, storeHeaders } from '@waybill/schedule';
+import { restoreHeaders, storeHeaders } from '@waybill/dead-letter';
 import { type LaneRecord, messageIdOf } from '../handler/delivery.js';
 import {
   beginParked,

@@ -6,7 +6,7 @@ import {
   resolveOptions,
   wholeNumber,
 } from '@waybill/kernel';
-import type { BudgetLimits, BudgetOwner, RetryBudgetStore } from '@waybill/schedule';
+import type { BudgetLimits, BudgetOwner, RetryBudgetStore } from './retry-budget-store.js';
 
 const SPECS = {
   /** Retries that the whole group may make in a second, all its processes together. */

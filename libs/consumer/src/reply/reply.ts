@@ -9,7 +9,7 @@ import {
 } from '@waybill/kernel';
 import { headersTogether, type LogRecord, type Sealer, sealMessage } from '@waybill/log';
 import { type Codec, jsonCodec, type MessageSignatures } from '@waybill/outbox';
-import { timerStatements } from '@waybill/schedule';
+import { timerStatements } from '@waybill/timer';
 import { controlOf, type Delivery, placeOf } from '../handler/delivery.js';
 
 /** Where the answer to a message goes: a topic. A message that has it is a request. */

@@ -6,7 +6,8 @@ import {
   isTransactionConflict,
   type RemoteError,
 } from '@waybill/kernel';
-import { databaseTime, deadLetterInsert, type DeadLetterReason } from '@waybill/schedule';
+import { databaseTime } from '@waybill/timer';
+import { deadLetterInsert, type DeadLetterReason } from '@waybill/dead-letter';
 import type { ConnectionLosses } from '../lane/connection-losses.js';
 import { controlOf, expiresAtMs, type LaneRecord, messageIdOf, placeOf } from '../handler/delivery.js';
 import {

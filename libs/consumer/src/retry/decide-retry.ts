@@ -5,7 +5,8 @@ import {
   isWaybillError,
   type WaybillError,
 } from '@waybill/kernel';
-import { type DeadLetterReason, retryDelayMs, type RetryPolicy, retryRuleFor } from '@waybill/schedule';
+import { type DeadLetterReason } from '@waybill/dead-letter';
+import { retryDelayMs, type RetryPolicy, retryRuleFor } from '../policy/retry-policy.js';
 import { statusOf } from '../reply/remote-error.js';
 import { HandlerVerdict } from '../handler/handler-verdict.js';
 

@@ -1,4 +1,4 @@
-import { retryDelayMs, type RetryPolicy, type RetryRule } from '@waybill/schedule';
+import { retryDelayMs, type RetryPolicy, type RetryRule } from '@waybill/consumer';
 import type { IdempotentGuard } from '../handler/idempotent.js';
 
 /** A handler that knows a message by its id, and how long its messages may come again. */

@@ -27,7 +27,7 @@ import {
 } from '@waybill/kernel';
 import type { Sealer } from '@waybill/log';
 import { joinTransaction } from '@waybill/outbox';
-import { DEFAULT_REDIS_PREFIX, openRedis, type RedisClient } from '@waybill/schedule';
+import { DEFAULT_REDIS_PREFIX, openRedis, type RedisClient } from '@waybill/timer';
 import { type GuardedHandler, type GuardHorizons, problemsOfWindows } from './guard-windows.js';
 import { HandlerGuards } from './handler-guards.js';
 import { ScopedLeaseStore } from './scoped-lease-store.js';

@@ -10,7 +10,7 @@ import {
 import type { Logger, PgDatabase, TransactionRunner } from '@waybill/kernel';
 import type { LogSignals, Sealer, Topics } from '@waybill/log';
 import type { Outbox } from '@waybill/outbox';
-import type { TimerAlarm } from '@waybill/schedule';
+import type { TimerAlarm } from '@waybill/timer';
 import { hasUpkeep, type WaybillModuleOptions } from '../options/waybill-options.js';
 
 /** Options of half messages in a Nest application. */

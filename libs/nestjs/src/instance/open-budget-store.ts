@@ -1,10 +1,6 @@
 import { type Logger, type PgDatabase, systemClock } from '@waybill/kernel';
-import {
-  DEFAULT_REDIS_PREFIX,
-  PostgresBudgetStore,
-  RedisBudgetStore,
-  type RetryBudgetStore,
-} from '@waybill/schedule';
+import { DEFAULT_REDIS_PREFIX } from '@waybill/timer';
+import { PostgresBudgetStore, RedisBudgetStore, type RetryBudgetStore } from '@waybill/consumer';
 import type { WaybillModuleOptions } from '../options/waybill-options.js';
 
 /** Where budgets of retries are kept: in Redis where there is one, and only then if a consumer has any. */

@@ -1,4 +1,4 @@
-import { TimerService, type TimerServiceParts } from '@waybill/schedule';
+import { TimerService, type TimerServiceParts } from '@waybill/timer';
 import type { WaybillModuleOptions } from '../options/waybill-options.js';
 
 /** What fires timers in this process: where messages are relayed, unless the options say otherwise. */

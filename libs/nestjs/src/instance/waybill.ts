@@ -10,17 +10,10 @@ import {
   type TransactionRunner,
 } from '@waybill/kernel';
 import { LogRetention, LogSignals, Sealer, Topics } from '@waybill/log';
-import {
-  DeadLetterRetention,
-  DeadLetters,
-  Erasure,
-  Recurring,
-  type RecurringEncoder,
-  Redrives,
-  type RetryBudgetStore,
-  Timers,
-  type TimerService,
-} from '@waybill/schedule';
+import { DeadLetterRetention, DeadLetters, Redrives } from '@waybill/dead-letter';
+import { Erasure } from '@waybill/erasure';
+import { Recurring, type RecurringEncoder, Timers, type TimerService } from '@waybill/timer';
+import { type RetryBudgetStore } from '@waybill/consumer';
 import {
   MessageSignatures,
   type Outbox,

@@ -10,7 +10,9 @@ import { HalfMessageDesk, HalfMessages } from '@waybill/half-message';
 import { BarrierParticipant, EffectDesk, ExternalEffects, MessageIdGuard, LeaseGuard } from '@waybill/guard';
 import { Outbox } from '@waybill/outbox';
 import { SagaDesk, SagaLockDesk, Sagas, Tcc } from '@waybill/saga';
-import { DeadLetters, Erasure, Recurring, Redrives, Timers } from '@waybill/schedule';
+import { DeadLetters, Redrives } from '@waybill/dead-letter';
+import { Erasure } from '@waybill/erasure';
+import { Recurring, Timers } from '@waybill/timer';
 import {
   DEFAULT_NAME,
   getAsyncApiToken,

@@ -21,7 +21,8 @@ import type { WaybillClientOptions } from '../client/waybill-client.js';
 import type { TracingOptions } from '../tracing/tracing-options.js';
 import type { Cipher } from '@waybill/log';
 import type { WaybillServerOptions } from '../server/waybill-server.js';
-import type { DeadLetterRetentionOptions, RedisGiven, TimerServiceOptions } from '@waybill/schedule';
+import type { DeadLetterRetentionOptions } from '@waybill/dead-letter';
+import type { RedisGiven, TimerServiceOptions } from '@waybill/timer';
 import {
   type CloudEventOptions,
   cloudEventProblems,

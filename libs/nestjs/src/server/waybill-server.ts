@@ -16,7 +16,7 @@ import {
   Server,
 } from '@nestjs/microservices';
 import { callOf, isRelease } from '@waybill/saga';
-import { databaseTime } from '@waybill/schedule';
+import { databaseTime } from '@waybill/timer';
 import { allOf, lastOf, valuesOf } from './handler-stream.js';
 import { guardOf } from '../handler/idempotent.js';
 import { keepOriginalErrors } from './keep-original-errors.js';

@@ -15,7 +15,7 @@ import {
   MESSAGE_ID_HEADER,
   SIGNATURE_HEADER,
 } from '@waybill/log';
-import { RUN_AT_HEADER } from '@waybill/schedule';
+import { RUN_AT_HEADER } from '@waybill/timer';
 
 /**
  * A key that messages are signed with: a secret that all who sign and verify share (HMAC-SHA256, at least 32 bytes; a text

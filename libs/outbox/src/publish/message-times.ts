@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 import { show } from '@waybill/kernel';
-import { DELAY_LEVELS_MS, type DelayLevel, LONGEST_DELAY_MS } from '@waybill/schedule';
+import { DELAY_LEVELS_MS, type DelayLevel, LONGEST_DELAY_MS } from '@waybill/timer';
 import { isStorable } from '../storable-text.js';
 
 /** When a message is to be delivered, and until when it is worth handling. */

@@ -7,7 +7,7 @@ import {
   type TransactionRunner,
   wholeNumber,
 } from '@waybill/kernel';
-import type { TimerTarget } from '@waybill/schedule';
+import type { TimerTarget } from '@waybill/timer';
 import type { EncodedMessage, Message } from '../message.js';
 import type { Outbox, Published } from './outbox.js';
 import { cancelStatement, rescheduleStatement, type TimerDelay } from './timer-changes.js';

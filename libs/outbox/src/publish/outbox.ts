@@ -34,7 +34,7 @@ import {
   lockKeys,
 } from '../statements.generated.js';
 import type { Sealer } from '@waybill/log';
-import type { TimerTarget } from '@waybill/schedule';
+import type { TimerTarget } from '@waybill/timer';
 import type { MessageSignatures } from './message-signatures.js';
 import { cancelStatement, rescheduleStatement, type TimerDelay } from './timer-changes.js';
 import { joinTransaction, type TransactionHandle } from '../transactions/join-transaction.js';

@@ -1,5 +1,5 @@
 import { type BoundStatement, bindStatement, isId, MessageInvalidError, newId, show } from '@waybill/kernel';
-import type { TimerTarget } from '@waybill/schedule';
+import type { TimerTarget } from '@waybill/timer';
 import { checkDelay, checkToken, type MessageTimes } from './message-times.js';
 import { insertTimerChange } from '../statements.generated.js';
 

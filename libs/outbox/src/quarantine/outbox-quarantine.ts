@@ -8,7 +8,7 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import { readableMessage, Sealer } from '@waybill/log';
-import { type OperatorAction, operatorAction, operatorActions } from '@waybill/schedule';
+import { type OperatorAction, operatorAction, operatorActions } from '@waybill/dead-letter';
 import {
   countQuarantined,
   discardQuarantined,

@@ -7,7 +7,7 @@ import {
   rejectionOf,
   type Topics,
 } from '@waybill/log';
-import type { TimerCommand } from '@waybill/schedule';
+import type { TimerCommand } from '@waybill/timer';
 import { OUTBOX_COLUMNS, type OutboxRow, readOutboxRow, readRowId, readTopic } from './outbox-row.js';
 import type { PassTrace } from './relay-trace.js';
 import { timerCommandOf } from './timer-row.js';

@@ -28,7 +28,7 @@ import {
   Rejections,
   type Topics,
 } from '@waybill/log';
-import { armedBy, type TimerAlarm, timerStatements } from '@waybill/schedule';
+import { armedBy, type TimerAlarm, timerStatements } from '@waybill/timer';
 import { type Difference, DifferenceReader, type RejectedRow, type Span } from './difference-reader.js';
 import type { RelayTrace } from './relay-trace.js';
 import { relayAdopt, relayAdvance, relayBegin, relayProbe, setAsideRows } from '../statements.generated.js';

@@ -1,6 +1,6 @@
 import { invariant } from '@waybill/kernel';
 import { headersTogether } from '@waybill/log';
-import type { TimerCommand } from '@waybill/schedule';
+import type { TimerCommand } from '@waybill/timer';
 import type { OutboxRow } from './outbox-row.js';
 
 const ACTIONS = [undefined, 'schedule', 'cancel', 'reschedule'] as const;

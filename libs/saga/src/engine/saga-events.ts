@@ -15,7 +15,7 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import type { Codec, EncodedMessage, Outbox, PayloadContract } from '@waybill/outbox';
-import type { RetryPolicyOptions } from '@waybill/schedule';
+import type { RetryPolicyOptions } from '@waybill/consumer';
 import type { EventWaiter, SagaDefinitions } from '../definition/saga-definitions.js';
 import type { SagaData } from '../definition/saga-definition.js';
 import { plainOf } from '../machine/saga-data.js';

@@ -2,7 +2,7 @@ import { ConfigurationError, newId, show, type SqlSession } from '@waybill/kerne
 import { headersTogether } from '@waybill/log';
 import { databaseTime, listRecurring, putRecurring, removeRecurring } from '../statements.generated.js';
 import { assertRecurrence, type MissedRuns, nextRun, type Recurrence } from './recurrence.js';
-import type { TimerAlarm, TimerMessage } from './timer-message.js';
+import type { TimerAlarm, TimerMessage } from '../timer-message.js';
 
 /** A message that is published again and again. */
 export interface RecurringDefinition {

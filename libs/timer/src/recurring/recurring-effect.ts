@@ -2,7 +2,7 @@ import { bindStatement, describeError, type Logger, nameBasedId } from '@waybill
 import type { MessageToCollect } from '@waybill/log';
 import { readRecurring, scheduleRuns } from '../statements.generated.js';
 import { type DueRuns, dueRuns, MISSED_AFTER_MS, type MissedRuns, type Recurrence } from './recurrence.js';
-import { type DueTimer, type FiringPass, TIMER_KIND, type TimerEffect } from './timer-effect.js';
+import { type DueTimer, type FiringPass, TIMER_KIND, type TimerEffect } from '../timer-effect.js';
 
 /** A definition as it is read for its run. */
 interface Definition {

@@ -5,7 +5,7 @@ import {
   type MissedRuns,
   nextRun,
   type Recurrence,
-} from '../../src/timer/recurrence.js';
+} from '../src/recurring/recurrence.js';
 
 const at = (iso: string): number => Date.parse(iso);
 const berlin = (cron: string): Recurrence => ({ cron, timeZone: 'Europe/Berlin' });

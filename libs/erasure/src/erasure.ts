@@ -8,14 +8,14 @@ import {
   type PgDatabase,
 } from '@waybill/kernel';
 import { type LogSignals, Sealer, subjectHash, type Topics } from '@waybill/log';
-import { type OperatorAction, operatorAction, operatorActions } from '../operator-actions.js';
+import { type OperatorAction, operatorAction, operatorActions } from '@waybill/dead-letter';
 import {
   countOfSubject,
   destroySubjectKeys,
   eraseMessages,
   findSagasOfSubject,
   stopSagasOfSubject,
-} from '../statements.generated.js';
+} from './statements.generated.js';
 import { ELSEWHERE, type ErasedPart, type ErasureReport, type Remainder } from './erasure-report.js';
 import { logRemainders } from './log-remainders.js';
 

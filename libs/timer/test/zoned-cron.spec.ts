@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { assertRecurrence, dueRuns, nextRun } from '../../src/timer/recurrence.js';
-import { ZonedCron } from '../../src/timer/zoned-cron.js';
+import { assertRecurrence, dueRuns, nextRun } from '../src/recurring/recurrence.js';
+import { ZonedCron } from '../src/recurring/zoned-cron.js';
 
 const at = (iso: string): number => Date.parse(iso);
 const MINUTE_MS = 60_000;

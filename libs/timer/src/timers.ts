@@ -13,7 +13,7 @@ import {
   rescheduleTimers,
   scheduleMessage,
   timerStats,
-} from '../statements.generated.js';
+} from './statements.generated.js';
 import { LONGEST_DELAY_MS } from './delay-levels.js';
 import { targetArrays } from './timer-commands.js';
 import type { TimerAlarm, TimerMessage, TimerTarget, TimerTime } from './timer-message.js';

@@ -1,6 +1,6 @@
 import { type BoundStatement, bindStatement } from '@waybill/kernel';
 import { type MessageToCollect, type Rejection, rejectionOf } from '@waybill/log';
-import { setAsideTimers } from '../statements.generated.js';
+import { setAsideTimers } from './statements.generated.js';
 import type { DueTimer } from './timer-effect.js';
 
 /** A message whose time has come and that cannot be delivered, and why. */

@@ -6,7 +6,7 @@ import {
   type PgDatabase,
   skipWhenLocked,
 } from '@waybill/kernel';
-import { emptyTimerSlot, probeTimers, promoteTimers } from '../statements.generated.js';
+import { emptyTimerSlot, probeTimers, promoteTimers } from './statements.generated.js';
 
 /** The sweep runs at most as often, in milliseconds, and for at most a twentieth of the time. */
 const SWEEP_MIN_MS = 5_000;

@@ -24,15 +24,15 @@ import {
   Rejections,
   type Topics,
 } from '@waybill/log';
-import { DatabaseTime } from '../clock/database-time.js';
-import { PostgresClock } from '../clock/postgres-clock.js';
-import { RedisClock, type RedisClockOptions } from '../clock/redis-clock.js';
-import type { RedisGiven } from '../clock/redis-connections.js';
-import type { TimerClock } from '../clock/timer-clock.js';
-import { claimTimers, probeTimers } from '../statements.generated.js';
+import { DatabaseTime } from './clock/database-time.js';
+import { PostgresClock } from './clock/postgres-clock.js';
+import { RedisClock, type RedisClockOptions } from './clock/redis-clock.js';
+import type { RedisGiven } from './clock/redis-connections.js';
+import type { TimerClock } from './clock/timer-clock.js';
+import { claimTimers, probeTimers } from './statements.generated.js';
 import { type LatenessBucket, LatenessHistogram } from './lateness-histogram.js';
 import { messageEffect } from './message-effect.js';
-import { RecurringEffect } from './recurring-effect.js';
+import { RecurringEffect } from './recurring/recurring-effect.js';
 import type { DueTimer, FiringPass, TimerEffect } from './timer-effect.js';
 import type { TimerAlarm } from './timer-message.js';
 import { TimerUpkeep } from './timer-upkeep.js';

@@ -1,5 +1,5 @@
 import { type BoundStatement, bindStatement } from '@waybill/kernel';
-import { cancelTimers, rescheduleTimers, scheduleTimers } from '../statements.generated.js';
+import { cancelTimers, rescheduleTimers, scheduleTimers } from './statements.generated.js';
 import type { TimerMessage, TimerTarget } from './timer-message.js';
 
 /** Something to be done to timers in a transaction. Times in milliseconds since the epoch. */

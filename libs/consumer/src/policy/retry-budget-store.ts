@@ -1,6 +1,6 @@
 import { type Clock, describeError, type Logger, type SqlSession } from '@waybill/kernel';
-import { openRedis, type RedisClient, type RedisGiven } from './clock/redis-connections.js';
-import { drawRetryBudget } from './statements.generated.js';
+import { openRedis, type RedisClient, type RedisGiven } from '@waybill/timer';
+import { drawRetryBudget } from '../statements.generated.js';
 
 /** The limits of a budget of retries. */
 export interface BudgetLimits {

@@ -1,0 +1,166 @@
+// Made by scripts/build-sql.mjs from ../sql; do not edit.
+import { statement } from '@waybill/kernel';
+
+/**
+ * Cancels scheduled messages, by their ids and by tokens, those that a login (null: the session's) may publish.
+ * Locks: their rows; 40001 when one is just being moved between slots
+ * Index: timer_message, timer_token
+ */
+export const cancelTimers = statement<[messageIds: readonly (string | null)[], tokens: readonly (string | null)[], asker: string | null], { cancelled: number }>('cancel-timers', `select :schema.timer_cancel($1, $2, $3) as cancelled`);
+
+/**
+ * Takes due timers, in no particular order: deletes and returns them.
+ * Locks: the drainer's advisory lock (waited for at most 50 ms, 55P03), and the rows
+ * Index: timer_due
+ */
+export const claimTimers = statement<[lowMs: number, kinds: readonly (number | null)[], limit: number, leaseMs: number], { nowMs: number; dueMs: number; id: number; kind: number; messageId: string | null; token: string | null; topic: string | null; partition: number | null; key: string | null; headers: string | null; payload: Buffer | null }>('claim-timers', `select c.now_ms as "nowMs", c.due_ms as "dueMs", c.id, c.kind, c.message_id::text as "messageId", c.token, c.topic,
+       c.partition_number as partition, c.key, c.headers, c.payload
+  from :schema.timer_claim(timestamptz 'epoch' + $1::bigint::double precision * interval '1 millisecond', $2, $3, $4) c`);
+
+/**
+ * The database's clock, in milliseconds since the epoch.
+ */
+export const databaseTime = statement<[], { nowMs: number }>('database-time', `select :schema.timer_ms(pg_catalog.clock_timestamp()) as "nowMs"`);
+
+/**
+ * Empties the near slot whose hour is past, when all its timers have gone.
+ * Locks: that slot, for at most 50 ms of waiting
+ */
+export const emptyTimerSlot = statement<[], { emptied: boolean }>('empty-timer-slot', `select :schema.timer_empty_slot() as emptied`);
+
+/**
+ * A scheduled message by its id.
+ * Index: timer_message
+ */
+export const findTimer = statement<[messageId: string], { id: string; topic: string; partition: number | null; key: string | null; token: string | null; dueAt: Date; createdAt: Date }>('find-timer', `select t.message_id::text as id, t.topic, t.partition_number as partition, t.key, t.token, t.due_at as "dueAt",
+       t.created_at as "createdAt"
+  from :schema.timer t
+ where t.message_id = $1::uuid and t.kind = 1
+ order by t.due_at
+ limit 1`);
+
+/**
+ * All recurring messages, with their next runs.
+ * Index: timer_token
+ */
+export const listRecurring = statement<[], { name: string; topic: string; partition: number | null; key: string | null; cron: string | null; timeZone: string | null; everyMs: number | null; missed: string; nextRunMs: number | null }>('list-recurring', `select r.name, r.topic, r.partition_number as partition, r.key, r.cron, r.time_zone as "timeZone",
+       r.every_ms as "everyMs", r.missed,
+       (select (t.headers->>'runAtMs'::text)::bigint from :schema.timer t
+         where t.token = r.name and t.kind = 2 and (t.headers->>'revision'::text)::bigint = r.revision
+         limit 1) as "nextRunMs"
+  from :schema.recurring_message r
+ order by r.name`);
+
+/**
+ * The time, and when the next timer is due, of those that are not due before low.
+ * Index: timer_due
+ */
+export const probeTimers = statement<[lowMs: number, kinds: readonly (number | null)[]], { nowMs: number; nextMs: number | null }>('probe-timers', `select p.now_ms as "nowMs", p.next_ms as "nextMs"
+  from :schema.timer_probe(timestamptz 'epoch' + $1::bigint::double precision * interval '1 millisecond', $2) p`);
+
+/**
+ * Moves far timers that have come near into their near slots.
+ * Index: timer_due
+ */
+export const promoteTimers = statement<[limit: number], { moved: number }>('promote-timers', `select :schema.timer_promote($1) as moved`);
+
+/**
+ * Stores a recurring message, and a timer for its first run unless the definition is as it was.
+ * Locks: its row
+ */
+export const putRecurring = statement<[name: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, cron: string | null, timeZone: string | null, everyMs: number | null, missed: string, firstRunMs: number], { changed: boolean; dueMs: number | null }>('put-recurring', `select p.changed, p.due_ms as "dueMs"
+  from :schema.recurring_put($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10, $11) p`);
+
+/**
+ * The recurring messages of these names.
+ */
+export const readRecurring = statement<[names: readonly (string | null)[]], { name: string; topic: string; partition: number | null; key: string | null; headers: string | null; payload: Buffer | null; cron: string | null; timeZone: string | null; everyMs: number | null; missed: string; revision: number; scheduledMs: number }>('read-recurring', `select r.name, r.topic, r.partition_number as partition, r.key, r.headers::text as headers, r.payload, r.cron,
+       r.time_zone as "timeZone", r.every_ms as "everyMs", r.missed, r.revision,
+       :schema.timer_ms(r.scheduled_at) as "scheduledMs"
+  from :schema.recurring_message r
+ where r.name = any ($1)`);
+
+/**
+ * The stretches of slotMs milliseconds, numbered by their ends, in which timers are due.
+ * Locks: the loader's advisory lock, tried and not waited for
+ * Index: timer_due
+ */
+export const readTimerWindow = statement<[fromMs: number, untilMs: number, slotMs: number], { busy: boolean; slots: readonly number[] | null }>('read-timer-window', `select w.busy, w.due_slots as slots from :schema.timer_window($1, $2, $3) w`);
+
+/**
+ * Removes a recurring message and its timer; one that is being fired at this moment is left alone.
+ */
+export const removeRecurring = statement<[name: string], { name: string }>('remove-recurring', `with gone as (
+  delete from :schema.recurring_message r where r.name = $1 returning r.name
+), run as (
+  select t.slot, t.due_at, t.id from :schema.timer t
+    join gone g on t.token = g.name
+   where t.kind = 2 for update of t skip locked
+), removed as (
+  delete from :schema.timer t using run r where t.slot = r.slot and t.due_at = r.due_at and t.id = r.id
+)
+select g.name from gone g`);
+
+/**
+ * Moves scheduled messages to another time, by their ids and by tokens: to a time, or by a delay from now;
+ * those that a login (null: the session's) may publish.
+ * Locks: their rows; 40001 when one is just being moved between slots
+ * Index: timer_message, timer_token
+ */
+export const rescheduleTimers = statement<[messageIds: readonly (string | null)[], tokens: readonly (string | null)[], dueMs: number | null, delayMs: number | null, asker: string | null], { moved: number; dueMs: number }>('reschedule-timers', `select r.moved, r.due_ms as "dueMs"
+  from :schema.timer_reschedule(
+         $1, $2, coalesce(timestamptz 'epoch' + $3::bigint::double precision * interval '1 millisecond',
+                          pg_catalog.clock_timestamp() + $4::bigint::double precision * interval '1 millisecond'), $5) r`);
+
+/**
+ * Schedules one message, after a delay by the database's clock or at a time, of which one is given. The topic is looked
+ * up.
+ * Locks: none but the new row
+ */
+export const scheduleMessage = statement<[messageId: string, token: string | null, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, dueMs: number | null, delayMs: number | null], { dueMs: number }>('schedule-message', `select s.due_ms as "dueMs"
+  from :schema.timer_schedule(
+         array[$1::uuid], array[$2::text], array[:schema.known_topic($3::text, $4::integer)], array[$4::integer],
+         array[$5::text], array[$6::text], array[$7::bytea],
+         array[coalesce($8::bigint, :schema.timer_ms(pg_catalog.clock_timestamp()) + 1 + $9::bigint)]) s`);
+
+/**
+ * Schedules the next runs of recurring messages.
+ * Locks: none but the new rows
+ */
+export const scheduleRuns = statement<[names: readonly (string | null)[], revisions: readonly (number | null)[], runAtMs: readonly (number | null)[]], { dueMs: number }>('schedule-runs', `with next_run as materialized (
+  select n.*, :schema.timer_due(timestamptz 'epoch' + n.run_at_ms::double precision * interval '1 millisecond') as due_at
+    from unnest($1::text[], $2::bigint[], $3::bigint[]) as n (name, revision, run_at_ms)
+)
+insert into :schema.timer as t (slot, due_at, kind, token, headers)
+select :schema.timer_slot(n.due_at), n.due_at, 2, n.name,
+       pg_catalog.jsonb_build_object('revision', n.revision, 'runAtMs', n.run_at_ms)
+  from next_run n
+returning :schema.timer_ms(t.due_at) as "dueMs"`);
+
+/**
+ * Schedules messages for later, in the order of the arrays; times in milliseconds since the epoch. A time in the past
+ * is now. Topics are those of the log, and are not looked up.
+ * Locks: none but the new rows
+ */
+export const scheduleTimers = statement<[messageIds: readonly (string | null)[], tokens: readonly (string | null)[], topics: readonly (string | null)[], partitions: readonly (number | null)[], keys: readonly (string | null)[], headers: readonly (string | null)[], payloads: readonly (Buffer | null)[], dueMs: readonly (number | null)[]], { dueMs: number }>('schedule-timers', `select s.due_ms as "dueMs" from :schema.timer_schedule($1, $2, $3, $4, $5, $6, $7, $8) s`);
+
+/**
+ * Sets messages aside whose timers are being fired and cannot be.
+ * Locks: none but the new rows
+ */
+export const setAsideTimers = statement<[timerIds: readonly (number | null)[], messageIds: readonly (string | null)[], tokens: readonly (string | null)[], topics: readonly (string | null)[], partitions: readonly (number | null)[], keys: readonly (string | null)[], headers: readonly (string | null)[], payloads: readonly (Buffer | null)[], dueMs: readonly (number | null)[], codes: readonly (string | null)[], reasons: readonly (string | null)[]], Record<never, never>>('set-aside-timers', `select :schema.timer_set_aside($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`);
+
+/**
+ * What is pending, in figures, each counted up to 100,000.
+ * Index: timer_due
+ */
+export const timerStats = statement<[overdueMs: number], { pending: number; due: number; overdue: number; oldestOverdueMs: number; far: number; recurring: number }>('timer-stats', `select (select pg_catalog.count(*) from (select from :schema.timer limit 100000) p)::integer as pending,
+       (select pg_catalog.count(*) from (select from :schema.timer t where t.due_at <= n.now_at limit 100000) d)::integer as due,
+       (select pg_catalog.count(*) from (select from :schema.timer t
+                               where t.due_at < n.now_at - $1::bigint::double precision * interval '1 millisecond'
+                               limit 100000) o)::integer as overdue,
+       coalesce((select greatest(0, :schema.timer_ms(n.now_at) - :schema.timer_ms(pg_catalog.min(t.due_at)))
+                   from :schema.timer t), 0)::bigint as "oldestOverdueMs",
+       (select pg_catalog.count(*) from (select from :schema.timer t where t.slot = 8 limit 100000) f)::integer as far,
+       (select pg_catalog.count(*) from :schema.recurring_message)::integer as recurring
+  from (select pg_catalog.clock_timestamp() as now_at offset 0) n`);
