@@ -10,7 +10,7 @@
         s.revision, s.started_at as "startedAt", s.changed_at as "changedAt", s.reason, s.parent_id as "parentId"
    from :schema.saga_attribute a
    join :schema.saga s on s.id = a.saga_id
-  where a.name = $7::text and a.value = $8::text and a.slot = :schema.saga_slot(s.id)
+  where a.name = $7::text and a.value = $8::text
     and not exists (
       select from unnest($9::text[], $10::text[]) as w (name, value)
        where not exists (select from :schema.saga_attribute o

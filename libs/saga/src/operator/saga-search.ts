@@ -4,6 +4,7 @@ import {
   type PgDatabase,
   resolveOptions,
   show,
+  unknownName,
   wholeNumber,
 } from '@waybill/kernel';
 import { type AttributeValue, type StoredAttribute, storedAttributes } from '../definition/attributes.js';
@@ -65,6 +66,7 @@ interface Checked extends Omit<SagaQuery, 'where'> {
 }
 
 export const LIMIT = wholeNumber({ default: 100, min: 1, max: 100_000 });
+const NAMES = ['states', 'type', 'keyPrefix', 'olderThanMs', 'where', 'step', 'after', 'limit'];
 const OLDER = wholeNumber({ default: 0, min: 0, max: 3_650 * 86_400_000 });
 export const UNDER_WAY: readonly SagaState[] = ['RUNNING', 'COMPENSATING', 'STUCK'];
 /** Sagas that are read at a time where their contents are looked at. */
@@ -170,18 +172,20 @@ export function openStepsOf(instance: SagaInstance, name?: string): string[] {
 
 /** @throws ConfigurationError */
 export function checkedQuery(query: SagaQuery, after?: string): Checked {
-  const { states = UNDER_WAY, type, keyPrefix, where = {}, step, ...numbers } = query;
-  const { olderThanMs } = resolveOptions('list of sagas', { olderThanMs: OLDER }, numbers);
+  const { states = UNDER_WAY, type, keyPrefix, where = {}, step, olderThanMs = OLDER.default } = query;
   const known = Object.keys(STATE_NUMBER).join(', ');
   const unknown = Array.isArray(states)
     ? states.filter((state) => !Object.hasOwn(STATE_NUMBER, state as string))
     : [states];
   const problems = unknown.map((state) => `states must be a list of ${known}, got ${show(state)}`);
+  for (const name of Object.keys(query)) if (!NAMES.includes(name)) problems.push(unknownName(name, NAMES));
+  const age = OLDER.check(olderThanMs);
+  if (age !== undefined) problems.push(`olderThanMs ${age}`);
   for (const [name, text] of Object.entries({ type, keyPrefix, step }))
     if (text !== undefined && typeof text !== 'string') problems.push(`${name} must be a text`);
   const { attributes, problems: ofWhere } = storedAttributes(where);
   problems.push(...ofWhere.map((problem) => `where: ${problem}`));
-  if (Object.values(where).includes(undefined as never))
+  if (Object.values(Object(where) as object).includes(undefined))
     problems.push('where: an attribute that is undefined would be left out');
   if (after !== undefined && !isId(after)) problems.push('after must be the id of a saga');
   if (problems.length > 0) throw new ConfigurationError('Sagas cannot be listed', problems);
