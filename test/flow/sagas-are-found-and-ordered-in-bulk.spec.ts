@@ -9,7 +9,6 @@ import {
   SagaEngine,
   type SagaEvent,
   SagaRetention,
-  sagaCommand,
 } from '@waybill/saga';
 import { waitUntil } from '@waybill/testing';
 import { builtStatements } from '../support/hostile-objects.js';
@@ -30,8 +29,6 @@ afterEach(async () => {
   isDown = false;
   await floor.close();
 });
-
-const charge = sagaCommand<{ pence: number }>('payments.charge');
 
 /** Waits for `go`, behind its pivot it ships: while that is down it is stuck. */
 function shipping(attributes?: AttributesOf<never>): SagaDefinition<Order, Order> {
@@ -314,18 +311,6 @@ describe('attributes', () => {
     );
   });
 
-  test('are given once, as a function', () => {
-    const build = (twice: boolean, of: unknown): unknown => {
-      const builder = saga<Order>('x')
-        .step('charge', { invoke: charge, with: () => ({ pence: 1 }) })
-        .attributes(of as never);
-      return (twice ? builder.attributes(() => ({})) : builder).build();
-    };
-    expect(() => build(true, () => ({}))).toThrow('its attributes are given twice');
-    expect(() => build(false, { customer: 1 })).toThrow('its attributes must be a function');
-    return opened();
-  });
-
   test('that are asked for wrongly are refused', async () => {
     await opened();
     for (const where of [
@@ -543,6 +528,22 @@ describe('an order to many sagas', () => {
     );
     const end = await floor.desk.bulk.resume(id, { waitMs: 300 });
     expect(end).toMatchObject({ state: 'running', total: 1_500, ordered: 1_000, waiting: 1_000 });
+  });
+
+  test('leaves out what cannot be read, where it must be, and says so', async () => {
+    await opened();
+    await stuck(['A-1']);
+    const sealed = await stuck(['A-2', 'A-3']);
+    await floor.database.pool.query(
+      `update waybill.saga set content = '{"sealed": "AAAA"}' where id = any ($1::uuid[])`,
+      [sealed],
+    );
+    expect(await command('retry', '--all', '--state', 'STUCK')).toBe(
+      '1 sagas would have a step retried; --yes does it\n' +
+        '2 more are encrypted, so that nobody can say where they stand: give --cipher\n',
+    );
+    expect(await command('cancel', '--all', '--state', 'STUCK')).toMatch(/^3 sagas would be cancelled/);
+    expect(await floor.desk.list({ step: 'ship' })).toMatchObject([{ key: 'A-1' }]);
   });
 
   test('that is not clear is refused, and nothing is written', async () => {

@@ -37,7 +37,7 @@ export {
   type SagaTimelineEntry,
 } from './operator/saga-desk.js';
 export {
-  SagaBulk,
+  type SagaBulk,
   type SagaBulkMatch,
   type SagaBulkOptions,
   type SagaBulkOrder,

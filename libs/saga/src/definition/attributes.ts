@@ -63,18 +63,13 @@ function problemOf(name: string, value: unknown): string | undefined {
 }
 
 function problemOfValue(value: unknown): string | undefined {
-  switch (typeof value) {
-    case 'boolean':
-      return undefined;
-    case 'number':
-      return Number.isFinite(value) ? undefined : `must be a finite number, and is ${value}`;
-    case 'string':
-      if (value === '' || value.length > MAX_CHARS)
-        return `must be a text of 1 to ${MAX_CHARS} characters, and has ${value.length}`;
-      return isStorable(value) ? undefined : 'has NUL or half a character, which cannot be stored';
-    default:
-      return `must be a text, a number, or true or false, and is ${kindOf(value)}`;
-  }
+  if (typeof value === 'boolean') return undefined;
+  if (typeof value === 'number')
+    return Number.isFinite(value) ? undefined : `must be a finite number, and is ${value}`;
+  if (typeof value !== 'string') return `must be a text, a number, or true or false, and is ${kindOf(value)}`;
+  if (value === '' || value.length > MAX_CHARS)
+    return `must be a text of 1 to ${MAX_CHARS} characters, and has ${value.length}`;
+  return isStorable(value) ? undefined : 'has NUL or half a character, which cannot be stored';
 }
 
 function kindOf(value: unknown): string {
@@ -84,5 +79,5 @@ function kindOf(value: unknown): string {
 
 /** One that is rejected later must not end the process. */
 function silence(promise: Promise<unknown>): void {
-  Promise.prototype.then.call(promise, undefined, () => {});
+  void Promise.prototype.then.call(promise, undefined, () => {});
 }

@@ -1,6 +1,7 @@
 import {
   ConfigurationError,
   isId,
+  isPlainObject,
   type PgDatabase,
   resolveOptions,
   show,
@@ -155,9 +156,11 @@ export class SagaSearch {
         const stored = contents.get(summary.id);
         if (stored === undefined) return { summary, instance: undefined, isReadable: true };
         const json = await this.contents.open(session, summary.id, stored).catch(() => undefined);
-        if (json === undefined) return { summary, instance: undefined, isReadable: false };
         const row = { ...summary, state: STATE_NUMBER[summary.state], startedAtMs: +summary.startedAt };
-        return { summary, instance: restoreInstance(row, json), isReadable: true };
+        const instance = json === undefined ? undefined : restoreInstance(row, json);
+        // One bad row is no reason to find nothing.
+        if (!isPlainObject(instance?.steps)) return { summary, instance: undefined, isReadable: false };
+        return { summary, instance, isReadable: true };
       }),
     );
   }
