@@ -372,9 +372,9 @@ describe('an order to many sagas', () => {
     expect(await command(...words, '--step', 'ship')).toBe(counted);
     expect(await command(...words, '--step', 'go')).toBe(counted.replace('3', '0'));
     const printed = await command(...words, '--by', 'ada', '--because', 'the lorry is back', '--yes');
-    expect(printed).toMatch(/^order 1: 3 of 3 given, \d carried out\n/);
+    expect(printed).toMatch(/^bulk order 1: 3 of 3 given, \d carried out\n/);
     expect(printed).toMatch(
-      /\norder 1 is done: 3 carried out, 0 refused, 0 skipped because they had moved on\n$/,
+      /\nbulk order 1 is done: 3 carried out, 0 refused, 0 skipped because they had moved on\n$/,
     );
     expect(process.exitCode).toBeUndefined();
     expect(await statesOf([...mine, ...others, running])).toEqual([
@@ -483,7 +483,7 @@ describe('an order to many sagas', () => {
     expect(first).toMatchObject({ state: 'running', total: 30, ordered: 10 });
     const begun = performance.now();
     await expect(command('cancel', '--resume', String(id))).rejects.toThrow(
-      `order ${id} is one to retry: waybill saga retry --resume ${id}`,
+      `bulk order ${id} is one to retry: waybill saga retry --resume ${id}`,
     );
     const [printed, beside] = await Promise.all([
       command('retry', '--resume', String(id)),
@@ -491,7 +491,7 @@ describe('an order to many sagas', () => {
     ]);
     // 20 are left: the second 10 come 200 ms behind the first.
     expect(performance.now() - begun).toBeGreaterThan(150);
-    expect(printed).toContain(`order ${id} is done: 30 carried out, 0 refused, 0 skipped`);
+    expect(printed).toContain(`bulk order ${id} is done: 30 carried out, 0 refused, 0 skipped`);
     expect(beside).toMatchObject({ ordered: 30, applied: 30 });
     expect((await ordersOf(ids)).every(({ applied, refused }) => applied === 1 && refused === 0)).toBe(true);
     await expect(floor.desk.bulk.cancel(id, ADA)).rejects.toMatchObject({ code: 'NOT_FOUND' });
@@ -508,7 +508,7 @@ describe('an order to many sagas', () => {
     expect(process.exitCode).toBe(130);
     await floor.desk.bulk.cancel(1, ADA);
     expect(await command('retry', '--resume', '1', '--wait', '10ms')).toBe(
-      'order 1 is cancelled: 0 carried out, 0 refused, 0 skipped because they had moved on\n' +
+      'bulk order 1 is cancelled: 0 carried out, 0 refused, 0 skipped because they had moved on\n' +
         '1 orders wait: they are carried out when their service runs, where the saga is unchanged\n',
     );
     expect(process.exitCode).toBe(1);

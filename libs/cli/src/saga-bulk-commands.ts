@@ -104,7 +104,7 @@ export async function orderMany(
     signal: interrupted.signal,
     waitMs: options.wait,
     onProgress: ({ ordered, total, applied }) =>
-      output.write(line`order ${id}: ${ordered} of ${total} given, ${applied} carried out`),
+      output.write(line`bulk order ${id}: ${ordered} of ${total} given, ${applied} carried out`),
   });
   process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
   writeEnd(output, order, end, interrupted.signal.aborted);
@@ -132,7 +132,8 @@ async function begin(
 
 async function assertResumable(desk: SagaDesk, id: number, order: SagaBulkOrder): Promise<void> {
   const { order: begun } = await desk.bulk.show(id);
-  if (begun !== order) throw refusal(`order ${id} is one to ${begun}: waybill saga ${begun} --resume ${id}`);
+  if (begun !== order)
+    throw refusal(`bulk order ${id} is one to ${begun}: waybill saga ${begun} --resume ${id}`);
 }
 
 function writeEnd(output: Output, order: SagaBulkOrder, end: SagaBulkProgress, isInterrupted: boolean): void {
@@ -144,7 +145,7 @@ function writeEnd(output: Output, order: SagaBulkOrder, end: SagaBulkProgress, i
     return;
   }
   output.write(
-    line`order ${id} is ${state}: ${applied} carried out, ${refused} refused, ${skipped} skipped because they had moved on`,
+    line`bulk order ${id} is ${state}: ${applied} carried out, ${refused} refused, ${skipped} skipped because they had moved on`,
   );
   if (waiting === 0) return;
   output.write(

@@ -155,7 +155,7 @@ export class SagaBulk {
       const hasMoved = job.cursor !== before.cursor || job.waiting < before.waiting;
       if (hasMoved) movedAt = this.clock.monotonic();
       if (hasMoved || job.state !== before.state) onProgress?.(progressOf(job));
-      const isIdle = this.clock.monotonic() - movedAt >= waitMs;
+      const isIdle = !hasMoved && this.clock.monotonic() - movedAt >= waitMs;
       if ((job.state !== 'running' && job.waiting === 0) || isIdle) return progressOf(job);
       await this.clock.sleep(pauseMs, signal);
       if (signal?.aborted === true) return progressOf(job);

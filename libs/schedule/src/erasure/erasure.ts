@@ -162,7 +162,7 @@ export class Erasure {
       },
       {
         where: 'what is never encrypted',
-        why: "keys of messages without encryptKeys, keys of sagas, tokens of timers, reasons of rejections, errors' texts",
+        why: "keys of messages without encryptKeys, keys of sagas, attributes that operators have searched sagas by, tokens of timers, reasons of rejections, errors' texts",
         until: null,
       },
     ];
