@@ -2,8 +2,6 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { createProgram } from '@waybill/cli';
 import { ConfigurationError, type Logger } from '@waybill/kernel';
 import {
-  type AttributesOf,
-  saga,
   type SagaDefinition,
   SagaDefinitions,
   SagaEngine,
@@ -13,39 +11,17 @@ import {
 import { waitUntil } from '@waybill/testing';
 import { builtStatements } from '../support/hostile-objects.js';
 import { SagaFloor } from '../support/sagas.js';
-
-interface Order {
-  readonly customer: string | number;
-  readonly region?: string;
-}
+import { found, lorry, type Order, shipping } from '../support/shipping-sagas.js';
 
 let floor: SagaFloor;
-let isDown = false;
 const warnings: string[] = [];
 const logger: Logger = { debug() {}, info() {}, warn: (text) => warnings.push(text), error() {} };
 afterEach(async () => {
   process.exitCode = undefined;
   warnings.length = 0;
-  isDown = false;
+  lorry.isAway = false;
   await floor.close();
 });
-
-/** Waits for `go`, behind its pivot it ships: while that is down it is stuck. */
-function shipping(attributes?: AttributesOf<never>): SagaDefinition<Order, Order> {
-  const built = saga<Order>('orders.ship')
-    .waitFor<{ region?: string }, { region?: string }>('go', { then: (payload) => payload ?? {} })
-    .local('decide', { pivot: true, run: async () => {} })
-    .local('ship', {
-      policy: { maxAttempts: 1 },
-      run: async () => {
-        if (isDown) throw new Error('no lorry');
-      },
-    });
-  if (attributes !== undefined) built.attributes(attributes as never);
-  return built.build() as SagaDefinition<Order, Order>;
-}
-
-const found = shipping((({ customer, region }: Order) => ({ customer, region })) as never);
 
 async function opened(definition: SagaDefinition<Order, Order> = found): Promise<void> {
   floor = await SagaFloor.open([definition as never], { logger });
@@ -65,14 +41,14 @@ async function begin(key: string, data: Order, definition = found): Promise<stri
 
 /** Sagas that are stuck at their step `ship`. */
 async function stuck(keys: readonly string[], data: Order = { customer: 17_850 }): Promise<string[]> {
-  isDown = true;
+  lorry.isAway = true;
   const ids: string[] = [];
   for (const key of keys) {
     const id = await begin(key, data);
     await go(id);
     ids.push(id);
   }
-  isDown = false;
+  lorry.isAway = false;
   return ids;
 }
 
@@ -143,7 +119,7 @@ describe('attributes', () => {
       const text = 'select name, value, xmin::text, ctid::text from waybill.saga_attribute order by 1';
       return (await floor.database.pool.query(text)).rows;
     };
-    isDown = true;
+    lorry.isAway = true;
     const id = await begin('A', { customer: 5 });
     const before = await rows();
     expect(before).toHaveLength(1);
@@ -232,15 +208,19 @@ describe('attributes', () => {
         group: 'orders',
         logger,
       });
-    isDown = true;
+    lorry.isAway = true;
     await go(old, null, engineOf(found));
     expect(await keys({ customer: 7 })).toEqual(['A']);
     expect(await fingerprint()).toBe(before);
     // A process of the release before leaves them; one whose function makes none takes them away.
     await tell(old, { type: 'retry', step: 'ship' }, engineOf(plain));
     expect(await keys({ customer: 7 })).toEqual(['A']);
-    await tell(old, { type: 'retry', step: 'ship' }, engineOf(shipping(() => ({}))));
+    const another = shipping((() => ({ region: 'uk' })) as never);
+    await tell(old, { type: 'retry', step: 'ship' }, engineOf(another));
+    expect(await attributesOf(old)).toEqual({ region: 'uk' });
     expect(await keys({ customer: 7 })).toEqual([]);
+    await tell(old, { type: 'retry', step: 'ship' }, engineOf(shipping(() => ({}))));
+    expect(await attributesOf(old)).toEqual({});
     expect((await floor.desk.show(other)).attributes).toEqual({});
   });
 
@@ -248,25 +228,32 @@ describe('attributes', () => {
     await opened();
     const [gone, kept] = [await begin('A', { customer: 7 }), await begin('B', { customer: 7 })];
     await go(gone);
+    const { pool } = floor.database;
     const retention = new SagaRetention(floor.database, { endedMs: 0 });
-    // The one under way holds the days up: the ended one leaves by itself once it is old, or with all of them.
+    const left = (): Promise<number> =>
+      floor.fixture.value('select count(*)::int from waybill.saga_attribute');
+    // What began less than 8 days ago is left to be emptied with its slot, which one under way holds up.
     await retention.runOnce();
-    expect(await floor.fixture.value('select count(*)::int from waybill.saga_attribute')).toBe(2);
-    await floor.database.pool.query(
-      `with moved as (update waybill.saga_ended set id = '01000000-0000-7000-8000-000000000000', slot = waybill.saga_slot('01000000-0000-7000-8000-000000000000'), ended_at = now() - interval '99 days' where id = $1 returning slot, id)
-       update waybill.saga_attribute a set saga_id = m.id, slot = m.slot from moved m where a.saga_id = $1`,
-      [gone],
-    );
-    await floor.database.pool.query(
-      `update waybill.saga_transition set saga_id = '01000000-0000-7000-8000-000000000000', slot = waybill.saga_slot('01000000-0000-7000-8000-000000000000') where saga_id = $1`,
-      [gone],
-    );
+    expect(await left()).toBe(2);
+    // Years ago one ended and one did not: that leaves by itself.
+    const years = { A: '01000000-0000-7000-8000-000000000001', B: '01000000-0000-7000-8000-000000000002' };
+    await pool.query('update waybill.saga set id = $1 where id = $2', [years.B, kept]);
+    for (const table of ['saga_ended', 'saga_transition', 'saga_attribute'])
+      for (const [old, id] of [
+        [gone, years.A],
+        [kept, years.B],
+      ]) {
+        const column = table === 'saga_ended' ? 'id' : 'saga_id';
+        const text = `update waybill.${table} set ${column} = $1, slot = waybill.saga_slot($1) where ${column} = $2`;
+        await pool.query(text, [id, old]);
+      }
+    await pool.query(`update waybill.saga_ended set ended_at = now() - interval '99 days'`);
     await retention.runOnce();
     expect(await keys({ customer: 7 })).toEqual(['B']);
-    expect(await floor.fixture.value('select count(*)::int from waybill.saga_attribute')).toBe(1);
-    await go(kept);
+    expect(await left()).toBe(1);
+    await go(years.B);
     await retention.runOnce();
-    expect(await floor.fixture.value('select count(*)::int from waybill.saga_attribute')).toBe(0);
+    expect(await left()).toBe(0);
   });
 
   test('are found by an index among 100,000 sagas, by the rarest of them', async () => {
@@ -337,6 +324,14 @@ describe('attributes', () => {
 const ADA = { by: 'ada', reason: 'the lorry is back' };
 const statesOf = async (ids: readonly string[]): Promise<string[]> =>
   Promise.all(ids.map(async (id) => (await floor.desk.show(id)).state));
+
+/** A step by hand: what another process has prepared. */
+const step = (bulk: number, after: string, saga: string, revision: number): Promise<unknown> =>
+  floor.database.pool.query(
+    `select waybill.saga_bulk_step($1, $2, array[$3]::uuid[], array[$4]::bigint[], array['ship'], $3, true)`,
+    [bulk, after, saga, revision],
+  );
+const NO_ID = '00000000-0000-0000-0000-000000000000';
 
 /** How often each saga was told something by operators, by what came of it. */
 async function ordersOf(ids: readonly string[]): Promise<{ applied: number; refused: number }[]> {
@@ -455,6 +450,17 @@ describe('an order to many sagas', () => {
       { applied: 0, refused: 1 },
     ]);
     expect(await statesOf(ids)).toEqual(ids.map(() => 'COMPLETED'));
+    // One that was seen at another revision, and one that is gone.
+    const [late = ''] = await stuck(['late']);
+    for (const [saga, revision] of [
+      [late, 1],
+      [ids[0] as string, 2],
+    ] as const) {
+      const other = await floor.desk.bulk.start('retry', { states: ['STUCK'] }, ADA);
+      await step(other.id, NO_ID, saga, revision);
+      expect(await floor.desk.bulk.show(other.id)).toMatchObject({ state: 'done', ordered: 0, skipped: 1 });
+    }
+    expect(await ordersOf([late])).toEqual([{ applied: 0, refused: 0 }]);
   });
 
   test('of two operators at once carries each saga on once', async () => {
@@ -481,6 +487,9 @@ describe('an order to many sagas', () => {
     const stop = new AbortController();
     const first = await floor.desk.bulk.resume(id, { signal: stop.signal, onProgress: () => stop.abort() });
     expect(first).toMatchObject({ state: 'running', total: 30, ordered: 10 });
+    // What was prepared behind another place does nothing.
+    await step(id, NO_ID, ids[20] as string, 2);
+    expect(await floor.desk.bulk.show(id)).toMatchObject({ state: 'running', ordered: 10, skipped: 0 });
     const begun = performance.now();
     await expect(command('cancel', '--resume', String(id))).rejects.toThrow(
       `bulk order ${id} is one to retry: waybill saga retry --resume ${id}`,
