@@ -549,7 +549,7 @@ describe('an order to many sagas', () => {
     );
     expect(await command('retry', '--all', '--state', 'STUCK')).toBe(
       '1 sagas would have a step retried; --yes does it\n' +
-        '2 more are encrypted, so that nobody can say where they stand: give --cipher\n',
+        '2 more cannot be read, so their steps are not known: give --cipher\n',
     );
     expect(await command('cancel', '--all', '--state', 'STUCK')).toMatch(/^3 sagas would be cancelled/);
     expect(await floor.desk.list({ step: 'ship' })).toMatchObject([{ key: 'A-1' }]);

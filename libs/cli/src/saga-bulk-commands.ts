@@ -119,15 +119,19 @@ async function begin(
   const query = queryOf(options);
   if (options.yes === true) {
     const rate = options.rate === undefined ? {} : { perSecond: options.rate };
-    return (await desk.bulk.start(order, query, { ...operatorOf(options), ...rate })).id;
+    const { id, unreadable } = await desk.bulk.start(order, query, { ...operatorOf(options), ...rate });
+    writeUnreadable(output, unreadable);
+    return id;
   }
   const { sagas, unreadable } = await desk.bulk.count(order, query);
   output.write(line`${sagas} ${WOULD[order]}; --yes does it`);
-  if (unreadable > 0)
-    output.write(
-      line`${unreadable} more are encrypted, so that nobody can say where they stand: give --cipher`,
-    );
+  writeUnreadable(output, unreadable);
   return undefined;
+}
+
+function writeUnreadable(output: Output, unreadable: number): void {
+  if (unreadable > 0)
+    output.write(line`${unreadable} more cannot be read, so their steps are not known: give --cipher`);
 }
 
 async function assertResumable(desk: SagaDesk, id: number, order: SagaBulkOrder): Promise<void> {

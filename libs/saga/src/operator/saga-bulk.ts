@@ -122,17 +122,17 @@ export class SagaBulk {
     order: SagaBulkOrder,
     query: SagaQuery,
     operator: Operator & { readonly perSecond?: number },
-  ): Promise<SagaBulkProgress> {
+  ): Promise<SagaBulkProgress & Pick<SagaBulkMatch, 'unreadable'>> {
     const { by, reason, perSecond = DEFAULT_PER_SECOND } = operator;
     assertOperator(operator, 'sagas');
     if (!Number.isSafeInteger(perSecond) || perSecond < 1 || perSecond > MOST_PER_SECOND)
       throw refusal(`perSecond must be a whole number from 1 to ${MOST_PER_SECOND}, got ${show(perSecond)}`);
-    const { sagas: total, last } = await this.#match(order, query);
+    const { sagas: total, unreadable, last } = await this.#match(order, query);
     const why = `${order === 'cancel' ? 'cancelled ' : ''}by ${by}: ${reason ?? 'no reason given'}`;
     const event = { type: order, step: query.step ?? null, reason: why };
     const given = [JSON.stringify(event), JSON.stringify(query), by, reason ?? null] as const;
     const [row] = await this.database.session.run(beginSagaBulk, ...given, perSecond, last, total);
-    return progressOf(await this.#job((row as { id: number }).id));
+    return { ...progressOf(await this.#job((row as { id: number }).id)), unreadable };
   }
 
   /**
