@@ -37,10 +37,13 @@ const WOULD: Readonly<Record<SagaBulkOrder, string>> = {
   cancel: 'sagas would be cancelled',
 };
 
-/** Adds the options that say which sagas are meant. */
-export function queried(command: Command): Command {
+const UNDER_WAY: readonly SagaState[] = ['RUNNING', 'COMPENSATING', 'STUCK'];
+const ENDS: readonly SagaState[] = ['COMPLETED', 'COMPENSATED', 'CANCELLED'];
+
+/** Adds the options that say which sagas are meant. @param states that they may be in */
+export function queried(command: Command, states = [...UNDER_WAY, ...ENDS]): Command {
   return command
-    .option('--state <state...>', 'RUNNING, COMPENSATING, STUCK, COMPLETED, COMPENSATED, CANCELLED')
+    .option('--state <state...>', states.join(', '))
     .option('--type <type>', 'of this type')
     .option('--key <prefix>', 'whose key begins so')
     .option('--older-than <duration>', 'begun at least so long ago, as 90s or 2h', duration())
@@ -50,7 +53,9 @@ export function queried(command: Command): Command {
 
 /** Adds what an order needs to be given to many sagas. */
 export function bulked(command: Command): Command {
-  return queried(command.option('--all', 'all sagas that the options below name, instead of one'))
+  return queried(command.option('--all', 'all sagas that the options below name, instead of one'), [
+    ...UNDER_WAY,
+  ])
     .option('--dry-run', 'with --all: only counts them, as without --yes')
     .option('--rate <n>', 'with --all: so many a second (default 500)', wholeNumber)
     .option('--resume <bulk>', 'goes on with an order to many sagas that was interrupted', wholeNumber);
