@@ -337,6 +337,19 @@ union all
  limit $6`);
 
 /**
+ * Of each version that sagas under way have: how many they are, and how many milliseconds ago any process had a
+ * definition of it. For health, whose login reads little.
+ */
+export const liveSagas = statement<[replyTopic: string], { type: string; version: number; sagas: number; seenMs: number | null }>('live-sagas', `select s.saga_type as type, s.definition_version as version, pg_catalog.count(*)::bigint as sagas,
+       (select pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.max(d.seen_at)) * 1000.0) from :schema.saga_definition d
+         where d.reply_topic = $1::text and d.saga_type = s.saga_type
+           and d.definition_version = s.definition_version)::bigint as "seenMs"
+  from :schema.saga s
+ where s.reply_topic = $1::text
+ group by s.saga_type, s.definition_version
+ order by 1, 2`);
+
+/**
  * The definitions that sagas under way, and completed children of those, keep to, with their shapes; and how many
  * milliseconds ago any process had a definition of that type and version.
  */
