@@ -1,0 +1,125 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { describeError } from '../system-error.js';
+import { TestingError } from '../testing-error.js';
+import type { CrashPoints } from './crash-points.js';
+import { ServiceGate } from './service-gate.js';
+
+/** A service that was started. */
+export interface RunningService {
+  close(): unknown;
+}
+
+/** Starts a service on a database; it is called again after each crash, with another connection string. */
+export type StartService<Service extends RunningService> = (connectionString: string) => Promise<Service>;
+
+/** How long what has crashed may take to close, in milliseconds. Its connections are dead, so it can do no harm. */
+const CLOSE_MS = 10_000;
+
+interface Instance<Service> {
+  readonly service: Service;
+  readonly gate: ServiceGate;
+}
+
+/** A service of a test: started by the test's function, crashed at crash points, and started again. */
+export class TestedService<Service extends RunningService> {
+  #instance: Instance<Service> | undefined;
+  /** The way back from a crash. */
+  #recovery: Promise<void> = Promise.resolve();
+  #failure: TestingError | undefined;
+  #isClosing = false;
+  #isRecovering = false;
+
+  constructor(
+    private readonly name: string,
+    private readonly startService: StartService<Service>,
+    private readonly connectionString: string,
+    private readonly points: CrashPoints,
+  ) {}
+
+  /** Whether it runs, and is not on its way back from a crash. */
+  get isUp(): boolean {
+    return this.#instance !== undefined && !this.#isRecovering;
+  }
+
+  /** The instance that runs, or ran last. @throws TestingError SERVICE_FAILED */
+  get service(): Service {
+    this.assertSound();
+    if (this.#instance === undefined) throw this.#failed('has not started', undefined);
+    return this.#instance.service;
+  }
+
+  /** @throws TestingError SERVICE_FAILED when it could not be started again */
+  assertSound(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** @throws TestingError SERVICE_FAILED */
+  async start(): Promise<void> {
+    const incarnation = await this.points.incarnation(this.name);
+    const gate = await ServiceGate.open({
+      connectionString: this.connectionString,
+      applicationName: this.name,
+      settings: { 'waybill_testing.incarnation': String(incarnation) },
+      onCrash: (point) => this.#crash(point, incarnation, gate),
+    });
+    try {
+      this.#instance = { gate, service: await this.startService(gate.connectionString) };
+    } catch (cause) {
+      // A crash while it starts: its recovery starts it again.
+      if (gate.isShut) return;
+      await gate.close();
+      throw this.#failed('could not be started', cause);
+    }
+  }
+
+  /** @throws TestingError SERVICE_FAILED */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await this.#recovery;
+    const instance = this.#instance;
+    this.#instance = undefined;
+    try {
+      await instance?.service.close();
+    } catch (cause) {
+      throw this.#failed('could not be closed', cause);
+    } finally {
+      await instance?.gate.close();
+    }
+    this.assertSound();
+  }
+
+  #crash(point: number, incarnation: number, gate: ServiceGate): void {
+    this.#isRecovering = true;
+    this.#recovery = this.#recovery
+      .then(() => this.#recover(point, incarnation, gate))
+      .catch((error: unknown) => {
+        this.#failure ??=
+          error instanceof TestingError ? error : this.#failed('did not come back after a crash', error);
+      })
+      .finally(() => (this.#isRecovering = false));
+  }
+
+  async #recover(point: number, incarnation: number, gate: ServiceGate): Promise<void> {
+    await this.points.bury(incarnation, gate.pids);
+    await this.points.done(point);
+    const dead = this.#instance;
+    this.#instance = undefined;
+    await closed(dead?.service);
+    await gate.close();
+    if (!this.#isClosing) await this.start();
+  }
+
+  #failed(what: string, cause: unknown): TestingError {
+    const why = cause === undefined ? '' : ` (${describeError(cause)})`;
+    return new TestingError('SERVICE_FAILED', `The service ${this.name} ${what}${why}.`, { cause });
+  }
+}
+
+/** Closes what has crashed; how that goes says nothing. */
+async function closed(service: RunningService | undefined): Promise<void> {
+  const over = new AbortController();
+  const late = delay(CLOSE_MS, undefined, { signal: over.signal }).catch(() => undefined);
+  const closing = (async () => service?.close())().catch(() => undefined);
+  await Promise.race([closing, late]);
+  over.abort();
+}
