@@ -69,9 +69,9 @@ export class GatedConnection {
     for (; this.#awaited > 0; this.#awaited -= 1) this.#refuse();
   }
 
-  destroy(): void {
-    this.client.destroy();
-    this.#server?.destroy();
+  /** It keeps no process running. */
+  unref(): void {
+    this.client.unref();
   }
 
   #readClient(): void {

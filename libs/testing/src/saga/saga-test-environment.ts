@@ -323,7 +323,7 @@ export class SagaTestEnvironment<Of extends Services> {
     try {
       await waitUntil(look, { describe: what, timeoutMs, intervalMs: 5 });
     } catch (cause) {
-      const next = await this.#whatIsNext();
+      const next = code === 'SERVICES_BUSY' ? '' : await this.#whatIsNext();
       const told = story === undefined ? '' : `\n${story()}`;
       throw new TestingError(code, `Waited ${timeoutMs} ms in vain for ${what}.${next}${told}`, { cause });
     }

@@ -72,11 +72,12 @@ export class ServiceGate {
     for (const connection of this.#connections) connection.cut();
   }
 
-  async close(): Promise<void> {
+  /** Lets no more connections in. Those of a pool that its service has not ended stay, refused, until the pool lets go of them. */
+  close(): void {
     this.shut();
-    for (const connection of this.#connections) connection.destroy();
+    for (const connection of this.#connections) connection.unref();
     this.#listener.close();
-    await once(this.#listener, 'close');
+    this.#listener.unref();
   }
 }
 

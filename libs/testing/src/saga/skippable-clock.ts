@@ -28,6 +28,11 @@ export async function installClock(connectionString: string): Promise<void> {
           'superuser, or unset DATABASE_URL to use an embedded PostgreSQL.',
       );
     await client.query(clockSql());
+    // Else the tables of a service whose user is called as Waybill's schema would come to lie in that schema.
+    const { rows: named } = await client.query<{ name: string }>('select current_database() as name');
+    await client.query(
+      `alter database ${pg.escapeIdentifier(named[0]?.name ?? '')} set search_path = public`,
+    );
   } finally {
     await client.end();
   }

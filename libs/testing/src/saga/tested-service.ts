@@ -67,7 +67,7 @@ export class TestedService<Service extends RunningService> {
     } catch (cause) {
       // A crash while it starts: its recovery starts it again.
       if (gate.isShut) return;
-      await gate.close();
+      gate.close();
       throw this.#failed('could not be started', cause);
     }
   }
@@ -83,7 +83,7 @@ export class TestedService<Service extends RunningService> {
     } catch (cause) {
       throw this.#failed('could not be closed', cause);
     } finally {
-      await instance?.gate.close();
+      instance?.gate.close();
     }
     this.assertSound();
   }
@@ -105,7 +105,7 @@ export class TestedService<Service extends RunningService> {
     const dead = this.#instance;
     this.#instance = undefined;
     await closed(dead?.service);
-    await gate.close();
+    gate.close();
     if (!this.#isClosing) await this.start();
   }
 
