@@ -193,8 +193,8 @@ describe('time that is skipped', () => {
     const tookMs = performance.now() - began;
     const done = await deeds('Y', from);
     expect(done).toEqual(Array.from({ length: 365 }, (_, day) => `mail ${day + 1}.0`));
-    expect(tookMs).toBeLessThan(60_000);
-  }, 90_000);
+    expect(tookMs).toBeLessThan(120_000);
+  }, 180_000);
 });
 
 describe('an environment', () => {

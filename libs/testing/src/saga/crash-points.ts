@@ -59,7 +59,8 @@ export class CrashPoints {
   constructor(private readonly database: PgDatabase) {}
 
   async install(): Promise<void> {
-    await this.database.pool.query(crashSql(pg.escapeIdentifier(this.database.schema)));
+    const schema = pg.escapeIdentifier(this.database.schema);
+    await this.database.pool.query(CRASH_SQL.replaceAll(':schema', schema));
   }
 
   /** Those that were not reached. */
@@ -159,8 +160,7 @@ function assertPoint(point: CrashPoint): void {
     throw new TestingError('CRASH_POINT_INVALID', `The crash point is not usable: ${problems.join('; ')}.`);
 }
 
-function crashSql(schema: string): string {
-  return `
+const CRASH_SQL = `
     create table waybill_testing.incarnation (id bigint generated always as identity primary key, service text not null);
     create table waybill_testing.member (member_id uuid primary key, incarnation bigint not null);
     create table waybill_testing.crash_point (
@@ -181,7 +181,7 @@ function crashSql(schema: string): string {
       end if;
       return new;
     end $$;
-    create trigger waybill_testing before insert or update of lease_until on ${schema}.group_member
+    create trigger waybill_testing before insert or update of lease_until on :schema.group_member
       for each row execute function waybill_testing.keep_member();
 
     -- Tells the gate of the session that a point is reached. One before the commit waits there for its end.
@@ -216,9 +216,9 @@ function crashSql(schema: string): string {
       end if;
       return null;
     end $$;
-    create trigger waybill_testing_now after insert on ${schema}.barrier
+    create trigger waybill_testing_now after insert on :schema.barrier
       for each row execute function waybill_testing.at_step('now');
-    create constraint trigger waybill_testing_commit after insert on ${schema}.barrier
+    create constraint trigger waybill_testing_commit after insert on :schema.barrier
       deferrable initially deferred for each row execute function waybill_testing.at_step('commit');
 
     create function waybill_testing.at_transition() returns trigger
@@ -242,6 +242,5 @@ function crashSql(schema: string): string {
       end if;
       return null;
     end $$;
-    create constraint trigger waybill_testing_commit after insert on ${schema}.saga_transition
+    create constraint trigger waybill_testing_commit after insert on :schema.saga_transition
       deferrable initially deferred for each row execute function waybill_testing.at_transition();`;
-}
