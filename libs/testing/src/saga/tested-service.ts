@@ -12,8 +12,10 @@ export interface RunningService {
 /** Starts a service on a database; it is called again after each crash, with another connection string. */
 export type StartService<Service extends RunningService> = (connectionString: string) => Promise<Service>;
 
-/** How long what has crashed may take to close, in milliseconds. Its connections are dead, so it can do no harm. */
-const CLOSE_MS = 10_000;
+/** How long a new instance waits for what has crashed to close, in milliseconds: it can do no harm, but hold a port. */
+const CLOSE_MS = 3_000;
+/** How long the end of a test waits for it. */
+const LAST_CLOSE_MS = 30_000;
 
 interface Instance<Service> {
   readonly service: Service;
@@ -26,6 +28,8 @@ export class TestedService<Service extends RunningService> {
   /** The way back from a crash. */
   #recovery: Promise<void> = Promise.resolve();
   #failure: TestingError | undefined;
+  /** What has crashed, and is still being closed. */
+  readonly #dead = new Set<Promise<void>>();
   #isClosing = false;
   #isRecovering = false;
 
@@ -84,6 +88,7 @@ export class TestedService<Service extends RunningService> {
       throw this.#failed('could not be closed', cause);
     } finally {
       instance?.gate.close();
+      await within(LAST_CLOSE_MS, Promise.all(this.#dead));
     }
     this.assertSound();
   }
@@ -104,9 +109,20 @@ export class TestedService<Service extends RunningService> {
     await this.points.done(point);
     const dead = this.#instance;
     this.#instance = undefined;
-    await closed(dead?.service);
+    if (dead !== undefined) await this.#dispose(dead.service);
     gate.close();
     if (!this.#isClosing) await this.start();
+  }
+
+  /** Closes what has crashed; how that goes says nothing. */
+  async #dispose(service: Service): Promise<void> {
+    const closing = (async () => service.close())().then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#dead.add(closing);
+    void closing.then(() => this.#dead.delete(closing));
+    await within(CLOSE_MS, closing);
   }
 
   #failed(what: string, cause: unknown): TestingError {
@@ -115,11 +131,10 @@ export class TestedService<Service extends RunningService> {
   }
 }
 
-/** Closes what has crashed; how that goes says nothing. */
-async function closed(service: RunningService | undefined): Promise<void> {
+/** Waits for something, but not for ever. */
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
   const over = new AbortController();
-  const late = delay(CLOSE_MS, undefined, { signal: over.signal }).catch(() => undefined);
-  const closing = (async () => service?.close())().catch(() => undefined);
-  await Promise.race([closing, late]);
+  const late = delay(ms, undefined, { signal: over.signal }).catch(() => undefined);
+  await Promise.race([work, late]);
   over.abort();
 }

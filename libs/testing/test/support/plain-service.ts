@@ -8,6 +8,7 @@ import {
   type SagaDefinition,
   SagaDefinitions,
   SagaEngine,
+  type SagaHttpOptions,
   SagaLocks,
   SagaParticipant,
   Sagas,
@@ -21,6 +22,7 @@ export interface PlainServiceOptions {
   readonly group: string;
   /** Sagas that it carries on. */
   readonly definitions?: readonly SagaDefinition[];
+  readonly http?: SagaHttpOptions;
   /** What it does for commands, by topic. */
   readonly serves?: Readonly<Record<string, (delivery: Delivery, client: pg.PoolClient) => Promise<unknown>>>;
   /** What it does for messages, by topic. */
@@ -42,7 +44,7 @@ export class PlainService {
   }
 
   static async start(connectionString: string, options: PlainServiceOptions): Promise<PlainService> {
-    const { group, definitions = [], serves = {}, hears = {} } = options;
+    const { group, definitions = [], http = {}, serves = {}, hears = {} } = options;
     const database = new PgDatabase({ connectionString });
     const topics = new Topics(database.session);
     const signals = new LogSignals(database);
@@ -56,7 +58,10 @@ export class PlainService {
     const sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
     const answers = new OutboxAnswers(outbox);
     const participant = new SagaParticipant({ answers, locks: new SagaLocks(answers) });
-    const service = new SagaService({ engine, definitions: known, transactions, logger: silentLogger });
+    const service = new SagaService(
+      { engine, definitions: known, transactions, logger: silentLogger },
+      { http },
+    );
     const handler =
       (work: (delivery: Delivery, client: pg.PoolClient) => Promise<unknown>) => (delivery: Delivery) =>
         participant.serve(delivery, () => work(delivery, delivery.transaction as pg.PoolClient));
