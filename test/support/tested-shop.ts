@@ -9,7 +9,7 @@ import { Orders, PlaceOrder } from '../../examples/order-saga/orders.js';
 import { Payments, Stock } from '../../examples/order-saga/stock-and-payments.js';
 
 const TABLES = `
-  create table orders (id text primary key, state text not null, shelf text);
+  create table orders (id text primary key, state text not null, shelf text, reason text);
   create table stock (sku text primary key, pieces int not null, shelf text not null);
   create table reservation (order_id text, sku text, pieces int);
   create table charge (order_id text, pence int);
