@@ -27,6 +27,7 @@ beforeAll(async () => {
 afterAll(() => env.close());
 
 const NOTHING = { reserved: [], charged: [], state: 'placed' };
+const REJECTED = { ...NOTHING, state: 'rejected' };
 const RESERVED = { reserved: [1], charged: [], state: 'placed' };
 const CHARGED = { reserved: [1], charged: [900], state: 'placed' };
 const CONFIRMED = { ...CHARGED, state: 'confirmed' };
@@ -45,14 +46,14 @@ const forward: readonly [Name, CrashPoint, unknown][] = [
 const backward: readonly [Name, CrashPoint, unknown][] = [
   ['stock', { at: 'reserve', op: 'compensate', when: 'before-action' }, RESERVED],
   ['stock', { at: 'reserve', op: 'compensate', when: 'before-commit' }, RESERVED],
-  ['stock', { at: 'reserve', op: 'compensate', when: 'after-commit' }, NOTHING],
+  ['stock', { at: 'reserve', op: 'compensate', when: 'after-commit' }, { reserved: [] }],
   ['orders', { transition: 'charge', when: 'before-commit' }, RESERVED],
   ['orders', { transition: 'reserve', op: 'compensate', when: 'before-commit' }, NOTHING],
-  ['orders', { transition: 'reserve', op: 'compensate', when: 'after-commit' }, NOTHING],
+  ['orders', { transition: 'reserve', op: 'compensate', when: 'after-commit' }, REJECTED],
 ];
 const cases = [
   ...forward.map((one) => [...one, 900, 'COMPLETED', CONFIRMED] as const),
-  ...backward.map((one) => [...one, 90_000, 'COMPENSATED', NOTHING] as const),
+  ...backward.map((one) => [...one, 90_000, 'COMPENSATED', REJECTED] as const),
 ];
 
 test.each(cases)('%s crashes exactly at %j', async (name, point, left, pence, end, stands) => {
