@@ -45,6 +45,7 @@ export class PlaceBasket {
       then: ({ parcel }) => ({ parcel }),
       pivot: true,
     })
+    .attributes(({ customer }) => ({ customer })) // waybill saga list --where customer=ada
     .onEnd<PoolClient>(async ({ key, state, reason }, tx) => {
       await tx.query('update orders set state = $2, reason = $3 where id = $1', [
         key,

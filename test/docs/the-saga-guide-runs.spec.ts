@@ -35,7 +35,7 @@ afterAll(async () => {
 });
 
 describe('the guide to sagas', () => {
-  test.each(['contracts.ts', 'orders.ts', 'stock-and-payments.ts', 'main.ts'])(
+  test.each(['contracts.ts', 'orders.ts', 'stock-and-payments.ts', 'main.ts', 'try-for-real.ts'])(
     'shows %s as it is',
     (file) => {
       const path = `examples/order-saga/${file}`;
@@ -84,5 +84,16 @@ describe('the guide to sagas', () => {
         reason: 'step reserve was rejected: there are no 40 pieces of lantern',
       },
     ]);
+  });
+
+  test('an order is tried with everything real', async () => {
+    const { tryForReal } = await import('../../examples/order-saga/try-for-real.js');
+    const story = await tryForReal(async (connectionString) => {
+      const tables = new Pool({ connectionString });
+      await tables.query(TABLES);
+      await tables.end();
+    });
+    expect(story).toMatch(/^saga orders.place A-1 .* is COMPLETED/);
+    expect(story).toContain('<- reply reserve action done');
   });
 });

@@ -128,6 +128,9 @@ describe('a subject', () => {
     await expect(command(...asked, '--yes')).rejects.toThrow('say why');
     const report = await command(...asked, '--because', 'she asked for it', '--yes');
     expect(report).toMatch(/^subject [0-9a-f]{64} was erased\nerased: 1 keys of the subject\n/);
+    expect(report).toContain('erased: 1 attributes of its sagas');
+    const found = await fixture.database.pool.query('select saga_id as id from waybill.saga_attribute');
+    expect(found.rows).toEqual([{ id: kept.saga }]);
     expect(report).toContain('remains: deadLetters: 1 are there as ciphertext that nobody can read any more');
     expect(report).toContain('remains: sagas: 1 are there as ciphertext');
     expect(report).toContain('remains: backups, WAL archives and standbys: ');

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { newId, silentLogger, systemClock } from '@waybill/kernel';
-import { TimerUpkeep } from '../../libs/schedule/src/timer/timer-upkeep.js';
+import { TimerUpkeep } from '../../libs/timer/src/timer-upkeep.js';
 import { waitUntil } from '@waybill/testing';
 import { Fixture, numbersOf, upTo } from '../support/fixture.js';
 import { message, timersOf } from '../support/timers.js';

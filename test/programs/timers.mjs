@@ -13,7 +13,7 @@ const trueNow = Date.now;
 Date.now = () => trueNow() + skewMs;
 const { newId, PgDatabase } = await import('@waybill/kernel');
 const { LogSignals, Topics } = await import('@waybill/log');
-const { armedBy, TimerService, timerStatements } = await import('@waybill/schedule');
+const { armedBy, TimerService, timerStatements } = await import('@waybill/timer');
 
 const database = new PgDatabase({ connectionString: url, applicationName: 'test timers' });
 const logger = { debug() {}, info: console.log, warn: console.log, error: console.log };

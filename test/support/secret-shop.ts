@@ -96,6 +96,7 @@ export class Orders {
       undo: { invoke: release, with: ({ text }) => ({ text }) },
     })
     .step('charge', { invoke: charge, with: ({ text }) => ({ text }) })
+    .attributes(({ text }) => ({ letters: text.length }))
     .build();
 
   /** Calls an endpoint that nobody has: its call stays. */

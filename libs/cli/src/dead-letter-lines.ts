@@ -1,4 +1,9 @@
-import type { DeadLetterDetail, DeadLetterGroup, DeadLetterSummary, OperatorAction } from '@waybill/dead-letter';
+import type {
+  DeadLetterDetail,
+  DeadLetterGroup,
+  DeadLetterSummary,
+  OperatorAction,
+} from '@waybill/dead-letter';
 import type { Column } from './table.js';
 import type { Output } from './target.js';
 import { line, quoted } from './line.js';

@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ConfigurationError, parseJson } from '@waybill/kernel';
@@ -10,7 +9,6 @@ import {
   SagaDefinitions,
   SagaDesk,
   sagaDiagram,
-  type SagaFilter,
   type SagaState,
   verifySaga,
 } from '@waybill/saga';
@@ -20,23 +18,26 @@ import { fileError } from './file-error.js';
 import { detailLines, IGNORED_COLUMNS, REFUSAL_COLUMNS, SAGA_COLUMNS, summaryLine } from './saga-lines.js';
 import { addSagaEventCommands } from './saga-event-commands.js';
 import { addSagaLockCommands } from './saga-lock-commands.js';
+import {
+  type BulkOptions,
+  bulked,
+  isBulk,
+  orderMany,
+  queried,
+  queryOf,
+  type SagaQueryOptions,
+} from './saga-bulk-commands.js';
+import { type Decision, decided, operatorOf } from './operator-options.js';
 import { type ListOptions, listing, writeList } from './table.js';
 import { type Output, withDatabase } from './target.js';
 import { line } from './line.js';
 
-interface OrderOptions {
-  readonly by?: string;
-  readonly because?: string;
+interface OrderOptions extends Decision {
   readonly revision?: number;
-  readonly yes?: boolean;
   readonly wait: number;
 }
 
-interface SagaListOptions extends ListOptions {
-  readonly state?: SagaState[];
-  readonly type?: string;
-  readonly key?: string;
-  readonly olderThan?: number;
+interface SagaListOptions extends ListOptions, SagaQueryOptions {
   readonly after?: string;
   readonly limit: number;
 }
@@ -66,17 +67,15 @@ export function addSagaCommands(program: Command, output: Output): void {
 }
 
 function addLooking(program: Command, sagas: Command, output: Output): void {
-  listing(sagas.command('list'))
+  queried(listing(sagas.command('list')))
     .description('lists sagas in the order of their beginning: those under way unless states are named')
-    .option('--state <state...>', 'RUNNING, COMPENSATING, STUCK, COMPLETED, COMPENSATED, CANCELLED')
-    .option('--type <type>', 'of this type')
-    .option('--key <prefix>', 'whose key begins so')
-    .option('--older-than <duration>', 'begun at least so long ago, as 90s or 2h', duration())
     .option('--limit <n>', 'at most this many', wholeNumber, 100)
     .option('--after <id>', 'behind this one', anId)
     .action((options: SagaListOptions) =>
       withDesk(program, async (desk) => {
-        writeList(output, options, await desk.list(filterOf(options)), SAGA_COLUMNS);
+        const { limit, after } = options;
+        const filter = { ...queryOf(options), limit, ...(after === undefined ? {} : { after }) };
+        writeList(output, options, await desk.list(filter), SAGA_COLUMNS);
       }),
     );
   sagas
@@ -136,25 +135,19 @@ function addIgnored(program: Command, sagas: Command, output: Output): void {
     );
 }
 
-function filterOf({ state, type, key, olderThan, after, limit }: SagaListOptions): SagaFilter {
-  return {
-    limit,
-    ...(state === undefined ? {} : { states: state }),
-    ...(type === undefined ? {} : { type }),
-    ...(key === undefined ? {} : { keyPrefix: key }),
-    ...(olderThan === undefined ? {} : { olderThanMs: olderThan }),
-    ...(after === undefined ? {} : { after }),
-  };
-}
-
 function addStepOrders(program: Command, sagas: Command, output: Output): void {
   for (const name of ['retry', 'skip'] as const)
-    ordered(sagas.command(name).argument('<id>', 'the saga').argument('<step>', 'its step'))
-      .description(`${STEP_ORDERS[name]}; only says so without --yes`)
-      .action((id: string, step: string, options: OrderOptions) =>
-        order(program, output, id, options, `${name} step ${step}`, (desk) =>
-          desk[name](id, step, operator(options), rest(options)),
-        ),
+    bulked(ordered(sagas.command(name).argument('[id]', 'the saga').argument('[step]', 'its step')))
+      .description(`${STEP_ORDERS[name]}; with --all of many sagas; only says so without --yes`)
+      .action(
+        async (id: string | undefined, step: string | undefined, options: OrderOptions & BulkOptions) => {
+          if (isBulk([id, step], options) || id === undefined || step === undefined)
+            await withDesk(program, (desk) => orderMany(desk, output, name, options));
+          else
+            await order(program, output, id, options, `${name} step ${step}`, (desk) =>
+              desk[name](id, step, operatorOf(options), rest(options)),
+            );
+        },
       );
   ordered(
     sagas
@@ -166,32 +159,34 @@ function addStepOrders(program: Command, sagas: Command, output: Output): void {
     .description('goes on as if a step, or its compensation, had succeeded; only says so without --yes')
     .action((id: string, step: string, json: string, options: OrderOptions) =>
       order(program, output, id, options, `resolve step ${step}`, (desk) =>
-        desk.resolve(id, step, dataOf(json), operator(options), rest(options)),
+        desk.resolve(id, step, dataOf(json), operatorOf(options), rest(options)),
       ),
     );
 }
 
 function addSagaOrders(program: Command, sagas: Command, output: Output): void {
   for (const name of ['compensate', 'cancel'] as const)
-    ordered(sagas.command(name).argument('<id>', 'the saga'))
-      .description(`${SAGA_ORDERS[name]}; only says so without --yes`)
-      .action((id: string, options: OrderOptions) =>
-        order(program, output, id, options, name, (desk) => desk[name](id, operator(options), rest(options))),
-      );
+    bulked(ordered(sagas.command(name).argument('[id]', 'the saga')))
+      .description(`${SAGA_ORDERS[name]}; with --all many of them; only says so without --yes`)
+      .action(async (id: string | undefined, options: OrderOptions & BulkOptions) => {
+        if (isBulk([id], options) || id === undefined)
+          await withDesk(program, (desk) => orderMany(desk, output, name, options));
+        else
+          await order(program, output, id, options, name, (desk) =>
+            desk[name](id, operatorOf(options), rest(options)),
+          );
+      });
 }
 
 function ordered(command: Command): Command {
-  return command
-    .option('--by <name>', 'who decides (default: the user of this machine)')
-    .option('--because <reason>', 'why')
+  return decided(command)
     .option('--revision <n>', 'only while the saga is at this revision (default: as it is now)', wholeNumber)
     .option(
       '--wait <duration>',
       'how long to wait for the service to carry it out, as 30s',
       duration(),
       10_000,
-    )
-    .option('--yes', 'does it; without, nothing is changed');
+    );
 }
 
 async function order(
@@ -215,10 +210,6 @@ async function order(
 
 function rest({ revision, wait }: OrderOptions): { revision?: number; waitMs: number } {
   return { waitMs: wait, ...(revision === undefined ? {} : { revision }) };
-}
-
-function operator({ by, because }: OrderOptions): { by: string; reason?: string } {
-  return { by: by ?? userInfo().username, ...(because === undefined ? {} : { reason: because }) };
 }
 
 /** @throws ConfigurationError */

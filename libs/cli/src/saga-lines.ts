@@ -54,6 +54,7 @@ export function summaryLine(saga: SagaSummary): string {
 export function detailLines(saga: SagaDetail, payload: boolean): string {
   const lines = [summaryLine(saga)];
   if (saga.parentId !== null) lines.push(line`child of ${saga.parentId}`);
+  for (const [name, value] of Object.entries(saga.attributes)) lines.push(line`attribute ${name}=${value}`);
   if (saga.unreadable !== null) lines.push(line`(encrypted; give --cipher) ${saga.unreadable}`);
   else if (payload) lines.push(`data ${JSON.stringify(saga.instance.data)}\n`);
   for (const [name, { status, attempt, dueMs, reason }] of Object.entries(saga.instance.steps)) {

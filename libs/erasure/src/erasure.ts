@@ -13,6 +13,7 @@ import {
   countOfSubject,
   destroySubjectKeys,
   eraseMessages,
+  eraseSagaAttributes,
   findSagasOfSubject,
   stopSagasOfSubject,
 } from './statements.generated.js';
@@ -104,7 +105,12 @@ export class Erasure {
           'stopSagas (--stop-sagas), and they are stuck for good',
       ]);
     if (sagas.length > 0) await connection.runBatch([bindStatement(stopSagasOfSubject, hex)]);
-    return parts({ 'keys of the subject': row?.destroyed ?? 0, 'sagas that are stuck now': sagas.length });
+    const [attributes] = await connection.run(eraseSagaAttributes, hex);
+    return parts({
+      'keys of the subject': row?.destroyed ?? 0,
+      'sagas that are stuck now': sagas.length,
+      'attributes of its sagas': attributes?.removed ?? 0,
+    });
   }
 
   async #ofMessages(
@@ -156,7 +162,7 @@ export class Erasure {
       },
       {
         where: 'what is never encrypted',
-        why: "keys of messages without encryptKeys, keys of sagas, tokens of timers, reasons of rejections, errors' texts",
+        why: "keys of messages without encryptKeys, keys of sagas, attributes that operators have searched sagas by, tokens of timers, reasons of rejections, errors' texts",
         until: null,
       },
     ];

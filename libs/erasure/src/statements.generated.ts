@@ -85,6 +85,21 @@ select (select pg_catalog.count(*) from letters) as "deadLetters", (select pg_ca
        (select pg_catalog.count(*) from results) as results`);
 
 /**
+ * Removes what sagas of a subject are found by: it stands there as it is, whatever else is encrypted.
+ * Index: saga_attribute_pkey
+ */
+export const eraseSagaAttributes = statement<[subjectHash: string], { removed: number }>('erase-saga-attributes', `with of_subject as (
+  select s.id from :schema.saga s where s.content->>'subject'::text = $1
+  union all
+  select e.id from :schema.saga_ended e where e.content->>'subject'::text = $1
+), gone as (
+  delete from :schema.saga_attribute a using of_subject s
+   where a.slot = :schema.saga_slot(s.id) and a.saga_id = s.id
+  returning 1
+)
+select pg_catalog.count(*) as removed from gone`);
+
+/**
  * Sagas of a subject that are under way.
  */
 export const findSagasOfSubject = statement<[subjectHash: string], { id: string; type: string }>('find-sagas-of-subject', `select s.id, s.saga_type as type from :schema.saga s where s.state <= 3 and s.content->>'subject'::text = $1 order by s.id`);

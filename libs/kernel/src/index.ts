@@ -1,4 +1,8 @@
-export { BackgroundService, type BackgroundServiceOptions, type PassResult } from './loop/background-service.js';
+export {
+  BackgroundService,
+  type BackgroundServiceOptions,
+  type PassResult,
+} from './loop/background-service.js';
 export { Bell } from './loop/bell.js';
 export { type Clock, systemClock } from './clock.js';
 export * from './errors/cipher-errors.js';

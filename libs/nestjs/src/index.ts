@@ -36,6 +36,12 @@ export {
   type HttpCommandOptions,
   type SagaCommand as SagaCommandContract,
   type LaterAnswer,
+  type SagaBulk,
+  type SagaBulkMatch,
+  type SagaBulkOptions,
+  type SagaBulkOrder,
+  type SagaBulkProgress,
+  type SagaBulkSummary,
   SagaDesk,
   type SagaDetail,
   type SagaFilter,
@@ -43,6 +49,7 @@ export {
   SagaLockDesk,
   type SagaLockFilter,
   SagaOngoing,
+  type SagaQuery,
   SagaRejection,
   type SagaSummary,
   Sagas,
@@ -123,9 +130,21 @@ export {
   type TopicSchemas,
   type TransactionOutbox,
 } from '@waybill/outbox';
-export { type DeadLetterDetail, type DeadLetterFilter, DeadLetters, type DeadLetterSummary, Redrives } from '@waybill/dead-letter';
+export {
+  type DeadLetterDetail,
+  type DeadLetterFilter,
+  DeadLetters,
+  type DeadLetterSummary,
+  Redrives,
+} from '@waybill/dead-letter';
 export { Erasure, type ErasureReport, type ErasureTarget } from '@waybill/erasure';
-export { Recurring, type RecurringDefinition, type RedisGiven, Timers, type TimerServiceOptions } from '@waybill/timer';
+export {
+  Recurring,
+  type RecurringDefinition,
+  type RedisGiven,
+  Timers,
+  type TimerServiceOptions,
+} from '@waybill/timer';
 export { type RetryPolicyOptions } from '@waybill/consumer';
 export {
   getAsyncApiToken,

@@ -1,6 +1,7 @@
 export { type Answers, type AnswerTransaction, OutboxAnswers } from './participant/answers.js';
 export { isSagaDefinition, saga, SagaBuilder } from './definition/saga-builder.js';
 export { SagaGroup } from './definition/saga-group.js';
+export type { AttributesOf, AttributeValue } from './definition/attributes.js';
 export { type SagaOptions } from './definition/step-drafts.js';
 export type {
   EachBase,
@@ -30,13 +31,20 @@ export {
   type SagaCallSummary,
   type SagaDeskParts,
   type SagaDetail,
-  type SagaFilter,
   type SagaOrderSummary,
   type SagaRefusal,
   type SagaStats,
-  type SagaSummary,
   type SagaTimelineEntry,
 } from './operator/saga-desk.js';
+export {
+  type SagaBulk,
+  type SagaBulkMatch,
+  type SagaBulkOptions,
+  type SagaBulkOrder,
+  type SagaBulkProgress,
+  type SagaBulkSummary,
+} from './operator/saga-bulk.js';
+export { type SagaFilter, type SagaQuery, type SagaSummary } from './operator/saga-search.js';
 export { SagaEngine, type SagaEngineParts } from './engine/saga-engine.js';
 export { type SagaHttpCall, type SagaHttpOptions } from './http/saga-endpoint.js';
 export type { OrderEvent, SagaEvent, SagaOutput } from './machine/saga-event.js';

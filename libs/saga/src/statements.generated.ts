@@ -39,6 +39,17 @@ select :schema.saga_slot(g.id), g.id, g.saga_type, g.definition_version, g.saga_
 export const awaitEvent = statement<[sagaId: string, step: string, replyTopic: string, waiter: string, match: string], { content: string | null }>('await-event', `select :schema.saga_await_event($1, $2, $3, $4, $5) as content`);
 
 /**
+ * Begins an operator's order to many sagas; see the function.
+ */
+export const beginSagaBulk = statement<[event: string, filter: string, statedBy: string, reason: string | null, perSecond: number, upTo: string, total: number], { id: number }>('begin-saga-bulk', `select :schema.saga_bulk_begin($1::jsonb, $2::jsonb, $3::text, $4::text, $5::integer, $6::uuid, $7::bigint) as id`);
+
+/**
+ * Ends an order to many sagas that is under way; false when there is none.
+ * Index: saga_bulk_pkey
+ */
+export const cancelSagaBulk = statement<[id: number, statedBy: string, reason: string | null], { cancelled: boolean }>('cancel-saga-bulk', `select :schema.saga_bulk_cancel($1::bigint, $2::text, $3::text) as cancelled`);
+
+/**
  * Reads a saga for which something is due, for a transition of it; one that somebody else works on is passed over.
  * Locks: the saga, until the transaction ends
  * Index: saga_wake
@@ -143,6 +154,44 @@ select e.id from :schema.saga_ended e where e.saga_type = $1::text and e.saga_ke
 limit 1`);
 
 /**
+ * Sagas by their attributes, in the order of their beginning: those that have one attribute, by which they are found, and
+ * all of the others. The rest as in list-sagas.
+ * Index: saga_attribute_value, saga_pkey, saga_ended_pkey
+ */
+export const findSagas = statement<[states: readonly (number | null)[], type: string | null, keyPrefix: string | null, olderThanMs: number | null, after: string | null, most: number, name: string, value: string, names: readonly (string | null)[], values: readonly (string | null)[]], { id: string; type: string; version: number; key: string; replyTopic: string; state: number; revision: number; startedAt: Date; changedAt: Date; reason: string | null; parentId: string | null }>('find-sagas', `(select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key,
+        s.reply_topic as "replyTopic", s.state::integer as state,
+        s.revision, s.started_at as "startedAt", s.changed_at as "changedAt", s.reason, s.parent_id as "parentId"
+   from :schema.saga_attribute a
+   join :schema.saga s on s.id = a.saga_id
+  where a.name = $7::text and a.value = $8::text
+    and not exists (
+      select from unnest($9::text[], $10::text[]) as w (name, value)
+       where not exists (select from :schema.saga_attribute o
+                          where o.slot = a.slot and o.saga_id = a.saga_id and o.name = w.name and o.value = w.value))
+    and s.state = any ($1::smallint[]) and ($2::text is null or s.saga_type = $2)
+    and ($3::text is null or pg_catalog.starts_with(s.saga_key, $3))
+    and ($4::bigint is null or s.started_at <= pg_catalog.clock_timestamp() - $4::bigint::double precision * interval '1 millisecond')
+    and a.saga_id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
+  order by a.saga_id limit $6)
+union all
+(select e.id, e.saga_type, e.definition_version, e.saga_key, e.reply_topic, e.state::integer, e.revision,
+        e.started_at, e.ended_at, e.reason, e.parent_id
+   from :schema.saga_attribute a
+   join :schema.saga_ended e on e.slot = a.slot and e.id = a.saga_id
+  where a.name = $7::text and a.value = $8::text
+    and not exists (
+      select from unnest($9::text[], $10::text[]) as w (name, value)
+       where not exists (select from :schema.saga_attribute o
+                          where o.slot = a.slot and o.saga_id = a.saga_id and o.name = w.name and o.value = w.value))
+    and e.state = any ($1::smallint[]) and ($2::text is null or e.saga_type = $2)
+    and ($3::text is null or pg_catalog.starts_with(e.saga_key, $3))
+    and ($4::bigint is null or e.started_at <= pg_catalog.clock_timestamp() - $4::bigint::double precision * interval '1 millisecond')
+    and a.saga_id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
+  order by a.saga_id limit $6)
+ order by id
+ limit $6`);
+
+/**
  * Removes ended sagas from a slot that cannot be emptied as a whole, up to most of them, and says how many it were.
  * Locks: their rows
  * Index: saga_ended_pkey, saga_transition_pkey
@@ -189,6 +238,29 @@ export const listLocks = statement<[entity: string | null, olderThanMs: number, 
    and l.locked_at <= (select pg_catalog.clock_timestamp() - $2::bigint::double precision * interval '1 millisecond')
  order by l.locked_at
  limit $3::integer`);
+
+/**
+ * What a saga is found by.
+ * Index: saga_attribute_pkey
+ */
+export const listSagaAttributes = statement<[sagaId: string], { name: string; kind: string; value: string }>('list-saga-attributes', `select a.name, a.kind, a.value
+  from :schema.saga_attribute a
+ where a.slot = :schema.saga_slot($1::uuid) and a.saga_id = $1::uuid
+ order by a.name`);
+
+/**
+ * Orders to many sagas, the newest first, or one of them; waiting: orders that their services have not taken up.
+ * Index: saga_bulk_pkey, saga_order_bulk
+ */
+export const listSagaBulks = statement<[id: number | null, most: number], { id: number; event: string; filter: string; actor: string; by: string; reason: string | null; perSecond: number; upTo: string; cursor: string; total: number; ordered: number; skipped: number; state: string; startedAt: Date; waiting: number; refused: number }>('list-saga-bulks', `select b.id, b.event::text as event, b.filter::text as filter, b.actor, b.stated_by as "by", b.reason,
+       b.per_second as "perSecond", b.up_to_id as "upTo", b.cursor_id as cursor, b.total, b.ordered, b.skipped, b.state,
+       b.started_at as "startedAt",
+       (select pg_catalog.count(*) from :schema.saga_order o where o.bulk_id = b.id and o.outcome is null) as waiting,
+       (select pg_catalog.count(*) from :schema.saga_order o where o.bulk_id = b.id and o.outcome = 'refused'::text) as refused
+  from :schema.saga_bulk b
+ where $1::bigint is null or b.id = $1::bigint
+ order by b.id desc
+ limit $2::integer`);
 
 /**
  * The HTTP calls of a saga that are not void.
@@ -265,6 +337,19 @@ union all
  limit $6`);
 
 /**
+ * Of each version that sagas under way have: how many they are, and how many milliseconds ago any process had a
+ * definition of it. For health, whose login reads little.
+ */
+export const liveSagas = statement<[replyTopic: string], { type: string; version: number; sagas: number; seenMs: number | null }>('live-sagas', `select s.saga_type as type, s.definition_version as version, pg_catalog.count(*)::bigint as sagas,
+       (select pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.max(d.seen_at)) * 1000.0) from :schema.saga_definition d
+         where d.reply_topic = $1::text and d.saga_type = s.saga_type
+           and d.definition_version = s.definition_version)::bigint as "seenMs"
+  from :schema.saga s
+ where s.reply_topic = $1::text
+ group by s.saga_type, s.definition_version
+ order by 1, 2`);
+
+/**
  * The definitions that sagas under way, and completed children of those, keep to, with their shapes; and how many
  * milliseconds ago any process had a definition of that type and version.
  */
@@ -326,12 +411,30 @@ export const postponeSaga = statement<[id: string, delayMs: number], Record<neve
  where s.id = $1::uuid`);
 
 /**
+ * Of several attributes the one that the fewest sagas have, counted up to 1,000: by its place, from 1.
+ * Index: saga_attribute_value
+ */
+export const rarestAttribute = statement<[names: readonly (string | null)[], values: readonly (string | null)[]], { place: number }>('rarest-attribute', `select w.place::integer as place
+  from unnest($1::text[], $2::text[]) with ordinality as w (name, value, place)
+ cross join lateral (
+   select pg_catalog.count(*) as sagas
+     from (select from :schema.saga_attribute a where a.name = w.name and a.value = w.value limit 1000) f) c
+ order by c.sagas, w.place
+ limit 1`);
+
+/**
  * The round and the attempt of an HTTP call.
  * Index: saga_call_pkey
  */
 export const readSagaCall = statement<[sagaId: string, step: string, op: string], { round: number; attempt: number }>('read-saga-call', `select c.round, c.attempt
   from :schema.saga_call c
  where c.saga_id = $1::uuid and c.step = $2::text and c.op = $3::text`);
+
+/**
+ * What some sagas under way hold.
+ * Index: saga_pkey
+ */
+export const readSagaContents = statement<[ids: readonly (string | null)[]], { id: string; content: string }>('read-saga-contents', `select s.id, s.content::text as content from :schema.saga s where s.id = any ($1::uuid[])`);
 
 /**
  * A key of a service's sagas by its id.
@@ -376,6 +479,13 @@ export const removeDefinitions = statement<[olderThanMs: number], Record<never, 
  */
 export const removeIgnoredEvents = statement<[olderThanMs: number], Record<never, never>>('remove-ignored-events', `delete from :schema.saga_ignored i
  where i.ignored_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'`);
+
+/**
+ * Forgets orders to many sagas that nothing was done for in so many milliseconds.
+ * Index: saga_bulk_moved
+ */
+export const removeSagaBulks = statement<[olderThanMs: number], Record<never, never>>('remove-saga-bulks', `delete from :schema.saga_bulk b
+ where b.moved_at < (select pg_catalog.clock_timestamp()) - $1::bigint::double precision * interval '1 millisecond'`);
 
 /**
  * Removes keys that were followed by another one longer than maxAgeMs ago, and before any saga under way of their service
@@ -426,6 +536,12 @@ export const sagaTimeline = statement<[id: string], { revision: number; at: Date
   from :schema.saga_transition t
  where t.slot = :schema.saga_slot($1::uuid) and t.saga_id = $1::uuid
  order by t.revision`);
+
+/**
+ * Writes what a saga is found by, in the transition that changes it; see the function.
+ * Index: saga_attribute_pkey
+ */
+export const saveSagaAttributes = statement<[sagaId: string, replyTopic: string, attributes: string], Record<never, never>>('save-saga-attributes', `select from :schema.saga_attributes_save($1::uuid, $2::text, $3::json)`);
 
 /**
  * Writes the HTTP calls of a transition, and makes void those that it has given up; see the function.
@@ -488,6 +604,13 @@ export const startSaga = statement<[id: string, type: string, version: number, k
  * Locks: the new row
  */
 export const stashCommand = statement<[entity: string, most: number, waitMs: number, topic: string, key: string | null, headers: string, control: string, payload: Buffer | null], { stashed: boolean }>('stash-command', `select :schema.saga_stash_command($1, $2, $3, $4, $5, $6::json, $7::json, $8) as stashed`);
+
+/**
+ * One step of an order to many sagas; see the function.
+ * Locks: the order to many
+ * Index: saga_bulk_pkey, saga_pkey
+ */
+export const stepSagaBulk = statement<[id: number, after: string, sagaIds: readonly (string | null)[], revisions: readonly (number | null)[], steps: readonly (string | null)[], cursor: string, isLast: boolean], Record<never, never>>('step-saga-bulk', `select from :schema.saga_bulk_step($1::bigint, $2::uuid, $3::uuid[], $4::bigint[], $5::text[], $6::uuid, $7::boolean)`);
 
 /**
  * Leaves the sagas under way of one shape of a definition to operators.

@@ -187,6 +187,7 @@ as $$
 declare
   ended text := 'saga_ended_s' || slot_number;
   transitions text := 'saga_transition_s' || slot_number;
+  attributes text := 'saga_attribute_s' || slot_number;
   horizon timestamptz := clock_timestamp() - keep_ms * interval '1 millisecond';
   needed boolean;
   filled boolean;
@@ -208,10 +209,11 @@ begin
       return false;
     end if;
     if pass = 1 then
-      execute format('lock table only :schema.%I, only :schema.%I in access exclusive mode', ended, transitions);
+      execute format('lock table only :schema.%I, only :schema.%I, only :schema.%I in access exclusive mode', ended, transitions,
+                     attributes);
     end if;
   end loop;
-  execute format('truncate only :schema.%I, only :schema.%I', ended, transitions);
+  execute format('truncate only :schema.%I, only :schema.%I, only :schema.%I', ended, transitions, attributes);
   return true;
 end
 $$;

@@ -1,5 +1,5 @@
 -- Who may publish to which topics, and consume which topics in which groups. Written by the owner of the schema
--- (`waybill grants --topics`), read by the functions below, which the other functions and row-level security (0013) ask.
+-- (`waybill grants --topics`), read by the functions below, which the other functions and row-level security (0014) ask.
 --
 -- A login without an entry here may do all that its privileges allow. One that has a row in acl_login may do only what
 -- entries of acl say, also when there are none. Both hold for the members of the role that is named, and go by

@@ -225,6 +225,8 @@ begin
     into gone using slot_number::smallint, long_ago, horizon, most;
   execute format('delete from :schema.%I t where t.slot = $1 and t.saga_id = any ($2)', 'saga_transition_s' || slot_number)
     using slot_number::smallint, gone;
+  execute format('delete from :schema.%I a where a.slot = $1 and a.saga_id = any ($2)', 'saga_attribute_s' || slot_number)
+    using slot_number::smallint, gone;
   execute format('delete from :schema.%I e where e.slot = $1 and e.id = any ($2)', 'saga_ended_s' || slot_number)
     using slot_number::smallint, gone;
   return cardinality(gone);

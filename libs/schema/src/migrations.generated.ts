@@ -12,7 +12,8 @@ import { migration0009 } from './migrations/0009-external-effects.generated.js';
 import { migration0010 } from './migrations/0010-saga.generated.js';
 import { migration0011 } from './migrations/0011-saga-transitions.generated.js';
 import { migration0012 } from './migrations/0012-acl.generated.js';
-import { migration0013 } from './migrations/0013-row-security.generated.js';
+import { migration0013 } from './migrations/0013-saga-search.generated.js';
+import { migration0014 } from './migrations/0014-row-security.generated.js';
 import { migration0015 } from './migrations/0015-participants.generated.js';
 
 export const MIGRATIONS: readonly Migration[] = [
@@ -29,5 +30,6 @@ export const MIGRATIONS: readonly Migration[] = [
   migration0011,
   migration0012,
   migration0013,
+  migration0014,
   migration0015,
 ];

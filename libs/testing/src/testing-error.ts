@@ -15,6 +15,13 @@ export type TestingErrorCode =
   | 'REDIS_MISSING'
   | 'SCRIPT_FAILED'
   | 'SCENARIO_FAILED'
+  | 'SERVICE_FAILED'
+  | 'SERVICE_UNKNOWN'
+  | 'SERVICES_BUSY'
+  | 'SAGA_STATE_MISSED'
+  | 'CRASH_POINT_INVALID'
+  | 'CRASH_POINT_MISSED'
+  | 'SUPERUSER_REQUIRED'
   | 'WAIT_TIMED_OUT';
 
 /** Thrown by everything in this package; the message says what happened and what to do. */

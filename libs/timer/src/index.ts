@@ -13,12 +13,7 @@ export {
 export { RUN_AT_HEADER } from './recurring/recurring-effect.js';
 export { armedBy, type TimerCommand, timerStatements } from './timer-commands.js';
 export { type DueTimer, type FiringPass, TIMER_KIND, type TimerEffect } from './timer-effect.js';
-export {
-  type TimerAlarm,
-  type TimerMessage,
-  type TimerTarget,
-  type TimerTime,
-} from './timer-message.js';
+export { type TimerAlarm, type TimerMessage, type TimerTarget, type TimerTime } from './timer-message.js';
 export {
   TimerService,
   type TimerServiceOptions,

@@ -1,3 +1,4 @@
+import type { AttributesOf } from './attributes.js';
 import type { AnyEachStep, EachChildStep, EachCommandStep, EachLocalStep, EachResults } from './each-step.js';
 import type { EndHandler, SagaDefinition, SagaEnd } from './saga-definition.js';
 import type {
@@ -25,6 +26,7 @@ export class SagaBuilder<Input extends object, Data extends object> {
   /** What the next step waits for. */
   #last: readonly string[] = [];
   #onEnd: EndToBuild | undefined;
+  #attributes: AttributesOf | undefined;
 
   /** @internal Made by {@link saga}. */
   constructor(
@@ -127,9 +129,23 @@ export class SagaBuilder<Input extends object, Data extends object> {
     return this;
   }
 
+  /**
+   * What its sagas are found by (`SagaDesk.list({ where })`, `waybill saga list --where`): up to 20 texts of 1 to 200
+   * characters, finite numbers, or true or false, made of their data. The function runs in each transition, at once; what
+   * has changed is written with it. Attributes stand in the database as they are, whatever else is encrypted. What is not
+   * usable is logged, and leaves them as they were. Once.
+   */
+  attributes(of: AttributesOf<Input & Partial<Data>>): this {
+    if (typeof of !== 'function') this.#drafts.problems.push('its attributes must be a function of its data');
+    if (this.#attributes !== undefined) this.#drafts.problems.push('its attributes are given twice');
+    this.#attributes = of as unknown as AttributesOf;
+    return this;
+  }
+
   /** @throws ConfigurationError listing every problem */
   build(): SagaDefinition<Input, Data> {
-    return this.#drafts.finish(this.type, this.options, this.#onEnd) as SagaDefinition<Input, Data>;
+    const beside = { onEnd: this.#onEnd, attributes: this.#attributes };
+    return this.#drafts.finish(this.type, this.options, beside) as SagaDefinition<Input, Data>;
   }
 
   #next<Added extends object>(last: readonly string[]): SagaBuilder<Input, Data & Added> {

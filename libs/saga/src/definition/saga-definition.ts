@@ -1,3 +1,4 @@
+import type { AttributesOf } from './attributes.js';
 import type { SagaCommand, SagaOp } from './saga-command.js';
 
 /** The data of a saga: a JSON object that grows with the answers of its steps. */
@@ -164,6 +165,8 @@ export interface SagaDefinition<Input extends object = object, Output extends ob
   readonly hasPivot: boolean;
   /** Learns of the end. It is a step of its own, with attempts. */
   readonly onEnd: { readonly run: EndHandler; readonly policy: StepPolicy } | undefined;
+  /** What its sagas are found by. No part of its shape. */
+  readonly attributes: AttributesOf | undefined;
   /** Types only. */
   readonly [inputType]?: readonly [Input, Output];
 }

@@ -1,6 +1,8 @@
 import { ConfigurationError, show, wholeNumber } from '@waybill/kernel';
 import { assertTopicName } from '@waybill/log';
 import { END_STEP } from '../machine/saga-instance.js';
+import type { AttributesOf } from './attributes.js';
+import { NAME, NAME_RULE } from './names.js';
 import { nextSteps } from './next-steps.js';
 import type { HttpCall, SagaOp } from './saga-command.js';
 import type {
@@ -36,8 +38,6 @@ import {
 import type { AnyEachStep, EachPolicies } from './each-step.js';
 import { resolveStepPolicy, type StepPolicyOptions } from './step-policy.js';
 
-const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/;
-const NAME_RULE = 'must be 1 to 100 of A-Z a-z 0-9 . _ -, and begin with none of . and -';
 const MAX_STEPS = 200;
 /** How long a saga, or a step that waits for a signal, may take, in milliseconds. */
 export const DEADLINE = wholeNumber({ default: 1, min: 10, max: 3_650 * 86_400_000 });
@@ -74,6 +74,12 @@ export interface Ops {
 export interface EndToBuild {
   readonly run: EndHandler;
   readonly policy: StepPolicyOptions | undefined;
+}
+
+/** What a saga has beside its steps. */
+export interface BesideSteps {
+  readonly onEnd?: EndToBuild | undefined;
+  readonly attributes?: AttributesOf | undefined;
 }
 
 const CONCURRENCY = wholeNumber({ default: 10, min: 1, max: 1_000 });
@@ -272,7 +278,11 @@ export class Drafts {
   }
 
   /** @throws ConfigurationError listing every problem */
-  finish(type: string, { version = 1, deadlineMs }: SagaOptions, onEnd?: EndToBuild): SagaDefinition {
+  finish(
+    type: string,
+    { version = 1, deadlineMs }: SagaOptions,
+    { onEnd, attributes }: BesideSteps = {},
+  ): SagaDefinition {
     const { problems, list } = this;
     if (!NAME.test(type)) problems.push(`its type ${JSON.stringify(type)} ${NAME_RULE}`);
     if (!Number.isSafeInteger(version) || version < 1 || version > 1_000_000)
@@ -299,6 +309,7 @@ export class Drafts {
       next: nextSteps(steps),
       hasPivot,
       onEnd: end,
+      attributes,
     });
   }
 }

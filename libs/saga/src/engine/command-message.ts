@@ -77,7 +77,7 @@ function timesOf({ steps }: SagaInstance, step: string): Headers {
 export function reminderMessage(
   { outbox }: MessageParts,
   { instance, subject }: MessageSaga,
-  { step, number, topic, payload }: OutputOf<'reminder'>,
+  { step, number, begunMs, topic, payload }: OutputOf<'reminder'>,
 ): EncodedMessage {
   const branch = `${step}:reminder-${number}`;
   const control: Headers = {
@@ -86,7 +86,7 @@ export function reminderMessage(
     [SAGA_BRANCH_HEADER]: branch,
     [SAGA_OP_HEADER]: 'action',
     [SAGA_ATTEMPT_HEADER]: '1',
-    ...timesOf(instance, step),
+    [SAGA_BEGUN_HEADER]: String(begunMs),
   };
   return outbox.encodeControl({
     topic,

@@ -9,7 +9,13 @@ import { differencesOf, fingerprintOf, shapeOf } from '../definition/fingerprint
 import type { SagaDefinition } from '../definition/saga-definition.js';
 import { type SagaDefinitions, signalsOf } from '../definition/saga-definitions.js';
 import { patchesOf } from '../machine/items.js';
-import { findDefinition, liveVersions, registerDefinition, stickSagas } from '../statements.generated.js';
+import {
+  findDefinition,
+  liveSagas,
+  liveVersions,
+  registerDefinition,
+  stickSagas,
+} from '../statements.generated.js';
 import type { StoredSaga } from './saga-store.js';
 
 /** A definition that another process has had so lately is not lost. */
@@ -137,7 +143,7 @@ export class RegisteredDefinitions {
 
   /** Sagas under way that wait for a process that has their version. */
   async unserved(session: SqlSession): Promise<UnservedSagas[]> {
-    const live = await readLive(session, this.replyTopic);
+    const live = await session.run(liveSagas, this.replyTopic);
     return live
       .filter(({ type, version }) => this.definitions.find(type, version) === undefined)
       .filter(({ seenMs }) => seenMs === null || seenMs >= LATELY_MS)

@@ -10,6 +10,7 @@ import { dataOf } from '../machine/saga-data.js';
 import { assertData, assertName } from '../machine/saga-input.js';
 import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
 import type { SagaState } from '../machine/saga-instance.js';
+import { SagaAttributes } from './saga-attributes.js';
 import { EventWaits } from './event-waits.js';
 import { IgnoredEvents } from './ignored-events.js';
 import { LocalSteps } from './local-steps.js';
@@ -81,6 +82,7 @@ export class SagaEngine {
   readonly waits: EventWaits;
   /** What came for its sagas and changed nothing. */
   readonly ignored: IgnoredEvents;
+  readonly #attributes: SagaAttributes;
   readonly #trace: SagaTrace;
   readonly #work: TransitionParts;
 
@@ -93,6 +95,7 @@ export class SagaEngine {
     this.calls = new SagaCalls(this.replyTopic, this.contents);
     this.waits = new EventWaits(this.replyTopic, this.contents);
     this.ignored = new IgnoredEvents(this.replyTopic, this.contents);
+    this.#attributes = new SagaAttributes(this.replyTopic, parts.logger);
     this.#trace = parts.trace ?? noSagaTrace;
     this.#work = {
       definitions,
@@ -163,11 +166,15 @@ export class SagaEngine {
     const isBegun = isQuiet && work.instance.state === 'RUNNING' && work.outputs.every(isCommand);
     const begun = isBegun ? work.instance : instance;
     const record = isBegun ? work.record : { nowMs: 0, events: [], outputs: [] };
-    const saga = { type, version, parent, fingerprint, startedIn, subject };
+    // Of one that is written again at once, that transition says it.
+    const foundBy = isBegun ? this.#attributes.of(definition, begun, undefined) : undefined;
+    const attributes = foundBy?.mark;
+    const saga = { type, version, parent, fingerprint, startedIn, subject, attributes };
     const toStart = { ...saga, instance: begun, replyTopic: this.replyTopic, record };
     const { startedAtMs, ...found } = await insertSaga(session, this.contents, toStart);
     if (!found.created) return found;
-    if (isBegun) {
+    if (foundBy !== undefined) {
+      await this.#attributes.save(session, id, foundBy);
       await work.publish();
       reached(begun.state);
     } else {
@@ -243,7 +250,10 @@ export class SagaEngine {
     if (stored.parent !== null) await work.tellParent(stored.parent);
     const record = { ...work.record, ...(by === undefined ? {} : { by }) };
     const exactly = event.type === 'due';
-    await saveTransition(session, this.contents, stored, instance, record, exactly);
+    const foundBy = this.#attributes.of(definition, instance, stored.attributes);
+    const before = { ...stored, attributes: foundBy.mark };
+    await saveTransition(session, this.contents, before, instance, record, exactly);
+    await this.#attributes.save(session, instance.id, foundBy);
     await work.publish();
     reportState(this.parts.logger, definition.type, stored.instance, instance);
     return { applied: true, why: undefined };

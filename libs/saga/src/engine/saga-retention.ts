@@ -14,6 +14,7 @@ import {
   removeDefinitions,
   removeIgnoredEvents,
   forgetEndedSagas,
+  removeSagaBulks,
   removeSagaKeys,
   removeSagaOrders,
   removeSagaRefusals,
@@ -69,6 +70,7 @@ export class SagaRetention extends Retention {
       if (row?.emptied !== true) await this.#forget(slot);
     });
     await session.run(removeSagaOrders, decidedMs);
+    await session.run(removeSagaBulks, decidedMs);
     await session.run(removeSagaRefusals, decidedMs);
     await session.run(removeIgnoredEvents, decidedMs);
     await session.run(removeDefinitions, decidedMs);

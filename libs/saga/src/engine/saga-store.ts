@@ -24,6 +24,8 @@ export interface StoredSaga {
   readonly startedIn: string | undefined;
   /** Whose data it holds; undefined where that was not said. */
   readonly subject: string | undefined;
+  /** Stands for what it is found by; undefined while it has no attributes. */
+  readonly attributes: string | undefined;
   /** Milliseconds since its start, by the database's clock. */
   readonly nowMs: number;
 }
@@ -55,6 +57,7 @@ type Content = Omit<SagaInstance, 'id' | 'key' | 'state' | 'reason' | 'startedAt
 interface Beside {
   readonly startedIn?: string | undefined;
   readonly subject?: string | undefined;
+  readonly attributes?: string | undefined;
 }
 
 /** What a saga is begun with. */
@@ -67,6 +70,7 @@ export interface SagaToStart {
   readonly parent: SagaParent | null;
   readonly startedIn: string | undefined;
   readonly subject: string | undefined;
+  readonly attributes: string | undefined;
   readonly record: TransitionRecord;
 }
 
@@ -74,9 +78,9 @@ export interface SagaToStart {
 export async function insertSaga(
   session: SqlSession,
   contents: SagaContents,
-  { instance, type, version, replyTopic, fingerprint, parent, startedIn, subject, record }: SagaToStart,
+  { instance, type, version, replyTopic, fingerprint, parent, record, ...beside }: SagaToStart,
 ): Promise<{ readonly id: string; readonly created: boolean; readonly startedAtMs: number }> {
-  const key = await contents.keyOf(session, subject);
+  const key = await contents.keyOf(session, beside.subject);
   const [row] = await session.run(
     startSaga,
     instance.id,
@@ -90,7 +94,7 @@ export async function insertSaga(
     parent?.step ?? null,
     instance.reason,
     fingerprint,
-    contents.seal(instance.id, JSON.stringify(contentOf(instance, { startedIn, subject })), key),
+    contents.seal(instance.id, JSON.stringify(contentOf(instance, beside)), key),
     contents.seal(instance.id, JSON.stringify(record), key),
   );
   invariant(row !== undefined, `saga ${type} ${instance.key} is neither there nor begun`);
@@ -126,6 +130,7 @@ export async function lockDueSaga(
 /**
  * Writes what a saga has become. One that has ended leaves the sagas under way; a child stays until its parent has ended.
  *
+ * @param before with what it is found by now
  * @param exactly whether its next wake-up is set as it is; otherwise it may be left too early, which costs a look
  */
 export async function saveTransition(
@@ -191,9 +196,9 @@ async function stored(session: SqlSession, contents: SagaContents, row: SagaRow)
   const content = await contents.open(session, row.id, row.content);
   const { parentId, parentStep, type, version, revision, nowMs, fingerprint } = row;
   const instance: SagaInstance & Beside = restoreInstance(row, content);
-  const { startedIn, subject } = instance;
+  const { startedIn, subject, attributes } = instance;
   const parent = parentId === null ? null : { id: parentId, step: parentStep ?? '' };
-  return { type, version, revision, nowMs, parent, fingerprint, instance, startedIn, subject };
+  return { type, version, revision, nowMs, parent, fingerprint, instance, startedIn, subject, attributes };
 }
 
 /** What stands beside the content of a saga in its row. */
@@ -242,7 +247,10 @@ export function isSame(before: SagaInstance, after: SagaInstance): boolean {
   );
 }
 
-function contentOf(instance: SagaInstance, { startedIn, subject }: Beside = {}): Content & Beside {
+function contentOf(
+  instance: SagaInstance,
+  { startedIn, subject, attributes }: Beside = {},
+): Content & Beside {
   const { id: _, key: __, state: ___, reason: ____, startedAtMs: _____, ...content } = instance;
-  return { ...content, startedIn, subject };
+  return { ...content, startedIn, subject, attributes };
 }

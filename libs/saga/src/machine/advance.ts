@@ -245,7 +245,8 @@ function remind(draft: TransitionDraft, step: StepDefinition): void {
   try {
     const { topic } = command;
     const payload = request(draft.data);
-    draft.outputs.push({ type: 'reminder', step: step.name, number: sent, topic, payload });
+    const begunMs = draft.nowMs;
+    draft.outputs.push({ type: 'reminder', step: step.name, number: sent, begunMs, topic, payload });
   } catch (error) {
     draft.ignore(`reminder ${sent} of step ${step.name} cannot be made: ${describeError(error)}`);
   }

@@ -97,6 +97,8 @@ export type SagaOutput =
       readonly type: 'reminder';
       readonly step: string;
       readonly number: number;
+      /** When it was sent, in milliseconds since the start: by this a barrier judges how old it is, not by the wait's time. */
+      readonly begunMs: number;
       readonly topic: string;
       readonly payload: unknown;
     }

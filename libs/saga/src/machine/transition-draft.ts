@@ -22,7 +22,8 @@ import {
 /** Steps that leave nothing to be undone. */
 export const CLEAN: ReadonlySet<StepStatus> = new Set<StepStatus>(['skipped', 'rejected', 'undone']);
 const UNDO: ReadonlySet<StepStatus> = new Set<StepStatus>(['undoing', 'undo-waiting', 'undo-stuck']);
-const OPEN: ReadonlySet<StepStatus> = new Set<StepStatus>([
+/** A step that stands open: an operator may decide about it. */
+export const OPEN: ReadonlySet<StepStatus> = new Set<StepStatus>([
   'running',
   'waiting',
   'stuck',

@@ -1,68 +1,41 @@
 import {
   assertOperator,
   type Clock,
-  ConfigurationError,
   invariant,
+  dictionary,
   isId,
   NotFoundError,
   type Operator,
   type PgDatabase,
   resolveOptions,
   SagaOrderRefusedError,
-  show,
   sqlStateOf,
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
 import { type Sealer, whyUnreadable } from '@waybill/log';
+import { type AttributeValue, shownAttribute, type StoredAttribute } from '../definition/attributes.js';
 import { ignoredPlace } from '../engine/ignored-events.js';
 import { SagaContents } from '../engine/saga-contents.js';
 import type { SagaData } from '../definition/saga-definition.js';
 import type { OrderEvent, SagaEvent, SagaOutput } from '../machine/saga-event.js';
-import { isEnd, type SagaInstance, type SagaState, STATE_NUMBER, stateOf } from '../machine/saga-instance.js';
+import { isEnd, type SagaInstance, type SagaState, stateOf } from '../machine/saga-instance.js';
 import { sealedOrder } from '../engine/saga-orders.js';
+import { SagaBulk } from './saga-bulk.js';
+import { LIMIT, type SagaFilter, SagaSearch, type SagaSummary, summaryOf } from './saga-search.js';
 import type { SagaIgnored } from './saga-ignored.js';
 import { NO_CONTENT, restoreInstance, type TransitionRecord } from '../engine/saga-store.js';
 import {
   listIgnoredEvents,
+  listSagaAttributes,
   listSagaCalls,
   listSagaOrders,
   listSagaRefusals,
-  listSagas,
   orderSaga,
   sagaStats,
   sagaTimeline,
   showSaga,
 } from '../statements.generated.js';
-
-/** Which sagas to list. */
-export interface SagaFilter {
-  /** Default: those under way. */
-  readonly states?: readonly SagaState[];
-  readonly type?: string;
-  readonly keyPrefix?: string;
-  /** Only those begun at least so many milliseconds ago. */
-  readonly olderThanMs?: number;
-  /** Only those behind this id: ids sort by the time of their beginning. */
-  readonly after?: string;
-  /** Default 100, up to 100,000. */
-  readonly limit?: number;
-}
-
-/** A saga in a list. */
-export interface SagaSummary {
-  readonly id: string;
-  readonly type: string;
-  readonly version: number;
-  readonly key: string;
-  readonly state: SagaState;
-  /** Grows with every transition; orders may be bound to one. */
-  readonly revision: number;
-  readonly startedAt: Date;
-  readonly changedAt: Date;
-  readonly reason: string | null;
-  readonly parentId: string | null;
-}
 
 /** One transition of a saga. */
 export interface SagaTimelineEntry {
@@ -88,6 +61,8 @@ export interface SagaDetail extends SagaSummary {
   readonly unreadable: string | null;
   readonly timeline: readonly SagaTimelineEntry[];
   readonly actions: readonly SagaOrderSummary[];
+  /** What it is found by. */
+  readonly attributes: Readonly<Record<string, AttributeValue>>;
   /** Its HTTP calls under way. */
   readonly calls: readonly SagaCallSummary[];
 }
@@ -156,18 +131,12 @@ export interface OrderOptions {
   readonly waitMs?: number;
 }
 
-const LIST = {
-  olderThanMs: wholeNumber({ default: 0, min: 0, max: 3_650 * 86_400_000 }),
-  limit: wholeNumber({ default: 100, min: 1, max: 100_000 }),
-};
 const ORDER = { waitMs: wholeNumber({ default: 10_000, min: 0, max: 3_600_000 }) };
 const LOOK_MS = 50;
 /** What `order_saga()` says of a saga that is not under way. */
 const NOT_UNDER_WAY = '22023';
 /** Stands for a transition that cannot be read. */
 const NO_RECORD = JSON.stringify({ nowMs: 0, events: [], outputs: [] } satisfies TransitionRecord);
-const UNDER_WAY: readonly SagaState[] = ['RUNNING', 'COMPENSATING', 'STUCK'];
-
 /** What a {@link SagaDesk} works with. */
 export interface SagaDeskParts {
   /** The database of the service whose sagas they are. */
@@ -185,31 +154,20 @@ export interface SagaDeskParts {
 export class SagaDesk {
   readonly #clock: Clock;
   readonly #contents: SagaContents;
+  readonly #search: SagaSearch;
+  /** Orders to many sagas at once. */
+  readonly bulk: SagaBulk;
 
   constructor(private readonly parts: SagaDeskParts) {
     this.#contents = new SagaContents(parts.sealer);
     this.#clock = parts.clock ?? systemClock;
+    this.#search = new SagaSearch(parts.database, this.#contents);
+    this.bulk = new SagaBulk(parts.database, this.#search, this.#clock);
   }
 
   /** Sagas in the order of their beginning. @throws ConfigurationError */
-  async list(filter: SagaFilter = {}): Promise<SagaSummary[]> {
-    const { states = UNDER_WAY, type, keyPrefix, after, ...numbers } = filter;
-    const { olderThanMs, limit } = resolveOptions('list of sagas', LIST, numbers);
-    const unknown = states.filter((state) => !Object.hasOwn(STATE_NUMBER, state));
-    const known = Object.keys(STATE_NUMBER).join(', ');
-    const problems = unknown.map((state) => `states must be a list of ${known}, got ${show(state)}`);
-    if (after !== undefined && !isId(after)) problems.push('after must be the id of a saga');
-    if (problems.length > 0) throw new ConfigurationError('Sagas cannot be listed', problems);
-    const rows = await this.parts.database.session.run(
-      listSagas,
-      states.map((state) => STATE_NUMBER[state]),
-      type ?? null,
-      keyPrefix ?? null,
-      olderThanMs,
-      after ?? null,
-      limit,
-    );
-    return rows.map(summaryOf);
+  list(filter: SagaFilter = {}): Promise<SagaSummary[]> {
+    return this.#search.list(filter);
   }
 
   /** @throws NotFoundError */
@@ -230,8 +188,16 @@ export class SagaDesk {
         ...(JSON.parse(records[index] ?? NO_RECORD) as TransitionRecord),
       })),
       actions: await this.#orders(id),
+      attributes: await this.#attributes(id),
       calls: (await this.parts.database.session.run(listSagaCalls, id)) as SagaCallSummary[],
     };
+  }
+
+  async #attributes(id: string): Promise<Record<string, AttributeValue>> {
+    const rows = await this.parts.database.session.run(listSagaAttributes, id);
+    return dictionary(
+      Object.fromEntries(rows.map((row) => [row.name, shownAttribute(row as StoredAttribute)])),
+    );
   }
 
   async #opened(id: string, content: string, rows: readonly { readonly content: string }[]) {
@@ -247,13 +213,13 @@ export class SagaDesk {
 
   /** Messages to sagas that were dropped, because none of their own services has sent them; the newest first. */
   async refusals(replyTopic?: string, most = 100): Promise<SagaRefusal[]> {
-    const { limit } = resolveOptions('list of refusals', { limit: LIST.limit }, { limit: most });
+    const { limit } = resolveOptions('list of refusals', { limit: LIMIT }, { limit: most });
     return this.parts.database.session.run(listSagaRefusals, replyTopic ?? null, limit);
   }
 
   /** What has come for sagas, or for one, and changed nothing; the newest first. */
   async ignored(sagaId?: string, most = 100): Promise<SagaIgnored[]> {
-    const { limit } = resolveOptions('list of ignored events', { limit: LIST.limit }, { limit: most });
+    const { limit } = resolveOptions('list of ignored events', { limit: LIMIT }, { limit: most });
     if (sagaId !== undefined && !isId(sagaId)) throw new NotFoundError(`saga ${sagaId}`);
     const { session } = this.parts.database;
     const rows = await session.run(listIgnoredEvents, sagaId ?? null, limit);
@@ -365,24 +331,4 @@ export class SagaDesk {
     if (row === undefined) throw new NotFoundError(`saga ${id}`);
     return row;
   }
-}
-
-interface SummaryRow extends Omit<SagaSummary, 'state'> {
-  readonly state: number;
-}
-
-function summaryOf(row: SummaryRow): SagaSummary {
-  const { id, type, version, key, revision, startedAt, changedAt, reason, parentId } = row;
-  return {
-    id,
-    type,
-    version,
-    key,
-    state: stateOf(row.state),
-    revision,
-    startedAt,
-    changedAt,
-    reason,
-    parentId,
-  };
 }

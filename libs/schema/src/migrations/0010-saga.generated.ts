@@ -5,7 +5,7 @@ export const migration0010: Migration = {
   number: 10,
   name: '0010-saga',
   breaking: false,
-  checksum: 'daca0c257953e5f06b476aa62eda5d1f17704ec6a05ae7cfecc47d12585c6ee9',
+  checksum: '53c680616c947d3b55a74875dc9e53032610db7625a9a392207196c1270dcc47',
   sql: `-- Sagas: those under way, those that have ended, what happened to each, and what participants hold for them.
 
 -- Those under way. state: 1 running, 2 compensating, 3 stuck; an ended child (4 completed, 5 compensated, 6 cancelled)
@@ -195,6 +195,7 @@ as $$
 declare
   ended text := 'saga_ended_s' || slot_number;
   transitions text := 'saga_transition_s' || slot_number;
+  attributes text := 'saga_attribute_s' || slot_number;
   horizon timestamptz := clock_timestamp() - keep_ms * interval '1 millisecond';
   needed boolean;
   filled boolean;
@@ -216,10 +217,11 @@ begin
       return false;
     end if;
     if pass = 1 then
-      execute format('lock table only :schema.%I, only :schema.%I in access exclusive mode', ended, transitions);
+      execute format('lock table only :schema.%I, only :schema.%I, only :schema.%I in access exclusive mode', ended, transitions,
+                     attributes);
     end if;
   end loop;
-  execute format('truncate only :schema.%I, only :schema.%I', ended, transitions);
+  execute format('truncate only :schema.%I, only :schema.%I, only :schema.%I', ended, transitions, attributes);
   return true;
 end
 $$;

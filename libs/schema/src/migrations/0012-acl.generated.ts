@@ -5,9 +5,9 @@ export const migration0012: Migration = {
   number: 12,
   name: '0012-acl',
   breaking: false,
-  checksum: '2f7183223fd71a5523a1be4e203471892f305d8c8b516ec2fc73442ff7b0fcc6',
+  checksum: '5d20d6f404a9ce24444023b90387e4cef9f8ed9c6d1b544ca501b0b0f7c66967',
   sql: `-- Who may publish to which topics, and consume which topics in which groups. Written by the owner of the schema
--- (\`waybill grants --topics\`), read by the functions below, which the other functions and row-level security (0013) ask.
+-- (\`waybill grants --topics\`), read by the functions below, which the other functions and row-level security (0014) ask.
 --
 -- A login without an entry here may do all that its privileges allow. One that has a row in acl_login may do only what
 -- entries of acl say, also when there are none. Both hold for the members of the role that is named, and go by

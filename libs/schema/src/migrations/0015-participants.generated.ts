@@ -5,7 +5,7 @@ export const migration0015: Migration = {
   number: 15,
   name: '0015-participants',
   breaking: false,
-  checksum: 'e464059f557cc9fabae358b52d65a85471dc432104fafa693b3283c536a8b715',
+  checksum: '004496e91d66f7ba029f4a0efa0479e06a711d924bd4a61a784e8a58e8a878b4',
   sql: `-- Operations of distributed transactions in the participant's database; their tables are those of 0008. Every operation has
 -- a time of its own: that in its gid, and begun_ms after it. Only slots that are needed are named: a plan over the ring
 -- would lock all of them to the end of the transaction, and none could be emptied.
@@ -232,6 +232,8 @@ begin
                                 order by e.id limit $4 for update skip locked)', 'saga_ended_s' || slot_number)
     into gone using slot_number::smallint, long_ago, horizon, most;
   execute format('delete from :schema.%I t where t.slot = $1 and t.saga_id = any ($2)', 'saga_transition_s' || slot_number)
+    using slot_number::smallint, gone;
+  execute format('delete from :schema.%I a where a.slot = $1 and a.saga_id = any ($2)', 'saga_attribute_s' || slot_number)
     using slot_number::smallint, gone;
   execute format('delete from :schema.%I e where e.slot = $1 and e.id = any ($2)', 'saga_ended_s' || slot_number)
     using slot_number::smallint, gone;

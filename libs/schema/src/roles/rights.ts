@@ -167,6 +167,9 @@ const OWN_TABLES: Readonly<Record<string, TableRights>> = {
     monitor: 'select (slot, saga_id, revision, at, state)',
     operator: 'select',
   },
+  saga_attribute: { service: 'select, insert, update (kind, value), delete', operator: 'select' },
+  // Operators write it by functions.
+  saga_bulk: { service: 'select (id, moved_at), delete', operator: 'select' },
   saga_mac_key: { service: 'select, insert (reply_topic, secret), delete' },
   saga_refusal: {
     service:
@@ -355,6 +358,10 @@ const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   audit_own: NOBODY,
   unlock_entity: OPERATOR,
   order_saga: OPERATOR,
+  saga_attributes_save: SERVICE,
+  saga_bulk_begin: OPERATOR,
+  saga_bulk_step: OPERATOR,
+  saga_bulk_cancel: OPERATOR,
 };
 
 /** Who may take numbers. Those of identity columns, and of functions that run as their owner, are the owner's. */

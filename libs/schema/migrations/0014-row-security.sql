@@ -30,6 +30,9 @@ begin
       ('saga', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_ended', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_transition', ':schema.acl_saga(saga_id)'),
+      ('saga_attribute', ':schema.acl_reads_topic(reply_topic)'),
+      -- Its filter may hold what only its operator may see.
+      ('saga_bulk', 'actor = session_user::text'),
       ('guard_mac_key', ':schema.acl_group_name(split_part(service, ''/'', 1))'),
       ('saga_mac_key', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_refusal', ':schema.acl_reads_topic(reply_topic)'),

@@ -1,11 +1,11 @@
 // Made by scripts/build-sql.mjs from ../../migrations; do not edit.
 import type { Migration } from '../migration.js';
 
-export const migration0013: Migration = {
-  number: 13,
-  name: '0013-row-security',
+export const migration0014: Migration = {
+  number: 14,
+  name: '0014-row-security',
   breaking: false,
-  checksum: 'fbc276c7ed48c3358518bc76025ef80a5c322276d896051148954fac0ed01d0f',
+  checksum: 'a22c14d41fc828212f33545cd16dc84f296e8688d502ee2abddeee8f7b03bb6c',
   sql: `-- Row-level security by 0012, for those who may use the tables and are not the owner: he, and superusers, see all and pay
 -- nothing. A login without an entry pays one look a statement. Policies of ours are named waybill_…; services know them.
 --
@@ -38,6 +38,9 @@ begin
       ('saga', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_ended', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_transition', ':schema.acl_saga(saga_id)'),
+      ('saga_attribute', ':schema.acl_reads_topic(reply_topic)'),
+      -- Its filter may hold what only its operator may see.
+      ('saga_bulk', 'actor = session_user::text'),
       ('guard_mac_key', ':schema.acl_group_name(split_part(service, ''/'', 1))'),
       ('saga_mac_key', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_refusal', ':schema.acl_reads_topic(reply_topic)'),

@@ -1,0 +1,83 @@
+import { types } from 'node:util';
+import { isPlainObject } from '@waybill/kernel';
+import { isStorable } from '@waybill/outbox';
+import { NAME, NAME_RULE } from './names.js';
+import type { SagaData } from './saga-definition.js';
+
+/** What an attribute of a saga can be. A number and the text of its digits are found alike. */
+export type AttributeValue = string | number | boolean;
+
+/** What sagas of a definition are found by, made of their data. One that is undefined is left out. */
+export type AttributesOf<Data = SagaData> = (
+  data: Data,
+) => Readonly<Record<string, AttributeValue | undefined>>;
+
+/** An attribute as it is stored. */
+export interface StoredAttribute {
+  readonly name: string;
+  readonly kind: 'string' | 'number' | 'boolean';
+  readonly value: string;
+}
+
+const MAX_ATTRIBUTES = 20;
+/** Longest text, in characters. */
+const MAX_CHARS = 200;
+
+/**
+ * Attributes as they are stored, by name, and what is wrong with them. What is wrong never tells a value: it may be somebody's.
+ */
+export function storedAttributes(given: unknown): {
+  readonly attributes: readonly StoredAttribute[];
+  readonly problems: readonly string[];
+} {
+  if (types.isPromise(given)) {
+    silence(given);
+    return { attributes: [], problems: ['they must be made at once, and not by a promise'] };
+  }
+  if (!isPlainObject(given))
+    return { attributes: [], problems: ['they must be a plain object of names and values'] };
+  const entries = Object.entries(given).filter(([, value]) => value !== undefined);
+  for (const [, value] of entries) if (types.isPromise(value)) silence(value);
+  const problems = entries.flatMap(([name, value]) => problemOf(name, value) ?? []);
+  if (entries.length > MAX_ATTRIBUTES)
+    problems.push(`there may be ${MAX_ATTRIBUTES} of them, and not ${entries.length}`);
+  const attributes = entries.map(([name, value]) => ({
+    name,
+    kind: typeof value as StoredAttribute['kind'],
+    value: String(value as AttributeValue),
+  }));
+  if (problems.length > 0) return { attributes: [], problems };
+  return { attributes: attributes.toSorted((one, other) => (one.name < other.name ? -1 : 1)), problems };
+}
+
+/** An attribute as its definition made it. */
+export function shownAttribute({ kind, value }: Omit<StoredAttribute, 'name'>): AttributeValue {
+  if (kind === 'number') return Number(value);
+  return kind === 'boolean' ? value === 'true' : value;
+}
+
+function problemOf(name: string, value: unknown): string | undefined {
+  if (!NAME.test(name)) return `the name ${JSON.stringify(name.slice(0, 100))} ${NAME_RULE}`;
+  const why = problemOfValue(value);
+  return why === undefined ? undefined : `${name} ${why}`;
+}
+
+function problemOfValue(value: unknown): string | undefined {
+  if (typeof value === 'boolean') return undefined;
+  if (typeof value === 'number')
+    return Number.isFinite(value) ? undefined : `must be a finite number, and is ${value}`;
+  if (typeof value !== 'string') return `must be a text, a number, or true or false, and is ${kindOf(value)}`;
+  if (value === '' || value.length > MAX_CHARS)
+    return `must be a text of 1 to ${MAX_CHARS} characters, and has ${value.length}`;
+  return isStorable(value) ? undefined : 'has NUL or half a character, which cannot be stored';
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null';
+  return types.isPromise(value) ? 'a promise' : `of type ${typeof value}`;
+}
+
+/** One that is rejected later must not end the process. */
+function silence(promise: Promise<unknown>): void {
+  void Promise.prototype.then.call(promise, undefined, () => {});
+}

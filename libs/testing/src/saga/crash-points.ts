@@ -1,0 +1,246 @@
+import type { PgDatabase } from '@waybill/kernel';
+import pg from 'pg';
+import { TestingError } from '../testing-error.js';
+import { CRASH_NOTICE } from './gated-connection.js';
+
+/** What a participant does for a command. */
+export type CrashOperation = 'action' | 'compensate' | 'try' | 'confirm' | 'cancel';
+
+/** A crash of a participant, at the next command of a step. */
+export interface CrashAtStep {
+  /** The step; of a `forEach`, all of its items, or one as `reserve[key]`. */
+  readonly at: string;
+  /** Default `action`. */
+  readonly op?: CrashOperation;
+  /**
+   * `before-action`: the command was taken, its handler has not run. `before-commit`: the handler has run, and everything is
+   * written. `after-commit`: it is committed, and the service never hears so.
+   */
+  readonly when: 'before-action' | 'before-commit' | 'after-commit';
+  /** Only for this saga, by its id. */
+  readonly saga?: string;
+}
+
+/** A crash of the service that carries sagas on, in a transition. */
+export interface CrashAtTransition {
+  /**
+   * The step whose answer, signal, event or local action comes in the transition, or what else comes: `start`, `due`,
+   * `cancel`, `compensate`.
+   */
+  readonly transition: string;
+  /** Only where it is about this operation of the step. */
+  readonly op?: CrashOperation;
+  readonly when: 'before-commit' | 'after-commit';
+  /** Only for this saga, by its id. */
+  readonly saga?: string;
+}
+
+/** Where a service is to crash. */
+export type CrashPoint = CrashAtStep | CrashAtTransition;
+
+/** A crash point that was set. */
+export interface SetCrashPoint {
+  readonly id: number;
+  readonly service: string;
+  readonly point: CrashPoint;
+}
+
+const OPERATIONS: readonly string[] = ['action', 'compensate', 'try', 'confirm', 'cancel'];
+const MOMENTS: readonly string[] = ['before-action', 'before-commit', 'after-commit'];
+
+/**
+ * Crash points, as triggers of the test's database: what a participant writes first (the barrier's row) and what the
+ * transition of a saga writes. They fire at once, or by a deferred constraint at COMMIT, when everything is written. Which
+ * instance of a service a session belongs to says a setting that its gate has given to it.
+ */
+export class CrashPoints {
+  readonly #set = new Map<number, SetCrashPoint>();
+
+  constructor(private readonly database: PgDatabase) {}
+
+  async install(): Promise<void> {
+    const schema = pg.escapeIdentifier(this.database.schema);
+    await this.database.pool.query(CRASH_SQL.replaceAll(':schema', schema));
+  }
+
+  /** Those that were not reached. */
+  get missed(): readonly SetCrashPoint[] {
+    return [...this.#set.values()];
+  }
+
+  has(id: number): boolean {
+    return this.#set.has(id);
+  }
+
+  /** @throws TestingError CRASH_POINT_INVALID */
+  async set(service: string, point: CrashPoint): Promise<SetCrashPoint> {
+    assertPoint(point);
+    const isStep = 'at' in point;
+    const { rows } = await this.database.pool.query<{ id: string }>(
+      `insert into waybill_testing.crash_point (service, kind, name, op, moment, saga_id)
+       values ($1, $2, $3, $4, $5, $6) returning id`,
+      [
+        service,
+        isStep ? 'step' : 'transition',
+        isStep ? point.at : point.transition,
+        point.op ?? (isStep ? 'action' : null),
+        point.when,
+        point.saga ?? null,
+      ],
+    );
+    const set = { id: Number(rows[0]?.id), service, point };
+    this.#set.set(set.id, set);
+    return set;
+  }
+
+  /** It was reached, and crashes nothing more. */
+  async done(id: number): Promise<void> {
+    await this.database.pool.query('delete from waybill_testing.crash_point where id = $1', [id]);
+    this.#set.delete(id);
+  }
+
+  /** A new instance of a service. */
+  async incarnation(service: string): Promise<number> {
+    const { rows } = await this.database.pool.query<{ id: string }>(
+      'insert into waybill_testing.incarnation (service) values ($1) returning id',
+      [service],
+    );
+    return Number(rows[0]?.id);
+  }
+
+  /**
+   * Buries a crashed instance: ends what its sessions still do at the server, and the leases that it held, which nothing else
+   * would renew. Resolves when none of its sessions is there any more.
+   */
+  async bury(incarnation: number, pids: readonly number[]): Promise<void> {
+    const { pool } = this.database;
+    const schema = pg.escapeIdentifier(this.database.schema);
+    for (let left = pids.length; left > 0;) {
+      const { rows } = await pool.query<{ left: string }>(
+        `select count(pg_terminate_backend(a.pid)) as left from pg_stat_activity a
+          where a.datname = current_database() and a.pid = any ($1) and a.pid <> pg_backend_pid()`,
+        [pids],
+      );
+      left = Number(rows[0]?.left);
+    }
+    // A call that was under way is made again at the end of its lease.
+    await pool.query(
+      `with dead as (
+         update ${schema}.group_member m set lease_until = '-infinity'
+           from waybill_testing.member d where d.incarnation = $1 and d.member_id = m.member_id
+         returning m.topics
+       )
+       update ${schema}.saga_call c set due_at = clock_timestamp(), lease_until = clock_timestamp()
+        where c.token is not null and c.reply_topic in (select unnest(d.topics) from dead d)`,
+      [incarnation],
+    );
+  }
+}
+
+/** What a point is, for errors. */
+export function describePoint({ service, point }: SetCrashPoint): string {
+  const op = point.op === undefined ? '' : ` (${point.op})`;
+  const what = 'at' in point ? `step ${point.at}` : `the transition of ${point.transition}`;
+  return `${service} ${point.when} of ${what}${op}`;
+}
+
+function assertPoint(point: CrashPoint): void {
+  const isStep = 'at' in point;
+  const { when, op } = point;
+  const isTransition = 'transition' in point;
+  const problems = [
+    ...(isStep === isTransition ? ['it needs either "at" or "transition"'] : []),
+    ...(MOMENTS.includes(when) ? [] : [`"when" must be one of ${MOMENTS.join(', ')}`]),
+    ...(isTransition && when === ('before-action' as string)
+      ? ['a transition has no "before-action": nothing that it does is written before "before-commit"']
+      : []),
+    ...(op === undefined || OPERATIONS.includes(op) ? [] : [`"op" must be one of ${OPERATIONS.join(', ')}`]),
+  ];
+  if (problems.length > 0)
+    throw new TestingError('CRASH_POINT_INVALID', `The crash point is not usable: ${problems.join('; ')}.`);
+}
+
+const CRASH_SQL = `
+    create table waybill_testing.incarnation (id bigint generated always as identity primary key, service text not null);
+    create table waybill_testing.member (member_id uuid primary key, incarnation bigint not null);
+    create table waybill_testing.crash_point (
+      id bigint generated always as identity primary key, service text not null, kind text not null, name text not null,
+      op text, moment text not null, saga_id uuid);
+
+    create function waybill_testing.incarnation_here() returns bigint language sql stable
+    return nullif(current_setting('waybill_testing.incarnation', true), '')::bigint;
+
+    -- Leases of members end with their service, and not by time: the clock is put forward while they live.
+    create function waybill_testing.keep_member() returns trigger
+    language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+    begin
+      if waybill_testing.incarnation_here() is not null then
+        insert into waybill_testing.member (member_id, incarnation)
+        values (new.member_id, waybill_testing.incarnation_here()) on conflict do nothing;
+        new.lease_until := 'infinity';
+      end if;
+      return new;
+    end $$;
+    create trigger waybill_testing before insert or update of lease_until on :schema.group_member
+      for each row execute function waybill_testing.keep_member();
+
+    -- Tells the gate of the session that a point is reached. One before the commit waits there for its end.
+    create function waybill_testing.reach(point bigint, moment text) returns void
+    language plpgsql set client_min_messages = notice set search_path = pg_catalog, pg_temp as $$
+    begin
+      raise notice '${CRASH_NOTICE}%:%', point, case moment when 'after-commit' then 'after' else 'before' end;
+      if moment <> 'after-commit' then
+        perform pg_sleep(60);
+        raise exception 'the service was to crash here, and its test is not there any more';
+      end if;
+    end $$;
+
+    create function waybill_testing.is_named(name text, of_step text) returns boolean language sql immutable
+    return of_step = name or starts_with(of_step, name || '[');
+
+    -- A row that keeps an operation from happening (reason: what takes it back) is none of its own.
+    create function waybill_testing.at_step() returns trigger
+    language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+    declare
+      point record;
+    begin
+      select p.id, p.moment into point
+        from waybill_testing.crash_point p join waybill_testing.incarnation i using (service)
+       where i.id = waybill_testing.incarnation_here() and p.kind = 'step' and p.op = new.op
+         and new.reason not in (select o from unnest(array['compensate', 'cancel', 'confirm']) o where o <> new.op)
+         and waybill_testing.is_named(p.name, new.branch) and coalesce(p.saga_id, new.gid) = new.gid
+         and (p.moment = 'before-action') = (tg_argv[0] = 'now')
+       order by p.id limit 1;
+      if found then
+        perform waybill_testing.reach(point.id, point.moment);
+      end if;
+      return null;
+    end $$;
+    create trigger waybill_testing_now after insert on :schema.barrier
+      for each row execute function waybill_testing.at_step('now');
+    create constraint trigger waybill_testing_commit after insert on :schema.barrier
+      deferrable initially deferred for each row execute function waybill_testing.at_step('commit');
+
+    create function waybill_testing.at_transition() returns trigger
+    language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+    declare
+      point record;
+    begin
+      select p.id, p.moment into point
+        from waybill_testing.crash_point p join waybill_testing.incarnation i using (service)
+       where i.id = waybill_testing.incarnation_here() and p.kind = 'transition'
+         and coalesce(p.saga_id, new.saga_id) = new.saga_id
+         and exists (
+           select from json_array_elements(new.content->'events') e
+            where (waybill_testing.is_named(p.name, e->>'step') or p.name in (e->>'type', e->>'name'))
+              and p.op is not distinct from coalesce(
+                    case when p.op is not null then coalesce(e->>'op', case e->>'undo' when 'true' then 'compensate'
+                                                                       when 'false' then 'action' end) end, p.op))
+       order by p.id limit 1;
+      if found then
+        perform waybill_testing.reach(point.id, point.moment);
+      end if;
+      return null;
+    end $$;
+    create constraint trigger waybill_testing_commit after insert on :schema.saga_transition
+      deferrable initially deferred for each row execute function waybill_testing.at_transition();`;

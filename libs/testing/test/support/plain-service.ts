@@ -1,0 +1,107 @@
+import { Consumer, type Delivery, resolveSubscription, type Subscription } from '@waybill/consumer';
+import { Bell, PgDatabase, PgTransactionRunner, silentLogger } from '@waybill/kernel';
+import { LogSignals, Topics } from '@waybill/log';
+import { Outbox, Relay } from '@waybill/outbox';
+import {
+  OutboxAnswers,
+  replyTopicOf,
+  type SagaDefinition,
+  SagaDefinitions,
+  SagaEngine,
+  type SagaHttpOptions,
+  SagaLocks,
+  SagaParticipant,
+  Sagas,
+  SagaService,
+} from '@waybill/saga';
+import { TimerService } from '@waybill/timer';
+import type pg from 'pg';
+
+/** What a service of a test does. */
+export interface PlainServiceOptions {
+  readonly group: string;
+  /** Sagas that it carries on. */
+  readonly definitions?: readonly SagaDefinition[];
+  readonly http?: SagaHttpOptions;
+  /** What it does for commands, by topic. */
+  readonly serves?: Readonly<Record<string, (delivery: Delivery, client: pg.PoolClient) => Promise<unknown>>>;
+  /** What it does for messages, by topic. */
+  readonly hears?: Readonly<Record<string, (delivery: Delivery, client: pg.PoolClient) => Promise<unknown>>>;
+}
+
+/** A service without Nest, put together from Waybill's parts. */
+export class PlainService {
+  readonly sagas: Sagas;
+  readonly participant: SagaParticipant;
+  readonly outbox: Outbox;
+
+  private constructor(
+    readonly database: PgDatabase,
+    parts: Pick<PlainService, 'sagas' | 'participant' | 'outbox'>,
+    private readonly stops: readonly (() => Promise<unknown>)[],
+  ) {
+    ({ sagas: this.sagas, participant: this.participant, outbox: this.outbox } = parts);
+  }
+
+  static async start(connectionString: string, options: PlainServiceOptions): Promise<PlainService> {
+    const { group, definitions = [], http = {}, serves = {}, hears = {} } = options;
+    const database = new PgDatabase({ connectionString });
+    const topics = new Topics(database.session);
+    const signals = new LogSignals(database);
+    const bell = new Bell();
+    const outbox = new Outbox({ bell });
+    const transactions = new PgTransactionRunner(database) as never;
+    const relay = new Relay({ database, topics, signals, bell });
+    const timers = new TimerService({ database, topics, signals });
+    const known = new SagaDefinitions(definitions);
+    const engine = new SagaEngine({ definitions: known, outbox, group, logger: silentLogger });
+    const sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
+    const answers = new OutboxAnswers(outbox);
+    const participant = new SagaParticipant({ answers, locks: new SagaLocks(answers) });
+    const service = new SagaService(
+      { engine, definitions: known, transactions, logger: silentLogger },
+      { http },
+    );
+    const handler =
+      (work: (delivery: Delivery, client: pg.PoolClient) => Promise<unknown>) => (delivery: Delivery) =>
+        participant.serve(delivery, () => work(delivery, delivery.transaction as pg.PoolClient));
+    const retry = { immediateAttempts: 0, delayMs: 60_000, maxAttempts: 10 };
+    const subscriptions: Subscription[] = [
+      ...(definitions.length > 0 ? service.subscriptions() : []),
+      ...Object.entries(serves).map(([topic, work]) =>
+        resolveSubscription(topic, handler(work), { answers: true, retry }),
+      ),
+      ...Object.entries(hears).map(([topic, work]) => resolveSubscription(topic, handler(work), { retry })),
+    ];
+    const names = [...known.topics(), ...subscriptions.map(({ topic }) => topic), replyTopicOf(group)];
+    for (const name of new Set(names)) if ((await topics.find(name)) === undefined) await topics.create(name);
+    const consumer = new Consumer(
+      { group, subscriptions, bus: database, transactions, topics, signals },
+      { leaseMs: 3_000, heartbeatMs: 200 },
+    );
+    signals.start();
+    relay.service.start();
+    timers.start();
+    await consumer.start();
+    if (definitions.length > 0) service.start();
+    const stops = [service, consumer, relay.service, timers, signals].map((part) => () => part.stop());
+    return new PlainService(database, { sagas, participant, outbox }, [...stops, () => database.close()]);
+  }
+
+  /** Runs work in a transaction. */
+  async transaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.database.pool.connect();
+    try {
+      await client.query('begin');
+      const result = await work(client);
+      await client.query('commit');
+      return result;
+    } finally {
+      client.release(client.getTransactionStatus() !== 'I');
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const stop of this.stops) await stop();
+  }
+}

@@ -1,0 +1,599 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { createProgram } from '@waybill/cli';
+import { ConfigurationError, type Logger } from '@waybill/kernel';
+import {
+  type SagaDefinition,
+  SagaDefinitions,
+  SagaEngine,
+  type SagaEvent,
+  SagaRetention,
+} from '@waybill/saga';
+import { waitUntil } from '@waybill/testing';
+import { builtStatements } from '../support/hostile-objects.js';
+import { SagaFloor } from '../support/sagas.js';
+import { found, lorry, type Order, shipping } from '../support/shipping-sagas.js';
+
+let floor: SagaFloor;
+const warnings: string[] = [];
+const logger: Logger = { debug() {}, info() {}, warn: (text) => warnings.push(text), error() {} };
+afterEach(async () => {
+  process.exitCode = undefined;
+  warnings.length = 0;
+  lorry.isAway = false;
+  await floor.close();
+});
+
+async function opened(definition: SagaDefinition<Order, Order> = found): Promise<void> {
+  floor = await SagaFloor.open([definition as never], { logger });
+}
+
+/** Tells a saga something by the engine itself, so that nothing else happens. */
+function tell(id: string, event: SagaEvent, engine = floor.engine): Promise<unknown> {
+  return floor.runner.run({ work: (tx) => engine.tell(tx as never, id, event), timeoutMs: 30_000 });
+}
+
+const go = (id: string, payload: unknown = null, engine = floor.engine): Promise<unknown> =>
+  tell(id, { type: 'signal', name: 'go', payload }, engine);
+
+async function begin(key: string, data: Order, definition = found): Promise<string> {
+  return (await floor.start(definition, key, data)).id;
+}
+
+/** Sagas that are stuck at their step `ship`. */
+async function stuck(keys: readonly string[], data: Order = { customer: 17_850 }): Promise<string[]> {
+  lorry.isAway = true;
+  const ids: string[] = [];
+  for (const key of keys) {
+    const id = await begin(key, data);
+    await go(id);
+    ids.push(id);
+  }
+  lorry.isAway = false;
+  return ids;
+}
+
+const keys = async (where: Record<string, string | number | boolean>): Promise<string[]> =>
+  (await floor.desk.list({ where })).map(({ key }) => key);
+
+const attributesOf = async (id: string): Promise<unknown> => ({ ...(await floor.desk.show(id)).attributes });
+
+async function command(...words: string[]): Promise<string> {
+  let printed = '';
+  const program = createProgram({ write: (text) => (printed += text) });
+  for (const one of program.commands.flatMap((each) => [each, ...each.commands]))
+    one.exitOverride().configureOutput({ writeErr: () => {} });
+  await program.parseAsync(['node', 'waybill', '--database-url', floor.fixture.url, 'saga', ...words]);
+  return printed;
+}
+
+const numbers = (n: number): string[] => Array.from({ length: n }, (_, index) => `S-${index}`);
+
+describe('attributes', () => {
+  test('find sagas under way and ended: a number and its digits alike, all that are named', async () => {
+    await opened();
+    const first = await begin('A', { customer: 17_850, region: 'uk' });
+    await begin('B', { customer: '17850', region: 'de' });
+    await begin('C', { customer: 'O\'Neil = "x"', region: 'uk' });
+    expect(await keys({ customer: 17_850 })).toEqual(['A', 'B']);
+    expect(await keys({ customer: '17850' })).toEqual(['A', 'B']);
+    expect(await keys({ customer: 17_850, region: 'uk' })).toEqual(['A']);
+    expect(await keys({ region: 'uk', customer: '17850' })).toEqual(['A']);
+    expect(await keys({ customer: 'O\'Neil = "x"' })).toEqual(['C']);
+    expect(await keys({ customer: "17850' or true" })).toEqual([]);
+    expect(await keys({ other: '17850' })).toEqual([]);
+    expect(await attributesOf(first)).toEqual({ customer: 17_850, region: 'uk' });
+    await go(first);
+    const ended = { where: { customer: 17_850 }, states: ['COMPLETED'] } as const;
+    expect((await floor.desk.list(ended)).map(({ key }) => key)).toEqual(['A']);
+    expect(await floor.desk.list({ ...ended, type: 'orders.other' })).toEqual([]);
+    expect(await keys({ customer: 17_850 })).toEqual(['B']);
+    expect(await attributesOf(first)).toEqual({ customer: 17_850, region: 'uk' });
+  });
+
+  test('names and values may be what JavaScript, SQL and the command line take for something else', async () => {
+    const odd = {
+      constructor: 'toString',
+      __proto: 'x',
+      toString: true,
+      'a.b-c_d': -0.5,
+      hasOwnProperty: '=',
+      e: '💷',
+    };
+    await opened(shipping(() => ({ ...odd, ['__proto__']: 'p' }) as never));
+    const id = (await floor.start(floor.definitions.get('orders.ship', 1) as never, 'A', { customer: 1 })).id;
+    for (const [name, value] of [...Object.entries(odd), ['__proto__', 'p'] as const]) {
+      const json = await command('list', '--where', `${name}=${value}`, '--json');
+      expect([name, (JSON.parse(json) as unknown[]).length]).toEqual([name, 1]);
+    }
+    const { attributes } = await floor.desk.show(id);
+    expect(JSON.parse(JSON.stringify(attributes))).toEqual({ ...odd, ['__proto__']: 'p' });
+    expect(await keys({ constructor: 'x' } as never)).toEqual([]);
+    const shown = await command('show', id);
+    expect(shown).toContain('attribute constructor=toString\n');
+    expect(shown).toContain('attribute hasOwnProperty==\n');
+  });
+
+  test('are written in the transition that changes them, and nothing is where nothing has changed', async () => {
+    await opened();
+    const rows = async (): Promise<unknown[]> => {
+      const text = 'select name, value, xmin::text, ctid::text from waybill.saga_attribute order by 1';
+      return (await floor.database.pool.query(text)).rows;
+    };
+    lorry.isAway = true;
+    const id = await begin('A', { customer: 5 });
+    const before = await rows();
+    expect(before).toHaveLength(1);
+    await go(id, { region: 'uk' });
+    const [customer, region] = (await rows()) as { value: string }[];
+    expect(customer).toEqual(before[0]);
+    expect(region?.value).toBe('uk');
+    const after = await rows();
+    await tell(id, { type: 'retry', step: 'ship' });
+    expect((await floor.desk.show(id)).revision).toBe(3);
+    expect(await rows()).toEqual(after);
+  });
+
+  test('that are not usable leave them as they were, are logged once, and cost the saga nothing', async () => {
+    let made: () => unknown = () => ({ customer: 'first' });
+    const definition = shipping(((data: Record<string, unknown>) => {
+      delete data['customer'];
+      data['big'] = 1n;
+      return made();
+    }) as never);
+    await opened(definition);
+    const bad: (() => unknown)[] = [
+      () => {
+        throw new Error('no such thing');
+      },
+      () => {
+        throw null;
+      },
+      () => Promise.reject(new Error('later')),
+      () => ({ customer: Promise.reject(new Error('later')) }),
+      () => ({ 'no name': Promise.reject(new Error('later')) }),
+      () => ({ customer: null }),
+      () => ({ customer: '' }),
+      () => ({ customer: 'x'.repeat(201) }),
+      () => ({ customer: 'nul \0' }),
+      () => ({ customer: 'half \ud800' }),
+      () => ({ customer: Number.NaN }),
+      () => ({ customer: Infinity }),
+      () => ({ customer: 1n }),
+      () => ({ customer: ['a'] }),
+      () => ({ customer: new Date() }),
+      () => ({ customer: Symbol('s') }),
+      () => ({ customer: () => 'x' }),
+      () => ({ '': 'x' }),
+      () => ({ '-x': 'x' }),
+      () => ({ 'a=b': 'x' }),
+      () => Object.fromEntries(numbers(21).map((name) => [name, 1])),
+      () => [],
+      () => null,
+      () => undefined,
+      () => 'customer',
+      () => new Map([['customer', 'x']]),
+      () => Object.defineProperty({}, 'customer', { enumerable: true, get: () => JSON.parse('{') }),
+      () => new Proxy({}, { ownKeys: () => [1] as never }),
+    ];
+    for (const [index, each] of bad.entries()) {
+      made = () => ({ customer: 'first' });
+      const id = await begin(`A-${index}`, { customer: 1 }, definition);
+      made = each;
+      await go(id);
+      const { state, attributes, instance } = await floor.desk.show(id);
+      expect([index, state, { ...attributes }]).toEqual([index, 'COMPLETED', { customer: 'first' }]);
+      expect(instance.data).toEqual({ customer: 1 });
+    }
+    expect(warnings).toEqual([
+      expect.stringMatching(/^the attributes of saga orders\.ship .* no such thing/),
+    ]);
+    made = () => ({ customer: 'x'.repeat(200), n: undefined });
+    expect(await attributesOf(await begin('B', { customer: 1 }, definition))).toEqual({
+      customer: 'x'.repeat(200),
+    });
+  });
+
+  test('that a definition gets later come to its sagas under way, which keep to its shape; they can be taken away', async () => {
+    const plain = shipping();
+    await opened(plain);
+    const [old, other] = [await begin('A', { customer: 7 }, plain), await begin('B', { customer: 7 }, plain)];
+    const fingerprint = (): Promise<string> =>
+      floor.fixture.value('select min(fingerprint) from waybill.saga');
+    const before = await fingerprint();
+    expect(await floor.fixture.value('select count(*)::int from waybill.saga_attribute')).toBe(0);
+    const engineOf = (definition: unknown): SagaEngine =>
+      new SagaEngine({
+        definitions: new SagaDefinitions([definition as SagaDefinition]),
+        outbox: floor.outbox,
+        group: 'orders',
+        logger,
+      });
+    lorry.isAway = true;
+    await go(old, null, engineOf(found));
+    expect(await keys({ customer: 7 })).toEqual(['A']);
+    expect(await fingerprint()).toBe(before);
+    // A process of the release before leaves them; one whose function makes none takes them away.
+    await tell(old, { type: 'retry', step: 'ship' }, engineOf(plain));
+    expect(await keys({ customer: 7 })).toEqual(['A']);
+    const another = shipping((() => ({ region: 'uk' })) as never);
+    await tell(old, { type: 'retry', step: 'ship' }, engineOf(another));
+    expect(await attributesOf(old)).toEqual({ region: 'uk' });
+    expect(await keys({ customer: 7 })).toEqual([]);
+    await tell(old, { type: 'retry', step: 'ship' }, engineOf(shipping(() => ({}))));
+    expect(await attributesOf(old)).toEqual({});
+    expect((await floor.desk.show(other)).attributes).toEqual({});
+  });
+
+  test('leave with their saga', async () => {
+    await opened();
+    const [gone, kept] = [await begin('A', { customer: 7 }), await begin('B', { customer: 7 })];
+    await go(gone);
+    const { pool } = floor.database;
+    const retention = new SagaRetention(floor.database, { endedMs: 0 });
+    const left = (): Promise<number> =>
+      floor.fixture.value('select count(*)::int from waybill.saga_attribute');
+    // What began less than 8 days ago is left to be emptied with its slot, which one under way holds up.
+    await retention.runOnce();
+    expect(await left()).toBe(2);
+    // Years ago one ended and one did not: that leaves by itself.
+    const years = { A: '01000000-0000-7000-8000-000000000001', B: '01000000-0000-7000-8000-000000000002' };
+    await pool.query('update waybill.saga set id = $1 where id = $2', [years.B, kept]);
+    for (const table of ['saga_ended', 'saga_transition', 'saga_attribute'])
+      for (const [old, id] of [
+        [gone, years.A],
+        [kept, years.B],
+      ]) {
+        const column = table === 'saga_ended' ? 'id' : 'saga_id';
+        const text = `update waybill.${table} set ${column} = $1, slot = waybill.saga_slot($1) where ${column} = $2`;
+        await pool.query(text, [id, old]);
+      }
+    await pool.query(`update waybill.saga_ended set ended_at = now() - interval '99 days'`);
+    await retention.runOnce();
+    expect(await keys({ customer: 7 })).toEqual(['B']);
+    expect(await left()).toBe(1);
+    await go(years.B);
+    await retention.runOnce();
+    expect(await left()).toBe(0);
+  });
+
+  test('are found by an index among 100,000 sagas, by the rarest of them', async () => {
+    await opened();
+    const { pool } = floor.database;
+    await pool.query(
+      `with made as (
+         insert into waybill.saga (id, saga_type, definition_version, saga_key, reply_topic, state, started_at, changed_at, content)
+         select waybill.uuid_v7(), 'orders.ship', 1, 'K-' || n, 'orders.saga-replies', 1 + (n % 100 = 0)::int * 2, now(), now(), '{}'
+           from generate_series(1, 100000) n returning id, substr(saga_key, 3)::int as n)
+       insert into waybill.saga_attribute (slot, saga_id, name, reply_topic, kind, value)
+       select waybill.saga_slot(m.id), m.id, a.name, 'orders.saga-replies', 'string', a.value from made m
+        cross join lateral (values ('customer', (m.n % 20000)::text), ('region', case when m.n % 2 = 0 then 'uk' else 'de' end)) a (name, value)`,
+    );
+    await pool.query('analyze waybill.saga, waybill.saga_attribute');
+    const slot = await floor.fixture.value('select max(slot) from waybill.saga_attribute');
+    const text = (await builtStatements()).find(({ name }) => name === 'find-sagas')?.text ?? '';
+    const under = [[1, 2, 3], null, null, 0, null, 100];
+    const plan = async (values: unknown[]): Promise<{ plan: string; ms: number }> => {
+      const { rows } = await pool.query({
+        text: `explain (analyze) ${text}`,
+        values: [...under, ...values],
+        rowMode: 'array',
+      });
+      const lines = (rows as string[][]).flat().join('\n');
+      return { plan: lines, ms: Number(/Execution Time: ([\d.]+)/.exec(lines)?.[1]) };
+    };
+    for (const values of [
+      ['customer', '17850', [], []],
+      ['customer', '17850', ['region'], ['uk']],
+      ['region', 'uk', [], []],
+    ]) {
+      const seen = await plan(values);
+      expect(seen.plan).toContain(`saga_attribute_s${slot}_name_value_saga_id_idx`);
+      // Slots without rows are read as they are.
+      expect(seen.plan).not.toMatch(new RegExp(`Seq Scan on (saga|saga_attribute_s${slot})\\b`));
+      expect(seen.ms).toBeLessThan(200);
+    }
+    const both = await floor.desk.list({ where: { region: 'uk', customer: 17_850 }, states: ['RUNNING'] });
+    expect(both.map(({ key }) => key).toSorted()).toEqual(
+      [17_850, 37_850, 57_850, 77_850, 97_850].map((n) => `K-${n}`),
+    );
+  });
+
+  test('that are asked for wrongly are refused', async () => {
+    await opened();
+    for (const where of [
+      { customer: '' },
+      { customer: null },
+      { customer: undefined },
+      { 'no name': 1 },
+      { customer: 'x'.repeat(201) },
+      ['customer'],
+    ])
+      await expect(floor.desk.list({ where: where as never })).rejects.toThrow(ConfigurationError);
+    await expect(floor.desk.list({ wher: {} } as never)).rejects.toThrow('did you mean where?');
+    for (const [words, why] of [
+      [['list', '--where', 'customer'], '--where takes name=value, got customer'],
+      [['list', '--where', '=5'], '--where takes name=value'],
+      [['list', '--where', 'customer='], 'must be a text of 1 to 200 characters'],
+      [['list', '--where', 'a=1', '--where', 'a=2'], 'names a twice'],
+      [['list', '--where', 'no name=1'], 'the name "no name" must be'],
+    ] as const)
+      await expect(command(...words)).rejects.toThrow(why);
+  });
+});
+
+const ADA = { by: 'ada', reason: 'the lorry is back' };
+const statesOf = async (ids: readonly string[]): Promise<string[]> =>
+  Promise.all(ids.map(async (id) => (await floor.desk.show(id)).state));
+
+/** A step by hand: what another process has prepared. */
+const step = (bulk: number, after: string, saga: string, revision: number): Promise<unknown> =>
+  floor.database.pool.query(
+    `select waybill.saga_bulk_step($1, $2, array[$3]::uuid[], array[$4]::bigint[], array['ship'], $3, true)`,
+    [bulk, after, saga, revision],
+  );
+const NO_ID = '00000000-0000-0000-0000-000000000000';
+
+/** How often each saga was told something by operators, by what came of it. */
+async function ordersOf(ids: readonly string[]): Promise<{ applied: number; refused: number }[]> {
+  return Promise.all(
+    ids.map(async (id) => {
+      const { actions } = await floor.desk.show(id);
+      const count = (outcome: string): number => actions.filter((each) => each.outcome === outcome).length;
+      return { applied: count('applied'), refused: count('refused') };
+    }),
+  );
+}
+
+describe('an order to many sagas', () => {
+  test('goes to those that match, with who gave it and why, and only counts them before it is meant', async () => {
+    await opened();
+    const mine = await stuck(['A-1', 'A-2', 'A-3']);
+    const others = await stuck(['B-1'], { customer: 5 });
+    const running = await begin('A-4', { customer: 17_850 });
+    await floor.carry();
+    const words = [
+      'retry',
+      '--all',
+      '--where',
+      'customer=17850',
+      '--type',
+      'orders.ship',
+      '--state',
+      'STUCK',
+    ];
+    const counted = '3 sagas would have a step retried; --yes does it\n';
+    expect(await command(...words)).toBe(counted);
+    expect(await command(...words, '--dry-run')).toBe(counted);
+    expect(await command(...words, '--step', 'ship')).toBe(counted);
+    expect(await command(...words, '--step', 'go')).toBe(counted.replace('3', '0'));
+    const printed = await command(...words, '--by', 'ada', '--because', 'the lorry is back', '--yes');
+    expect(printed).toMatch(/^bulk order 1: 3 of 3 given, \d carried out\n/);
+    expect(printed).toMatch(
+      /\nbulk order 1 is done: 3 carried out, 0 refused, 0 skipped because they had moved on\n$/,
+    );
+    expect(process.exitCode).toBeUndefined();
+    expect(await statesOf([...mine, ...others, running])).toEqual([
+      ...mine.map(() => 'COMPLETED'),
+      'STUCK',
+      'RUNNING',
+    ]);
+    const [first = ''] = mine;
+    expect((await floor.desk.show(first)).actions).toMatchObject([
+      { action: 'saga.retry', by: 'ada', reason: 'the lorry is back', outcome: 'applied' },
+    ]);
+    const { rows } = await floor.database.pool.query(
+      `select action, stated_by, reason, target_kind, target, details->'total' as total from waybill.operator_action order by id`,
+    );
+    expect(rows[0]).toEqual({
+      action: 'saga.retry',
+      stated_by: 'ada',
+      reason: 'the lorry is back',
+      target_kind: 'saga-bulk',
+      target: '1',
+      total: 3,
+    });
+    expect(rows.slice(1).map(({ target }) => target as string)).toEqual(mine);
+    expect(await floor.desk.bulk.list()).toMatchObject([{ id: 1, by: 'ada', order: 'retry', applied: 3 }]);
+  });
+
+  test('skips, cancels and compensates as well, and means those that it can', async () => {
+    await opened();
+    const skipped = await stuck(['A-1', 'A-2'], { customer: 1 });
+    const turned = await stuck(['B-1'], { customer: 2 });
+    const waiting = await Promise.all(['C-1', 'C-2'].map((key) => begin(key, { customer: 3 })));
+    await floor.carry();
+    const all = (order: string, customer: number, ...words: string[]): Promise<string> =>
+      command(order, '--all', '--where', `customer=${customer}`, '--yes', ...words);
+    expect(await all('skip', 1)).toContain('2 carried out');
+    // It has passed its pivot: the machine refuses a cancel, and an operator may compensate all the same.
+    expect(await all('cancel', 2)).toContain('is done: 0 carried out, 1 refused, 0 skipped');
+    expect(await all('compensate', 2)).toContain('1 carried out');
+    expect(await all('skip', 3)).toContain('is done: 0 carried out, 0 refused, 0 skipped');
+    expect(await all('skip', 3, '--step', 'decide')).toContain('is done: 0 carried out');
+    expect(await all('cancel', 3, '--because', 'not wanted')).toContain('2 carried out');
+    expect(await statesOf([...skipped, ...turned, ...waiting])).toEqual([
+      'COMPLETED',
+      'COMPLETED',
+      'COMPENSATED',
+      'CANCELLED',
+      'CANCELLED',
+    ]);
+    expect((await floor.desk.show(waiting[0] as string)).reason).toMatch(/^cancelled by .*: not wanted$/);
+    expect((await floor.desk.bulk.list()).map(({ order }) => order)).toEqual([
+      'cancel',
+      'skip',
+      'skip',
+      'compensate',
+      'cancel',
+      'skip',
+    ]);
+  });
+
+  test('skips what has moved on or ended between the look and the order, and counts it', async () => {
+    await opened();
+    const ids = await stuck(numbers(4));
+    const { id } = await floor.desk.bulk.start('retry', { states: ['STUCK'] }, { ...ADA, perSecond: 5 });
+    // One ends before its turn, and one has another order that waits; one moves on while its order waits.
+    await tell(ids[1] as string, { type: 'retry', step: 'ship' });
+    await floor.desk.skip(ids[2] as string, 'ship', ADA, { waitMs: 0 }).catch(() => {});
+    const run = floor.desk.bulk.resume(id, { waitMs: 20_000 });
+    await waitUntil(async () => (await floor.desk.bulk.show(id)).state === 'done', {
+      describe: () => 'all are ordered',
+    });
+    await tell(ids[3] as string, { type: 'retry', step: 'ship' });
+    await floor.carry();
+    expect(await run).toMatchObject({ total: 4, ordered: 2, applied: 1, refused: 1, skipped: 2, waiting: 0 });
+    expect(await ordersOf(ids)).toEqual([
+      { applied: 1, refused: 0 },
+      { applied: 0, refused: 0 },
+      { applied: 1, refused: 0 },
+      { applied: 0, refused: 1 },
+    ]);
+    expect(await statesOf(ids)).toEqual(ids.map(() => 'COMPLETED'));
+    // One that was seen at another revision, and one that is gone.
+    const [late = ''] = await stuck(['late']);
+    for (const [saga, revision] of [
+      [late, 1],
+      [ids[0] as string, 2],
+    ] as const) {
+      const other = await floor.desk.bulk.start('retry', { states: ['STUCK'] }, ADA);
+      await step(other.id, NO_ID, saga, revision);
+      expect(await floor.desk.bulk.show(other.id)).toMatchObject({ state: 'done', ordered: 0, skipped: 1 });
+    }
+    expect(await ordersOf([late])).toEqual([{ applied: 0, refused: 0 }]);
+  });
+
+  test('of two operators at once carries each saga on once', async () => {
+    await opened();
+    const ids = await stuck(numbers(150));
+    await floor.carry();
+    const query = { where: { customer: 17_850 } };
+    const run = async (order: 'retry' | 'skip'): Promise<{ applied: number; refused: number }> => {
+      const { id } = await floor.desk.bulk.start(order, query, ADA);
+      return floor.desk.bulk.resume(id);
+    };
+    const [one, other] = await Promise.all([run('retry'), run('skip')]);
+    expect(one.applied + other.applied).toBe(150);
+    const orders = await ordersOf(ids);
+    expect(orders.filter(({ applied }) => applied !== 1)).toEqual([]);
+    expect(await statesOf(ids)).toEqual(ids.map(() => 'COMPLETED'));
+  });
+
+  test('that was interrupted goes on where it was, by two processes at once, at its rate', async () => {
+    await opened();
+    const ids = await stuck(numbers(30));
+    await floor.carry();
+    const { id } = await floor.desk.bulk.start('retry', { type: 'orders.ship' }, { ...ADA, perSecond: 50 });
+    const stop = new AbortController();
+    const first = await floor.desk.bulk.resume(id, { signal: stop.signal, onProgress: () => stop.abort() });
+    expect(first).toMatchObject({ state: 'running', total: 30, ordered: 10 });
+    // What was prepared behind another place does nothing.
+    await step(id, NO_ID, ids[20] as string, 2);
+    expect(await floor.desk.bulk.show(id)).toMatchObject({ state: 'running', ordered: 10, skipped: 0 });
+    const begun = performance.now();
+    await expect(command('cancel', '--resume', String(id))).rejects.toThrow(
+      `bulk order ${id} is one to retry: waybill saga retry --resume ${id}`,
+    );
+    const [printed, beside] = await Promise.all([
+      command('retry', '--resume', String(id)),
+      floor.desk.bulk.resume(id),
+    ]);
+    // 20 are left: the second 10 come 200 ms behind the first.
+    expect(performance.now() - begun).toBeGreaterThan(150);
+    expect(printed).toContain(`bulk order ${id} is done: 30 carried out, 0 refused, 0 skipped`);
+    expect(beside).toMatchObject({ ordered: 30, applied: 30 });
+    expect((await ordersOf(ids)).every(({ applied, refused }) => applied === 1 && refused === 0)).toBe(true);
+    await expect(floor.desk.bulk.cancel(id, ADA)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  test('whose process is told to stop says how to go on', async () => {
+    await opened();
+    await stuck(numbers(3));
+    const running = command('retry', '--all', '--type', 'orders.ship', '--rate', '1', '--yes');
+    const ordered = () => floor.fixture.value('select count(*)::int from waybill.saga_order');
+    await waitUntil(async () => (await ordered()) === 1, { describe: () => 'the first is ordered' });
+    process.emit('SIGINT');
+    expect(await running).toMatch(/\ninterrupted; go on with: waybill saga retry --resume 1\n$/);
+    expect(process.exitCode).toBe(130);
+    await floor.desk.bulk.cancel(1, ADA);
+    expect(await command('retry', '--resume', '1', '--wait', '10ms')).toBe(
+      'bulk order 1 is cancelled: 0 carried out, 0 refused, 0 skipped because they had moved on\n' +
+        '1 orders wait: they are carried out when their service runs, where the saga is unchanged\n',
+    );
+    expect(process.exitCode).toBe(1);
+  });
+
+  test('gives no more orders than its services take up', async () => {
+    await opened();
+    await floor.database.pool.query(
+      `insert into waybill.saga (id, saga_type, definition_version, saga_key, reply_topic, state, started_at, changed_at, content)
+       select waybill.uuid_v7(), 'orders.ship', 1, 'K-' || n, 'orders.saga-replies', 1, now(), now(),
+              '{"direction": "forward", "steps": {}, "data": {}}' from generate_series(1, 1500) n`,
+    );
+    const { id } = await floor.desk.bulk.start(
+      'cancel',
+      { type: 'orders.ship' },
+      { ...ADA, perSecond: 100_000 },
+    );
+    const end = await floor.desk.bulk.resume(id, { waitMs: 300 });
+    expect(end).toMatchObject({ state: 'running', total: 1_500, ordered: 1_000, waiting: 1_000 });
+  });
+
+  test('leaves out what cannot be read, where it must be, and says so', async () => {
+    await opened();
+    await stuck(['A-1']);
+    const sealed = await stuck(['A-2', 'A-3']);
+    await floor.database.pool.query(
+      `update waybill.saga set content = '{"sealed": "AAAA"}' where id = any ($1::uuid[])`,
+      [sealed],
+    );
+    expect(await command('retry', '--all', '--state', 'STUCK')).toBe(
+      '1 sagas would have a step retried; --yes does it\n' +
+        '2 more cannot be read, so their steps are not known: give --cipher\n',
+    );
+    expect(await command('cancel', '--all', '--state', 'STUCK')).toMatch(/^3 sagas would be cancelled/);
+    expect(await floor.desk.list({ step: 'ship' })).toMatchObject([{ key: 'A-1' }]);
+  });
+
+  test('that is not clear is refused, and nothing is written', async () => {
+    await opened();
+    const [id = ''] = await stuck(['A-1']);
+    for (const [words, why] of [
+      [['retry', '--all', '--yes'], 'say which sagas'],
+      [['cancel', '--all'], 'say which sagas'],
+      [['retry', '--all', '--step', 'ship', '--yes'], 'say which sagas'],
+      [['retry'], 'name a saga and its step, or say --all'],
+      [['retry', id], 'name a saga and its step, or say --all'],
+      [['cancel'], 'name a saga, or say --all'],
+      [['cancel', id, '--all', '--type', 'x'], 'name one saga, or say --all, not both'],
+      [['cancel', id, '--type', 'x'], 'go with --all'],
+      [['cancel', id, '--dry-run'], 'go with --all'],
+      [['cancel', '--where', 'a=1', '--yes'], 'go with --all'],
+      [['cancel', '--all', '--type', 'x', '--dry-run', '--yes'], 'say --dry-run or --yes, not both'],
+      [['cancel', '--all', '--type', 'x', '--revision', '1'], '--revision is of one saga'],
+      [['cancel', '--all', '--where', 'a', '--yes'], '--where takes name=value'],
+      [['cancel', '--all', '--state', 'GONE', '--yes'], 'states must be a list of'],
+      [['cancel', '--all', '--state', 'COMPLETED', '--yes'], 'sagas that are COMPLETED have ended'],
+      [['cancel', '--all', '--type', 'x', '--rate', '0', '--yes'], 'perSecond must be a whole number from 1'],
+      [['cancel', '--resume', '1', '--all'], '--resume goes on with what was begun'],
+    ] as const)
+      await expect(command(...words)).rejects.toMatchObject({
+        code: 'CONFIGURATION_INVALID',
+        message: expect.stringContaining(why),
+      });
+    await expect(command('cancel', '--resume', '7')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    for (const words of [
+      ['cancel', '--all', '--rate', 'x'],
+      ['cancel', '--resume', 'x'],
+      ['cancel', '--al'],
+    ])
+      await expect(command(...words)).rejects.toMatchObject({ exitCode: 1 });
+    await expect(floor.desk.bulk.start('resolve' as never, { type: 'x' }, ADA)).rejects.toThrow(
+      'the order must be one of retry, skip, compensate, cancel',
+    );
+    await expect(floor.desk.bulk.start('cancel', { type: 'x' }, { by: ' ' })).rejects.toThrow('by must say');
+    await expect(floor.desk.bulk.start('cancel', { where: {} }, ADA)).rejects.toThrow('say which sagas');
+    expect(await floor.fixture.value('select count(*)::int from waybill.saga_bulk')).toBe(0);
+    expect(await floor.fixture.value('select count(*)::int from waybill.saga_order')).toBe(0);
+  });
+});
