@@ -139,7 +139,7 @@ export class DemoRun {
   }
 
   /** Feeds the orders and watches the shop, at once; the first of the two to fail ends both. */
-  private async sellAndSettle(file: OrderFile, books: ShopBooks, desk: Desk): Promise<Progress> {
+  private async sellAndSettle(file: OrderFile, books: ShopBooks, operations: Operations): Promise<Progress> {
     const half = Math.ceil(file.accepted.length / 2);
     const threeQuarters = Math.ceil((file.accepted.length * 3) / 4);
     const failed = new AbortController();
@@ -162,7 +162,10 @@ export class DemoRun {
       await killing;
       fed = true;
     };
-    const [progress] = await Promise.all([this.watch(books, file.accepted.length, () => fed, desk), feed()]);
+    const [progress] = await Promise.all([
+      this.watch(books, file.accepted.length, () => fed, operations),
+      feed(),
+    ]);
     return progress;
   }
 
@@ -198,7 +201,7 @@ export class DemoRun {
     books: ShopBooks,
     invoices: number,
     fed: () => boolean,
-    { troubles, redrive }: Desk,
+    { troubles, redrive }: Operations,
   ): Promise<Progress> {
     let last = '';
     let movedAt = Date.now();
@@ -247,7 +250,7 @@ export class DemoRun {
 }
 
 /** What there is to be decided about while the shop runs. */
-interface Desk {
+interface Operations {
   readonly troubles: PaymentTroubles;
   readonly redrive: () => Promise<void>;
 }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { PgDatabase } from '@waybill/kernel';
-import { SagaDesk } from '@waybill/saga';
+import { SagaOperations } from '@waybill/saga';
 import { type EmbeddedPostgres, startPostgres, waitUntil } from '@waybill/testing';
 import { Fixture, upTo } from '../support/fixture.js';
 import { FlakyGateway } from '../support/flaky-gateway.js';
@@ -118,21 +118,21 @@ function faults(): { stop(): Promise<number> } {
 
 /** Decides about what is stuck, as an operator does: what cannot be shipped is handed over, what is not wanted is paid back. */
 async function decide(): Promise<void> {
-  const desk = new SagaDesk({ database });
-  for (const { id, type } of await desk.list({ states: ['STUCK'] })) {
-    const { instance } = await desk.show(id);
+  const operations = new SagaOperations({ database });
+  for (const { id, type } of await operations.list({ states: ['STUCK'] })) {
+    const { instance } = await operations.show(id);
     const stuck = Object.entries(instance.steps).find(([, { status }]) => status.endsWith('stuck'));
     if (stuck === undefined) continue;
     const [step] = stuck;
-    if (type === 'baskets.order' && step === 'ship') await desk.skip(id, 'ship', operator);
+    if (type === 'baskets.order' && step === 'ship') await operations.skip(id, 'ship', operator);
     else if (type === 'baskets.order' && step === 'payment') {
-      const [child] = await desk.list({
+      const [child] = await operations.list({
         type: 'baskets.pay',
         states: ['COMPLETED', 'RUNNING'],
         keyPrefix: instance.key,
       });
-      if (child !== undefined) await desk.compensate(child.id, operator);
-    } else await desk.retry(id, step, operator);
+      if (child !== undefined) await operations.compensate(child.id, operator);
+    } else await operations.retry(id, step, operator);
   }
 }
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type ScriptProcess, waitUntil } from '@waybill/testing';
 import { faultsOf, Fixture, numbersOf, upTo } from '../support/fixture.js';
-import { HalfFloor, LocalLedger, order } from '../support/half-desk.js';
+import { HalfFloor, LocalLedger, order } from '../support/half-operations.js';
 import { startProgram, stopProgram } from '../support/programs.js';
 
 let fixture: Fixture;
@@ -77,7 +77,7 @@ test.each(['barrier', 'xact-status', 'check'])(
     const crashes = await produce(how, count, { killEvery: 60, options: halfOptions });
     await waitUntil(
       // Claims of checkers that were killed lapse in six seconds.
-      async () => (await floor.desk.stats()).open === 0,
+      async () => (await floor.operations.stats()).open === 0,
       { describe: 'all are decided', timeoutMs: 60_000, intervalMs: 100 },
     );
     const checkersKilled = await Promise.all(checkers.map((checker) => checker.stop()));
@@ -105,13 +105,13 @@ test('a checker that stands still beyond its claim, and goes on with another ver
   // As if its claim had lapsed, without waiting for that.
   await floor.makeDue();
   const quick = await startProgram('half-checker', { ...given, verdict: 'commit' });
-  await waitUntil(async () => (await floor.desk.show(id)).state === 'committed', {
+  await waitUntil(async () => (await floor.operations.show(id)).state === 'committed', {
     describe: 'it is decided',
   });
   await stopProgram(quick);
   slow.cont();
   const { id: second } = await floor.halves.prepare(order(2), { checkImmunityMs: 0 });
-  await waitUntil(async () => (await floor.desk.show(second)).state === 'rolled-back', {
+  await waitUntil(async () => (await floor.operations.show(second)).state === 'rolled-back', {
     describe: 'the slow one goes on',
   });
   await stopProgram(slow);

@@ -13,7 +13,7 @@ import {
   Saga,
   saga,
   sagaCommand,
-  SagaDesk,
+  SagaOperations,
   Sagas,
   type TopicSchema,
   Waybill,
@@ -176,7 +176,7 @@ describe('a payload that does not fit', () => {
     const { id } = await applications.fixture.transaction((tx) =>
       app.get(Sagas).start(tx, definition, { key: 'a', data: unfit }),
     );
-    const stuck = async () => (await app.get(SagaDesk).show(id)).state === 'STUCK';
+    const stuck = async () => (await app.get(SagaOperations).show(id)).state === 'STUCK';
     await waitUntil(stuck, { describe: 'the saga to stand still' });
     const { rows } = await applications.fixture.database.pool.query('select * from waybill.saga');
     expect(JSON.stringify(rows)).toContain('does not fit version 1');

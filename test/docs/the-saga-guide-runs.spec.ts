@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
-import { SagaDesk } from '@waybill/nestjs';
+import { SagaOperations } from '@waybill/nestjs';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import { Pool } from 'pg';
 
@@ -50,13 +50,13 @@ describe('the guide to sagas', () => {
   test('an order that can be paid is confirmed, and one that cannot leaves nothing behind', async () => {
     const { Orders } = await import('../../examples/order-saga/orders.js');
     const orders = apps?.orders.get(Orders);
-    const desk = apps?.orders.get(SagaDesk);
-    if (orders === undefined || desk === undefined) throw new Error('the services have not started');
+    const operations = apps?.orders.get(SagaOperations);
+    if (orders === undefined || operations === undefined) throw new Error('the services have not started');
     const cheap = await orders.place({ orderId: 'A-1', sku: 'lantern', pieces: 3, pence: 900 });
     const dear = await orders.place({ orderId: 'A-2', sku: 'lantern', pieces: 4, pence: 90_000 });
     const many = await orders.place({ orderId: 'A-3', sku: 'lantern', pieces: 40, pence: 900 });
     const ended = async (): Promise<string[]> =>
-      Promise.all([cheap, dear, many].map(async (id) => (await desk.show(id)).state));
+      Promise.all([cheap, dear, many].map(async (id) => (await operations.show(id)).state));
     let seen: string[] = [];
     await waitUntil(
       async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
 import { SagaUnderWayError } from '@waybill/kernel';
-import { SagaDesk, Sagas, Tcc } from '@waybill/nestjs';
+import { SagaOperations, Sagas, Tcc } from '@waybill/nestjs';
 import { type TestDatabase, testDatabase } from '@waybill/testing';
 import { Pool } from 'pg';
 import type { Trips } from '../../examples/trip/trips.js';
@@ -19,7 +19,7 @@ interface Apps {
 }
 let apps: Apps | undefined;
 let trips: Trips;
-let desk: SagaDesk;
+let operations: SagaOperations;
 beforeAll(async () => {
   database = await testDatabase('trip_example');
   pool = new Pool({ connectionString: database.connectionString });
@@ -29,7 +29,7 @@ beforeAll(async () => {
   const { Trips: service } = await import('../../examples/trip/trips.js');
   apps = await start();
   trips = apps.trips.get(service);
-  desk = apps.trips.get(SagaDesk);
+  operations = apps.trips.get(SagaOperations);
 });
 afterAll(async () => {
   await apps?.trips.close();
@@ -53,7 +53,7 @@ test('a trip is booked as a whole', async () => {
   ]);
   expect(rows).toEqual(['LH 400', 'Mini', 'Ritz'].map((what) => ({ what, state: 'booked' })));
   expect(await free()).toEqual({ 'LH 400': 4, Ritz: 4, Adler: 0, Mini: 4 });
-  expect((await desk.show(booked.id)).state).toBe('COMPLETED');
+  expect((await operations.show(booked.id)).state).toBe('COMPLETED');
   expect(await trips.book(trip)).toEqual(booked);
   expect(await free()).toMatchObject({ Ritz: 4 });
 });

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { createProgram } from '@waybill/cli';
 import { newId, PgDatabase } from '@waybill/kernel';
-import { saga, sagaCommand, SagaLockDesk } from '@waybill/saga';
+import { saga, sagaCommand, SagaLockOperations } from '@waybill/saga';
 import { migrate } from '@waybill/schema';
 import { testDatabase } from '@waybill/testing';
 import { eventually, note, SagaFloor } from '../support/sagas.js';
@@ -58,7 +58,7 @@ describe('semantic locks', () => {
     await eventually(async () => (await floor.deeds(first.id)).length === 1);
     const second = await floor.start(holding, '2', { orderId: '2' });
     await floor.until(second.id, 'COMPENSATED');
-    expect((await floor.desk.show(second.id)).reason).toContain('sku:1 was held by another saga');
+    expect((await floor.operations.show(second.id)).reason).toContain('sku:1 was held by another saga');
     expect(await floor.deeds(second.id)).toEqual([]);
   });
 
@@ -146,9 +146,11 @@ describe('semantic locks', () => {
       const take = (sagaId: string) => floor.locks.hold(own.session, { sagaId, branch: '01' }, 'till');
       await take(first);
       await expect(take(second)).rejects.toMatchObject({ entity: 'till' });
-      expect(await new SagaLockDesk(own).unlock('till', { by: 'ada' })).toMatchObject({ sagaId: first });
+      expect(await new SagaLockOperations(own).unlock('till', { by: 'ada' })).toMatchObject({
+        sagaId: first,
+      });
       await take(second);
-      await expect(new SagaLockDesk(own).unlock('till', { by: ' ' })).rejects.toMatchObject({
+      await expect(new SagaLockOperations(own).unlock('till', { by: ' ' })).rejects.toMatchObject({
         code: 'CONFIGURATION_INVALID',
       });
       const { rows } = await own.pool.query(

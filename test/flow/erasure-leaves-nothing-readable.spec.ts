@@ -4,12 +4,12 @@ import { createProgram } from '@waybill/cli';
 import {
   DeadLetters,
   Erasure,
-  HalfMessageDesk,
+  HalfMessageOperations,
   HalfMessages,
   MessageIdGuard,
   Outbox,
   Recurring,
-  SagaDesk,
+  SagaOperations,
   Sagas,
   Waybill,
   WaybillClient,
@@ -143,10 +143,10 @@ describe('a subject', () => {
     const { deadLetters, halves, sagas } = app.get(Waybill);
     expect(await deadLetters.show(letterOf('customer-1'))).toMatchObject(erased);
     expect(await deadLetters.show(letterOf('customer-2'))).toMatchObject({ unreadable: null });
-    expect((await halves.desk.show(gone.half)).unreadable).toEqual([erased.unreadable]);
-    expect((await app.get(HalfMessageDesk).show(kept.half)).unreadable).toEqual([null]);
-    expect(await sagas.desk.show(gone.saga)).toMatchObject({ ...erased, timeline: expect.any(Array) });
-    expect((await app.get(SagaDesk).show(kept.saga)).unreadable).toBeNull();
+    expect((await halves.operations.show(gone.half)).unreadable).toEqual([erased.unreadable]);
+    expect((await app.get(HalfMessageOperations).show(kept.half)).unreadable).toEqual([null]);
+    expect(await sagas.operations.show(gone.saga)).toMatchObject({ ...erased, timeline: expect.any(Array) });
+    expect((await app.get(SagaOperations).show(kept.saga)).unreadable).toBeNull();
     await expect(app.get(Sagas).outcome(gone.saga)).rejects.toMatchObject({ code: 'SUBJECT_ERASED' });
     await expect(resultOf(app, gone.note)).rejects.toMatchObject({ code: 'SUBJECT_ERASED' });
     expect(await resultOf(app, kept.note)).toEqual({ text: `${MARKER} customer-2 notes` });
@@ -158,7 +158,7 @@ describe('a subject', () => {
     // What comes of it is dropped at once; the other's is handled, also by a process that knows nothing of all this.
     seen.length = 0;
     for (const { id } of letters) await deadLetters.redrive(id, ANN);
-    await halves.desk.commit(gone.half, ANN, { force: true });
+    await halves.operations.commit(gone.half, ANN, { force: true });
     await apps.pop()?.close();
     await hurry();
     const next = await start({ cipher: cipherOf('k1') });
@@ -186,9 +186,9 @@ describe('a subject', () => {
     const { id } = await saga(app, 'A-1', MARKER, { subject: 'customer-1' });
     const words = ['erase', '--subject', 'customer-1', '--because', 'asked', '--yes'];
     await expect(command(...words)).rejects.toThrow(`the first is orders.place ${id}`);
-    expect((await app.get(SagaDesk).show(id)).unreadable).toBeNull();
+    expect((await app.get(SagaOperations).show(id)).unreadable).toBeNull();
     expect(await command(...words, '--stop-sagas')).toContain('erased: 1 sagas that are stuck now');
-    expect(await app.get(SagaDesk).show(id)).toMatchObject({
+    expect(await app.get(SagaOperations).show(id)).toMatchObject({
       state: 'STUCK',
       reason: 'its subject was erased',
       unreadable: expect.stringContaining('SUBJECT_ERASED'),
@@ -286,7 +286,7 @@ describe('without subjects', () => {
       expect.stringMatching(/^log waiting\[\d\]@0$/),
     ]);
     expect(places.every((place) => Date.parse(place.until ?? '') > Date.now())).toBe(true);
-    expect(await app.get(HalfMessageDesk).show(half.id)).toMatchObject({
+    expect(await app.get(HalfMessageOperations).show(half.id)).toMatchObject({
       state: 'rolled-back',
       messages: [],
     });

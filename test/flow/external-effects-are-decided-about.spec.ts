@@ -3,7 +3,7 @@ import { createProgram } from '@waybill/cli';
 import {
   type EffectAnswer,
   type EffectCall,
-  EffectDesk,
+  EffectOperations,
   ExternalEffects,
   type ExternalEffectsOptions,
 } from '@waybill/guard';
@@ -67,7 +67,7 @@ const codeOf = (work: Promise<unknown>) =>
     () => 'no error',
     (error: { code: string }) => error.code,
   );
-const desk = () => new EffectDesk({ database: fixture.database });
+const operations = () => new EffectOperations({ database: fixture.database });
 const ada = { by: 'ada', reason: 'asked the gateway' };
 
 describe('a key that was used for another request', () => {
@@ -179,7 +179,7 @@ describe('an operator', () => {
 
   test('lists what is open, and says that it has happened: later callers get that, and it can be undone', async () => {
     await open();
-    await waitUntil(async () => (await desk().show(key)).state === 'unknown', {
+    await waitUntil(async () => (await operations().show(key)).state === 'unknown', {
       describe: () => 'its lease is over',
     });
     expect(await command('list')).toContain(key);
@@ -187,7 +187,7 @@ describe('an operator', () => {
     expect(await command('list', '--state', 'done', 'refused')).not.toContain(`${key} `);
     expect(await command('show', key)).toMatch(/unknown {2}1 attempts/);
     expect(await command('decide', key, 'done', '{"receipt":77}')).toContain('--yes does it');
-    expect((await desk().show(key)).state).toBe('unknown');
+    expect((await operations().show(key)).state).toBe('unknown');
     expect(
       await command('decide', key, 'done', '{"receipt":77}', '--by', 'ada', '--because', 'seen', '--yes'),
     ).toContain('was unknown, and is done');
@@ -210,7 +210,7 @@ describe('an operator', () => {
   test('says that it has not happened: the next attempts it without asking, and an undo gives it up', async () => {
     await open();
     gateway.mood.deaf = true;
-    expect(await desk().decide(key, 'not-done', ada)).toMatch(/unknown|in-progress/);
+    expect(await operations().decide(key, 'not-done', ada)).toMatch(/unknown|in-progress/);
     expect(await charge({ pence: 7 })).toMatchObject({ receipt: expect.any(Number) });
     expect(gateway.calls(key)).toBe(2);
     keys += 1;
@@ -218,11 +218,11 @@ describe('an operator', () => {
     gateway.mood.deaf = false;
     await open();
     gateway.mood.deaf = true;
-    await desk().decide(key, 'not-done', ada);
+    await operations().decide(key, 'not-done', ada);
     expect(await undo()).toEqual({ state: 'nothing' });
     expect(await codeOf(charge())).toBe('EFFECT_UNDONE');
-    expect((await desk().show(key)).state).toBe('given-up');
-    expect(await codeOf(desk().decide(key, 'not-done', ada))).toBe('EFFECT_DECIDED');
+    expect((await operations().show(key)).state).toBe('given-up');
+    expect(await codeOf(operations().decide(key, 'not-done', ada))).toBe('EFFECT_DECIDED');
   });
 
   test('decides while a process is at it, which finds the decision', async () => {
@@ -233,8 +233,8 @@ describe('an operator', () => {
     const late = charge();
     late.catch(() => undefined);
     await waitUntil(() => gateway.calls(key) === 1, { describe: () => 'the call is under way' });
-    expect((await desk().list()).map((effect) => effect.key)).toContain(key);
-    expect(await desk().decide(key, 'done', ada, { receipt: 5 })).toBe('in-progress');
+    expect((await operations().list()).map((effect) => effect.key)).toContain(key);
+    expect(await operations().decide(key, 'done', ada, { receipt: 5 })).toBe('in-progress');
     letGo();
     expect(await late).toEqual({ receipt: 5 });
     keys += 1;
@@ -245,7 +245,7 @@ describe('an operator', () => {
     const fenced = charge();
     fenced.catch(() => undefined);
     await waitUntil(() => gateway.calls(key) === 1, { describe: () => 'the second call is under way' });
-    await desk().decide(key, 'not-done', ada);
+    await operations().decide(key, 'not-done', ada);
     second();
     expect(await codeOf(fenced)).toBe('FENCED');
   });
@@ -255,26 +255,26 @@ describe('an operator', () => {
     gateway.mood.declines = true;
     expect(await codeOf(undo())).toBe('EFFECT_REFUSED');
     expect(await command('list', '--state', 'refused')).toContain(`${key}:undo`);
-    expect(await desk().show(`${key}:undo`)).toMatchObject({
+    expect(await operations().show(`${key}:undo`)).toMatchObject({
       state: 'refused',
       outcome: 'no cover',
       refusals: 1,
     });
-    await desk().decide(`${key}:undo`, 'done', ada, { paidBack: 'by hand' });
+    await operations().decide(`${key}:undo`, 'done', ada, { paidBack: 'by hand' });
     expect(await undo()).toEqual({ state: 'undone', outcome: { paidBack: 'by hand' } });
     expect(gateway.calls(`${key}:undo`)).toBe(1);
   });
 
   test('is told by typed errors what cannot be decided or named', async () => {
     await open();
-    expect(await codeOf(desk().decide('nothing', 'done', ada))).toBe('NOT_FOUND');
-    expect(await codeOf(desk().show('nothing'))).toBe('NOT_FOUND');
+    expect(await codeOf(operations().decide('nothing', 'done', ada))).toBe('NOT_FOUND');
+    expect(await codeOf(operations().show('nothing'))).toBe('NOT_FOUND');
     for (const work of [
-      desk().decide(key, 'constructor' as 'done', ada),
-      desk().decide(key, 'not-done', ada, 1),
-      desk().decide(key, 'done', { by: ' ' }),
-      desk().list({ states: ['toString' as 'done'] }),
-      desk().list({ limit: 0 }),
+      operations().decide(key, 'constructor' as 'done', ada),
+      operations().decide(key, 'not-done', ada, 1),
+      operations().decide(key, 'done', { by: ' ' }),
+      operations().list({ states: ['toString' as 'done'] }),
+      operations().list({ limit: 0 }),
     ])
       expect(await codeOf(work)).toBe('CONFIGURATION_INVALID');
     await expect(command('decide', key, 'done', '{', '--yes')).rejects.toMatchObject({

@@ -13,7 +13,7 @@ import { type EmbeddedPostgres, startPostgres, waitUntil } from '@waybill/testin
 import type pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';
 import { faultsOf, Fixture, numbersOf, upTo } from '../support/fixture.js';
-import { HalfFloor, LocalLedger, order } from '../support/half-desk.js';
+import { HalfFloor, LocalLedger, order } from '../support/half-operations.js';
 
 let fixture: Fixture;
 let ledger: LocalLedger;
@@ -59,8 +59,8 @@ describe.each(['executeWithBarrier', 'executeWithXactStatus'] as const)('%s', (h
     await expect(failed).rejects.toThrow('no cover');
     expect(await ledger.done()).toEqual([1]);
     expect(await delivered()).toEqual([1]);
-    expect((await floor.desk.stats()).open).toBe(0);
-    const states = await floor.desk.list({ states: ['committed', 'rolled-back'] });
+    expect((await floor.operations.stats()).open).toBe(0);
+    const states = await floor.operations.list({ states: ['committed', 'rolled-back'] });
     expect(states.map(({ state }) => state)).toEqual(['committed', 'rolled-back']);
   });
 
@@ -70,7 +70,9 @@ describe.each(['executeWithBarrier', 'executeWithXactStatus'] as const)('%s', (h
     const checker = floor.checker();
     await checker.runOnce();
     expect(checker.counts).toMatchObject({ open: 1, unknown: 0, rollback: 0 });
-    expect(await floor.desk.list()).toMatchObject([{ state: 'prepared', checks: 0, lastAnswer: 'open' }]);
+    expect(await floor.operations.list()).toMatchObject([
+      { state: 'prepared', checks: 0, lastAnswer: 'open' },
+    ]);
     goOn();
     await ended;
     expect(await delivered()).toEqual([1]);
@@ -92,7 +94,7 @@ describe.each(['executeWithBarrier', 'executeWithXactStatus'] as const)('%s', (h
           const open = await ledger.asking.pool.query(
             `select from pg_stat_activity where datname = current_database() and state like 'idle in%'`,
           );
-          return open.rowCount === 0 && (await floor.desk.list()).length === n + 1;
+          return open.rowCount === 0 && (await floor.operations.list()).length === n + 1;
         },
         { describe: 'the local transaction has ended' },
       );
@@ -103,7 +105,7 @@ describe.each(['executeWithBarrier', 'executeWithXactStatus'] as const)('%s', (h
     expect(await ledger.done()).toEqual([0]);
     expect(await delivered()).toEqual([0]);
     const by = how === 'executeWithBarrier' ? 'tombstone' : 'xact-status';
-    const decided = await floor.desk.list({ states: ['committed', 'rolled-back'] });
+    const decided = await floor.operations.list({ states: ['committed', 'rolled-back'] });
     expect(decided.map(({ decidedBy }) => decidedBy)).toEqual([by, by]);
   });
 
@@ -138,7 +140,7 @@ describe.each(['executeWithBarrier', 'executeWithXactStatus'] as const)('%s', (h
       else await expect(ended).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
       expect(await delivered()).toEqual(end === 'committed' ? [1] : []);
       expect(await ledger.done()).toEqual(end === 'committed' ? [1] : []);
-      expect((await floor.desk.stats()).open).toBe(0);
+      expect((await floor.operations.stats()).open).toBe(0);
     },
   );
 });
@@ -200,7 +202,7 @@ describe('the tombstone', () => {
         await halvesOf(n).executeWithBarrier(order(n, `order-${n}`), 'ledger', work);
       }),
     );
-    await waitUntil(async () => (await floor.desk.stats()).open === 0, { describe: 'all are decided' });
+    await waitUntil(async () => (await floor.operations.stats()).open === 0, { describe: 'all are decided' });
     await checker.stop();
     const done = await ledger.done();
     expect(await delivered()).toEqual(done);
@@ -255,7 +257,7 @@ describe('the tombstone', () => {
     }
     expect(await ledger.done()).toEqual([1, 2, 4]);
     expect(await delivered()).toEqual([1, 2, 4]);
-    expect((await floor.desk.stats()).open).toBe(0);
+    expect((await floor.operations.stats()).open).toBe(0);
   });
 
   test('is not set in another database, where it would say nothing', async () => {
@@ -265,7 +267,7 @@ describe('the tombstone', () => {
       const checker = floor.checker({ databases: other.databases });
       await checker.runOnce();
       expect(checker.counts).toMatchObject({ rollback: 0, unknown: 1 });
-      expect(await floor.desk.show(id)).toMatchObject({
+      expect(await floor.operations.show(id)).toMatchObject({
         lastAnswer: 'unknown: ledger is another database now',
       });
       expect((await other.asking.pool.query('select from waybill.barrier')).rowCount).toBe(0);
@@ -305,7 +307,7 @@ describe('pg_xact_status', () => {
     const checker = floor.checker();
     await checker.runOnce();
     expect(checker.counts).toMatchObject({ commit: 0, rollback: 0 });
-    const [half] = await floor.desk.list();
+    const [half] = await floor.operations.list();
     goOn();
     await ended;
     return half?.lastAnswer ?? null;
@@ -343,7 +345,7 @@ describe('pg_xact_status', () => {
       ]);
     }
     await floor.checker({ groupCheck: () => 'rollback' }).runOnce();
-    const decided = await floor.desk.list({ states: ['rolled-back'] });
+    const decided = await floor.operations.list({ states: ['rolled-back'] });
     expect(decided.map(({ decidedBy }) => decidedBy)).toEqual(['tombstone', 'check']);
     expect(await delivered()).toEqual([]);
   });
@@ -392,7 +394,7 @@ describe('a local server that crashes', () => {
           async () => {
             await floor.makeDue();
             await checker.runOnce();
-            return (await floor.desk.stats()).open === 0;
+            return (await floor.operations.stats()).open === 0;
           },
           { describe: 'it is decided' },
         );

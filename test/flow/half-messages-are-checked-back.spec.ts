@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { HalfMessageCheck, HalfMessageVerdict, HalfToCheck } from '@waybill/half-message';
 import { waitUntil } from '@waybill/testing';
 import { Fixture, numbersOf, upTo } from '../support/fixture.js';
-import { HalfFloor, order } from '../support/half-desk.js';
+import { HalfFloor, order } from '../support/half-operations.js';
 
 let fixture: Fixture;
 let floor: HalfFloor;
@@ -42,7 +42,10 @@ describe('a half message that was left open', () => {
         { topic: 'invoices', payload: { n: 5 } },
       ],
     });
-    expect(await floor.desk.show(rolledBack.id)).toMatchObject({ state: 'rolled-back', decidedBy: 'check' });
+    expect(await floor.operations.show(rolledBack.id)).toMatchObject({
+      state: 'rolled-back',
+      decidedBy: 'check',
+    });
     expect(checker.counts).toMatchObject({ commit: 1, rollback: 1, unknown: 0, unanswered: 0 });
     expect(await floor.halves.commit(id)).toBe('already');
     await expect(floor.halves.commit(rolledBack.id)).rejects.toMatchObject({ code: 'HALF_MESSAGE_DECIDED' });
@@ -93,26 +96,30 @@ describe('a half message that was left open', () => {
     for (const turn of upTo(5)) {
       await floor.makeDue();
       await checker.runOnce();
-      const { checks, nextCheckAt, state } = await floor.desk.show(id);
+      const { checks, nextCheckAt, state } = await floor.operations.show(id);
       expect({ turn, checks, state }).toEqual({ turn, checks: turn < 4 ? 1 : 2, state: 'prepared' });
       waits.push(Math.round(((nextCheckAt?.getTime() ?? 0) - Date.now()) / 1_000));
     }
     expect(waits).toEqual([40, 1, 2, 4, 80]);
     await floor.makeDue();
     await floor.checker().runOnce();
-    expect(await floor.desk.show(id)).toMatchObject({
+    expect(await floor.operations.show(id)).toMatchObject({
       checks: 2,
       lastAnswer: 'unanswered: there is no check for it in this process',
     });
     answers.push(() => 'unknown');
     await floor.makeDue();
     await checker.runOnce();
-    expect(await floor.desk.show(id)).toMatchObject({ state: 'undecided', checks: 3, lastAnswer: 'unknown' });
+    expect(await floor.operations.show(id)).toMatchObject({
+      state: 'undecided',
+      checks: 3,
+      lastAnswer: 'unknown',
+    });
     expect(errors).toEqual([expect.stringContaining(`half message ${id} is undecided`)]);
     expect(checker.counts).toMatchObject({ unknown: 3, unanswered: 3, undecided: 1, commit: 0 });
     await floor.makeDue();
     expect(await checker.runOnce()).toBe('idle');
-    expect(await floor.desk.stats()).toMatchObject({ open: 1, undecided: 1 });
+    expect(await floor.operations.stats()).toMatchObject({ open: 1, undecided: 1 });
     expect(await floor.halves.commit(id)).toBe('done');
     expect(await delivered()).toEqual([1]);
   });
@@ -120,7 +127,7 @@ describe('a half message that was left open', () => {
   test('is undecided when its deadline is past and a check brings no verdict', async () => {
     const { id } = await floor.halves.prepare(order(1), { deadlineMs: 1 });
     await waitUntil(async () => (await floor.checker().runOnce()) === 'again', { describe: 'it is due' });
-    expect(await floor.desk.show(id)).toMatchObject({ state: 'undecided', checks: 0 });
+    expect(await floor.operations.show(id)).toMatchObject({ state: 'undecided', checks: 0 });
   });
 
   test('is undecided when its checks have failed for a day, and is never decided for that', async () => {
@@ -145,25 +152,25 @@ describe('a half message that was left open', () => {
     await age(30);
     // One that nobody has asked about for a day is asked about again first.
     await fail(8);
-    expect(await floor.desk.show(id)).toMatchObject({ state: 'prepared' });
-    expect(await floor.desk.trouble()).toEqual({
+    expect(await floor.operations.show(id)).toMatchObject({ state: 'prepared' });
+    expect(await floor.operations.trouble()).toEqual({
       oldestUndecidedAgeMs: null,
       failing: 1,
       oldestFailingMs: expect.any(Number),
       lastFailure: 'E_LOCKED',
     });
     await fail(1);
-    expect(await floor.desk.show(id)).toMatchObject({
+    expect(await floor.operations.show(id)).toMatchObject({
       state: 'undecided',
       lastAnswer: expect.stringContaining('unanswered'),
     });
     expect(checker.counts).toMatchObject({ unanswered: 10, undecided: 1, commit: 0, rollback: 0 });
-    const trouble = await floor.desk.trouble();
+    const trouble = await floor.operations.trouble();
     expect(trouble).toMatchObject({ failing: 0, lastFailure: 'E_LOCKED' });
     expect(trouble.oldestUndecidedAgeMs).toBeGreaterThanOrEqual(0);
     expect(await delivered()).toEqual([]);
-    await floor.desk.check(id, { by: 'ada' });
-    expect(await floor.desk.trouble()).toMatchObject({ failing: 0, lastFailure: null });
+    await floor.operations.check(id, { by: 'ada' });
+    expect(await floor.operations.trouble()).toMatchObject({ failing: 0, lastFailure: null });
     await floor.checker({ groupCheck: () => 'commit' }).runOnce();
     expect(await delivered()).toEqual([1]);
   });
@@ -193,8 +200,8 @@ describe('a half message that was left open', () => {
     );
     answers.push(...between);
     await ask(2);
-    expect(await floor.desk.show(id)).toMatchObject({ state });
-    expect(await floor.desk.trouble()).toMatchObject({ lastFailure: 'TypeError' });
+    expect(await floor.operations.show(id)).toMatchObject({ state });
+    expect(await floor.operations.trouble()).toMatchObject({ lastFailure: 'TypeError' });
   });
 
   test('waits for hours without a process of its group, and loses nothing', async () => {
@@ -203,10 +210,10 @@ describe('a half message that was left open', () => {
       `update waybill.half_message set prepared_at = prepared_at - interval '1 hour',
                                        next_check_at = next_check_at - interval '1 hour'`,
     );
-    expect((await floor.desk.stats()).oldestOpenAgeMs).toBeGreaterThan(3_500_000);
+    expect((await floor.operations.stats()).oldestOpenAgeMs).toBeGreaterThan(3_500_000);
     const checker = floor.checker({ groupCheck: (half) => (numberOf(half) % 2 ? 'commit' : 'rollback') });
     checker.start();
-    await waitUntil(async () => (await floor.desk.stats()).open === 0, { describe: 'all are decided' });
+    await waitUntil(async () => (await floor.operations.stats()).open === 0, { describe: 'all are decided' });
     await checker.stop();
     expect(await delivered()).toEqual(upTo(30).filter((n) => n % 2));
   });
@@ -221,13 +228,13 @@ describe('a half message that was left open', () => {
     for (const n of upTo(200)) await floor.halves.prepare(order(n));
     const checkers = upTo(4).map(() => floor.checker({ groupCheck }, { checkTimeoutMs: 60_000, pollMs: 20 }));
     for (const checker of checkers) checker.start();
-    await waitUntil(async () => (await floor.desk.stats()).open === 1, {
+    await waitUntil(async () => (await floor.operations.stats()).open === 1, {
       describe: 'all but one are decided',
     });
-    expect((await floor.desk.list({ states: ['checking'] })).length).toBe(1);
+    expect((await floor.operations.list({ states: ['checking'] })).length).toBe(1);
     await Promise.all(checkers.map((checker) => checker.stop()));
     expect([...asked.values()].every((times) => times === 1)).toBe(true);
-    expect(await floor.desk.list()).toMatchObject([{ state: 'prepared', checks: 0 }]);
+    expect(await floor.operations.list()).toMatchObject([{ state: 'prepared', checks: 0 }]);
     expect(await delivered()).toEqual(upTo(200).filter((n) => n > 0));
   });
 
@@ -237,7 +244,7 @@ describe('a half message that was left open', () => {
     const waiting: HalfMessageCheck = () => new Promise<HalfMessageVerdict>((resolve) => (answer = resolve));
     const slow = floor.checker({ groupCheck: waiting });
     const slowPass = slow.runOnce();
-    await waitUntil(async () => (await floor.desk.show(id)).state === 'checking', {
+    await waitUntil(async () => (await floor.operations.show(id)).state === 'checking', {
       describe: 'it is claimed',
     });
     await floor.makeDue();
@@ -246,10 +253,10 @@ describe('a half message that was left open', () => {
     answer('rollback');
     await slowPass;
     expect(slow.counts).toMatchObject({ rollback: 0, fenced: 1 });
-    expect(await floor.desk.show(id)).toMatchObject({ state: 'prepared', checks: 1 });
+    expect(await floor.operations.show(id)).toMatchObject({ state: 'prepared', checks: 1 });
     await floor.makeDue();
     const late = slow.runOnce();
-    await waitUntil(async () => (await floor.desk.show(id)).state === 'checking', {
+    await waitUntil(async () => (await floor.operations.show(id)).state === 'checking', {
       describe: 'it is claimed',
     });
     await floor.makeDue();
@@ -257,11 +264,11 @@ describe('a half message that was left open', () => {
     answer('unknown');
     await late;
     expect(slow.counts).toMatchObject({ fenced: 2 });
-    expect(await floor.desk.show(id)).toMatchObject({ state: 'prepared', checks: 2 });
+    expect(await floor.operations.show(id)).toMatchObject({ state: 'prepared', checks: 2 });
     const unknowing = floor.checker({ groupCheck: waiting });
     await floor.makeDue();
     const pass = unknowing.runOnce();
-    await waitUntil(async () => (await floor.desk.show(id)).state === 'checking', {
+    await waitUntil(async () => (await floor.operations.show(id)).state === 'checking', {
       describe: 'it is claimed',
     });
     expect(await floor.halves.commit(id)).toBe('done');

@@ -5,7 +5,7 @@ import { Test } from '@nestjs/testing';
 import { createProgram } from '@waybill/cli';
 import {
   HalfMessageCheck,
-  HalfMessageDesk,
+  HalfMessageOperations,
   HalfMessages,
   type HalfMessageVerdict,
   type HalfToCheck,
@@ -16,7 +16,7 @@ import {
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, numbersOf } from '../support/fixture.js';
-import { LocalLedger, order } from '../support/half-desk.js';
+import { LocalLedger, order } from '../support/half-operations.js';
 
 @Injectable()
 class Charges {
@@ -100,9 +100,11 @@ test('a Nest application executes half messages around its own database, and its
   );
   await halves.prepare(order(2));
   const { id } = await halves.prepare({ topic: 'invoices', payload: { n: 3 } });
-  const desk = app.get(HalfMessageDesk);
-  await waitUntil(async () => (await desk.show(id)).state === 'undecided', { describe: 'it is undecided' });
-  await waitUntil(async () => (await desk.stats()).open === 1, { describe: 'the other is committed' });
+  const operations = app.get(HalfMessageOperations);
+  await waitUntil(async () => (await operations.show(id)).state === 'undecided', {
+    describe: 'it is undecided',
+  });
+  await waitUntil(async () => (await operations.stats()).open === 1, { describe: 'the other is committed' });
   expect(numbersOf(await fixture.log())).toEqual([1, 2]);
   expect(await ledger.done()).toEqual([1]);
   expect((await app.get(WaybillHealthIndicator).isHealthy())['waybill']).toMatchObject({
@@ -132,8 +134,8 @@ test('the command lists, shows, commits, rolls back and has checked again, and k
   const halves = app.get(HalfMessages);
   const ids: string[] = [];
   for (const n of [1, 2, 3]) ids.push((await halves.prepare({ topic: 'invoices', payload: { n } })).id);
-  const desk = app.get(HalfMessageDesk);
-  await waitUntil(async () => (await desk.stats()).undecided === 3, { describe: 'all are undecided' });
+  const operations = app.get(HalfMessageOperations);
+  await waitUntil(async () => (await operations.stats()).undecided === 3, { describe: 'all are undecided' });
   const [first = '', second = '', third = ''] = ids;
   await app.close();
   const lines = await half('list', '--state', 'undecided', '--group', 'payments');

@@ -5,7 +5,7 @@ import { HalfMessageRetention } from '@waybill/half-message';
 import { Timers, TimerService } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import { faultsOf, Fixture, numbersOf, upTo } from '../support/fixture.js';
-import { HalfFloor, order } from '../support/half-desk.js';
+import { HalfFloor, order } from '../support/half-operations.js';
 
 let fixture: Fixture;
 let floor: HalfFloor;
@@ -21,17 +21,21 @@ describe('a half message', () => {
   test('is invisible until it is committed, and stands in the log once however often it is committed', async () => {
     const { id } = await floor.halves.prepare({ ...order(1), headers: { by: 'ann' } });
     expect(await delivered()).toEqual([]);
-    expect(await floor.desk.show(id)).toMatchObject({ state: 'prepared', group: 'payments', checks: 0 });
+    expect(await floor.operations.show(id)).toMatchObject({
+      state: 'prepared',
+      group: 'payments',
+      checks: 0,
+    });
     expect(await floor.halves.commit(id)).toBe('done');
     expect(await floor.halves.commit(id)).toBe('already');
     const records = await fixture.log();
     expect(records).toMatchObject([{ key: 'key-1', payload: { n: 1 }, headers: { by: 'ann' } }]);
-    expect(await floor.desk.show(id)).toMatchObject({
+    expect(await floor.operations.show(id)).toMatchObject({
       state: 'committed',
       decidedBy: 'producer',
       payloads: null,
     });
-    expect(records[0]?.id).toBe((await floor.desk.show(id)).messages[0]?.id);
+    expect(records[0]?.id).toBe((await floor.operations.show(id)).messages[0]?.id);
   });
 
   test('that was rolled back is not delivered, and refuses to be committed', async () => {
@@ -63,7 +67,7 @@ describe('a half message', () => {
     await expect(floor.halves.prepare(order(1), { checkMax: 0 })).rejects.toMatchObject({
       code: 'CONFIGURATION_INVALID',
     });
-    expect(await floor.desk.stats()).toEqual({ open: 0, undecided: 0, oldestOpenAgeMs: null });
+    expect(await floor.operations.stats()).toEqual({ open: 0, undecided: 0, oldestOpenAgeMs: null });
   });
 
   test('with several messages delivers all of them or none, over topics and partitions', async () => {
@@ -106,9 +110,9 @@ describe('a half message', () => {
       'no cover',
     );
     expect(await delivered()).toEqual([1]);
-    const decided = await floor.desk.list({ states: ['committed', 'rolled-back'] });
+    const decided = await floor.operations.list({ states: ['committed', 'rolled-back'] });
     expect(decided.map(({ state }) => state)).toEqual(['committed', 'rolled-back']);
-    expect((await floor.desk.stats()).open).toBe(0);
+    expect((await floor.operations.stats()).open).toBe(0);
   });
 
   test('whose local work lost a database is left to check-back, and not rolled back', async () => {
@@ -117,7 +121,7 @@ describe('a half message', () => {
       code: 'HALF_MESSAGE_OPEN',
       cause,
     });
-    expect(await floor.desk.list()).toMatchObject([{ state: 'prepared' }]);
+    expect(await floor.operations.list()).toMatchObject([{ state: 'prepared' }]);
   });
 
   test('that is committed by many processes at once is delivered once', async () => {
@@ -236,7 +240,7 @@ describe('a lost answer to commit', () => {
     const failed = await halves.execute(order(1), async () => 'worked').catch((error: unknown) => error);
     expect(failed).toMatchObject({ code: 'HALF_MESSAGE_OPEN', retryable: false });
     expect(String(failed)).toContain('check-back');
-    expect(await floor.desk.list()).toHaveLength(1);
+    expect(await floor.operations.list()).toHaveLength(1);
   });
 });
 

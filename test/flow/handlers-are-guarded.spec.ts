@@ -193,12 +193,12 @@ describe('a handler with the message-id guard', () => {
     failing = true;
     await appendForeign(fixture, id, { n: 1 });
     await appendForeign(fixture, old, { n: 2 }, 14 * DAY_MS);
-    const desk = running.get(DeadLetters);
-    await waitUntil(async () => (await desk.count()) === 2, { describe: 'both are dead letters' });
+    const operations = running.get(DeadLetters);
+    await waitUntil(async () => (await operations.count()) === 2, { describe: 'both are dead letters' });
     failing = false;
     await appendForeign(fixture, id, { n: 1 });
     await waitUntil(async () => (await effects()).length === 1, { describe: 'the copy is handled' });
-    for (const letter of await desk.list()) await desk.redrive(letter.id, ANN);
+    for (const letter of await operations.list()) await operations.redrive(letter.id, ANN);
     await waitUntil(
       async () =>
         (await fixture.value(`select count(*)::int from waybill.dead_letter where state = 'redriven'`)) === 2,
@@ -212,11 +212,11 @@ describe('a handler with the message-id guard', () => {
     await appendForeign(fixture, idOf(Date.now() - 300 * DAY_MS), { n: 1 });
     await appendForeign(fixture, newId(), { n: 2 }, 41 * DAY_MS);
     await appendForeign(fixture, null, { n: 3 });
-    const desk = running.get(DeadLetters);
-    await waitUntil(async () => (await desk.count()) === 2, { describe: 'two are dead letters' });
+    const operations = running.get(DeadLetters);
+    await waitUntil(async () => (await operations.count()) === 2, { describe: 'two are dead letters' });
     await waitUntil(async () => (await effects()).length === 1, { describe: 'one is handled' });
     expect(await effects()).toEqual(['charge 1']);
-    const letters = await desk.list();
+    const letters = await operations.list();
     expect(letters.map(({ errorClass, reason }) => `${errorClass} ${reason}`).toSorted()).toEqual([
       'IdOutsideWindowError not-retryable',
       'MessageIdInvalidError not-retryable',
@@ -257,11 +257,11 @@ describe('a handler with the lease guard', () => {
     const running = await start(Gateway);
     failing = true;
     await appendForeign(fixture, newId(), { n: 1 });
-    const desk = running.get(DeadLetters);
-    await waitUntil(async () => (await desk.count()) === 1, { describe: 'it is a dead letter' });
+    const operations = running.get(DeadLetters);
+    await waitUntil(async () => (await operations.count()) === 1, { describe: 'it is a dead letter' });
     failing = false;
-    const [letter] = await desk.list();
-    await desk.redrive(letter?.id ?? 0, ANN);
+    const [letter] = await operations.list();
+    await operations.redrive(letter?.id ?? 0, ANN);
     await waitUntil(() => calls.length === 2, { describe: 'it ran again' });
   });
 

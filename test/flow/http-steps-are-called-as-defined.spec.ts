@@ -60,7 +60,7 @@ const begin = async (definition: SagaDefinition<Order, Charged>, data: Order = {
   (await floor.start(definition, 'A-1', data)).id;
 
 const keys = (): unknown[] => gateway.calls.map(({ headers }) => headers['idempotency-key']);
-const reasonOf = async (id: string): Promise<string | null> => (await floor.desk.show(id)).reason;
+const reasonOf = async (id: string): Promise<string | null> => (await floor.operations.show(id)).reason;
 const ada = { by: 'ada', reason: 'the card was changed' };
 
 test('the URL takes fields of the request, encoded', async () => {
@@ -150,7 +150,7 @@ test('credentials that cannot be had for a while are asked for again, within the
   });
   const id = await begin(definition);
   await floor.until(id, 'COMPLETED');
-  expect((await floor.desk.show(id)).instance.steps['charge']?.attempt).toBe(1);
+  expect((await floor.operations.show(id)).instance.steps['charge']?.attempt).toBe(1);
   expect(gateway.paths).toEqual(['/charge']);
 });
 
@@ -182,7 +182,7 @@ describe('the idempotency key', () => {
     await open(definition);
     const id = await begin(definition);
     await floor.until(id, 'COMPLETED');
-    expect((await floor.desk.show(id)).instance.steps['charge']?.attempt).toBe(2);
+    expect((await floor.operations.show(id)).instance.steps['charge']?.attempt).toBe(2);
     expect(keys()).toEqual(['charge-A-1', 'charge-A-1', 'charge-A-1']);
     expect(seen).toContainEqual({ sagaId: id, branch: 'charge', op: 'action' });
   });
@@ -213,7 +213,7 @@ describe('the idempotency key', () => {
     id = await begin(definition);
     await floor.until(id, 'STUCK');
     expect(await reasonOf(id)).toMatch(/no money/);
-    await floor.desk.retry(id, 'charge', ada);
+    await floor.operations.retry(id, 'charge', ada);
     await floor.until(id, 'COMPLETED');
     expect(keys()).toEqual([`${id}/charge/action`, `${id}/charge/action/2`]);
   });
@@ -225,7 +225,7 @@ describe('the idempotency key', () => {
     const id = await begin(definition);
     await floor.until(id, 'STUCK');
     gateway.behaviours['/charge'] = answer(200);
-    await floor.desk.retry(id, 'charge', ada);
+    await floor.operations.retry(id, 'charge', ada);
     await floor.until(id, 'COMPLETED');
     expect(new Set(keys())).toEqual(new Set([`${id}/charge/action`]));
   });
@@ -248,7 +248,7 @@ test('an operator sees a call under way: its tries, and its last error', async (
   const definition = charging();
   await open(definition);
   const id = await begin(definition);
-  const shown = async () => (await floor.desk.show(id)).calls;
+  const shown = async () => (await floor.operations.show(id)).calls;
   await waitUntil(async () => (await shown())[0]?.lastError?.includes('503') === true, {
     describe: 'a try has failed',
   });
@@ -281,14 +281,14 @@ describe('an endpoint that answers later', () => {
     await open(laterOn());
     const id = await begin(laterOn());
     const given = await token();
-    await waitUntil(async () => (await floor.desk.show(id)).calls[0]?.state === 'awaited', {
+    await waitUntil(async () => (await floor.operations.show(id)).calls[0]?.state === 'awaited', {
       describe: 'its answer is awaited',
     });
     expect(await reply(given, done)).toBe(true);
     expect(await reply(given, { status: 'rejected' })).toBe(false);
     await floor.until(id, 'COMPLETED');
     expect(await reply(given, done)).toBe(false);
-    expect((await floor.desk.show(id)).instance.data).toMatchObject({ answer: { chargeId: 'h1' } });
+    expect((await floor.operations.show(id)).instance.data).toMatchObject({ answer: { chargeId: 'h1' } });
     expect(gateway.paths).toEqual(['/charge']);
   });
 
@@ -363,7 +363,7 @@ describe('an endpoint that answers later', () => {
     ];
     for (const one of forged)
       await expect(reply(one, done)).rejects.toMatchObject({ code: 'SAGA_CALLBACK_REFUSED', kind: 'forged' });
-    expect((await floor.desk.show(id)).state).toBe('RUNNING');
+    expect((await floor.operations.show(id)).state).toBe('RUNNING');
     expect(await reply(given, done)).toBe(true);
   });
 });

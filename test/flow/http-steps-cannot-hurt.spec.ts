@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { httpCommand, saga, type SagaDefinition, SagaService } from '@waybill/saga';
+import { httpCommand, saga, type SagaDefinition, SagaLoop } from '@waybill/saga';
 import { silentLogger } from '@waybill/kernel';
 import { waitUntil } from '@waybill/testing';
 import { answer, type Behaviour, HttpEndpoint } from '../support/http-endpoint.js';
@@ -91,7 +91,7 @@ describe('a call that its saga has given up', () => {
     await open([order({ tryMs: 5_000 }) as never]);
     await floor.carry();
     const { id } = await floor.start(order({ tryMs: 5_000 }), 'A-1', { orderId: 'A-1' });
-    await waitUntil(async () => (await floor.desk.show(id)).state === 'COMPENSATING', {
+    await waitUntil(async () => (await floor.operations.show(id)).state === 'COMPENSATING', {
       describe: 'it is given up',
     });
     expect(gateway.paths).toEqual(['/charge']);
@@ -133,7 +133,7 @@ describe('a compensation', () => {
     await floor.carry();
     const { id } = await floor.start(definition, 'A-1', { orderId: 'A-1' });
     await floor.until(id, 'COMPENSATED');
-    expect((await floor.desk.show(id)).instance.steps).toMatchObject({ charge: { status: 'undone' } });
+    expect((await floor.operations.show(id)).instance.steps).toMatchObject({ charge: { status: 'undone' } });
     expect(gateway.paths).toEqual([]);
   });
 
@@ -170,8 +170,8 @@ describe('a compensation', () => {
     await floor.carry();
     const { id } = await floor.start(definition, 'A-1', { orderId: 'A-1' });
     await floor.until(id, 'STUCK');
-    expect((await floor.desk.show(id)).reason).toMatch(/field missing of the request is neither/);
-    await floor.desk.resolve(id, 'charge', {}, { by: 'ada', reason: 'by telephone' });
+    expect((await floor.operations.show(id)).reason).toMatch(/field missing of the request is neither/);
+    await floor.operations.resolve(id, 'charge', {}, { by: 'ada', reason: 'by telephone' });
     await floor.until(id, 'COMPENSATED');
     expect(gateway.paths).toEqual(['/ship', '/refund']);
   });
@@ -198,9 +198,7 @@ test('two processes make each call once', async () => {
   const { engine, definitions } = floor;
   const transactions = floor.runner as never;
   const http = { privateHosts: ['127.0.0.1'] };
-  floor.run(
-    new SagaService({ engine, definitions, transactions, logger: silentLogger }, { pollMs: 50, http }),
-  );
+  floor.run(new SagaLoop({ engine, definitions, transactions, logger: silentLogger }, { pollMs: 50, http }));
   const started = [];
   for (let n = 0; n < 40; n += 1)
     started.push(await floor.start(order({ timeoutMs: 20_000 }), `A-${n}`, { orderId: `A-${n}` }));

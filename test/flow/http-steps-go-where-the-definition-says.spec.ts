@@ -2,7 +2,7 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { silentLogger } from '@waybill/kernel';
-import { httpCommand, saga, type SagaDefinition, SagaService, type SagaServiceOptions } from '@waybill/saga';
+import { httpCommand, saga, type SagaDefinition, SagaLoop, type SagaLoopOptions } from '@waybill/saga';
 import { waitUntil } from '@waybill/testing';
 import { SagaFloor } from '../support/sagas.js';
 import { tablesWith } from '../support/stored-text.js';
@@ -62,14 +62,14 @@ const definitionOf = (url: string): SagaDefinition<Order, Order & { chargeId: st
     .build();
 
 /** A service whose sagas call the endpoint. */
-const open = async (url: string, http: SagaServiceOptions['http']): Promise<SagaFloor> => {
+const open = async (url: string, http: SagaLoopOptions['http']): Promise<SagaFloor> => {
   const definition = definitionOf(url);
   const opened = await SagaFloor.open([definition as never]);
   floor = opened;
   const { engine, definitions } = opened;
   const transactions = opened.runner as never;
   const parts = { engine, definitions, transactions, logger: silentLogger };
-  const service = new SagaService(parts, { pollMs: 50, http: http ?? {} });
+  const service = new SagaLoop(parts, { pollMs: 50, http: http ?? {} });
   await service.assertUsable();
   await opened.consume('orders', service.subscriptions());
   opened.run(service);
@@ -119,7 +119,7 @@ describe('an endpoint', () => {
     const on = await open(url, {});
     const id = await begin(on, url);
     await on.until(id, 'COMPENSATED');
-    expect((await on.desk.show(id)).reason).toMatch(/^step charge was given up: ENDPOINT_REFUSED: /);
+    expect((await on.operations.show(id)).reason).toMatch(/^step charge was given up: ENDPOINT_REFUSED: /);
     expect(calls).toEqual([]);
   });
 

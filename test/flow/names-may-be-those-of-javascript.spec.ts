@@ -127,12 +127,12 @@ describe('names that every object of JavaScript has', () => {
       for (const name of NAMES)
         await floor.fixture.transaction((tx) => floor.sagas.signal(tx, id, name, { from: name }));
       await floor.until(id, 'COMPLETED');
-      const { instance } = await floor.desk.show(id);
+      const { instance } = await floor.operations.show(id);
       expect(Object.keys(instance.steps)).toEqual([...NAMES, ...NAMES.map((name) => `wait.${name}`)]);
     }
     const { id } = await floor.start(tried as never, 'k', { n: 1 } as never);
     await floor.until(id, 'COMPLETED');
-    const { instance } = await floor.desk.show(id);
+    const { instance } = await floor.operations.show(id);
     const tries = (instance.data as { tries: object }).tries;
     expect(new Map(Object.entries(tries))).toEqual(new Map(NAMES.map((name) => [name, { ok: name }])));
   });

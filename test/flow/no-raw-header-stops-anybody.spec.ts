@@ -98,7 +98,7 @@ describe('whatever headers stand in the topics of a saga', () => {
   test('they change no saga, stop no consumer, and no topic gets an answer that is not one of answers', async () => {
     const { id } = await floor.start(definition, 'held', { orderId: 'held' });
     await waitUntil(() => seen['waybill-saga-id'] !== undefined, { describe: 'the command is under way' });
-    const look = async (): Promise<string> => JSON.stringify((await floor.desk.show(id)).instance);
+    const look = async (): Promise<string> => JSON.stringify((await floor.operations.show(id)).instance);
     const before = await look();
     // All that a command tells, but not its MAC: that is what shows who was sent it.
     const { 'waybill-saga-mac': _, ...told } = seen;
@@ -157,7 +157,7 @@ describe('whatever headers stand in the topics of a saga', () => {
 });
 
 @Controller()
-class Desk {
+class Operations {
   static readonly told: unknown[] = [];
 
   @MessagePattern<string>('ask')
@@ -167,7 +167,7 @@ class Desk {
 
   @EventPattern<string>('tell')
   tell(what: unknown): string {
-    Desk.told.push(what);
+    Operations.told.push(what);
     return 'nobody asks';
   }
 }
@@ -177,14 +177,14 @@ test('whatever headers a request or an event carries, others are answered, and o
   try {
     for (const topic of ['orders', 'payments', 'payments.saga-replies', 'other.replies'])
       await apps.fixture.topics.create(topic);
-    const app = await apps.start('desk', [Desk], {
+    const app = await apps.start('operations', [Operations], {
       handlers: { retry: { immediateAttempts: 0, maxAttempts: 1 } },
     });
     const client = app.get(WaybillClient);
     const ask = (question: string) => lastValueFrom(client.send<unknown>('ask', question));
     expect(await ask('first')).toEqual({ answer: 'first' });
     const record = fc.record({
-      topic: fc.constantFrom('ask', 'tell', 'desk.replies'),
+      topic: fc.constantFrom('ask', 'tell', 'operations.replies'),
       value: bodies,
       headers: headersOf(() => []),
     });
@@ -199,7 +199,7 @@ test('whatever headers a request or an event carries, others are answered, and o
       { ...RUN, numRuns: 15 },
     );
     await appendRaw(apps.fixture, [{ topic: 'tell', value: 'last' }]);
-    await waitUntil(() => Desk.told.includes('last'), {
+    await waitUntil(() => Operations.told.includes('last'), {
       describe: 'events are handled behind them',
       timeoutMs: 30_000,
     });

@@ -128,9 +128,9 @@ describe('a saga', () => {
 
   /** What a forger writes into the topic of the answers; behind it what shows that it has been looked at. */
   const forge = async (headers: Record<string, string>, value: unknown): Promise<void> => {
-    const before = (await floor.desk.refusals()).length;
+    const before = (await floor.operations.refusals()).length;
     await appendRaw(floor.fixture, [{ topic: 'orders.saga-replies', key: id, headers, value }]);
-    await waitUntil(async () => (await floor.desk.refusals()).length === before + 1, {
+    await waitUntil(async () => (await floor.operations.refusals()).length === before + 1, {
       describe: 'the forged message is refused, and kept as that',
     });
   };
@@ -153,10 +153,10 @@ describe('a saga', () => {
     ];
     for (const changes of forged) await forge(answer(changes), { chargeId: 'forged' });
     await forge({ 'saga-id': id, 'reply-status': 'done', 'saga-step': 'charge' }, { chargeId: 'forged' });
-    expect(await floor.desk.show(id)).toMatchObject({ state: 'RUNNING', revision: 1 });
+    expect(await floor.operations.show(id)).toMatchObject({ state: 'RUNNING', revision: 1 });
     expect(floor.service.refusals.count).toBe(forged.length + 1);
     release();
-    await waitUntil(async () => (await floor.desk.show(id)).instance.data['chargeId'] === 'real', {
+    await waitUntil(async () => (await floor.operations.show(id)).instance.data['chargeId'] === 'real', {
       describe: 'the real answer counts',
     });
   });
@@ -182,7 +182,7 @@ describe('a saga', () => {
         const headers = { 'waybill-saga-id': id, 'waybill-saga-event': String(event?.type) };
         await forge(mac === undefined ? headers : { ...headers, 'waybill-saga-mac': mac }, { event, order });
       }
-    expect(await floor.desk.show(id)).toMatchObject({ state: 'RUNNING', revision: 1, actions: [] });
+    expect(await floor.operations.show(id)).toMatchObject({ state: 'RUNNING', revision: 1, actions: [] });
     expect(await floor.fixture.value('select count(*)::int from waybill.operator_action')).toBe(0);
   });
 
@@ -200,7 +200,7 @@ describe('a saga', () => {
     await forge(headers, sent?.payload);
     release();
     await floor.until(id, 'COMPLETED');
-    expect((await floor.desk.show(other)).state).toBe('RUNNING');
+    expect((await floor.operations.show(other)).state).toBe('RUNNING');
   });
 
   test('answers under a key that was followed by another one count, and those of a revoked one do not', async () => {
@@ -211,7 +211,7 @@ describe('a saga', () => {
     expect(next).not.toBe(id);
     release();
     for (const one of [id, next])
-      await waitUntil(async () => (await floor.desk.show(one)).instance.data['chargeId'] === 'real', {
+      await waitUntil(async () => (await floor.operations.show(one)).instance.data['chargeId'] === 'real', {
         describe: 'both answers count',
       });
   });
@@ -239,22 +239,22 @@ describe('a saga', () => {
     for (const text of ['select * from waybill.saga_order', 'select * from waybill.saga_mac_key'])
       await expect(operator.query(text)).rejects.toMatchObject({ code: '42501' });
     await order({ type: 'skip', step: 'charge' });
-    await waitUntil(async () => (await floor.desk.show(id)).actions[0]?.outcome === 'applied', {
+    await waitUntil(async () => (await floor.operations.show(id)).actions[0]?.outcome === 'applied', {
       describe: 'the order is carried out',
     });
     const { rows } = await pool.query('select actor, stated_by, action from waybill.operator_action');
     expect(rows).toEqual([{ actor: login, stated_by: 'the director', action: 'saga.skip' }]);
-    expect((await floor.desk.show(id)).actions[0]).toMatchObject({ actor: login, by: 'the director' });
+    expect((await floor.operations.show(id)).actions[0]).toMatchObject({ actor: login, by: 'the director' });
     await operator.end();
     await pool.query(`drop owned by ${login}; drop role ${login}`);
   });
 
   test('an order that cannot be carried out is refused once, and holds nobody up', async () => {
     const operator = { by: 'ann' };
-    await expect(floor.desk.resolve(id, 'nowhere', {}, operator)).rejects.toMatchObject({
+    await expect(floor.operations.resolve(id, 'nowhere', {}, operator)).rejects.toMatchObject({
       code: 'SAGA_ORDER_REFUSED',
     });
-    await floor.desk.cancel(id, operator);
+    await floor.operations.cancel(id, operator);
     release();
     await floor.until(id, 'CANCELLED');
   });
@@ -301,6 +301,6 @@ test('a rejection is believed with its MAC', async () => {
   await floor.carry();
   const { id } = await floor.start(definition, 'A-1', { orderId: 'A-1' });
   await floor.until(id, 'COMPENSATED');
-  expect(await floor.desk.refusals()).toEqual([]);
+  expect(await floor.operations.refusals()).toEqual([]);
   await floor.close();
 });

@@ -8,7 +8,7 @@ import { DeadLetterRetention } from '@waybill/dead-letter';
 import { testServerUrl, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import type { Fixture } from '../support/fixture.js';
-import { HalfFloor } from '../support/half-desk.js';
+import { HalfFloor } from '../support/half-operations.js';
 import {
   builtStatements,
   hostileCalls,

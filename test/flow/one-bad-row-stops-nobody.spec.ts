@@ -6,7 +6,7 @@ import { Recurring } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, numbersOf, upTo } from '../support/fixture.js';
-import { HalfFloor } from '../support/half-desk.js';
+import { HalfFloor } from '../support/half-operations.js';
 import { message, timersOf } from '../support/timers.js';
 
 let fixture: Fixture;

@@ -66,7 +66,7 @@ describe('a command that is answered later', () => {
       if (one.status === 'rejected')
         expect(one.reason).toMatchObject({ code: 'SAGA_COMMAND_OVER', why: 'answered', sagaId: id });
     await floor.until(id, 'COMPLETED');
-    expect((await floor.desk.show(id)).instance.data).toMatchObject({ receipt: 'r-1' });
+    expect((await floor.operations.show(id)).instance.data).toMatchObject({ receipt: 'r-1' });
     await expect(end(id, control, done)).rejects.toMatchObject({ code: 'SAGA_COMMAND_OVER' });
     expect(await floor.deeds(id)).toEqual(['charge']);
   });
@@ -102,7 +102,7 @@ describe('a command that is answered later', () => {
       floor.participant.answer(client, control, { status: 'rejected', reason: 'the card was declined' }),
     );
     await floor.until(id, 'COMPENSATED');
-    expect((await floor.desk.show(id)).reason).toContain('the card was declined');
+    expect((await floor.operations.show(id)).reason).toContain('the card was declined');
     await expect(end(id, control, done)).rejects.toMatchObject({
       code: 'SAGA_COMMAND_OVER',
       why: 'rejected',
@@ -121,7 +121,7 @@ describe('a command that is answered later', () => {
       );
       return Date.now() > until;
     });
-    expect((await floor.desk.show(id)).state).toBe('RUNNING');
+    expect((await floor.operations.show(id)).state).toBe('RUNNING');
     await end(id, control, done);
     await floor.until(id, 'COMPLETED');
     expect(await floor.deeds(id)).toEqual(['charge']);

@@ -13,7 +13,7 @@ import {
   saga,
   SagaCommand,
   sagaCommand,
-  SagaDesk,
+  SagaOperations,
   SagaParticipant,
   SagaRejection,
   Sagas,
@@ -227,7 +227,7 @@ test('a saga completes, and another is compensated, with a participant in its ow
   const sagas = app('orders').get(Sagas);
   const { definition } = app('orders').get(PlaceOrder);
   const operator = bus.as('operator', url);
-  const desk = new SagaDesk({ database: operator });
+  const operations = new SagaOperations({ database: operator });
   const begin = async (key: string): Promise<string> =>
     (
       await transaction(bus.as('orders', url), (client) =>
@@ -239,7 +239,7 @@ test('a saga completes, and another is compensated, with a participant in its ow
     ['A-2', 'COMPENSATED'],
   ] as const) {
     const id = await begin(key);
-    await waitUntil(async () => (await desk.show(id)).state === state, {
+    await waitUntil(async () => (await operations.show(id)).state === state, {
       describe: () => `${key} is ${state}; taken: ${taken.join(', ')}; complaints: ${complaints.join('\n')}`,
     });
   }

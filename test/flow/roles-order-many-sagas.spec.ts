@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { PgDatabase } from '@waybill/kernel';
-import { SagaDesk } from '@waybill/saga';
+import { SagaOperations } from '@waybill/saga';
 import { RoleBus } from '../support/role-bus.js';
 
 const NONE = '00000000-0000-0000-0000-000000000000';
@@ -45,7 +45,7 @@ beforeAll(async () => {
 });
 afterAll(() => bus.close());
 
-const desk = (database: PgDatabase): SagaDesk => new SagaDesk({ database });
+const operations = (database: PgDatabase): SagaOperations => new SagaOperations({ database });
 
 const ordered = async (): Promise<unknown[]> =>
   (
@@ -63,13 +63,17 @@ const step = (database: PgDatabase, id: number, saga: string): Promise<unknown> 
   );
 
 test('an operator of a group finds and orders the sagas of that group', async () => {
-  expect(await desk(operator).list(QUERY)).toHaveLength(2);
-  expect(await desk(shop).list(QUERY)).toMatchObject([{ id: SAGAS.shop }]);
-  expect((await desk(shop).show(SAGAS.shop)).attributes).toEqual({ customer: 'secret' });
-  expect(await desk(operator).bulk.count('cancel', QUERY)).toEqual({ sagas: 2, unreadable: 0 });
-  expect(await desk(shop).bulk.count('cancel', QUERY)).toEqual({ sagas: 1, unreadable: 0 });
-  const { id } = await desk(shop).bulk.start('cancel', QUERY, { by: 'ada' });
-  expect(await desk(shop).bulk.resume(id, { waitMs: 0 })).toMatchObject({ total: 1, ordered: 1, skipped: 0 });
+  expect(await operations(operator).list(QUERY)).toHaveLength(2);
+  expect(await operations(shop).list(QUERY)).toMatchObject([{ id: SAGAS.shop }]);
+  expect((await operations(shop).show(SAGAS.shop)).attributes).toEqual({ customer: 'secret' });
+  expect(await operations(operator).bulk.count('cancel', QUERY)).toEqual({ sagas: 2, unreadable: 0 });
+  expect(await operations(shop).bulk.count('cancel', QUERY)).toEqual({ sagas: 1, unreadable: 0 });
+  const { id } = await operations(shop).bulk.start('cancel', QUERY, { by: 'ada' });
+  expect(await operations(shop).bulk.resume(id, { waitMs: 0 })).toMatchObject({
+    total: 1,
+    ordered: 1,
+    skipped: 0,
+  });
   expect(await ordered()).toEqual([[SAGAS.shop, bus.name('shop'), 'ada']]);
 });
 
@@ -80,24 +84,24 @@ test('and of no other, also by hand', async () => {
   );
   const id = Number(rows[0]?.id);
   await step(shop, id, SAGAS.billing);
-  expect(await desk(shop).bulk.show(id)).toMatchObject({ state: 'done', ordered: 0, skipped: 1 });
+  expect(await operations(shop).bulk.show(id)).toMatchObject({ state: 'done', ordered: 0, skipped: 1 });
   expect(await ordered()).toEqual(before);
 });
 
 test('what one operator began is seen and gone on with by that one, and by those who are not restricted', async () => {
-  const { id } = await desk(operator).bulk.start('cancel', QUERY, { by: 'bob' });
-  const mine = await desk(shop).bulk.list();
+  const { id } = await operations(operator).bulk.start('cancel', QUERY, { by: 'bob' });
+  const mine = await operations(shop).bulk.list();
   expect(mine.map(({ actor }) => actor)).toEqual([bus.name('shop'), bus.name('shop')]);
-  await expect(desk(shop).bulk.resume(id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
-  await expect(desk(shop).bulk.cancel(id, { by: 'ada' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  await expect(operations(shop).bulk.resume(id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  await expect(operations(shop).bulk.cancel(id, { by: 'ada' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
   await step(shop, id, SAGAS.shop);
   const begun = { state: 'running', total: 2, ordered: 0, skipped: 0 };
-  expect(await desk(operator).bulk.show(id)).toMatchObject(begun);
+  expect(await operations(operator).bulk.show(id)).toMatchObject(begun);
   // That of the shop waits for an order already.
   const end = { state: 'done', ordered: 1, skipped: 1 };
-  expect(await desk(operator).bulk.resume(id, { waitMs: 0 })).toMatchObject(end);
+  expect(await operations(operator).bulk.resume(id, { waitMs: 0 })).toMatchObject(end);
   expect((await ordered()).at(-1)).toEqual([SAGAS.billing, bus.name('operator'), 'bob']);
-  expect(await desk(operator).bulk.list()).toHaveLength(3);
+  expect(await operations(operator).bulk.list()).toHaveLength(3);
 });
 
 const attributes = `'[{"name": "a", "kind": "string", "value": "x"}]'`;

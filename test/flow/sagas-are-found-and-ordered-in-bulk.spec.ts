@@ -53,9 +53,11 @@ async function stuck(keys: readonly string[], data: Order = { customer: 17_850 }
 }
 
 const keys = async (where: Record<string, string | number | boolean>): Promise<string[]> =>
-  (await floor.desk.list({ where })).map(({ key }) => key);
+  (await floor.operations.list({ where })).map(({ key }) => key);
 
-const attributesOf = async (id: string): Promise<unknown> => ({ ...(await floor.desk.show(id)).attributes });
+const attributesOf = async (id: string): Promise<unknown> => ({
+  ...(await floor.operations.show(id)).attributes,
+});
 
 async function command(...words: string[]): Promise<string> {
   let printed = '';
@@ -84,8 +86,8 @@ describe('attributes', () => {
     expect(await attributesOf(first)).toEqual({ customer: 17_850, region: 'uk' });
     await go(first);
     const ended = { where: { customer: 17_850 }, states: ['COMPLETED'] } as const;
-    expect((await floor.desk.list(ended)).map(({ key }) => key)).toEqual(['A']);
-    expect(await floor.desk.list({ ...ended, type: 'orders.other' })).toEqual([]);
+    expect((await floor.operations.list(ended)).map(({ key }) => key)).toEqual(['A']);
+    expect(await floor.operations.list({ ...ended, type: 'orders.other' })).toEqual([]);
     expect(await keys({ customer: 17_850 })).toEqual(['B']);
     expect(await attributesOf(first)).toEqual({ customer: 17_850, region: 'uk' });
   });
@@ -105,7 +107,7 @@ describe('attributes', () => {
       const json = await command('list', '--where', `${name}=${value}`, '--json');
       expect([name, (JSON.parse(json) as unknown[]).length]).toEqual([name, 1]);
     }
-    const { attributes } = await floor.desk.show(id);
+    const { attributes } = await floor.operations.show(id);
     expect(JSON.parse(JSON.stringify(attributes))).toEqual({ ...odd, ['__proto__']: 'p' });
     expect(await keys({ constructor: 'x' } as never)).toEqual([]);
     const shown = await command('show', id);
@@ -129,7 +131,7 @@ describe('attributes', () => {
     expect(region?.value).toBe('uk');
     const after = await rows();
     await tell(id, { type: 'retry', step: 'ship' });
-    expect((await floor.desk.show(id)).revision).toBe(3);
+    expect((await floor.operations.show(id)).revision).toBe(3);
     expect(await rows()).toEqual(after);
   });
 
@@ -180,7 +182,7 @@ describe('attributes', () => {
       const id = await begin(`A-${index}`, { customer: 1 }, definition);
       made = each;
       await go(id);
-      const { state, attributes, instance } = await floor.desk.show(id);
+      const { state, attributes, instance } = await floor.operations.show(id);
       expect([index, state, { ...attributes }]).toEqual([index, 'COMPLETED', { customer: 'first' }]);
       expect(instance.data).toEqual({ customer: 1 });
     }
@@ -221,7 +223,7 @@ describe('attributes', () => {
     expect(await keys({ customer: 7 })).toEqual([]);
     await tell(old, { type: 'retry', step: 'ship' }, engineOf(shipping(() => ({}))));
     expect(await attributesOf(old)).toEqual({});
-    expect((await floor.desk.show(other)).attributes).toEqual({});
+    expect((await floor.operations.show(other)).attributes).toEqual({});
   });
 
   test('leave with their saga', async () => {
@@ -292,7 +294,10 @@ describe('attributes', () => {
       expect(seen.plan).not.toMatch(new RegExp(`Seq Scan on (saga|saga_attribute_s${slot})\\b`));
       expect(seen.ms).toBeLessThan(200);
     }
-    const both = await floor.desk.list({ where: { region: 'uk', customer: 17_850 }, states: ['RUNNING'] });
+    const both = await floor.operations.list({
+      where: { region: 'uk', customer: 17_850 },
+      states: ['RUNNING'],
+    });
     expect(both.map(({ key }) => key).toSorted()).toEqual(
       [17_850, 37_850, 57_850, 77_850, 97_850].map((n) => `K-${n}`),
     );
@@ -308,8 +313,8 @@ describe('attributes', () => {
       { customer: 'x'.repeat(201) },
       ['customer'],
     ])
-      await expect(floor.desk.list({ where: where as never })).rejects.toThrow(ConfigurationError);
-    await expect(floor.desk.list({ wher: {} } as never)).rejects.toThrow('did you mean where?');
+      await expect(floor.operations.list({ where: where as never })).rejects.toThrow(ConfigurationError);
+    await expect(floor.operations.list({ wher: {} } as never)).rejects.toThrow('did you mean where?');
     for (const [words, why] of [
       [['list', '--where', 'customer'], '--where takes name=value, got customer'],
       [['list', '--where', '=5'], '--where takes name=value'],
@@ -323,7 +328,7 @@ describe('attributes', () => {
 
 const ADA = { by: 'ada', reason: 'the lorry is back' };
 const statesOf = async (ids: readonly string[]): Promise<string[]> =>
-  Promise.all(ids.map(async (id) => (await floor.desk.show(id)).state));
+  Promise.all(ids.map(async (id) => (await floor.operations.show(id)).state));
 
 /** A step by hand: what another process has prepared. */
 const step = (bulk: number, after: string, saga: string, revision: number): Promise<unknown> =>
@@ -337,7 +342,7 @@ const NO_ID = '00000000-0000-0000-0000-000000000000';
 async function ordersOf(ids: readonly string[]): Promise<{ applied: number; refused: number }[]> {
   return Promise.all(
     ids.map(async (id) => {
-      const { actions } = await floor.desk.show(id);
+      const { actions } = await floor.operations.show(id);
       const count = (outcome: string): number => actions.filter((each) => each.outcome === outcome).length;
       return { applied: count('applied'), refused: count('refused') };
     }),
@@ -378,7 +383,7 @@ describe('an order to many sagas', () => {
       'RUNNING',
     ]);
     const [first = ''] = mine;
-    expect((await floor.desk.show(first)).actions).toMatchObject([
+    expect((await floor.operations.show(first)).actions).toMatchObject([
       { action: 'saga.retry', by: 'ada', reason: 'the lorry is back', outcome: 'applied' },
     ]);
     const { rows } = await floor.database.pool.query(
@@ -393,7 +398,9 @@ describe('an order to many sagas', () => {
       total: 3,
     });
     expect(rows.slice(1).map(({ target }) => target as string)).toEqual(mine);
-    expect(await floor.desk.bulk.list()).toMatchObject([{ id: 1, by: 'ada', order: 'retry', applied: 3 }]);
+    expect(await floor.operations.bulk.list()).toMatchObject([
+      { id: 1, by: 'ada', order: 'retry', applied: 3 },
+    ]);
   });
 
   test('skips, cancels and compensates as well, and means those that it can', async () => {
@@ -418,8 +425,10 @@ describe('an order to many sagas', () => {
       'CANCELLED',
       'CANCELLED',
     ]);
-    expect((await floor.desk.show(waiting[0] as string)).reason).toMatch(/^cancelled by .*: not wanted$/);
-    expect((await floor.desk.bulk.list()).map(({ order }) => order)).toEqual([
+    expect((await floor.operations.show(waiting[0] as string)).reason).toMatch(
+      /^cancelled by .*: not wanted$/,
+    );
+    expect((await floor.operations.bulk.list()).map(({ order }) => order)).toEqual([
       'cancel',
       'skip',
       'skip',
@@ -432,12 +441,16 @@ describe('an order to many sagas', () => {
   test('skips what has moved on or ended between the look and the order, and counts it', async () => {
     await opened();
     const ids = await stuck(numbers(4));
-    const { id } = await floor.desk.bulk.start('retry', { states: ['STUCK'] }, { ...ADA, perSecond: 5 });
+    const { id } = await floor.operations.bulk.start(
+      'retry',
+      { states: ['STUCK'] },
+      { ...ADA, perSecond: 5 },
+    );
     // One ends before its turn, and one has another order that waits; one moves on while its order waits.
     await tell(ids[1] as string, { type: 'retry', step: 'ship' });
-    await floor.desk.skip(ids[2] as string, 'ship', ADA, { waitMs: 0 }).catch(() => {});
-    const run = floor.desk.bulk.resume(id, { waitMs: 20_000 });
-    await waitUntil(async () => (await floor.desk.bulk.show(id)).state === 'done', {
+    await floor.operations.skip(ids[2] as string, 'ship', ADA, { waitMs: 0 }).catch(() => {});
+    const run = floor.operations.bulk.resume(id, { waitMs: 20_000 });
+    await waitUntil(async () => (await floor.operations.bulk.show(id)).state === 'done', {
       describe: () => 'all are ordered',
     });
     await tell(ids[3] as string, { type: 'retry', step: 'ship' });
@@ -456,9 +469,13 @@ describe('an order to many sagas', () => {
       [late, 1],
       [ids[0] as string, 2],
     ] as const) {
-      const other = await floor.desk.bulk.start('retry', { states: ['STUCK'] }, ADA);
+      const other = await floor.operations.bulk.start('retry', { states: ['STUCK'] }, ADA);
       await step(other.id, NO_ID, saga, revision);
-      expect(await floor.desk.bulk.show(other.id)).toMatchObject({ state: 'done', ordered: 0, skipped: 1 });
+      expect(await floor.operations.bulk.show(other.id)).toMatchObject({
+        state: 'done',
+        ordered: 0,
+        skipped: 1,
+      });
     }
     expect(await ordersOf([late])).toEqual([{ applied: 0, refused: 0 }]);
   });
@@ -469,8 +486,8 @@ describe('an order to many sagas', () => {
     await floor.carry();
     const query = { where: { customer: 17_850 } };
     const run = async (order: 'retry' | 'skip'): Promise<{ applied: number; refused: number }> => {
-      const { id } = await floor.desk.bulk.start(order, query, ADA);
-      return floor.desk.bulk.resume(id);
+      const { id } = await floor.operations.bulk.start(order, query, ADA);
+      return floor.operations.bulk.resume(id);
     };
     const [one, other] = await Promise.all([run('retry'), run('skip')]);
     expect(one.applied + other.applied).toBe(150);
@@ -483,27 +500,34 @@ describe('an order to many sagas', () => {
     await opened();
     const ids = await stuck(numbers(30));
     await floor.carry();
-    const { id } = await floor.desk.bulk.start('retry', { type: 'orders.ship' }, { ...ADA, perSecond: 50 });
+    const { id } = await floor.operations.bulk.start(
+      'retry',
+      { type: 'orders.ship' },
+      { ...ADA, perSecond: 50 },
+    );
     const stop = new AbortController();
-    const first = await floor.desk.bulk.resume(id, { signal: stop.signal, onProgress: () => stop.abort() });
+    const first = await floor.operations.bulk.resume(id, {
+      signal: stop.signal,
+      onProgress: () => stop.abort(),
+    });
     expect(first).toMatchObject({ state: 'running', total: 30, ordered: 10 });
     // What was prepared behind another place does nothing.
     await step(id, NO_ID, ids[20] as string, 2);
-    expect(await floor.desk.bulk.show(id)).toMatchObject({ state: 'running', ordered: 10, skipped: 0 });
+    expect(await floor.operations.bulk.show(id)).toMatchObject({ state: 'running', ordered: 10, skipped: 0 });
     const begun = performance.now();
     await expect(command('cancel', '--resume', String(id))).rejects.toThrow(
       `bulk order ${id} is one to retry: waybill saga retry --resume ${id}`,
     );
     const [printed, beside] = await Promise.all([
       command('retry', '--resume', String(id)),
-      floor.desk.bulk.resume(id),
+      floor.operations.bulk.resume(id),
     ]);
     // 20 are left: the second 10 come 200 ms behind the first.
     expect(performance.now() - begun).toBeGreaterThan(150);
     expect(printed).toContain(`bulk order ${id} is done: 30 carried out, 0 refused, 0 skipped`);
     expect(beside).toMatchObject({ ordered: 30, applied: 30 });
     expect((await ordersOf(ids)).every(({ applied, refused }) => applied === 1 && refused === 0)).toBe(true);
-    await expect(floor.desk.bulk.cancel(id, ADA)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(floor.operations.bulk.cancel(id, ADA)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
   test('whose process is told to stop says how to go on', async () => {
@@ -515,7 +539,7 @@ describe('an order to many sagas', () => {
     process.emit('SIGINT');
     expect(await running).toMatch(/\ninterrupted; go on with: waybill saga retry --resume 1\n$/);
     expect(process.exitCode).toBe(130);
-    await floor.desk.bulk.cancel(1, ADA);
+    await floor.operations.bulk.cancel(1, ADA);
     expect(await command('retry', '--resume', '1', '--wait', '10ms')).toBe(
       'bulk order 1 is cancelled: 0 carried out, 0 refused, 0 skipped because they had moved on\n' +
         '1 orders wait: they are carried out when their service runs, where the saga is unchanged\n',
@@ -530,12 +554,12 @@ describe('an order to many sagas', () => {
        select waybill.uuid_v7(), 'orders.ship', 1, 'K-' || n, 'orders.saga-replies', 1, now(), now(),
               '{"direction": "forward", "steps": {}, "data": {}}' from generate_series(1, 1500) n`,
     );
-    const { id } = await floor.desk.bulk.start(
+    const { id } = await floor.operations.bulk.start(
       'cancel',
       { type: 'orders.ship' },
       { ...ADA, perSecond: 100_000 },
     );
-    const end = await floor.desk.bulk.resume(id, { waitMs: 300 });
+    const end = await floor.operations.bulk.resume(id, { waitMs: 300 });
     expect(end).toMatchObject({ state: 'running', total: 1_500, ordered: 1_000, waiting: 1_000 });
   });
 
@@ -552,7 +576,7 @@ describe('an order to many sagas', () => {
         '2 more cannot be read, so their steps are not known: give --cipher\n',
     );
     expect(await command('cancel', '--all', '--state', 'STUCK')).toMatch(/^3 sagas would be cancelled/);
-    expect(await floor.desk.list({ step: 'ship' })).toMatchObject([{ key: 'A-1' }]);
+    expect(await floor.operations.list({ step: 'ship' })).toMatchObject([{ key: 'A-1' }]);
   });
 
   test('that is not clear is refused, and nothing is written', async () => {
@@ -588,11 +612,15 @@ describe('an order to many sagas', () => {
       ['cancel', '--al'],
     ])
       await expect(command(...words)).rejects.toMatchObject({ exitCode: 1 });
-    await expect(floor.desk.bulk.start('resolve' as never, { type: 'x' }, ADA)).rejects.toThrow(
+    await expect(floor.operations.bulk.start('resolve' as never, { type: 'x' }, ADA)).rejects.toThrow(
       'the order must be one of retry, skip, compensate, cancel',
     );
-    await expect(floor.desk.bulk.start('cancel', { type: 'x' }, { by: ' ' })).rejects.toThrow('by must say');
-    await expect(floor.desk.bulk.start('cancel', { where: {} }, ADA)).rejects.toThrow('say which sagas');
+    await expect(floor.operations.bulk.start('cancel', { type: 'x' }, { by: ' ' })).rejects.toThrow(
+      'by must say',
+    );
+    await expect(floor.operations.bulk.start('cancel', { where: {} }, ADA)).rejects.toThrow(
+      'say which sagas',
+    );
     expect(await floor.fixture.value('select count(*)::int from waybill.saga_bulk')).toBe(0);
     expect(await floor.fixture.value('select count(*)::int from waybill.saga_order')).toBe(0);
   });

@@ -9,7 +9,7 @@ import {
   Outbox,
   Saga,
   saga,
-  SagaDesk,
+  SagaOperations,
   SagaNotFound,
   Sagas,
   SagaStartedBy,
@@ -247,7 +247,7 @@ test('of two sagas with one value the one that has waited longest gets the event
   const second = await begin(app, Shipment, 'second', 'A-1');
   await deliver(app, 'A-1', 'bob');
   expect(await signedBy(app, first)).toMatchObject({ signedBy: 'bob' });
-  expect((await app.get(SagaDesk).show(second)).state).toBe('RUNNING');
+  expect((await app.get(SagaOperations).show(second)).state).toBe('RUNNING');
   await deliver(app, 'A-1', 'eve');
   expect(await signedBy(app, second)).toMatchObject({ signedBy: 'eve' });
 });
@@ -257,7 +257,7 @@ test('an event behind the time-out of its step is kept for others, and no saga i
   const id = await begin(app, Hasty, 'A-1');
   await until('waybill.saga_event_wait', 0);
   await waitUntil(
-    async () => (await app.get(SagaDesk).show(id)).instance.steps['ack']?.status === 'running',
+    async () => (await app.get(SagaOperations).show(id)).instance.steps['ack']?.status === 'running',
     { describe: 'the step has timed out' },
   );
   await deliver(app, 'A-1');
@@ -288,7 +288,7 @@ test('an event starts a saga; a second one with its key carries it on, and one t
   const ref = { saga: { type: 'orders.fulfil' }, key: 'A-1' };
   await until('waybill.saga', 1);
   // It has not counted for its own wait.
-  expect((await app.get(SagaDesk).list())[0]).toMatchObject({ state: 'RUNNING', key: 'A-1' });
+  expect((await app.get(SagaOperations).list())[0]).toMatchObject({ state: 'RUNNING', key: 'A-1' });
   await pay(7);
   const outcome = await app.get(Sagas).outcome(ref);
   expect(outcome).toMatchObject({ state: 'COMPLETED', data: { orderId: 'A-1', pence: 5, more: 7 } });
@@ -351,7 +351,7 @@ test('an event without a saga and without a handler is kept for operators', asyn
   const app = await start([Shipment], { sagas: { events: { keepMs: 50 } } });
   await deliver(app, 'A-1', 'bob');
   await until('waybill.saga_ignored', 1);
-  expect(await app.get(SagaDesk).ignored()).toMatchObject([
+  expect(await app.get(SagaOperations).ignored()).toMatchObject([
     {
       sagaId: null,
       kind: 'event',

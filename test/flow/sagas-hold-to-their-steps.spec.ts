@@ -63,7 +63,7 @@ describe('what a local step resolves to and cannot be kept', () => {
     await floor.until(id, 'STUCK');
     expect(await floor.deeds(id)).toEqual([]);
     isMended = true;
-    await floor.desk.retry(id, 'debit', by);
+    await floor.operations.retry(id, 'debit', by);
     await floor.until(id, 'COMPLETED');
     expect(await floor.deeds(id)).toEqual(['debit']);
   });
@@ -80,7 +80,7 @@ describe('a local step that fails', () => {
     const id = await started(definition);
     await floor.until(id, 'COMPENSATED');
     expect(await floor.deeds(id)).toEqual([]);
-    expect((await floor.desk.show(id)).instance.steps['debit']).toMatchObject({ attempt: 2 });
+    expect((await floor.operations.show(id)).instance.steps['debit']).toMatchObject({ attempt: 2 });
   });
 
   test.each<[string, unknown]>([
@@ -97,7 +97,7 @@ describe('a local step that fails', () => {
     const id = await started(definition);
     await floor.until(id, 'COMPENSATED');
     expect(await floor.deeds(id)).toEqual([]);
-    expect((await floor.desk.show(id)).instance.steps['debit']).toMatchObject({ attempt: 2 });
+    expect((await floor.operations.show(id)).instance.steps['debit']).toMatchObject({ attempt: 2 });
   });
 
   test.each<[string, Run]>([
@@ -127,7 +127,7 @@ describe('a local step that fails', () => {
     }
     await floor.until(id, 'COMPENSATED');
     expect(await floor.deeds(id)).toEqual(['charge', 'refund']);
-    const { instance } = await floor.desk.show(id);
+    const { instance } = await floor.operations.show(id);
     expect(instance.steps['hang']).toMatchObject({ status: 'rejected', attempt: 2 });
     expect(instance.reason).toContain('did not end within');
   });
@@ -160,8 +160,8 @@ describe('a child that cannot be begun', () => {
     await started(child as never, 'taken');
     const id = await started(parent as never);
     await floor.until(id, 'STUCK');
-    expect((await floor.desk.show(id)).reason).toContain(why);
-    await floor.desk.skip(id, 'child', by);
+    expect((await floor.operations.show(id)).reason).toContain(why);
+    await floor.operations.skip(id, 'child', by);
     await floor.until(id, 'COMPLETED');
     expect(await floor.deeds(id)).toEqual(['charge', 'ship']);
   });
@@ -248,10 +248,10 @@ describe('the end of a saga', () => {
     const { id } = await floor.start(definition as never, '1', { orderId: '1' } as never);
     await floor.fixture.transaction((client) => floor.sagas.signal(client, id, 'approval', true));
     await floor.until(id, 'STUCK');
-    expect((await floor.desk.show(id)).reason).toContain('onEnd: TypeError: no such order');
+    expect((await floor.operations.show(id)).reason).toContain('onEnd: TypeError: no such order');
     expect(await floor.deeds('end')).toEqual([]);
     isMended = true;
-    await floor.desk.retry(id, 'onEnd', by);
+    await floor.operations.retry(id, 'onEnd', by);
     await floor.until(id, 'COMPLETED');
     expect(await floor.deeds('end')).toEqual(['1 1 COMPLETED null']);
   });
@@ -289,7 +289,7 @@ describe('an application', () => {
       await floor.fixture.transaction((client) => floor.sagas[what](client, id, 'not wanted'));
       await floor.until(id, what === 'cancel' ? 'CANCELLED' : 'COMPENSATED');
       expect(await floor.deeds(id)).toEqual(['charge', 'refund']);
-      expect((await floor.desk.show(id)).reason).toBe('not wanted');
+      expect((await floor.operations.show(id)).reason).toBe('not wanted');
     },
   );
 
@@ -297,14 +297,16 @@ describe('an application', () => {
     const id = await open();
     const tell = (work: (client: pg.PoolClient) => Promise<void>) => floor.fixture.transaction(work);
     await tell((client) => floor.sagas.signal(client, id, 'approval'));
-    await eventually(async () => (await floor.desk.show(id)).instance.steps['confirm']?.status === 'done');
+    await eventually(
+      async () => (await floor.operations.show(id)).instance.steps['confirm']?.status === 'done',
+    );
     await tell((client) => floor.sagas.cancel(client, id, 'too late'));
-    await eventually(async () => (await floor.desk.ignored(id)).length === 1);
+    await eventually(async () => (await floor.operations.ignored(id)).length === 1);
     await tell((client) => floor.sagas.signal(client, id, 'shipped', 1, { id: 'evt_1' }));
     await floor.until(id, 'COMPLETED');
     await tell((client) => floor.sagas.signal(client, id, 'shipped', 2, { id: 'evt_2' }));
-    await eventually(async () => (await floor.desk.ignored(id)).length === 2);
-    expect(await floor.desk.ignored(id)).toMatchObject([
+    await eventually(async () => (await floor.operations.ignored(id)).length === 2);
+    expect(await floor.operations.ignored(id)).toMatchObject([
       { kind: 'signal', name: 'shipped', payload: 2, why: 'the saga has ended' },
       { kind: 'cancel', payload: 'too late', why: 'it can only go forward: it has passed its pivot' },
     ]);
@@ -342,7 +344,7 @@ describe('an application', () => {
     ] as const)
       await floor.fixture.transaction((client) => floor.sagas.signal(client, id, 'paid', n, { id: name }));
     await floor.until(id, 'COMPLETED');
-    expect((await floor.desk.show(id)).instance.data).toEqual({ first: 1, second: 2 });
+    expect((await floor.operations.show(id)).instance.data).toEqual({ first: 1, second: 2 });
   });
 });
 
@@ -372,6 +374,6 @@ test('a parent does not undo its child behind the pivot of the child: it is stuc
   await floor.carry();
   const id = await started(order as never);
   await floor.until(id, 'STUCK');
-  expect((await floor.desk.show(id)).reason).toBe('ship: rejected: no lorry');
+  expect((await floor.operations.show(id)).reason).toBe('ship: rejected: no lorry');
   expect(await floor.deeds()).toEqual(['charge']);
 });

@@ -17,7 +17,7 @@ import {
   saga,
   SagaCommand,
   sagaCommand,
-  SagaDesk,
+  SagaOperations,
   SagaOngoing,
   SagaParticipant,
   SagaRejection,
@@ -175,7 +175,7 @@ const ended = async (app: INestMicroservice, id: string): Promise<string> => {
   let state = '';
   await waitUntil(
     async () => {
-      ({ state } = await app.get(SagaDesk).show(id));
+      ({ state } = await app.get(SagaOperations).show(id));
       return state !== 'RUNNING' && state !== 'COMPENSATING';
     },
     { describe: () => `the saga has come to an end, it is ${state}` },
@@ -226,7 +226,10 @@ test('a saga of a provider runs over decorated participants and plain handlers, 
   expect(await ended(app, waiting.id)).toBe('CANCELLED');
   await start('payments', { controllers: [Payments] });
   expect(await ended(app, good.id)).toBe('COMPLETED');
-  expect((await app.get(SagaDesk).show(good.id)).instance.data).toMatchObject({ shelf: 7, chargeId: 'c900' });
+  expect((await app.get(SagaOperations).show(good.id)).instance.data).toMatchObject({
+    shelf: 7,
+    chargeId: 'c900',
+  });
   // Its end has let the shelf go.
   await waitUntil(async () => (await holder()) === null, { describe: 'the shelf is free' });
   // The stashed command comes behind its compensation, and must do nothing then.
@@ -492,7 +495,7 @@ test('a step may be an HTTP endpoint: answers, rejections and trouble', async ()
   expect(calls.map(({ key }) => key)).toEqual([`${good.id}/charge/action`, `${good.id}/charge/action`]);
   const bad = await begin({ orderId: 'A-2', pence: 9_000 });
   expect(await ended(app, bad.id)).toBe('COMPENSATED');
-  expect((await app.get(SagaDesk).show(bad.id)).reason).toBe('step charge was rejected: too dear');
+  expect((await app.get(SagaOperations).show(bad.id)).reason).toBe('step charge was rejected: too dear');
 });
 
 test('sagas that are set up wrongly are refused, and a stuck one shows in the health', async () => {

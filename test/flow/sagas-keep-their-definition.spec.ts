@@ -8,7 +8,7 @@ import {
   SagaDefinitions,
   SagaEngine,
   Sagas,
-  SagaService,
+  SagaLoop,
 } from '@waybill/saga';
 import { waitUntil } from '@waybill/testing';
 import { note, SagaFloor } from '../support/sagas.js';
@@ -59,8 +59,8 @@ afterEach(() => floor.close());
 /** Another process of the service, with other definitions. */
 function release(
   definitions: readonly SagaDefinition[],
-  options: ConstructorParameters<typeof SagaService>[1] = {},
-): { service: SagaService; sagas: Sagas; said: string[] } {
+  options: ConstructorParameters<typeof SagaLoop>[1] = {},
+): { service: SagaLoop; sagas: Sagas; said: string[] } {
   const said: string[] = [];
   const say = (text: string): void => void said.push(text);
   const logger: Logger = { debug: () => {}, info: () => {}, warn: say, error: say };
@@ -68,7 +68,7 @@ function release(
   const outbox = new Outbox();
   const engine = new SagaEngine({ definitions: known, outbox, group: 'orders', logger });
   const transactions = new PgTransactionRunner(floor.database) as never;
-  const service = new SagaService(
+  const service = new SagaLoop(
     { engine, definitions: known, transactions, logger },
     { pollMs: 20, ...options },
   );
@@ -102,8 +102,8 @@ test('a changed definition may leave its sagas to operators; time-outs of others
   const other = saga<object>('other').waitFor('x', { timeoutMs: 200 }).build();
   const next = release([changed, other as never], { onChangedDefinition: 'stuck' });
   await next.service.assertUsable();
-  expect((await floor.desk.show(id)).reason).toContain('step charge is gone');
-  expect((await floor.desk.show(id)).state).toBe('STUCK');
+  expect((await floor.operations.show(id)).reason).toContain('step charge is gone');
+  expect((await floor.operations.show(id)).state).toBe('STUCK');
   // Something is due for it all the time.
   await floor.database.pool.query(`update waybill.saga set wake_at = now() - interval '1 hour'`);
   const commits = async (): Promise<number> =>
@@ -138,7 +138,7 @@ test('a signal that comes to a release which does not fit waits, and is taken wh
   await floor.serve('stock', { 'stock.reserve': note('reserve') });
   await floor.serve('payments', { 'payments.charge': note('charge') });
   await floor.carry();
-  await waitUntil(async () => (await floor.desk.show(id)).state === 'COMPLETED', {
+  await waitUntil(async () => (await floor.operations.show(id)).state === 'COMPLETED', {
     describe: 'the saga has ended',
     timeoutMs: 40_000,
   });

@@ -84,7 +84,7 @@ describe('a saga over three services', () => {
     await floor.until(id, 'COMPLETED');
     expect(await floor.deeds(id)).toEqual(['reserve', 'charge', 'ship', 'confirm A-1']);
     expect(shipped).toEqual([{ orderId: 'A-1', shelf: 7 }]);
-    const { instance, timeline } = await floor.desk.show(id);
+    const { instance, timeline } = await floor.operations.show(id);
     expect(instance.data).toEqual({ ...order, shelf: 7, chargeId: 'c1', confirmed: true });
     expect(timeline.map(({ state }) => state)).toEqual(['RUNNING', 'RUNNING', 'RUNNING', 'COMPLETED']);
     // Starting it again, even when it has ended, finds it.
@@ -106,7 +106,7 @@ describe('a saga over three services', () => {
     const { id } = await floor.start(placeOrder, 'A-1', order);
     await floor.until(id, 'COMPENSATED');
     expect(await floor.deeds(id)).toEqual(['reserve', 'charge', 'refund', 'release']);
-    expect((await floor.desk.show(id)).reason).toBe('step ship was rejected: no lorry');
+    expect((await floor.operations.show(id)).reason).toBe('step ship was rejected: no lorry');
   });
 
   test('copies of commands change nothing: of one that was done, of one that was rejected', async () => {
@@ -206,14 +206,14 @@ describe('a saga over three services', () => {
     await floor.carry();
     const { id } = await floor.start(placeOrder, 'A-1', order);
     await floor.until(id, 'STUCK');
-    const { revision } = await floor.desk.show(id);
-    const stale = floor.desk.skip(id, 'charge', { by: 'eve' }, { revision: revision - 1 });
+    const { revision } = await floor.operations.show(id);
+    const stale = floor.operations.skip(id, 'charge', { by: 'eve' }, { revision: revision - 1 });
     await expect(stale).rejects.toMatchObject({ code: 'SAGA_ORDER_REFUSED' });
     broken = false;
-    await floor.desk.retry(id, 'charge', { by: 'ada', reason: 'refunds work again' });
+    await floor.operations.retry(id, 'charge', { by: 'ada', reason: 'refunds work again' });
     await floor.until(id, 'COMPENSATED');
     expect(await floor.deeds(id)).toEqual(['reserve', 'charge', 'refund', 'release']);
-    const { actions } = await floor.desk.show(id);
+    const { actions } = await floor.operations.show(id);
     expect(actions.map(({ by, action, outcome }) => [by, action, outcome])).toEqual([
       ['ada', 'saga.retry', 'applied'],
       ['eve', 'saga.skip', 'refused'],
@@ -237,11 +237,11 @@ describe('a saga over three services', () => {
     await floor.carry();
     const { id } = await floor.start(onward, 'A-1', order);
     await floor.until(id, 'STUCK');
-    const refused = floor.desk.cancel(id, { by: 'eve' });
+    const refused = floor.operations.cancel(id, { by: 'eve' });
     await expect(refused).rejects.toMatchObject({ code: 'SAGA_ORDER_REFUSED' });
-    await floor.desk.resolve(id, 'label', { label: 'by hand' }, { by: 'ada' });
+    await floor.operations.resolve(id, 'label', { label: 'by hand' }, { by: 'ada' });
     await floor.until(id, 'COMPLETED');
-    expect((await floor.desk.show(id)).instance.data).toMatchObject({ label: 'by hand' });
+    expect((await floor.operations.show(id)).instance.data).toMatchObject({ label: 'by hand' });
   });
 });
 
@@ -263,7 +263,7 @@ describe('steps of other kinds', () => {
       floor.sagas.signal(client, { saga: approval, key: 'A-1' }, 'approval', { by: 'ada' }),
     );
     await floor.until(id, 'COMPLETED');
-    expect((await floor.desk.show(id)).instance.data).toMatchObject({ approvedBy: 'ada' });
+    expect((await floor.operations.show(id)).instance.data).toMatchObject({ approvedBy: 'ada' });
   });
 
   test('a child saga is awaited, and undone with its parent', async () => {
@@ -294,7 +294,7 @@ describe('steps of other kinds', () => {
     const { id } = await floor.start(parent, 'A-1', order);
     await floor.until(id, 'COMPENSATED');
     expect(await floor.deeds()).toEqual(['reserve', 'release']);
-    const children = await floor.desk.list({ states: ['COMPENSATED'], type: 'orders.pack' });
+    const children = await floor.operations.list({ states: ['COMPENSATED'], type: 'orders.pack' });
     expect(children).toMatchObject([{ parentId: id, key: 'A-1' }]);
   });
 
@@ -306,8 +306,8 @@ describe('steps of other kinds', () => {
     floor = await SagaFloor.open([pack, parent] as never);
     await floor.carry();
     const { id } = await floor.start(parent, 'A-1', order);
-    const [child] = await floor.desk.list({ type: 'orders.pack' });
-    await floor.desk.skip(id, 'pack', { by: 'ada' });
+    const [child] = await floor.operations.list({ type: 'orders.pack' });
+    await floor.operations.skip(id, 'pack', { by: 'ada' });
     await floor.until(id, 'COMPLETED');
     await floor.fixture.transaction((client) => floor.sagas.signal(client, child?.id ?? '', 'packed'));
     await floor.until(child?.id ?? '', 'COMPLETED');

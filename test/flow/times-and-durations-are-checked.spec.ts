@@ -7,7 +7,7 @@ import { Redrives } from '@waybill/dead-letter';
 import { saga, sagaCommand } from '@waybill/saga';
 import type pg from 'pg';
 import { Fixture } from '../support/fixture.js';
-import { HalfFloor } from '../support/half-desk.js';
+import { HalfFloor } from '../support/half-operations.js';
 import { messageIdGuardOf } from '../support/message-guard.js';
 import { SagaFloor } from '../support/sagas.js';
 import { timersOf } from '../support/timers.js';
@@ -119,15 +119,15 @@ describe('times and durations', () => {
     ],
     ['timeoutMs of a signal', (timeoutMs) => saga('s').waitFor('w', { signal: 'w', timeoutMs }).build()],
     ['timeoutMs of an outcome', (timeoutMs) => floor.sagas.outcome(started, { timeoutMs })],
-    ['olderThanMs of a list', (olderThanMs) => floor.desk.list({ olderThanMs })],
-    ['limit of a list of sagas', (limit) => floor.desk.list({ limit })],
-    ['waitMs of an order', (waitMs) => floor.desk.retry(started, 'ship', operator, { waitMs })],
+    ['olderThanMs of a list', (olderThanMs) => floor.operations.list({ olderThanMs })],
+    ['limit of a list of sagas', (limit) => floor.operations.list({ limit })],
+    ['waitMs of an order', (waitMs) => floor.operations.retry(started, 'ship', operator, { waitMs })],
     ['limit of a list of dead letters', (limit) => fixture.deadLetters.list({}, { limit })],
     [
       'perSecond of a redrive',
       (perSecond) => new Redrives(fixture.database).start({}, { ...operator, perSecond }),
     ],
-    ['limit of a list of half messages', (limit) => new HalfFloor(fixture).desk.list({}, { limit })],
+    ['limit of a list of half messages', (limit) => new HalfFloor(fixture).operations.list({}, { limit })],
     [
       'checkIntervalMs of a half message',
       (checkIntervalMs) =>

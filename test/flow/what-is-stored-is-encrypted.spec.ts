@@ -17,7 +17,7 @@ import {
   LeaseGuard,
   Outbox,
   Recurring,
-  SagaDesk,
+  SagaOperations,
   Sagas,
   WaybillClient,
   type WaybillModuleOptions,
@@ -384,7 +384,7 @@ test('codecs of topics work for requests, sagas and commands that wait', async (
   );
   await until(async () => (await count('saga_stash')) === 1, 'the command waits');
   expect(await tablesWith(fixture.database, MARKER)).not.toContain('saga_stash');
-  expect((await app.get(SagaDesk).show(id)).state).toBe('RUNNING');
+  expect((await app.get(SagaOperations).show(id)).state).toBe('RUNNING');
 });
 
 test('the command shows what is encrypted with the cipher only, and keeps no payload that was edited', async () => {

@@ -5,7 +5,7 @@ import { saga, sagaCommand } from '@waybill/saga';
 import { Recurring } from '@waybill/timer';
 import type pg from 'pg';
 import type { Fixture } from '../support/fixture.js';
-import { HalfFloor } from '../support/half-desk.js';
+import { HalfFloor } from '../support/half-operations.js';
 import { messageIdGuardOf } from '../support/message-guard.js';
 import { note, SagaFloor } from '../support/sagas.js';
 
@@ -118,7 +118,7 @@ describe('a value that JSON would change', () => {
     await floor.carry();
     await floor.serve('stock', { ship: note('ship'), book: note('book') });
     await floor.until(id, 'STUCK');
-    expect((await floor.desk.show(id)).reason).toContain('weight is a Map');
+    expect((await floor.operations.show(id)).reason).toContain('weight is a Map');
   });
 
   test('is carried as it is by extendedJson', async () => {

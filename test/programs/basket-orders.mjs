@@ -1,7 +1,7 @@
 // Starts the sagas of the baskets in the table `plan`, carries them on, sends each webhook twice, and cancels some, until it
 // is told to stop. Which release of the definitions it is says the table `release`.
 import { setTimeout as delay } from 'node:timers/promises';
-import { SagaDefinitions, SagaEngine, Sagas, SagaService, startedBy } from '@waybill/saga';
+import { SagaDefinitions, SagaEngine, Sagas, SagaLoop, startedBy } from '@waybill/saga';
 import { basketSagas } from './basket-definitions.mjs';
 import { logger, runService } from './saga-process.mjs';
 
@@ -48,7 +48,7 @@ await runService(
     const engine = new SagaEngine({ definitions, outbox, group: 'baskets', logger });
     const sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
     const http = { privateHosts: [new URL(gateway).host], timeoutMs: 1_000 };
-    const service = new SagaService({ engine, definitions, transactions, logger }, { pollMs: 50, http });
+    const service = new SagaLoop({ engine, definitions, transactions, logger }, { pollMs: 50, http });
     const run = (work) => transactions.run({ work: ({ handle }) => work(handle), timeoutMs: 30_000 });
     const starting = new Chore(
       database.pool,

@@ -2,7 +2,13 @@
 // PostgreSQL, in Redis, or (`backed`) in both. With `hold` it says when it works, and works until SIGUSR2.
 import { once } from 'node:events';
 import { isWaybillError, PgDatabase } from '@waybill/kernel';
-import { guardWithout, LeaseGuard, LeaseSeal, PostgresLeaseStore, RedisLeaseStore } from '@waybill/guard';
+import {
+  fallbackLeaseStore,
+  LeaseGuard,
+  LeaseSeal,
+  PostgresLeaseStore,
+  RedisLeaseStore,
+} from '@waybill/guard';
 import { Redis } from 'ioredis';
 
 const {
@@ -29,7 +35,7 @@ if (kind !== 'postgres') {
   await once(client, 'ready');
   const seal = new LeaseSeal(database.session, 'leases');
   const redis = new RedisLeaseStore(client, { commandTimeoutMs: 200 }, { seal });
-  store = guardWithout(redis, kind === 'redis' ? 'refuse' : postgres);
+  store = fallbackLeaseStore(redis, kind === 'redis' ? 'refuse' : postgres);
 }
 const guard = new LeaseGuard(store, options);
 

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { Outbox } from '@waybill/outbox';
-import { httpCommand, saga, SagaDefinitions, SagaEngine, SagaService } from '@waybill/saga';
+import { httpCommand, saga, SagaDefinitions, SagaEngine, SagaLoop } from '@waybill/saga';
 
 const { url, gateway, timeoutMs, waits = false } = JSON.parse(process.argv[2]);
 const database = new PgDatabase({ connectionString: url, applicationName: 'test caller' });
@@ -24,7 +24,7 @@ const headers = async () => {
   return {};
 };
 const http = { privateHosts: ['127.0.0.1'], headers };
-const { caller } = new SagaService({ engine, definitions, transactions, logger }, { pollMs: 20, http });
+const { caller } = new SagaLoop({ engine, definitions, transactions, logger }, { pollMs: 20, http });
 process.on('SIGTERM', async () => {
   await caller.stop();
   await database.close();

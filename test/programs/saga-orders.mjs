@@ -1,7 +1,7 @@
 // Starts the sagas of the orders in the table `plan` and carries them on, until it is told to stop. With `perSecond` it
 // starts so many in a second, otherwise all at once.
 import { setTimeout as delay } from 'node:timers/promises';
-import { SagaDefinitions, SagaEngine, Sagas, SagaService } from '@waybill/saga';
+import { SagaDefinitions, SagaEngine, Sagas, SagaLoop } from '@waybill/saga';
 import { hastyOrder, placeOrder } from './saga-definitions.mjs';
 import { logger, runService } from './saga-process.mjs';
 
@@ -78,6 +78,6 @@ await runService({ ...settings, group: 'orders' }, async (parts) => {
     return carry.call(engine, transaction, stored, event, order);
   };
   const sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
-  const service = new SagaService({ engine, definitions, transactions, logger }, { pollMs: 50 });
+  const service = new SagaLoop({ engine, definitions, transactions, logger }, { pollMs: 50 });
   return { subscriptions: service.subscriptions(), services: [service, new Starter(parts, sagas)] };
 });

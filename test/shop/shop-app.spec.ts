@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
 import { PgDatabase } from '@waybill/kernel';
 import { Topics } from '@waybill/log';
-import { DeadLetters, SagaDesk } from '@waybill/nestjs';
+import { DeadLetters, SagaOperations } from '@waybill/nestjs';
 import { testDatabase, type TestDatabase, testServerUrl, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { SERVICES } from '../../src/contracts/services.js';
@@ -146,8 +146,8 @@ describe('an order', () => {
     await becomes('100', 'CONFIRMED');
     expect(await level('A1')).toBe(STOCK - 4);
     expect(await entries('100')).toEqual(['CHARGE CARD 750']);
-    const desk = new SagaDesk({ database: owner });
-    const [saga] = await desk.list({ states: ['COMPLETED'], keyPrefix: '100' });
+    const operations = new SagaOperations({ database: owner });
+    const [saga] = await operations.list({ states: ['COMPLETED'], keyPrefix: '100' });
     expect(saga).toMatchObject({ type: 'orders.place', state: 'COMPLETED' });
     await waitUntil(
       async () => {
@@ -250,9 +250,9 @@ describe('an order', () => {
     const held = new Promise<void>((resolve) => gateway.holdNext(resolve, released));
     await post('/orders', order('148', 'E6', 2));
     await held;
-    const desk = new SagaDesk({ database: owner });
-    const [saga] = await desk.list({ keyPrefix: '148' });
-    await desk.cancel(saga?.id ?? '', { by: 'ada', reason: 'the customer rang' });
+    const operations = new SagaOperations({ database: owner });
+    const [saga] = await operations.list({ keyPrefix: '148' });
+    await operations.cancel(saga?.id ?? '', { by: 'ada', reason: 'the customer rang' });
     release();
     expect((await becomes('148', 'REJECTED')).rejection).toBe('cancelled by ada: the customer rang');
     expect(await entries('148')).toEqual(['CHARGE CARD 550', 'REFUND CARD 550']);

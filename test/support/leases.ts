@@ -1,5 +1,5 @@
 import {
-  guardWithout,
+  fallbackLeaseStore,
   LeaseSeal,
   type LeaseStore,
   PostgresLeaseStore,
@@ -34,7 +34,7 @@ export class LeaseStores {
     this.#clients.push(client);
     const seal = new LeaseSeal(this.session, 'leases');
     const redis = new RedisLeaseStore(client, { commandTimeoutMs: 200 }, { seal });
-    return kind === 'redis' ? redis : guardWithout(redis, postgres);
+    return kind === 'redis' ? redis : fallbackLeaseStore(redis, postgres);
   }
 
   /** Resolves when every connection is ready. */

@@ -6,14 +6,14 @@ import {
   replyTopicOf,
   type SagaDefinition,
   SagaDefinitions,
-  SagaDesk,
+  SagaOperations,
   SagaEngine,
   type SagaHttpOptions,
   type SagaLockOptions,
   SagaLocks,
   SagaParticipant,
   Sagas,
-  SagaService,
+  SagaLoop,
   type SagaState,
 } from '@waybill/saga';
 import { TimerService } from '@waybill/timer';
@@ -34,11 +34,11 @@ export interface SagaFloorOptions {
 export class SagaFloor {
   readonly outbox: Outbox;
   readonly sagas: Sagas;
-  readonly desk: SagaDesk;
+  readonly operations: SagaOperations;
   readonly engine: SagaEngine;
   readonly locks: SagaLocks;
   readonly participant: SagaParticipant;
-  readonly service: SagaService;
+  readonly service: SagaLoop;
   readonly runner: PgTransactionRunner;
   readonly #relay: Relay;
   readonly #timers: TimerService;
@@ -65,14 +65,14 @@ export class SagaFloor {
     const { outbox, engine } = this;
     const transactions = this.runner as never;
     this.sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
-    this.desk = new SagaDesk({ database: fixture.database });
+    this.operations = new SagaOperations({ database: fixture.database });
     this.locks = new SagaLocks(new OutboxAnswers(outbox), locks);
     this.participant = new SagaParticipant({
       answers: new OutboxAnswers(outbox),
       locks: this.locks,
       findTopic: (name) => topics.find(name),
     });
-    this.service = new SagaService(
+    this.service = new SagaLoop(
       { engine, definitions, transactions, logger },
       { pollMs: 50, ...(http && { http }) },
     );
@@ -106,7 +106,7 @@ export class SagaFloor {
   }
 
   /** Runs the clock and the HTTP calls of a service until the floor is closed. */
-  run(service: SagaService): void {
+  run(service: SagaLoop): void {
     service.start();
     this.#stops.push(() => service.stop());
   }
@@ -157,7 +157,7 @@ export class SagaFloor {
   async until(id: string, state: SagaState): Promise<void> {
     let seen = '';
     const look = async (): Promise<boolean> => {
-      const { state: now, reason, instance } = await this.desk.show(id);
+      const { state: now, reason, instance } = await this.operations.show(id);
       seen = `the saga is ${now} (${reason}): ${JSON.stringify(instance.steps)}`;
       return now === state;
     };

@@ -10,39 +10,39 @@ import { appendRaw } from '../support/raw-records.js';
 import { Applications } from './application.js';
 
 @Controller()
-class Desk {
+class Operations {
   static asked = 0;
   static told = 0;
 
   @MessagePattern<string>('ask')
   ask(): string {
-    Desk.asked += 1;
+    Operations.asked += 1;
     return 'answer';
   }
 
   @MessagePattern<string>('fail')
   fail(): never {
-    Desk.asked += 1;
+    Operations.asked += 1;
     throw new Error('it cannot');
   }
 
   @EventPattern<string>('tell')
   tell(): string {
-    Desk.told += 1;
+    Operations.told += 1;
     return 'nobody asks';
   }
 
   @EventPattern<string>('tell-and-fail')
   tellAndFail(): never {
-    Desk.told += 1;
+    Operations.told += 1;
     throw new Error('it cannot');
   }
 }
 
 let apps: Applications;
 beforeEach(async () => {
-  Desk.asked = 0;
-  Desk.told = 0;
+  Operations.asked = 0;
+  Operations.told = 0;
   apps = await Applications.create('ask', 'fail', 'tell', 'tell-and-fail');
   for (const topic of ['orders', 'payments', 'payments.saga-replies', 'other.replies'])
     await apps.fixture.topics.create(topic);
@@ -50,7 +50,7 @@ beforeEach(async () => {
 afterEach(() => apps.close());
 
 const start = () =>
-  apps.start('desk', [Desk], {
+  apps.start('operations', [Operations], {
     handlers: { retry: { immediateAttempts: 0, maxAttempts: 1 } },
   });
 
@@ -76,7 +76,7 @@ test.each([
       'ReplyTopicRefusedError',
       'ReplyTopicRefusedError',
     ]);
-    expect(Desk.asked).toBe(0);
+    expect(Operations.asked).toBe(0);
     expect([await topicLength('orders'), await topicLength('payments')]).toEqual([0, 0]);
   },
 );
@@ -90,7 +90,7 @@ test('handlers of events answer nobody, neither well nor as a dead letter', asyn
   };
   for (const topic of ['tell', 'tell-and-fail', 'tell'])
     await appendRaw(apps.fixture, [{ topic, value: 1, headers }]);
-  await waitUntil(async () => Desk.told === 3 && (await app.get(DeadLetters).list()).length === 1, {
+  await waitUntil(async () => Operations.told === 3 && (await app.get(DeadLetters).list()).length === 1, {
     describe: 'all were handled, and one has failed',
   });
   await appendRaw(apps.fixture, [{ topic: 'ask', value: 1, headers }]);

@@ -11,7 +11,7 @@ import {
   Saga,
   saga,
   sagaCommand,
-  SagaDesk,
+  SagaOperations,
   Waybill,
   WaybillModule,
   type WaybillModuleOptions,
@@ -106,7 +106,7 @@ describe('the module', () => {
     expect(topics.map(({ name }) => name)).toEqual(expect.arrayContaining(['orders.placed', 'stock.moved']));
     expect(topics.find(({ name }) => name === 'orders.placed')?.partitionIds).toHaveLength(3);
     expect(module.get(ShipOrder)).toBeInstanceOf(ShipOrder);
-    expect(module.get(SagaDesk)).toBeDefined();
+    expect(module.get(SagaOperations)).toBeDefined();
     expect(module.get(Waybill).sagas.definitions.find('orders.ship', 1)).toBeDefined();
   });
 

@@ -16,12 +16,12 @@ const DUE = 2_000;
 const GROUP = 'bench';
 
 /** Half messages on a database of their own. */
-interface Desk {
+interface Operations {
   readonly bus: PgDatabase;
   readonly halves: HalfMessages;
 }
 
-async function openDesk(connectionString: string): Promise<Desk> {
+async function openOperations(connectionString: string): Promise<Operations> {
   const bus = new PgDatabase({ connectionString, connectionsMax: 40 });
   const topics = new Topics(bus.session);
   await topics.create('orders', { partitions: 4 });
@@ -35,7 +35,7 @@ const message = { topic: 'orders', key: 'a', payload: { n: 1, text: 'x'.repeat(1
 
 /** Half messages of 200 bytes that are prepared and committed in a second, 32 at a time, around work that does nothing. */
 export async function measureHalves(connectionString: string, report: Report): Promise<number> {
-  const { bus, halves } = await openDesk(connectionString);
+  const { bus, halves } = await openOperations(connectionString);
   try {
     const rates: number[] = [];
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -64,8 +64,8 @@ export async function measureHalves(connectionString: string, report: Report): P
  * @returns the median over the rounds of the rate among a million, as a part of that among a thousand
  */
 export async function measureOpenHalves(manyUrl: string, fewUrl: string, report: Report): Promise<number> {
-  const desks = await Promise.all([openDesk(manyUrl), openDesk(fewUrl)]);
-  const [many, few] = desks;
+  const bothOperations = await Promise.all([openOperations(manyUrl), openOperations(fewUrl)]);
+  const [many, few] = bothOperations;
   try {
     await addOpen(many, MANY, 3_600_000);
     await addOpen(few, FEW, 3_600_000);
@@ -73,9 +73,9 @@ export async function measureOpenHalves(manyUrl: string, fewUrl: string, report:
     await checkedPerSecond(few);
     const ratios: number[] = [];
     for (let round = 0; round < ROUNDS; round += 1) {
-      const order = round % 2 === 0 ? desks : desks.toReversed();
-      const rates = new Map<Desk, number>();
-      for (const desk of order) rates.set(desk, await checkedPerSecond(desk));
+      const order = round % 2 === 0 ? bothOperations : bothOperations.toReversed();
+      const rates = new Map<Operations, number>();
+      for (const operations of order) rates.set(operations, await checkedPerSecond(operations));
       const [amongMany, amongFew] = [rates.get(many) ?? 0, rates.get(few) ?? Number.NaN];
       report(
         `checks: ${Math.round(amongMany)}/s among a million, ${Math.round(amongFew)}/s among a thousand`,
@@ -84,12 +84,12 @@ export async function measureOpenHalves(manyUrl: string, fewUrl: string, report:
     }
     return median(ratios);
   } finally {
-    await Promise.all(desks.map(({ bus }) => bus.close()));
+    await Promise.all(bothOperations.map(({ bus }) => bus.close()));
   }
 }
 
 /** Adds copies of a half message that was prepared, due over the hour behind `inMs` from now. */
-async function addOpen({ bus, halves }: Desk, count: number, inMs: number): Promise<void> {
+async function addOpen({ bus, halves }: Operations, count: number, inMs: number): Promise<void> {
   const { id } = await halves.prepare(message);
   await bus.pool.query(
     `insert into waybill.half_message
@@ -105,9 +105,9 @@ async function addOpen({ bus, halves }: Desk, count: number, inMs: number): Prom
   await bus.pool.query('vacuum analyze waybill.half_message');
 }
 
-async function checkedPerSecond(desk: Desk): Promise<number> {
-  const { bus, halves } = desk;
-  await addOpen(desk, DUE, -3_600_000);
+async function checkedPerSecond(operations: Operations): Promise<number> {
+  const { bus, halves } = operations;
+  await addOpen(operations, DUE, -3_600_000);
   const checks = new Map([[ANY_TOPIC, () => 'commit' as const]]);
   const checker = new HalfMessageChecker({ bus, store: halves.store, group: GROUP, checks });
   const started = performance.now();

@@ -9,7 +9,7 @@ import {
   SagaLocks,
   SagaParticipant,
   Sagas,
-  SagaService,
+  SagaLoop,
 } from '@waybill/saga';
 import type pg from 'pg';
 import { quantile } from '../statistics.js';
@@ -74,7 +74,7 @@ export class SagaServices {
     const definitions = this.#definitions;
     const engine = new SagaEngine({ definitions, outbox, group: GROUP, logger: silentLogger });
     const parts = { engine, definitions, transactions, logger: silentLogger };
-    const service = new SagaService(parts as never);
+    const service = new SagaLoop(parts as never);
     this.#sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions: transactions as never });
     const groups = [
       this.#consumer(GROUP, service.subscriptions(), signals),

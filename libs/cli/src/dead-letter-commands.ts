@@ -37,7 +37,7 @@ interface DecisionOptions {
 }
 
 /** What the commands work with. */
-interface Desk {
+interface Operations {
   readonly deadLetters: DeadLetters;
   readonly redrives: Redrives;
 }
@@ -57,7 +57,7 @@ function addLooking(program: Command, dlq: Command, output: Output): void {
     .option('--after <id>', 'behind this one', wholeNumber, 0)
     .option('--groups', 'counts them by kind of failure instead')
     .action((options: FilterOptions & ListOptions & { limit: number; after: number; groups?: boolean }) =>
-      withDesk(program, options, async ({ deadLetters }) => {
+      withOperations(program, options, async ({ deadLetters }) => {
         const { limit, after } = options;
         const filter = filterOf(options);
         if (options.groups === true)
@@ -71,14 +71,14 @@ function addLooking(program: Command, dlq: Command, output: Output): void {
     .option('--payload', 'shows the payload as well')
     .description('shows one dead letter, and what operators did to it')
     .action((id: number, options: { payload?: boolean }) =>
-      withDesk(program, {}, async ({ deadLetters }) =>
+      withOperations(program, {}, async ({ deadLetters }) =>
         writeDetail(await deadLetters.show(id), await deadLetters.actions(id), options, output),
       ),
     );
   filtered(dlq.command('export'))
     .description('writes dead letters with their payloads (base64), a JSON object a line')
     .action((options: FilterOptions) =>
-      withDesk(program, options, async ({ deadLetters }) => {
+      withOperations(program, options, async ({ deadLetters }) => {
         for await (const letter of deadLetters.export(filterOf(options))) output.write(exportLine(letter));
       }),
     );
@@ -90,13 +90,13 @@ function addRedrive(program: Command, dlq: Command, output: Output): void {
     .option('--rate <n>', 'so many a second', wholeNumber, 500)
     .option('--resume <redrive>', 'goes on with a redrive that was interrupted', wholeNumber)
     .action((ids: string[], options: FilterOptions & DecisionOptions & { rate: number; resume?: number }) =>
-      withDesk(program, options, async (desk) => {
-        const id = options.resume ?? (await startRedrive(desk, ids, options, output));
+      withOperations(program, options, async (operations) => {
+        const id = options.resume ?? (await startRedrive(operations, ids, options, output));
         if (id === undefined) return;
         const interrupted = new AbortController();
         const interrupt = (): void => interrupted.abort();
         process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-        const end = await desk.redrives.resume(id, {
+        const end = await operations.redrives.resume(id, {
           signal: interrupted.signal,
           onProgress: ({ redriven, total }) => output.write(line`redrive ${id}: ${redriven} of ${total}`),
         });
@@ -112,7 +112,7 @@ function addRedrive(program: Command, dlq: Command, output: Output): void {
 }
 
 async function startRedrive(
-  { deadLetters, redrives }: Desk,
+  { deadLetters, redrives }: Operations,
   ids: readonly string[],
   options: FilterOptions & DecisionOptions & { readonly rate: number },
   output: Output,
@@ -142,7 +142,7 @@ function addEditing(program: Command, dlq: Command, output: Output): void {
         .default('handler'),
     )
     .action((id: number, options: DecisionOptions & EditOptions) =>
-      withDesk(program, {}, async ({ deadLetters }) => {
+      withOperations(program, {}, async ({ deadLetters }) => {
         const edit = await editOf(options);
         if (options.yes !== true) {
           const { topic, messageId } = await deadLetters.show(id);
@@ -155,7 +155,7 @@ function addEditing(program: Command, dlq: Command, output: Output): void {
   decided(filtered(dlq.command('discard').argument('[id...]', 'dead letters')))
     .description('discards open dead letters; only counts them without --yes')
     .action((ids: string[], options: FilterOptions & DecisionOptions) =>
-      withDesk(program, options, async ({ deadLetters }) => {
+      withOperations(program, options, async ({ deadLetters }) => {
         const filter = selection(ids, options);
         if (options.yes !== true) {
           const count = await deadLetters.count({ ...filter, states: ['open'] });
@@ -260,10 +260,10 @@ function refusal(problem: string): ConfigurationError {
 }
 
 /** @param names of a group and a topic that must be there */
-async function withDesk(
+async function withOperations(
   program: Command,
   names: Pick<FilterOptions, 'group' | 'topic'>,
-  work: (desk: Desk) => Promise<void>,
+  work: (operations: Operations) => Promise<void>,
 ): Promise<void> {
   await withDatabase(program, async (database, sealer) => {
     await assertKnownNames(database, names);

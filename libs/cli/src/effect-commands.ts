@@ -1,5 +1,5 @@
 import { ConfigurationError, parseJson } from '@waybill/kernel';
-import { type EffectDetail, EffectDesk, type EffectState, type EffectSummary } from '@waybill/guard';
+import { type EffectDetail, EffectOperations, type EffectState, type EffectSummary } from '@waybill/guard';
 import type { Command } from 'commander';
 import { duration, wholeNumber } from './arguments.js';
 import { line } from './line.js';
@@ -39,10 +39,10 @@ export function addEffectCommands(program: Command, output: Output): void {
     .option('--limit <n>', 'at most this many', wholeNumber, 100)
     .option('--after <key>', 'behind this one')
     .action((options: EffectListOptions) =>
-      withDesk(program, async (desk) => {
+      withOperations(program, async (operations) => {
         const { state, olderThan, limit, after } = options;
         const states = state?.flatMap((name) => (name === 'open' ? OPEN : [name as EffectState]));
-        const found = await desk.list({
+        const found = await operations.list({
           limit,
           ...(states === undefined ? {} : { states }),
           ...(olderThan === undefined ? {} : { olderThanMs: olderThan }),
@@ -57,7 +57,7 @@ export function addEffectCommands(program: Command, output: Output): void {
     .option('--payload', 'shows what it came to as well')
     .description('shows one external effect')
     .action((key: string, { payload = false }: { payload?: boolean }) =>
-      withDesk(program, async (desk) => writeDetail(await desk.show(key), payload, output)),
+      withOperations(program, async (operations) => writeDetail(await operations.show(key), payload, output)),
     );
   addDeciding(program, effects, output);
 }
@@ -75,14 +75,14 @@ function addDeciding(program: Command, effects: Command, output: Output): void {
   )
     .description('says how an external effect ended; only says so without --yes')
     .action((key: string, decision: string, json: string | undefined, options: Decision) =>
-      withDesk(program, async (desk) => {
+      withOperations(program, async (operations) => {
         const outcome = json === undefined ? undefined : outcomeOf(json);
         if (options.yes !== true) {
-          const { state } = await desk.show(key);
+          const { state } = await operations.show(key);
           output.write(line`effect ${key} (${state}) would be ${decision}; --yes does it`);
           return;
         }
-        const before = await desk.decide(key, decision as 'done', operatorOf(options), outcome);
+        const before = await operations.decide(key, decision as 'done', operatorOf(options), outcome);
         output.write(line`effect ${key} was ${before}, and is ${decision}`);
       }),
     );
@@ -110,10 +110,13 @@ function outcomeOf(json: string): unknown {
   }
 }
 
-function withDesk(program: Command, work: (desk: EffectDesk) => Promise<void>): Promise<void> {
+function withOperations(
+  program: Command,
+  work: (operations: EffectOperations) => Promise<void>,
+): Promise<void> {
   return withDatabase(
     program,
-    (database, sealer) => work(new EffectDesk({ database, sealer })),
+    (database, sealer) => work(new EffectOperations({ database, sealer })),
     'participant',
   );
 }

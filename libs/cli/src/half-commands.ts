@@ -1,6 +1,6 @@
 import {
   type HalfMessageDetail,
-  HalfMessageDesk,
+  HalfMessageOperations,
   type HalfMessageState,
   type HalfMessageSummary,
   HalfStore,
@@ -54,12 +54,12 @@ export function addHalfCommands(program: Command, output: Output): void {
   decided(half.command('check').argument('<id>', 'the half message'))
     .description('has an open half message asked about again; only says so without --yes')
     .action((id: string, options: DecisionOptions) =>
-      withDesk(program, async (desk) => {
+      withOperations(program, async (operations) => {
         if (options.yes !== true) {
-          output.write(line`${sentence(await desk.show(id))} would be checked again; --yes does it`);
+          output.write(line`${sentence(await operations.show(id))} would be checked again; --yes does it`);
           return;
         }
-        await desk.check(id, operatorOf(options));
+        await operations.check(id, operatorOf(options));
         output.write(line`half message ${id} is checked by the next process of its group that looks`);
       }),
     );
@@ -73,15 +73,15 @@ function addLooking(program: Command, half: Command, output: Output): void {
     .option('--limit <n>', 'at most this many', wholeNumber, 100)
     .option('--after <id>', 'behind this one')
     .action((options: HalfListOptions) =>
-      withDesk(program, async (desk, database) => {
+      withOperations(program, async (operations, database) => {
         const { state: states, group, limit, after } = options;
         const filter = {
           ...(states === undefined ? {} : { states }),
           ...(group === undefined ? {} : { group }),
         };
         const page = { limit, ...(after === undefined ? {} : { after }) };
-        const halves = await desk.list(filter, page);
-        if (halves.length === 0) await assertProducer(desk, database, group);
+        const halves = await operations.list(filter, page);
+        if (halves.length === 0) await assertProducer(operations, database, group);
         writeList(output, options, halves, HALF_COLUMNS);
       }),
     );
@@ -91,8 +91,8 @@ function addLooking(program: Command, half: Command, output: Output): void {
     .option('--payload', 'shows the payloads as well, while it is open')
     .description('shows one half message, and what operators did to it')
     .action((id: string, options: { payload?: boolean }) =>
-      withDesk(program, async (desk) =>
-        writeDetail(await desk.show(id), await desk.actions(id), options, output),
+      withOperations(program, async (operations) =>
+        writeDetail(await operations.show(id), await operations.actions(id), options, output),
       ),
     );
 }
@@ -103,16 +103,16 @@ function addDeciding(program: Command, half: Command, output: Output, verdict: '
     .description(`${does} the messages of an undecided half message; only says so without --yes`)
     .option('--force', 'also of one that is still checked back')
     .action((id: string, options: DecisionOptions) =>
-      withDesk(program, async (desk) => {
+      withOperations(program, async (operations) => {
         const end = verdict === 'commit' ? 'committed' : 'rolled back';
         if (options.yes !== true) {
-          const shown = await desk.show(id);
+          const shown = await operations.show(id);
           const needsForce = STILL_ASKED.has(shown.state) && options.force !== true;
           const how = needsForce ? '--yes --force does it: it is still checked back' : '--yes does it';
           output.write(line`${sentence(shown)} would be ${end}; ${how}`);
           return;
         }
-        const outcome = await decide(desk, verdict, id, options);
+        const outcome = await decide(operations, verdict, id, options);
         output.write(line`half message ${id} ${outcome === 'done' ? 'is' : 'was already'} ${end}`);
       }),
     );
@@ -120,13 +120,13 @@ function addDeciding(program: Command, half: Command, output: Output, verdict: '
 
 /** What is still checked back is left to that, unless the operator insists. */
 async function decide(
-  desk: HalfMessageDesk,
+  operations: HalfMessageOperations,
   verdict: 'commit' | 'rollback',
   id: string,
   options: DecisionOptions,
 ): Promise<'done' | 'already'> {
   try {
-    return await desk[verdict](id, operatorOf(options), { force: options.force === true });
+    return await operations[verdict](id, operatorOf(options), { force: options.force === true });
   } catch (error) {
     if (!isWaybillError(error) || error.code !== 'HALF_MESSAGE_OPEN') throw error;
     throw new HalfMessageOpenError(id, `it is still checked back; --force decides all the same`, {
@@ -137,12 +137,12 @@ async function decide(
 
 /** @throws NotFoundError for a group that neither produces nor consumes */
 async function assertProducer(
-  desk: HalfMessageDesk,
+  operations: HalfMessageOperations,
   database: PgDatabase,
   group: string | undefined,
 ): Promise<void> {
   if (group === undefined) return;
-  const [some] = await desk.list({ group, states: EVERY_STATE }, { limit: 1 });
+  const [some] = await operations.list({ group, states: EVERY_STATE }, { limit: 1 });
   if (some === undefined) await assertKnownNames(database, { group });
 }
 
@@ -191,9 +191,9 @@ function writeDetail(
   }
 }
 
-async function withDesk(
+async function withOperations(
   program: Command,
-  work: (desk: HalfMessageDesk, database: PgDatabase) => Promise<void>,
+  work: (operations: HalfMessageOperations, database: PgDatabase) => Promise<void>,
 ): Promise<void> {
   await withDatabase(program, async (database, sealer) => {
     const signals = new LogSignals(database);
@@ -201,7 +201,7 @@ async function withDesk(
     try {
       const topics = new Topics(database.session);
       const store = new HalfStore({ bus: database, topics, signals });
-      await work(new HalfMessageDesk(database, store, sealer), database);
+      await work(new HalfMessageOperations(database, store, sealer), database);
     } finally {
       await signals.stop();
     }

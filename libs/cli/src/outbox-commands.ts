@@ -86,10 +86,16 @@ function addLooking(program: Command, quarantine: Command, output: Output): void
     .action((options: FilterOptions & ListOptions & { limit: number; after: number; groups?: boolean }) =>
       withDatabase(program, async (database) => {
         const { limit, after } = options;
-        const desk = new OutboxQuarantine(database);
-        if (options.groups === true) writeList(output, options, await desk.backlogs(limit), KIND_COLUMNS);
+        const operations = new OutboxQuarantine(database);
+        if (options.groups === true)
+          writeList(output, options, await operations.backlogs(limit), KIND_COLUMNS);
         else
-          writeList(output, options, await desk.list(filterOf(options), { limit, after }), MESSAGE_COLUMNS);
+          writeList(
+            output,
+            options,
+            await operations.list(filterOf(options), { limit, after }),
+            MESSAGE_COLUMNS,
+          );
       }),
     );
   quarantine
@@ -99,8 +105,8 @@ function addLooking(program: Command, quarantine: Command, output: Output): void
     .description('shows one message that is quarantined')
     .action((id: number, options: { payload?: boolean }) =>
       withDatabase(program, async (database, sealer) => {
-        const desk = new OutboxQuarantine(database, sealer);
-        writeDetail(await desk.show(id), await desk.actions(id), options, output);
+        const operations = new OutboxQuarantine(database, sealer);
+        writeDetail(await operations.show(id), await operations.actions(id), options, output);
       }),
     );
 }
@@ -112,28 +118,30 @@ function addDeciding(program: Command, quarantine: Command, output: Output): voi
     )
     .action((ids: string[], options: FilterOptions & DecisionOptions) =>
       withDatabase(program, async (database) => {
-        const desk = new OutboxQuarantine(database);
+        const operations = new OutboxQuarantine(database);
         const filter = selection(ids, options);
         if (options.yes === true) {
-          output.write(line`${await desk.redrive(filter, operator(options))} published again`);
+          output.write(line`${await operations.redrive(filter, operator(options))} published again`);
           return;
         }
-        output.write(line`${await desk.count(filter)} messages would be published again; --yes does it`);
+        output.write(
+          line`${await operations.count(filter)} messages would be published again; --yes does it`,
+        );
       }),
     );
   decided(filtered(quarantine.command('discard').argument('[id...]', 'messages')))
     .description('removes messages for good; only counts them without --yes')
     .action((ids: string[], options: FilterOptions & DecisionOptions) =>
       withDatabase(program, async (database) => {
-        const desk = new OutboxQuarantine(database);
+        const operations = new OutboxQuarantine(database);
         const filter = selection(ids, options);
         if (options.yes !== true) {
-          output.write(line`${await desk.count(filter)} messages would be discarded; --yes does it`);
+          output.write(line`${await operations.count(filter)} messages would be discarded; --yes does it`);
           return;
         }
         const { because: reason } = options;
         if (reason === undefined) throw refusal('say why: --because <reason>');
-        output.write(line`${await desk.discard(filter, { ...operator(options), reason })} discarded`);
+        output.write(line`${await operations.discard(filter, { ...operator(options), reason })} discarded`);
       }),
     );
 }

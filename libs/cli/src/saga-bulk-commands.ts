@@ -1,5 +1,5 @@
 import { ConfigurationError, dictionary } from '@waybill/kernel';
-import type { SagaBulkOrder, SagaBulkProgress, SagaDesk, SagaQuery, SagaState } from '@waybill/saga';
+import type { SagaBulkOrder, SagaBulkProgress, SagaOperations, SagaQuery, SagaState } from '@waybill/saga';
 import type { Command } from 'commander';
 import { collect, duration, wholeNumber } from './arguments.js';
 import { line } from './line.js';
@@ -94,18 +94,18 @@ export function isBulk(words: readonly (string | undefined)[], options: BulkOpti
 
 /** Gives many sagas an order, or says to how many it would go. */
 export async function orderMany(
-  desk: SagaDesk,
+  operations: SagaOperations,
   output: Output,
   order: SagaBulkOrder,
   options: BulkOptions,
 ): Promise<void> {
-  const id = options.resume ?? (await begin(desk, output, order, options));
+  const id = options.resume ?? (await begin(operations, output, order, options));
   if (id === undefined) return;
-  if (options.resume !== undefined) await assertResumable(desk, id, order);
+  if (options.resume !== undefined) await assertResumable(operations, id, order);
   const interrupted = new AbortController();
   const interrupt = (): void => interrupted.abort();
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  const end = await desk.bulk.resume(id, {
+  const end = await operations.bulk.resume(id, {
     signal: interrupted.signal,
     waitMs: options.wait,
     onProgress: ({ ordered, total, applied }) =>
@@ -116,7 +116,7 @@ export async function orderMany(
 }
 
 async function begin(
-  desk: SagaDesk,
+  operations: SagaOperations,
   output: Output,
   order: SagaBulkOrder,
   options: BulkOptions,
@@ -124,11 +124,11 @@ async function begin(
   const query = queryOf(options);
   if (options.yes === true) {
     const rate = options.rate === undefined ? {} : { perSecond: options.rate };
-    const { id, unreadable } = await desk.bulk.start(order, query, { ...operatorOf(options), ...rate });
+    const { id, unreadable } = await operations.bulk.start(order, query, { ...operatorOf(options), ...rate });
     writeUnreadable(output, unreadable);
     return id;
   }
-  const { sagas, unreadable } = await desk.bulk.count(order, query);
+  const { sagas, unreadable } = await operations.bulk.count(order, query);
   output.write(line`${sagas} ${WOULD[order]}; --yes does it`);
   writeUnreadable(output, unreadable);
   return undefined;
@@ -139,8 +139,8 @@ function writeUnreadable(output: Output, unreadable: number): void {
     output.write(line`${unreadable} more cannot be read, so their steps are not known: give --cipher`);
 }
 
-async function assertResumable(desk: SagaDesk, id: number, order: SagaBulkOrder): Promise<void> {
-  const { order: begun } = await desk.bulk.show(id);
+async function assertResumable(operations: SagaOperations, id: number, order: SagaBulkOrder): Promise<void> {
+  const { order: begun } = await operations.bulk.show(id);
   if (begun !== order)
     throw refusal(`bulk order ${id} is one to ${begun}: waybill saga ${begun} --resume ${id}`);
 }

@@ -7,7 +7,7 @@ import {
   type RecordedSaga,
   replyTopicOf,
   SagaDefinitions,
-  SagaDesk,
+  SagaOperations,
   sagaDiagram,
   type SagaState,
   verifySaga,
@@ -72,10 +72,10 @@ function addLooking(program: Command, sagas: Command, output: Output): void {
     .option('--limit <n>', 'at most this many', wholeNumber, 100)
     .option('--after <id>', 'behind this one', anId)
     .action((options: SagaListOptions) =>
-      withDesk(program, async (desk) => {
+      withOperations(program, async (operations) => {
         const { limit, after } = options;
         const filter = { ...queryOf(options), limit, ...(after === undefined ? {} : { after }) };
-        writeList(output, options, await desk.list(filter), SAGA_COLUMNS);
+        writeList(output, options, await operations.list(filter), SAGA_COLUMNS);
       }),
     );
   sagas
@@ -86,8 +86,8 @@ function addLooking(program: Command, sagas: Command, output: Output): void {
     .option('--json', 'prints it as JSON, for `waybill saga verify --recorded`')
     .description('shows one saga: its steps, all that has happened to it, and what operators did')
     .action((id: string, options: { payload?: boolean; mermaid?: boolean; json?: boolean }) =>
-      withDesk(program, async (desk) => {
-        const detail = await desk.show(id);
+      withOperations(program, async (operations) => {
+        const detail = await operations.show(id);
         if (options.mermaid === true) output.write(sagaDiagram(detail));
         else if (options.json === true) output.write(`${JSON.stringify(detail)}\n`);
         else output.write(detailLines(detail, options.payload === true));
@@ -103,9 +103,9 @@ function addRefused(program: Command, sagas: Command, output: Output): void {
     .option('--service <group>', 'to the sagas of this service')
     .option('--limit <n>', 'at most this many', wholeNumber, 100)
     .action((options: ListOptions & { readonly service?: string; readonly limit: number }) =>
-      withDesk(program, async (desk) => {
+      withOperations(program, async (operations) => {
         const topic = options.service === undefined ? undefined : replyTopicOf(options.service);
-        writeList(output, options, await desk.refusals(topic, options.limit), REFUSAL_COLUMNS);
+        writeList(output, options, await operations.refusals(topic, options.limit), REFUSAL_COLUMNS);
       }),
     );
 }
@@ -123,8 +123,8 @@ function addIgnored(program: Command, sagas: Command, output: Output): void {
         id: string | undefined,
         options: ListOptions & { readonly limit: number; readonly payload: boolean },
       ) =>
-        withDesk(program, async (desk) => {
-          const ignored = await desk.ignored(id, options.limit);
+        withOperations(program, async (operations) => {
+          const ignored = await operations.ignored(id, options.limit);
           writeList(
             output,
             options,
@@ -142,10 +142,10 @@ function addStepOrders(program: Command, sagas: Command, output: Output): void {
       .action(
         async (id: string | undefined, step: string | undefined, options: OrderOptions & BulkOptions) => {
           if (isBulk([id, step], options) || id === undefined || step === undefined)
-            await withDesk(program, (desk) => orderMany(desk, output, name, options));
+            await withOperations(program, (operations) => orderMany(operations, output, name, options));
           else
-            await order(program, output, id, options, `${name} step ${step}`, (desk) =>
-              desk[name](id, step, operatorOf(options), rest(options)),
+            await order(program, output, id, options, `${name} step ${step}`, (operations) =>
+              operations[name](id, step, operatorOf(options), rest(options)),
             );
         },
       );
@@ -158,8 +158,8 @@ function addStepOrders(program: Command, sagas: Command, output: Output): void {
   )
     .description('goes on as if a step, or its compensation, had succeeded; only says so without --yes')
     .action((id: string, step: string, json: string, options: OrderOptions) =>
-      order(program, output, id, options, `resolve step ${step}`, (desk) =>
-        desk.resolve(id, step, dataOf(json), operatorOf(options), rest(options)),
+      order(program, output, id, options, `resolve step ${step}`, (operations) =>
+        operations.resolve(id, step, dataOf(json), operatorOf(options), rest(options)),
       ),
     );
 }
@@ -170,10 +170,10 @@ function addSagaOrders(program: Command, sagas: Command, output: Output): void {
       .description(`${SAGA_ORDERS[name]}; with --all many of them; only says so without --yes`)
       .action(async (id: string | undefined, options: OrderOptions & BulkOptions) => {
         if (isBulk([id], options) || id === undefined)
-          await withDesk(program, (desk) => orderMany(desk, output, name, options));
+          await withOperations(program, (operations) => orderMany(operations, output, name, options));
         else
-          await order(program, output, id, options, name, (desk) =>
-            desk[name](id, operatorOf(options), rest(options)),
+          await order(program, output, id, options, name, (operations) =>
+            operations[name](id, operatorOf(options), rest(options)),
           );
       });
 }
@@ -195,15 +195,15 @@ async function order(
   id: string,
   options: OrderOptions,
   what: string,
-  does: (desk: SagaDesk) => Promise<{ readonly state: SagaState; readonly revision: number }>,
+  does: (operations: SagaOperations) => Promise<{ readonly state: SagaState; readonly revision: number }>,
 ): Promise<void> {
-  await withDesk(program, async (desk) => {
+  await withOperations(program, async (operations) => {
     if (options.yes !== true) {
-      output.write(summaryLine(await desk.show(id)));
+      output.write(summaryLine(await operations.show(id)));
       output.write(line`would ${what}; --yes does it`);
       return;
     }
-    const { state, revision } = await does(desk);
+    const { state, revision } = await does(operations);
     output.write(line`saga ${id}: ${what}, carried out; it is ${state} at revision ${revision}`);
   });
 }
@@ -295,10 +295,10 @@ async function recordedIn(
 ): Promise<RecordedSaga[]> {
   const recorded: RecordedSaga[] = [];
   const states: SagaState[] = ['RUNNING', 'COMPENSATING', 'STUCK', 'COMPLETED', 'COMPENSATED', 'CANCELLED'];
-  await withDesk(program, async (desk) => {
+  await withOperations(program, async (operations) => {
     for (const { type } of definitions)
-      for (const { id } of await desk.list({ states, type, limit })) {
-        const detail = await desk.show(id);
+      for (const { id } of await operations.list({ states, type, limit })) {
+        const detail = await operations.show(id);
         if (detail.unreadable !== null)
           throw new ConfigurationError('The recorded sagas cannot be read', [detail.unreadable]);
         recorded.push(detail);
@@ -307,8 +307,11 @@ async function recordedIn(
   return recorded;
 }
 
-async function withDesk(program: Command, work: (desk: SagaDesk) => Promise<void>): Promise<void> {
+async function withOperations(
+  program: Command,
+  work: (operations: SagaOperations) => Promise<void>,
+): Promise<void> {
   await withDatabase(program, async (database, sealer) => {
-    await work(new SagaDesk({ database, sealer }));
+    await work(new SagaOperations({ database, sealer }));
   });
 }

@@ -1,4 +1,4 @@
-import { replyTopicOf, SagaEventDesk, type SagaEventWait } from '@waybill/saga';
+import { replyTopicOf, SagaEventOperations, type SagaEventWait } from '@waybill/saga';
 import type { Command } from 'commander';
 import { wholeNumber } from './arguments.js';
 import { type Column, type ListOptions, listing, writeList } from './table.js';
@@ -29,7 +29,7 @@ export function addSagaEventCommands(program: Command, sagas: Command, output: O
     .action((options: EventListOptions) =>
       withDatabase(program, async (database) => {
         const topic = options.service === undefined ? undefined : replyTopicOf(options.service);
-        const waits = await new SagaEventDesk(database).list(topic, options.limit);
+        const waits = await new SagaEventOperations(database).list(topic, options.limit);
         writeList(output, options, waits, EVENT_COLUMNS);
       }),
     );

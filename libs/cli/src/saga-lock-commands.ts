@@ -1,4 +1,4 @@
-import { type SagaLock, SagaLockDesk } from '@waybill/saga';
+import { type SagaLock, SagaLockOperations } from '@waybill/saga';
 import type { Command } from 'commander';
 import { duration, wholeNumber } from './arguments.js';
 import { line } from './line.js';
@@ -28,9 +28,9 @@ export function addSagaLockCommands(program: Command, sagas: Command, output: Ou
     .option('--older-than <duration>', 'held for at least so long, as 90s or 2h', duration())
     .option('--limit <n>', 'at most this many', wholeNumber, 100)
     .action((options: LockListOptions) =>
-      withDesk(program, async (desk) => {
+      withOperations(program, async (operations) => {
         const { entity, olderThan, limit } = options;
-        const held = await desk.list({
+        const held = await operations.list({
           limit,
           ...(entity === undefined ? {} : { entity }),
           ...(olderThan === undefined ? {} : { olderThanMs: olderThan }),
@@ -41,21 +41,24 @@ export function addSagaLockCommands(program: Command, sagas: Command, output: Ou
   decided(sagas.command('unlock').argument('<entity>', 'what is held'))
     .description('lets an entity go that a saga holds; commands that wait for it come again')
     .action((entity: string, options: Decision) =>
-      withDesk(program, async (desk) => {
+      withOperations(program, async (operations) => {
         if (options.yes === true) {
-          const { sagaId, waiting } = await desk.unlock(entity, operatorOf(options));
+          const { sagaId, waiting } = await operations.unlock(entity, operatorOf(options));
           output.write(
             line`${entity} was held for saga ${sagaId} and is free; ${waiting} commands come again`,
           );
           return;
         }
-        const [held] = await desk.list({ entity });
+        const [held] = await operations.list({ entity });
         if (held === undefined) output.write(line`nothing holds ${entity}`);
         else output.write(line`would let ${entity} go, which saga ${held.sagaId} holds; --yes does it`);
       }),
     );
 }
 
-function withDesk(program: Command, work: (desk: SagaLockDesk) => Promise<void>): Promise<void> {
-  return withDatabase(program, (database) => work(new SagaLockDesk(database)), 'participant');
+function withOperations(
+  program: Command,
+  work: (operations: SagaLockOperations) => Promise<void>,
+): Promise<void> {
+  return withDatabase(program, (database) => work(new SagaLockOperations(database)), 'participant');
 }

@@ -48,7 +48,7 @@ export type ConsumerOptions = Given<typeof CONSUMER_SPECS> & {
 };
 
 /** What a Consumer works with. */
-export interface ConsumerParts {
+export interface ConsumerDependencies {
   readonly group: string;
   readonly subscriptions: readonly Subscription[];
   /** Subscriptions to all topics that match, those included that are created later. One by name comes before them. */

@@ -26,7 +26,7 @@ import {
   byTopic,
   CONSUMER_SPECS,
   type ConsumerOptions,
-  type ConsumerParts,
+  type ConsumerDependencies,
   type ConsumerStatus,
 } from './consumer-options.js';
 import type { LaneContext } from './retry/lane-context.js';
@@ -79,7 +79,7 @@ export class Consumer {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly parts: ConsumerParts,
+    private readonly parts: ConsumerDependencies,
     options: ConsumerOptions = {},
   ) {
     const { retryBudget, ...rest } = options;

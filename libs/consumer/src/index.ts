@@ -1,6 +1,6 @@
 export { CircuitBreaker, type CircuitBreakerOptions, type CircuitState } from './policy/circuit-breaker.js';
 export { type ConsumerCounts } from './retry/consumer-counters.js';
-export { type ConsumerOptions, type ConsumerParts, type ConsumerStatus } from './consumer-options.js';
+export { type ConsumerOptions, type ConsumerDependencies, type ConsumerStatus } from './consumer-options.js';
 export { Consumer } from './consumer.js';
 export { controlOf, type Delivery } from './handler/delivery.js';
 export { isHttpRefusal } from './retry/decide-retry.js';

@@ -75,11 +75,11 @@ describe('the queue of parked messages', () => {
     const dead = entry(1, 'a', Infinity);
     queue.add(dead);
     queue.add(entry(2, 'a'));
-    expect(queue.onDeskCount).toBe(1);
-    expect([...queue.onDesk()]).toEqual([dead]);
+    expect(queue.awaitingOperatorCount).toBe(1);
+    expect([...queue.awaitingOperator()]).toEqual([dead]);
     expect(queue.take(1e12, any)).toBeUndefined();
     queue.reschedule(dead, 3);
-    expect(queue.onDeskCount).toBe(0);
+    expect(queue.awaitingOperatorCount).toBe(0);
     expect(queue.take(3, any)).toBe(dead);
   });
 

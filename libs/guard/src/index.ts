@@ -8,28 +8,28 @@ export {
   type BarrierOutcome,
   type OngoingState,
 } from './barrier/barrier.js';
-export { BarrierParticipant, type BarrierParticipantParts } from './barrier/barrier-participant.js';
+export { BarrierParticipant, type BarrierParticipantDependencies } from './barrier/barrier-participant.js';
 export type { EffectAnswer, EffectCall, EffectToUndo, ExternalEffect, UndoOutcome } from './effect/effect.js';
 export {
-  EffectDesk,
-  type EffectDeskParts,
+  EffectOperations,
+  type EffectOperationsDependencies,
   type EffectDetail,
   type EffectFilter,
   type EffectState,
   type EffectSummary,
-} from './effect/effect-desk.js';
+} from './effect/effect-operations.js';
 export {
   ExternalEffects,
   type ExternalEffectsOptions,
-  type ExternalEffectsParts,
+  type ExternalEffectsDependencies,
 } from './effect/external-effect.js';
 export { GuardRetention, type GuardRetentionOptions } from './guard-retention.js';
-export { guardWithout } from './lease/fallback-lease-store.js';
+export { fallbackLeaseStore } from './lease/fallback-lease-store.js';
 export { type InboxEntry, Inbox } from './inbox/inbox.js';
 export {
   MessageIdGuard,
   type MessageIdGuardOptions,
-  type MessageIdGuardParts,
+  type MessageIdGuardDependencies,
   type OnceOptions,
   type OnceOutcome,
 } from './message-id/message-id-guard.js';
@@ -37,7 +37,7 @@ export {
   type Lease,
   LeaseGuard,
   type LeaseGuardOptions,
-  type LeaseGuardParts,
+  type LeaseGuardDependencies,
   type OnceName,
   type OnceResult,
 } from './lease/lease-guard.js';
@@ -48,5 +48,5 @@ export {
   type RedisLeaseClient,
   RedisLeaseStore,
   type RedisLeaseStoreOptions,
-  type RedisLeaseStoreParts,
+  type RedisLeaseStoreDependencies,
 } from './lease/redis-lease-store.js';

@@ -44,7 +44,7 @@ const SPECS = {
 export type HalfMessageCheckerOptions = Given<typeof SPECS>;
 
 /** What a {@link HalfMessageChecker} works with. */
-export interface HalfMessageCheckerParts {
+export interface HalfMessageCheckerDependencies {
   /** The log's database, which holds the half messages. */
   readonly bus: PgDatabase;
   readonly store: HalfStore;
@@ -116,7 +116,7 @@ function claimRows(bus: PgDatabase, group: string, lowMs: number, most: number, 
 export class HalfMessageChecker {
   readonly service: BackgroundService;
   readonly #options;
-  readonly #parts: HalfMessageCheckerParts;
+  readonly #parts: HalfMessageCheckerDependencies;
   readonly #databases: LocalDatabases;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -128,7 +128,7 @@ export class HalfMessageChecker {
   #sweepAt = -Infinity;
 
   /** @throws ConfigurationError */
-  constructor(parts: HalfMessageCheckerParts, options: HalfMessageCheckerOptions = {}) {
+  constructor(parts: HalfMessageCheckerDependencies, options: HalfMessageCheckerOptions = {}) {
     this.#options = resolveOptions('check-back of half messages', SPECS, options, (resolved) =>
       resolved.retryMaxMs < resolved.retryMs ? ['retryMaxMs must not be below retryMs'] : [],
     );

@@ -26,7 +26,12 @@ import {
   type TransactionHandle,
 } from '@waybill/outbox';
 import type { MessagesOfHalf, PreparedHalf } from './half-message.js';
-import { type DecisionOutcome, HalfStore, type HalfStoreParts, type StoredHalf } from './half-store.js';
+import {
+  type DecisionOutcome,
+  HalfStore,
+  type HalfStoreDependencies,
+  type StoredHalf,
+} from './half-store.js';
 import { type LocalDatabase, LocalDatabases, type LocalMark } from './local-database.js';
 
 const DAY_MS = 86_400_000;
@@ -68,7 +73,7 @@ export type XactStatusOptions = HalfMessageOptions & {
 };
 
 /** What {@link HalfMessages} work with. */
-export interface HalfMessagesParts extends HalfStoreParts {
+export interface HalfMessagesDependencies extends HalfStoreDependencies {
   /** The producer group: its processes are asked about half messages of any of them. */
   readonly group: string;
   /** Checks and encodes a message; see Outbox.encode. */
@@ -101,13 +106,13 @@ export class HalfMessages {
   /** What the checker and the desk decide with. */
   readonly store: HalfStore;
   readonly #options;
-  readonly #parts: HalfMessagesParts;
+  readonly #parts: HalfMessagesDependencies;
   readonly #databases: LocalDatabases;
   readonly #clock: Clock;
   readonly #logger: Logger;
 
   /** @throws ConfigurationError */
-  constructor(parts: HalfMessagesParts, options: HalfMessagesOptions = {}) {
+  constructor(parts: HalfMessagesDependencies, options: HalfMessagesOptions = {}) {
     this.#options = resolveOptions('half messages', SPECS, options);
     this.#parts = parts;
     this.group = parts.group;

@@ -35,7 +35,7 @@ interface WaitingCommit {
 }
 
 /** What a {@link HalfStore} works with. */
-export interface HalfStoreParts {
+export interface HalfStoreDependencies {
   /** The log's database, which holds the half messages. */
   readonly bus: PgDatabase;
   readonly topics: Topics;
@@ -102,7 +102,7 @@ export class HalfStore {
   readonly #waiting: WaitingCommit[] = [];
   #committing = false;
 
-  constructor(private readonly parts: HalfStoreParts) {
+  constructor(private readonly parts: HalfStoreDependencies) {
     this.#clock = parts.clock ?? systemClock;
   }
 

@@ -12,24 +12,24 @@ export {
   type CheckCounts,
   HalfMessageChecker,
   type HalfMessageCheckerOptions,
-  type HalfMessageCheckerParts,
+  type HalfMessageCheckerDependencies,
 } from './half-message-checker.js';
 export {
-  HalfMessageDesk,
+  HalfMessageOperations,
   type HalfMessageDetail,
   type HalfMessageFilter,
   type HalfMessageStats,
   type HalfMessageTrouble,
   type HalfMessageSummary,
-} from './half-message-desk.js';
+} from './half-message-operations.js';
 export { HalfMessageRetention, type HalfMessageRetentionOptions } from './half-message-retention.js';
 export {
   type HalfMessageOptions,
   HalfMessages,
   type HalfMessagesOptions,
-  type HalfMessagesParts,
+  type HalfMessagesDependencies,
   type PrepareOptions,
   type XactStatusOptions,
 } from './half-messages.js';
-export { HalfStore, type HalfStoreParts } from './half-store.js';
+export { HalfStore, type HalfStoreDependencies } from './half-store.js';
 export { type LocalDatabase, LocalDatabases } from './local-database.js';

@@ -29,9 +29,9 @@ export const getRedrivesToken = (name: string = DEFAULT_NAME): symbol => token('
 
 /** Token of the {@link HalfMessages}. */
 export const getHalfMessagesToken = (name: string = DEFAULT_NAME): symbol => token('half-messages', name);
-/** Token of the {@link HalfMessageDesk}: to look at half messages and to decide about them. */
-export const getHalfMessageDeskToken = (name: string = DEFAULT_NAME): symbol =>
-  token('half-message-desk', name);
+/** Token of the {@link HalfMessageOperations}: to look at half messages and to decide about them. */
+export const getHalfMessageOperationsToken = (name: string = DEFAULT_NAME): symbol =>
+  token('half-message-operations', name);
 
 /** Token of the {@link MessageIdGuard} */
 export const getMessageIdGuardToken = (name: string = DEFAULT_NAME): symbol =>
@@ -41,8 +41,9 @@ export const getLeaseGuardToken = (name: string = DEFAULT_NAME): symbol => token
 /** Token of the {@link ExternalEffects}. */
 export const getExternalEffectsToken = (name: string = DEFAULT_NAME): symbol =>
   token('external-effects', name);
-/** Token of the {@link EffectDesk}: to look at external effects and to decide about them. */
-export const getEffectDeskToken = (name: string = DEFAULT_NAME): symbol => token('effect-desk', name);
+/** Token of the {@link EffectOperations}: to look at external effects and to decide about them. */
+export const getEffectOperationsToken = (name: string = DEFAULT_NAME): symbol =>
+  token('effect-operations', name);
 /** Token of the {@link BarrierParticipant}. */
 export const getBarrierToken = (name: string = DEFAULT_NAME): symbol => token('barrier', name);
 /** Token of the {@link LeaseGuard} for requests with an `Idempotency-Key`. */
@@ -52,11 +53,12 @@ export const getRequestGuardToken = (name: string = DEFAULT_NAME): symbol => tok
 export const getSagasToken = (name: string = DEFAULT_NAME): symbol => token('sagas', name);
 /** Token of {@link Tcc}: to run TCC transactions. */
 export const getTccToken = (name: string = DEFAULT_NAME): symbol => token('tcc', name);
-/** Token of the {@link SagaDesk}: to look at sagas and to decide about them. */
-export const getSagaDeskToken = (name: string = DEFAULT_NAME): symbol => token('saga-desk', name);
+/** Token of the {@link SagaOperations}: to look at sagas and to decide about them. */
+export const getSagaOperationsToken = (name: string = DEFAULT_NAME): symbol => token('saga-operations', name);
 
-/** Token of the {@link SagaLockDesk}: to look at what is held for sagas, and to let it go. */
-export const getSagaLockDeskToken = (name: string = DEFAULT_NAME): symbol => token('saga-lock-desk', name);
+/** Token of the {@link SagaLockOperations}: to look at what is held for sagas, and to let it go. */
+export const getSagaLockOperationsToken = (name: string = DEFAULT_NAME): symbol =>
+  token('saga-lock-operations', name);
 
 /** Token of {@link Erasure}: erases what must be forgotten. */
 export const getErasureToken = (name: string = DEFAULT_NAME): symbol => token('erasure', name);

@@ -50,7 +50,7 @@ export {
   type QuarantineFilter,
 } from './quarantine/outbox-quarantine.js';
 export { OutboxRetention, type OutboxRetentionOptions } from './relay/outbox-retention.js';
-export { adoptCluster, Relay, type RelayOptions, type RelayParts } from './relay/relay.js';
+export { adoptCluster, Relay, type RelayOptions, type RelayDependencies } from './relay/relay.js';
 export { type PassTrace, type RelayTrace } from './relay/relay-trace.js';
 export { type TimerDelay } from './publish/timer-changes.js';
 export {

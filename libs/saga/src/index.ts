@@ -27,15 +27,15 @@ export { type SagaEventOptions } from './engine/saga-events.js';
 export { type UnclaimedEvent, type UnclaimedHandler } from './engine/unclaimed-events.js';
 export {
   type OrderOptions,
-  SagaDesk,
+  SagaOperations,
   type SagaCallSummary,
-  type SagaDeskParts,
+  type SagaOperationsDependencies,
   type SagaDetail,
   type SagaOrderSummary,
   type SagaRefusal,
   type SagaStats,
   type SagaTimelineEntry,
-} from './operator/saga-desk.js';
+} from './operator/saga-operations.js';
 export {
   type SagaBulk,
   type SagaBulkMatch,
@@ -45,7 +45,7 @@ export {
   type SagaBulkSummary,
 } from './operator/saga-bulk.js';
 export { type SagaFilter, type SagaQuery, type SagaSummary } from './operator/saga-search.js';
-export { SagaEngine, type SagaEngineParts } from './engine/saga-engine.js';
+export { SagaEngine, type SagaEngineDependencies } from './engine/saga-engine.js';
 export { type SagaHttpCall, type SagaHttpOptions } from './http/saga-endpoint.js';
 export type { OrderEvent, SagaEvent, SagaOutput } from './machine/saga-event.js';
 export { eventGroupOf, replyTopicOf, SAGA_ID_HEADER } from './engine/saga-headers.js';
@@ -65,18 +65,18 @@ export {
 export { advance, type NewInstance, newInstance, type Transition } from './machine/advance.js';
 export { isVoid } from './machine/void-output.js';
 export { type SagaLock, type SagaLockFilter } from './participant/held-entities.js';
-export { SagaEventDesk, type SagaEventWait } from './operator/saga-event-desk.js';
-export { SagaLockDesk } from './operator/saga-lock-desk.js';
+export { SagaEventOperations, type SagaEventWait } from './operator/saga-event-operations.js';
+export { SagaLockOperations } from './operator/saga-lock-operations.js';
 export { type SagaIgnored } from './operator/saga-ignored.js';
 export { sagaDiagram } from './operator/saga-diagram.js';
 export { type LaterAnswer } from './participant/later-answer.js';
 export { callOf, isRelease } from './participant/saga-call.js';
-export { SagaParticipant, type SagaParticipantParts } from './participant/saga-participant.js';
+export { SagaParticipant, type SagaParticipantDependencies } from './participant/saga-participant.js';
 export { SagaOngoing, SagaRejection } from './machine/saga-rejection.js';
 export { type SagaTrace, type TransitionToTrace } from './engine/saga-trace.js';
 export { SagaRetention, type SagaRetentionOptions } from './engine/saga-retention.js';
 export type { UnservedSagas } from './engine/registered-definitions.js';
-export { SagaService, type SagaServiceOptions, type SagaServiceParts } from './engine/saga-service.js';
+export { SagaLoop, type SagaLoopOptions, type SagaLoopDependencies } from './engine/saga-loop.js';
 export type {
   ChildStep,
   CommandStep,
@@ -97,7 +97,7 @@ export {
   type SagaRef,
   type SagaSignalOptions,
   Sagas,
-  type SagasParts,
+  type SagasDependencies,
   type SagaStart,
   type SagaStarted,
 } from './client/sagas.js';

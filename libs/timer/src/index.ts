@@ -17,7 +17,7 @@ export { type TimerAlarm, type TimerMessage, type TimerTarget, type TimerTime } 
 export {
   TimerService,
   type TimerServiceOptions,
-  type TimerServiceParts,
+  type TimerServiceDependencies,
   type TimerServiceStatus,
 } from './timer-service.js';
 export { type ScheduledMessage, Timers, type TimerStats } from './timers.js';

@@ -53,7 +53,7 @@ const SPECS = {
 export type TimerServiceOptions = Given<typeof SPECS> & RedisClockOptions;
 
 /** What a {@link TimerService} works with. */
-export interface TimerServiceParts {
+export interface TimerServiceDependencies {
   /** The log's database, which holds the timers. */
   readonly database: PgDatabase;
   readonly topics: Topics;
@@ -101,7 +101,7 @@ const OVERDUE_MS = 500;
  */
 export class TimerService implements TimerAlarm {
   readonly #options;
-  readonly #parts: Required<Pick<TimerServiceParts, 'clock' | 'logger'>> & TimerServiceParts;
+  readonly #parts: Required<Pick<TimerServiceDependencies, 'clock' | 'logger'>> & TimerServiceDependencies;
   readonly #effects: ReadonlyMap<number, TimerEffect>;
   readonly #kinds: readonly number[];
   readonly #collector: BatchCollector;
@@ -126,7 +126,7 @@ export class TimerService implements TimerAlarm {
   readonly #blamed = new Map<number, unknown>();
 
   /** @throws ConfigurationError */
-  constructor(parts: TimerServiceParts, options: TimerServiceOptions = {}) {
+  constructor(parts: TimerServiceDependencies, options: TimerServiceOptions = {}) {
     const { prefix, slotMs, windowMs, distrustMs, ...rest } = options;
     this.#options = resolveOptions('scheduler', SPECS, rest);
     this.#parts = { clock: systemClock, ...parts, logger: guardLogger(parts.logger) };

@@ -7,7 +7,7 @@ import type { TopicPatterns } from './topic-pattern.js';
 const LOOK_MS = 1_000;
 
 /** What a {@link TopicWatch} works with. */
-export interface TopicWatchParts {
+export interface TopicWatchDependencies {
   readonly group: string;
   readonly patterns: TopicPatterns;
   /** The subscriptions by topic; those to topics that match are added. */
@@ -24,7 +24,7 @@ export class TopicWatch {
   /** How many topics there were at the last look. */
   #seen = 0;
 
-  constructor(private readonly parts: TopicWatchParts) {
+  constructor(private readonly parts: TopicWatchDependencies) {
     const { group, clock, logger } = parts;
     this.#service = new BackgroundService({
       name: `the watch for topics of group ${group}`,

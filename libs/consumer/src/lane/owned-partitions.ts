@@ -16,7 +16,7 @@ const SOON_MS = 50;
 const HAND_OVER_TRIES = 3;
 
 /** What {@link LaneSeats} work with. */
-export interface LaneSeatsParts {
+export interface LaneSeatsDependencies {
   readonly group: string;
   readonly membership: Pick<GroupMembership, 'memberId' | 'reclaim'>;
   readonly topics: Pick<Topics, 'locate'>;
@@ -33,7 +33,7 @@ export class LaneSeats {
   /** The lanes that may have something to start. */
   readonly #working = new Set<PartitionLane>();
 
-  constructor(private readonly parts: LaneSeatsParts) {}
+  constructor(private readonly parts: LaneSeatsDependencies) {}
 
   /** Partitions, opened or not. */
   get size(): number {

@@ -15,7 +15,7 @@ import { listRedriven } from '../statements.generated.js';
 const LOOK_MS = 2_000;
 
 /** What a {@link RedriveWatch} works with. */
-export interface RedriveWatchParts {
+export interface RedriveWatchDependencies {
   readonly session: SqlSession;
   readonly signals: LogSignals;
   readonly group: string;
@@ -33,7 +33,7 @@ export class RedriveWatch {
   readonly #service: BackgroundService;
   #unsubscribe: (() => void) | undefined;
 
-  constructor(private readonly parts: RedriveWatchParts) {
+  constructor(private readonly parts: RedriveWatchDependencies) {
     const { group, clock, logger } = parts;
     this.#service = new BackgroundService({
       name: `the watch for redriven messages of group ${group}`,

@@ -52,7 +52,7 @@ export class ParkedLane {
 
   /** Whether the whole partition has to wait for an operator. */
   get blocksPartition(): boolean {
-    if (this.queue.onDeskCount === 0) return false;
+    if (this.queue.awaitingOperatorCount === 0) return false;
     return (
       this.setting.subscription.concurrency === 'partition' || this.setting.topic.onDeadLetter === 'block'
     );
@@ -142,7 +142,7 @@ export class ParkedLane {
   /** Follows what operators have done: rows that appeared, rows whose decision has been made. */
   reconcile(rows: readonly RedrivenRow[]): void {
     const now = this.#now;
-    const undecided = new Set(this.queue.onDesk());
+    const undecided = new Set(this.queue.awaitingOperator());
     for (const { offset, key, dueInMs } of rows) {
       const dueAt = dueInMs === null ? Infinity : now + dueInMs;
       const known = this.queue.find(key, offset);

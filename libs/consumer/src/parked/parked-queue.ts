@@ -39,7 +39,7 @@ export class ParkedQueue {
   readonly #agenda: Appointment[] = [];
   #size = 0;
   #running = 0;
-  #onDesk = 0;
+  #awaitingOperator = 0;
 
   /** @param order in order `partition` all messages wait in one queue */
   constructor(private readonly order: 'key' | 'partition') {}
@@ -55,8 +55,8 @@ export class ParkedQueue {
   }
 
   /** Queues whose first message an operator has to decide about. */
-  get onDeskCount(): number {
-    return this.#onDesk;
+  get awaitingOperatorCount(): number {
+    return this.#awaitingOperator;
   }
 
   /** Whether messages of this key have to wait behind others. */
@@ -76,10 +76,10 @@ export class ParkedQueue {
     this.#queues.set(name, queue);
     const at = lowerBound(queue.entries, (other) => other.offset < entry.offset);
     if (queue.entries[at]?.offset === entry.offset) return;
-    const before = isOnDesk(queue);
+    const before = awaitsOperator(queue);
     queue.entries.splice(at, 0, entry);
     this.#size += 1;
-    this.#countDesk(before, queue);
+    this.#countAwaitingOperator(before, queue);
     if (at === 0) this.#appoint(name, queue);
   }
 
@@ -91,7 +91,7 @@ export class ParkedQueue {
   }
 
   /** Every entry whose dead letter an operator has to decide about. */
-  *onDesk(): Generator<ParkedEntry> {
+  *awaitingOperator(): Generator<ParkedEntry> {
     for (const { entries } of this.#queues.values()) {
       const first = entries[0];
       if (first?.dueAt === Infinity) yield first;
@@ -134,14 +134,14 @@ export class ParkedQueue {
     const name = this.#nameOf(entry);
     const queue = this.#queues.get(name);
     if (queue === undefined) return;
-    const before = isOnDesk(queue);
+    const before = awaitsOperator(queue);
     const at = queue.entries.indexOf(entry);
     if (at >= 0) {
       queue.entries.splice(at, 1);
       this.#size -= 1;
     }
     this.#release(queue);
-    this.#countDesk(before, queue);
+    this.#countAwaitingOperator(before, queue);
     if (queue.entries.length === 0) this.#queues.delete(name);
     else this.#appoint(name, queue);
   }
@@ -173,9 +173,9 @@ export class ParkedQueue {
   }
 
   #change(name: QueueName, queue: Queue, entry: ParkedEntry, dueAt: number): void {
-    const before = isOnDesk(queue);
+    const before = awaitsOperator(queue);
     entry.dueAt = dueAt;
-    this.#countDesk(before, queue);
+    this.#countAwaitingOperator(before, queue);
     if (queue.entries[0] === entry) this.#appoint(name, queue);
   }
 
@@ -184,8 +184,8 @@ export class ParkedQueue {
     queue.running = false;
   }
 
-  #countDesk(before: boolean, queue: Queue): void {
-    this.#onDesk += Number(isOnDesk(queue)) - Number(before);
+  #countAwaitingOperator(before: boolean, queue: Queue): void {
+    this.#awaitingOperator += Number(awaitsOperator(queue)) - Number(before);
   }
 
   #appoint(name: QueueName, queue: Queue): void {
@@ -200,7 +200,7 @@ export class ParkedQueue {
   }
 }
 
-function isOnDesk({ entries }: Queue): boolean {
+function awaitsOperator({ entries }: Queue): boolean {
   return entries[0]?.dueAt === Infinity;
 }
 

@@ -5,7 +5,7 @@ import { Barrier, type BarrierCall, type BarrierOptions, type BarrierOutcome } f
 import { transactionIdentity } from '../statements.generated.js';
 
 /** What a {@link BarrierParticipant} works with. */
-export interface BarrierParticipantParts {
+export interface BarrierParticipantDependencies {
   /** Turns an open transaction of the participant's driver into a session; joinTransaction of @waybill/outbox does. */
   readonly join: (tx: unknown) => SqlSession;
   /** Encrypts results. Default: one without a cipher. */
@@ -20,10 +20,10 @@ const CHECK_TIMEOUT_MS = 10_000;
  */
 export class BarrierParticipant {
   readonly #barrier: Barrier;
-  readonly #join: BarrierParticipantParts['join'];
+  readonly #join: BarrierParticipantDependencies['join'];
 
   /** @throws ConfigurationError */
-  constructor({ join, sealer }: BarrierParticipantParts, options: BarrierOptions = {}) {
+  constructor({ join, sealer }: BarrierParticipantDependencies, options: BarrierOptions = {}) {
     this.#join = join;
     this.#barrier = new Barrier(options, sealer);
   }

@@ -76,7 +76,7 @@ interface Beginning {
 }
 
 /** What {@link ExternalEffects} work with beside their session. */
-export interface ExternalEffectsParts {
+export interface ExternalEffectsDependencies {
   readonly clock?: Clock;
   readonly logger?: Logger;
   /** Encrypts outcomes. Default: one without a cipher. */
@@ -101,7 +101,7 @@ export class ExternalEffects {
   constructor(
     private readonly session: SqlSession,
     options: ExternalEffectsOptions = {},
-    parts: ExternalEffectsParts = {},
+    parts: ExternalEffectsDependencies = {},
   ) {
     const resolved = resolveOptions('external effects', SPECS, options, ({ leaseMs, timeoutMs }) =>
       timeoutMs >= leaseMs ? ['timeoutMs must be below leaseMs'] : [],

@@ -17,7 +17,7 @@ import type { LeaseClaim, LeaseStore } from './lease-store.js';
  *   every mark goes to both, and Redis answers duplicates. A first delivery then costs the two commits of PostgreSQL beside
  *   two commands of Redis; a duplicate costs one command and nothing of PostgreSQL, unless Redis has forgotten it.
  */
-export function guardWithout(
+export function fallbackLeaseStore(
   redis: LeaseStore,
   fallback: LeaseStore | 'refuse',
   logger: Logger = silentLogger,

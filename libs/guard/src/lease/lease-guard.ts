@@ -39,7 +39,7 @@ const SPECS = {
 export type LeaseGuardOptions = Given<typeof SPECS>;
 
 /** What a {@link LeaseGuard} works with beside its store. */
-export interface LeaseGuardParts {
+export interface LeaseGuardDependencies {
   readonly clock?: Clock;
   readonly logger?: Logger;
   /** Encrypts results, and says in which database the keys of subjects are. Default: nothing is encrypted. */
@@ -100,7 +100,7 @@ export class LeaseGuard {
   constructor(
     private readonly store: LeaseStore,
     options: LeaseGuardOptions = {},
-    parts: LeaseGuardParts = {},
+    parts: LeaseGuardDependencies = {},
   ) {
     this.#options = resolveOptions('lease guard', SPECS, options);
     this.#results = new StoredResults('lease-result', parts.sealing?.sealer);

@@ -36,7 +36,7 @@ const SPECS = {
 export type RedisLeaseStoreOptions = Given<typeof SPECS>;
 
 /** What a {@link RedisLeaseStore} works with. */
-export interface RedisLeaseStoreParts {
+export interface RedisLeaseStoreDependencies {
   /**
    * Seals the marks, and refuses those of others. Without it, who may write to this Redis decides what has been done and
    * what came of it.
@@ -61,7 +61,7 @@ const UNAVAILABLE =
  * Leases in Redis: fast, and as lasting as Redis is. A flush, an eviction, a crash without a file that is written at every
  * command, or a failover to a replica that lags behind forgets claims and marks: the work of such a name can then run
  * beside its holder, or again within the window. Where that must not be, take PostgreSQL, alone or behind Redis
- * ({@link guardWithout}). The instance must not evict keys (`maxmemory-policy noeviction`).
+ * ({@link fallbackLeaseStore}). The instance must not evict keys (`maxmemory-policy noeviction`).
  */
 export class RedisLeaseStore implements LeaseStore {
   readonly #options;
@@ -76,7 +76,7 @@ export class RedisLeaseStore implements LeaseStore {
   constructor(
     private readonly client: RedisLeaseClient,
     options: RedisLeaseStoreOptions = {},
-    private readonly parts: RedisLeaseStoreParts = {},
+    private readonly parts: RedisLeaseStoreDependencies = {},
   ) {
     this.#options = resolveOptions('leases in Redis', SPECS, options);
     this.#clock = parts.clock ?? systemClock;

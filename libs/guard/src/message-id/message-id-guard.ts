@@ -69,7 +69,7 @@ export interface OnceOutcome<T> {
 }
 
 /** What a {@link MessageIdGuard} works with. */
-export interface MessageIdGuardParts {
+export interface MessageIdGuardDependencies {
   /** Makes a session of what the caller calls a transaction. @throws TransactionRequiredError */
   readonly join: (tx: unknown) => SqlSession;
   /** Encrypts results. Default: one without a cipher. */
@@ -96,7 +96,7 @@ export class MessageIdGuard {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly parts: MessageIdGuardParts,
+    private readonly parts: MessageIdGuardDependencies,
     options: MessageIdGuardOptions = {},
   ) {
     this.#options = resolveOptions('message-id guard', SPECS, options);

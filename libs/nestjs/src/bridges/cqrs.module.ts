@@ -85,7 +85,7 @@ export class WaybillCqrsModule {
   }
 }
 
-interface CqrsBridgeParts {
+interface CqrsBridgeDependencies {
   readonly waybill: Waybill;
   readonly server: WaybillServer;
   readonly discovery: DiscoveryService;
@@ -105,7 +105,7 @@ class CqrsBridge implements OnModuleInit {
   readonly #ready: Promise<EventBusLike>;
   #isReady: (bus: EventBusLike) => void = () => {};
 
-  constructor(private readonly parts: CqrsBridgeParts) {
+  constructor(private readonly parts: CqrsBridgeDependencies) {
     const { routes, server, handlers, options } = parts;
     this.#ready = new Promise((resolve) => (this.#isReady = resolve));
     if (!options.receive) return;

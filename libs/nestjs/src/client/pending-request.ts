@@ -4,7 +4,7 @@ import { NotRunningError, RequestFailedError, RequestTimedOutError } from '@wayb
 import type { Reply, ReplyHearer } from '../requests/reply-listener.js';
 
 /** What a {@link PendingRequest} is made of. */
-export interface PendingRequestParts {
+export interface PendingRequestDependencies {
   readonly topic: string;
   readonly id: string;
   readonly timeoutMs: number;
@@ -26,7 +26,7 @@ export class PendingRequest implements ReplyHearer {
   #values = 0;
   #isOpen = true;
 
-  constructor(private readonly parts: PendingRequestParts) {
+  constructor(private readonly parts: PendingRequestDependencies) {
     const { topic, id, timeoutMs } = parts;
     this.#deadline = performance.now() + timeoutMs;
     this.#timer = setTimeout(() => {

@@ -3,7 +3,7 @@ import {
   type MessageIdGuard,
   LeaseGuard,
   type LeaseGuardOptions,
-  type LeaseGuardParts,
+  type LeaseGuardDependencies,
   type LeaseStore,
 } from '@waybill/guard';
 import { EffectInProgressError, isWaybillError, MessageIdInvalidError } from '@waybill/kernel';
@@ -24,14 +24,14 @@ export interface GuardedDelivery {
 }
 
 /** What {@link HandlerGuards} work with. */
-export interface HandlerGuardsParts {
+export interface HandlerGuardsDependencies {
   readonly messageIdGuard: MessageIdGuard;
   readonly store: LeaseStore;
   readonly leaseOptions: LeaseGuardOptions;
   /** Of the instance; stands in front of every name. */
   readonly group: string;
   /** What its lease guard logs to, and encrypts with. */
-  readonly guard: LeaseGuardParts;
+  readonly guard: LeaseGuardDependencies;
 }
 
 /** The guards of handlers that know a message by its id. */
@@ -39,7 +39,7 @@ export class HandlerGuards {
   readonly #leases: LeaseGuard;
 
   /** @throws ConfigurationError */
-  constructor(private readonly parts: HandlerGuardsParts) {
+  constructor(private readonly parts: HandlerGuardsDependencies) {
     const { store, leaseOptions, guard } = parts;
     // A handler that waits holds a connection and a place: it waits briefly, and comes again.
     this.#leases = new LeaseGuard(store, { ...leaseOptions, onConflict: 'wait', waitMs: WAIT_MS }, guard);

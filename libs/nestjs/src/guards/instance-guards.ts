@@ -1,10 +1,10 @@
 import {
   BarrierParticipant,
   type BarrierOptions,
-  EffectDesk,
+  EffectOperations,
   ExternalEffects,
   type ExternalEffectsOptions,
-  guardWithout,
+  fallbackLeaseStore,
   MessageIdGuard,
   type MessageIdGuardOptions,
   LeaseGuard,
@@ -59,7 +59,7 @@ export type ModuleGuardOptions = MessageIdGuardOptions & {
 };
 
 /** What the guards of an instance work with. */
-export interface InstanceGuardsParts {
+export interface InstanceGuardsDependencies {
   /** Of the instance. */
   readonly name: string;
   readonly options: WaybillModuleOptions;
@@ -79,7 +79,7 @@ export class InstanceGuards {
   readonly handlers: HandlerGuards;
   /** Effects outside of any database, such as the charge of a card. */
   readonly effects: ExternalEffects;
-  readonly effectDesk: EffectDesk;
+  readonly effectOperations: EffectOperations;
   /** Operations of distributed transactions. */
   readonly barrier: BarrierParticipant;
   readonly retention: GuardRetention;
@@ -88,7 +88,7 @@ export class InstanceGuards {
   #redisLeases: RedisLeaseStore | undefined;
 
   /** @throws ConfigurationError */
-  constructor(parts: InstanceGuardsParts) {
+  constructor(parts: InstanceGuardsDependencies) {
     const { options, database, logger, sealer } = parts;
     const guard = { logger, sealing: { sealer, session: database.session } };
     const {
@@ -104,7 +104,7 @@ export class InstanceGuards {
     const join = (tx: unknown) => joinTransaction(tx, database.schema, prepared).session;
     this.messageIdGuard = new MessageIdGuard({ join, sealer }, ofMessageIds);
     this.effects = new ExternalEffects(database.session, effects, { logger, sealer });
-    this.effectDesk = new EffectDesk({ database, sealer });
+    this.effectOperations = new EffectOperations({ database, sealer });
     this.barrier = new BarrierParticipant({ join, sealer }, barrier);
     const choice = resolveOptions('guards', SPECS, { withoutRedis });
     const store = this.#openStore(parts, choice.withoutRedis);
@@ -153,7 +153,7 @@ export class InstanceGuards {
   }
 
   #openStore(
-    { name, options, database, logger }: InstanceGuardsParts,
+    { name, options, database, logger }: InstanceGuardsDependencies,
     withoutRedis: 'refuse' | 'postgres',
   ): LeaseStore {
     const { redis, scheduler, group } = options;
@@ -167,7 +167,7 @@ export class InstanceGuards {
     const seal = new LeaseSeal(database.session, group ?? name);
     const client = this.#redis as RedisLeaseClient;
     this.#redisLeases = new RedisLeaseStore(client, { prefix }, { seal, logger });
-    return guardWithout(this.#redisLeases, withoutRedis === 'postgres' ? postgres : 'refuse', logger);
+    return fallbackLeaseStore(this.#redisLeases, withoutRedis === 'postgres' ? postgres : 'refuse', logger);
   }
 }
 
@@ -175,6 +175,6 @@ export class InstanceGuards {
  * Tells an instance from others that share its Redis or its database: by group, database and schema. The group comes first:
  * by it the database tells whose guard it is.
  */
-function scopeOf({ name, options, database }: InstanceGuardsParts): string {
+function scopeOf({ name, options, database }: InstanceGuardsDependencies): string {
   return `${options.group ?? name}/${databaseNameOf(options.database)}/${database.schema}`;
 }

@@ -2,7 +2,7 @@ import {
   type HalfMessageCheck,
   HalfMessageChecker,
   type HalfMessageCheckerOptions,
-  HalfMessageDesk,
+  HalfMessageOperations,
   HalfMessages,
   type HalfMessagesOptions,
   LocalDatabases,
@@ -20,7 +20,7 @@ export type ModuleHalfMessageOptions = HalfMessagesOptions & {
 };
 
 /** What the half messages of an instance work with. */
-export interface InstanceHalfMessagesParts {
+export interface InstanceHalfMessagesDependencies {
   readonly options: WaybillModuleOptions;
   readonly bus: PgDatabase;
   /** The service's own database, known to half messages as `default`. */
@@ -37,14 +37,14 @@ export interface InstanceHalfMessagesParts {
 /** Half messages of one instance: the service, the operators' desk, and check-back. */
 export class InstanceHalfMessages {
   readonly service: HalfMessages;
-  readonly desk: HalfMessageDesk;
+  readonly operations: HalfMessageOperations;
   /** Asks about half messages; undefined when this process does not. */
   readonly checker: HalfMessageChecker | undefined;
   /** Checks of the user's, by topic. They are found when the application starts. */
   readonly checks = new Map<string, HalfMessageCheck>();
 
   /** @throws ConfigurationError */
-  constructor({ options, database, transactions, outbox, ...parts }: InstanceHalfMessagesParts) {
+  constructor({ options, database, transactions, outbox, ...parts }: InstanceHalfMessagesDependencies) {
     const { check = hasUpkeep(options), ...rest } = options.halfMessages ?? {};
     const databases = new LocalDatabases([{ name: 'default', transactions, session: database.session }]);
     const group = options.group ?? '';
@@ -53,7 +53,7 @@ export class InstanceHalfMessages {
       rest,
     );
     const { store } = this.service;
-    this.desk = new HalfMessageDesk(parts.bus, store, parts.sealer);
+    this.operations = new HalfMessageOperations(parts.bus, store, parts.sealer);
     if (check === false || group === '') return;
     this.checker = new HalfMessageChecker(
       {

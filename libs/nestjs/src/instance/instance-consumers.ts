@@ -1,9 +1,9 @@
-import { Consumer, type ConsumerParts, type ConsumerStatus } from '@waybill/consumer';
+import { Consumer, type ConsumerDependencies, type ConsumerStatus } from '@waybill/consumer';
 import type { Tracing } from '../tracing/tracing.js';
 import type { WaybillModuleOptions } from '../options/waybill-options.js';
 
 /** What a consumer of an instance works with, beside what its options say. */
-export interface InstanceConsumerParts extends Omit<ConsumerParts, 'codecs' | 'onSettled'> {
+export interface InstanceConsumerDependencies extends Omit<ConsumerDependencies, 'codecs' | 'onSettled'> {
   readonly options: WaybillModuleOptions;
   readonly tracing: Tracing;
 }
@@ -13,7 +13,7 @@ export class InstanceConsumers {
   readonly #consumers: Consumer[] = [];
 
   /** Begins to consume in one more group. @throws ConfigurationError */
-  async start({ options, tracing, patterns = [], ...parts }: InstanceConsumerParts): Promise<void> {
+  async start({ options, tracing, patterns = [], ...parts }: InstanceConsumerDependencies): Promise<void> {
     const consumer = new Consumer(
       {
         ...parts,

@@ -5,7 +5,7 @@ import type { AmbientTransaction } from '../transactions/ambient-transaction.js'
 import type { WaybillModuleOptions } from '../options/waybill-options.js';
 
 /** What the outbox of an instance works with. */
-export interface InstanceOutboxParts {
+export interface InstanceOutboxDependencies {
   readonly options: WaybillModuleOptions;
   readonly database: PgDatabase;
   readonly bell: Bell;
@@ -17,7 +17,7 @@ export interface InstanceOutboxParts {
 }
 
 /** The outbox of an instance. @throws ConfigurationError */
-export function instanceOutbox(parts: InstanceOutboxParts): Outbox {
+export function instanceOutbox(parts: InstanceOutboxDependencies): Outbox {
   const { options, database, bell, ambient, traceHeaders, contracts, signatures, sealer } = parts;
   return new Outbox({
     ...options.outbox,

@@ -1,10 +1,10 @@
-import { TimerService, type TimerServiceParts } from '@waybill/timer';
+import { TimerService, type TimerServiceDependencies } from '@waybill/timer';
 import type { WaybillModuleOptions } from '../options/waybill-options.js';
 
 /** What fires timers in this process: where messages are relayed, unless the options say otherwise. */
 export function timerService(
   { relay, redis, scheduler = relay !== false }: WaybillModuleOptions,
-  parts: TimerServiceParts,
+  parts: TimerServiceDependencies,
 ): TimerService | undefined {
   if (scheduler === false) return undefined;
   const options = typeof scheduler === 'object' ? scheduler : {};

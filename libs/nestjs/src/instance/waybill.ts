@@ -1,4 +1,4 @@
-import type { ConsumerParts, ConsumerStatus, Subscription } from '@waybill/consumer';
+import type { ConsumerDependencies, ConsumerStatus, Subscription } from '@waybill/consumer';
 import {
   Bell,
   ConfigurationError,
@@ -66,7 +66,7 @@ export interface DeclaredHandler extends Pick<GuardedHandler, 'guard' | 'where'>
 }
 
 /** What an instance consumes, as its server says. */
-export type Consumption = Pick<ConsumerParts, 'subscriptions' | 'patterns' | 'onRebalancing'>;
+export type Consumption = Pick<ConsumerDependencies, 'subscriptions' | 'patterns' | 'onRebalancing'>;
 
 /** One instance of Waybill in a process: its databases, outbox, relay, retention and consumer. */
 export class Waybill {

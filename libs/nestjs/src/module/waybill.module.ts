@@ -6,10 +6,16 @@ import {
   type Type,
 } from '@nestjs/common';
 import { DiscoveryModule, DiscoveryService } from '@nestjs/core';
-import { HalfMessageDesk, HalfMessages } from '@waybill/half-message';
-import { BarrierParticipant, EffectDesk, ExternalEffects, MessageIdGuard, LeaseGuard } from '@waybill/guard';
+import { HalfMessageOperations, HalfMessages } from '@waybill/half-message';
+import {
+  BarrierParticipant,
+  EffectOperations,
+  ExternalEffects,
+  MessageIdGuard,
+  LeaseGuard,
+} from '@waybill/guard';
 import { Outbox } from '@waybill/outbox';
-import { SagaDesk, SagaLockDesk, Sagas, Tcc } from '@waybill/saga';
+import { SagaOperations, SagaLockOperations, Sagas, Tcc } from '@waybill/saga';
 import { DeadLetters, Redrives } from '@waybill/dead-letter';
 import { Erasure } from '@waybill/erasure';
 import { Recurring, Timers } from '@waybill/timer';
@@ -20,7 +26,7 @@ import {
   getClientToken,
   getDeadLettersToken,
   getExternalEffectsToken,
-  getHalfMessageDeskToken,
+  getHalfMessageOperationsToken,
   getHalfMessagesToken,
   getHealthToken,
   getMessageIdGuardToken,
@@ -28,12 +34,12 @@ import {
   getMetricsToken,
   getOutboxToken,
   getRecurringToken,
-  getEffectDeskToken,
+  getEffectOperationsToken,
   getErasureToken,
   getRedrivesToken,
   getRequestGuardToken,
-  getSagaDeskToken,
-  getSagaLockDeskToken,
+  getSagaOperationsToken,
+  getSagaLockOperationsToken,
   getSagasToken,
   getTccToken,
   getServerToken,
@@ -78,7 +84,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
  * class with `createWaybillOptions()`), and `forFeature` in the application's parts.
  *
  * Provides {@link Outbox}, {@link Timers}, {@link Recurring}, {@link DeadLetters}, {@link Redrives}, {@link Erasure},
- * {@link HalfMessages}, {@link HalfMessageDesk}, {@link MessageIdGuard}, {@link LeaseGuard}, {@link ExternalEffects}, {@link EffectDesk}, {@link BarrierParticipant}, {@link Sagas}, {@link Tcc}, {@link SagaDesk}, {@link SagaLockDesk},
+ * {@link HalfMessages}, {@link HalfMessageOperations}, {@link MessageIdGuard}, {@link LeaseGuard}, {@link ExternalEffects}, {@link EffectOperations}, {@link BarrierParticipant}, {@link Sagas}, {@link Tcc}, {@link SagaOperations}, {@link SagaLockOperations},
  * {@link WaybillServer} (the microservice strategy), {@link WaybillClient} (its `ClientProxy`), {@link WaybillHealthIndicator}, {@link WaybillMetrics}, {@link WaybillAsyncApi} and {@link Waybill}; a named instance provides them by `getOutboxToken(name)` and its kin instead.
  */
 @Module({})
@@ -107,17 +113,17 @@ const PARTS: readonly [
   [Timers, getTimersToken, (waybill) => waybill.timers],
   [Recurring, getRecurringToken, (waybill) => waybill.recurring],
   [HalfMessages, getHalfMessagesToken, (waybill) => waybill.halves.service],
-  [HalfMessageDesk, getHalfMessageDeskToken, (waybill) => waybill.halves.desk],
+  [HalfMessageOperations, getHalfMessageOperationsToken, (waybill) => waybill.halves.operations],
   [MessageIdGuard, getMessageIdGuardToken, (waybill) => waybill.guards.messageIdGuard],
   [LeaseGuard, getLeaseGuardToken, (waybill) => waybill.guards.leases],
   [undefined, getRequestGuardToken, (waybill) => waybill.guards.requests],
   [ExternalEffects, getExternalEffectsToken, (waybill) => waybill.guards.effects],
-  [EffectDesk, getEffectDeskToken, (waybill) => waybill.guards.effectDesk],
+  [EffectOperations, getEffectOperationsToken, (waybill) => waybill.guards.effectOperations],
   [BarrierParticipant, getBarrierToken, (waybill) => waybill.guards.barrier],
   [Sagas, getSagasToken, (waybill) => waybill.sagas.sagas],
   [Tcc, getTccToken, (waybill) => waybill.sagas.tcc],
-  [SagaDesk, getSagaDeskToken, (waybill) => waybill.sagas.desk],
-  [SagaLockDesk, getSagaLockDeskToken, (waybill) => waybill.sagas.lockDesk],
+  [SagaOperations, getSagaOperationsToken, (waybill) => waybill.sagas.operations],
+  [SagaLockOperations, getSagaLockOperationsToken, (waybill) => waybill.sagas.lockOperations],
   [WaybillClient, getClientToken, (waybill) => new WaybillClient({ ...waybill.options.client, waybill })],
   [WaybillServer, getServerToken, (waybill) => new WaybillServer(waybill, waybill.options.server)],
   [WaybillHealthIndicator, getHealthToken, (waybill) => new WaybillHealthIndicator(waybill)],

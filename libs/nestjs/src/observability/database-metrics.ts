@@ -100,7 +100,7 @@ function ofGroups<Row extends { groupName: string; topic: string }>(
 }
 
 async function halfMetrics({ halves }: Waybill): Promise<Metric[]> {
-  const { open, undecided, oldestOpenAgeMs } = await halves.desk.stats();
+  const { open, undecided, oldestOpenAgeMs } = await halves.operations.stats();
   return [
     single('waybill_half_pending', 'gauge', 'Half messages without a verdict; up to 100,000.', open),
     single(
@@ -119,7 +119,7 @@ async function halfMetrics({ halves }: Waybill): Promise<Metric[]> {
 }
 
 async function sagaMetrics({ sagas }: Waybill): Promise<Metric[]> {
-  const stats = await sagas.desk.stats();
+  const stats = await sagas.operations.stats();
   const samples = (value: (row: (typeof stats)[number] | undefined) => number): MetricSample[] =>
     SAGA_STATES.map((state) => ({
       labels: { state: state.toLowerCase() },

@@ -44,9 +44,9 @@ export class WaybillHealthIndicator {
     const silence = this.#problems();
     try {
       const { waiting, oldestAgeMs, backlogs, quarantined } = await this.#backlog();
-      const halves = await this.waybill.halves.desk.stats();
-      const trouble = await this.waybill.halves.desk.trouble();
-      const sagas = await this.waybill.sagas.desk.stats();
+      const halves = await this.waybill.halves.operations.stats();
+      const trouble = await this.waybill.halves.operations.trouble();
+      const sagas = await this.waybill.sagas.operations.stats();
       const unserved = await this.waybill.sagas.unserved();
       const stuck = sagas.find(({ state }) => state === 'STUCK')?.sagas ?? 0;
       const problems = this.#problems();

@@ -59,7 +59,7 @@ export interface ReplyHearer {
 }
 
 /** What a {@link ReplyListener} works with. */
-export interface ReplyListenerParts {
+export interface ReplyListenerDependencies {
   /** The log's database. */
   readonly bus: PgDatabase;
   readonly topics: Topics;
@@ -91,7 +91,7 @@ export class ReplyListener {
   #place: { readonly partitionId: number; offset: number } | undefined;
   #unsubscribe: () => void = () => {};
 
-  constructor(private readonly parts: ReplyListenerParts) {
+  constructor(private readonly parts: ReplyListenerDependencies) {
     this.#reader = new LogReader(parts.bus, parts.topics);
     this.#service = new BackgroundService({
       name: 'the listener for answers',

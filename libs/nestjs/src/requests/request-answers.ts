@@ -27,7 +27,7 @@ const savepoint = savepointOf('request');
 const CANCELLED = 'its asker has given it up';
 
 /** What {@link RequestAnswers} work with. */
-export interface RequestAnswersParts {
+export interface RequestAnswersDependencies {
   readonly answers: Answers;
   readonly cancellations: RequestCancellations;
   /** Finds a topic of the log: answers go to those that are there. */
@@ -44,7 +44,7 @@ export interface RequestAnswersParts {
  * any other failure is an attempt, and only its dead letter is answered.
  */
 export class RequestAnswers {
-  constructor(private readonly parts: RequestAnswersParts) {}
+  constructor(private readonly parts: RequestAnswersDependencies) {}
 
   /** Whether the message asks for an answer. */
   asksFor({ control }: Delivery): boolean {

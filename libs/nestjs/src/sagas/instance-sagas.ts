@@ -14,25 +14,25 @@ import {
   type Answers,
   replyTopicOf,
   SagaDefinitions,
-  SagaDesk,
+  SagaOperations,
   SagaEngine,
-  SagaLockDesk,
+  SagaLockOperations,
   type SagaLockOptions,
   SagaLocks,
   SagaParticipant,
   SagaRetention,
   type SagaRetentionOptions,
   Sagas,
-  SagaService,
+  SagaLoop,
   type SagaTrace,
-  type SagaServiceOptions,
+  type SagaLoopOptions,
   type UnclaimedHandler,
   type UnservedSagas,
   Tcc,
 } from '@waybill/saga';
 
 /** Options of sagas in a Nest application. */
-export type ModuleSagaOptions = SagaServiceOptions & {
+export type ModuleSagaOptions = SagaLoopOptions & {
   /** What participants hold for sagas. */
   readonly locks?: SagaLockOptions;
   readonly retention?: SagaRetentionOptions;
@@ -44,7 +44,7 @@ const DAY_MS = 86_400_000;
 const KEYS = { keyMaxAgeMs: wholeNumber({ default: 30 * DAY_MS, min: 60_000, max: 3_650 * DAY_MS }) };
 
 /** What the sagas of an instance work with. */
-export interface InstanceSagasParts {
+export interface InstanceSagasDependencies {
   readonly options: ModuleSagaOptions | undefined;
   /** The service's name: answers to its sagas go to a topic named after it. */
   readonly group: string;
@@ -74,16 +74,16 @@ export class InstanceSagas {
   readonly sagas: Sagas;
   /** Runs TCC transactions. */
   readonly tcc: Tcc;
-  readonly desk: SagaDesk;
-  readonly lockDesk: SagaLockDesk;
+  readonly operations: SagaOperations;
+  readonly lockOperations: SagaLockOperations;
   readonly locks: SagaLocks;
   readonly participant: SagaParticipant;
   readonly retention: SagaRetention;
-  readonly #service: SagaService;
+  readonly #service: SagaLoop;
   readonly #sweeper: BackgroundService;
 
   /** @throws ConfigurationError */
-  constructor(private readonly parts: InstanceSagasParts) {
+  constructor(private readonly parts: InstanceSagasDependencies) {
     const { group, database, transactions, topics, outbox, answers, trace, logger } = parts;
     const { codecs, sealer } = parts;
     const { locks, retention, keyMaxAgeMs, ...options } = parts.options ?? {};
@@ -100,8 +100,8 @@ export class InstanceSagas {
     });
     this.sagas = new Sagas({ engine, schema: database.schema, outbox, transactions });
     this.tcc = new Tcc({ sagas: this.sagas, transactions });
-    this.desk = new SagaDesk({ database, sealer });
-    this.lockDesk = new SagaLockDesk(database);
+    this.operations = new SagaOperations({ database, sealer });
+    this.lockOperations = new SagaLockOperations(database);
     this.locks = new SagaLocks(answers, locks, { codecs: codecs ?? {}, sealer });
     this.participant = new SagaParticipant({
       answers,
@@ -113,7 +113,7 @@ export class InstanceSagas {
     const { unclaimed } = this;
     const { contractOf } = parts;
     const service = { engine, definitions, transactions, logger, codecs, contractOf, unclaimed };
-    this.#service = new SagaService(service, options);
+    this.#service = new SagaLoop(service, options);
     this.#sweeper = this.locks.sweeper(
       transactions,
       (session, control, reason) => this.participant.rejectCommand(session, control, reason),

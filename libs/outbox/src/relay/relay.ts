@@ -52,7 +52,7 @@ const SPECS = {
 export type RelayOptions = Given<typeof SPECS>;
 
 /** What a {@link Relay} works with. */
-export interface RelayParts {
+export interface RelayDependencies {
   /** Where the outbox and the log are. */
   readonly database: PgDatabase;
   readonly topics: Topics;
@@ -120,7 +120,7 @@ export class Relay {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly parts: RelayParts,
+    private readonly parts: RelayDependencies,
     options: RelayOptions = {},
   ) {
     const { topics, bell, clock = systemClock } = parts;

@@ -33,7 +33,7 @@ export interface CallAnswer {
 }
 
 /** What an answer is told with. */
-export interface CallAnswerParts {
+export interface CallAnswerDependencies {
   readonly engine: SagaEngine;
   readonly outbox: Outbox;
   /** The caller's transaction. */
@@ -55,7 +55,7 @@ const UNDO_AWAITING: ReadonlySet<StepStatus> = new Set<StepStatus>(['undoing', '
  * @throws SagaCallbackRefusedError
  */
 export async function callAnswer(
-  { engine, outbox, session }: CallAnswerParts,
+  { engine, outbox, session }: CallAnswerDependencies,
   token: string,
   { status, payload = null, reason }: CallAnswer,
 ): Promise<EncodedMessage | undefined> {

@@ -85,7 +85,7 @@ const FIRST_LOOK_MS = 10;
 const LAST_LOOK_MS = 500;
 
 /** What {@link Sagas} works with. */
-export interface SagasParts {
+export interface SagasDependencies {
   readonly engine: SagaEngine;
   readonly schema: string;
   readonly outbox: Outbox;
@@ -95,7 +95,7 @@ export interface SagasParts {
 
 /** Starts sagas and tells them things, in the caller's transaction. */
 export class Sagas {
-  constructor(private readonly parts: SagasParts) {}
+  constructor(private readonly parts: SagasDependencies) {}
 
   /**
    * Starts a saga in the caller's transaction: it begins when that commits, and never when it does not. Local actions

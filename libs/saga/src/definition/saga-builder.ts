@@ -130,7 +130,7 @@ export class SagaBuilder<Input extends object, Data extends object> {
   }
 
   /**
-   * What its sagas are found by (`SagaDesk.list({ where })`, `waybill saga list --where`): up to 20 texts of 1 to 200
+   * What its sagas are found by (`SagaOperations.list({ where })`, `waybill saga list --where`): up to 20 texts of 1 to 200
    * characters, finite numbers, or true or false, made of their data. The function runs in each transition, at once; what
    * has changed is written with it. Attributes stand in the database as they are, whatever else is encrypted. What is not
    * usable is logged, and leaves them as they were. Once.

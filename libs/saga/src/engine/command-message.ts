@@ -20,7 +20,7 @@ import {
 import type { SagaKeys } from './saga-keys.js';
 
 /** What messages of a service's sagas are made with. */
-export interface MessageParts {
+export interface MessageDependencies {
   readonly outbox: Outbox;
   readonly keys: SagaKeys;
 }
@@ -40,7 +40,7 @@ type OutputOf<Type extends SagaOutput['type']> = Extract<SagaOutput, { readonly 
  */
 export async function commandMessage(
   session: SqlSession,
-  { outbox, keys }: MessageParts,
+  { outbox, keys }: MessageDependencies,
   { definition, instance, subject }: MessageSaga,
   { step, op, attempt, payload, again, topic }: OutputOf<'command'>,
 ): Promise<EncodedMessage> {
@@ -75,7 +75,7 @@ function timesOf({ steps }: SagaInstance, step: string): Headers {
 
 /** The message that reminds of a step which waits. It is a command that wants no answer. */
 export function reminderMessage(
-  { outbox }: MessageParts,
+  { outbox }: MessageDependencies,
   { instance, subject }: MessageSaga,
   { step, number, begunMs, topic, payload }: OutputOf<'reminder'>,
 ): EncodedMessage {
@@ -99,7 +99,7 @@ export function reminderMessage(
 
 /** The message by which what a participant holds for a saga is let go. */
 export function releaseMessage(
-  { outbox }: MessageParts,
+  { outbox }: MessageDependencies,
   { definition, instance }: MessageSaga,
   { step }: OutputOf<'release'>,
 ): EncodedMessage | undefined {

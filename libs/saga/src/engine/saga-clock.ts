@@ -15,7 +15,7 @@ import type { SagaEngine } from './saga-engine.js';
 import { lockDueSaga, wakeMs } from './saga-store.js';
 
 /** What a {@link SagaClock} works with. */
-export interface SagaClockParts {
+export interface SagaClockDependencies {
   readonly engine: SagaEngine;
   readonly transactions: TransactionRunner;
   readonly logger: Logger;
@@ -40,7 +40,7 @@ export class SagaClock {
   readonly #underWay = new Set<Promise<void>>();
   #toldMs = -Infinity;
 
-  constructor(private readonly parts: SagaClockParts) {
+  constructor(private readonly parts: SagaClockDependencies) {
     const { pollMs, logger } = parts;
     this.service = new BackgroundService({
       name: 'the clock of sagas',

@@ -23,7 +23,7 @@ import type { OperatorOrder } from './saga-orders.js';
 import { reportIgnored, reportState } from './saga-report.js';
 import { insertSaga, isSame, lockSaga, type NewSaga, saveTransition, type StoredSaga } from './saga-store.js';
 import { noSagaTrace, type SagaTrace } from './saga-trace.js';
-import { type TransitionParts, TransitionWork } from './transition-work.js';
+import { type TransitionDependencies, TransitionWork } from './transition-work.js';
 
 const KEY_MAX_AGE_MS = 30 * 86_400_000;
 const TRANSITION_MS = 30_000;
@@ -31,7 +31,7 @@ const TRANSITION_MS = 30_000;
 const LOCAL_PART = 0.8;
 
 /** What a {@link SagaEngine} works with. */
-export interface SagaEngineParts {
+export interface SagaEngineDependencies {
   readonly definitions: SagaDefinitions;
   readonly outbox: Outbox;
   /** The service: where answers to its sagas go is named after it. */
@@ -84,9 +84,9 @@ export class SagaEngine {
   readonly ignored: IgnoredEvents;
   readonly #attributes: SagaAttributes;
   readonly #trace: SagaTrace;
-  readonly #work: TransitionParts;
+  readonly #work: TransitionDependencies;
 
-  constructor(private readonly parts: SagaEngineParts) {
+  constructor(private readonly parts: SagaEngineDependencies) {
     const { definitions, outbox, group } = parts;
     this.replyTopic = replyTopicOf(group);
     this.keys = new SagaKeys(this.replyTopic, parts.keyMaxAgeMs ?? KEY_MAX_AGE_MS);

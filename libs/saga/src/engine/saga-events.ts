@@ -36,7 +36,7 @@ export type SagaEventOptions = Given<typeof SPECS> & {
 };
 
 /** What {@link SagaEvents} work with. */
-export interface SagaEventsParts {
+export interface SagaEventsDependencies {
   readonly engine: SagaEngine;
   readonly definitions: SagaDefinitions;
   readonly logger: Logger;
@@ -61,7 +61,7 @@ export class SagaEvents {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly parts: SagaEventsParts,
+    private readonly parts: SagaEventsDependencies,
     { retry, ...options }: SagaEventOptions = {},
   ) {
     this.#keepMs = resolveOptions("sagas' events", SPECS, options).keepMs;

@@ -16,7 +16,7 @@ export interface EventPayload {
 }
 
 /** What the message of an event is made with. */
-export interface EventParts {
+export interface EventDependencies {
   readonly outbox: Outbox;
   readonly keys: SagaKeys;
   /** Whose data the saga has; null for nobody's. */
@@ -29,7 +29,7 @@ export interface EventParts {
  */
 export async function eventMessage(
   session: SqlSession,
-  { outbox, keys, subject }: EventParts,
+  { outbox, keys, subject }: EventDependencies,
   id: string,
   event: WireEvent,
 ): Promise<EncodedMessage> {

@@ -24,7 +24,7 @@ export interface OperatorOrder {
 }
 
 /** What {@link SagaOrders} work with. */
-export interface SagaOrdersParts {
+export interface SagaOrdersDependencies {
   readonly engine: SagaEngine;
   readonly transactions: TransactionRunner;
   readonly logger: Logger;
@@ -34,7 +34,7 @@ export interface SagaOrdersParts {
 
 /** Carries out what operators have ordered: they write orders into a table by a function that knows their login. */
 export class SagaOrders {
-  constructor(private readonly parts: SagaOrdersParts) {}
+  constructor(private readonly parts: SagaOrdersDependencies) {}
 
   /** Carries out every order that waits. One for a version that this process does not know is left to another process. */
   async carryOut(signal: AbortSignal): Promise<void> {

@@ -17,7 +17,7 @@ import { isVoid, isWithdrawn } from '../machine/void-output.js';
 import { findChild } from '../statements.generated.js';
 import {
   commandMessage,
-  type MessageParts,
+  type MessageDependencies,
   releaseMessage,
   reminderMessage,
   stepOf,
@@ -33,7 +33,7 @@ import type { NewSaga, SagaParent, StoredSaga, TransitionRecord } from './saga-s
 const savepoint = savepointOf('child');
 
 /** What transitions work with. */
-export interface TransitionParts extends MessageParts {
+export interface TransitionDependencies extends MessageDependencies {
   readonly definitions: SagaDefinitions;
   readonly registered: RegisteredDefinitions;
   readonly locals: LocalSteps;
@@ -69,7 +69,7 @@ export class TransitionWork {
 
   /** @param until when it has to be over, by the monotonic clock, in milliseconds */
   constructor(
-    private readonly parts: TransitionParts,
+    private readonly parts: TransitionDependencies,
     private readonly definition: SagaDefinition,
     private readonly transaction: OpenTransaction<unknown>,
     { instance, nowMs, subject }: WorkSaga,

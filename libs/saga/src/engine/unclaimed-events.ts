@@ -30,7 +30,7 @@ export interface UnclaimedEvent<Transaction = unknown> {
 export type UnclaimedHandler = (event: never, about: UnclaimedEvent<never>) => unknown;
 
 /** What {@link UnclaimedEvents} work with. */
-export interface UnclaimedEventsParts {
+export interface UnclaimedEventsDependencies {
   readonly engine: SagaEngine;
   /** By topic. */
   readonly handlers: ReadonlyMap<string, UnclaimedHandler>;
@@ -53,7 +53,7 @@ const LAST_WAIT_MS = 600_000;
 export class UnclaimedEvents {
   readonly service: BackgroundService;
 
-  constructor(private readonly parts: UnclaimedEventsParts) {
+  constructor(private readonly parts: UnclaimedEventsDependencies) {
     const { pollMs, logger } = parts;
     this.service = new BackgroundService({
       name: 'events without a saga',

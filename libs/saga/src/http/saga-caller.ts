@@ -34,7 +34,7 @@ const ERASED_MS = 86_400_000;
 const DRAIN_MS = 5_000;
 
 /** What a {@link SagaCaller} works with. */
-export interface SagaCallerParts {
+export interface SagaCallerDependencies {
   readonly engine: SagaEngine;
   readonly definitions: SagaDefinitions;
   readonly endpoints: SagaEndpoints;
@@ -60,7 +60,7 @@ export class SagaCaller {
   readonly #tries = new Set<Promise<void>>();
   #abort = new AbortController();
 
-  constructor(private readonly parts: SagaCallerParts) {
+  constructor(private readonly parts: SagaCallerDependencies) {
     const { pollMs, logger, engine } = parts;
     this.service = new BackgroundService({
       name: 'the HTTP calls of sagas',

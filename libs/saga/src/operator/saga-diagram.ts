@@ -1,4 +1,4 @@
-import type { SagaTimelineEntry } from './saga-desk.js';
+import type { SagaTimelineEntry } from './saga-operations.js';
 import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
 
 /** The part of a saga that its diagram shows. */

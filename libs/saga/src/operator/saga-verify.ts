@@ -2,7 +2,7 @@ import { NotFoundError } from '@waybill/kernel';
 import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { SagaOutput } from '../machine/saga-event.js';
 import { doneOf } from '../machine/void-output.js';
-import type { SagaTimelineEntry } from './saga-desk.js';
+import type { SagaTimelineEntry } from './saga-operations.js';
 import { advance, newInstance } from '../machine/advance.js';
 
 /** A saga as it was recorded: every transition, its start among them. */

@@ -27,7 +27,7 @@ import { SagaOngoing, SagaRejection } from '../machine/saga-rejection.js';
 const savepoint = savepointOf('participant');
 
 /** What a {@link SagaParticipant} works with. */
-export interface SagaParticipantParts {
+export interface SagaParticipantDependencies {
   readonly answers: Answers;
   readonly locks: SagaLocks;
   /** Finds a topic of the log: answers go to those that are there. Default: only the topic's name is checked. */
@@ -54,7 +54,7 @@ const OVER: Readonly<Record<Exclude<AnsweredState, 'ongoing'>, CommandOver>> = {
 export class SagaParticipant {
   readonly #barrier: Barrier;
 
-  constructor(private readonly parts: SagaParticipantParts) {
+  constructor(private readonly parts: SagaParticipantDependencies) {
     this.#barrier = parts.barrier ?? new Barrier();
   }
 

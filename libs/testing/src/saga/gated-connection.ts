@@ -16,7 +16,7 @@ const NOTICE = new RegExp(`${CRASH_NOTICE}(\\d+):(before|after)`);
 const CRASHED = 'this instance of the service was crashed by its test';
 
 /** What a {@link GatedConnection} needs of its gate. */
-export interface GateParts {
+export interface GateDependencies {
   readonly server: NetConnectOpts;
   /** Settings of every session. */
   readonly settings: Readonly<Record<string, string>>;
@@ -45,7 +45,7 @@ export class GatedConnection {
 
   constructor(
     private readonly client: Socket,
-    private readonly parts: GateParts,
+    private readonly parts: GateDependencies,
     onClose: () => void,
   ) {
     client.setNoDelay(true);

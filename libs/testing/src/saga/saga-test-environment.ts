@@ -1,5 +1,5 @@
 import { derivedName, isId, PgDatabase } from '@waybill/kernel';
-import { isEnd, SagaDesk, type SagaDetail, type SagaState } from '@waybill/saga';
+import { isEnd, SagaOperations, type SagaDetail, type SagaState } from '@waybill/saga';
 import { migrate } from '@waybill/schema';
 import pg from 'pg';
 import { ensurePostgres } from '../ensure-postgres.js';
@@ -65,10 +65,10 @@ interface Parts {
  * ```
  */
 export class SagaTestEnvironment<Of extends Services> {
-  readonly #desk: SagaDesk;
+  readonly #operations: SagaOperations;
 
   private constructor(private readonly parts: Parts) {
-    this.#desk = new SagaDesk({ database: parts.database });
+    this.#operations = new SagaOperations({ database: parts.database });
   }
 
   /**
@@ -179,7 +179,7 @@ export class SagaTestEnvironment<Of extends Services> {
 
   /** What happened to a saga so far, as text. */
   async story(id: string): Promise<string> {
-    return sagaStory(await this.#desk.show(id));
+    return sagaStory(await this.#operations.show(id));
   }
 
   /**
@@ -284,7 +284,7 @@ export class SagaTestEnvironment<Of extends Services> {
     if (id === undefined) return undefined;
     if (!isId(id)) throw new TestingError('SAGA_STATE_MISSED', `${id} is not the id of a saga.`);
     try {
-      return await this.#desk.show(id);
+      return await this.#operations.show(id);
     } catch (error) {
       if ((error as { code?: unknown }).code === 'NOT_FOUND') return undefined;
       throw error;

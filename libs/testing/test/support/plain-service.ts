@@ -12,7 +12,7 @@ import {
   SagaLocks,
   SagaParticipant,
   Sagas,
-  SagaService,
+  SagaLoop,
 } from '@waybill/saga';
 import { TimerService } from '@waybill/timer';
 import type pg from 'pg';
@@ -58,7 +58,7 @@ export class PlainService {
     const sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
     const answers = new OutboxAnswers(outbox);
     const participant = new SagaParticipant({ answers, locks: new SagaLocks(answers) });
-    const service = new SagaService(
+    const service = new SagaLoop(
       { engine, definitions: known, transactions, logger: silentLogger },
       { http },
     );

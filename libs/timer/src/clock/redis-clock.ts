@@ -51,7 +51,7 @@ const SPECS = {
 export type RedisClockOptions = Given<typeof SPECS>;
 
 /** What a {@link RedisClock} works with. */
-export interface RedisClockParts {
+export interface RedisClockDependencies {
   readonly redis: RedisGiven;
   readonly database: PgDatabase;
   readonly time: DatabaseTime;
@@ -123,7 +123,7 @@ export class RedisClock implements TimerClock {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly parts: RedisClockParts,
+    private readonly parts: RedisClockDependencies,
     options: RedisClockOptions = {},
   ) {
     assertRedis(parts.redis);

@@ -17,7 +17,7 @@ interface SlotJob {
 }
 
 /** What a {@link SlotQueue} works with. */
-export interface SlotQueueParts {
+export interface SlotQueueDependencies {
   readonly redis: RedisGiven;
   readonly client: RedisClient;
   readonly prefix: string;
@@ -34,7 +34,7 @@ export class SlotQueue {
   readonly #worker: Worker<SlotJob>;
   readonly #workerClient: RedisClient;
 
-  constructor(private readonly parts: SlotQueueParts) {
+  constructor(private readonly parts: SlotQueueDependencies) {
     const { redis, client, prefix, logger } = parts;
     // BullMQ and ioredis repeat every error as an event; what is wrong is said once, by the watch over Redis.
     const onError = (error: Error): void => logger.debug(`the queue of timers: ${describeError(error)}`);

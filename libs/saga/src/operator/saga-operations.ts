@@ -137,8 +137,8 @@ const LOOK_MS = 50;
 const NOT_UNDER_WAY = '22023';
 /** Stands for a transition that cannot be read. */
 const NO_RECORD = JSON.stringify({ nowMs: 0, events: [], outputs: [] } satisfies TransitionRecord);
-/** What a {@link SagaDesk} works with. */
-export interface SagaDeskParts {
+/** What a {@link SagaOperations} works with. */
+export interface SagaOperationsDependencies {
   /** The database of the service whose sagas they are. */
   readonly database: PgDatabase;
   readonly clock?: Clock;
@@ -151,14 +151,14 @@ export interface SagaDeskParts {
  * operators may call and that keeps their login. The service, which has the definition, carries it out under the saga's
  * lock, only while the saga is as the operator saw it.
  */
-export class SagaDesk {
+export class SagaOperations {
   readonly #clock: Clock;
   readonly #contents: SagaContents;
   readonly #search: SagaSearch;
   /** Orders to many sagas at once. */
   readonly bulk: SagaBulk;
 
-  constructor(private readonly parts: SagaDeskParts) {
+  constructor(private readonly parts: SagaOperationsDependencies) {
     this.#contents = new SagaContents(parts.sealer);
     this.#clock = parts.clock ?? systemClock;
     this.#search = new SagaSearch(parts.database, this.#contents);

@@ -3,7 +3,7 @@ import { heldEntities, type SagaLock, type SagaLockFilter } from '../participant
 import { unlockEntity } from '../statements.generated.js';
 
 /** What operators do about entities that are held for sagas, in the database of the participant. */
-export class SagaLockDesk {
+export class SagaLockOperations {
   constructor(private readonly database: PgDatabase) {}
 
   /** What is held, the oldest first. @throws ConfigurationError */

@@ -93,7 +93,7 @@ const NUMBERS: Readonly<Record<HalfMessageState, number>> = {
 };
 
 /** Looks at half messages, and decides about those that check-back could not. Every decision is kept with who made it. */
-export class HalfMessageDesk {
+export class HalfMessageOperations {
   constructor(
     private readonly bus: PgDatabase,
     private readonly store: HalfStore,

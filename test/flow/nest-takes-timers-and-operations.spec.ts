@@ -86,9 +86,9 @@ test('a handler gives its verdict by what it returns or throws, through Nest', a
   for (const n of [0, 1, 2, 3]) await publish(shop.get(Outbox), n);
   await waitUntil(async () => (await effects()).length === 2, { describe: 'two took effect' });
   expect((await effects()).toSorted((a, b) => a - b)).toEqual([0, 3]);
-  const desk = shop.get(DeadLetters);
-  await waitUntil(async () => (await desk.count()) === 1, { describe: 'one is on the desk' });
-  expect(await desk.list()).toMatchObject([{ reason: 'by-handler', errorMessage: 'not payable' }]);
+  const operations = shop.get(DeadLetters);
+  await waitUntil(async () => (await operations.count()) === 1, { describe: 'one is on the desk' });
+  expect(await operations.list()).toMatchObject([{ reason: 'by-handler', errorMessage: 'not payable' }]);
   const { counts } = shop.get(Waybill).consumerStatus ?? {};
   expect(counts).toMatchObject({ dropped: 1, deadLetters: 1 });
   expect(await shop.get(Redrives).list()).toEqual([]);

@@ -65,18 +65,18 @@ const LIST = {
 };
 const MAX_RESULT_BYTES = 16_777_216;
 
-/** What an {@link EffectDesk} works with. */
-export interface EffectDeskParts {
+/** What an {@link EffectOperations} works with. */
+export interface EffectOperationsDependencies {
   readonly database: PgDatabase;
   /** Reads and encrypts outcomes. Default: one without a cipher. */
   readonly sealer?: Sealer;
 }
 
 /** What operators do about external effects, in the database where they are. */
-export class EffectDesk {
+export class EffectOperations {
   readonly #results: StoredResults;
 
-  constructor(private readonly parts: EffectDeskParts) {
+  constructor(private readonly parts: EffectOperationsDependencies) {
     this.#results = new StoredResults('effect-outcome', parts.sealer);
   }
 

@@ -23,7 +23,7 @@ export interface SagaEventWait {
 const LIST = { limit: wholeNumber({ default: 100, min: 1, max: 100_000 }) };
 
 /** What operators see of events that sagas follow, in the database of the service. */
-export class SagaEventDesk {
+export class SagaEventOperations {
   constructor(private readonly database: PgDatabase) {}
 
   /** What waits, the oldest first; of one service where its topic of answers is named. @throws ConfigurationError */

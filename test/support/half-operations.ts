@@ -4,8 +4,8 @@ import {
   type HalfMessageCheck,
   HalfMessageChecker,
   type HalfMessageCheckerOptions,
-  type HalfMessageCheckerParts,
-  HalfMessageDesk,
+  type HalfMessageCheckerDependencies,
+  HalfMessageOperations,
   HalfMessages,
   type HalfMessagesOptions,
   type LocalDatabase,
@@ -59,7 +59,7 @@ export class LocalLedger {
 /** Half messages of a fixture, and what tests do with them. */
 export class HalfFloor {
   readonly halves: HalfMessages;
-  readonly desk: HalfMessageDesk;
+  readonly operations: HalfMessageOperations;
 
   constructor(
     readonly fixture: Fixture,
@@ -67,7 +67,7 @@ export class HalfFloor {
     options: HalfMessagesOptions = {},
   ) {
     this.halves = this.halvesOf(fixture.database, options);
-    this.desk = new HalfMessageDesk(fixture.database, this.halves.store);
+    this.operations = new HalfMessageOperations(fixture.database, this.halves.store);
   }
 
   halvesOf(bus: PgDatabase, options: HalfMessagesOptions = {}, group = 'payments'): HalfMessages {
@@ -82,7 +82,7 @@ export class HalfFloor {
       groupCheck,
       checks,
       ...parts
-    }: Partial<HalfMessageCheckerParts> & { groupCheck?: HalfMessageCheck } = {},
+    }: Partial<HalfMessageCheckerDependencies> & { groupCheck?: HalfMessageCheck } = {},
     options: HalfMessageCheckerOptions = {},
   ): HalfMessageChecker {
     const { store, group } = this.halves;

@@ -61,16 +61,16 @@ const SPECS = {
   transactionBatch: wholeNumber({ default: 16, min: 1, max: 32 }),
 };
 
-/** Options of a {@link SagaService}. */
-export type SagaServiceOptions = Given<typeof SPECS> & {
+/** Options of a {@link SagaLoop}. */
+export type SagaLoopOptions = Given<typeof SPECS> & {
   /** How and where HTTP commands are sent. */
   readonly http?: SagaHttpOptions;
   /** Events of other services. */
   readonly events?: SagaEventOptions;
 };
 
-/** What a {@link SagaService} works with. */
-export interface SagaServiceParts {
+/** What a {@link SagaLoop} works with. */
+export interface SagaLoopDependencies {
   readonly engine: SagaEngine;
   readonly definitions: SagaDefinitions;
   readonly transactions: TransactionRunner;
@@ -89,7 +89,7 @@ const UNKNOWN_VERSION_MS = 5_000;
 const REGISTER_MS = 30_000;
 
 /** Carries the sagas of a service on, in each of its processes: by answers from the log, and when something is due. */
-export class SagaService {
+export class SagaLoop {
   /** Makes the HTTP calls. {@link start} begins it. */
   readonly caller: SagaCaller;
   readonly #clock: SagaClock;
@@ -105,8 +105,8 @@ export class SagaService {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly parts: SagaServiceParts,
-    { http, events, ...options }: SagaServiceOptions = {},
+    private readonly parts: SagaLoopDependencies,
+    { http, events, ...options }: SagaLoopOptions = {},
   ) {
     this.#options = resolveOptions('sagas', SPECS, options);
     this.#endpoints = new SagaEndpoints(http);
