@@ -1,5 +1,3 @@
-import type { ShopTopic } from './topics.js';
-
 /** One article of an order. Money is always whole pence. */
 export interface MessageLine {
   readonly sku: string;
@@ -20,12 +18,4 @@ export interface AboutMoney extends AboutInvoice {
 /** An order or a return, as sagas know it. */
 export interface InvoiceToSettle extends AboutMoney {
   readonly lines: readonly MessageLine[];
-}
-
-/** An order is paid and its parcel arranged: it may leave. */
-export type OrderConfirmed = AboutInvoice;
-
-/** What a message of a topic carries. */
-export interface ShopMessages extends Record<ShopTopic, AboutInvoice> {
-  'orders.confirmed': OrderConfirmed;
 }

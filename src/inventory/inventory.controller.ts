@@ -14,7 +14,8 @@ import {
   reserveStock,
   takeGoodsBack,
 } from '../contracts/commands.js';
-import type { AboutInvoice, OrderConfirmed } from '../contracts/messages.js';
+import type { AboutInvoice } from '../contracts/messages.js';
+import type { OrderConfirmed } from '../contracts/shop-messages.js';
 import { ShopErrorFilter } from '../messaging/shop-error.filter.js';
 import { recordCommand, recordEffect, sagaOf } from '../messaging/witness.js';
 import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';

@@ -1,5 +1,5 @@
 import type { Outbox } from '@waybill/nestjs';
-import type { ShopMessages } from '../contracts/messages.js';
+import type { ShopMessages } from '../contracts/shop-messages.js';
 import { messageKey, type ShopTopic } from '../contracts/topics.js';
 import type { PublishingTransaction } from './witness.js';
 

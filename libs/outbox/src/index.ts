@@ -19,15 +19,9 @@ export {
   type TopicSchemas,
   type Upcaster,
 } from './contract/topic-schema.js';
-export {
-  type ControlMessage,
-  type EncodedMessage,
-  type EncodeOptions,
-  type Message,
-  type TraceHeaders,
-} from './message.js';
+export type { ControlMessage, Message, MessageTimes } from './message.js';
+export type { EncodedMessage, EncodeOptions, TraceHeaders } from './publish/encode-message.js';
 export { MessageSignatures, type SigningKey, type SigningOptions } from './publish/message-signatures.js';
-export { type MessageTimes } from './publish/message-times.js';
 export { Outbox, type OutboxOptions, type Published } from './publish/outbox.js';
 export {
   OutboxTransactions,

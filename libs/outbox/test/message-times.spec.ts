@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { DELAY_LEVELS_MS } from '@waybill/timer';
-import { encodeMessage, type Message, type MessageRules } from '../src/message.js';
+import type { Message } from '../src/message.js';
+import { encodeMessage, type MessageRules } from '../src/publish/encode-message.js';
 
 const RULES: MessageRules = { maxMessageBytes: 1_000, codecs: {}, traceHeaders: () => ({}) };
 const encode = (message: Partial<Message>) =>

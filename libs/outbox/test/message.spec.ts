@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { isId } from '@waybill/kernel';
 import { bytesCodec } from '../src/codec.js';
-import { encodeMessage, type Message, type MessageRules } from '../src/message.js';
+import type { Message } from '../src/message.js';
+import { encodeMessage, type MessageRules } from '../src/publish/encode-message.js';
 
 const RULES: MessageRules = { maxMessageBytes: 1_000, codecs: { raw: bytesCodec }, traceHeaders: () => ({}) };
 const encode = (message: Partial<Message>, rules: Partial<MessageRules> = {}) =>

@@ -1,23 +1,8 @@
 import { types } from 'node:util';
 import { show } from '@waybill/kernel';
 import { DELAY_LEVELS_MS, type DelayLevel, LONGEST_DELAY_MS } from '@waybill/timer';
+import type { MessageTimes } from '../message.js';
 import { isStorable } from '../storable-text.js';
-
-/** When a message is to be delivered, and until when it is worth handling. */
-export interface MessageTimes {
-  /** Delivered then; a time in the past is now. At most one of `deliverAt`, `delayMs` and `delayLevel`. */
-  readonly deliverAt?: Date;
-  /** Delivered so many milliseconds after it is published, by the database's clock; up to 100 years. */
-  readonly delayMs?: number;
-  /** Delivered after a delay that is one of RocketMQ's levels. */
-  readonly delayLevel?: DelayLevel;
-  /** Names the timers of messages for cancelling and moving; any number may share one. Only with a delay. */
-  readonly timerToken?: string;
-  /** Not handled any more from then on: the topic says what becomes of it. At most one of `expiresAt` and `ttlMs`. */
-  readonly expiresAt?: Date;
-  /** Expires so many milliseconds after it becomes deliverable, by the database's clock. */
-  readonly ttlMs?: number;
-}
 
 /** Times that the database works out when the message is written. */
 export interface TimesToResolve {

@@ -8,7 +8,8 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import type { TimerTarget } from '@waybill/timer';
-import type { EncodedMessage, Message } from '../message.js';
+import type { Message } from '../message.js';
+import type { EncodedMessage } from './encode-message.js';
 import type { Outbox, Published } from './outbox.js';
 import { cancelStatement, rescheduleStatement, type TimerDelay } from './timer-changes.js';
 

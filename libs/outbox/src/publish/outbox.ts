@@ -18,15 +18,14 @@ import { assertCloudEventOptions, type CloudEventOptions } from '../contract/clo
 import { PayloadContracts } from '../contract/payload-contracts.js';
 import type { TopicSchemas } from '../contract/topic-schema.js';
 import { insertControlIntoCurrentSlot, insertIntoCurrentSlot } from './current-slot.js';
+import type { ControlMessage, Message } from '../message.js';
 import {
-  type ControlMessage,
   encodeMessage,
   type EncodedMessage,
   type EncodeOptions,
-  type Message,
   type MessageRules,
   type TraceHeaders,
-} from '../message.js';
+} from './encode-message.js';
 import {
   insertControlMessages,
   insertMessages,

@@ -1,6 +1,7 @@
 import { type BoundStatement, bindStatement, isId, MessageInvalidError, newId, show } from '@waybill/kernel';
 import type { TimerTarget } from '@waybill/timer';
-import { checkDelay, checkToken, type MessageTimes } from './message-times.js';
+import type { MessageTimes } from '../message.js';
+import { checkDelay, checkToken } from './message-times.js';
 import { insertTimerChange } from '../statements.generated.js';
 
 /** When a message that was published for later is to be delivered instead. */

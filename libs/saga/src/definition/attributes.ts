@@ -2,13 +2,12 @@ import { types } from 'node:util';
 import { isPlainObject } from '@waybill/kernel';
 import { isStorable } from '@waybill/outbox';
 import { NAME, NAME_RULE } from './names.js';
-import type { SagaData } from './saga-definition.js';
 
 /** What an attribute of a saga can be. A number and the text of its digits are found alike. */
 export type AttributeValue = string | number | boolean;
 
 /** What sagas of a definition are found by, made of their data. One that is undefined is left out. */
-export type AttributesOf<Data = SagaData> = (
+export type AttributesOf<Data = Readonly<Record<string, unknown>>> = (
   data: Data,
 ) => Readonly<Record<string, AttributeValue | undefined>>;
 

@@ -19,7 +19,7 @@ import { SagaContents } from './saga-contents.js';
 import { RegisteredDefinitions } from './registered-definitions.js';
 import { replyTopicOf } from './saga-headers.js';
 import { SagaKeys } from './saga-keys.js';
-import type { OperatorOrder } from './saga-orders.js';
+import type { OperatorOrder } from './operator-order.js';
 import { reportIgnored, reportState } from './saga-report.js';
 import { insertSaga, isSame, lockSaga, type NewSaga, saveTransition, type StoredSaga } from './saga-store.js';
 import { noSagaTrace, type SagaTrace } from './saga-trace.js';

@@ -8,20 +8,10 @@ import {
 } from '@waybill/kernel';
 import type { SagaContents } from './saga-contents.js';
 import type { SagaData } from '../definition/saga-definition.js';
+import type { OperatorOrder } from './operator-order.js';
 import type { SagaEngine } from './saga-engine.js';
 import type { OrderEvent } from '../machine/saga-event.js';
 import { claimSagaOrder, settleSagaOrder } from '../statements.generated.js';
-
-/** An operator's order: it counts only while the saga is as the operator saw it. */
-export interface OperatorOrder {
-  readonly id: number;
-  readonly sagaId: string;
-  readonly event: OrderEvent;
-  /** The saga's revision that the operator saw. */
-  readonly revision: number;
-  /** The name that the operator gave. */
-  readonly by: string;
-}
 
 /** What {@link SagaOrders} work with. */
 export interface SagaOrdersDependencies {
