@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
-import { SagaUnderWayError } from '@waybill/kernel';
+import { SagaUnderWayError } from '@waybill/saga';
 import { SagaOperations, Sagas, Tcc } from '@waybill/nestjs';
 import { type TestDatabase, testDatabase } from '@waybill/testing';
 import { Pool } from 'pg';

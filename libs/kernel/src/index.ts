@@ -14,7 +14,6 @@ export * from './errors/guard-errors.js';
 export * from './errors/half-message-errors.js';
 export * from './errors/request-errors.js';
 export * from './errors/runtime-errors.js';
-export * from './errors/saga-errors.js';
 export * from './errors/schema-errors.js';
 export { type ErrorDetails, isWaybillError, WaybillError } from './errors/waybill-error.js';
 export { idTimeMs, isId, nameBasedId, newId } from './ids.js';

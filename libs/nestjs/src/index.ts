@@ -87,22 +87,8 @@ export {
 } from './http/idempotent-request.js';
 export { type ModuleGuardOptions } from './guards/instance-guards.js';
 export { type ModuleHalfMessageOptions } from './half-messages/instance-half-messages.js';
-export {
-  EffectRefusedError,
-  isWaybillError,
-  NonRetryableError,
-  type Operator,
-  PayloadInvalidError,
-  type PayloadIssue,
-  PayloadVersionUnknownError,
-  PayloadVersionUnsupportedError,
-  type RemoteError,
-  RequestFailedError,
-  RequestTimedOutError,
-  RetryableError,
-  SagaCommandOverError,
-  WaybillError,
-} from '@waybill/kernel';
+export { EffectRefusedError, isWaybillError, NonRetryableError, type Operator, PayloadInvalidError, type PayloadIssue, PayloadVersionUnknownError, PayloadVersionUnsupportedError, type RemoteError, RequestFailedError, RequestTimedOutError, RetryableError, WaybillError } from '@waybill/kernel';
+export { SagaCommandOverError } from '@waybill/saga';
 export {
   aesCipher,
   type AesCipherOptions,

@@ -5,7 +5,8 @@ import * as v from 'valibot';
 import { z } from 'zod';
 import { PayloadContract, PayloadContracts } from '../src/index.js';
 import type { GivenTopicSchema } from '../src/index.js';
-import { encodeMessage, type Message } from '../src/publish/encode-message.js';
+import type { Message } from '../src/message.js';
+import { encodeMessage } from '../src/publish/encode-message.js';
 
 const zod = z.object({ id: z.string(), lines: z.array(z.object({ pieces: z.int().positive() })) });
 const schemas: Record<string, GivenTopicSchema> = {

@@ -105,3 +105,4 @@ export { type RecordedSaga, type SagaDifference, verifySaga } from './operator/s
 export { type StepPolicyOptions } from './definition/step-policy.js';
 export { tcc, type TccBranch, tccBranch, type TccTries } from './definition/tcc.js';
 export { Tcc, type TccOutcome, type TccRun } from './client/tcc-run.js';
+export * from './saga-errors.js';

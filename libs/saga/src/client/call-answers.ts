@@ -1,12 +1,6 @@
 import { type ReplyStatus, REPLY_KEY_HEADER, replyHeaders } from '@waybill/consumer';
-import {
-  ConfigurationError,
-  isId,
-  own,
-  SagaCallbackRefusedError,
-  show,
-  type SqlSession,
-} from '@waybill/kernel';
+import { ConfigurationError, isId, own, show, type SqlSession } from '@waybill/kernel';
+import { SagaCallbackRefusedError } from '../saga-errors.js';
 import type { EncodedMessage, Outbox } from '@waybill/outbox';
 import { readCallbackToken } from '../engine/callback-token.js';
 import type { SagaEngine } from '../engine/saga-engine.js';

@@ -4,13 +4,12 @@ import {
   NotFoundError,
   type OpenTransaction,
   resolveOptions,
-  SagaSignalUnknownError,
-  SagaUnderWayError,
   type SqlSession,
   systemClock,
   type TransactionRunner,
   wholeNumber,
 } from '@waybill/kernel';
+import { SagaSignalUnknownError, SagaUnderWayError } from '../saga-errors.js';
 import { joinTransaction, type Outbox, type TransactionHandle } from '@waybill/outbox';
 import { type CallAnswer, callAnswer } from './call-answers.js';
 import type { SagaData, SagaDefinition } from '../definition/saga-definition.js';

@@ -1,4 +1,5 @@
-import { ConfigurationError, SagaVersionUnknownError } from '@waybill/kernel';
+import { ConfigurationError } from '@waybill/kernel';
+import { SagaVersionUnknownError } from '../saga-errors.js';
 import { fingerprintOf } from './fingerprint.js';
 import { callsOf } from './http-command.js';
 import type { HttpCall } from './saga-command.js';

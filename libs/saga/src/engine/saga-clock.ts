@@ -5,11 +5,10 @@ import {
   isInfrastructureFailure,
   type Logger,
   type PassResult,
-  SagaDefinitionChangedError,
-  SagaVersionUnknownError,
   SubjectErasedError,
   type TransactionRunner,
 } from '@waybill/kernel';
+import { SagaDefinitionChangedError, SagaVersionUnknownError } from '../saga-errors.js';
 import { nextSagaWake, postponeSaga, wakeSaga } from '../statements.generated.js';
 import type { SagaEngine } from './saga-engine.js';
 import { lockDueSaga, wakeMs } from './saga-store.js';

@@ -5,12 +5,11 @@ import {
   oneOf,
   own,
   resolveOptions,
-  SagaDefinitionChangedError,
-  SagaVersionUnknownError,
   SubjectErasedError,
   type TransactionRunner,
   wholeNumber,
 } from '@waybill/kernel';
+import { SagaDefinitionChangedError, SagaVersionUnknownError } from '../saga-errors.js';
 import {
   type Delivery,
   drop,

@@ -2,10 +2,10 @@ import {
   describeError,
   isInfrastructureFailure,
   type Logger,
-  SagaVersionUnknownError,
   type SqlSession,
   type TransactionRunner,
 } from '@waybill/kernel';
+import { SagaVersionUnknownError } from '../saga-errors.js';
 import type { SagaContents } from './saga-contents.js';
 import type { SagaData } from '../definition/saga-definition.js';
 import type { OperatorOrder } from './operator-order.js';

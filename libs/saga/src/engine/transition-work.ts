@@ -3,10 +3,10 @@ import {
   HandlerAbandoned,
   isConnectionLoss,
   isWaybillError,
-  SagaVersionUnknownError,
   type OpenTransaction,
   savepointOf,
 } from '@waybill/kernel';
+import { SagaVersionUnknownError } from '../saga-errors.js';
 import type { EncodedMessage } from '@waybill/outbox';
 import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { SagaDefinitions } from '../definition/saga-definitions.js';

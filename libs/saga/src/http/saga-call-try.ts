@@ -1,4 +1,5 @@
-import { cleanText, describeError, EndpointRefusedError, isWaybillError, parseJson } from '@waybill/kernel';
+import { cleanText, describeError, isWaybillError, parseJson } from '@waybill/kernel';
+import { EndpointRefusedError } from '../saga-errors.js';
 import type { HttpCall, SagaOp } from '../definition/saga-command.js';
 import { idempotencyKey } from '../engine/saga-calls.js';
 import {

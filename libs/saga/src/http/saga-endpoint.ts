@@ -5,13 +5,13 @@ import { BlockList, isIP, type LookupFunction } from 'node:net';
 import {
   ConfigurationError,
   describeError,
-  EndpointRefusedError,
   type Given,
   isWaybillError,
   type Resolved,
   resolveOptions,
   wholeNumber,
 } from '@waybill/kernel';
+import { EndpointRefusedError } from '../saga-errors.js';
 import type { HttpCall } from '../definition/saga-command.js';
 import { usableHeaders } from './call-headers.js';
 

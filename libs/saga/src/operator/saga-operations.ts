@@ -8,11 +8,11 @@ import {
   type Operator,
   type PgDatabase,
   resolveOptions,
-  SagaOrderRefusedError,
   sqlStateOf,
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
+import { SagaOrderRefusedError } from '../saga-errors.js';
 import { type Sealer, whyUnreadable } from '@waybill/log';
 import { type AttributeValue, shownAttribute, type StoredAttribute } from '../definition/attributes.js';
 import { ignoredPlace } from '../engine/ignored-events.js';

@@ -8,14 +8,14 @@ import {
 } from '@waybill/consumer';
 import { type AnsweredState, Barrier, type BarrierCall, type BarrierOp } from '@waybill/guard';
 import {
-  type CommandOver,
   ConfigurationError,
   isInfrastructureFailure,
   runAhead,
-  SagaCommandOverError,
   savepointOf,
   type SqlSession,
 } from '@waybill/kernel';
+import { type CommandOver } from '../saga-errors.js';
+import { SagaCommandOverError } from '../saga-errors.js';
 import type { ControlMessage, TransactionHandle } from '@waybill/outbox';
 import type { Answers, AnswerTransaction } from './answers.js';
 import { type Ending, endingOf, type LaterAnswer } from './later-answer.js';

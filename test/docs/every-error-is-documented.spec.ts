@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import * as kernel from '../src/index.js';
-import { ERROR_CODES, type ErrorCode, isWaybillError, type WaybillError } from '../src/index.js';
+import * as kernel from '@waybill/kernel';
+import * as saga from '@waybill/saga';
+import { ERROR_CODES, type ErrorCode, isWaybillError, type WaybillError } from '@waybill/kernel';
 
 const made: WaybillError[] = [
   new kernel.ConfigurationError('Subject', ['one', 'two']),
@@ -31,17 +32,17 @@ const made: WaybillError[] = [
   new kernel.IdOutsideWindowError('billing', 'id', { judgedMs: 1, nowMs: 5, windowMs: 3 }),
   new kernel.MessageIdInvalidError('billing', 'it has no id'),
   new kernel.IsolationLevelError('Entering a message'),
-  new kernel.EndpointRefusedError('api.example.com', 'it is not listed'),
+  new saga.EndpointRefusedError('api.example.com', 'it is not listed'),
   new kernel.ReplyTopicRefusedError('orders[0]@1', 'x', 'there is no such topic'),
   new kernel.SignatureInvalidError('orders[0]@1', 'it is not signed'),
   new kernel.ContentUndecipherableError('orders[0]@1', 'key k1 is not known here'),
   new kernel.SubjectErasedError('orders[0]@1'),
-  new kernel.SagaOrderRefusedError('id', 'it has changed'),
-  new kernel.SagaDefinitionChangedError('orders.place', 1, ['step ship is gone']),
-  new kernel.SagaNotRegisteredError('orders.place', 1, 'orders'),
-  new kernel.SagaInputError('The key of a saga', 'must be a text'),
-  new kernel.SagaSignalUnknownError('id', 'approvel', 'orders.place', ['approval']),
-  new kernel.SagaCallbackRefusedError('stale', 'id', 'it is not awaited'),
+  new saga.SagaOrderRefusedError('id', 'it has changed'),
+  new saga.SagaDefinitionChangedError('orders.place', 1, ['step ship is gone']),
+  new saga.SagaNotRegisteredError('orders.place', 1, 'orders'),
+  new saga.SagaInputError('The key of a saga', 'must be a text'),
+  new saga.SagaSignalUnknownError('id', 'approvel', 'orders.place', ['approval']),
+  new saga.SagaCallbackRefusedError('stale', 'id', 'it is not awaited'),
   new kernel.MigrationRequiredError('waybill', 0, 3),
   new kernel.MigrationChangedError('waybill', '0001-log'),
   new kernel.SchemaTooNewError('waybill', 9, 3),
@@ -56,7 +57,7 @@ const made: WaybillError[] = [
   new kernel.HalfMessageOpenError('id', 'its commit was not answered'),
   new kernel.PayloadVersionUnknownError('orders[0]@1', 3, 2),
   new kernel.RequestTimedOutError('sum', 'id', 5),
-  new kernel.SagaVersionUnknownError('orders.place', 1, [2]),
+  new saga.SagaVersionUnknownError('orders.place', 1, [2]),
   new kernel.LeaseForgedError('waybill:guard:{n1}', 'it carries no MAC'),
   new kernel.LeaseStoreUnavailableError('Claiming a name'),
   new kernel.EffectInProgressError('The effect', 10),
@@ -65,8 +66,8 @@ const made: WaybillError[] = [
   new kernel.EffectRefusedError('the card was declined'),
   new kernel.FencedError('The lane'),
   new kernel.BarrierRefusedError('id/00/msg'),
-  new kernel.SagaCommandOverError('id', 'charge', 'action', 'taken-back'),
-  new kernel.SagaUnderWayError('id', 'trips.book', 'T-1', 'RUNNING', 30_000),
+  new saga.SagaCommandOverError('id', 'charge', 'action', 'taken-back'),
+  new saga.SagaUnderWayError('id', 'trips.book', 'T-1', 'RUNNING', 30_000),
   new kernel.RequestFailedError('sum', 'id', 'failed', 'Error: no'),
   new kernel.HandlerTimedOutError('orders[0]@1', 5),
   new kernel.RetryableError('later'),

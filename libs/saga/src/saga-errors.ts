@@ -1,4 +1,4 @@
-import { WaybillError } from './waybill-error.js';
+import { WaybillError } from '@waybill/kernel';
 
 /** A saga under way keeps to a version of its definition that this process does not have. */
 export class SagaVersionUnknownError extends WaybillError {
