@@ -1,5 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { invariant } from './errors/errors.js';
+import { invariant } from './errors/invariant.js';
 import { isWaybillError } from './errors/waybill-error.js';
 import type { SqlSession } from './sql/sql-session.js';
 import type { Statement } from './sql/statement.js';

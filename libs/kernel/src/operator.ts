@@ -1,4 +1,4 @@
-import { ConfigurationError } from './errors/errors.js';
+import { ConfigurationError } from './errors/usage-errors.js';
 
 /** Who acts, and why: kept for every decision of an operator. */
 export interface Operator {

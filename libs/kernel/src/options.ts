@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { ConfigurationError } from './errors/errors.js';
+import { ConfigurationError } from './errors/usage-errors.js';
 
 /** How one option is checked, and what it is when it is not given. */
 export interface OptionSpec<T> {

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { ConfigurationError } from '../errors/errors.js';
+import { ConfigurationError } from '../errors/usage-errors.js';
 
 /** A URL of PostgreSQL, a folder of Unix sockets with a database behind it, or pg's own name for such a folder. */
 const KNOWN = /^(postgres(ql)?:\/\/|socket:|\/(?!\/))/i;

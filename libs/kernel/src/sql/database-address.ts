@@ -1,6 +1,6 @@
 import { checkServerIdentity, createSecureContext } from 'node:tls';
 import type pg from 'pg';
-import { ConfigurationError } from '../errors/errors.js';
+import { ConfigurationError } from '../errors/usage-errors.js';
 import { DatabaseUnavailableError } from '../errors/runtime-errors.js';
 import { isPlainObject } from '../plain-json.js';
 import { show, unknownName } from '../options.js';

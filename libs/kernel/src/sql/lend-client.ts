@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { TransactionRequiredError } from '../errors/errors.js';
+import { TransactionRequiredError } from '../errors/usage-errors.js';
 import { HandleLentError } from '../errors/runtime-errors.js';
 import type { PgTransaction } from './pg-transaction.js';
 

@@ -1,5 +1,6 @@
 import type pg from 'pg';
-import { invariant, TransactionRequiredError } from '../errors/errors.js';
+import { invariant } from '../errors/invariant.js';
+import { TransactionRequiredError } from '../errors/usage-errors.js';
 import { cancelStatement } from './cancel-request.js';
 import type { PgDatabase } from './pg-database.js';
 import { lendClient } from './lend-client.js';

@@ -1,4 +1,4 @@
-import { TransactionRequiredError } from '../errors/errors.js';
+import { TransactionRequiredError } from '../errors/usage-errors.js';
 import { bindStatement, type BoundStatement } from './bound-statement.js';
 import { RESET_ROLE, RESET_SESSION } from './session-reset.js';
 import type { PgConnection } from './pg-session.js';

@@ -1,4 +1,4 @@
-import { ConfigurationError } from '../errors/errors.js';
+import { ConfigurationError } from '../errors/usage-errors.js';
 
 declare const paramsType: unique symbol;
 declare const rowType: unique symbol;

@@ -1,14 +1,9 @@
 import { SubjectErasedError } from '../errors/cipher-errors.js';
 import { BarrierForgottenError, BarrierNameError } from '../errors/effect-errors.js';
-import {
-  AccessDeniedError,
-  ConfigurationError,
-  InvariantError,
-  MessageInvalidError,
-  TopicNameInvalidError,
-  TopicUnknownError,
-  TransactionRequiredError,
-} from '../errors/errors.js';
+import { AccessDeniedError, ConfigurationError, TransactionRequiredError } from '../errors/usage-errors.js';
+import { InvariantError } from '../errors/invariant.js';
+import { MessageInvalidError } from '../errors/message-errors.js';
+import { TopicNameInvalidError, TopicUnknownError } from '../errors/log-errors.js';
 import { IsolationLevelError } from '../errors/guard-errors.js';
 import {
   DatabaseRefusedError,

@@ -1,0 +1,17 @@
+import { type ErrorDetails, WaybillError } from './waybill-error.js';
+
+/** A bug of Waybill, or a database edited by hand: something that must always hold does not. */
+export class InvariantError extends WaybillError {
+  override readonly name = 'InvariantError';
+  override readonly code = 'INVARIANT_BROKEN';
+  override readonly retryable = false;
+
+  constructor(why: string, details?: ErrorDetails) {
+    super(`${why}. This is a defect of Waybill or a database changed by hand; please report it.`, details);
+  }
+}
+
+/** Throws {@link InvariantError} unless `condition` holds. */
+export function invariant(condition: unknown, why: string): asserts condition {
+  if (!condition) throw new InvariantError(why);
+}
