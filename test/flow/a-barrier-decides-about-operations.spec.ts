@@ -2,15 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { LocalDatabases } from '@waybill/half-message';
 import { Barrier, GuardRetention } from '@waybill/guard';
 import { newId, PgSession, type PgQueryable, type TransactionRunner } from '@waybill/kernel';
-import { databaseIdentity, migrate, migrationSql } from '@waybill/schema';
-import {
-  type EmbeddedPostgres,
-  startPostgres,
-  testDatabase,
-  testServerUrl,
-  waitUntil,
-} from '@waybill/testing';
-import pg from 'pg';
+import { databaseIdentity } from '@waybill/schema';
+import { type EmbeddedPostgres, startPostgres, testServerUrl, waitUntil } from '@waybill/testing';
 import { joined, Participant } from '../support/barriers.js';
 import { DAY_MS, idOf } from '../support/message-guard.js';
 
@@ -393,34 +386,6 @@ describe('a barrier', () => {
       await elsewhere.close();
     }
   });
-});
-
-test('what the barrier knew before its ring was made, it knows still', async () => {
-  const database = await testDatabase('barrier');
-  const client = new pg.Client({ connectionString: database.connectionString });
-  await client.connect();
-  try {
-    const [before = ''] = migrationSql().split('-- 0008-effects');
-    await client.query(`${before}commit;`);
-    const done = newId();
-    const forgotten = idOf(Date.now() - 95 * DAY_MS);
-    for (const gid of [done, forgotten, 'by hand'])
-      await client.query(
-        `insert into waybill.barrier (gid, branch, op, reason) values ($1, '00', 'msg', 'msg')`,
-        [gid],
-      );
-    await migrate(database);
-    const session = new PgSession(client as unknown as PgQueryable);
-    const name = { gid: done, branch: '00', op: 'msg' };
-    await expect(new Barrier().pass(session, name)).rejects.toMatchObject({ code: 'BARRIER_REFUSED' });
-    expect(await new Barrier().tombstone(session, name, 'rollback', 1_000)).toEqual({ passed: true });
-    const old = { ...name, gid: forgotten };
-    await expect(new Barrier().pass(session, old)).rejects.toMatchObject({ code: 'BARRIER_NAME_INVALID' });
-    expect((await client.query('select from waybill.barrier')).rows).toHaveLength(1);
-  } finally {
-    await client.end();
-    await database.drop();
-  }
 });
 
 test('about a half message that the barrier has forgotten, a check does not know', async () => {

@@ -1,5 +1,5 @@
 -- Half messages: messages that are stored and invisible until their producer's local transaction, in another database or
--- in no database, has ended; and the barrier by which such a transaction and anyone who asks about it exclude each other.
+-- in no database, has ended.
 
 -- Those that are not decided. state: 1 prepared, 4 undecided (waits for an operator). A check claims a prepared one by
 -- moving next_check_at to the end of its lease and raising lease_epoch; what it answers counts under that epoch only.
@@ -56,58 +56,11 @@ begin
 end
 $$;
 
--- One row for what happened first under a name, in the database of the business rows: the operation itself, or a
--- tombstone that keeps it from happening.
-create table :schema.barrier (
-  gid        text not null,
-  branch     text not null,
-  op         text not null,
-  reason     text not null,
-  created_at timestamptz not null default clock_timestamp(),
-  primary key (gid, branch, op)
-);
-
 -- Lets the current transaction depend on being on disk once it has committed, whatever the database's default is.
 create function :schema.commit_to_disk() returns void
 language sql volatile set search_path = pg_catalog, pg_temp
 as $$
   select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'
-$$;
-
--- Passes the barrier, as the first write of the operation's transaction; false when somebody has been here before: the
--- operation itself, or a tombstone. Waits for a transaction that is just here.
-create function :schema.barrier_pass(of_gid text, of_branch text, of_op text) returns boolean
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-begin
-  perform :schema.commit_to_disk();
-  insert into :schema.barrier (gid, branch, op, reason) values (of_gid, of_branch, of_op, of_op)
-  on conflict do nothing;
-  return found;
-end
-$$;
-
--- Sets a tombstone, and says whose row it is after that: the reason of the first. From then on the answer stays what it
--- is. An operation that is still open is waited for, at most wait_ms (55P03). The answer is on disk when it arrives: also
--- that the operation has committed, which its own commit may have left to a later flush.
-create function :schema.barrier_tombstone(of_gid text, of_branch text, of_op text, of_reason text, wait_ms integer)
-returns text
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-declare
-  first_reason text;
-begin
-  perform :schema.commit_to_disk();
-  perform set_config('lock_timeout', wait_ms::text, true);
-  insert into :schema.barrier (gid, branch, op, reason) values (of_gid, of_branch, of_op, of_reason)
-  on conflict do nothing;
-  if not found then
-    perform pg_logical_emit_message(true, ':schema', '');
-  end if;
-  select b.reason into first_reason from :schema.barrier b
-   where b.gid = of_gid and b.branch = of_branch and b.op = of_op;
-  return first_reason;
-end
 $$;
 
 -- Stores a half message, on disk before it returns. Topics are those of the log. Returns the time.

@@ -65,9 +65,6 @@ create table :schema.saga_bulk (
 
 create index saga_bulk_moved on :schema.saga_bulk (moved_at);
 
-alter table :schema.saga_order add column bulk_id bigint;
-create index saga_order_bulk on :schema.saga_order (bulk_id, outcome) where bulk_id is not null;
-
 -- Begins an order to many sagas, and keeps who gave it.
 create function :schema.saga_bulk_begin(
   order_event jsonb, of_filter jsonb, stated_by text, order_reason text, per_second integer, up_to uuid, matching bigint)

@@ -65,7 +65,7 @@ const NOT_FOR_PARTICIPANTS: ReadonlySet<string> = new Set([
   '0002-outbox',
   '0004-timer',
   '0005-operators',
-  '0014-row-security',
+  '0015-row-security',
 ]);
 
 /** One migration, and when it was applied; null when it is still to be. */

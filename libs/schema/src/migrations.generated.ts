@@ -7,14 +7,15 @@ import { migration0004 } from './migrations/0004-timer.generated.js';
 import { migration0005 } from './migrations/0005-operators.generated.js';
 import { migration0006 } from './migrations/0006-half-message.generated.js';
 import { migration0007 } from './migrations/0007-message-guard.generated.js';
-import { migration0008 } from './migrations/0008-effects.generated.js';
-import { migration0009 } from './migrations/0009-external-effects.generated.js';
-import { migration0010 } from './migrations/0010-saga.generated.js';
-import { migration0011 } from './migrations/0011-saga-transitions.generated.js';
-import { migration0012 } from './migrations/0012-acl.generated.js';
+import { migration0008 } from './migrations/0008-barrier.generated.js';
+import { migration0009 } from './migrations/0009-leases.generated.js';
+import { migration0010 } from './migrations/0010-external-effects.generated.js';
+import { migration0011 } from './migrations/0011-saga.generated.js';
+import { migration0012 } from './migrations/0012-saga-transitions.generated.js';
 import { migration0013 } from './migrations/0013-saga-search.generated.js';
-import { migration0014 } from './migrations/0014-row-security.generated.js';
-import { migration0015 } from './migrations/0015-participants.generated.js';
+import { migration0014 } from './migrations/0014-acl.generated.js';
+import { migration0015 } from './migrations/0015-row-security.generated.js';
+import { migration0016 } from './migrations/0016-participant-actions.generated.js';
 
 export const MIGRATIONS: readonly Migration[] = [
   migration0001,
@@ -32,4 +33,5 @@ export const MIGRATIONS: readonly Migration[] = [
   migration0013,
   migration0014,
   migration0015,
+  migration0016,
 ];

@@ -5,7 +5,7 @@ export const migration0013: Migration = {
   number: 13,
   name: '0013-saga-search',
   breaking: false,
-  checksum: 'e24123d6e0a767b1912f104278997b5184c6a27b2395b0a35ed4b9db5d92117c',
+  checksum: 'e3359fcdc70df130109acd047b6c60e34d8e6b822565698fb5eef9130036e940',
   sql: `-- How sagas are found, and orders of operators to many of them.
 
 -- What a saga is found by: its attributes, as its definition makes them of its data. value: as a text, so that a number and
@@ -72,9 +72,6 @@ create table :schema.saga_bulk (
 );
 
 create index saga_bulk_moved on :schema.saga_bulk (moved_at);
-
-alter table :schema.saga_order add column bulk_id bigint;
-create index saga_order_bulk on :schema.saga_order (bulk_id, outcome) where bulk_id is not null;
 
 -- Begins an order to many sagas, and keeps who gave it.
 create function :schema.saga_bulk_begin(

@@ -1,12 +1,12 @@
 // Made by scripts/build-sql.mjs from ../../migrations; do not edit.
 import type { Migration } from '../migration.js';
 
-export const migration0009: Migration = {
-  number: 9,
-  name: '0009-external-effects',
+export const migration0010: Migration = {
+  number: 10,
+  name: '0010-external-effects',
   breaking: false,
-  checksum: '2b52efd5f716396057366c10a73b9c0286028107983ed4ed3412faeb13ad445a',
-  sql: `-- What is done with external effects; their tables are those of 0008.
+  checksum: '3902795da7e98ffa31f21d96be693c09ed9e3b10ba64fda8d92079f5774c06b2',
+  sql: `-- What is done with external effects; their tables are those of 0009.
 
 -- The slot of the external effects that are written now.
 create function :schema.effect_slot() returns smallint

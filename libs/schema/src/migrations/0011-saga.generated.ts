@@ -1,4 +1,12 @@
--- Sagas: those under way, those that have ended, what happened to each, and what participants hold for them.
+// Made by scripts/build-sql.mjs from ../../migrations; do not edit.
+import type { Migration } from '../migration.js';
+
+export const migration0011: Migration = {
+  number: 11,
+  name: '0011-saga',
+  breaking: false,
+  checksum: 'b6df7eaf6127dda73d1b99a27a6742662cfc5b03b68dd47288b76260b4ed14a0',
+  sql: `-- Sagas: those under way, those that have ended, what happened to each, and what participants hold for them.
 
 -- Those under way. state: 1 running, 2 compensating, 3 stuck; an ended child (4 completed, 5 compensated, 6 cancelled)
 -- stays until its parent has ended, because the parent may want it undone. reply_topic: where answers to it go; the
@@ -114,7 +122,7 @@ begin
 end
 $$;
 
--- Writes a transition: the saga as it is now, and what happened. False when another transition was faster.
+-- Writes a transition: the saga as it is now, and what happened. Fails when another transition was faster.
 -- exactly: whether wake_at is set as it is, not left where it would only be early.
 create function :schema.saga_save(
   saga_id uuid, from_revision bigint, in_state smallint, wake_ms bigint, exactly boolean, why text, of_content json,
@@ -134,7 +142,7 @@ begin
          end
    where s.id = saga_id and s.revision = from_revision;
   if not found then
-    return false;
+    perform :schema.saga_overtaken(saga_id, from_revision);
   end if;
   insert into :schema.saga_transition (slot, saga_id, revision, at, state, content)
   values (:schema.saga_slot(saga_id), saga_id, from_revision + 1, now_at, in_state, of_transition);
@@ -142,7 +150,7 @@ begin
 end
 $$;
 
--- Writes the last transition of a saga, and puts it and its ended children to the ended ones. False as in saga_save.
+-- Writes the last transition of a saga, and puts it and its ended children to the ended ones. Fails as saga_save.
 create function :schema.saga_end(
   of_saga uuid, from_revision bigint, in_state smallint, why text, of_content json, of_transition json)
 returns boolean
@@ -154,8 +162,9 @@ declare
 begin
   delete from :schema.saga s where s.id = of_saga and s.revision = from_revision returning s.* into done;
   if not found then
-    return false;
+    perform :schema.saga_overtaken(of_saga, from_revision);
   end if;
+  delete from :schema.saga_event_wait w where w.saga_id = of_saga;
   insert into :schema.saga_ended (slot, id, saga_type, definition_version, saga_key, reply_topic, state, revision,
                                   started_at, ended_at, parent_id, parent_step, reason, content)
   values (:schema.saga_slot(of_saga), of_saga, done.saga_type, done.definition_version, done.saga_key,
@@ -347,11 +356,14 @@ create table :schema.saga_order (
   ordered_at  timestamptz not null default clock_timestamp(),
   outcome     text check (outcome in ('applied', 'refused')),
   why         text,
-  settled_at  timestamptz
+  settled_at  timestamptz,
+  bulk_id     bigint
 );
 
 create index saga_order_open on :schema.saga_order (reply_topic, id) where outcome is null;
 create index saga_order_saga on :schema.saga_order (saga_id, id);
+
+create index saga_order_bulk on :schema.saga_order (bulk_id, outcome) where bulk_id is not null;
 
 -- Gives an order to a saga, which counts only while the saga is at that revision, and keeps who gave it, by login and by
 -- the name that is stated. order_event: {"type": "retry" or "skip", "step"}, {"type": "resolve", "step", "data"} or
@@ -387,3 +399,5 @@ begin
   return order_id;
 end
 $$;
+`,
+};

@@ -1,12 +1,4 @@
-// Made by scripts/build-sql.mjs from ../../migrations; do not edit.
-import type { Migration } from '../migration.js';
-
-export const migration0011: Migration = {
-  number: 11,
-  name: '0011-saga-transitions',
-  breaking: false,
-  checksum: 'ac9ced7aab555e637284376837d41bbcc21e61f1b147df449cf6648454ecec42',
-  sql: `-- A transition of a saga is sent without waiting for an answer: what must not be is an error now, where it was an answer.
+-- A transition of a saga is sent without waiting for an answer: what must not be is an error.
 
 create function :schema.saga_overtaken(saga_id uuid, from_revision bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -14,72 +6,6 @@ as $$
 begin
   raise exception using errcode = 'XX000', message = format(
     'saga %s is not at revision %s any more, in spite of its lock', saga_id, from_revision);
-end
-$$;
-
--- Writes a transition: the saga as it is now, and what happened. Fails when another transition was faster.
--- exactly: whether wake_at is set as it is, not left where it would only be early.
-create or replace function :schema.saga_save(
-  saga_id uuid, from_revision bigint, in_state smallint, wake_ms bigint, exactly boolean, why text, of_content json,
-  of_transition json)
-returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-declare
-  now_at timestamptz := clock_timestamp();
-begin
-  update :schema.saga s
-     set revision = s.revision + 1, state = in_state, changed_at = now_at, reason = why, content = of_content,
-         wake_at = case
-           when exactly or s.wake_at is null or s.started_at + wake_ms * interval '1 millisecond' < s.wake_at
-             then s.started_at + wake_ms * interval '1 millisecond'
-           else s.wake_at
-         end
-   where s.id = saga_id and s.revision = from_revision;
-  if not found then
-    perform :schema.saga_overtaken(saga_id, from_revision);
-  end if;
-  insert into :schema.saga_transition (slot, saga_id, revision, at, state, content)
-  values (:schema.saga_slot(saga_id), saga_id, from_revision + 1, now_at, in_state, of_transition);
-  return true;
-end
-$$;
-
--- Writes the last transition of a saga, and puts it and its ended children to the ended ones. Fails as saga_save.
-create or replace function :schema.saga_end(
-  of_saga uuid, from_revision bigint, in_state smallint, why text, of_content json, of_transition json)
-returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-declare
-  now_at timestamptz := clock_timestamp();
-  done :schema.saga;
-begin
-  delete from :schema.saga s where s.id = of_saga and s.revision = from_revision returning s.* into done;
-  if not found then
-    perform :schema.saga_overtaken(of_saga, from_revision);
-  end if;
-  delete from :schema.saga_event_wait w where w.saga_id = of_saga;
-  insert into :schema.saga_ended (slot, id, saga_type, definition_version, saga_key, reply_topic, state, revision,
-                                  started_at, ended_at, parent_id, parent_step, reason, content)
-  values (:schema.saga_slot(of_saga), of_saga, done.saga_type, done.definition_version, done.saga_key,
-          done.reply_topic, in_state, from_revision + 1, done.started_at, now_at, done.parent_id, done.parent_step, why,
-          of_content);
-  insert into :schema.saga_transition (slot, saga_id, revision, at, state, content)
-  values (:schema.saga_slot(of_saga), of_saga, from_revision + 1, now_at, in_state, of_transition);
-  with recursive children as (
-    select s.id from :schema.saga s where s.parent_id = of_saga and s.state >= 4
-    union all
-    select s.id from :schema.saga s join children c on s.parent_id = c.id where s.state >= 4
-  ), gone as (
-    delete from :schema.saga s using children c where s.id = c.id returning s.*
-  )
-  insert into :schema.saga_ended (slot, id, saga_type, definition_version, saga_key, reply_topic, state, revision,
-                                  started_at, ended_at, parent_id, parent_step, reason, content)
-  select :schema.saga_slot(g.id), g.id, g.saga_type, g.definition_version, g.saga_key, g.reply_topic, g.state,
-         g.revision, g.started_at, g.changed_at, g.parent_id, g.parent_step, g.reason, g.content
-    from gone g;
-  return true;
 end
 $$;
 
@@ -397,5 +323,52 @@ create table :schema.saga_definition (
   seen_at            timestamptz not null default clock_timestamp(),
   primary key (reply_topic, saga_type, definition_version, fingerprint)
 );
-`,
-};
+
+-- Removes ended sagas, and what happened to them, from a slot that cannot be emptied as a whole: a saga that began in its
+-- days is under way for longer than ended ones are kept, or one of an earlier lap of the ring ended late. At most `most` of
+-- them; returns how many. What began less than 8 days ago is left to be emptied with its slot.
+create function :schema.saga_forget_ended(slot_number integer, keep_ms bigint, most integer) returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  now_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000);
+  horizon timestamptz := clock_timestamp() - keep_ms * interval '1 millisecond';
+  long_ago uuid := (lpad(to_hex(now_ms - greatest(keep_ms, 8 * 86400000::bigint)), 12, '0') || repeat('0', 20))::uuid;
+  of_lap uuid := (lpad(to_hex(now_ms - keep_ms - 16 * 86400000::bigint), 12, '0') || repeat('0', 20))::uuid;
+  gone uuid[];
+begin
+  if not :schema.acl_open() then
+    return 0;
+  end if;
+  -- While nothing holds the slot up, only what should have left with it long ago is removed.
+  if not exists (select from :schema.saga s where :schema.saga_slot(s.id) = slot_number::smallint and s.id < long_ago) then
+    long_ago := least(long_ago, of_lap);
+  end if;
+  execute format('select array(select e.id from :schema.%I e where e.slot = $1 and e.id < $2 and e.ended_at < $3
+                                order by e.id limit $4 for update skip locked)', 'saga_ended_s' || slot_number)
+    into gone using slot_number::smallint, long_ago, horizon, most;
+  execute format('delete from :schema.%I t where t.slot = $1 and t.saga_id = any ($2)', 'saga_transition_s' || slot_number)
+    using slot_number::smallint, gone;
+  execute format('delete from :schema.%I a where a.slot = $1 and a.saga_id = any ($2)', 'saga_attribute_s' || slot_number)
+    using slot_number::smallint, gone;
+  execute format('delete from :schema.%I e where e.slot = $1 and e.id = any ($2)', 'saga_ended_s' || slot_number)
+    using slot_number::smallint, gone;
+  return cardinality(gone);
+end
+$$;
+
+-- Hands out commands that wait for an entity which nothing holds any more, at most `most` of them: an operator has let it
+-- go, or it was let go while they were put aside.
+create function :schema.saga_wake(most integer)
+returns table (topic text, message_key text, headers text, control text, payload bytea)
+language sql security definer set search_path = pg_catalog, pg_temp
+as $$
+  with woken as (
+    delete from :schema.saga_stash s
+     where s.id in (select w.id from :schema.saga_stash w
+                     where not exists (select from :schema.saga_lock l where l.entity = w.entity)
+                     order by w.id limit most for update skip locked)
+    returning s.id, s.topic, s.message_key, s.headers::text as headers, s.control::text as control, s.payload
+  )
+  select w.topic, w.message_key, w.headers, w.control, w.payload from woken w order by w.id;
+$$;

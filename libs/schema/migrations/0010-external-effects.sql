@@ -1,4 +1,4 @@
--- What is done with external effects; their tables are those of 0008.
+-- What is done with external effects; their tables are those of 0009.
 
 -- The slot of the external effects that are written now.
 create function :schema.effect_slot() returns smallint

@@ -1,45 +1,5 @@
--- Guards for calls of distributed transactions, for work in no transaction, and for effects outside of any database: the
--- barrier as a ring with results, leases, external effects. All rows but those of a lease are written once and leave with
--- their slot; leases are few at any time, and go when their work ends.
-
--- The number of a UUIDv7's milliseconds. Other ids give nonsense.
-create function :schema.uuid_ms(id uuid) returns bigint
-language sql immutable strict
-return ('x' || substr(replace(id::text, '-', ''), 1, 12))::bit(48)::bigint;
-
--- The slot of an operation of a barrier: 16 slots of 8 days, by the time when it was begun.
-create function :schema.barrier_slot_at(made_ms bigint) returns smallint
-language sql immutable strict
-return (made_ms / 691200000 % 16)::smallint;
-
--- One row for what happened first under a name, in the database of the business rows: the operation itself (reason is
--- op; ongoing, or ongoing-effect, until a command that ends later has ended), or what keeps it from happening (reason is what
--- was there first). made_ms: when the operation was begun, where that is more than an hour after the time in its gid.
-alter table :schema.barrier rename to barrier_0006;
-alter index :schema.barrier_pkey rename to barrier_0006_pkey;
-
-create table :schema.barrier (
-  slot       smallint not null,
-  gid        uuid not null,
-  branch     text not null,
-  op         text not null,
-  reason     text not null,
-  created_at timestamptz not null default clock_timestamp(),
-  made_ms    bigint,
-  primary key (slot, gid, branch, op)
-) partition by list (slot);
-
-create index barrier_made on :schema.barrier (made_ms) where made_ms is not null;
-
--- What an operation has come to, for its duplicates; written by the same transaction.
-create table :schema.barrier_result (
-  slot   smallint not null,
-  gid    uuid not null,
-  branch text not null,
-  op     text not null,
-  result text not null,
-  primary key (slot, gid, branch, op)
-) partition by list (slot);
+-- Guards for work in no transaction (leases and their outcomes), and the tables of effects outside of any database. All rows but
+-- those of a lease are written once and leave with their slot; leases are few at any time, and go when their work ends.
 
 -- Work that is under way outside of transactions. A row is written by a claim, again when its lease has to be extended
 -- (work that takes long) or has ended (a crash), and is removed when the work ends.
@@ -108,110 +68,13 @@ do $$
 declare
   ring text;
 begin
-  foreach ring in array array['barrier', 'barrier_result', 'guard_outcome', 'external_effect', 'external_effect_outcome']
+  foreach ring in array array['guard_outcome', 'external_effect', 'external_effect_outcome']
   loop
     for slot in 0..15 loop
       execute format('create table :schema.%I partition of :schema.%I for values in (%s)
                         with (autovacuum_enabled = off)', ring || '_s' || slot, ring, slot);
     end loop;
   end loop;
-end
-$$;
-
--- No other gids than those of version 7 were ever passed; older ones than these are refused from now on.
-insert into :schema.barrier (slot, gid, branch, op, reason, created_at)
-select :schema.barrier_slot_at(:schema.uuid_ms(b.gid::uuid)), b.gid::uuid, b.branch, b.op, b.reason, b.created_at
-  from :schema.barrier_0006 b
- where b.gid ~* '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$'
-   and :schema.uuid_ms(b.gid::uuid) > extract(epoch from clock_timestamp()) * 1000 - 91 * 86400000::bigint;
-
-drop table :schema.barrier_0006;
-
--- When an operation was begun: begun_ms after the time in its gid. An error (WB020) for a gid that is no UUIDv7, and for a
--- time that is more than a day ahead.
-create function :schema.barrier_made(of_gid text, begun_ms bigint) returns bigint
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-declare
-  made bigint;
-begin
-  if of_gid !~* '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$' then
-    raise exception using errcode = 'WB020', message = format(
-      'the gid %s is no UUID of version 7: make it by newId()', left(of_gid, 100));
-  end if;
-  made := :schema.uuid_ms(of_gid::uuid) + begun_ms;
-  if made > floor(extract(epoch from clock_timestamp()) * 1000) + 86400000 then
-    raise exception using errcode = 'WB020', message = format(
-      'the gid %s was made more than a day ahead of this database''s clock: set the clock of its maker', of_gid);
-  end if;
-  return made;
-end
-$$;
-
--- What a row keeps of the time when its operation was begun: null where the gid tells it to the hour.
-create function :schema.barrier_late(of_gid uuid, begun_ms bigint) returns bigint
-language sql immutable
-return case when begun_ms > 3600000 then :schema.uuid_ms(of_gid) + begun_ms end;
-
--- The slot of an operation, or an error (WB020) when the barrier cannot know it: barrier_made says so, or it was begun longer
--- ago than the retention. An operation that the ring has forgotten must never be taken as new.
-create function :schema.barrier_slot(of_gid text, begun_ms bigint, retention_ms bigint) returns smallint
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-declare
-  made bigint := :schema.barrier_made(of_gid, begun_ms);
-  age_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000) - made;
-begin
-  if age_ms > least(retention_ms, 90 * 86400000::bigint) then
-    raise exception using errcode = 'WB020', message = format(
-      'the operation of gid %s was begun %s hours ago, and the barrier remembers the last %s: whether it has happened is to '
-      'be found out by hand', of_gid, age_ms / 3600000, retention_ms / 3600000);
-  end if;
-  return :schema.barrier_slot_at(made);
-end
-$$;
-
-create or replace function :schema.barrier_pass(of_gid text, of_branch text, of_op text) returns boolean
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-declare
-  in_slot smallint := :schema.barrier_slot(of_gid, 0, 90 * 86400000::bigint);
-begin
-  perform :schema.commit_to_disk();
-  insert into :schema.barrier (slot, gid, branch, op, reason) values (in_slot, of_gid::uuid, of_branch, of_op, of_op)
-  on conflict do nothing;
-  return found;
-end
-$$;
-
-create or replace function :schema.barrier_tombstone(of_gid text, of_branch text, of_op text, of_reason text, wait_ms integer)
-returns text
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-declare
-  in_slot smallint := :schema.barrier_slot(of_gid, 0, 90 * 86400000::bigint);
-  first_reason text;
-begin
-  perform :schema.commit_to_disk();
-  perform set_config('lock_timeout', wait_ms::text, true);
-  insert into :schema.barrier (slot, gid, branch, op, reason)
-  values (in_slot, of_gid::uuid, of_branch, of_op, of_reason)
-  on conflict do nothing;
-  if not found then
-    perform pg_logical_emit_message(true, ':schema', '');
-  end if;
-  select b.reason into first_reason from :schema.barrier b
-   where b.slot = in_slot and b.gid = of_gid::uuid and b.branch = of_branch and b.op = of_op;
-  return first_reason;
-end
-$$;
-
--- Fails the current transaction, so that it cannot commit the barrier's row without the work.
-create function :schema.barrier_abandon() returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-begin
-  raise exception using errcode = 'WB021', message = 'the work behind a barrier has failed';
 end
 $$;
 

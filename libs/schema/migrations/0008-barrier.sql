@@ -1,14 +1,150 @@
-// Made by scripts/build-sql.mjs from ../../migrations; do not edit.
-import type { Migration } from '../migration.js';
+-- The barrier: what happened first under the name of an operation of a distributed transaction, in the database of the
+-- business rows. Every operation has a time of its own: that in its gid, and begun_ms after it. A ring of slots: rows are
+-- written once and leave with their slot. Only slots that are needed are named: a plan over the ring would lock all of them to
+-- the end of the transaction, and none could be emptied.
 
-export const migration0015: Migration = {
-  number: 15,
-  name: '0015-participants',
-  breaking: false,
-  checksum: '004496e91d66f7ba029f4a0efa0479e06a711d924bd4a61a784e8a58e8a878b4',
-  sql: `-- Operations of distributed transactions in the participant's database; their tables are those of 0008. Every operation has
--- a time of its own: that in its gid, and begun_ms after it. Only slots that are needed are named: a plan over the ring
--- would lock all of them to the end of the transaction, and none could be emptied.
+-- The number of a UUIDv7's milliseconds. Other ids give nonsense.
+create function :schema.uuid_ms(id uuid) returns bigint
+language sql immutable strict
+return ('x' || substr(replace(id::text, '-', ''), 1, 12))::bit(48)::bigint;
+
+-- The slot of an operation of a barrier: 16 slots of 8 days, by the time when it was begun.
+create function :schema.barrier_slot_at(made_ms bigint) returns smallint
+language sql immutable strict
+return (made_ms / 691200000 % 16)::smallint;
+
+-- One row for what happened first under a name, in the database of the business rows: the operation itself (reason is
+-- op; ongoing, or ongoing-effect, until a command that ends later has ended), or what keeps it from happening (reason is what
+-- was there first). made_ms: when the operation was begun, where that is more than an hour after the time in its gid.
+create table :schema.barrier (
+  slot       smallint not null,
+  gid        uuid not null,
+  branch     text not null,
+  op         text not null,
+  reason     text not null,
+  created_at timestamptz not null default clock_timestamp(),
+  made_ms    bigint,
+  primary key (slot, gid, branch, op)
+) partition by list (slot);
+
+create index barrier_made on :schema.barrier (made_ms) where made_ms is not null;
+
+-- What an operation has come to, for its duplicates; written by the same transaction.
+create table :schema.barrier_result (
+  slot   smallint not null,
+  gid    uuid not null,
+  branch text not null,
+  op     text not null,
+  result text not null,
+  primary key (slot, gid, branch, op)
+) partition by list (slot);
+
+do $$
+declare
+  ring text;
+begin
+  foreach ring in array array['barrier', 'barrier_result']
+  loop
+    for slot in 0..15 loop
+      execute format('create table :schema.%I partition of :schema.%I for values in (%s)
+                        with (autovacuum_enabled = off)', ring || '_s' || slot, ring, slot);
+    end loop;
+  end loop;
+end
+$$;
+
+-- When an operation was begun: begun_ms after the time in its gid. An error (WB020) for a gid that is no UUIDv7, and for a
+-- time that is more than a day ahead.
+create function :schema.barrier_made(of_gid text, begun_ms bigint) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  made bigint;
+begin
+  if of_gid !~* '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$' then
+    raise exception using errcode = 'WB020', message = format(
+      'the gid %s is no UUID of version 7: make it by newId()', left(of_gid, 100));
+  end if;
+  made := :schema.uuid_ms(of_gid::uuid) + begun_ms;
+  if made > floor(extract(epoch from clock_timestamp()) * 1000) + 86400000 then
+    raise exception using errcode = 'WB020', message = format(
+      'the gid %s was made more than a day ahead of this database''s clock: set the clock of its maker', of_gid);
+  end if;
+  return made;
+end
+$$;
+
+-- What a row keeps of the time when its operation was begun: null where the gid tells it to the hour.
+create function :schema.barrier_late(of_gid uuid, begun_ms bigint) returns bigint
+language sql immutable
+return case when begun_ms > 3600000 then :schema.uuid_ms(of_gid) + begun_ms end;
+
+-- The slot of an operation, or an error (WB020) when the barrier cannot know it: barrier_made says so, or it was begun longer
+-- ago than the retention. An operation that the ring has forgotten must never be taken as new.
+create function :schema.barrier_slot(of_gid text, begun_ms bigint, retention_ms bigint) returns smallint
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+declare
+  made bigint := :schema.barrier_made(of_gid, begun_ms);
+  age_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000) - made;
+begin
+  if age_ms > least(retention_ms, 90 * 86400000::bigint) then
+    raise exception using errcode = 'WB020', message = format(
+      'the operation of gid %s was begun %s hours ago, and the barrier remembers the last %s: whether it has happened is to '
+      'be found out by hand', of_gid, age_ms / 3600000, retention_ms / 3600000);
+  end if;
+  return :schema.barrier_slot_at(made);
+end
+$$;
+
+-- Passes the barrier, as the first write of the operation's transaction; false when somebody has been here before: the
+-- operation itself, or a tombstone. Waits for a transaction that is just here.
+create function :schema.barrier_pass(of_gid text, of_branch text, of_op text) returns boolean
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  in_slot smallint := :schema.barrier_slot(of_gid, 0, 90 * 86400000::bigint);
+begin
+  perform :schema.commit_to_disk();
+  insert into :schema.barrier (slot, gid, branch, op, reason) values (in_slot, of_gid::uuid, of_branch, of_op, of_op)
+  on conflict do nothing;
+  return found;
+end
+$$;
+
+-- Sets a tombstone, and says whose row it is after that: the reason of the first. From then on the answer stays what it
+-- is. An operation that is still open is waited for, at most wait_ms (55P03). The answer is on disk when it arrives: also
+-- that the operation has committed, which its own commit may have left to a later flush.
+create function :schema.barrier_tombstone(of_gid text, of_branch text, of_op text, of_reason text, wait_ms integer)
+returns text
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  in_slot smallint := :schema.barrier_slot(of_gid, 0, 90 * 86400000::bigint);
+  first_reason text;
+begin
+  perform :schema.commit_to_disk();
+  perform set_config('lock_timeout', wait_ms::text, true);
+  insert into :schema.barrier (slot, gid, branch, op, reason)
+  values (in_slot, of_gid::uuid, of_branch, of_op, of_reason)
+  on conflict do nothing;
+  if not found then
+    perform pg_logical_emit_message(true, ':schema', '');
+  end if;
+  select b.reason into first_reason from :schema.barrier b
+   where b.slot = in_slot and b.gid = of_gid::uuid and b.branch = of_branch and b.op = of_op;
+  return first_reason;
+end
+$$;
+
+-- Fails the current transaction, so that it cannot commit the barrier's row without the work.
+create function :schema.barrier_abandon() returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception using errcode = 'WB021', message = 'the work behind a barrier has failed';
+end
+$$;
 
 -- Passes the barrier with an operation, as the first write of its transaction. origin is what the operation takes back
 -- (null: nothing), begun origin_begun_ms after the gid's time: it is inserted first, so that it can never come after it.
@@ -207,109 +343,3 @@ begin
   return true;
 end
 $$;
-
--- Removes ended sagas, and what happened to them, from a slot that cannot be emptied as a whole: a saga that began in its
--- days is under way for longer than ended ones are kept, or one of an earlier lap of the ring ended late. At most \`most\` of
--- them; returns how many. What began less than 8 days ago is left to be emptied with its slot.
-create function :schema.saga_forget_ended(slot_number integer, keep_ms bigint, most integer) returns integer
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-declare
-  now_ms bigint := floor(extract(epoch from clock_timestamp()) * 1000);
-  horizon timestamptz := clock_timestamp() - keep_ms * interval '1 millisecond';
-  long_ago uuid := (lpad(to_hex(now_ms - greatest(keep_ms, 8 * 86400000::bigint)), 12, '0') || repeat('0', 20))::uuid;
-  of_lap uuid := (lpad(to_hex(now_ms - keep_ms - 16 * 86400000::bigint), 12, '0') || repeat('0', 20))::uuid;
-  gone uuid[];
-begin
-  if not :schema.acl_open() then
-    return 0;
-  end if;
-  -- While nothing holds the slot up, only what should have left with it long ago is removed.
-  if not exists (select from :schema.saga s where :schema.saga_slot(s.id) = slot_number::smallint and s.id < long_ago) then
-    long_ago := least(long_ago, of_lap);
-  end if;
-  execute format('select array(select e.id from :schema.%I e where e.slot = $1 and e.id < $2 and e.ended_at < $3
-                                order by e.id limit $4 for update skip locked)', 'saga_ended_s' || slot_number)
-    into gone using slot_number::smallint, long_ago, horizon, most;
-  execute format('delete from :schema.%I t where t.slot = $1 and t.saga_id = any ($2)', 'saga_transition_s' || slot_number)
-    using slot_number::smallint, gone;
-  execute format('delete from :schema.%I a where a.slot = $1 and a.saga_id = any ($2)', 'saga_attribute_s' || slot_number)
-    using slot_number::smallint, gone;
-  execute format('delete from :schema.%I e where e.slot = $1 and e.id = any ($2)', 'saga_ended_s' || slot_number)
-    using slot_number::smallint, gone;
-  return cardinality(gone);
-end
-$$;
-
--- What operators did in a database that has no table operator_action: a participant's own.
-create table :schema.participant_action (
-  id          bigint generated always as identity primary key,
-  acted_at    timestamptz not null default clock_timestamp(),
-  actor       text not null default session_user,
-  stated_by   text not null,
-  action      text not null,
-  target_kind text not null,
-  target      text not null,
-  reason      text,
-  details     jsonb not null default '{}'
-);
-
--- Keeps what an operator did, by login and by the name that is stated; where the operators' desk is, at that.
-create function :schema.audit_own(stated_by text, of_action text, of_kind text, of_target text, why text, of_details jsonb)
-returns void
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if coalesce(btrim(stated_by), '') = '' then
-    raise exception using errcode = '22023', message = 'stated_by must say who decides';
-  end if;
-  if to_regclass(':schema.operator_action') is not null then
-    insert into :schema.operator_action (stated_by, action, target_kind, target, reason, details)
-    values (audit_own.stated_by, of_action, of_kind, of_target, why, of_details);
-  else
-    insert into :schema.participant_action (actor, stated_by, action, target_kind, target, reason, details)
-    values (session_user, audit_own.stated_by, of_action, of_kind, of_target, why, of_details);
-  end if;
-end
-$$;
-
--- Lets go an entity that is held for a saga, by an operator's decision, and keeps who decided; no row when nothing holds it.
--- Commands that wait for it are sent again by the service, see saga_wake. The login needs the right to execute this function,
--- and no other.
-create function :schema.unlock_entity(of_entity text, stated_by text, why text default null)
-returns table (saga_id uuid, branch text, locked_at timestamptz, waiting bigint)
-language plpgsql security definer set search_path = pg_catalog, pg_temp
-as $$
-declare
-  held record;
-  waiters bigint;
-begin
-  perform :schema.acl_assert_open('let go entities');
-  delete from :schema.saga_lock l where l.entity = of_entity returning l.saga_id, l.branch, l.locked_at into held;
-  if not found then
-    return;
-  end if;
-  select count(*) into waiters from :schema.saga_stash s where s.entity = of_entity;
-  perform :schema.audit_own(unlock_entity.stated_by, 'saga.unlock', 'entity', of_entity, why,
-    jsonb_build_object('saga', held.saga_id, 'branch', held.branch, 'lockedAt', held.locked_at, 'waiting', waiters));
-  return query select held.saga_id, held.branch, held.locked_at, waiters;
-end
-$$;
-
--- Hands out commands that wait for an entity which nothing holds any more, at most \`most\` of them: an operator has let it
--- go, or it was let go while they were put aside.
-create function :schema.saga_wake(most integer)
-returns table (topic text, message_key text, headers text, control text, payload bytea)
-language sql security definer set search_path = pg_catalog, pg_temp
-as $$
-  with woken as (
-    delete from :schema.saga_stash s
-     where s.id in (select w.id from :schema.saga_stash w
-                     where not exists (select from :schema.saga_lock l where l.entity = w.entity)
-                     order by w.id limit most for update skip locked)
-    returning s.id, s.topic, s.message_key, s.headers::text as headers, s.control::text as control, s.payload
-  )
-  select w.topic, w.message_key, w.headers, w.control, w.payload from woken w order by w.id;
-$$;
-`,
-};

@@ -1,4 +1,4 @@
--- Row-level security by 0012, for those who may use the tables and are not the owner: he, and superusers, see all and pay
+-- Row-level security by the access list (0014), for those who may use the tables and are not the owner: he, and superusers, see all and pay
 -- nothing. A login without an entry pays one look a statement. Policies of ours are named waybill_…; services know them.
 --
 -- Where a condition is false, rows are hidden; where something would be published, it raises an error that says so.

@@ -1,9 +1,9 @@
 // Made by scripts/build-sql.mjs from ../../migrations; do not edit.
 import type { Migration } from '../migration.js';
 
-export const migration0012: Migration = {
-  number: 12,
-  name: '0012-acl',
+export const migration0014: Migration = {
+  number: 14,
+  name: '0014-acl',
   breaking: false,
   checksum: '5d20d6f404a9ce24444023b90387e4cef9f8ed9c6d1b544ca501b0b0f7c66967',
   sql: `-- Who may publish to which topics, and consume which topics in which groups. Written by the owner of the schema

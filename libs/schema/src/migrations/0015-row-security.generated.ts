@@ -1,12 +1,12 @@
 // Made by scripts/build-sql.mjs from ../../migrations; do not edit.
 import type { Migration } from '../migration.js';
 
-export const migration0014: Migration = {
-  number: 14,
-  name: '0014-row-security',
+export const migration0015: Migration = {
+  number: 15,
+  name: '0015-row-security',
   breaking: false,
-  checksum: 'a22c14d41fc828212f33545cd16dc84f296e8688d502ee2abddeee8f7b03bb6c',
-  sql: `-- Row-level security by 0012, for those who may use the tables and are not the owner: he, and superusers, see all and pay
+  checksum: '0103da87417fe756c45d2528a65e046b7cafa94503e0db8a4907aa8d88647a9e',
+  sql: `-- Row-level security by the access list (0014), for those who may use the tables and are not the owner: he, and superusers, see all and pay
 -- nothing. A login without an entry pays one look a statement. Policies of ours are named waybill_…; services know them.
 --
 -- Where a condition is false, rows are hidden; where something would be published, it raises an error that says so.
