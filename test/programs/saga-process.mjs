@@ -51,10 +51,21 @@ export async function runService({ url, group, leaseMs = 400, planned = true }, 
       (each) =>
         new Consumer(
           { ...each, bus: database, transactions, topics, signals, logger },
-          { leaseMs, heartbeatMs: Math.floor(leaseMs / 4) },
+          // Processes die all the time, also of what other lanes and the clock do beside a message that runs alone.
+          { leaseMs, heartbeatMs: Math.floor(leaseMs / 4), maxCrashes: 20 },
         ),
     );
+  const start = async () => {
+    signals.start();
+    relay.service.start();
+    timers.start();
+    for (const consumer of consumers) await consumer.start();
+    for (const service of services) service.start();
+  };
+  const started = start();
   process.on('SIGTERM', async () => {
+    // What has been stopped must not be started behind it.
+    await started;
     for (const service of services) await service.stop();
     await Promise.all(consumers.map((consumer) => consumer.stop()));
     await relay.service.stop();
@@ -62,10 +73,6 @@ export async function runService({ url, group, leaseMs = 400, planned = true }, 
     await signals.stop();
     await database.close();
   });
-  signals.start();
-  relay.service.start();
-  timers.start();
-  for (const consumer of consumers) await consumer.start();
-  for (const service of services) service.start();
+  await started;
   console.log('running');
 }
