@@ -1,3 +1,9 @@
+import { availableParallelism, totalmem } from 'node:os';
+
+/** A worker with its servers and processes takes up to 3 GiB. */
+const WORKER_BYTES = 3 * 2 ** 30;
+const workers = Math.max(1, Math.min(availableParallelism(), Math.floor(totalmem() / WORKER_BYTES)));
+
 /** Sources are run as they are, through swc; processes that tests start run the compiled `dist`. */
 export default {
   testEnvironment: 'node',
@@ -28,5 +34,5 @@ export default {
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   testTimeout: 60_000,
-  maxWorkers: 2,
+  maxWorkers: workers,
 };
