@@ -1,4 +1,4 @@
-import type { ConnectionLosses } from './connection-losses.js';
+import type { ConnectionLosses } from '../retry/connection-losses.js';
 import type { LaneAttempts } from '../retry/attempts.js';
 import type { LaneSetting } from '../retry/lane-context.js';
 import type { Place } from '../delivery/permits.js';

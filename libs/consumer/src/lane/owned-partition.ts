@@ -1,5 +1,5 @@
 import type { Ownership } from '@waybill/log';
-import { ConnectionLosses } from './connection-losses.js';
+import { ConnectionLosses } from '../retry/connection-losses.js';
 import type { PartitionLane } from './partition-lane.js';
 
 /** A partition that this process owns, and how it has fared with it. */

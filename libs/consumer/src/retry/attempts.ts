@@ -8,7 +8,7 @@ import {
 } from '@waybill/kernel';
 import { databaseTime } from '@waybill/timer';
 import { deadLetterInsert, type DeadLetterReason } from '@waybill/dead-letter';
-import type { ConnectionLosses } from '../lane/connection-losses.js';
+import type { ConnectionLosses } from './connection-losses.js';
 import { controlOf, expiresAtMs, type LaneRecord, messageIdOf, placeOf } from '../handler/delivery.js';
 import {
   type BatchOutcome,
