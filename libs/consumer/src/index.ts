@@ -2,7 +2,8 @@ export { CircuitBreaker, type CircuitBreakerOptions, type CircuitState } from '.
 export { type ConsumerCounts } from './retry/consumer-counters.js';
 export { type ConsumerOptions, type ConsumerDependencies, type ConsumerStatus } from './consumer-options.js';
 export { Consumer } from './consumer.js';
-export { controlOf, type Delivery } from './handler/delivery.js';
+export { controlOf } from './record/record-fields.js';
+export type { Delivery } from './handler/delivery.js';
 export { isHttpRefusal } from './retry/decide-retry.js';
 export { readRemoteError, remoteErrorOf, statusOf } from './reply/remote-error.js';
 export {

@@ -20,17 +20,11 @@ import {
 import { Inbox } from '@waybill/guard';
 import { openRecord, type PartitionProgress, type Sealer } from '@waybill/log';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
-import {
-  controlOf,
-  type Delivery,
-  headersOf,
-  keyOf,
-  type LaneRecord,
-  messageIdOf,
-  payloadOf,
-  placeOf,
-} from '../handler/delivery.js';
-import { nameTimeout } from '../retry/decide-retry.js';
+import type { LaneRecord } from '../record/lane-record.js';
+import { controlOf, headersOf, keyOf, messageIdOf, placeOf } from '../record/record-fields.js';
+import type { Delivery } from '../handler/delivery.js';
+import { readPayload } from './read-payload.js';
+import { nameTimeout } from './name-timeout.js';
 import type { Subscription } from '../handler/subscription.js';
 import { drop, HandlerVerdict } from '../handler/handler-verdict.js';
 
@@ -264,7 +258,7 @@ export class DeliveryTransaction {
       timestamp: new Date(record.record.timestampMs),
       attempt,
       isRedriven: record.isRedriven === true,
-      payload: payloadOf(opened, this.subscription, place),
+      payload: readPayload(opened, this.subscription, place),
       transaction: transaction.handle,
       session: transaction.session,
       signal,

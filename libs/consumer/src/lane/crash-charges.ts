@@ -1,19 +1,8 @@
-import type { ConnectionLosses } from '../retry/connection-losses.js';
+import { type CrashVerdict, crashVerdict } from '../retry/crash-verdict.js';
+import type { LaneStart } from '../retry/lane-start.js';
 import type { LaneAttempts } from '../retry/attempts.js';
 import type { LaneSetting } from '../retry/lane-context.js';
 import type { Place } from '../delivery/permits.js';
-
-/** Where a lane begins. */
-export interface LaneStart {
-  /** Everything below is done. */
-  readonly position: number;
-  /** Records below may have taken a process down, and run alone. */
-  readonly suspectEnd: number;
-  /** Records that may have ended their connection, and run alone as well. */
-  readonly losses: ConnectionLosses;
-  /** Whether this process has had a lane on the partition since it took it over: nothing has taken it down meanwhile. */
-  readonly again: boolean;
-}
 
 /** Counts how often records of the log have taken their process down: only one that runs alone is charged for it. */
 export class LaneCharges {
@@ -61,21 +50,4 @@ export class LaneCharges {
     const [rows] = await this.attempts.settle([progress.charge(offset), progress.fence()], place);
     return (rows as { charges: number }[])[0]?.charges ?? 1;
   }
-}
-
-/** Why a message is given up because of what it did to its process or connection. */
-export interface CrashVerdict {
-  readonly reason: 'process-crashed' | 'connection-lost';
-  readonly times: number;
-  readonly error: Error;
-}
-
-/** The verdict on a message that has done so this many times. */
-export function crashVerdict(reason: CrashVerdict['reason'], times: number): CrashVerdict {
-  const error = new Error(
-    reason === 'process-crashed'
-      ? `its handler took the process down ${times} times`
-      : `the connection of its transaction was lost ${times} times while it ran alone`,
-  );
-  return { reason, times, error };
 }

@@ -1,4 +1,4 @@
-import type { LaneRecord } from '../handler/delivery.js';
+import type { LaneRecord } from '../record/lane-record.js';
 import type { Batch } from './lane-window.js';
 import type { ParkedEntry } from '../parked/parked-queue.js';
 

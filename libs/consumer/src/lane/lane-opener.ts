@@ -13,7 +13,7 @@ import {
   type Topics,
 } from '@waybill/log';
 import { CircuitBreaker, type CircuitState } from '../policy/circuit-breaker.js';
-import type { LaneStart } from './crash-charges.js';
+import type { LaneStart } from '../retry/lane-start.js';
 import type { LaneContext } from '../retry/lane-context.js';
 import { listParkedIn, type ParkedRow } from '../parked/parked-store.js';
 import { PartitionLane } from './partition-lane.js';

@@ -1,12 +1,13 @@
 import type { BoundStatement } from '@waybill/kernel';
 import type { FetchedBatch, StoredProgress } from '@waybill/log';
 import type { DeadLetterReason } from '@waybill/dead-letter';
-import { type LaneRecord, laneRecords } from '../handler/delivery.js';
+import { type LaneRecord, laneRecords } from '../record/lane-record.js';
 import { DeliveryTransaction, type FailedRecord } from '../delivery/delivery-transaction.js';
 import { LaneAlarm } from './lane-alarm.js';
 import { countsAs, type Failing, LaneAttempts } from '../retry/attempts.js';
 import { LaneBookmark } from './lane-progress.js';
-import { LaneCharges, type LaneStart } from './crash-charges.js';
+import { LaneCharges } from './crash-charges.js';
+import type { LaneStart } from '../retry/lane-start.js';
 import type { LaneSetting } from '../retry/lane-context.js';
 import type { Job } from './lane-job.js';
 import { LaneJobs } from './lane-jobs.js';

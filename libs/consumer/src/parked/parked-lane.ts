@@ -1,8 +1,9 @@
 import type { BoundStatement } from '@waybill/kernel';
 import { type DeadLetterReason, deadLetterResolved } from '@waybill/dead-letter';
-import type { LaneRecord } from '../handler/delivery.js';
+import type { LaneRecord } from '../record/lane-record.js';
 import { countsAs, type Failing, type LaneAttempts } from '../retry/attempts.js';
-import { type CrashVerdict, crashVerdict, type LaneStart } from '../lane/crash-charges.js';
+import { type CrashVerdict, crashVerdict } from '../retry/crash-verdict.js';
+import type { LaneStart } from '../retry/lane-start.js';
 import type { LaneSetting } from '../retry/lane-context.js';
 import { type ParkedEntry, ParkedQueue } from './parked-queue.js';
 import { type BegunMessage, type ParkedRow, Parking, type ParkingOrder } from './parked-store.js';

@@ -1,7 +1,8 @@
 import { type BoundStatement, bindStatement, type SqlSession } from '@waybill/kernel';
 import type { PartitionProgress } from '@waybill/log';
 import { restoreHeaders, storeHeaders } from '@waybill/dead-letter';
-import { type LaneRecord, messageIdOf } from '../handler/delivery.js';
+import type { LaneRecord } from '../record/lane-record.js';
+import { messageIdOf } from '../record/record-fields.js';
 import {
   beginParked,
   delayParked,

@@ -10,7 +10,7 @@ import {
 import { headersTogether, type LogRecord, type Sealer, sealMessage } from '@waybill/log';
 import { type Codec, jsonCodec, type MessageSignatures } from '@waybill/outbox';
 import { timerStatements } from '@waybill/timer';
-import { controlOf, type Delivery, placeOf } from '../handler/delivery.js';
+import { controlOf, placeOf } from '../record/record-fields.js';
 
 /** Where the answer to a message goes: a topic. A message that has it is a request. */
 export const REPLY_TO_HEADER = 'waybill-reply-to';
@@ -86,13 +86,21 @@ export function replyTopicOf(control: Headers, message: string): string | undefi
   return topic;
 }
 
+/** A message that may ask for an answer, and where it is. */
+interface Asking {
+  readonly control: Headers;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
 /**
  * Checks, before a handler runs, that what asks for an answer can have it.
  * @param find finds a topic of the log; without it only the topic's name is checked
  * @throws ReplyTopicRefusedError
  */
 export async function assertAnswerable(
-  { control, topic, partition, offset }: Pick<Delivery, 'control' | 'topic' | 'partition' | 'offset'>,
+  { control, topic, partition, offset }: Asking,
   find: ((topic: string) => Promise<unknown>) | undefined,
 ): Promise<void> {
   const place = placeOf(topic, partition, offset);

@@ -9,7 +9,8 @@ import {
 import { databaseTime } from '@waybill/timer';
 import { deadLetterInsert, type DeadLetterReason } from '@waybill/dead-letter';
 import type { ConnectionLosses } from './connection-losses.js';
-import { controlOf, expiresAtMs, type LaneRecord, messageIdOf, placeOf } from '../handler/delivery.js';
+import type { LaneRecord } from '../record/lane-record.js';
+import { controlOf, expiresAtMs, messageIdOf, placeOf } from '../record/record-fields.js';
 import {
   type BatchOutcome,
   DeliveryLost,
@@ -20,7 +21,7 @@ import { type Decision, decide, isFromNewer, isHandlersTrouble } from './decide-
 import { fieldsOf, type LaneSetting } from './lane-context.js';
 import { remoteErrorOf, withheldError } from '../reply/remote-error.js';
 import { failureReply, isReplyTopic, REPLY_TO_HEADER } from '../reply/reply.js';
-import { tellSettled } from './attempt-outcome.js';
+import { reportOutcome } from './report-outcome.js';
 import type { Place } from '../delivery/permits.js';
 import { HandlerVerdict } from '../handler/handler-verdict.js';
 
@@ -135,7 +136,7 @@ export class LaneAttempts {
     const { context, subscription, topic, partition } = this.setting;
     const decision = decide(subscription.retry, { error, attempts, failingForMs }, context.random());
     if (decision.kind === 'retry')
-      tellSettled(this.setting, record, { kind: 'retry', attempts, error, delayMs: decision.delayMs });
+      reportOutcome(this.setting, record, { kind: 'retry', attempts, error, delayMs: decision.delayMs });
     if (error instanceof HandlerVerdict) return decision;
     const place = placeOf(topic.name, partition, record.offset);
     const isWaiting = isFromNewer(error);
@@ -198,7 +199,7 @@ export class LaneAttempts {
   reportDeadLetter({ record, attempts }: Failing, reason: DeadLetterReason, error: unknown): void {
     const { context, topic, partition } = this.setting;
     context.counters.deadLetters += 1;
-    tellSettled(this.setting, record, { kind: 'dead-letter', attempts, error, delayMs: undefined });
+    reportOutcome(this.setting, record, { kind: 'dead-letter', attempts, error, delayMs: undefined });
     context.logger.error(
       `${placeOf(topic.name, partition, record.offset)} is a dead letter (${reason}): ${describeError(error)}`,
       { group: context.group, messageId: messageIdOf(record.record), attempts },
@@ -209,7 +210,7 @@ export class LaneAttempts {
   reportDropped({ record, attempts }: Failing, reason: string): void {
     const { context, topic, partition } = this.setting;
     context.counters.dropped += 1;
-    tellSettled(this.setting, record, { kind: 'drop', attempts, error: undefined, delayMs: undefined });
+    reportOutcome(this.setting, record, { kind: 'drop', attempts, error: undefined, delayMs: undefined });
     context.logger.warn(`${placeOf(topic.name, partition, record.offset)} was dropped: ${reason}`, {
       group: context.group,
       messageId: messageIdOf(record.record),

@@ -1,10 +1,4 @@
-import {
-  type ErrorCode,
-  HandlerAbandoned,
-  HandlerTimedOutError,
-  isWaybillError,
-  type WaybillError,
-} from '@waybill/kernel';
+import { type ErrorCode, isWaybillError, type WaybillError } from '@waybill/kernel';
 import { type DeadLetterReason } from '@waybill/dead-letter';
 import { retryDelayMs, type RetryPolicy, retryRuleFor } from '../policy/retry-policy.js';
 import { statusOf } from '../reply/remote-error.js';
@@ -81,11 +75,6 @@ export function isHandlersTrouble(error: unknown): boolean {
 /** Whether a message is of a version of its schema that this process does not know yet, which is no failure of either. */
 export function isFromNewer(error: unknown): boolean {
   return isWaybillError(error) && error.code === 'PAYLOAD_VERSION_UNKNOWN';
-}
-
-/** The runner's word for a handler that did not end in time, with the name of the record. */
-export function nameTimeout(error: unknown, place: string): unknown {
-  return error instanceof HandlerAbandoned ? new HandlerTimedOutError(place, error.afterMs) : error;
 }
 
 function decideVerdict(policy: RetryPolicy, verdict: HandlerVerdict, failingForMs: number): Decision {
