@@ -15,7 +15,7 @@ import type { RetryBudgetStore } from './policy/retry-budget-store.js';
 import type { CircuitState } from './policy/circuit-breaker.js';
 import type { ConsumerCounts } from './retry/consumer-counters.js';
 import type { RetryBudgetOptions } from './policy/retry-budget.js';
-import type { Settlement } from './retry/attempt-outcome.js';
+import type { AttemptOutcome } from './retry/attempt-outcome.js';
 import type { Subscription } from './handler/subscription.js';
 import type { PatternSubscription } from './handler/topic-pattern.js';
 
@@ -64,7 +64,7 @@ export interface ConsumerDependencies {
   /** Keeps the group's budget of retries. Default: the log's database. */
   readonly budgets?: RetryBudgetStore;
   /** Told of every message that was not done in an attempt. */
-  readonly onSettled?: (settlement: Settlement) => void;
+  readonly onAttemptOutcome?: (outcome: AttemptOutcome) => void;
   /** Signs what the consumer sends itself, and verifies messages before their handlers run. Default: neither. */
   readonly signatures?: MessageSignatures | undefined;
   /** Decrypts messages before their handlers run. Default: one without a cipher. */

@@ -22,7 +22,7 @@ export {
 } from './reply/reply.js';
 export { type RetryBudgetOptions } from './policy/retry-budget.js';
 export { parkedBacklogs } from './statements.generated.js';
-export { type Settlement } from './retry/attempt-outcome.js';
+export { type AttemptOutcome } from './retry/attempt-outcome.js';
 export {
   type Handler,
   resolveSubscription,

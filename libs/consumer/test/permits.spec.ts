@@ -1,37 +1,37 @@
 import { expect, test } from '@jest/globals';
-import { Slots } from '../src/delivery/permits.js';
+import { Permits } from '../src/delivery/permits.js';
 
-test('gives no more places than there are, and one that is asked for alone with nobody beside it', async () => {
+test('grants no more permits than there are, and an exclusive one only when no other is held', async () => {
   let freed = 0;
-  const slots = new Slots(2, () => {
+  const permits = new Permits(2, () => {
     freed += 1;
   });
-  const a = slots.tryTake();
-  const b = slots.tryTake();
-  expect([a, b].every((place) => place !== undefined)).toBe(true);
-  expect(slots.tryTake()).toBeUndefined();
+  const a = permits.tryAcquire();
+  const b = permits.tryAcquire();
+  expect([a, b].every((permit) => permit !== undefined)).toBe(true);
+  expect(permits.tryAcquire()).toBeUndefined();
   const events: string[] = [];
-  const alone = slots.takeAlone().then((place) => {
+  const alone = permits.acquireExclusive().then((permit) => {
     events.push('alone');
-    return place;
+    return permit;
   });
-  const later = slots.take().then((place) => {
+  const later = permits.acquire().then((permit) => {
     events.push('later');
-    return place;
+    return permit;
   });
-  a?.give();
-  expect(slots.tryTake()).toBeUndefined();
-  b?.give();
-  b?.give();
+  a?.release();
+  expect(permits.tryAcquire()).toBeUndefined();
+  b?.release();
+  b?.release();
   const only = await alone;
-  expect(slots.tryTake()).toBeUndefined();
+  expect(permits.tryAcquire()).toBeUndefined();
   expect(events).toEqual(['alone']);
-  only.give();
+  only.release();
   const last = await later;
-  expect(slots.tryTake()).toBeDefined();
-  expect(slots.tryTake()).toBeUndefined();
+  expect(permits.tryAcquire()).toBeDefined();
+  expect(permits.tryAcquire()).toBeUndefined();
   expect(freed).toBeGreaterThan(0);
-  last.give();
-  await last.takeAgain();
-  expect(slots.tryTake()).toBeUndefined();
+  last.release();
+  await last.reacquire();
+  expect(permits.tryAcquire()).toBeUndefined();
 });

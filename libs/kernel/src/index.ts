@@ -66,7 +66,7 @@ export {
 export { derivedName } from './sql/derived-name.js';
 export { assertSchemaName, DEFAULT_SCHEMA, renderSql, type Statement, statement } from './sql/statement.js';
 export {
-  HandlerAbandoned,
+  HandlerAbandonedError,
   type OpenTransaction,
   TransactionLostError,
   type TransactionRunner,

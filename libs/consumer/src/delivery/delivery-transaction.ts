@@ -1,7 +1,7 @@
 import {
   type BoundStatement,
   FencedError,
-  HandlerAbandoned,
+  HandlerAbandonedError,
   isConnectionLoss,
   isInfrastructureFailure,
   isServerTrouble,
@@ -21,7 +21,7 @@ import { Inbox } from '@waybill/guard';
 import { openRecord, type PartitionProgress, type Sealer } from '@waybill/log';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
 import type { LaneRecord } from '../record/lane-record.js';
-import { controlOf, headersOf, keyOf, messageIdOf, placeOf } from '../record/record-fields.js';
+import { controlOf, headersOf, keyOf, messageIdOf, locationOf } from '../record/record-fields.js';
 import type { Delivery } from '../handler/delivery.js';
 import { readPayload } from './read-payload.js';
 import { nameTimeout } from './name-timeout.js';
@@ -44,7 +44,7 @@ export interface BatchOutcome {
 }
 
 /** Where and for whom deliveries are made. */
-export interface DeliveryPlace {
+export interface DeliveryLocation {
   readonly topic: string;
   readonly partition: number;
   /** Names the group in inbox entries. */
@@ -92,8 +92,8 @@ interface HandOver {
  * The connection was lost while these records were handled, or committed. Whether they have taken effect is unknown under
  * this owner epoch; and one of them may be what ended the connection.
  */
-export class DeliveryLost extends Error {
-  override readonly name = 'DeliveryLost';
+export class DeliveryLostError extends Error {
+  override readonly name = 'DeliveryLostError';
 
   constructor(
     readonly offsets: readonly number[],
@@ -104,7 +104,7 @@ export class DeliveryLost extends Error {
 }
 
 /** Thrown inside to roll a transaction back in which the first record has failed already. */
-class NothingDone extends Error {
+class NothingDoneError extends Error {
   constructor(readonly failed: FailedRecord) {
     super('the first record of a transaction failed');
   }
@@ -120,7 +120,7 @@ export class DeliveryTransaction {
 
   constructor(
     private readonly databases: DeliveryDatabases,
-    private readonly place: DeliveryPlace,
+    private readonly location: DeliveryLocation,
     private readonly subscription: Subscription,
     private readonly signal: AbortSignal,
   ) {}
@@ -128,7 +128,7 @@ export class DeliveryTransaction {
   /**
    * @param attempt the attempt that this is, from 1
    * @throws FencedError when the partition is another's
-   * @throws DeliveryLost when the connection was lost in it; else an infrastructure failure, after which nothing is done
+   * @throws DeliveryLostError when the connection was lost in it; else an infrastructure failure, after which nothing is done
    */
   async run(records: readonly LaneRecord[], attempt: number, verdicts: Verdicts): Promise<BatchOutcome> {
     const inSameDatabase = this.databases.inboxFor === undefined;
@@ -160,10 +160,10 @@ export class DeliveryTransaction {
       });
     } catch (error) {
       ended.abort();
-      if (error instanceof NothingDone) return { done: [], failed: error.failed };
+      if (error instanceof NothingDoneError) return { done: [], failed: error.failed };
       const wasOpen = underWay.length > 0;
       if (error instanceof TransactionLostError || (wasOpen && isConnectionLoss(error)))
-        throw new DeliveryLost(
+        throw new DeliveryLostError(
           underWay.map(({ offset }) => offset),
           error,
         );
@@ -171,7 +171,7 @@ export class DeliveryTransaction {
       // It failed as a whole (out of time, or at COMMIT, as by a deferred constraint): whose fault it was shows alone.
       if (records.length > 1) return this.#oneByOne(records, attempt, verdicts);
       const record = records[0] as LaneRecord;
-      return { done: [], failed: { record, error: nameTimeout(error, this.#placeOf(record)) } };
+      return { done: [], failed: { record, error: nameTimeout(error, this.#locationOf(record)) } };
     }
     // One that throws at once must not hide from the lane that all is committed.
     await Promise.allSettled(afterCommit.map(async (work) => work()));
@@ -201,7 +201,8 @@ export class DeliveryTransaction {
     const { transaction, afterCommit } = hand;
     const done: LaneRecord[] = [];
     for (const record of records) {
-      if (this.signal.aborted) throw new FencedError(`The delivery of ${this.#placeOf(record)} was stopped`);
+      if (this.signal.aborted)
+        throw new FencedError(`The delivery of ${this.#locationOf(record)} was stopped`);
       // What the handler of the record before has set is not this one's.
       if (record !== records[0]) await transaction.session.resetSession?.();
       if (records.length > 1) await runAhead(transaction.session, savepoint.set);
@@ -211,12 +212,12 @@ export class DeliveryTransaction {
         await this.#handleOne(record, hand);
       } catch (thrown) {
         // It may have a statement under way, behind which every other one would wait.
-        if (thrown instanceof HandlerAbandoned) throw thrown;
+        if (thrown instanceof HandlerAbandonedError) throw thrown;
         const error = readableThrown(thrown);
         await assertOwnFailure(error, transaction.session);
         afterCommit.length = before;
         const failed = { record, error };
-        if (done.length === 0) throw new NothingDone(failed);
+        if (done.length === 0) throw new NothingDoneError(failed);
         await transaction.session.run(savepoint.goBack);
         return { done, failed };
       }
@@ -229,11 +230,11 @@ export class DeliveryTransaction {
     record: LaneRecord,
     { attempt, transaction, signal, afterCommit }: HandOver,
   ): Promise<void> {
-    const { topic, partition } = this.place;
+    const { topic, partition } = this.location;
     const { inboxFor } = this.databases;
     if (inboxFor !== undefined) {
       const taken = await this.#inbox.take(transaction.session, {
-        consumer: this.place.group,
+        consumer: this.location.group,
         logIdentity: inboxFor,
         topic,
         partition,
@@ -242,10 +243,10 @@ export class DeliveryTransaction {
       });
       if (!taken) return;
     }
-    const place = this.#placeOf(record);
+    const location = this.#locationOf(record);
     const { signatures, sealer, bus } = this.databases;
-    signatures?.verify(topic, record.record, place);
-    const opened = await openRecord(sealer, bus.session, topic, record.record, place).catch(dropErased);
+    signatures?.verify(topic, record.record, location);
+    const opened = await openRecord(sealer, bus.session, topic, record.record, location).catch(dropErased);
     const delivery: Delivery = {
       topic,
       partition,
@@ -258,7 +259,7 @@ export class DeliveryTransaction {
       timestamp: new Date(record.record.timestampMs),
       attempt,
       isRedriven: record.isRedriven === true,
-      payload: readPayload(opened, this.subscription, place),
+      payload: readPayload(opened, this.subscription, location),
       transaction: transaction.handle,
       session: transaction.session,
       signal,
@@ -283,8 +284,8 @@ export class DeliveryTransaction {
     return { done, failed: undefined };
   }
 
-  #placeOf(record: LaneRecord): string {
-    return placeOf(this.place.topic, this.place.partition, record.offset);
+  #locationOf(record: LaneRecord): string {
+    return locationOf(this.location.topic, this.location.partition, record.offset);
   }
 }
 

@@ -1,6 +1,6 @@
-import { HandlerAbandoned, HandlerTimedOutError } from '@waybill/kernel';
+import { HandlerAbandonedError, HandlerTimedOutError } from '@waybill/kernel';
 
 /** The runner's word for a handler that did not end in time, with the name of the record. */
-export function nameTimeout(error: unknown, place: string): unknown {
-  return error instanceof HandlerAbandoned ? new HandlerTimedOutError(place, error.afterMs) : error;
+export function nameTimeout(error: unknown, location: string): unknown {
+  return error instanceof HandlerAbandonedError ? new HandlerTimedOutError(location, error.afterMs) : error;
 }

@@ -12,18 +12,18 @@ import { messageIdOf } from '../record/record-fields.js';
 export function readPayload(
   record: OpenedRecord,
   { codec, contract }: Pick<Subscription, 'codec' | 'contract'>,
-  place: string,
+  location: string,
 ): unknown {
-  if (contract === undefined) return decoded(record, codec, place);
+  if (contract === undefined) return decoded(record, codec, location);
   const id = messageIdOf(record);
-  const what = id === null ? place : `message ${id} at ${place}`;
+  const what = id === null ? location : `message ${id} at ${location}`;
   const header = record.headers.find(({ key }) => key === SCHEMA_VERSION_HEADER)?.value?.toString('utf8');
   // A newer version may be encoded in another way, too.
   const version = contract.versionOf(header, what);
-  return contract.read(decoded(record, codec, place), version, what);
+  return contract.read(decoded(record, codec, location), version, what);
 }
 
-function decoded(record: OpenedRecord, codec: Subscription['codec'], place: string): unknown {
+function decoded(record: OpenedRecord, codec: Subscription['codec'], location: string): unknown {
   if (record.value === null) return null;
   try {
     const payload = codec.decode(record.value);
@@ -32,7 +32,7 @@ function decoded(record: OpenedRecord, codec: Subscription['codec'], place: stri
   } catch (error) {
     // What JSON.parse says quotes the text, which then stands in a dead letter in plain.
     const problem = record.wasSealed ? 'its codec cannot read it' : describeThrown(error).message;
-    throw new PayloadUnreadableError(place, problem, record.wasSealed ? {} : { cause: error });
+    throw new PayloadUnreadableError(location, problem, record.wasSealed ? {} : { cause: error });
   }
 }
 

@@ -61,7 +61,7 @@ function countsOf(pattern: string): { said: number; hashes: number; stars: numbe
 
 /** Whether the words of a pattern can stand for the words of a topic. */
 function matches(pattern: readonly string[], topic: readonly string[]): boolean {
-  // At place i: whether the pattern's words so far can stand for the topic's first i.
+  // At index i: whether the pattern's words so far can stand for the topic's first i.
   let reached = [true, ...topic.map(() => false)];
   for (const word of pattern) {
     const next: boolean[] = [];

@@ -141,14 +141,14 @@ export class LaneOpener {
     const topics = await this.topics.refresh(requests.map(({ ownership }) => ownership.partitionId));
     return requests.flatMap((request) => {
       const { partitionId } = request.ownership;
-      const place = this.topics.locate(partitionId);
-      const topic = topics.get(place?.topic ?? '');
+      const location = this.topics.locate(partitionId);
+      const topic = topics.get(location?.topic ?? '');
       const subscription = this.subscriptions.get(topic?.name ?? '');
-      if (place === undefined || topic === undefined || subscription === undefined) {
+      if (location === undefined || topic === undefined || subscription === undefined) {
         opened.set(partitionId, { lane: undefined });
         return [];
       }
-      return [{ ...request, partitionId, number: place.number, topic, subscription }];
+      return [{ ...request, partitionId, number: location.number, topic, subscription }];
     });
   }
 
@@ -209,11 +209,16 @@ export class LaneOpener {
     const suspectEnd = Math.max(position, before.again ? before.suspectEnd : begunEnd);
     const progress = new PartitionProgress(context.groupId, memberId, ownership);
     const breaker = this.#breakerOf(subscription);
-    const setting = { context, subscription, topic, partition: opening.number, progress, breaker };
+    const environment = { context, subscription, topic, partition: opening.number, progress, breaker };
     const inFlightEnd = stored.position === undefined ? position : stored.inFlightEnd;
     const { again, losses } = before;
     const start = { position, suspectEnd, losses, again };
-    return new PartitionLane(setting, { ...stored, inFlightEnd }, start, found.parked.get(partitionId) ?? []);
+    return new PartitionLane(
+      environment,
+      { ...stored, inFlightEnd },
+      start,
+      found.parked.get(partitionId) ?? [],
+    );
   }
 
   /** The circuit breaker of a subscription, one for all its lanes; undefined when it has none. */

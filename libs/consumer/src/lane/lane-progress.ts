@@ -13,7 +13,7 @@ type Settle = (statements: readonly BoundStatement[]) => Promise<unknown>;
  * What the database knows of a lane: the position below which everything is done, and the in-flight marker below which
  * records may have been begun. A crash leaves the two apart, and so shows the next owner where to be careful.
  */
-export class LaneBookmark {
+export class LaneProgress {
   #position: number;
   #marker: number;
   #storing: Promise<void> = Promise.resolve();

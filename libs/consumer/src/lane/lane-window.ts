@@ -135,7 +135,7 @@ export class LaneWindow<R extends WindowRecord> {
     }
   }
 
-  /** The records have not been run after all: they wait again, in their old places. */
+  /** The records have not been run after all: they wait again, in their old order. */
   putBack(records: readonly R[]): void {
     if (records.length === 0) return;
     for (const record of records) this.#stop(record);

@@ -3,7 +3,7 @@ import { ConnectionLosses } from '../retry/connection-losses.js';
 import type { PartitionLane } from './partition-lane.js';
 
 /** A partition that this process owns, and how it has fared with it. */
-export interface Seat {
+export interface OwnedPartition {
   ownership: Ownership;
   /** Whether something may have been written under this epoch already: the next lane begins by raising it. */
   written: boolean;
@@ -21,7 +21,7 @@ export interface Seat {
 }
 
 /** A partition that has just been assigned. */
-export function seatFor(ownership: Ownership): Seat {
+export function newlyOwned(ownership: Ownership): OwnedPartition {
   return {
     ownership,
     written: false,

@@ -1,13 +1,13 @@
 import type { BoundStatement } from '@waybill/kernel';
 import { type DeadLetterReason, deadLetterResolved } from '@waybill/dead-letter';
 import type { LaneRecord } from '../record/lane-record.js';
-import { countsAs, type Failing, type LaneAttempts } from '../retry/attempts.js';
+import { countsAs, type Failing, type LaneAttempts } from '../retry/lane-attempts.js';
 import { type CrashVerdict, crashVerdict } from '../retry/crash-verdict.js';
 import type { LaneStart } from '../retry/lane-start.js';
-import type { LaneSetting } from '../retry/lane-context.js';
+import type { LaneEnvironment } from '../retry/lane-context.js';
 import { type ParkedEntry, ParkedQueue } from './parked-queue.js';
-import { type BegunMessage, type ParkedRow, Parking, type ParkingOrder } from './parked-store.js';
-import type { Place } from '../delivery/permits.js';
+import { type BegunMessage, type ParkedRow, ParkedStore, type MessageToPark } from './parked-store.js';
+import type { Permit } from '../delivery/permits.js';
 
 /** Parked messages of a key that are begun together, so that draining a key does not cost a commit more for each. */
 const BEGUN_TOGETHER = 16;
@@ -28,34 +28,35 @@ export interface RedrivenRow {
  */
 export class ParkedLane {
   readonly queue: ParkedQueue;
-  readonly #parking: Parking;
+  readonly #store: ParkedStore;
   /** Messages that were begun together with one before them, and wait for their turn. */
   readonly #begun = new Map<number, BegunMessage>();
 
   constructor(
-    private readonly setting: LaneSetting,
+    private readonly environment: LaneEnvironment,
     private readonly attempts: LaneAttempts,
     private readonly start: Pick<LaneStart, 'again' | 'losses'>,
   ) {
-    const { context, subscription, progress } = setting;
+    const { context, subscription, progress } = environment;
     this.queue = new ParkedQueue(subscription.concurrency);
-    this.#parking = new Parking(context.groupId, progress);
+    this.#store = new ParkedStore(context.groupId, progress);
   }
 
   get #now(): number {
-    return this.setting.context.clock.monotonic();
+    return this.environment.context.clock.monotonic();
   }
 
   /** How many more messages may be put beside the log. */
   get room(): number {
-    return Math.max(0, this.setting.context.maxParked - this.queue.size);
+    return Math.max(0, this.environment.context.maxParked - this.queue.size);
   }
 
   /** Whether the whole partition has to wait for an operator. */
   get blocksPartition(): boolean {
     if (this.queue.awaitingOperatorCount === 0) return false;
     return (
-      this.setting.subscription.concurrency === 'partition' || this.setting.topic.onDeadLetter === 'block'
+      this.environment.subscription.concurrency === 'partition' ||
+      this.environment.topic.onDeadLetter === 'block'
     );
   }
 
@@ -87,9 +88,9 @@ export class ParkedLane {
    * @param verdicts what says in the log's own terms that they are done with there; ends with the fence
    */
   async park(
-    orders: readonly ParkingOrder[],
+    orders: readonly MessageToPark[],
     verdicts: readonly BoundStatement[],
-    place: Place,
+    permit: Permit,
   ): Promise<void> {
     const now = this.#now;
     const entries = orders.map(({ record, attempts, delayMs, failingForMs }): ParkedEntry => {
@@ -104,19 +105,19 @@ export class ParkedLane {
         stored: false,
       };
     });
-    // They keep their places before they are committed, so that nothing of their keys can slip by meanwhile.
+    // They keep their permits before they are committed, so that nothing of their keys can slip by meanwhile.
     for (const entry of entries) this.queue.add(entry);
-    await this.attempts.settle([this.#parking.park(orders), ...verdicts], place);
+    await this.attempts.settle([this.#store.park(orders), ...verdicts], permit);
     // Their due times count from the insert, which is over.
     const late = this.#now - now;
     for (const entry of entries) if (entry.dueAt !== Infinity) entry.dueAt += late;
     this.queue.stored(entries);
-    this.setting.context.counters.parked += entries.length;
+    this.environment.context.counters.parked += entries.length;
   }
 
   /** Runs a parked message whose time has come. */
-  async work(entry: ParkedEntry, place: Place): Promise<void> {
-    const begun = await this.#begin(entry, place);
+  async work(entry: ParkedEntry, permit: Permit): Promise<void> {
+    const begun = await this.#begin(entry, permit);
     // Decided by an operator, or not due after all, as its row says.
     if (begun === undefined) return this.queue.finish(entry);
     if (begun.dueInMs !== 0) {
@@ -125,16 +126,17 @@ export class ParkedLane {
     const verdict = this.#verdict(entry, begun);
     if (verdict !== undefined) {
       const { reason, error } = verdict;
-      return this.#bury(entry, this.#failing(entry, begun.record, error, 0), reason, error, place);
+      return this.#deadLetter(entry, this.#failing(entry, begun.record, error, 0), reason, error, permit);
     }
     const record: LaneRecord = { ...begun.record, isRedriven: entry.fromDeadLetter };
-    if ((await this.attempts.expired([record], place)).length > 0) return this.#expire(entry, record, place);
-    await this.#attempt(entry, record, place);
+    if ((await this.attempts.expired([record], permit)).length > 0)
+      return this.#expire(entry, record, permit);
+    await this.#attempt(entry, record, permit);
   }
 
   /** Why a message that runs alone is given up, when it has done so too often. */
   #verdict({ offset }: ParkedEntry, { crashes }: BegunMessage): CrashVerdict | undefined {
-    const { maxCrashes } = this.setting.context;
+    const { maxCrashes } = this.environment.context;
     if (crashes > maxCrashes) return crashVerdict('process-crashed', crashes - 1);
     const losses = Math.floor(this.start.losses.count(offset));
     return losses >= maxCrashes ? crashVerdict('connection-lost', losses) : undefined;
@@ -169,7 +171,7 @@ export class ParkedLane {
 
   /** Says, for a partition that comes to rest, that nothing runs any more. */
   rest(): BoundStatement[] {
-    return [this.#parking.rest()];
+    return [this.#store.rest()];
   }
 
   #decided(entry: ParkedEntry, dueAt: number): void {
@@ -180,7 +182,7 @@ export class ParkedLane {
   }
 
   /** Reads the message, with some behind it, after noting that it may be begun. */
-  async #begin(entry: ParkedEntry, place: Place): Promise<BegunMessage | undefined> {
+  async #begin(entry: ParkedEntry, permit: Permit): Promise<BegunMessage | undefined> {
     const before = this.#begun.get(entry.offset);
     this.#begun.delete(entry.offset);
     const isAlone = this.isSuspect(entry);
@@ -190,56 +192,56 @@ export class ParkedLane {
     const offsets = together
       .filter((other) => other === entry || !this.isSuspect(other))
       .map(({ offset }) => offset);
-    const { progress } = this.setting;
-    const begin = this.#parking.begin(offsets, entry.crashed);
-    const [rows] = await this.attempts.settle([begin, progress.fence()], place);
-    const begun = this.#parking.begun(rows);
+    const { progress } = this.environment;
+    const begin = this.#store.begin(offsets, entry.crashed);
+    const [rows] = await this.attempts.settle([begin, progress.fence()], permit);
+    const begun = this.#store.begun(rows);
     for (const [offset, message] of begun) if (offset !== entry.offset) this.#begun.set(offset, message);
     return begun.get(entry.offset);
   }
 
-  async #attempt(entry: ParkedEntry, record: LaneRecord, place: Place): Promise<void> {
+  async #attempt(entry: ParkedEntry, record: LaneRecord, permit: Permit): Promise<void> {
     for (;;) {
-      const { failed } = await this.attempts.run([record], entry.attempts + 1, place, (done) =>
-        done.length === 0 ? [this.setting.progress.fence()] : this.#gone(entry),
+      const { failed } = await this.attempts.run([record], entry.attempts + 1, permit, (done) =>
+        done.length === 0 ? [this.environment.progress.fence()] : this.#gone(entry),
       );
       if (failed === undefined) return this.#finish(entry);
       const failing = this.#failing(entry, record, failed.error, countsAs(failed.error));
       const decision = this.attempts.decide(failing);
       if (decision.kind === 'drop') {
-        await this.attempts.settle(this.#gone(entry), place);
+        await this.attempts.settle(this.#gone(entry), permit);
         this.attempts.reportDropped(failing, decision.reason);
         return this.#finish(entry);
       }
       if (decision.kind === 'dead-letter')
-        return this.#bury(entry, failing, decision.reason, decision.error, place);
+        return this.#deadLetter(entry, failing, decision.reason, decision.error, permit);
       entry.attempts = failing.attempts;
       entry.crashed = false;
-      if (decision.delayMs > 0) return this.#delay(entry, failing, decision.delayMs, place);
-      await this.attempts.pauseBeforeRetry(0, place);
+      if (decision.delayMs > 0) return this.#delay(entry, failing, decision.delayMs, permit);
+      await this.attempts.pauseBeforeRetry(0, permit);
     }
   }
 
-  async #delay(entry: ParkedEntry, failing: Failing, delayMs: number, place: Place): Promise<void> {
-    const { progress } = this.setting;
-    await this.attempts.settle([this.#parking.delay({ ...failing, delayMs }), progress.fence()], place);
+  async #delay(entry: ParkedEntry, failing: Failing, delayMs: number, permit: Permit): Promise<void> {
+    const { progress } = this.environment;
+    await this.attempts.settle([this.#store.delay({ ...failing, delayMs }), progress.fence()], permit);
     this.queue.again(entry, this.#now + delayMs);
   }
 
-  async #bury(
+  async #deadLetter(
     entry: ParkedEntry,
     failing: Failing,
     reason: DeadLetterReason,
     error: unknown,
-    place: Place,
+    permit: Permit,
   ): Promise<void> {
-    const { progress, topic } = this.setting;
-    const letters = await this.attempts.deadLetter(failing, reason, error, place);
+    const { progress, topic } = this.environment;
+    const letters = await this.attempts.deadLetter(failing, reason, error, permit);
     const stays = topic.onDeadLetter !== 'unblock';
     const verdict = stays
-      ? this.#parking.delay({ ...failing, delayMs: 'decision' })
-      : this.#parking.remove(entry.offset);
-    await this.attempts.settle([...letters, verdict, progress.fence()], place);
+      ? this.#store.delay({ ...failing, delayMs: 'decision' })
+      : this.#store.remove(entry.offset);
+    await this.attempts.settle([...letters, verdict, progress.fence()], permit);
     this.attempts.reportDeadLetter(failing, reason, error);
     if (!stays) return this.#finish(entry);
     this.start.losses.clear(entry.offset);
@@ -248,13 +250,13 @@ export class ParkedLane {
     this.queue.again(entry, Infinity);
   }
 
-  async #expire(entry: ParkedEntry, record: LaneRecord, place: Place): Promise<void> {
-    const { context, topic } = this.setting;
+  async #expire(entry: ParkedEntry, record: LaneRecord, permit: Permit): Promise<void> {
+    const { context, topic } = this.environment;
     context.counters.expired += 1;
     const error = new Error('it was past its expiresAt when its turn came');
     const failing = this.#failing(entry, record, error, 0);
-    if (topic.onExpired === 'dead-letter') return this.#bury(entry, failing, 'expired', error, place);
-    await this.attempts.settle(this.#gone(entry), place);
+    if (topic.onExpired === 'dead-letter') return this.#deadLetter(entry, failing, 'expired', error, permit);
+    await this.attempts.settle(this.#gone(entry), permit);
     this.#finish(entry);
   }
 
@@ -265,10 +267,10 @@ export class ParkedLane {
 
   /** What takes a message away for good, under the fence. */
   #gone({ offset, fromDeadLetter }: ParkedEntry): BoundStatement[] {
-    const { context, progress } = this.setting;
+    const { context, progress } = this.environment;
     const { partitionId } = progress.ownership;
     const resolved = fromDeadLetter ? [deadLetterResolved(context.groupId, partitionId, offset)] : [];
-    return [this.#parking.remove(offset), ...resolved, progress.fence()];
+    return [this.#store.remove(offset), ...resolved, progress.fence()];
   }
 
   #failing(entry: ParkedEntry, record: LaneRecord, error: unknown, counts: 0 | 1): Failing {

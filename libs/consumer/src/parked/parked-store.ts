@@ -13,7 +13,7 @@ import {
 } from '../statements.generated.js';
 
 /** How a message is put beside the log. */
-export interface ParkingOrder {
+export interface MessageToPark {
   readonly record: LaneRecord;
   /** Attempts made that count. */
   readonly attempts: number;
@@ -63,7 +63,7 @@ export async function listParkedIn(
 }
 
 /** The messages of one partition that wait beside the log, as rows. */
-export class Parking {
+export class ParkedStore {
   constructor(
     private readonly groupId: number,
     private readonly progress: PartitionProgress,
@@ -74,7 +74,7 @@ export class Parking {
   }
 
   /** The statement that puts messages beside the log. */
-  park(orders: readonly ParkingOrder[]): BoundStatement {
+  park(orders: readonly MessageToPark[]): BoundStatement {
     return bindStatement(
       parkMessages,
       this.groupId,
@@ -103,7 +103,7 @@ export class Parking {
   }
 
   /** The statement that lets a message wait for its next attempt. */
-  delay({ record, attempts, delayMs, failingForMs }: ParkingOrder): BoundStatement {
+  delay({ record, attempts, delayMs, failingForMs }: MessageToPark): BoundStatement {
     return bindStatement(
       delayParked,
       this.groupId,

@@ -8,7 +8,7 @@ import {
 } from '@waybill/log';
 
 /** Where a record stands, for messages: `orders.placed[3]@1207`. */
-export function placeOf(topic: string, partition: number, offset: number): string {
+export function locationOf(topic: string, partition: number, offset: number): string {
   return `${topic}[${partition}]@${offset}`;
 }
 

@@ -10,7 +10,7 @@ import {
 import { headersTogether, type LogRecord, type Sealer, sealMessage } from '@waybill/log';
 import { type Codec, jsonCodec, type MessageSignatures } from '@waybill/outbox';
 import { timerStatements } from '@waybill/timer';
-import { controlOf, placeOf } from '../record/record-fields.js';
+import { controlOf, locationOf } from '../record/record-fields.js';
 
 /** Where the answer to a message goes: a topic. A message that has it is a request. */
 export const REPLY_TO_HEADER = 'waybill-reply-to';
@@ -103,10 +103,10 @@ export async function assertAnswerable(
   { control, topic, partition, offset }: Asking,
   find: ((topic: string) => Promise<unknown>) | undefined,
 ): Promise<void> {
-  const place = placeOf(topic, partition, offset);
-  const replyTo = replyTopicOf(control, place);
+  const location = locationOf(topic, partition, offset);
+  const replyTo = replyTopicOf(control, location);
   if (replyTo !== undefined && find !== undefined && (await find(replyTo)) === undefined)
-    throw new ReplyTopicRefusedError(place, replyTo, 'there is no such topic');
+    throw new ReplyTopicRefusedError(location, replyTo, 'there is no such topic');
 }
 
 /** By what an answer is written. */

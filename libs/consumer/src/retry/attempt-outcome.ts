@@ -1,7 +1,7 @@
 import type { Headers } from '../reply/reply.js';
 
 /** What became of a message that was not done in an attempt. */
-export interface Settlement {
+export interface AttemptOutcome {
   /** `retry` when it was decided; the others once they are committed. */
   readonly kind: 'retry' | 'dead-letter' | 'drop';
   readonly group: string;

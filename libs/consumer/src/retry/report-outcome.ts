@@ -1,17 +1,17 @@
 import { describeError } from '@waybill/kernel';
 import type { LaneRecord } from '../record/lane-record.js';
 import { controlOf, headersOf, messageIdOf } from '../record/record-fields.js';
-import type { Settlement } from './attempt-outcome.js';
-import type { LaneSetting } from './lane-context.js';
+import type { AttemptOutcome } from './attempt-outcome.js';
+import type { LaneEnvironment } from './lane-context.js';
 
-/** Tells those who follow the settlements of a consumer. What they throw is not the message's failure. */
+/** Tells those who follow the outcomes of attempts. What they throw is not the message's failure. */
 export function reportOutcome(
-  { context, topic, partition }: LaneSetting,
+  { context, topic, partition }: LaneEnvironment,
   { offset, record }: LaneRecord,
-  more: Pick<Settlement, 'kind' | 'attempts' | 'error' | 'delayMs'>,
+  more: Pick<AttemptOutcome, 'kind' | 'attempts' | 'error' | 'delayMs'>,
 ): void {
   try {
-    context.onSettled?.({
+    context.onAttemptOutcome?.({
       group: context.group,
       topic: topic.name,
       partition,
@@ -22,6 +22,6 @@ export function reportOutcome(
       ...more,
     });
   } catch (error) {
-    context.logger.warn(`a follower of settlements failed: ${describeError(error)}`, { topic: topic.name });
+    context.logger.warn(`onAttemptOutcome failed: ${describeError(error)}`, { topic: topic.name });
   }
 }

@@ -6,7 +6,7 @@ import { lendClient } from './lend-client.js';
 import { PgTransaction } from './pg-transaction.js';
 import type { SqlSession } from './sql-session.js';
 import {
-  HandlerAbandoned,
+  HandlerAbandonedError,
   TransactionLostError,
   type TransactionRunner,
   type TransactionWork,
@@ -45,7 +45,7 @@ export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
         loan.revoke();
         open.close();
         // Abandoned work may have a statement under way still: its connection is closed, which rolls back as well.
-        if (error instanceof HandlerAbandoned) {
+        if (error instanceof HandlerAbandonedError) {
           open.abandon();
           await cancelStatement(connection.client as pg.PoolClient);
         } else if (!(await open.rollback(loan.wasUsed))) throw new TransactionLostError(error, isCommitting);
@@ -58,7 +58,7 @@ export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
 async function withinTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new HandlerAbandoned(timeoutMs)), timeoutMs);
+    timer = setTimeout(() => reject(new HandlerAbandonedError(timeoutMs)), timeoutMs);
   });
   try {
     return await Promise.race([work, limit]);

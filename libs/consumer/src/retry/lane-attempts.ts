@@ -10,19 +10,19 @@ import { databaseTime } from '@waybill/timer';
 import { deadLetterInsert, type DeadLetterReason } from '@waybill/dead-letter';
 import type { ConnectionLosses } from './connection-losses.js';
 import type { LaneRecord } from '../record/lane-record.js';
-import { controlOf, expiresAtMs, messageIdOf, placeOf } from '../record/record-fields.js';
+import { controlOf, expiresAtMs, messageIdOf, locationOf } from '../record/record-fields.js';
 import {
   type BatchOutcome,
-  DeliveryLost,
+  DeliveryLostError,
   type DeliveryTransaction,
   type Verdicts,
 } from '../delivery/delivery-transaction.js';
 import { type Decision, decide, isFromNewer, isHandlersTrouble } from './decide-retry.js';
-import { fieldsOf, type LaneSetting } from './lane-context.js';
+import { fieldsOf, type LaneEnvironment } from './lane-context.js';
 import { remoteErrorOf, withheldError } from '../reply/remote-error.js';
 import { failureReply, isReplyTopic, REPLY_TO_HEADER } from '../reply/reply.js';
 import { reportOutcome } from './report-outcome.js';
-import type { Place } from '../delivery/permits.js';
+import type { Permit } from '../delivery/permits.js';
 import { HandlerVerdict } from '../handler/handler-verdict.js';
 
 /** A message that has failed, and how it has fared so far. */
@@ -48,7 +48,7 @@ const OTHERS_SUCCEED = 20;
 /** Makes the attempts of a lane, for messages from the log and for those that waited beside it. */
 export class LaneAttempts {
   constructor(
-    private readonly setting: LaneSetting,
+    private readonly environment: LaneEnvironment,
     private readonly deliveries: DeliveryTransaction,
     private readonly losses: ConnectionLosses,
     /** Aborts when nothing more is to be begun. */
@@ -66,17 +66,17 @@ export class LaneAttempts {
   async run(
     records: readonly LaneRecord[],
     attempt: number,
-    place: Place,
+    permit: Permit,
     verdicts: Verdicts,
   ): Promise<BatchOutcome> {
-    const { breaker, context } = this.setting;
+    const { breaker, context } = this.environment;
     breaker?.begin();
     let outcome: BatchOutcome;
     try {
-      outcome = await this.#untilDecided(records, attempt, place, verdicts);
+      outcome = await this.#untilDecided(records, attempt, permit, verdicts);
     } catch (error) {
       breaker?.undecided();
-      if (error instanceof DeliveryLost) await this.#noteLoss(error);
+      if (error instanceof DeliveryLostError) await this.#noteLoss(error);
       throw error;
     }
     context.counters.done += outcome.done.length;
@@ -86,8 +86,8 @@ export class LaneAttempts {
   }
 
   /** After a moment, in which the losses of other connections become known. */
-  async #noteLoss({ offsets, cause }: DeliveryLost): Promise<void> {
-    const { clock, databases } = this.setting.context;
+  async #noteLoss({ offsets, cause }: DeliveryLostError): Promise<void> {
+    const { clock, databases } = this.environment.context;
     await clock.sleep(HEAR_LOSSES_MS);
     this.losses.note(offsets, cause, databases.bus.recentLosses);
   }
@@ -95,10 +95,10 @@ export class LaneAttempts {
   async #untilDecided(
     records: readonly LaneRecord[],
     attempt: number,
-    place: Place,
+    permit: Permit,
     verdicts: Verdicts,
   ): Promise<BatchOutcome> {
-    const { counters } = this.setting.context;
+    const { counters } = this.environment.context;
     const doneBefore = counters.done;
     for (let tries = 1; ; tries += 1) {
       try {
@@ -109,9 +109,9 @@ export class LaneAttempts {
         const isOver = isConflict
           ? tries > MOST_CONFLICTS
           : counters.done - doneBefore >= OTHERS_SUCCEED && tries > OTHERS_SUCCEED;
-        if (isOver && records.length > 1) return this.#eachAlone(records, attempt, place, verdicts);
+        if (isOver && records.length > 1) return this.#eachAlone(records, attempt, permit, verdicts);
         if (isOver) return { done: [], failed: { record: records[0] as LaneRecord, error } };
-        await this.#pauseAfter(error, tries, place);
+        await this.#pauseAfter(error, tries, permit);
       }
     }
   }
@@ -119,12 +119,12 @@ export class LaneAttempts {
   async #eachAlone(
     records: readonly LaneRecord[],
     attempt: number,
-    place: Place,
+    permit: Permit,
     verdicts: Verdicts,
   ): Promise<BatchOutcome> {
     const done: LaneRecord[] = [];
     for (const record of records) {
-      const { failed } = await this.#untilDecided([record], attempt, place, verdicts);
+      const { failed } = await this.#untilDecided([record], attempt, permit, verdicts);
       if (failed !== undefined) return { done, failed };
       done.push(record);
     }
@@ -133,16 +133,16 @@ export class LaneAttempts {
 
   /** Decides what follows a failed attempt, and says so in the log. */
   decide({ record, error, attempts, failingForMs }: Failing): Decision {
-    const { context, subscription, topic, partition } = this.setting;
+    const { context, subscription, topic, partition } = this.environment;
     const decision = decide(subscription.retry, { error, attempts, failingForMs }, context.random());
     if (decision.kind === 'retry')
-      reportOutcome(this.setting, record, { kind: 'retry', attempts, error, delayMs: decision.delayMs });
+      reportOutcome(this.environment, record, { kind: 'retry', attempts, error, delayMs: decision.delayMs });
     if (error instanceof HandlerVerdict) return decision;
-    const place = placeOf(topic.name, partition, record.offset);
+    const location = locationOf(topic.name, partition, record.offset);
     const isWaiting = isFromNewer(error);
     if (!isWaiting) context.counters.failed(attempts);
     context.logger.warn(
-      `${isWaiting ? `${place} waits` : `attempt ${attempts} of ${place} failed`}: ${describeError(error)}`,
+      `${isWaiting ? `${location} waits` : `attempt ${attempts} of ${location} failed`}: ${describeError(error)}`,
       { group: context.group, messageId: messageIdOf(record.record), attempt: attempts },
     );
     return decision;
@@ -153,9 +153,9 @@ export class LaneAttempts {
     failing: Failing,
     reason: DeadLetterReason,
     error: unknown,
-    place: Place,
+    permit: Permit,
   ): Promise<BoundStatement[]> {
-    const { context, subscription, topic, partition, progress } = this.setting;
+    const { context, subscription, topic, partition, progress } = this.environment;
     const { record, attempts, failingForMs } = failing;
     const letter = deadLetterInsert({
       groupId: context.groupId,
@@ -175,7 +175,7 @@ export class LaneAttempts {
     const replyTo = subscription.answers ? controlOf(record.record)[REPLY_TO_HEADER] : undefined;
     if (replyTo === undefined || !isReplyTopic(replyTo)) return [letter];
     // Anyone who asks for the first time has only just made the topic of its answers.
-    const found = await this.read(place, () => context.topics.find(replyTo));
+    const found = await this.read(permit, () => context.topics.find(replyTo));
     return found === undefined
       ? [letter]
       : [letter, ...failureReply(record.record, replyTo, this.#toldOf(error, record), context.databases)];
@@ -183,46 +183,46 @@ export class LaneAttempts {
 
   /** What is told of a failure to the one who asked. */
   #toldOf(error: unknown, { record, offset }: LaneRecord): RemoteError {
-    const { subscription, topic, partition } = this.setting;
+    const { subscription, topic, partition } = this.environment;
     try {
       if (subscription.tellErrors(error)) return remoteErrorOf(error);
     } catch (failure) {
-      this.setting.context.logger.warn(
+      this.environment.context.logger.warn(
         `tellErrors failed: ${describeError(failure)}`,
-        fieldsOf(this.setting),
+        fieldsOf(this.environment),
       );
     }
-    return withheldError(error, messageIdOf(record) ?? placeOf(topic.name, partition, offset));
+    return withheldError(error, messageIdOf(record) ?? locationOf(topic.name, partition, offset));
   }
 
   /** Says that a message has become a dead letter, once that is committed. */
   reportDeadLetter({ record, attempts }: Failing, reason: DeadLetterReason, error: unknown): void {
-    const { context, topic, partition } = this.setting;
+    const { context, topic, partition } = this.environment;
     context.counters.deadLetters += 1;
-    reportOutcome(this.setting, record, { kind: 'dead-letter', attempts, error, delayMs: undefined });
+    reportOutcome(this.environment, record, { kind: 'dead-letter', attempts, error, delayMs: undefined });
     context.logger.error(
-      `${placeOf(topic.name, partition, record.offset)} is a dead letter (${reason}): ${describeError(error)}`,
+      `${locationOf(topic.name, partition, record.offset)} is a dead letter (${reason}): ${describeError(error)}`,
       { group: context.group, messageId: messageIdOf(record.record), attempts },
     );
   }
 
   /** Says that a message was dropped, once that is committed. */
   reportDropped({ record, attempts }: Failing, reason: string): void {
-    const { context, topic, partition } = this.setting;
+    const { context, topic, partition } = this.environment;
     context.counters.dropped += 1;
-    reportOutcome(this.setting, record, { kind: 'drop', attempts, error: undefined, delayMs: undefined });
-    context.logger.warn(`${placeOf(topic.name, partition, record.offset)} was dropped: ${reason}`, {
+    reportOutcome(this.environment, record, { kind: 'drop', attempts, error: undefined, delayMs: undefined });
+    context.logger.warn(`${locationOf(topic.name, partition, record.offset)} was dropped: ${reason}`, {
       group: context.group,
       messageId: messageIdOf(record.record),
     });
   }
 
   /** Those of the records that are past their time, by the database's clock. */
-  async expired(records: readonly LaneRecord[], place: Place): Promise<LaneRecord[]> {
+  async expired(records: readonly LaneRecord[], permit: Permit): Promise<LaneRecord[]> {
     const mortal = records.filter(({ record }) => expiresAtMs(record) !== Infinity);
     if (mortal.length === 0) return [];
-    const { bus } = this.setting.context.databases;
-    const [time] = await this.read(place, () => bus.session.run(databaseTime));
+    const { bus } = this.environment.context.databases;
+    const [time] = await this.read(permit, () => bus.session.run(databaseTime));
     const now = time?.nowMs ?? 0;
     return mortal.filter(({ record }) => expiresAtMs(record) <= now);
   }
@@ -232,60 +232,64 @@ export class LaneAttempts {
    * conflict is tried again: where the outcome is unknown, a copy that is executed late would undo what comes behind it, so
    * the lane has to end, and nothing more is written under its epoch.
    */
-  async settle(statements: readonly BoundStatement[], place: Place): Promise<unknown[][]> {
-    return this.#again(place, isKnownOutcome, () => this.deliveries.settle(statements));
+  async settle(statements: readonly BoundStatement[], permit: Permit): Promise<unknown[][]> {
+    return this.#again(permit, isKnownOutcome, () => this.deliveries.settle(statements));
   }
 
   /** Reads something, as often as it takes. */
-  async read<T>(place: Place, work: () => Promise<T>): Promise<T> {
-    return this.#again(place, () => true, work);
+  async read<T>(permit: Permit, work: () => Promise<T>): Promise<T> {
+    return this.#again(permit, () => true, work);
   }
 
-  async #again<T>(place: Place, mayRepeat: (error: unknown) => boolean, work: () => Promise<T>): Promise<T> {
+  async #again<T>(
+    permit: Permit,
+    mayRepeat: (error: unknown) => boolean,
+    work: () => Promise<T>,
+  ): Promise<T> {
     for (let failures = 1; ; failures += 1) {
       try {
         return await work();
       } catch (error) {
         if (error instanceof FencedError || this.closing.aborted || !mayRepeat(error)) throw error;
-        await this.#pauseAfter(error, failures, place);
+        await this.#pauseAfter(error, failures, permit);
       }
     }
   }
 
-  async #pauseAfter(error: unknown, failures: number, place: Place): Promise<void> {
+  async #pauseAfter(error: unknown, failures: number, permit: Permit): Promise<void> {
     if (failures === 1 || failures % 20 === 0) {
-      const { logger } = this.setting.context;
-      logger.warn(`a delivery is tried again: ${describeError(error)}`, fieldsOf(this.setting));
+      const { logger } = this.environment.context;
+      logger.warn(`a delivery is tried again: ${describeError(error)}`, fieldsOf(this.environment));
     }
-    await this.pause(Math.min(2_000, 20 * 2 ** Math.min(failures, 7)), place);
+    await this.pause(Math.min(2_000, 20 * 2 ** Math.min(failures, 7)), permit);
   }
 
-  /** Waits without holding a place: other keys and partitions go on. */
-  async pause(ms: number, place: Place): Promise<void> {
-    place.give();
-    await this.setting.context.clock.sleep(ms, this.closing);
-    await place.takeAgain();
+  /** Waits without holding a permit: other keys and partitions go on. */
+  async pause(ms: number, permit: Permit): Promise<void> {
+    permit.release();
+    await this.environment.context.clock.sleep(ms, this.closing);
+    await permit.reacquire();
     if (this.closing.aborted) throw new FencedError('The lane was stopped between two attempts');
   }
 
   /** Waits until a retry in place may be made: its own wait is over, the budget has one, the breaker lets it through. */
-  async pauseBeforeRetry(ms: number, place: Place): Promise<void> {
-    if (ms > 0) await this.pause(ms, place);
-    const { breaker, context } = this.setting;
+  async pauseBeforeRetry(ms: number, permit: Permit): Promise<void> {
+    if (ms > 0) await this.pause(ms, permit);
+    const { breaker, context } = this.environment;
     for (;;) {
       const blockedMs = breaker?.waitMs ?? 0;
-      if (blockedMs > 0) await this.pause(Math.min(blockedMs, BREAKER_POLL_MS), place);
-      else if (context.budget?.tryTake() === false) await this.pause(context.budget.waitMs, place);
+      if (blockedMs > 0) await this.pause(Math.min(blockedMs, BREAKER_POLL_MS), permit);
+      else if (context.budget?.tryTake() === false) await this.pause(context.budget.waitMs, permit);
       else return;
     }
   }
 
   #tellBreaker({ done, failed }: BatchOutcome): void {
-    const { breaker, context } = this.setting;
+    const { breaker, context } = this.environment;
     if (breaker === undefined) return;
     const { logger, wake } = context;
     if (done.length > 0 && breaker.succeeded()) {
-      logger.info('the handler works again: its circuit breaker is closed', fieldsOf(this.setting));
+      logger.info('the handler works again: its circuit breaker is closed', fieldsOf(this.environment));
       wake();
     }
     if (failed === undefined) return;
@@ -295,7 +299,7 @@ export class LaneAttempts {
     } else if (breaker.failed()) {
       logger.error(
         `the handler is paused by its circuit breaker for ${breaker.waitMs} ms: ${describeError(failed.error)}`,
-        fieldsOf(this.setting),
+        fieldsOf(this.environment),
       );
     }
   }
