@@ -3,7 +3,9 @@ export {
   type BackgroundServiceOptions,
   type PassResult,
 } from './loop/background-service.js';
+export { backoffMs } from './loop/backoff.js';
 export { Bell } from './loop/bell.js';
+export { withinTime } from './loop/within-time.js';
 export { type Clock, systemClock } from './clock.js';
 export * from './errors/cipher-errors.js';
 export * from './errors/contract-errors.js';
@@ -41,6 +43,7 @@ export { parseJson } from './safe-json.js';
 export { keyName, oneLine, withoutSecrets } from './safe-text.js';
 export { answeredWithin, closeSocket } from './sql/answer-deadline.js';
 export { type CopyRowHandler } from './sql/copy-out.js';
+export { copyInteger } from './sql/copy-integer.js';
 export { type ConnectionLoss, PgDatabase, type PgDatabaseOptions } from './sql/pg-database.js';
 export { failureOf, watchFailures } from './sql/failed-statement.js';
 export { type BoundStatement, bindStatement } from './sql/bound-statement.js';

@@ -1,4 +1,4 @@
-import { type Clock, describeError, isFenced, type Logger } from '@waybill/kernel';
+import { backoffMs, type Clock, describeError, isFenced, type Logger } from '@waybill/kernel';
 import type { FetchedBatch, GroupMembership, Ownership, Topics } from '@waybill/log';
 import type { LaneOpener } from './lane-opener.js';
 import type { PartitionLane } from './partition-lane.js';
@@ -8,7 +8,8 @@ import { type OwnedPartition, newlyOwned } from './owned-partition.js';
 const OPENED_TOGETHER = 500;
 /** A lane that has run for so long begins with the shortest wait again when it fails. */
 const FORGET_FAILURES_MS = 60_000;
-/** Longest wait before a lane that has failed is opened again. */
+/** Wait before a lane that has failed once is opened again, and the longest after failures in a row. */
+const FIRST_REOPEN_MS = 200;
 const LONGEST_REOPEN_MS = 5_000;
 /** Wait before a partition is tried again that is another's, or in which a delivery is just being committed. */
 const SOON_MS = 50;
@@ -199,7 +200,7 @@ export class OwnedPartitions {
       // A member that has not heard yet that another owns its partition is fenced: that is how it is handed over.
       const isHandOver = isFenced(error) && partition.failures <= HAND_OVER_TRIES;
       partition.failure = isHandOver ? undefined : failure;
-      this.#later(partition, Math.min(LONGEST_REOPEN_MS, 100 * 2 ** Math.min(partition.failures, 7)));
+      this.#later(partition, backoffMs(partition.failures, FIRST_REOPEN_MS, LONGEST_REOPEN_MS));
       return !isHandOver;
     });
     const { logger } = this.parts;

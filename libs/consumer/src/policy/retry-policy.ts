@@ -1,4 +1,5 @@
 import {
+  backoffMs,
   ConfigurationError,
   describeThrown,
   type Given,
@@ -107,7 +108,7 @@ function delayWithoutJitter(rule: RetryRule, delayed: number, attempt: number, e
     case 'fixed':
       return rule.delayMs;
     case 'exponential':
-      return Math.min(rule.delayMs * 2 ** Math.min(delayed - 1, 40), rule.maxDelayMs);
+      return backoffMs(delayed, rule.delayMs, rule.maxDelayMs);
     case 'list':
       return nth(rule.delaysMs, delayed);
     case 'rocketmq':

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { withinTime } from '../loop/within-time.js';
 import { invariant, TransactionRequiredError } from '../errors/errors.js';
 import { cancelStatement } from './cancel-request.js';
 import type { PgDatabase } from './pg-database.js';
@@ -34,7 +35,11 @@ export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
       const loan = lendClient(connection.client as pg.PoolClient, open);
       let isCommitting = false;
       try {
-        const result = await withinTime(transaction.work({ session: open, handle: loan.client }), timeoutMs);
+        const result = await withinTime(
+          transaction.work({ session: open, handle: loan.client }),
+          timeoutMs,
+          () => new HandlerAbandonedError(timeoutMs),
+        );
         loan.end();
         open.close();
         isCommitting = true;
@@ -52,19 +57,5 @@ export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
         throw error;
       }
     });
-  }
-}
-
-async function withinTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new HandlerAbandonedError(timeoutMs)), timeoutMs);
-  });
-  try {
-    return await Promise.race([work, limit]);
-  } finally {
-    clearTimeout(timer);
-    // Whatever an abandoned handler ends with, it has been dealt with already.
-    work.catch(() => {});
   }
 }
