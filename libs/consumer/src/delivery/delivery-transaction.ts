@@ -18,11 +18,12 @@ import {
   type TransactionRunner,
 } from '@waybill/kernel';
 import { Inbox } from '@waybill/guard';
-import { openRecord, type PartitionProgress, type Sealer } from '@waybill/log';
+import { openRecord, type Sealer } from '@waybill/log';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
 import type { LaneRecord } from '../record/lane-record.js';
 import { controlOf, headersOf, keyOf, messageIdOf, locationOf } from '../record/record-fields.js';
 import type { Delivery } from '../handler/delivery.js';
+import type { VerdictWriter } from './verdict-writer.js';
 import { readPayload } from './read-payload.js';
 import { nameTimeout } from './name-timeout.js';
 import type { Subscription } from '../handler/subscription.js';
@@ -49,7 +50,6 @@ export interface DeliveryLocation {
   readonly partition: number;
   /** Names the group in inbox entries. */
   readonly group: string;
-  readonly progress: PartitionProgress;
 }
 
 /**
@@ -122,6 +122,7 @@ export class DeliveryTransaction {
     private readonly databases: DeliveryDatabases,
     private readonly location: DeliveryLocation,
     private readonly subscription: Subscription,
+    private readonly writer: VerdictWriter,
     private readonly signal: AbortSignal,
   ) {}
 
@@ -154,8 +155,8 @@ export class DeliveryTransaction {
         },
         timeoutMs: this.subscription.maxProcessingMs,
         last: ({ done }: BatchOutcome) => {
-          this.#assertNotStopped();
-          return inSameDatabase ? this.#prepared(verdicts(done)) : [];
+          this.writer.assertNotStopped();
+          return inSameDatabase ? this.writer.prepared(verdicts(done)) : [];
         },
       });
     } catch (error) {
@@ -177,24 +178,9 @@ export class DeliveryTransaction {
     await Promise.allSettled(afterCommit.map(async (work) => work()));
     if (!inSameDatabase) {
       const statements = verdicts(outcome.done);
-      if (statements.length > 0) await this.settle(statements);
+      if (statements.length > 0) await this.writer.write(statements);
     }
     return outcome;
-  }
-
-  /** Writes verdicts in a transaction of their own, in the log's database; resolves to the rows of each statement. */
-  async settle(statements: readonly BoundStatement[]): Promise<unknown[][]> {
-    this.#assertNotStopped();
-    return this.databases.bus.runTogether(this.#prepared(statements));
-  }
-
-  #assertNotStopped(): void {
-    if (this.signal.aborted) throw new FencedError('The lane was stopped');
-  }
-
-  /** Parsing and planning them each time costs a small handler a sixth of its rate. */
-  #prepared(statements: readonly BoundStatement[]): BoundStatement[] {
-    return statements.map((statement) => ({ ...statement, prepared: this.databases.prepared }));
   }
 
   async #handle(records: readonly LaneRecord[], hand: HandOver): Promise<BatchOutcome> {

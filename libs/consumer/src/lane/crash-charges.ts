@@ -1,6 +1,6 @@
 import { type CrashVerdict, crashVerdict } from '../retry/crash-verdict.js';
 import type { LaneStart } from '../retry/lane-start.js';
-import type { LaneAttempts } from '../retry/lane-attempts.js';
+import type { VerdictWriter } from '../delivery/verdict-writer.js';
 import type { LaneEnvironment } from '../retry/lane-context.js';
 import type { Permit } from '../delivery/permits.js';
 
@@ -8,7 +8,7 @@ import type { Permit } from '../delivery/permits.js';
 export class CrashCharges {
   constructor(
     private readonly environment: LaneEnvironment,
-    private readonly attempts: LaneAttempts,
+    private readonly writer: VerdictWriter,
     /** How often records were begun alone, by offset. */
     private readonly begun: ReadonlyMap<number, number>,
     private readonly start: LaneStart,
@@ -20,11 +20,9 @@ export class CrashCharges {
    */
   async verdict(offset: number, permit: Permit): Promise<CrashVerdict | undefined> {
     const { maxCrashes } = this.environment.context;
-    const losses = Math.floor(this.start.losses.count(offset));
-    if (losses >= maxCrashes) return crashVerdict('connection-lost', losses);
-    if (offset >= this.start.suspectEnd) return undefined;
-    const crashes = await this.#charge(offset, permit);
-    return crashes >= maxCrashes ? crashVerdict('process-crashed', crashes) : undefined;
+    const lost = crashVerdict('connection-lost', this.start.losses.count(offset), maxCrashes);
+    if (lost !== undefined || offset >= this.start.suspectEnd) return lost;
+    return crashVerdict('process-crashed', await this.#charge(offset, permit), maxCrashes);
   }
 
   /** Notes that a record is begun alone; resolves to how many crashes it has to answer for. */
@@ -42,12 +40,12 @@ export class CrashCharges {
     this.start.losses.clear(offset);
     if (offset >= this.start.suspectEnd) return;
     const { progress } = this.environment;
-    await this.attempts.settle([progress.clearCharges(offset), progress.fence()], permit);
+    await this.writer.write([progress.clearCharges(offset), progress.fence()], permit);
   }
 
   async #note(offset: number, permit: Permit): Promise<number> {
     const { progress } = this.environment;
-    const [rows] = await this.attempts.settle([progress.charge(offset), progress.fence()], permit);
+    const [rows] = await this.writer.write([progress.charge(offset), progress.fence()], permit);
     return (rows as { charges: number }[])[0]?.charges ?? 1;
   }
 }

@@ -1,13 +1,13 @@
 import type { BoundStatement } from '@waybill/kernel';
 import type { PartitionProgress } from '@waybill/log';
+import type { Permit } from '../delivery/permits.js';
+import type { VerdictWriter } from '../delivery/verdict-writer.js';
 
 /**
  * How far ahead of the records that run the in-flight marker is put, in records, so that it need not be put again for each.
  * It may stand beyond the end of the log: what had not been written when a process crashed is not suspected.
  */
 const MARKER_AHEAD = 64;
-
-type Settle = (statements: readonly BoundStatement[]) => Promise<unknown>;
 
 /**
  * What the database knows of a lane: the position below which everything is done, and the in-flight marker below which
@@ -18,10 +18,9 @@ export class LaneProgress {
   #marker: number;
   #storing: Promise<void> = Promise.resolve();
 
-  /** @param settle runs statements in a transaction of their own; they end with the fence */
   constructor(
     private readonly progress: PartitionProgress,
-    private readonly settle: Settle,
+    private readonly writer: VerdictWriter,
     position: number,
     marker: number,
   ) {
@@ -52,11 +51,11 @@ export class LaneProgress {
 
   /**
    * Puts the marker at least at `end`, and some way ahead so that it need not be put again for each record.
-   * @param settle runs the statement, and again after a conflict
+   * @param permit of the delivery that waits for it
    */
-  async cover(end: number, position: number, settle: Settle): Promise<void> {
+  async cover(end: number, position: number, permit: Permit): Promise<void> {
     if (this.covers(end)) return this.#storing;
-    return this.#store(position, this.#markerAhead(end), settle);
+    return this.#store(position, this.#markerAhead(end), permit);
   }
 
   /** Stores a position; the marker stays where it is. */
@@ -76,11 +75,11 @@ export class LaneProgress {
   }
 
   /** Stores one after the other, so that an older position never lands behind a newer one. */
-  #store(position: number, marker: number, settle: Settle = this.settle): Promise<void> {
+  #store(position: number, marker: number, permit?: Permit): Promise<void> {
     const before = this.#storing;
     const storing = (async () => {
       await before.catch(() => {});
-      await settle([this.progress.advance(position, marker)]);
+      await this.writer.write([this.progress.advance(position, marker)], permit);
       this.#position = position;
       this.#marker = marker;
     })();

@@ -1,20 +1,22 @@
-import type { BoundStatement } from '@waybill/kernel';
 import type { FetchedBatch, StoredProgress } from '@waybill/log';
-import type { DeadLetterReason } from '@waybill/dead-letter';
+import { DeliveryTransaction } from '../delivery/delivery-transaction.js';
+import type { Permit } from '../delivery/permits.js';
+import { RepeatedWork } from '../delivery/repeated-work.js';
+import { VerdictWriter } from '../delivery/verdict-writer.js';
+import { ParkedLane, type RedrivenRow } from '../parked/parked-lane.js';
+import type { ParkedRow } from '../parked/parked-store.js';
 import { type LaneRecord, laneRecords } from '../record/lane-record.js';
-import { DeliveryTransaction, type FailedRecord } from '../delivery/delivery-transaction.js';
-import { LaneAlarm } from './lane-alarm.js';
-import { countsAs, type Failing, LaneAttempts } from '../retry/lane-attempts.js';
-import { LaneProgress } from './lane-progress.js';
-import { CrashCharges } from './crash-charges.js';
+import { expire, type FailureTools, followFailure, giveUp } from '../retry/follow-failure.js';
+import { LaneAttempts } from '../retry/lane-attempts.js';
+import { fieldsOf, type LaneEnvironment } from '../retry/lane-context.js';
 import type { LaneStart } from '../retry/lane-start.js';
-import type { LaneEnvironment } from '../retry/lane-context.js';
+import { CrashCharges } from './crash-charges.js';
+import { LaneAlarm } from './lane-alarm.js';
 import type { Job } from './lane-job.js';
 import { LaneJobs } from './lane-jobs.js';
+import { LaneProgress } from './lane-progress.js';
 import { type Batch, LaneWindow } from './lane-window.js';
-import { ParkedLane, type RedrivenRow } from '../parked/parked-lane.js';
-import type { ParkedRow, MessageToPark } from '../parked/parked-store.js';
-import type { Permit } from '../delivery/permits.js';
+import { LogMessages } from './log-messages.js';
 
 /** The position is stored when it is this far ahead of the stored one; and by {@link PartitionLane.tick}. */
 const POSITION_STEP = 256;
@@ -34,15 +36,15 @@ export class PartitionLane {
   readonly #abort = new AbortController();
   /** Cuts short the waits between attempts. */
   readonly #closing = new AbortController();
-  readonly #deliveries: DeliveryTransaction;
+  readonly #writer: VerdictWriter;
   readonly #attempts: LaneAttempts;
+  readonly #tools: FailureTools;
   readonly #parked: ParkedLane;
+  readonly #log: LogMessages;
   readonly #jobs: LaneJobs;
   readonly #progress: LaneProgress;
   readonly #alarm: LaneAlarm;
   readonly #charges: CrashCharges;
-  /** Handlers write to another database than the log's, where the inbox tells what is done: the position may lag behind. */
-  readonly #isElsewhere: boolean;
   #parkedIsNext = true;
   #isParking = false;
 
@@ -54,24 +56,25 @@ export class PartitionLane {
     parked: readonly ParkedRow[],
   ) {
     const { context, subscription, topic, partition, progress } = environment;
-    this.#isElsewhere = context.databases.inboxFor !== undefined;
+    const { clock, logger, databases, group } = context;
+    const closing = this.#closing.signal;
+    const stopped = this.#abort.signal;
     const { position, suspectEnd, losses } = start;
     const isSuspect = (offset: number): boolean => losses.isSuspect(offset);
     this.#window = new LaneWindow(subscription.concurrency, position, stored.marked, suspectEnd, isSuspect);
-    const location = { topic: topic.name, partition, group: context.group, progress };
-    this.#deliveries = new DeliveryTransaction(context.databases, location, subscription, this.#abort.signal);
-    this.#attempts = new LaneAttempts(environment, this.#deliveries, losses, this.#closing.signal);
-    this.#charges = new CrashCharges(environment, this.#attempts, stored.charges, start);
-    this.#parked = new ParkedLane(environment, this.#attempts, start);
+    const repeated = new RepeatedWork({ clock, logger, fields: fieldsOf(environment), closing });
+    this.#writer = new VerdictWriter({ ...databases, stopped, repeated });
+    const location = { topic: topic.name, partition, group };
+    const deliveries = new DeliveryTransaction(databases, location, subscription, this.#writer, stopped);
+    this.#attempts = new LaneAttempts(environment, deliveries, losses, repeated);
+    this.#charges = new CrashCharges(environment, this.#writer, stored.charges, start);
+    this.#tools = { environment, attempts: this.#attempts, writer: this.#writer };
+    this.#parked = new ParkedLane(this.#tools, start);
     this.#parked.load(parked);
-    this.#jobs = new LaneJobs(environment, this.#closing.signal, () => this.#stop());
-    this.#alarm = new LaneAlarm(context.clock, context.wake, this.#closing.signal);
-    this.#progress = new LaneProgress(
-      progress,
-      (statements) => this.#deliveries.settle(statements),
-      position,
-      stored.inFlightEnd,
-    );
+    this.#jobs = new LaneJobs(environment, closing, () => this.#stop());
+    this.#alarm = new LaneAlarm(clock, context.wake, closing);
+    this.#progress = new LaneProgress(progress, this.#writer, position, stored.inFlightEnd);
+    this.#log = new LogMessages(this.#tools, this.#parked, this.#progress);
   }
 
   get partitionId(): number {
@@ -190,8 +193,10 @@ export class PartitionLane {
     this.#jobs.start(async () => {
       const permit = await this.environment.context.permits.acquire();
       try {
-        const orders = records.map((record) => ({ record, attempts: 0, delayMs: null, failingForMs: null }));
-        await this.#park(orders, permit);
+        await this.#log.park(
+          records.map((record) => ({ record, attempts: 0, delayMs: null, failingForMs: null })),
+          permit,
+        );
         this.#window.done(records);
       } finally {
         this.#isParking = false;
@@ -235,7 +240,7 @@ export class PartitionLane {
         if (!atRest) return this.#progress.store(position);
         await this.#progress.storeAtRest(position);
         if (this.#parked.queue.size > 0)
-          await this.#deliveries.settle([...this.#parked.rest(), this.environment.progress.fence()]);
+          await this.#writer.write([...this.#parked.rest(), this.environment.progress.fence()]);
       });
     }
     this.#stop();
@@ -252,86 +257,17 @@ export class PartitionLane {
     await this.#markBegun(last.offset + 1, permit);
     if (batch.alone && (await this.#isGivenUp(batch.records[0] as LaneRecord, permit))) return;
     const records = await this.#withoutExpired(batch.records, permit);
-    const { done, failed } = await this.#run(records, 1, permit);
+    const { done, failed } = await this.#log.run(records, 1, permit);
     this.#window.done(done);
     if (failed !== undefined) {
       const rest = records.filter((record) => record !== failed.record && !done.includes(record));
       this.#window.putBack(rest);
       this.#window.hold([failed.record]);
-      await this.#settleFailed(failed, permit);
+      await followFailure(this.#tools, this.#log.followed(failed.record), failed, permit);
       this.#window.done([failed.record]);
     }
     if (batch.alone) await this.#charges.clear(last.offset, permit);
     await this.#storeIfFar();
-  }
-
-  async #run(
-    records: readonly LaneRecord[],
-    attempt: number,
-    permit: Permit,
-  ): Promise<{ done: readonly LaneRecord[]; failed: FailedRecord | undefined }> {
-    if (records.length === 0) return { done: [], failed: undefined };
-    const outcome = await this.#attempts.run(records, attempt, permit, (done) =>
-      this.#isElsewhere ? [] : this.#verdict(done, 'done'),
-    );
-    if (!this.#isElsewhere) this.#committed(outcome.done);
-    return outcome;
-  }
-
-  /** Follows a failed first attempt to its end: in place, or by putting the message beside the log. */
-  async #settleFailed(first: FailedRecord, permit: Permit): Promise<void> {
-    const since = this.environment.context.clock.monotonic();
-    const { record } = first;
-    let { error } = first;
-    let attempts = 0;
-    for (;;) {
-      attempts += countsAs(error);
-      const failing: Failing = {
-        record,
-        error,
-        attempts,
-        failingForMs: this.environment.context.clock.monotonic() - since,
-      };
-      const decision = this.#attempts.decide(failing);
-      if (decision.kind === 'drop') {
-        await this.#attempts.settle(this.#verdict([record], 'dropped'), permit);
-        this.#committed([record]);
-        return this.#attempts.reportDropped(failing, decision.reason);
-      }
-      if (decision.kind === 'dead-letter')
-        return this.#deadLetter(failing, decision.reason, decision.error, permit);
-      const { delayMs } = decision;
-      const inPlace = this.environment.subscription.concurrency === 'partition' || this.#parked.room === 0;
-      if (delayMs > 0 && !inPlace) return this.#park([{ ...failing, delayMs }], permit);
-      await this.#attempts.pauseBeforeRetry(delayMs, permit);
-      const { failed } = await this.#run([record], attempts + 1, permit);
-      if (failed === undefined) return;
-      error = failed.error;
-    }
-  }
-
-  async #park(orders: readonly MessageToPark[], permit: Permit): Promise<void> {
-    const records = orders.map(({ record }) => record);
-    await this.#parked.park(orders, this.#verdict(records, 'parked'), permit);
-    this.#committed(records);
-  }
-
-  async #deadLetter(
-    failing: Failing,
-    reason: DeadLetterReason,
-    error: unknown,
-    permit: Permit,
-  ): Promise<void> {
-    const { record } = failing;
-    const letters = await this.#attempts.deadLetter(failing, reason, error, permit);
-    if (this.environment.topic.onDeadLetter === 'unblock') {
-      await this.#attempts.settle([...letters, ...this.#verdict([record], 'dead')], permit);
-    } else {
-      const order: MessageToPark = { ...failing, delayMs: 'decision' };
-      await this.#parked.park([order], [...letters, ...this.#verdict([record], 'parked')], permit);
-    }
-    this.#committed([record]);
-    this.#attempts.reportDeadLetter(failing, reason, error);
   }
 
   /**
@@ -346,59 +282,27 @@ export class PartitionLane {
     this.#window.putBack(rest);
     this.#window.hold([record]);
     if (!expired.includes(record)) return [record];
-    this.environment.context.counters.expired += 1;
-    if (this.environment.topic.onExpired === 'dead-letter') {
-      const error = new Error('it was past its expiresAt when its turn came');
-      await this.#deadLetter({ record, error, attempts: 0, failingForMs: 0 }, 'expired', error, permit);
-    } else {
-      await this.#attempts.settle(this.#verdict([record], 'expired'), permit);
-      this.#committed([record]);
-    }
+    await expire(this.#tools, this.#log.followed(record), permit);
     this.#window.done([record]);
     return [];
-  }
-
-  /** In order `partition` the position itself is the verdict; in order `key` each record is marked. */
-  #verdict(
-    records: readonly LaneRecord[],
-    verdict: 'done' | 'dead' | 'parked' | 'expired' | 'dropped',
-  ): BoundStatement[] {
-    const { subscription, progress } = this.environment;
-    const last = records.at(-1);
-    if (last === undefined) return [progress.fence()];
-    if (subscription.concurrency === 'partition') {
-      return [this.#progress.advance(last.offset + 1)];
-    }
-    const offsets = records.map(({ offset }) => offset);
-    return [progress.mark(offsets, verdict), progress.fence()];
-  }
-
-  /** Takes note of what a commit has stored. */
-  #committed(records: readonly LaneRecord[]): void {
-    const last = records.at(-1);
-    if (last === undefined || this.environment.subscription.concurrency !== 'partition') return;
-    this.#progress.committed(last.offset + 1);
   }
 
   /** Before a record runs, the database knows that it may have been begun: a crash then shows where to be careful. */
   async #markBegun(end: number, permit: Permit): Promise<void> {
     if (this.#progress.covers(end)) return;
-    await this.#progress.cover(end, this.#window.position, (statements) =>
-      this.#attempts.settle(statements, permit),
-    );
+    await this.#progress.cover(end, this.#window.position, permit);
   }
 
   async #storeIfFar(): Promise<void> {
-    const isStoredApart = this.#isElsewhere || this.environment.subscription.concurrency === 'key';
-    if (isStoredApart && this.#window.position - this.#progress.position >= POSITION_STEP) await this.tick();
+    if (this.#log.storePositionApart && this.#window.position - this.#progress.position >= POSITION_STEP)
+      await this.tick();
   }
 
   /** Whether a record that runs alone has done so too often, and has become a dead letter. */
   async #isGivenUp(record: LaneRecord, permit: Permit): Promise<boolean> {
     const verdict = await this.#charges.verdict(record.offset, permit);
     if (verdict === undefined) return false;
-    const { reason, times, error } = verdict;
-    await this.#deadLetter({ record, error, attempts: times, failingForMs: 0 }, reason, error, permit);
+    await giveUp(this.#tools, this.#log.followed(record, verdict.times), verdict, permit);
     this.#window.done([record]);
     await this.#charges.clear(record.offset, permit);
     return true;

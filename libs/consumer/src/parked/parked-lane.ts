@@ -1,13 +1,19 @@
 import type { BoundStatement } from '@waybill/kernel';
-import { type DeadLetterReason, deadLetterResolved } from '@waybill/dead-letter';
-import type { LaneRecord } from '../record/lane-record.js';
-import { countsAs, type Failing, type LaneAttempts } from '../retry/lane-attempts.js';
-import { type CrashVerdict, crashVerdict } from '../retry/crash-verdict.js';
-import type { LaneStart } from '../retry/lane-start.js';
-import type { LaneEnvironment } from '../retry/lane-context.js';
-import { type ParkedEntry, ParkedQueue } from './parked-queue.js';
-import { type BegunMessage, type ParkedRow, ParkedStore, type MessageToPark } from './parked-store.js';
+import { deadLetterResolved } from '@waybill/dead-letter';
+import type { FailedRecord } from '../delivery/delivery-transaction.js';
 import type { Permit } from '../delivery/permits.js';
+import type { LaneRecord } from '../record/lane-record.js';
+import { type CrashVerdict, crashVerdict } from '../retry/crash-verdict.js';
+import {
+  expire,
+  type FailureTools,
+  followFailure,
+  type FollowedMessage,
+  giveUp,
+} from '../retry/follow-failure.js';
+import type { LaneStart } from '../retry/lane-start.js';
+import { type ParkedEntry, ParkedQueue } from './parked-queue.js';
+import { type BegunMessage, type MessageToPark, type ParkedRow, ParkedStore } from './parked-store.js';
 
 /** Parked messages of a key that are begun together, so that draining a key does not cost a commit more for each. */
 const BEGUN_TOGETHER = 16;
@@ -33,30 +39,29 @@ export class ParkedLane {
   readonly #begun = new Map<number, BegunMessage>();
 
   constructor(
-    private readonly environment: LaneEnvironment,
-    private readonly attempts: LaneAttempts,
+    private readonly tools: FailureTools,
     private readonly start: Pick<LaneStart, 'again' | 'losses'>,
   ) {
-    const { context, subscription, progress } = environment;
+    const { context, subscription, progress } = tools.environment;
     this.queue = new ParkedQueue(subscription.concurrency);
     this.#store = new ParkedStore(context.groupId, progress);
   }
 
   get #now(): number {
-    return this.environment.context.clock.monotonic();
+    return this.tools.environment.context.clock.monotonic();
   }
 
   /** How many more messages may be put beside the log. */
   get room(): number {
-    return Math.max(0, this.environment.context.maxParked - this.queue.size);
+    return Math.max(0, this.tools.environment.context.maxParked - this.queue.size);
   }
 
   /** Whether the whole partition has to wait for an operator. */
   get blocksPartition(): boolean {
     if (this.queue.awaitingOperatorCount === 0) return false;
     return (
-      this.environment.subscription.concurrency === 'partition' ||
-      this.environment.topic.onDeadLetter === 'block'
+      this.tools.environment.subscription.concurrency === 'partition' ||
+      this.tools.environment.topic.onDeadLetter === 'block'
     );
   }
 
@@ -88,12 +93,12 @@ export class ParkedLane {
    * @param verdicts what says in the log's own terms that they are done with there; ends with the fence
    */
   async park(
-    orders: readonly MessageToPark[],
+    messages: readonly MessageToPark[],
     verdicts: readonly BoundStatement[],
     permit: Permit,
   ): Promise<void> {
     const now = this.#now;
-    const entries = orders.map(({ record, attempts, delayMs, failingForMs }): ParkedEntry => {
+    const entries = messages.map(({ record, attempts, delayMs, failingForMs }): ParkedEntry => {
       return {
         offset: record.offset,
         key: record.key,
@@ -107,12 +112,12 @@ export class ParkedLane {
     });
     // They keep their permits before they are committed, so that nothing of their keys can slip by meanwhile.
     for (const entry of entries) this.queue.add(entry);
-    await this.attempts.settle([this.#store.park(orders), ...verdicts], permit);
+    await this.tools.writer.write([this.#store.park(messages), ...verdicts], permit);
     // Their due times count from the insert, which is over.
     const late = this.#now - now;
     for (const entry of entries) if (entry.dueAt !== Infinity) entry.dueAt += late;
     this.queue.stored(entries);
-    this.environment.context.counters.parked += entries.length;
+    this.tools.environment.context.counters.parked += entries.length;
   }
 
   /** Runs a parked message whose time has come. */
@@ -123,23 +128,23 @@ export class ParkedLane {
     if (begun.dueInMs !== 0) {
       return this.queue.again(entry, begun.dueInMs === null ? Infinity : this.#now + begun.dueInMs);
     }
-    const verdict = this.#verdict(entry, begun);
-    if (verdict !== undefined) {
-      const { reason, error } = verdict;
-      return this.#deadLetter(entry, this.#failing(entry, begun.record, error, 0), reason, error, permit);
-    }
     const record: LaneRecord = { ...begun.record, isRedriven: entry.fromDeadLetter };
-    if ((await this.attempts.expired([record], permit)).length > 0)
-      return this.#expire(entry, record, permit);
-    await this.#attempt(entry, record, permit);
+    const message = this.#followed(entry, record);
+    const verdict = this.#crashVerdict(entry, begun);
+    if (verdict !== undefined) return giveUp(this.tools, message, verdict, permit);
+    const expired = await this.tools.attempts.expired([record], permit);
+    if (expired.length > 0) return expire(this.tools, message, permit);
+    const failed = await this.#attempt(entry, record, entry.attempts + 1, permit);
+    if (failed !== undefined) await followFailure(this.tools, message, failed, permit);
   }
 
   /** Why a message that runs alone is given up, when it has done so too often. */
-  #verdict({ offset }: ParkedEntry, { crashes }: BegunMessage): CrashVerdict | undefined {
-    const { maxCrashes } = this.environment.context;
-    if (crashes > maxCrashes) return crashVerdict('process-crashed', crashes - 1);
-    const losses = Math.floor(this.start.losses.count(offset));
-    return losses >= maxCrashes ? crashVerdict('connection-lost', losses) : undefined;
+  #crashVerdict({ offset }: ParkedEntry, { crashes }: BegunMessage): CrashVerdict | undefined {
+    const { maxCrashes } = this.tools.environment.context;
+    return (
+      crashVerdict('connection-lost', this.start.losses.count(offset), maxCrashes) ??
+      crashVerdict('process-crashed', crashes - 1, maxCrashes)
+    );
   }
 
   /** Follows what operators have done: rows that appeared, rows whose decision has been made. */
@@ -192,72 +197,61 @@ export class ParkedLane {
     const offsets = together
       .filter((other) => other === entry || !this.isSuspect(other))
       .map(({ offset }) => offset);
-    const { progress } = this.environment;
+    const { progress } = this.tools.environment;
     const begin = this.#store.begin(offsets, entry.crashed);
-    const [rows] = await this.attempts.settle([begin, progress.fence()], permit);
+    const [rows] = await this.tools.writer.write([begin, progress.fence()], permit);
     const begun = this.#store.begun(rows);
     for (const [offset, message] of begun) if (offset !== entry.offset) this.#begun.set(offset, message);
     return begun.get(entry.offset);
   }
 
-  async #attempt(entry: ParkedEntry, record: LaneRecord, permit: Permit): Promise<void> {
-    for (;;) {
-      const { failed } = await this.attempts.run([record], entry.attempts + 1, permit, (done) =>
-        done.length === 0 ? [this.environment.progress.fence()] : this.#gone(entry),
-      );
-      if (failed === undefined) return this.#finish(entry);
-      const failing = this.#failing(entry, record, failed.error, countsAs(failed.error));
-      const decision = this.attempts.decide(failing);
-      if (decision.kind === 'drop') {
-        await this.attempts.settle(this.#gone(entry), permit);
-        this.attempts.reportDropped(failing, decision.reason);
-        return this.#finish(entry);
-      }
-      if (decision.kind === 'dead-letter')
-        return this.#deadLetter(entry, failing, decision.reason, decision.error, permit);
-      entry.attempts = failing.attempts;
-      entry.crashed = false;
-      if (decision.delayMs > 0) return this.#delay(entry, failing, decision.delayMs, permit);
-      await this.attempts.pauseBeforeRetry(0, permit);
-    }
-  }
-
-  async #delay(entry: ParkedEntry, failing: Failing, delayMs: number, permit: Permit): Promise<void> {
-    const { progress } = this.environment;
-    await this.attempts.settle([this.#store.delay({ ...failing, delayMs }), progress.fence()], permit);
-    this.queue.again(entry, this.#now + delayMs);
-  }
-
-  async #deadLetter(
+  /** Makes an attempt; resolves to undefined when the message is done. */
+  async #attempt(
     entry: ParkedEntry,
-    failing: Failing,
-    reason: DeadLetterReason,
-    error: unknown,
+    record: LaneRecord,
+    attempt: number,
     permit: Permit,
-  ): Promise<void> {
-    const { progress, topic } = this.environment;
-    const letters = await this.attempts.deadLetter(failing, reason, error, permit);
-    const stays = topic.onDeadLetter !== 'unblock';
-    const verdict = stays
-      ? this.#store.delay({ ...failing, delayMs: 'decision' })
-      : this.#store.remove(entry.offset);
-    await this.attempts.settle([...letters, verdict, progress.fence()], permit);
-    this.attempts.reportDeadLetter(failing, reason, error);
-    if (!stays) return this.#finish(entry);
-    this.start.losses.clear(entry.offset);
-    entry.crashed = false;
-    entry.fromDeadLetter = true;
-    this.queue.again(entry, Infinity);
+  ): Promise<FailedRecord | undefined> {
+    const { failed } = await this.tools.attempts.run([record], attempt, permit, (done) =>
+      done.length === 0 ? [this.tools.environment.progress.fence()] : this.#gone(entry),
+    );
+    if (failed === undefined) this.#finish(entry);
+    return failed;
   }
 
-  async #expire(entry: ParkedEntry, record: LaneRecord, permit: Permit): Promise<void> {
-    const { context, topic } = this.environment;
-    context.counters.expired += 1;
-    const error = new Error('it was past its expiresAt when its turn came');
-    const failing = this.#failing(entry, record, error, 0);
-    if (topic.onExpired === 'dead-letter') return this.#deadLetter(entry, failing, 'expired', error, permit);
-    await this.attempts.settle(this.#gone(entry), permit);
-    this.#finish(entry);
+  /** A message that is to be followed to its end. */
+  #followed(entry: ParkedEntry, record: LaneRecord): FollowedMessage {
+    const { progress } = this.tools.environment;
+    return {
+      record,
+      history: entry,
+      // The dead letter that it was redriven from is open again.
+      verdict: (kind) =>
+        kind === 'dead' ? [this.#store.remove(entry.offset), progress.fence()] : this.#gone(entry),
+      ended: () => this.#finish(entry),
+      awaitOperator: async (failing, letter, permit) => {
+        await this.#delay({ ...failing, delayMs: 'decision' }, letter, permit);
+        this.start.losses.clear(entry.offset);
+        entry.crashed = false;
+        entry.fromDeadLetter = true;
+        this.queue.again(entry, Infinity);
+      },
+      wait: async (failing, delayMs, permit) => {
+        await this.#delay({ ...failing, delayMs }, [], permit);
+        entry.crashed = false;
+        this.queue.again(entry, this.#now + delayMs);
+        return true;
+      },
+      attempt: (attempt, permit) => {
+        entry.crashed = false;
+        return this.#attempt(entry, record, attempt, permit);
+      },
+    };
+  }
+
+  async #delay(message: MessageToPark, letter: readonly BoundStatement[], permit: Permit): Promise<void> {
+    const { writer, environment } = this.tools;
+    await writer.write([...letter, this.#store.delay(message), environment.progress.fence()], permit);
   }
 
   #finish(entry: ParkedEntry): void {
@@ -267,19 +261,9 @@ export class ParkedLane {
 
   /** What takes a message away for good, under the fence. */
   #gone({ offset, fromDeadLetter }: ParkedEntry): BoundStatement[] {
-    const { context, progress } = this.environment;
+    const { context, progress } = this.tools.environment;
     const { partitionId } = progress.ownership;
     const resolved = fromDeadLetter ? [deadLetterResolved(context.groupId, partitionId, offset)] : [];
     return [this.#store.remove(offset), ...resolved, progress.fence()];
-  }
-
-  #failing(entry: ParkedEntry, record: LaneRecord, error: unknown, counts: 0 | 1): Failing {
-    entry.failingSince ??= this.#now;
-    return {
-      record,
-      error,
-      attempts: entry.attempts + counts,
-      failingForMs: this.#now - entry.failingSince,
-    };
   }
 }

@@ -74,21 +74,21 @@ export class ParkedStore {
   }
 
   /** The statement that puts messages beside the log. */
-  park(orders: readonly MessageToPark[]): BoundStatement {
+  park(messages: readonly MessageToPark[]): BoundStatement {
     return bindStatement(
       parkMessages,
       this.groupId,
       this.#partitionId,
-      orders.map(({ record }) => record.offset),
-      orders.map(({ record }) => record.bucketSeq),
-      orders.map(({ record }) => messageIdOf(record.record)),
-      orders.map(({ record }) => record.key),
-      orders.map(({ record }) => storeHeaders(record.record.headers)),
-      orders.map(({ record }) => record.record.value),
-      orders.map(({ record }) => record.record.timestampMs),
-      orders.map(({ attempts }) => attempts),
-      orders.map(({ delayMs }) => (delayMs === null ? null : delayOf(delayMs))),
-      orders.map(({ failingForMs }) => (failingForMs === null ? null : Math.round(failingForMs))),
+      messages.map(({ record }) => record.offset),
+      messages.map(({ record }) => record.bucketSeq),
+      messages.map(({ record }) => messageIdOf(record.record)),
+      messages.map(({ record }) => record.key),
+      messages.map(({ record }) => storeHeaders(record.record.headers)),
+      messages.map(({ record }) => record.record.value),
+      messages.map(({ record }) => record.record.timestampMs),
+      messages.map(({ attempts }) => attempts),
+      messages.map(({ delayMs }) => (delayMs === null ? null : delayOf(delayMs))),
+      messages.map(({ failingForMs }) => (failingForMs === null ? null : Math.round(failingForMs))),
     );
   }
 

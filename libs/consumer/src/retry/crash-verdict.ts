@@ -5,12 +5,21 @@ export interface CrashVerdict {
   readonly error: Error;
 }
 
-/** The verdict on a message that has done so this many times. */
-export function crashVerdict(reason: CrashVerdict['reason'], times: number): CrashVerdict {
+/**
+ * The verdict on a message that has done so this many times, alone; undefined below the limit.
+ * @param times with a fraction where it was hardly the message's doing
+ */
+export function crashVerdict(
+  reason: CrashVerdict['reason'],
+  times: number,
+  maxCrashes: number,
+): CrashVerdict | undefined {
+  const whole = Math.floor(times);
+  if (whole < maxCrashes) return undefined;
   const error = new Error(
     reason === 'process-crashed'
-      ? `its handler took the process down ${times} times`
-      : `the connection of its transaction was lost ${times} times while it ran alone`,
+      ? `its handler took the process down ${whole} times`
+      : `the connection of its transaction was lost ${whole} times while it ran alone`,
   );
-  return { reason, times, error };
+  return { reason, times: whole, error };
 }

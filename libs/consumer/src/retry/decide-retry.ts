@@ -72,6 +72,11 @@ export function isHandlersTrouble(error: unknown): boolean {
   return !(error instanceof HandlerVerdict) && !isFromNewer(error) && refusalOf(error) === undefined;
 }
 
+/** Whether an attempt that ended so counts: nothing has failed where a message is only to be handed over later. */
+export function countsAs(error: unknown): 0 | 1 {
+  return (error instanceof HandlerVerdict && error.kind === 'retry') || isFromNewer(error) ? 0 : 1;
+}
+
 /** Whether a message is of a version of its schema that this process does not know yet, which is no failure of either. */
 export function isFromNewer(error: unknown): boolean {
   return isWaybillError(error) && error.code === 'PAYLOAD_VERSION_UNKNOWN';
