@@ -51,10 +51,10 @@ export class LogMessages {
   }
 
   /** A record that is to be followed to its end. */
-  followed(record: LaneRecord, attempts = 0): FollowedMessage {
+  followed(record: LaneRecord): FollowedMessage {
     return {
       record,
-      history: { attempts, failingSince: undefined },
+      history: { attempts: 0, failingSince: undefined },
       verdict: (kind) => this.#verdict([record], kind),
       ended: () => this.#committed([record]),
       awaitOperator: (failing, letter, permit) =>

@@ -302,7 +302,7 @@ export class PartitionLane {
   async #isGivenUp(record: LaneRecord, permit: Permit): Promise<boolean> {
     const verdict = await this.#charges.verdict(record.offset, permit);
     if (verdict === undefined) return false;
-    await giveUp(this.#tools, this.#log.followed(record, verdict.times), verdict, permit);
+    await giveUp(this.#tools, this.#log.followed(record), verdict, permit);
     this.#window.done([record]);
     await this.#charges.clear(record.offset, permit);
     return true;

@@ -87,10 +87,11 @@ export async function expire(tools: FailureTools, message: FollowedMessage, perm
 export async function giveUp(
   tools: FailureTools,
   message: FollowedMessage,
-  { reason, error }: CrashVerdict,
+  { reason, times, error }: CrashVerdict,
   permit: Permit,
 ): Promise<void> {
-  await deadLetter(tools, message, failingOf(tools, message, error, 0), reason, permit);
+  // Each of them ended an attempt.
+  await deadLetter(tools, message, failingOf(tools, message, error, times), reason, permit);
 }
 
 async function deadLetter(
@@ -117,7 +118,7 @@ function failingOf(
   { environment }: FailureTools,
   { record, history }: FollowedMessage,
   error: unknown,
-  counts: 0 | 1,
+  counts: number,
 ): Failing {
   const now = environment.context.clock.monotonic();
   history.failingSince ??= now;
