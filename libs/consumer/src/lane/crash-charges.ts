@@ -25,22 +25,32 @@ export class CrashCharges {
     return crashVerdict('process-crashed', await this.#charge(offset, permit), maxCrashes);
   }
 
-  /** Notes that a record is begun alone; resolves to how many crashes it has to answer for. */
+  /** Charges a record that is begun alone; resolves to how many crashes it has to answer for. */
   async #charge(offset: number, permit: Permit): Promise<number> {
-    const { position, suspectEnd } = this.start;
+    const { position, suspectEnd, charged, again } = this.start;
+    const before = this.begun.get(offset) ?? 0;
+    // This process was charged for it already, and has not crashed since: the lane ended in another way.
+    if (charged.has(offset)) return before - 1;
     // The only record that was in flight was alone then, too: that crash is its own.
-    const onlySuspect =
-      (this.begun.get(offset) ?? 0) === 0 && suspectEnd === offset + 1 && position === offset;
+    const onlySuspect = !again && before === 0 && suspectEnd === offset + 1 && position === offset;
     if (onlySuspect) await this.#note(offset, permit);
-    return (await this.#note(offset, permit)) - 1;
+    const charges = await this.#note(offset, permit);
+    charged.add(offset);
+    return charges - 1;
   }
 
-  /** The record has a verdict: what it was charged with is forgotten. */
+  /** The record has come to its end: what it was charged with is forgotten. */
   async clear(offset: number, permit: Permit): Promise<void> {
     this.start.losses.clear(offset);
+    await this.forget(offset, permit);
+  }
+
+  /** The process has survived the record: the charges are forgotten, the lost connections are not. */
+  async forget(offset: number, permit: Permit): Promise<void> {
     if (offset >= this.start.suspectEnd) return;
     const { progress } = this.environment;
     await this.writer.write([progress.clearCharges(offset), progress.fence()], permit);
+    this.start.charged.delete(offset);
   }
 
   async #note(offset: number, permit: Permit): Promise<number> {

@@ -211,8 +211,8 @@ export class LaneOpener {
     const breaker = this.#breakerOf(subscription);
     const environment = { context, subscription, topic, partition: opening.number, progress, breaker };
     const inFlightEnd = stored.position === undefined ? position : stored.inFlightEnd;
-    const { again, losses } = before;
-    const start = { position, suspectEnd, losses, again };
+    const { again, losses, charged } = before;
+    const start = { position, suspectEnd, losses, charged, again };
     return new PartitionLane(
       environment,
       { ...stored, inFlightEnd },

@@ -10,6 +10,8 @@ export interface OwnedPartition {
   /** Whether a lane has been open before. */
   opened: boolean;
   readonly losses: ConnectionLosses;
+  /** Records that have been charged for being begun alone by this process, and that have not ended. */
+  readonly charged: Set<number>;
   /** Records below may have taken an earlier owner's process down. */
   suspectEnd: number;
   /** The open lane; replaced when it has stopped. */
@@ -27,6 +29,7 @@ export function newlyOwned(ownership: Ownership): OwnedPartition {
     written: false,
     opened: false,
     losses: new ConnectionLosses(),
+    charged: new Set(),
     suspectEnd: 0,
     lane: undefined,
     failure: undefined,

@@ -8,6 +8,8 @@ export interface LaneStart {
   readonly suspectEnd: number;
   /** Records that may have ended their connection, and run alone as well. */
   readonly losses: ConnectionLosses;
+  /** Records that this process has been charged for since it took the partition over, and that have not ended. */
+  readonly charged: Set<number>;
   /** Whether this process has had a lane on the partition since it took it over: nothing has taken it down meanwhile. */
   readonly again: boolean;
 }
