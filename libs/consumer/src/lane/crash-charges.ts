@@ -42,11 +42,15 @@ export class CrashCharges {
   /** The record has come to its end: what it was charged with is forgotten. */
   async clear(offset: number, permit: Permit): Promise<void> {
     this.start.losses.clear(offset);
-    await this.forget(offset, permit);
+    await this.#forget(offset, permit);
   }
 
-  /** The process has survived the record: the charges are forgotten, the lost connections are not. */
-  async forget(offset: number, permit: Permit): Promise<void> {
+  /** An attempt has failed, and the process has survived it: only lost connections still count. */
+  async survived(offset: number, permit: Permit): Promise<void> {
+    if (this.start.charged.has(offset)) await this.#forget(offset, permit);
+  }
+
+  async #forget(offset: number, permit: Permit): Promise<void> {
     if (offset >= this.start.suspectEnd) return;
     const { progress } = this.environment;
     await this.writer.write([progress.clearCharges(offset), progress.fence()], permit);

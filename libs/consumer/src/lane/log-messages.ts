@@ -5,6 +5,7 @@ import type { ParkedLane } from '../parked/parked-lane.js';
 import type { MessageToPark } from '../parked/parked-store.js';
 import type { LaneRecord } from '../record/lane-record.js';
 import type { FailureTools, FollowedMessage } from '../retry/follow-failure.js';
+import type { CrashCharges } from './crash-charges.js';
 import type { LaneProgress } from './lane-progress.js';
 
 /** What a lane does with messages from the log: runs them, gives them their verdicts there, and parks them. */
@@ -16,6 +17,7 @@ export class LogMessages {
     private readonly tools: FailureTools,
     private readonly parked: ParkedLane,
     private readonly progress: LaneProgress,
+    private readonly charges: CrashCharges,
   ) {
     this.#isElsewhere = tools.environment.context.databases.inboxFor !== undefined;
   }
@@ -64,6 +66,7 @@ export class LogMessages {
         await this.park([{ ...failing, delayMs }], permit);
         return true;
       },
+      survived: (permit) => this.charges.survived(record.offset, permit),
       attempt: async (attempt, permit) => (await this.run([record], attempt, permit)).failed,
     };
   }

@@ -74,7 +74,7 @@ export class PartitionLane {
     this.#jobs = new LaneJobs(environment, closing, () => this.#stop());
     this.#alarm = new LaneAlarm(clock, context.wake, closing);
     this.#progress = new LaneProgress(progress, this.#writer, position, stored.inFlightEnd);
-    this.#log = new LogMessages(this.#tools, this.#parked, this.#progress);
+    this.#log = new LogMessages(this.#tools, this.#parked, this.#progress, this.#charges);
   }
 
   get partitionId(): number {

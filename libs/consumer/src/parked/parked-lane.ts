@@ -242,10 +242,10 @@ export class ParkedLane {
         this.queue.again(entry, this.#now + delayMs);
         return true;
       },
-      attempt: (attempt, permit) => {
+      survived: async () => {
         entry.crashed = false;
-        return this.#attempt(entry, record, attempt, permit);
       },
+      attempt: (attempt, permit) => this.#attempt(entry, record, attempt, permit),
     };
   }
 

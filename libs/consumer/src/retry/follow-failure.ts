@@ -32,6 +32,8 @@ export interface FollowedMessage {
   awaitOperator(failing: Failing, letter: readonly BoundStatement[], permit: Permit): Promise<void>;
   /** Parks it until its next attempt; false where it has to be retried in place. */
   wait(failing: Failing, delayMs: number, permit: Permit): Promise<boolean>;
+  /** Takes note that the process has survived a failed attempt, before a retry in place. */
+  survived(permit: Permit): Promise<void>;
   /** Makes another attempt; resolves to undefined when it is done, with its verdict committed. */
   attempt(attempt: number, permit: Permit): Promise<FailedRecord | undefined>;
 }
@@ -66,6 +68,8 @@ export async function followFailure(
     message.history.attempts = failing.attempts;
     const { delayMs } = decision;
     if (delayMs > 0 && (await message.wait(failing, delayMs, permit))) return;
+    // While it waits, others run: a crash is not its own then.
+    await message.survived(permit);
     await attempts.pauseBeforeRetry(delayMs, permit);
     last = await message.attempt(failing.attempts + 1, permit);
   }
