@@ -147,7 +147,7 @@ describe('handlers with patterns', () => {
     }
     await expect(apps.start('wrong', [Wrong])).rejects.toMatchObject({
       code: 'CONFIGURATION_INVALID',
-      problems: [expect.stringContaining('"orders.>" is no pattern of topics')],
+      problems: [expect.stringContaining('"orders.>" is not a topic pattern')],
     });
   });
 });

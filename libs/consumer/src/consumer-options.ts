@@ -37,7 +37,7 @@ export const CONSUMER_SPECS = {
   startFrom: oneOf(['earliest', 'latest'], 'earliest'),
   /** A message that takes its process down alone as often as this becomes a dead letter. */
   maxCrashes: wholeNumber({ default: 3, min: 1, max: 100 }),
-  /** Messages of a partition that wait beside the log for a retry at most; beyond that they are retried in place. */
+  /** Messages of a partition that may be parked for a retry; beyond that they are retried in place. */
   maxParked: wholeNumber({ default: 10_000, min: 0, max: 1_000_000 }),
 };
 
@@ -89,7 +89,7 @@ export interface ConsumerStatus {
   readonly leaseLapsed: boolean;
   /** Milliseconds since the log was last read with success; undefined before the start. */
   readonly lastReadAgeMs: number | undefined;
-  /** Messages that wait beside the log in this process's partitions. */
+  /** Parked messages in this process's partitions. */
   readonly parked: number;
   readonly counts: ConsumerCounts;
   /** Circuit breakers of the topics whose handlers have one. */

@@ -54,7 +54,7 @@ export interface DeliveryLocation {
 
 /**
  * What is written to say that records are done: marks or a position, and the fence. With their effect where that is in the
- * log's database, and else behind it; nothing is written where the inbox says it all.
+ * log's database, and else after it; nothing is written where the inbox says it all.
  */
 export type Verdicts = (done: readonly LaneRecord[]) => readonly BoundStatement[];
 
@@ -76,7 +76,7 @@ export interface DeliveryDatabases {
   readonly codecs: Readonly<Record<string, Codec>>;
 }
 
-/** What a hand-over has beside its record. */
+/** What belongs to a hand-over, apart from its record. */
 interface HandOver {
   readonly attempt: number;
   readonly transaction: OpenTransaction<unknown>;
@@ -197,7 +197,7 @@ export class DeliveryTransaction {
       try {
         await this.#handleOne(record, hand);
       } catch (thrown) {
-        // It may have a statement under way, behind which every other one would wait.
+        // A statement of it may still run, and every other one would wait for that.
         if (thrown instanceof HandlerAbandonedError) throw thrown;
         const error = readableThrown(thrown);
         await assertOwnFailure(error, transaction.session);
@@ -275,7 +275,7 @@ export class DeliveryTransaction {
   }
 }
 
-/** Nobody is to handle what was erased. @throws the verdict to drop it, or the error */
+/** What was erased is not handled. @throws the verdict to drop it, or the error */
 function dropErased(error: unknown): never {
   throw isWaybillError(error) && error.code === 'SUBJECT_ERASED' ? drop('its subject was erased') : error;
 }

@@ -30,7 +30,7 @@ function decoded(record: OpenedRecord, codec: Subscription['codec'], location: s
     if (types.isPromise(payload)) throw asynchronous(payload);
     return payload;
   } catch (error) {
-    // What JSON.parse says quotes the text, which then stands in a dead letter in plain.
+    // What JSON.parse says quotes the text, which would then be in a dead letter in plain.
     const problem = record.wasSealed ? 'its codec cannot read it' : describeThrown(error).message;
     throw new PayloadUnreadableError(location, problem, record.wasSealed ? {} : { cause: error });
   }

@@ -20,7 +20,7 @@ export class LaneJobs {
     return this.#running.size;
   }
 
-  /** Runs a job beside the others. */
+  /** Runs a job concurrently with the others. */
   start(job: () => Promise<void>): void {
     const work: Promise<void> = this.guard(job).finally(() => this.#running.delete(work));
     this.#running.add(work);

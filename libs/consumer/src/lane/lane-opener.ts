@@ -28,7 +28,7 @@ export interface LaneRequest {
 /** What came of a request: a lane, none where this process does not subscribe to the topic, or an error. */
 export type Opened = { readonly lane: PartitionLane | undefined } | { readonly error: unknown };
 
-/** Where a group stands that has never stored anything. */
+/** The progress of a group that has never stored any. */
 const EMPTY: StoredProgress = {
   position: undefined,
   inFlightEnd: 0,
@@ -53,7 +53,7 @@ interface Found {
   readonly newTopics: ReadonlySet<string>;
 }
 
-/** Opens the lanes of a consumer's partitions, each from where the group stands in it. */
+/** Opens the lanes of a consumer's partitions, each from the group's position in it. */
 export class LaneOpener {
   readonly #breakers = new Map<string, CircuitBreaker>();
 

@@ -5,7 +5,7 @@ import type { VerdictWriter } from '../delivery/verdict-writer.js';
 
 /**
  * How far ahead of the records that run the in-flight marker is put, in records, so that it need not be put again for each.
- * It may stand beyond the end of the log: what had not been written when a process crashed is not suspected.
+ * It may be beyond the end of the log: what had not been written when a process crashed is not suspected.
  */
 const MARKER_AHEAD = 64;
 
@@ -33,7 +33,7 @@ export class LaneProgress {
     return this.#position;
   }
 
-  /** The statement that stores a position together with the effect that it stands for. A last statement: it fences. */
+  /** The statement that stores a position together with the effect of the records below it. A last statement: it fences. */
   advance(position: number): BoundStatement {
     return this.progress.advance(position, this.#markerAhead(position));
   }
@@ -74,7 +74,7 @@ export class LaneProgress {
     return Math.max(this.#marker, end + MARKER_AHEAD);
   }
 
-  /** Stores one after the other, so that an older position never lands behind a newer one. */
+  /** Stores one after the other, so that an older position never follows a newer one. */
   #store(position: number, marker: number, permit?: Permit): Promise<void> {
     const before = this.#storing;
     const storing = (async () => {

@@ -10,7 +10,7 @@ import type { LaneProgress } from './lane-progress.js';
 
 /** What a lane does with messages from the log: runs them, gives them their verdicts there, and parks them. */
 export class LogMessages {
-  /** Handlers write to another database than the log's, where the inbox tells what is done: the position may lag behind. */
+  /** Handlers write to another database than the log's, where the inbox tells what is done: the position may lag. */
   readonly #isElsewhere: boolean;
 
   constructor(

@@ -72,7 +72,7 @@ export class OwnedPartitions {
   }
 
   /**
-   * Opens lanes that are due, a batch of them, from where the group stands; opens those again that have stopped while their
+   * Opens lanes that are due, a batch of them, from the group's position; opens those again that have stopped while their
    * partitions were still ours, as after a lease that had run out and was not taken by another.
    * @returns whether more are due
    */

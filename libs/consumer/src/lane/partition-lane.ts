@@ -12,7 +12,7 @@ import { fieldsOf, type LaneEnvironment } from '../retry/lane-context.js';
 import type { LaneStart } from '../retry/lane-start.js';
 import { CrashCharges } from './crash-charges.js';
 import { LaneAlarm } from './lane-alarm.js';
-import type { Job } from './lane-job.js';
+import type { LaneJob } from './lane-job.js';
 import { LaneJobs } from './lane-jobs.js';
 import { LaneProgress } from './lane-progress.js';
 import { type Batch, LaneWindow } from './lane-window.js';
@@ -20,15 +20,15 @@ import { LogMessages } from './log-messages.js';
 
 /** The position is stored when it is this far ahead of the stored one; and by {@link PartitionLane.tick}. */
 const POSITION_STEP = 256;
-/** Records waiting in memory at most; and how far the oldest open record may lie behind the newest. */
+/** Records waiting in memory at most; and how far apart the oldest open record and the newest may be. */
 const MOST_PENDING = 500;
 const WIDEST_SPAN = 10_000;
-/** Records that are put beside the log in one transaction at most. */
+/** Most records that are parked in one transaction. */
 const PARKED_TOGETHER = 100;
 
 /**
  * One partition that this process owns: takes fetched batches in, runs their records in the order the subscription
- * asks for, puts beside the log what has to wait, keeps dead letters, and moves the group's position on. Everything it
+ * asks for, parks what has to wait, keeps dead letters, and moves the group's position on. Everything it
  * writes is fenced by the owner's epoch; once fenced it stops for good.
  */
 export class PartitionLane {
@@ -48,7 +48,7 @@ export class PartitionLane {
   #parkedIsNext = true;
   #isParking = false;
 
-  /** @param parked what waits beside the log */
+  /** @param parked what is parked already */
   constructor(
     private readonly environment: LaneEnvironment,
     stored: StoredProgress,
@@ -103,7 +103,7 @@ export class PartitionLane {
     return this.#attempts.hasProgressed;
   }
 
-  /** Messages that wait beside the log. */
+  /** Parked messages. */
   get parkedCount(): number {
     return this.#parked.queue.size;
   }
@@ -130,14 +130,14 @@ export class PartitionLane {
   }
 
   /** Parked messages and those from the log take turns, so that neither holds the other up. */
-  #nextJob(): Job | undefined {
+  #nextJob(): LaneJob | undefined {
     const first = this.#parkedIsNext ? this.#nextParked() : this.#nextBatch();
     const job = first ?? (this.#parkedIsNext ? this.#nextBatch() : this.#nextParked());
     if (job !== undefined) this.#parkedIsNext = job.parked === undefined;
     return job;
   }
 
-  #nextParked(): Job | undefined {
+  #nextParked(): LaneJob | undefined {
     const { context, subscription } = this.environment;
     const inTurn = subscription.concurrency === 'partition';
     if (inTurn && this.#window.runningCount + this.#parked.queue.runningCount > 0) return undefined;
@@ -155,7 +155,7 @@ export class PartitionLane {
     return { parked: entry, alone: this.#parked.isSuspect(entry) };
   }
 
-  #nextBatch(): Job | undefined {
+  #nextBatch(): LaneJob | undefined {
     const { subscription, breaker } = this.environment;
     const { queue } = this.#parked;
     if (this.#parked.blocksPartition) return undefined;
@@ -165,9 +165,9 @@ export class PartitionLane {
     return batch && { parked: undefined, batch, alone: batch.alone };
   }
 
-  #start(job: Job, soon: Permit | Promise<Permit>): void {
+  #start(job: LaneJob, soon: Permit | Promise<Permit>): void {
     const { breaker } = this.environment;
-    // The probe of a half-open breaker is one message: none may begin beside it, until it says something or ends.
+    // The probe of a half-open breaker is one message: none may begin until it says something or ends.
     const isProbe = breaker?.onlyOne === true;
     breaker?.begin();
     this.#jobs.start(async () => {
@@ -182,7 +182,7 @@ export class PartitionLane {
     });
   }
 
-  /** Puts beside the log what is blocked by messages that wait there: it needs no handler, and so no permit. */
+  /** Parks what is blocked by parked messages: that needs no handler. */
   #parkBlocked(): void {
     if (this.#isParking || this.#closing.signal.aborted) return;
     const { queue, room } = this.#parked;

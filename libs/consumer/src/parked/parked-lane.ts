@@ -20,7 +20,7 @@ const BEGUN_TOGETHER = 16;
 /** Messages that are kept in memory at most because they were begun before their turn. */
 const MOST_BEGUN = 128;
 
-/** A row that an operator has put beside the log, or may take from there. */
+/** The row of a parked message that an operator redrives, or may discard. */
 export interface RedrivenRow {
   readonly offset: number;
   readonly key: string | null;
@@ -28,7 +28,7 @@ export interface RedrivenRow {
 }
 
 /**
- * The messages of a partition that wait beside the log: those that failed, those of their keys behind them, and those
+ * The parked messages of a partition: those that failed, later ones of their keys, and those
  * that operators redrive. Their rows are the truth; the lane of the partition's owner alone runs them, in order of their
  * offsets within a key.
  */
@@ -51,7 +51,7 @@ export class ParkedLane {
     return this.tools.environment.context.clock.monotonic();
   }
 
-  /** How many more messages may be put beside the log. */
+  /** How many more messages may be parked. */
   get room(): number {
     return Math.max(0, this.tools.environment.context.maxParked - this.queue.size);
   }
@@ -89,7 +89,7 @@ export class ParkedLane {
   }
 
   /**
-   * Puts messages from the log beside it.
+   * Parks messages from the log.
    * @param verdicts what says in the log's own terms that they are done with there; ends with the fence
    */
   async park(
@@ -186,7 +186,7 @@ export class ParkedLane {
     this.queue.reschedule(entry, dueAt);
   }
 
-  /** Reads the message, with some behind it, after noting that it may be begun. */
+  /** Reads the message, with some that follow it, after noting that it may be begun. */
   async #begin(entry: ParkedEntry, permit: Permit): Promise<BegunMessage | undefined> {
     const before = this.#begun.get(entry.offset);
     this.#begun.delete(entry.offset);

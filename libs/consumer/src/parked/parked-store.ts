@@ -12,7 +12,7 @@ import {
   restParked,
 } from '../statements.generated.js';
 
-/** How a message is put beside the log. */
+/** How a message is parked. */
 export interface MessageToPark {
   readonly record: LaneRecord;
   /** Attempts made that count. */
@@ -47,7 +47,7 @@ export interface BegunMessage {
 /** The delay by which the statements know that an operator has to decide. */
 const DECISION = -1;
 
-/** Everything that waits beside the log in partitions, by partition id and in order of offset. */
+/** Everything that is parked in partitions, by partition id and in order of offset. */
 export async function listParkedIn(
   session: SqlSession,
   groupId: number,
@@ -62,7 +62,7 @@ export async function listParkedIn(
   return listed;
 }
 
-/** The messages of one partition that wait beside the log, as rows. */
+/** The parked messages of one partition, as rows. */
 export class ParkedStore {
   constructor(
     private readonly groupId: number,
@@ -73,7 +73,7 @@ export class ParkedStore {
     return this.progress.ownership.partitionId;
   }
 
-  /** The statement that puts messages beside the log. */
+  /** The statement that parks messages. */
   park(messages: readonly MessageToPark[]): BoundStatement {
     return bindStatement(
       parkMessages,

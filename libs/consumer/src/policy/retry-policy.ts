@@ -36,7 +36,7 @@ const SPECS = {
   maxDelayMs: wholeNumber({ default: 60_000, min: 0, max: LONGEST_DELAY_MS }),
   /** Waits in milliseconds, for `list`. */
   delaysMs: delays(),
-  /** For `custom`: the wait in milliseconds behind the attempt that failed (counted from 1), and what it threw. */
+  /** For `custom`: the wait in milliseconds after the attempt that failed (counted from 1), and what it threw. */
   delay: func<(attempt: number, error: unknown) => number>(),
   /** Part of a wait that is left to chance, in percent, so that failures do not come back all at once. */
   jitterPercent: wholeNumber({ default: 20, min: 0, max: 100 }),

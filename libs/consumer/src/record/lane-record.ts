@@ -1,7 +1,7 @@
 import { decodeBatch, type FetchedBatch, type LogRecord } from '@waybill/log';
 import { keyOf } from './record-fields.js';
 
-/** A record as a lane works with it: where it stands, and what orders it. */
+/** A record as a lane works with it: where it is, and what orders it. */
 export interface LaneRecord {
   readonly offset: number;
   /** Orders the records of one key; null has no order. */

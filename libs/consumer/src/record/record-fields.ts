@@ -7,7 +7,7 @@ import {
   RESERVED_HEADER_PREFIX,
 } from '@waybill/log';
 
-/** Where a record stands, for messages: `orders.placed[3]@1207`. */
+/** Where a record is, for texts: `orders.placed[3]@1207`. */
 export function locationOf(topic: string, partition: number, offset: number): string {
   return `${topic}[${partition}]@${offset}`;
 }
@@ -41,7 +41,7 @@ export function messageIdOf(record: LogRecord): string | null {
   return id === null ? null : textOf(id);
 }
 
-/** Bytes that another program has written, as a text that a row can hold: what stands for no character is U+FFFD, NUL too. */
+/** Bytes that another program has written, as a text that a row can hold: what is not a character becomes U+FFFD, NUL too. */
 function textOf(bytes: Buffer): string {
   return bytes.toString('utf8').replaceAll('\0', '\ufffd');
 }

@@ -117,7 +117,7 @@ export interface ReplyRules {
 }
 
 /**
- * The statements that answer a request which is a dead letter now, in the transaction that makes it one. They stand in the
+ * The statements that answer a request which is a dead letter now, in the transaction that makes it one. They run in the
  * log's database, where there is no outbox: the answer is a timer that is due at once. Its details go by the codec of the
  * topic; where that cannot take them, the header says why it failed all the same.
  * @param topic where the answer goes; it must be there

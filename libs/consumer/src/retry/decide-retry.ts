@@ -40,7 +40,7 @@ const NOT_RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'SUBJECT_ERASED',
 ]);
 
-/** Errors by which nobody can read the message, however often he tries. */
+/** Errors that say that the message cannot be read, however often that is tried. */
 const UNREADABLE: ReadonlySet<ErrorCode> = new Set(['PAYLOAD_UNREADABLE', 'CONTENT_UNDECIPHERABLE']);
 
 /** Longest wait that an error may ask for, in milliseconds: a year. */
@@ -51,7 +51,7 @@ const NEWER_MIN_MS = 1_000;
 const NEWER_MAX_MS = 60_000;
 
 /** Decides by the policy what follows a failed attempt. @param random from 0 up to 1, for the jitter */
-export function decide(policy: RetryPolicy, failed: FailedAttempt, random: number): Decision {
+export function decideRetry(policy: RetryPolicy, failed: FailedAttempt, random: number): Decision {
   const { error, attempts, failingForMs } = failed;
   if (error instanceof HandlerVerdict) return decideVerdict(policy, error, failingForMs);
   if (isFromNewer(error)) return decideNewer(policy, error, failingForMs);
@@ -77,7 +77,7 @@ export function countsAs(error: unknown): 0 | 1 {
   return (error instanceof HandlerVerdict && error.kind === 'retry') || isFromNewer(error) ? 0 : 1;
 }
 
-/** Whether a message is of a version of its schema that this process does not know yet, which is no failure of either. */
+/** Whether a message is of a version of its schema that this process does not know yet; that is not a failure. */
 export function isFromNewer(error: unknown): boolean {
   return isWaybillError(error) && error.code === 'PAYLOAD_VERSION_UNKNOWN';
 }

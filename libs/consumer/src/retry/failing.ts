@@ -1,12 +1,7 @@
 import type { LaneRecord } from '../record/lane-record.js';
+import type { FailedAttempt } from './decide-retry.js';
 
-/** A message that has failed, and what it has been through. */
-export interface Failing {
+/** A message that has failed, or is given up, and what it has been through. */
+export interface Failing extends FailedAttempt {
   readonly record: LaneRecord;
-  /** What its last attempt threw, or why it is given up. */
-  readonly error: unknown;
-  /** Attempts made that count, the last one included. */
-  readonly attempts: number;
-  /** How long ago the first attempt failed, in milliseconds. */
-  readonly failingForMs: number;
 }

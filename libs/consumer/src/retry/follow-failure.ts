@@ -6,7 +6,7 @@ import type { VerdictWriter } from '../delivery/verdict-writer.js';
 import type { LaneRecord } from '../record/lane-record.js';
 import type { CrashVerdict } from './crash-verdict.js';
 import { deadLetterStatements } from './dead-letter-statements.js';
-import { countsAs, decide } from './decide-retry.js';
+import { countsAs, decideRetry } from './decide-retry.js';
 import type { Failing } from './failing.js';
 import type { LaneAttempts } from './lane-attempts.js';
 import type { LaneEnvironment } from './lane-context.js';
@@ -56,7 +56,7 @@ export async function followFailure(
   const { context, subscription } = environment;
   for (let last: FailedRecord | undefined = failed; last !== undefined;) {
     const failing = failingOf(tools, message, last.error, countsAs(last.error));
-    const decision = decide(subscription.retry, failing, context.random());
+    const decision = decideRetry(subscription.retry, failing, context.random());
     reportFailedAttempt(environment, failing, decision);
     if (decision.kind === 'drop') {
       await writer.write(message.verdict('dropped'), permit);

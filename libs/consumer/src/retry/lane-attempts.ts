@@ -24,7 +24,7 @@ const MOST_CONFLICTS = 50;
 /** Deliveries of the process that end well while one meets nothing but trouble: then the trouble is its own. */
 const OTHERS_SUCCEED = 20;
 
-/** Makes the attempts of a lane, for messages from the log and for those that waited beside it. */
+/** Makes the attempts of a lane, for messages from the log and for parked ones. */
 export class LaneAttempts {
   constructor(
     private readonly environment: LaneEnvironment,

@@ -23,7 +23,7 @@ export interface LaneContext {
   readonly budget: RetryBudget | undefined;
   /** A record that takes its process down alone as often as this becomes a dead letter. */
   readonly maxCrashes: number;
-  /** Messages of a partition that wait beside the log at most. */
+  /** Most messages of a partition that may be parked. */
   readonly maxParked: number;
   /** Lets every lane look whether something may run. */
   readonly wake: () => void;
