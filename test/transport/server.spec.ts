@@ -163,7 +163,7 @@ test('two handlers of which one answers are refused at boot, in whatever order t
   @Controller()
   class Hears {
     @EventPattern<string>('stock.ask')
-    hear(): void {}
+    onReply(): void {}
   }
   for (const controllers of [
     [Answers, Hears],
