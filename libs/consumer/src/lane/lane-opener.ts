@@ -211,8 +211,8 @@ export class LaneOpener {
     const breaker = this.#breakerOf(subscription);
     const environment = { context, subscription, topic, partition: opening.number, progress, breaker };
     const inFlightEnd = stored.position === undefined ? position : stored.inFlightEnd;
-    const { again, losses, charged } = before;
-    const start = { position, suspectEnd, losses, charged, again };
+    const { again, losses, charged, parkedSuspects } = before;
+    const start = { position, suspectEnd, losses, charged, parkedSuspects, again };
     return new PartitionLane(
       environment,
       { ...stored, inFlightEnd },

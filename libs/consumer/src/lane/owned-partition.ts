@@ -12,6 +12,8 @@ export interface OwnedPartition {
   readonly losses: ConnectionLosses;
   /** Records that have been charged for being begun alone by this process, and that have not ended. */
   readonly charged: Set<number>;
+  /** Parked messages that may have taken an earlier owner's process down, and have not run to an end since. */
+  readonly parkedSuspects: Set<number>;
   /** Records below may have taken an earlier owner's process down. */
   suspectEnd: number;
   /** The open lane; replaced when it has stopped. */
@@ -30,6 +32,7 @@ export function newlyOwned(ownership: Ownership): OwnedPartition {
     opened: false,
     losses: new ConnectionLosses(),
     charged: new Set(),
+    parkedSuspects: new Set(),
     suspectEnd: 0,
     lane: undefined,
     failure: undefined,

@@ -126,8 +126,8 @@ export class OwnedPartitions {
     const requests = partitions.map((partition) => {
       // The answer to what the opening writes may be lost, too.
       partition.written = true;
-      const { ownership, opened: again, losses, charged, suspectEnd } = partition;
-      return { ownership, before: { again, losses, charged, suspectEnd } };
+      const { ownership, opened: again, losses, charged, parkedSuspects, suspectEnd } = partition;
+      return { ownership, before: { again, losses, charged, parkedSuspects, suspectEnd } };
     });
     const opened = await opener.open(requests, this.parts.membership.memberId);
     const failed = new Map<unknown, OwnedPartition[]>();

@@ -40,7 +40,7 @@ export class ParkedLane {
 
   constructor(
     private readonly tools: FailureTools,
-    private readonly start: Pick<LaneStart, 'again' | 'losses'>,
+    private readonly start: Pick<LaneStart, 'again' | 'losses' | 'charged' | 'parkedSuspects'>,
   ) {
     const { context, subscription, progress } = tools.environment;
     this.queue = new ParkedQueue(subscription.concurrency);
@@ -66,22 +66,22 @@ export class ParkedLane {
   }
 
   /** Whether a message may have taken a process down or ended its connection, and so runs alone. */
-  isSuspect({ offset, crashed }: ParkedEntry): boolean {
-    return crashed || this.start.losses.isSuspect(offset);
+  isSuspect({ offset }: ParkedEntry): boolean {
+    return this.start.parkedSuspects.has(offset) || this.start.losses.isSuspect(offset);
   }
 
   /** Takes in what waits already, before anything of the partition runs. */
   load(rows: readonly ParkedRow[]): void {
     const now = this.#now;
     for (const row of rows) {
+      // What was in flight when this process lost a connection has taken no process down.
+      if (row.inFlight && !this.start.again) this.start.parkedSuspects.add(row.offset);
       this.queue.add({
         offset: row.offset,
         key: row.key,
         attempts: row.attempts,
         dueAt: row.dueInMs === null ? Infinity : now + row.dueInMs,
         failingSince: row.failingForMs === null ? undefined : now - row.failingForMs,
-        // What was in flight when this process lost a connection has taken no process down.
-        crashed: row.inFlight && !this.start.again,
         fromDeadLetter: row.fromDeadLetter,
         stored: true,
       });
@@ -105,7 +105,6 @@ export class ParkedLane {
         attempts,
         dueAt: delayMs === 'decision' ? Infinity : now + (delayMs ?? 0),
         failingSince: failingForMs === null ? undefined : now - failingForMs,
-        crashed: false,
         fromDeadLetter: delayMs === 'decision',
         stored: false,
       };
@@ -124,7 +123,7 @@ export class ParkedLane {
   async work(entry: ParkedEntry, permit: Permit): Promise<void> {
     const begun = await this.#begin(entry, permit);
     // Decided by an operator, or not due after all, as its row says.
-    if (begun === undefined) return this.queue.finish(entry);
+    if (begun === undefined) return this.#finish(entry);
     if (begun.dueInMs !== 0) {
       return this.queue.again(entry, begun.dueInMs === null ? Infinity : this.#now + begun.dueInMs);
     }
@@ -161,7 +160,6 @@ export class ParkedLane {
           attempts: 0,
           dueAt,
           failingSince: undefined,
-          crashed: false,
           fromDeadLetter: true,
           stored: true,
         });
@@ -198,8 +196,12 @@ export class ParkedLane {
       .filter((other) => other === entry || !this.isSuspect(other))
       .map(({ offset }) => offset);
     const { progress } = this.tools.environment;
-    const begin = this.#store.begin(offsets, entry.crashed);
+    const { charged, parkedSuspects } = this.start;
+    // A process charges it once, however often its lane is opened.
+    const isCharged = parkedSuspects.has(entry.offset) && !charged.has(entry.offset);
+    const begin = this.#store.begin(offsets, isCharged);
     const [rows] = await this.tools.writer.write([begin, progress.fence()], permit);
+    if (isCharged) charged.add(entry.offset);
     const begun = this.#store.begun(rows);
     for (const [offset, message] of begun) if (offset !== entry.offset) this.#begun.set(offset, message);
     return begun.get(entry.offset);
@@ -232,19 +234,17 @@ export class ParkedLane {
       awaitOperator: async (failing, letter, permit) => {
         await this.#delay({ ...failing, delayMs: 'decision' }, letter, permit);
         this.start.losses.clear(entry.offset);
-        entry.crashed = false;
+        this.#survived(entry);
         entry.fromDeadLetter = true;
         this.queue.again(entry, Infinity);
       },
       wait: async (failing, delayMs, permit) => {
         await this.#delay({ ...failing, delayMs }, [], permit);
-        entry.crashed = false;
+        this.#survived(entry);
         this.queue.again(entry, this.#now + delayMs);
         return true;
       },
-      survived: async () => {
-        entry.crashed = false;
-      },
+      survived: async () => this.#survived(entry),
       attempt: (attempt, permit) => this.#attempt(entry, record, attempt, permit),
     };
   }
@@ -254,8 +254,15 @@ export class ParkedLane {
     await writer.write([...letter, this.#store.delay(message), environment.progress.fence()], permit);
   }
 
+  /** The process has survived an attempt of it. */
+  #survived({ offset }: ParkedEntry): void {
+    this.start.parkedSuspects.delete(offset);
+    this.start.charged.delete(offset);
+  }
+
   #finish(entry: ParkedEntry): void {
     this.start.losses.clear(entry.offset);
+    this.#survived(entry);
     this.queue.finish(entry);
   }
 

@@ -8,8 +8,6 @@ export interface ParkedEntry {
   dueAt: number;
   /** When its first attempt failed, by the monotonic clock; undefined when none has. */
   failingSince: number | undefined;
-  /** It may have taken a process down, and runs alone. */
-  crashed: boolean;
   fromDeadLetter: boolean;
   /** Whether its row has been committed; until then it only keeps its place. */
   stored: boolean;

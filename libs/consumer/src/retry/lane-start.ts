@@ -10,6 +10,8 @@ export interface LaneStart {
   readonly losses: ConnectionLosses;
   /** Records that this process has been charged for since it took the partition over, and that have not ended. */
   readonly charged: Set<number>;
+  /** Parked messages that may have taken an earlier owner's process down, and have not run to an end since. */
+  readonly parkedSuspects: Set<number>;
   /** Whether this process has had a lane on the partition since it took it over: nothing has taken it down meanwhile. */
   readonly again: boolean;
 }
