@@ -21,10 +21,13 @@ afterEach(async () => {
   await fixture.close();
 });
 
-const start = async (retry: Readonly<Record<string, unknown>> = {}): Promise<ScriptProcess> => {
+const start = async (
+  retry: Readonly<Record<string, unknown>> = {},
+  concurrency: 'key' | 'partition' = 'key',
+): Promise<ScriptProcess> => {
   const consumer = await startProgram('consumer', {
     url: fixture.url,
-    subscription: { retry: { immediateAttempts: 0, delayMs: 20, maxDelayMs: 200, ...retry } },
+    subscription: { concurrency, retry: { immediateAttempts: 0, delayMs: 20, maxDelayMs: 200, ...retry } },
     options: { leaseMs: 900, heartbeatMs: 200 },
   });
   running.push(consumer);
@@ -49,6 +52,7 @@ const effects = async (): Promise<{ n: number; key: string }[]> =>
   (await fixture.database.pool.query<{ n: number; key: string }>('select n, key from effect order by id'))
     .rows;
 const count = (): Promise<number> => fixture.value('select count(*)::int from effect');
+const charges = (): Promise<number> => fixture.value('select count(*)::int from waybill.crash_charge');
 const parked = (): Promise<number> => fixture.value('select count(*)::int from waybill.parked_message');
 
 const expectEachOnceInOrder = async (expected: readonly number[]): Promise<void> => {
@@ -106,12 +110,25 @@ describe('messages that wait for a retry', () => {
       expect(crashes).toBeLessThanOrEqual(4);
     }
     await waitUntil(async () => (await count()) === 19, { describe: 'its neighbours are done' });
+    // One that failed, and three that ended with the process.
     expect(await fixture.deadLetters.list()).toMatchObject([
-      { reason: 'process-crashed', key: `key-${poison}`, state: 'open' },
+      { reason: 'process-crashed', key: `key-${poison}`, state: 'open', attempts: 4 },
     ]);
     await expectEachOnceInOrder(upTo(20).filter((n) => n !== poison));
   }, 120_000);
 });
+
+test('a message that waits in place for a retry answers for no crash: it has survived its attempt', async () => {
+  await publish(1, () => ({ fail: 1_000 }));
+  for (let kills = 0; kills < 5; kills += 1) {
+    const consumer = await start({ maxAttempts: 1_000, delayMs: 60_000, maxDelayMs: 60_000 }, 'partition');
+    await waitUntil(() => consumer.output.includes('attempt 1 of'), { describe: 'an attempt has failed' });
+    await waitUntil(async () => (await charges()) === 0, { describe: 'it is charged with nothing' });
+    consumer.kill('SIGKILL');
+    await consumer.exited;
+  }
+  expect(await fixture.deadLetters.list()).toEqual([]);
+}, 120_000);
 
 describe('dead letters', () => {
   test('are redriven once each, though the redrive and a consumer are killed half way', async () => {

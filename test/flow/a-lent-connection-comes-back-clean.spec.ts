@@ -1,6 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
-import { HandlerAbandoned, PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
+import {
+  HandlerAbandonedError,
+  PgDatabase,
+  PgTransactionRunner,
+  type TransactionRunner,
+} from '@waybill/kernel';
 import { waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { Fixture, upTo } from '../support/fixture.js';
@@ -51,7 +56,7 @@ describe('work that is abandoned', () => {
   ])('while BEGIN is unanswered sends nothing more, by %s', async (_, send) => {
     await handlers.pool.query('select 1');
     proxy.stopAnswers();
-    await expect(run(send, 100)).rejects.toThrow(HandlerAbandoned);
+    await expect(run(send, 100)).rejects.toThrow(HandlerAbandonedError);
     proxy.letAnswer();
     await run((tx) => insert(tx, 2));
     await run((tx) => insert(tx, 3));
@@ -68,7 +73,7 @@ describe('work that is abandoned', () => {
       ended.catch(() => {});
       await ended;
     }, 100);
-    await expect(abandoned).rejects.toThrow(HandlerAbandoned);
+    await expect(abandoned).rejects.toThrow(HandlerAbandonedError);
     await run(async (tx) => {
       await insert(tx, 3);
       late();
@@ -226,7 +231,7 @@ describe('what a handler has set in its session', () => {
         transactions: new PgTransactionRunner(wide) as TransactionRunner,
         topics: fixture.topics,
         signals: fixture.signals,
-        onSettled: ({ error }) => errors.push(String(error)),
+        onAttemptOutcome: ({ error }) => errors.push(String(error)),
       },
       { leaseMs: 3_000, heartbeatMs: 200 },
     );

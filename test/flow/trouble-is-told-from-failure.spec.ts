@@ -1,9 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
+import {
+  Consumer,
+  type ConsumerDependencies,
+  type RetryPolicyOptions,
+  type Handler,
+  resolveSubscription,
+} from '@waybill/consumer';
 import { PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, upTo } from '../support/fixture.js';
+
+const FAST = { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 100 };
 
 describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
   let fixture: Fixture;
@@ -21,26 +29,37 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     await fixture.close();
   });
 
-  /** Handles six messages of different keys; what is odd about one of them is the test's. */
-  const consume = async (odd: (tx: pg.PoolClient, n: number) => Promise<unknown>): Promise<void> => {
+  const dependencies = (odd: (tx: pg.PoolClient, n: number) => Promise<unknown>): ConsumerDependencies => {
     const handler: Handler = async ({ transaction, payload }) => {
       const { n } = payload as { n: number };
       const tx = transaction as pg.PoolClient;
       calls.set(n, (calls.get(n) ?? 0) + 1);
       await tx.query('insert into effect (n) values ($1)', [n]);
-      if (n === 2) await odd(tx, n);
+      await odd(tx, n);
     };
     const retry = { maxAttempts: 3, delayMs: 1 };
+    return {
+      group: 'test',
+      subscriptions: [resolveSubscription('orders', handler, { concurrency, retry, transactionBatch: 3 })],
+      bus: fixture.database,
+      transactions: new PgTransactionRunner(handlers) as TransactionRunner,
+      topics: fixture.topics,
+      signals: fixture.signals,
+    };
+  };
+  const subscriptions = (
+    { subscriptions: [first] }: ConsumerDependencies,
+    retry: RetryPolicyOptions,
+  ): ConsumerDependencies['subscriptions'] => [
+    resolveSubscription('orders', first?.handler as Handler, { concurrency, retry }),
+  ];
+  /** Handles six messages of different keys; what is odd about one of them is the test's. */
+  const consume = async (odd: (tx: pg.PoolClient, n: number) => Promise<unknown>): Promise<void> => {
     consumer = new Consumer(
-      {
-        group: 'test',
-        subscriptions: [resolveSubscription('orders', handler, { concurrency, retry, transactionBatch: 3 })],
-        bus: fixture.database,
-        transactions: new PgTransactionRunner(handlers) as TransactionRunner,
-        topics: fixture.topics,
-        signals: fixture.signals,
-      },
-      { leaseMs: 3_000, heartbeatMs: 200, pollMaxMs: 100 },
+      dependencies(async (tx, n) => {
+        if (n === 2) await odd(tx, n);
+      }),
+      FAST,
     );
     for (const n of upTo(6)) await fixture.publish(n, `key-${n}`);
     await fixture.moveAll();
@@ -101,6 +120,68 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     await waitUntil(async () => (await effects()).length >= 6, { describe: 'all take effect' });
     expect(await effects()).toEqual(upTo(6));
     expect(await fixture.deadLetters.list()).toEqual([]);
+  });
+
+  test('a message that was in flight in a crash and then loses its connection has crashed nothing by that', async () => {
+    const crashed = new Consumer(
+      dependencies(() => new Promise(() => {})),
+      { ...FAST, drainMs: 0 },
+    );
+    for (const n of upTo(3)) await fixture.publish(n, `key-${n}`);
+    await fixture.moveAll();
+    await crashed.start();
+    await waitUntil(() => calls.size > 0, { describe: 'they are in flight' });
+    // It goes without the end of its handlers, and so leaves the note that they have been begun, as a crash does.
+    await crashed.stop();
+    calls.clear();
+    consumer = new Consumer(
+      dependencies(async (tx, n) => {
+        if (n === 1 && (calls.get(n) ?? 0) <= 2)
+          await tx.query('select pg_terminate_backend(pg_backend_pid())');
+      }),
+      { ...FAST, maxCrashes: 2 },
+    );
+    await consumer.start();
+    await waitUntil(async () => (await effects()).length >= 3, { describe: 'all take effect' });
+    expect(await fixture.deadLetters.list()).toEqual([]);
+    expect(calls.get(1)).toBe(3);
+  });
+
+  test('a parked message that was in flight in a crash is charged, also when a lost connection comes before it', async () => {
+    const patient = dependencies((_, n) =>
+      n === 2 ? Promise.reject(new Error('later')) : Promise.resolve(),
+    );
+    const retry = { immediateAttempts: 0, delayMs: 4_000, jitterPercent: 0 };
+    const before = new Consumer({ ...patient, subscriptions: subscriptions(patient, retry) }, FAST);
+    consumer = before;
+    // In order `partition` messages are retried in place.
+    if (concurrency === 'partition') return;
+    await fixture.publish(2, 'key-2');
+    await fixture.moveAll();
+    await before.start();
+    const parked = (what: string): Promise<number> =>
+      fixture.value(`select coalesce(sum(${what}), 0)::int from waybill.parked_message`);
+    await waitUntil(async () => (await parked('1')) === 1, { describe: 'it is parked' });
+    await before.stop();
+    await fixture.database.pool.query('update waybill.parked_message set in_flight = true');
+    let lost = false;
+    let crashes: number | undefined;
+    consumer = new Consumer(
+      dependencies(async (tx, n) => {
+        if (n === 2) crashes = await parked('crashes');
+        else if (!lost) {
+          lost = true;
+          await tx.query('select pg_terminate_backend(pg_backend_pid())');
+        }
+      }),
+      FAST,
+    );
+    await fixture.publish(3, 'key-3');
+    await fixture.moveAll();
+    await consumer.start();
+    await waitUntil(() => crashes !== undefined, { describe: 'it runs' });
+    expect(lost).toBe(true);
+    expect(crashes).toBe(1);
   });
 
   test.each(['53100', '53200', '58030', '25006'])(

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { resolveSubscription } from '@waybill/consumer';
-import { HandlerAbandoned, statement, type TransactionRunner } from '@waybill/kernel';
+import { HandlerAbandonedError, statement, type TransactionRunner } from '@waybill/kernel';
 import { Waybill } from '@waybill/nestjs';
 import { OutboxTransactions, type TransactionHandle } from '@waybill/outbox';
 import { waitUntil } from '@waybill/testing';
@@ -141,7 +141,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
         end();
       },
     });
-    await expect(stuck).rejects.toThrow(HandlerAbandoned);
+    await expect(stuck).rejects.toThrow(HandlerAbandonedError);
     // Somebody else may hold the connection by now.
     await orm.transaction(async (tx) => {
       release();

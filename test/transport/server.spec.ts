@@ -147,7 +147,7 @@ describe('handlers with patterns', () => {
     }
     await expect(apps.start('wrong', [Wrong])).rejects.toMatchObject({
       code: 'CONFIGURATION_INVALID',
-      problems: [expect.stringContaining('"orders.>" is no pattern of topics')],
+      problems: [expect.stringContaining('"orders.>" is not a topic pattern')],
     });
   });
 });
@@ -163,7 +163,7 @@ test('two handlers of which one answers are refused at boot, in whatever order t
   @Controller()
   class Hears {
     @EventPattern<string>('stock.ask')
-    hear(): void {}
+    onReply(): void {}
   }
   for (const controllers of [
     [Answers, Hears],

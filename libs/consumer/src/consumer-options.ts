@@ -15,7 +15,7 @@ import type { RetryBudgetStore } from './policy/retry-budget-store.js';
 import type { CircuitState } from './policy/circuit-breaker.js';
 import type { ConsumerCounts } from './retry/consumer-counters.js';
 import type { RetryBudgetOptions } from './policy/retry-budget.js';
-import type { Settlement } from './retry/attempt-outcome.js';
+import type { AttemptOutcome } from './retry/attempt-outcome.js';
 import type { Subscription } from './handler/subscription.js';
 import type { PatternSubscription } from './handler/topic-pattern.js';
 
@@ -37,7 +37,7 @@ export const CONSUMER_SPECS = {
   startFrom: oneOf(['earliest', 'latest'], 'earliest'),
   /** A message that takes its process down alone as often as this becomes a dead letter. */
   maxCrashes: wholeNumber({ default: 3, min: 1, max: 100 }),
-  /** Messages of a partition that wait beside the log for a retry at most; beyond that they are retried in place. */
+  /** Messages of a partition that may be parked for a retry; beyond that they are retried in place. */
   maxParked: wholeNumber({ default: 10_000, min: 0, max: 1_000_000 }),
 };
 
@@ -64,7 +64,7 @@ export interface ConsumerDependencies {
   /** Keeps the group's budget of retries. Default: the log's database. */
   readonly budgets?: RetryBudgetStore;
   /** Told of every message that was not done in an attempt. */
-  readonly onSettled?: (settlement: Settlement) => void;
+  readonly onAttemptOutcome?: (outcome: AttemptOutcome) => void;
   /** Signs what the consumer sends itself, and verifies messages before their handlers run. Default: neither. */
   readonly signatures?: MessageSignatures | undefined;
   /** Decrypts messages before their handlers run. Default: one without a cipher. */
@@ -89,7 +89,7 @@ export interface ConsumerStatus {
   readonly leaseLapsed: boolean;
   /** Milliseconds since the log was last read with success; undefined before the start. */
   readonly lastReadAgeMs: number | undefined;
-  /** Messages that wait beside the log in this process's partitions. */
+  /** Parked messages in this process's partitions. */
   readonly parked: number;
   readonly counts: ConsumerCounts;
   /** Circuit breakers of the topics whose handlers have one. */

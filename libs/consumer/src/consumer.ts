@@ -31,11 +31,11 @@ import {
 } from './consumer-options.js';
 import type { LaneContext } from './retry/lane-context.js';
 import { LaneOpener } from './lane/lane-opener.js';
-import { LaneSeats } from './lane/owned-partitions.js';
+import { OwnedPartitions } from './lane/owned-partitions.js';
 import type { PartitionLane } from './lane/partition-lane.js';
 import { RedriveWatch } from './lane/redrive-watch.js';
 import { RetryBudget, type RetryBudgetOptions } from './policy/retry-budget.js';
-import { Slots } from './delivery/permits.js';
+import { Permits } from './delivery/permits.js';
 import type { Subscription } from './handler/subscription.js';
 import { TopicPatterns } from './handler/topic-pattern.js';
 import { TopicWatch } from './handler/topic-watch.js';
@@ -56,12 +56,12 @@ export class Consumer {
   readonly #options;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #seats: LaneSeats;
+  readonly #partitions: OwnedPartitions;
   readonly #reader: LogReader;
   readonly #membership: GroupMembership;
   readonly #fetcher: BackgroundService;
   readonly #ticker: BackgroundService;
-  readonly #slots: Slots;
+  readonly #permits: Permits;
   /** Grows when topics appear that match a pattern. */
   readonly #byTopic: Map<string, Subscription>;
   readonly #watch: TopicWatch;
@@ -93,7 +93,7 @@ export class Consumer {
     this.#clock = parts.clock ?? systemClock;
     this.#logger = guardLogger(parts.logger);
     this.#reader = new LogReader(parts.bus, parts.topics);
-    this.#slots = new Slots(this.#options.maxConcurrency, () => this.#pump());
+    this.#permits = new Permits(this.#options.maxConcurrency, () => this.#pump());
     const service = { clock: this.#clock, logger: this.#logger };
     this.#watch = new TopicWatch({
       ...service,
@@ -136,7 +136,7 @@ export class Consumer {
       },
     });
     const { group, topics } = parts;
-    this.#seats = new LaneSeats({ ...service, group, topics, membership: this.#membership });
+    this.#partitions = new OwnedPartitions({ ...service, group, topics, membership: this.#membership });
   }
 
   /** Joins the group and begins to consume. */
@@ -155,9 +155,9 @@ export class Consumer {
       ...context,
       session: bus.session,
       signals: this.parts.signals,
-      lanes: () => this.#seats.lanes(),
+      lanes: () => this.#partitions.lanes(),
       wake: () => {
-        this.#seats.stirAll();
+        this.#partitions.stirAll();
         this.#pump();
       },
     });
@@ -181,7 +181,7 @@ export class Consumer {
       groupId,
       databases: { bus, transactions, inboxFor, prepared, signatures, sealer, codecs },
       topics: this.parts.topics,
-      slots: this.#slots,
+      permits: this.#permits,
       random: () => randomInt(1_000_000) / 1_000_000,
       counters: this.#counters,
       budget:
@@ -193,7 +193,7 @@ export class Consumer {
       maxCrashes,
       maxParked,
       wake,
-      onSettled: this.parts.onSettled,
+      onAttemptOutcome: this.parts.onAttemptOutcome,
     };
   }
 
@@ -215,23 +215,23 @@ export class Consumer {
   get status(): ConsumerStatus {
     return {
       running: this.#fetcher.running,
-      partitions: this.#seats.size,
-      failures: this.#seats.failures,
+      partitions: this.#partitions.size,
+      failures: this.#partitions.failures,
       leaseLapsed: this.#fetcher.running && this.#membership.leaseLapsed,
       lastReadAgeMs: this.#fetcher.running ? this.#fetcher.lastPassAgeMs : undefined,
-      parked: this.#seats.lanes().reduce((sum, lane) => sum + lane.parkedCount, 0),
+      parked: this.#partitions.lanes().reduce((sum, lane) => sum + lane.parkedCount, 0),
       counts: this.#counters.counts,
       circuits: this.#opener?.circuits ?? {},
     };
   }
 
   async #onAssigned(ownership: Ownership): Promise<void> {
-    this.#seats.assign(ownership);
+    this.#partitions.assign(ownership);
     this.#fetcher.bell.ring();
   }
 
   async #onRevoked({ partitionId }: Ownership): Promise<void> {
-    const lane = this.#seats.take(partitionId);
+    const lane = this.#partitions.take(partitionId);
     this.#leaving += 1;
     if (this.#leaving === 1) this.parts.onRebalancing?.(true);
     await lane?.drain(this.#options.drainMs);
@@ -240,7 +240,7 @@ export class Consumer {
   }
 
   async #onLost({ partitionId }: Ownership): Promise<void> {
-    this.#seats.take(partitionId)?.abort();
+    this.#partitions.take(partitionId)?.abort();
   }
 
   /** Whether the log could not be read for so long that others had better try: it asks for no partition then. */
@@ -250,9 +250,9 @@ export class Consumer {
 
   /** One pass: opens lanes that are due, fetches for those that want more, and starts what may run. */
   async #fetch(): Promise<PassResult> {
-    const moreAreDue = this.#opener !== undefined && (await this.#seats.openDue(this.#opener));
+    const moreAreDue = this.#opener !== undefined && (await this.#partitions.openDue(this.#opener));
     const positions: FetchPosition[] = [];
-    const lanes = this.#seats.lanes();
+    const lanes = this.#partitions.lanes();
     for (const lane of lanes) {
       const offset = lane.wanted;
       if (offset !== undefined) positions.push({ partitionId: lane.partitionId, offset });
@@ -272,19 +272,19 @@ export class Consumer {
   async #fetchSome(positions: readonly FetchPosition[]): Promise<boolean> {
     try {
       const fetched = await this.#reader.fetch(positions);
-      for (const batch of fetched.batches) this.#seats.feed(batch);
-      if (fetched.batches.length > 0) this.#seats.pump();
+      for (const batch of fetched.batches) this.#partitions.feed(batch);
+      if (fetched.batches.length > 0) this.#partitions.pump();
       return fetched.mayHaveMore;
     } catch (error) {
       if (!(error instanceof OffsetOutOfRangeError)) throw error;
       const topic = await this.parts.topics.get(error.topic);
-      this.#seats.fail(topic.partitionIds[error.partition] ?? -1, error);
+      this.#partitions.fail(topic.partitionIds[error.partition] ?? -1, error);
       return true;
     }
   }
 
   #pump(): void {
-    this.#seats.pump();
+    this.#partitions.pump();
     if (this.#full.some((lane) => lane.wanted !== undefined)) {
       this.#full = [];
       this.#fetcher.bell.ring();
@@ -292,7 +292,7 @@ export class Consumer {
   }
 
   async #tick(): Promise<PassResult> {
-    for (const lane of this.#seats.lanes()) if (lane.hasMoved) await lane.tick();
+    for (const lane of this.#partitions.lanes()) if (lane.hasMoved) await lane.tick();
     await this.#recycleInbox();
     return 'idle';
   }

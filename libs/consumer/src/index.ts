@@ -2,7 +2,8 @@ export { CircuitBreaker, type CircuitBreakerOptions, type CircuitState } from '.
 export { type ConsumerCounts } from './retry/consumer-counters.js';
 export { type ConsumerOptions, type ConsumerDependencies, type ConsumerStatus } from './consumer-options.js';
 export { Consumer } from './consumer.js';
-export { controlOf, type Delivery } from './handler/delivery.js';
+export { controlOf } from './record/record-fields.js';
+export type { Delivery } from './handler/delivery.js';
 export { isHttpRefusal } from './retry/decide-retry.js';
 export { readRemoteError, remoteErrorOf, statusOf } from './reply/remote-error.js';
 export {
@@ -21,7 +22,7 @@ export {
 } from './reply/reply.js';
 export { type RetryBudgetOptions } from './policy/retry-budget.js';
 export { parkedBacklogs } from './statements.generated.js';
-export { type Settlement } from './retry/attempt-outcome.js';
+export { type AttemptOutcome } from './retry/attempt-outcome.js';
 export {
   type Handler,
   resolveSubscription,

@@ -8,7 +8,6 @@ const entry = (offset: number, key: string | null, dueAt = 0, stored = true): Pa
   attempts: 0,
   dueAt,
   failingSince: undefined,
-  crashed: false,
   fromDeadLetter: false,
   stored,
 });

@@ -73,7 +73,7 @@ describe('a pattern of topics', () => {
 
   test('that is none is refused by name', () => {
     expect(() => patternsOf('orders.>', 'a..*', 'a*', 'orders.*')).toThrow(
-      /"orders\.>" is no pattern[^]*"a\.\.\*" is no pattern[^]*"a\*" is no pattern/,
+      /"orders\.>" is not a topic pattern[^]*"a\.\.\*" is not a topic pattern[^]*"a\*" is not a topic pattern/,
     );
     expect(['a.b', 'a.*', '#', 'a.>'].map(isTopicPattern)).toEqual([false, true, true, true]);
   });

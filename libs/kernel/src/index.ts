@@ -3,7 +3,9 @@ export {
   type BackgroundServiceOptions,
   type PassResult,
 } from './loop/background-service.js';
+export { backoffMs } from './loop/backoff.js';
 export { Bell } from './loop/bell.js';
+export { withinTime } from './loop/within-time.js';
 export { type Clock, systemClock } from './clock.js';
 export * from './errors/cipher-errors.js';
 export * from './errors/contract-errors.js';
@@ -43,6 +45,7 @@ export { parseJson } from './safe-json.js';
 export { keyName, oneLine, withoutSecrets } from './safe-text.js';
 export { answeredWithin, closeSocket } from './sql/answer-deadline.js';
 export { type CopyRowHandler } from './sql/copy-out.js';
+export { copyInteger } from './sql/copy-integer.js';
 export { type ConnectionLoss, PgDatabase, type PgDatabaseOptions } from './sql/pg-database.js';
 export { failureOf, watchFailures } from './sql/failed-statement.js';
 export { type BoundStatement, bindStatement } from './sql/bound-statement.js';
@@ -68,7 +71,7 @@ export {
 export { derivedName } from './sql/derived-name.js';
 export { assertSchemaName, DEFAULT_SCHEMA, renderSql, type Statement, statement } from './sql/statement.js';
 export {
-  HandlerAbandoned,
+  HandlerAbandonedError,
   type OpenTransaction,
   TransactionLostError,
   type TransactionRunner,

@@ -1,7 +1,7 @@
 import {
   type BoundStatement,
   FencedError,
-  HandlerAbandoned,
+  HandlerAbandonedError,
   isConnectionLoss,
   isInfrastructureFailure,
   isServerTrouble,
@@ -18,19 +18,14 @@ import {
   type TransactionRunner,
 } from '@waybill/kernel';
 import { Inbox } from '@waybill/guard';
-import { openRecord, type PartitionProgress, type Sealer } from '@waybill/log';
+import { openRecord, type Sealer } from '@waybill/log';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
-import {
-  controlOf,
-  type Delivery,
-  headersOf,
-  keyOf,
-  type LaneRecord,
-  messageIdOf,
-  payloadOf,
-  placeOf,
-} from '../handler/delivery.js';
-import { nameTimeout } from '../retry/decide-retry.js';
+import type { LaneRecord } from '../record/lane-record.js';
+import { controlOf, headersOf, keyOf, messageIdOf, locationOf } from '../record/record-fields.js';
+import type { Delivery } from '../handler/delivery.js';
+import type { VerdictWriter } from './verdict-writer.js';
+import { readPayload } from './read-payload.js';
+import { nameTimeout } from './name-timeout.js';
 import type { Subscription } from '../handler/subscription.js';
 import { drop, HandlerVerdict } from '../handler/handler-verdict.js';
 
@@ -50,17 +45,16 @@ export interface BatchOutcome {
 }
 
 /** Where and for whom deliveries are made. */
-export interface DeliveryPlace {
+export interface DeliveryLocation {
   readonly topic: string;
   readonly partition: number;
   /** Names the group in inbox entries. */
   readonly group: string;
-  readonly progress: PartitionProgress;
 }
 
 /**
  * What is written to say that records are done: marks or a position, and the fence. With their effect where that is in the
- * log's database, and else behind it; nothing is written where the inbox says it all.
+ * log's database, and else after it; nothing is written where the inbox says it all.
  */
 export type Verdicts = (done: readonly LaneRecord[]) => readonly BoundStatement[];
 
@@ -82,7 +76,7 @@ export interface DeliveryDatabases {
   readonly codecs: Readonly<Record<string, Codec>>;
 }
 
-/** What a hand-over has beside its record. */
+/** What belongs to a hand-over, apart from its record. */
 interface HandOver {
   readonly attempt: number;
   readonly transaction: OpenTransaction<unknown>;
@@ -98,8 +92,8 @@ interface HandOver {
  * The connection was lost while these records were handled, or committed. Whether they have taken effect is unknown under
  * this owner epoch; and one of them may be what ended the connection.
  */
-export class DeliveryLost extends Error {
-  override readonly name = 'DeliveryLost';
+export class DeliveryLostError extends Error {
+  override readonly name = 'DeliveryLostError';
 
   constructor(
     readonly offsets: readonly number[],
@@ -110,7 +104,7 @@ export class DeliveryLost extends Error {
 }
 
 /** Thrown inside to roll a transaction back in which the first record has failed already. */
-class NothingDone extends Error {
+class NothingDoneError extends Error {
   constructor(readonly failed: FailedRecord) {
     super('the first record of a transaction failed');
   }
@@ -126,15 +120,16 @@ export class DeliveryTransaction {
 
   constructor(
     private readonly databases: DeliveryDatabases,
-    private readonly place: DeliveryPlace,
+    private readonly location: DeliveryLocation,
     private readonly subscription: Subscription,
+    private readonly writer: VerdictWriter,
     private readonly signal: AbortSignal,
   ) {}
 
   /**
    * @param attempt the attempt that this is, from 1
    * @throws FencedError when the partition is another's
-   * @throws DeliveryLost when the connection was lost in it; else an infrastructure failure, after which nothing is done
+   * @throws DeliveryLostError when the connection was lost in it; else an infrastructure failure, after which nothing is done
    */
   async run(records: readonly LaneRecord[], attempt: number, verdicts: Verdicts): Promise<BatchOutcome> {
     const inSameDatabase = this.databases.inboxFor === undefined;
@@ -160,16 +155,16 @@ export class DeliveryTransaction {
         },
         timeoutMs: this.subscription.maxProcessingMs,
         last: ({ done }: BatchOutcome) => {
-          this.#assertNotStopped();
-          return inSameDatabase ? this.#prepared(verdicts(done)) : [];
+          this.writer.assertNotStopped();
+          return inSameDatabase ? this.writer.prepared(verdicts(done)) : [];
         },
       });
     } catch (error) {
       ended.abort();
-      if (error instanceof NothingDone) return { done: [], failed: error.failed };
+      if (error instanceof NothingDoneError) return { done: [], failed: error.failed };
       const wasOpen = underWay.length > 0;
       if (error instanceof TransactionLostError || (wasOpen && isConnectionLoss(error)))
-        throw new DeliveryLost(
+        throw new DeliveryLostError(
           underWay.map(({ offset }) => offset),
           error,
         );
@@ -177,37 +172,23 @@ export class DeliveryTransaction {
       // It failed as a whole (out of time, or at COMMIT, as by a deferred constraint): whose fault it was shows alone.
       if (records.length > 1) return this.#oneByOne(records, attempt, verdicts);
       const record = records[0] as LaneRecord;
-      return { done: [], failed: { record, error: nameTimeout(error, this.#placeOf(record)) } };
+      return { done: [], failed: { record, error: nameTimeout(error, this.#locationOf(record)) } };
     }
     // One that throws at once must not hide from the lane that all is committed.
     await Promise.allSettled(afterCommit.map(async (work) => work()));
     if (!inSameDatabase) {
       const statements = verdicts(outcome.done);
-      if (statements.length > 0) await this.settle(statements);
+      if (statements.length > 0) await this.writer.write(statements);
     }
     return outcome;
-  }
-
-  /** Writes verdicts in a transaction of their own, in the log's database; resolves to the rows of each statement. */
-  async settle(statements: readonly BoundStatement[]): Promise<unknown[][]> {
-    this.#assertNotStopped();
-    return this.databases.bus.runTogether(this.#prepared(statements));
-  }
-
-  #assertNotStopped(): void {
-    if (this.signal.aborted) throw new FencedError('The lane was stopped');
-  }
-
-  /** Parsing and planning them each time costs a small handler a sixth of its rate. */
-  #prepared(statements: readonly BoundStatement[]): BoundStatement[] {
-    return statements.map((statement) => ({ ...statement, prepared: this.databases.prepared }));
   }
 
   async #handle(records: readonly LaneRecord[], hand: HandOver): Promise<BatchOutcome> {
     const { transaction, afterCommit } = hand;
     const done: LaneRecord[] = [];
     for (const record of records) {
-      if (this.signal.aborted) throw new FencedError(`The delivery of ${this.#placeOf(record)} was stopped`);
+      if (this.signal.aborted)
+        throw new FencedError(`The delivery of ${this.#locationOf(record)} was stopped`);
       // What the handler of the record before has set is not this one's.
       if (record !== records[0]) await transaction.session.resetSession?.();
       if (records.length > 1) await runAhead(transaction.session, savepoint.set);
@@ -216,13 +197,13 @@ export class DeliveryTransaction {
       try {
         await this.#handleOne(record, hand);
       } catch (thrown) {
-        // It may have a statement under way, behind which every other one would wait.
-        if (thrown instanceof HandlerAbandoned) throw thrown;
+        // A statement of it may still run, and every other one would wait for that.
+        if (thrown instanceof HandlerAbandonedError) throw thrown;
         const error = readableThrown(thrown);
         await assertOwnFailure(error, transaction.session);
         afterCommit.length = before;
         const failed = { record, error };
-        if (done.length === 0) throw new NothingDone(failed);
+        if (done.length === 0) throw new NothingDoneError(failed);
         await transaction.session.run(savepoint.goBack);
         return { done, failed };
       }
@@ -235,11 +216,11 @@ export class DeliveryTransaction {
     record: LaneRecord,
     { attempt, transaction, signal, afterCommit }: HandOver,
   ): Promise<void> {
-    const { topic, partition } = this.place;
+    const { topic, partition } = this.location;
     const { inboxFor } = this.databases;
     if (inboxFor !== undefined) {
       const taken = await this.#inbox.take(transaction.session, {
-        consumer: this.place.group,
+        consumer: this.location.group,
         logIdentity: inboxFor,
         topic,
         partition,
@@ -248,10 +229,10 @@ export class DeliveryTransaction {
       });
       if (!taken) return;
     }
-    const place = this.#placeOf(record);
+    const location = this.#locationOf(record);
     const { signatures, sealer, bus } = this.databases;
-    signatures?.verify(topic, record.record, place);
-    const opened = await openRecord(sealer, bus.session, topic, record.record, place).catch(dropErased);
+    signatures?.verify(topic, record.record, location);
+    const opened = await openRecord(sealer, bus.session, topic, record.record, location).catch(dropErased);
     const delivery: Delivery = {
       topic,
       partition,
@@ -264,7 +245,7 @@ export class DeliveryTransaction {
       timestamp: new Date(record.record.timestampMs),
       attempt,
       isRedriven: record.isRedriven === true,
-      payload: payloadOf(opened, this.subscription, place),
+      payload: readPayload(opened, this.subscription, location),
       transaction: transaction.handle,
       session: transaction.session,
       signal,
@@ -289,12 +270,12 @@ export class DeliveryTransaction {
     return { done, failed: undefined };
   }
 
-  #placeOf(record: LaneRecord): string {
-    return placeOf(this.place.topic, this.place.partition, record.offset);
+  #locationOf(record: LaneRecord): string {
+    return locationOf(this.location.topic, this.location.partition, record.offset);
   }
 }
 
-/** Nobody is to handle what was erased. @throws the verdict to drop it, or the error */
+/** What was erased is not handled. @throws the verdict to drop it, or the error */
 function dropErased(error: unknown): never {
   throw isWaybillError(error) && error.code === 'SUBJECT_ERASED' ? drop('its subject was erased') : error;
 }

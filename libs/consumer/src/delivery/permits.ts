@@ -1,105 +1,105 @@
 /**
- * A number of places for work that runs at the same time, shared by all lanes of a consumer. A place can be asked for
- * alone: it is given when no other is taken, and no other is given beside it.
+ * A limited number of permits to run a delivery, shared by all lanes of a consumer. A permit can be exclusive: it is granted
+ * when no other is held, and no other is granted until it is released.
  */
-export class Slots {
-  #taken = 0;
-  #alone = false;
+export class Permits {
+  #held = 0;
+  #isExclusive = false;
   readonly #waiting: (() => void)[] = [];
-  readonly #waitingAlone: (() => void)[] = [];
+  readonly #waitingForExclusive: (() => void)[] = [];
 
-  /** @param onFree called whenever a place has come free that nobody waits for */
+  /** @param onFree called when a permit is released that no one waits for */
   constructor(
     private readonly count: number,
     private readonly onFree: () => void,
   ) {}
 
-  /** Takes a place if one is free. */
-  tryTake(): Place | undefined {
-    if (!this.#isFree() || this.#waitingAlone.length > 0) return undefined;
-    this.#taken += 1;
-    return new Place(this, false);
+  /** Acquires a permit if one is free. */
+  tryAcquire(): Permit | undefined {
+    if (!this.#isFree() || this.#waitingForExclusive.length > 0) return undefined;
+    this.#held += 1;
+    return new Permit(this, false);
   }
 
-  /** Takes a place, waiting for one. */
-  async take(): Promise<Place> {
-    const place = this.tryTake();
-    if (place !== undefined) return place;
+  /** Acquires a permit, waiting for one. */
+  async acquire(): Promise<Permit> {
+    const permit = this.tryAcquire();
+    if (permit !== undefined) return permit;
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    return new Place(this, false);
+    return new Permit(this, false);
   }
 
-  /** Takes a place with nobody beside it, waiting for that. */
-  async takeAlone(): Promise<Place> {
+  /** Acquires an exclusive permit, waiting until all others are released. */
+  async acquireExclusive(): Promise<Permit> {
     await new Promise<void>((resolve) => {
-      this.#waitingAlone.push(resolve);
-      this.#handOver();
+      this.#waitingForExclusive.push(resolve);
+      this.#grant();
     });
-    return new Place(this, true);
+    return new Permit(this, true);
   }
 
-  /** @internal Called by {@link Place}. */
-  give(alone: boolean, unused: boolean): void {
-    if (alone) this.#alone = false;
-    else this.#taken -= 1;
-    this.#handOver();
-    if (!unused && this.#isFree() && this.#waitingAlone.length === 0) this.onFree();
+  /** @internal Called by {@link Permit}. */
+  release(isExclusive: boolean, wasUsed: boolean): void {
+    if (isExclusive) this.#isExclusive = false;
+    else this.#held -= 1;
+    this.#grant();
+    if (wasUsed && this.#isFree() && this.#waitingForExclusive.length === 0) this.onFree();
   }
 
-  /** To those that wait for a place alone first: they stand still for all others. */
-  #handOver(): void {
-    const alone = this.#waitingAlone[0];
-    if (alone !== undefined) {
-      if (this.#taken > 0 || this.#alone) return;
-      this.#waitingAlone.shift();
-      this.#alone = true;
-      alone();
+  /** Exclusive permits come first: while one is waited for, no other is granted. */
+  #grant(): void {
+    const exclusive = this.#waitingForExclusive[0];
+    if (exclusive !== undefined) {
+      if (this.#held > 0 || this.#isExclusive) return;
+      this.#waitingForExclusive.shift();
+      this.#isExclusive = true;
+      exclusive();
       return;
     }
     while (this.#isFree()) {
       const next = this.#waiting.shift();
       if (next === undefined) return;
-      this.#taken += 1;
+      this.#held += 1;
       next();
     }
   }
 
   #isFree(): boolean {
-    return !this.#alone && this.#taken < this.count;
+    return !this.#isExclusive && this.#held < this.count;
   }
 }
 
-/** A place that has been taken. */
-export class Place {
-  #held = true;
+/** A permit that has been acquired. */
+export class Permit {
+  #isHeld = true;
 
   /** @internal */
   constructor(
-    private readonly slots: Slots,
-    private alone: boolean,
+    private readonly permits: Permits,
+    private isExclusive: boolean,
   ) {}
 
-  /** Gives the place back. Giving back twice is giving back once. */
-  give(): void {
-    this.#release(false);
-  }
-
-  /** Gives back a place that was not needed after all. */
-  giveUnused(): void {
+  /** Releases the permit. A second call does nothing. */
+  release(): void {
     this.#release(true);
   }
 
-  /** Takes a place again, an ordinary one, after {@link give}. */
-  async takeAgain(): Promise<void> {
-    const place = await this.slots.take();
-    place.#held = false;
-    this.alone = false;
-    this.#held = true;
+  /** Releases a permit that was not needed after all. */
+  releaseUnused(): void {
+    this.#release(false);
   }
 
-  #release(unused: boolean): void {
-    if (!this.#held) return;
-    this.#held = false;
-    this.slots.give(this.alone, unused);
+  /** Acquires the permit again after {@link release}, as an ordinary one. */
+  async reacquire(): Promise<void> {
+    const permit = await this.permits.acquire();
+    permit.#isHeld = false;
+    this.isExclusive = false;
+    this.#isHeld = true;
+  }
+
+  #release(wasUsed: boolean): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.permits.release(this.isExclusive, wasUsed);
   }
 }

@@ -40,7 +40,7 @@ export function deadLetter(reason: string): HandlerVerdict {
   return HandlerVerdict.of('dead-letter', 0, reason);
 }
 
-/** The message is done with and leaves nothing behind but a count and a line in the log. */
+/** The message is done with; only a count and a line in the log say so. */
 export function drop(reason: string): HandlerVerdict {
   return HandlerVerdict.of('drop', 0, reason);
 }

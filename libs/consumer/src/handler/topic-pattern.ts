@@ -7,12 +7,12 @@ const WORDS = /^(#|\*|[A-Za-z0-9_-]+)(\.(#|\*|[A-Za-z0-9_-]+))*$/;
 
 /** A pattern of topics, and the subscription to each of them. */
 export interface PatternSubscription {
-  /** Words between dots; `*` stands for one word, `#` for any number of them, none included. */
+  /** Words between dots; `*` matches one word, `#` any number of them, none included. */
   readonly pattern: string;
   readonly subscribe: (topic: string) => Subscription;
 }
 
-/** Whether it stands for many topics: it holds `*`, `#` or `>`, which no topic's name does. */
+/** Whether it matches many topics: it holds `*`, `#` or `>`, which no topic's name does. */
 export function isTopicPattern(text: string): boolean {
   return /[*#>]/.test(text);
 }
@@ -27,7 +27,7 @@ export class TopicPatterns {
       WORDS.test(pattern)
         ? []
         : [
-            `${JSON.stringify(pattern)} is no pattern of topics: use words between dots, * for one word, # for any number`,
+            `${JSON.stringify(pattern)} is not a topic pattern: use words between dots, * for one word, # for any number`,
           ],
     );
     if (problems.length > 0) throw new ConfigurationError('The subscriptions are not usable', problems);
@@ -59,9 +59,9 @@ function countsOf(pattern: string): { said: number; hashes: number; stars: numbe
   return { said: words.length - hashes - stars, hashes, stars };
 }
 
-/** Whether the words of a pattern can stand for the words of a topic. */
+/** Whether the words of a pattern match the words of a topic. */
 function matches(pattern: readonly string[], topic: readonly string[]): boolean {
-  // At place i: whether the pattern's words so far can stand for the topic's first i.
+  // At index i: whether the pattern's words so far match the topic's first i.
   let reached = [true, ...topic.map(() => false)];
   for (const word of pattern) {
     const next: boolean[] = [];

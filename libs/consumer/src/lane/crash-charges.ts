@@ -1,25 +1,14 @@
-import type { ConnectionLosses } from './connection-losses.js';
-import type { LaneAttempts } from '../retry/attempts.js';
-import type { LaneSetting } from '../retry/lane-context.js';
-import type { Place } from '../delivery/permits.js';
-
-/** Where a lane begins. */
-export interface LaneStart {
-  /** Everything below is done. */
-  readonly position: number;
-  /** Records below may have taken a process down, and run alone. */
-  readonly suspectEnd: number;
-  /** Records that may have ended their connection, and run alone as well. */
-  readonly losses: ConnectionLosses;
-  /** Whether this process has had a lane on the partition since it took it over: nothing has taken it down meanwhile. */
-  readonly again: boolean;
-}
+import { type CrashVerdict, crashVerdict } from '../retry/crash-verdict.js';
+import type { LaneStart } from '../retry/lane-start.js';
+import type { VerdictWriter } from '../delivery/verdict-writer.js';
+import type { LaneEnvironment } from '../retry/lane-context.js';
+import type { Permit } from '../delivery/permits.js';
 
 /** Counts how often records of the log have taken their process down: only one that runs alone is charged for it. */
-export class LaneCharges {
+export class CrashCharges {
   constructor(
-    private readonly setting: LaneSetting,
-    private readonly attempts: LaneAttempts,
+    private readonly environment: LaneEnvironment,
+    private readonly writer: VerdictWriter,
     /** How often records were begun alone, by offset. */
     private readonly begun: ReadonlyMap<number, number>,
     private readonly start: LaneStart,
@@ -29,53 +18,48 @@ export class LaneCharges {
    * Asks whether a record that is to run alone has done so too often.
    * @returns the reason to give it up, and what to say of it
    */
-  async verdict(offset: number, place: Place): Promise<CrashVerdict | undefined> {
-    const { maxCrashes } = this.setting.context;
-    const losses = Math.floor(this.start.losses.count(offset));
-    if (losses >= maxCrashes) return crashVerdict('connection-lost', losses);
-    if (offset >= this.start.suspectEnd) return undefined;
-    const crashes = await this.#charge(offset, place);
-    return crashes >= maxCrashes ? crashVerdict('process-crashed', crashes) : undefined;
+  async verdict(offset: number, permit: Permit): Promise<CrashVerdict | undefined> {
+    const { maxCrashes } = this.environment.context;
+    const lost = crashVerdict('connection-lost', this.start.losses.count(offset), maxCrashes);
+    if (lost !== undefined || offset >= this.start.suspectEnd) return lost;
+    return crashVerdict('process-crashed', await this.#charge(offset, permit), maxCrashes);
   }
 
-  /** Notes that a record is begun alone; resolves to how many crashes it has to answer for. */
-  async #charge(offset: number, place: Place): Promise<number> {
-    const { position, suspectEnd } = this.start;
+  /** Charges a record that is begun alone; resolves to how many crashes it has to answer for. */
+  async #charge(offset: number, permit: Permit): Promise<number> {
+    const { position, suspectEnd, charged, again } = this.start;
+    const before = this.begun.get(offset) ?? 0;
+    // This process was charged for it already, and has not crashed since: the lane ended in another way.
+    if (charged.has(offset)) return before - 1;
     // The only record that was in flight was alone then, too: that crash is its own.
-    const onlySuspect =
-      (this.begun.get(offset) ?? 0) === 0 && suspectEnd === offset + 1 && position === offset;
-    if (onlySuspect) await this.#note(offset, place);
-    return (await this.#note(offset, place)) - 1;
+    const onlySuspect = !again && before === 0 && suspectEnd === offset + 1 && position === offset;
+    if (onlySuspect) await this.#note(offset, permit);
+    const charges = await this.#note(offset, permit);
+    charged.add(offset);
+    return charges - 1;
   }
 
-  /** The record has a verdict: what it was charged with is forgotten. */
-  async clear(offset: number, place: Place): Promise<void> {
+  /** The record has come to its end: what it was charged with is forgotten. */
+  async clear(offset: number, permit: Permit): Promise<void> {
     this.start.losses.clear(offset);
-    if (offset >= this.start.suspectEnd) return;
-    const { progress } = this.setting;
-    await this.attempts.settle([progress.clearCharges(offset), progress.fence()], place);
+    await this.#forget(offset, permit);
   }
 
-  async #note(offset: number, place: Place): Promise<number> {
-    const { progress } = this.setting;
-    const [rows] = await this.attempts.settle([progress.charge(offset), progress.fence()], place);
+  /** An attempt has failed, and the process has survived it: only lost connections still count. */
+  async survived(offset: number, permit: Permit): Promise<void> {
+    if (this.start.charged.has(offset)) await this.#forget(offset, permit);
+  }
+
+  async #forget(offset: number, permit: Permit): Promise<void> {
+    if (offset >= this.start.suspectEnd) return;
+    const { progress } = this.environment;
+    await this.writer.write([progress.clearCharges(offset), progress.fence()], permit);
+    this.start.charged.delete(offset);
+  }
+
+  async #note(offset: number, permit: Permit): Promise<number> {
+    const { progress } = this.environment;
+    const [rows] = await this.writer.write([progress.charge(offset), progress.fence()], permit);
     return (rows as { charges: number }[])[0]?.charges ?? 1;
   }
-}
-
-/** Why a message is given up because of what it did to its process or connection. */
-export interface CrashVerdict {
-  readonly reason: 'process-crashed' | 'connection-lost';
-  readonly times: number;
-  readonly error: Error;
-}
-
-/** The verdict on a message that has done so this many times. */
-export function crashVerdict(reason: CrashVerdict['reason'], times: number): CrashVerdict {
-  const error = new Error(
-    reason === 'process-crashed'
-      ? `its handler took the process down ${times} times`
-      : `the connection of its transaction was lost ${times} times while it ran alone`,
-  );
-  return { reason, times, error };
 }

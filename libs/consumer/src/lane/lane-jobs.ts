@@ -1,6 +1,6 @@
 import { describeError, FencedError, isInfrastructureFailure } from '@waybill/kernel';
-import { DeliveryLost } from '../delivery/delivery-transaction.js';
-import { fieldsOf, type LaneSetting } from '../retry/lane-context.js';
+import { DeliveryLostError } from '../delivery/delivery-transaction.js';
+import { fieldsOf, type LaneEnvironment } from '../retry/lane-context.js';
 
 /**
  * What a lane has under way. A job that fails ends the lane: it is fenced, or stopped, or what it wrote has an unknown
@@ -10,7 +10,7 @@ export class LaneJobs {
   readonly #running = new Set<Promise<void>>();
 
   constructor(
-    private readonly setting: LaneSetting,
+    private readonly environment: LaneEnvironment,
     /** Aborts when the lane begins nothing more. */
     private readonly closing: AbortSignal,
     private readonly end: () => void,
@@ -20,7 +20,7 @@ export class LaneJobs {
     return this.#running.size;
   }
 
-  /** Runs a job beside the others. */
+  /** Runs a job concurrently with the others. */
   start(job: () => Promise<void>): void {
     const work: Promise<void> = this.guard(job).finally(() => this.#running.delete(work));
     this.#running.add(work);
@@ -33,9 +33,9 @@ export class LaneJobs {
     } catch (error) {
       if (this.closing.aborted) return;
       if (!(error instanceof FencedError)) {
-        const { logger } = this.setting.context;
-        const level = error instanceof DeliveryLost || isInfrastructureFailure(error) ? 'warn' : 'error';
-        logger[level](`a lane ends and is opened again: ${describeError(error)}`, fieldsOf(this.setting));
+        const { logger } = this.environment.context;
+        const level = error instanceof DeliveryLostError || isInfrastructureFailure(error) ? 'warn' : 'error';
+        logger[level](`a lane ends and is opened again: ${describeError(error)}`, fieldsOf(this.environment));
       }
       this.end();
     }

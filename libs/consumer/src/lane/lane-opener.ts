@@ -13,7 +13,7 @@ import {
   type Topics,
 } from '@waybill/log';
 import { CircuitBreaker, type CircuitState } from '../policy/circuit-breaker.js';
-import type { LaneStart } from './crash-charges.js';
+import type { LaneStart } from '../retry/lane-start.js';
 import type { LaneContext } from '../retry/lane-context.js';
 import { listParkedIn, type ParkedRow } from '../parked/parked-store.js';
 import { PartitionLane } from './partition-lane.js';
@@ -28,7 +28,7 @@ export interface LaneRequest {
 /** What came of a request: a lane, none where this process does not subscribe to the topic, or an error. */
 export type Opened = { readonly lane: PartitionLane | undefined } | { readonly error: unknown };
 
-/** Where a group stands that has never stored anything. */
+/** The progress of a group that has never stored any. */
 const EMPTY: StoredProgress = {
   position: undefined,
   inFlightEnd: 0,
@@ -53,7 +53,7 @@ interface Found {
   readonly newTopics: ReadonlySet<string>;
 }
 
-/** Opens the lanes of a consumer's partitions, each from where the group stands in it. */
+/** Opens the lanes of a consumer's partitions, each from the group's position in it. */
 export class LaneOpener {
   readonly #breakers = new Map<string, CircuitBreaker>();
 
@@ -141,14 +141,14 @@ export class LaneOpener {
     const topics = await this.topics.refresh(requests.map(({ ownership }) => ownership.partitionId));
     return requests.flatMap((request) => {
       const { partitionId } = request.ownership;
-      const place = this.topics.locate(partitionId);
-      const topic = topics.get(place?.topic ?? '');
+      const location = this.topics.locate(partitionId);
+      const topic = topics.get(location?.topic ?? '');
       const subscription = this.subscriptions.get(topic?.name ?? '');
-      if (place === undefined || topic === undefined || subscription === undefined) {
+      if (location === undefined || topic === undefined || subscription === undefined) {
         opened.set(partitionId, { lane: undefined });
         return [];
       }
-      return [{ ...request, partitionId, number: place.number, topic, subscription }];
+      return [{ ...request, partitionId, number: location.number, topic, subscription }];
     });
   }
 
@@ -209,11 +209,16 @@ export class LaneOpener {
     const suspectEnd = Math.max(position, before.again ? before.suspectEnd : begunEnd);
     const progress = new PartitionProgress(context.groupId, memberId, ownership);
     const breaker = this.#breakerOf(subscription);
-    const setting = { context, subscription, topic, partition: opening.number, progress, breaker };
+    const environment = { context, subscription, topic, partition: opening.number, progress, breaker };
     const inFlightEnd = stored.position === undefined ? position : stored.inFlightEnd;
-    const { again, losses } = before;
-    const start = { position, suspectEnd, losses, again };
-    return new PartitionLane(setting, { ...stored, inFlightEnd }, start, found.parked.get(partitionId) ?? []);
+    const { again, losses, charged, parkedSuspects } = before;
+    const start = { position, suspectEnd, losses, charged, parkedSuspects, again };
+    return new PartitionLane(
+      environment,
+      { ...stored, inFlightEnd },
+      start,
+      found.parked.get(partitionId) ?? [],
+    );
   }
 
   /** The circuit breaker of a subscription, one for all its lanes; undefined when it has none. */

@@ -1,27 +1,26 @@
 import type { BoundStatement } from '@waybill/kernel';
 import type { PartitionProgress } from '@waybill/log';
+import type { Permit } from '../delivery/permits.js';
+import type { VerdictWriter } from '../delivery/verdict-writer.js';
 
 /**
  * How far ahead of the records that run the in-flight marker is put, in records, so that it need not be put again for each.
- * It may stand beyond the end of the log: what had not been written when a process crashed is not suspected.
+ * It may be beyond the end of the log: what had not been written when a process crashed is not suspected.
  */
 const MARKER_AHEAD = 64;
-
-type Settle = (statements: readonly BoundStatement[]) => Promise<unknown>;
 
 /**
  * What the database knows of a lane: the position below which everything is done, and the in-flight marker below which
  * records may have been begun. A crash leaves the two apart, and so shows the next owner where to be careful.
  */
-export class LaneBookmark {
+export class LaneProgress {
   #position: number;
   #marker: number;
   #storing: Promise<void> = Promise.resolve();
 
-  /** @param settle runs statements in a transaction of their own; they end with the fence */
   constructor(
     private readonly progress: PartitionProgress,
-    private readonly settle: Settle,
+    private readonly writer: VerdictWriter,
     position: number,
     marker: number,
   ) {
@@ -34,7 +33,7 @@ export class LaneBookmark {
     return this.#position;
   }
 
-  /** The statement that stores a position together with the effect that it stands for. A last statement: it fences. */
+  /** The statement that stores a position together with the effect of the records below it. A last statement: it fences. */
   advance(position: number): BoundStatement {
     return this.progress.advance(position, this.#markerAhead(position));
   }
@@ -52,11 +51,11 @@ export class LaneBookmark {
 
   /**
    * Puts the marker at least at `end`, and some way ahead so that it need not be put again for each record.
-   * @param settle runs the statement, and again after a conflict
+   * @param permit of the delivery that waits for it
    */
-  async cover(end: number, position: number, settle: Settle): Promise<void> {
+  async cover(end: number, position: number, permit: Permit): Promise<void> {
     if (this.covers(end)) return this.#storing;
-    return this.#store(position, this.#markerAhead(end), settle);
+    return this.#store(position, this.#markerAhead(end), permit);
   }
 
   /** Stores a position; the marker stays where it is. */
@@ -75,12 +74,12 @@ export class LaneBookmark {
     return Math.max(this.#marker, end + MARKER_AHEAD);
   }
 
-  /** Stores one after the other, so that an older position never lands behind a newer one. */
-  #store(position: number, marker: number, settle: Settle = this.settle): Promise<void> {
+  /** Stores one after the other, so that an older position never follows a newer one. */
+  #store(position: number, marker: number, permit?: Permit): Promise<void> {
     const before = this.#storing;
     const storing = (async () => {
       await before.catch(() => {});
-      await settle([this.progress.advance(position, marker)]);
+      await this.writer.write([this.progress.advance(position, marker)], permit);
       this.#position = position;
       this.#marker = marker;
     })();

@@ -4,7 +4,7 @@ export interface WindowRecord {
   readonly key: string | null;
 }
 
-/** Records to be run together. `alone` says that nothing else of the partition may run beside them. */
+/** Records to be run together. `alone` says that nothing else of the partition may run meanwhile. */
 export interface Batch<R> {
   readonly records: readonly R[];
   readonly alone: boolean;
@@ -33,7 +33,7 @@ export class LaneWindow<R extends WindowRecord> {
   #running = 0;
 
   /**
-   * @param position where the group stands
+   * @param position of the group
    * @param marked offsets from there on that have a verdict already
    * @param suspectEnd records below this offset run alone
    * @param isSuspect which other records run alone
@@ -91,7 +91,7 @@ export class LaneWindow<R extends WindowRecord> {
     return key !== null && this.#busyKeys.has(key);
   }
 
-  /** Waiting records whose keys are blocked by messages beside the log, at most `most`; they count as running. */
+  /** Waiting records whose keys are blocked by parked messages, at most `most`; they count as running. */
   takeBlocked(isBlocked: (key: string | null) => boolean, most: number): readonly R[] {
     const records: R[] = [];
     for (const record of this.#pending.values()) {
@@ -104,7 +104,7 @@ export class LaneWindow<R extends WindowRecord> {
 
   /**
    * The records to run next, at most `most`; none when nothing may run now.
-   * @param isBlocked tells the keys whose records have to wait behind messages beside the log
+   * @param isBlocked tells the keys whose records have to wait for parked messages
    */
   take(most: number, isBlocked: (key: string | null) => boolean = () => false): Batch<R> | undefined {
     const first = this.#pending.values().next().value;
@@ -135,7 +135,7 @@ export class LaneWindow<R extends WindowRecord> {
     }
   }
 
-  /** The records have not been run after all: they wait again, in their old places. */
+  /** The records have not been run after all: they wait again, in their old order. */
   putBack(records: readonly R[]): void {
     if (records.length === 0) return;
     for (const record of records) this.#stop(record);

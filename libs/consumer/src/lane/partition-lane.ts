@@ -1,31 +1,34 @@
-import type { BoundStatement } from '@waybill/kernel';
 import type { FetchedBatch, StoredProgress } from '@waybill/log';
-import type { DeadLetterReason } from '@waybill/dead-letter';
-import { type LaneRecord, laneRecords } from '../handler/delivery.js';
-import { DeliveryTransaction, type FailedRecord } from '../delivery/delivery-transaction.js';
-import { LaneAlarm } from './lane-alarm.js';
-import { countsAs, type Failing, LaneAttempts } from '../retry/attempts.js';
-import { LaneBookmark } from './lane-progress.js';
-import { LaneCharges, type LaneStart } from './crash-charges.js';
-import type { LaneSetting } from '../retry/lane-context.js';
-import type { Job } from './lane-job.js';
-import { LaneJobs } from './lane-jobs.js';
-import { type Batch, LaneWindow } from './lane-window.js';
+import { DeliveryTransaction } from '../delivery/delivery-transaction.js';
+import type { Permit } from '../delivery/permits.js';
+import { RepeatedWork } from '../delivery/repeated-work.js';
+import { VerdictWriter } from '../delivery/verdict-writer.js';
 import { ParkedLane, type RedrivenRow } from '../parked/parked-lane.js';
-import type { ParkedRow, ParkingOrder } from '../parked/parked-store.js';
-import type { Place } from '../delivery/permits.js';
+import type { ParkedRow } from '../parked/parked-store.js';
+import { type LaneRecord, laneRecords } from '../record/lane-record.js';
+import { expire, type FailureTools, followFailure, giveUp } from '../retry/follow-failure.js';
+import { LaneAttempts } from '../retry/lane-attempts.js';
+import { fieldsOf, type LaneEnvironment } from '../retry/lane-context.js';
+import type { LaneStart } from '../retry/lane-start.js';
+import { CrashCharges } from './crash-charges.js';
+import { LaneAlarm } from './lane-alarm.js';
+import type { LaneJob } from './lane-job.js';
+import { LaneJobs } from './lane-jobs.js';
+import { LaneProgress } from './lane-progress.js';
+import { type Batch, LaneWindow } from './lane-window.js';
+import { LogMessages } from './log-messages.js';
 
 /** The position is stored when it is this far ahead of the stored one; and by {@link PartitionLane.tick}. */
 const POSITION_STEP = 256;
-/** Records waiting in memory at most; and how far the oldest open record may lie behind the newest. */
+/** Records waiting in memory at most; and how far apart the oldest open record and the newest may be. */
 const MOST_PENDING = 500;
 const WIDEST_SPAN = 10_000;
-/** Records that are put beside the log in one transaction at most. */
+/** Most records that are parked in one transaction. */
 const PARKED_TOGETHER = 100;
 
 /**
  * One partition that this process owns: takes fetched batches in, runs their records in the order the subscription
- * asks for, puts beside the log what has to wait, keeps dead letters, and moves the group's position on. Everything it
+ * asks for, parks what has to wait, keeps dead letters, and moves the group's position on. Everything it
  * writes is fenced by the owner's epoch; once fenced it stops for good.
  */
 export class PartitionLane {
@@ -33,44 +36,49 @@ export class PartitionLane {
   readonly #abort = new AbortController();
   /** Cuts short the waits between attempts. */
   readonly #closing = new AbortController();
-  readonly #deliveries: DeliveryTransaction;
+  readonly #writer: VerdictWriter;
   readonly #attempts: LaneAttempts;
+  readonly #tools: FailureTools;
   readonly #parked: ParkedLane;
+  readonly #log: LogMessages;
   readonly #jobs: LaneJobs;
-  readonly #bookmark: LaneBookmark;
+  readonly #progress: LaneProgress;
   readonly #alarm: LaneAlarm;
-  readonly #charges: LaneCharges;
-  /** Handlers write to another database than the log's, where the inbox tells what is done: the position may lag behind. */
-  readonly #isElsewhere: boolean;
+  readonly #charges: CrashCharges;
   #parkedIsNext = true;
   #isParking = false;
 
-  /** @param parked what waits beside the log */
+  /** @param parked what is parked already */
   constructor(
-    private readonly setting: LaneSetting,
+    private readonly environment: LaneEnvironment,
     stored: StoredProgress,
     private readonly start: LaneStart,
     parked: readonly ParkedRow[],
   ) {
-    const { context, subscription, topic, partition, progress } = setting;
-    this.#isElsewhere = context.databases.inboxFor !== undefined;
+    const { context, subscription, topic, partition, progress } = environment;
+    const { clock, logger, databases, group } = context;
+    const closing = this.#closing.signal;
+    const stopped = this.#abort.signal;
     const { position, suspectEnd, losses } = start;
     const isSuspect = (offset: number): boolean => losses.isSuspect(offset);
     this.#window = new LaneWindow(subscription.concurrency, position, stored.marked, suspectEnd, isSuspect);
-    const place = { topic: topic.name, partition, group: context.group, progress };
-    this.#deliveries = new DeliveryTransaction(context.databases, place, subscription, this.#abort.signal);
-    this.#attempts = new LaneAttempts(setting, this.#deliveries, losses, this.#closing.signal);
-    this.#charges = new LaneCharges(setting, this.#attempts, stored.charges, start);
-    this.#parked = new ParkedLane(setting, this.#attempts, start);
+    const repeated = new RepeatedWork({ clock, logger, fields: fieldsOf(environment), closing });
+    this.#writer = new VerdictWriter({ ...databases, stopped, repeated });
+    const location = { topic: topic.name, partition, group };
+    const deliveries = new DeliveryTransaction(databases, location, subscription, this.#writer, stopped);
+    this.#attempts = new LaneAttempts(environment, deliveries, losses, repeated);
+    this.#charges = new CrashCharges(environment, this.#writer, stored.charges, start);
+    this.#tools = { environment, attempts: this.#attempts, writer: this.#writer };
+    this.#parked = new ParkedLane(this.#tools, start);
     this.#parked.load(parked);
-    this.#jobs = new LaneJobs(setting, this.#closing.signal, () => this.#stop());
-    this.#alarm = new LaneAlarm(context.clock, context.wake, this.#closing.signal);
-    const settle = (statements: readonly BoundStatement[]): Promise<void> => this.#settle(statements);
-    this.#bookmark = new LaneBookmark(progress, settle, position, stored.inFlightEnd);
+    this.#jobs = new LaneJobs(environment, closing, () => this.#stop());
+    this.#alarm = new LaneAlarm(clock, context.wake, closing);
+    this.#progress = new LaneProgress(progress, this.#writer, position, stored.inFlightEnd);
+    this.#log = new LogMessages(this.#tools, this.#parked, this.#progress, this.#charges);
   }
 
   get partitionId(): number {
-    return this.setting.progress.ownership.partitionId;
+    return this.environment.progress.ownership.partitionId;
   }
 
   /** The offset to fetch from, or undefined while enough waits. */
@@ -95,7 +103,7 @@ export class PartitionLane {
     return this.#attempts.hasProgressed;
   }
 
-  /** Messages that wait beside the log. */
+  /** Parked messages. */
   get parkedCount(): number {
     return this.#parked.queue.size;
   }
@@ -105,32 +113,32 @@ export class PartitionLane {
     this.#window.add(laneRecords(batch, this.#window.nextOffset), batch.lastOffset);
   }
 
-  /** Starts whatever may run, while there are places. */
+  /** Starts whatever may run, while there are permits. */
   pump(): void {
+    const { breaker, context } = this.environment;
     this.#parkBlocked();
-    while (!this.#closing.signal.aborted && (this.setting.breaker?.waitMs ?? 0) === 0) {
-      const place = this.setting.context.slots.tryTake();
-      if (place === undefined) break;
+    while (!this.#closing.signal.aborted && (breaker?.waitMs ?? 0) === 0) {
+      const permit = context.permits.tryAcquire();
+      if (permit === undefined) break;
       const job = this.#nextJob();
-      if (job === undefined || job.alone) place.giveUnused();
+      if (job === undefined || job.alone) permit.releaseUnused();
       if (job === undefined) break;
-      this.#start(job, job.alone ? this.setting.context.slots.takeAlone() : place);
+      this.#start(job, job.alone ? context.permits.acquireExclusive() : permit);
     }
-    const blockedMs = this.setting.breaker?.waitMs ?? 0;
-    const now = this.setting.context.clock.monotonic();
-    this.#alarm.set(blockedMs > 0 ? now + blockedMs : this.#parked.queue.nextDueAt);
+    const blockedMs = breaker?.waitMs ?? 0;
+    this.#alarm.set(blockedMs > 0 ? context.clock.monotonic() + blockedMs : this.#parked.queue.nextDueAt);
   }
 
   /** Parked messages and those from the log take turns, so that neither holds the other up. */
-  #nextJob(): Job | undefined {
+  #nextJob(): LaneJob | undefined {
     const first = this.#parkedIsNext ? this.#nextParked() : this.#nextBatch();
     const job = first ?? (this.#parkedIsNext ? this.#nextBatch() : this.#nextParked());
     if (job !== undefined) this.#parkedIsNext = job.parked === undefined;
     return job;
   }
 
-  #nextParked(): Job | undefined {
-    const { context, subscription } = this.setting;
+  #nextParked(): LaneJob | undefined {
+    const { context, subscription } = this.environment;
     const inTurn = subscription.concurrency === 'partition';
     if (inTurn && this.#window.runningCount + this.#parked.queue.runningCount > 0) return undefined;
     const now = context.clock.monotonic();
@@ -147,8 +155,8 @@ export class PartitionLane {
     return { parked: entry, alone: this.#parked.isSuspect(entry) };
   }
 
-  #nextBatch(): Job | undefined {
-    const { subscription, breaker } = this.setting;
+  #nextBatch(): LaneJob | undefined {
+    const { subscription, breaker } = this.environment;
     const { queue } = this.#parked;
     if (this.#parked.blocksPartition) return undefined;
     if (subscription.concurrency === 'partition' && queue.runningCount > 0) return undefined;
@@ -157,40 +165,42 @@ export class PartitionLane {
     return batch && { parked: undefined, batch, alone: batch.alone };
   }
 
-  #start(job: Job, soon: Place | Promise<Place>): void {
-    const { breaker } = this.setting;
-    // The probe of a half-open breaker is one message: none may begin beside it, until it says something or ends.
+  #start(job: LaneJob, soon: Permit | Promise<Permit>): void {
+    const { breaker } = this.environment;
+    // The probe of a half-open breaker is one message: none may begin until it says something or ends.
     const isProbe = breaker?.onlyOne === true;
     breaker?.begin();
     this.#jobs.start(async () => {
-      const place = await soon;
+      const permit = await soon;
       try {
-        if (job.parked === undefined) await this.#work(job.batch, place);
-        else if (!this.#closing.signal.aborted) await this.#parked.work(job.parked, place);
+        if (job.parked === undefined) await this.#work(job.batch, permit);
+        else if (!this.#closing.signal.aborted) await this.#parked.work(job.parked, permit);
       } finally {
         if (isProbe) breaker?.undecided();
-        place.give();
+        permit.release();
       }
     });
   }
 
-  /** Puts beside the log what is blocked by messages that wait there: it needs no handler, and so no place. */
+  /** Parks what is blocked by parked messages: that needs no handler. */
   #parkBlocked(): void {
     if (this.#isParking || this.#closing.signal.aborted) return;
     const { queue, room } = this.#parked;
-    if (queue.size === 0 || this.setting.subscription.concurrency === 'partition') return;
+    if (queue.size === 0 || this.environment.subscription.concurrency === 'partition') return;
     const records = this.#window.takeBlocked((key) => queue.isBlocked(key), Math.min(PARKED_TOGETHER, room));
     if (records.length === 0) return;
     this.#isParking = true;
     this.#jobs.start(async () => {
-      const place = await this.setting.context.slots.take();
+      const permit = await this.environment.context.permits.acquire();
       try {
-        const orders = records.map((record) => ({ record, attempts: 0, delayMs: null, failingForMs: null }));
-        await this.#park(orders, place);
+        await this.#log.park(
+          records.map((record) => ({ record, attempts: 0, delayMs: null, failingForMs: null })),
+          permit,
+        );
         this.#window.done(records);
       } finally {
         this.#isParking = false;
-        place.give();
+        permit.release();
       }
     });
   }
@@ -202,12 +212,12 @@ export class PartitionLane {
 
   /** Whether {@link tick} has something to store. */
   get hasMoved(): boolean {
-    return !this.stopped && this.#window.position !== this.#bookmark.position;
+    return !this.stopped && this.#window.position !== this.#progress.position;
   }
 
   /** Stores the position when it has moved. To be called now and then. */
   async tick(): Promise<void> {
-    if (!this.stopped) await this.#jobs.guard(() => this.#bookmark.store(this.#window.position));
+    if (!this.stopped) await this.#jobs.guard(() => this.#progress.store(this.#window.position));
   }
 
   /** Follows what operators have decided about the partition's dead letters. */
@@ -220,17 +230,17 @@ export class PartitionLane {
     this.#closing.abort();
     const ended = this.#jobs.ended();
     const limit = new AbortController();
-    await Promise.race([ended, this.setting.context.clock.sleep(limitMs, limit.signal)]);
+    await Promise.race([ended, this.environment.context.clock.sleep(limitMs, limit.signal)]);
     limit.abort();
     // What has not ended in time stays marked as in flight; its transaction is fenced when the partition is released.
     const position = this.#window.position;
     const atRest = this.#jobs.count === 0;
     if (!this.stopped) {
       await this.#jobs.guard(async () => {
-        if (!atRest) return this.#bookmark.store(position);
-        await this.#bookmark.storeAtRest(position);
+        if (!atRest) return this.#progress.store(position);
+        await this.#progress.storeAtRest(position);
         if (this.#parked.queue.size > 0)
-          await this.#settle([...this.#parked.rest(), this.setting.progress.fence()]);
+          await this.#writer.write([...this.#parked.rest(), this.environment.progress.fence()]);
       });
     }
     this.#stop();
@@ -241,82 +251,23 @@ export class PartitionLane {
     this.#stop();
   }
 
-  async #work(batch: Batch<LaneRecord>, place: Place): Promise<void> {
+  async #work(batch: Batch<LaneRecord>, permit: Permit): Promise<void> {
     if (this.#closing.signal.aborted) return;
     const last = batch.records.at(-1) as LaneRecord;
-    await this.#markBegun(last.offset + 1, place);
-    if (batch.alone && (await this.#isGivenUp(batch.records[0] as LaneRecord, place))) return;
-    const records = await this.#withoutExpired(batch.records, place);
-    const { done, failed } = await this.#run(records, 1, place);
+    await this.#markBegun(last.offset + 1, permit);
+    if (batch.alone && (await this.#isGivenUp(batch.records[0] as LaneRecord, permit))) return;
+    const records = await this.#withoutExpired(batch.records, permit);
+    const { done, failed } = await this.#log.run(records, 1, permit);
     this.#window.done(done);
     if (failed !== undefined) {
       const rest = records.filter((record) => record !== failed.record && !done.includes(record));
       this.#window.putBack(rest);
       this.#window.hold([failed.record]);
-      await this.#settleFailed(failed, place);
+      await followFailure(this.#tools, this.#log.followed(failed.record), failed, permit);
       this.#window.done([failed.record]);
     }
-    if (batch.alone) await this.#charges.clear(last.offset, place);
+    if (batch.alone) await this.#charges.clear(last.offset, permit);
     await this.#storeIfFar();
-  }
-
-  async #run(
-    records: readonly LaneRecord[],
-    attempt: number,
-    place: Place,
-  ): Promise<{ done: readonly LaneRecord[]; failed: FailedRecord | undefined }> {
-    if (records.length === 0) return { done: [], failed: undefined };
-    const outcome = await this.#attempts.run(records, attempt, place, (done) =>
-      this.#isElsewhere ? [] : this.#verdict(done, 'done'),
-    );
-    if (!this.#isElsewhere) this.#committed(outcome.done);
-    return outcome;
-  }
-
-  /** Follows a failed first attempt to its end: in place, or by putting the message beside the log. */
-  async #settleFailed(first: FailedRecord, place: Place): Promise<void> {
-    const { clock } = this.setting.context;
-    const since = clock.monotonic();
-    const { record } = first;
-    let { error } = first;
-    let attempts = 0;
-    for (;;) {
-      attempts += countsAs(error);
-      const failing: Failing = { record, error, attempts, failingForMs: clock.monotonic() - since };
-      const decision = this.#attempts.decide(failing);
-      if (decision.kind === 'drop') {
-        await this.#attempts.settle(this.#verdict([record], 'dropped'), place);
-        this.#committed([record]);
-        return this.#attempts.reportDropped(failing, decision.reason);
-      }
-      if (decision.kind === 'dead-letter') return this.#bury(failing, decision.reason, decision.error, place);
-      const { delayMs } = decision;
-      const inPlace = this.setting.subscription.concurrency === 'partition' || this.#parked.room === 0;
-      if (delayMs > 0 && !inPlace) return this.#park([{ ...failing, delayMs }], place);
-      await this.#attempts.pauseBeforeRetry(delayMs, place);
-      const { failed } = await this.#run([record], attempts + 1, place);
-      if (failed === undefined) return;
-      error = failed.error;
-    }
-  }
-
-  async #park(orders: readonly ParkingOrder[], place: Place): Promise<void> {
-    const records = orders.map(({ record }) => record);
-    await this.#parked.park(orders, this.#verdict(records, 'parked'), place);
-    this.#committed(records);
-  }
-
-  async #bury(failing: Failing, reason: DeadLetterReason, error: unknown, place: Place): Promise<void> {
-    const { record } = failing;
-    const letters = await this.#attempts.deadLetter(failing, reason, error, place);
-    if (this.setting.topic.onDeadLetter === 'unblock') {
-      await this.#attempts.settle([...letters, ...this.#verdict([record], 'dead')], place);
-    } else {
-      const order: ParkingOrder = { ...failing, delayMs: 'decision' };
-      await this.#parked.park([order], [...letters, ...this.#verdict([record], 'parked')], place);
-    }
-    this.#committed([record]);
-    this.#attempts.reportDeadLetter(failing, reason, error);
   }
 
   /**
@@ -324,72 +275,36 @@ export class PartitionLane {
    * verdicts stay in order.
    * @returns the records that are to be run now
    */
-  async #withoutExpired(records: readonly LaneRecord[], place: Place): Promise<readonly LaneRecord[]> {
-    const expired = await this.#attempts.expired(records, place);
+  async #withoutExpired(records: readonly LaneRecord[], permit: Permit): Promise<readonly LaneRecord[]> {
+    const expired = await this.#attempts.expired(records, permit);
     const [record, ...rest] = records;
     if (expired.length === 0 || record === undefined) return records;
     this.#window.putBack(rest);
     this.#window.hold([record]);
     if (!expired.includes(record)) return [record];
-    this.setting.context.counters.expired += 1;
-    if (this.setting.topic.onExpired === 'dead-letter') {
-      const error = new Error('it was past its expiresAt when its turn came');
-      await this.#bury({ record, error, attempts: 0, failingForMs: 0 }, 'expired', error, place);
-    } else {
-      await this.#attempts.settle(this.#verdict([record], 'expired'), place);
-      this.#committed([record]);
-    }
+    await expire(this.#tools, this.#log.followed(record), permit);
     this.#window.done([record]);
     return [];
   }
 
-  /** In order `partition` the position itself is the verdict; in order `key` each record is marked. */
-  #verdict(
-    records: readonly LaneRecord[],
-    verdict: 'done' | 'dead' | 'parked' | 'expired' | 'dropped',
-  ): BoundStatement[] {
-    const { subscription, progress } = this.setting;
-    const last = records.at(-1);
-    if (last === undefined) return [progress.fence()];
-    if (subscription.concurrency === 'partition') {
-      return [this.#bookmark.advance(last.offset + 1)];
-    }
-    const offsets = records.map(({ offset }) => offset);
-    return [progress.mark(offsets, verdict), progress.fence()];
-  }
-
-  /** Takes note of what a commit has stored. */
-  #committed(records: readonly LaneRecord[]): void {
-    const last = records.at(-1);
-    if (last === undefined || this.setting.subscription.concurrency !== 'partition') return;
-    this.#bookmark.committed(last.offset + 1);
-  }
-
   /** Before a record runs, the database knows that it may have been begun: a crash then shows where to be careful. */
-  async #markBegun(end: number, place: Place): Promise<void> {
-    if (this.#bookmark.covers(end)) return;
-    await this.#bookmark.cover(end, this.#window.position, (statements) =>
-      this.#attempts.settle(statements, place),
-    );
+  async #markBegun(end: number, permit: Permit): Promise<void> {
+    if (this.#progress.covers(end)) return;
+    await this.#progress.cover(end, this.#window.position, permit);
   }
 
   async #storeIfFar(): Promise<void> {
-    const isStoredApart = this.#isElsewhere || this.setting.subscription.concurrency === 'key';
-    if (isStoredApart && this.#window.position - this.#bookmark.position >= POSITION_STEP) await this.tick();
-  }
-
-  async #settle(statements: readonly BoundStatement[]): Promise<void> {
-    await this.#deliveries.settle(statements);
+    if (this.#log.storePositionApart && this.#window.position - this.#progress.position >= POSITION_STEP)
+      await this.tick();
   }
 
   /** Whether a record that runs alone has done so too often, and has become a dead letter. */
-  async #isGivenUp(record: LaneRecord, place: Place): Promise<boolean> {
-    const verdict = await this.#charges.verdict(record.offset, place);
+  async #isGivenUp(record: LaneRecord, permit: Permit): Promise<boolean> {
+    const verdict = await this.#charges.verdict(record.offset, permit);
     if (verdict === undefined) return false;
-    const { reason, times, error } = verdict;
-    await this.#bury({ record, error, attempts: times, failingForMs: 0 }, reason, error, place);
+    await giveUp(this.#tools, this.#log.followed(record), verdict, permit);
     this.#window.done([record]);
-    await this.#charges.clear(record.offset, place);
+    await this.#charges.clear(record.offset, permit);
     return true;
   }
 

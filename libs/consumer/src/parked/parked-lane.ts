@@ -1,19 +1,26 @@
 import type { BoundStatement } from '@waybill/kernel';
-import { type DeadLetterReason, deadLetterResolved } from '@waybill/dead-letter';
-import type { LaneRecord } from '../handler/delivery.js';
-import { countsAs, type Failing, type LaneAttempts } from '../retry/attempts.js';
-import { type CrashVerdict, crashVerdict, type LaneStart } from '../lane/crash-charges.js';
-import type { LaneSetting } from '../retry/lane-context.js';
+import { deadLetterResolved } from '@waybill/dead-letter';
+import type { FailedRecord } from '../delivery/delivery-transaction.js';
+import type { Permit } from '../delivery/permits.js';
+import type { LaneRecord } from '../record/lane-record.js';
+import { type CrashVerdict, crashVerdict } from '../retry/crash-verdict.js';
+import {
+  expire,
+  type FailureTools,
+  followFailure,
+  type FollowedMessage,
+  giveUp,
+} from '../retry/follow-failure.js';
+import type { LaneStart } from '../retry/lane-start.js';
 import { type ParkedEntry, ParkedQueue } from './parked-queue.js';
-import { type BegunMessage, type ParkedRow, Parking, type ParkingOrder } from './parked-store.js';
-import type { Place } from '../delivery/permits.js';
+import { type BegunMessage, type MessageToPark, type ParkedRow, ParkedStore } from './parked-store.js';
 
 /** Parked messages of a key that are begun together, so that draining a key does not cost a commit more for each. */
 const BEGUN_TOGETHER = 16;
 /** Messages that are kept in memory at most because they were begun before their turn. */
 const MOST_BEGUN = 128;
 
-/** A row that an operator has put beside the log, or may take from there. */
+/** The row of a parked message that an operator redrives, or may discard. */
 export interface RedrivenRow {
   readonly offset: number;
   readonly key: string | null;
@@ -21,60 +28,60 @@ export interface RedrivenRow {
 }
 
 /**
- * The messages of a partition that wait beside the log: those that failed, those of their keys behind them, and those
+ * The parked messages of a partition: those that failed, later ones of their keys, and those
  * that operators redrive. Their rows are the truth; the lane of the partition's owner alone runs them, in order of their
  * offsets within a key.
  */
 export class ParkedLane {
   readonly queue: ParkedQueue;
-  readonly #parking: Parking;
+  readonly #store: ParkedStore;
   /** Messages that were begun together with one before them, and wait for their turn. */
   readonly #begun = new Map<number, BegunMessage>();
 
   constructor(
-    private readonly setting: LaneSetting,
-    private readonly attempts: LaneAttempts,
-    private readonly start: Pick<LaneStart, 'again' | 'losses'>,
+    private readonly tools: FailureTools,
+    private readonly start: Pick<LaneStart, 'again' | 'losses' | 'charged' | 'parkedSuspects'>,
   ) {
-    const { context, subscription, progress } = setting;
+    const { context, subscription, progress } = tools.environment;
     this.queue = new ParkedQueue(subscription.concurrency);
-    this.#parking = new Parking(context.groupId, progress);
+    this.#store = new ParkedStore(context.groupId, progress);
   }
 
   get #now(): number {
-    return this.setting.context.clock.monotonic();
+    return this.tools.environment.context.clock.monotonic();
   }
 
-  /** How many more messages may be put beside the log. */
+  /** How many more messages may be parked. */
   get room(): number {
-    return Math.max(0, this.setting.context.maxParked - this.queue.size);
+    return Math.max(0, this.tools.environment.context.maxParked - this.queue.size);
   }
 
   /** Whether the whole partition has to wait for an operator. */
   get blocksPartition(): boolean {
     if (this.queue.awaitingOperatorCount === 0) return false;
     return (
-      this.setting.subscription.concurrency === 'partition' || this.setting.topic.onDeadLetter === 'block'
+      this.tools.environment.subscription.concurrency === 'partition' ||
+      this.tools.environment.topic.onDeadLetter === 'block'
     );
   }
 
   /** Whether a message may have taken a process down or ended its connection, and so runs alone. */
-  isSuspect({ offset, crashed }: ParkedEntry): boolean {
-    return crashed || this.start.losses.isSuspect(offset);
+  isSuspect({ offset }: ParkedEntry): boolean {
+    return this.start.parkedSuspects.has(offset) || this.start.losses.isSuspect(offset);
   }
 
   /** Takes in what waits already, before anything of the partition runs. */
   load(rows: readonly ParkedRow[]): void {
     const now = this.#now;
     for (const row of rows) {
+      // What was in flight when this process lost a connection has taken no process down.
+      if (row.inFlight && !this.start.again) this.start.parkedSuspects.add(row.offset);
       this.queue.add({
         offset: row.offset,
         key: row.key,
         attempts: row.attempts,
         dueAt: row.dueInMs === null ? Infinity : now + row.dueInMs,
         failingSince: row.failingForMs === null ? undefined : now - row.failingForMs,
-        // What was in flight when this process lost a connection has taken no process down.
-        crashed: row.inFlight && !this.start.again,
         fromDeadLetter: row.fromDeadLetter,
         stored: true,
       });
@@ -82,61 +89,61 @@ export class ParkedLane {
   }
 
   /**
-   * Puts messages from the log beside it.
+   * Parks messages from the log.
    * @param verdicts what says in the log's own terms that they are done with there; ends with the fence
    */
   async park(
-    orders: readonly ParkingOrder[],
+    messages: readonly MessageToPark[],
     verdicts: readonly BoundStatement[],
-    place: Place,
+    permit: Permit,
   ): Promise<void> {
     const now = this.#now;
-    const entries = orders.map(({ record, attempts, delayMs, failingForMs }): ParkedEntry => {
+    const entries = messages.map(({ record, attempts, delayMs, failingForMs }): ParkedEntry => {
       return {
         offset: record.offset,
         key: record.key,
         attempts,
         dueAt: delayMs === 'decision' ? Infinity : now + (delayMs ?? 0),
         failingSince: failingForMs === null ? undefined : now - failingForMs,
-        crashed: false,
         fromDeadLetter: delayMs === 'decision',
         stored: false,
       };
     });
-    // They keep their places before they are committed, so that nothing of their keys can slip by meanwhile.
+    // They keep their permits before they are committed, so that nothing of their keys can slip by meanwhile.
     for (const entry of entries) this.queue.add(entry);
-    await this.attempts.settle([this.#parking.park(orders), ...verdicts], place);
+    await this.tools.writer.write([this.#store.park(messages), ...verdicts], permit);
     // Their due times count from the insert, which is over.
     const late = this.#now - now;
     for (const entry of entries) if (entry.dueAt !== Infinity) entry.dueAt += late;
     this.queue.stored(entries);
-    this.setting.context.counters.parked += entries.length;
+    this.tools.environment.context.counters.parked += entries.length;
   }
 
   /** Runs a parked message whose time has come. */
-  async work(entry: ParkedEntry, place: Place): Promise<void> {
-    const begun = await this.#begin(entry, place);
+  async work(entry: ParkedEntry, permit: Permit): Promise<void> {
+    const begun = await this.#begin(entry, permit);
     // Decided by an operator, or not due after all, as its row says.
-    if (begun === undefined) return this.queue.finish(entry);
+    if (begun === undefined) return this.#finish(entry);
     if (begun.dueInMs !== 0) {
       return this.queue.again(entry, begun.dueInMs === null ? Infinity : this.#now + begun.dueInMs);
     }
-    const verdict = this.#verdict(entry, begun);
-    if (verdict !== undefined) {
-      const { reason, error } = verdict;
-      return this.#bury(entry, this.#failing(entry, begun.record, error, 0), reason, error, place);
-    }
     const record: LaneRecord = { ...begun.record, isRedriven: entry.fromDeadLetter };
-    if ((await this.attempts.expired([record], place)).length > 0) return this.#expire(entry, record, place);
-    await this.#attempt(entry, record, place);
+    const message = this.#followed(entry, record);
+    const verdict = this.#crashVerdict(entry, begun);
+    if (verdict !== undefined) return giveUp(this.tools, message, verdict, permit);
+    const expired = await this.tools.attempts.expired([record], permit);
+    if (expired.length > 0) return expire(this.tools, message, permit);
+    const failed = await this.#attempt(entry, record, entry.attempts + 1, permit);
+    if (failed !== undefined) await followFailure(this.tools, message, failed, permit);
   }
 
   /** Why a message that runs alone is given up, when it has done so too often. */
-  #verdict({ offset }: ParkedEntry, { crashes }: BegunMessage): CrashVerdict | undefined {
-    const { maxCrashes } = this.setting.context;
-    if (crashes > maxCrashes) return crashVerdict('process-crashed', crashes - 1);
-    const losses = Math.floor(this.start.losses.count(offset));
-    return losses >= maxCrashes ? crashVerdict('connection-lost', losses) : undefined;
+  #crashVerdict({ offset }: ParkedEntry, { crashes }: BegunMessage): CrashVerdict | undefined {
+    const { maxCrashes } = this.tools.environment.context;
+    return (
+      crashVerdict('connection-lost', this.start.losses.count(offset), maxCrashes) ??
+      crashVerdict('process-crashed', crashes - 1, maxCrashes)
+    );
   }
 
   /** Follows what operators have done: rows that appeared, rows whose decision has been made. */
@@ -153,7 +160,6 @@ export class ParkedLane {
           attempts: 0,
           dueAt,
           failingSince: undefined,
-          crashed: false,
           fromDeadLetter: true,
           stored: true,
         });
@@ -168,7 +174,7 @@ export class ParkedLane {
 
   /** Says, for a partition that comes to rest, that nothing runs any more. */
   rest(): BoundStatement[] {
-    return [this.#parking.rest()];
+    return [this.#store.rest()];
   }
 
   #decided(entry: ParkedEntry, dueAt: number): void {
@@ -178,8 +184,8 @@ export class ParkedLane {
     this.queue.reschedule(entry, dueAt);
   }
 
-  /** Reads the message, with some behind it, after noting that it may be begun. */
-  async #begin(entry: ParkedEntry, place: Place): Promise<BegunMessage | undefined> {
+  /** Reads the message, with some that follow it, after noting that it may be begun. */
+  async #begin(entry: ParkedEntry, permit: Permit): Promise<BegunMessage | undefined> {
     const before = this.#begun.get(entry.offset);
     this.#begun.delete(entry.offset);
     const isAlone = this.isSuspect(entry);
@@ -189,94 +195,82 @@ export class ParkedLane {
     const offsets = together
       .filter((other) => other === entry || !this.isSuspect(other))
       .map(({ offset }) => offset);
-    const { progress } = this.setting;
-    const begin = this.#parking.begin(offsets, entry.crashed);
-    const [rows] = await this.attempts.settle([begin, progress.fence()], place);
-    const begun = this.#parking.begun(rows);
+    const { progress } = this.tools.environment;
+    const { charged, parkedSuspects } = this.start;
+    // A process charges it once, however often its lane is opened.
+    const isCharged = parkedSuspects.has(entry.offset) && !charged.has(entry.offset);
+    const begin = this.#store.begin(offsets, isCharged);
+    const [rows] = await this.tools.writer.write([begin, progress.fence()], permit);
+    if (isCharged) charged.add(entry.offset);
+    const begun = this.#store.begun(rows);
     for (const [offset, message] of begun) if (offset !== entry.offset) this.#begun.set(offset, message);
     return begun.get(entry.offset);
   }
 
-  async #attempt(entry: ParkedEntry, record: LaneRecord, place: Place): Promise<void> {
-    for (;;) {
-      const { failed } = await this.attempts.run([record], entry.attempts + 1, place, (done) =>
-        done.length === 0 ? [this.setting.progress.fence()] : this.#gone(entry),
-      );
-      if (failed === undefined) return this.#finish(entry);
-      const failing = this.#failing(entry, record, failed.error, countsAs(failed.error));
-      const decision = this.attempts.decide(failing);
-      if (decision.kind === 'drop') {
-        await this.attempts.settle(this.#gone(entry), place);
-        this.attempts.reportDropped(failing, decision.reason);
-        return this.#finish(entry);
-      }
-      if (decision.kind === 'dead-letter')
-        return this.#bury(entry, failing, decision.reason, decision.error, place);
-      entry.attempts = failing.attempts;
-      entry.crashed = false;
-      if (decision.delayMs > 0) return this.#delay(entry, failing, decision.delayMs, place);
-      await this.attempts.pauseBeforeRetry(0, place);
-    }
-  }
-
-  async #delay(entry: ParkedEntry, failing: Failing, delayMs: number, place: Place): Promise<void> {
-    const { progress } = this.setting;
-    await this.attempts.settle([this.#parking.delay({ ...failing, delayMs }), progress.fence()], place);
-    this.queue.again(entry, this.#now + delayMs);
-  }
-
-  async #bury(
+  /** Makes an attempt; resolves to undefined when the message is done. */
+  async #attempt(
     entry: ParkedEntry,
-    failing: Failing,
-    reason: DeadLetterReason,
-    error: unknown,
-    place: Place,
-  ): Promise<void> {
-    const { progress, topic } = this.setting;
-    const letters = await this.attempts.deadLetter(failing, reason, error, place);
-    const stays = topic.onDeadLetter !== 'unblock';
-    const verdict = stays
-      ? this.#parking.delay({ ...failing, delayMs: 'decision' })
-      : this.#parking.remove(entry.offset);
-    await this.attempts.settle([...letters, verdict, progress.fence()], place);
-    this.attempts.reportDeadLetter(failing, reason, error);
-    if (!stays) return this.#finish(entry);
-    this.start.losses.clear(entry.offset);
-    entry.crashed = false;
-    entry.fromDeadLetter = true;
-    this.queue.again(entry, Infinity);
+    record: LaneRecord,
+    attempt: number,
+    permit: Permit,
+  ): Promise<FailedRecord | undefined> {
+    const { failed } = await this.tools.attempts.run([record], attempt, permit, (done) =>
+      done.length === 0 ? [this.tools.environment.progress.fence()] : this.#gone(entry),
+    );
+    if (failed === undefined) this.#finish(entry);
+    return failed;
   }
 
-  async #expire(entry: ParkedEntry, record: LaneRecord, place: Place): Promise<void> {
-    const { context, topic } = this.setting;
-    context.counters.expired += 1;
-    const error = new Error('it was past its expiresAt when its turn came');
-    const failing = this.#failing(entry, record, error, 0);
-    if (topic.onExpired === 'dead-letter') return this.#bury(entry, failing, 'expired', error, place);
-    await this.attempts.settle(this.#gone(entry), place);
-    this.#finish(entry);
+  /** A message that is to be followed to its end. */
+  #followed(entry: ParkedEntry, record: LaneRecord): FollowedMessage {
+    const { progress } = this.tools.environment;
+    return {
+      record,
+      history: entry,
+      // The dead letter that it was redriven from is open again.
+      verdict: (kind) =>
+        kind === 'dead' ? [this.#store.remove(entry.offset), progress.fence()] : this.#gone(entry),
+      ended: () => this.#finish(entry),
+      awaitOperator: async (failing, letter, permit) => {
+        await this.#delay({ ...failing, delayMs: 'decision' }, letter, permit);
+        this.start.losses.clear(entry.offset);
+        this.#survived(entry);
+        entry.fromDeadLetter = true;
+        this.queue.again(entry, Infinity);
+      },
+      wait: async (failing, delayMs, permit) => {
+        await this.#delay({ ...failing, delayMs }, [], permit);
+        this.#survived(entry);
+        this.queue.again(entry, this.#now + delayMs);
+        return true;
+      },
+      survived: async () => this.#survived(entry),
+      attempt: (attempt, permit) => this.#attempt(entry, record, attempt, permit),
+    };
+  }
+
+  async #delay(message: MessageToPark, letter: readonly BoundStatement[], permit: Permit): Promise<void> {
+    const { writer, environment } = this.tools;
+    await writer.write([...letter, this.#store.delay(message), environment.progress.fence()], permit);
+  }
+
+  /** The process has survived an attempt of it. */
+  #survived({ offset }: ParkedEntry): void {
+    this.start.parkedSuspects.delete(offset);
+    this.start.charged.delete(offset);
   }
 
   #finish(entry: ParkedEntry): void {
     this.start.losses.clear(entry.offset);
+    this.#survived(entry);
     this.queue.finish(entry);
   }
 
   /** What takes a message away for good, under the fence. */
   #gone({ offset, fromDeadLetter }: ParkedEntry): BoundStatement[] {
-    const { context, progress } = this.setting;
+    const { context, progress } = this.tools.environment;
     const { partitionId } = progress.ownership;
     const resolved = fromDeadLetter ? [deadLetterResolved(context.groupId, partitionId, offset)] : [];
-    return [this.#parking.remove(offset), ...resolved, progress.fence()];
-  }
-
-  #failing(entry: ParkedEntry, record: LaneRecord, error: unknown, counts: 0 | 1): Failing {
-    entry.failingSince ??= this.#now;
-    return {
-      record,
-      error,
-      attempts: entry.attempts + counts,
-      failingForMs: this.#now - entry.failingSince,
-    };
+    return [this.#store.remove(offset), ...resolved, progress.fence()];
   }
 }

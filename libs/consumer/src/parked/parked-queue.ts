@@ -1,4 +1,4 @@
-/** A message that waits beside the log, as its lane knows it. */
+/** A parked message, as its lane knows it. */
 export interface ParkedEntry {
   readonly offset: number;
   readonly key: string | null;
@@ -8,8 +8,6 @@ export interface ParkedEntry {
   dueAt: number;
   /** When its first attempt failed, by the monotonic clock; undefined when none has. */
   failingSince: number | undefined;
-  /** It may have taken a process down, and runs alone. */
-  crashed: boolean;
   fromDeadLetter: boolean;
   /** Whether its row has been committed; until then it only keeps its place. */
   stored: boolean;
@@ -30,8 +28,7 @@ interface Appointment {
 }
 
 /**
- * The messages of a partition that wait beside the log: of each key the first is due at some time, the others wait
- * behind it. It decides which may run; it touches no database and no clock.
+ * The parked messages of a partition: of each key the first is due at some time, and the others wait for it. It decides which may run; it touches no database and no clock.
  */
 export class ParkedQueue {
   readonly #queues = new Map<QueueName, Queue>();
@@ -59,7 +56,7 @@ export class ParkedQueue {
     return this.#awaitingOperator;
   }
 
-  /** Whether messages of this key have to wait behind others. */
+  /** Whether messages of this key have to wait for others. */
   isBlocked(key: string | null): boolean {
     return key !== null && this.#queues.has(key);
   }
@@ -69,7 +66,7 @@ export class ParkedQueue {
     return this.#agenda[0]?.at ?? Infinity;
   }
 
-  /** Takes a message in, behind the earlier ones of its key. One that is there already stays as it is. */
+  /** Takes a message in, after the earlier ones of its key. One that is there already stays as it is. */
   add(entry: ParkedEntry): void {
     const name = this.#nameOf(entry);
     const queue = this.#queues.get(name) ?? { entries: [], running: false };
@@ -119,7 +116,7 @@ export class ParkedQueue {
     return undefined;
   }
 
-  /** The messages behind a running one that come next in its queue, itself included. */
+  /** A running message and those that follow it in its queue. */
   following(entry: ParkedEntry, most: number): readonly ParkedEntry[] {
     const entries = this.#queues.get(this.#nameOf(entry))?.entries ?? [];
     const from = entries.indexOf(entry);

@@ -1,7 +1,8 @@
 import { type BoundStatement, bindStatement, type SqlSession } from '@waybill/kernel';
 import type { PartitionProgress } from '@waybill/log';
 import { restoreHeaders, storeHeaders } from '@waybill/dead-letter';
-import { type LaneRecord, messageIdOf } from '../handler/delivery.js';
+import type { LaneRecord } from '../record/lane-record.js';
+import { messageIdOf } from '../record/record-fields.js';
 import {
   beginParked,
   delayParked,
@@ -11,8 +12,8 @@ import {
   restParked,
 } from '../statements.generated.js';
 
-/** How a message is put beside the log. */
-export interface ParkingOrder {
+/** How a message is parked. */
+export interface MessageToPark {
   readonly record: LaneRecord;
   /** Attempts made that count. */
   readonly attempts: number;
@@ -46,7 +47,7 @@ export interface BegunMessage {
 /** The delay by which the statements know that an operator has to decide. */
 const DECISION = -1;
 
-/** Everything that waits beside the log in partitions, by partition id and in order of offset. */
+/** Everything that is parked in partitions, by partition id and in order of offset. */
 export async function listParkedIn(
   session: SqlSession,
   groupId: number,
@@ -61,8 +62,8 @@ export async function listParkedIn(
   return listed;
 }
 
-/** The messages of one partition that wait beside the log, as rows. */
-export class Parking {
+/** The parked messages of one partition, as rows. */
+export class ParkedStore {
   constructor(
     private readonly groupId: number,
     private readonly progress: PartitionProgress,
@@ -72,22 +73,22 @@ export class Parking {
     return this.progress.ownership.partitionId;
   }
 
-  /** The statement that puts messages beside the log. */
-  park(orders: readonly ParkingOrder[]): BoundStatement {
+  /** The statement that parks messages. */
+  park(messages: readonly MessageToPark[]): BoundStatement {
     return bindStatement(
       parkMessages,
       this.groupId,
       this.#partitionId,
-      orders.map(({ record }) => record.offset),
-      orders.map(({ record }) => record.bucketSeq),
-      orders.map(({ record }) => messageIdOf(record.record)),
-      orders.map(({ record }) => record.key),
-      orders.map(({ record }) => storeHeaders(record.record.headers)),
-      orders.map(({ record }) => record.record.value),
-      orders.map(({ record }) => record.record.timestampMs),
-      orders.map(({ attempts }) => attempts),
-      orders.map(({ delayMs }) => (delayMs === null ? null : delayOf(delayMs))),
-      orders.map(({ failingForMs }) => (failingForMs === null ? null : Math.round(failingForMs))),
+      messages.map(({ record }) => record.offset),
+      messages.map(({ record }) => record.bucketSeq),
+      messages.map(({ record }) => messageIdOf(record.record)),
+      messages.map(({ record }) => record.key),
+      messages.map(({ record }) => storeHeaders(record.record.headers)),
+      messages.map(({ record }) => record.record.value),
+      messages.map(({ record }) => record.record.timestampMs),
+      messages.map(({ attempts }) => attempts),
+      messages.map(({ delayMs }) => (delayMs === null ? null : delayOf(delayMs))),
+      messages.map(({ failingForMs }) => (failingForMs === null ? null : Math.round(failingForMs))),
     );
   }
 
@@ -102,7 +103,7 @@ export class Parking {
   }
 
   /** The statement that lets a message wait for its next attempt. */
-  delay({ record, attempts, delayMs, failingForMs }: ParkingOrder): BoundStatement {
+  delay({ record, attempts, delayMs, failingForMs }: MessageToPark): BoundStatement {
     return bindStatement(
       delayParked,
       this.groupId,

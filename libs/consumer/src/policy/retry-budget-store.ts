@@ -39,7 +39,7 @@ export class PostgresBudgetStore implements RetryBudgetStore {
 
 /** After a failure of Redis it is left alone for so long, in milliseconds. */
 const PAUSE_MS = 2_000;
-/** A bucket that nobody draws from is full long before this, in milliseconds. */
+/** A bucket that is not drawn from is full long before this, in milliseconds. */
 const FORGET_MS = 3_600_000;
 
 /** A token bucket by Redis's clock. (J. Turner, 1986, as a leaky bucket used the other way round.) */
@@ -67,7 +67,7 @@ export class RedisBudgetStore implements RetryBudgetStore {
   constructor(
     redis: RedisGiven,
     private readonly prefix: string,
-    private readonly behind: RetryBudgetStore,
+    private readonly fallback: RetryBudgetStore,
     private readonly parts: { readonly clock: Clock; readonly logger: Logger },
   ) {
     // What is wrong with the connection shows when it is drawn from.
@@ -76,20 +76,20 @@ export class RedisBudgetStore implements RetryBudgetStore {
 
   async draw(group: BudgetOwner, wanted: number, limits: BudgetLimits): Promise<number> {
     const { clock, logger } = this.parts;
-    if (clock.monotonic() < this.#leftAloneUntil) return this.behind.draw(group, wanted, limits);
+    if (clock.monotonic() < this.#leftAloneUntil) return this.fallback.draw(group, wanted, limits);
     const key = `${this.prefix}:budget:${group.name}`;
     try {
       const { perSecond, burst } = limits;
       return Number(await this.#client.eval(DRAW, 1, key, wanted, perSecond, burst, FORGET_MS));
     } catch (error) {
-      logger.debug(`the budget of retries is drawn from the database: ${describeError(error)}`);
+      logger.debug(`drawing from the retry budget in the database: ${describeError(error)}`);
       this.#leftAloneUntil = clock.monotonic() + PAUSE_MS;
-      return this.behind.draw(group, wanted, limits);
+      return this.fallback.draw(group, wanted, limits);
     }
   }
 
   async close(): Promise<void> {
     this.#client.disconnect();
-    await this.behind.close();
+    await this.fallback.close();
   }
 }

@@ -36,7 +36,7 @@ export class RetryBudget {
   #nextDrawAt = -Infinity;
 
   /**
-   * @param onFilled called when there are retries to be had again
+   * @param onFilled called when retries are available again
    * @throws ConfigurationError
    */
   constructor(
@@ -68,7 +68,7 @@ export class RetryBudget {
     try {
       granted = await this.store.draw(this.group, portion, this.#limits);
     } catch (error) {
-      logger.warn(`the budget of retries was not to be had: ${describeError(error)}`, {
+      logger.warn(`could not draw from the retry budget: ${describeError(error)}`, {
         group: this.group.name,
       });
       granted = portion;
@@ -81,7 +81,7 @@ export class RetryBudget {
     if (granted > 0) onFilled();
   }
 
-  /** After so many milliseconds it is worth asking again. */
+  /** How long to wait before asking again, in milliseconds. */
   get waitMs(): number {
     return Math.max(1, Math.ceil(this.#nextDrawAt - this.parts.clock.monotonic()));
   }

@@ -1,4 +1,5 @@
 import {
+  backoffMs,
   ConfigurationError,
   describeThrown,
   type Given,
@@ -35,7 +36,7 @@ const SPECS = {
   maxDelayMs: wholeNumber({ default: 60_000, min: 0, max: LONGEST_DELAY_MS }),
   /** Waits in milliseconds, for `list`. */
   delaysMs: delays(),
-  /** For `custom`: the wait in milliseconds behind the attempt that failed (counted from 1), and what it threw. */
+  /** For `custom`: the wait in milliseconds after the attempt that failed (counted from 1), and what it threw. */
   delay: func<(attempt: number, error: unknown) => number>(),
   /** Part of a wait that is left to chance, in percent, so that failures do not come back all at once. */
   jitterPercent: wholeNumber({ default: 20, min: 0, max: 100 }),
@@ -107,7 +108,7 @@ function delayWithoutJitter(rule: RetryRule, delayed: number, attempt: number, e
     case 'fixed':
       return rule.delayMs;
     case 'exponential':
-      return Math.min(rule.delayMs * 2 ** Math.min(delayed - 1, 40), rule.maxDelayMs);
+      return backoffMs(delayed, rule.delayMs, rule.maxDelayMs);
     case 'list':
       return nth(rule.delaysMs, delayed);
     case 'rocketmq':

@@ -118,7 +118,7 @@ function detailsOf(told: unknown): Partial<RemoteError> {
     if (text === undefined || text.length > DETAILS_CHARS) return {};
     return { details: JSON.parse(text) as unknown };
   } catch {
-    // It is no JSON; class and message are told all the same.
+    // It is not JSON; class and message are told all the same.
     return {};
   }
 }

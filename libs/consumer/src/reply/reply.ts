@@ -10,7 +10,7 @@ import {
 import { headersTogether, type LogRecord, type Sealer, sealMessage } from '@waybill/log';
 import { type Codec, jsonCodec, type MessageSignatures } from '@waybill/outbox';
 import { timerStatements } from '@waybill/timer';
-import { controlOf, type Delivery, placeOf } from '../handler/delivery.js';
+import { controlOf, locationOf } from '../record/record-fields.js';
 
 /** Where the answer to a message goes: a topic. A message that has it is a request. */
 export const REPLY_TO_HEADER = 'waybill-reply-to';
@@ -86,19 +86,27 @@ export function replyTopicOf(control: Headers, message: string): string | undefi
   return topic;
 }
 
+/** A message that may ask for an answer, and where it is. */
+interface Asking {
+  readonly control: Headers;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
 /**
  * Checks, before a handler runs, that what asks for an answer can have it.
  * @param find finds a topic of the log; without it only the topic's name is checked
  * @throws ReplyTopicRefusedError
  */
 export async function assertAnswerable(
-  { control, topic, partition, offset }: Pick<Delivery, 'control' | 'topic' | 'partition' | 'offset'>,
+  { control, topic, partition, offset }: Asking,
   find: ((topic: string) => Promise<unknown>) | undefined,
 ): Promise<void> {
-  const place = placeOf(topic, partition, offset);
-  const replyTo = replyTopicOf(control, place);
+  const location = locationOf(topic, partition, offset);
+  const replyTo = replyTopicOf(control, location);
   if (replyTo !== undefined && find !== undefined && (await find(replyTo)) === undefined)
-    throw new ReplyTopicRefusedError(place, replyTo, 'there is no such topic');
+    throw new ReplyTopicRefusedError(location, replyTo, 'there is no such topic');
 }
 
 /** By what an answer is written. */
@@ -109,7 +117,7 @@ export interface ReplyRules {
 }
 
 /**
- * The statements that answer a request which is a dead letter now, in the transaction that makes it one. They stand in the
+ * The statements that answer a request which is a dead letter now, in the transaction that makes it one. They run in the
  * log's database, where there is no outbox: the answer is a timer that is due at once. Its details go by the codec of the
  * topic; where that cannot take them, the header says why it failed all the same.
  * @param topic where the answer goes; it must be there

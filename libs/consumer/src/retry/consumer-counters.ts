@@ -2,13 +2,13 @@
 export interface ConsumerCounts {
   /** Messages whose handlers have done their work. */
   readonly done: number;
-  /** Failed attempts, by the number of the attempt; the last stands for itself and all later ones. */
+  /** Failed attempts, by the number of the attempt; the last one includes all later ones. */
   readonly failedAttempts: readonly number[];
   readonly deadLetters: number;
   readonly dropped: number;
   /** Messages that were past their `expiresAt`. */
   readonly expired: number;
-  /** Messages that were put beside the log to wait. */
+  /** Messages that were parked. */
   readonly parked: number;
 }
 

@@ -1,10 +1,4 @@
-import {
-  type ErrorCode,
-  HandlerAbandoned,
-  HandlerTimedOutError,
-  isWaybillError,
-  type WaybillError,
-} from '@waybill/kernel';
+import { type ErrorCode, isWaybillError, type WaybillError } from '@waybill/kernel';
 import { type DeadLetterReason } from '@waybill/dead-letter';
 import { retryDelayMs, type RetryPolicy, retryRuleFor } from '../policy/retry-policy.js';
 import { statusOf } from '../reply/remote-error.js';
@@ -46,7 +40,7 @@ const NOT_RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'SUBJECT_ERASED',
 ]);
 
-/** Errors by which nobody can read the message, however often he tries. */
+/** Errors that say that the message cannot be read, however often that is tried. */
 const UNREADABLE: ReadonlySet<ErrorCode> = new Set(['PAYLOAD_UNREADABLE', 'CONTENT_UNDECIPHERABLE']);
 
 /** Longest wait that an error may ask for, in milliseconds: a year. */
@@ -57,7 +51,7 @@ const NEWER_MIN_MS = 1_000;
 const NEWER_MAX_MS = 60_000;
 
 /** Decides by the policy what follows a failed attempt. @param random from 0 up to 1, for the jitter */
-export function decide(policy: RetryPolicy, failed: FailedAttempt, random: number): Decision {
+export function decideRetry(policy: RetryPolicy, failed: FailedAttempt, random: number): Decision {
   const { error, attempts, failingForMs } = failed;
   if (error instanceof HandlerVerdict) return decideVerdict(policy, error, failingForMs);
   if (isFromNewer(error)) return decideNewer(policy, error, failingForMs);
@@ -78,14 +72,14 @@ export function isHandlersTrouble(error: unknown): boolean {
   return !(error instanceof HandlerVerdict) && !isFromNewer(error) && refusalOf(error) === undefined;
 }
 
-/** Whether a message is of a version of its schema that this process does not know yet, which is no failure of either. */
-export function isFromNewer(error: unknown): boolean {
-  return isWaybillError(error) && error.code === 'PAYLOAD_VERSION_UNKNOWN';
+/** Whether an attempt that ended so counts: nothing has failed where a message is only to be handed over later. */
+export function countsAs(error: unknown): 0 | 1 {
+  return (error instanceof HandlerVerdict && error.kind === 'retry') || isFromNewer(error) ? 0 : 1;
 }
 
-/** The runner's word for a handler that did not end in time, with the name of the record. */
-export function nameTimeout(error: unknown, place: string): unknown {
-  return error instanceof HandlerAbandoned ? new HandlerTimedOutError(place, error.afterMs) : error;
+/** Whether a message is of a version of its schema that this process does not know yet; that is not a failure. */
+export function isFromNewer(error: unknown): boolean {
+  return isWaybillError(error) && error.code === 'PAYLOAD_VERSION_UNKNOWN';
 }
 
 function decideVerdict(policy: RetryPolicy, verdict: HandlerVerdict, failingForMs: number): Decision {

@@ -4,8 +4,8 @@ import type { CircuitBreaker } from '../policy/circuit-breaker.js';
 import type { ConsumerCounters } from './consumer-counters.js';
 import type { DeliveryDatabases } from '../delivery/delivery-transaction.js';
 import type { RetryBudget } from '../policy/retry-budget.js';
-import type { Settlement } from './attempt-outcome.js';
-import type { Slots } from '../delivery/permits.js';
+import type { AttemptOutcome } from './attempt-outcome.js';
+import type { Permits } from '../delivery/permits.js';
 import type { Subscription } from '../handler/subscription.js';
 
 /** What a lane shares with the other lanes of its consumer. */
@@ -14,7 +14,7 @@ export interface LaneContext {
   readonly groupId: number;
   readonly databases: DeliveryDatabases;
   readonly topics: Pick<Topics, 'find'>;
-  readonly slots: Slots;
+  readonly permits: Permits;
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: Logger;
@@ -23,16 +23,16 @@ export interface LaneContext {
   readonly budget: RetryBudget | undefined;
   /** A record that takes its process down alone as often as this becomes a dead letter. */
   readonly maxCrashes: number;
-  /** Messages of a partition that wait beside the log at most. */
+  /** Most messages of a partition that may be parked. */
   readonly maxParked: number;
   /** Lets every lane look whether something may run. */
   readonly wake: () => void;
   /** Told of every message that was not done in an attempt. */
-  readonly onSettled: ((settlement: Settlement) => void) | undefined;
+  readonly onAttemptOutcome: ((outcome: AttemptOutcome) => void) | undefined;
 }
 
 /** One partition as its lane works on it. */
-export interface LaneSetting {
+export interface LaneEnvironment {
   readonly context: LaneContext;
   readonly subscription: Subscription;
   readonly topic: Topic;
@@ -43,6 +43,6 @@ export interface LaneSetting {
 }
 
 /** Fields by which log lines of a lane are found. */
-export function fieldsOf({ context, topic, partition }: LaneSetting): Record<string, string | number> {
+export function fieldsOf({ context, topic, partition }: LaneEnvironment): Record<string, string | number> {
   return { group: context.group, topic: topic.name, partition };
 }

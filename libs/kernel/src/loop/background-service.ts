@@ -1,7 +1,12 @@
+import { backoffMs } from './backoff.js';
 import { Bell } from './bell.js';
 import { type Clock, systemClock } from '../clock.js';
 import { guardLogger, isFenced, type Logger } from '../logger.js';
 import { describeError } from '../thrown.js';
+
+/** First and longest wait after failures, in milliseconds; a service may ask for a shorter one. */
+const FIRST_FAILURE_MS = 100;
+const LONGEST_FAILURE_MS = 12_800;
 
 /** What one pass of a service did: `again` when more work is known to wait, `idle` when there was none. */
 export type PassResult = 'again' | 'idle';
@@ -18,7 +23,7 @@ export interface BackgroundServiceOptions {
   readonly idleMinMs?: number;
   /** Wakes the service early. Default: a bell of its own, see {@link BackgroundService.bell}. */
   readonly bell?: Bell;
-  /** Waits after failures grow from `idleMinMs` up to this many milliseconds. Default 2,000. */
+  /** Longest wait after failures in a row, in milliseconds. Default 2,000. */
   readonly failureMaxMs?: number;
   readonly clock?: Clock;
   readonly logger?: Logger;
@@ -92,7 +97,8 @@ export class BackgroundService {
         if (signal.aborted) return;
         failures += 1;
         this.#report(error, failures);
-        wait = Math.min(this.#options.failureMaxMs ?? 2_000, 50 * 2 ** Math.min(failures, 8));
+        const { failureMaxMs = 2_000 } = this.#options;
+        wait = backoffMs(failures, FIRST_FAILURE_MS, Math.min(failureMaxMs, LONGEST_FAILURE_MS));
         await this.#clock.sleep(wait, signal);
         wait = idleMin;
         continue;

@@ -1,13 +1,14 @@
 import type pg from 'pg';
 import { invariant } from '../errors/invariant.js';
 import { TransactionRequiredError } from '../errors/usage-errors.js';
+import { withinTime } from '../loop/within-time.js';
 import { cancelStatement } from './cancel-request.js';
 import type { PgDatabase } from './pg-database.js';
 import { lendClient } from './lend-client.js';
 import { PgTransaction } from './pg-transaction.js';
 import type { SqlSession } from './sql-session.js';
 import {
-  HandlerAbandoned,
+  HandlerAbandonedError,
   TransactionLostError,
   type TransactionRunner,
   type TransactionWork,
@@ -35,7 +36,11 @@ export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
       const loan = lendClient(connection.client as pg.PoolClient, open);
       let isCommitting = false;
       try {
-        const result = await withinTime(transaction.work({ session: open, handle: loan.client }), timeoutMs);
+        const result = await withinTime(
+          transaction.work({ session: open, handle: loan.client }),
+          timeoutMs,
+          () => new HandlerAbandonedError(timeoutMs),
+        );
         loan.end();
         open.close();
         isCommitting = true;
@@ -46,26 +51,12 @@ export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
         loan.revoke();
         open.close();
         // Abandoned work may have a statement under way still: its connection is closed, which rolls back as well.
-        if (error instanceof HandlerAbandoned) {
+        if (error instanceof HandlerAbandonedError) {
           open.abandon();
           await cancelStatement(connection.client as pg.PoolClient);
         } else if (!(await open.rollback(loan.wasUsed))) throw new TransactionLostError(error, isCommitting);
         throw error;
       }
     });
-  }
-}
-
-async function withinTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new HandlerAbandoned(timeoutMs)), timeoutMs);
-  });
-  try {
-    return await Promise.race([work, limit]);
-  } finally {
-    clearTimeout(timer);
-    // Whatever an abandoned handler ends with, it has been dealt with already.
-    work.catch(() => {});
   }
 }

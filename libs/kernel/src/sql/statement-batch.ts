@@ -38,8 +38,8 @@ const { prepareValue } =
   (pg as unknown as { utils: { prepareValue: (value: unknown) => unknown } }).utils ?? {};
 
 /** COMMIT was answered with ROLLBACK: an earlier statement of the transaction had failed, and somebody swallowed that. */
-export class CommitRolledBack extends Error {
-  override readonly name = 'CommitRolledBack';
+export class CommitRolledBackError extends Error {
+  override readonly name = 'CommitRolledBackError';
 
   /** @param first what that statement failed with, where it is known */
   constructor(first?: Error) {
@@ -164,7 +164,7 @@ export class StatementBatch implements pg.Submittable {
 
   handleReadyForQuery(): void {
     this.callback(null);
-    if (this.#rolledBack) this.#settle.reject(new CommitRolledBack(this.#failure));
+    if (this.#rolledBack) this.#settle.reject(new CommitRolledBackError(this.#failure));
     else this.#settle.resolve();
   }
 }

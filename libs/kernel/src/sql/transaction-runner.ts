@@ -30,15 +30,15 @@ export interface TransactionRunner<Handle = unknown> {
   readonly session: SqlSession;
   /**
    * Runs work in a READ COMMITTED transaction: commits when it resolves, rolls back when it throws.
-   * @throws HandlerAbandoned when `work` has not ended within `timeoutMs`
+   * @throws HandlerAbandonedError when `work` has not ended within `timeoutMs`
    * @throws TransactionLostError when the connection was lost, whatever `work` made of that
    */
   run<T>(transaction: TransactionWork<Handle, T>): Promise<T>;
 }
 
 /** The work did not end in time; its transaction is rolled back and its connection cut off, so it can write no more. */
-export class HandlerAbandoned extends Error {
-  override readonly name = 'HandlerAbandoned';
+export class HandlerAbandonedError extends Error {
+  override readonly name = 'HandlerAbandonedError';
 
   constructor(readonly afterMs: number) {
     super(`the work in a transaction did not end within ${afterMs} ms`);

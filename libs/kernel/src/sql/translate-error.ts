@@ -16,7 +16,7 @@ import { ClusterChangedError, MigrationRequiredError } from '../errors/schema-er
 import { isWaybillError } from '../errors/waybill-error.js';
 import { connectionAdvice } from './connection-advice.js';
 import { firstFailure } from './failed-statement.js';
-import { CommitRolledBack } from './statement-batch.js';
+import { CommitRolledBackError } from './statement-batch.js';
 
 /** The SQLSTATEs that Waybill's own functions raise. Class WB is free for use by the SQL standard's rules. */
 export const WAYBILL_SQLSTATE = {
@@ -61,7 +61,7 @@ interface DatabaseErrorLike {
  */
 export function translateDatabaseError(error: unknown, doing: string): Error {
   if (isWaybillError(error)) return error;
-  if (error instanceof CommitRolledBack)
+  if (error instanceof CommitRolledBackError)
     return isTransactionConflict(error.cause) ? translateDatabaseError(error.cause, doing) : error;
   const code = sqlStateOf(error);
   const details = { cause: error };

@@ -1,4 +1,5 @@
 import {
+  backoffMs,
   BufferFullError,
   type Clock,
   DeliveryTimedOutError,
@@ -22,6 +23,10 @@ import { EXPIRES_AT_HEADER, MESSAGE_ID_HEADER, RESERVED_HEADER_PREFIX } from '..
 import { RecordBatchBuilder, type RecordHeader, recordSize } from '../record/index.js';
 import { nextProducerId } from '../statements.generated.js';
 import type { Topics } from '../topics.js';
+
+/** Waits between two tries, in milliseconds. */
+const FIRST_PAUSE_MS = 40;
+const LONGEST_PAUSE_MS = 2_000;
 
 const SPECS = {
   /** How long a flush waits for more records, in milliseconds. 0 still gathers what comes while the last flush runs. */
@@ -264,7 +269,7 @@ export class LogAppender {
       } catch (error) {
         if (!isWaybillError(error) || !error.retryable) throw error;
         const waitedMs = this.#clock.monotonic() - oldest.since;
-        const pauseMs = Math.min(2_000, 20 * 2 ** Math.min(failures, 7));
+        const pauseMs = backoffMs(failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
         if (waitedMs + pauseMs > this.#options.deliveryTimeoutMs) {
           throw new DeliveryTimedOutError(oldest.record.topic, this.#options.deliveryTimeoutMs, {
             cause: error,

@@ -1,4 +1,4 @@
-import { InvariantError, OffsetOutOfRangeError, type PgConnection, type PgDatabase } from '@waybill/kernel';
+import { copyInteger, OffsetOutOfRangeError, type PgConnection, type PgDatabase } from '@waybill/kernel';
 import { patchBaseOffset } from '../record/index.js';
 import { readOffsets, readSegments } from '../statements.generated.js';
 import type { Topics } from '../topics.js';
@@ -195,7 +195,7 @@ function idOf({ partitionId }: { readonly partitionId: number }): number {
  * COPY takes no parameters: only checked integers stand in its text.
  */
 function copyText(positions: readonly FetchPosition[], wanted: readonly Wanted[]): string {
-  const ids = positions.map(({ partitionId }) => checked(partitionId)).join();
+  const ids = positions.map(({ partitionId }) => copyInteger(partitionId)).join();
   const parts = [
     'select -1::integer, 0::bigint, 0::bigint, pg_catalog.min(seq), null::bytea from :schema.log_bucket',
     `select p.id, 0, 0, coalesce((select pg_catalog.max(s.bucket_seq) from :schema.log_segment s where s.partition_id = p.id), ${NO_BUCKET}), null
@@ -203,28 +203,23 @@ function copyText(positions: readonly FetchPosition[], wanted: readonly Wanted[]
   ];
   for (const bucketSeq of new Set(wanted.map(({ segment }) => segment.bucketSeq))) {
     const inBucket = wanted.filter(({ segment }) => segment.bucketSeq === bucketSeq);
-    const slot = checked(inBucket[0]?.segment.slot ?? -1);
+    const slot = copyInteger(inBucket[0]?.segment.slot ?? -1);
     const rows = inBucket.map(
       ({ partitionId, offset, most }) =>
-        `(${checked(partitionId)}, ${checked(offset)}::bigint, ${checked(most)})`,
+        `(${copyInteger(partitionId)}, ${copyInteger(offset)}::bigint, ${copyInteger(most)})`,
     );
     parts.push(
-      `select b.partition_id, b.base_offset, b.last_offset, ${checked(bucketSeq)}::bigint, b.data
+      `select b.partition_id, b.base_offset, b.last_offset, ${copyInteger(bucketSeq)}::bigint, b.data
          from (values ${rows.join()}) w (partition_id, from_offset, most)
          cross join lateral (
            select l.partition_id, l.base_offset, l.last_offset, l.data from :schema.log_batch l
             where l.slot = ${slot} and l.partition_id = w.partition_id
               and l.last_offset >= w.from_offset
             order by l.last_offset limit w.most) b
-        where exists (select from :schema.log_bucket k where k.seq = ${checked(bucketSeq)} and k.slot = ${slot})`,
+        where exists (select from :schema.log_bucket k where k.seq = ${copyInteger(bucketSeq)} and k.slot = ${slot})`,
     );
   }
   return `copy (${parts.join('\nunion all\n')}) to stdout (format binary)`;
-}
-
-function checked(value: number): string {
-  if (!Number.isSafeInteger(value) || value < 0) throw new InvariantError(`${value} is no offset or id`);
-  return String(value);
 }
 
 /** An integer column of a binary row, `bytes` long, at byte `at`. */

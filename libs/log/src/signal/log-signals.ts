@@ -59,7 +59,7 @@ export class LogSignals {
   /** Rung by the listener's own notes. */
   readonly #proof = new Bell();
   readonly #proveMs: number;
-  #hears = false;
+  #isListening = false;
   #stopped = true;
 
   constructor(
@@ -144,30 +144,30 @@ export class LogSignals {
     client.on('error', end);
     client.on('end', end);
     signal.addEventListener('abort', end, { once: true });
-    client.on('notification', ({ payload }) => this.#hear(payload ?? ''));
+    client.on('notification', ({ payload }) => this.#onNotification(payload ?? ''));
     try {
       // It may have been stopped while the connection was made.
       if (signal.aborted) return 'again';
       await answeredWithin(client, HEAR_MS, 'Listening', client.query(`listen "${this.#channel}"`));
-      this.#hears = true;
+      this.#isListening = true;
       // What was appended while nobody listened is found now rather than at the next poll.
       this.#ring('appended');
       await this.#proveUntil(ended.signal);
     } finally {
-      this.#hears = false;
+      this.#isListening = false;
       signal.removeEventListener('abort', end);
       closeSocket(client);
     }
     return 'again';
   }
 
-  #hear(payload: string): void {
+  #onNotification(payload: string): void {
     const [name, sender, ...notes] = payload.split(' ');
     if (sender === this.#sender) {
       if (name === 'proof') this.#proof.ring();
       return;
     }
-    if (name === 'note') this.notes.hear(notes);
+    if (name === 'note') this.notes.receive(notes);
     const known = SIGNALS.find((candidate) => candidate === name);
     if (known !== undefined) this.#ring(known);
   }
@@ -198,6 +198,6 @@ export class LogSignals {
 
   /** Whether notifications are being heard; without them the log is polled. */
   get listening(): boolean {
-    return this.#hears;
+    return this.#isListening;
   }
 }

@@ -1,7 +1,7 @@
 import { type Clock, InvariantError } from '@waybill/kernel';
 
-/** Called with each note that is heard. */
-export type NoteHearer = (note: string) => void;
+/** Called with each note that is received. */
+export type NoteListener = (note: string) => void;
 
 /** PostgreSQL takes less than 8,000 bytes in a notification. */
 const MOST_BYTES = 7_000;
@@ -15,7 +15,7 @@ const DEBOUNCE_MS = 10;
  * depend on it. Those that are made in quick succession are sent together.
  */
 export class SignalNotes {
-  readonly #hearers: NoteHearer[] = [];
+  readonly #listeners: NoteListener[] = [];
   #waiting: string[] = [];
   #sending: Promise<void> | undefined;
 
@@ -25,9 +25,9 @@ export class SignalNotes {
     private readonly clock: Clock,
   ) {}
 
-  /** Calls `hearer` with every note, of this process and of others. */
-  onNote(hearer: NoteHearer): void {
-    this.#hearers.push(hearer);
+  /** Calls `listener` with every note, of this process and of others. */
+  onNote(listener: NoteListener): void {
+    this.#listeners.push(listener);
   }
 
   /** Tells this process at once, and the others soon. Never throws and is not to be awaited. */
@@ -42,7 +42,7 @@ export class SignalNotes {
   }
 
   /** Takes in what another process has sent. */
-  hear(notes: readonly string[]): void {
+  receive(notes: readonly string[]): void {
     for (const note of notes) this.#tell(note);
   }
 
@@ -71,6 +71,6 @@ export class SignalNotes {
   }
 
   #tell(note: string): void {
-    for (const hearer of this.#hearers) hearer(note);
+    for (const listener of this.#listeners) listener(note);
   }
 }

@@ -45,7 +45,7 @@ export class PendingRequest implements ReplyHearer {
     return Math.max(1, Math.ceil(this.#deadline - performance.now()));
   }
 
-  hear(reply: Reply): void {
+  onReply(reply: Reply): void {
     const { deserializer } = this.parts;
     if (deserializer === undefined) return this.#hand(reply, reply.payload);
     const read = async (): Promise<void> => {

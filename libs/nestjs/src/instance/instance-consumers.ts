@@ -3,7 +3,10 @@ import type { Tracing } from '../tracing/tracing.js';
 import type { WaybillModuleOptions } from '../options/waybill-options.js';
 
 /** What a consumer of an instance works with, beside what its options say. */
-export interface InstanceConsumerDependencies extends Omit<ConsumerDependencies, 'codecs' | 'onSettled'> {
+export interface InstanceConsumerDependencies extends Omit<
+  ConsumerDependencies,
+  'codecs' | 'onAttemptOutcome'
+> {
   readonly options: WaybillModuleOptions;
   readonly tracing: Tracing;
 }
@@ -19,7 +22,7 @@ export class InstanceConsumers {
         ...parts,
         subscriptions: parts.subscriptions.map(tracing.subscription),
         patterns: patterns.map(tracing.pattern),
-        onSettled: tracing.settled,
+        onAttemptOutcome: tracing.settled,
         codecs: options.codecs,
       },
       {

@@ -53,7 +53,7 @@ export interface Reply {
 
 /** Who waits for the answers to a request. */
 export interface ReplyHearer {
-  hear(reply: Reply): void;
+  onReply(reply: Reply): void;
   /** Nothing is heard any more: this process stops. */
   closed(): void;
 }
@@ -152,7 +152,7 @@ export class ReplyListener {
     const { batches, mayHaveMore } = await this.#reader.fetch([place]);
     for (const batch of batches) {
       for (const record of decodeBatch(batch.data, { fromOffset: place.offset })) {
-        await this.#hear(record);
+        await this.#onRecord(record);
         place.offset = record.offset + 1;
       }
       place.offset = batch.lastOffset + 1;
@@ -160,7 +160,7 @@ export class ReplyListener {
     return mayHaveMore ? 'again' : 'idle';
   }
 
-  async #hear(record: LogRecord): Promise<void> {
+  async #onRecord(record: LogRecord): Promise<void> {
     const headers = textsOf(record);
     const hearer = this.#waiting.get(headers[REQUEST_ID_HEADER] ?? '');
     const status = replyStatus(headers[REPLY_STATUS_HEADER]);
@@ -172,11 +172,11 @@ export class ReplyListener {
       const { bus, topic, sealer, codec } = this.parts;
       const opened = await openRecord(sealer, bus.session, topic, record, `the answer to ${topic}`);
       const payload = opened.value === null ? null : codec.decode(opened.value);
-      hearer.hear({ ...reply, headers: textsOf(opened), payload });
+      hearer.onReply({ ...reply, headers: textsOf(opened), payload });
     } catch (error) {
       // A database that is away for a moment says nothing of the answer: it is read again.
       if (isInfrastructureFailure(error)) throw error;
-      hearer.hear({
+      hearer.onReply({
         ...reply,
         status: 'failed',
         error: `its answer cannot be read (${describeError(error)})`,

@@ -35,7 +35,7 @@ export class RequestCancellations {
 
   constructor(private readonly signals: LogSignals) {
     signals.notes.onNote((note) => {
-      if (note.startsWith(NOTE)) this.#hear(note.slice(NOTE.length));
+      if (note.startsWith(NOTE)) this.#onNote(note.slice(NOTE.length));
     });
   }
 
@@ -63,7 +63,7 @@ export class RequestCancellations {
     }
   }
 
-  #hear(secret: string): void {
+  #onNote(secret: string): void {
     const id = idOf(secret);
     this.#given.add(id);
     if (this.#given.size > MOST) {

@@ -1,4 +1,4 @@
-import type { Delivery, Settlement } from '@waybill/consumer';
+import type { Delivery, AttemptOutcome } from '@waybill/consumer';
 import { HandlerVerdict, REQUEST_ID_HEADER } from '@waybill/consumer';
 import { SAGA_ID_HEADER, type TransitionToTrace } from '@waybill/saga';
 
@@ -44,7 +44,7 @@ export function delivered(
 }
 
 /** How a message was settled. */
-export function settled({ attempts, delayMs, error }: Settlement): Attributes {
+export function settled({ attempts, delayMs, error }: AttemptOutcome): Attributes {
   const isFailure = error !== undefined && !(error instanceof HandlerVerdict);
   return {
     'messaging.waybill.delivery.attempt': attempts,

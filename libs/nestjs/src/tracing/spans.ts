@@ -1,5 +1,5 @@
 import type { Context, Span, Tracer } from '@opentelemetry/api';
-import { type Delivery, HandlerVerdict, type Settlement } from '@waybill/consumer';
+import { type Delivery, HandlerVerdict, type AttemptOutcome } from '@waybill/consumer';
 import type { TraceHeaders } from '@waybill/outbox';
 import type { SagaState, TransitionToTrace } from '@waybill/saga';
 import {
@@ -72,17 +72,17 @@ export class Spans {
   }
 
   /** A span of what became of a message that was not done, behind that of its attempt. */
-  settle(settlement: Settlement): void {
+  settle(outcome: AttemptOutcome): void {
     const { propagation, ROOT_CONTEXT, SpanKind, trace } = this.api;
-    const { kind, topic, error, group, headers } = settlement;
+    const { kind, topic, error, group, headers } = outcome;
     const attempt = typeof error === 'object' && error !== null ? this.#failed.get(error) : undefined;
-    const own = attempt?.place === placeOf(settlement) ? attempt.span : undefined;
+    const own = attempt?.place === placeOf(outcome) ? attempt.span : undefined;
     const around = own === undefined ? ROOT_CONTEXT : trace.setSpan(ROOT_CONTEXT, own);
     const creation = trace.getSpanContext(propagation.extract(ROOT_CONTEXT, headers));
     const attributes = {
       ...operation(kind, 'settle', topic),
-      ...delivered(group, settlement),
-      ...settledAttributes(settlement),
+      ...delivered(group, outcome),
+      ...settledAttributes(outcome),
     };
     const links = creation === undefined ? [] : [{ context: creation }];
     const span = this.#tracer.startSpan(
@@ -170,7 +170,7 @@ export class Spans {
     });
   }
 
-  /** Notes a verdict, and what the span of the settlement is to stand behind. */
+  /** Notes a verdict, and what the span of the outcome is to stand behind. */
   #note(span: Span, delivery: Delivery, outcome: unknown): void {
     if (typeof outcome !== 'object' || outcome === null) return;
     if (outcome instanceof HandlerVerdict)

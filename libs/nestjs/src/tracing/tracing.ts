@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Delivery, PatternSubscription, Settlement, Subscription } from '@waybill/consumer';
+import type { Delivery, PatternSubscription, AttemptOutcome, Subscription } from '@waybill/consumer';
 import type { PassTrace, RelayTrace, TraceHeaders } from '@waybill/outbox';
 import type { SagaState, SagaTrace, TransitionToTrace } from '@waybill/saga';
 import { loadOpenTelemetry, type OpenTelemetry } from './open-telemetry.js';
@@ -71,7 +71,7 @@ export class Tracing implements RelayTrace, SagaTrace {
   });
 
   /** Takes note of what became of a message that was not done in an attempt. */
-  readonly settled = (settlement: Settlement): void => this.#spans?.settle(settlement);
+  readonly settled = (outcome: AttemptOutcome): void => this.#spans?.settle(outcome);
 
   begin(): PassTrace | undefined {
     const spans = this.#spans;

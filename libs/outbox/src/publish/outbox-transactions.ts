@@ -70,7 +70,7 @@ export class OutboxTransactions<Handle = unknown> {
    * @returns what `work` resolves to
    * @throws whatever `work` throws
    * @throws TopicUnknownError, MessageInvalidError for a topic or partition that does not exist; all is rolled back
-   * @throws HandlerAbandoned when `work` has not ended within `timeoutMs`
+   * @throws HandlerAbandonedError when `work` has not ended within `timeoutMs`
    */
   async run<T>(work: (tx: Handle, outbox: TransactionOutbox) => Promise<T>): Promise<T> {
     const messages = new TransactionMessages(this.outbox);

@@ -1,4 +1,4 @@
-import { InvariantError, type PgConnection } from '@waybill/kernel';
+import { copyInteger, InvariantError, type PgConnection } from '@waybill/kernel';
 import {
   BatchCollector,
   type MessageToCollect,
@@ -160,7 +160,7 @@ function copyText({ base, target, window }: Span): string {
   const b = checkedSnapshot(target);
   if (window !== undefined) {
     return `copy (select ${OUTBOX_COLUMNS} from :schema.outbox
-       where id > ${checkedInteger(window.after)} and id <= ${checkedInteger(window.upTo)}
+       where id > ${copyInteger(window.after)} and id <= ${copyInteger(window.upTo)}
          and pg_catalog.pg_visible_in_snapshot(xid, '${b.text}'::pg_snapshot)
          and not pg_catalog.pg_visible_in_snapshot(xid, '${a.text}'::pg_snapshot)
        order by id) to stdout (format binary)`;
@@ -180,9 +180,4 @@ function checkedSnapshot(text: string): { text: string; xmax: string; xip: strin
   const match = /^(\d+):(\d+):((?:\d+(?:,\d+)*)?)$/.exec(text);
   if (match === null) throw new InvariantError('the cursor holds something that is no snapshot');
   return { text, xmax: match[2] as string, xip: match[3] as string };
-}
-
-function checkedInteger(value: number): string {
-  if (!Number.isSafeInteger(value) || value < 0) throw new InvariantError(`${value} is no id of a row`);
-  return String(value);
 }

@@ -2,7 +2,7 @@ import {
   type BoundStatement,
   bindStatement,
   DatabaseUnavailableError,
-  HandlerAbandoned,
+  HandlerAbandonedError,
   type SqlSession,
   type Statement,
   TransactionLostError,
@@ -21,7 +21,7 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 const OPEN_MS = 25_000;
 const ANSWER_MS = 15_000;
 
-/** The server's limits come behind the runner's own, in milliseconds: a lost connection says less than HandlerAbandoned. */
+/** The server's limits come behind the runner's own, in milliseconds: a lost connection says less than HandlerAbandonedError. */
 const IDLE_SLACK_MS = 500;
 
 /** Runs transactions of handlers, and business transactions, as those of an ORM. */
@@ -79,7 +79,7 @@ export class OrmTransactionRunner<Handle> implements TransactionRunner<Handle> {
     // Emitting in a handler goes by the session; what is emitted late must not reach somebody else's transaction.
     const restore = bindStatement(restoreSession, before?.role ?? 'none', before?.path ?? '');
     const ours = new WorkSession(session, restore);
-    limit.begin(timeoutMs, () => new HandlerAbandoned(timeoutMs), cutOff);
+    limit.begin(timeoutMs, () => new HandlerAbandonedError(timeoutMs), cutOff);
     const result = await limit
       .over(async () => {
         const worked = await work({ session: ours, handle: loan?.lent ?? handle });

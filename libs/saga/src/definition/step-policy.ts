@@ -1,4 +1,4 @@
-import { resolveOptions, wholeNumber } from '@waybill/kernel';
+import { backoffMs, resolveOptions, wholeNumber } from '@waybill/kernel';
 import type { FinalError, StepPolicy } from './saga-definition.js';
 
 const DAY_MS = 86_400_000;
@@ -54,7 +54,7 @@ export function resolveStepPolicy(
 
 /** The wait before the attempt that follows a failed one, in milliseconds. */
 export function delayAfter({ delayMs, maxDelayMs }: StepPolicy, attempt: number): number {
-  return Math.min(maxDelayMs, delayMs * 2 ** Math.min(attempt - 1, 30));
+  return backoffMs(attempt, delayMs, maxDelayMs);
 }
 
 /** Whether another attempt would meet the same error: its text names one that is final. */

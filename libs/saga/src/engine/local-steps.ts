@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import {
   describeError,
   describeThrown,
-  HandlerAbandoned,
+  HandlerAbandonedError,
   isPlainObject,
   type OpenTransaction,
   savepointOf,
@@ -70,7 +70,7 @@ export class LocalSteps {
       // Also when it has swallowed the error of a statement, after which nothing could be committed.
       await session.run(savepoint.release);
     } catch (error) {
-      if (error instanceof HandlerAbandoned) throw error;
+      if (error instanceof HandlerAbandonedError) throw error;
       await this.#goBack(local, error);
       if (error instanceof SagaRejection) return { status: 'rejected', error: error.reason };
       if (error instanceof UnusableResultError) return { status: 'unusable', error: error.message };
@@ -88,7 +88,7 @@ export class LocalSteps {
     const limit = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         this.#remember(name, `it did not end within ${Math.round(ms)} ms`);
-        reject(new HandlerAbandoned(Math.round(ms)));
+        reject(new HandlerAbandonedError(Math.round(ms)));
       }, ms);
     });
     const context = { transaction: transaction.handle, sagaId: instance.id, reason: instance.cause };

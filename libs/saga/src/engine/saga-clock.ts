@@ -1,7 +1,7 @@
 import {
   BackgroundService,
   describeError,
-  HandlerAbandoned,
+  HandlerAbandonedError,
   isInfrastructureFailure,
   type Logger,
   type PassResult,
@@ -117,7 +117,7 @@ export class SagaClock {
         throw error;
       }
       // A local action that took too long is known by now, and counts at the next look.
-      if (error instanceof HandlerAbandoned) return true;
+      if (error instanceof HandlerAbandonedError) return true;
       if (error instanceof SagaVersionUnknownError || error instanceof SagaDefinitionChangedError) {
         this.#tellOfDefinition(current, error);
         await transactions.session.run(postponeSaga, current, OTHER_DEFINITION_MS);

@@ -1,6 +1,6 @@
 import {
   describeError,
-  HandlerAbandoned,
+  HandlerAbandonedError,
   isConnectionLoss,
   isWaybillError,
   type OpenTransaction,
@@ -190,7 +190,7 @@ export class TransitionWork {
       if (created) return undefined;
       return { type: 'unsendable', step, error: `there is a saga ${childType} with key ${key} already` };
     } catch (error) {
-      if (error instanceof HandlerAbandoned || isConnectionLoss(error)) throw error;
+      if (error instanceof HandlerAbandonedError || isConnectionLoss(error)) throw error;
       await session.run(savepoint.goBack);
       // Another process of the service has it, and is to begin it.
       const isElsewhere =

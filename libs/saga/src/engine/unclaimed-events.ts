@@ -1,7 +1,7 @@
 import {
   BackgroundService,
   describeError,
-  HandlerAbandoned,
+  HandlerAbandonedError,
   isInfrastructureFailure,
   type Logger,
   type OpenTransaction,
@@ -79,7 +79,7 @@ export class UnclaimedEvents {
         timeoutMs: transitionMs,
       });
     } catch (error) {
-      const isOfHandler = error instanceof HandlerAbandoned || !isInfrastructureFailure(error);
+      const isOfHandler = error instanceof HandlerAbandonedError || !isInfrastructureFailure(error);
       if (current === undefined || !isOfHandler) throw error;
       await this.#postpone(current, error);
       return 'again';

@@ -1,4 +1,5 @@
 import {
+  backoffMs,
   BackgroundService,
   describeError,
   isInfrastructureFailure,
@@ -256,7 +257,7 @@ const KINDS: Readonly<Record<TryOutcome['type'], 'answered' | 'again' | 'later'>
 
 function waitOf(outcome: TryOutcome, tries: number): number {
   if (outcome.type === 'ongoing') return outcome.afterMs;
-  const waitMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(tries - 1, 16));
+  const waitMs = backoffMs(tries, FIRST_WAIT_MS, LONGEST_WAIT_MS);
   return outcome.type === 'trouble' ? Math.max(waitMs, outcome.afterMs) : waitMs;
 }
 

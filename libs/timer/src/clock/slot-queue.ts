@@ -1,4 +1,4 @@
-import { type Clock, describeError, type Logger } from '@waybill/kernel';
+import { type Clock, describeError, type Logger, withinTime } from '@waybill/kernel';
 import { DelayedError, type Job, Queue, Worker } from 'bullmq';
 import type { DatabaseTime } from './database-time.js';
 import { TIMER_QUEUE } from './redis-record.js';
@@ -59,7 +59,7 @@ export class SlotQueue {
   async add(slots: readonly number[]): Promise<void> {
     for (let from = 0; from < slots.length; from += ADD_AT_ONCE) {
       const jobs = slots.slice(from, from + ADD_AT_ONCE).map((slot) => this.#jobOf(slot));
-      await withinTime(this.#queue.addBulk(jobs), ADD_TIMEOUT_MS);
+      await answerWithin(this.#queue.addBulk(jobs), ADD_TIMEOUT_MS);
     }
   }
 
@@ -95,21 +95,12 @@ export class SlotQueue {
 
   /** Lets go of Redis, whatever state it is in. */
   async close(): Promise<void> {
-    await withinTime(this.#worker.close(true), CLOSE_TIMEOUT_MS).catch(() => {});
-    await withinTime(this.#queue.close(), CLOSE_TIMEOUT_MS).catch(() => {});
+    await answerWithin(this.#worker.close(true), CLOSE_TIMEOUT_MS).catch(() => {});
+    await answerWithin(this.#queue.close(), CLOSE_TIMEOUT_MS).catch(() => {});
     this.#workerClient.disconnect();
   }
 }
 
-async function withinTime<T>(work: Promise<T>, ms: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`Redis did not answer within ${ms} ms`)), ms);
-  });
-  work.catch(() => {});
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+function answerWithin<T>(answer: Promise<T>, limitMs: number): Promise<T> {
+  return withinTime(answer, limitMs, () => new Error(`Redis did not answer within ${limitMs} ms`));
 }

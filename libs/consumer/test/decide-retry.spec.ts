@@ -7,7 +7,7 @@ import {
   RetryableError,
 } from '@waybill/kernel';
 import { resolveRetryPolicy } from '@waybill/consumer';
-import { decide } from '../src/retry/decide-retry.js';
+import { decideRetry } from '../src/retry/decide-retry.js';
 import { deadLetter, drop, retryIn } from '../src/index.js';
 
 const policy = resolveRetryPolicy({
@@ -22,7 +22,7 @@ const policy = resolveRetryPolicy({
   ],
 });
 const decideOn = (error: unknown, attempts = 1, failingForMs = 0) =>
-  decide(policy, { error, attempts, failingForMs }, 0);
+  decideRetry(policy, { error, attempts, failingForMs }, 0);
 
 class GatewayError extends Error {
   override readonly name = 'GatewayError';
@@ -62,7 +62,7 @@ describe('what follows a failed attempt', () => {
 
   test('is a growing wait without an attempt for a message of a newer version, until it is too old', () => {
     const waits = (failingForMs: number) =>
-      decide(
+      decideRetry(
         { ...policy, maxAgeMs: 100_000 },
         { error: new PayloadVersionUnknownError('m', 3, 2), attempts: 99, failingForMs },
         0,

@@ -1,0 +1,43 @@
+import { types } from 'node:util';
+import { describeThrown, PayloadUnreadableError } from '@waybill/kernel';
+import type { OpenedRecord } from '@waybill/log';
+import { SCHEMA_VERSION_HEADER } from '@waybill/outbox';
+import type { Subscription } from '../handler/subscription.js';
+import { messageIdOf } from '../record/record-fields.js';
+
+/**
+ * The payload for its handler.
+ * @throws PayloadUnreadableError, PayloadInvalidError, PayloadVersionUnsupportedError, PayloadVersionUnknownError
+ */
+export function readPayload(
+  record: OpenedRecord,
+  { codec, contract }: Pick<Subscription, 'codec' | 'contract'>,
+  location: string,
+): unknown {
+  if (contract === undefined) return decoded(record, codec, location);
+  const id = messageIdOf(record);
+  const what = id === null ? location : `message ${id} at ${location}`;
+  const header = record.headers.find(({ key }) => key === SCHEMA_VERSION_HEADER)?.value?.toString('utf8');
+  // A newer version may be encoded in another way, too.
+  const version = contract.versionOf(header, what);
+  return contract.read(decoded(record, codec, location), version, what);
+}
+
+function decoded(record: OpenedRecord, codec: Subscription['codec'], location: string): unknown {
+  if (record.value === null) return null;
+  try {
+    const payload = codec.decode(record.value);
+    if (types.isPromise(payload)) throw asynchronous(payload);
+    return payload;
+  } catch (error) {
+    // What JSON.parse says quotes the text, which would then be in a dead letter in plain.
+    const problem = record.wasSealed ? 'its codec cannot read it' : describeThrown(error).message;
+    throw new PayloadUnreadableError(location, problem, record.wasSealed ? {} : { cause: error });
+  }
+}
+
+/** No caller waits for it: its failure must not end the process. */
+function asynchronous(payload: Promise<unknown>): TypeError {
+  payload.catch(() => {});
+  return new TypeError('its codec answers with a Promise, and payloads are read synchronously');
+}

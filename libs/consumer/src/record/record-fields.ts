@@ -1,0 +1,53 @@
+import { dictionary } from '@waybill/kernel';
+import {
+  EXPIRES_AT_HEADER,
+  isControlHeader,
+  type LogRecord,
+  MESSAGE_ID_HEADER,
+  RESERVED_HEADER_PREFIX,
+} from '@waybill/log';
+
+/** Where a record is, for texts: `orders.placed[3]@1207`. */
+export function locationOf(topic: string, partition: number, offset: number): string {
+  return `${topic}[${partition}]@${offset}`;
+}
+
+/** The headers of a record, without those that are Waybill's own. */
+export function headersOf(record: LogRecord): Record<string, string> {
+  return headersWhere(record, (name) => !name.startsWith(RESERVED_HEADER_PREFIX));
+}
+
+/** The headers by which a record tells Waybill something. */
+export function controlOf(record: LogRecord): Record<string, string> {
+  return headersWhere(record, isControlHeader);
+}
+
+function headersWhere(record: LogRecord, isWanted: (name: string) => boolean): Record<string, string> {
+  const headers = dictionary<string>();
+  for (const { key, value } of record.headers) {
+    if (isWanted(key) && value !== null) headers[key] = value.toString('utf8');
+  }
+  return headers;
+}
+
+/** The key of a record as a text, or null when it has none. */
+export function keyOf({ key }: Pick<LogRecord, 'key'>): string | null {
+  return key === null ? null : textOf(key);
+}
+
+/** The message's id, or null when the record carries none. */
+export function messageIdOf(record: LogRecord): string | null {
+  const id = record.headers.find(({ key }) => key === MESSAGE_ID_HEADER)?.value ?? null;
+  return id === null ? null : textOf(id);
+}
+
+/** Bytes that another program has written, as a text that a row can hold: what is not a character becomes U+FFFD, NUL too. */
+function textOf(bytes: Buffer): string {
+  return bytes.toString('utf8').replaceAll('\0', '\ufffd');
+}
+
+/** Until when the message is worth handling, in milliseconds since 1970; Infinity when it says nothing. */
+export function expiresAtMs(record: LogRecord): number {
+  const value = record.headers.find(({ key }) => key === EXPIRES_AT_HEADER)?.value?.toString('utf8') ?? '';
+  return /^\d{1,16}$/.test(value) ? Number(value) : Infinity;
+}

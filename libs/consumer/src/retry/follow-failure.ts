@@ -1,0 +1,135 @@
+import type { BoundStatement } from '@waybill/kernel';
+import type { DeadLetterReason } from '@waybill/dead-letter';
+import type { FailedRecord } from '../delivery/delivery-transaction.js';
+import type { Permit } from '../delivery/permits.js';
+import type { VerdictWriter } from '../delivery/verdict-writer.js';
+import type { LaneRecord } from '../record/lane-record.js';
+import type { CrashVerdict } from './crash-verdict.js';
+import { deadLetterStatements } from './dead-letter-statements.js';
+import { countsAs, decideRetry } from './decide-retry.js';
+import type { Failing } from './failing.js';
+import type { LaneAttempts } from './lane-attempts.js';
+import type { LaneEnvironment } from './lane-context.js';
+import { reportDeadLetter, reportDropped, reportFailedAttempt } from './report-outcome.js';
+
+/** What a message has been through. */
+export interface AttemptHistory {
+  /** Attempts made that count. */
+  attempts: number;
+  /** When the first attempt failed, by the monotonic clock; undefined when none has. */
+  failingSince: number | undefined;
+}
+
+/** A message on its way to its end. It comes from the log or was parked, and says what that end means there. */
+export interface FollowedMessage {
+  readonly record: LaneRecord;
+  readonly history: AttemptHistory;
+  /** The statements that give it this verdict; they end with the fence. */
+  verdict(kind: 'dead' | 'dropped' | 'expired'): BoundStatement[];
+  /** Takes note that its verdict is committed. */
+  ended(): void;
+  /** Parks it until an operator decides, and commits its dead letter with that. */
+  awaitOperator(failing: Failing, letter: readonly BoundStatement[], permit: Permit): Promise<void>;
+  /** Parks it until its next attempt; false where it has to be retried in place. */
+  wait(failing: Failing, delayMs: number, permit: Permit): Promise<boolean>;
+  /** Takes note that the process has survived a failed attempt, before a retry in place. */
+  survived(permit: Permit): Promise<void>;
+  /** Makes another attempt; resolves to undefined when it is done, with its verdict committed. */
+  attempt(attempt: number, permit: Permit): Promise<FailedRecord | undefined>;
+}
+
+/** What failures are followed with. */
+export interface FailureTools {
+  readonly environment: LaneEnvironment;
+  readonly attempts: LaneAttempts;
+  readonly writer: VerdictWriter;
+}
+
+/** Follows a failed attempt to its end: an attempt that succeeds, a verdict, or a wait elsewhere. */
+export async function followFailure(
+  tools: FailureTools,
+  message: FollowedMessage,
+  failed: FailedRecord,
+  permit: Permit,
+): Promise<void> {
+  const { environment, attempts, writer } = tools;
+  const { context, subscription } = environment;
+  for (let last: FailedRecord | undefined = failed; last !== undefined;) {
+    const failing = failingOf(tools, message, last.error, countsAs(last.error));
+    const decision = decideRetry(subscription.retry, failing, context.random());
+    reportFailedAttempt(environment, failing, decision);
+    if (decision.kind === 'drop') {
+      await writer.write(message.verdict('dropped'), permit);
+      message.ended();
+      return reportDropped(environment, failing, decision.reason);
+    }
+    if (decision.kind === 'dead-letter')
+      return deadLetter(tools, message, { ...failing, error: decision.error }, decision.reason, permit);
+    message.history.attempts = failing.attempts;
+    const { delayMs } = decision;
+    if (delayMs > 0 && (await message.wait(failing, delayMs, permit))) return;
+    // While it waits, others run: a crash is not its own then.
+    await message.survived(permit);
+    await attempts.pauseBeforeRetry(delayMs, permit);
+    last = await message.attempt(failing.attempts + 1, permit);
+  }
+}
+
+/** Gives a message that is past its time the verdict that its topic asks for. */
+export async function expire(tools: FailureTools, message: FollowedMessage, permit: Permit): Promise<void> {
+  const { context, topic } = tools.environment;
+  context.counters.expired += 1;
+  if (topic.onExpired === 'dead-letter') {
+    const error = new Error('it was past its expiresAt when its turn came');
+    return deadLetter(tools, message, failingOf(tools, message, error, 0), 'expired', permit);
+  }
+  await tools.writer.write(message.verdict('expired'), permit);
+  message.ended();
+}
+
+/** Makes a message a dead letter that has taken its process or connection down too often. */
+export async function giveUp(
+  tools: FailureTools,
+  message: FollowedMessage,
+  { reason, times, error }: CrashVerdict,
+  permit: Permit,
+): Promise<void> {
+  // Each of them ended an attempt.
+  await deadLetter(tools, message, failingOf(tools, message, error, times), reason, permit);
+}
+
+async function deadLetter(
+  tools: FailureTools,
+  message: FollowedMessage,
+  failing: Failing,
+  reason: DeadLetterReason,
+  permit: Permit,
+): Promise<void> {
+  const { environment, attempts, writer } = tools;
+  const letter = await deadLetterStatements(environment, failing, reason, (work) =>
+    attempts.read(permit, work),
+  );
+  if (environment.topic.onDeadLetter === 'unblock') {
+    await writer.write([...letter, ...message.verdict('dead')], permit);
+    message.ended();
+  } else {
+    await message.awaitOperator(failing, letter, permit);
+  }
+  reportDeadLetter(environment, failing, reason);
+}
+
+function failingOf(
+  { environment }: FailureTools,
+  { record, history }: FollowedMessage,
+  error: unknown,
+  counts: number,
+): Failing {
+  const now = environment.context.clock.monotonic();
+  history.failingSince ??= now;
+  return {
+    record,
+    error,
+    attempts: history.attempts + counts,
+    failingForMs: now - history.failingSince,
+  };
+}

@@ -1,0 +1,158 @@
+import { describeError, isServerTrouble, isTransactionConflict } from '@waybill/kernel';
+import { databaseTime } from '@waybill/timer';
+import {
+  type BatchOutcome,
+  DeliveryLostError,
+  type DeliveryTransaction,
+  type Verdicts,
+} from '../delivery/delivery-transaction.js';
+import type { Permit } from '../delivery/permits.js';
+import type { RepeatedWork } from '../delivery/repeated-work.js';
+import type { LaneRecord } from '../record/lane-record.js';
+import { expiresAtMs } from '../record/record-fields.js';
+import type { ConnectionLosses } from './connection-losses.js';
+import { isHandlersTrouble } from './decide-retry.js';
+import { fieldsOf, type LaneEnvironment } from './lane-context.js';
+
+/** While the breaker is half open a retry in place looks this often whether it may go on, in milliseconds. */
+const BREAKER_POLL_MS = 100;
+
+/** How long the losses of other connections are waited for, in milliseconds. */
+const HEAR_LOSSES_MS = 50;
+/** Conflicts with other transactions in a row that are no attempts; one more is the message's own failure. */
+const MOST_CONFLICTS = 50;
+/** Deliveries of the process that end well while one meets nothing but trouble: then the trouble is its own. */
+const OTHERS_SUCCEED = 20;
+
+/** Makes the attempts of a lane, for messages from the log and for parked ones. */
+export class LaneAttempts {
+  constructor(
+    private readonly environment: LaneEnvironment,
+    private readonly deliveries: DeliveryTransaction,
+    private readonly losses: ConnectionLosses,
+    private readonly repeated: RepeatedWork,
+  ) {}
+
+  /** Whether a handler has come to a good end. */
+  hasProgressed = false;
+
+  /**
+   * Runs records once. A conflict between transactions, and trouble of the server, are no attempt of the record's, and are
+   * tried again. When the connection is lost, it is unknown whether the effect has been committed: the lane then ends, and
+   * is opened again under a new epoch, which makes it known.
+   */
+  async run(
+    records: readonly LaneRecord[],
+    attempt: number,
+    permit: Permit,
+    verdicts: Verdicts,
+  ): Promise<BatchOutcome> {
+    const { breaker, context } = this.environment;
+    breaker?.begin();
+    let outcome: BatchOutcome;
+    try {
+      outcome = await this.#untilDecided(records, attempt, permit, verdicts);
+    } catch (error) {
+      breaker?.undecided();
+      if (error instanceof DeliveryLostError) await this.#noteLoss(error);
+      throw error;
+    }
+    context.counters.done += outcome.done.length;
+    this.hasProgressed ||= outcome.done.length > 0;
+    this.#tellBreaker(outcome);
+    return outcome;
+  }
+
+  /** After a moment, in which the losses of other connections become known. */
+  async #noteLoss({ offsets, cause }: DeliveryLostError): Promise<void> {
+    const { clock, databases } = this.environment.context;
+    await clock.sleep(HEAR_LOSSES_MS);
+    this.losses.note(offsets, cause, databases.bus.recentLosses);
+  }
+
+  async #untilDecided(
+    records: readonly LaneRecord[],
+    attempt: number,
+    permit: Permit,
+    verdicts: Verdicts,
+  ): Promise<BatchOutcome> {
+    const { counters } = this.environment.context;
+    const doneBefore = counters.done;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.deliveries.run(records, attempt, verdicts);
+      } catch (error) {
+        const isConflict = isTransactionConflict(error);
+        if (this.repeated.isClosing || (!isConflict && !isServerTrouble(error))) throw error;
+        const isOver = isConflict
+          ? tries > MOST_CONFLICTS
+          : counters.done - doneBefore >= OTHERS_SUCCEED && tries > OTHERS_SUCCEED;
+        if (isOver && records.length > 1) return this.#eachAlone(records, attempt, permit, verdicts);
+        if (isOver) return { done: [], failed: { record: records[0] as LaneRecord, error } };
+        await this.repeated.pauseAfter(error, tries, permit);
+      }
+    }
+  }
+
+  async #eachAlone(
+    records: readonly LaneRecord[],
+    attempt: number,
+    permit: Permit,
+    verdicts: Verdicts,
+  ): Promise<BatchOutcome> {
+    const done: LaneRecord[] = [];
+    for (const record of records) {
+      const { failed } = await this.#untilDecided([record], attempt, permit, verdicts);
+      if (failed !== undefined) return { done, failed };
+      done.push(record);
+    }
+    return { done, failed: undefined };
+  }
+
+  /** Those of the records that are past their time, by the database's clock. */
+  async expired(records: readonly LaneRecord[], permit: Permit): Promise<LaneRecord[]> {
+    const mortal = records.filter(({ record }) => expiresAtMs(record) !== Infinity);
+    if (mortal.length === 0) return [];
+    const { bus } = this.environment.context.databases;
+    const [time] = await this.read(permit, () => bus.session.run(databaseTime));
+    const now = time?.nowMs ?? 0;
+    return mortal.filter(({ record }) => expiresAtMs(record) <= now);
+  }
+
+  /** Reads something, as often as it takes. */
+  async read<T>(permit: Permit, work: () => Promise<T>): Promise<T> {
+    return this.repeated.run(permit, () => true, work);
+  }
+
+  /** Waits until a retry in place may be made: its own wait is over, the budget has one, the breaker lets it through. */
+  async pauseBeforeRetry(ms: number, permit: Permit): Promise<void> {
+    if (ms > 0) await this.repeated.pause(ms, permit);
+    const { breaker, context } = this.environment;
+    for (;;) {
+      const blockedMs = breaker?.waitMs ?? 0;
+      if (blockedMs > 0) await this.repeated.pause(Math.min(blockedMs, BREAKER_POLL_MS), permit);
+      else if (context.budget?.tryTake() === false) await this.repeated.pause(context.budget.waitMs, permit);
+      else return;
+    }
+  }
+
+  #tellBreaker({ done, failed }: BatchOutcome): void {
+    const { breaker, context } = this.environment;
+    if (breaker === undefined) return;
+    const { logger, wake } = context;
+    if (done.length > 0 && breaker.succeeded()) {
+      logger.info('the handler works again: its circuit breaker is closed', fieldsOf(this.environment));
+      wake();
+    }
+    if (failed === undefined) return;
+    if (!isHandlersTrouble(failed.error)) {
+      breaker.undecided();
+      wake();
+    } else if (breaker.failed()) {
+      logger.error(
+        `the handler is paused by its circuit breaker for ${breaker.waitMs} ms: ${describeError(failed.error)}`,
+        fieldsOf(this.environment),
+      );
+    }
+  }
+}
