@@ -173,7 +173,7 @@ export {
   getWaybillToken,
   InjectOutbox,
   waybillTransport,
-} from './tokens.js';
+} from './injection/waybill-token.js';
 export {
   WaybillClient,
   waybillClient,
@@ -187,7 +187,7 @@ export { WaybillAsyncApi } from './async-api/waybill-async-api.js';
 export {
   WaybillAsyncApiModule,
   type WaybillAsyncApiModuleOptions,
-} from './async-api/waybill-async-api.module.js';
+} from './module/waybill-async-api.module.js';
 export { WaybillRecord, type WaybillRecordOptions } from './client/waybill-record.js';
 export { WaybillContext } from './handler/waybill-context.js';
 export { type MetricsOptions, WaybillMetrics } from './observability/waybill-metrics.js';
@@ -218,7 +218,7 @@ export {
   type TransactionHostLike,
 } from './transactions/transaction-host.js';
 export { type AmbientOptions } from './transactions/ambient-transaction.js';
-export { type TracingOptions } from './tracing/tracing-options.js';
+export { type TracingOptions } from './options/tracing-options.js';
 export { WaybillCqrsModule, type WaybillCqrsOptions } from './bridges/cqrs.module.js';
 export { type CqrsEventRoute, WaybillEvent, type WaybillEventOptions } from './bridges/cqrs-event.js';
 export {

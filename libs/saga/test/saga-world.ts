@@ -1,5 +1,5 @@
 import type { SagaData, SagaDefinition, StepDefinition } from '../src/definition/saga-definition.js';
-import { advance, hasPassedPivot, newInstance } from '../src/machine/advance.js';
+import { advance, hasPassedPivot, newInstance } from '../src/machine/next-transition.js';
 import { stepsOf } from '../src/machine/items.js';
 import type { SagaEvent, SagaOutput } from '../src/machine/saga-event.js';
 import { isEnd, type SagaInstance } from '../src/machine/saga-instance.js';

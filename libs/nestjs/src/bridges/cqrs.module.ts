@@ -2,7 +2,7 @@ import { type DynamicModule, Injectable, Module, type OnModuleInit, type Type } 
 import { DiscoveryModule, DiscoveryService, ModuleRef } from '@nestjs/core';
 import type { SubscriptionOptions } from '@waybill/consumer';
 import { ConfigurationError, flag, type Given, type Resolved, resolveOptions } from '@waybill/kernel';
-import { DEFAULT_NAME, getServerToken, getWaybillToken } from '../tokens.js';
+import { DEFAULT_NAME, getServerToken, getWaybillToken } from '../injection/waybill-token.js';
 import type { Waybill } from '../instance/waybill.js';
 import type { WaybillContext } from '../handler/waybill-context.js';
 import type { WaybillServer } from '../server/waybill-server.js';

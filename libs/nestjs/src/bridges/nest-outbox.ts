@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { ConsumerDeserializer, IncomingEvent } from '@nestjs/microservices';
 import { isId, nameBasedId } from '@waybill/kernel';
-import { getWaybillToken } from '../tokens.js';
+import { getWaybillToken } from '../injection/waybill-token.js';
 import type { Waybill } from '../instance/waybill.js';
 
 /** A message of `@nestjs/outbox`, as its relay hands it to a transport. */

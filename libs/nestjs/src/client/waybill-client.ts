@@ -19,7 +19,7 @@ import { instanceNamed } from '../instance/instance-registry.js';
 import { NestLoggerAdapter } from '../instance/nest-logger.js';
 import { PendingRequest } from './pending-request.js';
 import { REQUEST_TIMEOUT_HEADER } from '../requests/request-answers.js';
-import { DEFAULT_NAME } from '../tokens.js';
+import { DEFAULT_NAME } from '../injection/waybill-token.js';
 import type { Waybill } from '../instance/waybill.js';
 import { WaybillRecord } from './waybill-record.js';
 

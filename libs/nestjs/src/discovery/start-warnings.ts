@@ -4,7 +4,7 @@ import { describeError, systemClock } from '@waybill/kernel';
 import { type DeclaredPattern, declaredPatterns, handlersOfProviders } from './declared-patterns.js';
 import { missingTopics } from './missing-topics.js';
 import { SubscriberWatch } from './subscriber-watch.js';
-import { DEFAULT_NAME } from '../tokens.js';
+import { DEFAULT_NAME } from '../injection/waybill-token.js';
 import type { Waybill } from '../instance/waybill.js';
 import type { WaybillServer } from '../server/waybill-server.js';
 

@@ -4,7 +4,7 @@ import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { ANY_TOPIC, type HalfMessageCheck as Check, type HalfToCheck } from '@waybill/half-message';
 import { ConfigurationError } from '@waybill/kernel';
 import { assertTopicName } from '@waybill/log';
-import { DEFAULT_NAME } from '../tokens.js';
+import { DEFAULT_NAME } from '../injection/waybill-token.js';
 import type { Waybill } from '../instance/waybill.js';
 
 const METADATA = Symbol.for('waybill.half-message-check');

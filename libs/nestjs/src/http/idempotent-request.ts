@@ -24,7 +24,7 @@ import {
   type IdempotentHttpRequest,
   identityOf,
 } from './request-identity.js';
-import { DEFAULT_NAME, getRequestGuardToken } from '../tokens.js';
+import { DEFAULT_NAME, getRequestGuardToken } from '../injection/waybill-token.js';
 
 /** What is done with a response; Express and Fastify have it both. */
 interface HttpResponse {

@@ -2,7 +2,7 @@ import type { DynamicModule, Provider, Type } from '@nestjs/common';
 import { ConfigurationError, isWaybillError, unknownName } from '@waybill/kernel';
 import { assertTopicName, type TopicOptions } from '@waybill/log';
 import { type TopicSchemas, topicSchemasProblems } from '@waybill/outbox';
-import { DEFAULT_NAME, getWaybillToken } from '../tokens.js';
+import { DEFAULT_NAME, getWaybillToken } from '../injection/waybill-token.js';
 import type { Waybill } from '../instance/waybill.js';
 
 /** What a feature module of an application adds to an instance; see {@link WaybillModule.forFeature}. */

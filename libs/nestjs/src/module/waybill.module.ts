@@ -45,7 +45,7 @@ import {
   getServerToken,
   getTimersToken,
   getWaybillToken,
-} from '../tokens.js';
+} from '../injection/waybill-token.js';
 import { WaybillAsyncApi } from '../async-api/waybill-async-api.js';
 import { CallerCheck } from '../http/caller-check.js';
 import { HalfMessageChecks } from '../half-messages/half-message-check.js';

@@ -18,7 +18,7 @@ import type { ModuleGuardOptions } from '../guards/instance-guards.js';
 import type { ModuleHalfMessageOptions } from '../half-messages/instance-half-messages.js';
 import type { ModuleSagaOptions } from '../sagas/instance-sagas.js';
 import type { WaybillClientOptions } from '../client/waybill-client.js';
-import type { TracingOptions } from '../tracing/tracing-options.js';
+import type { TracingOptions } from './tracing-options.js';
 import type { Cipher } from '@waybill/log';
 import type { WaybillServerOptions } from '../server/waybill-server.js';
 import type { DeadLetterRetentionOptions } from '@waybill/dead-letter';

@@ -5,7 +5,7 @@ import { ConfigurationError } from '@waybill/kernel';
 import { assertTopicName } from '@waybill/log';
 import type { TransactionHandle } from '@waybill/outbox';
 import type { UnclaimedHandler } from '@waybill/saga';
-import { DEFAULT_NAME } from '../tokens.js';
+import { DEFAULT_NAME } from '../injection/waybill-token.js';
 import type { Waybill } from '../instance/waybill.js';
 
 const METADATA = Symbol.for('waybill.saga-not-found');

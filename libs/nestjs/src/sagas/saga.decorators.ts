@@ -11,7 +11,7 @@ import {
   type SagaStartedByOptions,
   startedBy,
 } from '@waybill/saga';
-import { DEFAULT_NAME, waybillTransport } from '../tokens.js';
+import { DEFAULT_NAME, waybillTransport } from '../injection/waybill-token.js';
 import type { Waybill } from '../instance/waybill.js';
 
 const SAGA = Symbol.for('waybill.saga');

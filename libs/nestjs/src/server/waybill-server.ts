@@ -22,7 +22,7 @@ import { guardOf } from '../handler/idempotent.js';
 import { keepOriginalErrors } from './keep-original-errors.js';
 import { RequestAnswers } from '../requests/request-answers.js';
 import { isSagaCommand } from '../sagas/saga.decorators.js';
-import { waybillTransport } from '../tokens.js';
+import { waybillTransport } from '../injection/waybill-token.js';
 import type { DeclaredHandler, Waybill } from '../instance/waybill.js';
 import { WaybillContext } from '../handler/waybill-context.js';
 

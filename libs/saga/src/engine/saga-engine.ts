@@ -5,7 +5,7 @@ import type { Outbox } from '@waybill/outbox';
 import { fingerprintOf } from '../definition/fingerprint.js';
 import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { SagaDefinitions } from '../definition/saga-definitions.js';
-import { newInstance } from '../machine/advance.js';
+import { newInstance } from '../machine/next-transition.js';
 import { dataOf } from '../machine/saga-data.js';
 import { assertData, assertName } from '../machine/saga-input.js';
 import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';

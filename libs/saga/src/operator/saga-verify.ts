@@ -3,7 +3,7 @@ import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { SagaOutput } from '../machine/saga-event.js';
 import { doneOf } from '../machine/void-output.js';
 import type { SagaTimelineEntry } from './saga-operations.js';
-import { advance, newInstance } from '../machine/advance.js';
+import { advance, newInstance } from '../machine/next-transition.js';
 
 /** A saga as it was recorded: every transition, its start among them. */
 export interface RecordedSaga {

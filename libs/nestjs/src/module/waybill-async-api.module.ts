@@ -8,9 +8,9 @@ import {
   type Type,
   UseGuards,
 } from '@nestjs/common';
-import { getAsyncApiToken } from '../tokens.js';
-import type { AsyncApiDocument, AsyncApiInfo } from './async-api-document.js';
-import type { WaybillAsyncApi } from './waybill-async-api.js';
+import { getAsyncApiToken } from '../injection/waybill-token.js';
+import type { AsyncApiDocument, AsyncApiInfo } from '../async-api/async-api-document.js';
+import type { WaybillAsyncApi } from '../async-api/waybill-async-api.js';
 
 /** Options of {@link WaybillAsyncApiModule}. */
 export interface WaybillAsyncApiModuleOptions extends AsyncApiInfo {

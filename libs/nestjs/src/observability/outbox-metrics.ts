@@ -1,6 +1,6 @@
 import { outboxBacklog, outboxBacklogs, OutboxQuarantine, outboxSize } from '@waybill/outbox';
 import type { Waybill } from '../instance/waybill.js';
-import { type Metric, type MetricSample, single } from './exposition.js';
+import { type Metric, type MetricSample, single } from '../metrics/exposition.js';
 
 /** Topics and roles with a series of their own at most, the largest: their names are up to publishers. */
 const MOST_SERIES = 50;
