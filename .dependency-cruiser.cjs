@@ -11,14 +11,13 @@ const layers = [
   ['nestjs', 'cli'],
 ];
 
-const allowed = [];
+const layerRules = [];
+const below = [];
 for (const layer of layers) {
   const names = [layer].flat();
-  const below = allowed.slice();
-  for (const name of names) {
-    // A package of the same layer is out of reach; so is every layer above.
-    layers.rules = layers.rules ?? [];
-    layers.rules.push({
+  // A package of the same layer is out of reach; so is every layer above.
+  for (const name of names)
+    layerRules.push({
       name: `layer-${name}`,
       severity: 'error',
       comment: `libs/${name} may import only the layers below it`,
@@ -28,14 +27,69 @@ for (const layer of layers) {
         pathNot: `^libs/(${[name, ...below, 'testing'].join('|')})/`,
       },
     });
-  }
-  allowed.push(...names);
+  below.push(...names);
+}
+
+/** The rooms of the big packages, lowest first. A room may import those before it; files outside of all rooms import any. */
+const rooms = {
+  nestjs: [
+    'options',
+    'transactions',
+    'tracing',
+    'metrics',
+    'requests',
+    'half-messages',
+    'sagas',
+    'guards',
+    'handler',
+    'instance',
+    'client',
+    'server',
+    'discovery',
+    'observability',
+    'async-api',
+    'injection',
+    'http',
+    'bridges',
+    'module',
+  ],
+};
+
+/** Rules that keep the imports of a package one way from room to room, and its files without circles, types included. */
+function roomRules(library, names) {
+  const src = `^libs/${library}/src/`;
+  return [
+    ...names.map((name, index) => ({
+      name: `room-${library}-${name}`,
+      severity: 'error',
+      comment: `in libs/${library}, ${name} may import only the rooms below it`,
+      from: { path: `${src}${name}/` },
+      to: {
+        path: src,
+        pathNot: `${src}((${names.slice(0, index + 1).join('|')})/|[a-z-]+\\.generated\\.ts$)`,
+      },
+    })),
+    {
+      name: `every-folder-of-${library}-is-a-room`,
+      severity: 'error',
+      comment: 'a new folder gets its place in the list of rooms',
+      from: {},
+      to: { path: `${src}[^/]+/`, pathNot: `${src}(${names.join('|')})/` },
+    },
+    {
+      name: `no-circular-types-${library}`,
+      severity: 'error',
+      from: { path: src },
+      to: { circular: true },
+    },
+  ];
 }
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
   forbidden: [
-    ...layers.rules,
+    ...layerRules,
+    ...Object.entries(rooms).flatMap(([library, names]) => roomRules(library, names)),
     {
       name: 'no-circular',
       severity: 'error',

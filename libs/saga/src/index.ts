@@ -13,7 +13,12 @@ export type {
   EachLocalStep,
 } from './definition/each-step.js';
 export { httpCommand, type HttpCommandOptions } from './definition/http-command.js';
-export { type HttpCallName, type SagaCommand, sagaCommand, type SagaOp } from './definition/saga-command.js';
+export {
+  type HttpCallName,
+  type SagaCommandContract,
+  sagaCommand,
+  type SagaOp,
+} from './definition/saga-command.js';
 export type {
   FinalError,
   LocalContext,
@@ -62,7 +67,7 @@ export {
   SagaLocks,
   type StashRules,
 } from './participant/saga-locks.js';
-export { advance, type NewInstance, newInstance, type Transition } from './machine/next-transition.js';
+export { nextTransition, type NewInstance, newInstance, type Transition } from './machine/next-transition.js';
 export { isVoid } from './machine/void-output.js';
 export { type SagaLock, type SagaLockFilter } from './participant/held-entities.js';
 export { SagaEventOperations, type SagaEventWait } from './operator/saga-event-operations.js';
@@ -71,7 +76,7 @@ export { type SagaIgnored } from './operator/saga-ignored.js';
 export { sagaDiagram } from './operator/saga-diagram.js';
 export { type LaterAnswer } from './participant/later-answer.js';
 export { callOf, isRelease } from './participant/saga-call.js';
-export { SagaParticipant, type SagaParticipantDependencies } from './participant/saga-command-server.js';
+export { SagaCommandServer, type SagaCommandServerDependencies } from './participant/saga-command-server.js';
 export { SagaOngoing, SagaRejection } from './machine/saga-rejection.js';
 export { type SagaTrace, type TransitionToTrace } from './engine/saga-trace.js';
 export { SagaRetention, type SagaRetentionOptions } from './engine/saga-retention.js';

@@ -3,14 +3,13 @@ import {
   Controller,
   type DynamicModule,
   Get,
-  Inject,
   Module,
   type Type,
   UseGuards,
 } from '@nestjs/common';
-import { getAsyncApiToken } from '../injection/waybill-token.js';
+import { InjectWaybill } from '../injection/waybill-token.js';
 import type { AsyncApiDocument, AsyncApiInfo } from '../async-api/async-api-document.js';
-import type { WaybillAsyncApi } from '../async-api/waybill-async-api.js';
+import { WaybillAsyncApi } from '../async-api/waybill-async-api.js';
 
 /** Options of {@link WaybillAsyncApiModule}. */
 export interface WaybillAsyncApiModuleOptions extends AsyncApiInfo {
@@ -34,7 +33,7 @@ export class WaybillAsyncApiModule {
     @Controller(path)
     @UseGuards(...guards)
     class AsyncApiController {
-      constructor(@Inject(getAsyncApiToken(name)) private readonly asyncApi: WaybillAsyncApi) {
+      constructor(@InjectWaybill(WaybillAsyncApi, name) private readonly asyncApi: WaybillAsyncApi) {
         asyncApi.describe(info);
       }
 

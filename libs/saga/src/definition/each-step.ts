@@ -1,4 +1,4 @@
-import type { SagaCommand } from './saga-command.js';
+import type { SagaCommandContract } from './saga-command.js';
 import type { LocalContext, SagaDefinition } from './saga-definition.js';
 import type { StepBase } from './saga-steps.js';
 import type { StepPolicyOptions } from './step-policy.js';
@@ -15,13 +15,13 @@ export interface EachBase<Data, Item> extends StepBase<Data> {
 
 /** A command for each item. */
 export interface EachCommand<Data, Item, Request, Reply, Result, UndoRequest> {
-  readonly invoke: SagaCommand<Request, Reply>;
+  readonly invoke: SagaCommandContract<Request, Reply>;
   readonly with: (item: Item, data: Data) => Request;
   /** What of the answer is kept: it stands in the data under the names of the step and of the item. */
   readonly then?: (reply: Reply, item: Item, data: Data) => Result;
   /** Undoes what was done for an item. The result is missing where no answer has come. */
   readonly undo?: {
-    readonly invoke: SagaCommand<UndoRequest, unknown>;
+    readonly invoke: SagaCommandContract<UndoRequest, unknown>;
     readonly with: (item: Item, data: Data, result: Result | undefined) => UndoRequest;
     readonly policy?: StepPolicyOptions;
   };

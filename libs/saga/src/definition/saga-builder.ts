@@ -1,3 +1,4 @@
+import type { PgTransactionHandle } from '@waybill/kernel';
 import type { AttributesOf } from './attributes.js';
 import type { AnyEachStep, EachChildStep, EachCommandStep, EachLocalStep, EachResults } from './each-step.js';
 import type { EndHandler, SagaDefinition, SagaEnd } from './saga-definition.js';
@@ -46,7 +47,7 @@ export class SagaBuilder<Input extends object, Data extends object> {
   }
 
   /** An action in the saga's own transaction. */
-  local<Added extends object = object, Transaction = unknown>(
+  local<Added extends object = object, Transaction = PgTransactionHandle>(
     name: string,
     step: LocalStep<Data, Added, Transaction>,
   ): SagaBuilder<Input, Data & Added> {
@@ -95,7 +96,7 @@ export class SagaBuilder<Input extends object, Data extends object> {
     name: Name,
     step: EachCommandStep<Data, Item, Request, Reply, Result, UndoRequest>,
   ): SagaBuilder<Input, Data & EachResults<Name, Result>>;
-  forEach<Name extends string, Item, Result = null, Transaction = unknown>(
+  forEach<Name extends string, Item, Result = null, Transaction = PgTransactionHandle>(
     name: Name,
     step: EachLocalStep<Data, Item, Result, Transaction>,
   ): SagaBuilder<Input, Data & EachResults<Name, Result>>;
@@ -121,7 +122,7 @@ export class SagaBuilder<Input extends object, Data extends object> {
    * Learns of the saga's end, in the transaction that ends it: so an order learns that it was COMPENSATED. It is a step of
    * its own (`onEnd`) with attempts; when they are spent the saga is STUCK, and an operator retries or skips it.
    */
-  onEnd<Transaction = unknown>(
+  onEnd<Transaction = PgTransactionHandle>(
     run: (end: SagaEnd<Input & Partial<Data>>, transaction: Transaction) => Promise<void>,
     policy?: StepPolicyOptions,
   ): this {

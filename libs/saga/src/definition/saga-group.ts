@@ -1,3 +1,4 @@
+import type { PgTransactionHandle } from '@waybill/kernel';
 import type { AnyEachStep, EachChildStep, EachCommandStep, EachLocalStep, EachResults } from './each-step.js';
 import type {
   ChildStep,
@@ -31,7 +32,7 @@ export class SagaGroup<Data extends object> {
   }
 
   /** An action in the saga's own transaction. */
-  local<Added extends object = object, Transaction = unknown>(
+  local<Added extends object = object, Transaction = PgTransactionHandle>(
     name: string,
     step: LocalStep<Data, Added, Transaction>,
   ): SagaGroup<Data & Added> {
@@ -81,7 +82,7 @@ export class SagaGroup<Data extends object> {
     name: Name,
     step: EachCommandStep<Data, Item, Request, Reply, Result, UndoRequest>,
   ): SagaGroup<Data & EachResults<Name, Result>>;
-  forEach<Name extends string, Item, Result = null, Transaction = unknown>(
+  forEach<Name extends string, Item, Result = null, Transaction = PgTransactionHandle>(
     name: Name,
     step: EachLocalStep<Data, Item, Result, Transaction>,
   ): SagaGroup<Data & EachResults<Name, Result>>;

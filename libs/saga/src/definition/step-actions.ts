@@ -1,4 +1,4 @@
-import type { SagaCommand, SagaOp } from './saga-command.js';
+import type { SagaCommandContract, SagaOp } from './saga-command.js';
 import type { CommandAction, EachAction, LocalAction, SagaData, StepPolicy } from './saga-definition.js';
 import type { EachChild, EachCommand, EachLocal } from './each-step.js';
 import type { LocalStep, LocalUndo } from './saga-steps.js';
@@ -10,7 +10,7 @@ export function nothing(): undefined {
 
 export function commandAction<Data, Request, Reply>(
   op: SagaOp,
-  command: SagaCommand<Request, Reply>,
+  command: SagaCommandContract<Request, Reply>,
   request: (data: Data) => Request,
   apply: ((reply: Reply, data: Data) => object) | undefined,
   policy: CommandAction['policy'],

@@ -1,14 +1,14 @@
 import { saga } from './saga-builder.js';
 import type { SagaOptions } from './step-drafts.js';
-import type { SagaCommand } from './saga-command.js';
+import type { SagaCommandContract } from './saga-command.js';
 import type { SagaDefinition } from './saga-definition.js';
 import type { StepPolicyOptions } from './step-policy.js';
 
 /** A participant of a TCC transaction: what it is asked to try, and what follows. All three get the same payload. */
 export interface TccBranch<Input, Request, Reply = unknown> {
-  readonly try: SagaCommand<Request, Reply>;
-  readonly confirm: SagaCommand<Request, unknown>;
-  readonly cancel: SagaCommand<Request, unknown>;
+  readonly try: SagaCommandContract<Request, Reply>;
+  readonly confirm: SagaCommandContract<Request, unknown>;
+  readonly cancel: SagaCommandContract<Request, unknown>;
   readonly with: (data: Input) => Request;
   /** Leaves the branch out when it answers false. */
   readonly when?: (data: Input) => boolean;

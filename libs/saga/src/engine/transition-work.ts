@@ -10,7 +10,7 @@ import {
 import type { EncodedMessage } from '@waybill/outbox';
 import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { SagaDefinitions } from '../definition/saga-definitions.js';
-import { advance, hasPassedPivot, type Transition } from '../machine/next-transition.js';
+import { nextTransition, hasPassedPivot, type Transition } from '../machine/next-transition.js';
 import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
 import { isEnd, type SagaInstance } from '../machine/saga-instance.js';
 import { isVoid, isWithdrawn } from '../machine/void-output.js';
@@ -102,7 +102,7 @@ export class TransitionWork {
 
   /** What the machine makes of an event. */
   advanced(event: SagaEvent): Transition {
-    return advance(this.definition, this.instance, event, this.#nowMs);
+    return nextTransition(this.definition, this.instance, event, this.#nowMs);
   }
 
   async #take(event: SagaEvent, { instance, outputs }: Transition): Promise<void> {

@@ -8,6 +8,7 @@ import {
   type PassResult,
   SubjectErasedError,
   type TransactionRunner,
+  type PgTransactionHandle,
 } from '@waybill/kernel';
 import { postponeEvent } from '../statements.generated.js';
 import type { ExpiredEvent } from './event-waits.js';
@@ -15,7 +16,7 @@ import type { SagaEngine } from './saga-engine.js';
 import { eventMessage } from './saga-messages.js';
 
 /** What is known of an event without a saga, beside what it holds. */
-export interface UnclaimedEvent<Transaction = unknown> {
+export interface UnclaimedEvent<Transaction = PgTransactionHandle> {
   readonly topic: string;
   /** Which steps could have waited for it: `type/step@topic`. */
   readonly waiter: string;

@@ -75,7 +75,7 @@ export function newInstance(
  *
  * @param nowMs milliseconds since the saga's start, by the database's clock
  */
-export function advance(
+export function nextTransition(
   definition: SagaDefinition,
   instance: SagaInstance,
   event: SagaEvent,

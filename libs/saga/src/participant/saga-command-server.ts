@@ -26,8 +26,8 @@ import { SagaOngoing, SagaRejection } from '../machine/saga-rejection.js';
 
 const savepoint = savepointOf('participant');
 
-/** What a {@link SagaParticipant} works with. */
-export interface SagaParticipantDependencies {
+/** What a {@link SagaCommandServer} works with. */
+export interface SagaCommandServerDependencies {
   readonly answers: Answers;
   readonly locks: SagaLocks;
   /** Finds a topic of the log: answers go to those that are there. Default: only the topic's name is checked. */
@@ -51,10 +51,10 @@ const OVER: Readonly<Record<Exclude<AnsweredState, 'ongoing'>, CommandOver>> = {
  * compensation; effect, barrier and answer are committed together, so that every command which has happened is answered
  * once, and a duplicate needs no second answer.
  */
-export class SagaParticipant {
+export class SagaCommandServer {
   readonly #barrier: Barrier;
 
-  constructor(private readonly parts: SagaParticipantDependencies) {
+  constructor(private readonly parts: SagaCommandServerDependencies) {
     this.#barrier = parts.barrier ?? new Barrier();
   }
 
