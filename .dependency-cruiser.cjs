@@ -1,3 +1,6 @@
+const { readdirSync, readFileSync } = require('node:fs');
+const { join } = require('node:path');
+
 /** The direction of the layers, lowest first. A library may import only those before it (docs/ARCHITECTURE.md). */
 const layers = [
   'kernel',
@@ -85,6 +88,24 @@ function roomRules(library, names) {
   ];
 }
 
+/**
+ * Imports of packages by name are followed to their sources by tsconfig.layers.json. An entry point that it does not name
+ * would resolve to `dist` and escape every rule.
+ */
+function assertEveryEntryPointIsKnown() {
+  const { paths } = JSON.parse(readFileSync(join(__dirname, 'tsconfig.layers.json'), 'utf8')).compilerOptions;
+  for (const library of readdirSync(join(__dirname, 'libs'))) {
+    const manifest = JSON.parse(readFileSync(join(__dirname, 'libs', library, 'package.json'), 'utf8'));
+    for (const [entry, target] of Object.entries(manifest.exports)) {
+      const name = manifest.name + entry.slice(1);
+      // A text is a file that is run or read, and not imported.
+      if (typeof target !== 'string' && !Object.hasOwn(paths, name))
+        throw new Error(`tsconfig.layers.json does not say where ${name} is`);
+    }
+  }
+}
+assertEveryEntryPointIsKnown();
+
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
   forbidden: [
@@ -131,7 +152,7 @@ module.exports = {
     doNotFollow: { path: 'node_modules' },
     exclude: { path: '(/dist/|/generated/)' },
     tsPreCompilationDeps: true,
-    tsConfig: { fileName: 'tsconfig.base.json' },
+    tsConfig: { fileName: 'tsconfig.layers.json' },
     enhancedResolveOptions: {
       exportsFields: ['exports'],
       conditionNames: ['import', 'require', 'node', 'default', 'types'],
