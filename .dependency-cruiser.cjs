@@ -123,9 +123,16 @@ module.exports = {
       comment: 'a library is imported by its package name, never by a path into it',
       from: { path: '^(libs/([^/]+)|src|bench)/' },
       to: {
-        path: '^libs/([^/]+)/src/(?!(saga/)?index\\.ts$)',
+        path: '^libs/([^/]+)/src/(?!(saga/)?index\\.ts$|internal\\.ts$)',
         pathNot: '^libs/$2/',
       },
+    },
+    {
+      name: 'internal-is-for-our-packages',
+      severity: 'error',
+      comment: 'the sample shop uses what users can use',
+      from: { path: '^src/' },
+      to: { path: '^libs/[^/]+/src/internal\\.ts$' },
     },
     {
       name: 'libraries-know-no-application',
