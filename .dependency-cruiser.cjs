@@ -1,3 +1,6 @@
+const { readdirSync, readFileSync } = require('node:fs');
+const { join } = require('node:path');
+
 /** The direction of the layers, lowest first. A library may import only those before it (docs/ARCHITECTURE.md). */
 const layers = [
   'kernel',
@@ -11,14 +14,13 @@ const layers = [
   ['nestjs', 'cli'],
 ];
 
-const allowed = [];
+const layerRules = [];
+const below = [];
 for (const layer of layers) {
   const names = [layer].flat();
-  const below = allowed.slice();
-  for (const name of names) {
-    // A package of the same layer is out of reach; so is every layer above.
-    layers.rules = layers.rules ?? [];
-    layers.rules.push({
+  // A package of the same layer is out of reach; so is every layer above.
+  for (const name of names)
+    layerRules.push({
       name: `layer-${name}`,
       severity: 'error',
       comment: `libs/${name} may import only the layers below it`,
@@ -28,14 +30,101 @@ for (const layer of layers) {
         pathNot: `^libs/(${[name, ...below, 'testing'].join('|')})/`,
       },
     });
-  }
-  allowed.push(...names);
+  below.push(...names);
 }
+
+/** The rooms of the big packages, lowest first. A room may import those before it; files outside of all rooms import any. */
+const rooms = {
+  consumer: ['record', 'policy', 'reply', 'handler', 'delivery', 'retry', 'parked', 'lane'],
+  saga: [
+    'errors',
+    'definition',
+    'builder',
+    'machine',
+    'message',
+    'engine',
+    'http',
+    'loop',
+    'participant',
+    'client',
+    'operator',
+  ],
+  nestjs: [
+    'options',
+    'transactions',
+    'tracing',
+    'metrics',
+    'requests',
+    'half-messages',
+    'sagas',
+    'guards',
+    'handler',
+    'instance',
+    'client',
+    'server',
+    'discovery',
+    'observability',
+    'async-api',
+    'injection',
+    'http',
+    'bridges',
+    'module',
+  ],
+};
+
+/** Rules that keep the imports of a package one way from room to room, and its files without circles, types included. */
+function roomRules(library, names) {
+  const src = `^libs/${library}/src/`;
+  return [
+    ...names.map((name, index) => ({
+      name: `room-${library}-${name}`,
+      severity: 'error',
+      comment: `in libs/${library}, ${name} may import only the rooms below it`,
+      from: { path: `${src}${name}/` },
+      to: {
+        path: src,
+        pathNot: `${src}((${names.slice(0, index + 1).join('|')})/|[a-z-]+\\.generated\\.ts$)`,
+      },
+    })),
+    {
+      name: `every-folder-of-${library}-is-a-room`,
+      severity: 'error',
+      comment: 'a new folder gets its place in the list of rooms',
+      from: {},
+      to: { path: `${src}[^/]+/`, pathNot: `${src}(${names.join('|')})/` },
+    },
+    {
+      name: `no-circular-types-${library}`,
+      severity: 'error',
+      from: { path: src },
+      to: { circular: true },
+    },
+  ];
+}
+
+/**
+ * Imports of packages by name are followed to their sources by tsconfig.layers.json. An entry point that it does not name
+ * would resolve to `dist` and escape every rule.
+ */
+function assertEveryEntryPointIsKnown() {
+  const { paths } = JSON.parse(readFileSync(join(__dirname, 'tsconfig.layers.json'), 'utf8')).compilerOptions;
+  for (const library of readdirSync(join(__dirname, 'libs'))) {
+    const manifest = JSON.parse(readFileSync(join(__dirname, 'libs', library, 'package.json'), 'utf8'));
+    for (const [entry, target] of Object.entries(manifest.exports)) {
+      const name = manifest.name + entry.slice(1);
+      // A text is a file that is run or read, and not imported.
+      if (typeof target !== 'string' && !Object.hasOwn(paths, name))
+        throw new Error(`tsconfig.layers.json does not say where ${name} is`);
+    }
+  }
+}
+assertEveryEntryPointIsKnown();
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
   forbidden: [
-    ...layers.rules,
+    ...layerRules,
+    ...Object.entries(rooms).flatMap(([library, names]) => roomRules(library, names)),
     {
       name: 'no-circular',
       severity: 'error',
@@ -48,9 +137,16 @@ module.exports = {
       comment: 'a library is imported by its package name, never by a path into it',
       from: { path: '^(libs/([^/]+)|src|bench)/' },
       to: {
-        path: '^libs/([^/]+)/src/(?!(saga/)?index\\.ts$)',
+        path: '^libs/([^/]+)/src/(?!(saga/)?index\\.ts$|internal\\.ts$)',
         pathNot: '^libs/$2/',
       },
+    },
+    {
+      name: 'internal-is-for-our-packages',
+      severity: 'error',
+      comment: 'the sample shop uses what users can use',
+      from: { path: '^src/' },
+      to: { path: '^libs/[^/]+/src/internal\\.ts$' },
     },
     {
       name: 'libraries-know-no-application',
@@ -77,7 +173,7 @@ module.exports = {
     doNotFollow: { path: 'node_modules' },
     exclude: { path: '(/dist/|/generated/)' },
     tsPreCompilationDeps: true,
-    tsConfig: { fileName: 'tsconfig.base.json' },
+    tsConfig: { fileName: 'tsconfig.layers.json' },
     enhancedResolveOptions: {
       exportsFields: ['exports'],
       conditionNames: ['import', 'require', 'node', 'default', 'types'],

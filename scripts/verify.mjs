@@ -11,6 +11,7 @@ const CHECKS = [
   { name: 'lint', script: 'lint' },
   { name: 'layers', script: 'layers' },
   { name: 'generated', script: 'generate:sql', args: ['--check'] },
+  { name: 'public names', script: 'generate:api', args: ['--check'] },
   { name: 'licences', script: 'sbom' },
 ];
 

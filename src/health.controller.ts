@@ -1,6 +1,6 @@
 import { Controller, Get, Inject, ServiceUnavailableException } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
-import { getHealthToken, type WaybillHealth, type WaybillHealthIndicator } from '@waybill/nestjs';
+import { getWaybillToken, type WaybillHealth, WaybillHealthIndicator } from '@waybill/nestjs';
 import { SHOP_CONFIG, type ShopConfig } from './shop-config.js';
 
 /** How the services of this process fare. */
@@ -32,6 +32,8 @@ export class HealthController {
   }
 
   private indicator(service: string): WaybillHealthIndicator {
-    return this.moduleRef.get<WaybillHealthIndicator>(getHealthToken(service), { strict: false });
+    return this.moduleRef.get<WaybillHealthIndicator>(getWaybillToken(WaybillHealthIndicator, service), {
+      strict: false,
+    });
   }
 }

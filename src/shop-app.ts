@@ -1,6 +1,6 @@
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import { getServerToken, type WaybillServer } from '@waybill/nestjs';
+import { getWaybillToken, WaybillServer } from '@waybill/nestjs';
 import type { ShopConfig } from './shop-config.js';
 import { ShopModule } from './shop.module.js';
 
@@ -19,7 +19,7 @@ export async function startShop(config: ShopConfig): Promise<{ app: NestExpressA
   try {
     app.useBodyParser('json', { limit: BODY_LIMIT });
     for (const service of config.services) {
-      const strategy = app.get<WaybillServer>(getServerToken(service));
+      const strategy = app.get<WaybillServer>(getWaybillToken(WaybillServer, service));
       app.connectMicroservice({ strategy }, { inheritAppConfig: true });
     }
     app.enableShutdownHooks();

@@ -1,5 +1,4 @@
 import { Saga, saga } from '@waybill/nestjs';
-import type { PoolClient } from 'pg';
 import { type Basket, releaseLine, reserveLine, shipOrder } from './contracts.js';
 
 const MINUTE = 60_000;
@@ -18,7 +17,7 @@ export class PlaceBasket {
         undo: { invoke: releaseLine, with: ({ sku }, { orderId }) => ({ orderId, sku }) },
       },
     })
-    .local<object, PoolClient>('openPayment', {
+    .local('openPayment', {
       run: async ({ orderId, pence }, { transaction }) => {
         await transaction.query(`insert into payment (order_id, pence, state) values ($1, $2, 'open')`, [
           orderId,
@@ -46,7 +45,7 @@ export class PlaceBasket {
       pivot: true,
     })
     .attributes(({ customer }) => ({ customer })) // waybill saga list --where customer=ada
-    .onEnd<PoolClient>(async ({ key, state, reason }, tx) => {
+    .onEnd(async ({ key, state, reason }, tx) => {
       await tx.query('update orders set state = $2, reason = $3 where id = $1', [
         key,
         ORDER_STATES[state],

@@ -1,18 +1,15 @@
 import { Module } from '@nestjs/common';
 import { Ctx, Payload } from '@nestjs/microservices';
 import { SagaCommand, SagaParticipant, SagaRejection, WaybillContext, WaybillModule } from '@waybill/nestjs';
-import type { PoolClient } from 'pg';
 import { type Line, releaseLine, reserveLine, shipOrder } from './contracts.js';
 import { connectionString } from './database.js';
-
-type Context = WaybillContext<PoolClient>;
 
 @SagaParticipant()
 export class Warehouse {
   @SagaCommand(reserveLine)
   async reserve(
     @Payload() { orderId, sku, pieces }: { orderId: string } & Line,
-    @Ctx() { transaction }: Context,
+    @Ctx() { transaction }: WaybillContext,
   ): Promise<{ shelf: string }> {
     const { rows } = await transaction.query<{ shelf: string }>(
       'update stock set pieces = pieces - $2 where sku = $1 and pieces >= $2 returning shelf',
@@ -31,7 +28,7 @@ export class Warehouse {
   @SagaCommand(releaseLine)
   async release(
     @Payload() { orderId, sku }: { orderId: string; sku: string },
-    @Ctx() { transaction }: Context,
+    @Ctx() { transaction }: WaybillContext,
   ): Promise<void> {
     await transaction.query(
       `with gone as (delete from reservation where order_id = $1 and sku = $2 returning sku, pieces)
@@ -43,7 +40,7 @@ export class Warehouse {
   @SagaCommand(shipOrder)
   async ship(
     @Payload() { orderId }: { orderId: string },
-    @Ctx() { transaction }: Context,
+    @Ctx() { transaction }: WaybillContext,
   ): Promise<{ parcel: string }> {
     await transaction.query('delete from reservation where order_id = $1', [orderId]);
     await transaction.query('insert into parcel (id) values ($1)', [`parcel of ${orderId}`]);

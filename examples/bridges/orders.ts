@@ -9,7 +9,6 @@ import {
   type IEventHandler,
 } from '@nestjs/cqrs';
 import { Waybill, WaybillCqrsModule, WaybillEvent, WaybillModule } from '@waybill/nestjs';
-import type { PoolClient } from 'pg';
 
 /** Goes through the log: one order's events come in their order. */
 @WaybillEvent<OrderPlaced>('orders.placed', { key: ({ orderId }) => orderId })
@@ -30,7 +29,7 @@ export class PlaceOrderHandler implements ICommandHandler<PlaceOrder> {
 
   /** The order and its event are committed together, or neither is. */
   async execute({ orderId }: PlaceOrder): Promise<void> {
-    await this.waybill.transaction(async (tx: PoolClient) => {
+    await this.waybill.transaction(async (tx) => {
       await tx.query('insert into orders (id) values ($1)', [orderId]);
       await this.events.publish(new OrderPlaced(orderId));
     });
@@ -44,7 +43,7 @@ export class BookDelivery implements IEventHandler<OrderPlaced> {
 
   /** Runs in the transaction of the delivery: what it writes takes effect once. */
   async handle({ orderId }: OrderPlaced): Promise<void> {
-    const tx = this.waybill.ambient.handle<PoolClient>();
+    const tx = this.waybill.ambient.handle();
     await tx?.query('insert into delivery (order_id) values ($1)', [orderId]);
   }
 }

@@ -2,7 +2,6 @@ import 'reflect-metadata';
 import { Controller, Module } from '@nestjs/common';
 import { Ctx, EventPattern, Payload } from '@nestjs/microservices';
 import { cloudEventOf, Waybill, WaybillAsyncApiModule, WaybillContext, WaybillModule } from '@waybill/nestjs';
-import type { PoolClient } from 'pg';
 import { type HandledOrder, OrderPlaced, type PublishedOrder } from './order-placed.js';
 
 @Controller()
@@ -11,13 +10,13 @@ export class Shop {
 
   /** A payload that does not fit is refused with PayloadInvalidError, before anything is written. */
   async place(order: PublishedOrder): Promise<void> {
-    await this.waybill.transaction<PoolClient, void>(async (_tx, outbox) => {
+    await this.waybill.transaction(async (_tx, outbox) => {
       outbox.publish({ topic: 'orders.placed', key: order.id, payload: order });
     });
   }
 
   @EventPattern<string>('orders.placed')
-  async book(@Payload() order: HandledOrder, @Ctx() context: WaybillContext<PoolClient>): Promise<void> {
+  async book(@Payload() order: HandledOrder, @Ctx() context: WaybillContext): Promise<void> {
     await context.transaction.query('insert into booking values ($1, $2, $3, $4)', [
       order.id,
       order.pence,

@@ -1,7 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { Ctx, EventPattern, Payload } from '@nestjs/microservices';
 import { Outbox, WaybillContext } from '@waybill/nestjs';
-import { Pool, type PoolClient } from 'pg';
+import { Pool } from 'pg';
 
 type Order = { id: string; sku: string; pieces: number };
 
@@ -29,7 +29,7 @@ export class Shop {
   }
 
   @EventPattern<string>('orders.placed')
-  async reserve(@Payload() order: Order, @Ctx() context: WaybillContext<PoolClient>): Promise<void> {
+  async reserve(@Payload() order: Order, @Ctx() context: WaybillContext): Promise<void> {
     // once for each order, whatever crashes: this write commits together with the delivery
     await context.transaction.query('update stock set pieces = pieces - $1 where sku = $2', [
       order.pieces,

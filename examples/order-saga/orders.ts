@@ -1,6 +1,6 @@
 import { Injectable, Module } from '@nestjs/common';
 import { Saga, saga, Sagas, WaybillModule } from '@waybill/nestjs';
-import { Pool, type PoolClient } from 'pg';
+import { Pool } from 'pg';
 import { chargeCard, type Order, releaseStock, reserveStock } from './contracts.js';
 import { connectionString } from './database.js';
 
@@ -20,11 +20,14 @@ export class PlaceOrder {
     })
     .local('confirm', {
       run: async ({ orderId, shelf }, { transaction }) => {
-        const tx = transaction as PoolClient; // commits together with the step
-        await tx.query(`update orders set state = 'confirmed', shelf = $2 where id = $1`, [orderId, shelf]);
+        // Commits together with the step.
+        await transaction.query(`update orders set state = 'confirmed', shelf = $2 where id = $1`, [
+          orderId,
+          shelf,
+        ]);
       },
     })
-    .onEnd<PoolClient>(async ({ key, state, reason }, tx) => {
+    .onEnd(async ({ key, state, reason }, tx) => {
       if (state === 'COMPLETED') return;
       await tx.query(`update orders set state = 'rejected', reason = $2 where id = $1`, [key, reason]);
     })

@@ -1,18 +1,15 @@
 import { Module } from '@nestjs/common';
 import { Ctx, Payload } from '@nestjs/microservices';
 import { SagaCommand, SagaParticipant, SagaRejection, WaybillContext, WaybillModule } from '@waybill/nestjs';
-import type { PoolClient } from 'pg';
 import { chargeCard, releaseStock, reserveStock } from './contracts.js';
 import { connectionString } from './database.js';
-
-type Context = WaybillContext<PoolClient>;
 
 @SagaParticipant()
 export class Stock {
   @SagaCommand(reserveStock)
   async reserve(
     @Payload() command: { orderId: string; sku: string; pieces: number },
-    @Ctx() { transaction }: Context,
+    @Ctx() { transaction }: WaybillContext,
   ): Promise<{ shelf: string }> {
     const { orderId, sku, pieces } = command;
     const { rows } = await transaction.query<{ shelf: string }>(
@@ -30,7 +27,10 @@ export class Stock {
   }
 
   @SagaCommand(releaseStock)
-  async release(@Payload() { orderId }: { orderId: string }, @Ctx() { transaction }: Context): Promise<void> {
+  async release(
+    @Payload() { orderId }: { orderId: string },
+    @Ctx() { transaction }: WaybillContext,
+  ): Promise<void> {
     await transaction.query(
       `with gone as (delete from reservation where order_id = $1 returning sku, pieces)
        update stock set pieces = stock.pieces + gone.pieces from gone where stock.sku = gone.sku`,
@@ -44,7 +44,7 @@ export class Payments {
   @SagaCommand(chargeCard)
   async charge(
     @Payload() { orderId, pence }: { orderId: string; pence: number },
-    @Ctx() { transaction }: Context,
+    @Ctx() { transaction }: WaybillContext,
   ): Promise<void> {
     if (pence > 10_000) throw new SagaRejection(`the card has no ${pence} pence`);
     await transaction.query('insert into charge (order_id, pence) values ($1, $2)', [orderId, pence]);

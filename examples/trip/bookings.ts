@@ -1,14 +1,11 @@
 import { Module } from '@nestjs/common';
 import { Ctx, Payload } from '@nestjs/microservices';
 import { SagaCommand, SagaParticipant, SagaRejection, WaybillContext, WaybillModule } from '@waybill/nestjs';
-import type { PoolClient } from 'pg';
 import { cars, flights, hotels, type Place } from './contracts.js';
 import { connectionString } from './database.js';
 
-type Context = WaybillContext<PoolClient>;
-
 /** Keeps a place: nobody else can have it, and it can be given back. */
-async function keep({ tripId, what }: Place, { transaction }: Context): Promise<{ place: number }> {
+async function keep({ tripId, what }: Place, { transaction }: WaybillContext): Promise<{ place: number }> {
   const { rows } = await transaction.query<{ place: number }>(
     'update offer set free = free - 1 where what = $1 and free > 0 returning free + 1 as place',
     [what],
@@ -22,7 +19,7 @@ async function keep({ tripId, what }: Place, { transaction }: Context): Promise<
   return found;
 }
 
-async function confirm({ tripId, what }: Place, { transaction }: Context): Promise<void> {
+async function confirm({ tripId, what }: Place, { transaction }: WaybillContext): Promise<void> {
   await transaction.query(`update booking set state = 'booked' where trip_id = $1 and what = $2`, [
     tripId,
     what,
@@ -30,7 +27,7 @@ async function confirm({ tripId, what }: Place, { transaction }: Context): Promi
 }
 
 /** Runs only where something was kept: of a try that was rejected, or never came, nothing is to be taken back. */
-async function giveBack({ tripId, what }: Place, { transaction }: Context): Promise<void> {
+async function giveBack({ tripId, what }: Place, { transaction }: WaybillContext): Promise<void> {
   await transaction.query('delete from booking where trip_id = $1 and what = $2', [tripId, what]);
   await transaction.query('update offer set free = free + 1 where what = $1', [what]);
 }
@@ -38,17 +35,17 @@ async function giveBack({ tripId, what }: Place, { transaction }: Context): Prom
 @SagaParticipant()
 export class Flights {
   @SagaCommand(flights.try)
-  try(@Payload() place: Place, @Ctx() ctx: Context): Promise<{ place: number }> {
+  try(@Payload() place: Place, @Ctx() ctx: WaybillContext): Promise<{ place: number }> {
     return keep(place, ctx);
   }
 
   @SagaCommand(flights.confirm)
-  confirm(@Payload() place: Place, @Ctx() ctx: Context): Promise<void> {
+  confirm(@Payload() place: Place, @Ctx() ctx: WaybillContext): Promise<void> {
     return confirm(place, ctx);
   }
 
   @SagaCommand(flights.cancel)
-  cancel(@Payload() place: Place, @Ctx() ctx: Context): Promise<void> {
+  cancel(@Payload() place: Place, @Ctx() ctx: WaybillContext): Promise<void> {
     return giveBack(place, ctx);
   }
 }
@@ -56,17 +53,17 @@ export class Flights {
 @SagaParticipant()
 export class Hotels {
   @SagaCommand(hotels.try)
-  try(@Payload() place: Place, @Ctx() ctx: Context): Promise<{ place: number }> {
+  try(@Payload() place: Place, @Ctx() ctx: WaybillContext): Promise<{ place: number }> {
     return keep(place, ctx);
   }
 
   @SagaCommand(hotels.confirm)
-  confirm(@Payload() place: Place, @Ctx() ctx: Context): Promise<void> {
+  confirm(@Payload() place: Place, @Ctx() ctx: WaybillContext): Promise<void> {
     return confirm(place, ctx);
   }
 
   @SagaCommand(hotels.cancel)
-  cancel(@Payload() place: Place, @Ctx() ctx: Context): Promise<void> {
+  cancel(@Payload() place: Place, @Ctx() ctx: WaybillContext): Promise<void> {
     return giveBack(place, ctx);
   }
 }
@@ -74,17 +71,17 @@ export class Hotels {
 @SagaParticipant()
 export class Cars {
   @SagaCommand(cars.try)
-  try(@Payload() place: Place, @Ctx() ctx: Context): Promise<{ place: number }> {
+  try(@Payload() place: Place, @Ctx() ctx: WaybillContext): Promise<{ place: number }> {
     return keep(place, ctx);
   }
 
   @SagaCommand(cars.confirm)
-  confirm(@Payload() place: Place, @Ctx() ctx: Context): Promise<void> {
+  confirm(@Payload() place: Place, @Ctx() ctx: WaybillContext): Promise<void> {
     return confirm(place, ctx);
   }
 
   @SagaCommand(cars.cancel)
-  cancel(@Payload() place: Place, @Ctx() ctx: Context): Promise<void> {
+  cancel(@Payload() place: Place, @Ctx() ctx: WaybillContext): Promise<void> {
     return giveBack(place, ctx);
   }
 }

@@ -60,7 +60,7 @@ export async function recordStep(tx: StepTransaction, taken: TakenStep): Promise
 }
 
 /** The saga whose command this is. The shop's commands come from sagas only. */
-export function sagaOf({ saga }: WaybillContext): NonNullable<WaybillContext['saga']> {
+export function sagaOf({ saga }: Pick<WaybillContext, 'saga'>): NonNullable<WaybillContext['saga']> {
   if (saga === undefined) throw new TypeError('the message is no command of a saga');
   return saga;
 }

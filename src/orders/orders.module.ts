@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { getOutboxToken, type Outbox, prismaTransactions, WaybillModule } from '@waybill/nestjs';
+import { getWaybillToken, Outbox, prismaTransactions, WaybillModule } from '@waybill/nestjs';
 import { CONSUMER_SETTINGS, topicSettings } from '../contracts/topics.js';
 import { Messenger } from '../messaging/messenger.js';
 import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
@@ -44,7 +44,7 @@ class OrdersDatabaseModule {}
     TakeBack,
     {
       provide: Messenger,
-      inject: [getOutboxToken('orders')],
+      inject: [getWaybillToken(Outbox, 'orders')],
       useFactory: (outbox: Outbox) => new Messenger(outbox),
     },
   ],

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { ConflictException, Inject, Injectable, NotFoundException } from '@nestjs/common';
-import { getSagasToken, type Sagas } from '@waybill/nestjs';
+import { InjectWaybill, Sagas } from '@waybill/nestjs';
 import { Prisma } from './generated/client.js';
 import { lockOrder, moveOrder } from './order-moves.js';
 import type { InvoiceRequest } from './order-request.js';
@@ -26,7 +26,7 @@ export interface PlacedInvoice {
 export class OrdersService {
   constructor(
     @Inject(OrdersPrisma) private readonly prisma: OrdersPrisma,
-    @Inject(getSagasToken('orders')) private readonly sagas: Sagas,
+    @InjectWaybill(Sagas, 'orders') private readonly sagas: Sagas,
     @Inject(PlaceOrder) private readonly placing: PlaceOrder,
     @Inject(TakeBack) private readonly takingBack: TakeBack,
   ) {}

@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { ExternalEffects } from '@waybill/guard';
-import { getWaybillToken, prismaTransactions, type Waybill, WaybillModule } from '@waybill/nestjs';
+import { getWaybillToken, prismaTransactions, Waybill, WaybillModule } from '@waybill/nestjs';
 import { CONSUMER_SETTINGS, topicSettings } from '../contracts/topics.js';
 import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
 import { CardGateway, GATEWAY_LIMITS } from './card-gateway.js';
@@ -38,7 +38,7 @@ class PaymentsDatabaseModule {}
     CardGateway,
     {
       provide: ExternalEffects,
-      inject: [getWaybillToken('payments')],
+      inject: [getWaybillToken(Waybill, 'payments')],
       useFactory: ({ database, logger }: Waybill) =>
         new ExternalEffects(database.session, GATEWAY_LIMITS, { logger }),
     },

@@ -5,11 +5,9 @@ import { EventPattern } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
 import { PostgresTooOldError, type SqlSession } from '@waybill/kernel';
 import {
-  getHealthToken,
-  getServerToken,
   getWaybillToken,
   Waybill,
-  type WaybillHealthIndicator,
+  WaybillHealthIndicator,
   WaybillModule,
   type WaybillModuleOptions,
   WaybillServer,
@@ -128,9 +126,9 @@ describe('a wrong set-up', () => {
       ],
     }).compile();
     module.useLogger(false);
-    expect(module.get<Waybill>(getWaybillToken()).relay).toBeUndefined();
+    expect(module.get<Waybill>(getWaybillToken(Waybill)).relay).toBeUndefined();
     expect(module.get(WaybillServer).transportId).not.toBe(
-      module.get<WaybillServer>(getServerToken('relaying')).transportId,
+      module.get<WaybillServer>(getWaybillToken(WaybillServer, 'relaying')).transportId,
     );
     await module.init();
     await fixture.transaction((client) =>
@@ -140,11 +138,15 @@ describe('a wrong set-up', () => {
       describe: 'the named instance has moved it',
     });
     for (const name of ['default', 'relaying']) {
-      const health = await module.get<WaybillHealthIndicator>(getHealthToken(name)).isHealthy('messages');
+      const health = await module
+        .get<WaybillHealthIndicator>(getWaybillToken(WaybillHealthIndicator, name))
+        .isHealthy('messages');
       expect(health['messages']).toMatchObject({ status: 'up', outboxWaiting: 0, problems: [] });
     }
     await module.close();
-    const after = await module.get<WaybillHealthIndicator>(getHealthToken()).isHealthy();
+    const after = await module
+      .get<WaybillHealthIndicator>(getWaybillToken(WaybillHealthIndicator))
+      .isHealthy();
     expect(after['waybill']).toMatchObject({ status: 'down' });
   });
 });

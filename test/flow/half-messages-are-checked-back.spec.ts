@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { HalfMessageCheck, HalfMessageVerdict, HalfToCheck } from '@waybill/half-message';
+import type { CheckBack, HalfMessageVerdict, HalfToCheck } from '@waybill/half-message';
 import { waitUntil } from '@waybill/testing';
 import { Fixture, numbersOf, upTo } from '../support/fixture.js';
 import { HalfFloor, order } from '../support/half-operations.js';
@@ -53,9 +53,7 @@ describe('a half message that was left open', () => {
 
   test('is asked about by the check of its topic, else by that of its group', async () => {
     const asked: string[] = [];
-    const checks = new Map<string, HalfMessageCheck>([
-      ['invoices', () => (asked.push('invoices'), 'rollback')],
-    ]);
+    const checks = new Map<string, CheckBack>([['invoices', () => (asked.push('invoices'), 'rollback')]]);
     const checker = floor.checker({ checks, groupCheck: () => (asked.push('group'), 'rollback') });
     await floor.halves.prepare([order(1), { topic: 'invoices', payload: { n: 2 } }]);
     await checker.runOnce();
@@ -66,7 +64,7 @@ describe('a half message that was left open', () => {
 
   test('is left alone in its immunity, and by every other group', async () => {
     await floor.halves.prepare(order(1), { checkImmunityMs: 60_000 });
-    const check: HalfMessageCheck = () => 'commit';
+    const check: CheckBack = () => 'commit';
     expect(await floor.checker({ groupCheck: check }).runOnce()).toBe('idle');
     await floor.makeDue();
     expect(await floor.checker({ groupCheck: check, group: 'others' }).runOnce()).toBe('idle');
@@ -76,11 +74,11 @@ describe('a half message that was left open', () => {
 
   test('is undecided after checkMax answers UNKNOWN; checks that throw, hang or are missing count for nothing', async () => {
     const { id } = await floor.halves.prepare(order(1), { checkMax: 3, checkIntervalMs: 40_000 });
-    const answers: HalfMessageCheck[] = [
+    const answers: CheckBack[] = [
       () => 'unknown',
       () => Promise.reject(new Error('no connection')),
       ({ signal }) => new Promise((resolve) => signal.addEventListener('abort', () => resolve('commit'))),
-      (() => 'perhaps') as unknown as HalfMessageCheck,
+      (() => 'perhaps') as unknown as CheckBack,
       () => 'unknown',
     ];
     const errors: string[] = [];
@@ -90,7 +88,7 @@ describe('a half message that was left open', () => {
       warn() {},
       error: (message: string) => void errors.push(message),
     };
-    const parts = { logger, groupCheck: ((half) => answers.shift()?.(half)) as HalfMessageCheck };
+    const parts = { logger, groupCheck: ((half) => answers.shift()?.(half)) as CheckBack };
     const checker = floor.checker(parts, { checkTimeoutMs: 50 });
     const waits: number[] = [];
     for (const turn of upTo(5)) {
@@ -220,7 +218,7 @@ describe('a half message that was left open', () => {
 
   test('is asked about once by many checkers, and hanging checks do not keep others from their turn', async () => {
     const asked = new Map<number, number>();
-    const groupCheck: HalfMessageCheck = (half) => {
+    const groupCheck: CheckBack = (half) => {
       const n = numberOf(half);
       asked.set(n, (asked.get(n) ?? 0) + 1);
       return n === 0 ? new Promise(() => undefined) : 'commit';
@@ -241,7 +239,7 @@ describe('a half message that was left open', () => {
   test('refuses the late verdict of a checker whose claim has lapsed', async () => {
     const { id } = await floor.halves.prepare(order(1));
     let answer: (verdict: HalfMessageVerdict) => void = () => undefined;
-    const waiting: HalfMessageCheck = () => new Promise<HalfMessageVerdict>((resolve) => (answer = resolve));
+    const waiting: CheckBack = () => new Promise<HalfMessageVerdict>((resolve) => (answer = resolve));
     const slow = floor.checker({ groupCheck: waiting });
     const slowPass = slow.runOnce();
     await waitUntil(async () => (await floor.operations.show(id)).state === 'checking', {

@@ -7,10 +7,10 @@ import { newId } from '@waybill/kernel';
 import {
   DeadLetters,
   drop,
-  getMessageIdGuardToken,
+  getWaybillToken,
   Idempotent,
-  MessageIdGuard,
   LeaseGuard,
+  MessageIdGuard,
   retryIn,
   WaybillContext,
   WaybillModule,
@@ -294,7 +294,7 @@ describe('an application', () => {
     const module = await Test.createTestingModule({ imports }).compile();
     expect(module.get(MessageIdGuard)).toBeInstanceOf(MessageIdGuard);
     expect(module.get(LeaseGuard)).toBeInstanceOf(LeaseGuard);
-    expect(module.get(getMessageIdGuardToken('other'))).not.toBe(module.get(MessageIdGuard));
+    expect(module.get(getWaybillToken(MessageIdGuard, 'other'))).not.toBe(module.get(MessageIdGuard));
     await module.close();
   });
 

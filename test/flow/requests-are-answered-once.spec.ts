@@ -19,11 +19,12 @@ import {
 import { APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import {
-  getRequestGuardToken,
+  getWaybillToken,
   IdempotencyInterceptor,
   IdempotencyKey,
   IdempotentRequest,
   type LeaseGuard,
+  RequestGuard,
   WaybillModule,
   type WaybillModuleOptions,
 } from '@waybill/nestjs';
@@ -263,7 +264,7 @@ describe('a request with an Idempotency-Key', () => {
   test('guards a whole application, within which other requests pass', async () => {
     const guarding = {
       provide: APP_INTERCEPTOR,
-      inject: [getRequestGuardToken()],
+      inject: [getWaybillToken(RequestGuard)],
       useFactory: (guard: LeaseGuard) =>
         new IdempotencyInterceptor(guard, { required: false, caller: 'anonymous' }),
     };
@@ -276,7 +277,7 @@ describe('a request with an Idempotency-Key', () => {
 
   test('is answered once with requests and replies as Fastify makes them', async () => {
     await start();
-    const interceptor = new IdempotencyInterceptor(app.get(getRequestGuardToken()), {
+    const interceptor = new IdempotencyInterceptor(app.get(getWaybillToken(RequestGuard)), {
       caller: 'anonymous',
     });
     const answer = async (): Promise<unknown> => {
@@ -440,7 +441,7 @@ describe('an application that could not tell who asks does not start', () => {
   };
   const interceptor: Provider = {
     provide: APP_INTERCEPTOR,
-    inject: [getRequestGuardToken()],
+    inject: [getWaybillToken(RequestGuard)],
     useFactory: (guard: LeaseGuard) => new IdempotencyInterceptor(guard),
   };
   const guard: Provider = { provide: APP_GUARD, useClass: Authentication };

@@ -1,6 +1,6 @@
 // Serves stock and shipping of baskets until it is told to stop; `trouble` is the part of commands that fail by chance.
 import { resolveSubscription } from '@waybill/consumer';
-import { OutboxAnswers, SagaLocks, SagaParticipant, SagaRejection } from '@waybill/saga';
+import { OutboxAnswers, SagaLocks, SagaCommandServer, SagaRejection } from '@waybill/saga';
 import { runService } from './saga-process.mjs';
 
 const settings = JSON.parse(process.argv[2]);
@@ -28,7 +28,7 @@ const WORKS = {
 
 await runService({ ...settings, group: 'basket-participant', planned: false }, async ({ outbox }) => {
   const answers = new OutboxAnswers(outbox);
-  const participant = new SagaParticipant({ answers, locks: new SagaLocks(answers) });
+  const participant = new SagaCommandServer({ answers, locks: new SagaLocks(answers) });
   const handle = (delivery) =>
     participant.serve(delivery, async () => {
       const { topic, payload, transaction } = delivery;

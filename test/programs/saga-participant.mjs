@@ -2,7 +2,7 @@
 // they are told each time they run: that they run once is the barrier's work. An order's `scenario` says what goes wrong;
 // `trouble` is the part of commands that fail by chance.
 import { resolveSubscription } from '@waybill/consumer';
-import { OutboxAnswers, SagaLocks, SagaOngoing, SagaParticipant, SagaRejection } from '@waybill/saga';
+import { OutboxAnswers, SagaLocks, SagaOngoing, SagaCommandServer, SagaRejection } from '@waybill/saga';
 import { TOPICS } from './saga-definitions.mjs';
 import { runService } from './saga-process.mjs';
 
@@ -40,7 +40,7 @@ const WORKS = {
 };
 
 await runService(settings, async ({ faults, outbox }) => {
-  const participant = new SagaParticipant({
+  const participant = new SagaCommandServer({
     answers: new OutboxAnswers(outbox),
     locks: new SagaLocks(new OutboxAnswers(outbox)),
   });

@@ -1,7 +1,7 @@
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import {
   ANY_TOPIC,
-  type HalfMessageCheck,
+  type CheckBack,
   HalfMessageChecker,
   type HalfMessageCheckerOptions,
   type HalfMessageCheckerDependencies,
@@ -82,7 +82,7 @@ export class HalfFloor {
       groupCheck,
       checks,
       ...parts
-    }: Partial<HalfMessageCheckerDependencies> & { groupCheck?: HalfMessageCheck } = {},
+    }: Partial<HalfMessageCheckerDependencies> & { groupCheck?: CheckBack } = {},
     options: HalfMessageCheckerOptions = {},
   ): HalfMessageChecker {
     const { store, group } = this.halves;

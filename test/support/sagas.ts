@@ -11,7 +11,7 @@ import {
   type SagaHttpOptions,
   type SagaLockOptions,
   SagaLocks,
-  SagaParticipant,
+  SagaCommandServer,
   Sagas,
   SagaLoop,
   type SagaState,
@@ -37,7 +37,7 @@ export class SagaFloor {
   readonly operations: SagaOperations;
   readonly engine: SagaEngine;
   readonly locks: SagaLocks;
-  readonly participant: SagaParticipant;
+  readonly participant: SagaCommandServer;
   readonly service: SagaLoop;
   readonly runner: PgTransactionRunner;
   readonly #relay: Relay;
@@ -67,7 +67,7 @@ export class SagaFloor {
     this.sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
     this.operations = new SagaOperations({ database: fixture.database });
     this.locks = new SagaLocks(new OutboxAnswers(outbox), locks);
-    this.participant = new SagaParticipant({
+    this.participant = new SagaCommandServer({
       answers: new OutboxAnswers(outbox),
       locks: this.locks,
       findTopic: (name) => topics.find(name),

@@ -126,7 +126,7 @@ test('ClientsModule makes clients of an injected instance, or of the one of that
     clients: [
       {
         name: 'INJECTED',
-        inject: [getWaybillToken()],
+        inject: [getWaybillToken(Waybill)],
         useFactory: (waybill: Waybill) => waybillClient(waybill, { requireTransaction: false }),
       },
     ],

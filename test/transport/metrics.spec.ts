@@ -6,7 +6,7 @@ import { EventPattern, Payload } from '@nestjs/microservices';
 import { HealthCheckService, TerminusModule } from '@nestjs/terminus';
 import { Test, type TestingModule } from '@nestjs/testing';
 import {
-  getMetricsToken,
+  getWaybillToken,
   Waybill,
   WaybillHealthIndicator,
   WaybillMetrics,
@@ -239,7 +239,7 @@ describe('metrics', () => {
   test('of several instances stand in one text, each metric once', async () => {
     const first = (await start()).get(WaybillMetrics);
     const name = 'pay"roll\\';
-    const second = (await start({ name })).get<WaybillMetrics>(getMetricsToken(name));
+    const second = (await start({ name })).get<WaybillMetrics>(getWaybillToken(WaybillMetrics, name));
     const { series } = parsed(await first.text({ others: [second] }));
     expect(series.get('waybill_up')).toBe(1);
     expect(series.get('waybill_up{waybill="pay\\"roll\\\\"}')).toBe(1);

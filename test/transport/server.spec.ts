@@ -4,7 +4,6 @@ import { Controller, type INestMicroservice, type Type } from '@nestjs/common';
 import { Ctx, EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
 import {
-  getServerToken,
   getWaybillToken,
   Outbox,
   Waybill,
@@ -192,7 +191,9 @@ test('two servers in one application consume as two groups, each with its own ha
   }).compile();
   module.useLogger(false);
   const app = module.createNestApplication();
-  const servers = ['payments', 'stock'].map((name) => module.get<WaybillServer>(getServerToken(name)));
+  const servers = ['payments', 'stock'].map((name) =>
+    module.get<WaybillServer>(getWaybillToken(WaybillServer, name)),
+  );
   for (const strategy of servers) app.connectMicroservice({ strategy }, { inheritAppConfig: true });
   try {
     await app.startAllMicroservices();
@@ -207,7 +208,7 @@ test('two servers in one application consume as two groups, each with its own ha
       'orders.placed by payments',
       'orders.placed by stock',
     ]);
-    expect(servers[1]?.unwrap()).toBe(module.get(getWaybillToken('stock')));
+    expect(servers[1]?.unwrap()).toBe(module.get(getWaybillToken(Waybill, 'stock')));
   } finally {
     await app.close();
   }

@@ -5,8 +5,8 @@ import { EventPattern } from '@nestjs/microservices';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { PgDatabase } from '@waybill/kernel';
 import {
-  getOutboxToken,
-  InjectOutbox,
+  getWaybillToken,
+  InjectWaybill,
   Outbox,
   Saga,
   saga,
@@ -129,14 +129,14 @@ describe('the module', () => {
   test('lets tests put another outbox in the place of one, by its token or as injected by name', async () => {
     @Injectable()
     class Billing {
-      constructor(@InjectOutbox('billing') readonly outbox: Outbox) {}
+      constructor(@InjectWaybill(Outbox, 'billing') readonly outbox: Outbox) {}
     }
     const kept: unknown[] = [];
     const module = await Test.createTestingModule({
       imports: [WaybillModule.forRoot({ ...options(), name: 'billing' })],
       providers: [Billing],
     })
-      .overrideProvider(getOutboxToken('billing'))
+      .overrideProvider(getWaybillToken(Outbox, 'billing'))
       .useValue({ publish: (message: unknown) => kept.push(message) })
       .compile();
     modules.push(module);

@@ -7,7 +7,7 @@ import {
   SagaDefinitions,
   SagaEngine,
   SagaLocks,
-  SagaParticipant,
+  SagaCommandServer,
   Sagas,
   SagaLoop,
 } from '@waybill/saga';
@@ -211,7 +211,7 @@ export class SagaServices {
 
   /** A participant whose handlers write one row each. */
   #participant(outbox: Outbox, topics: Readonly<Record<string, object>>): Subscription[] {
-    const serving = new SagaParticipant({
+    const serving = new SagaCommandServer({
       answers: new OutboxAnswers(outbox),
       locks: new SagaLocks(new OutboxAnswers(outbox)),
       findTopic: (name) => this.#topics.find(name),

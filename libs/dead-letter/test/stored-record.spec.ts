@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { restoreHeaders, storeHeaders } from '../src/index.js';
+import { restoreHeaders, storeHeaders } from '../src/stored-record.js';
 
 test('headers come back from their row byte for byte, in their order, doubles and all', () => {
   const value = fc.option(

@@ -17,7 +17,7 @@ import {
 import { Sealer } from '@waybill/log';
 import type { Codec } from '@waybill/outbox';
 import { contentToCheck } from './half-content.js';
-import type { HalfMessageCheck, HalfToCheck, MessageToCheck } from './half-message.js';
+import type { CheckBack, HalfToCheck, MessageToCheck } from './half-message.js';
 import { STATE } from './half-message.js';
 import type { HalfStore } from './half-store.js';
 import { LocalDatabases, type LocalMark } from './local-database.js';
@@ -54,7 +54,7 @@ export interface HalfMessageCheckerDependencies {
    * Checks of the user's, by topic; {@link ANY_TOPIC} for all that no other is for. A half is asked about by the first of
    * its topics that has one.
    */
-  readonly checks?: ReadonlyMap<string, HalfMessageCheck>;
+  readonly checks?: ReadonlyMap<string, CheckBack>;
   readonly databases?: LocalDatabases;
   readonly codecs?: Readonly<Record<string, Codec>> | undefined;
   /** Decrypts messages. Default: one without a cipher. */
@@ -304,7 +304,7 @@ export class HalfMessageChecker {
     return { verdict, by: 'check', why: local?.why };
   }
 
-  #checkFor(messages: readonly MessageToCheck[]): HalfMessageCheck | undefined {
+  #checkFor(messages: readonly MessageToCheck[]): CheckBack | undefined {
     for (const { topic } of messages) {
       const check = this.#parts.checks?.get(topic);
       if (check !== undefined) return check;

@@ -46,4 +46,4 @@ export interface HalfToCheck {
  * A check of the user's: whether the local work of a half message has taken effect. `rollback` is final: work that may
  * still succeed later is `unknown`.
  */
-export type HalfMessageCheck = (half: HalfToCheck) => HalfMessageVerdict | Promise<HalfMessageVerdict>;
+export type CheckBack = (half: HalfToCheck) => HalfMessageVerdict | Promise<HalfMessageVerdict>;

@@ -16,6 +16,7 @@ import {
   type SqlSession,
   systemClock,
   wholeNumber,
+  type PgTransactionHandle,
 } from '@waybill/kernel';
 import {
   type ControlMessage,
@@ -209,7 +210,7 @@ export class HalfMessages {
    * @param database one of those that this process knows, or its name
    * @throws BarrierRefusedError when it was given up by check-back before it came to the barrier
    */
-  async executeWithBarrier<Handle, T>(
+  async executeWithBarrier<Handle = PgTransactionHandle, T = unknown>(
     messages: MessagesOfHalf,
     database: LocalDatabase<Handle> | string,
     work: (tx: Handle, half: PreparedHalf) => Promise<T>,
@@ -235,7 +236,7 @@ export class HalfMessages {
    *
    * @param database one of those that this process knows, or its name
    */
-  async executeWithXactStatus<Handle, T>(
+  async executeWithXactStatus<Handle = PgTransactionHandle, T = unknown>(
     messages: MessagesOfHalf,
     database: LocalDatabase<Handle> | string,
     work: (tx: Handle, half: PreparedHalf) => Promise<T>,

@@ -1,5 +1,5 @@
 export {
-  type HalfMessageCheck,
+  type CheckBack,
   type HalfMessageState,
   type HalfMessageVerdict,
   type HalfToCheck,

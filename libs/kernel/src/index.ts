@@ -50,7 +50,7 @@ export { type ConnectionLoss, PgDatabase, type PgDatabaseOptions } from './sql/p
 export { failureOf, watchFailures } from './sql/failed-statement.js';
 export { type BoundStatement, bindStatement } from './sql/bound-statement.js';
 export { PgConnection, type PgQueryable, PgSession } from './sql/pg-session.js';
-export { PgTransactionRunner } from './sql/pg-transaction-runner.js';
+export { type PgTransactionHandle, PgTransactionRunner } from './sql/pg-transaction-runner.js';
 export { pgTypes } from './sql/pg-types.js';
 export { Retention } from './loop/retention.js';
 export { type Savepoint, savepointOf } from './sql/savepoint.js';

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { ConfigurationError, flag, oneOf, resolveOptions, text, wholeNumber } from '../src/index.js';
+import { ConfigurationError } from '../src/index.js';
+import { flag, oneOf, resolveOptions, text, wholeNumber } from '../src/options.js';
 
 const SPECS = {
   leaseMs: wholeNumber({ default: 10_000, min: 100, max: 60_000 }),

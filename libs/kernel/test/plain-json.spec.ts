@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import vm from 'node:vm';
-import { plainJson } from '../src/index.js';
+import { plainJson } from '../src/plain-json.js';
 
 class Order {
   constructor(

@@ -34,7 +34,7 @@ export {
 export {
   type CallAnswer,
   type HttpCommandOptions,
-  type SagaCommand as SagaCommandContract,
+  type SagaCommandContract,
   type LaterAnswer,
   type SagaBulk,
   type SagaBulkMatch,
@@ -66,7 +66,7 @@ export {
   type TccOutcome,
   type TccRun,
 } from '@waybill/saga';
-export { type ModuleSagaOptions } from './sagas/instance-sagas.js';
+export { type ModuleSagaOptions } from './options/saga-options.js';
 export { SagaContext } from './sagas/saga-context.js';
 export {
   Saga,
@@ -78,16 +78,31 @@ export {
 } from './sagas/saga.decorators.js';
 export { SagaNotFound, type SagaNotFoundOptions } from './sagas/saga-not-found.js';
 export { HalfMessageCheck, type HalfMessageCheckTarget } from './half-messages/half-message-check.js';
-export { Idempotent, type IdempotentGuard, type IdempotentOptions } from './handler/idempotent.js';
+export { Idempotent, type IdempotentOptions } from './handler/idempotent.js';
+export { type IdempotentGuard } from './guards/guard-kind.js';
 export {
   IdempotencyInterceptor,
   IdempotencyKey,
   IdempotentRequest,
   type IdempotentRequestOptions,
 } from './http/idempotent-request.js';
-export { type ModuleGuardOptions } from './guards/instance-guards.js';
-export { type ModuleHalfMessageOptions } from './half-messages/instance-half-messages.js';
-export { EffectRefusedError, isWaybillError, NonRetryableError, type Operator, PayloadInvalidError, type PayloadIssue, PayloadVersionUnknownError, PayloadVersionUnsupportedError, type RemoteError, RequestFailedError, RequestTimedOutError, RetryableError, WaybillError } from '@waybill/kernel';
+export { type ModuleGuardOptions } from './options/guard-options.js';
+export { type ModuleHalfMessageOptions } from './options/half-message-options.js';
+export {
+  EffectRefusedError,
+  isWaybillError,
+  NonRetryableError,
+  type Operator,
+  PayloadInvalidError,
+  type PayloadIssue,
+  PayloadVersionUnknownError,
+  PayloadVersionUnsupportedError,
+  type RemoteError,
+  RequestFailedError,
+  RequestTimedOutError,
+  RetryableError,
+  WaybillError,
+} from '@waybill/kernel';
 export { SagaCommandOverError } from '@waybill/saga';
 export {
   aesCipher,
@@ -132,39 +147,13 @@ export {
   type TimerServiceOptions,
 } from '@waybill/timer';
 export { type RetryPolicyOptions } from '@waybill/consumer';
-export {
-  getAsyncApiToken,
-  getBarrierToken,
-  getClientToken,
-  getDeadLettersToken,
-  getEffectOperationsToken,
-  getErasureToken,
-  getExternalEffectsToken,
-  getHalfMessageOperationsToken,
-  getHalfMessagesToken,
-  getHealthToken,
-  getMessageIdGuardToken,
-  getLeaseGuardToken,
-  getMetricsToken,
-  getOutboxToken,
-  getRecurringToken,
-  getRedrivesToken,
-  getRequestGuardToken,
-  getSagaOperationsToken,
-  getSagaLockOperationsToken,
-  getSagasToken,
-  getTccToken,
-  getServerToken,
-  getTimersToken,
-  getWaybillToken,
-  InjectOutbox,
-  waybillTransport,
-} from './tokens.js';
+export { getWaybillToken, InjectWaybill, type WaybillProvided } from './injection/waybill-token.js';
+export { RequestGuard } from './guards/request-guard.js';
+export { waybillTransport } from './options/instance-name.js';
 export {
   WaybillClient,
   waybillClient,
   type WaybillClientEvents,
-  type WaybillClientOptions,
   type WaybillClientSettings,
   type WaybillClientStatus,
 } from './client/waybill-client.js';
@@ -173,21 +162,16 @@ export { WaybillAsyncApi } from './async-api/waybill-async-api.js';
 export {
   WaybillAsyncApiModule,
   type WaybillAsyncApiModuleOptions,
-} from './async-api/waybill-async-api.module.js';
+} from './module/waybill-async-api.module.js';
 export { WaybillRecord, type WaybillRecordOptions } from './client/waybill-record.js';
 export { WaybillContext } from './handler/waybill-context.js';
 export { type MetricsOptions, WaybillMetrics } from './observability/waybill-metrics.js';
 export { type WaybillHealth, WaybillHealthIndicator } from './observability/waybill-health.js';
 export { type WaybillModuleExtras, WaybillModule } from './module/waybill.module.js';
-export {
-  type TransactionRunnerFactory,
-  type WaybillDatabaseOptions,
-  type WaybillModuleOptions,
-} from './options/waybill-options.js';
+export { type WaybillDatabaseOptions, type WaybillModuleOptions } from './options/waybill-options.js';
 export {
   WaybillServer,
   type WaybillServerEvents,
-  type WaybillServerOptions,
   type WaybillServerStatus,
 } from './server/waybill-server.js';
 export {
@@ -198,13 +182,12 @@ export {
   prismaTransactions,
   typeormTransactions,
 } from './transactions/orm-transactions.js';
-export {
-  joinDeliveries,
-  type TransactionalAdapterLike,
-  type TransactionHostLike,
-} from './transactions/transaction-host.js';
-export { type AmbientOptions } from './transactions/ambient-transaction.js';
-export { type TracingOptions } from './tracing/tracing-options.js';
+export { joinDeliveries, type TransactionalAdapterLike } from './transactions/transaction-host.js';
+export { type AmbientOptions, type TransactionHostLike } from './options/ambient-options.js';
+export { type WaybillClientOptions } from './options/client-options.js';
+export { type WaybillServerOptions } from './options/server-options.js';
+export { type TransactionRunnerFactory } from './options/runner-factory.js';
+export { type TracingOptions } from './options/tracing-options.js';
 export { WaybillCqrsModule, type WaybillCqrsOptions } from './bridges/cqrs.module.js';
 export { type CqrsEventRoute, WaybillEvent, type WaybillEventOptions } from './bridges/cqrs-event.js';
 export {

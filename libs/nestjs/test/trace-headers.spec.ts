@@ -5,7 +5,7 @@ import {
   traceparentIn,
   withinBaggageRule,
 } from '../src/tracing/trace-headers.js';
-import { resolveTracing } from '../src/tracing/tracing-options.js';
+import { resolveTracing } from '../src/options/tracing-options.js';
 
 const traceId = '0af7651916cd43dd8448eb211c80319c';
 const spanId = 'b7ad6b7169203331';

@@ -1,8 +1,8 @@
 export { type Answers, type AnswerTransaction, OutboxAnswers } from './participant/answers.js';
-export { isSagaDefinition, saga, SagaBuilder } from './definition/saga-builder.js';
-export { SagaGroup } from './definition/saga-group.js';
+export { isSagaDefinition, saga, SagaBuilder } from './builder/saga-builder.js';
+export { SagaGroup } from './builder/saga-group.js';
 export type { AttributesOf, AttributeValue } from './definition/attributes.js';
-export { type SagaOptions } from './definition/step-drafts.js';
+export { type SagaOptions } from './builder/step-drafts.js';
 export type {
   EachBase,
   EachChild,
@@ -11,9 +11,14 @@ export type {
   EachCommandStep,
   EachLocal,
   EachLocalStep,
-} from './definition/each-step.js';
+} from './builder/each-step.js';
 export { httpCommand, type HttpCommandOptions } from './definition/http-command.js';
-export { type HttpCallName, type SagaCommand, sagaCommand, type SagaOp } from './definition/saga-command.js';
+export {
+  type HttpCallName,
+  type SagaCommandContract,
+  sagaCommand,
+  type SagaOp,
+} from './definition/saga-command.js';
 export type {
   FinalError,
   LocalContext,
@@ -23,8 +28,8 @@ export type {
 } from './definition/saga-definition.js';
 export { SagaDefinitions } from './definition/saga-definitions.js';
 export { type SagaStartedByOptions, type SagaStartRule, startedBy } from './definition/saga-start.js';
-export { type SagaEventOptions } from './engine/saga-events.js';
-export { type UnclaimedEvent, type UnclaimedHandler } from './engine/unclaimed-events.js';
+export { type SagaEventOptions } from './loop/saga-events.js';
+export { type UnclaimedEvent, type UnclaimedHandler } from './loop/unclaimed-events.js';
 export {
   type OrderOptions,
   SagaOperations,
@@ -48,7 +53,7 @@ export { type SagaFilter, type SagaQuery, type SagaSummary } from './operator/sa
 export { SagaEngine, type SagaEngineDependencies } from './engine/saga-engine.js';
 export { type SagaHttpCall, type SagaHttpOptions } from './http/saga-endpoint.js';
 export type { OrderEvent, SagaEvent, SagaOutput } from './machine/saga-event.js';
-export { eventGroupOf, replyTopicOf, SAGA_ID_HEADER } from './engine/saga-headers.js';
+export { eventGroupOf, replyTopicOf, SAGA_ID_HEADER } from './message/saga-headers.js';
 export {
   isEnd,
   type SagaInstance,
@@ -62,7 +67,7 @@ export {
   SagaLocks,
   type StashRules,
 } from './participant/saga-locks.js';
-export { advance, type NewInstance, newInstance, type Transition } from './machine/advance.js';
+export { nextTransition, type NewInstance, newInstance, type Transition } from './machine/next-transition.js';
 export { isVoid } from './machine/void-output.js';
 export { type SagaLock, type SagaLockFilter } from './participant/held-entities.js';
 export { SagaEventOperations, type SagaEventWait } from './operator/saga-event-operations.js';
@@ -71,12 +76,12 @@ export { type SagaIgnored } from './operator/saga-ignored.js';
 export { sagaDiagram } from './operator/saga-diagram.js';
 export { type LaterAnswer } from './participant/later-answer.js';
 export { callOf, isRelease } from './participant/saga-call.js';
-export { SagaParticipant, type SagaParticipantDependencies } from './participant/saga-participant.js';
+export { SagaCommandServer, type SagaCommandServerDependencies } from './participant/saga-command-server.js';
 export { SagaOngoing, SagaRejection } from './machine/saga-rejection.js';
 export { type SagaTrace, type TransitionToTrace } from './engine/saga-trace.js';
-export { SagaRetention, type SagaRetentionOptions } from './engine/saga-retention.js';
+export { SagaRetention, type SagaRetentionOptions } from './loop/saga-retention.js';
 export type { UnservedSagas } from './engine/registered-definitions.js';
-export { SagaLoop, type SagaLoopOptions, type SagaLoopDependencies } from './engine/saga-loop.js';
+export { SagaLoop, type SagaLoopOptions, type SagaLoopDependencies } from './loop/saga-loop.js';
 export type {
   ChildStep,
   CommandStep,
@@ -103,6 +108,6 @@ export {
 } from './client/sagas.js';
 export { type RecordedSaga, type SagaDifference, verifySaga } from './operator/saga-verify.js';
 export { type StepPolicyOptions } from './definition/step-policy.js';
-export { tcc, type TccBranch, tccBranch, type TccTries } from './definition/tcc.js';
+export { tcc, type TccBranch, tccBranch, type TccTries } from './builder/tcc.js';
 export { Tcc, type TccOutcome, type TccRun } from './client/tcc-run.js';
-export * from './saga-errors.js';
+export * from './errors/saga-errors.js';

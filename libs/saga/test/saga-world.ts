@@ -1,5 +1,5 @@
 import type { SagaData, SagaDefinition, StepDefinition } from '../src/definition/saga-definition.js';
-import { advance, hasPassedPivot, newInstance } from '../src/machine/advance.js';
+import { nextTransition, hasPassedPivot, newInstance } from '../src/machine/next-transition.js';
 import { stepsOf } from '../src/machine/items.js';
 import type { SagaEvent, SagaOutput } from '../src/machine/saga-event.js';
 import { isEnd, type SagaInstance } from '../src/machine/saga-instance.js';
@@ -205,7 +205,7 @@ export class ModelSaga {
     sends: { readonly output: SagaOutput; readonly send: () => void }[],
   ): void {
     const nowMs = this.world.nowMs - this.#startedMs;
-    const { instance, outputs } = advance(this.definition, this.instance, event, nowMs);
+    const { instance, outputs } = nextTransition(this.definition, this.instance, event, nowMs);
     this.instance = instance;
     transition.events.push(event);
     for (const output of outputs) {

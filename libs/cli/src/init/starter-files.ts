@@ -41,7 +41,6 @@ export class ${STARTER_MODULE} {}
 const CONTROLLER = `import { Controller, Logger, Post } from '@nestjs/common';
 import { EventPattern, Payload } from '@nestjs/microservices';
 import { Waybill } from '@waybill/nestjs';
-import type { PoolClient } from 'pg';
 
 /** An example to begin with: POST /greetings publishes a message, and the handler below takes it. */
 @Controller('greetings')
@@ -52,7 +51,7 @@ export class GreetingsController {
 
   @Post()
   async publish(): Promise<void> {
-    await this.waybill.transaction(async (tx: PoolClient, outbox) => {
+    await this.waybill.transaction(async (tx, outbox) => {
       // Your own rows, by tx: await tx.query('insert into …'). They are written with the message, or neither is.
       outbox.publish({ topic: 'greetings', key: 'world', payload: { text: 'hello, world' } });
     });

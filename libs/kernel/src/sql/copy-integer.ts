@@ -1,4 +1,4 @@
-import { InvariantError } from '../errors/errors.js';
+import { InvariantError } from '../errors/invariant.js';
 
 /** An id or offset as it may stand in the text of a COPY, which takes no parameters. @throws InvariantError for anything else */
 export function copyInteger(value: number): string {

@@ -14,8 +14,11 @@ import {
   type TransactionWork,
 } from './transaction-runner.js';
 
+/** The handle of a transaction that pg has opened: its client, on loan until the transaction ends. */
+export type PgTransactionHandle = pg.PoolClient;
+
 /** Runs transactions of handlers, and business transactions, on a pool of pg connections. */
-export class PgTransactionRunner implements TransactionRunner<pg.PoolClient> {
+export class PgTransactionRunner implements TransactionRunner<PgTransactionHandle> {
   readonly kind = 'pg';
 
   /** @param prepared whether Waybill's own statements within the transactions are kept prepared on their connections */

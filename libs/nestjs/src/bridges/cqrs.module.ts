@@ -2,10 +2,11 @@ import { type DynamicModule, Injectable, Module, type OnModuleInit, type Type } 
 import { DiscoveryModule, DiscoveryService, ModuleRef } from '@nestjs/core';
 import type { SubscriptionOptions } from '@waybill/consumer';
 import { ConfigurationError, flag, type Given, type Resolved, resolveOptions } from '@waybill/kernel';
-import { DEFAULT_NAME, getServerToken, getWaybillToken } from '../tokens.js';
-import type { Waybill } from '../instance/waybill.js';
+import { getWaybillToken } from '../injection/waybill-token.js';
+import { DEFAULT_NAME } from '../options/instance-name.js';
+import { Waybill } from '../instance/waybill.js';
 import type { WaybillContext } from '../handler/waybill-context.js';
-import type { WaybillServer } from '../server/waybill-server.js';
+import { WaybillServer } from '../server/waybill-server.js';
 import {
   type CommandBusLike,
   type EventBusLike,
@@ -61,7 +62,12 @@ export class WaybillCqrsModule {
       providers: [
         {
           provide: CqrsBridge,
-          inject: [getWaybillToken(name), getServerToken(name), DiscoveryService, ModuleRef],
+          inject: [
+            getWaybillToken(Waybill, name),
+            getWaybillToken(WaybillServer, name),
+            DiscoveryService,
+            ModuleRef,
+          ],
           useFactory: (
             waybill: Waybill,
             server: WaybillServer,

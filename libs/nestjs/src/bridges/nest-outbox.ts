@@ -1,8 +1,8 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type { ConsumerDeserializer, IncomingEvent } from '@nestjs/microservices';
 import { isId, nameBasedId } from '@waybill/kernel';
-import { getWaybillToken } from '../tokens.js';
-import type { Waybill } from '../instance/waybill.js';
+import { InjectWaybill } from '../injection/waybill-token.js';
+import { Waybill } from '../instance/waybill.js';
 
 /** A message of `@nestjs/outbox`, as its relay hands it to a transport. */
 export interface NestOutboxMessage {
@@ -25,7 +25,7 @@ export const CREATED_AT_HEADER = 'created-at';
  */
 @Injectable()
 export class WaybillOutboxTransport {
-  constructor(@Inject(getWaybillToken()) private readonly waybill: Waybill) {}
+  constructor(@InjectWaybill(Waybill) private readonly waybill: Waybill) {}
 
   /**
    * @throws MessageInvalidError, TopicUnknownError and others of Waybill's

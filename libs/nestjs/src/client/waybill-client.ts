@@ -5,39 +5,16 @@ import {
   type ReadPacket,
   type WritePacket,
 } from '@nestjs/microservices';
-import {
-  describeError,
-  flag,
-  type Given,
-  resolveOptions,
-  TransactionRequiredError,
-  wholeNumber,
-} from '@waybill/kernel';
+import { describeError, resolveOptions, TransactionRequiredError } from '@waybill/kernel';
 import type { Observable } from 'rxjs';
 import { clientMessage } from './client-message.js';
-import { instanceNamed } from '../instance/instance-registry.js';
 import { NestLoggerAdapter } from '../instance/nest-logger.js';
 import { PendingRequest } from './pending-request.js';
 import { REQUEST_TIMEOUT_HEADER } from '../requests/request-answers.js';
-import { DEFAULT_NAME } from '../tokens.js';
-import type { Waybill } from '../instance/waybill.js';
+import { CLIENT_SPECS, type WaybillClientOptions } from '../options/client-options.js';
+import { DEFAULT_NAME } from '../options/instance-name.js';
+import { instances, type Waybill } from '../instance/waybill.js';
 import { WaybillRecord } from './waybill-record.js';
-
-const TIMEOUT = wholeNumber({ default: 30_000, min: 10, max: 3_600_000 });
-const SPECS = {
-  /** How long an answer is waited for, in milliseconds. */
-  timeoutMs: TIMEOUT,
-  /** Whether `emit` is refused where there is no transaction to join; else it publishes in one of its own. */
-  requireTransaction: flag(true),
-};
-
-/** Options of a {@link WaybillClient}. */
-export type WaybillClientOptions = Given<typeof SPECS> & {
-  /** Turns a packet into the payload, which the topic's codec turns into bytes. Default: the packet's data. */
-  readonly serializer?: ProducerSerializer;
-  /** Turns the payload of an answer into a packet. Default: the payload is the response. */
-  readonly deserializer?: ProducerDeserializer;
-};
 
 /** What a {@link WaybillClient} is made of: its options, and the instance that it works with. */
 export type WaybillClientSettings = WaybillClientOptions & {
@@ -77,7 +54,7 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
     const { waybill, instance, serializer, deserializer, ...options } = settings;
     this.#waybill = waybill;
     this.#instance = instance ?? waybill?.name ?? DEFAULT_NAME;
-    this.#options = resolveOptions('client', SPECS, options, () => [
+    this.#options = resolveOptions('client', CLIENT_SPECS, options, () => [
       ...(serializer === undefined || typeof serializer.serialize === 'function'
         ? []
         : ['serializer must have a method serialize']),
@@ -122,7 +99,7 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
    * @throws ConfigurationError when it is to be found by its name, and there is none, or more than one
    */
   unwrap<T = Waybill>(): T {
-    this.#waybill ??= instanceNamed(this.#instance);
+    this.#waybill ??= instances.named(this.#instance);
     return this.#waybill as T;
   }
 
@@ -205,8 +182,8 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
   #timeoutOf(data: unknown): number {
     const own = data instanceof WaybillRecord ? data.options.timeoutMs : undefined;
     const { timeoutMs } = this.#options;
-    return resolveOptions('request', { timeoutMs: { ...TIMEOUT, default: timeoutMs } }, { timeoutMs: own })
-      .timeoutMs;
+    const spec = { ...CLIENT_SPECS.timeoutMs, default: timeoutMs };
+    return resolveOptions('request', { timeoutMs: spec }, { timeoutMs: own }).timeoutMs;
   }
 
   #tell(status: WaybillClientStatus): void {

@@ -5,7 +5,7 @@ import {
   PATTERN_METADATA,
   TRANSPORT_METADATA,
 } from '@nestjs/microservices/constants.js';
-import { waybillTransport } from '../tokens.js';
+import { waybillTransport } from '../options/instance-name.js';
 
 /** Nest's mark of a handler that answers, in its metadata. */
 const ANSWERS = 1;

@@ -4,7 +4,7 @@ import { describeError, systemClock } from '@waybill/kernel';
 import { type DeclaredPattern, declaredPatterns, handlersOfProviders } from './declared-patterns.js';
 import { missingTopics } from './missing-topics.js';
 import { SubscriberWatch } from './subscriber-watch.js';
-import { DEFAULT_NAME } from '../tokens.js';
+import { DEFAULT_NAME } from '../options/instance-name.js';
 import type { Waybill } from '../instance/waybill.js';
 import type { WaybillServer } from '../server/waybill-server.js';
 
@@ -92,6 +92,6 @@ function listOf(handlers: readonly { readonly where: string; readonly pattern: s
 }
 
 function connecting(instance: string): string {
-  const token = instance === DEFAULT_NAME ? 'WaybillServer' : `getServerToken('${instance}')`;
+  const token = instance === DEFAULT_NAME ? 'WaybillServer' : `getWaybillToken(WaybillServer, '${instance}')`;
   return `app.connectMicroservice({ strategy: app.get(${token}) }, { inheritAppConfig: true }), then await app.startAllMicroservices()`;
 }

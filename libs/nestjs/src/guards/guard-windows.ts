@@ -1,5 +1,5 @@
-import { retryDelayMs, type RetryPolicy, type RetryRule } from '@waybill/consumer';
-import type { IdempotentGuard } from '../handler/idempotent.js';
+import { retryDelayMs, type RetryPolicy, type RetryRule, type Subscription } from '@waybill/consumer';
+import type { IdempotentGuard } from './guard-kind.js';
 
 /** A handler that knows a message by its id, and how long its messages may come again. */
 export interface GuardedHandler {
@@ -8,6 +8,11 @@ export interface GuardedHandler {
   readonly where: string;
   readonly retry: RetryPolicy;
   readonly maxProcessingMs: number;
+}
+
+/** A handler with a guard, and the subscription that it belongs to. */
+export interface GuardedSubscription extends Pick<GuardedHandler, 'guard' | 'where'> {
+  readonly subscription: Subscription;
 }
 
 /** What a message may come again by, beside its handler's attempts, and how long the guards know it. In milliseconds. */

@@ -7,12 +7,22 @@ import {
   type LeaseStore,
 } from '@waybill/guard';
 import { EffectInProgressError, isWaybillError, MessageIdInvalidError } from '@waybill/kernel';
-import type { WaybillContext } from '../handler/waybill-context.js';
 
 /** A handler waits so long for the same message elsewhere, in milliseconds; then it gives its place to others. */
 const WAIT_MS = 500;
 /** And is handed the message again after so many milliseconds. */
 const AGAIN_MS = 1_000;
+
+/** What a guard knows of the delivery under way. */
+export interface GuardedContext {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly subject: string | null;
+  readonly timestamp: Date;
+  /** The open transaction of the delivery. */
+  readonly transaction: unknown;
+}
 
 /** A delivery that comes to the guard of its handler. */
 export interface GuardedDelivery {
@@ -20,7 +30,7 @@ export interface GuardedDelivery {
   /** Of the handler. */
   readonly name: string;
   readonly messageId: string | null | undefined;
-  readonly context: WaybillContext;
+  readonly context: GuardedContext;
 }
 
 /** What {@link HandlerGuards} work with. */

@@ -1,68 +1,45 @@
 import {
   BarrierParticipant,
-  type BarrierOptions,
   EffectOperations,
   ExternalEffects,
-  type ExternalEffectsOptions,
   fallbackLeaseStore,
   MessageIdGuard,
-  type MessageIdGuardOptions,
   LeaseGuard,
   LeaseSeal,
-  type LeaseGuardOptions,
   type LeaseStore,
   GuardRetention,
-  type GuardRetentionOptions,
   PostgresLeaseStore,
   type RedisLeaseClient,
   RedisLeaseStore,
 } from '@waybill/guard';
-import {
-  ConfigurationError,
-  databaseNameOf,
-  type Logger,
-  oneOf,
-  type PgDatabase,
-  resolveOptions,
-} from '@waybill/kernel';
+import { ConfigurationError, type Logger, type PgDatabase, resolveOptions } from '@waybill/kernel';
 import type { Sealer } from '@waybill/log';
 import { joinTransaction } from '@waybill/outbox';
-import { DEFAULT_REDIS_PREFIX, openRedis, type RedisClient } from '@waybill/timer';
+import { openRedis, type RedisClient, type RedisGiven } from '@waybill/timer';
 import { type GuardedHandler, type GuardHorizons, problemsOfWindows } from './guard-windows.js';
 import { HandlerGuards } from './handler-guards.js';
+import { RequestGuard } from './request-guard.js';
 import { ScopedLeaseStore } from './scoped-lease-store.js';
-import type { WaybillModuleOptions } from '../options/waybill-options.js';
+import { GUARD_SPECS, type ModuleGuardOptions } from '../options/guard-options.js';
 
 /** The longest window of a lease guard. */
 const LEASE_WINDOW_MAX_MS = 42 * 86_400_000;
-
-const SPECS = {
-  /**
-   * What becomes of leases while Redis cannot be reached: guarded work is refused, to be tried again, or PostgreSQL keeps
-   * all leases beside Redis and goes on alone. Without the module's option `redis`, PostgreSQL keeps them anyway.
-   */
-  withoutRedis: oneOf(['refuse', 'postgres'], 'refuse'),
-};
-
-/** Options of an instance's guards. Those of {@link MessageIdGuard} are of the message-id guard. */
-export type ModuleGuardOptions = MessageIdGuardOptions & {
-  readonly withoutRedis?: 'refuse' | 'postgres';
-  /** Of handlers with `guard: 'lease'` and of the injected {@link LeaseGuard}. Default window: the message-id guard's. */
-  readonly lease?: LeaseGuardOptions;
-  /** Of requests with an `Idempotency-Key`. Default window: a day; a duplicate does not wait. */
-  readonly requests?: LeaseGuardOptions;
-  /** Of the injected {@link ExternalEffects}. */
-  readonly effects?: ExternalEffectsOptions;
-  /** Of the injected {@link BarrierParticipant}. */
-  readonly barrier?: BarrierOptions;
-  readonly retention?: GuardRetentionOptions;
-};
 
 /** What the guards of an instance work with. */
 export interface InstanceGuardsDependencies {
   /** Of the instance. */
   readonly name: string;
-  readonly options: WaybillModuleOptions;
+  /** The service's name; undefined where the module has none. */
+  readonly group: string | undefined;
+  readonly options: ModuleGuardOptions | undefined;
+  /** Where leases are kept; undefined: in PostgreSQL. */
+  readonly redis: RedisGiven | undefined;
+  /** Before the name of every key in Redis. */
+  readonly redisPrefix: string;
+  /** Whether statements in transactions of others may be kept prepared. */
+  readonly preparedStatements: boolean;
+  /** Of the service's own database. */
+  readonly databaseName: string;
   /** Where effects are. */
   readonly database: PgDatabase;
   readonly logger: Logger;
@@ -75,7 +52,7 @@ export class InstanceGuards {
   /** For effects that are in no transaction. */
   readonly leases: LeaseGuard;
   /** For requests with an `Idempotency-Key`. */
-  readonly requests: LeaseGuard;
+  readonly requests: RequestGuard;
   readonly handlers: HandlerGuards;
   /** Effects outside of any database, such as the charge of a card. */
   readonly effects: ExternalEffects;
@@ -89,7 +66,7 @@ export class InstanceGuards {
 
   /** @throws ConfigurationError */
   constructor(parts: InstanceGuardsDependencies) {
-    const { options, database, logger, sealer } = parts;
+    const { options, group, preparedStatements, database, logger, sealer } = parts;
     const guard = { logger, sealing: { sealer, session: database.session } };
     const {
       withoutRedis,
@@ -99,14 +76,13 @@ export class InstanceGuards {
       barrier,
       retention,
       ...ofMessageIds
-    } = options.guards ?? {};
-    const prepared = options.outbox?.preparedStatements ?? true;
-    const join = (tx: unknown) => joinTransaction(tx, database.schema, prepared).session;
+    } = options ?? {};
+    const join = (tx: unknown) => joinTransaction(tx, database.schema, preparedStatements).session;
     this.messageIdGuard = new MessageIdGuard({ join, sealer }, ofMessageIds);
     this.effects = new ExternalEffects(database.session, effects, { logger, sealer });
     this.effectOperations = new EffectOperations({ database, sealer });
     this.barrier = new BarrierParticipant({ join, sealer }, barrier);
-    const choice = resolveOptions('guards', SPECS, { withoutRedis });
+    const choice = resolveOptions('guards', GUARD_SPECS, { withoutRedis });
     const store = this.#openStore(parts, choice.withoutRedis);
     const scope = scopeOf(parts);
     const leaseOptions = {
@@ -115,7 +91,7 @@ export class InstanceGuards {
     };
     this.#leaseWindowMs = leaseOptions.windowMs;
     this.leases = new LeaseGuard(new ScopedLeaseStore(store, `${scope}/own`), leaseOptions, guard);
-    this.requests = new LeaseGuard(
+    this.requests = new RequestGuard(
       new ScopedLeaseStore(store, `${scope}/request`),
       { onConflict: 'refuse', ...requests },
       guard,
@@ -124,7 +100,7 @@ export class InstanceGuards {
       messageIdGuard: this.messageIdGuard,
       store: new ScopedLeaseStore(store, `${scope}/handler`),
       leaseOptions,
-      group: options.group ?? '',
+      group: group ?? '',
       guard,
     });
     this.retention = new GuardRetention(database.session, retention, logger);
@@ -153,17 +129,15 @@ export class InstanceGuards {
   }
 
   #openStore(
-    { name, options, database, logger }: InstanceGuardsDependencies,
+    { name, group, redis, redisPrefix, database, logger }: InstanceGuardsDependencies,
     withoutRedis: 'refuse' | 'postgres',
   ): LeaseStore {
-    const { redis, scheduler, group } = options;
     const postgres = new PostgresLeaseStore(database.session);
     if (redis === undefined) return postgres;
     // What is wrong with the connection shows when it is used.
     this.#redis = openRedis(redis, false, () => {});
-    const shared = (typeof scheduler === 'object' ? scheduler.prefix : undefined) ?? DEFAULT_REDIS_PREFIX;
     // The braces keep all keys of timers together; leases are spread over a cluster.
-    const prefix = `${shared.replaceAll(/[{}]/g, '')}:guard`;
+    const prefix = `${redisPrefix.replaceAll(/[{}]/g, '')}:guard`;
     const seal = new LeaseSeal(database.session, group ?? name);
     const client = this.#redis as RedisLeaseClient;
     this.#redisLeases = new RedisLeaseStore(client, { prefix }, { seal, logger });
@@ -175,6 +149,6 @@ export class InstanceGuards {
  * Tells an instance from others that share its Redis or its database: by group, database and schema. The group comes first:
  * by it the database tells whose guard it is.
  */
-function scopeOf({ name, options, database }: InstanceGuardsDependencies): string {
-  return `${options.group ?? name}/${databaseNameOf(options.database)}/${database.schema}`;
+function scopeOf({ name, group, databaseName, database }: InstanceGuardsDependencies): string {
+  return `${group ?? name}/${databaseName}/${database.schema}`;
 }

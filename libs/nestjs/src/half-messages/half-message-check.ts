@@ -1,11 +1,6 @@
 import 'reflect-metadata';
-import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { DiscoveryService, MetadataScanner } from '@nestjs/core';
-import { ANY_TOPIC, type HalfMessageCheck as Check, type HalfToCheck } from '@waybill/half-message';
-import { ConfigurationError } from '@waybill/kernel';
+import type { CheckBack } from '@waybill/half-message';
 import { assertTopicName } from '@waybill/log';
-import { DEFAULT_NAME } from '../tokens.js';
-import type { Waybill } from '../instance/waybill.js';
 
 const METADATA = Symbol.for('waybill.half-message-check');
 
@@ -28,7 +23,7 @@ export type HalfMessageCheckTarget =
  */
 export function HalfMessageCheck(
   target: HalfMessageCheckTarget,
-): <T extends Check>(
+): <T extends CheckBack>(
   prototype: object,
   method: string | symbol,
   descriptor: TypedPropertyDescriptor<T>,
@@ -36,70 +31,12 @@ export function HalfMessageCheck(
   if (typeof target === 'string') assertTopicName(target);
   else if ('topic' in target) assertTopicName(target.topic);
   return (_prototype, _method, descriptor) => {
-    Reflect.defineMetadata(METADATA, target, descriptor.value as Check);
+    Reflect.defineMetadata(METADATA, target, descriptor.value as CheckBack);
   };
 }
 
-interface FoundCheck {
-  readonly target: Exclude<HalfMessageCheckTarget, string>;
-  /** For messages: `Payments.checkCharge`. */
-  readonly where: string;
-  readonly isStatic: boolean;
-  readonly call: Check;
-}
-
-/** Finds the checks of an application, and gives them to the instance of Waybill that they are for. */
-@Injectable()
-export class HalfMessageChecks implements OnModuleInit {
-  constructor(
-    private readonly waybill: Waybill,
-    private readonly discovery: DiscoveryService,
-  ) {}
-
-  /** @throws ConfigurationError listing two checks for one topic, and those of request-scoped providers */
-  onModuleInit(): void {
-    const { name, options, halves } = this.waybill;
-    const problems: string[] = [];
-    const places = new Map<string, string>();
-    for (const { target, where, isStatic, call } of this.#find()) {
-      if ((target.name ?? DEFAULT_NAME) !== name) continue;
-      if ('group' in target && target.group !== options.group) continue;
-      const key = 'group' in target ? ANY_TOPIC : target.topic;
-      const what = key === ANY_TOPIC ? `group ${options.group}` : `topic ${key}`;
-      const other = places.get(key);
-      if (other !== undefined) problems.push(`${other} and ${where} both check ${what}`);
-      if (!isStatic) problems.push(`${where} belongs to a request-scoped provider, which nobody could call`);
-      places.set(key, where);
-      halves.checks.set(key, call);
-    }
-    if (places.size > 0 && options.group === undefined)
-      problems.push('there are checks of half messages, and the module names no group');
-    if (problems.length > 0)
-      throw new ConfigurationError('The checks of half messages are not usable', problems);
-  }
-
-  #find(): FoundCheck[] {
-    const scanner = new MetadataScanner();
-    const seen = new Set<object>();
-    const found: FoundCheck[] = [];
-    for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
-      const instance = wrapper.instance as Record<string, Check> | null | undefined;
-      if (typeof instance !== 'object' || instance === null || seen.has(instance)) continue;
-      seen.add(instance);
-      const prototype = Object.getPrototypeOf(instance) as Record<string, unknown> | null;
-      for (const method of prototype === null ? [] : scanner.getAllMethodNames(prototype)) {
-        const check = prototype?.[method];
-        if (typeof check !== 'function') continue;
-        const target = Reflect.getMetadata(METADATA, check) as HalfMessageCheckTarget | undefined;
-        if (target === undefined) continue;
-        found.push({
-          target: typeof target === 'string' ? { topic: target } : target,
-          where: `${instance.constructor.name}.${method}`,
-          isStatic: wrapper.isDependencyTreeStatic(),
-          call: (half: HalfToCheck) => (instance[method] as Check)(half),
-        });
-      }
-    }
-    return found;
-  }
+/** What {@link HalfMessageCheck} says of a method; undefined where it is not decorated. */
+export function checkTargetOf(method: object): Exclude<HalfMessageCheckTarget, string> | undefined {
+  const target = Reflect.getMetadata(METADATA, method) as HalfMessageCheckTarget | undefined;
+  return typeof target === 'string' ? { topic: target } : target;
 }

@@ -1,27 +1,24 @@
 import {
-  type HalfMessageCheck,
+  type CheckBack,
   HalfMessageChecker,
-  type HalfMessageCheckerOptions,
   HalfMessageOperations,
   HalfMessages,
-  type HalfMessagesOptions,
   LocalDatabases,
 } from '@waybill/half-message';
 import type { Logger, PgDatabase, TransactionRunner } from '@waybill/kernel';
 import type { LogSignals, Sealer, Topics } from '@waybill/log';
-import type { Outbox } from '@waybill/outbox';
+import type { Codec, Outbox } from '@waybill/outbox';
 import type { TimerAlarm } from '@waybill/timer';
-import { hasUpkeep, type WaybillModuleOptions } from '../options/waybill-options.js';
-
-/** Options of half messages in a Nest application. */
-export type ModuleHalfMessageOptions = HalfMessagesOptions & {
-  /** Whether this process asks about half messages of its group, and how. Default: where `group` is given, and it relays or consumes. */
-  readonly check?: boolean | HalfMessageCheckerOptions;
-};
+import type { ModuleHalfMessageOptions } from '../options/half-message-options.js';
 
 /** What the half messages of an instance work with. */
 export interface InstanceHalfMessagesDependencies {
-  readonly options: WaybillModuleOptions;
+  readonly options: ModuleHalfMessageOptions | undefined;
+  /** The producer group. Without one nothing is checked. */
+  readonly group: string;
+  readonly codecs: Readonly<Record<string, Codec>> | undefined;
+  /** Whether this process asks about half messages where the options do not say. */
+  readonly checksByDefault: boolean;
   readonly bus: PgDatabase;
   /** The service's own database, known to half messages as `default`. */
   readonly database: PgDatabase;
@@ -41,13 +38,14 @@ export class InstanceHalfMessages {
   /** Asks about half messages; undefined when this process does not. */
   readonly checker: HalfMessageChecker | undefined;
   /** Checks of the user's, by topic. They are found when the application starts. */
-  readonly checks = new Map<string, HalfMessageCheck>();
+  readonly checks = new Map<string, CheckBack>();
 
   /** @throws ConfigurationError */
-  constructor({ options, database, transactions, outbox, ...parts }: InstanceHalfMessagesDependencies) {
-    const { check = hasUpkeep(options), ...rest } = options.halfMessages ?? {};
+  constructor(dependencies: InstanceHalfMessagesDependencies) {
+    const { options, group, codecs, checksByDefault, database, transactions, outbox, ...parts } =
+      dependencies;
+    const { check = checksByDefault, ...rest } = options ?? {};
     const databases = new LocalDatabases([{ name: 'default', transactions, session: database.session }]);
-    const group = options.group ?? '';
     this.service = new HalfMessages(
       { ...parts, databases, group, encode: (message, options) => outbox.encode(message, options) },
       rest,
@@ -62,7 +60,7 @@ export class InstanceHalfMessages {
         group,
         checks: this.checks,
         databases,
-        codecs: options.codecs,
+        codecs,
         sealer: parts.sealer,
         logger: parts.logger,
       },

@@ -9,21 +9,11 @@ import { PATTERN_EXTRAS_METADATA } from '@nestjs/microservices/constants.js';
 import { HandlerVerdict } from '@waybill/consumer';
 import { ConfigurationError, show } from '@waybill/kernel';
 import { from, lastValueFrom, type Observable } from 'rxjs';
+import { GUARD_KINDS, type IdempotentGuard } from '../guards/guard-kind.js';
 import { WaybillContext } from './waybill-context.js';
 
 /** Under this key the extras of `@EventPattern` say how a handler is guarded. Being a symbol, it is no option. */
 const GUARD = Symbol.for('waybill.idempotent');
-
-const KINDS = ['entry', 'message-id', 'lease'] as const;
-
-/**
- * What a delivery is known by when it comes again.
- *
- * - `entry`: its place in the log. Position, mark or inbox row say that it is done, in the handler's transaction.
- * - `message-id`: its id, kept in the handler's transaction; for producers that may send a message twice.
- * - `lease`: its id, under a lease, for a handler whose effect is in no transaction.
- */
-export type IdempotentGuard = (typeof KINDS)[number];
 
 /** Options of {@link Idempotent}. */
 export interface IdempotentOptions<Payload = unknown> {
@@ -54,7 +44,8 @@ export interface DeclaredGuard {
 export function Idempotent<Payload = never>(options: IdempotentOptions<Payload> = {}): MethodDecorator {
   const { guard = 'entry', id, name } = options as IdempotentOptions;
   const problems: string[] = [];
-  if (!KINDS.includes(guard)) problems.push(`guard must be one of ${KINDS.join(', ')}, got ${show(guard)}`);
+  if (!GUARD_KINDS.includes(guard))
+    problems.push(`guard must be one of ${GUARD_KINDS.join(', ')}, got ${show(guard)}`);
   if (guard === 'entry' && id !== undefined)
     problems.push('guard entry knows a delivery by its place: leave out id');
   if (name !== undefined && !/^[^\0]{1,100}$/.test(name)) problems.push('name must be 1 to 100 characters');

@@ -1,5 +1,6 @@
 import type { Delivery } from '@waybill/consumer';
 import { BaseRpcContext } from '@nestjs/microservices';
+import type { PgTransactionHandle } from '@waybill/kernel';
 import type { SagaLocks } from '@waybill/saga';
 import type { HandlerGuards } from '../guards/handler-guards.js';
 import { type SagaContext, sagaContextOf } from '../sagas/saga-context.js';
@@ -7,9 +8,9 @@ import { type SagaContext, sagaContextOf } from '../sagas/saga-context.js';
 /**
  * What `@Ctx()` gives a handler: the delivery under way.
  *
- * @typeParam Transaction type of the transaction's handle: `pg.PoolClient`, `Prisma.TransactionClient`
+ * @typeParam Transaction type of the transaction's handle; `Prisma.TransactionClient` with Prisma
  */
-export class WaybillContext<Transaction = unknown> extends BaseRpcContext<[Delivery]> {
+export class WaybillContext<Transaction = PgTransactionHandle> extends BaseRpcContext<[Delivery]> {
   /**
    * @param guards of the instance, for handlers with `@Idempotent`
    * @param locks of the instance, for handlers of sagas' commands

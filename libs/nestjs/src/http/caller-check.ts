@@ -4,7 +4,7 @@ import { GUARDS_METADATA } from '@nestjs/common/constants.js';
 import { type DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { ConfigurationError } from '@waybill/kernel';
 import { declaredCaller, IdempotencyInterceptor } from './idempotent-request.js';
-import { DEFAULT_NAME } from '../tokens.js';
+import { DEFAULT_NAME } from '../options/instance-name.js';
 import type { Waybill } from '../instance/waybill.js';
 
 /**

@@ -5,7 +5,6 @@ import {
   createParamDecorator,
   type ExecutionContext,
   HttpException,
-  Inject,
   Injectable,
   mixin,
   type NestInterceptor,
@@ -14,7 +13,6 @@ import {
   type Type,
   UseInterceptors,
 } from '@nestjs/common';
-import type { LeaseGuard } from '@waybill/guard';
 import { isWaybillError, resolveOptions, type OptionSpec, flag } from '@waybill/kernel';
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import { IdempotencyError } from './idempotency-error.js';
@@ -24,7 +22,9 @@ import {
   type IdempotentHttpRequest,
   identityOf,
 } from './request-identity.js';
-import { DEFAULT_NAME, getRequestGuardToken } from '../tokens.js';
+import { RequestGuard } from '../guards/request-guard.js';
+import { InjectWaybill } from '../injection/waybill-token.js';
+import { DEFAULT_NAME } from '../options/instance-name.js';
 
 /** What is done with a response; Express and Fastify have it both. */
 interface HttpResponse {
@@ -114,7 +114,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly guard: LeaseGuard,
+    private readonly guard: RequestGuard,
     options: Omit<IdempotentRequestOptions, 'name'> = {},
   ) {
     this.#options = resolveOptions('IdempotencyInterceptor', SPECS, options);
@@ -174,7 +174,7 @@ function interceptorFor(
 ): Type<NestInterceptor> {
   @Injectable()
   class InstanceInterceptor extends IdempotencyInterceptor {
-    constructor(@Inject(getRequestGuardToken(name)) guard: LeaseGuard) {
+    constructor(@InjectWaybill(RequestGuard, name) guard: RequestGuard) {
       super(guard, options);
     }
   }

@@ -7,14 +7,12 @@ import {
   databaseIdentity,
   type SchemaPart,
 } from '@waybill/schema';
-import type { WaybillModuleOptions } from '../options/waybill-options.js';
 
 /** What of an instance its databases have to fit. */
 interface Instance {
   readonly database: PgDatabase;
   readonly bus: PgDatabase;
   readonly outbox: Outbox;
-  readonly options: WaybillModuleOptions;
   readonly logger: Logger;
   /** Undefined where this process does not. */
   readonly relay: unknown;
@@ -45,10 +43,10 @@ export async function assertDatabases(instance: Instance, part: SchemaPart): Pro
  * outbox where they do not.
  * @throws ConfigurationError when the instance relays all the same
  */
-async function assertOneDatabase({ database, bus, outbox, options }: Instance): Promise<void> {
+async function assertOneDatabase({ database, bus, outbox, relay }: Instance): Promise<void> {
   const [own, log] = await Promise.all([databaseIdentity(database.session), databaseIdentity(bus.session)]);
   if (own === log) return;
-  if (options.relay !== false) {
+  if (relay !== undefined) {
     throw new ConfigurationError('The options of WaybillModule are not usable', [
       'database and bus are two databases; this release relays only within one. Set relay: false for a process that only consumes',
     ]);

@@ -1,13 +1,14 @@
-import { Consumer, type ConsumerDependencies, type ConsumerStatus } from '@waybill/consumer';
+import {
+  Consumer,
+  type ConsumerDependencies,
+  type ConsumerOptions,
+  type ConsumerStatus,
+} from '@waybill/consumer';
 import type { Tracing } from '../tracing/tracing.js';
-import type { WaybillModuleOptions } from '../options/waybill-options.js';
 
-/** What a consumer of an instance works with, beside what its options say. */
-export interface InstanceConsumerDependencies extends Omit<
-  ConsumerDependencies,
-  'codecs' | 'onAttemptOutcome'
-> {
-  readonly options: WaybillModuleOptions;
+/** What a consumer of an instance works with. */
+export interface InstanceConsumerDependencies extends Omit<ConsumerDependencies, 'onAttemptOutcome'> {
+  readonly options: ConsumerOptions;
   readonly tracing: Tracing;
 }
 
@@ -23,12 +24,8 @@ export class InstanceConsumers {
         subscriptions: parts.subscriptions.map(tracing.subscription),
         patterns: patterns.map(tracing.pattern),
         onAttemptOutcome: tracing.settled,
-        codecs: options.codecs,
       },
-      {
-        preparedStatements: options.outbox?.preparedStatements,
-        ...(typeof options.consumer === 'object' ? options.consumer : {}),
-      },
+      options,
     );
     this.#consumers.push(consumer);
     await consumer.start();

@@ -1,12 +1,19 @@
 import type { Bell, PgDatabase } from '@waybill/kernel';
 import type { Sealer } from '@waybill/log';
-import { type MessageSignatures, Outbox, type PayloadContracts, type TraceHeaders } from '@waybill/outbox';
+import {
+  type MessageSignatures,
+  Outbox,
+  type OutboxOptions,
+  type PayloadContracts,
+  type TraceHeaders,
+} from '@waybill/outbox';
 import type { AmbientTransaction } from '../transactions/ambient-transaction.js';
-import type { WaybillModuleOptions } from '../options/waybill-options.js';
 
 /** What the outbox of an instance works with. */
 export interface InstanceOutboxDependencies {
-  readonly options: WaybillModuleOptions;
+  readonly options: Pick<OutboxOptions, 'maxMessageBytes' | 'order' | 'preparedStatements'> | undefined;
+  readonly codecs: OutboxOptions['codecs'];
+  readonly cloudEvents: OutboxOptions['cloudEvents'];
   readonly database: PgDatabase;
   readonly bell: Bell;
   readonly ambient: AmbientTransaction;
@@ -18,9 +25,10 @@ export interface InstanceOutboxDependencies {
 
 /** The outbox of an instance. @throws ConfigurationError */
 export function instanceOutbox(parts: InstanceOutboxDependencies): Outbox {
-  const { options, database, bell, ambient, traceHeaders, contracts, signatures, sealer } = parts;
+  const { options, codecs, cloudEvents, database, bell, ambient, traceHeaders } = parts;
+  const { contracts, signatures, sealer } = parts;
   return new Outbox({
-    ...options.outbox,
+    ...options,
     schema: database.schema,
     bell,
     ambient: () => ambient.current,
@@ -28,7 +36,7 @@ export function instanceOutbox(parts: InstanceOutboxDependencies): Outbox {
     schemas: contracts,
     sealer,
     ...(signatures === undefined ? {} : { signatures }),
-    ...(options.codecs === undefined ? {} : { codecs: options.codecs }),
-    ...(options.cloudEvents === undefined ? {} : { cloudEvents: options.cloudEvents }),
+    ...(codecs === undefined ? {} : { codecs }),
+    ...(cloudEvents === undefined ? {} : { cloudEvents }),
   });
 }

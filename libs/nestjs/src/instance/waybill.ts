@@ -1,10 +1,12 @@
-import type { ConsumerDependencies, ConsumerStatus, Subscription } from '@waybill/consumer';
+import type { ConsumerDependencies, ConsumerStatus } from '@waybill/consumer';
 import {
   Bell,
   ConfigurationError,
+  databaseNameOf,
   type Logger,
   own,
   PgDatabase,
+  type PgTransactionHandle,
   PgTransactionRunner,
   type Retention,
   type TransactionRunner,
@@ -12,7 +14,7 @@ import {
 import { LogRetention, LogSignals, Sealer, Topics } from '@waybill/log';
 import { DeadLetterRetention, DeadLetters, Redrives } from '@waybill/dead-letter';
 import { Erasure } from '@waybill/erasure';
-import { Recurring, type RecurringEncoder, Timers, type TimerService } from '@waybill/timer';
+import { Recurring, type RecurringEncoder, Timers, TimerService } from '@waybill/timer';
 import { type RetryBudgetStore } from '@waybill/consumer';
 import {
   MessageSignatures,
@@ -30,7 +32,7 @@ import { eventGroupOf, OutboxAnswers } from '@waybill/saga';
 import { assertMigrated, type SchemaPart } from '@waybill/schema';
 import { HalfMessageRetention } from '@waybill/half-message';
 import { stopWithin } from './bounded-stop.js';
-import type { GuardedHandler } from '../guards/guard-windows.js';
+import type { GuardedHandler, GuardedSubscription } from '../guards/guard-windows.js';
 import { HalfAnswers } from '../half-messages/half-answers.js';
 import { InstanceConsumers } from './instance-consumers.js';
 import { instanceOutbox } from './instance-outbox.js';
@@ -39,34 +41,28 @@ import { HandlerDurations } from '../metrics/handler-durations.js';
 import { InstanceHalfMessages } from '../half-messages/instance-half-messages.js';
 import { ReplyListener } from '../requests/reply-listener.js';
 import { RequestCancellations } from '../requests/request-cancellations.js';
-import { retryBudgets } from './open-budget-store.js';
-import { timerService } from './open-timer-service.js';
+import { openBudgetStore } from './open-budget-store.js';
 import { assertDatabases } from './assert-databases.js';
 import { AmbientTransaction } from '../transactions/ambient-transaction.js';
-import { addInstance, removeInstance } from './instance-registry.js';
+import { InstanceRegistry } from './instance-registry.js';
 import { InstanceSagas } from '../sagas/instance-sagas.js';
 import { loggerOf } from './nest-logger.js';
 import { Tracing } from '../tracing/tracing.js';
-import { WantedTopics } from '../module/waybill-feature.js';
-import {
-  assertModuleOptions,
-  hasUpkeep,
-  type WaybillDatabaseOptions,
-  type WaybillModuleOptions,
-} from '../options/waybill-options.js';
+import { WantedTopics } from './wanted-topics.js';
+import { assertModuleOptions } from '../options/assert-options.js';
+import { type ProcessRoles, processRoles } from '../options/process-roles.js';
+import type { WaybillDatabaseOptions, WaybillModuleOptions } from '../options/waybill-options.js';
 
 /** Connections for handlers beyond those that run: for the moment in which one goes back and another is taken. */
 const SPARE_CONNECTIONS = 2;
 const DEFAULT_CONCURRENCY = 8;
 const DEFAULT_DRAIN_MS = 20_000;
 
-/** A handler with a guard, and the subscription that it belongs to. */
-export interface DeclaredHandler extends Pick<GuardedHandler, 'guard' | 'where'> {
-  readonly subscription: Subscription;
-}
-
 /** What an instance consumes, as its server says. */
 export type Consumption = Pick<ConsumerDependencies, 'subscriptions' | 'patterns' | 'onRebalancing'>;
+
+/** The instances of this process. @internal */
+export const instances = new InstanceRegistry<Waybill>();
 
 /** One instance of Waybill in a process: its databases, outbox, relay, retention and consumer. */
 export class Waybill {
@@ -106,6 +102,7 @@ export class Waybill {
   readonly contracts: PayloadContracts;
   /** Requests whose askers have given up. */
   readonly cancellations: RequestCancellations;
+  readonly #roles: ProcessRoles;
   readonly #signals: LogSignals;
   readonly #handlerDatabase: PgDatabase;
   readonly #budgets: RetryBudgetStore;
@@ -129,6 +126,7 @@ export class Waybill {
     readonly options: WaybillModuleOptions,
   ) {
     assertModuleOptions(options);
+    this.#roles = processRoles(options);
     this.wantedTopics = new WantedTopics(options.topics);
     this.contracts = new PayloadContracts(options.schemas);
     this.logger = loggerOf(name, options.logger);
@@ -148,37 +146,48 @@ export class Waybill {
     if (options.signing !== undefined) this.#signatures = new MessageSignatures(options.signing);
     const { topics, logger, database, bus, ambient, contracts, sealer } = this;
     const traceHeaders = this.tracing.publishHeaders;
-    const of = { options, database, bell, ambient, traceHeaders, contracts, sealer };
-    this.outbox = instanceOutbox({ ...of, signatures: this.#signatures });
-    this.scheduler = timerService(options, { database: this.bus, topics, signals: this.#signals, logger });
-    this.#budgets = retryBudgets(options, this.bus, this.logger);
+    const { codecs, cloudEvents, redis, group = '' } = options;
+    const of = { codecs, cloudEvents, database, bell, ambient, traceHeaders, contracts, sealer };
+    this.outbox = instanceOutbox({ ...of, options: options.outbox, signatures: this.#signatures });
+    this.scheduler = this.#makeScheduler();
+    const { redisPrefix, hasUpkeep } = this.#roles;
+    this.#budgets = openBudgetStore(redis, this.#roles, bus, logger);
     this.timers = new Timers(this.bus.session, this.scheduler);
     const encode: RecurringEncoder = (message) => this.outbox.encode(message, { isTemplate: true });
     this.recurring = new Recurring(this.bus.session, encode, this.scheduler);
-    this.#handlerDatabase = this.#open(options.database, handlerConnections(options));
+    this.#handlerDatabase = this.#open(options.database, handlerConnections(this.#roles));
     this.#transactions = this.#makeRunner();
     this.#outboxTransactions = new OutboxTransactions(this.outbox, this.#transactions);
     const [transactions, signals, outbox] = [this.#transactions, this.#signals, this.outbox];
-    const parts = { options, bus, database, transactions, topics, signals, outbox, logger, sealer };
-    this.halves = new InstanceHalfMessages({ ...parts, alarm: this.scheduler });
+    const parts = { bus, database, transactions, topics, signals, outbox, logger, sealer, codecs, group };
+    this.halves = new InstanceHalfMessages({
+      ...parts,
+      options: options.halfMessages,
+      checksByDefault: hasUpkeep,
+      alarm: this.scheduler,
+    });
     this.sagas = new InstanceSagas({
       ...parts,
       options: options.sagas,
-      codecs: options.codecs,
       contractOf: (topic) => contracts.find(topic),
-      group: options.group ?? '',
       trace: this.tracing,
       answers:
         bus === database ? new OutboxAnswers(outbox) : new HalfAnswers(this.halves.service, outbox, logger),
     });
-    this.guards = new InstanceGuards({ name, options, database, logger, sealer });
+    const ofGuards = { name, group: options.group, redis, redisPrefix, database, logger, sealer };
+    this.guards = new InstanceGuards({
+      ...ofGuards,
+      options: options.guards,
+      preparedStatements: options.outbox?.preparedStatements ?? true,
+      databaseName: databaseNameOf(options.database),
+    });
     this.relay = this.#makeRelay(bell);
     this.#backlogWatch = new OutboxBacklogWatch(this.database, this.logger);
     const { log, deadLetters } = options.retention ?? {};
     this.#logRetention = new LogRetention(bus, log, logger);
     this.#deadLetterRetention = new DeadLetterRetention(bus, deadLetters, logger);
     this.#retention = [this.#logRetention, this.#deadLetterRetention, ...this.#otherRetention()];
-    addInstance(this);
+    instances.add(this);
   }
 
   /**
@@ -200,7 +209,7 @@ export class Waybill {
     this.#signals.start();
     this.scheduler?.start();
     this.halves.checker?.start();
-    if (hasUpkeep(this.options) || this.options.guards?.retention !== undefined) this.guards.start();
+    if (this.#roles.hasUpkeep || this.options.guards?.retention !== undefined) this.guards.start();
     this.relay?.service.start();
     if (this.outbox.isOpen) this.#backlogWatch.service.start();
     if (this.relay !== undefined) for (const { service } of this.#retention) service.start();
@@ -215,7 +224,7 @@ export class Waybill {
    * Checks that the guards of handlers know a message for as long as it may be handed over again.
    * @throws ConfigurationError listing every window that is too short
    */
-  async assertGuardWindows(handlers: readonly DeclaredHandler[]): Promise<void> {
+  async assertGuardWindows(handlers: readonly GuardedSubscription[]): Promise<void> {
     const guarded = handlers.map(({ guard, where, subscription }): GuardedHandler => {
       const { retry, maxProcessingMs } = subscription;
       return { guard, where, retry, maxProcessingMs };
@@ -239,18 +248,20 @@ export class Waybill {
 
   async #consume({ patterns = [], ...consumption }: Consumption): Promise<void> {
     await this.start();
-    if (this.options.consumer === false) return;
+    const { consumer } = this.#roles;
+    if (consumer === undefined) return;
     const { answers, events } = await this.sagas.carryOn();
     const subscriptions = [...consumption.subscriptions, ...answers];
     if (subscriptions.length + patterns.length === 0) return;
     this.sagas.serve();
-    const { group } = this.options;
+    const { group, codecs, outbox } = this.options;
     if (group === undefined)
       throw new ConfigurationError('Waybill cannot consume', ['the module has handlers and names no group']);
     await assertMigrated(this.#transactions.session, this.#schemaPart);
-    const { options, tracing, bus, topics, logger, sealer } = this;
+    const { tracing, bus, topics, logger, sealer } = this;
+    const options = { preparedStatements: outbox?.preparedStatements, ...consumer };
     const [transactions, signals] = [this.#transactions, this.#signals];
-    const parts = { options, tracing, bus, transactions, topics, signals, logger, sealer };
+    const parts = { options, codecs, tracing, bus, transactions, topics, signals, logger, sealer };
     const shared = { ...parts, budgets: this.#budgets, signatures: this.#signatures };
     await this.#consumers.start({ ...shared, ...consumption, group, subscriptions, patterns });
     if (events.length > 0)
@@ -261,9 +272,11 @@ export class Waybill {
    * Runs a business transaction as handlers' transactions are run, and sends its messages together with COMMIT. Errors
    * as {@link OutboxTransactions.run}; it is given up after 30 s.
    *
-   * @typeParam Handle type of the transaction's handle: `pg.PoolClient`, `Prisma.TransactionClient`
+   * @typeParam Handle type of the transaction's handle; `Prisma.TransactionClient` with Prisma
    */
-  transaction<Handle, T>(work: (tx: Handle, outbox: TransactionOutbox) => Promise<T>): Promise<T> {
+  transaction<Handle = PgTransactionHandle, T = unknown>(
+    work: (tx: Handle, outbox: TransactionOutbox) => Promise<T>,
+  ): Promise<T> {
     return this.#outboxTransactions.run((tx, outbox) =>
       this.ambient.within(tx as TransactionHandle, tx, () => work(tx as Handle, outbox)),
     );
@@ -302,9 +315,8 @@ export class Waybill {
   }
 
   async #stop(): Promise<void> {
-    removeInstance(this);
-    const { consumer } = this.options;
-    const drainMs = (typeof consumer === 'object' ? consumer.drainMs : undefined) ?? DEFAULT_DRAIN_MS;
+    instances.remove(this);
+    const drainMs = this.#roles.consumer?.drainMs ?? DEFAULT_DRAIN_MS;
     await stopWithin(drainMs, this.#stopParts(), this.#databases, this.logger);
   }
 
@@ -356,13 +368,21 @@ export class Waybill {
     );
   }
 
+  #makeScheduler(): TimerService | undefined {
+    const { scheduler } = this.#roles;
+    if (scheduler === undefined) return undefined;
+    const { redis } = this.options;
+    const { bus, topics, logger } = this;
+    const parts = { database: bus, topics, signals: this.#signals, logger };
+    return new TimerService({ ...parts, ...(redis === undefined ? {} : { redis }) }, scheduler);
+  }
+
   #makeRelay(bell: Bell): Relay | undefined {
-    const { relay = true } = this.options;
-    if (relay === false) return undefined;
+    const { relay } = this.#roles;
+    if (relay === undefined) return undefined;
     const { bus, topics, logger, scheduler, tracing } = this;
-    const options = relay === true ? {} : relay;
     const parts = { database: bus, topics, signals: this.#signals, bell, logger };
-    return new Relay({ ...parts, alarm: scheduler, trace: tracing }, options);
+    return new Relay({ ...parts, alarm: scheduler, trace: tracing }, relay);
   }
 
   #open(database: WaybillDatabaseOptions, connectionsMax: number): PgDatabase {
@@ -375,7 +395,6 @@ export class Waybill {
   }
 }
 
-function handlerConnections({ consumer }: WaybillModuleOptions): number {
-  const { maxConcurrency = DEFAULT_CONCURRENCY } = typeof consumer === 'object' ? consumer : {};
-  return maxConcurrency + SPARE_CONNECTIONS;
+function handlerConnections({ consumer }: ProcessRoles): number {
+  return (consumer?.maxConcurrency ?? DEFAULT_CONCURRENCY) + SPARE_CONNECTIONS;
 }

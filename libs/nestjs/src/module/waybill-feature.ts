@@ -2,8 +2,9 @@ import type { DynamicModule, Provider, Type } from '@nestjs/common';
 import { ConfigurationError, isWaybillError, unknownName } from '@waybill/kernel';
 import { assertTopicName, type TopicOptions } from '@waybill/log';
 import { type TopicSchemas, topicSchemasProblems } from '@waybill/outbox';
-import { DEFAULT_NAME, getWaybillToken } from '../tokens.js';
-import type { Waybill } from '../instance/waybill.js';
+import { getWaybillToken } from '../injection/waybill-token.js';
+import { Waybill } from '../instance/waybill.js';
+import { DEFAULT_NAME } from '../options/instance-name.js';
 
 /** What a feature module of an application adds to an instance; see {@link WaybillModule.forFeature}. */
 export interface WaybillFeature {
@@ -31,7 +32,7 @@ export function featureModule(module: Type, feature: WaybillFeature): DynamicMod
   // A token of its own: Nest makes a module for each call, and every one has to be heard.
   const added: Provider = {
     provide: Symbol('waybill.feature'),
-    inject: [getWaybillToken(name)],
+    inject: [getWaybillToken(Waybill, name)],
     useFactory: (waybill: Waybill) => {
       waybill.wantedTopics.add(topics);
       waybill.contracts.add(schemas);
@@ -59,34 +60,5 @@ function topicProblems(topic: string): string[] {
   } catch (error) {
     if (!isWaybillError(error)) throw error;
     return [error.message.replace(/\.$/, '')];
-  }
-}
-
-/** Topics that the parts of an application have asked for. */
-export class WantedTopics {
-  readonly #topics = new Map<string, TopicOptions>();
-  readonly #problems: string[] = [];
-
-  constructor(topics: Readonly<Record<string, TopicOptions>> = {}) {
-    this.add(topics);
-  }
-
-  /** Adds topics. A topic that is wanted in two ways is a problem, told by {@link list}. */
-  add(topics: Readonly<Record<string, TopicOptions>>): void {
-    for (const [name, options] of Object.entries(topics)) {
-      const known = this.#topics.get(name);
-      if (known !== undefined && JSON.stringify(known) !== JSON.stringify(options))
-        this.#problems.push(
-          `topic ${name} is wanted as ${JSON.stringify(known)} and as ${JSON.stringify(options)}: say it once`,
-        );
-      this.#topics.set(name, options);
-    }
-  }
-
-  /** @throws ConfigurationError listing every topic that is wanted in two ways */
-  list(): [name: string, options: TopicOptions][] {
-    if (this.#problems.length > 0)
-      throw new ConfigurationError('The topics of the application are not usable', this.#problems);
-    return [...this.#topics];
   }
 }

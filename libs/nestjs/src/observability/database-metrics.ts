@@ -3,7 +3,7 @@ import { groupBacklogs, oldestTransaction } from '@waybill/log';
 import { deadLetterBacklogs } from '@waybill/dead-letter';
 import type { Waybill } from '../instance/waybill.js';
 import { type Metric, type MetricSample, single } from '../metrics/exposition.js';
-import { outboxMetrics } from '../metrics/outbox-metrics.js';
+import { outboxMetrics } from './outbox-metrics.js';
 
 type Labels = Readonly<Record<string, string>>;
 type GroupBacklog = Awaited<ReturnType<typeof readGroups>>[number];

@@ -1,5 +1,5 @@
 import { describeError } from '@waybill/kernel';
-import { DEFAULT_NAME } from '../tokens.js';
+import { DEFAULT_NAME } from '../options/instance-name.js';
 import type { Waybill } from '../instance/waybill.js';
 import { databaseMetrics } from './database-metrics.js';
 import { EXPOSITION_TYPE, expositionText, type Metric, single } from '../metrics/exposition.js';

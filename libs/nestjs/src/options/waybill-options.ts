@@ -1,39 +1,26 @@
-import {
-  ADDRESS_OPTIONS,
-  addressProblems,
-  assertSchemaName,
-  ConfigurationError,
-  type DatabaseAddress,
-  isWaybillError,
-  type Logger,
-  show,
-  type TransactionRunner,
-  unknownName,
-} from '@waybill/kernel';
 import type { ConsumerOptions, SubscriptionOptions } from '@waybill/consumer';
-import { assertTopicName, type LogRetentionOptions, type TopicOptions } from '@waybill/log';
-import type { HalfMessageRetentionOptions } from '@waybill/half-message';
-import type { AmbientOptions } from '../transactions/ambient-transaction.js';
-import type { ModuleGuardOptions } from '../guards/instance-guards.js';
-import type { ModuleHalfMessageOptions } from '../half-messages/instance-half-messages.js';
-import type { ModuleSagaOptions } from '../sagas/instance-sagas.js';
-import type { WaybillClientOptions } from '../client/waybill-client.js';
-import type { TracingOptions } from '../tracing/tracing-options.js';
-import type { Cipher } from '@waybill/log';
-import type { WaybillServerOptions } from '../server/waybill-server.js';
 import type { DeadLetterRetentionOptions } from '@waybill/dead-letter';
-import type { RedisGiven, TimerServiceOptions } from '@waybill/timer';
-import {
-  type CloudEventOptions,
-  cloudEventProblems,
-  type Codec,
-  type OutboxOptions,
-  type OutboxRetentionOptions,
-  type RelayOptions,
-  type TopicSchemas,
-  topicSchemasProblems,
-  type SigningOptions,
+import type { HalfMessageRetentionOptions } from '@waybill/half-message';
+import type { DatabaseAddress, Logger } from '@waybill/kernel';
+import type { Cipher, LogRetentionOptions, TopicOptions } from '@waybill/log';
+import type {
+  CloudEventOptions,
+  Codec,
+  OutboxOptions,
+  OutboxRetentionOptions,
+  RelayOptions,
+  SigningOptions,
+  TopicSchemas,
 } from '@waybill/outbox';
+import type { RedisGiven, TimerServiceOptions } from '@waybill/timer';
+import type { AmbientOptions } from './ambient-options.js';
+import type { WaybillClientOptions } from './client-options.js';
+import type { ModuleGuardOptions } from './guard-options.js';
+import type { ModuleHalfMessageOptions } from './half-message-options.js';
+import type { TransactionRunnerFactory } from './runner-factory.js';
+import type { ModuleSagaOptions } from './saga-options.js';
+import type { WaybillServerOptions } from './server-options.js';
+import type { TracingOptions } from './tracing-options.js';
 
 /** A database of PostgreSQL 14 or later, by its URL or by the parts of its address, and Waybill's schema in it. */
 export type WaybillDatabaseOptions = DatabaseAddress & {
@@ -47,12 +34,6 @@ export type WaybillDatabaseOptions = DatabaseAddress & {
    */
   readonly queryTimeoutMs?: number;
 };
-
-/**
- * Makes the runner of handlers' transactions once the schema is known, and whether Waybill's own statements may be kept
- * prepared; see {@link prismaTransactions} and its kin.
- */
-export type TransactionRunnerFactory = (schema: string, prepared: boolean) => TransactionRunner;
 
 /** Options of {@link WaybillModule}. */
 export interface WaybillModuleOptions extends AmbientOptions {
@@ -112,128 +93,4 @@ export interface WaybillModuleOptions extends AmbientOptions {
   };
   /** Default: Nest's logger. */
   readonly logger?: Logger;
-}
-
-const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
-  database: true,
-  bus: true,
-  transactions: true,
-  ambient: true,
-  transactionHost: true,
-  group: true,
-  topics: true,
-  codecs: true,
-  schemas: true,
-  cloudEvents: true,
-  signing: true,
-  cipher: true,
-  encryptKeys: true,
-  relay: true,
-  redis: true,
-  scheduler: true,
-  consumer: true,
-  handlers: true,
-  halfMessages: true,
-  guards: true,
-  sagas: true,
-  client: true,
-  server: true,
-  tracing: true,
-  outbox: true,
-  retention: true,
-  logger: true,
-};
-
-const KNOWN_OF_DATABASE = [...ADDRESS_OPTIONS, 'schema', 'connectionsMax', 'queryTimeoutMs'];
-
-/**
- * Whether this process looks after tables beside publishing: it has the rights of a service then. One that neither relays
- * nor consumes only publishes, and its login may be allowed no more than that.
- */
-export function hasUpkeep({ relay, consumer }: WaybillModuleOptions): boolean {
-  return relay !== false || consumer !== false;
-}
-
-/** @throws ConfigurationError listing every problem of the options themselves; parts check their own further down */
-export function assertModuleOptions(options: WaybillModuleOptions): void {
-  const problems: string[] = [];
-  if (typeof options !== 'object' || options === null) {
-    throw new ConfigurationError('The options of WaybillModule are not usable', ['they must be an object']);
-  }
-  for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(KNOWN, name)) problems.push(unknownName(name, Object.keys(KNOWN)));
-  }
-  checkDatabase('database', options.database, problems);
-  if (options.bus !== undefined) checkDatabase('bus', options.bus, problems);
-  if (options.group !== undefined && !/^[A-Za-z0-9._-]{1,249}$/.test(options.group)) {
-    problems.push(
-      `group must be 1 to 249 characters of A-Z a-z 0-9 . _ -, got ${JSON.stringify(options.group)}`,
-    );
-  }
-  if (options.transactions !== undefined && typeof options.transactions !== 'function') {
-    problems.push('transactions must be what prismaTransactions(client), or another of its kin, returns');
-  }
-  checkAmbient(options, problems);
-  for (const topic of Object.keys(options.topics ?? {})) {
-    try {
-      assertTopicName(topic);
-    } catch (error) {
-      if (!isWaybillError(error)) throw error;
-      problems.push(error.message.replace(/\.$/, ''));
-    }
-  }
-  if (options.schemas !== undefined) problems.push(...topicSchemasProblems(options.schemas));
-  if (options.cloudEvents !== undefined) problems.push(...cloudEventProblems(options.cloudEvents));
-  if (problems.length > 0)
-    throw new ConfigurationError('The options of WaybillModule are not usable', problems);
-}
-
-function checkAmbient({ ambient, transactionHost }: AmbientOptions, problems: string[]): void {
-  if (ambient !== undefined && typeof ambient !== 'function')
-    problems.push('ambient must be a function that returns the open transaction, or undefined');
-  if (transactionHost === undefined) return;
-  if (typeof transactionHost?.withTransaction !== 'function')
-    problems.push('transactionHost must be the TransactionHost of @nestjs-cls/transactional');
-  if (ambient !== undefined) problems.push('ambient and transactionHost say the same: give one of them');
-}
-
-function checkDatabase(name: string, database: WaybillDatabaseOptions | undefined, problems: string[]): void {
-  if (typeof database !== 'object' || database === null) {
-    problems.push(
-      `${name} is missing: give it as { connectionString: 'postgresql://…' }, or by host, user, password and database`,
-    );
-    return;
-  }
-  for (const key of Object.keys(database)) {
-    if (!KNOWN_OF_DATABASE.includes(key)) problems.push(`${name}: ${unknownName(key, KNOWN_OF_DATABASE)}`);
-  }
-  checkAddress(name, database, problems);
-  const ranges = { connectionsMax: [3, 1_000], queryTimeoutMs: [100, 3_600_000] } as const;
-  for (const option of ['connectionsMax', 'queryTimeoutMs'] as const) {
-    const value = database[option];
-    const [min, max] = ranges[option];
-    if (value !== undefined && (!Number.isSafeInteger(value) || value < min || value > max))
-      problems.push(`${name}.${option} must be a whole number from ${min} to ${max}, got ${show(value)}`);
-  }
-  if (database.schema === undefined) return;
-  try {
-    assertSchemaName(database.schema);
-  } catch (error) {
-    if (!(error instanceof ConfigurationError)) throw error;
-    problems.push(`${name}.schema: ${error.problems.join('; ')}`);
-  }
-}
-
-function checkAddress(name: string, database: WaybillDatabaseOptions, problems: string[]): void {
-  const byParts = ADDRESS_OPTIONS.some(
-    (option) => option !== 'connectionString' && Object.hasOwn(database, option),
-  );
-  if (byParts) {
-    problems.push(...addressProblems(database).map((problem) => `${name}: ${problem}`));
-  } else if (
-    typeof database.connectionString !== 'string' ||
-    !/^postgres(ql)?:\/\//.test(database.connectionString)
-  ) {
-    problems.push(`${name}.connectionString must be a text that begins with postgresql://`);
-  }
 }

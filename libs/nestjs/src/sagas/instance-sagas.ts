@@ -5,7 +5,6 @@ import {
   type PgDatabase,
   resolveOptions,
   type TransactionRunner,
-  wholeNumber,
 } from '@waybill/kernel';
 import { Barrier } from '@waybill/guard';
 import type { Sealer, Topics } from '@waybill/log';
@@ -17,31 +16,17 @@ import {
   SagaOperations,
   SagaEngine,
   SagaLockOperations,
-  type SagaLockOptions,
   SagaLocks,
-  SagaParticipant,
+  SagaCommandServer,
   SagaRetention,
-  type SagaRetentionOptions,
   Sagas,
   SagaLoop,
   type SagaTrace,
-  type SagaLoopOptions,
   type UnclaimedHandler,
   type UnservedSagas,
   Tcc,
 } from '@waybill/saga';
-
-/** Options of sagas in a Nest application. */
-export type ModuleSagaOptions = SagaLoopOptions & {
-  /** What participants hold for sagas. */
-  readonly locks?: SagaLockOptions;
-  readonly retention?: SagaRetentionOptions;
-  /** A key of the service's sagas is followed by another one after this, in milliseconds. Default 30 days. */
-  readonly keyMaxAgeMs?: number;
-};
-
-const DAY_MS = 86_400_000;
-const KEYS = { keyMaxAgeMs: wholeNumber({ default: 30 * DAY_MS, min: 60_000, max: 3_650 * DAY_MS }) };
+import { type ModuleSagaOptions, SAGA_SPECS } from '../options/saga-options.js';
 
 /** What the sagas of an instance work with. */
 export interface InstanceSagasDependencies {
@@ -77,7 +62,7 @@ export class InstanceSagas {
   readonly operations: SagaOperations;
   readonly lockOperations: SagaLockOperations;
   readonly locks: SagaLocks;
-  readonly participant: SagaParticipant;
+  readonly participant: SagaCommandServer;
   readonly retention: SagaRetention;
   readonly #service: SagaLoop;
   readonly #sweeper: BackgroundService;
@@ -95,7 +80,7 @@ export class InstanceSagas {
       logger,
       trace,
       sealer,
-      ...resolveOptions('sagas', KEYS, { keyMaxAgeMs }),
+      ...resolveOptions('sagas', SAGA_SPECS, { keyMaxAgeMs }),
       ...(options.transitionMs !== undefined && { transitionMs: options.transitionMs }),
     });
     this.sagas = new Sagas({ engine, schema: database.schema, outbox, transactions });
@@ -103,7 +88,7 @@ export class InstanceSagas {
     this.operations = new SagaOperations({ database, sealer });
     this.lockOperations = new SagaLockOperations(database);
     this.locks = new SagaLocks(answers, locks, { codecs: codecs ?? {}, sealer });
-    this.participant = new SagaParticipant({
+    this.participant = new SagaCommandServer({
       answers,
       locks: this.locks,
       findTopic: (name) => topics.find(name),

@@ -1,23 +1,13 @@
 import 'reflect-metadata';
 import { Controller, Injectable } from '@nestjs/common';
-import { DiscoveryService } from '@nestjs/core';
 import { EventPattern } from '@nestjs/microservices';
 import type { SubscriptionOptions } from '@waybill/consumer';
-import { ConfigurationError, describeError } from '@waybill/kernel';
-import {
-  isSagaDefinition,
-  type SagaCommand as Command,
-  type SagaDefinition,
-  type SagaStartedByOptions,
-  startedBy,
-} from '@waybill/saga';
-import { DEFAULT_NAME, waybillTransport } from '../tokens.js';
-import type { Waybill } from '../instance/waybill.js';
+import type { SagaCommandContract, SagaStartedByOptions } from '@waybill/saga';
+import { DEFAULT_NAME, waybillTransport } from '../options/instance-name.js';
+import { markSagaCommand } from './saga-command-mark.js';
 
 const SAGA = Symbol.for('waybill.saga');
 const STARTED_BY = Symbol.for('waybill.saga-started-by');
-/** Under this key the extras of a handler say that it serves commands of sagas. Being a symbol, it is no option. */
-const COMMAND = Symbol.for('waybill.saga-command');
 
 /** Options of {@link Saga}. */
 export interface SagaProviderOptions {
@@ -47,7 +37,13 @@ export function Saga(options: SagaProviderOptions = {}): ClassDecorator {
   };
 }
 
-interface MarkedStart {
+/** What {@link Saga} says of a class; undefined where it is not decorated. */
+export function sagaOptionsOf(metatype: object): SagaProviderOptions | undefined {
+  return Reflect.getMetadata(SAGA, metatype) as SagaProviderOptions | undefined;
+}
+
+/** A property that {@link SagaStartedBy} marks. */
+export interface SagaStart {
   readonly property: string | symbol;
   readonly topic: string;
   readonly options: SagaStartedByOptions<unknown, object>;
@@ -68,12 +64,13 @@ export function SagaStartedBy<Event, Input extends object = Event & object>(
 ): PropertyDecorator {
   return (prototype, property) => {
     const start = { property, topic, options };
-    Reflect.defineMetadata(STARTED_BY, [...startsOf(prototype), start], prototype);
+    Reflect.defineMetadata(STARTED_BY, [...sagaStartsOf(prototype), start], prototype);
   };
 }
 
-function startsOf(prototype: object): readonly MarkedStart[] {
-  return (Reflect.getMetadata(STARTED_BY, prototype) ?? []) as readonly MarkedStart[];
+/** What starts the sagas of a provider. */
+export function sagaStartsOf(prototype: object): readonly SagaStart[] {
+  return (Reflect.getMetadata(STARTED_BY, prototype) ?? []) as readonly SagaStart[];
 }
 
 /** A class whose methods serve commands of sagas: a controller. */
@@ -91,94 +88,16 @@ export type SagaCommandOptions = SubscriptionOptions & { readonly instance?: str
  * compensation: it needs what the method writes to go through `ctx.transaction`.
  */
 export function SagaCommand<Request, Reply>(
-  command: Command<Request, Reply>,
+  command: SagaCommandContract<Request, Reply>,
   { instance, ...options }: SagaCommandOptions = {},
 ): <Method extends (request: Request, ...rest: never[]) => Reply | Promise<Reply>>(
   prototype: object,
   method: string | symbol,
   descriptor: TypedPropertyDescriptor<Method>,
 ) => void {
-  const extras = { ...options, [COMMAND]: true };
+  const extras = markSagaCommand(options);
   const decorate = EventPattern<string>(command.topic, waybillTransport(instance ?? DEFAULT_NAME), extras);
   return (prototype, method, descriptor) => {
     decorate(prototype, method, descriptor);
   };
-}
-
-/** Whether the handler with these extras serves commands of sagas. */
-export function isSagaCommand(extras: unknown): boolean {
-  return (extras as { [COMMAND]?: boolean } | undefined)?.[COMMAND] === true;
-}
-
-/**
- * Finds the sagas of an application, for the instance of Waybill that they are for: when that starts, which may be before
- * Nest's hooks run.
- */
-@Injectable()
-export class SagaFinder {
-  constructor(
-    private readonly waybill: Waybill,
-    private readonly discovery: DiscoveryService,
-  ) {
-    waybill.sagas.finders.push(() => this.find());
-  }
-
-  /** @throws ConfigurationError listing providers without a saga, request-scoped ones, and sagas defined twice */
-  find(): void {
-    const { name, sagas, options } = this.waybill;
-    const problems: string[] = [];
-    const seen = new Set<object>();
-    for (const { instance, metatype, isDependencyTreeStatic } of this.#providers()) {
-      const where = metatype.name;
-      const marked = Reflect.getMetadata(SAGA, metatype) as SagaProviderOptions;
-      if ((marked.name ?? DEFAULT_NAME) !== name || seen.has(instance)) continue;
-      seen.add(instance);
-      if (!isDependencyTreeStatic)
-        problems.push(`${where} is request-scoped, and a saga has no request: make it a singleton`);
-      const found = Object.values(instance).filter(isSagaDefinition) as SagaDefinition[];
-      if (found.length === 0) problems.push(`${where} has no property that is a definition of a saga`);
-      for (const definition of found) {
-        const { type, version } = definition;
-        if (sagas.definitions.find(type, version) === undefined) sagas.definitions.add(definition);
-        else problems.push(`${where} defines version ${version} of ${type}, which is there already`);
-      }
-      problems.push(...this.#addStarts(where, instance));
-    }
-    if (sagas.definitions.size > 0 && options.group === undefined)
-      problems.push('there are sagas, and the module names no group');
-    if (sagas.definitions.size > 0 && options.bus !== undefined)
-      problems.push(
-        'there are sagas, and the log is in another database than they are: define them in a service whose database it is',
-      );
-    if (problems.length > 0) throw new ConfigurationError('The sagas are not usable', problems);
-  }
-
-  /** @returns what is wrong with them */
-  #addStarts(where: string, instance: object): string[] {
-    return startsOf(instance).flatMap(({ property, topic, options }) => {
-      const definition = Object.getOwnPropertyDescriptor(instance, property)?.value as unknown;
-      if (!isSagaDefinition(definition))
-        return [`${where}.${String(property)} is to be started by ${topic}, and is no definition of a saga`];
-      try {
-        this.waybill.sagas.definitions.addStart(startedBy(definition as SagaDefinition, topic, options));
-        return [];
-      } catch (error) {
-        return [`${where}.${String(property)}: ${describeError(error)}`];
-      }
-    });
-  }
-
-  *#providers(): IterableIterator<{
-    readonly instance: object;
-    readonly metatype: { readonly name: string };
-    readonly isDependencyTreeStatic: boolean;
-  }> {
-    for (const wrapper of this.discovery.getProviders()) {
-      const { metatype } = wrapper;
-      if (typeof metatype !== 'function' || !Reflect.hasMetadata(SAGA, metatype)) continue;
-      const instance = wrapper.instance as object | undefined;
-      const isDependencyTreeStatic = wrapper.isDependencyTreeStatic();
-      if (typeof instance === 'object') yield { instance, metatype, isDependencyTreeStatic };
-    }
-  }
 }

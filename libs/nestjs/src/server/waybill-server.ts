@@ -7,10 +7,9 @@ import {
   type Subscription,
   type SubscriptionOptions,
 } from '@waybill/consumer';
-import { ConfigurationError, type Given, own, resolveOptions, wholeNumber } from '@waybill/kernel';
+import { ConfigurationError, own, resolveOptions } from '@waybill/kernel';
 import {
   type ConsumerDeserializer,
-  type ConsumerSerializer,
   type CustomTransportStrategy,
   type MessageHandler,
   Server,
@@ -21,23 +20,12 @@ import { allOf, lastOf, valuesOf } from './handler-stream.js';
 import { guardOf } from '../handler/idempotent.js';
 import { keepOriginalErrors } from './keep-original-errors.js';
 import { RequestAnswers } from '../requests/request-answers.js';
-import { isSagaCommand } from '../sagas/saga.decorators.js';
-import { waybillTransport } from '../tokens.js';
-import type { DeclaredHandler, Waybill } from '../instance/waybill.js';
+import type { GuardedSubscription } from '../guards/guard-windows.js';
+import type { Waybill } from '../instance/waybill.js';
+import { waybillTransport } from '../options/instance-name.js';
+import { SERVER_SPECS, type WaybillServerOptions } from '../options/server-options.js';
+import { isSagaCommand } from '../sagas/saga-command-mark.js';
 import { WaybillContext } from '../handler/waybill-context.js';
-
-const SPECS = {
-  /** Values of a handler's stream that a request is answered with at most. */
-  streamMaxValues: wholeNumber({ default: 1_000, min: 1, max: 100_000 }),
-};
-
-/** Options of a {@link WaybillServer}. */
-export type WaybillServerOptions = Given<typeof SPECS> & {
-  /** Turns the packet of an answer into its payload, which the topic's codec turns into bytes. Default: the response. */
-  readonly serializer?: ConsumerSerializer;
-  /** Turns a message's payload into a packet, whose data the handler gets. Default: the payload. */
-  readonly deserializer?: ConsumerDeserializer;
-};
 
 /**
  * States of the server, as `status` tells them. `rebalancing`: it gives partitions away, and consumes the others;
@@ -91,7 +79,7 @@ export class WaybillServer
   ) {
     super();
     const { serializer, deserializer, ...rest } = options;
-    this.#options = resolveOptions('server', SPECS, rest);
+    this.#options = resolveOptions('server', SERVER_SPECS, rest);
     this.transportId = waybillTransport(waybill.name);
     this.#deserializer = deserializer;
     this.#requests = new RequestAnswers({
@@ -238,7 +226,7 @@ export class WaybillServer
   }
 
   /** Handlers that know their messages by id. */
-  #guarded(patterns: readonly PatternSubscription[]): DeclaredHandler[] {
+  #guarded(patterns: readonly PatternSubscription[]): GuardedSubscription[] {
     return patterns.flatMap(({ pattern, subscribe }) =>
       (this.#handlers.get(pattern) ?? []).flatMap((handler) => {
         const found = guardOf(handler.extras);

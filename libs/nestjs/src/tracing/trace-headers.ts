@@ -1,4 +1,4 @@
-import type { BaggageRule } from './tracing-options.js';
+import type { BaggageRule } from '../options/tracing-options.js';
 
 const TRACE_HEADERS = ['traceparent', 'tracestate', 'baggage'] as const;
 const BAGGAGE_HEADER = 'baggage';

@@ -6,7 +6,7 @@ import { loadOpenTelemetry, type OpenTelemetry } from './open-telemetry.js';
 import { RelayPass } from './relay-pass.js';
 import { Spans } from './spans.js';
 import { carriedOn, withinBaggageRule } from './trace-headers.js';
-import { type ResolvedTracing, resolveTracing, type TracingOptions } from './tracing-options.js';
+import { type ResolvedTracing, resolveTracing, type TracingOptions } from '../options/tracing-options.js';
 
 /** The delivery whose handler runs, of whichever instance. */
 const underWay = new AsyncLocalStorage<Delivery>();

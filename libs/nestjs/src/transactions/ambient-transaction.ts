@@ -1,14 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { PgTransactionHandle } from '@waybill/kernel';
 import type { TransactionHandle } from '@waybill/outbox';
-import { enterHost, type TransactionHostLike } from './transaction-host.js';
-
-/** Where an application keeps the transaction that its code runs in. */
-export interface AmbientOptions {
-  /** The open transaction that the caller runs in; undefined when it runs in none. */
-  readonly ambient?: () => unknown;
-  /** The `TransactionHost` of `@nestjs-cls/transactional`, whose adapter is wrapped in {@link joinDeliveries}. */
-  readonly transactionHost?: TransactionHostLike;
-}
+import type { AmbientOptions, TransactionHostLike } from '../options/ambient-options.js';
+import { enterHost } from './transaction-host.js';
 
 /** A transaction that Waybill has opened. */
 interface Opened {
@@ -45,9 +39,9 @@ export class AmbientTransaction {
    * The open transaction of the delivery, or of `Waybill.transaction`, that the caller runs in, for code that no context
    * is handed to; undefined in none.
    *
-   * @typeParam Handle type of the transaction's handle: `pg.PoolClient`, `Prisma.TransactionClient`
+   * @typeParam Handle type of the transaction's handle; `Prisma.TransactionClient` with Prisma
    */
-  handle<Handle>(): Handle | undefined {
+  handle<Handle = PgTransactionHandle>(): Handle | undefined {
     return this.#opened.getStore()?.handle as Handle | undefined;
   }
 

@@ -21,7 +21,7 @@ import {
   typeOrmOpener,
   type TypeOrmTransactions,
 } from '@waybill/outbox';
-import type { TransactionRunnerFactory } from '../options/waybill-options.js';
+import type { TransactionRunnerFactory } from '../options/runner-factory.js';
 
 /** Opens handlers' transactions as Prisma's interactive ones: give it as `transactions`. The handle is Prisma's `tx`. */
 export function prismaTransactions<Handle extends PrismaRawClient>(

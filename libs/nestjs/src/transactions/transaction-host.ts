@@ -1,12 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { ConfigurationError } from '@waybill/kernel';
-
-/** The part of a `TransactionHost` of `@nestjs-cls/transactional` that Waybill uses. */
-export interface TransactionHostLike {
-  readonly tx: unknown;
-  isTransactionActive(): boolean;
-  withTransaction(...args: never[]): unknown;
-}
+import type { TransactionHostLike } from '../options/ambient-options.js';
 
 /** The part of a transactional adapter of `@nestjs-cls/transactional` that Waybill uses. */
 export interface TransactionalAdapterLike {

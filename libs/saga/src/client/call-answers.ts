@@ -1,8 +1,8 @@
 import { type ReplyStatus, REPLY_KEY_HEADER, replyHeaders } from '@waybill/consumer';
 import { ConfigurationError, isId, own, show, type SqlSession } from '@waybill/kernel';
-import { SagaCallbackRefusedError } from '../saga-errors.js';
+import { SagaCallbackRefusedError } from '../errors/saga-errors.js';
 import type { EncodedMessage, Outbox } from '@waybill/outbox';
-import { readCallbackToken } from '../engine/callback-token.js';
+import { readCallbackToken } from '../message/callback-token.js';
 import type { SagaEngine } from '../engine/saga-engine.js';
 import {
   SAGA_ATTEMPT_HEADER,
@@ -10,8 +10,8 @@ import {
   SAGA_MAC_HEADER,
   SAGA_OP_HEADER,
   SAGA_STEP_HEADER,
-} from '../engine/saga-headers.js';
-import type { CallToSign } from '../engine/saga-keys.js';
+} from '../message/saga-headers.js';
+import type { CallToSign } from '../message/saga-keys.js';
 import { restoreInstance, subjectOf } from '../engine/saga-store.js';
 import { isEnd, type StepStatus, stateOf } from '../machine/saga-instance.js';
 import { answerSagaCall, readSagaCall, showSaga } from '../statements.generated.js';

@@ -9,14 +9,14 @@ import {
   type TransactionRunner,
   wholeNumber,
 } from '@waybill/kernel';
-import { SagaSignalUnknownError, SagaUnderWayError } from '../saga-errors.js';
+import { SagaSignalUnknownError, SagaUnderWayError } from '../errors/saga-errors.js';
 import { joinTransaction, type Outbox, type TransactionHandle } from '@waybill/outbox';
 import { type CallAnswer, callAnswer } from './call-answers.js';
 import type { SagaData, SagaDefinition } from '../definition/saga-definition.js';
-import { DEADLINE } from '../definition/step-drafts.js';
+import { DEADLINE } from '../builder/step-drafts.js';
 import type { SagaEngine } from '../engine/saga-engine.js';
 import { isEnd, type SagaState, stateOf } from '../machine/saga-instance.js';
-import { eventMessage, type WireEvent } from '../engine/saga-messages.js';
+import { eventMessage, type WireEvent } from '../message/saga-messages.js';
 import { assertName } from '../machine/saga-input.js';
 import { restoreInstance, subjectOf } from '../engine/saga-store.js';
 import { findSaga, showSaga } from '../statements.generated.js';

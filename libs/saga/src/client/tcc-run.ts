@@ -2,7 +2,7 @@ import type { TransactionRunner } from '@waybill/kernel';
 import type { TransactionHandle } from '@waybill/outbox';
 import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { SagaOutcomeOptions, Sagas, SagaStart } from './sagas.js';
-import type { TccTries } from '../definition/tcc.js';
+import type { TccTries } from '../builder/tcc.js';
 
 /** What a TCC transaction is run with. */
 export type TccRun<Input extends object> = SagaStart<Input> & SagaOutcomeOptions;

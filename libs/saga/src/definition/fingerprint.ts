@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { SagaCommand } from './saga-command.js';
+import type { SagaCommandContract } from './saga-command.js';
 import type { ForwardAction, SagaDefinition, StepDefinition, UndoAction } from './saga-definition.js';
 
 const known = new WeakMap<SagaDefinition, string>();
@@ -77,7 +77,7 @@ function textOf(action: ForwardAction | UndoAction): string {
 }
 
 /** An endpoint by a hash of its URL: that stands in no table but with what happened. */
-function placeOf({ topic, url, http }: SagaCommand): string {
+function placeOf({ topic, url, http }: SagaCommandContract): string {
   if (url === undefined || http === undefined) return topic;
   const hash = createHash('sha256').update(`${http.method} ${url}`).digest('base64url').slice(0, 12);
   return `HTTP (${hash})`;

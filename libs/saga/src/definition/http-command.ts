@@ -1,5 +1,5 @@
 import { flag, type Given, oneOf, resolveOptions, wholeNumber } from '@waybill/kernel';
-import type { HttpCall, HttpCallName, SagaCommand, SagaOp } from './saga-command.js';
+import type { HttpCall, HttpCallName, SagaCommandContract, SagaOp } from './saga-command.js';
 import type { SagaDefinition } from './saga-definition.js';
 import { actionsOfStep, commandsOf } from './sent-commands.js';
 import { urlTemplate } from './url-template.js';
@@ -55,7 +55,7 @@ export const HTTP_TOPIC = 'http';
  */
 export function httpCommand<Request, Reply = void>(
   to: string | HttpCommandOptions<Request>,
-): SagaCommand<Request, Reply> {
+): SagaCommandContract<Request, Reply> {
   const { url, headers, rejectOn, timeoutMs, sendBody, idempotencyKey, ...rest } =
     typeof to === 'string' ? { url: to } : to;
   const template = urlTemplate(url);

@@ -8,7 +8,7 @@ declare const replyType: unique symbol;
  * What one service asks of another: a topic, the payload that goes there and the payload that comes back. The service
  * that serves it handles the topic; the saga that sends it knows nothing else of that service.
  */
-export interface SagaCommand<Request = unknown, Reply = unknown> {
+export interface SagaCommandContract<Request = unknown, Reply = unknown> {
   readonly topic: string;
   /** Set for one that goes to an HTTP endpoint, as the definition has it; the topic then stands for none. */
   readonly url?: string;
@@ -28,7 +28,7 @@ export interface SagaCommand<Request = unknown, Reply = unknown> {
  * @typeParam Reply payload of a good answer
  * @throws TopicNameInvalidError
  */
-export function sagaCommand<Request, Reply = void>(topic: string): SagaCommand<Request, Reply> {
+export function sagaCommand<Request, Reply = void>(topic: string): SagaCommandContract<Request, Reply> {
   assertTopicName(topic);
   return Object.freeze({ topic });
 }

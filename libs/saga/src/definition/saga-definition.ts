@@ -1,5 +1,6 @@
+import type { PgTransactionHandle } from '@waybill/kernel';
 import type { AttributesOf } from './attributes.js';
-import type { SagaCommand, SagaOp } from './saga-command.js';
+import type { SagaCommandContract, SagaOp } from './saga-command.js';
 
 /** The data of a saga: a JSON object that grows with the answers of its steps. */
 export type SagaData = Readonly<Record<string, unknown>>;
@@ -20,14 +21,14 @@ export interface StepPolicy {
 export interface CommandAction {
   readonly kind: 'command';
   readonly op: SagaOp;
-  readonly command: SagaCommand;
+  readonly command: SagaCommandContract;
   readonly request: (data: SagaData) => unknown;
   readonly apply: (reply: unknown, data: SagaData) => object | undefined;
   readonly policy: StepPolicy;
 }
 
 /** What a local action works with. */
-export interface LocalContext<Transaction = unknown> {
+export interface LocalContext<Transaction = PgTransactionHandle> {
   /** The saga's own transaction, in the type of the service's driver or ORM: what is written here is there with the step. */
   readonly transaction: Transaction;
   readonly sagaId: string;
@@ -38,14 +39,14 @@ export interface LocalContext<Transaction = unknown> {
 /** Runs in the saga's own transaction. */
 export interface LocalAction {
   readonly kind: 'local';
-  readonly run: (data: SagaData, context: LocalContext) => Promise<object | undefined | void>;
+  readonly run: (data: SagaData, context: LocalContext<unknown>) => Promise<object | undefined | void>;
   readonly policy: StepPolicy;
 }
 
 /** Reminds somebody of a step that waits: a command that is sent again and again, and answered by nobody. */
 export interface Reminder {
   readonly everyMs: number;
-  readonly command: SagaCommand;
+  readonly command: SagaCommandContract;
   readonly request: (data: SagaData) => unknown;
 }
 

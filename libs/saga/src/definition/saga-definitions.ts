@@ -1,5 +1,5 @@
 import { ConfigurationError } from '@waybill/kernel';
-import { SagaVersionUnknownError } from '../saga-errors.js';
+import { SagaVersionUnknownError } from '../errors/saga-errors.js';
 import { fingerprintOf } from './fingerprint.js';
 import { callsOf } from './http-command.js';
 import type { HttpCall } from './saga-command.js';

@@ -1,4 +1,4 @@
-import type { SagaCommand } from './saga-command.js';
+import type { SagaCommandContract } from './saga-command.js';
 import type { LocalContext, SagaDefinition } from './saga-definition.js';
 import type { StepPolicyOptions } from './step-policy.js';
 
@@ -19,7 +19,7 @@ export type NoList<T> = T extends readonly unknown[] ? never : T;
 
 /** A compensation that is a command. */
 export interface CommandUndo<Data, Request = never> {
-  readonly invoke: SagaCommand<Request, unknown>;
+  readonly invoke: SagaCommandContract<Request, unknown>;
   /** What the answer would have brought may be missing: a step whose time ran out is undone as well. */
   readonly with: (data: Data) => Request;
   readonly policy?: StepPolicyOptions;
@@ -33,7 +33,7 @@ export interface LocalUndo<Data, Transaction> {
 
 /** A step that sends a command to another service and awaits its answer. */
 export interface CommandStep<Data, Request, Reply, Added extends object, UndoRequest> extends StepBase<Data> {
-  readonly invoke: SagaCommand<Request, Reply>;
+  readonly invoke: SagaCommandContract<Request, Reply>;
   /** The command's payload. */
   readonly with: (data: Data) => Request;
   /** What the answer adds to the saga's data. */
@@ -59,7 +59,7 @@ export interface ReminderStep<Data, Request = never> {
   /** The first comes after so many milliseconds, and the others as far apart. */
   readonly everyMs: number;
   /** A command whose answer nothing waits for. */
-  readonly invoke: SagaCommand<Request, unknown>;
+  readonly invoke: SagaCommandContract<Request, unknown>;
   readonly with: (data: Data) => Request;
 }
 

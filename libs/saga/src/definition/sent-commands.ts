@@ -1,4 +1,4 @@
-import type { SagaCommand } from './saga-command.js';
+import type { SagaCommandContract } from './saga-command.js';
 import type { ForwardAction, SagaDefinition, StepDefinition, UndoAction } from './saga-definition.js';
 
 /** What a step does and what undoes it; for a list, what is done for each item: that does not depend on the item. */
@@ -9,7 +9,7 @@ function actionsOf({ forward, undo }: StepDefinition): (ForwardAction | UndoActi
 }
 
 /** Everything that a definition sends: of its steps, of items of lists, and reminders. */
-export function commandsOf({ steps }: Pick<SagaDefinition, 'steps'>): SagaCommand[] {
+export function commandsOf({ steps }: Pick<SagaDefinition, 'steps'>): SagaCommandContract[] {
   return steps.flatMap(actionsOf).flatMap((action) => {
     if (action?.kind === 'command') return action.command;
     const waits = action?.kind === 'signal' || action?.kind === 'event';

@@ -16,7 +16,8 @@ import type {
 } from '../definition/saga-definition.js';
 import { jsonOf } from '../machine/saga-data.js';
 import type { SagaEvent } from '../machine/saga-event.js';
-import { END_STEP, type SagaInstance } from '../machine/saga-instance.js';
+import { type SagaInstance } from '../machine/saga-instance.js';
+import { END_STEP } from '../definition/names.js';
 import { SagaRejection } from '../machine/saga-rejection.js';
 
 const savepoint = savepointOf('saga');

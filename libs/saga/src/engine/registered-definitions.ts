@@ -1,5 +1,5 @@
 import { ConfigurationError, type Logger, type SqlSession } from '@waybill/kernel';
-import { SagaDefinitionChangedError, SagaNotRegisteredError } from '../saga-errors.js';
+import { SagaDefinitionChangedError, SagaNotRegisteredError } from '../errors/saga-errors.js';
 import { differencesOf, fingerprintOf, shapeOf } from '../definition/fingerprint.js';
 import type { SagaDefinition } from '../definition/saga-definition.js';
 import { type SagaDefinitions, signalsOf } from '../definition/saga-definitions.js';

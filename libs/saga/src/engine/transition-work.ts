@@ -6,11 +6,11 @@ import {
   type OpenTransaction,
   savepointOf,
 } from '@waybill/kernel';
-import { SagaVersionUnknownError } from '../saga-errors.js';
+import { SagaVersionUnknownError } from '../errors/saga-errors.js';
 import type { EncodedMessage } from '@waybill/outbox';
 import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { SagaDefinitions } from '../definition/saga-definitions.js';
-import { advance, hasPassedPivot, type Transition } from '../machine/advance.js';
+import { nextTransition, hasPassedPivot, type Transition } from '../machine/next-transition.js';
 import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';
 import { isEnd, type SagaInstance } from '../machine/saga-instance.js';
 import { isVoid, isWithdrawn } from '../machine/void-output.js';
@@ -21,13 +21,13 @@ import {
   releaseMessage,
   reminderMessage,
   stepOf,
-} from './command-message.js';
+} from '../message/command-message.js';
 import type { EventWaits } from './event-waits.js';
 import type { CallingTransition, SagaCalls } from './saga-calls.js';
 import type { IgnoredEvents } from './ignored-events.js';
 import type { LocalSteps } from './local-steps.js';
 import type { RegisteredDefinitions } from './registered-definitions.js';
-import { eventMessage, type WireEvent } from './saga-messages.js';
+import { eventMessage, type WireEvent } from '../message/saga-messages.js';
 import type { NewSaga, SagaParent, StoredSaga, TransitionRecord } from './saga-store.js';
 
 const savepoint = savepointOf('child');
@@ -102,7 +102,7 @@ export class TransitionWork {
 
   /** What the machine makes of an event. */
   advanced(event: SagaEvent): Transition {
-    return advance(this.definition, this.instance, event, this.#nowMs);
+    return nextTransition(this.definition, this.instance, event, this.#nowMs);
   }
 
   async #take(event: SagaEvent, { instance, outputs }: Transition): Promise<void> {

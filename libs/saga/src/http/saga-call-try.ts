@@ -1,5 +1,5 @@
 import { cleanText, describeError, isWaybillError, parseJson } from '@waybill/kernel';
-import { EndpointRefusedError } from '../saga-errors.js';
+import { EndpointRefusedError } from '../errors/saga-errors.js';
 import type { HttpCall, SagaOp } from '../definition/saga-command.js';
 import { idempotencyKey } from '../engine/saga-calls.js';
 import {
@@ -7,7 +7,7 @@ import {
   SAGA_BRANCH_HEADER,
   SAGA_ID_HEADER,
   SAGA_OP_HEADER,
-} from '../engine/saga-headers.js';
+} from '../message/saga-headers.js';
 import { headerText, usableHeaders } from './call-headers.js';
 import { type EndpointAnswer, type SagaEndpoints, UnansweredError } from './saga-endpoint.js';
 

@@ -12,7 +12,7 @@ import {
 import { callOfStep } from '../definition/http-command.js';
 import type { SagaOp } from '../definition/saga-command.js';
 import { definitionName, type SagaDefinitions } from '../definition/saga-definitions.js';
-import { callbackToken } from '../engine/callback-token.js';
+import { callbackToken } from '../message/callback-token.js';
 import type { SagaEngine } from '../engine/saga-engine.js';
 import { lockSaga } from '../engine/saga-store.js';
 import type { SagaEvent } from '../machine/saga-event.js';

@@ -11,7 +11,7 @@ import {
   resolveOptions,
   wholeNumber,
 } from '@waybill/kernel';
-import { EndpointRefusedError } from '../saga-errors.js';
+import { EndpointRefusedError } from '../errors/saga-errors.js';
 import type { HttpCall } from '../definition/saga-command.js';
 import { usableHeaders } from './call-headers.js';
 

@@ -1,6 +1,7 @@
 import type { EachAction, SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
 import { nextSteps } from '../definition/next-steps.js';
-import { END_STEP, type FrozenItem, type SagaInstance } from './saga-instance.js';
+import { type FrozenItem, type SagaInstance } from './saga-instance.js';
+import { END_STEP } from '../definition/names.js';
 
 /** The steps of an instance: those of its definition, and one for each item of the lists that it goes through. */
 export interface InstanceSteps {

@@ -1,5 +1,5 @@
 import { isPlainObject } from '@waybill/kernel';
-import { SagaInputError } from '../saga-errors.js';
+import { SagaInputError } from '../errors/saga-errors.js';
 import { isStorable } from '@waybill/outbox';
 
 /** Longest key of a saga, and id of a signal, in characters. */

@@ -105,6 +105,3 @@ export interface SagaInstance {
   /** When it began, in milliseconds since 1970 by the database's clock. */
   readonly startedAtMs: number;
 }
-
-/** The step that tells of the end. It stands in no definition. */
-export const END_STEP = 'onEnd';

@@ -13,7 +13,7 @@ export class SagaRejection extends Error {
 
 /**
  * A participant is still at it: thrown by it when it is asked before it has an answer. The step's time begins anew, and
- * the participant answers later by `SagaParticipant.answer`. What it has written so far is kept.
+ * the participant answers later by `waybill.sagas.participant.answer`. What it has written so far is kept.
  */
 export class SagaOngoing extends Error {
   override readonly name = 'SagaOngoing';

@@ -9,7 +9,6 @@ import { isName } from './saga-input.js';
 import { endStepOf, freeze, type InstanceSteps, stepsOf } from './items.js';
 import type { SagaOutput } from './saga-event.js';
 import {
-  END_STEP,
   type FrozenItem,
   isEnd,
   type SagaInstance,
@@ -18,6 +17,7 @@ import {
   type StepStatus,
   type WaitingSignal,
 } from './saga-instance.js';
+import { END_STEP } from '../definition/names.js';
 
 /** Steps that leave nothing to be undone. */
 export const CLEAN: ReadonlySet<StepStatus> = new Set<StepStatus>(['skipped', 'rejected', 'undone']);

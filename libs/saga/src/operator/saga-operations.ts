@@ -12,7 +12,7 @@ import {
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
-import { SagaOrderRefusedError } from '../saga-errors.js';
+import { SagaOrderRefusedError } from '../errors/saga-errors.js';
 import { type Sealer, whyUnreadable } from '@waybill/log';
 import { type AttributeValue, shownAttribute, type StoredAttribute } from '../definition/attributes.js';
 import { ignoredPlace } from '../engine/ignored-events.js';
@@ -20,7 +20,7 @@ import { SagaContents } from '../engine/saga-contents.js';
 import type { SagaData } from '../definition/saga-definition.js';
 import type { OrderEvent, SagaEvent, SagaOutput } from '../machine/saga-event.js';
 import { isEnd, type SagaInstance, type SagaState, stateOf } from '../machine/saga-instance.js';
-import { sealedOrder } from '../engine/saga-orders.js';
+import { sealedOrder } from '../loop/saga-orders.js';
 import { SagaBulk } from './saga-bulk.js';
 import { LIMIT, type SagaFilter, SagaSearch, type SagaSummary, summaryOf } from './saga-search.js';
 import type { SagaIgnored } from './saga-ignored.js';

@@ -3,7 +3,7 @@ import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { SagaOutput } from '../machine/saga-event.js';
 import { doneOf } from '../machine/void-output.js';
 import type { SagaTimelineEntry } from './saga-operations.js';
-import { advance, newInstance } from '../machine/advance.js';
+import { nextTransition, newInstance } from '../machine/next-transition.js';
 
 /** A saga as it was recorded: every transition, its start among them. */
 export interface RecordedSaga {
@@ -41,7 +41,7 @@ export function verifySaga(definition: SagaDefinition, recorded: RecordedSaga): 
   for (const { revision, events, outputs, nowMs } of recorded.timeline) {
     const now: SagaOutput[] = [];
     for (const event of events) {
-      const transition = advance(definition, instance, event, nowMs);
+      const transition = nextTransition(definition, instance, event, nowMs);
       instance = transition.instance;
       now.push(...transition.outputs);
     }

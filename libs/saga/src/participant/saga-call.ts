@@ -8,7 +8,7 @@ import {
   SAGA_OP_HEADER,
   SAGA_ORIGIN_HEADER,
   SAGA_RELEASE_OP,
-} from '../engine/saga-headers.js';
+} from '../message/saga-headers.js';
 
 const OPS: ReadonlySet<string> = new Set<BarrierOp>(['action', 'compensate', 'try', 'confirm', 'cancel']);
 const BEGUN = /^\d{1,14}$/;

@@ -60,7 +60,7 @@ export interface StashRules {
   readonly sealer: Sealer;
 }
 
-/** The entity is another saga's: the command is put aside. Caught by {@link SagaParticipant}. */
+/** The entity is another saga's: the command is put aside. Caught by {@link SagaCommandServer}. */
 export class SagaEntityHeld extends Error {
   override readonly name = 'SagaEntityHeld';
 

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import {
-  advance,
+  nextTransition,
   isVoid,
   newInstance,
   type OrderEvent,
-  type SagaCommand,
+  type SagaCommandContract,
   type SagaDefinition,
   type SagaEvent,
   type SagaInstance,
@@ -148,7 +148,7 @@ export class SagaScenario<Input extends object> {
   }
 
   /** The oldest command that was not expected yet went to this topic, and carries this. */
-  expectCommand<Request>(command: SagaCommand<Request, unknown>, payload?: Request): this {
+  expectCommand<Request>(command: SagaCommandContract<Request, unknown>, payload?: Request): this {
     const at = this.#unseen.findIndex(({ topic }) => topic === command.topic);
     const sent = this.#unseen[at];
     if (sent === undefined) return this.#fail(`a command to ${command.topic} was expected`);
@@ -202,7 +202,7 @@ export class SagaScenario<Input extends object> {
 
   #tell(event: SagaEvent, story: string): this {
     this.#story.push(story);
-    const { instance, outputs } = advance(this.#definition, this.#saga(), event, this.#nowMs);
+    const { instance, outputs } = nextTransition(this.#definition, this.#saga(), event, this.#nowMs);
     this.#instance = instance;
     for (const output of outputs) this.#do(output);
     return this;

@@ -10,7 +10,7 @@ import {
   SagaEngine,
   type SagaHttpOptions,
   SagaLocks,
-  SagaParticipant,
+  SagaCommandServer,
   Sagas,
   SagaLoop,
 } from '@waybill/saga';
@@ -32,7 +32,7 @@ export interface PlainServiceOptions {
 /** A service without Nest, put together from Waybill's parts. */
 export class PlainService {
   readonly sagas: Sagas;
-  readonly participant: SagaParticipant;
+  readonly participant: SagaCommandServer;
   readonly outbox: Outbox;
 
   private constructor(
@@ -57,7 +57,7 @@ export class PlainService {
     const engine = new SagaEngine({ definitions: known, outbox, group, logger: silentLogger });
     const sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
     const answers = new OutboxAnswers(outbox);
-    const participant = new SagaParticipant({ answers, locks: new SagaLocks(answers) });
+    const participant = new SagaCommandServer({ answers, locks: new SagaLocks(answers) });
     const service = new SagaLoop(
       { engine, definitions: known, transactions, logger: silentLogger },
       { http },

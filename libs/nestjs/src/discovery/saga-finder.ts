@@ -1,0 +1,81 @@
+import { Injectable } from '@nestjs/common';
+import { DiscoveryService } from '@nestjs/core';
+import { ConfigurationError, describeError } from '@waybill/kernel';
+import { isSagaDefinition, type SagaDefinition, startedBy } from '@waybill/saga';
+import type { Waybill } from '../instance/waybill.js';
+import { DEFAULT_NAME } from '../options/instance-name.js';
+import { sagaOptionsOf, sagaStartsOf } from '../sagas/saga.decorators.js';
+
+/**
+ * Finds the sagas of an application, for the instance of Waybill that they are for: when that starts, which may be before
+ * Nest's hooks run.
+ */
+@Injectable()
+export class SagaFinder {
+  constructor(
+    private readonly waybill: Waybill,
+    private readonly discovery: DiscoveryService,
+  ) {
+    waybill.sagas.finders.push(() => this.find());
+  }
+
+  /** @throws ConfigurationError listing providers without a saga, request-scoped ones, and sagas defined twice */
+  find(): void {
+    const { sagas, options } = this.waybill;
+    const problems: string[] = [];
+    const seen = new Set<object>();
+    for (const { instance, metatype, isDependencyTreeStatic } of this.#providers()) {
+      const where = metatype.name;
+      if (seen.has(instance)) continue;
+      seen.add(instance);
+      if (!isDependencyTreeStatic)
+        problems.push(`${where} is request-scoped, and a saga has no request: make it a singleton`);
+      const found = Object.values(instance).filter(isSagaDefinition) as SagaDefinition[];
+      if (found.length === 0) problems.push(`${where} has no property that is a definition of a saga`);
+      for (const definition of found) {
+        const { type, version } = definition;
+        if (sagas.definitions.find(type, version) === undefined) sagas.definitions.add(definition);
+        else problems.push(`${where} defines version ${version} of ${type}, which is there already`);
+      }
+      problems.push(...this.#addStarts(where, instance));
+    }
+    if (sagas.definitions.size > 0 && options.group === undefined)
+      problems.push('there are sagas, and the module names no group');
+    if (sagas.definitions.size > 0 && options.bus !== undefined)
+      problems.push(
+        'there are sagas, and the log is in another database than they are: define them in a service whose database it is',
+      );
+    if (problems.length > 0) throw new ConfigurationError('The sagas are not usable', problems);
+  }
+
+  /** @returns what is wrong with them */
+  #addStarts(where: string, instance: object): string[] {
+    return sagaStartsOf(instance).flatMap(({ property, topic, options }) => {
+      const definition = Object.getOwnPropertyDescriptor(instance, property)?.value as unknown;
+      if (!isSagaDefinition(definition))
+        return [`${where}.${String(property)} is to be started by ${topic}, and is no definition of a saga`];
+      try {
+        this.waybill.sagas.definitions.addStart(startedBy(definition as SagaDefinition, topic, options));
+        return [];
+      } catch (error) {
+        return [`${where}.${String(property)}: ${describeError(error)}`];
+      }
+    });
+  }
+
+  *#providers(): IterableIterator<{
+    readonly instance: object;
+    readonly metatype: { readonly name: string };
+    readonly isDependencyTreeStatic: boolean;
+  }> {
+    for (const wrapper of this.discovery.getProviders()) {
+      const { metatype } = wrapper;
+      if (typeof metatype !== 'function') continue;
+      const marked = sagaOptionsOf(metatype);
+      if (marked === undefined || (marked.name ?? DEFAULT_NAME) !== this.waybill.name) continue;
+      const instance = wrapper.instance as object | undefined;
+      const isDependencyTreeStatic = wrapper.isDependencyTreeStatic();
+      if (typeof instance === 'object') yield { instance, metatype, isDependencyTreeStatic };
+    }
+  }
+}

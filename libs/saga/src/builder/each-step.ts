@@ -1,0 +1,103 @@
+import type { SagaCommandContract } from '../definition/saga-command.js';
+import type { LocalContext, SagaDefinition } from '../definition/saga-definition.js';
+import type { StepBase } from '../definition/saga-steps.js';
+import type { StepPolicyOptions } from '../definition/step-policy.js';
+
+/** A step for each item of a list. What is said of one says `item` first, and `data` behind it. */
+export interface EachBase<Data, Item> extends StepBase<Data> {
+  /** The list: it is taken once, when the step begins, and stays as it is then. Up to 1,000. */
+  readonly items: (data: Data) => readonly Item[];
+  /** Names an item among the others: 1 to 100 characters. Its step is `name[key]`. */
+  readonly key: (item: Item, data: Data) => string;
+  /** How many are under way at a time. Default 10. */
+  readonly concurrency?: number;
+}
+
+/** A command for each item. */
+export interface EachCommand<Data, Item, Request, Reply, Result, UndoRequest> {
+  readonly invoke: SagaCommandContract<Request, Reply>;
+  readonly with: (item: Item, data: Data) => Request;
+  /** What of the answer is kept: it stands in the data under the names of the step and of the item. */
+  readonly then?: (reply: Reply, item: Item, data: Data) => Result;
+  /** Undoes what was done for an item. The result is missing where no answer has come. */
+  readonly undo?: {
+    readonly invoke: SagaCommandContract<UndoRequest, unknown>;
+    readonly with: (item: Item, data: Data, result: Result | undefined) => UndoRequest;
+    readonly policy?: StepPolicyOptions;
+  };
+  readonly policy?: StepPolicyOptions;
+}
+
+/** An action in the saga's own transaction for each item. */
+export interface EachLocal<Data, Item, Result, Transaction> {
+  readonly run: (item: Item, data: Data, context: LocalContext<Transaction>) => Promise<Result | void>;
+  readonly undo?: {
+    readonly run: (item: Item, data: Data, context: LocalContext<Transaction>) => Promise<void>;
+    readonly policy?: StepPolicyOptions;
+  };
+  readonly policy?: StepPolicyOptions;
+}
+
+/** A child for each item. */
+export interface EachChild<Data, Item, Input extends object, Output extends object, Result> {
+  readonly saga: SagaDefinition<Input, Output>;
+  /** The child's key among the sagas of its type: of this item, and of no other. */
+  readonly key: (item: Item, data: Data) => string;
+  readonly with: (item: Item, data: Data) => Input;
+  readonly then?: (childData: Output, item: Item, data: Data) => Result;
+}
+
+/** A step that sends a command for each item. */
+export interface EachCommandStep<Data, Item, Request, Reply, Result, UndoRequest> extends EachBase<
+  Data,
+  Item
+> {
+  readonly step: EachCommand<Data, Item, Request, Reply, Result, UndoRequest>;
+}
+
+/** A step that does something in the saga's own transaction for each item. */
+export interface EachLocalStep<Data, Item, Result, Transaction> extends EachBase<Data, Item> {
+  readonly local: EachLocal<Data, Item, Result, Transaction>;
+}
+
+/** A step that runs a child for each item. */
+export interface EachChildStep<
+  Data,
+  Item,
+  Input extends object,
+  Output extends object,
+  Result,
+> extends EachBase<Data, Item> {
+  readonly child: EachChild<Data, Item, Input, Output, Result>;
+}
+
+/** Any of them, as it is read. */
+export type AnyEachStep<Data> = EachBase<Data, unknown> &
+  (
+    | {
+        readonly step: EachCommand<Data, unknown, unknown, unknown, unknown, unknown>;
+        readonly local?: undefined;
+        readonly child?: undefined;
+      }
+    | {
+        readonly step?: undefined;
+        readonly local: EachLocal<Data, unknown, unknown, unknown>;
+        readonly child?: undefined;
+      }
+    | {
+        readonly step?: undefined;
+        readonly local?: undefined;
+        readonly child: EachChild<Data, unknown, object, object, unknown>;
+      }
+  );
+
+/** What each of them may say of its attempts. */
+export interface EachPolicies {
+  readonly policy?: StepPolicyOptions;
+  readonly undo?: { readonly policy?: StepPolicyOptions };
+}
+
+/** What lists add to the data: the results by the keys of the items. */
+export type EachResults<Name extends string, Result> = Readonly<
+  Record<Name, Readonly<Record<string, Result>>>
+>;

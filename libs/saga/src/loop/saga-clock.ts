@@ -1,0 +1,141 @@
+import {
+  BackgroundService,
+  describeError,
+  HandlerAbandonedError,
+  isInfrastructureFailure,
+  type Logger,
+  type PassResult,
+  SubjectErasedError,
+  type TransactionRunner,
+} from '@waybill/kernel';
+import { SagaDefinitionChangedError, SagaVersionUnknownError } from '../errors/saga-errors.js';
+import { nextSagaWake, postponeSaga, wakeSaga } from '../statements.generated.js';
+import type { SagaEngine } from '../engine/saga-engine.js';
+import { lockDueSaga, wakeMs } from '../engine/saga-store.js';
+
+/** What a {@link SagaClock} works with. */
+export interface SagaClockDependencies {
+  readonly engine: SagaEngine;
+  readonly transactions: TransactionRunner;
+  readonly logger: Logger;
+  /** How long a transition may take, in milliseconds. */
+  readonly transitionMs: number;
+  /** Longest time between two looks, in milliseconds. */
+  readonly pollMs: number;
+  /** Sagas that are carried on at a time. */
+  readonly concurrency: number;
+}
+
+/** A saga whose transition fails waits for so long, in milliseconds. */
+const POSTPONE_MS = 5_000;
+/** One whose definition another process may have, or an older release, waits for so long, in milliseconds. */
+const OTHER_DEFINITION_MS = 30_000;
+/** One whose subject was erased cannot be carried on; it is looked at again after so long, in milliseconds. */
+const ERASED_MS = 86_400_000;
+
+/** Carries on sagas for which something is due, some at a time: a slow one keeps none of the others waiting. */
+export class SagaClock {
+  readonly service: BackgroundService;
+  readonly #underWay = new Set<Promise<void>>();
+  #toldMs = -Infinity;
+
+  constructor(private readonly parts: SagaClockDependencies) {
+    const { pollMs, logger } = parts;
+    this.service = new BackgroundService({
+      name: 'the clock of sagas',
+      runOnce: (signal) => this.#look(signal),
+      idleMinMs: Math.min(20, pollMs),
+      idleMaxMs: pollMs,
+      logger,
+    });
+  }
+
+  /** Stops when the sagas that are under way have been carried on. */
+  async stop(): Promise<void> {
+    await this.service.stop();
+    await Promise.all(this.#underWay);
+  }
+
+  /** Claims what is due, as long as there is a place for it. */
+  async #look(signal: AbortSignal): Promise<PassResult> {
+    const { engine, transactions, pollMs, concurrency } = this.parts;
+    while (!signal.aborted && this.#underWay.size < concurrency) if (!(await this.#claim())) break;
+    if (this.#underWay.size >= concurrency) return 'idle';
+    const [next] = await transactions.session.run(nextSagaWake, engine.replyTopic);
+    if (next !== undefined && next.inMs < pollMs) {
+      const ring = setTimeout(() => this.service.bell.ring(), Math.max(1, next.inMs));
+      ring.unref();
+    }
+    return 'idle';
+  }
+
+  /** @returns whether there is one, as soon as that is known; it is carried on meanwhile */
+  #claim(): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const work = this.#carry(resolve).then(
+        (isCarried) => {
+          this.#underWay.delete(work);
+          // A place is free, and there may be more where this one was.
+          if (isCarried && this.service.running) this.service.bell.ring();
+        },
+        (error: unknown) => {
+          this.#underWay.delete(work);
+          // The look fails by it; where that is over, the next one tries the saga again.
+          reject(error);
+        },
+      );
+      this.#underWay.add(work);
+    });
+  }
+
+  /** @returns whether there was one, and another look may find more */
+  async #carry(claimed: (isThere: boolean) => void): Promise<boolean> {
+    const { transactions, engine, transitionMs, logger } = this.parts;
+    let current: string | undefined;
+    try {
+      return await transactions.run({
+        work: async (transaction) => {
+          const onClaimed = (id: string): void => {
+            current = id;
+            claimed(true);
+          };
+          const { contents, replyTopic } = engine;
+          const stored = await lockDueSaga(transaction.session, contents, replyTopic, onClaimed);
+          if (stored === undefined) {
+            claimed(false);
+            return false;
+          }
+          const { applied } = await engine.carry(transaction, stored, { type: 'due' });
+          if (!applied) await transaction.session.run(wakeSaga, stored.instance.id, wakeMs(stored.instance));
+          return true;
+        },
+        timeoutMs: transitionMs,
+      });
+    } catch (error) {
+      if (current === undefined || isInfrastructureFailure(error)) {
+        if (current !== undefined) logger.warn(`saga ${current} is tried again: ${describeError(error)}`);
+        throw error;
+      }
+      // A local action that took too long is known by now, and counts at the next look.
+      if (error instanceof HandlerAbandonedError) return true;
+      if (error instanceof SagaVersionUnknownError || error instanceof SagaDefinitionChangedError) {
+        this.#tellOfDefinition(current, error);
+        await transactions.session.run(postponeSaga, current, OTHER_DEFINITION_MS);
+        return true;
+      }
+      // It must not keep those behind it from being looked at.
+      logger.error(`saga ${current} could not be carried on: ${describeError(error)}`);
+      const isErased = error instanceof SubjectErasedError;
+      await transactions.session.run(postponeSaga, current, isErased ? ERASED_MS : POSTPONE_MS);
+      return true;
+    }
+  }
+
+  /** Once a minute: there may be thousands of them. */
+  #tellOfDefinition(id: string, error: Error): void {
+    const now = performance.now();
+    if (now - this.#toldMs < 60_000) return;
+    this.#toldMs = now;
+    this.parts.logger.error(`saga ${id}, and perhaps others, cannot be carried on here: ${error.message}`);
+  }
+}

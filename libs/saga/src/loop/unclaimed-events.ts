@@ -1,0 +1,132 @@
+import {
+  BackgroundService,
+  describeError,
+  HandlerAbandonedError,
+  isInfrastructureFailure,
+  type Logger,
+  type OpenTransaction,
+  type PassResult,
+  SubjectErasedError,
+  type TransactionRunner,
+  type PgTransactionHandle,
+} from '@waybill/kernel';
+import { postponeEvent } from '../statements.generated.js';
+import type { ExpiredEvent } from '../engine/event-waits.js';
+import type { SagaEngine } from '../engine/saga-engine.js';
+import { eventMessage } from '../message/saga-messages.js';
+
+/** What is known of an event without a saga, beside what it holds. */
+export interface UnclaimedEvent<Transaction = PgTransactionHandle> {
+  readonly topic: string;
+  /** Which steps could have waited for it: `type/step@topic`. */
+  readonly waiter: string;
+  /** What says whose it is. */
+  readonly match: string;
+  readonly arrivedAt: Date;
+  /** In which it is taken out: what the handler writes there takes effect exactly once. */
+  readonly transaction: Transaction;
+}
+
+/** Handles an event that no saga has waited for in time. */
+export type UnclaimedHandler = (event: never, about: UnclaimedEvent<never>) => unknown;
+
+/** What {@link UnclaimedEvents} work with. */
+export interface UnclaimedEventsDependencies {
+  readonly engine: SagaEngine;
+  /** By topic. */
+  readonly handlers: ReadonlyMap<string, UnclaimedHandler>;
+  readonly transactions: TransactionRunner;
+  readonly logger: Logger;
+  /** How long a handler may take, in milliseconds. */
+  readonly transitionMs: number;
+  readonly pollMs: number;
+}
+
+/** A handler gets an event as often as this before it is kept for operators; the wait grows from the first to the last. */
+const TRIES = 8;
+const FIRST_WAIT_MS = 500;
+const LAST_WAIT_MS = 600_000;
+
+/**
+ * Takes out the events that no saga has waited for in time: to the handler of their topic, or to where operators see them.
+ * And hands out those that a step could not see when it began to wait.
+ */
+export class UnclaimedEvents {
+  readonly service: BackgroundService;
+
+  constructor(private readonly parts: UnclaimedEventsDependencies) {
+    const { pollMs, logger } = parts;
+    this.service = new BackgroundService({
+      name: 'events without a saga',
+      runOnce: () => this.#next(),
+      idleMinMs: Math.min(20, pollMs),
+      idleMaxMs: pollMs,
+      logger,
+    });
+  }
+
+  async #next(): Promise<PassResult> {
+    const { engine, transactions, transitionMs } = this.parts;
+    let current: ExpiredEvent | undefined;
+    try {
+      return await transactions.run({
+        work: async (transaction) => {
+          if (await this.#lookAgain(transaction)) return 'again';
+          current = await engine.waits.expired(transaction.session);
+          if (current === undefined) return 'idle';
+          await this.#part(transaction, current);
+          return 'again';
+        },
+        timeoutMs: transitionMs,
+      });
+    } catch (error) {
+      const isOfHandler = error instanceof HandlerAbandonedError || !isInfrastructureFailure(error);
+      if (current === undefined || !isOfHandler) throw error;
+      await this.#postpone(current, error);
+      return 'again';
+    }
+  }
+
+  /** @returns whether there was a step to look after */
+  async #lookAgain({ session }: OpenTransaction<unknown>): Promise<boolean> {
+    const { engine } = this.parts;
+    const seen = await engine.waits.lookAgain(session);
+    if (seen?.kept === undefined) return seen !== undefined;
+    const { sagaId, step, kept } = seen;
+    const parts = { outbox: engine.outbox, keys: engine.keys, subject: kept.subject };
+    const event = { type: 'event', step, payload: kept.payload } as const;
+    await engine.outbox.publishEncoded(session, [await eventMessage(session, parts, sagaId, event)]);
+    return true;
+  }
+
+  async #part(transaction: OpenTransaction<unknown>, event: ExpiredEvent): Promise<void> {
+    const { topic, waiter, match, arrivedAt, failures } = event;
+    const { session, handle } = transaction;
+    const kept = await event.open().catch((error: unknown) => {
+      if (!(error instanceof SubjectErasedError)) throw error;
+    });
+    // Its subject was erased: there is nothing left of it.
+    if (kept === undefined) return;
+    const handler = this.parts.handlers.get(topic);
+    if (handler !== undefined && failures < TRIES) {
+      await handler(kept.payload as never, { topic, waiter, match, arrivedAt, transaction: handle as never });
+      return;
+    }
+    const why =
+      handler === undefined
+        ? `no saga has waited for it as ${waiter} with ${match}`
+        : `no saga has waited for it as ${waiter} with ${match}, and its handler has failed ${failures} times`;
+    const ignored = { sagaId: null, kind: 'event', name: topic, payload: kept.payload, why };
+    await this.parts.engine.ignored.keep(session, ignored, kept.subject ?? undefined);
+  }
+
+  /** It must not keep those behind it from being looked at. */
+  async #postpone({ id, topic, match, failures }: ExpiredEvent, error: unknown): Promise<void> {
+    const { logger, transactions } = this.parts;
+    const waitMs = Math.min(FIRST_WAIT_MS * 2 ** failures, LAST_WAIT_MS);
+    logger.error(
+      `the event of ${topic} with ${match} has no saga, and its handler has failed: ${describeError(error)}. It is tried again in ${waitMs} ms`,
+    );
+    await transactions.session.run(postponeEvent, id, waitMs);
+  }
+}

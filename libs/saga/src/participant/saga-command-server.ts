@@ -1,0 +1,199 @@
+import {
+  assertAnswerable,
+  type Delivery,
+  type Headers,
+  REPLY_KEY_HEADER,
+  replyHeaders,
+  replyTopicOf,
+} from '@waybill/consumer';
+import { type AnsweredState, Barrier, type BarrierCall, type BarrierOp } from '@waybill/guard';
+import {
+  ConfigurationError,
+  isInfrastructureFailure,
+  runAhead,
+  savepointOf,
+  type SqlSession,
+} from '@waybill/kernel';
+import { type CommandOver } from '../errors/saga-errors.js';
+import { SagaCommandOverError } from '../errors/saga-errors.js';
+import type { ControlMessage, TransactionHandle } from '@waybill/outbox';
+import type { Answers, AnswerTransaction } from './answers.js';
+import { type Ending, endingOf, type LaterAnswer } from './later-answer.js';
+import { callOf, isRelease } from './saga-call.js';
+import { SAGA_AGAIN_HEADER, SAGA_HOLDS_HEADER, SAGA_ID_HEADER } from '../message/saga-headers.js';
+import { SagaEntityHeld, type SagaLocks } from './saga-locks.js';
+import { SagaOngoing, SagaRejection } from '../machine/saga-rejection.js';
+
+const savepoint = savepointOf('participant');
+
+/** What a {@link SagaCommandServer} works with. */
+export interface SagaCommandServerDependencies {
+  readonly answers: Answers;
+  readonly locks: SagaLocks;
+  /** Finds a topic of the log: answers go to those that are there. Default: only the topic's name is checked. */
+  readonly findTopic?: (name: string) => Promise<unknown>;
+  /** Default: one with default options. */
+  readonly barrier?: Barrier;
+}
+
+/** Operations that take back what others did. */
+const UNDOING: ReadonlySet<BarrierOp> = new Set<BarrierOp>(['compensate', 'cancel']);
+
+const OVER: Readonly<Record<Exclude<AnsweredState, 'ongoing'>, CommandOver>> = {
+  done: 'answered',
+  rejected: 'rejected',
+  'taken-back': 'taken-back',
+  unknown: 'unknown',
+};
+
+/**
+ * Serves commands of sagas in the transaction of their delivery: the barrier lets each happen once, and never after its
+ * compensation; effect, barrier and answer are committed together, so that every command which has happened is answered
+ * once, and a duplicate needs no second answer.
+ */
+export class SagaCommandServer {
+  readonly #barrier: Barrier;
+
+  constructor(private readonly parts: SagaCommandServerDependencies) {
+    this.#barrier = parts.barrier ?? new Barrier();
+  }
+
+  /**
+   * Serves one delivery. `work` is the handler; it may throw a {@link SagaRejection} (its writes are rolled back, and the
+   * saga is told), a {@link SagaOngoing}, or anything else: then the delivery has failed, and is retried as any other.
+   * A delivery that is no command of a saga is handled as it is; one that only tells that a saga has ended never reaches it.
+   *
+   * @returns what `work` returned; undefined when it did not run
+   */
+  async serve(delivery: Delivery, work: () => Promise<unknown>): Promise<unknown> {
+    const { session, control } = delivery;
+    if (isRelease(control)) {
+      await this.parts.locks.release(delivery, control[SAGA_ID_HEADER] ?? '');
+      return undefined;
+    }
+    const call = callOf(control);
+    if (call === undefined) return work();
+    await assertAnswerable(delivery, this.parts.findTopic);
+    if (control[SAGA_AGAIN_HEADER] !== undefined) await this.#barrier.pardon(session, call);
+    await runAhead(session, savepoint.set);
+    let ending: Ending | undefined;
+    try {
+      ending = await this.#pass(session, call, work);
+    } catch (error) {
+      if (isInfrastructureFailure(error)) throw error;
+      if (!(error instanceof SagaRejection) && !(error instanceof SagaEntityHeld)) throw error;
+      await session.run(savepoint.goBack);
+      ending = error instanceof SagaRejection ? rejected(error) : await this.#stash(delivery, error.entity);
+      // A copy of the command must not do later what the saga has been told was not done.
+      if (ending !== undefined) await this.#barrier.reject(session, call);
+    }
+    if (UNDOING.has(call.op) && ending?.status !== 'ongoing')
+      await this.parts.locks.release(delivery, call.gid, { branch: call.branch });
+    await this.#answer(delivery, control, ending);
+    return ending?.payload;
+  }
+
+  /**
+   * Answers a command later that was {@link SagaOngoing}, in the transaction of what it has come to, or says by `ongoing` that
+   * it is still at work, so that the step's time begins again. The barrier is asked first: a command that was answered before,
+   * or that the saga has taken back since, is not answered, and the transaction is to be rolled back.
+   *
+   * @param tx the open transaction; without it, the one that the caller runs in
+   * @param control the control headers of the command, as they were delivered
+   * @throws SagaCommandOverError when the command is over
+   * @throws TransactionRequiredError for anything but an open transaction
+   * @throws TransactionConflictError when another transaction is at the command: roll back, and try again
+   * @throws ConfigurationError for headers or an answer that are not usable
+   */
+  async answer(control: Headers, answer: LaterAnswer): Promise<void>;
+  async answer(tx: TransactionHandle, control: Headers, answer: LaterAnswer): Promise<void>;
+  async answer(...given: [Headers, LaterAnswer] | [TransactionHandle, Headers, LaterAnswer]): Promise<void> {
+    const [tx, control, answer] = given.length === 2 ? [undefined, ...given] : given;
+    const transaction = this.parts.answers.join(tx);
+    const ending = endingOf(answer);
+    const call = laterCall(control);
+    const stood = await this.#barrier.answer(transaction.session, call, ending.status);
+    if (stood !== 'ongoing') throw new SagaCommandOverError(call.gid, call.branch, call.op, OVER[stood]);
+    const answered = { ...transaction, subject: answer.subject ?? null };
+    const holdsNothing = ending.status === 'rejected' || (UNDOING.has(call.op) && ending.status === 'done');
+    if (holdsNothing) await this.parts.locks.release(answered, call.gid, { branch: call.branch });
+    await this.#answer(answered, control, ending);
+  }
+
+  /** Rejects a command that has waited too long. */
+  async rejectCommand(session: SqlSession, control: Headers, reason: string): Promise<void> {
+    const call = callOf(control);
+    if (call !== undefined) await this.#barrier.reject(session, call);
+    await this.#answer({ session }, control, { status: 'rejected', error: reason });
+  }
+
+  async #pass(
+    session: SqlSession,
+    call: BarrierCall,
+    work: () => Promise<unknown>,
+  ): Promise<Ending | undefined> {
+    let ongoing: SagaOngoing | undefined;
+    let payload: unknown;
+    // The answer is committed with the effect, so the barrier needs to keep none for duplicates.
+    const { outcome } = await this.#barrier.call(session, call, async () => {
+      try {
+        payload = await work();
+      } catch (error) {
+        if (!(error instanceof SagaOngoing)) throw error;
+        ongoing = error;
+        await this.#barrier.ongoing(session, call, error.hasEffect ? 'ongoing-effect' : 'ongoing');
+      }
+    });
+    if (outcome === 'done')
+      return ongoing === undefined ? { status: 'done', payload } : { status: 'ongoing' };
+    if (outcome === 'empty') return { status: 'done' };
+    // Done, rejected or given up before: that was said when it happened.
+    return undefined;
+  }
+
+  /** @returns how the command has ended, when it cannot wait */
+  async #stash({ session, ...command }: Delivery, entity: string): Promise<Ending | undefined> {
+    try {
+      await this.parts.locks.stash(session, entity, command);
+      return undefined;
+    } catch (error) {
+      if (error instanceof SagaRejection) return rejected(error);
+      throw error;
+    }
+  }
+
+  async #answer(transaction: AnswerTransaction, request: Headers, ending: Ending | undefined): Promise<void> {
+    if (ending === undefined) return;
+    const topic = replyTopicOf(request, `the command of saga ${request[SAGA_ID_HEADER] ?? ''}`);
+    if (topic === undefined) return;
+    const { status, payload = null, error } = ending;
+    const message: ControlMessage = {
+      topic,
+      key: request[REPLY_KEY_HEADER] ?? null,
+      control: { ...replyHeaders(request, status, error), ...this.#held(transaction.session, request) },
+      payload,
+    };
+    await this.parts.answers.send(transaction, [message]);
+  }
+
+  /** Tells the saga that something is held for it, so that it says when it has ended. */
+  #held(session: SqlSession, request: Headers): Headers {
+    const call = callOf(request);
+    const branch = { sagaId: call?.gid ?? '', branch: call?.branch ?? '' };
+    return this.parts.locks.hasTaken(session, branch) ? { [SAGA_HOLDS_HEADER]: '1' } : {};
+  }
+}
+
+function rejected({ reason }: SagaRejection): Ending {
+  return { status: 'rejected', error: reason };
+}
+
+/** @throws ConfigurationError for headers that are not those of a command: they were kept by the user */
+function laterCall(control: Headers): BarrierCall {
+  const given: unknown = control;
+  const call = typeof given === 'object' && given !== null ? callOf(control) : undefined;
+  if (call !== undefined) return call;
+  throw new ConfigurationError('The answer to a command of a saga is not usable', [
+    'its control headers are not those of a command: keep ctx.control of the delivery, and pass it unchanged',
+  ]);
+}
