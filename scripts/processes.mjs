@@ -141,7 +141,7 @@ function tellLifeline(command) {
   lifeline.stdin.write(`${JSON.stringify(command)}\n`);
 }
 
-/** `kill -9` of npm tells nobody: whoever it started has to notice. Without npm the parent may come and go. */
+/** `kill -9` of npm tells nobody: what it started has to notice. Without npm the parent may come and go. */
 function watchParent() {
   if (process.env.npm_lifecycle_event === undefined) return;
   const before = ancestors();

@@ -37,7 +37,7 @@ export class GatewayProcess {
     if (this.#closed)
       throw new ShopError(
         'DEMO_SERVICE',
-        'The gateway was ended and is not started again. Run the demo anew.',
+        'The gateway was ended and is not started again. Run the demo again.',
       );
     const { broken, transfer } = this.customers;
     const settings: GatewaySettings = {

@@ -16,7 +16,7 @@ import type { OrdersTransaction } from './orders-prisma.js';
 
 /**
  * A gateway that is away for long leaves a dead letter, on an operator's desk: the saga waits for the redrive before it
- * asks anew by itself.
+ * asks again by itself.
  */
 const CHARGE = { timeoutMs: 600_000, delayMs: 60_000, maxAttempts: 10 };
 

@@ -171,7 +171,7 @@ describe('the tombstone', () => {
     expect(await delivered()).toEqual([]);
   });
 
-  test('and the local transaction never both come through, whoever is first', async () => {
+  test('and the local transaction never both come through, in either order', async () => {
     const runner = ledger.local.transactions;
     const isOpen = (n: number): Promise<boolean> =>
       fixture.value<boolean>('select exists (select from waybill.half_message where messages @> $1::jsonb)', [

@@ -138,7 +138,7 @@ describe('publishing', () => {
     expect(numbers).toEqual([30, 31]);
   });
 
-  test('carries on the trace of whoever publishes', async () => {
+  test('carries on the trace of the publisher', async () => {
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
     const traced = new Outbox({ traceHeaders: () => ({ traceparent }) });
     await fixture.transaction((client) => traced.publish(client, message(40)));

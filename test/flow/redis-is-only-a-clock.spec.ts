@@ -118,7 +118,7 @@ describeWithRedis('the Redis clock', (redis) => {
     60_000,
   );
 
-  test('notices when everything in Redis is deleted, and loads the window anew', async () => {
+  test('notices when everything in Redis is deleted, and reloads the window', async () => {
     await inUse();
     const { loads } = service.status;
     const late = await fire([1_500, 2_500, 3_500], async () => void (await redis().command('FLUSHALL')));
@@ -131,7 +131,7 @@ describeWithRedis('the Redis clock', (redis) => {
     const { loads } = service.status;
     const record = '{waybill}:timers:window';
     await redis().command('SET', record, '{"epoch":"old","server":"another","untilMs":99999999999999}');
-    await waitUntil(() => service.status.loads > loads, { describe: 'the window is loaded anew' });
+    await waitUntil(() => service.status.loads > loads, { describe: 'the window is reloaded' });
     await redis().command('SET', record, 'nonsense');
     await waitUntil(() => service.status.loads > loads + 1, { describe: 'it is loaded once more' });
     await inUse();

@@ -166,7 +166,7 @@ describe('a saga over three services', () => {
     expect(await floor.deeds()).toEqual(['reserve']);
   });
 
-  test('a command that ends as a dead letter is tried anew, and its step is undone when that is spent', async () => {
+  test('a command that ends as a dead letter is tried again, and its step is undone when that is spent', async () => {
     floor = await SagaFloor.open([placeOrder] as never);
     let calls = 0;
     await floor.serve('stock', {

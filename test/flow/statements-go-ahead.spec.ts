@@ -59,7 +59,7 @@ describe('a transaction of Waybill', () => {
     expect(await noted()).toEqual(['a', 'b', 'c']);
   });
 
-  test('keeps the order among its statements and those of whoever holds the client', async () => {
+  test('keeps the order among its statements and those of the holder of the client', async () => {
     await run(async ({ session, handle }) => {
       expect(handle.getTransactionStatus()).toBe('T');
       await runAhead(session, note, 'a');

@@ -278,7 +278,7 @@ describeWithRedis('leases in Redis', (redis) => {
     expect(await guard.once(newName(), async () => 1)).toMatchObject({ duplicate: false });
   });
 
-  test('scripts are loaded anew when Redis has lost them, and fences grow all the same', async () => {
+  test('scripts are reloaded when Redis has lost them, and fences grow all the same', async () => {
     const store = stores.of('redis');
     await stores.ready();
     const before = await store.claim('flushed', null, 10_000);

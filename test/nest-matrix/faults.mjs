@@ -48,7 +48,7 @@ export const filter = (caught, handle) => {
   return UseFilters(new Filter());
 };
 
-/** A provider that is made anew for each delivery. */
+/** A provider that is created for each delivery. */
 export const scoped = (make, options = { scope: Scope.REQUEST }) => {
   const Provider = class {
     constructor() {

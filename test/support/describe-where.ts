@@ -3,7 +3,7 @@ import { describe } from '@jest/globals';
 /**
  * A suite that needs a program which not every machine has. Where it is missing the suite is left out, and says so; in CI it
  * fails.
- * @param needs what is missing, for whoever reads that
+ * @param needs what is missing, for the reader
  */
 export function describeWhere(isThere: boolean, name: string, needs: string, suite: () => void): void {
   if (isThere) {

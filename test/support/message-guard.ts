@@ -21,7 +21,7 @@ export function idOf(ms: number): string {
   return `${time.slice(0, 8)}-${time.slice(8)}-7abc-8def-${tail}`;
 }
 
-/** The work of a message: an effect, and a result that names whoever did it. */
+/** The work of a message: an effect, and a result that names who did it. */
 export async function effect(
   tx: pg.PoolClient,
   messageId: string,

@@ -145,7 +145,7 @@ describe('the module', () => {
     expect(kept).toHaveLength(1);
   });
 
-  test('warns of handlers that are made anew for each delivery', async () => {
+  test('warns of handlers that are created for each delivery', async () => {
     @Controller({ scope: Scope.REQUEST })
     class Scoped {
       @EventPattern<string>('stock.moved')

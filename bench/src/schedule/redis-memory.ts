@@ -39,7 +39,7 @@ export async function measureRedisMemory(
       [FAR_TIMERS],
     );
     service.armed([Date.now() + 30 * 86_400_000]);
-    // Loaded anew, as after a loss of Redis: far timers are not among what is loaded.
+    // Reloaded, as after a loss of Redis: far timers are not among what is loaded.
     await redis.command('DEL', '{waybill}:timers:window');
     const { loads } = service.status;
     while (service.status.loads === loads) await systemClock.sleep(20);

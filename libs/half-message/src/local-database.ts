@@ -133,7 +133,7 @@ export class LocalDatabases {
       if (answer.verdict !== 'unknown' || !mark.barrier) return answer;
     }
     if (!mark.barrier) return { verdict: 'unknown', by: 'tombstone', why: 'there is no barrier' };
-    // Asked anew each time: a server may have taken the place of another under the same address.
+    // Asked each time: a server may have taken the place of another under the same address.
     if ((await databaseIdentity(session)) !== mark.identity)
       return { verdict: 'unknown', by: 'tombstone', why: `${mark.name} is another database now` };
     try {

@@ -1,4 +1,4 @@
--- Lets the relay begin anew on another cluster, keeping what had not been moved. For an operator.
+-- Lets the relay start over on another cluster, keeping what had not been moved. For an operator.
 -- Params: none
 -- Returns: kept bigint
 -- Locks: the relay's, and the outbox exclusively

@@ -186,7 +186,7 @@ export const quarantinedContent = statement<[id: number], { headers: string | nu
 export const recycleCursor = statement<[], { emptied: boolean }>('recycle-cursor', `select :schema.relay_cursor_recycle() as emptied`);
 
 /**
- * Lets the relay begin anew on another cluster, keeping what had not been moved. For an operator.
+ * Lets the relay start over on another cluster, keeping what had not been moved. For an operator.
  * Locks: the relay's, and the outbox exclusively
  */
 export const relayAdopt = statement<[], { kept: number }>('relay-adopt', `select :schema.relay_adopt() as kept`);

@@ -130,7 +130,7 @@ describe('a contract', () => {
     expect(() => new PayloadContracts({ orders: given as GivenTopicSchema })).toThrow(problem);
   });
 
-  test('of a topic is one, whoever gives it', () => {
+  test('of a topic is the same for every caller', () => {
     const versioned = { schema: zod, version: 2, upcasters: { 1: (x: unknown) => x } };
     const contracts = new PayloadContracts({ a: zod, b: versioned });
     contracts.add({ a: { schema: zod }, b: { ...versioned } });

@@ -67,7 +67,7 @@ class EmbeddedServer implements EmbeddedPostgres {
   private password = '';
   private currentPort = 0;
   private removed = false;
-  /** Start, stop, restart and kill follow one another, whoever calls them. */
+  /** Start, stop, restart and kill run one after another for all callers. */
   private queue: Promise<void> = Promise.resolve();
 
   constructor(

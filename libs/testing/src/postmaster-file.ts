@@ -13,7 +13,7 @@ export interface PostmasterFile {
 }
 
 /**
- * Names the working directory of whoever looks, without passing the folders above it. So the server of an unprivileged
+ * Names the working directory of the process that looks, without passing the folders above it. So the server of an unprivileged
  * user can work in a project below a folder that only root may enter. Linux only.
  */
 export const DETOUR = '/proc/self/cwd';

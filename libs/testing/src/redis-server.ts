@@ -17,7 +17,7 @@ export interface RedisServer {
   start(): Promise<void>;
   /** SIGKILL: everything in it is lost. @throws TestingError SERVER_EXTERNAL */
   kill(): Promise<void>;
-  /** Kills it and starts it anew. @throws TestingError SERVER_EXTERNAL */
+  /** Kills it and starts it again. @throws TestingError SERVER_EXTERNAL */
   restart(): Promise<void>;
   /** Stops it in its tracks by SIGSTOP; its connections stay open. @throws TestingError SERVER_EXTERNAL */
   pause(): void;

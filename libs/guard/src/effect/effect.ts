@@ -39,7 +39,7 @@ export interface EffectToUndo<T, U> {
   /** Takes back what was done, under a key of its own; once. Throws EffectRefusedError when the answer is no, for now. */
   readonly undo: (call: EffectCall & { readonly outcome: T }) => Promise<U>;
   /**
-   * The idempotency key of an undoing that was refused before. `same`: as the first, for services that decide anew each time.
+   * The idempotency key of an undoing that was refused before. `same`: as the first, for services that decide each time.
    * `new`: followed by the number of the try (`<key>:undo:2`), for services that repeat their first answer to a key.
    * Default `same`.
    */

@@ -19,7 +19,7 @@ export class IdOutsideWindowError extends WaybillError {
       `Message ${messageId} for ${consumer} is of ${judgedAt.toISOString()}, and the guard's window is the last ` +
         `${times.windowMs} ms: whether it has taken effect already is not known any more, so it was not run. ` +
         (ahead
-          ? 'Correct the clock of whoever made the id.'
+          ? 'Correct the clock of the machine that made the id.'
           : 'Look whether its effect is there; if it is not, send it under a new id. Widen the window where that is usual.'),
     );
     this.judgedAt = judgedAt;

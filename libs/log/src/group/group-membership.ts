@@ -45,7 +45,7 @@ export interface MembershipListener {
 /** How a {@link GroupMembership} is made. */
 export interface GroupMembershipOptions {
   readonly group: string;
-  /** Read anew at each heartbeat: topics may be added. */
+  /** Read at each heartbeat: topics may be added. */
   readonly topics: readonly string[];
   /** How long a member that is not heard of keeps its partitions, in milliseconds. */
   readonly leaseMs: number;
@@ -59,8 +59,8 @@ export interface GroupMembershipOptions {
 type OwnerRow = { partitionId: number; ownerId: string | null; ownerEpoch: number; targetId: string | null };
 
 /**
- * One member of a consumer group. It heartbeats by the database's clock; whoever finds that the assignment does not
- * fit the members any more takes the group's lock and computes it anew. A partition changes hands only after its
+ * One member of a consumer group. It heartbeats by the database's clock; a member that finds that the assignment does not
+ * fit the members any more takes the group's lock and recomputes it. A partition changes hands only after its
  * owner has let go of it, or the owner's lease has run out.
  */
 export class GroupMembership {

@@ -17,7 +17,7 @@ export interface DeclaredPattern {
   readonly where: string;
   /** Whether it is a `@MessagePattern`. */
   readonly answers: boolean;
-  /** Whether its controller is made anew for each delivery. */
+  /** Whether its controller is created for each delivery. */
   readonly isRequestScoped: boolean;
 }
 

@@ -10,7 +10,7 @@ type Catch = (this: unknown, exception: unknown, host: ArgumentsHost) => Observa
 /**
  * Nest's last exception filter replaces what a handler, guard or pipe threw by "Internal server error", because most
  * transports send the error to a stranger. Ours does not: retry policy and dead letter need the class and message. It
- * can be told from within only there, as the filter is made anew for each handler; for deliveries of Waybill, known by
+ * can be told from within only there, as the filter is created for each handler; for deliveries of Waybill, known by
  * their context, it hands the exception on. Filters of the user come before it, and have the last word.
  */
 export function keepOriginalErrors(): void {

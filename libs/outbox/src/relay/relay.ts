@@ -298,7 +298,7 @@ function nextCursor(begun: Begun, span: Span, { lastId, endId, complete }: Diffe
 }
 
 /**
- * Lets the relay begin anew after the database was loaded into another cluster; see ClusterChangedError. To be
+ * Lets the relay start over after the database was loaded into another cluster; see ClusterChangedError. To be
  * called with all publishers stopped.
  * @returns how many messages had not been moved, and will be
  */

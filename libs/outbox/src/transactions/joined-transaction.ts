@@ -13,7 +13,7 @@ export interface JoinedTransaction {
    */
   readonly hearLoss?: (lost: () => void) => () => void;
   /**
-   * Closes the connection, so that whoever still holds the handle can write nothing more; resolves when it is closed. Absent
+   * Closes the connection, so that a handle that is still held can write nothing more; resolves when it is closed. Absent
    * where the ORM refuses what comes late.
    */
   readonly cutOff?: () => Promise<void>;

@@ -81,7 +81,7 @@ export class SagaOrderRefusedError extends WaybillError {
     why: string,
   ) {
     super(
-      `The order for saga ${sagaId} was not carried out: ${why}. Look at the saga again, and decide anew.`,
+      `The order for saga ${sagaId} was not carried out: ${why}. Look at the saga again, and decide again.`,
     );
   }
 }

@@ -12,7 +12,7 @@ export class SagaRejection extends Error {
 }
 
 /**
- * A participant is still at it: thrown by it when it is asked before it has an answer. The step's time begins anew, and
+ * A participant is still at it: thrown by it when it is asked before it has an answer. The step's time starts over, and
  * the participant answers later by `waybill.sagas.participant.answer`. What it has written so far is kept.
  */
 export class SagaOngoing extends Error {

@@ -87,7 +87,7 @@ const MAX_SLOTS = 200_000;
  * within two slots wakes this process directly, for its job might be running already.
  *
  * A watch looks at Redis every second. When the server is another one, or has lost the record of what was loaded, the
- * window is loaded anew from the database; while Redis does not answer, or takes no writes, there is {@link trouble}.
+ * window is reloaded from the database; while Redis does not answer, or takes no writes, there is {@link trouble}.
  */
 export class RedisClock implements TimerClock {
   readonly name = 'redis';
@@ -275,7 +275,7 @@ export class RedisClock implements TimerClock {
     }
     this.#accepting = true;
     if (record.epoch !== this.#epoch || this.#missing) {
-      // Another process has loaded anew; what was armed here since it read the database may be missing.
+      // Another process has reloaded; what was armed here since it read the database may be missing.
       this.#missing = false;
       await this.#add([...this.#slots]);
       this.#epoch = record.epoch;

@@ -4,7 +4,7 @@ import type { RedisClient } from './redis-connections.js';
 /** The name of BullMQ's queue. */
 export const TIMER_QUEUE = 'timers';
 
-/** What the loader has left in Redis: whoever does not find it, or finds it of another server, loads anew. */
+/** What the loader has left in Redis: a process that does not find it, or finds another server's, reloads. */
 export interface WindowRecord {
   /** Changes with every full load. */
   readonly epoch: string;
