@@ -203,7 +203,7 @@ describe('versions that a process does not have', () => {
     await expect(release(beside).service.assertUsable()).rejects.toThrow(
       '1 of order version 1 are under way',
     );
-    // One that has another version has dropped this one, whoever has it still.
+    // One that has another version has dropped this one, even if another process still has it.
     await expect(release([second]).service.assertUsable()).rejects.toThrow(
       '1 of order version 1 are under way',
     );
