@@ -38,7 +38,7 @@ export class Faults {
     await this.#freeze();
   }
 
-  /** Notes that the current transaction starts an order's saga, whose id nobody sees yet; it dies before it if that is its plan. */
+  /** Notes that the current transaction starts an order's saga, whose id is not visible yet; it dies before it if that is its plan. */
   async start(orderId) {
     const isPlanned = (places) =>
       this.#note(`plan.id = $1 and transition = 'start' and place = any ($2)`, [orderId, places]);

@@ -6,7 +6,7 @@ import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { SagaInstance } from '../machine/saga-instance.js';
 import { saveSagaAttributes } from '../statements.generated.js';
 
-/** Bad attributes of a definition are logged once in so many milliseconds. */
+/** Minimum time between two log lines about bad attributes of a definition, in milliseconds. */
 const QUIET_MS = 60_000;
 
 /** What a saga is found by behind a transition. */

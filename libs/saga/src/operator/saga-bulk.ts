@@ -70,7 +70,7 @@ const RETRYABLE: ReadonlySet<StepStatus> = new Set<StepStatus>([...STUCK, 'waiti
 /** Sagas that a step orders at most, and steps in a second where the rate allows. */
 const STEP = 100;
 const STEPS_A_SECOND = 5;
-/** So many orders may wait for their services; then no more are given. */
+/** Maximum number of orders that wait for their services. */
 const MOST_WAITING = 1_000;
 /** Sagas that are read at a time, at least. */
 const LEAST_PAGE = 20;

@@ -21,7 +21,7 @@ export interface SagaQuery {
   readonly states?: readonly SagaState[];
   readonly type?: string;
   readonly keyPrefix?: string;
-  /** Only those begun at least so many milliseconds ago. */
+  /** Minimum age, in milliseconds. */
   readonly olderThanMs?: number;
   /** Those that have all of these attributes. A number and the text of its digits are alike. */
   readonly where?: Readonly<Record<string, AttributeValue>>;
