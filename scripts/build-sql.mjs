@@ -92,7 +92,7 @@ function statementsModule(folder) {
     const id = basename(name, '.sql');
     return `/**\n${doc}\n */\nexport const ${camel(id)} = statement<${paramType}, ${rowType}>('${id}', ${literal(body)});\n`;
   });
-  return `// Made by scripts/build-sql.mjs from ../sql; do not edit.\nimport { statement } from '@waybill/kernel';\n\n${parts.join('\n')}`;
+  return `// Made by scripts/build-sql.mjs from ../sql; do not edit.\nimport { statement } from '@waybill/kernel/internal';\n\n${parts.join('\n')}`;
 }
 
 function migrationModule(file) {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { newId } from '@waybill/kernel';
 import { Waybill, WaybillHealthIndicator, WaybillMetrics } from '@waybill/nestjs';
-import { OutboxBacklogWatch, outboxBacklogs } from '@waybill/outbox';
+import { OutboxBacklogWatch, outboxBacklogs } from '@waybill/outbox/internal';
 import { applyGrants } from '@waybill/schema';
 import { waitUntil } from '@waybill/testing';
 import pg from 'pg';

@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { LocalDatabases } from '@waybill/half-message';
 import { Barrier, GuardRetention } from '@waybill/guard';
-import { newId, PgSession, type PgQueryable, type TransactionRunner } from '@waybill/kernel';
+import { newId, PgSession, type TransactionRunner } from '@waybill/kernel';
+import { type PgQueryable } from '@waybill/kernel/internal';
 import { databaseIdentity } from '@waybill/schema';
 import { type EmbeddedPostgres, startPostgres, testServerUrl, waitUntil } from '@waybill/testing';
 import { joined, Participant } from '../support/barriers.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Barrier, type BarrierCall, type BarrierOutcome, GuardRetention } from '@waybill/guard';
 import { newId } from '@waybill/kernel';
-import { callOf } from '@waybill/saga';
+import { callOf } from '@waybill/saga/internal';
 import { testServerUrl } from '@waybill/testing';
 import { Participant } from '../support/barriers.js';
 import { DAY_MS, idOf } from '../support/message-guard.js';

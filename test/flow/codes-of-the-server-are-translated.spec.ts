@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { PrismaPg } from '@prisma/adapter-pg';
-import { isConnectionLoss, isTransactionConflict, translateDatabaseError } from '@waybill/kernel';
+import { translateDatabaseError } from '@waybill/kernel';
+import { isConnectionLoss, isTransactionConflict } from '@waybill/kernel/internal';
 import { waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';

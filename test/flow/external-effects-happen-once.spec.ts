@@ -6,13 +6,8 @@ import {
   type ExternalEffectsOptions,
   GuardRetention,
 } from '@waybill/guard';
-import {
-  EffectRefusedError,
-  PgSession,
-  type PgQueryable,
-  type SqlSession,
-  systemClock,
-} from '@waybill/kernel';
+import { EffectRefusedError, PgSession, type SqlSession, systemClock } from '@waybill/kernel';
+import { type PgQueryable } from '@waybill/kernel/internal';
 import { waitUntil } from '@waybill/testing';
 import { Fixture } from '../support/fixture.js';
 import { Gateway } from '../support/gateway.js';

@@ -8,7 +8,7 @@ import {
   type TransactionWork,
 } from '@waybill/kernel';
 import { type LocalDatabase, LocalDatabases } from '@waybill/half-message';
-import { PrismaTransactionRunner } from '@waybill/outbox';
+import { PrismaTransactionRunner } from '@waybill/outbox/internal';
 import { type EmbeddedPostgres, startPostgres, waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { PrismaPg } from '@prisma/adapter-pg';
 import { Bell, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
 import { Waybill } from '@waybill/nestjs';
-import { Outbox, OutboxTransactions, PrismaTransactionRunner, type TransactionOutbox } from '@waybill/outbox';
+import { Outbox, OutboxTransactions, type TransactionOutbox } from '@waybill/outbox';
+import { PrismaTransactionRunner } from '@waybill/outbox/internal';
 import { Timers } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';

@@ -4,11 +4,11 @@ import { Consumer, type Handler, resolveSubscription } from '@waybill/consumer';
 import {
   ConfigurationError,
   describeError,
-  guardLogger,
   type Logger,
   PgDatabase,
   PgTransactionRunner,
 } from '@waybill/kernel';
+import { guardLogger } from '@waybill/kernel/internal';
 import { waitUntil } from '@waybill/testing';
 import { Fixture } from '../support/fixture.js';
 

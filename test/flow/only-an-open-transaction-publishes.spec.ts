@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { PrismaPg } from '@prisma/adapter-pg';
-import { Outbox, PrismaTransactionRunner, type TransactionHandle } from '@waybill/outbox';
+import { Outbox, type TransactionHandle } from '@waybill/outbox';
+import { PrismaTransactionRunner } from '@waybill/outbox/internal';
 import pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';
 import { Fixture, numbersOf } from '../support/fixture.js';

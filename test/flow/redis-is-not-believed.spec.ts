@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { LeaseGuard, LeaseSeal, RedisLeaseStore } from '@waybill/guard';
+import { LeaseGuard, RedisLeaseStore } from '@waybill/guard';
+import { LeaseSeal } from '@waybill/guard/internal';
 import { Waybill } from '@waybill/nestjs';
 import { Redis } from 'ioredis';
 import { Fixture } from '../support/fixture.js';

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { PgDatabase, silentLogger, systemClock } from '@waybill/kernel';
 import { migrate } from '@waybill/schema';
-import { PostgresBudgetStore, RedisBudgetStore, type RetryBudgetStore } from '@waybill/consumer';
+import { type RetryBudgetStore } from '@waybill/consumer';
+import { PostgresBudgetStore, RedisBudgetStore } from '@waybill/consumer/internal';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import { describeWithRedis } from '../support/timers.js';
 

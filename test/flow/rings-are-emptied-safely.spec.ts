@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { LogReader, LogRetention, loadProgress, type StoredProgress } from '@waybill/log';
+import { LogReader, LogRetention, type StoredProgress } from '@waybill/log';
+import { loadProgress } from '@waybill/log/internal';
 import { OutboxRetention } from '@waybill/outbox';
 import { faultsOf, Fixture, numbersOf } from '../support/fixture.js';
 

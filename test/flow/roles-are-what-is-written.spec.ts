@@ -1,14 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createProgram } from '@waybill/cli';
-import {
-  compareWithRole,
-  type DatabasePart,
-  grantStatements,
-  type Role,
-  ROLES,
-  rightsOf,
-} from '@waybill/schema';
+import { type DatabasePart, grantStatements, type Role, ROLES } from '@waybill/schema';
+import { compareWithRole, rightsOf } from '@waybill/schema/internal';
 import { RoleBus } from '../support/role-bus.js';
 
 /** `WAYBILL_WRITE_SNAPSHOT=1` rewrites it. */

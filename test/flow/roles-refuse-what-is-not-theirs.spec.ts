@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { Bell, isWaybillError, newId, type PgDatabase } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { Outbox, Relay } from '@waybill/outbox';
-import { rightsOf } from '@waybill/schema';
+import { rightsOf } from '@waybill/schema/internal';
 import { Timers } from '@waybill/timer';
 import { RoleBus } from '../support/role-bus.js';
 

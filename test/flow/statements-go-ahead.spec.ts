@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { type OpenTransaction, PgTransactionRunner, runAhead, statement } from '@waybill/kernel';
+import { type OpenTransaction, PgTransactionRunner } from '@waybill/kernel';
+import { runAhead, statement } from '@waybill/kernel/internal';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, upTo } from '../support/fixture.js';

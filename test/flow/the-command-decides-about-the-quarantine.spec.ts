@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createProgram } from '@waybill/cli';
 import { Waybill, WaybillHealthIndicator, WaybillMetrics } from '@waybill/nestjs';
-import { OutboxQuarantine } from '@waybill/outbox';
+import { OutboxQuarantine } from '@waybill/outbox/internal';
 import { Fixture, numbersOf } from '../support/fixture.js';
 import { message, timersOf } from '../support/timers.js';
 

@@ -9,12 +9,12 @@ import {
 } from '@waybill/consumer';
 import {
   describeError,
-  describeThrown,
   type Logger,
   PgTransactionRunner,
   RetryableError,
   type TransactionRunner,
 } from '@waybill/kernel';
+import { describeThrown } from '@waybill/kernel/internal';
 import { type Codec, jsonCodec } from '@waybill/outbox';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';

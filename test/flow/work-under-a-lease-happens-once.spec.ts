@@ -9,7 +9,8 @@ import {
   type LeaseStore,
   RedisLeaseStore,
 } from '@waybill/guard';
-import { PgSession, type PgQueryable, systemClock } from '@waybill/kernel';
+import { PgSession, systemClock } from '@waybill/kernel';
+import { type PgQueryable } from '@waybill/kernel/internal';
 import { type RedisServer, startRedis, waitUntil } from '@waybill/testing';
 import { Cluster } from 'ioredis';
 import { Fixture } from '../support/fixture.js';

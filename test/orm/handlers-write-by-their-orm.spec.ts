@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { resolveSubscription } from '@waybill/consumer';
-import { HandlerAbandonedError, statement, type TransactionRunner } from '@waybill/kernel';
+import { HandlerAbandonedError, type TransactionRunner } from '@waybill/kernel';
+import { statement } from '@waybill/kernel/internal';
 import { Waybill } from '@waybill/nestjs';
 import { OutboxTransactions, type TransactionHandle } from '@waybill/outbox';
 import { waitUntil } from '@waybill/testing';

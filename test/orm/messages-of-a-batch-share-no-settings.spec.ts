@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { resolveSubscription } from '@waybill/consumer';
-import { statement } from '@waybill/kernel';
+import { statement } from '@waybill/kernel/internal';
 import { Waybill } from '@waybill/nestjs';
 import type { TransactionHandle } from '@waybill/outbox';
 import { waitUntil } from '@waybill/testing';

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Bell, PgSession, statement } from '@waybill/kernel';
+import { Bell, PgSession } from '@waybill/kernel';
+import { statement } from '@waybill/kernel/internal';
 import { LogSignals } from '@waybill/log';
 import { joinTransaction, Outbox, Relay, type TransactionHandle } from '@waybill/outbox';
 import { Timers } from '@waybill/timer';

@@ -1,6 +1,7 @@
 // Serves stock and shipping of baskets until it is told to stop; `trouble` is the part of commands that fail by chance.
 import { resolveSubscription } from '@waybill/consumer';
-import { OutboxAnswers, SagaLocks, SagaCommandServer, SagaRejection } from '@waybill/saga';
+import { SagaLocks, SagaRejection } from '@waybill/saga';
+import { OutboxAnswers, SagaCommandServer } from '@waybill/saga/internal';
 import { runService } from './saga-process.mjs';
 
 const settings = JSON.parse(process.argv[2]);

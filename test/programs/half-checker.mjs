@@ -2,7 +2,8 @@
 // one check in so many. With `ledgerUrl` local transactions are asked about there, by tombstone, id, or the table `done`;
 // without, every check says `verdict`, after `answerAfterMs`.
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
-import { ANY_TOPIC, HalfMessageChecker, HalfStore, LocalDatabases } from '@waybill/half-message';
+import { HalfMessageChecker, HalfStore, LocalDatabases } from '@waybill/half-message';
+import { ANY_TOPIC } from '@waybill/half-message/internal';
 import { LogSignals, Topics } from '@waybill/log';
 
 const {

@@ -2,13 +2,8 @@
 // PostgreSQL, in Redis, or (`backed`) in both. With `hold` it says when it works, and works until SIGUSR2.
 import { once } from 'node:events';
 import { isWaybillError, PgDatabase } from '@waybill/kernel';
-import {
-  fallbackLeaseStore,
-  LeaseGuard,
-  LeaseSeal,
-  PostgresLeaseStore,
-  RedisLeaseStore,
-} from '@waybill/guard';
+import { fallbackLeaseStore, LeaseGuard, PostgresLeaseStore, RedisLeaseStore } from '@waybill/guard';
+import { LeaseSeal } from '@waybill/guard/internal';
 import { Redis } from 'ioredis';
 
 const {

@@ -2,7 +2,8 @@
 // they are told each time they run: that they run once is the barrier's work. An order's `scenario` says what goes wrong;
 // `trouble` is the part of commands that fail by chance.
 import { resolveSubscription } from '@waybill/consumer';
-import { OutboxAnswers, SagaLocks, SagaOngoing, SagaCommandServer, SagaRejection } from '@waybill/saga';
+import { SagaLocks, SagaOngoing, SagaRejection } from '@waybill/saga';
+import { OutboxAnswers, SagaCommandServer } from '@waybill/saga/internal';
 import { TOPICS } from './saga-definitions.mjs';
 import { runService } from './saga-process.mjs';
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { PgDatabase } from '@waybill/kernel';
-import { compareWithRole, type DatabasePart, type Role } from '@waybill/schema';
+import { type DatabasePart, type Role } from '@waybill/schema';
+import { compareWithRole } from '@waybill/schema/internal';
 import { testDatabase, type TestDatabase, testServerUrl } from '@waybill/testing';
 import pg from 'pg';
 import { SERVICES, type ServiceName } from '../../src/contracts/services.js';

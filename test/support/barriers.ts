@@ -1,7 +1,8 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import { BarrierParticipant } from '@waybill/guard';
 import { PgDatabase, PgTransactionRunner, type TransactionRunner } from '@waybill/kernel';
-import { joinTransaction, PrismaTransactionRunner } from '@waybill/outbox';
+import { joinTransaction } from '@waybill/outbox';
+import { PrismaTransactionRunner } from '@waybill/outbox/internal';
 import type pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';
 import { migratedDatabase } from './migrated-database.js';

@@ -1,12 +1,6 @@
 import { Bell, PgDatabase } from '@waybill/kernel';
-import {
-  decodeBatch,
-  LogReader,
-  LogSignals,
-  MESSAGE_ID_HEADER,
-  type TopicOptions,
-  Topics,
-} from '@waybill/log';
+import { decodeBatch, LogReader, LogSignals, type TopicOptions, Topics } from '@waybill/log';
+import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
 import { Outbox, Relay, type RelayOptions } from '@waybill/outbox';
 import { DeadLetters } from '@waybill/dead-letter';
 import { testServerUrl } from '@waybill/testing';

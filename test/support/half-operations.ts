@@ -1,16 +1,15 @@
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import {
-  ANY_TOPIC,
   type CheckBack,
   HalfMessageChecker,
   type HalfMessageCheckerOptions,
-  type HalfMessageCheckerDependencies,
   HalfMessageOperations,
   HalfMessages,
   type HalfMessagesOptions,
   type LocalDatabase,
   LocalDatabases,
 } from '@waybill/half-message';
+import { ANY_TOPIC, type HalfMessageCheckerDependencies } from '@waybill/half-message/internal';
 import { testServerUrl } from '@waybill/testing';
 import type pg from 'pg';
 import type { Fixture } from './fixture.js';

@@ -1,10 +1,5 @@
-import {
-  fallbackLeaseStore,
-  LeaseSeal,
-  type LeaseStore,
-  PostgresLeaseStore,
-  RedisLeaseStore,
-} from '@waybill/guard';
+import { fallbackLeaseStore, type LeaseStore, PostgresLeaseStore, RedisLeaseStore } from '@waybill/guard';
+import { LeaseSeal } from '@waybill/guard/internal';
 import type { SqlSession } from '@waybill/kernel';
 import type { RedisServer } from '@waybill/testing';
 import { Redis } from 'ioredis';

@@ -1,6 +1,7 @@
 import { MessageIdGuard, type MessageIdGuardOptions } from '@waybill/guard';
 import { systemClock } from '@waybill/kernel';
-import { LogAppender, MESSAGE_ID_HEADER } from '@waybill/log';
+import { LogAppender } from '@waybill/log';
+import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
 import { joinTransaction } from '@waybill/outbox';
 import type pg from 'pg';
 import type { Fixture } from './fixture.js';

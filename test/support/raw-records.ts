@@ -1,5 +1,6 @@
 import { newId } from '@waybill/kernel';
-import { appendCall, BatchCollector, RecordBatchBuilder, type RecordToAppend } from '@waybill/log';
+import { appendCall, RecordBatchBuilder, type RecordToAppend } from '@waybill/log';
+import { BatchCollector } from '@waybill/log/internal';
 import type { Fixture } from './fixture.js';
 
 /** A record as any program may write it that has been given the log: nothing of it is checked. */

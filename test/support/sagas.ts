@@ -2,8 +2,6 @@ import { Consumer, type Delivery, resolveSubscription } from '@waybill/consumer'
 import { Bell, type Logger, type PgDatabase, PgTransactionRunner, silentLogger } from '@waybill/kernel';
 import { Outbox, Relay } from '@waybill/outbox';
 import {
-  OutboxAnswers,
-  replyTopicOf,
   type SagaDefinition,
   SagaDefinitions,
   SagaOperations,
@@ -11,11 +9,11 @@ import {
   type SagaHttpOptions,
   type SagaLockOptions,
   SagaLocks,
-  SagaCommandServer,
   Sagas,
   SagaLoop,
   type SagaState,
 } from '@waybill/saga';
+import { OutboxAnswers, replyTopicOf, SagaCommandServer } from '@waybill/saga/internal';
 import { TimerService } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Controller, type INestMicroservice } from '@nestjs/common';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 import { DeadLetters, Waybill, WaybillClient, type WaybillContext, WaybillRecord } from '@waybill/nestjs';
-import { nameBasedId } from '@waybill/kernel';
+import { nameBasedId } from '@waybill/kernel/internal';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { finalize, lastValueFrom, NEVER, type Observable } from 'rxjs';

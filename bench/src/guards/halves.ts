@@ -1,4 +1,5 @@
-import { ANY_TOPIC, HalfMessageChecker, HalfMessages } from '@waybill/half-message';
+import { HalfMessageChecker, HalfMessages } from '@waybill/half-message';
+import { ANY_TOPIC } from '@waybill/half-message/internal';
 import { invariant, PgDatabase, systemClock } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { Outbox } from '@waybill/outbox';

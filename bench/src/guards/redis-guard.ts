@@ -1,6 +1,7 @@
-import { LeaseGuard, type RedisLeaseClient, RedisLeaseStore } from '@waybill/guard';
+import { LeaseGuard, RedisLeaseStore } from '@waybill/guard';
+import { type RedisLeaseClient } from '@waybill/guard/internal';
 import { invariant, newId, systemClock } from '@waybill/kernel';
-import { openRedis } from '@waybill/timer';
+import { openRedis } from '@waybill/timer/internal';
 import type { Report } from '../main.js';
 import { median } from '../statistics.js';
 

@@ -2,15 +2,8 @@ import { Consumer, resolveSubscription, type Subscription } from '@waybill/consu
 import { Bell, invariant, PgDatabase, PgTransactionRunner, silentLogger, systemClock } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { Outbox, Relay } from '@waybill/outbox';
-import {
-  OutboxAnswers,
-  SagaDefinitions,
-  SagaEngine,
-  SagaLocks,
-  SagaCommandServer,
-  Sagas,
-  SagaLoop,
-} from '@waybill/saga';
+import { SagaDefinitions, SagaEngine, SagaLocks, Sagas, SagaLoop } from '@waybill/saga';
+import { OutboxAnswers, SagaCommandServer } from '@waybill/saga/internal';
 import type pg from 'pg';
 import { quantile } from '../statistics.js';
 import { orderSaga, SERVED, trip } from './definitions.js';

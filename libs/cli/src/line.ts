@@ -1,4 +1,4 @@
-import { oneLine } from '@waybill/kernel';
+import { oneLine } from '@waybill/kernel/internal';
 
 /**
  * A line of output. What is put into it stays in it: keys, headers, error texts and names are written by others, and a line

@@ -8,7 +8,7 @@ import {
   type QuarantineBacklog,
   type QuarantineFilter,
   type TopicBacklog,
-} from '@waybill/outbox';
+} from '@waybill/outbox/internal';
 import type { OperatorAction } from '@waybill/dead-letter';
 import type { Command } from 'commander';
 import { wholeNumber } from './arguments.js';

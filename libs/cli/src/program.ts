@@ -1,4 +1,5 @@
-import { DEFAULT_SCHEMA, withoutSecrets } from '@waybill/kernel';
+import { DEFAULT_SCHEMA } from '@waybill/kernel';
+import { withoutSecrets } from '@waybill/kernel/internal';
 import { adoptCluster } from '@waybill/outbox';
 import { migrate, migrationSql, migrationStatus } from '@waybill/schema';
 import { Command } from 'commander';

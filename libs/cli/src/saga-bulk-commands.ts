@@ -1,4 +1,5 @@
-import { ConfigurationError, dictionary } from '@waybill/kernel';
+import { ConfigurationError } from '@waybill/kernel';
+import { dictionary } from '@waybill/kernel/internal';
 import type { SagaBulkOrder, SagaBulkProgress, SagaOperations, SagaQuery, SagaState } from '@waybill/saga';
 import type { Command } from 'commander';
 import { collect, duration, wholeNumber } from './arguments.js';

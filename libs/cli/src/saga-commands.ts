@@ -3,15 +3,14 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ConfigurationError, parseJson } from '@waybill/kernel';
 import {
-  isSagaDefinition,
   type RecordedSaga,
-  replyTopicOf,
   SagaDefinitions,
   SagaOperations,
   sagaDiagram,
   type SagaState,
   verifySaga,
 } from '@waybill/saga';
+import { isSagaDefinition, replyTopicOf } from '@waybill/saga/internal';
 import type { Command } from 'commander';
 import { duration, id as anId, wholeNumber } from './arguments.js';
 import { fileError } from './file-error.js';

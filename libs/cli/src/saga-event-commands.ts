@@ -1,4 +1,4 @@
-import { replyTopicOf, SagaEventOperations, type SagaEventWait } from '@waybill/saga';
+import { replyTopicOf, SagaEventOperations, type SagaEventWait } from '@waybill/saga/internal';
 import type { Command } from 'commander';
 import { wholeNumber } from './arguments.js';
 import { type Column, type ListOptions, listing, writeList } from './table.js';

@@ -1,5 +1,5 @@
 // Made by scripts/build-sql.mjs from ../sql; do not edit.
-import { statement } from '@waybill/kernel';
+import { statement } from '@waybill/kernel/internal';
 
 /**
  * What kind of server this is, and what its sessions begin with unless they say otherwise.

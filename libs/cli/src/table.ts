@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import { oneLine } from '@waybill/kernel';
+import { oneLine } from '@waybill/kernel/internal';
 import type { Command } from 'commander';
 import type { Output } from './target.js';
 

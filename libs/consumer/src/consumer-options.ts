@@ -1,7 +1,6 @@
 import {
   type Clock,
   ConfigurationError,
-  flag,
   type Given,
   type Logger,
   oneOf,
@@ -9,6 +8,7 @@ import {
   type TransactionRunner,
   wholeNumber,
 } from '@waybill/kernel';
+import { flag } from '@waybill/kernel/internal';
 import type { LogSignals, Sealer, Topics } from '@waybill/log';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
 import type { RetryBudgetStore } from './policy/retry-budget-store.js';

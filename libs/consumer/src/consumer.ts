@@ -8,9 +8,9 @@ import {
   OffsetOutOfRangeError,
   type PassResult,
   resolveOptions,
-  guardLogger,
   systemClock,
 } from '@waybill/kernel';
+import { guardLogger } from '@waybill/kernel/internal';
 import {
   type FetchPosition,
   GroupMembership,

@@ -1,5 +1,5 @@
 // Made by scripts/build-sql.mjs from ../sql; do not edit.
-import { statement } from '@waybill/kernel';
+import { statement } from '@waybill/kernel/internal';
 
 /**
  * Notes that parked messages may be begun from now on, and reads them. A crash that follows leaves the note behind. One

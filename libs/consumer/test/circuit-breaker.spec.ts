@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { CircuitBreaker } from '../src/index.js';
+import { CircuitBreaker } from '../src/policy/circuit-breaker.js';
 
 describe('a circuit breaker', () => {
   test('opens after failures in a row, tries one message after its pause, and closes when that succeeds', () => {

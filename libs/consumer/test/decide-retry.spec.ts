@@ -6,7 +6,7 @@ import {
   PayloadVersionUnsupportedError,
   RetryableError,
 } from '@waybill/kernel';
-import { resolveRetryPolicy } from '@waybill/consumer';
+import { resolveRetryPolicy } from '@waybill/consumer/internal';
 import { decideRetry } from '../src/retry/decide-retry.js';
 import { deadLetter, drop, retryIn } from '../src/index.js';
 

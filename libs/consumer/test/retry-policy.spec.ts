@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { resolveRetryPolicy, retryDelayMs, type RetryPolicyOptions } from '../src/index.js';
+import { resolveRetryPolicy, retryDelayMs, type RetryPolicyOptions } from '../src/policy/retry-policy.js';
 
 describe('a retry policy', () => {
   test('has the documented defaults', () => {

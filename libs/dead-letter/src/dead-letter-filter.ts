@@ -1,4 +1,5 @@
-import { ConfigurationError, moment, unknownName } from '@waybill/kernel';
+import { ConfigurationError } from '@waybill/kernel';
+import { moment, unknownName } from '@waybill/kernel/internal';
 
 /** Where a dead letter stands: nobody has decided, it is on its way to its handler again, or how it ended. */
 export type DeadLetterState = 'open' | 'redriving' | 'redriven' | 'replaced' | 'discarded';

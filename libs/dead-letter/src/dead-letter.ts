@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { bindStatement, type BoundStatement, cleanText, describeThrown } from '@waybill/kernel';
+import { bindStatement, type BoundStatement } from '@waybill/kernel';
+import { cleanText, describeThrown } from '@waybill/kernel/internal';
 import type { LogRecord } from '@waybill/log';
 import { insertDeadLetter, resolveRedriven } from './statements.generated.js';
 import { storeHeaders } from './stored-record.js';

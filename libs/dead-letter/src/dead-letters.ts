@@ -8,18 +8,11 @@ import {
   type Operator,
   type PgDatabase,
   resolveOptions,
-  show,
   wholeNumber,
 } from '@waybill/kernel';
-import {
-  appendCall,
-  BatchCollector,
-  type LogSignals,
-  readableMessage,
-  RESERVED_HEADER_PREFIX,
-  Sealer,
-  type Topics,
-} from '@waybill/log';
+import { show } from '@waybill/kernel/internal';
+import { appendCall, type LogSignals, Sealer, type Topics } from '@waybill/log';
+import { BatchCollector, readableMessage, RESERVED_HEADER_PREFIX } from '@waybill/log/internal';
 import { type DeadLetterFilter, type DeadLetterState, filterJson } from './dead-letter-filter.js';
 import { type OperatorAction, operatorAction, operatorActions } from './operator-actions.js';
 import { editedMessage, idIn, traceOf } from './edited-message.js';

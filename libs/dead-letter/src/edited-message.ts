@@ -1,13 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { BoundStatement, SqlSession } from '@waybill/kernel';
-import {
-  type LogRecord,
-  MESSAGE_ID_HEADER,
-  openRecord,
-  RESERVED_HEADER_PREFIX,
-  type Sealer,
-  sealMessage,
-} from '@waybill/log';
+import { type LogRecord, type Sealer } from '@waybill/log';
+import { MESSAGE_ID_HEADER, openRecord, RESERVED_HEADER_PREFIX, sealMessage } from '@waybill/log/internal';
 import { editedHeaders, headersAsObject, restoreHeaders, storeHeaders } from './stored-record.js';
 
 /** A message as a dead letter keeps it. */

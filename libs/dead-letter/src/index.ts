@@ -4,7 +4,7 @@ export {
   deadLetterResolved,
   type DeadLetterReason,
 } from './dead-letter.js';
-export { type DeadLetterFilter, type DeadLetterState, isEmptyFilter } from './dead-letter-filter.js';
+export { type DeadLetterFilter, type DeadLetterState } from './dead-letter-filter.js';
 export { DeadLetterRetention, type DeadLetterRetentionOptions } from './dead-letter-retention.js';
 export {
   type DeadLetterDetail,
@@ -15,5 +15,3 @@ export {
 } from './dead-letters.js';
 export { type OperatorAction, operatorAction, operatorActions } from './operator-actions.js';
 export { type RedriveOptions, type RedriveProgress, Redrives, type RedriveSummary } from './redrives.js';
-export { restoreHeaders, storeHeaders } from './stored-record.js';
-export { deadLetterBacklogs } from './statements.generated.js';

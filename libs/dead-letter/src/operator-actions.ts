@@ -1,10 +1,5 @@
-import {
-  assertOperator,
-  type BoundStatement,
-  bindStatement,
-  type Operator,
-  type SqlSession,
-} from '@waybill/kernel';
+import { type BoundStatement, bindStatement, type Operator, type SqlSession } from '@waybill/kernel';
+import { assertOperator } from '@waybill/kernel/internal';
 import { listActions, recordAction } from './statements.generated.js';
 
 /** What an operator did. */

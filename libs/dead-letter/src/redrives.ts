@@ -6,10 +6,10 @@ import {
   type Operator,
   type PgDatabase,
   resolveOptions,
-  show,
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
+import { show } from '@waybill/kernel/internal';
 import type { LogSignals } from '@waybill/log';
 import { type DeadLetterFilter, filterJson } from './dead-letter-filter.js';
 import { operatorAction } from './operator-actions.js';

@@ -1,5 +1,6 @@
-import { dictionary } from '@waybill/kernel';
-import { CAUSE_ID_HEADER, type LogRecord, MESSAGE_ID_HEADER } from '@waybill/log';
+import { dictionary } from '@waybill/kernel/internal';
+import { type LogRecord } from '@waybill/log';
+import { CAUSE_ID_HEADER, MESSAGE_ID_HEADER } from '@waybill/log/internal';
 
 /** Bytes as a row keeps them: as text, or in base64 where they are no text that it can hold. */
 type StoredBytes = string | { readonly base64: string };

@@ -7,7 +7,8 @@ import {
   type PgConnection,
   type PgDatabase,
 } from '@waybill/kernel';
-import { type LogSignals, Sealer, subjectHash, type Topics } from '@waybill/log';
+import { type LogSignals, Sealer, type Topics } from '@waybill/log';
+import { subjectHash } from '@waybill/log/internal';
 import { type OperatorAction, operatorAction, operatorActions } from '@waybill/dead-letter';
 import {
   countOfSubject,

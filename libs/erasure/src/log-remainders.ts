@@ -1,5 +1,6 @@
 import type { PgDatabase } from '@waybill/kernel';
-import { decodeBatch, LogReader, type LogRecord, MESSAGE_ID_HEADER, type Topics } from '@waybill/log';
+import { decodeBatch, LogReader, type LogRecord, type Topics } from '@waybill/log';
+import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
 import type { Remainder } from './erasure-report.js';
 
 /** Which records are meant. */

@@ -1,5 +1,5 @@
 // Made by scripts/build-sql.mjs from ../sql; do not edit.
-import { statement } from '@waybill/kernel';
+import { statement } from '@waybill/kernel/internal';
 
 /**
  * What stands of a subject in encrypted form.

@@ -8,28 +8,22 @@ export {
   type BarrierOutcome,
   type OngoingState,
 } from './barrier/barrier.js';
-export { BarrierParticipant, type BarrierParticipantDependencies } from './barrier/barrier-participant.js';
+export { BarrierParticipant } from './barrier/barrier-participant.js';
 export type { EffectAnswer, EffectCall, EffectToUndo, ExternalEffect, UndoOutcome } from './effect/effect.js';
 export {
   EffectOperations,
-  type EffectOperationsDependencies,
   type EffectDetail,
   type EffectFilter,
   type EffectState,
   type EffectSummary,
 } from './effect/effect-operations.js';
-export {
-  ExternalEffects,
-  type ExternalEffectsOptions,
-  type ExternalEffectsDependencies,
-} from './effect/external-effect.js';
+export { ExternalEffects, type ExternalEffectsOptions } from './effect/external-effect.js';
 export { GuardRetention, type GuardRetentionOptions } from './guard-retention.js';
 export { fallbackLeaseStore } from './lease/fallback-lease-store.js';
 export { type InboxEntry, Inbox } from './inbox/inbox.js';
 export {
   MessageIdGuard,
   type MessageIdGuardOptions,
-  type MessageIdGuardDependencies,
   type OnceOptions,
   type OnceOutcome,
 } from './message-id/message-id-guard.js';
@@ -37,16 +31,9 @@ export {
   type Lease,
   LeaseGuard,
   type LeaseGuardOptions,
-  type LeaseGuardDependencies,
   type OnceName,
   type OnceResult,
 } from './lease/lease-guard.js';
-export { type LeaseMark, LeaseSeal } from './lease/lease-seal.js';
 export type { LeaseClaim, LeaseStore } from './lease/lease-store.js';
 export { PostgresLeaseStore } from './lease/postgres-lease-store.js';
-export {
-  type RedisLeaseClient,
-  RedisLeaseStore,
-  type RedisLeaseStoreOptions,
-  type RedisLeaseStoreDependencies,
-} from './lease/redis-lease-store.js';
+export { RedisLeaseStore, type RedisLeaseStoreOptions } from './lease/redis-lease-store.js';

@@ -1,5 +1,7 @@
-import { dictionary, invariant, own, type SqlSession } from '@waybill/kernel';
-import { headersTogether, type MessageToCollect, openMessage, type Sealer } from '@waybill/log';
+import { invariant, type SqlSession } from '@waybill/kernel';
+import { dictionary, own } from '@waybill/kernel/internal';
+import { type MessageToCollect, type Sealer } from '@waybill/log';
+import { headersTogether, openMessage } from '@waybill/log/internal';
 import { type Codec, type EncodedMessage, jsonCodec } from '@waybill/outbox';
 import type { TimerCommand } from '@waybill/timer';
 import type { MessageToCheck } from './half-message.js';

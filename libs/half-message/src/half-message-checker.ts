@@ -9,11 +9,10 @@ import {
   type PassResult,
   type PgDatabase,
   resolveOptions,
-  show,
-  guardLogger,
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
+import { show, guardLogger } from '@waybill/kernel/internal';
 import { Sealer } from '@waybill/log';
 import type { Codec } from '@waybill/outbox';
 import { contentToCheck } from './half-content.js';

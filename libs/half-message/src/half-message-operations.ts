@@ -5,10 +5,11 @@ import {
   type Operator,
   type PgDatabase,
   resolveOptions,
-  show,
   wholeNumber,
 } from '@waybill/kernel';
-import { readableMessage, Sealer } from '@waybill/log';
+import { show } from '@waybill/kernel/internal';
+import { Sealer } from '@waybill/log';
+import { readableMessage } from '@waybill/log/internal';
 import { type OperatorAction, operatorAction, operatorActions } from '@waybill/dead-letter';
 import { describeContent, restoreContent } from './half-content.js';
 import { type HalfMessageState, STATE } from './half-message.js';

@@ -6,18 +6,17 @@ import {
   HalfMessageOpenError,
   invariant,
   isInfrastructureFailure,
-  isTransactionConflict,
   type Logger,
   MessageInvalidError,
   newId,
   type Resolved,
   resolveOptions,
-  guardLogger,
   type SqlSession,
   systemClock,
   wholeNumber,
   type PgTransactionHandle,
 } from '@waybill/kernel';
+import { isTransactionConflict, guardLogger } from '@waybill/kernel/internal';
 import {
   type ControlMessage,
   type EncodedMessage,

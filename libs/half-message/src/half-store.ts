@@ -8,18 +8,17 @@ import {
   isWaybillError,
   NotFoundError,
   type PgDatabase,
-  sqlStateOf,
   systemClock,
 } from '@waybill/kernel';
+import { sqlStateOf } from '@waybill/kernel/internal';
 import {
   appendCall,
-  BatchCollector,
-  blamesMessage,
   type LogSignals,
   type MessageToCollect,
   type ReadyBatch,
   type Topics,
 } from '@waybill/log';
+import { BatchCollector, blamesMessage } from '@waybill/log/internal';
 import type { EncodedMessage } from '@waybill/outbox';
 import { armedBy, type TimerAlarm, timerStatements } from '@waybill/timer';
 import { deliveryOf, type HalfContent, restoreContent, storeContent } from './half-content.js';

@@ -8,11 +8,9 @@ export {
   type PreparedHalf,
 } from './half-message.js';
 export {
-  ANY_TOPIC,
   type CheckCounts,
   HalfMessageChecker,
   type HalfMessageCheckerOptions,
-  type HalfMessageCheckerDependencies,
 } from './half-message-checker.js';
 export {
   HalfMessageOperations,
@@ -27,9 +25,8 @@ export {
   type HalfMessageOptions,
   HalfMessages,
   type HalfMessagesOptions,
-  type HalfMessagesDependencies,
   type PrepareOptions,
   type XactStatusOptions,
 } from './half-messages.js';
-export { HalfStore, type HalfStoreDependencies } from './half-store.js';
+export { HalfStore } from './half-store.js';
 export { type LocalDatabase, LocalDatabases } from './local-database.js';

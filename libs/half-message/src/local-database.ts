@@ -1,11 +1,11 @@
 import {
   ConfigurationError,
-  isTransactionConflict,
   isWaybillError,
   type SqlSession,
   type TransactionRunner,
   wholeNumber,
 } from '@waybill/kernel';
+import { isTransactionConflict } from '@waybill/kernel/internal';
 import { Barrier, type BarrierName } from '@waybill/guard';
 import { databaseIdentity } from '@waybill/schema';
 import type { HalfMessageVerdict } from './half-message.js';

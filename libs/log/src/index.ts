@@ -1,12 +1,18 @@
+export { appendCall, type ReadyBatch, sortForAppend, type SynchronousAcks } from './append/append-call.js';
+export { type MessageToCollect } from './append/batch-collector.js';
 export {
-  appendCall,
-  type Appended,
-  type ReadyBatch,
-  sortForAppend,
-  type SynchronousAcks,
-} from './append/append-call.js';
-export { BatchCollector, headersTogether, type MessageToCollect } from './append/batch-collector.js';
-export * from './cipher/index.js';
+  aesCipher,
+  type AesCipherOptions,
+  type CipherSecret,
+  type Cipher,
+  type CipherContext,
+  contextBytes,
+  type SealedPlace,
+  Sealer,
+  type SealerOptions,
+  type SealOptions,
+  type SubjectKey,
+} from './cipher/index.js';
 export { groupLag, oldestBucketSeq, type PartitionLag } from './group/group-lag.js';
 export {
   GroupMembership,
@@ -29,29 +35,18 @@ export {
 } from './read/log-reader.js';
 export { LogRetention, type LogRetentionOptions } from './log-retention.js';
 export { LogSignals, type Signal } from './signal/log-signals.js';
-export { Partitioner } from './append/partitioner.js';
-export {
-  advanceTogether,
-  type FirstPosition,
-  loadProgress,
-  PartitionProgress,
-  type StoredProgress,
-  type Verdict,
-} from './group/partition-progress.js';
+export { PartitionProgress, type StoredProgress, type Verdict } from './group/partition-progress.js';
 export { assignRange, type MemberSubscription } from './group/range-assignor.js';
-export * from './record/index.js';
 export {
-  CAUSE_ID_HEADER,
-  EXPIRES_AT_HEADER,
-  isControlHeader,
-  MESSAGE_ID_HEADER,
-  RESERVED_HEADER_PREFIX,
-  SIGNATURE_HEADER,
-} from './record/record-headers.js';
-export { blamesMessage, learnsOfTopics, type Rejection, rejectionOf } from './rejection.js';
-export { Rejections } from './rejections.js';
+  partitionForKey,
+  type BuildOptions,
+  RecordBatchBuilder,
+  type RecordHeader,
+  decodeBatch,
+  type DecodeOptions,
+  type LogRecord,
+} from './record/index.js';
 export {
-  assertTopicName,
   type OnDeadLetter,
   type OnExpired,
   type Topic,
@@ -59,11 +54,3 @@ export {
   Topics,
   type TopicSettings,
 } from './topics.js';
-export {
-  describeMembers,
-  groupBacklogs,
-  listGroups,
-  oldestTransaction,
-  unsubscribedTopics,
-  newToGroup,
-} from './statements.generated.js';

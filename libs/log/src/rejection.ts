@@ -1,4 +1,5 @@
-import { cleanText, describeError, isWaybillError, sqlStateOf } from '@waybill/kernel';
+import { describeError, isWaybillError } from '@waybill/kernel';
+import { cleanText, sqlStateOf } from '@waybill/kernel/internal';
 import type { Topics } from './topics.js';
 
 /** Why one message cannot be appended or scheduled, however often that is tried. */

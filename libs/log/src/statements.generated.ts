@@ -1,5 +1,5 @@
 // Made by scripts/build-sql.mjs from ../sql; do not edit.
-import { statement } from '@waybill/kernel';
+import { statement } from '@waybill/kernel/internal';
 
 /**
  * Stores where a group begins in partitions, with nothing in flight, under the fence of each. Raises, and stores nothing, when

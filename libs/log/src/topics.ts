@@ -1,11 +1,11 @@
 import {
   ConfigurationError,
   MessageInvalidError,
-  show,
   type SqlSession,
   TopicNameInvalidError,
   TopicUnknownError,
 } from '@waybill/kernel';
+import { show } from '@waybill/kernel/internal';
 import {
   configureTopic,
   countTopics,

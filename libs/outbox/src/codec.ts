@@ -1,4 +1,5 @@
-import { parseJson, plainJson } from '@waybill/kernel';
+import { parseJson } from '@waybill/kernel';
+import { plainJson } from '@waybill/kernel/internal';
 
 /** Turns payloads into bytes and back. Give one per topic where JSON does not fit, or to encrypt. */
 export interface Codec {

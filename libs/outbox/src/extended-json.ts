@@ -1,4 +1,5 @@
-import { isPlainObject, NotPlainJsonError, parseJson } from '@waybill/kernel';
+import { parseJson } from '@waybill/kernel';
+import { isPlainObject, NotPlainJsonError } from '@waybill/kernel/internal';
 import { types } from 'node:util';
 import type { Codec } from './codec.js';
 

@@ -1,5 +1,5 @@
 // Made by scripts/build-sql.mjs from ../sql; do not edit.
-import { statement } from '@waybill/kernel';
+import { statement } from '@waybill/kernel/internal';
 
 /**
  * How much is quarantined and matches. A null matches everything.

@@ -1,6 +1,5 @@
 import type { SqlSession } from '@waybill/kernel';
 import { databaseIdentity as databaseIdentityStatement } from './statements.generated.js';
-
 export {
   assertMigrated,
   migrate,
@@ -13,21 +12,11 @@ export {
 } from './migrate.js';
 export type { Migration } from './migration.js';
 export { MIGRATIONS } from './migrations.generated.js';
-
 /** What tells the session's database (and schema) from every other. Two sessions with the same answer share transactions' effects. */
 export async function databaseIdentity(session: SqlSession): Promise<string> {
   const [row] = await session.run(databaseIdentityStatement, session.schema);
   return row?.identity ?? '';
 }
-export {
-  assertRowsVisible,
-  findRowSecurity,
-  listed,
-  ROW_SECURITY_REMEDY,
-  type RowSecurity,
-} from './row-security.js';
-export { type AclEntry, assertMayRelay, listRestrictions, type Restriction } from './roles/acl.js';
+export { type Restriction } from './roles/acl.js';
 export { applyGrants, type GrantOptions, grantStatements } from './roles/grants.js';
-export { assertRole, type DatabasePart, type Role, ROLES } from './roles/role.js';
-export { rightsOf, type RightsTable } from './roles/rights.js';
-export { compareWithRole, type RoleComparison, type RoleQuestion } from './roles/role-check.js';
+export { type DatabasePart, type Role, ROLES } from './roles/role.js';

@@ -1,6 +1,4 @@
 import {
-  addressOf,
-  assertSchemaName,
   ConfigurationError,
   type DatabaseAddress,
   DEFAULT_SCHEMA,
@@ -11,15 +9,14 @@ import {
   type PgConnection,
   PgDatabase,
   PostgresTooOldError,
-  renderSql,
   type Resolved,
   resolveOptions,
   SchemaTooNewError,
   type SqlSession,
-  sqlStateOf,
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
+import { addressOf, assertSchemaName, renderSql, sqlStateOf } from '@waybill/kernel/internal';
 import { describeBlockers, whileWatched } from './blockers.js';
 import type { Migration } from './migration.js';
 import { MIGRATIONS } from './migrations.generated.js';

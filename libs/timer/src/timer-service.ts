@@ -3,27 +3,18 @@ import {
   bindStatement,
   type Clock,
   type Given,
-  isTransactionConflict,
   type Logger,
   type PassResult,
   type PgConnection,
   type PgDatabase,
   resolveOptions,
-  guardLogger,
   systemClock,
   wholeNumber,
   type BoundStatement,
 } from '@waybill/kernel';
-import {
-  appendCall,
-  BatchCollector,
-  blamesMessage,
-  learnsOfTopics,
-  type LogSignals,
-  type ReadyBatch,
-  Rejections,
-  type Topics,
-} from '@waybill/log';
+import { isTransactionConflict, guardLogger } from '@waybill/kernel/internal';
+import { appendCall, type LogSignals, type ReadyBatch, type Topics } from '@waybill/log';
+import { BatchCollector, blamesMessage, learnsOfTopics, Rejections } from '@waybill/log/internal';
 import { DatabaseTime } from './clock/database-time.js';
 import { PostgresClock } from './clock/postgres-clock.js';
 import { RedisClock, type RedisClockOptions } from './clock/redis-clock.js';

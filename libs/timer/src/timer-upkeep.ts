@@ -4,8 +4,8 @@ import {
   type Logger,
   type PassResult,
   type PgDatabase,
-  skipWhenLocked,
 } from '@waybill/kernel';
+import { skipWhenLocked } from '@waybill/kernel/internal';
 import { emptyTimerSlot, probeTimers, promoteTimers } from './statements.generated.js';
 
 /** The sweep runs at most as often, in milliseconds, and for at most a twentieth of the time. */

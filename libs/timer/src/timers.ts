@@ -1,12 +1,6 @@
-import {
-  isId,
-  isTransactionConflict,
-  MessageInvalidError,
-  moment,
-  show,
-  type SqlSession,
-} from '@waybill/kernel';
-import { assertTopicName } from '@waybill/log';
+import { isId, MessageInvalidError, type SqlSession } from '@waybill/kernel';
+import { isTransactionConflict, moment, show } from '@waybill/kernel/internal';
+import { assertTopicName } from '@waybill/log/internal';
 import {
   cancelTimers,
   findTimer,

@@ -1,5 +1,6 @@
 import { type BoundStatement, bindStatement } from '@waybill/kernel';
-import { type MessageToCollect, type Rejection, rejectionOf } from '@waybill/log';
+import { type MessageToCollect } from '@waybill/log';
+import { type Rejection, rejectionOf } from '@waybill/log/internal';
 import { setAsideTimers } from './statements.generated.js';
 import type { DueTimer } from './timer-effect.js';
 

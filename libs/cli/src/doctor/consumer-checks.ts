@@ -1,5 +1,7 @@
-import { nearestName, type PgDatabase } from '@waybill/kernel';
-import { groupBacklogs, listGroups, Topics, unsubscribedTopics } from '@waybill/log';
+import { type PgDatabase } from '@waybill/kernel';
+import { nearestName } from '@waybill/kernel/internal';
+import { Topics } from '@waybill/log';
+import { groupBacklogs, listGroups, unsubscribedTopics } from '@waybill/log/internal';
 import { type Finding, ok, warning } from './finding.js';
 
 /** Topics, or groups, that one line names at most. */

@@ -1,5 +1,6 @@
 import { type Clock, isWaybillError, type PgDatabase } from '@waybill/kernel';
-import { assertMigrated, findRowSecurity, listed, ROW_SECURITY_REMEDY } from '@waybill/schema';
+import { assertMigrated } from '@waybill/schema';
+import { findRowSecurity, listed, ROW_SECURITY_REMEDY } from '@waybill/schema/internal';
 import { examineServer, oldestTransaction, shortRetentions } from '../statements.generated.js';
 import { type Finding, ok, problem, warning } from './finding.js';
 

@@ -7,7 +7,7 @@ import {
   checkTransactions,
   type DoctorLimits,
 } from './database-checks.js';
-import type { RoleQuestion } from '@waybill/schema';
+import type { RoleQuestion } from '@waybill/schema/internal';
 import { checkConsumers } from './consumer-checks.js';
 import { type Finding, problem } from './finding.js';
 import { checkOutbox, checkQuarantine } from './outbox-checks.js';

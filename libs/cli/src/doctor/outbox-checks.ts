@@ -1,5 +1,5 @@
 import type { PgDatabase } from '@waybill/kernel';
-import { outboxBacklogs, OutboxQuarantine } from '@waybill/outbox';
+import { outboxBacklogs, OutboxQuarantine } from '@waybill/outbox/internal';
 import { type Finding, ok, problem, warning } from './finding.js';
 
 /** A message that waits for longer means that no relay moves it, or that more is published than it moves. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { describeError } from '@waybill/kernel';
-import { openRedis } from '@waybill/timer';
+import { openRedis } from '@waybill/timer/internal';
 import { type Finding, ok, problem, warning } from './finding.js';
 
 const REACH_MS = 3_000;

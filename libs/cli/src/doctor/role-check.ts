@@ -1,5 +1,5 @@
 import type { PgDatabase } from '@waybill/kernel';
-import { compareWithRole, type RoleQuestion } from '@waybill/schema';
+import { compareWithRole, type RoleQuestion } from '@waybill/schema/internal';
 import { hasOutbox } from '../statements.generated.js';
 import { type Finding, ok, problem, warning } from './finding.js';
 

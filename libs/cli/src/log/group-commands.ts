@@ -1,5 +1,5 @@
 import type { PgDatabase } from '@waybill/kernel';
-import { describeMembers, listGroups } from '@waybill/log';
+import { describeMembers, listGroups } from '@waybill/log/internal';
 import type { Command } from 'commander';
 import { type Column, type ListOptions, listing, writeList } from '../table.js';
 import { type Output, withDatabase } from '../target.js';

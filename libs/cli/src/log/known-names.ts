@@ -1,5 +1,7 @@
-import { nearestName, NotFoundError, type PgDatabase } from '@waybill/kernel';
-import { listGroups, Topics } from '@waybill/log';
+import { NotFoundError, type PgDatabase } from '@waybill/kernel';
+import { nearestName } from '@waybill/kernel/internal';
+import { Topics } from '@waybill/log';
+import { listGroups } from '@waybill/log/internal';
 
 /** @throws NotFoundError with the nearest name that there is */
 export function assertKnown(kind: 'group' | 'topic', name: string, known: readonly string[]): void {

@@ -1,5 +1,6 @@
 import type { PgDatabase } from '@waybill/kernel';
-import { groupLag, listGroups } from '@waybill/log';
+import { groupLag } from '@waybill/log';
+import { listGroups } from '@waybill/log/internal';
 import type { Column } from '../table.js';
 
 /** How far a group is behind in one partition. */

@@ -1,4 +1,4 @@
-import { type AclEntry, listRestrictions } from '@waybill/schema';
+import { type AclEntry, listRestrictions } from '@waybill/schema/internal';
 import type { Command } from 'commander';
 import { type Column, type ListOptions, listing, writeList } from '../table.js';
 import { type Output, withDatabase } from '../target.js';

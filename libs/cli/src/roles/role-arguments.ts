@@ -1,5 +1,7 @@
-import { isWaybillError, nearestName } from '@waybill/kernel';
-import { assertRole, type DatabasePart, type Role } from '@waybill/schema';
+import { isWaybillError } from '@waybill/kernel';
+import { nearestName } from '@waybill/kernel/internal';
+import { type DatabasePart, type Role } from '@waybill/schema';
+import { assertRole } from '@waybill/schema/internal';
 import { InvalidArgumentError } from 'commander';
 
 const PARTS: readonly DatabasePart[] = ['whole', 'bus', 'participant'];

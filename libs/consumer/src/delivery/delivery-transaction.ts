@@ -2,23 +2,26 @@ import {
   type BoundStatement,
   FencedError,
   HandlerAbandonedError,
-  isConnectionLoss,
   isInfrastructureFailure,
-  isServerTrouble,
-  isTransactionConflict,
   isWaybillError,
   type OpenTransaction,
   type PgDatabase,
+  type SqlSession,
+  type TransactionRunner,
+} from '@waybill/kernel';
+import {
+  isConnectionLoss,
+  isServerTrouble,
+  isTransactionConflict,
   readableThrown,
   runAhead,
   savepointOf,
-  type SqlSession,
   statement,
   TransactionLostError,
-  type TransactionRunner,
-} from '@waybill/kernel';
+} from '@waybill/kernel/internal';
 import { Inbox } from '@waybill/guard';
-import { openRecord, type Sealer } from '@waybill/log';
+import { type Sealer } from '@waybill/log';
+import { openRecord } from '@waybill/log/internal';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
 import type { LaneRecord } from '../record/lane-record.js';
 import { controlOf, headersOf, keyOf, messageIdOf, locationOf } from '../record/record-fields.js';

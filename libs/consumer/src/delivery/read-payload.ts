@@ -1,7 +1,8 @@
 import { types } from 'node:util';
-import { describeThrown, PayloadUnreadableError } from '@waybill/kernel';
-import type { OpenedRecord } from '@waybill/log';
-import { SCHEMA_VERSION_HEADER } from '@waybill/outbox';
+import { PayloadUnreadableError } from '@waybill/kernel';
+import { describeThrown } from '@waybill/kernel/internal';
+import type { OpenedRecord } from '@waybill/log/internal';
+import { SCHEMA_VERSION_HEADER } from '@waybill/outbox/internal';
 import type { Subscription } from '../handler/subscription.js';
 import { messageIdOf } from '../record/record-fields.js';
 

@@ -1,4 +1,5 @@
-import { backoffMs, type Clock, describeError, FencedError, type Logger } from '@waybill/kernel';
+import { type Clock, describeError, FencedError, type Logger } from '@waybill/kernel';
+import { backoffMs } from '@waybill/kernel/internal';
 import type { Permit } from './permits.js';
 
 const FIRST_PAUSE_MS = 40;

@@ -1,10 +1,5 @@
-import {
-  type BoundStatement,
-  FencedError,
-  isServerTrouble,
-  isTransactionConflict,
-  type PgDatabase,
-} from '@waybill/kernel';
+import { type BoundStatement, FencedError, type PgDatabase } from '@waybill/kernel';
+import { isServerTrouble, isTransactionConflict } from '@waybill/kernel/internal';
 import type { Permit } from './permits.js';
 import type { RepeatedWork } from './repeated-work.js';
 

@@ -1,4 +1,5 @@
-import { ConfigurationError, show } from '@waybill/kernel';
+import { ConfigurationError } from '@waybill/kernel';
+import { show } from '@waybill/kernel/internal';
 
 const LONGEST_DELAY_MS = 365 * 86_400_000;
 

@@ -1,4 +1,5 @@
-import { flag, type Given, oneOf, type Resolved, resolveOptions, wholeNumber } from '@waybill/kernel';
+import { type Given, oneOf, type Resolved, resolveOptions, wholeNumber } from '@waybill/kernel';
+import { flag } from '@waybill/kernel/internal';
 import { type Codec, type GivenTopicSchema, jsonCodec, PayloadContract } from '@waybill/outbox';
 import { resolveRetryPolicy, type RetryPolicy, type RetryPolicyOptions } from '../policy/retry-policy.js';
 import type { CircuitBreakerOptions } from '../policy/circuit-breaker.js';

@@ -1,10 +1,6 @@
-import { isConnectionLoss, isServerTrouble } from '@waybill/kernel';
+import { isConnectionLoss, isServerTrouble } from '@waybill/kernel/internal';
 import {
-  advanceTogether,
-  type FirstPosition,
-  loadProgress,
   type LogReader,
-  newToGroup,
   type Ownership,
   PartitionProgress,
   type PartitionOffsets,
@@ -12,6 +8,7 @@ import {
   type Topic,
   type Topics,
 } from '@waybill/log';
+import { advanceTogether, type FirstPosition, loadProgress, newToGroup } from '@waybill/log/internal';
 import { CircuitBreaker, type CircuitState } from '../policy/circuit-breaker.js';
 import type { LaneStart } from '../retry/lane-start.js';
 import type { LaneContext } from '../retry/lane-context.js';

@@ -1,4 +1,5 @@
-import { backoffMs, type Clock, describeError, isFenced, type Logger } from '@waybill/kernel';
+import { type Clock, describeError, type Logger } from '@waybill/kernel';
+import { backoffMs, isFenced } from '@waybill/kernel/internal';
 import type { FetchedBatch, GroupMembership, Ownership, Topics } from '@waybill/log';
 import type { LaneOpener } from './lane-opener.js';
 import type { PartitionLane } from './partition-lane.js';

@@ -1,5 +1,6 @@
 import { type Clock, describeError, type Logger, type SqlSession } from '@waybill/kernel';
-import { openRedis, type RedisClient, type RedisGiven } from '@waybill/timer';
+import { type RedisGiven } from '@waybill/timer';
+import { openRedis, type RedisClient } from '@waybill/timer/internal';
 import { drawRetryBudget } from '../statements.generated.js';
 
 /** The limits of a budget of retries. */

@@ -1,15 +1,13 @@
 import {
-  backoffMs,
   ConfigurationError,
-  describeThrown,
   type Given,
-  isError,
   oneOf,
   type OptionSpec,
   type Resolved,
   resolveOptions,
   wholeNumber,
 } from '@waybill/kernel';
+import { backoffMs, describeThrown, isError } from '@waybill/kernel/internal';
 
 const LONGEST_DELAY_MS = 7 * 86_400_000;
 

@@ -1,11 +1,11 @@
-import { dictionary } from '@waybill/kernel';
+import { dictionary } from '@waybill/kernel/internal';
+import { type LogRecord } from '@waybill/log';
 import {
   EXPIRES_AT_HEADER,
   isControlHeader,
-  type LogRecord,
   MESSAGE_ID_HEADER,
   RESERVED_HEADER_PREFIX,
-} from '@waybill/log';
+} from '@waybill/log/internal';
 
 /** Where a record is, for texts: `orders.placed[3]@1207`. */
 export function locationOf(topic: string, partition: number, offset: number): string {

@@ -1,11 +1,5 @@
-import {
-  describeError,
-  describeThrown,
-  type ErrorCode,
-  isError,
-  isWaybillError,
-  type RemoteError,
-} from '@waybill/kernel';
+import { describeError, type ErrorCode, isWaybillError, type RemoteError } from '@waybill/kernel';
+import { describeThrown, isError } from '@waybill/kernel/internal';
 
 /** A message is shortened to this; details that are longer as JSON are left out. */
 const MESSAGE_CHARS = 4_000;

@@ -1,13 +1,8 @@
 import { types } from 'node:util';
-import {
-  type BoundStatement,
-  dictionary,
-  newId,
-  own,
-  type RemoteError,
-  ReplyTopicRefusedError,
-} from '@waybill/kernel';
-import { headersTogether, type LogRecord, type Sealer, sealMessage } from '@waybill/log';
+import { type BoundStatement, newId, type RemoteError, ReplyTopicRefusedError } from '@waybill/kernel';
+import { dictionary, own } from '@waybill/kernel/internal';
+import { type LogRecord, type Sealer } from '@waybill/log';
+import { headersTogether, sealMessage } from '@waybill/log/internal';
 import { type Codec, jsonCodec, type MessageSignatures } from '@waybill/outbox';
 import { timerStatements } from '@waybill/timer';
 import { controlOf, locationOf } from '../record/record-fields.js';

@@ -1,4 +1,5 @@
-import { sqlStateOf, type ConnectionLoss } from '@waybill/kernel';
+import { type ConnectionLoss } from '@waybill/kernel';
+import { sqlStateOf } from '@waybill/kernel/internal';
 
 /** The server ended the connection because of the crash of another: what ran on this one is not to blame. */
 const CRASH_OF_ANOTHER = '57P02';

@@ -1,5 +1,6 @@
-import { describeError, isServerTrouble, isTransactionConflict } from '@waybill/kernel';
-import { databaseTime } from '@waybill/timer';
+import { describeError } from '@waybill/kernel';
+import { isServerTrouble, isTransactionConflict } from '@waybill/kernel/internal';
+import { databaseTime } from '@waybill/timer/internal';
 import {
   type BatchOutcome,
   DeliveryLostError,

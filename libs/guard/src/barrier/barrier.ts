@@ -3,10 +3,10 @@ import {
   BarrierRefusedError,
   type Given,
   resolveOptions,
-  runAhead,
   type SqlSession,
   wholeNumber,
 } from '@waybill/kernel';
+import { runAhead } from '@waybill/kernel/internal';
 import type { Sealer } from '@waybill/log';
 import {
   barrierAbandon,

@@ -1,16 +1,15 @@
 import {
-  assertOperator,
   ConfigurationError,
   EffectDecidedError,
-  keyName,
   NotFoundError,
   type Operator,
   type PgDatabase,
   resolveOptions,
-  show,
   wholeNumber,
 } from '@waybill/kernel';
-import { type Sealer, whyUnreadable } from '@waybill/log';
+import { assertOperator, keyName, show } from '@waybill/kernel/internal';
+import { type Sealer } from '@waybill/log';
+import { whyUnreadable } from '@waybill/log/internal';
 import { decideEffect, listEffects } from '../statements.generated.js';
 import { decodeResult, encodeResult, StoredResults } from '../message-id/stored-result.js';
 

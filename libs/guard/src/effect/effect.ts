@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { ConfigurationError, keyName, plainJson } from '@waybill/kernel';
+import { ConfigurationError } from '@waybill/kernel';
+import { keyName, plainJson } from '@waybill/kernel/internal';
 
 /** What a call to anyone who does the effect is given. */
 export interface EffectCall {

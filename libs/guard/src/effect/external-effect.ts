@@ -10,15 +10,14 @@ import {
   FencedError,
   type Given,
   invariant,
-  keyName,
   isWaybillError,
   type Logger,
   resolveOptions,
-  guardLogger,
   type SqlSession,
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
+import { keyName, guardLogger } from '@waybill/kernel/internal';
 import type { Sealer } from '@waybill/log';
 import {
   assertAfterRefusal,

@@ -1,4 +1,5 @@
-import { type Logger, type SqlSession, silentLogger, skipWhenLocked } from '@waybill/kernel';
+import { type Logger, type SqlSession, silentLogger } from '@waybill/kernel';
+import { skipWhenLocked } from '@waybill/kernel/internal';
 import { emptyInboxSlot, insertInboxEntry } from '../statements.generated.js';
 
 /** Slots of the inbox's ring; the same number as in the migration. */

@@ -10,11 +10,11 @@ import {
   type Logger,
   oneOf,
   resolveOptions,
-  guardLogger,
   type SqlSession,
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
+import { guardLogger } from '@waybill/kernel/internal';
 import type { Sealer } from '@waybill/log';
 import { HeldLease } from './held-lease.js';
 import type { LeaseStore } from './lease-store.js';

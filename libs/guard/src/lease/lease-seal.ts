@@ -1,4 +1,5 @@
-import { MacKeys, type SqlSession } from '@waybill/kernel';
+import { type SqlSession } from '@waybill/kernel';
+import { MacKeys } from '@waybill/kernel/internal';
 import { addGuardKey, currentGuardKey, readGuardKey } from '../statements.generated.js';
 
 /** That work is done, and what came of it, as a store outside of the service's database keeps it. */

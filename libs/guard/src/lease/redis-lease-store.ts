@@ -1,16 +1,15 @@
 import {
   type Clock,
   type Given,
-  guardLogger,
   invariant,
   LeaseForgedError,
   LeaseStoreUnavailableError,
   type Logger,
   resolveOptions,
   systemClock,
-  text,
   wholeNumber,
 } from '@waybill/kernel';
+import { guardLogger, text } from '@waybill/kernel/internal';
 import type { LeaseSeal } from './lease-seal.js';
 import type { LeaseClaim, LeaseStore } from './lease-store.js';
 import { CLAIM, FINISH, type LeaseScript, RELEASE, RENEW } from './redis-lease-scripts.js';

@@ -3,15 +3,14 @@ import {
   EffectInProgressError,
   type Given,
   IdOutsideWindowError,
-  idTimeMs,
   MessageIdInvalidError,
-  moment,
   oneOf,
   type Resolved,
   resolveOptions,
   type SqlSession,
   wholeNumber,
 } from '@waybill/kernel';
+import { idTimeMs, moment } from '@waybill/kernel/internal';
 import type { Sealer } from '@waybill/log';
 import { enterMessage, keepMessage } from '../statements.generated.js';
 import { decodeResult, encodeResult, StoredResults } from './stored-result.js';

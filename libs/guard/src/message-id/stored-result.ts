@@ -1,4 +1,5 @@
-import { plainJson, ResultNotSerializableError, ResultTooLargeError, type SqlSession } from '@waybill/kernel';
+import { ResultNotSerializableError, ResultTooLargeError, type SqlSession } from '@waybill/kernel';
+import { plainJson } from '@waybill/kernel/internal';
 import { type SealedPlace, Sealer, type SubjectKey } from '@waybill/log';
 
 /** Stands in place of a result that could not be kept; no JSON begins so. */

@@ -1,5 +1,4 @@
 import {
-  backoffMs,
   BufferFullError,
   type Clock,
   DeliveryTimedOutError,
@@ -10,12 +9,12 @@ import {
   NotRunningError,
   type PgDatabase,
   resolveOptions,
-  show,
   systemClock,
   TopicUnknownError,
   wholeNumber,
   oneOf,
 } from '@waybill/kernel';
+import { backoffMs, show } from '@waybill/kernel/internal';
 import { appendCall, type Appended, type ReadyBatch, sortForAppend } from './append-call.js';
 import type { LogSignals } from '../signal/log-signals.js';
 import { Partitioner } from './partitioner.js';

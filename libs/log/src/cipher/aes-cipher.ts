@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
-import { ConfigurationError, show, unknownName } from '@waybill/kernel';
+import { ConfigurationError } from '@waybill/kernel';
+import { show, unknownName } from '@waybill/kernel/internal';
 import { type Cipher, contextBytes } from './cipher.js';
 
 /** A secret of at least 32 bytes; a text counts in UTF-8. */

@@ -1,4 +1,5 @@
-import { dictionary, type ErrorCode, isWaybillError, type SqlSession } from '@waybill/kernel';
+import { type ErrorCode, isWaybillError, type SqlSession } from '@waybill/kernel';
+import { dictionary } from '@waybill/kernel/internal';
 import type { LogRecord } from '../record/index.js';
 import { MESSAGE_ID_HEADER, RESERVED_HEADER_PREFIX } from '../record/record-headers.js';
 import { type Envelope, isEnvelope } from './envelope.js';

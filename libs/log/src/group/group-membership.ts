@@ -6,9 +6,9 @@ import {
   type Logger,
   newId,
   type PgDatabase,
-  guardLogger,
   systemClock,
 } from '@waybill/kernel';
+import { guardLogger } from '@waybill/kernel/internal';
 import type { LogSignals } from '../signal/log-signals.js';
 import { assignRange } from './range-assignor.js';
 import { ReleaseBatch } from './release-batch.js';

@@ -1,4 +1,5 @@
-import { copyInteger, OffsetOutOfRangeError, type PgConnection, type PgDatabase } from '@waybill/kernel';
+import { OffsetOutOfRangeError, type PgConnection, type PgDatabase } from '@waybill/kernel';
+import { copyInteger } from '@waybill/kernel/internal';
 import { patchBaseOffset } from '../record/index.js';
 import { readOffsets, readSegments } from '../statements.generated.js';
 import type { Topics } from '../topics.js';

@@ -1,18 +1,15 @@
 import {
-  answeredWithin,
   BackgroundService,
   Bell,
   type Clock,
-  closeSocket,
   DatabaseUnavailableError,
-  derivedName,
   describeError,
   type Logger,
   newId,
   type PgDatabase,
-  guardLogger,
   systemClock,
 } from '@waybill/kernel';
+import { answeredWithin, closeSocket, derivedName, guardLogger } from '@waybill/kernel/internal';
 import { SignalNotes } from './signal-notes.js';
 import { notify } from '../statements.generated.js';
 

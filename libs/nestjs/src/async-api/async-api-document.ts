@@ -1,6 +1,7 @@
-import { dictionary } from '@waybill/kernel';
-import { isTopicPattern } from '@waybill/consumer';
-import { type PayloadContract, SCHEMA_VERSION_HEADER } from '@waybill/outbox';
+import { dictionary } from '@waybill/kernel/internal';
+import { isTopicPattern } from '@waybill/consumer/internal';
+import { type PayloadContract } from '@waybill/outbox';
+import { SCHEMA_VERSION_HEADER } from '@waybill/outbox/internal';
 import type { DeclaredPattern } from '../discovery/declared-patterns.js';
 import { type JsonSchema, jsonSchemaOf } from './json-schema.js';
 

@@ -1,4 +1,4 @@
-import { own } from '@waybill/kernel';
+import { own } from '@waybill/kernel/internal';
 import type { DiscoveryService } from '@nestjs/core';
 import { jsonCodec } from '@waybill/outbox';
 import { declaredPatterns } from '../discovery/declared-patterns.js';

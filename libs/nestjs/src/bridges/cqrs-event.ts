@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import type { Type } from '@nestjs/common';
 import { ConfigurationError, isWaybillError } from '@waybill/kernel';
-import { assertTopicName } from '@waybill/log';
+import { assertTopicName } from '@waybill/log/internal';
 
 const METADATA = Symbol.for('waybill.event');
 

@@ -1,7 +1,8 @@
 import { type DynamicModule, Injectable, Module, type OnModuleInit, type Type } from '@nestjs/common';
 import { DiscoveryModule, DiscoveryService, ModuleRef } from '@nestjs/core';
 import type { SubscriptionOptions } from '@waybill/consumer';
-import { ConfigurationError, flag, type Given, type Resolved, resolveOptions } from '@waybill/kernel';
+import { ConfigurationError, type Given, type Resolved, resolveOptions } from '@waybill/kernel';
+import { flag } from '@waybill/kernel/internal';
 import { getWaybillToken } from '../injection/waybill-token.js';
 import { DEFAULT_NAME } from '../options/instance-name.js';
 import { Waybill } from '../instance/waybill.js';

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { ConsumerDeserializer, IncomingEvent } from '@nestjs/microservices';
-import { isId, nameBasedId } from '@waybill/kernel';
+import { isId } from '@waybill/kernel';
+import { nameBasedId } from '@waybill/kernel/internal';
 import { InjectWaybill } from '../injection/waybill-token.js';
 import { Waybill } from '../instance/waybill.js';
 

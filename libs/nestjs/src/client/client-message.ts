@@ -1,4 +1,4 @@
-import { isPlainObject } from '@waybill/kernel';
+import { isPlainObject } from '@waybill/kernel/internal';
 import type { OutgoingEvent, OutgoingRequest, ProducerSerializer, ReadPacket } from '@nestjs/microservices';
 import type { Message } from '@waybill/outbox';
 import { WaybillRecord, type WaybillRecordOptions } from './waybill-record.js';

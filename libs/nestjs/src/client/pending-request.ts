@@ -1,5 +1,5 @@
 import type { IncomingResponse, ProducerDeserializer, WritePacket } from '@nestjs/microservices';
-import { readRemoteError } from '@waybill/consumer';
+import { readRemoteError } from '@waybill/consumer/internal';
 import { NotRunningError, RequestFailedError, RequestTimedOutError } from '@waybill/kernel';
 import type { Reply, ReplyHearer } from '../requests/reply-listener.js';
 

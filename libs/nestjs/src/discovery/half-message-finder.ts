@@ -1,6 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
-import { ANY_TOPIC, type CheckBack } from '@waybill/half-message';
+import { type CheckBack } from '@waybill/half-message';
+import { ANY_TOPIC } from '@waybill/half-message/internal';
 import { ConfigurationError } from '@waybill/kernel';
 import { checkTargetOf, type HalfMessageCheckTarget } from '../half-messages/half-message-check.js';
 import type { Waybill } from '../instance/waybill.js';

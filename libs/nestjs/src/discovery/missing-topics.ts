@@ -1,5 +1,6 @@
-import { isTopicPattern, type Subscription, TopicPatterns } from '@waybill/consumer';
-import { nearestName } from '@waybill/kernel';
+import { type Subscription } from '@waybill/consumer';
+import { isTopicPattern, TopicPatterns } from '@waybill/consumer/internal';
+import { nearestName } from '@waybill/kernel/internal';
 import type { DeclaredPattern } from './declared-patterns.js';
 
 /** Says of each handler that no topic is there for it; the nearest topic is named where there is one. */

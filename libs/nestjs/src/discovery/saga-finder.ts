@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import { ConfigurationError, describeError } from '@waybill/kernel';
-import { isSagaDefinition, type SagaDefinition, startedBy } from '@waybill/saga';
+import { type SagaDefinition, startedBy } from '@waybill/saga';
+import { isSagaDefinition } from '@waybill/saga/internal';
 import type { Waybill } from '../instance/waybill.js';
 import { DEFAULT_NAME } from '../options/instance-name.js';
 import { sagaOptionsOf, sagaStartsOf } from '../sagas/saga.decorators.js';

@@ -5,7 +5,7 @@ import {
   type PassResult,
   type SqlSession,
 } from '@waybill/kernel';
-import { unsubscribedTopics } from '@waybill/log';
+import { unsubscribedTopics } from '@waybill/log/internal';
 
 /** How long a message may stand in the log before a group for it is missed: services start at different times. */
 const AGE_MS = 5_000;

@@ -1,4 +1,5 @@
-import { retryDelayMs, type RetryPolicy, type RetryRule, type Subscription } from '@waybill/consumer';
+import { type RetryPolicy, type RetryRule, type Subscription } from '@waybill/consumer';
+import { retryDelayMs } from '@waybill/consumer/internal';
 import type { IdempotentGuard } from './guard-kind.js';
 
 /** A handler that knows a message by its id, and how long its messages may come again. */

@@ -1,11 +1,6 @@
 import { retryIn } from '@waybill/consumer';
-import {
-  type MessageIdGuard,
-  LeaseGuard,
-  type LeaseGuardOptions,
-  type LeaseGuardDependencies,
-  type LeaseStore,
-} from '@waybill/guard';
+import { type MessageIdGuard, LeaseGuard, type LeaseGuardOptions, type LeaseStore } from '@waybill/guard';
+import { type LeaseGuardDependencies } from '@waybill/guard/internal';
 import { EffectInProgressError, isWaybillError, MessageIdInvalidError } from '@waybill/kernel';
 
 /** A handler waits so long for the same message elsewhere, in milliseconds; then it gives its place to others. */

@@ -5,17 +5,17 @@ import {
   fallbackLeaseStore,
   MessageIdGuard,
   LeaseGuard,
-  LeaseSeal,
   type LeaseStore,
   GuardRetention,
   PostgresLeaseStore,
-  type RedisLeaseClient,
   RedisLeaseStore,
 } from '@waybill/guard';
+import { LeaseSeal, type RedisLeaseClient } from '@waybill/guard/internal';
 import { ConfigurationError, type Logger, type PgDatabase, resolveOptions } from '@waybill/kernel';
 import type { Sealer } from '@waybill/log';
 import { joinTransaction } from '@waybill/outbox';
-import { openRedis, type RedisClient, type RedisGiven } from '@waybill/timer';
+import { type RedisGiven } from '@waybill/timer';
+import { openRedis, type RedisClient } from '@waybill/timer/internal';
 import { type GuardedHandler, type GuardHorizons, problemsOfWindows } from './guard-windows.js';
 import { HandlerGuards } from './handler-guards.js';
 import { RequestGuard } from './request-guard.js';

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import type { CheckBack } from '@waybill/half-message';
-import { assertTopicName } from '@waybill/log';
+import { assertTopicName } from '@waybill/log/internal';
 
 const METADATA = Symbol.for('waybill.half-message-check');
 

@@ -7,7 +7,8 @@ import {
 } from '@nestjs/common';
 import { PATTERN_EXTRAS_METADATA } from '@nestjs/microservices/constants.js';
 import { HandlerVerdict } from '@waybill/consumer';
-import { ConfigurationError, show } from '@waybill/kernel';
+import { ConfigurationError } from '@waybill/kernel';
+import { show } from '@waybill/kernel/internal';
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import { GUARD_KINDS, type IdempotentGuard } from '../guards/guard-kind.js';
 import { WaybillContext } from './waybill-context.js';

@@ -13,7 +13,8 @@ import {
   type Type,
   UseInterceptors,
 } from '@nestjs/common';
-import { isWaybillError, resolveOptions, type OptionSpec, flag } from '@waybill/kernel';
+import { isWaybillError, resolveOptions, type OptionSpec } from '@waybill/kernel';
+import { flag } from '@waybill/kernel/internal';
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import { IdempotencyError } from './idempotency-error.js';
 import {

@@ -1,5 +1,6 @@
 import { Inject } from '@nestjs/common';
-import { ConfigurationError, show } from '@waybill/kernel';
+import { ConfigurationError } from '@waybill/kernel';
+import { show } from '@waybill/kernel/internal';
 import { Waybill } from '../instance/waybill.js';
 import { DEFAULT_NAME } from '../options/instance-name.js';
 import { WAYBILL_SERVICES, type WaybillService } from './waybill-services.js';

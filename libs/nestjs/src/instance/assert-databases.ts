@@ -1,12 +1,7 @@
 import { ConfigurationError, type Logger, type PgDatabase } from '@waybill/kernel';
 import type { Outbox } from '@waybill/outbox';
-import {
-  assertMayRelay,
-  assertMigrated,
-  assertRowsVisible,
-  databaseIdentity,
-  type SchemaPart,
-} from '@waybill/schema';
+import { assertMigrated, databaseIdentity, type SchemaPart } from '@waybill/schema';
+import { assertMayRelay, assertRowsVisible } from '@waybill/schema/internal';
 
 /** What of an instance its databases have to fit. */
 interface Instance {

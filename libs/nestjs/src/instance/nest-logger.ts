@@ -1,5 +1,6 @@
 import { Logger as NestLogger } from '@nestjs/common';
-import { guardLogger, type LogFields, type Logger } from '@waybill/kernel';
+import { type LogFields, type Logger } from '@waybill/kernel';
+import { guardLogger } from '@waybill/kernel/internal';
 
 /** Writes Waybill's lines by Nest's logger: the message, then its ids. Never payloads. */
 export class NestLoggerAdapter implements Logger {

@@ -1,4 +1,5 @@
-import { PostgresBudgetStore, RedisBudgetStore, type RetryBudgetStore } from '@waybill/consumer';
+import { type RetryBudgetStore } from '@waybill/consumer';
+import { PostgresBudgetStore, RedisBudgetStore } from '@waybill/consumer/internal';
 import { type Logger, type PgDatabase, systemClock } from '@waybill/kernel';
 import type { RedisGiven } from '@waybill/timer';
 import type { ProcessRoles } from '../options/process-roles.js';

@@ -1,25 +1,23 @@
-import type { ConsumerDependencies, ConsumerStatus } from '@waybill/consumer';
+import type { ConsumerDependencies, ConsumerStatus, RetryBudgetStore } from '@waybill/consumer';
 import {
   Bell,
   ConfigurationError,
-  databaseNameOf,
   type Logger,
-  own,
   PgDatabase,
   type PgTransactionHandle,
   PgTransactionRunner,
   type Retention,
   type TransactionRunner,
 } from '@waybill/kernel';
+import { databaseNameOf, own } from '@waybill/kernel/internal';
 import { LogRetention, LogSignals, Sealer, Topics } from '@waybill/log';
 import { DeadLetterRetention, DeadLetters, Redrives } from '@waybill/dead-letter';
 import { Erasure } from '@waybill/erasure';
-import { Recurring, type RecurringEncoder, Timers, TimerService } from '@waybill/timer';
-import { type RetryBudgetStore } from '@waybill/consumer';
+import { Recurring, Timers, TimerService } from '@waybill/timer';
+import type { RecurringEncoder } from '@waybill/timer/internal';
 import {
   MessageSignatures,
   type Outbox,
-  OutboxBacklogWatch,
   OutboxRetention,
   OutboxTransactions,
   type TransactionHandle,
@@ -28,7 +26,9 @@ import {
   Relay,
   type TransactionOutbox,
 } from '@waybill/outbox';
-import { eventGroupOf, OutboxAnswers } from '@waybill/saga';
+import { OutboxBacklogWatch } from '@waybill/outbox/internal';
+import { eventGroupOf } from '@waybill/saga';
+import { OutboxAnswers } from '@waybill/saga/internal';
 import { assertMigrated, type SchemaPart } from '@waybill/schema';
 import { HalfMessageRetention } from '@waybill/half-message';
 import { stopWithin } from './bounded-stop.js';

@@ -1,7 +1,10 @@
 import type { DynamicModule, Provider, Type } from '@nestjs/common';
-import { ConfigurationError, isWaybillError, unknownName } from '@waybill/kernel';
-import { assertTopicName, type TopicOptions } from '@waybill/log';
-import { type TopicSchemas, topicSchemasProblems } from '@waybill/outbox';
+import { ConfigurationError, isWaybillError } from '@waybill/kernel';
+import { unknownName } from '@waybill/kernel/internal';
+import { type TopicOptions } from '@waybill/log';
+import { assertTopicName } from '@waybill/log/internal';
+import { type TopicSchemas } from '@waybill/outbox';
+import { topicSchemasProblems } from '@waybill/outbox/internal';
 import { getWaybillToken } from '../injection/waybill-token.js';
 import { Waybill } from '../instance/waybill.js';
 import { DEFAULT_NAME } from '../options/instance-name.js';

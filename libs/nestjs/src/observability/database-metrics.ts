@@ -1,6 +1,6 @@
-import { parkedBacklogs } from '@waybill/consumer';
-import { groupBacklogs, oldestTransaction } from '@waybill/log';
-import { deadLetterBacklogs } from '@waybill/dead-letter';
+import { parkedBacklogs } from '@waybill/consumer/internal';
+import { groupBacklogs, oldestTransaction } from '@waybill/log/internal';
+import { deadLetterBacklogs } from '@waybill/dead-letter/internal';
 import type { Waybill } from '../instance/waybill.js';
 import { type Metric, type MetricSample, single } from '../metrics/exposition.js';
 import { outboxMetrics } from './outbox-metrics.js';

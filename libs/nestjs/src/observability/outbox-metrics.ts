@@ -1,4 +1,5 @@
-import { outboxBacklog, outboxBacklogs, OutboxQuarantine, outboxSize } from '@waybill/outbox';
+import { outboxBacklog } from '@waybill/outbox';
+import { outboxBacklogs, OutboxQuarantine, outboxSize } from '@waybill/outbox/internal';
 import type { Waybill } from '../instance/waybill.js';
 import { type Metric, type MetricSample, single } from '../metrics/exposition.js';
 

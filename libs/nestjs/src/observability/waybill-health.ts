@@ -1,11 +1,11 @@
 import { describeError } from '@waybill/kernel';
+import { outboxBacklog } from '@waybill/outbox';
 import {
-  outboxBacklog,
   outboxBacklogs,
   OutboxQuarantine,
   type QuarantineBacklog,
   type TopicBacklog,
-} from '@waybill/outbox';
+} from '@waybill/outbox/internal';
 import type { Waybill } from '../instance/waybill.js';
 
 /** How Waybill fares, in the shape that `@nestjs/terminus` takes from an indicator. */

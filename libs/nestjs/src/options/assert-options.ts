@@ -1,14 +1,13 @@
+import { ConfigurationError, isWaybillError } from '@waybill/kernel';
 import {
   ADDRESS_OPTIONS,
   addressProblems,
   assertSchemaName,
-  ConfigurationError,
-  isWaybillError,
   show,
   unknownName,
-} from '@waybill/kernel';
-import { assertTopicName } from '@waybill/log';
-import { cloudEventProblems, topicSchemasProblems } from '@waybill/outbox';
+} from '@waybill/kernel/internal';
+import { assertTopicName } from '@waybill/log/internal';
+import { cloudEventProblems, topicSchemasProblems } from '@waybill/outbox/internal';
 import type { AmbientOptions } from './ambient-options.js';
 import type { WaybillDatabaseOptions, WaybillModuleOptions } from './waybill-options.js';
 

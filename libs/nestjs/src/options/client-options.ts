@@ -1,5 +1,6 @@
 import type { ProducerDeserializer, ProducerSerializer } from '@nestjs/microservices';
-import { flag, type Given, wholeNumber } from '@waybill/kernel';
+import { type Given, wholeNumber } from '@waybill/kernel';
+import { flag } from '@waybill/kernel/internal';
 
 /** Names, defaults and ranges of a client's options. */
 export const CLIENT_SPECS = {

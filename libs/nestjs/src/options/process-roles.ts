@@ -1,6 +1,7 @@
 import type { ConsumerOptions } from '@waybill/consumer';
 import type { RelayOptions } from '@waybill/outbox';
-import { DEFAULT_REDIS_PREFIX, type TimerServiceOptions } from '@waybill/timer';
+import { type TimerServiceOptions } from '@waybill/timer';
+import { DEFAULT_REDIS_PREFIX } from '@waybill/timer/internal';
 import type { WaybillModuleOptions } from './waybill-options.js';
 
 /** What a process does for its instance, and how. */

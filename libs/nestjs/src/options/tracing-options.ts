@@ -1,4 +1,5 @@
-import { flag, type Given, oneOf, type OptionSpec, resolveOptions } from '@waybill/kernel';
+import { type Given, oneOf, type OptionSpec, resolveOptions } from '@waybill/kernel';
+import { flag } from '@waybill/kernel/internal';
 
 /** Whether baggage goes along with messages: all of it, none, or the named members. */
 export type BaggageRule = boolean | readonly string[];

@@ -1,34 +1,32 @@
+import { type Headers, type ReplyStatus } from '@waybill/consumer';
 import {
-  type Headers,
   REPLY_ERROR_HEADER,
   REPLY_KEY_HEADER,
   REPLY_STATUS_HEADER,
   REPLY_TO_HEADER,
   replyStatus,
-  type ReplyStatus,
   REQUEST_ID_HEADER,
-} from '@waybill/consumer';
+} from '@waybill/consumer/internal';
 import {
   BackgroundService,
   Bell,
   describeError,
-  dictionary,
   isInfrastructureFailure,
   type Logger,
   newId,
   type PassResult,
   type PgDatabase,
 } from '@waybill/kernel';
+import { dictionary } from '@waybill/kernel/internal';
 import {
   decodeBatch,
   LogReader,
   type LogRecord,
   type LogSignals,
-  openRecord,
-  Partitioner,
   type Sealer,
   type Topics,
 } from '@waybill/log';
+import { openRecord, Partitioner } from '@waybill/log/internal';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
 import { newRequest, type RequestName } from './request-cancellations.js';
 

@@ -1,20 +1,18 @@
 import type { ConsumerSerializer } from '@nestjs/microservices';
 import { KafkaRetriableException, RpcException } from '@nestjs/microservices';
+import { type Delivery, drop, HandlerVerdict, type ReplyStatus } from '@waybill/consumer';
 import {
-  type Delivery,
   assertAnswerable,
-  drop,
-  HandlerVerdict,
   isHttpRefusal,
   reasonOf,
   remoteErrorOf,
   REPLY_KEY_HEADER,
   REPLY_TO_HEADER,
   replyHeaders,
-  type ReplyStatus,
   REQUEST_ID_HEADER,
-} from '@waybill/consumer';
-import { isError, isWaybillError, readableThrown, runAhead, savepointOf } from '@waybill/kernel';
+} from '@waybill/consumer/internal';
+import { isWaybillError } from '@waybill/kernel';
+import { isError, readableThrown, runAhead, savepointOf } from '@waybill/kernel/internal';
 import type { ControlMessage } from '@waybill/outbox';
 import { type Answers, SagaRejection } from '@waybill/saga';
 import { REPLY_VALUES_HEADER } from './reply-listener.js';

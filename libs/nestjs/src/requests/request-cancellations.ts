@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { nameBasedId } from '@waybill/kernel';
+import { nameBasedId } from '@waybill/kernel/internal';
 import type { LogSignals } from '@waybill/log';
 
 const NOTE = 'request-cancelled:';

@@ -11,21 +11,19 @@ import type { Sealer, Topics } from '@waybill/log';
 import type { Codec, Outbox, PayloadContract } from '@waybill/outbox';
 import {
   type Answers,
-  replyTopicOf,
   SagaDefinitions,
   SagaOperations,
   SagaEngine,
   SagaLockOperations,
   SagaLocks,
-  SagaCommandServer,
   SagaRetention,
   Sagas,
   SagaLoop,
-  type SagaTrace,
   type UnclaimedHandler,
   type UnservedSagas,
   Tcc,
 } from '@waybill/saga';
+import { replyTopicOf, SagaCommandServer, type SagaTrace } from '@waybill/saga/internal';
 import { type ModuleSagaOptions, SAGA_SPECS } from '../options/saga-options.js';
 
 /** What the sagas of an instance work with. */

@@ -1,5 +1,6 @@
 import type { Delivery } from '@waybill/consumer';
-import { callOf, type SagaLocks } from '@waybill/saga';
+import { type SagaLocks } from '@waybill/saga';
+import { callOf } from '@waybill/saga/internal';
 
 /** The saga whose command a handler serves. */
 export class SagaContext {

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { assertTopicName } from '@waybill/log';
+import { assertTopicName } from '@waybill/log/internal';
 import type { UnclaimedHandler } from '@waybill/saga';
 
 const METADATA = Symbol.for('waybill.saga-not-found');

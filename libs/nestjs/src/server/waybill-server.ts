@@ -1,21 +1,22 @@
 import {
   type Delivery,
   HandlerVerdict,
-  isTopicPattern,
   type PatternSubscription,
   resolveSubscription,
   type Subscription,
   type SubscriptionOptions,
 } from '@waybill/consumer';
-import { ConfigurationError, own, resolveOptions } from '@waybill/kernel';
+import { isTopicPattern } from '@waybill/consumer/internal';
+import { ConfigurationError, resolveOptions } from '@waybill/kernel';
+import { own } from '@waybill/kernel/internal';
 import {
   type ConsumerDeserializer,
   type CustomTransportStrategy,
   type MessageHandler,
   Server,
 } from '@nestjs/microservices';
-import { callOf, isRelease } from '@waybill/saga';
-import { databaseTime } from '@waybill/timer';
+import { callOf, isRelease } from '@waybill/saga/internal';
+import { databaseTime } from '@waybill/timer/internal';
 import { allOf, lastOf, valuesOf } from './handler-stream.js';
 import { guardOf } from '../handler/idempotent.js';
 import { keepOriginalErrors } from './keep-original-errors.js';

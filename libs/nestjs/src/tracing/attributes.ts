@@ -1,6 +1,7 @@
 import type { Delivery, AttemptOutcome } from '@waybill/consumer';
-import { HandlerVerdict, REQUEST_ID_HEADER } from '@waybill/consumer';
-import { SAGA_ID_HEADER, type TransitionToTrace } from '@waybill/saga';
+import { HandlerVerdict } from '@waybill/consumer';
+import { REQUEST_ID_HEADER } from '@waybill/consumer/internal';
+import { SAGA_ID_HEADER, type TransitionToTrace } from '@waybill/saga/internal';
 
 /** Attributes of a span. Names of OpenTelemetry's semantic conventions for messaging, and Waybill's own under `messaging.waybill`. */
 export type Attributes = Record<string, string | number>;

@@ -1,4 +1,4 @@
-import type { PassTrace } from '@waybill/outbox';
+import type { PassTrace } from '@waybill/outbox/internal';
 import { parseTraceparent, type RemoteSpan, traceparentIn } from './trace-headers.js';
 
 /** Links that the span of a pass has at most; no more are looked for. */

@@ -1,7 +1,8 @@
 import type { Context, Span, Tracer } from '@opentelemetry/api';
 import { type Delivery, HandlerVerdict, type AttemptOutcome } from '@waybill/consumer';
 import type { TraceHeaders } from '@waybill/outbox';
-import type { SagaState, TransitionToTrace } from '@waybill/saga';
+import type { SagaState } from '@waybill/saga';
+import type { TransitionToTrace } from '@waybill/saga/internal';
 import {
   conversation,
   delivered,

@@ -1,7 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Delivery, PatternSubscription, AttemptOutcome, Subscription } from '@waybill/consumer';
-import type { PassTrace, RelayTrace, TraceHeaders } from '@waybill/outbox';
-import type { SagaState, SagaTrace, TransitionToTrace } from '@waybill/saga';
+import type { TraceHeaders } from '@waybill/outbox';
+import type { PassTrace, RelayTrace } from '@waybill/outbox/internal';
+import type { SagaState } from '@waybill/saga';
+import type { SagaTrace, TransitionToTrace } from '@waybill/saga/internal';
 import { loadOpenTelemetry, type OpenTelemetry } from './open-telemetry.js';
 import { RelayPass } from './relay-pass.js';
 import { Spans } from './spans.js';

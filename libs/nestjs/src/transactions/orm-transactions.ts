@@ -1,16 +1,12 @@
 import type { TransactionRunner } from '@waybill/kernel';
 import {
-  drizzleOpener,
   type DrizzleTransaction,
   type DrizzleTransactions,
-  knexOpener,
   type KnexTransaction,
   type KnexTransactions,
-  kyselyOpener,
   type KyselyTransaction,
   type KyselyTransactions,
   type MikroOrmManager,
-  mikroOrmOpener,
   type MikroOrmTransactions,
   OrmTransactionRunner,
   prismaOpener,
@@ -21,6 +17,7 @@ import {
   typeOrmOpener,
   type TypeOrmTransactions,
 } from '@waybill/outbox';
+import { drizzleOpener, knexOpener, kyselyOpener, mikroOrmOpener } from '@waybill/outbox/internal';
 import type { TransactionRunnerFactory } from '../options/runner-factory.js';
 
 /** Opens handlers' transactions as Prisma's interactive ones: give it as `transactions`. The handle is Prisma's `tx`. */

@@ -1,4 +1,5 @@
-import { ConfigurationError, unknownName } from '@waybill/kernel';
+import { ConfigurationError } from '@waybill/kernel';
+import { unknownName } from '@waybill/kernel/internal';
 import type { Message } from '../message.js';
 
 /** How messages are made CloudEvents 1.0 (binary mode, headers as in the Kafka binding). */

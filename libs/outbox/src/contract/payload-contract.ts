@@ -1,12 +1,12 @@
 import { types } from 'node:util';
 import {
   ConfigurationError,
-  describeThrown,
   PayloadInvalidError,
   type PayloadIssue,
   PayloadVersionUnknownError,
   PayloadVersionUnsupportedError,
 } from '@waybill/kernel';
+import { describeThrown } from '@waybill/kernel/internal';
 import type { StandardIssue, StandardResult, StandardSchemaV1 } from './standard-schema.js';
 import {
   type GivenTopicSchema,

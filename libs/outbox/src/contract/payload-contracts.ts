@@ -1,5 +1,5 @@
 import { ConfigurationError, isWaybillError } from '@waybill/kernel';
-import { assertTopicName } from '@waybill/log';
+import { assertTopicName } from '@waybill/log/internal';
 import { PayloadContract } from './payload-contract.js';
 import { type TopicSchemas, topicSchemaProblems } from './topic-schema.js';
 

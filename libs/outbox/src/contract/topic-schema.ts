@@ -1,4 +1,4 @@
-import { unknownName } from '@waybill/kernel';
+import { unknownName } from '@waybill/kernel/internal';
 import { isStandardSchema, type StandardSchemaV1 } from './standard-schema.js';
 
 /** Turns a payload of one version into one of the next. Synchronous, and without effect on anything else. */

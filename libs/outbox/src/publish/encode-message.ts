@@ -1,18 +1,15 @@
 import { types } from 'node:util';
 import {
   type BoundStatement,
-  describeThrown,
-  dictionary,
   isId,
-  isPlainObject,
   MessageInvalidError,
   MessageTooLargeError,
   newId,
-  own,
   PayloadNotSerializableError,
-  show,
 } from '@waybill/kernel';
-import { assertTopicName, RESERVED_HEADER_PREFIX, sealMessage, Sealer } from '@waybill/log';
+import { describeThrown, dictionary, isPlainObject, own, show } from '@waybill/kernel/internal';
+import { Sealer } from '@waybill/log';
+import { assertTopicName, RESERVED_HEADER_PREFIX, sealMessage } from '@waybill/log/internal';
 import { type Codec, jsonCodec } from '../codec.js';
 import { cloudEventHeaders, type CloudEventOptions } from '../contract/cloud-event.js';
 import { type PayloadContract, SCHEMA_VERSION_HEADER } from '../contract/payload-contract.js';

@@ -7,14 +7,15 @@ import {
   timingSafeEqual,
   verify as verifyBytes,
 } from 'node:crypto';
-import { ConfigurationError, describeError, dictionary, SignatureInvalidError } from '@waybill/kernel';
+import { ConfigurationError, describeError, SignatureInvalidError } from '@waybill/kernel';
+import { dictionary } from '@waybill/kernel/internal';
+import { type LogRecord } from '@waybill/log';
 import {
   CAUSE_ID_HEADER,
   EXPIRES_AT_HEADER,
-  type LogRecord,
   MESSAGE_ID_HEADER,
   SIGNATURE_HEADER,
-} from '@waybill/log';
+} from '@waybill/log/internal';
 import { RUN_AT_HEADER } from '@waybill/timer';
 
 /**

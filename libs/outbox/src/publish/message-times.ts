@@ -1,6 +1,7 @@
 import { types } from 'node:util';
-import { show } from '@waybill/kernel';
-import { DELAY_LEVELS_MS, type DelayLevel, LONGEST_DELAY_MS } from '@waybill/timer';
+import { show } from '@waybill/kernel/internal';
+import { DELAY_LEVELS_MS, type DelayLevel } from '@waybill/timer';
+import { LONGEST_DELAY_MS } from '@waybill/timer/internal';
 import type { MessageTimes } from '../message.js';
 import { isStorable } from '../storable-text.js';
 

@@ -4,15 +4,14 @@ import {
   type BoundStatement,
   ConfigurationError,
   DEFAULT_SCHEMA,
-  flag,
   type Given,
   oneOf,
   type PgDatabase,
   resolveOptions,
   type SqlSession,
-  runAhead,
   wholeNumber,
 } from '@waybill/kernel';
+import { flag, runAhead } from '@waybill/kernel/internal';
 import type { Codec } from '../codec.js';
 import { assertCloudEventOptions, type CloudEventOptions } from '../contract/cloud-event.js';
 import { PayloadContracts } from '../contract/payload-contracts.js';

@@ -1,4 +1,5 @@
-import { type BoundStatement, bindStatement, isId, MessageInvalidError, newId, show } from '@waybill/kernel';
+import { type BoundStatement, bindStatement, isId, MessageInvalidError, newId } from '@waybill/kernel';
+import { show } from '@waybill/kernel/internal';
 import type { TimerTarget } from '@waybill/timer';
 import type { MessageTimes } from '../message.js';
 import { checkDelay, checkToken } from './message-times.js';

@@ -7,7 +7,8 @@ import {
   resolveOptions,
   wholeNumber,
 } from '@waybill/kernel';
-import { readableMessage, Sealer } from '@waybill/log';
+import { Sealer } from '@waybill/log';
+import { readableMessage } from '@waybill/log/internal';
 import { type OperatorAction, operatorAction, operatorActions } from '@waybill/dead-letter';
 import {
   countQuarantined,

@@ -1,12 +1,7 @@
-import { copyInteger, InvariantError, type PgConnection } from '@waybill/kernel';
-import {
-  BatchCollector,
-  type MessageToCollect,
-  type ReadyBatch,
-  type Rejection,
-  rejectionOf,
-  type Topics,
-} from '@waybill/log';
+import { InvariantError, type PgConnection } from '@waybill/kernel';
+import { copyInteger } from '@waybill/kernel/internal';
+import { type MessageToCollect, type ReadyBatch, type Topics } from '@waybill/log';
+import { BatchCollector, type Rejection, rejectionOf } from '@waybill/log/internal';
 import type { TimerCommand } from '@waybill/timer';
 import { OUTBOX_COLUMNS, type OutboxRow, readOutboxRow, readRowId, readTopic } from './outbox-row.js';
 import type { PassTrace } from './relay-trace.js';

@@ -1,10 +1,5 @@
-import {
-  BackgroundService,
-  guardLogger,
-  type Logger,
-  type PassResult,
-  type PgDatabase,
-} from '@waybill/kernel';
+import { BackgroundService, type Logger, type PassResult, type PgDatabase } from '@waybill/kernel';
+import { guardLogger } from '@waybill/kernel/internal';
 import { measureOutbox } from '../statements.generated.js';
 
 /** How often all processes together measure, in milliseconds. */

@@ -6,9 +6,9 @@ import {
   resolveOptions,
   Retention,
   silentLogger,
-  skipWhenLocked,
   wholeNumber,
 } from '@waybill/kernel';
+import { skipWhenLocked } from '@waybill/kernel/internal';
 import { OUTBOX_SLOTS } from '../publish/current-slot.js';
 import { emptySlot, recycleCursor } from '../statements.generated.js';
 

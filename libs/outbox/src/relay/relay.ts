@@ -6,28 +6,25 @@ import {
   type Clock,
   type Given,
   invariant,
-  isTransactionConflict,
   isWaybillError,
   type Logger,
   type PassResult,
   type PgConnection,
   type PgDatabase,
   resolveOptions,
-  guardLogger,
   type SqlSession,
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
+import { isTransactionConflict, guardLogger } from '@waybill/kernel/internal';
+import { appendCall, type LogSignals, type Topics } from '@waybill/log';
 import {
-  appendCall,
   blamesMessage,
   learnsOfTopics,
-  type LogSignals,
   type Rejection,
   rejectionOf,
   Rejections,
-  type Topics,
-} from '@waybill/log';
+} from '@waybill/log/internal';
 import { armedBy, type TimerAlarm, timerStatements } from '@waybill/timer';
 import { type Difference, DifferenceReader, type RejectedRow, type Span } from './difference-reader.js';
 import type { RelayTrace } from './relay-trace.js';

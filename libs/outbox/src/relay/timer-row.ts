@@ -1,5 +1,5 @@
 import { invariant } from '@waybill/kernel';
-import { headersTogether } from '@waybill/log';
+import { headersTogether } from '@waybill/log/internal';
 import type { TimerCommand } from '@waybill/timer';
 import type { OutboxRow } from './outbox-row.js';
 

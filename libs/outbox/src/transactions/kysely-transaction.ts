@@ -1,4 +1,5 @@
-import { type PgQueryable, PgSession, type SqlSession, type Statement, watchFailures } from '@waybill/kernel';
+import { PgSession, type SqlSession, type Statement } from '@waybill/kernel';
+import { type PgQueryable, watchFailures } from '@waybill/kernel/internal';
 import pg from 'pg';
 import {
   callAtEnd,

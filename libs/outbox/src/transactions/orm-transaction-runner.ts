@@ -5,10 +5,10 @@ import {
   HandlerAbandonedError,
   type SqlSession,
   type Statement,
-  TransactionLostError,
   type TransactionRunner,
   type TransactionWork,
 } from '@waybill/kernel';
+import { TransactionLostError } from '@waybill/kernel/internal';
 import { limitIdleTime, restoreSession } from '../statements.generated.js';
 import { joinTransaction } from './join-transaction.js';
 import { type JoinedTransaction, noTransaction } from './joined-transaction.js';

@@ -1,14 +1,12 @@
 import {
   type BoundStatement,
   PgConnection,
-  failureOf,
-  type PgQueryable,
   PgSession,
   type SqlSession,
   type Statement,
   TransactionRequiredError,
-  watchFailures,
 } from '@waybill/kernel';
+import { failureOf, type PgQueryable, watchFailures } from '@waybill/kernel/internal';
 import type pg from 'pg';
 import { callAtEnd, type PgConnectionEvents } from './connection-status.js';
 import {

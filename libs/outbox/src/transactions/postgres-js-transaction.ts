@@ -1,4 +1,5 @@
-import { pgTypes, renderSql, type SqlSession, type Statement, translateDatabaseError } from '@waybill/kernel';
+import { type SqlSession, type Statement, translateDatabaseError } from '@waybill/kernel';
+import { pgTypes, renderSql } from '@waybill/kernel/internal';
 import pg from 'pg';
 import { has, noTransaction, type TransactionAdapter } from './joined-transaction.js';
 

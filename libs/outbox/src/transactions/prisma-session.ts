@@ -1,4 +1,5 @@
-import { renderSql, type SqlSession, type Statement, translateDatabaseError } from '@waybill/kernel';
+import { type SqlSession, type Statement, translateDatabaseError } from '@waybill/kernel';
+import { renderSql } from '@waybill/kernel/internal';
 
 /** The part of a Prisma client, or of the client of an interactive transaction, that Waybill uses. */
 export interface PrismaRawClient {

@@ -8,7 +8,7 @@ import type {
 } from '../definition/saga-definition.js';
 import type { EachChild, EachCommand, EachLocal } from './each-step.js';
 import type { LocalStep, LocalUndo } from '../definition/saga-steps.js';
-import { own } from '@waybill/kernel';
+import { own } from '@waybill/kernel/internal';
 
 export function nothing(): undefined {
   return undefined;

@@ -1,5 +1,6 @@
-import { ConfigurationError, show, wholeNumber } from '@waybill/kernel';
-import { assertTopicName } from '@waybill/log';
+import { ConfigurationError, wholeNumber } from '@waybill/kernel';
+import { show } from '@waybill/kernel/internal';
+import { assertTopicName } from '@waybill/log/internal';
 import { END_STEP } from '../definition/names.js';
 import type { AttributesOf } from '../definition/attributes.js';
 import { NAME, NAME_RULE } from '../definition/names.js';

@@ -1,5 +1,7 @@
-import { type ReplyStatus, REPLY_KEY_HEADER, replyHeaders } from '@waybill/consumer';
-import { ConfigurationError, isId, own, show, type SqlSession } from '@waybill/kernel';
+import { type ReplyStatus } from '@waybill/consumer';
+import { REPLY_KEY_HEADER, replyHeaders } from '@waybill/consumer/internal';
+import { ConfigurationError, isId, type SqlSession } from '@waybill/kernel';
+import { own, show } from '@waybill/kernel/internal';
 import { SagaCallbackRefusedError } from '../errors/saga-errors.js';
 import type { EncodedMessage, Outbox } from '@waybill/outbox';
 import { readCallbackToken } from '../message/callback-token.js';

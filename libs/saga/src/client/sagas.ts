@@ -1,5 +1,4 @@
 import {
-  cleanText,
   type Clock,
   NotFoundError,
   type OpenTransaction,
@@ -9,6 +8,7 @@ import {
   type TransactionRunner,
   wholeNumber,
 } from '@waybill/kernel';
+import { cleanText } from '@waybill/kernel/internal';
 import { SagaSignalUnknownError, SagaUnderWayError } from '../errors/saga-errors.js';
 import { joinTransaction, type Outbox, type TransactionHandle } from '@waybill/outbox';
 import { type CallAnswer, callAnswer } from './call-answers.js';

@@ -1,6 +1,6 @@
 import { types } from 'node:util';
-import { isPlainObject } from '@waybill/kernel';
-import { isStorable } from '@waybill/outbox';
+import { isPlainObject } from '@waybill/kernel/internal';
+import { isStorable } from '@waybill/outbox/internal';
 import { NAME, NAME_RULE } from './names.js';
 
 /** What an attribute of a saga can be. A number and the text of its digits are found alike. */

@@ -1,4 +1,5 @@
-import { flag, type Given, oneOf, resolveOptions, wholeNumber } from '@waybill/kernel';
+import { type Given, oneOf, resolveOptions, wholeNumber } from '@waybill/kernel';
+import { flag } from '@waybill/kernel/internal';
 import type { HttpCall, HttpCallName, SagaCommandContract, SagaOp } from './saga-command.js';
 import type { SagaDefinition } from './saga-definition.js';
 import { actionsOfStep, commandsOf } from './sent-commands.js';

@@ -1,4 +1,4 @@
-import { assertTopicName } from '@waybill/log';
+import { assertTopicName } from '@waybill/log/internal';
 import type { UrlTemplate } from './url-template.js';
 
 declare const requestType: unique symbol;

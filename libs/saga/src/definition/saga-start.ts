@@ -1,5 +1,6 @@
-import { ConfigurationError, unknownName } from '@waybill/kernel';
-import { assertTopicName } from '@waybill/log';
+import { ConfigurationError } from '@waybill/kernel';
+import { unknownName } from '@waybill/kernel/internal';
+import { assertTopicName } from '@waybill/log/internal';
 import type { SagaDefinition } from './saga-definition.js';
 
 /** How an event of another service starts a saga. */

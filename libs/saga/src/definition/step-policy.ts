@@ -1,4 +1,5 @@
-import { backoffMs, resolveOptions, wholeNumber } from '@waybill/kernel';
+import { resolveOptions, wholeNumber } from '@waybill/kernel';
+import { backoffMs } from '@waybill/kernel/internal';
 import type { FinalError, StepPolicy } from './saga-definition.js';
 
 const DAY_MS = 86_400_000;

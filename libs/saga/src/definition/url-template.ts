@@ -1,4 +1,5 @@
-import { ConfigurationError, own } from '@waybill/kernel';
+import { ConfigurationError } from '@waybill/kernel';
+import { own } from '@waybill/kernel/internal';
 
 /** The URL of an HTTP command, with fields of its request in path and query. */
 export interface UrlTemplate {

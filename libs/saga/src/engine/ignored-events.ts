@@ -1,4 +1,5 @@
-import { cleanText, type SqlSession } from '@waybill/kernel';
+import { type SqlSession } from '@waybill/kernel';
+import { cleanText } from '@waybill/kernel/internal';
 import type { SagaEvent } from '../machine/saga-event.js';
 import { keepIgnoredEvent, showSaga } from '../statements.generated.js';
 import type { SagaContents } from './saga-contents.js';

@@ -1,12 +1,6 @@
 import { performance } from 'node:perf_hooks';
-import {
-  describeError,
-  describeThrown,
-  HandlerAbandonedError,
-  isPlainObject,
-  type OpenTransaction,
-  savepointOf,
-} from '@waybill/kernel';
+import { describeError, HandlerAbandonedError, type OpenTransaction } from '@waybill/kernel';
+import { describeThrown, isPlainObject, savepointOf } from '@waybill/kernel/internal';
 import type {
   FinalError,
   LocalAction,

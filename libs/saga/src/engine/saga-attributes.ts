@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import { describeError, type Logger, runAhead, type SqlSession } from '@waybill/kernel';
+import { describeError, type Logger, type SqlSession } from '@waybill/kernel';
+import { runAhead } from '@waybill/kernel/internal';
 import { type StoredAttribute, storedAttributes } from '../definition/attributes.js';
 import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { SagaInstance } from '../machine/saga-instance.js';

@@ -1,4 +1,5 @@
-import { Bell, describeError, type OpenTransaction, own, plainJson, runAhead, show } from '@waybill/kernel';
+import { Bell, describeError, type OpenTransaction } from '@waybill/kernel';
+import { own, plainJson, runAhead, show } from '@waybill/kernel/internal';
 import { callOfStep, callsOf } from '../definition/http-command.js';
 import type { HttpCall, HttpCallName } from '../definition/saga-command.js';
 import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';

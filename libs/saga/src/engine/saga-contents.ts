@@ -1,4 +1,5 @@
-import { runAhead, type SqlSession } from '@waybill/kernel';
+import { type SqlSession } from '@waybill/kernel';
+import { runAhead } from '@waybill/kernel/internal';
 import { type SealedPlace, Sealer, type SubjectKey } from '@waybill/log';
 
 /** What of a saga is kept as JSON, encrypted where anything is: its content, its transitions, orders to it. */

@@ -1,4 +1,5 @@
-import { invariant, runAhead, type SqlSession } from '@waybill/kernel';
+import { invariant, type SqlSession } from '@waybill/kernel';
+import { runAhead } from '@waybill/kernel/internal';
 import type { SagaContents } from './saga-contents.js';
 import type { SagaData } from '../definition/saga-definition.js';
 import type { SagaEvent, SagaOutput } from '../machine/saga-event.js';

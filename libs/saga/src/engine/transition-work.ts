@@ -1,11 +1,5 @@
-import {
-  describeError,
-  HandlerAbandonedError,
-  isConnectionLoss,
-  isWaybillError,
-  type OpenTransaction,
-  savepointOf,
-} from '@waybill/kernel';
+import { describeError, HandlerAbandonedError, isWaybillError, type OpenTransaction } from '@waybill/kernel';
+import { isConnectionLoss, savepointOf } from '@waybill/kernel/internal';
 import { SagaVersionUnknownError } from '../errors/saga-errors.js';
 import type { EncodedMessage } from '@waybill/outbox';
 import type { SagaDefinition } from '../definition/saga-definition.js';

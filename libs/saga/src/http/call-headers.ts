@@ -1,5 +1,5 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
-import { isPlainObject, show } from '@waybill/kernel';
+import { isPlainObject, show } from '@waybill/kernel/internal';
 
 /** Headers that say how a message is sent, or who sends it: they are not for functions of the application. */
 const RESERVED = new Set([

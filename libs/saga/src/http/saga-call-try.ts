@@ -1,4 +1,5 @@
-import { cleanText, describeError, isWaybillError, parseJson } from '@waybill/kernel';
+import { describeError, isWaybillError, parseJson } from '@waybill/kernel';
+import { cleanText } from '@waybill/kernel/internal';
 import { EndpointRefusedError } from '../errors/saga-errors.js';
 import type { HttpCall, SagaOp } from '../definition/saga-command.js';
 import { idempotencyKey } from '../engine/saga-calls.js';

@@ -1,5 +1,4 @@
 import {
-  backoffMs,
   BackgroundService,
   describeError,
   isInfrastructureFailure,
@@ -9,6 +8,7 @@ import {
   systemClock,
   type TransactionRunner,
 } from '@waybill/kernel';
+import { backoffMs } from '@waybill/kernel/internal';
 import { callOfStep } from '../definition/http-command.js';
 import type { SagaOp } from '../definition/saga-command.js';
 import { definitionName, type SagaDefinitions } from '../definition/saga-definitions.js';

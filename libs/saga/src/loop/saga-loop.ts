@@ -3,23 +3,15 @@ import {
   type Given,
   type Logger,
   oneOf,
-  own,
   resolveOptions,
   SubjectErasedError,
   type TransactionRunner,
   wholeNumber,
 } from '@waybill/kernel';
+import { own } from '@waybill/kernel/internal';
 import { SagaDefinitionChangedError, SagaVersionUnknownError } from '../errors/saga-errors.js';
-import {
-  type Delivery,
-  drop,
-  REPLY_ERROR_HEADER,
-  REPLY_STATUS_HEADER,
-  replyStatus,
-  resolveSubscription,
-  retryIn,
-  type Subscription,
-} from '@waybill/consumer';
+import { type Delivery, drop, resolveSubscription, retryIn, type Subscription } from '@waybill/consumer';
+import { REPLY_ERROR_HEADER, REPLY_STATUS_HEADER, replyStatus } from '@waybill/consumer/internal';
 import { type Codec, jsonCodec, type PayloadContract } from '@waybill/outbox';
 import type { SagaOp } from '../definition/saga-command.js';
 import type { SagaDefinitions } from '../definition/saga-definitions.js';

@@ -1,5 +1,6 @@
 import type { Delivery } from '@waybill/consumer';
-import { cleanText, type LogFields, type Logger } from '@waybill/kernel';
+import { type LogFields, type Logger } from '@waybill/kernel';
+import { cleanText } from '@waybill/kernel/internal';
 import { SAGA_ID_HEADER, SAGA_STEP_HEADER } from '../message/saga-headers.js';
 import { refuseSagaMessage } from '../statements.generated.js';
 

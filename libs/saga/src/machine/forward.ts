@@ -1,4 +1,5 @@
-import { describeError, isPlainObject, own, plainJson } from '@waybill/kernel';
+import { describeError } from '@waybill/kernel';
+import { isPlainObject, own, plainJson } from '@waybill/kernel/internal';
 import type {
   CommandAction,
   LocalAction,

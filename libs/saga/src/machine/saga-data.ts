@@ -1,4 +1,5 @@
-import { describeError, PayloadNotSerializableError, plainJson } from '@waybill/kernel';
+import { describeError, PayloadNotSerializableError } from '@waybill/kernel';
+import { plainJson } from '@waybill/kernel/internal';
 import type { SagaData, SagaDefinition } from '../definition/saga-definition.js';
 
 /** The data that a saga is started with. @throws PayloadNotSerializableError for what JSON would change */

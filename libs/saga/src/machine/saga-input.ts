@@ -1,6 +1,6 @@
-import { isPlainObject } from '@waybill/kernel';
+import { isPlainObject } from '@waybill/kernel/internal';
 import { SagaInputError } from '../errors/saga-errors.js';
-import { isStorable } from '@waybill/outbox';
+import { isStorable } from '@waybill/outbox/internal';
 
 /** Longest key of a saga, and id of a signal, in characters. */
 const MAX_CHARS = 255;

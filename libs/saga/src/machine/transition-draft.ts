@@ -1,4 +1,5 @@
-import { describeError, dictionary, own } from '@waybill/kernel';
+import { describeError } from '@waybill/kernel';
+import { dictionary, own } from '@waybill/kernel/internal';
 import type {
   CommandAction,
   SagaData,

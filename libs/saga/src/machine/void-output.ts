@@ -1,4 +1,4 @@
-import { own } from '@waybill/kernel';
+import { own } from '@waybill/kernel/internal';
 import type { SagaOp } from '../definition/saga-command.js';
 import type { SagaEvent, SagaOutput } from './saga-event.js';
 import type { SagaInstance } from './saga-instance.js';

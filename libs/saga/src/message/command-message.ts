@@ -1,4 +1,5 @@
-import { REPLY_KEY_HEADER, REPLY_TO_HEADER, type Headers } from '@waybill/consumer';
+import { type Headers } from '@waybill/consumer';
+import { REPLY_KEY_HEADER, REPLY_TO_HEADER } from '@waybill/consumer/internal';
 import type { SqlSession } from '@waybill/kernel';
 import type { EncodedMessage, Outbox } from '@waybill/outbox';
 import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';

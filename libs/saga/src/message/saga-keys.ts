@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { MacKeys, parseJson, type SqlSession } from '@waybill/kernel';
+import { parseJson, type SqlSession } from '@waybill/kernel';
+import { MacKeys } from '@waybill/kernel/internal';
 import { addSagaKey, currentSagaKey, readSagaKey } from '../statements.generated.js';
 
 /** What the MAC of a command covers; an answer echoes it. */

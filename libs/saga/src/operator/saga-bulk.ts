@@ -1,14 +1,13 @@
 import {
-  assertOperator,
   type Clock,
   ConfigurationError,
   NotFoundError,
   type Operator,
   type PgDatabase,
   resolveOptions,
-  show,
   wholeNumber,
 } from '@waybill/kernel';
+import { assertOperator, show } from '@waybill/kernel/internal';
 import type { SagaState, StepStatus } from '../machine/saga-instance.js';
 import { beginSagaBulk, cancelSagaBulk, listSagaBulks, stepSagaBulk } from '../statements.generated.js';
 import { checkedQuery, type FoundSaga, openStepsOf, type SagaQuery, type SagaSearch } from './saga-search.js';

@@ -1,4 +1,5 @@
-import { assertOperator, NotFoundError, type Operator, type PgDatabase } from '@waybill/kernel';
+import { NotFoundError, type Operator, type PgDatabase } from '@waybill/kernel';
+import { assertOperator } from '@waybill/kernel/internal';
 import { heldEntities, type SagaLock, type SagaLockFilter } from '../participant/held-entities.js';
 import { unlockEntity } from '../statements.generated.js';
 

@@ -1,19 +1,18 @@
 import {
-  assertOperator,
   type Clock,
   invariant,
-  dictionary,
   isId,
   NotFoundError,
   type Operator,
   type PgDatabase,
   resolveOptions,
-  sqlStateOf,
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
+import { assertOperator, dictionary, sqlStateOf } from '@waybill/kernel/internal';
 import { SagaOrderRefusedError } from '../errors/saga-errors.js';
-import { type Sealer, whyUnreadable } from '@waybill/log';
+import { type Sealer } from '@waybill/log';
+import { whyUnreadable } from '@waybill/log/internal';
 import { type AttributeValue, shownAttribute, type StoredAttribute } from '../definition/attributes.js';
 import { ignoredPlace } from '../engine/ignored-events.js';
 import { SagaContents } from '../engine/saga-contents.js';

@@ -1,13 +1,5 @@
-import {
-  ConfigurationError,
-  isId,
-  isPlainObject,
-  type PgDatabase,
-  resolveOptions,
-  show,
-  unknownName,
-  wholeNumber,
-} from '@waybill/kernel';
+import { ConfigurationError, isId, type PgDatabase, resolveOptions, wholeNumber } from '@waybill/kernel';
+import { isPlainObject, show, unknownName } from '@waybill/kernel/internal';
 import { type AttributeValue, type StoredAttribute, storedAttributes } from '../definition/attributes.js';
 import type { SagaContents } from '../engine/saga-contents.js';
 import { restoreInstance } from '../engine/saga-store.js';

@@ -1,4 +1,5 @@
-import { ConfigurationError, resolveOptions, show, type SqlSession, wholeNumber } from '@waybill/kernel';
+import { ConfigurationError, resolveOptions, type SqlSession, wholeNumber } from '@waybill/kernel';
+import { show } from '@waybill/kernel/internal';
 import { listLocks } from '../statements.generated.js';
 
 /** An entity that is held for a saga. */

@@ -1,19 +1,8 @@
-import {
-  assertAnswerable,
-  type Delivery,
-  type Headers,
-  REPLY_KEY_HEADER,
-  replyHeaders,
-  replyTopicOf,
-} from '@waybill/consumer';
+import { type Delivery, type Headers } from '@waybill/consumer';
+import { assertAnswerable, REPLY_KEY_HEADER, replyHeaders, replyTopicOf } from '@waybill/consumer/internal';
 import { type AnsweredState, Barrier, type BarrierCall, type BarrierOp } from '@waybill/guard';
-import {
-  ConfigurationError,
-  isInfrastructureFailure,
-  runAhead,
-  savepointOf,
-  type SqlSession,
-} from '@waybill/kernel';
+import { ConfigurationError, isInfrastructureFailure, type SqlSession } from '@waybill/kernel';
+import { runAhead, savepointOf } from '@waybill/kernel/internal';
 import { type CommandOver } from '../errors/saga-errors.js';
 import { SagaCommandOverError } from '../errors/saga-errors.js';
 import type { ControlMessage, TransactionHandle } from '@waybill/outbox';

@@ -3,7 +3,6 @@ import {
   type Given,
   isWaybillError,
   type Logger,
-  own,
   type PassResult,
   resolveOptions,
   silentLogger,
@@ -11,8 +10,10 @@ import {
   type TransactionRunner,
   wholeNumber,
 } from '@waybill/kernel';
+import { own } from '@waybill/kernel/internal';
 import type { Headers } from '@waybill/consumer';
-import { openMessage, Sealer, sealMessage } from '@waybill/log';
+import { Sealer } from '@waybill/log';
+import { openMessage, sealMessage } from '@waybill/log/internal';
 import { type Codec, type ControlMessage, jsonCodec } from '@waybill/outbox';
 import type { Answers, AnswerTransaction } from './answers.js';
 import { assertEntity, heldEntities, type SagaLock, type SagaLockFilter } from './held-entities.js';

@@ -1,4 +1,5 @@
-import { assertSchemaName, ConfigurationError, DEFAULT_SCHEMA, type PgConnection } from '@waybill/kernel';
+import { ConfigurationError, DEFAULT_SCHEMA, type PgConnection } from '@waybill/kernel';
+import { assertSchemaName } from '@waybill/kernel/internal';
 import { aclStatements, type Restriction } from './acl.js';
 import { rightsOf } from './rights.js';
 import { assertLogin, assertRole, type DatabasePart, quoteName, quoteText, type Role } from './role.js';

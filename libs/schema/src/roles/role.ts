@@ -1,4 +1,5 @@
-import { ConfigurationError, nearestName } from '@waybill/kernel';
+import { ConfigurationError } from '@waybill/kernel';
+import { nearestName } from '@waybill/kernel/internal';
 
 /** What a login may be to Waybill. */
 export const ROLES = ['publisher', 'service', 'participant', 'monitor', 'operator'] as const;

@@ -1,9 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import {
-  nextTransition,
-  isVoid,
   newInstance,
-  type OrderEvent,
   type SagaCommandContract,
   type SagaDefinition,
   type SagaEvent,
@@ -12,6 +9,7 @@ import {
   type SagaOutput,
   type SagaState,
 } from '@waybill/saga';
+import { nextTransition, isVoid, type OrderEvent } from '@waybill/saga/internal';
 import { TestingError } from '../testing-error.js';
 
 /** What a local action does in a scenario: what it adds to the saga's data, or that it throws. */

@@ -1,5 +1,7 @@
-import { derivedName, isId, PgDatabase } from '@waybill/kernel';
-import { isEnd, SagaOperations, type SagaDetail, type SagaState } from '@waybill/saga';
+import { isId, PgDatabase } from '@waybill/kernel';
+import { derivedName } from '@waybill/kernel/internal';
+import { SagaOperations, type SagaDetail, type SagaState } from '@waybill/saga';
+import { isEnd } from '@waybill/saga/internal';
 import { migrate } from '@waybill/schema';
 import pg from 'pg';
 import { ensurePostgres } from '../ensure-postgres.js';

@@ -3,17 +3,15 @@ import { Bell, PgDatabase, PgTransactionRunner, silentLogger } from '@waybill/ke
 import { LogSignals, Topics } from '@waybill/log';
 import { Outbox, Relay } from '@waybill/outbox';
 import {
-  OutboxAnswers,
-  replyTopicOf,
   type SagaDefinition,
   SagaDefinitions,
   SagaEngine,
   type SagaHttpOptions,
   SagaLocks,
-  SagaCommandServer,
   Sagas,
   SagaLoop,
 } from '@waybill/saga';
+import { OutboxAnswers, replyTopicOf, SagaCommandServer } from '@waybill/saga/internal';
 import { TimerService } from '@waybill/timer';
 import type pg from 'pg';
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { askPassword, describeError, type Password } from '@waybill/kernel';
+import { describeError, type Password } from '@waybill/kernel';
+import { askPassword } from '@waybill/kernel/internal';
 import type { Redis, RedisOptions as AnyRedisOptions } from 'ioredis';
 
 type RedisOptions = Omit<AnyRedisOptions, 'replyMapping'>;

@@ -7,9 +7,9 @@ import {
   type PassResult,
   type PgDatabase,
   resolveOptions,
-  text,
   wholeNumber,
 } from '@waybill/kernel';
+import { text } from '@waybill/kernel/internal';
 import { databaseTime, readTimerWindow } from '../statements.generated.js';
 import type { DatabaseTime } from './database-time.js';
 import { assertRedis, openRedis, type RedisClient, type RedisGiven } from './redis-connections.js';

@@ -1,4 +1,5 @@
-import { type Clock, describeError, type Logger, withinTime } from '@waybill/kernel';
+import { type Clock, describeError, type Logger } from '@waybill/kernel';
+import { withinTime } from '@waybill/kernel/internal';
 import { DelayedError, type Job, Queue, Worker } from 'bullmq';
 import type { DatabaseTime } from './database-time.js';
 import { TIMER_QUEUE } from './redis-record.js';

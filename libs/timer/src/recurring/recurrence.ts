@@ -1,4 +1,5 @@
-import { ConfigurationError, show } from '@waybill/kernel';
+import { ConfigurationError } from '@waybill/kernel';
+import { show } from '@waybill/kernel/internal';
 import { ZonedCron } from './zoned-cron.js';
 
 /** When something recurs: by a cron expression in a time zone, or every so many milliseconds. */

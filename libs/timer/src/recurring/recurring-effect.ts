@@ -1,4 +1,5 @@
-import { bindStatement, describeError, type Logger, nameBasedId } from '@waybill/kernel';
+import { bindStatement, describeError, type Logger } from '@waybill/kernel';
+import { nameBasedId } from '@waybill/kernel/internal';
 import type { MessageToCollect } from '@waybill/log';
 import { readRecurring, scheduleRuns } from '../statements.generated.js';
 import { type DueRuns, dueRuns, MISSED_AFTER_MS, type MissedRuns, type Recurrence } from './recurrence.js';

@@ -1,5 +1,6 @@
-import { ConfigurationError, newId, show, type SqlSession } from '@waybill/kernel';
-import { headersTogether } from '@waybill/log';
+import { ConfigurationError, newId, type SqlSession } from '@waybill/kernel';
+import { show } from '@waybill/kernel/internal';
+import { headersTogether } from '@waybill/log/internal';
 import { databaseTime, listRecurring, putRecurring, removeRecurring } from '../statements.generated.js';
 import { assertRecurrence, type MissedRuns, nextRun, type Recurrence } from './recurrence.js';
 import type { TimerAlarm, TimerMessage } from '../timer-message.js';

@@ -1,0 +1,20 @@
+/** What only Waybill's own packages import. It may change in any release: applications import `index`. */
+
+export { isHttpRefusal } from './retry/decide-retry.js';
+export { readRemoteError, remoteErrorOf } from './reply/remote-error.js';
+export {
+  assertAnswerable,
+  REPLY_ERROR_HEADER,
+  REPLY_KEY_HEADER,
+  REPLY_STATUS_HEADER,
+  REPLY_TO_HEADER,
+  reasonOf,
+  replyHeaders,
+  replyStatus,
+  replyTopicOf,
+  REQUEST_ID_HEADER,
+} from './reply/reply.js';
+export { parkedBacklogs } from './statements.generated.js';
+export { isTopicPattern, TopicPatterns } from './handler/topic-pattern.js';
+export { resolveRetryPolicy, retryDelayMs } from './policy/retry-policy.js';
+export { PostgresBudgetStore, RedisBudgetStore } from './policy/retry-budget-store.js';

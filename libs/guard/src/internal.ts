@@ -1,0 +1,5 @@
+/** What only Waybill's own packages import. It may change in any release: applications import `index`. */
+
+export { type LeaseGuardDependencies } from './lease/lease-guard.js';
+export { LeaseSeal } from './lease/lease-seal.js';
+export { type RedisLeaseClient } from './lease/redis-lease-store.js';

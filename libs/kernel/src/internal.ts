@@ -1,0 +1,32 @@
+/** What only Waybill's own packages import. It may change in any release: applications import `index`. */
+
+export { backoffMs } from './loop/backoff.js';
+export { withinTime } from './loop/within-time.js';
+export { idTimeMs, nameBasedId } from './ids.js';
+export { guardLogger, isFenced } from './logger.js';
+export { flag, moment, nearestName, show, text, unknownName } from './options.js';
+export { MacKeys } from './mac-keys.js';
+export { assertOperator } from './operator.js';
+export { askPassword } from './password.js';
+export { keyName, oneLine, withoutSecrets } from './safe-text.js';
+export { answeredWithin, closeSocket } from './sql/answer-deadline.js';
+export { copyInteger } from './sql/copy-integer.js';
+export { failureOf, watchFailures } from './sql/failed-statement.js';
+export { type PgQueryable } from './sql/pg-session.js';
+export { pgTypes } from './sql/pg-types.js';
+export { savepointOf } from './sql/savepoint.js';
+export { skipWhenLocked } from './loop/skip-when-locked.js';
+export { runAhead } from './sql/sql-session.js';
+export { isPlainObject, NotPlainJsonError, plainJson } from './plain-json.js';
+export { dictionary, own } from './dictionary.js';
+export { ADDRESS_OPTIONS, addressOf, addressProblems, databaseNameOf } from './sql/database-address.js';
+export { derivedName } from './sql/derived-name.js';
+export { assertSchemaName, renderSql, statement } from './sql/statement.js';
+export { TransactionLostError } from './sql/transaction-runner.js';
+export {
+  isConnectionLoss,
+  isServerTrouble,
+  isTransactionConflict,
+  sqlStateOf,
+} from './sql/translate-error.js';
+export { cleanText, describeThrown, isError, readableThrown } from './thrown.js';

@@ -1,0 +1,33 @@
+/** What only Waybill's own packages import. It may change in any release: applications import `index`. */
+
+export { BatchCollector, headersTogether } from './append/batch-collector.js';
+export {
+  type OpenedRecord,
+  openMessage,
+  openRecord,
+  readableMessage,
+  sealMessage,
+  whyUnreadable,
+  subjectHash,
+} from './cipher/index.js';
+export { Partitioner } from './append/partitioner.js';
+export { advanceTogether, type FirstPosition, loadProgress } from './group/partition-progress.js';
+export {
+  CAUSE_ID_HEADER,
+  EXPIRES_AT_HEADER,
+  isControlHeader,
+  MESSAGE_ID_HEADER,
+  RESERVED_HEADER_PREFIX,
+  SIGNATURE_HEADER,
+} from './record/record-headers.js';
+export { blamesMessage, learnsOfTopics, type Rejection, rejectionOf } from './rejection.js';
+export { Rejections } from './rejections.js';
+export { assertTopicName } from './topics.js';
+export {
+  describeMembers,
+  groupBacklogs,
+  listGroups,
+  oldestTransaction,
+  unsubscribedTopics,
+  newToGroup,
+} from './statements.generated.js';

@@ -1,0 +1,13 @@
+/** What only Waybill's own packages import. It may change in any release: applications import `index`. */
+
+export { OutboxAnswers } from './participant/answers.js';
+export { isSagaDefinition } from './builder/saga-builder.js';
+export type { OrderEvent } from './machine/saga-event.js';
+export { replyTopicOf, SAGA_ID_HEADER } from './message/saga-headers.js';
+export { isEnd } from './machine/saga-instance.js';
+export { nextTransition } from './machine/next-transition.js';
+export { isVoid } from './machine/void-output.js';
+export { SagaEventOperations, type SagaEventWait } from './operator/saga-event-operations.js';
+export { callOf, isRelease } from './participant/saga-call.js';
+export { SagaCommandServer } from './participant/saga-command-server.js';
+export { type SagaTrace, type TransitionToTrace } from './engine/saga-trace.js';

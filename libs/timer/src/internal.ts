@@ -1,0 +1,7 @@
+/** What only Waybill's own packages import. It may change in any release: applications import `index`. */
+
+export { openRedis, type RedisClient } from './clock/redis-connections.js';
+export { DEFAULT_REDIS_PREFIX } from './clock/redis-clock.js';
+export { LONGEST_DELAY_MS } from './delay-levels.js';
+export { type RecurringEncoder } from './recurring/recurring.js';
+export { databaseTime } from './statements.generated.js';
