@@ -145,6 +145,13 @@ describe('the module', () => {
     expect(kept).toHaveLength(1);
   });
 
+  test('has no token for a class that Waybill does not provide', () => {
+    class Billing {}
+    expect(() => getWaybillToken(Billing as unknown as typeof Outbox, 'billing')).toThrow(
+      /Billing is not a class that Waybill provides: give Waybill, Outbox, /,
+    );
+  });
+
   test('warns of handlers that are created for each delivery', async () => {
     @Controller({ scope: Scope.REQUEST })
     class Scoped {

@@ -24,7 +24,7 @@ export function getWaybillToken(type: WaybillProvided, name: string = DEFAULT_NA
   if (service !== undefined) return Symbol.for(`waybill.${service}.${name}`);
   const given = typeof type === 'function' ? (type as { readonly name: string }).name : show(type);
   const known = WAYBILL_SERVICES.map((one) => one.type.name).join(', ');
-  throw new ConfigurationError('There is no such token', [
+  throw new ConfigurationError('Nothing can be injected', [
     `${given} is not a class that Waybill provides: give Waybill, ${known}`,
   ]);
 }
