@@ -2,7 +2,7 @@
 // search path of the connection that it is given, and an object that somebody made in `public` is preferred when its types
 // fit better: by its name alone, `unnest(bigint[])` of another role is called instead of `unnest(anyarray)`. Operators
 // cannot be treated alike (`operator(pg_catalog.*)` binds differently from `*`), so they are written with operands
-// of exactly their types; test/flow/objects-of-others-are-never-called.spec.ts refuses a statement that is not.
+// of exactly their types; test/security/objects-of-others-are-never-called.spec.ts refuses a statement that is not.
 
 /** What looks like a call and is syntax. */
 const SYNTAX = new Set(

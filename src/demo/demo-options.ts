@@ -6,7 +6,7 @@ import { isServiceName, SERVICES, type ServiceName } from '../contracts/services
 import { ShopError } from '../shop-error.js';
 
 /** The order file that comes with the shop. */
-const OWN_ORDERS = fileURLToPath(new URL('../../src/demo/orders.csv', import.meta.url));
+const OWN_ORDERS = fileURLToPath(new URL('../../src/demo/orders/orders.csv', import.meta.url));
 
 export const USAGE = `Usage: npm run demo [-- options]
 

@@ -6,14 +6,14 @@ import { SERVICES, type ServiceName } from '../contracts/services.js';
 import { type PreparedDatabases, prepareDatabases } from '../database/prepare-database.js';
 import { type DemoDatabases, openDemoDatabases } from './demo-database.js';
 import type { DemoOptions } from './demo-options.js';
-import type { DemoOutcome } from './demo-report.js';
-import { GatewayProcess } from './gateway-process.js';
-import { feedOrders } from './order-feed.js';
-import { type OrderFile, readOrderFile } from './order-file.js';
-import { paymentTroubles, type PaymentTroubles } from './payment-troubles.js';
-import type { ProgressLine } from './progress-line.js';
+import type { DemoOutcome } from './report/demo-report.js';
+import { GatewayProcess } from './gateway/gateway-process.js';
+import { feedOrders } from './orders/order-feed.js';
+import { type OrderFile, readOrderFile } from './orders/order-file.js';
+import { paymentTroubles, type PaymentTroubles } from './gateway/payment-troubles.js';
+import type { ProgressLine } from './report/progress-line.js';
 import { ServiceProcess } from './service-process.js';
-import { type Progress, ShopBooks } from './shop-books.js';
+import { type Progress, ShopBooks } from './report/shop-books.js';
 
 const LOOK_EVERY_MS = 200;
 /** How long the shop waits for a bank transfer in the demo. */

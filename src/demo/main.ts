@@ -1,9 +1,9 @@
 import { describeFailure } from '../describe-failure.js';
 import { ShopError } from '../shop-error.js';
 import { parseDemoOptions, USAGE } from './demo-options.js';
-import { demoResult, disagreements, renderReport } from './demo-report.js';
+import { demoResult, disagreements, renderReport } from './report/demo-report.js';
 import { DemoRun } from './demo-run.js';
-import { ProgressLine } from './progress-line.js';
+import { ProgressLine } from './report/progress-line.js';
 
 const EXIT = { agrees: 0, disagrees: 1, usage: 2, SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 const SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const;

@@ -5,7 +5,7 @@ import { SagaOperations } from '@waybill/saga';
 import { type EmbeddedPostgres, startPostgres, waitUntil } from '@waybill/testing';
 import { Fixture, upTo } from '../support/fixture.js';
 import { FlakyGateway } from '../support/flaky-gateway.js';
-import { Supervised } from '../support/saga-orders.js';
+import { Supervised } from '../support/saga/saga-orders.js';
 
 /** 2,000 is the full size. */
 const SAGAS = Number(process.env['WAYBILL_BASKETS'] ?? 150);

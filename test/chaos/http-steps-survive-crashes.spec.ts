@@ -3,7 +3,7 @@ import { httpCommand, saga, type SagaDefinition } from '@waybill/saga';
 import { type ScriptProcess, waitUntil } from '@waybill/testing';
 import { answer, HttpEndpoint } from '../support/http-endpoint.js';
 import { startProgram } from '../support/programs.js';
-import { SagaFloor } from '../support/sagas.js';
+import { SagaFloor } from '../support/saga/sagas.js';
 
 interface Order {
   readonly orderId: string;
@@ -38,7 +38,12 @@ const begin = async (timeoutMs: number, waits: boolean): Promise<string> => {
     .build();
   floor = await SagaFloor.open([definition as never], { http: { privateHosts: ['127.0.0.1'] } });
   const url = floor.fixture.url;
-  program = await startProgram('saga-caller', { url, gateway: gateway.url(''), timeoutMs: TRY_MS, waits });
+  program = await startProgram('saga/saga-caller', {
+    url,
+    gateway: gateway.url(''),
+    timeoutMs: TRY_MS,
+    waits,
+  });
   const { id } = await floor.start(definition, 'A-1', { orderId: 'A-1' });
   await program.waitForLine(/^claimed/, { timeoutMs: 20_000 });
   return id;

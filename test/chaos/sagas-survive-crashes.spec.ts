@@ -9,7 +9,7 @@ import {
   type PlannedOrder,
   Supervised,
   underWay,
-} from '../support/saga-orders.js';
+} from '../support/saga/saga-orders.js';
 
 const PLACES = ['before', 'done', 'committed'];
 const COMPLETED = 4;

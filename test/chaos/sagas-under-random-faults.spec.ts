@@ -11,7 +11,7 @@ import {
   type PlannedOrder,
   Supervised,
   underWay,
-} from '../support/saga-orders.js';
+} from '../support/saga/saga-orders.js';
 
 /** 5,000 is the full size. */
 const SAGAS = Number(process.env['WAYBILL_SAGAS'] ?? 400);

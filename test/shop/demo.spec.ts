@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { spawnScript, testServerUrl, waitUntil } from '@waybill/testing';
 import pg from 'pg';
-import type { DemoResult } from '../../src/demo/demo-report.js';
+import type { DemoResult } from '../../src/demo/report/demo-report.js';
 
 const DEMO = fileURLToPath(new URL('../../dist/demo/main.js', import.meta.url));
 
@@ -122,7 +122,7 @@ describe('the demo', () => {
   });
 
   test('comes with an order file that has the columns of the real one', async () => {
-    const text = await readFile(new URL('../../src/demo/orders.csv', import.meta.url), 'utf8');
+    const text = await readFile(new URL('../../src/demo/orders/orders.csv', import.meta.url), 'utf8');
     expect(text.split('\n')[0]).toBe(
       'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country',
     );

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type OrderFile, readOrderFile } from '../../src/demo/order-file.js';
+import { type OrderFile, readOrderFile } from '../../src/demo/orders/order-file.js';
 import { ShopError } from '../../src/shop-error.js';
 
 const HEADER = 'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country';

@@ -11,9 +11,9 @@ import pg from 'pg';
 import { SERVICES } from '../../src/contracts/services.js';
 import { prepareDatabases } from '../../src/database/prepare-database.js';
 import { dropLogins } from '../../src/database/logins.js';
-import { readGatewayBooks } from '../../src/demo/gateway-journal.js';
-import { GatewayServer } from '../../src/demo/gateway-server.js';
-import { ShopBooks } from '../../src/demo/shop-books.js';
+import { readGatewayBooks } from '../../src/demo/gateway/gateway-journal.js';
+import { GatewayServer } from '../../src/demo/gateway/gateway-server.js';
+import { ShopBooks } from '../../src/demo/report/shop-books.js';
 import { startShop } from '../../src/shop-app.js';
 import { NOTHING_WRONG, TAMPERINGS } from './tamperings.js';
 

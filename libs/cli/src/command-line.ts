@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { describeError, isWaybillError } from '@waybill/kernel';
 import { CommanderError } from 'commander';
-import { line } from './line.js';
+import { line } from './output/line.js';
 import { createProgram } from './program.js';
 
 const ENVIRONMENT = '.env';

@@ -1,2 +1,2 @@
 export { createProgram } from './program.js';
-export { type Output } from './target.js';
+export { type Output } from './arguments/target.js';

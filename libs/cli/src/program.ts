@@ -3,25 +3,25 @@ import { withoutSecrets } from '@waybill/kernel/internal';
 import { adoptCluster } from '@waybill/outbox';
 import { migrate, migrationSql, migrationStatus } from '@waybill/schema';
 import { Command } from 'commander';
-import { duration } from './arguments.js';
-import { addAsyncApiCommand } from './async-api-command.js';
-import { addDeadLetterCommands } from './dead-letter-commands.js';
-import { addDoctorCommand } from './doctor-command.js';
+import { duration } from './arguments/arguments.js';
+import { addAsyncApiCommand } from './commands/async-api-command.js';
+import { addDeadLetterCommands } from './commands/dead-letter-commands.js';
+import { addDoctorCommand } from './doctor/doctor-command.js';
 import { addGrantsCommand } from './roles/grants-command.js';
 import { addAclCommand } from './roles/acl-command.js';
-import { addEffectCommands } from './effect-commands.js';
-import { addEraseCommand } from './erase-command.js';
-import { addHalfCommands } from './half-commands.js';
-import { addInitCommand } from './init-command.js';
-import { addOutboxCommands } from './outbox-commands.js';
-import { addSagaCommands } from './saga-commands.js';
-import { globals, type Output, target, withDatabase } from './target.js';
+import { addEffectCommands } from './commands/effect-commands.js';
+import { addEraseCommand } from './commands/erase-command.js';
+import { addHalfCommands } from './commands/half-commands.js';
+import { addInitCommand } from './init/init-command.js';
+import { addOutboxCommands } from './commands/outbox-commands.js';
+import { addSagaCommands } from './commands/saga-commands.js';
+import { globals, type Output, target, withDatabase } from './arguments/target.js';
 import { addGroupCommands } from './log/group-commands.js';
 import { addLagCommand } from './log/lag-command.js';
 import { addTopicCommands } from './log/topic-commands.js';
-import { type ListOptions, listing, writeList } from './table.js';
+import { type ListOptions, listing, writeList } from './output/table.js';
 import { ownVersion } from './version.js';
-import { line } from './line.js';
+import { line } from './output/line.js';
 
 /** The `waybill` command. */
 export function createProgram(output: Output): Command {

@@ -34,10 +34,10 @@ export { type Operator } from './operator.js';
 export { type Password } from './password.js';
 export { parseJson } from './safe-json.js';
 export { type CopyRowHandler } from './sql/copy-out.js';
-export { type ConnectionLoss, PgDatabase, type PgDatabaseOptions } from './sql/pg-database.js';
+export { type ConnectionLoss, PgDatabase, type PgDatabaseOptions } from './pg/pg-database.js';
 export { type BoundStatement, bindStatement } from './sql/bound-statement.js';
-export { PgConnection, PgSession } from './sql/pg-session.js';
-export { type PgTransactionHandle, PgTransactionRunner } from './sql/pg-transaction-runner.js';
+export { PgConnection, PgSession } from './pg/pg-session.js';
+export { type PgTransactionHandle, PgTransactionRunner } from './pg/pg-transaction-runner.js';
 export { Retention } from './loop/retention.js';
 export { type SqlSession } from './sql/sql-session.js';
 export {
@@ -45,7 +45,7 @@ export {
   type DatabaseServer,
   type DatabaseTls,
   type DatabaseUrl,
-} from './sql/database-address.js';
+} from './pg/database-address.js';
 export { DEFAULT_SCHEMA, type Statement } from './sql/statement.js';
 export {
   HandlerAbandonedError,

@@ -1,7 +1,11 @@
-export { startPostgres, type EmbeddedPostgres, type StartPostgresOptions } from './embedded-postgres.js';
-export { ensurePostgres } from './ensure-postgres.js';
-export { choosePort } from './free-port.js';
-export type { PostgresServer, RestartMode } from './postgres-server.js';
+export {
+  startPostgres,
+  type EmbeddedPostgres,
+  type StartPostgresOptions,
+} from './postgres/embedded-postgres.js';
+export { ensurePostgres } from './postgres/ensure-postgres.js';
+export { choosePort } from './process/free-port.js';
+export type { PostgresServer, RestartMode } from './postgres/postgres-server.js';
 export { redisIsAvailable, type RedisServer, startRedis } from './redis-server.js';
 export {
   ScriptProcess,
@@ -9,13 +13,13 @@ export {
   type ScriptExit,
   type SpawnScriptOptions,
   type WaitForLineOptions,
-} from './spawn-script.js';
+} from './process/spawn-script.js';
 export {
   createDatabase,
   testDatabase,
   testServerUrl,
   TEST_SERVER_VARIABLE,
   type TestDatabase,
-} from './test-database.js';
+} from './postgres/test-database.js';
 export { TestingError, type TestingErrorCode } from './testing-error.js';
 export { waitUntil, type WaitUntilOptions } from './wait-until.js';

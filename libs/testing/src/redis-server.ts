@@ -2,8 +2,8 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { choosePort } from './free-port.js';
-import { Lifeline } from './lifeline.js';
+import { choosePort } from './process/free-port.js';
+import { Lifeline } from './process/lifeline.js';
 import { TestingError } from './testing-error.js';
 
 /** A Redis for tests: a server of this process's own, or that of REDIS_URL. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { describeError } from './system-error.js';
+import { describeError } from './process/system-error.js';
 import { TestingError } from './testing-error.js';
 
 /** How long and how often to look. */

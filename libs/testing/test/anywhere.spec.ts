@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { spawnScript, type ScriptProcess } from '../src/index.js';
-import { unprivilegedUser } from '../src/unprivileged-user.js';
+import { unprivilegedUser } from '../src/postgres/unprivileged-user.js';
 import { heldServer, untilGone } from './support/processes.js';
 import { copyProject } from './support/project-copy.js';
 import { queryValue } from './support/query.js';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { startPostgres, type EmbeddedPostgres } from '../src/index.js';
-import { unprivilegedUser } from '../src/unprivileged-user.js';
+import { unprivilegedUser } from '../src/postgres/unprivileged-user.js';
 import { queryValue } from './support/query.js';
 
 let folder: string;

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { platformPackageName } from '../src/native-binaries.js';
-import { maxWalMib, sharedBuffersMib } from '../src/server-settings.js';
+import { platformPackageName } from '../src/postgres/native-binaries.js';
+import { maxWalMib, sharedBuffersMib } from '../src/postgres/server-settings.js';
 
 const GIB = 1024 ** 3;
 

@@ -1,8 +1,8 @@
 import type { PgDatabase } from '@waybill/kernel';
 import { describeMembers, listGroups } from '@waybill/log/internal';
 import type { Command } from 'commander';
-import { type Column, type ListOptions, listing, writeList } from '../table.js';
-import { type Output, withDatabase } from '../target.js';
+import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
+import { type Output, withDatabase } from '../arguments/target.js';
 import { assertKnown } from './known-names.js';
 import { type Lag, LAG_COLUMNS, readLags, totalLag } from './lag.js';
 

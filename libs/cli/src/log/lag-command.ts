@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { type ListOptions, listing, writeList } from '../table.js';
-import { type Output, withDatabase } from '../target.js';
+import { type ListOptions, listing, writeList } from '../output/table.js';
+import { type Output, withDatabase } from '../arguments/target.js';
 import { assertKnownNames } from './known-names.js';
 import { LAG_COLUMNS, readLags, totalLag } from './lag.js';
 

@@ -1,7 +1,7 @@
 import type { PgDatabase } from '@waybill/kernel';
 import { groupLag } from '@waybill/log';
 import { listGroups } from '@waybill/log/internal';
-import type { Column } from '../table.js';
+import type { Column } from '../output/table.js';
 
 /** How far a group is behind in one partition. */
 export interface Lag {

@@ -8,9 +8,9 @@ import {
   Topics,
 } from '@waybill/log';
 import type { Command } from 'commander';
-import { duration, durationText, wholeNumber } from '../arguments.js';
-import { type Column, type ListOptions, listing, writeList } from '../table.js';
-import { type Output, withDatabase } from '../target.js';
+import { duration, durationText, wholeNumber } from '../arguments/arguments.js';
+import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
+import { type Output, withDatabase } from '../arguments/target.js';
 import { assertKnown } from './known-names.js';
 import { LAG_COLUMNS, readLags } from './lag.js';
 

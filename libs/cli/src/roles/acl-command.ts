@@ -1,7 +1,7 @@
 import { type AclEntry, listRestrictions } from '@waybill/schema/internal';
 import type { Command } from 'commander';
-import { type Column, type ListOptions, listing, writeList } from '../table.js';
-import { type Output, withDatabase } from '../target.js';
+import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
+import { type Output, withDatabase } from '../arguments/target.js';
 
 const COLUMNS: readonly Column<AclEntry>[] = [
   { head: 'LOGIN', of: ({ login }) => login },

@@ -6,7 +6,7 @@ import {
   type Role,
 } from '@waybill/schema';
 import type { Command } from 'commander';
-import { globals, type Output, withDatabase } from '../target.js';
+import { globals, type Output, withDatabase } from '../arguments/target.js';
 import { names, part, roles } from './role-arguments.js';
 
 interface GrantsOptions {

@@ -41,7 +41,7 @@ const COMMON_TABLES: Readonly<Record<string, TableRights>> = {
 
 /**
  * What lies in the log's database. A new table gets a line here or in {@link OWN_TABLES}, an empty one where only the owner
- * and our functions use it; `test/flow/roles-are-what-is-written.spec.ts` asks for it. Slots of rings have no rights of
+ * and our functions use it; `test/roles/roles-are-what-is-written.spec.ts` asks for it. Slots of rings have no rights of
  * their own, but for those that are named.
  */
 const BUS_TABLES: Readonly<Record<string, TableRights>> = {

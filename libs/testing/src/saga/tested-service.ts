@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { describeError } from '../system-error.js';
+import { describeError } from '../process/system-error.js';
 import { TestingError } from '../testing-error.js';
 import type { CrashPoints } from './crash-points.js';
 import { ServiceGate } from './service-gate.js';

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { chmod, cp, lstat, mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { platformPackageName } from '../../src/native-binaries.js';
+import { platformPackageName } from '../../src/postgres/native-binaries.js';
 import { PACKAGE_ROOT } from './processes.js';
 
 const NODE_MODULES = resolve(PACKAGE_ROOT, '..', '..', 'node_modules');

@@ -1,0 +1,89 @@
+import { userInfo } from 'node:os';
+import { ConfigurationError } from '@waybill/kernel';
+import { LogSignals, Topics } from '@waybill/log';
+import { Erasure, type ErasureReport, type ErasureTarget } from '@waybill/erasure';
+import type { Command } from 'commander';
+import { id } from '../arguments/arguments.js';
+import { line } from '../output/line.js';
+import { assertKnownNames } from '../log/known-names.js';
+import { type Output, withDatabase } from '../arguments/target.js';
+
+interface EraseOptions {
+  readonly subject?: string;
+  readonly stopSagas?: boolean;
+  readonly key?: string;
+  readonly message?: string;
+  readonly topic?: string;
+  readonly by?: string;
+  readonly because?: string;
+  readonly yes?: boolean;
+  readonly json?: boolean;
+}
+
+/** `waybill erase --subject … | --key … | --message …`. */
+export function addEraseCommand(program: Command, output: Output): void {
+  program
+    .command('erase')
+    .description(
+      'erases what must be forgotten, and reports where something is left; only says so without --yes',
+    )
+    .option(
+      '--subject <id>',
+      'destroys the keys of this subject: what was encrypted for it is unreadable everywhere',
+    )
+    .option('--stop-sagas', 'with --subject: also when sagas of it are under way, which are stuck then')
+    .option(
+      '--key <key>',
+      'removes and empties what there is of messages with this key (with --cipher: also encrypted ones)',
+    )
+    .option('--message <id>', 'removes and empties what there is of this message', id)
+    .option('--topic <name>', 'with --key or --message: only of this topic')
+    .option('--by <name>', 'who decides (default: the user of this machine)')
+    .option('--because <reason>', 'why')
+    .option('--json', 'prints the report as JSON')
+    .option('--yes', 'does it; without, nothing is changed')
+    .action((options: EraseOptions) =>
+      withDatabase(program, async (database, sealer) => {
+        const target = targetOf(options);
+        await assertKnownNames(database, options.topic === undefined ? {} : { topic: options.topic });
+        const { by = userInfo().username, because: reason, yes = false } = options;
+        if (yes && reason === undefined) throw refusal('say why: --because <reason>');
+        const signals = new LogSignals(database);
+        signals.start();
+        try {
+          const erasure = new Erasure(database, new Topics(database.session), signals, sealer);
+          const report = await erasure.erase(target, { by, reason: reason ?? '' }, { dryRun: !yes });
+          if (options.json === true) output.write(`${JSON.stringify({ ...report, isDone: yes })}\n`);
+          else writeReport(report, yes, output);
+        } finally {
+          await signals.stop();
+        }
+      }),
+    );
+}
+
+function targetOf({ subject, stopSagas = false, key, message, topic }: EraseOptions): ErasureTarget {
+  if ([subject, key, message].filter((given) => given !== undefined).length !== 1)
+    throw refusal('say one of --subject, --key and --message');
+  if (subject !== undefined) {
+    if (topic !== undefined)
+      throw refusal('--topic goes with --key or --message: a subject is erased everywhere');
+    return { subject, stopSagas };
+  }
+  const within = topic === undefined ? {} : { topic };
+  return message === undefined ? { key: key ?? '', ...within } : { messageId: message, ...within };
+}
+
+function writeReport({ what, done, remains }: ErasureReport, isDone: boolean, output: Output): void {
+  output.write(line`${what}${isDone ? ' was erased' : ' would be erased; --yes does it'}`);
+  if (done.length === 0) output.write(line`erased: nothing was found`);
+  for (const { where, rows } of done) output.write(line`erased: ${rows} ${where}`);
+  for (const { where, why, until } of remains)
+    output.write(
+      line`remains: ${where}: ${why}${until === null ? '' : `, until ${until.toISOString()} at the latest`}`,
+    );
+}
+
+function refusal(problem: string): ConfigurationError {
+  return new ConfigurationError('Nothing was erased', [problem]);
+}

@@ -1,0 +1,210 @@
+import { userInfo } from 'node:os';
+import { ConfigurationError } from '@waybill/kernel';
+import {
+  outboxBacklogs,
+  OutboxQuarantine,
+  type QuarantinedContent,
+  type QuarantinedMessage,
+  type QuarantineBacklog,
+  type QuarantineFilter,
+  type TopicBacklog,
+} from '@waybill/outbox/internal';
+import type { OperatorAction } from '@waybill/dead-letter';
+import type { Command } from 'commander';
+import { wholeNumber } from '../arguments/arguments.js';
+import { line } from '../output/line.js';
+import { payloadText } from '../output/payload-text.js';
+import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
+import { type Output, withDatabase } from '../arguments/target.js';
+
+interface FilterOptions {
+  readonly all?: boolean;
+  readonly topic?: string;
+  readonly reason?: string;
+  readonly role?: string;
+}
+
+interface DecisionOptions {
+  readonly by?: string;
+  readonly because?: string;
+  readonly yes?: boolean;
+}
+
+const BACKLOG_COLUMNS: readonly Column<TopicBacklog>[] = [
+  { head: 'TOPIC', of: ({ topic }) => topic },
+  { head: 'PUBLISHED BY', of: ({ role }) => role },
+  { head: 'WAITING', of: ({ waiting }) => waiting, align: 'right' },
+  { head: 'BYTES', of: ({ bytes }) => bytes, align: 'right' },
+  { head: 'OLDEST (S)', of: ({ oldestAgeMs }) => Math.round(oldestAgeMs / 1_000), align: 'right' },
+  { head: 'REFUSED', of: ({ full }) => full },
+];
+
+const MESSAGE_COLUMNS: readonly Column<QuarantinedMessage>[] = [
+  { head: 'ID', of: ({ id }) => id, align: 'right' },
+  { head: 'SINCE', of: ({ quarantinedAt }) => quarantinedAt },
+  { head: 'ORIGIN', of: ({ origin }) => origin },
+  { head: 'TOPIC', of: ({ topic }) => topic },
+  { head: 'PUBLISHED BY', of: ({ role }) => role },
+  { head: 'KEY', of: ({ key }) => key },
+  { head: 'BYTES', of: ({ bytes }) => bytes, align: 'right' },
+  { head: 'REASON', of: ({ code, reason }) => `${code}: ${reason}` },
+];
+
+const KIND_COLUMNS: readonly Column<QuarantineBacklog>[] = [
+  { head: 'TOPIC', of: ({ topic }) => topic },
+  { head: 'REASON', of: ({ code }) => code },
+  { head: 'MESSAGES', of: ({ messages }) => messages, align: 'right' },
+  { head: 'OLDEST (S)', of: ({ oldestAgeMs }) => Math.round(oldestAgeMs / 1_000), align: 'right' },
+];
+
+/** `waybill outbox backlog`, and `waybill outbox quarantine list | show | redrive | discard`. */
+export function addOutboxCommands(program: Command, output: Output): void {
+  const outbox = program
+    .command('outbox')
+    .description('looks at what waits in the outbox, and what cannot be moved');
+  listing(outbox.command('backlog'))
+    .description('lists what waits for the relay, by topic and by the login that published it')
+    .option('--limit <n>', 'at most this many', wholeNumber, 50)
+    .action((options: ListOptions & { limit: number }) =>
+      withDatabase(program, async ({ session }) =>
+        writeList(output, options, await outboxBacklogs(session, options.limit), BACKLOG_COLUMNS),
+      ),
+    );
+  const quarantine = outbox
+    .command('quarantine')
+    .description('looks at messages that no relay could move, or no timer deliver, and decides about them');
+  addLooking(program, quarantine, output);
+  addDeciding(program, quarantine, output);
+}
+
+function addLooking(program: Command, quarantine: Command, output: Output): void {
+  listing(filtered(quarantine.command('list')))
+    .description('lists what is quarantined, without payloads')
+    .option('--limit <n>', 'at most this many', wholeNumber, 100)
+    .option('--after <id>', 'behind this one', wholeNumber, 0)
+    .option('--groups', 'counts them by topic and reason instead')
+    .action((options: FilterOptions & ListOptions & { limit: number; after: number; groups?: boolean }) =>
+      withDatabase(program, async (database) => {
+        const { limit, after } = options;
+        const operations = new OutboxQuarantine(database);
+        if (options.groups === true)
+          writeList(output, options, await operations.backlogs(limit), KIND_COLUMNS);
+        else
+          writeList(
+            output,
+            options,
+            await operations.list(filterOf(options), { limit, after }),
+            MESSAGE_COLUMNS,
+          );
+      }),
+    );
+  quarantine
+    .command('show')
+    .argument('<id>', 'the message', wholeNumber)
+    .option('--payload', 'shows the payload as well')
+    .description('shows one message that is quarantined')
+    .action((id: number, options: { payload?: boolean }) =>
+      withDatabase(program, async (database, sealer) => {
+        const operations = new OutboxQuarantine(database, sealer);
+        writeDetail(await operations.show(id), await operations.actions(id), options, output);
+      }),
+    );
+}
+
+function addDeciding(program: Command, quarantine: Command, output: Output): void {
+  decided(filtered(quarantine.command('redrive').argument('[id...]', 'messages')))
+    .description(
+      'publishes messages again, once what kept them has been mended; only counts them without --yes',
+    )
+    .action((ids: string[], options: FilterOptions & DecisionOptions) =>
+      withDatabase(program, async (database) => {
+        const operations = new OutboxQuarantine(database);
+        const filter = selection(ids, options);
+        if (options.yes === true) {
+          output.write(line`${await operations.redrive(filter, operator(options))} published again`);
+          return;
+        }
+        output.write(
+          line`${await operations.count(filter)} messages would be published again; --yes does it`,
+        );
+      }),
+    );
+  decided(filtered(quarantine.command('discard').argument('[id...]', 'messages')))
+    .description('removes messages for good; only counts them without --yes')
+    .action((ids: string[], options: FilterOptions & DecisionOptions) =>
+      withDatabase(program, async (database) => {
+        const operations = new OutboxQuarantine(database);
+        const filter = selection(ids, options);
+        if (options.yes !== true) {
+          output.write(line`${await operations.count(filter)} messages would be discarded; --yes does it`);
+          return;
+        }
+        const { because: reason } = options;
+        if (reason === undefined) throw refusal('say why: --because <reason>');
+        output.write(line`${await operations.discard(filter, { ...operator(options), reason })} discarded`);
+      }),
+    );
+}
+
+function writeDetail(
+  message: QuarantinedContent,
+  actions: readonly OperatorAction[],
+  options: { readonly payload?: boolean },
+  output: Output,
+): void {
+  const { id, origin, quarantinedAt, topic, partition, key, messageId, role, publishedAt, bytes } = message;
+  const place = partition === null ? topic : `${topic}[${partition}]`;
+  output.write(line`${id}  ${origin}  ${quarantinedAt.toISOString()}  ${place}  key ${key ?? '-'}`);
+  output.write(
+    line`message ${messageId}  published ${publishedAt.toISOString()} by ${role === '' ? '-' : role}  ${bytes} bytes`,
+  );
+  if (message.deliverAt !== null)
+    output.write(line`for ${message.deliverAt.toISOString()}  token ${message.timerToken ?? '-'}`);
+  output.write(line`${message.code}: ${message.reason}`);
+  for (const [name, value] of Object.entries(message.headers))
+    output.write(line`header ${name}: ${String(value)}`);
+  for (const { actedAt, actor, by, action, reason } of actions)
+    output.write(
+      line`${actedAt.toISOString()}  ${by}: ${action}${reason === null ? '' : `, ${reason}`} (login ${actor})`,
+    );
+  if (options.payload === true) output.write(line`${payloadText(message)}`);
+}
+
+function filtered(command: Command): Command {
+  return command
+    .option('--all', 'all there are')
+    .option('--topic <name>', 'of this topic')
+    .option('--reason <code>', 'for this reason, as TOPIC_UNKNOWN')
+    .option('--role <login>', 'published by this login');
+}
+
+function decided(command: Command): Command {
+  return command
+    .option('--by <name>', 'who decides (default: the user of this machine)')
+    .option('--because <reason>', 'why')
+    .option('--yes', 'does it; without, nothing is changed');
+}
+
+function filterOf({ topic, reason, role }: FilterOptions): QuarantineFilter {
+  return {
+    ...(topic === undefined ? {} : { topic }),
+    ...(reason === undefined ? {} : { code: reason }),
+    ...(role === undefined ? {} : { role }),
+  };
+}
+
+/** What is to be decided about: ids, a filter, or explicitly all. */
+function selection(ids: readonly string[], options: FilterOptions): QuarantineFilter {
+  const filter = { ...filterOf(options), ...(ids.length === 0 ? {} : { ids: ids.map(wholeNumber) }) };
+  if (Object.keys(filter).length === 0 && options.all !== true)
+    throw refusal('name ids or a filter, or say --all');
+  return filter;
+}
+
+function operator({ by, because }: DecisionOptions): { by: string; reason?: string } {
+  return { by: by ?? userInfo().username, ...(because === undefined ? {} : { reason: because }) };
+}
+
+function refusal(problem: string): ConfigurationError {
+  return new ConfigurationError('What is quarantined was left as it is', [problem]);
+}

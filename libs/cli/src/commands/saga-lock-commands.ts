@@ -1,0 +1,64 @@
+import { type SagaLock, SagaLockOperations } from '@waybill/saga';
+import type { Command } from 'commander';
+import { duration, wholeNumber } from '../arguments/arguments.js';
+import { line } from '../output/line.js';
+import { type Decision, decided, operatorOf } from '../arguments/operator-options.js';
+import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
+import { type Output, withDatabase } from '../arguments/target.js';
+
+interface LockListOptions extends ListOptions {
+  readonly entity?: string;
+  readonly olderThan?: number;
+  readonly limit: number;
+}
+
+const LOCK_COLUMNS: readonly Column<SagaLock>[] = [
+  { head: 'ENTITY', of: ({ entity }) => entity },
+  { head: 'SAGA', of: ({ sagaId }) => sagaId },
+  { head: 'BRANCH', of: ({ branch }) => branch },
+  { head: 'HELD SINCE', of: ({ lockedAt }) => lockedAt },
+  { head: 'WAITING', of: ({ waiting }) => waiting, align: 'right' },
+];
+
+/** `waybill saga locks | unlock`: what participants hold for sagas, in the participant's database. */
+export function addSagaLockCommands(program: Command, sagas: Command, output: Output): void {
+  listing(sagas.command('locks'))
+    .description('lists entities that are held for sagas in this database, the oldest first')
+    .option('--entity <name>', 'only this one')
+    .option('--older-than <duration>', 'held for at least so long, as 90s or 2h', duration())
+    .option('--limit <n>', 'at most this many', wholeNumber, 100)
+    .action((options: LockListOptions) =>
+      withOperations(program, async (operations) => {
+        const { entity, olderThan, limit } = options;
+        const held = await operations.list({
+          limit,
+          ...(entity === undefined ? {} : { entity }),
+          ...(olderThan === undefined ? {} : { olderThanMs: olderThan }),
+        });
+        writeList(output, options, held, LOCK_COLUMNS);
+      }),
+    );
+  decided(sagas.command('unlock').argument('<entity>', 'what is held'))
+    .description('lets an entity go that a saga holds; commands that wait for it come again')
+    .action((entity: string, options: Decision) =>
+      withOperations(program, async (operations) => {
+        if (options.yes === true) {
+          const { sagaId, waiting } = await operations.unlock(entity, operatorOf(options));
+          output.write(
+            line`${entity} was held for saga ${sagaId} and is free; ${waiting} commands come again`,
+          );
+          return;
+        }
+        const [held] = await operations.list({ entity });
+        if (held === undefined) output.write(line`nothing holds ${entity}`);
+        else output.write(line`would let ${entity} go, which saga ${held.sagaId} holds; --yes does it`);
+      }),
+    );
+}
+
+function withOperations(
+  program: Command,
+  work: (operations: SagaLockOperations) => Promise<void>,
+): Promise<void> {
+  return withDatabase(program, (database) => work(new SagaLockOperations(database)), 'participant');
+}

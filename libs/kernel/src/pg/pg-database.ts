@@ -1,0 +1,256 @@
+import pg from 'pg';
+import { guardLogger, type Logger } from '../logger.js';
+import { describeError } from '../thrown.js';
+import { DatabaseUnavailableError } from '../errors/runtime-errors.js';
+import { isWaybillError } from '../errors/waybill-error.js';
+import type { BoundStatement } from '../sql/bound-statement.js';
+import {
+  answeredWithin,
+  closeSocket,
+  DEFAULT_QUERY_TIMEOUT_MS,
+  isAtRest,
+  wasSilent,
+} from './response-deadline.js';
+import { assertAddress, type DatabaseAddress, driverAddress } from './database-address.js';
+import { watchFailures } from '../sql/failed-statement.js';
+import { PgConnection } from './pg-session.js';
+import { SESSION_DEFAULTS } from './session-reset.js';
+import type { SqlSession } from '../sql/sql-session.js';
+import { DEFAULT_SCHEMA, type Statement } from '../sql/statement.js';
+import { sqlStateOf, translateDatabaseError } from '../sql/translate-error.js';
+
+/** How Waybill's own pool of connections is made. */
+export type PgDatabaseOptions = DatabaseAddress & {
+  /** Waybill's schema. Default `waybill`. */
+  readonly schema?: string;
+  /** Most connections at a time. Default 10. */
+  readonly connectionsMax?: number;
+  /** How long to wait for a connection, in milliseconds. Default 10,000. */
+  readonly connectTimeoutMs?: number;
+  /**
+   * How long a statement of Waybill's own may go unanswered, in milliseconds; then its connection is closed. Default 15,000.
+   */
+  readonly queryTimeoutMs?: number;
+  /** `application_name`, by which operators find these sessions. Default `waybill`. */
+  readonly applicationName?: string;
+  readonly logger?: Logger;
+};
+
+/** A connection that was lost with nothing under way on it. */
+export interface ConnectionLoss {
+  /** The SQLSTATE that the server ended it with, if it said so. */
+  readonly code: string | undefined;
+}
+
+/** For how long losses are remembered, in milliseconds. */
+const LOSSES_MS = 2_000;
+/** Losses that are remembered at most. */
+const MOST_LOSSES = 100;
+
+/** After this time without traffic the kernel asks whether the other side is still there, in milliseconds. */
+const KEEP_ALIVE_MS = 10_000;
+/** How long closing a pool waits for connections that are in use or do not answer, in milliseconds. */
+const CLOSE_MS = 2_000;
+
+/** A pool of connections to one database, and Waybill's schema in it. */
+export class PgDatabase {
+  readonly schema: string;
+  readonly pool: pg.Pool;
+  /** Runs single statements, each on any connection of the pool and in a transaction of its own. */
+  readonly session: SqlSession;
+  readonly queryTimeoutMs: number;
+  readonly #connectTimeoutMs: number;
+  readonly #address: pg.ClientConfig;
+  readonly #applicationName: string;
+  readonly #open = new Set<pg.ClientBase>();
+  /** Connections that were made before this moment may be dead: one of them gave no answer. */
+  #doubtful = new WeakSet<pg.ClientBase>();
+  #losses: readonly (ConnectionLoss & { readonly at: number })[] = [];
+  #closed: Promise<void> | undefined;
+
+  /** @throws ConfigurationError for an address that is none */
+  constructor(options: PgDatabaseOptions) {
+    assertAddress(options);
+    this.schema = options.schema ?? DEFAULT_SCHEMA;
+    this.queryTimeoutMs = options.queryTimeoutMs ?? DEFAULT_QUERY_TIMEOUT_MS;
+    this.#connectTimeoutMs = options.connectTimeoutMs ?? 10_000;
+    this.#address = driverAddress(options);
+    this.#applicationName = options.applicationName ?? 'waybill';
+    this.pool = new pg.Pool({
+      ...this.#connection(),
+      max: options.connectionsMax ?? 10,
+      // "Order by lock, then look" needs snapshots newer than the lock, whatever the database's default is.
+      onConnect: async (client) => {
+        const asked = client.query(SESSION_DEFAULTS);
+        await answeredWithin(client, this.#connectTimeoutMs, 'Connecting', asked);
+      },
+    });
+    const logger = guardLogger(options.logger);
+    // Without a listener the loss of an idle connection would end the process.
+    this.pool.on('error', (error) => {
+      this.#noteLoss(error);
+      logger.warn(`an idle connection was lost: ${describeError(error)}`);
+    });
+    this.pool.on('connect', watchFailures);
+    this.pool.on('connect', (client) => this.#open.add(client));
+    this.pool.on('remove', (client) => this.#open.delete(client));
+    this.session = new PoolSession(this);
+  }
+
+  /**
+   * Runs `work` on one connection, which goes back to the pool afterwards: closed, if it is in an unknown state, such as
+   * with a statement that has not been answered.
+   */
+  async withConnection<T>(work: (connection: PgConnection) => Promise<T>): Promise<T> {
+    const client = await this.#checkOut();
+    // pg reports a broken socket on the client as well; the query under way has got the error already.
+    const ignore = (): void => {};
+    client.on('error', ignore);
+    const connection = new PgConnection(client, this.schema, this.queryTimeoutMs);
+    try {
+      return await work(connection);
+    } finally {
+      client.off('error', ignore);
+      if (wasSilent(client)) this.#doubtOthers();
+      const isUnfit = connection.isSpoiled || !isAtRest(client) || client.getTransactionStatus() !== 'I';
+      client.release(isUnfit);
+    }
+  }
+
+  /** Runs `work` in a READ COMMITTED transaction: commits when it resolves, rolls back when it throws. */
+  async transaction<T>(work: (connection: PgConnection) => Promise<T>): Promise<T> {
+    return this.withConnection(async (connection) => {
+      try {
+        await connection.runBatch([], { begin: true });
+        const result = await work(connection);
+        await connection.runBatch([], { commit: true });
+        return result;
+      } catch (error) {
+        await connection.rollback();
+        throw translateDatabaseError(error, 'In a transaction');
+      }
+    });
+  }
+
+  /**
+   * Runs statements in a READ COMMITTED transaction of their own, in one round trip: all take effect, or none. Resolves to
+   * the rows of each.
+   */
+  async runTogether(statements: readonly BoundStatement[]): Promise<unknown[][]> {
+    return this.withConnection(async (connection) => {
+      try {
+        return await connection.runBatch(statements, { begin: true, commit: true });
+      } catch (error) {
+        await connection.rollback();
+        throw error;
+      }
+    });
+  }
+
+  /** A connection outside the pool, for LISTEN. The caller ends it. */
+  async connectAlone(): Promise<pg.Client> {
+    const client = new pg.Client(this.#connection());
+    // Its loss must not end the process, from the very start.
+    client.on('error', (error) => this.#noteLoss(error));
+    try {
+      await client.connect();
+    } catch (error) {
+      closeSocket(client);
+      throw translateConnectError(error);
+    }
+    return client;
+  }
+
+  /**
+   * Closes the pool when its connections have come back, or by force after two seconds: then what still waits for an answer
+   * fails. Closing twice is closing once.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  /** Closes every connection at once, whatever it is doing: what waits for an answer fails, and so does what comes later. */
+  cutOff(): void {
+    void this.close();
+    for (const client of this.#open) closeSocket(client);
+  }
+
+  async #close(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_MS);
+    });
+    const ended = this.pool.end();
+    await Promise.race([ended, limit]);
+    clearTimeout(timer);
+    // A server that does not answer the farewell would keep the process alive as well.
+    for (const client of this.#open) closeSocket(client);
+    await Promise.race([ended, new Promise((resolve) => setImmediate(resolve))]);
+  }
+
+  #connection(): pg.ClientConfig {
+    return {
+      ...this.#address,
+      application_name: this.#applicationName,
+      connectionTimeoutMillis: this.#connectTimeoutMs,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
+    };
+  }
+
+  /** Connections that were lost in the last two seconds although nothing was under way on them. */
+  get recentLosses(): readonly ConnectionLoss[] {
+    const since = performance.now() - LOSSES_MS;
+    return this.#losses.filter(({ at }) => at >= since);
+  }
+
+  #noteLoss(error: unknown): void {
+    this.#losses = [
+      ...this.#losses.slice(1 - MOST_LOSSES),
+      { at: performance.now(), code: sqlStateOf(error) },
+    ];
+  }
+
+  async #checkOut(): Promise<pg.PoolClient> {
+    for (;;) {
+      let client: pg.PoolClient;
+      try {
+        client = await this.pool.connect();
+      } catch (error) {
+        throw translateConnectError(error);
+      }
+      if (!this.#doubtful.has(client)) return client;
+      client.release(true);
+    }
+  }
+
+  /** What made one connection silent has often made all of them so: to find out one by one would take too long. */
+  #doubtOthers(): void {
+    this.#doubtful = new WeakSet(this.#open);
+  }
+}
+
+/** Runs each statement on a connection of its own. */
+class PoolSession implements SqlSession {
+  constructor(private readonly database: PgDatabase) {}
+
+  get schema(): string {
+    return this.database.schema;
+  }
+
+  run<Params extends readonly unknown[], Row>(
+    statement: Statement<Params, Row>,
+    ...params: Params
+  ): Promise<Row[]> {
+    return this.database.withConnection((connection) => connection.run(statement, ...params));
+  }
+}
+
+function translateConnectError(error: unknown): Error {
+  const translated = translateDatabaseError(error, 'Connecting to the database');
+  if (isWaybillError(translated) && translated.code !== 'DATABASE_REFUSED') return translated;
+  return new DatabaseUnavailableError(`Connecting to the database failed (${describeError(error)})`, {
+    cause: error,
+  });
+}

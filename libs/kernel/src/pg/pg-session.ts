@@ -1,0 +1,163 @@
+import type pg from 'pg';
+import { CopyOut, type CopyRowHandler } from '../sql/copy-out.js';
+import { pgTypes } from './pg-types.js';
+import type { BoundStatement } from '../sql/bound-statement.js';
+import { preparedName } from '../sql/derived-name.js';
+import type { SqlSession } from '../sql/sql-session.js';
+import { DEFAULT_SCHEMA, renderSql, renderSqlOnce, type Statement } from '../sql/statement.js';
+import { answeredWithin, DEFAULT_QUERY_TIMEOUT_MS } from './response-deadline.js';
+import { type BatchEntry, StatementBatch } from '../sql/statement-batch.js';
+import { translateDatabaseError } from '../sql/translate-error.js';
+
+/** Something that runs a query: a pg client or a pool. */
+export interface PgQueryable {
+  query(config: {
+    text: string;
+    values: unknown[];
+    types?: pg.CustomTypesConfig;
+    name?: string;
+  }): Promise<{ rows: unknown[] }>;
+}
+
+/** A {@link SqlSession} over a pg client or pool. */
+export class PgSession implements SqlSession {
+  /**
+   * @param prepared whether statements are prepared once a connection, under names of their own: that halves what the
+   *   server does for a small one, and a transaction pooler must know of it
+   */
+  constructor(
+    private readonly queryable: PgQueryable,
+    readonly schema: string = DEFAULT_SCHEMA,
+    private readonly prepared: boolean = false,
+  ) {}
+
+  async run<Params extends readonly unknown[], Row>(
+    statement: Statement<Params, Row>,
+    ...params: Params
+  ): Promise<Row[]> {
+    try {
+      const result = await this.queryable.query({
+        text: renderSql(statement.text, this.schema),
+        values: params as unknown as unknown[],
+        types: pgTypes,
+        ...(this.prepared ? { name: preparedName(statement, this.schema) } : {}),
+      });
+      return result.rows as Row[];
+    } catch (error) {
+      throw translateDatabaseError(error, `Running ${statement.name}`);
+    }
+  }
+}
+
+const BEGIN: BatchEntry = { text: 'begin isolation level read committed', values: [] };
+const PREPARED_BEGIN: BatchEntry = { ...BEGIN, name: 'waybill.begin' };
+const COMMIT: BatchEntry = { text: 'commit', values: [] };
+const PREPARED_COMMIT: BatchEntry = { ...COMMIT, name: 'waybill.commit' };
+
+/** What is around the statements of a batch. */
+export interface BatchOptions {
+  readonly begin?: boolean;
+  readonly commit?: boolean;
+  /** Statements behind COMMIT, or behind a lone batch: when one fails, the connection is closed, and nothing else. */
+  readonly afterwards?: readonly BoundStatement[];
+  /** How long the answer may take, in milliseconds. Default: the connection's `queryTimeoutMs`. */
+  readonly timeoutMs?: number;
+  /** Told which of the statements failed: -1 for BEGIN, their number for COMMIT. The error is thrown as well. */
+  readonly failed?: (at: number, error: unknown) => void;
+}
+
+/**
+ * One connection of our own, held for a while: batches of statements in one round trip, COPY, transactions. What the server
+ * does not answer in time fails, and the connection is closed.
+ */
+export class PgConnection extends PgSession {
+  #isSpoiled = false;
+
+  constructor(
+    readonly client: pg.PoolClient | pg.Client,
+    schema: string = DEFAULT_SCHEMA,
+    readonly queryTimeoutMs: number = DEFAULT_QUERY_TIMEOUT_MS,
+  ) {
+    super(client as unknown as PgQueryable, schema);
+  }
+
+  /** Whether the connection must not serve anybody else; see {@link spoil}. */
+  get isSpoiled(): boolean {
+    return this.#isSpoiled;
+  }
+
+  /** Has the connection closed when it is given back: somebody may still send on it, or its state is not known. */
+  spoil(): void {
+    this.#isSpoiled = true;
+  }
+
+  override async run<Params extends readonly unknown[], Row>(
+    statement: Statement<Params, Row>,
+    ...params: Params
+  ): Promise<Row[]> {
+    const running = super.run(statement, ...params);
+    return answeredWithin(this.client, this.queryTimeoutMs, `Running ${statement.name}`, running);
+  }
+
+  /** Runs the statements in one round trip; see {@link StatementBatch}. Resolves to the rows of each. */
+  async runBatch(statements: readonly BoundStatement[], options: BatchOptions = {}): Promise<unknown[][]> {
+    const { afterwards = [], timeoutMs = this.queryTimeoutMs } = options;
+    const prepared = statements.some((statement) => statement.prepared);
+    const before = options.begin === true ? [prepared ? PREPARED_BEGIN : BEGIN] : [];
+    const after = options.commit === true ? [prepared ? PREPARED_COMMIT : COMMIT] : [];
+    const own = [...before, ...this.#entries(statements), ...after];
+    const batch = new StatementBatch([...own, ...this.#entries(afterwards)], pgTypes);
+    const doing = `Running ${statements.map(({ statement }) => statement.name).join(', ')}`;
+    try {
+      this.client.query(batch);
+      await answeredWithin(this.client, timeoutMs, doing, batch.done);
+    } catch (error) {
+      // What was asked for has been answered, COMMIT included: what failed behind it only makes the connection unfit.
+      const isAnswered = batch.completed >= own.length && !batch.wasRolledBack;
+      if (!isAnswered) {
+        const translated = translateDatabaseError(error, doing);
+        options.failed?.(batch.completed - before.length, translated);
+        throw translated;
+      }
+      this.spoil();
+    }
+    return batch.rows.slice(before.length, before.length + statements.length);
+  }
+
+  /** Runs a text of several statements, or one with values; with the end that every statement has. */
+  async execute(text: string, values?: readonly unknown[]): Promise<void> {
+    const running = values === undefined ? this.client.query(text) : this.client.query(text, [...values]);
+    await answeredWithin(this.client, this.queryTimeoutMs, 'Running a text', running);
+  }
+
+  /** Runs a COPY whose text holds nothing but checked integers; see {@link CopyOut}. */
+  async copyOut(text: string, onRow: CopyRowHandler): Promise<void> {
+    const copy = new CopyOut(renderSqlOnce(text, this.schema), onRow);
+    const doing = 'Reading rows by COPY';
+    try {
+      this.client.query(copy);
+      await answeredWithin(this.client, this.queryTimeoutMs, doing, copy.done);
+    } catch (error) {
+      throw translateDatabaseError(error, doing);
+    }
+  }
+
+  /** Ends an open transaction, if there is one. Never throws: false when the connection is broken, and so has none. */
+  async rollback(): Promise<boolean> {
+    try {
+      const rolledBack = this.client.query('rollback');
+      await answeredWithin(this.client, this.queryTimeoutMs, 'Rolling back', rolledBack);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #entries(statements: readonly BoundStatement[]): BatchEntry[] {
+    return statements.map(({ statement, params, prepared }) => ({
+      text: renderSql(statement.text, this.schema),
+      values: params,
+      ...(prepared === true ? { name: preparedName(statement, this.schema) } : {}),
+    }));
+  }
+}

@@ -1,0 +1,204 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chown, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Lifeline } from '../process/lifeline.js';
+import { prepareBinaries, type NativeBinaries } from './native-binaries.js';
+import { DETOUR } from './postmaster-file.js';
+import { isSystemError } from '../process/system-error.js';
+import { TestingError, USE_DATABASE_URL } from '../testing-error.js';
+import {
+  isReachableByAll,
+  newTemporaryPath,
+  unprivilegedUser,
+  type UnprivilegedUser,
+} from './unprivileged-user.js';
+
+/** The superuser of every embedded server. */
+export const CLUSTER_USER = 'waybill';
+
+/** What must be remembered with the data to start and reach its server again. */
+export interface ClusterSecrets {
+  readonly password: string;
+  /** Last port; taken again when it is free. 0 for none yet. */
+  readonly port: number;
+  /** Process that started the server last. */
+  readonly ownerPid: number;
+}
+
+/** A data directory and the means to run programs on it. */
+export interface Cluster {
+  /** PGDATA, absolute. */
+  readonly data: string;
+  readonly user: UnprivilegedUser | undefined;
+  readonly binaries: NativeBinaries;
+  /** What to pass as `-D` to a program whose working directory is `data`. */
+  readonly dataArgument: string;
+  /** Thrown away when the server stops. */
+  readonly temporary: boolean;
+}
+
+/** Options of `spawn` for a program that works in the data directory. */
+export function programOptions(user: UnprivilegedUser | undefined, cwd: string) {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('PG'));
+  return {
+    cwd,
+    // Own session: Ctrl-C in a terminal must not stop the server before its clients.
+    detached: true,
+    windowsHide: true,
+    env: { ...Object.fromEntries(inherited), LC_ALL: 'C' },
+    ...user,
+  };
+}
+
+/**
+ * Opens the data directory in `folder`, and creates it when there is none.
+ * @throws TestingError PLATFORM_UNSUPPORTED, BINARIES_UNUSABLE, DATA_DIRECTORY_UNUSABLE, SERVER_START_FAILED
+ */
+export async function openCluster(folder: string, temporary: boolean, lifeline: Lifeline): Promise<Cluster> {
+  const data = join(folder, 'data');
+  const user = unprivilegedUser(await stat(data).catch(() => undefined));
+  const binaries = await prepareBinaries(user, lifeline);
+  const dataArgument = (await dataArgumentFor(folder, user)) ?? data;
+  const cluster = { data, user, binaries, dataArgument, temporary };
+  if (!(await exists(join(data, 'PG_VERSION')))) await createCluster(folder, cluster, lifeline);
+  return cluster;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return false;
+    throw new TestingError(
+      'DATA_DIRECTORY_UNUSABLE',
+      `The data directory ${path} cannot be read, as it belongs to another user. Remove it, or choose another data directory.`,
+      { cause: error },
+    );
+  }
+}
+
+async function dataArgumentFor(
+  folder: string,
+  user: UnprivilegedUser | undefined,
+): Promise<string | undefined> {
+  if (user === undefined || (await isReachableByAll(folder))) return undefined;
+  if (process.platform === 'linux') return DETOUR;
+  throw new TestingError(
+    'DATA_DIRECTORY_UNUSABLE',
+    `PostgreSQL does not run as root, and user id ${user.uid} cannot enter ${folder}. ` +
+      `Choose a data directory that everybody can enter. ${USE_DATABASE_URL}`,
+  );
+}
+
+/** Built under another name, then renamed: two at once end with one cluster, a killed one with none. */
+async function createCluster(folder: string, cluster: Cluster, lifeline: Lifeline): Promise<void> {
+  const staging = join(folder, `data.${randomBytes(6).toString('hex')}`);
+  const password = randomBytes(24).toString('base64url');
+  lifeline.remove(staging);
+  await mkdir(staging, { mode: 0o700 });
+  try {
+    await give(staging, cluster.user);
+    await runInitdb(staging, password, cluster, lifeline);
+    await writeSecrets(staging, cluster.user, { password, port: 0, ownerPid: process.pid });
+    await rename(staging, cluster.data);
+  } catch (error) {
+    if (!(await exists(join(cluster.data, 'PG_VERSION')))) throw error;
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+}
+
+async function give(path: string, user: UnprivilegedUser | undefined): Promise<void> {
+  if (user !== undefined) await chown(path, user.uid, user.gid);
+}
+
+async function runInitdb(
+  staging: string,
+  password: string,
+  cluster: Cluster,
+  lifeline: Lifeline,
+): Promise<void> {
+  const secretFolder = await newTemporaryPath('initdb', cluster.user);
+  lifeline.remove(secretFolder);
+  await mkdir(secretFolder, { mode: 0o700 });
+  try {
+    const passwordFile = join(secretFolder, 'password');
+    await writeFile(passwordFile, password, { mode: 0o600 });
+    await give(passwordFile, cluster.user);
+    await give(secretFolder, cluster.user);
+    const data = cluster.dataArgument === DETOUR ? DETOUR : staging;
+    const args = ['-D', data, '-U', CLUSTER_USER, '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
+    // The same order of characters on every machine, whatever its locale.
+    args.push('--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8');
+    if (cluster.temporary) args.push('--no-sync');
+    await runToEnd(cluster.binaries.initdb, args, programOptions(cluster.user, staging), lifeline);
+  } finally {
+    await rm(secretFolder, { recursive: true, force: true });
+  }
+}
+
+async function runToEnd(
+  program: string,
+  args: readonly string[],
+  options: ReturnType<typeof programOptions>,
+  lifeline: Lifeline,
+): Promise<void> {
+  const child = spawn(program, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  const { pid } = child;
+  if (pid !== undefined) lifeline.watch(pid, { signal: 'SIGKILL', graceMs: 0, group: true });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const ended = await new Promise<string>((resolve) => {
+    child.on('error', (error) => resolve(error.message));
+    child.on('close', (code, signal) => resolve(code === 0 ? '' : `ended with ${code ?? signal}`));
+  });
+  if (pid !== undefined) lifeline.forget(pid);
+  if (ended !== '') throw initFailed(ended, output);
+}
+
+function initFailed(ended: string, output: string): TestingError {
+  const nameless = output.includes('could not look up effective user ID');
+  return new TestingError(
+    nameless ? 'PLATFORM_UNSUPPORTED' : 'SERVER_START_FAILED',
+    `The embedded PostgreSQL could not be set up (initdb ${ended}): ${output.trim().slice(-1_000)}. ` +
+      (nameless ? 'Run as a user that /etc/passwd knows. ' : '') +
+      USE_DATABASE_URL,
+  );
+}
+
+function secretsPath(data: string): string {
+  return join(data, 'waybill.json');
+}
+
+/** @throws TestingError DATA_DIRECTORY_UNUSABLE when the directory was not created by this launcher */
+export async function readSecrets(data: string): Promise<ClusterSecrets> {
+  try {
+    return JSON.parse(await readFile(secretsPath(data), 'utf8'));
+  } catch (cause) {
+    throw new TestingError(
+      'DATA_DIRECTORY_UNUSABLE',
+      `The data directory ${data} was not set up by Waybill's launcher. Remove it, or choose another data directory.`,
+      { cause },
+    );
+  }
+}
+
+export async function writeSecrets(
+  data: string,
+  user: UnprivilegedUser | undefined,
+  secrets: ClusterSecrets,
+): Promise<void> {
+  const staging = `${secretsPath(data)}.${randomBytes(6).toString('hex')}`;
+  // Exclusive: root must not follow a link that another process of the unprivileged user put there.
+  const file = await open(staging, 'wx', 0o600);
+  try {
+    await file.writeFile(JSON.stringify(secrets));
+    if (user !== undefined) await file.chown(user.uid, user.gid);
+  } finally {
+    await file.close();
+  }
+  await rename(staging, secretsPath(data));
+}

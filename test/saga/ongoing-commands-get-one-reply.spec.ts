@@ -1,0 +1,162 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import type { Headers } from '@waybill/consumer';
+import { newId } from '@waybill/kernel';
+import { type LaterAnswer, saga, sagaCommand, type SagaDefinition, SagaOngoing } from '@waybill/saga';
+import { eventually, note, SagaFloor, type Work } from '../support/saga/sagas.js';
+
+const charge = sagaCommand<{ orderId: string }, { receipt: string }>('payments.charge');
+const refund = sagaCommand<{ orderId: string }>('payments.refund');
+const policy = { timeoutMs: 60_000, delayMs: 20, maxDelayMs: 40, maxAttempts: 1 };
+
+function charging(timeoutMs = policy.timeoutMs): SagaDefinition<{ orderId: string }, never> {
+  return saga<{ orderId: string }>('orders.charge')
+    .step('charge', {
+      invoke: charge,
+      with: (data) => data,
+      then: ({ receipt }) => ({ receipt }),
+      policy: { ...policy, timeoutMs },
+      undo: { invoke: refund, with: ({ orderId }) => ({ orderId }), policy: { ...policy, maxAttempts: 5 } },
+    })
+    .build() as never;
+}
+
+/** A command that goes on behind its delivery. */
+class Ongoing {
+  readonly control = new Map<string, Headers>();
+
+  constructor(private readonly options: { hasEffect?: boolean } = { hasEffect: false }) {}
+
+  readonly work: Work = async ({ control }) => {
+    this.control.set(control['waybill-saga-id'] ?? '', control);
+    throw new SagaOngoing(this.options);
+  };
+
+  async of(saga: string): Promise<Headers> {
+    await eventually(async () => this.control.has(saga));
+    return this.control.get(saga) ?? {};
+  }
+}
+
+describe('a command that is answered later', () => {
+  let floor: SagaFloor;
+  afterEach(() => floor.close());
+
+  async function open(definition: SagaDefinition<{ orderId: string }, never>, ongoing: Ongoing) {
+    floor = await SagaFloor.open([definition] as never);
+    await floor.serve('payments', { 'payments.charge': ongoing.work, 'payments.refund': note('refund') });
+    await floor.carry();
+    return floor.start(definition, newId(), { orderId: '1' });
+  }
+
+  /** Charges, and answers, in one transaction. */
+  const end = (id: string, control: Headers, answer: LaterAnswer): Promise<void> =>
+    floor.fixture.transaction(async (client) => {
+      await client.query(`insert into deed (what, saga) values ('charge', $1)`, [id]);
+      await floor.participant.answer(client, control, answer);
+    });
+  const done: LaterAnswer = { status: 'done', payload: { receipt: 'r-1' } };
+
+  test('is answered once, however often that is tried, and its effect is there once', async () => {
+    const ongoing = new Ongoing();
+    const { id } = await open(charging(), ongoing);
+    const control = await ongoing.of(id);
+    const tries = await Promise.allSettled([1, 2, 3].map(() => end(id, control, done)));
+    expect(tries.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const one of tries)
+      if (one.status === 'rejected')
+        expect(one.reason).toMatchObject({ code: 'SAGA_COMMAND_OVER', why: 'answered', sagaId: id });
+    await floor.until(id, 'COMPLETED');
+    expect((await floor.operations.show(id)).instance.data).toMatchObject({ receipt: 'r-1' });
+    await expect(end(id, control, done)).rejects.toMatchObject({ code: 'SAGA_COMMAND_OVER' });
+    expect(await floor.deeds(id)).toEqual(['charge']);
+  });
+
+  test('is not answered behind its compensation, which has nothing to take back', async () => {
+    const ongoing = new Ongoing();
+    const { id } = await open(charging(200), ongoing);
+    const control = await ongoing.of(id);
+    await floor.until(id, 'COMPENSATED');
+    for (const answer of [done, { status: 'rejected', reason: 'no' }, { status: 'ongoing' }] as const)
+      await expect(end(id, control, answer)).rejects.toMatchObject({
+        code: 'SAGA_COMMAND_OVER',
+        why: 'taken-back',
+        message: expect.stringContaining(id),
+      });
+    expect(await floor.deeds(id)).toEqual([]);
+  });
+
+  test('that has had an effect already is taken back although it was not answered', async () => {
+    const ongoing = new Ongoing({});
+    const { id } = await open(charging(200), ongoing);
+    const control = await ongoing.of(id);
+    await floor.until(id, 'COMPENSATED');
+    await expect(end(id, control, done)).rejects.toMatchObject({ code: 'SAGA_COMMAND_OVER' });
+    expect(await floor.deeds(id)).toEqual(['refund']);
+  });
+
+  test('may be rejected, and is then over', async () => {
+    const ongoing = new Ongoing();
+    const { id } = await open(charging(), ongoing);
+    const control = await ongoing.of(id);
+    await floor.fixture.transaction((client) =>
+      floor.participant.answer(client, control, { status: 'rejected', reason: 'the card was declined' }),
+    );
+    await floor.until(id, 'COMPENSATED');
+    expect((await floor.operations.show(id)).reason).toContain('the card was declined');
+    await expect(end(id, control, done)).rejects.toMatchObject({
+      code: 'SAGA_COMMAND_OVER',
+      why: 'rejected',
+    });
+    expect(await floor.deeds(id)).toEqual([]);
+  });
+
+  test('has its time begin again when it says that it is still at work', async () => {
+    const ongoing = new Ongoing();
+    const { id } = await open(charging(1_000), ongoing);
+    const control = await ongoing.of(id);
+    const until = Date.now() + 3_000;
+    await eventually(async () => {
+      await floor.fixture.transaction((client) =>
+        floor.participant.answer(client, control, { status: 'ongoing' }),
+      );
+      return Date.now() > until;
+    });
+    expect((await floor.operations.show(id)).state).toBe('RUNNING');
+    await end(id, control, done);
+    await floor.until(id, 'COMPLETED');
+    expect(await floor.deeds(id)).toEqual(['charge']);
+  });
+
+  test('that was never begun here, or is none, is not answered', async () => {
+    const ongoing = new Ongoing();
+    const { id } = await open(charging(), ongoing);
+    const control = await ongoing.of(id);
+    const unknown = { ...control, 'waybill-saga-id': newId() };
+    await expect(end(id, unknown, done)).rejects.toMatchObject({ code: 'SAGA_COMMAND_OVER', why: 'unknown' });
+    await expect(end(id, {}, done)).rejects.toMatchObject({ code: 'CONFIGURATION_INVALID' });
+    for (const answer of [
+      null,
+      'done',
+      {},
+      { status: 'constructor' },
+      { status: 'rejected' },
+      { status: 'done', reason: '' },
+    ])
+      await expect(end(id, control, answer as never)).rejects.toMatchObject({
+        code: 'CONFIGURATION_INVALID',
+      });
+    const { pool } = floor.database;
+    await expect(floor.participant.answer(pool as never, control, done)).rejects.toMatchObject({
+      code: 'TRANSACTION_REQUIRED',
+    });
+    await expect(floor.participant.answer(control, done)).rejects.toMatchObject({
+      code: 'TRANSACTION_REQUIRED',
+    });
+    expect(await floor.deeds(id)).toEqual([]);
+    // What was looked for and not found has left nothing behind.
+    const { rows } = await pool.query('select from waybill.barrier where gid = $1', [
+      unknown['waybill-saga-id'],
+    ]);
+    expect(rows).toEqual([]);
+  });
+});
