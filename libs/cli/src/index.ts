@@ -1,2 +1,2 @@
 export { createProgram } from './program.js';
-export { type Output } from './arguments/target.js';
+export type { Output } from './output/output.js';

@@ -10,11 +10,6 @@ import { fileError } from '../output/file-error.js';
 /** How long a statement of a command may take, in milliseconds: an operator's may be about many rows. */
 const COMMAND_TIMEOUT_MS = 120_000;
 
-/** Where the command writes what it prints. */
-export interface Output {
-  write(text: string): void;
-}
-
 interface GlobalOptions {
   readonly databaseUrl?: string;
   readonly databaseUrlFile?: string;

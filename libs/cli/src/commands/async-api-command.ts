@@ -6,7 +6,7 @@ import { ConfigurationError, describeError } from '@waybill/kernel';
 import { own } from '@waybill/kernel/internal';
 import type { Command } from 'commander';
 import { fileError } from '../output/file-error.js';
-import type { Output } from '../arguments/target.js';
+import type { Output } from '../output/output.js';
 
 interface AsyncApiOptions {
   readonly module: string;

@@ -10,7 +10,8 @@ import { exportLine, GROUP_COLUMNS, LETTER_COLUMNS, writeDetail } from '../outpu
 import { fileError } from '../output/file-error.js';
 import { assertKnownNames } from '../log/known-names.js';
 import { type ListOptions, listing, writeList } from '../output/table.js';
-import { type Output, withDatabase } from '../arguments/target.js';
+import { withDatabase } from '../arguments/target.js';
+import type { Output } from '../output/output.js';
 import { line } from '../output/line.js';
 
 interface FilterOptions {

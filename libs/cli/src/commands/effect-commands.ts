@@ -5,7 +5,8 @@ import { duration, wholeNumber } from '../arguments/arguments.js';
 import { line } from '../output/line.js';
 import { type Decision, decided, operatorOf } from '../arguments/operator-options.js';
 import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
-import { type Output, withDatabase } from '../arguments/target.js';
+import { withDatabase } from '../arguments/target.js';
+import type { Output } from '../output/output.js';
 
 interface EffectListOptions extends ListOptions {
   /** Of the desk's states, or `open`. */

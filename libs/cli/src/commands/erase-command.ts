@@ -6,7 +6,8 @@ import type { Command } from 'commander';
 import { id } from '../arguments/arguments.js';
 import { line } from '../output/line.js';
 import { assertKnownNames } from '../log/known-names.js';
-import { type Output, withDatabase } from '../arguments/target.js';
+import { withDatabase } from '../arguments/target.js';
+import type { Output } from '../output/output.js';
 
 interface EraseOptions {
   readonly subject?: string;

@@ -15,7 +15,8 @@ import { wholeNumber } from '../arguments/arguments.js';
 import { line } from '../output/line.js';
 import { payloadText } from '../output/payload-text.js';
 import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
-import { type Output, withDatabase } from '../arguments/target.js';
+import { withDatabase } from '../arguments/target.js';
+import type { Output } from '../output/output.js';
 
 interface FilterOptions {
   readonly all?: boolean;

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { collect, duration, wholeNumber } from '../arguments/arguments.js';
 import { line } from '../output/line.js';
 import { operatorOf } from '../arguments/operator-options.js';
-import type { Output } from '../arguments/target.js';
+import type { Output } from '../output/output.js';
 
 /** Which sagas are meant, as options say. */
 export interface SagaQueryOptions {

@@ -34,7 +34,8 @@ import {
 } from './saga-bulk-commands.js';
 import { type Decision, decided, operatorOf } from '../arguments/operator-options.js';
 import { type ListOptions, listing, writeList } from '../output/table.js';
-import { type Output, withDatabase } from '../arguments/target.js';
+import { withDatabase } from '../arguments/target.js';
+import type { Output } from '../output/output.js';
 import { line } from '../output/line.js';
 
 interface OrderOptions extends Decision {

@@ -2,7 +2,8 @@ import { replyTopicOf, SagaEventOperations, type SagaEventWait } from '@waybill/
 import type { Command } from 'commander';
 import { wholeNumber } from '../arguments/arguments.js';
 import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
-import { type Output, withDatabase } from '../arguments/target.js';
+import { withDatabase } from '../arguments/target.js';
+import type { Output } from '../output/output.js';
 
 interface EventListOptions extends ListOptions {
   readonly service?: string;

@@ -5,7 +5,8 @@ import { examine } from './doctor.js';
 import type { Finding } from './finding.js';
 import { duration } from '../arguments/arguments.js';
 import { part, roles } from '../roles/role-arguments.js';
-import { type Output, target } from '../arguments/target.js';
+import { target } from '../arguments/target.js';
+import type { Output } from '../output/output.js';
 import { line } from '../output/line.js';
 
 interface DoctorOptions {

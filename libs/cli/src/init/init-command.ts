@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { applyChanges, type FileChange, planInit } from './init.js';
-import type { Output } from '../arguments/target.js';
+import type { Output } from '../output/output.js';
 import { ownVersion } from '../version.js';
 import { line } from '../output/line.js';
 

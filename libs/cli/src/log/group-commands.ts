@@ -2,7 +2,8 @@ import type { PgDatabase } from '@waybill/kernel';
 import { describeMembers, listGroups } from '@waybill/log/internal';
 import type { Command } from 'commander';
 import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
-import { type Output, withDatabase } from '../arguments/target.js';
+import { withDatabase } from '../arguments/target.js';
+import type { Output } from '../output/output.js';
 import { assertKnown } from './known-names.js';
 import { type Lag, LAG_COLUMNS, readLags, totalLag } from './lag.js';
 

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { type ListOptions, listing, writeList } from '../output/table.js';
-import { type Output, withDatabase } from '../arguments/target.js';
+import { withDatabase } from '../arguments/target.js';
+import type { Output } from '../output/output.js';
 import { assertKnownNames } from './known-names.js';
 import { LAG_COLUMNS, readLags, totalLag } from './lag.js';
 

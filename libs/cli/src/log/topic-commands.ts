@@ -10,7 +10,8 @@ import {
 import type { Command } from 'commander';
 import { duration, durationText, wholeNumber } from '../arguments/arguments.js';
 import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
-import { type Output, withDatabase } from '../arguments/target.js';
+import { withDatabase } from '../arguments/target.js';
+import type { Output } from '../output/output.js';
 import { assertKnown } from './known-names.js';
 import { LAG_COLUMNS, readLags } from './lag.js';
 

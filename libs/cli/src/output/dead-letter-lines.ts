@@ -5,7 +5,7 @@ import type {
   OperatorAction,
 } from '@waybill/dead-letter';
 import type { Column } from './table.js';
-import type { Output } from '../arguments/target.js';
+import type { Output } from './output.js';
 import { line, quoted } from './line.js';
 import { payloadText } from './payload-text.js';
 

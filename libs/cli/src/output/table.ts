@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import { oneLine } from '@waybill/kernel/internal';
 import type { Command } from 'commander';
-import type { Output } from '../arguments/target.js';
+import type { Output } from './output.js';
 
 /** A column of a list. */
 export interface Column<Row> {

@@ -1,7 +1,8 @@
 import { type AclEntry, listRestrictions } from '@waybill/schema/internal';
 import type { Command } from 'commander';
 import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
-import { type Output, withDatabase } from '../arguments/target.js';
+import { withDatabase } from '../arguments/target.js';
+import type { Output } from '../output/output.js';
 
 const COLUMNS: readonly Column<AclEntry>[] = [
   { head: 'LOGIN', of: ({ login }) => login },

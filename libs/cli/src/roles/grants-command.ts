@@ -6,7 +6,8 @@ import {
   type Role,
 } from '@waybill/schema';
 import type { Command } from 'commander';
-import { globals, type Output, withDatabase } from '../arguments/target.js';
+import { globals, withDatabase } from '../arguments/target.js';
+import type { Output } from '../output/output.js';
 import { names, part, roles } from './role-arguments.js';
 
 interface GrantsOptions {

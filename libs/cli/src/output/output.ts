@@ -1,0 +1,4 @@
+/** Where the command writes what it prints. */
+export interface Output {
+  write(text: string): void;
+}
