@@ -1,4 +1,4 @@
-// Turns the .sql files of the libraries into typed modules: libs/*/sql/*.sql into src/statements.generated.ts,
+// Turns the .sql files of the libraries into typed modules: libs/*/sql/**/*.sql into src/statements.generated.ts,
 // libs/schema/migrations/*.sql each into src/migrations/*.generated.ts, and a list of these. With --check it writes nothing and fails when a
 // generated file is stale. Plain Node, so that it runs before anything is built.
 import { createHash } from 'node:crypto';
@@ -67,9 +67,11 @@ function docLines(lines) {
 }
 
 function statementsModule(folder) {
-  const files = readdirSync(folder)
+  const files = readdirSync(folder, { recursive: true })
     .filter((name) => name.endsWith('.sql'))
-    .sort();
+    .sort((a, b) => (basename(a) < basename(b) ? -1 : 1));
+  const twice = files.find((name, index) => index > 0 && basename(files[index - 1]) === basename(name));
+  if (twice) throw new Error(`${twice}: another folder has a statement of this name`);
   const parts = files.map((name) => {
     const lines = readFileSync(join(folder, name), 'utf8').trimEnd().split('\n');
     const params = headerList(lines.join('\n'), 'Params', name);
