@@ -10,7 +10,7 @@ import type { Observable } from 'rxjs';
 import { clientMessage } from './client-message.js';
 import { NestLoggerAdapter } from '../instance/nest-logger.js';
 import { PendingRequest } from './pending-request.js';
-import { REQUEST_TIMEOUT_HEADER } from '../requests/request-answers.js';
+import { REQUEST_TIMEOUT_HEADER } from '../requests/request-replies.js';
 import { CLIENT_SPECS, type WaybillClientOptions } from '../options/client-options.js';
 import { DEFAULT_NAME } from '../options/instance-name.js';
 import { instances, type Waybill } from '../instance/waybill.js';

@@ -33,7 +33,7 @@ import { assertMigrated, type SchemaPart } from '@waybill/schema';
 import { HalfMessageRetention } from '@waybill/half-message';
 import { stopWithin } from './bounded-stop.js';
 import type { GuardedHandler, GuardedSubscription } from '../guards/guard-windows.js';
-import { HalfAnswers } from '../half-messages/half-answers.js';
+import { HalfAnswers } from '../half-messages/half-replies.js';
 import { InstanceConsumers } from './instance-consumers.js';
 import { instanceOutbox } from './instance-outbox.js';
 import { InstanceGuards } from '../guards/instance-guards.js';

@@ -20,7 +20,7 @@ import { databaseTime } from '@waybill/timer/internal';
 import { allOf, lastOf, valuesOf } from './handler-stream.js';
 import { guardOf } from '../handler/idempotent.js';
 import { keepOriginalErrors } from './keep-original-errors.js';
-import { RequestAnswers } from '../requests/request-answers.js';
+import { RequestAnswers } from '../requests/request-replies.js';
 import type { GuardedSubscription } from '../guards/guard-windows.js';
 import type { Waybill } from '../instance/waybill.js';
 import { waybillTransport } from '../options/instance-name.js';

@@ -11,7 +11,7 @@ import {
 import { cleanText } from '@waybill/kernel/internal';
 import { SagaSignalUnknownError, SagaUnderWayError } from '../errors/saga-errors.js';
 import { joinTransaction, type Outbox, type TransactionHandle } from '@waybill/outbox';
-import { type CallAnswer, callAnswer } from './call-answers.js';
+import { type CallAnswer, callAnswer } from './call-reply.js';
 import type { SagaData, SagaDefinition } from '../definition/saga-definition.js';
 import { DEADLINE } from '../builder/step-drafts.js';
 import type { SagaEngine } from '../engine/saga-engine.js';

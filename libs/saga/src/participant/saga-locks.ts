@@ -15,7 +15,7 @@ import type { Headers } from '@waybill/consumer';
 import { Sealer } from '@waybill/log';
 import { openMessage, sealMessage } from '@waybill/log/internal';
 import { type Codec, type ControlMessage, jsonCodec } from '@waybill/outbox';
-import type { Answers, AnswerTransaction } from './answers.js';
+import type { Answers, AnswerTransaction } from './replies.js';
 import { assertEntity, heldEntities, type SagaLock, type SagaLockFilter } from './held-entities.js';
 import { SagaRejection } from '../machine/saga-rejection.js';
 import {
