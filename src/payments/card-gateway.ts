@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type EffectAnswer, type EffectCall, ExternalEffects } from '@waybill/guard';
+import { type EffectQueryResult, type EffectCall, ExternalEffects } from '@waybill/guard';
 import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
 
 /** What the gateway is to charge, or to pay out. */
@@ -92,7 +92,7 @@ export class CardGateway {
     return receiptOf(response);
   }
 
-  private async ask({ idempotencyKey, signal }: EffectCall): Promise<EffectAnswer<Receipt>> {
+  private async ask({ idempotencyKey, signal }: EffectCall): Promise<EffectQueryResult<Receipt>> {
     const { gatewayUrl } = this.config;
     if (gatewayUrl === undefined) return { state: 'not-done' };
     const response = await fetch(`${gatewayUrl}/charges/${encodeURIComponent(idempotencyKey)}`, { signal });

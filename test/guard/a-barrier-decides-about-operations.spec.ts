@@ -90,7 +90,7 @@ describe.each(['pg', 'prisma'] as const)('a participant by %s', (kind) => {
         timeoutMs: 5_000,
       });
       const answer = bank.runner.run({
-        work: ({ session }) => barrier.answer(session, name, 'done'),
+        work: ({ session }) => barrier.end(session, name, 'done'),
         timeoutMs: 5_000,
       });
       const orders = [answer, bank.do(name.gid, 'compensate')] as const;
@@ -112,7 +112,7 @@ describe.each(['pg', 'prisma'] as const)('a participant by %s', (kind) => {
     const barrier = new Barrier();
     const name = { gid: newId(), branch: '01', op: 'action' } as const;
     const answer = () =>
-      bank.runner.run({ work: ({ session }) => barrier.answer(session, name, 'done'), timeoutMs: 5_000 });
+      bank.runner.run({ work: ({ session }) => barrier.end(session, name, 'done'), timeoutMs: 5_000 });
     const isWaiting = () =>
       waitUntil(
         async () =>

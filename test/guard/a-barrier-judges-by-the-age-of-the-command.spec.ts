@@ -79,8 +79,8 @@ describe('the barrier of a saga that takes long', () => {
       await barrier.call(session, name, async () => undefined);
       await barrier.ongoing(session, name, 'ongoing');
     });
-    expect(await inTransaction((session) => barrier.answer(session, name, 'done'))).toBe('ongoing');
-    expect(await inTransaction((session) => barrier.answer(session, name, 'done'))).toBe('done');
+    expect(await inTransaction((session) => barrier.end(session, name, 'done'))).toBe('ongoing');
+    expect(await inTransaction((session) => barrier.end(session, name, 'done'))).toBe('done');
   });
 
   test('refuses a beginning that is none, or lies ahead', async () => {

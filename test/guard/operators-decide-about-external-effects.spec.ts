@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createProgram } from '@waybill/cli';
 import {
-  type EffectAnswer,
+  type EffectQueryResult,
   type EffectCall,
   EffectOperations,
   ExternalEffects,
@@ -49,7 +49,7 @@ async function attempt(call: EffectCall): Promise<Receipt> {
   return body;
 }
 
-async function query(call: EffectCall): Promise<EffectAnswer<Receipt>> {
+async function query(call: EffectCall): Promise<EffectQueryResult<Receipt>> {
   const response = await send('GET', call);
   if (response.status === 404) return { state: 'not-done' };
   return response.ok ? { state: 'done', outcome: (await response.json()) as Receipt } : { state: 'unknown' };

@@ -71,7 +71,7 @@ describe.each(['executeWithBarrier', 'executeWithXactStatus'] as const)('%s', (h
     await checker.runOnce();
     expect(checker.counts).toMatchObject({ open: 1, unknown: 0, rollback: 0 });
     expect(await floor.operations.list()).toMatchObject([
-      { state: 'prepared', checks: 0, lastAnswer: 'open' },
+      { state: 'prepared', checks: 0, lastResult: 'open' },
     ]);
     goOn();
     await ended;
@@ -268,7 +268,7 @@ describe('the tombstone', () => {
       await checker.runOnce();
       expect(checker.counts).toMatchObject({ rollback: 0, unknown: 1 });
       expect(await floor.operations.show(id)).toMatchObject({
-        lastAnswer: 'unknown: ledger is another database now',
+        lastResult: 'unknown: ledger is another database now',
       });
       expect((await other.asking.pool.query('select from waybill.barrier')).rowCount).toBe(0);
     } finally {
@@ -310,7 +310,7 @@ describe('pg_xact_status', () => {
     const [half] = await floor.operations.list();
     goOn();
     await ended;
-    return half?.lastAnswer ?? null;
+    return half?.lastResult ?? null;
   };
 
   test('says nothing on another cluster, on another timeline, and about the future', async () => {

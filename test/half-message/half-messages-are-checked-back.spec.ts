@@ -103,7 +103,7 @@ describe('a half message that was left open', () => {
     await floor.checker().runOnce();
     expect(await floor.operations.show(id)).toMatchObject({
       checks: 2,
-      lastAnswer: 'unanswered: there is no check for it in this process',
+      lastResult: 'unanswered: there is no check for it in this process',
     });
     answers.push(() => 'unknown');
     await floor.makeDue();
@@ -111,7 +111,7 @@ describe('a half message that was left open', () => {
     expect(await floor.operations.show(id)).toMatchObject({
       state: 'undecided',
       checks: 3,
-      lastAnswer: 'unknown',
+      lastResult: 'unknown',
     });
     expect(errors).toEqual([expect.stringContaining(`half message ${id} is undecided`)]);
     expect(checker.counts).toMatchObject({ unknown: 3, unanswered: 3, undecided: 1, commit: 0 });
@@ -160,7 +160,7 @@ describe('a half message that was left open', () => {
     await fail(1);
     expect(await floor.operations.show(id)).toMatchObject({
       state: 'undecided',
-      lastAnswer: expect.stringContaining('unanswered'),
+      lastResult: expect.stringContaining('unanswered'),
     });
     expect(checker.counts).toMatchObject({ unanswered: 10, undecided: 1, commit: 0, rollback: 0 });
     const trouble = await floor.operations.trouble();

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import {
-  type CallAnswer,
+  type CallReply,
   httpCommand,
   type HttpCommandOptions,
   saga,
@@ -264,13 +264,13 @@ test('an operator sees a call under way: its tries, and its last error', async (
 });
 
 describe('an endpoint that answers later', () => {
-  const reply = (token: unknown, given: CallAnswer): Promise<boolean> =>
-    floor.fixture.transaction((client) => floor.sagas.answerCall(client, token as string, given));
+  const reply = (token: unknown, given: CallReply): Promise<boolean> =>
+    floor.fixture.transaction((client) => floor.sagas.replyToCall(client, token as string, given));
   const token = async (): Promise<unknown> => {
     await waitUntil(() => gateway.calls.length > 0, { describe: 'it is called' });
     return gateway.calls[0]?.headers['waybill-callback'];
   };
-  const done: CallAnswer = { status: 'done', payload: { chargeId: 'h1' } };
+  const done: CallReply = { status: 'done', payload: { chargeId: 'h1' } };
   const laterOn = (timeoutMs = 20_000) => charging({ callback: true }, { timeoutMs });
 
   beforeEach(() => {

@@ -70,7 +70,7 @@ describe('a call that its saga has given up', () => {
 
   test.each(Object.keys(behaviours))('is not made behind its compensation: the gateway %s', async (name) => {
     gateway.behaviours['/charge'] = behaviours[name] as Behaviour;
-    await open([order() as never, slow() as never], { maxAnswerBytes: 2_000 });
+    await open([order() as never, slow() as never], { maxResponseBytes: 2_000 });
     await floor.carry();
     const { id } = await floor.start(order(), 'A-1', { orderId: 'A-1' });
     await waitUntil(() => gateway.paths.includes('/refund'), { describe: 'it is compensated' });

@@ -146,7 +146,7 @@ describe('an endpoint', () => {
     };
     for (const path of ['/moved', '/endless']) {
       const url = `http://127.0.0.1:${port}${path}`;
-      const on = await open(url, { privateHosts: ['127.0.0.1'], maxAnswerBytes: 2_000 });
+      const on = await open(url, { privateHosts: ['127.0.0.1'], maxResponseBytes: 2_000 });
       await begin(on, url);
       const tries = (): number => calls.filter((one) => one.path === path).length;
       await waitUntil(() => tries() > 1, { describe: 'it is tried again' });

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { Headers } from '@waybill/consumer';
 import { newId } from '@waybill/kernel';
-import { type LaterAnswer, saga, sagaCommand, type SagaDefinition, SagaOngoing } from '@waybill/saga';
+import { type LaterReply, saga, sagaCommand, type SagaDefinition, SagaOngoing } from '@waybill/saga';
 import { eventually, note, SagaFloor, type Work } from '../support/saga/sagas.js';
 
 const charge = sagaCommand<{ orderId: string }, { receipt: string }>('payments.charge');
@@ -49,12 +49,12 @@ describe('a command that is answered later', () => {
   }
 
   /** Charges, and answers, in one transaction. */
-  const end = (id: string, control: Headers, answer: LaterAnswer): Promise<void> =>
+  const end = (id: string, control: Headers, answer: LaterReply): Promise<void> =>
     floor.fixture.transaction(async (client) => {
       await client.query(`insert into deed (what, saga) values ('charge', $1)`, [id]);
-      await floor.participant.answer(client, control, answer);
+      await floor.participant.reply(client, control, answer);
     });
-  const done: LaterAnswer = { status: 'done', payload: { receipt: 'r-1' } };
+  const done: LaterReply = { status: 'done', payload: { receipt: 'r-1' } };
 
   test('is answered once, however often that is tried, and its effect is there once', async () => {
     const ongoing = new Ongoing();
@@ -64,7 +64,7 @@ describe('a command that is answered later', () => {
     expect(tries.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     for (const one of tries)
       if (one.status === 'rejected')
-        expect(one.reason).toMatchObject({ code: 'SAGA_COMMAND_OVER', why: 'answered', sagaId: id });
+        expect(one.reason).toMatchObject({ code: 'SAGA_COMMAND_OVER', why: 'replied', sagaId: id });
     await floor.until(id, 'COMPLETED');
     expect((await floor.operations.show(id)).instance.data).toMatchObject({ receipt: 'r-1' });
     await expect(end(id, control, done)).rejects.toMatchObject({ code: 'SAGA_COMMAND_OVER' });
@@ -99,7 +99,7 @@ describe('a command that is answered later', () => {
     const { id } = await open(charging(), ongoing);
     const control = await ongoing.of(id);
     await floor.fixture.transaction((client) =>
-      floor.participant.answer(client, control, { status: 'rejected', reason: 'the card was declined' }),
+      floor.participant.reply(client, control, { status: 'rejected', reason: 'the card was declined' }),
     );
     await floor.until(id, 'COMPENSATED');
     expect((await floor.operations.show(id)).reason).toContain('the card was declined');
@@ -117,7 +117,7 @@ describe('a command that is answered later', () => {
     const until = Date.now() + 3_000;
     await eventually(async () => {
       await floor.fixture.transaction((client) =>
-        floor.participant.answer(client, control, { status: 'ongoing' }),
+        floor.participant.reply(client, control, { status: 'ongoing' }),
       );
       return Date.now() > until;
     });
@@ -146,10 +146,10 @@ describe('a command that is answered later', () => {
         code: 'CONFIGURATION_INVALID',
       });
     const { pool } = floor.database;
-    await expect(floor.participant.answer(pool as never, control, done)).rejects.toMatchObject({
+    await expect(floor.participant.reply(pool as never, control, done)).rejects.toMatchObject({
       code: 'TRANSACTION_REQUIRED',
     });
-    await expect(floor.participant.answer(control, done)).rejects.toMatchObject({
+    await expect(floor.participant.reply(control, done)).rejects.toMatchObject({
       code: 'TRANSACTION_REQUIRED',
     });
     expect(await floor.deeds(id)).toEqual([]);

@@ -333,12 +333,12 @@ test.each(['the log is in it', 'the log is in another one'] as const)(
       // Where there is no outbox, there is no transaction of Waybill's either.
       const answer = () =>
         elsewhere
-          ? inTransaction(own.connectionString, (tx) => waybill.sagas.participant.answer(tx, control, done))
-          : waybill.transaction(() => waybill.sagas.participant.answer(control, done));
+          ? inTransaction(own.connectionString, (tx) => waybill.sagas.participant.reply(tx, control, done))
+          : waybill.transaction(() => waybill.sagas.participant.reply(control, done));
       await answer();
       await expect(answer()).rejects.toMatchObject({ code: 'SAGA_COMMAND_OVER' });
       expect(await ended(app, id)).toBe('COMPLETED');
-      await expect(waybill.sagas.participant.answer(control, { status: 'ongoing' })).rejects.toMatchObject({
+      await expect(waybill.sagas.participant.reply(control, { status: 'ongoing' })).rejects.toMatchObject({
         code: 'TRANSACTION_REQUIRED',
       });
     } finally {

@@ -153,7 +153,7 @@ describe('handlers with patterns', () => {
 
 test('two handlers of which one answers are refused at boot, in whatever order they come', async () => {
   @Controller()
-  class Answers {
+  class Replies {
     @MessagePattern<string>('stock.ask')
     answer(): number {
       return 1;
@@ -165,9 +165,9 @@ test('two handlers of which one answers are refused at boot, in whatever order t
     onReply(): void {}
   }
   for (const controllers of [
-    [Answers, Hears],
-    [Hears, Answers],
-    [Answers, class extends Answers {}],
+    [Replies, Hears],
+    [Hears, Replies],
+    [Replies, class extends Replies {}],
   ] as Type[][]) {
     Controller()(controllers[1] as Type);
     await expect(apps.start('wrong', controllers)).rejects.toMatchObject({

@@ -3,7 +3,7 @@ import { Bell, invariant, PgDatabase, PgTransactionRunner, silentLogger, systemC
 import { LogSignals, Topics } from '@waybill/log';
 import { Outbox, Relay } from '@waybill/outbox';
 import { SagaDefinitions, SagaEngine, SagaLocks, Sagas, SagaLoop } from '@waybill/saga';
-import { OutboxAnswers, SagaCommandServer } from '@waybill/saga/internal';
+import { OutboxReplies, SagaCommandServer } from '@waybill/saga/internal';
 import type pg from 'pg';
 import { quantile } from '../statistics.js';
 import { orderSaga, SERVED, trip } from './definitions.js';
@@ -205,8 +205,8 @@ export class SagaServices {
   /** A participant whose handlers write one row each. */
   #participant(outbox: Outbox, topics: Readonly<Record<string, object>>): Subscription[] {
     const serving = new SagaCommandServer({
-      answers: new OutboxAnswers(outbox),
-      locks: new SagaLocks(new OutboxAnswers(outbox)),
+      replies: new OutboxReplies(outbox),
+      locks: new SagaLocks(new OutboxReplies(outbox)),
       findTopic: (name) => this.#topics.find(name),
     });
     return Object.entries(topics).map(([topic, reply]) =>
@@ -220,7 +220,7 @@ export class SagaServices {
             if (topic.endsWith('.confirm')) this.#lastSteps += 1;
             return reply;
           }),
-        { answers: true, transactionBatch: BATCH },
+        { replies: true, transactionBatch: BATCH },
       ),
     );
   }

@@ -3,7 +3,7 @@
 export { isHttpRefusal } from './retry/decide-retry.js';
 export { readRemoteError, remoteErrorOf } from './reply/remote-error.js';
 export {
-  assertAnswerable,
+  assertReplyTopic,
   REPLY_ERROR_HEADER,
   REPLY_KEY_HEADER,
   REPLY_STATUS_HEADER,

@@ -1,5 +1,5 @@
 export {
-  type AnsweredState,
+  type EndedState,
   Barrier,
   type BarrierCall,
   type BarrierName,
@@ -9,7 +9,13 @@ export {
   type OngoingState,
 } from './barrier/barrier.js';
 export { BarrierParticipant } from './barrier/barrier-participant.js';
-export type { EffectAnswer, EffectCall, EffectToUndo, ExternalEffect, UndoOutcome } from './effect/effect.js';
+export type {
+  EffectQueryResult,
+  EffectCall,
+  EffectToUndo,
+  ExternalEffect,
+  UndoOutcome,
+} from './effect/effect.js';
 export {
   EffectOperations,
   type EffectDetail,

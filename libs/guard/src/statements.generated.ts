@@ -13,19 +13,19 @@ export const addGuardKey = statement<[service: string, secret: Buffer], { id: nu
 export const barrierAbandon = statement<[], Record<never, never>>('barrier-abandon', `select from :schema.barrier_abandon()`);
 
 /**
- * Ends an operation that goes on, or looks whether it still does (newReason null), and says what it was before.
- * Locks: its row, until the transaction ends; waits at most so many milliseconds
- * Index: barrier_pkey
- */
-export const barrierAnswer = statement<[gid: string, branch: string, op: string, begunMs: number, newReason: string | null, waitMs: number], { reason: string | null }>('barrier-answer', `select :schema.barrier_answer($1, $2, $3, $4::bigint, $5::text, $6::integer) as reason`);
-
-/**
  * Passes the barrier with an operation of a distributed transaction, as the first write of its transaction.
  * Locks: the new rows, until the transaction ends
  * Index: barrier_pkey
  */
 export const barrierCall = statement<[gid: string, branch: string, op: string, origin: string | null, waitMs: number, retentionMs: number, begunMs: number, originBegunMs: number, originDone: boolean], { outcome: string; result: string | null }>('barrier-call', `select c.outcome, c.result
   from :schema.barrier_call($1, $2, $3, $4::text, $5::integer, $6::bigint, $7::bigint, $8::bigint, $9::boolean) c`);
+
+/**
+ * Ends an operation that goes on, or looks whether it still does (newReason null), and says what it was before.
+ * Locks: its row, until the transaction ends; waits at most so many milliseconds
+ * Index: barrier_pkey
+ */
+export const barrierEnd = statement<[gid: string, branch: string, op: string, begunMs: number, newReason: string | null, waitMs: number], { reason: string | null }>('barrier-end', `select :schema.barrier_end($1, $2, $3, $4::bigint, $5::text, $6::integer) as reason`);
 
 /**
  * Keeps what an operation has come to, for its duplicates.

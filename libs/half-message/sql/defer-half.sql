@@ -10,7 +10,7 @@
 update :schema.half_message h
    set checks = h.checks + $3::boolean::integer,
        unanswered = case when $3 then 0 else h.unanswered + 1 end,
-       last_answer = $4,
+       last_result = $4,
        claimed_by = null,
        failing_since = case when $8::text is not null then coalesce(h.failing_since, clock_timestamp()) end,
        last_failure = $8::text,

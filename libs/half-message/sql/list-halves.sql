@@ -1,13 +1,13 @@
 -- Half messages in the order of their ids: those of some states, of a group, behind one.
 -- Params: states integer[], group text?, after uuid?, most integer
 -- Returns: id uuid, group text, state integer, preparedAt timestamptz, nextCheckAt timestamptz?, deadlineAt timestamptz?,
---   checks integer, checkMax integer?, checkedBy text?, lastAnswer text?, decidedAt timestamptz?, decidedBy text?,
+--   checks integer, checkMax integer?, checkedBy text?, lastResult text?, decidedAt timestamptz?, decidedBy text?,
 --   reason text?, messages jsonb
 -- Index: half_message_pkey, half_message_decided_id
 (select o.id, o.producer_group as "group", o.state::integer as state, o.prepared_at as "preparedAt",
         o.next_check_at as "nextCheckAt", o.deadline_at as "deadlineAt", o.checks, o.check_max as "checkMax",
         case when o.next_check_at > clock_timestamp() then o.claimed_by end as "checkedBy",
-        o.last_answer as "lastAnswer", null::timestamptz as "decidedAt", null::text as "decidedBy",
+        o.last_result as "lastResult", null::timestamptz as "decidedAt", null::text as "decidedBy",
         null::text as reason, o.messages::text as messages
    from :schema.half_message o
   where o.state = any ($1::smallint[]) and ($2::text is null or o.producer_group = $2)

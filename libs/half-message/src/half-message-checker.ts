@@ -83,7 +83,7 @@ export interface CheckCounts {
 }
 
 /** Answers of one check. `counts`: it was delivered and brought no verdict. */
-interface Answer {
+interface CheckResult {
   readonly verdict: 'commit' | 'rollback' | 'unknown' | 'open' | 'unanswered';
   readonly by: string;
   readonly why?: string | undefined;
@@ -153,7 +153,7 @@ export class HalfMessageChecker {
   /** Ends the checks under way by their signal: what they have not answered is asked again by others. */
   async stop(): Promise<void> {
     const stopped = this.service.stop();
-    for (const cut of this.#cuts) cut(noAnswer('STOPPING', 'the process is stopping'));
+    for (const cut of this.#cuts) cut(checkError('STOPPING', 'the process is stopping'));
     await stopped;
     await Promise.all(this.#running);
   }
@@ -207,19 +207,19 @@ export class HalfMessageChecker {
   }
 
   async #check(row: ClaimedHalf, stopping: AbortSignal): Promise<void> {
-    const answer = await this.#ask(row, stopping);
-    if (answer.verdict === 'commit' || answer.verdict === 'rollback') {
-      await this.#settle(row, answer.verdict, answer);
+    const result = await this.#ask(row, stopping);
+    if (result.verdict === 'commit' || result.verdict === 'rollback') {
+      await this.#settle(row, result.verdict, result);
       return;
     }
-    this.#counts[answer.verdict] += 1;
-    const text = `${answer.verdict}${answer.why === undefined ? '' : `: ${answer.why}`}`.slice(
+    this.#counts[result.verdict] += 1;
+    const text = `${result.verdict}${result.why === undefined ? '' : `: ${result.why}`}`.slice(
       0,
       ANSWER_CHARS,
     );
     const { checkIntervalMaxMs, retryMs, retryMaxMs, undecidedAfterMs } = this.#options;
-    const failure = answer.verdict === 'unanswered' ? (answer.failure ?? NO_CHECK) : null;
-    const counts = answer.verdict === 'unknown';
+    const failure = result.verdict === 'unanswered' ? (result.failure ?? NO_CHECK) : null;
+    const counts = result.verdict === 'unknown';
     const [deferred] = await this.#parts.bus.session.run(
       deferHalf,
       row.id,
@@ -238,11 +238,11 @@ export class HalfMessageChecker {
     this.#counts.undecided += 1;
     this.#logger.error(
       `half message ${row.id} is undecided: an operator has to decide about it (waybill half show ${row.id})`,
-      { group: this.#parts.group, lastAnswer: text },
+      { group: this.#parts.group, lastResult: text },
     );
   }
 
-  async #settle(row: ClaimedHalf, verdict: 'commit' | 'rollback', { by, why }: Answer): Promise<void> {
+  async #settle(row: ClaimedHalf, verdict: 'commit' | 'rollback', { by, why }: CheckResult): Promise<void> {
     try {
       const decision = { verdict, by, reason: why, epoch: row.epoch, from: [STATE.prepared] };
       const outcome = await this.#parts.store.decide(row.id, decision);
@@ -259,12 +259,12 @@ export class HalfMessageChecker {
   }
 
   /** Asks anyone who knows: the local database, then the user's check. */
-  async #ask(row: ClaimedHalf, stopping: AbortSignal): Promise<Answer> {
+  async #ask(row: ClaimedHalf, stopping: AbortSignal): Promise<CheckResult> {
     const abort = new AbortController();
     const { checkTimeoutMs } = this.#options;
     let cut: (why: Error) => void = () => {};
     const timer = setTimeout(
-      () => cut(noAnswer('CHECK_TIMED_OUT', `no answer within ${checkTimeoutMs} ms`)),
+      () => cut(checkError('CHECK_TIMED_OUT', `no answer within ${checkTimeoutMs} ms`)),
       checkTimeoutMs,
     );
     const limit = new Promise<never>((_, reject) => {
@@ -275,7 +275,7 @@ export class HalfMessageChecker {
     });
     limit.catch(() => {});
     this.#cuts.add(cut);
-    if (stopping.aborted) cut(noAnswer('STOPPING', 'the process is stopping'));
+    if (stopping.aborted) cut(checkError('STOPPING', 'the process is stopping'));
     try {
       const asked = this.#verdictOf(row, abort.signal);
       // It may answer long after its time; nobody listens then.
@@ -289,7 +289,7 @@ export class HalfMessageChecker {
     }
   }
 
-  async #verdictOf(row: ClaimedHalf, signal: AbortSignal): Promise<Answer> {
+  async #verdictOf(row: ClaimedHalf, signal: AbortSignal): Promise<CheckResult> {
     const mark = row.local === null ? null : (JSON.parse(row.local) as LocalMark);
     const local = mark === null ? undefined : await this.#databases.ask(row.id, mark);
     if (local !== undefined && local.verdict !== 'unknown') return local;
@@ -325,7 +325,7 @@ const NO_CHECK = 'NO_CHECK';
 const FAILURE_CHARS = 60;
 
 /** Why a check was given up. */
-function noAnswer(code: 'CHECK_TIMED_OUT' | 'STOPPING', why: string): Error {
+function checkError(code: 'CHECK_TIMED_OUT' | 'STOPPING', why: string): Error {
   return Object.assign(new Error(why), { code });
 }
 

@@ -30,7 +30,7 @@ export interface HalfMessageSummary {
   readonly checkMax: number | null;
   /** The process that is asking. */
   readonly checkedBy: string | null;
-  readonly lastAnswer: string | null;
+  readonly lastResult: string | null;
   readonly decidedAt: Date | null;
   /** `producer`, `check`, `tombstone`, `xact-status`, or an operator's name. */
   readonly decidedBy: string | null;
@@ -207,7 +207,7 @@ function summaryOf(row: {
   readonly messages: string;
   readonly checkedBy: string | null;
 }): HalfMessageSummary {
-  const { id, group, preparedAt, nextCheckAt, deadlineAt, checks, checkMax, lastAnswer } =
+  const { id, group, preparedAt, nextCheckAt, deadlineAt, checks, checkMax, lastResult } =
     row as unknown as HalfMessageSummary;
   const { decidedAt, decidedBy, reason } = row as unknown as HalfMessageSummary;
   const { checkedBy } = row;
@@ -221,7 +221,7 @@ function summaryOf(row: {
     checks,
     checkMax,
     checkedBy,
-    lastAnswer,
+    lastResult,
     decidedAt,
     decidedBy,
     reason,

@@ -343,8 +343,8 @@ export class HalfMessages {
   /** How a local transaction has ended whose COMMIT was not answered well. @throws HalfMessageOpenError */
   async #askLocally({ stored, mark }: LocalHalf, cause: unknown): Promise<'commit' | 'rollback'> {
     const verdict = await this.#retry(async () => {
-      const answer = await this.#databases.ask(stored.id, mark);
-      return answer.verdict === 'open' ? undefined : answer.verdict;
+      const result = await this.#databases.ask(stored.id, mark);
+      return result.verdict === 'open' ? undefined : result.verdict;
     });
     if (verdict === 'commit' || verdict === 'rollback') return verdict;
     const why = 'the answer to the COMMIT of its local transaction was lost';
@@ -381,8 +381,8 @@ export class HalfMessages {
     const until = this.#clock.monotonic() + this.#options.resolveMs;
     for (let wait = RESOLVE_MIN_MS; ; wait = Math.min(wait * 2, RESOLVE_STEP_MAX_MS)) {
       try {
-        const answer = await attempt();
-        if (answer !== undefined) return answer;
+        const result = await attempt();
+        if (result !== undefined) return result;
       } catch (error) {
         if (!isInfrastructureFailure(error)) throw error;
         failed(error);

@@ -40,7 +40,7 @@ export interface LocalMark {
 }
 
 /** What a local database says about a local transaction; `open`: it has not ended, ask again. */
-export interface LocalAnswer {
+export interface LocalOutcome {
   readonly verdict: HalfMessageVerdict | 'open';
   readonly by: 'tombstone' | 'xact-status';
   readonly why?: string;
@@ -126,11 +126,11 @@ export class LocalDatabases {
    * `rollback` also sees to it that it does not succeed later.
    * @throws WaybillError when the database cannot be asked
    */
-  async ask(halfId: string, mark: LocalMark): Promise<LocalAnswer> {
+  async ask(halfId: string, mark: LocalMark): Promise<LocalOutcome> {
     const { session } = this.get(mark.name);
     if (mark.transaction !== undefined) {
-      const answer = await this.#askStatus(session, mark.transaction);
-      if (answer.verdict !== 'unknown' || !mark.barrier) return answer;
+      const result = await this.#askStatus(session, mark.transaction);
+      if (result.verdict !== 'unknown' || !mark.barrier) return result;
     }
     if (!mark.barrier) return { verdict: 'unknown', by: 'tombstone', why: 'there is no barrier' };
     // Asked each time: a server may have taken the place of another under the same address.
@@ -156,8 +156,8 @@ export class LocalDatabases {
   async #askStatus(
     session: SqlSession,
     { xid, systemIdentifier, timeline }: NonNullable<LocalMark['transaction']>,
-  ): Promise<LocalAnswer> {
-    const unknown = (why: string): LocalAnswer => ({ verdict: 'unknown', by: 'xact-status', why });
+  ): Promise<LocalOutcome> {
+    const unknown = (why: string): LocalOutcome => ({ verdict: 'unknown', by: 'xact-status', why });
     let row: { same: boolean; status: string | null } | undefined;
     try {
       [row] = await session.run(transactionStatus, xid, systemIdentifier, timeline);

@@ -47,7 +47,7 @@ export const decideHalf = statement<[id: string, verdict: number, by: string, re
 export const deferHalf = statement<[id: string, epoch: number, counts: boolean, answer: string, intervalMaxMs: number, retryMs: number, retryMaxMs: number, failure: string | null, failingMs: number, failuresMin: number], { undecided: boolean }>('defer-half', `update :schema.half_message h
    set checks = h.checks + $3::boolean::integer,
        unanswered = case when $3 then 0 else h.unanswered + 1 end,
-       last_answer = $4,
+       last_result = $4,
        claimed_by = null,
        failing_since = case when $8::text is not null then coalesce(h.failing_since, pg_catalog.clock_timestamp()) end,
        last_failure = $8::text,
@@ -107,10 +107,10 @@ export const halfTrouble = statement<[], { oldestUndecidedAgeMs: number | null; 
  * Half messages in the order of their ids: those of some states, of a group, behind one.
  * Index: half_message_pkey, half_message_decided_id
  */
-export const listHalves = statement<[states: readonly (number | null)[], group: string | null, after: string | null, most: number], { id: string; group: string; state: number; preparedAt: Date; nextCheckAt: Date | null; deadlineAt: Date | null; checks: number; checkMax: number | null; checkedBy: string | null; lastAnswer: string | null; decidedAt: Date | null; decidedBy: string | null; reason: string | null; messages: string }>('list-halves', `(select o.id, o.producer_group as "group", o.state::integer as state, o.prepared_at as "preparedAt",
+export const listHalves = statement<[states: readonly (number | null)[], group: string | null, after: string | null, most: number], { id: string; group: string; state: number; preparedAt: Date; nextCheckAt: Date | null; deadlineAt: Date | null; checks: number; checkMax: number | null; checkedBy: string | null; lastResult: string | null; decidedAt: Date | null; decidedBy: string | null; reason: string | null; messages: string }>('list-halves', `(select o.id, o.producer_group as "group", o.state::integer as state, o.prepared_at as "preparedAt",
         o.next_check_at as "nextCheckAt", o.deadline_at as "deadlineAt", o.checks, o.check_max as "checkMax",
         case when o.next_check_at > pg_catalog.clock_timestamp() then o.claimed_by end as "checkedBy",
-        o.last_answer as "lastAnswer", null::timestamptz as "decidedAt", null::text as "decidedBy",
+        o.last_result as "lastResult", null::timestamptz as "decidedAt", null::text as "decidedBy",
         null::text as reason, o.messages::text as messages
    from :schema.half_message o
   where o.state = any ($1::smallint[]) and ($2::text is null or o.producer_group = $2)
@@ -142,10 +142,10 @@ export const prepareHalf = statement<[id: string, group: string, immunityMs: num
  * One half message, decided or not; its payloads while it is not decided.
  * Index: half_message_pkey, half_message_decided_id
  */
-export const showHalf = statement<[id: string], { id: string; group: string; state: number; preparedAt: Date; nextCheckAt: Date | null; deadlineAt: Date | null; checks: number; checkMax: number | null; checkedBy: string | null; lastAnswer: string | null; decidedAt: Date | null; decidedBy: string | null; reason: string | null; messages: string; payloads: readonly Buffer[] | null; local: string | null }>('show-half', `select o.id, o.producer_group as "group", o.state::integer as state, o.prepared_at as "preparedAt",
+export const showHalf = statement<[id: string], { id: string; group: string; state: number; preparedAt: Date; nextCheckAt: Date | null; deadlineAt: Date | null; checks: number; checkMax: number | null; checkedBy: string | null; lastResult: string | null; decidedAt: Date | null; decidedBy: string | null; reason: string | null; messages: string; payloads: readonly Buffer[] | null; local: string | null }>('show-half', `select o.id, o.producer_group as "group", o.state::integer as state, o.prepared_at as "preparedAt",
        o.next_check_at as "nextCheckAt", o.deadline_at as "deadlineAt", o.checks, o.check_max as "checkMax",
        case when o.next_check_at > pg_catalog.clock_timestamp() then o.claimed_by end as "checkedBy",
-       o.last_answer as "lastAnswer", null::timestamptz as "decidedAt", null::text as "decidedBy",
+       o.last_result as "lastResult", null::timestamptz as "decidedAt", null::text as "decidedBy",
        null::text as reason, o.messages::text as messages, o.payloads, o.local::text as local
   from :schema.half_message o where o.id = $1
 union all

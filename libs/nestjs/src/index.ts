@@ -19,7 +19,7 @@ export {
 export {
   type BarrierOutcome,
   BarrierParticipant,
-  type EffectAnswer,
+  type EffectQueryResult,
   type EffectCall,
   EffectOperations,
   type EffectFilter,
@@ -32,10 +32,10 @@ export {
   type UndoOutcome,
 } from '@waybill/guard';
 export {
-  type CallAnswer,
+  type CallReply,
   type HttpCommandOptions,
   type SagaCommandContract,
-  type LaterAnswer,
+  type LaterReply,
   type SagaBulk,
   type SagaBulkMatch,
   type SagaBulkOptions,

@@ -1,4 +1,4 @@
-export { type Answers, type AnswerTransaction } from './participant/replies.js';
+export { type Replies, type ReplyTransaction } from './participant/replies.js';
 export { saga, SagaBuilder } from './builder/saga-builder.js';
 export { SagaGroup } from './builder/saga-group.js';
 export type { AttributesOf, AttributeValue } from './definition/attributes.js';
@@ -65,7 +65,7 @@ export { type SagaLock, type SagaLockFilter } from './participant/held-entities.
 export { SagaLockOperations } from './operator/saga-lock-operations.js';
 export { type SagaIgnored } from './operator/saga-ignored.js';
 export { sagaDiagram } from './operator/saga-diagram.js';
-export { type LaterAnswer } from './participant/later-reply.js';
+export { type LaterReply } from './participant/later-reply.js';
 export { SagaOngoing, SagaRejection } from './machine/saga-rejection.js';
 export { SagaRetention, type SagaRetentionOptions } from './loop/saga-retention.js';
 export type { UnservedSagas } from './engine/registered-definitions.js';
@@ -83,7 +83,7 @@ export type {
   StepBase,
   WaitingStep,
 } from './definition/saga-steps.js';
-export type { CallAnswer } from './client/call-reply.js';
+export type { CallReply } from './client/call-reply.js';
 export {
   type SagaOutcome,
   type SagaOutcomeOptions,

@@ -1,6 +1,6 @@
 /** What only Waybill's own packages import. It may change in any release: applications import `index`. */
 
-export { OutboxAnswers } from './participant/replies.js';
+export { OutboxReplies } from './participant/replies.js';
 export { isSagaDefinition } from './builder/saga-builder.js';
 export type { OrderEvent } from './machine/saga-event.js';
 export { replyTopicOf, SAGA_ID_HEADER } from './message/saga-headers.js';

@@ -8,13 +8,6 @@ import { statement } from '@waybill/kernel/internal';
 export const addSagaKey = statement<[replyTopic: string, secret: Buffer], { id: number }>('add-saga-key', `insert into :schema.saga_mac_key (reply_topic, secret) values ($1::text, $2::bytea) returning id`);
 
 /**
- * Takes note that an endpoint has answered later; false where its answer has come before, or is for another round.
- * Locks: the call
- * Index: saga_call_pkey
- */
-export const answerSagaCall = statement<[sagaId: string, step: string, op: string, round: number, rejected: boolean], { first: boolean }>('answer-saga-call', `select :schema.saga_call_answer($1::uuid, $2::text, $3::text, $4::integer, $5::boolean) as first`);
-
-/**
  * Puts ended children to the ended sagas whose parent has ended before them.
  * Locks: those children
  * Index: saga_orphan
@@ -510,6 +503,13 @@ export const removeSagaOrders = statement<[olderThanMs: number], Record<never, n
  */
 export const removeSagaRefusals = statement<[olderThanMs: number], Record<never, never>>('remove-saga-refusals', `delete from :schema.saga_refusal r
  where r.refused_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'`);
+
+/**
+ * Takes note that an endpoint has answered later; false where its answer has come before, or is for another round.
+ * Locks: the call
+ * Index: saga_call_pkey
+ */
+export const replyToSagaCall = statement<[sagaId: string, step: string, op: string, round: number, rejected: boolean], { first: boolean }>('reply-to-saga-call', `select :schema.saga_call_reply($1::uuid, $2::text, $3::text, $4::integer, $5::boolean) as first`);
 
 /**
  * How sagas under way stand: how many in each state, up to 100,000, and for how long the oldest.

@@ -19,7 +19,7 @@ create table :schema.half_message (
   unanswered        integer not null default 0,
   lease_epoch       bigint not null default 0,
   claimed_by        text,
-  last_answer       text,
+  last_result       text,
   local             jsonb,
   messages          jsonb not null,
   payloads          bytea[] not null,

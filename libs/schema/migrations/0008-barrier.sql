@@ -249,7 +249,7 @@ $$;
 -- Ends an operation that went on (new_reason: the operation itself, or rejected; null leaves it going on). Returns what it
 -- was: ongoing, ongoing-effect; anything else is why it cannot be ended any more, null when it is not known here. The
 -- transaction of the operation itself, and of what takes it back, is waited for, at most wait_ms (55P03).
-create function :schema.barrier_answer(
+create function :schema.barrier_end(
   of_gid text, of_branch text, of_op text, begun_ms bigint, new_reason text, wait_ms integer)
 returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -298,7 +298,7 @@ end
 $$;
 
 -- Takes note that the answer to a call has come, which the saga is told by the log; true where it is the first.
-create function :schema.saga_call_answer(
+create function :schema.saga_call_reply(
   of_saga uuid, of_step text, of_op text, of_round integer, was_rejected boolean)
 returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp

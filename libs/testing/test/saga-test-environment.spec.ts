@@ -164,10 +164,10 @@ describe('time that is skipped', () => {
     await env.skip(2 * DAY);
     const { participant, transaction } = bound(env.service('others'));
     const control = ongoing.get('S1') as Headers;
-    await transaction((client) => participant.answer(client, control, { status: 'ongoing' }));
+    await transaction((client) => participant.reply(client, control, { status: 'ongoing' }));
     await env.skip(2 * DAY);
     await env.until(id, 'RUNNING');
-    await transaction((client) => participant.answer(client, control, { status: 'done' }));
+    await transaction((client) => participant.reply(client, control, { status: 'done' }));
     await env.until(id, 'COMPLETED');
     const late = await begin(shipped, 'S2');
     await env.skip(3 * DAY);

@@ -1,7 +1,7 @@
 // Serves stock and shipping of baskets until it is told to stop; `trouble` is the part of commands that fail by chance.
 import { resolveSubscription } from '@waybill/consumer';
 import { SagaLocks, SagaRejection } from '@waybill/saga';
-import { OutboxAnswers, SagaCommandServer } from '@waybill/saga/internal';
+import { OutboxReplies, SagaCommandServer } from '@waybill/saga/internal';
 import { runService } from './saga-process.mjs';
 
 const settings = JSON.parse(process.argv[2]);
@@ -28,7 +28,7 @@ const WORKS = {
 };
 
 await runService({ ...settings, group: 'basket-participant', planned: false }, async ({ outbox }) => {
-  const answers = new OutboxAnswers(outbox);
+  const answers = new OutboxReplies(outbox);
   const participant = new SagaCommandServer({ answers, locks: new SagaLocks(answers) });
   const handle = (delivery) =>
     participant.serve(delivery, async () => {

@@ -3,7 +3,7 @@
 // `trouble` is the part of commands that fail by chance.
 import { resolveSubscription } from '@waybill/consumer';
 import { SagaLocks, SagaOngoing, SagaRejection } from '@waybill/saga';
-import { OutboxAnswers, SagaCommandServer } from '@waybill/saga/internal';
+import { OutboxReplies, SagaCommandServer } from '@waybill/saga/internal';
 import { TOPICS } from './saga-definitions.mjs';
 import { runService } from './saga-process.mjs';
 
@@ -42,8 +42,8 @@ const WORKS = {
 
 await runService(settings, async ({ faults, outbox }) => {
   const participant = new SagaCommandServer({
-    answers: new OutboxAnswers(outbox),
-    locks: new SagaLocks(new OutboxAnswers(outbox)),
+    answers: new OutboxReplies(outbox),
+    locks: new SagaLocks(new OutboxReplies(outbox)),
   });
   const handle = async (delivery) => {
     const { control, topic, payload, transaction } = delivery;

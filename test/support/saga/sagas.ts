@@ -13,7 +13,7 @@ import {
   SagaLoop,
   type SagaState,
 } from '@waybill/saga';
-import { OutboxAnswers, replyTopicOf, SagaCommandServer } from '@waybill/saga/internal';
+import { OutboxReplies, replyTopicOf, SagaCommandServer } from '@waybill/saga/internal';
 import { TimerService } from '@waybill/timer';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
@@ -64,9 +64,9 @@ export class SagaFloor {
     const transactions = this.runner as never;
     this.sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
     this.operations = new SagaOperations({ database: fixture.database });
-    this.locks = new SagaLocks(new OutboxAnswers(outbox), locks);
+    this.locks = new SagaLocks(new OutboxReplies(outbox), locks);
     this.participant = new SagaCommandServer({
-      answers: new OutboxAnswers(outbox),
+      replies: new OutboxReplies(outbox),
       locks: this.locks,
       findTopic: (name) => topics.find(name),
     });
@@ -116,7 +116,7 @@ export class SagaFloor {
         topic,
         (delivery) =>
           this.participant.serve(delivery, () => work(delivery, delivery.transaction as pg.PoolClient)),
-        { answers: true, retry: { immediateAttempts: 0, delayMs: 20, maxAttempts: 3 } },
+        { replies: true, retry: { immediateAttempts: 0, delayMs: 20, maxAttempts: 3 } },
       ),
     );
     await this.consume(group, subscriptions);

@@ -43,7 +43,7 @@ const HALF_COLUMNS: readonly Column<HalfMessageSummary>[] = [
   { head: 'CHECKS', of: ({ checks, checkMax }) => `${checks} of ${checkMax ?? '?'}`, align: 'right' },
   {
     head: 'ANSWER',
-    of: ({ lastAnswer, decidedBy }) => (decidedBy === null ? lastAnswer : `decided by ${decidedBy}`),
+    of: ({ lastResult, decidedBy }) => (decidedBy === null ? lastResult : `decided by ${decidedBy}`),
   },
 ];
 
@@ -152,12 +152,12 @@ function sentence({ id, group, state, messages }: HalfMessageSummary): string {
 }
 
 function summaryLine(half: HalfMessageSummary): string {
-  const { id, state, group, preparedAt, checks, checkMax, lastAnswer, decidedBy, messages } = half;
+  const { id, state, group, preparedAt, checks, checkMax, lastResult, decidedBy, messages } = half;
   const first = messages[0];
   const more = messages.length > 1 ? ` and ${messages.length - 1} more` : '';
   const end =
     decidedBy === null
-      ? `${checks} of ${checkMax ?? '?'} checks  ${lastAnswer?.replaceAll(/\s+/g, ' ') ?? 'not asked yet'}`
+      ? `${checks} of ${checkMax ?? '?'} checks  ${lastResult?.replaceAll(/\s+/g, ' ') ?? 'not asked yet'}`
       : `decided by ${decidedBy}`;
   const what = `${first?.topic ?? '-'} key ${first?.key ?? '-'}${more}`;
   return line`${id}  ${state}  ${preparedAt.toISOString()}  group ${group}  ${what}  ${end}`;

@@ -254,9 +254,9 @@ export class DeliveryTransaction {
       signal,
       afterCommit: (work) => afterCommit.push(work),
     };
-    const answer = await this.subscription.handler(delivery);
+    const reply = await this.subscription.handler(delivery);
     // Returned or thrown, it says the same.
-    if (answer instanceof HandlerVerdict) throw answer;
+    if (reply instanceof HandlerVerdict) throw reply;
   }
 
   async #oneByOne(

@@ -14,7 +14,7 @@ const SPECS = {
   /** Messages that share a transaction at most, each under a savepoint. */
   transactionBatch: wholeNumber({ default: 1, min: 1, max: 32 }),
   /** Whether the handler answers those who ask for it. Where it does not, a message that asks is an event like any other. */
-  answers: flag(false),
+  replies: flag(false),
 };
 
 /**

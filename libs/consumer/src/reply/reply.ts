@@ -94,7 +94,7 @@ interface Asking {
  * @param find finds a topic of the log; without it only the topic's name is checked
  * @throws ReplyTopicRefusedError
  */
-export async function assertAnswerable(
+export async function assertReplyTopic(
   { control, topic, partition, offset }: Asking,
   find: ((topic: string) => Promise<unknown>) | undefined,
 ): Promise<void> {

@@ -33,7 +33,7 @@ export async function deadLetterStatements(
     attempts,
     failingForMs,
   });
-  const replyTo = subscription.answers ? controlOf(record.record)[REPLY_TO_HEADER] : undefined;
+  const replyTo = subscription.replies ? controlOf(record.record)[REPLY_TO_HEADER] : undefined;
   if (replyTo === undefined || !isReplyTopic(replyTo)) return [letter];
   // Anyone who asks for the first time has only just made the topic of its answers.
   const found = await read(() => context.topics.find(replyTo));

@@ -3,4 +3,4 @@
 -- Returns: reason text?
 -- Locks: its row, until the transaction ends; waits at most so many milliseconds
 -- Index: barrier_pkey
-select :schema.barrier_answer($1, $2, $3, $4::bigint, $5::text, $6::integer) as reason;
+select :schema.barrier_end($1, $2, $3, $4::bigint, $5::text, $6::integer) as reason;

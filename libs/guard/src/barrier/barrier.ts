@@ -10,7 +10,7 @@ import { runAhead } from '@waybill/kernel/internal';
 import type { Sealer } from '@waybill/log';
 import {
   barrierAbandon,
-  barrierAnswer,
+  barrierEnd,
   barrierCall,
   barrierKeep,
   barrierOngoing,
@@ -74,7 +74,7 @@ export interface BarrierCall extends BarrierName {
 export type OngoingState = 'ongoing' | 'ongoing-effect';
 
 /** How an operation stands that was to be answered: it went on until then, or why it cannot be answered any more. */
-export type AnsweredState = 'ongoing' | 'done' | 'rejected' | 'taken-back' | 'unknown';
+export type EndedState = 'ongoing' | 'done' | 'rejected' | 'taken-back' | 'unknown';
 
 /** What became of an operation. */
 export type BarrierOutcome<T> =
@@ -179,16 +179,16 @@ export class Barrier {
    * @throws TransactionConflictError when another transaction is still at it after `waitMs`
    * @throws BarrierNameError as {@link call}, but for its age
    */
-  async answer(
+  async end(
     session: SqlSession,
     name: BarrierCall,
     as: 'done' | 'rejected' | 'ongoing',
-  ): Promise<AnsweredState> {
+  ): Promise<EndedState> {
     assertCall(name);
     const { gid, branch, op, begunMs = 0 } = name;
     const reason = as === 'done' ? op : as === 'rejected' ? as : null;
     const { waitMs } = this.#options;
-    const [row] = await session.run(barrierAnswer, gid, branch, op, begunMs, reason, waitMs);
+    const [row] = await session.run(barrierEnd, gid, branch, op, begunMs, reason, waitMs);
     const stood = row?.reason ?? null;
     if (stood === null) return 'unknown';
     if (stood === 'ongoing' || stood === 'ongoing-effect') return 'ongoing';

@@ -11,7 +11,7 @@ export interface EffectCall {
 }
 
 /** What anyone who does the effect knows of it. `not-done` promises that no call that is under way can still do it. */
-export type EffectAnswer<T> =
+export type EffectQueryResult<T> =
   | { readonly state: 'done'; readonly outcome: T }
   | { readonly state: 'not-done' }
   | { readonly state: 'unknown' };
@@ -28,7 +28,7 @@ export interface ExternalEffect<T> {
   /** Does it. Throws EffectRefusedError when the answer is no, for good; after any other error it is asked about. */
   readonly attempt: (call: EffectCall) => Promise<T>;
   /** Asks whether it has happened. */
-  readonly query: (call: EffectCall) => Promise<EffectAnswer<T>>;
+  readonly query: (call: EffectCall) => Promise<EffectQueryResult<T>>;
 }
 
 /** Taking an effect back. */
@@ -36,7 +36,7 @@ export interface EffectToUndo<T, U> {
   /** That of the effect. */
   readonly key: string;
   /** Asks about the effect, and about its undoing by the key of that. */
-  readonly query: (call: EffectCall) => Promise<EffectAnswer<T | U>>;
+  readonly query: (call: EffectCall) => Promise<EffectQueryResult<T | U>>;
   /** Takes back what was done, under a key of its own; once. Throws EffectRefusedError when the answer is no, for now. */
   readonly undo: (call: EffectCall & { readonly outcome: T }) => Promise<U>;
   /**

@@ -22,7 +22,7 @@ import type { Sealer } from '@waybill/log';
 import {
   assertAfterRefusal,
   assertKey,
-  type EffectAnswer,
+  type EffectQueryResult,
   type EffectCall,
   type EffectToUndo,
   type ExternalEffect,
@@ -242,7 +242,7 @@ export class ExternalEffects {
   async #ask<T>(
     turn: Turn,
     query: ExternalEffect<T>['query'],
-  ): Promise<Exclude<EffectAnswer<T>, { readonly state: 'unknown' }>> {
+  ): Promise<Exclude<EffectQueryResult<T>, { readonly state: 'unknown' }>> {
     let why = 'the answer to the question about it was "unknown"';
     let cause: unknown;
     try {

@@ -5,7 +5,7 @@ import { DatabaseUnavailableError } from '../errors/runtime-errors.js';
 import { isWaybillError } from '../errors/waybill-error.js';
 import type { BoundStatement } from '../sql/bound-statement.js';
 import {
-  answeredWithin,
+  respondedWithin,
   closeSocket,
   DEFAULT_QUERY_TIMEOUT_MS,
   isAtRest,
@@ -82,7 +82,7 @@ export class PgDatabase {
       // "Order by lock, then look" needs snapshots newer than the lock, whatever the database's default is.
       onConnect: async (client) => {
         const asked = client.query(SESSION_DEFAULTS);
-        await answeredWithin(client, this.#connectTimeoutMs, 'Connecting', asked);
+        await respondedWithin(client, this.#connectTimeoutMs, 'Connecting', asked);
       },
     });
     const logger = guardLogger(options.logger);

@@ -5,7 +5,7 @@ import type { BoundStatement } from '../sql/bound-statement.js';
 import { preparedName } from '../sql/derived-name.js';
 import type { SqlSession } from '../sql/sql-session.js';
 import { DEFAULT_SCHEMA, renderSql, renderSqlOnce, type Statement } from '../sql/statement.js';
-import { answeredWithin, DEFAULT_QUERY_TIMEOUT_MS } from './response-deadline.js';
+import { respondedWithin, DEFAULT_QUERY_TIMEOUT_MS } from './response-deadline.js';
 import { type BatchEntry, StatementBatch } from '../sql/statement-batch.js';
 import { translateDatabaseError } from '../sql/translate-error.js';
 
@@ -96,7 +96,7 @@ export class PgConnection extends PgSession {
     ...params: Params
   ): Promise<Row[]> {
     const running = super.run(statement, ...params);
-    return answeredWithin(this.client, this.queryTimeoutMs, `Running ${statement.name}`, running);
+    return respondedWithin(this.client, this.queryTimeoutMs, `Running ${statement.name}`, running);
   }
 
   /** Runs the statements in one round trip; see {@link StatementBatch}. Resolves to the rows of each. */
@@ -110,11 +110,11 @@ export class PgConnection extends PgSession {
     const doing = `Running ${statements.map(({ statement }) => statement.name).join(', ')}`;
     try {
       this.client.query(batch);
-      await answeredWithin(this.client, timeoutMs, doing, batch.done);
+      await respondedWithin(this.client, timeoutMs, doing, batch.done);
     } catch (error) {
       // What was asked for has been answered, COMMIT included: what failed behind it only makes the connection unfit.
-      const isAnswered = batch.completed >= own.length && !batch.wasRolledBack;
-      if (!isAnswered) {
+      const isComplete = batch.completed >= own.length && !batch.wasRolledBack;
+      if (!isComplete) {
         const translated = translateDatabaseError(error, doing);
         options.failed?.(batch.completed - before.length, translated);
         throw translated;
@@ -127,7 +127,7 @@ export class PgConnection extends PgSession {
   /** Runs a text of several statements, or one with values; with the end that every statement has. */
   async execute(text: string, values?: readonly unknown[]): Promise<void> {
     const running = values === undefined ? this.client.query(text) : this.client.query(text, [...values]);
-    await answeredWithin(this.client, this.queryTimeoutMs, 'Running a text', running);
+    await respondedWithin(this.client, this.queryTimeoutMs, 'Running a text', running);
   }
 
   /** Runs a COPY whose text holds nothing but checked integers; see {@link CopyOut}. */
@@ -136,7 +136,7 @@ export class PgConnection extends PgSession {
     const doing = 'Reading rows by COPY';
     try {
       this.client.query(copy);
-      await answeredWithin(this.client, this.queryTimeoutMs, doing, copy.done);
+      await respondedWithin(this.client, this.queryTimeoutMs, doing, copy.done);
     } catch (error) {
       throw translateDatabaseError(error, doing);
     }
@@ -146,7 +146,7 @@ export class PgConnection extends PgSession {
   async rollback(): Promise<boolean> {
     try {
       const rolledBack = this.client.query('rollback');
-      await answeredWithin(this.client, this.queryTimeoutMs, 'Rolling back', rolledBack);
+      await respondedWithin(this.client, this.queryTimeoutMs, 'Rolling back', rolledBack);
       return true;
     } catch {
       return false;

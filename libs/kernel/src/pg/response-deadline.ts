@@ -18,7 +18,7 @@ export function wasSilent(client: pg.ClientBase): boolean {
  * @param doing for the error: `Running fence`
  * @throws DatabaseUnavailableError when `ms` milliseconds are over; the statement may still take effect
  */
-export async function answeredWithin<T>(
+export async function respondedWithin<T>(
   client: pg.ClientBase,
   ms: number,
   doing: string,

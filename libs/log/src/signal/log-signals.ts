@@ -9,7 +9,7 @@ import {
   type PgDatabase,
   systemClock,
 } from '@waybill/kernel';
-import { answeredWithin, closeSocket, derivedName, guardLogger } from '@waybill/kernel/internal';
+import { respondedWithin, closeSocket, derivedName, guardLogger } from '@waybill/kernel/internal';
 import { SignalNotes } from './signal-notes.js';
 import { notify } from '../statements.generated.js';
 
@@ -145,7 +145,7 @@ export class LogSignals {
     try {
       // It may have been stopped while the connection was made.
       if (signal.aborted) return 'again';
-      await answeredWithin(client, HEAR_MS, 'Listening', client.query(`listen "${this.#channel}"`));
+      await respondedWithin(client, HEAR_MS, 'Listening', client.query(`listen "${this.#channel}"`));
       this.#isListening = true;
       // What was appended while nobody listened is found now rather than at the next poll.
       this.#ring('appended');

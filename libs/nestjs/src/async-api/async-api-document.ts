@@ -81,7 +81,7 @@ export function asyncApiDocument(facts: AsyncApiFacts): AsyncApiDocument {
     const id = idOf(pattern);
     const summary = handled.map(({ where }) => where).join(', ');
     const receive = { action: 'receive', channel: describe(pattern), summary } as const;
-    operations[`receive.${id}`] = handled.some(({ answers }) => answers)
+    operations[`receive.${id}`] = handled.some(({ replies }) => replies)
       ? { ...receive, reply: replyOf(id, channels, messages) }
       : receive;
   }

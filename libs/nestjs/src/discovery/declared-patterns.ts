@@ -16,7 +16,7 @@ export interface DeclaredPattern {
   /** Its class and method. */
   readonly where: string;
   /** Whether it is a `@MessagePattern`. */
-  readonly answers: boolean;
+  readonly replies: boolean;
   /** Whether its controller is created for each delivery. */
   readonly isRequestScoped: boolean;
 }
@@ -55,10 +55,10 @@ export function handlersOfProviders(
   });
 }
 
-function patternsOf(method: object, instance: string): Pick<DeclaredPattern, 'pattern' | 'answers'>[] {
+function patternsOf(method: object, instance: string): Pick<DeclaredPattern, 'pattern' | 'replies'>[] {
   const patterns = (Reflect.getMetadata(PATTERN_METADATA, method) ?? []) as readonly unknown[];
   const transport = Reflect.getMetadata(TRANSPORT_METADATA, method) as unknown;
   if (transport !== undefined && transport !== waybillTransport(instance)) return [];
-  const answers = Reflect.getMetadata(PATTERN_HANDLER_METADATA, method) === ANSWERS;
-  return patterns.flatMap((pattern) => (typeof pattern === 'string' ? [{ pattern, answers }] : []));
+  const replies = Reflect.getMetadata(PATTERN_HANDLER_METADATA, method) === ANSWERS;
+  return patterns.flatMap((pattern) => (typeof pattern === 'string' ? [{ pattern, replies }] : []));
 }

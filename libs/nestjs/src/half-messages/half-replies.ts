@@ -1,14 +1,14 @@
 import { describeError, type Logger } from '@waybill/kernel';
 import type { HalfMessages } from '@waybill/half-message';
 import type { ControlMessage, Outbox, TransactionHandle } from '@waybill/outbox';
-import type { Answers, AnswerTransaction } from '@waybill/saga';
+import type { Replies, ReplyTransaction } from '@waybill/saga';
 
 /**
  * Answers of participants whose database is not the log's: by half message. It is prepared when the answer is known, the
  * participant's transaction passes its barrier, and it is committed behind that. What a crash leaves open is asked about,
  * by the barrier.
  */
-export class HalfAnswers implements Answers {
+export class HalfReplies implements Replies {
   constructor(
     private readonly halves: HalfMessages,
     private readonly outbox: Outbox,
@@ -16,7 +16,7 @@ export class HalfAnswers implements Answers {
   ) {}
 
   /** Where nobody tells of the commit, the answer is sent by check-back. */
-  join(tx: TransactionHandle | undefined): AnswerTransaction {
+  join(tx: TransactionHandle | undefined): ReplyTransaction {
     const joined = this.outbox.join(tx, 'participant.answer');
     const { session } = joined;
     if (session.atCommit === undefined) return joined;
@@ -24,7 +24,7 @@ export class HalfAnswers implements Answers {
   }
 
   async send(
-    { session, afterCommit, subject = null }: AnswerTransaction,
+    { session, afterCommit, subject = null }: ReplyTransaction,
     messages: readonly ControlMessage[],
   ): Promise<void> {
     const half = await this.halves.prepareControl(

@@ -54,7 +54,7 @@ const CALLER = 'waybill:idempotent-request';
 
 const HEADER = 'idempotency-key';
 /** What a guard keeps of a request: how it was answered. */
-interface Answer {
+interface StoredResponse {
   readonly status: number;
   readonly body?: unknown;
   /** Whether it was thrown as an HttpException. */
@@ -134,10 +134,10 @@ export class IdempotencyInterceptor implements NestInterceptor {
     if (key === undefined) throw new IdempotencyError('missing');
     if (guarded.has(request)) return next.handle();
     guarded.add(request);
-    return from(this.#answer(key, request, execution.switchToHttp().getResponse<HttpResponse>(), next));
+    return from(this.#response(key, request, execution.switchToHttp().getResponse<HttpResponse>(), next));
   }
 
-  async #answer(
+  async #response(
     key: string,
     request: IdempotentHttpRequest,
     response: HttpResponse,
@@ -149,12 +149,12 @@ export class IdempotencyInterceptor implements NestInterceptor {
     try {
       const { result, duplicate } = await this.guard.once({ scope, id: key, fingerprint }, async () => {
         try {
-          return answered(await lastValueFrom(next.handle(), { defaultValue: undefined }), response);
+          return storedResponse(await lastValueFrom(next.handle(), { defaultValue: undefined }), response);
         } catch (error) {
-          const answer = refusalOf(error);
-          if (answer === undefined) throw error;
+          const response = refusalOf(error);
+          if (response === undefined) throw error;
           thrown = { error };
-          return answer;
+          return response;
         }
       });
       if (!duplicate && thrown !== undefined) throw thrown.error;
@@ -192,14 +192,14 @@ function keyOf({ headers }: IdempotentHttpRequest): string | undefined {
   return key;
 }
 
-function answered(body: unknown, { statusCode }: HttpResponse): Answer {
+function storedResponse(body: unknown, { statusCode }: HttpResponse): StoredResponse {
   if (body instanceof StreamableFile)
     throw new TypeError('a stream cannot be kept for @IdempotentRequest: return a JSON value');
   return { status: statusCode, body, thrown: false };
 }
 
 /** The answer of a handler that refuses for good; undefined when the request may be sent again. */
-function refusalOf(error: unknown): Answer | undefined {
+function refusalOf(error: unknown): StoredResponse | undefined {
   if (!(error instanceof HttpException)) return undefined;
   const status = error.getStatus();
   if (status < 400 || status > 499 || NOT_NOW.has(status)) return undefined;

@@ -28,12 +28,12 @@ import {
 } from '@waybill/outbox';
 import { OutboxBacklogWatch } from '@waybill/outbox/internal';
 import { eventGroupOf } from '@waybill/saga';
-import { OutboxAnswers } from '@waybill/saga/internal';
+import { OutboxReplies } from '@waybill/saga/internal';
 import { assertMigrated, type SchemaPart } from '@waybill/schema';
 import { HalfMessageRetention } from '@waybill/half-message';
 import { stopWithin } from './bounded-stop.js';
 import type { GuardedHandler, GuardedSubscription } from '../guards/guard-windows.js';
-import { HalfAnswers } from '../half-messages/half-replies.js';
+import { HalfReplies } from '../half-messages/half-replies.js';
 import { InstanceConsumers } from './instance-consumers.js';
 import { instanceOutbox } from './instance-outbox.js';
 import { InstanceGuards } from '../guards/instance-guards.js';
@@ -171,8 +171,8 @@ export class Waybill {
       options: options.sagas,
       contractOf: (topic) => contracts.find(topic),
       trace: this.tracing,
-      answers:
-        bus === database ? new OutboxAnswers(outbox) : new HalfAnswers(this.halves.service, outbox, logger),
+      replies:
+        bus === database ? new OutboxReplies(outbox) : new HalfReplies(this.halves.service, outbox, logger),
     });
     const ofGuards = { name, group: options.group, redis, redisPrefix, database, logger, sealer };
     this.guards = new InstanceGuards({
@@ -250,8 +250,8 @@ export class Waybill {
     await this.start();
     const { consumer } = this.#roles;
     if (consumer === undefined) return;
-    const { answers, events } = await this.sagas.carryOn();
-    const subscriptions = [...consumption.subscriptions, ...answers];
+    const { replies, events } = await this.sagas.carryOn();
+    const subscriptions = [...consumption.subscriptions, ...replies];
     if (subscriptions.length + patterns.length === 0) return;
     this.sagas.serve();
     const { group, codecs, outbox } = this.options;

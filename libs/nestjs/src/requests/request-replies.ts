@@ -2,7 +2,7 @@ import type { ConsumerSerializer } from '@nestjs/microservices';
 import { KafkaRetriableException, RpcException } from '@nestjs/microservices';
 import { type Delivery, drop, HandlerVerdict, type ReplyStatus } from '@waybill/consumer';
 import {
-  assertAnswerable,
+  assertReplyTopic,
   isHttpRefusal,
   reasonOf,
   remoteErrorOf,
@@ -14,7 +14,7 @@ import {
 import { isWaybillError } from '@waybill/kernel';
 import { isError, readableThrown, runAhead, savepointOf } from '@waybill/kernel/internal';
 import type { ControlMessage } from '@waybill/outbox';
-import { type Answers, SagaRejection } from '@waybill/saga';
+import { type Replies, SagaRejection } from '@waybill/saga';
 import { REPLY_VALUES_HEADER } from './reply-listener.js';
 import type { RequestCancellations } from './request-cancellations.js';
 
@@ -24,9 +24,9 @@ export const REQUEST_TIMEOUT_HEADER = 'waybill-request-timeout-ms';
 const savepoint = savepointOf('request');
 const CANCELLED = 'its asker has given it up';
 
-/** What {@link RequestAnswers} work with. */
-export interface RequestAnswersDependencies {
-  readonly answers: Answers;
+/** What {@link RequestReplies} work with. */
+export interface RequestRepliesDependencies {
+  readonly replies: Replies;
   readonly cancellations: RequestCancellations;
   /** Finds a topic of the log: answers go to those that are there. */
   readonly findTopic: (name: string) => Promise<unknown>;
@@ -41,8 +41,8 @@ export interface RequestAnswersDependencies {
  * took effect is answered, and one that did not is not. A rejection takes the handler's writes back and is an answer, too;
  * any other failure is an attempt, and only its dead letter is answered.
  */
-export class RequestAnswers {
-  constructor(private readonly parts: RequestAnswersDependencies) {}
+export class RequestReplies {
+  constructor(private readonly parts: RequestRepliesDependencies) {}
 
   /** Whether the message asks for an answer. */
   asksFor({ control }: Delivery): boolean {
@@ -66,28 +66,28 @@ export class RequestAnswers {
     delivery: Delivery,
     work: () => Promise<readonly unknown[]>,
   ): Promise<HandlerVerdict | undefined> {
-    await assertAnswerable(delivery, this.parts.findTopic);
+    await assertReplyTopic(delivery, this.parts.findTopic);
     const lateMs = await this.#lateMs(delivery);
     if (lateMs > 0) return drop(`its asker has given up ${Math.round(lateMs)} ms ago`);
     if (this.#isCancelled(delivery)) return drop(CANCELLED);
     const { session } = delivery;
     await runAhead(session, savepoint.set);
-    let answers: readonly ControlMessage[];
+    let replies: readonly ControlMessage[];
     try {
       const values = await work();
       const verdict = values.find((value) => value instanceof HandlerVerdict);
       if (verdict !== undefined) return verdict;
       if (this.#isCancelled(delivery)) return drop(CANCELLED);
-      answers = await this.#valuesTo(delivery, values);
+      replies = await this.#valuesTo(delivery, values);
     } catch (thrown) {
       const error = readableThrown(thrown);
       // What it failed of was, most likely, that it has stopped for that.
       if (this.#isCancelled(delivery)) return drop(CANCELLED);
-      if (!isAnswer(error)) throw error;
+      if (!isReply(error)) throw error;
       await session.run(savepoint.goBack);
-      answers = [rejectionTo(delivery, error)];
+      replies = [rejectionTo(delivery, error)];
     }
-    await this.parts.answers.send(delivery, answers);
+    await this.parts.replies.send(delivery, replies);
     return undefined;
   }
 
@@ -107,12 +107,12 @@ export class RequestAnswers {
 
   async #valuesTo(delivery: Delivery, values: readonly unknown[]): Promise<ControlMessage[]> {
     const count = values.length;
-    if (count === 0) return [answerTo(delivery, 'done', null, 0)];
+    if (count === 0) return [repliesTo(delivery, 'done', null, 0)];
     const messages: ControlMessage[] = [];
     for (const [index, value] of values.entries()) {
       const isLast = index === count - 1;
       const payload = await this.#payloadOf(delivery, value, isLast);
-      messages.push(answerTo(delivery, isLast ? 'done' : 'ongoing', payload, count));
+      messages.push(repliesTo(delivery, isLast ? 'done' : 'ongoing', payload, count));
     }
     return messages;
   }
@@ -129,7 +129,7 @@ export class RequestAnswers {
  * Whether what a handler threw is meant for anyone who asked: a rejection that a later attempt would only repeat. What is no
  * error was made for the caller by an exception filter.
  */
-function isAnswer(thrown: unknown): boolean {
+function isReply(thrown: unknown): boolean {
   if (thrown instanceof HandlerVerdict || isWaybillError(thrown)) return false;
   if (thrown instanceof SagaRejection) return true;
   if (thrown instanceof RpcException) return !(thrown instanceof KafkaRetriableException);
@@ -141,10 +141,10 @@ function rejectionTo(delivery: Delivery, thrown: unknown): ControlMessage {
   const remote = remoteErrorOf(thrown);
   // What the business says stands for itself.
   const reason = thrown instanceof SagaRejection ? thrown.reason : reasonOf(remote);
-  return answerTo(delivery, 'rejected', remote, 1, reason);
+  return repliesTo(delivery, 'rejected', remote, 1, reason);
 }
 
-function answerTo(
+function repliesTo(
   { control }: Delivery,
   status: ReplyStatus,
   payload: unknown,

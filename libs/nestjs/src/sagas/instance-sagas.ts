@@ -10,7 +10,7 @@ import { Barrier } from '@waybill/guard';
 import type { Sealer, Topics } from '@waybill/log';
 import type { Codec, Outbox, PayloadContract } from '@waybill/outbox';
 import {
-  type Answers,
+  type Replies,
   SagaDefinitions,
   SagaOperations,
   SagaEngine,
@@ -37,7 +37,7 @@ export interface InstanceSagasDependencies {
   readonly topics: Topics;
   readonly outbox: Outbox;
   /** How the answers of this instance leave its database. */
-  readonly answers: Answers;
+  readonly replies: Replies;
   readonly trace: SagaTrace;
   readonly logger: Logger;
   readonly codecs: Readonly<Record<string, Codec>> | undefined;
@@ -67,7 +67,7 @@ export class InstanceSagas {
 
   /** @throws ConfigurationError */
   constructor(private readonly parts: InstanceSagasDependencies) {
-    const { group, database, transactions, topics, outbox, answers, trace, logger } = parts;
+    const { group, database, transactions, topics, outbox, replies, trace, logger } = parts;
     const { codecs, sealer } = parts;
     const { locks, retention, keyMaxAgeMs, ...options } = parts.options ?? {};
     const { definitions } = this;
@@ -85,9 +85,9 @@ export class InstanceSagas {
     this.tcc = new Tcc({ sagas: this.sagas, transactions });
     this.operations = new SagaOperations({ database, sealer });
     this.lockOperations = new SagaLockOperations(database);
-    this.locks = new SagaLocks(answers, locks, { codecs: codecs ?? {}, sealer });
+    this.locks = new SagaLocks(replies, locks, { codecs: codecs ?? {}, sealer });
     this.participant = new SagaCommandServer({
-      answers,
+      replies,
       locks: this.locks,
       findTopic: (name) => topics.find(name),
       barrier: new Barrier({}, sealer),
@@ -105,8 +105,8 @@ export class InstanceSagas {
   }
 
   /** How answers leave this instance's database; also those to requests that are no command of a saga. */
-  get answers(): Answers {
-    return this.parts.answers;
+  get replies(): Replies {
+    return this.parts.replies;
   }
 
   /**
@@ -132,12 +132,12 @@ export class InstanceSagas {
    * @returns the subscriptions by which they are carried on, and those to events; none where there are no sagas
    * @throws ConfigurationError when sagas under way have lost their definition, or call hosts that are not listed
    */
-  async carryOn(): Promise<{ readonly answers: Subscription[]; readonly events: Subscription[] }> {
+  async carryOn(): Promise<{ readonly replies: Subscription[]; readonly events: Subscription[] }> {
     // A service that has dropped its last saga may have sagas under way.
     if (this.parts.outbox.isOpen) await this.#service.assertUsable();
-    if (this.definitions.size === 0) return { answers: [], events: [] };
+    if (this.definitions.size === 0) return { replies: [], events: [] };
     this.#service.start();
-    return { answers: this.#service.subscriptions(), events: this.#service.events.subscriptions() };
+    return { replies: this.#service.subscriptions(), events: this.#service.events.subscriptions() };
   }
 
   /** Sagas under way that no process of the service can carry on, because none has their version. */

@@ -20,7 +20,7 @@ import { databaseTime } from '@waybill/timer/internal';
 import { allOf, lastOf, valuesOf } from './handler-stream.js';
 import { guardOf } from '../handler/idempotent.js';
 import { keepOriginalErrors } from './keep-original-errors.js';
-import { RequestAnswers } from '../requests/request-replies.js';
+import { RequestReplies } from '../requests/request-replies.js';
 import type { GuardedSubscription } from '../guards/guard-windows.js';
 import type { Waybill } from '../instance/waybill.js';
 import { waybillTransport } from '../options/instance-name.js';
@@ -57,7 +57,7 @@ export class WaybillServer
   /** Tells Nest that failures are reported here, so that it does not log them a second time. */
   override readonly propagatesEventHandlerErrors = true;
   readonly #options;
-  readonly #requests: RequestAnswers;
+  readonly #requests: RequestReplies;
   readonly #deserializer: ConsumerDeserializer | undefined;
   readonly #handlers = new Map<string, Handlers>();
   /** Patterns with handlers that cannot stand side by side. */
@@ -83,8 +83,8 @@ export class WaybillServer
     this.#options = resolveOptions('server', SERVER_SPECS, rest);
     this.transportId = waybillTransport(waybill.name);
     this.#deserializer = deserializer;
-    this.#requests = new RequestAnswers({
-      answers: waybill.sagas.answers,
+    this.#requests = new RequestReplies({
+      replies: waybill.sagas.replies,
       cancellations: waybill.cancellations,
       findTopic: (name) => waybill.topics.find(name),
       serializer,
@@ -114,10 +114,10 @@ export class WaybillServer
       return;
     }
     this.#handlers.set(topic, [first, ...others, callback]);
-    const answers = [first, callback].some(
+    const replies = [first, callback].some(
       (handler) => handler.isEventHandler !== true || isSagaCommand(handler.extras),
     );
-    if (answers)
+    if (replies)
       this.#problems.push(`${topic} has two handlers of which one answers: only one can stand there`);
   }
 
@@ -206,7 +206,7 @@ export class WaybillServer
           ...byDefault,
           ...(codec === undefined ? {} : { codec }),
           ...(schema === undefined ? {} : { schema }),
-          answers: this.#answers(handlers),
+          replies: this.#replies(handlers),
           ...(handlers[0].extras as SubscriptionOptions | undefined),
         };
         const handle = (delivery: Delivery): Promise<unknown> =>
@@ -244,7 +244,7 @@ export class WaybillServer
     return new Promise((resolve, reject) => {
       const work = async (): Promise<void> => {
         try {
-          resolve(await this.#answered(handlers, delivery, context));
+          resolve(await this.#replied(handlers, delivery, context));
         } catch (error) {
           reject(error as Error);
         } finally {
@@ -261,19 +261,19 @@ export class WaybillServer
   }
 
   /** Whether a topic's handlers answer those who ask: handlers of events answer nobody. */
-  #answers([first]: readonly [MessageHandler, ...MessageHandler[]]): boolean {
+  #replies([first]: readonly [MessageHandler, ...MessageHandler[]]): boolean {
     return first.isEventHandler !== true || isSagaCommand(first.extras);
   }
 
   /** Whether it is a request, other than of a saga. */
   #asks([first]: Handlers, delivery: Delivery): boolean {
     return (
-      this.#answers([first]) && callOf(delivery.control) === undefined && this.#requests.asksFor(delivery)
+      this.#replies([first]) && callOf(delivery.control) === undefined && this.#requests.asksFor(delivery)
     );
   }
 
   /** Runs the handler; what asks for an answer gets one, a saga's behind its barrier. */
-  #answered(handlers: Handlers, delivery: Delivery, context: WaybillContext): Promise<unknown> {
+  #replied(handlers: Handlers, delivery: Delivery, context: WaybillContext): Promise<unknown> {
     const [first] = handlers;
     const run = <T>(work: () => Promise<T>): Promise<T> =>
       this.waybill.ambient.within(delivery.session, delivery.transaction, work);

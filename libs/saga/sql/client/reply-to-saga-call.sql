@@ -3,4 +3,4 @@
 -- Returns: first boolean
 -- Locks: the call
 -- Index: saga_call_pkey
-select :schema.saga_call_answer($1::uuid, $2::text, $3::text, $4::integer, $5::boolean) as first;
+select :schema.saga_call_reply($1::uuid, $2::text, $3::text, $4::integer, $5::boolean) as first;

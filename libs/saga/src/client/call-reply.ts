@@ -16,10 +16,10 @@ import {
 import type { CallToSign } from '../message/saga-keys.js';
 import { restoreInstance, subjectOf } from '../engine/saga-store.js';
 import { isEnd, type StepStatus, stateOf } from '../machine/saga-instance.js';
-import { answerSagaCall, readSagaCall, showSaga } from '../statements.generated.js';
+import { replyToSagaCall, readSagaCall, showSaga } from '../statements.generated.js';
 
 /** What an endpoint answers later to an HTTP call of a saga. */
-export interface CallAnswer {
+export interface CallReply {
   /** Whether it is done, or the business says no. */
   readonly status: Extract<ReplyStatus, 'done' | 'rejected'>;
   /** What the step's `then` gets. Default null. */
@@ -29,7 +29,7 @@ export interface CallAnswer {
 }
 
 /** What an answer is told with. */
-export interface CallAnswerDependencies {
+export interface CallReplyDependencies {
   readonly engine: SagaEngine;
   readonly outbox: Outbox;
   /** The caller's transaction. */
@@ -50,10 +50,10 @@ const UNDO_AWAITING: ReadonlySet<StepStatus> = new Set<StepStatus>(['undoing', '
  * @returns undefined where the saga has that answer already
  * @throws SagaCallbackRefusedError
  */
-export async function callAnswer(
-  { engine, outbox, session }: CallAnswerDependencies,
+export async function callReply(
+  { engine, outbox, session }: CallReplyDependencies,
   token: string,
-  { status, payload = null, reason }: CallAnswer,
+  { status, payload = null, reason }: CallReply,
 ): Promise<EncodedMessage | undefined> {
   const statuses: readonly unknown[] = ['done', 'rejected'];
   if (!statuses.includes(status))
@@ -73,7 +73,7 @@ export async function callAnswer(
   const [asked] = await session.run(readSagaCall, sagaId, step, op);
   if (asked?.round !== call.round)
     throw stale(sagaId, `step ${step} was called again with another key since`);
-  const [first] = await session.run(answerSagaCall, sagaId, step, op, call.round, status === 'rejected');
+  const [first] = await session.run(replyToSagaCall, sagaId, step, op, call.round, status === 'rejected');
   if (first?.first !== true) return undefined;
   const { attempt } = asked;
   const control = {

@@ -11,7 +11,7 @@ import {
 import { cleanText } from '@waybill/kernel/internal';
 import { SagaSignalUnknownError, SagaUnderWayError } from '../errors/saga-errors.js';
 import { joinTransaction, type Outbox, type TransactionHandle } from '@waybill/outbox';
-import { type CallAnswer, callAnswer } from './call-reply.js';
+import { type CallReply, callReply } from './call-reply.js';
 import type { SagaData, SagaDefinition } from '../definition/saga-definition.js';
 import { DEADLINE } from '../builder/step-drafts.js';
 import type { SagaEngine } from '../engine/saga-engine.js';
@@ -196,10 +196,10 @@ export class Sagas {
    * @throws SagaCallbackRefusedError for a token that is forged, or of a call that is not awaited any more
    * @throws PayloadNotSerializableError, MessageTooLargeError
    */
-  async answerCall(tx: TransactionHandle, token: string, answer: CallAnswer): Promise<boolean> {
+  async replyToCall(tx: TransactionHandle, token: string, reply: CallReply): Promise<boolean> {
     const { engine, outbox } = this.parts;
     const { session } = this.#join(tx);
-    const message = await callAnswer({ engine, outbox, session }, token, answer);
+    const message = await callReply({ engine, outbox, session }, token, reply);
     if (message !== undefined) await outbox.publishEncoded(tx, [message]);
     return message !== undefined;
   }

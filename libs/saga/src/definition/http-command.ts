@@ -15,7 +15,7 @@ const SPECS = {
   method: oneOf(METHODS, 'POST'),
   /**
    * Whether the endpoint may answer 202 and say later what came of it. The call then carries `waybill-callback`, a token
-   * that `sagas.answerCall` takes. Default no.
+   * that `sagas.replyToCall` takes. Default no.
    */
   callback: flag(false),
 };

@@ -105,8 +105,8 @@ export class TransitionWork {
     for (const output of outputs) {
       if (isVoid(this.instance, output)) continue;
       this.#outputs.push(output);
-      const answer = await this.#do(output);
-      if (answer !== undefined) await this.#take(answer, this.advanced(answer));
+      const reply = await this.#do(output);
+      if (reply !== undefined) await this.#take(reply, this.advanced(reply));
     }
   }
 

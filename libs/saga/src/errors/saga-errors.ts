@@ -40,10 +40,10 @@ export class SagaUnderWayError extends WaybillError {
 }
 
 /** Why a command of a saga cannot be answered any more. */
-export type CommandOver = 'answered' | 'rejected' | 'taken-back' | 'unknown';
+export type CommandOver = 'replied' | 'rejected' | 'taken-back' | 'unknown';
 
 const OVER: Readonly<Record<CommandOver, string>> = {
-  answered: 'it was answered before',
+  replied: 'it was answered before',
   rejected: 'it was rejected before',
   'taken-back': 'the saga has taken it back in the meantime',
   unknown:

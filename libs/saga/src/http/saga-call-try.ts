@@ -10,7 +10,7 @@ import {
   SAGA_OP_HEADER,
 } from '../message/saga-headers.js';
 import { headerText, usableHeaders } from './call-headers.js';
-import { type EndpointAnswer, type SagaEndpoints, UnansweredError } from './saga-endpoint.js';
+import { type EndpointResponse, type SagaEndpoints, NoResponseError } from './saga-endpoint.js';
 
 /** Those by which an endpoint says that it is still at it. */
 const ONGOING: ReadonlySet<number> = new Set([202, 425]);
@@ -69,7 +69,7 @@ export async function tryCall(
   const { http, request } = call;
   try {
     const url = http.url.for(request);
-    const answer = await endpoints.call({
+    const response = await endpoints.call({
       about: { url, type: call.type, step: call.step },
       method: http.method,
       headers: headersOf(call),
@@ -78,10 +78,10 @@ export async function tryCall(
       timeoutMs: http.timeoutMs ?? endpoints.limits.timeoutMs,
       signal,
     });
-    return outcomeOf(http, answer);
+    return outcomeOf(http, response);
   } catch (error) {
     const why = cleanText(describeError(error), REASON_CHARS);
-    if (error instanceof UnansweredError)
+    if (error instanceof NoResponseError)
       return { type: 'trouble', error: why, wasSent: error.wasSent, afterMs: 0 };
     const refused = error instanceof EndpointRefusedError ? `${error.code}: ` : '';
     // What is in trouble for a while only, as where credentials come from, is tried again.
@@ -111,18 +111,18 @@ function headersOf({
   };
 }
 
-function outcomeOf({ rejectOn, callback }: HttpCall, answer: EndpointAnswer): TryOutcome {
-  const { status, text } = answer;
+function outcomeOf({ rejectOn, callback }: HttpCall, response: EndpointResponse): TryOutcome {
+  const { status, text } = response;
   if (rejectOn.has(status)) return { type: 'rejected', reason: reasonOf(text) };
   if (status === 202 && callback) return { type: 'later' };
-  if (ONGOING.has(status)) return { type: 'ongoing', afterMs: wishOf(answer) ?? ASK_AGAIN_MS };
+  if (ONGOING.has(status)) return { type: 'ongoing', afterMs: wishOf(response) ?? ASK_AGAIN_MS };
   if (status >= 200 && status < 300) return { type: 'done', payload: resultOf(text) };
   const error = `the endpoint answered ${status}`;
-  return { type: 'trouble', error, wasSent: true, afterMs: wishOf(answer) ?? 0 };
+  return { type: 'trouble', error, wasSent: true, afterMs: wishOf(response) ?? 0 };
 }
 
 /** When the endpoint wants to be asked again, in milliseconds: `retry-after` (RFC 9110), in seconds or a date. */
-function wishOf({ retryAfter }: EndpointAnswer): number | undefined {
+function wishOf({ retryAfter }: EndpointResponse): number | undefined {
   if (retryAfter === undefined) return undefined;
   const ms = /^\d{1,9}$/.test(retryAfter) ? Number(retryAfter) * 1_000 : Date.parse(retryAfter) - Date.now();
   return Number.isFinite(ms) ? Math.min(LONGEST_WISH_MS, Math.max(0, ms)) : undefined;

@@ -19,7 +19,7 @@ const SPECS = {
   /** Longest time for one call, with its answer, in milliseconds. */
   timeoutMs: wholeNumber({ default: 25_000, min: 10, max: 600_000 }),
   /** Longest answer that is read, in bytes. */
-  maxAnswerBytes: wholeNumber({ default: 1_048_576, min: 1, max: 64 * 1_048_576 }),
+  maxResponseBytes: wholeNumber({ default: 1_048_576, min: 1, max: 64 * 1_048_576 }),
   /** Calls at once, in each process. */
   maxCalls: wholeNumber({ default: 32, min: 1, max: 1_000 }),
   /** Calls of one host at once, in each process: a host that hangs takes its own places only. */
@@ -50,7 +50,7 @@ export type SagaHttpOptions = Given<typeof SPECS> & {
 };
 
 /** What an endpoint has answered. */
-export interface EndpointAnswer {
+export interface EndpointResponse {
   readonly status: number;
   readonly text: string;
   readonly retryAfter: string | undefined;
@@ -71,8 +71,8 @@ export interface EndpointRequest {
 }
 
 /** An endpoint has not answered: whether it has done anything is unknown where anything was sent. */
-export class UnansweredError extends Error {
-  override readonly name = 'UnansweredError';
+export class NoResponseError extends Error {
+  override readonly name = 'NoResponseError';
 
   constructor(
     cause: unknown,
@@ -155,10 +155,10 @@ export class SagaEndpoints {
   /**
    * Calls an endpoint once.
    * @throws EndpointRefusedError when it may not be called
-   * @throws UnansweredError also when the option `headers` fails: where credentials come from may be in trouble
+   * @throws NoResponseError also when the option `headers` fails: where credentials come from may be in trouble
    * @throws TypeError for headers that cannot be sent; then nothing was sent
    */
-  async call(request: EndpointRequest): Promise<EndpointAnswer> {
+  async call(request: EndpointRequest): Promise<EndpointResponse> {
     const { about, untilMs, timeoutMs } = request;
     const url = new URL(about.url);
     if (!this.#isListed(url)) throw new EndpointRefusedError(url.host, 'it is not in sagas.http.hosts');
@@ -185,7 +185,7 @@ export class SagaEndpoints {
     try {
       return await withSignal(this.#headers?.(about), signal);
     } catch (error) {
-      throw new UnansweredError(error, false);
+      throw new NoResponseError(error, false);
     }
   }
 
@@ -193,7 +193,7 @@ export class SagaEndpoints {
     url: URL,
     { method, headers, body, untilMs, signal }: EndpointRequest,
     lookup: LookupFunction,
-  ): Promise<EndpointAnswer> {
+  ): Promise<EndpointResponse> {
     const isSecure = url.protocol === 'https:';
     const bytes = Buffer.from(body ?? '');
     const length = body === undefined ? {} : { 'content-length': String(bytes.length) };
@@ -205,7 +205,7 @@ export class SagaEndpoints {
         reject(
           isWaybillError(error)
             ? error
-            : new UnansweredError(signal.aborted ? signal.reason : error, wasSent),
+            : new NoResponseError(signal.aborted ? signal.reason : error, wasSent),
         );
       const request = (isSecure ? requestHttps : requestHttp)(url, { ...options, agent }, (response) => {
         this.#read(response).then(resolve, fail);
@@ -224,15 +224,15 @@ export class SagaEndpoints {
     return this.#hosts === undefined || this.#hosts.has(host) || this.#hosts.has(hostname);
   }
 
-  async #read(response: IncomingMessage): Promise<EndpointAnswer> {
-    const { maxAnswerBytes } = this.#options;
+  async #read(response: IncomingMessage): Promise<EndpointResponse> {
+    const { maxResponseBytes } = this.#options;
     const chunks: Buffer[] = [];
     let bytes = 0;
     for await (const chunk of response as AsyncIterable<Buffer>) {
       bytes += chunk.length;
-      if (bytes > maxAnswerBytes) {
+      if (bytes > maxResponseBytes) {
         response.destroy();
-        throw new RangeError(`the endpoint's answer is longer than ${maxAnswerBytes} bytes`);
+        throw new RangeError(`the endpoint's answer is longer than ${maxResponseBytes} bytes`);
       }
       chunks.push(chunk);
     }

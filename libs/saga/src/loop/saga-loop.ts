@@ -169,14 +169,14 @@ export class SagaLoop {
 
   /** The subscriptions of the service's consumer: to the answers. */
   subscriptions(): Subscription[] {
-    return [this.#answers()];
+    return [this.#replies()];
   }
 
   #codecOf(topic: string): Codec {
     return own(this.parts.codecs ?? {}, topic) ?? jsonCodec;
   }
 
-  #answers(): Subscription {
+  #replies(): Subscription {
     const { replyTopic } = this.parts.engine;
     return resolveSubscription(replyTopic, (delivery) => this.handle(delivery), {
       name: 'sagas',

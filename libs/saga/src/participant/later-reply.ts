@@ -1,7 +1,7 @@
 import { ConfigurationError } from '@waybill/kernel';
 
 /** The answer to a command that was `SagaOngoing`, when it is known; `ongoing` only says that the work goes on. */
-export type LaterAnswer = (
+export type LaterReply = (
   | { readonly status: 'done'; readonly payload?: unknown }
   | { readonly status: 'rejected'; readonly reason: string }
   | { readonly status: 'ongoing' }
@@ -24,8 +24,8 @@ const FIELDS: Readonly<Record<Ending['status'], readonly string[]>> = {
 };
 
 /** @throws ConfigurationError for an answer that is none: it may come from code without types */
-export function endingOf(answer: LaterAnswer): Ending {
-  const given: unknown = answer;
+export function endingOf(reply: LaterReply): Ending {
+  const given: unknown = reply;
   if (typeof given !== 'object' || given === null)
     throw unusable(`it must be an object, got ${String(given)}`);
   const { status, payload, reason } = given as Readonly<Record<string, unknown>>;

@@ -2,7 +2,7 @@ import type { SqlSession } from '@waybill/kernel';
 import type { ControlMessage, Outbox, TransactionHandle } from '@waybill/outbox';
 
 /** The transaction in which an answer is given. */
-export interface AnswerTransaction {
+export interface ReplyTransaction {
   readonly session: SqlSession;
   /** The transaction as its caller has it; absent where it is Waybill's own. */
   readonly handle?: TransactionHandle;
@@ -13,26 +13,26 @@ export interface AnswerTransaction {
 }
 
 /** How the answers of a participant leave its database: if and only if its transaction commits. */
-export interface Answers {
+export interface Replies {
   /**
    * The caller's open transaction; without `tx`, the one that the caller runs in.
    * @throws TransactionRequiredError
    */
-  join(tx: TransactionHandle | undefined): AnswerTransaction;
+  join(tx: TransactionHandle | undefined): ReplyTransaction;
   /** @param messages leave in this order, all of them or none */
-  send(transaction: AnswerTransaction, messages: readonly ControlMessage[]): Promise<void>;
+  send(transaction: ReplyTransaction, messages: readonly ControlMessage[]): Promise<void>;
 }
 
 /** By the outbox, where the participant's database is the log's. */
-export class OutboxAnswers implements Answers {
+export class OutboxReplies implements Replies {
   constructor(private readonly outbox: Outbox) {}
 
-  join(tx: TransactionHandle | undefined): AnswerTransaction {
+  join(tx: TransactionHandle | undefined): ReplyTransaction {
     return this.outbox.join(tx, 'participant.answer');
   }
 
   async send(
-    { session, handle = session, subject = null }: AnswerTransaction,
+    { session, handle = session, subject = null }: ReplyTransaction,
     messages: readonly ControlMessage[],
   ): Promise<void> {
     await this.outbox.publishEncoded(

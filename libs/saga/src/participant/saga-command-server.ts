@@ -1,13 +1,13 @@
 import { type Delivery, type Headers } from '@waybill/consumer';
-import { assertAnswerable, REPLY_KEY_HEADER, replyHeaders, replyTopicOf } from '@waybill/consumer/internal';
-import { type AnsweredState, Barrier, type BarrierCall, type BarrierOp } from '@waybill/guard';
+import { assertReplyTopic, REPLY_KEY_HEADER, replyHeaders, replyTopicOf } from '@waybill/consumer/internal';
+import { type EndedState, Barrier, type BarrierCall, type BarrierOp } from '@waybill/guard';
 import { ConfigurationError, isInfrastructureFailure, type SqlSession } from '@waybill/kernel';
 import { runAhead, savepointOf } from '@waybill/kernel/internal';
 import { type CommandOver } from '../errors/saga-errors.js';
 import { SagaCommandOverError } from '../errors/saga-errors.js';
 import type { ControlMessage, TransactionHandle } from '@waybill/outbox';
-import type { Answers, AnswerTransaction } from './replies.js';
-import { type Ending, endingOf, type LaterAnswer } from './later-reply.js';
+import type { Replies, ReplyTransaction } from './replies.js';
+import { type Ending, endingOf, type LaterReply } from './later-reply.js';
 import { callOf, isRelease } from './saga-call.js';
 import { SAGA_AGAIN_HEADER, SAGA_HOLDS_HEADER, SAGA_ID_HEADER } from '../message/saga-headers.js';
 import { SagaEntityHeld, type SagaLocks } from './saga-locks.js';
@@ -17,7 +17,7 @@ const savepoint = savepointOf('participant');
 
 /** What a {@link SagaCommandServer} works with. */
 export interface SagaCommandServerDependencies {
-  readonly answers: Answers;
+  readonly replies: Replies;
   readonly locks: SagaLocks;
   /** Finds a topic of the log: answers go to those that are there. Default: only the topic's name is checked. */
   readonly findTopic?: (name: string) => Promise<unknown>;
@@ -28,8 +28,8 @@ export interface SagaCommandServerDependencies {
 /** Operations that take back what others did. */
 const UNDOING: ReadonlySet<BarrierOp> = new Set<BarrierOp>(['compensate', 'cancel']);
 
-const OVER: Readonly<Record<Exclude<AnsweredState, 'ongoing'>, CommandOver>> = {
-  done: 'answered',
+const OVER: Readonly<Record<Exclude<EndedState, 'ongoing'>, CommandOver>> = {
+  done: 'replied',
   rejected: 'rejected',
   'taken-back': 'taken-back',
   unknown: 'unknown',
@@ -62,7 +62,7 @@ export class SagaCommandServer {
     }
     const call = callOf(control);
     if (call === undefined) return work();
-    await assertAnswerable(delivery, this.parts.findTopic);
+    await assertReplyTopic(delivery, this.parts.findTopic);
     if (control[SAGA_AGAIN_HEADER] !== undefined) await this.#barrier.pardon(session, call);
     await runAhead(session, savepoint.set);
     let ending: Ending | undefined;
@@ -78,7 +78,7 @@ export class SagaCommandServer {
     }
     if (UNDOING.has(call.op) && ending?.status !== 'ongoing')
       await this.parts.locks.release(delivery, call.gid, { branch: call.branch });
-    await this.#answer(delivery, control, ending);
+    await this.#reply(delivery, control, ending);
     return ending?.payload;
   }
 
@@ -94,26 +94,26 @@ export class SagaCommandServer {
    * @throws TransactionConflictError when another transaction is at the command: roll back, and try again
    * @throws ConfigurationError for headers or an answer that are not usable
    */
-  async answer(control: Headers, answer: LaterAnswer): Promise<void>;
-  async answer(tx: TransactionHandle, control: Headers, answer: LaterAnswer): Promise<void>;
-  async answer(...given: [Headers, LaterAnswer] | [TransactionHandle, Headers, LaterAnswer]): Promise<void> {
-    const [tx, control, answer] = given.length === 2 ? [undefined, ...given] : given;
-    const transaction = this.parts.answers.join(tx);
-    const ending = endingOf(answer);
+  async reply(control: Headers, reply: LaterReply): Promise<void>;
+  async reply(tx: TransactionHandle, control: Headers, reply: LaterReply): Promise<void>;
+  async reply(...given: [Headers, LaterReply] | [TransactionHandle, Headers, LaterReply]): Promise<void> {
+    const [tx, control, reply] = given.length === 2 ? [undefined, ...given] : given;
+    const transaction = this.parts.replies.join(tx);
+    const ending = endingOf(reply);
     const call = laterCall(control);
-    const stood = await this.#barrier.answer(transaction.session, call, ending.status);
+    const stood = await this.#barrier.end(transaction.session, call, ending.status);
     if (stood !== 'ongoing') throw new SagaCommandOverError(call.gid, call.branch, call.op, OVER[stood]);
-    const answered = { ...transaction, subject: answer.subject ?? null };
+    const replied = { ...transaction, subject: reply.subject ?? null };
     const holdsNothing = ending.status === 'rejected' || (UNDOING.has(call.op) && ending.status === 'done');
-    if (holdsNothing) await this.parts.locks.release(answered, call.gid, { branch: call.branch });
-    await this.#answer(answered, control, ending);
+    if (holdsNothing) await this.parts.locks.release(replied, call.gid, { branch: call.branch });
+    await this.#reply(replied, control, ending);
   }
 
   /** Rejects a command that has waited too long. */
   async rejectCommand(session: SqlSession, control: Headers, reason: string): Promise<void> {
     const call = callOf(control);
     if (call !== undefined) await this.#barrier.reject(session, call);
-    await this.#answer({ session }, control, { status: 'rejected', error: reason });
+    await this.#reply({ session }, control, { status: 'rejected', error: reason });
   }
 
   async #pass(
@@ -151,7 +151,7 @@ export class SagaCommandServer {
     }
   }
 
-  async #answer(transaction: AnswerTransaction, request: Headers, ending: Ending | undefined): Promise<void> {
+  async #reply(transaction: ReplyTransaction, request: Headers, ending: Ending | undefined): Promise<void> {
     if (ending === undefined) return;
     const topic = replyTopicOf(request, `the command of saga ${request[SAGA_ID_HEADER] ?? ''}`);
     if (topic === undefined) return;
@@ -162,7 +162,7 @@ export class SagaCommandServer {
       control: { ...replyHeaders(request, status, error), ...this.#held(transaction.session, request) },
       payload,
     };
-    await this.parts.answers.send(transaction, [message]);
+    await this.parts.replies.send(transaction, [message]);
   }
 
   /** Tells the saga that something is held for it, so that it says when it has ended. */

@@ -15,7 +15,7 @@ import type { Headers } from '@waybill/consumer';
 import { Sealer } from '@waybill/log';
 import { openMessage, sealMessage } from '@waybill/log/internal';
 import { type Codec, type ControlMessage, jsonCodec } from '@waybill/outbox';
-import type { Answers, AnswerTransaction } from './replies.js';
+import type { Replies, ReplyTransaction } from './replies.js';
 import { assertEntity, heldEntities, type SagaLock, type SagaLockFilter } from './held-entities.js';
 import { SagaRejection } from '../machine/saga-rejection.js';
 import {
@@ -96,7 +96,7 @@ export class SagaLocks {
   readonly #taken = new WeakMap<SqlSession, Set<string>>();
 
   constructor(
-    private readonly answers: Answers,
+    private readonly replies: Replies,
     options: SagaLockOptions = {},
     private readonly rules: StashRules = { codecs: {}, sealer: Sealer.none },
   ) {
@@ -125,7 +125,7 @@ export class SagaLocks {
 
   /** Lets go what a saga holds here: an entity, what a branch has taken, or all. Commands that wait for it come again. */
   async release(
-    transaction: AnswerTransaction,
+    transaction: ReplyTransaction,
     sagaId: string,
     only: { readonly entity?: string; readonly branch?: string } = {},
   ): Promise<void> {
@@ -136,10 +136,10 @@ export class SagaLocks {
     );
   }
 
-  async #sendAgain(transaction: AnswerTransaction, rows: readonly StashRow[]): Promise<void> {
+  async #sendAgain(transaction: ReplyTransaction, rows: readonly StashRow[]): Promise<void> {
     const messages: ControlMessage[] = [];
     for (const row of rows) messages.push(...(await this.#unstashed(transaction.session, row)));
-    if (messages.length > 0) await this.answers.send(transaction, messages);
+    if (messages.length > 0) await this.replies.send(transaction, messages);
   }
 
   /** @returns the command; nothing when its subject was erased */

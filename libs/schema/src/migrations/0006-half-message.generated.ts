@@ -5,7 +5,7 @@ export const migration0006: Migration = {
   number: 6,
   name: '0006-half-message',
   breaking: false,
-  checksum: 'ee5b5c2c7b8d7ce452bc523517f08aa8f0b51b4bd941281e7aabe6330115950b',
+  checksum: 'f1a85ead3163471a632da3aa1fc33538de1c0302b730c2ee5acb32809f1f1ebd',
   sql: `-- Half messages: messages that are stored and invisible until their producer's local transaction, in another database or
 -- in no database, has ended.
 
@@ -27,7 +27,7 @@ create table :schema.half_message (
   unanswered        integer not null default 0,
   lease_epoch       bigint not null default 0,
   claimed_by        text,
-  last_answer       text,
+  last_result       text,
   local             jsonb,
   messages          jsonb not null,
   payloads          bytea[] not null,

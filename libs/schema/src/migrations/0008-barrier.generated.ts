@@ -5,7 +5,7 @@ export const migration0008: Migration = {
   number: 8,
   name: '0008-barrier',
   breaking: false,
-  checksum: '54c84f03ec70305f9e8f2f26580a00ed8042d0ed83d4f65732dcc6b7651c1d81',
+  checksum: '0bc12edf1973bb982fd192abcf2adfe3a6d1a9d86378f0e15a92c255f6d69137',
   sql: `-- The barrier: what happened first under the name of an operation of a distributed transaction, in the database of the
 -- business rows. Every operation has a time of its own: that in its gid, and begun_ms after it. A ring of slots: rows are
 -- written once and leave with their slot. Only slots that are needed are named: a plan over the ring would lock all of them to
@@ -257,7 +257,7 @@ $$;
 -- Ends an operation that went on (new_reason: the operation itself, or rejected; null leaves it going on). Returns what it
 -- was: ongoing, ongoing-effect; anything else is why it cannot be ended any more, null when it is not known here. The
 -- transaction of the operation itself, and of what takes it back, is waited for, at most wait_ms (55P03).
-create function :schema.barrier_answer(
+create function :schema.barrier_end(
   of_gid text, of_branch text, of_op text, begun_ms bigint, new_reason text, wait_ms integer)
 returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -5,7 +5,7 @@ export const migration0012: Migration = {
   number: 12,
   name: '0012-saga-transitions',
   breaking: false,
-  checksum: 'bd863c8f553f5993cca92e1b241754a0808523288bab3f4e15eb90628836bc0e',
+  checksum: 'b1921fe41c81513b63dacb3f7e68e5ce914aad04d69af38b59cd8c774db7976f',
   sql: `-- A transition of a saga is sent without waiting for an answer: what must not be is an error.
 
 create function :schema.saga_overtaken(saga_id uuid, from_revision bigint) returns void
@@ -306,7 +306,7 @@ end
 $$;
 
 -- Takes note that the answer to a call has come, which the saga is told by the log; true where it is the first.
-create function :schema.saga_call_answer(
+create function :schema.saga_call_reply(
   of_saga uuid, of_step text, of_op text, of_round integer, was_rejected boolean)
 returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp

@@ -106,12 +106,12 @@ export class GatedConnection {
 
   #request(frame: Buffer, server: Socket): void {
     const type = typeOf(frame);
-    const wantsAnswer = type === 'Q' || type === 'S' || type === 'F';
+    const wantsResponse = type === 'Q' || type === 'S' || type === 'F';
     if (!this.#isCut) {
-      if (wantsAnswer) this.#awaited += 1;
+      if (wantsResponse) this.#awaited += 1;
       server.write(frame);
     } else if (type === 'X') this.client.destroy();
-    else if (wantsAnswer) this.#refuse();
+    else if (wantsResponse) this.#refuse();
   }
 
   #readServer(): void {

@@ -11,7 +11,7 @@ import {
   Sagas,
   SagaLoop,
 } from '@waybill/saga';
-import { OutboxAnswers, replyTopicOf, SagaCommandServer } from '@waybill/saga/internal';
+import { OutboxReplies, replyTopicOf, SagaCommandServer } from '@waybill/saga/internal';
 import { TimerService } from '@waybill/timer';
 import type pg from 'pg';
 
@@ -54,8 +54,8 @@ export class PlainService {
     const known = new SagaDefinitions(definitions);
     const engine = new SagaEngine({ definitions: known, outbox, group, logger: silentLogger });
     const sagas = new Sagas({ engine, schema: 'waybill', outbox, transactions });
-    const answers = new OutboxAnswers(outbox);
-    const participant = new SagaCommandServer({ answers, locks: new SagaLocks(answers) });
+    const replies = new OutboxReplies(outbox);
+    const participant = new SagaCommandServer({ replies, locks: new SagaLocks(replies) });
     const service = new SagaLoop(
       { engine, definitions: known, transactions, logger: silentLogger },
       { http },
@@ -67,7 +67,7 @@ export class PlainService {
     const subscriptions: Subscription[] = [
       ...(definitions.length > 0 ? service.subscriptions() : []),
       ...Object.entries(serves).map(([topic, work]) =>
-        resolveSubscription(topic, handler(work), { answers: true, retry }),
+        resolveSubscription(topic, handler(work), { replies: true, retry }),
       ),
       ...Object.entries(hears).map(([topic, work]) => resolveSubscription(topic, handler(work), { retry })),
     ];

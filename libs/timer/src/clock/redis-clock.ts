@@ -117,7 +117,7 @@ export class RedisClock implements TimerClock {
   #distrustedUntil = -Infinity;
   #pauseWatches = 0;
   #failedLoads = 0;
-  #unansweredLooks = 0;
+  #silentLooks = 0;
   #loads = 0;
   #policy: string | undefined;
 
@@ -244,9 +244,9 @@ export class RedisClock implements TimerClock {
       return 'idle';
     }
     try {
-      this.#unansweredLooks += 1;
+      this.#silentLooks += 1;
       const seen = await lookAtRedis(client, this.#recordKey);
-      this.#unansweredLooks = 0;
+      this.#silentLooks = 0;
       if (this.#queue === undefined) await this.#openQueue(client);
       await this.#bringUpToDate(client, seen);
     } catch (error) {
@@ -258,8 +258,8 @@ export class RedisClock implements TimerClock {
 
   /** A connection that a firewall has dropped stays open for as long as a quarter of an hour: another is made. */
   #leaveSilence(client: RedisClient): void {
-    if (this.#unansweredLooks < SILENT_LOOKS) return;
-    this.#unansweredLooks = 0;
+    if (this.#silentLooks < SILENT_LOOKS) return;
+    this.#silentLooks = 0;
     client.disconnect(true);
   }
 

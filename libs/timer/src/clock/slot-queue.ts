@@ -60,7 +60,7 @@ export class SlotQueue {
   async add(slots: readonly number[]): Promise<void> {
     for (let from = 0; from < slots.length; from += ADD_AT_ONCE) {
       const jobs = slots.slice(from, from + ADD_AT_ONCE).map((slot) => this.#jobOf(slot));
-      await answerWithin(this.#queue.addBulk(jobs), ADD_TIMEOUT_MS);
+      await respondsWithin(this.#queue.addBulk(jobs), ADD_TIMEOUT_MS);
     }
   }
 
@@ -96,12 +96,12 @@ export class SlotQueue {
 
   /** Lets go of Redis, whatever state it is in. */
   async close(): Promise<void> {
-    await answerWithin(this.#worker.close(true), CLOSE_TIMEOUT_MS).catch(() => {});
-    await answerWithin(this.#queue.close(), CLOSE_TIMEOUT_MS).catch(() => {});
+    await respondsWithin(this.#worker.close(true), CLOSE_TIMEOUT_MS).catch(() => {});
+    await respondsWithin(this.#queue.close(), CLOSE_TIMEOUT_MS).catch(() => {});
     this.#workerClient.disconnect();
   }
 }
 
-function answerWithin<T>(answer: Promise<T>, limitMs: number): Promise<T> {
+function respondsWithin<T>(answer: Promise<T>, limitMs: number): Promise<T> {
   return withinTime(answer, limitMs, () => new Error(`Redis did not answer within ${limitMs} ms`));
 }
