@@ -71,7 +71,7 @@ function statementsModule(folder) {
     .filter((name) => name.endsWith('.sql'))
     .sort((a, b) => (basename(a) < basename(b) ? -1 : 1));
   const twice = files.find((name, index) => index > 0 && basename(files[index - 1]) === basename(name));
-  if (twice) throw new Error(`${twice}: another folder has a statement of this name`);
+  if (twice) throw new Error(`${String(twice)}: another folder has a statement of this name`);
   const parts = files.map((name) => {
     const lines = readFileSync(join(folder, name), 'utf8').trimEnd().split('\n');
     const params = headerList(lines.join('\n'), 'Params', name);

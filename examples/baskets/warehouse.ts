@@ -1,6 +1,12 @@
 import { Module } from '@nestjs/common';
 import { Ctx, Payload } from '@nestjs/microservices';
-import { SagaCommand, SagaParticipant, SagaRejection, WaybillContext, WaybillModule } from '@waybill/nestjs';
+import {
+  SagaCommand,
+  SagaParticipant,
+  SagaRejectedError,
+  WaybillContext,
+  WaybillModule,
+} from '@waybill/nestjs';
 import { type Line, releaseLine, reserveLine, shipOrder } from './contracts.js';
 import { connectionString } from './database.js';
 
@@ -16,7 +22,7 @@ export class Warehouse {
       [sku, pieces],
     );
     const [found] = rows;
-    if (found === undefined) throw new SagaRejection(`there are no ${pieces} pieces of ${sku}`);
+    if (found === undefined) throw new SagaRejectedError(`there are no ${pieces} pieces of ${sku}`);
     await transaction.query('insert into reservation (order_id, sku, pieces) values ($1, $2, $3)', [
       orderId,
       sku,

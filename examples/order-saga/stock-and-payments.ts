@@ -1,6 +1,12 @@
 import { Module } from '@nestjs/common';
 import { Ctx, Payload } from '@nestjs/microservices';
-import { SagaCommand, SagaParticipant, SagaRejection, WaybillContext, WaybillModule } from '@waybill/nestjs';
+import {
+  SagaCommand,
+  SagaParticipant,
+  SagaRejectedError,
+  WaybillContext,
+  WaybillModule,
+} from '@waybill/nestjs';
 import { chargeCard, releaseStock, reserveStock } from './contracts.js';
 import { connectionString } from './database.js';
 
@@ -17,7 +23,7 @@ export class Stock {
       [sku, pieces],
     );
     const [found] = rows;
-    if (found === undefined) throw new SagaRejection(`there are no ${pieces} pieces of ${sku}`);
+    if (found === undefined) throw new SagaRejectedError(`there are no ${pieces} pieces of ${sku}`);
     await transaction.query('insert into reservation (order_id, sku, pieces) values ($1, $2, $3)', [
       orderId,
       sku,
@@ -46,7 +52,7 @@ export class Payments {
     @Payload() { orderId, pence }: { orderId: string; pence: number },
     @Ctx() { transaction }: WaybillContext,
   ): Promise<void> {
-    if (pence > 10_000) throw new SagaRejection(`the card has no ${pence} pence`);
+    if (pence > 10_000) throw new SagaRejectedError(`the card has no ${pence} pence`);
     await transaction.query('insert into charge (order_id, pence) values ($1, $2)', [orderId, pence]);
   }
 }

@@ -1,6 +1,12 @@
 import { Module } from '@nestjs/common';
 import { Ctx, Payload } from '@nestjs/microservices';
-import { SagaCommand, SagaParticipant, SagaRejection, WaybillContext, WaybillModule } from '@waybill/nestjs';
+import {
+  SagaCommand,
+  SagaParticipant,
+  SagaRejectedError,
+  WaybillContext,
+  WaybillModule,
+} from '@waybill/nestjs';
 import { cars, flights, hotels, type Place } from './contracts.js';
 import { connectionString } from './database.js';
 
@@ -11,7 +17,7 @@ async function keep({ tripId, what }: Place, { transaction }: WaybillContext): P
     [what],
   );
   const [found] = rows;
-  if (found === undefined) throw new SagaRejection(`there is no place left: ${what}`);
+  if (found === undefined) throw new SagaRejectedError(`there is no place left: ${what}`);
   await transaction.query(`insert into booking (trip_id, what, state) values ($1, $2, 'kept')`, [
     tripId,
     what,

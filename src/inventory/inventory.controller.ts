@@ -3,7 +3,7 @@ import { Ctx, EventPattern, Payload } from '@nestjs/microservices';
 import {
   SagaCommand,
   SagaParticipant,
-  SagaRejection,
+  SagaRejectedError,
   type WaybillContext,
   waybillTransport,
 } from '@waybill/nestjs';
@@ -51,7 +51,7 @@ export class InventoryController {
     const short = [...wanted]
       .filter(([sku, quantity]) => (levels.get(sku) ?? 0) < quantity)
       .map(([sku]) => sku);
-    if (short.length > 0) throw new SagaRejection(`not in stock: ${short.join(', ')}`);
+    if (short.length > 0) throw new SagaRejectedError(`not in stock: ${short.join(', ')}`);
     await this.move(ctx, negated(wanted), 'RESERVED', invoiceNo);
     await recordCommand(ctx, invoiceNo);
   }
@@ -69,7 +69,7 @@ export class InventoryController {
   @SagaCommand(arrangeShipment, { instance })
   async ship(@Payload() { invoiceNo, customerId }: AboutInvoice, @Ctx() ctx: Context): Promise<void> {
     if (customerId !== null && this.config.undeliverableCustomers.has(customerId))
-      throw new SagaRejection(`nobody delivers to customer ${customerId}`);
+      throw new SagaRejectedError(`nobody delivers to customer ${customerId}`);
     await ctx.transaction.shipment.create({ data: { invoiceNo, customerId } });
     await recordCommand(ctx, invoiceNo);
   }

@@ -4,7 +4,7 @@ import {
   SagaCommand,
   type SagaCommandOptions,
   SagaParticipant,
-  SagaRejection,
+  SagaRejectedError,
   type WaybillContext,
 } from '@waybill/nestjs';
 import {
@@ -55,7 +55,7 @@ export class PaymentsController {
   @SagaCommand(openPayment, { instance })
   async open(@Payload() command: AboutMoney, @Ctx() ctx: Context): Promise<void> {
     const reason = this.declineReason(command);
-    if (reason !== undefined) throw new SagaRejection(reason);
+    if (reason !== undefined) throw new SagaRejectedError(reason);
     const { invoiceNo, customerId, amountPence } = command;
     await ctx.transaction.payment.create({
       data: {
@@ -81,7 +81,7 @@ export class PaymentsController {
   ): Promise<{ readonly paidBy: PaidBy }> {
     const tx = ctx.transaction;
     const payment = await existingPayment(tx, invoiceNo);
-    if (payment.status !== 'OPEN') throw new SagaRejection(`its payment is ${payment.status}`);
+    if (payment.status !== 'OPEN') throw new SagaRejectedError(`its payment is ${payment.status}`);
     const { chargeKey } = payment;
     const answer = await this.gateway.charge(chargeKey, payment);
     if (answer === 'charged') {
@@ -99,7 +99,7 @@ export class PaymentsController {
     @Ctx() ctx: Context,
   ): Promise<void> {
     const payment = await existingPayment(ctx.transaction, invoiceNo);
-    if (payment.status !== 'AWAITED') throw new SagaRejection(`its payment is ${payment.status}`);
+    if (payment.status !== 'AWAITED') throw new SagaRejectedError(`its payment is ${payment.status}`);
     await movePayment(ctx.transaction, payment, 'PAID');
     await enter(ctx.transaction, { kind: 'CHARGE', method: 'TRANSFER', reference }, payment);
     await recordCommand(ctx, invoiceNo);

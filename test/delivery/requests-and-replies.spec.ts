@@ -5,7 +5,7 @@ import { Ctx, EventPattern, MessagePattern, Payload } from '@nestjs/microservice
 import { Test } from '@nestjs/testing';
 import {
   NonRetryableError,
-  SagaRejection,
+  SagaRejectedError,
   Waybill,
   WaybillClient,
   type WaybillContext,
@@ -23,7 +23,7 @@ import { Fixture } from '../support/fixture.js';
 class Sums {
   @MessagePattern<string>('sum')
   async sum(@Payload() numbers: number[], @Ctx() ctx: WaybillContext<pg.PoolClient>) {
-    if (numbers.length === 0) throw new SagaRejection('there is nothing to add');
+    if (numbers.length === 0) throw new SagaRejectedError('there is nothing to add');
     if (numbers.includes(13)) throw new NonRetryableError('unlucky');
     await ctx.transaction.query('insert into effect (consumer, n, key) values ($1, $2, $3)', [
       'sum',

@@ -15,7 +15,7 @@ import {
   sagaCommand,
   SagaOperations,
   SagaParticipant,
-  SagaRejection,
+  SagaRejectedError,
   Sagas,
   Waybill,
   WaybillClient,
@@ -65,7 +65,7 @@ class Orders {
 
   @MessagePattern<string>('orders.confirm')
   confirm(@Payload() { orderId }: { orderId: string }): Record<never, never> {
-    if (orderId === 'A-2') throw new SagaRejection('not this one');
+    if (orderId === 'A-2') throw new SagaRejectedError('not this one');
     return {};
   }
 }

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { Headers } from '@waybill/consumer';
 import { newId } from '@waybill/kernel';
-import { type LaterReply, saga, sagaCommand, type SagaDefinition, SagaOngoing } from '@waybill/saga';
+import { type LaterReply, saga, sagaCommand, type SagaDefinition, SagaOngoingError } from '@waybill/saga';
 import { eventually, note, SagaFloor, type Work } from '../support/saga/sagas.js';
 
 const charge = sagaCommand<{ orderId: string }, { receipt: string }>('payments.charge');
@@ -28,7 +28,7 @@ class Ongoing {
 
   readonly work: Work = async ({ control }) => {
     this.control.set(control['waybill-saga-id'] ?? '', control);
-    throw new SagaOngoing(this.options);
+    throw new SagaOngoingError(this.options);
   };
 
   async of(saga: string): Promise<Headers> {

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { saga, sagaCommand, type SagaDefinition, SagaRejection } from '@waybill/saga';
+import { saga, sagaCommand, type SagaDefinition, SagaRejectedError } from '@waybill/saga';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { eventually, note, SagaFloor } from '../support/saga/sagas.js';
@@ -174,7 +174,7 @@ test('a command that its own transition has made void is not sent: its compensat
         .step('charge', { invoke: charge, with: () => ({}), undo: { invoke: refund, with: () => ({}) } })
         .local('check', {
           run: async () => {
-            throw new SagaRejection('not allowed');
+            throw new SagaRejectedError('not allowed');
           },
         })
         .step('ship', { invoke: ship, with: () => ({}) }),
@@ -201,7 +201,7 @@ describe('the end of a saga', () => {
     saga<{ orderId: string }>('ending')
       .waitFor<boolean, object>('approval', {
         then: (yes) => {
-          if (!yes) throw new SagaRejection('not approved');
+          if (!yes) throw new SagaRejectedError('not approved');
           return {};
         },
       })
@@ -368,7 +368,7 @@ test('a parent does not undo its child behind the pivot of the child: it is stuc
   });
   await floor.serve('shipping', {
     'shipping.ship': async () => {
-      throw new SagaRejection('no lorry');
+      throw new SagaRejectedError('no lorry');
     },
   });
   await floor.carry();

@@ -18,9 +18,9 @@ import {
   SagaCommand,
   sagaCommand,
   SagaOperations,
-  SagaOngoing,
+  SagaOngoingError,
   SagaParticipant,
-  SagaRejection,
+  SagaRejectedError,
   Sagas,
   type WaybillContext,
   WaybillModule,
@@ -91,7 +91,7 @@ class Stock {
 class Payments {
   @MessagePattern<string>('payments.charge')
   charge(@Payload() { pence }: { pence: number }): { chargeId: string } {
-    if (pence > 1_000) throw new SagaRejection('too dear');
+    if (pence > 1_000) throw new SagaRejectedError('too dear');
     return { chargeId: `c${pence}` };
   }
 }
@@ -137,7 +137,7 @@ class Ledger {
 class Shipping {
   @SagaCommand(ship)
   ship(@Payload() { orderId }: { orderId: string }): void {
-    if (orderId === 'A-2') throw new SagaRejection('no lorry');
+    if (orderId === 'A-2') throw new SagaRejectedError('no lorry');
   }
 }
 
@@ -304,7 +304,7 @@ test.each(['the log is in it', 'the log is in another one'] as const)(
       @SagaCommand(charge)
       charge(@Payload() _command: unknown, @Ctx() { control }: WaybillContext): { chargeId: string } {
         controls.push(control);
-        throw new SagaOngoing({ hasEffect: false });
+        throw new SagaOngoingError({ hasEffect: false });
       }
     }
     try {

@@ -4,7 +4,7 @@ import {
   type LocalContext,
   saga,
   sagaCommand,
-  SagaRejection,
+  SagaRejectedError,
   SagaRetention,
   tcc,
   tccBranch,
@@ -60,7 +60,7 @@ const placeOrder = saga<Order>('orders.place')
 
 const order = { orderId: 'A-1', pence: 500 };
 const reject = (reason: string) => async (): Promise<never> => {
-  throw new SagaRejection(reason);
+  throw new SagaRejectedError(reason);
 };
 
 describe('a saga over three services', () => {
@@ -130,7 +130,7 @@ describe('a saga over three services', () => {
     // A copy would find a lorry.
     const ship: Work = (delivery, client) => {
       lorries += 1;
-      if (lorries === 1) throw new SagaRejection('no lorry');
+      if (lorries === 1) throw new SagaRejectedError('no lorry');
       return note('ship')(delivery, client);
     };
     await floor.serve('shipping', { 'shipping.ship': kept(ship) });
@@ -385,7 +385,7 @@ describe('steps of other kinds', () => {
           .local<object, pg.PoolClient>('check', {
             run: async (data, context) => {
               await local('half a check')(data, context);
-              throw new SagaRejection('broken');
+              throw new SagaRejectedError('broken');
             },
           })
           .local<object, pg.PoolClient>('label', { run: local('label'), undo: { run: undo('unlabel') } })
@@ -421,7 +421,7 @@ describe('steps of other kinds', () => {
     await floor.serve('hotel', {
       ...works('hotel'),
       'hotel.try': async (delivery, client) => {
-        if (full) throw new SagaRejection('full');
+        if (full) throw new SagaRejectedError('full');
         return note('hotel try')(delivery, client);
       },
     });

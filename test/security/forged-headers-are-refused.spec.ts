@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { newId } from '@waybill/kernel';
-import { saga, sagaCommand, SagaRejection } from '@waybill/saga';
+import { saga, sagaCommand, SagaRejectedError } from '@waybill/saga';
 import { LogAppender } from '@waybill/log';
 import { waitUntil } from '@waybill/testing';
 import pg from 'pg';
@@ -294,7 +294,7 @@ test('a rejection is believed with its MAC', async () => {
   const floor = await SagaFloor.open([definition as never]);
   await floor.serve('payments', {
     'payments.charge': async () => {
-      throw new SagaRejection('no money');
+      throw new SagaRejectedError('no money');
     },
     'payments.refund': note('refund'),
   });

@@ -12,7 +12,7 @@ import {
   SagaCommand,
   sagaCommand,
   SagaParticipant,
-  SagaRejection,
+  SagaRejectedError,
   Sagas,
   Waybill,
   WaybillClient,
@@ -86,7 +86,7 @@ class Stock {
 
   @SagaCommand(pay)
   pay(@Payload() { item }: { item: string }): void {
-    if (item === 'gold') throw new SagaRejection('too dear');
+    if (item === 'gold') throw new SagaRejectedError('too dear');
   }
 }
 

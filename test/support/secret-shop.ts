@@ -16,7 +16,7 @@ import {
   sagaCommand,
   SagaCommand,
   SagaParticipant,
-  SagaRejection,
+  SagaRejectedError,
   type WaybillContext,
   WaybillModule,
   type WaybillModuleOptions,
@@ -122,7 +122,7 @@ class Shop {
   @SagaCommand(charge)
   charge(@Payload() { text }: Note, @Ctx() context: Context): Note {
     look(text, context);
-    if (text.startsWith('poor')) throw new SagaRejection('no money');
+    if (text.startsWith('poor')) throw new SagaRejectedError('no money');
     return { text: `paid ${text}` };
   }
 }

@@ -37,7 +37,7 @@ export interface ErasureOptions {
 }
 
 /** Thrown inside to roll back what was only tried. */
-class OnlyTried extends Error {
+class DryRunRollbackError extends Error {
   constructor(readonly report: ErasureReport) {
     super('it was only tried');
   }
@@ -76,7 +76,7 @@ export class Erasure {
             ? await this.#ofSubject(connection, target.subject, target.stopSagas === true)
             : await this.#ofMessages(connection, target);
         const remains = [...(await this.#remains(target)), ...ELSEWHERE];
-        if (dryRun) throw new OnlyTried({ what, done, remains });
+        if (dryRun) throw new DryRunRollbackError({ what, done, remains });
         const details = { done: Object.fromEntries(done.map(({ where, rows }) => [where, rows])) };
         await connection.runBatch([operatorAction(operator, 'erase', { kind: KIND, id: what }, details)]);
         return { what, done, remains };
@@ -84,7 +84,7 @@ export class Erasure {
       this.signals?.send('redrive');
       return report;
     } catch (error) {
-      if (error instanceof OnlyTried) return error.report;
+      if (error instanceof DryRunRollbackError) return error.report;
       throw error;
     }
   }

@@ -133,6 +133,13 @@ export const emptyInboxSlot = statement<[slot: number, oldestBucketSeq: number],
 export const emptyMessageSlot = statement<[slot: number], { emptied: boolean }>('empty-message-slot', `select :schema.message_empty_slot($1) as emptied`);
 
 /**
+ * Keeps what is known of an external effect, and says what counts.
+ * Locks: the key, until the statement ends
+ * Index: external_effect_key, external_effect_outcome_key
+ */
+export const endEffect = statement<[key: string, fence: string, state: string, outcome: string | null], { state: string; outcome: string | null }>('end-effect', `select s.state, s.outcome from :schema.effect_settle($1, $2::text::bigint, $3, $4) s`);
+
+/**
  * Comes to a message's id before its work, and says whether the work is still to be done; outcome: new, duplicate, busy,
  * outside. Raises WB009 unless the transaction is READ COMMITTED.
  * Locks: the id, until the transaction ends; waits at most so many milliseconds
@@ -210,13 +217,6 @@ export const removeGuardKeys = statement<[maxAgeMs: number], Record<never, never
  * Index: guard_lease_pkey
  */
 export const renewLease = statement<[name: string, fence: string, leaseMs: number], { renewed: boolean }>('renew-lease', `select :schema.lease_renew($1, $2::text::bigint, $3) as renewed`);
-
-/**
- * Keeps what is known of an external effect, and says what counts.
- * Locks: the key, until the statement ends
- * Index: external_effect_key, external_effect_outcome_key
- */
-export const settleEffect = statement<[key: string, fence: string, state: string, outcome: string | null], { state: string; outcome: string | null }>('settle-effect', `select s.state, s.outcome from :schema.effect_settle($1, $2::text::bigint, $3, $4) s`);
 
 /**
  * What tells this transaction from every other: the connection's process, and the transaction's id.

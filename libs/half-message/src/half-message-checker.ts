@@ -209,7 +209,7 @@ export class HalfMessageChecker {
   async #check(row: ClaimedHalf, stopping: AbortSignal): Promise<void> {
     const result = await this.#ask(row, stopping);
     if (result.verdict === 'commit' || result.verdict === 'rollback') {
-      await this.#settle(row, result.verdict, result);
+      await this.#writeVerdict(row, result.verdict, result);
       return;
     }
     this.#counts[result.verdict] += 1;
@@ -242,7 +242,11 @@ export class HalfMessageChecker {
     );
   }
 
-  async #settle(row: ClaimedHalf, verdict: 'commit' | 'rollback', { by, why }: CheckResult): Promise<void> {
+  async #writeVerdict(
+    row: ClaimedHalf,
+    verdict: 'commit' | 'rollback',
+    { by, why }: CheckResult,
+  ): Promise<void> {
     try {
       const decision = { verdict, by, reason: why, epoch: row.epoch, from: [STATE.prepared] };
       const outcome = await this.#parts.store.decide(row.id, decision);

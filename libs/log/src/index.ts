@@ -7,7 +7,7 @@ export {
   type Cipher,
   type CipherContext,
   contextBytes,
-  type SealedPlace,
+  type SealedLocation,
   Sealer,
   type SealerOptions,
   type SealOptions,
@@ -23,7 +23,7 @@ export {
 export {
   LogAppender,
   type LogAppenderOptions,
-  type RecordPlace,
+  type RecordLocation,
   type RecordToAppend,
 } from './append/log-appender.js';
 export {

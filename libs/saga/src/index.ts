@@ -66,7 +66,7 @@ export { SagaLockOperations } from './operator/saga-lock-operations.js';
 export { type SagaIgnored } from './operator/saga-ignored.js';
 export { sagaDiagram } from './operator/saga-diagram.js';
 export { type LaterReply } from './participant/later-reply.js';
-export { SagaOngoing, SagaRejection } from './machine/saga-rejection.js';
+export { SagaOngoingError, SagaRejectedError } from './machine/saga-rejected-error.js';
 export { SagaRetention, type SagaRetentionOptions } from './loop/saga-retention.js';
 export type { UnservedSagas } from './engine/registered-definitions.js';
 export { SagaLoop, type SagaLoopOptions } from './loop/saga-loop.js';

@@ -108,6 +108,13 @@ export const endSagaCallTry = statement<[sagaId: string, branch: string, op: str
                                  $9::boolean, $10::integer, $11::text) e (attempt)`);
 
 /**
+ * Says what came of an order.
+ * Index: saga_order_pkey
+ */
+export const endSagaOrder = statement<[id: number, outcome: string, why: string | null], Record<never, never>>('end-saga-order', `update :schema.saga_order o set outcome = $2::text, why = $3::text, settled_at = pg_catalog.clock_timestamp()
+ where o.id = $1::bigint and o.outcome is null`);
+
+/**
  * Writes the last transition of a saga, and puts it to the ended ones; fails when another transition was faster, which its lock prevents.
  * Locks: the saga and its children
  * Index: saga_pkey, saga_child
@@ -566,13 +573,6 @@ export const seeWait = statement<[replyTopic: string], { sagaId: string; step: s
  where (w.saga_id, w.step) = (select f.saga_id, f.step from :schema.saga_event_wait f
                                where f.reply_topic = $1::text and f.unseen limit 1 for update skip locked)
 returning w.saga_id as "sagaId", w.step, w.waiter, w.match`);
-
-/**
- * Says what came of an order.
- * Index: saga_order_pkey
- */
-export const settleSagaOrder = statement<[id: number, outcome: string, why: string | null], Record<never, never>>('settle-saga-order', `update :schema.saga_order o set outcome = $2::text, why = $3::text, settled_at = pg_catalog.clock_timestamp()
- where o.id = $1::bigint and o.outcome is null`);
 
 /**
  * One saga, under way or ended.

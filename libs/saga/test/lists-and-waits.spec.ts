@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { given } from '@waybill/testing/saga';
-import { saga, sagaCommand, SagaRejection } from '../src/index.js';
+import { saga, sagaCommand, SagaRejectedError } from '../src/index.js';
 
 interface Order {
   readonly orderId: string;
@@ -337,7 +337,7 @@ test('a local step may reject, and a list item too', () => {
       key: (item) => item,
       local: {
         run: async () => {
-          throw new SagaRejection('no');
+          throw new SagaRejectedError('no');
         },
         undo: { run: async () => {} },
       },
@@ -345,7 +345,7 @@ test('a local step may reject, and a list item too', () => {
     .build();
   given(local)
     .withLocal('each[b]', () => {
-      throw new SagaRejection('no');
+      throw new SagaRejectedError('no');
     })
     .whenStarted('L', { list: ['a', 'b', 'c'] })
     .expectState('COMPENSATED');

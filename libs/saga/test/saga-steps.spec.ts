@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { given } from '@waybill/testing/saga';
-import { httpCommand, saga, sagaCommand, SagaRejection, tcc, tccBranch } from '@waybill/saga';
+import { httpCommand, saga, sagaCommand, SagaRejectedError, tcc, tccBranch } from '@waybill/saga';
 
 const flight = sagaCommand<{ to: string }, { seat: string }>('flight.book');
 const unflight = sagaCommand<{ seat: string | undefined }>('flight.cancel');
@@ -30,7 +30,7 @@ const trip = saga<{ to: string; vip: boolean }>('trip', { deadlineMs: 3_600_000 
   .waitFor<{ yes: boolean }, { approved: true }>('approval', {
     when: ({ vip }) => !vip,
     then: ({ yes }) => {
-      if (!yes) throw new SagaRejection('not approved');
+      if (!yes) throw new SagaRejectedError('not approved');
       return { approved: true };
     },
     timeoutMs: 60_000,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { saga, sagaCommand, SagaRejection } from '@waybill/saga';
+import { saga, sagaCommand, SagaRejectedError } from '@waybill/saga';
 import { given } from '@waybill/testing/saga';
 
 const reserve = sagaCommand<{ orderId: string }, { shelf: number }>('stock.reserve');
@@ -54,7 +54,7 @@ describe('scenarios of a saga', () => {
   test('a local action that rejects turns it round', () => {
     given(placeOrder)
       .withLocal('note', () => {
-        throw new SagaRejection('not today');
+        throw new SagaRejectedError('not today');
       })
       .whenStarted('A-1', order)
       .expectCommand(reserve)

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Headers } from '@waybill/consumer';
-import { saga, sagaCommand, type SagaDefinition, SagaOngoing, SagaRejection } from '@waybill/saga';
+import { saga, sagaCommand, type SagaDefinition, SagaOngoingError, SagaRejectedError } from '@waybill/saga';
 import { testServerUrl } from '@waybill/testing';
 import { type CrashPoint, SagaTestEnvironment } from '@waybill/testing/saga';
 import pg from 'pg';
@@ -56,11 +56,11 @@ const services = {
         [release.topic]: note('release'),
         [mail.topic]: note('mail'),
         [charge.topic]: async () => {
-          throw new SagaRejection('no money');
+          throw new SagaRejectedError('no money');
         },
         [ship.topic]: async ({ payload, control }) => {
           ongoing.set((payload as Named).n, control);
-          throw new SagaOngoing({ hasEffect: false });
+          throw new SagaOngoingError({ hasEffect: false });
         },
       },
       hears: {

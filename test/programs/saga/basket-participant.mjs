@@ -1,6 +1,6 @@
 // Serves stock and shipping of baskets until it is told to stop; `trouble` is the part of commands that fail by chance.
 import { resolveSubscription } from '@waybill/consumer';
-import { SagaLocks, SagaRejection } from '@waybill/saga';
+import { SagaLocks, SagaRejectedError } from '@waybill/saga';
 import { OutboxReplies, SagaCommandServer } from '@waybill/saga/internal';
 import { runService } from './saga-process.mjs';
 
@@ -10,7 +10,7 @@ const { trouble } = settings;
 const WORKS = {
   async 'stock.take'({ sku, pieces, scenario }, tx) {
     await tx.query('update stock set pieces = pieces - $2::int where sku = $1', [sku, pieces]);
-    if (scenario === 'no-stock' && sku === 'sku-2') throw new SagaRejection('there is none');
+    if (scenario === 'no-stock' && sku === 'sku-2') throw new SagaRejectedError('there is none');
     return { shelf: `shelf of ${sku}` };
   },
   async 'stock.put'({ sku, pieces }, tx) {
@@ -23,7 +23,7 @@ const WORKS = {
     const events = [sent, sent, { topic: 'parcels.delivered', key: orderId, payload }];
     if (Math.random() < 0.5) events.reverse();
     for (const event of events) await outbox.publish(tx, event);
-    if (scenario === 'no-lorry') throw new SagaRejection('no lorry');
+    if (scenario === 'no-lorry') throw new SagaRejectedError('no lorry');
   },
 };
 

@@ -2,7 +2,7 @@
 // they are told each time they run: that they run once is the barrier's work. An order's `scenario` says what goes wrong;
 // `trouble` is the part of commands that fail by chance.
 import { resolveSubscription } from '@waybill/consumer';
-import { SagaLocks, SagaOngoing, SagaRejection } from '@waybill/saga';
+import { SagaLocks, SagaOngoingError, SagaRejectedError } from '@waybill/saga';
 import { OutboxReplies, SagaCommandServer } from '@waybill/saga/internal';
 import { TOPICS } from './saga-definitions.mjs';
 import { runService } from './saga-process.mjs';
@@ -14,7 +14,7 @@ const WORKS = {
   async 'stock.reserve'({ orderId, sku, scenario }, tx) {
     await tx.query('update stock set pieces = pieces - 1 where sku = $1', [sku]);
     await tx.query('insert into reservation (order_id) values ($1)', [orderId]);
-    if (scenario === 'no-stock') throw new SagaRejection('there is none');
+    if (scenario === 'no-stock') throw new SagaRejectedError('there is none');
     return { shelf: sku };
   },
   async 'stock.release'({ orderId, sku }, tx) {
@@ -23,9 +23,9 @@ const WORKS = {
   },
   async 'payments.charge'({ orderId, pence, scenario }, tx, attempt) {
     await tx.query('insert into payment (order_id, pence) values ($1, $2)', [orderId, pence]);
-    if (scenario === 'no-money') throw new SagaRejection('no cover');
+    if (scenario === 'no-money') throw new SagaRejectedError('no cover');
     if (scenario === 'flaky' && attempt === 1) throw new Error('the gateway is down');
-    if (scenario === 'silent') throw new SagaOngoing();
+    if (scenario === 'silent') throw new SagaOngoingError();
     return { receipt: `r-${orderId}` };
   },
   async 'payments.refund'({ orderId, pence, scenario }, tx) {
@@ -36,7 +36,7 @@ const WORKS = {
   },
   async 'shipping.ship'({ orderId, scenario }, tx) {
     await tx.query('insert into parcel (order_id) values ($1)', [orderId]);
-    if (scenario === 'no-lorry' || scenario === 'hopeless') throw new SagaRejection('no lorry');
+    if (scenario === 'no-lorry' || scenario === 'hopeless') throw new SagaRejectedError('no lorry');
   },
 };
 

@@ -154,8 +154,8 @@ function writeDetail(
   output: Output,
 ): void {
   const { id, origin, quarantinedAt, topic, partition, key, messageId, role, publishedAt, bytes } = message;
-  const place = partition === null ? topic : `${topic}[${partition}]`;
-  output.write(line`${id}  ${origin}  ${quarantinedAt.toISOString()}  ${place}  key ${key ?? '-'}`);
+  const location = partition === null ? topic : `${topic}[${partition}]`;
+  output.write(line`${id}  ${origin}  ${quarantinedAt.toISOString()}  ${location}  key ${key ?? '-'}`);
   output.write(
     line`message ${messageId}  published ${publishedAt.toISOString()} by ${role === '' ? '-' : role}  ${bytes} bytes`,
   );

@@ -28,8 +28,8 @@ export async function readLags({ session }: PgDatabase, groups?: readonly string
   const names = groups ?? (await session.run(listGroups)).map(({ groupName }) => groupName);
   const lags: Lag[] = [];
   for (const group of names)
-    for (const { endOffset: end, ...place } of await groupLag(session, group))
-      lags.push({ group, ...place, end });
+    for (const { endOffset: end, ...location } of await groupLag(session, group))
+      lags.push({ group, ...location, end });
   return lags;
 }
 

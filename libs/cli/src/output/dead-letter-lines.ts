@@ -16,9 +16,9 @@ const SHOWN = 100;
 function summaryLine(letter: DeadLetterSummary): string {
   const { id, state, topic, partition, offset, group, key, reason, errorClass, errorMessage } = letter;
   const at = letter.lastFailedAt.toISOString();
-  const place = `${topic}[${partition}]@${offset}`;
+  const location = `${topic}[${partition}]@${offset}`;
   const failed = `${reason} after ${letter.attempts} attempts  ${errorClass}: ${shortened(errorMessage)}`;
-  return line`${id}  ${state}  ${at}  ${place}  group ${group}  key ${key ?? '-'}  ${failed}`;
+  return line`${id}  ${state}  ${at}  ${location}  group ${group}  key ${key ?? '-'}  ${failed}`;
 }
 
 /** Dead letters in a list. */

@@ -51,8 +51,8 @@ export class BarrierParticipant {
   ): Promise<void> {
     const problems = await runner.run({
       work: async ({ session, handle }) => {
-        const own = await placeOf(session);
-        const theirs = await placeOf(business(handle));
+        const own = await connectionOf(session);
+        const theirs = await connectionOf(business(handle));
         if (own.database !== theirs.database)
           return [`the barrier is in database ${own.database}, the business rows are in ${theirs.database}`];
         return own.transaction === theirs.transaction
@@ -70,7 +70,7 @@ export class BarrierParticipant {
 }
 
 /** Where a session is: cluster, database and schema; connection and transaction. */
-async function placeOf(session: SqlSession): Promise<{ database: string; transaction: string }> {
+async function connectionOf(session: SqlSession): Promise<{ database: string; transaction: string }> {
   const database = await databaseIdentity(session);
   const [row] = await session.run(transactionIdentity);
   return { database, transaction: row?.identity ?? '' };

@@ -31,7 +31,7 @@ import {
   undoKey,
   type UndoOutcome,
 } from './effect.js';
-import { beginEffect, goOnWithEffect, settleEffect, transactionIdentity } from '../statements.generated.js';
+import { beginEffect, goOnWithEffect, endEffect, transactionIdentity } from '../statements.generated.js';
 import { decodeResult, encodeResult, StoredResults } from '../message-id/stored-result.js';
 
 const SPECS = {
@@ -138,7 +138,7 @@ export class ExternalEffects {
   async undo<T, U>({ key, query, undo, keyAfterRefusal }: EffectToUndo<T, U>): Promise<UndoOutcome<U>> {
     assertKey(key);
     assertAfterRefusal(keyAfterRefusal);
-    const outcome = await this.#settleForUndo(key, query as ExternalEffect<T>['query']);
+    const outcome = await this.#endForUndo(key, query as ExternalEffect<T>['query']);
     if (outcome === undefined) return { state: 'nothing' };
     const undone = await this.#run<U>(
       {
@@ -181,7 +181,7 @@ export class ExternalEffects {
           cause: error,
         });
       const { reason } = error as EffectRefusedError;
-      const counts = await this.#settle(turn, 'refused', reason);
+      const counts = await this.#end(turn, 'refused', reason);
       if (counts.state === 'fenced') throw fenced(turn);
       return this.#read<T>(turn.key, counts.state, counts.outcome);
     }
@@ -191,7 +191,7 @@ export class ExternalEffects {
   /** Keeps what was done. It may have been given up in the meantime; then it has to be undone. */
   async #keepDone<T>(turn: Turn, outcome: T): Promise<T> {
     const { key } = turn;
-    const counts = await this.#settle(turn, 'done', encodeResult(outcome, this.#options.maxResultBytes));
+    const counts = await this.#end(turn, 'done', encodeResult(outcome, this.#options.maxResultBytes));
     if (counts.state === 'done') return this.#read<T>(key, 'done', counts.outcome);
     this.#logger.error(`effect ${keyName(key)} was done although it is ${counts.state}: it has to be undone`);
     throw new EffectUndoneError(
@@ -210,7 +210,7 @@ export class ExternalEffects {
   }
 
   /** What was done and is to be taken back; undefined when nothing was, and nothing will be. */
-  async #settleForUndo<T>(
+  async #endForUndo<T>(
     key: string,
     query: ExternalEffect<T>['query'],
   ): Promise<{ readonly value: T } | undefined> {
@@ -232,9 +232,8 @@ export class ExternalEffects {
       const answer = await this.#ask(begun.turn, query);
       // What was found out counts by what is written then: the next look reads it.
       if (answer.state === 'done')
-        await this.#settle(begun.turn, 'done', encodeResult(answer.outcome, this.#options.maxResultBytes));
-      else if ((await this.#settle(begun.turn, 'tombstone', null)).state === 'fenced')
-        throw fenced(begun.turn);
+        await this.#end(begun.turn, 'done', encodeResult(answer.outcome, this.#options.maxResultBytes));
+      else if ((await this.#end(begun.turn, 'tombstone', null)).state === 'fenced') throw fenced(begun.turn);
     }
   }
 
@@ -321,7 +320,7 @@ export class ExternalEffects {
   }
 
   /** Keeps what is known, as often as it has to be told to the database before the lease ends. */
-  async #settle(
+  async #end(
     turn: Turn,
     state: 'done' | 'refused' | 'tombstone',
     outcome: string | null,
@@ -329,7 +328,7 @@ export class ExternalEffects {
     const sealed = this.#results.seal(outcome, [turn.key]);
     for (;;) {
       try {
-        const [row] = await this.session.run(settleEffect, turn.key, turn.fence, state, sealed);
+        const [row] = await this.session.run(endEffect, turn.key, turn.fence, state, sealed);
         invariant(row !== undefined, `settling effect ${turn.key} brought no row`);
         return { ...row, outcome: await this.#results.open(this.session, row.outcome, [turn.key]) };
       } catch (error) {

@@ -1,6 +1,6 @@
 import { ResultNotSerializableError, ResultTooLargeError, type SqlSession } from '@waybill/kernel';
 import { plainJson } from '@waybill/kernel/internal';
-import { type SealedPlace, Sealer, type SubjectKey } from '@waybill/log';
+import { type SealedLocation, Sealer, type SubjectKey } from '@waybill/log';
 
 /** Stands in place of a result that could not be kept; no JSON begins so. */
 const TOO_LARGE = '!too-large ';
@@ -47,13 +47,13 @@ export class StoredResults {
    */
   seal(encoded: string | null, of: readonly string[], subjectKey?: SubjectKey): string | null {
     if (encoded === null || encoded === NOT_JSON || encoded.startsWith(TOO_LARGE)) return encoded;
-    return this.sealer.sealText(encoded, this.#place(of), { subjectKey });
+    return this.sealer.sealText(encoded, this.#location(of), { subjectKey });
   }
 
   /** What was kept, for {@link decodeResult}. @throws ContentUndecipherableError, SubjectErasedError */
   async open(session: SqlSession, stored: string | null, of: readonly string[]): Promise<string | null> {
     if (stored === null) return null;
-    return this.sealer.openText(session, stored, this.#place(of), `the result of ${of.join(' ')}`);
+    return this.sealer.openText(session, stored, this.#location(of), `the result of ${of.join(' ')}`);
   }
 
   /** The key for results that belong to a subject; undefined for none. */
@@ -62,7 +62,7 @@ export class StoredResults {
     return isKept ? this.sealer.subjectKey(subject) : undefined;
   }
 
-  #place(of: readonly string[]): SealedPlace {
+  #location(of: readonly string[]): SealedLocation {
     return { kind: this.kind, of };
   }
 }

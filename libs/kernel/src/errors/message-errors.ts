@@ -46,7 +46,7 @@ export class PayloadUnreadableError extends WaybillError {
   override readonly code = 'PAYLOAD_UNREADABLE';
   override readonly retryable = false;
 
-  constructor(place: string, problem: string, details?: ErrorDetails) {
-    super(`The payload of ${place} cannot be read: ${problem}. Check the producer's codec.`, details);
+  constructor(location: string, problem: string, details?: ErrorDetails) {
+    super(`The payload of ${location} cannot be read: ${problem}. Check the producer's codec.`, details);
   }
 }

@@ -45,7 +45,7 @@ export class RequestFailedError extends WaybillError {
     readonly requestId: string,
     /** `rejected`: the business said no; `failed`: it is a dead letter. */
     readonly status: string,
-    /** What the other side says: `SagaRejection`'s reason, or class and message of its error. */
+    /** What the other side says: `SagaRejectedError`'s reason, or class and message of its error. */
     readonly reason: string,
     /** The error itself, as the other side describes it; undefined when it does not. */
     readonly remote?: RemoteError,
@@ -76,9 +76,9 @@ export class SignatureInvalidError extends WaybillError {
   override readonly code = 'SIGNATURE_INVALID';
   override readonly retryable = false;
 
-  constructor(place: string, why: string) {
+  constructor(location: string, why: string) {
     super(
-      `The message at ${place} was not handled, because ${why}. Look who sent it; where it is one of yours, give this ` +
+      `The message at ${location} was not handled, because ${why}. Look who sent it; where it is one of yours, give this ` +
         'service the key of its sender in signing.keys and redrive it.',
     );
   }

@@ -121,9 +121,9 @@ export class HandlerTimedOutError extends WaybillError {
   override readonly code = 'HANDLER_TIMED_OUT';
   override readonly retryable = true;
 
-  constructor(place: string, afterMs: number) {
+  constructor(location: string, afterMs: number) {
     super(
-      `The handler of ${place} did not finish within ${afterMs} ms and its transaction was rolled back. Make it faster, or raise maxProcessingMs.`,
+      `The handler of ${location} did not finish within ${afterMs} ms and its transaction was rolled back. Make it faster, or raise maxProcessingMs.`,
     );
   }
 }

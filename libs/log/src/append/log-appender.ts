@@ -56,7 +56,7 @@ export interface RecordToAppend {
 }
 
 /** Where a record went. */
-export interface RecordPlace {
+export interface RecordLocation {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
@@ -66,7 +66,7 @@ interface Pending {
   readonly record: RecordToAppend;
   readonly bytes: number;
   readonly since: number;
-  readonly resolve: (place: RecordPlace) => void;
+  readonly resolve: (location: RecordLocation) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -121,7 +121,7 @@ export class LogAppender {
    * @throws BufferFullError when more than `bufferBytes` wait
    * @throws DeliveryTimedOutError when the database could not be reached for `deliveryTimeoutMs`
    */
-  async append(record: RecordToAppend): Promise<RecordPlace> {
+  async append(record: RecordToAppend): Promise<RecordLocation> {
     if (this.#closed) throw new NotRunningError('The appender');
     assertNoControl(record);
     const bytes = recordSize(record.key ?? null, record.value, record.headers ?? []);
@@ -156,11 +156,11 @@ export class LogAppender {
       try {
         this.#leaveProducerInTime();
         this.#producerId ??= await this.#untilDone(taken, () => this.#nextProducerId());
-        const batches = this.#build(await this.#place(taken));
+        const batches = this.#build(await this.#location(taken));
         if (batches.length === 0) continue;
         const ready = batches.map((batch) => batch.ready);
         const appended = await this.#untilDone(taken, () => this.#append(ready));
-        settle(batches, appended);
+        resolveAppends(batches, appended);
         this.signals?.send('appended');
       } catch (error) {
         for (const pending of taken) pending.reject(error);
@@ -190,7 +190,7 @@ export class LogAppender {
   }
 
   /** Finds the partitions of the records, in their order; what cannot be placed is refused and left out. */
-  async #place(taken: readonly Pending[]): Promise<Placed[]> {
+  async #location(taken: readonly Pending[]): Promise<Placed[]> {
     const placed: Placed[] = [];
     for (const pending of taken) {
       const { record } = pending;
@@ -298,7 +298,7 @@ export class LogAppender {
   }
 }
 
-function settle(batches: readonly FlushBatch[], appended: readonly Appended[]): void {
+function resolveAppends(batches: readonly FlushBatch[], appended: readonly Appended[]): void {
   batches.forEach(({ records }, index) => {
     const { baseOffset } = appended[index] as Appended;
     records.forEach((pending, delta) =>

@@ -10,5 +10,5 @@ export {
   sealMessage,
   whyUnreadable,
 } from './sealed-message.js';
-export { type SealedPlace, Sealer, type SealerOptions, type SealOptions } from './sealer.js';
+export { type SealedLocation, Sealer, type SealerOptions, type SealOptions } from './sealer.js';
 export { subjectHash, type SubjectKey } from './subject-keys.js';

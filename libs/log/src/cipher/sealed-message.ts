@@ -3,7 +3,7 @@ import { dictionary } from '@waybill/kernel/internal';
 import type { LogRecord } from '../record/index.js';
 import { MESSAGE_ID_HEADER, RESERVED_HEADER_PREFIX } from '../record/record-headers.js';
 import { type Envelope, isEnvelope } from './envelope.js';
-import type { SealedPlace, Sealer } from './sealer.js';
+import type { SealedLocation, Sealer } from './sealer.js';
 import type { SubjectKey } from './subject-keys.js';
 
 /** What of a message is sealed. */
@@ -87,12 +87,12 @@ export function sealMessage(
   const length = Buffer.alloc(4);
   length.writeUInt32BE(head.length);
   const subjectKey = subject === null ? null : sealer.subjectKey(subject);
-  const place = placeOf(topic, isTemplate ? null : id, storedKey);
+  const location = locationOf(topic, isTemplate ? null : id, storedKey);
   const plain = names.filter((name) => PLAIN.has(name.toLowerCase()));
   return {
     key: storedKey,
     headers: plain.length === 0 ? null : pick(headers, (name) => PLAIN.has(name.toLowerCase())),
-    payload: sealer.seal(Buffer.concat([length, head, payload]), place, { subjectKey, isTemplate }),
+    payload: sealer.seal(Buffer.concat([length, head, payload]), location, { subjectKey, isTemplate }),
     subjectKey,
   };
 }
@@ -178,15 +178,15 @@ async function openInner(
   stored: Pick<MessageContent, 'topic' | 'key' | 'payload'> & { readonly id: string | null },
   what: string,
 ): Promise<OpenedInner> {
-  const place = ({ isTemplate }: Envelope): SealedPlace =>
-    placeOf(stored.topic, isTemplate ? null : stored.id, stored.key);
-  const opened = await sealer.open(session, stored.payload, place, what);
+  const location = ({ isTemplate }: Envelope): SealedLocation =>
+    locationOf(stored.topic, isTemplate ? null : stored.id, stored.key);
+  const opened = await sealer.open(session, stored.payload, location, what);
   const start = 4 + opened.readUInt32BE(0);
   const { key, headers, subject = null } = JSON.parse(opened.toString('utf8', 4, start)) as Inner;
   return { key, headers: pick(headers ?? null, isOfUser), subject, payload: opened.subarray(start) };
 }
 
-function placeOf(topic: string, id: string | null, key: string | null): SealedPlace {
+function locationOf(topic: string, id: string | null, key: string | null): SealedLocation {
   // The database writes a UUID in lower case, whatever its sender wrote.
   return { kind: 'message', of: [topic, id?.toLowerCase() ?? null, key] };
 }

@@ -13,7 +13,7 @@ import { type Envelope, isEnvelope, readEnvelope, writeEnvelope } from './envelo
 import { type SubjectKey, SubjectKeys, unwrapped } from './subject-keys.js';
 
 /** Where something is stored: it is readable there only. */
-export type SealedPlace = Pick<CipherContext, 'kind' | 'of'>;
+export type SealedLocation = Pick<CipherContext, 'kind' | 'of'>;
 
 /** What is sealed, and for whom. */
 export interface SealOptions {
@@ -84,15 +84,19 @@ export class Sealer {
   }
 
   /** Seals bytes. @throws whatever an own cipher throws */
-  seal(plain: Buffer, place: SealedPlace, { subjectKey, isTemplate = false }: SealOptions = {}): Buffer {
+  seal(
+    plain: Buffer,
+    location: SealedLocation,
+    { subjectKey, isTemplate = false }: SealOptions = {},
+  ): Buffer {
     const cipher = this.#cipher;
     if (cipher === undefined) return plain;
     if (subjectKey === undefined || subjectKey === null) {
-      const ciphertext = Buffer.from(cipher.encrypt(plain, { ...place, subject: null }));
+      const ciphertext = Buffer.from(cipher.encrypt(plain, { ...location, subject: null }));
       return writeEnvelope({ keyId: cipher.keyId, subject: undefined, isTemplate, ciphertext });
     }
     const { hash, id, key } = subjectKey;
-    const context = { ...place, subject: hash.toString('hex') };
+    const context = { ...location, subject: hash.toString('hex') };
     const ciphertext = encrypt(key, plain, contextBytes(context));
     return writeEnvelope({ keyId: undefined, subject: { hash, keyId: id }, isTemplate, ciphertext });
   }
@@ -108,13 +112,13 @@ export class Sealer {
   async open(
     session: SqlSession,
     stored: Buffer,
-    place: SealedPlace | ((envelope: Envelope) => SealedPlace),
+    location: SealedLocation | ((envelope: Envelope) => SealedLocation),
     what: string,
   ): Promise<Buffer> {
     if (!isEnvelope(stored)) return stored;
     try {
       const envelope = readEnvelope(stored);
-      const { kind, of } = typeof place === 'function' ? place(envelope) : place;
+      const { kind, of } = typeof location === 'function' ? location(envelope) : location;
       return await this.#opened(session, envelope, { kind, of }, what);
     } catch (error) {
       if (isWaybillError(error)) throw error;
@@ -130,7 +134,7 @@ export class Sealer {
   async #opened(
     session: SqlSession,
     { keyId, subject, ciphertext }: Envelope,
-    place: SealedPlace,
+    location: SealedLocation,
     what: string,
   ): Promise<Buffer> {
     const cipher = this.#cipher;
@@ -141,40 +145,50 @@ export class Sealer {
       if (wrapped === null) throw new RangeError("its subject's key is not in this database");
       if (cipher === undefined) throw new RangeError('no cipher is configured here');
       const key = unwrapped(cipher, wrapped, subject.keyId, subject.hash);
-      return decrypt(key, ciphertext, contextBytes({ ...place, subject: subject.hash.toString('hex') }));
+      return decrypt(key, ciphertext, contextBytes({ ...location, subject: subject.hash.toString('hex') }));
     }
     if (cipher === undefined)
       throw new RangeError(`it was encrypted with key ${keyId}, and no cipher is configured here`);
-    return Buffer.from(cipher.decrypt(ciphertext, keyId ?? '', { ...place, subject: null }));
+    return Buffer.from(cipher.decrypt(ciphertext, keyId ?? '', { ...location, subject: null }));
   }
 
   /** As {@link seal}, for a column of text. */
-  sealText(text: string, place: SealedPlace, options?: SealOptions): string {
+  sealText(text: string, location: SealedLocation, options?: SealOptions): string {
     if (!this.isActive) return text;
-    return `${TEXT_MARK}${this.seal(Buffer.from(text, 'utf8'), place, options).toString('base64url')}`;
+    return `${TEXT_MARK}${this.seal(Buffer.from(text, 'utf8'), location, options).toString('base64url')}`;
   }
 
   /** As {@link open}, for a column of text. */
-  async openText(session: SqlSession, stored: string, place: SealedPlace, what: string): Promise<string> {
+  async openText(
+    session: SqlSession,
+    stored: string,
+    location: SealedLocation,
+    what: string,
+  ): Promise<string> {
     if (!stored.startsWith(TEXT_MARK)) return stored;
     const sealed = Buffer.from(stored.slice(TEXT_MARK.length), 'base64url');
-    return (await this.open(session, sealed, place, what)).toString('utf8');
+    return (await this.open(session, sealed, location, what)).toString('utf8');
   }
 
   /** As {@link sealText}, for a column of json: a JSON text in, a JSON text out. It tells which subject it is of, by its hash. */
-  sealJson(json: string, place: SealedPlace, options: SealOptions = {}): string {
+  sealJson(json: string, location: SealedLocation, options: SealOptions = {}): string {
     if (!this.isActive) return json;
     const subject = options.subjectKey?.hash.toString('hex');
-    return JSON.stringify({ sealed: this.sealText(json, place, options), subject });
+    return JSON.stringify({ sealed: this.sealText(json, location, options), subject });
   }
 
   /** As {@link open}, for what {@link sealJson} made. */
-  async openJson(session: SqlSession, stored: string, place: SealedPlace, what: string): Promise<string> {
+  async openJson(
+    session: SqlSession,
+    stored: string,
+    location: SealedLocation,
+    what: string,
+  ): Promise<string> {
     if (!stored.includes(TEXT_MARK)) return stored;
     const { sealed, subject: _, ...rest } = JSON.parse(stored) as Readonly<Record<string, unknown>>;
     const isSealed = typeof sealed === 'string' && sealed.startsWith(TEXT_MARK);
     if (!isSealed || Object.keys(rest).length > 0) return stored;
-    return this.openText(session, sealed, place, what);
+    return this.openText(session, sealed, location, what);
   }
 }
 

@@ -104,8 +104,8 @@ export class LogReader {
    */
   assertInRange(position: FetchPosition, { startOffset, endOffset }: PartitionOffsets): void {
     if (position.offset >= startOffset && position.offset <= endOffset) return;
-    const place = this.topics.locate(position.partitionId) ?? { topic: '?', number: position.partitionId };
-    throw new OffsetOutOfRangeError(place.topic, place.number, position.offset, startOffset, endOffset);
+    const location = this.topics.locate(position.partitionId) ?? { topic: '?', number: position.partitionId };
+    throw new OffsetOutOfRangeError(location.topic, location.number, position.offset, startOffset, endOffset);
   }
 
   async #fetchOnce(

@@ -87,7 +87,7 @@ export class LogSignals {
     this.#stopped = true;
     await this.#listener.stop();
     await Promise.all([...this.#sending.values()].map(({ done }) => done));
-    await this.notes.settled();
+    await this.notes.drained();
   }
 
   /** Rings `bell` at every signal of this kind; returns what takes it off again. */

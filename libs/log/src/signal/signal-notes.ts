@@ -47,7 +47,7 @@ export class SignalNotes {
   }
 
   /** Resolves when nothing is under way any more. */
-  async settled(): Promise<void> {
+  async drained(): Promise<void> {
     await this.#sending;
   }
 

@@ -91,12 +91,12 @@ class IdempotentInterceptor implements NestInterceptor {
       ]);
     }
     const messageId = id === undefined ? context.messageId : id(rpc.getData(), context);
-    return from(context.guards.once({ guard, name, messageId, context }, () => settled(next)));
+    return from(context.guards.once({ guard, name, messageId, context }, () => lastValueOf(next)));
   }
 }
 
 /** What the handler returned last. A verdict is no result: it is thrown, so that nothing is kept of it. */
-async function settled(next: CallHandler): Promise<unknown> {
+async function lastValueOf(next: CallHandler): Promise<unknown> {
   const result: unknown = await lastValueFrom(next.handle(), { defaultValue: undefined });
   if (result instanceof HandlerVerdict) throw result;
   return result;

@@ -86,7 +86,7 @@ export class ReplyListener {
   readonly #waiting = new Map<string, ReplyHearer>();
   #starting: Promise<void> | undefined;
   #toldMs = -Infinity;
-  #place: { readonly partitionId: number; offset: number } | undefined;
+  #position: { readonly partitionId: number; offset: number } | undefined;
   #unsubscribe: () => void = () => {};
 
   constructor(private readonly parts: ReplyListenerDependencies) {
@@ -139,21 +139,21 @@ export class ReplyListener {
     const number = new Partitioner().choose(topic, Buffer.from(this.#key), partitionIds.length);
     const partitionId = partitionIds[number] ?? 0;
     const offsets = await this.#reader.offsets([partitionId]);
-    this.#place = { partitionId, offset: offsets.get(partitionId)?.endOffset ?? 0 };
+    this.#position = { partitionId, offset: offsets.get(partitionId)?.endOffset ?? 0 };
     this.#unsubscribe = signals.subscribe('appended', this.#bell);
     this.#service.start();
   }
 
   async #read(): Promise<PassResult> {
-    const place = this.#place;
-    if (place === undefined) return 'idle';
-    const { batches, mayHaveMore } = await this.#reader.fetch([place]);
+    const position = this.#position;
+    if (position === undefined) return 'idle';
+    const { batches, mayHaveMore } = await this.#reader.fetch([position]);
     for (const batch of batches) {
-      for (const record of decodeBatch(batch.data, { fromOffset: place.offset })) {
+      for (const record of decodeBatch(batch.data, { fromOffset: position.offset })) {
         await this.#onRecord(record);
-        place.offset = record.offset + 1;
+        position.offset = record.offset + 1;
       }
-      place.offset = batch.lastOffset + 1;
+      position.offset = batch.lastOffset + 1;
     }
     return mayHaveMore ? 'again' : 'idle';
   }

@@ -14,7 +14,7 @@ import {
 import { isWaybillError } from '@waybill/kernel';
 import { isError, readableThrown, runAhead, savepointOf } from '@waybill/kernel/internal';
 import type { ControlMessage } from '@waybill/outbox';
-import { type Replies, SagaRejection } from '@waybill/saga';
+import { type Replies, SagaRejectedError } from '@waybill/saga';
 import { REPLY_VALUES_HEADER } from './reply-listener.js';
 import type { RequestCancellations } from './request-cancellations.js';
 
@@ -131,7 +131,7 @@ export class RequestReplies {
  */
 function isReply(thrown: unknown): boolean {
   if (thrown instanceof HandlerVerdict || isWaybillError(thrown)) return false;
-  if (thrown instanceof SagaRejection) return true;
+  if (thrown instanceof SagaRejectedError) return true;
   if (thrown instanceof RpcException) return !(thrown instanceof KafkaRetriableException);
   if (isError(thrown)) return isHttpRefusal(thrown);
   return typeof thrown === 'string' || (typeof thrown === 'object' && thrown !== null);
@@ -140,7 +140,7 @@ function isReply(thrown: unknown): boolean {
 function rejectionTo(delivery: Delivery, thrown: unknown): ControlMessage {
   const remote = remoteErrorOf(thrown);
   // What the business says stands for itself.
-  const reason = thrown instanceof SagaRejection ? thrown.reason : reasonOf(remote);
+  const reason = thrown instanceof SagaRejectedError ? thrown.reason : reasonOf(remote);
   return repliesTo(delivery, 'rejected', remote, 1, reason);
 }
 

@@ -82,7 +82,7 @@ export function SagaParticipant(): ClassDecorator {
 export type SagaCommandOptions = SubscriptionOptions & { readonly instance?: string };
 
 /**
- * Serves a command of sagas. What the method returns is the answer; a `SagaRejection` that it throws says that the
+ * Serves a command of sagas. What the method returns is the answer; a `SagaRejectedError` that it throws says that the
  * business does not want it: its writes are rolled back and the saga is compensated. Any other error is trouble, and the
  * command is delivered again, as any message. The barrier lets each command happen once, and never behind its
  * compensation: it needs what the method writes to go through `ctx.transaction`.

@@ -17,7 +17,7 @@ import { parseTraceparent } from './trace-headers.js';
 
 /** Where an attempt has failed, and its span. */
 interface FailedAttempt {
-  readonly place: string;
+  readonly location: string;
   readonly span: Span;
 }
 
@@ -77,7 +77,7 @@ export class Spans {
     const { propagation, ROOT_CONTEXT, SpanKind, trace } = this.api;
     const { kind, topic, error, group, headers } = outcome;
     const attempt = typeof error === 'object' && error !== null ? this.#failed.get(error) : undefined;
-    const own = attempt?.place === placeOf(outcome) ? attempt.span : undefined;
+    const own = attempt?.location === locationOf(outcome) ? attempt.span : undefined;
     const around = own === undefined ? ROOT_CONTEXT : trace.setSpan(ROOT_CONTEXT, own);
     const creation = trace.getSpanContext(propagation.extract(ROOT_CONTEXT, headers));
     const attributes = {
@@ -177,7 +177,7 @@ export class Spans {
     if (outcome instanceof HandlerVerdict)
       span.addEvent('messaging.waybill.verdict', { 'messaging.waybill.verdict.kind': outcome.kind });
     else if (!(outcome instanceof Error)) return;
-    this.#failed.set(outcome, { place: placeOf(delivery), span });
+    this.#failed.set(outcome, { location: locationOf(delivery), span });
   }
 
   #fail(span: Span, error: unknown): void {
@@ -186,6 +186,6 @@ export class Spans {
   }
 }
 
-function placeOf({ topic, partition, offset }: Pick<Delivery, 'topic' | 'partition' | 'offset'>): string {
+function locationOf({ topic, partition, offset }: Pick<Delivery, 'topic' | 'partition' | 'offset'>): string {
   return `${topic}[${partition}]@${offset}`;
 }

@@ -112,22 +112,22 @@ export class MessageSignatures {
    * @param place where it stands, for the error
    * @throws SignatureInvalidError
    */
-  verify(topic: string, record: LogRecord, place: string): void {
+  verify(topic: string, record: LogRecord, location: string): void {
     const given = textOf(record, SIGNATURE_HEADER);
     if (given === undefined && this.#unsigned.has(topic)) return;
     const [, run, keyId, signature] = SIGNATURE.exec(given ?? '') ?? [];
     if (keyId === undefined || signature === undefined)
       throw new SignatureInvalidError(
-        place,
+        location,
         given === undefined ? 'it is not signed' : 'its signature has no form',
       );
     const signer = this.#signers.get(keyId);
-    if (signer === undefined) throw new SignatureInvalidError(place, `key ${keyId} is not known here`);
+    if (signer === undefined) throw new SignatureInvalidError(location, `key ${keyId} is not known here`);
     if (signer.topics?.has(topic) === false)
-      throw new SignatureInvalidError(place, `key ${keyId} does not sign for topic ${topic}`);
+      throw new SignatureInvalidError(location, `key ${keyId} does not sign for topic ${topic}`);
     const isTemplate = run === 'r';
     if (!signer.verify(bytesOf(contentOf(topic, record), isTemplate), Buffer.from(signature, 'base64url')))
-      throw new SignatureInvalidError(place, `it is not what key ${keyId} has signed`);
+      throw new SignatureInvalidError(location, `it is not what key ${keyId} has signed`);
   }
 }
 

@@ -40,7 +40,7 @@ const guarded = new WeakMap<object, Set<() => void>>();
  * either: pg's client throws its error where it has no listener.
  * @returns what calls it off
  */
-export function hearConnectionLoss(connection: PgConnectionLosses, lost: () => void): () => void {
+export function onConnectionLost(connection: PgConnectionLosses, lost: () => void): () => void {
   const listening = guarded.get(connection) ?? guard(connection);
   listening.add(lost);
   return () => void listening.delete(lost);

@@ -11,7 +11,7 @@ export interface JoinedTransaction {
    * Tells of the loss of the connection, and keeps it from ending the process, which it does to a pg client that nobody
    * listens to; returns what calls that off. A statement under way fails all the same.
    */
-  readonly hearLoss?: (lost: () => void) => () => void;
+  readonly onLost?: (lost: () => void) => () => void;
   /**
    * Closes the connection, so that a handle that is still held can write nothing more; resolves when it is closed. Absent
    * where the ORM refuses what comes late.

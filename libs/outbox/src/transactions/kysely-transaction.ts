@@ -3,7 +3,7 @@ import { type PgQueryable, watchFailures } from '@waybill/kernel/internal';
 import pg from 'pg';
 import {
   callAtEnd,
-  hearConnectionLoss,
+  onConnectionLost,
   type PgConnectionEvents,
   type PgConnectionLosses,
 } from './connection-status.js';
@@ -48,7 +48,7 @@ export const joinKysely: TransactionAdapter = (handle, options) => {
   return {
     session: new KyselySession(queryable, options),
     onEnd: (callback) => callAtEnd(queryable.connection, callback),
-    hearLoss: (lost) => queryable.hearLoss(lost),
+    onLost: (lost) => queryable.onLost(lost),
     cutOff: () => queryable.cutOff(),
   };
 };
@@ -106,7 +106,7 @@ class KyselyQueryable implements PgQueryable {
   constructor(private readonly executor: KyselyExecutor) {}
 
   /** Which connection it is shows with the first statement. */
-  hearLoss(lost: () => void): () => void {
+  onLost(lost: () => void): () => void {
     this.#lost = lost;
     return () => this.#quiet();
   }
@@ -164,7 +164,7 @@ class KyselyQueryable implements PgQueryable {
     if (this.connection !== undefined) return;
     this.connection = connection as unknown as PgConnectionEvents & PgConnectionLosses;
     watchFailures(connection);
-    this.#quiet = hearConnectionLoss(this.connection, () => this.#lost());
+    this.#quiet = onConnectionLost(this.connection, () => this.#lost());
     this.status = 'T';
     callAtEnd(this.connection, () => (this.status = 'I'));
   }

@@ -52,7 +52,7 @@ export function mikroOrmOpener<Manager extends MikroOrmManager>({
     kind: 'mikro-orm',
     open: (work) => em.fork().transactional(work, { isolationLevel: 'read committed' }),
     // What it still holds must be written before the last statements, which say that the work is done.
-    settle: (handle) => handle.flush(),
+    flush: (handle) => handle.flush(),
     lend: (handle) =>
       lendTransaction(handle, { what: 'entity manager', refused: ['commit', 'rollback', 'begin'] }),
     session: (session, handle) => new UnitOfWorkSession(session, handle),

@@ -49,7 +49,7 @@ export class OrmTransactionRunner<Handle> implements TransactionRunner<Handle> {
       .open((handle) => {
         limit.assertNotOver();
         const joined = this.#join(handle);
-        quiet = joined.hearLoss?.(() => (isLost = true));
+        quiet = joined.onLost?.(() => (isLost = true));
         return this.#within(handle, joined, transaction, limit);
       }, timeoutMs)
       .catch((error: unknown) => {
@@ -83,7 +83,7 @@ export class OrmTransactionRunner<Handle> implements TransactionRunner<Handle> {
     const result = await limit
       .over(async () => {
         const worked = await work({ session: ours, handle: loan?.lent ?? handle });
-        await opener.settle?.(handle);
+        await opener.flush?.(handle);
         return worked;
       })
       .finally(() => {

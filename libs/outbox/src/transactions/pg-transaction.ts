@@ -60,7 +60,7 @@ export function joinPgBeneath(beneath: PgBeneath, options: JoinOptions): JoinedT
         (client) => callAtEnd(connectionOf(client), callback),
         () => {},
       ),
-    hearLoss: (lost) => {
+    onLost: (lost) => {
       void session.client.then((client) => eventsOf(client).on('error', lost), ignore);
       return () => void session.client.then((client) => eventsOf(client).off('error', lost), ignore);
     },

@@ -15,7 +15,7 @@ export interface TransactionOpener<Handle> {
   /** Makes the handle unusable when its work has ended, where the ORM does not. */
   readonly lend?: (handle: Handle) => LentTransaction<Handle>;
   /** Writes what the ORM still holds in memory, when the work has ended. */
-  readonly settle?: (handle: Handle) => Promise<void>;
+  readonly flush?: (handle: Handle) => Promise<void>;
   /** Stands before the session in which Waybill runs its own statements. */
   readonly session?: (session: SqlSession, handle: Handle) => SqlSession;
 }

@@ -293,11 +293,11 @@ export class Drafts {
       problems.push(`it must have 1 to ${MAX_STEPS} steps, has ${list.length}`);
     const end = onEnd && { run: onEnd.run, policy: this.policy(END_STEP, onEnd.policy, true) };
     if (problems.length > 0) throw new ConfigurationError(`${this.subject} is not usable`, problems);
-    const places = new Map(list.map(({ name }, place) => [name, place]));
+    const indexes = new Map(list.map(({ name }, index) => [name, index]));
     const steps = list.map(({ patched, unpatched, ...draft }): StepDefinition => ({
       ...draft,
       when: draft.when as StepDefinition['when'],
-      after: draft.after.map((name) => places.get(name) ?? 0),
+      after: draft.after.map((name) => indexes.get(name) ?? 0),
       ...(patched !== undefined && { patched }),
       ...(unpatched !== undefined && { unpatched }),
     }));

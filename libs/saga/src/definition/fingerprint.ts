@@ -49,8 +49,8 @@ function lineOf(step: StepDefinition, steps: readonly StepDefinition[]): string 
 
 /** A step of a change is passed over: what comes after it comes after what it comes after. */
 function namesBefore({ after }: StepDefinition, steps: readonly StepDefinition[]): string[] {
-  const names = after.flatMap((place) => {
-    const step = steps[place] as StepDefinition;
+  const names = after.flatMap((index) => {
+    const step = steps[index] as StepDefinition;
     return step.patched === undefined ? [step.name] : namesBefore(step, steps);
   });
   return [...new Set(names)].toSorted((a, b) => (a < b ? -1 : 1));
@@ -59,7 +59,7 @@ function namesBefore({ after }: StepDefinition, steps: readonly StepDefinition[]
 function textOf(action: ForwardAction | UndoAction): string {
   switch (action.kind) {
     case 'command':
-      return `${action.op} to ${placeOf(action.command)}`;
+      return `${action.op} to ${destinationOf(action.command)}`;
     case 'signal':
       return `signal ${action.signal}`;
     case 'event':
@@ -77,7 +77,7 @@ function textOf(action: ForwardAction | UndoAction): string {
 }
 
 /** An endpoint by a hash of its URL: that stands in no table but with what happened. */
-function placeOf({ topic, url, http }: SagaCommandContract): string {
+function destinationOf({ topic, url, http }: SagaCommandContract): string {
   if (url === undefined || http === undefined) return topic;
   const hash = createHash('sha256').update(`${http.method} ${url}`).digest('base64url').slice(0, 12);
   return `HTTP (${hash})`;

@@ -1,7 +1,7 @@
 /** The steps that come right behind each, by place. */
 export function nextSteps(steps: readonly { readonly after: readonly number[] }[]): number[][] {
   const next = steps.map((): number[] => []);
-  for (const [place, { after }] of steps.entries())
-    for (const before of new Set(after)) next[before]?.push(place);
+  for (const [index, { after }] of steps.entries())
+    for (const before of new Set(after)) next[before]?.push(index);
   return next;
 }

@@ -47,7 +47,7 @@ export interface CommandStep<Data, Request, Reply, Added extends object, UndoReq
 
 /** A step in the saga's own transaction, in the service's own database. */
 export interface LocalStep<Data, Added extends object, Transaction> extends StepBase<Data> {
-  /** What it resolves to is added to the saga's data. It may throw a {@link SagaRejection}. */
+  /** What it resolves to is added to the saga's data. It may throw a {@link SagaRejectedError}. */
   readonly run: (data: Data, context: LocalContext<Transaction>) => Promise<(Added & NoList<Added>) | void>;
   readonly undo?: LocalUndo<Data & Added, Transaction>;
   readonly pivot?: boolean;
@@ -65,7 +65,7 @@ export interface ReminderStep<Data, Request = never> {
 
 /** What steps that wait have in common. */
 export interface WaitingStep<Data, Payload, Added extends object, Reminder = never> extends StepBase<Data> {
-  /** What is added to the saga's data. It may throw a {@link SagaRejection}: then the saga is compensated. */
+  /** What is added to the saga's data. It may throw a {@link SagaRejectedError}: then the saga is compensated. */
   readonly then?: (payload: Payload, data: Data) => Added & NoList<Added>;
   /** How long it waits, in milliseconds. Default: for ever. */
   readonly timeoutMs?: number;

@@ -103,7 +103,7 @@ export class EventWaits {
   ): Promise<{ readonly sagaId: string; readonly step: string } | undefined> {
     const key = await this.contents.keyOf(session, subject ?? undefined);
     const kept: KeptEvent = { payload: payload ?? null, subject };
-    const content = this.contents.seal(placeOf(waiter, match), JSON.stringify(kept), key);
+    const content = this.contents.seal(locationOf(waiter, match), JSON.stringify(kept), key);
     const [row] = await session.run(takeEvent, this.replyTopic, topic, waiter, match, keepMs, content);
     return row;
   }
@@ -117,12 +117,12 @@ export class EventWaits {
   }
 
   async #open(session: SqlSession, waiter: string, match: string, content: string): Promise<KeptEvent> {
-    return JSON.parse(await this.contents.open(session, placeOf(waiter, match), content)) as KeptEvent;
+    return JSON.parse(await this.contents.open(session, locationOf(waiter, match), content)) as KeptEvent;
   }
 }
 
 /** Where the content of an event that waits for its saga is sealed. */
-function placeOf(waiter: string, match: string): string {
+function locationOf(waiter: string, match: string): string {
   return `${waiter} ${match}`;
 }
 

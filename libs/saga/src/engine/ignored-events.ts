@@ -30,7 +30,7 @@ export class IgnoredEvents {
   async keep(session: SqlSession, event: IgnoredEvent, subject: string | undefined): Promise<undefined> {
     const { sagaId, kind, name, payload, why } = event;
     const key = await this.contents.keyOf(session, subject);
-    const content = this.contents.seal(ignoredPlace(sagaId), JSON.stringify(payload ?? null), key);
+    const content = this.contents.seal(ignoredEventLocation(sagaId), JSON.stringify(payload ?? null), key);
     const short = cleanText(why, WHY_CHARS);
     await session.run(keepIgnoredEvent, this.replyTopic, sagaId, kind, name, short, content);
   }
@@ -58,7 +58,7 @@ export class IgnoredEvents {
 }
 
 /** Where the content of what was ignored is sealed. */
-export function ignoredPlace(sagaId: string | null): string {
+export function ignoredEventLocation(sagaId: string | null): string {
   return sagaId ?? 'without a saga';
 }
 

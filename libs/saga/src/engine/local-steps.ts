@@ -12,7 +12,7 @@ import { jsonOf } from '../machine/saga-data.js';
 import type { SagaEvent } from '../machine/saga-event.js';
 import { type SagaInstance } from '../machine/saga-instance.js';
 import { END_STEP } from '../definition/names.js';
-import { SagaRejection } from '../machine/saga-rejection.js';
+import { SagaRejectedError } from '../machine/saga-rejected-error.js';
 
 const savepoint = savepointOf('saga');
 /** So many attempts that cost their transaction are remembered, until the saga has been told. */
@@ -67,7 +67,7 @@ export class LocalSteps {
     } catch (error) {
       if (error instanceof HandlerAbandonedError) throw error;
       await this.#goBack(local, error);
-      if (error instanceof SagaRejection) return { status: 'rejected', error: error.reason };
+      if (error instanceof SagaRejectedError) return { status: 'rejected', error: error.reason };
       if (error instanceof UnusableResultError) return { status: 'unusable', error: error.message };
       const final = action.policy.nonRetryable.some((kind) => isOf(error, kind));
       return { status: 'failed', error: describeError(error), ...(final && { final }) };

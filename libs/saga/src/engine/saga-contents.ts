@@ -1,6 +1,6 @@
 import { type SqlSession } from '@waybill/kernel';
 import { runAhead } from '@waybill/kernel/internal';
-import { type SealedPlace, Sealer, type SubjectKey } from '@waybill/log';
+import { type SealedLocation, Sealer, type SubjectKey } from '@waybill/log';
 
 /** What of a saga is kept as JSON, encrypted where anything is: its content, its transitions, orders to it. */
 export class SagaContents {
@@ -15,15 +15,15 @@ export class SagaContents {
   }
 
   seal(id: string, json: string, subjectKey?: SubjectKey): string {
-    return this.sealer.sealJson(json, placeOf(id), { subjectKey });
+    return this.sealer.sealJson(json, locationOf(id), { subjectKey });
   }
 
   /** @throws ContentUndecipherableError, SubjectErasedError */
   async open(session: SqlSession, id: string, stored: string): Promise<string> {
-    return this.sealer.openJson(session, stored, placeOf(id), `saga ${id}`);
+    return this.sealer.openJson(session, stored, locationOf(id), `saga ${id}`);
   }
 }
 
-function placeOf(id: string): SealedPlace {
+function locationOf(id: string): SealedLocation {
   return { kind: 'saga', of: [id] };
 }

@@ -160,7 +160,7 @@ export class SagaCaller {
   async #tell(row: Row, outcome: TryOutcome, untilMs: number): Promise<void> {
     for (let waitMs = 50; ; waitMs *= 2) {
       try {
-        return await this.#settle(row, outcome);
+        return await this.#recordOutcome(row, outcome);
       } catch (error) {
         const isOver = performance.now() + waitMs >= untilMs;
         if (!isInfrastructureFailure(error)) return this.#postpone(row, outcome, error);
@@ -170,7 +170,7 @@ export class SagaCaller {
     }
   }
 
-  async #settle(row: Row, outcome: TryOutcome): Promise<void> {
+  async #recordOutcome(row: Row, outcome: TryOutcome): Promise<void> {
     const { engine, transactions, transitionMs } = this.parts;
     const reply = this.#replyTo(row, outcome);
     if (reply === undefined) {

@@ -11,7 +11,7 @@ import type { SagaData } from '../definition/saga-definition.js';
 import type { OperatorOrder } from '../engine/operator-order.js';
 import type { SagaEngine } from '../engine/saga-engine.js';
 import type { OrderEvent } from '../machine/saga-event.js';
-import { claimSagaOrder, settleSagaOrder } from '../statements.generated.js';
+import { claimSagaOrder, endSagaOrder } from '../statements.generated.js';
 
 /** What {@link SagaOrders} work with. */
 export interface SagaOrdersDependencies {
@@ -45,7 +45,7 @@ export class SagaOrders {
           const { id, sagaId, order, revision, statedBy: by } = row;
           const event = await openedOrder(session, engine.contents, sagaId, order);
           current = { id, sagaId, event, revision, by };
-          await settle(session, id, await engine.order(transaction, current));
+          await endOrder(session, id, await engine.order(transaction, current));
           return id;
         },
         timeoutMs: transitionMs,
@@ -61,7 +61,7 @@ export class SagaOrders {
   async #refuse({ id, sagaId, event }: OperatorOrder, error: unknown): Promise<void> {
     const why = describeError(error);
     this.parts.logger.error(`the order to ${event.type} saga ${sagaId} was not carried out: ${why}`);
-    await settle(this.parts.transactions.session, id, why);
+    await endOrder(this.parts.transactions.session, id, why);
   }
 }
 
@@ -84,6 +84,6 @@ async function openedOrder(
   return { ...event, data: JSON.parse(data) as SagaData };
 }
 
-async function settle(session: SqlSession, id: number, why: string | undefined): Promise<void> {
-  await session.run(settleSagaOrder, id, why === undefined ? 'applied' : 'refused', why ?? null);
+async function endOrder(session: SqlSession, id: number, why: string | undefined): Promise<void> {
+  await session.run(endSagaOrder, id, why === undefined ? 'applied' : 'refused', why ?? null);
 }

@@ -84,11 +84,11 @@ export function goBackward(draft: TransitionDraft): boolean {
   const { steps } = draft;
   const open = draft.openInLanes();
   const clear = new Map<number, boolean>();
-  for (let place = steps.length - 1; place >= 0; place -= 1) {
-    const step = steps[place] as StepDefinition;
+  for (let index = steps.length - 1; index >= 0; index -= 1) {
+    const step = steps[index] as StepDefinition;
     const record = draft.peek(step);
     if (record?.status !== 'done' && record?.status !== 'failed') continue;
-    if (!isClearBehind(draft, place, clear) || !draft.hasPlace(step, open)) continue;
+    if (!isClearAfter(draft, index, clear) || !draft.hasCapacity(step, open)) continue;
     if (step.undo === undefined) draft.end(step, 'undone');
     else {
       const { begunMs, ...rest } = record;
@@ -103,15 +103,15 @@ export function goBackward(draft: TransitionDraft): boolean {
 }
 
 /** Whether nothing behind a step is left to be undone. What was skipped says nothing of what comes behind it. */
-function isClearBehind(draft: TransitionDraft, place: number, known: Map<number, boolean>): boolean {
-  const before = known.get(place);
+function isClearAfter(draft: TransitionDraft, index: number, known: Map<number, boolean>): boolean {
+  const before = known.get(index);
   if (before !== undefined) return before;
-  const isClear = (draft.next[place] ?? []).every((later) => {
+  const isClear = (draft.next[index] ?? []).every((later) => {
     const status = draft.peek(draft.steps[later] as StepDefinition)?.status;
     if (status === undefined) return true;
-    return CLEAN.has(status) && (status !== 'skipped' || isClearBehind(draft, later, known));
+    return CLEAN.has(status) && (status !== 'skipped' || isClearAfter(draft, later, known));
   });
-  known.set(place, isClear);
+  known.set(index, isClear);
   return isClear;
 }
 

@@ -11,7 +11,7 @@ import { delayAfter } from '../definition/step-policy.js';
 import { compensate } from './backward.js';
 import type { ChildEvent } from './saga-event.js';
 import type { StepStatus } from './saga-instance.js';
-import { SagaRejection } from './saga-rejection.js';
+import { SagaRejectedError } from './saga-rejected-error.js';
 import type { TransitionDraft } from './transition-draft.js';
 
 /** Steps that go no further forward. */
@@ -28,7 +28,7 @@ export function forwardDone(draft: TransitionDraft, step: StepDefinition, payloa
     draft.add(resultOf(draft, step, payload));
   } catch (error) {
     if (late) return draft.ignore(`the answer of step ${step.name} came late, and is not usable`);
-    if (!(error instanceof SagaRejection)) {
+    if (!(error instanceof SagaRejectedError)) {
       draft.put(step, { unused: { payload } });
       return draft.stick(step, `what came of step ${step.name} is not usable: ${describeError(error)}`);
     }
@@ -162,8 +162,8 @@ export function goForward(draft: TransitionDraft): boolean {
   const { steps } = draft;
   const open = draft.openInLanes();
   for (const step of steps) {
-    if (draft.peek(step) !== undefined || !draft.hasPlace(step, open)) continue;
-    if (!step.after.every((place) => draft.isIn(steps[place] as StepDefinition, BEHIND))) continue;
+    if (draft.peek(step) !== undefined || !draft.hasCapacity(step, open)) continue;
+    if (!step.after.every((index) => draft.isIn(steps[index] as StepDefinition, BEHIND))) continue;
     begin(draft, step);
     return true;
   }

@@ -59,21 +59,21 @@ function expanded(
 ): InstanceSteps {
   const steps: StepDefinition[] = [];
   /** Where what a step was is to be found now: itself, and its items. */
-  const places: (readonly number[])[] = [];
+  const indexes: (readonly number[])[] = [];
   for (const step of defined) {
-    const after = step.after.flatMap((place) => places[place] ?? []);
+    const after = step.after.flatMap((index) => indexes[index] ?? []);
     const { forward, name, patched, unpatched } = step;
     const isMissing =
       (patched !== undefined && !patches.includes(patched)) ||
       (unpatched !== undefined && patches.includes(unpatched));
     if (isMissing) {
-      places.push(after);
+      indexes.push(after);
       continue;
     }
     const own = steps.push({ ...step, after }) - 1;
     const list = forward.kind === 'each' && Object.hasOwn(items, name) ? (items[name] ?? []) : [];
     const elements = list.map((item) => steps.push(elementStep(name, forward as EachAction, item, own)) - 1);
-    places.push([own, ...elements]);
+    indexes.push([own, ...elements]);
   }
   return { steps, next: nextSteps(steps) };
 }
@@ -100,11 +100,11 @@ export function freeze({ items, key }: EachAction, data: SagaInstance['data']): 
   if (list.length > MAX_ITEMS)
     throw new RangeError(`it has ${list.length} items, and ${MAX_ITEMS} are the most`);
   const keys = new Set<string>();
-  return list.map((item: unknown, place) => {
+  return list.map((item: unknown, index) => {
     const name: unknown = key(item, data);
     if (typeof name !== 'string' || name === '' || name.length > MAX_KEY_CHARS || /[\p{Cc}[\]]/u.test(name))
       throw new TypeError(
-        `the key of item ${place} must be a text of 1 to ${MAX_KEY_CHARS} characters, without brackets and control characters`,
+        `the key of item ${index} must be a text of 1 to ${MAX_KEY_CHARS} characters, without brackets and control characters`,
       );
     if (keys.has(name)) throw new RangeError(`two of its items have the key ${name}`);
     keys.add(name);

@@ -86,7 +86,7 @@ export function nextTransition(
   }
   const draft = new TransitionDraft(definition, instance, nowMs);
   handle(draft, event);
-  const state = settle(draft);
+  const state = advanceSteps(draft);
   if (isEnd(state)) draft.leave(state);
   return { instance: draft.instance(state), outputs: draft.outputs };
 }
@@ -97,7 +97,7 @@ function isUndoing({ state }: SagaInstance, { type }: SagaEvent): boolean {
 }
 
 /** Begins everything that can begin now, and says how the saga stands. */
-function settle(draft: TransitionDraft): SagaState {
+function advanceSteps(draft: TransitionDraft): SagaState {
   // A step may be over as soon as it begins: a condition, a signal that is there already, a step without compensation.
   for (let moved = true; moved;) moved = draft.direction === 'forward' ? goForward(draft) : goBackward(draft);
   const statuses = draft.statuses();

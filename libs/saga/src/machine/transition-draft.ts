@@ -176,7 +176,7 @@ export class TransitionDraft {
     return open;
   }
 
-  hasPlace({ lane }: StepDefinition, open: ReadonlyMap<string, number>): boolean {
+  hasCapacity({ lane }: StepDefinition, open: ReadonlyMap<string, number>): boolean {
     return lane === undefined || (open.get(lane.of) ?? 0) < lane.concurrency;
   }
 

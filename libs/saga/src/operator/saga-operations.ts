@@ -14,7 +14,7 @@ import { SagaOrderRefusedError } from '../errors/saga-errors.js';
 import { type Sealer } from '@waybill/log';
 import { whyUnreadable } from '@waybill/log/internal';
 import { type AttributeValue, shownAttribute, type StoredAttribute } from '../definition/attributes.js';
-import { ignoredPlace } from '../engine/ignored-events.js';
+import { ignoredEventLocation } from '../engine/ignored-events.js';
 import { SagaContents } from '../engine/saga-contents.js';
 import type { SagaData } from '../definition/saga-definition.js';
 import type { OrderEvent, SagaEvent, SagaOutput } from '../machine/saga-event.js';
@@ -224,8 +224,8 @@ export class SagaOperations {
     const rows = await session.run(listIgnoredEvents, sagaId ?? null, limit);
     return Promise.all(
       rows.map(async ({ content, ...row }) => {
-        const place = ignoredPlace(row.sagaId);
-        const json = await this.#contents.open(session, place, content).catch(() => undefined);
+        const location = ignoredEventLocation(row.sagaId);
+        const json = await this.#contents.open(session, location, content).catch(() => undefined);
         return { ...row, payload: json === undefined ? undefined : (JSON.parse(json) as unknown) };
       }),
     );

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '@waybill/kernel';
 
-/** The answer to a command that was `SagaOngoing`, when it is known; `ongoing` only says that the work goes on. */
+/** The answer to a command that was `SagaOngoingError`, when it is known; `ongoing` only says that the work goes on. */
 export type LaterReply = (
   | { readonly status: 'done'; readonly payload?: unknown }
   | { readonly status: 'rejected'; readonly reason: string }

@@ -10,8 +10,8 @@ import type { Replies, ReplyTransaction } from './replies.js';
 import { type Ending, endingOf, type LaterReply } from './later-reply.js';
 import { callOf, isRelease } from './saga-call.js';
 import { SAGA_AGAIN_HEADER, SAGA_HOLDS_HEADER, SAGA_ID_HEADER } from '../message/saga-headers.js';
-import { SagaEntityHeld, type SagaLocks } from './saga-locks.js';
-import { SagaOngoing, SagaRejection } from '../machine/saga-rejection.js';
+import { SagaEntityHeldError, type SagaLocks } from './saga-locks.js';
+import { SagaOngoingError, SagaRejectedError } from '../machine/saga-rejected-error.js';
 
 const savepoint = savepointOf('participant');
 
@@ -48,8 +48,8 @@ export class SagaCommandServer {
   }
 
   /**
-   * Serves one delivery. `work` is the handler; it may throw a {@link SagaRejection} (its writes are rolled back, and the
-   * saga is told), a {@link SagaOngoing}, or anything else: then the delivery has failed, and is retried as any other.
+   * Serves one delivery. `work` is the handler; it may throw a {@link SagaRejectedError} (its writes are rolled back, and the
+   * saga is told), a {@link SagaOngoingError}, or anything else: then the delivery has failed, and is retried as any other.
    * A delivery that is no command of a saga is handled as it is; one that only tells that a saga has ended never reaches it.
    *
    * @returns what `work` returned; undefined when it did not run
@@ -70,9 +70,10 @@ export class SagaCommandServer {
       ending = await this.#pass(session, call, work);
     } catch (error) {
       if (isInfrastructureFailure(error)) throw error;
-      if (!(error instanceof SagaRejection) && !(error instanceof SagaEntityHeld)) throw error;
+      if (!(error instanceof SagaRejectedError) && !(error instanceof SagaEntityHeldError)) throw error;
       await session.run(savepoint.goBack);
-      ending = error instanceof SagaRejection ? rejected(error) : await this.#stash(delivery, error.entity);
+      ending =
+        error instanceof SagaRejectedError ? rejected(error) : await this.#stash(delivery, error.entity);
       // A copy of the command must not do later what the saga has been told was not done.
       if (ending !== undefined) await this.#barrier.reject(session, call);
     }
@@ -83,7 +84,7 @@ export class SagaCommandServer {
   }
 
   /**
-   * Answers a command later that was {@link SagaOngoing}, in the transaction of what it has come to, or says by `ongoing` that
+   * Answers a command later that was {@link SagaOngoingError}, in the transaction of what it has come to, or says by `ongoing` that
    * it is still at work, so that the step's time begins again. The barrier is asked first: a command that was answered before,
    * or that the saga has taken back since, is not answered, and the transaction is to be rolled back.
    *
@@ -121,14 +122,14 @@ export class SagaCommandServer {
     call: BarrierCall,
     work: () => Promise<unknown>,
   ): Promise<Ending | undefined> {
-    let ongoing: SagaOngoing | undefined;
+    let ongoing: SagaOngoingError | undefined;
     let payload: unknown;
     // The answer is committed with the effect, so the barrier needs to keep none for duplicates.
     const { outcome } = await this.#barrier.call(session, call, async () => {
       try {
         payload = await work();
       } catch (error) {
-        if (!(error instanceof SagaOngoing)) throw error;
+        if (!(error instanceof SagaOngoingError)) throw error;
         ongoing = error;
         await this.#barrier.ongoing(session, call, error.hasEffect ? 'ongoing-effect' : 'ongoing');
       }
@@ -146,7 +147,7 @@ export class SagaCommandServer {
       await this.parts.locks.stash(session, entity, command);
       return undefined;
     } catch (error) {
-      if (error instanceof SagaRejection) return rejected(error);
+      if (error instanceof SagaRejectedError) return rejected(error);
       throw error;
     }
   }
@@ -173,7 +174,7 @@ export class SagaCommandServer {
   }
 }
 
-function rejected({ reason }: SagaRejection): Ending {
+function rejected({ reason }: SagaRejectedError): Ending {
   return { status: 'rejected', error: reason };
 }
 

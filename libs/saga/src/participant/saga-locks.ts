@@ -17,7 +17,7 @@ import { openMessage, sealMessage } from '@waybill/log/internal';
 import { type Codec, type ControlMessage, jsonCodec } from '@waybill/outbox';
 import type { Replies, ReplyTransaction } from './replies.js';
 import { assertEntity, heldEntities, type SagaLock, type SagaLockFilter } from './held-entities.js';
-import { SagaRejection } from '../machine/saga-rejection.js';
+import { SagaRejectedError } from '../machine/saga-rejected-error.js';
 import {
   holdEntity,
   releaseEntities,
@@ -62,8 +62,8 @@ export interface StashRules {
 }
 
 /** The entity is another saga's: the command is put aside. Caught by {@link SagaCommandServer}. */
-export class SagaEntityHeld extends Error {
-  override readonly name = 'SagaEntityHeld';
+export class SagaEntityHeldError extends Error {
+  override readonly name = 'SagaEntityHeldError';
 
   constructor(readonly entity: string) {
     super(`${entity} is held by another saga`);
@@ -107,13 +107,13 @@ export class SagaLocks {
    * Holds an entity for the saga of a command, in the command's transaction. It is let go by {@link release}, when the step
    * is compensated, and when the saga has ended.
    *
-   * @throws SagaEntityHeld when it is another saga's: to be let through
+   * @throws SagaEntityHeldError when it is another saga's: to be let through
    * @throws ConfigurationError for a name that cannot be kept
    */
   async hold(session: SqlSession, { sagaId, branch }: SagaBranch, entity: string): Promise<void> {
     assertEntity(entity);
     const [row] = await session.run(holdEntity, entity, sagaId, branch);
-    if (row?.held !== true) throw new SagaEntityHeld(entity);
+    if (row?.held !== true) throw new SagaEntityHeldError(entity);
     const taken = this.#taken.get(session) ?? new Set();
     this.#taken.set(session, taken.add(`${sagaId}/${branch}`));
   }
@@ -162,7 +162,7 @@ export class SagaLocks {
     return own(this.rules.codecs, topic) ?? jsonCodec;
   }
 
-  /** Puts a command aside until an entity is let go. @throws SagaRejection when too many wait for it */
+  /** Puts a command aside until an entity is let go. @throws SagaRejectedError when too many wait for it */
   async stash(session: SqlSession, entity: string, command: StashedCommand): Promise<void> {
     const { topic, key, control, subject } = command;
     const { maxWaiting, waitMs } = this.#options;
@@ -184,7 +184,7 @@ export class SagaLocks {
       sealed.payload,
     );
     if (row?.stashed !== true)
-      throw new SagaRejection(`${maxWaiting} commands wait for ${entity}, which another saga holds`);
+      throw new SagaRejectedError(`${maxWaiting} commands wait for ${entity}, which another saga holds`);
   }
 
   /** What is held, the oldest first. @throws ConfigurationError for a filter that is not usable */

@@ -7,7 +7,7 @@ import { choosePort } from '../process/free-port.js';
 import { Lifeline } from '../process/lifeline.js';
 import type { PostgresServer, RestartMode } from './postgres-server.js';
 import { clearStaleServer } from './postmaster-file.js';
-import { ServerExit, ServerProcess } from '../process/server-process.js';
+import { ServerExitError, ServerProcess } from '../process/server-process.js';
 import { refuseReserved, serverSettings } from './server-settings.js';
 import { TestingError } from '../testing-error.js';
 import { newTemporaryPath, unprivilegedUser } from './unprivileged-user.js';
@@ -165,7 +165,8 @@ class EmbeddedServer implements EmbeddedPostgres {
         this.currentPort = port;
         break;
       } catch (error) {
-        if (!(error instanceof ServerExit) || !isWorthRetrying(error, fixedPort, attempt, until)) throw error;
+        if (!(error instanceof ServerExitError) || !isWorthRetrying(error, fixedPort, attempt, until))
+          throw error;
         await delay(RETRY_MS);
       }
     }
@@ -205,7 +206,12 @@ class EmbeddedServer implements EmbeddedPostgres {
   }
 }
 
-function isWorthRetrying(error: ServerExit, fixedPort: boolean, attempt: number, until: number): boolean {
+function isWorthRetrying(
+  error: ServerExitError,
+  fixedPort: boolean,
+  attempt: number,
+  until: number,
+): boolean {
   if (error.dataHeld) return Date.now() < until;
   if (!error.portTaken) return false;
   return fixedPort ? Date.now() < until : attempt < PORT_ATTEMPTS;

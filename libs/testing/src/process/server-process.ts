@@ -36,7 +36,7 @@ export class ServerProcess {
 
   /**
    * Starts the server and waits until it takes connections.
-   * @throws ServerExit when it ended before that
+   * @throws ServerExitError when it ended before that
    */
   static async start(
     cluster: Cluster,
@@ -96,12 +96,12 @@ export class ServerProcess {
       if (Date.now() > until) await this.end('SIGKILL');
     }
     const log = (await readFile(logFile)).subarray(logStart).toString();
-    throw new ServerExit(log.trim());
+    throw new ServerExitError(log.trim());
   }
 }
 
 /** The server ended while it was being started. */
-export class ServerExit extends TestingError {
+export class ServerExitError extends TestingError {
   constructor(readonly log: string) {
     super(
       'SERVER_START_FAILED',

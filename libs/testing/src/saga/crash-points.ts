@@ -112,7 +112,7 @@ export class CrashPoints {
    * Buries a crashed instance: ends what its sessions still do at the server, and the leases that it held, which nothing else
    * would renew. Resolves when none of its sessions is there any more.
    */
-  async bury(incarnation: number, pids: readonly number[]): Promise<void> {
+  async endSessions(incarnation: number, pids: readonly number[]): Promise<void> {
     const { pool } = this.database;
     const schema = pg.escapeIdentifier(this.database.schema);
     for (let left = pids.length; left > 0;) {

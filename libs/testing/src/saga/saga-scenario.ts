@@ -231,7 +231,7 @@ export class SagaScenario<Input extends object> {
       const payload = undo ? undefined : this.#locals.get(step)?.(data);
       event = { type: 'local', step, undo, attempt, status: 'done', payload: payload ?? undefined };
     } catch (error) {
-      const isRejection = error instanceof Error && error.name === 'SagaRejection';
+      const isRejection = error instanceof Error && error.name === 'SagaRejectedError';
       const why = error instanceof Error ? error.message : String(error);
       const status = isRejection ? 'rejected' : 'failed';
       event = { type: 'local', step, undo, attempt, status, error: why };

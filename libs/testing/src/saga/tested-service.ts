@@ -105,7 +105,7 @@ export class TestedService<Service extends RunningService> {
   }
 
   async #recover(point: number, incarnation: number, gate: ServiceGate): Promise<void> {
-    await this.points.bury(incarnation, gate.pids);
+    await this.points.endSessions(incarnation, gate.pids);
     await this.points.done(point);
     const dead = this.#instance;
     this.#instance = undefined;

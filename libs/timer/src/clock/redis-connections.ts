@@ -90,7 +90,7 @@ export function openRedis(
   };
   const client = connect(given, common);
   client.on('error', onError);
-  hearLateErrors(client);
+  handleLateErrors(client);
   return client;
 }
 
@@ -98,7 +98,7 @@ export function openRedis(
  * ioredis hears the first error of a socket only. Over TLS a second may follow, when the server says what it makes of a
  * handshake that was broken off; unheard, it would end the process. BullMQ's worker makes a client of its own out of this one.
  */
-function hearLateErrors(client: RedisClient): void {
+function handleLateErrors(client: RedisClient): void {
   client.on('error', () => {
     const { stream } = client as { readonly stream?: { on(event: 'error', hear: () => void): unknown } };
     stream?.on('error', () => {});
@@ -107,7 +107,7 @@ function hearLateErrors(client: RedisClient): void {
   Object.assign(client, {
     duplicate: (...given: unknown[]): RedisClient => {
       const copy = duplicate(...given);
-      hearLateErrors(copy);
+      handleLateErrors(copy);
       return copy;
     },
   });

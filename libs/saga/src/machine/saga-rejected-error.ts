@@ -2,8 +2,8 @@
  * The business says no: thrown by a participant, a local action or a signal's `then`. The step has not happened, is not
  * tried again, and the saga is compensated. Every other error is trouble with the infrastructure, and is tried again.
  */
-export class SagaRejection extends Error {
-  override readonly name = 'SagaRejection';
+export class SagaRejectedError extends Error {
+  override readonly name = 'SagaRejectedError';
 
   /** @param reason what the business says; it stands in the saga's row and in its timeline */
   constructor(readonly reason: string) {
@@ -15,8 +15,8 @@ export class SagaRejection extends Error {
  * A participant is still at it: thrown by it when it is asked before it has an answer. The step's time starts over, and
  * the participant answers later by `waybill.sagas.participant.answer`. What it has written so far is kept.
  */
-export class SagaOngoing extends Error {
-  override readonly name = 'SagaOngoing';
+export class SagaOngoingError extends Error {
+  override readonly name = 'SagaOngoingError';
   /** Whether what was written so far has to be taken back. */
   readonly hasEffect: boolean;
 
