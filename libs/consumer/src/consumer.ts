@@ -79,7 +79,7 @@ export class Consumer {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly parts: ConsumerDependencies,
+    private readonly dependencies: ConsumerDependencies,
     options: ConsumerOptions = {},
   ) {
     const { retryBudget, ...rest } = options;
@@ -89,23 +89,23 @@ export class Consumer {
         ? []
         : [`leaseMs (${leaseMs}) must be at least three times heartbeatMs (${heartbeatMs})`],
     );
-    this.#byTopic = byTopic(parts.subscriptions);
-    this.#clock = parts.clock ?? systemClock;
-    this.#logger = guardLogger(parts.logger);
-    this.#reader = new LogReader(parts.bus, parts.topics);
+    this.#byTopic = byTopic(dependencies.subscriptions);
+    this.#clock = dependencies.clock ?? systemClock;
+    this.#logger = guardLogger(dependencies.logger);
+    this.#reader = new LogReader(dependencies.bus, dependencies.topics);
     this.#permits = new Permits(this.#options.maxConcurrency, () => this.#pump());
     const service = { clock: this.#clock, logger: this.#logger };
     this.#watch = new TopicWatch({
       ...service,
-      group: parts.group,
-      patterns: new TopicPatterns(parts.patterns ?? []),
+      group: dependencies.group,
+      patterns: new TopicPatterns(dependencies.patterns ?? []),
       byTopic: this.#byTopic,
-      topics: parts.topics,
-      signals: parts.signals,
+      topics: dependencies.topics,
+      signals: dependencies.signals,
     });
     this.#fetcher = new BackgroundService({
       ...service,
-      name: `the consumer of group ${parts.group}`,
+      name: `the consumer of group ${dependencies.group}`,
       runOnce: () => this.#fetch(),
       // Signals tell of what is appended; looking again at once would find nothing.
       idleMinMs: Math.min(POLL_MIN_MS, this.#options.pollMaxMs),
@@ -114,16 +114,16 @@ export class Consumer {
     });
     this.#ticker = new BackgroundService({
       ...service,
-      name: `the positions of group ${parts.group}`,
+      name: `the positions of group ${dependencies.group}`,
       runOnce: () => this.#tick(),
       idleMinMs: TICK_MS,
       idleMaxMs: TICK_MS,
     });
     const { leaseMs, heartbeatMs } = this.#options;
     const topicsNow = (): string[] => (this.#isBlind ? [] : [...this.#byTopic.keys()]);
-    this.#membership = new GroupMembership(parts.bus, parts.topics, parts.signals, {
+    this.#membership = new GroupMembership(dependencies.bus, dependencies.topics, dependencies.signals, {
       ...service,
-      group: parts.group,
+      group: dependencies.group,
       get topics() {
         return topicsNow();
       },
@@ -135,13 +135,13 @@ export class Consumer {
         onLost: (ownership) => this.#onLost(ownership),
       },
     });
-    const { group, topics } = parts;
+    const { group, topics } = dependencies;
     this.#partitions = new OwnedPartitions({ ...service, group, topics, membership: this.#membership });
   }
 
   /** Joins the group and begins to consume. */
   async start(): Promise<void> {
-    const { bus, transactions } = this.parts;
+    const { bus, transactions } = this.dependencies;
     const [log, handlers] = await Promise.all([
       databaseIdentity(bus.session),
       databaseIdentity(transactions.session),
@@ -150,11 +150,11 @@ export class Consumer {
     await this.#membership.start();
     const context = this.#laneContext(log === handlers ? undefined : log);
     const { startFrom } = this.#options;
-    this.#opener = new LaneOpener(context, this.#byTopic, this.parts.topics, this.#reader, startFrom);
+    this.#opener = new LaneOpener(context, this.#byTopic, this.dependencies.topics, this.#reader, startFrom);
     this.#redrives = new RedriveWatch({
       ...context,
       session: bus.session,
-      signals: this.parts.signals,
+      signals: this.dependencies.signals,
       lanes: () => this.#partitions.lanes(),
       wake: () => {
         this.#partitions.stirAll();
@@ -162,14 +162,14 @@ export class Consumer {
       },
     });
     this.#redrives.start();
-    this.#unsubscribe = this.parts.signals.subscribe('appended', this.#fetcher.bell);
+    this.#unsubscribe = this.dependencies.signals.subscribe('appended', this.#fetcher.bell);
     this.#fetcher.start();
     this.#ticker.start();
   }
 
   #laneContext(inboxFor: string | undefined): LaneContext {
-    const { bus, transactions, group, budgets, signatures } = this.parts;
-    const { sealer = Sealer.none, codecs = {} } = this.parts;
+    const { bus, transactions, group, budgets, signatures } = this.dependencies;
+    const { sealer = Sealer.none, codecs = {} } = this.dependencies;
     const { groupId } = this.#membership;
     const { maxCrashes, maxParked, preparedStatements: prepared } = this.#options;
     const wake = (): void => this.#pump();
@@ -180,7 +180,7 @@ export class Consumer {
       group,
       groupId,
       databases: { bus, transactions, inboxFor, prepared, signatures, sealer, codecs },
-      topics: this.parts.topics,
+      topics: this.dependencies.topics,
       permits: this.#permits,
       random: () => randomInt(1_000_000) / 1_000_000,
       counters: this.#counters,
@@ -193,7 +193,7 @@ export class Consumer {
       maxCrashes,
       maxParked,
       wake,
-      onAttemptOutcome: this.parts.onAttemptOutcome,
+      onAttemptOutcome: this.dependencies.onAttemptOutcome,
     };
   }
 
@@ -233,10 +233,10 @@ export class Consumer {
   async #onRevoked({ partitionId }: Ownership): Promise<void> {
     const lane = this.#partitions.take(partitionId);
     this.#leaving += 1;
-    if (this.#leaving === 1) this.parts.onRebalancing?.(true);
+    if (this.#leaving === 1) this.dependencies.onRebalancing?.(true);
     await lane?.drain(this.#options.drainMs);
     this.#leaving -= 1;
-    if (this.#leaving === 0) this.parts.onRebalancing?.(false);
+    if (this.#leaving === 0) this.dependencies.onRebalancing?.(false);
   }
 
   async #onLost({ partitionId }: Ownership): Promise<void> {
@@ -258,7 +258,7 @@ export class Consumer {
       if (offset !== undefined) positions.push({ partitionId: lane.partitionId, offset });
     }
     // With nothing to read it would not learn that it can read again.
-    if (this.#isBlind) await oldestBucketSeq(this.parts.bus.session);
+    if (this.#isBlind) await oldestBucketSeq(this.dependencies.bus.session);
     let again = moreAreDue;
     for (let next = 0; next < positions.length; next += FETCHED_TOGETHER) {
       if (await this.#fetchSome(positions.slice(next, next + FETCHED_TOGETHER))) again = true;
@@ -277,7 +277,7 @@ export class Consumer {
       return fetched.mayHaveMore;
     } catch (error) {
       if (!(error instanceof OffsetOutOfRangeError)) throw error;
-      const topic = await this.parts.topics.get(error.topic);
+      const topic = await this.dependencies.topics.get(error.topic);
       this.#partitions.fail(topic.partitionIds[error.partition] ?? -1, error);
       return true;
     }
@@ -302,7 +302,7 @@ export class Consumer {
     const now = this.#clock.monotonic();
     if (this.#opener?.usesInbox !== true || now - this.#inboxRecycledAt < INBOX_MS) return;
     this.#inboxRecycledAt = now;
-    const oldest = await oldestBucketSeq(this.parts.bus.session);
-    await new Inbox().recycle(this.parts.transactions.session, oldest, this.#logger);
+    const oldest = await oldestBucketSeq(this.dependencies.bus.session);
+    await new Inbox().recycle(this.dependencies.transactions.session, oldest, this.#logger);
   }
 }

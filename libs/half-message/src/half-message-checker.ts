@@ -115,7 +115,7 @@ function claimRows(bus: PgDatabase, group: string, lowMs: number, most: number, 
 export class HalfMessageChecker {
   readonly service: BackgroundService;
   readonly #options;
-  readonly #parts: HalfMessageCheckerDependencies;
+  readonly #dependencies: HalfMessageCheckerDependencies;
   readonly #databases: LocalDatabases;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -127,15 +127,16 @@ export class HalfMessageChecker {
   #sweepAt = -Infinity;
 
   /** @throws ConfigurationError */
-  constructor(parts: HalfMessageCheckerDependencies, options: HalfMessageCheckerOptions = {}) {
+  constructor(dependencies: HalfMessageCheckerDependencies, options: HalfMessageCheckerOptions = {}) {
     this.#options = resolveOptions('check-back of half messages', SPECS, options, (resolved) =>
       resolved.retryMaxMs < resolved.retryMs ? ['retryMaxMs must not be below retryMs'] : [],
     );
-    this.#parts = parts;
-    this.#databases = parts.databases ?? new LocalDatabases();
-    this.#clock = parts.clock ?? systemClock;
-    this.#logger = guardLogger(parts.logger);
-    if (parts.group === '') throw new ConfigurationError('Check-back needs a group', ['group is empty']);
+    this.#dependencies = dependencies;
+    this.#databases = dependencies.databases ?? new LocalDatabases();
+    this.#clock = dependencies.clock ?? systemClock;
+    this.#logger = guardLogger(dependencies.logger);
+    if (dependencies.group === '')
+      throw new ConfigurationError('Check-back needs a group', ['group is empty']);
     this.service = new BackgroundService({
       name: 'the check-back of half messages',
       runOnce: (signal) => this.#look(signal),
@@ -185,7 +186,7 @@ export class HalfMessageChecker {
     const { concurrency, checkTimeoutMs } = this.#options;
     const free = concurrency - this.#running.size;
     if (free <= 0) return 0;
-    const { bus, group, instance = `process ${process.pid}` } = this.#parts;
+    const { bus, group, instance = `process ${process.pid}` } = this.#dependencies;
     const startedAt = this.#clock.monotonic();
     const sweep = startedAt >= this.#sweepAt;
     const lease = checkTimeoutMs + LEASE_MARGIN_MS;
@@ -220,7 +221,7 @@ export class HalfMessageChecker {
     const { checkIntervalMaxMs, retryMs, retryMaxMs, undecidedAfterMs } = this.#options;
     const failure = result.verdict === 'unanswered' ? (result.failure ?? NO_CHECK) : null;
     const counts = result.verdict === 'unknown';
-    const [deferred] = await this.#parts.bus.session.run(
+    const [deferred] = await this.#dependencies.bus.session.run(
       deferHalf,
       row.id,
       row.epoch,
@@ -238,7 +239,7 @@ export class HalfMessageChecker {
     this.#counts.undecided += 1;
     this.#logger.error(
       `half message ${row.id} is undecided: an operator has to decide about it (waybill half show ${row.id})`,
-      { group: this.#parts.group, lastResult: text },
+      { group: this.#dependencies.group, lastResult: text },
     );
   }
 
@@ -249,7 +250,7 @@ export class HalfMessageChecker {
   ): Promise<void> {
     try {
       const decision = { verdict, by, reason: why, epoch: row.epoch, from: [STATE.prepared] };
-      const outcome = await this.#parts.store.decide(row.id, decision);
+      const outcome = await this.#dependencies.store.decide(row.id, decision);
       this.#counts[outcome === 'fenced' ? 'fenced' : verdict] += 1;
     } catch (error) {
       if (
@@ -309,17 +310,17 @@ export class HalfMessageChecker {
 
   #checkFor(messages: readonly MessageToCheck[]): CheckBack | undefined {
     for (const { topic } of messages) {
-      const check = this.#parts.checks?.get(topic);
+      const check = this.#dependencies.checks?.get(topic);
       if (check !== undefined) return check;
     }
-    return this.#parts.checks?.get(ANY_TOPIC);
+    return this.#dependencies.checks?.get(ANY_TOPIC);
   }
 
   async #halfOf(row: ClaimedHalf, signal: AbortSignal): Promise<HalfToCheck> {
     const { id, preparedAt, checks } = row;
-    const { codecs = {}, sealer = Sealer.none, bus } = this.#parts;
+    const { codecs = {}, sealer = Sealer.none, bus } = this.#dependencies;
     const messages = await contentToCheck(row, { codecs, sealer, session: bus.session });
-    return { id, group: this.#parts.group, preparedAt, checks, messages, signal };
+    return { id, group: this.#dependencies.group, preparedAt, checks, messages, signal };
   }
 }
 

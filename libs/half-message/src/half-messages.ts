@@ -106,20 +106,20 @@ export class HalfMessages {
   /** What the checker and the desk decide with. */
   readonly store: HalfStore;
   readonly #options;
-  readonly #parts: HalfMessagesDependencies;
+  readonly #dependencies: HalfMessagesDependencies;
   readonly #databases: LocalDatabases;
   readonly #clock: Clock;
   readonly #logger: Logger;
 
   /** @throws ConfigurationError */
-  constructor(parts: HalfMessagesDependencies, options: HalfMessagesOptions = {}) {
+  constructor(dependencies: HalfMessagesDependencies, options: HalfMessagesOptions = {}) {
     this.#options = resolveOptions('half messages', SPECS, options);
-    this.#parts = parts;
-    this.group = parts.group;
-    this.store = new HalfStore(parts);
-    this.#databases = parts.databases ?? new LocalDatabases();
-    this.#clock = parts.clock ?? systemClock;
-    this.#logger = guardLogger(parts.logger);
+    this.#dependencies = dependencies;
+    this.group = dependencies.group;
+    this.store = new HalfStore(dependencies);
+    this.#databases = dependencies.databases ?? new LocalDatabases();
+    this.#clock = dependencies.clock ?? systemClock;
+    this.#logger = guardLogger(dependencies.logger);
   }
 
   /**
@@ -140,7 +140,7 @@ export class HalfMessages {
     const { barrier, ...rest } = options;
     const mark = await this.#markFor(barrier);
     const encode = ({ control, hasUserKey = false, ...message }: ControlMessage): EncodedMessage =>
-      this.#parts.encode(message, { control, hasUserKey });
+      this.#dependencies.encode(message, { control, hasUserKey });
     return prepared(await this.#store(newId(), messages.map(encode), rest, mark));
   }
 
@@ -244,7 +244,7 @@ export class HalfMessages {
     const { barrier = false, ...rest } = options;
     const local = this.#local(database);
     const described = await this.#databases.describe(local);
-    if (local.transactions.session === this.#parts.bus.session)
+    if (local.transactions.session === this.#dependencies.bus.session)
       throw new ConfigurationError('A half message cannot be prepared within its local transaction', [
         `the transactions of ${local.name} and the bus share a pool of connections`,
       ]);
@@ -278,7 +278,7 @@ export class HalfMessages {
       const problem = `its half message must hold 1 to ${MAX_MESSAGES} messages, got ${given.length}`;
       throw new MessageInvalidError(id, given[0]?.topic ?? '(none)', problem);
     }
-    const encoded = given.map((message) => this.#parts.encode(message));
+    const encoded = given.map((message) => this.#dependencies.encode(message));
     return this.#store(id, encoded, options, local);
   }
 

@@ -101,15 +101,15 @@ export class HalfStore {
   readonly #waiting: WaitingCommit[] = [];
   #committing = false;
 
-  constructor(private readonly parts: HalfStoreDependencies) {
-    this.#clock = parts.clock ?? systemClock;
+  constructor(private readonly dependencies: HalfStoreDependencies) {
+    this.#clock = dependencies.clock ?? systemClock;
   }
 
   /** @throws TopicUnknownError, MessageInvalidError */
   async prepare(half: HalfToStore): Promise<StoredHalf> {
     const { id, group, encoded, immunityMs, deadlineMs, intervalMs, checkMax, local } = half;
     const { messages, payloads } = storeContent(encoded);
-    const { session } = this.parts.bus;
+    const { session } = this.dependencies.bus;
     for (const { keepSubject } of encoded)
       if (keepSubject !== null) await session.run(keepSubject.statement, ...keepSubject.params);
     const [row] = await session.run(
@@ -184,7 +184,7 @@ export class HalfStore {
     const ids = halves.map(({ id }) => id);
     const batches = await this.#collect(records);
     const statements = [bindStatement(commitPreparedHalves, ids, 'producer'), appendCall(batches, -1, 'all')];
-    await this.parts.bus.withConnection(async (connection) => {
+    await this.dependencies.bus.withConnection(async (connection) => {
       try {
         await connection.runBatch(statements, { begin: true, commit: true });
       } catch (error) {
@@ -192,7 +192,7 @@ export class HalfStore {
         throw error;
       }
     });
-    this.parts.signals?.send('appended');
+    this.dependencies.signals?.send('appended');
   }
 
   /**
@@ -204,7 +204,7 @@ export class HalfStore {
     const { verdict, by, reason = null, epoch = null, from = OPEN, audit } = decision;
     const wanted = verdict === 'commit' ? STATE.committed : STATE.rolledBack;
     const claim = bindStatement(decideHalf, id, wanted, by, reason, epoch, from);
-    return this.parts.bus.withConnection(async (connection) => {
+    return this.dependencies.bus.withConnection(async (connection) => {
       try {
         const [rows] = await connection.runBatch([claim], { begin: true });
         const row = (rows as DecisionRow[])[0];
@@ -220,8 +220,8 @@ export class HalfStore {
         const append = batches.length > 0 ? [appendCall(batches, -1, 'all')] : [];
         const before = [...(audit === undefined ? [] : [audit]), ...timers];
         const results = await connection.runBatch([...before, ...append], { commit: true });
-        if (batches.length > 0) this.parts.signals?.send('appended');
-        if (timers.length > 0) this.parts.alarm?.armed(armedBy(results.slice(0, before.length)));
+        if (batches.length > 0) this.dependencies.signals?.send('appended');
+        if (timers.length > 0) this.dependencies.alarm?.armed(armedBy(results.slice(0, before.length)));
         return outcome;
       } catch (error) {
         await connection.rollback();
@@ -232,7 +232,7 @@ export class HalfStore {
 
   async #collect(records: readonly MessageToCollect[]): Promise<ReadyBatch[]> {
     if (records.length === 0) return [];
-    const collector = this.#collectors.pop() ?? new BatchCollector(this.parts.topics, BATCH_BYTES);
+    const collector = this.#collectors.pop() ?? new BatchCollector(this.dependencies.topics, BATCH_BYTES);
     try {
       return await collector.collect(async (add) => records.forEach((record) => add(record)));
     } finally {

@@ -92,7 +92,8 @@ const OVERDUE_MS = 500;
  */
 export class TimerService implements TimerAlarm {
   readonly #options;
-  readonly #parts: Required<Pick<TimerServiceDependencies, 'clock' | 'logger'>> & TimerServiceDependencies;
+  readonly #dependencies: Required<Pick<TimerServiceDependencies, 'clock' | 'logger'>> &
+    TimerServiceDependencies;
   readonly #effects: ReadonlyMap<number, TimerEffect>;
   readonly #kinds: readonly number[];
   readonly #collector: BatchCollector;
@@ -117,16 +118,16 @@ export class TimerService implements TimerAlarm {
   readonly #blamed = new Map<number, unknown>();
 
   /** @throws ConfigurationError */
-  constructor(parts: TimerServiceDependencies, options: TimerServiceOptions = {}) {
+  constructor(dependencies: TimerServiceDependencies, options: TimerServiceOptions = {}) {
     const { prefix, slotMs, windowMs, distrustMs, ...rest } = options;
     this.#options = resolveOptions('scheduler', SPECS, rest);
-    this.#parts = { clock: systemClock, ...parts, logger: guardLogger(parts.logger) };
-    const { clock, logger, database, redis } = this.#parts;
+    this.#dependencies = { clock: systemClock, ...dependencies, logger: guardLogger(dependencies.logger) };
+    const { clock, logger, database, redis } = this.#dependencies;
     this.#rejections = new Rejections(logger, 'be delivered when its time came');
-    const effects = [messageEffect, new RecurringEffect(logger), ...(parts.effects ?? [])];
+    const effects = [messageEffect, new RecurringEffect(logger), ...(dependencies.effects ?? [])];
     this.#effects = new Map(effects.map((effect) => [effect.kind, effect]));
     this.#kinds = [...this.#effects.keys()];
-    this.#collector = new BatchCollector(parts.topics, this.#options.batchBytes);
+    this.#collector = new BatchCollector(dependencies.topics, this.#options.batchBytes);
     this.#time = new DatabaseTime(clock);
     this.#postgres = new PostgresClock(this.#time, this.#options.pollMs);
     if (redis !== undefined) {
@@ -208,7 +209,7 @@ export class TimerService implements TimerAlarm {
   async runOnce(): Promise<PassResult> {
     this.#busy = false;
     const low = this.#lowMs;
-    const [probe] = await this.#parts.database.session.run(probeTimers, low, this.#kinds);
+    const [probe] = await this.#dependencies.database.session.run(probeTimers, low, this.#kinds);
     if (probe === undefined) return 'idle';
     this.#time.observe(probe.nowMs);
     this.#nextMs = probe.nextMs;
@@ -217,7 +218,7 @@ export class TimerService implements TimerAlarm {
       this.#raiseLow(low, probe.nowMs - LOW_MARGIN_MS);
       return 'idle';
     }
-    return this.#parts.database.withConnection(async (connection) => {
+    return this.#dependencies.database.withConnection(async (connection) => {
       try {
         return await this.#fire(connection, low);
       } catch (error) {
@@ -235,7 +236,7 @@ export class TimerService implements TimerAlarm {
     const most = Math.min(this.#options.passTimers, this.#timersMax);
     const claim = bindStatement(claimTimers, low, this.#kinds, most, leaseMs);
     const [rows] = await connection.runBatch([claim], { begin: true });
-    const claimedAt = this.#parts.clock.monotonic();
+    const claimedAt = this.#dependencies.clock.monotonic();
     const timers = (rows as (DueTimer & { nowMs: number })[]).toSorted(
       (a, b) => a.dueMs - b.dueMs || a.id - b.id,
     );
@@ -248,7 +249,7 @@ export class TimerService implements TimerAlarm {
     const firing = await this.#effectsOf(connection, timers, nowMs);
     const names = new Set(firing.unfired.map(({ topic }) => topic ?? ''));
     // A topic may have been created, or removed, since they were read.
-    if (names.size > 0 && (await learnsOfTopics(this.#parts.topics, names))) {
+    if (names.size > 0 && (await learnsOfTopics(this.#dependencies.topics, names))) {
       await connection.rollback();
       return 'again';
     }
@@ -264,8 +265,8 @@ export class TimerService implements TimerAlarm {
     this.#blamed.clear();
     const last = timers.at(-1)?.dueMs ?? nowMs;
     this.#raiseLow(low, Math.min(timers.length < most ? nowMs : last, nowMs - LOW_MARGIN_MS));
-    this.#count(timers, nowMs + this.#parts.clock.monotonic() - claimedAt);
-    if (firing.batches.length > 0) this.#parts.signals.send('appended');
+    this.#count(timers, nowMs + this.#dependencies.clock.monotonic() - claimedAt);
+    if (firing.batches.length > 0) this.#dependencies.signals.send('appended');
     this.armed(dueTimesIn(results.slice(0, firing.statements.length)));
     this.#rejections.note(firing.unfired);
     return 'again';
@@ -304,7 +305,7 @@ export class TimerService implements TimerAlarm {
   async #blame(error: unknown, timers: readonly DueTimer[]): Promise<boolean> {
     const [only] = timers;
     if (only === undefined || !blamesMessage(error) || this.#blamed.has(only.id)) return false;
-    await this.#parts.topics.list();
+    await this.#dependencies.topics.list();
     if (timers.length === 1) this.#blamed.set(only.id, error);
     else this.#timersMax = Math.ceil(timers.length / 2);
     return true;

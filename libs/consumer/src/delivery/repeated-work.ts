@@ -19,11 +19,11 @@ export interface RepeatedWorkDependencies {
 
 /** Repeats the work of a lane after failures that pass, and gives its permit back for as long as it waits. */
 export class RepeatedWork {
-  constructor(private readonly parts: RepeatedWorkDependencies) {}
+  constructor(private readonly dependencies: RepeatedWorkDependencies) {}
 
   /** Whether nothing more is to be begun. */
   get isClosing(): boolean {
-    return this.parts.closing.aborted;
+    return this.dependencies.closing.aborted;
   }
 
   /** Does work until it succeeds, or fails in a way that must not be repeated. */
@@ -41,7 +41,7 @@ export class RepeatedWork {
   /** @param failures how many there have been in a row */
   async pauseAfter(error: unknown, failures: number, permit: Permit): Promise<void> {
     if (failures === 1 || failures % LOGGED_EACH === 0) {
-      const { logger, fields } = this.parts;
+      const { logger, fields } = this.dependencies;
       logger.warn(`a delivery is tried again: ${describeError(error)}`, { ...fields });
     }
     await this.pause(backoffMs(failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS), permit);
@@ -50,7 +50,7 @@ export class RepeatedWork {
   /** Waits without holding a permit: other keys and partitions go on. @throws FencedError when the lane is closing */
   async pause(ms: number, permit: Permit): Promise<void> {
     permit.release();
-    await this.parts.clock.sleep(ms, this.parts.closing);
+    await this.dependencies.clock.sleep(ms, this.dependencies.closing);
     await permit.reacquire();
     if (this.isClosing) throw new FencedError('The lane was stopped between two attempts');
   }

@@ -16,7 +16,7 @@ export interface VerdictWriterDependencies {
 
 /** Writes what a lane has to say of its messages (verdicts, positions, charges) in the log's database, under its fence. */
 export class VerdictWriter {
-  constructor(private readonly parts: VerdictWriterDependencies) {}
+  constructor(private readonly dependencies: VerdictWriterDependencies) {}
 
   /**
    * Writes statements in a transaction of their own; they end with the fence. Resolves to the rows of each.
@@ -28,19 +28,19 @@ export class VerdictWriter {
   async write(statements: readonly BoundStatement[], permit?: Permit): Promise<unknown[][]> {
     const once = async (): Promise<unknown[][]> => {
       this.assertNotStopped();
-      return this.parts.bus.runTogether(this.prepared(statements));
+      return this.dependencies.bus.runTogether(this.prepared(statements));
     };
-    return permit === undefined ? once() : this.parts.repeated.run(permit, isKnownOutcome, once);
+    return permit === undefined ? once() : this.dependencies.repeated.run(permit, isKnownOutcome, once);
   }
 
   /** @throws FencedError when the lane was stopped */
   assertNotStopped(): void {
-    if (this.parts.stopped.aborted) throw new FencedError('The lane was stopped');
+    if (this.dependencies.stopped.aborted) throw new FencedError('The lane was stopped');
   }
 
   /** The statements as they are sent: parsing and planning them each time costs a small handler a sixth of its rate. */
   prepared(statements: readonly BoundStatement[]): BoundStatement[] {
-    return statements.map((statement) => ({ ...statement, prepared: this.parts.prepared }));
+    return statements.map((statement) => ({ ...statement, prepared: this.dependencies.prepared }));
   }
 }
 

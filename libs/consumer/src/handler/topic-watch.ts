@@ -24,8 +24,8 @@ export class TopicWatch {
   /** How many topics there were at the last look. */
   #seen = 0;
 
-  constructor(private readonly parts: TopicWatchDependencies) {
-    const { group, clock, logger } = parts;
+  constructor(private readonly dependencies: TopicWatchDependencies) {
+    const { group, clock, logger } = dependencies;
     this.#service = new BackgroundService({
       name: `the watch for topics of group ${group}`,
       runOnce: () => this.#look(),
@@ -38,7 +38,7 @@ export class TopicWatch {
 
   /** Subscribes to what is there, and begins to look for what comes. */
   async start(): Promise<void> {
-    if (this.parts.patterns.isEmpty) return;
+    if (this.dependencies.patterns.isEmpty) return;
     await this.#look();
     this.#service.start();
   }
@@ -48,7 +48,7 @@ export class TopicWatch {
   }
 
   async #look(): Promise<PassResult> {
-    const { patterns, byTopic, topics, signals, logger, group } = this.parts;
+    const { patterns, byTopic, topics, signals, logger, group } = this.dependencies;
     const count = await topics.count();
     if (count === this.#seen) return 'idle';
     const found: string[] = [];

@@ -35,7 +35,7 @@ export class OwnedPartitions {
   /** The lanes that may have something to start. */
   readonly #working = new Set<PartitionLane>();
 
-  constructor(private readonly parts: OwnedPartitionsDependencies) {}
+  constructor(private readonly dependencies: OwnedPartitionsDependencies) {}
 
   /** Partitions, opened or not. */
   get size(): number {
@@ -46,7 +46,7 @@ export class OwnedPartitions {
   get failures(): { topic: string; partition: number; reason: string }[] {
     return [...this.#partitions.values()].flatMap(({ ownership, failure }) => {
       if (failure === undefined) return [];
-      const location = this.parts.topics.locate(ownership.partitionId);
+      const location = this.dependencies.topics.locate(ownership.partitionId);
       return [{ topic: location?.topic ?? '?', partition: location?.number ?? -1, reason: failure }];
     });
   }
@@ -85,7 +85,7 @@ export class OwnedPartitions {
   }
 
   #due(): OwnedPartition[] {
-    const now = this.parts.clock.monotonic();
+    const now = this.dependencies.clock.monotonic();
     const due: OwnedPartition[] = [];
     const ended: OwnedPartition[] = [];
     for (const partition of this.#partitions.values()) {
@@ -106,7 +106,7 @@ export class OwnedPartitions {
     if (written.length === 0) return [...partitions];
     const ready = partitions.filter((partition) => !partition.written);
     try {
-      const reclaimed = await this.parts.membership.reclaim(written.map(({ ownership }) => ownership));
+      const reclaimed = await this.dependencies.membership.reclaim(written.map(({ ownership }) => ownership));
       const byPartition = new Map(reclaimed.map((ownership) => [ownership.partitionId, ownership]));
       for (const partition of written) {
         const ownership = byPartition.get(partition.ownership.partitionId);
@@ -130,7 +130,7 @@ export class OwnedPartitions {
       const { ownership, opened: again, losses, charged, parkedSuspects, suspectEnd } = partition;
       return { ownership, before: { again, losses, charged, parkedSuspects, suspectEnd } };
     });
-    const opened = await opener.open(requests, this.parts.membership.memberId);
+    const opened = await opener.open(requests, this.dependencies.membership.memberId);
     const failed = new Map<unknown, OwnedPartition[]>();
     for (const partition of partitions) {
       const { partitionId } = partition.ownership;
@@ -154,7 +154,7 @@ export class OwnedPartitions {
   }
 
   #later(partition: OwnedPartition, ms: number): void {
-    partition.openAt = this.parts.clock.monotonic() + ms;
+    partition.openAt = this.dependencies.clock.monotonic() + ms;
   }
 
   /** Gives a fetched batch to its lane. */
@@ -189,7 +189,7 @@ export class OwnedPartitions {
   }
 
   #fail(partitions: readonly OwnedPartition[], error: unknown): void {
-    const now = this.parts.clock.monotonic();
+    const now = this.dependencies.clock.monotonic();
     const failure = describeError(error);
     const broken = partitions.filter((partition) => {
       partition.lane?.abort();
@@ -204,7 +204,7 @@ export class OwnedPartitions {
       this.#later(partition, backoffMs(partition.failures, FIRST_REOPEN_MS, LONGEST_REOPEN_MS));
       return !isHandOver;
     });
-    const { logger } = this.parts;
+    const { logger } = this.dependencies;
     const gone = partitions.filter((partition) => !broken.includes(partition));
     if (gone.length > 0) logger.info(...this.#line(gone, 'went over to another member'));
     if (broken.length > 0) logger.error(...this.#line(broken, `cannot be consumed: ${failure}`));
@@ -215,7 +215,7 @@ export class OwnedPartitions {
     partitions: readonly OwnedPartition[],
     what: string,
   ): [string, Record<string, string | number | undefined>] {
-    const { group, topics } = this.parts;
+    const { group, topics } = this.dependencies;
     const location = topics.locate(partitions[0]?.ownership.partitionId ?? -1);
     const fields = { group, topic: location?.topic, partition: location?.number };
     if (partitions.length === 1) return [`a partition ${what}`, fields];

@@ -33,8 +33,8 @@ export class RedriveWatch {
   readonly #service: BackgroundService;
   #unsubscribe: (() => void) | undefined;
 
-  constructor(private readonly parts: RedriveWatchDependencies) {
-    const { group, clock, logger } = parts;
+  constructor(private readonly dependencies: RedriveWatchDependencies) {
+    const { group, clock, logger } = dependencies;
     this.#service = new BackgroundService({
       name: `the watch for redriven messages of group ${group}`,
       runOnce: () => this.#look(),
@@ -47,7 +47,7 @@ export class RedriveWatch {
   }
 
   start(): void {
-    this.#unsubscribe = this.parts.signals.subscribe('redrive', this.#service.bell);
+    this.#unsubscribe = this.dependencies.signals.subscribe('redrive', this.#service.bell);
     this.#service.start();
   }
 
@@ -57,8 +57,8 @@ export class RedriveWatch {
   }
 
   async #look(): Promise<PassResult> {
-    const { session, groupId, wake } = this.parts;
-    const lanes = this.parts.lanes();
+    const { session, groupId, wake } = this.dependencies;
+    const lanes = this.dependencies.lanes();
     if (lanes.length === 0) return 'idle';
     const partitionIds = lanes.map(({ partitionId }) => partitionId);
     const rows = await session.run(listRedriven, groupId, partitionIds);

@@ -69,14 +69,14 @@ export class RedisBudgetStore implements RetryBudgetStore {
     redis: RedisGiven,
     private readonly prefix: string,
     private readonly fallback: RetryBudgetStore,
-    private readonly parts: { readonly clock: Clock; readonly logger: Logger },
+    private readonly dependencies: { readonly clock: Clock; readonly logger: Logger },
   ) {
     // What is wrong with the connection shows when it is drawn from.
     this.#client = openRedis(redis, false, () => {});
   }
 
   async draw(group: BudgetOwner, wanted: number, limits: BudgetLimits): Promise<number> {
-    const { clock, logger } = this.parts;
+    const { clock, logger } = this.dependencies;
     if (clock.monotonic() < this.#leftAloneUntil) return this.fallback.draw(group, wanted, limits);
     const key = `${this.prefix}:budget:${group.name}`;
     try {

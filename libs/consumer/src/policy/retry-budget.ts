@@ -43,14 +43,18 @@ export class RetryBudget {
     private readonly group: BudgetOwner,
     private readonly store: RetryBudgetStore,
     options: RetryBudgetOptions,
-    private readonly parts: { readonly clock: Clock; readonly logger: Logger; readonly onFilled: () => void },
+    private readonly dependencies: {
+      readonly clock: Clock;
+      readonly logger: Logger;
+      readonly onFilled: () => void;
+    },
   ) {
     this.#limits = resolveOptions('retry budget', SPECS, options);
   }
 
   /** Takes one retry from the budget; false when there is none at the moment. */
   tryTake(): boolean {
-    const now = this.parts.clock.monotonic();
+    const now = this.dependencies.clock.monotonic();
     if (now - this.#drawnAt > PORTION_KEPT_MS) this.#tokens = 0;
     if (this.#tokens === 0) {
       if (!this.#drawing && now >= this.#nextDrawAt) void this.#draw();
@@ -62,7 +66,7 @@ export class RetryBudget {
 
   async #draw(): Promise<void> {
     this.#drawing = true;
-    const { clock, logger, onFilled } = this.parts;
+    const { clock, logger, onFilled } = this.dependencies;
     const portion = Math.max(1, Math.ceil(this.#limits.perSecond / PORTIONS_A_SECOND));
     let granted: number;
     try {
@@ -83,6 +87,6 @@ export class RetryBudget {
 
   /** How long to wait before asking again, in milliseconds. */
   get waitMs(): number {
-    return Math.max(1, Math.ceil(this.#nextDrawAt - this.parts.clock.monotonic()));
+    return Math.max(1, Math.ceil(this.#nextDrawAt - this.dependencies.clock.monotonic()));
   }
 }

@@ -75,8 +75,8 @@ export interface EffectOperationsDependencies {
 export class EffectOperations {
   readonly #results: StoredResults;
 
-  constructor(private readonly parts: EffectOperationsDependencies) {
-    this.#results = new StoredResults('effect-outcome', parts.sealer);
+  constructor(private readonly dependencies: EffectOperationsDependencies) {
+    this.#results = new StoredResults('effect-outcome', dependencies.sealer);
   }
 
   /** Lists effects by their keys, without what they came to. @throws ConfigurationError for a filter that is not usable */
@@ -87,14 +87,14 @@ export class EffectOperations {
         `there is no state ${wrong.map((state) => show(state)).join(', ')}: it must be ${STATES.join(', ')}`,
       ]);
     const { olderThanMs, limit } = resolveOptions('list of effects', LIST, given);
-    const { session } = this.parts.database;
+    const { session } = this.dependencies.database;
     const rows = await session.run(listEffects, null, [...states], olderThanMs, after ?? null, limit);
     return rows.map((row) => summaryOf(row));
   }
 
   /** @throws NotFoundError */
   async show(key: string): Promise<EffectDetail> {
-    const { session } = this.parts.database;
+    const { session } = this.dependencies.database;
     const [row] = await session.run(listEffects, key, null, 0, null, 1);
     if (row === undefined) throw new NotFoundError(`effect ${keyName(key)}`);
     const state = row.state as EffectState;
@@ -127,7 +127,7 @@ export class EffectOperations {
     assertOperator(operator, 'effect');
     const { by, reason = null } = operator;
     const sealed = this.#results.seal(kept, [key]);
-    const { session } = this.parts.database;
+    const { session } = this.dependencies.database;
     const [row] = await session.run(decideEffect, key, decision, sealed, by, reason);
     const before = row?.state ?? null;
     if (before === null) throw new NotFoundError(`effect ${keyName(key)}`);

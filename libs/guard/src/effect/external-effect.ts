@@ -100,15 +100,15 @@ export class ExternalEffects {
   constructor(
     private readonly session: SqlSession,
     options: ExternalEffectsOptions = {},
-    parts: ExternalEffectsDependencies = {},
+    dependencies: ExternalEffectsDependencies = {},
   ) {
     const resolved = resolveOptions('external effects', SPECS, options, ({ leaseMs, timeoutMs }) =>
       timeoutMs >= leaseMs ? ['timeoutMs must be below leaseMs'] : [],
     );
     this.#options = { ...resolved, timeoutMs: resolved.timeoutMs || Math.floor((resolved.leaseMs * 2) / 3) };
-    this.#clock = parts.clock ?? systemClock;
-    this.#results = new StoredResults('effect-outcome', parts.sealer);
-    this.#logger = guardLogger(parts.logger);
+    this.#clock = dependencies.clock ?? systemClock;
+    this.#results = new StoredResults('effect-outcome', dependencies.sealer);
+    this.#logger = guardLogger(dependencies.logger);
   }
 
   /**

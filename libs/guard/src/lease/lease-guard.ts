@@ -100,13 +100,13 @@ export class LeaseGuard {
   constructor(
     private readonly store: LeaseStore,
     options: LeaseGuardOptions = {},
-    parts: LeaseGuardDependencies = {},
+    dependencies: LeaseGuardDependencies = {},
   ) {
     this.#options = resolveOptions('lease guard', SPECS, options);
-    this.#results = new StoredResults('lease-result', parts.sealing?.sealer);
-    this.#session = parts.sealing?.session ?? nowhere;
-    this.#clock = parts.clock ?? systemClock;
-    this.#logger = guardLogger(parts.logger);
+    this.#results = new StoredResults('lease-result', dependencies.sealing?.sealer);
+    this.#session = dependencies.sealing?.session ?? nowhere;
+    this.#clock = dependencies.clock ?? systemClock;
+    this.#logger = guardLogger(dependencies.logger);
   }
 
   /**

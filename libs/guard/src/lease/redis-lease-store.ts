@@ -75,11 +75,11 @@ export class RedisLeaseStore implements LeaseStore {
   constructor(
     private readonly client: RedisLeaseClient,
     options: RedisLeaseStoreOptions = {},
-    private readonly parts: RedisLeaseStoreDependencies = {},
+    private readonly dependencies: RedisLeaseStoreDependencies = {},
   ) {
     this.#options = resolveOptions('leases in Redis', SPECS, options);
-    this.#clock = parts.clock ?? systemClock;
-    this.#logger = guardLogger(parts.logger);
+    this.#clock = dependencies.clock ?? systemClock;
+    this.#logger = guardLogger(dependencies.logger);
   }
 
   /** How often something was found that the service has not written. */
@@ -88,7 +88,7 @@ export class RedisLeaseStore implements LeaseStore {
   }
 
   async claim(name: string, fingerprint: string | null, leaseMs: number): Promise<LeaseClaim> {
-    await this.parts.seal?.prepare();
+    await this.dependencies.seal?.prepare();
     const answer = await this.#run(
       CLAIM,
       'Claiming',
@@ -123,7 +123,7 @@ export class RedisLeaseStore implements LeaseStore {
   ): Promise<boolean> {
     const key = this.#keyOf(name);
     const print = fingerprint || null;
-    const mac = await this.parts.seal?.sign({ key, fence, fingerprint: print, result });
+    const mac = await this.dependencies.seal?.sign({ key, fence, fingerprint: print, result });
     const kept = [result === null ? '0' : '1', result ?? '', mac ?? '', print ?? ''];
     return (await this.#run(FINISH, 'Marking as done', name, fence, `${windowMs}`, ...kept)) === 1;
   }
@@ -158,7 +158,7 @@ export class RedisLeaseStore implements LeaseStore {
     mark: { readonly result: string | null; readonly fingerprint: string | null },
     [fence = null, mac = null]: readonly (string | null)[],
   ): Promise<void> {
-    const { seal } = this.parts;
+    const { seal } = this.dependencies;
     if (seal === undefined) return;
     const key = this.#keyOf(name);
     if (fence !== null && (await seal.isGenuine({ key, fence, ...mark }, mac))) return;

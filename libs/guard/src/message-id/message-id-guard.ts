@@ -95,11 +95,11 @@ export class MessageIdGuard {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly parts: MessageIdGuardDependencies,
+    private readonly dependencies: MessageIdGuardDependencies,
     options: MessageIdGuardOptions = {},
   ) {
     this.#options = resolveOptions('message-id guard', SPECS, options);
-    this.#results = new StoredResults('message-result', parts.sealer);
+    this.#results = new StoredResults('message-result', dependencies.sealer);
   }
 
   /** How long a message is known again, in milliseconds. */
@@ -128,7 +128,7 @@ export class MessageIdGuard {
     options: OnceOptions = {},
   ): Promise<OnceOutcome<T>> {
     checkNames(consumer, messageId);
-    const session = this.parts.join(tx);
+    const session = this.dependencies.join(tx);
     const running = this.#runningWithin(tx as object);
     const what = `message ${messageId} of ${consumer}`;
     const name = JSON.stringify([consumer, messageId]);

@@ -112,8 +112,8 @@ class CqrsBridge implements OnModuleInit {
   readonly #ready: Promise<EventBusLike>;
   #isReady: (bus: EventBusLike) => void = () => {};
 
-  constructor(private readonly parts: CqrsBridgeDependencies) {
-    const { routes, server, handlers, options } = parts;
+  constructor(private readonly dependencies: CqrsBridgeDependencies) {
+    const { routes, server, handlers, options } = dependencies;
     this.#ready = new Promise((resolve) => (this.#isReady = resolve));
     if (!options.receive) return;
     for (const topic of new Set(routes.map((route) => route.topic)))
@@ -127,7 +127,7 @@ class CqrsBridge implements OnModuleInit {
 
   /** @throws ConfigurationError for handlers that nobody could wait for */
   onModuleInit(): void {
-    const { modules, waybill, routes, options, eventBus, commandBus } = this.parts;
+    const { modules, waybill, routes, options, eventBus, commandBus } = this.dependencies;
     const bus = modules.get(eventBus, { strict: false });
     bus.publisher = new OutboxEventPublisher(waybill, routes, bus.publisher, options.requireTransaction);
     if (!options.receive) return;
@@ -141,9 +141,9 @@ class CqrsBridge implements OnModuleInit {
   }
 
   #watchHandlers(): void {
-    const events = new Set(this.parts.routes.map(({ event }) => event));
+    const events = new Set(this.dependencies.routes.map(({ event }) => event));
     const problems: string[] = [];
-    for (const wrapper of this.parts.discovery.getProviders()) {
+    for (const wrapper of this.dependencies.discovery.getProviders()) {
       const { metatype } = wrapper;
       if (typeof metatype !== 'function') continue;
       const handled = Reflect.getMetadata(EVENTS_HANDLER_METADATA, metatype) as Type<object>[] | undefined;
@@ -159,7 +159,9 @@ class CqrsBridge implements OnModuleInit {
   async #receive(topic: string, payload: unknown, { headers }: WaybillContext): Promise<void> {
     const bus = await this.#ready;
     const type = headers[EVENT_TYPE_HEADER];
-    const route = this.parts.routes.find((candidate) => candidate.topic === topic && candidate.type === type);
+    const route = this.dependencies.routes.find(
+      (candidate) => candidate.topic === topic && candidate.type === type,
+    );
     // Another service may publish there what this one knows nothing of.
     if (route === undefined) return;
     await this.#dispatch.dispatch(bus, route.revive(payload));

@@ -26,12 +26,12 @@ export class PendingRequest implements ReplyHearer {
   #values = 0;
   #isOpen = true;
 
-  constructor(private readonly parts: PendingRequestDependencies) {
-    const { topic, id, timeoutMs } = parts;
+  constructor(private readonly dependencies: PendingRequestDependencies) {
+    const { topic, id, timeoutMs } = dependencies;
     this.#deadline = performance.now() + timeoutMs;
     this.#timer = setTimeout(() => {
       this.fail(new RequestTimedOutError(topic, id, timeoutMs));
-      parts.onGivenUp();
+      dependencies.onGivenUp();
     }, timeoutMs);
   }
 
@@ -46,13 +46,13 @@ export class PendingRequest implements ReplyHearer {
   }
 
   onReply(reply: Reply): void {
-    const { deserializer } = this.parts;
+    const { deserializer } = this.dependencies;
     if (deserializer === undefined) return this.#hand(reply, reply.payload);
     const read = async (): Promise<void> => {
       const isValue = reply.status === 'done' || reply.status === 'ongoing';
       if (!isValue || reply.values === 0) return this.#hand(reply, reply.payload);
       const packet: IncomingResponse = await deserializer.deserialize(reply.payload, {
-        channel: this.parts.topic,
+        channel: this.dependencies.topic,
         headers: reply.headers,
       });
       if (packet.err) this.fail(packet.err);
@@ -63,22 +63,24 @@ export class PendingRequest implements ReplyHearer {
 
   closed(): void {
     this.fail(
-      new NotRunningError(`The instance that has sent request ${this.parts.id} to ${this.parts.topic}`),
+      new NotRunningError(
+        `The instance that has sent request ${this.dependencies.id} to ${this.dependencies.topic}`,
+      ),
     );
   }
 
   fail(error: unknown): void {
-    if (this.#end(error)) this.parts.callback({ err: error });
+    if (this.#end(error)) this.dependencies.callback({ err: error });
   }
 
   /** Waits no longer, and says nothing. */
   cancel(): void {
-    if (this.#end()) this.parts.onGivenUp();
+    if (this.#end()) this.dependencies.onGivenUp();
   }
 
   #hand(reply: Reply, value: unknown): void {
     if (!this.#isOpen) return;
-    const { topic, id, callback } = this.parts;
+    const { topic, id, callback } = this.dependencies;
     const { status, values, error } = reply;
     if (status === 'rejected' || status === 'failed') {
       const reason = error ?? 'no reason given';
@@ -103,7 +105,7 @@ export class PendingRequest implements ReplyHearer {
     if (!this.#isOpen) return false;
     this.#isOpen = false;
     clearTimeout(this.#timer);
-    this.parts.onEnd(error);
+    this.dependencies.onEnd(error);
     return true;
   }
 }

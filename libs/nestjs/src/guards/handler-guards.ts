@@ -44,8 +44,8 @@ export class HandlerGuards {
   readonly #leases: LeaseGuard;
 
   /** @throws ConfigurationError */
-  constructor(private readonly parts: HandlerGuardsDependencies) {
-    const { store, leaseOptions, guard } = parts;
+  constructor(private readonly dependencies: HandlerGuardsDependencies) {
+    const { store, leaseOptions, guard } = dependencies;
     // A handler that waits holds a connection and a place: it waits briefly, and comes again.
     this.#leases = new LeaseGuard(store, { ...leaseOptions, onConflict: 'wait', waitMs: WAIT_MS }, guard);
   }
@@ -60,7 +60,7 @@ export class HandlerGuards {
     { guard, name, messageId, context }: GuardedDelivery,
     work: () => Promise<unknown>,
   ): Promise<unknown> {
-    const consumer = `${this.parts.group}/${context.topic}/${name}`;
+    const consumer = `${this.dependencies.group}/${context.topic}/${name}`;
     if (messageId === null || messageId === undefined || messageId === '')
       throw new MessageIdInvalidError(
         consumer,
@@ -71,7 +71,7 @@ export class HandlerGuards {
       if (guard === 'lease')
         return (await this.#leases.once({ scope: consumer, id: messageId, subject }, work)).result;
       const receivedAt = context.timestamp;
-      const { result } = await this.parts.messageIdGuard.once(
+      const { result } = await this.dependencies.messageIdGuard.once(
         context.transaction,
         consumer,
         messageId,

@@ -65,8 +65,8 @@ export class InstanceGuards {
   #redisLeases: RedisLeaseStore | undefined;
 
   /** @throws ConfigurationError */
-  constructor(parts: InstanceGuardsDependencies) {
-    const { options, group, preparedStatements, database, logger, sealer } = parts;
+  constructor(dependencies: InstanceGuardsDependencies) {
+    const { options, group, preparedStatements, database, logger, sealer } = dependencies;
     const guard = { logger, sealing: { sealer, session: database.session } };
     const {
       withoutRedis,
@@ -83,8 +83,8 @@ export class InstanceGuards {
     this.effectOperations = new EffectOperations({ database, sealer });
     this.barrier = new BarrierParticipant({ join, sealer }, barrier);
     const choice = resolveOptions('guards', GUARD_SPECS, { withoutRedis });
-    const store = this.#openStore(parts, choice.withoutRedis);
-    const scope = scopeOf(parts);
+    const store = this.#openStore(dependencies, choice.withoutRedis);
+    const scope = scopeOf(dependencies);
     const leaseOptions = {
       ...lease,
       windowMs: lease.windowMs ?? Math.min(this.messageIdGuard.windowMs, LEASE_WINDOW_MAX_MS),

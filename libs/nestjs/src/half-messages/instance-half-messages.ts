@@ -42,27 +42,27 @@ export class InstanceHalfMessages {
 
   /** @throws ConfigurationError */
   constructor(dependencies: InstanceHalfMessagesDependencies) {
-    const { options, group, codecs, checksByDefault, database, transactions, outbox, ...parts } =
+    const { options, group, codecs, checksByDefault, database, transactions, outbox, ...shared } =
       dependencies;
     const { check = checksByDefault, ...rest } = options ?? {};
     const databases = new LocalDatabases([{ name: 'default', transactions, session: database.session }]);
     this.service = new HalfMessages(
-      { ...parts, databases, group, encode: (message, options) => outbox.encode(message, options) },
+      { ...shared, databases, group, encode: (message, options) => outbox.encode(message, options) },
       rest,
     );
     const { store } = this.service;
-    this.operations = new HalfMessageOperations(parts.bus, store, parts.sealer);
+    this.operations = new HalfMessageOperations(shared.bus, store, shared.sealer);
     if (check === false || group === '') return;
     this.checker = new HalfMessageChecker(
       {
-        bus: parts.bus,
+        bus: shared.bus,
         store,
         group,
         checks: this.checks,
         databases,
         codecs,
-        sealer: parts.sealer,
-        logger: parts.logger,
+        sealer: shared.sealer,
+        logger: shared.logger,
       },
       check === true ? {} : check,
     );

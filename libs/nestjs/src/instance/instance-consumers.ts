@@ -17,11 +17,16 @@ export class InstanceConsumers {
   readonly #consumers: Consumer[] = [];
 
   /** Begins to consume in one more group. @throws ConfigurationError */
-  async start({ options, tracing, patterns = [], ...parts }: InstanceConsumerDependencies): Promise<void> {
+  async start({
+    options,
+    tracing,
+    patterns = [],
+    ...dependencies
+  }: InstanceConsumerDependencies): Promise<void> {
     const consumer = new Consumer(
       {
-        ...parts,
-        subscriptions: parts.subscriptions.map(tracing.subscription),
+        ...dependencies,
+        subscriptions: dependencies.subscriptions.map(tracing.subscription),
         patterns: patterns.map(tracing.pattern),
         onAttemptOutcome: tracing.settled,
       },

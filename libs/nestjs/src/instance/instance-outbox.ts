@@ -24,9 +24,9 @@ export interface InstanceOutboxDependencies {
 }
 
 /** The outbox of an instance. @throws ConfigurationError */
-export function instanceOutbox(parts: InstanceOutboxDependencies): Outbox {
-  const { options, codecs, cloudEvents, database, bell, ambient, traceHeaders } = parts;
-  const { contracts, signatures, sealer } = parts;
+export function instanceOutbox(dependencies: InstanceOutboxDependencies): Outbox {
+  const { options, codecs, cloudEvents, database, bell, ambient, traceHeaders } = dependencies;
+  const { contracts, signatures, sealer } = dependencies;
   return new Outbox({
     ...options,
     schema: database.schema,

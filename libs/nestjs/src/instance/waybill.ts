@@ -159,15 +159,15 @@ export class Waybill {
     this.#transactions = this.#makeRunner();
     this.#outboxTransactions = new OutboxTransactions(this.outbox, this.#transactions);
     const [transactions, signals, outbox] = [this.#transactions, this.#signals, this.outbox];
-    const parts = { bus, database, transactions, topics, signals, outbox, logger, sealer, codecs, group };
+    const shared = { bus, database, transactions, topics, signals, outbox, logger, sealer, codecs, group };
     this.halves = new InstanceHalfMessages({
-      ...parts,
+      ...shared,
       options: options.halfMessages,
       checksByDefault: hasUpkeep,
       alarm: this.scheduler,
     });
     this.sagas = new InstanceSagas({
-      ...parts,
+      ...shared,
       options: options.sagas,
       contractOf: (topic) => contracts.find(topic),
       trace: this.tracing,
@@ -261,8 +261,8 @@ export class Waybill {
     const { tracing, bus, topics, logger, sealer } = this;
     const options = { preparedStatements: outbox?.preparedStatements, ...consumer };
     const [transactions, signals] = [this.#transactions, this.#signals];
-    const parts = { options, codecs, tracing, bus, transactions, topics, signals, logger, sealer };
-    const shared = { ...parts, budgets: this.#budgets, signatures: this.#signatures };
+    const dependencies = { options, codecs, tracing, bus, transactions, topics, signals, logger, sealer };
+    const shared = { ...dependencies, budgets: this.#budgets, signatures: this.#signatures };
     await this.#consumers.start({ ...shared, ...consumption, group, subscriptions, patterns });
     if (events.length > 0)
       await this.#consumers.start({ ...shared, group: eventGroupOf(group), subscriptions: events });
@@ -288,8 +288,8 @@ export class Waybill {
     const topic = `${options.group ?? name}.replies`;
     const codec = own(options.codecs, topic) ?? jsonCodec;
     const [signals, signatures] = [this.#signals, this.#signatures];
-    const parts = { bus, topics, signals, topic, codec, sealer, logger, signatures };
-    return (this.#replies ??= new ReplyListener(parts));
+    const dependencies = { bus, topics, signals, topic, codec, sealer, logger, signatures };
+    return (this.#replies ??= new ReplyListener(dependencies));
   }
 
   /** Open dead letters that retention has removed in this process. */
@@ -373,16 +373,16 @@ export class Waybill {
     if (scheduler === undefined) return undefined;
     const { redis } = this.options;
     const { bus, topics, logger } = this;
-    const parts = { database: bus, topics, signals: this.#signals, logger };
-    return new TimerService({ ...parts, ...(redis === undefined ? {} : { redis }) }, scheduler);
+    const dependencies = { database: bus, topics, signals: this.#signals, logger };
+    return new TimerService({ ...dependencies, ...(redis === undefined ? {} : { redis }) }, scheduler);
   }
 
   #makeRelay(bell: Bell): Relay | undefined {
     const { relay } = this.#roles;
     if (relay === undefined) return undefined;
     const { bus, topics, logger, scheduler, tracing } = this;
-    const parts = { database: bus, topics, signals: this.#signals, bell, logger };
-    return new Relay({ ...parts, alarm: scheduler, trace: tracing }, relay);
+    const dependencies = { database: bus, topics, signals: this.#signals, bell, logger };
+    return new Relay({ ...dependencies, alarm: scheduler, trace: tracing }, relay);
   }
 
   #open(database: WaybillDatabaseOptions, connectionsMax: number): PgDatabase {

@@ -89,14 +89,14 @@ export class ReplyListener {
   #position: { readonly partitionId: number; offset: number } | undefined;
   #unsubscribe: () => void = () => {};
 
-  constructor(private readonly parts: ReplyListenerDependencies) {
-    this.#reader = new LogReader(parts.bus, parts.topics);
+  constructor(private readonly dependencies: ReplyListenerDependencies) {
+    this.#reader = new LogReader(dependencies.bus, dependencies.topics);
     this.#service = new BackgroundService({
       name: 'the listener for answers',
       runOnce: () => this.#read(),
       idleMaxMs: POLL_MS,
       bell: this.#bell,
-      logger: parts.logger,
+      logger: dependencies.logger,
     });
   }
 
@@ -120,7 +120,7 @@ export class ReplyListener {
   request(): { readonly name: RequestName; readonly control: Headers } {
     const name = newRequest();
     const { id } = name;
-    const { topic } = this.parts;
+    const { topic } = this.dependencies;
     return {
       name,
       control: { [REPLY_TO_HEADER]: topic, [REPLY_KEY_HEADER]: this.#key, [REQUEST_ID_HEADER]: id },
@@ -134,7 +134,7 @@ export class ReplyListener {
   }
 
   async #start(): Promise<void> {
-    const { topics, topic, signals } = this.parts;
+    const { topics, topic, signals } = this.dependencies;
     const { partitionIds } = await topics.create(topic, { retentionMs: REPLY_RETENTION_MS });
     const number = new Partitioner().choose(topic, Buffer.from(this.#key), partitionIds.length);
     const partitionId = partitionIds[number] ?? 0;
@@ -167,7 +167,7 @@ export class ReplyListener {
     const values = Number(headers[REPLY_VALUES_HEADER] ?? 1);
     const reply = { status, payload: null, error: headers[REPLY_ERROR_HEADER], values, headers };
     try {
-      const { bus, topic, sealer, codec } = this.parts;
+      const { bus, topic, sealer, codec } = this.dependencies;
       const opened = await openRecord(sealer, bus.session, topic, record, `the answer to ${topic}`);
       const payload = opened.value === null ? null : codec.decode(opened.value);
       hearer.onReply({ ...reply, headers: textsOf(opened), payload });
@@ -184,7 +184,7 @@ export class ReplyListener {
 
   /** An answer that may be forged is not heard: the request waits for the real one. */
   #isGenuine(record: LogRecord): boolean {
-    const { signatures, topic, logger } = this.parts;
+    const { signatures, topic, logger } = this.dependencies;
     try {
       signatures?.verify(topic, record, `${topic}@${record.offset}`);
       return true;

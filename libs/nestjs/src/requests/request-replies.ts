@@ -42,7 +42,7 @@ export interface RequestRepliesDependencies {
  * any other failure is an attempt, and only its dead letter is answered.
  */
 export class RequestReplies {
-  constructor(private readonly parts: RequestRepliesDependencies) {}
+  constructor(private readonly dependencies: RequestRepliesDependencies) {}
 
   /** Whether the message asks for an answer. */
   asksFor({ control }: Delivery): boolean {
@@ -52,7 +52,7 @@ export class RequestReplies {
   /** Hands a request over with a signal that aborts also when its asker gives up. */
   watched<T>(delivery: Delivery, work: (delivery: Delivery) => Promise<T>): Promise<T> {
     const { control, signal } = delivery;
-    return this.parts.cancellations.watch(control[REQUEST_ID_HEADER] ?? '', signal, (either) =>
+    return this.dependencies.cancellations.watch(control[REQUEST_ID_HEADER] ?? '', signal, (either) =>
       work({ ...delivery, signal: either }),
     );
   }
@@ -66,7 +66,7 @@ export class RequestReplies {
     delivery: Delivery,
     work: () => Promise<readonly unknown[]>,
   ): Promise<HandlerVerdict | undefined> {
-    await assertReplyTopic(delivery, this.parts.findTopic);
+    await assertReplyTopic(delivery, this.dependencies.findTopic);
     const lateMs = await this.#lateMs(delivery);
     if (lateMs > 0) return drop(`its asker has given up ${Math.round(lateMs)} ms ago`);
     if (this.#isCancelled(delivery)) return drop(CANCELLED);
@@ -87,7 +87,7 @@ export class RequestReplies {
       await session.run(savepoint.goBack);
       replies = [rejectionTo(delivery, error)];
     }
-    await this.parts.replies.send(delivery, replies);
+    await this.dependencies.replies.send(delivery, replies);
     return undefined;
   }
 
@@ -98,11 +98,11 @@ export class RequestReplies {
     const publishedMs = timestamp.getTime();
     // The database is asked only where it may say so: this process's clock need not be right, but it is not far off.
     if (Date.now() - publishedMs < timeoutMs / 2) return 0;
-    return Math.max(0, (await this.parts.now()) - publishedMs - timeoutMs);
+    return Math.max(0, (await this.dependencies.now()) - publishedMs - timeoutMs);
   }
 
   #isCancelled({ control, isRedriven }: Delivery): boolean {
-    return !isRedriven && this.parts.cancellations.has(control[REQUEST_ID_HEADER] ?? '');
+    return !isRedriven && this.dependencies.cancellations.has(control[REQUEST_ID_HEADER] ?? '');
   }
 
   async #valuesTo(delivery: Delivery, values: readonly unknown[]): Promise<ControlMessage[]> {
@@ -118,7 +118,7 @@ export class RequestReplies {
   }
 
   async #payloadOf({ control }: Delivery, response: unknown, isDisposed: boolean): Promise<unknown> {
-    const { serializer } = this.parts;
+    const { serializer } = this.dependencies;
     if (serializer === undefined) return response ?? null;
     const id = control[REQUEST_ID_HEADER] ?? '';
     return (await serializer.serialize({ id, response, isDisposed })) ?? null;

@@ -66,10 +66,10 @@ export class InstanceSagas {
   readonly #sweeper: BackgroundService;
 
   /** @throws ConfigurationError */
-  constructor(private readonly parts: InstanceSagasDependencies) {
-    const { group, database, transactions, topics, outbox, replies, trace, logger } = parts;
-    const { codecs, sealer } = parts;
-    const { locks, retention, keyMaxAgeMs, ...options } = parts.options ?? {};
+  constructor(private readonly dependencies: InstanceSagasDependencies) {
+    const { group, database, transactions, topics, outbox, replies, trace, logger } = dependencies;
+    const { codecs, sealer } = dependencies;
+    const { locks, retention, keyMaxAgeMs, ...options } = dependencies.options ?? {};
     const { definitions } = this;
     const engine = new SagaEngine({
       definitions,
@@ -94,7 +94,7 @@ export class InstanceSagas {
     });
     this.retention = new SagaRetention(database, retention, logger);
     const { unclaimed } = this;
-    const { contractOf } = parts;
+    const { contractOf } = dependencies;
     const service = { engine, definitions, transactions, logger, codecs, contractOf, unclaimed };
     this.#service = new SagaLoop(service, options);
     this.#sweeper = this.locks.sweeper(
@@ -106,7 +106,7 @@ export class InstanceSagas {
 
   /** How answers leave this instance's database; also those to requests that are no command of a saga. */
   get replies(): Replies {
-    return this.parts.replies;
+    return this.dependencies.replies;
   }
 
   /**
@@ -117,14 +117,14 @@ export class InstanceSagas {
     for (const find of this.finders) find();
     const { definitions } = this;
     if (definitions.size === 0) return;
-    const { group, topics } = this.parts;
+    const { group, topics } = this.dependencies;
     for (const topic of [replyTopicOf(group), ...definitions.topics(), ...definitions.eventTopics()])
       await topics.create(topic);
   }
 
   /** Creates the topics of commands that this instance serves: it may start before the saga's service does. */
   async createCommandTopics(topics: readonly string[]): Promise<void> {
-    for (const topic of topics) await this.parts.topics.create(topic);
+    for (const topic of topics) await this.dependencies.topics.create(topic);
   }
 
   /**
@@ -134,7 +134,7 @@ export class InstanceSagas {
    */
   async carryOn(): Promise<{ readonly replies: Subscription[]; readonly events: Subscription[] }> {
     // A service that has dropped its last saga may have sagas under way.
-    if (this.parts.outbox.isOpen) await this.#service.assertUsable();
+    if (this.dependencies.outbox.isOpen) await this.#service.assertUsable();
     if (this.definitions.size === 0) return { replies: [], events: [] };
     this.#service.start();
     return { replies: this.#service.subscriptions(), events: this.#service.events.subscriptions() };
@@ -142,7 +142,7 @@ export class InstanceSagas {
 
   /** Sagas under way that no process of the service can carry on, because none has their version. */
   async unserved(): Promise<readonly UnservedSagas[]> {
-    return this.parts.outbox.isOpen ? this.#service.unserved() : [];
+    return this.dependencies.outbox.isOpen ? this.#service.unserved() : [];
   }
 
   /** Begins to look after commands that wait for an entity. */

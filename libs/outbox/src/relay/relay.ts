@@ -117,11 +117,11 @@ export class Relay {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly parts: RelayDependencies,
+    private readonly dependencies: RelayDependencies,
     options: RelayOptions = {},
   ) {
-    const { topics, bell, clock = systemClock } = parts;
-    const logger = guardLogger(parts.logger);
+    const { topics, bell, clock = systemClock } = dependencies;
+    const logger = guardLogger(dependencies.logger);
     this.#options = resolveOptions('relay', SPECS, options);
     this.#clock = clock;
     this.#rejections = new Rejections(logger, 'be moved');
@@ -162,12 +162,12 @@ export class Relay {
   /** One pass: moves a difference, or a window of a large one. */
   async runOnce(): Promise<PassResult> {
     if (this.#base !== undefined && !this.#isRung) {
-      const [probe] = await this.parts.database.session.run(relayProbe, this.#base);
+      const [probe] = await this.dependencies.database.session.run(relayProbe, this.#base);
       if (probe?.waiting !== true) return 'idle';
     }
     // Anyone who has rung by now has committed: this pass sees it.
     this.#isRung = false;
-    return this.parts.database.withConnection(async (connection) => {
+    return this.dependencies.database.withConnection(async (connection) => {
       try {
         return await this.#pass(connection);
       } catch (error) {
@@ -195,7 +195,7 @@ export class Relay {
       if (begun.state === 'idle') this.#base = begun.base;
       return 'idle';
     }
-    const trace = this.parts.trace?.begin();
+    const trace = this.dependencies.trace?.begin();
     const span = this.#span(begun);
     const rowsMax = this.#rowsMax;
     try {
@@ -203,7 +203,7 @@ export class Relay {
       const { rejected } = difference;
       // A topic may have been created, or removed, since they were read.
       const names = new Set(rejected.map(({ topic }) => topic));
-      if (rejected.length > 0 && (await learnsOfTopics(this.parts.topics, names))) {
+      if (rejected.length > 0 && (await learnsOfTopics(this.dependencies.topics, names))) {
         await connection.rollback();
         return 'again';
       }
@@ -240,10 +240,10 @@ export class Relay {
     this.#conflicts = 0;
     this.#rowsMax = this.#rowsMax < this.#options.smallDifferenceRows ? this.#rowsMax * 2 : Infinity;
     this.#blamed.clear();
-    if (changes.length > 0) this.parts.alarm?.armed(armedBy(results.slice(1, 1 + changes.length)));
+    if (changes.length > 0) this.dependencies.alarm?.armed(armedBy(results.slice(1, 1 + changes.length)));
     this.#base = next.target === null ? next.base : undefined;
     this.#moved += moved;
-    if (moved > 0) this.parts.signals.send('appended');
+    if (moved > 0) this.dependencies.signals.send('appended');
     this.#rejections.note(rejected);
   }
 
@@ -255,7 +255,7 @@ export class Relay {
   async #blame(error: unknown, { moved, rejected, lastId }: Difference): Promise<boolean> {
     const rows = moved + rejected.length;
     if (!blamesMessage(error) || this.#blamed.has(lastId)) return false;
-    await this.parts.topics.list();
+    await this.dependencies.topics.list();
     if (rows === 1) this.#blamed.set(lastId, rejectionOf(error));
     else this.#rowsMax = Math.ceil(rows / 2);
     return true;

@@ -94,7 +94,7 @@ export interface SagasDependencies {
 
 /** Starts sagas and tells them things, in the caller's transaction. */
 export class Sagas {
-  constructor(private readonly parts: SagasDependencies) {}
+  constructor(private readonly dependencies: SagasDependencies) {}
 
   /**
    * Starts a saga in the caller's transaction: it begins when that commits, and never when it does not. Local actions
@@ -113,7 +113,7 @@ export class Sagas {
     if (deadlineMs !== undefined && deadlineMs !== null)
       resolveOptions('start of a saga', { deadlineMs: DEADLINE }, { deadlineMs });
     const transaction = this.#join(tx);
-    return this.parts.engine.start(transaction, definition as unknown as SagaDefinition, {
+    return this.dependencies.engine.start(transaction, definition as unknown as SagaDefinition, {
       key,
       data: data as SagaData,
       parent: null,
@@ -142,7 +142,7 @@ export class Sagas {
     assertName(name, 'The name of a signal');
     if (id !== undefined) assertName(id, 'The id of a signal');
     const event = { type: 'signal', name, payload, ...(id !== undefined && { id }) } as const;
-    const { registered } = this.parts.engine;
+    const { registered } = this.dependencies.engine;
     await this.#tell(tx, saga, event, async (session, { id: sagaId, type, version }) => {
       const known = await registered.signalsOf(session, type, version);
       if (known?.includes(name) === false) throw new SagaSignalUnknownError(sagaId, name, type, known);
@@ -178,10 +178,10 @@ export class Sagas {
     const id = await this.#idOf(session, saga);
     const [row] = await session.run(showSaga, id);
     if (row === undefined) throw new NotFoundError(`saga ${id}`);
-    const { outbox, engine } = this.parts;
+    const { outbox, engine } = this.dependencies;
     const subject = subjectOf(await engine.contents.open(session, id, row.content));
-    const parts = { outbox, keys: engine.keysOf(row.replyTopic), subject };
-    const message = await eventMessage(session, parts, id, event);
+    const dependencies = { outbox, keys: engine.keysOf(row.replyTopic), subject };
+    const message = await eventMessage(session, dependencies, id, event);
     await check(session, row);
     await outbox.publishEncoded(tx, [message]);
   }
@@ -197,7 +197,7 @@ export class Sagas {
    * @throws PayloadNotSerializableError, MessageTooLargeError
    */
   async replyToCall(tx: TransactionHandle, token: string, reply: CallReply): Promise<boolean> {
-    const { engine, outbox } = this.parts;
+    const { engine, outbox } = this.dependencies;
     const { session } = this.#join(tx);
     const message = await callReply({ engine, outbox, session }, token, reply);
     if (message !== undefined) await outbox.publishEncoded(tx, [message]);
@@ -206,7 +206,7 @@ export class Sagas {
 
   /** The id of a saga, under way or ended. @throws NotFoundError */
   find(saga: SagaRef): Promise<string> {
-    return this.#idOf(this.parts.transactions.session, saga);
+    return this.#idOf(this.dependencies.transactions.session, saga);
   }
 
   /**
@@ -218,8 +218,8 @@ export class Sagas {
    */
   async outcome(saga: SagaRef, { signal, ...given }: SagaOutcomeOptions = {}): Promise<SagaOutcome> {
     const { timeoutMs } = resolveOptions('outcome of a saga', OUTCOME, given);
-    const { session } = this.parts.transactions;
-    const clock = this.parts.clock ?? systemClock;
+    const { session } = this.dependencies.transactions;
+    const clock = this.dependencies.clock ?? systemClock;
     const id = await this.#idOf(session, saga);
     const until = clock.monotonic() + timeoutMs;
     for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(waitMs * 1.5, LAST_LOOK_MS)) {
@@ -229,7 +229,7 @@ export class Sagas {
       const { key, reason, type } = row;
       const state = stateOf(row.state);
       if (isEnd(state)) {
-        const content = await this.parts.engine.contents.open(session, id, row.content);
+        const content = await this.dependencies.engine.contents.open(session, id, row.content);
         const { data } = restoreInstance(row, content);
         return { id, state: state as SagaOutcome['state'], reason, data };
       }
@@ -247,6 +247,6 @@ export class Sagas {
   }
 
   #join(tx: TransactionHandle): OpenTransaction<unknown> {
-    return { session: joinTransaction(tx, this.parts.schema, false).session, handle: tx };
+    return { session: joinTransaction(tx, this.dependencies.schema, false).session, handle: tx };
   }
 }

@@ -22,7 +22,9 @@ const START_MS = 30_000;
 
 /** Runs TCC transactions for callers that wait for the outcome; `Sagas.start` begins one in a transaction of the caller's. */
 export class Tcc {
-  constructor(private readonly parts: { readonly sagas: Sagas; readonly transactions: TransactionRunner }) {}
+  constructor(
+    private readonly dependencies: { readonly sagas: Sagas; readonly transactions: TransactionRunner },
+  ) {}
 
   /**
    * Starts a TCC transaction, in a transaction of its own, and waits until every branch is confirmed or cancelled. Running
@@ -35,7 +37,7 @@ export class Tcc {
     definition: SagaDefinition<Input, Input & TccTries>,
     { timeoutMs, signal, ...start }: TccRun<Input>,
   ): Promise<TccOutcome> {
-    const { sagas, transactions } = this.parts;
+    const { sagas, transactions } = this.dependencies;
     const { id } = await transactions.run({
       work: ({ handle }) => sagas.start(handle as TransactionHandle, definition, start),
       timeoutMs: START_MS,

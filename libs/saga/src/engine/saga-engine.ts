@@ -86,17 +86,17 @@ export class SagaEngine {
   readonly #trace: SagaTrace;
   readonly #work: TransitionDependencies;
 
-  constructor(private readonly parts: SagaEngineDependencies) {
-    const { definitions, outbox, group } = parts;
+  constructor(private readonly dependencies: SagaEngineDependencies) {
+    const { definitions, outbox, group } = dependencies;
     this.replyTopic = replyTopicOf(group);
-    this.keys = new SagaKeys(this.replyTopic, parts.keyMaxAgeMs ?? KEY_MAX_AGE_MS);
-    this.contents = new SagaContents(parts.sealer);
+    this.keys = new SagaKeys(this.replyTopic, dependencies.keyMaxAgeMs ?? KEY_MAX_AGE_MS);
+    this.contents = new SagaContents(dependencies.sealer);
     this.registered = new RegisteredDefinitions(this.replyTopic, group, definitions);
     this.calls = new SagaCalls(this.replyTopic, this.contents);
     this.waits = new EventWaits(this.replyTopic, this.contents);
     this.ignored = new IgnoredEvents(this.replyTopic, this.contents);
-    this.#attributes = new SagaAttributes(this.replyTopic, parts.logger);
-    this.#trace = parts.trace ?? noSagaTrace;
+    this.#attributes = new SagaAttributes(this.replyTopic, dependencies.logger);
+    this.#trace = dependencies.trace ?? noSagaTrace;
     this.#work = {
       definitions,
       registered: this.registered,
@@ -111,15 +111,15 @@ export class SagaEngine {
   }
 
   get outbox(): Outbox {
-    return this.parts.outbox;
+    return this.dependencies.outbox;
   }
 
   get group(): string {
-    return this.parts.group;
+    return this.dependencies.group;
   }
 
   get definitions(): SagaDefinitions {
-    return this.parts.definitions;
+    return this.dependencies.definitions;
   }
 
   /** The keys of the service whose sagas get their answers there: this one's, or another's in the same database. */
@@ -219,7 +219,7 @@ export class SagaEngine {
     by?: string,
   ): Promise<Applied> {
     const { type, version, startedIn, instance } = stored;
-    const definition = this.parts.definitions.get(type, version);
+    const definition = this.dependencies.definitions.get(type, version);
     await this.registered.assertFits(transaction.session, stored, definition);
     const step = 'step' in event ? event.step : event.type;
     return this.#trace.transition({ id: instance.id, type, step, startedIn }, (reached) =>
@@ -242,7 +242,7 @@ export class SagaEngine {
     reached(instance.state);
     if (outputs.every(({ type }) => type === 'ignored') && isSame(stored.instance, instance)) {
       const why = whyIgnored(outputs);
-      reportIgnored(this.parts.logger, instance, why, event);
+      reportIgnored(this.dependencies.logger, instance, why, event);
       // An operator is told by the order.
       if (by === undefined) await this.ignored.keepRefused(session, instance.id, event, why, stored.subject);
       return { applied: false, why };
@@ -255,7 +255,7 @@ export class SagaEngine {
     await saveTransition(session, this.contents, before, instance, record, exactly);
     await this.#attributes.save(session, instance.id, foundBy);
     await work.publish();
-    reportState(this.parts.logger, definition.type, stored.instance, instance);
+    reportState(this.dependencies.logger, definition.type, stored.instance, instance);
     return { applied: true, why: undefined };
   }
 
@@ -264,7 +264,7 @@ export class SagaEngine {
     transaction: OpenTransaction<unknown>,
     saga: Pick<StoredSaga, 'instance' | 'nowMs' | 'subject'>,
   ): TransitionWork {
-    const until = performance.now() + (this.parts.transitionMs ?? TRANSITION_MS) * LOCAL_PART;
+    const until = performance.now() + (this.dependencies.transitionMs ?? TRANSITION_MS) * LOCAL_PART;
     return new TransitionWork(this.#work, definition, transaction, saga, until);
   }
 }

@@ -63,7 +63,7 @@ export class TransitionWork {
 
   /** @param until when it has to be over, by the monotonic clock, in milliseconds */
   constructor(
-    private readonly parts: TransitionDependencies,
+    private readonly dependencies: TransitionDependencies,
     private readonly definition: SagaDefinition,
     private readonly transaction: OpenTransaction<unknown>,
     { instance, nowMs, subject }: WorkSaga,
@@ -114,7 +114,9 @@ export class TransitionWork {
   async #do(output: SagaOutput): Promise<SagaEvent | undefined> {
     switch (output.type) {
       case 'command':
-        return output.url === undefined ? this.#send(output) : this.parts.calls.check(this.#calling, output);
+        return output.url === undefined
+          ? this.#send(output)
+          : this.dependencies.calls.check(this.#calling, output);
       case 'reminder':
       case 'release':
         return this.#send(output);
@@ -125,18 +127,18 @@ export class TransitionWork {
       case 'undo-child':
         return this.#undoChild(output.step);
       case 'await-event':
-        return this.parts.waits.await(
+        return this.dependencies.waits.await(
           this.transaction.session,
           this.instance.id,
           this.definition.type,
           output,
         );
       case 'forget-event':
-        return this.parts.waits.forget(this.transaction.session, this.instance.id, output.step);
+        return this.dependencies.waits.forget(this.transaction.session, this.instance.id, output.step);
       case 'unawaited': {
         const { kind, name, payload, why } = output;
         const kept = { sagaId: this.instance.id, kind, name, payload, why };
-        return this.parts.ignored.keep(this.transaction.session, kept, this.#subject);
+        return this.dependencies.ignored.keep(this.transaction.session, kept, this.#subject);
       }
       case 'refuse-undo':
       case 'ignored':
@@ -153,10 +155,10 @@ export class TransitionWork {
     try {
       const message =
         output.type === 'command'
-          ? await commandMessage(session, this.parts, saga, output)
+          ? await commandMessage(session, this.dependencies, saga, output)
           : output.type === 'reminder'
-            ? reminderMessage(this.parts, saga, output)
-            : releaseMessage(this.parts, saga, output);
+            ? reminderMessage(this.dependencies, saga, output)
+            : releaseMessage(this.dependencies, saga, output);
       if (message !== undefined) this.#messages.push({ output, message });
       return undefined;
     } catch (error) {
@@ -168,7 +170,7 @@ export class TransitionWork {
   #local({ step: name, undo, attempt }: Extract<SagaOutput, { type: 'local' }>): Promise<SagaEvent> {
     const { definition, instance, transaction, until } = this;
     const step = stepOf(definition, instance, name);
-    return this.parts.locals.run({ definition, step, instance, undo, attempt, transaction, until });
+    return this.dependencies.locals.run({ definition, step, instance, undo, attempt, transaction, until });
   }
 
   /** A child that cannot be begun leaves its step to an operator: nothing of it is kept. */
@@ -178,8 +180,8 @@ export class TransitionWork {
     const start = { key, data, parent: { id: this.instance.id, step }, subject: this.#subject };
     await session.run(savepoint.set);
     try {
-      const definition = this.parts.definitions.get(childType, childVersion);
-      const { created } = await this.parts.start(this.transaction, definition, start);
+      const definition = this.dependencies.definitions.get(childType, childVersion);
+      const { created } = await this.dependencies.start(this.transaction, definition, start);
       await session.run(savepoint.release);
       if (created) return undefined;
       return { type: 'unsendable', step, error: `there is a saga ${childType} with key ${key} already` };
@@ -189,7 +191,7 @@ export class TransitionWork {
       // Another process of the service has it, and is to begin it.
       const isElsewhere =
         error instanceof SagaVersionUnknownError &&
-        (await this.parts.registered.isKnown(session, childType, childVersion));
+        (await this.dependencies.registered.isKnown(session, childType, childVersion));
       if (isElsewhere) throw error;
       await session.run(savepoint.release);
       return { type: 'unsendable', step, error: describeError(error) };
@@ -218,17 +220,18 @@ export class TransitionWork {
 
   /** Has another saga of this service told of an event, by way of the log. */
   async #tell(id: string, event: WireEvent): Promise<void> {
-    const { outbox, keys } = this.parts;
-    const parts = { outbox, keys, subject: this.#subject ?? null };
-    const message = await eventMessage(this.transaction.session, parts, id, event);
+    const { outbox, keys } = this.dependencies;
+    const dependencies = { outbox, keys, subject: this.#subject ?? null };
+    const message = await eventMessage(this.transaction.session, dependencies, id, event);
     this.#messages.push({ output: undefined, message });
   }
 
   /** Sends what is to be sent: the saga's row is there by now. */
   async publish(): Promise<void> {
     const messages = this.#messages.map(({ message }) => message);
-    if (messages.length > 0) await this.parts.outbox.publishEncoded(this.transaction.session, messages);
-    await this.parts.calls.save(this.#calling);
+    if (messages.length > 0)
+      await this.dependencies.outbox.publishEncoded(this.transaction.session, messages);
+    await this.dependencies.calls.save(this.#calling);
   }
 
   get #calling(): CallingTransition {

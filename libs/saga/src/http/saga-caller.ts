@@ -61,8 +61,8 @@ export class SagaCaller {
   readonly #tries = new Set<Promise<void>>();
   #abort = new AbortController();
 
-  constructor(private readonly parts: SagaCallerDependencies) {
-    const { pollMs, logger, engine } = parts;
+  constructor(private readonly dependencies: SagaCallerDependencies) {
+    const { pollMs, logger, engine } = dependencies;
     this.service = new BackgroundService({
       name: 'the HTTP calls of sagas',
       runOnce: () => this.#claim(),
@@ -75,7 +75,7 @@ export class SagaCaller {
 
   /** Begins to make calls, where a definition has any. */
   start(): void {
-    if (this.parts.definitions.calls().length === 0) return;
+    if (this.dependencies.definitions.calls().length === 0) return;
     this.#abort = new AbortController();
     this.service.start();
   }
@@ -93,7 +93,7 @@ export class SagaCaller {
 
   /** Claims what is due and has a place, and begins to call it. */
   async #claim(): Promise<PassResult> {
-    const { engine, endpoints, transactions, definitions } = this.parts;
+    const { engine, endpoints, transactions, definitions } = this.dependencies;
     const { maxCalls, maxCallsPerHost, timeoutMs } = endpoints.limits;
     const free = maxCalls - this.#tries.size;
     const hosts = [...new Set(definitions.calls().map(({ url }) => url.host))].flatMap((host) => {
@@ -108,7 +108,7 @@ export class SagaCaller {
   }
 
   #begin(row: Row, untilMs: number): void {
-    const host = hostOf(row, this.parts.definitions);
+    const host = hostOf(row, this.dependencies.definitions);
     this.#underWay.set(host, (this.#underWay.get(host) ?? 0) + 1);
     const running = this.#try(row, untilMs).finally(() => {
       this.#underWay.set(host, (this.#underWay.get(host) ?? 1) - 1);
@@ -123,18 +123,18 @@ export class SagaCaller {
     try {
       const outcome = await this.#outcome(row, untilMs);
       if (outcome.type === 'trouble')
-        this.parts.logger.debug(`try ${tries} of ${step} (${op}) of saga ${sagaId}: ${outcome.error}`);
+        this.dependencies.logger.debug(`try ${tries} of ${step} (${op}) of saga ${sagaId}: ${outcome.error}`);
       await this.#tell(row, outcome, untilMs);
     } catch (error) {
       // Its lease ends, and it is asked for again.
-      this.parts.logger.error(
+      this.dependencies.logger.error(
         `what came of ${step} (${op}) of saga ${sagaId} is lost: ${describeError(error)}`,
       );
     }
   }
 
   async #outcome(row: Row, untilMs: number): Promise<TryOutcome> {
-    const { engine, definitions, transactions, endpoints } = this.parts;
+    const { engine, definitions, transactions, endpoints } = this.dependencies;
     if (row.isEmpty) return { type: 'done', payload: null };
     const { sagaId, step, branch, round } = row;
     const op = row.op as SagaOp;
@@ -171,7 +171,7 @@ export class SagaCaller {
   }
 
   async #recordOutcome(row: Row, outcome: TryOutcome): Promise<void> {
-    const { engine, transactions, transitionMs } = this.parts;
+    const { engine, transactions, transitionMs } = this.dependencies;
     const reply = this.#replyTo(row, outcome);
     if (reply === undefined) {
       await this.#end(row, outcome);
@@ -206,7 +206,7 @@ export class SagaCaller {
   async #end(
     row: Row,
     outcome: TryOutcome,
-    session = this.parts.transactions.session,
+    session = this.dependencies.transactions.session,
   ): Promise<number | undefined> {
     const { sagaId, branch, op, token, attempt, tries, begun, isEmpty } = row;
     const { type } = outcome;
@@ -231,11 +231,19 @@ export class SagaCaller {
   async #postpone(row: Row, outcome: TryOutcome, error: unknown): Promise<void> {
     const { sagaId, branch, op, token, attempt, step, tries } = row;
     const why = describeError(error);
-    this.parts.logger.error(`saga ${sagaId} could not be told what came of ${step} (${op}): ${why}`);
+    this.dependencies.logger.error(`saga ${sagaId} could not be told what came of ${step} (${op}): ${why}`);
     const delayMs = error instanceof SubjectErasedError ? ERASED_MS : POSTPONE_MS;
     const hasDone = outcome.type !== 'unusable' || row.begun;
     const ended = ['again', delayMs, hasDone, false, tries, why] as const;
-    await this.parts.transactions.session.run(endSagaCallTry, sagaId, branch, op, token, attempt, ...ended);
+    await this.dependencies.transactions.session.run(
+      endSagaCallTry,
+      sagaId,
+      branch,
+      op,
+      token,
+      attempt,
+      ...ended,
+    );
   }
 
   #ringIn(ms: number): void {

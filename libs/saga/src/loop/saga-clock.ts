@@ -39,8 +39,8 @@ export class SagaClock {
   readonly #underWay = new Set<Promise<void>>();
   #toldMs = -Infinity;
 
-  constructor(private readonly parts: SagaClockDependencies) {
-    const { pollMs, logger } = parts;
+  constructor(private readonly dependencies: SagaClockDependencies) {
+    const { pollMs, logger } = dependencies;
     this.service = new BackgroundService({
       name: 'the clock of sagas',
       runOnce: (signal) => this.#look(signal),
@@ -58,7 +58,7 @@ export class SagaClock {
 
   /** Claims what is due, as long as there is a place for it. */
   async #look(signal: AbortSignal): Promise<PassResult> {
-    const { engine, transactions, pollMs, concurrency } = this.parts;
+    const { engine, transactions, pollMs, concurrency } = this.dependencies;
     while (!signal.aborted && this.#underWay.size < concurrency) if (!(await this.#claim())) break;
     if (this.#underWay.size >= concurrency) return 'idle';
     const [next] = await transactions.session.run(nextSagaWake, engine.replyTopic);
@@ -90,7 +90,7 @@ export class SagaClock {
 
   /** @returns whether there was one, and another look may find more */
   async #carry(claimed: (isThere: boolean) => void): Promise<boolean> {
-    const { transactions, engine, transitionMs, logger } = this.parts;
+    const { transactions, engine, transitionMs, logger } = this.dependencies;
     let current: string | undefined;
     try {
       return await transactions.run({
@@ -136,6 +136,8 @@ export class SagaClock {
     const now = performance.now();
     if (now - this.#toldMs < 60_000) return;
     this.#toldMs = now;
-    this.parts.logger.error(`saga ${id}, and perhaps others, cannot be carried on here: ${error.message}`);
+    this.dependencies.logger.error(
+      `saga ${id}, and perhaps others, cannot be carried on here: ${error.message}`,
+    );
   }
 }

@@ -61,7 +61,7 @@ export class SagaEvents {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly parts: SagaEventsDependencies,
+    private readonly dependencies: SagaEventsDependencies,
     { retry, ...options }: SagaEventOptions = {},
   ) {
     this.#keepMs = resolveOptions("sagas' events", SPECS, options).keepMs;
@@ -70,7 +70,7 @@ export class SagaEvents {
 
   /** To every topic that starts sagas, or that steps wait for. */
   subscriptions(): Subscription[] {
-    const { definitions, codecOf, contractOf, transitionMs } = this.parts;
+    const { definitions, codecOf, contractOf, transitionMs } = this.dependencies;
     return definitions.eventTopics().map((topic) => {
       const schema = contractOf(topic);
       return resolveSubscription(topic, (delivery) => this.handle(delivery), {
@@ -98,7 +98,7 @@ export class SagaEvents {
 
   /** @returns the types of which it has started a saga */
   async #start({ topic, session, transaction, ...delivery }: Delivery, event: unknown): Promise<Set<string>> {
-    const { engine, definitions } = this.parts;
+    const { engine, definitions } = this.dependencies;
     const started = new Set<string>();
     for (const { definition, key, data, when, subject } of definitions.startsOf(topic)) {
       if (when !== undefined && !called(when, event)) continue;
@@ -118,7 +118,7 @@ export class SagaEvents {
   /** To one step of each that may wait for it. A saga that it has just started is not told of it as well. */
   async #hand(delivery: Delivery, payload: unknown, started: ReadonlySet<string>): Promise<void> {
     const { topic, session, subject } = delivery;
-    const { engine, definitions } = this.parts;
+    const { engine, definitions } = this.dependencies;
     const messages: EncodedMessage[] = [];
     for (const waiter of definitions.waitersOf(topic)) {
       const match = started.has(waiter.type) ? undefined : this.#valueFor(waiter, delivery, payload);
@@ -128,14 +128,14 @@ export class SagaEvents {
       const found = await engine.waits.take(session, arrived);
       if (found === undefined) continue;
       const event = { type: 'event', step: found.step, payload } as const;
-      const parts = { outbox: this.#outbox, keys: engine.keys, subject };
-      messages.push(await eventMessage(session, parts, found.sagaId, event));
+      const dependencies = { outbox: this.#outbox, keys: engine.keys, subject };
+      messages.push(await eventMessage(session, dependencies, found.sagaId, event));
     }
     if (messages.length > 0) await this.#outbox.publishEncoded(session, messages);
   }
 
   get #outbox(): Outbox {
-    return this.parts.engine.outbox;
+    return this.dependencies.engine.outbox;
   }
 
   /** What says whose an event is; undefined where it does not say so. */
@@ -159,7 +159,7 @@ export class SagaEvents {
     if (now - this.#toldAt < LINE_MS) return;
     this.#toldAt = now;
     const all = `${this.skipped} were skipped in this process so far`;
-    this.parts.logger.warn(`${what} ${topic}[${partition}]@${offset}: ${why}. ${all}`);
+    this.dependencies.logger.warn(`${what} ${topic}[${partition}]@${offset}: ${why}. ${all}`);
   }
 }
 

@@ -96,16 +96,16 @@ export class SagaLoop {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly parts: SagaLoopDependencies,
+    private readonly dependencies: SagaLoopDependencies,
     { http, events, ...options }: SagaLoopOptions = {},
   ) {
     this.#options = resolveOptions('sagas', SPECS, options);
     this.#endpoints = new SagaEndpoints(http);
-    const { engine, logger, transactions } = parts;
+    const { engine, logger, transactions } = dependencies;
     const { transitionMs, pollMs, concurrency } = this.#options;
     this.#clock = new SagaClock({ engine, transactions, logger, transitionMs, pollMs, concurrency });
     const endpoints = this.#endpoints;
-    this.caller = new SagaCaller({ ...parts, endpoints, transitionMs, pollMs });
+    this.caller = new SagaCaller({ ...dependencies, endpoints, transitionMs, pollMs });
     const orders = new SagaOrders({ engine, transactions, logger, transitionMs });
     // Beside the clock: what an operator orders must not wait behind what it is about.
     this.#orders = new BackgroundService({
@@ -119,7 +119,7 @@ export class SagaLoop {
       idleMaxMs: pollMs,
       logger,
     });
-    const { definitions, contractOf = () => undefined, unclaimed: handlers = new Map() } = parts;
+    const { definitions, contractOf = () => undefined, unclaimed: handlers = new Map() } = dependencies;
     const codecOf = (topic: string): Codec => this.#codecOf(topic);
     this.events = new SagaEvents({ engine, definitions, logger, codecOf, contractOf, transitionMs }, events);
     this.#unclaimed = new UnclaimedEvents({ engine, handlers, transactions, logger, transitionMs, pollMs });
@@ -138,7 +138,7 @@ export class SagaLoop {
   async #register(): Promise<void> {
     const now = performance.now();
     if (now - this.#registeredMs < REGISTER_MS) return;
-    await this.parts.engine.registered.register(this.parts.transactions.session);
+    await this.dependencies.engine.registered.register(this.dependencies.transactions.session);
     this.#registeredMs = now;
   }
 
@@ -157,14 +157,14 @@ export class SagaLoop {
    * @throws ConfigurationError naming the versions that were dropped too early, or the hosts that are not listed
    */
   async assertUsable(): Promise<void> {
-    const { engine, definitions, transactions, logger } = this.parts;
+    const { engine, definitions, transactions, logger } = this.dependencies;
     this.#endpoints.assertAllowed(definitions.calls());
     await engine.registered.check(transactions.session, this.#options, logger);
   }
 
   /** Sagas under way that no process of the service can carry on, because none has their version. */
   unserved(): Promise<UnservedSagas[]> {
-    return this.parts.engine.registered.unserved(this.parts.transactions.session);
+    return this.dependencies.engine.registered.unserved(this.dependencies.transactions.session);
   }
 
   /** The subscriptions of the service's consumer: to the answers. */
@@ -173,11 +173,11 @@ export class SagaLoop {
   }
 
   #codecOf(topic: string): Codec {
-    return own(this.parts.codecs ?? {}, topic) ?? jsonCodec;
+    return own(this.dependencies.codecs ?? {}, topic) ?? jsonCodec;
   }
 
   #replies(): Subscription {
-    const { replyTopic } = this.parts.engine;
+    const { replyTopic } = this.dependencies.engine;
     return resolveSubscription(replyTopic, (delivery) => this.handle(delivery), {
       name: 'sagas',
       codec: this.#codecOf(replyTopic),
@@ -201,7 +201,7 @@ export class SagaLoop {
     if (!(await this.#isOwn(delivery, id, event)))
       return this.refusals.keep(delivery, 'it has no MAC of this service');
     try {
-      await this.parts.engine.tell({ session, handle: transaction }, id, event);
+      await this.dependencies.engine.tell({ session, handle: transaction }, id, event);
       return undefined;
     } catch (error) {
       if (error instanceof SagaVersionUnknownError || error instanceof SagaDefinitionChangedError)
@@ -212,7 +212,7 @@ export class SagaLoop {
   }
 
   #isOwn({ control, session }: Delivery, sagaId: string, event: FromLog): Promise<boolean> {
-    const { keys } = this.parts.engine;
+    const { keys } = this.dependencies.engine;
     const mac = control[SAGA_MAC_HEADER];
     if (event.type !== 'reply') return keys.isEvent(session, mac, sagaId, event);
     const { step, op, attempt } = event;

@@ -24,7 +24,7 @@ export interface SagaOrdersDependencies {
 
 /** Carries out what operators have ordered: they write orders into a table by a function that knows their login. */
 export class SagaOrders {
-  constructor(private readonly parts: SagaOrdersDependencies) {}
+  constructor(private readonly dependencies: SagaOrdersDependencies) {}
 
   /** Carries out every order that waits. One for a version that this process does not know is left to another process. */
   async carryOut(signal: AbortSignal): Promise<void> {
@@ -34,7 +34,7 @@ export class SagaOrders {
 
   /** @returns the id of the order that was looked at; undefined when none waits behind `afterId` */
   async #next(afterId: number): Promise<number | undefined> {
-    const { engine, transactions, transitionMs } = this.parts;
+    const { engine, transactions, transitionMs } = this.dependencies;
     let current: OperatorOrder | undefined;
     try {
       return await transactions.run({
@@ -60,8 +60,8 @@ export class SagaOrders {
   /** An order whose transition fails is not tried again: the operator sees why, and decides. */
   async #refuse({ id, sagaId, event }: OperatorOrder, error: unknown): Promise<void> {
     const why = describeError(error);
-    this.parts.logger.error(`the order to ${event.type} saga ${sagaId} was not carried out: ${why}`);
-    await endOrder(this.parts.transactions.session, id, why);
+    this.dependencies.logger.error(`the order to ${event.type} saga ${sagaId} was not carried out: ${why}`);
+    await endOrder(this.dependencies.transactions.session, id, why);
   }
 }
 

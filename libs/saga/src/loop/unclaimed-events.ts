@@ -54,8 +54,8 @@ const LAST_WAIT_MS = 600_000;
 export class UnclaimedEvents {
   readonly service: BackgroundService;
 
-  constructor(private readonly parts: UnclaimedEventsDependencies) {
-    const { pollMs, logger } = parts;
+  constructor(private readonly dependencies: UnclaimedEventsDependencies) {
+    const { pollMs, logger } = dependencies;
     this.service = new BackgroundService({
       name: 'events without a saga',
       runOnce: () => this.#next(),
@@ -66,7 +66,7 @@ export class UnclaimedEvents {
   }
 
   async #next(): Promise<PassResult> {
-    const { engine, transactions, transitionMs } = this.parts;
+    const { engine, transactions, transitionMs } = this.dependencies;
     let current: ExpiredEvent | undefined;
     try {
       return await transactions.run({
@@ -89,13 +89,13 @@ export class UnclaimedEvents {
 
   /** @returns whether there was a step to look after */
   async #lookAgain({ session }: OpenTransaction<unknown>): Promise<boolean> {
-    const { engine } = this.parts;
+    const { engine } = this.dependencies;
     const seen = await engine.waits.lookAgain(session);
     if (seen?.kept === undefined) return seen !== undefined;
     const { sagaId, step, kept } = seen;
-    const parts = { outbox: engine.outbox, keys: engine.keys, subject: kept.subject };
+    const dependencies = { outbox: engine.outbox, keys: engine.keys, subject: kept.subject };
     const event = { type: 'event', step, payload: kept.payload } as const;
-    await engine.outbox.publishEncoded(session, [await eventMessage(session, parts, sagaId, event)]);
+    await engine.outbox.publishEncoded(session, [await eventMessage(session, dependencies, sagaId, event)]);
     return true;
   }
 
@@ -107,7 +107,7 @@ export class UnclaimedEvents {
     });
     // Its subject was erased: there is nothing left of it.
     if (kept === undefined) return;
-    const handler = this.parts.handlers.get(topic);
+    const handler = this.dependencies.handlers.get(topic);
     if (handler !== undefined && failures < TRIES) {
       await handler(kept.payload as never, { topic, waiter, match, arrivedAt, transaction: handle as never });
       return;
@@ -117,12 +117,12 @@ export class UnclaimedEvents {
         ? `no saga has waited for it as ${waiter} with ${match}`
         : `no saga has waited for it as ${waiter} with ${match}, and its handler has failed ${failures} times`;
     const ignored = { sagaId: null, kind: 'event', name: topic, payload: kept.payload, why };
-    await this.parts.engine.ignored.keep(session, ignored, kept.subject ?? undefined);
+    await this.dependencies.engine.ignored.keep(session, ignored, kept.subject ?? undefined);
   }
 
   /** It must not keep those behind it from being looked at. */
   async #postpone({ id, topic, match, failures }: ExpiredEvent, error: unknown): Promise<void> {
-    const { logger, transactions } = this.parts;
+    const { logger, transactions } = this.dependencies;
     const waitMs = Math.min(FIRST_WAIT_MS * 2 ** failures, LAST_WAIT_MS);
     logger.error(
       `the event of ${topic} with ${match} has no saga, and its handler has failed: ${describeError(error)}. It is tried again in ${waitMs} ms`,

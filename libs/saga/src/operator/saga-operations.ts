@@ -157,11 +157,11 @@ export class SagaOperations {
   /** Orders to many sagas at once. */
   readonly bulk: SagaBulk;
 
-  constructor(private readonly parts: SagaOperationsDependencies) {
-    this.#contents = new SagaContents(parts.sealer);
-    this.#clock = parts.clock ?? systemClock;
-    this.#search = new SagaSearch(parts.database, this.#contents);
-    this.bulk = new SagaBulk(parts.database, this.#search, this.#clock);
+  constructor(private readonly dependencies: SagaOperationsDependencies) {
+    this.#contents = new SagaContents(dependencies.sealer);
+    this.#clock = dependencies.clock ?? systemClock;
+    this.#search = new SagaSearch(dependencies.database, this.#contents);
+    this.bulk = new SagaBulk(dependencies.database, this.#search, this.#clock);
   }
 
   /** Sagas in the order of their beginning. @throws ConfigurationError */
@@ -172,7 +172,7 @@ export class SagaOperations {
   /** @throws NotFoundError */
   async show(id: string): Promise<SagaDetail> {
     const row = await this.#row(id);
-    const rows = await this.parts.database.session.run(sagaTimeline, id);
+    const rows = await this.dependencies.database.session.run(sagaTimeline, id);
     const { unreadable, content, records } = await this.#opened(id, row.content, rows);
     return {
       ...summaryOf(row),
@@ -188,19 +188,19 @@ export class SagaOperations {
       })),
       actions: await this.#orders(id),
       attributes: await this.#attributes(id),
-      calls: (await this.parts.database.session.run(listSagaCalls, id)) as SagaCallSummary[],
+      calls: (await this.dependencies.database.session.run(listSagaCalls, id)) as SagaCallSummary[],
     };
   }
 
   async #attributes(id: string): Promise<Record<string, AttributeValue>> {
-    const rows = await this.parts.database.session.run(listSagaAttributes, id);
+    const rows = await this.dependencies.database.session.run(listSagaAttributes, id);
     return dictionary(
       Object.fromEntries(rows.map((row) => [row.name, shownAttribute(row as StoredAttribute)])),
     );
   }
 
   async #opened(id: string, content: string, rows: readonly { readonly content: string }[]) {
-    const { session } = this.parts.database;
+    const { session } = this.dependencies.database;
     const open = (stored: string): Promise<string> => this.#contents.open(session, id, stored);
     try {
       const records = await Promise.all(rows.map((row) => open(row.content)));
@@ -213,14 +213,14 @@ export class SagaOperations {
   /** Messages to sagas that were dropped, because none of their own services has sent them; the newest first. */
   async refusals(replyTopic?: string, most = 100): Promise<SagaRefusal[]> {
     const { limit } = resolveOptions('list of refusals', { limit: LIMIT }, { limit: most });
-    return this.parts.database.session.run(listSagaRefusals, replyTopic ?? null, limit);
+    return this.dependencies.database.session.run(listSagaRefusals, replyTopic ?? null, limit);
   }
 
   /** What has come for sagas, or for one, and changed nothing; the newest first. */
   async ignored(sagaId?: string, most = 100): Promise<SagaIgnored[]> {
     const { limit } = resolveOptions('list of ignored events', { limit: LIMIT }, { limit: most });
     if (sagaId !== undefined && !isId(sagaId)) throw new NotFoundError(`saga ${sagaId}`);
-    const { session } = this.parts.database;
+    const { session } = this.dependencies.database;
     const rows = await session.run(listIgnoredEvents, sagaId ?? null, limit);
     return Promise.all(
       rows.map(async ({ content, ...row }) => {
@@ -233,7 +233,7 @@ export class SagaOperations {
 
   /** How many sagas are under way in each state, and for how long the oldest. */
   async stats(replyTopic?: string): Promise<SagaStats[]> {
-    const rows = await this.parts.database.session.run(sagaStats, replyTopic ?? null);
+    const rows = await this.dependencies.database.session.run(sagaStats, replyTopic ?? null);
     return rows.map((row) => ({ ...row, state: stateOf(row.state) }));
   }
 
@@ -284,7 +284,7 @@ export class SagaOperations {
     const mayBeUndone = event.type === 'compensate' && state === 'COMPLETED' && row.parentId !== null;
     if (isEnd(state) && !mayBeUndone) throw new SagaOrderRefusedError(id, `it is ${state}`);
     assertOperator(operator, `saga ${id}`);
-    const { session } = this.parts.database;
+    const { session } = this.dependencies.database;
     const given = [revision ?? row.revision, operator.by, operator.reason ?? null] as const;
     const sealed = sealedOrder(this.#contents, id, event);
     const [order] = await session.run(orderSaga, id, sealed, ...given).catch((error: unknown) => {
@@ -312,7 +312,7 @@ export class SagaOperations {
   }
 
   async #orders(id: string): Promise<SagaOrderSummary[]> {
-    const rows = await this.parts.database.session.run(listSagaOrders, id);
+    const rows = await this.dependencies.database.session.run(listSagaOrders, id);
     return rows.map(({ order, orderedAt: actedAt, statedBy: by, outcome, ...row }) => ({
       id: row.id,
       actedAt,
@@ -326,7 +326,7 @@ export class SagaOperations {
   }
 
   async #row(id: string) {
-    const [row] = isId(id) ? await this.parts.database.session.run(showSaga, id) : [];
+    const [row] = isId(id) ? await this.dependencies.database.session.run(showSaga, id) : [];
     if (row === undefined) throw new NotFoundError(`saga ${id}`);
     return row;
   }

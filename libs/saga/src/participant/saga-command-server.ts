@@ -43,8 +43,8 @@ const OVER: Readonly<Record<Exclude<EndedState, 'ongoing'>, CommandOver>> = {
 export class SagaCommandServer {
   readonly #barrier: Barrier;
 
-  constructor(private readonly parts: SagaCommandServerDependencies) {
-    this.#barrier = parts.barrier ?? new Barrier();
+  constructor(private readonly dependencies: SagaCommandServerDependencies) {
+    this.#barrier = dependencies.barrier ?? new Barrier();
   }
 
   /**
@@ -57,12 +57,12 @@ export class SagaCommandServer {
   async serve(delivery: Delivery, work: () => Promise<unknown>): Promise<unknown> {
     const { session, control } = delivery;
     if (isRelease(control)) {
-      await this.parts.locks.release(delivery, control[SAGA_ID_HEADER] ?? '');
+      await this.dependencies.locks.release(delivery, control[SAGA_ID_HEADER] ?? '');
       return undefined;
     }
     const call = callOf(control);
     if (call === undefined) return work();
-    await assertReplyTopic(delivery, this.parts.findTopic);
+    await assertReplyTopic(delivery, this.dependencies.findTopic);
     if (control[SAGA_AGAIN_HEADER] !== undefined) await this.#barrier.pardon(session, call);
     await runAhead(session, savepoint.set);
     let ending: Ending | undefined;
@@ -78,7 +78,7 @@ export class SagaCommandServer {
       if (ending !== undefined) await this.#barrier.reject(session, call);
     }
     if (UNDOING.has(call.op) && ending?.status !== 'ongoing')
-      await this.parts.locks.release(delivery, call.gid, { branch: call.branch });
+      await this.dependencies.locks.release(delivery, call.gid, { branch: call.branch });
     await this.#reply(delivery, control, ending);
     return ending?.payload;
   }
@@ -99,14 +99,14 @@ export class SagaCommandServer {
   async reply(tx: TransactionHandle, control: Headers, reply: LaterReply): Promise<void>;
   async reply(...given: [Headers, LaterReply] | [TransactionHandle, Headers, LaterReply]): Promise<void> {
     const [tx, control, reply] = given.length === 2 ? [undefined, ...given] : given;
-    const transaction = this.parts.replies.join(tx);
+    const transaction = this.dependencies.replies.join(tx);
     const ending = endingOf(reply);
     const call = laterCall(control);
     const stood = await this.#barrier.end(transaction.session, call, ending.status);
     if (stood !== 'ongoing') throw new SagaCommandOverError(call.gid, call.branch, call.op, OVER[stood]);
     const replied = { ...transaction, subject: reply.subject ?? null };
     const holdsNothing = ending.status === 'rejected' || (UNDOING.has(call.op) && ending.status === 'done');
-    if (holdsNothing) await this.parts.locks.release(replied, call.gid, { branch: call.branch });
+    if (holdsNothing) await this.dependencies.locks.release(replied, call.gid, { branch: call.branch });
     await this.#reply(replied, control, ending);
   }
 
@@ -144,7 +144,7 @@ export class SagaCommandServer {
   /** @returns how the command has ended, when it cannot wait */
   async #stash({ session, ...command }: Delivery, entity: string): Promise<Ending | undefined> {
     try {
-      await this.parts.locks.stash(session, entity, command);
+      await this.dependencies.locks.stash(session, entity, command);
       return undefined;
     } catch (error) {
       if (error instanceof SagaRejectedError) return rejected(error);
@@ -163,14 +163,14 @@ export class SagaCommandServer {
       control: { ...replyHeaders(request, status, error), ...this.#held(transaction.session, request) },
       payload,
     };
-    await this.parts.replies.send(transaction, [message]);
+    await this.dependencies.replies.send(transaction, [message]);
   }
 
   /** Tells the saga that something is held for it, so that it says when it has ended. */
   #held(session: SqlSession, request: Headers): Headers {
     const call = callOf(request);
     const branch = { sagaId: call?.gid ?? '', branch: call?.branch ?? '' };
-    return this.parts.locks.hasTaken(session, branch) ? { [SAGA_HOLDS_HEADER]: '1' } : {};
+    return this.dependencies.locks.hasTaken(session, branch) ? { [SAGA_HOLDS_HEADER]: '1' } : {};
   }
 }
 

@@ -45,7 +45,7 @@ export class GatedConnection {
 
   constructor(
     private readonly client: Socket,
-    private readonly parts: GateDependencies,
+    private readonly dependencies: GateDependencies,
     onClose: () => void,
   ) {
     client.setNoDelay(true);
@@ -90,7 +90,7 @@ export class GatedConnection {
       return;
     }
     if (this.#isCut) return this.#dismiss();
-    const server = connect(this.parts.server);
+    const server = connect(this.dependencies.server);
     server.setNoDelay(true);
     server.on('error', () => undefined);
     server.on('close', () => {
@@ -101,7 +101,7 @@ export class GatedConnection {
       this.#readServer();
     });
     this.#server = server;
-    server.write(code === CANCEL_REQUEST ? frame : withSettings(frame, this.parts.settings));
+    server.write(code === CANCEL_REQUEST ? frame : withSettings(frame, this.dependencies.settings));
   }
 
   #request(frame: Buffer, server: Socket): void {
@@ -129,7 +129,7 @@ export class GatedConnection {
     else if (type === 'N') {
       const [, point, moment] = NOTICE.exec(frame.toString('latin1')) ?? [];
       if (point === undefined) return true;
-      if (moment === 'before') this.parts.crash(Number(point));
+      if (moment === 'before') this.dependencies.crash(Number(point));
       else this.#atCommit = Number(point);
       this.#hasFailed = false;
       return false;
@@ -148,7 +148,7 @@ export class GatedConnection {
     const isOver = type === 'Z' && frame[5] === READY[5];
     if (tag === 'ROLLBACK' || (isOver && this.#hasFailed)) this.#atCommit = undefined;
     else if (tag === 'COMMIT' || isOver) {
-      this.parts.crash(point);
+      this.dependencies.crash(point);
       return true;
     }
     return false;

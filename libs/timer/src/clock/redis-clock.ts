@@ -123,18 +123,18 @@ export class RedisClock implements TimerClock {
 
   /** @throws ConfigurationError */
   constructor(
-    private readonly parts: RedisClockDependencies,
+    private readonly dependencies: RedisClockDependencies,
     options: RedisClockOptions = {},
   ) {
-    assertRedis(parts.redis);
+    assertRedis(dependencies.redis);
     const { prefix, slotMs, windowMs, distrustMs } = resolveOptions('Redis clock', SPECS, options);
     this.#distrustMs = distrustMs;
     this.prefix = prefix;
     this.#slotMs = slotMs;
     this.#windowMs = windowMs;
     this.#recordKey = `${prefix}:${TIMER_QUEUE}:window`;
-    this.#wakes = new WakeTimes(parts.time, parts.clock, () => this.#ring());
-    this.#ticker = new SlotTicker(parts.time, parts.clock, slotMs, (slot) => {
+    this.#wakes = new WakeTimes(dependencies.time, dependencies.clock, () => this.#ring());
+    this.#ticker = new SlotTicker(dependencies.time, dependencies.clock, slotMs, (slot) => {
       if (this.#accepting && this.#slots.has(slot)) this.#queue?.nudge();
     });
     this.#watch = new BackgroundService({
@@ -142,13 +142,13 @@ export class RedisClock implements TimerClock {
       runOnce: () => this.#look(),
       idleMinMs: WATCH_MS,
       idleMaxMs: WATCH_MS,
-      clock: parts.clock,
-      logger: parts.logger,
+      clock: dependencies.clock,
+      logger: dependencies.logger,
     });
   }
 
   get trouble(): string | undefined {
-    if (this.#trouble === undefined && this.parts.clock.monotonic() < this.#distrustedUntil)
+    if (this.#trouble === undefined && this.dependencies.clock.monotonic() < this.#distrustedUntil)
       return 'it has not woken this process for a timer that was due';
     return this.#trouble;
   }
@@ -159,8 +159,8 @@ export class RedisClock implements TimerClock {
 
   start(ring: () => void): void {
     this.#ring = ring;
-    this.#startedAt = this.parts.clock.monotonic();
-    const { redis, logger } = this.parts;
+    this.#startedAt = this.dependencies.clock.monotonic();
+    const { redis, logger } = this.dependencies;
     const client = openRedis(redis, false, (error) => logger.debug(`Redis: ${describeError(error)}`));
     client.on('ready', () => this.#watch.bell.ring());
     client.on('close', () => this.#fail('the connection is lost'));
@@ -184,7 +184,7 @@ export class RedisClock implements TimerClock {
   }
 
   arm(dueMs: readonly number[]): void {
-    const now = this.parts.time.now();
+    const now = this.dependencies.time.now();
     if (now === undefined) return;
     for (const due of dueMs) {
       const slot = Math.ceil(due / this.#slotMs);
@@ -211,7 +211,7 @@ export class RedisClock implements TimerClock {
 
   /** Not to be relied on for a while: a timer was overdue, and Redis had not woken anybody for it. */
   distrust(): void {
-    this.#distrustedUntil = this.parts.clock.monotonic() + this.#distrustMs;
+    this.#distrustedUntil = this.dependencies.clock.monotonic() + this.#distrustMs;
     this.#forgotten = true;
   }
 
@@ -231,7 +231,7 @@ export class RedisClock implements TimerClock {
 
   async #add(slots: readonly number[]): Promise<void> {
     await this.#queue?.add(slots);
-    const now = this.parts.time.now() ?? 0;
+    const now = this.dependencies.time.now() ?? 0;
     // It took so long that the slot's job may have run before: then this one was no new job.
     if (slots.some((slot) => slot * this.#slotMs <= now)) this.#ring();
   }
@@ -313,7 +313,7 @@ export class RedisClock implements TimerClock {
 
   /** @returns false when another process is reading the window */
   async #loadSlots(fromMs: number, untilMs: number): Promise<boolean> {
-    const [row] = await this.parts.database.session.run(
+    const [row] = await this.dependencies.database.session.run(
       readTimerWindow,
       Math.floor(fromMs),
       Math.ceil(untilMs),
@@ -327,7 +327,7 @@ export class RedisClock implements TimerClock {
   }
 
   async #openQueue(client: RedisClient): Promise<void> {
-    const { redis, time, clock, logger } = this.parts;
+    const { redis, time, clock, logger } = this.dependencies;
     // BullMQ takes as long to load as all the rest: only where it is used.
     const { SlotQueue: Queue } = await import('./slot-queue.js');
     this.#queue = new Queue({
@@ -348,15 +348,15 @@ export class RedisClock implements TimerClock {
   }
 
   async #databaseNow(): Promise<number> {
-    const known = this.parts.time.now();
+    const known = this.dependencies.time.now();
     if (known !== undefined) return known;
-    const [row] = await this.parts.database.session.run(databaseTime);
-    this.parts.time.observe(row?.nowMs ?? 0);
+    const [row] = await this.dependencies.database.session.run(databaseTime);
+    this.dependencies.time.observe(row?.nowMs ?? 0);
     return row?.nowMs ?? 0;
   }
 
   #forgetPast(): void {
-    const current = (this.parts.time.now() ?? 0) / this.#slotMs;
+    const current = (this.dependencies.time.now() ?? 0) / this.#slotMs;
     for (const slot of this.#slots) if (slot < current) this.#slots.delete(slot);
   }
 
@@ -368,16 +368,16 @@ export class RedisClock implements TimerClock {
     // The process is to look for itself from now on.
     if (rely) this.#ring();
     const connecting =
-      this.#reported === undefined && this.parts.clock.monotonic() < this.#startedAt + CONNECTING_MS;
+      this.#reported === undefined && this.dependencies.clock.monotonic() < this.#startedAt + CONNECTING_MS;
     if (connecting || this.#reported === 'trouble') return;
     this.#reported = 'trouble';
-    this.parts.logger.warn(`Redis is not the clock of timers for now, PostgreSQL is: ${trouble}`);
+    this.dependencies.logger.warn(`Redis is not the clock of timers for now, PostgreSQL is: ${trouble}`);
   }
 
   #recover(): void {
     this.#trouble = undefined;
     if (this.#reported === 'fine') return;
     this.#reported = 'fine';
-    this.parts.logger.info('Redis is the clock of timers');
+    this.dependencies.logger.info('Redis is the clock of timers');
   }
 }

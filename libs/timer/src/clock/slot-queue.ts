@@ -35,8 +35,8 @@ export class SlotQueue {
   readonly #worker: Worker<SlotJob>;
   readonly #workerClient: RedisClient;
 
-  constructor(private readonly parts: SlotQueueDependencies) {
-    const { redis, client, prefix, logger } = parts;
+  constructor(private readonly dependencies: SlotQueueDependencies) {
+    const { redis, client, prefix, logger } = dependencies;
     // BullMQ and ioredis repeat every error as an event; what is wrong is said once, by the watch over Redis.
     const onError = (error: Error): void => logger.debug(`the queue of timers: ${describeError(error)}`);
     this.#queue = new Queue(TIMER_QUEUE, {
@@ -65,8 +65,8 @@ export class SlotQueue {
   }
 
   #jobOf(slot: number): { name: string; data: SlotJob; opts: object } {
-    const dueMs = slot * this.parts.slotMs;
-    const delay = Math.max(0, Math.ceil(dueMs - (this.parts.time.now() ?? dueMs)));
+    const dueMs = slot * this.dependencies.slotMs;
+    const delay = Math.max(0, Math.ceil(dueMs - (this.dependencies.time.now() ?? dueMs)));
     return {
       name: 'due',
       data: { dueMs },
@@ -76,7 +76,7 @@ export class SlotQueue {
 
   /** A delay counts by the clocks of processes; whether it is over, the database's clock says. */
   async #work(job: Job<SlotJob>, token: string | undefined): Promise<void> {
-    const { time, clock, slotMs, ring } = this.parts;
+    const { time, clock, slotMs, ring } = this.dependencies;
     const restMs = job.data.dueMs - (time.now() ?? job.data.dueMs);
     if (restMs > 2 * slotMs) {
       await job.moveToDelayed(Date.now() + Math.ceil(restMs), token);
@@ -91,7 +91,7 @@ export class SlotQueue {
    * `hz`): so it is asked something when it is time.
    */
   nudge(): void {
-    this.parts.client.ping().catch(() => {});
+    this.dependencies.client.ping().catch(() => {});
   }
 
   /** Lets go of Redis, whatever state it is in. */
