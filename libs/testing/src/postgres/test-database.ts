@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
 import { TestingError } from '../testing-error.js';
 
@@ -12,6 +13,10 @@ export interface TestDatabase {
 
 /** Set by Jest's global set-up: the server that all suites of a run share. */
 export const TEST_SERVER_VARIABLE = 'WAYBILL_TEST_DATABASE_URL';
+
+/** How long sessions may take to end by themselves before a database is dropped, in milliseconds. */
+const ENDING_MS = 1_000;
+const OPEN_SESSIONS = 'select count(*)::integer as open from pg_stat_activity where datname = $1';
 
 const PREFIX = /^[a-z][a-z0-9_]{0,40}$/;
 
@@ -42,7 +47,7 @@ export async function createDatabase(
   return {
     name,
     connectionString: url.toString(),
-    drop: () => runOn(server.connectionString, `drop database if exists ${quoted} with (force)`),
+    drop: () => dropDatabase(server.connectionString, name),
   };
 }
 
@@ -64,6 +69,26 @@ export function testServerUrl(): string {
     );
   }
   return url;
+}
+
+/**
+ * A pool's `end()` resolves when it has said goodbye, which is before the server has ended the session: one that is forced
+ * to end in between tells the pool, which throws where no one handles its errors. So sessions that are ending get a second.
+ */
+async function dropDatabase(connectionString: string, name: string): Promise<void> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    const deadline = performance.now() + ENDING_MS;
+    for (let open = 1; open > 0 && performance.now() < deadline;) {
+      const { rows } = await client.query<{ open: number }>(OPEN_SESSIONS, [name]);
+      open = rows[0]?.open ?? 0;
+      if (open > 0) await setTimeout(10);
+    }
+    await client.query(`drop database if exists ${pg.escapeIdentifier(name)} with (force)`);
+  } finally {
+    await client.end();
+  }
 }
 
 async function runOn(connectionString: string, statement: string): Promise<void> {
