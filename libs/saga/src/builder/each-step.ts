@@ -3,23 +3,23 @@ import type { LocalContext, SagaDefinition } from '../definition/saga-definition
 import type { StepBase } from '../definition/saga-steps.js';
 import type { StepPolicyOptions } from '../definition/step-policy.js';
 
-/** A step for each item of a list. What is said of one says `item` first, and `data` behind it. */
+/** A step for each item of a list. Its functions get `item` first and `data` second. */
 export interface EachBase<Data, Item> extends StepBase<Data> {
-  /** The list: it is taken once, when the step begins, and stays as it is then. Up to 1,000. */
+  /** The list, read once when the step begins. Up to 1,000 items. */
   readonly items: (data: Data) => readonly Item[];
-  /** Names an item among the others: 1 to 100 characters. Its step is `name[key]`. */
+  /** The item's name, unique in the list: 1 to 100 characters. Its step is `name[key]`. */
   readonly key: (item: Item, data: Data) => string;
-  /** How many are under way at a time. Default 10. */
+  /** How many run at a time. Default 10. */
   readonly concurrency?: number;
 }
 
-/** A command for each item. */
+/** Makes a command for each item. */
 export interface EachCommand<Data, Item, Request, Reply, Result, UndoRequest> {
   readonly invoke: SagaCommandContract<Request, Reply>;
   readonly with: (item: Item, data: Data) => Request;
-  /** What of the answer is kept: it stands in the data under the names of the step and of the item. */
+  /** The part of the reply to keep: it is stored in the data under the names of the step and the item. */
   readonly then?: (reply: Reply, item: Item, data: Data) => Result;
-  /** Undoes what was done for an item. The result is missing where no answer has come. */
+  /** Undoes what was done for an item. The result is undefined when no reply has arrived. */
   readonly undo?: {
     readonly invoke: SagaCommandContract<UndoRequest, unknown>;
     readonly with: (item: Item, data: Data, result: Result | undefined) => UndoRequest;
@@ -41,7 +41,7 @@ export interface EachLocal<Data, Item, Result, Transaction> {
 /** A child for each item. */
 export interface EachChild<Data, Item, Input extends object, Output extends object, Result> {
   readonly saga: SagaDefinition<Input, Output>;
-  /** The child's key among the sagas of its type: of this item, and of no other. */
+  /** The child's key among the sagas of its type: one per item. */
   readonly key: (item: Item, data: Data) => string;
   readonly with: (item: Item, data: Data) => Input;
   readonly then?: (childData: Output, item: Item, data: Data) => Result;
@@ -91,13 +91,13 @@ export type AnyEachStep<Data> = EachBase<Data, unknown> &
       }
   );
 
-/** What each of them may say of its attempts. */
+/** Options of each one's attempts. */
 export interface EachPolicies {
   readonly policy?: StepPolicyOptions;
   readonly undo?: { readonly policy?: StepPolicyOptions };
 }
 
-/** What lists add to the data: the results by the keys of the items. */
+/** What lists add to the data: results by item key. */
 export type EachResults<Name extends string, Result> = Readonly<
   Record<Name, Readonly<Record<string, Result>>>
 >;

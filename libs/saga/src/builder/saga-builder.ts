@@ -16,8 +16,8 @@ import type { StepPolicyOptions } from '../definition/step-policy.js';
 import { Drafts, type EndToBuild, type SagaOptions } from './step-drafts.js';
 
 /**
- * Puts a saga together, step by step: each begins when the one before it is done. Types carry what is known at each
- * step: the data that the saga was started with, and what the answers so far have added.
+ * Builds a saga step by step: each begins when the one before it is done. The types carry what is known at each
+ * step: the data that the saga was started with, and what the replies so far have added.
  *
  * @typeParam Input the data it is started with: any JSON object
  * @typeParam Data its data so far
@@ -89,8 +89,8 @@ export class SagaBuilder<Input extends object, Data extends object> {
   }
 
   /**
-   * A step for each item of a list: a command (`step`), an action in the saga's own transaction (`local`), or a child. What
-   * came of each stands in the data by the step's name and the item's key.
+   * A step for each item of a list: a command (`step`), an action in the saga's own transaction (`local`), or a child. The
+   * result of each is stored in the data under the step's name and the item's key.
    */
   forEach<Name extends string, Item, Request, Reply, Result = null, UndoRequest = never>(
     name: Name,
@@ -109,7 +109,7 @@ export class SagaBuilder<Input extends object, Data extends object> {
     return this.#next([name]);
   }
 
-  /** Steps that run side by side, but for what they say in `after`. The saga goes on when all are done. */
+  /** Steps that run in parallel, except as their `after` says. The saga continues when all are done. */
   parallel<Added extends object>(
     build: (group: SagaGroup<Data>) => SagaGroup<Data & Added>,
   ): SagaBuilder<Input, Data & Added> {
@@ -119,8 +119,8 @@ export class SagaBuilder<Input extends object, Data extends object> {
   }
 
   /**
-   * Learns of the saga's end, in the transaction that ends it: so an order learns that it was COMPENSATED. It is a step of
-   * its own (`onEnd`) with attempts; when they are spent the saga is STUCK, and an operator retries or skips it.
+   * Runs in the transaction that ends the saga, for example to mark an order as rejected when the saga is COMPENSATED. It is a step of
+   * its own (`onEnd`) with attempts; when they are used up, the saga is STUCK and an operator retries or skips it.
    */
   onEnd<Transaction = PgTransactionHandle>(
     run: (end: SagaEnd<Input & Partial<Data>>, transaction: Transaction) => Promise<void>,
@@ -131,19 +131,19 @@ export class SagaBuilder<Input extends object, Data extends object> {
   }
 
   /**
-   * What its sagas are found by (`SagaOperations.list({ where })`, `waybill saga list --where`): up to 20 texts of 1 to 200
+   * Attributes that sagas are searched by (`SagaOperations.list({ where })`, `waybill saga list --where`): up to 20 texts of 1 to 200
    * characters, finite numbers, or true or false, made of their data. The function runs in each transition, at once; what
    * has changed is written with it. Attributes stand in the database as they are, whatever else is encrypted. What is not
    * usable is logged, and leaves them as they were. Once.
    */
   attributes(of: AttributesOf<Input & Partial<Data>>): this {
     if (typeof of !== 'function') this.#drafts.problems.push('its attributes must be a function of its data');
-    if (this.#attributes !== undefined) this.#drafts.problems.push('its attributes are given twice');
+    if (this.#attributes !== undefined) this.#drafts.problems.push('its attributes are defined twice');
     this.#attributes = of as unknown as AttributesOf;
     return this;
   }
 
-  /** @throws ConfigurationError listing every problem */
+  /** @throws ConfigurationError that lists every problem */
   build(): SagaDefinition<Input, Data> {
     const beside = { onEnd: this.#onEnd, attributes: this.#attributes };
     return this.#drafts.finish(this.type, this.options, beside) as SagaDefinition<Input, Data>;

@@ -11,7 +11,7 @@ import type {
 } from '../definition/saga-steps.js';
 import type { Drafts, Ops } from './step-drafts.js';
 
-/** Steps of a saga that run side by side. */
+/** Steps of a saga that run in parallel. */
 export class SagaGroup<Data extends object> {
   readonly names: string[] = [];
 
@@ -75,8 +75,8 @@ export class SagaGroup<Data extends object> {
   }
 
   /**
-   * A step for each item of a list: a command (`step`), an action in the saga's own transaction (`local`), or a child. What
-   * came of each stands in the data by the step's name and the item's key.
+   * A step for each item of a list: a command (`step`), an action in the saga's own transaction (`local`), or a child. The
+   * result of each is stored in the data under the step's name and the item's key.
    */
   forEach<Name extends string, Item, Request, Reply, Result = null, UndoRequest = never>(
     name: Name,
@@ -95,7 +95,7 @@ export class SagaGroup<Data extends object> {
     return this.#added(name);
   }
 
-  /** A branch of a TCC transaction: as a step, with other names for the barrier. @internal */
+  /** A branch of a TCC transaction: a step with its own operation names for the barrier. @internal */
   branch<Request, Reply, Added extends object, UndoRequest>(
     name: string,
     step: CommandStep<Data, Request, Reply, Added, UndoRequest>,
@@ -107,7 +107,9 @@ export class SagaGroup<Data extends object> {
 
   #refusePivot(name: string, { pivot }: { readonly pivot?: boolean }): void {
     if (pivot === true)
-      this.drafts.problems.push(`step ${name} is a pivot and runs beside others; a pivot stands alone`);
+      this.drafts.problems.push(
+        `step ${name} is a pivot and runs in parallel with others; a pivot must run alone`,
+      );
   }
 
   #added<Added extends object>(name: string): SagaGroup<Data & Added> {

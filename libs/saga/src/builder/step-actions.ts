@@ -38,12 +38,12 @@ export function localAction<Data, Transaction>(
   return { kind: 'local', run: run as LocalAction['run'], policy };
 }
 
-/** What came of an item so far, as its list stands in the data; undefined before its answer. */
+/** The result of an item so far, as stored in the data; undefined before its reply. */
 function resultOf(data: SagaData, list: string, key: string): unknown {
   return own(own(data, list) as Readonly<Record<string, unknown>> | undefined, key);
 }
 
-/** A command for each item. */
+/** Makes a command for each item. */
 export function commandElement<Data>(
   list: string,
   { invoke, with: request, then, undo }: EachCommand<Data, unknown, unknown, unknown, unknown, unknown>,
@@ -70,7 +70,7 @@ export function commandElement<Data>(
   });
 }
 
-/** An action in the saga's own transaction for each item. */
+/** Makes an action in the saga's own transaction for each item. */
 export function localElement<Data>(
   { run, undo }: EachLocal<Data, unknown, unknown, unknown>,
   policy: StepPolicy,
@@ -82,7 +82,7 @@ export function localElement<Data>(
   });
 }
 
-/** A child for each item. */
+/** Makes a child for each item. */
 export function childElement<Data>({
   saga,
   key,

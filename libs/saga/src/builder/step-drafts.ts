@@ -51,7 +51,7 @@ export interface SagaOptions {
   readonly deadlineMs?: number;
 }
 
-/** A step that is being built: what it needs is known by name. */
+/** A step that is being built; it refers to other steps by name. */
 export interface Draft {
   readonly name: string;
   readonly branch: string;
@@ -64,20 +64,20 @@ export interface Draft {
   readonly unpatched?: string | undefined;
 }
 
-/** How a command step is known to barriers. */
+/** The operation names of a command step at barriers. */
 export interface Ops {
   readonly forward: SagaOp;
   readonly undo: SagaOp;
   readonly branch?: string;
 }
 
-/** What learns of the end of a saga. */
+/** What runs at the end of a saga. */
 export interface EndToBuild {
   readonly run: EndHandler;
   readonly policy: StepPolicyOptions | undefined;
 }
 
-/** What a saga has beside its steps. */
+/** What a saga has besides its steps. */
 export interface BesideSteps {
   readonly onEnd?: EndToBuild | undefined;
   readonly attributes?: AttributesOf | undefined;
@@ -87,7 +87,7 @@ const CONCURRENCY = wholeNumber({ default: 10, min: 1, max: 1_000 });
 const DEFAULT_CONCURRENCY = 10;
 const ACTION: Ops = { forward: 'action', undo: 'compensate' };
 
-/** The steps that are being put together. */
+/** The steps of a saga that is being built. */
 export class Drafts {
   readonly list: Draft[] = [];
   readonly problems: string[] = [];
@@ -104,7 +104,7 @@ export class Drafts {
       this.problems.push(`two steps are named ${draft.name}`);
     for (const name of draft.after)
       if (!this.list.some((other) => other.name === name))
-        this.problems.push(`step ${draft.name} comes after ${name}, which is not defined before it`);
+        this.problems.push(`step ${draft.name} is to run after ${name}, which is not defined before it`);
     if (draft.name === END_STEP) this.problems.push(`no step may be named ${END_STEP}`);
     if (draft.pivot && this.#pivotAdded) this.problems.push(`step ${draft.name} is a second pivot`);
     const { patched, unpatched } = draft;
@@ -140,12 +140,12 @@ export class Drafts {
     });
   }
 
-  /** One that may be done and one that takes it back have to meet: at the barrier of a database, or at an endpoint. */
+  /** An action and its compensation have to meet at one place: the barrier of a database, or an endpoint. */
   #assertOneWay(name: string, [done, undone]: readonly ({ readonly http?: HttpCall } | undefined)[]): void {
     if (undone === undefined || (done?.http === undefined) === (undone.http === undefined)) return;
     this.problems.push(
-      `step ${name} is undone in another way than it is done, one by HTTP and one by a message: a compensation could not ` +
-        'know of a call that is on its way. Do both by HTTP, or both by messages',
+      `step ${name} and its compensation use different transports, HTTP and a message: the compensation could not ` +
+        'know of a call in flight. Use HTTP for both, or messages for both',
     );
   }
 
@@ -227,7 +227,7 @@ export class Drafts {
     });
   }
 
-  /** What is done for each item: a command, an action in the saga's own transaction, or a child. */
+  /** The action for each item: a command, an action in the saga's own transaction, or a child. */
   #elementOf<Data>(name: string, given: AnyEachStep<Data>): EachAction['element'] | undefined {
     const kinds = ['step', 'local', 'child'].filter((kind) => Object.hasOwn(given, kind));
     if (kinds.length !== 1) {
@@ -278,7 +278,7 @@ export class Drafts {
     if (problem !== undefined) this.problems.push(`${what} ${problem}`);
   }
 
-  /** @throws ConfigurationError listing every problem */
+  /** @throws ConfigurationError that lists every problem */
   finish(
     type: string,
     { version = 1, deadlineMs }: SagaOptions,

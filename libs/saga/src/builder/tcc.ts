@@ -4,21 +4,21 @@ import type { SagaCommandContract } from '../definition/saga-command.js';
 import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { StepPolicyOptions } from '../definition/step-policy.js';
 
-/** A participant of a TCC transaction: what it is asked to try, and what follows. All three get the same payload. */
+/** A participant of a TCC transaction: its try, confirm and cancel commands. All three get the same payload. */
 export interface TccBranch<Input, Request, Reply = unknown> {
   readonly try: SagaCommandContract<Request, Reply>;
   readonly confirm: SagaCommandContract<Request, unknown>;
   readonly cancel: SagaCommandContract<Request, unknown>;
   readonly with: (data: Input) => Request;
-  /** Leaves the branch out when it answers false. */
+  /** Leaves the branch out when it returns false. */
   readonly when?: (data: Input) => boolean;
   /** Of the try. */
   readonly policy?: StepPolicyOptions;
-  /** Of confirm and cancel: they are tried until they succeed, or an operator decides. */
+  /** Of confirm and cancel: retried until they succeed or an operator decides. */
   readonly endPolicy?: StepPolicyOptions;
 }
 
-/** What the tries have answered, by the names of their branches. */
+/** The replies to the tries, by branch name. */
 export interface TccTries {
   readonly tries: Readonly<Record<string, unknown>>;
 }
@@ -34,10 +34,10 @@ export function tccBranch<Input, Request, Reply = unknown>(
 }
 
 /**
- * A TCC transaction (try, confirm, cancel): all branches are tried side by side; when every try is done all are
- * confirmed, and when one is rejected, or given up, all are cancelled. It runs as a saga, so its branches stand in the
- * database before the first is called; empty cancels and hanging tries are the barrier's of each participant.
- * The answers of the tries stand in the data as `tries`, by the names of their branches.
+ * A TCC transaction (try, confirm, cancel): all branches are tried in parallel; when every try is done, all are
+ * confirmed; when one is rejected or given up, all are cancelled. It runs as a saga, so its branches are in the
+ * database before the first is called; the barrier of each participant handles empty cancels and late tries.
+ * The replies to the tries are stored in the data as `tries`, by branch name.
  *
  * @typeParam Input the data it is started with
  * @throws ConfigurationError
@@ -67,7 +67,7 @@ export function tcc<Input extends object>(
     }
     return group;
   });
-  // The decision: from here on there is no way back.
+  // The decision: from here on the transaction only goes forward.
   const decided = tried.local('decide', { pivot: true, run: async () => {} });
   return decided
     .parallel((group) => {

@@ -18,9 +18,9 @@ import { restoreInstance, subjectOf } from '../engine/saga-store.js';
 import { isEnd, type StepStatus, stateOf } from '../machine/saga-instance.js';
 import { replyToSagaCall, readSagaCall, showSaga } from '../statements.generated.js';
 
-/** What an endpoint answers later to an HTTP call of a saga. */
+/** The later reply of an endpoint to an HTTP call of a saga. */
 export interface CallReply {
-  /** Whether it is done, or the business says no. */
+  /** `rejected` when the business says no. */
   readonly status: Extract<ReplyStatus, 'done' | 'rejected'>;
   /** What the step's `then` gets. Default null. */
   readonly payload?: unknown;
@@ -28,7 +28,7 @@ export interface CallReply {
   readonly reason?: string;
 }
 
-/** What an answer is told with. */
+/** What {@link callReply} works with. */
 export interface CallReplyDependencies {
   readonly engine: SagaEngine;
   readonly outbox: Outbox;
@@ -36,18 +36,18 @@ export interface CallReplyDependencies {
   readonly session: SqlSession;
 }
 
-/** Operations that take back what others did. */
+/** Operations that undo others. */
 const UNDOING: ReadonlySet<string> = new Set(['compensate', 'cancel']);
-/** How a step stands that has its answer already, and one that takes one; by whether it is being undone. */
+/** Statuses of a step that has its reply already, and of one that still awaits it, going forward or being undone. */
 const ANSWERED: ReadonlySet<StepStatus> = new Set<StepStatus>(['done', 'skipped', 'rejected']);
 const AWAITING: ReadonlySet<StepStatus> = new Set<StepStatus>(['running', 'waiting', 'stuck', 'failed']);
 const UNDO_AWAITING: ReadonlySet<StepStatus> = new Set<StepStatus>(['undoing', 'undo-waiting', 'undo-stuck']);
 
 /**
- * The message that tells a saga what an endpoint has answered later. It goes by the log, so that the caller's transaction
+ * The message that carries an endpoint's later reply to its saga. It goes through the log, so that the caller's transaction
  * locks no saga, and any process of the service may send it.
  *
- * @returns undefined where the saga has that answer already
+ * @returns undefined when the saga has this reply already
  * @throws SagaCallbackRefusedError
  */
 export async function callReply(
@@ -57,7 +57,7 @@ export async function callReply(
 ): Promise<EncodedMessage | undefined> {
   const statuses: readonly unknown[] = ['done', 'rejected'];
   if (!statuses.includes(status))
-    throw new ConfigurationError('An answer to a call is not usable', [
+    throw new ConfigurationError('The reply to a call is not usable', [
       `status must be done or rejected, got ${show(status)}`,
     ]);
   const { call, mac } = readCallbackToken(token) ?? {};
@@ -66,13 +66,13 @@ export async function callReply(
   const [row] = await session.run(showSaga, sagaId);
   const keys = engine.keysOf(row?.replyTopic ?? engine.replyTopic);
   if (!(await keys.isCallback(session, mac, call))) throw forged(sagaId);
-  if (row === undefined) throw stale(sagaId, 'the saga is not kept any more');
+  if (row === undefined) throw stale(sagaId, 'the saga is no longer kept');
   const content = await engine.contents.open(session, sagaId, row.content);
   const { steps } = restoreInstance(row, content);
   if (!isAwaited(call, own(steps, step)?.status, isEnd(stateOf(row.state)))) return undefined;
   const [asked] = await session.run(readSagaCall, sagaId, step, op);
   if (asked?.round !== call.round)
-    throw stale(sagaId, `step ${step} was called again with another key since`);
+    throw stale(sagaId, `step ${step} has since been called again with another key`);
   const [first] = await session.run(replyToSagaCall, sagaId, step, op, call.round, status === 'rejected');
   if (first?.first !== true) return undefined;
   const { attempt } = asked;
@@ -97,7 +97,7 @@ export async function callReply(
   });
 }
 
-/** @throws SagaCallbackRefusedError where an answer would be to nothing */
+/** @throws SagaCallbackRefusedError when no call awaits the reply */
 function isAwaited(
   { sagaId, step, op }: CallToSign,
   status: StepStatus | undefined,
@@ -106,7 +106,7 @@ function isAwaited(
   const isUndo = UNDOING.has(op);
   if (status !== undefined && (isUndo ? status === 'undone' : ANSWERED.has(status))) return false;
   const isAwaiting = status !== undefined && (isUndo ? UNDO_AWAITING : AWAITING).has(status);
-  if (ended || !isAwaiting) throw stale(sagaId, `step ${step} is ${status ?? 'not begun'} by now`);
+  if (ended || !isAwaiting) throw stale(sagaId, `step ${step} is ${status ?? 'not begun'} now`);
   return true;
 }
 

@@ -25,41 +25,41 @@ import { findSaga, showSaga } from '../statements.generated.js';
 export type SagaRef =
   string | { readonly saga: SagaDefinition | { readonly type: string }; readonly key: string };
 
-/** What a saga is started with. */
+/** Options of a start. */
 export interface SagaStart<Input extends object> {
-  /** Names it among those of its type: an order's number. Starting twice with one key starts one saga. */
+  /** Unique among sagas of its type, for example an order number. Starting twice with one key starts one saga. */
   readonly key: string;
   readonly data: Input;
   /** Overrides the definition's, in milliseconds from now; null for none. */
   readonly deadlineMs?: number | null;
   /**
-   * Whose data it holds: an internal id, such as `customer-17`. The saga and its messages are encrypted with keys of that
-   * subject's own, and are unreadable once it is erased. Needs the option `cipher`.
+   * The person whose data it holds: an internal id such as `customer-17`. The saga and its messages are encrypted with keys of that
+   * subject and become unreadable when it is erased. Needs the option `cipher`.
    */
   readonly subject?: string;
 }
 
-/** What became of a start. */
+/** The result of a start. */
 export interface SagaStarted {
   readonly id: string;
-  /** False when there was one of this type and key already. */
+  /** False when a saga of this type and key existed already. */
   readonly created: boolean;
 }
 
-/** How a signal is sent. */
+/** Options of a signal. */
 export interface SagaSignalOptions {
-  /** Names the signal: two of one id count once, as when a webhook comes twice. The saga remembers the last 1,000. */
+  /** Id of the signal, for deduplication: two with one id count once, as when a webhook is called twice. A saga remembers the last 1,000. */
   readonly id?: string;
 }
 
-/** What a saga's row says of its definition. */
+/** The definition named in a saga's row. */
 interface SagaRow {
   readonly id: string;
   readonly type: string;
   readonly version: number;
 }
 
-/** How a saga has ended. */
+/** The outcome of a saga. */
 export interface SagaOutcome {
   readonly id: string;
   readonly state: Extract<SagaState, 'COMPLETED' | 'COMPENSATED' | 'CANCELLED'>;
@@ -68,18 +68,18 @@ export interface SagaOutcome {
   readonly data: SagaData;
 }
 
-/** How long an outcome is waited for. */
+/** Options of waiting for an outcome. */
 export interface SagaOutcomeOptions {
   /** In milliseconds, up to a day. Default 30,000. */
   readonly timeoutMs?: number;
-  /** Gives the waiting up; the saga goes on. */
+  /** Stops waiting; the saga continues. */
   readonly signal?: AbortSignal;
 }
 
-/** Longest reason that is kept, in characters. */
+/** Longest stored reason, in characters. */
 const REASON_CHARS = 1_000;
 const OUTCOME = { timeoutMs: wholeNumber({ default: 30_000, min: 0, max: 86_400_000 }) };
-/** Looks for an outcome come ever more slowly: a saga either takes a moment or takes its time. */
+/** Polling for an outcome slows down: most sagas end quickly, the others take long. */
 const FIRST_LOOK_MS = 10;
 const LAST_LOOK_MS = 500;
 
@@ -92,7 +92,7 @@ export interface SagasDependencies {
   readonly clock?: Clock;
 }
 
-/** Starts sagas and tells them things, in the caller's transaction. */
+/** Starts, signals and cancels sagas in the caller's transaction. */
 export class Sagas {
   constructor(private readonly dependencies: SagasDependencies) {}
 
@@ -102,7 +102,7 @@ export class Sagas {
    *
    * @throws TransactionRequiredError unless `tx` is an open transaction
    * @throws SagaInputError, PayloadNotSerializableError when the key or the data are not usable
-   * @throws ConfigurationError when `deadlineMs` is no such number, or there is a subject and no cipher
+   * @throws ConfigurationError when `deadlineMs` is out of range, or there is a subject and no cipher
    * @throws SubjectErasedError
    */
   async start<Input extends object, Output extends object>(
@@ -123,14 +123,14 @@ export class Sagas {
   }
 
   /**
-   * Sends a signal to a saga when the caller's transaction commits. Signals of one name are taken in the order in which they
-   * come; one that nothing waits for yet is kept until its step begins. What comes when nothing will wait for it any more is
-   * kept and shown to operators (`waybill saga ignored`).
+   * Sends a signal to a saga when the caller's transaction commits. Signals of one name are taken in the order of their
+   * arrival; one that arrives early is kept until its step begins. One that arrives too late is
+   * stored for operators (`waybill saga ignored`).
    *
    * @throws TransactionRequiredError unless `tx` is an open transaction
    * @throws NotFoundError when there is no such saga
    * @throws SagaSignalUnknownError when no step of it waits for that name
-   * @throws SagaInputError when the name, or the id, is no text of 1 to 255 characters
+   * @throws SagaInputError when the name or the id is not a string of 1 to 255 characters
    */
   async signal(
     tx: TransactionHandle,
@@ -151,7 +151,7 @@ export class Sagas {
 
   /**
    * Cancels a saga when the caller's transaction commits: unless it has passed a pivot by then, it is compensated and ends as
-   * CANCELLED. A cancellation that comes too late is kept and shown to operators (`waybill saga ignored`).
+   * CANCELLED. A cancellation that arrives too late is stored for operators (`waybill saga ignored`).
    *
    * @throws TransactionRequiredError unless `tx` is an open transaction
    * @throws NotFoundError when there is no such saga
@@ -161,7 +161,7 @@ export class Sagas {
   }
 
   /**
-   * Compensates a saga when the caller's transaction commits, as {@link cancel} does, and it ends as COMPENSATED.
+   * Compensates a saga when the caller's transaction commits, like {@link cancel}, but it ends as COMPENSATED.
    * @throws as {@link cancel}
    */
   async compensate(tx: TransactionHandle, saga: SagaRef, reason: string): Promise<void> {
@@ -187,13 +187,13 @@ export class Sagas {
   }
 
   /**
-   * Tells a saga, when the caller's transaction commits, what an endpoint has answered later to an HTTP call
+   * Passes the later reply of an endpoint to an HTTP call on to its saga when the caller's transaction commits
    * (`callback: true`).
    *
    * @param token the header `waybill-callback` of the call
-   * @returns false where the saga has this answer already: a webhook that comes twice changes nothing
+   * @returns false when the saga has this reply already: a webhook that is called twice changes nothing
    * @throws TransactionRequiredError unless `tx` is an open transaction
-   * @throws SagaCallbackRefusedError for a token that is forged, or of a call that is not awaited any more
+   * @throws SagaCallbackRefusedError for a forged token, or one of a call that the saga no longer awaits
    * @throws PayloadNotSerializableError, MessageTooLargeError
    */
   async replyToCall(tx: TransactionHandle, token: string, reply: CallReply): Promise<boolean> {
@@ -204,17 +204,17 @@ export class Sagas {
     return message !== undefined;
   }
 
-  /** The id of a saga, under way or ended. @throws NotFoundError */
+  /** The id of a saga, running or ended. @throws NotFoundError */
   find(saga: SagaRef): Promise<string> {
     return this.#idOf(this.dependencies.transactions.session, saga);
   }
 
   /**
-   * Waits until a saga has come to its end; the saga does so whether anybody waits or not.
+   * Waits until a saga has ended. The saga does not depend on the waiting caller.
    *
    * @throws NotFoundError when there is no such saga
    * @throws SagaUnderWayError when it has not ended within `timeoutMs`
-   * @throws ConfigurationError when `timeoutMs` is no such number
+   * @throws ConfigurationError when `timeoutMs` is out of range
    */
   async outcome(saga: SagaRef, { signal, ...given }: SagaOutcomeOptions = {}): Promise<SagaOutcome> {
     const { timeoutMs } = resolveOptions('outcome of a saga', OUTCOME, given);

@@ -4,10 +4,10 @@ import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { SagaOutcomeOptions, Sagas, SagaStart } from './sagas.js';
 import type { TccTries } from '../builder/tcc.js';
 
-/** What a TCC transaction is run with. */
+/** Options of a TCC transaction. */
 export type TccRun<Input extends object> = SagaStart<Input> & SagaOutcomeOptions;
 
-/** How a TCC transaction has ended. */
+/** The outcome of a TCC transaction. */
 export interface TccOutcome extends TccTries {
   /** The id of its saga. */
   readonly id: string;
@@ -17,10 +17,10 @@ export interface TccOutcome extends TccTries {
   readonly reason: string | null;
 }
 
-/** How long the transaction that starts one may take. */
+/** Time limit of the transaction that starts one. */
 const START_MS = 30_000;
 
-/** Runs TCC transactions for callers that wait for the outcome; `Sagas.start` begins one in a transaction of the caller's. */
+/** Runs TCC transactions for callers that wait for the outcome; `Sagas.start` starts one in the caller's transaction. */
 export class Tcc {
   constructor(
     private readonly dependencies: { readonly sagas: Sagas; readonly transactions: TransactionRunner },
@@ -28,8 +28,8 @@ export class Tcc {
 
   /**
    * Starts a TCC transaction, in a transaction of its own, and waits until every branch is confirmed or cancelled. Running
-   * it again with the same key waits for the same one: so an answer that was lost is asked for again. It comes to its end
-   * whether anybody waits or not.
+   * it again with the same key waits for the same one, so a lost result can be asked for again. It ends
+   * whether or not the caller waits.
    *
    * @throws SagaUnderWayError when it has not ended within `timeoutMs`
    */

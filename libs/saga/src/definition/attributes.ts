@@ -3,10 +3,10 @@ import { isPlainObject } from '@waybill/kernel/internal';
 import { isStorable } from '@waybill/outbox/internal';
 import { NAME, NAME_RULE } from './names.js';
 
-/** What an attribute of a saga can be. A number and the text of its digits are found alike. */
+/** The value of an attribute. A number and the string of its digits match each other. */
 export type AttributeValue = string | number | boolean;
 
-/** What sagas of a definition are found by, made of their data. One that is undefined is left out. */
+/** Makes the attributes of a saga from its data. Undefined ones are left out. */
 export type AttributesOf<Data = Readonly<Record<string, unknown>>> = (
   data: Data,
 ) => Readonly<Record<string, AttributeValue | undefined>>;
@@ -19,11 +19,11 @@ export interface StoredAttribute {
 }
 
 const MAX_ATTRIBUTES = 20;
-/** Longest text, in characters. */
+/** Longest string, in characters. */
 const MAX_CHARS = 200;
 
 /**
- * Attributes as they are stored, by name, and what is wrong with them. What is wrong never tells a value: it may be somebody's.
+ * Attributes as they are stored, by name, and the problems found. A problem never contains a value: it may be personal data.
  */
 export function storedAttributes(given: unknown): {
   readonly attributes: readonly StoredAttribute[];
@@ -31,15 +31,14 @@ export function storedAttributes(given: unknown): {
 } {
   if (types.isPromise(given)) {
     silence(given);
-    return { attributes: [], problems: ['they must be made at once, and not by a promise'] };
+    return { attributes: [], problems: ['they must be returned synchronously, not as a promise'] };
   }
-  if (!isPlainObject(given))
-    return { attributes: [], problems: ['they must be a plain object of names and values'] };
+  if (!isPlainObject(given)) return { attributes: [], problems: ['they must be a plain object'] };
   const entries = Object.entries(given).filter(([, value]) => value !== undefined);
   for (const [, value] of entries) if (types.isPromise(value)) silence(value);
   const problems = entries.flatMap(([name, value]) => problemOf(name, value) ?? []);
   if (entries.length > MAX_ATTRIBUTES)
-    problems.push(`there may be ${MAX_ATTRIBUTES} of them, and not ${entries.length}`);
+    problems.push(`there may be up to ${MAX_ATTRIBUTES}, got ${entries.length}`);
   const attributes = entries.map(([name, value]) => ({
     name,
     kind: typeof value as StoredAttribute['kind'],
@@ -49,7 +48,7 @@ export function storedAttributes(given: unknown): {
   return { attributes: attributes.toSorted((one, other) => (one.name < other.name ? -1 : 1)), problems };
 }
 
-/** An attribute as its definition made it. */
+/** An attribute as returned by the definition. */
 export function shownAttribute({ kind, value }: Omit<StoredAttribute, 'name'>): AttributeValue {
   if (kind === 'number') return Number(value);
   return kind === 'boolean' ? value === 'true' : value;
@@ -64,19 +63,19 @@ function problemOf(name: string, value: unknown): string | undefined {
 function problemOfValue(value: unknown): string | undefined {
   if (typeof value === 'boolean') return undefined;
   if (typeof value === 'number')
-    return Number.isFinite(value) ? undefined : `must be a finite number, and is ${value}`;
-  if (typeof value !== 'string') return `must be a text, a number, or true or false, and is ${kindOf(value)}`;
+    return Number.isFinite(value) ? undefined : `must be a finite number, got ${value}`;
+  if (typeof value !== 'string') return `must be a string, a number or a boolean, got ${kindOf(value)}`;
   if (value === '' || value.length > MAX_CHARS)
-    return `must be a text of 1 to ${MAX_CHARS} characters, and has ${value.length}`;
-  return isStorable(value) ? undefined : 'has NUL or half a character, which cannot be stored';
+    return `must be a string of 1 to ${MAX_CHARS} characters, has ${value.length}`;
+  return isStorable(value) ? undefined : 'contains NUL or a lone surrogate, which cannot be stored';
 }
 
 function kindOf(value: unknown): string {
   if (value === null) return 'null';
-  return types.isPromise(value) ? 'a promise' : `of type ${typeof value}`;
+  return types.isPromise(value) ? 'a promise' : `a ${typeof value}`;
 }
 
-/** One that is rejected later must not end the process. */
+/** A promise that rejects later must not end the process. */
 function silence(promise: Promise<unknown>): void {
   void Promise.prototype.then.call(promise, undefined, () => {});
 }

@@ -5,14 +5,14 @@ import type { ForwardAction, SagaDefinition, StepDefinition, UndoAction } from '
 const known = new WeakMap<SagaDefinition, string>();
 
 /**
- * What of a definition its sagas under way rely upon, a line for each step: its name, what it does and where, what undoes
- * it, and what it comes after. Policies, times and functions may change; steps of changes that are marked as `patched` are left out.
+ * The parts of a definition that its running sagas rely on, one line per step: its name, its action and where that goes, its
+ * compensation, and its predecessors. Policies, times and functions may change; steps marked as `patched` are left out.
  */
 export function shapeOf({ steps }: SagaDefinition): string[] {
   return steps.flatMap((step) => (step.patched === undefined ? lineOf(step, steps) : []));
 }
 
-/** A short name of the shape: SHA-256, in base64url. */
+/** The fingerprint of these lines: SHA-256, in base64url. */
 export function fingerprintOf(definition: SagaDefinition): string {
   const before = known.get(definition);
   if (before !== undefined) return before;
@@ -23,7 +23,7 @@ export function fingerprintOf(definition: SagaDefinition): string {
   return made;
 }
 
-/** What has changed between two shapes, in words. */
+/** The differences between two definitions, in words. */
 export function differencesOf(before: readonly string[], now: readonly string[]): string[] {
   const nameOf = (line: string): string => line.slice(0, line.indexOf(':'));
   const old = new Map(before.map((line) => [nameOf(line), line]));
@@ -35,7 +35,7 @@ export function differencesOf(before: readonly string[], now: readonly string[])
     return was === line ? [] : [`step ${line} was ${was.slice(name.length + 2)}`];
   });
   const found = [...gone, ...changed];
-  return found.length === 0 ? ['its steps come in another order'] : found;
+  return found.length === 0 ? ['its steps are in another order'] : found;
 }
 
 function lineOf(step: StepDefinition, steps: readonly StepDefinition[]): string {
@@ -47,7 +47,7 @@ function lineOf(step: StepDefinition, steps: readonly StepDefinition[]): string 
   return `${name}: ${textOf(forward)}${undone}${as}${after}${pivot ? ', pivot' : ''}`;
 }
 
-/** A step of a change is passed over: what comes after it comes after what it comes after. */
+/** A patched step is skipped: its successors follow its predecessors. */
 function namesBefore({ after }: StepDefinition, steps: readonly StepDefinition[]): string[] {
   const names = after.flatMap((index) => {
     const step = steps[index] as StepDefinition;
@@ -76,7 +76,7 @@ function textOf(action: ForwardAction | UndoAction): string {
   }
 }
 
-/** An endpoint by a hash of its URL: that stands in no table but with what happened. */
+/** An endpoint by a hash of its URL, which must not be stored in this table. */
 function destinationOf({ topic, url, http }: SagaCommandContract): string {
   if (url === undefined || http === undefined) return topic;
   const hash = createHash('sha256').update(`${http.method} ${url}`).digest('base64url').slice(0, 12);

@@ -7,15 +7,15 @@ import { urlTemplate } from './url-template.js';
 
 const METHODS: readonly HttpCall['method'][] = ['POST', 'PUT', 'PATCH', 'DELETE', 'GET'];
 
-/** Status codes by which an endpoint says no, unless its command names others. */
+/** Status codes that are a rejection, unless the command names others. */
 const REJECT_ON: readonly number[] = [409, 422];
 
 const SPECS = {
   /** Default `POST`. */
   method: oneOf(METHODS, 'POST'),
   /**
-   * Whether the endpoint may answer 202 and say later what came of it. The call then carries `waybill-callback`, a token
-   * that `sagas.replyToCall` takes. Default no.
+   * Whether the endpoint may respond 202 and report the outcome later. The call then carries `waybill-callback`, a token
+   * that `sagas.replyToCall` takes. Default false.
    */
   callback: flag(false),
 };
@@ -26,32 +26,32 @@ const BODY = { sendBody: flag(false) };
 export type HttpCommandOptions<Request> = Given<typeof SPECS> & {
   /**
    * `http` or `https`, without user and password. Its path and query may take fields of the request, as
-   * `https://api.example.com/orders/{orderId}/charge`; scheme, host and port are the definition's and never from data.
+   * `https://api.example.com/orders/{orderId}/charge`; scheme, host and port are fixed, never taken from data.
    */
   readonly url: string;
-  /** Headers made from the request, at each try; they are never stored. */
+  /** Makes headers from the request, at each try; they are never stored. */
   readonly headers?: (request: Request) => Readonly<Record<string, string>>;
   /** Status codes from 300 to 599 that are a rejection. Default 409 and 422. */
   readonly rejectOn?: readonly number[];
-  /** Longest time for a try, with its answer, in milliseconds. Default: `sagas.http.timeoutMs`. */
+  /** Time limit of a try, response included, in milliseconds. Default: `sagas.http.timeoutMs`. */
   readonly timeoutMs?: number;
   /** Whether the request is sent as a JSON body. Default: not with GET and DELETE. */
   readonly sendBody?: boolean;
-  /** The idempotency key: the same for the same request. Default `sagaId/branch/op`. */
+  /** The idempotency key: makes the same key for the same request. Default `sagaId/branch/op`. */
   readonly idempotencyKey?: (request: Request, call: HttpCallName) => string;
 };
 
-/** Stands for the topic of HTTP calls, which go by none. */
+/** Placeholder topic of HTTP calls, which use none. */
 export const HTTP_TOPIC = 'http';
 
 /**
- * Declares a command that is a call of an HTTP endpoint. The saga's service makes it, with the payload as JSON and the headers
- * `idempotency-key` (the same at each try), `waybill-saga-id`, `waybill-saga-branch` and `waybill-saga-op`, by which an
- * endpoint with a barrier names the call. 200 to 299 is done, and a JSON body is the answer; 409 and 422 (`rejectOn`) are a
- * rejection; 202 and 425 say that it is still at it, to be asked again; anything else is trouble, and the call is made again.
- * A call is never made behind its compensation.
+ * Declares a command that calls an HTTP endpoint. The saga's service makes it, with the payload as JSON and the headers
+ * `idempotency-key` (the same at each try), `waybill-saga-id`, `waybill-saga-branch` and `waybill-saga-op`, from which an
+ * endpoint with a barrier names the call. 200 to 299 means done, and a JSON body is the reply; 409 and 422 (`rejectOn`) are a
+ * rejection; 202 and 425 mean still running, ask again; anything else is a failure, and the call is retried.
+ * A call is never made after its compensation.
  *
- * @param to the URL, or how the endpoint is called. Credentials of the service are given by its option `sagas.http.headers`
+ * @param to the URL, or the call's options. The service's credentials belong in its option `sagas.http.headers`
  * @throws ConfigurationError
  */
 export function httpCommand<Request, Reply = void>(
@@ -92,7 +92,7 @@ function rejectionProblems(codes: unknown): string[] {
   const isCode = (code: unknown): boolean =>
     Number.isInteger(code) && Number(code) >= 300 && Number(code) < 600;
   if (codes === undefined || (Array.isArray(codes) && codes.every(isCode))) return [];
-  return ['rejectOn must be a list of status codes from 300 to 599'];
+  return ['rejectOn must be an array of status codes from 300 to 599'];
 }
 
 /** The HTTP calls of a definition. */
@@ -100,7 +100,7 @@ export function callsOf(definition: Pick<SagaDefinition, 'steps'>): HttpCall[] {
   return commandsOf(definition).flatMap(({ http }) => http ?? []);
 }
 
-/** The call of a step for an operation; undefined where it is none. */
+/** The call of a step for an operation; undefined when it is not an HTTP call. */
 export function callOfStep(definition: SagaDefinition, step: string, op: SagaOp): HttpCall | undefined {
   for (const action of actionsOfStep(definition, step))
     if (action?.kind === 'command' && action.op === op) return action.command.http;

@@ -1,4 +1,4 @@
-/** The steps that come right behind each, by place. */
+/** For each step, by index, the steps that directly follow it. */
 export function nextSteps(steps: readonly { readonly after: readonly number[] }[]): number[][] {
   const next = steps.map((): number[] => []);
   for (const [index, { after }] of steps.entries())

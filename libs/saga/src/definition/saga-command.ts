@@ -5,12 +5,12 @@ declare const requestType: unique symbol;
 declare const replyType: unique symbol;
 
 /**
- * What one service asks of another: a topic, the payload that goes there and the payload that comes back. The service
- * that serves it handles the topic; the saga that sends it knows nothing else of that service.
+ * A command of one service to another: a topic, the request payload and the reply payload. The service
+ * that serves it handles the topic; the saga knows nothing else about that service.
  */
 export interface SagaCommandContract<Request = unknown, Reply = unknown> {
   readonly topic: string;
-  /** Set for one that goes to an HTTP endpoint, as the definition has it; the topic then stands for none. */
+  /** The URL of a command to an HTTP endpoint, as defined; its topic is then unused. */
   readonly url?: string;
   /** How that endpoint is called. */
   readonly http?: HttpCall;
@@ -25,7 +25,7 @@ export interface SagaCommandContract<Request = unknown, Reply = unknown> {
  *
  * @param topic where the command goes
  * @typeParam Request payload of the command: any JSON value
- * @typeParam Reply payload of a good answer
+ * @typeParam Reply payload of a successful reply
  * @throws TopicNameInvalidError
  */
 export function sagaCommand<Request, Reply = void>(topic: string): SagaCommandContract<Request, Reply> {
@@ -34,25 +34,25 @@ export function sagaCommand<Request, Reply = void>(topic: string): SagaCommandCo
 }
 
 /**
- * What a command does, as the barrier of its participant knows it. `compensate` undoes `action`, `cancel` undoes `try`;
+ * The kind of operation, for the barrier of the participant. `compensate` undoes `action`, `cancel` undoes `try`;
  * `confirm` follows a `try`.
  */
 export type SagaOp = 'action' | 'compensate' | 'try' | 'confirm' | 'cancel';
 
-/** What names a call to the function that makes its idempotency key. */
+/** What identifies a call, for the function that makes its idempotency key. */
 export interface HttpCallName {
   readonly sagaId: string;
   readonly branch: string;
   readonly op: SagaOp;
 }
 
-/** A call as its definition says it. */
+/** An HTTP call as it is defined. */
 export interface HttpCall {
   readonly url: UrlTemplate;
   readonly method: 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'GET';
   readonly sendBody: boolean;
   readonly rejectOn: ReadonlySet<number>;
-  /** Undefined: the service's. */
+  /** Undefined: the service's default. */
   readonly timeoutMs: number | undefined;
   readonly callback: boolean;
   readonly headers: ((request: unknown) => unknown) | undefined;

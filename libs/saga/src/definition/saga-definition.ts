@@ -2,13 +2,13 @@ import type { PgTransactionHandle } from '@waybill/kernel';
 import type { AttributesOf } from './attributes.js';
 import type { SagaCommandContract, SagaOp } from './saga-command.js';
 
-/** The data of a saga: a JSON object that grows with the answers of its steps. */
+/** The data of a saga: a JSON object that grows with the replies to its steps. */
 export type SagaData = Readonly<Record<string, unknown>>;
 
-/** An error that is not worth another attempt: its class, or its name or code. */
+/** An error that must not be retried: its class, name or code. */
 export type FinalError = string | (abstract new (...args: never[]) => Error);
 
-/** How often a step is tried, and how long each try may take. Waits double from `delayMs` to `maxDelayMs`. */
+/** Attempts of a step and their time limit. Waits double from `delayMs` to `maxDelayMs`. */
 export interface StepPolicy {
   readonly timeoutMs: number;
   readonly maxAttempts: number;
@@ -17,7 +17,7 @@ export interface StepPolicy {
   readonly nonRetryable: readonly FinalError[];
 }
 
-/** Sends a command to another service, and awaits its answer. */
+/** Sends a command to another service, and awaits its reply. */
 export interface CommandAction {
   readonly kind: 'command';
   readonly op: SagaOp;
@@ -29,7 +29,7 @@ export interface CommandAction {
 
 /** What a local action works with. */
 export interface LocalContext<Transaction = PgTransactionHandle> {
-  /** The saga's own transaction, in the type of the service's driver or ORM: what is written here is there with the step. */
+  /** The saga's own transaction, in the type of the service's driver or ORM: what is written here commits with the step. */
   readonly transaction: Transaction;
   readonly sagaId: string;
   /** Why the saga is being compensated; null while it goes forward. */
@@ -43,7 +43,7 @@ export interface LocalAction {
   readonly policy: StepPolicy;
 }
 
-/** Reminds somebody of a step that waits: a command that is sent again and again, and answered by nobody. */
+/** Reminds of a waiting step: a command that is sent repeatedly and expects no reply. */
 export interface Reminder {
   readonly everyMs: number;
   readonly command: SagaCommandContract;
@@ -55,7 +55,7 @@ interface Waiting {
   readonly apply: (payload: unknown, data: SagaData) => object | undefined;
   /** Null: for ever. */
   readonly timeoutMs: number | null;
-  /** What the end of that time means. */
+  /** What happens when that time ends. */
   readonly onTimeout: 'compensate' | 'continue';
   readonly remind: Reminder | null;
 }
@@ -70,13 +70,13 @@ export interface SignalAction extends Waiting {
 export interface EventAction extends Waiting {
   readonly kind: 'event';
   readonly topic: string;
-  /** What the event must carry to be this saga's. */
+  /** The value an event must carry to belong to this saga. */
   readonly match: (data: SagaData) => string;
-  /** What of an event is compared with it; undefined for the key of its message. */
+  /** The part of an event to compare with it; undefined for the message key. */
   readonly by: ((event: unknown) => string) | undefined;
 }
 
-/** Waits for a time: so many milliseconds, or until an instant. */
+/** Waits for a number of milliseconds, or until an instant. */
 export interface SleepAction {
   readonly kind: 'sleep';
   readonly until: (data: SagaData) => number | string | Date;
@@ -91,7 +91,7 @@ export interface ChildAction {
   readonly apply: (childData: SagaData, data: SagaData) => object | undefined;
 }
 
-/** What is done for one item of a list. */
+/** The action for one item of a list. */
 export interface ElementActions {
   readonly forward: CommandAction | LocalAction | ChildAction;
   readonly undo: UndoAction | undefined;
@@ -102,7 +102,7 @@ export interface EachAction {
   readonly kind: 'each';
   readonly items: (data: SagaData) => readonly unknown[];
   readonly key: (item: unknown, data: SagaData) => string;
-  /** How many are under way at a time. */
+  /** How many run at a time. */
   readonly concurrency: number;
   readonly element: (item: unknown, key: string) => ElementActions;
 }
@@ -115,17 +115,17 @@ export type UndoAction = CommandAction | LocalAction | { readonly kind: 'child' 
 /** A step of a saga. */
 export interface StepDefinition {
   readonly name: string;
-  /** Names the step to the barriers of its participants. TCC's try and confirm of one branch share it. */
+  /** Name of the step at the barriers of its participants. TCC's try and confirm of one branch share it. */
   readonly branch: string;
-  /** Steps that have to be done, or skipped, before it begins; by their place. */
+  /** Indexes of the steps that must be done or skipped before it begins. */
   readonly after: readonly number[];
-  /** Skips the step when it says no. */
+  /** Skips the step when it returns false. */
   readonly when: ((data: SagaData) => boolean) | undefined;
-  /** Once it is done, the saga only goes forward. */
+  /** After it, the saga only goes forward. */
   readonly pivot: boolean;
   readonly forward: ForwardAction;
   readonly undo: UndoAction | undefined;
-  /** Steps of one list, of which so many are under way at a time. */
+  /** The list it belongs to, and how many of its steps run at a time. */
   readonly lane?: { readonly of: string; readonly key: string; readonly concurrency: number };
   /** Only sagas that began with this change have the step. */
   readonly patched?: string;
@@ -133,7 +133,7 @@ export interface StepDefinition {
   readonly unpatched?: string;
 }
 
-/** How a saga has ended, for what is to learn of it. */
+/** How a saga has ended. */
 export interface SagaEnd<Data = SagaData> {
   readonly sagaId: string;
   readonly key: string;
@@ -143,13 +143,13 @@ export interface SagaEnd<Data = SagaData> {
   readonly reason: string | null;
 }
 
-/** Learns of a saga's end, in the transaction that ends it. */
+/** Runs in the transaction that ends a saga. */
 export type EndHandler = (end: SagaEnd, transaction: unknown) => Promise<void>;
 
 declare const inputType: unique symbol;
 
 /**
- * A saga, as it was built: immutable. Instances keep the version that they began with.
+ * The definition of a saga: immutable. Instances keep the version that they began with.
  *
  * @typeParam Input the data it is started with
  * @typeParam Output its data when it is completed
@@ -160,13 +160,13 @@ export interface SagaDefinition<Input extends object = object, Output extends ob
   /** A saga that has not passed its pivot by then is compensated, in milliseconds from its start. Null: no deadline. */
   readonly deadlineMs: number | null;
   readonly steps: readonly StepDefinition[];
-  /** The steps that come right behind a step, by the step's place. */
+  /** For each step, by index, the steps that directly follow it. */
   readonly next: readonly (readonly number[])[];
-  /** Whether it has a pivot, itself or in a child. */
+  /** Whether it or one of its children has a pivot. */
   readonly hasPivot: boolean;
-  /** Learns of the end. It is a step of its own, with attempts. */
+  /** Runs at the end, as a step of its own with attempts. */
   readonly onEnd: { readonly run: EndHandler; readonly policy: StepPolicy } | undefined;
-  /** What its sagas are found by. No part of its shape. */
+  /** Attributes that its sagas are searched by. Not part of the fingerprint. */
   readonly attributes: AttributesOf | undefined;
   /** Types only. */
   readonly [inputType]?: readonly [Input, Output];

@@ -7,15 +7,15 @@ import type { SagaDefinition } from './saga-definition.js';
 import type { SagaStartRule } from './saga-start.js';
 import { commandsOf } from './sent-commands.js';
 
-/** A step that sagas of a type wait at for an event, in whatever version. */
+/** A step at which sagas of a type, in any version, wait for an event. */
 export interface EventWaiter {
   readonly type: string;
   readonly step: string;
-  /** What of the event says whose it is. Undefined: the key of its message. */
+  /** The part of the event that identifies its saga. Undefined: the message key. */
   readonly by: ((event: unknown) => unknown) | undefined;
 }
 
-/** The definitions that a process knows: every version of every type, side by side. */
+/** The definitions that a process knows: every version of every type. */
 export class SagaDefinitions {
   readonly #byType = new Map<string, Map<number, SagaDefinition>>();
   readonly #starts: SagaStartRule[] = [];
@@ -37,7 +37,7 @@ export class SagaDefinitions {
     this.#byType.set(type, versions);
   }
 
-  /** @throws ConfigurationError where another version of its type is started by that topic already */
+  /** @throws ConfigurationError when the topic starts another version of its type already */
   addStart(rule: SagaStartRule): void {
     const { topic, definition } = rule;
     const other = this.startsOf(topic).find(
@@ -45,12 +45,12 @@ export class SagaDefinitions {
     );
     if (other !== undefined)
       throw new ConfigurationError('The sagas are not usable', [
-        `${topic} starts version ${other.definition.version} and version ${definition.version} of ${definition.type}: only one can`,
+        `${topic} starts version ${other.definition.version} and version ${definition.version} of ${definition.type}: only one may`,
       ]);
     this.#starts.push(rule);
   }
 
-  /** The sagas that events of a topic start. */
+  /** The definitions that events of a topic start. */
   startsOf(topic: string): readonly SagaStartRule[] {
     return this.#starts.filter((rule) => rule.topic === topic);
   }
@@ -77,12 +77,12 @@ export class SagaDefinitions {
     return definition;
   }
 
-  /** A definition by what {@link definitionName} calls it. */
+  /** Finds a definition by its {@link definitionName}. */
   named(name: string): SagaDefinition | undefined {
     return [...this].find((definition) => definitionName(definition) === name);
   }
 
-  /** The HTTP calls that any of them makes. */
+  /** All HTTP calls that they make. */
   calls(): HttpCall[] {
     return [...this].flatMap((definition) => callsOf(definition));
   }
@@ -95,7 +95,7 @@ export class SagaDefinitions {
     return [...topics];
   }
 
-  /** The steps that wait for events of a topic, each once: of several versions the newest says what is compared. */
+  /** The steps that wait for events of a topic, each once; when versions differ, the newest decides what is compared. */
   waitersOf(topic: string): EventWaiter[] {
     return [...this.#byType].flatMap(([type, versions]) => {
       const waiters = new Map<string, EventWaiter>();
@@ -116,7 +116,7 @@ export class SagaDefinitions {
   }
 }
 
-/** Names a definition with its shape: `type@version@fingerprint`. */
+/** The name of a definition with its fingerprint: `type@version@fingerprint`. */
 export function definitionName(definition: SagaDefinition): string {
   return `${definition.type}@${definition.version}@${fingerprintOf(definition)}`;
 }

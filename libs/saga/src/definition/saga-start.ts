@@ -5,13 +5,13 @@ import type { SagaDefinition } from './saga-definition.js';
 
 /** How an event of another service starts a saga. */
 export interface SagaStartedByOptions<Event, Input extends object> {
-  /** The saga's key: a second event with the same key finds the first one's saga, and starts nothing. */
+  /** The saga's key: a second event with the same key finds the saga of the first and starts nothing. */
   readonly key: (event: Event) => string;
-  /** The data that it is started with. Default: the event. */
+  /** Its initial data. Default: the event. */
   readonly data?: (event: Event) => Input;
-  /** Whether the event starts a saga at all. Default: every one does. */
+  /** Whether the event starts a saga. Default: yes. */
   readonly when?: (event: Event) => boolean;
-  /** Whose data the saga holds. Default: the subject of the event's message. */
+  /** The person whose data the saga holds. Default: the subject of the event's message. */
   readonly subject?: (event: Event) => string;
 }
 
@@ -23,7 +23,7 @@ export interface SagaStartRule extends SagaStartedByOptions<unknown, object> {
 
 const FUNCTIONS = ['key', 'data', 'when', 'subject'] as const;
 
-/** Lets the events of a topic start sagas of a definition. @throws ConfigurationError */
+/** Makes the events of a topic start sagas of a definition. @throws ConfigurationError */
 export function startedBy<Event, Input extends object>(
   definition: SagaDefinition<Input, never> | SagaDefinition<Input>,
   topic: string,

@@ -2,11 +2,11 @@ import type { SagaCommandContract } from './saga-command.js';
 import type { LocalContext, SagaDefinition } from './saga-definition.js';
 import type { StepPolicyOptions } from './step-policy.js';
 
-/** What every kind of step can have. `Data` is what the saga knows when the step begins. */
+/** Options of every kind of step. `Data` is the saga's data when the step begins. */
 export interface StepBase<Data> {
-  /** Skips the step when it answers false. */
+  /** Skips the step when it returns false. */
   readonly when?: (data: Data) => boolean;
-  /** Steps of the same group that have to come before this one, by name. Default: none, they run side by side. */
+  /** Names of steps of the same group that must be done before this one. Default: none, they run in parallel. */
   readonly after?: readonly string[];
   /** Names a change of the definition: only sagas that begin with it have the step. */
   readonly patched?: string;
@@ -14,13 +14,13 @@ export interface StepBase<Data> {
   readonly unpatched?: string;
 }
 
-/** What a saga's data can hold is a plain object, and no list. */
+/** A saga's data is a plain object, not a list. */
 export type NoList<T> = T extends readonly unknown[] ? never : T;
 
 /** A compensation that is a command. */
 export interface CommandUndo<Data, Request = never> {
   readonly invoke: SagaCommandContract<Request, unknown>;
-  /** What the answer would have brought may be missing: a step whose time ran out is undone as well. */
+  /** What the reply would have added may be missing: a step that timed out is undone as well. */
   readonly with: (data: Data) => Request;
   readonly policy?: StepPolicyOptions;
 }
@@ -31,16 +31,16 @@ export interface LocalUndo<Data, Transaction> {
   readonly policy?: StepPolicyOptions;
 }
 
-/** A step that sends a command to another service and awaits its answer. */
+/** A step that sends a command to another service and awaits its reply. */
 export interface CommandStep<Data, Request, Reply, Added extends object, UndoRequest> extends StepBase<Data> {
   readonly invoke: SagaCommandContract<Request, Reply>;
   /** The command's payload. */
   readonly with: (data: Data) => Request;
-  /** What the answer adds to the saga's data. */
+  /** What the reply adds to the saga's data. */
   readonly then?: (reply: Reply, data: Data) => Added & NoList<Added>;
-  /** Undoes it when a later step is rejected; also when this step may be done and nobody knows. */
+  /** Undoes it when a later step is rejected, and when it is unknown whether this step was done. */
   readonly undo?: CommandUndo<Data & Partial<Added>, UndoRequest>;
-  /** Whether there is no way back once this step is done. Default no. */
+  /** Whether the saga only goes forward after this step. Default false. */
   readonly pivot?: boolean;
   readonly policy?: StepPolicyOptions;
 }
@@ -54,16 +54,16 @@ export interface LocalStep<Data, Added extends object, Transaction> extends Step
   readonly policy?: StepPolicyOptions;
 }
 
-/** Reminds somebody of what a saga waits for. */
+/** A repeated reminder while a saga waits. */
 export interface ReminderStep<Data, Request = never> {
-  /** The first comes after so many milliseconds, and the others as far apart. */
+  /** Time to the first reminder and between reminders, in milliseconds. */
   readonly everyMs: number;
-  /** A command whose answer nothing waits for. */
+  /** A command that expects no reply. */
   readonly invoke: SagaCommandContract<Request, unknown>;
   readonly with: (data: Data) => Request;
 }
 
-/** What steps that wait have in common. */
+/** Options of steps that wait. */
 export interface WaitingStep<Data, Payload, Added extends object, Reminder = never> extends StepBase<Data> {
   /** What is added to the saga's data. It may throw a {@link SagaRejectedError}: then the saga is compensated. */
   readonly then?: (payload: Payload, data: Data) => Added & NoList<Added>;
@@ -74,7 +74,7 @@ export interface WaitingStep<Data, Payload, Added extends object, Reminder = nev
   readonly remind?: ReminderStep<Data, Reminder>;
 }
 
-/** A step that waits until a message or a person says something. */
+/** A step that waits for a signal from a message or a person. */
 export interface SignalStep<Data, Payload, Added extends object, Reminder = never> extends WaitingStep<
   Data,
   Payload,
@@ -92,15 +92,15 @@ export interface EventStep<Data, Payload, Added extends object, Reminder = never
   Added,
   Reminder
 > {
-  /** What of an event says that it is this saga's. */
+  /** How an event is matched to this saga. */
   readonly match: (data: Data) => string;
-  /** What of the event is compared with it. Default: the key of its message. */
+  /** The part of the event to compare with it. Default: the message key. */
   readonly by?: (event: Payload) => string;
   /** The step's name. Default: the topic. */
   readonly name?: string;
 }
 
-/** How long a step sleeps: milliseconds, or until an instant: a Date, or a text that says one. */
+/** How long a step sleeps: milliseconds, or until an instant (a Date or a date string). */
 export type SleepTime<Data> = number | ((data: Data) => number | string | Date);
 
 /** A step that runs another saga of the same service, and awaits its end. */

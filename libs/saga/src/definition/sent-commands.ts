@@ -1,14 +1,14 @@
 import type { SagaCommandContract } from './saga-command.js';
 import type { ForwardAction, SagaDefinition, StepDefinition, UndoAction } from './saga-definition.js';
 
-/** What a step does and what undoes it; for a list, what is done for each item: that does not depend on the item. */
+/** The action and the compensation of a step; for a list, those of each item, which do not depend on the item. */
 function actionsOf({ forward, undo }: StepDefinition): (ForwardAction | UndoAction | undefined)[] {
   if (forward.kind !== 'each') return [forward, undo];
   const element = forward.element(undefined, '');
   return [element.forward, element.undo];
 }
 
-/** Everything that a definition sends: of its steps, of items of lists, and reminders. */
+/** Every command that a definition sends: of steps, of list items, and reminders. */
 export function commandsOf({ steps }: Pick<SagaDefinition, 'steps'>): SagaCommandContract[] {
   return steps.flatMap(actionsOf).flatMap((action) => {
     if (action?.kind === 'command') return action.command;
@@ -17,7 +17,7 @@ export function commandsOf({ steps }: Pick<SagaDefinition, 'steps'>): SagaComman
   });
 }
 
-/** What a step, or the step of an item, does and what undoes it. */
+/** The action and the compensation of a step or of an item's step. */
 export function actionsOfStep(
   { steps }: Pick<SagaDefinition, 'steps'>,
   name: string,

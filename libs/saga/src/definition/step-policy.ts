@@ -7,25 +7,25 @@ const DAY_MS = 86_400_000;
 /** Options of a step's attempts. */
 export interface StepPolicyOptions {
   /**
-   * How long an attempt may take, in milliseconds: then a command counts as maybe done, and a local action has failed.
-   * Default 60,000; a local action has less, as its transition has.
+   * Time limit of an attempt, in milliseconds. After it a command may or may not be done, and a local action has failed.
+   * Default 60,000; a local action has less, the time limit of its transition.
    */
   readonly timeoutMs?: number;
-  /** Attempts in all. Default 3 before the pivot, 20 behind it and for compensations. */
+  /** Total attempts. Default 3 before the pivot, 20 after it and for compensations. */
   readonly maxAttempts?: number;
-  /** Wait after the first attempt that failed, in milliseconds; it doubles. Default 1,000. */
+  /** Wait after the first failed attempt, in milliseconds; it doubles. Default 1,000. */
   readonly delayMs?: number;
   /** Longest wait, in milliseconds. Default 60,000. */
   readonly maxDelayMs?: number;
-  /** Errors that another attempt would meet again: classes, or names or codes. The step is given up at once. Default none. */
+  /** Errors that must not be retried: classes, names or codes. The step is given up at once. Default none. */
   readonly nonRetryable?: readonly FinalError[];
 }
 
-/** Attempts of what may still be given up, and of what must succeed. */
+/** Default attempts of a step that may be given up, and of one that must succeed. */
 const ATTEMPTS = { optional: 3, necessary: 20 } as const;
 
 /**
- * @param necessary whether giving it up means that the saga is stuck
+ * @param necessary whether the saga is stuck when it is given up
  * @throws ConfigurationError
  */
 export function resolveStepPolicy(
@@ -48,7 +48,7 @@ export function resolveStepPolicy(
       maxDelayMs: wholeNumber({ default: 60_000, min: 1, max: DAY_MS }),
     },
     options,
-    () => (isList ? [] : ['nonRetryable must be a list of error classes, names and codes']),
+    () => (isList ? [] : ['nonRetryable must be an array of error classes, names and codes']),
   );
   return { ...resolved, nonRetryable };
 }
@@ -58,7 +58,7 @@ export function delayAfter({ delayMs, maxDelayMs }: StepPolicy, attempt: number)
   return backoffMs(attempt, delayMs, maxDelayMs);
 }
 
-/** Whether another attempt would meet the same error: its text names one that is final. */
+/** Whether an error text names an error that must not be retried. */
 export function isFinal({ nonRetryable }: StepPolicy, error = ''): boolean {
   const words = error.split(/[^\w$]+/);
   return nonRetryable.some((kind) => words.includes(typeof kind === 'string' ? kind : kind.name));

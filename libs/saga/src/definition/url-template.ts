@@ -3,13 +3,13 @@ import { own } from '@waybill/kernel/internal';
 
 /** The URL of an HTTP command, with fields of its request in path and query. */
 export interface UrlTemplate {
-  /** With its port, as a list of hosts names it. */
+  /** Host and port, as in a list of hosts. */
   readonly host: string;
-  /** As the definition has it. */
+  /** As it is defined. */
   readonly text: string;
   /**
    * The URL for a request.
-   * @throws TypeError when a field is missing, or would change where the call goes
+   * @throws TypeError when a field is missing or would change the destination
    */
   for(request: unknown): string;
 }
@@ -17,25 +17,26 @@ export interface UrlTemplate {
 const FIELD = /\{([A-Za-z_$][\w$]{0,99})\}/g;
 /** Scheme, user, host and port. A backslash ends them as a slash does. */
 const AUTHORITY = /^[^/]*\/\/[^/?#\\]*/;
-/** Segments of a path that are steps in it: the parser of URLs knows dots that are encoded, too. */
+/** Path segments that navigate (`.` and `..`). The URL parser decodes encoded dots too. */
 const DOTS = /^(\.|%2e){1,2}$/i;
 
 /** Reads the URL of a command. @throws ConfigurationError */
 export function urlTemplate(text: string): UrlTemplate {
-  // A number stands for each field, so that what is written around them can be read.
+  // A number replaces each field, so that the text around them can be parsed.
   const probe = typeof text === 'string' ? text.replaceAll(FIELD, '0') : '';
   if (!URL.canParse(probe) || !/^https?:$/.test(new URL(probe).protocol))
-    throw unusable('its URL is no http or https URL');
+    throw unusable('its URL is not an http or https URL');
   const { username, password, host, origin } = new URL(probe);
   if (username !== '' || password !== '')
     throw unusable(
-      `its URL of ${host} has a user or a password in it, which would stand in logs and tables: use sagas.http.headers`,
+      `its URL of ${host} contains a user or a password, which would end up in logs and tables: use sagas.http.headers`,
     );
   const [authority = ''] = AUTHORITY.exec(text) ?? [];
   if (/[{}]/.test(authority))
-    throw unusable('scheme, host and port of its URL must be the definition’s, and never from data');
+    throw unusable('scheme, host and port of its URL must be fixed in the definition, not taken from data');
   if (text.includes('\\')) throw unusable('its URL has a backslash');
-  if (/[{}]/.test(probe)) throw unusable(`its URL has a brace that is none of a field such as {orderId}`);
+  if (/[{}]/.test(probe))
+    throw unusable(`its URL has a brace that does not belong to a field such as {orderId}`);
   return { host, text, for: (request) => expand(text, origin, request) };
 }
 
@@ -46,7 +47,7 @@ function expand(text: string, origin: string, request: unknown): string {
     const filled = fill(segment, request);
     if (filled !== segment && DOTS.test(filled))
       throw new TypeError(
-        `fields of the request would change the path of ${origin}: ${segment} would be dots`,
+        `fields of the request would change the path of ${origin}: ${segment} would become dots`,
       );
     return filled;
   });
@@ -60,12 +61,12 @@ function fill(text: string, request: unknown): string {
   return text.replaceAll(FIELD, (_, name: string) => encodeURIComponent(fieldOf(request, name)));
 }
 
-/** Its value stands in no error: those are kept with the saga, readable. */
+/** Its value is in no error: errors are stored with the saga in plain text. */
 function fieldOf(request: unknown, name: string): string {
   const fields = typeof request === 'object' && request !== null ? (request as Record<string, unknown>) : {};
   const value = own(fields, name);
   if (typeof value !== 'string' && typeof value !== 'boolean' && !Number.isFinite(value))
-    throw new TypeError(`field ${name} of the request is neither a text nor a number`);
+    throw new TypeError(`field ${name} of the request is neither a string nor a number`);
   if (value === '') throw new TypeError(`field ${name} of the request is empty`);
   return String(value);
 }

@@ -8,12 +8,12 @@ export interface ArrivedEvent {
   readonly topic: string;
   /** The steps that may wait for it; see {@link waiterOf}. */
   readonly waiter: string;
-  /** What says whose it is. */
+  /** The value that identifies its saga. */
   readonly match: string;
   readonly payload: unknown;
-  /** Whose data it holds; null where that was not said. */
+  /** The subject of its data; null when unknown. */
   readonly subject: string | null;
-  /** How long it is kept where no saga waits for it yet, in milliseconds. */
+  /** How long it is kept when no saga waits for it yet, in milliseconds. */
   readonly keepMs: number;
 }
 
@@ -24,13 +24,13 @@ export interface ExpiredEvent {
   readonly waiter: string;
   readonly match: string;
   readonly arrivedAt: Date;
-  /** How often it could not be handed to its handler. */
+  /** Failed deliveries to its handler. */
   readonly failures: number;
-  /** Reads what it holds. @throws SubjectErasedError, ContentUndecipherableError */
+  /** Reads its content. @throws SubjectErasedError, ContentUndecipherableError */
   readonly open: () => Promise<KeptEvent>;
 }
 
-/** What is kept of an event. */
+/** The stored form of an event. */
 export interface KeptEvent {
   readonly payload: unknown;
   readonly subject: string | null;
@@ -44,21 +44,21 @@ interface Wait {
   readonly match: string;
 }
 
-/** A step that was looked after once more, and what had come for it. */
+/** A step that was checked again, and the event that had arrived for it. */
 export interface SeenWait extends Wait {
   readonly kept: KeptEvent | undefined;
 }
 
 type Await = Extract<SagaOutput, { readonly type: 'await-event' }>;
 
-/** Events of other services that the sagas of one wait for, in whichever order the two come. */
+/** Matches events of other services to the steps that wait for them, whichever comes first. */
 export class EventWaits {
   constructor(
     private readonly replyTopic: string,
     private readonly contents: SagaContents,
   ) {}
 
-  /** Lets a step wait. @returns the event, where it has come already */
+  /** Makes a step wait. @returns the event when it has arrived already */
   async await(
     session: SqlSession,
     sagaId: string,
@@ -70,8 +70,8 @@ export class EventWaits {
   }
 
   /**
-   * Looks, in the current transaction, for the event of a step that began to wait where it could not be seen.
-   * @returns undefined where there is no such step
+   * Looks, in the current transaction, for the event of a step that began to wait under a snapshot that could not see it.
+   * @returns undefined when there is no such step
    */
   async lookAgain(session: SqlSession): Promise<SeenWait | undefined> {
     const [wait] = await session.run(seeWait, this.replyTopic);
@@ -86,7 +86,7 @@ export class EventWaits {
       try {
         return await this.#open(session, waiter, match, content);
       } catch (error) {
-        // It is as if it had not come: the next one counts.
+        // Treated as not arrived: the next one counts.
         if (!(error instanceof SubjectErasedError)) throw error;
       }
     }
@@ -96,7 +96,7 @@ export class EventWaits {
     await session.run(forgetEvent, sagaId, step);
   }
 
-  /** An event has come. @returns the step that waits for it; undefined where none does: then it is kept */
+  /** Takes an event in. @returns the step that waits for it; undefined when none does: then the event is kept */
   async take(
     session: SqlSession,
     { topic, waiter, match, payload, subject, keepMs }: ArrivedEvent,
@@ -108,7 +108,7 @@ export class EventWaits {
     return row;
   }
 
-  /** Takes an event out that no saga has waited for in time, in the current transaction; undefined where there is none. */
+  /** Removes, in the current transaction, one event that no saga has waited for in time; undefined when there is none. */
   async expired(session: SqlSession): Promise<ExpiredEvent | undefined> {
     const [row] = await session.run(expireEvent, this.replyTopic);
     if (row === undefined) return undefined;
@@ -121,12 +121,12 @@ export class EventWaits {
   }
 }
 
-/** Where the content of an event that waits for its saga is sealed. */
+/** Encryption context of an event that waits for its saga. */
 function locationOf(waiter: string, match: string): string {
   return `${waiter} ${match}`;
 }
 
-/** The steps of a name that sagas of a type have: each gets an event of a topic of its own. */
+/** Identifies the steps of one name in sagas of one type: each gets its own copy of an event. */
 export function waiterOf(type: string, step: string, topic: string): string {
   return `${type}/${step}@${topic}`;
 }

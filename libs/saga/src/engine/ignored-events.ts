@@ -5,22 +5,22 @@ import { keepIgnoredEvent, showSaga } from '../statements.generated.js';
 import type { SagaContents } from './saga-contents.js';
 import { subjectOf } from './saga-store.js';
 
-/** Longest reason that is kept, in characters. */
+/** Longest stored reason, in characters. */
 const WHY_CHARS = 1_000;
 
-/** What has come for a saga and changed nothing. */
+/** Something that reached a saga and changed nothing. */
 export interface IgnoredEvent {
-  /** Null for an event that no saga has waited for. */
+  /** Null for an event that no saga waited for. */
   readonly sagaId: string | null;
   /** `signal`, `event`, `cancel` or `compensate`. */
   readonly kind: string;
-  /** Of the signal, the step that an event was for, or the topic of one without a saga. */
+  /** Name of the signal, the step that an event was for, or the topic of an event without a saga. */
   readonly name: string | null;
   readonly payload: unknown;
   readonly why: string;
 }
 
-/** Keeps what was sent to a saga and changed nothing, for operators: a payment that comes behind the end is money. */
+/** Stores, for operators, what was sent to a saga and changed nothing: a payment that arrives after the end is money. */
 export class IgnoredEvents {
   constructor(
     private readonly replyTopic: string,
@@ -35,7 +35,7 @@ export class IgnoredEvents {
     await session.run(keepIgnoredEvent, this.replyTopic, sagaId, kind, name, short, content);
   }
 
-  /** Keeps an event of a saga that has ended. */
+  /** Stores an event for a saga that has ended. */
   async keepLate(session: SqlSession, sagaId: string, event: SagaEvent, why: string): Promise<void> {
     const kept = keptOf(sagaId, event, why);
     if (kept === undefined) return;
@@ -44,7 +44,7 @@ export class IgnoredEvents {
     await this.keep(session, kept, content === undefined ? undefined : (subjectOf(content) ?? undefined));
   }
 
-  /** Keeps what the service wanted of a saga under way that could not be. */
+  /** Stores a request of the service that a running saga could not follow. */
   async keepRefused(
     session: SqlSession,
     sagaId: string,
@@ -57,7 +57,7 @@ export class IgnoredEvents {
   }
 }
 
-/** Where the content of what was ignored is sealed. */
+/** Encryption context of an ignored event. */
 export function ignoredEventLocation(sagaId: string | null): string {
   return sagaId ?? 'without a saga';
 }

@@ -15,7 +15,7 @@ import { END_STEP } from '../definition/names.js';
 import { SagaRejectedError } from '../machine/saga-rejected-error.js';
 
 const savepoint = savepointOf('saga');
-/** So many attempts that cost their transaction are remembered, until the saga has been told. */
+/** How many attempts that cost their transaction are remembered until the saga knows of them. */
 const MAX_LOST = 10_000;
 
 /** A local action to run. */
@@ -26,11 +26,11 @@ export interface LocalRun {
   readonly undo: boolean;
   readonly attempt: number;
   readonly transaction: OpenTransaction<unknown>;
-  /** When its transition has to be over, by the monotonic clock, in milliseconds. */
+  /** Deadline of its transition, by the monotonic clock, in milliseconds. */
   readonly until: number;
 }
 
-/** A local action has resolved to what its saga's data cannot hold. */
+/** A local action resolved to a value that saga data cannot hold. */
 class UnusableResultError extends TypeError {
   override readonly name = 'UnusableResultError';
 }
@@ -39,9 +39,9 @@ type LocalEvent = Extract<SagaEvent, { type: 'local' }>;
 type LocalEnd = Omit<LocalEvent, 'type' | 'step' | 'undo' | 'attempt'>;
 
 /**
- * Runs local actions, each under a savepoint: what fails leaves nothing, is the step's failure, and the transition goes on.
- * One that does not end in time costs the whole transaction, because a statement of it may be under way. The transition is
- * then carried out again without running it: it has failed.
+ * Runs local actions, each under a savepoint: a failure is rolled back and is the step's failure, and the transition continues.
+ * One that does not end in time costs the whole transaction, because one of its statements may still be running. The transition is
+ * then repeated without it: the action has failed.
  */
 export class LocalSteps {
   readonly #lost = new Map<string, string>();
@@ -62,7 +62,7 @@ export class LocalSteps {
     let payload: unknown;
     try {
       payload = await this.#inTime(local, action, name);
-      // Also when it has swallowed the error of a statement, after which nothing could be committed.
+      // Even when it swallowed the error of a statement, after which nothing could be committed.
       await session.run(savepoint.release);
     } catch (error) {
       if (error instanceof HandlerAbandonedError) throw error;
@@ -75,7 +75,7 @@ export class LocalSteps {
     return { status: 'done', ...(payload !== undefined && { payload }) };
   }
 
-  /** @returns what it resolved to, as the saga's data can hold it */
+  /** @returns its result, in a form that saga data can hold */
   async #inTime(local: LocalRun, action: LocalAction, name: string): Promise<unknown> {
     const { instance, transaction, until } = local;
     const ms = Math.max(1, Math.min(action.policy.timeoutMs, until - performance.now()));
@@ -87,7 +87,7 @@ export class LocalSteps {
       }, ms);
     });
     const context = { transaction: transaction.handle, sagaId: instance.id, reason: instance.cause };
-    // Not before this: what it throws at once is its failure, too.
+    // Not earlier: what it throws synchronously is its failure, too.
     const work = Promise.resolve().then(() => action.run(instance.data, context));
     work.catch(() => {});
     try {
@@ -98,7 +98,7 @@ export class LocalSteps {
     }
   }
 
-  /** Where that is not to be had, the connection is gone: the failure is the transaction's and not the step's. */
+  /** When that fails, the connection is gone: the failure is the transaction's, not the step's. */
   async #goBack({ transaction: { session } }: LocalRun, failure: unknown): Promise<void> {
     try {
       await session.run(savepoint.goBack);
@@ -130,16 +130,16 @@ function actionOf({ definition, step, instance, undo }: LocalRun): LocalAction {
   return action;
 }
 
-/** The end that a saga has come to, while it is told. */
+/** The end of a saga, while `onEnd` runs. */
 function endOf({ id: sagaId, key, direction, cancelled, data, cause: reason }: SagaInstance): SagaEnd {
   const state = direction === 'forward' ? 'COMPLETED' : cancelled ? 'CANCELLED' : 'COMPENSATED';
   return { sagaId, key, state, data, reason };
 }
 
-/** @throws TypeError for what the data cannot hold: then nothing is kept of the action */
+/** @throws TypeError for what the data cannot hold: the action is then rolled back */
 function resultOf(result: unknown, { step }: LocalRun): unknown {
   if (step.lane === undefined && result !== null && !isPlainObject(result))
-    throw new UnusableResultError('it must resolve to a plain object, and to no list, instance or text');
+    throw new UnusableResultError('it must resolve to a plain object');
   try {
     return jsonOf(result, 'result', 'ourselves');
   } catch (error) {

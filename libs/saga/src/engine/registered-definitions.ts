@@ -13,18 +13,18 @@ import {
 } from '../statements.generated.js';
 import type { StoredSaga } from './saga-store.js';
 
-/** A definition that another process has had so lately is not lost. */
+/** A definition that another process registered within this time is not lost. */
 const LATELY_MS = 120_000;
 
-/** What a process does about sagas under way that its definitions do not fit. */
+/** What a process does with running sagas that its definitions do not fit. */
 export interface DefinitionRules {
-  /** Of a version that it does not have: `refuse` to start, or let them wait for a process that has it. */
+  /** For a version that it does not have: `refuse` to start, or let them wait for a process that has it. */
   readonly onUnknownVersion: 'refuse' | 'wait';
-  /** Of a version whose steps have changed: `refuse` to start, or leave them to operators, `stuck`. */
+  /** For a version whose steps have changed: `refuse` to start, or leave them to operators as `stuck`. */
   readonly onChangedDefinition: 'refuse' | 'stuck';
 }
 
-/** Sagas under way that no process of the service can carry on: it has not been told of their definition lately. */
+/** Running sagas that no process of the service can continue, since none has registered their definition lately. */
 export interface UnservedSagas {
   readonly type: string;
   readonly version: number;
@@ -37,7 +37,7 @@ function readLive(session: SqlSession, replyTopic: string) {
   return session.run(liveVersions, replyTopic);
 }
 
-/** The definitions of a service as its processes have told of them, beside those that this process has. */
+/** The definitions that the processes of a service have registered, including this one's. */
 export class RegisteredDefinitions {
   readonly #seen = new Set<string>();
 
@@ -47,7 +47,7 @@ export class RegisteredDefinitions {
     private readonly definitions: SagaDefinitions,
   ) {}
 
-  /** Tells the others what this process has. */
+  /** Registers what this process has. */
   async register(session: SqlSession): Promise<void> {
     for (const definition of this.definitions) {
       const { type, version } = definition;
@@ -59,7 +59,7 @@ export class RegisteredDefinitions {
   }
 
   /**
-   * Checks that somebody will carry a saga on, and the children that it begins.
+   * Checks that some process can continue a saga and the children that it starts.
    * @throws SagaNotRegisteredError
    */
   async assertStartable(session: SqlSession, definition: SagaDefinition): Promise<void> {
@@ -78,7 +78,7 @@ export class RegisteredDefinitions {
     throw new SagaNotRegisteredError(type, version, this.service);
   }
 
-  /** Whether this process has a definition, or another one of the service has told of it. */
+  /** Whether this process has a definition, or another process of the service has registered it. */
   async isKnown(session: SqlSession, type: string, version: number): Promise<boolean> {
     const name = `${type}@${version}`;
     if (this.definitions.find(type, version) !== undefined || this.#seen.has(name)) return true;
@@ -87,7 +87,7 @@ export class RegisteredDefinitions {
     return rows.length > 0;
   }
 
-  /** Signals that sagas of a version wait for; undefined where no process has told of it. */
+  /** Signals that sagas of a version wait for; undefined when no process has registered it. */
   async signalsOf(
     session: SqlSession,
     type: string,
@@ -99,18 +99,18 @@ export class RegisteredDefinitions {
     return row?.signals;
   }
 
-  /** @throws SagaDefinitionChangedError when a saga began with other steps than its definition has here */
+  /** @throws SagaDefinitionChangedError when a saga began with steps that differ from its definition here */
   async assertFits(session: SqlSession, stored: StoredSaga, definition: SagaDefinition): Promise<void> {
     const { fingerprint, instance } = stored;
     const { type, version } = definition;
     const patches = patchesOf(definition);
     const missing = instance.patches.filter((patch) => !patches.includes(patch));
-    // An older release: it has not the steps of the change, which may have to be undone.
+    // An older release lacks the steps of the change, which may have to be undone.
     if (missing.length > 0)
       throw new SagaDefinitionChangedError(
         type,
         version,
-        missing.map((patch) => `the saga began with its change ${patch}, which is not here`),
+        missing.map((patch) => `the saga began with change ${patch}, which this process does not have`),
       );
     if (fingerprint === null || fingerprint === fingerprintOf(definition)) return;
     const rows = await session.run(findDefinition, this.replyTopic, type, version);
@@ -119,8 +119,8 @@ export class RegisteredDefinitions {
   }
 
   /**
-   * Looks at the start for sagas under way that the definitions of this process do not fit.
-   * @throws ConfigurationError naming what has changed, and the versions that were dropped too early
+   * At start, looks for running sagas that the definitions of this process do not fit.
+   * @throws ConfigurationError that names what has changed and the versions that were dropped too early
    */
   async check(session: SqlSession, rules: DefinitionRules, logger: Logger): Promise<void> {
     await this.register(session);
@@ -132,11 +132,11 @@ export class RegisteredDefinitions {
         await this.#changed(session, live, definition, rules, problems, logger);
     }
     if (problems.length > 0)
-      throw new ConfigurationError('Sagas under way have lost their definition', problems);
+      throw new ConfigurationError('Running sagas have lost their definition', problems);
     await this.#warnOfChildren(session, logger);
   }
 
-  /** Sagas under way that wait for a process that has their version. */
+  /** Running sagas that wait for a process that has their version. */
   async unserved(session: SqlSession): Promise<UnservedSagas[]> {
     const live = await session.run(liveSagas, this.replyTopic);
     return live
@@ -151,14 +151,14 @@ export class RegisteredDefinitions {
     problems: string[],
     logger: Logger,
   ): void {
-    const what = `${sagas} of ${type} version ${version} are under way`;
-    // Of a type of which this process has other versions, the version was dropped: who has it still will be replaced.
+    const what = `${sagas} of ${type} version ${version} are running`;
+    // When this process has other versions of the type, this one was dropped, and processes that still have it will be replaced.
     const isDropped = [...this.definitions].some((definition) => definition.type === type);
     const isElsewhere = !isDropped && seenMs !== null && seenMs < LATELY_MS;
     if (isElsewhere)
-      logger.warn(`${what}: this process does not have that version, and leaves them to another`);
+      logger.warn(`${what}: this process does not have that version and leaves them to another`);
     else if (rules.onUnknownVersion === 'wait')
-      logger.warn(`${what}: no process has that version, and they wait until one does`);
+      logger.warn(`${what}: no process has that version; they wait until one does`);
     else
       problems.push(
         `${what}: keep that version until they have ended, or set sagas.onUnknownVersion to wait`,
@@ -181,7 +181,7 @@ export class RegisteredDefinitions {
       return;
     }
     problems.push(
-      `${sagas} of ${type} version ${version} began with other steps: ${what}. Put the old steps back and add a version for ` +
+      `${sagas} of ${type} version ${version} began with other steps: ${what}. Restore the old steps and add a version for ` +
         'the new ones, mark them as patched, or set sagas.onChangedDefinition to stuck',
     );
   }
@@ -193,13 +193,13 @@ export class RegisteredDefinitions {
         if (action.kind !== 'child') continue;
         if (!(await this.isKnown(session, action.type, action.version)))
           logger.warn(
-            `step ${name} of ${type} begins version ${action.version} of ${action.type}, which no process has registered`,
+            `step ${name} of ${type} starts version ${action.version} of ${action.type}, which no process has registered`,
           );
       }
   }
 }
 
 function changes(shape: string | null, definition: SagaDefinition): string[] {
-  if (shape === null) return ['its steps are not known any more'];
+  if (shape === null) return ['its steps are no longer known'];
   return differencesOf(JSON.parse(shape) as string[], shapeOf(definition));
 }

@@ -10,17 +10,17 @@ import { saveSagaAttributes } from '../statements.generated.js';
 /** Minimum time between two log lines about bad attributes of a definition, in milliseconds. */
 const QUIET_MS = 60_000;
 
-/** What a saga is found by behind a transition. */
+/** The attributes of a saga after a transition. */
 export interface FoundBy {
-  /** Stands for its attributes in its content; undefined while it has never had any. */
+  /** A digest of its attributes, stored in its content; undefined until it first has any. */
   readonly mark: string | undefined;
-  /** What is to be written; undefined when they are as they were. */
+  /** The attributes to write; undefined when unchanged. */
   readonly changed: readonly StoredAttribute[] | undefined;
 }
 
 /**
- * Keeps what the sagas of a service are found by, in the transitions that change it. A function that makes no usable
- * attributes never costs a saga anything: they stay as they were.
+ * Updates the attributes of a service's sagas in the transitions that change them. A function that returns no usable
+ * attributes never harms a saga: its attributes stay unchanged.
  */
 export class SagaAttributes {
   readonly #toldAt = new WeakMap<SagaDefinition, number>();
@@ -30,12 +30,12 @@ export class SagaAttributes {
     private readonly logger: Logger,
   ) {}
 
-  /** @param before the mark of what it was found by so far */
+  /** @param before the digest of its attributes so far */
   of(definition: SagaDefinition, instance: SagaInstance, before: string | undefined): FoundBy {
     const same = { mark: before, changed: undefined };
     if (definition.attributes === undefined) return same;
     try {
-      // A copy: what the function does to it is not the saga's.
+      // A copy, so that the function cannot change the saga.
       const { attributes, problems } = storedAttributes(
         definition.attributes(structuredClone(instance.data)),
       );
@@ -62,8 +62,8 @@ export class SagaAttributes {
     this.#toldAt.set(definition, now);
     const { type, version } = definition;
     this.logger.warn(
-      `the attributes of saga ${type} ${id} stay as they were: ${why}. Mend the function that version ${version} gives to ` +
-        'attributes(); this is said once a minute',
+      `the attributes of saga ${type} ${id} are unchanged: ${why}. Correct the function that version ${version} passes to ` +
+        'attributes(); logged at most once a minute',
     );
   }
 }

@@ -12,12 +12,12 @@ import type { SagaContents } from './saga-contents.js';
 
 /** Longest request, in bytes of its JSON. */
 const MAX_BYTES = 1_048_576;
-/** Printable ASCII, which every HTTP header may hold. */
+/** Printable ASCII, which any HTTP header can carry. */
 const KEY = /^[\x21-\x7e]{1,255}$/;
 
 type Command = Extract<SagaOutput, { readonly type: 'command' }>;
 
-/** A transition, as far as its calls go. */
+/** The calls of one transition. */
 export interface CallingTransition {
   readonly definition: SagaDefinition;
   readonly transaction: OpenTransaction<unknown>;
@@ -28,11 +28,11 @@ export interface CallingTransition {
 }
 
 /**
- * Keeps the HTTP calls that the transitions of a service's sagas ask for, in the transition's own transaction, which also
- * makes void what it gives up. `SagaCaller` makes them.
+ * Stores the HTTP calls that transitions request, in the transition's own transaction, which also
+ * voids those that it gives up. `SagaCaller` makes the calls.
  */
 export class SagaCalls {
-  /** Rung when a transition of this process has asked for a call. */
+  /** Rung when a transition of this process has requested a call. */
   readonly bell = new Bell();
   readonly #ring = (): void => this.bell.ring();
 
@@ -41,7 +41,7 @@ export class SagaCalls {
     private readonly contents: SagaContents,
   ) {}
 
-  /** @returns what the saga is to be told of a call that cannot be made */
+  /** @returns the event for the saga when a call cannot be made */
   check({ definition, instance }: CallingTransition, { step, op, payload }: Command): SagaEvent | undefined {
     const http = callOfStep(definition, step, op);
     try {
@@ -59,7 +59,7 @@ export class SagaCalls {
     }
   }
 
-  /** Writes the calls of a transition that are still wanted at its end, and makes void those that are not. */
+  /** Writes the calls of a transition that are still wanted at its end, and voids the others. */
   async save(transition: CallingTransition): Promise<void> {
     const { definition, transaction, instance, subject } = transition;
     if (callsOf(definition).length === 0) return;
@@ -79,7 +79,7 @@ export class SagaCalls {
     const json = [JSON.stringify(sealed), JSON.stringify(underWay)] as const;
     await runAhead(session, saveSagaCalls, instance.id, this.replyTopic, ...json);
     if (calls.length === 0) return;
-    // Where nobody tells of the commit, now: the caller then looks more often for a while.
+    // Without notice of the commit, ring now: the caller then polls more often for a while.
     if (session.atCommit === undefined) this.#ring();
     else session.atCommit(this.#ring);
   }
@@ -92,7 +92,7 @@ interface CallUnderWay {
   readonly attempt: number;
 }
 
-/** The HTTP calls whose answers an instance awaits. */
+/** The HTTP calls that an instance awaits. */
 function callsUnderWay(definition: SagaDefinition, instance: SagaInstance): CallUnderWay[] {
   return Object.entries(instance.steps).flatMap(([name, { status, attempt }]) => {
     const step = findStep(definition, instance, name);
@@ -124,7 +124,7 @@ function rowOf(
     host: url.host,
     timeoutMs: timeoutMs ?? null,
     undoes: undone ? forward.op : null,
-    // What was done, or is said by an operator to be done, is undone whether it was called or not.
+    // A step that was done, or that an operator declared done, is undone whether or not it was called.
     onlyIfBegun: undone && own(before.steps, step)?.status !== 'done',
     payload: jsonOf(payload),
   };
@@ -147,14 +147,14 @@ function jsonOf(payload: unknown): string {
 }
 
 /**
- * The key by which an endpoint knows a call again: the same at each try and each attempt, another one in each round.
- * @throws TypeError when what the definition makes is no such key, or what it throws
+ * The idempotency key of a call: the same for every try and attempt, a new one in each round.
+ * @throws TypeError when the definition returns an invalid key, or what it throws
  */
 export function idempotencyKey(http: HttpCall, request: unknown, call: HttpCallName, round: number): string {
   const made = http.idempotencyKey?.(request, call) ?? `${call.sagaId}/${call.branch}/${call.op}`;
   if (typeof made !== 'string' || !KEY.test(made))
     throw new TypeError(
-      `idempotencyKey must make a text of 1 to 255 printable ASCII characters, got ${show(typeof made)}`,
+      `idempotencyKey must return a string of 1 to 255 printable ASCII characters, got ${show(typeof made)}`,
     );
   return round === 1 ? made : `${made}/${round}`;
 }

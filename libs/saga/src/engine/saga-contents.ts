@@ -2,11 +2,11 @@ import { type SqlSession } from '@waybill/kernel';
 import { runAhead } from '@waybill/kernel/internal';
 import { type SealedLocation, Sealer, type SubjectKey } from '@waybill/log';
 
-/** What of a saga is kept as JSON, encrypted where anything is: its content, its transitions, orders to it. */
+/** Stores the JSON of sagas, encrypted when encryption is on: content, transitions, orders. */
 export class SagaContents {
   constructor(private readonly sealer: Sealer = Sealer.none) {}
 
-  /** The key of the subject whose data a saga holds, kept in the current transaction; undefined for none. */
+  /** The key of a saga's subject, stored in the current transaction; undefined without a subject. */
   async keyOf(session: SqlSession, subject: string | undefined): Promise<SubjectKey | undefined> {
     if (subject === undefined) return undefined;
     const key = this.sealer.subjectKey(subject);

@@ -27,60 +27,60 @@ import { type TransitionDependencies, TransitionWork } from './transition-work.j
 
 const KEY_MAX_AGE_MS = 30 * 86_400_000;
 const TRANSITION_MS = 30_000;
-/** So much of a transition's time is for local actions; the rest is for writing what came of them. */
+/** Share of a transition's time for local actions; the rest is for writing their results. */
 const LOCAL_PART = 0.8;
 
 /** What a {@link SagaEngine} works with. */
 export interface SagaEngineDependencies {
   readonly definitions: SagaDefinitions;
   readonly outbox: Outbox;
-  /** The service: where answers to its sagas go is named after it. */
+  /** The service; the reply topic of its sagas is named after it. */
   readonly group: string;
   readonly logger: Logger;
-  /** A key of its sagas is followed by another one after this, in milliseconds. Default 30 days. */
+  /** Rotation interval of its signing key, in milliseconds. Default 30 days. */
   readonly keyMaxAgeMs?: number;
-  /** How long a transition with its local actions may take, in milliseconds. Default 30,000. */
+  /** Time limit of a transition with its local actions, in milliseconds. Default 30,000. */
   readonly transitionMs?: number;
-  /** Encrypts sagas. Default: nothing is encrypted. */
+  /** Encrypts sagas. Default: no encryption. */
   readonly sealer?: Sealer | undefined;
-  /** Follows transitions. Default: nothing does. */
+  /** Traces transitions. Default: none. */
   readonly trace?: SagaTrace;
 }
 
-/** What came of an event for a saga. */
+/** The effect of an event on a saga. */
 export interface Applied {
   readonly applied: boolean;
   /** Why it changed nothing. */
   readonly why: string | undefined;
 }
 
-/** Told the state that a transition has led to. */
+/** Receives the state after a transition. */
 type Reached = (state: SagaState) => void;
 
-/** A saga that is begun. */
+/** A started saga. */
 interface Begun {
   readonly id: string;
   readonly created: boolean;
 }
 
 /**
- * Carries sagas on: reads one under its lock, lets the machine say what follows, and writes the saga, its step log and
- * its commands in the caller's transaction. So a crash at any place leaves a transition done, or not begun.
+ * Runs transitions: reads a saga under its lock, asks the machine what follows, and writes the saga, its step log and
+ * its commands in the caller's transaction. A crash at any point leaves a transition either done or not begun.
  */
 export class SagaEngine {
-  /** Where answers to the sagas of this service go. */
+  /** The reply topic of this service's sagas. */
   readonly replyTopic: string;
-  /** By which it knows its own commands and events. */
+  /** The keys that authenticate its own commands and events. */
   readonly keys: SagaKeys;
-  /** By which sagas are kept. */
+  /** Where sagas are stored. */
   readonly contents: SagaContents;
-  /** What this process and others of the service have. */
+  /** The definitions of this process and of others of the service. */
   readonly registered: RegisteredDefinitions;
-  /** The HTTP calls that its transitions ask for. */
+  /** The HTTP calls that its transitions request. */
   readonly calls: SagaCalls;
   /** Events of other services that sagas wait for. */
   readonly waits: EventWaits;
-  /** What came for its sagas and changed nothing. */
+  /** What reached its sagas and changed nothing. */
   readonly ignored: IgnoredEvents;
   readonly #attributes: SagaAttributes;
   readonly #trace: SagaTrace;
@@ -122,13 +122,13 @@ export class SagaEngine {
     return this.dependencies.definitions;
   }
 
-  /** The keys of the service whose sagas get their answers there: this one's, or another's in the same database. */
+  /** The keys of the service with that reply topic: this one, or another in the same database. */
   keysOf(replyTopic: string): SagaKeys {
     return replyTopic === this.replyTopic ? this.keys : new SagaKeys(replyTopic, this.keys.maxAgeMs);
   }
 
   /**
-   * Begins a saga in `transaction`; one of the same type and key is found instead, whether under way or ended.
+   * Starts a saga in `transaction`, or finds the one of the same type and key, running or ended.
    * @throws SagaInputError, PayloadNotSerializableError, SagaNotRegisteredError
    */
   async start(
@@ -160,13 +160,13 @@ export class SagaEngine {
     const instance = newInstance(definition, { id, key, data: dataOf(definition, id, data), deadlineMs });
     const event: SagaEvent = { type: 'start', data: instance.data, deadlineMs };
     const work = this.#begin(definition, transaction, { instance, nowMs: 0, subject });
-    // Without actions of its own it is written once, as it is after its first commands.
+    // Without local actions it is written once, in its state after the first commands.
     const isQuiet = canBeQuiet(definition) && work.advanced(event).outputs.every(isCommand);
     if (isQuiet) await work.carry(event);
     const isBegun = isQuiet && work.instance.state === 'RUNNING' && work.outputs.every(isCommand);
     const begun = isBegun ? work.instance : instance;
     const record = isBegun ? work.record : { nowMs: 0, events: [], outputs: [] };
-    // Of one that is written again at once, that transition says it.
+    // A saga that is written again at once reports it in that transition.
     const foundBy = isBegun ? this.#attributes.of(definition, begun, undefined) : undefined;
     const attributes = foundBy?.mark;
     const saga = { type, version, parent, fingerprint, startedIn, subject, attributes };
@@ -185,7 +185,7 @@ export class SagaEngine {
   }
 
   /**
-   * Tells a saga of an event, in `transaction`. What comes for one that has ended is kept, and shown to operators.
+   * Applies an event to a saga in `transaction`. An event for a saga that has ended is stored for operators.
    * @throws SagaVersionUnknownError, SagaDefinitionChangedError
    */
   async tell(transaction: OpenTransaction<unknown>, id: string, event: SagaEvent): Promise<Applied> {
@@ -199,19 +199,19 @@ export class SagaEngine {
 
   /**
    * Carries out an operator's order, in `transaction`, while the saga is as the operator saw it.
-   * @returns why it was not; undefined when it was
+   * @returns why it was refused; undefined when it was carried out
    * @throws SagaVersionUnknownError, SagaDefinitionChangedError
    */
   async order(transaction: OpenTransaction<unknown>, order: OperatorOrder): Promise<string | undefined> {
     const stored = await lockSaga(transaction.session, this.contents, order.sagaId);
     if (stored === undefined) return 'it has ended';
     if (order.revision !== stored.revision)
-      return `it is at revision ${stored.revision} by now, not at ${order.revision}`;
+      return `it is at revision ${stored.revision} now, not at ${order.revision}`;
     const { applied, why } = await this.carry(transaction, stored, order.event, order.by);
     return applied ? undefined : why;
   }
 
-  /** As {@link tell}, for a saga that is locked already. */
+  /** Like {@link tell}, for a saga that is already locked. */
   async carry(
     transaction: OpenTransaction<unknown>,
     stored: StoredSaga,
@@ -243,7 +243,7 @@ export class SagaEngine {
     if (outputs.every(({ type }) => type === 'ignored') && isSame(stored.instance, instance)) {
       const why = whyIgnored(outputs);
       reportIgnored(this.dependencies.logger, instance, why, event);
-      // An operator is told by the order.
+      // The order itself informs the operator.
       if (by === undefined) await this.ignored.keepRefused(session, instance.id, event, why, stored.subject);
       return { applied: false, why };
     }
@@ -269,7 +269,7 @@ export class SagaEngine {
   }
 }
 
-/** Whether it may be written for the first time behind its first transition: a time is asked of the database. */
+/** Whether its first write may follow its first transition. Not when a time of the database is needed. */
 function canBeQuiet({ steps }: SagaDefinition): boolean {
   return steps.every(({ forward }) => forward.kind !== 'sleep');
 }

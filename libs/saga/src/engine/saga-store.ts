@@ -12,56 +12,56 @@ export interface SagaParent {
   readonly step: string;
 }
 
-/** A saga under way, locked by the current transaction. */
+/** A running saga, locked by the current transaction. */
 export interface StoredSaga {
   readonly type: string;
   readonly version: number;
   readonly revision: number;
   readonly parent: SagaParent | null;
-  /** The shape of the definition that it began with; null where that was not kept. */
+  /** The fingerprint lines of the definition that it began with; null when not stored. */
   readonly fingerprint: string | null;
   readonly instance: SagaInstance;
-  /** The trace that it was started in; undefined for none. */
+  /** The trace in which it was started; undefined without one. */
   readonly startedIn: string | undefined;
-  /** Whose data it holds; undefined where that was not said. */
+  /** The subject of its data; undefined when unknown. */
   readonly subject: string | undefined;
-  /** Stands for what it is found by; undefined while it has no attributes. */
+  /** The digest of its attributes; undefined until it has any. */
   readonly attributes: string | undefined;
   /** Milliseconds since its start, by the database's clock. */
   readonly nowMs: number;
 }
 
-/** What a transition leaves behind, for the timeline and for running it again. */
+/** The record of a transition, for the timeline and for replaying it. */
 export interface TransitionRecord {
   readonly nowMs: number;
-  /** What came, in order: local actions answer within their transition. */
+  /** The events, in order: local actions report within their transition. */
   readonly events: readonly SagaEvent[];
   readonly outputs: readonly SagaOutput[];
-  /** The operator behind it. */
+  /** The operator who ordered it. */
   readonly by?: string;
 }
 
-/** What a saga is started with. */
+/** The values a saga is started with. */
 export interface NewSaga {
   readonly key: string;
   readonly data: SagaData;
   readonly parent: SagaParent | null;
   readonly deadlineMs?: number | null | undefined;
-  /** Whose data it holds. */
+  /** The subject of its data. */
   readonly subject?: string | undefined;
 }
 
-/** What of an instance stands in its content. */
+/** The part of an instance that is stored in its content. */
 type Content = Omit<SagaInstance, 'id' | 'key' | 'state' | 'reason' | 'startedAtMs'>;
 
-/** What is kept beside the instance in its content. */
+/** What its content stores in addition to the instance. */
 interface Beside {
   readonly startedIn?: string | undefined;
   readonly subject?: string | undefined;
   readonly attributes?: string | undefined;
 }
 
-/** What a saga is begun with. */
+/** The values of a new saga's row. */
 export interface SagaToStart {
   readonly instance: SagaInstance;
   readonly type: string;
@@ -75,7 +75,7 @@ export interface SagaToStart {
   readonly record: TransitionRecord;
 }
 
-/** Begins a saga; where there is one of its type and key already, that one is named and nothing is written. */
+/** Inserts a saga; when one of its type and key exists, returns that one and writes nothing. */
 export async function insertSaga(
   session: SqlSession,
   contents: SagaContents,
@@ -98,11 +98,11 @@ export async function insertSaga(
     contents.seal(instance.id, JSON.stringify(contentOf(instance, beside)), key),
     contents.seal(instance.id, JSON.stringify(record), key),
   );
-  invariant(row !== undefined, `saga ${type} ${instance.key} is neither there nor begun`);
+  invariant(row !== undefined, `saga ${type} ${instance.key} was neither found nor inserted`);
   return row;
 }
 
-/** Reads a saga for a transition; undefined when it has ended, or never was. */
+/** Reads a saga for a transition; undefined when it has ended or never existed. */
 export async function lockSaga(
   session: SqlSession,
   contents: SagaContents,
@@ -113,8 +113,8 @@ export async function lockSaga(
 }
 
 /**
- * Reads a saga for which something is due; undefined when there is none that nobody works on.
- * @param onClaimed told its id before its content is read
+ * Reads a saga for which something is due; undefined when all such sagas are locked by others.
+ * @param onClaimed called with its id before its content is read
  */
 export async function lockDueSaga(
   session: SqlSession,
@@ -129,10 +129,10 @@ export async function lockDueSaga(
 }
 
 /**
- * Writes what a saga has become. One that has ended leaves the sagas under way; a child stays until its parent has ended.
+ * Writes the new state of a saga. One that has ended moves out of the running sagas; a child stays until its parent has ended.
  *
- * @param before with what it is found by now
- * @param exactly whether its next wake-up is set as it is; otherwise it may be left too early, which costs a look
+ * @param before with its current attributes
+ * @param exactly whether its next wake-up must be exact; otherwise it may stay too early, which costs one extra look
  */
 export async function saveTransition(
   session: SqlSession,
@@ -202,7 +202,7 @@ async function stored(session: SqlSession, contents: SagaContents, row: SagaRow)
   return { type, version, revision, nowMs, parent, fingerprint, instance, startedIn, subject, attributes };
 }
 
-/** What stands beside the content of a saga in its row. */
+/** The columns of a saga's row other than its content. */
 export interface InstanceRow {
   readonly id: string;
   readonly key: string;
@@ -211,7 +211,7 @@ export interface InstanceRow {
   readonly startedAtMs: number;
 }
 
-/** An instance as it stands in a row whose content has been opened. */
+/** The instance in a row whose content has been decrypted. */
 export function restoreInstance(
   { id, key, state, reason, startedAtMs }: InstanceRow,
   content: string,
@@ -219,7 +219,7 @@ export function restoreInstance(
   return { id, key, state: stateOf(state), reason, startedAtMs, ...(JSON.parse(content) as Content) };
 }
 
-/** Stands for a content that cannot be read. */
+/** Placeholder for content that cannot be read. */
 export const NO_CONTENT = JSON.stringify({
   direction: 'forward',
   data: {},
@@ -233,12 +233,12 @@ export const NO_CONTENT = JSON.stringify({
   patches: [],
 } satisfies Content);
 
-/** Whose data a saga holds, by its content that has been opened; null where that was not said. */
+/** The subject of a saga's data, from its decrypted content; null when unknown. */
 export function subjectOf(content: string): string | null {
   return (JSON.parse(content) as Beside).subject ?? null;
 }
 
-/** Whether a saga is what it was. */
+/** Whether a saga is unchanged. */
 export function isSame(before: SagaInstance, after: SagaInstance): boolean {
   if (before === after) return true;
   return (

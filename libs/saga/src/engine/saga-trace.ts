@@ -1,27 +1,27 @@
 import type { SagaState } from '../machine/saga-instance.js';
 
-/** A transition of a saga, as a trace knows it. */
+/** A transition of a saga, for tracing. */
 export interface TransitionToTrace {
   readonly id: string;
   readonly type: string;
-  /** The step that it is about; else what has happened: `start`, `due`, `signal`. */
+  /** The step concerned, or what happened: `start`, `due`, `signal`. */
   readonly step: string;
-  /** What {@link SagaTrace.current} said when the saga was started; undefined for its start. */
+  /** The value of {@link SagaTrace.current} when the saga was started; undefined for its start. */
   readonly startedIn: string | undefined;
 }
 
-/** Follows the transitions of sagas. */
+/** Traces the transitions of sagas. */
 export interface SagaTrace {
-  /** Runs a transition. `reached` is to be told the state that it has led to. */
+  /** Runs a transition. The work calls `reached` with the new state. */
   transition<T>(
     about: TransitionToTrace,
     work: (reached: (state: SagaState) => void) => Promise<T>,
   ): Promise<T>;
-  /** The trace that the caller runs in, to be kept with a saga that is started; undefined in none. */
+  /** The trace that the caller runs in, stored with a saga that it starts; undefined outside a trace. */
   current(): string | undefined;
 }
 
-/** Follows nothing. */
+/** Traces nothing. */
 export const noSagaTrace: SagaTrace = {
   transition: (_, work) => work(() => {}),
   current: () => undefined,

@@ -26,7 +26,7 @@ import type { NewSaga, SagaParent, StoredSaga, TransitionRecord } from './saga-s
 
 const savepoint = savepointOf('child');
 
-/** What transitions work with. */
+/** The dependencies of transitions. */
 export interface TransitionDependencies extends MessageDependencies {
   readonly definitions: SagaDefinitions;
   readonly registered: RegisteredDefinitions;
@@ -34,7 +34,7 @@ export interface TransitionDependencies extends MessageDependencies {
   readonly calls: SagaCalls;
   readonly waits: EventWaits;
   readonly ignored: IgnoredEvents;
-  /** Begins a child. */
+  /** Starts a child. */
   readonly start: (
     transaction: OpenTransaction<unknown>,
     definition: SagaDefinition,
@@ -42,16 +42,16 @@ export interface TransitionDependencies extends MessageDependencies {
   ) => Promise<{ readonly id: string; readonly created: boolean }>;
 }
 
-/** The saga that a transition is of. */
+/** The saga of a transition. */
 type WorkSaga = Pick<StoredSaga, 'instance' | 'nowMs' | 'subject'>;
 
-/** A message that leaves with the transition, unless what wanted it is void by then. */
+/** A message sent with the transition, unless a later event of it makes the message void. */
 interface Outgoing {
   readonly output: SagaOutput | undefined;
   readonly message: EncodedMessage;
 }
 
-/** A transition under way: it grows while local actions answer. */
+/** A transition in progress: it grows as local actions report their results. */
 export class TransitionWork {
   instance: SagaInstance;
   readonly #before: SagaInstance;
@@ -61,7 +61,7 @@ export class TransitionWork {
   #outputs: SagaOutput[] = [];
   #messages: Outgoing[] = [];
 
-  /** @param until when it has to be over, by the monotonic clock, in milliseconds */
+  /** @param until its deadline, by the monotonic clock, in milliseconds */
   constructor(
     private readonly dependencies: TransitionDependencies,
     private readonly definition: SagaDefinition,
@@ -84,17 +84,17 @@ export class TransitionWork {
     return { nowMs: this.#nowMs, events: this.#events, outputs: this.#outputs };
   }
 
-  /** Does what an event asks for, and what follows from that. */
+  /** Does what an event requires, and what follows from that. */
   async carry(event: SagaEvent): Promise<void> {
     await this.#take(event, this.advanced(event));
-    // What a later event of this very transition has made void is not sent.
+    // What a later event of this transition has made void is not sent.
     const isWanted = (output: SagaOutput | undefined): boolean =>
       output === undefined || !isWithdrawn(this.instance, output);
     this.#messages = this.#messages.filter(({ output }) => isWanted(output));
     this.#outputs = this.#outputs.filter(isWanted);
   }
 
-  /** What the machine makes of an event. */
+  /** Applies an event to the machine. */
   advanced(event: SagaEvent): Transition {
     return nextTransition(this.definition, this.instance, event, this.#nowMs);
   }
@@ -110,7 +110,7 @@ export class TransitionWork {
     }
   }
 
-  /** @returns what the saga has to be told of it */
+  /** @returns the event that the saga gets as a result */
   async #do(output: SagaOutput): Promise<SagaEvent | undefined> {
     switch (output.type) {
       case 'command':
@@ -146,7 +146,7 @@ export class TransitionWork {
     }
   }
 
-  /** What cannot be sent leaves its step to an operator. */
+  /** A message that cannot be sent leaves its step to an operator. */
   async #send(
     output: Extract<SagaOutput, { type: 'command' | 'reminder' | 'release' }>,
   ): Promise<SagaEvent | undefined> {
@@ -173,7 +173,7 @@ export class TransitionWork {
     return this.dependencies.locals.run({ definition, step, instance, undo, attempt, transaction, until });
   }
 
-  /** A child that cannot be begun leaves its step to an operator: nothing of it is kept. */
+  /** A child that cannot be started leaves its step to an operator: it is rolled back. */
   async #child(output: Extract<SagaOutput, { type: 'child' }>): Promise<SagaEvent | undefined> {
     const { step, childType, childVersion, key, data } = output;
     const { session } = this.transaction;
@@ -184,11 +184,11 @@ export class TransitionWork {
       const { created } = await this.dependencies.start(this.transaction, definition, start);
       await session.run(savepoint.release);
       if (created) return undefined;
-      return { type: 'unsendable', step, error: `there is a saga ${childType} with key ${key} already` };
+      return { type: 'unsendable', step, error: `a saga ${childType} with key ${key} exists already` };
     } catch (error) {
       if (error instanceof HandlerAbandonedError || isConnectionLoss(error)) throw error;
       await session.run(savepoint.goBack);
-      // Another process of the service has it, and is to begin it.
+      // Another process of the service has it and has to start it.
       const isElsewhere =
         error instanceof SagaVersionUnknownError &&
         (await this.dependencies.registered.isKnown(session, childType, childVersion));
@@ -198,17 +198,17 @@ export class TransitionWork {
     }
   }
 
-  /** Children are told by message: two sagas that lock each other in one transaction could wait for each other. */
+  /** Children get a message: two sagas that lock each other in one transaction could deadlock. */
   async #undoChild(step: string): Promise<SagaEvent | undefined> {
     const { id, data } = this.instance;
     const [child] = await this.transaction.session.run(findChild, id, step);
-    // It was never begun.
+    // It was never started.
     if (child === undefined) return { type: 'child', step, state: 'COMPENSATED', data, pivot: false };
     await this.#tell(child.id, { type: 'undo', reason: `its parent ${id} is compensated` });
     return undefined;
   }
 
-  /** Tells the parent what it has to know: that a pivot was passed, the end, that it will not be undone. */
+  /** Notifies the parent: that a pivot was passed, of the end, that it will not be undone. */
   async tellParent({ id, step }: SagaParent): Promise<void> {
     const { state, data } = this.instance;
     const pivot = hasPassedPivot(this.definition, this.instance);
@@ -218,7 +218,7 @@ export class TransitionWork {
     await this.#tell(id, { type: 'child', step, state, data, pivot, ...(refused && { refused }) });
   }
 
-  /** Has another saga of this service told of an event, by way of the log. */
+  /** Sends an event to another saga of this service through the log. */
   async #tell(id: string, event: WireEvent): Promise<void> {
     const { outbox, keys } = this.dependencies;
     const dependencies = { outbox, keys, subject: this.#subject ?? null };
@@ -226,7 +226,7 @@ export class TransitionWork {
     this.#messages.push({ output: undefined, message });
   }
 
-  /** Sends what is to be sent: the saga's row is there by now. */
+  /** Sends the messages; the saga's row exists now. */
   async publish(): Promise<void> {
     const messages = this.#messages.map(({ message }) => message);
     if (messages.length > 0)

@@ -1,6 +1,6 @@
 import { WaybillError } from '@waybill/kernel';
 
-/** A saga under way keeps to a version of its definition that this process does not have. */
+/** A running saga needs a version of its definition that this process does not have. */
 export class SagaVersionUnknownError extends WaybillError {
   override readonly name = 'SagaVersionUnknownError';
   override readonly code = 'SAGA_VERSION_UNKNOWN';
@@ -13,13 +13,13 @@ export class SagaVersionUnknownError extends WaybillError {
   ) {
     const here = known.length === 0 ? 'none of its versions' : `version ${known.join(', ')}`;
     super(
-      `This process has no version ${version} of saga ${type}; it has ${here}. Sagas keep to the version that they began ` +
-        'with: register it beside the newer one until they have ended.',
+      `This process has no version ${version} of saga ${type}; it has ${here}. A saga keeps the version that it began ` +
+        'with: register it alongside the newer one until those sagas have ended.',
     );
   }
 }
 
-/** A saga has not come to its end while its caller waited; it goes on all the same. */
+/** A saga has not ended while its caller waited; it continues. */
 export class SagaUnderWayError extends WaybillError {
   override readonly name = 'SagaUnderWayError';
   override readonly code = 'SAGA_UNDER_WAY';
@@ -33,25 +33,25 @@ export class SagaUnderWayError extends WaybillError {
     readonly afterMs: number,
   ) {
     super(
-      `Saga ${sagaId} (${type}) is ${state} after ${afterMs} ms. It goes on whether anybody waits or not: ask ` +
-        'again with the same key, and look at it by `waybill saga show` when it is STUCK.',
+      `Saga ${sagaId} (${type}) is ${state} after ${afterMs} ms. It continues on its own: ask ` +
+        'again with the same key, and inspect it with `waybill saga show` when it is STUCK.',
     );
   }
 }
 
-/** Why a command of a saga cannot be answered any more. */
+/** Why a command of a saga can no longer be replied to. */
 export type CommandOver = 'replied' | 'rejected' | 'taken-back' | 'unknown';
 
 const OVER: Readonly<Record<CommandOver, string>> = {
-  replied: 'it was answered before',
-  rejected: 'it was rejected before',
-  'taken-back': 'the saga has taken it back in the meantime',
+  replied: 'it has been replied to',
+  rejected: 'it has been rejected',
+  'taken-back': 'the saga has compensated it in the meantime',
   unknown:
-    'the barrier of this database does not know it: its delivery was rolled back, or is under way still, or it is older than ' +
+    'the barrier of this database does not know it: its delivery was rolled back or is still running, or it is older than ' +
     'the barrier remembers, or it was carried out in another database',
 };
 
-/** A command of a saga was to be answered later, and is over: what was done for the answer must not be committed. */
+/** A later reply came for a command that is over: what was done for the reply must not be committed. */
 export class SagaCommandOverError extends WaybillError {
   override readonly name = 'SagaCommandOverError';
   override readonly code = 'SAGA_COMMAND_OVER';
@@ -64,7 +64,7 @@ export class SagaCommandOverError extends WaybillError {
     readonly why: CommandOver,
   ) {
     super(
-      `The command ${op} of branch ${branch} of saga ${sagaId} is over: ${OVER[why]}. Nothing was answered. Roll this ` +
+      `The command ${op} of branch ${branch} of saga ${sagaId} is over: ${OVER[why]}. No reply was sent. Roll this ` +
         'transaction back, and undo by hand what was done outside of it.',
     );
   }
@@ -80,30 +80,28 @@ export class SagaOrderRefusedError extends WaybillError {
     readonly sagaId: string,
     why: string,
   ) {
-    super(
-      `The order for saga ${sagaId} was not carried out: ${why}. Look at the saga again, and decide again.`,
-    );
+    super(`The order for saga ${sagaId} was not carried out: ${why}. Inspect the saga again, then decide.`);
   }
 }
 
-/** What an endpoint answered later to a saga's HTTP call was not taken. */
+/** The later reply of an endpoint to a saga's HTTP call was refused. */
 export class SagaCallbackRefusedError extends WaybillError {
   override readonly name = 'SagaCallbackRefusedError';
   override readonly code = 'SAGA_CALLBACK_REFUSED';
   override readonly retryable = false;
 
   constructor(
-    /** `forged`: no service whose sagas are here has made the token. `stale`: its call is not awaited any more. */
+    /** `forged`: no service with sagas in this database made the token. `stale`: the saga no longer awaits its call. */
     readonly kind: 'forged' | 'stale',
-    /** Null for a token that is none. */
+    /** Null for a malformed token. */
     readonly sagaId: string | null,
     why: string,
   ) {
     const advice =
       kind === 'forged'
-        ? 'Pass on the header waybill-callback of the call as it was.'
-        : 'What the endpoint has done may have to be undone by hand: look at the saga by `waybill saga show`.';
-    super(`The answer to a call of saga ${sagaId ?? '(none is named)'} was refused: ${why}. ${advice}`);
+        ? 'Pass the header waybill-callback of the call on unchanged.'
+        : 'What the endpoint has done may have to be undone by hand: inspect the saga with `waybill saga show`.';
+    super(`The reply to a call of saga ${sagaId ?? '(unknown)'} was refused: ${why}. ${advice}`);
   }
 }
 
@@ -121,7 +119,7 @@ export class EndpointRefusedError extends WaybillError {
   }
 }
 
-/** What a saga was to be started with, or told, cannot be. Nothing was written. */
+/** The input of a start, or of a signal, is not valid. Nothing was written. */
 export class SagaInputError extends WaybillError {
   override readonly name = 'SagaInputError';
   override readonly code = 'SAGA_INPUT_INVALID';
@@ -144,12 +142,14 @@ export class SagaSignalUnknownError extends WaybillError {
     type: string,
     known: readonly string[],
   ) {
-    const names = known.length === 0 ? 'it waits for none' : `it waits for ${known.join(', ')}`;
-    super(`Saga ${sagaId} (${type}) waits for no signal ${JSON.stringify(signal)}: ${names}. Mend the name.`);
+    const names = known.length === 0 ? 'it has no signals' : `it waits for ${known.join(', ')}`;
+    super(
+      `Saga ${sagaId} (${type}) does not wait for the signal ${JSON.stringify(signal)}: ${names}. Correct the name.`,
+    );
   }
 }
 
-/** A saga under way began with another shape of its definition than this process has. */
+/** A running saga began with a definition whose fingerprint differs from this process's. */
 export class SagaDefinitionChangedError extends WaybillError {
   override readonly name = 'SagaDefinitionChangedError';
   override readonly code = 'SAGA_DEFINITION_CHANGED';
@@ -161,13 +161,13 @@ export class SagaDefinitionChangedError extends WaybillError {
     differences: readonly string[],
   ) {
     super(
-      `Version ${version} of saga ${type} has changed since the saga began: ${differences.join('; ')}. Put the old steps back, and ` +
-        'add a version for the new ones, or mark them as patched.',
+      `Version ${version} of saga ${type} has changed since the saga began: ${differences.join('; ')}. Restore the old steps, and ` +
+        'add a version for the new ones, or mark the changed steps as patched.',
     );
   }
 }
 
-/** No process of the service has registered the definition: the saga would never be carried on. Nothing was written. */
+/** No process of the service has registered the definition: the saga would never progress. Nothing was written. */
 export class SagaNotRegisteredError extends WaybillError {
   override readonly name = 'SagaNotRegisteredError';
   override readonly code = 'SAGA_NOT_REGISTERED';
@@ -179,7 +179,7 @@ export class SagaNotRegisteredError extends WaybillError {
     service: string,
   ) {
     super(
-      `No process of service ${service} has version ${version} of saga ${type}: it would never be carried on. Register the ` +
+      `No process of service ${service} has version ${version} of saga ${type}: the saga would never progress. Register the ` +
         'definition, in Nest as a property of a @Saga() provider, and start the service.',
     );
   }

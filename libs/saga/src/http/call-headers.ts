@@ -1,7 +1,7 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { isPlainObject, show } from '@waybill/kernel/internal';
 
-/** Headers that say how a message is sent, or who sends it: they are not for functions of the application. */
+/** Headers that control how a message is sent or by whom: functions of the application may not set them. */
 const RESERVED = new Set([
   'connection',
   'content-length',
@@ -17,20 +17,21 @@ const RESERVED = new Set([
 ]);
 
 /**
- * Headers that a function of the application has made, their names in lower case.
- * @throws TypeError for what is no header, or would change how the request is read; it names no value
+ * Headers returned by a function of the application, with names in lower case.
+ * @throws TypeError for an invalid header, or one that would change how the request is parsed; the error contains no value
  */
 export function usableHeaders(made: unknown): Record<string, string> {
   if (made === undefined || made === null) return {};
-  if (!isPlainObject(made)) throw new TypeError(`headers must make an object of texts, got ${typeof made}`);
+  if (!isPlainObject(made))
+    throw new TypeError(`headers must return an object of strings, got ${typeof made}`);
   const usable: Record<string, string> = {};
   for (const [given, value] of Object.entries(made)) {
     const name = given.toLowerCase();
     validateHeaderName(name);
     if (RESERVED.has(name) || name.startsWith('waybill-'))
-      throw new TypeError(`headers may not make ${show(name)}, which is set by Waybill`);
+      throw new TypeError(`headers may not set ${show(name)}, which Waybill sets`);
     if (typeof value !== 'string')
-      throw new TypeError(`header ${show(name)} must be a text, got ${typeof value}`);
+      throw new TypeError(`header ${show(name)} must be a string, got ${typeof value}`);
     validateHeaderValue(name, value);
     usable[name] = value;
   }

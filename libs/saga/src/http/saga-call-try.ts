@@ -12,15 +12,15 @@ import {
 import { headerText, usableHeaders } from './call-headers.js';
 import { type EndpointResponse, type SagaEndpoints, NoResponseError } from './saga-endpoint.js';
 
-/** Those by which an endpoint says that it is still at it. */
+/** Status codes of an endpoint that is still working on it. */
 const ONGOING: ReadonlySet<number> = new Set([202, 425]);
-/** An endpoint that does not say when is asked again after this, in milliseconds. */
+/** Time to the next try when the endpoint does not say, in milliseconds. */
 const ASK_AGAIN_MS = 1_000;
-/** An endpoint's own wish is heeded up to this, in milliseconds. */
+/** Longest `retry-after` that is respected, in milliseconds. */
 const LONGEST_WISH_MS = 60_000;
 const REASON_CHARS = 500;
 
-/** What came of a try. */
+/** The outcome of a try. */
 export type TryOutcome =
   | { readonly type: 'done'; readonly payload: unknown }
   | { readonly type: 'rejected'; readonly reason: string }
@@ -49,18 +49,18 @@ export interface ClaimedCall {
   readonly type: string;
   readonly http: HttpCall;
   readonly request: unknown;
-  /** Names the call to an endpoint that may answer later. */
+  /** Token of the call, for an endpoint that may reply later. */
   readonly callback: string | undefined;
 }
 
-/** What bounds a try. */
+/** Limits of a try. */
 export interface TryBounds {
   /** The end of its lease, by the process's monotonic clock. */
   readonly untilMs: number;
   readonly signal: AbortSignal;
 }
 
-/** Makes one try of a call. Never throws: what a function of the definition throws is the call's own failure. */
+/** Makes one try of a call. Never throws: an error in a function of the definition is the call's failure. */
 export async function tryCall(
   endpoints: SagaEndpoints,
   call: ClaimedCall,
@@ -84,7 +84,7 @@ export async function tryCall(
     if (error instanceof NoResponseError)
       return { type: 'trouble', error: why, wasSent: error.wasSent, afterMs: 0 };
     const refused = error instanceof EndpointRefusedError ? `${error.code}: ` : '';
-    // What is in trouble for a while only, as where credentials come from, is tried again.
+    // A temporary failure, for example of the source of credentials, is retried.
     if (isWaybillError(error) && error.retryable)
       return { type: 'trouble', error: why, wasSent: false, afterMs: 0 };
     return { type: 'unusable', error: `${refused}${why}` };
@@ -117,7 +117,7 @@ function outcomeOf({ rejectOn, callback }: HttpCall, response: EndpointResponse)
   if (status === 202 && callback) return { type: 'later' };
   if (ONGOING.has(status)) return { type: 'ongoing', afterMs: wishOf(response) ?? ASK_AGAIN_MS };
   if (status >= 200 && status < 300) return { type: 'done', payload: resultOf(text) };
-  const error = `the endpoint answered ${status}`;
+  const error = `the endpoint responded ${status}`;
   return { type: 'trouble', error, wasSent: true, afterMs: wishOf(response) ?? 0 };
 }
 
@@ -128,7 +128,7 @@ function wishOf({ retryAfter }: EndpointResponse): number | undefined {
   return Number.isFinite(ms) ? Math.min(LONGEST_WISH_MS, Math.max(0, ms)) : undefined;
 }
 
-/** What the endpoint answered; a body that is no JSON is a text. */
+/** The body of the response; one that is not JSON is a string. */
 function resultOf(text: string): unknown {
   if (text === '') return null;
   try {
@@ -138,9 +138,9 @@ function resultOf(text: string): unknown {
   }
 }
 
-/** Why it said no: the `message` of a JSON body, as Nest's exceptions have it, or the body. */
+/** The reason of a rejection: the `message` of a JSON body, as in Nest's exceptions, or the body. */
 function reasonOf(text: string): string {
   const { message } = (resultOf(text) ?? {}) as { message?: unknown };
   const reason = typeof message === 'string' ? message : text;
-  return reason === '' ? 'the endpoint said no' : cleanText(reason, REASON_CHARS);
+  return reason === '' ? 'the endpoint rejected the request' : cleanText(reason, REASON_CHARS);
 }

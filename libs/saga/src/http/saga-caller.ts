@@ -20,18 +20,18 @@ import { claimSagaCalls, endSagaCallTry } from '../statements.generated.js';
 import { type ClaimedCall, tryCall, type TryOutcome } from './saga-call-try.js';
 import type { SagaEndpoints } from './saga-endpoint.js';
 
-/** A lease is longer than its try by this, in milliseconds: for its claim, and for its answer to be told. */
+/** How much longer a lease is than its try, in milliseconds: for the claim and for recording the outcome. */
 const MARGIN_MS = 5_000;
-/** Tries of an attempt until the saga is told that it has failed. */
+/** Tries of an attempt before it counts as failed. */
 const MAX_TRIES = 8;
-/** Waits between tries, in milliseconds: they double. */
+/** Wait between tries, in milliseconds; it doubles. */
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
-/** An answer that cannot be told to its saga is asked for again after this, in milliseconds. */
+/** Wait before a call is repeated whose outcome could not be recorded, in milliseconds. */
 const POSTPONE_MS = 5_000;
-/** One of a saga whose subject was erased: it cannot be carried on. */
+/** Error codes of a saga whose subject was erased: it cannot continue. */
 const ERASED_MS = 86_400_000;
-/** Calls under way may come to their end for so long when the process stops, in milliseconds. */
+/** How long calls in flight may take to end when the process stops, in milliseconds. */
 const DRAIN_MS = 5_000;
 
 /** What a {@link SagaCaller} works with. */
@@ -41,19 +41,19 @@ export interface SagaCallerDependencies {
   readonly endpoints: SagaEndpoints;
   readonly transactions: TransactionRunner;
   readonly logger: Logger;
-  /** Longest time between two looks for calls that are due, in milliseconds. */
+  /** Longest interval between two polls for due calls, in milliseconds. */
   readonly pollMs: number;
-  /** How long a transition may take, in milliseconds. */
+  /** Time limit of a transition, in milliseconds. */
   readonly transitionMs: number;
 }
 
 type Row = Awaited<ReturnType<typeof claimed>>[number];
 
 /**
- * Makes the HTTP calls of a service's sagas. Each try is claimed, and that is on disk, before it is made; it is made outside of
- * every transaction, and never behind the end of its lease. What the endpoint answers is told to the saga in one transaction,
- * only while the claim is the newest: a call that its saga has given up is not claimed, and an answer to it changes nothing.
- * Calls under way are bounded, in all and for each host.
+ * Makes the HTTP calls of a service's sagas. Each try is claimed, durably, before it is made; it is made outside
+ * every transaction and never after the end of its lease. The response is applied to the saga in one transaction,
+ * only while the claim is the newest: a call that its saga has given up is not claimed, and its response changes nothing.
+ * Calls in flight are limited, in total and per host.
  */
 export class SagaCaller {
   readonly service: BackgroundService;
@@ -73,25 +73,25 @@ export class SagaCaller {
     });
   }
 
-  /** Begins to make calls, where a definition has any. */
+  /** Starts to make calls, if any definition has one. */
   start(): void {
     if (this.dependencies.definitions.calls().length === 0) return;
     this.#abort = new AbortController();
     this.service.start();
   }
 
-  /** Claims no more calls, and lets those under way come to their end for a while. */
+  /** Claims no more calls, and waits a limited time for those in flight. */
   async stop(): Promise<void> {
     await this.service.stop();
     const ended = Promise.all(this.#tries);
     const waiting = new AbortController();
     await Promise.race([ended, systemClock.sleep(DRAIN_MS, waiting.signal)]);
     waiting.abort();
-    this.#abort.abort(new Error('the process stops'));
+    this.#abort.abort(new Error('the process is stopping'));
     await ended;
   }
 
-  /** Claims what is due and has a place, and begins to call it. */
+  /** Claims the due calls for which there is capacity, and starts them. */
   async #claim(): Promise<PassResult> {
     const { engine, endpoints, transactions, definitions } = this.dependencies;
     const { maxCalls, maxCallsPerHost, timeoutMs } = endpoints.limits;
@@ -126,9 +126,9 @@ export class SagaCaller {
         this.dependencies.logger.debug(`try ${tries} of ${step} (${op}) of saga ${sagaId}: ${outcome.error}`);
       await this.#tell(row, outcome, untilMs);
     } catch (error) {
-      // Its lease ends, and it is asked for again.
+      // Its lease ends, and the call is repeated.
       this.dependencies.logger.error(
-        `what came of ${step} (${op}) of saga ${sagaId} is lost: ${describeError(error)}`,
+        `the outcome of ${step} (${op}) of saga ${sagaId} was lost and the call will be repeated: ${describeError(error)}`,
       );
     }
   }
@@ -141,7 +141,7 @@ export class SagaCaller {
     const definition = definitions.named(row.definition);
     const http = definition && callOfStep(definition, step, op);
     if (definition === undefined || http === undefined)
-      return { type: 'unusable', error: `no definition here has such a call: ${row.definition}` };
+      return { type: 'unusable', error: `no definition in this process has this call: ${row.definition}` };
     const { session } = transactions;
     try {
       const request: unknown = JSON.parse(await engine.contents.open(session, sagaId, row.payload));
@@ -156,7 +156,7 @@ export class SagaCaller {
     }
   }
 
-  /** Keeps at it while the lease lasts: what an endpoint has done must not be lost to a connection. */
+  /** Retries while the lease lasts: an outcome must not be lost to a broken connection. */
   async #tell(row: Row, outcome: TryOutcome, untilMs: number): Promise<void> {
     for (let waitMs = 50; ; waitMs *= 2) {
       try {
@@ -180,10 +180,10 @@ export class SagaCaller {
     await transactions.run({
       work: async (transaction) => {
         const { session } = transaction;
-        // In the order in which transitions lock: the saga, then its calls.
+        // In the lock order of transitions: the saga, then its calls.
         const stored = await lockSaga(session, engine.contents, row.sagaId);
         const attempt = await this.#end(row, outcome, session);
-        // A failure is the failure of its own attempt only; an answer is one to the whole round.
+        // A failure concerns its own attempt only; a response counts for the whole round.
         if (stored === undefined || attempt === undefined) return;
         if (reply.status === 'failed' && attempt !== row.attempt) return;
         await engine.carry(transaction, stored, { ...reply, attempt });
@@ -192,7 +192,7 @@ export class SagaCaller {
     });
   }
 
-  /** What the saga is told; undefined where the call is to be tried again, or will be answered later. */
+  /** The event for the saga; undefined when the call is to be retried or the reply comes later. */
   #replyTo({ step, op: name, attempt, tries }: Row, outcome: TryOutcome): Reply | undefined {
     const op = name as SagaOp;
     const reply = { type: 'reply', step, op, attempt } as const;
@@ -202,7 +202,7 @@ export class SagaCaller {
     return isSpent ? { ...reply, status: 'failed', error: outcome.error } : undefined;
   }
 
-  /** @returns the attempt that the call is for by now; undefined when another process has claimed it since */
+  /** @returns the call's current attempt; undefined when another process has claimed it since */
   async #end(
     row: Row,
     outcome: TryOutcome,
@@ -212,7 +212,7 @@ export class SagaCaller {
     const { type } = outcome;
     const isFailed = this.#replyTo(row, outcome)?.status === 'failed';
     const kind = KINDS[type];
-    // A try of which nothing was sent, or that was rejected, leaves it as unknown as it was before.
+    // A try that sent nothing, or was rejected, does not change whether the outcome is unknown.
     const hasDone = type === 'done' ? !isEmpty : type !== 'rejected' && type !== 'unusable';
     const isUnsent = type === 'trouble' && !outcome.wasSent;
     const [ended] = await session.run(
@@ -231,7 +231,7 @@ export class SagaCaller {
   async #postpone(row: Row, outcome: TryOutcome, error: unknown): Promise<void> {
     const { sagaId, branch, op, token, attempt, step, tries } = row;
     const why = describeError(error);
-    this.dependencies.logger.error(`saga ${sagaId} could not be told what came of ${step} (${op}): ${why}`);
+    this.dependencies.logger.error(`saga ${sagaId} could not record the outcome of ${step} (${op}): ${why}`);
     const delayMs = error instanceof SubjectErasedError ? ERASED_MS : POSTPONE_MS;
     const hasDone = outcome.type !== 'unusable' || row.begun;
     const ended = ['again', delayMs, hasDone, false, tries, why] as const;
@@ -253,7 +253,7 @@ export class SagaCaller {
 
 type Reply = Extract<SagaEvent, { readonly type: 'reply' }>;
 
-/** What the call's row is told of an outcome, unless its attempt is given up. */
+/** What is written to the call's row about an outcome, unless its attempt is given up. */
 const KINDS: Readonly<Record<TryOutcome['type'], 'answered' | 'again' | 'later'>> = {
   done: 'answered',
   rejected: 'answered',

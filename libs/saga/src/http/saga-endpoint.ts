@@ -16,22 +16,22 @@ import type { HttpCall } from '../definition/saga-command.js';
 import { usableHeaders } from './call-headers.js';
 
 const SPECS = {
-  /** Longest time for one call, with its answer, in milliseconds. */
+  /** Time limit of one call, response included, in milliseconds. */
   timeoutMs: wholeNumber({ default: 25_000, min: 10, max: 600_000 }),
-  /** Longest answer that is read, in bytes. */
+  /** Longest response that is read, in bytes. */
   maxResponseBytes: wholeNumber({ default: 1_048_576, min: 1, max: 64 * 1_048_576 }),
-  /** Calls at once, in each process. */
+  /** Concurrent calls per process. */
   maxCalls: wholeNumber({ default: 32, min: 1, max: 1_000 }),
-  /** Calls of one host at once, in each process: a host that hangs takes its own places only. */
+  /** Concurrent calls to one host per process, so that a hanging host does not block others. */
   maxCallsPerHost: wholeNumber({ default: 8, min: 1, max: 1_000 }),
 };
 
-/** A request is written in pieces of so many bytes, so that none is written behind the end of its lease. */
+/** A request is written in chunks of this many bytes, so that nothing is written after the end of its lease. */
 const PIECE_BYTES = 16_384;
-/** Connections are not kept: of a fresh one it is known whether anything was sent by it. */
+/** No keep-alive: with a fresh connection it is known whether anything was sent. */
 const AGENTS = { 'http:': new Agent({ keepAlive: false }), 'https:': new SecureAgent({ keepAlive: false }) };
 
-/** Which call the credentials are for. */
+/** The call that the credentials are for. */
 export interface SagaHttpCall {
   readonly url: string;
   /** The saga's type and the step. */
@@ -43,13 +43,13 @@ export interface SagaHttpCall {
 export type SagaHttpOptions = Given<typeof SPECS> & {
   /** Hosts that may be called, as `api.example.com` or `api.example.com:8443`. Default: those that definitions name. */
   readonly hosts?: readonly string[];
-  /** Hosts, in the same form, that may stand in a private network, or on this machine. Default: none. */
+  /** Hosts, in the same form, that may be in a private network or on this machine. Default: none. */
   readonly privateHosts?: readonly string[];
-  /** Headers for a call, such as its credentials. Asked at each try; they are never stored. */
+  /** Makes headers for a call, such as its credentials. Called at each try; they are never stored. */
   readonly headers?: (call: SagaHttpCall) => Promise<Readonly<Record<string, string>>>;
 };
 
-/** What an endpoint has answered. */
+/** The response of an endpoint. */
 export interface EndpointResponse {
   readonly status: number;
   readonly text: string;
@@ -60,17 +60,17 @@ export interface EndpointResponse {
 export interface EndpointRequest {
   readonly about: SagaHttpCall;
   readonly method: string;
-  /** In lower case. They win over those of the option `headers`. */
+  /** In lower case. They take precedence over the option `headers`. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Undefined: none is sent. */
+  /** Undefined: no body is sent. */
   readonly body: string | undefined;
-  /** Nothing is written when this many milliseconds are over, by the process's monotonic clock. */
+  /** Nothing is written after this time, in milliseconds of the process's monotonic clock. */
   readonly untilMs: number;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
 
-/** An endpoint has not answered: whether it has done anything is unknown where anything was sent. */
+/** An endpoint did not respond. If anything was sent, it is unknown whether it did anything. */
 export class NoResponseError extends Error {
   override readonly name = 'NoResponseError';
 
@@ -82,7 +82,7 @@ export class NoResponseError extends Error {
   }
 }
 
-/** Addresses that are nobody's on the internet: private, local, reserved (IANA's special-purpose registries). */
+/** Addresses that are not public: private, local, reserved (IANA's special-purpose registries). */
 const PRIVATE = new BlockList();
 for (const [net, prefix] of [
   ['0.0.0.0', 8],
@@ -102,7 +102,7 @@ for (const [net, prefix] of [
   ['240.0.0.0', 4],
 ] as const)
   PRIVATE.addSubnet(net, prefix, 'ipv4');
-// Of version 6, what is not global unicast, and the ranges in it that carry addresses of version 4 or are reserved.
+// IPv6: everything but global unicast, and its ranges that embed IPv4 addresses or are reserved.
 for (const [net, prefix] of [
   ['::', 3],
   ['4000::', 2],
@@ -115,8 +115,8 @@ for (const [net, prefix] of [
   PRIVATE.addSubnet(net, prefix, 'ipv6');
 
 /**
- * Makes the HTTP calls of a service's sagas. Where they go is checked when the connection is made, by address, so that a
- * name which resolves to another address by then gains nothing; redirects are not followed.
+ * Makes the HTTP calls of a service's sagas. The destination is checked by address when the connection is made, so that a
+ * name that resolves to another address by then gains nothing; redirects are not followed.
  */
 export class SagaEndpoints {
   readonly #options: Resolved<typeof SPECS>;
@@ -136,7 +136,7 @@ export class SagaEndpoints {
     this.#headers = headers;
   }
 
-  /** How long a call may take where its command does not say it, in milliseconds; and how many are made at once. */
+  /** The default time limit of a call, in milliseconds, and the limits of concurrency. */
   get limits(): Pick<Resolved<typeof SPECS>, 'timeoutMs' | 'maxCalls' | 'maxCallsPerHost'> {
     return this.#options;
   }
@@ -153,9 +153,9 @@ export class SagaEndpoints {
   }
 
   /**
-   * Calls an endpoint once.
+   * Makes one call.
    * @throws EndpointRefusedError when it may not be called
-   * @throws NoResponseError also when the option `headers` fails: where credentials come from may be in trouble
+   * @throws NoResponseError also when the option `headers` fails: the source of credentials may be down
    * @throws TypeError for headers that cannot be sent; then nothing was sent
    */
   async call(request: EndpointRequest): Promise<EndpointResponse> {
@@ -168,7 +168,7 @@ export class SagaEndpoints {
     const leftMs = Math.min(timeoutMs, untilMs - performance.now());
     const timer = new AbortController();
     const timeout = setTimeout(
-      () => timer.abort(new Error(`it did not answer within ${timeoutMs} ms`)),
+      () => timer.abort(new Error(`it did not respond within ${timeoutMs} ms`)),
       Math.max(0, leftMs),
     );
     const signal = AbortSignal.any([request.signal, timer.signal]);
@@ -212,7 +212,7 @@ export class SagaEndpoints {
       });
       request.on('error', fail);
       request.on('socket', (socket) => {
-        // Nothing is written before it is connected: a process may have stood still since, for longer than its lease.
+        // Nothing is written before it is connected: the process may have been stopped since, for longer than its lease.
         socket.once(isSecure ? 'secureConnect' : 'connect', () => {
           write(request, bytes, untilMs, () => (wasSent = true));
         });
@@ -232,7 +232,7 @@ export class SagaEndpoints {
       bytes += chunk.length;
       if (bytes > maxResponseBytes) {
         response.destroy();
-        throw new RangeError(`the endpoint's answer is longer than ${maxResponseBytes} bytes`);
+        throw new RangeError(`the endpoint's response is longer than ${maxResponseBytes} bytes`);
       }
       chunks.push(chunk);
     }
@@ -244,11 +244,11 @@ export class SagaEndpoints {
   }
 }
 
-/** Writes a request in pieces, unless the end of its lease comes first: then it is cut off. */
+/** Writes a request in chunks and cuts it off at the end of its lease. */
 function write(request: ClientRequest, bytes: Buffer, untilMs: number, onSending: () => void): void {
   const next = (from: number): void => {
     if (performance.now() >= untilMs)
-      return void request.destroy(new Error('its lease was over before it could be sent'));
+      return void request.destroy(new Error('its lease ended before it was sent'));
     onSending();
     const to = from + PIECE_BYTES;
     if (to >= bytes.length) request.end(bytes.subarray(from));
@@ -257,7 +257,7 @@ function write(request: ClientRequest, bytes: Buffer, untilMs: number, onSending
   next(0);
 }
 
-/** What a function of the user's comes to, unless the signal is faster. */
+/** The result of a user's function, unless the signal aborts first. */
 async function withSignal<T>(work: Promise<T> | undefined, signal: AbortSignal): Promise<T | undefined> {
   if (work === undefined) return undefined;
   const aborted = new Promise<never>((_, reject) => {
@@ -268,12 +268,12 @@ async function withSignal<T>(work: Promise<T> | undefined, signal: AbortSignal):
   return Promise.race([work, aborted]);
 }
 
-/** Whether an address is one that the internet does not route. */
+/** Whether an address is not routed on the internet. */
 export function isPrivate(address: string): boolean {
   return PRIVATE.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 }
 
-/** Looks a name up, and fails when any of its addresses is private. */
+/** Resolves a name, and fails when any of its addresses is private. */
 function publicLookup(host: string): LookupFunction {
   return (hostname, options, callback) => {
     resolveName(hostname, { ...options, all: true }, (error, addresses) => {
@@ -291,7 +291,7 @@ function publicLookup(host: string): LookupFunction {
 function privateAddress(host: string): EndpointRefusedError {
   return new EndpointRefusedError(
     host,
-    'it stands in a private network or on this machine; list it in sagas.http.privateHosts if that is meant',
+    'it is in a private network or on this machine; list it in sagas.http.privateHosts if that is intended',
   );
 }
 
@@ -301,8 +301,8 @@ function hostProblems(name: string, hosts: readonly string[]): string[] {
     URL.canParse(`http://${host}`) &&
     new URL(`http://${host}`).host !== '' &&
     !/[/@?#]/.test(host);
-  if (!Array.isArray(hosts)) return [`${name} must be a list of hosts`];
+  if (!Array.isArray(hosts)) return [`${name} must be an array of hosts`];
   return hosts
     .filter((host) => !isHost(host))
-    .map(() => `${name} must be a list of hosts such as api.example.com:8443`);
+    .map(() => `${name} must be an array of hosts such as api.example.com:8443`);
 }

@@ -18,22 +18,22 @@ export interface SagaClockDependencies {
   readonly engine: SagaEngine;
   readonly transactions: TransactionRunner;
   readonly logger: Logger;
-  /** How long a transition may take, in milliseconds. */
+  /** Time limit of a transition, in milliseconds. */
   readonly transitionMs: number;
-  /** Longest time between two looks, in milliseconds. */
+  /** Longest interval between two polls, in milliseconds. */
   readonly pollMs: number;
-  /** Sagas that are carried on at a time. */
+  /** Sagas that run at a time. */
   readonly concurrency: number;
 }
 
-/** A saga whose transition fails waits for so long, in milliseconds. */
+/** Wait of a saga whose transition failed, in milliseconds. */
 const POSTPONE_MS = 5_000;
-/** One whose definition another process may have, or an older release, waits for so long, in milliseconds. */
+/** Wait of a saga whose definition another process, or another release, may have, in milliseconds. */
 const OTHER_DEFINITION_MS = 30_000;
-/** One whose subject was erased cannot be carried on; it is looked at again after so long, in milliseconds. */
+/** Wait of a saga whose subject was erased: it cannot continue. In milliseconds. */
 const ERASED_MS = 86_400_000;
 
-/** Carries on sagas for which something is due, some at a time: a slow one keeps none of the others waiting. */
+/** Runs sagas for which something is due, several at a time: a slow one does not delay the others. */
 export class SagaClock {
   readonly service: BackgroundService;
   readonly #underWay = new Set<Promise<void>>();
@@ -50,13 +50,13 @@ export class SagaClock {
     });
   }
 
-  /** Stops when the sagas that are under way have been carried on. */
+  /** Stops when the transitions in progress have ended. */
   async stop(): Promise<void> {
     await this.service.stop();
     await Promise.all(this.#underWay);
   }
 
-  /** Claims what is due, as long as there is a place for it. */
+  /** Claims what is due while there is capacity. */
   async #look(signal: AbortSignal): Promise<PassResult> {
     const { engine, transactions, pollMs, concurrency } = this.dependencies;
     while (!signal.aborted && this.#underWay.size < concurrency) if (!(await this.#claim())) break;
@@ -69,18 +69,18 @@ export class SagaClock {
     return 'idle';
   }
 
-  /** @returns whether there is one, as soon as that is known; it is carried on meanwhile */
+  /** @returns whether there is one, as soon as that is known; its transition continues */
   #claim(): Promise<boolean> {
     return new Promise((resolve, reject) => {
       const work = this.#carry(resolve).then(
         (isCarried) => {
           this.#underWay.delete(work);
-          // A place is free, and there may be more where this one was.
+          // There is capacity again, and more may be due.
           if (isCarried && this.service.running) this.service.bell.ring();
         },
         (error: unknown) => {
           this.#underWay.delete(work);
-          // The look fails by it; where that is over, the next one tries the saga again.
+          // The current poll fails with it; when that is over, the next one tries the saga again.
           reject(error);
         },
       );
@@ -88,7 +88,7 @@ export class SagaClock {
     });
   }
 
-  /** @returns whether there was one, and another look may find more */
+  /** @returns whether there was one, so that another poll may find more */
   async #carry(claimed: (isThere: boolean) => void): Promise<boolean> {
     const { transactions, engine, transitionMs, logger } = this.dependencies;
     let current: string | undefined;
@@ -113,18 +113,18 @@ export class SagaClock {
       });
     } catch (error) {
       if (current === undefined || isInfrastructureFailure(error)) {
-        if (current !== undefined) logger.warn(`saga ${current} is tried again: ${describeError(error)}`);
+        if (current !== undefined) logger.warn(`saga ${current} will be retried: ${describeError(error)}`);
         throw error;
       }
-      // A local action that took too long is known by now, and counts at the next look.
+      // A local action that took too long is recorded now and counts at the next poll.
       if (error instanceof HandlerAbandonedError) return true;
       if (error instanceof SagaVersionUnknownError || error instanceof SagaDefinitionChangedError) {
         this.#tellOfDefinition(current, error);
         await transactions.session.run(postponeSaga, current, OTHER_DEFINITION_MS);
         return true;
       }
-      // It must not keep those behind it from being looked at.
-      logger.error(`saga ${current} could not be carried on: ${describeError(error)}`);
+      // It must not block the sagas after it.
+      logger.error(`saga ${current} could not continue: ${describeError(error)}`);
       const isErased = error instanceof SubjectErasedError;
       await transactions.session.run(postponeSaga, current, isErased ? ERASED_MS : POSTPONE_MS);
       return true;
@@ -137,7 +137,7 @@ export class SagaClock {
     if (now - this.#toldMs < 60_000) return;
     this.#toldMs = now;
     this.dependencies.logger.error(
-      `saga ${id}, and perhaps others, cannot be carried on here: ${error.message}`,
+      `saga ${id}, and perhaps others, cannot continue in this process: ${error.message}`,
     );
   }
 }

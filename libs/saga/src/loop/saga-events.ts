@@ -25,13 +25,13 @@ import type { SagaEngine } from '../engine/saga-engine.js';
 import { eventMessage } from '../message/saga-messages.js';
 
 const SPECS = {
-  /** How long an event is kept that no saga waits for yet, in milliseconds. */
+  /** How long an event that no saga waits for yet is kept, in milliseconds. */
   keepMs: wholeNumber({ default: 7 * 86_400_000, min: 10, max: 3_650 * 86_400_000 }),
 };
 
 /** Options of events of other services. */
 export type SagaEventOptions = Given<typeof SPECS> & {
-  /** How an event is tried again that could not be handed to its sagas. */
+  /** Retry policy of an event that could not be applied to its sagas. */
   readonly retry?: RetryPolicyOptions;
 };
 
@@ -45,15 +45,15 @@ export interface SagaEventsDependencies {
   readonly transitionMs: number;
 }
 
-/** Lines of the log about events without a value are this far apart at least, in milliseconds. */
+/** Minimum time between log lines about events without a match value, in milliseconds. */
 const LINE_MS = 10_000;
 
 /**
- * Events of other services, for the sagas of this one: they start sagas, and go to those that wait for them. All of it
+ * Applies events of other services to the sagas of this one: starts sagas, and resumes those that wait. All of it
  * happens in the transaction of the delivery, so that an event counts once.
  */
 export class SagaEvents {
-  /** Events that said for a step that may wait for them not whose they are. */
+  /** Events that did not identify their saga, for a step that may wait for them. */
   skipped = 0;
   #toldAt = -Infinity;
   readonly #keepMs: number;
@@ -68,7 +68,7 @@ export class SagaEvents {
     this.#retry = retry;
   }
 
-  /** To every topic that starts sagas, or that steps wait for. */
+  /** Subscriptions to every topic that starts sagas or that steps wait for. */
   subscriptions(): Subscription[] {
     const { definitions, codecOf, contractOf, transitionMs } = this.dependencies;
     return definitions.eventTopics().map((topic) => {
@@ -96,7 +96,7 @@ export class SagaEvents {
     }
   }
 
-  /** @returns the types of which it has started a saga */
+  /** @returns the types of the sagas that it started */
   async #start({ topic, session, transaction, ...delivery }: Delivery, event: unknown): Promise<Set<string>> {
     const { engine, definitions } = this.dependencies;
     const started = new Set<string>();
@@ -115,7 +115,7 @@ export class SagaEvents {
     return started;
   }
 
-  /** To one step of each that may wait for it. A saga that it has just started is not told of it as well. */
+  /** Applies it to every step that may wait for it, except those of sagas that it has just started. */
   async #hand(delivery: Delivery, payload: unknown, started: ReadonlySet<string>): Promise<void> {
     const { topic, session, subject } = delivery;
     const { engine, definitions } = this.dependencies;
@@ -138,14 +138,14 @@ export class SagaEvents {
     return this.dependencies.engine.outbox;
   }
 
-  /** What says whose an event is; undefined where it does not say so. */
+  /** The value that identifies the saga of an event; undefined when it has none. */
   #valueFor({ type, step, by }: EventWaiter, delivery: Delivery, event: unknown): string | undefined {
     let why = 'it has no key';
     try {
       const value = by === undefined ? delivery.key : called(by, event);
       if (isName(value)) return value;
       if (value !== null || by !== undefined)
-        why = 'what it is known by must be a text of 1 to 255 characters, without NUL';
+        why = 'its match value must be a string of 1 to 255 characters, without NUL';
     } catch (error) {
       why = describeError(error);
     }
@@ -163,10 +163,10 @@ export class SagaEvents {
   }
 }
 
-/** What a function of a definition says of an event. A Promise is no answer, and its failure must not end the process. */
+/** The result of a definition's function for an event. A Promise is an error, and its rejection must not end the process. */
 function called(of: (event: unknown) => unknown, event: unknown): unknown {
   const value = of(event);
   if (!types.isPromise(value)) return value;
   value.catch(() => {});
-  throw new TypeError('it answers with a Promise, and must answer at once');
+  throw new TypeError('it returned a Promise; it must return synchronously');
 }

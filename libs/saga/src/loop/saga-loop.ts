@@ -38,23 +38,23 @@ import { SagaClock } from './saga-clock.js';
 import { plainOf } from '../machine/saga-data.js';
 
 const SPECS = {
-  /** Longest time between two looks for sagas for which something is due, in milliseconds. */
+  /** Longest interval between two polls for due sagas, in milliseconds. */
   pollMs: wholeNumber({ default: 1_000, min: 5, max: 60_000 }),
-  /** How long a transition with its local actions may take, in milliseconds. */
+  /** Time limit of a transition with its local actions, in milliseconds. */
   transitionMs: wholeNumber({ default: 30_000, min: 10, max: 3_600_000 }),
-  /** Sagas that the clock carries on at a time, each on a connection of its own. */
+  /** Sagas that the clock runs at a time, each on its own connection. */
   concurrency: wholeNumber({ default: 4, min: 1, max: 64 }),
-  /** What is done at the start about sagas under way of a version that this process does not have. */
+  /** What to do at start with running sagas of a version that this process does not have. */
   onUnknownVersion: oneOf(['refuse', 'wait'], 'refuse'),
-  /** What is done at the start about sagas under way whose version has other steps by now. */
+  /** What to do at start with running sagas whose version has different steps now. */
   onChangedDefinition: oneOf(['refuse', 'stuck'], 'refuse'),
-  /** Answers that share a transaction at most. */
+  /** Largest number of replies that share a transaction. */
   transactionBatch: wholeNumber({ default: 16, min: 1, max: 32 }),
 };
 
 /** Options of a {@link SagaLoop}. */
 export type SagaLoopOptions = Given<typeof SPECS> & {
-  /** How and where HTTP commands are sent. */
+  /** Options of HTTP commands. */
   readonly http?: SagaHttpOptions;
   /** Events of other services. */
   readonly events?: SagaEventOptions;
@@ -66,29 +66,29 @@ export interface SagaLoopDependencies {
   readonly definitions: SagaDefinitions;
   readonly transactions: TransactionRunner;
   readonly logger: Logger;
-  /** Codecs by topic: of answers, and of events. Default JSON. */
+  /** Codecs by topic, of replies and events. Default JSON. */
   readonly codecs?: Readonly<Record<string, Codec>> | undefined;
   /** Schemas of events' topics. Default: none. */
   readonly contractOf?: (topic: string) => PayloadContract | undefined;
-  /** Handlers of events that no saga has waited for, by topic. Default: none. */
+  /** Handlers of events that no saga waited for, by topic. Default: none. */
   readonly unclaimed?: ReadonlyMap<string, UnclaimedHandler>;
 }
 
-/** A saga whose definition this process does not have, or not as it was, is another's: it is asked again after this. */
+/** Retry delay of a message to a saga whose definition this process lacks or has changed: another process may have it. */
 const UNKNOWN_VERSION_MS = 5_000;
-/** How often this process tells that it has its definitions, in milliseconds. */
+/** How often this process renews the registration of its definitions, in milliseconds. */
 const REGISTER_MS = 30_000;
 
-/** Carries the sagas of a service on, in each of its processes: by answers from the log, and when something is due. */
+/** Runs the sagas of a service, in each of its processes: on replies from the log, and when something is due. */
 export class SagaLoop {
-  /** Makes the HTTP calls. {@link start} begins it. */
+  /** Makes the HTTP calls. {@link start} starts it. */
   readonly caller: SagaCaller;
   readonly #clock: SagaClock;
   readonly #orders: BackgroundService;
   /** Events of other services: their subscriptions are for the consumer of the group that eventGroupOf() names. */
   readonly events: SagaEvents;
   readonly #unclaimed: UnclaimedEvents;
-  /** Messages that were dropped because none of the service's own has sent them. */
+  /** Messages that were dropped because no participant of the service's sagas sent them. */
   readonly refusals: SagaRefusals;
   readonly #endpoints: SagaEndpoints;
   readonly #options;
@@ -107,7 +107,7 @@ export class SagaLoop {
     const endpoints = this.#endpoints;
     this.caller = new SagaCaller({ ...dependencies, endpoints, transitionMs, pollMs });
     const orders = new SagaOrders({ engine, transactions, logger, transitionMs });
-    // Beside the clock: what an operator orders must not wait behind what it is about.
+    // Separate from the clock: an operator's order must not wait for the sagas it concerns.
     this.#orders = new BackgroundService({
       name: 'orders to sagas',
       runOnce: async (signal) => {
@@ -126,7 +126,7 @@ export class SagaLoop {
     this.refusals = new SagaRefusals(engine.replyTopic, logger);
   }
 
-  /** Begins to carry on what is due, and what operators order. */
+  /** Starts to run what is due and what operators order. */
   start(): void {
     this.#clock.service.start();
     this.#orders.start();
@@ -134,7 +134,7 @@ export class SagaLoop {
     this.#unclaimed.service.start();
   }
 
-  /** Tells the other processes every now and then that this one still has its definitions. */
+  /** Renews the registration of this process's definitions. */
   async #register(): Promise<void> {
     const now = performance.now();
     if (now - this.#registeredMs < REGISTER_MS) return;
@@ -142,7 +142,7 @@ export class SagaLoop {
     this.#registeredMs = now;
   }
 
-  /** Stops when what is under way has ended. */
+  /** Stops when the work in progress has ended. */
   async stop(): Promise<void> {
     await Promise.all([
       this.#clock.stop(),
@@ -153,8 +153,8 @@ export class SagaLoop {
   }
 
   /**
-   * Checks that every saga under way has its definition here, and that endpoints may be called.
-   * @throws ConfigurationError naming the versions that were dropped too early, or the hosts that are not listed
+   * Checks that every running saga has its definition here, and that endpoints may be called.
+   * @throws ConfigurationError that names the versions that were dropped too early, or the hosts that are not listed
    */
   async assertUsable(): Promise<void> {
     const { engine, definitions, transactions, logger } = this.dependencies;
@@ -162,12 +162,12 @@ export class SagaLoop {
     await engine.registered.check(transactions.session, this.#options, logger);
   }
 
-  /** Sagas under way that no process of the service can carry on, because none has their version. */
+  /** Running sagas that no process of the service can continue, because none has their version. */
   unserved(): Promise<UnservedSagas[]> {
     return this.dependencies.engine.registered.unserved(this.dependencies.transactions.session);
   }
 
-  /** The subscriptions of the service's consumer: to the answers. */
+  /** The subscriptions of the service's consumer: the replies. */
   subscriptions(): Subscription[] {
     return [this.#replies()];
   }
@@ -183,21 +183,21 @@ export class SagaLoop {
       codec: this.#codecOf(replyTopic),
       transactionBatch: this.#options.transactionBatch,
       maxProcessingMs: this.#options.transitionMs,
-      // An answer that is lost would leave its saga to its time-outs: it is tried for a day.
+      // A lost reply would leave its saga to time-outs, so it is retried for a day.
       retry: { immediateAttempts: 2, delayMs: 200, maxDelayMs: 60_000, maxAttempts: 1_000 },
     });
   }
 
   /**
-   * Handles an answer, or another message to a saga, in the transaction of its delivery. What has no MAC of this service is
-   * dropped, and kept as refused: anyone who may publish could send it.
+   * Handles a reply, or another message to a saga, in the transaction of its delivery. A message without a MAC of this service is
+   * dropped and stored as refused: anyone who may publish could have sent it.
    */
   async handle(delivery: Delivery): Promise<unknown> {
     const { control, session, transaction } = delivery;
     const id = control[SAGA_ID_HEADER];
     const event = eventOf(delivery);
     if (id === undefined || event === undefined)
-      return this.refusals.keep(delivery, 'it is neither an answer nor an event of a saga');
+      return this.refusals.keep(delivery, 'it is neither a reply nor an event of a saga');
     if (!(await this.#isOwn(delivery, id, event)))
       return this.refusals.keep(delivery, 'it has no MAC of this service');
     try {
@@ -220,7 +220,7 @@ export class SagaLoop {
   }
 }
 
-/** What a saga is told by way of the log. Orders of operators are not: they come through `waybill.order_saga()`. */
+/** Events that reach a saga through the log. Operators' orders do not: they use `waybill.order_saga()`. */
 type FromLog = WireEvent | Extract<SagaEvent, { type: 'reply' }>;
 
 const WIRE_EVENTS: ReadonlySet<unknown> = new Set<WireEvent['type']>([

@@ -18,21 +18,21 @@ export interface SagaOrdersDependencies {
   readonly engine: SagaEngine;
   readonly transactions: TransactionRunner;
   readonly logger: Logger;
-  /** How long a transition may take, in milliseconds. */
+  /** Time limit of a transition, in milliseconds. */
   readonly transitionMs: number;
 }
 
-/** Carries out what operators have ordered: they write orders into a table by a function that knows their login. */
+/** Carries out operators' orders, which they insert through a function that records their login. */
 export class SagaOrders {
   constructor(private readonly dependencies: SagaOrdersDependencies) {}
 
-  /** Carries out every order that waits. One for a version that this process does not know is left to another process. */
+  /** Carries out every waiting order. One for a version that this process does not know is left to another process. */
   async carryOut(signal: AbortSignal): Promise<void> {
     let after: number | undefined = 0;
     while (after !== undefined && !signal.aborted) after = await this.#next(after);
   }
 
-  /** @returns the id of the order that was looked at; undefined when none waits behind `afterId` */
+  /** @returns the id of the order that was read; undefined when none waits after `afterId` */
   async #next(afterId: number): Promise<number | undefined> {
     const { engine, transactions, transitionMs } = this.dependencies;
     let current: OperatorOrder | undefined;
@@ -57,7 +57,7 @@ export class SagaOrders {
     }
   }
 
-  /** An order whose transition fails is not tried again: the operator sees why, and decides. */
+  /** An order whose transition fails is not retried: the operator sees why, and decides. */
   async #refuse({ id, sagaId, event }: OperatorOrder, error: unknown): Promise<void> {
     const why = describeError(error);
     this.dependencies.logger.error(`the order to ${event.type} saga ${sagaId} was not carried out: ${why}`);
@@ -65,7 +65,7 @@ export class SagaOrders {
   }
 }
 
-/** An order whose data are encrypted where the service's are. */
+/** An order, its data encrypted when the service's are. */
 export function sealedOrder(contents: SagaContents, sagaId: string, event: OrderEvent): string {
   if (event.type !== 'resolve') return JSON.stringify(event);
   const sealed = contents.seal(sagaId, JSON.stringify(event.data));

@@ -4,12 +4,12 @@ import { cleanText } from '@waybill/kernel/internal';
 import { SAGA_ID_HEADER, SAGA_STEP_HEADER } from '../message/saga-headers.js';
 import { refuseSagaMessage } from '../statements.generated.js';
 
-/** Longest text of a forger's that is kept, in characters. */
+/** Longest stored text of a refused message, in characters. */
 const KEPT_CHARS = 200;
-/** Lines of the log are this far apart at least, in milliseconds: who floods the topic must not fill the log. */
+/** Minimum time between log lines, in milliseconds: a flood of messages must not fill the log. */
 const LINE_MS = 10_000;
 
-/** Drops messages to a service's sagas that none of its own has sent, and keeps that they came: somebody forges. */
+/** Drops messages to a service's sagas that no participant sent, and records them: someone may be forging. */
 export class SagaRefusals {
   #count = 0;
   #told = { count: 0, atMs: -Infinity };
@@ -24,7 +24,7 @@ export class SagaRefusals {
     return this.#count;
   }
 
-  /** Keeps a refusal, in the transaction of the delivery. */
+  /** Records a refusal, in the transaction of the delivery. */
   async keep(
     { session, control, messageId, topic, partition, offset }: Delivery,
     why: string,
@@ -51,9 +51,9 @@ export class SagaRefusals {
     if (now - this.#told.atMs < LINE_MS) return;
     const others = this.#count - this.#told.count - 1;
     this.#told = { count: this.#count, atMs: now };
-    const more = others === 0 ? '' : `. ${others} others were dropped since the last such line`;
+    const more = others === 0 ? '' : `. ${others} more were dropped since the last such line`;
     this.logger.warn(
-      `a message to the sagas was dropped, because ${why}: somebody may be forging answers${more}`,
+      `dropped an unrecognised saga message, because ${why}: someone may be forging replies${more}`,
       fields,
     );
   }

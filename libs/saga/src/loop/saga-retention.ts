@@ -23,18 +23,18 @@ import {
 const DAY_MS = 86_400_000;
 /** Slots of the rings of ended sagas; the same number as in the migration. */
 const SLOTS = 16;
-/** Sagas that one statement removes from a slot that cannot be emptied, and statements of one pass for each slot. */
+/** Sagas that one statement removes from a slot that cannot be emptied, and statements per slot in one pass. */
 const SAGAS_AT_A_TIME = 1_000;
 const STATEMENTS_AT_A_TIME = 100;
 
 const SPECS = {
-  /** How long an ended saga and its timeline are kept at least, in milliseconds. Those under way stay. */
+  /** Minimum time that an ended saga and its timeline are kept, in milliseconds. Running sagas stay. */
   endedMs: wholeNumber({ default: 30 * DAY_MS, min: 0, max: 50 * DAY_MS }),
-  /** How long settled orders of operators, refused messages and ignored events are kept, in milliseconds. */
+  /** How long completed orders of operators, refused messages and ignored events are kept, in milliseconds. */
   decidedMs: wholeNumber({ default: 90 * DAY_MS, min: 0, max: 3_650 * DAY_MS }),
-  /** How long a key that was followed by another one still knows answers, in milliseconds; longer while sagas need it. */
+  /** How long a rotated key still verifies replies, in milliseconds; longer while sagas need it. */
   oldKeyMs: wholeNumber({ default: 90 * DAY_MS, min: 60_000, max: 3_650 * DAY_MS }),
-  /** How often it looks for slots to empty, in milliseconds. */
+  /** Interval between two checks for slots to empty, in milliseconds. */
   intervalMs: wholeNumber({ default: 600_000, min: 10, max: DAY_MS }),
 };
 
@@ -42,9 +42,9 @@ const SPECS = {
 export type SagaRetentionOptions = Given<typeof SPECS>;
 
 /**
- * Empties the days of ended sagas that are past their retention, or removes the ended ones one by one where a long saga keeps
- * its days from being emptied; puts children there that outlived their parents, and
- * forgets orders, refusals and keys that nothing needs any more.
+ * Empties the days of ended sagas that are past their retention, or removes sagas one by one when a long saga keeps
+ * its days from being emptied; moves children there that outlived their parents, and
+ * removes orders, refusals and keys that are no longer needed.
  */
 export class SagaRetention extends Retention {
   readonly #options;

@@ -15,19 +15,19 @@ import type { ExpiredEvent } from '../engine/event-waits.js';
 import type { SagaEngine } from '../engine/saga-engine.js';
 import { eventMessage } from '../message/saga-messages.js';
 
-/** What is known of an event without a saga, beside what it holds. */
+/** What is known of an event without a saga, apart from its content. */
 export interface UnclaimedEvent<Transaction = PgTransactionHandle> {
   readonly topic: string;
   /** Which steps could have waited for it: `type/step@topic`. */
   readonly waiter: string;
-  /** What says whose it is. */
+  /** The value that identifies its saga. */
   readonly match: string;
   readonly arrivedAt: Date;
-  /** In which it is taken out: what the handler writes there takes effect exactly once. */
+  /** The transaction that removes the event: what the handler writes in it takes effect exactly once. */
   readonly transaction: Transaction;
 }
 
-/** Handles an event that no saga has waited for in time. */
+/** Handles an event that no saga waited for in time. */
 export type UnclaimedHandler = (event: never, about: UnclaimedEvent<never>) => unknown;
 
 /** What {@link UnclaimedEvents} work with. */
@@ -37,19 +37,19 @@ export interface UnclaimedEventsDependencies {
   readonly handlers: ReadonlyMap<string, UnclaimedHandler>;
   readonly transactions: TransactionRunner;
   readonly logger: Logger;
-  /** How long a handler may take, in milliseconds. */
+  /** Time limit of a handler, in milliseconds. */
   readonly transitionMs: number;
   readonly pollMs: number;
 }
 
-/** A handler gets an event as often as this before it is kept for operators; the wait grows from the first to the last. */
+/** Attempts of a handler before its event is stored for operators; the wait grows from the first to the last. */
 const TRIES = 8;
 const FIRST_WAIT_MS = 500;
 const LAST_WAIT_MS = 600_000;
 
 /**
- * Takes out the events that no saga has waited for in time: to the handler of their topic, or to where operators see them.
- * And hands out those that a step could not see when it began to wait.
+ * Removes the events that no saga waited for in time and passes them to the handler of their topic, or stores them for operators.
+ * Also resumes steps that could not see their event when they began to wait.
  */
 export class UnclaimedEvents {
   readonly service: BackgroundService;
@@ -87,7 +87,7 @@ export class UnclaimedEvents {
     }
   }
 
-  /** @returns whether there was a step to look after */
+  /** @returns whether there was such a step */
   async #lookAgain({ session }: OpenTransaction<unknown>): Promise<boolean> {
     const { engine } = this.dependencies;
     const seen = await engine.waits.lookAgain(session);
@@ -105,7 +105,7 @@ export class UnclaimedEvents {
     const kept = await event.open().catch((error: unknown) => {
       if (!(error instanceof SubjectErasedError)) throw error;
     });
-    // Its subject was erased: there is nothing left of it.
+    // Its subject was erased: nothing is left of it.
     if (kept === undefined) return;
     const handler = this.dependencies.handlers.get(topic);
     if (handler !== undefined && failures < TRIES) {
@@ -114,18 +114,18 @@ export class UnclaimedEvents {
     }
     const why =
       handler === undefined
-        ? `no saga has waited for it as ${waiter} with ${match}`
-        : `no saga has waited for it as ${waiter} with ${match}, and its handler has failed ${failures} times`;
+        ? `no saga waited for it as ${waiter} with ${match}`
+        : `no saga waited for it as ${waiter} with ${match}, and its handler failed ${failures} times`;
     const ignored = { sagaId: null, kind: 'event', name: topic, payload: kept.payload, why };
     await this.dependencies.engine.ignored.keep(session, ignored, kept.subject ?? undefined);
   }
 
-  /** It must not keep those behind it from being looked at. */
+  /** It must not block the events after it. */
   async #postpone({ id, topic, match, failures }: ExpiredEvent, error: unknown): Promise<void> {
     const { logger, transactions } = this.dependencies;
     const waitMs = Math.min(FIRST_WAIT_MS * 2 ** failures, LAST_WAIT_MS);
     logger.error(
-      `the event of ${topic} with ${match} has no saga, and its handler has failed: ${describeError(error)}. It is tried again in ${waitMs} ms`,
+      `the event of ${topic} with ${match} has no saga, and its handler failed: ${describeError(error)}. It will be retried in ${waitMs} ms`,
     );
     await transactions.session.run(postponeEvent, id, waitMs);
   }

@@ -8,7 +8,7 @@ import { delayAfter } from '../definition/step-policy.js';
 import type { ChildEvent } from './saga-event.js';
 import { CLEAN, type TransitionDraft } from './transition-draft.js';
 
-/** Turns round: what is under way may be done, and is undone like what is. */
+/** Starts the compensation: a running step may be done, so it is undone like a step that is done. */
 export function compensate(draft: TransitionDraft, reason: string): void {
   draft.direction = 'backward';
   draft.cause = reason;
@@ -17,18 +17,18 @@ export function compensate(draft: TransitionDraft, reason: string): void {
     const status = draft.peek(step)?.status;
     if (status !== 'running' && status !== 'waiting' && status !== 'stuck') continue;
     const { kind } = step.forward;
-    // An answer that could not be used says that it was done.
+    // A reply that was unusable means that the step was done.
     if (draft.record(step).unused !== undefined) draft.end(step, 'done');
     // What has no end yet has surely not happened: a local action, and what was waited for.
     else if (kind === 'command' || kind === 'child')
       draft.end(step, isBegun(draft, step) ? 'failed' : 'rejected', draft.record(step).reason ?? reason);
     else draft.end(step, 'rejected', draft.record(step).reason ?? reason);
   }
-  // What was told of the end is not the end any more.
+  // `onEnd` has to run again for the new end.
   if (draft.endStep !== undefined) draft.remove(draft.endStep);
 }
 
-/** A step that was stuck before its first command was sent has nothing to be undone. */
+/** A step that was stuck before its first command was sent has nothing to undo. */
 function isBegun(draft: TransitionDraft, step: StepDefinition): boolean {
   return draft.record(step).attempt > 0;
 }
@@ -53,7 +53,7 @@ export function undoFailed(
 ): void {
   const record = draft.peek(step);
   if (record?.status !== 'undoing' || record.attempt !== attempt)
-    return draft.ignore(`attempt ${attempt} of the compensation of ${step.name} is not under way`);
+    return draft.ignore(`attempt ${attempt} of the compensation of ${step.name} is not running`);
   const policy = policyOf(step);
   if (final || attempt - record.forgiven >= policy.maxAttempts) return draft.stick(step, error);
   const dueMs = draft.nowMs + delayAfter(policy, attempt - record.forgiven);
@@ -63,11 +63,11 @@ export function undoFailed(
 export function undoTimedOut(draft: TransitionDraft, step: StepDefinition): void {
   const record = draft.record(step);
   if (record.attempt - record.forgiven >= policyOf(step).maxAttempts)
-    draft.stick(step, 'its compensation did not answer in time');
+    draft.stick(step, 'its compensation did not reply in time');
   else draft.attempt(step);
 }
 
-/** A child that is to be undone says how it stands. */
+/** Reports the state of a child that is to be undone. */
 export function undoneChildTold(
   draft: TransitionDraft,
   step: StepDefinition,
@@ -79,7 +79,7 @@ export function undoneChildTold(
   draft.ignore(`child ${step.name} was ${state} before it was compensated`);
 }
 
-/** Undoes what can be undone now, the last first. @returns whether anything was begun */
+/** Undoes what can be undone now, last step first. @returns whether anything was started */
 export function goBackward(draft: TransitionDraft): boolean {
   const { steps } = draft;
   const open = draft.openInLanes();
@@ -102,7 +102,7 @@ export function goBackward(draft: TransitionDraft): boolean {
   return false;
 }
 
-/** Whether nothing behind a step is left to be undone. What was skipped says nothing of what comes behind it. */
+/** Whether nothing after a step is left to undo. A skipped step is looked through to the steps after it. */
 function isClearAfter(draft: TransitionDraft, index: number, known: Map<number, boolean>): boolean {
   const before = known.get(index);
   if (before !== undefined) return before;

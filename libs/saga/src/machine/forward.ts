@@ -14,11 +14,11 @@ import type { StepStatus } from './saga-instance.js';
 import { SagaRejectedError } from './saga-rejected-error.js';
 import type { TransitionDraft } from './transition-draft.js';
 
-/** Steps that go no further forward. */
+/** Statuses of steps that go no further forward. */
 const BEHIND: ReadonlySet<StepStatus> = new Set<StepStatus>(['done', 'skipped']);
 const UNDER_WAY: ReadonlySet<StepStatus> = new Set<StepStatus>(['running', 'waiting', 'stuck']);
 
-/** A step is done; what its answer brought is applied. */
+/** A step is done; its reply is applied. */
 export function forwardDone(draft: TransitionDraft, step: StepDefinition, payload: unknown): void {
   const status = draft.peek(step)?.status;
   const late = status === 'failed';
@@ -27,12 +27,12 @@ export function forwardDone(draft: TransitionDraft, step: StepDefinition, payloa
   try {
     draft.add(resultOf(draft, step, payload));
   } catch (error) {
-    if (late) return draft.ignore(`the answer of step ${step.name} came late, and is not usable`);
+    if (late) return draft.ignore(`the reply of step ${step.name} came late and is not usable`);
     if (!(error instanceof SagaRejectedError)) {
       draft.put(step, { unused: { payload } });
-      return draft.stick(step, `what came of step ${step.name} is not usable: ${describeError(error)}`);
+      return draft.stick(step, `the result of step ${step.name} is not usable: ${describeError(error)}`);
     }
-    // It has happened, and the saga does not want what came of it: it is undone like the others.
+    // It has happened, but the saga rejects its result: it is undone like the others.
     draft.end(step, 'done', error.reason);
     return giveUp(draft, step, `step ${step.name}: ${error.reason}`, false);
   }
@@ -41,7 +41,7 @@ export function forwardDone(draft: TransitionDraft, step: StepDefinition, payloa
 
 function resultOf(draft: TransitionDraft, step: StepDefinition, payload: unknown): object | undefined {
   const { forward } = step;
-  // `then` sees the same at every try: it gets what was stored, and cannot change it for the next one.
+  // `then` sees the same value at every try: it gets a copy of what was stored.
   const seen = payload === undefined ? undefined : (JSON.parse(JSON.stringify(payload)) as unknown);
   const result =
     forward.kind === 'local' || forward.kind === 'sleep' || forward.kind === 'each'
@@ -50,7 +50,7 @@ function resultOf(draft: TransitionDraft, step: StepDefinition, payload: unknown
   return step.lane === undefined ? asObject(result) : underItem(draft, step.lane, asJson(result));
 }
 
-/** What came of an item stands in the data by the names of its list and of itself. */
+/** The result of an item is stored in the data under the names of its list and of itself. */
 export function underItem(
   { data }: TransitionDraft,
   { of, key }: NonNullable<StepDefinition['lane']>,
@@ -67,7 +67,7 @@ function asObject(value: unknown): object | undefined {
 
 function asJson(value: unknown): unknown {
   if (value === undefined) return undefined;
-  // The answers of TCC's tries stand there by the names of their branches, whatever those are.
+  // The replies to TCC tries are stored by branch name, whatever those names are.
   return JSON.parse(JSON.stringify(plainJson(value, 'what it adds', 'ourselves')));
 }
 
@@ -83,8 +83,8 @@ export function forwardRejected(draft: TransitionDraft, step: StepDefinition, re
 }
 
 /**
- * An attempt has failed at the participant, which will not try it again by itself.
- * @param final whether no other attempt is worth it
+ * An attempt has failed at the participant, which will not retry it by itself.
+ * @param final whether it must not be retried
  */
 export function forwardFailed(
   draft: TransitionDraft,
@@ -95,7 +95,7 @@ export function forwardFailed(
 ): void {
   const record = draft.peek(step);
   if (record?.status !== 'running' || record.attempt !== attempt)
-    return draft.ignore(`attempt ${attempt} of step ${step.name} is not under way`);
+    return draft.ignore(`attempt ${attempt} of step ${step.name} is not running`);
   const policy = policyOf(step.forward);
   if (final || attempt - record.forgiven >= policy.maxAttempts) return spent(draft, step, error);
   const dueMs = draft.nowMs + delayAfter(policy, attempt - record.forgiven);
@@ -108,17 +108,17 @@ export function forwardTimedOut(draft: TransitionDraft, step: StepDefinition): v
   if (forward.kind === 'sleep') return draft.end(step, 'done');
   if (forward.kind === 'signal' || forward.kind === 'event') {
     if (forward.onTimeout === 'continue') return draft.end(step, 'done');
-    const why = `nothing came for step ${step.name} in time`;
+    const why = `step ${step.name} received nothing in time`;
     draft.end(step, 'rejected', why);
     return giveUp(draft, step, why, false);
   }
   const policy = policyOf(forward);
-  if (record.attempt - record.forgiven >= policy.maxAttempts) spent(draft, step, 'no answer in time');
+  if (record.attempt - record.forgiven >= policy.maxAttempts) spent(draft, step, 'no reply in time');
   // It has waited already. The barrier sees to it that a second command does nothing twice.
   else draft.attempt(step);
 }
 
-/** The attempts are spent. Whether a command has happened is not known; a local action surely has not. */
+/** The attempts are used up. Whether a command has happened is unknown; a local action certainly has not. */
 function spent(draft: TransitionDraft, step: StepDefinition, error: string): void {
   if (!draft.mayCompensate() || step === draft.endStep) return draft.stick(step, error);
   draft.end(step, step.forward.kind === 'local' ? 'rejected' : 'failed', error);
@@ -127,20 +127,20 @@ function spent(draft: TransitionDraft, step: StepDefinition, error: string): voi
 
 function giveUp(draft: TransitionDraft, step: StepDefinition, reason: string, maybeDone: boolean): void {
   if (draft.direction === 'backward') return;
-  // The pivot that has surely not happened does not bar the way back.
+  // A pivot that has certainly not happened does not prevent compensation.
   if (!draft.mayCompensate() && (maybeDone || !step.pivot)) return draft.stick(step, reason);
   compensate(draft, reason);
 }
 
-/** The participant is still at it: its time begins again. */
+/** The participant is still working: the step's time starts again. */
 export function ongoing(draft: TransitionDraft, step: StepDefinition): void {
   const status = draft.peek(step)?.status;
   const action = status === 'running' ? step.forward : status === 'undoing' ? step.undo : undefined;
-  if (action?.kind !== 'command') return draft.ignore(`step ${step.name} is not under way`);
+  if (action?.kind !== 'command') return draft.ignore(`step ${step.name} is not running`);
   draft.put(step, { dueMs: draft.nowMs + action.policy.timeoutMs });
 }
 
-/** A child says how it stands: that it has passed its pivot, that it has ended, that it will not be undone. */
+/** A child reports that it has passed its pivot, has ended, or will not be undone. */
 export function childTold(
   draft: TransitionDraft,
   step: StepDefinition,
@@ -155,9 +155,9 @@ export function childTold(
   if (!pivot || !draft.isIn(step, UNDER_WAY)) draft.ignore(`child ${step.name} is ${state}`);
 }
 
-/** Begins what can begin now. @returns whether anything was */
+/** Starts the steps that can start now. @returns whether there was any */
 export function goForward(draft: TransitionDraft): boolean {
-  // An operator has the word: nothing new is begun beside what is stuck.
+  // An operator must decide first: nothing new starts while a step is stuck.
   if (draft.statuses().includes('stuck')) return false;
   const { steps } = draft;
   const open = draft.openInLanes();
@@ -170,7 +170,7 @@ export function goForward(draft: TransitionDraft): boolean {
   return false;
 }
 
-/** Whether every step is done, or was not needed. */
+/** Whether every step is done or was skipped. */
 export function isThrough(draft: TransitionDraft): boolean {
   return draft.steps.every((step) => draft.isIn(step, BEHIND));
 }
@@ -190,7 +190,7 @@ function begin(draft: TransitionDraft, step: StepDefinition): void {
   if (waiting !== undefined) forwardDone(draft, step, waiting.payload);
 }
 
-/** A signal has come: to a step that waits for it, or to be kept until one does. */
+/** A signal arrived: for a step that waits for it, or to be kept until one does. */
 export function signalled(
   draft: TransitionDraft,
   name: string,
@@ -200,13 +200,13 @@ export function signalled(
   const forSignal = draft.steps.filter(({ forward }) => forward.kind === 'signal' && forward.signal === name);
   const lost = (why: string): void =>
     void draft.outputs.push({ type: 'unawaited', kind: 'signal', name, payload, why });
-  if (id !== undefined && draft.hasSeen(id)) return draft.ignore(`signal ${id} has come already`);
+  if (id !== undefined && draft.hasSeen(id)) return draft.ignore(`signal ${id} has arrived already`);
   const waiting = forSignal.find((step) => draft.isRunning(step));
   if (waiting !== undefined) return forwardDone(draft, waiting, payload);
-  if (forSignal.length === 0) return lost('nothing waits for signals of that name');
+  if (forSignal.length === 0) return lost('no step waits for signals of that name');
   if (draft.direction === 'backward') return lost('the saga is being compensated');
   if (!forSignal.some((step) => draft.peek(step) === undefined || draft.isOpen(step)))
-    return lost('what waited for it has ended');
+    return lost('the step that waited for it has ended');
   draft.keepSignal(name, { id: id ?? null, payload: payload ?? null });
 }
 
@@ -216,5 +216,5 @@ function policyOf(action: { readonly kind: string } | undefined): StepPolicy {
 
 /** @throws TypeError for what cannot be added to a saga's data */
 function assertPlain(value: unknown): asserts value is SagaData {
-  if (!isPlainObject(value)) throw new TypeError('it must be a plain object, and no list or instance');
+  if (!isPlainObject(value)) throw new TypeError('it must be a plain object');
 }

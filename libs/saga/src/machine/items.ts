@@ -3,22 +3,22 @@ import { nextSteps } from '../definition/next-steps.js';
 import { type FrozenItem, type SagaInstance } from './saga-instance.js';
 import { END_STEP } from '../definition/names.js';
 
-/** The steps of an instance: those of its definition, and one for each item of the lists that it goes through. */
+/** The steps of an instance: those of its definition, and one for each list item. */
 export interface InstanceSteps {
   readonly steps: readonly StepDefinition[];
   readonly next: readonly (readonly number[])[];
 }
 
-/** Longest list that a step goes through. */
+/** Longest list of a step. */
 const MAX_ITEMS = 1_000;
 const MAX_KEY_CHARS = 100;
 
-/** Lists are frozen once: what came of them for a definition can be kept. */
+/** Lists are frozen once read, so their steps can be cached per definition. */
 const known = new WeakMap<SagaInstance['items'], { definition: SagaDefinition; made: InstanceSteps }>();
 
 /**
- * The steps that an instance has. Those of items come behind the step that takes them, and before what follows it; those
- * of changes that it does not know are not there.
+ * The steps of an instance. Those of items come after the step of their list and before what follows it; those
+ * of changes that it does not know are left out.
  */
 export function stepsOf(
   definition: SagaDefinition,
@@ -33,7 +33,7 @@ export function stepsOf(
   return made;
 }
 
-/** The step that tells of the end, where the definition wants it told. It stands beside the others. */
+/** The step that runs `onEnd`, if defined. It is separate from the others. */
 export function endStepOf({ onEnd }: SagaDefinition): StepDefinition | undefined {
   if (onEnd === undefined) return undefined;
   return {
@@ -42,13 +42,13 @@ export function endStepOf({ onEnd }: SagaDefinition): StepDefinition | undefined
     after: [],
     when: undefined,
     pivot: false,
-    // What it runs is given the end, and not the data: the engine makes it.
+    // It gets the end, not the data: the engine provides it.
     forward: { kind: 'local', run: async () => {}, policy: onEnd.policy },
     undo: undefined,
   };
 }
 
-/** The changes that a definition has gone through under its version. */
+/** The changes of a definition within its version. */
 export function patchesOf({ steps }: SagaDefinition): string[] {
   return [...new Set(steps.flatMap(({ patched, unpatched }) => patched ?? unpatched ?? []))];
 }
@@ -58,7 +58,7 @@ function expanded(
   { items, patches }: Pick<SagaInstance, 'items' | 'patches'>,
 ): InstanceSteps {
   const steps: StepDefinition[] = [];
-  /** Where what a step was is to be found now: itself, and its items. */
+  /** Maps the index of a step to the new indexes of itself and its items. */
   const indexes: (readonly number[])[] = [];
   for (const step of defined) {
     const after = step.after.flatMap((index) => indexes[index] ?? []);
@@ -85,26 +85,26 @@ function elementStep(of: string, each: EachAction, { key, item }: FrozenItem, ow
   return { ...common, lane: { of, key, concurrency }, ...each.element(item, key) };
 }
 
-/** How the step of an item is named. */
+/** The name of an item's step. */
 function elementName(step: string, key: string): string {
   return `${step}[${key}]`;
 }
 
 /**
- * The list that a step goes through, as it is kept.
- * @throws RangeError, TypeError for what is no such list, and whatever the functions of the definition throw
+ * The items of a step's list, as they are stored.
+ * @throws RangeError, TypeError for an invalid list, and whatever the functions of the definition throw
  */
 export function freeze({ items, key }: EachAction, data: SagaInstance['data']): FrozenItem[] {
   const list: unknown = items(data);
-  if (!Array.isArray(list)) throw new TypeError('items must give a list');
+  if (!Array.isArray(list)) throw new TypeError('items must return an array');
   if (list.length > MAX_ITEMS)
-    throw new RangeError(`it has ${list.length} items, and ${MAX_ITEMS} are the most`);
+    throw new RangeError(`it has ${list.length} items; the maximum is ${MAX_ITEMS}`);
   const keys = new Set<string>();
   return list.map((item: unknown, index) => {
     const name: unknown = key(item, data);
     if (typeof name !== 'string' || name === '' || name.length > MAX_KEY_CHARS || /[\p{Cc}[\]]/u.test(name))
       throw new TypeError(
-        `the key of item ${index} must be a text of 1 to ${MAX_KEY_CHARS} characters, without brackets and control characters`,
+        `the key of item ${index} must be a string of 1 to ${MAX_KEY_CHARS} characters, without brackets and control characters`,
       );
     if (keys.has(name)) throw new RangeError(`two of its items have the key ${name}`);
     keys.add(name);

@@ -27,21 +27,21 @@ import type { SagaEvent, SagaOutput } from './saga-event.js';
 import { isEnd, type SagaInstance, type SagaState } from './saga-instance.js';
 import { CLEAN, TransitionDraft } from './transition-draft.js';
 
-/** What came of an event. */
+/** The result of an event. */
 export interface Transition {
   readonly instance: SagaInstance;
-  /** In the order in which they are to be done. */
+  /** In the order in which to do them. */
   readonly outputs: readonly SagaOutput[];
 }
 
-/** What a new instance is made of. */
+/** The values of a new instance. */
 export interface NewInstance {
   readonly id: string;
   readonly key: string;
   readonly data: SagaData;
   /** Default: the definition's. */
   readonly deadlineMs?: number | null | undefined;
-  /** In milliseconds since 1970. Default 0: for definitions that ask for no instant. */
+  /** In milliseconds since 1970. Default 0: for definitions that use no instant. */
   readonly startedAtMs?: number;
 }
 
@@ -70,8 +70,8 @@ export function newInstance(
 }
 
 /**
- * The state machine of sagas: what an event makes of an instance, and what is to be done for it. It changes nothing and
- * asks nobody: the same event at the same time has the same outcome, so that recorded sagas can be run again.
+ * The state machine of sagas: the instance after an event, and what has to be done. It is a pure
+ * function: the same event at the same time has the same result, so that recorded sagas can be replayed.
  *
  * @param nowMs milliseconds since the saga's start, by the database's clock
  */
@@ -91,14 +91,14 @@ export function nextTransition(
   return { instance: draft.instance(state), outputs: draft.outputs };
 }
 
-/** A completed child is undone when its parent is, or when an operator wants it. */
+/** A completed child is undone with its parent, or on an operator's order. */
 function isUndoing({ state }: SagaInstance, { type }: SagaEvent): boolean {
   return (type === 'undo' || type === 'compensate') && state === 'COMPLETED';
 }
 
-/** Begins everything that can begin now, and says how the saga stands. */
+/** Starts every step that can start now. @returns the state of the saga */
 function advanceSteps(draft: TransitionDraft): SagaState {
-  // A step may be over as soon as it begins: a condition, a signal that is there already, a step without compensation.
+  // A step may end as soon as it starts: by a condition, a signal that has arrived already, a missing compensation.
   for (let moved = true; moved;) moved = draft.direction === 'forward' ? goForward(draft) : goBackward(draft);
   const statuses = draft.statuses();
   if (statuses.includes('stuck') || statuses.includes('undo-stuck')) return 'STUCK';
@@ -150,8 +150,8 @@ function handle(draft: TransitionDraft, event: SagaEvent): void {
     case 'undo':
       return undo(draft, event.reason);
     case 'compensate':
-      // An operator's order: also when the saga could only go forward.
-      if (draft.direction === 'backward') return draft.ignore('it is being compensated already');
+      // An operator may order this even when the saga could only go forward.
+      if (draft.direction === 'backward') return draft.ignore('it is already being compensated');
       return compensate(draft, event.reason);
     case 'cancel':
       return turn(draft, event.reason, true);
@@ -167,7 +167,7 @@ function handleReply(
   { step: name, op, attempt, status, payload, error, holds }: EventOf<'reply'>,
 ): void {
   const step = draft.find(name);
-  if (step === undefined) return draft.ignore(`there is no step ${name}`);
+  if (step === undefined) return draft.ignore(`step ${name} does not exist`);
   const { forward, undo } = step;
   if (holds === true && draft.peek(step) !== undefined) draft.put(step, { holds });
   if (forward.kind === 'command' && forward.op === op) {
@@ -188,8 +188,7 @@ function handleReply(
 function handleLocal(draft: TransitionDraft, event: EventOf<'local'>): void {
   const { step: name, undo, attempt, status, payload, error = status, final } = event;
   const step = draft.step(name);
-  if (status === 'unusable')
-    draft.stick(step, `what came of it is not usable, and it was rolled back: ${error}`);
+  if (status === 'unusable') draft.stick(step, `its result is not usable, so it was rolled back: ${error}`);
   else if (!undo) {
     if (status === 'done') forwardDone(draft, step, payload);
     else if (status === 'rejected') forwardRejected(draft, step, error);
@@ -201,7 +200,7 @@ function handleLocal(draft: TransitionDraft, event: EventOf<'local'>): void {
 
 function handleChild(draft: TransitionDraft, event: EventOf<'child'>): void {
   const step = draft.find(event.step);
-  if (step?.forward.kind !== 'child') return draft.ignore(`there is no child ${event.step}`);
+  if (step?.forward.kind !== 'child') return draft.ignore(`child ${event.step} does not exist`);
   if (draft.isUndo(step)) undoneChildTold(draft, step, event);
   else childTold(draft, step, event);
 }
@@ -210,7 +209,7 @@ function handleEvent(draft: TransitionDraft, name: string, payload: unknown): vo
   const step = draft.find(name);
   if (step !== undefined && step.forward.kind === 'event' && draft.isRunning(step))
     return forwardDone(draft, step, payload);
-  const why = `step ${name} does not wait for it any more`;
+  const why = `step ${name} no longer waits for it`;
   draft.outputs.push({ type: 'unawaited', kind: 'event', name, payload, why });
 }
 
@@ -239,7 +238,7 @@ function remind(draft: TransitionDraft, step: StepDefinition): void {
   if ((forward.kind !== 'signal' && forward.kind !== 'event') || forward.remind === null) return;
   const { everyMs, command, request } = forward.remind;
   const sent = record.remind.sent + 1;
-  // Those that were missed while no process ran are not made up for.
+  // Reminders that were missed while no process ran are not sent later.
   const missed = Math.floor((draft.nowMs - record.remind.dueMs) / everyMs);
   draft.put(step, { remind: { dueMs: record.remind.dueMs + (missed + 1) * everyMs, sent } });
   try {
@@ -255,11 +254,11 @@ function remind(draft: TransitionDraft, step: StepDefinition): void {
 function retry(draft: TransitionDraft, name: string): void {
   const step = draft.find(name);
   const record = step && draft.peek(step);
-  if (step === undefined || record === undefined) return draft.ignore(`there is no step ${name} under way`);
+  if (step === undefined || record === undefined) return draft.ignore(`step ${name} is not running`);
   const { status, unused, attempt: forgiven } = record;
   if (status !== 'stuck' && status !== 'undo-stuck' && status !== 'waiting' && status !== 'undo-waiting')
-    return draft.ignore(`step ${name} is ${status}: it is not stuck, and does not wait for another attempt`);
-  // It was answered, and the answer could not be used: it may be by now.
+    return draft.ignore(`step ${name} is ${status}: it is neither stuck nor waiting for another attempt`);
+  // Its reply was unusable; it may be usable now.
   if (unused !== undefined && status === 'stuck') return forwardDone(draft, step, unused.payload);
   draft.put(step, { forgiven });
   draft.attempt(step, true);
@@ -267,21 +266,21 @@ function retry(draft: TransitionDraft, name: string): void {
 
 function resolve(draft: TransitionDraft, name: string, data: SagaData, as: 'done' | 'skipped'): void {
   const step = draft.find(name);
-  if (step === undefined || !draft.isOpen(step)) return draft.ignore(`step ${name} is not under way`);
+  if (step === undefined || !draft.isOpen(step)) return draft.ignore(`step ${name} is not running`);
   draft.add(step.lane === undefined || as === 'skipped' ? data : underItem(draft, step.lane, data));
   draft.end(step, draft.isUndo(step) ? 'undone' : as, draft.record(step).reason);
 }
 
-/** Its parent is compensated. Behind its pivot it goes on. */
+/** Its parent is compensated. After its pivot it continues. */
 function undo(draft: TransitionDraft, reason: string): void {
-  if (draft.direction === 'backward') return draft.ignore('it is being compensated already');
+  if (draft.direction === 'backward') return draft.ignore('it is already being compensated');
   if (draft.mayCompensate()) return compensate(draft, reason);
   draft.outputs.push({ type: 'refuse-undo' });
 }
 
-/** Its service, or an operator, does not want it any more. */
+/** Its service or an operator cancels it. */
 function turn(draft: TransitionDraft, reason: string, cancelled: boolean): void {
-  if (draft.direction === 'backward') return draft.ignore('it is being compensated already');
+  if (draft.direction === 'backward') return draft.ignore('it is already being compensated');
   if (!draft.mayCompensate()) return draft.ignore('it can only go forward: it has passed its pivot');
   draft.cancelled = cancelled;
   compensate(draft, reason);

@@ -3,7 +3,7 @@ import type { SagaOp } from '../definition/saga-command.js';
 import type { SagaData } from '../definition/saga-definition.js';
 import type { SagaState } from './saga-instance.js';
 
-/** What can happen to a saga. Kept with each transition, so that a recorded saga can be run again. */
+/** What can happen to a saga. Stored with each transition, so that a recorded saga can be replayed. */
 export type SagaEvent =
   | { readonly type: 'start'; readonly data: SagaData; readonly deadlineMs: number | null }
   | {
@@ -23,11 +23,11 @@ export type SagaEvent =
       readonly step: string;
       readonly undo: boolean;
       readonly attempt: number;
-      /** `unusable`: it was rolled back, because of what it resolved to. */
+      /** `unusable`: it was rolled back because its result is unusable. */
       readonly status: 'done' | 'rejected' | 'failed' | 'unusable';
       readonly payload?: unknown;
       readonly error?: string;
-      /** No other attempt is worth it. */
+      /** It must not be retried. */
       readonly final?: boolean;
     }
   | ChildEvent
@@ -50,22 +50,22 @@ export type SagaEvent =
   | { readonly type: 'turn'; readonly reason: string }
   | { readonly type: 'cancel'; readonly reason: string };
 
-/** What a child tells its parent. */
+/** A child's notice to its parent. */
 export interface ChildEvent {
   readonly type: 'child';
   readonly step: string;
   readonly state: SagaState;
   readonly data: SagaData;
-  /** It has passed its pivot: it only goes forward. */
+  /** It has passed its pivot and only goes forward. */
   readonly pivot: boolean;
-  /** It was to be undone, and will not be. */
+  /** It was to be undone, but will not be. */
   readonly refused?: boolean;
 }
 
-/** What an operator may order. It comes by `waybill.order_saga()`, which knows the login, and never by the log. */
+/** An operator's order. It comes from `waybill.order_saga()`, which records the login, and never from the log. */
 export type OrderEvent = Extract<SagaEvent, { type: 'retry' | 'skip' | 'resolve' | 'compensate' | 'cancel' }>;
 
-/** What a transition asks for, to be done in its transaction. */
+/** What a transition requires, to be done in its transaction. */
 export type SagaOutput =
   | {
       readonly type: 'command';
@@ -76,7 +76,7 @@ export type SagaOutput =
       /** Set for one that goes to an HTTP endpoint. */
       readonly url?: string | undefined;
       readonly payload: unknown;
-      /** An operator wants it in spite of a rejection. */
+      /** An operator ordered it in spite of a rejection. */
       readonly again: boolean;
     }
   | { readonly type: 'local'; readonly step: string; readonly undo: boolean; readonly attempt: number }
@@ -97,7 +97,7 @@ export type SagaOutput =
       readonly type: 'reminder';
       readonly step: string;
       readonly number: number;
-      /** When it was sent, in milliseconds since the start: by this a barrier judges how old it is, not by the wait's time. */
+      /** When it was sent, in milliseconds since the start: a barrier judges its age by this, not by the time of the wait. */
       readonly begunMs: number;
       readonly topic: string;
       readonly payload: unknown;

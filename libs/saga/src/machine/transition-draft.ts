@@ -20,10 +20,10 @@ import {
 } from './saga-instance.js';
 import { END_STEP } from '../definition/names.js';
 
-/** Steps that leave nothing to be undone. */
+/** Statuses of steps that leave nothing to undo. */
 export const CLEAN: ReadonlySet<StepStatus> = new Set<StepStatus>(['skipped', 'rejected', 'undone']);
 const UNDO: ReadonlySet<StepStatus> = new Set<StepStatus>(['undoing', 'undo-waiting', 'undo-stuck']);
-/** A step that stands open: an operator may decide about it. */
+/** Statuses of an open step: an operator may decide about it. */
 export const OPEN: ReadonlySet<StepStatus> = new Set<StepStatus>([
   'running',
   'waiting',
@@ -32,10 +32,10 @@ export const OPEN: ReadonlySet<StepStatus> = new Set<StepStatus>([
   'undo-waiting',
   'undo-stuck',
 ]);
-/** So many ids of signals are remembered. */
+/** Number of signal ids that are remembered. */
 const MAX_SIGNAL_IDS = 1_000;
 
-/** One transition of a saga at work: a copy of the instance that is changed until it is settled. */
+/** A transition in progress: a copy of the instance that is changed until no step can advance. */
 export class TransitionDraft {
   readonly outputs: SagaOutput[] = [];
   direction: SagaInstance['direction'];
@@ -47,7 +47,7 @@ export class TransitionDraft {
   readonly #records: Record<string, StepRecord>;
   readonly #signals: Record<string, readonly WaitingSignal[]>;
   #signalIds: readonly string[];
-  /** Tells of the end, where the definition wants it. */
+  /** The step that runs `onEnd`, if defined. */
   readonly endStep: StepDefinition | undefined;
 
   constructor(
@@ -102,7 +102,7 @@ export class TransitionDraft {
     return this.#own().steps;
   }
 
-  /** The steps right behind one, by place. */
+  /** For each step, by index, the steps that directly follow it. */
   get next(): InstanceSteps['next'] {
     return this.#own().next;
   }
@@ -134,7 +134,7 @@ export class TransitionDraft {
     this.#records[step.name] = { ...this.record(step), ...change };
   }
 
-  /** A step has come to an end: nothing of it is due any more. @param reason why it was not done, or not by itself */
+  /** Ends a step: nothing of it is due any more. @param reason why it was not done, or not by itself */
   end(step: StepDefinition, status: StepStatus, reason?: string): void {
     const { unused: _, remind: __, reason: ___, ...record } = this.record(step);
     if (step.forward.kind === 'event' && record.status === 'running')
@@ -167,7 +167,7 @@ export class TransitionDraft {
     return UNDO.has(this.record(step).status);
   }
 
-  /** How many steps of each list are under way. */
+  /** How many steps of each list are running. */
   openInLanes(): Map<string, number> {
     const open = new Map<string, number>();
     for (const step of this.steps)
@@ -190,7 +190,7 @@ export class TransitionDraft {
     this.outputs.push({ type: 'ignored', why });
   }
 
-  /** Whether there is a way back: no pivot is done, here or in a child, or under way without a compensation of its own. */
+  /** Whether the saga can compensate: no pivot is done, here or in a child, or is running without a compensation. */
   mayCompensate(): boolean {
     return this.direction === 'forward' && !this.steps.some((step) => this.#barsTheWay(step));
   }
@@ -221,8 +221,8 @@ export class TransitionDraft {
   }
 
   /**
-   * Makes the next attempt of a step, or of its compensation.
-   * @param again whether an operator wants it in spite of a rejection
+   * Starts the next attempt of a step, or of its compensation.
+   * @param again whether an operator ordered it in spite of a rejection
    */
   attempt(step: StepDefinition, again = false): void {
     const undo = this.isUndo(step);
@@ -256,7 +256,7 @@ export class TransitionDraft {
     try {
       payload = action.request(this.data);
     } catch (error) {
-      // It was not sent, so it is no attempt.
+      // It was not sent, so it does not count as an attempt.
       this.put(step, { attempt: attempt - 1 });
       return this.stick(step, `its command cannot be made: ${describeError(error)}`);
     }
@@ -278,10 +278,11 @@ export class TransitionDraft {
     if (forward.kind === 'signal') return;
     try {
       const match: unknown = forward.match(this.data);
-      if (!isName(match)) throw new TypeError('match must give a text of 1 to 255 characters, without NUL');
+      if (!isName(match))
+        throw new TypeError('match must return a string of 1 to 255 characters, without NUL');
       this.outputs.push({ type: 'await-event', step: step.name, topic: forward.topic, match });
     } catch (error) {
-      this.stick(step, `what its event must carry is not known: ${describeError(error)}`);
+      this.stick(step, `its match value is not known: ${describeError(error)}`);
     }
   }
 
@@ -290,10 +291,10 @@ export class TransitionDraft {
     try {
       const until = step.forward.until(this.data);
       const ms = typeof until === 'number' ? this.nowMs + until : this.#sinceStart(until);
-      if (!Number.isFinite(ms)) throw new TypeError('it must be milliseconds, or an instant');
+      if (!Number.isFinite(ms)) throw new TypeError('it must be milliseconds or an instant');
       this.put(step, { dueMs: Math.max(this.nowMs, Math.ceil(ms)) });
     } catch (error) {
-      this.stick(step, `how long it sleeps is not known: ${describeError(error)}`);
+      this.stick(step, `its sleeping time is not known: ${describeError(error)}`);
     }
   }
 
@@ -328,7 +329,7 @@ export class TransitionDraft {
 
   // Signals
 
-  /** Takes a signal that has come before its step; undefined when none has. */
+  /** Takes a signal that arrived before its step; undefined when there is none. */
   takeSignal(name: string): WaitingSignal | undefined {
     const [first, ...others] = own(this.#signals, name) ?? [];
     if (others.length > 0) this.#signals[name] = others;
@@ -340,14 +341,14 @@ export class TransitionDraft {
     this.#signals[name] = [...(own(this.#signals, name) ?? []), signal];
   }
 
-  /** @returns whether one with that id has come already */
+  /** @returns whether one with that id has arrived already */
   hasSeen(id: string): boolean {
     if (this.#signalIds.includes(id)) return true;
     this.#signalIds = [...this.#signalIds, id].slice(-MAX_SIGNAL_IDS);
     return false;
   }
 
-  /** At the end of a saga: what nothing has waited for is kept elsewhere, and what is held is let go. */
+  /** At the end of a saga: stores signals that nothing waited for, and releases what participants hold. */
   leave(state: SagaState): void {
     if (isEnd(this.before.state)) return;
     for (const [name, waiting] of Object.entries(this.#signals))

@@ -5,7 +5,7 @@ import type { SagaInstance } from './saga-instance.js';
 
 const UNDOING: ReadonlySet<SagaOp> = new Set<SagaOp>(['compensate', 'cancel']);
 
-/** Whether an output is not wanted any more: its operation, in this attempt, is not what is under way. */
+/** Whether an output is void: its operation, in this attempt, is no longer the current one. */
 export function isVoid({ steps }: SagaInstance, output: SagaOutput): boolean {
   if (output.type === 'reminder') return own(steps, output.step)?.status !== 'running';
   if (output.type !== 'command' && output.type !== 'local' && output.type !== 'child') return false;
@@ -14,12 +14,12 @@ export function isVoid({ steps }: SagaInstance, output: SagaOutput): boolean {
   return record?.status !== (isUndo ? 'undoing' : 'running') || record.attempt !== output.attempt;
 }
 
-/** Whether a message that a transition wanted is still wanted at its end; what was done is done. */
+/** Whether a message of a transition is still wanted at its end. */
 export function isWithdrawn(instance: SagaInstance, output: SagaOutput): boolean {
   return (output.type === 'command' || output.type === 'reminder') && isVoid(instance, output);
 }
 
-/** What a transition has done of all that it asked for, by what came of its local actions. */
+/** What a transition has actually done of what it required, given the results of its local actions. */
 export function doneOf(
   instance: SagaInstance,
   events: readonly SagaEvent[],

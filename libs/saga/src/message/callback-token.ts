@@ -1,17 +1,17 @@
 import type { SqlSession } from '@waybill/kernel';
 import type { CallToSign, SagaKeys } from './saga-keys.js';
 
-/** Longest token that is looked at, in characters. */
+/** Longest token that is parsed, in characters. */
 const MOST_CHARS = 2_000;
 
-/** The token that names a call to its endpoint: what the call is, and a MAC that only the saga's service can make. */
+/** The token that identifies a call to its endpoint: the call's name, and a MAC that only the saga's service can make. */
 export async function callbackToken(keys: SagaKeys, session: SqlSession, call: CallToSign): Promise<string> {
   const { sagaId, step, op, round } = call;
   const named = Buffer.from(JSON.stringify([sagaId, step, op, round])).toString('base64url');
   return `${named}.${await keys.callback(session, call)}`;
 }
 
-/** Reads a token, without believing it. @returns undefined when it is none */
+/** Parses a token without verifying it. @returns undefined when it is malformed */
 export function readCallbackToken(
   token: unknown,
 ): { readonly call: CallToSign; readonly mac: string } | undefined {

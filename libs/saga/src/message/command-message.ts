@@ -21,13 +21,13 @@ import {
 } from './saga-headers.js';
 import type { SagaKeys } from './saga-keys.js';
 
-/** What messages of a service's sagas are made with. */
+/** The dependencies of a service's saga messages. */
 export interface MessageDependencies {
   readonly outbox: Outbox;
   readonly keys: SagaKeys;
 }
 
-/** The saga whose message it is. */
+/** The saga of the message. */
 export interface MessageSaga {
   readonly definition: SagaDefinition;
   readonly instance: SagaInstance;
@@ -37,7 +37,7 @@ export interface MessageSaga {
 type OutputOf<Type extends SagaOutput['type']> = Extract<SagaOutput, { readonly type: Type }>;
 
 /**
- * The message of a command, with the MAC by which its answer is known.
+ * The message of a command, with the MAC that authenticates its reply.
  * @throws PayloadNotSerializableError, MessageTooLargeError
  */
 export async function commandMessage(
@@ -59,14 +59,14 @@ export async function commandMessage(
     ...timesOf(instance, step),
     ...(again ? { [SAGA_AGAIN_HEADER]: '1' } : {}),
   };
-  // A key of its own for each operation: a compensation must not wait behind the action that it undoes.
+  // A key per operation: a compensation must not wait for the action that it undoes.
   const key = `${sagaId}:${branch}:${op}`;
   const encoded = outbox.encodeControl({ topic, key, control, payload, subject: subject ?? null });
   const mac = await keys.command(session, { sagaId, step, op, attempt });
   return outbox.withControl(encoded, { ...control, [SAGA_MAC_HEADER]: mac });
 }
 
-/** By these barriers judge how old a command is: milliseconds from the time in the saga's id. */
+/** Barriers judge a command's age by these: milliseconds from the time in the saga's id. */
 function timesOf({ steps }: SagaInstance, step: string): Headers {
   const { begunMs = 0, origin } = steps[step] ?? {};
   return {
@@ -75,7 +75,7 @@ function timesOf({ steps }: SagaInstance, step: string): Headers {
   };
 }
 
-/** The message that reminds of a step which waits. It is a command that wants no answer. */
+/** The reminder of a waiting step: a command that expects no reply. */
 export function reminderMessage(
   { outbox }: MessageDependencies,
   { instance, subject }: MessageSaga,
@@ -99,7 +99,7 @@ export function reminderMessage(
   });
 }
 
-/** The message by which what a participant holds for a saga is let go. */
+/** The message that releases what a participant holds for a saga. */
 export function releaseMessage(
   { outbox }: MessageDependencies,
   { definition, instance }: MessageSaga,

@@ -3,7 +3,7 @@ import { parseJson, type SqlSession } from '@waybill/kernel';
 import { MacKeys } from '@waybill/kernel/internal';
 import { addSagaKey, currentSagaKey, readSagaKey } from '../statements.generated.js';
 
-/** What the MAC of a command covers; an answer echoes it. */
+/** What the MAC of a command covers; a reply echoes it. */
 export interface CommandToSign {
   readonly sagaId: string;
   readonly step: string;
@@ -16,22 +16,22 @@ export interface CallToSign {
   readonly sagaId: string;
   readonly step: string;
   readonly op: string;
-  /** Of the call's idempotency key: each attempt of a round asks for the same. */
+  /** Digest of the call's idempotency key: each attempt of a round uses the same. */
   readonly round: number;
 }
 
 const STATEMENTS = { current: currentSagaKey, add: addSagaKey, read: readSagaKey };
 
 /**
- * The keys of one service's sagas: what it commands carries a MAC (HMAC-SHA256, RFC 2104), which participants echo with
- * their answers, so that only who was sent a command can answer it. The keys are in the service's database; participants
+ * The keys of one service's sagas: its commands carry a MAC (HMAC-SHA256, RFC 2104), which participants echo in
+ * their replies, so that only the receiver of a command can reply to it. The keys are in the service's database; participants
  * need none. A key is rotated by age, and older ones are accepted until `SagaRetention` removes them.
  */
 export class SagaKeys {
   readonly #keys: MacKeys;
 
   /**
-   * @param replyTopic names the service, as in the rows of its sagas
+   * @param replyTopic identifies the service, as in the rows of its sagas
    * @param maxAgeMs after this a new key is made
    */
   constructor(
@@ -41,17 +41,17 @@ export class SagaKeys {
     this.#keys = new MacKeys(STATEMENTS, replyTopic, maxAgeMs);
   }
 
-  /** The MAC of a command, for it and its answers. */
+  /** The MAC of a command and its replies. */
   command(session: SqlSession, command: CommandToSign): Promise<string> {
     return this.#keys.sign(session, this.#commandText(command));
   }
 
-  /** The MAC of an event that is told to a saga by way of the log: that a child has ended, a signal. */
+  /** The MAC of an event that reaches a saga through the log: the end of a child, a signal. */
   event(session: SqlSession, sagaId: string, event: unknown): Promise<string> {
     return this.#keys.sign(session, this.#eventText(sagaId, event));
   }
 
-  /** The MAC of what names an HTTP call to its endpoint, which answers later. */
+  /** The MAC of the token of an HTTP call with a later reply. */
   callback(session: SqlSession, call: CallToSign): Promise<string> {
     return this.#keys.sign(session, this.#callbackText(call));
   }
@@ -81,7 +81,7 @@ export class SagaKeys {
   }
 }
 
-/** Of a value as it is read back from JSON, whatever it was before. */
+/** Digest of a value as it is read back from JSON. */
 function digestOf(value: unknown): string {
   const json = JSON.stringify(parseJson(JSON.stringify(value ?? null)));
   return createHash('sha256').update(json).digest('base64url');

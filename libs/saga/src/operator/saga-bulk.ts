@@ -12,53 +12,53 @@ import type { SagaState, StepStatus } from '../machine/saga-instance.js';
 import { beginSagaBulk, cancelSagaBulk, listSagaBulks, stepSagaBulk } from '../statements.generated.js';
 import { checkedQuery, type FoundSaga, openStepsOf, type SagaQuery, type SagaSearch } from './saga-search.js';
 
-/** What many sagas can be ordered at once. */
+/** The orders that can be given in bulk. */
 export type SagaBulkOrder = 'retry' | 'skip' | 'compensate' | 'cancel';
 
-/** The sagas that an order would go to. */
+/** The sagas that a bulk order would affect. */
 export interface SagaBulkMatch {
   readonly sagas: number;
-  /** Sagas that match by all but what cannot be read of them: whether they stand at the step is not known. */
+  /** Sagas that match except that their content cannot be read: whether they are at the step is unknown. */
   readonly unreadable: number;
 }
 
-/** How far an order to many sagas is. */
+/** The progress of a bulk order. */
 export interface SagaBulkProgress {
   readonly id: number;
   readonly order: SagaBulkOrder;
-  /** `running` as long as there are sagas to be ordered. */
+  /** `running` while there are sagas left to order. */
   readonly state: 'running' | 'done' | 'cancelled';
-  /** Sagas that matched when it began. */
+  /** Sagas that matched at its start. */
   readonly total: number;
-  /** Of these, those that were ordered. */
+  /** Those that were ordered so far. */
   readonly ordered: number;
   /** Orders that were carried out. */
   readonly applied: number;
-  /** Orders that were not: the saga had moved on, or cannot do it. Why stands with the saga's orders. */
+  /** Orders that were refused: the saga had changed, or the order does not apply. The reason is with the saga's orders. */
   readonly refused: number;
-  /** Orders that no process of their service has taken up yet. */
+  /** Orders that no process of their service has handled yet. */
   readonly waiting: number;
-  /** Sagas that had moved on, or ended, before they were ordered. */
+  /** Sagas that had changed or ended before they were ordered. */
   readonly skipped: number;
 }
 
-/** An order to many sagas as it is listed. */
+/** A bulk order in a list. */
 export interface SagaBulkSummary extends SagaBulkProgress {
-  /** The login that began it. */
+  /** The login that started it. */
   readonly actor: string;
-  /** The name that it gave. */
+  /** The stated name of the operator. */
   readonly by: string;
   readonly reason: string | null;
   readonly perSecond: number;
   readonly startedAt: Date;
 }
 
-/** How an order to many sagas is run. */
+/** Options of running a bulk order. */
 export interface SagaBulkOptions {
   /** Stops the run between two steps; it can be resumed. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: SagaBulkProgress) => void;
-  /** The run ends when no order was taken up for so long, in milliseconds. Default 10,000. */
+  /** The run ends when no order was handled for this long, in milliseconds. Default 10,000. */
   readonly waitMs?: number;
 }
 
@@ -66,12 +66,12 @@ const NO_ID = '00000000-0000-0000-0000-000000000000';
 const ORDERS: readonly SagaBulkOrder[] = ['retry', 'skip', 'compensate', 'cancel'];
 const STUCK: ReadonlySet<StepStatus> = new Set<StepStatus>(['stuck', 'undo-stuck']);
 const RETRYABLE: ReadonlySet<StepStatus> = new Set<StepStatus>([...STUCK, 'waiting', 'undo-waiting']);
-/** Sagas that a step orders at most, and steps in a second where the rate allows. */
+/** Largest number of sagas per batch, and batches per second if the rate allows. */
 const STEP = 100;
 const STEPS_A_SECOND = 5;
 /** Maximum number of orders that wait for their services. */
 const MOST_WAITING = 1_000;
-/** Sagas that are read at a time, at least. */
+/** Smallest number of sagas read at a time. */
 const LEAST_PAGE = 20;
 const LOOK_MS = 100;
 const DEFAULT_PER_SECOND = 500;
@@ -85,7 +85,7 @@ interface Job extends SagaBulkSummary {
   readonly cursor: string;
 }
 
-/** Sagas to be ordered by one step. */
+/** Sagas to order in one batch. */
 interface Portion {
   readonly ids: readonly string[];
   readonly revisions: readonly number[];
@@ -95,8 +95,8 @@ interface Portion {
 }
 
 /**
- * Gives many sagas an order, at a rate, each once and only while it is as it was seen. How far it is stands in the database
- * and moves with the orders in one transaction: one whose process has died is resumed where it was.
+ * Gives an order to many sagas at a limited rate, each once and only if unchanged since it was read. Progress is stored
+ * in the same transaction as the orders, so a bulk order whose process crashed can be resumed.
  */
 export class SagaBulk {
   constructor(
@@ -105,17 +105,17 @@ export class SagaBulk {
     private readonly clock: Clock,
   ) {}
 
-  /** How many sagas an order would go to now. @throws ConfigurationError for a query that is not usable, or means all sagas */
+  /** How many sagas a bulk order would affect now. @throws ConfigurationError for an invalid query, or one that matches all sagas */
   async count(order: SagaBulkOrder, query: SagaQuery): Promise<SagaBulkMatch> {
     const { sagas, unreadable } = await this.#match(order, query);
     return { sagas, unreadable };
   }
 
   /**
-   * Begins an order to the sagas under way that match a query now; see {@link resume} for the rest of it. `retry` and `skip`
-   * are about the step that is stuck, or about `query.step`: of a saga with several such steps about the first.
-   * @param operator with `perSecond`: how many are ordered in a second, default 500
-   * @throws ConfigurationError for a query that is not usable, or means all sagas
+   * Starts a bulk order to the running sagas that match a query now; continue it with {@link resume}. `retry` and `skip`
+   * apply to the step that is stuck, or to `query.step`; in a saga with several such steps, to the first.
+   * @param operator with `perSecond`: orders per second, default 500
+   * @throws ConfigurationError for an invalid query, or one that matches all sagas
    */
   async start(
     order: SagaBulkOrder,
@@ -135,13 +135,13 @@ export class SagaBulk {
   }
 
   /**
-   * Runs an order to many sagas to its end, from where it is, and waits for what comes of it. Several processes may: they
-   * take turns. Not more than 1,000 orders wait at a time.
-   * @returns how it stands: `running` when the signal stopped it, or when its services take nothing up
+   * Runs a bulk order to its end from where it is, and waits for the results. Several processes may do so: they
+   * take turns. At most 1,000 orders wait at a time.
+   * @returns its progress: `running` when the signal stopped it, or when its services handle nothing
    * @throws NotFoundError, ConfigurationError
    */
   async resume(id: number, { signal, onProgress, ...rest }: SagaBulkOptions = {}): Promise<SagaBulkProgress> {
-    const { waitMs } = resolveOptions('order to many sagas', RUN, rest);
+    const { waitMs } = resolveOptions('bulk order', RUN, rest);
     let movedAt = this.clock.monotonic();
     for (let before = await this.#job(id); ;) {
       let pauseMs = LOOK_MS;
@@ -162,22 +162,22 @@ export class SagaBulk {
     }
   }
 
-  /** Ends an order to many sagas that runs: what was ordered stays so. @throws NotFoundError when none of that id runs */
+  /** Cancels a running bulk order; orders already given stay. @throws NotFoundError when none with that id is running */
   async cancel(id: number, operator: Operator): Promise<void> {
-    assertOperator(operator, `order ${id} to many sagas`);
+    assertOperator(operator, `bulk order ${id}`);
     const { by, reason = null } = operator;
     const [row] = await this.database.session.run(cancelSagaBulk, id, by, reason);
-    if (row?.cancelled !== true) throw new NotFoundError(`running order ${id} to many sagas`);
+    if (row?.cancelled !== true) throw new NotFoundError(`running bulk order ${id}`);
   }
 
-  /** One order to many sagas. @throws NotFoundError */
+  /** One bulk order. @throws NotFoundError */
   async show(id: number): Promise<SagaBulkSummary> {
     return summaryOf(await this.#job(id));
   }
 
-  /** The newest orders to many sagas. */
+  /** The newest bulk orders. */
   async list(most = 20): Promise<SagaBulkSummary[]> {
-    const { limit } = resolveOptions('list of orders to many sagas', LIST, { limit: most });
+    const { limit } = resolveOptions('list of bulk orders', LIST, { limit: most });
     return (await this.#jobs(null, limit)).map(summaryOf);
   }
 
@@ -199,14 +199,14 @@ export class SagaBulk {
     return { sagas, unreadable, last };
   }
 
-  /** The next sagas that match. One that matches only now is among them, where it is older than the newest that did. */
+  /** The next sagas that match. This includes a saga that matches only now, if it is older than the newest that matched at the start. */
   async #portion({ order, filter, cursor, upTo, perSecond }: Job): Promise<Portion> {
     const most = Math.max(1, Math.min(STEP, Math.floor(perSecond / STEPS_A_SECOND)));
     const ids: string[] = [];
     const revisions: number[] = [];
     const steps: string[] = [];
     const narrowed = queryOf(order, filter);
-    // Not many more than are ordered: what they hold may be large.
+    // Not many more than are ordered: their contents may be large.
     const size = Math.max(most, LEAST_PAGE);
     for await (const page of narrowed === undefined ? [] : this.search.pages(narrowed, cursor, size)) {
       for (const found of page) {
@@ -225,7 +225,7 @@ export class SagaBulk {
 
   async #job(id: number): Promise<Job> {
     const [job] = Number.isSafeInteger(id) ? await this.#jobs(id, 1) : [];
-    if (job === undefined) throw new NotFoundError(`order ${show(id)} to many sagas`);
+    if (job === undefined) throw new NotFoundError(`bulk order ${show(id)}`);
     return job;
   }
 
@@ -252,7 +252,7 @@ function progressOf(job: Job): SagaBulkProgress {
 }
 
 /**
- * The query of the sagas that an order can mean something to; undefined where there are none.
+ * The query of the sagas to which the order can apply; undefined when there are none.
  * @throws ConfigurationError
  */
 function queryOf(order: SagaBulkOrder, query: SagaQuery): SagaQuery | undefined {
@@ -269,13 +269,13 @@ function queryOf(order: SagaBulkOrder, query: SagaQuery): SagaQuery | undefined 
   return possible.length === 0 ? undefined : { ...query, states: possible };
 }
 
-/** A step is stuck in STUCK sagas only; what is being compensated cannot be turned round again. */
+/** A step is stuck in STUCK sagas only; a saga that compensates already cannot be compensated again. */
 function isPossible(order: SagaBulkOrder, step: string | undefined, state: SagaState): boolean {
   if (order === 'cancel' || order === 'compensate') return state !== 'COMPENSATING';
   return step !== undefined || state === 'STUCK';
 }
 
-/** The step that an order to a saga is about, without a name for the whole saga; undefined where it means nothing to it. */
+/** The step of a saga that the order applies to, without a name for the whole saga; undefined when it does not apply. */
 function stepFor(
   order: SagaBulkOrder,
   wanted: string | undefined,
@@ -300,5 +300,5 @@ function stepFor(
 }
 
 function refusal(problem: string): ConfigurationError {
-  return new ConfigurationError('The sagas were left as they are', [problem]);
+  return new ConfigurationError('The sagas are unchanged', [problem]);
 }

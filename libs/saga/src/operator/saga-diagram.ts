@@ -9,7 +9,7 @@ export interface SagaToDraw {
   readonly timeline: readonly Pick<SagaTimelineEntry, 'elapsedMs' | 'events' | 'outputs' | 'by'>[];
 }
 
-/** A sequence diagram of a saga in the language of Mermaid: its commands, answers and decisions, in order. */
+/** A sequence diagram of a saga in the language of Mermaid: its commands, replies and decisions, in order. */
 export function sagaDiagram({ type, key, state, timeline }: SagaToDraw): string {
   const participants = new Map<string, string>();
   const lines: string[] = [];
@@ -106,7 +106,7 @@ function drawOutput(output: SagaOutput, topics: Map<string, string>, participant
   }
 }
 
-/** Text that cannot end a line of the diagram, or begin another. */
+/** Text that cannot end a line of the diagram or start another. */
 function plain(text: string): string {
   return text.replaceAll(/[\r\n;#%<>"`{}]/g, ' ').slice(0, 120);
 }

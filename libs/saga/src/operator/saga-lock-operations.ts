@@ -3,22 +3,22 @@ import { assertOperator } from '@waybill/kernel/internal';
 import { heldEntities, type SagaLock, type SagaLockFilter } from '../participant/held-entities.js';
 import { unlockEntity } from '../statements.generated.js';
 
-/** What operators do about entities that are held for sagas, in the database of the participant. */
+/** Operations on entities that are held for sagas, in the database of the participant. */
 export class SagaLockOperations {
   constructor(private readonly database: PgDatabase) {}
 
-  /** What is held, the oldest first. @throws ConfigurationError */
+  /** Held entities, the oldest first. @throws ConfigurationError */
   list(filter: SagaLockFilter = {}): Promise<SagaLock[]> {
     return heldEntities(this.database.session, filter);
   }
 
   /**
-   * Lets an entity go that a saga holds, whether that has ended or not. Commands of other sagas that wait for it are sent again
-   * by the participant, within `sagas.locks.sweepMs`. Who did it is kept, with the login.
+   * Releases an entity that a saga holds, whether or not the saga has ended. Commands of other sagas that wait for it are sent again
+   * by the participant, within `sagas.locks.sweepMs`. The operator is recorded, with the login.
    *
    * @returns what was held
-   * @throws NotFoundError when nothing holds it
-   * @throws ConfigurationError when nobody says who acts
+   * @throws NotFoundError when it is not held
+   * @throws ConfigurationError when the operator is not named
    */
   async unlock(entity: string, operator: Operator): Promise<Omit<SagaLock, 'entity'>> {
     assertOperator(operator, 'entity');

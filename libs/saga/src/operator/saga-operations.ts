@@ -42,69 +42,69 @@ export interface SagaTimelineEntry {
   readonly at: Date;
   /** Milliseconds since its start. */
   readonly elapsedMs: number;
-  /** What the saga was after it. */
+  /** The state of the saga after it. */
   readonly state: SagaState;
   readonly events: readonly SagaEvent[];
   readonly outputs: readonly SagaOutput[];
-  /** The time that the machine went by: milliseconds since the saga's start. */
+  /** The time used by the machine, in milliseconds since the saga's start. */
   readonly nowMs: number;
-  /** The operator behind it. */
+  /** The operator who ordered it. */
   readonly by: string | null;
 }
 
-/** A saga, with all that happened to it. */
+/** A saga and its history. */
 export interface SagaDetail extends SagaSummary {
-  /** Without data and steps where it is unreadable. */
+  /** Without data and steps when it is unreadable. */
   readonly instance: SagaInstance;
-  /** Why its content stays encrypted: code and message; null where it is readable. */
+  /** Why its content cannot be decrypted: code and message; null when it is readable. */
   readonly unreadable: string | null;
   readonly timeline: readonly SagaTimelineEntry[];
   readonly actions: readonly SagaOrderSummary[];
-  /** What it is found by. */
+  /** Its attributes. */
   readonly attributes: Readonly<Record<string, AttributeValue>>;
-  /** Its HTTP calls under way. */
+  /** Its HTTP calls in progress. */
   readonly calls: readonly SagaCallSummary[];
 }
 
-/** An HTTP call of a saga that is under way. */
+/** An HTTP call of a saga that is in progress. */
 export interface SagaCallSummary {
   readonly step: string;
   readonly op: string;
   readonly attempt: number;
-  /** Of its idempotency key. */
+  /** Digest of its idempotency key. */
   readonly round: number;
   readonly host: string;
-  /** `awaited`: the endpoint answers later. `told`: its answer is on its way to the saga. */
+  /** `awaited`: the endpoint replies later. `told`: its reply is in flight to the saga. */
   readonly state: 'open' | 'awaited' | 'told';
-  /** Tries of this attempt, the one under way too. */
+  /** Tries of this attempt, including the current one. */
   readonly tries: number;
   readonly isCalling: boolean;
-  /** When it is tried next. */
+  /** Time of the next try. */
   readonly nextAt: Date | null;
   readonly lastError: string | null;
 }
 
-/** What an operator ordered. */
+/** An operator's order. */
 export interface SagaOrderSummary {
   readonly id: number;
   readonly actedAt: Date;
   /** The login that ordered it. */
   readonly actor: string;
-  /** The name that it gave. */
+  /** The stated name of the operator. */
   readonly by: string;
-  /** `saga.retry`, and so on. */
+  /** For example `saga.retry`. */
   readonly action: string;
   readonly reason: string | null;
-  /** Null while the saga's service has not taken it up. */
+  /** Null until the saga's service has handled it. */
   readonly outcome: 'applied' | 'refused' | null;
   /** Why it was refused. */
   readonly why: string | null;
 }
 
-/** A message to a service's sagas that was dropped, because none of its own has sent it. */
+/** A message to a service's sagas that was dropped because no participant sent it. */
 export interface SagaRefusal {
   readonly refusedAt: Date;
-  /** Names the service. */
+  /** Identifies the service. */
   readonly replyTopic: string;
   readonly sagaId: string | null;
   readonly step: string | null;
@@ -114,7 +114,7 @@ export interface SagaRefusal {
   readonly offset: number;
 }
 
-/** Sagas under way of one state. */
+/** Running sagas in one state. */
 export interface SagaStats {
   readonly state: SagaState;
   readonly sagas: number;
@@ -122,9 +122,9 @@ export interface SagaStats {
   readonly oldestMs: number;
 }
 
-/** How long an order is waited for. */
+/** Options of waiting for an order. */
 export interface OrderOptions {
-  /** Only while the saga is at this revision. Default: the one it is at now. */
+  /** Carry it out only at this revision of the saga. Default: the current one. */
   readonly revision?: number;
   /** How long to wait for the service to carry it out, in milliseconds. Default 10,000. */
   readonly waitMs?: number;
@@ -132,11 +132,11 @@ export interface OrderOptions {
 
 const ORDER = { waitMs: wholeNumber({ default: 10_000, min: 0, max: 3_600_000 }) };
 const LOOK_MS = 50;
-/** What `order_saga()` says of a saga that is not under way. */
+/** Error of `order_saga()` for a saga that is not running. */
 const NOT_UNDER_WAY = '22023';
-/** Stands for a transition that cannot be read. */
+/** Placeholder for a transition that cannot be read. */
 const NO_RECORD = JSON.stringify({ nowMs: 0, events: [], outputs: [] } satisfies TransitionRecord);
-/** What a {@link SagaOperations} works with. */
+/** The dependencies of {@link SagaOperations}. */
 export interface SagaOperationsDependencies {
   /** The database of the service whose sagas they are. */
   readonly database: PgDatabase;
@@ -146,15 +146,15 @@ export interface SagaOperationsDependencies {
 }
 
 /**
- * The operators' desk: lists and shows sagas, and gives orders. An order is written by a function of the database that only
- * operators may call and that keeps their login. The service, which has the definition, carries it out under the saga's
- * lock, only while the saga is as the operator saw it.
+ * Lists and shows sagas, and gives orders, for operators. An order is written by a database function that only
+ * operators may call and that records their login. The service, which has the definition, carries it out under the saga's
+ * lock, only if the saga is unchanged since the operator saw it.
  */
 export class SagaOperations {
   readonly #clock: Clock;
   readonly #contents: SagaContents;
   readonly #search: SagaSearch;
-  /** Orders to many sagas at once. */
+  /** Bulk orders. */
   readonly bulk: SagaBulk;
 
   constructor(private readonly dependencies: SagaOperationsDependencies) {
@@ -164,7 +164,7 @@ export class SagaOperations {
     this.bulk = new SagaBulk(dependencies.database, this.#search, this.#clock);
   }
 
-  /** Sagas in the order of their beginning. @throws ConfigurationError */
+  /** Sagas in the order of their start. @throws ConfigurationError */
   list(filter: SagaFilter = {}): Promise<SagaSummary[]> {
     return this.#search.list(filter);
   }
@@ -210,13 +210,13 @@ export class SagaOperations {
     }
   }
 
-  /** Messages to sagas that were dropped, because none of their own services has sent them; the newest first. */
+  /** Messages to sagas that were dropped because no participant sent them; the newest first. */
   async refusals(replyTopic?: string, most = 100): Promise<SagaRefusal[]> {
     const { limit } = resolveOptions('list of refusals', { limit: LIMIT }, { limit: most });
     return this.dependencies.database.session.run(listSagaRefusals, replyTopic ?? null, limit);
   }
 
-  /** What has come for sagas, or for one, and changed nothing; the newest first. */
+  /** What reached sagas, or one saga, and changed nothing; the newest first. */
   async ignored(sagaId?: string, most = 100): Promise<SagaIgnored[]> {
     const { limit } = resolveOptions('list of ignored events', { limit: LIMIT }, { limit: most });
     if (sagaId !== undefined && !isId(sagaId)) throw new NotFoundError(`saga ${sagaId}`);
@@ -231,23 +231,23 @@ export class SagaOperations {
     );
   }
 
-  /** How many sagas are under way in each state, and for how long the oldest. */
+  /** The number of running sagas by state, and the age of the oldest. */
   async stats(replyTopic?: string): Promise<SagaStats[]> {
     const rows = await this.dependencies.database.session.run(sagaStats, replyTopic ?? null);
     return rows.map((row) => ({ ...row, state: stateOf(row.state) }));
   }
 
-  /** Makes the next attempt of a step that is stuck or waits, with a new budget. */
+  /** Starts the next attempt of a step that is stuck or waits, with a new number of attempts. */
   retry(id: string, step: string, operator: Operator, options?: OrderOptions): Promise<SagaSummary> {
     return this.#order(id, { type: 'retry', step }, operator, options);
   }
 
-  /** Goes on as if the step, or its compensation, was not needed. */
+  /** Continues as if the step, or its compensation, were not needed. */
   skip(id: string, step: string, operator: Operator, options?: OrderOptions): Promise<SagaSummary> {
     return this.#order(id, { type: 'skip', step }, operator, options);
   }
 
-  /** Goes on as if the step, or its compensation, had succeeded and had brought this data. */
+  /** Continues as if the step, or its compensation, had succeeded with this data. */
   resolve(
     id: string,
     step: string,
@@ -258,13 +258,13 @@ export class SagaOperations {
     return this.#order(id, { type: 'resolve', step, data }, operator, options);
   }
 
-  /** Turns the saga round, also behind its pivot. */
+  /** Compensates the saga, even after its pivot. */
   compensate(id: string, operator: Operator, options?: OrderOptions): Promise<SagaSummary> {
     const reason = `by ${operator.by}: ${operator.reason ?? 'no reason given'}`;
     return this.#order(id, { type: 'compensate', reason }, operator, options);
   }
 
-  /** Turns the saga round, unless it has passed its pivot; it ends as CANCELLED. */
+  /** Compensates the saga unless it has passed its pivot; it ends as CANCELLED. */
   cancel(id: string, operator: Operator, options?: OrderOptions): Promise<SagaSummary> {
     const reason = `cancelled by ${operator.by}: ${operator.reason ?? 'no reason given'}`;
     return this.#order(id, { type: 'cancel', reason }, operator, options);
@@ -280,7 +280,7 @@ export class SagaOperations {
     const { waitMs } = resolveOptions('order to a saga', ORDER, rest);
     const row = await this.#row(id);
     const state = stateOf(row.state);
-    // A completed child may still be compensated, as long as its parent is under way.
+    // A completed child may still be compensated while its parent is running.
     const mayBeUndone = event.type === 'compensate' && state === 'COMPLETED' && row.parentId !== null;
     if (isEnd(state) && !mayBeUndone) throw new SagaOrderRefusedError(id, `it is ${state}`);
     assertOperator(operator, `saga ${id}`);
@@ -288,14 +288,14 @@ export class SagaOperations {
     const given = [revision ?? row.revision, operator.by, operator.reason ?? null] as const;
     const sealed = sealedOrder(this.#contents, id, event);
     const [order] = await session.run(orderSaga, id, sealed, ...given).catch((error: unknown) => {
-      // It has ended in between, or with its parent.
+      // It has ended in the meantime, or with its parent.
       throw sqlStateOf(error) === NOT_UNDER_WAY ? new SagaOrderRefusedError(id, 'it has ended') : error;
     });
-    invariant(order !== undefined, `the order to saga ${id} was not kept`);
+    invariant(order !== undefined, `the order to saga ${id} was not stored`);
     return this.#outcome(id, order.id, waitMs);
   }
 
-  /** Waits until the service has said what came of the order. */
+  /** Waits until the service has recorded the outcome of the order. */
   async #outcome(id: string, orderId: number, waitMs: number): Promise<SagaSummary> {
     const until = this.#clock.monotonic() + waitMs;
     for (;;) {
@@ -305,7 +305,7 @@ export class SagaOperations {
       if (this.#clock.monotonic() > until)
         throw new SagaOrderRefusedError(
           id,
-          `no process of its service has taken it up within ${waitMs} ms (it will be, if the saga is unchanged by then)`,
+          `no process of its service handled it within ${waitMs} ms (it still will be, if the saga is unchanged by then)`,
         );
       await this.#clock.sleep(LOOK_MS);
     }

@@ -7,23 +7,23 @@ import { type SagaInstance, type SagaState, STATE_NUMBER, stateOf } from '../mac
 import { OPEN } from '../machine/transition-draft.js';
 import { findSagas, listSagas, rarestAttribute, readSagaContents } from '../statements.generated.js';
 
-/** Which sagas are meant: those that fit everything that is named. */
+/** A query of sagas: all given conditions must hold. */
 export interface SagaQuery {
-  /** Default: those under way. */
+  /** Default: running sagas. */
   readonly states?: readonly SagaState[];
   readonly type?: string;
   readonly keyPrefix?: string;
   /** Minimum age, in milliseconds. */
   readonly olderThanMs?: number;
-  /** Those that have all of these attributes. A number and the text of its digits are alike. */
+  /** Sagas with all of these attributes. A number and the string of its digits match each other. */
   readonly where?: Readonly<Record<string, AttributeValue>>;
-  /** Only those under way that stand at this step: it is under way, waits or is stuck, itself or one of its items. */
+  /** Only running sagas at this step: it, or one of its items, is running, waits or is stuck. */
   readonly step?: string;
 }
 
-/** Which sagas to list. */
+/** Options of a list of sagas. */
 export interface SagaFilter extends SagaQuery {
-  /** Only those behind this id: ids sort by the time of their beginning. */
+  /** Only those after this id: ids sort by start time. */
   readonly after?: string;
   /** Default 100, up to 100,000. */
   readonly limit?: number;
@@ -36,7 +36,7 @@ export interface SagaSummary {
   readonly version: number;
   readonly key: string;
   readonly state: SagaState;
-  /** Grows with every transition; orders may be bound to one. */
+  /** Increases with every transition; orders may be bound to one. */
   readonly revision: number;
   readonly startedAt: Date;
   readonly changedAt: Date;
@@ -44,14 +44,14 @@ export interface SagaSummary {
   readonly parentId: string | null;
 }
 
-/** A saga that was found, with what it holds; without that where it cannot be read, or has ended since. */
+/** A saga that was found, with its content; without it when it cannot be read or the saga has ended since. */
 export interface FoundSaga {
   readonly summary: SagaSummary;
   readonly instance: SagaInstance | undefined;
   readonly isReadable: boolean;
 }
 
-/** A query that was checked. */
+/** A validated query. */
 interface Checked extends Omit<SagaQuery, 'where'> {
   readonly states: readonly SagaState[];
   readonly olderThanMs: number;
@@ -62,7 +62,7 @@ export const LIMIT = wholeNumber({ default: 100, min: 1, max: 100_000 });
 const NAMES = ['states', 'type', 'keyPrefix', 'olderThanMs', 'where', 'step', 'after', 'limit'];
 const OLDER = wholeNumber({ default: 0, min: 0, max: 3_650 * 86_400_000 });
 export const UNDER_WAY: readonly SagaState[] = ['RUNNING', 'COMPENSATING', 'STUCK'];
-/** Sagas that are read at a time where their contents are looked at. */
+/** Sagas that are read at a time when their contents are checked. */
 const PAGE = 100;
 
 /** Finds sagas for operators. */
@@ -72,7 +72,7 @@ export class SagaSearch {
     private readonly contents: SagaContents,
   ) {}
 
-  /** Sagas in the order of their beginning. @throws ConfigurationError */
+  /** Sagas in the order of their start. @throws ConfigurationError */
   async list({ after, limit: most, ...query }: SagaFilter): Promise<SagaSummary[]> {
     const { limit } = resolveOptions('list of sagas', { limit: LIMIT }, { limit: most });
     const checked = checkedQuery(query, after);
@@ -86,7 +86,7 @@ export class SagaSearch {
     return found.slice(0, limit);
   }
 
-  /** Pages of sagas with what they hold, whatever step they stand at. @throws ConfigurationError */
+  /** Pages of sagas with their contents, whatever step they are at. @throws ConfigurationError */
   pages(query: SagaQuery, after?: string, size = PAGE): AsyncGenerator<readonly FoundSaga[]> {
     return this.#pages(checkedQuery(query, after), after, size);
   }
@@ -123,7 +123,7 @@ export class SagaSearch {
     return (await session.run(findSagas, ...given, first.name, first.value, names, values)).map(summaryOf);
   }
 
-  /** The one by which the others are found: that of the fewest sagas. */
+  /** The attribute to search by: the one with the fewest sagas. */
   async #rarestFirst(
     where: readonly StoredAttribute[],
   ): Promise<readonly [StoredAttribute, readonly StoredAttribute[]]> {
@@ -150,7 +150,7 @@ export class SagaSearch {
         const json = await this.contents.open(session, summary.id, stored).catch(() => undefined);
         const row = { ...summary, state: STATE_NUMBER[summary.state], startedAtMs: +summary.startedAt };
         const instance = json === undefined ? undefined : restoreInstance(row, json);
-        // One bad row is no reason to find nothing.
+        // One bad row must not fail the whole search.
         if (!isPlainObject(instance?.steps)) return { summary, instance: undefined, isReadable: false };
         return { summary, instance, isReadable: true };
       }),
@@ -158,7 +158,7 @@ export class SagaSearch {
   }
 }
 
-/** The steps of a saga that stand open: one of that name, or of items of it; all without a name. */
+/** The open steps of a saga: that of a name and its items, or all without a name. */
 export function openStepsOf(instance: SagaInstance, name?: string): string[] {
   return Object.entries(instance.steps).flatMap(([step, { status }]) =>
     OPEN.has(status) && (name === undefined || step === name || step.startsWith(`${name}[`)) ? step : [],
@@ -172,12 +172,12 @@ export function checkedQuery(query: SagaQuery, after?: string): Checked {
   const unknown = Array.isArray(states)
     ? states.filter((state) => !Object.hasOwn(STATE_NUMBER, state as string))
     : [states];
-  const problems = unknown.map((state) => `states must be a list of ${known}, got ${show(state)}`);
+  const problems = unknown.map((state) => `states must be an array of ${known}, got ${show(state)}`);
   for (const name of Object.keys(query)) if (!NAMES.includes(name)) problems.push(unknownName(name, NAMES));
   const age = OLDER.check(olderThanMs);
   if (age !== undefined) problems.push(`olderThanMs ${age}`);
   for (const [name, text] of Object.entries({ type, keyPrefix, step }))
-    if (text !== undefined && typeof text !== 'string') problems.push(`${name} must be a text`);
+    if (text !== undefined && typeof text !== 'string') problems.push(`${name} must be a string`);
   const { attributes, problems: ofWhere } = storedAttributes(where);
   problems.push(...ofWhere.map((problem) => `where: ${problem}`));
   if (Object.values(Object(where) as object).includes(undefined))

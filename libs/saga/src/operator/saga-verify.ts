@@ -5,29 +5,29 @@ import { doneOf } from '../machine/void-output.js';
 import type { SagaTimelineEntry } from './saga-operations.js';
 import { nextTransition, newInstance } from '../machine/next-transition.js';
 
-/** A saga as it was recorded: every transition, its start among them. */
+/** A recorded saga: every transition, including its start. */
 export interface RecordedSaga {
   readonly id: string;
   readonly type: string;
   readonly version: number;
   readonly key: string;
-  /** When it began; needed where a step sleeps until an instant. */
+  /** When it started; needed when a step sleeps until an instant. */
   readonly startedAt?: Date | string;
   readonly timeline: readonly Pick<SagaTimelineEntry, 'revision' | 'nowMs' | 'events' | 'outputs'>[];
 }
 
-/** Where a definition does otherwise than the recorded saga did. */
+/** The first difference between a definition and the recorded saga. */
 export interface SagaDifference {
   readonly sagaId: string;
   readonly revision: number;
-  /** What was done, and what would be done: `reserve/action#1`, `local confirm`. */
+  /** What was done, and what the definition would do: `reserve/action#1`, `local confirm`. */
   readonly recorded: readonly string[];
   readonly now: readonly string[];
 }
 
 /**
- * Runs a recorded saga again by a definition, without any server, and finds the first place where it would have done
- * something else: for a check before a changed definition is deployed under the same version.
+ * Replays a recorded saga with a definition, without a server, and finds the first point where it would have done
+ * something else. Use it before you deploy a changed definition under the same version.
  *
  * @throws NotFoundError when the record does not hold its start
  */

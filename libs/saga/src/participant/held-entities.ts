@@ -12,10 +12,10 @@ export interface SagaLock {
   readonly waiting: number;
 }
 
-/** Which entities that are held to list. */
+/** Filter of held entities. */
 export interface SagaLockFilter {
   readonly entity?: string;
-  /** Only those held for at least so many milliseconds. */
+  /** Only those held for at least this long, in milliseconds. */
   readonly olderThanMs?: number;
   /** Default 100, up to 100,000. */
   readonly limit?: number;
@@ -26,9 +26,9 @@ const LIST = {
   limit: wholeNumber({ default: 100, min: 1, max: 100_000 }),
 };
 
-/** Longest name, in characters: it stands in an index. */
+/** Longest name, in characters: it is part of an index. */
 const ENTITY_MAX = 255;
-/** What PostgreSQL cannot keep, or would keep as something else. */
+/** Characters that PostgreSQL cannot store, or would change. */
 const NO_TEXT = /[\0\p{Cs}]/u;
 
 /** @throws ConfigurationError */
@@ -37,11 +37,11 @@ export function assertEntity(entity: string): void {
     typeof entity === 'string' && entity !== '' && entity.length <= ENTITY_MAX && !NO_TEXT.test(entity);
   if (usable) return;
   throw new ConfigurationError('The entity cannot be held', [
-    `its name must be a text of 1 to ${ENTITY_MAX} characters without a null character or half of a surrogate pair, got ${show(entity)}`,
+    `its name must be a string of 1 to ${ENTITY_MAX} characters without a null character or half of a surrogate pair, got ${show(entity)}`,
   ]);
 }
 
-/** What is held for sagas in a participant's database, the oldest first. @throws ConfigurationError */
+/** Entities held for sagas in a participant's database, the oldest first. @throws ConfigurationError */
 export async function heldEntities(
   session: SqlSession,
   { entity, ...given }: SagaLockFilter = {},

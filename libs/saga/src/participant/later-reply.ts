@@ -1,16 +1,16 @@
 import { ConfigurationError } from '@waybill/kernel';
 
-/** The answer to a command that was `SagaOngoingError`, when it is known; `ongoing` only says that the work goes on. */
+/** The later reply to a command that threw `SagaOngoingError`; `ongoing` only reports that the work continues. */
 export type LaterReply = (
   | { readonly status: 'done'; readonly payload?: unknown }
   | { readonly status: 'rejected'; readonly reason: string }
   | { readonly status: 'ongoing' }
 ) & {
-  /** Whose data the payload holds: `ctx.subject` of the command. The answer is encrypted with keys of that subject's own. */
+  /** The subject of the payload's data: `ctx.subject` of the command. The reply is encrypted with that subject's keys. */
   readonly subject?: string | null;
 };
 
-/** How a command has ended, or stands, at its participant. */
+/** The outcome or state of a command at its participant. */
 export interface Ending {
   readonly status: 'done' | 'rejected' | 'ongoing';
   readonly payload?: unknown;
@@ -23,7 +23,7 @@ const FIELDS: Readonly<Record<Ending['status'], readonly string[]>> = {
   ongoing: [],
 };
 
-/** @throws ConfigurationError for an answer that is none: it may come from code without types */
+/** @throws ConfigurationError for an invalid reply: it may come from untyped code */
 export function endingOf(reply: LaterReply): Ending {
   const given: unknown = reply;
   if (typeof given !== 'object' || given === null)
@@ -33,13 +33,13 @@ export function endingOf(reply: LaterReply): Ending {
   if (!isStatus) throw unusable('its status must be done, rejected or ongoing');
   const known = [...FIELDS[status as Ending['status']], 'status', 'subject'];
   const unknown = Object.keys(given).filter((name) => !known.includes(name));
-  if (unknown.length > 0) throw unusable(`an answer that is ${status} has no ${unknown.join(', ')}`);
+  if (unknown.length > 0) throw unusable(`a reply with status ${status} has no ${unknown.join(', ')}`);
   if (status === 'done') return { status, payload };
   if (status !== 'rejected') return { status: 'ongoing' };
-  if (typeof reason !== 'string') throw unusable('a rejection needs a reason, which is a text');
+  if (typeof reason !== 'string') throw unusable('a rejection needs a reason, a string');
   return { status, error: reason };
 }
 
 function unusable(problem: string): ConfigurationError {
-  return new ConfigurationError('The answer to a command of a saga is not usable', [problem]);
+  return new ConfigurationError('The reply to a command of a saga is not usable', [problem]);
 }

@@ -1,29 +1,29 @@
 import type { SqlSession } from '@waybill/kernel';
 import type { ControlMessage, Outbox, TransactionHandle } from '@waybill/outbox';
 
-/** The transaction in which an answer is given. */
+/** The transaction in which a reply is sent. */
 export interface ReplyTransaction {
   readonly session: SqlSession;
-  /** The transaction as its caller has it; absent where it is Waybill's own. */
+  /** The caller's transaction handle; absent in Waybill's own transactions. */
   readonly handle?: TransactionHandle;
-  /** Has something done as soon as it is committed; absent where nobody can tell. */
+  /** Registers a callback for after the commit; absent when the commit cannot be observed. */
   readonly afterCommit?: (work: () => Promise<unknown>) => void;
-  /** Whose data was asked about: the answer is encrypted as the question was. */
+  /** The subject of the request's data: the reply is encrypted like the request. */
   readonly subject?: string | null;
 }
 
-/** How the answers of a participant leave its database: if and only if its transaction commits. */
+/** Sends the replies of a participant if and only if its transaction commits. */
 export interface Replies {
   /**
    * The caller's open transaction; without `tx`, the one that the caller runs in.
    * @throws TransactionRequiredError
    */
   join(tx: TransactionHandle | undefined): ReplyTransaction;
-  /** @param messages leave in this order, all of them or none */
+  /** @param messages sent in this order, all of them or none */
   send(transaction: ReplyTransaction, messages: readonly ControlMessage[]): Promise<void>;
 }
 
-/** By the outbox, where the participant's database is the log's. */
+/** Sends replies through the outbox, when the participant's database is the log's. */
 export class OutboxReplies implements Replies {
   constructor(private readonly outbox: Outbox) {}
 

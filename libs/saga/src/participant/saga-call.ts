@@ -15,8 +15,8 @@ const BEGUN = /^\d{1,14}$/;
 const ORIGIN = /^(\d{1,14}),(done|unknown)$/;
 
 /**
- * What the barrier knows a command by; undefined for a message that is no command of a saga.
- * @throws BarrierNameError when its times are not readable
+ * The barrier's name of a command; undefined for a message that is not a saga command.
+ * @throws BarrierNameError when its times cannot be parsed
  */
 export function callOf(control: Headers): BarrierCall | undefined {
   const gid = control[SAGA_ID_HEADER];
@@ -27,7 +27,7 @@ export function callOf(control: Headers): BarrierCall | undefined {
   return { ...name, ...begunOf(control, name), ...originOf(control, name) };
 }
 
-/** Whether a message tells a participant that a saga has ended, so that what is held for it can be let go. */
+/** Whether a message tells a participant that a saga has ended, so that what is held for it can be released. */
 export function isRelease(control: Headers): boolean {
   return control[SAGA_OP_HEADER] === SAGA_RELEASE_OP && isId(control[SAGA_ID_HEADER] ?? '');
 }
@@ -49,7 +49,7 @@ function originOf(control: Headers, name: BarrierCall): Pick<BarrierCall, 'origi
 
 function unreadable(header: string, text: string, { gid, branch, op }: BarrierCall): BarrierNameError {
   return new BarrierNameError(
-    `The header ${header} of ${op} of ${gid}/${branch} is not readable (${JSON.stringify(text.slice(0, 100))}): only Waybill ` +
-      'writes it, and its release is another one than this.',
+    `The header ${header} of ${op} of ${gid}/${branch} cannot be read (${JSON.stringify(text.slice(0, 100))}): only Waybill ` +
+      'writes it; its version may differ from this one.',
   );
 }

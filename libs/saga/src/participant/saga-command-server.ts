@@ -19,13 +19,13 @@ const savepoint = savepointOf('participant');
 export interface SagaCommandServerDependencies {
   readonly replies: Replies;
   readonly locks: SagaLocks;
-  /** Finds a topic of the log: answers go to those that are there. Default: only the topic's name is checked. */
+  /** Finds a topic of the log: replies go only to existing topics. Default: only the topic's name is checked. */
   readonly findTopic?: (name: string) => Promise<unknown>;
   /** Default: one with default options. */
   readonly barrier?: Barrier;
 }
 
-/** Operations that take back what others did. */
+/** Operations that undo others. */
 const UNDOING: ReadonlySet<BarrierOp> = new Set<BarrierOp>(['compensate', 'cancel']);
 
 const OVER: Readonly<Record<Exclude<EndedState, 'ongoing'>, CommandOver>> = {
@@ -37,8 +37,8 @@ const OVER: Readonly<Record<Exclude<EndedState, 'ongoing'>, CommandOver>> = {
 
 /**
  * Serves commands of sagas in the transaction of their delivery: the barrier lets each happen once, and never after its
- * compensation; effect, barrier and answer are committed together, so that every command which has happened is answered
- * once, and a duplicate needs no second answer.
+ * compensation; effect, barrier and reply are committed together, so that every command that has happened gets one
+ * reply, and a duplicate needs no second one.
  */
 export class SagaCommandServer {
   readonly #barrier: Barrier;
@@ -48,9 +48,9 @@ export class SagaCommandServer {
   }
 
   /**
-   * Serves one delivery. `work` is the handler; it may throw a {@link SagaRejectedError} (its writes are rolled back, and the
-   * saga is told), a {@link SagaOngoingError}, or anything else: then the delivery has failed, and is retried as any other.
-   * A delivery that is no command of a saga is handled as it is; one that only tells that a saga has ended never reaches it.
+   * Serves one delivery. `work` is the handler; it may throw a {@link SagaRejectedError} (its writes are rolled back and the
+   * saga gets a rejection), a {@link SagaOngoingError}, or anything else: then the delivery has failed and is retried.
+   * A delivery that is not a saga command goes to the handler unchanged; a notice that a saga has ended does not.
    *
    * @returns what `work` returned; undefined when it did not run
    */
@@ -74,7 +74,7 @@ export class SagaCommandServer {
       await session.run(savepoint.goBack);
       ending =
         error instanceof SagaRejectedError ? rejected(error) : await this.#stash(delivery, error.entity);
-      // A copy of the command must not do later what the saga has been told was not done.
+      // A copy of the command must not later do what the saga was told was not done.
       if (ending !== undefined) await this.#barrier.reject(session, call);
     }
     if (UNDOING.has(call.op) && ending?.status !== 'ongoing')
@@ -84,16 +84,16 @@ export class SagaCommandServer {
   }
 
   /**
-   * Answers a command later that was {@link SagaOngoingError}, in the transaction of what it has come to, or says by `ongoing` that
-   * it is still at work, so that the step's time begins again. The barrier is asked first: a command that was answered before,
-   * or that the saga has taken back since, is not answered, and the transaction is to be rolled back.
+   * Replies later to a command that threw {@link SagaOngoingError}, in the transaction of its effect, or reports with `ongoing` that
+   * it is still working, so that the step's time starts again. The barrier is asked first: a command that has been replied to,
+   * or that the saga has since compensated, gets no reply, and the transaction must be rolled back.
    *
    * @param tx the open transaction; without it, the one that the caller runs in
    * @param control the control headers of the command, as they were delivered
    * @throws SagaCommandOverError when the command is over
    * @throws TransactionRequiredError for anything but an open transaction
-   * @throws TransactionConflictError when another transaction is at the command: roll back, and try again
-   * @throws ConfigurationError for headers or an answer that are not usable
+   * @throws TransactionConflictError when another transaction works on the command: roll back and retry
+   * @throws ConfigurationError for invalid headers or an invalid reply
    */
   async reply(control: Headers, reply: LaterReply): Promise<void>;
   async reply(tx: TransactionHandle, control: Headers, reply: LaterReply): Promise<void>;
@@ -124,7 +124,7 @@ export class SagaCommandServer {
   ): Promise<Ending | undefined> {
     let ongoing: SagaOngoingError | undefined;
     let payload: unknown;
-    // The answer is committed with the effect, so the barrier needs to keep none for duplicates.
+    // The reply is committed with the effect, so the barrier need not store it for duplicates.
     const { outcome } = await this.#barrier.call(session, call, async () => {
       try {
         payload = await work();
@@ -137,7 +137,7 @@ export class SagaCommandServer {
     if (outcome === 'done')
       return ongoing === undefined ? { status: 'done', payload } : { status: 'ongoing' };
     if (outcome === 'empty') return { status: 'done' };
-    // Done, rejected or given up before: that was said when it happened.
+    // Done, rejected or given up before: the reply was sent then.
     return undefined;
   }
 
@@ -166,7 +166,7 @@ export class SagaCommandServer {
     await this.dependencies.replies.send(transaction, [message]);
   }
 
-  /** Tells the saga that something is held for it, so that it says when it has ended. */
+  /** Tells the saga that something is held for it, so that it notifies this participant when it ends. */
   #held(session: SqlSession, request: Headers): Headers {
     const call = callOf(request);
     const branch = { sagaId: call?.gid ?? '', branch: call?.branch ?? '' };
@@ -178,12 +178,12 @@ function rejected({ reason }: SagaRejectedError): Ending {
   return { status: 'rejected', error: reason };
 }
 
-/** @throws ConfigurationError for headers that are not those of a command: they were kept by the user */
+/** @throws ConfigurationError for headers that are not those of a command, which the user stored */
 function laterCall(control: Headers): BarrierCall {
   const given: unknown = control;
   const call = typeof given === 'object' && given !== null ? callOf(control) : undefined;
   if (call !== undefined) return call;
-  throw new ConfigurationError('The answer to a command of a saga is not usable', [
-    'its control headers are not those of a command: keep ctx.control of the delivery, and pass it unchanged',
+  throw new ConfigurationError('The reply to a command of a saga is not usable', [
+    'its control headers are not those of a command: store ctx.control of the delivery and pass it unchanged',
   ]);
 }

@@ -27,18 +27,18 @@ import {
 } from '../statements.generated.js';
 
 const SPECS = {
-  /** How long a command waits for an entity that another saga holds, in milliseconds; then it is rejected. */
+  /** How long a command waits for an entity that another saga holds before it is rejected, in milliseconds. */
   waitMs: wholeNumber({ default: 30_000, min: 10, max: 30 * 86_400_000 }),
-  /** Commands that wait for one entity at most; more are rejected at once. */
+  /** Largest number of commands that wait for one entity; more are rejected at once. */
   maxWaiting: wholeNumber({ default: 100, min: 1, max: 100_000 }),
-  /** How often commands that have waited too long are looked for, in milliseconds. */
+  /** Interval between two checks for commands that have waited too long, in milliseconds. */
   sweepMs: wholeNumber({ default: 1_000, min: 10, max: 600_000 }),
 };
 
 /** Options of {@link SagaLocks}. */
 export type SagaLockOptions = Given<typeof SPECS>;
 
-/** A saga, as a participant knows it. */
+/** A saga, as seen by a participant. */
 export interface SagaBranch {
   readonly sagaId: string;
   readonly branch: string;
@@ -51,17 +51,17 @@ export interface StashedCommand {
   readonly headers: Headers;
   readonly control: Headers;
   readonly payload: unknown;
-  /** Whose data it holds, where that was said. */
+  /** The subject of its data, if any. */
   readonly subject: string | null;
 }
 
-/** How commands are kept that wait. */
+/** How waiting commands are stored. */
 export interface StashRules {
   readonly codecs: Readonly<Record<string, Codec>>;
   readonly sealer: Sealer;
 }
 
-/** The entity is another saga's: the command is put aside. Caught by {@link SagaCommandServer}. */
+/** The entity is held by another saga: the command waits. Caught by {@link SagaCommandServer}. */
 export class SagaEntityHeldError extends Error {
   override readonly name = 'SagaEntityHeldError';
 
@@ -70,7 +70,7 @@ export class SagaEntityHeldError extends Error {
   }
 }
 
-/** A command that waits, as its row has it. */
+/** A waiting command, as stored in its row. */
 interface StashRow {
   readonly topic: string;
   readonly key: string | null;
@@ -79,16 +79,16 @@ interface StashRow {
   readonly payload: Buffer | null;
 }
 
-/** Stands for the id of a message that waits: it gets a new one when it is sent again. */
+/** Placeholder for the id of a waiting message: it gets a new one when it is sent again. */
 const STASHED = 'stashed';
 const SWEEP_COMMANDS = 100;
 const SWEEP_TIMEOUT_MS = 30_000;
 
 /**
  * Semantic locks of a participant (after C. Richardson, Microservices Patterns, 4.3): an entity that a saga works on is
- * that saga's until it lets go, because between two steps of it the database does not know that. Commands of other sagas
- * wait in the participant's database and come again when it is let go; after `waitMs` they are rejected, which also
- * undoes a deadlock.
+ * held by that saga until it is released, since between two steps no database lock does so. Commands of other sagas
+ * wait in the participant's database and are delivered again when it is released; after `waitMs` they are rejected, which also
+ * resolves a deadlock.
  */
 export class SagaLocks {
   readonly #options;
@@ -104,11 +104,11 @@ export class SagaLocks {
   }
 
   /**
-   * Holds an entity for the saga of a command, in the command's transaction. It is let go by {@link release}, when the step
+   * Holds an entity for the saga of a command, in the command's transaction. It is released by {@link release}, when the step
    * is compensated, and when the saga has ended.
    *
-   * @throws SagaEntityHeldError when it is another saga's: to be let through
-   * @throws ConfigurationError for a name that cannot be kept
+   * @throws SagaEntityHeldError when another saga holds it: do not catch it
+   * @throws ConfigurationError for an invalid name
    */
   async hold(session: SqlSession, { sagaId, branch }: SagaBranch, entity: string): Promise<void> {
     assertEntity(entity);
@@ -118,12 +118,12 @@ export class SagaLocks {
     this.#taken.set(session, taken.add(`${sagaId}/${branch}`));
   }
 
-  /** Whether a branch has taken something in the transaction of this session: its saga has to let that go when it ends. */
+  /** Whether a branch has taken something in the transaction of this session: it is released when its saga ends. */
   hasTaken(session: SqlSession, { sagaId, branch }: SagaBranch): boolean {
     return this.#taken.get(session)?.has(`${sagaId}/${branch}`) === true;
   }
 
-  /** Lets go what a saga holds here: an entity, what a branch has taken, or all. Commands that wait for it come again. */
+  /** Releases what a saga holds here: an entity, what a branch has taken, or all. Commands that wait for it are delivered again. */
   async release(
     transaction: ReplyTransaction,
     sagaId: string,
@@ -142,13 +142,13 @@ export class SagaLocks {
     if (messages.length > 0) await this.replies.send(transaction, messages);
   }
 
-  /** @returns the command; nothing when its subject was erased */
+  /** @returns the command; empty when its subject was erased */
   async #unstashed(session: SqlSession, row: StashRow): Promise<ControlMessage[]> {
     const { topic, key, control } = row;
     const stored = { ...row, id: STASHED, headers: JSON.parse(row.headers) as Headers };
     try {
       const { sealer } = this.rules;
-      const opened = await openMessage(sealer, session, stored, `a command to ${topic} that waits`);
+      const opened = await openMessage(sealer, session, stored, `a waiting command to ${topic}`);
       const { headers, payload, subject } = opened;
       const value = payload === null ? null : this.#codecOf(topic).decode(payload);
       return [{ topic, key, headers, control: JSON.parse(control) as Headers, payload: value, subject }];
@@ -162,7 +162,7 @@ export class SagaLocks {
     return own(this.rules.codecs, topic) ?? jsonCodec;
   }
 
-  /** Puts a command aside until an entity is let go. @throws SagaRejectedError when too many wait for it */
+  /** Stores a command until an entity is released. @throws SagaRejectedError when too many wait for it */
   async stash(session: SqlSession, entity: string, command: StashedCommand): Promise<void> {
     const { topic, key, control, subject } = command;
     const { maxWaiting, waitMs } = this.#options;
@@ -187,12 +187,12 @@ export class SagaLocks {
       throw new SagaRejectedError(`${maxWaiting} commands wait for ${entity}, which another saga holds`);
   }
 
-  /** What is held, the oldest first. @throws ConfigurationError for a filter that is not usable */
+  /** What is held, the oldest first. @throws ConfigurationError for an invalid filter */
   list(session: SqlSession, filter?: SagaLockFilter): Promise<SagaLock[]> {
     return heldEntities(session, filter);
   }
 
-  /** The service that rejects commands which have waited too long, and sends those again whose entity an operator let go. */
+  /** The service that rejects commands that have waited too long, and sends those again whose entity an operator released. */
   sweeper(
     transactions: TransactionRunner,
     reject: (session: SqlSession, control: Headers, reason: string) => Promise<void>,
@@ -212,7 +212,7 @@ export class SagaLocks {
       return Math.max(expired.length, woken.length) === SWEEP_COMMANDS ? 'again' : 'idle';
     };
     return new BackgroundService({
-      name: "the sweep of sagas' commands that wait",
+      name: 'the sweep of waiting saga commands',
       runOnce: () => transactions.run({ work: ({ session }) => sweep(session), timeoutMs: SWEEP_TIMEOUT_MS }),
       idleMinMs: sweepMs,
       idleMaxMs: sweepMs,
