@@ -75,7 +75,7 @@ test.each([
   ['dots', '..', /would change the path/],
   ['a dot', '.', /would change the path/],
   ['empty', '', /field orderId of the request is empty/],
-  ['missing', null, /field orderId of the request is neither a text nor a number/],
+  ['missing', null, /field orderId of the request is neither a string nor a number/],
 ])('a field that is %s calls nobody, and its saga is stuck', async (_, orderId, reason) => {
   const definition = charging({ url: gateway.url('/orders/{orderId}/charge') });
   await open(definition);
@@ -127,7 +127,7 @@ describe('headers from the request', () => {
     ['of the message', { 'Content-Length': '3' }, /may not make "content-length"/],
     ['that name another host', { HOST: 'x' }, /may not make "host"/],
     ['that are no texts', { 'x-order': 3 }, /must be a text, got number/],
-    ['that are none', 'x-order: 3', /must make an object of texts/],
+    ['that are none', 'x-order: 3', /must return an object of strings/],
   ])('%s are a failure of the step', async (_, made, reason) => {
     const definition = charging({ headers: () => made as never });
     await open(definition);
@@ -197,7 +197,7 @@ describe('the idempotency key', () => {
     await open(definition);
     const id = await begin(definition);
     await floor.until(id, 'STUCK');
-    expect(await reasonOf(id)).toMatch(/idempotencyKey must make a text/);
+    expect(await reasonOf(id)).toMatch(/idempotencyKey must return a string/);
     expect(gateway.calls).toEqual([]);
   });
 
@@ -258,7 +258,7 @@ test('an operator sees a call under way: its tries, and its last error', async (
       op: 'action',
       host: gateway.host,
       state: 'open',
-      lastError: 'the endpoint answered 503',
+      lastError: 'the endpoint responded 503',
     },
   ]);
 });

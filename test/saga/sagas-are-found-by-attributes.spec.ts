@@ -268,7 +268,7 @@ describe('attributes', () => {
     for (const [words, why] of [
       [['list', '--where', 'customer'], '--where takes name=value, got customer'],
       [['list', '--where', '=5'], '--where takes name=value'],
-      [['list', '--where', 'customer='], 'must be a text of 1 to 200 characters'],
+      [['list', '--where', 'customer='], 'must be a string of 1 to 200 characters'],
       [['list', '--where', 'a=1', '--where', 'a=2'], 'names a twice'],
       [['list', '--where', 'no name=1'], 'the name "no name" must be'],
     ] as const)

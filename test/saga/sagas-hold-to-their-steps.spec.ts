@@ -137,9 +137,9 @@ describe('a child that cannot be begun', () => {
   const child = saga<object>('child').waitFor('go').build();
   test.each<[string, () => string, string]>([
     ['whose key is taken', () => 'taken', 'there is a saga child with key taken already'],
-    ['whose key is not storable', () => 'a\0b', 'must be a text of 1 to 255'],
-    ['whose key is too long', () => 'x'.repeat(5_000), 'must be a text of 1 to 255'],
-    ['whose key is no text', () => 7 as unknown as string, 'must be a text of 1 to 255'],
+    ['whose key is not storable', () => 'a\0b', 'must be a string of 1 to 255'],
+    ['whose key is too long', () => 'x'.repeat(5_000), 'must be a string of 1 to 255'],
+    ['whose key is no text', () => 7 as unknown as string, 'must be a string of 1 to 255'],
     [
       'whose key throws',
       () => {

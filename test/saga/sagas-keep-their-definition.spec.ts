@@ -38,7 +38,7 @@ const CHANGES: [string, SagaDefinition, string][] = [
     'step reserve: action to stock.hold, after go was action to stock.reserve',
   ],
   [
-    'steps come in another order',
+    'steps are in another order',
     begin().step('charge', step(charge)).step('reserve', step(reserve)).build() as never,
     'step charge: action to payments.charge, after go was',
   ],
@@ -201,11 +201,11 @@ describe('versions that a process does not have', () => {
     expect(young.said.join()).toContain('leaves them to another');
     await floor.database.pool.query(isLate);
     await expect(release(beside).service.assertUsable()).rejects.toThrow(
-      '1 of order version 1 are under way',
+      '1 of order version 1 are running',
     );
     // One that has another version has dropped this one, even if another process still has it.
     await expect(release([second]).service.assertUsable()).rejects.toThrow(
-      '1 of order version 1 are under way',
+      '1 of order version 1 are running',
     );
     const waiting = release([second], { onUnknownVersion: 'wait' });
     await waiting.service.assertUsable();

@@ -34,7 +34,7 @@ test('attributes are given once, as a function', () => {
       .attributes(() => ({}))
       .attributes(() => ({}))
       .build(),
-  ).toThrow('its attributes are given twice');
+  ).toThrow('its attributes are defined twice');
   for (const bad of [{ customer: 1 }, null, 'customer'])
     expect(() =>
       begun()
@@ -56,7 +56,7 @@ test('a number is stored as its digits, and what is undefined not at all', () =>
   const many = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`n${n}`, n]));
   expect(storedAttributes(many).problems).toEqual([]);
   expect(storedAttributes({ ...many, one: 1, ['-']: 'secret' }).problems).toEqual([
-    'the name "-" must be 1 to 100 of A-Z a-z 0-9 . _ -, and begin with none of . and -',
-    'there may be 20 of them, and not 22',
+    'the name "-" must be 1 to 100 characters of A-Z a-z 0-9 . _ - and must not begin with . or -',
+    'there may be up to 20, got 22',
   ]);
 });

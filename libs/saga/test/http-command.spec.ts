@@ -81,8 +81,8 @@ describe('the URL of an HTTP command', () => {
 test.each([
   [{ method: 'TRACE' }, /method must be one of POST/],
   [{ methd: 'PUT' }, /no option "methd", did you mean method/],
-  [{ rejectOn: [200] }, /rejectOn must be a list of status codes from 300/],
-  [{ rejectOn: 409 }, /rejectOn must be a list/],
+  [{ rejectOn: [200] }, /rejectOn must be an array of status codes from 300/],
+  [{ rejectOn: 409 }, /rejectOn must be an array/],
   [{ headers: {} }, /headers must be a function/],
   [{ idempotencyKey: 'a' }, /idempotencyKey must be a function/],
   [{ timeoutMs: 0 }, /timeoutMs must be a whole number from 10/],

@@ -112,11 +112,11 @@ describe('a step for each item of a list', () => {
 
   test.each([
     ['two items have one key', ['a', 'a'], 'two of its items have the key a'],
-    ['a key is empty', [''], 'must be a text of 1 to 100 characters'],
-    ['a key has brackets', ['a[b]'], 'must be a text of 1 to 100 characters'],
-    ['a key is a number', [7], 'must be a text of 1 to 100 characters'],
-    ['there are too many', Array.from({ length: 1_001 }, (_, n) => `k${n}`), '1000 are the most'],
-    ['it is no list', 'abc', 'must give a list'],
+    ['a key is empty', [''], 'must be a string of 1 to 100 characters'],
+    ['a key has brackets', ['a[b]'], 'must be a string of 1 to 100 characters'],
+    ['a key is a number', [7], 'must be a string of 1 to 100 characters'],
+    ['there are too many', Array.from({ length: 1_001 }, (_, n) => `k${n}`), 'the maximum is 1000'],
+    ['it is no list', 'abc', 'must return an array'],
   ])('is stuck where %s', (_, list, why) => {
     const broken = saga<{ list: unknown }>('broken')
       .forEach('each', {
@@ -312,7 +312,7 @@ test('errors that are final end the attempts', () => {
     .expectCommand(charge)
     .whenFailed('charge', 'CARD_EXPIRED_SOON')
     .expectState('RUNNING');
-  expect(() => build([7 as never])).toThrow(/nonRetryable must be a list/);
+  expect(() => build([7 as never])).toThrow(/nonRetryable must be an array/);
 });
 
 test('a saga keeps to the changes that it began with', () => {

@@ -160,7 +160,7 @@ describe('times', () => {
     story.whenFailed('pay', 'down').whenTimePasses(1_000).expectCommand(pay).whenCancelled();
     story.expectState('RUNNING');
     story.whenTimePasses(60_000).expectCommand(pay).whenTimePasses(60_000).expectState('STUCK');
-    expect(story.instance.reason).toBe('pay: no answer in time');
+    expect(story.instance.reason).toBe('pay: no reply in time');
   });
 
   test('a pivot that was surely not done does not', () => {
@@ -183,10 +183,10 @@ describe('definitions', () => {
         .parallel((group) => group.step('b', { invoke: pay, with: () => ({}), pivot: true }))
         .build();
     expect(build).toThrow(
-      /a comes after z[^]*two steps are named a|two steps are named a[^]*a comes after z/,
+      /a is to run after z[^]*two steps are named a|two steps are named a[^]*a is to run after z/,
     );
     expect(build).toThrow(/second pivot/);
-    expect(build).toThrow(/b is a pivot and runs beside others/);
+    expect(build).toThrow(/b is a pivot and runs in parallel with others/);
     expect(build).toThrow(/its type "bad type!"/);
     expect(build).toThrow(/version must be a whole number from 1/);
     expect(build).toThrow(/deadlineMs must be a whole number from 10/);
@@ -215,7 +215,7 @@ describe('definitions', () => {
       .expectCommand(pay)
       .whenReply('first')
       .expectState('STUCK');
-    expect(second.instance.reason).toContain('what came of step first is not usable: TypeError: no receipt');
+    expect(second.instance.reason).toContain('the result of step first is not usable: TypeError: no receipt');
   });
 
   test('TCC leaves branches out by a condition, and confirms the others', () => {
