@@ -283,7 +283,7 @@ describe('an order to many sagas', () => {
       [['cancel', '--all', '--type', 'x', '--dry-run', '--yes'], 'say --dry-run or --yes, not both'],
       [['cancel', '--all', '--type', 'x', '--revision', '1'], '--revision is of one saga'],
       [['cancel', '--all', '--where', 'a', '--yes'], '--where takes name=value'],
-      [['cancel', '--all', '--state', 'GONE', '--yes'], 'states must be a list of'],
+      [['cancel', '--all', '--state', 'GONE', '--yes'], 'states must be an array of'],
       [['cancel', '--all', '--state', 'COMPLETED', '--yes'], 'sagas that are COMPLETED have ended'],
       [['cancel', '--all', '--type', 'x', '--rate', '0', '--yes'], 'perSecond must be a whole number from 1'],
       [['cancel', '--resume', '1', '--all'], '--resume goes on with what was begun'],

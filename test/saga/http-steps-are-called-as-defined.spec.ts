@@ -123,10 +123,10 @@ describe('headers from the request', () => {
 
   test.each([
     ['with a line break in them', { 'x-order': 'a\r\nx-other: b' }, /Invalid character in header content/],
-    ['of Waybill', { 'Waybill-Saga-Id': 'x' }, /may not make "waybill-saga-id"/],
-    ['of the message', { 'Content-Length': '3' }, /may not make "content-length"/],
-    ['that name another host', { HOST: 'x' }, /may not make "host"/],
-    ['that are no texts', { 'x-order': 3 }, /must be a text, got number/],
+    ['of Waybill', { 'Waybill-Saga-Id': 'x' }, /may not set "waybill-saga-id"/],
+    ['of the message', { 'Content-Length': '3' }, /may not set "content-length"/],
+    ['that name another host', { HOST: 'x' }, /may not set "host"/],
+    ['that are no texts', { 'x-order': 3 }, /must be a string, got number/],
     ['that are none', 'x-order: 3', /must return an object of strings/],
   ])('%s are a failure of the step', async (_, made, reason) => {
     const definition = charging({ headers: () => made as never });

@@ -357,7 +357,7 @@ test('an event without a saga and without a handler is kept for operators', asyn
       kind: 'event',
       name: 'shipment.delivered',
       payload: { orderId: 'A-1', signedBy: 'bob' },
-      why: 'no saga has waited for it as orders.ship/shipment.delivered@shipment.delivered with A-1',
+      why: 'no saga waited for it as orders.ship/shipment.delivered@shipment.delivered with A-1',
     },
   ]);
   expect(await command('ignored', '--payload')).toMatch(/shipment\.delivered .*no saga has waited.*bob/);

@@ -395,7 +395,7 @@ test('the command lists, shows, draws and decides about sagas', async () => {
     { id, key: 'A-1' },
   ]);
   expect(await command('list', '--older-than', '1h')).toBe('');
-  await expect(command('list', '--state', 'GONE')).rejects.toThrow('states must be a list of RUNNING');
+  await expect(command('list', '--state', 'GONE')).rejects.toThrow('states must be an array of RUNNING');
   for (const words of [
     ['show', 'A-1'],
     ['retry', 'A-1', 'charge', '--yes'],

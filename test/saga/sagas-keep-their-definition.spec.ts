@@ -186,7 +186,7 @@ test('a patched step changes nothing, and the release may be rolled back', async
       work: (transaction) => floor.engine.tell(transaction as never, later.id, { type: 'due' }),
       timeoutMs: 5_000,
     }),
-  ).rejects.toThrow('the saga began with its change audit');
+  ).rejects.toThrow('the saga began with change audit');
 });
 
 describe('versions that a process does not have', () => {

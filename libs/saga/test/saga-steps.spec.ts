@@ -191,7 +191,7 @@ describe('definitions', () => {
     expect(build).toThrow(/version must be a whole number from 1/);
     expect(build).toThrow(/deadlineMs must be a whole number from 10/);
     expect(() => saga('empty').build()).toThrow(/1 to 200 steps, has 0/);
-    expect(() => httpCommand('ftp://x')).toThrow(/no http or https URL/);
+    expect(() => httpCommand('ftp://x')).toThrow(/not an http or https URL/);
     expect(() => sagaCommand('a b')).toThrow(/topic name "a b"/);
   });
 
