@@ -18,7 +18,7 @@ const layerRules = [];
 const below = [];
 for (const layer of layers) {
   const names = [layer].flat();
-  // A package of the same layer is out of reach; so is every layer above.
+  // A package may not import from its own layer, nor from any layer above.
   for (const name of names)
     layerRules.push({
       name: `layer-${name}`,
@@ -33,7 +33,10 @@ for (const layer of layers) {
   below.push(...names);
 }
 
-/** The rooms of the big packages, lowest first. A room may import those before it; files outside of all rooms import any. */
+/**
+ * The rooms of the big packages, lowest first. A room may import those before it; files outside of all rooms import
+ * any.
+ */
 const rooms = {
   consumer: ['record', 'policy', 'reply', 'handler', 'delivery', 'retry', 'parked', 'lane'],
   saga: [
@@ -72,7 +75,9 @@ const rooms = {
   ],
 };
 
-/** Rules that keep the imports of a package one way from room to room, and its files without circles, types included. */
+/**
+ * Rules that keep the imports of a package one way from room to room, and its files without circles, types included.
+ */
 function roomRules(library, names) {
   const src = `^libs/${library}/src/`;
   return [
@@ -89,7 +94,7 @@ function roomRules(library, names) {
     {
       name: `every-folder-of-${library}-is-a-room`,
       severity: 'error',
-      comment: 'a new folder gets its place in the list of rooms',
+      comment: 'a new folder needs its place in the list of rooms',
       from: {},
       to: { path: `${src}[^/]+/`, pathNot: `${src}(${names.join('|')})/` },
     },
@@ -103,8 +108,8 @@ function roomRules(library, names) {
 }
 
 /**
- * Imports of packages by name are followed to their sources by tsconfig.layers.json. An entry point that it does not name
- * would resolve to `dist` and escape every rule.
+ * Imports of packages by name are followed to their sources by tsconfig.layers.json. An entry point that it does not
+ * name would resolve to `dist` and escape every rule.
  */
 function assertEveryEntryPointIsKnown() {
   const { paths } = JSON.parse(readFileSync(join(__dirname, 'tsconfig.layers.json'), 'utf8')).compilerOptions;
@@ -112,7 +117,7 @@ function assertEveryEntryPointIsKnown() {
     const manifest = JSON.parse(readFileSync(join(__dirname, 'libs', library, 'package.json'), 'utf8'));
     for (const [entry, target] of Object.entries(manifest.exports)) {
       const name = manifest.name + entry.slice(1);
-      // A text is a file that is run or read, and not imported.
+      // A string is a file that is run or read, not imported.
       if (typeof target !== 'string' && !Object.hasOwn(paths, name))
         throw new Error(`tsconfig.layers.json does not say where ${name} is`);
     }
@@ -144,7 +149,7 @@ module.exports = {
     {
       name: 'internal-is-for-our-packages',
       severity: 'error',
-      comment: 'the sample shop uses what users can use',
+      comment: 'the sample shop uses only what users can use',
       from: { path: '^src/' },
       to: { path: '^libs/[^/]+/src/internal\\.ts$' },
     },
@@ -164,7 +169,7 @@ module.exports = {
     {
       name: 'testing-knows-kernel-and-schema-only',
       severity: 'error',
-      comment: 'scenarios of sagas are a part of their own, which those who use it import by its own name',
+      comment: 'saga scenarios are a separate part, imported by its own name',
       from: { path: '^libs/testing/src/(?!saga/)' },
       to: { path: '^libs/(?!testing/|kernel/|schema/)' },
     },

@@ -7,8 +7,8 @@ const LOOK_EVERY_MS = 50;
 const GRACE_MS = 1_000;
 
 /**
- * Closes each HTTP connection as soon as its request has its response while the application shuts down, and after a second
- * the remaining ones. Node alone waits for clients to close them, even those that never sent a request.
+ * Closes each HTTP connection as soon as its request has its response while the application shuts down, and after a
+ * second the remaining ones. Node alone waits for clients to close them, even those that never sent a request.
  */
 @Injectable()
 export class HttpDrain implements BeforeApplicationShutdown {

@@ -4,7 +4,9 @@ import { describeFailure } from './describe-failure.js';
 import { readShopEnvironment, type ShopEnvironment } from './shop-config.js';
 import { startShop } from './shop-app.js';
 
-/** Starts the services that `SERVICE` names. A parent with an IPC channel gets the URL, and the process ends with it. */
+/**
+ * Starts the services that `SERVICE` names. A parent with an IPC channel gets the URL, and the process ends with it.
+ */
 async function main(): Promise<void> {
   const environment = readShopEnvironment(process.env);
   const { connectionStrings, paymentsLog, isolated } = await databasesOf(environment);

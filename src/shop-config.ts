@@ -51,10 +51,12 @@ export interface ServiceDatabases {
 }
 
 /**
- * Reads `SERVICE` (default: all three), `PORT` (default 3000), `DATABASE_URL` and `LEDGER_DATABASE_URL` (the owner's), or for
- * one service in prepared databases `SERVICE_DATABASE_URL` (its login's) and `SERVICE_BUS_URL` (default: the same),
+ * Reads `SERVICE` (default: all three), `PORT` (default 3000), `DATABASE_URL` and `LEDGER_DATABASE_URL` (the owner's),
+ * or for one service in prepared databases `SERVICE_DATABASE_URL` (its login's) and `SERVICE_BUS_URL` (default: the
+ * same),
  * `SHOP_STARTING_STOCK` (default 100,000), `SHOP_CHARGE_LIMIT_PENCE` (default 500,000), `SHOP_DECLINED_CUSTOMERS` and
- * `SHOP_UNDELIVERABLE_CUSTOMERS` (comma-separated ids), `SHOP_GATEWAY_URL`, `SHOP_PAYMENT_DUE_MS` (default 7 days) and `REDIS_URL`.
+ * `SHOP_UNDELIVERABLE_CUSTOMERS` (comma-separated ids), `SHOP_GATEWAY_URL`, `SHOP_PAYMENT_DUE_MS` (default 7 days) and
+ * `REDIS_URL`.
  * @throws ShopError SHOP_CONFIG with all problems.
  */
 export function readShopEnvironment(env: NodeJS.ProcessEnv): ShopEnvironment {

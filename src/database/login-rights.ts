@@ -1,8 +1,8 @@
 import type { LoginName, LoginRights } from './logins.js';
 
 /**
- * Rights of each login where the log is. Services read what they handle, in their own group, and reply. orders relays for all,
- * and so sees every message; the others see only their own.
+ * Rights of each login where the log is. Services read what they handle, in their own group, and reply. orders relays
+ * for all, and so sees every message; the others see only their own.
  */
 export const BUS_RIGHTS: Readonly<Record<LoginName, LoginRights>> = {
   orders: { roles: ['service'] },

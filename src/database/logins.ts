@@ -31,8 +31,8 @@ export function loginOf(database: string, name: LoginName): string {
 }
 
 /**
- * Gives each service, and the operator, a separate login with the least of Waybill's rights that it needs, and each service rights
- * on its own tables, if they are in this database; on nothing else.
+ * Gives each service, and the operator, a separate login with the least of Waybill's rights that it needs, and each
+ * service rights on its own tables, if they are in this database; on nothing else.
  * @param connectionString of the owner
  * @returns the connection string of each; undefined when the owner may not create roles
  */

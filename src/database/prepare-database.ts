@@ -24,8 +24,8 @@ export interface PreparedDatabases {
 }
 
 /**
- * Brings the databases up to date, as their owner: Waybill's tables, the topics, the shop's tables, a login for each service and for the operator.
- * Any number of processes may do so concurrently, and again at every start.
+ * Brings the databases up to date, as their owner: Waybill's tables, the topics, the shop's tables, a login for each
+ * service and for the operator. Any number of processes may do so concurrently, and again at every start.
  *
  * @param main where the log is, with the tables of orders and inventory
  * @param ledger the database of payments' tables

@@ -25,8 +25,8 @@ const GIVE_UP_MS = 90_000;
 const CHARGE_MS = 60_000;
 
 /**
- * One run: databases, services, a faulty gateway, orders, kills, a redrive, a final wait, reconciliation. `interrupt` makes
- * it end early; `close` ends everything that was started, after `run` has ended.
+ * One run: databases, services, a faulty gateway, orders, kills, a redrive, a final wait, reconciliation. `interrupt`
+ * makes it end early; `close` ends everything that was started, after `run` has ended.
  */
 export class DemoRun {
   private readonly services = new Map<ServiceName, ServiceProcess>();
@@ -74,7 +74,9 @@ export class DemoRun {
     return { file, progress, books, kills, killed, seconds, gatewayTroubles };
   }
 
-  /** Makes `run` end soon: between two of its steps, or immediately while it waits. Safe at any time, more than once. */
+  /**
+   * Makes `run` end soon: between two of its steps, or immediately while it waits. Safe at any time, more than once.
+   */
   interrupt(): void {
     this.interrupted.abort(new Error('The demo was interrupted.'));
     void this.stopServices();

@@ -24,7 +24,10 @@ export interface GatewayBooks {
   readonly repaired: boolean;
 }
 
-/** The gateway's own books: a file to which lines are appended, on disk before the gateway responds. It outlives the gateway. */
+/**
+ * The gateway's own books: a file to which lines are appended, on disk before the gateway responds. It outlives the
+ * gateway.
+ */
 export class GatewayJournal {
   readonly #file: number;
   readonly #done = new Map<string, GatewayMovement>();

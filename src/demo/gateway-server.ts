@@ -33,8 +33,9 @@ interface Body {
 
 /**
  * The external service: a card gateway on 127.0.0.1 with its own books. It moves money once for an idempotency
- * key, however often it is called; `GET /charges/<key>` reports what it has done (404: nothing, and nothing will come of an
- * earlier request; 409: in progress). Faults are derived from the invoice, so that they are the same in every run.
+ * key, however often it is called; `GET /charges/<key>` reports what it has done (404: nothing, and nothing will come
+ * of an earlier request; 409: in progress). Faults are derived from the invoice, so that they are the same in every
+ * run.
  */
 export class GatewayServer {
   readonly #server: Server;
@@ -76,7 +77,8 @@ export class GatewayServer {
   }
 
   /**
-   * Holds back the response to the next charge, and queries about it, once it is made: calls `held` then, and responds when
+   * Holds back the response to the next charge, and queries about it, once it is made: calls `held` then, and responds
+   * when
    * `released` resolves.
    * That is the worst moment for the caller to crash.
    */
@@ -92,7 +94,8 @@ export class GatewayServer {
       text += String(chunk);
       if (text.length > BODY_MAX) return void response.destroy();
     }
-    // The caller may already have queried a request that it no longer waits for: such a request must not be carried out.
+    // The caller may already have queried a request that it no longer waits for: such a request must not be carried
+    // out.
     if (Number(request.headers['x-valid-until']) < Date.now()) return void response.writeHead(408).end();
     const idempotencyKey = String(request.headers['idempotency-key'] ?? '');
     await this.#move(idempotencyKey, resource === 'refunds', JSON.parse(text) as Body, response);

@@ -48,8 +48,8 @@ interface FileRecord {
 
 /**
  * Reads an order file.
- * @throws ShopError DEMO_ORDER_FILE when it cannot be read, is not CSV, lacks columns, has no line that can be ordered, or
- *   is not what its name suggests: dates that begin with the day, a quote that swallows lines.
+ * @throws ShopError DEMO_ORDER_FILE when it cannot be read, is not CSV, lacks columns, has no line that can be ordered,
+ *   or is not what its name suggests: dates that begin with the day, a quote that swallows lines.
  */
 export async function readOrderFile(path: string): Promise<OrderFile> {
   let collector: InvoiceCollector | undefined;

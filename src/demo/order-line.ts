@@ -53,7 +53,9 @@ const MONTH_FIRST = new RegExp(`^(\\d{1,2})/(\\d{1,2})/(\\d{4}) ${TIME}`);
 const DESCRIPTION_MAX = 500;
 const CUSTOMER_MAX = 64;
 
-/** Entries that book-keepers write instead of a stock code: discount, manual, bad debt, samples, charity, charges, fees. */
+/**
+ * Entries that book-keepers write instead of a stock code: discount, manual, bad debt, samples, charity, charges, fees.
+ */
 const ADJUSTMENT_CODES: ReadonlySet<string> = new Set([
   'D',
   'M',
@@ -142,7 +144,10 @@ function parseDate(text: string): string | undefined {
   return utcTime(parts.map((part = '0') => Number(part)))?.toISOString();
 }
 
-/** Whether a date with slashes has the day or the month first: the 13 of 13/1/2010 is a day, and so is that of 1/13/2010. */
+/**
+ * Whether a date with slashes has the day or the month first: the 13 of 13/1/2010 is a day, and so is that of
+ * 1/13/2010.
+ */
 export function dayPlace(raw: RawLine): 'first' | 'second' | 'unknown' | undefined {
   const match = MONTH_FIRST.exec(raw.InvoiceDate.trim());
   if (match === null) return undefined;

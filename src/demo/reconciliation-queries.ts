@@ -1,9 +1,12 @@
 /**
- * Queries of the demo to the main database, by its own login: only the reconciliation reads all services. The rows of payments
- * in its own database are read by LEDGER and PAYMENT_STEPS, and passed to the other queries as JSON.
+ * Queries of the demo to the main database, by its own login: only the reconciliation reads all services. The rows of
+ * payments in its own database are read by LEDGER and PAYMENT_STEPS, and passed to the other queries as JSON.
  */
 
-/** The shop's progress. `lag` is the number of active sagas and pending events. $1: topics of events, one per subscriber. */
+/**
+ * The shop's progress. `lag` is the number of active sagas and pending events. $1: topics of events, one per
+ * subscriber.
+ */
 export const PROGRESS = `
 select
   (select count(*) from orders.customer_order)::int as placed,
@@ -69,8 +72,9 @@ select
   (select coalesce(percentile_cont(0.99) within group (order by ms), 0) from latency)::float8 as "p99Ms"`;
 
 /**
- * Compares steps that took effect with the outcomes: what must have happened for an outcome has happened once; of a rejected
- * order everything is undone; and one came after the other, by the clocks of the databases. $1: the steps of payments.
+ * Compares steps that took effect with the outcomes: what must have happened for an outcome has happened once; of a
+ * rejected order everything is undone; and one came after the other, by the clocks of the databases. $1: the steps of
+ * payments.
  */
 export const STEPS = `
 with step as (
@@ -130,7 +134,10 @@ select
       where o.invoice_no = t.invoice_no and r.step = t.step and r.op = t.op))::int as "straySteps",
   (select count(*) from ordered where recorded_at < before)::int as "stepsOutOfOrder"`;
 
-/** Compares orders and returns with the ledger, $1: each outcome once, each charge and refund once and of the exact amount. */
+/**
+ * Compares orders and returns with the ledger, $1: each outcome once, each charge and refund once and of the exact
+ * amount.
+ */
 export const MONEY = `
 with document as (
     select invoice_no, total_pence, status,

@@ -26,9 +26,9 @@ export class GatewayUnavailableError extends Error {
 export const GATEWAY_LIMITS = { timeoutMs: 450, leaseMs: 900, undoWaitMs: 5_000 } as const;
 
 /**
- * Moves money by a gateway outside the shop, over HTTP. Its work is not in a transaction, so each movement is an external
- * effect: the attempt is on disk before the call, the gateway is queried about what a crash or a time-out has left
- * open, and each movement has a key under which it happens once.
+ * Moves money by a gateway outside the shop, over HTTP. Its work is not in a transaction, so each movement is an
+ * external effect: the attempt is on disk before the call, the gateway is queried about what a crash or a time-out has
+ * left open, and each movement has a key under which it happens once.
  */
 @Injectable()
 export class CardGateway {
@@ -37,7 +37,10 @@ export class CardGateway {
     @Inject(ExternalEffects) private readonly effects: ExternalEffects,
   ) {}
 
-  /** Charges under `key`; `awaited` when the customer pays by bank transfer instead. @throws EffectUnknownError and the like */
+  /**
+   * Charges under `key`; `awaited` when the customer pays by bank transfer instead. @throws EffectUnknownError and the
+   * like
+   */
   async charge(key: string, charge: CardMovement): Promise<'charged' | 'awaited'> {
     const { state } = await this.effects.run<Receipt>({
       key,

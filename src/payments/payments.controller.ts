@@ -71,8 +71,8 @@ export class PaymentsController {
   }
 
   /**
-   * Charges the customer by the gateway. The locked payment keeps its end from overtaking the charge; a charge that comes
-   * after it charges nothing.
+   * Charges the customer by the gateway. The locked payment keeps its end from overtaking the charge; a charge that
+   * comes after it charges nothing.
    */
   @SagaCommand(chargePayment, CHARGING)
   async charge(
