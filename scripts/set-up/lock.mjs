@@ -48,7 +48,7 @@ function renew() {
   try {
     utimesSync(LOCK, now, now);
   } catch {
-    // Somebody removed it by hand.
+    // It was removed manually.
   }
 }
 

@@ -85,7 +85,7 @@ with step as (
       from json_to_recordset($1::json)
         as p (saga_id text, invoice_no text, step text, op text, recorded_at timestamptz)
   ),
-  -- Where a step stands in the way of an order, and whether it must be there for the outcome, or may.
+  -- Where a step comes in the course of an order, and whether it must be there for the outcome, or may.
   rule (outcome, step, op, place, must) as (values
     ('sold', 'accept', 'action', 1, true), ('sold', 'reserve', 'action', 2, true), ('sold', 'open', 'action', 3, true),
     ('sold', 'charge', 'action', 4, true), ('sold', 'book', 'action', 5, false), ('sold', 'ship', 'action', 6, true),

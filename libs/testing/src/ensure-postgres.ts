@@ -31,11 +31,11 @@ class ExternalPostgres implements PostgresServer {
   }
 
   async start(): Promise<void> {
-    // Runs already, or is somebody else's to start.
+    // Runs already, or is managed elsewhere.
   }
 
   async stop(): Promise<void> {
-    // Somebody else's to stop.
+    // Managed elsewhere.
   }
 
   async restart(): Promise<void> {

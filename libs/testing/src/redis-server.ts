@@ -158,11 +158,11 @@ class ExternalRedis implements RedisServer {
   constructor(readonly url: string) {}
 
   async start(): Promise<void> {
-    // Somebody else's to start.
+    // Managed elsewhere.
   }
 
   async stop(): Promise<void> {
-    // Somebody else's to stop.
+    // Managed elsewhere.
   }
 
   async kill(): Promise<void> {

@@ -48,7 +48,7 @@ export async function hurryParked(database: PgDatabase, channel: string): Promis
 }
 
 const OPEN = `
-  select format('a transaction of %s is open: %s', coalesce(nullif(a.application_name, ''), 'somebody'),
+  select format('a transaction of %s is open: %s', coalesce(nullif(a.application_name, ''), 'an unnamed client'),
                 left(a.query, 200)) as what
     from pg_stat_activity a
    where a.datname = current_database() and a.backend_type = 'client backend' and a.pid <> pg_backend_pid()
@@ -102,7 +102,7 @@ const LOOK = `
     union all
     select 'a command of ' || h.topic || ' that waits for ' || h.entity, h.expires_at, false from :schema.saga_stash h
     union all
-    select 'a timer for ' || coalesce(t.topic, t.token, 'nobody'), t.due_at, false from :schema.timer t
+    select 'a timer for ' || coalesce(t.topic, t.token, 'an unnamed target'), t.due_at, false from :schema.timer t
     union all
     select 'a message of ' || t.name || ' that is retried', m.due_at, true
       from :schema.parked_message m join :schema.topic_partition p on p.id = m.partition_id
