@@ -92,7 +92,7 @@ describe('the errors', () => {
   });
 
   test('docs/ERRORS.md lists every code with its family, its class and whether it is retryable', () => {
-    const document = readFileSync(new URL('../../../docs/ERRORS.md', import.meta.url), 'utf8');
+    const document = readFileSync(new URL('../../docs/ERRORS.md', import.meta.url), 'utf8');
     const rows = new Map(
       [...document.matchAll(/^\| `([A-Z_]+)` \| `(\w+)` \| (\w+) \| (yes|no) \|/gm)].map(
         ([, code, name, family, retry]) => [code, { name, family, retry }],
