@@ -18,7 +18,7 @@ const layerRules = [];
 const below = [];
 for (const layer of layers) {
   const names = [layer].flat();
-  // A package of the same layer is out of reach; so is every layer above.
+  // A package may not import from its own layer, nor from any layer above.
   for (const name of names)
     layerRules.push({
       name: `layer-${name}`,
@@ -96,7 +96,7 @@ function roomRules(library, names) {
     {
       name: `every-folder-of-${library}-is-a-room`,
       severity: 'error',
-      comment: 'a new folder gets its place in the list of rooms',
+      comment: 'a new folder needs its place in the list of rooms',
       from: {},
       to: { path: `${src}[^/]+/`, pathNot: `${src}(${names.join('|')})/` },
     },
@@ -104,8 +104,8 @@ function roomRules(library, names) {
 }
 
 /**
- * Imports of packages by name are followed to their sources by tsconfig.layers.json. An entry point that it does not name
- * would resolve to `dist` and escape every rule.
+ * Imports of packages by name are followed to their sources by tsconfig.layers.json. An entry point that it does not
+ * name would resolve to `dist` and escape every rule.
  */
 function assertEveryEntryPointIsKnown() {
   const { paths } = JSON.parse(readFileSync(join(__dirname, 'tsconfig.layers.json'), 'utf8')).compilerOptions;
@@ -113,7 +113,7 @@ function assertEveryEntryPointIsKnown() {
     const manifest = JSON.parse(readFileSync(join(__dirname, 'libs', library, 'package.json'), 'utf8'));
     for (const [entry, target] of Object.entries(manifest.exports)) {
       const name = manifest.name + entry.slice(1);
-      // A text is a file that is run or read, and not imported.
+      // A string is a file that is run or read, not imported.
       if (typeof target !== 'string' && !Object.hasOwn(paths, name))
         throw new Error(`tsconfig.layers.json does not say where ${name} is`);
     }
@@ -146,7 +146,7 @@ module.exports = {
     {
       name: 'internal-is-for-our-packages',
       severity: 'error',
-      comment: 'the sample shop uses what users can use',
+      comment: 'the sample shop uses only what users can use',
       from: { path: '^src/' },
       to: { path: '^libs/[^/]+/src/internal\\.ts$' },
     },
@@ -166,7 +166,7 @@ module.exports = {
     {
       name: 'testing-knows-kernel-and-schema-only',
       severity: 'error',
-      comment: 'scenarios of sagas are a part of their own, which those who use it import by its own name',
+      comment: 'saga scenarios are a separate part, imported by its own name',
       from: { path: '^libs/testing/src/(?!saga/)' },
       to: { path: '^libs/(?!testing/|kernel/|schema/)' },
     },

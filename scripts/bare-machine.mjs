@@ -1,7 +1,7 @@
 /**
- * A machine that has Node and nothing else, as far as the tests can tell: the PATH is a folder with links to Node, npm, npx
- * and a shell, so that redis-server, pgbouncer, psql, postgres and java are not found; nothing can be written to HOME; and
- * DATABASE_URL, REDIS_URL and CI are unset. What needs more is left out there, and says so.
+ * A machine with Node and nothing else, as far as the tests can tell: the PATH is a folder with links to Node, npm, npx
+ * and a shell, so that redis-server, pgbouncer, psql, postgres and java are not found; nothing can be written to HOME;
+ * and DATABASE_URL, REDIS_URL and CI are unset. Tests that need more are skipped there, and say so.
  */
 import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
@@ -11,20 +11,21 @@ const PROGRAMS = ['node', 'npm', 'npx', 'sh'];
 const UNSET = ['DATABASE_URL', 'REDIS_URL', 'CI'];
 
 /**
- * @param {(environment: Record<string, string | undefined>) => Promise<number>} work is given the environment of that machine
- * @returns {Promise<number>} what `work` returned
+ * @param {(environment: Record<string, string | undefined>) => Promise<number>} work receives the environment of that
+ *   machine
+ * @returns {Promise<number>} the result of `work`
  */
 export async function onBareMachine(work) {
   const folder = mkdtempSync(join(tmpdir(), 'waybill-bare-'));
   try {
     for (const name of PROGRAMS) symlinkSync(locate(name), join(folder, name));
-    // A file where the folder should be: root may write into a read-only folder, and no user into this.
+    // A file instead of a folder: root may write into a read-only folder, but no user into a file.
     const home = join(folder, 'home');
     writeFileSync(home, '');
     return await work({
       PATH: folder,
       HOME: home,
-      // npm's own file of settings, with the registry, is where it was; its cache is not.
+      // npm's own configuration file, with the registry, stays where it was; its cache does not.
       npm_config_userconfig: process.env.npm_config_userconfig ?? join(homedir(), '.npmrc'),
       npm_config_cache: join(home, '.npm'),
       ...Object.fromEntries(UNSET.map((name) => [name, undefined])),

@@ -1,5 +1,5 @@
-// Writes api/<package>.txt: the names that each package exports, and their kinds. The face of a package then changes only
-// on purpose, and a review sees it. With --check it writes nothing and fails when a file is stale.
+// Writes api/<package>.txt: the names that each package exports, and their kinds. So the public API of a package
+// changes only on purpose, and visibly in a review. With --check it writes nothing and fails when a file is stale.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const folder = join(root, 'api');
 const check = process.argv.includes('--check');
 
-/** Entry points by the name of their file in api/. What only our own packages import, `./internal`, is not a face. */
+/** Entry points by the name of their file in api/. `./internal`, which only our own packages import, is not public. */
 function entryPoints() {
   const found = new Map();
   for (const library of readdirSync(join(root, 'libs'))) {
@@ -64,7 +64,7 @@ const stale = [
 ];
 if (check && stale.length > 0) {
   process.stderr.write(
-    `stale: ${stale.map((file) => `api/${file}`).join(', ')}. Run "npm run generate:api", and look at what changes for users.\n`,
+    `stale: ${stale.map((file) => `api/${file}`).join(', ')}. Run "npm run generate:api", and check what changes for users.\n`,
   );
   process.exitCode = 1;
 }

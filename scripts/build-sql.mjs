@@ -1,6 +1,6 @@
 // Turns the .sql files of the libraries into typed modules: libs/*/sql/**/*.sql into src/statements.generated.ts,
-// libs/schema/migrations/*.sql each into src/migrations/*.generated.ts, and a list of these. With --check it writes nothing and fails when a
-// generated file is stale. Plain Node, so that it runs before anything is built.
+// libs/schema/migrations/*.sql each into src/migrations/*.generated.ts, with a list of them. With --check it writes
+// nothing and fails when a generated file is stale. Plain Node, so that it runs before anything is built.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -28,13 +28,15 @@ function typescriptType(sqlType, word, file) {
   const match = /^([a-z0-9_]+)(\[\])?(\?)?$/.exec(sqlType);
   const base = match && TYPES[match[1]];
   if (!base) throw new Error(`${file}: unknown type ${sqlType} in the header`);
-  // A list that goes into a bulk insert may hold nulls; one that comes out of an aggregate here never does.
+  // A list passed to a bulk insert may contain nulls; one returned by an aggregate here never does.
   const element = word === 'Params' ? `(${base} | null)` : base;
   const type = match[2] ? `readonly ${element}[]` : base;
   return match[3] ? `${type} | null` : type;
 }
 
-/** Reads "name type, name type" behind `-- Params:` or `-- Returns:`; the list may go on in lines that begin "--   ". */
+/**
+ * Reads "name type, name type" after `-- Params:` or `-- Returns:`. The list may continue in lines that begin "--   ".
+ */
 function headerList(sql, word, file) {
   const lines = sql.split('\n');
   const start = lines.findIndex((line) => line.startsWith(`-- ${word}:`));
@@ -47,7 +49,7 @@ function headerList(sql, word, file) {
     .filter((item) => item !== '' && item !== 'none')
     .map((item) => {
       const [name, type, ...rest] = item.split(/\s+/);
-      if (!type || rest.length > 0) throw new Error(`${file}: cannot read "${item}" behind ${word}`);
+      if (!type || rest.length > 0) throw new Error(`${file}: cannot read "${item}" after ${word}`);
       return { name, type: typescriptType(type, word, file) };
     });
 }
@@ -56,7 +58,7 @@ const camel = (name) => name.replaceAll(/-([a-z0-9])/g, (_, letter) => letter.to
 const literal = (sql) =>
   '`' + sql.replaceAll('\\', '\\\\').replaceAll('`', '\\`').replaceAll('${', '\\${') + '`';
 
-/** The lines of a header that its types do not say: all but Params and Returns, and what goes on from these. */
+/** The lines of a header that its types do not express: all except Params and Returns, and their continuations. */
 function docLines(lines) {
   let isTyped = false;
   return lines.filter((line) => {

@@ -1,6 +1,6 @@
-/** What the licences of a bill of materials say, and which of them may not stay. */
+/** The licences of a bill of materials, and which of them are not allowed. */
 
-/** Licences of what is shipped and of what builds it: permissive ones. */
+/** Allowed licences of shipped packages and build tools: permissive ones. */
 const ALLOWED = new Set([
   '0BSD',
   'Apache-2.0',
@@ -14,17 +14,14 @@ const ALLOWED = new Set([
   'Unlicense',
 ]);
 
-/** Packages that were looked at by hand, and why they may stay. */
+/** Packages that were reviewed manually, and why they are allowed. */
 const EXCEPTIONS = new Map([
-  ['caniuse-lite', { licence: 'CC-BY-4.0', why: 'data for building; nothing of it is shipped' }],
-  [
-    'elkjs',
-    { licence: 'EPL-2.0', why: 'a part of a tool of Prisma for development; unchanged, and not shipped' },
-  ],
-  ['seq-queue', { licence: undefined, why: 'its file LICENSE is that of MIT' }],
+  ['caniuse-lite', { licence: 'CC-BY-4.0', why: 'build data; none of it is shipped' }],
+  ['elkjs', { licence: 'EPL-2.0', why: 'a part of a Prisma development tool; unchanged, and not shipped' }],
+  ['seq-queue', { licence: undefined, why: 'its LICENSE file is the MIT licence' }],
 ]);
 
-/** Whether an SPDX expression leaves a choice that is allowed. Its parts stand alone: none nests AND in OR. */
+/** Whether an SPDX expression contains an allowed choice. Its parts are independent: none nests AND in OR. */
 function isAllowed(expression) {
   return expression
     .replaceAll(/[()]/g, '')
@@ -34,7 +31,7 @@ function isAllowed(expression) {
 
 /**
  * @param {{ name: string, version: string, licence: string | undefined }[]} packages
- * @returns {string[]} a sentence for each package whose licence may not stay
+ * @returns {string[]} a sentence for each package whose licence is not allowed
  */
 export function refusedLicences(packages) {
   return packages
@@ -46,6 +43,6 @@ export function refusedLicences(packages) {
     .map(
       ({ name, version, licence }) =>
         `${name}@${version} has ${licence === undefined ? 'no licence' : `the licence ${licence}`}, which is not allowed: ` +
-        'take another package, or look at it and add it to scripts/licences.mjs with the reason',
+        'use another package, or review it and add it to scripts/licences.mjs with the reason',
     );
 }

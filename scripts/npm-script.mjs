@@ -3,7 +3,7 @@ import { npmCli } from './set-up/install.mjs';
 import { run } from './processes.mjs';
 
 /**
- * @param {Record<string, string | undefined>} env what differs from this process's environment
+ * @param {Record<string, string | undefined>} env the differences from this process's environment
  * @returns {Promise<number>} its exit code
  */
 export function runScript(script, args = [], env = {}) {

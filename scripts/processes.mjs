@@ -12,7 +12,7 @@ export const projectRoot = fileURLToPath(new URL('..', import.meta.url));
 
 const LIFELINE = fileURLToPath(new URL('../libs/testing/bin/lifeline.mjs', import.meta.url));
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
-/** One Ctrl-C arrives several times: from the terminal and from npm. Only a later one is a second wish. */
+/** One Ctrl-C arrives several times: from the terminal and from npm. Only a later one counts as a second. */
 const SAME_WISH_MS = 2_000;
 const CHILD_GRACE_MS = 5_000;
 const PARENT_POLL_MS = 250;
@@ -41,14 +41,14 @@ export async function run(command, args, { env, stdio = 'inherit' } = {}) {
   return code;
 }
 
-/** @returns {Promise<{ code: number, output: string }>} with the output of both kinds */
+/** @returns {Promise<{ code: number, output: string }>} with the output of both streams */
 export async function capture(command, args, { env } = {}) {
   const result = await runToEnd(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   if (wish !== undefined) throw new Interrupted(wish.signal);
   return result;
 }
 
-/** Lets the lifeline go; nothing is left behind afterwards. */
+/** Releases the lifeline; nothing is left afterwards. */
 export async function endLifeline() {
   if (lifeline === undefined || lifeline.exitCode !== null) return;
   lifeline.ref();
@@ -62,7 +62,8 @@ async function runToEnd(command, args, { env, stdio }) {
     cwd: projectRoot,
     env: { ...process.env, ...env },
     stdio,
-    // A process group of its own: a Ctrl-C of the terminal reaches it once, through us, and its rest can be ended.
+    // A separate process group: a Ctrl-C of the terminal reaches it once, through us, and all of its processes can be
+    // ended.
     detached: process.platform !== 'win32',
     windowsHide: true,
   });
@@ -82,10 +83,10 @@ async function runToEnd(command, args, { env, stdio }) {
   }
 }
 
-/** Until it is released, signals are passed on to the child, and it is ended when this process dies. */
+/** Until it is released, signals are passed on to the child, which is ended when this process ends. */
 function guard(child) {
   const { pid } = child;
-  // It could not be started; its error tells.
+  // It could not be started; its error has the reason.
   if (pid === undefined) return () => {};
   children.add(child);
   tellLifeline({ watch: pid, signal: 'SIGTERM', graceMs: CHILD_GRACE_MS, group: true });
@@ -141,7 +142,7 @@ function tellLifeline(command) {
   lifeline.stdin.write(`${JSON.stringify(command)}\n`);
 }
 
-/** `kill -9` of npm tells nobody: what it started has to notice. Without npm the parent may come and go. */
+/** `kill -9` of npm sends no notice: its children have to detect it. Without npm the parent may end at any time. */
 function watchParent() {
   if (process.env.npm_lifecycle_event === undefined) return;
   const before = ancestors();

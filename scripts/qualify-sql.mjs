@@ -1,17 +1,17 @@
-// Says of PostgreSQL's own functions and catalogs in a statement that they are PostgreSQL's. A statement runs with the
-// search path of the connection that it is given, and an object that somebody made in `public` is preferred when its types
+// Qualifies PostgreSQL's own functions and catalogs in a statement. A statement runs with the
+// search path of the given connection, and an object that another user created in `public` is preferred when its types
 // fit better: by its name alone, `unnest(bigint[])` of another role is called instead of `unnest(anyarray)`. Operators
-// cannot be treated alike (`operator(pg_catalog.*)` binds differently from `*`), so they are written with operands
-// of exactly their types; test/security/objects-of-others-are-never-called.spec.ts refuses a statement that is not.
+// cannot be treated the same way (`operator(pg_catalog.*)` binds differently from `*`), so they are written with
+// operands of exactly their types; test/security/objects-of-others-are-never-called.spec.ts refuses other statements.
 
-/** What looks like a call and is syntax. */
+/** Syntax that looks like a call. */
 const SYNTAX = new Set(
   'any all array cast coalesce exists extract greatest least nullif overlay position row substring trim'.split(
     ' ',
   ),
 );
 
-/** Texts, quoted names, and what follows a dot stay as they are. */
+/** Strings, quoted names, and names after a dot stay as they are. */
 const TOKEN = /'(?:[^']|'')*'|"[^"]*"|[\w.:]*\.\w+|\b(?:from|join) pg_\w+(?![\w(])|\b[a-z_]\w*\(/g;
 
 export function qualifySql(sql) {

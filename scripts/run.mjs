@@ -1,8 +1,8 @@
 /**
  * node scripts/run.mjs demo|test|test:bare|bench|build|verify [-- arguments]
  *
- * The door to everything that runs in this repository. Works on a fresh clone with nothing but Node: what is missing
- * is set up first. Exits with the code of the program that it ran.
+ * The entry point to everything that runs in this repository. Works on a fresh clone with nothing but Node: what is
+ * missing is set up first. Exits with the code of the program that it ran.
  */
 import { join } from 'node:path';
 import { onBareMachine } from './bare-machine.mjs';
@@ -27,7 +27,7 @@ function runNode(args) {
   return run(process.execPath, args);
 }
 
-/** WAYBILL_JEST_JSON names a file for Jest's results, for programs. */
+/** WAYBILL_JEST_JSON names a file for Jest's results as JSON. */
 function jest() {
   const results = process.env.WAYBILL_JEST_JSON;
   return [
@@ -53,7 +53,7 @@ async function main([name = '', ...rest]) {
   }
   takeSignals();
   Object.assign(process.env, npmCacheSettings());
-  // The checks compile by themselves, and report it as one of their steps.
+  // The checks compile themselves, and report that as one of their steps.
   const failed = await setUp({ compile: command !== verify });
   return failed || command(rest[0] === '--' ? rest.slice(1) : rest);
 }

@@ -1,6 +1,6 @@
 /**
- * npm run sbom: writes the bill of materials (CycloneDX, JSON) and the list of licences of everything in package-lock.json,
- * without the network. Fails when a licence is not allowed.
+ * npm run sbom: writes the bill of materials (CycloneDX, JSON) and the list of licences of everything in
+ * package-lock.json, without the network. Fails when a licence is not allowed.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,12 +27,12 @@ async function billOfMaterials() {
     : capture(process.execPath, [cli, ...words]));
   if (code !== 0) throw new Error(`npm sbom failed: ${output}`);
   const bill = JSON.parse(output.slice(output.indexOf('{')));
-  // npm names it after the folder that it happens to lie in.
+  // npm names it after its folder.
   bill.metadata.component.name = readJson(join(projectRoot, 'package.json')).name;
   return bill;
 }
 
-/** Of an installed package; older ones keep a list of objects. */
+/** The licence of an installed package; older packages have a list of objects. */
 function installedLicence(path) {
   const manifest = join(projectRoot, path, 'package.json');
   if (!existsSync(manifest)) return undefined;

@@ -1,4 +1,4 @@
-/** All checks of the project, one after the other; all of them run, whatever fails. */
+/** All checks of the project, one after the other; all of them run, even if some fail. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { runScript } from './npm-script.mjs';
@@ -6,7 +6,7 @@ import { interruption, Interrupted, projectRoot } from './processes.mjs';
 
 const CHECKS = [
   { name: 'format', script: 'format:check' },
-  // Compiles as well: the linter that knows types reads the libraries' compiled declarations.
+  // Compiles too: the type-aware linter reads the libraries' compiled declarations.
   { name: 'types', script: 'typecheck' },
   { name: 'lint', script: 'lint' },
   { name: 'layers', script: 'layers' },
@@ -15,15 +15,15 @@ const CHECKS = [
   { name: 'licences', script: 'sbom' },
 ];
 
-/** Suites that leave nothing out without Redis, and do other things with it. */
+/** Suites that skip nothing without Redis, and test other things with it. */
 const DIFFERENT_WITH_REDIS = ['test/shop/demo.spec.ts'];
 
 /**
- * WAYBILL_VERIFY_RESULTS names a folder for the results, for programs: verify.json, and one jest-*.json a run of the tests.
+ * WAYBILL_VERIFY_RESULTS names a folder for the results as JSON: verify.json, and one jest-*.json per run of the tests.
  *
- * In CI (CI=true) the whole suite runs on a bare machine first, which proves that Node is all it needs. What was left out
- * there then runs with the programs that it needs, and a missing one is an error. So every test runs once, and the proof
- * costs minutes, and not a second run of everything.
+ * In CI (CI=true) the whole suite runs on a bare machine first, which proves that Node is all it needs. What was
+ * skipped there then runs with the programs that it needs, and a missing program is an error. So every test runs once,
+ * and the proof costs minutes instead of a second run of everything.
  * @returns {Promise<number>} 1 when any step failed
  */
 export async function verify() {
@@ -61,7 +61,7 @@ export async function verify() {
   return results.every(({ passed }) => passed) ? 0 : 1;
 }
 
-/** The suites of which a run of Jest left a test out. */
+/** The suites in which a Jest run skipped a test. */
 function leftOut(path) {
   if (!existsSync(path)) return [];
   return JSON.parse(readFileSync(path, 'utf8'))

@@ -1,6 +1,6 @@
 /**
- * The time of year, month, day, hour, minute and second, in UTC; undefined when the calendar or the clock has none.
- * `Date` would make 3 March of 31 February.
+ * The time of year, month, day, hour, minute and second, in UTC; undefined when no such date or time exists.
+ * `Date` would turn 31 February into 3 March.
  */
 export function utcTime(parts: readonly number[]): Date | undefined {
   const [year = Number.NaN, month = Number.NaN, day = Number.NaN, hour = 0, minute = 0, second = 0] = parts;

@@ -1,6 +1,6 @@
 /**
- * What to print about an error that ends a program: its message alone when it was foreseen (it carries a `code`), the
- * stack when it was not.
+ * The text to print for an error that ends a program: only its message if it was expected (it has a `code`), the
+ * stack if not.
  */
 export function describeFailure(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

@@ -3,7 +3,7 @@ import { ModuleRef } from '@nestjs/core';
 import { getWaybillToken, type WaybillHealth, WaybillHealthIndicator } from '@waybill/nestjs';
 import { SHOP_CONFIG, type ShopConfig } from './shop-config.js';
 
-/** How the services of this process fare. */
+/** The health of this process's services. */
 interface ShopHealth {
   readonly status: 'up' | 'degraded' | 'down';
   readonly services: WaybillHealth;
@@ -17,7 +17,7 @@ export class HealthController {
     @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
   ) {}
 
-  /** 200, or 503 when a service is down; the body says what it is about. */
+  /** 200, or 503 when a service is down; the body has the details. */
   @Get()
   async health(): Promise<ShopHealth> {
     const reports = await Promise.all(

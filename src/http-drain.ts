@@ -3,12 +3,12 @@ import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/comm
 import { HttpAdapterHost } from '@nestjs/core';
 
 const LOOK_EVERY_MS = 50;
-/** What a request may still take once the application shuts down. */
+/** Time that a request may still take once the application shuts down. */
 const GRACE_MS = 1_000;
 
 /**
- * Closes each HTTP connection as soon as its request is answered while the application shuts down, and after a second
- * those that are left. Node by itself waits for clients to let go, also of those that never sent a request.
+ * Closes each HTTP connection as soon as its request has its response while the application shuts down, and after a
+ * second the remaining ones. Node alone waits for clients to close them, even those that never sent a request.
  */
 @Injectable()
 export class HttpDrain implements BeforeApplicationShutdown {

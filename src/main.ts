@@ -4,13 +4,15 @@ import { describeFailure } from './describe-failure.js';
 import { readShopEnvironment, type ShopEnvironment } from './shop-config.js';
 import { startShop } from './shop-app.js';
 
-/** Starts the services that `SERVICE` names. A parent with an IPC channel is told the URL, and is not outlived. */
+/**
+ * Starts the services that `SERVICE` names. A parent with an IPC channel gets the URL, and the process ends with it.
+ */
 async function main(): Promise<void> {
   const environment = readShopEnvironment(process.env);
   const { connectionStrings, paymentsLog, isolated } = await databasesOf(environment);
   if (!isolated) {
     process.stderr.write(
-      'The owner may not create roles, so that every service works under its login and can read every table. Grant it CREATEROLE.\n',
+      'The owner may not create roles, so every service works under its login and can read every table. Grant it CREATEROLE.\n',
     );
   }
   const { url } = await startShop({ ...environment, connectionStrings, paymentsLog });
@@ -29,7 +31,7 @@ async function databasesOf({ databases }: ShopEnvironment): Promise<Omit<Prepare
   };
 }
 
-// A service whose parent was killed must not go on alone. It may leave at once: what it was doing rolls back.
+// A service whose parent was killed must not continue alone. It may exit immediately: its open transactions roll back.
 if (process.connected) process.once('disconnect', () => process.exit(1));
 
 main().catch((error: unknown) => {

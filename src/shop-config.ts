@@ -6,15 +6,15 @@ const DAY_MS = 86_400_000;
 /** Token of the {@link ShopConfig} in Nest's container. */
 export const SHOP_CONFIG = Symbol('SHOP_CONFIG');
 
-/** What the shop runs with. */
+/** Configuration of the shop. */
 export interface ShopConfig {
   /** The services of this process. */
   readonly services: readonly ServiceName[];
   /** Port on 127.0.0.1; 0 takes a free one. */
   readonly port: number;
-  /** Where a service's tables are, by its own role where roles could be made. */
+  /** Connection string to a service's tables, with its own role if roles could be created. */
   readonly connectionStrings: Readonly<Record<ServiceName, string>>;
-  /** Where the log is, for payments, whose tables are in another database. */
+  /** Connection string to the log, for payments, whose tables are in another database. */
   readonly paymentsLog: string;
   /** Pieces of an article on the shelf when it is first asked for. */
   readonly startingStock: number;
@@ -22,40 +22,42 @@ export interface ShopConfig {
   readonly chargeLimitPence: number;
   /** Customers whose charges are always declined. */
   readonly declinedCustomers: ReadonlySet<string>;
-  /** Customers to whom nobody delivers. */
+  /** Customers to whom no carrier delivers. */
   readonly undeliverableCustomers: ReadonlySet<string>;
-  /** Where cards are charged; without one every charge succeeds. */
+  /** URL of the card gateway; without one every charge succeeds. */
   readonly gatewayUrl: string | undefined;
-  /** Redis as the clock of delayed messages; without one PostgreSQL is. */
+  /** Redis as the timer clock; without it PostgreSQL is. */
   readonly redisUrl: string | undefined;
   /** How long the shop waits for a payment by bank transfer, in milliseconds. */
   readonly paymentDueMs: number;
 }
 
-/** The part of {@link ShopConfig} that comes from the environment, and where the databases are. */
+/** The part of {@link ShopConfig} that comes from the environment, and the connections to the databases. */
 export type ShopEnvironment = Omit<ShopConfig, 'connectionStrings' | 'paymentsLog'> & {
   readonly databases: OwnersDatabases | ServiceDatabases;
 };
 
-/** The owner's connections: the process brings the databases up to date and makes the services' logins. */
+/** The owner's connections: the process brings the databases up to date and creates the services' logins. */
 export interface OwnersDatabases {
   readonly databaseUrl: string;
   readonly ledgerUrl: string;
 }
 
-/** The connections of one service under its own login, in databases that somebody else has prepared. */
+/** The connections of one service under its own login, in prepared databases. */
 export interface ServiceDatabases {
   readonly serviceDatabaseUrl: string;
-  /** Where the log is, if that is elsewhere. */
+  /** Connection string to the log, if it is elsewhere. */
   readonly serviceBusUrl: string;
 }
 
 /**
- * Reads `SERVICE` (default: all three), `PORT` (default 3000), `DATABASE_URL` and `LEDGER_DATABASE_URL` (the owner's), or for
- * one service in prepared databases `SERVICE_DATABASE_URL` (its login's) and `SERVICE_BUS_URL` (default: the same),
+ * Reads `SERVICE` (default: all three), `PORT` (default 3000), `DATABASE_URL` and `LEDGER_DATABASE_URL` (the owner's),
+ * or for one service in prepared databases `SERVICE_DATABASE_URL` (its login's) and `SERVICE_BUS_URL` (default: the
+ * same),
  * `SHOP_STARTING_STOCK` (default 100,000), `SHOP_CHARGE_LIMIT_PENCE` (default 500,000), `SHOP_DECLINED_CUSTOMERS` and
- * `SHOP_UNDELIVERABLE_CUSTOMERS` (comma-separated ids), `SHOP_GATEWAY_URL`, `SHOP_PAYMENT_DUE_MS` (default 7 days) and `REDIS_URL`.
- * @throws ShopError SHOP_CONFIG with everything that is wrong.
+ * `SHOP_UNDELIVERABLE_CUSTOMERS` (comma-separated ids), `SHOP_GATEWAY_URL`, `SHOP_PAYMENT_DUE_MS` (default 7 days) and
+ * `REDIS_URL`.
+ * @throws ShopError SHOP_CONFIG with all problems.
  */
 export function readShopEnvironment(env: NodeJS.ProcessEnv): ShopEnvironment {
   const problems: string[] = [];
@@ -97,7 +99,7 @@ export function readShopEnvironment(env: NodeJS.ProcessEnv): ShopEnvironment {
     paymentDueMs: wholeNumber('SHOP_PAYMENT_DUE_MS', 7 * DAY_MS, 365 * DAY_MS),
   };
   if (problems.length > 0)
-    throw new ShopError('SHOP_CONFIG', 'The environment of the shop is wrong.', problems);
+    throw new ShopError('SHOP_CONFIG', "The shop's environment variables are invalid.", problems);
   return environment;
 }
 

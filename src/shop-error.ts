@@ -1,4 +1,4 @@
-/** What went wrong in the shop's own set-up or input. Programs branch on `code`. */
+/** Code of an error in the shop's set-up or input. Programs branch on it. */
 export type ShopErrorCode =
   | 'SHOP_CONFIG'
   | 'SHOP_MIGRATION_CHANGED'
@@ -15,7 +15,7 @@ export class ShopError extends Error {
   constructor(
     readonly code: ShopErrorCode,
     message: string,
-    /** Everything that is wrong, when there is more than one thing. */
+    /** All problems, if there are several. */
     readonly problems: readonly string[] = [],
     cause?: unknown,
   ) {

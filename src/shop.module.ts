@@ -13,7 +13,7 @@ const MODULES: Readonly<Record<ServiceName, Type>> = {
   payments: PaymentsModule,
 };
 
-/** The services of this process, and what they are configured with. */
+/** The services of this process, and their configuration. */
 @Module({})
 export class ShopModule {
   static register(config: ShopConfig): DynamicModule {

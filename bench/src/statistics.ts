@@ -1,4 +1,4 @@
-/** The value below which a share of the sample lies. `share` from 0 to 1. */
+/** The value below which a share of the sample is. `share` from 0 to 1. */
 export function quantile(sample: readonly number[], share: number): number {
   const sorted = sample.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
@@ -9,7 +9,7 @@ export function median(sample: readonly number[]): number {
   return quantile(sample, 0.5);
 }
 
-/** Rounds to so many digits behind the point. */
+/** Rounds to a number of decimal digits. */
 export function rounded(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }

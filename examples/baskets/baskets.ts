@@ -5,7 +5,7 @@ import type { Basket } from './contracts.js';
 import { connectionString } from './database.js';
 import { PlaceBasket } from './place-basket.js';
 
-/** What the payment provider sends: check its signature before you believe it. */
+/** A notification of the payment provider: check its signature before you trust it. */
 interface PaymentEvent {
   readonly id: string;
   readonly orderId: string;

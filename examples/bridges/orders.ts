@@ -10,7 +10,7 @@ import {
 } from '@nestjs/cqrs';
 import { Waybill, WaybillCqrsModule, WaybillEvent, WaybillModule } from '@waybill/nestjs';
 
-/** Goes through the log: one order's events come in their order. */
+/** Goes through the log: the events of one order arrive in order. */
 @WaybillEvent<OrderPlaced>('orders.placed', { key: ({ orderId }) => orderId })
 export class OrderPlaced {
   constructor(readonly orderId: string) {}

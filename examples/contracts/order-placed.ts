@@ -11,10 +11,10 @@ export const OrderPlaced = {
   }),
   version: 2,
   upcasters: {
-    // from version 1 to version 2: { price: '9.50' } is { pence: 950 } now
+    // from version 1 to version 2: { price: '9.50' } becomes { pence: 950 }
     1: ({ id, price }: PayloadOf<typeof Version1>) => ({ id, pence: Math.round(Number(price) * 100) }),
   },
 } satisfies TopicSchema;
 
-export type PublishedOrder = PayloadInputOf<typeof OrderPlaced>; // currency may be left out
-export type HandledOrder = PayloadOf<typeof OrderPlaced>; // currency is there
+export type PublishedOrder = PayloadInputOf<typeof OrderPlaced>; // currency may be omitted
+export type HandledOrder = PayloadOf<typeof OrderPlaced>; // currency is always set

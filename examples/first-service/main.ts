@@ -21,8 +21,8 @@ export async function start() {
   await migrate({ connectionString });
   const app = await NestFactory.create(AppModule);
   app.connectMicroservice({ strategy: app.get(WaybillServer) }, { inheritAppConfig: true });
-  app.enableShutdownHooks(); // SIGTERM lets handlers end and gives the partitions away; else others wait for the lease
-  await app.init(); // before the first message: providers are ready
+  app.enableShutdownHooks(); // SIGTERM lets handlers end and releases the partitions; otherwise they wait for the lease
+  await app.init(); // providers are ready before the first message
   await app.startAllMicroservices();
   await app.listen(Number(process.env['PORT'] ?? 3000), '127.0.0.1');
   return app;

@@ -24,7 +24,7 @@ export class Shop {
       await this.outbox.publish(tx, { topic: 'orders.placed', key: order.id, payload: order });
       await tx.query('commit'); // the order and its message, or neither
     } finally {
-      tx.release(tx.getTransactionStatus() !== 'I'); // an open transaction is given up with its connection
+      tx.release(tx.getTransactionStatus() !== 'I'); // closes the connection if a transaction is still open
     }
   }
 

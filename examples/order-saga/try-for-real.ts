@@ -10,7 +10,7 @@ import { Payments, Stock } from './stock-and-payments.js';
 @Module({})
 class ServiceModule {}
 
-/** A service as its own module has it, on the database that it is given. */
+/** A service like its own module defines it, on the given database. */
 const service =
   (group: string, { providers = [], controllers = [] }: Pick<DynamicModule, 'providers' | 'controllers'>) =>
   async (connectionString: string) => {
@@ -39,13 +39,13 @@ export async function tryForReal(createTables: (connectionString: string) => Pro
     },
   });
   try {
-    // The lanterns are reserved and committed, and the service of stock dies before it knows.
+    // The lanterns are reserved and committed, and the stock service crashes before it knows.
     const crash = await env.crash('stock', { at: 'reserve', when: 'after-commit' });
     const order = { orderId: 'A-1', sku: 'lantern', pieces: 3, pence: 900 };
     await env.service('orders').get(Orders).place(order);
     await crash.happened(); // and it is back
     const { id } = await env.until('orders.place', 'A-1', 'COMPLETED');
-    await env.skip(7 * 86_400_000); // whatever falls due in a week happens, in its order
+    await env.skip(7 * 86_400_000); // everything that falls due in a week happens, in order
     return await env.story(id);
   } finally {
     await env.close();

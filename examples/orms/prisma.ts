@@ -2,7 +2,7 @@ import { Controller, Module } from '@nestjs/common';
 import { Ctx, EventPattern, Payload } from '@nestjs/microservices';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { Outbox, prismaTransactions, WaybillContext, WaybillModule } from '@waybill/nestjs';
-// What `prisma generate` makes of your schema; here the one of the sample shop (prisma/inventory).
+// The client that `prisma generate` makes from your schema; here that of the sample shop (prisma/inventory).
 import { type Prisma, PrismaClient } from '../../src/inventory/generated/client.js';
 
 const connectionString = process.env['DATABASE_URL'] ?? 'postgresql://localhost/shop';

@@ -10,7 +10,7 @@ import {
 import { cars, flights, hotels, type Place } from './contracts.js';
 import { connectionString } from './database.js';
 
-/** Keeps a place: nobody else can have it, and it can be given back. */
+/** Keeps a place: it is reserved, and can be given back. */
 async function keep({ tripId, what }: Place, { transaction }: WaybillContext): Promise<{ place: number }> {
   const { rows } = await transaction.query<{ place: number }>(
     'update offer set free = free - 1 where what = $1 and free > 0 returning free + 1 as place',
@@ -32,7 +32,7 @@ async function confirm({ tripId, what }: Place, { transaction }: WaybillContext)
   ]);
 }
 
-/** Runs only where something was kept: of a try that was rejected, or never came, nothing is to be taken back. */
+/** Runs only if a place was kept: a try that was rejected, or never arrived, has nothing to undo. */
 async function giveBack({ tripId, what }: Place, { transaction }: WaybillContext): Promise<void> {
   await transaction.query('delete from booking where trip_id = $1 and what = $2', [tripId, what]);
   await transaction.query('update offer set free = free + 1 where what = $1', [what]);

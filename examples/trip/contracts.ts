@@ -1,7 +1,7 @@
 import { sagaCommand } from '@waybill/nestjs';
 
 export type Trip = { tripId: string; flightNumber: string; hotelName: string; carModel: string };
-/** What each of the three is asked: to keep a place, to give it for good, to give it back. */
+/** The three commands of each service: to keep a place, to confirm it, to give it back. */
 export type Place = { tripId: string; what: string };
 
 function commandsOf(service: string) {

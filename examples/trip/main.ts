@@ -16,7 +16,7 @@ async function startService(module: new () => object) {
   return app;
 }
 
-/** The service that books trips, and the one of flights, hotels and cars: it may as well be three. */
+/** The service that books trips, and the one of flights, hotels and cars: these may as well be three. */
 export async function start() {
   return { trips: await startService(TripsModule), bookings: await startService(BookingsModule) };
 }

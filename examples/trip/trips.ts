@@ -10,7 +10,7 @@ const branch = (commands: typeof flights, what: (trip: Trip) => string) =>
   });
 
 /**
- * All three are tried side by side; then all are confirmed, or all are cancelled. What they answer to the try stands in the
+ * All three are tried in parallel; then all are confirmed, or all are cancelled. Their replies to the try are in the
  * data as `tries.flight`, `tries.hotel` and `tries.car`.
  */
 @Saga()
@@ -29,7 +29,7 @@ export class Trips {
     private readonly bookTrip: BookTrip,
   ) {}
 
-  /** Books it, and waits for what comes of it. Asked again for the same trip it waits for the same booking. */
+  /** Books it, and waits for the outcome. Called again for the same trip, it waits for the same booking. */
   book(trip: Trip): Promise<TccOutcome> {
     return this.tcc.run(this.bookTrip.definition, { key: trip.tripId, data: trip });
   }

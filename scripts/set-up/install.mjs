@@ -1,4 +1,4 @@
-/** Installs the dependencies when they are missing or not those of package-lock.json. */
+/** Installs the dependencies when they are missing or differ from package-lock.json. */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -7,7 +7,7 @@ import { capture, projectRoot } from '../processes.mjs';
 const MODULES = join(projectRoot, 'node_modules');
 const STAMP = join(MODULES, '.waybill-lock');
 
-/** Whether node_modules holds what package-lock.json asks for. */
+/** Whether node_modules matches package-lock.json. */
 export function isInstalled() {
   const wanted = stampOf(readLock());
   const { devDependencies = {} } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8'));
@@ -16,7 +16,7 @@ export function isInstalled() {
   if (existsSync(STAMP)) {
     const [hash, platform] = readFileSync(STAMP, 'utf8').split(' ');
     if (`${hash} ${platform}` === wanted) return true;
-    // The same folder on another system, such as a container, has the wrong binaries.
+    // The same folder on another system, for example a container, has the wrong binaries.
     if (platform !== wanted.split(' ')[1]) return false;
   }
   if (!matchesInstalledLock()) return false;
@@ -52,7 +52,7 @@ function stampOf(lock) {
   return `${hash} ${process.platform}-${process.arch}`;
 }
 
-/** npm's own record of what it installed, for those who ran npm themselves. */
+/** npm's own record of what it installed, for users who ran npm themselves. */
 function matchesInstalledLock() {
   const record = join(MODULES, '.package-lock.json');
   if (!existsSync(record)) return false;
@@ -66,19 +66,19 @@ function matchesInstalledLock() {
 
 async function npm(args) {
   const env = {
-    // Neither downloads nor news: nothing but the registry may be needed.
+    // No other downloads or notices: only the registry may be needed.
     CHECKPOINT_DISABLE: '1',
     PRISMA_SKIP_POSTINSTALL_GENERATE: '1',
     npm_config_update_notifier: 'false',
   };
-  // Whatever NODE_ENV or the user's settings leave out, the tests need.
+  // The tests need everything that NODE_ENV or the user's settings omit.
   const flags = ['--include=dev', '--include=optional', '--loglevel=error'];
   const cli = npmCli();
   if (cli !== undefined) return capture(process.execPath, [cli, ...args, ...flags], { env });
   return capture('npm', [...args, ...flags], { env });
 }
 
-/** npm's script, to be run by this Node: no shell, so that no path needs quoting on any system. */
+/** npm's script, run by this Node: no shell, so that no path needs quoting on any system. */
 export function npmCli() {
   const folder = dirname(process.execPath);
   const candidates = [

@@ -1,6 +1,6 @@
 /**
- * One set-up at a time in one clone. The lock is a file with the holder's process id whose time of change the holder
- * renews; one that has not been renewed for a while, or whose holder is gone, is taken over.
+ * Allows one set-up at a time in one clone. The lock is a file with the holder's process id, whose modification time
+ * the holder renews; a lock that has not been renewed for a while, or whose holder has ended, is taken over.
  */
 import { mkdirSync, readFileSync, rmdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -21,7 +21,7 @@ export async function withLock(say, work) {
     if (isStale()) takeOver();
     else if (!told) {
       told = true;
-      say(`waiting for the set-up that process ${holder()} is doing`);
+      say(`waiting for the set-up by process ${holder()}`);
     }
   }
   const renewal = setInterval(renew, RENEW_MS);
@@ -48,7 +48,7 @@ function renew() {
   try {
     utimesSync(LOCK, now, now);
   } catch {
-    // Somebody removed it by hand.
+    // It was removed manually.
   }
 }
 
@@ -71,7 +71,7 @@ function ageOf(path) {
 function isStale() {
   if (ageOf(LOCK) > STALE_MS) return true;
   const pid = holder();
-  // 0: created this moment, its number is not written yet.
+  // 0: just created, its number is not written yet.
   return pid !== undefined && pid !== 0 && !isAlive(pid);
 }
 
@@ -84,7 +84,10 @@ function isAlive(pid) {
   }
 }
 
-/** Under a second lock, held for an instant: two that both found it stale must not remove each other's new one. */
+/**
+ * Under a second lock, held for an instant: two processes that both found it stale must not remove each other's new
+ * one.
+ */
 function takeOver() {
   try {
     mkdirSync(TAKE_OVER);

@@ -1,4 +1,4 @@
-/** npm can install nothing without a cache that it can write. Where HOME is read-only, the cache is in the project. */
+/** npm cannot install without a writable cache. If HOME is read-only, the cache is in the project. */
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { projectRoot } from '../processes.mjs';
 
 const OWN = join(projectRoot, '.waybill', 'npm-cache');
 
-/** @returns {Record<string, string>} what the environment of npm has to say about its cache; empty when the user's will do */
+/** @returns {Record<string, string>} the environment of npm for its cache; empty when the user's cache is usable */
 export function npmCacheSettings() {
   const usual =
     process.env.npm_config_cache ?? join(homedir(), process.platform === 'win32' ? 'npm-cache' : '.npm');

@@ -7,7 +7,7 @@ import { capture, projectRoot } from '../processes.mjs';
 const SCHEMAS = join(projectRoot, 'prisma');
 const STAMP = '.schema-hash';
 
-/** The schemas whose client is missing or of another state. */
+/** The schemas whose client is missing or outdated. */
 export function staleClients() {
   if (!existsSync(SCHEMAS)) return [];
   const version = readFileSync(join(projectRoot, 'node_modules', 'prisma', 'package.json'), 'utf8');
@@ -36,7 +36,7 @@ async function generateClient({ path, hash, stamp }) {
   const cli = join(projectRoot, 'node_modules', 'prisma', 'build', 'index.js');
   const { code, output } = await capture(process.execPath, [cli, 'generate', '--schema', path], {
     env: {
-      // Any executable will do: generating needs no engine, but without one the CLI asks a server for it.
+      // Any executable works: generating needs no engine, but without one the CLI requests it from a server.
       PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
       PRISMA_HIDE_UPDATE_MESSAGE: '1',
       CHECKPOINT_DISABLE: '1',

@@ -1,4 +1,4 @@
-/** Brings a clone, however fresh, to the point where its programs run. Says what it does on standard error. */
+/** Brings a clone, however fresh, to the point where its programs run. Reports its steps on standard error. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectRoot, run } from '../processes.mjs';
@@ -28,6 +28,6 @@ export async function setUp({ compile }) {
 async function compileAll() {
   if (!existsSync(join(projectRoot, 'libs', 'testing', 'dist'))) say('compiling');
   const compiler = join(projectRoot, 'node_modules', 'typescript', 'bin', 'tsc');
-  // Standard output belongs to the program that is run afterwards.
+  // Standard output belongs to the program that runs afterwards.
   return run(process.execPath, [compiler, '-b'], { stdio: ['ignore', 2, 2] });
 }

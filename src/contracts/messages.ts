@@ -4,18 +4,18 @@ export interface MessageLine {
   readonly quantity: number;
 }
 
-/** What every message and command of the shop says about the order or return that it belongs to. */
+/** The part of every message and command that identifies its order or return. */
 export interface AboutInvoice {
   readonly invoiceNo: string;
   readonly customerId: string | null;
 }
 
-/** With what the order or return is over. */
+/** The outcome of an order or return. */
 export interface AboutMoney extends AboutInvoice {
   readonly amountPence: number;
 }
 
-/** An order or a return, as sagas know it. */
+/** An order or a return, as sagas see it. */
 export interface InvoiceToSettle extends AboutMoney {
   readonly lines: readonly MessageLine[];
 }

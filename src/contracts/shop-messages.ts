@@ -1,10 +1,10 @@
 import type { AboutInvoice } from './messages.js';
 import type { ShopTopic } from './topics.js';
 
-/** An order is paid and its parcel arranged: it may leave. */
+/** An order is paid and its parcel arranged: it may be sent. */
 export type OrderConfirmed = AboutInvoice;
 
-/** What a message of a topic carries. */
+/** Payload of a topic's messages. */
 export interface ShopMessages extends Record<ShopTopic, AboutInvoice> {
   'orders.confirmed': OrderConfirmed;
 }

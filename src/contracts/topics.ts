@@ -1,13 +1,13 @@
 import { COMMAND_TOPICS } from './commands.js';
 import type { ServiceName } from './services.js';
 
-/** Who publishes a topic and who has a handler for it. The reconciliation expects one effect per subscriber. */
+/** The publisher and the subscribers of a topic. The reconciliation expects one effect per subscriber. */
 export interface TopicContract {
   readonly publisher: ServiceName;
   readonly subscribers: readonly ServiceName[];
 }
 
-/** Every topic of events, beside those of the sagas' commands. Events are keyed by {@link messageKey}. */
+/** Every topic of events; those of saga commands are separate. Events are keyed by {@link messageKey}. */
 export const TOPICS = {
   'orders.confirmed': { publisher: 'orders', subscribers: ['inventory'] },
 } as const satisfies Record<string, TopicContract>;
@@ -23,8 +23,8 @@ interface TopicSettings {
 }
 
 /**
- * The topics as the module creates them: all of them, since a service may start before the one it listens to. Where an
- * event cannot be handled, later ones of its customer wait until somebody has decided: their order is kept.
+ * The topics that the module creates: all of them, since a service may start before the one it listens to. When an
+ * event cannot be handled, later ones of its customer wait for an operator's decision, so that their order is kept.
  */
 export function topicSettings(): Record<string, TopicSettings> {
   const settings: TopicSettings = { partitions: PARTITIONS, onDeadLetter: 'park' };
@@ -33,14 +33,14 @@ export function topicSettings(): Record<string, TopicSettings> {
 }
 
 /**
- * The key of an order's events: the customer, so that what is said about one customer's orders is handled in the order
- * in which it was said; a guest's order stands for itself.
+ * The key of an order's events: the customer, so that events about one customer's orders are handled in the order
+ * in which they were published; a guest's order is its own key.
  */
 export function messageKey(invoiceNo: string, customerId: string | null): string {
   return customerId ?? invoiceNo;
 }
 
-/** One expected effect for each message of `topic`. */
+/** A service that should have one effect for each message of `topic`. */
 export interface Subscription {
   readonly topic: ShopTopic;
   readonly service: ServiceName;
@@ -53,5 +53,5 @@ export function subscriptions(): Subscription[] {
   );
 }
 
-/** A service that is killed is missed after three seconds, not ten: what it had in hand is waited for that long. */
+/** The lease of a killed service expires after three seconds, not ten: its messages in flight wait for that long. */
 export const CONSUMER_SETTINGS = { leaseMs: 3_000, heartbeatMs: 500 };

@@ -1,8 +1,8 @@
 import type { LoginName, LoginRights } from './logins.js';
 
 /**
- * What everybody may do where the log is. Services: read what they handle, in their own group, and answer. orders relays for all,
- * and so sees every message; the others see their own.
+ * Rights of each login where the log is. Services read what they handle, in their own group, and reply. orders relays
+ * for all, and so sees every message; the others see only their own.
  */
 export const BUS_RIGHTS: Readonly<Record<LoginName, LoginRights>> = {
   orders: { roles: ['service'] },
@@ -16,7 +16,7 @@ export const BUS_RIGHTS: Readonly<Record<LoginName, LoginRights>> = {
   operator: { roles: ['operator'] },
 };
 
-/** What payments may do in its own database. */
+/** Rights of payments in its own database. */
 export const LEDGER_RIGHTS: Partial<Record<LoginName, LoginRights>> = {
   payments: { roles: ['participant'] },
 };

@@ -6,11 +6,11 @@ import { type ServiceName, SERVICES } from '../contracts/services.js';
 
 const NAME_BYTES = 63;
 
-/** Who has a login: the services, and the operator who decides about dead letters. */
+/** The users with a login: the services, and the operator who decides about dead letters. */
 const PEOPLE = [...SERVICES, 'operator'] as const;
 export type LoginName = (typeof PEOPLE)[number];
 
-/** What somebody may do with Waybill in a database. */
+/** A login's rights on Waybill in a database. */
 export type LoginRights = Omit<GrantOptions, 'login' | 'schema'>;
 
 /** Whether role $2 lacks rights on a table or a sequence of schema $1. */
@@ -31,10 +31,10 @@ export function loginOf(database: string, name: LoginName): string {
 }
 
 /**
- * Gives each service, and the operator, a login of its own, with the least of Waybill's rights that does, and a service rights
- * on its own tables where these are here; on nothing else.
+ * Gives each service, and the operator, a separate login with the least of Waybill's rights that it needs, and each
+ * service rights on its own tables, if they are in this database; on nothing else.
  * @param connectionString of the owner
- * @returns how each of them connects; undefined when the owner may not create roles
+ * @returns the connection string of each; undefined when the owner may not create roles
  */
 export async function makeLogins(
   client: Client,
@@ -66,7 +66,7 @@ export async function makeLogins(
   return logins;
 }
 
-/** The same for every process that starts, so that they may prepare the databases at once; known to the owner only. */
+/** The same in every process, so that several may prepare the databases at the same time; only the owner knows it. */
 function passwordOf(login: string, ownersConnectionString: string): string {
   return createHmac('sha256', ownersConnectionString).update(login).digest('base64url');
 }
@@ -88,7 +88,7 @@ async function grantTables(client: Client, schemaName: string, login: string): P
   await client.query(`grant usage on all sequences in schema ${schema} to ${role}`);
 }
 
-/** Drops the logins of a database that is gone, so that nothing of it is left on the server. */
+/** Drops the logins of a removed database, so that nothing of it is left on the server. */
 export async function dropLogins(client: Client, database: string): Promise<void> {
   for (const name of PEOPLE) {
     await client.query(`drop role if exists ${escapeIdentifier(loginOf(database, name))}`);

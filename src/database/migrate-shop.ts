@@ -19,9 +19,9 @@ const LEDGER = `create table if not exists _prisma_migrations (
 )`;
 
 /**
- * Applies the migrations under `prisma/<service>/migrations` of some services that are missing, each in a transaction,
+ * Applies the missing migrations under `prisma/<service>/migrations` of some services, each in a transaction,
  * into the service's own PostgreSQL schema. The caller holds the lock that lets one migrator in at a time.
- * @throws ShopError SHOP_MIGRATION_CHANGED when an applied migration reads differently now.
+ * @throws ShopError SHOP_MIGRATION_CHANGED when an applied migration has changed.
  */
 export async function migrateShop(client: Client, services: readonly ServiceName[]): Promise<void> {
   for (const service of services) {

@@ -8,27 +8,27 @@ import { migrateShop } from './migrate-shop.js';
 import { type LoginName, type LoginRights, makeLogins } from './logins.js';
 import { BUS_RIGHTS, LEDGER_RIGHTS } from './login-rights.js';
 
-/** The number that Prisma's own migrator locks, so that the two keep out of each other's way. */
+/** The number that Prisma's own migrator locks, so that the two exclude each other. */
 const MIGRATION_LOCK = 72_707_369;
 
 /** Databases that are ready for the shop. */
 export interface PreparedDatabases {
-  /** Where the tables of each service are. */
+  /** Connection string to each service's tables. */
   readonly connectionStrings: Record<ServiceName, string>;
-  /** Where payments finds the log. */
+  /** Connection string of payments to the log. */
   readonly paymentsLog: string;
-  /** Where operators look after dead letters. */
+  /** Connection string for operators who decide about dead letters. */
   readonly operator: string;
-  /** False when the owner may not create roles, so that nothing keeps a service from the others' tables. */
+  /** False when the owner may not create roles, in which case services can access each other's tables. */
   readonly isolated: boolean;
 }
 
 /**
- * Brings the databases up to date, as their owner: Waybill's tables, the topics, the shop's tables, a login for each service and for the operator.
- * Any number of processes may do so at once, and again at every start.
+ * Brings the databases up to date, as their owner: Waybill's tables, the topics, the shop's tables, a login for each
+ * service and for the operator. Any number of processes may do so concurrently, and again at every start.
  *
  * @param main where the log is, with the tables of orders and inventory
- * @param ledger where payments keeps its own
+ * @param ledger the database of payments' tables
  */
 export async function prepareDatabases(main: string, ledger: string): Promise<PreparedDatabases> {
   const shop = await prepare({ connectionString: main }, ['orders', 'inventory'], BUS_RIGHTS);
@@ -47,7 +47,7 @@ export async function prepareDatabases(main: string, ledger: string): Promise<Pr
 
 interface Prepared {
   readonly isolated: boolean;
-  /** How a service connects. */
+  /** A service's connection string. */
   readonly as: (name: LoginName) => string;
 }
 
@@ -73,7 +73,7 @@ async function prepare(
   }
 }
 
-/** The owner's work: a service may create those that it has to do with only. */
+/** Done by the owner: a service may create only the topics that it uses. */
 async function createTopics(connectionString: string): Promise<void> {
   const database = new PgDatabase({ connectionString, connectionsMax: 1 });
   try {

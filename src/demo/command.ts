@@ -7,7 +7,7 @@ const COMMAND = fileURLToPath(import.meta.resolve('@waybill/cli/command'));
 
 /**
  * Runs the `waybill` command as an operator would, and resolves to the lines that it prints.
- * @throws ShopError DEMO_COMMAND with what it said, when it does not exit with 0; the signal's reason when that aborts
+ * @throws ShopError DEMO_COMMAND with its output, when it does not exit with 0; the signal's reason when that aborts
  */
 export async function runCommand(
   args: readonly string[],

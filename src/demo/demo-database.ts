@@ -10,13 +10,13 @@ export interface DemoDatabases {
   readonly ledger: string;
   /** True when the server was given by DATABASE_URL. */
   readonly external: boolean;
-  /** Removes everything: the embedded servers, or from somebody else's server the databases and their roles. */
+  /** Removes everything: the embedded servers, or, on a given server, the databases and their roles. */
   close(): Promise<void>;
 }
 
 /**
  * Two databases on the server of DATABASE_URL, or one on each of two embedded ones.
- * @throws TestingError when there is no server to be had.
+ * @throws TestingError when no server is available.
  */
 export async function openDemoDatabases(): Promise<DemoDatabases> {
   const opened = await Promise.allSettled([open('shop_demo'), open('shop_demo_ledger')]);

@@ -12,15 +12,15 @@ export const USAGE = `Usage: npm run demo [-- options]
 
   --orders FILE.csv   orders to place (default: the shop's own file), with the columns
                       InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
-  --kill SERVICE      service that is killed with SIGKILL half way and started again:
+  --kill SERVICE      service that is killed with SIGKILL midway and started again:
                       ${SERVICES.join(', ')} or none (default: payments)
   --json              the last line of standard output is the result as one JSON object
   --help              this text
 
-The gateway outside the shop is killed too, unless nothing is. DATABASE_URL names the PostgreSQL
+The gateway outside the shop is killed too, except with --kill none. DATABASE_URL names the PostgreSQL
 server to use; without it two embedded ones are started.`;
 
-/** What the demo is to do. */
+/** Options of the demo. */
 export interface DemoOptions {
   readonly ordersFile: string;
   readonly kill: ServiceName | 'none';
@@ -30,7 +30,7 @@ export interface DemoOptions {
 
 /**
  * Reads the command line of the demo.
- * @throws ShopError DEMO_USAGE with everything that is wrong.
+ * @throws ShopError DEMO_USAGE with all problems.
  */
 export function parseDemoOptions(args: readonly string[]): DemoOptions {
   const { tokens } = parseArgs({
@@ -44,7 +44,7 @@ export function parseDemoOptions(args: readonly string[]): DemoOptions {
   let options: DemoOptions = { ordersFile: OWN_ORDERS, kill: 'payments', json: false, help: false };
   for (const token of tokens) {
     if (token.kind === 'option') {
-      // Without a value of its own an option takes the next word, which may be another option.
+      // An option without a value takes the next word, which may be another option.
       const swallowed = token.inlineValue === false && token.value.startsWith('-');
       const read = readOption(token.name, swallowed ? undefined : token.value);
       if (typeof read === 'string') problems.push(read);
@@ -54,7 +54,7 @@ export function parseDemoOptions(args: readonly string[]): DemoOptions {
     }
   }
   if (problems.length === 0) return options;
-  throw new ShopError('DEMO_USAGE', 'The demo was called wrongly. See npm run demo -- --help.', problems);
+  throw new ShopError('DEMO_USAGE', 'The demo was called incorrectly. See npm run demo -- --help.', problems);
 }
 
 /** @returns what the option sets, or what is wrong with it. */

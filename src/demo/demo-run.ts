@@ -21,12 +21,12 @@ const PAYMENT_DUE_MS = 1_500;
 /** Longer than a killed service's partitions need to find a new owner. */
 const GIVE_UP_MS = 90_000;
 
-/** A charge that is to be killed over must come within so many milliseconds. */
+/** Time limit in which a charge to kill the service at must occur, in milliseconds. */
 const CHARGE_MS = 60_000;
 
 /**
- * One run: databases, services, a gateway with moods, orders, kills, a redrive, quiet, reconciliation. `interrupt` makes
- * it end early; `close` undoes everything that was started, after `run` has ended.
+ * One run: databases, services, a faulty gateway, orders, kills, a redrive, a final wait, reconciliation. `interrupt`
+ * makes it end early; `close` ends everything that was started, after `run` has ended.
  */
 export class DemoRun {
   private readonly services = new Map<ServiceName, ServiceProcess>();
@@ -46,7 +46,7 @@ export class DemoRun {
 
   /**
    * Runs to the end.
-   * @throws ShopError for a wrong file, a service that does not run, an order that cannot be placed; the reason of
+   * @throws ShopError for an unusable file, a service that does not run, an order that cannot be placed; the reason of
    *   the interruption after `interrupt`.
    */
   async run(): Promise<DemoOutcome> {
@@ -54,9 +54,7 @@ export class DemoRun {
     this.display.say(`${file.accepted.length} invoices of ${this.options.ordersFile}`);
     const { main, ledger } = await this.openDatabases();
     const prepared = await prepareDatabases(main, ledger);
-    this.display.say(
-      'each service has a login of its own, with the rights of its role, and so has the operator',
-    );
+    this.display.say('each service has its own login, with the rights of its role, and so does the operator');
     this.interrupted.signal.throwIfAborted();
     this.books = new ShopBooks(main, ledger);
     const troubles = paymentTroubles(file.accepted);
@@ -76,15 +74,17 @@ export class DemoRun {
     return { file, progress, books, kills, killed, seconds, gatewayTroubles };
   }
 
-  /** Makes `run` end soon: between two of its steps, or at once where it waits. Safe at any time, more than once. */
+  /**
+   * Makes `run` end soon: between two of its steps, or immediately while it waits. Safe at any time, more than once.
+   */
   interrupt(): void {
     this.interrupted.abort(new Error('The demo was interrupted.'));
     void this.stopServices();
   }
 
   /**
-   * Ends every process and removes every trace. Called once `run` has ended: the database could not be dropped while
-   * `run` still makes it.
+   * Ends every process and removes all data. Call it after `run` has ended: the database could not be dropped while
+   * `run` still creates it.
    */
   async close(): Promise<void> {
     await this.stopServices();
@@ -98,9 +98,7 @@ export class DemoRun {
     this.interrupted.signal.throwIfAborted();
     if (redisIsAvailable()) this.redis = await startRedis();
     this.display.say(
-      this.redis === undefined
-        ? 'no Redis: PostgreSQL is the clock of timers'
-        : 'Redis is the clock of timers',
+      this.redis === undefined ? 'no Redis: PostgreSQL is the timer clock' : 'Redis is the timer clock',
     );
     this.databases = await openDemoDatabases();
     this.interrupted.signal.throwIfAborted();
@@ -117,7 +115,7 @@ export class DemoRun {
     gatewayUrl: string,
     { undeliverable }: PaymentTroubles,
   ): Promise<void> {
-    // The owner's connections stay here.
+    // The owner's connections stay in this process.
     const { DATABASE_URL: _, ...inherited } = process.env;
     const env = {
       ...inherited,
@@ -138,7 +136,7 @@ export class DemoRun {
     this.display.say(`services ${SERVICES.join(', ')} are up`);
   }
 
-  /** Feeds the orders and watches the shop, at once; the first of the two to fail ends both. */
+  /** Feeds the orders and watches the shop concurrently; the first of the two to fail ends both. */
   private async sellAndSettle(file: OrderFile, books: ShopBooks, operations: Operations): Promise<Progress> {
     const half = Math.ceil(file.accepted.length / 2);
     const threeQuarters = Math.ceil((file.accepted.length * 3) / 4);
@@ -170,8 +168,8 @@ export class DemoRun {
   }
 
   /**
-   * Kills while sagas are under way: the order that was placed a moment ago has not been paid yet. Payments dies when the
-   * gateway has charged a card, and it has not heard of it.
+   * Kills while sagas are active: the order placed a moment ago has not been paid yet. Payments is killed when the
+   * gateway has charged a card, before payments gets the response.
    */
   private async killOne(): Promise<void> {
     if (this.options.kill === 'none') return;
@@ -188,7 +186,7 @@ export class DemoRun {
     this.display.say(`${this.options.kill} is up again`);
   }
 
-  /** The world outside dies too; its books do not. */
+  /** The external gateway is killed too; its books survive. */
   private async killGateway(): Promise<void> {
     if (this.options.kill === 'none') return;
     await this.gateway?.killAndRestart();
@@ -206,7 +204,7 @@ export class DemoRun {
     let last = '';
     let movedAt = Date.now();
     for (;;) {
-      // What was fed before the look is in it.
+      // Everything fed before this query is included.
       const complete = fed();
       const progress = await books.progress();
       this.display.show(progress, invoices);
@@ -222,7 +220,7 @@ export class DemoRun {
     }
   }
 
-  /** A service may be down only while the kill is under way, which is over when everything is fed. */
+  /** A service may be down only during the kill, which is over when everything is fed. */
   private requireServices(complete: boolean): void {
     for (const service of this.services.values()) {
       const expected = !complete && service.service === this.options.kill && this.kills > 0;
@@ -230,7 +228,7 @@ export class DemoRun {
     }
   }
 
-  /** What an operator does: the gateway works again, so the payments that could not be made are made now. */
+  /** Does what an operator would: the gateway works again, so failed payments are made now. */
   private async repairAndRedrive(connectionString: string, { stuckOrders }: PaymentTroubles): Promise<void> {
     this.redriven = true;
     this.display.say(
@@ -249,13 +247,13 @@ export class DemoRun {
   }
 }
 
-/** What there is to be decided about while the shop runs. */
+/** The decisions that are due while the shop runs. */
 interface Operations {
   readonly troubles: PaymentTroubles;
   readonly redrive: () => Promise<void>;
 }
 
-/** Whether nothing is open but the orders whose payments wait for the gateway to be repaired. */
+/** Whether only orders whose payments wait for the gateway's repair are still open. */
 function isStuck(progress: Progress, { stuckOrders }: PaymentTroubles): boolean {
   const { openOrders, openReturns, deadLetters } = progress;
   return stuckOrders > 0 && deadLetters === stuckOrders && openOrders === stuckOrders && openReturns === 0;

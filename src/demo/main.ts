@@ -10,7 +10,7 @@ const SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const;
 
 type Signal = (typeof SIGNALS)[number];
 
-/** Runs the demo; 0 when everything agrees, 1 when not, 2 when it was called wrongly. */
+/** Runs the demo; 0 when everything agrees, 1 when not, 2 when it was called incorrectly. */
 async function main(): Promise<void> {
   const options = parseDemoOptions(process.argv.slice(2));
   if (options.help) {

@@ -8,11 +8,11 @@ import { ShopError } from '../shop-error.js';
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
 const READY_MS = 60_000;
-/** Less than a parent that ends the demo waits for it. */
+/** Less than the time for which a parent that ends the demo waits. */
 const STOP_MS = 3_000;
 const KEPT_LINES = 40;
 
-/** One service of the shop in a process of its own, which does not outlive this one. */
+/** One service of the shop in a separate process, which does not outlive this one. */
 export class ServiceProcess {
   private child: ChildProcess | undefined;
   private readyUrl: string | undefined;
@@ -24,12 +24,12 @@ export class ServiceProcess {
     private readonly env: NodeJS.ProcessEnv,
   ) {}
 
-  /** Where the service listens; undefined while it does not. */
+  /** The service's URL; undefined while it does not listen. */
   get url(): string | undefined {
     return this.readyUrl;
   }
 
-  /** Whether the process is there. */
+  /** Whether the process exists. */
   get running(): boolean {
     return this.child !== undefined;
   }
@@ -40,7 +40,7 @@ export class ServiceProcess {
    */
   async start(): Promise<void> {
     if (this.stopped) throw this.failure('was stopped and is not started again');
-    // Free ports: the demo may run twice at once. The IPC channel tells the child when this process is gone.
+    // Free ports: two demos may run at the same time. The IPC channel tells the child when this process has ended.
     const env = { ...this.env, SERVICE: this.service, PORT: '0' };
     const child = fork(MAIN, { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     this.child = child;
@@ -64,12 +64,12 @@ export class ServiceProcess {
       throw this.failure(outcome === 'ended' ? 'ended before it was ready' : 'is not ready');
   }
 
-  /** SIGKILL: the process gets no chance to say goodbye. Resolves once it is gone. */
+  /** Sends SIGKILL: the process gets no chance to clean up. Resolves once it has ended. */
   async kill(): Promise<void> {
     await this.end('SIGKILL');
   }
 
-  /** Lets the process finish what it is doing, SIGKILL after three seconds. It cannot be started again. */
+  /** Lets the process finish its work, then sends SIGKILL after three seconds. It cannot be started again. */
   async stop(): Promise<void> {
     this.stopped = true;
     const timer = setTimeout(() => this.child?.kill('SIGKILL'), STOP_MS);
@@ -77,7 +77,7 @@ export class ServiceProcess {
     clearTimeout(timer);
   }
 
-  /** @returns an error with the end of the service's output, which says why. */
+  /** @returns an error with the end of the service's output, which has the reason. */
   failure(what: string): ShopError {
     return new ShopError(
       'DEMO_SERVICE',

@@ -4,7 +4,7 @@ import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
 import { PRISMA_TRANSACTION_LIMITS } from '../database/prisma-limits.js';
 import { type Prisma, PrismaClient } from './generated/client.js';
 
-/** What a handler of this service works in. */
+/** The transaction of this service's handlers. */
 export type InventoryTransaction = Prisma.TransactionClient;
 
 /** The inventory service's own database access, by its own role. */

@@ -43,7 +43,6 @@ export class InventoryController {
     @Inject(StockRepository) private readonly stock: StockRepository,
   ) {}
 
-  /** Sets everything aside, or nothing. */
   @SagaCommand(reserveStock, { instance })
   async reserve(@Payload() { invoiceNo, lines }: Goods, @Ctx() ctx: Context): Promise<void> {
     const wanted = stockedPieces(lines);
@@ -56,7 +55,7 @@ export class InventoryController {
     await recordCommand(ctx, invoiceNo);
   }
 
-  /** Puts back what is set aside. */
+  /** Releases what was set aside. */
   @SagaCommand(releaseStock, { instance })
   async release(@Payload() { invoiceNo }: AboutInvoice, @Ctx() ctx: Context): Promise<void> {
     const reserved = await this.stock.reservedFor(ctx.transaction, invoiceNo);
@@ -69,7 +68,7 @@ export class InventoryController {
   @SagaCommand(arrangeShipment, { instance })
   async ship(@Payload() { invoiceNo, customerId }: AboutInvoice, @Ctx() ctx: Context): Promise<void> {
     if (customerId !== null && this.config.undeliverableCustomers.has(customerId))
-      throw new SagaRejectedError(`nobody delivers to customer ${customerId}`);
+      throw new SagaRejectedError(`no carrier delivers to customer ${customerId}`);
     await ctx.transaction.shipment.create({ data: { invoiceNo, customerId } });
     await recordCommand(ctx, invoiceNo);
   }
@@ -93,7 +92,7 @@ export class InventoryController {
     if (count !== 1) {
       throw new ShopError(
         'SHOP_ORDER_TRANSITION',
-        `${count} parcels of order ${invoiceNo} were to leave, and one should. Look into its shipments.`,
+        `Order ${invoiceNo} has ${count} parcels to send instead of one. Check its shipments.`,
       );
     }
     await recordEffect(ctx);

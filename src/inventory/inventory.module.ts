@@ -9,7 +9,7 @@ import { InventoryController } from './inventory.controller.js';
 @Module({ providers: [InventoryPrisma], exports: [InventoryPrisma] })
 class InventoryDatabaseModule {}
 
-/** The inventory service: the stock of every article, and the parcels that leave. */
+/** The inventory service: the stock of every article, and the outgoing parcels. */
 @Module({
   imports: [
     InventoryDatabaseModule,

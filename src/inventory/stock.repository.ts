@@ -7,7 +7,7 @@ import type { InventoryTransaction } from './inventory-prisma.js';
 /** Why a level changed. */
 export type MovementReason = 'RESERVED' | 'RELEASED' | 'RETURNED';
 
-/** Pieces by article: of lines, or of movements. */
+/** Pieces by article, of lines or of movements. */
 export type Pieces = ReadonlyMap<string, number>;
 
 /** The document that a movement is about, and the saga in which it is made. */
@@ -17,14 +17,14 @@ export interface MovementCause {
   readonly sagaId: string;
 }
 
-/** Levels, and the movements that lead to them. */
+/** Stock levels, and the movements that lead to them. */
 @Injectable()
 export class StockRepository {
   constructor(@Inject(SHOP_CONFIG) private readonly config: ShopConfig) {}
 
   /**
-   * Locks the articles' rows in order of sku, so that two orders cannot wait for each other, and returns their levels.
-   * An article that was never asked for gets its starting stock.
+   * Locks the articles' rows in order of sku, so that two orders cannot deadlock, and returns their levels.
+   * An article that was never requested gets its starting stock.
    */
   async lockLevels(tx: InventoryTransaction, pieces: Pieces): Promise<Pieces> {
     const skus = [...pieces.keys()];
@@ -52,7 +52,7 @@ export class StockRepository {
       from unnest(${skus}::text[], ${quantities}::integer[]) as moved (sku, quantity)`;
   }
 
-  /** What is set aside for the order and not released: pieces by article. */
+  /** Pieces set aside for the order and not released, by article. */
   async reservedFor(tx: InventoryTransaction, invoiceNo: string): Promise<Pieces> {
     const rows = await tx.stockMovement.groupBy({
       by: ['sku'],
@@ -64,7 +64,7 @@ export class StockRepository {
   }
 }
 
-/** The lines' pieces by article, what is not stocked left out: an article may stand on several lines. */
+/** The lines' pieces by article, without articles that are not stocked: an article may be on several lines. */
 export function stockedPieces(lines: readonly MessageLine[]): Pieces {
   const pieces = new Map<string, number>();
   for (const { sku, quantity } of lines) {

@@ -3,7 +3,7 @@ import type { ShopMessages } from '../contracts/shop-messages.js';
 import { messageKey, type ShopTopic } from '../contracts/topics.js';
 import type { PublishingTransaction } from './witness.js';
 
-/** Publishes the events of one service, with their witness, in the transaction that they belong to. */
+/** Publishes the events of one service, with their witness, in the transaction to which they belong. */
 export class Messenger {
   constructor(private readonly outbox: Outbox) {}
 

@@ -3,7 +3,7 @@ import { NonRetryableError } from '@waybill/nestjs';
 import { type Observable, throwError } from 'rxjs';
 import { ShopError } from '../shop-error.js';
 
-/** A message that contradicts the shop's books does not get better by trying again: it becomes a dead letter at once. */
+/** A message that contradicts the shop's books does not improve by retrying: it becomes a dead letter immediately. */
 @Catch(ShopError)
 export class ShopErrorFilter implements RpcExceptionFilter<ShopError> {
   catch(error: ShopError): Observable<never> {

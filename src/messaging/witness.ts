@@ -1,9 +1,9 @@
 import type { WaybillContext } from '@waybill/nestjs';
 
 /**
- * What the services' Prisma transactions can do: keep witness of what was published, of which messages took effect, and
- * of which steps of sagas did. The reconciliation compares these rows, which share the transactions of the business, with
- * each other and with the outcomes; it need not believe Waybill's own books.
+ * The part of the services' Prisma transactions that records what was published, which messages took effect, and
+ * which steps of sagas did. The reconciliation compares these rows, which share the business transactions, with
+ * each other and with the outcomes; it need not rely on Waybill's own books.
  */
 export interface PublishingTransaction {
   $queryRawUnsafe<T = unknown>(query: string, ...values: unknown[]): PromiseLike<T>;
@@ -13,7 +13,7 @@ export interface PublishingTransaction {
   };
 }
 
-/** As {@link PublishingTransaction}, of a service that handles events. */
+/** Like {@link PublishingTransaction}, for a service that handles events. */
 export interface EffectTransaction {
   readonly effect: {
     create(args: {
@@ -30,7 +30,7 @@ export interface TakenStep {
   readonly op: 'action' | 'compensate';
 }
 
-/** As {@link PublishingTransaction}, of a service that takes steps of sagas. */
+/** Like {@link PublishingTransaction}, for a service that performs steps of sagas. */
 export interface StepTransaction {
   readonly stepEffect: { create(args: { data: TakenStep }): PromiseLike<unknown> };
 }
@@ -54,13 +54,13 @@ export async function recordCommand(ctx: WaybillContext<StepTransaction>, invoic
   });
 }
 
-/** Records that a step takes effect, in the transaction in which it does. */
+/** Records that a step takes effect, in that transaction. */
 export async function recordStep(tx: StepTransaction, taken: TakenStep): Promise<void> {
   await tx.stepEffect.create({ data: taken });
 }
 
 /** The saga whose command this is. The shop's commands come from sagas only. */
 export function sagaOf({ saga }: Pick<WaybillContext, 'saga'>): NonNullable<WaybillContext['saga']> {
-  if (saga === undefined) throw new TypeError('the message is no command of a saga');
+  if (saga === undefined) throw new TypeError('the message is not a saga command');
   return saga;
 }

@@ -20,7 +20,7 @@ export async function lockOrder(tx: OrdersTransaction, invoiceNo: string): Promi
 }
 
 /**
- * Moves a locked order as the state machine says and leaves a row about it.
+ * Moves a locked order by the state machine and records the transition.
  * @param sagaId the saga in which it happens; null for a request.
  * @throws ShopError SHOP_ORDER_TRANSITION when `event` cannot happen to it.
  */

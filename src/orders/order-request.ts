@@ -8,7 +8,7 @@ const LINES_MAX = 2_000;
 const QUANTITY_MAX = 1_000_000;
 const UNIT_PRICE_MAX = 100_000_000;
 const TOTAL_MAX = 1_000_000_000_000;
-/** Enough to see what is wrong; a body of 2,000 bad lines must not be answered by a page for each. */
+/** Enough to see the problem; the response to a body of 2,000 bad lines must not be a page for each. */
 const PROBLEMS_MAX = 50;
 
 /** One line of a request. */
@@ -19,12 +19,12 @@ export interface RequestedLine {
   readonly unitPricePence: number;
 }
 
-/** An order or a return as it was asked for, checked. */
+/** A validated request for an order or a return. */
 export interface InvoiceRequest {
   readonly invoiceNo: string;
   readonly customerId: string | null;
   readonly country: string | null;
-  /** When the customer ordered; null when the request does not say. */
+  /** When the customer ordered; null when the request omits it. */
   readonly placedAt: string | null;
   readonly lines: readonly RequestedLine[];
   readonly totalPence: number;
@@ -60,7 +60,7 @@ export function parseInvoiceRequest(body: unknown, kind: InvoiceKind): InvoiceRe
 }
 
 /**
- * Checks the body of the bank's word that a transfer has come.
+ * Checks the body of the bank's notice that a transfer has arrived.
  * @returns the bank's reference
  * @throws BadRequestException (400) with all `problems`.
  */
@@ -72,7 +72,7 @@ export function parseTransferRequest(body: unknown): string {
   return reference;
 }
 
-/** Reads the parts of a body and gathers everything that is wrong with them. */
+/** Reads the parts of a body and collects all problems. */
 class BodyReader {
   private readonly problems: string[] = [];
 
@@ -94,7 +94,7 @@ class BodyReader {
 
   text(value: unknown, name: string, pattern: RegExp): string | undefined {
     if (typeof value === 'string' && pattern.test(value)) return value;
-    this.problem(`${name} must be a text that matches ${pattern.source}`);
+    this.problem(`${name} must be a string that matches ${pattern.source}`);
     return undefined;
   }
 
@@ -102,7 +102,7 @@ class BodyReader {
     if (value === undefined || value === null) return null;
     if (typeof value === 'string' && value !== '' && value.length <= max && !value.includes('\0'))
       return value;
-    this.problem(`${name} must be a text of 1 to ${max} characters, or left out`);
+    this.problem(`${name} must be a string of 1 to ${max} characters, or omitted`);
     return null;
   }
 
@@ -112,7 +112,7 @@ class BodyReader {
     const isDay = utcTime([Number(year), Number(month), Number(day)]) !== undefined;
     const time = isDay ? Date.parse(value as string) : Number.NaN;
     if (!Number.isNaN(time)) return new Date(time).toISOString();
-    this.problem(`${name} must be an ISO 8601 date and time, or left out`);
+    this.problem(`${name} must be an ISO 8601 date and time, or omitted`);
     return null;
   }
 
@@ -146,7 +146,7 @@ class BodyReader {
     throw new BadRequestException({
       statusCode: 400,
       code: 'INVALID_REQUEST',
-      message: 'The request is wrong. Correct it as listed and send it again.',
+      message: 'The request is invalid. Correct the listed problems and send it again.',
       problems: left > 0 ? [...this.problems.slice(0, PROBLEMS_MAX), `and ${left} more`] : this.problems,
     });
   }

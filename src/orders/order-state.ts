@@ -1,6 +1,6 @@
 import { ShopError } from '../shop-error.js';
 
-/** Where an order stands. REJECTED and REFUNDED are ends; CONFIRMED is one until it is cancelled. */
+/** State of an order. REJECTED and REFUNDED are final; CONFIRMED is, until the order is cancelled. */
 export const ORDER_STATUSES = ['PLACED', 'CONFIRMED', 'REJECTED', 'CANCELLING', 'REFUNDED'] as const;
 
 export type OrderStatus = (typeof ORDER_STATUSES)[number];
@@ -23,7 +23,7 @@ const MOVES: Readonly<Record<OrderStatus, Partial<Record<OrderEvent, OrderStatus
 export function nextStatus(invoiceNo: string, from: OrderStatus, event: OrderEvent): OrderStatus {
   const to = MOVES[from][event];
   if (to === undefined) {
-    const possible = Object.keys(MOVES[from]).join(', ') || 'nothing any more';
+    const possible = Object.keys(MOVES[from]).join(', ') || 'none';
     throw new ShopError(
       'SHOP_ORDER_TRANSITION',
       `Order ${invoiceNo} is ${from} and cannot become ${event}. Possible: ${possible}.`,

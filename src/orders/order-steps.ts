@@ -7,10 +7,10 @@ import { ShopError } from '../shop-error.js';
 import { type LockedOrder, lockOrder, moveOrder } from './order-moves.js';
 import type { OrdersTransaction } from './orders-prisma.js';
 
-/** The local step of a saga that is taken, and the transaction in which it is. */
+/** A local step of a saga, and its transaction. */
 export interface LocalStep extends Pick<TakenStep, 'sagaId' | 'step' | 'op'> {
   readonly transaction: OrdersTransaction;
-  /** Why the saga is compensated; null where it is not. */
+  /** Why the saga is compensated; null if it is not. */
   readonly reason: string | null;
 }
 
@@ -19,12 +19,12 @@ export interface LocalStep extends Pick<TakenStep, 'sagaId' | 'step' | 'op'> {
 export class OrderSteps {
   constructor(@Inject(Messenger) private readonly messenger: Messenger) {}
 
-  /** The order is taken; from here on there is somebody to reject it. */
+  /** The order is accepted; from here on it can be rejected. */
   async accept({ invoiceNo }: AboutInvoice, local: LocalStep): Promise<void> {
     await record(local, invoiceNo);
   }
 
-  /** Everything that was done for the order is undone. */
+  /** Everything done for the order is undone. */
   async reject({ invoiceNo }: AboutInvoice, local: LocalStep): Promise<void> {
     const { transaction, sagaId, reason } = local;
     const order = await existingOrder(transaction, invoiceNo);
@@ -32,7 +32,7 @@ export class OrderSteps {
     await record(local, invoiceNo);
   }
 
-  /** Goods, money and parcel are there. */
+  /** Goods, money and parcel are ready. */
   async confirm({ invoiceNo, customerId }: AboutInvoice, local: LocalStep): Promise<void> {
     const { transaction, sagaId } = local;
     const order = await existingOrder(transaction, invoiceNo);
@@ -64,7 +64,7 @@ async function existingOrder(tx: OrdersTransaction, invoiceNo: string): Promise<
   if (order !== undefined) return order;
   throw new ShopError(
     'SHOP_ORDER_TRANSITION',
-    `There is no order ${invoiceNo}, though a saga is about it. Look for who has removed it.`,
+    `There is no order ${invoiceNo}, though a saga is about it. Find out what removed it.`,
   );
 }
 
@@ -76,6 +76,6 @@ async function closeReturn(tx: OrdersTransaction, invoiceNo: string): Promise<vo
   if (count === 1) return;
   throw new ShopError(
     'SHOP_ORDER_TRANSITION',
-    `Return ${invoiceNo} is unknown, or was refunded before. Look for a second refund in the ledger.`,
+    `Return ${invoiceNo} is unknown, or was refunded before. Check the ledger for a second refund.`,
   );
 }

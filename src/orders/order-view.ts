@@ -10,14 +10,14 @@ export type StoredInvoice =
   | Prisma.CustomerOrderGetPayload<{ include: typeof INVOICE_WITH_LINES }>
   | Prisma.ReturnNoteGetPayload<{ include: typeof INVOICE_WITH_LINES }>;
 
-/** An order or a return as the HTTP interface shows it: what was asked for, and what came of it. */
+/** An order or a return as the HTTP interface shows it: the request, and its outcome. */
 export interface InvoiceView extends InvoiceRequest {
   readonly status: string;
-  /** Why the order was rejected; null when it was not. */
+  /** Why the order was rejected; null if it was not. */
   readonly rejection: string | null;
 }
 
-/** What a caller may see of an order or a return. */
+/** The fields of an order or a return that a caller may see. */
 export function invoiceView(stored: StoredInvoice): InvoiceView {
   return {
     invoiceNo: stored.invoiceNo,
@@ -36,7 +36,7 @@ export function invoiceView(stored: StoredInvoice): InvoiceView {
   };
 }
 
-/** What the sagas know of an order or a return. */
+/** The fields of an order or a return that the sagas use. */
 export function invoiceToSettle({
   invoiceNo,
   customerId,

@@ -3,7 +3,7 @@ import { parseInvoiceRequest, parseTransferRequest } from './order-request.js';
 import type { InvoiceView } from './order-view.js';
 import { OrdersService, type PlacedInvoice } from './orders.service.js';
 
-/** The part of the HTTP response that is needed to say 200 where Nest says 201. */
+/** The part of the HTTP response that sets 200 instead of Nest's 201. */
 interface StatusSetter {
   status(code: number): unknown;
 }
@@ -38,7 +38,7 @@ export class OrdersController {
     return this.orders.cancel(invoiceNo);
   }
 
-  /** The bank says that a transfer has come. 200 with the order; 400; 404; 409. */
+  /** The bank reports that a transfer has arrived. 200 with the order; 400; 404; 409. */
   @Post('orders/:invoiceNo/transfer')
   @HttpCode(HttpStatus.OK)
   async transferCame(@Param('invoiceNo') invoiceNo: string, @Body() body: unknown): Promise<InvoiceView> {

@@ -10,13 +10,13 @@ import { OrderSteps } from './order-steps.js';
 import { PlaceOrder } from './place-order.saga.js';
 import { TakeBack } from './take-back.saga.js';
 
-/** How long an answer of another service may wait for the relay, in milliseconds. */
+/** Maximum time that another service's reply waits for the relay, in milliseconds. */
 const RELAY_POLL_MS = 10;
 
 @Module({ providers: [OrdersPrisma], exports: [OrdersPrisma] })
 class OrdersDatabaseModule {}
 
-/** The orders service: takes orders over HTTP and leads them to their outcome. */
+/** The orders service: takes orders over HTTP and brings them to their outcome. */
 @Module({
   imports: [
     OrdersDatabaseModule,
@@ -29,7 +29,7 @@ class OrdersDatabaseModule {}
         transactions: prismaTransactions(prisma),
         group: 'orders',
         topics: topicSettings(),
-        // For all: what the other services publish is found by looking.
+        // Relays for all: messages of the other services are found by polling.
         relay: { pollMaxMs: RELAY_POLL_MS },
         consumer: CONSUMER_SETTINGS,
         ...(config.redisUrl === undefined ? {} : { redis: config.redisUrl }),

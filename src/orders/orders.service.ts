@@ -21,7 +21,7 @@ export interface PlacedInvoice {
   readonly invoice: InvoiceView;
 }
 
-/** What requests do to orders and returns, each in one transaction with the saga that it starts. */
+/** Requests for orders and returns, each in one transaction with the saga that it starts. */
 @Injectable()
 export class OrdersService {
   constructor(
@@ -51,7 +51,7 @@ export class OrdersService {
   }
 
   /**
-   * Takes goods back on a credit note, for which the customer is paid. Idempotent as {@link placeOrder}.
+   * Takes goods back on a credit note, for which the customer is paid. Idempotent like {@link placeOrder}.
    * @throws ConflictException (409) when the invoice number belongs to another request.
    */
   async takeBack(request: InvoiceRequest): Promise<PlacedInvoice> {
@@ -67,7 +67,7 @@ export class OrdersService {
   }
 
   /**
-   * Cancels a confirmed order. One that is being cancelled, or was, is returned as it is.
+   * Cancels a confirmed order. One that is being cancelled, or has been, is returned unchanged.
    * @throws NotFoundException (404), ConflictException (409) for an order that is not confirmed.
    */
   async cancel(invoiceNo: string): Promise<InvoiceView> {
@@ -88,7 +88,7 @@ export class OrdersService {
   }
 
   /**
-   * Tells the order's saga that its bank transfer has come.
+   * Tells the order's saga that its bank transfer has arrived.
    * @throws NotFoundException (404), ConflictException (409) for an order that has its outcome.
    */
   async transferCame(invoiceNo: string, reference: string): Promise<InvoiceView> {
@@ -104,7 +104,7 @@ export class OrdersService {
   }
 
   /**
-   * An order, or a return, as it stands.
+   * The current state of an order or a return.
    * @throws NotFoundException (404)
    */
   async find(invoiceNo: string): Promise<InvoiceView> {
@@ -127,7 +127,7 @@ export class OrdersService {
       await this.prisma.$transaction(create);
       return { created: true, invoice: { ...request, status, rejection: null } };
     } catch (error) {
-      // Two equal requests at once: the one that lost reads what the other wrote.
+      // Two equal requests at the same time: the one that lost reads what the other wrote.
       const winner = isUniqueViolation(error) ? await find() : null;
       if (winner === null) throw error;
       return sameRequest(request, winner);
@@ -157,7 +157,7 @@ function sameRequest(request: InvoiceRequest, stored: StoredInvoice): PlacedInvo
   throw new ConflictException({
     statusCode: 409,
     code: 'INVOICE_EXISTS',
-    message: `Invoice ${request.invoiceNo} exists with other contents. Use another invoice number.`,
+    message: `Invoice ${request.invoiceNo} exists with different contents. Use another invoice number.`,
   });
 }
 
@@ -177,7 +177,7 @@ function notOpen(invoiceNo: string, status: string): ConflictException {
   return new ConflictException({
     statusCode: 409,
     code: 'NOT_OPEN',
-    message: `Order ${invoiceNo} is ${status} and awaits no transfer. Send the money back.`,
+    message: `Order ${invoiceNo} is ${status} and does not await a transfer. Send the money back.`,
   });
 }
 

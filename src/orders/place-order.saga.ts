@@ -15,15 +15,15 @@ import { OrderSteps } from './order-steps.js';
 import type { OrdersTransaction } from './orders-prisma.js';
 
 /**
- * A gateway that is away for long leaves a dead letter, on an operator's desk: the saga waits for the redrive before it
- * asks again by itself.
+ * A gateway that is unavailable for long leaves a dead letter for an operator: the saga waits for the redrive before it
+ * sends the command again.
  */
 const CHARGE = { timeoutMs: 600_000, delayMs: 60_000, maxAttempts: 10 };
 
 /** There is no way back while the parcel may be arranged. */
 const SHIP = { maxAttempts: 20 };
 
-/** From a placed order to one that is confirmed, or to one that is rejected with nothing left of it. */
+/** Brings a placed order to CONFIRMED, or to REJECTED with everything undone. */
 @Saga({ name: 'orders' })
 export class PlaceOrder {
   readonly definition;

@@ -2,33 +2,33 @@ import { Inject, Injectable } from '@nestjs/common';
 import { type EffectQueryResult, type EffectCall, ExternalEffects } from '@waybill/guard';
 import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
 
-/** What the gateway is to charge, or to pay out. */
+/** The amount for the gateway to charge, or to pay out. */
 export interface CardMovement {
   readonly invoiceNo: string;
   readonly customerId: string | null;
   readonly amountPence: number;
 }
 
-/** What the gateway says: the money has moved, or the customer pays by bank transfer. */
+/** The gateway's result: the money has moved, or the customer pays by bank transfer. */
 interface Receipt {
   readonly state: 'charged' | 'awaited' | 'refunded';
 }
 
-/** What a card can be asked for. */
+/** The operations on a card. */
 type Movement = 'charges' | 'refunds';
 
-/** The gateway did not answer with a yes or a no: whether it has moved money is unknown. */
+/** The gateway gave no definite response: whether it has moved money is unknown. */
 export class GatewayUnavailableError extends Error {
   override readonly name = 'GatewayUnavailableError';
 }
 
-/** How long the gateway may take to answer, and how long it is left alone after it did not, in milliseconds. */
+/** Time limit for the gateway's response, and the pause after a missing one, in milliseconds. */
 export const GATEWAY_LIMITS = { timeoutMs: 450, leaseMs: 900, undoWaitMs: 5_000 } as const;
 
 /**
- * Moves money by a gateway outside the shop, over HTTP. What it does is in no transaction, so each movement is an external
- * effect: that it is attempted is on disk before the call, the gateway is asked about what a crash or a time-out has left
- * open, and each movement has a key under which it happens once.
+ * Moves money by a gateway outside the shop, over HTTP. Its work is not in a transaction, so each movement is an
+ * external effect: the attempt is on disk before the call, the gateway is queried about what a crash or a time-out has
+ * left open, and each movement has a key under which it happens once.
  */
 @Injectable()
 export class CardGateway {
@@ -37,7 +37,10 @@ export class CardGateway {
     @Inject(ExternalEffects) private readonly effects: ExternalEffects,
   ) {}
 
-  /** Charges under `key`; `awaited` when the customer pays by bank transfer instead. @throws EffectUnknownError and its kin */
+  /**
+   * Charges under `key`; `awaited` when the customer pays by bank transfer instead. @throws EffectUnknownError and the
+   * like
+   */
   async charge(key: string, charge: CardMovement): Promise<'charged' | 'awaited'> {
     const { state } = await this.effects.run<Receipt>({
       key,
@@ -48,7 +51,7 @@ export class CardGateway {
   }
 
   /**
-   * Pays back what was charged under `key`, or sees to it that nothing is charged under it later.
+   * Pays back what was charged under `key`, or ensures that nothing is charged under it later.
    * @returns whether there was a charge to pay back
    */
   async takeBack(key: string, charge: CardMovement): Promise<boolean> {
@@ -80,7 +83,7 @@ export class CardGateway {
     const headers = {
       'content-type': 'application/json',
       'idempotency-key': idempotencyKey,
-      // A request that lies about in some buffer must not be carried out after the gateway was asked about it.
+      // A request that is still in a buffer must not be carried out after the gateway was queried about it.
       'x-valid-until': String(Date.now() + GATEWAY_LIMITS.timeoutMs),
     };
     const response = await fetch(`${gatewayUrl}/${movement}`, {
@@ -97,7 +100,7 @@ export class CardGateway {
     if (gatewayUrl === undefined) return { state: 'not-done' };
     const response = await fetch(`${gatewayUrl}/charges/${encodeURIComponent(idempotencyKey)}`, { signal });
     if (response.status === 404) return { state: 'not-done' };
-    // It is at it: it may or may not happen.
+    // In progress: it may or may not happen.
     if (response.status === 409) return { state: 'unknown' };
     return { state: 'done', outcome: await receiptOf(response) };
   }
@@ -105,6 +108,6 @@ export class CardGateway {
 
 async function receiptOf(response: Response): Promise<Receipt> {
   const text = await response.text();
-  if (!response.ok) throw new GatewayUnavailableError(`the gateway answered ${response.status}`);
+  if (!response.ok) throw new GatewayUnavailableError(`the gateway responded with ${response.status}`);
   return JSON.parse(text) as Receipt;
 }

@@ -1,9 +1,9 @@
 import type { PaymentsTransaction } from './payments-prisma.js';
 
-/** Where a payment stands. */
+/** State of a payment. */
 export type PaymentStatus = 'OPEN' | 'AWAITED' | 'PAID' | 'CLOSED';
 
-/** How it is paid. */
+/** Payment method. */
 export type PaymentMethod = 'CARD' | 'TRANSFER';
 
 /** A payment whose row this transaction has locked. */
@@ -24,7 +24,7 @@ export interface LedgerLine {
   readonly reference: string;
 }
 
-/** Locks a payment until the end of `tx`: a charge and the end of the payment must not both be at it. */
+/** Locks a payment until the end of `tx`: a charge and the end of the payment must exclude each other. */
 export async function lockPayment(
   tx: PaymentsTransaction,
   invoiceNo: string,

@@ -4,10 +4,10 @@ import { SHOP_CONFIG, type ShopConfig } from '../shop-config.js';
 import { PRISMA_TRANSACTION_LIMITS } from '../database/prisma-limits.js';
 import { type Prisma, PrismaClient } from './generated/client.js';
 
-/** What a handler of this service works in. */
+/** The transaction of this service's handlers. */
 export type PaymentsTransaction = Prisma.TransactionClient;
 
-/** The payments service's own database access, to a database of its own, by its own role. */
+/** The payments service's own database access, to a separate database, by its own role. */
 @Injectable()
 export class PaymentsPrisma extends PrismaClient implements OnApplicationShutdown {
   constructor(@Inject(SHOP_CONFIG) config: ShopConfig) {

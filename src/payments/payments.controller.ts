@@ -27,14 +27,14 @@ import type { PaymentsTransaction } from './payments-prisma.js';
 
 const instance = 'payments';
 
-/** A gateway that is away for a moment is asked again soon; for longer, the charges wait on an operator's desk. */
+/** A gateway that is unavailable for a moment is retried soon; after that, the charges wait for an operator. */
 const CHARGING: SagaCommandOptions = {
   instance,
   name: 'charge',
   retry: { immediateAttempts: 0, delayMs: 300, maxDelayMs: 1_200, maxAttempts: 6 },
 };
 
-/** Money that is owed to a customer is not given up so soon. */
+/** Refunds owed to a customer are retried for longer. */
 const PAYING_BACK: SagaCommandOptions = {
   instance,
   retry: { immediateAttempts: 0, delayMs: 300, maxDelayMs: 1_200, maxAttempts: 100 },
@@ -42,7 +42,7 @@ const PAYING_BACK: SagaCommandOptions = {
 
 type Context = WaybillContext<PaymentsTransaction>;
 
-/** Money: charges an order, or declines it, and pays back. Its ledger is in a database of its own. */
+/** Money: charges an order, or declines it, and pays back. Its ledger is in a separate database. */
 @SagaParticipant()
 @UseFilters(ShopErrorFilter)
 export class PaymentsController {
@@ -71,8 +71,8 @@ export class PaymentsController {
   }
 
   /**
-   * Charges the customer by the gateway. The locked payment keeps its end from overtaking the charge; one that comes
-   * behind it charges nothing.
+   * Charges the customer by the gateway. The locked payment keeps its end from overtaking the charge; a charge that
+   * comes after it charges nothing.
    */
   @SagaCommand(chargePayment, CHARGING)
   async charge(
@@ -81,7 +81,7 @@ export class PaymentsController {
   ): Promise<{ readonly paidBy: PaidBy }> {
     const tx = ctx.transaction;
     const payment = await existingPayment(tx, invoiceNo);
-    if (payment.status !== 'OPEN') throw new SagaRejectedError(`its payment is ${payment.status}`);
+    if (payment.status !== 'OPEN') throw new SagaRejectedError(`the payment is ${payment.status}`);
     const { chargeKey } = payment;
     const answer = await this.gateway.charge(chargeKey, payment);
     if (answer === 'charged') {
@@ -92,14 +92,14 @@ export class PaymentsController {
     return { paidBy: answer === 'charged' ? 'card' : 'transfer' };
   }
 
-  /** A bank transfer has come. */
+  /** A bank transfer has arrived. */
   @SagaCommand(bookTransfer, { instance })
   async bookTransfer(
     @Payload() { invoiceNo, reference }: AboutInvoice & { readonly reference: string },
     @Ctx() ctx: Context,
   ): Promise<void> {
     const payment = await existingPayment(ctx.transaction, invoiceNo);
-    if (payment.status !== 'AWAITED') throw new SagaRejectedError(`its payment is ${payment.status}`);
+    if (payment.status !== 'AWAITED') throw new SagaRejectedError(`the payment is ${payment.status}`);
     await movePayment(ctx.transaction, payment, 'PAID');
     await enter(ctx.transaction, { kind: 'CHARGE', method: 'TRANSFER', reference }, payment);
     await recordCommand(ctx, invoiceNo);
@@ -112,7 +112,7 @@ export class PaymentsController {
     await recordCommand(ctx, invoiceNo);
   }
 
-  /** Pays for goods that came back: of a cancelled order, or of a sale that may be older than this ledger. */
+  /** Pays for returned goods: of a cancelled order, or of a sale that may be older than this ledger. */
   @SagaCommand(refundPayment, PAYING_BACK)
   async refund(
     @Payload() command: AboutMoney & { readonly cause: RefundCause },
@@ -135,7 +135,7 @@ export class PaymentsController {
     const { chargeKey, status, method } = payment;
     const byCard = await this.gateway.takeBack(chargeKey, payment);
     if (byCard) {
-      // The charge may have been found out just now: its handler died before it could say so.
+      // The charge may only just have been found: its handler crashed before it could record it.
       if (status !== 'PAID')
         await enter(tx, { kind: 'CHARGE', method: 'CARD', reference: chargeKey }, payment);
       await enter(tx, { kind: 'REFUND', method: 'CARD', reference: `${chargeKey}:undo` }, payment);
@@ -157,7 +157,7 @@ async function existingPayment(tx: PaymentsTransaction, invoiceNo: string): Prom
   if (payment !== undefined) return payment;
   throw new ShopError(
     'SHOP_MONEY',
-    `There is no payment of order ${invoiceNo}, though a saga is about it. Look for who has removed it.`,
+    `There is no payment of order ${invoiceNo}, although a saga refers to it. Find out what removed it.`,
   );
 }
 

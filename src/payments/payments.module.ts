@@ -11,8 +11,8 @@ import { PaymentsController } from './payments.controller.js';
 class PaymentsDatabaseModule {}
 
 /**
- * The payments service: the ledger of charges and refunds, in a database of its own. That one has no relay: what is said
- * to the sagas goes by half message.
+ * The payments service: the ledger of charges and refunds, in a separate database. That one has no relay: replies
+ * to the sagas leave by half message.
  */
 @Module({
   imports: [

@@ -95,8 +95,8 @@ test('a licence that was accepted for one package is no other one', () => {
 });
 
 test.each<[string, number, unknown, RegExp, boolean]>([
-  ['has no audit', 405, {}, /does not answer an audit/, true],
-  ['knows of nothing', 200, {}, /Known vulnerabilities of what is shipped: .*"critical":0/, true],
+  ['has no audit', 405, {}, /does not support audits/, true],
+  ['knows of nothing', 200, {}, /Known vulnerabilities of shipped packages: .*"critical":0/, true],
   [
     'knows of something',
     200,

@@ -185,13 +185,13 @@ describe('a file that is no order file', () => {
     for (const column of ['StockCode', 'Description', 'InvoiceDate', 'UnitPrice', 'CustomerID']) {
       expect(message).toContain(`column ${column} is missing`);
     }
-    expect(message).toContain('column Country stands twice');
+    expect(message).toContain('column Country appears twice');
     expect(message).not.toContain('column Quantity');
   });
 
   test.each([
     ['', 'it is empty'],
-    [`${HEADER}\n`, 'it has no lines under its header'],
+    [`${HEADER}\n`, 'it has no lines after its header'],
     [`${HEADER}\n1,"22139,BOWL`, 'it is not CSV'],
     [`\x7fELF"\0\0\x01\n"`, 'it is not CSV'],
   ])('is refused in one short line (%#)', async (text, reason) => {
@@ -227,7 +227,7 @@ describe('a file that is no order file', () => {
     ['\t', 'tabs'],
   ])('is refused when its columns are separated by %j', async (delimiter, name) => {
     const path = await fileOf(`${HEADER.replaceAll(',', delimiter)}\n`);
-    expect(await refusalOf(path)).toContain(`its columns are separated by ${name} and not by commas`);
+    expect(await refusalOf(path)).toContain(`its columns are separated by ${name} instead of commas`);
   });
 
   test('is refused when it is not there, or a folder', async () => {

@@ -202,7 +202,7 @@ describe('an order', () => {
   test('that nobody delivers is rejected, and what was charged is paid back', async () => {
     await post('/orders', order('143', 'E5', 2, { customerId: '17' }));
     const { rejection } = await becomes('143', 'REJECTED');
-    expect(rejection).toBe('step ship was rejected: nobody delivers to customer 17');
+    expect(rejection).toBe('step ship was rejected: no carrier delivers to customer 17');
     expect(await entries('143')).toEqual(['CHARGE CARD 550', 'REFUND CARD 550']);
     expect(await level('E5')).toBe(STOCK);
   });

@@ -6,21 +6,24 @@ import { measureHalves, measureOpenHalves } from './halves.js';
 import { measureHandling } from './handling.js';
 import { measureRedisGuard } from './redis-guard.js';
 
-/** The figures of `npm run bench -- guards`. */
+/** Results of `npm run bench -- guards`. */
 export interface GuardFigures {
-  /** Rate of handlers in the log's database, whose mark goes with their effect under the fence, as a part of that without. */
+  /**
+   * Rate of handlers in the log's database, whose mark commits with their effect under the fence, relative to the rate
+   * without.
+   */
   readonly fenceRatio: number;
-  /** Rate of handlers in another database, with an inbox row, as a part of that without. */
+  /** Rate of handlers in another database, with an inbox row, relative to the rate without. */
   readonly inboxRatio: number;
-  /** Effects a second under leases in Redis. */
+  /** Effects per second under leases in Redis. */
   readonly redisGuardPerSecond: number;
-  /** Half messages that are prepared and committed in a second. */
+  /** Half messages prepared and committed per second. */
   readonly halfPerSecond: number;
-  /** Rate of checks among a million open half messages, as a part of that among a thousand. */
+  /** Rate of checks among a million open half messages, relative to that among a thousand. */
   readonly openHalfRatio: number;
 }
 
-/** Runs the measurements, each on databases of its own. */
+/** Runs the measurements, each on separate databases. */
 export async function benchGuards(report: Report): Promise<GuardFigures> {
   const server = await ensurePostgres();
   const redis = await startRedis();

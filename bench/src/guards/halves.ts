@@ -9,14 +9,14 @@ import { median } from '../statistics.js';
 const EXECUTED = 4_000;
 const AT_ONCE = 32;
 const ROUNDS = 3;
-/** Half messages that are open and not due: many, and few. */
+/** Numbers of half messages that are open and not due. */
 const MANY = 1_000_000;
 const FEW = 1_000;
-/** Those that a round finds due. */
+/** Due half messages per round. */
 const DUE = 2_000;
 const GROUP = 'bench';
 
-/** Half messages on a database of their own. */
+/** Half messages on a separate database. */
 interface Operations {
   readonly bus: PgDatabase;
   readonly halves: HalfMessages;
@@ -34,7 +34,7 @@ async function openOperations(connectionString: string): Promise<Operations> {
 
 const message = { topic: 'orders', key: 'a', payload: { n: 1, text: 'x'.repeat(180) } };
 
-/** Half messages of 200 bytes that are prepared and committed in a second, 32 at a time, around work that does nothing. */
+/** Half messages of 200 bytes prepared and committed per second, 32 at a time, around work that does nothing. */
 export async function measureHalves(connectionString: string, report: Report): Promise<number> {
   const { bus, halves } = await openOperations(connectionString);
   try {
@@ -60,9 +60,9 @@ export async function measureHalves(connectionString: string, report: Report): P
 }
 
 /**
- * Checks 2,000 half messages back that are due, among a million that are open and not due, and among a thousand. The two
- * take turns, each on a database of its own.
- * @returns the median over the rounds of the rate among a million, as a part of that among a thousand
+ * Checks back 2,000 due half messages among a million that are open and not due, and among a thousand. The two
+ * take turns, each on a separate database.
+ * @returns the median over the rounds of the rate among a million, relative to that among a thousand
  */
 export async function measureOpenHalves(manyUrl: string, fewUrl: string, report: Report): Promise<number> {
   const bothOperations = await Promise.all([openOperations(manyUrl), openOperations(fewUrl)]);
@@ -89,7 +89,7 @@ export async function measureOpenHalves(manyUrl: string, fewUrl: string, report:
   }
 }
 
-/** Adds copies of a half message that was prepared, due over the hour behind `inMs` from now. */
+/** Adds copies of a half message that was prepared, due within the hour that begins `inMs` from now. */
 async function addOpen({ bus, halves }: Operations, count: number, inMs: number): Promise<void> {
   const { id } = await halves.prepare(message);
   await bus.pool.query(

@@ -8,16 +8,16 @@ import type { Report } from '../main.js';
 import { median } from '../statistics.js';
 
 const MESSAGES = 2_000;
-/** The first ones are not counted: meanwhile the group is joined and its partitions are opened. */
+/** The first messages are not counted: meanwhile the process joins the group and opens its partitions. */
 const OPENING = 200;
 const KEYS = 200;
 const CONCURRENCY = 8;
 const ROUNDS = 3;
 
-/** How a backlog is handled. */
+/** How to handle a backlog. */
 type Way = 'none' | 'guarded' | 'message-id';
 
-/** Where the log is, and where handlers write. */
+/** The databases of the log and of the handlers' rows. */
 interface Bench {
   readonly bus: PgDatabase;
   readonly handlers: PgDatabase;
@@ -25,7 +25,7 @@ interface Bench {
   readonly signals: LogSignals;
 }
 
-/** Rates of handling with a guard, each as a part of the rate without; the medians over the rounds. */
+/** Rates of handling with a guard, each relative to the rate without; the medians over the rounds. */
 export interface HandlingRatios {
   /** By entry: the mark and the fence in the handler's database, the inbox row in another. */
   readonly guarded: number;
@@ -33,12 +33,12 @@ export interface HandlingRatios {
 }
 
 /**
- * Handles a backlog of 2,000 messages by a consumer, 8 at a time and each writing one row in a transaction of its own:
- * without any guard (the same consumer and the same transactions, but that nothing says in them that a record is done: the
- * position is stored now and then in a transaction of its own, so that a crash repeats what came since), guarded by the
- * entry as always, and with the message-id guard beside that. The three take turns.
+ * Handles a backlog of 2,000 messages with a consumer, 8 at a time and each writing one row in a separate transaction:
+ * without any guard (the same consumer and the same transactions, but without a record in them that a message is done:
+ * the position is stored now and then in a separate transaction, so that a crash repeats later messages), guarded by
+ * the entry as always, and with the message-id guard in addition. The three take turns.
  *
- * @param handlerUrl the database that handlers write to; the log's own, or another one
+ * @param handlerUrl the database to which handlers write; the log's own, or another one
  */
 export async function measureHandling(
   busUrl: string,
@@ -102,7 +102,7 @@ async function handledPerSecond(bench: Bench, topic: string, way: Way): Promise<
   await consumer.start();
   await ended;
   const perSecond = ((MESSAGES - OPENING) / (performance.now() - started)) * 1_000;
-  // The last commits belong to it.
+  // The last commits are part of the time.
   await consumer.stop();
   const { rows } = await handlers.pool.query<{ count: number }>(
     'select count(*)::int as count from handled where topic = $1',
@@ -112,11 +112,11 @@ async function handledPerSecond(bench: Bench, topic: string, way: Way): Promise<
   return perSecond;
 }
 
-/** Leaves out what says in a handler's transaction, or beside it, that its record is done. */
+/** Omits the record that a message is done, in and outside the handler's transaction. */
 function unguarded(runner: PgTransactionRunner, bus: PgDatabase): TransactionRunner {
   return {
     kind: runner.kind,
-    // By this the consumer takes the handlers' database for the log's: it writes no inbox rows.
+    // This makes the consumer treat the handlers' database as the log's: it writes no inbox rows.
     session: bus.session,
     run: ({ work, timeoutMs }) => runner.run({ work, timeoutMs }),
   };

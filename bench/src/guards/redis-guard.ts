@@ -9,7 +9,7 @@ const EFFECTS = 10_000;
 const AT_ONCE = 64;
 const ROUNDS = 3;
 
-/** Effects a second under leases in Redis, 64 at a time; each claims a name, does nothing, and marks it as done. */
+/** Effects per second under leases in Redis, 64 at a time; each claims a name, does nothing, and marks it as done. */
 export async function measureRedisGuard(redis: string, report: Report): Promise<number> {
   const client = openRedis(redis, false, () => {});
   try {

@@ -6,20 +6,20 @@ import { measureDrain } from './drain.js';
 import { measureLatency } from './latency.js';
 import { measureProducers } from './producers.js';
 
-/** The figures of `npm run bench -- outbox`. */
+/** Results of `npm run bench -- outbox`. */
 export interface OutboxFigures {
-  /** Business transactions a second with one outbox row, as a part of the same without it; 16 connections. */
+  /** Business transactions per second with one outbox row, relative to those without; 16 connections. */
   readonly producerRatio: number;
-  /** Messages a second that the relay moves from a backlog of 200,000 of 200 bytes. */
+  /** Messages per second that the relay moves from a backlog of 200,000 of 200 bytes. */
   readonly drainPerSecond: number;
-  /** From the publisher's commit to the handler, at 500 messages a second. */
+  /** From the publisher's commit to the handler, at 500 messages per second. */
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Drain rate while another session holds a snapshot, as a part of that without. */
+  /** Drain rate while another session holds a snapshot, relative to the rate without. */
   readonly heldSnapshotRatio: number;
 }
 
-/** Runs the four measurements, each on a database of its own. */
+/** Runs the four measurements, each on a separate database. */
 export async function benchOutbox(report: Report): Promise<OutboxFigures> {
   const server = await ensurePostgres();
   const onFreshDatabase = async <T>(measure: (connectionString: string) => Promise<T>): Promise<T> => {

@@ -8,14 +8,14 @@ const BACKLOG = 200_000;
 const PAYLOAD_BYTES = 200;
 const PAIRS = 6;
 
-/** What {@link measureDrain} finds. */
+/** Results of {@link measureDrain}. */
 export interface DrainFigures {
   readonly perSecond: number;
   readonly heldSnapshotRatio: number;
 }
 
 /**
- * Fills the outbox with 200,000 messages of 200 bytes and lets one relay move them, again and again: in turn with
+ * Fills the outbox with 200,000 messages of 200 bytes and lets one relay move them, repeatedly: in turn with
  * nothing else going on, and while another session has held a snapshot since before the messages were written.
  */
 export async function measureDrain(connectionString: string, report: Report): Promise<DrainFigures> {
@@ -28,7 +28,7 @@ export async function measureDrain(connectionString: string, report: Report): Pr
     const free: number[] = [];
     const ratios: number[] = [];
     for (let pair = 0; pair < PAIRS; pair += 1) {
-      // Each comes first as often as the other, so that a machine that slows down does not decide.
+      // Each is first as often as the other, so that a machine that slows down does not bias the result.
       const heldFirst = pair % 2 === 1;
       const before = heldFirst ? await drainHeld(database, relay) : await drain(database, relay);
       const after = heldFirst ? await drain(database, relay) : await drainHeld(database, relay);

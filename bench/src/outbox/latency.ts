@@ -11,21 +11,21 @@ const SECONDS = 12;
 const WARM_UP_SECONDS = 3;
 const PUBLISHERS = 8;
 
-/** What {@link measureLatency} finds, in milliseconds. */
+/** Results of {@link measureLatency}, in milliseconds. */
 export interface LatencyFigures {
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
 
 /**
- * Publishes 500 messages a second, each in a transaction of its own, at times that are fixed beforehand, and takes the
+ * Publishes 500 messages per second, each in a separate transaction, at predetermined times, and measures the
  * time from the return of COMMIT to the call of the handler. Relay and consumer run in the same process.
  */
 export async function measureLatency(connectionString: string, report: Report): Promise<LatencyFigures> {
   const database = new PgDatabase({ connectionString });
   const handlers = new PgDatabase({ connectionString });
   const publishers = new pg.Pool({ connectionString, max: PUBLISHERS });
-  // The database is dropped when the measurement is over: a connection that is just being closed may hear of it.
+  // The database is dropped when the measurement is over: a connection that is being closed may receive an error.
   publishers.on('error', () => undefined);
   const topics = new Topics(database.session);
   await topics.create('orders.placed', { partitions: 4 });

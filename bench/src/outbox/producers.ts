@@ -16,21 +16,21 @@ const ROUND_MS = 300;
 /** The shop's own tables of orders. */
 const TABLES = new URL('../../../prisma/orders/migrations/0001_initial/migration.sql', import.meta.url);
 
-/** One way to place an order, by one of {@link CONNECTIONS} workers: again and again until it says stop. */
+/** One way to place an order, by one of {@link CONNECTIONS} workers: repeatedly, until it is told to stop. */
 type Worker = (placeWhile: () => boolean) => Promise<void>;
 
 /**
  * Places orders as the shop does, in its tables: begin, two reads, three writes, commit; with and without one message.
- * Four ways take turns in short rounds, so that a slow moment of the machine hits all: by Waybill's transactions without
- * a message, and with one, which goes with COMMIT; by a plain pg client without one, and with one, which is one statement
- * more.
+ * Four ways take turns in short rounds, so that a slow moment of the machine affects all: by Waybill's transactions
+ * without a message, and with one, which is sent with COMMIT; by a plain pg client without one, and with one, which is
+ * one statement more.
  *
  * @returns the median, over neighbouring rounds, of the rate of Waybill's transactions with a message divided by their
  *   rate without
  */
 export async function measureProducers(connectionString: string, report: Report): Promise<number> {
   const pool = new pg.Pool({ connectionString, max: CONNECTIONS });
-  // The database is dropped when the measurement is over: a connection that is just being closed may hear of it.
+  // The database is dropped when the measurement is over: a connection that is being closed may receive an error.
   pool.on('error', () => undefined);
   const database = new PgDatabase({ connectionString, connectionsMax: CONNECTIONS });
   try {
@@ -53,7 +53,7 @@ export async function measureProducers(connectionString: string, report: Report)
     };
     for (let index = 0; index < ROUNDS; index += 1) {
       const rates = { without: 0, withCommit: 0, plain: 0, asStatement: 0 };
-      // Which comes first changes, so that none always runs on the fresher database, or behind the same neighbour.
+      // The order changes, so that none always runs on the fresher database, or after the same neighbour.
       for (const name of orderOf(names, index)) rates[name] = await round(ways[name]);
       ratios.withCommit.push(rates.withCommit / rates.without);
       ratios.asStatement.push(rates.asStatement / rates.plain);
@@ -76,7 +76,7 @@ export async function measureProducers(connectionString: string, report: Report)
   }
 }
 
-/** Orders of the names in turn: each comes first as often as the others, and both ways round. */
+/** Orders of the names in turn: each is first as often as the others, in both directions. */
 function orderOf<T>(names: readonly T[], index: number): readonly T[] {
   const turned = names.map((_, at) => names[(at + index) % names.length] as T);
   return Math.floor(index / names.length) % 2 === 0 ? turned : turned.toReversed();
@@ -95,7 +95,7 @@ async function round(worker: Worker): Promise<number> {
   return (count / (performance.now() - started)) * 1000;
 }
 
-/** A worker that takes a client of pg for each order, and publishes by a statement of its own where an outbox is given. */
+/** A worker that takes a pg client for each order, and publishes with a separate statement if an outbox is given. */
 function onClient(pool: pg.Pool, outbox: Outbox | undefined): Worker {
   return async (placeWhile) => {
     while (placeWhile()) {

@@ -8,28 +8,28 @@ import { SagaServices } from './saga-services.js';
 const IN_FLIGHT = 200;
 const WARM_UP = 200;
 const TCC_WARM_UP = 60;
-/** A round has as many sagas as end in so many seconds by the rate of the warm-up. */
+/** Length of a round in seconds, by the rate of the warm-up. */
 const ROUND_SECONDS = 4;
 const ROUNDS = 7;
 const MODERATE_PER_SECOND = 20;
 const MODERATE_SECONDS = 10;
 
-/** The figures of `npm run bench -- saga`. */
+/** Results of `npm run bench -- saga`. */
 export interface SagaFigures {
-  /** Order sagas of three remote steps and a local one, from start to end, in a second. */
+  /** Order sagas of three remote steps and a local one, from start to end, per second. */
   readonly sagasPerSecond: number;
-  /** From the start of a saga to its end by the database's clock, at 20 sagas a second. */
+  /** From the start of a saga to its end by the database's clock, at 20 sagas per second. */
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Statements of a saga, everything included: its start, relay, participants, answers. */
+  /** Statements of a saga, everything included: its start, relay, participants, replies. */
   readonly statementsPerSaga: number;
-  /** Rate beside a million ended sagas and 100,000 that wait, as a part of that in empty tables. */
+  /** Rate with a million ended and 100,000 waiting sagas, relative to that in empty tables. */
   readonly fullTablesRatio: number;
-  /** TCC transactions of three branches in a second, from start to end. */
+  /** TCC transactions of three branches per second, from start to end. */
   readonly tccPerSecond: number;
 }
 
-/** Runs the measurements. The service with the sagas and its three participants are one process, and this one. */
+/** Runs the measurements. The service with the sagas and its three participants run in this process. */
 export async function benchSaga(report: Report): Promise<SagaFigures> {
   const server = await ensurePostgres();
   const databases: TestDatabase[] = [];
@@ -47,7 +47,7 @@ export async function benchSaga(report: Report): Promise<SagaFigures> {
     floors.push(empty, full);
     const { rates, ratios, statements } = await measureRates(empty, full, report);
     const { p50Ms, p99Ms } = await empty.run(() => empty.pace(MODERATE_PER_SECOND, MODERATE_SECONDS));
-    report(`${MODERATE_PER_SECOND} sagas a second: p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`);
+    report(`${MODERATE_PER_SECOND} sagas per second: p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`);
     const tcc = await empty.run(() => measureTcc(empty, report));
     return {
       sagasPerSecond: Math.round(median(rates)),
@@ -64,7 +64,7 @@ export async function benchSaga(report: Report): Promise<SagaFigures> {
   }
 }
 
-/** Rates in empty and in full tables, which take turns, and what a saga costs in empty ones. */
+/** Rates in empty and in full tables, which take turns, and the cost of a saga in empty ones. */
 async function measureRates(
   empty: SagaServices,
   full: SagaServices,

@@ -12,7 +12,7 @@ const charge = sagaCommand<Order, { receipt: string }>('payments.charge');
 const refund = sagaCommand<Order>('payments.refund');
 const ship = sagaCommand<{ orderId: string; shelf: number }>('shipping.ship');
 
-/** An order: three steps at other services, and one of its own, the last. */
+/** An order: three steps at other services, and a local one, the last. */
 export function orderSaga(onLast: () => void) {
   return saga<Order>('order')
     .step('reserve', {
@@ -53,7 +53,7 @@ export const trip = tcc<Order>('trip', {
   shipping: branch('shipping'),
 });
 
-/** What the participants serve, and what they answer. */
+/** The participants' commands, and their replies. */
 export const SERVED: Readonly<Record<string, Readonly<Record<string, object>>>> = {
   stock: { 'stock.reserve': { shelf: 7 }, 'stock.try': {}, 'stock.confirm': {} },
   payments: { 'payments.charge': { receipt: 'r1' }, 'payments.try': {}, 'payments.confirm': {} },

@@ -31,7 +31,7 @@ const WAITING_SAGAS = `
          clock_timestamp() + interval '1 hour' * (1 + random()), $3
     from generate_series($1::int, $2::int) n`;
 
-/** Fills the tables with a million ended sagas, without their timelines, and with 100,000 that wait. */
+/** Fills the tables with a million ended sagas, without their timelines, and 100,000 waiting ones. */
 export async function fillTables(connectionString: string, report: Report): Promise<void> {
   const database = new PgDatabase({ connectionString });
   const began = performance.now();

@@ -14,15 +14,15 @@ const STARTERS = 8;
 const CONCURRENCY = 4;
 const BATCH = 16;
 
-/** Sagas of one type, from their starts to their ends. */
+/** Sagas of one type, from start to end. */
 interface Course {
   readonly type: 'order' | 'trip';
   readonly prefix: string;
 }
 
 /**
- * A service with sagas and three participants in one process and one database, each a consumer group of its own, with the
- * relay: everything on, as services run it.
+ * A service with sagas and three participants in one process and one database, each a separate consumer group, with the
+ * relay: everything enabled, as services run it.
  */
 export class SagaServices {
   readonly counts: StatementCounts;
@@ -32,7 +32,7 @@ export class SagaServices {
     this.#lastSteps += 1;
   });
   readonly #definitions = new SagaDefinitions([this.#order, trip] as never);
-  /** That have been done; those of which the transaction failed are done again, and counted again. */
+  /** Completed deliveries; one whose transaction failed is repeated, and counted again. */
   #lastSteps = 0;
   #courses = 0;
   #sagas: Sagas | undefined;
@@ -57,7 +57,7 @@ export class SagaServices {
     await this.#database.close();
   }
 
-  /** Does something while the services run. */
+  /** Runs work while the services run. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     const signals = new LogSignals(this.#database);
     const bell = new Bell();
@@ -103,7 +103,7 @@ export class SagaServices {
     );
   }
 
-  /** Starts sagas so that so many are under way at a time. @returns how many ended in a second */
+  /** Starts sagas so that a given number is active at a time. @returns how many ended per second */
   async throughput(type: Course['type'], count: number, inFlight: number): Promise<number> {
     const course = this.#course(type);
     const perSaga = type === 'order' ? 1 : Object.keys(SERVED).length;
@@ -124,7 +124,7 @@ export class SagaServices {
     return (count / (performance.now() - began)) * 1_000;
   }
 
-  /** Starts sagas at times that are fixed beforehand. @returns quantiles of their durations, in milliseconds */
+  /** Starts sagas at predetermined times. @returns quantiles of their durations, in milliseconds */
   async pace(perSecond: number, seconds: number): Promise<{ p50Ms: number; p99Ms: number }> {
     const course = this.#course('order');
     const total = perSecond * seconds;
@@ -147,7 +147,7 @@ export class SagaServices {
     return { p50Ms: quantile(durations, 0.5), p99Ms: quantile(durations, 0.99) };
   }
 
-  /** What so many sagas cost, each: statements, round trips, bytes of the server's write-ahead log. */
+  /** The cost of each of `count` sagas: statements, round trips, bytes of the server's write-ahead log. */
   async cost<T>(
     sagas: number,
     work: () => Promise<T>,
@@ -162,7 +162,7 @@ export class SagaServices {
     };
   }
 
-  /** Where the server's write-ahead log ends. */
+  /** The end of the server's write-ahead log. */
   async #walBytes(): Promise<number> {
     const { rows } = await this.#database.pool.query<{ bytes: number }>(
       `select (pg_current_wal_lsn() - '0/0'::pg_lsn)::float8 as bytes`,

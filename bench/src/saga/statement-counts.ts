@@ -1,19 +1,19 @@
 import type pg from 'pg';
 
-/** What has been sent over the connections of a pool. */
+/** Counts of what was sent over the connections of a pool. */
 export interface StatementCounts {
   statements: number;
-  /** Those that are sent together share one. */
+  /** Statements sent together share one. */
   trips: number;
 }
 
-/** What pg's client has beneath its types. */
+/** The part of pg's client that its types hide. */
 interface Wire {
   bind(config: unknown): void;
   query(text: string): void;
 }
 
-/** Counts what is sent over the connections that a pool opens from now on. */
+/** Counts what is sent over connections that a pool opens from now on. */
 export function countStatements(pool: pg.Pool): StatementCounts {
   const counts: StatementCounts = { statements: 0, trips: 0 };
   pool.on('connect', (opened) => {
@@ -28,7 +28,7 @@ export function countStatements(pool: pg.Pool): StatementCounts {
       counts.trips += 1;
       sync.call(this);
     };
-    // A text without parameters may hold several.
+    // A text without parameters may contain several statements.
     connection.query = function count(this: Wire, text) {
       counts.statements += text.split(';').length;
       counts.trips += 1;

@@ -10,15 +10,15 @@ const AT_ONCE = 1_000;
 const PAYLOAD_BYTES = 200;
 const ROUNDS = 3;
 
-/** What {@link measureArmAndFire} finds. */
+/** Results of {@link measureArmAndFire}. */
 export interface ArmAndFireFigures {
   readonly armPerSecond: number;
   readonly firePerSecond: number;
 }
 
 /**
- * Arms 40,000 timers of 200 bytes, a thousand in a transaction, in the table and in Redis; then takes 40,000 that are
- * due out of it and into the log. Also reports the way through the outbox and its relay.
+ * Arms 40,000 timers of 200 bytes, a thousand per transaction, in the table and in Redis; then moves 40,000 that are
+ * due from the table into the log. Also reports the rate through the outbox and its relay.
  */
 export async function measureArmAndFire(
   connectionString: string,

@@ -7,22 +7,22 @@ import { measureLateness } from './lateness.js';
 import { measureOtherKeys } from './other-keys.js';
 import { measureRedisMemory } from './redis-memory.js';
 
-/** The figures of `npm run bench -- schedule`. */
+/** Results of `npm run bench -- schedule`. */
 export interface ScheduleFigures {
-  /** Timers a second that are stored and armed in Redis. */
+  /** Timers stored and armed in Redis per second. */
   readonly armPerSecond: number;
-  /** Timers a second that are taken and appended to the log. */
+  /** Timers claimed and appended to the log per second. */
   readonly firePerSecond: number;
-  /** From due time to the log at 1,000 a second, with Redis as the clock and with PostgreSQL. */
+  /** From due time to the log at 1,000 per second, with Redis as the clock and with PostgreSQL. */
   readonly redisP99Ms: number;
   readonly postgresP99Ms: number;
-  /** Memory of Redis for a timer that is due in a month; of a million. */
+  /** Redis memory for a timer that is due in a month, with a million of them. */
   readonly redisBytesPerFarTimer: number;
-  /** Rate of the other keys while one key fails, as a part of the rate without. */
+  /** Rate of the other keys while one key fails, relative to the rate without. */
   readonly otherKeysRatio: number;
 }
 
-/** Runs the measurements, each on a database of its own. */
+/** Runs the measurements, each on a separate database. */
 export async function benchSchedule(report: Report): Promise<ScheduleFigures> {
   const server = await ensurePostgres();
   const redis = await startRedis();

@@ -7,12 +7,12 @@ import { quantile } from '../statistics.js';
 const PER_SECOND = 1_000;
 const SECONDS = 12;
 const WARM_UP_SECONDS = 3;
-/** Timers are scheduled in groups, a group every so many milliseconds, due one to two seconds later. */
+/** Timers are scheduled in groups, one group per interval in milliseconds, due one to two seconds later. */
 const GROUP_MS = 50;
 
 /**
- * Lets 1,000 timers a second become due and takes the time from each one's due time to its record in the log, both by
- * the database's clock.
+ * Lets 1,000 timers per second become due and measures the time from each one's due time to its record in the log, both
+ * by the database's clock.
  * @returns the 99th percentile, in milliseconds
  */
 export async function measureLateness(

@@ -8,13 +8,13 @@ import { median } from '../statistics.js';
 
 const MESSAGES = 4_000;
 const KEYS = 200;
-/** One key in so many fails. */
+/** One in this number of keys fails. */
 const FAILING = 10;
-/** Messages of a failing key fail one to so many times. */
+/** Messages of a failing key fail up to this number of times. */
 const MOST_FAILURES = 5;
 const ROUNDS = 9;
 
-/** One run over the backlog. */
+/** One run through the backlog. */
 interface Run {
   readonly topic: string;
   readonly fails: boolean;
@@ -29,9 +29,9 @@ interface Bench {
 
 /**
  * Consumes a backlog in order `key` twice, once with every message of one key in ten failing one to five times, and
- * looks how long the other nine keys take to be done. Every message writes one row. The two take turns.
+ * measures how long the other nine keys take. Every message writes one row. The two take turns.
  *
- * @returns the median over the rounds of the other keys' rate with failures, as a part of that without
+ * @returns the median over the rounds of the other keys' rate with failures, relative to the rate without
  */
 export async function measureOtherKeys(connectionString: string, report: Report): Promise<number> {
   const database = new PgDatabase({ connectionString });

@@ -5,12 +5,12 @@ import type { RedisServer } from '@waybill/testing';
 import type { Report } from '../main.js';
 
 const FAR_TIMERS = 1_000_000;
-/** Long enough for the loader to have looked. */
+/** Long enough for the loader to have run. */
 const SETTLE_MS = 3_000;
 
 /**
- * Bytes that Redis needs more, for each of a million timers that are due in a month.
- * @param redis a server that nobody else uses
+ * Additional bytes that Redis needs for each of a million timers due in a month.
+ * @param redis a server without other users
  */
 export async function measureRedisMemory(
   connectionString: string,
@@ -39,7 +39,7 @@ export async function measureRedisMemory(
       [FAR_TIMERS],
     );
     service.armed([Date.now() + 30 * 86_400_000]);
-    // Reloaded, as after a loss of Redis: far timers are not among what is loaded.
+    // Reloaded, as after a loss of Redis: far timers are not loaded.
     await redis.command('DEL', '{waybill}:timers:window');
     const { loads } = service.status;
     while (service.status.loads === loads) await systemClock.sleep(20);

@@ -8,12 +8,12 @@ import { migrate } from '@waybill/schema';
 import { createDatabase, ensurePostgres } from '@waybill/testing';
 import type { Report } from '../main.js';
 
-/** How long a shape is waited for, in milliseconds; what has not come then counts as -1. */
+/** Time limit for a shape, in milliseconds; a message that has not arrived by then counts as -1. */
 const LONGEST_MS = 60_000;
-/** How long the processor's time of a consumer at rest is measured, in milliseconds. */
+/** How long the CPU time of an idle consumer is measured, in milliseconds. */
 const REST_MS = 5_000;
 
-/** How many topics there are, and how they are subscribed to. */
+/** The number of topics, and how they are subscribed to. */
 interface Shape {
   readonly topics: number;
   readonly partitions: number;
@@ -26,7 +26,7 @@ const SHAPES: readonly Shape[] = [
   { topics: 2_000, partitions: 4, byPattern: true },
 ];
 
-/** What is measured of one shape. */
+/** The results for one shape. */
 interface ShapeFigures {
   readonly firstMs: number;
   readonly lastMs: number;
@@ -35,13 +35,15 @@ interface ShapeFigures {
 }
 
 /**
- * The figures of `npm run bench -- topics`, of each shape: from the start of a consumer to its first message and to the
- * last of one a topic, in milliseconds (-1: not within a minute); what it keeps on the heap for it, in kilobytes; the part of a
- * processor that it takes with nothing to do.
+ * Results of `npm run bench -- topics`, for each shape: from the start of a consumer to its first message and to the
+ * last of one per topic, in milliseconds (-1: not within a minute); its heap, in kilobytes; the share of a
+ * processor that it uses when idle.
  */
 export type TopicFigures = Readonly<Record<string, number>>;
 
-/** Starts a consumer of many topics and partitions with one message in each topic, each shape on a database of its own. */
+/**
+ * Starts a consumer of many topics and partitions with one message in each topic, each shape on a separate database.
+ */
 export async function benchTopics(report: Report): Promise<TopicFigures> {
   const server = await ensurePostgres();
   const figures: Record<string, number> = {};
@@ -54,7 +56,7 @@ export async function benchTopics(report: Report): Promise<TopicFigures> {
         const name = `${shape.topics}x${shape.partitions}`;
         report(
           `${shape.topics} topics of ${shape.partitions} partitions: first message after ${found.firstMs} ms, ` +
-            `last after ${found.lastMs} ms, ${found.heapKb} kB, at rest ${found.restCpu} of a processor`,
+            `last after ${found.lastMs} ms, ${found.heapKb} kB, idle ${found.restCpu} of a processor`,
         );
         for (const [what, value] of Object.entries(found)) figures[`${name} ${what}`] = value;
       } finally {

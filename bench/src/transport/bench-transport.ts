@@ -11,20 +11,20 @@ const REQUESTS = 1_500;
 const ALONE = 200;
 const EVENTS = 3_000;
 
-/** The figures of `npm run bench -- transport`. All of it runs in one process, the servers beside it. */
+/** Results of `npm run bench -- transport`. All of it runs in one process, next to the servers. */
 export interface TransportFigures {
-  /** From `send` to the answer, one request at a time. */
+  /** From `send` to the reply, one request at a time. */
   readonly rpcP50Ms: number;
   readonly rpcP99Ms: number;
-  /** Requests answered in a second, 32 under way at a time: by Waybill, and by Nest's transport over Redis. */
+  /** Requests completed per second, 32 in flight at a time: by Waybill, and by Nest's transport over Redis. */
   readonly rpcPerSecond: number;
   readonly redisRpcPerSecond: number;
-  /** Events a second, each published in a transaction of its own and handled in one; and jobs of BullMQ. */
+  /** Events per second, each published and handled in separate transactions; and jobs of BullMQ. */
   readonly eventsPerSecond: number;
   readonly bullmqJobsPerSecond: number;
 }
 
-/** Rates of one peer, a round each. */
+/** Rates of one peer, one per round. */
 interface Rates {
   readonly requests: number[];
   readonly events: number[];
@@ -84,5 +84,5 @@ async function reportLatency({ name, ask }: Peer, report: Report): Promise<void>
 }
 
 function never(): Promise<never> {
-  return Promise.reject(new Error('Waybill answers requests'));
+  return Promise.reject(new Error('Waybill replies to requests'));
 }

@@ -2,10 +2,10 @@ import { Controller, Module, type DynamicModule } from '@nestjs/common';
 import { EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import { WaybillModule } from '@waybill/nestjs';
 
-/** What every transport of the benchmark serves: a sum on request, and an event that is counted. */
+/** The endpoints of every transport in the benchmark: a sum on request, and an event that is counted. */
 @Controller()
 export class Endpoints {
-  /** Events that came, by all transports of this process. */
+  /** Events received, by all transports of this process. */
   static heard = 0;
 
   @MessagePattern<string>('bench.sum')
@@ -19,11 +19,11 @@ export class Endpoints {
   }
 }
 
-/** The endpoints without any transport of Waybill's. */
+/** The endpoints without a Waybill transport. */
 @Module({ controllers: [Endpoints] })
 export class PlainModule {}
 
-/** The endpoints as a service of Waybill's. */
+/** The endpoints as a Waybill service. */
 export function waybillModule(connectionString: string): DynamicModule {
   return {
     module: class WaybillEndpoints {},

@@ -1,13 +1,13 @@
 import { performance } from 'node:perf_hooks';
 import { quantile } from '../statistics.js';
 
-/** Requests that are under way at a time, and events that are being published. */
+/** Concurrent requests, and concurrently published events. */
 const IN_FLIGHT = 32;
 
-/** Asks once. */
+/** Sends one request. */
 export type Ask = (n: number) => Promise<unknown>;
 
-/** Runs `work` for each number below `count`, so many at a time. */
+/** Runs `work` for each number below `count`, with limited concurrency. */
 export async function many(
   count: number,
   work: (n: number) => Promise<unknown>,
@@ -20,14 +20,14 @@ export async function many(
   await Promise.all(Array.from({ length: Math.min(atOnce, count) }, worker));
 }
 
-/** Requests that are answered in a second, 32 under way at a time. */
+/** Requests completed per second, 32 in flight at a time. */
 export async function requestsPerSecond(ask: Ask, count: number): Promise<number> {
   const began = performance.now();
   await many(count, ask);
   return (count / (performance.now() - began)) * 1_000;
 }
 
-/** How long a request takes when it is alone, in milliseconds. */
+/** How long a lone request takes, in milliseconds. */
 export async function requestLatency(ask: Ask, count: number): Promise<{ p50Ms: number; p99Ms: number }> {
   const took: number[] = [];
   for (let n = 0; n < count; n += 1) {
@@ -38,7 +38,7 @@ export async function requestLatency(ask: Ask, count: number): Promise<{ p50Ms: 
   return { p50Ms: quantile(took, 0.5), p99Ms: quantile(took, 0.99) };
 }
 
-/** Events a second from the first that is published to the last that is handled. */
+/** Events per second, from the first published to the last handled. */
 export async function eventsPerSecond(
   publish: (n: number) => Promise<unknown>,
   heard: () => number,

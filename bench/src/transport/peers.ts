@@ -15,7 +15,7 @@ import { lastValueFrom } from 'rxjs';
 import { Endpoints, PlainModule, waybillModule } from './endpoints.js';
 import type { Ask } from './measures.js';
 
-/** A transport that serves {@link Endpoints}, and is asked and told by its client. */
+/** A transport that serves {@link Endpoints}, with its client for requests and events. */
 export interface Peer {
   readonly name: string;
   readonly ask?: Ask;
@@ -59,13 +59,13 @@ export function tcpPeer(): Promise<Peer> {
   return nestPeer("Nest's TCP", { transport: Transport.TCP, options: { host: '127.0.0.1', port: 48_731 } });
 }
 
-/** Nest's transport over Redis' publish and subscribe: what nobody hears at the moment is lost. */
+/** Nest's transport over Redis' publish and subscribe: a message without a listener at the moment is lost. */
 export function redisPeer(redis: RedisServer): Promise<Peer> {
   const { hostname: host, port } = new URL(redis.url);
   return nestPeer("Nest's Redis", { transport: Transport.REDIS, options: { host, port: Number(port) } });
 }
 
-/** Waybill: every request, answer and event is a row that survives a crash. */
+/** Waybill: every request, reply and event is a row that survives a crash. */
 export async function waybillPeer(server: { readonly connectionString: string }): Promise<Peer> {
   Logger.overrideLogger(false);
   const database = await createDatabase(server, 'bench');

@@ -1,11 +1,11 @@
 /**
- * Cleans up after a process that can no longer do it itself. Its standard input is a pipe from that process; the
- * operating system closes the pipe when the process ends, be it by `kill -9`. Then everything that was announced is
- * stopped and removed. Started in a session of its own, so that Ctrl-C in a terminal does not reach it.
+ * Cleans up after a process that can no longer do so itself. Its standard input is a pipe from that process; the
+ * operating system closes the pipe when the process ends, even by `kill -9`. Then everything that was announced is
+ * stopped and removed. Started in a separate session, so that Ctrl-C in a terminal does not reach it.
  *
- * One JSON object a line:
+ * One JSON object per line:
  *   {"watch": pid, "signal": "SIGQUIT", "graceMs": 1500, "group": true}   stop this process at the end
- *   {"forget": pid}                                                      it ended, or is somebody else's care now
+ *   {"forget": pid}                                                      it ended, or is now handled elsewhere
  *   {"starting": "<path of postmaster.pid>"}                             a server is about to be started there
  *   {"remove": "<path>"}                                                 delete this file or folder at the end
  */
@@ -15,7 +15,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const POLL_MS = 20;
-/** How long the server of a parent that died between fork and its next line may take to write its pid file. */
+/** Time for a server to write its pid file if its parent crashed right after the fork. */
 const PID_FILE_MS = 1_000;
 
 const watched = new Map();
@@ -41,7 +41,7 @@ function signalTo(pid, signal) {
   }
 }
 
-/** A dead process whose new parent, PID 1 of a container, takes its time to collect it holds nothing any more. */
+/** A dead process that its new parent, PID 1 of a container, has not collected yet holds nothing any more. */
 function isGone(pid) {
   if (!signalTo(pid, 0)) return true;
   try {

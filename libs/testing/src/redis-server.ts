@@ -6,26 +6,26 @@ import { choosePort } from './process/free-port.js';
 import { Lifeline } from './process/lifeline.js';
 import { TestingError } from './testing-error.js';
 
-/** A Redis for tests: a server of this process's own, or that of REDIS_URL. */
+/** A Redis for tests: a server started by this process, or that of REDIS_URL. */
 export interface RedisServer {
   readonly url: string;
-  /** True when it was given by REDIS_URL and is not ours to stop or kill. */
+  /** True when it is that of REDIS_URL, which is not stopped or killed by Waybill. */
   readonly external: boolean;
-  /** Of the running server; undefined while it is down, or external. */
+  /** Process id of the running server; undefined while it is down, or external. */
   readonly pid: number | undefined;
   /** Starts a server that was killed, empty and on the same port. No-op while it runs. */
   start(): Promise<void>;
-  /** SIGKILL: everything in it is lost. @throws TestingError SERVER_EXTERNAL */
+  /** Sends SIGKILL: all its data are lost. @throws TestingError SERVER_EXTERNAL */
   kill(): Promise<void>;
   /** Kills it and starts it again. @throws TestingError SERVER_EXTERNAL */
   restart(): Promise<void>;
-  /** Stops it in its tracks by SIGSTOP; its connections stay open. @throws TestingError SERVER_EXTERNAL */
+  /** Suspends it by SIGSTOP; its connections stay open. @throws TestingError SERVER_EXTERNAL */
   pause(): void;
-  /** Lets it go on after {@link pause}. */
+  /** Resumes it after {@link pause}. */
   resume(): void;
-  /** Runs one command and returns the answer as it came, for FLUSHALL, CONFIG, DEBUG and INFO. */
+  /** Runs one command and returns the raw response, for FLUSHALL, CONFIG, DEBUG and INFO. */
   command(...words: readonly string[]): Promise<string>;
-  /** Ends it. No-op when it is not running, and for an external one. */
+  /** Stops it. No-op when it is not running, and for an external one. */
   stop(): Promise<void>;
 }
 
@@ -34,15 +34,15 @@ const READY_TIMEOUT_MS = 10_000;
 const POLL_MS = 10;
 const COMMAND_TIMEOUT_MS = 5_000;
 
-/** Whether {@link startRedis} can work: REDIS_URL is set, or there is a redis-server on the PATH. */
+/** Whether {@link startRedis} can work: REDIS_URL is set, or a redis-server is on the PATH. */
 export function redisIsAvailable(): boolean {
   if ((process.env['REDIS_URL'] ?? '') !== '') return true;
   return spawnSync(PROGRAM, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
 /**
- * A redis-server from the PATH on a free port of 127.0.0.1, without persistence, which ends with this process however
- * that ends; or the server of REDIS_URL when that is set.
+ * A redis-server from the PATH on a free port of 127.0.0.1, without persistence, which ends with this process, however
+ * that ends; or the server of REDIS_URL if set.
  * @param settings as on the command line, without the dashes: `{ maxmemory: '10mb' }`
  * @throws TestingError REDIS_MISSING, SERVER_START_FAILED
  */
@@ -147,7 +147,7 @@ class OwnRedis implements RedisServer {
       if (answer.startsWith('+PONG')) return;
     }
     await this.kill();
-    throw new TestingError('SERVER_START_FAILED', `redis-server did not start; it says: ${output()}`);
+    throw new TestingError('SERVER_START_FAILED', `redis-server did not start. Its output: ${output()}`);
   }
 }
 
@@ -158,11 +158,11 @@ class ExternalRedis implements RedisServer {
   constructor(readonly url: string) {}
 
   async start(): Promise<void> {
-    // Somebody else's to start.
+    // Managed elsewhere.
   }
 
   async stop(): Promise<void> {
-    // Somebody else's to stop.
+    // Managed elsewhere.
   }
 
   async kill(): Promise<void> {
@@ -189,18 +189,20 @@ class ExternalRedis implements RedisServer {
   private refusal(): TestingError {
     return new TestingError(
       'SERVER_EXTERNAL',
-      'The server of REDIS_URL is not ours and was neither killed nor paused. Unset REDIS_URL to use a redis-server of the PATH.',
+      'The server of REDIS_URL is not managed by Waybill and was neither killed nor paused. Unset REDIS_URL to use a redis-server from the PATH.',
     );
   }
 }
 
-/** One command on a connection of its own, in Redis' own protocol; resolves to the raw answer. */
+/** One command on a separate connection, in the Redis protocol; resolves to the raw response. */
 function runCommand(port: number, host: string, words: readonly string[]): Promise<string> {
   const text = `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`;
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host });
     let answer = '';
-    socket.setTimeout(COMMAND_TIMEOUT_MS, () => socket.destroy(new Error(`no answer to ${words.join(' ')}`)));
+    socket.setTimeout(COMMAND_TIMEOUT_MS, () =>
+      socket.destroy(new Error(`no response to ${words.join(' ')}`)),
+    );
     socket.on('connect', () => socket.end(text));
     socket.on('data', (chunk) => {
       answer += chunk.toString();

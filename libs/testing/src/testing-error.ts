@@ -1,4 +1,4 @@
-/** What went wrong in the test equipment. */
+/** Codes of {@link TestingError}. */
 export type TestingErrorCode =
   | 'PLATFORM_UNSUPPORTED'
   | 'BINARIES_UNUSABLE'
@@ -24,7 +24,7 @@ export type TestingErrorCode =
   | 'SUPERUSER_REQUIRED'
   | 'WAIT_TIMED_OUT';
 
-/** Thrown by everything in this package; the message says what happened and what to do. */
+/** The error of this package; the message says what happened and what to do. */
 export class TestingError extends Error {
   override readonly name = 'TestingError';
 
@@ -37,5 +37,5 @@ export class TestingError extends Error {
   }
 }
 
-/** The sentence that ends every refusal to run the embedded server. */
+/** The last sentence of every refusal to run the embedded server. */
 export const USE_DATABASE_URL = 'Set DATABASE_URL to a PostgreSQL 14 or later.';

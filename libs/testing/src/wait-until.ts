@@ -2,13 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describeError } from './process/system-error.js';
 import { TestingError } from './testing-error.js';
 
-/** How long and how often to look. */
+/** Options of a wait. */
 export interface WaitUntilOptions {
-  /** What is waited for, for the error; a function can tell the last state seen. */
+  /** Description of the condition, for the error; a function can report the last state seen. */
   readonly describe: string | (() => string);
   /** Default 15,000. */
   readonly timeoutMs?: number;
-  /** Pause between two looks. Default 20. */
+  /** Pause between two checks. Default 20. */
   readonly intervalMs?: number;
   /** Ends the wait early with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -42,7 +42,7 @@ interface Look {
   readonly error?: unknown;
 }
 
-/** Undefined when the claim has not answered in time: one that hangs must not outlast the wait. */
+/** Undefined when the claim has not resolved in time: one that hangs must not outlast the wait. */
 async function look(
   claim: () => Promise<boolean> | boolean,
   ms: number,
@@ -64,10 +64,10 @@ function pause(ms: number, signal: AbortSignal | undefined): Promise<undefined> 
 
 function timedOut(describe: string | (() => string), timeoutMs: number, cause: unknown): TestingError {
   const what = typeof describe === 'string' ? describe : describe();
-  const reason = cause === undefined ? '' : ` The last look failed: ${describeError(cause)}.`;
+  const reason = cause === undefined ? '' : ` The last check failed: ${describeError(cause)}.`;
   return new TestingError(
     'WAIT_TIMED_OUT',
-    `Waited ${timeoutMs} ms in vain for: ${what}.${reason} Find out why it does not happen, or raise timeoutMs.`,
+    `Waited ${timeoutMs} ms without result for: ${what}.${reason} Find out why it does not happen, or raise timeoutMs.`,
     { cause },
   );
 }

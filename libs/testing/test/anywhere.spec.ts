@@ -12,7 +12,7 @@ import { queryValue } from './support/query.js';
 const ordinary = unprivilegedUser();
 if (ordinary === undefined)
   process.stderr.write(
-    'What only root can try (other users, a folder closed to them) is left out: the tests do not run as root.\n',
+    'Tests that need root (other users, a folder closed to them) are skipped: the tests do not run as root.\n',
   );
 const describeForRoot = ordinary === undefined ? describe.skip : describe;
 let root: string;
@@ -24,7 +24,7 @@ beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'waybill test anywhere '));
   project = join(root, 'a project');
   // Nothing is in the cache of a machine on which this never ran.
-  tmp = join(root, 'tmp of its own');
+  tmp = join(root, 'separate tmp');
   await mkdir(project);
   await mkdir(tmp);
   await chmod(root, 0o755);
@@ -64,7 +64,7 @@ async function end(parent: ScriptProcess, pid: number): Promise<void> {
 }
 
 describe('in a path with spaces, without the links of a postinstall script', () => {
-  test('an ordinary user starts a server from a project of his own', async () => {
+  test('an ordinary user starts a server from their own project', async () => {
     const copy = await copyProject(project);
     const dataDir = join(project, '.waybill', 'data dir');
     if (ordinary !== undefined) await giveTo(ordinary, project);
@@ -78,7 +78,7 @@ describe('in a path with spaces, without the links of a postinstall script', () 
 });
 
 describeForRoot('as above, when the tests run as root', () => {
-  test('an ordinary user starts a server from a project that he may only read', async () => {
+  test('an ordinary user starts a server from a project that is read-only for them', async () => {
     const copy = await copyProject(project);
     const parent = hold(copy, {});
     const { connectionString, pid } = await heldServer(parent);
@@ -86,7 +86,7 @@ describeForRoot('as above, when the tests run as root', () => {
     await end(parent, pid);
   });
 
-  test('root starts two at once in a project that only root may enter; they run as another user', async () => {
+  test('root starts two at the same time in a project that only root may enter; they run as another user', async () => {
     const copy = await copyProject(project);
     await chmod(project, 0o700);
     const folders = ['one', 'two'].map((name) => join(project, '.waybill', name));

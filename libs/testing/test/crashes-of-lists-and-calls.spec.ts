@@ -15,7 +15,7 @@ interface Order {
 const pack = sagaCommand<{ line: string }>('stock.pack');
 const unpack = sagaCommand<{ line: string }>('stock.unpack');
 
-/** Requests that the endpoint has got; it never answers the first of `hangs`. */
+/** Requests that the endpoint has got; it never responds to the first of `hangs`. */
 const requests: string[] = [];
 let endpoint: Server;
 let env: SagaTestEnvironment<ReturnType<typeof servicesWith>['services']>;
@@ -111,7 +111,7 @@ test('a crash is confined to an item of a list, and each item happens once', asy
   expect(rows).toEqual([{ line: 'a' }, { line: 'b' }, { line: 'c' }]);
 });
 
-test('a call that was under way when its service crashed is made again, without waiting for its lease', async () => {
+test('a call in flight when its service crashed is repeated, without waiting for its lease', async () => {
   await begin('billed', 'hangs');
   await env.started('billed', 'hangs');
   const crash = await env.crash('orders', { transition: 'charge', when: 'before-commit' });

@@ -16,7 +16,7 @@ describe('a server', () => {
   });
   afterAll(() => server.stop());
 
-  test('answers on loopback only, and to its password only', async () => {
+  test('responds on loopback only, and to its password only', async () => {
     expect(await queryValue(server.connectionString, 'select current_database()')).toBe('waybill');
     expect(await queryValue(server.connectionString, 'select current_user')).toBe('waybill');
     expect(await queryValue(server.connectionString, 'show listen_addresses')).toBe('127.0.0.1');
@@ -52,7 +52,7 @@ describe('a server', () => {
     expect(await busy.ended).toMatch(/terminat/i);
   });
 
-  test('does one thing after the other when called at once', async () => {
+  test('does one thing after the other when called concurrently', async () => {
     const starts = async (): Promise<number> =>
       (await readFile(server.logFile, 'utf8')).split('ready to accept connections').length;
     const before = await starts();
@@ -62,7 +62,7 @@ describe('a server', () => {
   });
 });
 
-test('two at once have ports and data of their own, leave a taken port to its owner, and leave nothing behind', async () => {
+test('two at the same time have separate ports and data, leave a taken port to its owner, and leave no data', async () => {
   const owner = createServer().listen(0, '127.0.0.1');
   await once(owner, 'listening');
   const address = owner.address();
@@ -100,7 +100,7 @@ test('a setting that would open the server to others is refused before anything 
   });
 });
 
-test('a wrong setting is answered with the words of the log', async () => {
+test('a wrong setting is reported with the text of the log', async () => {
   await expect(startPostgres({ settings: { shared_buffers: 'plenty' } })).rejects.toMatchObject({
     code: 'SERVER_START_FAILED',
     message: expect.stringContaining('plenty'),

@@ -35,7 +35,7 @@ test('the server of DATABASE_URL is used, and neither stopped, restarted nor kil
   expect(await queryValue(server.connectionString, 'select 1')).toBe('1');
 });
 
-test('a server that does not answer is named, its password is not', async () => {
+test('a server that does not respond is named, its password is not', async () => {
   const port = await choosePort(0);
   process.env['DATABASE_URL'] = `postgresql://me:secret@127.0.0.1:${port}/shop`;
   const error: unknown = await ensurePostgres().catch((failure: unknown) => failure);
@@ -45,7 +45,7 @@ test('a server that does not answer is named, its password is not', async () => 
   expect(String(error)).not.toContain('secret');
 });
 
-test('what is no URL is refused without being shown', async () => {
+test('a text that is not a URL is refused without being shown', async () => {
   process.env['DATABASE_URL'] = 'host=db password=secret';
   const error: unknown = await ensurePostgres().catch((failure: unknown) => failure);
   expect(error).toMatchObject({ code: 'SERVER_UNREACHABLE' });
@@ -65,7 +65,7 @@ test('PostgreSQL 13 is refused', async () => {
   }
 });
 
-/** Speaks just enough of the protocol to answer one query with a version number. */
+/** Implements just enough of the protocol to respond to one query with a version number. */
 async function pretendToBe(version: number): Promise<{ server: Server; port: number }> {
   const server = createServer((socket) => {
     socket.once('data', () => {

@@ -26,7 +26,7 @@ afterEach(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test('two servers that create the same data directory at once: one gets it, the other is told', async () => {
+test('two servers that create the same data directory at the same time: one gets it, the other gets an error', async () => {
   const results = await Promise.allSettled([start(), start()]);
   expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
   expect(results.find(({ status }) => status === 'rejected')).toMatchObject({
@@ -48,19 +48,19 @@ test('data, password and port are kept', async () => {
   expect(await queryValue(connectionString, 'select n from kept')).toBe('7');
 });
 
-test('a port that was asked for is taken when it is free', async () => {
+test('a requested port is used if it is free', async () => {
   const first = await start();
   const other = first.port + 1;
   await first.stop();
   expect((await start(other)).port).toBe(other);
 });
 
-test('a pid file whose number is another program now does not block', async () => {
+test('a pid file whose number now belongs to another program does not block', async () => {
   const first = await start();
   const pidFile = join(dataDir, 'data', 'postmaster.pid');
   const content = await readFile(pidFile, 'utf8');
   await first.stop();
-  // Of the user whom PostgreSQL runs as: it takes only its own user's processes for a running server.
+  // Of the user as which PostgreSQL runs: it recognises only its own user's processes as a running server.
   const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)'], {
     cwd: '/',
     stdio: 'ignore',
@@ -75,13 +75,13 @@ test('a pid file whose number is another program now does not block', async () =
   }
 });
 
-test('a directory that is in use is refused, and its server is not harmed', async () => {
+test('a directory in use is refused, and its server is not harmed', async () => {
   const first = await start();
   await expect(start()).rejects.toMatchObject({ code: 'DATA_DIRECTORY_IN_USE' });
   expect(await queryValue(first.connectionString, 'select 1')).toBe('1');
 });
 
-test('a directory of another make is refused', async () => {
+test('a directory of another format is refused', async () => {
   await rm(join(dataDir, 'data', 'waybill.json'));
   await expect(start()).rejects.toMatchObject({ code: 'DATA_DIRECTORY_UNUSABLE' });
 });

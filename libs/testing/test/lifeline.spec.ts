@@ -27,22 +27,25 @@ afterEach(async () => {
   await Promise.all(folders.splice(0).map((folder) => rm(folder, { recursive: true, force: true })));
 });
 
-describe('a server whose parent dies', () => {
-  test.each(['SIGKILL', 'SIGTERM'] as const)('is gone soon after %s, with its data', async (signal) => {
-    const parent = spawnScript(fixture('hold-server.mjs'), { env: { PACKAGE_ROOT } });
-    const { pid, dataDir, connectionString } = await heldServer(parent);
-    const busy = await busySession(connectionString);
-    parent.kill(signal);
-    await parent.exited;
-    await untilGone(pid, GONE_WITHIN_MS);
-    await waitUntil(() => !existsSync(dataDir), {
-      describe: `the removal of ${dataDir}`,
-      timeoutMs: GONE_WITHIN_MS,
-    });
-    expect(await busy.ended).toMatch(/terminat/i);
-  });
+describe('a server whose parent ends', () => {
+  test.each(['SIGKILL', 'SIGTERM'] as const)(
+    'ends soon after %s, and its data are removed',
+    async (signal) => {
+      const parent = spawnScript(fixture('hold-server.mjs'), { env: { PACKAGE_ROOT } });
+      const { pid, dataDir, connectionString } = await heldServer(parent);
+      const busy = await busySession(connectionString);
+      parent.kill(signal);
+      await parent.exited;
+      await untilGone(pid, GONE_WITHIN_MS);
+      await waitUntil(() => !existsSync(dataDir), {
+        describe: `the removal of ${dataDir}`,
+        timeoutMs: GONE_WITHIN_MS,
+      });
+      expect(await busy.ended).toMatch(/terminat/i);
+    },
+  );
 
-  test('in the middle of its creation is gone too', async () => {
+  test('in the middle of its creation ends too', async () => {
     const tmp = await newFolder();
     await chmod(tmp, 0o755);
     const parent = spawnScript(fixture('hold-server.mjs'), { env: { PACKAGE_ROOT, TMPDIR: tmp } });
@@ -53,7 +56,7 @@ describe('a server whose parent dies', () => {
     await waitUntil(creating, { describe: 'the start of initdb', intervalMs: 5 });
     parent.kill('SIGKILL');
     await parent.exited;
-    // Only the binaries may stay, copied for the next time when root runs in a project that others cannot enter.
+    // Only the binaries may stay, copied for the next run when root runs in a project that others cannot enter.
     const remains = async (): Promise<string[]> =>
       (await readdir(tmp)).filter((name) => !/^waybill-.*-beta\.\d+-0$/.test(name));
     await waitUntil(async () => (await remains()).length === 0, {
@@ -63,7 +66,7 @@ describe('a server whose parent dies', () => {
     await waitUntil(() => processesWith(tmp).length === 0, { describe: `no process that works in ${tmp}` });
   });
 
-  test('leaves a lasting data directory that the next server takes at once', async () => {
+  test('leaves a permanent data directory that the next server can use immediately', async () => {
     const dataDir = await newFolder();
     const parent = spawnScript(fixture('hold-server.mjs'), {
       env: { PACKAGE_ROOT },

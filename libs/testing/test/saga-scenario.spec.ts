@@ -20,7 +20,7 @@ const placeOrder = saga<{ orderId: string; pence: number }>('orders.place', { de
 const order = { orderId: 'A-1', pence: 500 };
 
 describe('scenarios of a saga', () => {
-  test('tell a story that comes true', () => {
+  test('tell a story that holds', () => {
     given(placeOrder)
       .whenStarted('A-1', order)
       .expectCommand(reserve, { orderId: 'A-1' })
@@ -36,7 +36,7 @@ describe('scenarios of a saga', () => {
       .expectState('COMPENSATED');
   });
 
-  test('move the clock: attempts, and what follows when they are spent', () => {
+  test('move the clock: attempts, and what follows when they are used up', () => {
     given(placeOrder)
       .whenStarted('A-1', order)
       .expectCommand(reserve)
@@ -51,7 +51,7 @@ describe('scenarios of a saga', () => {
       .expectState('COMPENSATED');
   });
 
-  test('a local action that rejects turns it round', () => {
+  test('a local action that rejects makes the saga turn back', () => {
     given(placeOrder)
       .withLocal('note', () => {
         throw new SagaRejectedError('not today');
@@ -63,13 +63,13 @@ describe('scenarios of a saga', () => {
       .expectState('COMPENSATING');
   });
 
-  test('say what went wrong, and tell the story', () => {
+  test('report what went wrong, with the story', () => {
     const story = given(placeOrder).whenStarted('A-1', order);
     expect(() => story.expectCommand(charge)).toThrow(
       /In saga orders\.place: a command to payments\.charge was expected\.[^]*started with[^]*sent reserve action/,
     );
     expect(() => story.expectCommand(reserve, { orderId: 'B' })).toThrow(/carries \{"orderId":"A-1"\}/);
     expect(() => story.expectState('COMPLETED')).toThrow(/it is RUNNING/);
-    expect(() => story.expectNoCommand()).toThrow(/stock\.reserve got commands that nobody expected/);
+    expect(() => story.expectNoCommand()).toThrow(/stock\.reserve got unexpected commands/);
   });
 });

@@ -36,7 +36,7 @@ const shipped = saga<Named>('shipped')
 
 const definitions = [paid, patient, slow, shipped] as unknown as SagaDefinition[];
 
-/** Commands that are answered later, by what they are about. */
+/** Commands with a later reply, by subject. */
 const ongoing = new Map<string, Headers>();
 const failedOnce = new Set<string>();
 
@@ -113,7 +113,7 @@ async function begin(definition: typeof paid, n: string, within = env): Promise<
   return started.id;
 }
 
-/** What was done, and in which half of which day since `from`: in order. */
+/** What was done, and in which half of which day since `from`, in order. */
 async function deeds(n: string, from: Date, within = env): Promise<string[]> {
   const rows = await query<{ what: string; at: Date }>(
     within.connectionString,
@@ -123,8 +123,8 @@ async function deeds(n: string, from: Date, within = env): Promise<string[]> {
   return rows.map(({ what, at }) => `${what} ${((at.getTime() - from.getTime()) / DAY).toFixed(1)}`);
 }
 
-describe('time that is skipped', () => {
-  test('brings what falls due in it, each at its time: reminders, the time-out, what undoes', async () => {
+describe('skipped time', () => {
+  test('brings everything that falls due in it, each at its time: reminders, the time-out, the compensation', async () => {
     const from = await env.now();
     const id = await begin(paid, 'A');
     await env.skip(3 * DAY);
@@ -148,7 +148,7 @@ describe('time that is skipped', () => {
     expect(await deeds('T%', from)).toEqual(['news 1.0', 'news 2.0', 'news 3.0', 'news 5.0', 'news 7.0']);
   });
 
-  test('brings the next attempt of a message that has failed', async () => {
+  test('brings the next attempt of a failed message', async () => {
     const { outbox, transaction } = bound(env.service('orders'));
     await transaction((client) => outbox.publish(client, { topic: 'shop.news', payload: { n: 'fails' } }));
     await env.quiet();
@@ -158,7 +158,7 @@ describe('time that is skipped', () => {
     expect(await deeds('fails', from)).toEqual(['news 0.0']);
   });
 
-  test('is a step’s time, that a participant begins again by saying it is still at work', async () => {
+  test('counts for a step’s time-out, which a participant restarts by reporting that it is still working', async () => {
     const id = await begin(shipped, 'S1');
     await env.quiet();
     await env.skip(2 * DAY);
@@ -174,7 +174,7 @@ describe('time that is skipped', () => {
     await env.until(late, 'COMPENSATED');
   });
 
-  test('makes nothing too old: a saga of 120 days takes its first step back, and new ones begin', async () => {
+  test('makes nothing too old: a saga of 120 days compensates its first step, and new ones begin', async () => {
     const from = await env.now();
     const id = await begin(slow, 'L');
     await env.skip(120 * DAY);
@@ -185,7 +185,7 @@ describe('time that is skipped', () => {
     expect(await deeds('after', from)).toEqual(['reserve 120.0']);
   });
 
-  test('of a year with a reminder a day goes by in seconds', async () => {
+  test('of a year with a daily reminder passes in seconds', async () => {
     const from = await env.now();
     await begin(patient, 'Y');
     const began = performance.now();
@@ -198,7 +198,7 @@ describe('time that is skipped', () => {
 });
 
 describe('an environment', () => {
-  test('tells the story of a saga that does not come to a state, and what would bring it on', async () => {
+  test('reports the story of a saga that does not reach a state, and what would move it on', async () => {
     const hasty = await start({ timeoutMs: 4_000 });
     try {
       const id = await begin(paid, 'E', hasty);
@@ -218,7 +218,7 @@ describe('an environment', () => {
     }
   });
 
-  test('says which crash points were not reached, and refuses those that cannot be', async () => {
+  test('reports which crash points were not reached, and refuses impossible ones', async () => {
     const own = await start({ timeoutMs: 500 });
     await expect(
       own.crash('nobody' as 'orders', { at: 'ship', when: 'before-commit' }),
@@ -246,8 +246,8 @@ describe('an environment', () => {
     expect(await query(server.connectionString, sql, [name])).toEqual([]);
   });
 
-  test('says which service does not start, and leaves nothing behind', async () => {
-    // Other suites make and drop databases on this server meanwhile.
+  test('reports which service does not start, and removes all data', async () => {
+    // Other suites create and drop databases on this server meanwhile.
     let name = '';
     let closed = 0;
     const sound = async (url: string) => {
@@ -267,7 +267,7 @@ describe('an environment', () => {
     expect(await query(server.connectionString, sql, [name])).toEqual([]);
   });
 
-  test('has a time and crash points of its own', async () => {
+  test('has its own time and crash points', async () => {
     const other = await start({});
     try {
       const crash = await other.crash('others', { at: 'reserve', when: 'before-commit' });
@@ -285,7 +285,7 @@ describe('an environment', () => {
     }
   });
 
-  test('cannot put the clock of a database forward for a user that is no superuser', async () => {
+  test('cannot put the clock of a database forward for a user that is not a superuser', async () => {
     const url = new URL(server.connectionString);
     await query(server.connectionString, `create role plain_tester login createdb password 'plain'`);
     try {
@@ -299,7 +299,7 @@ describe('an environment', () => {
     }
   });
 
-  test('knows every time that Waybill keeps, and which of them bring something when they come', async () => {
+  test('knows every time that Waybill stores, and which of them cause something when they come', async () => {
     const rows = await query<{ name: string }>(
       env.connectionString,
       `select c.table_name || '.' || c.column_name as name from information_schema.columns c
@@ -312,7 +312,7 @@ describe('an environment', () => {
   });
 });
 
-/** Methods that are handed over on their own. */
+/** Methods that are passed detached from their object. */
 function bound(service: PlainService): Pick<PlainService, 'outbox' | 'participant' | 'transaction'> {
   const { outbox, participant } = service;
   return { outbox, participant, transaction: (work) => service.transaction(work) };

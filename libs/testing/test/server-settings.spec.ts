@@ -18,7 +18,7 @@ test.each([
   [100 * GIB, 2_048],
   [4 * GIB, 1_024],
   [0.1 * GIB, 64],
-])('a disk with %d bytes free bears %d MiB of WAL', (free, wal) => {
+])('a disk with %d bytes free gives %d MiB of WAL', (free, wal) => {
   expect(maxWalMib(free)).toBe(wal);
 });
 

@@ -15,7 +15,7 @@ afterEach(async () => {
   await Promise.all(scripts.splice(0).map(({ exited }) => exited));
 });
 
-test('arguments and environment arrive, and lines are found whether printed before or after', async () => {
+test('arguments and environment arrive, and lines are found whether printed before or after the wait began', async () => {
   const script = run({ args: ['first line', 'order 42'], env: { GREETING: 'hello' } });
   const [, number] = await script.waitForLine(/^order (\d+)$/);
   expect(number).toBe('42');
@@ -39,18 +39,18 @@ test('a script that ends without the line fails the wait, with its output', asyn
   await script.waitForLine(/greeting/);
 });
 
-test('a wait for a line ends in time', async () => {
+test('a wait for a line ends by its time limit', async () => {
   const script = run({});
   await expect(script.waitForLine(/never printed/, { timeoutMs: 50 })).rejects.toMatchObject({
     code: 'WAIT_TIMED_OUT',
   });
 });
 
-test('a stopped script stands still until it goes on', async () => {
+test('a stopped script is suspended until it is resumed', async () => {
   const script = run({});
   await script.waitForLine(/tick/);
   script.stop();
-  // Its output has come to rest when several looks in a row see no more of it.
+  // Its output has stopped when several checks in a row see no more of it.
   let seen = -1;
   let same = 0;
   const atRest = (): boolean => {
@@ -63,13 +63,13 @@ test('a stopped script stands still until it goes on', async () => {
   await script.waitForLine(/tick/, { from: seen });
 });
 
-test('a killed script tells the signal', async () => {
+test('a killed script reports the signal', async () => {
   const script = run({});
   await script.waitForLine(/tick/);
   script.kill('SIGTERM');
   expect(await script.exited).toEqual({ code: null, signal: 'SIGTERM' });
 });
 
-test('a working directory that does not exist is told', () => {
+test('a working directory that does not exist is reported', () => {
   expect(() => run({ cwd: fixture('nowhere') })).toThrow(/could not be started/);
 });

@@ -14,7 +14,7 @@ afterEach(async () => {
   await Promise.all(databases.splice(0).map((database) => database.drop()));
 });
 
-test('every database is new and empty, also when many are created at once', async () => {
+test('every database is new and empty, also when many are created concurrently', async () => {
   const created = await Promise.all([1, 2, 3, 4].map(() => testDatabase('many')));
   databases.push(...created);
   expect(new Set(created.map(({ name }) => name)).size).toBe(4);
@@ -25,7 +25,7 @@ test('every database is new and empty, also when many are created at once', asyn
   }
 });
 
-test('drop ends the sessions that are left, and may be called twice', async () => {
+test('drop ends remaining sessions, and may be called twice', async () => {
   const database = await testDatabase();
   const busy = await busySession(database.connectionString);
   await database.drop();

@@ -9,12 +9,12 @@ test('returns as soon as the claim holds, and takes a throw for not yet', async 
       if (looks < 3) throw new Error('not yet');
       return looks === 4;
     },
-    { describe: 'the fourth look', intervalMs: 1 },
+    { describe: 'the fourth check', intervalMs: 1 },
   );
   expect(looks).toBe(4);
 });
 
-test('the error names what was waited for and how the last look failed', async () => {
+test('the error names what was waited for and how the last check failed', async () => {
   const cause = new Error('relation "x" does not exist');
   const failing = waitUntil(() => Promise.reject(cause), {
     describe: 'table x',
@@ -24,13 +24,13 @@ test('the error names what was waited for and how the last look failed', async (
   await expect(failing).rejects.toMatchObject({
     code: 'WAIT_TIMED_OUT',
     message: expect.stringMatching(
-      /30 ms in vain for: table x\. The last look failed: relation "x" does not exist\./,
+      /30 ms without result for: table x\. The last check failed: relation "x" does not exist\./,
     ),
     cause,
   });
 });
 
-test('the error can tell the last state, and forgets an error that was followed by an answer', async () => {
+test('the error can report the last state, and forgets an error that a later result followed', async () => {
   let seen = 0;
   const claim = (): boolean => {
     seen += 1;
@@ -46,9 +46,9 @@ test('the error can tell the last state, and forgets an error that was followed 
   expect(String(error)).toMatch(/99 messages, seen \d+\. Find out/);
 });
 
-test('a claim that never answers does not outlast the wait', async () => {
+test('a claim that never resolves does not outlast the wait', async () => {
   const failing = waitUntil(() => new Promise<boolean>(() => undefined), {
-    describe: 'an answer',
+    describe: 'a result',
     timeoutMs: 20,
   });
   await expect(failing).rejects.toMatchObject({ code: 'WAIT_TIMED_OUT' });
@@ -58,7 +58,7 @@ test('an aborted wait ends with the reason of its signal', async () => {
   const abort = new AbortController();
   const waiting = waitUntil(() => false, { describe: 'the impossible', signal: abort.signal });
   const hanging = waitUntil(() => new Promise<boolean>(() => undefined), {
-    describe: 'an answer',
+    describe: 'a result',
     signal: abort.signal,
   });
   const reason = new Error('enough');

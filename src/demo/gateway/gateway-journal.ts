@@ -16,7 +16,7 @@ type Entry =
   /** From here on every card can be charged. */
   | { readonly type: 'repaired' };
 
-/** What a journal says. */
+/** The content of a journal. */
 export interface GatewayBooks {
   readonly movements: readonly GatewayMovement[];
   /** How often it has failed a caller. */
@@ -24,7 +24,10 @@ export interface GatewayBooks {
   readonly repaired: boolean;
 }
 
-/** The gateway's own books: a file to which lines are added, on disk before the gateway answers. It outlives the gateway. */
+/**
+ * The gateway's own books: a file to which lines are appended, on disk before the gateway responds. It outlives the
+ * gateway.
+ */
 export class GatewayJournal {
   readonly #file: number;
   readonly #done = new Map<string, GatewayMovement>();
@@ -46,7 +49,7 @@ export class GatewayJournal {
     return this.#done.get(key);
   }
 
-  /** Adds a movement. Nothing keeps the same key from being added twice but the gateway itself: it would show. */
+  /** Adds a movement. Only the gateway keeps the same key from being added twice: a duplicate would show. */
   add(movement: GatewayMovement): void {
     this.#append({ type: 'movement', ...movement });
     this.#done.set(movement.key, movement);
@@ -71,7 +74,7 @@ export class GatewayJournal {
   }
 }
 
-/** Reads the books of a gateway, which may be running or dead. */
+/** Reads the books of a gateway, which may be running or not. */
 export function readGatewayBooks(path: string): GatewayBooks {
   const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n') : [];
   const entries = lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Entry);

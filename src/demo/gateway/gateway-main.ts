@@ -3,22 +3,22 @@ import { dirname } from 'node:path';
 import { describeFailure } from '../../describe-failure.js';
 import { GatewayServer } from './gateway-server.js';
 
-/** What the demo tells the gateway's process by its IPC channel. */
+/** Messages from the demo to the gateway's process, by its IPC channel. */
 export type GatewayOrder = 'repair' | 'hold' | 'release';
 
-/** What the gateway's process tells the demo. */
+/** Messages from the gateway's process to the demo. */
 export type GatewayWord = { readonly url: string } | { readonly held: true };
 
-/** How the gateway's process is started: its only argument, as JSON. */
+/** The only argument of the gateway's process, as JSON. */
 export interface GatewaySettings {
   readonly broken: readonly string[];
   readonly transfer: readonly string[];
-  /** In a folder of its own, which is removed when the demo is gone. */
+  /** In a separate folder, which is removed when the demo has ended. */
   readonly journalPath: string;
   readonly port: number;
 }
 
-/** The gateway in a process of its own, which does not outlive the demo. */
+/** The gateway in a separate process, which does not outlive the demo. */
 async function main(): Promise<void> {
   const settings = JSON.parse(process.argv[2] ?? '') as GatewaySettings;
   const { journalPath, port } = settings;
@@ -36,7 +36,7 @@ async function main(): Promise<void> {
     rmSync(dirname(journalPath), { recursive: true, force: true });
     process.exit(1);
   });
-  // Ctrl-C goes to the whole group; the demo ends this process when nobody needs it any more.
+  // Ctrl-C goes to the whole group; the demo ends this process when it is no longer needed.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
   say({ url: await gateway.start(port) });
 }

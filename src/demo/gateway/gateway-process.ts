@@ -27,7 +27,7 @@ export class GatewayProcess {
     this.#journalPath = join(folder, 'journal.jsonl');
   }
 
-  /** A gateway that is not started yet, with empty books in a folder of its own. */
+  /** A gateway that is not started yet, with empty books in a separate folder. */
   static async open(customers: GatewayCustomers): Promise<GatewayProcess> {
     return new GatewayProcess(customers, await mkdtemp(join(tmpdir(), 'shop-gateway-')));
   }
@@ -62,7 +62,7 @@ export class GatewayProcess {
     return url;
   }
 
-  /** SIGKILL, and another start. */
+  /** Sends SIGKILL, and starts the gateway again. */
   async killAndRestart(): Promise<void> {
     await this.#end('SIGKILL');
     await this.start();
@@ -74,7 +74,7 @@ export class GatewayProcess {
   }
 
   /**
-   * Resolves when a charge is made and its answer held back, or after `limitMs`.
+   * Resolves when a charge is made and its response held back, or after `limitMs`.
    * @returns whether there was one
    */
   async holdNextCharge(limitMs: number): Promise<boolean> {
@@ -83,12 +83,12 @@ export class GatewayProcess {
     return Promise.race([held, delay(limitMs, false)]);
   }
 
-  /** Lets the answer go that was held back. */
+  /** Releases the response that was held back. */
   release(): void {
     this.#tell('release');
   }
 
-  /** What it says itself that it has done. */
+  /** What the gateway reports that it has done. */
   books(): GatewayBooks {
     return readGatewayBooks(this.#journalPath);
   }

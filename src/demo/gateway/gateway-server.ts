@@ -6,18 +6,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { GatewayJournal, type GatewayMovement } from './gateway-journal.js';
 
 const BODY_MAX = 10_000;
-/** A late answer comes after so many milliseconds; longer than the shop waits. */
+/** Delay of a late response, in milliseconds; longer than the shop waits. */
 const LATE_MS = 700;
-/** A moody movement is refused so often at most before it goes through. */
+/** Maximum number of refusals before a faulty movement goes through. */
 const MOST_REFUSALS = 2;
-/** One movement in so many is of each mood at first. */
+/** One in this number of movements has each fault at first. */
 const MOODY = 16;
 const MOODS = ['refuses', 'breaks', 'hangs', 'late'] as const;
 
-/** How the gateway takes a movement at first: it fails before, or after, never answers, or answers too late. */
+/** The gateway's fault in a movement at first: it fails before or after it, never responds, or responds too late. */
 type Mood = (typeof MOODS)[number] | 'good';
 
-/** The customers with whom something is wrong, or different. */
+/** The customers with special treatment. */
 export interface GatewayCustomers {
   /** Charging their cards fails until {@link GatewayServer.repair}. */
   readonly broken: ReadonlySet<string>;
@@ -32,19 +32,20 @@ interface Body {
 }
 
 /**
- * The world outside the shop: a card gateway on 127.0.0.1 with books of its own. It moves money once for an idempotency
- * key, however often it is asked; `GET /charges/<key>` says what it has done (404: nothing, and nothing will come of an
- * earlier request; 409: it is at it). Which movements go wrong follows from their invoice, so that it is the same at every run.
+ * The external service: a card gateway on 127.0.0.1 with its own books. It moves money once for an idempotency
+ * key, however often it is called; `GET /charges/<key>` reports what it has done (404: nothing, and nothing will come
+ * of an earlier request; 409: in progress). Faults are derived from the invoice, so that they are the same in every
+ * run.
  */
 export class GatewayServer {
   readonly #server: Server;
   readonly #journal: GatewayJournal;
   readonly #asked = new Map<string, number>();
-  /** Keys that it is at. */
+  /** Keys of movements in progress. */
   readonly #underWay = new Set<string>();
   #hold: { readonly held: () => void; readonly released: Promise<void> } | undefined;
 
-  /** @param journalPath file of its books; what is in it has happened */
+  /** @param journalPath file of its books; every entry in it has happened */
   constructor(
     private readonly customers: GatewayCustomers,
     journalPath: string,
@@ -76,9 +77,10 @@ export class GatewayServer {
   }
 
   /**
-   * Keeps the next charge from being answered, or talked about, once it is made: calls `held` then, and answers when
+   * Holds back the response to the next charge, and queries about it, once it is made: calls `held` then, and responds
+   * when
    * `released` resolves.
-   * That is the worst moment for the caller to die in.
+   * That is the worst moment for the caller to crash.
    */
   holdNext(held: () => void, released: Promise<void>): void {
     this.#hold = { held, released };
@@ -92,7 +94,8 @@ export class GatewayServer {
       text += String(chunk);
       if (text.length > BODY_MAX) return void response.destroy();
     }
-    // What the caller does not wait for any more, he may have asked about already: it must not happen.
+    // The caller may already have queried a request that it no longer waits for: such a request must not be carried
+    // out.
     if (Number(request.headers['x-valid-until']) < Date.now()) return void response.writeHead(408).end();
     const idempotencyKey = String(request.headers['idempotency-key'] ?? '');
     await this.#move(idempotencyKey, resource === 'refunds', JSON.parse(text) as Body, response);

@@ -2,22 +2,22 @@ import type { GatewayCustomers } from './gateway-server.js';
 import type { FileInvoice } from '../orders/order-file.js';
 import { isReturn } from '../orders/order-line.js';
 
-/** Customers of each kind that has trouble with paying. */
+/** Number of customers with each kind of payment failure. */
 const OF_A_KIND = 2;
-/** A sale over this is declined before the gateway is asked; the shop's default. */
+/** A sale over this amount is declined before the gateway is called; the shop's default. */
 const CHARGE_LIMIT_PENCE = 500_000;
 
-/** Which customers of a file have trouble with paying, or cannot be delivered to, and how many orders that concerns. */
+/** Which customers of a file have payment failures, or cannot be delivered to, and the number of their orders. */
 export interface PaymentTroubles extends GatewayCustomers {
-  /** Nobody delivers to them: what they were charged is paid back. */
+  /** No carrier delivers to them: their charges are paid back. */
   readonly undeliverable: ReadonlySet<string>;
   /** Orders that cannot be paid before the gateway is repaired. */
   readonly stuckOrders: number;
 }
 
 /**
- * Picks customers from a file, the same at every run: two whose cards cannot be charged, with several orders where
- * there are such, two who pay by bank transfer and never do, and one to whom nobody delivers; these with few orders.
+ * Picks customers from a file, the same at every run: two whose cards cannot be charged, with several orders if
+ * possible, two who choose a bank transfer and never pay, and one without delivery; these with few orders.
  */
 export function paymentTroubles(invoices: readonly FileInvoice[]): PaymentTroubles {
   const sales = new Map<string, number>();

@@ -9,11 +9,11 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 const GIVE_UP_MS = 120_000;
 
-/** What the feed needs from its surroundings. */
+/** Options of the feed. */
 export interface OrderFeedOptions {
-  /** Where orders go at the moment; undefined while the service is down. */
+  /** Current URL for orders; undefined while the service is down. */
   readonly url: () => string | undefined;
-  /** Called after each invoice that the shop has taken, with how many it has. */
+  /** Called after each accepted invoice, with their number so far. */
   readonly onFed: (count: number) => void;
   /** Ends the feed. */
   readonly signal: AbortSignal;
@@ -21,8 +21,8 @@ export interface OrderFeedOptions {
 
 /**
  * Sends every invoice to the shop, a few at a time: sales as orders, those that start with C as returns. A request
- * that fails on its way, or with 5xx, is sent again until the shop answers; the invoice number makes that harmless.
- * @throws ShopError DEMO_FEED when the shop refuses an invoice, or does not answer for two minutes.
+ * that fails, or gets a 5xx, is sent again until the shop responds; the invoice number makes that harmless.
+ * @throws ShopError DEMO_FEED when the shop refuses an invoice, or does not respond for two minutes.
  */
 export async function feedOrders(invoices: readonly FileInvoice[], options: OrderFeedOptions): Promise<void> {
   let next = 0;
@@ -56,7 +56,7 @@ async function send(invoice: FileInvoice, options: OrderFeedOptions): Promise<vo
   );
 }
 
-/** @returns undefined when the shop has the invoice, else why it is to be sent again. */
+/** @returns undefined when the shop has the invoice, else the reason to send it again. */
 async function post(url: string, invoice: FileInvoice, signal: AbortSignal): Promise<string | undefined> {
   let status: number;
   let text: string;

@@ -13,14 +13,14 @@ import {
   unreadableColumns,
 } from './order-line.js';
 
-/** The lines of one invoice that can be ordered or returned. */
+/** An invoice's lines that can be ordered or returned. */
 export interface FileInvoice {
   readonly invoiceNo: string;
   readonly lines: readonly OrderLine[];
   readonly totalPence: number;
 }
 
-/** Bytes of the longest line: a quote that is never closed must not swallow a whole file. */
+/** Maximum length of a line, in bytes: a quote that is never closed must not swallow a whole file. */
 const RECORD_MAX = 100_000;
 
 const OTHER_DELIMITERS = [
@@ -29,9 +29,9 @@ const OTHER_DELIMITERS = [
   ['|', 'bars'],
 ] as const;
 
-/** What an order file holds. Every line is either in an invoice of `accepted` or counted in `refusedLines`. */
+/** The content of an order file. Every line is either in an invoice of `accepted` or counted in `refusedLines`. */
 export interface OrderFile {
-  /** Lines under the header. */
+  /** Number of lines after the header. */
   readonly lineCount: number;
   /** Invoices with at least one line that can be ordered, in the order of the file. */
   readonly accepted: readonly FileInvoice[];
@@ -48,8 +48,8 @@ interface FileRecord {
 
 /**
  * Reads an order file.
- * @throws ShopError DEMO_ORDER_FILE when it cannot be read, is no CSV, lacks columns, has no line that can be ordered, or
- *   is not what it seems to be: dates that begin with the day, a quote that swallows lines.
+ * @throws ShopError DEMO_ORDER_FILE when it cannot be read, is not CSV, lacks columns, has no line that can be ordered,
+ *   or is not what its name suggests: dates that begin with the day, a quote that swallows lines.
  */
 export async function readOrderFile(path: string): Promise<OrderFile> {
   let collector: InvoiceCollector | undefined;
@@ -63,12 +63,12 @@ export async function readOrderFile(path: string): Promise<OrderFile> {
     throw fileError(path, [describe(error)], error);
   }
   if (collector === undefined) throw fileError(path, ['it is empty']);
-  if (collector.lineCount === 0) throw fileError(path, ['it has no lines under its header']);
+  if (collector.lineCount === 0) throw fileError(path, ['it has no lines after its header']);
   return collector.finish();
 }
 
 async function* recordsOf(path: string, encoding: BufferEncoding): AsyncGenerator<FileRecord> {
-  // A line with too few or too many fields is refused like any other that cannot be read, and does not end the file.
+  // A line with too few or too many fields is refused like any other unreadable line, and does not end the file.
   const parser = parse({
     bom: true,
     encoding,
@@ -87,7 +87,7 @@ async function* recordsOf(path: string, encoding: BufferEncoding): AsyncGenerato
   }
 }
 
-/** The file of the data set is in Latin-1, and what spreadsheets export in UTF-8, or in UTF-16 with a mark. */
+/** The data set's file is in Latin-1; spreadsheets export UTF-8, or UTF-16 with a byte-order mark. */
 async function encodingOf(path: string): Promise<BufferEncoding> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let isFirst = true;
@@ -103,12 +103,12 @@ async function encodingOf(path: string): Promise<BufferEncoding> {
   return 'utf8';
 }
 
-/** Gathers lines by invoice: an invoice's lines need not stand together. */
+/** Groups lines by invoice: an invoice's lines need not be adjacent. */
 class InvoiceCollector {
   lineCount = 0;
   private readonly invoices = new Map<string, OrderLine[]>();
   private readonly refused = new Map<Refusal, number>();
-  /** What the first refused line of each reason looked like. */
+  /** The first refused line of each reason. */
   private readonly examples = new Map<Refusal, string>();
   private readonly dayPlaces = new Map<string | undefined, number>();
 
@@ -173,7 +173,7 @@ class InvoiceCollector {
   }
 
   private otherCount(fields: readonly string[]): string {
-    return `, with ${fields.length} fields under ${this.header.length} columns`;
+    return `, with ${fields.length} fields for ${this.header.length} columns`;
   }
 }
 
@@ -188,7 +188,7 @@ function totalPence(lines: readonly OrderLine[]): number {
   return lines.reduce((sum, line) => sum + line.quantity * line.unitPricePence, 0);
 }
 
-/** The names of the columns; those that are known in their own spelling, whatever the file's. */
+/** The names of the columns; known ones in the canonical spelling. */
 function checkedHeader(path: string, fields: readonly string[]): string[] {
   const names = fields.map(
     (name) => COLUMNS.find((column) => spelling(column) === spelling(name)) ?? name.trim(),
@@ -199,8 +199,8 @@ function checkedHeader(path: string, fields: readonly string[]): string[] {
   const other = OTHER_DELIMITERS.find(([delimiter]) => names.some((name) => name.includes(delimiter)));
   throw fileError(path, [
     ...missing.map((column) => `column ${column} is missing`),
-    ...twice.map((column) => `column ${column} stands twice`),
-    ...(other === undefined ? [] : [`its columns are separated by ${other[1]} and not by commas`]),
+    ...twice.map((column) => `column ${column} appears twice`),
+    ...(other === undefined ? [] : [`its columns are separated by ${other[1]} instead of commas`]),
     `its first line reads ${names
       .map((name) => name.slice(0, 40))
       .join(', ')
@@ -222,7 +222,7 @@ function fileError(path: string, problems: readonly string[], cause?: unknown): 
   );
 }
 
-/** One short line: the parser quotes the file, whatever stands in it. */
+/** One short line: the parser quotes the file, whatever it contains. */
 function describe(error: unknown): string {
   const message = (error instanceof Error ? error.message : String(error))
     .replaceAll(/[^ -~]+/g, ' ')

@@ -1,14 +1,14 @@
 import { utcTime } from '../../calendar.js';
 
-/** Why a line of the file is not ordered. The texts stand in the demo's report. */
+/** Why a line of the file is not ordered. The demo's report shows these texts. */
 export const REFUSALS = {
   malformed: 'a field is missing or cannot be read',
   zeroPrice: 'costs nothing (given away, or a correction of stock)',
   negativePrice: 'costs less than nothing',
   notPositive: 'a sale of no pieces, or of fewer than none (a correction of stock)',
   notNegative: 'a cancellation that gives nothing back',
-  adjustment: 'no article and no service (discount, manual entry, bank charges)',
-  otherCustomer: "another customer than the invoice's first line",
+  adjustment: 'neither an article nor a service (discount, manual entry, bank charges)',
+  otherCustomer: "a different customer than on the invoice's first line",
 } as const;
 
 export type Refusal = keyof typeof REFUSALS;
@@ -48,12 +48,14 @@ const PRICE = /^(-?)(\d{1,6})(?:\.(\d{1,2})0*)?$/;
 const TIME = /(\d{1,2}):(\d{2})(?::(\d{2}))?$/.source;
 /** 2010-12-01 08:26:00 */
 const YEAR_FIRST = new RegExp(`^(\\d{4})-(\\d{2})-(\\d{2})[ T]${TIME}`);
-/** 12/1/2010 8:26, as the file of the data set has it: the month comes first. */
+/** 12/1/2010 8:26, as in the data set's file: the month comes first. */
 const MONTH_FIRST = new RegExp(`^(\\d{1,2})/(\\d{1,2})/(\\d{4}) ${TIME}`);
 const DESCRIPTION_MAX = 500;
 const CUSTOMER_MAX = 64;
 
-/** What book-keepers write where a stock code belongs: discount, manual, bad debt, samples, charity, charges, fees. */
+/**
+ * Entries that book-keepers write instead of a stock code: discount, manual, bad debt, samples, charity, charges, fees.
+ */
 const ADJUSTMENT_CODES: ReadonlySet<string> = new Set([
   'D',
   'M',
@@ -94,7 +96,7 @@ export function unreadableColumns(raw: RawLine): (keyof RawLine)[] {
   return COLUMNS.filter((column) => columns[column] === false);
 }
 
-/** The line as it will be ordered, or why it will not be. The first reason that applies is the one that counts. */
+/** The line as it will be ordered, or why it will not be. The first reason that applies counts. */
 export function readOrderLine(raw: RawLine): OrderLine | Refusal {
   const invoiceNo = invoiceNumber(raw);
   const sku = stockCode(raw);
@@ -142,7 +144,10 @@ function parseDate(text: string): string | undefined {
   return utcTime(parts.map((part = '0') => Number(part)))?.toISOString();
 }
 
-/** What a date with slashes says about its file: the 13 of 13/1/2010 is a day, and so is that of 1/13/2010. */
+/**
+ * Whether a date with slashes has the day or the month first: the 13 of 13/1/2010 is a day, and so is that of
+ * 1/13/2010.
+ */
 export function dayPlace(raw: RawLine): 'first' | 'second' | 'unknown' | undefined {
   const match = MONTH_FIRST.exec(raw.InvoiceDate.trim());
   if (match === null) return undefined;

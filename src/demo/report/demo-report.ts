@@ -2,7 +2,7 @@ import type { OrderFile } from '../orders/order-file.js';
 import { isReturn, type Refusal, REFUSALS } from '../orders/order-line.js';
 import type { Progress, Reconciliation } from './shop-books.js';
 
-/** Everything that a run of the demo ended with. */
+/** The results of a demo run. */
 export interface DemoOutcome {
   readonly file: OrderFile;
   readonly progress: Progress;
@@ -11,7 +11,7 @@ export interface DemoOutcome {
   readonly seconds: number;
   /** How often the gateway has failed its callers. */
   readonly gatewayTroubles: number;
-  /** Who was killed, and when. */
+  /** Which service was killed, and when. */
   readonly killed: readonly string[];
 }
 
@@ -23,27 +23,27 @@ export interface DemoResult {
   readonly placed: number;
   readonly confirmed: number;
   readonly rejected: number;
-  /** Returns that are paid back. */
+  /** Refunded returns. */
   readonly refunded: number;
   /** Lines of the file that were neither sold nor returned. */
   readonly linesRefused: number;
-  /** Of confirmed orders; what was charged for one that was rejected after all, and paid back, is not in it. */
+  /** Of confirmed orders; excludes charges for orders that were rejected in the end, and paid back. */
   readonly chargedPence: number;
   readonly refundedPence: number;
   /** Records in the log. */
   readonly messages: number;
   /** Invoices, outcomes, effects and steps of sagas that are missing. */
   readonly lost: number;
-  /** Effects, steps, outcomes, payments and movements of goods that stand twice. */
+  /** Effects, steps, outcomes, payments and movements of goods that are duplicated. */
   readonly duplicateEffects: number;
-  /** Effects of one key against the order of the log, and steps of one order against the order of its saga. */
+  /** Effects of one key that contradict the order of the log, and steps that contradict the order of their saga. */
   readonly outOfOrder: number;
   /** Services of the shop that were killed. */
   readonly kills: number;
   /** From the publishing transaction's insert to the handler's, by the database's clock. */
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** From the first order to quiet. */
+  /** From the first order until nothing is in progress. */
   readonly seconds: number;
 }
 
@@ -76,17 +76,17 @@ export function demoResult({ file, progress, books, kills, seconds }: DemoOutcom
   };
 }
 
-/** Everything that does not agree, in words; nothing when the run is a success. */
+/** Every discrepancy, in words; empty when the run is a success. */
 export function disagreements(outcome: DemoOutcome): string[] {
   const { books } = outcome;
   const claims: [number, string][] = [
-    [books.missingInvoices, 'invoices of the file are not in the shop, or with another total'],
+    [books.missingInvoices, 'invoices of the file are missing in the shop, or have a different total'],
     [books.missingOutcomes, 'orders or returns have no outcome'],
     [books.missingEffects, 'events have had no effect in a service that subscribes to them'],
     [books.missingSteps, 'steps of sagas are missing for the outcome of their order'],
     [books.openSagas, 'sagas or half messages have not ended'],
     [books.deadLetters, 'messages have become dead letters'],
-    [books.doubleEffects, 'effects stand twice'],
+    [books.doubleEffects, 'effects are duplicated'],
     [books.strayEffects, 'effects are of events that were never published'],
     [books.doubleSteps, 'steps of sagas have taken effect twice'],
     [books.straySteps, 'steps of sagas contradict the outcome of their order'],
@@ -95,23 +95,20 @@ export function disagreements(outcome: DemoOutcome): string[] {
       'records of the log are of events that were never published',
     ],
     [books.doubleOutcomes, 'orders have had more than one outcome'],
-    [books.doublePayments, 'charges or refunds stand twice'],
-    [
-      books.gatewayDisagrees,
-      'charges or refunds stand otherwise in the books of the gateway than in the ledger',
-    ],
-    [books.doubleMovements, 'movements of goods stand twice'],
-    [books.wrongShipments, 'orders have other parcels than their outcome says'],
-    [books.outOfOrder, 'effects are against the order of their key'],
-    [books.stepsOutOfOrder, 'steps are against the order of their saga'],
-    [books.wrongCharges, 'invoices are charged otherwise than their outcome and total say'],
-    [books.wrongRefunds, 'invoices are refunded otherwise than their outcome and total say'],
-    [books.wrongLevels, 'articles have a level that is not start minus sold plus returned'],
+    [books.doublePayments, 'charges or refunds are duplicated'],
+    [books.gatewayDisagrees, 'charges or refunds differ between the books of the gateway and the ledger'],
+    [books.doubleMovements, 'movements of goods are duplicated'],
+    [books.wrongShipments, 'orders have parcels that contradict their outcome'],
+    [books.outOfOrder, 'effects contradict the order of their key'],
+    [books.stepsOutOfOrder, 'steps contradict the order of their saga'],
+    [books.wrongCharges, 'invoices have charges that contradict their outcome or total'],
+    [books.wrongRefunds, 'invoices have refunds that contradict their outcome or total'],
+    [books.wrongLevels, 'articles have a level other than start minus sold plus returned'],
   ];
   return claims.filter(([count]) => count > 0).map(([count, text]) => `${count} ${text}`);
 }
 
-/** The table that people read. */
+/** The table for people. */
 export function renderReport(outcome: DemoOutcome): string {
   const result = demoResult(outcome);
   const { file, books, progress } = outcome;
@@ -136,11 +133,11 @@ export function renderReport(outcome: DemoOutcome): string {
     [
       'gateway',
       outcome.gatewayTroubles,
-      `troubles, asked about and retried; ${books.parked} messages waited beside the log`,
+      `failures, queried and retried; ${books.parked} messages were parked`,
     ],
     ['redriven', books.redriven, 'dead letters, by waybill dlq redrive'],
     ['charged', pounds(result.chargedPence), 'each confirmed order once, of its exact amount'],
-    ['  undone', pounds(books.undonePence), 'charged and paid back for orders that were rejected after all'],
+    ['  undone', pounds(books.undonePence), 'charged and paid back for orders that were rejected in the end'],
     ['refunded', pounds(result.refundedPence), 'each return once, of its exact amount'],
     ['pieces', books.sold - books.returned, `${books.sold} sold - ${books.returned} returned`],
     ['articles', books.articles, 'level = start - sold + returned'],
@@ -150,7 +147,7 @@ export function renderReport(outcome: DemoOutcome): string {
     ['out of order', result.outOfOrder, ''],
     ['kills', result.kills, outcome.killed.join('; ')],
     ['latency', `${result.p50Ms} ms`, `p50; p99 ${result.p99Ms} ms, of events, from commit to effect`],
-    ['time', `${result.seconds} s`, 'from the first order to quiet'],
+    ['time', `${result.seconds} s`, 'from the first order to the last effect'],
   ];
   const width = Math.max(...rows.map(([, value]) => String(value).length));
   const lines = rows.map(
@@ -159,7 +156,7 @@ export function renderReport(outcome: DemoOutcome): string {
   const verdict =
     wrong.length === 0
       ? 'Everything agrees.'
-      : `It does not agree:\n${wrong.map((w) => `  - ${w}`).join('\n')}`;
+      : `The books do not agree:\n${wrong.map((w) => `  - ${w}`).join('\n')}`;
   return `${lines.map((line) => line.trimEnd()).join('\n')}\n\n${verdict}`;
 }
 

@@ -3,7 +3,7 @@ import type { Progress } from './shop-books.js';
 const EVERY_MS = 1_000;
 const TERMINAL_EVERY_MS = 200;
 
-/** Shows how far the demo is: one line that is rewritten on a terminal, a line a second elsewhere. */
+/** Shows the demo's progress: one line that is rewritten on a terminal, otherwise a line per second. */
 export class ProgressLine {
   private shownAt = 0;
   private written = false;
@@ -22,7 +22,7 @@ export class ProgressLine {
     );
   }
 
-  /** A line of its own, above the one that is rewritten. */
+  /** Prints a separate line, above the one that is rewritten. */
   say(text: string): void {
     this.output.write(this.output.isTTY ? `\r\x1b[K${text}\n` : `${text}\n`);
     this.written = false;

@@ -1,9 +1,12 @@
 /**
- * What the demo asks the main database, by its own login: only the reconciliation looks into all services. What payments
- * has in its own database is read by LEDGER and PAYMENT_STEPS, and goes into the other queries as JSON.
+ * Queries of the demo to the main database, by its own login: only the reconciliation reads all services. The rows of
+ * payments in its own database are read by LEDGER and PAYMENT_STEPS, and passed to the other queries as JSON.
  */
 
-/** How far things are. `lag` is the number of sagas and events that are under way. $1: topics of events, one per subscriber. */
+/**
+ * The shop's progress. `lag` is the number of active sagas and pending events. $1: topics of events, one per
+ * subscriber.
+ */
 export const PROGRESS = `
 select
   (select count(*) from orders.customer_order)::int as placed,
@@ -69,8 +72,9 @@ select
   (select coalesce(percentile_cont(0.99) within group (order by ms), 0) from latency)::float8 as "p99Ms"`;
 
 /**
- * Steps that took effect against the outcomes: what must have happened for an outcome has happened once; of a rejected
- * order everything is undone; and one came after the other, by the clocks of the databases. $1: what payments has taken.
+ * Compares steps that took effect with the outcomes: what must have happened for an outcome has happened once; of a
+ * rejected order everything is undone; and one came after the other, by the clocks of the databases. $1: the steps of
+ * payments.
  */
 export const STEPS = `
 with step as (
@@ -81,7 +85,7 @@ with step as (
       from json_to_recordset($1::json)
         as p (saga_id text, invoice_no text, step text, op text, recorded_at timestamptz)
   ),
-  -- Where a step stands in the way of an order, and whether it must be there for the outcome, or may.
+  -- Where a step comes in the course of an order, and whether it must be there for the outcome, or may.
   rule (outcome, step, op, place, must) as (values
     ('sold', 'accept', 'action', 1, true), ('sold', 'reserve', 'action', 2, true), ('sold', 'open', 'action', 3, true),
     ('sold', 'charge', 'action', 4, true), ('sold', 'book', 'action', 5, false), ('sold', 'ship', 'action', 6, true),
@@ -130,7 +134,10 @@ select
       where o.invoice_no = t.invoice_no and r.step = t.step and r.op = t.op))::int as "straySteps",
   (select count(*) from ordered where recorded_at < before)::int as "stepsOutOfOrder"`;
 
-/** Orders and returns against the ledger, $1: each outcome once, each charge and refund once and of the exact amount. */
+/**
+ * Compares orders and returns with the ledger, $1: each outcome once, each charge and refund once and of the exact
+ * amount.
+ */
 export const MONEY = `
 with document as (
     select invoice_no, total_pence, status,
@@ -186,7 +193,7 @@ select
     where coalesce(p.parcels, 0) <> coalesce(d.charged, false)::int
        or coalesce(p.dispatched, 0) <> coalesce(d.charged, false)::int)::int as "wrongShipments"`;
 
-/** Levels against orders and returns: start minus sold plus returned. $1 is the codes that are not stocked. */
+/** Compares levels with orders and returns: start minus sold plus returned. $1 is the codes that are not stocked. */
 export const STOCK = `
 with sold as (
     select l.sku, sum(l.quantity) as pieces
@@ -218,7 +225,7 @@ select
     as "doubleMovements"
 from article`;
 
-/** Every order and return with its total, to be held against the file. */
+/** Every order and return with its total, for comparison with the file. */
 export const INVOICES = `
 select invoice_no as "invoiceNo", total_pence::float8 as "totalPence" from orders.customer_order
 union all

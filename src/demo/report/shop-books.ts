@@ -14,7 +14,7 @@ import {
   STOCK,
 } from './reconciliation-queries.js';
 
-/** How far the shop is. */
+/** The shop's progress. */
 export interface Progress {
   readonly placed: number;
   readonly confirmed: number;
@@ -25,11 +25,11 @@ export interface Progress {
   /** Returns that are not refunded. */
   readonly openReturns: number;
   readonly deadLetters: number;
-  /** Sagas that have not ended, and effects of events that are still to come. */
+  /** Sagas that have not ended, and pending effects of events. */
   readonly lag: number;
 }
 
-/** What the books of the services say when they are held against each other, and against the file. */
+/** The result of comparing the services' books with each other, and with the file. */
 export interface Reconciliation {
   readonly messages: number;
   /** Records of events in the log. */
@@ -40,43 +40,43 @@ export interface Reconciliation {
   readonly doubleEffects: number;
   readonly strayEffects: number;
   readonly outOfOrder: number;
-  /** Steps of sagas that the outcome of their order wants, and that did not take effect. */
+  /** Steps of sagas that the outcome of their order requires, and that did not take effect. */
   readonly missingSteps: number;
   readonly doubleSteps: number;
   /** Steps that contradict the outcome of their order, or belong to none. */
   readonly straySteps: number;
-  /** Steps that took effect before one that comes before them. */
+  /** Steps that took effect before an earlier one. */
   readonly stepsOutOfOrder: number;
-  /** Sagas that have not ended, and half messages that nobody has decided about. */
+  /** Sagas that have not ended, and undecided half messages. */
   readonly openSagas: number;
   readonly deadLetters: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly chargedPence: number;
   readonly refundedPence: number;
-  /** Charged and paid back for orders that were rejected after all. */
+  /** Charged and paid back for orders that were rejected in the end. */
   readonly undonePence: number;
   readonly missingOutcomes: number;
   readonly doubleOutcomes: number;
   readonly doublePayments: number;
-  /** Charges and refunds that stand in only one of the books of the gateway and the ledger, or with another amount. */
+  /** Charges and refunds that are in only one of the books of the gateway and the ledger, or have different amounts. */
   readonly gatewayDisagrees: number;
-  /** Orders that were rejected because their bank transfer did not come. */
+  /** Orders that were rejected because their bank transfer did not arrive. */
   readonly unpaid: number;
   /** Dead letters that were redriven. */
   readonly redriven: number;
-  /** Messages that have waited beside the log. */
+  /** Messages that were parked. */
   readonly parked: number;
   readonly wrongCharges: number;
   readonly wrongRefunds: number;
-  /** Orders with another number of parcels, sent or not, than their outcome wants. */
+  /** Orders whose number of parcels, sent or not, differs from what their outcome requires. */
   readonly wrongShipments: number;
   readonly articles: number;
   readonly sold: number;
   readonly returned: number;
   readonly wrongLevels: number;
   readonly doubleMovements: number;
-  /** Invoices of the file that the shop does not have, or has with another total. */
+  /** Invoices of the file that the shop does not have, or has with a different total. */
   readonly missingInvoices: number;
 }
 
@@ -103,7 +103,7 @@ export class ShopBooks {
     return this.one<Progress>(PROGRESS, [subscriptions().map(({ topic }) => topic)]);
   }
 
-  /** @param gateway what the gateway says itself that it has done; without it there is nothing to compare */
+  /** @param gateway what the gateway reports that it has done; without it the comparison is skipped */
   async reconcile(
     invoices: readonly FileInvoice[],
     gateway?: readonly GatewayMovement[],
@@ -141,12 +141,12 @@ export class ShopBooks {
 
 function openPool(connectionString: string): pg.Pool {
   const pool = new pg.Pool({ connectionString, max: 2, application_name: 'shop demo' });
-  // A connection that breaks while it is idle is replaced by the pool; the next query tells if the server is gone.
+  // A connection that breaks while it is idle is replaced by the pool; the next query shows whether the server is gone.
   pool.on('error', () => undefined);
   return pool;
 }
 
-/** Counts what does not stand in both books, one by one: by kind, key, invoice and amount. */
+/** Counts entries that are not in both books, one by one: by kind, key, invoice and amount. */
 function compare(ledger: readonly LedgerRow[], gateway: readonly GatewayMovement[]): number {
   const left = new Map<string, number>();
   const count = (line: string, by: 1 | -1): void => void left.set(line, (left.get(line) ?? 0) + by);

@@ -17,7 +17,7 @@ export class HalfReplies implements Replies {
 
   /** Where nobody tells of the commit, the answer is sent by check-back. */
   join(tx: TransactionHandle | undefined): ReplyTransaction {
-    const joined = this.outbox.join(tx, 'participant.answer');
+    const joined = this.outbox.join(tx, 'participant.reply');
     const { session } = joined;
     if (session.atCommit === undefined) return joined;
     return { ...joined, afterCommit: (work) => session.atCommit?.(() => void work()) };

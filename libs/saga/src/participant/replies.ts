@@ -28,7 +28,7 @@ export class OutboxReplies implements Replies {
   constructor(private readonly outbox: Outbox) {}
 
   join(tx: TransactionHandle | undefined): ReplyTransaction {
-    return this.outbox.join(tx, 'participant.answer');
+    return this.outbox.join(tx, 'participant.reply');
   }
 
   async send(

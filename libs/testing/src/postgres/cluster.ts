@@ -17,10 +17,10 @@ import {
 /** The superuser of every embedded server. */
 export const CLUSTER_USER = 'waybill';
 
-/** What must be remembered with the data to start and reach its server again. */
+/** Stored with the data, to start and reach its server again. */
 export interface ClusterSecrets {
   readonly password: string;
-  /** Last port; taken again when it is free. 0 for none yet. */
+  /** Last port; reused if it is free. 0 for none yet. */
   readonly port: number;
   /** Process that started the server last. */
   readonly ownerPid: number;
@@ -34,7 +34,7 @@ export interface Cluster {
   readonly binaries: NativeBinaries;
   /** What to pass as `-D` to a program whose working directory is `data`. */
   readonly dataArgument: string;
-  /** Thrown away when the server stops. */
+  /** Removed when the server stops. */
   readonly temporary: boolean;
 }
 
@@ -43,7 +43,7 @@ export function programOptions(user: UnprivilegedUser | undefined, cwd: string) 
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('PG'));
   return {
     cwd,
-    // Own session: Ctrl-C in a terminal must not stop the server before its clients.
+    // A separate session: Ctrl-C in a terminal must not stop the server before its clients.
     detached: true,
     windowsHide: true,
     env: { ...Object.fromEntries(inherited), LC_ALL: 'C' },
@@ -52,7 +52,7 @@ export function programOptions(user: UnprivilegedUser | undefined, cwd: string) 
 }
 
 /**
- * Opens the data directory in `folder`, and creates it when there is none.
+ * Opens the data directory in `folder`, and creates it if necessary.
  * @throws TestingError PLATFORM_UNSUPPORTED, BINARIES_UNUSABLE, DATA_DIRECTORY_UNUSABLE, SERVER_START_FAILED
  */
 export async function openCluster(folder: string, temporary: boolean, lifeline: Lifeline): Promise<Cluster> {
@@ -73,7 +73,7 @@ async function exists(path: string): Promise<boolean> {
     if (isSystemError(error, 'ENOENT')) return false;
     throw new TestingError(
       'DATA_DIRECTORY_UNUSABLE',
-      `The data directory ${path} cannot be read, as it belongs to another user. Remove it, or choose another data directory.`,
+      `The data directory ${path} cannot be read, because it belongs to another user. Remove it, or choose another data directory.`,
       { cause: error },
     );
   }
@@ -88,11 +88,11 @@ async function dataArgumentFor(
   throw new TestingError(
     'DATA_DIRECTORY_UNUSABLE',
     `PostgreSQL does not run as root, and user id ${user.uid} cannot enter ${folder}. ` +
-      `Choose a data directory that everybody can enter. ${USE_DATABASE_URL}`,
+      `Choose a data directory that all users can enter. ${USE_DATABASE_URL}`,
   );
 }
 
-/** Built under another name, then renamed: two at once end with one cluster, a killed one with none. */
+/** Built under another name, then renamed: two at the same time create one cluster, a killed one none. */
 async function createCluster(folder: string, cluster: Cluster, lifeline: Lifeline): Promise<void> {
   const staging = join(folder, `data.${randomBytes(6).toString('hex')}`);
   const password = randomBytes(24).toString('base64url');
@@ -130,7 +130,7 @@ async function runInitdb(
     await give(secretFolder, cluster.user);
     const data = cluster.dataArgument === DETOUR ? DETOUR : staging;
     const args = ['-D', data, '-U', CLUSTER_USER, '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
-    // The same order of characters on every machine, whatever its locale.
+    // The same collation on every machine, whatever its locale.
     args.push('--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8');
     if (cluster.temporary) args.push('--no-sync');
     await runToEnd(cluster.binaries.initdb, args, programOptions(cluster.user, staging), lifeline);
@@ -164,7 +164,7 @@ function initFailed(ended: string, output: string): TestingError {
   return new TestingError(
     nameless ? 'PLATFORM_UNSUPPORTED' : 'SERVER_START_FAILED',
     `The embedded PostgreSQL could not be set up (initdb ${ended}): ${output.trim().slice(-1_000)}. ` +
-      (nameless ? 'Run as a user that /etc/passwd knows. ' : '') +
+      (nameless ? 'Run as a user that is in /etc/passwd. ' : '') +
       USE_DATABASE_URL,
   );
 }

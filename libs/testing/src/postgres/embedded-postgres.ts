@@ -12,19 +12,19 @@ import { refuseReserved, serverSettings } from './server-settings.js';
 import { TestingError } from '../testing-error.js';
 import { newTemporaryPath, unprivilegedUser } from './unprivileged-user.js';
 
-/** How to start an embedded server. */
+/** Options of an embedded server. */
 export interface StartPostgresOptions {
   /** Folder that keeps the data, the log and the password. Default: a temporary one, removed on `stop`. */
   readonly dataDir?: string;
-  /** Port of 127.0.0.1; when it is taken another is chosen. Default 0: the last one of `dataDir`, else any. */
+  /** Port of 127.0.0.1; if it is taken, another is chosen. Default 0: the last one of `dataDir`, else any. */
   readonly port?: number;
-  /** Settings as in postgresql.conf. Default: 200 connections, memory and WAL after the size of the machine. */
+  /** Settings as in postgresql.conf. Default: 200 connections, memory and WAL depending on the machine. */
   readonly settings?: Readonly<Record<string, string>>;
   /** Default database, created when missing. Default `waybill`. */
   readonly database?: string;
 }
 
-/** A PostgreSQL that this process owns; it is gone within two seconds when this process dies, however it dies. */
+/** A PostgreSQL that this process owns; it ends within two seconds of this process, however that ends. */
 export interface EmbeddedPostgres extends PostgresServer {
   readonly external: false;
   readonly dataDir: string;
@@ -32,7 +32,7 @@ export interface EmbeddedPostgres extends PostgresServer {
   readonly logFile: string;
 }
 
-/** How long a start waits for remains of the last server: its backends, or the port. */
+/** How long a start waits for the remains of the last server: its backends, or the port. */
 const REMAINS_MS = 30_000;
 const RETRY_MS = 50;
 const PORT_ATTEMPTS = 10;
@@ -130,7 +130,7 @@ class EmbeddedServer implements EmbeddedPostgres {
       this.cluster ??= await this.openCluster(this.lifeline);
       await this.launch(this.cluster, this.lifeline);
     } catch (error) {
-      // Nothing may be left of a server that never came up; one that was up can be started again.
+      // A server that never started leaves nothing; one that did can be started again.
       if (this.password === '') await this.bringDown();
       throw error;
     }
@@ -191,7 +191,7 @@ class EmbeddedServer implements EmbeddedPostgres {
   }
 
   private async bringDown(): Promise<void> {
-    // Data that are thrown away need no checkpoint.
+    // Temporary data need no checkpoint.
     await this.process?.end(this.temporary ? 'SIGQUIT' : 'SIGINT');
     await this.lifeline?.close();
     this.lifeline = undefined;

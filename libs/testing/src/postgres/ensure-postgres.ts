@@ -9,9 +9,9 @@ const DEFAULT_PORT = 5_432;
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /**
- * The server of DATABASE_URL when that is set, else an embedded one.
+ * The server of DATABASE_URL if set, else an embedded one.
  * @param options for the embedded one only
- * @throws TestingError SERVER_UNREACHABLE, SERVER_TOO_OLD, and whatever {@link startPostgres} throws
+ * @throws TestingError SERVER_UNREACHABLE, SERVER_TOO_OLD, and the errors of {@link startPostgres}
  */
 export async function ensurePostgres(options: StartPostgresOptions = {}): Promise<PostgresServer> {
   const url = process.env['DATABASE_URL'];
@@ -31,11 +31,11 @@ class ExternalPostgres implements PostgresServer {
   }
 
   async start(): Promise<void> {
-    // Runs already, or is somebody else's to start.
+    // Runs already, or is managed elsewhere.
   }
 
   async stop(): Promise<void> {
-    // Somebody else's to stop.
+    // Managed elsewhere.
   }
 
   async restart(): Promise<void> {
@@ -49,7 +49,7 @@ class ExternalPostgres implements PostgresServer {
   private refusal(what: string): TestingError {
     return new TestingError(
       'SERVER_EXTERNAL',
-      `The server ${withoutPassword(this.connectionString)} of DATABASE_URL is not ours and was not ${what}. ` +
+      `The server ${withoutPassword(this.connectionString)} of DATABASE_URL is not managed by Waybill and was not ${what}. ` +
         'Unset DATABASE_URL to use an embedded PostgreSQL.',
     );
   }
@@ -62,7 +62,7 @@ async function checkServer(url: string): Promise<void> {
   } catch (cause) {
     throw new TestingError(
       'SERVER_UNREACHABLE',
-      `The server ${withoutPassword(url)} of DATABASE_URL does not answer (${describeError(cause)}). ` +
+      `The server ${withoutPassword(url)} of DATABASE_URL does not respond (${describeError(cause)}). ` +
         'Start it and check the URL, or unset DATABASE_URL to use an embedded PostgreSQL.',
       { cause },
     );
@@ -78,7 +78,7 @@ async function checkServer(url: string): Promise<void> {
 
 async function readVersion(url: string): Promise<number> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
-  // Without a listener a connection that breaks would end the process.
+  // Without a listener a lost connection would end the process.
   client.on('error', () => undefined);
   try {
     await client.connect();

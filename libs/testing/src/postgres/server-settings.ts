@@ -13,12 +13,12 @@ export function refuseReserved(settings: Readonly<Record<string, string>>): void
   if (reserved.length === 0) return;
   throw new TestingError(
     'SETTING_RESERVED',
-    `The embedded PostgreSQL chooses ${reserved.join(', ')} itself. Leave it out of "settings"; a port is an option of its own.`,
+    `The embedded PostgreSQL chooses ${reserved.join(', ')} itself. Remove it from "settings"; the port is a separate option.`,
   );
 }
 
 /**
- * Settings of the server, as `name=value`. Memory and disk are asked for in proportion to what the machine has.
+ * Settings of the server, as `name=value`. Memory and disk are proportional to the machine's.
  * @param overrides win over the defaults
  */
 export async function serverSettings(
@@ -41,7 +41,7 @@ export async function serverSettings(
   return Object.entries(settings).map(([name, value]) => `${name}=${value}`);
 }
 
-/** An eighth of the memory, at most 256 MiB; PostgreSQL reserves it at once and fails where it does not fit. */
+/** An eighth of the memory, at most 256 MiB; PostgreSQL reserves it at start and fails if it does not fit. */
 export function sharedBuffersMib(memoryBytes: number): number {
   return clamp(Math.floor(memoryBytes / MIB / 8), 16, 256);
 }

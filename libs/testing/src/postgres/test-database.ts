@@ -3,11 +3,11 @@ import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
 import { TestingError } from '../testing-error.js';
 
-/** A database of a test's own. */
+/** A database for one test. */
 export interface TestDatabase {
   readonly name: string;
   readonly connectionString: string;
-  /** Ends its sessions and removes it; nothing happens when it is gone already. */
+  /** Ends its sessions and removes it; no-op when it no longer exists. */
   drop(): Promise<void>;
 }
 
@@ -22,9 +22,9 @@ const PREFIX = /^[a-z][a-z0-9_]{0,40}$/;
 
 /**
  * Creates a database with a random suffix to its name.
- * @param server where; its user must be allowed to create databases
- * @param prefix of the name: a small letter, then small letters, digits and `_`
- * @param template the database that it is to be a copy of, which nobody may be connected to. Default: it is empty
+ * @param server the server; its user must be allowed to create databases
+ * @param prefix of the name: a lower-case letter, then lower-case letters, digits and `_`
+ * @param template the database to copy, to which no session may be connected. Default: an empty database
  * @throws TestingError DATABASE_NAME_INVALID
  */
 export async function createDatabase(
@@ -35,7 +35,7 @@ export async function createDatabase(
   if (!PREFIX.test(prefix)) {
     throw new TestingError(
       'DATABASE_NAME_INVALID',
-      `"${prefix}" is no prefix for a database name. Use up to 41 small letters, digits and "_", a letter first.`,
+      `"${prefix}" is not a valid prefix for a database name. Use up to 41 lower-case letters, digits and "_", a letter first.`,
     );
   }
   const name = `${prefix}_${randomBytes(6).toString('hex')}`;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { TestingError, USE_DATABASE_URL } from '../testing-error.js';
 
-/** The user that PostgreSQL runs as when this process is root's, which PostgreSQL refuses. */
+/** The user as which PostgreSQL runs when this process is root's, which PostgreSQL refuses. */
 export interface UnprivilegedUser {
   readonly uid: number;
   readonly gid: number;
@@ -15,13 +15,13 @@ export interface UnprivilegedUser {
 const NOBODY: UnprivilegedUser = { uid: 65_534, gid: 65_534 };
 
 /**
- * The user to run the server as, or undefined when this process' own will do.
+ * The user to run the server as, or undefined when this process's own is suitable.
  * @param dataOwner owner of an existing data directory, who keeps it
  */
 export function unprivilegedUser(dataOwner?: UnprivilegedUser): UnprivilegedUser | undefined {
   if (process.getuid?.() !== 0) return undefined;
   if (dataOwner !== undefined && dataOwner.uid !== 0) return dataOwner;
-  // initdb insists on a user that has a name; "nobody" is not 65534 everywhere.
+  // initdb requires a user with a name; "nobody" is not 65534 everywhere.
   const users = readUsers();
   if ([...users.values()].some((user) => user.uid === NOBODY.uid)) return NOBODY;
   return users.get('nobody') ?? users.get('daemon') ?? NOBODY;
@@ -40,7 +40,7 @@ function readUsers(): Map<string, UnprivilegedUser> {
   return users;
 }
 
-/** Whether a path can be entered and read by everybody, as far as its mode and those of the folders above tell. */
+/** Whether all users can enter and read a path, judging by its mode and those of the folders above. */
 export async function isReachableByAll(path: string): Promise<boolean> {
   const absolute = resolve(path);
   if (((await stat(absolute)).mode & 0o005) !== 0o005) return false;
@@ -59,13 +59,13 @@ export async function temporaryRoot(user: UnprivilegedUser | undefined): Promise
   throw new TestingError(
     'DATA_DIRECTORY_UNUSABLE',
     `No folder for temporary files can be entered by user id ${user.uid}, as which PostgreSQL has to run. ` +
-      `Set TMPDIR to one that everybody can enter. ${USE_DATABASE_URL}`,
+      `Set TMPDIR to one that all users can enter. ${USE_DATABASE_URL}`,
   );
 }
 
 /**
- * A path for a temporary folder that does not exist yet. The name comes first and the folder later, so that its removal
- * can be arranged before there is anything to remove.
+ * A path for a temporary folder that does not exist yet. The name is chosen before the folder is created, so that its
+ * removal can be arranged first.
  */
 export async function newTemporaryPath(purpose: string, user: UnprivilegedUser | undefined): Promise<string> {
   const root = await realpath(await temporaryRoot(user));

@@ -2,14 +2,14 @@ import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** Below the ports that systems give to outgoing connections, so that a server can come back on its own after a restart. */
+/** Below the ports that systems give to outgoing connections, so that a server can reuse its port after a restart. */
 const LOWEST = 20_000;
 const HIGHEST = 32_000;
 const ATTEMPTS = 100;
 
 /**
- * A port of 127.0.0.1 on which nobody listens at this moment.
- * @param preferred taken when it is free; 0 for none
+ * A port of 127.0.0.1 on which no process listens at this moment.
+ * @param preferred used if it is free; 0 for none
  */
 export async function choosePort(preferred: number): Promise<number> {
   if (preferred !== 0 && (await isFree(preferred))) return preferred;
@@ -18,7 +18,7 @@ export async function choosePort(preferred: number): Promise<number> {
     if (await isFree(port)) return port;
   }
   throw new Error(
-    `No free port was found on 127.0.0.1 between ${LOWEST} and ${HIGHEST}. End what listens there.`,
+    `No free port was found on 127.0.0.1 between ${LOWEST} and ${HIGHEST}. Stop the processes that listen there.`,
   );
 }
 

@@ -3,20 +3,20 @@ import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
-/** How a watched process is stopped when this process is gone. */
+/** How a watched process is stopped when this process has ended. */
 export interface WatchOptions {
   /** Sent first. */
   readonly signal: NodeJS.Signals;
-  /** After so many milliseconds SIGKILL follows. */
+  /** Time after which SIGKILL follows, in milliseconds. */
   readonly graceMs: number;
-  /** Whether it leads a process group of which nobody may survive it. Default false. */
+  /** Whether it leads a process group, of which no process may survive it. Default false. */
   readonly group?: boolean;
 }
 
 const SCRIPT = fileURLToPath(new URL('../../bin/lifeline.mjs', import.meta.url));
 
 /**
- * A helper process that outlives this one by moments, to stop processes and remove files that this one left behind,
+ * A helper process that outlives this one by moments, to stop processes and remove files that this one left,
  * also after `kill -9`. It never keeps this process alive.
  */
 export class Lifeline {
@@ -24,7 +24,7 @@ export class Lifeline {
 
   static open(): Lifeline {
     const helper = spawn(process.execPath, [SCRIPT], {
-      // A session of its own: Ctrl-C in a terminal must not end the one that cleans up after Ctrl-C.
+      // A separate session: Ctrl-C in a terminal must not end the process that cleans up after Ctrl-C.
       detached: true,
       stdio: ['pipe', 'ignore', 'ignore'],
       cwd: process.platform === 'win32' ? undefined : '/',
@@ -32,7 +32,7 @@ export class Lifeline {
       env: { ...process.env, NODE_OPTIONS: '' },
       windowsHide: true,
     });
-    // A helper that is gone can protect nothing, but must not take this process with it either.
+    // A helper that has ended protects nothing, but must not end this process either.
     helper.on('error', () => undefined);
     helper.stdin?.on('error', () => undefined);
     helper.unref();
@@ -48,7 +48,7 @@ export class Lifeline {
     this.tell({ forget: pid });
   }
 
-  /** Closes the gap between the start of a server and `watch`: it is then found by its pid file. */
+  /** Covers the gap between the start of a server and `watch`, in which the helper finds it by its pid file. */
   announceStart(pidFile: string): void {
     this.tell({ starting: pidFile });
   }
@@ -57,7 +57,7 @@ export class Lifeline {
     this.tell({ remove: path });
   }
 
-  /** Lets the helper do its work now; resolves when it is done and gone. */
+  /** Makes the helper clean up now; resolves when it has ended. */
   async close(): Promise<void> {
     if (this.helper.exitCode !== null || this.helper.signalCode !== null) return;
     const gone = once(this.helper, 'exit');

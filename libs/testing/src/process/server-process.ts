@@ -15,7 +15,7 @@ const LIFELINE_GRACE_MS = 1_500;
 
 /** One life of a postmaster. */
 export class ServerProcess {
-  /** Resolves when the process is gone. */
+  /** Resolves when the process has ended. */
   readonly exited: Promise<void>;
   private gone = false;
 
@@ -35,8 +35,8 @@ export class ServerProcess {
   }
 
   /**
-   * Starts the server and waits until it takes connections.
-   * @throws ServerExitError when it ended before that
+   * Starts the server and waits until it accepts connections.
+   * @throws ServerExitError when it ended earlier
    */
   static async start(
     cluster: Cluster,
@@ -64,12 +64,12 @@ export class ServerProcess {
     }
   }
 
-  /** Undefined when it is gone. */
+  /** Undefined when it has ended. */
   get pid(): number | undefined {
     return this.gone ? undefined : this.child.pid;
   }
 
-  /** Sends a signal and waits for the end; what does not obey is made to. */
+  /** Sends a signal and waits for the end; a process that does not end is killed. */
   async end(signal: 'SIGINT' | 'SIGQUIT' | 'SIGKILL'): Promise<void> {
     this.child.ref();
     const ladder = ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const;
@@ -105,8 +105,8 @@ export class ServerExitError extends TestingError {
   constructor(readonly log: string) {
     super(
       'SERVER_START_FAILED',
-      `The embedded PostgreSQL did not start; its log says: ${log.slice(-1_500)}\n` +
-        `Correct its settings, or free what it lacks. ${USE_DATABASE_URL}`,
+      `The embedded PostgreSQL did not start. Its log: ${log.slice(-1_500)}\n` +
+        `Correct its settings, or free the resources that it lacks. ${USE_DATABASE_URL}`,
     );
   }
 

@@ -5,15 +5,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Lifeline } from './lifeline.js';
 import { TestingError } from '../testing-error.js';
 
-/** How to run a script of a test in a process of its own. */
+/** Options of a test's script in a separate process. */
 export interface SpawnScriptOptions {
   readonly args?: readonly string[];
   /** Added to this process' environment; undefined removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
-  /** For Node itself, such as `--import`. */
+  /** Options of Node itself, for example `--import`. */
   readonly nodeArgs?: readonly string[];
-  /** In a process group of its own, as the job of a terminal is, to be signalled as a whole. Default false. */
+  /** In a separate process group, like a terminal's job, to be signalled as a whole. Default false. */
   readonly ownGroup?: boolean;
   /** Run as another user; needs root. */
   readonly user?: { readonly uid: number; readonly gid: number };
@@ -29,11 +29,11 @@ export interface ScriptExit {
 export interface WaitForLineOptions {
   /** Default 15,000. */
   readonly timeoutMs?: number;
-  /** Number of the first line to look at, such as an earlier `lineCount`. Default 0: lines already printed count. */
+  /** Number of the first line to check, for example an earlier `lineCount`. Default 0: lines already printed count. */
   readonly from?: number;
 }
 
-/** A line that someone waits for. */
+/** A wait for a line. */
 interface Waiter {
   look(line: string, number: number): void;
   fail(why: string): void;
@@ -41,16 +41,16 @@ interface Waiter {
 
 const KEPT_LINES = 5_000;
 const SHOWN_LINES = 60;
-/** Output that grandchildren hold open does not delay `exited` for longer. */
+/** How long output that grandchildren hold open may delay `exited`. */
 const OUTPUT_GRACE_MS = 500;
 
 /** Ends the scripts when this process ends, also by `kill -9`; Jest gives tests no real `exit` event. */
 let lifeline: Lifeline | undefined;
 
-/** A script of a test in a process of its own, to be killed, paused and read. */
+/** A test's script in a separate process, to be killed, paused and read. */
 export class ScriptProcess {
   readonly pid: number;
-  /** Resolves once the process is gone and its output was read. */
+  /** Resolves once the process has ended and its output was read. */
   readonly exited: Promise<ScriptExit>;
   private readonly kept: {
     readonly number: number;
@@ -122,17 +122,17 @@ export class ScriptProcess {
     });
   }
 
-  /** Sends a signal; without effect once the process is gone. Await `exited` for the end. Default SIGKILL. */
+  /** Sends a signal; without effect once the process has ended. Await `exited` for the end. Default SIGKILL. */
   kill(signal: NodeJS.Signals = 'SIGKILL'): void {
     this.child.kill(signal);
   }
 
-  /** SIGSTOP: the process stands still, with everything that it holds. */
+  /** Sends SIGSTOP: suspends the process, with everything that it holds. */
   stop(): void {
     this.child.kill('SIGSTOP');
   }
 
-  /** SIGCONT: it goes on. */
+  /** Sends SIGCONT: resumes the process. */
   cont(): void {
     this.child.kill('SIGCONT');
   }
@@ -165,7 +165,7 @@ export class ScriptProcess {
   private failure(code: 'SCRIPT_FAILED' | 'WAIT_TIMED_OUT', what: string): TestingError {
     return new TestingError(
       code,
-      `Script ${this.path} (process ${this.pid}) ${what}. Look at its output:\n${this.output}`,
+      `Script ${this.path} (process ${this.pid}) ${what}. Its output:\n${this.output}`,
     );
   }
 }
@@ -175,7 +175,7 @@ function describeExit({ code, signal }: ScriptExit): string {
 }
 
 /**
- * Runs a JavaScript file with this Node in a process of its own, which does not outlive this one.
+ * Runs a JavaScript file with this Node in a separate process, which does not outlive this one.
  * @throws TestingError SCRIPT_FAILED when it cannot be started
  */
 export function spawnScript(path: string, options: SpawnScriptOptions = {}): ScriptProcess {

@@ -3,39 +3,39 @@ import pg from 'pg';
 import { TestingError } from '../testing-error.js';
 import { CRASH_NOTICE } from './gated-connection.js';
 
-/** What a participant does for a command. */
+/** The operation of a participant for a command. */
 export type CrashOperation = 'action' | 'compensate' | 'try' | 'confirm' | 'cancel';
 
 /** A crash of a participant, at the next command of a step. */
 export interface CrashAtStep {
-  /** The step; of a `forEach`, all of its items, or one as `reserve[key]`. */
+  /** The step; for a `forEach`, all of its items, or one as `reserve[key]`. */
   readonly at: string;
   /** Default `action`. */
   readonly op?: CrashOperation;
   /**
-   * `before-action`: the command was taken, its handler has not run. `before-commit`: the handler has run, and everything is
-   * written. `after-commit`: it is committed, and the service never hears so.
+   * `before-action`: the command was received, its handler has not run. `before-commit`: the handler has run, and
+   * everything is written. `after-commit`: it is committed, and the service is never told.
    */
   readonly when: 'before-action' | 'before-commit' | 'after-commit';
   /** Only for this saga, by its id. */
   readonly saga?: string;
 }
 
-/** A crash of the service that carries sagas on, in a transition. */
+/** A crash of the service with the sagas, in a transition. */
 export interface CrashAtTransition {
   /**
-   * The step whose answer, signal, event or local action comes in the transition, or what else comes: `start`, `due`,
+   * The step whose reply, signal, event or local action triggers the transition, or another trigger: `start`, `due`,
    * `cancel`, `compensate`.
    */
   readonly transition: string;
-  /** Only where it is about this operation of the step. */
+  /** Only for this operation of the step. */
   readonly op?: CrashOperation;
   readonly when: 'before-commit' | 'after-commit';
   /** Only for this saga, by its id. */
   readonly saga?: string;
 }
 
-/** Where a service is to crash. */
+/** The point at which a service crashes. */
 export type CrashPoint = CrashAtStep | CrashAtTransition;
 
 /** A crash point that was set. */
@@ -49,9 +49,10 @@ const OPERATIONS: readonly string[] = ['action', 'compensate', 'try', 'confirm',
 const MOMENTS: readonly string[] = ['before-action', 'before-commit', 'after-commit'];
 
 /**
- * Crash points, as triggers of the test's database: what a participant writes first (the barrier's row) and what the
- * transition of a saga writes. They fire at once, or by a deferred constraint at COMMIT, when everything is written. Which
- * instance of a service a session belongs to says a setting that its gate has given to it.
+ * Crash points, as triggers of the test's database on the first row that a participant writes (the barrier's) and on
+ * the rows that the transition of a saga writes. They fire immediately, or by a deferred constraint at COMMIT, when
+ * everything is written. A setting that the gate gives to each session identifies the instance of a service to which it
+ * belongs.
  */
 export class CrashPoints {
   readonly #set = new Map<number, SetCrashPoint>();
@@ -63,7 +64,7 @@ export class CrashPoints {
     await this.database.pool.query(CRASH_SQL.replaceAll(':schema', schema));
   }
 
-  /** Those that were not reached. */
+  /** Crash points that were not reached. */
   get missed(): readonly SetCrashPoint[] {
     return [...this.#set.values()];
   }
@@ -93,13 +94,13 @@ export class CrashPoints {
     return set;
   }
 
-  /** It was reached, and crashes nothing more. */
+  /** Removes a point that was reached. */
   async done(id: number): Promise<void> {
     await this.database.pool.query('delete from waybill_testing.crash_point where id = $1', [id]);
     this.#set.delete(id);
   }
 
-  /** A new instance of a service. */
+  /** Registers a new instance of a service. */
   async incarnation(service: string): Promise<number> {
     const { rows } = await this.database.pool.query<{ id: string }>(
       'insert into waybill_testing.incarnation (service) values ($1) returning id',
@@ -109,8 +110,8 @@ export class CrashPoints {
   }
 
   /**
-   * Buries a crashed instance: ends what its sessions still do at the server, and the leases that it held, which nothing else
-   * would renew. Resolves when none of its sessions is there any more.
+   * Cleans up after a crashed instance: ends its sessions at the server, and the leases that it held, which nothing
+   * else would end. Resolves when none of its sessions exists any more.
    */
   async endSessions(incarnation: number, pids: readonly number[]): Promise<void> {
     const { pool } = this.database;
@@ -123,7 +124,7 @@ export class CrashPoints {
       );
       left = Number(rows[0]?.left);
     }
-    // A call that was under way is made again at the end of its lease.
+    // A call in flight is repeated at the end of its lease.
     await pool.query(
       `with dead as (
          update ${schema}.group_member m set lease_until = '-infinity'
@@ -137,7 +138,7 @@ export class CrashPoints {
   }
 }
 
-/** What a point is, for errors. */
+/** A point's description, for errors. */
 export function describePoint({ service, point }: SetCrashPoint): string {
   const op = point.op === undefined ? '' : ` (${point.op})`;
   const what = 'at' in point ? `step ${point.at}` : `the transition of ${point.transition}`;
@@ -152,12 +153,12 @@ function assertPoint(point: CrashPoint): void {
     ...(isStep === isTransition ? ['it needs either "at" or "transition"'] : []),
     ...(MOMENTS.includes(when) ? [] : [`"when" must be one of ${MOMENTS.join(', ')}`]),
     ...(isTransition && when === ('before-action' as string)
-      ? ['a transition has no "before-action": nothing that it does is written before "before-commit"']
+      ? ['a transition has no "before-action": it writes nothing before "before-commit"']
       : []),
     ...(op === undefined || OPERATIONS.includes(op) ? [] : [`"op" must be one of ${OPERATIONS.join(', ')}`]),
   ];
   if (problems.length > 0)
-    throw new TestingError('CRASH_POINT_INVALID', `The crash point is not usable: ${problems.join('; ')}.`);
+    throw new TestingError('CRASH_POINT_INVALID', `The crash point is invalid: ${problems.join('; ')}.`);
 }
 
 const CRASH_SQL = `
@@ -170,7 +171,7 @@ const CRASH_SQL = `
     create function waybill_testing.incarnation_here() returns bigint language sql stable
     return nullif(current_setting('waybill_testing.incarnation', true), '')::bigint;
 
-    -- Leases of members end with their service, and not by time: the clock is put forward while they live.
+    -- Leases of members end with their service, not by time: the clock is put forward while they are active.
     create function waybill_testing.keep_member() returns trigger
     language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
     begin
@@ -184,21 +185,21 @@ const CRASH_SQL = `
     create trigger waybill_testing before insert or update of lease_until on :schema.group_member
       for each row execute function waybill_testing.keep_member();
 
-    -- Tells the gate of the session that a point is reached. One before the commit waits there for its end.
+    -- Tells the session's gate that a point is reached. A session before its commit waits there for its end.
     create function waybill_testing.reach(point bigint, moment text) returns void
     language plpgsql set client_min_messages = notice set search_path = pg_catalog, pg_temp as $$
     begin
       raise notice '${CRASH_NOTICE}%:%', point, case moment when 'after-commit' then 'after' else 'before' end;
       if moment <> 'after-commit' then
         perform pg_sleep(60);
-        raise exception 'the service was to crash here, and its test is not there any more';
+        raise exception 'the service was to crash here, but its test has ended';
       end if;
     end $$;
 
     create function waybill_testing.is_named(name text, of_step text) returns boolean language sql immutable
     return of_step = name or starts_with(of_step, name || '[');
 
-    -- A row that keeps an operation from happening (reason: what takes it back) is none of its own.
+    -- A row that keeps an operation from happening (reason: its compensation) does not belong to that operation.
     create function waybill_testing.at_step() returns trigger
     language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
     declare

@@ -10,36 +10,39 @@ import {
   withSettings,
 } from './wire-frames.js';
 
-/** By this a trigger of the test's database tells that a crash point is reached: the point's id and moment follow. */
+/**
+ * Prefix of the notice by which a trigger of the test's database reports a crash point: the point's id and moment
+ * follow.
+ */
 export const CRASH_NOTICE = 'waybill-testing-crash:';
 const NOTICE = new RegExp(`${CRASH_NOTICE}(\\d+):(before|after)`);
-const CRASHED = 'this instance of the service was crashed by its test';
+const CRASHED = 'the test has crashed this instance of the service';
 
-/** What a {@link GatedConnection} needs of its gate. */
+/** The part of its gate that a {@link GatedConnection} uses. */
 export interface GateDependencies {
   readonly server: NetConnectOpts;
   /** Settings of every session. */
   readonly settings: Readonly<Record<string, string>>;
-  /** A crash point is reached here, and nothing of it has been passed on to the service. */
+  /** Called when a crash point is reached here, before anything of it is passed on to the service. */
   readonly crash: (point: number) => void;
 }
 
 /**
- * One connection of a service to the database, message by message. When its service crashes, its server's side is closed,
- * and the service is told at each request that the database is going down: whatever it still does fails, and has no
- * effect. (A connection that broke would end the process of a service whose pool has no listener for errors.)
+ * One connection of a service to the database, message by message. When its service crashes, the server's side is
+ * closed, and each request of the service gets the error that the database is shutting down: whatever it still does
+ * fails, and has no effect. (A broken connection would end the process of a service whose pool has no error listener.)
  */
 export class GatedConnection {
-  /** The process that serves it at the server; undefined before it is known. */
+  /** The server's process for it; undefined before it is known. */
   pid: number | undefined;
   readonly #fromClient = new WireFrames();
   readonly #fromServer = new WireFrames();
   #server: Socket | undefined;
   #isReady = false;
   #isCut = false;
-  /** Answers that the client waits for. */
+  /** Responses that the client waits for. */
   #awaited = 0;
-  /** The crash point that is reached when the transaction under way is committed. */
+  /** The crash point that is reached when the current transaction is committed. */
   #atCommit: number | undefined;
   #hasFailed = false;
 
@@ -69,7 +72,7 @@ export class GatedConnection {
     for (; this.#awaited > 0; this.#awaited -= 1) this.#refuse();
   }
 
-  /** It keeps no process running. */
+  /** Does not keep the process running. */
   unref(): void {
     this.client.unref();
   }
@@ -122,7 +125,7 @@ export class GatedConnection {
     }
   }
 
-  /** Follows what the server says. @returns whether the client is to hear it */
+  /** Tracks the server's messages. @returns whether to pass the message on to the client */
   #passes(frame: Buffer): boolean {
     const type = typeOf(frame);
     if (type === 'K') this.pid = frame.readInt32BE(5);
@@ -142,7 +145,7 @@ export class GatedConnection {
     return true;
   }
 
-  /** The answer to COMMIT is the crash; so is the end of a statement that was a transaction of its own. */
+  /** The response to COMMIT is the crash; so is the end of a statement that was a transaction by itself. */
   #crashesAt(type: string, frame: Buffer, point: number): boolean {
     const tag = type === 'C' ? frame.subarray(5, -1).toString('latin1') : '';
     const isOver = type === 'Z' && frame[5] === READY[5];

@@ -12,18 +12,18 @@ import {
 import { nextTransition, isVoid, type OrderEvent } from '@waybill/saga/internal';
 import { TestingError } from '../testing-error.js';
 
-/** What a local action does in a scenario: what it adds to the saga's data, or that it throws. */
+/** A local action in a scenario: it returns what it adds to the saga's data, or throws. */
 export type LocalStub = (data: Readonly<Record<string, unknown>>) => object | void;
 
 const SAGA_ID = '00000000-0000-7000-8000-000000000000';
-/** When sagas of scenarios start: the first of January 2030, in UTC. */
+/** The start time of scenarios' sagas: 1 January 2030, in UTC. */
 const START_MS = Date.UTC(2030, 0);
 
 type SentCommand = Extract<SagaOutput, { readonly type: 'command' }>;
 
 /**
- * Tries a definition of a saga without any server, as a story: given a saga, when something happens, then it does this.
- * Every expectation that does not hold throws a {@link TestingError} that tells the story so far. The clock moves only by
+ * Tests the definition of a saga without a server, as a story: given a saga, when something happens, then it does this.
+ * Every expectation that fails throws a {@link TestingError} with the story so far. The clock moves only by
  * {@link whenTimePasses}.
  *
  * ```ts
@@ -48,7 +48,7 @@ export class SagaScenario<Input extends object> {
   readonly unawaited: (readonly [string, unknown])[] = [];
   /** Reminders that were sent: topic and payload. */
   readonly reminders: (readonly [string, unknown])[] = [];
-  /** The last command of each step, to which answers refer. */
+  /** The last command of each step, to which replies refer. */
   readonly #last = new Map<string, SentCommand>();
   #instance: SagaInstance | undefined;
   #nowMs = 0;
@@ -57,7 +57,7 @@ export class SagaScenario<Input extends object> {
     this.#definition = definition as unknown as SagaDefinition;
   }
 
-  /** Says what a local action does; without, it succeeds and adds nothing. To be said before it runs. */
+  /** Sets the result of a local action; by default, it succeeds and adds nothing. Call it before the action runs. */
   withLocal(step: string, stub: LocalStub): this {
     this.#locals.set(step, stub);
     return this;
@@ -71,7 +71,7 @@ export class SagaScenario<Input extends object> {
     return this.#tell({ type: 'start', data: input, deadlineMs }, `started with ${JSON.stringify(data)}`);
   }
 
-  /** The last command of a step is answered well. */
+  /** The last command of a step succeeds. */
   whenReply(step: string, payload: unknown = null): this {
     return this.#reply(step, { status: 'done', payload });
   }
@@ -81,18 +81,18 @@ export class SagaScenario<Input extends object> {
     return this.#reply(step, { status: 'rejected', error });
   }
 
-  /** The command's attempts are spent at the participant. */
+  /** The command's attempts are used up at the participant. */
   whenFailed(step: string, error: string): this {
     return this.#reply(step, { status: 'failed', error });
   }
 
-  /** A signal comes. @param id two of one id count once */
+  /** A signal arrives. @param id two with one id count once */
   whenSignal(name: string, payload: unknown = null, id?: string): this {
     const event: SagaEvent = { type: 'signal', name, payload, ...(id !== undefined && { id }) };
     return this.#tell(event, `signal ${name}`);
   }
 
-  /** The event comes that a step waits for. */
+  /** The event arrives that a step waits for. */
   whenEvent(step: string, payload: unknown = null): this {
     return this.#tell({ type: 'event', step, payload }, `event for ${step}`);
   }
@@ -110,7 +110,7 @@ export class SagaScenario<Input extends object> {
   /** A child saga that was to be undone has passed its pivot, and only goes forward. */
   whenChildRefuses(step: string, state: SagaState, data: Readonly<Record<string, unknown>> = {}): this {
     const event = { type: 'child', step, state, data, pivot: true, refused: true } as const;
-    return this.#tell(event, `child ${step} is ${state}, and is not undone`);
+    return this.#tell(event, `child ${step} is ${state}, and is not compensated`);
   }
 
   /** The saga that has this one as its child is compensated. */
@@ -118,18 +118,18 @@ export class SagaScenario<Input extends object> {
     return this.#tell({ type: 'undo', reason }, 'its parent is compensated');
   }
 
-  /** An operator decides about it. */
+  /** An operator gives an order. */
   whenOperator(order: OrderEvent): this {
     return this.#tell(order, `an operator orders ${order.type}`);
   }
 
-  /** From here on the saga is carried on by another definition: a newer release of its version. */
+  /** From here on the saga continues with another definition: a newer release of its version. */
   withDefinition(definition: SagaDefinition<Input, never>): this {
     this.#definition = definition as unknown as SagaDefinition;
     return this;
   }
 
-  /** Lets so many milliseconds go by, and everything that falls due in them happen at its time. */
+  /** Advances the clock by `ms` milliseconds; everything that falls due in them happens at its time. */
   whenTimePasses(ms: number): this {
     const until = this.#nowMs + ms;
     for (let due = this.#nextDue(); due !== undefined && due <= until; due = this.#nextDue()) {
@@ -145,7 +145,7 @@ export class SagaScenario<Input extends object> {
     return this.#tell({ type: 'cancel', reason }, 'cancelled');
   }
 
-  /** The oldest command that was not expected yet went to this topic, and carries this. */
+  /** The oldest command that was not expected yet went to this topic, with this payload. */
   expectCommand<Request>(command: SagaCommandContract<Request, unknown>, payload?: Request): this {
     const at = this.#unseen.findIndex(({ topic }) => topic === command.topic);
     const sent = this.#unseen[at];
@@ -158,22 +158,20 @@ export class SagaScenario<Input extends object> {
     return this;
   }
 
-  /** No command was sent but those that were expected. */
+  /** Only expected commands were sent. */
   expectNoCommand(): this {
     if (this.#unseen.length === 0) return this;
-    return this.#fail(
-      `${this.#unseen.map(({ topic }) => topic).join(', ')} got commands that nobody expected`,
-    );
+    return this.#fail(`${this.#unseen.map(({ topic }) => topic).join(', ')} got unexpected commands`);
   }
 
-  /** The saga is in this state, and has sent nothing that was not expected. */
+  /** The saga is in this state, and has sent nothing unexpected. */
   expectState(state: SagaState): this {
     const { state: now, reason } = this.#saga();
     if (now !== state) return this.#fail(`it is ${now} (${reason ?? 'no reason'}), not ${state}`);
     return this.expectNoCommand();
   }
 
-  /** The saga's data hold this, and perhaps more. */
+  /** The saga's data contain this, and perhaps more. */
   expectData(data: Readonly<Record<string, unknown>>): this {
     const now = this.#saga().data;
     for (const [name, value] of Object.entries(data))
@@ -182,7 +180,7 @@ export class SagaScenario<Input extends object> {
     return this;
   }
 
-  /** The saga as it is. */
+  /** The current state of the saga. */
   get instance(): SagaInstance {
     return this.#saga();
   }
@@ -192,7 +190,7 @@ export class SagaScenario<Input extends object> {
     answer: Pick<Extract<SagaEvent, { type: 'reply' }>, 'status' | 'payload' | 'error'>,
   ): this {
     const sent = this.#last.get(step);
-    if (sent === undefined) return this.#fail(`step ${step} is answered, and has sent nothing`);
+    if (sent === undefined) return this.#fail(`step ${step} gets a reply, but has sent nothing`);
     const op: SagaOp = sent.op;
     const { attempt } = sent;
     return this.#tell({ type: 'reply', step, op, attempt, ...answer }, `${step} ${op} ${answer.status}`);
@@ -224,7 +222,7 @@ export class SagaScenario<Input extends object> {
 
   #local(step: string, undo: boolean, attempt: number): void {
     const { data } = this.#saga();
-    // What came before in the same transition may have made it void.
+    // An earlier output of the same transition may have voided it.
     if (isVoid(this.#saga(), { type: 'local', step, undo, attempt })) return;
     let event: Extract<SagaEvent, { type: 'local' }>;
     try {

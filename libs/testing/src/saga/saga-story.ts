@@ -1,6 +1,6 @@
 import type { SagaDetail, SagaEvent, SagaOutput } from '@waybill/saga';
 
-/** What happened to a saga, line by line: its state, its steps and each of its transitions. For errors of tests. */
+/** The timeline of a saga, line by line: its state, its steps and each of its transitions. For errors of tests. */
 export function sagaStory(saga: SagaDetail): string {
   const { id, type, key, state, reason, instance, timeline, unreadable } = saga;
   const lines = [`saga ${type} ${key} (${id}) is ${state}${reason === null ? '' : `: ${reason}`}`];

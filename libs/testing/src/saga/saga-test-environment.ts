@@ -17,29 +17,31 @@ import { hurryParked, KIT_NAME, lookAt, type UnderWay } from './under-way.js';
 /** The services of an environment, by name. */
 export type Services = Readonly<Record<string, StartService<RunningService>>>;
 
-/** How a {@link SagaTestEnvironment} is started. */
+/** Options of a {@link SagaTestEnvironment}. */
 export interface SagaTestOptions<Of extends Services> {
   /** Starts each service; they are started one after the other, in this order. */
   readonly services: Of;
-  /** Makes the tables of the services, in the new database, before they are started. */
+  /** Creates the tables of the services, in the new database, before they are started. */
   readonly setUp?: (connectionString: string) => Promise<unknown>;
-  /** The server to make the database on. Default: that of `DATABASE_URL`, else an embedded one of its own. */
+  /** The server on which to create the database. Default: that of `DATABASE_URL`, else a separate embedded one. */
   readonly server?: { readonly connectionString: string };
   /** Waybill's schema. Default `waybill`. */
   readonly schema?: string;
-  /** How long is waited for anything, in milliseconds. Default 30,000. */
+  /** Time limit of every wait, in milliseconds. Default 30,000. */
   readonly timeoutMs?: number;
 }
 
 /** A crash point that was set. */
 export interface ExpectedCrash {
-  /** Resolves when the service has crashed there, and is back. @throws TestingError CRASH_POINT_MISSED, SERVICE_FAILED */
+  /**
+   * Resolves when the service has crashed there, and is back. @throws TestingError CRASH_POINT_MISSED, SERVICE_FAILED
+   */
   happened(): Promise<void>;
 }
 
 type ServiceOf<Of extends Services, Name extends keyof Of> = Awaited<ReturnType<Of[Name]>>;
 
-/** What an environment is made of. */
+/** The parts of an environment. */
 interface Parts {
   readonly services: ReadonlyMap<string, TestedService<RunningService>>;
   readonly database: PgDatabase;
@@ -51,8 +53,8 @@ interface Parts {
 }
 
 /**
- * Runs sagas for real in a test: services with their sagas and participants, as they are, on one database of the test's own,
- * whose time can be skipped, and whose services crash where the test says.
+ * Runs sagas for real in a test: the actual services with their sagas and participants, on a database created for the
+ * test, whose time can be skipped, and whose services crash at points that the test sets.
  *
  * ```ts
  * const env = await SagaTestEnvironment.start({
@@ -74,7 +76,7 @@ export class SagaTestEnvironment<Of extends Services> {
   }
 
   /**
-   * Makes the database, and starts the services.
+   * Creates the database, and starts the services.
    * @throws TestingError SERVICE_FAILED, SUPERUSER_REQUIRED, and those of `ensurePostgres`
    */
   static async start<const Of extends Services>(
@@ -124,17 +126,17 @@ export class SagaTestEnvironment<Of extends Services> {
     }
   }
 
-  /** The database, for what the test itself reads and writes. */
+  /** The database, for the test's own reads and writes. */
   get connectionString(): string {
     return this.parts.created.connectionString;
   }
 
-  /** What a service's function has resolved to; after a crash, the instance that was started then. */
+  /** The object to which a service's function has resolved; after a crash, the new instance. */
   service<Name extends keyof Of & string>(name: Name): ServiceOf<Of, Name> {
     return this.#service(name).service as ServiceOf<Of, Name>;
   }
 
-  /** The time, by the database: what was skipped is behind it. */
+  /** The database's time, including what was skipped. */
   async now(): Promise<Date> {
     return new Date(await this.parts.clock.nowMs());
   }
@@ -154,7 +156,8 @@ export class SagaTestEnvironment<Of extends Services> {
 
   /**
    * Waits until a saga is in a state, without skipping time.
-   * @throws TestingError SAGA_STATE_MISSED, with the saga's story, when it does not come, or the saga has ended otherwise
+   * @throws TestingError SAGA_STATE_MISSED, with the saga's story, when the state is not reached, or the saga has ended
+   *   in another
    */
   async until(id: string, state: SagaState): Promise<SagaDetail>;
   async until(type: string, key: string, state: SagaState): Promise<SagaDetail>;
@@ -179,16 +182,16 @@ export class SagaTestEnvironment<Of extends Services> {
     return saga as SagaDetail;
   }
 
-  /** What happened to a saga so far, as text. */
+  /** The timeline of a saga so far, as text. */
   async story(id: string): Promise<string> {
     return sagaStory(await this.#operations.show(id));
   }
 
   /**
-   * Lets time pass for the sagas, and everything that falls due in it happen at its time, in its order: it waits until nothing
-   * is under way, goes to what falls due next, and so on to the end.
+   * Lets time pass for the sagas; everything that falls due in it happens at its time, in order: it waits until nothing
+   * is in progress, advances to what falls due next, and so on to the end.
    * @param ms how much, in milliseconds
-   * @throws TestingError SERVICES_BUSY when the services do not come to rest
+   * @throws TestingError SERVICES_BUSY when the services do not become idle
    */
   async skip(ms: number): Promise<void> {
     if (!Number.isSafeInteger(ms) || ms < 0)
@@ -205,7 +208,8 @@ export class SagaTestEnvironment<Of extends Services> {
   }
 
   /**
-   * Waits until nothing is under way: no message undelivered, nothing due, no transaction open, no service on its way back.
+   * Waits until nothing is in progress: no message undelivered, nothing due, no transaction open, no service
+   * restarting.
    * @returns what falls due next
    * @throws TestingError SERVICES_BUSY, SERVICE_FAILED
    */
@@ -216,7 +220,7 @@ export class SagaTestEnvironment<Of extends Services> {
     let hurried = 0;
     await this.#wait(
       'SERVICES_BUSY',
-      'the services to come to rest',
+      'the services to become idle',
       async () => {
         if ([...services.values()].some(({ isUp }) => !isUp)) return false;
         seen = await lookAt(database);
@@ -226,14 +230,14 @@ export class SagaTestEnvironment<Of extends Services> {
         }
         return seen.reasons.length === 0;
       },
-      () => `Under way: ${seen?.reasons.join('; ') ?? 'a service is being started'}.`,
+      () => `In progress: ${seen?.reasons.join('; ') ?? 'a service is being started'}.`,
     );
     return { next: seen?.next };
   }
 
   /**
-   * Lets a service crash the next time that it comes to this point: all its connections are cut there, and what it does later
-   * has no effect. It is closed, and started again by its function.
+   * Crashes a service the next time that it reaches this point: all its connections are cut there, and what it does
+   * later has no effect. It is closed, and started again by its function.
    * @throws TestingError SERVICE_UNKNOWN, CRASH_POINT_INVALID
    */
   async crash(service: keyof Of & string, point: CrashPoint): Promise<ExpectedCrash> {
@@ -248,7 +252,7 @@ export class SagaTestEnvironment<Of extends Services> {
   }
 
   /**
-   * Closes the services, and removes the database, and the server where it is the environment's own.
+   * Closes the services, and removes the database, and the server if the environment started it.
    * @throws TestingError CRASH_POINT_MISSED when a crash point was not reached; SERVICE_FAILED
    */
   async close(): Promise<void> {
@@ -327,21 +331,23 @@ export class SagaTestEnvironment<Of extends Services> {
     } catch (cause) {
       const next = code === 'SERVICES_BUSY' ? '' : await this.#whatIsNext();
       const told = story === undefined ? '' : `\n${story()}`;
-      throw new TestingError(code, `Waited ${timeoutMs} ms in vain for ${what}.${next}${told}`, { cause });
+      throw new TestingError(code, `Waited ${timeoutMs} ms without result for ${what}.${next}${told}`, {
+        cause,
+      });
     }
     if (failure !== undefined) throw failure;
   }
 
-  /** Where nothing is under way, time alone brings anything. */
+  /** When nothing is in progress, only time brings anything. */
   async #whatIsNext(): Promise<string> {
     const { reasons, next } = await lookAt(this.parts.database);
     if (reasons.length > 0 || next === undefined) return '';
     const at = new Date(next.atMs).toISOString();
-    return ` Nothing is under way; next, ${next.what} falls due at ${at}: let time pass by env.skip().`;
+    return ` Nothing is in progress; next, ${next.what} falls due at ${at}: let time pass with env.skip().`;
   }
 }
 
-/** A message whose attempt is due is looked for again after so long, in milliseconds. */
+/** Interval of the check for messages whose attempt is due, in milliseconds. */
 const HURRY_MS = 1_000;
 
 function missedPoints(missed: readonly SetCrashPoint[]): TestingError {

@@ -2,21 +2,21 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type NetConnectOpts, type Server } from 'node:net';
 import { GatedConnection } from './gated-connection.js';
 
-/** How a {@link ServiceGate} is opened. */
+/** Options of a {@link ServiceGate}. */
 export interface ServiceGateOptions {
-  /** The database behind it. */
+  /** The database to which it connects. */
   readonly connectionString: string;
-  /** `application_name` of those who name none themselves. */
+  /** `application_name` of connections that set none. */
   readonly applicationName: string;
   /** Settings of every session. */
   readonly settings: Readonly<Record<string, string>>;
-  /** A crash point was reached, and the gate is shut. */
+  /** Called when a crash point was reached, and the gate is shut. */
   readonly onCrash: (point: number) => void;
 }
 
 /**
- * What stands between one instance of a service and its database, on loopback: every connection of that instance, and no
- * other, goes through it. So all of them can be shut at the same moment, at an exact place of what one of them does.
+ * A proxy between one instance of a service and its database, on loopback: every connection of that instance, and no
+ * other, goes through it. So all of them can be cut at the same moment, at an exact point in the work of one of them.
  */
 export class ServiceGate {
   readonly #connections = new Set<GatedConnection>();
@@ -47,7 +47,7 @@ export class ServiceGate {
     return gate;
   }
 
-  /** The connection string that goes through it. */
+  /** The connection string through the gate. */
   get connectionString(): string {
     const url = new URL(this.options.connectionString);
     url.hostname = '127.0.0.1';
@@ -61,18 +61,21 @@ export class ServiceGate {
     return this.#isShut;
   }
 
-  /** The server's processes behind its connections. */
+  /** The server's processes for its connections. */
   get pids(): number[] {
     return [...this.#connections].flatMap(({ pid }) => pid ?? []);
   }
 
-  /** Cuts every connection off from the server, and lets none begin. */
+  /** Cuts every connection off from the server, and refuses new ones. */
   shut(): void {
     this.#isShut = true;
     for (const connection of this.#connections) connection.cut();
   }
 
-  /** Lets no more connections in. Those of a pool that its service has not ended stay, refused, until the pool lets go of them. */
+  /**
+   * Refuses new connections. Those of a pool that its service has not ended stay, refused, until the pool releases
+   * them.
+   */
   close(): void {
     this.shut();
     for (const connection of this.#connections) connection.unref();

@@ -2,7 +2,7 @@ import type { PgDatabase } from '@waybill/kernel';
 import pg from 'pg';
 import { TestingError } from '../testing-error.js';
 
-/** The functions of PostgreSQL that tell the time, and whether a statement sees one time only. */
+/** PostgreSQL's time functions, and whether a statement sees only one time. */
 const TIMES = {
   clock_timestamp: 'volatile',
   now: 'stable',
@@ -11,8 +11,9 @@ const TIMES = {
 } as const;
 
 /**
- * The clock of one database, which can be put forward: its functions that tell the time add what was skipped. To be installed
- * before anything else is created in the database, because defaults and functions keep the function that they were made with.
+ * The clock of one database, which can be put forward: its time functions add what was skipped. Install it
+ * before anything else is created in the database, because defaults and functions keep the function with which they
+ * were created.
  * @throws TestingError SUPERUSER_REQUIRED
  */
 export async function installClock(connectionString: string): Promise<void> {
@@ -24,11 +25,11 @@ export async function installClock(connectionString: string): Promise<void> {
     if (rows[0]?.super !== 'on')
       throw new TestingError(
         'SUPERUSER_REQUIRED',
-        'The user of DATABASE_URL is no superuser, and only a superuser can put the clock of a database forward. Name a ' +
+        'The user of DATABASE_URL is not a superuser, and only a superuser can put the clock of a database forward. Use a ' +
           'superuser, or unset DATABASE_URL to use an embedded PostgreSQL.',
       );
     await client.query(clockSql());
-    // Else the tables of a service whose user is called as Waybill's schema would come to lie in that schema.
+    // Otherwise the tables of a service whose user has the name of Waybill's schema would be created in that schema.
     const { rows: named } = await client.query<{ name: string }>('select current_database() as name');
     await client.query(
       `alter database ${pg.escapeIdentifier(named[0]?.name ?? '')} set search_path = public`,
@@ -39,8 +40,8 @@ export async function installClock(connectionString: string): Promise<void> {
 }
 
 function clockSql(): string {
-  // A sequence: what it is set to is seen by every session at once, whatever its snapshot. skip: how much was skipped from
-  // which moment on, by the clock of the machine, which ids of version 7 are made by.
+  // A sequence: every session sees its value immediately, whatever its snapshot. skip: how much was skipped from
+  // which moment on, by the machine's clock, from which ids of version 7 are made.
   const tables = `
     create schema waybill_testing;
     grant usage on schema waybill_testing to public;
@@ -64,8 +65,8 @@ export class SkippableClock {
   constructor(private readonly database: PgDatabase) {}
 
   /**
-   * Lets ids tell the database's time: processes make them by their own clock, which skips nothing, and barriers and step logs
-   * go by the time in them.
+   * Converts ids to the database's time: processes create them by their own clock, which skips nothing, and barriers
+   * and step logs use the time in them.
    */
   async install(): Promise<void> {
     const schema = pg.escapeIdentifier(this.database.schema);
@@ -86,7 +87,7 @@ export class SkippableClock {
     return Number(rows[0]?.ms);
   }
 
-  /** Puts the clock forward to a time; one that is past is let be. */
+  /** Puts the clock forward to a time; a past time is ignored. */
   async moveTo(ms: number): Promise<void> {
     await this.database.pool.query(
       `with moved as (

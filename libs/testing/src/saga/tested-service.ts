@@ -12,7 +12,10 @@ export interface RunningService {
 /** Starts a service on a database; it is called again after each crash, with another connection string. */
 export type StartService<Service extends RunningService> = (connectionString: string) => Promise<Service>;
 
-/** How long a new instance waits for what has crashed to close, in milliseconds: it can do no harm, but hold a port. */
+/**
+ * How long a new instance waits for the crashed one to close, in milliseconds: that one can do no harm except hold a
+ * port.
+ */
 const CLOSE_MS = 3_000;
 /** How long the end of a test waits for it. */
 const LAST_CLOSE_MS = 30_000;
@@ -25,10 +28,10 @@ interface Instance<Service> {
 /** A service of a test: started by the test's function, crashed at crash points, and started again. */
 export class TestedService<Service extends RunningService> {
   #instance: Instance<Service> | undefined;
-  /** The way back from a crash. */
+  /** The recovery from a crash. */
   #recovery: Promise<void> = Promise.resolve();
   #failure: TestingError | undefined;
-  /** What has crashed, and is still being closed. */
+  /** The crashed instance, while it is being closed. */
   readonly #dead = new Set<Promise<void>>();
   #isClosing = false;
   #isRecovering = false;
@@ -40,12 +43,12 @@ export class TestedService<Service extends RunningService> {
     private readonly points: CrashPoints,
   ) {}
 
-  /** Whether it runs, and is not on its way back from a crash. */
+  /** Whether it runs, and is not recovering from a crash. */
   get isUp(): boolean {
     return this.#instance !== undefined && !this.#isRecovering;
   }
 
-  /** The instance that runs, or ran last. @throws TestingError SERVICE_FAILED */
+  /** The current or last instance. @throws TestingError SERVICE_FAILED */
   get service(): Service {
     this.assertSound();
     if (this.#instance === undefined) throw this.#failed('has not started', undefined);
@@ -99,7 +102,7 @@ export class TestedService<Service extends RunningService> {
       .then(() => this.#recover(point, incarnation, gate))
       .catch((error: unknown) => {
         this.#failure ??=
-          error instanceof TestingError ? error : this.#failed('did not come back after a crash', error);
+          error instanceof TestingError ? error : this.#failed('did not restart after a crash', error);
       })
       .finally(() => (this.#isRecovering = false));
   }
@@ -114,7 +117,7 @@ export class TestedService<Service extends RunningService> {
     if (!this.#isClosing) await this.start();
   }
 
-  /** Closes what has crashed; how that goes says nothing. */
+  /** Closes the crashed instance; the result does not matter. */
   async #dispose(service: Service): Promise<void> {
     const closing = (async () => service.close())().then(
       () => undefined,
@@ -131,7 +134,7 @@ export class TestedService<Service extends RunningService> {
   }
 }
 
-/** Waits for something, but not for ever. */
+/** Waits for something, with a limit. */
 async function within(ms: number, work: Promise<unknown>): Promise<void> {
   const over = new AbortController();
   const late = delay(ms, undefined, { signal: over.signal }).catch(() => undefined);

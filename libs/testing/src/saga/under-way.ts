@@ -1,12 +1,12 @@
 import type { PgDatabase } from '@waybill/kernel';
 import pg from 'pg';
 
-/** By this the sessions of the kit itself are known. */
+/** `application_name` of the kit's own sessions. */
 export const KIT_NAME = 'waybill testing';
 
-/** What Waybill's parts are at, by the test's database. */
+/** Waybill's work in progress, read from the test's database. */
 export interface UnderWay {
-  /** What has to come to its end before time may be skipped; empty when all is quiet. */
+  /** Work that must end before time may be skipped; empty when nothing is in progress. */
   readonly reasons: readonly string[];
   /** What falls due next, and when, by the database's clock. */
   readonly next: { readonly atMs: number; readonly what: string } | undefined;
@@ -14,10 +14,10 @@ export interface UnderWay {
   readonly hasDueParked: boolean;
 }
 
-/** Looks at what is under way, and at what falls due next. */
+/** Reads what is in progress, and what falls due next. */
 export async function lookAt(database: PgDatabase): Promise<UnderWay> {
   const { pool } = database;
-  // First: what it commits after this look is seen by the second, and so is what made it begin.
+  // First: the second query sees what is committed after this one, and what caused it.
   const open = await pool.query<{ what: string }>(OPEN, [KIT_NAME]);
   const seen = await pool.query<{ what: string; at_ms: string | null; due: boolean; parked: boolean }>(
     LOOK.replaceAll(':schema', pg.escapeIdentifier(database.schema)),
@@ -31,7 +31,7 @@ export async function lookAt(database: PgDatabase): Promise<UnderWay> {
   };
 }
 
-/** Has the owners of partitions with a due message look at their rows again: to them time has not passed. */
+/** Makes the owners of partitions with a due message read their rows again: for them time has not passed. */
 export async function hurryParked(database: PgDatabase, channel: string): Promise<void> {
   const schema = pg.escapeIdentifier(database.schema);
   await database.pool.query(
@@ -48,7 +48,7 @@ export async function hurryParked(database: PgDatabase, channel: string): Promis
 }
 
 const OPEN = `
-  select format('a transaction of %s is open: %s', coalesce(nullif(a.application_name, ''), 'somebody'),
+  select format('a transaction of %s is open: %s', coalesce(nullif(a.application_name, ''), 'an unnamed client'),
                 left(a.query, 200)) as what
     from pg_stat_activity a
    where a.datname = current_database() and a.backend_type = 'client backend' and a.pid <> pg_backend_pid()
@@ -56,8 +56,8 @@ const OPEN = `
      and (a.backend_xid is not null or a.state in ('idle in transaction', 'idle in transaction (aborted)'))`;
 
 /**
- * A row for each thing: under way (due), or in the future (at_ms). What belongs to services that do not run is left out: to
- * sagas whose answers no member reads, to groups without members.
+ * A row for each item: in progress (due), or in the future (at_ms). Work of services that do not run is left out: of
+ * sagas whose replies no member reads, of groups without members.
  */
 const LOOK = `
   with living as materialized (
@@ -102,9 +102,9 @@ const LOOK = `
     union all
     select 'a command of ' || h.topic || ' that waits for ' || h.entity, h.expires_at, false from :schema.saga_stash h
     union all
-    select 'a timer for ' || coalesce(t.topic, t.token, 'nobody'), t.due_at, false from :schema.timer t
+    select 'a timer for ' || coalesce(t.topic, t.token, 'an unnamed target'), t.due_at, false from :schema.timer t
     union all
-    select 'a message of ' || t.name || ' that is tried again', m.due_at, true
+    select 'a message of ' || t.name || ' that is retried', m.due_at, true
       from :schema.parked_message m join :schema.topic_partition p on p.id = m.partition_id
       join :schema.topic t on t.id = p.topic_id
      where m.due_at < 'infinity' and exists (select from living l where l.group_id = m.group_id and l.topic = t.name)
@@ -119,7 +119,7 @@ const LOOK = `
   union all
   select o.messages || ' messages wait for the relay', null, true, false from outbox o where o.messages > 0
   union all
-  select 'the HTTP call of step ' || c.step || ' of saga ' || c.saga_id || ' is under way', null, true, false
+  select 'the HTTP call of step ' || c.step || ' of saga ' || c.saga_id || ' is in flight', null, true, false
     from :schema.saga_call c where c.token is not null and c.reply_topic in (select topic from living)
   union all
   select 'an operator has ordered something for saga ' || o.saga_id, null, true, false

@@ -1,4 +1,4 @@
-/** Requests that come before a connection begins, by their codes. */
+/** Requests before a connection begins, by their codes. */
 export const SSL_REQUEST = 80_877_103;
 export const GSS_REQUEST = 80_877_104;
 export const CANCEL_REQUEST = 80_877_102;
@@ -11,7 +11,9 @@ export class WireFrames {
     this.#bytes = this.#bytes.length === 0 ? bytes : Buffer.concat([this.#bytes, bytes]);
   }
 
-  /** The next message, whole; undefined until all of it has come. @param typed false before a connection has begun */
+  /**
+   * The next complete message; undefined until all of it has arrived. @param typed false before a connection has begun
+   */
   next(typed: boolean): Buffer | undefined {
     const head = typed ? 1 : 0;
     if (this.#bytes.length < head + 4) return undefined;
@@ -28,7 +30,7 @@ export function typeOf(frame: Buffer): string {
   return String.fromCharCode(frame[0] ?? 0);
 }
 
-/** A start of a connection with further settings of its session. */
+/** A connection's start message with additional session settings. */
 export function withSettings(startup: Buffer, settings: Readonly<Record<string, string>>): Buffer {
   const pairs = new Map<string, string>();
   const texts = startup.subarray(8).toString('utf8').split('\0');
@@ -42,7 +44,7 @@ export function withSettings(startup: Buffer, settings: Readonly<Record<string, 
   return Buffer.concat([head, body]);
 }
 
-/** What a server says that is going down. */
+/** The error of a server that is shutting down. */
 export function refusal(severity: 'ERROR' | 'FATAL', message: string): Buffer {
   const fields = Buffer.from(`S${severity}\0V${severity}\0C57P01\0M${message}\0\0`);
   const head = Buffer.alloc(5, 'E');

@@ -15,19 +15,19 @@ import { OutboxReplies, replyTopicOf, SagaCommandServer } from '@waybill/saga/in
 import { TimerService } from '@waybill/timer';
 import type pg from 'pg';
 
-/** What a service of a test does. */
+/** Options of a test's service. */
 export interface PlainServiceOptions {
   readonly group: string;
-  /** Sagas that it carries on. */
+  /** Its sagas. */
   readonly definitions?: readonly SagaDefinition[];
   readonly http?: SagaHttpOptions;
-  /** What it does for commands, by topic. */
+  /** Its handlers for commands, by topic. */
   readonly serves?: Readonly<Record<string, (delivery: Delivery, client: pg.PoolClient) => Promise<unknown>>>;
-  /** What it does for messages, by topic. */
+  /** Its handlers for messages, by topic. */
   readonly hears?: Readonly<Record<string, (delivery: Delivery, client: pg.PoolClient) => Promise<unknown>>>;
 }
 
-/** A service without Nest, put together from Waybill's parts. */
+/** A service without Nest, composed from Waybill's parts. */
 export class PlainService {
   readonly sagas: Sagas;
   readonly participant: SagaCommandServer;

@@ -7,7 +7,7 @@ import { PACKAGE_ROOT } from './processes.js';
 const NODE_MODULES = resolve(PACKAGE_ROOT, '..', '..', 'node_modules');
 
 /**
- * Copies the compiled package and what it needs into a project of its own, as `npm ci --ignore-scripts` would leave it:
+ * Copies the compiled package and what it needs into a separate project, as `npm ci --ignore-scripts` would leave it:
  * without the symbolic links between the libraries.
  */
 export async function copyProject(root: string): Promise<{ packageRoot: string; script: string }> {

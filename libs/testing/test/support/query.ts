@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { waitUntil } from '../../src/index.js';
 
-/** Runs one statement on a connection of its own and returns the first value of the first row as text. */
+/** Runs one statement on a separate connection and returns the first value of the first row as text. */
 export async function queryValue(connectionString: string, statement: string): Promise<string> {
   const client = new pg.Client({ connectionString });
   client.on('error', () => undefined);

@@ -9,7 +9,7 @@ export const FALLS_DUE = [
   'timer.due_at',
 ];
 
-/** Of a member, it ends with the member's service; others end as time passes, and by themselves bring nothing. */
+/** A member's ends with its service; others expire as time passes, and cause nothing by themselves. */
 export const ENDS_A_LEASE = [
   'external_effect.lease_until',
   'group_member.lease_until',
@@ -17,7 +17,7 @@ export const ENDS_A_LEASE = [
   'saga_call.lease_until',
 ];
 
-/** Told, or compared with an age: what looks at it looks by itself. */
+/** Reported, or compared with an age: its readers poll. */
 export const IS_KEPT = [
   'acl_login.granted_at',
   'barrier.created_at',
