@@ -35,7 +35,7 @@ describe.each(Object.entries(schemas))('a schema of %s', (_, schema) => {
     const contract = new PayloadContract('orders', schema);
     contract.assertFits(good, 'message 1 to topic orders');
     const error = refusal(() => contract.assertFits(secret, 'message 1 to topic orders'));
-    expect(error.message).toContain('The payload of message 1 to topic orders does not fit version 1');
+    expect(error.message).toContain('The payload of message 1 to topic orders does not match version 1');
     expect(error.message).toContain(': lines[1].pieces. Nothing was published');
     expect(`${error.message} ${error.stack}`).not.toContain('hunter2');
     expect(error.issues).toMatchObject([{ path: 'lines[1].pieces', message: expect.any(String) }]);
