@@ -311,7 +311,7 @@ describe('the schemas of an application', () => {
   test('are refused where two parts differ, or a version has no way up', async () => {
     const feature = WaybillModule.forFeature({ schemas: { orders: z.object({}) } });
     await expect(start([feature], { orders: z.object({}) })).rejects.toThrow(
-      'topic orders is given two different schemas',
+      'topic orders has two different schemas',
     );
     await expect(
       start([], { orders: { schema: OrderPlaced, version: 3, upcasters: { 1: String } } }),
