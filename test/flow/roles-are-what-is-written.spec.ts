@@ -223,7 +223,7 @@ test('the command prints, applies and lists; wrong names are refused with the ne
     expect(() => grantStatements({ roles: ['service'], login: wrong })).toThrow(/The login is not usable/);
   for (const topics of [[], ["a'"], ['a b'], ['%']])
     expect(() => grantStatements({ roles: ['publisher'], login: 'x', topics })).toThrow(
-      /cannot be restricted so/,
+      /cannot be restricted this way/,
     );
   expect(() => grantStatements({ roles: ['publisher'], login: 'x', groups: ['a'] })).toThrow(
     /acts for no group/,

@@ -145,7 +145,7 @@ export class GroupMembership {
       this.signals.send('group');
     } catch (error) {
       this.#logger.warn(
-        `leaving group ${this.#options.group} failed; its lease will expire:  ${describeError(error)}`,
+        `leaving group ${this.#options.group} failed; its lease will expire: ${describeError(error)}`,
       );
     }
   }
@@ -233,7 +233,7 @@ export class GroupMembership {
       this.signals.send('group');
     } catch (error) {
       const group = this.#options.group;
-      this.#logger.warn(`releasing a partition failed; the lease will expire:  ${describeError(error)}`, {
+      this.#logger.warn(`releasing a partition failed; the lease will expire: ${describeError(error)}`, {
         group,
         partitionId,
       });

@@ -98,7 +98,7 @@ export function readBatchHeader(buffer: Buffer, at = 0): BatchHeader {
     lastOffsetDelta < 0
   ) {
     throw new CorruptRecordError(
-      `The batch header is invalid:  ${byteLength} bytes, ${recordCount} records, last offset delta ` +
+      `The batch header is invalid: ${byteLength} bytes, ${recordCount} records, last offset delta ` +
         `${lastOffsetDelta}, attributes ${attributes}. Fetch the batch again.`,
     );
   }

@@ -121,7 +121,7 @@ export class LogSignals {
         await this.#clock.sleep(DEBOUNCE_MS);
       }
     } catch (error) {
-      this.#logger.debug(`a signal was not sent; polling will find the work:  ${describeError(error)}`);
+      this.#logger.debug(`a signal was not sent; polling will find the work: ${describeError(error)}`);
     } finally {
       this.#sending.delete(signal);
     }
