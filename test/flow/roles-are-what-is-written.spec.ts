@@ -228,7 +228,9 @@ test('the command prints, applies and lists; wrong names are refused with the ne
   expect(() => grantStatements({ roles: ['publisher'], login: 'x', groups: ['a'] })).toThrow(
     /acts for no group/,
   );
-  expect(() => grantStatements({ roles: ['monitor'], login: 'x', topics: ['a'] })).toThrow(/not restricted/);
+  expect(() => grantStatements({ roles: ['monitor'], login: 'x', topics: ['a'] })).toThrow(
+    /cannot be restricted/,
+  );
   expect(() => grantStatements({ roles: ['participant', 'publisher'], login: 'x' })).toThrow(
     /different databases/,
   );
