@@ -89,7 +89,7 @@ export type BarrierOutcome<T> =
   | { readonly outcome: 'duplicate'; readonly result: T | undefined }
   /** There is nothing to take back, and will never be. */
   | { readonly outcome: 'empty' }
-  /** It came behind what takes it back, or was rejected before, and must not happen any more. */
+  /** It came after the operation that undoes it, or was rejected before, and must no longer happen. */
   | { readonly outcome: 'refused' };
 
 /** Longest branch, in characters: it is part of an index. */

@@ -1,5 +1,5 @@
 /**
- * Wakes a loop inside one process. A ring while nobody waits is remembered, so a loop that looks for work and
+ * Wakes a loop inside one process. A ring without a waiter is remembered, so a loop that looks for work and
  * then waits cannot miss a ring in between. It is only a hint: every loop polls as well.
  */
 export class Bell {

@@ -57,7 +57,7 @@ function guard(connection: PgConnectionLosses): Set<() => void> {
         try {
           listener.apply(connection, args);
         } catch {
-          // The error of a client to which nobody listens: the statement under way has failed with it.
+          // The error of a client without a listener: the running statement has failed with it.
         }
       });
     }
