@@ -32,7 +32,7 @@ export class HalfMessageOpenError extends WaybillError {
     details?: ErrorDetails,
   ) {
     super(
-      `Half message ${halfId} is not decided yet: ${why}. Check-back decides it; do not repeat its local work.`,
+      `Half message ${halfId} is not decided yet: ${why}. The check-back decides it; do not repeat its local work.`,
       details,
     );
   }
