@@ -179,7 +179,7 @@ describe('a payload that does not fit', () => {
     const stuck = async () => (await app.get(SagaOperations).show(id)).state === 'STUCK';
     await waitUntil(stuck, { describe: 'the saga to stand still' });
     const { rows } = await applications.fixture.database.pool.query('select * from waybill.saga');
-    expect(JSON.stringify(rows)).toContain('does not fit version 1');
+    expect(JSON.stringify(rows)).toContain('does not match version 1');
   });
 
   test('is a dead letter at once where it is handled, and its key goes on', async () => {
@@ -196,7 +196,7 @@ describe('a payload that does not fit', () => {
       attempts: 1,
     });
     expect(letter?.errorMessage).toMatch(
-      /message [-0-9a-f]{36} at orders\[0]@1 does not fit version 1 .*: n\./,
+      /message [-0-9a-f]{36} at orders\[0]@1 does not match version 1 .*: n\./,
     );
     expect(letter?.errorMessage).not.toContain('hunter2');
   });
@@ -259,7 +259,7 @@ describe('a message of another version', () => {
     await waitUntil(() => warnings.filter((text) => text.includes('waits')).length >= 2, {
       describe: 'two looks at it',
     });
-    expect(warnings[0]).toMatch(/orders\[0]@0 waits: .* is of version 2 .* roll that out/);
+    expect(warnings[0]).toMatch(/orders\[0]@0 waits: .* has version 2 .* roll that out/);
     expect(payloads()).toEqual([{ n: 2, currency: 'EUR' }]);
     const { failedAttempts = [] } = old.get(Waybill).consumerStatus?.counts ?? {};
     expect(failedAttempts.filter((count) => count > 0)).toEqual([]);
@@ -311,7 +311,7 @@ describe('the schemas of an application', () => {
   test('are refused where two parts differ, or a version has no way up', async () => {
     const feature = WaybillModule.forFeature({ schemas: { orders: z.object({}) } });
     await expect(start([feature], { orders: z.object({}) })).rejects.toThrow(
-      'topic orders is given two different schemas',
+      'topic orders has two different schemas',
     );
     await expect(
       start([], { orders: { schema: OrderPlaced, version: 3, upcasters: { 1: String } } }),

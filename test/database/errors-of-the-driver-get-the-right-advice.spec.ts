@@ -119,19 +119,15 @@ const cases: [what: string, place: () => Place | string | Promise<Place>, advice
     /Correct the user .* or create the role/,
   ],
   ['no password', () => ({ password: '' }), /has none: write it as postgresql:\/\/user:password@host/],
-  ['an unknown database', () => ({ database: 'nowhere' }), /name of the database.*or create it/],
+  ['an unknown database', () => ({ database: 'nowhere' }), /database name.*or create the database/],
   [
     'a database that is closed to the login',
     () => ({ user: 'limited', password: 'x' }),
     /CONNECT on the database/,
   ],
-  [
-    'a user that pg_hba.conf rejects',
-    () => ({ user: 'banned' }),
-    /pg_hba\.conf of the server, and reload it/,
-  ],
-  ['a user that may come by TLS only', () => ({ user: 'tlsonly' }), /by TLS only: add sslmode=verify-full/],
-  ['no server', async () => ({ port: await choosePort(0) }), /Check that the server runs/],
+  ['a user that pg_hba.conf rejects', () => ({ user: 'banned' }), /server.s pg_hba\.conf, and reload it/],
+  ['a user that may come by TLS only', () => ({ user: 'tlsonly' }), /over TLS only: add sslmode=verify-full/],
+  ['no server', async () => ({ port: await choosePort(0) }), /Check that the server is running/],
   ['a host that there is not', () => ({ host: 'nowhere.invalid' }), /Correct the host/],
   ['a socket that is not there', () => `postgresql:///waybill?host=${folder}`, /folder of Unix sockets/],
   ['a socket in a file', () => `postgresql:///waybill?host=${TLS}key.pem`, /folder of Unix sockets/],
@@ -151,17 +147,17 @@ const cases: [what: string, place: () => Place | string | Promise<Place>, advice
       port: await listening(serveTls),
       query: `sslmode=verify-full&sslrootcert=${encodeURIComponent(`${TLS}certificate.pem`)}`,
     }),
-    /for another name/,
+    /for a different name/,
   ],
   [
     'a connection that is closed at once',
     async () => ({ port: await listening((socket) => socket.end()) }),
-    /server runs/,
+    /server is running/,
   ],
   [
     'one that is reset',
     async () => ({ port: await listening((socket) => socket.resetAndDestroy()) }),
-    /server runs/,
+    /server is running/,
   ],
 ];
 
@@ -194,7 +190,7 @@ describe('a connection fails by', () => {
   });
 
   test.each([
-    ['mysql://root:secret@127.0.0.1/shop', /must begin with postgresql:\/\/, and not with mysql:\/\//],
+    ['mysql://root:secret@127.0.0.1/shop', /must begin with postgresql:\/\/, not with mysql:\/\//],
     ['host=db password=secret', /must begin with postgresql:\/\//],
     ['', /must begin with postgresql:\/\//],
     ['postgresql://me:sec#ret@127.0.0.1:5432/shop', /percent-encoded/],
@@ -221,7 +217,7 @@ if (isRoot)
     chmodSync(closed, 0);
     const error = await failure(`postgresql:///waybill?host=${closed}`);
     expect(error).toMatchObject({ code: 'DATABASE_UNAVAILABLE', cause: { code: 'EACCES' } });
-    expect(error.message).toMatch(/folder of Unix sockets.*may enter it/);
+    expect(error.message).toMatch(/folder of Unix sockets.*may access it/);
   });
 });
 
@@ -311,7 +307,7 @@ describe('a statement fails by', () => {
     });
     await expect(swallowing).rejects.toMatchObject({
       code: 'TRANSACTION_REQUIRED',
-      message: expect.stringMatching(/already failed: duplicate key .*by a savepoint/),
+      message: expect.stringMatching(/already failed: duplicate key .*with a savepoint/),
       cause: { code: '23505' },
     });
   });

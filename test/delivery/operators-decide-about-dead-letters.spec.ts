@@ -179,7 +179,7 @@ describe('an operator', () => {
       { by: 'ann', action: 'redrive', reason: null },
       { by: 'ann', action: 'redrive', reason: 'try it' },
     ]);
-    await expect(fixture.deadLetters.redrive(id, { by: ' ' })).rejects.toThrow('by must say who acts');
+    await expect(fixture.deadLetters.redrive(id, { by: ' ' })).rejects.toThrow('by must name who acts');
   });
 
   test('edits one: the handler gets a new message, linked to the old one', async () => {

@@ -181,12 +181,12 @@ describeWithRedis('Redis asks for credentials', (open) => {
   });
 
   test.each([
-    [{ host: 'x', password: 7 }, /password must be a text, or a function/],
+    [{ host: 'x', password: 7 }, /password must be a string, or a function/],
     [
       { cluster: [{ host: 'x', port: 1 }], options: { redisOptions: { password: () => 'x' } } },
-      /cluster must be a text/,
+      /cluster must be a string/,
     ],
-    [{ sentinels: [], name: 'x', sentinelPassword: () => 'x' }, /sentinelPassword must be a text/],
+    [{ sentinels: [], name: 'x', sentinelPassword: () => 'x' }, /sentinelPassword must be a string/],
   ])('what no client can take is refused: %j', (redis, says) => {
     expect(() => service(redis as unknown as WaybillModuleOptions['redis'])).toThrow(says);
     services.length = 0;

@@ -157,7 +157,7 @@ describeWithRedis('the Redis clock', (redis) => {
   }, 30_000);
 
   test('says each change of state once, and nothing else', () => {
-    const said = lines.filter((line) => line.includes('clock of timers'));
+    const said = lines.filter((line) => line.includes('timer clock'));
     for (let index = 1; index < said.length; index += 1) expect(said[index]).not.toBe(said[index - 1]);
     expect(said.length).toBeGreaterThanOrEqual(5);
     expect(lines.filter((line) => line.includes('failed'))).toEqual([]);

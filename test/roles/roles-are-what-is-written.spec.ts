@@ -223,12 +223,14 @@ test('the command prints, applies and lists; wrong names are refused with the ne
     expect(() => grantStatements({ roles: ['service'], login: wrong })).toThrow(/The login is not usable/);
   for (const topics of [[], ["a'"], ['a b'], ['%']])
     expect(() => grantStatements({ roles: ['publisher'], login: 'x', topics })).toThrow(
-      /cannot be restricted so/,
+      /cannot be restricted this way/,
     );
   expect(() => grantStatements({ roles: ['publisher'], login: 'x', groups: ['a'] })).toThrow(
     /acts for no group/,
   );
-  expect(() => grantStatements({ roles: ['monitor'], login: 'x', topics: ['a'] })).toThrow(/not restricted/);
+  expect(() => grantStatements({ roles: ['monitor'], login: 'x', topics: ['a'] })).toThrow(
+    /cannot be restricted/,
+  );
   expect(() => grantStatements({ roles: ['participant', 'publisher'], login: 'x' })).toThrow(
     /different databases/,
   );

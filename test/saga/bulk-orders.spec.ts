@@ -303,7 +303,7 @@ describe('an order to many sagas', () => {
       'the order must be one of retry, skip, compensate, cancel',
     );
     await expect(floor.operations.bulk.start('cancel', { type: 'x' }, { by: ' ' })).rejects.toThrow(
-      'by must say',
+      'by must name',
     );
     await expect(floor.operations.bulk.start('cancel', { where: {} }, ADA)).rejects.toThrow(
       'say which sagas',

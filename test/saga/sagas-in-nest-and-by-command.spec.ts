@@ -450,7 +450,7 @@ test('a service that has dropped a version with sagas under way refuses to start
     readonly first = new PlaceOrder().first;
   }
   await expect(start('orders', { providers: [OnlyFirst] })).rejects.toThrow(
-    /1 of orders\.place version 2 are running/,
+    /1 of orders\.place version 2 are active/,
   );
 });
 
@@ -530,7 +530,7 @@ test('a service that has dropped its last saga does not start while sagas are un
   await place(app, { orderId: 'A-1', pence: 900 });
   await app.close();
   await fixture.database.pool.query(`update waybill.saga_definition set seen_at = now() - interval '1 hour'`);
-  await expect(start('orders', {})).rejects.toThrow(/1 of orders\.place version 2 are running/);
+  await expect(start('orders', {})).rejects.toThrow(/1 of orders\.place version 2 are active/);
   const waiting = await start('orders', {}, { sagas: { onUnknownVersion: 'wait' } });
   expect(await waiting.get(WaybillHealthIndicator).isHealthy()).toMatchObject({
     waybill: {

@@ -200,13 +200,9 @@ describe('versions that a process does not have', () => {
     await young.service.assertUsable();
     expect(young.said.join()).toContain('leaves them to another');
     await floor.database.pool.query(isLate);
-    await expect(release(beside).service.assertUsable()).rejects.toThrow(
-      '1 of order version 1 are running',
-    );
+    await expect(release(beside).service.assertUsable()).rejects.toThrow('1 of order version 1 are active');
     // One that has another version has dropped this one, even if another process still has it.
-    await expect(release([second]).service.assertUsable()).rejects.toThrow(
-      '1 of order version 1 are running',
-    );
+    await expect(release([second]).service.assertUsable()).rejects.toThrow('1 of order version 1 are active');
     const waiting = release([second], { onUnknownVersion: 'wait' });
     await waiting.service.assertUsable();
     expect(waiting.said.join()).toContain('they wait until one does');

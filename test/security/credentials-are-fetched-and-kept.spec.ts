@@ -140,10 +140,10 @@ describe('a password that is a function', () => {
       /threw /,
     ],
     ['rejects', () => Promise.reject(new RangeError(SECRET)) as never, /threw RangeError/],
-    ['returns no text', () => ({ token: SECRET }) as never, /returned no password, but object/],
-    ['returns nothing', () => undefined as never, /returned no password, but undefined/],
+    ['returns no text', () => ({ token: SECRET }) as never, /did not return a password, but object/],
+    ['returns nothing', () => undefined as never, /did not return a password, but undefined/],
     ['returns an empty text', () => '' as never, /an empty text/],
-    ['never answers', () => new Promise(() => {}) as never, /not answered within 100 ms/],
+    ['never answers', () => new Promise(() => {}) as never, /not return within 100 ms/],
   ])('that %s: a typed error that may be retried, without the secret', async (_what, password, says) => {
     const error = await failureOf({ user: 'rotating', password, passwordTimeoutMs: 100 });
     expect(error).toMatchObject({ code: 'DATABASE_UNAVAILABLE', retryable: true });
@@ -196,11 +196,11 @@ describe('TLS by options', () => {
       { servername: 'db.example' },
       /authority that this process trusts/,
     ],
-    ['a certificate for another name', { ca: CERTIFICATE }, /for another name/],
+    ['a certificate for another name', { ca: CERTIFICATE }, /for a different name/],
     [
       'a certificate for another servername',
       { ca: CERTIFICATE, servername: 'x.example' },
-      /for another name/,
+      /for a different name/,
     ],
   ])('refuses %s', async (_what, ssl, says) => {
     const error = await failureOf({ ssl: ssl ?? true });
@@ -211,10 +211,10 @@ describe('TLS by options', () => {
 
 test.each<[string, Record<string, unknown>, RegExp]>([
   ['both forms', { connectionString: 'postgresql://localhost/shop' }, /either connectionString or the parts/],
-  ['no user', { user: undefined }, /user must be a text/],
-  ['no database', { database: '' }, /database must be a text/],
+  ['no user', { user: undefined }, /user must be a non-empty string/],
+  ['no database', { database: '' }, /database must be a non-empty string/],
   ['a port that is none', { port: '5432' }, /port must be a whole number/],
-  ['a password that is none', { password: 17 }, /password must be a text that is not empty, or a function/],
+  ['a password that is none', { password: 17 }, /password must be a non-empty string, or a function/],
   [
     'a time out of its range',
     { passwordTimeoutMs: 60_000 },
@@ -227,7 +227,7 @@ test.each<[string, Record<string, unknown>, RegExp]>([
     /ssl: there is no option "serverName", did you mean servername/,
   ],
   ['TLS that is none', { ssl: 'require' }, /ssl must be true, false or/],
-  ['a certificate that is none', { ssl: { ca: 'nothing' } }, /ssl.ca is no certificate in PEM/],
+  ['a certificate that is none', { ssl: { ca: 'nothing' } }, /ssl.ca is not a PEM certificate/],
   ['a certificate without its key', { ssl: { cert: CERTIFICATE } }, /belong together/],
 ])('an address with %s is refused at boot, without its password', (_what, given, says) => {
   for (const place of ['database', 'bus'] as const) {

@@ -131,8 +131,8 @@ describe('a subject', () => {
     expect(report).toContain('erased: 1 attributes of its sagas');
     const found = await fixture.database.pool.query('select saga_id as id from waybill.saga_attribute');
     expect(found.rows).toEqual([{ id: kept.saga }]);
-    expect(report).toContain('remains: deadLetters: 1 are there as ciphertext that nobody can read any more');
-    expect(report).toContain('remains: sagas: 1 are there as ciphertext');
+    expect(report).toContain('remains: deadLetters: 1 left as ciphertext that can no longer be read');
+    expect(report).toContain('remains: sagas: 1 left as ciphertext');
     expect(report).toContain('remains: backups, WAL archives and standbys: ');
     const [action] = await app.get(Erasure).actions();
     expect(action).toMatchObject({ by: 'ann', action: 'erase', reason: 'she asked for it' });
@@ -187,7 +187,7 @@ describe('a subject', () => {
     const words = ['erase', '--subject', 'customer-1', '--because', 'asked', '--yes'];
     await expect(command(...words)).rejects.toThrow(`the first is orders.place ${id}`);
     expect((await app.get(SagaOperations).show(id)).unreadable).toBeNull();
-    expect(await command(...words, '--stop-sagas')).toContain('erased: 1 sagas that are stuck now');
+    expect(await command(...words, '--stop-sagas')).toContain('erased: 1 sagas that are now stuck');
     expect(await app.get(SagaOperations).show(id)).toMatchObject({
       state: 'STUCK',
       reason: 'its subject was erased',

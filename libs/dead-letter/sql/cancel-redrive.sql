@@ -1,4 +1,4 @@
--- Ends a redrive that still runs; what it has redriven stays so.
+-- Ends a running redrive; dead letters already redriven stay so.
 -- Params: id bigint
 -- Returns: id bigint
 update :schema.redrive r set state = 'cancelled', moved_at = clock_timestamp()

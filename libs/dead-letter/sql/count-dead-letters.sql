@@ -1,4 +1,4 @@
--- How many dead letters match a filter, and the id of the last.
+-- Counts the dead letters that match a filter, and returns the id of the last.
 -- Params: filter jsonb
 -- Returns: count bigint, lastId bigint
 select count(*) as count, coalesce(max(i.id), 0) as "lastId"

@@ -1,4 +1,4 @@
--- Dead letters about which nobody has decided, by group and topic; counted up to 100,000 in all.
+-- Undecided dead letters by group and topic; counted up to 100,000 in all.
 -- Params: none
 -- Returns: groupName text, topic text, open integer, oldestAgeMs bigint
 select g.name as "groupName", d.topic, count(*)::integer as open,

@@ -1,4 +1,4 @@
--- Discards those of the dead letters that are open.
+-- Discards those of the given dead letters that are open.
 -- Params: ids bigint[]
 -- Returns: id bigint
 -- Locks: the dead letters by id

@@ -1,4 +1,5 @@
--- Discards open dead letters that have failed last long ago, up to a limit, and lets go of what waited behind them.
+-- Discards open dead letters whose last failure is long ago, up to a limit, and releases the messages that waited for
+-- them.
 -- Params: openForMs bigint, most integer
 -- Returns: id bigint
 -- Locks: their rows

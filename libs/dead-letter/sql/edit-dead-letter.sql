@@ -1,4 +1,4 @@
--- Changes the message of an open dead letter and hands it to the handler that failed.
+-- Changes the message of an open dead letter and sends it to the handler that failed.
 -- Params: id bigint, messageId text, headers jsonb, payload bytea?
 -- Returns: redriven bigint
 -- Locks: the dead letter

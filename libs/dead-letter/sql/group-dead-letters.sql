@@ -1,4 +1,4 @@
--- Dead letters that match a filter, counted by the kind of their failure; the most frequent first.
+-- Counts the dead letters that match a filter by kind of failure; most frequent first.
 -- Params: filter jsonb, limit integer
 -- Returns: fingerprint text, group text, topic text, handler text, errorClass text, errorMessage text, count bigint,
 --   firstFailedAt timestamptz, lastFailedAt timestamptz, newestId bigint

@@ -1,4 +1,4 @@
--- Keeps a message that could not be handled, with what went wrong; opens its dead letter again after a redrive.
+-- Stores a message that could not be handled, with its error; reopens its dead letter after a redrive.
 -- Params: groupId integer, partitionId integer, offset bigint, bucketSeq bigint, topic text, partition integer,
 --   handler text, messageId text?, key text?, headers jsonb, payload bytea?, timestampMs bigint, reason text,
 --   errorClass text, errorCode text?, errorMessage text, errorStack text?, fingerprint text, attempts integer,

@@ -1,5 +1,5 @@
--- What operators did to a target, newest first; to all targets of its kind when none is named. By the name that was given,
--- where one was.
+-- Operators' actions on a target, newest first; on all targets of its kind if none is given. Filtered by the stated
+-- name, if one is given.
 -- Params: targetKind text, target text?, limit integer
 -- Returns: id bigint, actedAt timestamptz, actor text, by text, action text, target text, reason text?, details text
 -- Index: operator_action_target

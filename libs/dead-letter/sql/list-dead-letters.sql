@@ -1,4 +1,4 @@
--- Dead letters that match a filter, by id, without their payloads. The filter is that of dead_letter_ids.
+-- Lists dead letters that match a filter, by id, without payloads. The filter is that of dead_letter_ids.
 -- Params: filter jsonb, afterId bigint, limit integer
 -- Returns: id bigint, group text, topic text, partition integer, offset bigint, handler text, messageId text?, key text?,
 --   reason text, errorClass text, errorMessage text, fingerprint text, attempts integer, state text, redrives integer,

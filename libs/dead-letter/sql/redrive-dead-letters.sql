@@ -1,4 +1,4 @@
--- Redrives those of the dead letters that are open.
+-- Redrives those of the given dead letters that are open.
 -- Params: ids bigint[]
 -- Returns: redriven bigint
 -- Locks: the dead letters by id

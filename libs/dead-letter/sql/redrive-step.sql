@@ -1,4 +1,4 @@
--- One step of a redrive, of up to so many dead letters; no row when there is no such redrive.
+-- One step of a redrive, of up to most dead letters; no row if there is no such redrive.
 -- Params: id bigint, most integer
 -- Returns: id bigint, actor text, perSecond integer, total bigint, redriven bigint, state text
 -- Locks: the redrive's row, then the dead letters by id

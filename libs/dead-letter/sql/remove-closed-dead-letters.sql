@@ -1,4 +1,4 @@
--- Removes dead letters that have been closed for long, up to so many.
+-- Removes dead letters that have been closed for long, up to a limit.
 -- Params: closedForMs bigint, most integer
 -- Returns: removed bigint
 -- Index: dead_letter_closed

@@ -1,4 +1,4 @@
--- Removes dead letters, with all that they hold.
+-- Removes dead letters, with all their content.
 -- Params: ids bigint[]
 -- Returns: none
 -- Index: dead_letter_pkey

@@ -1,4 +1,4 @@
--- Removes records of what operators did that are past their time, up to so many.
+-- Removes expired records of operators' actions, up to a limit.
 -- Params: olderThanMs bigint, most integer
 -- Returns: removed bigint
 -- Index: operator_action_acted

@@ -1,4 +1,4 @@
--- Closes an open dead letter because another message was sent instead, and lets go of what waited behind it.
+-- Closes an open dead letter because another message was sent instead, and releases the messages that waited for it.
 -- Params: id bigint, replacedBy text
 -- Returns: id bigint
 with replaced as (

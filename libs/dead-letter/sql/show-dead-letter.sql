@@ -1,4 +1,4 @@
--- One dead letter with everything.
+-- One dead letter with all its values.
 -- Params: id bigint
 -- Returns: id bigint, group text, topic text, partition integer, offset bigint, handler text, messageId text?, key text?,
 --   reason text, errorClass text, errorMessage text, fingerprint text, attempts integer, state text, redrives integer,

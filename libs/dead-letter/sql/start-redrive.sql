@@ -1,4 +1,4 @@
--- Begins a redrive of the dead letters that match a filter now.
+-- Begins a redrive of the dead letters that currently match a filter.
 -- Params: filter jsonb, statedBy text, perSecond integer
 -- Returns: id bigint, total bigint
 insert into :schema.redrive (filter, stated_by, per_second, up_to_id, total)

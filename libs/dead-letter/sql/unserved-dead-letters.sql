@@ -1,4 +1,4 @@
--- Groups and topics of the open dead letters that match a filter, of which no living process handles the topic.
+-- Groups and topics of open dead letters that match a filter, where no live process handles the topic.
 -- Params: filter text
 -- Returns: group text, topic text
 select distinct g.name as "group", d.topic

@@ -1,10 +1,10 @@
 import { ConfigurationError } from '@waybill/kernel';
 import { moment, unknownName } from '@waybill/kernel/internal';
 
-/** Where a dead letter stands: nobody has decided, it is on its way to its handler again, or how it ended. */
+/** The state of a dead letter: undecided, being redriven to its handler, or how it ended. */
 export type DeadLetterState = 'open' | 'redriving' | 'redriven' | 'replaced' | 'discarded';
 
-/** Which dead letters are meant: those that fit everything that is named. */
+/** Selects dead letters: those that match all given fields. */
 export interface DeadLetterFilter {
   readonly ids?: readonly number[];
   readonly group?: string;
@@ -18,11 +18,11 @@ export interface DeadLetterFilter {
   readonly fingerprint?: string;
   readonly messageId?: string;
   readonly states?: readonly DeadLetterState[];
-  /** The last failure was at this time or later. */
+  /** Those whose last failure was at this time or later. */
   readonly from?: Date;
-  /** The last failure was before this time. */
+  /** Those whose last failure was before this time. */
   readonly to?: Date;
-  /** Values in a JSON payload: the one at the path, as text, is equal to this. */
+  /** Values in a JSON payload: the value at the path, as text, equals this. */
   readonly payload?: readonly { readonly path: readonly string[]; readonly value: string }[];
 }
 
@@ -40,7 +40,7 @@ const NAMES = [...TEXTS, 'ids', 'states', 'from', 'to', 'payload'];
 const STATES: readonly string[] = ['open', 'redriving', 'redriven', 'replaced', 'discarded'];
 
 /**
- * A filter as the statements take it, checked: a filter that names something unknown, or nothing by mistake, must never
+ * Checks a filter and encodes it for the statements: one that names an unknown field, or nothing by mistake, must never
  * match everything.
  * @throws ConfigurationError listing every problem
  */
@@ -50,7 +50,7 @@ export function filterJson(filter: DeadLetterFilter, states?: readonly DeadLette
   for (const [name, value] of given) {
     if (!NAMES.includes(name)) problems.push(unknownName(name, NAMES));
     if ((TEXTS as readonly string[]).includes(name) && typeof value !== 'string')
-      problems.push(`${name} must be a text, got ${typeof value}`);
+      problems.push(`${name} must be a string, got ${typeof value}`);
   }
   problems.push(...problemsOfLists(filter));
   for (const name of ['from', 'to'] as const) {
@@ -62,7 +62,7 @@ export function filterJson(filter: DeadLetterFilter, states?: readonly DeadLette
   return JSON.stringify({ ...Object.fromEntries(given), ...(states === undefined ? {} : { states }) });
 }
 
-/** Whether a filter names anything: one that does not means all dead letters. */
+/** Whether a filter has any field: one without selects all dead letters. */
 export function isEmptyFilter(filter: DeadLetterFilter): boolean {
   return Object.values(filter).every((value) => value === undefined);
 }

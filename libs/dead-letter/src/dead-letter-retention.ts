@@ -19,26 +19,26 @@ import {
 const DAY_MS = 86_400_000;
 
 const SPECS = {
-  /** How long a dead letter stays after it was redriven, replaced or discarded, in milliseconds. */
+  /** How long a dead letter is kept after it was redriven, replaced or discarded, in milliseconds. */
   closedMs: wholeNumber({ default: 30 * DAY_MS, min: 0, max: 3_650 * DAY_MS }),
   /**
-   * How long an open dead letter stays after its last failure, in milliseconds; then it is discarded and removed, and what
-   * waited behind it goes on. Default 0: for ever.
+   * How long an open dead letter is kept after its last failure, in milliseconds; then it is discarded and removed, and
+   * the messages that waited for it continue. Default 0: forever.
    */
   openMs: wholeNumber({ default: 0, min: 0, max: 3_650 * DAY_MS }),
-  /** How long it is kept what operators did, in milliseconds. */
+  /** How long records of operators' actions are kept, in milliseconds. */
   actionsMs: wholeNumber({ default: 400 * DAY_MS, min: 0, max: 3_650 * DAY_MS }),
-  /** How often it looks, in milliseconds. */
+  /** Interval between two passes, in milliseconds. */
   intervalMs: wholeNumber({ default: 3_600_000, min: 10, max: DAY_MS }),
 };
 
 /** Options of a {@link DeadLetterRetention}. */
 export type DeadLetterRetentionOptions = Given<typeof SPECS>;
 
-/** Rows that one statement removes at most. */
+/** The most rows that one statement removes. */
 const STEP = 1_000;
 
-/** Removes closed dead letters and old records of what operators did; open dead letters only where `openMs` says so. */
+/** Removes closed dead letters and old records of operators' actions; open dead letters only if `openMs` is set. */
 export class DeadLetterRetention extends Retention {
   readonly #options: Resolved<typeof SPECS>;
   readonly #logger: Logger;
@@ -75,7 +75,7 @@ export class DeadLetterRetention extends Retention {
     return Math.max(letters?.removed ?? 0, actions?.removed ?? 0, expired) === STEP ? 'again' : 'idle';
   }
 
-  /** @returns how many open ones were removed */
+  /** @returns the number of open ones removed */
   async #expire(): Promise<number> {
     const { openMs } = this.#options;
     if (openMs === 0) return 0;

@@ -6,9 +6,9 @@ import { insertDeadLetter, resolveRedriven } from './statements.generated.js';
 import { storeHeaders } from './stored-record.js';
 
 /**
- * Why a message became a dead letter: its attempts are spent, or it failed for too long; its handler said that no
- * attempt can succeed, or asked for it; its payload cannot be read, or does not fit its topic's schema; it expired before
- * it could be handled; or it took its process down again and again.
+ * Why a message became a dead letter: its attempts are exhausted, or it failed for too long; its handler reported that
+ * no attempt can succeed, or requested it; its payload cannot be read, or does not match its topic's schema; it expired
+ * before it could be handled; or it repeatedly crashed its process.
  */
 export type DeadLetterReason =
   | 'attempts-spent'
@@ -21,7 +21,7 @@ export type DeadLetterReason =
   | 'process-crashed'
   | 'connection-lost';
 
-/** A message to be kept as a dead letter. */
+/** A message to store as a dead letter. */
 export interface DeadLetter {
   readonly groupId: number;
   readonly partitionId: number;
@@ -43,7 +43,7 @@ export interface DeadLetter {
 const MAX_MESSAGE_CHARS = 2_000;
 
 /**
- * The statement that keeps a dead letter, to be run in the transaction that also takes the message from its consumer.
+ * The statement that stores a dead letter, to be run in the transaction that also takes the message from its consumer.
  * A message that was redriven and failed again is the same dead letter, open again.
  */
 export function deadLetterInsert(letter: DeadLetter): BoundStatement {
@@ -79,7 +79,7 @@ export function deadLetterResolved(groupId: number, partitionId: number, offset:
   return bindStatement(resolveRedriven, groupId, partitionId, offset);
 }
 
-/** Validation pipes of Nest say what is wrong in the response of their exception, as a list. */
+/** Nest's validation pipes list the problems in the response of their exception. */
 function wordsOf(error: unknown): string {
   const { message } = describeThrown(error);
   let said: unknown;
@@ -93,7 +93,7 @@ function wordsOf(error: unknown): string {
   return words.length === 0 ? message : cleanText(`${message}: ${words.join('; ')}`, MAX_MESSAGE_CHARS);
 }
 
-/** Groups failures of the same kind: the class and the places of the stack, without what varies between two of them. */
+/** Groups failures of the same kind: the class and the stack's locations, without variable parts. */
 function fingerprint(className: string, text: string): string {
   const places = text
     .split('\n')

@@ -29,7 +29,7 @@ import {
   unservedDeadLetters,
 } from './statements.generated.js';
 
-/** A dead letter as it is listed, without its payload. */
+/** A dead letter as listed, without its payload. */
 export interface DeadLetterSummary {
   readonly id: number;
   readonly group: string;
@@ -47,19 +47,19 @@ export interface DeadLetterSummary {
   readonly state: DeadLetterState;
   /** How often it has been redriven. */
   readonly redrives: number;
-  /** The id of the message that was sent instead. */
+  /** The id of the message that replaced it. */
   readonly replacedBy: string | null;
   readonly firstFailedAt: Date;
   readonly lastFailedAt: Date;
 }
 
-/** A dead letter with everything. */
+/** A dead letter with all its values. */
 export interface DeadLetterDetail extends DeadLetterSummary {
   readonly errorCode: string | null;
   readonly errorStack: string | null;
   readonly headers: Readonly<Record<string, string>>;
   readonly payload: Buffer | null;
-  /** Why its content stays encrypted: code and message; null where it is readable. */
+  /** Why its content cannot be decrypted: code and message; null if it is readable. */
   readonly unreadable: string | null;
   /** When the message was published. */
   readonly publishedAt: Date;
@@ -72,7 +72,7 @@ export interface DeadLetterGroup {
   readonly topic: string;
   readonly handler: string;
   readonly errorClass: string;
-  /** Of the newest. */
+  /** The id of the newest. */
   readonly errorMessage: string;
   readonly count: number;
   readonly firstFailedAt: Date;
@@ -80,30 +80,30 @@ export interface DeadLetterGroup {
   readonly newestId: number;
 }
 
-/** What is changed of a message; what is not given stays as it was. */
+/** Changes of a message; omitted fields stay unchanged. */
 export interface DeadLetterEdit {
   readonly payload?: Buffer | null;
-  /** Set, or with null taken away, one by one. */
+  /** Headers to set, or to remove with null, one by one. */
   readonly headers?: Readonly<Record<string, string | null>>;
   /**
    * `handler` (default): only the handler that failed gets the message. `topic`: it is appended to the topic, and every
-   * group handles it, also those that have handled the first one.
+   * group handles it, including those that have handled the original.
    */
   readonly to?: 'handler' | 'topic';
 }
 
-/** Dead letters that one statement decides about at most. */
+/** The most dead letters that one statement decides. */
 const STEP = 500;
 const PAGE = {
   after: wholeNumber({ default: 0, min: 0, max: Number.MAX_SAFE_INTEGER }),
   limit: wholeNumber({ default: 100, min: 1, max: 100_000 }),
 };
-/** Record batches of edited messages, in bytes; a larger message has one of its own. */
+/** Maximum size of a record batch of edited messages, in bytes; a larger message gets its own. */
 const BATCH_BYTES = 1024 * 1024;
 
 /**
- * The desk on which messages lie that could not be handled: looks at them, edits, redrives and discards them. Every
- * decision is kept with who made it and why. See {@link Redrives} for many at once.
+ * Messages that could not be handled: lists, edits, redrives and discards them. Every
+ * decision is recorded with who made it and why. See {@link Redrives} for many at once.
  */
 export class DeadLetters {
   constructor(
@@ -115,8 +115,8 @@ export class DeadLetters {
 
   /**
    * Dead letters that match a filter, by id.
-   * @param page at most `limit` (default 100) behind the id `after`
-   * @throws ConfigurationError for a filter that is not usable
+   * @param page at most `limit` (default 100) after the id `after`
+   * @throws ConfigurationError for an unusable filter
    */
   async list(
     filter: DeadLetterFilter = {},
@@ -127,21 +127,21 @@ export class DeadLetters {
     return rows.map((row) => ({ ...row, state: row.state as DeadLetterState }));
   }
 
-  /** Dead letters that match a filter, counted by kind of failure, the most frequent first. Errors as {@link list}. */
+  /** Dead letters that match a filter, counted by kind of failure, most frequent first. Errors like {@link list}. */
   async groups(filter: DeadLetterFilter = {}, most = 100): Promise<DeadLetterGroup[]> {
     const { limit } = resolveOptions('list of dead letters by kind', { limit: PAGE.limit }, { limit: most });
     return this.bus.session.run(groupDeadLetters, filterJson(filter), limit);
   }
 
-  /** How many dead letters match a filter. Errors as {@link list}. */
+  /** Counts the dead letters that match a filter. Errors like {@link list}. */
   async count(filter: DeadLetterFilter = {}): Promise<number> {
     const [row] = await this.bus.session.run(countDeadLetters, filterJson(filter));
     return row?.count ?? 0;
   }
 
   /**
-   * Groups and topics of the open dead letters that match a filter, of which no living process handles the topic: what is
-   * redriven there waits until one does. Errors as {@link list}.
+   * Groups and topics of the open dead letters that match a filter, where no live process handles the topic: messages
+   * redriven there wait until one does. Errors like {@link list}.
    */
   async unserved(
     filter: DeadLetterFilter = {},
@@ -149,7 +149,7 @@ export class DeadLetters {
     return this.bus.session.run(unservedDeadLetters, filterJson(filter, ['open']));
   }
 
-  /** Everything about a dead letter. @throws NotFoundError */
+  /** All values of a dead letter. @throws NotFoundError */
   async show(id: number): Promise<DeadLetterDetail> {
     const { headers, timestampMs, ...row } = await this.#read(id);
     const letter = {
@@ -163,7 +163,7 @@ export class DeadLetters {
     return { ...(await readableMessage(this.sealer, session, stored, `dead letter ${id}`)), id };
   }
 
-  /** Everything about the dead letters that match a filter, one by one, by id. Errors as {@link list}. */
+  /** All values of the dead letters that match a filter, one by one, by id. Errors like {@link list}. */
   async *export(filter: DeadLetterFilter = {}): AsyncGenerator<DeadLetterDetail> {
     for (let after = 0; ;) {
       const page = await this.list(filter, { after, limit: STEP });
@@ -175,7 +175,7 @@ export class DeadLetters {
   }
 
   /**
-   * Hands one dead letter to the handler that failed, once, as if its turn had come now.
+   * Sends one dead letter to the handler that failed, once, as if it were its turn now.
    * @throws NotFoundError, DeadLetterClosedError
    */
   async redrive(id: number, operator: Operator): Promise<void> {
@@ -188,12 +188,12 @@ export class DeadLetters {
   }
 
   /**
-   * Changes the message of a dead letter and sends it as a new one, linked to the old by `replacedBy` and the header
-   * `waybill-cause-id`. The record of what operators did keeps a digest and the size of the message as it was.
+   * Changes the message of a dead letter and sends it as a new one, linked to the old one by `replacedBy` and the
+   * header `waybill-cause-id`. The audit record keeps a digest and the size of the original message.
    * @returns the id of the new message
    * @throws NotFoundError, DeadLetterClosedError
-   * @throws ContentUndecipherableError, SubjectErasedError for one whose content cannot be read here
-   * @throws ConfigurationError for a header that is Waybill's own
+   * @throws ContentUndecipherableError, SubjectErasedError if its content cannot be read here
+   * @throws ConfigurationError for a reserved header
    */
   async edit(id: number, edit: DeadLetterEdit, operator: Operator): Promise<string> {
     const letter = await this.#read(id);
@@ -230,9 +230,9 @@ export class DeadLetters {
   }
 
   /**
-   * Discards the open dead letters that match a filter; messages that waited behind them go on.
-   * @returns how many there were
-   * @throws ConfigurationError for a filter that is not usable
+   * Discards the open dead letters that match a filter; messages that waited for them continue.
+   * @returns their number
+   * @throws ConfigurationError for an unusable filter
    */
   async discard(filter: DeadLetterFilter, operator: Operator & { readonly reason: string }): Promise<number> {
     let discarded = 0;
@@ -250,7 +250,7 @@ export class DeadLetters {
     return discarded;
   }
 
-  /** What operators did to a dead letter, newest first. */
+  /** Operators' actions on a dead letter, newest first. */
   async actions(id: number): Promise<OperatorAction[]> {
     return operatorActions(this.bus.session, { kind: 'dead-letter', id: String(id) });
   }
@@ -266,7 +266,7 @@ export class DeadLetters {
     throw new DeadLetterClosedError(id, state);
   }
 
-  /** Runs statements in one transaction, and lets `check` take them back by throwing. */
+  /** Runs statements in one transaction, which `check` can roll back by throwing. */
   async #decide(
     statements: readonly BoundStatement[],
     check: (result: unknown[][]) => Promise<void>,
@@ -299,14 +299,14 @@ export class DeadLetters {
   }
 }
 
-/** What Waybill believes of a message is not for editing. */
+/** Headers that Waybill trusts must not be edited. */
 function assertNoControl(id: number, { headers = {} }: DeadLetterEdit): void {
   const control = Object.keys(headers).filter((name) =>
     name.toLowerCase().startsWith(RESERVED_HEADER_PREFIX),
   );
   if (control.length > 0)
     throw new ConfigurationError(
-      `Dead letter ${id} was left as it was`,
-      control.map((name) => `header ${show(name)} is Waybill's own`),
+      `Dead letter ${id} was not changed`,
+      control.map((name) => `header ${show(name)} is reserved`),
     );
 }

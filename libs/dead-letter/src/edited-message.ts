@@ -4,7 +4,7 @@ import { type LogRecord, type Sealer } from '@waybill/log';
 import { MESSAGE_ID_HEADER, openRecord, RESERVED_HEADER_PREFIX, sealMessage } from '@waybill/log/internal';
 import { editedHeaders, headersAsObject, restoreHeaders, storeHeaders } from './stored-record.js';
 
-/** A message as a dead letter keeps it. */
+/** A message as stored in a dead letter. */
 export interface StoredMessage {
   readonly id: number;
   readonly topic: string;
@@ -16,22 +16,22 @@ export interface StoredMessage {
   readonly timestampMs: number;
 }
 
-/** What is changed of it. */
+/** The changes to it. */
 export interface MessageEdit {
   readonly payload?: Buffer | null;
   readonly headers?: Readonly<Record<string, string | null>>;
-  /** The id of the message that is sent instead. */
+  /** The id of the replacement message. */
   readonly messageId: string;
 }
 
-/** What is sent instead, as it is stored; `keep` belongs into the transaction. */
+/** The replacement, as it is stored; `keep` must run in the transaction. */
 export interface EditedMessage {
   readonly headers: string;
   readonly payload: Buffer | null;
   readonly keep: readonly BoundStatement[];
 }
 
-/** The message that is sent instead of a dead letter's; encrypted again, where anything is. */
+/** The replacement of a dead letter's message; encrypted again, if a cipher is configured. */
 export async function editedMessage(
   sealer: Sealer,
   session: SqlSession,
@@ -78,7 +78,7 @@ export async function editedMessage(
   };
 }
 
-/** By which a message is recognised and cannot be read: what the record of operators' decisions keeps of it. */
+/** Identifies a message without revealing its content: the audit record stores this. */
 export function traceOf({ messageId, headers, payload }: StoredMessage): Readonly<Record<string, unknown>> {
   return {
     messageId,
@@ -88,7 +88,7 @@ export function traceOf({ messageId, headers, payload }: StoredMessage): Readonl
   };
 }
 
-/** The id under which a message was sealed. */
+/** The id with which a message was sealed. */
 export function idIn({ headers }: { readonly headers: Readonly<Record<string, string>> }): string {
   return headers[MESSAGE_ID_HEADER] ?? '';
 }

@@ -2,13 +2,13 @@ import { type BoundStatement, bindStatement, type Operator, type SqlSession } fr
 import { assertOperator } from '@waybill/kernel/internal';
 import { listActions, recordAction } from './statements.generated.js';
 
-/** What an operator did. */
+/** An action of an operator. */
 export interface OperatorAction {
   readonly id: number;
   readonly actedAt: Date;
-  /** The login that did it. */
+  /** The operator's login. */
   readonly actor: string;
-  /** The name that it gave. */
+  /** The stated name. */
   readonly by: string;
   readonly action: string;
   readonly target: string;
@@ -17,9 +17,9 @@ export interface OperatorAction {
 }
 
 /**
- * The statement that keeps what an operator did, to be run in the transaction that does it.
- * @param target what kind of thing it was done to, and which
- * @throws ConfigurationError when nobody says who acts
+ * The statement that records an operator's action, to be run in the transaction of the action.
+ * @param target the kind and the id of its target
+ * @throws ConfigurationError when `by` is missing
  */
 export function operatorAction(
   operator: Operator,
@@ -40,7 +40,7 @@ export function operatorAction(
   );
 }
 
-/** What operators did, newest first: to one target, or to all of its kind. */
+/** Operators' actions, newest first: on one target, or on all of its kind. */
 export async function operatorActions(
   session: SqlSession,
   target: { readonly kind: string; readonly id?: string },

@@ -15,34 +15,34 @@ import { type DeadLetterFilter, filterJson } from './dead-letter-filter.js';
 import { operatorAction } from './operator-actions.js';
 import { cancelRedrive, listRedrives, redriveStep, startRedrive } from './statements.generated.js';
 
-/** How many dead letters a redrive is about, and how far it is. */
+/** The size and the progress of a redrive. */
 export interface RedriveProgress {
   readonly id: number;
   readonly state: 'running' | 'done' | 'cancelled';
   /** Open dead letters that matched when it began. */
   readonly total: number;
-  /** Of these, those that are on their way to their handlers or have been there. */
+  /** Of these, those sent to their handlers so far. */
   readonly redriven: number;
 }
 
-/** A redrive as it is listed. */
+/** A redrive as listed. */
 export interface RedriveSummary extends RedriveProgress {
-  /** The login that began it. */
+  /** The login that started it. */
   readonly actor: string;
-  /** The name that it gave. */
+  /** The stated name. */
   readonly by: string;
   readonly perSecond: number;
   readonly startedAt: Date;
 }
 
-/** How a redrive is run. */
+/** Options for running a redrive. */
 export interface RedriveOptions {
   /** Stops the run between two steps; the redrive can be resumed. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: RedriveProgress) => void;
 }
 
-/** Dead letters that a step takes at most, and steps in a second where the rate allows. */
+/** The most dead letters per step, and the number of steps per second if the rate allows. */
 const STEP = 500;
 const STEPS_A_SECOND = 5;
 const LIST = { limit: wholeNumber({ default: 20, min: 1, max: 100_000 }) };
@@ -50,11 +50,11 @@ const DEFAULT_PER_SECOND = 500;
 const MOST_PER_SECOND = 100_000;
 
 /**
- * Redrives many dead letters, at a rate, each once. How far it is stands in the database and moves with the dead letters
- * in one transaction: a redrive whose process has died is resumed, by anybody, where it was.
+ * Redrives many dead letters, at a rate, each once. Its progress is stored in the database, in one transaction with the
+ * dead letters: any process can resume a redrive whose process has crashed.
  */
 export class Redrives {
-  /** How many dead letters the next step takes, by redrive. */
+  /** The size of the next step, by redrive. */
   readonly #steps = new Map<number, number>();
 
   constructor(
@@ -64,8 +64,8 @@ export class Redrives {
   ) {}
 
   /**
-   * Begins to redrive the open dead letters that match a filter now; see {@link resume} for the rest of it.
-   * @param perSecond how many go to their handlers in a second, default 500
+   * Begins to redrive the open dead letters that currently match a filter; see {@link resume} for the rest.
+   * @param perSecond how many are sent to their handlers per second, default 500
    * @throws ConfigurationError
    */
   async start(
@@ -74,7 +74,7 @@ export class Redrives {
   ): Promise<RedriveProgress> {
     const { perSecond = DEFAULT_PER_SECOND } = operator;
     if (!Number.isSafeInteger(perSecond) || perSecond < 1 || perSecond > MOST_PER_SECOND) {
-      throw new ConfigurationError('The dead letters were left as they are', [
+      throw new ConfigurationError('The dead letters were not changed', [
         `perSecond must be a whole number from 1 to ${MOST_PER_SECOND}, got ${show(perSecond)}`,
       ]);
     }
@@ -90,8 +90,8 @@ export class Redrives {
   }
 
   /**
-   * Runs a redrive to its end, from where it is. Several processes may: they take turns.
-   * @returns how it stands: `running` when the signal stopped it
+   * Runs a redrive to its end, from its current position. Several processes may do so: they take turns.
+   * @returns its state: `running` if the signal stopped it
    * @throws NotFoundError
    */
   async resume(id: number, options: RedriveOptions = {}): Promise<RedriveProgress> {
@@ -105,7 +105,7 @@ export class Redrives {
     }
   }
 
-  /** Ends a redrive that runs: what it has redriven stays so. @throws NotFoundError when none of that id runs */
+  /** Ends a running redrive: dead letters already redriven stay so. @throws NotFoundError if none with that id runs */
   async cancel(id: number, operator: Operator): Promise<void> {
     const audit = operatorAction(operator, 'cancel', { kind: 'redrive', id: String(id) });
     await this.bus.transaction(async (connection) => {
@@ -122,7 +122,7 @@ export class Redrives {
   }
 
   async #step(id: number): Promise<RedriveProgress & { readonly pauseMs: number }> {
-    // The rate stands in the redrive; the first step, of one, reads it.
+    // The rate is stored with the redrive; the first step, of one, reads it.
     const most = this.#steps.get(id) ?? 1;
     const [row] = await this.bus.session.run(redriveStep, id, most);
     if (row === undefined) throw new NotFoundError(`redrive ${id}`);

@@ -2,20 +2,20 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
- * Ends a redrive that still runs; what it has redriven stays so.
+ * Ends a running redrive; dead letters already redriven stay so.
  */
 export const cancelRedrive = statement<[id: number], { id: number }>('cancel-redrive', `update :schema.redrive r set state = 'cancelled', moved_at = pg_catalog.clock_timestamp()
  where r.id = $1 and r.state = 'running'
 returning r.id`);
 
 /**
- * How many dead letters match a filter, and the id of the last.
+ * Counts the dead letters that match a filter, and returns the id of the last.
  */
 export const countDeadLetters = statement<[filter: string], { count: number; lastId: number }>('count-dead-letters', `select pg_catalog.count(*) as count, coalesce(pg_catalog.max(i.id), 0) as "lastId"
   from :schema.dead_letter_ids($1::jsonb, 0, 2147483647) as i (id)`);
 
 /**
- * Dead letters about which nobody has decided, by group and topic; counted up to 100,000 in all.
+ * Undecided dead letters by group and topic; counted up to 100,000 in all.
  */
 export const deadLetterBacklogs = statement<[], { groupName: string; topic: string; open: number; oldestAgeMs: number }>('dead-letter-backlogs', `select g.name as "groupName", d.topic, pg_catalog.count(*)::integer as open,
        (extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(d.created_at)) * 1000.0)::bigint as "oldestAgeMs"
@@ -26,13 +26,14 @@ export const deadLetterBacklogs = statement<[], { groupName: string; topic: stri
  order by g.name, d.topic`);
 
 /**
- * Discards those of the dead letters that are open.
+ * Discards those of the given dead letters that are open.
  * Locks: the dead letters by id
  */
 export const discardDeadLetters = statement<[ids: readonly (number | null)[]], { id: number }>('discard-dead-letters', `select d.id from :schema.discard_dead_letters($1) as d (id)`);
 
 /**
- * Discards open dead letters that have failed last long ago, up to a limit, and lets go of what waited behind them.
+ * Discards open dead letters whose last failure is long ago, up to a limit, and releases the messages that waited for
+ * them.
  * Locks: their rows
  */
 export const discardExpiredDeadLetters = statement<[openForMs: number, most: number], { id: number }>('discard-expired-dead-letters', `select d.id from :schema.discard_dead_letters(array(
@@ -42,7 +43,7 @@ export const discardExpiredDeadLetters = statement<[openForMs: number, most: num
    order by o.id limit $2)) as d (id)`);
 
 /**
- * Changes the message of an open dead letter and hands it to the handler that failed.
+ * Changes the message of an open dead letter and sends it to the handler that failed.
  * Locks: the dead letter
  */
 export const editDeadLetter = statement<[id: number, messageId: string, headers: string, payload: Buffer | null], { redriven: number }>('edit-dead-letter', `with edited as (
@@ -54,7 +55,7 @@ export const editDeadLetter = statement<[id: number, messageId: string, headers:
 select pg_catalog.count(*) as redriven from edited`);
 
 /**
- * Dead letters that match a filter, counted by the kind of their failure; the most frequent first.
+ * Counts the dead letters that match a filter by kind of failure; most frequent first.
  */
 export const groupDeadLetters = statement<[filter: string, limit: number], { fingerprint: string; group: string; topic: string; handler: string; errorClass: string; errorMessage: string; count: number; firstFailedAt: Date; lastFailedAt: Date; newestId: number }>('group-dead-letters', `select d.fingerprint, g.name as "group", d.topic, d.handler, d.error_class as "errorClass",
        (pg_catalog.array_agg(d.error_message order by d.id desc))[1] as "errorMessage", pg_catalog.count(*) as count,
@@ -67,7 +68,7 @@ export const groupDeadLetters = statement<[filter: string, limit: number], { fin
  limit $2`);
 
 /**
- * Keeps a message that could not be handled, with what went wrong; opens its dead letter again after a redrive.
+ * Stores a message that could not be handled, with its error; reopens its dead letter after a redrive.
  */
 export const insertDeadLetter = statement<[groupId: number, partitionId: number, offset: number, bucketSeq: number, topic: string, partition: number, handler: string, messageId: string | null, key: string | null, headers: string, payload: Buffer | null, timestampMs: number, reason: string, errorClass: string, errorCode: string | null, errorMessage: string, errorStack: string | null, fingerprint: string, attempts: number, failingForMs: number], Record<never, never>>('insert-dead-letter', `insert into :schema.dead_letter as d (group_id, partition_id, log_offset, bucket_seq, topic, partition_number, handler,
                                       message_id, key, headers, payload, timestamp_ms, reason, error_class,
@@ -83,8 +84,8 @@ on conflict (group_id, partition_id, log_offset) do update
  where d.state = 'redriving'`);
 
 /**
- * What operators did to a target, newest first; to all targets of its kind when none is named. By the name that was given,
- * where one was.
+ * Operators' actions on a target, newest first; on all targets of its kind if none is given. Filtered by the stated
+ * name, if one is given.
  * Index: operator_action_target
  */
 export const listActions = statement<[targetKind: string, target: string | null, limit: number], { id: number; actedAt: Date; actor: string; by: string; action: string; target: string; reason: string | null; details: string }>('list-actions', `select a.id, a.acted_at as "actedAt", a.actor, a.stated_by as "by", a.action, a.target, a.reason, a.details::text as details
@@ -94,7 +95,7 @@ export const listActions = statement<[targetKind: string, target: string | null,
  limit $3`);
 
 /**
- * Dead letters that match a filter, by id, without their payloads. The filter is that of dead_letter_ids.
+ * Lists dead letters that match a filter, by id, without payloads. The filter is that of dead_letter_ids.
  */
 export const listDeadLetters = statement<[filter: string, afterId: number, limit: number], { id: number; group: string; topic: string; partition: number; offset: number; handler: string; messageId: string | null; key: string | null; reason: string; errorClass: string; errorMessage: string; fingerprint: string; attempts: number; state: string; redrives: number; replacedBy: string | null; firstFailedAt: Date; lastFailedAt: Date }>('list-dead-letters', `select d.id, g.name as "group", d.topic, d.partition_number as partition, d.log_offset as "offset", d.handler,
        d.message_id as "messageId", d.key, d.reason, d.error_class as "errorClass",
@@ -114,26 +115,26 @@ export const listRedrives = statement<[limit: number], { id: number; actor: stri
  limit $1`);
 
 /**
- * Keeps what an operator did.
+ * Records an operator's action.
  */
 export const recordAction = statement<[statedBy: string, action: string, targetKind: string, target: string, reason: string | null, details: string], Record<never, never>>('record-action', `insert into :schema.operator_action (stated_by, action, target_kind, target, reason, details)
 values ($1, $2, $3, $4, $5, $6::jsonb)`);
 
 /**
- * Redrives those of the dead letters that are open.
+ * Redrives those of the given dead letters that are open.
  * Locks: the dead letters by id
  */
 export const redriveDeadLetters = statement<[ids: readonly (number | null)[]], { redriven: number }>('redrive-dead-letters', `select :schema.redrive_dead_letters($1) as redriven`);
 
 /**
- * One step of a redrive, of up to so many dead letters; no row when there is no such redrive.
+ * One step of a redrive, of up to most dead letters; no row if there is no such redrive.
  * Locks: the redrive's row, then the dead letters by id
  */
 export const redriveStep = statement<[id: number, most: number], { id: number; actor: string; perSecond: number; total: number; redriven: number; state: string }>('redrive-step', `select r.id, r.actor, r.per_second as "perSecond", r.total, r.redriven, r.state
   from :schema.redrive_step($1, $2) r`);
 
 /**
- * Removes dead letters that have been closed for long, up to so many.
+ * Removes dead letters that have been closed for long, up to a limit.
  * Index: dead_letter_closed
  */
 export const removeClosedDeadLetters = statement<[closedForMs: number, most: number], { removed: number }>('remove-closed-dead-letters', `with old as (
@@ -147,19 +148,19 @@ export const removeClosedDeadLetters = statement<[closedForMs: number, most: num
 select pg_catalog.count(*) as removed from old`);
 
 /**
- * Removes dead letters, with all that they hold.
+ * Removes dead letters, with all their content.
  * Index: dead_letter_pkey
  */
 export const removeDeadLetters = statement<[ids: readonly (number | null)[]], Record<never, never>>('remove-dead-letters', `delete from :schema.dead_letter d where d.id = any ($1)`);
 
 /**
- * Removes records of what operators did that are past their time, up to so many.
+ * Removes expired records of operators' actions, up to a limit.
  * Index: operator_action_acted
  */
 export const removeOldActions = statement<[olderThanMs: number, most: number], { removed: number }>('remove-old-actions', `select :schema.audit_forget($1, $2) as removed`);
 
 /**
- * Closes an open dead letter because another message was sent instead, and lets go of what waited behind it.
+ * Closes an open dead letter because another message was sent instead, and releases the messages that waited for it.
  */
 export const replaceDeadLetter = statement<[id: number, replacedBy: string], { id: number }>('replace-dead-letter', `with replaced as (
   update :schema.dead_letter d
@@ -181,7 +182,7 @@ export const resolveRedriven = statement<[groupId: number, partitionId: number, 
  where d.group_id = $1 and d.partition_id = $2 and d.log_offset = $3 and d.state = 'redriving'`);
 
 /**
- * One dead letter with everything.
+ * One dead letter with all its values.
  */
 export const showDeadLetter = statement<[id: number], { id: number; group: string; topic: string; partition: number; offset: number; handler: string; messageId: string | null; key: string | null; reason: string; errorClass: string; errorMessage: string; fingerprint: string; attempts: number; state: string; redrives: number; replacedBy: string | null; firstFailedAt: Date; lastFailedAt: Date; errorCode: string | null; errorStack: string | null; headers: string; payload: Buffer | null; timestampMs: number }>('show-dead-letter', `select d.id, g.name as "group", d.topic, d.partition_number as partition, d.log_offset as "offset", d.handler,
        d.message_id as "messageId", d.key, d.reason, d.error_class as "errorClass",
@@ -194,7 +195,7 @@ export const showDeadLetter = statement<[id: number], { id: number; group: strin
  where d.id = $1`);
 
 /**
- * Begins a redrive of the dead letters that match a filter now.
+ * Begins a redrive of the dead letters that currently match a filter.
  */
 export const startRedrive = statement<[filter: string, statedBy: string, perSecond: number], { id: number; total: number }>('start-redrive', `insert into :schema.redrive (filter, stated_by, per_second, up_to_id, total)
 select $1::jsonb, $2, $3, coalesce(pg_catalog.max(i.id), 0), pg_catalog.count(*)
@@ -202,7 +203,7 @@ select $1::jsonb, $2, $3, coalesce(pg_catalog.max(i.id), 0), pg_catalog.count(*)
 returning id, total`);
 
 /**
- * Groups and topics of the open dead letters that match a filter, of which no living process handles the topic.
+ * Groups and topics of open dead letters that match a filter, where no live process handles the topic.
  */
 export const unservedDeadLetters = statement<[filter: string], { group: string; topic: string }>('unserved-dead-letters', `select distinct g.name as "group", d.topic
   from :schema.dead_letter_ids($1::jsonb, 0, 2147483647) as i (id)

@@ -2,13 +2,16 @@ import { dictionary } from '@waybill/kernel/internal';
 import { type LogRecord } from '@waybill/log';
 import { CAUSE_ID_HEADER, MESSAGE_ID_HEADER } from '@waybill/log/internal';
 
-/** Bytes as a row keeps them: as text, or in base64 where they are no text that it can hold. */
+/** Bytes as stored in a row: text, or base64 if they are not storable text. */
 type StoredBytes = string | { readonly base64: string };
 
-/** A record's headers as a row keeps them: `[name, value]` in their order. */
+/** A record's headers as stored in a row: `[name, value]` in their order. */
 type StoredHeader = readonly [name: StoredBytes, value: StoredBytes | null];
 
-/** The headers of a record as the jsonb of a parked message or a dead letter, from which they come back byte for byte. */
+/**
+ * The headers of a record as the jsonb of a parked message or a dead letter, from which they are restored byte for
+ * byte.
+ */
 export function storeHeaders(headers: LogRecord['headers']): string {
   const stored = headers.map(({ key, value }): StoredHeader => {
     return [storeBytes(Buffer.from(key, 'utf8')), value === null ? null : storeBytes(value)];
@@ -16,7 +19,7 @@ export function storeHeaders(headers: LogRecord['headers']): string {
   return JSON.stringify(stored);
 }
 
-/** What {@link storeHeaders} made, as headers of a record again. */
+/** Turns the output of {@link storeHeaders} back into headers of a record. */
 export function restoreHeaders(stored: string): LogRecord['headers'] {
   const headers = JSON.parse(stored) as readonly StoredHeader[];
   return headers.map(([key, value]) => ({
@@ -25,7 +28,7 @@ export function restoreHeaders(stored: string): LogRecord['headers'] {
   }));
 }
 
-/** What {@link storeHeaders} made, as names and texts for people; of a name that stands twice, the last. */
+/** The output of {@link storeHeaders} as names and texts for display; of a repeated name, the last value. */
 export function headersAsObject(stored: string): Record<string, string> {
   const headers = dictionary<string>();
   for (const { key, value } of restoreHeaders(stored)) {
@@ -34,7 +37,7 @@ export function headersAsObject(stored: string): Record<string, string> {
   return headers;
 }
 
-/** The headers of a message that is sent instead of another: some changed (null takes one away), its own id, its cause. */
+/** The headers of a replacement message: with changes (null removes one), its own id, its cause. */
 export function editedHeaders(
   stored: string,
   changes: Readonly<Record<string, string | null>>,
@@ -54,7 +57,7 @@ export function editedHeaders(
 
 function storeBytes(bytes: Buffer): StoredBytes {
   const text = bytes.toString('utf8');
-  // jsonb holds no NUL; bytes that are no UTF-8 would not come back.
+  // jsonb cannot contain NUL; bytes that are not UTF-8 would not be restored.
   const comesBack = !text.includes('\0') && Buffer.from(text, 'utf8').equals(bytes);
   return comesBack ? text : { base64: bytes.toString('base64') };
 }

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { restoreHeaders, storeHeaders } from '../src/stored-record.js';
 
-test('headers come back from their row byte for byte, in their order, doubles and all', () => {
+test('headers are restored from their row byte for byte, in their order, including duplicates', () => {
   const value = fc.option(
     fc.uint8Array({ maxLength: 20 }).map((bytes) => Buffer.from(bytes)),
     { nil: null },

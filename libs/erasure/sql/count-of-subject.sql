@@ -1,4 +1,4 @@
--- What stands of a subject in encrypted form.
+-- Counts the encrypted rows of a subject.
 -- Params: subjectHash bytea, hashText text
 -- Returns: deadLetters bigint, parked bigint, timers bigint, halves bigint, outbox bigint, quarantined bigint, sagas bigint
 select (select count(*) from :schema.dead_letter d where position($1::bytea in d.payload) > 0) as "deadLetters",

@@ -1,5 +1,5 @@
 -- Destroys the keys of a subject, for good.
 -- Params: subjectHash bytea
 -- Returns: destroyed integer
--- Locks: transactions that keep something for the subject, and those wait for it
+-- Locks: waits for transactions that store something for the subject, and they for it
 select :schema.destroy_subject_keys($1) as destroyed;

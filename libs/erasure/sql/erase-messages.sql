@@ -1,5 +1,5 @@
--- Erases what can be erased of the messages with one of these keys, or of one message: dead letters lose their content and are
--- closed, half messages that are undecided are rolled back, rows that only wait are removed, kept results are emptied.
+-- Erases what is possible of the messages with one of these keys, or of one message: dead letters lose their content
+-- and are closed, undecided half messages are rolled back, waiting rows are removed, stored results are emptied.
 -- Params: keys text[], messageId text?, topic text?
 -- Returns: deadLetters bigint, parked bigint, timers bigint, recurring bigint, halves bigint, decidedHalves bigint, outbox bigint,
 --   quarantined bigint, results bigint

@@ -1,4 +1,4 @@
--- Removes what sagas of a subject are found by: it stands there as it is, whatever else is encrypted.
+-- Removes the attributes of a subject's sagas: they are stored in plain text, even with encryption.
 -- Params: subjectHash text
 -- Returns: removed bigint
 -- Index: saga_attribute_pkey

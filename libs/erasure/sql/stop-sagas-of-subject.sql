@@ -1,4 +1,4 @@
--- Sagas of a subject that was erased are stuck: nobody can read them.
+-- Marks the sagas of an erased subject as stuck: they can no longer be read.
 -- Params: subjectHash text
 -- Returns: none
 update :schema.saga s set state = 3::smallint, reason = 'its subject was erased', wake_at = null, changed_at = clock_timestamp()

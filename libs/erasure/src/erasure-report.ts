@@ -1,6 +1,6 @@
-/** What an erasure has done, and where something is left. */
+/** The result of an erasure, and the places where data remain. */
 export interface ErasureReport {
-  /** As `subject 4f…`, by its hash; never the name or the key themselves. */
+  /** E.g. `subject 4f…`, by its hash; never the name or the key itself. */
   readonly what: string;
   readonly done: readonly ErasedPart[];
   readonly remains: readonly Remainder[];
@@ -12,30 +12,30 @@ export interface ErasedPart {
   readonly rows: number;
 }
 
-/** Where something is left, and how it goes away. */
+/** A place where data remain, and how they are removed. */
 export interface Remainder {
   readonly where: string;
   readonly why: string;
-  /** When it is gone at the latest, as far as that is known. */
+  /** The latest time of its removal, if known. */
   readonly until: Date | null;
 }
 
-/** What no erasure in this database reaches. */
+/** Places that no erasure in this database reaches. */
 export const ELSEWHERE: readonly Remainder[] = [
   {
     where: 'backups, WAL archives and standbys',
-    why: 'they have what the database had: let those expire that are older than this erasure',
+    why: 'they contain what the database contained: let those older than this erasure expire',
     until: null,
   },
   {
     where: "pages of the database's files",
-    why: 'rows that were removed or overwritten stay in them until VACUUM has passed: run it on the schema',
+    why: 'removed or overwritten rows stay in them until VACUUM runs: run it on the schema',
     until: null,
   },
   {
     where:
-      'other databases, topics of other log systems, Redis, logs of processes, and what handlers have written',
-    why: 'Waybill does not know them here: run the command on the database of each service',
+      'other databases, topics of other log systems, Redis, logs of processes, and data written by handlers',
+    why: 'Waybill does not know them: run the command on the database of each service',
     until: null,
   },
 ];

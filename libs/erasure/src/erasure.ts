@@ -21,39 +21,39 @@ import {
 import { ELSEWHERE, type ErasedPart, type ErasureReport, type Remainder } from './erasure-report.js';
 import { logRemainders } from './log-remainders.js';
 
-/** What is to be erased: all that belongs to a subject, to the messages of a key, or to one message. */
+/** The target of an erasure: all data of a subject, of the messages of a key, or of one message. */
 export type ErasureTarget =
   | {
       readonly subject: string;
-      /** Whether sagas under way end stuck. Default false: then it is refused. */ readonly stopSagas?: boolean;
+      /** Whether active sagas end stuck. Default false: the erasure is then refused. */ readonly stopSagas?: boolean;
     }
   | { readonly key: string; readonly topic?: string }
   | { readonly messageId: string; readonly topic?: string };
 
-/** How an erasure is done. */
+/** Options of an erasure. */
 export interface ErasureOptions {
-  /** Only says what would be done. Default false. */
+  /** Only reports what would be done. Default false. */
   readonly dryRun?: boolean;
 }
 
-/** Thrown inside to roll back what was only tried. */
+/** Thrown internally to roll back a dry run. */
 class DryRunRollbackError extends Error {
   constructor(readonly report: ErasureReport) {
-    super('it was only tried');
+    super('it was only a dry run');
   }
 }
 
 const KIND = 'erasure';
-/** What an erasure is called in the record of operators' decisions: the name and the key themselves are to be forgotten. */
+/** The target's name in the audit record: the name and the key themselves must be forgotten. */
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /**
- * Erases what must be forgotten. Of a subject the keys are destroyed: what was encrypted with them is unreadable wherever
- * it stands, in the log and in every backup of it as well. Of a key or a message rows are removed and emptied, and the
- * report says where something is left.
+ * Erases data that must be forgotten. For a subject, its keys are destroyed: data encrypted with them are unreadable
+ * wherever they are, including the log and all its backups. For a key or a message, rows are removed and emptied, and
+ * the report lists where data remain.
  */
 export class Erasure {
-  /** @param sealer knows the pseudonyms of keys, where they are encrypted. Default: one without a cipher */
+  /** @param sealer knows the pseudonyms of encrypted keys. Default: one without a cipher */
   constructor(
     private readonly bus: PgDatabase,
     private readonly topics: Topics,
@@ -61,7 +61,7 @@ export class Erasure {
     private readonly sealer: Sealer = Sealer.none,
   ) {}
 
-  /** @throws ConfigurationError for a target that is not usable, or a subject with sagas under way */
+  /** @throws ConfigurationError for an unusable target, or a subject with active sagas */
   async erase(
     target: ErasureTarget,
     operator: Operator & { readonly reason: string },
@@ -89,7 +89,7 @@ export class Erasure {
     }
   }
 
-  /** What was erased, newest first. */
+  /** Past erasures, newest first. */
   async actions(): Promise<OperatorAction[]> {
     return operatorActions(this.bus.session, { kind: KIND });
   }
@@ -97,19 +97,19 @@ export class Erasure {
   async #ofSubject(connection: PgConnection, subject: string, stopSagas: boolean): Promise<ErasedPart[]> {
     const hash = subjectHash(subject);
     const hex = hash.toString('hex');
-    // The lock first: what transactions have kept that were under way is seen behind it.
+    // The lock first: rows stored by transactions in progress are visible after it.
     const [row] = await connection.run(destroySubjectKeys, hash);
     const sagas = await connection.run(findSagasOfSubject, hex);
     if (sagas.length > 0 && !stopSagas)
-      throw new ConfigurationError('The subject was left as it is', [
-        `${sagas.length} of its sagas are under way, the first is ${sagas[0]?.type} ${sagas[0]?.id}: let them end, or say ` +
-          'stopSagas (--stop-sagas), and they are stuck for good',
+      throw new ConfigurationError('The subject was not erased', [
+        `${sagas.length} of its sagas are active, the first is ${sagas[0]?.type} ${sagas[0]?.id}: let them end, or set ` +
+          'stopSagas (--stop-sagas), and they stay stuck for good',
       ]);
     if (sagas.length > 0) await connection.runBatch([bindStatement(stopSagasOfSubject, hex)]);
     const [attributes] = await connection.run(eraseSagaAttributes, hex);
     return parts({
       'keys of the subject': row?.destroyed ?? 0,
-      'sagas that are stuck now': sagas.length,
+      'sagas that are now stuck': sagas.length,
       'attributes of its sagas': attributes?.removed ?? 0,
     });
   }
@@ -140,7 +140,7 @@ export class Erasure {
       ...places,
       {
         where: 'sagas, and results of guards, leases, barriers and external effects',
-        why: 'they are not known by the key or the id of a message: they leave by retention; a subject reaches them at once',
+        why: 'they cannot be found by the key or the id of a message: retention removes them; erasing a subject reaches them immediately',
         until: null,
       },
     ];
@@ -153,16 +153,16 @@ export class Erasure {
     return [
       ...counts.map(([table, rows]) => ({
         where: table,
-        why: `${rows} are there as ciphertext that nobody can read any more`,
+        why: `${rows} left as ciphertext that can no longer be read`,
         until: null,
       })),
       {
         where: 'log',
-        why: 'its records are there as ciphertext that nobody can read any more, until retention removes them',
+        why: 'its records remain as ciphertext that can no longer be read, until retention removes them',
         until: null,
       },
       {
-        where: 'what is never encrypted',
+        where: 'data that are never encrypted',
         why: "keys of messages without encryptKeys, keys of sagas, attributes that operators have searched sagas by, tokens of timers, reasons of rejections, errors' texts",
         until: null,
       },
@@ -194,6 +194,6 @@ function assertTarget(target: ErasureTarget): void {
     throw new ConfigurationError('Nothing was erased', [problem]);
   };
   if (given === undefined || typeof given.value !== 'string' || given.value === '')
-    return refuse('it must say a subject, a key or a messageId, as a text');
+    return refuse('it must name a subject, a key or a messageId, as a string');
   if (given.name === 'messageId' && !isId(given.value)) refuse('messageId must be a UUID');
 }

@@ -3,21 +3,21 @@ import { decodeBatch, LogReader, type LogRecord, type Topics } from '@waybill/lo
 import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
 import type { Remainder } from './erasure-report.js';
 
-/** Which records are meant. */
+/** Selects records. */
 export interface RecordsToFind {
-  /** Texts that a key may stand as. */
+  /** Stored forms of a key. */
   readonly keys: readonly string[];
   readonly messageId: string | null;
   readonly topic: string | null;
 }
 
 const DAY_MS = 86_400_000;
-/** Places that a report names one by one. */
+/** The most places that a report lists. */
 const MOST_PLACES = 1_000;
 
 /**
- * The records of a key, or of a message, that stand in the log. They cannot be removed one by one, and leave with their
- * bucket. It reads every record of the topic, or of all topics.
+ * The records of a key, or of a message, in the log. They cannot be removed one by one, and are removed with their
+ * bucket. Reads every record of the topic, or of all topics.
  */
 export async function logRemainders(
   database: PgDatabase,
@@ -25,7 +25,7 @@ export async function logRemainders(
   wanted: RecordsToFind,
 ): Promise<Remainder[]> {
   const all = await topics.list();
-  // A bucket leaves as a whole, and all topics share buckets.
+  // A bucket is removed as a whole, and all topics share buckets.
   const keptMs = Math.max(0, ...all.map(({ retentionMs }) => retentionMs)) + DAY_MS;
   const reader = new LogReader(database, topics);
   const found: Remainder[] = [];
@@ -39,12 +39,12 @@ export async function logRemainders(
         else
           found.push({
             where: `log ${name}[${number}]@${record.offset}`,
-            why: 'a record of the log leaves with its bucket, by retention',
+            why: 'retention removes a record of the log together with its bucket',
             until: new Date(record.timestampMs + keptMs),
           });
       }
   }
-  const rest = { where: 'log', why: `and ${more} records more`, until: new Date(Date.now() + keptMs) };
+  const rest = { where: 'log', why: `and ${more} more records`, until: new Date(Date.now() + keptMs) };
   return more === 0 ? found : [...found, rest];
 }
 

@@ -2,7 +2,7 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
- * What stands of a subject in encrypted form.
+ * Counts the encrypted rows of a subject.
  */
 export const countOfSubject = statement<[subjectHash: Buffer, hashText: string], { deadLetters: number; parked: number; timers: number; halves: number; outbox: number; quarantined: number; sagas: number }>('count-of-subject', `select (select pg_catalog.count(*) from :schema.dead_letter d where position($1::bytea in d.payload) > 0) as "deadLetters",
        (select pg_catalog.count(*) from :schema.parked_message m where position($1::bytea in m.payload) > 0) as parked,
@@ -16,13 +16,13 @@ export const countOfSubject = statement<[subjectHash: Buffer, hashText: string],
 
 /**
  * Destroys the keys of a subject, for good.
- * Locks: transactions that keep something for the subject, and those wait for it
+ * Locks: waits for transactions that store something for the subject, and they for it
  */
 export const destroySubjectKeys = statement<[subjectHash: Buffer], { destroyed: number }>('destroy-subject-keys', `select :schema.destroy_subject_keys($1) as destroyed`);
 
 /**
- * Erases what can be erased of the messages with one of these keys, or of one message: dead letters lose their content and are
- * closed, half messages that are undecided are rolled back, rows that only wait are removed, kept results are emptied.
+ * Erases what is possible of the messages with one of these keys, or of one message: dead letters lose their content
+ * and are closed, undecided half messages are rolled back, waiting rows are removed, stored results are emptied.
  * Locks: their rows
  */
 export const eraseMessages = statement<[keys: readonly (string | null)[], messageId: string | null, topic: string | null], { deadLetters: number; parked: number; timers: number; recurring: number; halves: number; decidedHalves: number; outbox: number; quarantined: number; results: number }>('erase-messages', `with letters as (
@@ -85,7 +85,7 @@ select (select pg_catalog.count(*) from letters) as "deadLetters", (select pg_ca
        (select pg_catalog.count(*) from results) as results`);
 
 /**
- * Removes what sagas of a subject are found by: it stands there as it is, whatever else is encrypted.
+ * Removes the attributes of a subject's sagas: they are stored in plain text, even with encryption.
  * Index: saga_attribute_pkey
  */
 export const eraseSagaAttributes = statement<[subjectHash: string], { removed: number }>('erase-saga-attributes', `with of_subject as (
@@ -100,12 +100,12 @@ export const eraseSagaAttributes = statement<[subjectHash: string], { removed: n
 select pg_catalog.count(*) as removed from gone`);
 
 /**
- * Sagas of a subject that are under way.
+ * Active sagas of a subject.
  */
 export const findSagasOfSubject = statement<[subjectHash: string], { id: string; type: string }>('find-sagas-of-subject', `select s.id, s.saga_type as type from :schema.saga s where s.state <= 3 and s.content->>'subject'::text = $1 order by s.id`);
 
 /**
- * Sagas of a subject that was erased are stuck: nobody can read them.
+ * Marks the sagas of an erased subject as stuck: they can no longer be read.
  */
 export const stopSagasOfSubject = statement<[subjectHash: string], Record<never, never>>('stop-sagas-of-subject', `update :schema.saga s set state = 3::smallint, reason = 'its subject was erased', wake_at = null, changed_at = pg_catalog.clock_timestamp()
  where s.state <= 3 and s.content->>'subject'::text = $1`);

@@ -1,4 +1,4 @@
--- Empties a slot of the barrier whose operations are all older than it remembers.
+-- Empties a slot of the barrier if all its operations are older than the barrier's retention.
 -- Params: slot integer
 -- Returns: emptied boolean
 -- Locks: that slot, for at most 50 ms of waiting

@@ -1,4 +1,4 @@
--- Empties a slot of the external effects that are all older than the retention; undecided ones are carried forward.
+-- Empties a slot of external effects if all are older than the retention; undecided ones are carried forward.
 -- Params: slot integer, retentionMs bigint
 -- Returns: emptied boolean
 -- Locks: that slot, for at most 50 ms of waiting

@@ -1,4 +1,4 @@
--- Empties a slot of what leases have brought about, when all of it may be forgotten.
+-- Empties a slot of the results of leases, if all have expired.
 -- Params: slot integer
 -- Returns: emptied boolean
 -- Locks: that slot, for at most 50 ms of waiting

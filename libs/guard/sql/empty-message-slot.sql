@@ -1,4 +1,4 @@
--- Empties a slot of the message-id guard's ring, when every row in it is past its time.
+-- Empties a slot of the message-id guard's ring, if every row in it has expired.
 -- Params: slot integer
 -- Returns: emptied boolean
 -- Locks: that slot, for at most 50 ms of waiting

@@ -1,5 +1,5 @@
--- Forgets leases that ended a day ago and that nobody has claimed since: their work was given up.
+-- Deletes leases that ended a day ago and have not been claimed since: their work was given up.
 -- Params: most integer
 -- Returns: none
--- Locks: those leases; those that are locked are left out
+-- Locks: those leases; locked ones are skipped
 select from :schema.lease_forget($1);

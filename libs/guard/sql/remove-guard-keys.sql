@@ -1,4 +1,4 @@
--- Removes keys that were followed by another one longer than maxAgeMs ago: no mark that they have signed is remembered.
+-- Removes keys that were superseded longer than maxAgeMs ago: all marks signed with them have expired.
 -- Params: maxAgeMs bigint
 -- Returns: none
 -- Index: guard_mac_key_service

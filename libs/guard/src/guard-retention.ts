@@ -20,16 +20,16 @@ import {
 const DAY_MS = 86_400_000;
 /** Slots of each ring; the same number as in the migration. */
 const SLOTS = 16;
-/** Leases that one pass forgets at most. */
+/** The most leases that one pass deletes. */
 const LEASES_AT_A_TIME = 10_000;
 
-/** A key of leases that was followed by another is kept for so long: longer than any mark that it has signed is. */
+/** How long a superseded key of leases is kept: longer than any mark signed with it. */
 const OLD_KEYS_MS = 60 * DAY_MS;
 
 const SPECS = {
-  /** How long an external effect is remembered at least, in milliseconds. One that is not decided stays. */
+  /** Minimum retention of an external effect, in milliseconds. Undecided ones stay. */
   effectsMs: wholeNumber({ default: 90 * DAY_MS, min: DAY_MS, max: 90 * DAY_MS }),
-  /** How often it looks for slots to empty, in milliseconds. */
+  /** Interval between checks for slots to empty, in milliseconds. */
   intervalMs: wholeNumber({ default: 600_000, min: 10, max: DAY_MS }),
 };
 
@@ -37,8 +37,8 @@ const SPECS = {
 export type GuardRetentionOptions = Given<typeof SPECS>;
 
 /**
- * Empties the slots of the message-id guard, of the barrier, of what leases have brought about and of external effects, in
- * one database, when all in them may be forgotten: the barrier's after 90 days, a message and a lease's mark after their
+ * Empties the slots of the message-id guard, of the barrier, of completed leases and of external effects, in
+ * one database, when all their rows have expired: the barrier's after 90 days, a message and a lease's mark after their
  * own windows.
  */
 export class GuardRetention extends Retention {
@@ -58,7 +58,7 @@ export class GuardRetention extends Retention {
     this.#effectsMs = effectsMs;
   }
 
-  /** One pass over the rings. A slot that is in use is left for the next. */
+  /** One pass over the rings. A slot in use is left for the next pass. */
   async runOnce(): Promise<PassResult> {
     await this.#empty('message-id guard', (slot) => this.session.run(emptyMessageSlot, slot));
     await this.#empty('barrier', (slot) => this.session.run(emptyBarrierSlot, slot));

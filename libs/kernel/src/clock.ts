@@ -1,17 +1,17 @@
-/** Time as the process sees it. Leases, due times and expiry never use it: those are the database's clock. */
+/** The process's clock. Leases, due times and expiry never use it: they use the database's clock. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
   /** A monotonic time in milliseconds, for measuring how long something took. */
   monotonic(): number;
-  /** Resolves after `ms` (24 days at most), or at once when `signal` aborts. Never rejects. */
+  /** Resolves after `ms` (24 days at most), or immediately when `signal` aborts. Never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** A timer of Node that is set for longer goes off at once. */
+/** Node fires a timer with a longer delay immediately. */
 const LONGEST_SLEEP_MS = 2 ** 31 - 1;
 
-/** The clock of the machine. */
+/** The machine's clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

@@ -1,6 +1,6 @@
 /**
- * Entries by names that users choose. It has no prototype: `constructor` is there only when somebody put it there, and
- * `__proto__` is a name like any other.
+ * Entries under names that users choose. It has no prototype: `constructor` exists only if it was added, and
+ * `__proto__` is an ordinary name.
  */
 export function dictionary<T>(entries: Readonly<Record<string, T>> = {}): Record<string, T> {
   const made = Object.create(null) as Record<string, T>;
@@ -8,7 +8,7 @@ export function dictionary<T>(entries: Readonly<Record<string, T>> = {}): Record
   return made;
 }
 
-/** What stands under a name in an object that users gave; nothing of what every object has by itself. */
+/** An own property of an object that a user passed; inherited properties are ignored. */
 export function own<T>(entries: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
   return entries !== undefined && Object.hasOwn(entries, name) ? entries[name] : undefined;
 }

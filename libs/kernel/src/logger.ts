@@ -1,10 +1,10 @@
 import { isWaybillError } from './errors/waybill-error.js';
 import { oneLine, withoutSecrets } from './safe-text.js';
 
-/** Ids and figures that belong to a line; never payloads. */
+/** Ids and figures of a line; never payloads. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
-/** Where Waybill writes its lines. Nest's logger is put behind it by `@waybill/nestjs`. */
+/** Where Waybill writes its log lines. `@waybill/nestjs` passes them to Nest's logger. */
 export interface Logger {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
@@ -12,10 +12,10 @@ export interface Logger {
   error(message: string, fields?: LogFields): void;
 }
 
-/** Writes nothing. */
+/** Discards all lines. */
 export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** Whether work was given up because another process owns it by now: the usual end of a hand-over, and no failure. */
+/** Whether work was given up because another process now owns it: normal in a hand-over, not a failure. */
 export function isFenced(error: unknown): boolean {
   return isWaybillError(error) && error.code === 'FENCED';
 }
@@ -23,8 +23,8 @@ export function isFenced(error: unknown): boolean {
 const guarded = new WeakMap<Logger, Logger>();
 
 /**
- * The logger to write to: the given one, whose failures stop no work, or none. A line that cannot be written is lost; the work
- * that it tells of is not. Each line is one, whatever stands in it: nobody can forge a second by an error's text or a key.
+ * The logger to write to: the given one, made safe, or none. A line that cannot be written is lost; the work that it
+ * reports continues. Each entry is one line, whatever it contains: an error's text or a key cannot forge a second one.
  */
 export function guardLogger(given: Logger | undefined): Logger {
   if (given === undefined || given === silentLogger) return silentLogger;

@@ -4,9 +4,9 @@ import { isWaybillError } from './errors/waybill-error.js';
 import type { SqlSession } from './sql/sql-session.js';
 import type { Statement } from './sql/statement.js';
 
-/** How the keys of one kind are kept in the service's database. `owner` is the service, as the rows name it. */
+/** Stores keys of one kind in the service's database. `owner` is the service's name in the rows. */
 export interface MacKeyStatements {
-  /** The newest key that is not older than `maxAgeMs`. `isCommitted`: it is not of this very transaction. */
+  /** The newest key that is not older than `maxAgeMs`. `isCommitted`: it was not made in this transaction. */
   readonly current: Statement<
     [owner: string, maxAgeMs: number],
     { readonly id: number; readonly secret: Buffer; readonly isCommitted: boolean }
@@ -24,23 +24,23 @@ interface KnownKey extends Key {
   readonly readMs: number;
 }
 
-/** Keys are read again after this, in milliseconds: another process may have rotated or revoked one. */
+/** Keys are read again after this time, in milliseconds: another process may have rotated or revoked one. */
 const KNOWN_MS = 60_000;
-/** Keys that are remembered at most. */
+/** The most keys that are cached. */
 const MOST_KNOWN = 100;
 const SECRET_BYTES = 32;
 const MAC = /^(\d{1,15})\.([\w-]{43})$/;
 
 /**
- * MACs (HMAC-SHA256, RFC 2104) by keys that one service keeps in its database, to know again what it has given to others.
- * A key is rotated by age, and older ones are accepted until a retention removes them. While the database cannot be
- * reached, what is known goes on: nobody can rotate a key then.
+ * MACs (HMAC-SHA256, RFC 2104) with keys that a service keeps in its database, to recognise what it has given to
+ * others. Keys are rotated by age, and older ones are accepted until retention removes them. While the database cannot
+ * be reached, cached keys stay valid: no key can be rotated then.
  */
 export class MacKeys {
   readonly #known = new Map<number, KnownKey>();
   #current: KnownKey | undefined;
 
-  /** @param maxAgeMs after this a new key is made */
+  /** @param maxAgeMs age at which a new key is made */
   constructor(
     private readonly statements: MacKeyStatements,
     readonly owner: string,
@@ -62,8 +62,8 @@ export class MacKeys {
   }
 
   /**
-   * The key to sign with. One that this very transaction has made is not remembered: if that is rolled back, the key is
-   * gone, and what is signed with it later would be refused.
+   * The key to sign with. A key made in this transaction is not cached: if the transaction is rolled back, the key is
+   * gone, and anything signed with it later would be refused.
    */
   async #currentKey(session: SqlSession): Promise<Key> {
     if (isFresh(this.#current)) return this.#current;
@@ -78,7 +78,7 @@ export class MacKeys {
     }
     const secret = randomBytes(SECRET_BYTES);
     const [made] = await session.run(this.statements.add, this.owner, secret);
-    invariant(made !== undefined, `the key of ${this.owner} was not kept`);
+    invariant(made !== undefined, `the key of ${this.owner} was not stored`);
     return { id: made.id, secret };
   }
 
@@ -94,7 +94,7 @@ export class MacKeys {
     return row.secret;
   }
 
-  /** What the database says; while it is away, what it said last. */
+  /** The database's value; while it cannot be reached, the last one read. */
   async #ask<Row extends object>(
     asked: Promise<Row[]>,
     known: KnownKey | undefined,

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { ConfigurationError } from './errors/usage-errors.js';
 
-/** How one option is checked, and what it is when it is not given. */
+/** How one option is checked, and its default. */
 export interface OptionSpec<T> {
   readonly default: T;
   /** Returns what is wrong with `value`, or undefined. */
@@ -36,7 +36,7 @@ export function oneOf<const T extends string>(words: readonly T[], byDefault: No
   };
 }
 
-/** A text that matches `pattern`; `meaning` says so in words. */
+/** A text that matches `pattern`; `meaning` describes it in words. */
 export function text(spec: { default: string; pattern: RegExp; meaning: string }): OptionSpec<string> {
   return {
     default: spec.default,
@@ -50,7 +50,7 @@ export function text(spec: { default: string; pattern: RegExp; meaning: string }
 /** Specs by option name. */
 export type OptionSpecs = Readonly<Record<string, OptionSpec<unknown>>>;
 
-/** The options once resolved: every one present, none to be changed. */
+/** The resolved options: all present and read-only. */
 export type Resolved<S extends OptionSpecs> = {
   readonly [K in keyof S]: S[K] extends OptionSpec<infer T> ? T : never;
 };
@@ -61,7 +61,7 @@ export type Given<S extends OptionSpecs> = { readonly [K in keyof S]?: Resolved<
 /**
  * Fills in defaults and checks every option, and relations between options.
  *
- * @param subject what the options are for, for the message
+ * @param subject what the options belong to, for the message
  * @param relations returns a sentence for every relation that does not hold
  * @throws ConfigurationError listing every problem; an unknown name is refused with the nearest known one
  */
@@ -89,7 +89,7 @@ export function resolveOptions<S extends OptionSpecs>(
   return Object.freeze(resolved) as Resolved<S>;
 }
 
-/** Says that an option's name is not known, and which known one is nearest. */
+/** A sentence that an option's name is not known, with the nearest known one. */
 export function unknownName(name: string, known: readonly string[]): string {
   const nearest = nearestName(name, known);
   const hint = nearest === undefined ? `known are ${known.join(', ')}` : `did you mean ${nearest}?`;
@@ -119,7 +119,7 @@ function editDistance(a: string, b: string): number {
   return previous[b.length] ?? 0;
 }
 
-/** A moment from 1970 to the end of the year 9999. Its name ends in `At`, or says what is before or behind it. */
+/** A moment from 1970 to the end of the year 9999. Its name ends in `At`, or says what is before or after it. */
 export function moment(): { check(value: unknown): string | undefined } {
   return {
     check: (value) =>
@@ -131,7 +131,7 @@ export function moment(): { check(value: unknown): string | undefined } {
 
 const LATEST_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
-/** A value for a message, in 80 characters at most. Never throws, whatever it is. */
+/** Shows any value in a message, in at most 80 characters. Never throws. */
 export function show(value: unknown): string {
   const shown = typeof value === 'string' ? JSON.stringify(value) : asText(value);
   return shown.length > 80 ? `${shown.slice(0, 80)}…` : shown;

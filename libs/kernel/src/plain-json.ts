@@ -1,31 +1,31 @@
 import { types } from 'node:util';
 
-/** A value that JSON would leave out or change. */
+/** JSON would leave out or change the value. */
 export class NotPlainJsonError extends TypeError {
   override readonly name = 'NotPlainJsonError';
 }
 
-/** How deep values may be within each other. */
+/** The deepest nesting allowed. */
 const MAX_DEPTH = 1_000;
 
 /**
- * The value as JSON carries it: itself, or a copy in which what declares a JSON form of its own (`toJSON`, as a Date) has
- * that form. JSON leaves out a property that is undefined, makes 0 of -0, and keeps an instance's enumerable properties;
- * whatever else it would silently change is refused, with the path to it.
+ * The value as JSON carries it: itself, or a copy in which objects with their own JSON form (`toJSON`, e.g. a Date) are
+ * replaced by it. JSON leaves out undefined properties, turns -0 into 0 and keeps an instance's enumerable properties;
+ * any other silent change is refused, with the path to it.
  *
- * @param name what the path begins with
- * @param reader who reads it: `anybody`, by readers that refuse keys of JavaScript's own, or `ourselves`
+ * @param name the first part of the path
+ * @param reader who reads it: `anybody`, with parsers that refuse JavaScript's special keys, or `ourselves`
  * @throws NotPlainJsonError
  */
 export function plainJson<T>(value: T, name = 'payload', reader: 'anybody' | 'ourselves' = 'anybody'): T {
   return new PlainJson(name, reader === 'ourselves').plain(value, '', 0) as T;
 }
 
-/** Whether a value is an object of named entries, and nothing that only looks like one: no list, Map, text or instance. */
+/** Whether a value is an object of named entries: not an array, Map, string or class instance. */
 export function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const prototype = Object.getPrototypeOf(value) as object | null;
-  // Also those of another realm, as in tests and vm contexts.
+  // Including those of another realm, e.g. of tests and vm contexts.
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
@@ -48,29 +48,29 @@ class PlainJson {
       case 'object':
         return value === null ? null : this.#object(value, key, depth);
       case 'undefined':
-        throw this.#refusal('is undefined, which JSON has no form for');
+        throw this.#refusal('is undefined, which JSON cannot represent');
       case 'bigint':
       case 'function':
       case 'symbol':
-        throw this.#refusal(`is a ${typeof value}, which JSON has no form for`);
+        throw this.#refusal(`is a ${typeof value}, which JSON cannot represent`);
     }
   }
 
   #number(value: number): number {
-    if (!Number.isFinite(value)) throw this.#refusal(`is ${value}, of which JSON makes null`);
+    if (!Number.isFinite(value)) throw this.#refusal(`is ${value}, which JSON turns into null`);
     if (Number.isInteger(value) && !Number.isSafeInteger(value))
-      throw this.#refusal(`is ${value}, a whole number beyond 2^53, which may have been another one`);
+      throw this.#refusal(`is ${value}, an integer beyond 2^53, which may have lost digits`);
     return value;
   }
 
   #object(value: object, key: string | number, depth: number): unknown {
     if (depth > MAX_DEPTH) throw this.#refusal(`is more than ${MAX_DEPTH} levels deep`);
-    if (this.#within.has(value)) throw this.#refusal('holds itself');
+    if (this.#within.has(value)) throw this.#refusal('contains itself');
     const isView = ArrayBuffer.isView(value);
-    // A Buffer declares a JSON form, but comes back as an object of numbers.
-    if (isView) throw this.#refusal(`is a ${nameOf(value)}, of which JSON makes an object of numbers`);
+    // A Buffer has a JSON form, but is parsed as an object of numbers.
+    if (isView) throw this.#refusal(`is a ${nameOf(value)}, which JSON turns into an object of numbers`);
     if (types.isDate(value) && Number.isNaN(value.getTime()))
-      throw this.#refusal('is an invalid Date, of which JSON makes null');
+      throw this.#refusal('is an invalid Date, which JSON turns into null');
     const { toJSON } = value as { readonly toJSON?: unknown };
     this.#within.add(value);
     try {
@@ -90,14 +90,14 @@ class PlainJson {
       this.#path.push(index);
       if (element === undefined) {
         const what = index in list ? 'is undefined' : 'is a hole in its list';
-        throw this.#refusal(`${what}, of which JSON makes null`);
+        throw this.#refusal(`${what}, which JSON turns into null`);
       }
       const plain = this.plain(element, index, depth + 1);
       if (plain !== element) (made ??= [...list])[index] = plain;
       this.#path.pop();
     }
     const extra = Object.keys(list).length > list.length;
-    if (extra) throw this.#refusal('is a list with properties of its own, which JSON leaves out');
+    if (extra) throw this.#refusal('is a list with extra properties, which JSON leaves out');
     return made ?? list;
   }
 
@@ -105,14 +105,14 @@ class PlainJson {
     const keys = Object.keys(value);
     if (!isPlainObject(value)) this.#assertTellsAll(value, keys);
     if (Object.getOwnPropertySymbols(value).some((symbol) => isShown(value, symbol)))
-      throw this.#refusal('has a property that is named by a symbol, which JSON leaves out');
+      throw this.#refusal('has a property with a symbol as its name, which JSON leaves out');
     let made: Record<string, unknown> | undefined;
     for (const key of keys) {
       const entry = (value as Readonly<Record<string, unknown>>)[key];
       if (entry === undefined) continue;
       this.#path.push(key);
       if (!this.takesAnyKey && key === '__proto__')
-        throw this.#refusal('cannot be handled: no consumer reads an object with such a key');
+        throw this.#refusal('cannot be handled: consumers refuse an object with such a key');
       if (
         key === 'constructor' &&
         typeof entry === 'object' &&
@@ -120,12 +120,12 @@ class PlainJson {
         Object.hasOwn(entry, 'prototype')
       )
         throw this.#refusal(
-          'has a prototype, and cannot be handled: no consumer reads an object with such a key',
+          'has a prototype, and cannot be handled: consumers refuse an object with such a key',
         );
       const plain = this.plain(entry, key, depth + 1);
       if (plain !== entry) {
         made ??= { ...value };
-        // An assignment to `__proto__` would be no property.
+        // An assignment to `__proto__` would not make a property.
         Object.defineProperty(made, key, {
           value: plain,
           enumerable: true,
@@ -138,16 +138,16 @@ class PlainJson {
     return made ?? value;
   }
 
-  /** Refuses instances whose content is not in their properties. */
+  /** Refuses instances whose content is not in enumerable properties. */
   #assertTellsAll(value: object, keys: readonly string[]): void {
     const name = nameOf(value);
     if (isOpaque(value))
-      throw this.#refusal(`is a ${name}, of which JSON makes ${keys.length === 0 ? '{}' : 'a part'}`);
+      throw this.#refusal(`is a ${name}, which JSON turns into ${keys.length === 0 ? '{}' : 'a part of it'}`);
     const prototype = Object.getPrototypeOf(value) as object;
     const hides = keys.length === 0 && Reflect.ownKeys(prototype).some((key) => key !== 'constructor');
     if (hides)
       throw this.#refusal(
-        `is a ${name} without properties of its own, of which JSON makes {}: give it a toJSON()`,
+        `is a ${name} without own properties, which JSON turns into {}: give it a toJSON()`,
       );
   }
 
@@ -163,7 +163,7 @@ class PlainJson {
   }
 }
 
-/** Objects of the language that keep their content elsewhere than in properties. */
+/** Built-in objects that do not keep their content in properties. */
 function isOpaque(value: object): boolean {
   return (
     types.isMap(value) ||

@@ -1,11 +1,11 @@
 import { types } from 'node:util';
 import { oneLine, withoutSecrets } from './safe-text.js';
 
-/** What can be said of something that was thrown, whatever it is. Every text can be stored and is bounded. */
+/** A description of a thrown value of any kind. Each text can be stored and is bounded. */
 export interface ThrownDescription {
-  /** The class of an error; of anything else its type. */
+  /** The class of an error; the type of any other value. */
   readonly className: string;
-  /** What an error calls itself: usually its class. */
+  /** The error's `name`: usually its class. */
   readonly name: string;
   readonly code: string | null;
   readonly message: string;
@@ -15,31 +15,31 @@ export interface ThrownDescription {
 const NAME_CHARS = 200;
 const MESSAGE_CHARS = 2_000;
 const STACK_CHARS = 8_000;
-/** What a text of PostgreSQL cannot hold: NUL, and halves of surrogate pairs. */
+/** Characters that PostgreSQL's text cannot contain: NUL, and halves of surrogate pairs. */
 const UNSTORABLE = /\0|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
-/** A text without what cannot be stored, and no longer than `limit` characters. */
+/** A text without characters that cannot be stored, truncated to `limit` characters. */
 export function cleanText(text: string, limit: number): string {
   return text.slice(0, limit).replaceAll(UNSTORABLE, '');
 }
 
-/** Stands for something that was thrown and cannot be looked at: its properties throw, too. */
+/** Replaces a thrown value that cannot be read: its properties throw, too. */
 class UnreadableError extends Error {
   override readonly name = 'UnreadableError';
 
   constructor() {
-    super('what was thrown cannot be read: looking at it throws as well');
+    super('the thrown value cannot be read: reading it throws as well');
   }
 }
 
-/** Whether it is an error, of this realm or of another. */
+/** Whether it is an error of this or another realm. */
 export function isError(thrown: unknown): thrown is Error {
   return thrown instanceof Error || types.isNativeError(thrown);
 }
 
 /**
- * The boundary for what user code throws: the same value, when all that decisions and descriptions read of it can be read,
- * and else an error in its place. Behind it, looking at the value is safe.
+ * The boundary for values that user code throws: the same value if all properties that decisions and descriptions need
+ * can be read, otherwise an error in its place. After it, the value is safe to read.
  */
 export function readableThrown(thrown: unknown): unknown {
   try {
@@ -57,7 +57,7 @@ export function readableThrown(thrown: unknown): unknown {
   }
 }
 
-/** Describes anything that was thrown. Never throws. */
+/** Describes any thrown value. Never throws. */
 export function describeThrown(thrown: unknown): ThrownDescription {
   try {
     return isError(thrown) ? describeOne(thrown) : describeOther(thrown);
@@ -66,7 +66,7 @@ export function describeThrown(thrown: unknown): ThrownDescription {
   }
 }
 
-/** Name and message of anything that was thrown, as one line without passwords. Never throws. */
+/** Name and message of any thrown value, as one line without passwords. Never throws. */
 export function describeError(error: unknown): string {
   const { name, message } = describeThrown(error);
   return oneLine(isErrorSafely(error) ? `${name}: ${message}` : message);
@@ -97,7 +97,7 @@ function describeOther(thrown: unknown): ThrownDescription {
   };
 }
 
-/** A value as far as it has a text: JSON has none for what is circular, for BigInt, for what `toJSON` refuses. */
+/** A value as text: JSON has none for circular values, BigInt, or an object whose `toJSON` throws. */
 function shown(value: unknown): string {
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value !== 'object' || value === null) return cleanText(String(value), MESSAGE_CHARS);
@@ -108,7 +108,10 @@ function shown(value: unknown): string {
     // Its keys say something, too.
   }
   const keys = Object.keys(value).slice(0, 20).join(', ');
-  return cleanText(`an object that has no JSON, with ${keys === '' ? 'no keys' : keys}`, MESSAGE_CHARS);
+  return cleanText(
+    `an object without a JSON form, with ${keys === '' ? 'no keys' : `keys ${keys}`}`,
+    MESSAGE_CHARS,
+  );
 }
 
 function tellable(text: string, limit: number): string {

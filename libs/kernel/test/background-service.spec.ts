@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { BackgroundService, Bell, type PassResult } from '../src/index.js';
 
-/** Resolves at the `count`-th pass. */
+/** Resolves at the `count`th pass. */
 function passes(): {
   run: () => Promise<PassResult>;
   reached: (count: number) => Promise<void>;
@@ -24,7 +24,7 @@ function passes(): {
 }
 
 describe('a background service', () => {
-  test('may be stopped before it was started, twice, and started again', async () => {
+  test('may be stopped before it is started, stopped twice, and started again', async () => {
     const counted = passes();
     const service = new BackgroundService({ name: 'test', runOnce: counted.run, idleMaxMs: 5 });
     await service.stop();
@@ -40,7 +40,7 @@ describe('a background service', () => {
     await service.stop();
   });
 
-  test('is woken by its bell, also by a ring that came while it worked', async () => {
+  test('is woken by its bell, also by a ring that came during a pass', async () => {
     const bell = new Bell();
     const counted = passes();
     const service = new BackgroundService({
@@ -61,7 +61,7 @@ describe('a background service', () => {
     expect(counted.count).toBe(3);
   });
 
-  test('goes on after a failure, and tells of it', async () => {
+  test('continues after a failure, and reports it', async () => {
     const counted = passes();
     const failures: unknown[] = [];
     const service = new BackgroundService({
@@ -82,7 +82,7 @@ describe('a background service', () => {
     expect(service.lastPassAgeMs).toBeGreaterThanOrEqual(0);
   });
 
-  test('lets the pass under way come to its end before stop resolves', async () => {
+  test('completes the current pass before stop resolves', async () => {
     let finish: () => void = () => undefined;
     let begun: () => void = () => undefined;
     const started = new Promise<void>((resolve) => (begun = resolve));

@@ -7,7 +7,7 @@ const SPECS = {
   heartbeatMs: wholeNumber({ default: 2_000, min: 10, max: 20_000 }),
   order: oneOf(['key', 'partition'], 'key'),
   relay: flag(true),
-  group: text({ default: 'shop', pattern: /^[a-z]+$/, meaning: 'small letters' }),
+  group: text({ default: 'shop', pattern: /^[a-z]+$/, meaning: 'lower-case letters' }),
 };
 
 function problemsOf(given: object): readonly string[] {
@@ -23,7 +23,7 @@ function problemsOf(given: object): readonly string[] {
 }
 
 describe('options', () => {
-  test('take their defaults, and cannot be changed afterwards', () => {
+  test('take their defaults, and are read-only', () => {
     const resolved = resolveOptions('test', SPECS, { leaseMs: undefined, order: 'partition' });
     expect(resolved).toEqual({
       leaseMs: 10_000,
@@ -41,11 +41,11 @@ describe('options', () => {
       'heartbeatMs must be a whole number from 10 to 20000, got 1.5',
       'order must be one of key, partition, got "both"',
       'relay must be true or false, got 1',
-      'group must be small letters, got "A"',
+      'group must be lower-case letters, got "A"',
     ]);
   });
 
-  test('of unknown name are refused with the nearest known one', () => {
+  test('with an unknown name are refused with the nearest known one', () => {
     expect(problemsOf({ leasems: 5_000 })).toEqual(['there is no option "leasems", did you mean leaseMs?']);
     expect(problemsOf({ hertbeatMs: 5_000 })).toEqual([
       'there is no option "hertbeatMs", did you mean heartbeatMs?',
@@ -54,7 +54,7 @@ describe('options', () => {
     expect(problemsOf({ constructor: 1 })).toHaveLength(1);
   });
 
-  test('are held against each other when each is right by itself', () => {
+  test('are compared with each other when each is valid by itself', () => {
     expect(problemsOf({ leaseMs: 1_000 })).toEqual(['leaseMs must be three times heartbeatMs']);
   });
 });

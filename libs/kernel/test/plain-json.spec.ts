@@ -44,22 +44,26 @@ const REFUSED: [string, unknown, string][] = [
   ['a function', { a: () => {} }, 'payload.a is a function'],
   ['a symbol', { a: Symbol('x') }, 'payload.a is a symbol'],
   [
-    'a property named by a symbol',
+    'a property with a symbol as its name',
     { a: { [Symbol('x')]: 1 } },
-    'payload.a has a property that is named by a symbol',
+    'payload.a has a property with a symbol as its name',
   ],
   ['undefined itself', undefined, 'payload is undefined'],
   ['undefined in a list', { a: [undefined] }, 'payload.a[0] is undefined'],
   ['a hole', { a: Array(2) }, 'payload.a[0] is a hole'],
-  ['a list with properties', { a: Object.assign([1], { b: 2 }) }, 'payload.a is a list with properties'],
+  [
+    'a list with properties',
+    { a: Object.assign([1], { b: 2 }) },
+    'payload.a is a list with extra properties',
+  ],
   ['a BigInt', { a: 1n }, 'payload.a is a bigint'],
   ['a number beyond 2^53', { a: 2 ** 53 }, 'payload.a is 9007199254740992'],
   ['a boxed NaN', { a: Object(Number.NaN) as unknown }, 'payload.a is NaN'],
   ['a key __proto__', JSON.parse('{ "a": { "__proto__": 1 } }'), 'payload.a.__proto__ cannot be handled'],
   ['a prototype', { a: { constructor: { prototype: 1 } } }, 'payload.a.constructor has a prototype'],
-  ['an instance that hides its state', { a: new Money() }, 'payload.a is a Money without properties'],
-  ['a cycle', holding, 'payload.list[0].again holds itself'],
-  ['a toJSON that answers NaN', { a: { toJSON: () => Number.NaN } }, 'payload.a is NaN'],
+  ['an instance that hides its state', { a: new Money() }, 'payload.a is a Money without own properties'],
+  ['a cycle', holding, 'payload.list[0].again contains itself'],
+  ['a toJSON that returns NaN', { a: { toJSON: () => Number.NaN } }, 'payload.a is NaN'],
   ['a Map of another realm', { a: vm.runInNewContext('new Map()') as unknown }, 'payload.a is a Map'],
 ];
 
@@ -78,7 +82,7 @@ describe('the JSON form of a value', () => {
 
   test.each<[string, unknown, unknown]>([
     [
-      'what is plain',
+      'a plain value',
       { a: [1, 'b', true, null, { c: -1.5e-3 }] },
       { a: [1, 'b', true, null, { c: -1.5e-3 }] },
     ],
@@ -88,12 +92,12 @@ describe('the JSON form of a value', () => {
       new Order('A', new Date(0)),
       { id: 'A', placedAt: '1970-01-01T00:00:00.000Z' },
     ],
-    ['an instance of a class that has nothing', new Cleared(), {}],
+    ['an instance of a class without properties', new Cleared(), {}],
     ['a URL as its text', { a: new URL('http://a.b/') }, { a: 'http://a.b/' }],
-    ['what toJSON answers', [{ toJSON: (key: string) => ({ key }) }], [{ key: '0' }]],
-    ['properties that are undefined as none', { a: undefined, b: 1 }, { b: 1 }],
+    ['what toJSON returns', [{ toJSON: (key: string) => ({ key }) }], [{ key: '0' }]],
+    ['an undefined property as no property', { a: undefined, b: 1 }, { b: 1 }],
     ['-0 as 0', { a: -0 }, { a: 0 }],
-    ['texts with NUL and half a surrogate', ['\0', '\ud800'], ['\0', '\ud800']],
+    ['strings with NUL and half a surrogate', ['\0', '\ud800'], ['\0', '\ud800']],
     ['an object without a prototype', Object.assign(Object.create(null) as object, { a: 1 }), { a: 1 }],
     ['objects of another realm', vm.runInNewContext('({ a: [1] })'), { a: [1] }],
     ['the same object twice', ((one) => [one, one])({ a: 1 }), [{ a: 1 }, { a: 1 }]],
@@ -102,7 +106,7 @@ describe('the JSON form of a value', () => {
     expect(JSON.stringify(plainJson(value))).toBe(JSON.stringify(value));
   });
 
-  test('what needs no form of its own is not copied', () => {
+  test('a value that needs no other form is not copied', () => {
     const value = { a: [{ b: 1 }] };
     expect(plainJson(value)).toBe(value);
   });

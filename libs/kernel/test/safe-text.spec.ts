@@ -18,11 +18,11 @@ describe('a text without secrets', () => {
   });
 });
 
-test('one line stays one line, and its words stay', () => {
+test('one line stays one line, and keeps its words', () => {
   expect(oneLine('a\r\n\tb\u2028c\u001b[31md')).toBe('a b c [31md');
   expect(oneLine('Grüße, 東京 🙂')).toBe('Grüße, 東京 🙂');
 });
 
-test('a key is named by its hash', () => {
+test('a key is shown as its hash', () => {
   expect(keyName('a')).toBe('#ca978112ca1b');
 });

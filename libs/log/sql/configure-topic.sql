@@ -1,5 +1,5 @@
--- Changes how a topic is kept and handled, and how much of it may wait in the outbox; null leaves a setting as it is, and 0
--- takes a limit away.
+-- Changes a topic's retention, handling, and limits in the outbox; null leaves a setting unchanged, and 0
+-- removes a limit.
 -- Params: name text, retentionMs bigint?, onDeadLetter text?, onExpired text?, backlogMaxMessages bigint?,
 --   backlogMaxBytes bigint?
 -- Returns: name text

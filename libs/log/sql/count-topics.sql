@@ -1,4 +1,4 @@
--- How many topics there are. They are never removed: where there are as many as before, there is no new one.
+-- Counts topics. They are never removed: an unchanged count means no new topic.
 -- Params: none
 -- Returns: count bigint
 -- Index: the whole of a small table

@@ -1,4 +1,4 @@
--- Creates a topic and its partitions; a topic that exists is left as it is.
+-- Creates a topic and its partitions; an existing topic is left unchanged.
 -- Params: name text, partitions integer, retentionMs bigint, onDeadLetter text, onExpired text,
 --   backlogMaxMessages bigint?, backlogMaxBytes bigint?
 -- Returns: none

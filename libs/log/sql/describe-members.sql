@@ -1,4 +1,4 @@
--- The members of a group, of those that live: since when, what they subscribe to, and how many partitions each owns.
+-- The live members of a group: since when, their subscriptions, and how many partitions each owns.
 -- Params: groupName text
 -- Returns: memberId text, joinedAt timestamptz, topics text[], partitions integer
 select m.member_id::text as "memberId", m.joined_at as "joinedAt", m.topics,

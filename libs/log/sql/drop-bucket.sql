@@ -1,4 +1,4 @@
--- Empties the oldest bucket when it is past retention.
+-- Empties the oldest bucket if it is past retention.
 -- Params: none
 -- Returns: dropped boolean
 -- Locks: the structure and the bucket's table, for at most 50 ms of waiting

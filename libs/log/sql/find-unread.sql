@@ -1,4 +1,4 @@
--- Groups whose position lies in the oldest bucket: what they are about to lose when it is emptied.
+-- Groups whose position is in the oldest bucket: they lose records when it is emptied.
 -- Params: none
 -- Returns: groupName text, topic text, number integer, position bigint, nextBucketOffset bigint
 -- Index: log_segment_pkey, consumer_position_newest

@@ -1,5 +1,5 @@
--- How far every group is behind in each partition that it owns or has owned, and for how long the first record that is
--- not done has stood in the log.
+-- Each group's lag in each partition that it owns or has owned, and how long its first record that is
+-- not done has been in the log.
 -- Params: none
 -- Returns: groupName text, topic text, number integer, lag bigint, oldestAgeMs bigint?
 -- Index: consumer_position_newest, log_batch_offset

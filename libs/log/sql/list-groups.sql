@@ -1,4 +1,4 @@
--- Every consumer group, with its members that live and the topics that these subscribe to.
+-- Every consumer group, with its live members and their topics.
 -- Params: none
 -- Returns: groupName text, createdAt timestamptz, members integer, topics text[]
 -- Index: the whole of two small tables

@@ -1,6 +1,6 @@
--- Which of some topics were created after a member of the group that subscribes to it had joined: all that is in it is new
--- to the group. A member says with its heartbeats to which topics it subscribes; a topic that matches a pattern, once it is
--- there.
+-- Those of some topics that were created after a member of the group that subscribes to it had joined: all their
+-- records are new to the group. A member reports its topics with its heartbeats; a topic that matches a pattern, once
+-- it exists.
 -- Params: groupId integer, topics text[]
 -- Returns: topic text
 -- Index: group_member_pkey, topic_name_key

@@ -1,4 +1,4 @@
--- The oldest bucket whose records can still be delivered: it is in the log, or a message of it waits beside the log.
+-- The oldest bucket whose records can still be delivered: it is in the log, or one of its messages is parked.
 -- Params: none
 -- Returns: bucketSeq bigint
 -- Index: log_bucket_pkey

@@ -1,5 +1,5 @@
--- For how long the oldest transaction that holds back what vacuum may remove has been open in this database; prepared
--- ones as well. Without the role pg_read_all_stats only those of the same user are seen.
+-- The age of the oldest open transaction in this database that keeps vacuum from removing rows, including prepared
+-- ones. Without the role pg_read_all_stats only those of the same user are visible.
 -- Params: none
 -- Returns: ageMs bigint
 select greatest(0, extract(epoch from clock_timestamp() - least(

@@ -1,4 +1,4 @@
--- Opens the next bucket when the newest is old enough.
+-- Opens the next bucket if the newest is old enough.
 -- Params: bucketMs bigint
 -- Returns: opened boolean
 -- Locks: the structure, for at most 50 ms of waiting

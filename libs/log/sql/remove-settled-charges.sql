@@ -1,4 +1,4 @@
--- Forgets what records were charged with that are done by now.
+-- Deletes the charges of records that are now done.
 -- Params: none
 -- Returns: none
 -- Index: consumer_position_newest

@@ -1,5 +1,5 @@
--- Topics that hold messages which no group reads: no group owns a partition of it or has owned one, and no member that
--- lives subscribes to it. Those by which Waybill itself answers and calls are left out.
+-- Topics with messages that no group reads: no group owns or has owned a partition of it, and no live member
+-- subscribes to it. Topics for Waybill's own replies and commands are left out.
 -- Params: minAgeMs bigint, most integer
 -- Returns: topic text
 -- Index: topic_partition_topic_id_number_key, log_batch_offset

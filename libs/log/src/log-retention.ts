@@ -23,7 +23,7 @@ const CONSUMER_SLOTS = 4;
 const SPECS = {
   /** How long a bucket of the log's ring is appended to, in milliseconds. */
   bucketMs: wholeNumber({ default: 24 * HOUR_MS, min: 1, max: 366 * 24 * HOUR_MS }),
-  /** How often retention looks for something to do, in milliseconds. */
+  /** Interval between two retention passes, in milliseconds. */
   intervalMs: wholeNumber({ default: 60_000, min: 10, max: 24 * HOUR_MS }),
 };
 
@@ -31,9 +31,9 @@ const SPECS = {
 export type LogRetentionOptions = Given<typeof SPECS>;
 
 /**
- * Turns the rings: opens the log's next bucket in time, empties what is past retention by TRUNCATE, and recycles the
- * slots of positions and marks. Any number of processes may run it; each step is guarded by the database's locks,
- * and one that cannot have its lock within 50 ms is left for the next pass.
+ * Turns the rings: opens the log's next bucket in time, empties expired buckets by TRUNCATE, and recycles the
+ * slots of positions and marks. Any number of processes may run it; each step takes a lock in the database,
+ * and one that cannot get its lock within 50 ms is left for the next pass.
  */
 export class LogRetention extends Retention {
   readonly #bucketMs: number;

@@ -2,7 +2,7 @@ import { describeError, isWaybillError } from '@waybill/kernel';
 import { cleanText, sqlStateOf } from '@waybill/kernel/internal';
 import type { Topics } from './topics.js';
 
-/** Why one message cannot be appended or scheduled, however often that is tried. */
+/** Why one message can never be appended or scheduled. */
 export interface Rejection {
   /** The code of an error, or the database's SQLSTATE. */
   readonly code: string;
@@ -10,26 +10,26 @@ export interface Rejection {
 }
 
 const REASON_CHARS = 500;
-/** The server refuses a value (22), a row of it (23), or its size (54): says nothing about other messages. */
+/** The server refuses a value (22), its row (23), or its size (54): this says nothing about other messages. */
 const OF_ONE_MESSAGE = /^(22|23|54)/;
 
-/** What an error that concerns one message says about it, in one line. */
+/** The reason in an error that concerns one message, as one line. */
 export function rejectionOf(error: unknown): Rejection {
   const line = describeError(error).replaceAll(/\p{Cc}+/gu, ' ');
   return { code: codeOf(error), reason: cleanText(line, REASON_CHARS) };
 }
 
 /**
- * Whether the database refused what a statement holds, and not the statement: without one of its messages it may go
- * through. Anything else would befall every message, and none is to blame.
+ * Whether the database refused the content of a statement, and not the statement: without one of its messages it may
+ * succeed. Any other error would affect every message, and none is the cause.
  */
 export function blamesMessage(error: unknown): boolean {
   return OF_ONE_MESSAGE.test(sqlStateOf(error) ?? '');
 }
 
 /**
- * Reads the topics again, because messages could not be placed by what is known of theirs.
- * @returns whether more is known now: anyone who placed them has to do it again
+ * Reads the topics again, because the cached ones do not match some messages.
+ * @returns whether they have changed: the caller must then assign partitions again
  */
 export async function learnsOfTopics(topics: Topics, names: ReadonlySet<string>): Promise<boolean> {
   const known = (): string =>

@@ -1,15 +1,15 @@
 import type { Logger } from '@waybill/kernel';
 import type { Rejection } from './rejection.js';
 
-/** Reasons that are remembered at most. */
+/** The most reasons that are remembered. */
 const MOST_REASONS = 1_000;
 
-/** Counts messages that are set aside, and warns of each reason once for each topic. */
+/** Counts messages that are set aside, and warns once for each reason and topic. */
 export class Rejections {
   readonly #told = new Set<string>();
   #count = 0;
 
-  /** @param doing what could not be done: `be moved` */
+  /** @param doing the failed operation, e.g. `be moved` */
   constructor(
     private readonly logger: Logger,
     private readonly doing: string,
@@ -20,7 +20,7 @@ export class Rejections {
     return this.#count;
   }
 
-  /** To be called once they stand in the quarantine. */
+  /** To be called once they are stored in the quarantine. */
   note(
     rejected: readonly (Rejection & { readonly topic: string | null; readonly messageId: string | null })[],
   ): void {
@@ -33,7 +33,7 @@ export class Rejections {
       this.#told.add(kind);
       this.logger.warn(
         `message ${messageId ?? '?'} of topic ${name} could not ${this.doing} and is quarantined (${code}: ${reason}); ` +
-          'more of this kind are not told here: waybill outbox quarantine list',
+          'further ones like it are not logged: see waybill outbox quarantine list',
       );
     }
   }

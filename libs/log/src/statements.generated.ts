@@ -2,33 +2,33 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
- * Stores where a group begins in partitions, with nothing in flight, under the fence of each. Raises, and stores nothing, when
- * one of them is another's, or its owner's row is locked.
+ * Stores where a group begins in partitions, with nothing in flight, under the fence of each. Raises, and stores
+ * nothing, if another member owns one of them, or its owner's row is locked.
  * Locks: the owners' rows (share), until the transaction ends; waits for none
  */
 export const advanceAll = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string, ownerEpochs: readonly (number | null)[], positions: readonly (number | null)[]], Record<never, never>>('advance-all', `select :schema.advance_all($1, $2, $3::uuid, $4, $5)::text`);
 
 /**
- * Stores a position, and up to where records may have been begun, under the fence.
+ * Stores a position, and the offset up to which records may have been begun, under the fence.
  * Locks: the owner's row (share), until the transaction ends
  */
 export const advance = statement<[groupId: number, partitionId: number, memberId: string, ownerEpoch: number, position: number, inFlightEnd: number], Record<never, never>>('advance', `select :schema.advance($1, $2, $3::uuid, $4, $5, $6)::text`);
 
 /**
- * Appends record batches, standing one behind the other in data, partitions ascending.
+ * Appends record batches, concatenated in data, partitions ascending.
  * Locks: the structure (shared), then the partitions ascending, until the transaction ends
  */
 export const appendRecords = statement<[partitionIds: readonly (number | null)[], recordCounts: readonly (number | null)[], byteLengths: readonly (number | null)[], maxTimestamps: readonly (number | null)[], baseSequences: readonly (number | null)[], data: Buffer, producerId: number, synchronousCommit: string | null], { partitionId: number; baseOffset: number }>('append-records', `select a.appended_partition as "partitionId", a.appended_offset as "baseOffset"
   from :schema.log_append($1, $2, $3, $4, $5, $6, $7, $8) a`);
 
 /**
- * Gives partitions to members. The caller holds the group's lock.
+ * Assigns partitions to members. The caller holds the group's lock.
  * Locks: owner rows that change; waits for deliveries that hold them
  */
 export const assignPartitions = statement<[groupId: number, partitionIds: readonly (number | null)[], memberIds: readonly (string | null)[]], Record<never, never>>('assign-partitions', `select :schema.group_assign($1, $2, $3)`);
 
 /**
- * Notes that a record is begun alone after a crash; returns how often it has been, this time included. The fence
+ * Notes that a record is begun alone after a crash; returns how often it has been, including this time. The fence
  * follows in the same transaction.
  * Index: crash_charge_offset
  */
@@ -40,15 +40,15 @@ select (select pg_catalog.count(*) from :schema.crash_charge c
        + (select pg_catalog.count(*) from charged)::integer as charges`);
 
 /**
- * Forgets the charges of records that have a verdict: those below a position, and one offset.
+ * Deletes the charges of records that have a verdict: those below a position, and one offset.
  * Index: crash_charge_offset
  */
 export const clearCharges = statement<[groupId: number, partitionId: number, offset: number], Record<never, never>>('clear-charges', `delete from :schema.crash_charge c
  where c.group_id = $1 and c.partition_id = $2 and c.log_offset = $3`);
 
 /**
- * Changes how a topic is kept and handled, and how much of it may wait in the outbox; null leaves a setting as it is, and 0
- * takes a limit away.
+ * Changes a topic's retention, handling, and limits in the outbox; null leaves a setting unchanged, and 0
+ * removes a limit.
  */
 export const configureTopic = statement<[name: string, retentionMs: number | null, onDeadLetter: string | null, onExpired: string | null, backlogMaxMessages: number | null, backlogMaxBytes: number | null], { name: string }>('configure-topic', `update :schema.topic t
    set retention_ms = coalesce($2, t.retention_ms), on_dead_letter = coalesce($3, t.on_dead_letter),
@@ -59,19 +59,19 @@ export const configureTopic = statement<[name: string, retentionMs: number | nul
 returning t.name`);
 
 /**
- * How many topics there are. They are never removed: where there are as many as before, there is no new one.
+ * Counts topics. They are never removed: an unchanged count means no new topic.
  * Index: the whole of a small table
  */
 export const countTopics = statement<[], { count: number }>('count-topics', `select pg_catalog.count(*) as count from :schema.topic`);
 
 /**
- * Creates a topic and its partitions; a topic that exists is left as it is.
+ * Creates a topic and its partitions; an existing topic is left unchanged.
  * Locks: the new rows
  */
 export const createTopic = statement<[name: string, partitions: number, retentionMs: number, onDeadLetter: string, onExpired: string, backlogMaxMessages: number | null, backlogMaxBytes: number | null], Record<never, never>>('create-topic', `select from :schema.topic_create($1, $2, $3, $4, $5, $6, $7)`);
 
 /**
- * The members of a group, of those that live: since when, what they subscribe to, and how many partitions each owns.
+ * The live members of a group: since when, their subscriptions, and how many partitions each owns.
  */
 export const describeMembers = statement<[groupName: string], { memberId: string; joinedAt: Date; topics: readonly string[]; partitions: number }>('describe-members', `select m.member_id::text as "memberId", m.joined_at as "joinedAt", m.topics,
        (select pg_catalog.count(*)::integer from :schema.partition_owner o
@@ -82,13 +82,13 @@ export const describeMembers = statement<[groupName: string], { memberId: string
  order by m.joined_at, m.member_id`);
 
 /**
- * Empties the oldest bucket when it is past retention.
+ * Empties the oldest bucket if it is past retention.
  * Locks: the structure and the bucket's table, for at most 50 ms of waiting
  */
 export const dropBucket = statement<[], { dropped: boolean }>('drop-bucket', `select :schema.log_drop_bucket() as dropped`);
 
 /**
- * The group's id; creates the group when it is new.
+ * The group's id; creates the group if it does not exist.
  */
 export const ensureGroup = statement<[name: string], { groupId: number }>('ensure-group', `with created as (
   insert into :schema.consumer_group (name) values ($1) on conflict (name) do nothing returning id
@@ -99,13 +99,13 @@ select g.id from :schema.consumer_group g where g.name = $1
 limit 1`);
 
 /**
- * Raises unless the member owns the partition and its lease runs. The last statement before COMMIT.
+ * Raises unless the member owns the partition and its lease is valid. The last statement before COMMIT.
  * Locks: the owner's row (share), until the transaction ends
  */
 export const fence = statement<[groupId: number, partitionId: number, memberId: string, ownerEpoch: number], Record<never, never>>('fence', `select :schema.fence($1, $2, $3::uuid, $4)::text`);
 
 /**
- * Groups whose position lies in the oldest bucket: what they are about to lose when it is emptied.
+ * Groups whose position is in the oldest bucket: they lose records when it is emptied.
  * Index: log_segment_pkey, consumer_position_newest
  */
 export const findUnread = statement<[], { groupName: string; topic: string; number: number; position: number; nextBucketOffset: number }>('find-unread', `select g.name as "groupName", t.name as topic, p.number, c.position, n.first_offset as "nextBucketOffset"
@@ -123,8 +123,8 @@ export const findUnread = statement<[], { groupName: string; topic: string; numb
    and c.position < n.first_offset`);
 
 /**
- * How far every group is behind in each partition that it owns or has owned, and for how long the first record that is
- * not done has stood in the log.
+ * Each group's lag in each partition that it owns or has owned, and how long its first record that is
+ * not done has been in the log.
  * Index: consumer_position_newest, log_batch_offset
  */
 export const groupBacklogs = statement<[], { groupName: string; topic: string; number: number; lag: number; oldestAgeMs: number | null }>('group-backlogs', `with place as materialized (
@@ -162,18 +162,18 @@ export const insertMarks = statement<[groupId: number, partitionId: number, offs
 select $1::integer, $2::integer, o.log_offset, $4::smallint from pg_catalog.unnest($3::bigint[]) as o (log_offset)`);
 
 /**
- * Keeps a key of a subject, in the transaction of what is encrypted with it. Raises WB011 for a subject that was erased.
- * Locks: an erasure of the subject waits
+ * Stores a key of a subject, in the transaction of the data encrypted with it. Raises WB011 if the subject was erased.
+ * Locks: an erasure of the subject waits for it
  */
 export const keepSubjectKey = statement<[subjectHash: Buffer, keyId: string, wrapped: Buffer], Record<never, never>>('keep-subject-key', `select :schema.keep_subject_key($1, $2, $3)`);
 
 /**
- * Takes the member off the group.
+ * Removes the member from the group.
  */
 export const leaveGroup = statement<[groupId: number, memberId: string], Record<never, never>>('leave-group', `delete from :schema.group_member m where m.group_id = $1 and m.member_id = $2`);
 
 /**
- * Every consumer group, with its members that live and the topics that these subscribe to.
+ * Every consumer group, with its live members and their topics.
  * Index: the whole of two small tables
  */
 export const listGroups = statement<[], { groupName: string; createdAt: Date; members: number; topics: readonly string[] }>('list-groups', `select g.name as "groupName", g.created_at as "createdAt",
@@ -214,9 +214,9 @@ export const listPartitions = statement<[], { topic: string; retentionMs: number
 export const lockGroup = statement<[groupId: number], { generation: number }>('lock-group', `select g.generation from :schema.consumer_group g where g.id = $1 for update`);
 
 /**
- * Which of some topics were created after a member of the group that subscribes to it had joined: all that is in it is new
- * to the group. A member says with its heartbeats to which topics it subscribes; a topic that matches a pattern, once it is
- * there.
+ * Those of some topics that were created after a member of the group that subscribes to it had joined: all their
+ * records are new to the group. A member reports its topics with its heartbeats; a topic that matches a pattern, once
+ * it exists.
  * Index: group_member_pkey, topic_name_key
  */
 export const newToGroup = statement<[groupId: number, topics: readonly (string | null)[]], { topic: string }>('new-to-group', `select t.name as topic
@@ -232,20 +232,20 @@ export const newToGroup = statement<[groupId: number, topics: readonly (string |
 export const nextProducerId = statement<[], { producerId: number }>('next-producer-id', `select pg_catalog.nextval(':schema.producer_id') as "producerId"`);
 
 /**
- * Rings other processes, in a transaction of its own (never in a producer's or a flush's).
+ * Notifies other processes, in a separate transaction (never in a producer's or a flush's).
  */
 export const notify = statement<[channel: string, payload: string], Record<never, never>>('notify', `select pg_catalog.pg_notify($1, $2)`);
 
 /**
- * The oldest bucket whose records can still be delivered: it is in the log, or a message of it waits beside the log.
+ * The oldest bucket whose records can still be delivered: it is in the log, or one of its messages is parked.
  * Index: log_bucket_pkey
  */
 export const oldestBucket = statement<[], { bucketSeq: number }>('oldest-bucket', `select least((select pg_catalog.min(b.seq) from :schema.log_bucket b),
              (select pg_catalog.min(m.bucket_seq) from :schema.parked_message m)) as "bucketSeq"`);
 
 /**
- * For how long the oldest transaction that holds back what vacuum may remove has been open in this database; prepared
- * ones as well. Without the role pg_read_all_stats only those of the same user are seen.
+ * The age of the oldest open transaction in this database that keeps vacuum from removing rows, including prepared
+ * ones. Without the role pg_read_all_stats only those of the same user are visible.
  */
 export const oldestTransaction = statement<[], { ageMs: number }>('oldest-transaction', `select greatest(0, extract(epoch from pg_catalog.clock_timestamp() - least(
          (select pg_catalog.min(a.xact_start) from pg_catalog.pg_stat_activity a
@@ -255,13 +255,13 @@ export const oldestTransaction = statement<[], { ageMs: number }>('oldest-transa
          pg_catalog.clock_timestamp())) * 1000.0)::bigint as "ageMs"`);
 
 /**
- * Opens the next bucket when the newest is old enough.
+ * Opens the next bucket if the newest is old enough.
  * Locks: the structure, for at most 50 ms of waiting
  */
 export const openBucket = statement<[bucketMs: number], { opened: boolean }>('open-bucket', `select :schema.log_open_bucket($1) as opened`);
 
 /**
- * How often each record at or above a position was begun alone, in each of some partitions.
+ * How often each record at or above a position was begun alone, for several partitions.
  * Index: crash_charge_offset
  */
 export const readCharges = statement<[groupId: number, partitionIds: readonly (number | null)[], positions: readonly (number | null)[]], { partitionId: number; offset: number; charges: number }>('read-charges', `select w.id as "partitionId", n.log_offset as "offset", n.charges
@@ -272,7 +272,7 @@ export const readCharges = statement<[groupId: number, partitionIds: readonly (n
                       group by c.log_offset) n`);
 
 /**
- * How far a group is behind: of each partition it owns or has owned, its position and the log's end.
+ * A group's lag: its position and the log's end, for each partition that it owns or has owned.
  */
 export const readLag = statement<[groupName: string], { topic: string; number: number; partitionId: number; position: number; endOffset: number }>('read-lag', `select t.name as topic, p.number, p.id as "partitionId",
        coalesce((select c.position from :schema.consumer_position c
@@ -288,7 +288,7 @@ export const readLag = statement<[groupName: string], { topic: string; number: n
  order by t.name, p.number`);
 
 /**
- * The offsets at or above a position that have a verdict already, of each of some partitions.
+ * The offsets at or above a position that already have a verdict, for several partitions.
  * Index: delivery_mark_offset
  */
 export const readMarks = statement<[groupId: number, partitionIds: readonly (number | null)[], positions: readonly (number | null)[]], { partitionId: number; offset: number }>('read-marks', `select w.id as "partitionId", n.log_offset as "offset"
@@ -300,7 +300,7 @@ export const readMarks = statement<[groupId: number, partitionIds: readonly (num
                      offset 0) n`);
 
 /**
- * The members of a group, and whether their leases run.
+ * The members of a group, and whether their leases are valid.
  */
 export const readMembers = statement<[groupId: number], { memberId: string; topics: readonly string[]; alive: boolean }>('read-members', `select m.member_id::text as "memberId", m.topics, m.lease_until > pg_catalog.clock_timestamp() as alive
   from :schema.group_member m
@@ -315,7 +315,7 @@ export const readOffsets = statement<[partitionIds: readonly (number | null)[]],
   from :schema.log_offsets($1) o`);
 
 /**
- * Who owns which partition of a group, and to whom it is promised.
+ * The owner of each partition of a group, and the member to which it is promised.
  */
 export const readOwners = statement<[groupId: number], { partitionId: number; ownerId: string | null; ownerEpoch: number; targetId: string | null }>('read-owners', `select o.partition_id as "partitionId", o.owner_id::text as "ownerId", o.owner_epoch as "ownerEpoch",
        o.target_id::text as "targetId"
@@ -324,7 +324,7 @@ export const readOwners = statement<[groupId: number], { partitionId: number; ow
  order by o.partition_id`);
 
 /**
- * The newest position of a group in each of some partitions: the highest of the highest owner epoch. None where it has
+ * The newest position of a group in each of several partitions: the highest of the highest owner epoch. None if it has
  * never stored one.
  * Index: consumer_position_newest, backwards
  */
@@ -337,7 +337,7 @@ export const readPositions = statement<[groupId: number, partitionIds: readonly 
                       limit 1) n`);
 
 /**
- * In which buckets the records of these partitions lie, oldest first.
+ * The buckets that contain records of these partitions, oldest first.
  * Index: log_segment_pkey
  */
 export const readSegments = statement<[partitionIds: readonly (number | null)[]], { partitionId: number; bucketSeq: number; slot: number; firstOffset: number }>('read-segments', `select s.partition_id as "partitionId", s.bucket_seq as "bucketSeq", s.slot::integer as slot,
@@ -354,9 +354,9 @@ export const readSubjectKey = statement<[keyId: string, subjectHash: Buffer], { 
        exists (select from :schema.erased_subject e where e.subject_hash = $2) as erased`);
 
 /**
- * Raises the epochs of partitions that the member owns; no row for one that is another's. Where a delivery still holds the
- * owner's row, which nobody waits for here, the epoch stays and is null. Transactions that come late with the old epoch
- * fail: afterwards it is certain which of the owner's own, whose answers were lost, have been committed.
+ * Raises the epochs of partitions that the member owns; no row for another member's. If a delivery still holds the
+ * owner's row, which this does not wait for, the epoch stays and null is returned. Late transactions with the old epoch
+ * fail: afterwards it is certain which of the owner's transactions with lost responses have been committed.
  * Locks: the owners' rows that are free
  * Index: partition_owner_pkey
  */
@@ -390,26 +390,27 @@ select m.partition_id as "partitionId", r.owner_epoch as "ownerEpoch"
 export const recycleConsumerSlot = statement<[slot: number], { emptied: boolean }>('recycle-consumer-slot', `select :schema.consumer_recycle($1) as emptied`);
 
 /**
- * Lets go of a partition, in whatever epoch the member owns it.
+ * Releases a partition, in any epoch in which the member owns it.
  * Locks: the group's row, then the owner's row
  */
 export const releasePartition = statement<[groupId: number, partitionId: number, memberId: string], Record<never, never>>('release-partition', `select :schema.group_release($1, $2, $3)`);
 
 /**
- * Lets go of partitions, in whatever epoch the member owns them; returns those that were. One that a delivery still holds stays.
+ * Releases partitions, in any epoch in which the member owns them; returns those released. One that a delivery still
+ * holds is kept.
  * Locks: the group's row, then the owners' rows that are free
  */
 export const releasePartitions = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string], { partitionId: number }>('release-partitions', `select r.id as "partitionId" from :schema.group_release_all($1, $2, $3::uuid) as r (id)`);
 
 /**
- * Removes the members whose leases have run out. The caller holds the group's lock.
+ * Removes the members whose leases have expired. The caller holds the group's lock.
  */
 export const removeExpiredMembers = statement<[groupId: number], { memberId: string }>('remove-expired-members', `delete from :schema.group_member m
  where m.group_id = $1 and m.lease_until <= pg_catalog.clock_timestamp()
 returning m.member_id::text as "memberId"`);
 
 /**
- * Forgets what records were charged with that are done by now.
+ * Deletes the charges of records that are now done.
  * Index: consumer_position_newest
  */
 export const removeSettledCharges = statement<[], Record<never, never>>('remove-settled-charges', `delete from :schema.crash_charge c
@@ -418,8 +419,8 @@ export const removeSettledCharges = statement<[], Record<never, never>>('remove-
                         order by p.owner_epoch desc, p.position desc, p.id desc limit 1)`);
 
 /**
- * Topics that hold messages which no group reads: no group owns a partition of it or has owned one, and no member that
- * lives subscribes to it. Those by which Waybill itself answers and calls are left out.
+ * Topics with messages that no group reads: no group owns or has owned a partition of it, and no live member
+ * subscribes to it. Topics for Waybill's own replies and commands are left out.
  * Index: topic_partition_topic_id_number_key, log_batch_offset
  */
 export const unsubscribedTopics = statement<[minAgeMs: number, most: number], { topic: string }>('unsubscribed-topics', `select t.name as topic

@@ -15,44 +15,44 @@ import {
 } from './statements.generated.js';
 
 /**
- * What follows for the messages behind a dead letter: `unblock`, they are handled; `park`, those of its key wait until
- * an operator has redriven or discarded it; `block`, all of its partition wait.
+ * What happens to the messages after a dead letter: `unblock`: they are handled; `park`: those of its key wait until
+ * an operator has redriven or discarded it; `block`: all of its partition wait.
  */
 export type OnDeadLetter = 'unblock' | 'park' | 'block';
 
-/** What becomes of a message that is past its `expiresAt`: a dead letter, or it is dropped and counted. */
+/** What happens to a message after its `expiresAt`: it becomes a dead letter, or is dropped and counted. */
 export type OnExpired = 'dead-letter' | 'drop';
 
 /** A topic and the ids of its partitions, by partition number. */
 export interface Topic {
   readonly name: string;
-  /** How long its records are kept, in milliseconds. */
+  /** Minimum retention of its records, in milliseconds. */
   readonly retentionMs: number;
   readonly onDeadLetter: OnDeadLetter;
   readonly onExpired: OnExpired;
   readonly partitionIds: readonly number[];
 }
 
-/** What can be changed of a topic later. Consumers take it up when they open a partition. */
+/** Settings of a topic that can be changed later. Consumers read them when they open a partition. */
 export interface TopicSettings {
-  /** How long records are kept at least, in milliseconds. Default 7 days. */
+  /** Minimum retention of records, in milliseconds. Default 7 days. */
   readonly retentionMs?: number;
   /** Default `unblock`. */
   readonly onDeadLetter?: OnDeadLetter;
   /** Default `dead-letter`. */
   readonly onExpired?: OnExpired;
   /**
-   * While this many messages of the topic, or more, wait in the outbox, further ones are refused by OutboxFullError, 0 for no
-   * limit; up to 1,000,000. Default no limit. Measured every second: some more may come through.
+   * While this many messages of the topic, or more, wait in the outbox, further ones are refused with OutboxFullError;
+   * 0 for no limit; up to 1,000,000. Default no limit. Measured every second: some more may get through.
    */
   readonly backlogMaxMessages?: number;
-  /** The same in bytes of payloads and keys. */
+  /** The same limit in bytes of payloads and keys. */
   readonly backlogMaxBytes?: number;
 }
 
-/** How a topic is created. */
+/** Settings of a new topic. */
 export interface TopicOptions extends TopicSettings {
-  /** Number of partitions, 1 to 4,096; a key always goes to the same one. Default 4. */
+  /** Number of partitions, 1 to 4,096; a key always maps to the same one. Default 4. */
   readonly partitions?: number;
 }
 
@@ -68,7 +68,7 @@ export function assertTopicName(name: string): void {
   }
 }
 
-/** Creates topics, and knows those there are. Topics are never removed, and their partitions stay what they are. */
+/** Creates topics, and caches the existing ones. Topics are never removed, and their partitions never change. */
 export class Topics {
   #known = new Map<string, Topic>();
   #byPartition = new Map<number, { topic: string; number: number }>();
@@ -76,7 +76,7 @@ export class Topics {
   constructor(private readonly session: SqlSession) {}
 
   /**
-   * Creates a topic; one that exists is left as it is.
+   * Creates a topic; an existing one is left unchanged.
    * @throws TopicNameInvalidError, ConfigurationError
    */
   async create(name: string, options: TopicOptions = {}): Promise<Topic> {
@@ -103,7 +103,7 @@ export class Topics {
   }
 
   /**
-   * Changes settings of a topic; those that are not given stay as they are.
+   * Changes settings of a topic; omitted ones stay unchanged.
    * @throws TopicUnknownError, ConfigurationError
    */
   async configure(name: string, settings: TopicSettings): Promise<Topic> {
@@ -131,19 +131,19 @@ export class Topics {
     return topic;
   }
 
-  /** The topic, or undefined when it does not exist. Asks the database only for a name not seen yet. */
+  /** The topic, or undefined when it does not exist. Queries the database only for a name not seen yet. */
   async find(name: string): Promise<Topic | undefined> {
     if (!this.#known.has(name)) await this.list();
     return this.#known.get(name);
   }
 
-  /** The topic, when it has been seen before; asks nobody. */
+  /** The topic, if it has been seen before; runs no query. */
   peek(name: string): Topic | undefined {
     return this.#known.get(name);
   }
 
   /**
-   * The topic of a message, when it has been seen before and has the partition that is asked for; asks nobody.
+   * The topic of a message, if it has been seen before and has the requested partition; runs no query.
    * @throws TopicUnknownError, MessageInvalidError
    */
   place(message: { readonly id: Buffer; readonly topic: string; readonly partition: number | null }): Topic {
@@ -152,37 +152,39 @@ export class Topics {
     if (topic === undefined) throw new TopicUnknownError(message.topic);
     const count = topic.partitionIds.length;
     if (topic.partitionIds[partition ?? 0] === undefined) {
-      const problem = `partition ${partition} was asked for and the topic has ${count}, counted from 0`;
+      const problem = `partition ${partition} was requested, but the topic has ${count}, counted from 0`;
       throw new MessageInvalidError(id.toString('latin1'), message.topic, problem);
     }
     return topic;
   }
 
-  /** Which topic and number a partition's id stands for. Known for every topic that has been seen. */
+  /** The topic and number of a partition id. Known for every topic that has been seen. */
   locate(partitionId: number): { topic: string; number: number } | undefined {
     return this.#byPartition.get(partitionId);
   }
 
-  /** Every topic there is. */
+  /** Every existing topic. */
   async list(): Promise<Topic[]> {
     const found = this.#learn(await this.session.run(listPartitions));
     this.#known = found;
     return [...found.values()];
   }
 
-  /** The topics that partitions belong to, by name; read again, for settings of topics may have been changed. */
+  /** The topics that partitions belong to, by name; read again, since settings of topics may have changed. */
   async refresh(partitionIds: readonly number[]): Promise<ReadonlyMap<string, Topic>> {
     const found = this.#learn(await this.session.run(listPartitionsOf, partitionIds));
     for (const [name, topic] of found) this.#known.set(name, topic);
     return found;
   }
 
-  /** How many topics there are. */
+  /** The number of topics. */
   async count(): Promise<number> {
     return (await this.session.run(countTopics))[0]?.count ?? 0;
   }
 
-  /** Those of the names that are topics, by name in order. Asks the database once at most, for names not seen yet. */
+  /**
+   * Those of the names that are topics, by name in order. Queries the database at most once, for names not seen yet.
+   */
   async findAll(names: ReadonlySet<string>): Promise<ReadonlyMap<string, Topic>> {
     for (const name of names) {
       if (this.#known.has(name)) continue;

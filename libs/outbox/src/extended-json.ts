@@ -4,9 +4,10 @@ import { types } from 'node:util';
 import type { Codec } from './codec.js';
 
 /**
- * JSON that also carries what JSON has no form for, so that it comes back as it was: `undefined`, BigInt, every number, Date,
- * Map, Set, Buffer and Uint8Array. An object with one key that begins with `$` stands for such a value; one that has such
- * keys of its own is written as a list of entries. Both sides of a topic need it; handlers without it read what stands there.
+ * JSON that also carries values that JSON cannot represent, unchanged: `undefined`, BigInt, every number, Date,
+ * Map, Set, Buffer and Uint8Array. An object with one key that begins with `$` represents such a value; an object that
+ * has such keys itself is written as a list of entries. Both sides of a topic need it; handlers without it read the raw
+ * form.
  */
 export const extendedJson: Codec = {
   contentType: 'application/vnd.waybill.extended+json',
@@ -29,7 +30,7 @@ function write(value: unknown, path: string, within: readonly object[]): unknown
       return value === null ? null : writeObject(value, path, within);
     case 'function':
     case 'symbol':
-      throw new NotPlainJsonError(`${path} is a ${typeof value}, which cannot be written down`);
+      throw new NotPlainJsonError(`${path} is a ${typeof value}, which cannot be serialised`);
   }
 }
 
@@ -42,7 +43,7 @@ function isExact(value: number): boolean {
 }
 
 function writeObject(value: object, path: string, outer: readonly object[]): unknown {
-  if (outer.includes(value)) throw new NotPlainJsonError(`${path} holds itself`);
+  if (outer.includes(value)) throw new NotPlainJsonError(`${path} contains itself`);
   const within = [...outer, value];
   if (types.isDate(value)) return { $date: Number.isNaN(value.getTime()) ? null : value.toISOString() };
   if (Buffer.isBuffer(value)) return { $buffer: value.toString('base64') };
@@ -59,7 +60,9 @@ function writeObject(value: object, path: string, outer: readonly object[]): unk
   if (Array.isArray(value)) return writeList(value, path, within);
   if (!isPlainObject(value)) {
     const { name } = (value as { constructor: { name: string } }).constructor;
-    throw new NotPlainJsonError(`${path} is an instance of ${name}, which would come back as another object`);
+    throw new NotPlainJsonError(
+      `${path} is an instance of ${name}, which would be read as a different kind of object`,
+    );
   }
   const entries = Object.entries(value).map(
     ([key, entry]) => [key, write(entry, `${path}.${key}`, within)] as const,
@@ -72,7 +75,7 @@ function writeObject(value: object, path: string, outer: readonly object[]): unk
 
 function writeList(list: readonly unknown[], path: string, within: readonly object[]): unknown[] {
   if (Object.keys(list).length !== list.length)
-    throw new NotPlainJsonError(`${path} is a list with holes or properties of its own`);
+    throw new NotPlainJsonError(`${path} is a list with holes or extra properties`);
   return list.map((entry, index) => write(entry, `${path}[${index}]`, within));
 }
 

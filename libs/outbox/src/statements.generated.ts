@@ -2,7 +2,7 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
- * How much is quarantined and matches. A null matches everything.
+ * Counts the quarantined messages that match. A null matches everything.
  */
 export const countQuarantined = statement<[ids: readonly (number | null)[] | null, topic: string | null, code: string | null, role: string | null], { count: number }>('count-quarantined', `select pg_catalog.count(*)::integer as count
   from :schema.outbox_quarantine q
@@ -12,20 +12,20 @@ export const countQuarantined = statement<[ids: readonly (number | null)[] | nul
    and ($4::text is null or q.published_by = $4::text)`);
 
 /**
- * Removes what is quarantined.
+ * Removes quarantined messages.
  * Locks: the rows
  */
 export const discardQuarantined = statement<[ids: readonly (number | null)[]], { id: number }>('discard-quarantined', `delete from :schema.outbox_quarantine q where q.quarantine_id = any ($1) returning q.quarantine_id as id`);
 
 /**
- * Empties one slot of the outbox's ring, when everything in it has been moved and is past retention.
+ * Empties one slot of the outbox's ring, if all its messages have been moved and are past retention.
  * Locks: that slot, for at most 50 ms of waiting
  */
 export const emptySlot = statement<[slot: number, retentionMs: number], { emptied: boolean }>('empty-slot', `select :schema.outbox_empty_slot($1, $2) as emptied`);
 
 /**
- * Writes one message with control headers, which only Waybill itself has, into the slot of the outbox that is current.
- * :slot is put in by current-slot.ts.
+ * Writes one message with control headers, which only Waybill itself sets, into the current slot of the outbox.
+ * current-slot.ts fills in :slot.
  * Locks: none but the new row
  */
 export const insertControlMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, expiresAtMs: number | null, signature: string | null, control: string], Record<never, never>>('insert-control-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload, expires_at_ms,
@@ -34,8 +34,8 @@ values (:slot, $1::uuid, :schema.known_topic($2::text, $3::integer), $3::integer
         $7::bigint, $8::text, $9::jsonb)`);
 
 /**
- * Writes messages of which some have control headers, which only Waybill itself has, into the outbox, in the order of the
- * array. Else as insert-scheduled-messages.
+ * Writes messages into the outbox, some with control headers, which only Waybill itself sets, in the order of the
+ * array. Otherwise like insert-scheduled-messages.
  * Locks: none but the new rows
  */
 export const insertControlMessages = statement<[messages: string], Record<never, never>>('insert-control-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at,
@@ -48,8 +48,8 @@ select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
  cross join lateral :schema.delivery_time(m.topic, m."deliverAt", m."delayMs", m."expiresAtMs", m."ttlMs") d`);
 
 /**
- * Writes one message into the slot of the outbox that is current, in the caller's transaction. Naming the slot saves the
- * server the routing. :slot is put in by current-slot.ts.
+ * Writes one message into the current slot of the outbox, in the caller's transaction. Naming the slot saves the
+ * server the routing. current-slot.ts fills in :slot.
  * Locks: none but the new row
  */
 export const insertMessage = statement<[messageId: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, expiresAtMs: number | null, signature: string | null], Record<never, never>>('insert-message', `insert into :schema.outbox_s:slot (slot, message_id, topic, partition_number, key, headers, payload,
@@ -67,8 +67,8 @@ select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key, m.he
     as m (id uuid, topic text, partition integer, key text, headers jsonb, payload text, "expiresAtMs" bigint, signature text)`);
 
 /**
- * Writes messages into the outbox of which some are for later, or live for a time, in the caller's transaction and in
- * the order of the array. Delays and times to live count by the database's clock.
+ * Writes messages into the outbox, some with a delay or an expiry, in the caller's transaction and in
+ * the order of the array. Delays and times to live use the database's clock.
  * Locks: none but the new rows
  */
 export const insertScheduledMessages = statement<[messages: string], Record<never, never>>('insert-scheduled-messages', `insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at,
@@ -81,8 +81,8 @@ select m.id, :schema.known_topic(m.topic, m.partition), m.partition, m.key,
  cross join lateral :schema.delivery_time(m.topic, m."deliverAt", m."delayMs", m."expiresAtMs", m."ttlMs") d`);
 
 /**
- * Writes into the outbox that scheduled messages are to be cancelled (action 2) or moved to another time (action 3):
- * that of an id, or all of a token. The key is the login, by whose rights the relay finds them.
+ * Writes into the outbox that scheduled messages are cancelled (action 2) or moved to another time (action 3):
+ * the one with an id, or all with a token. The key is the login, with whose rights the relay finds them.
  * Locks: none but the new row
  */
 export const insertTimerChange = statement<[change: string], Record<never, never>>('insert-timer-change', `insert into :schema.outbox (message_id, topic, key, timer_action, timer_token, deliver_at)
@@ -92,14 +92,14 @@ select c.id, '', session_user::text, c.action, c.token,
     as c (id uuid, action smallint, token text, "deliverAt" timestamptz, "delayMs" bigint)`);
 
 /**
- * Limits how long the open transaction may stand idle, or wait for a lock. Tells role and search path as they are.
+ * Limits how long the open transaction may be idle, or wait for a lock. Returns the current role and search path.
  */
 export const limitIdleTime = statement<[milliseconds: string], { role: string; path: string }>('limit-idle-time', `select pg_catalog.current_setting('role') as role, pg_catalog.current_setting('search_path') as path,
        pg_catalog.set_config('idle_in_transaction_session_timeout', $1::text, true),
        pg_catalog.set_config('lock_timeout', $1::text, true)`);
 
 /**
- * What is quarantined and matches, by id, without payloads. A null matches everything.
+ * Lists the quarantined messages that match, by id, without payloads. A null matches everything.
  * Index: outbox_quarantine_pkey
  */
 export const listQuarantined = statement<[ids: readonly (number | null)[] | null, topic: string | null, code: string | null, role: string | null, after: number, limit: number], { id: number; quarantinedAt: Date; origin: string; code: string; reason: string; role: string; messageId: string; topic: string; partition: number | null; key: string | null; bytes: number; timerAction: number | null; deliverAt: Date | null; timerToken: string | null; publishedAt: Date }>('list-quarantined', `select q.quarantine_id as id, q.quarantined_at as "quarantinedAt", q.origin, q.reason_code as code, q.reason,
@@ -116,7 +116,8 @@ export const listQuarantined = statement<[ids: readonly (number | null)[] | null
  limit $6`);
 
 /**
- * Makes publishers of one key take turns, for order 'strict': each key stands for one of 1,024 locks, ascending.
+ * Makes publishers of one key take turns, for order 'strict': each key maps to one of 1,024 locks, taken in ascending
+ * order.
  * Locks: advisory, until the caller's transaction ends
  */
 export const lockKeys = statement<[keys: string], { locks: number }>('lock-keys', `select pg_catalog.count(pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext(':schema.key'), k.bucket))::integer as locks
@@ -125,8 +126,8 @@ export const lockKeys = statement<[keys: string], { locks: number }>('lock-keys'
          order by 1) k`);
 
 /**
- * Compares what waits in the outbox with the limits of topics. Returns the topics for which it has changed whether they may
- * have more.
+ * Compares the messages waiting in the outbox with the topics' limits. Returns the topics that have begun or stopped
+ * refusing messages.
  * Locks: advisory (tried, not waited for), and the rows of topics that change
  */
 export const measureOutbox = statement<[intervalMs: number], { topic: string; full: string | null }>('measure-outbox', `select m.of_topic as topic, m.full_text as "full" from :schema.outbox_measure($1) m`);
@@ -147,8 +148,8 @@ export const outboxBacklog = statement<[], { waiting: number; oldestAgeMs: numbe
          limit 100000) w`);
 
 /**
- * What waits for the relay, by topic and by the login that published it, the most first (counted up to 100,000 in all), and
- * whether further messages of the topic are refused.
+ * The messages that wait for the relay, by topic and publishing login, largest first (counted up to 100,000 in all),
+ * and whether further messages of the topic are refused.
  * Index: outbox_xid
  */
 export const outboxBacklogs = statement<[most: number], { topic: string; role: string; waiting: number; bytes: number; oldestAgeMs: number; full: string | null }>('outbox-backlogs', `select b.topic, b.published_by as role, b.waiting, b.bytes,
@@ -158,13 +159,13 @@ export const outboxBacklogs = statement<[most: number], { topic: string; role: s
  limit $1`);
 
 /**
- * What the outbox takes of the disk, messages that have been moved included.
+ * The outbox's size on disk, including messages that have been moved.
  */
 export const outboxSize = statement<[], { bytes: number }>('outbox-size', `select pg_catalog.sum(pg_catalog.pg_total_relation_size(i.inhrelid::regclass))::bigint as bytes
   from pg_catalog.pg_inherits i where i.inhparent = ':schema.outbox'::regclass::oid`);
 
 /**
- * How much is quarantined by topic and reason, the most first (up to 100,000 in all), and since when.
+ * Counts the quarantined messages by topic and reason, largest first (up to 100,000 in all), and since when.
  */
 export const quarantineBacklogs = statement<[most: number], { topic: string; code: string; messages: number; oldestAgeMs: number }>('quarantine-backlogs', `select q.topic, q.reason_code as code, pg_catalog.count(*)::integer as messages,
        (extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(q.quarantined_at)) * 1000.0)::bigint as "oldestAgeMs"
@@ -174,30 +175,30 @@ export const quarantineBacklogs = statement<[most: number], { topic: string; cod
  limit $1`);
 
 /**
- * Headers and payload of one message that is quarantined.
+ * Headers and payload of one quarantined message.
  * Index: outbox_quarantine_pkey
  */
 export const quarantinedContent = statement<[id: number], { headers: string | null; payload: Buffer | null }>('quarantined-content', `select q.headers::text as headers, q.payload from :schema.outbox_quarantine q where q.quarantine_id = $1`);
 
 /**
- * Empties the slot of the cursor's ring that comes next.
+ * Empties the next slot of the cursor's ring.
  * Locks: that slot, for at most 50 ms of waiting
  */
 export const recycleCursor = statement<[], { emptied: boolean }>('recycle-cursor', `select :schema.relay_cursor_recycle() as emptied`);
 
 /**
- * Lets the relay start over on another cluster, keeping what had not been moved. For an operator.
+ * Lets the relay start over on another cluster, keeping messages that had not been moved. For operators.
  * Locks: the relay's, and the outbox exclusively
  */
 export const relayAdopt = statement<[], { kept: number }>('relay-adopt', `select :schema.relay_adopt() as kept`);
 
 /**
- * Stores the cursor behind a pass.
+ * Stores the cursor after a pass.
  */
 export const relayAdvance = statement<[afterSeq: number, base: string, target: string | null, windowId: number | null, windowEnd: number | null], Record<never, never>>('relay-advance', `select :schema.relay_advance($1, $2::pg_snapshot, $3::pg_snapshot, $4, $5)`);
 
 /**
- * Begins a pass: the relay's lock, the cursor, a new snapshot, and how much lies between.
+ * Begins a pass: takes the relay's lock, and returns the cursor, a new snapshot and the size of the difference.
  * Locks: the relay's advisory lock (tried, not waited for), until the transaction ends
  */
 export const relayBegin = statement<[measureLimit: number, leaseMs: number], { state: string; seq: number; base: string; target: string; windowId: number | null; windowEnd: number | null; inWindows: boolean }>('relay-begin', `select b.state, b.seq, b.base, b.target, b.window_id as "windowId", b.window_end as "windowEnd",
@@ -205,24 +206,24 @@ export const relayBegin = statement<[measureLimit: number, leaseMs: number], { s
   from :schema.relay_begin($1, $2) b`);
 
 /**
- * Whether anything waits behind the cursor.
+ * Whether any message after the cursor is waiting.
  * Index: outbox_xid
  */
 export const relayProbe = statement<[base: string], { waiting: boolean }>('relay-probe', `select :schema.relay_probe($1::pg_snapshot) as waiting`);
 
 /**
- * Publishes what is quarantined again.
+ * Publishes quarantined messages again.
  * Locks: the rows
  */
 export const requeueQuarantined = statement<[ids: readonly (number | null)[]], { id: number }>('requeue-quarantined', `select r.id from :schema.outbox_requeue($1) as r (id)`);
 
 /**
- * Sets role and search path back to what they were, in case that a handler has changed them: what follows is Waybill's own.
+ * Restores role and search path in case a handler has changed them: Waybill's own statements follow.
  */
 export const restoreSession = statement<[role: string, path: string], Record<never, never>>('restore-session', `select pg_catalog.set_config('role', $1::text, false), pg_catalog.set_config('search_path', $2::text, false)`);
 
 /**
- * Sets rows aside that a pass leaves out: of the difference between two snapshots.
+ * Quarantines rows of the difference between two snapshots that a pass leaves out.
  * Locks: none but the new rows
  * Index: outbox_order
  */

@@ -1,4 +1,4 @@
-/** Whether PostgreSQL can store the text: it holds no NUL, and UTF-8 has no half of a surrogate pair. */
+/** Whether PostgreSQL can store the text: no NUL, and no half of a surrogate pair, which UTF-8 cannot encode. */
 export function isStorable(text: string): boolean {
   return (
     !text.includes('\0') &&

@@ -26,7 +26,7 @@ describe('extendedJson', () => {
     ['keys of prototypes', JSON.parse('{ "__proto__": { "a": 1 }, "constructor": { "prototype": 2 } }')],
     ['texts', ['\0', '\ud800', '€']],
     ['plain JSON', { a: [1, 'b', null, true] }],
-  ])('%s comes back as it was', (_, value) => {
+  ])('%s is read back unchanged', (_, value) => {
     const back = carried(value);
     expect(back).toEqual(value);
     expect(Object.is(back, undefined)).toBe(value === undefined);
@@ -34,7 +34,7 @@ describe('extendedJson', () => {
       for (const [index, entry] of value.entries()) expect((back as unknown[])[index]).toBe(entry);
   });
 
-  test('an invalid Date stays one', () => {
+  test('an invalid Date stays an invalid Date', () => {
     expect((carried(new Date(Number.NaN)) as Date).getTime()).toBeNaN();
   });
 
@@ -45,13 +45,13 @@ describe('extendedJson', () => {
   test.each<[string, unknown, string]>([
     ['a function', { a: [() => {}] }, 'payload.a[0] is a function'],
     ['an instance', { a: new (class Order {})() }, 'payload.a is an instance of Order'],
-    ['a hole', [Array(1)], 'payload[0] is a list with holes'],
-    ['a cycle', ((a: unknown[]) => (a.push(a), a))([]), 'payload[0] holds itself'],
+    ['a hole', [Array(1)], 'payload[0] is a list with holes or extra'],
+    ['a cycle', ((a: unknown[]) => (a.push(a), a))([]), 'payload[0] contains itself'],
   ])('%s is refused, with its path', (_, value, path) => {
     expect(() => extendedJson.encode(value)).toThrow(path);
   });
 
-  test('what a later release writes is refused', () => {
+  test('a value from a later release is refused', () => {
     expect(() => extendedJson.decode(Buffer.from('{"$temporal":"x"}'))).toThrow('$temporal');
   });
 });

@@ -9,7 +9,7 @@ const encode = (message: Partial<Message>) =>
 const later = new Date('2030-01-01T00:00:00.123Z');
 
 describe('the times of a message', () => {
-  test('are none for a message that is delivered at once', () => {
+  test('are none for a message that is delivered immediately', () => {
     expect(encode({}).times).toBeNull();
     expect(encode({}).headers).toBeNull();
   });
@@ -27,7 +27,7 @@ describe('the times of a message', () => {
     expect(Object.keys(DELAY_LEVELS_MS)).toHaveLength(18);
   });
 
-  test('expiry is a header, worked out by the database where it counts from then', () => {
+  test('expiry is a header, computed by the database if it is relative', () => {
     const plain = encode({ expiresAt: later, headers: { a: 'b' } });
     expect(plain.times).toBeNull();
     expect({ ...plain.headers }).toEqual({ a: 'b' });
@@ -43,7 +43,7 @@ describe('the times of a message', () => {
     ['a negative delay', { delayMs: -1 }],
     ['half a millisecond', { delayMs: 0.5 }],
     ['a delay of more than a hundred years', { delayMs: 36_526 * 86_400_000 }],
-    ['a time that is none', { deliverAt: new Date('never') }],
+    ['an invalid time', { deliverAt: new Date('never') }],
     ['a time more than a hundred years ahead', { deliverAt: new Date('2200-01-01') }],
     ['a token without a delay', { timerToken: 'x' }],
     ['an empty token', { delayMs: 1, timerToken: '' }],

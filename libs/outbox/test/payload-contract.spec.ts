@@ -31,11 +31,11 @@ const refusal = (work: () => unknown): PayloadInvalidError => {
 };
 
 describe.each(Object.entries(schemas))('a schema of %s', (_, schema) => {
-  test('takes what fits, and says of the rest only where it does not', () => {
+  test('accepts a valid payload, and names only the paths of an invalid one', () => {
     const contract = new PayloadContract('orders', schema);
     contract.assertFits(good, 'message 1 to topic orders');
     const error = refusal(() => contract.assertFits(secret, 'message 1 to topic orders'));
-    expect(error.message).toContain('The payload of message 1 to topic orders does not fit version 1');
+    expect(error.message).toContain('The payload of message 1 to topic orders does not match version 1');
     expect(error.message).toContain(': lines[1].pieces. Nothing was published');
     expect(`${error.message} ${error.stack}`).not.toContain('hunter2');
     expect(error.issues).toMatchObject([{ path: 'lines[1].pieces', message: expect.any(String) }]);
@@ -52,7 +52,7 @@ describe('a contract', () => {
     },
   });
 
-  test('brings older payloads to its version, and gives the output of the schema', () => {
+  test('converts older payloads to its version, and returns the output of the schema', () => {
     const read = (payload: unknown, header?: string) =>
       contract.read(payload, contract.versionOf(header, 'm'), 'm');
     expect(read({ price: '7' })).toEqual({ total: 7, currency: 'EUR' });
@@ -62,7 +62,7 @@ describe('a contract', () => {
     expect(refusal(() => read({ total: 'x' }, '2')).issues[0]).toMatchObject({ path: 'total' });
   });
 
-  test('knows newer versions, and older ones that it cannot read, for what they are', () => {
+  test('reports newer versions, and older ones that it cannot read', () => {
     expect(() => contract.versionOf('4', 'm')).toThrow(
       expect.objectContaining({ code: 'PAYLOAD_VERSION_UNKNOWN', retryable: true }),
     );
@@ -79,7 +79,7 @@ describe('a contract', () => {
     expect(late.versionOf(undefined, 'm')).toBe(2);
   });
 
-  test('shows ten paths at most, and keys that are no names in quotes', () => {
+  test('shows at most ten paths, and quotes keys that are not identifiers', () => {
     const many = new PayloadContract('orders', z.record(z.string(), z.number()));
     const payload = Object.fromEntries(Array.from({ length: 14 }, (_, i) => [`a key\n${i}`, 'x']));
     const { message, issues } = refusal(() => many.assertFits(payload, 'm'));
@@ -88,14 +88,14 @@ describe('a contract', () => {
     expect(message).not.toContain('["a key\\n10"]');
   });
 
-  test('refuses schemas and upcasters that answer with a Promise, and what throws', () => {
+  test('refuses schemas and upcasters that return a Promise, and those that throw', () => {
     const late = new PayloadContract(
       'orders',
       z.string().refine(async () => false),
     );
     expect(() => late.assertFits('x', 'm')).toThrow('checked synchronously');
     const slow = new PayloadContract('orders', { schema: zod, version: 2, upcasters: { 1: async (x) => x } });
-    expect(() => slow.read(good, 1, 'm')).toThrow('its upcaster from version 1 answers with a Promise');
+    expect(() => slow.read(good, 1, 'm')).toThrow('its upcaster from version 1 returns a Promise');
     const broken = new PayloadContract('orders', {
       '~standard': {
         version: 1,
@@ -112,15 +112,23 @@ describe('a contract', () => {
     ['no schema', {}, 'schema must be a Standard Schema'],
     ['nothing', null, 'it must be a Standard Schema'],
     ['an unknown option', { schema: zod, verson: 2 }, 'did you mean version?'],
-    ['no whole version', { schema: zod, version: 1.5 }, 'version must be a whole number'],
+    ['a version that is not an integer', { schema: zod, version: 1.5 }, 'version must be a whole number'],
     [
       'a gap',
       { schema: zod, version: 4, upcasters: { 1: () => 1, 3: () => 1 } },
       'no upcaster from version 2',
     ],
     ['no upcasters', { schema: zod, version: 3 }, 'no upcaster from version 1, 2;'],
-    ['an upcaster of the current version', { schema: zod, upcasters: { 1: () => 1 } }, 'no version before 1'],
-    ['an upcaster that is none', { schema: zod, version: 2, upcasters: { 1: 1 } }, 'is no function'],
+    [
+      'an upcaster of the current version',
+      { schema: zod, upcasters: { 1: () => 1 } },
+      'not a version before 1',
+    ],
+    [
+      'an upcaster that is not a function',
+      { schema: zod, version: 2, upcasters: { 1: 1 } },
+      'is not a function',
+    ],
     [
       'a version from the future',
       { schema: zod, unversioned: 2 },
@@ -130,14 +138,14 @@ describe('a contract', () => {
     expect(() => new PayloadContracts({ orders: given as GivenTopicSchema })).toThrow(problem);
   });
 
-  test('of a topic is the same for every caller', () => {
+  test('for a topic is the same for every caller', () => {
     const versioned = { schema: zod, version: 2, upcasters: { 1: (x: unknown) => x } };
     const contracts = new PayloadContracts({ a: zod, b: versioned });
     contracts.add({ a: { schema: zod }, b: { ...versioned } });
     contracts.assertUsable();
     contracts.add({ a: z.string(), b: { ...versioned, upcasters: { 1: (x: unknown) => x } } });
-    expect(() => contracts.assertUsable()).toThrow('topic a is given two different schemas');
-    expect(() => contracts.assertUsable()).toThrow('topic b is given two different schemas');
+    expect(() => contracts.assertUsable()).toThrow('topic a has two different schemas');
+    expect(() => contracts.assertUsable()).toThrow('topic b has two different schemas');
   });
 });
 
@@ -149,7 +157,7 @@ describe('a message to a topic with a schema', () => {
   const encode = (message: Message) =>
     encodeMessage(message, { maxMessageBytes: 1_000, codecs: {}, traceHeaders: () => ({}), contracts });
 
-  test('is checked as its handler will read it, and written as it was given', () => {
+  test('is checked as its handler will read it, and stored as it was given', () => {
     const at = new Date(0);
     const { headers, payload } = encode({ topic: 'orders', payload: { at, more: 1 } });
     expect({ ...headers }).toEqual({ 'schema-version': '2' });
@@ -158,7 +166,7 @@ describe('a message to a topic with a schema', () => {
     expect(encode({ topic: 'others', payload: { at: 1 } }).headers).toBeNull();
   });
 
-  test('says its version itself', () => {
+  test('gets its version from the schema', () => {
     const headers = { 'Schema-Version': '9' };
     expect(() => encode({ topic: 'orders', payload: { at: new Date(0) }, headers })).toThrow(
       'header Schema-Version is set by the schema of its topic',

@@ -1,13 +1,14 @@
--- Timers: what is to happen later. The table is the truth; what wakes the process that fires them is only a clock.
+-- Timers: effects that are due later. The table is the source of truth; the clock only wakes the process that fires
+-- them.
 --
--- A ring of eight near slots of an hour each for what is due within six hours, and one slot for what is farther.
--- A timer is deleted when it fires, in the transaction of its effect. A near slot whose hour is past and that is
--- empty is truncated, so that what deletes leave behind goes away even while somebody holds an old snapshot.
+-- A ring of eight near slots of an hour each for timers due within six hours, and one slot for later ones.
+-- A timer is deleted when it fires, in the transaction of its effect. A near slot whose hour has passed and that is
+-- empty is truncated, which removes dead rows even while a session holds an old snapshot.
 
 create sequence :schema.timer_id as bigint;
 
 -- kind: 1 a message, 2 a run of a recurring message (token is its name). Later releases add more.
--- message_id is the timer's id towards users; id is the order among those that are due at the same time.
+-- message_id is the timer's id for users; id is the order of timers due at the same time.
 create table :schema.timer (
   slot             smallint not null,
   due_at           timestamptz not null,
@@ -21,19 +22,19 @@ create table :schema.timer (
   headers          jsonb,
   payload          bytea,
   created_at       timestamptz not null default clock_timestamp(),
-  -- A time far off cannot be reckoned with, and a long token cannot be indexed: either would stop every timer.
+  -- A time too far off breaks date arithmetic, and a long token cannot be indexed: either would stop every timer.
   constraint timer_due check (due_at between timestamptz '1970-01-01 00:00Z' and timestamptz '2500-01-01 00:00Z'),
   constraint timer_token check (octet_length(token) <= 1024)
 ) partition by list (slot);
 
--- Read once, and thrown away: not worth compressing.
+-- Read once, then deleted: not worth compressing.
 alter table :schema.timer alter column payload set storage external;
 
 create index timer_due on :schema.timer (due_at, id);
 create index timer_message on :schema.timer (message_id);
 create index timer_token on :schema.timer (token) where token is not null;
 
--- Giving pages back at the end of a slot would lock it exclusively; a truncated slot has given back all of them.
+-- Vacuum's truncation of a slot would lock it exclusively; TRUNCATE releases all its pages.
 do $$
 begin
   for slot in 0..7 loop
@@ -58,19 +59,19 @@ create table :schema.recurring_message (
   missed           text not null check (missed in ('skip', 'one', 'all')),
   -- Changes with the schedule.
   revision         bigint not null,
-  -- Behind the look at the timers of the schedule before: those that it found locked were being fired by then.
+  -- Set after the timers of the previous schedule were checked: those found locked were already being fired.
   scheduled_at     timestamptz not null default clock_timestamp(),
   created_at       timestamptz not null default clock_timestamp(),
   check ((cron is null) <> (every_ms is null))
 );
 
--- Due times are kept to the millisecond, rounded up, from now to a hundred years ahead: a time in the past is now.
+-- Due times are stored to the millisecond, rounded up, from now to 100 years ahead: a time in the past becomes now.
 create function :schema.timer_due(wanted timestamptz) returns timestamptz
 language sql volatile
 return date_trunc('milliseconds', least(greatest(wanted, clock_timestamp()),
                                         clock_timestamp() + interval '100 years') + interval '999 microseconds');
 
--- The slot for a due time: that of its hour when it is near, else the far one.
+-- The slot for a due time: that of its hour if it is near, else the far one.
 create function :schema.timer_slot(due timestamptz) returns smallint
 language sql volatile
 return case when due < clock_timestamp() + interval '6 hours'
@@ -104,7 +105,7 @@ begin
 end
 $$;
 
--- Whether the rights of a login (null: the session's) decide about each timer: it may change those whose topics it may
+-- Whether each timer is subject to the rights of a login (null: the session's): it may change those whose topics it may
 -- publish to.
 create function :schema.timer_asker(asker text) returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -117,8 +118,8 @@ begin
 end
 $$;
 
--- Cancels messages that are scheduled, by id or token. Returns how many; one that is being fired is waited for, and
--- not counted. Raises 40001 when one is just being moved to another slot: to be tried again.
+-- Cancels scheduled messages by id or token. Returns how many; one that is being fired is waited for and
+-- not counted. Raises 40001 if one is being moved to another slot: the caller retries.
 create function :schema.timer_cancel(message_ids uuid[], tokens text[], asker text) returns integer
 language plpgsql security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
@@ -137,7 +138,7 @@ begin
 end
 $$;
 
--- Moves scheduled messages to another time, by id or token; counts and raises as timer_cancel does.
+-- Moves scheduled messages to another time, by id or token; counts and raises like timer_cancel.
 create function :schema.timer_reschedule(message_ids uuid[], tokens text[], wanted timestamptz, asker text)
 returns table (moved integer, due_ms bigint)
 language plpgsql security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
@@ -160,7 +161,7 @@ begin
 end
 $$;
 
--- The time, and when the next timer is due that is not due before low. Takes no lock and no transaction id.
+-- The current time, and the due time of the next timer not due before low. Takes no lock and no transaction id.
 create function :schema.timer_probe(low timestamptz, kinds smallint[])
 returns table (now_ms bigint, next_ms bigint)
 language plpgsql stable security definer
@@ -175,9 +176,9 @@ begin
 end
 $$;
 
--- Takes timers that are due, in order: deletes and returns them. One process at a time does so, by an advisory lock
--- that is waited for at most 50 ms (55P03); what is due is looked at behind the lock, in a later statement. The lower
--- bound keeps it from walking over what has been deleted. A caller that stops in its transaction loses its session.
+-- Claims due timers in order: deletes and returns them. One process at a time does so, under an advisory lock
+-- that is waited for at most 50 ms (55P03); due timers are read after the lock, in a later statement. The lower
+-- bound keeps it from scanning deleted rows. A caller that hangs in its transaction loses its session.
 create function :schema.timer_claim(low timestamptz, kinds smallint[], claim_limit integer, lease_ms integer)
 returns table (now_ms bigint, due_ms bigint, id bigint, kind smallint, message_id uuid, token text, topic text,
                partition_number integer, key text, headers text, payload bytea)
@@ -206,7 +207,7 @@ end
 $$;
 
 -- Moves far timers that are due within six hours to their near slots. The move is an update over partitions, so a
--- cancel at the same time fails with 40001 and is tried again: it can neither miss the timer nor cancel it twice.
+-- concurrent cancel fails with 40001 and is retried: it can neither miss the timer nor cancel it twice.
 create function :schema.timer_promote(move_limit integer) returns integer
 language plpgsql security definer
   set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
@@ -228,8 +229,8 @@ begin
 end
 $$;
 
--- Empties the near slot that is next to be filled, when everything in it has gone. Checked behind the lock, which is
--- waited for at most 50 ms (55P03): anyone who has inserted into the slot holds a lock on it until he ends.
+-- Empties the near slot that is filled next, if it has no rows. Checked after taking the lock, which is
+-- waited for at most 50 ms (55P03): a transaction that has inserted into the slot holds a lock on it until it ends.
 create function :schema.timer_empty_slot() returns boolean
 language plpgsql security definer set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
@@ -254,8 +255,8 @@ begin
 end
 $$;
 
--- The stretches of slot_ms milliseconds, numbered from the epoch by their ends, in which timers are due from from_ms up
--- to until_ms. One process at a time reads them: busy says that another is at it.
+-- The intervals of slot_ms milliseconds, numbered from the epoch by their ends, in which timers are due from from_ms up
+-- to until_ms. One process at a time reads them: busy: another process is doing so.
 create function :schema.timer_window(from_ms bigint, until_ms bigint, slot_ms integer)
 returns table (busy boolean, due_slots bigint[])
 language plpgsql security definer
@@ -273,10 +274,10 @@ begin
 end
 $$;
 
--- Stores a recurring message, and a timer for its first run. A schedule that is as it was keeps its next run, whatever else
--- has changed. A run of an earlier schedule that is due already stays, and is made once. One that is not is removed, and
--- kept in mind as owed: when the schedule changes again behind its time, and nothing has run since, it is due. So a schedule
--- that is changed over and over comes to its runs.
+-- Stores a recurring message, and a timer for its first run. An unchanged schedule keeps its next run, whatever else
+-- has changed. A run of an earlier schedule that is already due stays, and is made once. One that is not due is
+-- removed, and remembered as owed: if the schedule changes again after its time, and nothing has run since, it is due.
+-- So a schedule that is changed again and again still makes its runs.
 create function :schema.recurring_put(
   for_name text, for_topic text, for_partition integer, for_key text, for_headers jsonb, for_payload bytea,
   for_cron text, for_time_zone text, for_every_ms bigint, for_missed text, first_run_ms bigint)
@@ -312,7 +313,7 @@ begin
   returning r.revision into kept_revision;
   changed := kept_revision is not null;
   if kept_revision is distinct from new_revision then
-    -- One that has no next run, because that could not be worked out, is given one.
+    -- One without a next run, because none could be computed, gets one.
     if not exists (select from :schema.timer t where t.token = for_name and t.kind = 2) then
       select r.revision into new_revision from :schema.recurring_message r where r.name = for_name;
     else
@@ -321,7 +322,7 @@ begin
     end if;
   end if;
 
-  -- One that is being fired at this moment is locked; see scheduled_at.
+  -- One that is being fired is locked; see scheduled_at.
   update :schema.timer t set headers = t.headers || '{"kept": true}'
     from (select o.slot, o.due_at, o.id from :schema.timer o
            where o.token = for_name and o.kind = 2 and o.due_at <= now_at for update skip locked) old

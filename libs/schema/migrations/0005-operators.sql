@@ -1,7 +1,8 @@
--- What operators decide: redriving and discarding dead letters and what is quarantined, and the record of who did what when.
+-- Operators' decisions: redriving and discarding dead letters and quarantined messages, and the audit record of who did
+-- what when.
 
--- One row for everything that an operator did, never changed. actor is the login, which nobody can choose; stated_by is
--- the name that it gave.
+-- One row for each action of an operator, never changed. actor is the login, which cannot be forged; stated_by is
+-- the name given.
 create table :schema.operator_action (
   id          bigint generated always as identity primary key,
   acted_at    timestamptz not null default clock_timestamp(),
@@ -30,8 +31,8 @@ create trigger sign_action before insert on :schema.operator_action
 create index operator_action_acted on :schema.operator_action (acted_at);
 create index operator_action_target on :schema.operator_action (target_kind, target, id);
 
--- Removes records of what operators did that are older than keep_ms, up to most of them; returns how many. Nobody else may
--- delete any, and nobody but the owner any that is younger than 30 days.
+-- Removes records of operators' actions that are older than keep_ms, up to most of them; returns how many. Nothing else
+-- may delete any, and only the owner may delete any younger than 30 days.
 create function :schema.audit_forget(keep_ms bigint, most integer) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -49,7 +50,7 @@ end
 $$;
 
 -- A redrive of the dead letters that match a filter, in steps: those up to cursor_id are done. Dead letters that are
--- newer than up_to_id are not part of it, so that it comes to an end.
+-- newer than up_to_id are not part of it, so that it ends.
 create table :schema.redrive (
   id          bigint generated always as identity primary key,
   filter      jsonb not null,
@@ -65,7 +66,7 @@ create table :schema.redrive (
   moved_at    timestamptz not null default clock_timestamp()
 );
 
--- A payload as JSON; null when it is none.
+-- A payload as JSON; null if it is not JSON.
 create function :schema.json_or_null(payload bytea) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $$
@@ -76,9 +77,9 @@ exception when others then
 end
 $$;
 
--- The dead letters that match a filter, by id. The filter is an object; what it does not name matches everything:
--- ids (array), group, topic, handler, key, reason, errorClass, fingerprint, messageId, states (array), from, to (times of
--- the last failure), payload (array of {path: array of names, value: text}).
+-- The dead letters that match a filter, by id. The filter is an object; an omitted field matches everything:
+-- ids (array), group, topic, handler, key, reason, errorClass, fingerprint, messageId, states (array), from, to (times
+-- of the last failure), payload (array of {path: array of names, value: text}).
 create function :schema.dead_letter_ids(filter jsonb, after_id bigint, most integer) returns setof bigint
 language sql stable
 begin atomic
@@ -108,8 +109,8 @@ begin atomic
    limit most;
 end;
 
--- Puts open dead letters back in front of the handler that failed, each once: the owner of the partition runs them in
--- order of their offsets within a key. Returns how many there were.
+-- Sends open dead letters back to the handler that failed, each once: the owner of the partition runs them in
+-- order of their offsets within a key. Returns their number.
 create function :schema.redrive_dead_letters(letter_ids bigint[]) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -135,7 +136,7 @@ end
 $$;
 
 -- One step of a redrive: up to most dead letters. Steps of one redrive take turns on its row, so it may be resumed by
--- another process while the first still lives. Returns the redrive as it then stands.
+-- another process while the first is still alive. Returns the redrive's state after the step.
 create function :schema.redrive_step(redrive_id bigint, most integer) returns setof :schema.redrive
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -159,7 +160,7 @@ begin
 end
 $$;
 
--- Discards open dead letters, and lets go of what waited behind them. Returns their ids.
+-- Discards open dead letters, and releases the messages that waited for them. Returns their ids.
 create function :schema.discard_dead_letters(letter_ids bigint[]) returns setof bigint
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -176,8 +177,9 @@ begin
 end
 $$;
 
--- Messages that no relay could move and no timer could be fired for, with all that their rows had: the columns of the outbox,
--- and why. One that was set aside when its timer was fired has the time that it was due as deliver_at, and published_by ''.
+-- Messages that no relay could move, or whose timer could not be fired, with all the values of their rows: the columns
+-- of the outbox, and the reason. One that was set aside when its timer was fired has its due time as deliver_at, and
+-- published_by ''.
 create table :schema.outbox_quarantine (
   like :schema.outbox,
   origin         text not null check (origin in ('outbox', 'timer')),
@@ -189,7 +191,8 @@ create table :schema.outbox_quarantine (
 
 alter table :schema.outbox_quarantine alter column payload set storage external;
 
--- Sets rows of the outbox aside, in the pass of the relay that leaves them out: of the difference between two snapshots.
+-- Sets rows of the outbox aside, in the pass of the relay that leaves them out: of the difference between two
+-- snapshots.
 create function :schema.outbox_set_aside(row_ids bigint[], codes text[], reasons text[], base pg_snapshot, target pg_snapshot)
 returns void
 language sql volatile set enable_seqscan = off set search_path = pg_catalog, pg_temp
@@ -202,7 +205,7 @@ as $$
    order by r.place
 $$;
 
--- Sets messages aside whose timers are being fired, in the transaction that has deleted these.
+-- Sets messages aside whose timers are being fired, in the transaction that has deleted the timers.
 create function :schema.timer_set_aside(timer_ids bigint[], message_ids uuid[], tokens text[], topics text[],
                                         partitions integer[], keys text[], all_headers text[], payloads bytea[],
                                         due_ms bigint[], codes text[], reasons text[]) returns void
@@ -226,8 +229,8 @@ as $$
    order by t.place
 $$;
 
--- Publishes what is quarantined again, behind all that has been published since. Returns the ids of those that there were.
--- Raises WB001 and WB006 for what still could not be moved.
+-- Publishes quarantined messages again, after all that has been published since. Returns the ids found.
+-- Raises WB001 and WB006 for messages that still could not be moved.
 create function :schema.outbox_requeue(quarantine_ids bigint[]) returns setof bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$

@@ -1,11 +1,11 @@
--- Half messages: messages that are stored and invisible until their producer's local transaction, in another database or
--- in no database, has ended.
+-- Half messages: messages that are stored and invisible until their producer's local transaction, in another database
+-- or in no database, has ended.
 
--- Those that are not decided. state: 1 prepared, 4 undecided (waits for an operator). A check claims a prepared one by
--- moving next_check_at to the end of its lease and raising lease_epoch; what it answers counts under that epoch only.
--- checks counts answers UNKNOWN, unanswered the checks since the last answer that brought none, failing_since is when the
+-- Undecided ones. state: 1 prepared, 4 undecided (waits for an operator). A check claims a prepared one by
+-- moving next_check_at to the end of its lease and raising lease_epoch; its answer counts under that epoch only.
+-- checks counts answers UNKNOWN, unanswered the checks since the last answer, failing_since is when the
 -- first of them was, and last_failure names the last one's error, by code or class. local says where and
--- how the local transaction can be asked about; null: by a check of the user's.
+-- how the local transaction can be queried; null: by a check of the user's.
 create table :schema.half_message (
   id                uuid primary key,
   producer_group    text not null,
@@ -31,7 +31,7 @@ create index half_message_due on :schema.half_message (producer_group, next_chec
 create index half_message_undecided on :schema.half_message (id) where state = 4;
 create index half_message_failing on :schema.half_message (failing_since) where failing_since is not null;
 
--- Those that are decided, without their payloads: 2 committed, 3 rolled back. A ring of nine slots of a day each.
+-- Decided ones, without their payloads: 2 committed, 3 rolled back. A ring of nine slots of a day each.
 create table :schema.half_message_decided (
   slot           smallint not null,
   id             uuid not null,
@@ -56,14 +56,14 @@ begin
 end
 $$;
 
--- Lets the current transaction depend on being on disk once it has committed, whatever the database's default is.
+-- Makes the current transaction's commit wait for the disk, whatever the database's default is.
 create function :schema.commit_to_disk() returns void
 language sql volatile set search_path = pg_catalog, pg_temp
 as $$
   select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'
 $$;
 
--- Stores a half message, on disk before it returns. Topics are those of the log. Returns the time.
+-- Stores a half message, on disk before it returns. Topics are those of the log. Returns the current time.
 create function :schema.half_prepare(
   half_id uuid, of_group text, immunity_ms bigint, deadline_ms bigint, interval_ms bigint, max_checks integer,
   of_local jsonb, of_messages jsonb, of_payloads bytea[])
@@ -84,9 +84,10 @@ begin
 end
 $$;
 
--- Decides about a half message, and hands out what it holds, for the transaction that also delivers it. The row's lock
--- comes first; what others have decided is looked for behind it, in a later statement.
--- verdict: 2 commit, 3 roll back. in_epoch: that of the claim under which a check has answered; null for everybody else.
+-- Decides a half message, and returns its content, for the transaction that also delivers it. The row's lock
+-- comes first; other decisions are looked for after it, in a later statement.
+-- verdict: 2 commit, 3 roll back. in_epoch: that of the claim under which a check has answered; null for all other
+-- callers.
 -- outcome: done; already (decided so before); refused (decided otherwise before); fenced (another claim is newer);
 -- open (not in one of from_states); missing.
 create function :schema.half_decide(
@@ -131,8 +132,8 @@ begin
 end
 $$;
 
--- Commits prepared half messages whose content the caller knows, all of them; when one is not prepared any more, none and
--- an error (WB008). The rows are locked in the order of their ids, so that two callers cannot wait for each other.
+-- Commits prepared half messages whose content the caller knows, all of them; if one is no longer prepared, none and
+-- an error (WB008). The rows are locked in id order, so that two callers cannot deadlock.
 create function :schema.half_commit_prepared(half_ids uuid[], by_whom text) returns void
 language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
@@ -150,8 +151,8 @@ begin
 end
 $$;
 
--- Claims half messages of a group that are due to be checked, for lease_ms milliseconds, the longest due first. The
--- lower bound keeps it from walking over what has been decided.
+-- Claims half messages of a group that are due to be checked, for lease_ms milliseconds, longest due first. The
+-- lower bound keeps it from scanning decided ones.
 create function :schema.half_claim(of_group text, low timestamptz, most integer, lease_ms integer, by_checker text)
 returns table (id uuid, lease_epoch bigint, checks integer, prepared_at timestamptz, "local" text, messages text,
                payloads bytea[], now_ms bigint)
@@ -177,8 +178,8 @@ begin
 end
 $$;
 
--- Empties a slot of decided half messages when the newest in it is older than retention_ms. Checked behind the lock,
--- which is waited for at most 50 ms (55P03).
+-- Empties a slot of decided half messages if the newest in it is older than retention_ms. Checked after taking the
+-- lock, which is waited for at most 50 ms (55P03).
 create function :schema.half_empty_slot(slot_number integer, retention_ms bigint) returns boolean
 language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$

@@ -1,8 +1,8 @@
--- The message-id guard: what took effect under a message's id, and its result, in the database of the effect. For sources
--- that may send a message twice; what the log holds is known by its entry (0003) and needs no row here.
+-- The message-id guard: which message ids have taken effect, and the results, in the database of the effect. For
+-- sources that may send a message twice; records of the log are identified by their entry (0003) and need no row here.
 
--- A ring of 16 slots of 8 days; a row lies in the slot of the time at which it was written. Rows are never updated, and
--- leave when every row of their slot is past keep_until. result is JSON; null when the work had none.
+-- A ring of 16 slots of 8 days; a row is in the slot of the time when it was written. Rows are never updated, and
+-- are removed when every row of their slot is past keep_until. result is JSON; null if the work had none.
 create table :schema.idempotent_message (
   slot        smallint not null,
   received_at timestamptz not null,
@@ -15,13 +15,14 @@ create table :schema.idempotent_message (
 create unique index idempotent_message_id on :schema.idempotent_message (consumer, message_id, slot);
 create index idempotent_message_keep on :schema.idempotent_message (keep_until);
 
--- The number of the 8 days that a time lies in; its slot is that modulo 16.
+-- The number of the 8-day period of a time; its slot is that modulo 16.
 create function :schema.message_slot_number(at timestamptz) returns bigint
 language sql immutable
 return floor(extract(epoch from at) / 691200)::bigint;
 
--- A function per slot looks a message up in that slot only. One statement over the whole ring would lock every slot until
--- the transaction ends, also those that are to be emptied, and slow handlers would keep them from it for ever.
+-- One function per slot looks a message up in that slot only. One statement over the whole ring would lock every slot
+-- until the transaction ends, including those to be emptied, and slow handlers would keep them from being emptied
+-- forever.
 do $do$
 begin
   for slot in 0..15 loop
@@ -52,12 +53,12 @@ begin
 end
 $do$;
 
--- Comes to a message's id, before its work. The id's lock comes first and is held until the transaction ends; whether the
--- message has been here is looked for behind it, in a later statement: a concurrent duplicate waits, at most wait_ms
--- (55P03), and then finds what the first has committed. wait_ms 0 does not wait.
--- judged_ms: the time by which the message is judged; null when nothing tells one. slack_ms: how far it may lie ahead.
--- outcome: new; duplicate; busy (somebody is at it); outside (judged_ms is not within the window, so that a row may have
--- been here and gone).
+-- Enters a message's id, before its work. The id's lock comes first and is held until the transaction ends; whether the
+-- message is known is looked up after it, in a later statement: a concurrent duplicate waits, at most wait_ms
+-- (55P03), and then finds what the first one has committed. wait_ms 0 does not wait.
+-- judged_ms: the time of the message for the window; null if not known. slack_ms: how far ahead it may be.
+-- outcome: new; duplicate; busy (another transaction holds it); outside (judged_ms is not within the window, so a row
+-- may have existed).
 create function :schema.message_enter(of_consumer text, of_id text, judged_ms bigint, window_ms bigint, slack_ms bigint,
                                       wait_ms integer)
 returns table (outcome text, result text, now_ms bigint)
@@ -71,7 +72,7 @@ begin
   perform :schema.acl_assert_guard(of_consumer);
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception using errcode = 'WB009', message = format(
-      'the transaction is %s, and would not see what a concurrent one has committed',
+      'the transaction is %s and would not see what a concurrent one has committed',
       upper(current_setting('transaction_isolation')));
   end if;
   if not pg_try_advisory_xact_lock(lock_key) then
@@ -88,7 +89,7 @@ begin
 
   now_at := clock_timestamp();
   now_ms := :schema.timer_ms(now_at);
-  -- One slot further than the clock says: it may have been set back since.
+  -- One slot more than the clock requires: it may have been set back since.
   select 'duplicate', l.found_result into outcome, result
     from :schema.message_look(
            :schema.message_slot_number(now_at - (window_ms + slack_ms) * interval '1 millisecond'),
@@ -100,7 +101,7 @@ begin
 end
 $$;
 
--- Keeps what came of a message, at the end of the transaction that entered it.
+-- Stores the result of a message, at the end of the transaction that entered it.
 create function :schema.message_keep(of_consumer text, of_id text, keep_ms bigint, of_result text)
 returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -116,8 +117,8 @@ begin
 end
 $$;
 
--- Empties a slot when every row in it is past its time. Looks without a lock first, so that a slot that is needed costs
--- nothing, and again behind the lock, which is waited for at most 50 ms (55P03).
+-- Empties a slot if every row in it has expired. Checks without a lock first, so that a slot still in use costs
+-- nothing, and again after taking the lock, which is waited for at most 50 ms (55P03).
 create function :schema.message_empty_slot(slot_number integer) returns boolean
 language plpgsql security definer set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$

@@ -1,12 +1,12 @@
--- What is done with external effects; their tables are those of 0009.
+-- Functions for external effects; their tables are in 0009.
 
--- The slot of the external effects that are written now.
+-- The current slot of external effects.
 create function :schema.effect_slot() returns smallint
 language sql volatile
 return (floor(extract(epoch from clock_timestamp()) / 691200)::bigint % 16)::smallint;
 
--- What counts of what is known about an effect; no row while it is open. Where it is done, and given up as well, `prefer`
--- says which. A refusal that an attempt has followed counts no more.
+-- The outcome of an effect that counts; no row while it is open. If it is both done and given up, `prefer`
+-- says which. A refusal followed by an attempt no longer counts.
 create function :schema.effect_known(of_key text, prefer text)
 returns table (state text, outcome text, fingerprint text)
 language sql stable set search_path = pg_catalog, pg_temp
@@ -20,18 +20,19 @@ as $$
    limit 1;
 $$;
 
--- The newest attempt at an effect, or question about it; no row when there was none.
+-- The newest attempt at an effect, or query about it; no row if there was none.
 create function :schema.effect_newest(of_key text) returns setof :schema.external_effect
 language sql stable set search_path = pg_catalog, pg_temp
 as $$
   select e.* from :schema.external_effect e where e.key = of_key order by e.fence desc limit 1;
 $$;
 
--- Begins with an external effect, or with taking it back; says what is to be done. state: attempt (call now, under fence);
--- ask (somebody has attempted it and has not said how it ended: ask about it now, under fence); in-progress (somebody is at
--- it, for at most retry_ms more); differs (it was begun with another request); done, refused, tombstone. Taking back what
--- nobody has attempted leaves a tombstone. Of a done behind a tombstone, those who take it back see the done, and others the
--- tombstone, as they do of what was undone. again: what was refused is attempted again; refusals: how often it was refused.
+-- Begins an external effect, or undoing it; returns what to do. state: attempt (call now, under fence);
+-- ask (a process has attempted it and not reported the outcome: query it now, under fence); in-progress (a process is
+-- working on it, for at most retry_ms more); differs (it was begun with a different request); done, refused, tombstone.
+-- Undoing an effect that was never attempted leaves a tombstone. Of a done after a tombstone, callers that undo it see
+-- the done, and others the tombstone, as for an undone effect. again: a refused effect is attempted again; refusals:
+-- how often it was refused.
 create function :schema.effect_begin(of_key text, lease_ms bigint, undoing boolean, of_request text, again boolean)
 returns table (state text, fence bigint, retry_ms bigint, outcome text, refusals bigint)
 language plpgsql security definer set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
@@ -84,8 +85,8 @@ begin
 end
 $$;
 
--- Goes on under a new fence and lease; null when somebody else has begun since, or it is decided. With a lease of 0 it
--- lets others begin.
+-- Continues under a new fence and lease; null if another process has begun since, or it is decided. With a lease of 0
+-- it lets others begin.
 create function :schema.effect_go_on(of_key text, by_fence bigint, lease_ms bigint) returns bigint
 language plpgsql security definer set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
@@ -106,9 +107,9 @@ begin
 end
 $$;
 
--- Keeps what is known of an external effect, and says what counts: that, what was known before, or fenced. That it is
--- done is kept under any fence, and behind a tombstone or a refusal too: it is a fact. The others are decisions, and the
--- latest fence's.
+-- Stores the outcome of an external effect, and returns what counts: that, the outcome stored before, or fenced. A done
+-- is stored under any fence, and after a tombstone or a refusal too: it is a fact. The others are decisions, and need
+-- the latest fence.
 create function :schema.effect_settle(of_key text, by_fence bigint, new_state text, new_outcome text)
 returns table (state text, outcome text)
 language plpgsql security definer set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
@@ -140,8 +141,8 @@ begin
 end
 $$;
 
--- External effects by key, as an operator sees them. state: in-progress (somebody is at it), unknown (it was attempted and
--- nobody has said how it ended), done, refused, given-up (it must not happen). of_key: only this one.
+-- External effects by key, for operators. state: in-progress (a process is working on it), unknown (it was attempted
+-- and its outcome was not reported), done, refused, given-up (it must not happen). of_key: only this one.
 create function :schema.effect_list(of_key text, in_states text[], older_ms bigint, after_key text, most integer)
 returns table (key text, state text, first_at timestamptz, last_at timestamptz, lease_until timestamptz, attempts bigint,
                refusals bigint, decided_at timestamptz, outcome text)
@@ -150,7 +151,7 @@ as $$
 declare
   now_at timestamptz := clock_timestamp();
 begin
-  perform :schema.acl_assert_open('look at effects');
+  perform :schema.acl_assert_open('list effects');
   return query
     select l.key, l.state, l.first_at, l.last_at, l.lease_until, l.attempts, l.refusals, l.decided_at, l.outcome from (
       select k.key,
@@ -180,11 +181,11 @@ begin
 end
 $$;
 
--- Decides about an effect by an operator's knowledge, and keeps who decided. decision: done (it has happened; new_outcome is
--- what it came to), not-done (it has not, and no call under way can still do it: the next attempts it). Anything but an effect
--- that is done can be decided, also while a process is at it: that one finds the decision when it says how it ended.
--- Returns what it was before, as effect_list names it; null when there is none. The login needs the right to execute this
--- function, and no other.
+-- Decides an effect on an operator's knowledge, and records who decided. decision: done (it has happened; new_outcome
+-- is its outcome), not-done (it has not, and no call in flight can still do it: the next caller attempts it). Any
+-- effect that is not done can be decided, also while a process is working on it: that one finds the decision when it
+-- reports the outcome. Returns its state before, as named by effect_list; null if there is none. The login needs the
+-- right to execute this function and no other.
 create function :schema.decide_effect(
   of_key text, decision text, new_outcome text, stated_by text, why text default null)
 returns text
@@ -195,7 +196,7 @@ declare
   print text;
   own_fence bigint;
 begin
-  perform :schema.acl_assert_open('decide about effects');
+  perform :schema.acl_assert_open('decide effects');
   if decision is null or decision not in ('done', 'not-done') then
     raise exception using errcode = '22023', message = 'the decision must be done or not-done';
   end if;
@@ -220,8 +221,8 @@ begin
 end
 $$;
 
--- Empties a slot of the external effects when all in it is older than the retention; what was attempted and is not
--- decided is carried forward. The slot in which the retention ends is left alone.
+-- Empties a slot of the external effects if all its rows are older than the retention; effects that were attempted and
+-- are not decided are carried forward. The slot in which the retention ends is skipped.
 create function :schema.effect_empty_slot(slot_number integer, retention_ms bigint) returns boolean
 language plpgsql security definer set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$

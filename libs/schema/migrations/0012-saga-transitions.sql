@@ -1,19 +1,19 @@
--- A transition of a saga is sent without waiting for an answer: what must not be is an error.
+-- A transition of a saga is sent without waiting for the response: an impossible state must be an error.
 
 create function :schema.saga_overtaken(saga_id uuid, from_revision bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   raise exception using errcode = 'XX000', message = format(
-    'saga %s is not at revision %s any more, in spite of its lock', saga_id, from_revision);
+    'saga %s is no longer at revision %s, in spite of its lock', saga_id, from_revision);
 end
 $$;
 
--- What sagas wait for from other services, and what came for a saga that nothing waited for.
+-- Events that sagas wait for from other services, and events that nothing waited for.
 
--- A step that waits for an event: what the event must carry. waiter: the saga's type, the step and the topic, as
--- type/step@topic; each gets an event of its own. unseen: it was written by a transaction with a fixed snapshot, which could
--- not see what others had kept: somebody has to look for it again.
+-- A step that waits for an event, and what the event must match. waiter: the saga's type, the step and the topic, as
+-- type/step@topic; each gets its own event. unseen: it was written by a transaction with a fixed snapshot, which could
+-- not see events stored by others: they must be looked up again.
 create table :schema.saga_event_wait (
   saga_id     uuid not null,
   step        text not null,
@@ -29,7 +29,7 @@ create index saga_event_wait_unseen on :schema.saga_event_wait (reply_topic) whe
 
 create index saga_event_wait_match on :schema.saga_event_wait (reply_topic, waiter, match, since);
 
--- Events that no saga waits for yet. failures: how often it could not be handed to the handler of events without a saga.
+-- Events that no saga waits for yet. failures: how often the handler for events without a saga has failed.
 create table :schema.saga_event (
   id          bigint generated always as identity primary key,
   reply_topic text not null,
@@ -45,8 +45,8 @@ create table :schema.saga_event (
 create index saga_event_match on :schema.saga_event (reply_topic, waiter, match, id);
 create index saga_event_expires on :schema.saga_event (reply_topic, expires_at);
 
--- What has come for a saga and changed nothing: signals that nothing waits for, what came behind the end. An event that no
--- saga has ever waited for has no saga_id.
+-- Messages for a saga that changed nothing: signals that nothing waits for, messages after its end. An event that no
+-- saga ever waited for has no saga_id.
 create table :schema.saga_ignored (
   id          bigint generated always as identity primary key,
   ignored_at  timestamptz not null default clock_timestamp(),
@@ -61,14 +61,14 @@ create table :schema.saga_ignored (
 create index saga_ignored_saga on :schema.saga_ignored (saga_id, id);
 create index saga_ignored_at on :schema.saga_ignored (ignored_at);
 
--- Orders a step that begins to wait and an event that comes: the later of the two sees what the earlier has left.
+-- Serialises a step that begins to wait and an event that arrives: the later of the two sees the row of the earlier.
 create function :schema.saga_event_lock(of_waiter text, of_match text) returns void
 language sql set search_path = pg_catalog, pg_temp
 as $$
   select pg_advisory_xact_lock(hashtextextended(':schema.saga_event ' || of_waiter || ' ' || of_match, 0::bigint));
 $$;
 
--- Lets a step wait for an event. The oldest that has come already is taken instead, and handed out.
+-- Lets a step wait for an event. If events have already arrived, the oldest is taken and returned instead.
 create function :schema.saga_await_event(of_saga uuid, of_step text, to_reply_topic text, of_waiter text, of_match text)
 returns text
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -100,7 +100,7 @@ begin
 end
 $$;
 
--- An event has come: hands out the step that has waited longest for it; keeps it where none waits.
+-- Handles an arriving event: returns the step that has waited longest for it; stores the event if none waits.
 create function :schema.saga_take_event(
   to_reply_topic text, of_topic text, of_waiter text, of_match text, keep_ms bigint, of_content json)
 returns table (saga_id uuid, step text)
@@ -121,7 +121,8 @@ begin
 end
 $$;
 
--- Takes an event out that no saga has waited for in time. Its handler and a step that begins to wait are ordered by the same
+-- Removes an event that no saga has waited for in time. Its handler and a step that begins to wait are serialised by
+-- the same
 -- lock: the event goes to one of them.
 create function :schema.saga_expire_event(to_reply_topic text)
 returns table (id bigint, topic text, waiter text, match text, arrived_at timestamptz, failures integer, content text)
@@ -143,13 +144,13 @@ begin
 end
 $$;
 
--- HTTP calls that transitions ask for: one row for each operation of a branch that goes to an endpoint, as long as its
--- saga is in the table of those under way. A transition writes them, and makes void in the same transaction what it has
--- given up, so that what is void is called no more. A try is claimed and committed before it is made, and its answer counts
--- while its token stands here.
--- state: open (is to be called at due_at), awaited (the endpoint answers later), told (its answer is on its way to the saga
--- by the log), void. round: of the idempotency key; a new one begins when an operator retries what was rejected. begun:
--- whether a try may have done something. undoes: the operation that it takes back; only_if_begun: it is empty where that one
+-- HTTP calls of transitions: one row for each operation of a branch that calls an endpoint, while its
+-- saga is in the table of active sagas. A transition writes them, and in the same transaction voids those that it has
+-- given up, so that void calls are no longer made. A try is claimed and committed before it is made, and its response
+-- counts while its token is stored here.
+-- state: open (to be called at due_at), awaited (the endpoint replies later), told (its reply is in flight to the saga
+-- in the log), void. round: of the idempotency key; a new one begins when an operator retries a rejected call. begun:
+-- whether a try may have done something. undoes: the operation that it undoes; only_if_begun: it is empty if that one
 -- was never begun. due_at of a claimed row is the end of its lease.
 create table :schema.saga_call (
   saga_id       uuid not null references :schema.saga (id) on delete cascade,
@@ -178,9 +179,9 @@ create table :schema.saga_call (
 
 create index saga_call_due on :schema.saga_call (reply_topic, host, due_at) where due_at is not null;
 
--- Writes the calls of a transition, in its transaction: the new ones, and void for those that are not under way any more.
--- new_calls: [{branch, op, step, attempt, definition, host, timeoutMs, undoes, onlyIfBegun, again, payload}]; under_way:
--- [{branch, op, attempt}]. A call waits for the end of a try of the operation that it repeats or undoes.
+-- Writes the calls of a transition, in its transaction: the new ones, and void for those that are no longer active.
+-- new_calls: [{branch, op, step, attempt, definition, host, timeoutMs, undoes, onlyIfBegun, again, payload}];
+-- under_way: [{branch, op, attempt}]. A call waits for the end of a try of the operation that it repeats or undoes.
 create function :schema.saga_calls_save(of_saga uuid, topic text, new_calls json, under_way json) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -189,7 +190,7 @@ declare
   now_at timestamptz := clock_timestamp();
   free_at timestamptz;
 begin
-  -- First, because it waits for a claim that is being made: what follows sees its lease.
+  -- First, because it waits for a concurrent claim: the following statements see its lease.
   perform from :schema.saga_call c where c.saga_id = of_saga order by c.branch, c.op for update;
   for one in
     select * from json_to_recordset(new_calls) as n (
@@ -207,7 +208,7 @@ begin
           timeout_ms = excluded.timeout_ms, payload = excluded.payload, tries = 0, last_error = null,
           round = case when one.again and c.rejected and c.state <> 'told' then c.round + 1 else c.round end,
           rejected = c.rejected and (c.state = 'told' or not one.again),
-          -- An answer that is on its way is awaited, and not asked for once more.
+          -- A reply in flight is awaited; the call is not repeated.
           state = case when c.state = 'told' then 'told' else 'open' end,
           due_at = case when c.state = 'told' then null else excluded.due_at end;
   end loop;
@@ -218,8 +219,8 @@ begin
 end
 $$;
 
--- Claims calls that are due, of some definitions and up to so many of each host: a host that hangs takes its own places
--- only. begun: whether a try before this one may have done something. is_empty: it undoes what was never begun.
+-- Claims due calls of some definitions, up to a limit per host: a host that hangs uses only its own permits.
+-- begun: whether an earlier try may have done something. is_empty: it undoes an operation that was never begun.
 create function :schema.saga_calls_claim(
   topic text, definitions text[], hosts text[], places integer[], most integer, default_timeout_ms integer,
   margin_ms integer)
@@ -258,9 +259,9 @@ begin
 end
 $$;
 
--- Ends a try, and lets what waited for its end begin. outcome: answered, failed (the attempt is given up), again (another
--- try after retry_ms), later (the endpoint answers later). begun_now: whether any try so far may have done something.
--- Returns the attempt that the call is for by now; nothing where the try is not the newest any more.
+-- Ends a try, and lets calls that waited for its end begin. outcome: answered, failed (the attempt is given up), again
+-- (another try after retry_ms), later (the endpoint replies later). begun_now: whether any try so far may have done
+-- something. Returns the call's current attempt; nothing if the try is no longer the newest.
 create function :schema.saga_call_end_try(
   of_saga uuid, of_branch text, of_op text, of_token uuid, of_attempt integer, outcome text, retry_ms bigint,
   begun_now boolean, was_rejected boolean, tries_now integer, why text)
@@ -272,14 +273,14 @@ declare
   call :schema.saga_call;
   is_over boolean;
 begin
-  -- In the order of saga_calls_save: this call, and the one that waits for its end.
+  -- Locked in the order of saga_calls_save: this call, and the one that waits for its end.
   perform from :schema.saga_call c where c.saga_id = of_saga and c.branch = of_branch order by c.branch, c.op for update;
   select c.* into call from :schema.saga_call c
    where c.saga_id = of_saga and c.branch = of_branch and c.op = of_op and c.token = of_token;
   if not found then
     return;
   end if;
-  -- The next attempt goes by its own count.
+  -- The next attempt has its own count.
   is_over := outcome = 'answered' or (outcome = 'failed' and call.attempt = of_attempt);
   update :schema.saga_call c
      set token = null, lease_until = null, begun = begun_now, last_error = why,
@@ -297,7 +298,7 @@ begin
 end
 $$;
 
--- Takes note that the answer to a call has come, which the saga is told by the log; true where it is the first.
+-- Records that the reply to a call has arrived, which the log carries to the saga; true if it is the first.
 create function :schema.saga_call_reply(
   of_saga uuid, of_step text, of_op text, of_round integer, was_rejected boolean)
 returns boolean
@@ -311,7 +312,8 @@ begin
 end
 $$;
 
--- Definitions that processes of a service have, by their shapes: a line for each step. signals: what their steps wait for.
+-- Definitions that processes of a service have, by their shapes: one line for each step. signals: what their steps wait
+-- for.
 create table :schema.saga_definition (
   reply_topic        text not null,
   saga_type          text not null,
@@ -324,9 +326,9 @@ create table :schema.saga_definition (
   primary key (reply_topic, saga_type, definition_version, fingerprint)
 );
 
--- Removes ended sagas, and what happened to them, from a slot that cannot be emptied as a whole: a saga that began in its
--- days is under way for longer than ended ones are kept, or one of an earlier lap of the ring ended late. At most `most` of
--- them; returns how many. What began less than 8 days ago is left to be emptied with its slot.
+-- Removes ended sagas, and their transitions, from a slot that cannot be emptied as a whole: a saga that began in its
+-- days is active for longer than ended ones are kept, or one of an earlier lap of the ring ended late. At most `most`
+-- of them; returns how many. Sagas begun less than 8 days ago are left to be emptied with their slot.
 create function :schema.saga_forget_ended(slot_number integer, keep_ms bigint, most integer) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -340,7 +342,7 @@ begin
   if not :schema.acl_open() then
     return 0;
   end if;
-  -- While nothing holds the slot up, only what should have left with it long ago is removed.
+  -- While nothing keeps the slot from being emptied, only rows that should have been removed with it long ago are.
   if not exists (select from :schema.saga s where :schema.saga_slot(s.id) = slot_number::smallint and s.id < long_ago) then
     long_ago := least(long_ago, of_lap);
   end if;
@@ -357,8 +359,8 @@ begin
 end
 $$;
 
--- Hands out commands that wait for an entity which nothing holds any more, at most `most` of them: an operator has let it
--- go, or it was let go while they were put aside.
+-- Returns commands that wait for an entity which is no longer held, at most `most` of them: an operator has released
+-- it, or it was released while they were being stashed.
 create function :schema.saga_wake(most integer)
 returns table (topic text, message_key text, headers text, control text, payload bytea)
 language sql security definer set search_path = pg_catalog, pg_temp

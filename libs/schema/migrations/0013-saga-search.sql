@@ -1,8 +1,8 @@
--- How sagas are found, and orders of operators to many of them.
+-- Attributes to find sagas by, and operators' orders to many sagas.
 
--- What a saga is found by: its attributes, as its definition makes them of its data. value: as a text, so that a number and
--- the text of its digits are found alike; kind: what it was. They stand in the slot of their saga, under way and ended, and
--- leave with it.
+-- The attributes of sagas, derived from their data by the definition. value: as text, so that a number and
+-- the text of its digits are both found; kind: its type. They are in the slot of their saga, active or ended, and
+-- are removed with it.
 create table :schema.saga_attribute (
   slot        smallint not null,
   saga_id     uuid not null,
@@ -15,7 +15,7 @@ create table :schema.saga_attribute (
 
 create index saga_attribute_value on :schema.saga_attribute (name, value, saga_id);
 
--- Rows leave by TRUNCATE, as those of saga_ended; few are ever changed.
+-- Rows are removed by TRUNCATE, like those of saga_ended; few are ever changed.
 do $$
 begin
   for slot in 0..15 loop
@@ -42,9 +42,9 @@ begin
 end
 $$;
 
--- An operator's order to many sagas: those that match a filter up to up_to_id, of which those up to cursor_id are done.
--- event: {"type", "step"}, the step null for the one that is stuck. skipped: they had moved on, or ended, before they were
--- ordered. What came of the orders stands in saga_order.
+-- An operator's order to many sagas: those that match a filter up to up_to_id; those up to cursor_id are done.
+-- event: {"type", "step"}, step is null for the stuck one. skipped: sagas that had moved on, or ended, before they were
+-- ordered. The outcomes of the orders are in saga_order.
 create table :schema.saga_bulk (
   id         bigint generated always as identity primary key,
   event      jsonb not null,
@@ -65,7 +65,7 @@ create table :schema.saga_bulk (
 
 create index saga_bulk_moved on :schema.saga_bulk (moved_at);
 
--- Begins an order to many sagas, and keeps who gave it.
+-- Begins an order to many sagas, and records who gave it.
 create function :schema.saga_bulk_begin(
   order_event jsonb, of_filter jsonb, stated_by text, order_reason text, per_second integer, up_to uuid, matching bigint)
 returns bigint
@@ -76,7 +76,7 @@ declare
   new_id bigint;
 begin
   if kind is null or kind not in ('retry', 'skip', 'compensate', 'cancel') then
-    raise exception using errcode = '22023', message = 'it is not an order that many sagas can be given';
+    raise exception using errcode = '22023', message = 'the order is not valid for many sagas';
   end if;
   insert into :schema.saga_bulk (event, filter, actor, stated_by, reason, per_second, up_to_id, total)
   values (order_event, of_filter, session_user, saga_bulk_begin.stated_by, order_reason, saga_bulk_begin.per_second, up_to,
@@ -88,9 +88,9 @@ begin
 end
 $$;
 
--- One step of an order to many sagas: the next of them, as they were seen behind after_id. One that has moved on since, or
--- for which another order waits, is counted as skipped. Steps take turns on the row, and one that was prepared behind
--- another place does nothing, so it may be resumed by another process while the first still lives.
+-- One step of an order to many sagas: the next ones after after_id, as the caller saw them. One that has moved on
+-- since, or for which another order waits, is counted as skipped. Steps take turns on the row, and one prepared after a
+-- different id does nothing, so another process may resume it while the first is still alive.
 create function :schema.saga_bulk_step(
   of_bulk bigint, after_id uuid, saga_ids uuid[], revisions bigint[], steps text[], new_cursor uuid, is_last boolean)
 returns void
@@ -131,20 +131,20 @@ begin
       update :schema.saga_order o set bulk_id = of_bulk where o.id = order_id;
       done := done + 1;
     exception when invalid_parameter_value then
-      -- It has ended in between.
+      -- It has ended in the meantime.
       passed := passed + 1;
     end;
   end loop;
   update :schema.saga_bulk b
      set cursor_id = new_cursor, ordered = b.ordered + done, moved_at = clock_timestamp(),
-         -- Also those that did not match any more when it was their turn.
+         -- Including those that no longer matched at their turn.
          skipped = greatest(b.skipped + passed, case when is_last then b.total - b.ordered - done else 0 end),
          state = case when is_last then 'done' else b.state end
    where b.id = of_bulk;
 end
 $$;
 
--- Ends an order to many sagas that is under way; false when there is none. What was ordered stays so.
+-- Ends a running order to many sagas; false if there is none. Orders already given stay.
 create function :schema.saga_bulk_cancel(of_bulk bigint, stated_by text, why text) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$

@@ -1,12 +1,14 @@
--- Row-level security by the access list (0014), for those who may use the tables and are not the owner: he, and superusers, see all and pay
--- nothing. A login without an entry pays one look a statement. Policies of ours are named waybill_…; services know them.
+-- Row-level security by the access list (0014), for logins other than the owner: the owner and superusers see all rows,
+-- at no cost. A login without an entry costs one look-up per statement. Our policies are named waybill_…, by which
+-- services know them.
 --
--- Where a condition is false, rows are hidden; where something would be published, it raises an error that says so.
+-- Where a condition is false, rows are hidden; if a row would be published, it raises an error instead.
 
 do $do$
 declare
   one record;
-  -- As acl_open(). What is usual is decided without a call, which would cost a statement more than the rest of its policy.
+  -- Like acl_open(). The usual case is decided without a call, which would cost a statement more than the rest of its
+  -- policy.
   open text := '(select case
     when exists (select from :schema.acl_login a where a.login = session_user::text) then false
     when not exists (select from pg_auth_members m where m.member = quote_ident(session_user)::regrole) then true
@@ -14,7 +16,7 @@ declare
 begin
   for one in
     select * from (values
-      -- What may be changed and seen alike.
+      -- Tables with one condition for reading and writing.
       ('timer', ':schema.acl_publishes(topic)'),
       ('recurring_message', ':schema.acl_publishes(topic)'),
       ('consumer_group', ':schema.acl_group_name(name)'),
@@ -31,7 +33,7 @@ begin
       ('saga_ended', ':schema.acl_reads_topic(reply_topic)'),
       ('saga_transition', ':schema.acl_saga(saga_id)'),
       ('saga_attribute', ':schema.acl_reads_topic(reply_topic)'),
-      -- Its filter may hold what only its operator may see.
+      -- Its filter may contain values that only its operator may see.
       ('saga_bulk', 'actor = session_user::text'),
       ('guard_mac_key', ':schema.acl_group_name(split_part(service, ''/'', 1))'),
       ('saga_mac_key', ':schema.acl_reads_topic(reply_topic)'),
@@ -58,7 +60,7 @@ begin
   execute format('create policy waybill_acl on :schema.log_batch for select using (%s or :schema.acl_reads(partition_id))',
                  open);
 
-  -- Names of topics are no secret; their settings are for those who have to do with them.
+  -- Topic names are not secret; their settings may be changed only by logins that use them.
   alter table :schema.topic enable row level security;
   create policy waybill_names on :schema.topic for select using (true);
   execute format('create policy waybill_acl on :schema.topic for update using (%s or :schema.acl_knows_topic(name))', open);

@@ -1,4 +1,4 @@
--- What operators did in a database that has no table operator_action: a participant's own.
+-- Operators' actions in a database without the table operator_action: a participant's own.
 create table :schema.participant_action (
   id          bigint generated always as identity primary key,
   acted_at    timestamptz not null default clock_timestamp(),
@@ -11,14 +11,14 @@ create table :schema.participant_action (
   details     jsonb not null default '{}'
 );
 
--- Keeps what an operator did, by login and by the name that is stated; where the operators' desk is, at that.
+-- Records an operator's action, with login and stated name; in operator_action if that table exists.
 create function :schema.audit_own(stated_by text, of_action text, of_kind text, of_target text, why text, of_details jsonb)
 returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
   if coalesce(btrim(stated_by), '') = '' then
-    raise exception using errcode = '22023', message = 'stated_by must say who decides';
+    raise exception using errcode = '22023', message = 'stated_by must name who decides';
   end if;
   if to_regclass(':schema.operator_action') is not null then
     insert into :schema.operator_action (stated_by, action, target_kind, target, reason, details)
@@ -30,9 +30,9 @@ begin
 end
 $$;
 
--- Lets go an entity that is held for a saga, by an operator's decision, and keeps who decided; no row when nothing holds it.
--- Commands that wait for it are sent again by the service, see saga_wake. The login needs the right to execute this function,
--- and no other.
+-- Releases an entity held for a saga, by an operator's decision, and records who decided; no row if it is not held.
+-- Commands that wait for it are sent again by the service, see saga_wake. The login needs the right to execute this
+-- function and no other.
 create function :schema.unlock_entity(of_entity text, stated_by text, why text default null)
 returns table (saga_id uuid, branch text, locked_at timestamptz, waiting bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -41,7 +41,7 @@ declare
   held record;
   waiters bigint;
 begin
-  perform :schema.acl_assert_open('let go entities');
+  perform :schema.acl_assert_open('release entities');
   delete from :schema.saga_lock l where l.entity = of_entity returning l.saga_id, l.branch, l.locked_at into held;
   if not found then
     return;

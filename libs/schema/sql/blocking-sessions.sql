@@ -1,4 +1,4 @@
--- The sessions that a session waits for: that hold a lock, or wait for one ahead of it.
+-- The sessions that a session waits for: those that hold a lock, or wait for one ahead of it.
 -- Params: pid integer
 -- Returns: pid integer, login text?, applicationName text?, clientAddress text?, since timestamptz?
 select b.pid, a.usename::text as login, a.application_name as "applicationName", host(a.client_addr) as "clientAddress",

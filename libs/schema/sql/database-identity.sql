@@ -1,4 +1,4 @@
--- What tells this database from every other: cluster, database, and the schema's own oid.
+-- The unique identity of this database: cluster, database, and the schema's oid.
 -- Params: schemaName text
 -- Returns: identity text
 select (select c.system_identifier from pg_control_system() c)::text

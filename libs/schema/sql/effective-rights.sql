@@ -1,5 +1,5 @@
--- Everything that a login may do with the objects of the schema, by grants to itself, to roles that it inherits from, or to
--- everybody. Slots of rings only where something was granted on them.
+-- All rights of a login on the objects of the schema, from grants to itself, to roles that it inherits from, or to
+-- PUBLIC. Slots of rings only if something was granted on them.
 -- Params: login text, schemaName text
 -- Returns: kind text, name text, columnName text?, privilege text, byAll boolean
 select 'schema' as kind, ''::text as name, null::text as "columnName", lower(p.name) as privilege,

@@ -1,4 +1,4 @@
--- Logins that are restricted, and the entries that say to what.
+-- Restricted logins, and their entries.
 -- Params: none
 -- Returns: login text, action text?, topics text?, groups text?
 -- Index: the whole of two small tables

@@ -1,4 +1,4 @@
--- The sessions that hold the migrator's lock. What this login may not see of others is null.
+-- The sessions that hold the migrator's lock. Values of others that this login may not see are null.
 -- Params: lockName text
 -- Returns: pid integer, login text?, applicationName text?, clientAddress text?, since timestamptz?
 select l.pid, a.usename::text as login, a.application_name as "applicationName", host(a.client_addr) as "clientAddress",

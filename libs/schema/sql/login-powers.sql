@@ -1,4 +1,5 @@
--- What a login may do by being what it is, whatever was granted to it. No row: there is no such role.
+-- What a login may do because of its attributes, ownership and memberships, without grants. No row: there is no such
+-- role.
 -- Params: login text, schemaName text
 -- Returns: superuser boolean, bypassesRowSecurity boolean, createsRoles boolean, replicates boolean,
 --   owned text[], memberOf text[], members text[]

@@ -1,5 +1,5 @@
--- Tables of the schema on which row-level security of others holds for this login, and whether any policy lets rows through.
--- Policies of ours are named waybill_…: they hide what the login is restricted from, and nothing else.
+-- Tables of the schema with foreign row-level security that applies to this login, and whether any policy admits rows.
+-- Our own policies are named waybill_…: they hide only rows that the login is restricted from.
 -- Params: schemaName text
 -- Returns: name text, hasPolicy boolean
 select c.relname as name, exists (select from pg_policy p where p.polrelid = c.oid) as "hasPolicy"

@@ -1,5 +1,5 @@
--- The server's version, as a number to compare and as a text to show; and the schemas of the search path, in the order in
--- which they are searched, with a comma between.
+-- The server's version, as a number to compare and as a text to show; and the schemas of the search path, in search
+-- order, separated by commas.
 -- Params: none
 -- Returns: versionNumber integer, version text, searched text
 select current_setting('server_version_num')::integer as "versionNumber", current_setting('server_version') as version,

@@ -1,20 +1,20 @@
 import { type PgConnection, type PgDatabase, systemClock } from '@waybill/kernel';
 import { blockingSessions, ownPid } from './statements.generated.js';
 
-/** A session that others wait for. What the login may not see of it is null. */
+/** A session that others wait for. Values that the login may not see are null. */
 export interface Blocker {
   readonly pid: number;
   readonly login: string | null;
   readonly applicationName: string | null;
   readonly clientAddress: string | null;
-  /** When its transaction began, or it connected. */
+  /** When its transaction began, or when it connected. */
   readonly since: Date | null;
 }
 
 const LOOK_MS = 50;
 const SHOWN = 5;
 
-/** Sessions in words: who, from where, since when. */
+/** Describes sessions: who, from where, since when. */
 export function describeBlockers(blockers: readonly Blocker[]): string {
   if (blockers.length === 0) return 'a session that could not be seen';
   const more = blockers.length > SHOWN ? ` and ${blockers.length - SHOWN} more` : '';
@@ -22,8 +22,8 @@ export function describeBlockers(blockers: readonly Blocker[]): string {
 }
 
 /**
- * Runs `work`, and looks from a second connection at what its session waits for meanwhile.
- * @returns what `work` waited for last, when it failed; undefined when it succeeded
+ * Runs `work`, and observes from a second connection what its session waits for meanwhile.
+ * @returns what `work` last waited for, if it failed; undefined if it succeeded
  */
 export async function whileWatched(
   database: PgDatabase,
@@ -40,7 +40,7 @@ export async function whileWatched(
       await systemClock.sleep(LOOK_MS, stop.signal);
     }
   };
-  // What cannot be looked at is not named.
+  // Sessions that cannot be read are not named.
   const watching = watch().catch(() => {});
   try {
     await work();

@@ -12,7 +12,9 @@ export {
 } from './migrate.js';
 export type { Migration } from './migration.js';
 export { MIGRATIONS } from './migrations.generated.js';
-/** What tells the session's database (and schema) from every other. Two sessions with the same answer share transactions' effects. */
+/**
+ * The unique identity of the session's database and schema. Sessions with the same identity see each other's commits.
+ */
 export async function databaseIdentity(session: SqlSession): Promise<string> {
   const [row] = await session.run(databaseIdentityStatement, session.schema);
   return row?.identity ?? '';

@@ -1,4 +1,4 @@
-/** What only Waybill's own packages import. It may change in any release: applications import `index`. */
+/** Exports for Waybill's own packages only. They may change in any release: applications import `index`. */
 
 export { assertRowsVisible, findRowSecurity, listed, ROW_SECURITY_REMEDY } from './row-security.js';
 export { type AclEntry, assertMayRelay, listRestrictions } from './roles/acl.js';

@@ -28,20 +28,22 @@ import {
   tableExists,
 } from './statements.generated.js';
 
-/** Where to migrate. */
+/** The database to migrate. */
 export type MigrateOptions = DatabaseAddress & {
   /** Waybill's schema. Default `waybill`. */
   readonly schema?: string;
-  /** Only what a participant's own database needs; see {@link SchemaPart}. Default false. */
+  /** Applies only the part for a participant's own database; see {@link SchemaPart}. Default false. */
   readonly participant?: boolean;
 };
 
 const LOCK_SPECS = {
-  /** How long another process that migrates is waited for, in milliseconds. */
+  /** How long to wait for another migrating process, in milliseconds. */
   lockTimeoutMs: wholeNumber({ default: 60_000, min: 1, max: 540_000 }),
-  /** How long one attempt of a migration waits for a lock: others who want the same one queue up behind it. */
+  /**
+   * How long one attempt of a migration waits for a lock, in milliseconds: other sessions queue up behind it meanwhile.
+   */
   ddlLockTimeoutMs: wholeNumber({ default: 2_000, min: 10, max: 60_000 }),
-  /** Attempts of a migration whose locks are not to be had, with growing pauses between them. */
+  /** Attempts of a migration that cannot get its locks, with growing pauses between them. */
   ddlAttempts: wholeNumber({ default: 8, min: 1, max: 100 }),
 };
 
@@ -49,14 +51,15 @@ const LOCK_SPECS = {
 export type MigrationLockOptions = Given<typeof LOCK_SPECS>;
 
 /**
- * How much of the schema is in a database. `participant`: where a service has business rows, and the log is elsewhere. It
- * has inbox, guards and barriers, and no outbox: nothing would move what is published there. The rest can be added later.
+ * The part of the schema in a database. `participant`: a service's business rows are there, and the log is elsewhere.
+ * It has inbox, guards and barriers, but no outbox: nothing would move messages published there. The rest can be added
+ * later.
  */
 export type SchemaPart = 'whole' | 'participant';
 
 /**
- * What a participant's database does without: outbox, timers and the operators' desk. (The empty tables of the log are
- * there: the file of the inbox refers to them.)
+ * Migrations that a participant's database omits: outbox, timers and operators' tables. (The log's empty tables
+ * exist: the file of the inbox refers to them.)
  */
 const NOT_FOR_PARTICIPANTS: ReadonlySet<string> = new Set([
   '0002-outbox',
@@ -65,7 +68,7 @@ const NOT_FOR_PARTICIPANTS: ReadonlySet<string> = new Set([
   '0015-row-security',
 ]);
 
-/** One migration, and when it was applied; null when it is still to be. */
+/** One migration, and when it was applied; null if it is pending. */
 export interface MigrationState {
   readonly number: number;
   readonly name: string;
@@ -75,15 +78,15 @@ export interface MigrationState {
 const OLDEST_SERVER = 140_000;
 
 /**
- * Applies the migrations that are missing, each in a transaction of its own, one migrator at a time.
+ * Applies the missing migrations, each in its own transaction, one migrator at a time.
  *
  * @returns the names of those applied now
  * @throws PostgresTooOldError below PostgreSQL 14
- * @throws MigrationChangedError when an applied migration differs from this release's
+ * @throws MigrationChangedError when an applied migration differs from that of this release
  * @throws SchemaTooNewError when a newer release has made a breaking change
  * @throws MigrationBlockedError when another process migrates, or sessions hold the locks it needs, for too long
- * @throws ConfigurationError when the search path of the session puts a schema ahead of `pg_catalog`, or for options that are
- *   not usable
+ * @throws ConfigurationError when the search path of the session puts a schema ahead of `pg_catalog`, or for unusable
+ *   options
  */
 export async function migrate(options: MigrateOptions & MigrationLockOptions): Promise<string[]> {
   const { lockTimeoutMs, ddlLockTimeoutMs, ddlAttempts } = options;
@@ -109,7 +112,7 @@ export async function migrate(options: MigrateOptions & MigrationLockOptions): P
   );
 }
 
-/** The whole chain, with what has been applied and what is pending. */
+/** The whole chain, with applied and pending migrations. */
 export async function migrationStatus(options: MigrateOptions): Promise<MigrationState[]> {
   return withDatabase(options, async (database) => {
     const applied = await readLedger(database.session);
@@ -123,7 +126,7 @@ export async function migrationStatus(options: MigrateOptions): Promise<Migratio
   });
 }
 
-/** The chain as one SQL text, for those who apply migrations by another tool. */
+/** The chain as one SQL text, for applying migrations with another tool. */
 export function migrationSql(schema: string = DEFAULT_SCHEMA, part: SchemaPart = 'whole'): string {
   assertSchemaName(schema);
   const steps = chainOf(part).map(
@@ -136,7 +139,7 @@ export function migrationSql(schema: string = DEFAULT_SCHEMA, part: SchemaPart =
 }
 
 /**
- * Checks that the database is one this release can work with; called by everything that starts.
+ * Checks that this release can work with the database; called by every component that starts.
  *
  * @throws MigrationRequiredError, MigrationChangedError, SchemaTooNewError, PostgresTooOldError
  * @throws ConfigurationError when the search path of the session puts a schema ahead of `pg_catalog`
@@ -151,11 +154,11 @@ export async function assertMigrated(session: SqlSession, part: SchemaPart = 'wh
   }
 }
 
-/** What a migration names without a schema is PostgreSQL's, whatever others have put into the user's search path. */
+/** Unqualified names in a migration are PostgreSQL's own, whatever the user's search path is. */
 const PIN_SEARCH_PATH = 'set local search_path = pg_catalog, pg_temp';
-/** PostgreSQL lets everybody execute a new function; ours are for those who were granted them. */
+/** PostgreSQL lets PUBLIC execute a new function; ours need a grant. */
 const NOTHING_FOR_PUBLIC = 'revoke all on all routines in schema :schema from public';
-/** How long a migration may take, in milliseconds. */
+/** Time limit for a migration, in milliseconds. */
 const MIGRATION_TIMEOUT_MS = 600_000;
 const LOCK_KEY = 'pg_catalog.hashtext($1)';
 const LOCK_NOT_AVAILABLE = '55P03';
@@ -182,7 +185,7 @@ async function withDatabase<T>(
   const database = new PgDatabase({
     ...addressOf(options),
     schema,
-    // One migrates, the other looks for whom it waits.
+    // One migrates, the other observes which sessions it waits for.
     connectionsMax: 2,
     queryTimeoutMs: MIGRATION_TIMEOUT_MS,
   });
@@ -201,9 +204,9 @@ async function assertServer(session: SqlSession): Promise<void> {
   const ahead = schemas.slice(0, schemas.indexOf('pg_catalog')).filter((name) => !name.startsWith('pg_temp'));
   if (ahead.length > 0) {
     throw new ConfigurationError("The search path puts other schemas ahead of PostgreSQL's own", [
-      `it searches ${ahead.join(', ')} before pg_catalog, so that every role that may create objects there can replace ` +
+      `it searches ${ahead.join(', ')} before pg_catalog, so every role that may create objects there can replace ` +
         'operators and functions that Waybill calls',
-      'take pg_catalog out of search_path (it is then searched first), or name it first',
+      'remove pg_catalog from search_path (it is then searched first), or name it first',
     ]);
   }
 }
@@ -216,7 +219,7 @@ async function readLedger(session: SqlSession): Promise<LedgerEntry[]> {
 async function createLedger(connection: PgConnection): Promise<void> {
   const [exists] = await connection.run(tableExists, connection.schema);
   if (exists?.ledgerExists === true) return;
-  // CREATE SCHEMA asks for a right on the database even where the schema exists already.
+  // CREATE SCHEMA requires a right on the database even if the schema already exists.
   const steps = exists?.schemaExists === true ? [LEDGER] : ['create schema :schema', LEDGER];
   // Several statements in one query are one transaction.
   await connection.execute(renderSql([PIN_SEARCH_PATH, ...steps].join(';\n'), connection.schema));
@@ -249,14 +252,14 @@ async function takeLock(connection: PgConnection, lock: string, timeoutMs: numbe
   } catch (error) {
     if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
     const holders = describeBlockers(await connection.run(lockHolders, lock));
-    const what = `Schema ${connection.schema} is being migrated by ${holders}, and that was waited for for ${timeoutMs} ms`;
+    const what = `Schema ${connection.schema} is being migrated by ${holders}; waited ${timeoutMs} ms for it`;
     throw new MigrationBlockedError(what, { cause: error });
   } finally {
     await connection.execute('reset lock_timeout');
   }
 }
 
-/** Applies a migration; while its locks are not to be had, gives way to those who queue behind it, and tries again. */
+/** Applies a migration; while it cannot get its locks, it gives way to the sessions queued behind it, and retries. */
 async function applyInTime(
   database: PgDatabase,
   connection: PgConnection,

@@ -1,10 +1,10 @@
 /** One step of the schema's chain. Released migrations never change. */
 export interface Migration {
-  /** Its place in the chain, from 1. */
+  /** Its number in the chain, from 1. */
   readonly number: number;
-  /** Its file's name, without `.sql`. */
+  /** Its file name, without `.sql`. */
   readonly name: string;
-  /** Whether releases that do not know it must not run beside it (first line `--! breaking`). */
+  /** Whether releases that do not know it must not run with it (first line `--! breaking`). */
   readonly breaking: boolean;
   /** SHA-256 of its file. */
   readonly checksum: string;

@@ -10,7 +10,7 @@ export const appliedMigrations = statement<[], { number: number; name: string; c
  order by m.number`);
 
 /**
- * The sessions that a session waits for: that hold a lock, or wait for one ahead of it.
+ * The sessions that a session waits for: those that hold a lock, or wait for one ahead of it.
  */
 export const blockingSessions = statement<[pid: number], { pid: number; login: string | null; applicationName: string | null; clientAddress: string | null; since: Date | null }>('blocking-sessions', `select b.pid, a.usename::text as login, a.application_name as "applicationName", pg_catalog.host(a.client_addr) as "clientAddress",
        coalesce(a.xact_start, a.backend_start) as since
@@ -18,15 +18,15 @@ export const blockingSessions = statement<[pid: number], { pid: number; login: s
   left join pg_catalog.pg_stat_activity a on a.pid = b.pid`);
 
 /**
- * What tells this database from every other: cluster, database, and the schema's own oid.
+ * The unique identity of this database: cluster, database, and the schema's oid.
  */
 export const databaseIdentity = statement<[schemaName: string], { identity: string }>('database-identity', `select (select c.system_identifier from pg_catalog.pg_control_system() c)::text
        || '/' || (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())::text
        || '/' || coalesce((select n.oid from pg_catalog.pg_namespace n where n.nspname = $1), 0)::text as identity`);
 
 /**
- * Everything that a login may do with the objects of the schema, by grants to itself, to roles that it inherits from, or to
- * everybody. Slots of rings only where something was granted on them.
+ * All rights of a login on the objects of the schema, from grants to itself, to roles that it inherits from, or to
+ * PUBLIC. Slots of rings only if something was granted on them.
  */
 export const effectiveRights = statement<[login: string, schemaName: string], { kind: string; name: string; columnName: string | null; privilege: string; byAll: boolean }>('effective-rights', `select 'schema' as kind, ''::text as name, null::text as "columnName", pg_catalog.lower(p.name) as privilege,
        pg_catalog.has_schema_privilege('public'::name, n.oid, p.name) as "byAll"
@@ -62,7 +62,7 @@ select distinct 'function', f.proname::text, null, 'execute', pg_catalog.has_fun
  order by 1, 2, 3, 4`);
 
 /**
- * Logins that are restricted, and the entries that say to what.
+ * Restricted logins, and their entries.
  * Index: the whole of two small tables
  */
 export const listAcl = statement<[], { login: string; action: string | null; topics: string | null; groups: string | null }>('list-acl', `select l.login, a.action, a.topic_pattern as topics, a.group_pattern as groups
@@ -71,7 +71,7 @@ export const listAcl = statement<[], { login: string; action: string | null; top
  order by l.login, a.action, a.topic_pattern, a.group_pattern`);
 
 /**
- * The sessions that hold the migrator's lock. What this login may not see of others is null.
+ * The sessions that hold the migrator's lock. Values of others that this login may not see are null.
  */
 export const lockHolders = statement<[lockName: string], { pid: number; login: string | null; applicationName: string | null; clientAddress: string | null; since: Date | null }>('lock-holders', `select l.pid, a.usename::text as login, a.application_name as "applicationName", pg_catalog.host(a.client_addr) as "clientAddress",
        coalesce(a.state_change, a.backend_start) as since
@@ -83,7 +83,8 @@ export const lockHolders = statement<[lockName: string], { pid: number; login: s
    and l.objid::bigint = pg_catalog.hashtext($1)::bigint & 4294967295`);
 
 /**
- * What a login may do by being what it is, whatever was granted to it. No row: there is no such role.
+ * What a login may do because of its attributes, ownership and memberships, without grants. No row: there is no such
+ * role.
  */
 export const loginPowers = statement<[login: string, schemaName: string], { superuser: boolean; bypassesRowSecurity: boolean; createsRoles: boolean; replicates: boolean; owned: readonly string[]; memberOf: readonly string[]; members: readonly string[] }>('login-powers', `select r.rolsuper as superuser, r.rolbypassrls as "bypassesRowSecurity", r.rolcreaterole as "createsRoles",
        r.rolreplication as replicates,
@@ -117,18 +118,18 @@ export const ownLogin = statement<[], { login: string }>('own-login', `select se
 export const ownPid = statement<[], { pid: number }>('own-pid', `select pg_catalog.pg_backend_pid() as pid`);
 
 /**
- * Writes one migration into the ledger, in the transaction that has applied it.
+ * Writes one migration into the ledger, in the transaction that applied it.
  */
 export const recordMigration = statement<[number: number, name: string, checksum: string, breaking: boolean], Record<never, never>>('record-migration', `insert into :schema.migration (number, name, checksum, breaking) values ($1, $2, $3, $4)`);
 
 /**
- * The login of the session, and whether it is restricted to some topics and groups.
+ * The login of the session, and whether it is restricted to certain topics and groups.
  */
 export const restriction = statement<[], { login: string; restricted: boolean }>('restriction', `select session_user::text as login, not :schema.acl_open() as restricted`);
 
 /**
- * Tables of the schema on which row-level security of others holds for this login, and whether any policy lets rows through.
- * Policies of ours are named waybill_…: they hide what the login is restricted from, and nothing else.
+ * Tables of the schema with foreign row-level security that applies to this login, and whether any policy admits rows.
+ * Our own policies are named waybill_…: they hide only rows that the login is restricted from.
  */
 export const securedTables = statement<[schemaName: string], { name: string; hasPolicy: boolean }>('secured-tables', `select c.relname as name, exists (select from pg_catalog.pg_policy p where p.polrelid = c.oid) as "hasPolicy"
   from pg_catalog.pg_class c
@@ -139,8 +140,8 @@ export const securedTables = statement<[schemaName: string], { name: string; has
  order by c.relname`);
 
 /**
- * The server's version, as a number to compare and as a text to show; and the schemas of the search path, in the order in
- * which they are searched, with a comma between.
+ * The server's version, as a number to compare and as a text to show; and the schemas of the search path, in search
+ * order, separated by commas.
  */
 export const serverVersion = statement<[], { versionNumber: number; version: string; searched: string }>('server-version', `select pg_catalog.current_setting('server_version_num')::integer as "versionNumber", pg_catalog.current_setting('server_version') as version,
        pg_catalog.array_to_string(pg_catalog.current_schemas(true), ',') as searched`);

@@ -52,9 +52,12 @@ const POLICIES = `
    group by c.relname
    order by c.relname`;
 
-/** The schema as text: tables with their columns, the rings' partitions, indexes, functions, policies. The same on every server. */
+/**
+ * The schema as text: tables with their columns, the rings' partitions, indexes, functions, policies. The same on every
+ * server.
+ */
 export async function describeSchema(client: pg.Client, schema: string): Promise<string> {
-  // Every name is then shown with its schema, anyone who is logged in.
+  // Every name is then shown with its schema, whichever login is used.
   await client.query('set search_path to pg_catalog');
   const sections: string[] = [];
   for (const [title, query] of Object.entries({ COLUMNS, PARTITIONS, INDEXES, FUNCTIONS, POLICIES })) {

@@ -23,22 +23,22 @@ describe('the migrator', () => {
 
   const names = MIGRATIONS.map(({ name }) => name);
 
-  test('makes the schema that is committed as schema-snapshot.txt', async () => {
+  test('creates the schema committed as schema-snapshot.txt', async () => {
     await migrate(database);
     const described = await describeSchema(client, 'waybill');
-    // After a new migration: WAYBILL_WRITE_SNAPSHOT=1 npm test -- libs/schema, and look at the difference.
+    // After a new migration: WAYBILL_WRITE_SNAPSHOT=1 npm test -- libs/schema, and review the difference.
     if (process.env['WAYBILL_WRITE_SNAPSHOT'] === '1') writeFileSync(SNAPSHOT, described);
     expect(described).toBe(readFileSync(SNAPSHOT, 'utf8'));
   });
 
-  test('applies each migration once, also when four processes migrate at the same time', async () => {
+  test('applies each migration once, even if four processes migrate at the same time', async () => {
     const applied = await Promise.all([1, 2, 3, 4].map(() => migrate(database)));
     expect(applied.flat().toSorted()).toEqual(names);
     expect(await migrate(database)).toEqual([]);
     expect((await migrationStatus(database)).every(({ appliedAt }) => appliedAt !== null)).toBe(true);
   });
 
-  test('works in a schema of another name, beside the first, and as plain SQL', async () => {
+  test('works in a schema of another name, next to the first, and as plain SQL', async () => {
     await migrate(database);
     await migrate({ ...database, schema: 'billing' });
     await client.query(migrationSql('by_hand'));
@@ -63,7 +63,7 @@ describe('the migrator', () => {
     },
   );
 
-  test('says what is missing, changed, or too new', async () => {
+  test('reports what is missing, changed, or too new', async () => {
     const own = new PgDatabase(database);
     try {
       await expect(assertMigrated(own.session)).rejects.toMatchObject({ code: 'MIGRATION_REQUIRED' });
@@ -83,14 +83,14 @@ describe('the migrator', () => {
       await expect(migrate(database)).rejects.toMatchObject({ code: 'MIGRATION_CHANGED' });
       await client.query('delete from waybill.migration where number >= 2');
       await expect(assertMigrated(own.session)).rejects.toThrow(
-        `at migration 1, this release needs ${MIGRATIONS.length}`,
+        `at migration 1; this release needs ${MIGRATIONS.length}`,
       );
     } finally {
       await own.close();
     }
   });
 
-  test('goes by no search path of others, and what starts refuses one that puts them ahead of PostgreSQL', async () => {
+  test('ignores foreign search paths, and startup refuses one that puts a schema ahead of pg_catalog', async () => {
     await client.query(`
       create schema theirs;
       create function theirs.clock_timestamp() returns timestamptz language plpgsql as
@@ -113,7 +113,7 @@ describe('the migrator', () => {
     }
   });
 
-  test('gives a participant no outbox, and the rest when it is wanted', async () => {
+  test('gives a participant no outbox, and the rest on request', async () => {
     const own = new PgDatabase(database);
     const areThere = [false, false, false, true, true, true, true];
     const tables = async (): Promise<(string | null)[]> => {
@@ -142,7 +142,7 @@ describe('the migrator', () => {
     }
   });
 
-  test('leaves nothing behind of a migration that fails', async () => {
+  test('leaves no trace of a failed migration', async () => {
     await client.query('create schema waybill; create table waybill.consumer_group (x int)');
     await expect(migrate(database)).rejects.toThrow(/already exists/);
     const status = await migrationStatus(database);
@@ -151,7 +151,7 @@ describe('the migrator', () => {
     expect(await migrate(database)).toEqual(names.slice(2));
   });
 
-  test('tells of a database that cannot be reached', async () => {
+  test('reports a database that cannot be reached', async () => {
     const url = new URL(database.connectionString);
     url.port = '1';
     await expect(migrate({ connectionString: url.toString() })).rejects.toMatchObject({

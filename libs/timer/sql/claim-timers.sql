@@ -1,4 +1,4 @@
--- Takes due timers, in no particular order: deletes and returns them.
+-- Claims due timers, in no particular order: deletes and returns them.
 -- Params: lowMs bigint, kinds smallint[], limit integer, leaseMs integer
 -- Returns: nowMs bigint, dueMs bigint, id bigint, kind smallint, messageId text?, token text?, topic text?,
 --   partition integer?, key text?, headers text?, payload bytea?

@@ -1,4 +1,4 @@
--- Empties the near slot whose hour is past, when all its timers have gone.
+-- Empties the near slot whose hour has passed, if it has no timers.
 -- Params: none
 -- Returns: emptied boolean
 -- Locks: that slot, for at most 50 ms of waiting

@@ -1,4 +1,4 @@
--- The time, and when the next timer is due, of those that are not due before low.
+-- The current time, and the due time of the next timer that is not due before low.
 -- Params: lowMs bigint, kinds smallint[]
 -- Returns: nowMs bigint, nextMs bigint?
 -- Index: timer_due

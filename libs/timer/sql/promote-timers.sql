@@ -1,4 +1,4 @@
--- Moves far timers that have come near into their near slots.
+-- Moves far timers that have become near into their near slots.
 -- Params: limit integer
 -- Returns: moved integer
 -- Index: timer_due

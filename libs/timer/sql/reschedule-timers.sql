@@ -1,8 +1,8 @@
--- Moves scheduled messages to another time, by their ids and by tokens: to a time, or by a delay from now;
--- those that a login (null: the session's) may publish.
+-- Moves scheduled messages, by ids and tokens, to another time: a time, or a delay from now;
+-- if a login (null: the session's) may publish them.
 -- Params: messageIds uuid[], tokens text[], dueMs bigint?, delayMs bigint?, asker text?
 -- Returns: moved integer, dueMs bigint
--- Locks: their rows; 40001 when one is just being moved between slots
+-- Locks: their rows; 40001 if one is being moved between slots
 -- Index: timer_message, timer_token
 select r.moved, r.due_ms as "dueMs"
   from :schema.timer_reschedule(

@@ -1,4 +1,4 @@
--- Schedules one message, after a delay by the database's clock or at a time, of which one is given. The topic is looked
+-- Schedules one message, after a delay by the database's clock or at a time; one of them is given. The topic is looked
 -- up.
 -- Params: messageId uuid, token text?, topic text, partition integer?, key text?, headers text?, payload bytea?,
 --   dueMs bigint?, delayMs bigint?

@@ -1,5 +1,5 @@
 -- Schedules messages for later, in the order of the arrays; times in milliseconds since the epoch. A time in the past
--- is now. Topics are those of the log, and are not looked up.
+-- means now. Topics are those of the log, and are not looked up.
 -- Params: messageIds uuid[], tokens text[], topics text[], partitions integer[], keys text[], headers text[],
 --   payloads bytea[], dueMs bigint[]
 -- Returns: dueMs bigint

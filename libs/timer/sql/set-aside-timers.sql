@@ -1,4 +1,4 @@
--- Sets messages aside whose timers are being fired and cannot be.
+-- Sets messages aside whose timers cannot be fired.
 -- Params: timerIds bigint[], messageIds uuid[], tokens text[], topics text[], partitions integer[], keys text[],
 --   headers text[], payloads bytea[], dueMs bigint[], codes text[], reasons text[]
 -- Returns: none

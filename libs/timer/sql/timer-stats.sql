@@ -1,4 +1,4 @@
--- What is pending, in figures, each counted up to 100,000.
+-- Counts of pending timers, each up to 100,000.
 -- Params: overdueMs bigint
 -- Returns: pending integer, due integer, overdue integer, oldestOverdueMs bigint, far integer, recurring integer
 -- Index: timer_due

@@ -27,5 +27,5 @@ export const DELAY_LEVELS_MS = {
 /** The name of a delay level. */
 export type DelayLevel = keyof typeof DELAY_LEVELS_MS;
 
-/** How far ahead a timer may be due, in milliseconds: a hundred years. */
+/** The furthest due time of a timer, in milliseconds from now: 100 years. */
 export const LONGEST_DELAY_MS = 36_525 * 24 * HOUR;

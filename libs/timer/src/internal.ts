@@ -1,4 +1,4 @@
-/** What only Waybill's own packages import. It may change in any release: applications import `index`. */
+/** Exports for Waybill's own packages only. They may change in any release: applications import `index`. */
 
 export { openRedis, type RedisClient } from './clock/redis-connections.js';
 export { DEFAULT_REDIS_PREFIX } from './clock/redis-clock.js';

@@ -3,9 +3,11 @@ export const LATENESS_BOUNDS_MS = [
   5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000,
 ] as const;
 
-/** One bucket of a histogram: how many were at most `upToMs` late, and later than the bucket before. */
+/**
+ * One bucket of a histogram: how many timers were at most `upToMs` late, and later than the previous bucket's bound.
+ */
 export interface LatenessBucket {
-  /** Null for the last bucket, which has no bound. */
+  /** Null for the last bucket. */
   readonly upToMs: number | null;
   readonly count: number;
 }

@@ -1,7 +1,9 @@
 import { MessageInvalidError } from '@waybill/kernel';
 import { type DueTimer, type FiringPass, TIMER_KIND, type TimerEffect } from './timer-effect.js';
 
-/** Appends scheduled messages to the log. A record's time stamp is when its message was delivered to the log. */
+/**
+ * Appends scheduled messages to the log. A record's timestamp is the time when its message was delivered to the log.
+ */
 export const messageEffect: TimerEffect = {
   kind: TIMER_KIND.message,
   async fire(timers, pass) {

@@ -2,14 +2,14 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
- * Cancels scheduled messages, by their ids and by tokens, those that a login (null: the session's) may publish.
- * Locks: their rows; 40001 when one is just being moved between slots
+ * Cancels scheduled messages by ids and tokens, if a login (null: the session's) may publish them.
+ * Locks: their rows; 40001 if one is being moved between slots
  * Index: timer_message, timer_token
  */
 export const cancelTimers = statement<[messageIds: readonly (string | null)[], tokens: readonly (string | null)[], asker: string | null], { cancelled: number }>('cancel-timers', `select :schema.timer_cancel($1, $2, $3) as cancelled`);
 
 /**
- * Takes due timers, in no particular order: deletes and returns them.
+ * Claims due timers, in no particular order: deletes and returns them.
  * Locks: the drainer's advisory lock (waited for at most 50 ms, 55P03), and the rows
  * Index: timer_due
  */
@@ -23,7 +23,7 @@ export const claimTimers = statement<[lowMs: number, kinds: readonly (number | n
 export const databaseTime = statement<[], { nowMs: number }>('database-time', `select :schema.timer_ms(pg_catalog.clock_timestamp()) as "nowMs"`);
 
 /**
- * Empties the near slot whose hour is past, when all its timers have gone.
+ * Empties the near slot whose hour has passed, if it has no timers.
  * Locks: that slot, for at most 50 ms of waiting
  */
 export const emptyTimerSlot = statement<[], { emptied: boolean }>('empty-timer-slot', `select :schema.timer_empty_slot() as emptied`);
@@ -52,20 +52,20 @@ export const listRecurring = statement<[], { name: string; topic: string; partit
  order by r.name`);
 
 /**
- * The time, and when the next timer is due, of those that are not due before low.
+ * The current time, and the due time of the next timer that is not due before low.
  * Index: timer_due
  */
 export const probeTimers = statement<[lowMs: number, kinds: readonly (number | null)[]], { nowMs: number; nextMs: number | null }>('probe-timers', `select p.now_ms as "nowMs", p.next_ms as "nextMs"
   from :schema.timer_probe(timestamptz 'epoch' + $1::bigint::double precision * interval '1 millisecond', $2) p`);
 
 /**
- * Moves far timers that have come near into their near slots.
+ * Moves far timers that have become near into their near slots.
  * Index: timer_due
  */
 export const promoteTimers = statement<[limit: number], { moved: number }>('promote-timers', `select :schema.timer_promote($1) as moved`);
 
 /**
- * Stores a recurring message, and a timer for its first run unless the definition is as it was.
+ * Stores a recurring message, and a timer for its first run unless the definition is unchanged.
  * Locks: its row
  */
 export const putRecurring = statement<[name: string, topic: string, partition: number | null, key: string | null, headers: string | null, payload: Buffer | null, cron: string | null, timeZone: string | null, everyMs: number | null, missed: string, firstRunMs: number], { changed: boolean; dueMs: number | null }>('put-recurring', `select p.changed, p.due_ms as "dueMs"
@@ -81,14 +81,14 @@ export const readRecurring = statement<[names: readonly (string | null)[]], { na
  where r.name = any ($1)`);
 
 /**
- * The stretches of slotMs milliseconds, numbered by their ends, in which timers are due.
+ * The intervals of slotMs milliseconds, numbered by their ends, in which timers are due.
  * Locks: the loader's advisory lock, tried and not waited for
  * Index: timer_due
  */
 export const readTimerWindow = statement<[fromMs: number, untilMs: number, slotMs: number], { busy: boolean; slots: readonly number[] | null }>('read-timer-window', `select w.busy, w.due_slots as slots from :schema.timer_window($1, $2, $3) w`);
 
 /**
- * Removes a recurring message and its timer; one that is being fired at this moment is left alone.
+ * Removes a recurring message and its timer; one that is being fired is skipped.
  */
 export const removeRecurring = statement<[name: string], { name: string }>('remove-recurring', `with gone as (
   delete from :schema.recurring_message r where r.name = $1 returning r.name
@@ -102,9 +102,9 @@ export const removeRecurring = statement<[name: string], { name: string }>('remo
 select g.name from gone g`);
 
 /**
- * Moves scheduled messages to another time, by their ids and by tokens: to a time, or by a delay from now;
- * those that a login (null: the session's) may publish.
- * Locks: their rows; 40001 when one is just being moved between slots
+ * Moves scheduled messages, by ids and tokens, to another time: a time, or a delay from now;
+ * if a login (null: the session's) may publish them.
+ * Locks: their rows; 40001 if one is being moved between slots
  * Index: timer_message, timer_token
  */
 export const rescheduleTimers = statement<[messageIds: readonly (string | null)[], tokens: readonly (string | null)[], dueMs: number | null, delayMs: number | null, asker: string | null], { moved: number; dueMs: number }>('reschedule-timers', `select r.moved, r.due_ms as "dueMs"
@@ -113,7 +113,7 @@ export const rescheduleTimers = statement<[messageIds: readonly (string | null)[
                           pg_catalog.clock_timestamp() + $4::bigint::double precision * interval '1 millisecond'), $5) r`);
 
 /**
- * Schedules one message, after a delay by the database's clock or at a time, of which one is given. The topic is looked
+ * Schedules one message, after a delay by the database's clock or at a time; one of them is given. The topic is looked
  * up.
  * Locks: none but the new row
  */
@@ -139,19 +139,19 @@ returning :schema.timer_ms(t.due_at) as "dueMs"`);
 
 /**
  * Schedules messages for later, in the order of the arrays; times in milliseconds since the epoch. A time in the past
- * is now. Topics are those of the log, and are not looked up.
+ * means now. Topics are those of the log, and are not looked up.
  * Locks: none but the new rows
  */
 export const scheduleTimers = statement<[messageIds: readonly (string | null)[], tokens: readonly (string | null)[], topics: readonly (string | null)[], partitions: readonly (number | null)[], keys: readonly (string | null)[], headers: readonly (string | null)[], payloads: readonly (Buffer | null)[], dueMs: readonly (number | null)[]], { dueMs: number }>('schedule-timers', `select s.due_ms as "dueMs" from :schema.timer_schedule($1, $2, $3, $4, $5, $6, $7, $8) s`);
 
 /**
- * Sets messages aside whose timers are being fired and cannot be.
+ * Sets messages aside whose timers cannot be fired.
  * Locks: none but the new rows
  */
 export const setAsideTimers = statement<[timerIds: readonly (number | null)[], messageIds: readonly (string | null)[], tokens: readonly (string | null)[], topics: readonly (string | null)[], partitions: readonly (number | null)[], keys: readonly (string | null)[], headers: readonly (string | null)[], payloads: readonly (Buffer | null)[], dueMs: readonly (number | null)[], codes: readonly (string | null)[], reasons: readonly (string | null)[]], Record<never, never>>('set-aside-timers', `select :schema.timer_set_aside($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`);
 
 /**
- * What is pending, in figures, each counted up to 100,000.
+ * Counts of pending timers, each up to 100,000.
  * Index: timer_due
  */
 export const timerStats = statement<[overdueMs: number], { pending: number; due: number; overdue: number; oldestOverdueMs: number; far: number; recurring: number }>('timer-stats', `select (select pg_catalog.count(*) from (select from :schema.timer limit 100000) p)::integer as pending,

@@ -2,25 +2,25 @@ import { type BoundStatement, bindStatement } from '@waybill/kernel';
 import { cancelTimers, rescheduleTimers, scheduleTimers } from './statements.generated.js';
 import type { TimerMessage, TimerTarget } from './timer-message.js';
 
-/** Something to be done to timers in a transaction. Times in milliseconds since the epoch. */
+/** A change of timers in a transaction. Times in milliseconds since the epoch. */
 export type TimerCommand =
   | { readonly action: 'schedule'; readonly message: TimerMessage; readonly dueMs: number }
   | ({ readonly action: 'cancel' } & TimerRequest)
   | ({ readonly action: 'reschedule'; readonly dueMs: number } & TimerRequest);
 
-/** Which timers somebody asks to change. */
+/** Selects timers to change. */
 interface TimerRequest {
   readonly target: TimerTarget;
-  /** The login that asks: it may change the timers of topics that it may publish to. Null: the session's own. */
+  /** The requesting login: it may change the timers of topics that it may publish to. Null: the session's own. */
   readonly asker: string | null;
 }
 
 type Schedule = Extract<TimerCommand, { action: 'schedule' }>;
 
-/** Most messages that one statement schedules. */
+/** The most messages that one statement schedules. */
 const STATEMENT_MESSAGES = 5_000;
 
-/** The statements that carry out the commands, in their order; neighbours that schedule share one. */
+/** The statements that execute the commands, in order; consecutive schedule commands share one. */
 export function timerStatements(commands: readonly TimerCommand[]): BoundStatement[] {
   const statements: BoundStatement[] = [];
   let run: Schedule[] = [];
@@ -46,14 +46,14 @@ export function timerStatements(commands: readonly TimerCommand[]): BoundStateme
   return statements;
 }
 
-/** The due times in the answers to {@link timerStatements}, for an alarm. */
+/** The due times in the results of {@link timerStatements}, for an alarm. */
 export function armedBy(results: readonly unknown[][]): number[] {
   return (results as { dueMs?: number; moved?: number }[][])
     .flat()
     .flatMap(({ dueMs, moved }) => (dueMs === undefined || moved === 0 ? [] : [dueMs]));
 }
 
-/** A target as the parameters of the statements. */
+/** A target as parameters of the statements. */
 export function targetArrays(target: TimerTarget): { ids: string[]; tokens: string[] } {
   return 'id' in target ? { ids: [target.id], tokens: [] } : { ids: [], tokens: [target.token] };
 }

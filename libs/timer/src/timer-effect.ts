@@ -19,26 +19,26 @@ export interface DueTimer {
   readonly payload: Buffer | null;
 }
 
-/** The pass that timers are fired in: one transaction, in which they have been deleted. */
+/** The pass in which timers are fired: one transaction, in which they have been deleted. */
 export interface FiringPass {
-  /** Reads in the pass's transaction. */
+  /** A session for reads in the pass's transaction. */
   readonly session: SqlSession;
   /** The database's clock when they were found due. */
   readonly nowMs: number;
-  /** Appends a message to the log in this transaction; one that cannot be is set aside instead. */
+  /** Appends a message to the log in this transaction; one that cannot be appended is set aside instead. */
   append(message: MessageToCollect, timer: DueTimer): void;
-  /** Sets a timer aside that cannot be fired, as `error` says. */
+  /** Sets a timer aside that cannot be fired because of `error`. */
   setAside(timer: DueTimer, error: unknown): void;
   /** Runs a statement in this transaction, together with its COMMIT. */
   run(statement: BoundStatement): void;
 }
 
 /**
- * What the firing of one kind of timer does, in the transaction that deletes it: both happen, or neither. A timer that cannot
- * be fired for a reason of its own is set aside: what is thrown stops all of them.
+ * The effect of firing one kind of timer, in the transaction that deletes it: both happen, or neither. A timer that
+ * cannot be fired for its own reason must be set aside: a thrown error stops all of them.
  */
 export interface TimerEffect {
   readonly kind: number;
-  /** @param timers those of this kind, in order of due time */
+  /** @param timers of this kind, in order of due time */
   fire(timers: readonly DueTimer[], pass: FiringPass): Promise<void>;
 }

@@ -1,11 +1,11 @@
-/** A message that waits for its time: encoded, and placed when it is delivered. */
+/** A scheduled message: encoded; its partition is chosen when it is delivered. */
 export interface TimerMessage {
   /** The message's id, a UUID; also the timer's. */
   readonly id: string;
-  /** Names timers for cancelling and moving; any number may share one. */
+  /** Name for cancelling and moving timers; any number may share one. */
   readonly token: string | null;
   readonly topic: string;
-  /** Null: chosen by the key. */
+  /** Null: determined by the key. */
   readonly partition: number | null;
   readonly key: string | null;
   /** An object as JSON text. */
@@ -13,13 +13,13 @@ export interface TimerMessage {
   readonly payload: Buffer | null;
 }
 
-/** Which scheduled messages are meant: the one of an id, or all that carry a token. */
+/** Selects scheduled messages: the one with an id, or all that carry a token. */
 export type TimerTarget = { readonly id: string } | { readonly token: string };
 
-/** When: at a time, or after a delay by the database's clock. A time in the past is now. */
+/** A time, or a delay by the database's clock. A time in the past means now. */
 export type TimerTime = { readonly dueAt: Date } | { readonly delayMs: number };
 
-/** Is told when timers have been scheduled, so that whatever wakes the process at their time can be set. A hint only. */
+/** Called when timers have been scheduled, so that the clock can be armed for them. Only a hint. */
 export interface TimerAlarm {
   /** @param dueMs due times by the database's clock, in milliseconds since the epoch */
   armed(dueMs: readonly number[]): void;

@@ -30,26 +30,26 @@ import { TimerUpkeep } from './timer-upkeep.js';
 import { setAsideStatement, type UnfiredTimer, unfiredTimer } from './unfired-timer.js';
 
 const SPECS = {
-  /** Longest time without a look at the database when it is the clock, in milliseconds. */
+  /** Longest time between two polls of the database when it is the clock, in milliseconds. */
   pollMs: wholeNumber({ default: 100, min: 1, max: 60_000 }),
-  /** Timers that one pass fires at most. */
+  /** The most timers that one pass fires. */
   passTimers: wholeNumber({ default: 1_000, min: 1, max: 10_000 }),
-  /** Largest record batch, in bytes. */
+  /** Maximum size of a record batch, in bytes. */
   batchBytes: wholeNumber({ default: 1024 * 1024, min: 1_024, max: 16 * 1024 * 1024 }),
-  /** A process that stops within a pass loses its session, and what it had taken, after so many milliseconds. */
+  /** A process that hangs in a pass loses its session, and its claimed timers, after this time, in milliseconds. */
   leaseMs: wholeNumber({ default: 5_000, min: 100, max: 600_000 }),
 };
 
 /** Options of a {@link TimerService}. */
 export type TimerServiceOptions = Given<typeof SPECS> & RedisClockOptions;
 
-/** What a {@link TimerService} works with. */
+/** Dependencies of a {@link TimerService}. */
 export interface TimerServiceDependencies {
   /** The log's database, which holds the timers. */
   readonly database: PgDatabase;
   readonly topics: Topics;
   readonly signals: LogSignals;
-  /** Redis as the clock. Without it the database is. */
+  /** Redis as the clock. Without it the database is the clock. */
   readonly redis?: RedisGiven;
   /** Effects of further kinds of timers. */
   readonly effects?: readonly TimerEffect[];
@@ -57,38 +57,38 @@ export interface TimerServiceDependencies {
   readonly logger?: Logger;
 }
 
-/** How timers fare in this process. */
+/** State of timers in this process. */
 export interface TimerServiceStatus {
-  /** What wakes this process at present. */
+  /** The clock in use at present. */
   readonly clock: 'postgres' | 'redis';
-  /** Redis is configured, and not relied on. */
+  /** Redis is configured, but not in use as the clock. */
   readonly degraded: boolean;
-  /** Why. */
+  /** Why it is degraded. */
   readonly reason: string | undefined;
-  /** Timers that this process has fired since it was made. */
+  /** Timers that this service has fired since its construction. */
   readonly fired: number;
-  /** How late they were when their transaction had committed. */
+  /** How late they were when their transaction committed. */
   readonly lateness: readonly LatenessBucket[];
-  /** Messages that this process has set aside, because they could not be delivered. */
+  /** Messages that this service has set aside because they could not be delivered. */
   readonly quarantined: number;
-  /** Times that this process has loaded the window into Redis. */
+  /** How often this process has loaded the window into Redis. */
   readonly loads: number;
   readonly maxmemoryPolicy: string | undefined;
 }
 
 /**
- * Late commits may bring timers that were due up to so many milliseconds before the last look; what is older is found
+ * Late commits may add timers that were due up to this long before the last pass, in milliseconds; older ones are found
  * by the upkeep's sweep.
  */
 const LOW_MARGIN_MS = 1_000;
-/** A timer that Redis should have woken this process for, and that is overdue by more, in milliseconds. */
+/** How overdue a timer must be to count as missed by Redis, in milliseconds. */
 const OVERDUE_MS = 500;
 
 /**
- * Fires timers: takes those that are due out of the table, and what they are for happens in the same transaction. So a
- * timer that is armed twice, or found by two processes, fires once, and one whose process dies fires later.
+ * Fires timers: deletes due ones from the table and carries out their effects in the same transaction. So a
+ * timer that is armed twice, or found by two processes, fires once, and one whose process crashes fires later.
  *
- * One process at a time takes timers, so that they fire in order. Redis is never waited for.
+ * One process at a time claims timers, so that they fire in order. It never waits for Redis.
  */
 export class TimerService implements TimerAlarm {
   readonly #options;
@@ -104,7 +104,7 @@ export class TimerService implements TimerAlarm {
   readonly #lateness = new LatenessHistogram();
   /** The loop that fires; its bell wakes it. */
   readonly service: BackgroundService;
-  /** Nothing that is visible is due before it, but for what the sweep may find. */
+  /** No visible timer is due before it, except those that the sweep may find. */
   #lowMs = 0;
   #nextMs: number | null = null;
   #overdueMs = 0;
@@ -112,9 +112,9 @@ export class TimerService implements TimerAlarm {
   #busy = false;
   #fired = 0;
   readonly #rejections: Rejections;
-  /** Timers of a pass at most, while the one is looked for for which the database refuses a pass. */
+  /** The most timers per pass while it searches for the timer that makes the database refuse a pass. */
   #timersMax = Infinity;
-  /** The error of a timer that the database has refused alone, by its id. */
+  /** The error of a timer that the database has refused individually, by its id. */
   readonly #blamed = new Map<number, unknown>();
 
   /** @throws ConfigurationError */
@@ -123,7 +123,7 @@ export class TimerService implements TimerAlarm {
     this.#options = resolveOptions('scheduler', SPECS, rest);
     this.#dependencies = { clock: systemClock, ...dependencies, logger: guardLogger(dependencies.logger) };
     const { clock, logger, database, redis } = this.#dependencies;
-    this.#rejections = new Rejections(logger, 'be delivered when its time came');
+    this.#rejections = new Rejections(logger, 'be delivered when due');
     const effects = [messageEffect, new RecurringEffect(logger), ...(dependencies.effects ?? [])];
     this.#effects = new Map(effects.map((effect) => [effect.kind, effect]));
     this.#kinds = [...this.#effects.keys()];
@@ -136,7 +136,7 @@ export class TimerService implements TimerAlarm {
     }
     this.#upkeep = new TimerUpkeep(database, this.#kinds, (dueMs) => this.#found(dueMs), clock, logger);
     this.service = new BackgroundService({
-      name: 'the firing of timers',
+      name: 'the timer service',
       runOnce: (signal) => this.#look(signal),
       idleMaxMs: this.#options.pollMs,
       clock,
@@ -152,14 +152,14 @@ export class TimerService implements TimerAlarm {
     this.#upkeep.service.start();
   }
 
-  /** Ends the pass under way; what is due later is fired by other processes, or after the next start. */
+  /** Ends the current pass; later timers are fired by other processes, or after the next start. */
   async stop(): Promise<void> {
     await this.#upkeep.service.stop();
     await this.service.stop();
     await Promise.all([this.#postgres.stop(), this.#redis?.stop()]);
   }
 
-  /** Sets the clock for timers that have been scheduled; what is not told here is found by polling. */
+  /** Arms the clock for scheduled timers; timers not reported here are found by polling. */
   armed(dueMs: readonly number[]): void {
     if (dueMs.length === 0) return;
     this.#lowerLow(dueMs);
@@ -187,7 +187,7 @@ export class TimerService implements TimerAlarm {
 
   async #look(signal: AbortSignal): Promise<PassResult> {
     const clock = this.#clock();
-    // Nobody has rung, and Redis is to ring: what is overdue now it has forgotten.
+    // The bell has not rung, although Redis is the clock: it has lost timers that are overdue now.
     const forgotten = clock.name === 'redis' && !this.#rung;
     this.#rung = false;
     const before = this.#fired;
@@ -223,7 +223,7 @@ export class TimerService implements TimerAlarm {
         return await this.#fire(connection, low);
       } catch (error) {
         await connection.rollback();
-        // Another process is at it, or a timer was moved while it was to be taken.
+        // Another process is firing, or a timer was moved while being claimed.
         if (!isTransactionConflict(error)) throw error;
         this.#busy = true;
         return 'idle';
@@ -242,7 +242,7 @@ export class TimerService implements TimerAlarm {
     );
     const nowMs = timers[0]?.nowMs;
     if (nowMs === undefined) {
-      // Another process has just taken them.
+      // Another process has just claimed them.
       await connection.rollback();
       return 'again';
     }
@@ -272,7 +272,7 @@ export class TimerService implements TimerAlarm {
     return 'again';
   }
 
-  /** What firing these comes to; those that cannot be fired by themselves are left out. */
+  /** The work of firing these; those that cannot be fired are left out. */
   async #effectsOf(session: PgConnection, timers: readonly DueTimer[], nowMs: number): Promise<Firing> {
     const statements: BoundStatement[] = [];
     const unfired: UnfiredTimer[] = [];
@@ -301,7 +301,10 @@ export class TimerService implements TimerAlarm {
     return { statements, batches, unfired };
   }
 
-  /** Finds the timer for which the database refuses a pass, by halves, as the relay does. @returns false when none is to blame */
+  /**
+   * Searches for the timer that makes the database refuse a pass, by halving, like the relay. @returns false if none is
+   * the cause
+   */
   async #blame(error: unknown, timers: readonly DueTimer[]): Promise<boolean> {
     const [only] = timers;
     if (only === undefined || !blamesMessage(error) || this.#blamed.has(only.id)) return false;
@@ -316,7 +319,7 @@ export class TimerService implements TimerAlarm {
     for (const { dueMs } of timers) this.#lateness.add(Math.max(0, committedMs - dueMs));
   }
 
-  /** The sweep has found a timer that is due before the low bound. */
+  /** Called when the sweep has found a timer that is due before the low bound. */
   #found(dueMs: number): void {
     this.#lowerLow([dueMs]);
     this.service.bell.ring();
@@ -332,7 +335,7 @@ export class TimerService implements TimerAlarm {
   }
 }
 
-/** What a pass does, beside deleting its timers. */
+/** The work of a pass, apart from deleting its timers. */
 interface Firing {
   readonly statements: readonly BoundStatement[];
   readonly batches: readonly ReadyBatch[];
@@ -344,7 +347,7 @@ function statementsOf({ statements, batches, unfired }: Firing): BoundStatement[
   return [...statements, ...aside, ...(batches.length > 0 ? [appendCall(batches, -1, 'all')] : [])];
 }
 
-/** Due times of timers that the effects have scheduled. */
+/** Due times of timers scheduled by the effects. */
 function dueTimesIn(results: readonly unknown[][]): number[] {
   return (results as { dueMs?: unknown }[][])
     .flat()

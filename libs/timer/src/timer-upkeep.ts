@@ -8,23 +8,23 @@ import {
 import { skipWhenLocked } from '@waybill/kernel/internal';
 import { emptyTimerSlot, probeTimers, promoteTimers } from './statements.generated.js';
 
-/** The sweep runs at most as often, in milliseconds, and for at most a twentieth of the time. */
+/** Minimum interval between sweeps, in milliseconds; they take at most a twentieth of the time. */
 const SWEEP_MIN_MS = 5_000;
 const SWEEP_PAUSES = 20;
-/** How often far timers and slots are looked at, in milliseconds. */
+/** Interval between checks of far timers and slots, in milliseconds. */
 const RING_MS = 30_000;
 const PROMOTED_AT_ONCE = 5_000;
 
 /**
- * What has to be done beside the firing: sweeps for timers that are due and were overlooked (their transaction
- * committed late), moves far timers into near slots, and empties slots that are past.
+ * Maintenance of timers: sweeps for due timers that were missed (their transaction
+ * committed late), moves far timers into near slots, and empties past slots.
  */
 export class TimerUpkeep {
   readonly service: BackgroundService;
   #sweepAt = -Infinity;
   #ringAt = -Infinity;
 
-  /** @param found told of a timer that is due, or will be before any other */
+  /** @param found called with a timer that is due, or will be before any other */
   constructor(
     private readonly database: PgDatabase,
     private readonly kinds: readonly number[],
@@ -33,7 +33,7 @@ export class TimerUpkeep {
     logger: Logger,
   ) {
     this.service = new BackgroundService({
-      name: 'the upkeep of timers',
+      name: 'the timer upkeep',
       runOnce: () => this.runOnce(),
       idleMinMs: 1_000,
       idleMaxMs: 1_000,

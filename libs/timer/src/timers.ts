@@ -12,7 +12,7 @@ import { LONGEST_DELAY_MS } from './delay-levels.js';
 import { targetArrays } from './timer-commands.js';
 import type { TimerAlarm, TimerMessage, TimerTarget, TimerTime } from './timer-message.js';
 
-/** A scheduled message as it is shown. */
+/** A scheduled message for display. */
 export interface ScheduledMessage {
   readonly id: string;
   readonly topic: string;
@@ -23,33 +23,33 @@ export interface ScheduledMessage {
   readonly createdAt: Date;
 }
 
-/** What is pending, by the database's clock. Counts go up to 100,000. */
+/** Figures of pending timers, by the database's clock. Counts go up to 100,000. */
 export interface TimerStats {
   readonly pending: number;
   readonly due: number;
-  /** Due for more than a second. */
+  /** The number due for more than a second. */
   readonly overdue: number;
-  /** For how long the oldest has been due, in milliseconds; 0 when none is. */
+  /** How long the oldest has been due, in milliseconds; 0 if none is. */
   readonly oldestOverdueMs: number;
-  /** Due in more than about six hours. */
+  /** The number due in more than about six hours. */
   readonly far: number;
-  /** Definitions of recurring messages. */
+  /** The number of recurring messages. */
   readonly recurring: number;
 }
 
 /** Later than this counts as overdue, in milliseconds. */
 const OVERDUE_MS = 1_000;
-/** Tries of a change that meets a timer on its way between two slots. */
+/** Attempts at a change that meets a timer being moved between two slots. */
 const CHANGE_ATTEMPTS = 10;
 
 /**
- * Schedules messages, and cancels, moves and shows those that are scheduled. A timer is a row in the database of the
- * log; anyone who deletes it first, a cancel or its firing, has it.
+ * Schedules messages, and cancels, moves and shows scheduled ones. A timer is a row in the database of the
+ * log; whichever deletes it first, a cancel or its firing, wins.
  */
 export class Timers {
   /**
-   * @param session where calls run that name no session of their own: each in a transaction of its own
-   * @param alarm told of what was scheduled; without one the timers are found by polling
+   * @param session for calls without a session: each runs in a separate transaction
+   * @param alarm called with scheduled timers; without one they are found by polling
    */
   constructor(
     private readonly session: SqlSession,
@@ -57,7 +57,7 @@ export class Timers {
   ) {}
 
   /**
-   * Schedules a message directly, without an outbox: in the transaction of `session`, which must be one in the log's
+   * Schedules a message directly, without an outbox: in the transaction of `session`, which must be in the log's
    * database.
    * @returns when it is due
    * @throws TopicUnknownError, TopicNameInvalidError, MessageInvalidError
@@ -66,7 +66,7 @@ export class Timers {
     const { id, token, topic, partition, key, headers, payload } = message;
     assertTopicName(topic);
     const refuse = refusal(id, topic);
-    if (!isId(id)) refuse('its id is no UUID');
+    if (!isId(id)) refuse('its id is not a UUID');
     const { dueMs, delayMs } = checkTime(time, refuse);
     const [row] = await session.run(
       scheduleMessage,
@@ -86,9 +86,10 @@ export class Timers {
   }
 
   /**
-   * Cancels what is scheduled and not fired yet. In a transaction of its own a collision with other changes is tried
-   * again; in that of `session` it is thrown.
-   * @returns how many were cancelled: those never fire. What waits in the outbox is not found; see Outbox.cancelTimer
+   * Cancels scheduled messages that have not been fired. In a separate transaction a conflict with other changes is
+   * retried; in that of `session` it is thrown.
+   * @returns how many were cancelled: those never fire. Messages still in the outbox are not found; see
+   *   Outbox.cancelTimer
    * @throws TransactionConflictError
    */
   async cancel(target: TimerTarget, session = this.session): Promise<number> {
@@ -98,7 +99,7 @@ export class Timers {
   }
 
   /**
-   * Moves what is scheduled and not fired yet to another time. Conflicts as in {@link cancel}.
+   * Moves scheduled messages that have not been fired to another time. Conflicts as in {@link cancel}.
    * @returns how many were moved
    * @throws TransactionConflictError, MessageInvalidError
    */
@@ -113,7 +114,7 @@ export class Timers {
     return row.moved;
   }
 
-  /** The scheduled message of this id; undefined when there is none, or it has been fired or not been relayed yet. */
+  /** The scheduled message with this id; undefined if there is none, or it has been fired or not relayed yet. */
   async get(id: string): Promise<ScheduledMessage | undefined> {
     if (!isId(id)) return undefined;
     const [row] = await this.session.run(findTimer, id);
@@ -130,7 +131,7 @@ export class Timers {
       try {
         return await change();
       } catch (error) {
-        // A transaction of somebody else's has failed with the statement: only he can begin it again.
+        // The caller's transaction has failed with the statement: only the caller can begin it again.
         if (session !== this.session || !isTransactionConflict(error) || attempt === CHANGE_ATTEMPTS)
           throw error;
       }
@@ -142,7 +143,7 @@ function checkedTarget(target: TimerTarget): { ids: string[]; tokens: string[] }
   const { id, token } = (target ?? {}) as { readonly id?: unknown; readonly token?: unknown };
   if (id === undefined && typeof token !== 'string')
     refusal('(to be changed)', '(scheduled)')('it must be named by an id or a token');
-  if (id !== undefined && !isId(id as string)) refusal(show(id), '(scheduled)')('its id is no UUID');
+  if (id !== undefined && !isId(id as string)) refusal(show(id), '(scheduled)')('its id is not a UUID');
   return targetArrays(target);
 }
 

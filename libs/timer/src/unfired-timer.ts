@@ -4,10 +4,10 @@ import { type Rejection, rejectionOf } from '@waybill/log/internal';
 import { setAsideTimers } from './statements.generated.js';
 import type { DueTimer } from './timer-effect.js';
 
-/** A message whose time has come and that cannot be delivered, and why. */
+/** A due message that cannot be delivered, and the reason. */
 export interface UnfiredTimer extends Omit<DueTimer, 'kind'>, Rejection {}
 
-/** What is kept of a timer that cannot be fired. @param message what it was to append, when that is known */
+/** The quarantine row of a timer that cannot be fired. @param message the message to append, if known */
 export function unfiredTimer(timer: DueTimer, error: unknown, message?: MessageToCollect): UnfiredTimer {
   const { kind: _, ...rest } = timer;
   const rejection = rejectionOf(error);
@@ -26,7 +26,7 @@ export function unfiredTimer(timer: DueTimer, error: unknown, message?: MessageT
   };
 }
 
-/** The statement that keeps them, for the transaction that has deleted them. */
+/** The statement that stores them, for the transaction that has deleted them. */
 export function setAsideStatement(unfired: readonly UnfiredTimer[]): BoundStatement {
   return bindStatement(
     setAsideTimers,

@@ -20,7 +20,7 @@ function runsFrom(recurrence: Recurrence, after: string, count: number): string[
 }
 
 describe('a recurrence', () => {
-  test('keeps the hour of its time zone when clocks are set forward; a time that does not exist is an hour later', () => {
+  test('keeps local time when clocks are set forward; a time that does not exist is an hour later', () => {
     expect(runsFrom(berlin('0 9 * * *'), '2026-03-28T00:00Z', 2)).toEqual([
       '2026-03-28T08:00',
       '2026-03-29T07:00',
@@ -32,7 +32,7 @@ describe('a recurrence', () => {
     ]);
   });
 
-  test('runs once in the night in which clocks are set back, also when that run was missed', () => {
+  test('runs once in the night in which clocks are set back, even if that run was missed', () => {
     const daily = berlin('30 2 * * *');
     expect(runsFrom(daily, '2026-10-24T12:00Z', 2)).toEqual(['2026-10-25T00:30', '2026-10-26T01:30']);
     const due = dueRuns(daily, 'one', at('2026-10-24T00:30Z'), at('2026-10-25T12:00Z'), 10);

@@ -5,7 +5,7 @@ import { ZonedCron } from '../src/recurring/zoned-cron.js';
 const at = (iso: string): number => Date.parse(iso);
 const MINUTE_MS = 60_000;
 
-/** The moments of an expression in a stretch of time, in order, and the same from behind. */
+/** The moments of an expression in an interval, in order, and the same in reverse. */
 function runs(cron: ZonedCron, from: number, until: number): number[] {
   const found: number[] = [];
   for (let next = cron.next(from - 1); next <= until; next = cron.next(next)) found.push(next);
@@ -18,7 +18,7 @@ function runsBackwards(cron: ZonedCron, from: number, until: number): number[] {
   return found;
 }
 
-/** What a clock of the zone shows, as `02:15`, minute by minute. */
+/** The local times of the zone, e.g. `02:15`, minute by minute. */
 function clock(timeZone: string): (moment: number) => string {
   const format = new Intl.DateTimeFormat('en-GB', {
     timeZone,
@@ -29,7 +29,7 @@ function clock(timeZone: string): (moment: number) => string {
   return (moment) => format.format(moment);
 }
 
-/** Zones and days on which they set their clocks: by an hour, half an hour, at midnight, by two hours, by a day. */
+/** Zones and days on which their clocks change: by an hour, half an hour, at midnight, by two hours, by a day. */
 const SHIFTS: [zone: string, day: string][] = [
   ['Europe/Berlin', '2026-03-29'],
   ['Europe/Berlin', '2026-10-25'],
@@ -58,14 +58,14 @@ describe.each(SHIFTS)('the clock of %s about %s', (timeZone, day) => {
   });
 
   test.each(['00', '01', '02', '03', '23'])(
-    'each time of hour %s runs once a day, where it is or later',
+    'each time of hour %s runs once a day, at that time or later',
     (hour) => {
       const shown = clock(timeZone);
       for (const minute of ['00', '15', '30', '45']) {
         const cron = new ZonedCron(`${Number(minute)} ${Number(hour)} * * *`, timeZone);
         const found = runs(cron, from, until);
         expect(runsBackwards(cron, from, until)).toEqual(found);
-        // It never comes twice within a night, nor is a night left out.
+        // It never runs twice in a night, and never skips a night.
         for (const [index, run] of found.entries()) {
           if (index === 0) continue;
           const apart = (run - (found[index - 1] ?? 0)) / 3_600_000;
@@ -104,7 +104,7 @@ describe('half an hour of daylight saving', () => {
     );
   });
 
-  test('a time that comes twice counts once, and every quarter of an hour is every quarter of an hour', () => {
+  test('a repeated time counts once, and every quarter of an hour is every quarter of an hour', () => {
     const daily = { cron: '45 1 * * *', timeZone: zone };
     const first = nextRun(daily, at('2026-04-04T12:00Z'));
     expect(new Date(first).toISOString()).toBe('2026-04-04T14:45:00.000Z');
@@ -124,7 +124,7 @@ describe('half an hour of daylight saving', () => {
 
 describe('an expression with an H', () => {
   test.each(['H * * * *', '0 H * * *', 'h h * * *', 'H(0-5) * * * *', 'H/5 * * * *', '0,H * * * *'])(
-    '%s is refused: it would be another time at each look',
+    '%s is refused: it would give a different time at each evaluation',
     (cron) => {
       expect(() => assertRecurrence('report', { cron, timeZone: 'UTC' }, 0)).toThrow(
         expect.objectContaining({ code: 'CONFIGURATION_INVALID', message: expect.stringContaining('H') }),
@@ -132,7 +132,7 @@ describe('an expression with an H', () => {
     },
   );
 
-  test('names of days and months are none', () => {
+  test('names of days and months are accepted', () => {
     for (const cron of ['0 0 * MAR *', '0 0 * mar *', '0 0 * * THU', '0 0 * * thu'])
       expect(() => assertRecurrence('report', { cron, timeZone: 'UTC' }, 0)).not.toThrow();
   });

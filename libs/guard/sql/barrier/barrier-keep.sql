@@ -1,4 +1,4 @@
--- Keeps what an operation has come to, for its duplicates.
+-- Stores the result of an operation, for its duplicates.
 -- Params: gid text, branch text, op text, result text, begunMs bigint
 -- Returns: none
 -- Locks: the new row, until the transaction ends

@@ -1,4 +1,5 @@
--- Notes that an operation which has passed in this transaction goes on behind it; reason: ongoing, or ongoing-effect.
+-- Records that an operation which has passed in this transaction continues after it; reason: ongoing, or
+-- ongoing-effect.
 -- Params: gid text, branch text, op text, begunMs bigint, reason text
 -- Returns: none
 -- Locks: its row

@@ -1,4 +1,4 @@
--- Takes the rejection of an operation back.
+-- Withdraws the rejection of an operation.
 -- Params: gid text, branch text, op text, begunMs bigint
 -- Returns: none
 -- Locks: its row

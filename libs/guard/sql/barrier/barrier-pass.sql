@@ -1,4 +1,4 @@
--- Passes the barrier, as the first write of a transaction; a transaction that is just here is waited for.
+-- Passes the barrier, as the first write of a transaction; waits for a concurrent transaction.
 -- Params: gid text, branch text, op text
 -- Returns: passed boolean
 -- Locks: the new row, until the transaction ends

@@ -1,5 +1,5 @@
--- Notes that an operation was rejected, after its own row was rolled back; where what takes it back was here in between,
--- that stays.
+-- Records that an operation was rejected, after its own row was rolled back; if the operation that undoes it came in
+-- between, its row stays.
 -- Params: gid text, branch text, op text, retentionMs bigint, begunMs bigint
 -- Returns: none
 -- Locks: the new row, until the transaction ends

@@ -1,5 +1,5 @@
--- Sets a tombstone unless the operation has passed, and says whose row it is. A transaction that is just here is waited
--- for, at most so many milliseconds.
+-- Sets a tombstone unless the operation has passed, and returns the row's reason. Waits for a concurrent transaction,
+-- at most waitMs milliseconds.
 -- Params: gid text, branch text, op text, reason text, waitMs integer
 -- Returns: reason text
 -- Locks: the new row

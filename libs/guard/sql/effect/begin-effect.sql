@@ -1,4 +1,4 @@
--- Begins with an external effect, or with taking it back; says what is to be done. again: also after a refusal.
+-- Begins an external effect, or undoing it; returns what to do. again: also after a refusal.
 -- Params: key text, leaseMs bigint, undoing boolean, fingerprint text?, again boolean
 -- Returns: state text, fence text?, retryMs bigint?, outcome text?, refusals bigint
 -- Locks: the key, until the statement ends

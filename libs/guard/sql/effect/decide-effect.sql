@@ -1,4 +1,4 @@
--- Decides about an external effect, and says what it was before; see the function.
+-- Decides an external effect, and returns its state before; see the function.
 -- Params: key text, decision text, outcome text?, statedBy text, reason text?
 -- Returns: state text?
 -- Locks: the key, until the statement ends

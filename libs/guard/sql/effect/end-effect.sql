@@ -1,4 +1,4 @@
--- Keeps what is known of an external effect, and says what counts.
+-- Stores the outcome of an external effect, and returns the one that counts.
 -- Params: key text, fence text, state text, outcome text?
 -- Returns: state text, outcome text?
 -- Locks: the key, until the statement ends

@@ -1,5 +1,5 @@
--- Goes on with an external effect under a new fence and lease, or with a lease of 0 lets others begin. The fence is null
--- when somebody else has begun since, or it is decided.
+-- Continues an external effect under a new fence and lease, or with a lease of 0 lets others begin. The fence is null
+-- if another process has begun since, or it is decided.
 -- Params: key text, fence text, leaseMs bigint
 -- Returns: fence text?
 -- Locks: the key, until the statement ends

@@ -1,4 +1,4 @@
--- External effects by key, or one of them.
+-- Lists external effects by key, or one of them.
 -- Params: key text?, states text[]?, olderThanMs bigint, after text?, most integer
 -- Returns: key text, state text, firstAt timestamptz, lastAt timestamptz?, leaseUntil timestamptz?, attempts bigint,
 --   refusals bigint, decidedAt timestamptz?, outcome text?

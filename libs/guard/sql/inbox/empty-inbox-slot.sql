@@ -1,4 +1,4 @@
--- Empties a slot of the inbox's ring, when every bucket in it has left the log.
+-- Empties a slot of the inbox's ring, if every bucket in it has left the log.
 -- Params: slot integer, oldestBucketSeq bigint
 -- Returns: emptied boolean
 -- Locks: that slot, for at most 50 ms of waiting

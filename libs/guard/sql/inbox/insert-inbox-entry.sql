@@ -1,5 +1,5 @@
--- Takes an entry of the log in; no row comes back when it had been taken in before. A concurrent transaction with the
--- same entry makes this one wait until that has ended.
+-- Enters a log entry in the inbox; returns no row if it was already there. A concurrent transaction with the
+-- same entry makes this one wait until that ends.
 -- Params: slot integer, bucketSeq bigint, consumer text, logIdentity text, topic text, partition integer, offset bigint
 -- Returns: taken boolean
 -- Locks: the new entry, until the transaction ends

@@ -1,4 +1,4 @@
--- Keeps a new key of a service's leases.
+-- Stores a new key for a service's leases.
 -- Params: service text, secret bytea
 -- Returns: id bigint
 -- Locks: none but the new row

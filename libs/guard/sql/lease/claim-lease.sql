@@ -1,4 +1,4 @@
--- Claims a name, for work outside of transactions.
+-- Claims a name, for work outside transactions.
 -- Params: name text, fingerprint text?, leaseMs bigint
 -- Returns: state text, fence text?, retryMs bigint?, result text?, fingerprint text?
 -- Locks: the name, until the statement ends

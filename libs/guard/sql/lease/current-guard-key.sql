@@ -1,5 +1,5 @@
 -- The newest key of a service's leases that is not older than maxAgeMs.
--- isCommitted: it is not of this very transaction, as far as its time tells.
+-- isCommitted: judging by its time, it was not made in this transaction.
 -- Params: service text, maxAgeMs bigint
 -- Returns: id bigint, secret bytea, isCommitted boolean
 -- Index: guard_mac_key_service

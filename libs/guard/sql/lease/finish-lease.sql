@@ -1,4 +1,4 @@
--- Marks a name as done with its result, unless another has claimed it since.
+-- Marks a name as done with its result, unless another process has claimed it since.
 -- Params: name text, fence text, result text?, windowMs bigint
 -- Returns: finished boolean
 -- Locks: the name, until the statement ends

@@ -1,4 +1,4 @@
--- Gives a claim back, unless another has claimed its name since.
+-- Releases a claim, unless another process has claimed its name since.
 -- Params: name text, fence text
 -- Returns: none
 -- Index: guard_lease_pkey

@@ -1,4 +1,4 @@
--- Extends a lease; false when another has claimed its name since.
+-- Extends a lease; false if another process has claimed its name since.
 -- Params: name text, fence text, leaseMs bigint
 -- Returns: renewed boolean
 -- Index: guard_lease_pkey

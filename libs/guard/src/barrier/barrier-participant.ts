@@ -4,9 +4,9 @@ import { databaseIdentity } from '@waybill/schema';
 import { Barrier, type BarrierCall, type BarrierOptions, type BarrierOutcome } from './barrier.js';
 import { transactionIdentity } from '../statements.generated.js';
 
-/** What a {@link BarrierParticipant} works with. */
+/** Dependencies of a {@link BarrierParticipant}. */
 export interface BarrierParticipantDependencies {
-  /** Turns an open transaction of the participant's driver into a session; joinTransaction of @waybill/outbox does. */
+  /** Turns an open transaction of the participant's driver into a session, e.g. joinTransaction of @waybill/outbox. */
   readonly join: (tx: unknown) => SqlSession;
   /** Encrypts results. Default: one without a cipher. */
   readonly sealer?: Sealer;
@@ -15,7 +15,7 @@ export interface BarrierParticipantDependencies {
 const CHECK_TIMEOUT_MS = 10_000;
 
 /**
- * The barrier as a participant of a distributed transaction uses it: with the open transaction of its own driver, pg or
+ * The barrier for a participant of a distributed transaction: with the open transaction of its own driver, pg or
  * Prisma, in its own database, which needs Waybill's migrations.
  */
 export class BarrierParticipant {
@@ -29,7 +29,7 @@ export class BarrierParticipant {
   }
 
   /**
-   * Does an operation once in the caller's open transaction, before anything else is written there; see
+   * Does an operation once in the caller's open transaction, before any other write in it; see
    * {@link Barrier.call}.
    * @throws TransactionRequiredError for anything but an open transaction
    */
@@ -38,12 +38,12 @@ export class BarrierParticipant {
   }
 
   /**
-   * Checks that the barrier and the business rows share a transaction, in one transaction of the runner. A barrier that is
-   * committed apart from them guards nothing. To be called when the service starts.
+   * Checks in one transaction of the runner that the barrier and the business rows share it. A barrier that is
+   * committed separately guards nothing. To be called when the service starts.
    *
-   * @param business a session for business rows in the transaction that the runner hands out; default: what `join` makes
-   *   of the runner's handle
-   * @throws ConfigurationError when they do not share it
+   * @param business a session for business rows in the runner's transaction; default: the result of `join` for
+   *   the runner's handle
+   * @throws ConfigurationError if they do not share it
    */
   async assertSharesConnection<Handle>(
     runner: TransactionRunner<Handle>,
@@ -54,11 +54,13 @@ export class BarrierParticipant {
         const own = await connectionOf(session);
         const theirs = await connectionOf(business(handle));
         if (own.database !== theirs.database)
-          return [`the barrier is in database ${own.database}, the business rows are in ${theirs.database}`];
+          return [
+            `the barrier is in database ${own.database}, but the business rows are in ${theirs.database}`,
+          ];
         return own.transaction === theirs.transaction
           ? []
           : [
-              `they are in one database, but in two transactions (${own.transaction} and ${theirs.transaction}): pass on ` +
+              `they are in one database, but in two transactions (${own.transaction} and ${theirs.transaction}): pass ` +
                 'the handle of the open transaction',
             ];
       },
@@ -69,7 +71,7 @@ export class BarrierParticipant {
   }
 }
 
-/** Where a session is: cluster, database and schema; connection and transaction. */
+/** The location of a session: cluster, database and schema; connection and transaction. */
 async function connectionOf(session: SqlSession): Promise<{ database: string; transaction: string }> {
   const database = await databaseIdentity(session);
   const [row] = await session.run(transactionIdentity);

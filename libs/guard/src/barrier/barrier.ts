@@ -24,27 +24,30 @@ import { decodeResult, encodeResult, StoredResults } from '../message-id/stored-
 const DAY_MS = 86_400_000;
 
 const SPECS = {
-  /** Operations whose gid was made longer ago are refused, in milliseconds. The rows are kept for 90 days in any case. */
+  /**
+   * Maximum age of an operation's gid, in milliseconds; older ones are refused. The rows are kept for 90 days in any
+   * case.
+   */
   retentionMs: wholeNumber({ default: 90 * DAY_MS, min: 60_000, max: 90 * DAY_MS }),
-  /** How long to wait for another transaction that is at the same operation, in milliseconds. */
+  /** How long to wait for another transaction with the same operation, in milliseconds. */
   waitMs: wholeNumber({ default: 5_000, min: 1, max: 600_000 }),
-  /** Largest result that is kept, in bytes of JSON. */
+  /** Maximum size of a stored result, in bytes of JSON. */
   maxResultBytes: wholeNumber({ default: 65_536, min: 0, max: 16_777_216 }),
 };
 
 /** Options of a {@link Barrier}. */
 export type BarrierOptions = Given<typeof SPECS>;
 
-/** Names an operation that happens once, or not at all: a half message's local transaction, a step of a saga. */
+/** The name of an operation that happens at most once: a half message's local transaction, a step of a saga. */
 export interface BarrierName {
-  /** Of the whole: a UUID of version 7, as newId makes them; the half message's id. */
+  /** The id of the whole: a UUID of version 7, e.g. from newId; the half message's id. */
   readonly gid: string;
-  /** Of a part of it, up to 255 characters. */
+  /** The name of a part of it, up to 255 characters. */
   readonly branch: string;
   readonly op: string;
 }
 
-/** What an operation of a distributed transaction may be, and what it takes back. */
+/** The operations of a distributed transaction, and which one each undoes. */
 const ORIGINS = {
   action: null,
   compensate: 'action',
@@ -54,49 +57,51 @@ const ORIGINS = {
   msg: null,
 } as const;
 
-/** An operation of a distributed transaction. `compensate` takes back `action`, and `cancel` takes back `try`. */
+/** An operation of a distributed transaction. `compensate` undoes `action`, and `cancel` undoes `try`. */
 export type BarrierOp = keyof typeof ORIGINS;
 
-/** Names an operation of a distributed transaction. */
+/** The name of an operation of a distributed transaction. */
 export interface BarrierCall extends BarrierName {
   readonly op: BarrierOp;
-  /** When the operation was begun, in milliseconds after the time in the gid: its age counts from then. Default 0. */
+  /**
+   * When the operation was begun, in milliseconds after the time in the gid: its age is measured from then. Default 0.
+   */
   readonly begunMs?: number;
-  /** The operation that this one takes back. Default: begun at the time in the gid, and not known to be done. */
+  /** The operation that this one undoes. Default: begun at the time in the gid, and not known to be done. */
   readonly origin?: {
     readonly begunMs: number;
-    /** Whether the caller knows by an answer that it was done; counts where the barrier has forgotten it. */
+    /** Whether the caller knows from a reply that it was done; used if the barrier has forgotten it. */
     readonly isDone: boolean;
   };
 }
 
-/** What an operation that goes on behind its transaction has done so far: nothing, or something to take back. */
+/** What an operation that continues after its transaction has done so far: nothing, or something to undo. */
 export type OngoingState = 'ongoing' | 'ongoing-effect';
 
-/** How an operation stands that was to be answered: it went on until then, or why it cannot be answered any more. */
+/** The state of an operation to be ended: it was ongoing until then, or why it can no longer be ended. */
 export type EndedState = 'ongoing' | 'done' | 'rejected' | 'taken-back' | 'unknown';
 
-/** What became of an operation. */
+/** The outcome of an operation. */
 export type BarrierOutcome<T> =
-  /** The work was done now. */
+  /** The work was done by this call. */
   | { readonly outcome: 'done'; readonly result: T }
   /** It has been done before; `result` is what it came to, undefined if that was undefined. */
   | { readonly outcome: 'duplicate'; readonly result: T | undefined }
   /** There is nothing to take back, and will never be. */
   | { readonly outcome: 'empty' }
-  /** It came behind what takes it back, or was rejected before, and must not happen any more. */
+  /** It came after the operation that undoes it, or was rejected before, and must no longer happen. */
   | { readonly outcome: 'refused' };
 
-/** Longest branch, in characters: it stands in an index. */
+/** Longest branch, in characters: it is part of an index. */
 const BRANCH_MAX = 255;
 
 /**
- * The barrier of dtm (dtm-labs, `client/dtmcli/barrier.go`): an operation's transaction writes a row under the
- * operation's name first, and anyone who gives the operation up writes a tombstone under the same name. Only one of the two
- * can be there, whenever they come. The table lies in the database of the business rows, in Waybill's schema.
+ * The barrier of dtm (dtm-labs, `client/dtmcli/barrier.go`): an operation's transaction first writes a row under the
+ * operation's name, and a caller that cancels the operation writes a tombstone under the same name. Only one of the two
+ * can exist, whatever their order. The table is in the database of the business rows, in Waybill's schema.
  *
- * Any isolation level will do: in READ COMMITTED the later of two waits for the first and sees what it left; with a fixed
- * snapshot it can fail by TransactionConflictError instead, and is to be run again.
+ * Any isolation level works: in READ COMMITTED the later of two waits for the first and sees its row; with a fixed
+ * snapshot it can fail with TransactionConflictError instead, and must be run again.
  */
 export class Barrier {
   readonly #options;
@@ -112,15 +117,15 @@ export class Barrier {
   }
 
   /**
-   * Does an operation of a distributed transaction once, whatever comes twice, late, or in the wrong order. It must be the
-   * first write of the transaction of `session`, and `work` writes in that transaction. When `work` throws, the
-   * transaction cannot be committed any more.
+   * Does an operation of a distributed transaction once, whatever arrives twice, late, or in the wrong order. It must
+   * be the first write of the transaction of `session`, and `work` writes in that transaction. When `work` throws, the
+   * transaction can no longer be committed.
    *
-   * @returns what became of it; the result is kept for duplicates, as JSON, unless it is undefined
-   * @throws whatever `work` throws
-   * @throws BarrierNameError when the gid is no UUIDv7, or the operation too old or more than a day ahead
-   * @throws BarrierForgottenError when what it takes back is too old, and is not known to be done
-   * @throws TransactionConflictError when another transaction is still at it after `waitMs`, or has been at it
+   * @returns its outcome; the result is stored for duplicates, as JSON, unless it is undefined
+   * @throws the error of `work`
+   * @throws BarrierNameError if the gid is not a UUIDv7, or the operation is too old or more than a day ahead
+   * @throws BarrierForgottenError if the operation that it undoes is too old, and is not known to be done
+   * @throws TransactionConflictError if another transaction still holds it after `waitMs`, or has held it
    * @throws ResultTooLargeError, ResultNotSerializableError; nothing is committed
    */
   async call<T>(session: SqlSession, name: BarrierCall, work: () => Promise<T>): Promise<BarrierOutcome<T>> {
@@ -146,16 +151,17 @@ export class Barrier {
       await runAhead(session, barrierKeep, gid, branch, op, sealed, begunMs);
       return { outcome: 'done', result: read };
     } catch (error) {
-      // A caller that swallows the error must not commit the barrier's row: the work would never be done.
+      // A caller that swallows the error must not commit the barrier's row: the work would then never be done.
       await session.run(barrierAbandon).catch(() => {});
       throw error;
     }
   }
 
   /**
-   * Notes that an operation was rejected by the business: a copy that comes later is refused, and what would take it back
-   * is `empty`. To be called in the same transaction, after what {@link call} has written was rolled back to a savepoint.
-   * @throws BarrierNameError as {@link call}
+   * Records that an operation was rejected for a business reason: a later copy is refused, and the operation that
+   * undoes it is `empty`. To be called in the same transaction, after the writes of {@link call} were rolled back to a
+   * savepoint.
+   * @throws BarrierNameError like {@link call}
    */
   async reject(session: SqlSession, name: BarrierCall): Promise<void> {
     assertCall(name);
@@ -164,8 +170,9 @@ export class Barrier {
   }
 
   /**
-   * Notes that an operation which {@link call} has let pass in this transaction ends later, by {@link answer}. What takes it
-   * back before that is `empty` and bars the answer; where it has had an effect already, that is taken back.
+   * Records that an operation which {@link call} let pass in this transaction ends later, with {@link answer}. An
+   * operation that undoes it before that is `empty` and prevents the end; if it has already had an effect, that is
+   * undone.
    */
   async ongoing(session: SqlSession, name: BarrierCall, state: OngoingState): Promise<void> {
     const { gid, branch, op, begunMs = 0 } = name;
@@ -173,11 +180,11 @@ export class Barrier {
   }
 
   /**
-   * Ends an operation that goes on, in the transaction of what it comes to, unless it is over: then that must be rolled back.
-   * @param as `ongoing` ends nothing and only looks
-   * @returns how it stood; it has been ended if it was `ongoing`
-   * @throws TransactionConflictError when another transaction is still at it after `waitMs`
-   * @throws BarrierNameError as {@link call}, but for its age
+   * Ends an ongoing operation, in the transaction of its result; if it is no longer ongoing, that must be rolled back.
+   * @param as `ongoing` ends nothing and only checks
+   * @returns its state before; it has been ended if that was `ongoing`
+   * @throws TransactionConflictError if another transaction still holds it after `waitMs`
+   * @throws BarrierNameError like {@link call}, except for its age
    */
   async end(
     session: SqlSession,
@@ -196,7 +203,7 @@ export class Barrier {
     return stood === 'rejected' ? stood : 'taken-back';
   }
 
-  /** Takes a rejection back, in the current transaction: the operation may happen after all. */
+  /** Withdraws a rejection, in the current transaction: the operation may happen after all. */
   async pardon(session: SqlSession, name: BarrierCall): Promise<void> {
     assertCall(name);
     const { gid, branch, op, begunMs = 0 } = name;
@@ -205,8 +212,8 @@ export class Barrier {
 
   /**
    * Passes the barrier. It must be the first write of the transaction of `session`.
-   * @throws BarrierRefusedError when there is a tombstone, or the operation has happened already
-   * @throws BarrierNameError when the gid is no UUIDv7, older than 90 days, or more than a day ahead
+   * @throws BarrierRefusedError if there is a tombstone, or the operation has already happened
+   * @throws BarrierNameError if the gid is not a UUIDv7, older than 90 days, or more than a day ahead
    */
   async pass(session: SqlSession, { gid, branch, op }: BarrierName): Promise<void> {
     const [row] = await session.run(barrierPass, gid, branch, op);
@@ -214,13 +221,13 @@ export class Barrier {
   }
 
   /**
-   * Sets a tombstone unless the operation has passed, in a transaction of its own. Its answer is final, and on disk.
+   * Sets a tombstone unless the operation has passed, in a separate transaction. The result is final, and on disk.
    * @param session outside any transaction
-   * @param reason what the tombstone says; other than `op`
+   * @param reason stored in the tombstone; other than `op`
    * @param waitMs how long to wait for a transaction of the operation that is still open, in milliseconds
    * @returns whether the operation has passed the barrier, and committed
-   * @throws TransactionConflictError when it is still open
-   * @throws BarrierNameError as {@link pass}
+   * @throws TransactionConflictError if it is still open
+   * @throws BarrierNameError like {@link pass}
    */
   async tombstone(
     session: SqlSession,
@@ -233,23 +240,23 @@ export class Barrier {
   }
 }
 
-/** What PostgreSQL cannot keep, or would keep as something else. */
+/** Texts that PostgreSQL cannot store, or would store differently. */
 const NO_TEXT = /[\0\p{Cs}]/u;
 
 function assertCall({ gid, branch, op, begunMs = 0, origin }: BarrierCall): void {
   if (typeof gid !== 'string')
-    throw new BarrierNameError(`The gid of a barrier must be a text, got ${typeof gid}.`);
+    throw new BarrierNameError(`The gid of a barrier must be a string, got ${typeof gid}.`);
   if (typeof branch !== 'string' || branch === '' || branch.length > BRANCH_MAX || NO_TEXT.test(branch))
     throw new BarrierNameError(
-      `The branch of ${gid} must be a text of 1 to ${BRANCH_MAX} characters without a null character or half of a surrogate pair.`,
+      `The branch of ${gid} must be a string of 1 to ${BRANCH_MAX} characters without a null character or half of a surrogate pair.`,
     );
   if (!Object.hasOwn(ORIGINS, op))
     throw new BarrierNameError(
-      `The operation ${JSON.stringify(op)} of ${gid}/${branch} is not known: it must be one of ${Object.keys(ORIGINS).join(', ')}.`,
+      `The operation ${JSON.stringify(op)} of ${gid}/${branch} is unknown: it must be one of ${Object.keys(ORIGINS).join(', ')}.`,
     );
   for (const time of [begunMs, origin?.begunMs ?? 0])
     if (!Number.isSafeInteger(time) || time < 0)
       throw new BarrierNameError(
-        `The beginning of ${op} of ${gid}/${branch} must be a whole number of milliseconds after its gid, got ${String(time)}.`,
+        `The start of ${op} of ${gid}/${branch} must be a whole number of milliseconds after its gid, got ${String(time)}.`,
       );
 }

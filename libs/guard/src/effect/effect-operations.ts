@@ -16,8 +16,8 @@ import { decodeResult, encodeResult, StoredResults } from '../message-id/stored-
 const STATES = ['in-progress', 'unknown', 'done', 'refused', 'given-up'] as const;
 
 /**
- * How an effect stands. `in-progress`: a process is at it. `unknown`: it was attempted, and nobody has said how it ended.
- * `given-up`: it has not happened, and must not.
+ * The state of an effect. `in-progress`: a process is working on it. `unknown`: it was attempted, but its outcome was
+ * not reported. `given-up`: it has not happened, and must not.
  */
 export type EffectState = (typeof STATES)[number];
 
@@ -27,34 +27,34 @@ const OPEN: readonly EffectState[] = ['in-progress', 'unknown'];
 export interface EffectFilter {
   /** Default: the open ones, `in-progress` and `unknown`. */
   readonly states?: readonly EffectState[];
-  /** Only those first attempted, or decided, at least so many milliseconds ago. */
+  /** Only those first attempted, or decided, at least this long ago, in milliseconds. */
   readonly olderThanMs?: number;
-  /** Only those behind this key. */
+  /** Only those after this key. */
   readonly after?: string;
   /** Default 100, up to 100,000. */
   readonly limit?: number;
 }
 
-/** An external effect. The undoing of effect `k` is an effect of its own, `k:undo`. */
+/** An external effect. Undoing effect `k` is a separate effect, `k:undo`. */
 export interface EffectSummary {
   readonly key: string;
   readonly state: EffectState;
   readonly firstAt: Date;
-  /** Its last attempt, or question about it; null for one that was given up before any. */
+  /** Its last attempt, or query about it; null if it was given up before any. */
   readonly lastAt: Date | null;
-  /** Until when nobody else attempts it or asks; null once it is decided. */
+  /** Until when no other process attempts or queries it; null once it is decided. */
   readonly leaseUntil: Date | null;
-  /** Attempts at it, and questions about it. */
+  /** The number of attempts and queries. */
   readonly attempts: number;
   readonly refusals: number;
   readonly decidedAt: Date | null;
 }
 
-/** An external effect, with what it came to. */
+/** An external effect, with its outcome. */
 export interface EffectDetail extends EffectSummary {
-  /** What it came to, or why it was refused; null where there is nothing. */
+  /** Its outcome, or why it was refused; null if there is none. */
   readonly outcome: unknown;
-  /** Why the outcome stays encrypted: code and message; null where it is readable. */
+  /** Why the outcome cannot be decrypted: code and message; null if it is readable. */
   readonly unreadable: string | null;
 }
 
@@ -64,14 +64,14 @@ const LIST = {
 };
 const MAX_RESULT_BYTES = 16_777_216;
 
-/** What an {@link EffectOperations} works with. */
+/** Dependencies of an {@link EffectOperations}. */
 export interface EffectOperationsDependencies {
   readonly database: PgDatabase;
   /** Reads and encrypts outcomes. Default: one without a cipher. */
   readonly sealer?: Sealer;
 }
 
-/** What operators do about external effects, in the database where they are. */
+/** Operators' actions on external effects, in the effects' database. */
 export class EffectOperations {
   readonly #results: StoredResults;
 
@@ -79,7 +79,7 @@ export class EffectOperations {
     this.#results = new StoredResults('effect-outcome', dependencies.sealer);
   }
 
-  /** Lists effects by their keys, without what they came to. @throws ConfigurationError for a filter that is not usable */
+  /** Lists effects by their keys, without outcomes. @throws ConfigurationError for an unusable filter */
   async list({ states = OPEN, after, ...given }: EffectFilter = {}): Promise<EffectSummary[]> {
     const wrong = states.filter((state) => !STATES.includes(state));
     if (wrong.length > 0)
@@ -109,13 +109,14 @@ export class EffectOperations {
   }
 
   /**
-   * Says of an effect that is not known to be done what an operator has found out. `done`: it has happened, and came to
-   * `outcome`; later callers get that, and `undo` takes it back. `not-done`: it has not, and no call that is under way can still
-   * do it; the next `run` attempts it again, and `undo` keeps it from happening. A process that is at it finds the decision when
-   * it says how it ended. Who decided is kept, with the login.
+   * Decides an effect that is not known to be done, as an operator has found out. `done`: it has happened, with
+   * `outcome`; later callers get that, and `undo` undoes it. `not-done`: it has not, and no call in flight can still
+   * do it; the next `run` attempts it again, and `undo` prevents it. A process that is working on it finds the decision
+   * when it reports the outcome. The decision is recorded with the operator and the login.
    *
-   * @returns what it was before
-   * @throws NotFoundError; EffectDecidedError when it is done, or given up and is to be so; ConfigurationError
+   * @returns its state before
+   * @throws NotFoundError; EffectDecidedError if it is done, or already given up when `not-done` is decided;
+   *   ConfigurationError
    */
   async decide(
     key: string,
@@ -136,15 +137,15 @@ export class EffectOperations {
     return before as EffectState;
   }
 
-  /** The outcome as it is kept. @throws ConfigurationError */
+  /** The outcome as it is stored. @throws ConfigurationError */
   #decided(decision: unknown, outcome: unknown): string | null {
     const problem =
       decision !== 'done' && decision !== 'not-done'
         ? `the decision must be done or not-done, got ${show(decision)}`
         : decision === 'not-done' && outcome !== undefined
-          ? 'what was not done came to nothing: leave the outcome away'
+          ? 'an effect that was not done has no outcome: omit it'
           : undefined;
-    if (problem !== undefined) throw new ConfigurationError('The effect was left as it was', [problem]);
+    if (problem !== undefined) throw new ConfigurationError('The effect was not changed', [problem]);
     const kept = encodeResult(outcome, MAX_RESULT_BYTES);
     decodeResult(kept, 'the effect', MAX_RESULT_BYTES);
     return kept;

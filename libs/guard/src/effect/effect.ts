@@ -2,63 +2,63 @@ import { createHash } from 'node:crypto';
 import { ConfigurationError } from '@waybill/kernel';
 import { keyName, plainJson } from '@waybill/kernel/internal';
 
-/** What a call to anyone who does the effect is given. */
+/** The argument of a call to the service that does the effect. */
 export interface EffectCall {
-  /** To be sent along: under one key it does the effect once, however often it is called. */
+  /** Send it along: the service does the effect once per key, however often it is called. */
   readonly idempotencyKey: string;
-  /** Aborts when the call has taken too long. It must be passed on: a call that goes on behind it may come too late. */
+  /** Aborts when the call has taken too long. Pass it on: a call that continues after it may arrive too late. */
   readonly signal: AbortSignal;
 }
 
-/** What anyone who does the effect knows of it. `not-done` promises that no call that is under way can still do it. */
+/** What the service that does the effect knows about it. `not-done` promises that no call in flight can still do it. */
 export type EffectQueryResult<T> =
   | { readonly state: 'done'; readonly outcome: T }
   | { readonly state: 'not-done' }
   | { readonly state: 'unknown' };
 
-/** An effect outside of any database. */
+/** An effect outside any database. */
 export interface ExternalEffect<T> {
-  /** Names it, and is the idempotency key; 1 to 250 characters, of which the last must not be `:undo`. */
+  /** Its name and idempotency key; 1 to 250 characters, not ending in `:undo`. */
   readonly key: string;
   /**
-   * What is asked for, as JSON: amount, currency, account. The same key with another request is refused, where both say what
-   * they ask for. Only its hash is kept.
+   * The request, as JSON: amount, currency, account. The same key with a different request is refused, if both state
+   * their request. Only its hash is stored.
    */
   readonly request?: unknown;
-  /** Does it. Throws EffectRefusedError when the answer is no, for good; after any other error it is asked about. */
+  /** Does it. Throws EffectRefusedError if it is refused for good; after any other error, `query` is called. */
   readonly attempt: (call: EffectCall) => Promise<T>;
-  /** Asks whether it has happened. */
+  /** Queries whether it has happened. */
   readonly query: (call: EffectCall) => Promise<EffectQueryResult<T>>;
 }
 
-/** Taking an effect back. */
+/** Undoing an effect. */
 export interface EffectToUndo<T, U> {
-  /** That of the effect. */
+  /** The effect's key. */
   readonly key: string;
-  /** Asks about the effect, and about its undoing by the key of that. */
+  /** Queries the effect, and its undoing by that key. */
   readonly query: (call: EffectCall) => Promise<EffectQueryResult<T | U>>;
-  /** Takes back what was done, under a key of its own; once. Throws EffectRefusedError when the answer is no, for now. */
+  /** Undoes the effect once, under a separate key. Throws EffectRefusedError if that is refused for now. */
   readonly undo: (call: EffectCall & { readonly outcome: T }) => Promise<U>;
   /**
-   * The idempotency key of an undoing that was refused before. `same`: as the first, for services that decide each time.
-   * `new`: followed by the number of the try (`<key>:undo:2`), for services that repeat their first answer to a key.
+   * The idempotency key for undoing again after a refusal. `same`: the first key, for services that decide each time.
+   * `new`: with the number of the attempt (`<key>:undo:2`), for services that repeat their first response to a key.
    * Default `same`.
    */
   readonly keyAfterRefusal?: 'same' | 'new';
 }
 
-/** What taking back has come to: `nothing` when the effect has not happened, and will not. */
+/** The result of undoing: `nothing` if the effect has not happened, and will not. */
 export type UndoOutcome<U> =
   { readonly state: 'undone'; readonly outcome: U } | { readonly state: 'nothing' };
 
-/** Longest key, in characters: with the end for its undoing it fits the 255 that services take. */
+/** Longest key, in characters: with the suffix for undoing it fits the 255 that services accept. */
 const KEY_MAX = 250;
 const IDEMPOTENCY_KEY_MAX = 255;
 const UNDO_END = ':undo';
-/** What PostgreSQL cannot keep, or would keep as something else. */
+/** Texts that PostgreSQL cannot store, or would store differently. */
 const NO_TEXT = /[\0\p{Cs}]/u;
 
-/** The name of an effect's undoing, which is an effect of its own. */
+/** The name of an effect's undoing, which is a separate effect. */
 export function undoKey(key: string): string {
   return `${key}${UNDO_END}`;
 }
@@ -66,14 +66,14 @@ export function undoKey(key: string): string {
 /**
  * The idempotency key of an undoing.
  * @param refusals how often it was refused before
- * @throws ConfigurationError when it is too long for services
+ * @throws ConfigurationError if it is too long for services
  */
 export function undoCallKey(key: string, refusals: number, after: 'same' | 'new' = 'same'): string {
   if (after === 'same' || refusals === 0) return undoKey(key);
   const name = `${undoKey(key)}:${refusals + 1}`;
   if (name.length <= IDEMPOTENCY_KEY_MAX) return name;
   throw new ConfigurationError('The effect cannot be undone under a new key', [
-    `the key of ${keyName(key)} leaves no room for it: it would have ${name.length} characters, services take ${IDEMPOTENCY_KEY_MAX}`,
+    `the key of ${keyName(key)} leaves no room for it: it would have ${name.length} characters; services accept ${IDEMPOTENCY_KEY_MAX}`,
   ]);
 }
 
@@ -87,7 +87,7 @@ export function assertKey(key: string): void {
     !NO_TEXT.test(key);
   if (usable) return;
   throw new ConfigurationError('The key of an external effect is not usable', [
-    `it must be a text of 1 to ${KEY_MAX} characters that does not end in ${UNDO_END} and holds no null character and no ` +
+    `it must be a string of 1 to ${KEY_MAX} characters that does not end in ${UNDO_END} and contains no null character and no ` +
       `half of a surrogate pair, got ${typeof key === 'string' ? JSON.stringify(key) : typeof key}`,
   ]);
 }
@@ -99,8 +99,8 @@ export function assertAfterRefusal(after: unknown): void {
 }
 
 /**
- * What tells a request from another under the same key: a hash, in which the order of entries does not count; null for none.
- * @throws ConfigurationError when it is no JSON
+ * Distinguishes requests under the same key: a hash that ignores the order of entries; null for none.
+ * @throws ConfigurationError if it is not JSON
  */
 export function fingerprintOf(key: string, request: unknown): string | null {
   if (request === undefined) return null;
@@ -120,6 +120,6 @@ function sorted(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return ['[]', ...(value as unknown[])];
   const entries = Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1));
-  // An object would put names that are numbers first, and take __proto__ for its own.
+  // An object would put numeric names first, and treat __proto__ specially.
   return ['{}', ...entries.map(([name, of]) => [name, of])];
 }

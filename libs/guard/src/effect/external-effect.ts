@@ -35,13 +35,13 @@ import { beginEffect, goOnWithEffect, endEffect, transactionIdentity } from '../
 import { decodeResult, encodeResult, StoredResults } from '../message-id/stored-result.js';
 
 const SPECS = {
-  /** How long nobody else attempts the effect or asks about it, in milliseconds. */
+  /** How long no other process attempts or queries the effect, in milliseconds. */
   leaseMs: wholeNumber({ default: 30_000, min: 100, max: 3_600_000 }),
-  /** An attempt, or a question, is aborted after so many milliseconds; below leaseMs. 0: two thirds of it. */
+  /** Time limit for an attempt or a query, in milliseconds; less than leaseMs. 0: two thirds of it. */
   timeoutMs: wholeNumber({ default: 0, min: 0, max: 3_600_000 }),
-  /** How long `undo` waits for somebody else's lease, in milliseconds. */
+  /** How long `undo` waits for another process's lease, in milliseconds. */
   undoWaitMs: wholeNumber({ default: 60_000, min: 0, max: 3_600_000 }),
-  /** Largest outcome that is kept, in bytes of JSON. */
+  /** Maximum size of a stored outcome, in bytes of JSON. */
   maxResultBytes: wholeNumber({ default: 65_536, min: 0, max: 16_777_216 }),
 };
 
@@ -50,31 +50,31 @@ export type ExternalEffectsOptions = Given<typeof SPECS>;
 
 const POLL_MIN_MS = 20;
 const POLL_MAX_MS = 1_000;
-/** Recording an outcome is tried again after so many milliseconds while the lease lasts. */
+/** Interval at which storing an outcome is retried while the lease lasts, in milliseconds. */
 const RECORD_RETRY_MS = 100;
 
-/** The right to call, for a while. */
+/** The right to call the service, until the lease ends. */
 interface Turn {
   readonly key: string;
   /** The idempotency key of its calls. */
   readonly callKey: string;
   readonly fence: string;
-  /** Monotonic time of its end, at the earliest. */
+  /** The earliest monotonic time of its end. */
   readonly until: number;
 }
 
-/** How an effect is begun. */
+/** Options for beginning an effect. */
 interface Beginning {
-  /** It is to be taken back. */
+  /** Whether it is to be undone. */
   readonly undoing?: boolean;
   readonly fingerprint?: string | null;
-  /** Also when it was refused before. */
+  /** Also if it was refused before. */
   readonly again?: boolean;
   /** The idempotency key, by how often it was refused. Default: that of the effect. */
   readonly callKey?: ((refusals: number) => string) | undefined;
 }
 
-/** What {@link ExternalEffects} work with beside their session. */
+/** Dependencies of {@link ExternalEffects}, apart from the session. */
 export interface ExternalEffectsDependencies {
   readonly clock?: Clock;
   readonly logger?: Logger;
@@ -83,8 +83,8 @@ export interface ExternalEffectsDependencies {
 }
 
 /**
- * Effects outside of any database, such as the charge of a card: that one is attempted is on disk before the call, the call
- * carries an idempotency key, and its outcome is kept. What a crash leaves between the two is resolved by asking.
+ * Effects outside any database, e.g. charging a card: the attempt is on disk before the call, the call
+ * carries an idempotency key, and its outcome is stored. If a crash comes between the two, a query resolves it.
  */
 export class ExternalEffects {
   readonly #options;
@@ -94,7 +94,7 @@ export class ExternalEffects {
   #checked: Promise<void> | undefined;
 
   /**
-   * @param session outside any transaction: what is attempted must be committed before the call
+   * @param session outside any transaction: an attempt must be committed before the call
    * @throws ConfigurationError
    */
   constructor(
@@ -112,15 +112,15 @@ export class ExternalEffects {
   }
 
   /**
-   * Does an effect once, and returns its outcome, also to those who come later.
+   * Does an effect once, and returns its outcome, also to later callers.
    *
-   * @throws EffectRefusedError when the answer was no; to later callers too
-   * @throws EffectRequestDiffersError when the key was used for another `request`; nothing was attempted
-   * @throws EffectUndoneError when it has been undone or given up; nothing was attempted, unless the message says so
-   * @throws EffectInProgressError while another process is at it, or was and has not said how it ended
-   * @throws EffectUnknownError when neither the attempt nor the question brought a clear answer
+   * @throws EffectRefusedError if it was refused; to later callers too
+   * @throws EffectRequestDiffersError if the key was used with a different `request`; nothing was attempted
+   * @throws EffectUndoneError if it has been undone or given up; nothing was attempted, unless the message says so
+   * @throws EffectInProgressError while another process is working on it, or did and has not reported the outcome
+   * @throws EffectUnknownError if neither the attempt nor the query gave a clear result
    * @throws ConfigurationError for an unusable key, or a session that is in a transaction
-   * @throws ResultTooLargeError, ResultNotSerializableError: it has happened all the same, and does not happen again
+   * @throws ResultTooLargeError, ResultNotSerializableError: it has still happened, and does not happen again
    */
   async run<T>(effect: ExternalEffect<T>): Promise<T> {
     assertKey(effect.key);
@@ -128,11 +128,11 @@ export class ExternalEffects {
   }
 
   /**
-   * Takes an effect back: what was not attempted never will be; of what was attempted it is known first, after the lease,
-   * whether it has happened; what has happened is undone once, as an external effect of its own (`key:undo`). An undoing that
-   * was refused is tried again by the next call: the outcome of the last one counts.
+   * Undoes an effect: one that was not attempted never will be; for one that was, it is first found out, after the
+   * lease, whether it has happened; if so, it is undone once, as a separate external effect (`key:undo`). An undoing
+   * that was refused is attempted again by the next call: the last outcome counts.
    *
-   * @throws EffectInProgressError when another is still at it after `undoWaitMs`
+   * @throws EffectInProgressError if another process is still working on it after `undoWaitMs`
    * @throws EffectUnknownError, EffectRefusedError (the undoing was refused), ConfigurationError
    */
   async undo<T, U>({ key, query, undo, keyAfterRefusal }: EffectToUndo<T, U>): Promise<UndoOutcome<U>> {
@@ -151,7 +151,7 @@ export class ExternalEffects {
     return { state: 'undone', outcome: undone };
   }
 
-  /** An undoing is attempted again after a refusal, under the key that it then has. */
+  /** After a refusal an undoing is attempted again, under its then current key. */
   async #run<T>(
     { key, request, attempt, query }: ExternalEffect<T>,
     { isUndo, callKey }: { readonly isUndo: boolean; readonly callKey?: (refusals: number) => string },
@@ -188,19 +188,19 @@ export class ExternalEffects {
     return this.#keepDone(turn, outcome);
   }
 
-  /** Keeps what was done. It may have been given up in the meantime; then it has to be undone. */
+  /** Stores the outcome. The effect may have been given up in the meantime; then it must be undone. */
   async #keepDone<T>(turn: Turn, outcome: T): Promise<T> {
     const { key } = turn;
     const counts = await this.#end(turn, 'done', encodeResult(outcome, this.#options.maxResultBytes));
     if (counts.state === 'done') return this.#read<T>(key, 'done', counts.outcome);
-    this.#logger.error(`effect ${keyName(key)} was done although it is ${counts.state}: it has to be undone`);
+    this.#logger.error(`effect ${keyName(key)} was done although it is ${counts.state}: it must be undone`);
     throw new EffectUndoneError(
       key,
-      `it was given up (${counts.state}) while a call was under way that has come through after all; call undo again`,
+      `it was given up (${counts.state}) while a call was in flight, and that call succeeded after all; call undo again`,
     );
   }
 
-  /** An attempt that was given up has come through: anyone who asks next, or takes it back, is to know. */
+  /** An attempt that was given up has succeeded: the next caller that queries or undoes it must know. */
   async #keepLate(turn: Turn, outcome: unknown): Promise<void> {
     try {
       await this.#keepDone(turn, outcome);
@@ -209,7 +209,7 @@ export class ExternalEffects {
     }
   }
 
-  /** What was done and is to be taken back; undefined when nothing was, and nothing will be. */
+  /** The outcome to undo; undefined if nothing was done, and nothing will be. */
   async #endForUndo<T>(
     key: string,
     query: ExternalEffect<T>['query'],
@@ -230,52 +230,52 @@ export class ExternalEffects {
         continue;
       }
       const answer = await this.#ask(begun.turn, query);
-      // What was found out counts by what is written then: the next look reads it.
+      // The result counts once it is stored: the next read returns it.
       if (answer.state === 'done')
         await this.#end(begun.turn, 'done', encodeResult(answer.outcome, this.#options.maxResultBytes));
       else if ((await this.#end(begun.turn, 'tombstone', null)).state === 'fenced') throw fenced(begun.turn);
     }
   }
 
-  /** Asks whether it has happened; when that is not clear, others may ask at once. */
+  /** Queries whether it has happened; if that is not clear, others may query immediately. */
   async #ask<T>(
     turn: Turn,
     query: ExternalEffect<T>['query'],
   ): Promise<Exclude<EffectQueryResult<T>, { readonly state: 'unknown' }>> {
-    let why = 'the answer to the question about it was "unknown"';
+    let why = 'the query about it returned "unknown"';
     let cause: unknown;
     try {
       const answer = await this.#call(turn, query);
       if (answer.state === 'done' || answer.state === 'not-done') return answer;
     } catch (error) {
-      why = `the question about it failed (${describeError(error)})`;
+      why = `the query about it failed (${describeError(error)})`;
       cause = error;
     }
     await this.session.run(goOnWithEffect, turn.key, turn.fence, 0);
     throw new EffectUnknownError(turn.key, why, { cause });
   }
 
-  /** Calls anyone who does the effect, for as long as the lease allows. */
+  /** Calls the service that does the effect, within the lease. */
   async #call<R>(
     { callKey, until }: Turn,
     call: (call: EffectCall) => Promise<R>,
     late: (result: R) => void = () => {},
   ): Promise<R> {
     const { timeoutMs: longest, leaseMs } = this.#options;
-    // A process that stood still since its turn began has less time left, or none.
+    // A process that was suspended since its turn began has less time left, or none.
     const margin = (leaseMs - longest) / 2;
     const timeoutMs = Math.floor(Math.min(longest, until - margin - this.#clock.monotonic()));
-    if (timeoutMs <= 0) throw new Error('the lease was over before the call');
+    if (timeoutMs <= 0) throw new Error('the lease had ended before the call');
     const abort = new AbortController();
     const answered = new AbortController();
     const limit = this.#clock.sleep(timeoutMs, answered.signal).then((): never => {
-      const late = new Error(`no answer within ${timeoutMs} ms`);
+      const late = new Error(`no response within ${timeoutMs} ms`);
       abort.abort(late);
       throw late;
     });
     limit.catch(() => {});
     const answer = call({ idempotencyKey: callKey, signal: abort.signal });
-    // It may be answered, or fail, long after nobody waits.
+    // It may end long after the wait is over.
     answer.then(
       (result) => {
         if (abort.signal.aborted) late(result);
@@ -296,7 +296,7 @@ export class ExternalEffects {
     const askedAt = this.#clock.monotonic();
     const given = [key, this.#options.leaseMs, undoing, fingerprint, again] as const;
     const [row] = await this.session.run(beginEffect, ...given);
-    invariant(row !== undefined, `beginning effect ${keyName(key)} brought no row`);
+    invariant(row !== undefined, `beginning effect ${keyName(key)} returned no row`);
     const { state, fence, retryMs, outcome, refusals } = row;
     if (state === 'differs') throw new EffectRequestDiffersError(key);
     if (state === 'in-progress') return { state, retryAfterMs: retryMs ?? 0 };
@@ -311,7 +311,7 @@ export class ExternalEffects {
     return { state, turn: { key, callKey: callKey(refusals), fence, until } };
   }
 
-  /** Takes another turn, to attempt what was asked about. */
+  /** Takes another turn, to attempt the effect after a query. */
   async #goOn(turn: Turn): Promise<Turn> {
     const askedAt = this.#clock.monotonic();
     const [row] = await this.session.run(goOnWithEffect, turn.key, turn.fence, this.#options.leaseMs);
@@ -319,7 +319,7 @@ export class ExternalEffects {
     return { ...turn, fence: row.fence, until: askedAt + this.#options.leaseMs };
   }
 
-  /** Keeps what is known, as often as it has to be told to the database before the lease ends. */
+  /** Stores the outcome, retrying until the lease ends. */
   async #end(
     turn: Turn,
     state: 'done' | 'refused' | 'tombstone',
@@ -329,7 +329,7 @@ export class ExternalEffects {
     for (;;) {
       try {
         const [row] = await this.session.run(endEffect, turn.key, turn.fence, state, sealed);
-        invariant(row !== undefined, `settling effect ${turn.key} brought no row`);
+        invariant(row !== undefined, `settling effect ${turn.key} returned no row`);
         return { ...row, outcome: await this.#results.open(this.session, row.outcome, [turn.key]) };
       } catch (error) {
         const late = this.#clock.monotonic() + RECORD_RETRY_MS >= turn.until;
@@ -345,11 +345,11 @@ export class ExternalEffects {
     if (known === 'refused') throw new EffectRefusedError(outcome ?? 'no reason was given');
     throw new EffectUndoneError(
       key,
-      'it was undone or given up before it was attempted, or found not to have happened',
+      'it was undone or given up before it was attempted, or was found not to have happened',
     );
   }
 
-  /** Two statements of one transaction have one id: what is attempted would not be committed before the call. */
+  /** Two statements of one transaction have one id: the attempt would not be committed before the call. */
   #assertNoTransaction(): Promise<void> {
     this.#checked ??= this.#lookForTransaction();
     this.#checked.catch(() => (this.#checked = undefined));
@@ -368,6 +368,6 @@ export class ExternalEffects {
 
 function fenced(turn: Turn): FencedError {
   return new FencedError(`The lease on effect ${turn.key} was lost (fence ${turn.fence})`, {
-    remedy: 'Somebody else has begun since; the same call gets what they find out.',
+    remedy: 'Another process has begun since; repeating the call returns the outcome that it finds.',
   });
 }

@@ -5,7 +5,7 @@ import { emptyInboxSlot, insertInboxEntry } from '../statements.generated.js';
 /** Slots of the inbox's ring; the same number as in the migration. */
 const SLOTS = 16;
 
-/** What identifies a delivery: an entry of the log, and who consumes it. The log holds nothing twice. */
+/** The identity of a delivery: an entry of the log and its consumer. The log contains no duplicates. */
 export interface InboxEntry {
   readonly consumer: string;
   /** Identity of the log's database; see databaseIdentity of @waybill/schema. */
@@ -13,18 +13,18 @@ export interface InboxEntry {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
-  /** The bucket of the log that the entry lies in; the inbox forgets it when the log does. */
+  /** The bucket of the log that contains the entry; the inbox deletes it when the log does. */
   readonly bucketSeq: number;
 }
 
 /**
  * Lets an entry of the log take effect once in a database other than the log's: the entry is written by the
- * transaction that holds the handler's effect, so both are there or neither is.
+ * transaction that holds the handler's effect, so both exist or neither does.
  */
 export class Inbox {
   /**
-   * Takes the entry in, in the handler's transaction.
-   * @returns false when it has been taken in before: its effect is there already, the handler must not run
+   * Enters the entry in the inbox, in the handler's transaction.
+   * @returns false if it was already entered: its effect already exists, the handler must not run
    */
   async take(session: SqlSession, entry: InboxEntry): Promise<boolean> {
     const { bucketSeq, consumer, logIdentity, topic, partition, offset } = entry;
@@ -42,7 +42,7 @@ export class Inbox {
   }
 
   /**
-   * Empties what the log cannot deliver again.
+   * Empties slots whose entries the log cannot deliver again.
    * @param oldestBucketSeq oldest bucket that the log still holds
    */
   async recycle(session: SqlSession, oldestBucketSeq: number, logger: Logger = silentLogger): Promise<void> {

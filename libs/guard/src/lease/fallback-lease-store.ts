@@ -9,13 +9,14 @@ import {
 import type { LeaseClaim, LeaseStore } from './lease-store.js';
 
 /**
- * Says what becomes of guarded work while Redis cannot be reached.
+ * What happens to guarded work while Redis cannot be reached.
  *
- * - `refuse`: it is not begun: LeaseStoreUnavailableError, which may be tried again.
- * - a store in PostgreSQL: it goes on by that. What only Redis knows would be lost at the switch, claims as well as marks,
- *   and one process may reach Redis while another does not. So PostgreSQL is what counts all the time: every claim and
- *   every mark goes to both, and Redis answers duplicates. A first delivery then costs the two commits of PostgreSQL beside
- *   two commands of Redis; a duplicate costs one command and nothing of PostgreSQL, unless Redis has forgotten it.
+ * - `refuse`: it is not begun: LeaseStoreUnavailableError, which may be retried.
+ * - a store in PostgreSQL: it continues with that. Claims and marks known only to Redis would be lost at the switch,
+ *   and one process may reach Redis while another does not. So PostgreSQL is authoritative at all times: every claim
+ *   and every mark goes to both, and Redis only serves duplicates. A first delivery then costs two commits in
+ *   PostgreSQL and two Redis commands; a duplicate costs one Redis command and no PostgreSQL, unless Redis has
+ *   forgotten it.
  */
 export function fallbackLeaseStore(
   redis: LeaseStore,
@@ -26,12 +27,16 @@ export function fallbackLeaseStore(
   return fallback === 'refuse' ? redis : new BackedLeaseStore(redis, fallback, logger, clock);
 }
 
-/** While Redis is away it is asked again after so many milliseconds, so that not everybody waits for it. */
+/**
+ * Interval at which Redis is tried again while it is unreachable, in milliseconds, so that not every call waits for it.
+ */
 const AWAY_MS = 1_000;
 
-/** Leases that count in one store, with a second before it that may be away and that answers duplicates. */
+/**
+ * Leases with an authoritative store, and in front of it a second one that may be unreachable and serves duplicates.
+ */
 class BackedLeaseStore implements LeaseStore {
-  /** Fences of the store in front, by those of the store that counts; of the claims of this process. */
+  /** Fences of the front store, by those of the authoritative store; for the claims of this process. */
   readonly #fronts = new Map<string, string>();
   #askAgainAt = -Infinity;
   #away = false;
@@ -46,7 +51,8 @@ class BackedLeaseStore implements LeaseStore {
   async claim(name: string, fingerprint: string | null, leaseMs: number): Promise<LeaseClaim> {
     const before = await this.#ask(() => this.front.claim(name, fingerprint, leaseMs));
     if (before?.state === 'done') return before;
-    // That another is at it, only the store that counts is believed: anyone who writes to Redis would stop the work by it.
+    // Only the authoritative store is believed when it reports a claim: otherwise any writer to Redis could block the
+    // work.
     const frontFence = before?.state === 'claimed' ? before.fence : undefined;
     let claim: LeaseClaim;
     try {
@@ -92,20 +98,21 @@ class BackedLeaseStore implements LeaseStore {
     await this.truth.release(name, fence);
   }
 
-  /** Asks the store in front; undefined when it is away, or what it holds is not this service's own. */
+  /** Calls the front store; undefined if it is unreachable, or its entry was not written by this service. */
   async #ask<T>(command: () => Promise<T>): Promise<T | undefined> {
     if (this.clock.monotonic() < this.#askAgainAt) return undefined;
     try {
       const answer = await command();
-      if (this.#away) this.logger.info('Redis answers again');
+      if (this.#away) this.logger.info('Redis is reachable again');
       this.#away = false;
       return answer;
     } catch (error) {
       if (!isWaybillError(error)) throw error;
-      // It was counted and logged where it was seen.
+      // It was counted and logged where it was found.
       if (error.code === 'LEASE_FORGED') return undefined;
       if (error.code !== 'LEASE_STORE_UNAVAILABLE') throw error;
-      if (!this.#away) this.logger.warn(`Redis is away, PostgreSQL goes on alone: ${describeError(error)}`);
+      if (!this.#away)
+        this.logger.warn(`Redis is unreachable, continuing with PostgreSQL alone: ${describeError(error)}`);
       this.#away = true;
       this.#askAgainAt = this.clock.monotonic() + AWAY_MS;
       return undefined;

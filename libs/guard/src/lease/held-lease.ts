@@ -1,14 +1,14 @@
 import type { Clock } from '@waybill/kernel';
 import type { LeaseStore } from './lease-store.js';
 
-/** A lease that is extended at a third of its time until it is stopped, lost or over. */
+/** A lease that is extended after each third of its time until it is stopped, lost or expired. */
 export class HeldLease {
   readonly #abort = new AbortController();
   readonly #stopped = new AbortController();
   readonly #renewing: Promise<void>;
   #until: number;
 
-  /** @param claimedAt the monotonic time before the claim was asked for: the lease began after it */
+  /** @param claimedAt the monotonic time before the claim was sent: the lease began after it */
   constructor(
     private readonly store: LeaseStore,
     private readonly name: string,
@@ -22,33 +22,33 @@ export class HeldLease {
     this.#renewing = this.#renew();
   }
 
-  /** Aborts when the lease is lost, or over because it could not be extended. */
+  /** Aborts when the lease is lost, or has expired because it could not be extended. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
 
-  /** How long it lasts at least, in milliseconds. */
+  /** The minimum time that it still lasts, in milliseconds. */
   get remainingMs(): number {
     return this.#until - this.clock.monotonic();
   }
 
   /**
-   * Marks the work as done. A lease that is over but that nobody has claimed since is as good.
-   * @returns false when another has claimed since
+   * Marks the work as done. An expired lease that has not been claimed since is also valid.
+   * @returns false if another process has claimed since
    */
   finish(result: string | null, windowMs: number): Promise<boolean> {
     return this.store.finish(this.name, this.fence, result, windowMs, this.fingerprint);
   }
 
-  /** Extends it no more. */
+  /** Stops extending it. */
   stop(): void {
     this.#stopped.abort();
   }
 
-  /** Gives it back. */
+  /** Releases it. */
   async release(): Promise<void> {
     this.stop();
-    // A renewal under way must not come behind the release.
+    // A renewal in flight must not arrive after the release.
     await this.#renewing;
     await this.store.release(this.name, this.fence);
   }
@@ -68,7 +68,7 @@ export class HeldLease {
     }
   }
 
-  /** Whether it was extended; undefined when the store could not be asked before the lease was over. */
+  /** Whether it was extended; undefined if the store could not be reached before the lease expired. */
   async #ask(): Promise<boolean | undefined> {
     const over = new AbortController();
     const renewing = this.store.renew(this.name, this.fence, this.leaseMs).catch(() => undefined);

@@ -23,77 +23,79 @@ import { decodeResult, encodeResult, StoredResults } from '../message-id/stored-
 const DAY_MS = 86_400_000;
 
 const SPECS = {
-  /** How long a claim lasts unless it is extended, which happens at a third of it; in milliseconds. */
+  /** How long a claim lasts unless it is extended, which happens after a third of that; in milliseconds. */
   leaseMs: wholeNumber({ default: 30_000, min: 100, max: 3_600_000 }),
-  /** How long it is remembered that the work was done, and its result; in milliseconds. */
+  /** How long completed work and its result are remembered, in milliseconds. */
   windowMs: wholeNumber({ default: DAY_MS, min: 1_000, max: 56 * DAY_MS }),
-  /** Whether a duplicate waits for the one under way, or is refused. */
+  /** Whether a duplicate waits for the running work, or is refused. */
   onConflict: oneOf(['wait', 'refuse'], 'wait'),
-  /** How long it waits, in milliseconds. */
+  /** How long a duplicate waits, in milliseconds. */
   waitMs: wholeNumber({ default: 30_000, min: 0, max: 3_600_000 }),
-  /** Largest result that is kept, in bytes of JSON. */
+  /** Maximum size of a stored result, in bytes of JSON. */
   maxResultBytes: wholeNumber({ default: 65_536, min: 0, max: 16_777_216 }),
 };
 
 /** Options of a {@link LeaseGuard}. */
 export type LeaseGuardOptions = Given<typeof SPECS>;
 
-/** What a {@link LeaseGuard} works with beside its store. */
+/** Dependencies of a {@link LeaseGuard}, apart from its store. */
 export interface LeaseGuardDependencies {
   readonly clock?: Clock;
   readonly logger?: Logger;
-  /** Encrypts results, and says in which database the keys of subjects are. Default: nothing is encrypted. */
+  /** Encrypts results, and names the database of the subjects' keys. Default: nothing is encrypted. */
   readonly sealing?: { readonly sealer: Sealer; readonly session: SqlSession };
 }
 
-/** What is to happen once: `id` within `scope`. */
+/** Work that happens once: `id` within `scope`. */
 export interface OnceName {
-  /** Who does what: a consumer and its handler, a caller and a route. */
+  /** The actor and the operation: a consumer and its handler, a caller and a route. */
   readonly scope: string;
   readonly id: string;
-  /** Of its content, such as a hash; the same id with another one is refused once it is done. Default: none is compared. */
+  /**
+   * Of its content, e.g. a hash; the same id with a different one is refused once it is done. Default: not compared.
+   */
   readonly fingerprint?: string | undefined;
-  /** Whose data the result holds: it is encrypted with a key of that subject's own. Counts with a cipher only. */
+  /** The subject whose data the result contains: it is encrypted with that subject's key. Used only with a cipher. */
   readonly subject?: string | null | undefined;
 }
 
-/** What work under a lease is given. */
+/** The argument of work under a lease. */
 export interface Lease {
-  /** Aborts when the lease is lost: others may begin the same work from now on. */
+  /** Aborts when the lease is lost: other processes may begin the same work from now on. */
   readonly signal: AbortSignal;
-  /** Whole number as text that grows with each claim of a name; a store that takes it can refuse an older holder. */
+  /** An integer as text that grows with each claim of a name; a store that checks it can refuse an older holder. */
   readonly fence: string;
 }
 
-/** What work has come to. */
+/** The result of work. */
 export interface OnceResult<T> {
   readonly result: T;
-  /** Whether this call did not run the work, and `result` is the one that was kept. */
+  /** Whether this call did not run the work, and `result` is the stored one. */
   readonly duplicate: boolean;
 }
 
-/** A look at somebody else's claim is followed by the next after so many milliseconds, growing. */
+/** Growing intervals between two checks of another process's claim, in milliseconds. */
 const POLL_MIN_MS = 10;
 const POLL_MAX_MS = 250;
-/** Recording a result is tried again after so many milliseconds while the lease lasts. */
+/** Interval at which storing a result is retried while the lease lasts, in milliseconds. */
 const RECORD_RETRY_MS = 100;
 /** Longer keys would not fit an index. */
 const KEY_CHARS_MAX = 400;
 
 /**
- * Runs work once under a name, for effects that are in no transaction: a claim with a lease, extended while the work runs,
- * and a mark with the result when it is done. Concurrent duplicates wait for the first or are refused; later ones get the
- * result that was kept.
+ * Runs work once under a name, for effects outside transactions: a claim with a lease, extended while the work runs,
+ * and a mark with the result when it is done. Concurrent duplicates wait for the first or are refused; later ones get
+ * the stored result.
  *
- * What it cannot do is to make the effect and the mark one: a process that dies between them leaves a lease that ends,
- * and the work runs again. Where that must not be, the effect belongs into a transaction, or into ExternalEffects.
+ * It cannot make the effect and the mark atomic: a process that crashes between them leaves a lease that ends,
+ * and the work runs again. If that must not happen, put the effect into a transaction, or use ExternalEffects.
  */
 export class LeaseGuard {
   readonly #options;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #results: StoredResults;
-  /** Where keys of subjects are. */
+  /** The database of subjects' keys. */
   readonly #session: SqlSession;
 
   /** @throws ConfigurationError */
@@ -110,15 +112,17 @@ export class LeaseGuard {
   }
 
   /**
-   * Runs `work` unless it has been done under this name within the window. When it throws, nothing is kept and the name is
-   * free at once.
-   * @returns the result as JSON has it, `undefined` as null
-   * @throws whatever `work` throws
-   * @throws EffectInProgressError when another is still at it after `waitMs`, or at once with `onConflict: 'refuse'`
-   * @throws IdMismatchError when it was done with another fingerprint
-   * @throws FencedError when the lease was lost and others have begun since: the work has ended, its result is not kept
-   * @throws ResultTooLargeError, ResultNotSerializableError: the work has ended and does not run again; duplicates get this too
-   * @throws LeaseForgedError when what stands under the name is not of this service, and no other store decides
+   * Runs `work` unless it has been done under this name within the window. When it throws, nothing is stored and the
+   * name is free immediately.
+   * @returns the result in its JSON form, `undefined` as null
+   * @throws the error of `work`
+   * @throws EffectInProgressError if another process is still working on it after `waitMs`, or immediately with
+   *   `onConflict: 'refuse'`
+   * @throws IdMismatchError if it was done with a different fingerprint
+   * @throws FencedError if the lease was lost and others have begun since: the work has ended, its result is not stored
+   * @throws ResultTooLargeError, ResultNotSerializableError: the work has ended and does not run again; duplicates get
+   *   this too
+   * @throws LeaseForgedError if the entry under the name was not written by this service, and no other store decides
    * @throws LeaseStoreUnavailableError, DatabaseUnavailableError
    */
   async once<T>(name: OnceName, work: (lease: Lease) => Promise<T>): Promise<OnceResult<T>> {
@@ -171,7 +175,7 @@ export class LeaseGuard {
     } catch (error) {
       await held.release().catch((failure: unknown) => {
         this.#logger.warn(
-          `the claim of ${what} was not given back and has to end by itself: ${describeError(failure)}`,
+          `the claim of ${what} was not released and ends by itself: ${describeError(failure)}`,
         );
       });
       throw error;
@@ -181,14 +185,14 @@ export class LeaseGuard {
       throw new FencedError(
         `The lease on ${what} was lost while its work was running (fence ${held.fence})`,
         {
-          remedy: 'Its effect may have happened beside that of the next holder, whose result counts.',
+          remedy: 'Its effect may have happened in addition to that of the next holder, whose result counts.',
         },
       );
     }
     return decodeResult<T>(stored, what, this.#options.maxResultBytes);
   }
 
-  /** The effect has happened, so a store that is away is tried again for as long as the lease keeps others from beginning. */
+  /** The effect has happened, so an unreachable store is retried while the lease keeps others from beginning. */
   async #record(held: HeldLease, stored: string | null): Promise<boolean> {
     try {
       for (;;) {
@@ -205,13 +209,13 @@ export class LeaseGuard {
   }
 }
 
-/** The session of a guard without a cipher: it has nothing to ask. */
+/** The session of a guard without a cipher: it has nothing to query. */
 const nowhere: SqlSession = {
   schema: '',
   run: () => Promise.reject(new RangeError('no cipher is configured for this guard')),
 };
 
-/** One text for both parts, which no other pair has; a long one as its hash. */
+/** One unique text for both parts; a long one is hashed. */
 function keyOf({ scope, id }: OnceName): string {
   const key = `${scope.length}:${scope}:${id}`;
   return key.length <= KEY_CHARS_MAX ? key : `sha256:${createHash('sha256').update(key).digest('hex')}`;

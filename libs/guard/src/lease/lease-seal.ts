@@ -2,9 +2,9 @@ import { type SqlSession } from '@waybill/kernel';
 import { MacKeys } from '@waybill/kernel/internal';
 import { addGuardKey, currentGuardKey, readGuardKey } from '../statements.generated.js';
 
-/** That work is done, and what came of it, as a store outside of the service's database keeps it. */
+/** A mark of completed work and its result, in a store outside the service's database. */
 export interface LeaseMark {
-  /** Where it stands in the store. */
+  /** Its key in the store. */
   readonly key: string;
   readonly fence: string;
   readonly fingerprint: string | null;
@@ -12,19 +12,19 @@ export interface LeaseMark {
 }
 
 const STATEMENTS = { current: currentGuardKey, add: addGuardKey, read: readGuardKey };
-/** A new key is made after this many milliseconds: 30 days. */
+/** Age at which a new key is made, in milliseconds: 30 days. */
 const KEY_MAX_AGE_MS = 30 * 86_400_000;
 
 /**
- * Seals what a service keeps in a store that others can write to, such as Redis: a mark carries a MAC over its name, fence,
- * fingerprint and result by a key that is in the service's database, and one without it is not the service's own.
+ * Seals marks that a service keeps in a store that others can write to, e.g. Redis: a mark carries a MAC over its name,
+ * fence, fingerprint and result with a key in the service's database; a mark without it was not written by the service.
  */
 export class LeaseSeal {
   readonly #keys: MacKeys;
 
   /**
    * @param session of the service's database, outside any transaction
-   * @param service whose keys; every process that shares the leases names the same
+   * @param service the owner of the keys; all processes that share the leases use the same
    */
   constructor(
     private readonly session: SqlSession,
@@ -33,7 +33,10 @@ export class LeaseSeal {
     this.#keys = new MacKeys(STATEMENTS, service, KEY_MAX_AGE_MS);
   }
 
-  /** Has a key at hand, so that the end of the work does not depend on the database. @throws DatabaseUnavailableError */
+  /**
+   * Loads a key in advance, so that the end of the work does not depend on the database. @throws
+   * DatabaseUnavailableError
+   */
   async prepare(): Promise<void> {
     await this.#keys.sign(this.session, '');
   }

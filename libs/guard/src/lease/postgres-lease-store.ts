@@ -3,18 +3,18 @@ import type { LeaseClaim, LeaseStore } from './lease-store.js';
 import { claimLease, finishLease, releaseLease, renewLease } from '../statements.generated.js';
 
 /**
- * Leases in PostgreSQL. Claims and marks are on disk before they are told. A mark lies in a ring by the time when it may
- * be forgotten, so that the marks leave with their slot and none has to be deleted: marks come by the million and at the
- * pace of the messages, and deleting each would write as much again and leave the work to vacuum. Leases are few at a
- * time, as many as work is under way.
+ * Leases in PostgreSQL. Claims and marks are on disk before they are reported. A mark is stored in a ring by its expiry
+ * time, so that marks are removed with their slot and need not be deleted: there are millions of marks, written at the
+ * rate of the messages, and deleting each would write as much again and create work for vacuum. Leases are few at a
+ * time, one for each running work.
  */
 export class PostgresLeaseStore implements LeaseStore {
-  /** @param session outside any transaction: what it does must be seen by others at once */
+  /** @param session outside any transaction: its writes must be visible to others immediately */
   constructor(private readonly session: SqlSession) {}
 
   async claim(name: string, fingerprint: string | null, leaseMs: number): Promise<LeaseClaim> {
     const [row] = await this.session.run(claimLease, name, fingerprint, leaseMs);
-    invariant(row !== undefined, `claiming ${name} brought no row`);
+    invariant(row !== undefined, `claiming ${name} returned no row`);
     if (row.state === 'claimed') {
       invariant(row.fence !== null, `the claim of ${name} has no fence`);
       return { state: 'claimed', fence: row.fence };

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** A script, and the hash by which Redis knows it once it has run. */
+/** A script, and the hash under which Redis caches it. */
 export interface LeaseScript {
   readonly text: string;
   readonly sha: string;
@@ -11,9 +11,9 @@ function script(text: string): LeaseScript {
 }
 
 /*
- * KEYS[1] is a hash: s (leased, done), f (the fence of its holder), p (fingerprint), r (result), m (the MAC of these). It lives as long as the
- * lease, or the window. KEYS[2] is the fence that was given out last; a new one begins at the microseconds of Redis' clock,
- * so that fences grow also when Redis has forgotten everything.
+ * KEYS[1] is a hash: s (leased, done), f (the fence of its holder), p (fingerprint), r (result), m (the MAC of these).
+ * It expires with the lease, or the window. KEYS[2] is the last fence; a new one begins at the microseconds of Redis'
+ * clock, so that fences grow even if Redis has lost everything.
  */
 
 /** ARGV: lease, how long the fence is kept, fingerprint ('' for none); milliseconds. */
@@ -34,8 +34,8 @@ redis.call('pexpire', KEYS[1], ARGV[1])
 return {'claimed', fence}
 `);
 
-/** What both need to know: whether the caller's fence is the last, and nobody else's. A name that is free and that Redis
- * has forgotten is as good as the caller's. */
+/** Shared by the scripts: whether the caller's fence is the last one. A name that is free and that Redis
+ * has forgotten counts as the caller's. */
 const IS_MINE = `
 local function mine()
   local held = redis.call('hmget', KEYS[1], 's', 'f')
@@ -56,7 +56,10 @@ redis.call('set', KEYS[2], ARGV[1], 'px', ARGV[3])
 return 1
 `);
 
-/** ARGV: fence, window, whether there is a result ('1'), the result, the MAC ('' for none), and what it says of the fingerprint. */
+/**
+ * ARGV: fence, window, whether there is a result ('1'), the result, the MAC ('' for none), and the fingerprint that it
+ * covers.
+ */
 export const FINISH = script(`${IS_MINE}
 local how = mine()
 if not how then return 0 end
@@ -71,7 +74,7 @@ redis.call('pexpire', KEYS[1], ARGV[2])
 return 1
 `);
 
-/** ARGV: fence. A renewal that comes late must find another fence. */
+/** ARGV: fence. A late renewal must find another fence. */
 export const RELEASE = script(`${IS_MINE}
 if mine() == 'leased' then
   redis.call('del', KEYS[1])

@@ -14,53 +14,53 @@ import type { LeaseSeal } from './lease-seal.js';
 import type { LeaseClaim, LeaseStore } from './lease-store.js';
 import { CLAIM, FINISH, type LeaseScript, RELEASE, RENEW } from './redis-lease-scripts.js';
 
-/** The part of a Redis client that leases need; those of ioredis have it, a cluster's too. */
+/** The part of a Redis client that leases need; ioredis clients have it, including clusters. */
 export interface RedisLeaseClient {
   evalsha(sha: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>;
   eval(script: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>;
 }
 
 const SPECS = {
-  /** Begins every key. */
+  /** The prefix of every key. */
   prefix: text({
     default: 'waybill:guard',
     pattern: /^[^{}]{1,100}$/,
     meaning: '1 to 100 characters without { and }',
   }),
-  /** Redis counts as away when it has not answered after so many milliseconds. */
+  /** Time after which Redis counts as unreachable if it has not responded, in milliseconds. */
   commandTimeoutMs: wholeNumber({ default: 1_000, min: 10, max: 60_000 }),
 };
 
 /** Options of a {@link RedisLeaseStore}. */
 export type RedisLeaseStoreOptions = Given<typeof SPECS>;
 
-/** What a {@link RedisLeaseStore} works with. */
+/** Dependencies of a {@link RedisLeaseStore}. */
 export interface RedisLeaseStoreDependencies {
   /**
-   * Seals the marks, and refuses those of others. Without it, who may write to this Redis decides what has been done and
-   * what came of it.
+   * Seals the marks, and refuses those of others. Without it, any writer to this Redis decides what has been done and
+   * with which result.
    */
   readonly seal?: LeaseSeal | undefined;
   readonly clock?: Clock;
   readonly logger?: Logger;
 }
 
-/** The last fence of a name is kept for so many leases, and at least for so many milliseconds. */
+/** How long the last fence of a name is kept: a number of leases, and a minimum in milliseconds. */
 const FENCE_LEASES = 10;
 const FENCE_MIN_MS = 3_600_000;
 
-/** Answers by which Redis says that something else stands under the key of a lease, or of its fence. */
+/** Redis errors that mean that the key of a lease, or of its fence, holds something else. */
 const NO_LEASE = /\bWRONGTYPE\b|value is not an integer|increment or decrement would overflow/;
 
-/** Answers by which Redis says that it cannot serve now. */
+/** Redis errors that mean that it cannot serve now. */
 const UNAVAILABLE =
   /^(LOADING|CLUSTERDOWN|MASTERDOWN|READONLY|TRYAGAIN|OOM|NOREPLICAS|MISCONF|BUSY|NOAUTH|NOPERM|WRONGPASS)\b/;
 
 /**
- * Leases in Redis: fast, and as lasting as Redis is. A flush, an eviction, a crash without a file that is written at every
- * command, or a failover to a replica that lags behind forgets claims and marks: the work of such a name can then run
- * beside its holder, or again within the window. Where that must not be, take PostgreSQL, alone or behind Redis
- * ({@link fallbackLeaseStore}). The instance must not evict keys (`maxmemory-policy noeviction`).
+ * Leases in Redis: fast, and as durable as Redis. A flush, an eviction, a crash without an append-only file synced at
+ * every command, or a failover to a lagging replica loses claims and marks: the work of such a name can then run
+ * concurrently with its holder, or again within the window. If that must not happen, use PostgreSQL, alone or after
+ * Redis ({@link fallbackLeaseStore}). The instance must not evict keys (`maxmemory-policy noeviction`).
  */
 export class RedisLeaseStore implements LeaseStore {
   readonly #options;
@@ -69,7 +69,8 @@ export class RedisLeaseStore implements LeaseStore {
   #forged = 0;
 
   /**
-   * @param client connected; one that does not queue commands while it is not (`enableOfflineQueue: false`) tells sooner
+   * @param client connected; one that does not queue commands while disconnected (`enableOfflineQueue: false`) fails
+   *   faster
    * @throws ConfigurationError
    */
   constructor(
@@ -82,7 +83,7 @@ export class RedisLeaseStore implements LeaseStore {
     this.#logger = guardLogger(dependencies.logger);
   }
 
-  /** How often something was found that the service has not written. */
+  /** The number of entries found that this service has not written. */
   get forged(): number {
     return this.#forged;
   }
@@ -97,7 +98,7 @@ export class RedisLeaseStore implements LeaseStore {
       fenceMs(leaseMs),
       fingerprint ?? '',
     );
-    invariant(Array.isArray(answer), `the claim of ${name} brought no list`);
+    invariant(Array.isArray(answer), `the claim of ${name} did not return a list`);
     const [state, first, second, ...sealed] = answer as [string, ...(string | number | null)[]];
     if (state === 'claimed') return { state, fence: String(first) };
     if (state === 'done') {
@@ -129,7 +130,7 @@ export class RedisLeaseStore implements LeaseStore {
   }
 
   async release(name: string, fence: string): Promise<void> {
-    await this.#run(RELEASE, 'Giving back', name, fence);
+    await this.#run(RELEASE, 'Releasing', name, fence);
   }
 
   async #run(script: LeaseScript, doing: string, name: string, ...given: string[]): Promise<unknown> {
@@ -148,7 +149,7 @@ export class RedisLeaseStore implements LeaseStore {
     }
   }
 
-  /** The part in braces decides about the slot of a cluster; it is never empty. */
+  /** The part in braces determines the cluster slot; it is never empty. */
   #keyOf(name: string): string {
     return `${this.#options.prefix}:{n${name}}`;
   }
@@ -162,7 +163,7 @@ export class RedisLeaseStore implements LeaseStore {
     if (seal === undefined) return;
     const key = this.#keyOf(name);
     if (fence !== null && (await seal.isGenuine({ key, fence, ...mark }, mac))) return;
-    throw this.#refuse(name, mac === null ? 'it carries no MAC' : 'its MAC is not that of this service');
+    throw this.#refuse(name, mac === null ? 'it carries no MAC' : "its MAC is not this service's");
   }
 
   #refuse(name: string, why: string, cause?: unknown): LeaseForgedError {
@@ -172,7 +173,7 @@ export class RedisLeaseStore implements LeaseStore {
     return error;
   }
 
-  /** Only an answer of Redis itself that no later try can change is passed on as it is. */
+  /** Only a Redis error that no later attempt can change is passed on unchanged. */
   #translate(error: unknown, name: string, doing: string): unknown {
     const message = messageOf(error);
     const answered = error instanceof Error && error.name === 'ReplyError';
@@ -186,10 +187,10 @@ export class RedisLeaseStore implements LeaseStore {
     const answered = new AbortController();
     const { commandTimeoutMs } = this.#options;
     const limit = this.#clock.sleep(commandTimeoutMs, answered.signal).then(() => {
-      if (!answered.signal.aborted) throw new Error(`no answer within ${commandTimeoutMs} ms`);
+      if (!answered.signal.aborted) throw new Error(`no response within ${commandTimeoutMs} ms`);
       return undefined;
     });
-    // It may be answered, or fail, long after nobody waits.
+    // It may end long after the wait is over.
     answer.catch(() => {});
     return Promise.race([answer, limit]).finally(() => answered.abort());
   }
@@ -207,7 +208,7 @@ function textOr(value: string | number | null | undefined): string | null {
   return value === null || value === undefined ? null : String(value);
 }
 
-/** ioredis hangs the command on an error, and with it results and fingerprints that no log is to show. */
+/** ioredis attaches the command to an error, including results and fingerprints that must not appear in a log. */
 function withoutCommand(error: Error): Error {
   const plain = new Error(error.message);
   plain.name = error.name;

@@ -18,58 +18,59 @@ import { decodeResult, encodeResult, StoredResults } from './stored-result.js';
 const DAY_MS = 86_400_000;
 
 /**
- * How far ahead of the database's clock a message may be, because of anyone who made its id; also how much longer than the
- * window a row is kept, so that such a message is known for all of its window.
+ * How far ahead of the database's clock a message may be, because of the clock that made its id; also how much longer
+ * than the window a row is kept, so that such a message is known for its whole window.
  */
 const SLACK_MS = DAY_MS;
-/** Longest name of a consumer, and longest id, in characters: both stand in an index. */
+/** Longest name of a consumer, and longest id, in characters: both are part of an index. */
 const MAX_CONSUMER = 600;
 const MAX_ID = 255;
 const MAX_RESULT_BYTES = 1024 * 1024;
-/** When another's work is likely to have ended, for who is told so and not made to wait; in milliseconds. */
+/** When another's work is likely to have ended, for callers that are refused instead of waiting; in milliseconds. */
 const RETRY_AFTER_MS = 1_000;
 
 const SPECS = {
   /**
-   * A message is known again for so long after it was received, in milliseconds; an older one is refused. The default
-   * outlives what may come again by default: 8 days of the log, 30 days of dead letters; with days to spare.
+   * How long a message is recognised after it was received, in milliseconds; an older one is refused. The default
+   * exceeds the default lifetime of all possible repeats: 8 days of the log, 30 days of dead letters; with days to
+   * spare.
    */
   windowMs: wholeNumber({ default: 40 * DAY_MS, min: 60_000, max: 100 * DAY_MS }),
-  /** What a duplicate does while the first runs: it waits for its end, or is told at once. */
+  /** What a duplicate does while the first runs: it waits for its end, or is refused immediately. */
   onConflict: oneOf(['wait', 'refuse'], 'wait'),
   /** Longest wait for the end of the first, in milliseconds. */
   waitMs: wholeNumber({ default: 10_000, min: 1, max: 600_000 }),
-  /** Largest result that is kept, in bytes of JSON. */
+  /** Maximum size of a stored result, in bytes of JSON. */
   maxResultBytes: wholeNumber({ default: 65_536, min: 0, max: MAX_RESULT_BYTES }),
 };
 
 /** Options of a {@link MessageIdGuard}. */
 export type MessageIdGuardOptions = Given<typeof SPECS>;
 
-/** What may be said of one message. */
+/** Options for one message. */
 export interface OnceOptions {
   /**
-   * When the message was received, for one that comes out of a log: a delivery's time stamp. It is judged by that and
-   * not by the time in its id, so that one that was delayed, or came by a dead letter, is not taken for old.
+   * When the message was received, for one from a log: a delivery's timestamp. Its age is judged by that and
+   * not by the time in its id, so that one that was delayed, or comes from a dead letter, does not count as old.
    */
   readonly receivedAt?: Date;
   /** Default: that of the inbox. */
   readonly onConflict?: 'wait' | 'refuse';
-  /** Whose data the result holds: it is encrypted with a key of that subject's own. Counts with a cipher only. */
+  /** The subject whose data the result contains: it is encrypted with that subject's key. Used only with a cipher. */
   readonly subject?: string | null;
 }
 
-/** What came of a message. */
+/** The result of a message. */
 export interface OnceOutcome<T> {
-  /** What the work resolved to, now or when it ran, as JSON has it; `undefined` as null. */
+  /** The value that the work resolved to, now or when it ran, in its JSON form; `undefined` as null. */
   readonly result: T;
-  /** Whether the work ran before, and not now. */
+  /** Whether the work ran before, not now. */
   readonly duplicate: boolean;
 }
 
-/** What a {@link MessageIdGuard} works with. */
+/** Dependencies of a {@link MessageIdGuard}. */
 export interface MessageIdGuardDependencies {
-  /** Makes a session of what the caller calls a transaction. @throws TransactionRequiredError */
+  /** Turns the caller's transaction into a session. @throws TransactionRequiredError */
   readonly join: (tx: unknown) => SqlSession;
   /** Encrypts results. Default: one without a cipher. */
   readonly sealer?: Sealer;
@@ -77,20 +78,23 @@ export interface MessageIdGuardDependencies {
 
 /**
  * The message-id guard: work that belongs to a message takes effect once for a consumer, however often the message is
- * sent. The message's id is kept by the transaction that holds the effect, so both are there or neither is.
+ * sent. The message's id is stored in the transaction of the effect, so both exist or neither does.
  *
- * A copy that comes while the first is at work waits for its end, and then gets its result. A copy that comes later than
- * the window reaches back is refused, never taken for new; that is judged by the database's clock, and for
+ * A copy that arrives while the first is being handled waits for its end, and then gets its result. A copy that arrives
+ * after the window is refused, never treated as new; that is judged by the database's clock, and for
  *
- * - a message with `receivedAt`: by that. Copies are one message as long as the last of them was received within the
- *   window behind the first.
- * - an id that is a UUIDv7: by the time in it. Copies are one message whenever they come.
- * - any other id: by nothing, as it tells no time. Copies are one message within the window, and after that a new one.
+ * - a message with `receivedAt`: by that. Copies are one message if the last of them was received within the
+ *   window after the first.
+ * - an id that is a UUIDv7: by the time in it. Copies are one message whenever they arrive.
+ * - any other id: not judged, since it contains no time. Copies are one message within the window, and a new one after
+ * that.
  */
 export class MessageIdGuard {
   readonly #options: Resolved<typeof SPECS>;
   readonly #results: StoredResults;
-  /** What is at work within each open transaction: the database's locks do not hold a transaction off from itself. */
+  /**
+   * Messages being handled within each open transaction: the database's locks do not block a transaction from itself.
+   */
   readonly #within = new WeakMap<object, Set<string>>();
 
   /** @throws ConfigurationError */
@@ -102,7 +106,7 @@ export class MessageIdGuard {
     this.#results = new StoredResults('message-result', dependencies.sealer);
   }
 
-  /** How long a message is known again, in milliseconds. */
+  /** How long a message is recognised, in milliseconds. */
   get windowMs(): number {
     return this.#options.windowMs;
   }
@@ -112,12 +116,12 @@ export class MessageIdGuard {
    *
    * @param tx the open READ COMMITTED transaction that `work` writes through; what it writes elsewhere may happen twice
    * @param consumer names the effect; two consumers of one message are two effects
-   * @param work what it resolves to must be JSON, of at most `maxResultBytes`. When it rejects nothing is kept; roll
+   * @param work must resolve to JSON of at most `maxResultBytes`. When it rejects, nothing is stored; roll
    *   the transaction back, as for any failure
-   * @throws whatever `work` throws
+   * @throws the error of `work`
    * @throws IdOutsideWindowError, MessageIdInvalidError, IsolationLevelError, TransactionRequiredError
-   * @throws TransactionConflictError when the first is still at work after `waitMs`; the transaction is lost
-   * @throws EffectInProgressError when it is and `onConflict` is `refuse`, or when this transaction itself is at it
+   * @throws TransactionConflictError if the first is still being handled after `waitMs`; the transaction is lost
+   * @throws EffectInProgressError if it is and `onConflict` is `refuse`, or if this transaction itself is handling it
    * @throws ResultTooLargeError, ResultNotSerializableError; roll the transaction back
    */
   async once<T>(
@@ -143,7 +147,7 @@ export class MessageIdGuard {
       }
       const { maxResultBytes, windowMs } = this.#options;
       const kept = encodeResult(await work(), maxResultBytes);
-      // Refuses what cannot be kept while there is a transaction that can be rolled back.
+      // Refuses a result that cannot be stored while the transaction can still be rolled back.
       const result = decodeResult<T>(kept, what, maxResultBytes);
       const key = this.#results.keyOf(options.subject);
       const sealed = this.#results.seal(kept, of, key);
@@ -155,7 +159,7 @@ export class MessageIdGuard {
     }
   }
 
-  /** @returns what is kept of the message; undefined when the work is still to be done */
+  /** @returns the stored result of the message; undefined if the work must be done */
   async #enter(
     session: SqlSession,
     consumer: string,
@@ -196,12 +200,12 @@ export class MessageIdGuard {
 function checkNames(consumer: string, messageId: unknown): void {
   if (typeof consumer !== 'string' || consumer === '' || consumer.length > MAX_CONSUMER) {
     throw new ConfigurationError('A message cannot be entered', [
-      `consumer must be a text of 1 to ${MAX_CONSUMER} characters`,
+      `consumer must be a string of 1 to ${MAX_CONSUMER} characters`,
     ]);
   }
   if (typeof messageId !== 'string' || messageId === '')
     throw new MessageIdInvalidError(consumer, 'it has no id');
   if (messageId.length > MAX_ID)
     throw new MessageIdInvalidError(consumer, `its id has ${messageId.length} characters`);
-  if (messageId.includes('\0')) throw new MessageIdInvalidError(consumer, 'its id holds a zero byte');
+  if (messageId.includes('\0')) throw new MessageIdInvalidError(consumer, 'its id contains a zero byte');
 }

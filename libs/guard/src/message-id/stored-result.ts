@@ -2,13 +2,13 @@ import { ResultNotSerializableError, ResultTooLargeError, type SqlSession } from
 import { plainJson } from '@waybill/kernel/internal';
 import { type SealedLocation, Sealer, type SubjectKey } from '@waybill/log';
 
-/** Stands in place of a result that could not be kept; no JSON begins so. */
+/** Replaces a result that could not be stored; no JSON begins with it. */
 const TOO_LARGE = '!too-large ';
 const NOT_JSON = '!not-json';
 
 /**
- * A result as it is kept: JSON, or null for undefined. What cannot be kept leaves a mark in its place, because the work
- * has been done all the same and must not be done again for it.
+ * A result as it is stored: JSON, or null for undefined. A mark replaces a result that cannot be stored, because the
+ * work has been done and must not be done again for it.
  */
 export function encodeResult(result: unknown, maxBytes: number): string | null {
   let json: string | undefined;
@@ -23,9 +23,9 @@ export function encodeResult(result: unknown, maxBytes: number): string | null {
 }
 
 /**
- * A result as it was kept.
- * @param what whose it is, for the message
- * @throws ResultTooLargeError, ResultNotSerializableError when it could not be kept
+ * Decodes a stored result.
+ * @param what the work, for the message
+ * @throws ResultTooLargeError, ResultNotSerializableError if it could not be stored
  */
 export function decodeResult<T>(stored: string | null, what: string, maxBytes: number): T {
   if (stored === NOT_JSON) throw new ResultNotSerializableError(what);
@@ -34,7 +34,7 @@ export function decodeResult<T>(stored: string | null, what: string, maxBytes: n
   return (stored === null ? null : JSON.parse(stored)) as T;
 }
 
-/** Results of one kind, as they are kept: encrypted, where anything is. */
+/** Stored results of one kind, encrypted if a cipher is configured. */
 export class StoredResults {
   constructor(
     private readonly kind: string,
@@ -42,21 +42,21 @@ export class StoredResults {
   ) {}
 
   /**
-   * What {@link encodeResult} made, as it is kept. Marks of what could not be kept stay as they are.
-   * @param of names the work that it is of
+   * The stored form of the output of {@link encodeResult}. Marks of results that could not be stored are unchanged.
+   * @param of names the work
    */
   seal(encoded: string | null, of: readonly string[], subjectKey?: SubjectKey): string | null {
     if (encoded === null || encoded === NOT_JSON || encoded.startsWith(TOO_LARGE)) return encoded;
     return this.sealer.sealText(encoded, this.#location(of), { subjectKey });
   }
 
-  /** What was kept, for {@link decodeResult}. @throws ContentUndecipherableError, SubjectErasedError */
+  /** The stored result, for {@link decodeResult}. @throws ContentUndecipherableError, SubjectErasedError */
   async open(session: SqlSession, stored: string | null, of: readonly string[]): Promise<string | null> {
     if (stored === null) return null;
     return this.sealer.openText(session, stored, this.#location(of), `the result of ${of.join(' ')}`);
   }
 
-  /** The key for results that belong to a subject; undefined for none. */
+  /** The key for results of a subject; undefined for none. */
   keyOf(subject: string | null | undefined): SubjectKey | undefined {
     const isKept = subject !== null && subject !== undefined && this.sealer.isActive;
     return isKept ? this.sealer.subjectKey(subject) : undefined;

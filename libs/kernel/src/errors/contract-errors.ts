@@ -1,31 +1,31 @@
 import { type ErrorDetails, WaybillError } from './waybill-error.js';
 
-/** One thing that a payload schema found wrong. */
+/** One problem that a payload schema found. */
 export interface PayloadIssue {
-  /** Where, as `lines[0].sku`; empty for the payload as a whole. */
+  /** The path, e.g. `lines[0].sku`; empty for the payload as a whole. */
   readonly path: string;
-  /** In the words of the schema's library. They may hold values of the payload. */
+  /** The schema library's message. It may contain values of the payload. */
   readonly message: string;
 }
 
 const PATHS_SHOWN = 10;
 
 /**
- * A payload does not fit the schema of its topic. The message names paths only: values, and what the schema's library
- * says of them, may be nobody else's business.
+ * A payload does not match the schema of its topic. The message names paths only: values, and the schema library's
+ * messages about them, may be confidential.
  */
 export class PayloadInvalidError extends WaybillError {
   override readonly name = 'PayloadInvalidError';
   override readonly code = 'PAYLOAD_INVALID';
   override readonly retryable = false;
-  /** Whether it was found when the message was to be published, or when it was to be handled. */
+  /** Whether it was found while publishing or while handling the message. */
   readonly when: 'publishing' | 'handling';
-  /** Everything that is wrong; empty when an upcaster or the schema itself failed, which `cause` is then. */
+  /** All problems; empty when an upcaster or the schema itself failed: see `cause`. */
   readonly issues: readonly PayloadIssue[];
 
   /**
    * @param what the message and its topic: `message 01… to topic orders.placed`
-   * @param details `problem`: what else has failed; else `issues` tell it
+   * @param details `problem`: what failed, if not validation; otherwise `issues` describe it
    */
   constructor(
     what: string,
@@ -38,9 +38,9 @@ export class PayloadInvalidError extends WaybillError {
   ) {
     const { when, issues = [], problem = pathsOf(issues) } = details;
     super(
-      `The payload of ${what} does not fit version ${version} of the topic's schema: ${problem}. ` +
+      `The payload of ${what} does not match version ${version} of the topic's schema: ${problem}. ` +
         (when === 'publishing'
-          ? 'Nothing was published; correct it.'
+          ? 'Nothing was published. Correct the payload.'
           : 'Correct its producer, or the schema.'),
       details,
     );
@@ -49,7 +49,9 @@ export class PayloadInvalidError extends WaybillError {
   }
 }
 
-/** A message is of a newer version of its topic's schema than this process knows. It waits for one that does. */
+/**
+ * A message has a newer version of its topic's schema than this process knows. It waits for a process that knows it.
+ */
 export class PayloadVersionUnknownError extends WaybillError {
   override readonly name = 'PayloadVersionUnknownError';
   override readonly code = 'PAYLOAD_VERSION_UNKNOWN';
@@ -62,13 +64,13 @@ export class PayloadVersionUnknownError extends WaybillError {
     known: number,
   ) {
     super(
-      `The payload of ${what} is of version ${version} of the topic's schema, and this process knows up to version ` +
-        `${known}. It waits for a process of the newer version: roll that out to this group.`,
+      `The payload of ${what} has version ${version} of the topic's schema; this process knows versions up to ` +
+        `${known}. It waits for a process with the newer version: roll that out to this group.`,
     );
   }
 }
 
-/** A message is of a version of its topic's schema from which no upcasters lead to the current one. */
+/** A message has a schema version from which no upcasters lead to the current one. */
 export class PayloadVersionUnsupportedError extends WaybillError {
   override readonly name = 'PayloadVersionUnsupportedError';
   override readonly code = 'PAYLOAD_VERSION_UNSUPPORTED';
@@ -76,12 +78,12 @@ export class PayloadVersionUnsupportedError extends WaybillError {
 
   /**
    * @param what the message and its topic
-   * @param version as the message says
+   * @param version as the message states it
    */
   constructor(what: string, version: string, oldest: number, current: number) {
     super(
-      `The payload of ${what} is of version ${version} of the topic's schema, and this process reads versions ` +
-        `${oldest} to ${current}. Add the upcasters from it on, then redrive the message.`,
+      `The payload of ${what} has version ${version} of the topic's schema; this process reads versions ` +
+        `${oldest} to ${current}. Add the upcasters from that version on, then redrive the message.`,
     );
   }
 }

@@ -1,7 +1,7 @@
 import { keyName } from '../safe-text.js';
 import { type ErrorDetails, WaybillError } from './waybill-error.js';
 
-/** Somebody is at this effect right now, or was a moment ago and has not said how it ended. */
+/** Another caller is attempting this effect, or did so a moment ago and has not reported the outcome. */
 export class EffectInProgressError extends WaybillError {
   override readonly name = 'EffectInProgressError';
   override readonly code = 'EFFECT_IN_PROGRESS';
@@ -9,19 +9,19 @@ export class EffectInProgressError extends WaybillError {
 
   constructor(
     what: string,
-    /** When to try again, in milliseconds from now: where there is a lease, when it ends unless it is extended. */
+    /** When to try again, in milliseconds from now: if a lease exists, when it ends unless it is extended. */
     readonly retryAfterMs: number,
     details?: ErrorDetails,
   ) {
     super(
-      `${what} is in progress elsewhere. Try again in ${Math.ceil(retryAfterMs)} ms: it has its result then, or is ` +
+      `${what} is in progress elsewhere. Try again in ${Math.ceil(retryAfterMs)} ms: by then it has a result or is ` +
         'free, unless it takes longer.',
       details,
     );
   }
 }
 
-/** The store that leases are kept in cannot be reached, so that it cannot be known who may do the work. */
+/** The lease store cannot be reached, so it is not known who may do the work. */
 export class LeaseStoreUnavailableError extends WaybillError {
   override readonly name = 'LeaseStoreUnavailableError';
   override readonly code = 'LEASE_STORE_UNAVAILABLE';
@@ -29,22 +29,22 @@ export class LeaseStoreUnavailableError extends WaybillError {
 
   constructor(doing: string, details?: ErrorDetails) {
     super(
-      `${doing}: Redis cannot be reached, and without it nobody knows who may do the work. Try again later, or choose ` +
-        'PostgreSQL to stand in for it.',
+      `${doing}: Redis cannot be reached, so it is not known who may do the work. Try again later, or choose ` +
+        'PostgreSQL as the fallback.',
       details,
     );
   }
 }
 
-/** What Redis says of guarded work was not written by this service. */
+/** The entry of guarded work in Redis was not written by this service. */
 export class LeaseForgedError extends WaybillError {
   override readonly name = 'LeaseForgedError';
   override readonly code = 'LEASE_FORGED';
   override readonly retryable = false;
 
   /**
-   * @param key in Redis
-   * @param why how it shows
+   * @param key the Redis key
+   * @param why the evidence
    */
   constructor(
     readonly key: string,
@@ -52,26 +52,26 @@ export class LeaseForgedError extends WaybillError {
     details?: ErrorDetails,
   ) {
     super(
-      `What stands in Redis under ${key} is not of this service (${why}): somebody else writes there, or the keys of the ` +
-        'leases were removed. It was not believed, and the work was not run. Find out who has access to Redis and whether ' +
-        'the work was done, then delete the key; with withoutRedis: postgres, PostgreSQL decides.',
+      `The Redis entry ${key} was not written by this service (${why}): another program writes there, or the keys of the ` +
+        'leases were removed. The entry was ignored and the work was not run. Find out who has access to Redis and whether ' +
+        'the work was done, then delete the key. With withoutRedis: postgres, PostgreSQL decides.',
       details,
     );
   }
 }
 
-/** One id was used for two different things. */
+/** One id was used for two different requests. */
 export class IdMismatchError extends WaybillError {
   override readonly name = 'IdMismatchError';
   override readonly code = 'ID_MISMATCH';
   override readonly retryable = false;
 
   constructor(what: string) {
-    super(`${what} was used before, with another content. Use a new id for what is new.`);
+    super(`${what} was used before with different content. Use a new id for new content.`);
   }
 }
 
-/** The key of an effect was used before, for something else that was asked for. */
+/** The key of an effect was used before with a different request. */
 export class EffectRequestDiffersError extends WaybillError {
   override readonly name = 'EffectRequestDiffersError';
   override readonly code = 'EFFECT_REQUEST_DIFFERS';
@@ -79,13 +79,13 @@ export class EffectRequestDiffersError extends WaybillError {
 
   constructor(readonly key: string) {
     super(
-      `The key of effect ${keyName(key)} was used before with another request (another amount, say). Nothing was attempted, ` +
-        'and the outcome of the first is not given out for this one. Use a new key for what is new.',
+      `The key of effect ${keyName(key)} was used before with a different request (e.g. another amount). Nothing was attempted, ` +
+        'and the outcome of the first request is not returned for this one. Use a new key for a new request.',
     );
   }
 }
 
-/** An operator decided about an effect that is decided already. */
+/** An operator decided about an effect that is already decided. */
 export class EffectDecidedError extends WaybillError {
   override readonly name = 'EffectDecidedError';
   override readonly code = 'EFFECT_DECIDED';
@@ -96,12 +96,12 @@ export class EffectDecidedError extends WaybillError {
     readonly state: string,
   ) {
     super(
-      `Effect ${keyName(key)} is ${state} already, and was left so. Look at it by \`waybill effect show\`.`,
+      `Effect ${keyName(key)} is already ${state} and was not changed. Inspect it with \`waybill effect show\`.`,
     );
   }
 }
 
-/** A result is too large to be kept for duplicates. */
+/** A result is too large to be stored for duplicates. */
 export class ResultTooLargeError extends WaybillError {
   override readonly name = 'ResultTooLargeError';
   override readonly code = 'RESULT_TOO_LARGE';
@@ -109,13 +109,13 @@ export class ResultTooLargeError extends WaybillError {
 
   constructor(what: string, bytes: number, limit: number) {
     super(
-      `The result of ${what} has ${bytes} bytes as JSON, the limit is ${limit}. Return a reference to it, or raise ` +
+      `The result of ${what} has ${bytes} bytes as JSON; the limit is ${limit}. Return a reference to it, or raise ` +
         'maxResultBytes.',
     );
   }
 }
 
-/** A result cannot be turned into JSON, and so cannot be kept for duplicates. */
+/** A result cannot be serialised to JSON, and so cannot be stored for duplicates. */
 export class ResultNotSerializableError extends WaybillError {
   override readonly name = 'ResultNotSerializableError';
   override readonly code = 'RESULT_NOT_SERIALIZABLE';
@@ -123,7 +123,7 @@ export class ResultNotSerializableError extends WaybillError {
 
   constructor(what: string, details?: ErrorDetails) {
     super(
-      `The result of ${what} is no JSON (a function, a cycle, a BigInt). Return plain JSON values.`,
+      `The result of ${what} is not JSON (a function, a cycle, a BigInt). Return plain JSON values.`,
       details,
     );
   }
@@ -141,23 +141,23 @@ export class BarrierNameError extends WaybillError {
   }
 }
 
-/** What an operation takes back is so old that it cannot be known whether it has happened. */
+/** The action that an operation undoes is so old that it is no longer known whether it has happened. */
 export class BarrierForgottenError extends WaybillError {
   override readonly name = 'BarrierForgottenError';
   override readonly code = 'BARRIER_FORGOTTEN';
   override readonly retryable = false;
 
-  /** @param problem which operation takes back what, and how old that is */
+  /** @param problem which operation undoes which action, and how old that is */
   constructor(problem: string, details?: ErrorDetails) {
     super(
-      `It cannot be known whether there is anything to take back: ${problem}. Nothing was done. Find out by hand whether the ` +
-        'action has happened, take it back if it has, and tell the saga by `waybill saga skip`.',
+      `It is not known whether there is anything to undo: ${problem}. Nothing was done. Find out by hand whether the ` +
+        'action has happened, undo it if it has, and then run `waybill saga skip`.',
       details,
     );
   }
 }
 
-/** An effect outside of any database was begun, and it cannot be told yet whether it has happened. */
+/** An external effect was begun, and it is not yet known whether it has happened. */
 export class EffectUnknownError extends WaybillError {
   override readonly name = 'EffectUnknownError';
   override readonly code = 'EFFECT_UNKNOWN';
@@ -169,29 +169,29 @@ export class EffectUnknownError extends WaybillError {
     details?: ErrorDetails,
   ) {
     super(
-      `It is not known whether effect ${keyName(key)} has happened: ${why}. Try again later under the same key: it is asked for ` +
-        'before anything is attempted again.',
+      `It is not known whether effect ${keyName(key)} has happened: ${why}. Try again later with the same key: the service is asked ` +
+        'about it before anything is attempted again.',
       details,
     );
   }
 }
 
-/** Anyone who does the effect has said no, for good. Thrown by an attempt to say so, and to every later caller. */
+/** The effect was refused for good. Thrown by an attempt to report that, and to every later caller. */
 export class EffectRefusedError extends WaybillError {
   override readonly name = 'EffectRefusedError';
   override readonly code = 'EFFECT_REFUSED';
   override readonly retryable = false;
 
-  /** @param reason why, in the words of anyone who refuses: `the card was declined` */
+  /** @param reason as the refusing service states it, e.g. `the card was declined` */
   constructor(
     readonly reason: string,
     details?: ErrorDetails,
   ) {
-    super(`The effect was refused: ${reason}. A new attempt needs a key of its own.`, details);
+    super(`The effect was refused: ${reason}. A new attempt needs a new key.`, details);
   }
 }
 
-/** An effect was to be done that has been undone, or given up before it was attempted. */
+/** The effect has been undone, or given up before it was attempted. */
 export class EffectUndoneError extends WaybillError {
   override readonly name = 'EffectUndoneError';
   override readonly code = 'EFFECT_UNDONE';
@@ -201,6 +201,6 @@ export class EffectUndoneError extends WaybillError {
     readonly key: string,
     why: string,
   ) {
-    super(`Effect ${keyName(key)} is not to be done: ${why}.`);
+    super(`Effect ${keyName(key)} must not be done: ${why}.`);
   }
 }

@@ -1,14 +1,14 @@
-/** Who has to act on an error. */
+/** Who has to act on an error: see `docs/ERRORS.md`. */
 export type ErrorFamily =
   'Configuration' | 'Usage' | 'Schema' | 'Unavailable' | 'Fenced' | 'Handler' | 'Invariant';
 
-/** One row of the table of errors: its family and whether a later try may succeed. */
+/** One row of the error table: its family, and whether a later attempt may succeed. */
 export interface ErrorCodeEntry {
   readonly family: ErrorFamily;
   readonly retryable: boolean;
 }
 
-/** The one table of error codes. `docs/ERRORS.md` and the error classes are held against it by a test. */
+/** All error codes. A test compares `docs/ERRORS.md` and the error classes with it. */
 export const ERROR_CODES = {
   CONFIGURATION_INVALID: { family: 'Configuration', retryable: false },
   TRANSACTION_REQUIRED: { family: 'Usage', retryable: false },
@@ -82,5 +82,5 @@ export const ERROR_CODES = {
   INVARIANT_BROKEN: { family: 'Invariant', retryable: false },
 } as const satisfies Record<string, ErrorCodeEntry>;
 
-/** The stable code of an error of Waybill. */
+/** The stable code of a Waybill error. */
 export type ErrorCode = keyof typeof ERROR_CODES;

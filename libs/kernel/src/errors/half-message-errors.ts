@@ -1,6 +1,6 @@
 import { type ErrorDetails, WaybillError } from './waybill-error.js';
 
-/** A half message was to be committed or rolled back that has been decided the other way. */
+/** A half message was to be committed or rolled back, but has already been decided the other way. */
 export class HalfMessageDecidedError extends WaybillError {
   override readonly name = 'HalfMessageDecidedError';
   override readonly code = 'HALF_MESSAGE_DECIDED';
@@ -8,19 +8,19 @@ export class HalfMessageDecidedError extends WaybillError {
 
   constructor(
     readonly halfId: string,
-    /** What it is: `committed` or `rolled-back`. */
+    /** `committed` or `rolled-back`. */
     readonly state: string,
     /** `producer`, `check`, `tombstone`, `xact-status`, or an operator's name. */
     readonly decidedBy: string,
   ) {
     super(
-      `Half message ${halfId} is ${state}, decided by ${decidedBy}, and cannot be decided otherwise. If its local work ` +
-        'has taken effect, the check was wrong: make it answer `unknown` while the work may still succeed.',
+      `Half message ${halfId} is ${state}, decided by ${decidedBy}, and the decision is final. If its local work ` +
+        'has taken effect, the check was wrong: make it return `unknown` while the work may still succeed.',
     );
   }
 }
 
-/** A half message is prepared and its end is not known here; check-back decides about it. */
+/** A half message is prepared and its outcome is not known here; check-back decides it. */
 export class HalfMessageOpenError extends WaybillError {
   override readonly name = 'HalfMessageOpenError';
   override readonly code = 'HALF_MESSAGE_OPEN';
@@ -32,13 +32,13 @@ export class HalfMessageOpenError extends WaybillError {
     details?: ErrorDetails,
   ) {
     super(
-      `Half message ${halfId} is not decided yet: ${why}. It is decided by check-back; do not do its local work again.`,
+      `Half message ${halfId} is not decided yet: ${why}. The check-back decides it; do not repeat its local work.`,
       details,
     );
   }
 }
 
-/** An operation came to a barrier behind its tombstone, or for the second time; its transaction must not commit. */
+/** An operation reached a barrier after its tombstone, or for the second time; its transaction must not commit. */
 export class BarrierRefusedError extends WaybillError {
   override readonly name = 'BarrierRefusedError';
   override readonly code = 'BARRIER_REFUSED';
@@ -46,8 +46,8 @@ export class BarrierRefusedError extends WaybillError {
 
   constructor(what: string) {
     super(
-      `The barrier refuses ${what}: it was given up before it came, or it has happened already. Its transaction is to be ` +
-        'rolled back; nothing else needs to be done.',
+      `The barrier refuses ${what}: it was cancelled before it arrived, or it has already happened. Roll its transaction ` +
+        'back; nothing else needs to be done.',
     );
   }
 }

@@ -1,13 +1,16 @@
 import { type ErrorDetails, WaybillError } from './waybill-error.js';
 
-/** A bug of Waybill, or a database edited by hand: something that must always hold does not. */
+/** A bug in Waybill, or a database edited by hand: an invariant does not hold. */
 export class InvariantError extends WaybillError {
   override readonly name = 'InvariantError';
   override readonly code = 'INVARIANT_BROKEN';
   override readonly retryable = false;
 
   constructor(why: string, details?: ErrorDetails) {
-    super(`${why}. This is a defect of Waybill or a database changed by hand; please report it.`, details);
+    super(
+      `${why}. This is a bug in Waybill, or the database was changed by hand; please report it.`,
+      details,
+    );
   }
 }
 

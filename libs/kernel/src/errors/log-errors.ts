@@ -14,7 +14,7 @@ export class TopicNameInvalidError extends WaybillError {
   }
 }
 
-/** A topic is named that nobody has created. */
+/** The topic does not exist. */
 export class TopicUnknownError extends WaybillError {
   override readonly name = 'TopicUnknownError';
   override readonly code = 'TOPIC_UNKNOWN';
@@ -29,7 +29,7 @@ export class TopicUnknownError extends WaybillError {
   }
 }
 
-/** A position lies before the oldest record that is kept, or after the end of the log. */
+/** A position is before the oldest record that is kept, or after the end of the log. */
 export class OffsetOutOfRangeError extends WaybillError {
   override readonly name = 'OffsetOutOfRangeError';
   override readonly code = 'OFFSET_OUT_OF_RANGE';
@@ -44,13 +44,13 @@ export class OffsetOutOfRangeError extends WaybillError {
   ) {
     super(
       `Offset ${offset} of ${topic}[${partition}] is outside the log, which holds ${startOffset} to ${endOffset}. ` +
-        `Records were removed by retention before they were read, or the log was restored to an earlier state. ` +
-        `Decide where to go on, and reset the group's position there.`,
+        `Retention removed records before they were read, or the log was restored to an earlier state. ` +
+        `Decide where to continue, and reset the group's position there.`,
     );
   }
 }
 
-/** Stored bytes are not the record batch they should be. */
+/** Stored bytes are not a valid record batch. */
 export class CorruptRecordError extends WaybillError {
   override readonly name = 'CorruptRecordError';
   override readonly code = 'LOG_CORRUPT_RECORD';

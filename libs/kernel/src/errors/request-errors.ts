@@ -1,7 +1,7 @@
 import { show } from '../options.js';
 import { WaybillError } from './waybill-error.js';
 
-/** Nobody has answered a request in time. Whether it has been handled, or will be, is not known. */
+/** A request received no reply in time. Whether it has been handled, or will be, is not known. */
 export class RequestTimedOutError extends WaybillError {
   override readonly name = 'RequestTimedOutError';
   override readonly code = 'REQUEST_TIMED_OUT';
@@ -13,28 +13,28 @@ export class RequestTimedOutError extends WaybillError {
     readonly afterMs: number,
   ) {
     super(
-      `Request ${requestId} to ${topic} was not answered within ${afterMs} ms. It may be handled all the same: look ` +
-        'whether a service with a @MessagePattern handler for it runs, and give its handler a guard before you ask again.',
+      `Request ${requestId} to ${topic} received no reply within ${afterMs} ms. It may still be handled: check that ` +
+        'a service with a @MessagePattern handler for it is running, and give the handler a guard before you send it again.',
     );
   }
 }
 
-/** What is told of an error to anyone who asked: never its stack. */
+/** What a requester is told about an error: never its stack. */
 export interface RemoteError {
-  /** The error's class, as `BadRequestException`. */
+  /** The error's class, e.g. `BadRequestException`. */
   readonly name: string;
   readonly message: string;
-  /** What programs branch on, where the error has a code. */
+  /** The error's code, if it has one; what programs branch on. */
   readonly code?: string | number;
-  /** An HTTP status, or what stood for it. */
+  /** An HTTP status, or what the error has instead. */
   readonly status?: string | number;
-  /** By this id the service that failed finds the reason, in its log and among its dead letters. */
+  /** The id under which the failed service's log and dead letters hold the reason. */
   readonly correlationId?: string;
-  /** What the error was made to tell its caller, as JSON: `getError()` of an RpcException, `getResponse()` of an HttpException. */
+  /** The error's body for its caller, as JSON: `getError()` of an RpcException, `getResponse()` of an HttpException. */
   readonly details?: unknown;
 }
 
-/** A request was answered, and not well. */
+/** The reply to a request is an error. */
 export class RequestFailedError extends WaybillError {
   override readonly name = 'RequestFailedError';
   override readonly code = 'REQUEST_FAILED';
@@ -43,20 +43,20 @@ export class RequestFailedError extends WaybillError {
   constructor(
     readonly topic: string,
     readonly requestId: string,
-    /** `rejected`: the business said no; `failed`: it is a dead letter. */
+    /** `rejected`: refused for a business reason; `failed`: it is a dead letter. */
     readonly status: string,
-    /** What the other side says: `SagaRejectedError`'s reason, or class and message of its error. */
+    /** The other side's reason: that of `SagaRejectedError`, or class and message of its error. */
     readonly reason: string,
     /** The error itself, as the other side describes it; undefined when it does not. */
     readonly remote?: RemoteError,
   ) {
     super(
-      `Request ${requestId} to ${topic} has ${status === 'rejected' ? 'been rejected' : 'failed'}: ${reason}.`,
+      `Request ${requestId} to ${topic} ${status === 'rejected' ? 'was rejected' : 'failed'}: ${reason}.`,
     );
   }
 }
 
-/** A message asks for an answer where none may go. Its handler does not run. */
+/** A message asks for a reply to a topic that may not receive one. Its handler does not run. */
 export class ReplyTopicRefusedError extends WaybillError {
   override readonly name = 'ReplyTopicRefusedError';
   override readonly code = 'REPLY_TOPIC_REFUSED';
@@ -64,13 +64,13 @@ export class ReplyTopicRefusedError extends WaybillError {
 
   constructor(message: string, topic: string, why: string) {
     super(
-      `${message} asks for its answer in topic ${show(topic)}, and ${why}. Its handler did not run. Look who sent it: ` +
-        "Waybill's own clients and sagas name a topic that is there.",
+      `${message} asks for its reply in topic ${show(topic)}, and ${why}. Its handler did not run. Find out who sent it: ` +
+        "Waybill's own clients and sagas name a topic that exists.",
     );
   }
 }
 
-/** A message is not signed by a key that the service knows. Its handler does not run. */
+/** A message is not signed with a key that the service knows. Its handler does not run. */
 export class SignatureInvalidError extends WaybillError {
   override readonly name = 'SignatureInvalidError';
   override readonly code = 'SIGNATURE_INVALID';
@@ -78,8 +78,8 @@ export class SignatureInvalidError extends WaybillError {
 
   constructor(location: string, why: string) {
     super(
-      `The message at ${location} was not handled, because ${why}. Look who sent it; where it is one of yours, give this ` +
-        'service the key of its sender in signing.keys and redrive it.',
+      `The message at ${location} was not handled: ${why}. Find out who sent it; if it is yours, give this ` +
+        "service its sender's key in signing.keys and redrive it.",
     );
   }
 }

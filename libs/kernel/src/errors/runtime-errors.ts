@@ -1,26 +1,32 @@
 import { type ErrorDetails, WaybillError } from './waybill-error.js';
 
-/** The database cannot be reached, or broke the connection. Loops back off and try again. */
+/** The database cannot be reached, or it broke the connection. Loops back off and retry. */
 export class DatabaseUnavailableError extends WaybillError {
   override readonly name = 'DatabaseUnavailableError';
   override readonly code = 'DATABASE_UNAVAILABLE';
   override readonly retryable = true;
 
-  /** @param details `remedy`: what to do, where more is known than that the server does not answer */
+  /** @param details `remedy`: what to do, if more is known than that the server does not respond */
   constructor(what: string, details: ErrorDetails & { readonly remedy?: string | undefined } = {}) {
-    const remedy = details.remedy ?? 'Check that the server runs and that the connection string is right';
-    super(`${what}. ${remedy}; Waybill's own loops try again by themselves.`, details);
+    const remedy =
+      details.remedy ?? 'Check that the server is running and that the connection string is correct';
+    super(`${what}. ${remedy}; Waybill's own loops retry by themselves.`, details);
   }
 }
 
-/** The database rolled a transaction back because of others: serialization failure, deadlock or lock time-out. */
+/**
+ * The database rolled a transaction back because of concurrent ones: serialization failure, deadlock or lock time-out.
+ */
 export class TransactionConflictError extends WaybillError {
   override readonly name = 'TransactionConflictError';
   override readonly code = 'TRANSACTION_CONFLICT';
   override readonly retryable = true;
 
   constructor(what: string, details?: ErrorDetails) {
-    super(`${what}. The transaction was rolled back because of concurrent ones; run it again.`, details);
+    super(
+      `${what}. The transaction was rolled back because of a conflict with concurrent ones; run it again.`,
+      details,
+    );
   }
 }
 
@@ -39,17 +45,17 @@ export class DeliveryTimedOutError extends WaybillError {
   }
 }
 
-/** More messages of a topic wait in the outbox than its limit allows: the relay does not keep up, or does not run. */
+/** More messages of a topic wait in the outbox than its limit allows: the relay does not keep up or is not running. */
 export class OutboxFullError extends WaybillError {
   override readonly name = 'OutboxFullError';
   override readonly code = 'OUTBOX_FULL';
   override readonly retryable = true;
 
-  /** @param problem how much waits, and what the limit is */
+  /** @param problem how much is waiting, and the limit */
   constructor(topic: string, problem: string, details?: ErrorDetails) {
     super(
-      `A message to topic ${topic} was refused: ${problem}. See that a relay runs and who publishes so much (waybill outbox ` +
-        'backlog), and publish again later; or raise the limit by `waybill topic set`.',
+      `A message to topic ${topic} was refused: ${problem}. Check that a relay is running and which service publishes that much (waybill outbox ` +
+        'backlog), and publish again later; or raise the limit with `waybill topic set`.',
       details,
     );
   }
@@ -68,36 +74,35 @@ export class BufferFullError extends WaybillError {
   }
 }
 
-/** Somebody else owns the partition, or the work, by now. What was done in a transaction is rolled back. */
+/** Another process now owns the partition or the work. What was done in the transaction is rolled back. */
 export class FencedError extends WaybillError {
   override readonly name = 'FencedError';
   override readonly code = 'FENCED';
   override readonly retryable = false;
 
-  /** @param details `remedy`: what to do where there is no transaction that is rolled back */
+  /** @param details `remedy`: what to do if no transaction is rolled back */
   constructor(what: string, details: ErrorDetails & { readonly remedy?: string } = {}) {
-    const byDefault =
-      'The transaction is rolled back and the new owner does the work; nothing needs to be done.';
+    const byDefault = 'The transaction is rolled back and the new owner does the work. No action is needed.';
     super(`${what}. ${details.remedy ?? byDefault}`, details);
   }
 }
 
-/** User code tried to end, give back or change the handle of a transaction that Waybill has opened, and lent to it. */
+/** User code tried to end, release or change the handle of a transaction that Waybill opened and lent to it. */
 export class HandleLentError extends WaybillError {
   override readonly name = 'HandleLentError';
   override readonly code = 'HANDLE_LENT';
   override readonly retryable = false;
 
-  /** @param what `client`, `manager`; @param member what was called or changed */
+  /** @param what `client` or `manager`; @param member the member called or changed */
   constructor(what: string, member: string) {
     super(
-      `The ${what} of this transaction is lent, and its ${member} is not the handler's to call or change. Only run queries ` +
-        `with it: Waybill commits or rolls back when the handler ends, and gives the connection back.`,
+      `The ${what} of this transaction is lent: a handler must not call or change its ${member}. Only run queries ` +
+        `with it: Waybill commits or rolls back when the handler ends, and releases the connection.`,
     );
   }
 }
 
-/** The database refused a statement in a way that Waybill does not expect. */
+/** The database refused a statement with an error that Waybill does not expect. */
 export class DatabaseRefusedError extends WaybillError {
   override readonly name = 'DatabaseRefusedError';
   override readonly code = 'DATABASE_REFUSED';
@@ -109,7 +114,7 @@ export class DatabaseRefusedError extends WaybillError {
     details?: ErrorDetails,
   ) {
     super(
-      `${what} (SQLSTATE ${sqlState}). Check the role's privileges and the schema's migrations.`,
+      `${what} (SQLSTATE ${sqlState}). Check the role's privileges and whether all migrations are applied.`,
       details,
     );
   }
@@ -128,7 +133,7 @@ export class HandlerTimedOutError extends WaybillError {
   }
 }
 
-/** Thrown by a handler: try this message again, after `delayMs` when given. */
+/** Thrown by a handler: retry this message, after `delayMs` if given. */
 export class RetryableError extends WaybillError {
   override readonly name = 'RetryableError';
   override readonly code = 'HANDLER_RETRYABLE';
@@ -139,7 +144,7 @@ export class RetryableError extends WaybillError {
     this.delayMs = details.delayMs;
   }
 
-  /** How long to wait before the next attempt, in milliseconds; undefined leaves it to the policy. */
+  /** How long to wait before the next attempt, in milliseconds; undefined leaves it to the retry policy. */
   readonly delayMs: number | undefined;
 }
 

@@ -1,6 +1,6 @@
 import { type ErrorDetails, WaybillError } from './waybill-error.js';
 
-/** Waybill's tables are missing, or older than this release needs. */
+/** Waybill's tables are missing or too old for this release. */
 export class MigrationRequiredError extends WaybillError {
   override readonly name = 'MigrationRequiredError';
   override readonly code = 'MIGRATION_REQUIRED';
@@ -9,14 +9,14 @@ export class MigrationRequiredError extends WaybillError {
   constructor(schema: string, found: number, needed: number, details?: ErrorDetails) {
     super(
       found === 0
-        ? `Schema ${schema} of the database has no tables of Waybill. Run \`npx waybill migrate\`, or call migrate() of @waybill/schema.`
-        : `Schema ${schema} of the database is at migration ${found}, this release needs ${needed}. Run \`npx waybill migrate\`.`,
+        ? `Schema ${schema} of the database has no Waybill tables. Run \`npx waybill migrate\`, or call migrate() of @waybill/schema.`
+        : `Schema ${schema} of the database is at migration ${found}; this release needs ${needed}. Run \`npx waybill migrate\`.`,
       details,
     );
   }
 }
 
-/** A migration that has been applied differs from the one of this release. */
+/** An applied migration differs from that of this release. */
 export class MigrationChangedError extends WaybillError {
   override readonly name = 'MigrationChangedError';
   override readonly code = 'MIGRATION_CHANGED';
@@ -24,13 +24,13 @@ export class MigrationChangedError extends WaybillError {
 
   constructor(schema: string, migration: string) {
     super(
-      `Migration ${migration} was applied to schema ${schema} with another text than this release has. ` +
+      `The text of migration ${migration} applied to schema ${schema} differs from this release's. ` +
         `Released migrations never change: use the release that applied it, or restore the original file.`,
     );
   }
 }
 
-/** The database was migrated by a newer release that this one cannot work beside. */
+/** The database was migrated by a newer release that this one is not compatible with. */
 export class SchemaTooNewError extends WaybillError {
   override readonly name = 'SchemaTooNewError';
   override readonly code = 'SCHEMA_TOO_NEW';
@@ -38,22 +38,24 @@ export class SchemaTooNewError extends WaybillError {
 
   constructor(schema: string, found: number, known: number) {
     super(
-      `Schema ${schema} of the database is at migration ${found}, this release knows ${known}. Upgrade this ` +
+      `Schema ${schema} of the database is at migration ${found}; this release knows ${known}. Upgrade this ` +
         `service's @waybill packages.`,
     );
   }
 }
 
-/** The locks of a migration were not to be had in time. What was applied before stays; running it again goes on. */
+/**
+ * A migration could not get its locks in time. Earlier migrations stay applied; running it again continues from there.
+ */
 export class MigrationBlockedError extends WaybillError {
   override readonly name = 'MigrationBlockedError';
   override readonly code = 'MIGRATION_BLOCKED';
   override readonly retryable = true;
 
-  /** @param what what was waited for, for how long, and which sessions hold it */
+  /** @param what the lock that was waited for, how long, and which sessions hold it */
   constructor(what: string, details?: ErrorDetails) {
     super(
-      `${what}. Nothing of it was applied. Wait until these sessions are done, or end them by pg_terminate_backend(pid), and ` +
+      `${what}. Nothing of it was applied. Wait until these sessions are done, or end them with pg_terminate_backend(pid), and ` +
         'migrate again.',
       details,
     );
@@ -73,7 +75,7 @@ export class PostgresTooOldError extends WaybillError {
   }
 }
 
-/** The outbox's database is not the cluster that the relay's cursor was written on. */
+/** The outbox's database is not in the cluster on which the relay's cursor was written. */
 export class ClusterChangedError extends WaybillError {
   override readonly name = 'ClusterChangedError';
   override readonly code = 'CLUSTER_CHANGED';
@@ -81,7 +83,7 @@ export class ClusterChangedError extends WaybillError {
 
   constructor(was: string, details?: ErrorDetails) {
     super(
-      `The relay's cursor was written on cluster ${was}, and this is another one: the database was loaded from a ` +
+      `The relay's cursor was written on cluster ${was}, and this is a different one: the database was restored from a ` +
         `dump, or copied. The transaction ids in the cursor mean nothing here, so the relay stops rather than ` +
         `lose or repeat messages. Stop all publishers, run \`npx waybill relay adopt --yes\`, and start them again.`,
       details,

@@ -1,7 +1,7 @@
 import { withoutSecrets } from '../safe-text.js';
 import { type ErrorDetails, WaybillError } from './waybill-error.js';
 
-/** The options given are not usable. Lists every problem, not only the first. */
+/** The given options are not usable. Lists every problem, not only the first. */
 export class ConfigurationError extends WaybillError {
   override readonly name = 'ConfigurationError';
   override readonly code = 'CONFIGURATION_INVALID';
@@ -15,43 +15,44 @@ export class ConfigurationError extends WaybillError {
   }
 }
 
-/** A message was to be published without an open transaction to publish it in. */
+/** A message was published outside an open transaction. */
 export class TransactionRequiredError extends WaybillError {
   override readonly name = 'TransactionRequiredError';
   override readonly code = 'TRANSACTION_REQUIRED';
   override readonly retryable = false;
 
   /**
-   * @param details `instead` says what to pass where the driver or ORM is known: "the trx that …"; `remedy` what else to do,
-   *   where it is not that another transaction has to be passed
+   * @param details `instead` names what to pass if the driver or ORM is known: "the trx that …"; `remedy` what else to
+   *   do, if passing another transaction does not help
    */
   constructor(
     what: string,
     details?: ErrorDetails & { readonly instead?: string; readonly remedy?: string },
   ) {
-    const instead = details?.instead ?? 'a pg client after BEGIN, or what your ORM hands to its transaction';
+    const instead =
+      details?.instead ?? 'a pg client after BEGIN, or what your ORM passes to its transaction callback';
     const remedy =
       details?.remedy ?? `Pass the open transaction that also writes the business rows: ${instead}`;
     super(`${what}. ${remedy}.`, details);
   }
 
   /**
-   * The transaction is open, and can only be rolled back.
-   * @param first the error that it has failed with, where that is known
-   * @param then the error that says that it has failed
+   * The transaction is open but failed: it can only be rolled back.
+   * @param first the error that failed it, if known
+   * @param then the error that reports the failed transaction
    */
   static afterFailure(what: string, first?: Error, then?: unknown): TransactionRequiredError {
     const why = first === undefined ? '' : `: ${first.message}`;
     const cause = first ?? then;
     return new TransactionRequiredError(`${what}: the transaction has already failed${why}`, {
       remedy:
-        'The error of that statement was caught: let it end the transaction, or guard the statement by a savepoint',
+        'The error of that statement was caught: let it end the transaction, or protect the statement with a savepoint',
       ...(cause === undefined ? {} : { cause }),
     });
   }
 }
 
-/** The login is restricted to some topics or groups, and this is none of them. */
+/** The login is restricted to certain topics or groups, and this is not one of them. */
 export class AccessDeniedError extends WaybillError {
   override readonly name = 'AccessDeniedError';
   override readonly code = 'ACCESS_DENIED';
@@ -60,36 +61,36 @@ export class AccessDeniedError extends WaybillError {
   /** @param what which login may not do what, to which topic or group */
   constructor(what: string, details?: ErrorDetails) {
     super(
-      `${what}. \`waybill acl\` lists what logins are restricted to; the owner of the schema changes it by \`waybill grants\`.`,
+      `${what}. \`waybill acl\` lists what logins are restricted to; the owner of the schema changes it with \`waybill grants\`.`,
       details,
     );
   }
 }
 
-/** Something was asked of a part that is not started, or is already stopped. */
+/** A component was used before its start or after its stop. */
 export class NotRunningError extends WaybillError {
   override readonly name = 'NotRunningError';
   override readonly code = 'NOT_RUNNING';
   override readonly retryable = false;
 
   constructor(what: string) {
-    super(`${what} is not running. Start it first, and use it only until it is stopped.`);
+    super(`${what} is not running. Start it first, and do not use it after it is stopped.`);
   }
 }
 
-/** An operator named something that is not there. */
+/** An operator named something that does not exist. */
 export class NotFoundError extends WaybillError {
   override readonly name = 'NotFoundError';
   override readonly code = 'NOT_FOUND';
   override readonly retryable = false;
 
-  /** @param what what was looked for, as `dead letter 17` */
+  /** @param what e.g. `dead letter 17` */
   constructor(what: string) {
-    super(`There is no ${what}. Look at the list for what there is.`);
+    super(`There is no ${what}. List what exists.`);
   }
 }
 
-/** An operator decided about a dead letter that is not open any more. */
+/** An operator decided about a dead letter that is no longer open. */
 export class DeadLetterClosedError extends WaybillError {
   override readonly name = 'DeadLetterClosedError';
   override readonly code = 'DEAD_LETTER_CLOSED';
@@ -100,8 +101,8 @@ export class DeadLetterClosedError extends WaybillError {
     readonly state: string,
   ) {
     super(
-      `Dead letter ${deadLetterId} is ${state}, and only an open one can be decided about. ` +
-        'One that is redriving is open again if its handler fails again.',
+      `Dead letter ${deadLetterId} is ${state}; only an open one can be decided. ` +
+        'A redriving one becomes open again if its handler fails again.',
     );
   }
 }

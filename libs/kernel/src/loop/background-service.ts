@@ -4,16 +4,16 @@ import { type Clock, systemClock } from '../clock.js';
 import { guardLogger, isFenced, type Logger } from '../logger.js';
 import { describeError } from '../thrown.js';
 
-/** First and longest wait after failures, in milliseconds; a service may ask for a shorter one. */
+/** First and longest wait after failures, in milliseconds; a service may set a shorter maximum. */
 const FIRST_FAILURE_MS = 100;
 const LONGEST_FAILURE_MS = 12_800;
 
-/** What one pass of a service did: `again` when more work is known to wait, `idle` when there was none. */
+/** The outcome of one pass: `again` when more work is known to be waiting, `idle` when there was none. */
 export type PassResult = 'again' | 'idle';
 
-/** How a {@link BackgroundService} is made. */
+/** Options of a {@link BackgroundService}. */
 export interface BackgroundServiceOptions {
-  /** For log lines. */
+  /** The name in log lines. */
   readonly name: string;
   /** One bounded pass. It must stop at the next safe point when the signal aborts. */
   readonly runOnce: (signal: AbortSignal) => Promise<PassResult>;
@@ -21,18 +21,18 @@ export interface BackgroundServiceOptions {
   readonly idleMaxMs: number;
   /** First wait after a pass without work, in milliseconds. Default 1. */
   readonly idleMinMs?: number;
-  /** Wakes the service early. Default: a bell of its own, see {@link BackgroundService.bell}. */
+  /** Wakes the service early. Default: a new bell, see {@link BackgroundService.bell}. */
   readonly bell?: Bell;
   /** Longest wait after failures in a row, in milliseconds. Default 2,000. */
   readonly failureMaxMs?: number;
   readonly clock?: Clock;
   readonly logger?: Logger;
-  /** Called after a pass that threw; the service goes on after a wait. */
+  /** Called after a pass that threw; the service continues after a wait. */
   readonly onFailure?: (error: unknown) => void;
 }
 
 /**
- * The one loop around every background task: it runs `runOnce` again and again, waits when there is nothing to
+ * The loop of every background task: it runs `runOnce` again and again, waits when there is nothing to
  * do, backs off when a pass fails, and stops between two passes.
  *
  * It may be stopped without having been started, and stopped twice; a stopped one can be started again.
@@ -71,7 +71,7 @@ export class BackgroundService {
     this.#loop = this.#run(abort.signal);
   }
 
-  /** Stops after the pass under way and resolves when it has ended. */
+  /** Stops after the current pass and resolves when it has ended. */
   async stop(): Promise<void> {
     this.#abort?.abort();
     await this.#loop;
@@ -89,7 +89,7 @@ export class BackgroundService {
         failures = 0;
         if (result === 'again') {
           wait = idleMin;
-          // Lets timers, signals and input/output of the process have their turn between two busy passes.
+          // Gives timers, signals and I/O of the process a turn between two busy passes.
           await new Promise(setImmediate);
           continue;
         }
@@ -110,12 +110,12 @@ export class BackgroundService {
 
   #report(error: unknown, failures: number): void {
     this.#options.onFailure?.(error);
-    // Another process was quicker: it has done what this one was about.
+    // Another process was faster and has done this work.
     if (isFenced(error) && failures < 20) {
       this.#logger.debug(`${this.#options.name} was overtaken: ${describeError(error)}`);
       return;
     }
-    // A loop that fails all the time must not fill the disk with one and the same line.
+    // A loop that keeps failing must not fill the disk with the same line.
     if (failures === 1 || failures % 20 === 0) {
       this.#logger.error(`${this.#options.name} failed: ${describeError(error)}`, { failures });
     }

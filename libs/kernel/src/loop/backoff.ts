@@ -1,8 +1,8 @@
-/** Far enough for any wait, and no overflow. */
+/** Enough for any wait, and does not overflow. */
 const MOST_DOUBLINGS = 40;
 
 /**
- * The wait after failures in a row, in milliseconds: twice as long after each, up to the longest.
+ * The wait after consecutive failures, in milliseconds: doubles with each, up to the maximum.
  * @param failures from 1
  */
 export function backoffMs(failures: number, firstMs: number, longestMs: number): number {

@@ -1,6 +1,6 @@
 /**
- * Wakes a loop inside one process. A ring while nobody waits is remembered, so a loop that looks for work and
- * then waits cannot miss a ring in between. It is a hint only: behind every bell stands a poll.
+ * Wakes a loop inside one process. A ring without a waiter is remembered, so a loop that looks for work and
+ * then waits cannot miss a ring in between. It is only a hint: every loop polls as well.
  */
 export class Bell {
   #rung = false;
@@ -14,13 +14,13 @@ export class Bell {
     for (const listener of this.#listeners) listener();
   }
 
-  /** Calls `listener` at every ring; returns what takes it off again. */
+  /** Calls `listener` at every ring; returns a function that removes it. */
   onRing(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Waits for a ring, at most `ms` milliseconds. Resolves to whether it rang; also resolves when `signal` aborts. */
+  /** Waits for a ring, at most `ms` milliseconds. Resolves to whether it rang; resolves early when `signal` aborts. */
   wait(ms: number, signal?: AbortSignal): Promise<boolean> {
     if (this.#rung || signal?.aborted === true) {
       const rung = this.#rung;

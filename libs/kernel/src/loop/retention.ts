@@ -3,15 +3,15 @@ import type { Logger } from '../logger.js';
 import { skipWhenLocked } from './skip-when-locked.js';
 
 /**
- * The base of the loops that look, every so often, for what may be forgotten. Any number of processes may run one: each
- * step is guarded by the database's locks, and what cannot be locked in time is left for the next pass.
+ * The base of the loops that periodically delete what has expired. Any number of processes may run one: each
+ * step takes a lock in the database, and what cannot be locked in time is left for the next pass.
  */
 export abstract class Retention {
   readonly service: BackgroundService;
 
   /**
-   * @param of what it is the retention of, for log lines
-   * @param intervalMs how often it looks, in milliseconds
+   * @param of what it deletes, for log lines
+   * @param intervalMs time between two passes, in milliseconds
    */
   constructor(
     of: string,
@@ -30,7 +30,7 @@ export abstract class Retention {
   /** One pass. */
   abstract runOnce(): Promise<PassResult>;
 
-  /** Lets each slot of a ring be emptied that can be. */
+  /** Empties each slot of a ring that can be emptied. */
   protected async eachSlot(slots: number, empty: (slot: number) => Promise<unknown>): Promise<void> {
     for (let slot = 0; slot < slots; slot += 1) await skipWhenLocked(() => empty(slot));
   }

@@ -1,8 +1,8 @@
 import { isWaybillError } from '../errors/waybill-error.js';
 
 /**
- * Runs a step of maintenance that gives up when it cannot have its lock in time: what cannot be done now is done by a
- * later pass, so that maintenance never waits for work, nor work for it.
+ * Runs a maintenance step that gives up when it cannot get its lock in time; a later pass does the work.
+ * Maintenance never waits long for other work, nor other work for maintenance.
  */
 export async function skipWhenLocked(step: () => Promise<unknown>): Promise<void> {
   try {

@@ -6,7 +6,7 @@ const CANCEL_REQUEST = 80_877_102;
 const LENGTH = 16;
 const WAIT_MS = 1_000;
 
-/** What pg knows of a connection and does not declare. */
+/** Properties of a pg connection that its types do not declare. */
 interface CancelKey {
   readonly host: string;
   readonly port: number;
@@ -15,9 +15,9 @@ interface CancelKey {
 }
 
 /**
- * Has the server, or the pooler in front of it, end the statement that is under way on a connection, which is closed next:
- * without that it would run on, with its locks, until its own time is out. A request that is lost changes nothing.
- * Resolves when it has been taken, or after a second.
+ * Asks the server, or the pooler in front of it, to cancel the running statement of a connection that is closed next:
+ * otherwise it would keep running, with its locks, until its own time-out. A lost request does no harm.
+ * Resolves when the request has been accepted, or after a second.
  */
 export async function cancelStatement(client: pg.PoolClient): Promise<void> {
   const { host, port, processID, secretKey } = client as unknown as CancelKey;

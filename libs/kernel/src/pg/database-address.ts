@@ -8,55 +8,55 @@ import { askPassword, type Password } from '../password.js';
 import { describeThrown } from '../thrown.js';
 import { assertConnectionString } from './connection-string.js';
 
-/** TLS to the server of a database. Its certificate is verified unless that is switched off. */
+/** TLS settings for a database server. Its certificate is verified unless that is switched off. */
 export interface DatabaseTls {
-  /** Authorities that are trusted, as PEM. Default: those of Node, and of `NODE_EXTRA_CA_CERTS`. */
+  /** Trusted authorities, as PEM. Default: those of Node and of `NODE_EXTRA_CA_CERTS`. */
   readonly ca?: string | Buffer | (string | Buffer)[];
-  /** This side's certificate and its key, as PEM, where the server asks for one. */
+  /** The client's certificate and its key, as PEM, if the server asks for one. */
   readonly cert?: string | Buffer;
   readonly key?: string | Buffer;
-  /** Default true. False accepts any certificate, and with it anybody who stands in between. */
+  /** Default true. False accepts any certificate, and so allows man-in-the-middle attacks. */
   readonly rejectUnauthorized?: boolean;
-  /** The name that the certificate must be for. Default: `host`. */
+  /** The name that the certificate must have. Default: `host`. */
   readonly servername?: string;
 }
 
-/** A database by the parts of its address. */
+/** A database address in parts. */
 export interface DatabaseServer {
   readonly connectionString?: undefined;
-  /** A name, an address, or the folder of a Unix socket. */
+  /** A host name, an IP address, or the folder of a Unix socket. */
   readonly host: string;
   /** Default 5432. */
   readonly port?: number;
   readonly user: string;
-  /** Default: that of `PGPASSWORD`. */
+  /** Default: `PGPASSWORD`. */
   readonly password?: Password;
   /** How long the function that is `password` may take, in milliseconds, 10 to 9,000. Default 5,000. */
   readonly passwordTimeoutMs?: number;
   readonly database: string;
-  /** Default: by `PGSSLMODE`, else none. */
+  /** Default: set by `PGSSLMODE`, else no TLS. */
   readonly ssl?: boolean | DatabaseTls;
 }
 
-/** A database by its URL. */
+/** A database address as a URL. */
 export type DatabaseUrl = {
   /** `postgresql://user:password@host:5432/database` */
   readonly connectionString: string;
 } & { readonly [name in Exclude<keyof DatabaseServer, 'connectionString'>]?: undefined };
 
-/** Where a database is, and who connects to it: by a URL, or by its parts. */
+/** Where a database is and which user connects: a URL, or its parts. */
 export type DatabaseAddress = DatabaseUrl | DatabaseServer;
 
 const PARTS = ['host', 'port', 'user', 'password', 'passwordTimeoutMs', 'database', 'ssl'] as const;
-/** The names of all options that make an address. */
+/** The names of all address options. */
 export const ADDRESS_OPTIONS: readonly string[] = ['connectionString', ...PARTS];
 const TLS_OPTIONS = ['ca', 'cert', 'key', 'rejectUnauthorized', 'servername'];
 const DEFAULT_PORT = 5_432;
 const DEFAULT_PASSWORD_TIMEOUT_MS = 5_000;
-/** Below what a connection may take. */
+/** Less than the time limit for a connection. */
 const PASSWORD_TIMEOUT_MAX_MS = 9_000;
 
-/** @throws ConfigurationError for what is no address; none of its sentences holds a password */
+/** @throws ConfigurationError for an invalid address; it never contains a password */
 export function assertAddress(given: DatabaseAddress): void {
   if (!isByParts(given)) return assertConnectionString(given.connectionString as string);
   const problems = addressProblems(given);
@@ -64,7 +64,7 @@ export function assertAddress(given: DatabaseAddress): void {
     throw new ConfigurationError('The address of the database is not usable', problems);
 }
 
-/** What is wrong with an address that is given by its parts, one sentence each. Options of others are not looked at. */
+/** What is wrong with an address in parts, one sentence each. Other options are ignored. */
 export function addressProblems(given: DatabaseAddress): string[] {
   const { connectionString, host, port, user, password, passwordTimeoutMs, database, ssl } =
     given as unknown as Readonly<Record<string, unknown>>;
@@ -72,17 +72,17 @@ export function addressProblems(given: DatabaseAddress): string[] {
   if (connectionString !== undefined) {
     const beside = PARTS.filter((name) => given[name] !== undefined);
     problems.push(
-      `give either connectionString or the parts of the address, and not ${beside.join(', ')} beside it`,
+      `give either connectionString or the parts of the address, not ${beside.join(', ')} as well`,
     );
   }
   for (const [name, value] of Object.entries({ host, user, database })) {
-    if (!isText(value)) problems.push(`${name} must be a text that is not empty, got ${show(value)}`);
+    if (!isText(value)) problems.push(`${name} must be a non-empty string, got ${show(value)}`);
   }
   if (port !== undefined && !isWhole(port, 1, 65_535))
     problems.push(`port must be a whole number from 1 to 65535, got ${show(port)}`);
   if (password !== undefined && typeof password !== 'function' && !isText(password))
     problems.push(
-      `password must be a text that is not empty, or a function that returns one, got ${typeof password}`,
+      `password must be a non-empty string, or a function that returns one, got ${typeof password}`,
     );
   if (passwordTimeoutMs !== undefined && !isWhole(passwordTimeoutMs, 10, PASSWORD_TIMEOUT_MAX_MS))
     problems.push(
@@ -103,22 +103,22 @@ function tlsProblems(ssl: unknown): string[] {
   for (const [name, value] of Object.entries({ ca, cert, key })) {
     const pems: readonly unknown[] = name === 'ca' && Array.isArray(value) ? value : [value];
     if (value !== undefined && !pems.every((pem) => Buffer.isBuffer(pem) || isText(pem)))
-      problems.push(`ssl.${name} must be PEM, as a text or a Buffer, got ${typeof value}`);
+      problems.push(`ssl.${name} must be PEM, as a string or a Buffer, got ${typeof value}`);
   }
   if ((cert === undefined) !== (key === undefined))
     problems.push('ssl.cert and ssl.key belong together: give both');
   if (rejectUnauthorized !== undefined && typeof rejectUnauthorized !== 'boolean')
     problems.push(`ssl.rejectUnauthorized must be true or false, got ${show(rejectUnauthorized)}`);
   if (servername !== undefined && !isText(servername))
-    problems.push(`ssl.servername must be a text that is not empty, got ${show(servername)}`);
+    problems.push(`ssl.servername must be a non-empty string, got ${show(servername)}`);
   return problems.length > 0 ? problems : pemProblems(ssl as DatabaseTls);
 }
 
 function pemProblems({ ca, cert, key }: DatabaseTls): string[] {
-  // Node takes an authority that is no PEM without a word, and trusts nobody then.
+  // Node silently accepts an authority that is not PEM, and then trusts none.
   const authorities = ca === undefined || Array.isArray(ca) ? (ca ?? []) : [ca];
   if (!authorities.every((pem) => /-----BEGIN [A-Z ]*CERTIFICATE-----/.test(pem.toString())))
-    return ['ssl.ca is no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----'];
+    return ['ssl.ca is not a PEM certificate, which begins with -----BEGIN CERTIFICATE-----'];
   try {
     createSecureContext({ ca, cert, key });
     return [];
@@ -128,19 +128,19 @@ function pemProblems({ ca, cert, key }: DatabaseTls): string[] {
   }
 }
 
-/** The address alone, without the options that stand beside it. */
+/** The address alone, without other options. */
 export function addressOf(given: DatabaseAddress): DatabaseAddress {
   const named = Object.entries(given).filter(([name]) => ADDRESS_OPTIONS.includes(name));
   return Object.fromEntries(named) as unknown as DatabaseAddress;
 }
 
-/** The database's name, as the address has it; empty when it leaves that to the server. */
+/** The database name in the address; empty when the address leaves it to the server. */
 export function databaseNameOf(address: DatabaseAddress): string {
   if (isByParts(address)) return address.database;
   return /^[a-z]+:\/\/[^/]*\/([^?]*)/.exec(address.connectionString)?.[1] ?? '';
 }
 
-/** The part of the driver's options that an address makes. */
+/** The driver's options for an address. */
 export function driverAddress(address: DatabaseAddress): pg.ClientConfig {
   if (!isByParts(address)) return { connectionString: address.connectionString };
   const { host, port = DEFAULT_PORT, user, password, database, ssl } = address;
@@ -159,7 +159,7 @@ export function driverAddress(address: DatabaseAddress): pg.ClientConfig {
 function driverTls(ssl: boolean | DatabaseTls, host: string): NonNullable<pg.ClientConfig['ssl']> {
   if (typeof ssl === 'boolean') return ssl;
   const { servername } = ssl;
-  // The driver puts `host` in place of a servername, and Node would compare the certificate with that.
+  // The driver replaces the servername with `host`, and Node would compare the certificate with that.
   return {
     rejectUnauthorized: true,
     ...ssl,
@@ -172,13 +172,10 @@ function asker(address: DatabaseServer, password: Exclude<Password, string>): ()
   return () =>
     askPassword(password, passwordTimeoutMs).catch((error: unknown): never => {
       const why = describeThrown(error).message;
-      throw new DatabaseUnavailableError(
-        `The password of ${user} at ${host}:${port} could not be had: ${why}`,
-        {
-          remedy:
-            'Look at the function that is the option password, and at what it asks; the next connection asks it again',
-        },
-      );
+      throw new DatabaseUnavailableError(`Could not get the password of ${user} at ${host}:${port}: ${why}`, {
+        remedy:
+          'Check the function given as the option password, and the service that it calls; the next connection calls it again',
+      });
     });
 }
 

@@ -3,18 +3,18 @@ import { TransactionRequiredError } from '../errors/usage-errors.js';
 import { HandleLentError } from '../errors/runtime-errors.js';
 import type { PgTransaction } from './pg-transaction.js';
 
-/** A client as a handler gets it, and what takes it away again. */
+/** A client as a handler gets it, and the functions that revoke it. */
 export interface RevocableClient {
   readonly client: pg.PoolClient;
   /** Whether the handler has used it: it may have changed settings of the session. */
   readonly wasUsed: boolean;
-  /** After this every new use of the client throws TransactionRequiredError. What was asked for before is still sent. */
+  /** From now on each new use of the client throws TransactionRequiredError. Earlier queries are still sent. */
   end(): void;
-  /** After this nothing of the handler's is sent any more, not even what it has asked for already. */
+  /** From now on none of the handler's queries is sent, not even earlier ones. */
   revoke(): void;
 }
 
-/** What would give the connection to somebody else, or end it, while the transaction is open. */
+/** Members that would release or end the connection while the transaction is open. */
 const REFUSED: ReadonlySet<string | symbol> = new Set([
   'release',
   'end',
@@ -24,10 +24,10 @@ const REFUSED: ReadonlySet<string | symbol> = new Set([
   'unref',
 ]);
 
-/** Statements that would end the transaction. What ends it in the midst of a text is noticed at COMMIT. */
+/** Statements that would end the transaction. One in the middle of a text is noticed at COMMIT. */
 const ENDING = /^\s*(commit|end|abort|rollback(?!\s+(work\s+|transaction\s+)?to\b)|prepare\s+transaction)\b/i;
 
-/** Listeners that are put on the client are taken off with it. */
+/** Listeners added to the client are removed when it is revoked. */
 const LISTENING: ReadonlySet<string | symbol> = new Set([
   'on',
   'addListener',
@@ -39,11 +39,11 @@ const LISTENING: ReadonlySet<string | symbol> = new Set([
 type Listener = (...args: unknown[]) => void;
 
 /**
- * Lends a pooled client to a handler for the time of its transaction. A handler may still be running when its
- * transaction has ended: it was too slow, another handler of the message failed, or it did not await something. What it
- * sends then must not reach the connection, which serves somebody else by now; so that is asked at the moment of sending.
+ * Lends a pooled client to a handler for the duration of its transaction. A handler may still be running when its
+ * transaction has ended: it was too slow, another handler of the message failed, or it did not await a promise. Its
+ * queries must not reach the connection then, which may serve other work; so each is checked when it is sent.
  *
- * What the transaction has not sent yet goes ahead of what the handler sends.
+ * Statements that the transaction has not sent yet precede those of the handler.
  */
 export function lendClient(lent: pg.PoolClient, transaction: PgTransaction): RevocableClient {
   const loan = new Loan(lent, transaction);
@@ -74,7 +74,7 @@ export function lendClient(lent: pg.PoolClient, transaction: PgTransaction): Rev
   };
 }
 
-/** What a handler has made of a client so far. */
+/** What a handler has done with a client so far. */
 class Loan {
   wasUsed = false;
   #ended = false;
@@ -94,15 +94,13 @@ class Loan {
     this.assertOpen();
     const text = textOf(args[0]);
     if (text !== undefined && ENDING.test(text))
-      throw new TransactionRequiredError(
-        'The work tried to end its transaction itself, which is left to Waybill',
-      );
+      throw new TransactionRequiredError('The work tried to end its transaction itself; Waybill does that');
     this.wasUsed = true;
     const flushing = this.transaction.flush();
     if (flushing === undefined) return this.#send(args);
     const sent = this.#sendBehind(flushing, args);
     const submittable = submittableOf(args[0]);
-    // A query of the caller's own making is returned as it is, and one with a callback returns nothing.
+    // A query object of the caller is returned as it is; a query with a callback returns nothing.
     if (submittable === undefined && typeof args.at(-1) !== 'function') return sent;
     sent.catch(() => {});
     return submittable;
@@ -163,7 +161,7 @@ function endedError(): TransactionRequiredError {
   return new TransactionRequiredError('The transaction has ended, and its handle was used afterwards');
 }
 
-/** `using` and `await using` end what they hold as well. */
+/** `using` and `await using` end the client as well. */
 function isRefused(property: string | symbol): boolean {
   return (
     REFUSED.has(property) || (typeof property === 'symbol' && /dispose/i.test(property.description ?? ''))

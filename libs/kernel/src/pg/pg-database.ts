@@ -19,16 +19,17 @@ import type { SqlSession } from '../sql/sql-session.js';
 import { DEFAULT_SCHEMA, type Statement } from '../sql/statement.js';
 import { sqlStateOf, translateDatabaseError } from '../sql/translate-error.js';
 
-/** How Waybill's own pool of connections is made. */
+/** Options of Waybill's connection pool. */
 export type PgDatabaseOptions = DatabaseAddress & {
   /** Waybill's schema. Default `waybill`. */
   readonly schema?: string;
-  /** Most connections at a time. Default 10. */
+  /** Maximum number of connections. Default 10. */
   readonly connectionsMax?: number;
   /** How long to wait for a connection, in milliseconds. Default 10,000. */
   readonly connectTimeoutMs?: number;
   /**
-   * How long a statement of Waybill's own may go unanswered, in milliseconds; then its connection is closed. Default 15,000.
+   * Time limit for the response to one of Waybill's statements, in milliseconds; then its connection is closed. Default
+   * 15,000.
    */
   readonly queryTimeoutMs?: number;
   /** `application_name`, by which operators find these sessions. Default `waybill`. */
@@ -36,39 +37,39 @@ export type PgDatabaseOptions = DatabaseAddress & {
   readonly logger?: Logger;
 };
 
-/** A connection that was lost with nothing under way on it. */
+/** A connection that was lost while idle. */
 export interface ConnectionLoss {
-  /** The SQLSTATE that the server ended it with, if it said so. */
+  /** The SQLSTATE with which the server ended it, if it sent one. */
   readonly code: string | undefined;
 }
 
-/** For how long losses are remembered, in milliseconds. */
+/** How long losses are remembered, in milliseconds. */
 const LOSSES_MS = 2_000;
-/** Losses that are remembered at most. */
+/** The most losses that are remembered. */
 const MOST_LOSSES = 100;
 
-/** After this time without traffic the kernel asks whether the other side is still there, in milliseconds. */
+/** TCP keep-alive: idle time before the kernel probes the peer, in milliseconds. */
 const KEEP_ALIVE_MS = 10_000;
-/** How long closing a pool waits for connections that are in use or do not answer, in milliseconds. */
+/** How long closing a pool waits for connections that are in use or do not respond, in milliseconds. */
 const CLOSE_MS = 2_000;
 
 /** A pool of connections to one database, and Waybill's schema in it. */
 export class PgDatabase {
   readonly schema: string;
   readonly pool: pg.Pool;
-  /** Runs single statements, each on any connection of the pool and in a transaction of its own. */
+  /** Runs single statements, each on any connection of the pool and in its own transaction. */
   readonly session: SqlSession;
   readonly queryTimeoutMs: number;
   readonly #connectTimeoutMs: number;
   readonly #address: pg.ClientConfig;
   readonly #applicationName: string;
   readonly #open = new Set<pg.ClientBase>();
-  /** Connections that were made before this moment may be dead: one of them gave no answer. */
+  /** Connections opened before this moment may be dead: one of them did not respond. */
   #doubtful = new WeakSet<pg.ClientBase>();
   #losses: readonly (ConnectionLoss & { readonly at: number })[] = [];
   #closed: Promise<void> | undefined;
 
-  /** @throws ConfigurationError for an address that is none */
+  /** @throws ConfigurationError for an invalid address */
   constructor(options: PgDatabaseOptions) {
     assertAddress(options);
     this.schema = options.schema ?? DEFAULT_SCHEMA;
@@ -98,12 +99,12 @@ export class PgDatabase {
   }
 
   /**
-   * Runs `work` on one connection, which goes back to the pool afterwards: closed, if it is in an unknown state, such as
-   * with a statement that has not been answered.
+   * Runs `work` on one connection, which then returns to the pool: closed if its state is unknown, e.g. with a
+   * statement that has received no response.
    */
   async withConnection<T>(work: (connection: PgConnection) => Promise<T>): Promise<T> {
     const client = await this.#checkOut();
-    // pg reports a broken socket on the client as well; the query under way has got the error already.
+    // pg reports a broken socket on the client as well; the running query has already received the error.
     const ignore = (): void => {};
     client.on('error', ignore);
     const connection = new PgConnection(client, this.schema, this.queryTimeoutMs);
@@ -133,7 +134,7 @@ export class PgDatabase {
   }
 
   /**
-   * Runs statements in a READ COMMITTED transaction of their own, in one round trip: all take effect, or none. Resolves to
+   * Runs statements in one READ COMMITTED transaction and one round trip: all take effect, or none. Resolves to
    * the rows of each.
    */
   async runTogether(statements: readonly BoundStatement[]): Promise<unknown[][]> {
@@ -150,7 +151,7 @@ export class PgDatabase {
   /** A connection outside the pool, for LISTEN. The caller ends it. */
   async connectAlone(): Promise<pg.Client> {
     const client = new pg.Client(this.#connection());
-    // Its loss must not end the process, from the very start.
+    // Its loss must never end the process.
     client.on('error', (error) => this.#noteLoss(error));
     try {
       await client.connect();
@@ -162,15 +163,17 @@ export class PgDatabase {
   }
 
   /**
-   * Closes the pool when its connections have come back, or by force after two seconds: then what still waits for an answer
-   * fails. Closing twice is closing once.
+   * Closes the pool when its connections have been returned, or by force after two seconds: queries that still wait for
+   * a response fail. A second call does nothing.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
   }
 
-  /** Closes every connection at once, whatever it is doing: what waits for an answer fails, and so does what comes later. */
+  /**
+   * Closes every connection immediately, even a busy one: queries that wait for a response fail, and so do later ones.
+   */
   cutOff(): void {
     void this.close();
     for (const client of this.#open) closeSocket(client);
@@ -184,7 +187,7 @@ export class PgDatabase {
     const ended = this.pool.end();
     await Promise.race([ended, limit]);
     clearTimeout(timer);
-    // A server that does not answer the farewell would keep the process alive as well.
+    // A server that does not respond to the Terminate message would keep the process alive as well.
     for (const client of this.#open) closeSocket(client);
     await Promise.race([ended, new Promise((resolve) => setImmediate(resolve))]);
   }
@@ -199,7 +202,7 @@ export class PgDatabase {
     };
   }
 
-  /** Connections that were lost in the last two seconds although nothing was under way on them. */
+  /** Idle connections that were lost in the last two seconds. */
   get recentLosses(): readonly ConnectionLoss[] {
     const since = performance.now() - LOSSES_MS;
     return this.#losses.filter(({ at }) => at >= since);
@@ -225,13 +228,13 @@ export class PgDatabase {
     }
   }
 
-  /** What made one connection silent has often made all of them so: to find out one by one would take too long. */
+  /** The cause that silenced one connection has often silenced all: to find out one by one would take too long. */
   #doubtOthers(): void {
     this.#doubtful = new WeakSet(this.#open);
   }
 }
 
-/** Runs each statement on a connection of its own. */
+/** Runs each statement on a separate connection. */
 class PoolSession implements SqlSession {
   constructor(private readonly database: PgDatabase) {}
 

@@ -9,7 +9,7 @@ import { respondedWithin, DEFAULT_QUERY_TIMEOUT_MS } from './response-deadline.j
 import { type BatchEntry, StatementBatch } from '../sql/statement-batch.js';
 import { translateDatabaseError } from '../sql/translate-error.js';
 
-/** Something that runs a query: a pg client or a pool. */
+/** A pg client or pool. */
 export interface PgQueryable {
   query(config: {
     text: string;
@@ -22,8 +22,8 @@ export interface PgQueryable {
 /** A {@link SqlSession} over a pg client or pool. */
 export class PgSession implements SqlSession {
   /**
-   * @param prepared whether statements are prepared once a connection, under names of their own: that halves what the
-   *   server does for a small one, and a transaction pooler must know of it
+   * @param prepared whether statements are prepared once per connection, under their own names: that halves the
+   *   server's work for a small one, and a transaction pooler must support it
    */
   constructor(
     private readonly queryable: PgQueryable,
@@ -54,21 +54,26 @@ const PREPARED_BEGIN: BatchEntry = { ...BEGIN, name: 'waybill.begin' };
 const COMMIT: BatchEntry = { text: 'commit', values: [] };
 const PREPARED_COMMIT: BatchEntry = { ...COMMIT, name: 'waybill.commit' };
 
-/** What is around the statements of a batch. */
+/** Options of a batch. */
 export interface BatchOptions {
   readonly begin?: boolean;
   readonly commit?: boolean;
-  /** Statements behind COMMIT, or behind a lone batch: when one fails, the connection is closed, and nothing else. */
+  /**
+   * Statements after COMMIT, or after a batch without one: when one fails, the connection is closed, and nothing else.
+   */
   readonly afterwards?: readonly BoundStatement[];
-  /** How long the answer may take, in milliseconds. Default: the connection's `queryTimeoutMs`. */
+  /** Time limit for the response, in milliseconds. Default: the connection's `queryTimeoutMs`. */
   readonly timeoutMs?: number;
-  /** Told which of the statements failed: -1 for BEGIN, their number for COMMIT. The error is thrown as well. */
+  /**
+   * Called with the index of the statement that failed: -1 for BEGIN, their number for COMMIT. The error is thrown as
+   * well.
+   */
   readonly failed?: (at: number, error: unknown) => void;
 }
 
 /**
- * One connection of our own, held for a while: batches of statements in one round trip, COPY, transactions. What the server
- * does not answer in time fails, and the connection is closed.
+ * One connection, held for a while: batches of statements in one round trip, COPY, transactions. A call to which the
+ * server does not respond in time fails, and the connection is closed.
  */
 export class PgConnection extends PgSession {
   #isSpoiled = false;
@@ -81,12 +86,12 @@ export class PgConnection extends PgSession {
     super(client as unknown as PgQueryable, schema);
   }
 
-  /** Whether the connection must not serve anybody else; see {@link spoil}. */
+  /** Whether the connection must not be used again; see {@link spoil}. */
   get isSpoiled(): boolean {
     return this.#isSpoiled;
   }
 
-  /** Has the connection closed when it is given back: somebody may still send on it, or its state is not known. */
+  /** Closes the connection when it is released: user code may still send on it, or its state is unknown. */
   spoil(): void {
     this.#isSpoiled = true;
   }
@@ -112,7 +117,7 @@ export class PgConnection extends PgSession {
       this.client.query(batch);
       await respondedWithin(this.client, timeoutMs, doing, batch.done);
     } catch (error) {
-      // What was asked for has been answered, COMMIT included: what failed behind it only makes the connection unfit.
+      // The batch has succeeded, COMMIT included: a failure after it only makes the connection unusable.
       const isComplete = batch.completed >= own.length && !batch.wasRolledBack;
       if (!isComplete) {
         const translated = translateDatabaseError(error, doing);
@@ -124,13 +129,13 @@ export class PgConnection extends PgSession {
     return batch.rows.slice(before.length, before.length + statements.length);
   }
 
-  /** Runs a text of several statements, or one with values; with the end that every statement has. */
+  /** Runs a text of several statements, or one with values, with the usual time limit. */
   async execute(text: string, values?: readonly unknown[]): Promise<void> {
     const running = values === undefined ? this.client.query(text) : this.client.query(text, [...values]);
     await respondedWithin(this.client, this.queryTimeoutMs, 'Running a text', running);
   }
 
-  /** Runs a COPY whose text holds nothing but checked integers; see {@link CopyOut}. */
+  /** Runs a COPY whose text contains only checked integers; see {@link CopyOut}. */
   async copyOut(text: string, onRow: CopyRowHandler): Promise<void> {
     const copy = new CopyOut(renderSqlOnce(text, this.schema), onRow);
     const doing = 'Reading rows by COPY';
@@ -142,7 +147,10 @@ export class PgConnection extends PgSession {
     }
   }
 
-  /** Ends an open transaction, if there is one. Never throws: false when the connection is broken, and so has none. */
+  /**
+   * Ends an open transaction, if there is one. Never throws; returns false when the connection is broken, and so has
+   * none.
+   */
   async rollback(): Promise<boolean> {
     try {
       const rolledBack = this.client.query('rollback');

@@ -14,14 +14,14 @@ import {
   type TransactionWork,
 } from '../sql/transaction-runner.js';
 
-/** The handle of a transaction that pg has opened: its client, on loan until the transaction ends. */
+/** The handle of a pg transaction: its client, lent until the transaction ends. */
 export type PgTransactionHandle = pg.PoolClient;
 
 /** Runs transactions of handlers, and business transactions, on a pool of pg connections. */
 export class PgTransactionRunner implements TransactionRunner<PgTransactionHandle> {
   readonly kind = 'pg';
 
-  /** @param prepared whether Waybill's own statements within the transactions are kept prepared on their connections */
+  /** @param prepared whether Waybill's own statements in the transactions are kept prepared on their connections */
   constructor(
     private readonly database: PgDatabase,
     private readonly prepared: boolean = true,
@@ -33,7 +33,7 @@ export class PgTransactionRunner implements TransactionRunner<PgTransactionHandl
 
   async run<T>(transaction: TransactionWork<pg.PoolClient, T>): Promise<T> {
     const { timeoutMs } = transaction;
-    invariant(Number.isSafeInteger(timeoutMs), 'a time-out must be a whole number');
+    invariant(Number.isSafeInteger(timeoutMs), 'a time-out must be an integer');
     return this.database.withConnection(async (connection) => {
       const open = new PgTransaction(connection, this.prepared, timeoutMs);
       const loan = lendClient(connection.client as pg.PoolClient, open);
@@ -53,7 +53,7 @@ export class PgTransactionRunner implements TransactionRunner<PgTransactionHandl
       } catch (error) {
         loan.revoke();
         open.close();
-        // Abandoned work may have a statement under way still: its connection is closed, which rolls back as well.
+        // Abandoned work may still have a statement running: its connection is closed, which rolls back as well.
         if (error instanceof HandlerAbandonedError) {
           open.abandon();
           await cancelStatement(connection.client as pg.PoolClient);

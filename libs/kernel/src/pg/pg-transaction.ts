@@ -11,16 +11,16 @@ const limitTransaction = statement<[timeoutMs: string], Record<never, never>>(
           pg_catalog.set_config('lock_timeout', $1, true)`,
 );
 
-/** What goes ahead of a statement. */
+/** Statements sent ahead of another. */
 interface Taken {
   readonly ahead: readonly BoundStatement[];
   readonly begin: boolean;
 }
 
 /**
- * A transaction on a connection that is held for it. BEGIN, and statements that nobody waits for, are sent together with
- * the next statement whose answer is wanted: a round trip costs more than most statements do. They reach the server in the
- * order in which they were asked for, also among what the holder of the client sends.
+ * A transaction on a connection held for it. BEGIN, and statements whose result is not awaited, are sent together with
+ * the next statement whose result is: a round trip costs more than most statements do. They reach the server in the
+ * order of the calls, including those of the code that holds the client.
  */
 export class PgTransaction implements SqlSession {
   readonly schema: string;
@@ -28,7 +28,7 @@ export class PgTransaction implements SqlSession {
   #waiting: BoundStatement[];
   #begun = false;
   #answered = false;
-  /** Under way for the client's holder, who waits for it. */
+  /** In flight, awaited by the code that holds the client. */
   #flushing: Promise<void> | undefined;
   readonly #atCommit = new Set<() => void>();
   #closed = false;
@@ -36,7 +36,7 @@ export class PgTransaction implements SqlSession {
   #broken: { readonly error: unknown } | undefined;
 
   /**
-   * @param timeoutMs for how long the transaction may be idle, or wait for a lock: a process that stops in it must not
+   * @param timeoutMs how long the transaction may be idle, or wait for a lock: a process that hangs in it must not
    *   hold its locks for longer
    */
   constructor(
@@ -48,7 +48,7 @@ export class PgTransaction implements SqlSession {
     this.#waiting = [this.#limits];
   }
 
-  /** The state of the transaction as pg tells it: in one from the very start, though the server may not know of it yet. */
+  /** The transaction status as pg reports it: open from the start, even before BEGIN has been sent. */
   get status(): string | null {
     return this.#answered ? this.connection.client.getTransactionStatus() : 'T';
   }
@@ -78,7 +78,7 @@ export class PgTransaction implements SqlSession {
     this.#waiting.push(...RESET_SESSION.map((statement) => this.#own(statement)), this.#limits);
   }
 
-  /** Sends what waits, before the holder of the client sends something; undefined when there is nothing to wait for. */
+  /** Sends waiting statements before the client's holder sends one; undefined when there is nothing to wait for. */
   flush(): Promise<void> | undefined {
     if (this.#waiting.length === 0) return this.#flushing;
     const taken = this.#take();
@@ -87,7 +87,7 @@ export class PgTransaction implements SqlSession {
       .then(() => this.#send(taken))
       .then(
         () => {},
-        // Remembered: nothing can be committed any more.
+        // Remembered: the transaction can no longer be committed.
         () => {},
       );
     this.#flushing = flushing;
@@ -97,12 +97,12 @@ export class PgTransaction implements SqlSession {
     return flushing;
   }
 
-  /** Takes no more: the connection may serve somebody else soon. What waits is sent with COMMIT. */
+  /** Accepts no more statements: the connection may soon serve other work. Waiting ones are sent with COMMIT. */
   close(): void {
     this.#closed = true;
   }
 
-  /** Sends nothing more, not even what waits, and has the connection closed: somebody may still be working with it. */
+  /** Sends nothing more, not even waiting statements, and closes the connection: user code may still be using it. */
   abandon(): void {
     this.close();
     this.#abandoned = true;
@@ -110,14 +110,14 @@ export class PgTransaction implements SqlSession {
   }
 
   /**
-   * Rolls back, behind all that was asked for.
-   * @returns false when the connection was lost: what became of the transaction is then unknown. Never throws
+   * Rolls back, after all statements so far.
+   * @returns false when the connection was lost: the transaction's outcome is then unknown. Never throws
    */
   async rollback(wasLent: boolean): Promise<boolean> {
     await this.#flushing;
     if (!this.#begun) return true;
     if (!(await this.connection.rollback())) return false;
-    // Settings have been rolled back; locks of the session, and what was committed in between, have not.
+    // Settings have been rolled back; session locks, and anything committed in between, have not.
     if (!wasLent) return true;
     const reset = RESET_SESSION.map((statement) => this.#own(statement));
     await this.connection.runBatch(reset).catch(() => this.connection.spoil());
@@ -126,13 +126,13 @@ export class PgTransaction implements SqlSession {
 
   /**
    * Commits, together with these statements.
-   * @param wasLent whether somebody else has run statements on the connection: it is then set back behind COMMIT
-   * @returns false, with nothing done, when the transaction has been ended by somebody else
+   * @param wasLent whether user code has run statements on the connection: its session is then reset after COMMIT
+   * @returns false, with nothing done, when user code has ended the transaction
    */
   async commit(last: readonly BoundStatement[], wasLent: boolean): Promise<boolean> {
     await this.#flushing;
     this.#assertWhole();
-    // Outside a transaction the last statements would take effect by themselves, COMMIT or not.
+    // Outside a transaction the last statements would take effect even without COMMIT.
     if (this.status === 'I') {
       this.connection.spoil();
       return false;
@@ -158,16 +158,18 @@ export class PgTransaction implements SqlSession {
     return taken;
   }
 
-  /** Sends what has waited, and this behind it in the same round trip. @returns the rows of the latter */
+  /** Sends waiting statements, followed by this one, in the same round trip. @returns the rows of this one */
   async #send({ ahead, begin }: Taken, wanted?: BoundStatement): Promise<unknown[]> {
     const failed = (at: number, error: unknown): void => {
-      // Savepoints may be among them: nobody can say what a rollback to one would leave.
+      // Savepoints may be among them: it is unknown what a rollback to one would leave.
       if (at < ahead.length) this.#broken = { error };
     };
     if (this.#abandoned)
-      throw new TransactionRequiredError('The transaction was given up, and a statement for it was not sent');
+      throw new TransactionRequiredError(
+        'The transaction was abandoned, and a statement for it was not sent',
+      );
     const statements = wanted === undefined ? ahead : [...ahead, wanted];
-    // A lock may be waited for as long as the transaction may take.
+    // Waiting for a lock may take as long as the transaction may.
     const timeoutMs = Math.max(this.timeoutMs, this.connection.queryTimeoutMs);
     const rows = await this.connection.runBatch(statements, { begin, failed, timeoutMs });
     this.#answered = true;

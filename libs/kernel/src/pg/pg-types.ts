@@ -4,8 +4,8 @@ const INT8 = 20;
 const INT8_ARRAY = 1016;
 
 /**
- * How the values of our own connections are read: int8 as a number. Offsets and positions stay below 2^53 for
- * as long as anyone will run this; a larger one throws rather than lose its last digits.
+ * Parses values on our own connections: int8 as a number. Offsets and positions stay below 2^53 for
+ * any realistic operating time; a larger one throws rather than lose its last digits.
  */
 export const pgTypes: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') => {

@@ -1,22 +1,22 @@
 import type pg from 'pg';
 import { DatabaseUnavailableError } from '../errors/runtime-errors.js';
 
-/** How long a statement of Waybill's own may go unanswered, in milliseconds, unless an option says otherwise. */
+/** Default time limit for the response to one of Waybill's statements, in milliseconds. */
 export const DEFAULT_QUERY_TIMEOUT_MS = 15_000;
 
 const silent = new WeakSet<pg.ClientBase>();
 
-/** Whether the connection was closed because an answer did not come in time. */
+/** Whether the connection was closed because a response did not arrive in time. */
 export function wasSilent(client: pg.ClientBase): boolean {
   return silent.has(client);
 }
 
 /**
- * Waits for an answer of the server, and closes the connection when none comes: a connection that a firewall has dropped,
- * or whose peer stands still, looks like a slow one for ever.
+ * Waits for the server's response, and closes the connection if none arrives: a connection that a firewall has dropped,
+ * or whose peer hangs, looks like a slow one forever.
  *
- * @param doing for the error: `Running fence`
- * @throws DatabaseUnavailableError when `ms` milliseconds are over; the statement may still take effect
+ * @param doing for the error, e.g. `Running fence`
+ * @throws DatabaseUnavailableError after `ms` milliseconds; the statement may still take effect
  */
 export async function respondedWithin<T>(
   client: pg.ClientBase,
@@ -27,7 +27,9 @@ export async function respondedWithin<T>(
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      reject(new DatabaseUnavailableError(`${doing}: no answer within ${ms} ms; the connection was closed`));
+      reject(
+        new DatabaseUnavailableError(`${doing}: no response within ${ms} ms; the connection was closed`),
+      );
       silent.add(client);
       closeSocket(client);
     }, ms);
@@ -36,17 +38,17 @@ export async function respondedWithin<T>(
     return await Promise.race([work, limit]);
   } finally {
     clearTimeout(timer);
-    // The closed connection fails it, when the limit has been reported already.
+    // The closed connection fails it after the limit has been reported.
     work.catch(() => {});
   }
 }
 
-/** Closes a connection at once, without the server's help; whatever waits on it fails. */
+/** Closes a connection immediately, without notifying the server; everything that waits on it fails. */
 export function closeSocket(client: pg.ClientBase): void {
   (client as unknown as { connection?: { stream?: { destroy(): unknown } } }).connection?.stream?.destroy();
 }
 
-/** Whether nothing that was sent on the connection is unanswered. */
+/** Whether every statement sent on the connection has received its response. */
 export function isAtRest(client: pg.ClientBase): boolean {
   return (client as unknown as { readyForQuery?: boolean }).readyForQuery === true;
 }

@@ -4,16 +4,16 @@ import { statement } from '../sql/statement.js';
 const plain = (name: string, text: string): BoundStatement =>
   bindStatement(statement<[], Record<never, never>>(name, text));
 
-/** Sets the role back that the session began with: what follows is Waybill's own, and runs with the service's rights. */
+/** Restores the session's initial role: Waybill's own statements follow, and run with the service's rights. */
 export const RESET_ROLE = plain('reset-role', 'reset role');
 
-/** What every session of Waybill's is told when it begins. */
+/** Sent to every new session of Waybill. */
 export const SESSION_DEFAULTS = `set default_transaction_isolation to 'read committed'`;
 
 /**
- * Takes back what code that borrowed a session may have left in it: settings, roles, advisory locks, cursors, channels and
- * temporary tables. DISCARD ALL would do so too, but runs in no batch and forgets the prepared statements, which the driver
- * counts on.
+ * Undoes what code that borrowed a session may have left in it: settings, roles, advisory locks, cursors, channels and
+ * temporary tables. DISCARD ALL would too, but it cannot run in a batch and drops the prepared statements that the
+ * driver relies on.
  */
 export const RESET_SESSION: readonly BoundStatement[] = [
   plain('reset-authorization', 'set session authorization default'),

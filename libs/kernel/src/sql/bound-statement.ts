@@ -4,11 +4,11 @@ import type { Statement } from './statement.js';
 export interface BoundStatement {
   readonly statement: Statement<readonly unknown[], unknown>;
   readonly params: readonly unknown[];
-  /** Whether the statement is kept prepared on its connection, under a name of its own. Default no. */
+  /** Whether the statement is kept prepared on its connection, under its own name. Default no. */
   readonly prepared?: boolean;
 }
 
-/** Binds parameters to a statement, with their types checked. */
+/** Binds parameters to a statement, with type checks. */
 export function bindStatement<Params extends readonly unknown[], Row>(
   statement: Statement<Params, Row>,
   ...params: Params

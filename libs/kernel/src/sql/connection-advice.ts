@@ -1,11 +1,11 @@
-/** What keeps a connection from being made that no waiting mends, and what to do about it. */
+/** Connection failures that waiting does not fix, and what to do about them. */
 interface KnownRefusal {
   readonly matches: (refusal: Refusal) => boolean;
   readonly advice: string;
 }
 
 interface Refusal {
-  /** SQLSTATE, Node's or OpenSSL's code; empty where the driver gives none. */
+  /** The code of SQLSTATE, Node or OpenSSL; empty where the driver gives none. */
   readonly code: string;
   readonly message: string;
 }
@@ -33,12 +33,12 @@ const REFUSALS: readonly KnownRefusal[] = [
     matches: ({ code, message }) =>
       code === '28000' && /no pg_hba\.conf entry.*(no encryption|SSL off)/.test(message),
     advice:
-      'The server lets this user in by TLS only: add sslmode=verify-full to the connection string, give the option ssl, or allow the connection in pg_hba.conf',
+      'The server accepts this user over TLS only: add sslmode=verify-full to the connection string, give the option ssl, or allow the connection in pg_hba.conf',
   },
   {
     matches: ({ code, message }) =>
       code === '28000' && /no pg_hba\.conf entry|rejects connection/.test(message),
-    advice: 'Allow host, user and database in pg_hba.conf of the server, and reload it',
+    advice: "Allow the host, user and database in the server's pg_hba.conf, and reload it",
   },
   {
     matches: ({ code, message }) => code === '28000' && /role .* does not exist/.test(message),
@@ -47,12 +47,12 @@ const REFUSALS: readonly KnownRefusal[] = [
   {
     matches: ({ code }) => code === '28000',
     advice:
-      'The server does not let this user in, by the method that its pg_hba.conf asks for: correct the one or the other',
+      'The server rejects this user with the authentication method in its pg_hba.conf: correct the user or the method',
   },
   {
     matches: ({ code }) => code === '3D000',
     advice:
-      'Correct the name of the database in the connection string (without one it is that of the user), or create it',
+      'Correct the database name in the connection string (it defaults to the user name), or create the database',
   },
   {
     matches: ({ code, message }) => code === '42501' && /permission denied for database/.test(message),
@@ -62,43 +62,43 @@ const REFUSALS: readonly KnownRefusal[] = [
     matches: ({ code, message }) =>
       ['ENOENT', 'EACCES', 'ENOTDIR', 'ENOTSOCK'].includes(code) && /\.s\.PGSQL|connect/.test(message),
     advice:
-      'The host names a folder of Unix sockets: check that the server listens there, under this port, and that this process may enter it',
+      'The host names a folder of Unix sockets: check that the server listens there, on this port, and that this process may access it',
   },
   {
     matches: ({ code }) => code === 'ENOTFOUND' || code === 'EAI_AGAIN',
-    advice: 'Correct the host in the connection string; the name is not known, or no name server answers',
+    advice: 'Correct the host in the connection string; the name is unknown, or no name server responds',
   },
   {
     matches: ({ message }) => /server does not support SSL/.test(message),
     advice:
-      'The connection string asks for TLS, and the server has it switched off: switch it on there (ssl = on), or set sslmode=disable',
+      'The connection string asks for TLS, but the server has it switched off: switch it on there (ssl = on), or set sslmode=disable',
   },
   {
     matches: ({ code }) => CODES_OF_TRUST.has(code),
     advice:
-      "The server's certificate is not signed by an authority that this process trusts: add sslrootcert=/path/of/ca.pem to the connection string, give it as ssl.ca, or set NODE_EXTRA_CA_CERTS",
+      "The server's certificate is not signed by an authority that this process trusts: add sslrootcert=/path/to/ca.pem to the connection string, give it as ssl.ca, or set NODE_EXTRA_CA_CERTS",
   },
   {
     matches: ({ code }) => code === 'ERR_TLS_CERT_ALTNAME_INVALID',
-    advice: "The server's certificate is for another name: connect to a host that is named in it",
+    advice: "The server's certificate is for a different name: connect to a host that it names",
   },
   {
     matches: ({ code }) => code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID',
-    advice: "The server's certificate is not valid at this time: renew it, or set the clock",
+    advice: "The server's certificate is not valid at this time: renew it, or correct the clock",
   },
   {
     matches: ({ code }) => /^(ERR_SSL_|ERR_TLS_|EPROTO$|CERT_|HOSTNAME_)/.test(code),
     advice:
-      'TLS could not be agreed upon: compare the versions and certificates of both sides, and sslmode, sslcert and sslkey of the connection string',
+      'The TLS handshake failed: compare the versions and certificates of both sides, and sslmode, sslcert and sslkey of the connection string',
   },
   {
     matches: ({ code }) => code === '53300',
     advice:
-      'The server has no connection left: raise max_connections, or lower connectionsMax and maxConcurrency of the services',
+      'The server has no free connections: raise max_connections, or lower connectionsMax and maxConcurrency of the services',
   },
 ];
 
-/** What to do about a connection that could not be made; undefined where it is only to be waited for. */
+/** What to do about a failed connection attempt; undefined if waiting is all there is to do. */
 export function connectionAdvice(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null) return undefined;
   const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };

@@ -5,9 +5,9 @@ export type CopyRowHandler = (row: Buffer) => void;
 
 /**
  * `COPY … TO STDOUT (FORMAT binary)`, row by row, as a `Submittable` of the pg driver. PostgreSQL sends one
- * CopyData message a row; the header comes in front of the first, the trailer behind the last.
+ * CopyData message per row; the header precedes the first, the trailer follows the last.
  *
- * COPY takes no parameters, so its text is built; only checked integers may stand in it (docs/ARCHITECTURE.md).
+ * COPY takes no parameters, so its text is built; it may contain only checked integers (docs/ARCHITECTURE.md).
  */
 export class CopyOut implements pg.Submittable {
   callback: (error: Error | null) => void = () => {};

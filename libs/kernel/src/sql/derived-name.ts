@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 
-/** PostgreSQL cuts longer names without a word, and what differs behind the cut is the same. */
+/** PostgreSQL silently truncates longer names, so names that differ only after that become the same. */
 const MOST_BYTES = 63;
 const DIGEST = 32;
 
 /**
- * A name for something in the database (a prepared statement, a channel) that is told from others by `parts`, of any length:
+ * A name for an object in the database (a prepared statement, a channel) that `parts` of any length identify:
  * at most 63 bytes, and different for different parts.
  *
- * @param kind what the name begins with, for those who see it there: letters, digits and `-`
+ * @param kind the readable first part of the name: letters, digits and `-`
  */
 export function derivedName(kind: string, ...parts: readonly string[]): string {
   const digest = createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, DIGEST);
@@ -18,7 +18,7 @@ export function derivedName(kind: string, ...parts: readonly string[]): string {
 
 const names = new WeakMap<object, Map<string, string>>();
 
-/** The name under which a statement is prepared for a schema. */
+/** The name of a prepared statement of a schema. */
 export function preparedName(
   statement: { readonly name: string; readonly text: string },
   schema: string,

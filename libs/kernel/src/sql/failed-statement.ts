@@ -1,4 +1,4 @@
-/** What of pg's connection tells what the server says. */
+/** The events of a pg connection that report the server's messages. */
 interface WireEvents {
   on(event: 'errorMessage', listener: (error: ServerError) => void): unknown;
   on(event: 'readyForQuery', listener: (message: { readonly status?: string }) => void): unknown;
@@ -8,16 +8,16 @@ interface ServerError extends Error {
   readonly code?: string;
 }
 
-/** "current transaction is aborted": says nothing about the statement that has failed it. */
+/** "current transaction is aborted": does not say which statement failed it. */
 const TRANSACTION_FAILED = '25P02';
 
 const watched = new WeakSet<object>();
 const failures = new WeakMap<object, Error>();
 
 /**
- * Remembers, for the transactions of a pg client (or of its connection) from now on, with which error each has failed. Code that catches that
- * error and goes on is only told that the transaction is aborted: that error gets the first one as its cause, and into its
- * message. The same client is watched once.
+ * Remembers the error that fails each transaction of a pg client (or of its connection) from now on. Code that catches
+ * it and continues only learns that the transaction is aborted: that error gets the first one as its cause, and in its
+ * message. A client is watched only once.
  */
 export function watchFailures(client: object): void {
   const wire = wireOf(client);
@@ -33,12 +33,12 @@ export function watchFailures(client: object): void {
   });
 }
 
-/** The error with which the open transaction of a pg client, or of its connection, has failed; undefined where that is not known. */
+/** The error that failed the open transaction of a pg client or of its connection; undefined if not known. */
 export function failureOf(client: object): Error | undefined {
   return failures.get(wireOf(client) ?? client);
 }
 
-/** The statement's error behind one that only says that the transaction had failed. */
+/** The failed statement's error for one that only reports that the transaction had failed. */
 export function firstFailure(error: unknown, depth = 0): Error | undefined {
   if (typeof error !== 'object' || error === null || depth > 5) return undefined;
   const { cause, driverError, code } = error as { cause?: unknown; driverError?: unknown; code?: unknown };
@@ -52,7 +52,7 @@ function nameFirst(error: Error, first: Error): void {
   error.cause = first;
 }
 
-/** Of a client, its connection; what is a connection already stays one. */
+/** The connection of a client; a connection is returned as it is. */
 function wireOf(client: object): (object & WireEvents) | undefined {
   const { connection = client } = client as { connection?: object };
   const { on, parsedStatements } = connection as { on?: unknown; parsedStatements?: unknown };

@@ -1,14 +1,14 @@
 import { type Statement, statement } from './statement.js';
 
-/** A savepoint: what sets it, and what takes back all that came behind it. */
+/** The statements of a savepoint. */
 export interface Savepoint {
   readonly set: Statement<[], Record<never, never>>;
   readonly goBack: Statement<[], Record<never, never>>;
-  /** Keeps what came behind it; fails where the transaction has failed. */
+  /** Keeps all that followed it; fails if the transaction has failed. */
   readonly release: Statement<[], Record<never, never>>;
 }
 
-/** The savepoint of one kind of work. */
+/** The savepoint statements of one kind of work. */
 export function savepointOf(kind: 'delivery' | 'participant' | 'request' | 'saga' | 'child'): Savepoint {
   return {
     set: statement(`${kind}-savepoint`, `savepoint waybill_${kind}`),

@@ -2,8 +2,8 @@ import { bindStatement, type BoundStatement } from './bound-statement.js';
 import type { Statement } from './statement.js';
 
 /**
- * Somewhere to run statements: a connection, or an open transaction of the driver or ORM that the caller uses.
- * This is the port between Waybill and the many ways to hold a PostgreSQL transaction.
+ * Runs statements: on a connection, or in an open transaction of the caller's driver or ORM.
+ * The port between Waybill and the many ways to hold a PostgreSQL transaction.
  */
 export interface SqlSession {
   /** Waybill's schema in this database. */
@@ -17,20 +17,25 @@ export interface SqlSession {
     ...params: Params
   ): Promise<Row[]>;
   /**
-   * Takes a statement that is sent ahead of the next one, or with COMMIT, and so costs no round trip of its own. What it
-   * fails with fails that one, and the transaction. Absent where the driver sends statements one by one: see {@link runAhead}.
+   * Queues a statement to be sent ahead of the next one, or with COMMIT, so that it costs no extra round trip. If it
+   * fails, the next one and the transaction fail too. Absent if the driver sends statements one by one: see
+   * {@link runAhead}.
    */
   ahead?(statement: BoundStatement): void;
   /**
-   * Takes back what code that used the transaction's connection has set in its session: role, settings, locks; where the
-   * connection is not Waybill's own, role and search path. Goes ahead of the next statement where the driver can.
+   * Undoes what code that used the transaction's connection has set in its session: role, settings, locks; if the
+   * connection is not Waybill's own, role and search path. Sent ahead of the next statement if the driver supports
+   * that.
    */
   resetSession?(): void | Promise<void>;
-  /** Calls back when the transaction has been committed; the same callback once. Absent where nobody tells. */
+  /**
+   * Calls back when the transaction has been committed; the same callback once. Absent if the driver does not report
+   * it.
+   */
   atCommit?(callback: () => void): void;
 }
 
-/** Runs a statement without waiting for it where the session can; see {@link SqlSession.ahead}. */
+/** Runs a statement, without waiting for it if the session supports that; see {@link SqlSession.ahead}. */
 export async function runAhead<Params extends readonly unknown[], Row>(
   session: SqlSession,
   statement: Statement<Params, Row>,

@@ -11,7 +11,7 @@ export interface BatchEntry {
 
 interface WireConnection {
   readonly stream: { write(bytes: Buffer): unknown };
-  /** The texts that are prepared on the connection, by name. Kept by pg. */
+  /** The texts of the connection's prepared statements, by name. Maintained by pg. */
   readonly parsedStatements: Readonly<Record<string, string>>;
   parse(query: { text: string; name?: string; types?: readonly number[] }): void;
   bind(config: {
@@ -30,18 +30,20 @@ interface WireResult {
   parseRow(fields: unknown): unknown;
 }
 
-// pg exports these at run time; its published types leave them out.
+// pg exports these at run time; its published types omit them.
 const { Result } = pg as unknown as {
   Result: new (mode: undefined, types: pg.CustomTypesConfig) => WireResult;
 };
 const { prepareValue } =
   (pg as unknown as { utils: { prepareValue: (value: unknown) => unknown } }).utils ?? {};
 
-/** COMMIT was answered with ROLLBACK: an earlier statement of the transaction had failed, and somebody swallowed that. */
+/**
+ * PostgreSQL rolled back at COMMIT: an earlier statement of the transaction had failed, and its error was swallowed.
+ */
 export class CommitRolledBackError extends Error {
   override readonly name = 'CommitRolledBackError';
 
-  /** @param first what that statement failed with, where it is known */
+  /** @param first the error of that statement, if known */
   constructor(first?: Error) {
     super(
       'the transaction was rolled back by its COMMIT, because an earlier statement in it had failed' +
@@ -52,7 +54,7 @@ export class CommitRolledBackError extends Error {
 }
 
 /**
- * Several statements in one round trip: they are written together with a single Sync behind them, so that the
+ * Several statements in one round trip: they are written together, followed by a single Sync, so that the
  * server skips everything after the first that fails. `[…, commit]` therefore commits only if all went well, and
  * no lock that the statements take outlives a network round trip.
  *
@@ -61,7 +63,7 @@ export class CommitRolledBackError extends Error {
 export class StatementBatch implements pg.Submittable {
   /** Called by pg's query time-out; replaced by it. */
   callback: (error: Error | null) => void = () => {};
-  /** Resolves when all of it has been answered. */
+  /** Resolves when the responses to all statements have arrived. */
   readonly done: Promise<void>;
   readonly #entries: readonly BatchEntry[];
   readonly #types: pg.CustomTypesConfig;
@@ -81,7 +83,7 @@ export class StatementBatch implements pg.Submittable {
     });
   }
 
-  /** What the server is about: when it has parsed a statement, pg notes name and text of that as prepared. */
+  /** The statement the server is working on: once it is parsed, pg notes its name and text as prepared. */
   get name(): string | undefined {
     return this.#entries[this.#rows.length]?.name;
   }
@@ -90,17 +92,17 @@ export class StatementBatch implements pg.Submittable {
     return this.#entries[this.#rows.length]?.text;
   }
 
-  /** How many of its statements have come to their end. */
+  /** The number of statements that have completed. */
   get completed(): number {
     return this.#rows.length;
   }
 
-  /** The rows of each statement that has come to its end. */
+  /** The rows of each completed statement. */
   get rows(): readonly unknown[][] {
     return this.#rows;
   }
 
-  /** Whether a COMMIT among its statements was answered with ROLLBACK. */
+  /** Whether the server responded to a COMMIT of the batch with ROLLBACK. */
   get wasRolledBack(): boolean {
     return this.#rolledBack;
   }
@@ -109,7 +111,7 @@ export class StatementBatch implements pg.Submittable {
     this.#wire = connection as object;
     const messages: Buffer[] = [];
     const stream = { writable: true, write: (message: Buffer) => messages.push(message) };
-    // One write for all: a write costs more than to copy what is small, and pg makes one of each message.
+    // One write for all: a write costs more than copying small buffers, and pg writes each message separately.
     const wire = Object.create(connection as object, { stream: { value: stream } }) as WireConnection;
     try {
       this.#write(wire);
@@ -141,7 +143,7 @@ export class StatementBatch implements pg.Submittable {
   }
 
   handleCommandComplete(message?: { text: string }): void {
-    // COMMIT of a transaction in which a statement has failed succeeds, and answers that it rolled back.
+    // COMMIT of a failed transaction succeeds, and reports that it rolled back.
     if (message?.text === 'ROLLBACK' && this.#entries[this.#rows.length]?.text === 'commit')
       this.#noteRollback();
     this.#rows.push(this.#current.rows);

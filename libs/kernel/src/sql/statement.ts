@@ -4,11 +4,11 @@ declare const paramsType: unique symbol;
 declare const rowType: unique symbol;
 
 /**
- * One SQL statement of a `.sql` file, with the types of its parameters and rows. The text names Waybill's
- * schema as `:schema`, and everything else that varies is a parameter.
+ * An SQL statement of a `.sql` file, with the types of its parameters and rows. The text names Waybill's
+ * schema as `:schema`; everything else that varies is a parameter.
  */
 export interface Statement<Params extends readonly unknown[], Row> {
-  /** The name of its file, without `.sql`. */
+  /** The file name, without `.sql`. */
   readonly name: string;
   readonly text: string;
   /** @internal Types only. */
@@ -25,12 +25,12 @@ export function statement<Params extends readonly unknown[], Row>(
   return { name, text };
 }
 
-/** The schema that Waybill's tables are in unless told otherwise. */
+/** The default schema of Waybill's tables. */
 export const DEFAULT_SCHEMA = 'waybill';
 
 const rendered = new Map<string, Map<string, string>>();
 
-/** The text of a statement for one schema. The schema's name is the only identifier that is ever put into SQL. */
+/** The text of a statement for one schema. The schema name is the only identifier that is ever inserted into SQL. */
 export function renderSql(text: string, schema: string): string {
   let ofSchema = rendered.get(schema);
   if (ofSchema === undefined) {
@@ -46,7 +46,7 @@ export function renderSql(text: string, schema: string): string {
   return sql;
 }
 
-/** As {@link renderSql}, for a text that is built for one use: nothing is kept of it. */
+/** Like {@link renderSql}, for a text that is used once: it is not cached. */
 export function renderSqlOnce(text: string, schema: string): string {
   assertSchemaName(schema);
   return nameSchema(text, schema);

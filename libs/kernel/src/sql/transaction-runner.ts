@@ -2,41 +2,41 @@ import type { BoundStatement } from './bound-statement.js';
 import { DatabaseUnavailableError } from '../errors/runtime-errors.js';
 import type { SqlSession } from './sql-session.js';
 
-/** An open transaction: Waybill's way to run statements in it, and the user's own handle. */
+/** An open transaction: Waybill's session in it, and the user's handle. */
 export interface OpenTransaction<Handle> {
   readonly session: SqlSession;
-  /** What handlers work with: a pg client, Prisma's transaction client. */
+  /** The handle for handlers: a pg client, Prisma's transaction client. */
   readonly handle: Handle;
 }
 
-/** What is to be run in a transaction. */
+/** Work to run in a transaction. */
 export interface TransactionWork<Handle, T> {
-  /** Does the work. When it throws, the transaction is rolled back. */
+  /** When it throws, the transaction is rolled back. */
   readonly work: (transaction: OpenTransaction<Handle>) => Promise<T>;
-  /** Statements that go last, sent together with COMMIT where the driver can; when one fails all is rolled back. */
+  /** The last statements, sent together with COMMIT if the driver supports that; when one fails, all is rolled back. */
   readonly last?: (result: T) => readonly BoundStatement[];
-  /** The transaction is given up when `work` has not ended after this many milliseconds. */
+  /** The transaction is abandoned when `work` has not ended after this time, in milliseconds. */
   readonly timeoutMs: number;
 }
 
 /**
- * Opens transactions in the database that a handler writes to, by the driver or ORM of the user's choice.
+ * Opens transactions in the database that a handler writes to, with the driver or ORM of the user's choice.
  * Implemented for pg and for Prisma.
  */
 export interface TransactionRunner<Handle = unknown> {
   /** `pg`, `prisma`: for messages and tests. */
   readonly kind: string;
-  /** Outside any transaction, for identity checks at start. */
+  /** Outside any transaction, for identity checks at startup. */
   readonly session: SqlSession;
   /**
    * Runs work in a READ COMMITTED transaction: commits when it resolves, rolls back when it throws.
    * @throws HandlerAbandonedError when `work` has not ended within `timeoutMs`
-   * @throws TransactionLostError when the connection was lost, whatever `work` made of that
+   * @throws TransactionLostError when the connection was lost, whether or not `work` caught that
    */
   run<T>(transaction: TransactionWork<Handle, T>): Promise<T>;
 }
 
-/** The work did not end in time; its transaction is rolled back and its connection cut off, so it can write no more. */
+/** The work did not end in time; its transaction is rolled back and its connection closed, so it can write no more. */
 export class HandlerAbandonedError extends Error {
   override readonly name = 'HandlerAbandonedError';
 
@@ -47,14 +47,14 @@ export class HandlerAbandonedError extends Error {
 
 /** A transaction whose connection was lost after it had been opened. */
 export class TransactionLostError extends DatabaseUnavailableError {
-  /** @param mayBeCommitted whether COMMIT may have been sent: then it is not known what became of the transaction */
+  /** @param mayBeCommitted whether COMMIT may have been sent: the transaction's outcome is then unknown */
   constructor(
     cause: unknown,
     readonly mayBeCommitted: boolean,
   ) {
     const outcome = mayBeCommitted
-      ? 'it is not known whether it was committed: look for its rows before you run it again'
-      : 'it is rolled back';
+      ? 'it is not known whether it was committed: check for its rows before you run it again'
+      : 'it was rolled back';
     super(`The connection of an open transaction was lost; ${outcome}`, { cause });
   }
 }

@@ -54,10 +54,10 @@ interface DatabaseErrorLike {
 }
 
 /**
- * The one place where a driver's error becomes Waybill's. Knows `pg`'s errors and Prisma's, which keep the
- * SQLSTATE deeper down.
+ * Translates a driver's error into Waybill's; the only place that does. Knows `pg`'s errors and Prisma's, which keep
+ * the SQLSTATE in a nested object.
  *
- * @param doing what was being done, for the message: "Publishing message … to orders"
+ * @param doing the operation, for the message: "Publishing message … to orders"
  */
 export function translateDatabaseError(error: unknown, doing: string): Error {
   if (isWaybillError(error)) return error;
@@ -90,7 +90,7 @@ export function translateDatabaseError(error: unknown, doing: string): Error {
     case WAYBILL_SQLSTATE.outboxFull:
       return new OutboxFullError(detail, messageOf(error), details);
     case WAYBILL_SQLSTATE.subjectErased:
-      return new SubjectErasedError(`what was to be kept (${doing})`, details);
+      return new SubjectErasedError(`the data to be stored (${doing})`, details);
     case WAYBILL_SQLSTATE.clusterChanged:
       return new ClusterChangedError(detail, details);
     case WAYBILL_SQLSTATE.isolationLevel:
@@ -111,15 +111,15 @@ export function translateDatabaseError(error: unknown, doing: string): Error {
 function translateSqlState(code: string, error: unknown, doing: string): Error {
   const details = { cause: error };
   const what = `${doing}: ${messageOf(error)}`;
-  // 42P01 table, 3F000 schema, 42883 function: what an unmigrated database answers.
+  // 42P01 table, 3F000 schema, 42883 function: the errors of an unmigrated database.
   if (code === '42P01' || code === '3F000' || code === '42883') {
     return new MigrationRequiredError(/"?(\w+)"?\./.exec(messageOf(error))?.[1] ?? 'waybill', 0, 1, details);
   }
-  // 25P02: an earlier statement of the caller's transaction failed; nothing can be added to it any more.
+  // 25P02: an earlier statement of the caller's transaction failed; no more statements can run in it.
   if (code === '25P02') return failedTransaction(error, doing);
-  // 26000 and 42P05: a pooler gave the connection to somebody else between two uses of a prepared statement.
+  // 26000 and 42P05: a pooler gave the connection to another client between two uses of a prepared statement.
   if (code === '26000' || code === '42P05') {
-    const hint = 'a transaction pooler stands before the database: set outbox.preparedStatements to false';
+    const hint = 'a transaction pooler is in front of the database: set outbox.preparedStatements to false';
     return new ConfigurationError(what, [hint], details);
   }
   if (code === '40001' || code === '40P01' || code === '55P03')
@@ -127,33 +127,39 @@ function translateSqlState(code: string, error: unknown, doing: string): Error {
   const unavailable = LOSS.test(code) || TROUBLE.test(code) || code === '57014' || NETWORK_CODES.has(code);
   const remedy = connectionAdvice(error);
   if (unavailable || remedy !== undefined) return new DatabaseUnavailableError(what, { ...details, remedy });
-  // Node's own codes have no digits: what is neither the network's nor the server's says nothing about the database.
+  // Node's own codes have no digits: a code of neither the network nor the server says nothing about the database.
   if (!/\d/.test(code)) return error as Error;
   return new DatabaseRefusedError(what, code, details);
 }
 
 /**
- * The server's own trouble, which says nothing about the statement: out of disk, memory or connections, input/output,
+ * The server's own failures, which say nothing about the statement: out of disk, memory or connections, I/O errors,
  * read-only after a failover.
  */
 const TROUBLE = /^(53[0-3]00|58...|25006)$/;
-/** The connection is gone, or was never there, as when the server shuts down: whether a transaction was committed is then unknown. */
+/**
+ * The connection is lost or was never made, e.g. because the server shuts down: a transaction's outcome is then
+ * unknown.
+ */
 const LOSS = /^(08...|57P..|25P03|P1001|P1017|P2024)$/;
 
 /**
- * Whether an error looks as if the database were away or in trouble, or a transaction in conflict with others. Of an error
- * that user code threw this is a guess: a refused connection to something else may read the same.
+ * Whether an error looks as if the database were unreachable or failing, or a transaction in conflict. For an error
+ * thrown by user code this is a guess: a refused connection to another service may look the same.
  */
 export function isInfrastructureFailure(error: unknown): boolean {
   return isConnectionLoss(error) || isServerTrouble(error) || isTransactionConflict(error);
 }
 
-/** Whether the server refused a statement because of its own trouble. Nothing was done. */
+/** Whether the server refused a statement because of its own failure. Nothing was done. */
 export function isServerTrouble(error: unknown): boolean {
   return TROUBLE.test(sqlStateOf(error) ?? '');
 }
 
-/** Whether the connection to the database was lost, or could not be made. A code of the network alone does not say whose. */
+/**
+ * Whether the connection to the database was lost, or could not be made. A network code alone does not say which
+ * connection.
+ */
 export function isConnectionLoss(error: unknown): boolean {
   const state = sqlStateOf(error);
   if (state !== undefined && /\d/.test(state)) return LOSS.test(state);
@@ -161,20 +167,20 @@ export function isConnectionLoss(error: unknown): boolean {
   return state === undefined && looksDisconnected(error);
 }
 
-/** Whether the server has rolled a transaction back because of others, and said so: it can be run again at once. */
+/** Whether the server reported that it rolled a transaction back because of others: it can be run again immediately. */
 export function isTransactionConflict(error: unknown): boolean {
   if (isWaybillError(error)) return error.code === 'TRANSACTION_CONFLICT';
   return /^(40001|40P01|55P03|P2034)$/.test(sqlStateOf(error) ?? '');
 }
 
-/** The SQLSTATE (or Prisma or network code) of a driver's error, wherever the driver keeps it. */
+/** The SQLSTATE (or Prisma or network code) of a driver's error, wherever the driver stores it. */
 export function sqlStateOf(error: unknown, depth = 0): string | undefined {
   if (typeof error !== 'object' || error === null || depth > 4) return undefined;
   const { code, cause, meta } = error as DatabaseErrorLike;
   const original = (error as { originalCode?: unknown }).originalCode;
   if (typeof original === 'string') return original;
   const metaCode = (meta as { code?: unknown; driverAdapterError?: unknown } | undefined)?.code;
-  // P2010 is Prisma's "raw query failed"; what failed stands beneath it.
+  // P2010 is Prisma's "raw query failed"; the actual error is nested in it.
   if (code === 'P2010') {
     const driver = (meta as { driverAdapterError?: unknown } | undefined)?.driverAdapterError;
     return sqlStateOf(driver, depth + 1) ?? (typeof metaCode === 'string' ? metaCode : undefined);
@@ -191,22 +197,22 @@ function detailOf(error: unknown, depth = 0): string {
   return detailOf(driver, depth + 1) || detailOf(cause, depth + 1);
 }
 
-/** Of errors of other realms too, as those of Node's own are in a test runner. */
+/** Also for errors of other realms, e.g. Node's own in a test runner. */
 function messageOf(error: unknown): string {
   const { message, errors } = (error ?? {}) as { readonly message?: unknown; readonly errors?: unknown };
   if (typeof message !== 'string') return String(error);
-  // A host with several addresses fails with the errors of all of them, and a message of its own that is empty.
+  // A host with several addresses fails with the errors of all of them, and an empty message.
   return message === '' && Array.isArray(errors) ? errors.map((one) => messageOf(one)).join('; ') : message;
 }
 
-/** What the transaction has failed with says more than that it has. */
+/** The error that failed the transaction says more than that it failed. */
 function failedTransaction(error: unknown, doing: string): Error {
   const first = firstFailure(error);
   if (first !== undefined && isTransactionConflict(first)) return translateDatabaseError(first, doing);
   return TransactionRequiredError.afterFailure(doing, first, error);
 }
 
-/** pg says these without a code when a connection breaks under a query. */
+/** pg reports these without a code when a connection breaks during a query. */
 function looksDisconnected(error: unknown): boolean {
   return /connection terminated|connection error|client was closed|connection ended|timeout exceeded when trying to connect|connection timeout|is not queryable/i.test(
     messageOf(error),

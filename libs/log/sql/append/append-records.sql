@@ -1,4 +1,4 @@
--- Appends record batches, standing one behind the other in data, partitions ascending.
+-- Appends record batches, concatenated in data, partitions ascending.
 -- Params: partitionIds integer[], recordCounts integer[], byteLengths integer[], maxTimestamps bigint[],
 --   baseSequences integer[], data bytea, producerId bigint, synchronousCommit text?
 -- Returns: partitionId integer, baseOffset bigint

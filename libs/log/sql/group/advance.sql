@@ -1,4 +1,4 @@
--- Stores a position, and up to where records may have been begun, under the fence.
+-- Stores a position, and the offset up to which records may have been begun, under the fence.
 -- Params: groupId integer, partitionId integer, memberId uuid, ownerEpoch bigint, position bigint,
 --   inFlightEnd bigint
 -- Returns: none

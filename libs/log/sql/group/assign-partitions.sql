@@ -1,4 +1,4 @@
--- Gives partitions to members. The caller holds the group's lock.
+-- Assigns partitions to members. The caller holds the group's lock.
 -- Params: groupId integer, partitionIds integer[], memberIds uuid[]
 -- Returns: none
 -- Locks: owner rows that change; waits for deliveries that hold them

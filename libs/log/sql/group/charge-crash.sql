@@ -1,4 +1,4 @@
--- Notes that a record is begun alone after a crash; returns how often it has been, this time included. The fence
+-- Notes that a record is begun alone after a crash; returns how often it has been, including this time. The fence
 -- follows in the same transaction.
 -- Params: groupId integer, partitionId integer, offset bigint
 -- Returns: charges integer

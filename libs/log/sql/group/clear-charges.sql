@@ -1,4 +1,4 @@
--- Forgets the charges of records that have a verdict: those below a position, and one offset.
+-- Deletes the charges of records that have a verdict: those below a position, and one offset.
 -- Params: groupId integer, partitionId integer, offset bigint
 -- Returns: none
 -- Index: crash_charge_offset

@@ -1,4 +1,4 @@
--- The group's id; creates the group when it is new.
+-- The group's id; creates the group if it does not exist.
 -- Params: name text
 -- Returns: groupId integer
 with created as (

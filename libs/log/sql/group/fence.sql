@@ -1,4 +1,4 @@
--- Raises unless the member owns the partition and its lease runs. The last statement before COMMIT.
+-- Raises unless the member owns the partition and its lease is valid. The last statement before COMMIT.
 -- Params: groupId integer, partitionId integer, memberId uuid, ownerEpoch bigint
 -- Returns: none
 -- Locks: the owner's row (share), until the transaction ends

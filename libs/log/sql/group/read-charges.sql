@@ -1,4 +1,4 @@
--- How often each record at or above a position was begun alone, in each of some partitions.
+-- How often each record at or above a position was begun alone, for several partitions.
 -- Params: groupId integer, partitionIds integer[], positions bigint[]
 -- Returns: partitionId integer, offset bigint, charges integer
 -- Index: crash_charge_offset

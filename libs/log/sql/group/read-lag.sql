@@ -1,4 +1,4 @@
--- How far a group is behind: of each partition it owns or has owned, its position and the log's end.
+-- A group's lag: its position and the log's end, for each partition that it owns or has owned.
 -- Params: groupName text
 -- Returns: topic text, number integer, partitionId integer, position bigint, endOffset bigint
 select t.name as topic, p.number, p.id as "partitionId",

@@ -1,4 +1,4 @@
--- The offsets at or above a position that have a verdict already, of each of some partitions.
+-- The offsets at or above a position that already have a verdict, for several partitions.
 -- Params: groupId integer, partitionIds integer[], positions bigint[]
 -- Returns: partitionId integer, offset bigint
 -- Index: delivery_mark_offset

@@ -1,4 +1,4 @@
--- Who owns which partition of a group, and to whom it is promised.
+-- The owner of each partition of a group, and the member to which it is promised.
 -- Params: groupId integer
 -- Returns: partitionId integer, ownerId text?, ownerEpoch bigint, targetId text?
 select o.partition_id as "partitionId", o.owner_id::text as "ownerId", o.owner_epoch as "ownerEpoch",

@@ -1,4 +1,4 @@
--- The newest position of a group in each of some partitions: the highest of the highest owner epoch. None where it has
+-- The newest position of a group in each of several partitions: the highest of the highest owner epoch. None if it has
 -- never stored one.
 -- Params: groupId integer, partitionIds integer[]
 -- Returns: partitionId integer, position bigint, inFlightEnd bigint

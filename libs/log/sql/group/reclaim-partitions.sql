@@ -1,6 +1,6 @@
--- Raises the epochs of partitions that the member owns; no row for one that is another's. Where a delivery still holds the
--- owner's row, which nobody waits for here, the epoch stays and is null. Transactions that come late with the old epoch
--- fail: afterwards it is certain which of the owner's own, whose answers were lost, have been committed.
+-- Raises the epochs of partitions that the member owns; no row for another member's. If a delivery still holds the
+-- owner's row, which this does not wait for, the epoch stays and null is returned. Late transactions with the old epoch
+-- fail: afterwards it is certain which of the owner's transactions with lost responses have been committed.
 -- Params: groupId integer, partitionIds integer[], memberId uuid, ownerEpochs bigint[]
 -- Returns: partitionId integer, ownerEpoch bigint?
 -- Locks: the owners' rows that are free

@@ -1,4 +1,4 @@
--- Lets go of a partition, in whatever epoch the member owns it.
+-- Releases a partition, in any epoch in which the member owns it.
 -- Params: groupId integer, partitionId integer, memberId uuid
 -- Returns: none
 -- Locks: the group's row, then the owner's row

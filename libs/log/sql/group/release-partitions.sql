@@ -1,4 +1,5 @@
--- Lets go of partitions, in whatever epoch the member owns them; returns those that were. One that a delivery still holds stays.
+-- Releases partitions, in any epoch in which the member owns them; returns those released. One that a delivery still
+-- holds is kept.
 -- Params: groupId integer, partitionIds integer[], memberId uuid
 -- Returns: partitionId integer
 -- Locks: the group's row, then the owners' rows that are free

@@ -1,4 +1,4 @@
--- Removes the members whose leases have run out. The caller holds the group's lock.
+-- Removes the members whose leases have expired. The caller holds the group's lock.
 -- Params: groupId integer
 -- Returns: memberId text
 delete from :schema.group_member m

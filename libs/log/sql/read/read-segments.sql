@@ -1,4 +1,4 @@
--- In which buckets the records of these partitions lie, oldest first.
+-- The buckets that contain records of these partitions, oldest first.
 -- Params: partitionIds integer[]
 -- Returns: partitionId integer, bucketSeq bigint, slot integer, firstOffset bigint
 -- Index: log_segment_pkey

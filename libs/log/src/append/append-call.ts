@@ -11,23 +11,23 @@ export interface ReadyBatch {
   readonly data: Buffer;
 }
 
-/** Where the first record of each batch went, in the order of the batches given to {@link appendCall}. */
+/** The location of the first record of each batch, in the order of the batches given to {@link appendCall}. */
 export interface Appended {
   readonly partitionId: number;
   readonly baseOffset: number;
 }
 
-/** When an append counts as done: `all` after the server's flush to disk, `1` after its commit in memory. */
+/** When an append counts as done: `all`: after the server's flush to disk; `1`: after its commit in memory. */
 export type SynchronousAcks = 1 | 'all';
 
-/** Sorts batches as {@link appendCall} wants them: partitions ascending, so that locks are taken in one order. */
+/** Sorts batches for {@link appendCall}: partitions ascending, so that locks are taken in one order. */
 export function sortForAppend(batches: readonly ReadyBatch[]): ReadyBatch[] {
   return batches.toSorted((a, b) => a.partitionId - b.partitionId);
 }
 
 /**
- * The one statement that appends: the last of its transaction, sent together with COMMIT, so that the locks of
- * the partitions are never held over a network round trip.
+ * The statement that appends: the last of its transaction, sent together with COMMIT, so that the locks of
+ * the partitions are never held across a network round trip.
  *
  * @param batches sorted by {@link sortForAppend}
  */

@@ -5,17 +5,17 @@ import { EXPIRES_AT_HEADER, MESSAGE_ID_HEADER, SIGNATURE_HEADER } from '../recor
 import { RecordBatchBuilder, type RecordHeader } from '../record/index.js';
 import type { Topics } from '../topics.js';
 
-/** A message on its way into the log. Its buffers are copied at once. */
+/** A message to be appended to the log. Its buffers are copied immediately. */
 export interface MessageToCollect {
-  /** Its id in the text form of a UUID. */
+  /** Its id, a UUID in text form. */
   readonly id: Buffer;
   readonly topic: string;
-  /** Null: chosen by the key; without a key, batch by batch in turn. */
+  /** Null: determined by the key; without a key, in turn, batch by batch. */
   readonly partition: number | null;
   readonly key: Buffer | null;
   /** An object as JSON text. */
   readonly headers: string | null;
-  /** Headers of Waybill's own, in the same form. */
+  /** Control headers, in the same form. */
   readonly control?: string | null;
   /** When it expires, in milliseconds since 1970. */
   readonly expiresAtMs?: number | null;
@@ -27,7 +27,7 @@ export interface MessageToCollect {
 const MESSAGE_ID_KEY = Buffer.from(MESSAGE_ID_HEADER);
 const SPARE_BUILDERS = 64;
 
-/** Turns messages into record batches, one builder a partition, ready for one append. */
+/** Turns messages into record batches, one builder per partition, for one append. */
 export class BatchCollector {
   readonly #partitioner = new Partitioner();
   readonly #spare: RecordBatchBuilder[] = [];
@@ -35,17 +35,17 @@ export class BatchCollector {
   #ready: ReadyBatch[] = [];
   #listed = false;
 
-  /** @param batchBytes largest record batch, in bytes; a larger single message gets one of its own */
+  /** @param batchBytes largest record batch, in bytes; a larger message gets its own batch */
   constructor(
     private readonly topics: Topics,
     private readonly batchBytes: number,
   ) {}
 
   /**
-   * Collects what `fill` adds. When it throws, nothing stays behind for the next time.
+   * Collects the messages that `fill` adds. When it throws, nothing is kept for the next time.
    * @returns the batches, sorted for appending
-   * @throws TopicUnknownError, MessageInvalidError when a message names a topic or a partition that is not in the database,
-   *   unless `fill` catches what `add` throws: then the message is left out
+   * @throws TopicUnknownError, MessageInvalidError when a message names a topic or a partition that does not exist,
+   *   unless `fill` catches the error of `add`: then the message is left out
    */
   async collect(fill: (add: (message: MessageToCollect) => void) => Promise<void>): Promise<ReadyBatch[]> {
     if (!this.#listed) await this.topics.list();
@@ -56,7 +56,7 @@ export class BatchCollector {
       this.#partitioner.nextBatch();
       return sortForAppend(this.#ready);
     } catch (error) {
-      // The topic may have been created after the list was read: read it again for the next time.
+      // The topic may have been created since the list was read: read it again for the next time.
       if (error instanceof TopicUnknownError) await this.topics.list();
       throw error;
     } finally {
@@ -124,7 +124,7 @@ function addHeaders(headers: RecordHeader[], json: string): void {
   }
 }
 
-/** All headers of a message that waits elsewhere on its way into the log, as one object in JSON. */
+/** All headers of a message that waits elsewhere before it is appended, as one JSON object. */
 export function headersTogether({
   headers,
   control = null,

@@ -23,20 +23,25 @@ import { RecordBatchBuilder, type RecordHeader, recordSize } from '../record/ind
 import { nextProducerId } from '../statements.generated.js';
 import type { Topics } from '../topics.js';
 
-/** Waits between two tries, in milliseconds. */
+/** Wait between two attempts, in milliseconds. */
 const FIRST_PAUSE_MS = 40;
 const LONGEST_PAUSE_MS = 2_000;
 
 const SPECS = {
-  /** How long a flush waits for more records, in milliseconds. 0 still gathers what comes while the last flush runs. */
+  /**
+   * How long a flush waits for more records, in milliseconds. 0 still gathers records that arrive during the last
+   * flush.
+   */
   lingerMs: wholeNumber({ default: 0, min: 0, max: 60_000 }),
-  /** Largest record batch, in bytes; a larger single record gets a batch of its own. */
+  /** Maximum size of a record batch, in bytes; a larger record gets its own batch. */
   batchBytes: wholeNumber({ default: 256 * 1024, min: 1_024, max: 16 * 1024 * 1024 }),
-  /** Bytes that may wait to be appended before `append` refuses. */
+  /** The bytes that may wait to be appended before `append` refuses more. */
   bufferBytes: wholeNumber({ default: 32 * 1024 * 1024, min: 64 * 1024, max: 1024 * 1024 * 1024 }),
-  /** How long an append is tried before it fails, in milliseconds. */
+  /** How long an append is retried before it fails, in milliseconds. */
   deliveryTimeoutMs: wholeNumber({ default: 120_000, min: 100, max: 86_400_000 }),
-  /** Records of a partition under one producer id; then another is taken. Sequences are 32-bit, as in Kafka. */
+  /**
+   * The most records of a partition under one producer id; then a new id is used. Sequences are 32-bit, as in Kafka.
+   */
   producerRecordsMax: wholeNumber({ default: 2_000_000_000, min: 1, max: 2_000_000_000 }),
   /** `all` waits until the commit is on disk, `1` only until the server has it in memory. */
   acks: oneOf(['all', '1'], 'all'),
@@ -45,17 +50,17 @@ const SPECS = {
 /** Options of a {@link LogAppender}. */
 export type LogAppenderOptions = Given<typeof SPECS>;
 
-/** A record to append. */
+/** A record to append to a topic. */
 export interface RecordToAppend {
   readonly topic: string;
-  /** Default: chosen by the key's hash; without a key, batch by batch in turn. */
+  /** Default: determined by the key's hash; without a key, in turn, batch by batch. */
   readonly partition?: number;
   readonly key?: Buffer | null;
   readonly value: Buffer | null;
   readonly headers?: readonly RecordHeader[];
 }
 
-/** Where a record went. */
+/** The location of an appended record. */
 export interface RecordLocation {
   readonly topic: string;
   readonly partition: number;
@@ -80,16 +85,16 @@ interface FlushBatch {
   readonly records: readonly Placed[];
 }
 
-/** Bytes that one flush takes at most; the rest goes with the next. */
+/** The most bytes of one flush; the rest goes with the next. */
 const FLUSH_BYTES = 8 * 1024 * 1024;
 
 /**
- * Appends records from this process to the log: gathers what comes in while the last flush is being committed, and
- * writes it for all partitions at once. There is one flush under way at a time, so records of a partition are
+ * Appends records from this process to the log: gathers records while the last flush is being committed, and
+ * writes them for all partitions together. Only one flush is in flight at a time, so records of a partition are
  * appended in the order in which `append` was called.
  *
- * Every flush carries the appender's producer id and sequences, so a flush whose answer was lost is sent again
- * without any record ending up in the log twice (Kafka's idempotent producer, KIP-98).
+ * Every flush carries the appender's producer id and sequences, so a flush whose response was lost is sent again
+ * without any duplicate record in the log (Kafka's idempotent producer, KIP-98).
  */
 export class LogAppender {
   readonly #options;
@@ -115,9 +120,9 @@ export class LogAppender {
   }
 
   /**
-   * Appends a record. Resolves when it is in the log, to its place.
+   * Appends a record. Resolves to its location when it is in the log.
    *
-   * @throws TopicUnknownError, MessageInvalidError for a partition that the topic has not, or for control headers
+   * @throws TopicUnknownError, MessageInvalidError for a partition that the topic does not have, or for control headers
    * @throws BufferFullError when more than `bufferBytes` wait
    * @throws DeliveryTimedOutError when the database could not be reached for `deliveryTimeoutMs`
    */
@@ -136,19 +141,19 @@ export class LogAppender {
     });
   }
 
-  /** Resolves when everything that waits has been appended, or has failed. */
+  /** Resolves when every waiting record has been appended or has failed. */
   async flush(): Promise<void> {
     await this.#flushing;
   }
 
-  /** Refuses further records and waits for those given. */
+  /** Refuses further records and waits for the accepted ones. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#flushing;
   }
 
   async #flushAll(): Promise<void> {
-    // One turn of the event loop lets the records of a burst come in together.
+    // One turn of the event loop gathers the records of a burst.
     await this.#clock.sleep(this.#options.lingerMs);
     while (this.#waiting.length > 0) {
       const taken = this.#take();
@@ -171,7 +176,7 @@ export class LogAppender {
     this.#flushing = undefined;
   }
 
-  /** Nothing is under way when this is asked, so nothing can be sent again under the old id. */
+  /** No flush is in flight when this is called, so nothing can be sent again under the old id. */
   #leaveProducerInTime(): void {
     if (this.#highestSequence < this.#options.producerRecordsMax) return;
     this.#producerId = undefined;
@@ -189,7 +194,7 @@ export class LogAppender {
     return this.#waiting.splice(0, count);
   }
 
-  /** Finds the partitions of the records, in their order; what cannot be placed is refused and left out. */
+  /** Finds the partitions of the records, in order; a record without one is refused and left out. */
   async #location(taken: readonly Pending[]): Promise<Placed[]> {
     const placed: Placed[] = [];
     for (const pending of taken) {
@@ -207,7 +212,7 @@ export class LogAppender {
       const partitionId = topic.partitionIds[partition];
       if (partitionId !== undefined) placed.push({ ...pending, partition, partitionId });
       else {
-        const problem = `the topic has ${count} partitions and no partition ${partition}`;
+        const problem = `the topic has ${count} partitions, but no partition ${partition}`;
         pending.reject(new MessageInvalidError('(a record)', record.topic, problem));
       }
     }
@@ -259,7 +264,7 @@ export class LogAppender {
     };
   }
 
-  /** Tries again for as long as failures may pass and `deliveryTimeoutMs` of the oldest record is not over. */
+  /** Retries while failures are transient and `deliveryTimeoutMs` of the oldest record is not over. */
   async #untilDone<T>(taken: readonly Pending[], work: () => Promise<T>): Promise<T> {
     const oldest = taken[0] as Pending;
     for (let failures = 1; ; failures += 1) {
@@ -293,7 +298,7 @@ export class LogAppender {
 
   async #nextProducerId(): Promise<number> {
     const [row] = await this.database.session.run(nextProducerId);
-    invariant(row !== undefined, 'a sequence gave no value');
+    invariant(row !== undefined, 'a sequence returned no value');
     return row.producerId;
   }
 }
@@ -311,10 +316,10 @@ function resolveAppends(batches: readonly FlushBatch[], appended: readonly Appen
   });
 }
 
-/** Headers that a producer may set although they are Waybill's own: they control nobody but the message. */
+/** Waybill's headers that a producer may set: they affect only the message itself. */
 const HARMLESS: ReadonlySet<string> = new Set([MESSAGE_ID_HEADER, EXPIRES_AT_HEADER]);
 
-/** @throws MessageInvalidError for headers that Waybill would believe: answers, commands of sagas */
+/** @throws MessageInvalidError for headers that Waybill would trust: replies, commands of sagas */
 function assertNoControl({ topic, headers = [] }: RecordToAppend): void {
   const names = headers.map(({ key }) => Buffer.from(key as string).toString('utf8'));
   const control = names.find(

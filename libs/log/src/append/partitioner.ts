@@ -1,8 +1,8 @@
 import { partitionForKey } from '../record/index.js';
 
 /**
- * Chooses partitions as Kafka's default partitioner does: a key always goes where its murmur2 hash says; records
- * without a key stick to one partition for as long as the caller keeps filling one batch, then move on.
+ * Chooses partitions like Kafka's default partitioner: the murmur2 hash of a key determines its partition; records
+ * without a key stick to one partition while the caller keeps filling one batch, then move on.
  */
 export class Partitioner {
   readonly #sticky = new Map<string, number>();
@@ -13,12 +13,12 @@ export class Partitioner {
     return (this.#sticky.get(topic) ?? 0) % partitions;
   }
 
-  /** Moves the records without a key on to the next partition of every topic. */
+  /** Moves records without a key on to the next partition of every topic. */
   nextBatch(): void {
     for (const [topic, number] of this.#sticky) this.#sticky.set(topic, number + 1);
   }
 
-  /** Lets a topic take part in the turning. */
+  /** Includes a topic in the rotation. */
   know(topic: string): void {
     if (!this.#sticky.has(topic)) this.#sticky.set(topic, 0);
   }

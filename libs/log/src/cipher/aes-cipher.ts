@@ -3,18 +3,18 @@ import { ConfigurationError } from '@waybill/kernel';
 import { show, unknownName } from '@waybill/kernel/internal';
 import { type Cipher, contextBytes } from './cipher.js';
 
-/** A secret of at least 32 bytes; a text counts in UTF-8. */
+/** A secret of at least 32 bytes; a string is measured in UTF-8. */
 export type CipherSecret = string | Uint8Array;
 
 /** Options of {@link aesCipher}. */
 export interface AesCipherOptions {
-  /** Keys by their ids. An old one stays until nothing is stored any more that was encrypted with it. */
+  /** Keys by their ids. Keep an old one while any stored data are encrypted with it. */
   readonly keys: Readonly<Record<string, CipherSecret>>;
   /** The key that encrypts. */
   readonly encryptWith: string;
   /**
-   * Makes the names under which keys of messages stand with `encryptKeys`. It is never changed while messages are under way:
-   * those of one key would go to another partition.
+   * Derives the pseudonyms that replace message keys with `encryptKeys`. Never change it while messages are in flight:
+   * messages of one key would go to another partition.
    */
   readonly pseudonymKey?: CipherSecret;
 }
@@ -27,10 +27,10 @@ const TAG_BYTES = 16;
 const KEY_ID = /^[A-Za-z0-9_-]{1,64}$/;
 
 /**
- * AES-256-GCM with named keys. Each ciphertext has a key of its own, derived from the named one by a random salt
- * (HMAC-SHA256), so that no number of messages wears a key out.
+ * AES-256-GCM with named keys. Each ciphertext has its own key, derived from the named one with a random salt
+ * (HMAC-SHA256), so that no number of messages exhausts a key.
  *
- * @throws ConfigurationError; keys are never part of what it says
+ * @throws ConfigurationError; its message never contains keys
  */
 export function aesCipher(options: AesCipherOptions): Cipher {
   const problems: string[] = [];
@@ -38,7 +38,8 @@ export function aesCipher(options: AesCipherOptions): Cipher {
   const { encryptWith, pseudonymKey } = options;
   const secrets = new Map<string, Buffer>();
   for (const [id, secret] of Object.entries(options.keys ?? {})) {
-    if (!KEY_ID.test(id)) problems.push(`key ${show(id)}: its id must be 1 to 64 of A-Z a-z 0-9 _ -`);
+    if (!KEY_ID.test(id))
+      problems.push(`key ${show(id)}: its id must be 1 to 64 characters of A-Z a-z 0-9 _ -`);
     else keep(`key ${id}`, secret, problems, (bytes) => secrets.set(id, bytes));
   }
   let pseudonyms: Buffer | undefined;
@@ -58,7 +59,7 @@ export function aesCipher(options: AesCipherOptions): Cipher {
   };
 }
 
-/** Encrypts with a secret; what it returns can be decrypted with the same secret and the same additional data only. */
+/** Encrypts with a secret; the result can be decrypted only with the same secret and the same additional data. */
 export function encrypt(secret: Buffer, plain: Buffer, additional: Buffer): Buffer {
   const salt = randomBytes(SALT_BYTES);
   const iv = randomBytes(IV_BYTES);
@@ -67,7 +68,7 @@ export function encrypt(secret: Buffer, plain: Buffer, additional: Buffer): Buff
   return Buffer.concat([salt, iv, cipher.getAuthTag(), body]);
 }
 
-/** @throws RangeError, and what Node says where it is not genuine */
+/** @throws RangeError; Node's error if it is not genuine */
 export function decrypt(secret: Buffer, ciphertext: Buffer, additional: Buffer): Buffer {
   const body = SALT_BYTES + IV_BYTES + TAG_BYTES;
   if (ciphertext.length < body) throw new RangeError('its ciphertext is too short');

@@ -1,14 +1,14 @@
-/** An envelope as it is stored: whose key is needed, in plain, and the ciphertext. */
+/** An envelope as it is stored: the required key's name, in plain text, and the ciphertext. */
 export interface Envelope {
-  /** The cipher's key; undefined where a subject's is needed. */
+  /** The id of the cipher's key; undefined if a subject's key is needed. */
   readonly keyId: string | undefined;
   readonly subject: { readonly hash: Buffer; readonly keyId: string } | undefined;
-  /** Whether it is of the template of many messages, which have ids of their own. */
+  /** Whether it belongs to a template for many messages, which have their own ids. */
   readonly isTemplate: boolean;
   readonly ciphertext: Buffer;
 }
 
-/** No JSON and no text begins so. */
+/** No JSON and no text begins with this. */
 const MAGIC = Buffer.from('\0WBS\u0001', 'latin1');
 const OF_SUBJECT = 1;
 const OF_TEMPLATE = 2;
@@ -29,22 +29,22 @@ export function writeEnvelope({ keyId = '', subject, isTemplate, ciphertext }: E
   return Buffer.concat([MAGIC, Buffer.from([flags]), ...whose, ciphertext]);
 }
 
-/** @throws RangeError for bytes that begin as an envelope and are none */
+/** @throws RangeError for bytes that begin like an envelope but are not one */
 export function readEnvelope(bytes: Buffer): Envelope {
   const flags = bytes.readUInt8(MAGIC.length);
   const at = MAGIC.length + 1;
-  if ((flags & ~(OF_SUBJECT | OF_TEMPLATE)) !== 0) throw new RangeError('its form is not known here');
+  if ((flags & ~(OF_SUBJECT | OF_TEMPLATE)) !== 0) throw new RangeError('its format is not known here');
   const isTemplate = (flags & OF_TEMPLATE) !== 0;
   if ((flags & OF_SUBJECT) !== 0) {
     const body = at + HASH_BYTES + ID_BYTES;
-    if (bytes.length < body) throw new RangeError('it is cut off');
+    if (bytes.length < body) throw new RangeError('it is truncated');
     const hex = bytes.toString('hex', at + HASH_BYTES, body);
     const keyId = hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
     const subject = { hash: bytes.subarray(at, at + HASH_BYTES), keyId };
     return { keyId: undefined, subject, isTemplate, ciphertext: bytes.subarray(body) };
   }
   const body = at + 1 + bytes.readUInt8(at);
-  if (bytes.length < body) throw new RangeError('it is cut off');
+  if (bytes.length < body) throw new RangeError('it is truncated');
   const keyId = bytes.toString('latin1', at + 1, body);
   return { keyId, subject: undefined, isTemplate, ciphertext: bytes.subarray(body) };
 }

@@ -6,7 +6,7 @@ import { type Envelope, isEnvelope } from './envelope.js';
 import type { SealedLocation, Sealer } from './sealer.js';
 import type { SubjectKey } from './subject-keys.js';
 
-/** What of a message is sealed. */
+/** The sealed parts of a message. */
 export interface MessageContent {
   readonly topic: string;
   readonly id: string;
@@ -15,38 +15,38 @@ export interface MessageContent {
   readonly payload: Buffer;
 }
 
-/** For whom a message is sealed, and how. */
+/** Options for sealing a message. */
 export interface MessageSealing {
   readonly subject: string | null;
-  /** Whether it is the template of many, which have ids of their own. */
+  /** Whether it is a template for many messages, which have their own ids. */
   readonly isTemplate: boolean;
-  /** Whether its key is the user's, and not one of Waybill's own. */
+  /** Whether its key is the user's, and not one of Waybill's. */
   readonly hasUserKey: boolean;
-  /** The key under which it stands already. Default: what the sealer makes of its key. */
+  /** Its stored key, if it already has one. Default: the sealer's form of its key. */
   readonly storedKey?: string | null;
 }
 
-/** A message in the form in which it is stored. */
+/** A message as it is stored. */
 export interface SealedMessage extends Pick<MessageContent, 'key' | 'headers' | 'payload'> {
   readonly subjectKey: SubjectKey | null;
 }
 
 /** A record whose content has been opened. */
 export interface OpenedRecord extends LogRecord {
-  /** Whose it is, where that was said. */
+  /** Its subject, if one was given. */
   readonly subject: string | null;
   /** Whether it was sealed. */
   readonly wasSealed: boolean;
 }
 
-/** A message as it was before it was sealed. */
+/** A message before it was sealed. */
 export type OpenedMessage<Message> = Message & {
   readonly payload: Buffer | null;
-  /** Whose data it holds, where that was said. */
+  /** The subject of its data, if one was given. */
   readonly subject: string | null;
 };
 
-/** What stands in front of the payload within the envelope. */
+/** The part of the envelope's content that precedes the payload. */
 interface Inner {
   readonly key?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -55,7 +55,7 @@ interface Inner {
 
 const UNREADABLE: ReadonlySet<ErrorCode> = new Set(['CONTENT_UNDECIPHERABLE', 'SUBJECT_ERASED']);
 
-/** Headers that are read before a message is opened, by Waybill and by what lies between; the others are sealed. */
+/** Headers that Waybill and intermediaries read before a message is opened; the others are sealed. */
 const PLAIN: ReadonlySet<string> = new Set([
   'content-type',
   'traceparent',
@@ -69,7 +69,7 @@ const PLAIN: ReadonlySet<string> = new Set([
   'ce_dataschema',
 ]);
 
-/** Seals a message: its payload, its headers but for those that must be read on the way, and its key where that is asked. */
+/** Seals a message: its payload, its headers except those that must be read in transit, and its key if requested. */
 export function sealMessage(
   sealer: Sealer,
   { topic, id, key, headers, payload }: MessageContent,
@@ -98,9 +98,9 @@ export function sealMessage(
 }
 
 /**
- * A message as it was before it was sealed; one that was not is returned as it is.
+ * A message as it was before it was sealed; an unsealed one is returned unchanged.
  *
- * @param session where the keys of subjects are
+ * @param session for the keys of subjects
  * @param what names it for errors
  * @throws ContentUndecipherableError, SubjectErasedError
  */
@@ -117,7 +117,7 @@ export async function openMessage<Message extends Omit<MessageContent, 'payload'
   return { ...message, ...opened, subject };
 }
 
-/** As {@link openMessage}, for people: what cannot be opened stays as it is stored, and says why. */
+/** Like {@link openMessage}, for display: a message that cannot be opened stays as stored, with the reason. */
 export async function readableMessage<Message extends Omit<MessageContent, 'payload'>>(
   sealer: Sealer,
   session: SqlSession,
@@ -131,14 +131,14 @@ export async function readableMessage<Message extends Omit<MessageContent, 'payl
   }
 }
 
-/** Why something that was sealed cannot be read. @throws what is something else */
+/** The reason why sealed content cannot be read. @throws any other error */
 export function whyUnreadable(error: unknown): string {
   const isKnown = isWaybillError(error) && UNREADABLE.has(error.code);
   if (!isKnown) throw error;
   return `${error.code}: ${error.message}`;
 }
 
-/** A record as its handler is to have it: its own key, all of its headers, its payload. Else as {@link openMessage}. */
+/** A record as its handler receives it: original key, all headers, payload. Otherwise like {@link openMessage}. */
 export async function openRecord(
   sealer: Sealer,
   session: SqlSession,
@@ -187,11 +187,11 @@ async function openInner(
 }
 
 function locationOf(topic: string, id: string | null, key: string | null): SealedLocation {
-  // The database writes a UUID in lower case, whatever its sender wrote.
+  // The database returns a UUID in lower case, however the sender wrote it.
   return { kind: 'message', of: [topic, id?.toLowerCase() ?? null, key] };
 }
 
-/** Control headers are Waybill's own: nobody slips one in within an envelope. */
+/** Control headers are Waybill's: an envelope must not smuggle one in. */
 function isOfUser(name: string): boolean {
   return !name.toLowerCase().startsWith(RESERVED_HEADER_PREFIX);
 }

@@ -12,13 +12,13 @@ import { type Cipher, type CipherContext, contextBytes } from './cipher.js';
 import { type Envelope, isEnvelope, readEnvelope, writeEnvelope } from './envelope.js';
 import { type SubjectKey, SubjectKeys, unwrapped } from './subject-keys.js';
 
-/** Where something is stored: it is readable there only. */
+/** The place where something is stored: it is readable only there. */
 export type SealedLocation = Pick<CipherContext, 'kind' | 'of'>;
 
-/** What is sealed, and for whom. */
+/** The place and the subject of sealed content. */
 export interface SealOptions {
   readonly subjectKey?: SubjectKey | null | undefined;
-  /** Whether it is the template of many. Default false. */
+  /** Whether it is a template for many messages. Default false. */
   readonly isTemplate?: boolean;
 }
 
@@ -30,13 +30,13 @@ export interface SealerOptions {
   readonly encryptKeys?: boolean | undefined;
 }
 
-/** Stands in front of an envelope in a column of text; no JSON begins so. */
+/** The prefix of an envelope in a text column; no JSON begins with it. */
 const TEXT_MARK = '!sealed ';
 const KEY_ID = /^[A-Za-z0-9_-]{1,64}$/;
 
 /**
- * Seals what is stored, and opens it again: the one place where anything is encrypted. Without a cipher everything stays as
- * it is. What was stored before there was a cipher is read as it is.
+ * Seals and opens stored content: all encryption happens here. Without a cipher all content stays in plain
+ * text. Content stored before a cipher was configured is read as it is.
  */
 export class Sealer {
   /** Encrypts nothing. */
@@ -46,11 +46,11 @@ export class Sealer {
   readonly #cipher: Cipher | undefined;
   readonly #subjects: SubjectKeys | undefined;
 
-  /** @throws ConfigurationError */
+  /** @throws ConfigurationError listing every problem */
   constructor({ cipher, encryptKeys = false }: SealerOptions = {}) {
     const problems: string[] = [];
     if (cipher !== undefined && !isCipher(cipher))
-      problems.push('cipher must have keyId, encrypt and decrypt, as aesCipher({ … }) has');
+      problems.push('cipher must have keyId, encrypt and decrypt, like aesCipher({ … })');
     if (typeof encryptKeys !== 'boolean') problems.push('encryptKeys must be true or false');
     else if (encryptKeys && typeof cipher?.pseudonym !== 'function')
       problems.push('encryptKeys needs a cipher with pseudonyms: give aesCipher a pseudonymKey');
@@ -60,30 +60,30 @@ export class Sealer {
     if (cipher !== undefined) this.#subjects = new SubjectKeys(cipher);
   }
 
-  /** Whether what is stored is encrypted. */
+  /** Whether stored content is encrypted. */
   get isActive(): boolean {
     return this.#cipher !== undefined;
   }
 
-  /** The text that stands for a message's key. */
+  /** The stored form of a message's key. */
   storedKey(key: string): string {
     return this.encryptsKeys ? (this.#cipher?.pseudonym?.(key) ?? key) : key;
   }
 
-  /** All texts under which messages of a key may stand. */
+  /** All stored forms that messages of a key may have. */
   storedKeys(key: string): string[] {
     const pseudonym = this.#cipher?.pseudonym?.(key);
     return pseudonym === undefined ? [key] : [key, pseudonym];
   }
 
-  /** The key for what belongs to a subject. @throws ConfigurationError without a cipher */
+  /** The key of a subject. @throws ConfigurationError without a cipher */
   subjectKey(subject: string): SubjectKey {
     if (this.#subjects === undefined)
-      throw new ConfigurationError('Nothing can be kept for a subject', ['set the option cipher']);
+      throw new ConfigurationError('Nothing can be stored for a subject', ['set the option cipher']);
     return this.#subjects.of(subject);
   }
 
-  /** Seals bytes. @throws whatever an own cipher throws */
+  /** Seals bytes. @throws the error of a custom cipher */
   seal(
     plain: Buffer,
     location: SealedLocation,
@@ -102,10 +102,10 @@ export class Sealer {
   }
 
   /**
-   * Opens what was sealed; what was not is returned as it is.
+   * Opens sealed content; unsealed content is returned unchanged.
    *
-   * @param session where the keys of subjects are
-   * @param place where it is stored, or a function of the envelope that says so
+   * @param session for the keys of subjects
+   * @param place where it is stored, or a function of the envelope that returns it
    * @param what names it for errors
    * @throws ContentUndecipherableError, SubjectErasedError
    */
@@ -122,7 +122,7 @@ export class Sealer {
       return await this.#opened(session, envelope, { kind, of }, what);
     } catch (error) {
       if (isWaybillError(error)) throw error;
-      // What Node says of a wrong key tells an operator nothing.
+      // Node's message about a wrong key does not help an operator.
       const isForeign = error instanceof RangeError;
       const problem = isForeign
         ? describeError(error).replace(/^RangeError: /, '')
@@ -152,13 +152,13 @@ export class Sealer {
     return Buffer.from(cipher.decrypt(ciphertext, keyId ?? '', { ...location, subject: null }));
   }
 
-  /** As {@link seal}, for a column of text. */
+  /** Like {@link seal}, for a text column. */
   sealText(text: string, location: SealedLocation, options?: SealOptions): string {
     if (!this.isActive) return text;
     return `${TEXT_MARK}${this.seal(Buffer.from(text, 'utf8'), location, options).toString('base64url')}`;
   }
 
-  /** As {@link open}, for a column of text. */
+  /** Like {@link open}, for a text column. */
   async openText(
     session: SqlSession,
     stored: string,
@@ -170,14 +170,14 @@ export class Sealer {
     return (await this.open(session, sealed, location, what)).toString('utf8');
   }
 
-  /** As {@link sealText}, for a column of json: a JSON text in, a JSON text out. It tells which subject it is of, by its hash. */
+  /** Like {@link sealText}, for a json column: JSON text in, JSON text out. It includes the hash of its subject. */
   sealJson(json: string, location: SealedLocation, options: SealOptions = {}): string {
     if (!this.isActive) return json;
     const subject = options.subjectKey?.hash.toString('hex');
     return JSON.stringify({ sealed: this.sealText(json, location, options), subject });
   }
 
-  /** As {@link open}, for what {@link sealJson} made. */
+  /** Like {@link open}, for the output of {@link sealJson}. */
   async openJson(
     session: SqlSession,
     stored: string,

@@ -8,15 +8,15 @@ export interface SubjectKey {
   readonly id: string;
   readonly hash: Buffer;
   readonly key: Buffer;
-  /** The statement that keeps it, wrapped, in the transaction of what is encrypted with it. */
+  /** The statement that stores it, wrapped, in the transaction of the data encrypted with it. */
   readonly keep: BoundStatement;
 }
 
 const KEY_BYTES = 32;
-/** Subjects whose keys a process has at hand; one that is not among them gets another key. */
+/** The most subjects whose keys a process caches; a subject that is not cached gets a new key. */
 const MOST_SUBJECTS = 10_000;
 
-/** How a subject is known where its name must not stand. */
+/** A subject's identifier where its name must not appear. */
 export function subjectHash(subject: string): Buffer {
   return createHash('sha256').update('waybill subject').update(subject).digest();
 }
@@ -26,7 +26,7 @@ export function wrappingOf(keyId: string, hash: Buffer): CipherContext {
   return { kind: 'subject-key', of: [keyId], subject: hash.toString('hex') };
 }
 
-/** The keys that this process encrypts with, one a subject. */
+/** The keys that this process encrypts with, one per subject. */
 export class SubjectKeys {
   readonly #keys = new Map<string, SubjectKey>();
 
@@ -53,7 +53,7 @@ export class SubjectKeys {
   }
 }
 
-/** The key that was wrapped. @throws what the cipher throws */
+/** Unwraps a key. @throws the cipher's error */
 export function unwrapped(cipher: Cipher, wrapped: Buffer, keyId: string, hash: Buffer): Buffer {
   const length = wrapped.readUInt8(0);
   const by = wrapped.toString('latin1', 1, 1 + length);

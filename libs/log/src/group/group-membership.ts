@@ -32,24 +32,24 @@ export interface Ownership {
   readonly ownerEpoch: number;
 }
 
-/** What a membership tells its consumer. Calls are made one at a time, and awaited. */
+/** Callbacks of a membership to its consumer. They are called one at a time, and awaited. */
 export interface MembershipListener {
-  /** The partition is this member's from now on. */
+  /** This member owns the partition from now on. */
   onAssigned(ownership: Ownership): Promise<void>;
-  /** The partition is to be given to another member: finish what is under way; it is released afterwards. */
+  /** The partition will be given to another member: finish deliveries in flight; it is released afterwards. */
   onRevoked(ownership: Ownership): Promise<void>;
-  /** The partition is another's already: stop, and write nothing more. */
+  /** Another member already owns the partition: stop, and write nothing more. */
   onLost(ownership: Ownership): Promise<void>;
 }
 
-/** How a {@link GroupMembership} is made. */
+/** Options and dependencies of a {@link GroupMembership}. */
 export interface GroupMembershipOptions {
   readonly group: string;
-  /** Read at each heartbeat: topics may be added. */
+  /** Read at each heartbeat, since topics may be added. */
   readonly topics: readonly string[];
-  /** How long a member that is not heard of keeps its partitions, in milliseconds. */
+  /** How long a member keeps its partitions without a heartbeat, in milliseconds. */
   readonly leaseMs: number;
-  /** How often it lets itself be heard, in milliseconds; at most a third of the lease. */
+  /** Heartbeat interval, in milliseconds; at most a third of the lease. */
   readonly heartbeatMs: number;
   readonly listener: MembershipListener;
   readonly logger?: Logger;
@@ -59,19 +59,19 @@ export interface GroupMembershipOptions {
 type OwnerRow = { partitionId: number; ownerId: string | null; ownerEpoch: number; targetId: string | null };
 
 /**
- * One member of a consumer group. It heartbeats by the database's clock; a member that finds that the assignment does not
- * fit the members any more takes the group's lock and recomputes it. A partition changes hands only after its
- * owner has let go of it, or the owner's lease has run out.
+ * One member of a consumer group. It heartbeats by the database's clock; a member that finds that the assignment no
+ * longer fits the members takes the group's lock and recomputes it. A partition changes hands only after its owner has
+ * released it, or the owner's lease has expired.
  */
 export class GroupMembership {
-  /** This member's id; new for every start of the process. */
+  /** This member's id; new for every start. */
   readonly memberId = newId();
   readonly #options: GroupMembershipOptions;
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #service: BackgroundService;
   readonly #owned = new Map<number, Ownership>();
-  /** Partitions being let go of: drained while the heartbeats go on. */
+  /** Partitions being released: drained while the heartbeats continue. */
   readonly #releasing = new Map<number, Promise<void>>();
   readonly #releases: ReleaseBatch;
   #groupId: number | undefined;
@@ -102,17 +102,17 @@ export class GroupMembership {
     });
   }
 
-  /** The group's id in the database. Known once started. */
+  /** The group's id in the database. Known after the start. */
   get groupId(): number {
     return this.#groupId ?? -1;
   }
 
-  /** The partitions that are this member's, as far as it has heard. */
+  /** The partitions that this member owns, as far as it knows. */
   get owned(): readonly Ownership[] {
     return [...this.#owned.values()];
   }
 
-  /** Whether the lease has surely run: no heartbeat has come through for as long. */
+  /** Whether the lease has certainly expired: no heartbeat has succeeded for that long. */
   get leaseLapsed(): boolean {
     return this.#clock.monotonic() - this.#heardAt > this.#options.leaseMs;
   }
@@ -120,18 +120,20 @@ export class GroupMembership {
   /** Joins the group. */
   async start(): Promise<void> {
     const [row] = await this.database.session.run(ensureGroup, this.#options.group);
-    // A group that another process creates at this very moment is not visible yet to the same statement.
+    // A group that another process is creating concurrently is not visible yet to the same statement.
     this.#groupId =
       row?.groupId ?? (await this.database.session.run(ensureGroup, this.#options.group))[0]?.groupId;
     this.#unsubscribe = this.signals.subscribe('group', this.#service.bell);
     this.#service.start();
   }
 
-  /** Lets go of every partition and leaves the group, so that others take over at once. Stopping twice is stopping once. */
+  /**
+   * Releases every partition and leaves the group, so that others take over immediately. A second call does nothing.
+   */
   async stop(): Promise<void> {
     if (this.#leaving) return;
     this.#leaving = true;
-    // The heartbeats go on until the last delivery has ended, but ask for no partition any more.
+    // The heartbeats continue until the last delivery has ended, but claim no more partitions.
     this.#service.bell.ring();
     for (const ownership of this.owned) this.#giveUp(ownership, 'onRevoked');
     await Promise.all(this.#releasing.values());
@@ -143,15 +145,15 @@ export class GroupMembership {
       this.signals.send('group');
     } catch (error) {
       this.#logger.warn(
-        `leaving group ${this.#options.group} failed, its lease will run out: ${describeError(error)}`,
+        `leaving group ${this.#options.group} failed; its lease will expire: ${describeError(error)}`,
       );
     }
   }
 
   /**
-   * Takes partitions again that are this member's already: whatever was begun under an old epoch has been committed when this
-   * returns, or never will be. Waits for nothing.
-   * @returns the new ownerships; none of those that are another's, or in which a delivery is just being committed
+   * Reclaims partitions that this member already owns: a transaction begun under an old epoch has been committed when
+   * this returns, or never will be. Waits for no locks.
+   * @returns the new ownerships, except partitions of other members and those in which a delivery is being committed
    */
   async reclaim(ownerships: readonly Ownership[]): Promise<readonly Ownership[]> {
     const ids = ownerships.map(({ partitionId }) => partitionId);
@@ -167,7 +169,7 @@ export class GroupMembership {
     return reclaimed;
   }
 
-  /** One heartbeat, and what follows from it. */
+  /** One heartbeat, and the changes that follow from it. */
   async runOnce(): Promise<'idle'> {
     const groupId = this.groupId;
     const heardAt = this.#clock.monotonic();
@@ -185,7 +187,7 @@ export class GroupMembership {
     return 'idle';
   }
 
-  /** Brings what this member holds in line with what the owners' rows say. */
+  /** Brings this member's partitions in line with the owners' rows. */
   async #follow(owners: readonly OwnerRow[]): Promise<void> {
     const mine = new Map(
       owners.filter((row) => row.ownerId === this.memberId).map((row) => [row.partitionId, row]),
@@ -199,7 +201,7 @@ export class GroupMembership {
     for (const row of mine.values()) {
       if (this.#owned.has(row.partitionId) || this.#releasing.has(row.partitionId)) continue;
       if (row.targetId !== null) {
-        // Promised to another before this member had begun with it.
+        // Promised to another member before this one had begun with it.
         promised.push(this.#releases.release(this.groupId, row.partitionId));
         continue;
       }
@@ -231,14 +233,14 @@ export class GroupMembership {
       this.signals.send('group');
     } catch (error) {
       const group = this.#options.group;
-      this.#logger.warn(`letting go of a partition failed, the lease will run out: ${describeError(error)}`, {
+      this.#logger.warn(`releasing a partition failed; the lease will expire: ${describeError(error)}`, {
         group,
         partitionId,
       });
     }
   }
 
-  /** Whether the owners' rows are not what the members that live would be assigned. */
+  /** Whether the owners' rows differ from the assignment for the live members. */
   async #isOutdated(owners: readonly OwnerRow[]): Promise<boolean> {
     const members = await this.database.session.run(readMembers, this.groupId);
     if (members.some((member) => !member.alive)) return true;
@@ -256,7 +258,7 @@ export class GroupMembership {
   async #rebalance(): Promise<void> {
     await this.database.transaction(async (connection) => {
       await connection.run(lockGroup, this.groupId);
-      // Read behind the lock, each in a statement of its own: what others have decided is seen.
+      // Read after taking the lock, each in a separate statement: the decisions of others are visible.
       await connection.run(removeExpiredMembers, this.groupId);
       const members = await connection.run(readMembers, this.groupId);
       const wanted = assignRange(members, await this.#partitionsOf(members));

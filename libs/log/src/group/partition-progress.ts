@@ -13,8 +13,8 @@ import {
 } from '../statements.generated.js';
 
 /**
- * What a record's mark says: its handler is done with it; it is a dead letter; it waits beside the log; it expired or
- * was dropped, and nothing follows.
+ * The verdict in a record's mark: handled; dead letter; parked; expired; or
+ * dropped.
  */
 export type Verdict = 'done' | 'dead' | 'parked' | 'expired' | 'dropped';
 
@@ -26,11 +26,11 @@ const VERDICT_NUMBER: Readonly<Record<Verdict, number>> = {
   dropped: 5,
 };
 
-/** Where a group stands in a partition, as a new owner finds it. */
+/** A group's progress in a partition, as a new owner reads it. */
 export interface StoredProgress {
-  /** Every offset below is done; undefined when the group has never stored one. */
+  /** Every offset below it is done; undefined if the group has never stored a position. */
   readonly position: number | undefined;
-  /** Records from the position up to here may have been begun by an owner that did not end well. */
+  /** Records from the position up to here may have been begun by an owner that crashed. */
   readonly inFlightEnd: number;
   /** Offsets at or above the position that have a verdict. */
   readonly marked: ReadonlySet<number>;
@@ -38,7 +38,7 @@ export interface StoredProgress {
   readonly charges: ReadonlyMap<number, number>;
 }
 
-/** Where a group stands in partitions, by partition id. In a fixed number of statements. */
+/** A group's progress in partitions, by partition id. Uses a fixed number of statements. */
 export async function loadProgress(
   session: SqlSession,
   groupId: number,
@@ -60,15 +60,15 @@ export async function loadProgress(
   return progress;
 }
 
-/** A partition that a group begins with, and where. */
+/** A partition that a group begins to consume, and the offset. */
 export interface FirstPosition {
   readonly ownership: Ownership;
   readonly position: number;
 }
 
 /**
- * The statement that stores where a group begins in partitions of a member, under the fence of each; a last statement. It stores
- * all of them or, when one is another's or locked, none.
+ * The statement that stores where a group begins in partitions of a member, under the fence of each; to be sent last.
+ * It stores all of them or, if another member owns or locks one, none.
  */
 export function advanceTogether(
   groupId: number,
@@ -85,7 +85,7 @@ export function advanceTogether(
   );
 }
 
-/** One member's writes for one partition that it owns; every one of them is fenced by the owner's epoch. */
+/** One member's writes for one partition that it owns; each is fenced by the owner's epoch. */
 export class PartitionProgress {
   constructor(
     private readonly groupId: number,
@@ -93,7 +93,7 @@ export class PartitionProgress {
     readonly ownership: Ownership,
   ) {}
 
-  /** Stores a position, and fences: a last statement. */
+  /** Stores a position, and fences; to be sent last. */
   advance(position: number, inFlightEnd: number): BoundStatement {
     const { partitionId, ownerEpoch } = this.ownership;
     return bindStatement(
@@ -107,7 +107,7 @@ export class PartitionProgress {
     );
   }
 
-  /** Marks records; to be followed by {@link fence} or {@link advance}. */
+  /** Writes marks of records; to be followed by {@link fence} or {@link advance}. */
   mark(offsets: readonly number[], verdict: Verdict): BoundStatement {
     return bindStatement(
       insertMarks,
@@ -118,7 +118,7 @@ export class PartitionProgress {
     );
   }
 
-  /** Raises FencedError unless the partition is still this member's: a last statement. */
+  /** Raises FencedError unless this member still owns the partition; to be sent last. */
   fence(): BoundStatement {
     const { partitionId, ownerEpoch } = this.ownership;
     return bindStatement(fence, this.groupId, partitionId, this.memberId, ownerEpoch);
@@ -129,7 +129,7 @@ export class PartitionProgress {
     return bindStatement(chargeCrash, this.groupId, this.ownership.partitionId, offset);
   }
 
-  /** Forgets what a record was charged with, for it has ended; to be followed by {@link fence}. */
+  /** Clears the charges of a record that has ended; to be followed by {@link fence}. */
   clearCharges(offset: number): BoundStatement {
     return bindStatement(clearCharges, this.groupId, this.ownership.partitionId, offset);
   }

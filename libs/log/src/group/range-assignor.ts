@@ -1,15 +1,15 @@
-/** A member of a group and what it wants to consume. */
+/** A member of a group and the topics it consumes. */
 export interface MemberSubscription {
   readonly memberId: string;
   readonly topics: readonly string[];
 }
 
 /**
- * Kafka's range assignor: topic by topic, each subscribed member (by id) gets a run of neighbouring partitions; the
- * first members get one more when the numbers do not divide.
+ * Kafka's range assignor: topic by topic, each subscribed member (by id) gets a range of consecutive partitions; the
+ * first members get one more if the numbers do not divide evenly.
  *
  * @param partitionsOf partition ids of each topic, by number
- * @returns the member of each partition id; partitions that nobody subscribes to are absent
+ * @returns the member of each partition id; partitions without a subscriber are absent
  */
 export function assignRange(
   members: readonly MemberSubscription[],

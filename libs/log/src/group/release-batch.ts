@@ -1,7 +1,7 @@
 import type { SqlSession } from '@waybill/kernel';
 import { releasePartition, releasePartitions } from '../statements.generated.js';
 
-/** Partitions that are let go of in one statement at most. */
+/** The most partitions released in one statement. */
 const RELEASED_TOGETHER = 500;
 
 interface Batch {
@@ -9,7 +9,7 @@ interface Batch {
   readonly released: Promise<ReadonlySet<number>>;
 }
 
-/** Lets go of a member's partitions: those that come to their end at about the same time, together. */
+/** Releases a member's partitions: those that end at about the same time, together. */
 export class ReleaseBatch {
   #open: Batch | undefined;
 
@@ -18,13 +18,13 @@ export class ReleaseBatch {
     private readonly memberId: string,
   ) {}
 
-  /** Lets go of a partition; waits for a delivery that holds it. */
+  /** Releases a partition; waits for a delivery that holds it. */
   async release(groupId: number, partitionId: number): Promise<void> {
     const batch = (this.#open ??= this.#begin(groupId));
     batch.partitionIds.push(partitionId);
     if (batch.partitionIds.length >= RELEASED_TOGETHER) this.#open = undefined;
     const released = await batch.released;
-    // A batch waits for no delivery; and one that is alone need not be asked twice.
+    // A batch waits for no delivery; a single partition skips the batch.
     if (!released.has(partitionId))
       await this.session.run(releasePartition, groupId, partitionId, this.memberId);
   }

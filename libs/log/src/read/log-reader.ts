@@ -4,26 +4,26 @@ import { patchBaseOffset } from '../record/index.js';
 import { readOffsets, readSegments } from '../statements.generated.js';
 import type { Topics } from '../topics.js';
 
-/** Where to read from, in one partition. */
+/** An offset to read from, in one partition. */
 export interface FetchPosition {
   readonly partitionId: number;
   readonly offset: number;
 }
 
-/** A record batch as it was fetched, its offsets patched in. */
+/** A fetched record batch, with its offsets patched in. */
 export interface FetchedBatch {
   readonly partitionId: number;
   readonly baseOffset: number;
   readonly lastOffset: number;
-  /** The bucket of the log's ring that it lies in. */
+  /** The bucket of the log's ring that contains it. */
   readonly bucketSeq: number;
   readonly data: Buffer;
 }
 
-/** What a fetch has brought. */
+/** The result of a fetch. */
 export interface Fetched {
   readonly batches: FetchedBatch[];
-  /** Whether there may be more behind them already. */
+  /** Whether more may already follow. */
   readonly mayHaveMore: boolean;
 }
 
@@ -39,21 +39,21 @@ interface Segment {
   readonly firstOffset: number;
 }
 
-/** A position, and where its batches are. */
+/** A position, and the location of its batches. */
 interface Wanted extends FetchPosition {
   readonly segment: Segment;
   readonly most: number;
 }
 
-/** Instead of a bucket's number, where a partition has none. */
+/** Stands for the bucket number of a partition without buckets. */
 const NO_BUCKET = -1;
-/** Bytes that a fetch aims at for each partition. */
+/** Target size of a fetch for each partition, in bytes. */
 const FETCH_BYTES = 1024 * 1024;
 const MOST_BATCHES = 64;
 
 /**
- * Reads record batches from the log. Each partition is read from one bucket at a time, by the map of buckets, which
- * is read again when a bucket has been opened or emptied since.
+ * Reads record batches from the log. Each partition is read from one bucket at a time, using the map of buckets, which
+ * is read again after a bucket has been opened or emptied.
  */
 export class LogReader {
   readonly #segments = new Map<number, Segment[]>();
@@ -76,7 +76,7 @@ export class LogReader {
    * Fetches the batches from each position on, about a megabyte for each partition; the first may begin before its
    * position. Partitions with nothing new are absent from the result.
    *
-   * @throws OffsetOutOfRangeError when a position lies before the oldest record kept, or after the end
+   * @throws OffsetOutOfRangeError when a position is before the oldest record kept, or after the end
    */
   async fetch(positions: readonly FetchPosition[]): Promise<Fetched> {
     if (positions.length === 0) return { batches: [], mayHaveMore: false };
@@ -84,7 +84,7 @@ export class LogReader {
       const batches: FetchedBatch[] = [];
       let mayHaveMore = false;
       let asked = positions;
-      // Once by the map that is known and, where the ring has turned since, again by a new one.
+      // Once with the known map and, if the ring has turned since, again with a new one.
       for (let round = 0; asked.length > 0 && round < 3; round += 1) {
         const once = await this.#fetchOnce(connection, asked);
         const { found, stale } = once;
@@ -124,13 +124,13 @@ export class LogReader {
       if (partitionId === -1) oldestBucket = bucketSeq;
       else if (row.readInt32BE(46) === -1) newest.set(partitionId, bucketSeq);
       else {
-        // The driver uses its buffer again; a batch must outlive it.
+        // The driver reuses its buffer; a batch must outlive it.
         const data = Buffer.from(row.subarray(50));
         patchBaseOffset(data, first, 0);
         found.push({ partitionId, baseOffset: first, lastOffset: last, bucketSeq, data });
       }
     });
-    // A partition has no gaps: where its batches begin behind the position, something in between has been emptied.
+    // A partition has no gaps: if its batches begin after the position, records in between have been emptied.
     const firsts = new Map(found.toReversed().map((batch) => [batch.partitionId, batch.baseOffset]));
     const gaps = new Set(
       positions.filter(({ partitionId, offset }) => (firsts.get(partitionId) ?? 0) > offset).map(idOf),
@@ -152,7 +152,7 @@ export class LogReader {
     return { found, stale, mayHaveMore };
   }
 
-  /** In which bucket to look for the batches behind a position, and for how many; nothing where none is known. */
+  /** The bucket with the batches after a position, and how many to read; none if not known. */
   #wanted({ partitionId, offset }: FetchPosition): Wanted[] {
     const segments = this.#segments.get(partitionId);
     const segment = segments?.findLast(({ firstOffset }) => firstOffset <= offset) ?? segments?.[0];
@@ -188,12 +188,12 @@ function idOf({ partitionId }: { readonly partitionId: number }): number {
 }
 
 /**
- * The first row tells the oldest bucket, a row without data the newest bucket of each partition; the batches follow, each
- * partition's in order. What lies in one bucket is one part of the statement: planning takes longer than most fetches, and
- * a bucket that is known when it is planned is the only one that is locked. The map may be a full ring old: a slot is read
- * only while it holds the bucket that the map says.
+ * The first row holds the oldest bucket, a row without data the newest bucket of each partition; the batches follow,
+ * each partition's in order. Each bucket is one part of the statement: planning takes longer than most fetches, and a
+ * bucket that is constant at planning is the only one locked. The map may be a full ring old: a slot is read only while
+ * it holds the bucket in the map.
  *
- * COPY takes no parameters: only checked integers stand in its text.
+ * COPY takes no parameters: its text contains only checked integers.
  */
 function copyText(positions: readonly FetchPosition[], wanted: readonly Wanted[]): string {
   const ids = positions.map(({ partitionId }) => copyInteger(partitionId)).join();

@@ -2,7 +2,7 @@ const SEED = 0x9747b28c;
 const MULTIPLIER = 0x5bd1e995;
 
 /**
- * Kafka's murmur2 of `key`, as a signed 32-bit number. Equal to the default of the Java client, kafkajs
+ * Kafka's murmur2 of `key`, as a signed 32-bit number. Equal to the default hash of the Java client, kafkajs
  * and confluent's clients, so that moving a topic to Kafka moves no key to another partition.
  */
 export function murmur2(key: Uint8Array): number {
@@ -29,12 +29,12 @@ export function murmur2(key: Uint8Array): number {
 }
 
 /**
- * The partition (from 0) that `key` belongs to, out of `partitions`.
+ * The partition (from 0) of `key`, out of `partitions`.
  * @throws RangeError when `partitions` is not a positive integer.
  */
 export function partitionForKey(key: Uint8Array, partitions: number): number {
   if (!Number.isSafeInteger(partitions) || partitions < 1) {
-    throw new RangeError(`A key was to be placed in ${partitions} partitions. Pass a positive integer.`);
+    throw new RangeError(`A key cannot be assigned to ${partitions} partitions. Pass a positive integer.`);
   }
   return (murmur2(key) & 0x7fffffff) % partitions;
 }

@@ -20,7 +20,7 @@ import {
 import { MAX_VARLONG, varintSize, varlongSize, writeVarint, writeVarlong } from './varint.js';
 
 const MAX_BATCH_BYTES = 0x7fffffff;
-/** A buffer that one large batch has grown beyond this is given back by `reset`. */
+/** `reset` releases a buffer that a large batch has grown beyond this size. */
 const KEPT_BYTES = 1 << 20;
 /** The widest varints of a record (length, offset delta, key, value, header count), its attributes and time. */
 const RECORD_OVERHEAD_BYTES = 5 * 5 + 1 + 8;
@@ -32,7 +32,7 @@ export interface RecordHeader {
   readonly value: Uint8Array | null;
 }
 
-/** What stands in the batch's own header. The defaults are Kafka's for "none". */
+/** Fields of the batch header. The defaults are Kafka's for "none". */
 export interface BuildOptions {
   /** Default -1n: no idempotent producer. */
   readonly producerId?: bigint;
@@ -40,7 +40,7 @@ export interface BuildOptions {
   readonly producerEpoch?: number;
   /** Sequence number of the first record, default -1. */
   readonly baseSequence?: number;
-  /** Default -1: not known yet, patched by `patchBaseOffset`. */
+  /** Default -1: not yet known, patched by `patchBaseOffset`. */
   readonly leaderEpoch?: number;
   /** Offset of the first record, default 0: patched by `patchBaseOffset`. */
   readonly baseOffset?: number;
@@ -61,8 +61,8 @@ export function recordSize(
 }
 
 /**
- * Builds one Kafka RecordBatch v2 (uncompressed) in one growing buffer. `append` copies what it is given
- * at once; `build` returns bytes of their own; after `reset` the builder, and its buffer, serve the next batch.
+ * Builds one Kafka RecordBatch v2 (uncompressed) in one growing buffer. `append` copies its input
+ * immediately; `build` returns a copy; after `reset` the builder and its buffer serve the next batch.
  */
 export class RecordBatchBuilder {
   private buffer: Buffer;
@@ -81,7 +81,7 @@ export class RecordBatchBuilder {
     return this.records;
   }
 
-  /** Bytes of the batch as it would be built now. */
+  /** Size of the batch if it were built now, in bytes. */
   get byteLength(): number {
     return this.end;
   }
@@ -92,9 +92,10 @@ export class RecordBatchBuilder {
   }
 
   /**
-   * Appends a record; a refused one leaves the batch as it was.
-   * @param timestampMs whole milliseconds since 1970; may lie before the earlier records'.
-   * @throws RangeError for a timestamp that is no integer or too far from the first one, and for a batch over 2 GiB.
+   * Appends a record; a refused one leaves the batch unchanged.
+   * @param timestampMs whole milliseconds since 1970; may be before the earlier records'.
+   * @throws RangeError for a timestamp that is not an integer or too far from the first one, and for a batch over 2
+   *   GiB.
    */
   append(
     timestampMs: number,
@@ -137,11 +138,11 @@ export class RecordBatchBuilder {
   }
 
   /**
-   * The batch as bytes of its own, exactly as long as it is. The builder stays as it was.
+   * A copy of the batch, of its exact size. The builder is unchanged.
    * @throws RangeError when there is no record.
    */
   build(options: BuildOptions = {}): Buffer {
-    if (this.records === 0) throw new RangeError('The batch has no records. Append one before it is built.');
+    if (this.records === 0) throw new RangeError('The batch has no records. Append one before you build it.');
     const batch = Buffer.allocUnsafe(this.end);
     this.buffer.copy(batch, 0, 0, this.end);
     writeInt64(batch, 0, options.baseOffset ?? 0);
@@ -160,7 +161,7 @@ export class RecordBatchBuilder {
     return batch;
   }
 
-  /** Forgets the records, ready for the next batch. */
+  /** Discards the records, ready for the next batch. */
   reset(): void {
     if (this.buffer.length > Math.max(this.initialBytes, KEPT_BYTES)) {
       this.buffer = Buffer.allocUnsafe(Math.max(this.initialBytes, BATCH_HEADER_BYTES));

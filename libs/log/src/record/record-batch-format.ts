@@ -15,7 +15,7 @@ export const RECORD_COUNT_AT = 57;
 /** Bytes of a batch before its first record. */
 export const BATCH_HEADER_BYTES = 61;
 
-/** Bytes that stand before the part that the field `batchLength` counts. */
+/** Bytes before the part that the field `batchLength` counts. */
 export const BATCH_LENGTH_FROM = 12;
 
 /** The only version of the format that is written and read. */

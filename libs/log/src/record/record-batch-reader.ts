@@ -25,12 +25,12 @@ const COMPRESSION = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
 /** Length, attributes, time, offset, key, value and header count, each in its shortest form. */
 const SMALLEST_RECORD_BYTES = 7;
 
-/** The codec that a batch's records are packed with. */
+/** The compression codec of a batch's records. */
 export type Compression = (typeof COMPRESSION)[number];
 
-/** What stands in front of a batch's records. */
+/** The header of a record batch. */
 export interface BatchHeader {
-  /** Bytes of the whole batch, this header included: where the next one begins. */
+  /** Size of the whole batch including this header, in bytes: the next one begins there. */
   readonly byteLength: number;
   readonly baseOffset: number;
   readonly lastOffset: number;
@@ -59,7 +59,7 @@ export interface LogRecord {
   readonly headers: readonly { readonly key: string; readonly value: Buffer | null }[];
 }
 
-/** How {@link decodeBatch} reads. */
+/** Options of {@link decodeBatch}. */
 export interface DecodeOptions {
   /** Byte at which the batch begins, default 0. */
   readonly at?: number;
@@ -71,7 +71,7 @@ export interface DecodeOptions {
 
 /**
  * Reads the header of the batch at byte `at` (default 0); the records need not be there.
- * @throws CorruptRecordError when it is no RecordBatch v2 or its numbers cannot be.
+ * @throws CorruptRecordError when it is not a RecordBatch v2 or its numbers are impossible.
  */
 export function readBatchHeader(buffer: Buffer, at = 0): BatchHeader {
   const available = buffer.length - at;
@@ -98,15 +98,13 @@ export function readBatchHeader(buffer: Buffer, at = 0): BatchHeader {
     lastOffsetDelta < 0
   ) {
     throw new CorruptRecordError(
-      `The batch header is impossible: ${byteLength} bytes, ${recordCount} records, last offset delta ` +
+      `The batch header is invalid: ${byteLength} bytes, ${recordCount} records, last offset delta ` +
         `${lastOffsetDelta}, attributes ${attributes}. Fetch the batch again.`,
     );
   }
   const baseOffset = safeInt64(buffer, at, 'base offset');
   if (baseOffset < 0 || !Number.isSafeInteger(baseOffset + lastOffsetDelta)) {
-    throw new CorruptRecordError(
-      `The batch begins at offset ${baseOffset}, which no log has. Fetch it again.`,
-    );
+    throw new CorruptRecordError(`The batch begins at the impossible offset ${baseOffset}. Fetch it again.`);
   }
   return {
     byteLength,
@@ -128,7 +126,7 @@ export function readBatchHeader(buffer: Buffer, at = 0): BatchHeader {
 }
 
 /**
- * Checks that the batch at byte `at` is complete and that its CRC-32C is right; returns its header.
+ * Checks that the batch at byte `at` is complete and that its CRC-32C is correct; returns its header.
  * @throws CorruptRecordError when it is not.
  */
 export function verifyBatch(buffer: Buffer, at = 0): BatchHeader {
@@ -137,8 +135,8 @@ export function verifyBatch(buffer: Buffer, at = 0): BatchHeader {
   const computed = crc32c(buffer.subarray(at + ATTRIBUTES_AT, at + header.byteLength));
   if (computed !== header.crc) {
     throw new CorruptRecordError(
-      `The batch at offset ${header.baseOffset} has CRC ${hex(computed)} where its header says ${hex(header.crc)}. ` +
-        'Its bytes have changed since it was written: fetch it again, else restore it.',
+      `The batch at offset ${header.baseOffset} has CRC ${hex(computed)}, but its header says ${hex(header.crc)}. ` +
+        'Its bytes have changed since it was written: fetch it again; if that fails, restore it.',
     );
   }
   return header;
@@ -188,7 +186,7 @@ export function decodeBatch(buffer: Buffer, options: DecodeOptions = {}): LogRec
   return records;
 }
 
-/** Gives the batch at the start of `buffer` its place in the log. The CRC does not cover these fields. */
+/** Sets the log offset of the batch at the start of `buffer`. The CRC does not cover these fields. */
 export function patchBaseOffset(buffer: Buffer, baseOffset: number, leaderEpoch: number): void {
   if (!Number.isSafeInteger(baseOffset) || baseOffset < 0) {
     throw new RangeError(`${baseOffset} cannot be the base offset of a batch. Pass a safe integer from 0.`);
@@ -201,7 +199,7 @@ function readRecord(reader: VarintReader, offset: number, timestampMs: number): 
   const key = readBytes(reader);
   const value = readBytes(reader);
   const headerCount = reader.varint();
-  // A header has at least two bytes: a count that cannot be must not make the loop run for minutes.
+  // A header has at least two bytes: an impossible count must not make the loop run for minutes.
   if (headerCount < 0 || headerCount * 2 > reader.end - reader.at) {
     throw new CorruptRecordError(
       `The record at offset ${offset} has ${headerCount} headers. Fetch it again.`,
@@ -259,7 +257,7 @@ function requireReadable(header: BatchHeader): void {
 function safeInt64(buffer: Buffer, at: number, name: string): number {
   const value = readInt64(buffer, at);
   if (!Number.isSafeInteger(value)) {
-    throw new CorruptRecordError(`The batch's ${name} is no safe integer. Fetch the batch again.`);
+    throw new CorruptRecordError(`The batch's ${name} is not a safe integer. Fetch the batch again.`);
   }
   return value;
 }

@@ -1,19 +1,19 @@
-/** Headers in this namespace are written by Waybill and by nobody else. */
+/** Only Waybill writes headers in this namespace. */
 export const RESERVED_HEADER_PREFIX = 'waybill-';
 
 /** The header that carries a message's id in the log. */
 export const MESSAGE_ID_HEADER = 'waybill-id';
 
-/** The header that says until when a message is to be handled: milliseconds since the epoch, as text. */
+/** The header with a message's expiry time: milliseconds since the epoch, as text. */
 export const EXPIRES_AT_HEADER = 'waybill-expires-at';
 
-/** The header that names the message instead of which this one was sent. */
+/** The header that names the message that this one replaces. */
 export const CAUSE_ID_HEADER = 'waybill-cause-id';
 
-/** The header of a signed message that shows who has sent it. */
+/** The header with a message's signature, which proves its sender. */
 export const SIGNATURE_HEADER = 'waybill-signature';
 
-/** What they say is of the message itself, and changes when it is sent again. */
+/** These headers describe the message itself, and change when it is sent again. */
 const OF_THE_MESSAGE: ReadonlySet<string> = new Set([
   MESSAGE_ID_HEADER,
   EXPIRES_AT_HEADER,
@@ -21,7 +21,7 @@ const OF_THE_MESSAGE: ReadonlySet<string> = new Set([
   SIGNATURE_HEADER,
 ]);
 
-/** Whether a header is one by which Waybill is told something: an answer, a command, a request. */
+/** Whether a header controls Waybill: a reply, a command, a request. */
 export function isControlHeader(name: string): boolean {
   return name.startsWith(RESERVED_HEADER_PREFIX) && !OF_THE_MESSAGE.has(name);
 }

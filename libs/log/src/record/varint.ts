@@ -15,7 +15,10 @@ export function varintSize(value: number): number {
   return zigzag < TWO_28 ? 4 : 5;
 }
 
-/** Writes a signed 32-bit integer as zig-zag varint at `at`; the caller has made room. Returns the next position. */
+/**
+ * Writes a signed 32-bit integer as zig-zag varint at `at`; the caller has reserved the space. Returns the next
+ * position.
+ */
 export function writeVarint(target: Uint8Array, at: number, value: number): number {
   let zigzag = ((value << 1) ^ (value >> 31)) >>> 0;
   while (zigzag >= 0x80) {
@@ -35,7 +38,10 @@ export function varlongSize(value: number): number {
   return size;
 }
 
-/** As {@link writeVarint}, for magnitudes up to {@link MAX_VARLONG}: by doubles, as a BigInt here costs a multiple. */
+/**
+ * Like {@link writeVarint}, for magnitudes up to {@link MAX_VARLONG}: with doubles, since BigInt costs several times as
+ * much.
+ */
 export function writeVarlong(target: Uint8Array, at: number, value: number): number {
   if (value < TWO_27 && value >= -TWO_27) return writeVarint(target, at, value);
   let zigzag = value < 0 ? -2 * value - 1 : 2 * value;
@@ -92,7 +98,7 @@ export class VarintReader {
       if (byte < 0x80) return raw % 2 === 0 ? raw / 2 : -(raw + 1) / 2;
     }
     throw new CorruptRecordError(
-      `The varlong before byte ${this.at} is no safe integer. Fetch the batch again.`,
+      `The varlong before byte ${this.at} is not a safe integer. Fetch the batch again.`,
     );
   }
 }

@@ -15,31 +15,34 @@ import { notify } from '../statements.generated.js';
 
 const SIGNALS = ['appended', 'group', 'redrive'] as const;
 
-/** What has happened: records were appended, a group's assignment changed, dead letters were decided about. */
+/** Kinds of signals: records were appended, a group's assignment changed, dead letters were decided. */
 export type Signal = (typeof SIGNALS)[number];
 
-/** How often the listener proves that it hears, in milliseconds, and how long its own note may take. */
+/** Interval at which the listener checks its connection, in milliseconds, and how long its own note may take. */
 const PROVE_MS = 10_000;
 const HEAR_MS = 5_000;
 
-/** At most one notification a signal in this time. */
+/** Minimum interval between two notifications of a signal. */
 const DEBOUNCE_MS = 10;
 
-/** How {@link LogSignals} are made. */
+/** Options of {@link LogSignals}. */
 export interface LogSignalsOptions {
   readonly logger?: Logger;
   readonly clock?: Clock;
-  /** How often the listener sends itself a note, in milliseconds; one that is not heard ends its connection. Default 10,000. */
+  /**
+   * Interval at which the listener sends itself a note, in milliseconds; if one is not received, it reconnects. Default
+   * 10,000.
+   */
   readonly proveMs?: number;
 }
 
 /**
- * Wakes the loops that wait for the log: in this process at once, in other processes by NOTIFY, debounced and from
- * a connection of its own. (NOTIFY takes a lock on the whole server when its transaction commits, so it has no
- * place in a producer's transaction or a flush.) Every waiter polls as well: a lost signal costs a moment, no more.
+ * Wakes the loops that wait for the log: in this process immediately, in other processes by NOTIFY, debounced and from
+ * a separate connection. (NOTIFY takes a lock on the whole server when its transaction commits, so it has no
+ * place in a producer's transaction or a flush.) Every waiter polls as well: a lost signal costs only a short delay.
  */
 export class LogSignals {
-  /** Short words beside the signals, for all processes. */
+  /** Short notes to all processes, in addition to the signals. */
   readonly notes: SignalNotes;
   readonly #bells: Record<Signal, Set<Bell>> = {
     appended: new Set(),
@@ -47,7 +50,7 @@ export class LogSignals {
     redrive: new Set(),
   };
   readonly #channel: string;
-  /** Tells its own notifications from those of others; process ids are alike in containers. */
+  /** Distinguishes its own notifications from others'; process ids may be equal in containers. */
   readonly #sender = newId();
   readonly #listener: BackgroundService;
   readonly #sending = new Map<Signal, { again: boolean; done: Promise<void> }>();
@@ -69,7 +72,7 @@ export class LogSignals {
     this.#clock = options.clock ?? systemClock;
     this.notes = new SignalNotes((notes) => this.#notify('note', ...notes), this.#clock);
     this.#listener = new BackgroundService({
-      name: 'the listener for signals',
+      name: 'the signal listener',
       runOnce: (signal) => this.#listen(signal),
       idleMaxMs: 1,
       failureMaxMs: 10_000,
@@ -77,7 +80,7 @@ export class LogSignals {
     });
   }
 
-  /** Starts to hear other processes. */
+  /** Starts to listen to other processes. */
   start(): void {
     this.#stopped = false;
     this.#listener.start();
@@ -90,13 +93,13 @@ export class LogSignals {
     await this.notes.drained();
   }
 
-  /** Rings `bell` at every signal of this kind; returns what takes it off again. */
+  /** Rings `bell` at every signal of this kind; returns a function that removes it. */
   subscribe(signal: Signal, bell: Bell): () => void {
     this.#bells[signal].add(bell);
     return () => this.#bells[signal].delete(bell);
   }
 
-  /** Tells everybody, here and in other processes. Never throws and is not to be awaited. */
+  /** Signals this process and all others. Never throws; need not be awaited. */
   send(signal: Signal): void {
     this.#ring(signal);
     const sending = this.#sending.get(signal);
@@ -118,7 +121,7 @@ export class LogSignals {
         await this.#clock.sleep(DEBOUNCE_MS);
       }
     } catch (error) {
-      this.#logger.debug(`a signal was not sent, pollers will find the work: ${describeError(error)}`);
+      this.#logger.debug(`a signal was not sent; polling will find the work: ${describeError(error)}`);
     } finally {
       this.#sending.delete(signal);
     }
@@ -133,7 +136,7 @@ export class LogSignals {
     for (const bell of this.#bells[signal]) bell.ring();
   }
 
-  /** Listens on one connection until it breaks, hears nothing any more, or the service stops. */
+  /** Listens on one connection until it breaks, goes silent, or the service stops. */
   async #listen(signal: AbortSignal): Promise<'again'> {
     const client = await this.database.connectAlone();
     const ended = new AbortController();
@@ -143,11 +146,11 @@ export class LogSignals {
     signal.addEventListener('abort', end, { once: true });
     client.on('notification', ({ payload }) => this.#onNotification(payload ?? ''));
     try {
-      // It may have been stopped while the connection was made.
+      // It may have been stopped while it was connecting.
       if (signal.aborted) return 'again';
       await respondedWithin(client, HEAR_MS, 'Listening', client.query(`listen "${this.#channel}"`));
       this.#isListening = true;
-      // What was appended while nobody listened is found now rather than at the next poll.
+      // Records appended while it was not listening are found now rather than at the next poll.
       this.#ring('appended');
       await this.#proveUntil(ended.signal);
     } finally {
@@ -170,8 +173,8 @@ export class LogSignals {
   }
 
   /**
-   * Sends itself a note now and then: a connection that has gone silent, or a pooler that has given it to somebody else,
-   * says nothing, and neither does a log in which nothing happens.
+   * Sends itself a note periodically: a connection that has gone silent, or that a pooler has given to another client,
+   * is indistinguishable from a log in which nothing happens.
    */
   async #proveUntil(ended: AbortSignal): Promise<void> {
     while (!ended.aborted) {
@@ -180,20 +183,20 @@ export class LogSignals {
       try {
         await this.#notify('proof');
       } catch {
-        // The database cannot be reached at all; that says nothing of this connection.
+        // The database cannot be reached at all; that says nothing about this connection.
         continue;
       }
       if (await this.#proof.wait(HEAR_MS, ended)) continue;
       if (!ended.aborted)
-        throw new DatabaseUnavailableError('The listener for signals did not hear its own note', {
+        throw new DatabaseUnavailableError('The signal listener did not receive its own note', {
           remedy:
-            'It connects again; until then the log is polled. Behind a pooler by transactions LISTEN cannot work, and polling is all there is',
+            'It reconnects; until then the log is polled. LISTEN does not work through a transaction pooler, which leaves only polling',
         });
       return;
     }
   }
 
-  /** Whether notifications are being heard; without them the log is polled. */
+  /** Whether notifications are being received; without them the log is polled. */
   get listening(): boolean {
     return this.#isListening;
   }

@@ -3,16 +3,16 @@ import { type Clock, InvariantError } from '@waybill/kernel';
 /** Called with each note that is received. */
 export type NoteListener = (note: string) => void;
 
-/** PostgreSQL takes less than 8,000 bytes in a notification. */
+/** PostgreSQL's limit for a notification is just under 8,000 bytes. */
 const MOST_BYTES = 7_000;
-/** Notes that wait to be sent at most; the oldest are given up, as they are hints only. */
+/** The most notes that wait to be sent; the oldest are discarded, since they are only hints. */
 const MOST_WAITING = 10_000;
-/** At most one notification in this time. */
+/** Minimum interval between two notifications. */
 const DEBOUNCE_MS = 10;
 
 /**
- * Short words for every process that listens at the moment. A note is a hint: it may be lost, and nothing but time may
- * depend on it. Those that are made in quick succession are sent together.
+ * Short messages to every process that is listening. A note is a hint: it may be lost, and nothing but time may
+ * depend on it. Notes in quick succession are sent together.
  */
 export class SignalNotes {
   readonly #listeners: NoteListener[] = [];
@@ -25,14 +25,15 @@ export class SignalNotes {
     private readonly clock: Clock,
   ) {}
 
-  /** Calls `listener` with every note, of this process and of others. */
+  /** Calls `listener` with every note, from this process and others. */
   onNote(listener: NoteListener): void {
     this.#listeners.push(listener);
   }
 
-  /** Tells this process at once, and the others soon. Never throws and is not to be awaited. */
+  /** Notifies this process immediately, and the others soon. Never throws; need not be awaited. */
   send(note: string): void {
-    if (!/^[\x21-\x7e]{1,200}$/.test(note)) throw new InvariantError('a note is 1 to 200 visible characters');
+    if (!/^[\x21-\x7e]{1,200}$/.test(note))
+      throw new InvariantError('a note must be 1 to 200 visible ASCII characters');
     this.#tell(note);
     this.#waiting.push(note);
     if (this.#waiting.length > MOST_WAITING) this.#waiting.shift();
@@ -41,12 +42,12 @@ export class SignalNotes {
     });
   }
 
-  /** Takes in what another process has sent. */
+  /** Receives a notification of another process. */
   receive(notes: readonly string[]): void {
     for (const note of notes) this.#tell(note);
   }
 
-  /** Resolves when nothing is under way any more. */
+  /** Resolves when no notification is in flight. */
   async drained(): Promise<void> {
     await this.#sending;
   }

@@ -27,7 +27,7 @@ export const draftRecord: fc.Arbitrary<DraftRecord> = fc.record({
 
 export const draftRecords = fc.array(draftRecord, { minLength: 1, maxLength: 20 });
 
-/** A builder that holds the records; it starts small, so that it has to grow. */
+/** A builder with the records; it starts small, so that it has to grow. */
 export function builderOf(records: readonly DraftRecord[]): RecordBatchBuilder {
   const builder = new RecordBatchBuilder(64);
   for (const record of records) builder.append(record.timestampMs, record.key, record.value, record.headers);

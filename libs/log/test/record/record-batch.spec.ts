@@ -37,7 +37,10 @@ async function encodedByKafkajs(records: readonly DraftRecord[], producerId: big
   return encoder.buffer;
 }
 
-/** kafkajs takes headers as an object and no null values, so such records are kept out of the comparison of encoders. */
+/**
+ * kafkajs accepts headers only as an object without null values, so other records are left out of the encoder
+ * comparison.
+ */
 function forKafkajs(record: DraftRecord): DraftRecord {
   const unique = new Map(record.headers.map(({ key, value }) => [`h${key}`, value ?? Buffer.alloc(0)]));
   return { ...record, headers: [...unique].map(([key, value]) => ({ key, value })) };
@@ -61,7 +64,7 @@ describe('against kafkajs', () => {
     );
   });
 
-  test('its decoder reads what is written here, null header values and repeated headers included', async () => {
+  test('its decoder reads our batches, including null header values and repeated headers', async () => {
     await fc.assert(
       fc.asyncProperty(draftRecords, async (drafts) => {
         const batch = builderOf(drafts).build({ baseOffset: 41, leaderEpoch: 2 });
@@ -107,7 +110,7 @@ describe('round trip', () => {
     );
   });
 
-  test('keeps a record of 3 MiB and 200 headers, and a builder that is used again', () => {
+  test('keeps a record of 3 MiB and 200 headers, also with a reused builder', () => {
     const builder = new RecordBatchBuilder();
     const value = Buffer.alloc(3 << 20, 'ab');
     const headers = Array.from({ length: 200 }, (_, index) => ({
@@ -134,7 +137,7 @@ describe('round trip', () => {
     });
   });
 
-  test('takes header names that are encoded already, and copies at once', () => {
+  test('accepts encoded header names, and copies immediately', () => {
     const value = Buffer.from('before');
     const builder = new RecordBatchBuilder();
     builder.append(5, null, value, [{ key: Buffer.from('traceparent'), value: null }]);
@@ -144,7 +147,7 @@ describe('round trip', () => {
     ]);
   });
 
-  test('a batch gets its place in the log without a new CRC, and is read from the middle', () => {
+  test('a batch gets its offset without a new CRC, and is read from the middle', () => {
     const builder = new RecordBatchBuilder();
     for (let index = 0; index < 10; index++) builder.append(index, null, Buffer.from([index]), []);
     const batch = builder.build();
@@ -163,7 +166,7 @@ describe('round trip', () => {
 });
 
 describe('refusals', () => {
-  test('a refused record leaves the batch as it was, and an empty batch is not built', () => {
+  test('a refused record leaves the batch unchanged, and an empty batch is not built', () => {
     const builder = new RecordBatchBuilder();
     expect(() => builder.build()).toThrow(/no records/);
     builder.append(10, null, Buffer.from('kept'), []);
@@ -204,7 +207,7 @@ describe('refusals', () => {
 });
 
 describe('hostile bytes', () => {
-  /** What `read` returns, or undefined when it refused as it should; anything else is thrown on. */
+  /** The result of `read`, or undefined if it refused as expected; any other error is rethrown. */
   function attempt<T>(read: () => T): T | undefined {
     try {
       return read();
@@ -232,7 +235,7 @@ describe('hostile bytes', () => {
     );
   });
 
-  test('a batch cut anywhere is refused, one with a changed byte is refused or reads right', () => {
+  test('a batch cut anywhere is refused, one with a changed byte is refused or read correctly', () => {
     const mutation = fc.record({ at: fc.nat(), to: fc.nat({ max: 255 }), cut: fc.nat() });
     fc.assert(
       fc.property(
@@ -262,7 +265,7 @@ describe('hostile bytes', () => {
     );
   });
 
-  test('counts and lengths that cannot be do not make it read on', () => {
+  test('impossible counts and lengths do not make it read on', () => {
     const builder = builderOf([
       { timestampMs: 1, key: Buffer.from('k'), value: Buffer.from('v'), headers: [] },
     ]);

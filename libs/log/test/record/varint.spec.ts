@@ -13,7 +13,7 @@ function readerOf(...bytes: number[]): VarintReader {
   return new VarintReader(Buffer.from(bytes), 0, bytes.length);
 }
 
-test('a 32-bit integer comes back from as many bytes as announced', () => {
+test('a 32-bit integer is read back from the announced number of bytes', () => {
   fc.assert(
     fc.property(fc.oneof(fc.integer(), fc.integer({ min: -200, max: 200 })), (value) => {
       const buffer = Buffer.alloc(10);
@@ -24,7 +24,7 @@ test('a 32-bit integer comes back from as many bytes as announced', () => {
   );
 });
 
-test('an integer of 52 bits comes back from as many bytes as announced', () => {
+test('an integer of 52 bits is read back from the announced number of bytes', () => {
   const edges = [
     MAX_VARLONG,
     -MAX_VARLONG,
@@ -46,12 +46,12 @@ test('an integer of 52 bits comes back from as many bytes as announced', () => {
   }
 });
 
-test('what is too wide, or ends too early, is refused', () => {
+test('a value that is too wide, or ends too early, is refused', () => {
   expect(() => readerOf(0x80, 0x80).varint()).toThrow(/middle of a field/);
   expect(() => readerOf(0xff, 0xff, 0xff, 0xff, 0x1f).varint()).toThrow(/wider than 32 bits/);
   expect(() => readerOf(0xff, 0xff, 0xff, 0xff, 0x8f, 0x01).varint()).toThrow(/wider than 32 bits/);
-  expect(() => readerOf(...Array<number>(9).fill(0xff), 0x01).varlong()).toThrow(/no safe integer/);
-  expect(() => readerOf(...Array<number>(7).fill(0xff), 0x3f).varlong()).toThrow(/no safe integer/);
+  expect(() => readerOf(...Array<number>(9).fill(0xff), 0x01).varlong()).toThrow(/not a safe integer/);
+  expect(() => readerOf(...Array<number>(7).fill(0xff), 0x3f).varlong()).toThrow(/not a safe integer/);
   expect(() => new VarintReader(Buffer.from([1, 2]), 1, 1).byte()).toThrow(/middle of a field/);
   expect(readerOf(0xff, 0xff, 0xff, 0xff, 0x0f).varint()).toBe(-(2 ** 31));
 });

@@ -1,5 +1,5 @@
--- Writes one message with control headers, which only Waybill itself has, into the slot of the outbox that is current.
--- :slot is put in by current-slot.ts.
+-- Writes one message with control headers, which only Waybill itself sets, into the current slot of the outbox.
+-- current-slot.ts fills in :slot.
 -- Params: messageId uuid, topic text, partition integer?, key text?, headers jsonb?, payload bytea?, expiresAtMs bigint?,
 --   signature text?, control jsonb
 -- Returns: none

@@ -1,5 +1,5 @@
--- Writes messages of which some have control headers, which only Waybill itself has, into the outbox, in the order of the
--- array. Else as insert-scheduled-messages.
+-- Writes messages into the outbox, some with control headers, which only Waybill itself sets, in the order of the
+-- array. Otherwise like insert-scheduled-messages.
 -- Params: messages jsonb
 -- Returns: none
 -- Locks: none but the new rows

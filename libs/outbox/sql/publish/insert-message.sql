@@ -1,5 +1,5 @@
--- Writes one message into the slot of the outbox that is current, in the caller's transaction. Naming the slot saves the
--- server the routing. :slot is put in by current-slot.ts.
+-- Writes one message into the current slot of the outbox, in the caller's transaction. Naming the slot saves the
+-- server the routing. current-slot.ts fills in :slot.
 -- Params: messageId uuid, topic text, partition integer?, key text?, headers jsonb?, payload bytea?, expiresAtMs bigint?,
 --   signature text?
 -- Returns: none

@@ -1,5 +1,5 @@
--- Writes messages into the outbox of which some are for later, or live for a time, in the caller's transaction and in
--- the order of the array. Delays and times to live count by the database's clock.
+-- Writes messages into the outbox, some with a delay or an expiry, in the caller's transaction and in
+-- the order of the array. Delays and times to live use the database's clock.
 -- Params: messages jsonb
 -- Returns: none
 -- Locks: none but the new rows

@@ -1,5 +1,5 @@
--- Writes into the outbox that scheduled messages are to be cancelled (action 2) or moved to another time (action 3):
--- that of an id, or all of a token. The key is the login, by whose rights the relay finds them.
+-- Writes into the outbox that scheduled messages are cancelled (action 2) or moved to another time (action 3):
+-- the one with an id, or all with a token. The key is the login, with whose rights the relay finds them.
 -- Params: change jsonb
 -- Returns: none
 -- Locks: none but the new row

@@ -1,4 +1,5 @@
--- Makes publishers of one key take turns, for order 'strict': each key stands for one of 1,024 locks, ascending.
+-- Makes publishers of one key take turns, for order 'strict': each key maps to one of 1,024 locks, taken in ascending
+-- order.
 -- Params: keys jsonb
 -- Returns: locks integer
 -- Locks: advisory, until the caller's transaction ends

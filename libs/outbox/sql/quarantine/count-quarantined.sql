@@ -1,4 +1,4 @@
--- How much is quarantined and matches. A null matches everything.
+-- Counts the quarantined messages that match. A null matches everything.
 -- Params: ids bigint[]?, topic text?, code text?, role text?
 -- Returns: count integer
 select count(*)::integer as count

@@ -1,4 +1,4 @@
--- Removes what is quarantined.
+-- Removes quarantined messages.
 -- Params: ids bigint[]
 -- Returns: id bigint
 -- Locks: the rows

@@ -1,4 +1,4 @@
--- What is quarantined and matches, by id, without payloads. A null matches everything.
+-- Lists the quarantined messages that match, by id, without payloads. A null matches everything.
 -- Params: ids bigint[]?, topic text?, code text?, role text?, after bigint, limit integer
 -- Returns: id bigint, quarantinedAt timestamptz, origin text, code text, reason text, role text, messageId text, topic text,
 --   partition integer?, key text?, bytes integer, timerAction smallint?, deliverAt timestamptz?, timerToken text?,

@@ -1,4 +1,4 @@
--- How much is quarantined by topic and reason, the most first (up to 100,000 in all), and since when.
+-- Counts the quarantined messages by topic and reason, largest first (up to 100,000 in all), and since when.
 -- Params: most integer
 -- Returns: topic text, code text, messages integer, oldestAgeMs bigint
 select q.topic, q.reason_code as code, count(*)::integer as messages,

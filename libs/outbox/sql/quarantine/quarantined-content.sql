@@ -1,4 +1,4 @@
--- Headers and payload of one message that is quarantined.
+-- Headers and payload of one quarantined message.
 -- Params: id bigint
 -- Returns: headers text?, payload bytea?
 -- Index: outbox_quarantine_pkey

@@ -1,4 +1,4 @@
--- Publishes what is quarantined again.
+-- Publishes quarantined messages again.
 -- Params: ids bigint[]
 -- Returns: id bigint
 -- Locks: the rows

@@ -1,4 +1,4 @@
--- Empties one slot of the outbox's ring, when everything in it has been moved and is past retention.
+-- Empties one slot of the outbox's ring, if all its messages have been moved and are past retention.
 -- Params: slot integer, retentionMs bigint
 -- Returns: emptied boolean
 -- Locks: that slot, for at most 50 ms of waiting

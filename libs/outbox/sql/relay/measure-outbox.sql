@@ -1,5 +1,5 @@
--- Compares what waits in the outbox with the limits of topics. Returns the topics for which it has changed whether they may
--- have more.
+-- Compares the messages waiting in the outbox with the topics' limits. Returns the topics that have begun or stopped
+-- refusing messages.
 -- Params: intervalMs integer
 -- Returns: topic text, full text?
 -- Locks: advisory (tried, not waited for), and the rows of topics that change

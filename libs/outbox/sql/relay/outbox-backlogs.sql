@@ -1,5 +1,5 @@
--- What waits for the relay, by topic and by the login that published it, the most first (counted up to 100,000 in all), and
--- whether further messages of the topic are refused.
+-- The messages that wait for the relay, by topic and publishing login, largest first (counted up to 100,000 in all),
+-- and whether further messages of the topic are refused.
 -- Params: most integer
 -- Returns: topic text, role text, waiting bigint, bytes bigint, oldestAgeMs bigint, full text?
 -- Index: outbox_xid

@@ -1,4 +1,4 @@
--- What the outbox takes of the disk, messages that have been moved included.
+-- The outbox's size on disk, including messages that have been moved.
 -- Params: none
 -- Returns: bytes bigint
 select sum(pg_total_relation_size(i.inhrelid::regclass))::bigint as bytes

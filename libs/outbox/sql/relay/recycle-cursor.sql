@@ -1,4 +1,4 @@
--- Empties the slot of the cursor's ring that comes next.
+-- Empties the next slot of the cursor's ring.
 -- Params: none
 -- Returns: emptied boolean
 -- Locks: that slot, for at most 50 ms of waiting

@@ -1,4 +1,4 @@
--- Lets the relay start over on another cluster, keeping what had not been moved. For an operator.
+-- Lets the relay start over on another cluster, keeping messages that had not been moved. For operators.
 -- Params: none
 -- Returns: kept bigint
 -- Locks: the relay's, and the outbox exclusively

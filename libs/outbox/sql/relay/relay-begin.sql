@@ -1,4 +1,4 @@
--- Begins a pass: the relay's lock, the cursor, a new snapshot, and how much lies between.
+-- Begins a pass: takes the relay's lock, and returns the cursor, a new snapshot and the size of the difference.
 -- Params: measureLimit integer, leaseMs integer
 -- Returns: state text, seq bigint, base pg_snapshot, target pg_snapshot, windowId bigint?, windowEnd bigint?,
 --   inWindows boolean

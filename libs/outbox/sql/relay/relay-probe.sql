@@ -1,4 +1,4 @@
--- Whether anything waits behind the cursor.
+-- Whether any message after the cursor is waiting.
 -- Params: base pg_snapshot
 -- Returns: waiting boolean
 -- Index: outbox_xid

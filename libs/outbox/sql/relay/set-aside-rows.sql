@@ -1,4 +1,4 @@
--- Sets rows aside that a pass leaves out: of the difference between two snapshots.
+-- Quarantines rows of the difference between two snapshots that a pass leaves out.
 -- Params: rowIds bigint[], codes text[], reasons text[], base pg_snapshot, target pg_snapshot
 -- Returns: none
 -- Locks: none but the new rows

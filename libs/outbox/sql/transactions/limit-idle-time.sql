@@ -1,4 +1,4 @@
--- Limits how long the open transaction may stand idle, or wait for a lock. Tells role and search path as they are.
+-- Limits how long the open transaction may be idle, or wait for a lock. Returns the current role and search path.
 -- Params: milliseconds text
 -- Returns: role text, path text
 select pg_catalog.current_setting('role') as role, pg_catalog.current_setting('search_path') as path,

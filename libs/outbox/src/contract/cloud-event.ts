@@ -2,15 +2,15 @@ import { ConfigurationError } from '@waybill/kernel';
 import { unknownName } from '@waybill/kernel/internal';
 import type { Message } from '../message.js';
 
-/** How messages are made CloudEvents 1.0 (binary mode, headers as in the Kafka binding). */
+/** How messages are published as CloudEvents 1.0 (binary mode, headers as in the Kafka binding). */
 export interface CloudEventOptions {
-  /** Who publishes, a URI or a path: `/shop/orders`. Together with the message's id it names the event in the world. */
+  /** The publisher, a URI or a path: `/shop/orders`. With the message's id it identifies the event globally. */
   readonly source: string;
   /** Default: the topic. */
   readonly type?: (message: Message) => string;
 }
 
-/** A message as CloudEvents 1.0 has it. */
+/** A message as a CloudEvent 1.0. */
 export interface CloudEvent<T = unknown> {
   readonly specversion: string;
   readonly id: string;
@@ -20,20 +20,20 @@ export interface CloudEvent<T = unknown> {
   readonly subject: string | undefined;
   readonly datacontenttype: string | undefined;
   readonly dataschema: string | undefined;
-  /** Every other attribute, without its `ce_`. */
+  /** All other attributes, without the prefix `ce_`. */
   readonly extensions: Readonly<Record<string, string>>;
   readonly data: T;
 }
 
-/** What {@link cloudEventOf} reads: a delivery, or a handler's context with its payload. */
+/** The input of {@link cloudEventOf}: a delivery, or a handler's context with its payload. */
 export interface CloudEventCarrier {
   readonly headers: Readonly<Record<string, string>>;
   readonly payload: unknown;
 }
 
-/** What a message has beside itself, for its attributes. */
+/** Further values for a message's attributes. */
 export interface CloudEventFacts {
-  /** Undefined for a template, whose messages each have an id and a time of their own. */
+  /** Undefined for a template, whose messages each get their own id and time. */
   readonly id: string | undefined;
   readonly contentType: string;
   readonly dataschema: string | undefined;
@@ -48,7 +48,7 @@ export function assertCloudEventOptions(options: CloudEventOptions): void {
   if (problems.length > 0) throw new ConfigurationError('The option cloudEvents is not usable', problems);
 }
 
-/** Everything that is wrong with the option, one sentence each. */
+/** All problems of the option, one sentence each. */
 export function cloudEventProblems(options: CloudEventOptions): string[] {
   if (typeof options !== 'object' || options === null)
     return ["cloudEvents must be { source: '/shop/orders' }"];
@@ -56,13 +56,13 @@ export function cloudEventProblems(options: CloudEventOptions): string[] {
     .filter((name) => !Object.hasOwn(KNOWN, name))
     .map((name) => `cloudEvents: ${unknownName(name, Object.keys(KNOWN))}`);
   if (typeof options.source !== 'string' || !/^[\x21-\x7e]{1,2000}$/.test(options.source))
-    problems.push('cloudEvents.source must be a URI or a path, such as /shop/orders');
+    problems.push('cloudEvents.source must be a URI or a path, e.g. /shop/orders');
   if (options.type !== undefined && typeof options.type !== 'function')
     problems.push('cloudEvents.type must be a function of the message');
   return problems;
 }
 
-/** The attributes of a message as headers. The time is that of publishing, by the clock of this process. */
+/** The attributes of a message as headers. The time is that of publishing, by this process's clock. */
 export function cloudEventHeaders(
   message: Message,
   { source, type }: CloudEventOptions,
@@ -78,7 +78,7 @@ export function cloudEventHeaders(
   };
 }
 
-/** The CloudEvent that a message in binary mode is; undefined when it is none. Messages in structured mode are not read. */
+/** A message in binary mode as a CloudEvent; undefined if it is not one. Structured mode is not supported. */
 export function cloudEventOf<T = unknown>({
   headers,
   payload,

@@ -15,17 +15,17 @@ import {
   topicSchemaProblems,
 } from './topic-schema.js';
 
-/** In a message: the version of its topic's schema that its payload fits. */
+/** The message's header for the version of its topic's schema that its payload matches. */
 export const SCHEMA_VERSION_HEADER = 'schema-version';
 
-/** A path is shortened to this: its keys are the payload's own, and may be anything. */
+/** Longest path shown: its keys come from the payload, and may be anything. */
 const PATH_CHARS = 100;
 
-/** What is promised of the payloads of one topic: checks those that are published, and reads those that arrive. */
+/** The contract for the payloads of one topic: checks published ones, and reads received ones. */
 export class PayloadContract {
   readonly schema: StandardSchemaV1;
   readonly version: number;
-  /** Where the schema can be looked up. */
+  /** Where the schema is published. */
   readonly uri: string | undefined;
   readonly #topic: string;
   readonly #oldest: number;
@@ -44,7 +44,7 @@ export class PayloadContract {
     this.#upcasters = upcasters;
   }
 
-  /** Whether two say the same, so that a topic may be named by both. */
+  /** Whether two contracts are the same, so that both may be given for a topic. */
   equals(other: PayloadContract): boolean {
     const [mine, others] = [Object.entries(this.#upcasters), other.#upcasters];
     return (
@@ -67,7 +67,7 @@ export class PayloadContract {
   }
 
   /**
-   * The version that a message says it is of.
+   * The version that a message states.
    * @param header its `schema-version`
    * @throws PayloadVersionUnknownError, PayloadVersionUnsupportedError
    */
@@ -82,7 +82,7 @@ export class PayloadContract {
   }
 
   /**
-   * A payload as its handler gets it: brought to the current version, checked, and with the schema's defaults and
+   * A payload as its handler gets it: converted to the current version, checked, and with the schema's defaults and
    * conversions.
    * @throws PayloadInvalidError; ConfigurationError when the schema is asynchronous
    */
@@ -113,13 +113,13 @@ export class PayloadContract {
     try {
       issues = result.issues?.map(issueOf);
     } catch (cause) {
-      throw this.#failed(what, when, 'its schema answered with what is no result', cause);
+      throw this.#failed(what, when, 'its schema did not return a result', cause);
     }
     if (issues !== undefined) throw new PayloadInvalidError(what, this.version, { when, issues });
     return (result as { value?: unknown }).value;
   }
 
-  /** The message tells the class only: what was thrown may hold values. */
+  /** The message names the class only: the thrown value may contain values of the payload. */
   #failed(
     what: string,
     when: PayloadInvalidError['when'],
@@ -132,10 +132,10 @@ export class PayloadContract {
 }
 
 function asynchronous(topic: string, subject: string, result: Promise<unknown>): ConfigurationError {
-  // Nobody waits for it: its failure must not end the process.
+  // The promise is not awaited: its failure must not end the process.
   result.catch(() => {});
   return new ConfigurationError(`The schema of topic ${topic} is not usable`, [
-    `${subject} answers with a Promise, and payloads are checked synchronously: leave asynchronous checks to the handler`,
+    `${subject} returns a Promise, but payloads are checked synchronously: leave asynchronous checks to the handler`,
   ]);
 }
 

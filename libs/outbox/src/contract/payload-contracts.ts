@@ -3,7 +3,7 @@ import { assertTopicName } from '@waybill/log/internal';
 import { PayloadContract } from './payload-contract.js';
 import { type TopicSchemas, topicSchemaProblems } from './topic-schema.js';
 
-/** The contracts of topics, as the parts of an application give them. */
+/** The contracts of topics, collected from the parts of an application. */
 export class PayloadContracts {
   readonly #byTopic = new Map<string, PayloadContract>();
   readonly #problems: string[] = [];
@@ -14,7 +14,7 @@ export class PayloadContracts {
   }
 
   /**
-   * Adds schemas. A topic that is given two different ones is a problem, told by {@link assertUsable}.
+   * Adds schemas. Two different ones for a topic are a problem that {@link assertUsable} reports.
    * @throws ConfigurationError listing every problem of the schemas themselves
    */
   add(schemas: TopicSchemas): void {
@@ -24,12 +24,12 @@ export class PayloadContracts {
       const contract = new PayloadContract(topic, given);
       const known = this.#byTopic.get(topic);
       if (known !== undefined && !known.equals(contract))
-        this.#problems.push(`topic ${topic} is given two different schemas: give it one`);
+        this.#problems.push(`topic ${topic} has two different schemas: give it only one`);
       this.#byTopic.set(topic, contract);
     }
   }
 
-  /** The contract of a topic; undefined when its payloads may be anything. */
+  /** The contract of a topic; undefined if its payloads may be anything. */
   find(topic: string): PayloadContract | undefined {
     return this.#byTopic.get(topic);
   }
@@ -46,9 +46,10 @@ export class PayloadContracts {
   }
 }
 
-/** Everything that is wrong with schemas, one sentence each. */
+/** All problems of schemas, one sentence each. */
 export function topicSchemasProblems(schemas: TopicSchemas): string[] {
-  if (typeof schemas !== 'object' || schemas === null) return ['schemas must be an object: topic to schema'];
+  if (typeof schemas !== 'object' || schemas === null)
+    return ['schemas must be an object of topics and their schemas'];
   return Object.entries(schemas).flatMap(([topic, given]) => [
     ...topicNameProblems(topic),
     ...topicSchemaProblems(topic, given),

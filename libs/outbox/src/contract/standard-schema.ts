@@ -1,6 +1,6 @@
 /**
- * The part of Standard Schema 1 (standardschema.dev) that is used here: what zod, valibot, arktype and others give. Only
- * types, so that none of them is needed.
+ * The part of Standard Schema 1 (standardschema.dev) that is used here; zod, valibot, arktype and others implement it.
+ * Only types, so that none of them is required.
  */
 export interface StandardSchemaV1<Input = unknown, Output = Input> {
   readonly '~standard': {
@@ -11,17 +11,17 @@ export interface StandardSchemaV1<Input = unknown, Output = Input> {
   };
 }
 
-/** What validating came to. */
+/** The result of a validation. */
 export type StandardResult<Output> =
   { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly StandardIssue[] };
 
-/** One thing that is wrong with a value. */
+/** One problem of a value. */
 export interface StandardIssue {
   readonly message: string;
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** Whether it is a schema of a library that keeps to Standard Schema. (Those of arktype are functions.) */
+/** Whether it is a schema of a library that implements Standard Schema. (Those of arktype are functions.) */
 export function isStandardSchema(given: unknown): given is StandardSchemaV1 {
   if ((typeof given !== 'object' && typeof given !== 'function') || given === null) return false;
   const standard = (given as Partial<StandardSchemaV1>)['~standard'];

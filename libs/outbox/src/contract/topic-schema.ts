@@ -1,24 +1,24 @@
 import { unknownName } from '@waybill/kernel/internal';
 import { isStandardSchema, type StandardSchemaV1 } from './standard-schema.js';
 
-/** Turns a payload of one version into one of the next. Synchronous, and without effect on anything else. */
+/** Turns a payload of one version into one of the next. Synchronous, and without side effects. */
 export type Upcaster = { up(payload: unknown): unknown }['up'];
 
-/** What the payloads of a topic are to be. */
+/** The schema of a topic's payloads, with its versions. */
 export interface TopicSchema<Schema extends StandardSchemaV1 = StandardSchemaV1> {
-  /** A synchronous schema of any library that keeps to Standard Schema: zod, valibot, arktype … */
+  /** A synchronous schema of any library that implements Standard Schema: zod, valibot, arktype … */
   readonly schema: Schema;
-  /** From 1; raise it when what was valid is not any more, or means something else. Default 1. */
+  /** From 1; raise it when a formerly valid payload becomes invalid or changes its meaning. Default 1. */
   readonly version?: number;
-  /** By the version that they lead on from, each to the next: needed from `unversioned` up to the one before `version`. */
+  /** By the version that each converts to the next: required from `unversioned` up to the one before `version`. */
   readonly upcasters?: { readonly [fromVersion: number]: Upcaster };
-  /** The version of messages that say none, and the oldest that is read. Default 1. */
+  /** The version of messages that state none, and the oldest that is read. Default 1. */
   readonly unversioned?: number;
-  /** Where the schema can be looked up; goes with CloudEvents as `ce_dataschema`. */
+  /** Where the schema is published; sent with CloudEvents as `ce_dataschema`. */
   readonly uri?: string;
 }
 
-/** A topic's schema with its versions, or the schema alone: its version is then 1. */
+/** A topic's schema with its versions, or the schema alone, with version 1. */
 export type GivenTopicSchema = TopicSchema | StandardSchemaV1;
 
 /** Schemas by topic. */
@@ -47,7 +47,7 @@ export function topicSchemaOf(given: GivenTopicSchema): TopicSchema {
   return isStandardSchema(given) ? { schema: given } : given;
 }
 
-/** Everything that is wrong with a topic's schema, one sentence each. */
+/** All problems of a topic's schema, one sentence each. */
 export function topicSchemaProblems(topic: string, given: GivenTopicSchema): string[] {
   const named = (problem: string): string => `the schema of topic ${topic}: ${problem}`;
   if (isStandardSchema(given)) return [];
@@ -71,16 +71,16 @@ function versionProblems({ version = 1, unversioned = 1, upcasters = {} }: Topic
   if (problems.length > 0) return problems;
   if (unversioned > version) return [`unversioned (${unversioned}) is newer than version (${version})`];
   for (const [from, upcaster] of Object.entries(upcasters)) {
-    if (typeof upcaster !== 'function') problems.push(`its upcaster from ${from} is no function`);
+    if (typeof upcaster !== 'function') problems.push(`its upcaster from ${from} is not a function`);
     if (!/^[1-9]\d*$/.test(from) || Number(from) >= version)
-      problems.push(`it has an upcaster from ${from}, which is no version before ${version}`);
+      problems.push(`it has an upcaster from ${from}, which is not a version before ${version}`);
   }
   const missing: number[] = [];
   for (let from = unversioned; from < version; from += 1)
     if (!Object.hasOwn(upcasters, from)) missing.push(from);
   if (missing.length > 0)
     problems.push(
-      `it has no upcaster from version ${missing.slice(0, 10).join(', ')}; raise unversioned once no message that is kept is so old`,
+      `it has no upcaster from version ${missing.slice(0, 10).join(', ')}; raise unversioned once no stored message is that old`,
     );
   return problems;
 }

@@ -1,7 +1,7 @@
 import type { Statement } from '@waybill/kernel';
 import { insertControlMessage, insertMessage } from '../statements.generated.js';
 
-/** Slots of the outbox's ring, and how long each is current; the same figures as in the migration. */
+/** The slots of the outbox's ring, and how long each is current; the same figures as in the migration. */
 export const OUTBOX_SLOTS = 8;
 const SLOT_MS = 600_000;
 
@@ -9,14 +9,14 @@ const inserts = Array.from({ length: OUTBOX_SLOTS }, (_, slot) => intoSlot(inser
 const controlling = Array.from({ length: OUTBOX_SLOTS }, (_, slot) => intoSlot(insertControlMessage, slot));
 
 /**
- * The INSERT into the slot that is current by this process's clock. A clock that is wrong puts a row into another slot,
- * which is as good: a slot is emptied by what is in it, not by its number.
+ * The INSERT into the slot that is current by this process's clock. A wrong clock puts a row into another slot,
+ * which does no harm: a slot is emptied by its content, not by its number.
  */
 export function insertIntoCurrentSlot(nowMs: number): typeof insertMessage {
   return inserts[currentSlot(nowMs)] as typeof insertMessage;
 }
 
-/** As {@link insertIntoCurrentSlot}, for a message with control headers. */
+/** Like {@link insertIntoCurrentSlot}, for a message with control headers. */
 export function insertControlIntoCurrentSlot(nowMs: number): typeof insertControlMessage {
   return controlling[currentSlot(nowMs)] as typeof insertControlMessage;
 }

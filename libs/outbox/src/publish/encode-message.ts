@@ -19,28 +19,28 @@ import { checkTimes, type TimesToResolve } from './message-times.js';
 import { isStorable } from '../storable-text.js';
 import type { ControlMessage, Message } from '../message.js';
 
-/** A message that has been checked and encoded, ready for its row. */
+/** A checked and encoded message, ready for its row. */
 export interface EncodedMessage {
   readonly id: string;
   readonly topic: string;
   readonly key: string | null;
   readonly partition: number | null;
   readonly headers: Readonly<Record<string, string>> | null;
-  /** Headers of Waybill's own; null for what users publish. */
+  /** Control headers; null for messages of users. */
   readonly control: Readonly<Record<string, string>> | null;
-  /** When it expires, in milliseconds since 1970, where that is known without the database. */
+  /** When it expires, in milliseconds since 1970, if known without the database. */
   readonly expiresAtMs: number | null;
-  /** Null where messages are not signed. */
+  /** Null if messages are not signed. */
   readonly signature: string | null;
   readonly payload: Buffer;
-  /** Keeps the key of its subject, in the transaction that it is written in; null where it has none. */
+  /** Stores the key of its subject, in the transaction that writes it; null if it has none. */
   readonly keepSubject: BoundStatement | null;
-  /** What the database has to work out when it is written; null for a message that is delivered at once. */
+  /** Times that the database computes when it is written; null for a message that is delivered immediately. */
   readonly times: TimesToResolve | null;
 }
 
 /**
- * Headers of the trace under way (`traceparent`, `tracestate`, `baggage`) for a message that is published. Called once a
+ * Headers of the current trace (`traceparent`, `tracestate`, `baggage`) for a published message. Called once per
  * message.
  */
 export type TraceHeaders = (
@@ -48,12 +48,12 @@ export type TraceHeaders = (
   id: string,
 ) => Readonly<Record<string, string>>;
 
-/** Limits, codecs and schemas by which messages are checked. */
+/** Limits, codecs and schemas that messages are checked against. */
 export interface MessageRules {
   readonly maxMessageBytes: number;
   readonly codecs: Readonly<Record<string, Codec>>;
   readonly contracts?: Pick<PayloadContracts, 'find'> | undefined;
-  /** Makes every message a CloudEvent. */
+  /** Publishes every message as a CloudEvent. */
   readonly cloudEvents?: CloudEventOptions | undefined;
   readonly traceHeaders: TraceHeaders;
   /** Signs messages. Default: they are not signed. */
@@ -67,9 +67,9 @@ const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_KEY_BYTES = 4 * 1024;
 const MAX_SUBJECT_CHARS = 256;
 
-/** How a message is encoded. */
+/** Options for encoding one message. */
 export interface EncodeOptions {
-  /** Whether it is the template of many, which have ids and times of their own. Default false. */
+  /** Whether it is a template for many messages, which get their own ids and times. Default false. */
   readonly isTemplate?: boolean;
   /** See {@link ControlMessage}. Default: none. */
   readonly control?: Readonly<Record<string, string>>;
@@ -77,9 +77,9 @@ export interface EncodeOptions {
   readonly hasUserKey?: boolean;
 }
 
-/** What Waybill itself says in a message's headers. */
+/** Headers that Waybill itself sets. */
 interface OwnHeaders {
-  /** Those that the message may say otherwise. */
+  /** Headers that the message may override. */
   readonly byDefault: Readonly<Record<string, string>>;
   readonly contract: PayloadContract | undefined;
 }
@@ -101,7 +101,7 @@ export function encodeMessage(
   const refuse = (problem: string): never => {
     throw new MessageInvalidError(typeof id === 'string' ? id : show(id), topic, problem);
   };
-  if (typeof id !== 'string' || !isId(id)) refuse('its id is no UUID');
+  if (typeof id !== 'string' || !isId(id)) refuse('its id is not a UUID');
   const key = message.key ?? null;
   if (key !== null) checkKey(key, refuse);
   const partition = message.partition ?? null;
@@ -109,7 +109,7 @@ export function encodeMessage(
     refuse(`its partition must be a whole number from 0 to 4095, got ${show(partition)}`);
   }
   if (message.headers !== undefined && !isPlainObject(message.headers))
-    refuse(`its headers must be an object of names and texts, got ${show(message.headers)}`);
+    refuse(`its headers must be an object of names and strings, got ${show(message.headers)}`);
   const sealer = rules.sealer ?? Sealer.none;
   const subject = checkSubject(message.subject ?? null, sealer, refuse);
   const { times, expiresAtMs } = checkTimes(message, refuse);
@@ -142,15 +142,15 @@ function checkSubject(
 ): string | null {
   if (subject === null) return null;
   if (typeof subject !== 'string' || subject === '' || subject.length > MAX_SUBJECT_CHARS)
-    refuse(`its subject must be a text of 1 to ${MAX_SUBJECT_CHARS} characters`);
-  if (!sealer.isActive) refuse('it has a subject, and nothing is encrypted here: set the option cipher');
+    refuse(`its subject must be a string of 1 to ${MAX_SUBJECT_CHARS} characters`);
+  if (!sealer.isActive) refuse('it has a subject, but nothing is encrypted here: set the option cipher');
   return subject;
 }
 
 function checkKey(key: string, refuse: (problem: string) => never): void {
-  if (typeof key !== 'string') refuse(`its key must be a text, got ${typeof key}`);
+  if (typeof key !== 'string') refuse(`its key must be a string, got ${typeof key}`);
   if (Buffer.byteLength(key) > MAX_KEY_BYTES) refuse(`its key is longer than ${MAX_KEY_BYTES} bytes`);
-  if (!isStorable(key)) refuse('its key has characters that cannot be stored');
+  if (!isStorable(key)) refuse('its key contains characters that cannot be stored');
 }
 
 function collectHeaders(
@@ -166,20 +166,20 @@ function collectHeaders(
     }
     if (contract !== undefined && name.toLowerCase() === SCHEMA_VERSION_HEADER)
       refuse(`header ${name} is set by the schema of its topic`);
-    if (typeof value !== 'string') refuse(`header ${name} must be a text, got ${show(value)}`);
+    if (typeof value !== 'string') refuse(`header ${name} must be a string, got ${show(value)}`);
     if (/\p{Cc}/u.test(value.replaceAll('\t', '')) || !isStorable(value))
-      refuse(`header ${name} has control characters`);
+      refuse(`header ${name} contains control characters`);
     headers[name] = value;
   }
   if (contract !== undefined) headers[SCHEMA_VERSION_HEADER] = String(contract.version);
   const count = Object.keys(headers).length;
-  if (count > MAX_HEADERS) refuse(`it has ${count} headers, the limit is ${MAX_HEADERS}`);
+  if (count > MAX_HEADERS) refuse(`it has ${count} headers; the limit is ${MAX_HEADERS}`);
   const bytes = headerBytes(headers);
-  if (bytes > MAX_HEADER_BYTES) refuse(`its headers have ${bytes} bytes, the limit is ${MAX_HEADER_BYTES}`);
+  if (bytes > MAX_HEADER_BYTES) refuse(`its headers have ${bytes} bytes; the limit is ${MAX_HEADER_BYTES}`);
   return count === 0 ? null : headers;
 }
 
-/** What a message says of its content: its type where that is not JSON, and all of a CloudEvent. */
+/** Headers about a message's content: its type if that is not JSON, and the attributes of a CloudEvent. */
 function contentHeaders(
   message: Message,
   id: string | undefined,
@@ -193,7 +193,7 @@ function contentHeaders(
     const headers = cloudEventHeaders(message, cloudEvents, { id, contentType, dataschema });
     const { ce_type: type } = headers;
     if (typeof type !== 'string' || type === '' || /\p{Cc}/u.test(type) || !isStorable(type))
-      refuse('its type as a CloudEvent must be a text of one line, and not empty');
+      refuse('its type as a CloudEvent must be a non-empty string of one line');
     return headers;
   }
   if (codec === jsonCodec) return {};
@@ -213,8 +213,7 @@ function encodePayload(payload: unknown, codec: Codec, id: string, topic: string
   try {
     const bytes: unknown = codec.encode(payload);
     if (types.isPromise(bytes)) bytes.catch(() => {});
-    if (!(bytes instanceof Uint8Array))
-      throw new TypeError(`its codec answers with ${typeof bytes}, not with bytes`);
+    if (!(bytes instanceof Uint8Array)) throw new TypeError(`its codec returned ${typeof bytes}, not bytes`);
     return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   } catch (error) {
     const [problem = 'unknown'] = describeThrown(error).message.split('\n');
@@ -222,12 +221,12 @@ function encodePayload(payload: unknown, codec: Codec, id: string, topic: string
   }
 }
 
-/** The payload as those will have it who handle the message: a Date, say, is a text by then. */
+/** The payload as handlers will receive it: a Date, for example, has become a string. */
 function readBack(payload: Buffer, codec: Codec, id: string, topic: string): unknown {
   try {
     return codec.decode(payload);
   } catch (error) {
-    const problem = 'its codec cannot read what it has written';
+    const problem = 'its codec cannot read its own output';
     throw new PayloadNotSerializableError(id, topic, problem, { cause: error });
   }
 }

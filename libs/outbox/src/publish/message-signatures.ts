@@ -19,8 +19,8 @@ import {
 import { RUN_AT_HEADER } from '@waybill/timer';
 
 /**
- * A key that messages are signed with: a secret that all who sign and verify share (HMAC-SHA256, at least 32 bytes; a text
- * counts in UTF-8), or a pair of Ed25519 in PEM, of which those who only verify have the public one.
+ * A key for signing messages: a secret shared by all signers and verifiers (HMAC-SHA256, at least 32 bytes; a string
+ * is measured in UTF-8), or an Ed25519 key pair in PEM, of which services that only verify have the public key.
  */
 export type SigningKey =
   | string
@@ -29,21 +29,21 @@ export type SigningKey =
       readonly secret?: string | Uint8Array;
       readonly publicKey?: string;
       readonly privateKey?: string;
-      /** Only messages of these topics are believed by it. Default: of all. */
+      /** The topics whose messages it may sign. Default: all. */
       readonly topics?: readonly string[];
     };
 
-/** Signed messages: what this service publishes is signed, and what it handles is verified before its handler runs. */
+/** Signed messages: this service signs what it publishes, and verifies each message before its handler runs. */
 export interface SigningOptions {
-  /** Keys by their id, which stands in every signature: old ones stay until their messages are handled. */
+  /** Keys by their id, which is part of every signature: keep old ones until their messages are handled. */
   readonly keys: Readonly<Record<string, SigningKey>>;
-  /** The key that this service signs with. Default: it signs nothing. */
+  /** The id of the key that this service signs with. Default: it signs nothing. */
   readonly signWith?: string;
-  /** Topics of which unsigned messages are handled as well: those that are published in SQL. Default: none. */
+  /** Topics whose unsigned messages are handled as well: those published in SQL. Default: none. */
   readonly unsigned?: readonly string[];
 }
 
-/** What a signature covers. */
+/** The content that a signature covers. */
 interface SignedContent {
   readonly topic: string;
   readonly key: string | null;
@@ -61,7 +61,7 @@ interface Signer {
 
 const SECRET_BYTES = 32;
 const SIGNATURE = /^v1(r?)\.([A-Za-z0-9_-]{1,64})\.([\w-]{20,200})$/;
-/** Headers that are written on the way: each run of a recurring message has its own. */
+/** Headers added after signing: each run of a recurring message has its own. */
 const OF_RUNS: ReadonlySet<string> = new Set([RUN_AT_HEADER, 'ce_id', 'ce_time']);
 const ON_THE_WAY: ReadonlySet<string> = new Set([
   MESSAGE_ID_HEADER,
@@ -71,27 +71,28 @@ const ON_THE_WAY: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Signs messages, and verifies them: topic, key, id, headers and payload. The signature of a recurring message covers its
- * definition; the id and the time of each run are not covered, so who may write to the log could have it run again.
+ * Signs and verifies messages: topic, key, id, headers and payload. The signature of a recurring message covers its
+ * definition; the id and the time of each run are not covered, so a writer to the log could repeat a run.
  */
 export class MessageSignatures {
   readonly #signers = new Map<string, Signer>();
   readonly #signWith: string | undefined;
   readonly #unsigned: ReadonlySet<string>;
 
-  /** @throws ConfigurationError; keys are never part of what it says */
+  /** @throws ConfigurationError; its message never contains keys */
   constructor({ keys, signWith, unsigned = [], ...unknown }: SigningOptions) {
     const problems = Object.keys(unknown).map((name) => `signing has no option ${name}`);
     for (const [id, key] of Object.entries(keys ?? {})) {
       try {
         if (!/^[A-Za-z0-9_-]{1,64}$/.test(id))
-          throw new TypeError('its id must be 1 to 64 of A-Z a-z 0-9 _ -');
+          throw new TypeError('its id must be 1 to 64 characters of A-Z a-z 0-9 _ -');
         this.#signers.set(id, signerOf(key));
       } catch (error) {
         problems.push(`key ${JSON.stringify(id)}: ${describeError(error)}`);
       }
     }
-    if (this.#signers.size === 0 && problems.length === 0) problems.push('keys must hold one at least');
+    if (this.#signers.size === 0 && problems.length === 0)
+      problems.push('keys must contain at least one key');
     if (signWith !== undefined && problems.length === 0 && this.#signers.get(signWith)?.sign === undefined)
       problems.push('signWith must name a key with a secret or a private key');
     if (problems.length > 0) throw new ConfigurationError('Messages cannot be signed', problems);
@@ -99,7 +100,7 @@ export class MessageSignatures {
     this.#unsigned = new Set(unsigned);
   }
 
-  /** The signature of a message, for the header `waybill-signature`; null where this service signs nothing. */
+  /** The signature of a message, for the header `waybill-signature`; null if this service does not sign. */
   sign(content: SignedContent, isTemplate = false): string | null {
     const id = this.#signWith;
     const sign = id === undefined ? undefined : this.#signers.get(id)?.sign;
@@ -108,8 +109,8 @@ export class MessageSignatures {
   }
 
   /**
-   * Checks that a record was signed by a key that is known here.
-   * @param place where it stands, for the error
+   * Checks that a record was signed with a key that this service knows.
+   * @param location of the record, for the error
    * @throws SignatureInvalidError
    */
   verify(topic: string, record: LogRecord, location: string): void {
@@ -119,7 +120,7 @@ export class MessageSignatures {
     if (keyId === undefined || signature === undefined)
       throw new SignatureInvalidError(
         location,
-        given === undefined ? 'it is not signed' : 'its signature has no form',
+        given === undefined ? 'it is not signed' : 'its signature is malformed',
       );
     const signer = this.#signers.get(keyId);
     if (signer === undefined) throw new SignatureInvalidError(location, `key ${keyId} is not known here`);
@@ -127,7 +128,7 @@ export class MessageSignatures {
       throw new SignatureInvalidError(location, `key ${keyId} does not sign for topic ${topic}`);
     const isTemplate = run === 'r';
     if (!signer.verify(bytesOf(contentOf(topic, record), isTemplate), Buffer.from(signature, 'base64url')))
-      throw new SignatureInvalidError(location, `it is not what key ${keyId} has signed`);
+      throw new SignatureInvalidError(location, `it differs from what key ${keyId} has signed`);
   }
 }
 
@@ -158,16 +159,16 @@ function signerOf(given: SigningKey): Signer {
 }
 
 function ed25519(key: KeyObject): KeyObject {
-  if (key.asymmetricKeyType !== 'ed25519') throw new TypeError('it must be a key of Ed25519');
+  if (key.asymmetricKeyType !== 'ed25519') throw new TypeError('it must be an Ed25519 key');
   return key;
 }
 
-/** The same bytes for the same content, in whatever order its headers stand. */
+/** The same bytes for the same content, in any order of headers. */
 function bytesOf({ topic, key, id, headers, control, payload }: SignedContent, isTemplate: boolean): Buffer {
   const all = Object.entries({ ...headers, ...control })
     .filter(([name]) => !ON_THE_WAY.has(name) && !(isTemplate && OF_RUNS.has(name)))
     .toSorted(([one], [other]) => (one < other ? -1 : 1));
-  // A row gives an id in small letters.
+  // A row returns an id in lower case.
   const named = isTemplate ? null : id.toLowerCase();
   const head = JSON.stringify(['waybill-v1', topic, key, named, all, payload === null]);
   return Buffer.concat([Buffer.from(`${head}\n`), payload ?? Buffer.alloc(0)]);
@@ -177,7 +178,7 @@ function contentOf(topic: string, record: LogRecord): SignedContent {
   const headers = dictionary<string>();
   for (const { key, value } of record.headers) if (value !== null) headers[key] = value.toString('utf8');
   const key = record.key === null ? null : record.key.toString('utf8');
-  // As consumers read it: of two, the first.
+  // Like consumers: of two, the first counts.
   const id = record.headers.find((header) => header.key === MESSAGE_ID_HEADER)?.value?.toString('utf8') ?? '';
   return { topic, key, id, headers, control: null, payload: record.value };
 }

@@ -5,7 +5,7 @@ import { LONGEST_DELAY_MS } from '@waybill/timer/internal';
 import type { MessageTimes } from '../message.js';
 import { isStorable } from '../storable-text.js';
 
-/** Times that the database works out when the message is written. */
+/** Times that the database computes when the message is written. */
 export interface TimesToResolve {
   readonly deliverAt: string | null;
   readonly delayMs: number | null;
@@ -14,18 +14,18 @@ export interface TimesToResolve {
   readonly timerToken: string | null;
 }
 
-/** Times of a message, checked. */
+/** The checked times of a message. */
 export interface CheckedTimes {
-  /** Null when the message is delivered at once, and the database has nothing to work out. */
+  /** Null when the message is delivered immediately and the database has nothing to compute. */
   readonly times: TimesToResolve | null;
-  /** When it expires, in milliseconds since the epoch, when that is known without the database. */
+  /** When it expires, in milliseconds since the epoch, if known without the database. */
   readonly expiresAtMs: number | null;
 }
 
 const MAX_TOKEN_CHARS = 256;
 const PLAIN: CheckedTimes = { times: null, expiresAtMs: null };
 
-/** Checks the times of a message; `refuse` is called with what is wrong. */
+/** Checks the times of a message; `refuse` is called with the problem. */
 export function checkTimes(given: MessageTimes, refuse: (problem: string) => never): CheckedTimes {
   const { deliverAt, delayMs, delayLevel, timerToken, expiresAt, ttlMs } = given;
   const isDelayed = deliverAt !== undefined || delayMs !== undefined || delayLevel !== undefined;
@@ -35,13 +35,13 @@ export function checkTimes(given: MessageTimes, refuse: (problem: string) => nev
   const delay = checkDelay({ deliverAt, delayMs, delayLevel }, refuse);
   if (timerToken !== undefined) {
     checkToken(timerToken, refuse);
-    if (!isDelayed) refuse('it has a timerToken, and no deliverAt, delayMs or delayLevel');
+    if (!isDelayed) refuse('it has a timerToken but no deliverAt, delayMs or delayLevel');
   }
   if (expiresAt !== undefined && ttlMs !== undefined) refuse('it has both expiresAt and ttlMs');
   if (expiresAt !== undefined) {
     checkDate('expiresAt', expiresAt, refuse);
     if (deliverAt !== undefined && expiresAt.getTime() <= deliverAt.getTime()) {
-      refuse('its expiresAt must lie behind its deliverAt');
+      refuse('its expiresAt must be after its deliverAt');
     }
   }
   if (ttlMs !== undefined) checkMs('ttlMs', ttlMs, 1, refuse);
@@ -51,7 +51,7 @@ export function checkTimes(given: MessageTimes, refuse: (problem: string) => nev
   return { times, expiresAtMs: null };
 }
 
-/** The time or the delay of a timer, of which the database works out the due time. */
+/** The time or the delay of a timer, from which the database computes the due time. */
 export function checkDelay(
   given: {
     readonly deliverAt?: Date | undefined;
@@ -78,12 +78,12 @@ export function checkDelay(
   return { deliverAt: deliverAt?.toISOString() ?? null, delayMs: delayMs ?? level };
 }
 
-/** A token is a text of 1 to 256 characters that PostgreSQL can store. */
+/** A token is a string of 1 to 256 characters that PostgreSQL can store. */
 export function checkToken(token: string, refuse: (problem: string) => never): void {
   if (typeof token !== 'string' || token.length === 0 || token.length > MAX_TOKEN_CHARS) {
-    refuse(`its timerToken must be a text of 1 to ${MAX_TOKEN_CHARS} characters`);
+    refuse(`its timerToken must be a string of 1 to ${MAX_TOKEN_CHARS} characters`);
   }
-  if (!isStorable(token)) refuse('its timerToken has characters that cannot be stored');
+  if (!isStorable(token)) refuse('its timerToken contains characters that cannot be stored');
 }
 
 function checkDate(name: string, value: Date, refuse: (problem: string) => never): void {
@@ -91,7 +91,7 @@ function checkDate(name: string, value: Date, refuse: (problem: string) => never
     refuse(`its ${name} must be a valid Date, got ${show(value)}`);
   }
   if (value.getTime() < 0 || value.getTime() > Date.now() + LONGEST_DELAY_MS) {
-    refuse(`its ${name} must lie between 1970 and a hundred years ahead, got ${value.toISOString()}`);
+    refuse(`its ${name} must be between 1970 and 100 years from now, got ${value.toISOString()}`);
   }
 }
 

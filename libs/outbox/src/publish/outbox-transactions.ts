@@ -14,7 +14,7 @@ import type { Outbox, Published } from './outbox.js';
 import { cancelStatement, rescheduleStatement, type TimerDelay } from './timer-changes.js';
 
 const SPECS = {
-  /** How long the work of a transaction may take; then it is rolled back. */
+  /** Time limit for the work of a transaction, in milliseconds; then it is rolled back. */
   timeoutMs: wholeNumber({ default: 30_000, min: 10, max: 3_600_000 }),
 };
 
@@ -24,25 +24,25 @@ export type OutboxTransactionsOptions = Given<typeof SPECS>;
 /** Publishes in one business transaction; its messages are sent with that transaction's COMMIT. */
 export interface TransactionOutbox {
   /**
-   * Checks and encodes a message at once; the payload may be changed afterwards. A savepoint that is rolled back does
-   * not take the message back: only the whole transaction does.
+   * Checks and encodes a message immediately; the payload may be changed afterwards. Rolling back to a savepoint does
+   * not withdraw the message: only rolling back the whole transaction does.
    *
    * @throws TransactionRequiredError when the transaction's work has ended
    * @throws TopicNameInvalidError, MessageInvalidError, MessageTooLargeError, PayloadNotSerializableError
    */
   publish<T>(message: Message<T>): Published;
-  /** Publishes several messages in this order: all of them, or none. Errors as {@link publish}. */
+  /** Publishes several messages in this order: all of them, or none. Errors like {@link publish}. */
   publishMany(messages: readonly Message[]): Published[];
-  /** Cancels what was published for later, also in this transaction before it; see `Outbox.cancelTimer`. */
+  /** Cancels messages that were scheduled, also earlier in this transaction; see `Outbox.cancelTimer`. */
   cancelTimer(target: TimerTarget): void;
-  /** Moves what was published for later to another time; see `Outbox.rescheduleTimer`. */
+  /** Moves scheduled messages to another time; see `Outbox.rescheduleTimer`. */
   rescheduleTimer(target: TimerTarget, time: TimerDelay): void;
 }
 
 /**
- * Runs business transactions and sends their messages together with COMMIT, so that publishing costs no round trip of
- * its own where the driver can (pg; Prisma sends them one after the other). The messages are written behind every lock
- * that the transaction takes, in the order in which they were published; until then they are held in memory.
+ * Runs business transactions and sends their messages together with COMMIT, so that publishing costs no extra round
+ * trip if the driver supports that (pg; Prisma sends them one by one). The messages are written after every lock that
+ * the transaction takes, in the order in which they were published; until then they are kept in memory.
  */
 export class OutboxTransactions<Handle = unknown> {
   readonly #timeoutMs: number;
@@ -56,16 +56,16 @@ export class OutboxTransactions<Handle = unknown> {
     this.#timeoutMs = resolveOptions('outbox transactions', SPECS, options).timeoutMs;
     const { schema } = runner.session;
     if (schema !== outbox.schema) {
-      throw new ConfigurationError('The outbox and the transactions do not belong together', [
-        `the outbox is in schema ${outbox.schema}, the transactions are in ${schema}`,
+      throw new ConfigurationError('The outbox and the transactions do not match', [
+        `the outbox is in schema ${outbox.schema}, the transactions in ${schema}`,
       ]);
     }
   }
 
   /**
-   * Runs `work` in a READ COMMITTED transaction: commits when it resolves, with what it has published, and rolls back
-   * when it rejects. It gets the open transaction in the driver's own type, and leaves BEGIN, COMMIT and ROLLBACK to
-   * Waybill.
+   * Runs `work` in a READ COMMITTED transaction: commits when it resolves, with the messages it published, and rolls
+   * back when it rejects. It gets the open transaction in the driver's own type, and leaves BEGIN, COMMIT and ROLLBACK
+   * to Waybill.
    *
    * @returns what `work` resolves to
    * @throws whatever `work` throws
@@ -93,7 +93,7 @@ export class OutboxTransactions<Handle = unknown> {
 
 /** The messages of one transaction. */
 class TransactionMessages implements TransactionOutbox {
-  /** Messages, and changes to timers, in the order in which they were asked for. */
+  /** Messages and timer changes, in the order of the calls. */
   readonly #taken: (EncodedMessage | BoundStatement)[] = [];
   #open = true;
 
@@ -103,7 +103,7 @@ class TransactionMessages implements TransactionOutbox {
     return this.#taken.length === 0;
   }
 
-  /** The statements for all that was asked for, in its order; messages that follow each other share them. */
+  /** The statements for all calls, in order; consecutive messages share one. */
   statements(): BoundStatement[] {
     const statements: BoundStatement[] = [];
     let messages: EncodedMessage[] = [];
@@ -139,7 +139,7 @@ class TransactionMessages implements TransactionOutbox {
     this.#taken.push(rescheduleStatement(target, time));
   }
 
-  /** Takes no more messages. What was published later would be lost. */
+  /** Accepts no more messages. Later ones would be lost. */
   close(): void {
     this.#open = false;
   }
@@ -152,7 +152,7 @@ class TransactionMessages implements TransactionOutbox {
   #assertOpen(): void {
     if (!this.#open)
       throw new TransactionRequiredError(
-        'A message was published when the work of its transaction had ended',
+        'A message was published after the work of its transaction had ended',
       );
   }
 }

@@ -39,14 +39,14 @@ import { joinTransaction, type TransactionHandle } from '../transactions/join-tr
 import { type JoinedTransaction, noTransaction } from '../transactions/joined-transaction.js';
 
 const SPECS = {
-  /** Largest message, in bytes: payload, key and headers together. */
+  /** Maximum message size, in bytes: payload, key and headers together. */
   maxMessageBytes: wholeNumber({ default: 1024 * 1024, min: 1, max: 64 * 1024 * 1024 }),
   /**
-   * `insert`: messages of one key are in commit order when each is published behind the locks of the rows it is
-   * about. `strict`: publishers of one key take turns by a lock of their own, at the price of a round trip.
+   * `insert`: messages of one key are in commit order if each is published after locking the rows that it is
+   * about. `strict`: publishers of one key take turns with a separate lock, at the cost of a round trip.
    */
   order: oneOf(['insert', 'strict'], 'insert'),
-  /** Keeps the INSERT prepared on pg clients. Set it to false behind a transaction pooler that does not support that. */
+  /** Keeps the INSERT prepared on pg clients. Set it to false with a transaction pooler that does not support that. */
   preparedStatements: flag(true),
 };
 
@@ -56,15 +56,15 @@ export type OutboxOptions = Given<typeof SPECS> & {
   readonly schema?: string;
   /** Codecs by topic. Default JSON. */
   readonly codecs?: Readonly<Record<string, Codec>>;
-  /** Schemas by topic: what does not fit is refused before anything is written. */
+  /** Schemas by topic: a payload that does not match is refused before anything is written. */
   readonly schemas?: TopicSchemas | PayloadContracts;
-  /** Makes every message a CloudEvent. Default: none is. */
+  /** Publishes every message as a CloudEvent. Default: none. */
   readonly cloudEvents?: CloudEventOptions;
   /** Rung when a transaction that has published ends: the relay's bell. */
   readonly bell?: Bell;
-  /** The open transaction that the caller runs in, for what is called without one; undefined when there is none. */
+  /** The open transaction that the caller runs in, for calls without one; undefined when there is none. */
   readonly ambient?: () => unknown;
-  /** Headers of the trace under way (`traceparent`, `tracestate`), added to every message. */
+  /** Headers of the current trace (`traceparent`, `tracestate`), added to every message. */
   readonly traceHeaders?: TraceHeaders;
   /** Signs messages. Default: they are not signed. */
   readonly signatures?: MessageSignatures;
@@ -72,13 +72,13 @@ export type OutboxOptions = Given<typeof SPECS> & {
   readonly sealer?: Sealer;
 };
 
-/** What came of publishing a message. */
+/** The result of publishing a message. */
 export interface Published {
   /** The message's id. */
   readonly id: string;
 }
 
-/** Most messages in one statement; more are sent in several. */
+/** The most messages in one statement; more are sent in several. */
 const STATEMENT_MESSAGES = 500;
 
 /**
@@ -118,22 +118,22 @@ export class Outbox {
     };
   }
 
-  /** Whether messages can be published here. */
+  /** Whether this outbox can publish messages. */
   get isOpen(): boolean {
     return this.#closed === undefined;
   }
 
-  /** Refuses every message from now on, by ConfigurationError: where nothing relays them, they would be lost. */
+  /** Refuses every message from now on with ConfigurationError: without a relay they would be lost. */
   close(why: string): void {
     this.#closed = why;
   }
 
   /**
-   * Publishes one message in the transaction `tx`; without it, in the one that the caller runs in: that of
+   * Publishes one message in the transaction `tx`; without it, in the one that the caller runs in, from
    * `options.ambient`.
    *
    * @throws TransactionRequiredError unless that is an open transaction
-   * @throws ConfigurationError where there is no outbox
+   * @throws ConfigurationError if there is no outbox
    * @throws TopicUnknownError, TopicNameInvalidError, MessageInvalidError, MessageTooLargeError,
    *   PayloadNotSerializableError, PayloadInvalidError
    */
@@ -147,19 +147,21 @@ export class Outbox {
     return { id: encoded.id };
   }
 
-  /** Publishes one message in a transaction of its own, in one round trip. Errors as {@link publish}. */
+  /** Publishes one message in a new transaction, in one round trip. Errors like {@link publish}. */
   async publishAlone(database: PgDatabase, message: Message): Promise<Published> {
     return this.publishEncodedAlone(database, this.encode(message));
   }
 
-  /** As {@link publishAlone}, for a message that {@link encode} has made. */
+  /** Like {@link publishAlone}, for a message encoded by {@link encode}. */
   async publishEncodedAlone(database: PgDatabase, encoded: EncodedMessage): Promise<Published> {
     await database.runTogether(this.statementsOf([encoded]));
     this.#ring();
     return { id: encoded.id };
   }
 
-  /** Publishes several messages in one transaction, in this order: all of them, or none. Else as {@link publish}. */
+  /**
+   * Publishes several messages in one transaction, in this order: all of them, or none. Otherwise like {@link publish}.
+   */
   async publishMany(messages: readonly Message[]): Promise<Published[]>;
   async publishMany(tx: TransactionHandle, messages: readonly Message[]): Promise<Published[]>;
   async publishMany(
@@ -172,7 +174,7 @@ export class Outbox {
     return encoded.map(({ id }) => ({ id }));
   }
 
-  /** Publishes messages that {@link encode} has made; else as {@link publishMany}. */
+  /** Publishes messages encoded by {@link encode}; otherwise like {@link publishMany}. */
   async publishEncoded(tx: TransactionHandle, messages: readonly EncodedMessage[]): Promise<void> {
     await this.#write(this.#join(tx), messages);
   }
@@ -184,9 +186,9 @@ export class Outbox {
   }
 
   /**
-   * Cancels a message that was published for later, or all that carry a token, when the transaction `tx` (or that of
-   * `options.ambient`) commits. What is published in it, or has been published before it, can be cancelled, whether
-   * relayed yet or not; what has been delivered cannot. See `Timers.cancel` for a count.
+   * Cancels a scheduled message, or all that carry a token, when the transaction `tx` (or that of
+   * `options.ambient`) commits. Messages published in it, or before it, can be cancelled, whether
+   * relayed yet or not; delivered ones cannot. See `Timers.cancel` for a count.
    *
    * @throws TransactionRequiredError, MessageInvalidError
    */
@@ -197,7 +199,7 @@ export class Outbox {
     await this.#changeTimer(tx, cancelStatement(target));
   }
 
-  /** Moves a message that was published for later, or all that carry a token, to another time; as {@link cancelTimer}. */
+  /** Moves a scheduled message, or all that carry a token, to another time; otherwise like {@link cancelTimer}. */
   async rescheduleTimer(target: TimerTarget, time: TimerDelay): Promise<void>;
   async rescheduleTimer(tx: TransactionHandle, target: TimerTarget, time: TimerDelay): Promise<void>;
   async rescheduleTimer(
@@ -215,8 +217,8 @@ export class Outbox {
   }
 
   /**
-   * An open transaction as Waybill works with it; without `tx`, the one that the caller runs in.
-   * @param method named in the error when there is none
+   * An open transaction as Waybill uses it; without `tx`, the one that the caller runs in.
+   * @param method for the error when there is none
    * @throws TransactionRequiredError
    */
   join(
@@ -235,7 +237,7 @@ export class Outbox {
   /** The transaction that the caller runs in. */
   #around(method: string): unknown {
     const tx = this.#ambient();
-    if (tx === undefined) throw noTransaction(`${method} was called without a transaction, and in none`);
+    if (tx === undefined) throw noTransaction(`${method} was called without a transaction and outside one`);
     return tx;
   }
 
@@ -248,18 +250,18 @@ export class Outbox {
     return encodeMessage(message, this.#rules, options);
   }
 
-  /** As {@link encode}, for a message of Waybill's own. */
+  /** Like {@link encode}, for a message from Waybill itself. */
   encodeControl({ control, hasUserKey = false, ...message }: ControlMessage): EncodedMessage {
     return encodeMessage(message, this.#rules, { control, hasUserKey });
   }
 
-  /** An encoded message with other control headers: what is signed covers them. */
+  /** An encoded message with other control headers, signed again: the signature covers them. */
   withControl(encoded: EncodedMessage, control: ControlMessage['control']): EncodedMessage {
     const content = { ...encoded, control };
     return { ...content, signature: this.#rules.signatures?.sign(content) ?? null };
   }
 
-  /** The statements that write these messages, in this order: to be run one after the other in one transaction. */
+  /** The statements that write these messages, to be run in this order in one transaction. */
   statementsOf(messages: readonly EncodedMessage[]): BoundStatement[] {
     this.#assertOpen();
     const only = messages.length === 1 ? messages[0] : undefined;
@@ -289,7 +291,9 @@ export class Outbox {
       throw new ConfigurationError('Nothing can be published here', [this.#closed]);
   }
 
-  /** Wakes the relay when the transaction ends; where that cannot be seen, now: it then looks more often for a while. */
+  /**
+   * Wakes the relay when the transaction ends; if that cannot be observed, now: it then polls more often for a while.
+   */
   #announce(onEnd: ((callback: () => void) => void) | undefined): void {
     if (onEnd === undefined) this.#ring();
     else if (this.bell !== undefined) onEnd(this.#ring);

@@ -5,15 +5,15 @@ import type { MessageTimes } from '../message.js';
 import { checkDelay, checkToken } from './message-times.js';
 import { insertTimerChange } from '../statements.generated.js';
 
-/** When a message that was published for later is to be delivered instead. */
+/** The new delivery time of a scheduled message. */
 export type TimerDelay = Pick<MessageTimes, 'deliverAt' | 'delayMs' | 'delayLevel'>;
 
-/** The statement that cancels messages that were published for later. @throws MessageInvalidError */
+/** The statement that cancels scheduled messages. @throws MessageInvalidError */
 export function cancelStatement(target: TimerTarget): BoundStatement {
   return changeStatement({ action: 2, ...checkTarget(target) });
 }
 
-/** The statement that moves messages that were published for later to another time. @throws MessageInvalidError */
+/** The statement that moves scheduled messages to another time. @throws MessageInvalidError */
 export function rescheduleStatement(target: TimerTarget, time: TimerDelay): BoundStatement {
   const checked = checkTarget(target);
   const refuse = refusal(checked.id);
@@ -27,13 +27,14 @@ function changeStatement(change: object): BoundStatement {
   return bindStatement(insertTimerChange, JSON.stringify(change));
 }
 
-/** Which messages are meant: the one of an id, or all that carry a token. */
+/** Selects messages: the one with an id, or all that carry a token. */
 function checkTarget(target: TimerTarget): { id: string; token: string | null } {
   const { id, token } = (target ?? {}) as { id?: string; token?: string };
   const refuse = refusal(id === undefined ? '(by token)' : show(id));
-  if ((id === undefined) === (token === undefined)) refuse('its timer is named by either an id or a token');
+  if ((id === undefined) === (token === undefined))
+    refuse('its timer must be named by either an id or a token');
   if (token !== undefined) checkToken(token, refuse);
-  if (id !== undefined && (typeof id !== 'string' || !isId(id))) refuse('its id is no UUID');
+  if (id !== undefined && (typeof id !== 'string' || !isId(id))) refuse('its id is not a UUID');
   return { id: id ?? newId(), token: token ?? null };
 }
 

@@ -19,31 +19,31 @@ import {
   requeueQuarantined,
 } from '../statements.generated.js';
 
-/** Which messages are meant; what is not given matches everything. */
+/** Selects messages; an omitted field matches everything. */
 export interface QuarantineFilter {
   readonly ids?: readonly number[];
   readonly topic?: string;
-  /** Code of the reason, as `TOPIC_UNKNOWN`. */
+  /** Code of the reason, e.g. `TOPIC_UNKNOWN`. */
   readonly code?: string;
-  /** The login that published it. */
+  /** The publishing login. */
   readonly role?: string;
 }
 
-/** A message that could not be moved, or delivered when its time came, without its content. */
+/** A message that could not be moved, or delivered when due, without its content. */
 export interface QuarantinedMessage {
   readonly id: number;
   readonly quarantinedAt: Date;
   readonly origin: 'outbox' | 'timer';
   readonly code: string;
   readonly reason: string;
-  /** The login that published it; empty where that is not known. */
+  /** The publishing login; empty if not known. */
   readonly role: string;
   readonly messageId: string;
   readonly topic: string;
   readonly partition: number | null;
   readonly key: string | null;
   readonly bytes: number;
-  /** As in the outbox; null for a message that was to be delivered at once. */
+  /** As in the outbox; null for a message to be delivered immediately. */
   readonly timerAction: number | null;
   readonly deliverAt: Date | null;
   readonly timerToken: string | null;
@@ -54,11 +54,11 @@ export interface QuarantinedMessage {
 export interface QuarantinedContent extends QuarantinedMessage {
   readonly headers: Readonly<Record<string, string>>;
   readonly payload: Buffer | null;
-  /** Why it stays encrypted: code and message; null where it is readable. */
+  /** Why it cannot be decrypted: code and message; null if it is readable. */
   readonly unreadable: string | null;
 }
 
-/** What is quarantined of one topic for one reason; counted up to 100,000 in all. */
+/** The number of quarantined messages of one topic and reason; counted up to 100,000 in all. */
 export interface QuarantineBacklog {
   readonly topic: string;
   readonly code: string;
@@ -70,19 +70,19 @@ const PAGE = {
   after: wholeNumber({ default: 0, min: 0, max: Number.MAX_SAFE_INTEGER }),
   limit: wholeNumber({ default: 100, min: 1, max: 100_000 }),
 };
-/** Messages that one transaction decides about at most. */
+/** The most messages decided in one transaction. */
 const STEP = 500;
 const KIND = 'quarantined';
 
-/** The desk on which messages lie that the relay or a timer has set aside. Every decision is kept with who made it and why. */
+/** Messages that the relay or a timer has set aside. Every decision is recorded with who made it and why. */
 export class OutboxQuarantine {
-  /** @param sealer decrypts what is shown. Default: one without a cipher */
+  /** @param sealer decrypts content for display. Default: one without a cipher */
   constructor(
     private readonly database: PgDatabase,
     private readonly sealer: Sealer = Sealer.none,
   ) {}
 
-  /** Those that match, by id. @param page at most `limit` (default 100) behind the id `after` */
+  /** Lists matching messages by id. @param page at most `limit` (default 100) after the id `after` */
   async list(
     filter: QuarantineFilter = {},
     page: { readonly after?: number; readonly limit?: number } = {},
@@ -92,18 +92,18 @@ export class OutboxQuarantine {
     return rows.map((row) => ({ ...row, origin: row.origin as QuarantinedMessage['origin'] }));
   }
 
-  /** How many match. */
+  /** Counts matching messages. */
   async count(filter: QuarantineFilter = {}): Promise<number> {
     const [row] = await this.database.session.run(countQuarantined, ...paramsOf(filter));
     return row?.count ?? 0;
   }
 
-  /** How much there is by topic and reason, the most first. */
+  /** Counts by topic and reason, largest first. */
   async backlogs(most = 50): Promise<QuarantineBacklog[]> {
     return this.database.session.run(quarantineBacklogs, most);
   }
 
-  /** One with its content. @throws NotFoundError */
+  /** One message with its content. @throws NotFoundError */
   async show(id: number): Promise<QuarantinedContent> {
     const [message] = await this.list({ ids: [id] });
     const [content] = await this.database.session.run(quarantinedContent, id);
@@ -115,20 +115,21 @@ export class OutboxQuarantine {
   }
 
   /**
-   * Publishes those that match again, behind all that has been published since, in the order in which they were set aside.
-   * @returns how many there were
-   * @throws TopicUnknownError, MessageInvalidError for what still cannot be moved: its step of 500 stays as it is
+   * Publishes matching messages again, after all published since, in the order in which they were set aside.
+   * @returns their number
+   * @throws TopicUnknownError, MessageInvalidError for a message that still cannot be moved: its step of 500 stays
+   *   unchanged
    */
   async redrive(filter: QuarantineFilter, operator: Operator): Promise<number> {
     return this.#decide(filter, (ids) => bindStatement(requeueQuarantined, ids), 'redrive', operator);
   }
 
-  /** Removes those that match. @returns how many there were */
+  /** Removes matching messages. @returns their number */
   async discard(filter: QuarantineFilter, operator: Operator & { readonly reason: string }): Promise<number> {
     return this.#decide(filter, (ids) => bindStatement(discardQuarantined, ids), 'discard', operator);
   }
 
-  /** What operators did to one, newest first. */
+  /** Operators' actions on one message, newest first. */
   async actions(id: number): Promise<OperatorAction[]> {
     return operatorActions(this.database.session, { kind: KIND, id: String(id) });
   }
@@ -148,7 +149,7 @@ export class OutboxQuarantine {
       decided += await this.database.transaction(async (connection) => {
         const [rows] = await connection.runBatch([decide(found.map(({ id }) => id))]);
         const ids = new Set((rows as { id: number }[]).map(({ id }) => id));
-        // Others may have decided about some in the meantime.
+        // Other operators may have decided some in the meantime.
         const done = found.filter(({ id }) => ids.has(id));
         await connection.runBatch(
           done.map(({ id, messageId, topic, code, role }) =>

@@ -7,27 +7,27 @@ import { OUTBOX_COLUMNS, type OutboxRow, readOutboxRow, readRowId, readTopic } f
 import type { PassTrace } from './relay-trace.js';
 import { timerCommandOf } from './timer-row.js';
 
-/** What a pass reads: the rows visible in `target` and not in `base`, of all ids or of a window of them. */
+/** The rows for a pass: those visible in `target` and not in `base`, of all ids or of a window. */
 export interface Span {
   readonly base: string;
   readonly target: string;
   readonly window: { readonly after: number; readonly upTo: number } | undefined;
 }
 
-/** What a pass has read, as record batches. */
+/** The rows that a pass has read, as record batches. */
 export interface Difference {
   /** Sorted for appending. */
   readonly batches: ReadyBatch[];
-  /** What is to be done to timers, in order of the rows. */
+  /** Timer changes, in row order. */
   readonly timers: readonly TimerCommand[];
   readonly moved: number;
-  /** Rows that cannot be moved, and are to be set aside. */
+  /** Rows that cannot be moved and must be set aside. */
   readonly rejected: readonly RejectedRow[];
-  /** Id of the last row that is in the batches, or rejected. */
+  /** Id of the last row in the batches or among the rejected. */
   readonly lastId: number;
-  /** Id of the last row of the span, whether it is in the batches or not. */
+  /** Id of the last row of the span, in the batches or not. */
   readonly endId: number;
-  /** False when the pass was full before the span's end; what lies behind `lastId` is for the next pass. */
+  /** False if the pass was full before the span's end; rows after `lastId` are left for the next pass. */
   readonly complete: boolean;
 }
 
@@ -39,12 +39,12 @@ export interface RejectedRow extends Rejection {
   readonly messageId: string | null;
 }
 
-/** How one pass is read. */
+/** Options for reading one pass. */
 export interface ReadOptions {
   readonly trace?: PassTrace | undefined;
-  /** Rows that it takes at most. Default: no limit but that of bytes. */
+  /** The most rows to read. Default: limited by bytes only. */
   readonly rowsMax?: number;
-  /** Rows that the database has refused, each on its own. */
+  /** Rows that the database has refused individually. */
   readonly blamed?: ReadonlyMap<number, Rejection>;
 }
 
@@ -55,10 +55,10 @@ export interface DifferenceLimits {
   readonly batchBytes: number;
 }
 
-/** A window that finds nothing makes the next twice as wide, up to this many ids: gaps are crossed quickly. */
+/** An empty window makes the next twice as wide, up to this many ids, to cross gaps quickly. */
 const WIDEST_WINDOW = 1_000_000;
 
-/** Reads a difference of the outbox: messages for the log as record batches, those for later as timers. */
+/** Reads a difference of the outbox: messages for the log as record batches, scheduled ones as timers. */
 export class DifferenceReader {
   readonly #collector: BatchCollector;
   #width: number;
@@ -71,12 +71,12 @@ export class DifferenceReader {
     this.#collector = new BatchCollector(topics, limits.batchBytes);
   }
 
-  /** Ids that the next window spans. */
+  /** Width of the next window, in ids. */
   get windowWidth(): number {
     return this.#width;
   }
 
-  /** Rows that cannot be moved by themselves are left out, and told: they stop no others. */
+  /** Rows that cannot be moved are left out and reported: they do not stop others. */
   async read(connection: PgConnection, span: Span, options: ReadOptions = {}): Promise<Difference> {
     const { trace, rowsMax = Infinity, blamed } = options;
     const timers: TimerCommand[] = [];
@@ -104,7 +104,7 @@ export class DifferenceReader {
     return { batches, timers, rejected, moved: rows - rejected.length, lastId, endId, complete };
   }
 
-  /** Whatever a row holds concerns that row only. */
+  /** An error in a row's content concerns that row only. */
   #take(
     row: Buffer,
     add: (message: MessageToCollect) => void,
@@ -146,9 +146,9 @@ function describeRow(row: Buffer): Pick<RejectedRow, 'rowId' | 'topic' | 'messag
 }
 
 /**
- * The COPY of a span. A small difference goes by the index on xid, and its result is sorted; a window goes by the
- * index on id, and its conditions on xid are written so that no index fits them.
- * COPY takes no parameters: only snapshots and integers stand in the text, each checked.
+ * The COPY of a span. A small difference uses the index on xid, and its result is sorted; a window uses the
+ * index on id, and its conditions on xid are written so that they match no index.
+ * COPY takes no parameters: the text contains only snapshots and integers, each checked.
  */
 function copyText({ base, target, window }: Span): string {
   const a = checkedSnapshot(base);
@@ -173,6 +173,6 @@ function copyText({ base, target, window }: Span): string {
 
 function checkedSnapshot(text: string): { text: string; xmax: string; xip: string } {
   const match = /^(\d+):(\d+):((?:\d+(?:,\d+)*)?)$/.exec(text);
-  if (match === null) throw new InvariantError('the cursor holds something that is no snapshot');
+  if (match === null) throw new InvariantError('the cursor is not a valid snapshot');
   return { text, xmax: match[2] as string, xip: match[3] as string };
 }

@@ -5,7 +5,7 @@ import {
   outboxSize as outboxSizeStatement,
 } from '../statements.generated.js';
 
-/** What waits in the outbox for the relay. */
+/** The messages that wait in the outbox for the relay. */
 export interface OutboxBacklog {
   /** Committed messages that have not been moved; counted up to 100,000. */
   readonly waiting: number;
@@ -13,7 +13,7 @@ export interface OutboxBacklog {
   readonly oldestAgeMs: number | null;
 }
 
-/** What waits of one topic, published by one login of the database. */
+/** The waiting messages of one topic, published by one login of the database. */
 export interface TopicBacklog {
   readonly topic: string;
   readonly role: string;
@@ -25,18 +25,20 @@ export interface TopicBacklog {
   readonly full: string | null;
 }
 
-/** Reads how much waits in the outbox: the first figure to watch. */
+/** Reads the outbox's backlog: the first figure to watch. */
 export async function outboxBacklog(session: SqlSession): Promise<OutboxBacklog> {
   const [row] = await session.run(outboxBacklogStatement);
   return row ?? { waiting: 0, oldestAgeMs: null };
 }
 
-/** Reads what waits by topic and role, the most first; at most 100,000 messages are counted, and `most` rows told. */
+/**
+ * Reads the backlog by topic and role, largest first; counts at most 100,000 messages and returns at most `most` rows.
+ */
 export async function outboxBacklogs(session: SqlSession, most = 50): Promise<TopicBacklog[]> {
   return session.run(outboxBacklogsStatement, most);
 }
 
-/** Reads how many bytes of the disk the outbox takes, messages that have been moved included. */
+/** Reads the outbox's size on disk in bytes, including messages that have been moved. */
 export async function outboxSize(session: SqlSession): Promise<number> {
   const [row] = await session.run(outboxSizeStatement);
   return row?.bytes ?? 0;

@@ -13,9 +13,9 @@ import { OUTBOX_SLOTS } from '../publish/current-slot.js';
 import { emptySlot, recycleCursor } from '../statements.generated.js';
 
 const SPECS = {
-  /** How long moved messages stay in the outbox at least, in milliseconds. */
+  /** The minimum time that moved messages stay in the outbox, in milliseconds. */
   retentionMs: wholeNumber({ default: 600_000, min: 0, max: 24 * 3_600_000 }),
-  /** How often it looks for slots to empty, in milliseconds. */
+  /** Interval between checks for slots to empty, in milliseconds. */
   intervalMs: wholeNumber({ default: 30_000, min: 10, max: 24 * 3_600_000 }),
 };
 
@@ -36,7 +36,7 @@ export class OutboxRetention extends Retention {
     this.#retentionMs = retentionMs;
   }
 
-  /** One pass over the ring. A slot that is in use is left for the next. */
+  /** One pass over the ring. A slot in use is left for the next pass. */
   async runOnce(): Promise<PassResult> {
     const session = this.database.session;
     await skipWhenLocked(() => session.run(recycleCursor));

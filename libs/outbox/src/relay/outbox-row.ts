@@ -1,6 +1,6 @@
 import { InvariantError } from '@waybill/kernel';
 
-/** A row of the outbox as COPY sends it. The buffers are valid only as long as the row is. */
+/** A row of the outbox as COPY sends it. The buffers are valid only while the row is. */
 export interface OutboxRow {
   readonly rowId: number;
   readonly topic: string;
@@ -9,7 +9,7 @@ export interface OutboxRow {
   /** The message's id in its text form, 36 bytes; overwritten by the next row. */
   readonly id: Buffer;
   readonly headers: string | null;
-  /** Headers of Waybill's own, as JSON. */
+  /** Control headers, as JSON. */
   readonly control: string | null;
   readonly expiresAtMs: number | null;
   readonly signature: string | null;
@@ -23,10 +23,10 @@ export interface OutboxRow {
 }
 
 const FIELDS = 14;
-/** Milliseconds from 1970 to 2000, from which PostgreSQL counts. */
+/** Milliseconds from 1970 to 2000, PostgreSQL's epoch. */
 const POSTGRES_EPOCH_MS = 946_684_800_000;
 
-/** What the relay reads of a row, in this order. */
+/** The columns that the relay reads, in this order. */
 export const OUTBOX_COLUMNS =
   'id, topic, partition_number, key, message_id, headers, payload, created_at, control, expires_at_ms, signature, timer_action, deliver_at, timer_token';
 
@@ -83,7 +83,7 @@ function readJsonb(row: Buffer, at: number): string | null {
   return length === -1 ? null : row.toString('utf8', at + 5, at + 4 + length);
 }
 
-/** Where the field behind the one at `at` begins. */
+/** The start of the field after the one at `at`. */
 function endOf(row: Buffer, at: number): number {
   return at + 4 + Math.max(0, row.readInt32BE(at));
 }
@@ -100,12 +100,12 @@ function readTimer(row: Buffer, from: number): Pick<OutboxRow, 'timerAction' | '
   return { timerAction, deliverAtMs, timerToken };
 }
 
-/** The id of a row, which is its first column. */
+/** The id of a row, its first column. */
 export function readRowId(row: Buffer): number {
   return int64(row, 6);
 }
 
-/** The topic of a row, which is its second column. */
+/** The topic of a row, its second column. */
 export function readTopic(row: Buffer): string {
   return row.toString('latin1', 18, 18 + row.readInt32BE(14));
 }

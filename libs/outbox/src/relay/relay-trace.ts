@@ -1,15 +1,15 @@
-/** Follows the passes of a relay. */
+/** Traces the passes of a relay. */
 export interface RelayTrace {
-  /** A pass begins to read; undefined when nobody follows it. */
+  /** Called when a pass begins to read; returns undefined if it is not traced. */
   begin(): PassTrace | undefined;
 }
 
-/** Follows one pass of a relay. */
+/** Traces one pass of a relay. */
 export interface PassTrace {
-  /** Is shown the headers of a row, as their JSON. */
+  /** Called with the headers of a row, as JSON. */
   sees(headers: string): void;
-  /** The pass is committed. */
+  /** Called when the pass is committed. */
   moved(messages: number): void;
-  /** The pass was rolled back. */
+  /** Called when the pass was rolled back. */
   failed(error: unknown): void;
 }

@@ -31,34 +31,34 @@ import type { RelayTrace } from './relay-trace.js';
 import { relayAdopt, relayAdvance, relayBegin, relayProbe, setAsideRows } from '../statements.generated.js';
 
 const SPECS = {
-  /** Longest time without a look at the outbox, in milliseconds; also the latency of messages published in SQL. */
+  /** Longest time between two polls of the outbox, in milliseconds; also the latency of messages published in SQL. */
   pollMaxMs: wholeNumber({ default: 100, min: 1, max: 60_000 }),
-  /** More waiting rows than this are moved in windows, each in a transaction of its own. */
+  /** More waiting rows than this are moved in windows, each in its own transaction. */
   smallDifferenceRows: wholeNumber({ default: 5_000, min: 1, max: 100_000 }),
   /** Width of a window, in ids. */
   windowRows: wholeNumber({ default: 5_000, min: 1, max: 100_000 }),
-  /** Bytes of messages that one pass moves at most; it always moves at least one message. */
+  /** The most bytes of messages that one pass moves; it always moves at least one message. */
   passBytes: wholeNumber({ default: 32 * 1024 * 1024, min: 1_024, max: 512 * 1024 * 1024 }),
-  /** Largest record batch, in bytes. */
+  /** Maximum size of a record batch, in bytes. */
   batchBytes: wholeNumber({ default: 1024 * 1024, min: 1_024, max: 16 * 1024 * 1024 }),
-  /** A relay that stops within a pass loses its session, and its lock, after so many milliseconds. */
+  /** A relay that hangs in a pass loses its session, and so its lock, after this time, in milliseconds. */
   leaseMs: wholeNumber({ default: 10_000, min: 100, max: 600_000 }),
 };
 
 /** Options of a {@link Relay}. */
 export type RelayOptions = Given<typeof SPECS>;
 
-/** What a {@link Relay} works with. */
+/** Dependencies of a {@link Relay}. */
 export interface RelayDependencies {
-  /** Where the outbox and the log are. */
+  /** The database of the outbox and the log. */
   readonly database: PgDatabase;
   readonly topics: Topics;
   readonly signals: LogSignals;
   /** Rung when a transaction that has published ends. */
   readonly bell: Bell;
-  /** Told of the timers that a pass has scheduled, once it is committed. */
+  /** Called with the timers that a pass has scheduled, once it is committed. */
   readonly alarm?: TimerAlarm | undefined;
-  /** Follows its passes. Default: nobody does. */
+  /** Traces each pass. Default: none. */
   readonly trace?: RelayTrace;
   readonly clock?: Clock;
   readonly logger?: Logger;
@@ -74,7 +74,7 @@ type Begun = {
   inWindows: boolean;
 };
 
-/** Cursor after a pass. */
+/** The cursor after the pass. */
 interface NextCursor {
   readonly base: string;
   readonly target: string | null;
@@ -82,22 +82,22 @@ interface NextCursor {
   readonly windowEnd: number | null;
 }
 
-/** After a ring it looks this often, for as long as {@link HINT_MS}: the transaction may take a moment to commit. */
+/** Polling interval after a ring, for {@link HINT_MS}: the transaction may take a moment to commit. */
 const HINT_POLL_MS = 2;
 const HINT_MS = 1_000;
-/** As often in a row a pass that conflicts with others is simply begun again. */
+/** The most consecutive conflicts for which a pass is simply repeated. */
 const MAX_CONFLICTS = 10;
 
 /**
- * Moves committed messages from the outbox to the log, each exactly once and in order of their ids.
+ * Moves committed messages from the outbox to the log, each exactly once and in id order.
  *
  * Its cursor is a snapshot. A pass takes the relay's lock, takes a new snapshot in a later statement, reads the rows
  * that are visible in the new one and not in the cursor, and appends them and stores the new cursor in the same
- * transaction. A transaction that commits late is in a later difference, so none is skipped, and none waits for
- * another. (PgQ's way, M. Kreen 2007; see docs/ARCHITECTURE.md.) A message that cannot be moved is set aside in the same
- * transaction, and stops no other.
+ * transaction. A transaction that commits late is part of a later difference, so none is skipped, and none waits for
+ * another. (PgQ's method, M. Kreen 2007; see docs/ARCHITECTURE.md.) A message that cannot be moved is set aside in the
+ * same transaction, and does not stop others.
  *
- * Any number of relays may run; the lock lets one of them work at a time.
+ * Any number of relays may run; the lock lets one work at a time.
  */
 export class Relay {
   readonly service: BackgroundService;
@@ -105,13 +105,13 @@ export class Relay {
   readonly #reader: DifferenceReader;
   #base: string | undefined;
   #hintedAt = -Infinity;
-  /** Rung since the last look: something is there, most likely, and need not be asked for. */
+  /** A ring has come since the last poll: most likely messages are waiting, and no probe is needed. */
   #isRung = false;
   readonly #clock: Clock;
   readonly #rejections: Rejections;
   #moved = 0;
   #conflicts = 0;
-  /** Rows of a pass at most, while the one is looked for for which the database refuses a pass. */
+  /** The most rows per pass while it searches for the row that makes the database refuse a pass. */
   #rowsMax = Infinity;
   #blamed = new Map<number, Rejection>();
 
@@ -140,12 +140,12 @@ export class Relay {
     });
   }
 
-  /** Messages moved by this relay since it was made. */
+  /** Messages moved by this relay since its construction. */
   get moved(): number {
     return this.#moved;
   }
 
-  /** Messages that this relay has set aside since it was made, because they cannot be moved. */
+  /** Messages that this relay has set aside since its construction, because they cannot be moved. */
   get quarantined(): number {
     return this.#rejections.count;
   }
@@ -165,7 +165,7 @@ export class Relay {
       const [probe] = await this.dependencies.database.session.run(relayProbe, this.#base);
       if (probe?.waiting !== true) return 'idle';
     }
-    // Anyone who has rung by now has committed: this pass sees it.
+    // Transactions that have rung by now have committed: this pass sees them.
     this.#isRung = false;
     return this.dependencies.database.withConnection(async (connection) => {
       try {
@@ -174,7 +174,7 @@ export class Relay {
         await connection.rollback();
         // Another relay has been faster; the next pass begins from its cursor.
         if (isWaybillError(error) && error.code === 'FENCED') return 'again';
-        // A timer was moved while it was to be cancelled.
+        // A timer was moved while being cancelled.
         if (isTransactionConflict(error) && this.#conflicts < MAX_CONFLICTS) {
           this.#conflicts += 1;
           return 'again';
@@ -248,9 +248,9 @@ export class Relay {
   }
 
   /**
-   * Finds the row for which the database refuses a pass: the next pass takes half of its rows, down to the one, which is
-   * then set aside. Topics are read again first, for one may have been removed.
-   * @returns false when no row is to blame
+   * Searches for the row that makes the database refuse a pass: each next pass takes half of the rows, down to one,
+   * which is then set aside. Topics are read again first, since one may have been removed.
+   * @returns false when no row is the cause
    */
   async #blame(error: unknown, { moved, rejected, lastId }: Difference): Promise<boolean> {
     const rows = moved + rejected.length;
@@ -285,7 +285,7 @@ function nextCursor(begun: Begun, span: Span, { lastId, endId, complete }: Diffe
   const { base, target } = begun;
   if (span.window === undefined) {
     if (complete) return { base: target, target: null, windowId: null, windowEnd: null };
-    // A small number of large messages: the rest goes as windows behind the last one moved.
+    // A small number of large messages: the rest is moved in windows after the last one moved.
     return { base, target, windowId: lastId, windowEnd: endId };
   }
   const reached = complete ? span.window.upTo : lastId;
@@ -295,9 +295,9 @@ function nextCursor(begun: Begun, span: Span, { lastId, endId, complete }: Diffe
 }
 
 /**
- * Lets the relay start over after the database was loaded into another cluster; see ClusterChangedError. To be
+ * Lets the relay start over after the database was restored into another cluster; see ClusterChangedError. To be
  * called with all publishers stopped.
- * @returns how many messages had not been moved, and will be
+ * @returns the number of messages that had not been moved, and will be
  */
 export async function adoptCluster(session: SqlSession): Promise<number> {
   const [row] = await session.run(relayAdopt);

@@ -5,14 +5,14 @@ import type { OutboxRow } from './outbox-row.js';
 
 const ACTIONS = [undefined, 'schedule', 'cancel', 'reschedule'] as const;
 
-/** What a row of the outbox that is not for the log says about timers. Copies what it keeps of the row. */
+/** The timer change in a row of the outbox that is not for the log. Copies the values that it keeps. */
 export function timerCommandOf(row: OutboxRow): TimerCommand {
   const action = ACTIONS[row.timerAction ?? 0];
   const id = row.id.toString('latin1');
   const dueMs = row.deliverAtMs;
   const asker = row.key?.toString('utf8') ?? null;
   if (action === 'cancel') return { action, target: targetOf(row, id), asker };
-  invariant(dueMs !== null, `row ${row.rowId} of the outbox schedules something and has no time`);
+  invariant(dueMs !== null, `row ${row.rowId} of the outbox schedules a message but has no time`);
   if (action === 'reschedule') return { action, target: targetOf(row, id), dueMs, asker };
   invariant(action === 'schedule', `row ${row.rowId} of the outbox has the timer action ${row.timerAction}`);
   const { topic, partition, timerToken: token } = row;

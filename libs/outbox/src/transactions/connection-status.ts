@@ -1,4 +1,4 @@
-/** The event by which a connection of pg hands on what the server says behind every statement. */
+/** The event with which a pg connection reports the transaction status after every statement. */
 export interface PgConnectionEvents {
   on(event: 'readyForQuery', listener: (message: { status: string }) => void): unknown;
   off(event: 'readyForQuery', listener: (message: { status: string }) => void): unknown;
@@ -6,7 +6,7 @@ export interface PgConnectionEvents {
 
 const waiting = new WeakMap<object, Set<() => void>>();
 
-/** Calls back once the transaction that is open on a connection has ended, well or badly; each callback once. */
+/** Calls back when the open transaction of a connection has committed or rolled back; each callback once. */
 export function callAtEnd(connection: PgConnectionEvents | undefined, callback: () => void): void {
   if (connection === undefined) return;
   const known = waiting.get(connection);
@@ -25,7 +25,7 @@ export function callAtEnd(connection: PgConnectionEvents | undefined, callback: 
   connection.on('readyForQuery', listener);
 }
 
-/** A connection of pg, as far as its loss is heard there. */
+/** The part of a pg connection that reports its loss. */
 export interface PgConnectionLosses {
   readonly stream: { destroy(): unknown };
   rawListeners(event: 'error' | 'end'): unknown[];
@@ -36,9 +36,9 @@ export interface PgConnectionLosses {
 const guarded = new WeakMap<object, Set<() => void>>();
 
 /**
- * Tells of the loss of a connection whose client is out of reach. From the first call on the loss cannot end the process
- * either: pg's client throws its error where it has no listener.
- * @returns what calls it off
+ * Reports the loss of a connection whose client is not accessible. From the first call on the loss cannot end the
+ * process either: pg's client throws its error if it has no listener.
+ * @returns a function that stops it
  */
 export function onConnectionLost(connection: PgConnectionLosses, lost: () => void): () => void {
   const listening = guarded.get(connection) ?? guard(connection);
@@ -57,7 +57,7 @@ function guard(connection: PgConnectionLosses): Set<() => void> {
         try {
           listener.apply(connection, args);
         } catch {
-          // The error of a client to which nobody listens: the statement under way has failed with it.
+          // The error of a client without a listener: the running statement has failed with it.
         }
       });
     }

@@ -18,12 +18,12 @@ export interface DrizzleTransactions<Handle extends DrizzleTransaction> {
   ): Promise<T>;
 }
 
-const INSTEAD = 'the tx that db.transaction(async (tx) => …) hands to its callback, before it ends';
+const INSTEAD = 'the tx that db.transaction(async (tx) => …) passes to its callback, before it ends';
 
 /**
- * Drizzle on node-postgres or postgres.js: a transaction, nested ones included. Drizzle's own way in, `tx.execute`, takes
- * parameters only in its `sql` tag, which is not ours to import, and reads timestamps as text; so Waybill takes the
- * client that the transaction's session holds. A test watches over that place.
+ * Drizzle on node-postgres or postgres.js: a transaction, including nested ones. Drizzle's own `tx.execute` takes
+ * parameters only in its `sql` tag, which Waybill does not import, and reads timestamps as text; so Waybill uses the
+ * client that the transaction's session holds. A test checks that internal field.
  */
 export const joinDrizzle: TransactionAdapter = (handle, options) => {
   if (!has(handle, 'execute') || !has(handle, 'session', 'object') || !has(handle, 'dialect', 'object'))
@@ -40,10 +40,10 @@ export const joinDrizzle: TransactionAdapter = (handle, options) => {
   return joined;
 };
 
-/** Whether the transactions that were joined have ended; Drizzle's do not know it of themselves. */
+/** Whether joined transactions have ended; Drizzle's own do not know it. */
 const ended = new WeakMap<object, boolean>();
 
-/** By the time that a transaction is passed which has ended, its client may be in a transaction of somebody else. */
+/** When a transaction that has ended is passed, its client may already be in another transaction. */
 function rememberEnd(handle: object, { onEnd }: JoinedTransaction): void {
   if (ended.has(handle)) return;
   ended.set(handle, false);
@@ -61,10 +61,12 @@ export function drizzleOpener<Handle extends DrizzleTransaction>(
   };
 }
 
-/** How long BEGIN may go unanswered, in milliseconds. */
+/** Time limit for the response to BEGIN, in milliseconds. */
 const BEGIN_MS = 15_000;
 
-/** What Drizzle on node-postgres runs statements by; one on a pool makes one on a client of it for each transaction. */
+/**
+ * The object with which Drizzle on node-postgres runs statements; a pool's makes one on a client for each transaction.
+ */
 interface NodePgSession<Handle> {
   readonly client: unknown;
   readonly dialect: unknown;
@@ -86,8 +88,8 @@ interface PoolClient {
 }
 
 /**
- * Drizzle does not give a pool's client back whose BEGIN has failed: after as many lost connections as the pool may have,
- * it has none left. So the client is taken here, and Drizzle's transaction runs on that.
+ * Drizzle does not release a pool's client whose BEGIN has failed: after as many lost connections as the pool's
+ * maximum, it has none left. So Waybill takes the client, and runs Drizzle's transaction on it.
  */
 async function openDrizzle<Handle extends DrizzleTransaction, T>(
   db: DrizzleTransactions<Handle>,
@@ -120,12 +122,12 @@ function isPool(client: unknown): client is Pool {
 function ignore(): void {}
 
 /**
- * Drizzle does not notice that a transaction of its own has ended: used later, it would write on a connection that serves
- * somebody else; so would a query that was built before and is awaited later.
+ * Drizzle does not notice that one of its transactions has ended: used later, it would write on a connection that
+ * serves other work; so would a query that was built before and is awaited later.
  */
 function lendDrizzle<Handle extends DrizzleTransaction>(handle: Handle): LentTransaction<Handle> {
   const gate = new StatementGate();
-  // The session is that of this transaction alone.
+  // The session belongs to this transaction alone.
   const { session } = handle as unknown as { session: { client: object } };
   session.client = gate.before(session.client, ['query', 'unsafe', 'savepoint']);
   const { lent, revoke } = lendTransaction(handle, { what: 'transaction', refused: [] });

@@ -10,7 +10,7 @@ import type { PrismaRawClient } from './prisma-session.js';
 import { joinPrisma } from './prisma-transaction.js';
 import { joinTypeOrm, type TypeOrmManager, type TypeOrmQueryRunner } from './typeorm-transaction.js';
 
-/** What can be published with: an open transaction of one of these, or a session of Waybill's own. */
+/** The accepted transactions: an open one of these drivers and ORMs, or a session of Waybill's own. */
 export type TransactionHandle =
   | PgTransactionClient
   | PrismaRawClient
@@ -44,10 +44,10 @@ const ADAPTERS: readonly TransactionAdapter[] = [
 ];
 
 /**
- * Looks at what the caller passed as transaction.
- * @param prepared whether statements are kept prepared, where the transaction is of the pg driver
- * @throws TransactionRequiredError for anything but an open transaction; where only the server or the ORM can tell, the
- *   first statement does
+ * Joins the transaction that the caller passed.
+ * @param prepared whether statements are kept prepared, if the transaction is of the pg driver
+ * @throws TransactionRequiredError for anything but an open transaction; if only the server or the ORM can tell, the
+ *   first statement throws it
  */
 export function joinTransaction(handle: unknown, schema: string, prepared: boolean): JoinedTransaction {
   const options = { schema, prepared };
@@ -56,5 +56,5 @@ export function joinTransaction(handle: unknown, schema: string, prepared: boole
     if (joined !== undefined) return joined;
   }
   const what = handle === null ? 'null' : typeof handle;
-  throw noTransaction(`Something that is no transaction was passed (${what})`);
+  throw noTransaction(`A value that is not a transaction was passed (${what})`);
 }

@@ -1,25 +1,28 @@
 import { type BoundStatement, type SqlSession, TransactionRequiredError } from '@waybill/kernel';
 
-/** A caller's transaction, as Waybill works with it. */
+/** A caller's transaction, as Waybill uses it. */
 export interface JoinedTransaction {
   readonly session: SqlSession;
-  /** Runs statements in one round trip; absent where the driver sends them one by one. */
+  /** Runs statements in one round trip; absent if the driver sends them one by one. */
   readonly runTogether?: (statements: readonly BoundStatement[]) => Promise<void>;
-  /** Calls back when the transaction has ended; absent where the driver does not tell. The same callback is kept once. */
+  /**
+   * Calls back when the transaction has ended; absent if the driver does not report it. The same callback is registered
+   * once.
+   */
   readonly onEnd?: (callback: () => void) => void;
   /**
-   * Tells of the loss of the connection, and keeps it from ending the process, which it does to a pg client that nobody
-   * listens to; returns what calls that off. A statement under way fails all the same.
+   * Reports the loss of the connection, and keeps it from ending the process, as it does for a pg client without a
+   * listener; returns a function that stops it. A running statement still fails.
    */
   readonly onLost?: (lost: () => void) => () => void;
   /**
-   * Closes the connection, so that a handle that is still held can write nothing more; resolves when it is closed. Absent
-   * where the ORM refuses what comes late.
+   * Closes the connection, so that a handle still in use cannot write any more; resolves when it is closed. Absent
+   * if the ORM refuses late statements.
    */
   readonly cutOff?: () => Promise<void>;
 }
 
-/** How statements are run in a transaction that is joined. */
+/** How statements run in a joined transaction. */
 export interface JoinOptions {
   /** Waybill's schema in the database. */
   readonly schema: string;
@@ -28,9 +31,9 @@ export interface JoinOptions {
 }
 
 /**
- * Knows the transactions of one driver or ORM by their shape, without importing it.
- * @returns undefined for what is not of its kind
- * @throws TransactionRequiredError for what is of its kind and no open transaction
+ * Recognises the transactions of one driver or ORM by their shape, without importing it.
+ * @returns undefined for a value of another kind
+ * @throws TransactionRequiredError for one of its kind that is not an open transaction
  */
 export type TransactionAdapter = (handle: unknown, options: JoinOptions) => JoinedTransaction | undefined;
 

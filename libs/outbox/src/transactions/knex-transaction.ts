@@ -17,11 +17,11 @@ export interface KnexTransactions<Handle extends KnexTransaction> {
   ): Promise<T>;
 }
 
-const INSTEAD = 'the trx that knex.transaction(async (trx) => …) hands to its callback, before it ends';
+const INSTEAD = 'the trx that knex.transaction(async (trx) => …) passes to its callback, before it ends';
 
 /**
- * Knex: a transaction, nested ones included. `client.acquireConnection()` of a transaction gives the pg client that it
- * holds; `trx.raw` would take `?` for a binding and read int8 as text.
+ * Knex: a transaction, including nested ones. `client.acquireConnection()` of a transaction returns the pg client that
+ * it holds; `trx.raw` would treat `?` as a binding and read int8 as text.
  */
 export const joinKnex: TransactionAdapter = (handle, options) => {
   if (typeof handle !== 'function' || !has(handle, 'raw') || !has(handle, 'client', 'object'))
@@ -44,7 +44,7 @@ export function knexOpener<Handle extends KnexTransaction>(
   return {
     kind: 'knex',
     open: (work) => knex.transaction(work, { isolationLevel: 'read committed' }),
-    // Knex itself refuses every query that is sent behind COMMIT or ROLLBACK.
+    // Knex itself refuses every query that is sent after COMMIT or ROLLBACK.
     lend: (handle) =>
       lendTransaction(handle, { what: 'transaction', refused: ['commit', 'rollback', 'destroy'] }),
   };

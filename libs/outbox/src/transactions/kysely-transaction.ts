@@ -27,7 +27,7 @@ export interface KyselyTransactions<Handle extends KyselyTransaction> {
   };
 }
 
-/** Kysely's `QueryExecutor`, as far as it lends the connection of its transaction. */
+/** Kysely's `QueryExecutor`, the part that lends the connection of its transaction. */
 interface KyselyExecutor {
   provideConnection<T>(consumer: (connection: KyselyConnection) => Promise<T>): Promise<T>;
 }
@@ -37,9 +37,9 @@ interface KyselyConnection {
 }
 
 const INSTEAD =
-  'the trx that db.transaction().execute(async (trx) => …) hands to its callback, or that startTransaction() gives, before it ends';
+  'the trx that db.transaction().execute(async (trx) => …) passes to its callback, or that startTransaction() returns, before it ends';
 
-/** Kysely on its PostgresDialect: a transaction, a controlled one and its savepoints included. */
+/** Kysely on its PostgresDialect: a transaction, including controlled ones and their savepoints. */
 export const joinKysely: TransactionAdapter = (handle, options) => {
   if (!has(handle, 'getExecutor') || !has(handle, 'isTransaction', 'boolean')) return undefined;
   const trx = handle as { isTransaction: boolean; getExecutor(): KyselyExecutor };
@@ -65,8 +65,8 @@ export function kyselyOpener<Handle extends KyselyTransaction>(
 }
 
 /**
- * Kysely notices that a transaction has ended only when the server has said so: what is sent in between would run behind
- * ROLLBACK, and commit by itself. A plugin is asked before each query, also of those that were built earlier.
+ * Kysely notices that a transaction has ended only when the server has responded: a query sent in between would run
+ * after ROLLBACK, and commit by itself. A plugin is called before each query, also those that were built earlier.
  */
 function lendKysely<Handle extends KyselyTransaction>(handle: Handle): LentTransaction<Handle> {
   const gate = new StatementGate();
@@ -91,27 +91,27 @@ function lendKysely<Handle extends KyselyTransaction>(handle: Handle): LentTrans
 }
 
 /**
- * Runs queries of pg on the connection that a Kysely transaction holds. Kysely keeps the pg client to itself, and its own
- * results read int8 as text and pass through plugins that may rename columns. But what it is given as text it hands to
- * `client.query`, which also takes a query object (as pg-cursor is one): with the types and the name that Waybill uses,
- * and told of the connection that it goes to.
+ * Runs pg queries on the connection that a Kysely transaction holds. Kysely does not expose the pg client, and its own
+ * results read int8 as text and pass through plugins that may rename columns. But it passes the given text on to
+ * `client.query`, which also takes a query object (pg-cursor is one): with the types and the name that Waybill uses,
+ * and with access to its connection.
  */
 class KyselyQueryable implements PgQueryable {
   connection: (PgConnectionEvents & PgConnectionLosses) | undefined;
-  /** What the server said behind the last statement; undefined before the first. */
+  /** The transaction status after the last statement; undefined before the first. */
   status: string | undefined;
   #lost: () => void = () => {};
   #quiet: () => void = () => {};
 
   constructor(private readonly executor: KyselyExecutor) {}
 
-  /** Which connection it is shows with the first statement. */
+  /** The connection is known from the first statement on. */
   onLost(lost: () => void): () => void {
     this.#lost = lost;
     return () => this.#quiet();
   }
 
-  /** What is under way on it fails, and Kysely's pool does not take it back. */
+  /** Running statements fail, and Kysely's pool does not take it back. */
   async cutOff(): Promise<void> {
     this.connection?.stream.destroy();
   }
@@ -122,17 +122,17 @@ class KyselyQueryable implements PgQueryable {
     return result;
   }
 
-  /** A query that says by a promise of its own how it has ended. */
+  /** A query that reports its outcome with a promise. */
   #queryOf(config: pg.QueryConfig): { query: pg.Query; result: Promise<{ rows: unknown[] }> } {
     let settle: (error: Error | null, found: { rows: unknown[] }) => void = () => {};
     const result = new Promise<{ rows: unknown[] }>((resolve, reject) => {
       settle = (error, found) => (error === null ? resolve(found) : reject(error));
     });
-    // Nobody waits for it yet where Kysely refuses the query.
+    // It is not awaited yet if Kysely refuses the query.
     result.catch(() => {});
     const query = new pg.Query({ ...config, callback: settle } as pg.QueryConfig);
     const submit = query.submit;
-    // What Kysely logs as the query's text.
+    // The query text that Kysely logs.
     return {
       query: Object.assign(query, {
         toString: () => config.text,
@@ -170,7 +170,7 @@ class KyselyQueryable implements PgQueryable {
   }
 }
 
-/** Refuses to run anything outside the transaction, where it would commit by itself. */
+/** Refuses to run a query outside the transaction, where it would commit by itself. */
 class KyselySession implements SqlSession {
   readonly schema: string;
   readonly #session: PgSession;

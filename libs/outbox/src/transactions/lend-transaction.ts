@@ -1,23 +1,23 @@
 import { HandleLentError } from '@waybill/kernel';
 import { noTransaction } from './joined-transaction.js';
 
-/** A transaction as it is lent to the work in it, and what takes it away again. */
+/** A lent transaction, and the function that revokes it. */
 export interface LentTransaction<Handle> {
   readonly lent: Handle;
   revoke(): void;
 }
 
-/** What of a handle its borrower may not use. */
+/** Members of a handle that its borrower may not use. */
 export interface LendingTerms {
   /** For the error: `transaction`, `manager`. */
   readonly what: string;
-  /** Members that would end the transaction, or give its connection away. */
+  /** Members that would end the transaction or release its connection. */
   readonly refused: readonly string[];
 }
 
 /**
- * Lends the transaction of an ORM for the time of its work: after `revoke` every use of what was lent throws
- * TransactionRequiredError. It is of the ORM's own class all the same.
+ * Lends the transaction of an ORM for the duration of its work: after `revoke` every use of the lent handle throws
+ * TransactionRequiredError. It is still an instance of the ORM's class.
  */
 export function lendTransaction<Handle extends object>(
   handle: Handle,
@@ -50,13 +50,13 @@ export function lendTransaction<Handle extends object>(
   };
 }
 
-/** Statements by which an ORM itself ends a transaction. */
+/** Statements with which an ORM itself ends a transaction. */
 const ENDING = /^\s*(commit|rollback)\b(?!\s+to\b)/i;
 
 /**
- * Stands before the function by which an ORM sends statements of one transaction. A query that was built in time and is
- * sent late, as by a part of a handler that goes on when another part has failed, would otherwise run behind ROLLBACK and
- * commit by itself, or in the transaction of somebody else.
+ * Guards the function with which an ORM sends statements of one transaction. A query that was built in time and is
+ * sent late, e.g. by a part of a handler that continues after another part has failed, would otherwise run after
+ * ROLLBACK and commit by itself, or run in another transaction.
  */
 export class StatementGate {
   #revoked = false;
@@ -65,14 +65,14 @@ export class StatementGate {
     this.#revoked = true;
   }
 
-  /** @throws TransactionRequiredError for what comes late; the ORM's own COMMIT or ROLLBACK passes */
+  /** @throws TransactionRequiredError for a late statement; the ORM's own COMMIT or ROLLBACK passes */
   assertMayPass(query: unknown): void {
     if (!this.#revoked) return;
     const text = typeof query === 'string' ? query : (query as { text?: unknown } | null | undefined)?.text;
     if (!(typeof text === 'string' && ENDING.test(text))) throw transactionEnded();
   }
 
-  /** The same object, with these methods behind the gate: their first argument is the statement. */
+  /** The same object, with these methods guarded: their first argument is the statement. */
   before<T extends object>(target: T, methods: readonly string[]): T {
     return new Proxy(target, {
       get: (object, property) => {

@@ -21,11 +21,11 @@ export interface MikroOrmTransactions<Manager extends MikroOrmManager> {
 }
 
 const INSTEAD =
-  'the em that em.transactional(async (em) => …) hands to its callback, or a fork after em.begin(), before it ends';
+  'the em that em.transactional(async (em) => …) passes to its callback, or a fork after em.begin(), before it ends';
 
 /**
- * MikroORM: an entity manager in a transaction. Its transaction context is a Knex transaction (MikroORM 6) or a Kysely one
- * (7), which is joined as such.
+ * MikroORM: an entity manager in a transaction. Its transaction context is a Knex transaction (MikroORM 6) or a Kysely
+ * one (7), which is joined as such.
  */
 export const joinMikroOrm: TransactionAdapter = (handle, options) => {
   if (has(handle, 'em', 'object') && has(handle, 'getMetadata'))
@@ -37,10 +37,7 @@ export const joinMikroOrm: TransactionAdapter = (handle, options) => {
   const context = em.getTransactionContext();
   const joined = joinKnex(context, options) ?? joinKysely(context, options);
   if (joined === undefined)
-    throw noTransaction(
-      'A MikroORM entity manager was passed whose driver is not that of PostgreSQL',
-      INSTEAD,
-    );
+    throw noTransaction('A MikroORM entity manager was passed whose driver is not for PostgreSQL', INSTEAD);
   return joined;
 };
 
@@ -51,7 +48,7 @@ export function mikroOrmOpener<Manager extends MikroOrmManager>({
   return {
     kind: 'mikro-orm',
     open: (work) => em.fork().transactional(work, { isolationLevel: 'read committed' }),
-    // What it still holds must be written before the last statements, which say that the work is done.
+    // Pending entities must be written before the last statements, which record that the work is done.
     flush: (handle) => handle.flush(),
     lend: (handle) =>
       lendTransaction(handle, { what: 'entity manager', refused: ['commit', 'rollback', 'begin'] }),
@@ -59,7 +56,7 @@ export function mikroOrmOpener<Manager extends MikroOrmManager>({
   };
 }
 
-/** Keeps the unit of work in step with the savepoints that Waybill sets around messages that share a transaction. */
+/** Keeps the unit of work in sync with the savepoints that Waybill sets around messages that share a transaction. */
 class UnitOfWorkSession implements SqlSession {
   constructor(
     private readonly session: SqlSession,
@@ -76,7 +73,7 @@ class UnitOfWorkSession implements SqlSession {
   ): Promise<Row[]> {
     if (statement.text.startsWith('savepoint ')) await this.em.flush();
     const rows = await this.session.run(statement, ...params);
-    // Entities of what was rolled back must not be written with the next message's.
+    // Entities of the message that was rolled back must not be written with those of the next.
     if (statement.text.startsWith('rollback to savepoint ')) this.em.clear();
     return rows;
   }

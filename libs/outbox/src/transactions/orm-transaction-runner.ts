@@ -14,14 +14,17 @@ import { joinTransaction } from './join-transaction.js';
 import { type JoinedTransaction, noTransaction } from './joined-transaction.js';
 import type { TransactionOpener } from './transaction-opener.js';
 
-/** How long the transaction around one statement of Waybill's own may take, in milliseconds. */
+/** Time limit for the transaction around one of Waybill's statements, in milliseconds. */
 const STATEMENT_TIMEOUT_MS = 30_000;
 
-/** How long opening a transaction, and how long Waybill's own statements in it and COMMIT may take, in milliseconds. */
+/** Time limits for opening a transaction, and for Waybill's statements in it and COMMIT, in milliseconds. */
 const OPEN_MS = 25_000;
 const ANSWER_MS = 15_000;
 
-/** The server's limits come behind the runner's own, in milliseconds: a lost connection says less than HandlerAbandonedError. */
+/**
+ * How much longer the server's limits are than the runner's, in milliseconds: a lost connection says less than
+ * HandlerAbandonedError.
+ */
 const IDLE_SLACK_MS = 500;
 
 /** Runs transactions of handlers, and business transactions, as those of an ORM. */
@@ -29,7 +32,7 @@ export class OrmTransactionRunner<Handle> implements TransactionRunner<Handle> {
   readonly kind: string;
   readonly session: SqlSession;
 
-  /** @param prepared whether Waybill's own statements are kept prepared, where the ORM runs on pg */
+  /** @param prepared whether Waybill's own statements are kept prepared, if the ORM runs on pg */
   constructor(
     private readonly opener: TransactionOpener<Handle>,
     private readonly schema: string,
@@ -44,7 +47,7 @@ export class OrmTransactionRunner<Handle> implements TransactionRunner<Handle> {
     const limit = new TimeLimit();
     let quiet: (() => void) | undefined;
     let isLost = false;
-    limit.begin(OPEN_MS, () => unanswered(`opening a transaction by ${this.kind}`, OPEN_MS));
+    limit.begin(OPEN_MS, () => unanswered(`opening a transaction with ${this.kind}`, OPEN_MS));
     const opened = this.opener
       .open((handle) => {
         limit.assertNotOver();
@@ -59,7 +62,7 @@ export class OrmTransactionRunner<Handle> implements TransactionRunner<Handle> {
         limit.end();
         quiet?.();
       });
-    // An abandoned transaction rolls back, but may have to wait for a statement under way before it does.
+    // An abandoned transaction rolls back, but may have to wait for a running statement first.
     return Promise.race([opened, limit.exceeded]);
   }
 
@@ -73,10 +76,10 @@ export class OrmTransactionRunner<Handle> implements TransactionRunner<Handle> {
     const statementLimit = (doing: string): void =>
       limit.begin(ANSWER_MS, () => unanswered(`${doing} by ${this.kind}`, ANSWER_MS), cutOff);
     statementLimit('beginning a transaction');
-    // A process that stops in here must not hold its locks for much longer than this.
+    // A process that hangs in here must not hold its locks for much longer than this.
     const [before] = await session.run(limitIdleTime, `${timeoutMs + IDLE_SLACK_MS}`);
     const loan = opener.lend?.(handle);
-    // Emitting in a handler goes by the session; what is emitted late must not reach somebody else's transaction.
+    // A handler emits on the session; a late emit must not reach another transaction.
     const restore = bindStatement(restoreSession, before?.role ?? 'none', before?.path ?? '');
     const ours = new WorkSession(session, restore);
     limit.begin(timeoutMs, () => new HandlerAbandonedError(timeoutMs), cutOff);
@@ -91,7 +94,7 @@ export class OrmTransactionRunner<Handle> implements TransactionRunner<Handle> {
         loan?.revoke();
       });
     statementLimit('committing a transaction');
-    // Fails in a transaction in which a statement has failed: its COMMIT would roll back without a word.
+    // Fails in a transaction in which a statement has failed: its COMMIT would silently roll back.
     await runTogether([restore, ...(last?.(result) ?? [])]);
     return result;
   }
@@ -109,12 +112,12 @@ function oneByOne(session: SqlSession): (statements: readonly BoundStatement[]) 
 }
 
 function unanswered(doing: string, ms: number): DatabaseUnavailableError {
-  return new DatabaseUnavailableError(`There was no answer within ${ms} ms when ${doing}`);
+  return new DatabaseUnavailableError(`No response within ${ms} ms while ${doing}`);
 }
 
-/** The time that each part of a transaction has, one after the other. */
+/** Time limits of a transaction's parts, one after the other. */
 class TimeLimit {
-  /** Rejects when a part has taken too long. */
+  /** Rejects when a part takes too long. */
   readonly exceeded: Promise<never>;
   #exceed: (error: Error) => void = () => {};
   #timer: NodeJS.Timeout | undefined;
@@ -123,13 +126,13 @@ class TimeLimit {
 
   constructor() {
     this.exceeded = new Promise((_, reject) => (this.#exceed = reject));
-    // Whoever races against it may have won.
+    // The promise that races against it may have won.
     this.exceeded.catch(() => {});
   }
 
   /**
-   * Begins the next part, which ends the one before.
-   * @param cutOff begun when the time is over, and waited for: the ORM gives the connection back behind it
+   * Begins the next part, which ends the previous one.
+   * @param cutOff called when the time is over, and awaited: the ORM releases the connection after it
    */
   begin(ms: number, error: () => Error, cutOff?: () => Promise<void>): void {
     clearTimeout(this.#timer);
@@ -153,7 +156,7 @@ class TimeLimit {
   /** Runs work until it ends or the time is over. */
   async over<T>(work: () => Promise<T>): Promise<T> {
     const running = work();
-    // Whatever abandoned work ends with, it has been dealt with already.
+    // The outcome of abandoned work has already been handled.
     running.catch(() => {});
     try {
       return await Promise.race([running, this.exceeded]);
@@ -163,7 +166,7 @@ class TimeLimit {
   }
 }
 
-/** Runs single statements, each in a transaction of its own. */
+/** Runs single statements, each in its own transaction. */
 class StatementSession implements SqlSession {
   constructor(
     private readonly runner: TransactionRunner,
@@ -181,11 +184,11 @@ class StatementSession implements SqlSession {
   }
 }
 
-/** The session of a transaction, for the time of its work. */
+/** The session of a transaction, for the duration of its work. */
 class WorkSession implements SqlSession {
   #open = true;
 
-  /** @param restore sets role and search path back to what they were */
+  /** @param restore restores role and search path */
   constructor(
     private readonly session: SqlSession,
     private readonly restore: BoundStatement,

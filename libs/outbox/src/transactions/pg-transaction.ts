@@ -36,19 +36,19 @@ export const joinPg: TransactionAdapter = (handle, options) => {
   return undefined;
 };
 
-/** The pg client under the transaction of an ORM, and what to say of it. */
+/** The pg client beneath the transaction of an ORM, and its name in errors. */
 export interface PgBeneath {
-  /** The client, which the ORM may hand out only by a promise. */
+  /** The client, which the ORM may provide only as a promise. */
   readonly client: () => Promise<unknown>;
-  /** What the caller has passed: "A Knex transaction". */
+  /** What the caller passed: "A Knex transaction". */
   readonly what: string;
   readonly instead: string;
 }
 
 /**
- * Joins the transaction of an ORM by the pg client under it. What Waybill runs is then read and written exactly as by pg
- * itself, and the server, not the ORM, says whether the transaction is open: asked before every statement, because one
- * that ran outside would commit by itself.
+ * Joins the transaction of an ORM through the pg client beneath it. Waybill's values are then read and written exactly
+ * as by pg itself, and the server, not the ORM, reports whether the transaction is open: checked before every
+ * statement, because one outside it would commit by itself.
  */
 export function joinPgBeneath(beneath: PgBeneath, options: JoinOptions): JoinedTransaction {
   const session = new PgBeneathSession(beneath, options);
@@ -121,12 +121,12 @@ function sessionOf(client: PgTransactionClient, { schema, prepared }: JoinOption
   return new PgSession(client as unknown as PgQueryable, schema, prepared);
 }
 
-/** The server's word of after the last statement. */
+/** The transaction status after the last statement. */
 function assertOpen(client: PgTransactionClient, what: string, instead: string): void {
   const status = client.getTransactionStatus();
   watchFailures(client);
   if (status === 'E')
-    throw TransactionRequiredError.afterFailure('Nothing more can be written', failureOf(client));
+    throw TransactionRequiredError.afterFailure('No more statements can run', failureOf(client));
   if (status !== 'T') throw noTransaction(`${what} without an open transaction was passed`, instead);
 }
 
@@ -134,12 +134,12 @@ function connectionOf(client: PgTransactionClient): PgConnectionEvents | undefin
   return (client as unknown as { connection?: PgConnectionEvents }).connection;
 }
 
-/** A pool does not take such a client back, and the server rolls its transaction back. */
+/** A pool does not take such a client back, and the server rolls back its transaction. */
 async function close(client: PgTransactionClient): Promise<void> {
   const closing = eventsOf(client);
   closing.on('error', ignore);
   const closed = closing.end();
-  // The server may take its time to answer, and a pool would lend the client meanwhile.
+  // The server may take a while to respond, and a pool would lend the client meanwhile.
   closing.connection?.stream.destroy();
   await closed.catch(ignore);
 }

@@ -9,7 +9,7 @@ export interface PostgresJsTransaction {
   savepoint(...args: never[]): unknown;
 }
 
-/** A transaction of postgres.js as it is called. */
+/** A transaction of postgres.js as a callable. */
 interface PostgresJsSql {
   unsafe(text: string, params: readonly unknown[], options: { prepare: boolean }): Promise<PostgresJsRows>;
   typed(value: unknown, type: number): unknown;
@@ -19,9 +19,9 @@ type PostgresJsRows = Record<string, unknown>[] & {
   readonly columns?: readonly { readonly name: string; readonly type: number }[];
 };
 
-const INSTEAD = 'the sql that sql.begin(async (sql) => …) hands to its callback, before it ends';
+const INSTEAD = 'the sql that sql.begin(async (sql) => …) passes to its callback, before it ends';
 
-/** postgres.js: the `sql` of a transaction, or of a savepoint in it. It does not tell when it has ended. */
+/** postgres.js: the `sql` of a transaction, or of a savepoint in it. It does not report its end. */
 export const joinPostgresJs: TransactionAdapter = (handle, { schema, prepared }) => {
   if (typeof handle !== 'function' || !has(handle, 'unsafe') || !has(handle, 'typed')) return undefined;
   if (!has(handle, 'savepoint'))
@@ -29,19 +29,19 @@ export const joinPostgresJs: TransactionAdapter = (handle, { schema, prepared })
   return { session: new PostgresJsSession(handle as unknown as PostgresJsSql, schema, prepared) };
 };
 
-// pg exports it at run time; its published types leave it out.
+// pg exports it at run time; its published types omit it.
 const { prepareValue } = (pg as unknown as { utils: { prepareValue: (value: unknown) => unknown } }).utils;
 
-/** A parameter's type that the server finds out, and that postgres.js has no opinion about. */
+/** A parameter type that the server infers, and for which postgres.js has no serializer. */
 const UNKNOWN = 705;
 const TEXT = 25;
 const INT8_ARRAY = 1016;
-/** Types whose values are read already, and may be texts that must not be read again. */
+/** Types whose values are already parsed, and may be texts that must not be parsed again. */
 const READ_ALREADY = new Set([TEXT, 114, 3802]);
 
 /**
- * A {@link SqlSession} over postgres.js. It would make JSON of a text that is JSON already, and reads int8 as text: so
- * parameters are sent as text, in the form that pg gives them, and texts of rows are read as pg reads them.
+ * A {@link SqlSession} over postgres.js. It would encode a text that is already JSON, and reads int8 as text: so
+ * parameters are sent as text, in pg's format, and texts of rows are parsed as pg does.
  */
 class PostgresJsSession implements SqlSession {
   constructor(
@@ -62,7 +62,7 @@ class PostgresJsSession implements SqlSession {
       const columns = new Map((rows.columns ?? []).map(({ name, type }) => [name, type]));
       return Array.from(rows, (row) => readRow(row, columns)) as Row[];
     } catch (error) {
-      throw translateDatabaseError(error, `Running ${statement.name} by postgres.js`);
+      throw translateDatabaseError(error, `Running ${statement.name} with postgres.js`);
     }
   }
 

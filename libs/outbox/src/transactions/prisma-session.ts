@@ -8,8 +8,8 @@ export interface PrismaRawClient {
 }
 
 /**
- * A {@link SqlSession} over Prisma. "Unsafe" is only Prisma's word for a text that it has not seen as a template:
- * the texts are those of Waybill's `.sql` files, and every value goes as a parameter.
+ * A {@link SqlSession} over Prisma. "Unsafe" is only Prisma's word for a text that is not a tagged template:
+ * the texts come from Waybill's `.sql` files, and every value is a parameter.
  */
 export class PrismaSession implements SqlSession {
   constructor(
@@ -28,12 +28,12 @@ export class PrismaSession implements SqlSession {
       );
       return rows.map(asByPg) as Row[];
     } catch (error) {
-      throw translateDatabaseError(error, `Running ${statement.name} by Prisma`);
+      throw translateDatabaseError(error, `Running ${statement.name} with Prisma`);
     }
   }
 }
 
-/** Prisma reads int8 as BigInt and bytea as Uint8Array; Waybill's statements count in numbers and read a Buffer, as by pg. */
+/** Prisma reads int8 as BigInt and bytea as Uint8Array; Waybill expects numbers and Buffers, as from pg. */
 function asByPg(row: unknown): unknown {
   const entries = Object.entries(row as Record<string, unknown>);
   return Object.fromEntries(entries.map(([name, value]) => [name, valueAsByPg(value)]));

@@ -10,18 +10,18 @@ export interface PrismaTransactions<Handle extends PrismaRawClient> extends Pris
   ): Promise<T>;
 }
 
-/** Prisma marks the client that it hands to a transaction's callback with one of these: the first since 7.10. */
+/** Prisma marks the client that it passes to a transaction's callback with one of these: the first since 7.10. */
 const MARKS = [
   Symbol.for('prisma.client.transaction.scope_context'),
   Symbol.for('prisma.client.transaction.id'),
 ];
 
-const INSTEAD = 'the tx that prisma.$transaction(async (tx) => …) hands to its callback, before it ends';
+const INSTEAD = 'the tx that prisma.$transaction(async (tx) => …) passes to its callback, before it ends';
 
 /** How long Prisma may wait for a connection of its pool, in milliseconds. */
 const MAX_WAIT_MS = 10_000;
 
-/** Prisma: the client of an interactive transaction. It does not tell when it has ended, and refuses what comes later. */
+/** Prisma: the client of an interactive transaction. It does not report its end, and refuses later queries. */
 export const joinPrisma: TransactionAdapter = (handle, { schema }) => {
   if (!has(handle, '$queryRawUnsafe') || !has(handle, '$executeRawUnsafe')) return undefined;
   const marks = handle as Record<symbol, unknown>;
@@ -37,7 +37,7 @@ export function prismaOpener<Handle extends PrismaRawClient>(
   return {
     kind: 'prisma',
     alone: (schema) => new PrismaSession(client, schema),
-    // Prisma cuts a transaction off at its own time-out, which comes behind that of the runner.
+    // Prisma ends a transaction at its own time-out, which is longer than the runner's.
     open: (work, timeoutMs) =>
       client.$transaction(work, {
         maxWait: MAX_WAIT_MS,

@@ -22,7 +22,7 @@ export interface TypeOrmTransactions<Manager extends TypeOrmManager> {
 }
 
 const INSTEAD =
-  'the manager that dataSource.transaction(async (manager) => …) hands to its callback, or a query runner after startTransaction()';
+  'the manager that dataSource.transaction(async (manager) => …) passes to its callback, or a query runner after startTransaction()';
 
 /**
  * TypeORM: an entity manager of a transaction, or a query runner after `startTransaction()`. `connect()` is TypeORM's
@@ -48,15 +48,15 @@ export function typeOrmOpener<Manager extends TypeOrmManager>(
   };
 }
 
-/** What its borrower may not do with a query runner of TypeORM. */
+/** Members of a TypeORM query runner that its borrower may not use. */
 const RUNNER_TERMS = {
   what: 'query runner',
   refused: ['release', 'commitTransaction', 'rollbackTransaction'],
 };
 
 /**
- * TypeORM sends what comes while its ROLLBACK is under way behind it, where it commits by itself. The query runner is that
- * of this transaction alone.
+ * TypeORM sends queries that arrive during its ROLLBACK after it, where they commit by themselves. The query runner
+ * belongs to this transaction alone.
  */
 function lendTypeOrm<Manager extends TypeOrmManager>(manager: Manager): LentTransaction<Manager> {
   const gate = new StatementGate();
@@ -83,7 +83,7 @@ function lendTypeOrm<Manager extends TypeOrmManager>(manager: Manager): LentTran
   };
 }
 
-/** TypeORM marks its classes by this, so that two copies of it know each other's. */
+/** TypeORM's brand on its classes, by which two copies of it recognise each other's. */
 function kindOf(handle: unknown): string | undefined {
   if (isQueryRunner(handle)) return 'A TypeORM query runner';
   switch ((handle as { '@instanceof'?: unknown } | null | undefined)?.['@instanceof']) {

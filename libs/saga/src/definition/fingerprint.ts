@@ -5,7 +5,7 @@ import type { ForwardAction, SagaDefinition, StepDefinition, UndoAction } from '
 const known = new WeakMap<SagaDefinition, string>();
 
 /**
- * The parts of a definition that its running sagas rely on, one line per step: its name, its action and where that goes, its
+ * The parts of a definition that its active sagas rely on, one line per step: its name, its action and where that goes, its
  * compensation, and its predecessors. Policies, times and functions may change; steps marked as `patched` are left out.
  */
 export function shapeOf({ steps }: SagaDefinition): string[] {

@@ -44,7 +44,7 @@ export class IgnoredEvents {
     await this.keep(session, kept, content === undefined ? undefined : (subjectOf(content) ?? undefined));
   }
 
-  /** Stores a request of the service that a running saga could not follow. */
+  /** Stores a request of the service that a active saga could not follow. */
   async keepRefused(
     session: SqlSession,
     sagaId: string,

@@ -16,7 +16,7 @@ import type { StoredSaga } from './saga-store.js';
 /** A definition that another process registered within this time is not lost. */
 const LATELY_MS = 120_000;
 
-/** What a process does with running sagas that its definitions do not fit. */
+/** What a process does with active sagas that its definitions do not fit. */
 export interface DefinitionRules {
   /** For a version that it does not have: `refuse` to start, or let them wait for a process that has it. */
   readonly onUnknownVersion: 'refuse' | 'wait';
@@ -24,7 +24,7 @@ export interface DefinitionRules {
   readonly onChangedDefinition: 'refuse' | 'stuck';
 }
 
-/** Running sagas that no process of the service can continue, since none has registered their definition lately. */
+/** Active sagas that no process of the service can continue, since none has registered their definition lately. */
 export interface UnservedSagas {
   readonly type: string;
   readonly version: number;
@@ -119,7 +119,7 @@ export class RegisteredDefinitions {
   }
 
   /**
-   * At start, looks for running sagas that the definitions of this process do not fit.
+   * At start, looks for active sagas that the definitions of this process do not fit.
    * @throws ConfigurationError that names what has changed and the versions that were dropped too early
    */
   async check(session: SqlSession, rules: DefinitionRules, logger: Logger): Promise<void> {
@@ -132,11 +132,11 @@ export class RegisteredDefinitions {
         await this.#changed(session, live, definition, rules, problems, logger);
     }
     if (problems.length > 0)
-      throw new ConfigurationError('Running sagas have lost their definition', problems);
+      throw new ConfigurationError('Active sagas have lost their definition', problems);
     await this.#warnOfChildren(session, logger);
   }
 
-  /** Running sagas that wait for a process that has their version. */
+  /** Active sagas that wait for a process that has their version. */
   async unserved(session: SqlSession): Promise<UnservedSagas[]> {
     const live = await session.run(liveSagas, this.replyTopic);
     return live
@@ -151,7 +151,7 @@ export class RegisteredDefinitions {
     problems: string[],
     logger: Logger,
   ): void {
-    const what = `${sagas} of ${type} version ${version} are running`;
+    const what = `${sagas} of ${type} version ${version} are active`;
     // When this process has other versions of the type, this one was dropped, and processes that still have it will be replaced.
     const isDropped = [...this.definitions].some((definition) => definition.type === type);
     const isElsewhere = !isDropped && seenMs !== null && seenMs < LATELY_MS;

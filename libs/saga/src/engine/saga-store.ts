@@ -12,7 +12,7 @@ export interface SagaParent {
   readonly step: string;
 }
 
-/** A running saga, locked by the current transaction. */
+/** A active saga, locked by the current transaction. */
 export interface StoredSaga {
   readonly type: string;
   readonly version: number;
@@ -129,7 +129,7 @@ export async function lockDueSaga(
 }
 
 /**
- * Writes the new state of a saga. One that has ended moves out of the running sagas; a child stays until its parent has ended.
+ * Writes the new state of a saga. One that has ended moves out of the active sagas; a child stays until its parent has ended.
  *
  * @param before with its current attributes
  * @param exactly whether its next wake-up must be exact; otherwise it may stay too early, which costs one extra look

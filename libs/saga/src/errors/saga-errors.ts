@@ -1,6 +1,6 @@
 import { WaybillError } from '@waybill/kernel';
 
-/** A running saga needs a version of its definition that this process does not have. */
+/** A active saga needs a version of its definition that this process does not have. */
 export class SagaVersionUnknownError extends WaybillError {
   override readonly name = 'SagaVersionUnknownError';
   override readonly code = 'SAGA_VERSION_UNKNOWN';
@@ -149,7 +149,7 @@ export class SagaSignalUnknownError extends WaybillError {
   }
 }
 
-/** A running saga began with a definition whose fingerprint differs from this process's. */
+/** A active saga began with a definition whose fingerprint differs from this process's. */
 export class SagaDefinitionChangedError extends WaybillError {
   override readonly name = 'SagaDefinitionChangedError';
   override readonly code = 'SAGA_DEFINITION_CHANGED';

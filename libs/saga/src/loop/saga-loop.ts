@@ -44,9 +44,9 @@ const SPECS = {
   transitionMs: wholeNumber({ default: 30_000, min: 10, max: 3_600_000 }),
   /** Sagas that the clock runs at a time, each on its own connection. */
   concurrency: wholeNumber({ default: 4, min: 1, max: 64 }),
-  /** What to do at start with running sagas of a version that this process does not have. */
+  /** What to do at start with active sagas of a version that this process does not have. */
   onUnknownVersion: oneOf(['refuse', 'wait'], 'refuse'),
-  /** What to do at start with running sagas whose version has different steps now. */
+  /** What to do at start with active sagas whose version has different steps now. */
   onChangedDefinition: oneOf(['refuse', 'stuck'], 'refuse'),
   /** Largest number of replies that share a transaction. */
   transactionBatch: wholeNumber({ default: 16, min: 1, max: 32 }),
@@ -153,7 +153,7 @@ export class SagaLoop {
   }
 
   /**
-   * Checks that every running saga has its definition here, and that endpoints may be called.
+   * Checks that every active saga has its definition here, and that endpoints may be called.
    * @throws ConfigurationError that names the versions that were dropped too early, or the hosts that are not listed
    */
   async assertUsable(): Promise<void> {
@@ -162,7 +162,7 @@ export class SagaLoop {
     await engine.registered.check(transactions.session, this.#options, logger);
   }
 
-  /** Running sagas that no process of the service can continue, because none has their version. */
+  /** Active sagas that no process of the service can continue, because none has their version. */
   unserved(): Promise<UnservedSagas[]> {
     return this.dependencies.engine.registered.unserved(this.dependencies.transactions.session);
   }

@@ -28,7 +28,7 @@ const SAGAS_AT_A_TIME = 1_000;
 const STATEMENTS_AT_A_TIME = 100;
 
 const SPECS = {
-  /** Minimum time that an ended saga and its timeline are kept, in milliseconds. Running sagas stay. */
+  /** Minimum time that an ended saga and its timeline are kept, in milliseconds. Active sagas stay. */
   endedMs: wholeNumber({ default: 30 * DAY_MS, min: 0, max: 50 * DAY_MS }),
   /** How long completed orders of operators, refused messages and ignored events are kept, in milliseconds. */
   decidedMs: wholeNumber({ default: 90 * DAY_MS, min: 0, max: 3_650 * DAY_MS }),

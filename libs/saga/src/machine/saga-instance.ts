@@ -78,7 +78,7 @@ export interface FrozenItem {
   readonly item: unknown;
 }
 
-/** A running saga, as the machine sees it. Immutable. */
+/** A active saga, as the machine sees it. Immutable. */
 export interface SagaInstance {
   readonly id: string;
   readonly key: string;

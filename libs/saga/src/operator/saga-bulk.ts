@@ -112,7 +112,7 @@ export class SagaBulk {
   }
 
   /**
-   * Starts a bulk order to the running sagas that match a query now; continue it with {@link resume}. `retry` and `skip`
+   * Starts a bulk order to the active sagas that match a query now; continue it with {@link resume}. `retry` and `skip`
    * apply to the step that is stuck, or to `query.step`; in a saga with several such steps, to the first.
    * @param operator with `perSecond`: orders per second, default 500
    * @throws ConfigurationError for an invalid query, or one that matches all sagas

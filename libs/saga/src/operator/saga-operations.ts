@@ -114,7 +114,7 @@ export interface SagaRefusal {
   readonly offset: number;
 }
 
-/** Running sagas in one state. */
+/** Active sagas in one state. */
 export interface SagaStats {
   readonly state: SagaState;
   readonly sagas: number;
@@ -231,7 +231,7 @@ export class SagaOperations {
     );
   }
 
-  /** The number of running sagas by state, and the age of the oldest. */
+  /** The number of active sagas by state, and the age of the oldest. */
   async stats(replyTopic?: string): Promise<SagaStats[]> {
     const rows = await this.dependencies.database.session.run(sagaStats, replyTopic ?? null);
     return rows.map((row) => ({ ...row, state: stateOf(row.state) }));

@@ -9,7 +9,7 @@ import { findSagas, listSagas, rarestAttribute, readSagaContents } from '../stat
 
 /** A query of sagas: all given conditions must hold. */
 export interface SagaQuery {
-  /** Default: running sagas. */
+  /** Default: active sagas. */
   readonly states?: readonly SagaState[];
   readonly type?: string;
   readonly keyPrefix?: string;
@@ -17,7 +17,7 @@ export interface SagaQuery {
   readonly olderThanMs?: number;
   /** Sagas with all of these attributes. A number and the string of its digits match each other. */
   readonly where?: Readonly<Record<string, AttributeValue>>;
-  /** Only running sagas at this step: it, or one of its items, is running, waits or is stuck. */
+  /** Only active sagas at this step: it, or one of its items, is running, waits or is stuck. */
   readonly step?: string;
 }
 

@@ -5,12 +5,12 @@ export const migration0001: Migration = {
   number: 1,
   name: '0001-log',
   breaking: false,
-  checksum: 'cb8400d689bda5b72e9a47a777f46fb67ce55b8072d0232482b018493c2e1a3f',
+  checksum: '609335962d1490ad175c18437715d2272d365780132b52f085e78683fb4e468d',
   sql: `-- The partitioned log: topics, their partitions, record batches in a ring of buckets.
 --
--- A bucket of the ring is one partition of log_batch (its slot). Appends go to the newest open bucket; a bucket
--- is emptied by TRUNCATE when everything in it is past retention. log_segment is the small map that tells in
--- which bucket an offset lies; log_floor remembers where a partition goes on whose buckets are all gone.
+-- A bucket of the ring is one partition of log_batch (its slot). Appends go to the newest bucket; a bucket
+-- is emptied by TRUNCATE when all its records are past retention. log_segment is the small map from offsets to
+-- buckets; log_floor stores the next offset of a partition whose buckets are all gone.
 
 create table :schema.topic (
   id              integer generated always as identity primary key,
@@ -20,7 +20,8 @@ create table :schema.topic (
   retention_ms    bigint not null check (retention_ms > 0),
   on_dead_letter  text not null default 'unblock' check (on_dead_letter in ('unblock', 'park', 'block')),
   on_expired      text not null default 'dead-letter' check (on_expired in ('dead-letter', 'drop')),
-  -- How much may wait in the outbox; null: any amount. While outbox_full says how much does, further messages are refused.
+  -- Limits for the backlog in the outbox; null: none. While outbox_full is set, to a text with the backlog, messages
+  -- are refused.
   backlog_max_messages bigint check (backlog_max_messages > 0),
   backlog_max_bytes    bigint check (backlog_max_bytes > 0),
   outbox_full          text,
@@ -87,13 +88,13 @@ $$;
 
 insert into :schema.log_bucket (seq, slot) values (1, 1);
 
--- A time as milliseconds since the epoch. It stands here because participants, whose databases have no timers, use it too.
+-- A time as milliseconds since the epoch. It is here because participants, whose databases have no timers, use it too.
 create function :schema.timer_ms(moment timestamptz) returns bigint
 language sql immutable
 return floor(extract(epoch from moment) * 1000)::bigint;
 
--- The offset at which a partition goes on. The caller holds the partition's append lock. A segment without a batch goes on
--- where it began; only a partition that has never had a record begins at 0.
+-- The next offset of a partition. The caller holds the partition's append lock. A segment without a batch continues
+-- at its first offset; only a partition that has never had a record begins at 0.
 create function :schema.log_next_offset(for_partition integer) returns bigint
 language plpgsql set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
@@ -116,9 +117,9 @@ end
 $$;
 
 -- Appends record batches and numbers their records; the last statement of its transaction.
--- The batches stand one behind the other in all_data, partitions ascending. Order by lock, then look: the locks
--- are taken in statements of their own, so every read after them sees what earlier appenders have committed.
--- A batch of a producer that is known already (same first sequence) is not appended again: its offset is returned.
+-- The batches are concatenated in all_data, partitions ascending. Order by lock, then look: the locks
+-- are taken in separate statements, so every read after them sees what earlier appenders have committed.
+-- A batch of a producer that is already in the log (same first sequence) is not appended again: its offset is returned.
 create function :schema.log_append(
   partition_ids integer[], record_counts integer[], byte_lengths integer[], max_timestamps bigint[],
   base_sequences integer[], all_data bytea, by_producer bigint, synchronous text)
@@ -159,7 +160,7 @@ begin
        order by b.base_sequence limit 1;
     end if;
     if known_sequence is null then
-      -- Only for what is appended: a bucket in which a batch is merely known already has no segment of the partition.
+      -- Only for appended batches: one that is found again adds no segment to the newest bucket.
       if newest_seq is distinct from bucket.seq then
         insert into :schema.log_segment (partition_id, bucket_seq, slot, first_offset)
         values (current_partition, bucket.seq, bucket.slot, next_offset);
@@ -186,9 +187,9 @@ begin
 end
 $$;
 
--- Opens the next bucket of the ring when the newest has been open for bucket_ms. Returns false when nothing was
--- to be done, and fails with 55P03 when appends hold the structure lock for longer than 50 ms.
--- When the slot that is next is still in use, the newest bucket stays open and grows: nothing is lost by that.
+-- Opens the next bucket of the ring when the newest has been open for bucket_ms. Returns false if nothing was
+-- to do, and fails with 55P03 when appends hold the structure lock for longer than 50 ms.
+-- While the next slot is still in use, the newest bucket stays open and grows: nothing is lost.
 create function :schema.log_open_bucket(bucket_ms bigint) returns boolean
 language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
@@ -211,8 +212,8 @@ begin
 end
 $$;
 
--- Empties the oldest bucket when all its records are past the longest retention of any topic. Never the newest.
--- The check stands after the locks: what is looked at cannot change any more.
+-- Empties the oldest bucket if all its records are past the longest retention of any topic. Never the newest.
+-- The check follows the locks: its result can no longer change.
 create function :schema.log_drop_bucket() returns boolean
 language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
@@ -244,7 +245,7 @@ begin
 end
 $$;
 
--- Where the log of each partition starts and ends. The end is the offset that the next record will get.
+-- The start and end of each partition's log. The end is the offset that the next record will get.
 create function :schema.log_offsets(partition_ids integer[])
 returns table (of_partition integer, start_offset bigint, end_offset bigint)
 language plpgsql stable security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
@@ -260,9 +261,10 @@ begin
 end
 $$;
 
--- Data keys of subjects (persons, customers): what belongs to a subject is encrypted with keys of its own, which lie here wrapped by
--- the service's cipher. Without them all that was encrypted with them is unreadable, wherever it stands. Each process makes keys of its
--- own, so that publishing reads nothing. A key may stand here twice: transactions that use it first do not wait for each other.
+-- Data keys of subjects (persons, customers): data of a subject are encrypted with its own keys, which are stored here
+-- wrapped by the service's cipher. Without them all data encrypted with them are unreadable, wherever they are. Each
+-- process makes its own keys, so that publishing reads nothing. A key may be stored twice: transactions that use it
+-- first do not wait for each other.
 create table :schema.subject_key (
   seq          bigint generated always as identity primary key,
   id           uuid not null,
@@ -274,15 +276,15 @@ create table :schema.subject_key (
 create index subject_key_id on :schema.subject_key (id);
 create index subject_key_subject on :schema.subject_key (subject_hash);
 
--- Subjects whose keys have been destroyed: nothing is encrypted for them any more.
+-- Subjects whose keys have been destroyed: nothing more is encrypted for them.
 create table :schema.erased_subject (
   subject_hash bytea primary key,
   erased_at    timestamptz not null default clock_timestamp(),
   erased_by    text not null default session_user
 );
 
--- Keeps a key of a subject in the transaction of what is encrypted with it. Raises WB011 for a subject that was erased. An erasure
--- waits for transactions that have kept one: it would not see their keys.
+-- Stores a key of a subject in the transaction of the data encrypted with it. Raises WB011 if the subject was erased.
+-- An erasure waits for transactions that have stored one: it would not see their keys.
 create function :schema.keep_subject_key(of_subject bytea, key_id uuid, wrapped bytea) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -297,7 +299,7 @@ begin
 end
 $$;
 
--- Destroys the keys of a subject for good. Returns how many there were.
+-- Destroys the keys of a subject for good. Returns their number.
 create function :schema.destroy_subject_keys(of_subject bytea) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$

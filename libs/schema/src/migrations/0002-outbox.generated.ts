@@ -5,10 +5,10 @@ export const migration0002: Migration = {
   number: 2,
   name: '0002-outbox',
   breaking: false,
-  checksum: '6b8f79b65df07dd391774a37f81a3dad14a6c10df5da176a207cabf9753a0d99',
+  checksum: 'c3b74d426535b70f95793f9835473e1db10d3d880f27c057ff7ddcbafe7d4b58',
   sql: `-- The outbox: an append-only ring of time slots that producers insert into, in their own transactions, and the
--- relay's cursor over it. The cursor is a snapshot: what is visible in a newer snapshot and not in it is what has
--- been committed since (as PgQ has read its queues since 2007).
+-- relay's cursor over it. The cursor is a snapshot: rows that are visible in a newer snapshot and not in it have
+-- been committed since (PgQ has read its queues this way since 2007).
 
 create sequence :schema.outbox_id as bigint;
 
@@ -34,16 +34,18 @@ create table :schema.outbox (
 ) partition by list (slot);
 
 comment on column :schema.outbox.control is
-  'Waybill''s own headers (waybill-...): answers, commands of sagas. A login that only publishes may not write it';
+  'Waybill''s own headers (waybill-...): replies, commands of sagas. A login that only publishes may not write it';
 comment on column :schema.outbox.timer_action is
-  'null: a message for the log; 1: a message for later; 2: cancels timers; 3: moves timers to deliver_at';
+  'null: a message for the log; 1: a scheduled message; 2: cancels timers; 3: moves timers to deliver_at';
 comment on column :schema.outbox.key is
-  'of what cancels or moves timers: the login that asks, whose rights decide';
+  'for cancelling or moving timers: the login that does, whose rights decide';
 
--- Refuses what no relay could move, no matter who inserts it, and how: WB006, and the topic as detail. One function and no CHECK
--- constraints: the server reads those again for every statement (ten times the cost of this). Columns by which the relay finds
--- rows and by which rings are emptied are filled by their defaults only. Short headers are not counted; \`||\` undoes a
--- compression, which would hide that they are long. That a topic exists is not looked up here: the relay sets aside what has none.
+-- Refuses rows that no relay could move, however they are inserted: WB006, with the topic as detail. One function and
+-- no CHECK
+-- constraints: the server parses those for every statement (ten times the cost of this). Columns with which the relay
+-- finds rows and rings are emptied are filled by their defaults only. Short headers are not measured; \`||\` undoes
+-- compression, which would hide their length. Whether the topic exists is not checked here: the relay sets aside rows
+-- without one.
 create function :schema.admit_outbox_row() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -52,49 +54,49 @@ declare
     when new.id is distinct from currval(':schema.outbox_id') or new.xid is distinct from pg_current_xact_id()
          or new.created_at is null or new.created_at > clock_timestamp() + interval '1 hour'
          or new.published_by is distinct from session_user::text
-      then 'id, xid, created_at and published_by are filled by their defaults, and one of them was given another value'
-    when new.timer_action > 1 and new.topic <> '' then 'a row that changes timers names a topic'
+      then 'id, xid, created_at and published_by must keep their defaults, and one of them was given another value'
+    when new.timer_action > 1 and new.topic <> '' then 'a row that changes timers must not name a topic'
     when coalesce(new.timer_action, 1) = 1
          and (length(new.topic) not between 1 and 249 or new.topic ~ '[^A-Za-z0-9._-]' or new.topic in ('.', '..'))
       then 'the name of its topic must be 1 to 249 characters of A-Z a-z 0-9 . _ -, and not "." or ".."'
     when new.partition_number not between 0 and 4095
-      then format('its partition must be from 0 to 4095, and is %s', new.partition_number)
+      then format('its partition must be from 0 to 4095, got %s', new.partition_number)
     when octet_length(new.key) > 4096
-      then format('its key has %s bytes, the limit is 4096', octet_length(new.key))
+      then format('its key has %s bytes; the limit is 4096', octet_length(new.key))
     when octet_length(new.payload) > 67108864
-      then format('its payload has %s bytes, the limit is 67108864', octet_length(new.payload))
+      then format('its payload has %s bytes; the limit is 67108864', octet_length(new.payload))
     when new.expires_at_ms not between 0 and 253402300799999 or char_length(new.signature) > 400
          or new.control is not null and (jsonb_typeof(new.control) <> 'object' or pg_column_size(new.control) > 16384
               or new.control @? '$.keyvalue() ? (!(@.key like_regex "^waybill-[!-~]+$") || @.value.type() != "string")')
-      then 'what only Waybill writes (control, expires_at_ms, signature) is not as Waybill writes it'
+      then 'a column that only Waybill writes (control, expires_at_ms, signature) is malformed'
     when new.headers is null then null
-    when jsonb_typeof(new.headers) <> 'object' then 'its headers must be an object of names and texts'
-    when new.headers @? 'strict $.* ? (@.type() != "string")' then 'a header is not a text'
+    when jsonb_typeof(new.headers) <> 'object' then 'its headers must be an object of names and strings'
+    when new.headers @? 'strict $.* ? (@.type() != "string")' then 'a header is not a string'
     when new.headers::text ~* '"waybill-' and new.headers @? '$.keyvalue() ? (@.key like_regex "^waybill-" flag "i")'
-      then 'headers whose names begin with waybill- are Waybill''s own'
+      then 'header names that begin with waybill- are reserved'
     when new.headers ? '' or new.headers @? '$.keyvalue() ? (@.key like_regex "[^!-~]")'
       then 'a header name must be 1 to 256 visible ASCII characters'
     when new.headers @? '$.* ? (@ like_regex "[\\\\u0001-\\\\u0008\\\\u000a-\\\\u001f\\\\u007f-\\\\u009f]")'
-      then 'a header has control characters'
+      then 'a header contains control characters'
   end;
 begin
   if problem is null and pg_column_size(new.headers || '{}') > 256 then
     problem := (
       select case
-        when count(*) > 64 then format('it has %s headers, the limit is 64', count(*))
+        when count(*) > 64 then format('it has %s headers; the limit is 64', count(*))
         when max(length(h.key)) > 256 then 'a header name must be 1 to 256 visible ASCII characters'
         when sum(octet_length(h.key) + octet_length(h.value)) > 16384
-          then format('its headers have %s bytes, the limit is 16384', sum(octet_length(h.key) + octet_length(h.value)))
+          then format('its headers have %s bytes; the limit is 16384', sum(octet_length(h.key) + octet_length(h.value)))
       end from jsonb_each_text(new.headers) h);
   end if;
   if problem is null and (new.timer_action is not null or new.deliver_at is not null or new.timer_token is not null) then
     problem := case
-      when new.timer_action is null then 'it has a time or a token, and no timer_action'
-      when new.timer_action = 2 and new.deliver_at is not null then 'it cancels timers, and has a time'
+      when new.timer_action is null then 'it has a time or a token but no timer_action'
+      when new.timer_action = 2 and new.deliver_at is not null then 'it cancels timers but has a time'
       when new.timer_action <> 2
            and coalesce(new.deliver_at not between timestamptz '1970-01-01 00:00Z' and timestamptz '2500-01-01 00:00Z', true)
         then 'its deliver_at must be a time from 1970 to 2500'
-      when char_length(new.timer_token) not between 1 and 256 then 'its timer_token must be a text of 1 to 256 characters'
+      when char_length(new.timer_token) not between 1 and 256 then 'its timer_token must be 1 to 256 characters'
     end;
   end if;
   if problem is not null then
@@ -106,7 +108,7 @@ $$;
 
 create trigger outbox_admission before insert on :schema.outbox for each row execute function :schema.admit_outbox_row();
 
--- Messages up to nearly a page stay in their row, uncompressed: they are read once, soon, and thrown away.
+-- Messages up to nearly a page stay in their row, uncompressed: they are read once, soon, and deleted.
 alter table :schema.outbox alter column payload set storage external;
 
 create index outbox_xid on :schema.outbox (xid);
@@ -150,7 +152,7 @@ $$;
 insert into :schema.relay_cursor (slot, seq, base, system_identifier)
 select 0, 1, pg_current_snapshot(), c.system_identifier from pg_control_system() c;
 
--- The topic's name, if the topic exists, has the partition, and may have more messages in the outbox; raises otherwise.
+-- The topic's name, if the topic exists, has the partition and accepts more messages; raises otherwise.
 create function :schema.known_topic(topic_name text, partition_number integer default null) returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -165,7 +167,7 @@ begin
   end if;
   if partition_number < 0 or partition_number >= partitions then
     raise exception using errcode = 'WB006', detail = topic_name, message = format(
-      'partition %s was asked for and the topic has %s, counted from 0', partition_number, partitions);
+      'partition %s was requested, but the topic has %s, counted from 0', partition_number, partitions);
   end if;
   if backlog is not null then
     raise exception using errcode = 'WB010', detail = topic_name, message = backlog;
@@ -185,9 +187,9 @@ return encode(
     6, 112 | (get_byte(uuid_send(gen_random_uuid()), 6) & 15)),
   'hex')::uuid;
 
--- When a message is to be delivered: at a time or after a delay, by this server's clock; null for at once.
--- expires_at_ms and ttl_ms, of which one may be given, come out as milliseconds since the epoch.
--- Raises when it would expire before it is delivered.
+-- The delivery time of a message: a time, or now plus a delay, by this server's clock; null for immediately.
+-- expires_at_ms or ttl_ms, of which one may be given, is returned as milliseconds since the epoch.
+-- Raises if it would expire before it is delivered.
 create function :schema.delivery_time(topic text, at_time timestamptz, delay_ms bigint, expires_at_ms bigint,
                                       ttl_ms bigint, out deliver_at timestamptz, out expires_ms bigint)
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -201,18 +203,18 @@ begin
     floor(extract(epoch from greatest(deliver_at, now_at)) * 1000)::bigint + ttl_ms);
   if expires_at_ms <= extract(epoch from deliver_at) * 1000 then
     raise exception using errcode = 'WB006', detail = topic,
-      message = 'it would expire before it is delivered: expiresAt must lie behind the time of delivery';
+      message = 'it would expire before it is delivered: expiresAt must be after the time of delivery';
   end if;
 end
 $$;
 
 -- Publishes a message in the current transaction, from any language. Returns the message's id. With deliver_at it is
--- delivered then, a hundred years ahead at most, and timer_token names it for cancelling. Raises WB001 and WB006.
+-- delivered then, at most 100 years from now, and timer_token names it for cancelling. Raises WB001 and WB006.
 create function :schema.publish(topic text, key text, payload jsonb, headers jsonb default null,
                                 deliver_at timestamptz default null, timer_token text default null) returns uuid
 language sql volatile set search_path = pg_catalog, pg_temp
 as $$
-  -- The id is made before the row, and not read from it: a login that may only insert may publish.
+  -- The id is made before the row, not read from it: a login that may only insert can publish.
   with message as materialized (select :schema.uuid_v7() as id), published as (
     insert into :schema.outbox (message_id, topic, key, headers, payload, timer_action, deliver_at, timer_token)
     select m.id, :schema.known_topic(publish.topic), publish.key, publish.headers,
@@ -226,8 +228,8 @@ as $$
 $$;
 
 -- Begins a pass of the relay: takes the relay's lock, then, each in a later statement, reads the cursor and a
--- new snapshot, and measures how much lies between the two (up to measure_limit rows).
--- state: busy (another relay is at it), idle, or ready. min_id and max_id are given for a large difference.
+-- new snapshot, and measures the difference between the two (up to measure_limit rows).
+-- state: busy (another relay is in a pass), idle, or ready. min_id and max_id are given for a large difference.
 create function :schema.relay_begin(measure_limit integer, lease_ms integer)
 returns table (state text, seq bigint, base text, target text, window_id bigint, window_end bigint,
                in_windows boolean, row_count integer)
@@ -243,9 +245,9 @@ begin
     return next;
     return;
   end if;
-  -- A relay that stops in the middle of a pass loses its session, and with it the lock.
+  -- A relay that hangs in a pass loses its session, and with it the lock.
   perform set_config('idle_in_transaction_session_timeout', lease_ms::text, true);
-  -- The ring's slots are never analysed, so what the planner thinks of them is wrong: always by index.
+  -- The ring's slots are never analysed, so the planner's estimates are wrong: force index scans.
   perform set_config('enable_seqscan', 'off', true);
   select c.* into cursor_row from :schema.relay_cursor c order by c.seq desc limit 1;
   if cursor_row.system_identifier <> (select c.system_identifier from pg_control_system() c) then
@@ -290,7 +292,7 @@ begin
 end
 $$;
 
--- Whether anything has been committed that is not visible in base. Takes no lock and no transaction id.
+-- Whether any row has been committed that is not visible in base. Takes no lock and no transaction id.
 create function :schema.relay_probe(base pg_snapshot) returns boolean
 language plpgsql stable security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
@@ -300,7 +302,7 @@ begin
 end
 $$;
 
--- Stores the cursor behind a pass. The caller holds the relay's lock, by relay_begin in the same transaction.
+-- Stores the cursor after a pass. The caller holds the relay's lock, from relay_begin in the same transaction.
 create function :schema.relay_advance(after_seq bigint, new_base pg_snapshot, new_target pg_snapshot,
                                       new_window_id bigint, new_window_end bigint) returns void
 language plpgsql security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
@@ -314,7 +316,7 @@ begin
     raise exception using errcode = 'WB004',
       message = format('another relay moved the cursor from %s to %s', after_seq, newest.seq);
   end if;
-  -- What the pass has moved may leave the outbox once its cursor is committed: not before that is on disk.
+  -- Rows that the pass has moved may leave the outbox once its cursor is committed: not before that is on disk.
   perform set_config('synchronous_commit', 'on', true);
   insert into :schema.relay_cursor (slot, seq, base, target, window_id, window_end, system_identifier)
   values (((after_seq + 1) / 10000 % 3)::smallint, after_seq + 1, new_base, new_target, new_window_id,
@@ -322,8 +324,8 @@ begin
 end
 $$;
 
--- Empties the slot of the cursor's ring that comes next, which is told behind that slot's lock: a relay may have gone on to
--- it in the meantime. Fails with 55P03 when the lock is not to be had within 50 ms.
+-- Empties the next slot of the cursor's ring, which is checked again after taking its lock: a relay may have moved on
+-- to it in the meantime. Fails with 55P03 if the lock is not available within 50 ms.
 create function :schema.relay_cursor_recycle() returns boolean
 language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
@@ -346,8 +348,8 @@ end
 $$;
 
 -- Empties one slot of the outbox's ring, if every row in it has been moved and is older than the retention.
--- Checked behind the lock: a transaction that has inserted into the slot holds a lock on it until it ends, so
--- no row can turn up after the check. Fails with 55P03 when the lock is not to be had within 50 ms.
+-- Checked after taking the lock: a transaction that has inserted into the slot holds a lock on it until it ends, so
+-- no row can appear after the check. Fails with 55P03 if the lock is not available within 50 ms.
 create function :schema.outbox_empty_slot(slot_number integer, retention_ms bigint) returns boolean
 language plpgsql security definer set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
@@ -376,10 +378,10 @@ begin
 end
 $$;
 
--- For an operator, after the database was loaded from a dump into another cluster, with all publishers stopped:
--- keeps the messages that had not been moved, under new ids and transaction ids, as published by the operator, and lets the cursor begin again.
--- What had been moved is told by the transaction ids and the cursor as they were dumped, which fit each other. What is
--- younger than the last pass has been published since, here or there: it is kept.
+-- For an operator, after the database was restored from a dump into another cluster, with all publishers stopped:
+-- keeps the messages that had not been moved, under new ids and transaction ids, as published by the operator, and
+-- restarts the cursor. The transaction ids and the cursor as they were dumped match each other, and show which messages
+-- had been moved. Messages newer than the last pass have been published since, here or there: they are kept.
 create function :schema.relay_adopt() returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -411,8 +413,8 @@ begin
 end
 $$;
 
--- What waits for the relay, by topic and by the login that published it, the most first; up to row_limit rows are counted.
--- It has the rights of the schema's owner, so that who watches the figures need not be able to read payloads.
+-- The backlog of the relay by topic and publishing login, largest first; up to row_limit rows are counted.
+-- It has the rights of the schema's owner, so that monitoring needs no right to read payloads.
 create function :schema.outbox_backlogs(row_limit integer)
 returns table (topic text, published_by text, waiting bigint, bytes bigint, oldest_at timestamptz)
 language sql stable security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
@@ -431,12 +433,12 @@ as $$
    order by count(*) desc, w.topic, w.published_by
 $$;
 
--- When outbox_measure looked last, in milliseconds since the epoch: a sequence, for it is no row that would rot.
+-- The time of the last outbox_measure, in milliseconds since the epoch: a sequence, since an updated row would bloat.
 create sequence :schema.outbox_measured as bigint minvalue 0 start 0;
 
--- Compares what waits with the limits of topics, at most once in interval_ms, and says of a topic that it is full, or is not
--- any more. Returns those for which that has changed; full_text is null where there is room again. It has the rights of the
--- schema's owner: a process that may only publish must find out as well when no relay runs, and may not read the outbox.
+-- Compares the backlog with the topics' limits, at most once per interval_ms, and marks topics as full or
+-- no longer full. Returns the changed ones; full_text is null for those with room again. It has the rights of the
+-- schema's owner: a process that may only publish must also find out when no relay runs, and may not read the outbox.
 create function :schema.outbox_measure(interval_ms integer)
 returns table (of_topic text, full_text text)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -461,7 +463,7 @@ begin
       from :schema.outbox_backlogs(greatest(least(coalesce(most, 0), 1000000)::integer * 2, 200000)) b group by b.topic
   ), state as materialized (
     select t.id, case when b.waiting >= t.backlog_max_messages or b.bytes >= t.backlog_max_bytes
-                      then format('%s messages of %s bytes wait in the outbox, most of them published by %s, and the limit is %s',
+                      then format('%s messages of %s bytes wait in the outbox, most of them published by %s; the limit is %s',
                                   b.waiting, b.bytes, b.most_by,
                                   concat_ws(' or ', t.backlog_max_messages || ' messages', t.backlog_max_bytes || ' bytes'))
                  end as full_text

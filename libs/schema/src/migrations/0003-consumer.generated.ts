@@ -5,9 +5,9 @@ export const migration0003: Migration = {
   number: 3,
   name: '0003-consumer',
   breaking: false,
-  checksum: 'bbd3d97d028a050e563a2a883b5810433e839df4bcf9a22e7e6ae48dc7fab2a3',
-  sql: `-- Consumer groups and what consuming leaves behind: members, owners of partitions, positions, marks, charges for
--- crashes, parked messages, dead letters, and the inbox for handlers that write to another database than the log's.
+  checksum: 'ab61c1214279e008b368fafa6b17ff04cf5a73026f89e3a0d4c8d194839f5890',
+  sql: `-- Consumer groups and their state: members, owners of partitions, positions, marks, charges for
+-- crashes, parked messages, dead letters, and the inbox for handlers that write to a different database than the log's.
 
 create table :schema.consumer_group (
   id         integer generated always as identity primary key,
@@ -25,7 +25,7 @@ create table :schema.group_member (
   primary key (group_id, member_id)
 );
 
--- One row a (group, partition), changed only when the partition changes hands (or is about to): the fence.
+-- One row per (group, partition), changed only when the partition changes hands (or is about to): the fence.
 create table :schema.partition_owner (
   group_id     integer not null references :schema.consumer_group (id),
   partition_id integer not null references :schema.topic_partition (id),
@@ -37,8 +37,8 @@ create table :schema.partition_owner (
 
 create sequence :schema.position_id as bigint;
 
--- Every offset below position is done. Records from position up to in_flight_end may have been begun. The newest is the one
--- of the highest owner epoch and, in it, the highest position: of an owner's statements one may be executed late.
+-- Every offset below position is done. Records from position up to in_flight_end may have been begun. The newest is the
+-- one of the highest owner epoch and, in it, the highest position: a statement of an owner may be executed late.
 create table :schema.consumer_position (
   slot          smallint not null
                 default (floor(extract(epoch from clock_timestamp()) / 3600)::bigint % 4)::smallint,
@@ -77,7 +77,7 @@ begin
 end
 $$;
 
--- One row for every time a record was begun alone after a crash; see docs/ARCHITECTURE.md, "Crashes".
+-- One row for each time a record was begun alone after a crash; see docs/ARCHITECTURE.md, "Crashes".
 create table :schema.crash_charge (
   group_id     integer not null,
   partition_id integer not null,
@@ -87,9 +87,9 @@ create table :schema.crash_charge (
 
 create index crash_charge_offset on :schema.crash_charge (group_id, partition_id, log_offset);
 
--- Messages that wait beside the log, in order of their offsets within a key: the first of a key is due for its next
+-- Parked messages, in order of their offsets within a key: the first of a key is due for its next
 -- attempt at due_at ('infinity': an operator decides about its dead letter; null: as soon as it is the first), those
--- behind it wait for it. Written only by the partition's owner, and by operators for messages of dead letters.
+-- after it wait for it. Written only by the partition's owner, and by operators for messages of dead letters.
 create table :schema.parked_message (
   group_id         integer not null references :schema.consumer_group (id),
   partition_id     integer not null references :schema.topic_partition (id),
@@ -113,8 +113,8 @@ create table :schema.parked_message (
 create index parked_message_from_dead_letter on :schema.parked_message (group_id, partition_id)
   where from_dead_letter;
 
--- open: nobody has decided. redriving: it waits in parked_message for its handler, or runs. The others are ends.
--- headers is an array of [name, value] in the order of the record, a value that is no text as {"base64": ...}.
+-- open: not decided. redriving: it waits in parked_message for its handler, or is being handled. The others are final.
+-- headers is an array of [name, value] in the record's order, a value that is not text as {"base64": ...}.
 create table :schema.dead_letter (
   id               bigint generated always as identity primary key,
   group_id         integer not null references :schema.consumer_group (id),
@@ -147,20 +147,20 @@ create table :schema.dead_letter (
   unique (group_id, partition_id, log_offset)
 );
 
--- What retention removes, and what health counts: neither reads the rest of the table.
+-- For retention, and for the health check's count: neither reads the rest of the table.
 create index dead_letter_closed on :schema.dead_letter (state_since)
   where state in ('redriven', 'replaced', 'discarded');
 create index dead_letter_open on :schema.dead_letter (group_id, topic) where state = 'open';
 create index dead_letter_fingerprint on :schema.dead_letter (fingerprint, id);
 
--- Retries that a group may still make in the whole cluster: a token bucket, drawn from by the processes in portions.
+-- Retries that a group may still make in the whole cluster: a token bucket from which processes draw portions.
 create table :schema.retry_budget (
   group_id  integer primary key references :schema.consumer_group (id),
   tokens    double precision not null,
   filled_at timestamptz not null default clock_timestamp()
 );
 
--- The inbox lies in the database that the handler writes to, so it names the log's entries in full.
+-- The inbox is in the database that the handler writes to, so it names the log's entries in full.
 create table :schema.inbox (
   slot             smallint not null,
   bucket_seq       bigint not null,
@@ -184,8 +184,8 @@ begin
 end
 $$;
 
--- Raises unless the member owns the partition in this epoch and its lease runs. The share lock keeps the
--- partition from changing hands until the transaction ends. The last statement before COMMIT; it asks no policy.
+-- Raises unless the member owns the partition in this epoch and its lease is valid. The share lock keeps the
+-- partition from changing hands until the transaction ends. The last statement before COMMIT; it evaluates no policy.
 create function :schema.fence(of_group integer, of_partition integer, by_member uuid, in_epoch bigint)
 returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -217,8 +217,8 @@ begin
 end
 $$;
 
--- As group_release, for several partitions; returns those that were let go of. One whose owner's row is held by a delivery
--- stays as it is: a batch waits for nobody but the group's lock.
+-- Like group_release, for several partitions; returns the released ones. One whose owner's row a delivery holds
+-- is left unchanged: a batch waits only for the group's lock.
 create function :schema.group_release_all(of_group integer, partition_ids integer[], by_member uuid)
 returns setof integer
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -240,8 +240,8 @@ begin
 end
 $$;
 
--- Stores where a group begins in partitions, with nothing in flight, under the fence of each. One that is another's, or whose
--- owner's row is locked, fails all of it: a batch waits for nobody.
+-- Stores where a group begins in partitions, with nothing in flight, under the fence of each. If another member owns
+-- one, or its owner's row is locked, all of it fails: a batch never waits.
 create function :schema.advance_all(of_group integer, partition_ids integer[], by_member uuid, in_epochs bigint[],
                                     new_positions bigint[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -268,7 +268,7 @@ begin
 end
 $$;
 
--- Extends the member's lease; joins the group when it is not (or no longer) in it.
+-- Extends the member's lease; joins the group if it is not (or no longer) in it.
 create function :schema.group_heartbeat(of_group integer, by_member uuid, on_topics text[], lease_ms integer)
 returns void
 language sql set search_path = pg_catalog, pg_temp
@@ -279,8 +279,8 @@ as $$
      set lease_until = excluded.lease_until, topics = excluded.topics;
 $$;
 
--- Gives partitions to members. The caller holds the group's lock. A partition whose owner lives is only promised
--- (target_id): it changes hands when the owner lets go, or when its lease has run out.
+-- Assigns partitions to members. The caller holds the group's lock. A partition whose owner is alive is only promised
+-- (target_id): it changes hands when the owner releases it, or when its lease has expired.
 create function :schema.group_assign(of_group integer, partition_ids integer[], member_ids uuid[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -311,7 +311,7 @@ begin
 end
 $$;
 
--- Lets go of a partition, in whatever epoch the member owns it: it goes to the member it is promised to, or to nobody.
+-- Releases a partition, in any epoch in which the member owns it: it goes to the member it is promised to, or to none.
 create function :schema.group_release(of_group integer, of_partition integer, by_member uuid) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -323,7 +323,7 @@ begin
 end
 $$;
 
--- Draws up to wanted retries from the group's budget, which fills at per_second up to burst; returns how many.
+-- Draws up to wanted retries from the group's budget, which refills at per_second up to burst; returns how many.
 create function :schema.retry_budget_draw(of_group integer, wanted integer, per_second double precision,
                                           burst integer) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -344,9 +344,9 @@ begin
 end
 $$;
 
--- Empties the slots of positions and marks that are due, after carrying forward what is still needed of them:
+-- Empties the due slots of positions and marks, after carrying forward the rows that are still needed:
 -- the newest position of each (group, partition), and marks at or above it. Carried rows keep their ids, so a
--- newer row stays newer. Fails with 55P03 when a lock is not to be had within 50 ms.
+-- newer row stays newer. Fails with 55P03 if a lock is not available within 50 ms.
 create function :schema.consumer_recycle(slot_number integer) returns boolean
 language plpgsql security definer set lock_timeout = '50ms' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
@@ -382,8 +382,8 @@ begin
   return true;
 end
 $$;
--- Empties a slot of the inbox when every bucket in it is older than the oldest that the log still holds: nothing in
--- it can be delivered again. Fails with 55P03 when the lock is not to be had within 50 ms.
+-- Empties a slot of the inbox if every bucket in it is older than the oldest that the log still holds: nothing in
+-- it can be delivered again. Fails with 55P03 if the lock is not available within 50 ms.
 create function :schema.inbox_empty_slot(slot_number integer, oldest_bucket_seq bigint) returns boolean
 language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$

@@ -5,25 +5,25 @@ export const migration0008: Migration = {
   number: 8,
   name: '0008-barrier',
   breaking: false,
-  checksum: '0bc12edf1973bb982fd192abcf2adfe3a6d1a9d86378f0e15a92c255f6d69137',
-  sql: `-- The barrier: what happened first under the name of an operation of a distributed transaction, in the database of the
--- business rows. Every operation has a time of its own: that in its gid, and begun_ms after it. A ring of slots: rows are
--- written once and leave with their slot. Only slots that are needed are named: a plan over the ring would lock all of them to
--- the end of the transaction, and none could be emptied.
+  checksum: 'ea1921f52d02abbdce36a6f21af27ddaa43fa4770d52a1196f11b55328ee7f04',
+  sql: `-- The barrier: what came first under the name of an operation of a distributed transaction, in the database of the
+-- business rows. Every operation has its own time: that in its gid, plus begun_ms. A ring of slots: rows are
+-- written once and removed with their slot. Statements name only the slots they need: a plan over the ring would lock
+-- all of them to the end of the transaction, and none could be emptied.
 
--- The number of a UUIDv7's milliseconds. Other ids give nonsense.
+-- The milliseconds of a UUIDv7. The result for other ids is meaningless.
 create function :schema.uuid_ms(id uuid) returns bigint
 language sql immutable strict
 return ('x' || substr(replace(id::text, '-', ''), 1, 12))::bit(48)::bigint;
 
--- The slot of an operation of a barrier: 16 slots of 8 days, by the time when it was begun.
+-- The slot of an operation in the barrier: 16 slots of 8 days, by the time when it was begun.
 create function :schema.barrier_slot_at(made_ms bigint) returns smallint
 language sql immutable strict
 return (made_ms / 691200000 % 16)::smallint;
 
--- One row for what happened first under a name, in the database of the business rows: the operation itself (reason is
--- op; ongoing, or ongoing-effect, until a command that ends later has ended), or what keeps it from happening (reason is what
--- was there first). made_ms: when the operation was begun, where that is more than an hour after the time in its gid.
+-- One row for what came first under a name, in the database of the business rows: the operation itself (reason is
+-- op; ongoing, or ongoing-effect, until a command that ends later has ended), or the operation that prevents it (reason
+-- is the op that came first). made_ms: when the operation was begun, if more than an hour after the time in its gid.
 create table :schema.barrier (
   slot       smallint not null,
   gid        uuid not null,
@@ -37,7 +37,7 @@ create table :schema.barrier (
 
 create index barrier_made on :schema.barrier (made_ms) where made_ms is not null;
 
--- What an operation has come to, for its duplicates; written by the same transaction.
+-- The results of operations, for their duplicates; written by the same transaction.
 create table :schema.barrier_result (
   slot   smallint not null,
   gid    uuid not null,
@@ -61,8 +61,8 @@ begin
 end
 $$;
 
--- When an operation was begun: begun_ms after the time in its gid. An error (WB020) for a gid that is no UUIDv7, and for a
--- time that is more than a day ahead.
+-- When an operation was begun: begun_ms after the time in its gid. An error (WB020) for a gid that is not a UUIDv7, and
+-- for a time that is more than a day ahead.
 create function :schema.barrier_made(of_gid text, begun_ms bigint) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -71,24 +71,24 @@ declare
 begin
   if of_gid !~* '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$' then
     raise exception using errcode = 'WB020', message = format(
-      'the gid %s is no UUID of version 7: make it by newId()', left(of_gid, 100));
+      'the gid %s is not a UUID of version 7: make it with newId()', left(of_gid, 100));
   end if;
   made := :schema.uuid_ms(of_gid::uuid) + begun_ms;
   if made > floor(extract(epoch from clock_timestamp()) * 1000) + 86400000 then
     raise exception using errcode = 'WB020', message = format(
-      'the gid %s was made more than a day ahead of this database''s clock: set the clock of its maker', of_gid);
+      'the gid %s was made more than a day ahead of this database''s clock: correct the clock of the machine that made it', of_gid);
   end if;
   return made;
 end
 $$;
 
--- What a row keeps of the time when its operation was begun: null where the gid tells it to the hour.
+-- The time stored in a row when its operation was begun: null if the gid has it to the hour.
 create function :schema.barrier_late(of_gid uuid, begun_ms bigint) returns bigint
 language sql immutable
 return case when begun_ms > 3600000 then :schema.uuid_ms(of_gid) + begun_ms end;
 
--- The slot of an operation, or an error (WB020) when the barrier cannot know it: barrier_made says so, or it was begun longer
--- ago than the retention. An operation that the ring has forgotten must never be taken as new.
+-- The slot of an operation, or an error (WB020) if the barrier cannot know it: barrier_made raises it, or it was begun
+-- longer ago than the retention. An operation that the ring has forgotten must never be treated as new.
 create function :schema.barrier_slot(of_gid text, begun_ms bigint, retention_ms bigint) returns smallint
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -98,15 +98,15 @@ declare
 begin
   if age_ms > least(retention_ms, 90 * 86400000::bigint) then
     raise exception using errcode = 'WB020', message = format(
-      'the operation of gid %s was begun %s hours ago, and the barrier remembers the last %s: whether it has happened is to '
-      'be found out by hand', of_gid, age_ms / 3600000, retention_ms / 3600000);
+      'the operation of gid %s was begun %s hours ago, and the barrier remembers the last %s hours: find out by hand '
+      'whether it has happened', of_gid, age_ms / 3600000, retention_ms / 3600000);
   end if;
   return :schema.barrier_slot_at(made);
 end
 $$;
 
--- Passes the barrier, as the first write of the operation's transaction; false when somebody has been here before: the
--- operation itself, or a tombstone. Waits for a transaction that is just here.
+-- Passes the barrier, as the first write of the operation's transaction; false if another row was first: that of the
+-- operation itself, or a tombstone. Waits for a concurrent transaction.
 create function :schema.barrier_pass(of_gid text, of_branch text, of_op text) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -120,9 +120,9 @@ begin
 end
 $$;
 
--- Sets a tombstone, and says whose row it is after that: the reason of the first. From then on the answer stays what it
--- is. An operation that is still open is waited for, at most wait_ms (55P03). The answer is on disk when it arrives: also
--- that the operation has committed, which its own commit may have left to a later flush.
+-- Sets a tombstone, and returns the row's reason after that: that of the first. From then on the result never
+-- changes. An operation that is still open is waited for, at most wait_ms (55P03). The result is on disk when it
+-- arrives, including the operation's commit, which may have been left to a later flush.
 create function :schema.barrier_tombstone(of_gid text, of_branch text, of_op text, of_reason text, wait_ms integer)
 returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -150,17 +150,17 @@ create function :schema.barrier_abandon() returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
-  raise exception using errcode = 'WB021', message = 'the work behind a barrier has failed';
+  raise exception using errcode = 'WB021', message = 'the work guarded by a barrier has failed';
 end
 $$;
 
--- Passes the barrier with an operation, as the first write of its transaction. origin is what the operation takes back
--- (null: nothing), begun origin_begun_ms after the gid's time: it is inserted first, so that it can never come after it.
--- Everybody inserts in this order, so nobody waits in a circle. A transaction that is just here is waited for, at most
--- wait_ms (55P03). In READ COMMITTED the later statements see what it left; with a fixed snapshot they fail by themselves
--- (40001). An origin that the barrier has forgotten was done when origin_done says so; else nobody can tell (WB022).
--- outcome: done (do it now); duplicate (it has been done; result is what it came to); empty (what it takes back has not
--- happened, and will not); refused (it came behind what takes it back).
+-- Passes the barrier with an operation, as the first write of its transaction. origin is the operation that it undoes
+-- (null: none), begun origin_begun_ms after the gid's time: it is inserted first, so that it can no longer happen
+-- later. All callers insert in this order, so there are no deadlocks. A concurrent transaction is waited for, at most
+-- wait_ms (55P03). In READ COMMITTED the later statements see its rows; with a fixed snapshot they fail by themselves
+-- (40001). An origin that the barrier has forgotten was done if origin_done says so; otherwise it is not known (WB022).
+-- outcome: done (do it now); duplicate (it has been done; result is its result); empty (its origin has not
+-- happened, and will not); refused (it came after the operation that undoes it).
 create function :schema.barrier_call(
   of_gid text, of_branch text, of_op text, origin text, wait_ms integer, retention_ms bigint,
   begun_ms bigint, origin_begun_ms bigint, origin_done boolean)
@@ -180,12 +180,12 @@ begin
   if origin is not null then
     origin_age := floor(extract(epoch from clock_timestamp()) * 1000) - :schema.barrier_made(of_gid, origin_begun_ms);
     if origin_age <= 90 * 86400000::bigint then
-      -- What its saga knows to be done was done: elsewhere, or by hand, where this database does not know of it.
+      -- If its saga knows that it was done, it was: elsewhere, or by hand, without a row in this database.
       nothing_done := :schema.barrier_bar(of_gid::uuid, of_branch, origin, origin_begun_ms, of_op)
         and not coalesce(origin_done, false);
     elsif not origin_done then
       raise exception using errcode = 'WB022', message = format(
-        'what %s of branch %s of %s takes back was begun %s hours ago, the barrier has forgotten it, and its saga does not '
+        'the operation that %s of branch %s of %s undoes was begun %s hours ago, the barrier has forgotten it, and its saga does not '
         'know whether it was done', of_op, of_branch, of_gid, origin_age / 3600000);
     end if;
   end if;
@@ -198,7 +198,7 @@ begin
     return;
   end if;
   perform set_config('lock_timeout', timeout_before, true);
-  -- What the answer rests upon is on disk before this transaction is.
+  -- The rows that the result depends on must be on disk before this transaction.
   perform pg_logical_emit_message(true, ':schema', '');
   execute format('select b.reason, (select r.result from :schema.%I r
                                     where r.slot = $1 and r.gid = $2 and r.branch = $3 and r.op = $4)
@@ -210,8 +210,8 @@ begin
 end
 $$;
 
--- Keeps an operation from happening later, for what takes it back (by_op). True when it has not happened: it never came,
--- was rejected, or is still going on and has done nothing yet; then its answer comes too late.
+-- Prevents an operation from happening later, for the operation that undoes it (by_op). True if it has not happened: it
+-- never came, was rejected, or is ongoing and has done nothing yet; its end then comes too late.
 create function :schema.barrier_bar(of_gid uuid, of_branch text, of_op text, begun_ms bigint, by_op text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -229,7 +229,7 @@ begin
   end if;
   execute format(look, slot_name) into first_reason using in_slot, of_gid, of_branch, of_op;
   if first_reason in ('ongoing', 'ongoing-effect') then
-    -- Its answer may be just here: the row's lock decides which of the two is first, and what is read behind it counts.
+    -- It may be ending right now: the row's lock decides which of the two is first, and the read after it counts.
     execute format(look || ' for update', slot_name) into first_reason using in_slot, of_gid, of_branch, of_op;
     if first_reason in ('ongoing', 'ongoing-effect') then
       execute format('update :schema.%I b set reason = $5 where b.slot = $1 and b.gid = $2 and b.branch = $3 and b.op = $4',
@@ -240,8 +240,8 @@ begin
 end
 $$;
 
--- Notes that an operation which has passed in this transaction goes on behind it. of_reason: ongoing, or ongoing-effect when
--- it has done something that has to be taken back.
+-- Records that an operation which has passed in this transaction continues after it. of_reason: ongoing, or
+-- ongoing-effect if it has done something that must be undone.
 create function :schema.barrier_ongoing(of_gid text, of_branch text, of_op text, begun_ms bigint, of_reason text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -254,9 +254,9 @@ begin
 end
 $$;
 
--- Ends an operation that went on (new_reason: the operation itself, or rejected; null leaves it going on). Returns what it
--- was: ongoing, ongoing-effect; anything else is why it cannot be ended any more, null when it is not known here. The
--- transaction of the operation itself, and of what takes it back, is waited for, at most wait_ms (55P03).
+-- Ends an ongoing operation (new_reason: the operation itself, or rejected; null leaves it ongoing). Returns what it
+-- was: ongoing, ongoing-effect; any other reason means that it can no longer be ended, null that it is not known here.
+-- The transactions of the operation itself, and of the one that undoes it, are waited for, at most wait_ms (55P03).
 create function :schema.barrier_end(
   of_gid text, of_branch text, of_op text, begun_ms bigint, new_reason text, wait_ms integer)
 returns text
@@ -293,7 +293,7 @@ begin
 end
 $$;
 
--- Keeps what an operation has come to.
+-- Stores the result of an operation.
 create function :schema.barrier_keep(of_gid text, of_branch text, of_op text, of_result text, begun_ms bigint) returns void
 language sql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -301,7 +301,7 @@ as $$
   values (:schema.barrier_slot_at(:schema.barrier_made(of_gid, begun_ms)), of_gid::uuid, of_branch, of_op, of_result);
 $$;
 
--- Takes back what kept an operation from happening.
+-- Removes the row that prevented an operation.
 create function :schema.barrier_pardon(of_gid text, of_branch text, of_op text, begun_ms bigint) returns void
 language sql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -310,7 +310,7 @@ as $$
      and b.branch = of_branch and b.op = of_op and b.reason = 'rejected';
 $$;
 
--- Keeps in mind that an operation was rejected.
+-- Records that an operation was rejected.
 create function :schema.barrier_reject(of_gid text, of_branch text, of_op text, retention_ms bigint, begun_ms bigint)
 returns void
 language sql security definer set search_path = pg_catalog, pg_temp
@@ -321,9 +321,9 @@ as $$
   on conflict do nothing;
 $$;
 
--- Empties a slot of the barrier when every operation in it was begun longer than 90 days and an hour ago, whatever retention
--- callers ask for: one that can still be accepted is never forgotten. A gid tells the time of its rows to the hour, or
--- made_ms does. Fails with 55P03 when the lock is not to be had within 50 ms.
+-- Empties a slot of the barrier if every operation in it was begun longer than 90 days and an hour ago, whatever
+-- retention callers set: one that can still be accepted is never forgotten. A gid has the time of its rows to the hour,
+-- or made_ms has. Fails with 55P03 if the lock is not available within 50 ms.
 create function :schema.barrier_empty_slot(slot_number integer) returns boolean
 language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$

@@ -5,11 +5,12 @@ export const migration0009: Migration = {
   number: 9,
   name: '0009-leases',
   breaking: false,
-  checksum: 'ab760015a7dc61c1378ccf722ed9ba5770d121bde8ca0d05cdd09240266cdac1',
-  sql: `-- Guards for work in no transaction (leases and their outcomes), and the tables of effects outside of any database. All rows but
--- those of a lease are written once and leave with their slot; leases are few at any time, and go when their work ends.
+  checksum: 'e7de740d220fb11683d92bb10561fd722f5edba9b46b36ca73fda3cd5df7c4dd',
+  sql: `-- Guards for work outside transactions (leases and their outcomes), and the tables of external effects. All rows except
+-- leases are written once and removed with their slot; leases are few at any time, and are deleted when their work
+-- ends.
 
--- Work that is under way outside of transactions. A row is written by a claim, again when its lease has to be extended
+-- Work in progress outside transactions. A row is written by a claim, again when its lease must be extended
 -- (work that takes long) or has ended (a crash), and is removed when the work ends.
 create table :schema.guard_lease (
   name        text primary key,
@@ -21,7 +22,7 @@ create table :schema.guard_lease (
 -- Of leases and of external effects.
 create sequence :schema.guard_fence;
 
--- By these keys a service knows its own marks in Redis again. Nobody but the service may read them.
+-- With these keys a service recognises its own marks in Redis. Only the service may read them.
 create table :schema.guard_mac_key (
   id         bigint generated always as identity primary key,
   service    text not null,
@@ -31,7 +32,7 @@ create table :schema.guard_mac_key (
 
 create index guard_mac_key_service on :schema.guard_mac_key (service, id);
 
--- Work that is done, in the slot of the time when that may be forgotten: 16 slots of 4 days.
+-- Completed work, in the slot of its expiry time: 16 slots of 4 days.
 create table :schema.guard_outcome (
   slot        smallint not null,
   name        text not null,
@@ -43,9 +44,9 @@ create table :schema.guard_outcome (
 
 create index guard_outcome_name on :schema.guard_outcome (name);
 
--- Each row is a time in which one process attempts an effect outside of any database, or asks about it: until
--- lease_until nobody else does. Written and on disk before that begins. 16 slots of 8 days. fingerprint: of what was asked
--- for. not_done: an operator knows that it has not happened.
+-- Each row is an interval in which one process attempts an external effect, or queries it: until
+-- lease_until no other process does. Written and on disk before that begins. 16 slots of 8 days. fingerprint: of the
+-- request. not_done: an operator knows that it has not happened.
 create table :schema.external_effect (
   slot         smallint not null,
   key          text not null,
@@ -58,7 +59,7 @@ create table :schema.external_effect (
 
 create index external_effect_key on :schema.external_effect (key, fence);
 
--- What is known for good. tombstone: it has not happened and must not. A tombstone may be followed by a done, when a
+-- Final outcomes. tombstone: it has not happened and must not. A tombstone may be followed by a done, if a
 -- call came through after all. A refusal counts until its effect is attempted again, under a later fence than its own.
 create table :schema.external_effect_outcome (
   slot       smallint not null,
@@ -86,7 +87,7 @@ begin
 end
 $$;
 
--- Orders everybody who is at one name; what others have decided is looked for behind it, in a later statement, for which
+-- Serialises the callers of one name; other decisions are read after it, in a later statement, for which
 -- the transaction must be READ COMMITTED (WB009). Callers hold it for their one statement only.
 create function :schema.guard_lock(of_name text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -94,13 +95,13 @@ as $$
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception using errcode = 'WB009', message = format(
-      'the isolation level is %s, where a guard cannot see what others have committed', current_setting('transaction_isolation'));
+      'the isolation level is %s, in which a guard cannot see what other transactions have committed', current_setting('transaction_isolation'));
   end if;
   perform pg_advisory_xact_lock(hashtextextended(':schema.guard ' || of_name, 0));
 end
 $$;
 
--- Claims a name. state: claimed; in-progress (another's lease lasts retry_ms more); done.
+-- Claims a name. state: claimed; in-progress (another process's lease lasts retry_ms more); done.
 create function :schema.lease_claim(of_name text, of_fingerprint text, lease_ms bigint)
 returns table (state text, fence bigint, retry_ms bigint, result text, fingerprint text)
 language plpgsql security definer set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
@@ -136,7 +137,7 @@ begin
 end
 $$;
 
--- Marks a name as done, when nobody has claimed it since.
+-- Marks a name as done, if no other process has claimed it since.
 create function :schema.lease_finish(of_name text, by_fence bigint, of_result text, window_ms bigint) returns boolean
 language plpgsql security definer set lock_timeout = '5s' set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
@@ -165,7 +166,7 @@ begin
 end
 $$;
 
--- Empties a slot of what is done, when all of it may be forgotten. The slot whose time is running is left alone.
+-- Empties a slot of completed work if all of it has expired. The current slot is skipped.
 create function :schema.guard_empty_slot(slot_number integer) returns boolean
 language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$

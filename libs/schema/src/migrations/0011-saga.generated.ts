@@ -5,14 +5,15 @@ export const migration0011: Migration = {
   number: 11,
   name: '0011-saga',
   breaking: false,
-  checksum: 'b6df7eaf6127dda73d1b99a27a6742662cfc5b03b68dd47288b76260b4ed14a0',
-  sql: `-- Sagas: those under way, those that have ended, what happened to each, and what participants hold for them.
+  checksum: 'b715d316aa5dadab0e39a39c275c2c65803d620e56600fb911e6dcf27be8c70d',
+  sql: `-- Sagas: active and ended ones, their transitions, and the entities that participants hold for them.
 
--- Those under way. state: 1 running, 2 compensating, 3 stuck; an ended child (4 completed, 5 compensated, 6 cancelled)
--- stays until its parent has ended, because the parent may want it undone. reply_topic: where answers to it go; the
--- service that reads it carries the saga on. content: data, steps, signals and the like, as the machine reads them; times
--- in it count from started_at. fingerprint: the shape of the definition that it began with. wake_at: when something is due; it may be early, never late: a transition leaves it alone
--- when it can, so that its update needs no new index entry.
+-- Active sagas. state: 1 running, 2 compensating, 3 stuck; an ended child (4 completed, 5 compensated, 6 cancelled)
+-- stays until its parent has ended, because the parent may undo it. reply_topic: the topic for replies to it; the
+-- service that reads it runs the saga. content: data, steps, signals etc., as the machine reads them; times
+-- in it count from started_at. fingerprint: the shape of the definition that it began with. wake_at: when something is
+-- due; it may be early, never late: a transition leaves it unchanged if it can, so that its update needs no new index
+-- entry.
 create table :schema.saga (
   id                 uuid primary key,
   saga_type          text not null,
@@ -37,12 +38,12 @@ create index saga_stuck on :schema.saga (id) where state = 3;
 create index saga_orphan on :schema.saga (parent_id) where parent_id is not null and state >= 4;
 create index saga_child on :schema.saga (parent_id) where parent_id is not null;
 
--- The slot of everything that is kept about a saga: 16 slots of 4 days, by the time in its id (UUIDv7, RFC 9562).
+-- The slot of all rows about a saga: 16 slots of 4 days, by the time in its id (UUIDv7, RFC 9562).
 create function :schema.saga_slot(saga_id uuid) returns smallint
 language sql immutable
 return (:schema.uuid_ms(saga_id) / 345600000 % 16)::smallint;
 
--- The ended ones.
+-- Ended sagas.
 create table :schema.saga_ended (
   slot               smallint not null,
   id                 uuid not null,
@@ -64,7 +65,7 @@ create table :schema.saga_ended (
 create index saga_ended_key on :schema.saga_ended (saga_type, saga_key);
 create index saga_ended_child on :schema.saga_ended (parent_id) where parent_id is not null;
 
--- One row for each transition: the event that came, and what was done for it.
+-- One row for each transition: the event, and what was done for it.
 create table :schema.saga_transition (
   slot     smallint not null,
   saga_id  uuid not null,
@@ -75,7 +76,7 @@ create table :schema.saga_transition (
   primary key (slot, saga_id, revision)
 ) partition by list (slot);
 
--- Rows leave by TRUNCATE; those of a slot that cannot be emptied are deleted, so autovacuum looks after these only.
+-- Rows are removed by TRUNCATE; those of a slot that cannot be emptied are deleted, so autovacuum handles only these.
 do $$
 begin
   for slot in 0..15 loop
@@ -87,8 +88,8 @@ begin
 end
 $$;
 
--- Begins a saga, unless there is one of its type and key, under way or ended: then that one is named. The insert takes
--- the key; the ended ones are looked for behind it, in a later statement.
+-- Begins a saga, unless one of its type and key exists, active or ended: then that one is returned. The insert takes
+-- the key; ended ones are looked up after it, in a later statement.
 create function :schema.saga_start(
   saga_id uuid, of_type text, of_version integer, of_key text, to_topic text, in_state smallint, wake_ms bigint,
   of_parent uuid, of_parent_step text, why text, of_fingerprint text, of_content json, of_transition json)
@@ -122,8 +123,8 @@ begin
 end
 $$;
 
--- Writes a transition: the saga as it is now, and what happened. Fails when another transition was faster.
--- exactly: whether wake_at is set as it is, not left where it would only be early.
+-- Writes a transition: the saga's new state, and what happened. Fails if another transition was faster.
+-- exactly: whether wake_at is set exactly, not left unchanged where it would only be early.
 create function :schema.saga_save(
   saga_id uuid, from_revision bigint, in_state smallint, wake_ms bigint, exactly boolean, why text, of_content json,
   of_transition json)
@@ -150,7 +151,7 @@ begin
 end
 $$;
 
--- Writes the last transition of a saga, and puts it and its ended children to the ended ones. Fails as saga_save.
+-- Writes the last transition of a saga, and moves it and its ended children to the ended sagas. Fails like saga_save.
 create function :schema.saga_end(
   of_saga uuid, from_revision bigint, in_state smallint, why text, of_content json, of_transition json)
 returns boolean
@@ -188,8 +189,8 @@ begin
 end
 $$;
 
--- Empties a slot of the ended sagas and of what happened to them, when all of it is older than keep_ms and no saga that
--- began in its days is under way. Fails with 55P03 when the locks are not to be had within 50 ms.
+-- Empties a slot of the ended sagas and their transitions if all of them are older than keep_ms and no saga that
+-- began in its days is active. Fails with 55P03 if the locks are not available within 50 ms.
 create function :schema.saga_empty_slot(slot_number integer, keep_ms bigint) returns boolean
 language plpgsql security definer set lock_timeout = '50ms' set search_path = pg_catalog, pg_temp
 as $$
@@ -227,7 +228,8 @@ begin
 end
 $$;
 
--- What participants hold for sagas, in the participant's database: an entity is one saga's until it lets go.
+-- Entities that participants hold for sagas, in the participant's database: an entity belongs to one saga until
+-- released.
 create table :schema.saga_lock (
   entity    text primary key,
   saga_id   uuid not null,
@@ -237,7 +239,7 @@ create table :schema.saga_lock (
 
 create index saga_lock_saga on :schema.saga_lock (saga_id);
 
--- Commands that wait for an entity that is another saga's, in the order in which they came.
+-- Commands that wait for an entity held for another saga, in order of arrival.
 create table :schema.saga_stash (
   id          bigint generated always as identity primary key,
   entity      text not null,
@@ -252,8 +254,8 @@ create table :schema.saga_stash (
 create index saga_stash_entity on :schema.saga_stash (entity, id);
 create index saga_stash_expires on :schema.saga_stash (expires_at);
 
--- Holds an entity for a saga. False when it is another's: then that one's row is locked until this transaction ends, so
--- that a release comes before the look, or waits and finds what was stashed.
+-- Holds an entity for a saga. False if another saga has it: that saga's row is then locked until this transaction ends,
+-- so that a release precedes the check, or waits and finds the stashed command.
 create function :schema.saga_hold(of_entity text, of_saga uuid, of_branch text) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -274,7 +276,7 @@ begin
 end
 $$;
 
--- Keeps a command until the entity is free; false when as many wait already.
+-- Stashes a command until the entity is free; false if the maximum number already waits.
 create function :schema.saga_stash_command(
   of_entity text, most integer, wait_ms bigint, to_topic text, of_key text, of_headers json,
   of_control json, of_payload bytea)
@@ -292,7 +294,7 @@ begin
 end
 $$;
 
--- Lets go what a saga holds: one entity, what one branch of it has taken, or all. Hands out the commands that waited.
+-- Releases what a saga holds: one entity, those of one branch, or all. Returns the commands that waited.
 create function :schema.saga_release(of_saga uuid, of_branch text, of_entity text)
 returns table (topic text, message_key text, headers text, control text, payload bytea)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -317,7 +319,8 @@ begin
 end
 $$;
 
--- Keys by which a service's sagas know their own commands and events, and the answers to them. The newest one signs.
+-- Keys with which a service's sagas recognise their own commands and events, and the replies to them. The newest one
+-- signs.
 create table :schema.saga_mac_key (
   id          bigint generated always as identity primary key,
   reply_topic text not null,
@@ -327,7 +330,7 @@ create table :schema.saga_mac_key (
 
 create index saga_mac_key_topic on :schema.saga_mac_key (reply_topic, id);
 
--- Messages to a service's sagas that were none of its own: somebody has forged them. At most 1,000 of a service.
+-- Messages to a service's sagas that are not genuine: they were forged. At most 1,000 per service.
 create table :schema.saga_refusal (
   id               bigint generated always as identity primary key,
   refused_at       timestamptz not null default clock_timestamp(),
@@ -342,8 +345,8 @@ create table :schema.saga_refusal (
 
 create index saga_refusal_topic on :schema.saga_refusal (reply_topic);
 
--- Orders of operators to sagas. The service of the saga carries them out under the saga's lock and says what came of it.
--- actor is the login, stated_by the name that it gave.
+-- Orders of operators to sagas. The saga's service executes them under the saga's lock and stores the outcome.
+-- actor is the login, stated_by the name given.
 create table :schema.saga_order (
   id          bigint generated always as identity primary key,
   saga_id     uuid not null,
@@ -365,9 +368,9 @@ create index saga_order_saga on :schema.saga_order (saga_id, id);
 
 create index saga_order_bulk on :schema.saga_order (bulk_id, outcome) where bulk_id is not null;
 
--- Gives an order to a saga, which counts only while the saga is at that revision, and keeps who gave it, by login and by
--- the name that is stated. order_event: {"type": "retry" or "skip", "step"}, {"type": "resolve", "step", "data"} or
--- {"type": "compensate" or "cancel", "reason"}. The login needs the right to execute this function, and no other.
+-- Gives an order to a saga, valid only while the saga is at that revision, and records who gave it, by login and by
+-- the stated name. order_event: {"type": "retry" or "skip", "step"}, {"type": "resolve", "step", "data"} or
+-- {"type": "compensate" or "cancel", "reason"}. The login needs the right to execute this function and no other.
 create function :schema.order_saga(of_saga uuid, order_event jsonb, at_revision bigint, stated_by text,
                                    order_reason text default null) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -381,14 +384,14 @@ begin
      or (kind in ('retry', 'skip', 'resolve') and coalesce(jsonb_typeof(order_event->'step'), '') <> 'string')
      or (kind = 'resolve' and coalesce(jsonb_typeof(order_event->'data'), '') <> 'object')
      or (kind in ('compensate', 'cancel') and coalesce(jsonb_typeof(order_event->'reason'), '') <> 'string') then
-    raise exception using errcode = '22023', message = 'it is not an order that sagas know';
+    raise exception using errcode = '22023', message = 'the order is not valid for a saga';
   end if;
   if coalesce(btrim(stated_by), '') = '' then
-    raise exception using errcode = '22023', message = 'stated_by must say who gives the order';
+    raise exception using errcode = '22023', message = 'stated_by must name who gives the order';
   end if;
   select s.reply_topic into topic from :schema.saga s where s.id = of_saga;
   if topic is null or not (:schema.acl_open() or :schema.acl_reads_topic(topic)) then
-    raise exception using errcode = '22023', message = format('no saga %s is under way', of_saga);
+    raise exception using errcode = '22023', message = format('no saga %s is active', of_saga);
   end if;
   insert into :schema.saga_order (saga_id, reply_topic, event, revision, actor, stated_by, reason)
   values (of_saga, topic, order_event, at_revision, session_user, order_saga.stated_by, order_reason)

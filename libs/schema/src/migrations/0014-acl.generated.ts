@@ -5,12 +5,13 @@ export const migration0014: Migration = {
   number: 14,
   name: '0014-acl',
   breaking: false,
-  checksum: '5d20d6f404a9ce24444023b90387e4cef9f8ed9c6d1b544ca501b0b0f7c66967',
+  checksum: 'd01a860b3dd6b5f90331a5c47a0d9c9ee7f0277ce031ba8e46ac41fc43b3d5cd',
   sql: `-- Who may publish to which topics, and consume which topics in which groups. Written by the owner of the schema
--- (\`waybill grants --topics\`), read by the functions below, which the other functions and row-level security (0014) ask.
+-- (\`waybill grants --topics\`), read by the functions below, which the other functions and row-level security (0015)
+-- call.
 --
--- A login without an entry here may do all that its privileges allow. One that has a row in acl_login may do only what
--- entries of acl say, also when there are none. Both hold for the members of the role that is named, and go by
+-- A login without a row here may do all that its privileges allow. One with a row in acl_login may do only what
+-- entries of acl allow, even if there are none. Both hold for the members of the named role, and go by
 -- session_user: SET ROLE changes nothing, and neither does a function that runs with its owner's rights.
 
 create table :schema.acl_login (
@@ -18,7 +19,7 @@ create table :schema.acl_login (
   granted_at timestamptz not null default clock_timestamp()
 );
 
--- In a pattern \`*\` stands for any text.
+-- In a pattern \`*\` matches any text.
 create table :schema.acl (
   login         text not null references :schema.acl_login (login) on delete cascade,
   action        text not null check (action in ('publish', 'consume')),
@@ -29,7 +30,7 @@ create table :schema.acl (
   primary key (login, action, topic_pattern, group_pattern)
 );
 
--- Whether a login is restricted by no entry: it is the owner, a superuser, or named nowhere. One that does not exist is
+-- Whether a login is unrestricted: it is the owner, a superuser, or not listed. One that does not exist is
 -- restricted.
 create function :schema.acl_open_for(of_login text) returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -40,8 +41,8 @@ begin
   if of_login = current_user then
     return true;
   end if;
-  -- Asked by every statement, so what is usual comes first and goes by index: a login that is named itself, or that is
-  -- neither named nor a member of anything.
+  -- Evaluated by every statement, so the usual cases come first and use an index: a login that is listed itself, or
+  -- that is neither listed nor a member of any role.
   select r.oid, r.rolsuper as super, exists (select from :schema.acl_login a where a.login = of_login) as named,
          exists (select from pg_auth_members m where m.member = r.oid) as member
     into role from pg_roles r where r.rolname = of_login;
@@ -60,7 +61,7 @@ begin
 end
 $$;
 
--- The entries that hold for a login.
+-- The entries that apply to a login.
 create function :schema.acl_entries(of_login text) returns setof :schema.acl
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -78,8 +79,8 @@ begin
 end
 $$;
 
--- The same for the session. What forgets after a time that its caller names does nothing for one that is restricted: the
--- rows are not only his, and a process that is not restricted looks after them.
+-- The same for the session. Functions that delete rows after a time set by the caller do nothing for a restricted one:
+-- the rows are not only its own, and an unrestricted process deletes them.
 create function :schema.acl_open() returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -110,7 +111,7 @@ begin
 end
 $$;
 
--- True, or an error that says what to do.
+-- True, or an error with what to do.
 create function :schema.acl_assert_publish(topic_name text) returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -123,8 +124,8 @@ begin
 end
 $$;
 
--- What a row of the outbox must fulfil: its topic is one that the login may publish to. What cancels or moves timers has no
--- topic; it names the login, by whose rights the relay finds the timers.
+-- The condition for a row of the outbox: the login may publish to its topic. A row that cancels or moves timers has no
+-- topic; it names the login, with whose rights the relay finds the timers.
 create function :schema.acl_assert_outbox(timer_action smallint, topic_name text, row_key text) returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -136,14 +137,14 @@ begin
     end if;
     return true;
   end if;
-  -- An entry of the login's own is looked for here, because this is asked for every row.
+  -- The login's own entry is looked up here, because this is evaluated for every row.
   perform from :schema.acl a
     where a.login = session_user::text and a.action = 'publish' and topic_name like a.topic_like;
   return found or :schema.acl_assert_publish(topic_name);
 end
 $$;
 
--- Every topic of a half message must be one that the login may publish to.
+-- The login must be allowed to publish to every topic of a half message.
 create function :schema.acl_assert_half(messages jsonb) returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -166,7 +167,7 @@ begin
 end
 $$;
 
--- Relaying and firing timers read and move everybody's messages: nothing for a login that is restricted, which would leave
+-- Relaying and firing timers read and move all messages: not allowed for a restricted login, which would leave
 -- out what it cannot see.
 create function :schema.acl_assert_open(doing text) returns void
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
@@ -174,12 +175,12 @@ as $$
 begin
   if not :schema.acl_open() then
     raise exception using errcode = 'WB040', detail = doing, message = format(
-      'login %s is restricted to some topics and may not %s for everybody', session_user, doing);
+      'login %s is restricted to certain topics, so it may not %s', session_user, doing);
   end if;
 end
 $$;
 
--- Whether the session may read a topic, in whatever group.
+-- Whether the session may read a topic, in any group.
 create function :schema.acl_reads_topic(topic_name text) returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -203,7 +204,7 @@ begin
 end
 $$;
 
--- Whether the session has to do with a topic at all: then it may create it.
+-- Whether the session may use a topic in any way: then it may create it.
 create function :schema.acl_knows_topic(topic_name text) returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -248,20 +249,20 @@ begin
 end
 $$;
 
--- Guards go by the names of groups: a name begins with the group and a slash.
+-- Guards are named after groups: a name begins with the group and a slash.
 create function :schema.acl_assert_guard(guard_name text) returns void
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   if not (:schema.acl_open() or :schema.acl_group_name(split_part(guard_name, '/', 1))) then
     raise exception using errcode = 'WB040', detail = guard_name, message = format(
-      'login %s may not use the guard %s: its name has to begin with a group of the login and a slash', session_user,
+      'login %s may not use the guard %s: its name must begin with a group of the login and a slash', session_user,
       left(guard_name, 100));
   end if;
 end
 $$;
 
--- Whether a saga's answers go to a topic that the session may read.
+-- Whether the session may read the reply topic of a saga.
 create function :schema.acl_saga(of_saga uuid) returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -273,7 +274,7 @@ begin
 end
 $$;
 
--- Creates a topic with its partitions; one that exists is left as it is.
+-- Creates a topic with its partitions; an existing one is left unchanged.
 create function :schema.topic_create(topic_name text, partitions integer, keep_ms bigint, dead_letters text, expired text,
                                      backlog_messages bigint default null, backlog_bytes bigint default null)
 returns void
@@ -300,7 +301,7 @@ begin
 end
 $$;
 
--- Extends a lease; false when it is not held under the fence.
+-- Extends a lease; false if it is not held under the fence.
 create function :schema.lease_renew(of_name text, by_fence bigint, lease_ms bigint) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -312,7 +313,7 @@ begin
 end
 $$;
 
--- Lets go of a lease that is held under the fence.
+-- Releases a lease that is held under the fence.
 create function :schema.lease_release(of_name text, by_fence bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$

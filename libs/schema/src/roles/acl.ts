@@ -2,20 +2,20 @@ import { ConfigurationError, type SqlSession } from '@waybill/kernel';
 import { listAcl, restriction } from '../statements.generated.js';
 import { quoteName, quoteText, type Role } from './role.js';
 
-/** What a login is restricted to. Nothing given: it is not. In patterns `*` stands for any text. */
+/** Restrictions of a login. Default: none. In patterns `*` matches any text. */
 export interface Restriction {
   /**
-   * Topics that it may publish to, and that it may consume where `consume` is not given. Where that is given it may be empty:
-   * then the login only answers.
+   * Topics that it may publish to, and consume if `consume` is not given. If that is given, this may be empty:
+   * then the login only sends replies.
    */
   readonly topics?: readonly string[];
-  /** Topics that it may consume, where they are others than those it publishes to. */
+  /** Topics that it may consume, if different from those it publishes to. */
   readonly consume?: readonly string[];
-  /** Groups that it may act for. Default, where topics are given: all. */
+  /** Groups that it may act for. Default, if topics are given: all. */
   readonly groups?: readonly string[];
 }
 
-/** An entry of the list of who may what. */
+/** An entry of the access list. */
 export interface AclEntry {
   readonly login: string;
   /** Null: the login is restricted, and has no entry. */
@@ -24,16 +24,16 @@ export interface AclEntry {
   readonly groups: string | null;
 }
 
-/** Topics that carry answers: anyone who consumes commands and requests publishes there. */
+/** Reply topics: consumers of commands and requests publish to them. */
 const ANSWERS = ['*.replies', '*.saga-replies'];
-/** Topics of a group's own. */
+/** Topics that belong to a group. */
 const OWN_TOPICS = ['replies', 'saga-replies'];
 const PATTERN = /^[A-Za-z0-9._*-]{1,249}$/;
 
 type Entry = readonly [action: 'publish' | 'consume', topics: string, groups: string];
 
 /**
- * The statements that restrict a login, or take its restriction away.
+ * The statements that restrict a login, or remove its restriction.
  * @throws ConfigurationError for patterns that are not usable, or not for these roles
  */
 export function aclStatements(
@@ -82,36 +82,38 @@ function assertPatterns(
   const problems: string[] = [];
   for (const [option, patterns] of Object.entries(restriction) as [string, string[] | undefined][]) {
     if (patterns?.length === 0 && !(option === 'topics' && restriction.consume !== undefined))
-      problems.push(`${option} names none: leave it out for all`);
+      problems.push(`${option} is empty: omit it for all`);
     for (const pattern of patterns ?? [])
       if (!PATTERN.test(pattern))
-        problems.push(`${option}: ${JSON.stringify(pattern)} must be 1 to 249 of A-Z a-z 0-9 . _ - and *`);
+        problems.push(
+          `${option}: ${JSON.stringify(pattern)} must be 1 to 249 characters of A-Z a-z 0-9 . _ - and *`,
+        );
   }
   if (roles.includes('monitor') && roles.length === 1)
-    problems.push('a monitor sees figures of all topics and groups: it is not restricted to some');
+    problems.push('a monitor sees figures of all topics and groups: it cannot be restricted');
   if (roles.includes('participant'))
     problems.push("a participant's own database has no topics: restrict its login on the bus");
   if (
     roles.every((role) => role === 'publisher') &&
     (restriction.groups ?? restriction.consume) !== undefined
   )
-    problems.push('a publisher consumes nothing, and acts for no group: give topics only');
-  if (problems.length > 0) throw new ConfigurationError('The login cannot be restricted so', problems);
+    problems.push('a publisher consumes nothing and acts for no group: give only topics');
+  if (problems.length > 0) throw new ConfigurationError('The login cannot be restricted this way', problems);
 }
 
 /**
- * What relays and fires timers must see every message.
- * @throws ConfigurationError when the session's login is restricted to some topics
+ * Processes that relay or fire timers must see every message.
+ * @throws ConfigurationError when the session's login is restricted to certain topics
  */
 export async function assertMayRelay(session: SqlSession): Promise<void> {
   const [found] = await session.run(restriction);
   if (found?.restricted !== true) return;
   throw new ConfigurationError('This login cannot relay, or fire timers', [
-    `${found.login} is restricted to some topics, and would leave the messages of others where they are. Set relay: false (and scheduler: false), and let a process relay whose login was granted the role service without --topics`,
+    `${found.login} is restricted to certain topics and would not move the messages of others. Set relay: false (and scheduler: false), and run the relay in a process whose login was granted the role service without --topics`,
   ]);
 }
 
-/** Who is restricted to what, by login. */
+/** The restrictions of all logins, by login. */
 export async function listRestrictions(session: SqlSession): Promise<AclEntry[]> {
   const rows = await session.run(listAcl);
   return rows.map((row) => ({ ...row, action: row.action as AclEntry['action'] }));

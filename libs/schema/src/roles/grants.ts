@@ -4,29 +4,29 @@ import { aclStatements, type Restriction } from './acl.js';
 import { rightsOf } from './rights.js';
 import { assertLogin, assertRole, type DatabasePart, quoteName, quoteText, type Role } from './role.js';
 
-/** Which rights, for whom. */
+/** Roles to grant, and the login. */
 export interface GrantOptions extends Restriction {
-  /** What the login is to be; several where one login does all that. */
+  /** The login's roles; several if one login does all of it. */
   readonly roles: readonly Role[];
-  /** A role of the server. What it is granted holds for its members too. */
+  /** A role of the server. Its grants apply to its members too. */
   readonly login: string;
   /** Waybill's schema. Default `waybill`. */
   readonly schema?: string;
-  /** What is in the database. Default `whole`; for the role `participant` its own. */
+  /** The part of the schema in the database. Default `whole`; for the role `participant`, `participant`. */
   readonly part?: DatabasePart;
 }
 
-/** A right that is granted: on what, and what of it. */
+/** A granted right on an object. */
 export interface Right {
   readonly kind: 'schema' | 'table' | 'sequence' | 'function';
   readonly name: string;
-  /** As GRANT writes it, small letters: `insert`. */
+  /** As in GRANT, in lower case: `insert`. */
   readonly privilege: string;
-  /** Only on these columns. */
+  /** If given, only on these columns. */
   readonly columns?: readonly string[];
 }
 
-/** What roles are granted, object by object. @throws ConfigurationError for roles that do not go together */
+/** The rights of roles, object by object. @throws ConfigurationError for roles that cannot be combined */
 export function rightsFor(roles: readonly Role[], wanted?: DatabasePart): Right[] {
   const part = partOf(roles, wanted);
   const { tables, functions, sequences } = rightsOf(part);
@@ -46,7 +46,7 @@ export function rightsFor(roles: readonly Role[], wanted?: DatabasePart): Right[
   return rights;
 }
 
-/** `select, insert (a, b)`, taken apart. */
+/** Parses `select, insert (a, b)`. */
 function privilegesOf(text: string, name: string): Right[] {
   return [...text.matchAll(/(\w+)(?: \(([^)]*)\))?/g)].map(([, privilege = '', columns]) => ({
     kind: 'table',
@@ -58,12 +58,12 @@ function privilegesOf(text: string, name: string): Right[] {
 
 function partOf(roles: readonly Role[], part: DatabasePart | undefined): DatabasePart {
   const problems: string[] = [];
-  if (roles.length === 0) problems.push('no role is named');
+  if (roles.length === 0) problems.push('no role is given');
   for (const role of roles) {
     if (role === 'participant' && part !== undefined && part !== 'participant')
-      problems.push('a participant has a database of its own; on the bus it is a service');
+      problems.push('a participant has its own database; on the bus it is a service');
     if (part === 'participant' && role === 'publisher')
-      problems.push("nothing is published in a participant's own database");
+      problems.push("nothing can be published in a participant's own database");
   }
   if (roles.includes('participant') && roles.some((role) => role === 'publisher'))
     problems.push('participant and publisher are roles in different databases');
@@ -72,9 +72,9 @@ function partOf(roles: readonly Role[], part: DatabasePart | undefined): Databas
 }
 
 /**
- * The statements that give a login what its roles need, and take from it everything else that it was granted in the schema;
- * for the owner, in one transaction. They may be applied again.
- * @throws ConfigurationError for a role, a login or a pattern that is not usable
+ * The statements that grant a login the rights of its roles, and revoke all its other rights in the schema;
+ * for the owner, in one transaction. They can be applied repeatedly.
+ * @throws ConfigurationError for an unusable role, login or pattern
  */
 export function grantStatements(options: GrantOptions): string[] {
   const { roles, login, schema = DEFAULT_SCHEMA, part } = options;
@@ -99,9 +99,9 @@ export function grantStatements(options: GrantOptions): string[] {
   ];
 }
 
-/** The owner has all rights, and would lose them: he is refused before anything is revoked. */
+/** The owner has all rights, and would lose them: it is refused before anything is revoked. */
 function ownerRefused(login: string, schema: string): string {
-  const problem = `${login} owns schema ${schema}: create a login of its own for the role`;
+  const problem = `${login} owns schema ${schema}: create a separate login for the role`;
   return `do ${quoteText(
     `begin if exists (select from pg_catalog.pg_namespace n join pg_catalog.pg_roles r on r.oid = n.nspowner ` +
       `where n.nspname = ${quoteText(schema)} and r.rolname = ${quoteText(login)}) ` +
@@ -122,9 +122,9 @@ function grouped(rights: readonly Right[]): Map<string, string[]> {
 const ATTEMPTS = 20;
 
 /**
- * Grants, in one transaction. A service that empties a slot of a ring at the same moment changes the same rows of the
- * catalog; then it is tried again.
- * @throws what the server refuses
+ * Grants, in one transaction. A service that empties a slot of a ring at the same time changes the same rows of the
+ * catalog; the grant is then retried.
+ * @throws the server's error
  */
 export async function applyGrants(connection: PgConnection, options: GrantOptions): Promise<void> {
   const statements = grantStatements({ ...options, schema: connection.schema });

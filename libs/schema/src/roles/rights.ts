@@ -1,18 +1,18 @@
 import type { DatabasePart, Role } from './role.js';
 
-/** Whom an object is granted to. A participant is a service in another database. */
+/** The grantee of a right. A participant is a service in another database. */
 export type Grantee = Exclude<Role, 'participant'>;
 
-/** Rights on a table by role, as GRANT writes them: `select, insert (topic, key)`. */
+/** Rights on a table by role, as in GRANT: `select, insert (topic, key)`. */
 export type TableRights = Partial<Record<Grantee, string>>;
 
-/** What an outbox row may say; what is not named (id, xid, created_at) is the database's to say. */
+/** The columns of an outbox row that may be set; the others (id, xid, created_at) are set by the database. */
 const PUBLISH =
   'insert (slot, message_id, topic, partition_number, key, headers, payload, timer_action, deliver_at, timer_token, expires_at_ms, signature)';
-/** The same with Waybill's own headers, which are believed. */
+/** The same with control headers, which are trusted. */
 const CONTROL = PUBLISH.replace('signature)', 'signature, control)');
 const OUTBOX_SLOTS = 8;
-/** Every column but who, when and its number: those are the database's to say. */
+/** Every column except who, when and the id: the database sets those. */
 const AUDIT = 'insert (stated_by, action, target_kind, target, reason, details)';
 
 const ALL: readonly Grantee[] = ['publisher', 'service', 'monitor', 'operator'];
@@ -21,7 +21,7 @@ const PUBLISHING: readonly Grantee[] = ['publisher', 'service'];
 const SERVICE: readonly Grantee[] = ['service'];
 const DESK: readonly Grantee[] = ['service', 'operator'];
 const OPERATOR: readonly Grantee[] = ['operator'];
-/** The owner's, and what other functions of ours call. */
+/** Reserved for the owner and for our other functions. */
 const NOBODY: readonly Grantee[] = [];
 
 function sameFor(roles: readonly Grantee[], rights: string): TableRights {
@@ -31,18 +31,18 @@ function sameFor(roles: readonly Grantee[], rights: string): TableRights {
 /** In every database. */
 const COMMON_TABLES: Readonly<Record<string, TableRights>> = {
   migration: sameFor(ALL, 'select'),
-  // Asked by row-level security itself: the names are no secret, what they are restricted to is.
+  // Read by row-level security itself: the names are not secret, their restrictions are.
   acl_login: { ...sameFor(PUBLISHING, 'select (login)'), ...sameFor(['monitor', 'operator'], 'select') },
   acl: sameFor(['monitor', 'operator'], 'select'),
-  // Kept by a function; who may decrypt unwraps them.
+  // Written by a function; a login that may decrypt unwraps them.
   subject_key: { service: 'select' },
   erased_subject: { service: 'select' },
 };
 
 /**
- * What lies in the log's database. A new table gets a line here or in {@link OWN_TABLES}, an empty one where only the owner
- * and our functions use it; `test/roles/roles-are-what-is-written.spec.ts` asks for it. Slots of rings have no rights of
- * their own, but for those that are named.
+ * The tables of the log's database. A new table gets a line here or in {@link OWN_TABLES}, an empty one if only the
+ * owner and our functions use it; `test/roles/roles-are-what-is-written.spec.ts` requires it. Slots of rings have no
+ * rights of their own, except those listed.
  */
 const BUS_TABLES: Readonly<Record<string, TableRights>> = {
   topic: {
@@ -141,7 +141,7 @@ const SAGA_SHOWN =
 const CALL_SHOWN =
   'saga_id, branch, op, step, attempt, round, reply_topic, definition, host, state, begun, rejected, tries, due_at, lease_until';
 
-/** What a service keeps in its own database, where it has one. */
+/** The tables of a service's own database, if it has one. */
 const OWN_TABLES: Readonly<Record<string, TableRights>> = {
   inbox: { service: 'insert' },
   idempotent_message: {},
@@ -168,7 +168,7 @@ const OWN_TABLES: Readonly<Record<string, TableRights>> = {
     operator: 'select',
   },
   saga_attribute: { service: 'select, insert, update (kind, value), delete', operator: 'select' },
-  // Operators write it by functions.
+  // Operators write it with functions.
   saga_bulk: { service: 'select (id, moved_at), delete', operator: 'select' },
   saga_mac_key: { service: 'select, insert (reply_topic, secret), delete' },
   saga_refusal: {
@@ -176,7 +176,7 @@ const OWN_TABLES: Readonly<Record<string, TableRights>> = {
       'select, insert (reply_topic, saga_id, step, why, message_id, partition_number, log_offset), delete',
     ...sameFor(['monitor', 'operator'], 'select'),
   },
-  // Operators write orders by order_saga() only.
+  // Operators write orders only with order_saga().
   saga_order: { service: 'select, update (outcome, why, settled_at), delete', operator: 'select' },
   saga_definition: {
     service: 'select, insert, update (seen_at), delete',
@@ -189,7 +189,7 @@ const OWN_TABLES: Readonly<Record<string, TableRights>> = {
     monitor: 'select (id, ignored_at, reply_topic, saga_id, kind, name, why)',
     operator: 'select',
   },
-  // Where operator_action is, that is used.
+  // If operator_action exists, it is used instead.
   participant_action: { operator: 'select' },
   saga_call: {
     service: 'select, insert, update',
@@ -213,9 +213,9 @@ const COMMON_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   destroy_subject_keys: NOBODY,
 };
 
-/** Who may execute what of the log. A new function gets a line, an empty list where only functions of ours call it. */
+/** Who may execute the log's functions. A new function gets a line, an empty list if only our functions call it. */
 const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
-  // Asked by row-level security.
+  // Called by row-level security.
   acl_open: ALL,
   acl_assert_outbox: PUBLISHING,
   acl_publishes: NOT_PUBLISHER,
@@ -281,7 +281,7 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   timer_empty_slot: SERVICE,
   timer_window: SERVICE,
   recurring_put: SERVICE,
-  // Dead letters and the record of what operators did.
+  // Dead letters and the audit record of operators' actions.
   json_or_null: OPERATOR,
   dead_letter_ids: OPERATOR,
   redrive_dead_letters: OPERATOR,
@@ -297,7 +297,7 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   half_empty_slot: SERVICE,
 };
 
-/** Who may execute what where a service keeps its own. */
+/** Who may execute the functions of a service's own database. */
 const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   inbox_empty_slot: SERVICE,
   message_slot_number: NOBODY,
@@ -364,7 +364,7 @@ const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   saga_bulk_cancel: OPERATOR,
 };
 
-/** Who may take numbers. Those of identity columns, and of functions that run as their owner, are the owner's. */
+/** Who may use sequences. Those of identity columns, and of functions that run as their owner, are the owner's. */
 const BUS_SEQUENCES: Readonly<Record<string, readonly Grantee[]>> = {
   outbox_id: PUBLISHING,
   outbox_measured: NOBODY,
@@ -374,7 +374,7 @@ const BUS_SEQUENCES: Readonly<Record<string, readonly Grantee[]>> = {
 };
 const OWN_SEQUENCES: Readonly<Record<string, readonly Grantee[]>> = { guard_fence: NOBODY };
 
-/** Everything that is decided about, for a part of the schema. */
+/** All objects with rights, for a part of the schema. */
 export interface RightsTable {
   readonly tables: Readonly<Record<string, TableRights>>;
   readonly functions: Readonly<Record<string, readonly Grantee[]>>;
@@ -384,7 +384,7 @@ export interface RightsTable {
 const BUS: RightsTable = { tables: BUS_TABLES, functions: BUS_FUNCTIONS, sequences: BUS_SEQUENCES };
 const OWN: RightsTable = { tables: OWN_TABLES, functions: OWN_FUNCTIONS, sequences: OWN_SEQUENCES };
 
-/** What the roles are granted, in a database with that part of the schema. */
+/** The rights of the roles in a database with that part of the schema. */
 export function rightsOf(part: DatabasePart): RightsTable {
   const parts = [...(part === 'participant' ? [] : [BUS]), ...(part === 'bus' ? [] : [OWN])];
   return {

@@ -3,22 +3,22 @@ import { effectiveRights, loginPowers, ownLogin } from '../statements.generated.
 import { type Right, rightsFor } from './grants.js';
 import { assertLogin, type DatabasePart, quoteName, type Role } from './role.js';
 
-/** How a login compares with the roles that it should have. */
+/** The result of comparing a login with its roles. */
 export interface RoleComparison {
   readonly login: string;
-  /** GRANTs for what it lacks. */
+  /** GRANTs for missing rights. */
   readonly missing: readonly string[];
-  /** REVOKEs for what it has and does not need. */
+  /** REVOKEs for rights it does not need. */
   readonly excess: readonly string[];
-  /** What it may do by being what it is: sentences with what to do. */
+  /** Powers that it has without grants: sentences with what to do. */
   readonly powers: readonly string[];
-  /** Roles that it may become by SET ROLE, whatever it inherits. */
+  /** Roles that it may assume with SET ROLE, whatever it inherits. */
   readonly memberOf: readonly string[];
-  /** Roles that may become it, or inherit from it. */
+  /** Roles that may assume it, or inherit from it. */
   readonly members: readonly string[];
 }
 
-/** What is compared with what. */
+/** Options of a role check. */
 export interface RoleQuestion {
   readonly roles: readonly Role[];
   /** Default: the login of the session. */
@@ -27,8 +27,9 @@ export interface RoleQuestion {
 }
 
 /**
- * Compares the rights of a login in the session's schema with those of its roles. Undefined when there is no such login.
- * @throws ConfigurationError for roles that do not go together
+ * Compares the rights of a login in the session's schema with those of its roles. Undefined when there is no such
+ * login.
+ * @throws ConfigurationError for roles that cannot be combined
  */
 export async function compareWithRole(
   session: SqlSession,
@@ -40,7 +41,7 @@ export async function compareWithRole(
   if (powers === undefined) return undefined;
   const told = sentences(login, powers);
   const { memberOf, members } = powers;
-  // Who may do everything lacks nothing, and no REVOKE takes anything from him.
+  // A login that may do everything lacks nothing, and no REVOKE restricts it.
   if (powers.superuser) return { login, missing: [], excess: [], powers: told, memberOf, members };
   const actual = await session.run(effectiveRights, login, session.schema);
   const has = new Map(
@@ -103,7 +104,7 @@ function keyOf(kind: string, name: string, privilege: string, column: string | n
   return [kind, name, privilege, ...(column === null ? [] : [column])].join(' ');
 }
 
-/** One statement an object; `login` null: everybody. */
+/** One statement per object; `login` null: PUBLIC. */
 function statementsOf(
   verb: 'grant' | 'revoke',
   rights: readonly Right[],
@@ -141,13 +142,9 @@ function sentences(login: string, powers: Powers): string[] {
   const name = quoteName(login);
   const told: string[] = [];
   const attributes: [boolean, string, string][] = [
-    [powers.superuser, 'is a superuser, for whom no right and no policy holds', 'nosuperuser'],
-    [
-      powers.bypassesRowSecurity,
-      'bypasses row-level security, and so what it is restricted to',
-      'nobypassrls',
-    ],
-    [powers.createsRoles, 'may create roles, and give itself others', 'nocreaterole'],
+    [powers.superuser, 'is a superuser, to whom no rights and no policies apply', 'nosuperuser'],
+    [powers.bypassesRowSecurity, 'bypasses row-level security, and so its restrictions', 'nobypassrls'],
+    [powers.createsRoles, 'may create roles, and grant itself others', 'nocreaterole'],
     [powers.replicates, 'may replicate, and so read every table', 'noreplication'],
   ];
   for (const [has, text, attribute] of attributes)
@@ -156,7 +153,7 @@ function sentences(login: string, powers: Powers): string[] {
     const shown = powers.owned.slice(0, SHOWN).join(', ');
     const more = powers.owned.length > SHOWN ? ` and ${powers.owned.length - SHOWN} more` : '';
     told.push(
-      `${login} owns ${shown}${more}, for whom no policy holds: let a role that only migrates own the schema`,
+      `${login} owns ${shown}${more}, to whom no policies apply: let a role that only migrates own the schema`,
     );
   }
   return told;

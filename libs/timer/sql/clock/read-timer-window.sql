@@ -1,4 +1,4 @@
--- The stretches of slotMs milliseconds, numbered by their ends, in which timers are due.
+-- The intervals of slotMs milliseconds, numbered by their ends, in which timers are due.
 -- Params: fromMs bigint, untilMs bigint, slotMs integer
 -- Returns: busy boolean, slots bigint[]?
 -- Locks: the loader's advisory lock, tried and not waited for

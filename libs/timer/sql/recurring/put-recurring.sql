@@ -1,4 +1,4 @@
--- Stores a recurring message, and a timer for its first run unless the definition is as it was.
+-- Stores a recurring message, and a timer for its first run unless the definition is unchanged.
 -- Params: name text, topic text, partition integer?, key text?, headers text?, payload bytea?, cron text?,
 --   timeZone text?, everyMs bigint?, missed text, firstRunMs bigint
 -- Returns: changed boolean, dueMs bigint?

@@ -1,4 +1,4 @@
--- Removes a recurring message and its timer; one that is being fired at this moment is left alone.
+-- Removes a recurring message and its timer; one that is being fired is skipped.
 -- Params: name text
 -- Returns: name text
 with gone as (

@@ -1,20 +1,20 @@
 import type { Clock } from '@waybill/kernel';
 
 /**
- * The database's clock as this process knows it: what the database said last, and the monotonic time since. Behind
- * the real one by at most the way of an answer, and independent of the time of day that this machine believes in.
+ * The database's clock as this process knows it: the last reading, plus the monotonic time since. It lags behind
+ * the real one by at most the latency of a response, and does not depend on this machine's wall clock.
  */
 export class DatabaseTime {
   #offset: number | undefined;
 
   constructor(private readonly clock: Clock) {}
 
-  /** Takes what the database has just said, in milliseconds since the epoch. */
+  /** Takes a new reading of the database's clock, in milliseconds since the epoch. */
   observe(nowMs: number): void {
     this.#offset = nowMs - this.clock.monotonic();
   }
 
-  /** Milliseconds since the epoch; undefined before the database has been asked. */
+  /** Milliseconds since the epoch; undefined before the first reading. */
   now(): number | undefined {
     return this.#offset === undefined ? undefined : this.clock.monotonic() + this.#offset;
   }

@@ -5,12 +5,12 @@ import type { Redis, RedisOptions as AnyRedisOptions } from 'ioredis';
 
 type RedisOptions = Omit<AnyRedisOptions, 'replyMapping'>;
 
-/** How long the function of a password may take, in milliseconds. */
+/** Time limit for a password function, in milliseconds. */
 const PASSWORD_TIMEOUT_MS = 5_000;
 
 /**
- * A connection that asks for its password whenever it is opened, the first time and after every loss: ioredis itself takes a
- * text only. While the password cannot be had, it tries again, and says so by the event `error`.
+ * A connection that calls its password function whenever it opens, the first time and after every loss: ioredis itself
+ * accepts only a string. While the function fails, it retries, and reports that with the event `error`.
  */
 export function openFetching(
   Client: typeof Redis,
@@ -43,7 +43,7 @@ export function openFetching(
           break;
         } catch (error) {
           if (this.#ended) break;
-          const failure = new Error(`The password for Redis could not be had: ${describeError(error)}`);
+          const failure = new Error(`Could not get the password for Redis: ${describeError(error)}`);
           if (this.listenerCount('error') > 0) this.emit('error', failure);
           await delay(backOffMs(attempt), undefined, { ref: false });
         }
@@ -52,7 +52,7 @@ export function openFetching(
       await super.connect();
     }
   }
-  // Its fields are there only when the constructor of ioredis has returned, which would connect already.
+  // Its fields exist only after ioredis's constructor has returned, which would already connect.
   const client = new FetchingRedis({ ...options, lazyConnect: true });
   client.connect().catch(() => {});
   return client;

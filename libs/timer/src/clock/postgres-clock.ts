@@ -1,7 +1,7 @@
 import type { DatabaseTime } from './database-time.js';
 import type { TimerClock } from './timer-clock.js';
 
-/** Looks at the database: rests until the next timer is due, and never longer than a poll. */
+/** Polls the database: rests until the next timer is due, and never longer than a poll interval. */
 export class PostgresClock implements TimerClock {
   readonly name = 'postgres';
   readonly trouble = undefined;
@@ -22,7 +22,7 @@ export class PostgresClock implements TimerClock {
   }
 
   arm(dueMs: readonly number[]): void {
-    // Only what is due before it would look again anyway.
+    // Only timers due before the next poll.
     if (dueMs.some((due) => due < this.#restUntilMs)) this.#ring();
   }
 

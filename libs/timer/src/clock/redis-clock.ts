@@ -26,31 +26,31 @@ import { SlotTicker } from './slot-ticker.js';
 import type { TimerClock } from './timer-clock.js';
 import { WakeTimes } from './wake-times.js';
 
-/** Prefix of all of Waybill's keys in Redis, unless an option says otherwise. */
+/** Default prefix of all of Waybill's keys in Redis. */
 export const DEFAULT_REDIS_PREFIX = '{waybill}';
 
 /** The longest window, in milliseconds. */
 const WINDOW_MAX_MS = 1_800_000;
 
 const SPECS = {
-  /** Prefix of all keys in Redis; in braces, so that a cluster keeps them together. */
+  /** Prefix of all keys in Redis; in braces, so that a cluster keeps them in one slot. */
   prefix: text({
     default: DEFAULT_REDIS_PREFIX,
     pattern: /^[\w.{}-]{1,100}$/,
-    meaning: '1 to 100 of A-Z a-z 0-9 _ . - { }',
+    meaning: '1 to 100 characters of A-Z a-z 0-9 _ . - { }',
   }),
-  /** Timers that are due within the same so many milliseconds share a job; they fire at its end. */
+  /** Width of a slot, in milliseconds: timers due within one slot share a job, and fire at its end. */
   slotMs: wholeNumber({ default: 20, min: 10, max: 50 }),
   /** How far ahead timers are armed in Redis, in milliseconds. */
   windowMs: wholeNumber({ default: 900_000, min: 10_000, max: WINDOW_MAX_MS }),
-  /** PostgreSQL is the clock for so many milliseconds after Redis has failed to wake for a timer that was due. */
+  /** How long PostgreSQL is the clock after Redis has failed to wake a process for a due timer, in milliseconds. */
   distrustMs: wholeNumber({ default: 10_000, min: 0, max: 600_000 }),
 };
 
 /** Options of a {@link RedisClock}. */
 export type RedisClockOptions = Given<typeof SPECS>;
 
-/** What a {@link RedisClock} works with. */
+/** Dependencies of a {@link RedisClock}. */
 export interface RedisClockDependencies {
   readonly redis: RedisGiven;
   readonly database: PgDatabase;
@@ -59,35 +59,35 @@ export interface RedisClockDependencies {
   readonly logger: Logger;
 }
 
-/** How the Redis clock fares. */
+/** State of the Redis clock. */
 export interface RedisClockStatus {
   readonly trouble: string | undefined;
-  /** Times that this process has loaded the whole window. */
+  /** How often this process has loaded the whole window. */
   readonly loads: number;
-  /** `noeviction` is what it should be; `unknown` when the server does not tell. */
+  /** It should be `noeviction`; `unknown` if the server does not report it. */
   readonly maxmemoryPolicy: string | undefined;
 }
 
 const WATCH_MS = 1_000;
-/** After this many looks in a row without an answer the connection is given up. */
+/** The connection is given up after this many consecutive checks without a response. */
 const SILENT_LOOKS = 3;
-/** A connection that is being opened for so long, in milliseconds, is trouble. */
+/** Time after which a connection that is still opening counts as trouble, in milliseconds. */
 const CONNECTING_MS = 2_000;
-/** The window is loaded further when its end has come so much nearer. */
+/** The window is extended when its end has come this much closer. */
 const EXTEND_SHARE = 0.1;
-/** Loads that fail are tried again after so many watches, twice as many each time. */
+/** A failed load is retried after this many watches, doubled each time. */
 const LONGEST_PAUSE_WATCHES = 4;
-/** A process that is not woken looks by itself as often, in case Redis has forgotten something. */
+/** Polling interval of a process that is not woken, in case Redis has lost something. */
 const SAFETY_MS = 1_000;
-/** Slots in which this process knows of timers, at most; a window has fewer. */
+/** The most slots with timers that this process remembers; a window has fewer. */
 const MAX_SLOTS = 200_000;
 
 /**
- * BullMQ's delayed jobs as a clock: a job for each slot of time in which timers are due within the window. What is due
- * within two slots wakes this process directly, for its job might be running already.
+ * BullMQ's delayed jobs as a clock: a job for each slot of time within the window in which timers are due. A timer due
+ * within two slots wakes this process directly, since its job might already be running.
  *
- * A watch looks at Redis every second. When the server is another one, or has lost the record of what was loaded, the
- * window is reloaded from the database; while Redis does not answer, or takes no writes, there is {@link trouble}.
+ * A watch checks Redis every second. If the server is a different one, or has lost the record of the last load, the
+ * window is reloaded from the database; while Redis does not respond, or accepts no writes, {@link trouble} is set.
  */
 export class RedisClock implements TimerClock {
   readonly name = 'redis';
@@ -109,9 +109,9 @@ export class RedisClock implements TimerClock {
   #reported: 'trouble' | 'fine' | undefined;
   #startedAt = 0;
   #epoch: string | undefined;
-  /** Whether slots of this process may be missing in Redis. */
+  /** Whether slots added by this process may be missing in Redis. */
   #missing = false;
-  /** Whether the whole window is to be loaded, whatever the record says. */
+  /** Whether to load the whole window, whatever the record is. */
   #forgotten = false;
   #accepting = false;
   #distrustedUntil = -Infinity;
@@ -138,7 +138,7 @@ export class RedisClock implements TimerClock {
       if (this.#accepting && this.#slots.has(slot)) this.#queue?.nudge();
     });
     this.#watch = new BackgroundService({
-      name: 'the watch over Redis',
+      name: 'the Redis watch',
       runOnce: () => this.#look(),
       idleMinMs: WATCH_MS,
       idleMaxMs: WATCH_MS,
@@ -149,7 +149,7 @@ export class RedisClock implements TimerClock {
 
   get trouble(): string | undefined {
     if (this.#trouble === undefined && this.dependencies.clock.monotonic() < this.#distrustedUntil)
-      return 'it has not woken this process for a timer that was due';
+      return 'it has not woken this process for a due timer';
     return this.#trouble;
   }
 
@@ -194,7 +194,7 @@ export class RedisClock implements TimerClock {
     if (this.#pending.size > 0) this.#adding ??= this.#addPending();
   }
 
-  /** Remembers a slot, and adds its job; in times of trouble that is done once they are over. */
+  /** Remembers a slot, and adds its job; during trouble, that is done once it is over. */
   #want(slot: number): void {
     if (this.#slots.size >= MAX_SLOTS) {
       this.#forgotten = true;
@@ -209,7 +209,7 @@ export class RedisClock implements TimerClock {
     return SAFETY_MS;
   }
 
-  /** Not to be relied on for a while: a timer was overdue, and Redis had not woken anybody for it. */
+  /** Distrusts Redis for a while: a timer was overdue, and Redis had not woken any process for it. */
   distrust(): void {
     this.#distrustedUntil = this.dependencies.clock.monotonic() + this.#distrustMs;
     this.#forgotten = true;
@@ -223,7 +223,7 @@ export class RedisClock implements TimerClock {
         await this.#add(slots);
       }
     } catch (error) {
-      this.#fail(`it takes no jobs (${describeError(error)})`);
+      this.#fail(`it accepts no jobs (${describeError(error)})`);
     } finally {
       this.#adding = undefined;
     }
@@ -232,7 +232,7 @@ export class RedisClock implements TimerClock {
   async #add(slots: readonly number[]): Promise<void> {
     await this.#queue?.add(slots);
     const now = this.dependencies.time.now() ?? 0;
-    // It took so long that the slot's job may have run before: then this one was no new job.
+    // It took so long that the slot's job may already have run: then this one was not a new job.
     if (slots.some((slot) => slot * this.#slotMs <= now)) this.#ring();
   }
 
@@ -250,13 +250,13 @@ export class RedisClock implements TimerClock {
       if (this.#queue === undefined) await this.#openQueue(client);
       await this.#bringUpToDate(client, seen);
     } catch (error) {
-      this.#fail(`it does not answer as it should (${describeError(error)})`);
+      this.#fail(`it does not respond correctly (${describeError(error)})`);
       this.#leaveSilence(client);
     }
     return 'idle';
   }
 
-  /** A connection that a firewall has dropped stays open for as long as a quarter of an hour: another is made. */
+  /** A connection that a firewall has dropped can stay open for a quarter of an hour: a new one is made. */
   #leaveSilence(client: RedisClient): void {
     if (this.#silentLooks < SILENT_LOOKS) return;
     this.#silentLooks = 0;
@@ -265,7 +265,7 @@ export class RedisClock implements TimerClock {
 
   async #bringUpToDate(client: RedisClient, { record, server }: RedisLook): Promise<void> {
     const now = await this.#databaseNow();
-    // A window that no process loads was not written by one.
+    // A window that no process loads was not written by a process.
     const odd = record !== undefined && !(record.untilMs > now && record.untilMs <= now + WINDOW_MAX_MS);
     const lost = record === undefined || record.server !== server || odd;
     if (lost || this.#forgotten) {
@@ -275,7 +275,7 @@ export class RedisClock implements TimerClock {
     }
     this.#accepting = true;
     if (record.epoch !== this.#epoch || this.#missing) {
-      // Another process has reloaded; what was armed here since it read the database may be missing.
+      // Another process has reloaded; timers armed here since it read the database may be missing.
       this.#missing = false;
       await this.#add([...this.#slots]);
       this.#epoch = record.epoch;
@@ -288,20 +288,20 @@ export class RedisClock implements TimerClock {
     this.#recover();
   }
 
-  /** Arms everything that is due within the window. Redis is asked first whether it takes writes at all. */
+  /** Arms all timers due within the window, after a check that Redis accepts writes at all. */
   async #load(client: RedisClient, server: string, now: number): Promise<void> {
     const untilMs = now + this.#windowMs;
     this.#pauseWatches = Math.min(2 ** this.#failedLoads, LONGEST_PAUSE_WATCHES);
     this.#failedLoads += 1;
     await client.set(`${this.#recordKey}:probe`, '1', 'PX', 60_000);
-    // What is committed before the database is read is found there; what comes later is armed by its own process.
+    // Timers committed before the database is read are found there; later ones are armed by their own process.
     this.#accepting = true;
     this.#slots.clear();
     this.#pending.clear();
     this.#forgotten = false;
     const loaded = await this.#loadSlots(now, untilMs);
     this.#pauseWatches = 0;
-    // Another process is reading: by the next watch it has written its record, or this one tries again.
+    // Another process is reading: by the next watch it has written its record, or this one retries.
     if (!loaded) return;
     this.#epoch = newEpoch();
     await writeRecord(client, this.#recordKey, { epoch: this.#epoch, server, untilMs });
@@ -311,7 +311,7 @@ export class RedisClock implements TimerClock {
     this.#recover();
   }
 
-  /** @returns false when another process is reading the window */
+  /** @returns false if another process is reading the window */
   async #loadSlots(fromMs: number, untilMs: number): Promise<boolean> {
     const [row] = await this.dependencies.database.session.run(
       readTimerWindow,
@@ -328,7 +328,7 @@ export class RedisClock implements TimerClock {
 
   async #openQueue(client: RedisClient): Promise<void> {
     const { redis, time, clock, logger } = this.dependencies;
-    // BullMQ takes as long to load as all the rest: only where it is used.
+    // Loading BullMQ takes as long as all the rest: only if it is used.
     const { SlotQueue: Queue } = await import('./slot-queue.js');
     this.#queue = new Queue({
       redis,
@@ -343,7 +343,7 @@ export class RedisClock implements TimerClock {
     this.#policy = await readEvictionPolicy(client);
     if (this.#policy === 'noeviction' || this.#policy === 'unknown') return;
     logger.warn(
-      `Redis may evict what the clock of timers has stored: its maxmemory-policy is ${this.#policy}. Set it to noeviction`,
+      `Redis may evict the timer clock's data: its maxmemory-policy is ${this.#policy}. Set it to noeviction`,
     );
   }
 
@@ -365,19 +365,19 @@ export class RedisClock implements TimerClock {
     this.#trouble = trouble;
     this.#accepting = false;
     this.#missing = true;
-    // The process is to look for itself from now on.
+    // The process must poll from now on.
     if (rely) this.#ring();
     const connecting =
       this.#reported === undefined && this.dependencies.clock.monotonic() < this.#startedAt + CONNECTING_MS;
     if (connecting || this.#reported === 'trouble') return;
     this.#reported = 'trouble';
-    this.dependencies.logger.warn(`Redis is not the clock of timers for now, PostgreSQL is: ${trouble}`);
+    this.dependencies.logger.warn(`timer clock degraded from Redis to PostgreSQL: ${trouble}`);
   }
 
   #recover(): void {
     this.#trouble = undefined;
     if (this.#reported === 'fine') return;
     this.#reported = 'fine';
-    this.dependencies.logger.info('Redis is the clock of timers');
+    this.dependencies.logger.info('Redis is the timer clock');
   }
 }

@@ -10,30 +10,30 @@ import type {
 import { openFetching } from './fetching-redis.js';
 
 type PlainRedisOptions = Omit<AnyRedisOptions, 'replyMapping'>;
-/** Options of ioredis, with a password that may be a function. How it maps replies is for BullMQ to say. */
+/** Options of ioredis, with a password that may be a function. BullMQ decides how replies are mapped. */
 export type RedisOptions = Omit<PlainRedisOptions, 'password'> & { readonly password?: Password };
 /** Options of ioredis for a Redis Cluster. */
 export type ClusterOptions = Omit<AnyClusterOptions, 'replyMapping' | 'redisOptions'> & {
   readonly redisOptions?: PlainRedisOptions;
 };
 
-/** Where Redis is: a URL, options of ioredis (Sentinel included), or the nodes of a Redis Cluster. */
+/** How to connect to Redis: a URL, options of ioredis (including Sentinel), or the nodes of a Redis Cluster. */
 export type RedisGiven =
   string | RedisOptions | { readonly cluster: readonly ClusterNode[]; readonly options?: ClusterOptions };
 
 /** A connection to Redis, or to a cluster. */
 export type RedisClient = Redis | Cluster;
 
-/** A command without an answer has failed after so many milliseconds. */
+/** Time limit for a command's response, in milliseconds. */
 export const COMMAND_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 const RECONNECT_MAX_MS = 1_000;
 
-/** What only those install who have a Redis: loaded when it is asked for, and missed by name. */
+/** Packages that only users of Redis install: loaded on demand, and named if missing. */
 const load = createRequire(import.meta.url);
 const PACKAGES = ['bullmq', 'ioredis'];
 
-/** @throws ConfigurationError when it can be told already that this names no Redis, or a package for it is missing */
+/** @throws ConfigurationError if this cannot name a Redis server, or a package for it is missing */
 export function assertRedis(given: RedisGiven): void {
   const problems: string[] = [];
   if (typeof given === 'string') {
@@ -56,11 +56,12 @@ function passwordProblems(given: RedisGiven): string[] {
   };
   const isFunction = (one: unknown): boolean => typeof one === 'function';
   if (isFunction(options?.redisOptions?.password) || ('cluster' in given && isFunction(password)))
-    return ['the password of a cluster must be a text: its client asks no function'];
-  if (isFunction(sentinelPassword)) return ['sentinelPassword must be a text: its client asks no function'];
+    return ['the password of a cluster must be a string: its client does not support a function'];
+  if (isFunction(sentinelPassword))
+    return ['sentinelPassword must be a string: its client does not support a function'];
   return password === undefined || password === null || isFunction(password) || typeof password === 'string'
     ? []
-    : [`password must be a text, or a function that returns one, got ${typeof password}`];
+    : [`password must be a string, or a function that returns one, got ${typeof password}`];
 }
 
 function isInstalled(name: string): boolean {
@@ -73,8 +74,8 @@ function isInstalled(name: string): boolean {
 }
 
 /**
- * Opens a connection that never gives up, and whose errors go to `onError` and nowhere else.
- * @param blocking for BullMQ's worker, whose commands wait; all others fail after {@link COMMAND_TIMEOUT_MS}
+ * Opens a connection that never gives up, and reports errors only to `onError`.
+ * @param blocking for BullMQ's worker, whose commands block; all others fail after {@link COMMAND_TIMEOUT_MS}
  */
 export function openRedis(
   given: RedisGiven,
@@ -82,7 +83,7 @@ export function openRedis(
   onError: (error: Error) => void,
 ): RedisClient {
   const common: PlainRedisOptions = {
-    // As BullMQ demands of its connections: what is not answered is not refused either, it waits or times out.
+    // As BullMQ requires for its connections: a command without a response is not rejected, it waits or times out.
     maxRetriesPerRequest: null,
     connectTimeout: CONNECT_TIMEOUT_MS,
     retryStrategy: backOff,
@@ -95,8 +96,8 @@ export function openRedis(
 }
 
 /**
- * ioredis hears the first error of a socket only. Over TLS a second may follow, when the server says what it makes of a
- * handshake that was broken off; unheard, it would end the process. BullMQ's worker makes a client of its own out of this one.
+ * ioredis handles only the first error of a socket. Over TLS a second may follow, when the server reports
+ * an aborted handshake; unhandled, it would end the process. BullMQ's worker duplicates this client.
  */
 function handleLateErrors(client: RedisClient): void {
   client.on('error', () => {

@@ -4,34 +4,34 @@ import type { RedisClient } from './redis-connections.js';
 /** The name of BullMQ's queue. */
 export const TIMER_QUEUE = 'timers';
 
-/** What the loader has left in Redis: a process that does not find it, or finds another server's, reloads. */
+/** The loader's record in Redis: a process that does not find it, or finds that of another server, reloads. */
 export interface WindowRecord {
   /** Changes with every full load. */
   readonly epoch: string;
-  /** The server that it was written to, and its history. */
+  /** The server to which it was written, and its replication history. */
   readonly server: string;
-  /** Up to when timers have been loaded, by the database's clock, in milliseconds since the epoch. */
+  /** The time up to which timers have been loaded, by the database's clock, in milliseconds since the epoch. */
   readonly untilMs: number;
 }
 
-/** What a look at Redis tells. */
+/** The result of a check of Redis. */
 export interface RedisLook {
   readonly server: string;
   readonly record: WindowRecord | undefined;
 }
 
-/** One round trip, and by its key one server also in a cluster: who it is, and the record. */
+/** One round trip, and through its key one server even in a cluster: its identity, and the record. */
 const LOOK = `local info = redis.call('INFO', 'server') .. redis.call('INFO', 'replication')
 local server = (string.match(info, 'run_id:(%w+)') or '') .. '/' .. (string.match(info, 'master_replid:(%w+)') or '')
 return { server, redis.call('GET', KEYS[1]) }`;
 
-/** Looks at Redis. Rejects when it does not answer in time. */
+/** Checks Redis. Rejects if it does not respond in time. */
 export async function lookAtRedis(client: RedisClient, key: string): Promise<RedisLook> {
   const [server, text] = (await client.eval(LOOK, 1, key)) as [string, string | null];
   return { server, record: text === null ? undefined : parseRecord(text) };
 }
 
-/** Stores the record; rejects when Redis takes no writes. */
+/** Stores the record; rejects if Redis accepts no writes. */
 export async function writeRecord(client: RedisClient, key: string, record: WindowRecord): Promise<void> {
   await client.set(key, JSON.stringify(record));
 }
@@ -40,7 +40,7 @@ export function newEpoch(): string {
   return randomUUID();
 }
 
-/** The eviction policy; `unknown` when the server does not tell. */
+/** The eviction policy; `unknown` if the server does not report it. */
 export async function readEvictionPolicy(client: RedisClient): Promise<string> {
   try {
     const answer = (await client.config('GET', 'maxmemory-policy')) as string[];

@@ -5,7 +5,7 @@ import type { DatabaseTime } from './database-time.js';
 import { TIMER_QUEUE } from './redis-record.js';
 import { COMMAND_TIMEOUT_MS, openRedis, type RedisClient, type RedisGiven } from './redis-connections.js';
 
-/** Jobs that are added in one round trip. */
+/** The number of jobs added in one round trip. */
 const ADD_AT_ONCE = 500;
 const ADD_TIMEOUT_MS = 2 * COMMAND_TIMEOUT_MS;
 const CLOSE_TIMEOUT_MS = 1_000;
@@ -17,7 +17,7 @@ interface SlotJob {
   readonly dueMs: number;
 }
 
-/** What a {@link SlotQueue} works with. */
+/** Dependencies of a {@link SlotQueue}. */
 export interface SlotQueueDependencies {
   readonly redis: RedisGiven;
   readonly client: RedisClient;
@@ -37,8 +37,8 @@ export class SlotQueue {
 
   constructor(private readonly dependencies: SlotQueueDependencies) {
     const { redis, client, prefix, logger } = dependencies;
-    // BullMQ and ioredis repeat every error as an event; what is wrong is said once, by the watch over Redis.
-    const onError = (error: Error): void => logger.debug(`the queue of timers: ${describeError(error)}`);
+    // BullMQ and ioredis repeat every error as an event; the Redis watch reports the problem once.
+    const onError = (error: Error): void => logger.debug(`the timer queue: ${describeError(error)}`);
     this.#queue = new Queue(TIMER_QUEUE, {
       prefix,
       connection: client,
@@ -56,7 +56,7 @@ export class SlotQueue {
     this.#worker.on('error', onError);
   }
 
-  /** Adds a job for each slot; one that has a job already keeps it. Rejects when Redis does not take them in time. */
+  /** Adds a job for each slot; one that already has a job keeps it. Rejects if Redis does not accept them in time. */
   async add(slots: readonly number[]): Promise<void> {
     for (let from = 0; from < slots.length; from += ADD_AT_ONCE) {
       const jobs = slots.slice(from, from + ADD_AT_ONCE).map((slot) => this.#jobOf(slot));
@@ -74,7 +74,7 @@ export class SlotQueue {
     };
   }
 
-  /** A delay counts by the clocks of processes; whether it is over, the database's clock says. */
+  /** A delay is measured by the clocks of processes; the database's clock decides whether it is over. */
   async #work(job: Job<SlotJob>, token: string | undefined): Promise<void> {
     const { time, clock, slotMs, ring } = this.dependencies;
     const restMs = job.data.dueMs - (time.now() ?? job.data.dueMs);
@@ -87,14 +87,14 @@ export class SlotQueue {
   }
 
   /**
-   * Redis looks whether a worker's wait is over when it is asked something, and else ten times a second (its setting
-   * `hz`): so it is asked something when it is time.
+   * Redis checks whether a worker's wait is over when it receives a command, and otherwise ten times a second (its
+   * setting `hz`): so it is sent a command at the right time.
    */
   nudge(): void {
     this.dependencies.client.ping().catch(() => {});
   }
 
-  /** Lets go of Redis, whatever state it is in. */
+  /** Closes the connections to Redis, whatever their state. */
   async close(): Promise<void> {
     await respondsWithin(this.#worker.close(true), CLOSE_TIMEOUT_MS).catch(() => {});
     await respondsWithin(this.#queue.close(), CLOSE_TIMEOUT_MS).catch(() => {});
@@ -103,5 +103,5 @@ export class SlotQueue {
 }
 
 function respondsWithin<T>(answer: Promise<T>, limitMs: number): Promise<T> {
-  return withinTime(answer, limitMs, () => new Error(`Redis did not answer within ${limitMs} ms`));
+  return withinTime(answer, limitMs, () => new Error(`Redis did not respond within ${limitMs} ms`));
 }

@@ -1,10 +1,10 @@
 import type { Clock } from '@waybill/kernel';
 import type { DatabaseTime } from './database-time.js';
 
-/** By how much behind the end, in milliseconds: waits of a millisecond's resolution are over by then. */
+/** Delay after the end, in milliseconds: waits with a resolution of one millisecond are over by then. */
 const BEHIND_MS = 2;
 
-/** Ticks shortly behind the end of every slot of time, by the database's clock. */
+/** Ticks shortly after the end of every slot of time, by the database's clock. */
 export class SlotTicker {
   #abort: AbortController | undefined;
 

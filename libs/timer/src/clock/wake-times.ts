@@ -1,7 +1,7 @@
 import type { Clock } from '@waybill/kernel';
 import type { DatabaseTime } from './database-time.js';
 
-/** Wakes this process at given times by the database's clock, to the millisecond. For the next moments only. */
+/** Wakes this process at given times by the database's clock, to the millisecond. For the near future only. */
 export class WakeTimes {
   readonly #times = new Set<number>();
   #sleep: { readonly untilMs: number; readonly abort: AbortController } | undefined;

@@ -2,13 +2,13 @@ import { ConfigurationError } from '@waybill/kernel';
 import { show } from '@waybill/kernel/internal';
 import { ZonedCron } from './zoned-cron.js';
 
-/** When something recurs: by a cron expression in a time zone, or every so many milliseconds. */
+/** A schedule: a cron expression in a time zone, or an interval in milliseconds. */
 export type Recurrence = { readonly cron: string; readonly timeZone: string } | { readonly everyMs: number };
 
-/** Runs that were not made in time: none is made up for, or the newest, or all of them. */
+/** Which missed runs are made up for: none, the newest, or all. */
 export type MissedRuns = 'skip' | 'one' | 'all';
 
-/** The runs that are to be made now, and the one after. Milliseconds since the epoch. */
+/** The runs to make now, and the next one. Milliseconds since the epoch. */
 export interface DueRuns {
   readonly runs: readonly number[];
   readonly nextMs: number;
@@ -18,7 +18,7 @@ export interface DueRuns {
 export const MISSED_AFTER_MS = 60_000;
 
 /**
- * @throws ConfigurationError when the expression or the time zone is not usable, or no run will ever come
+ * @throws ConfigurationError if the expression or the time zone is not usable, or no run will ever come
  */
 export function assertRecurrence(name: string, recurrence: Recurrence, nowMs: number): void {
   if ('everyMs' in recurrence) {
@@ -28,12 +28,12 @@ export function assertRecurrence(name: string, recurrence: Recurrence, nowMs: nu
   }
   const { cron, timeZone } = recurrence;
   if (typeof cron !== 'string' || typeof timeZone !== 'string')
-    throw unusable(name, `cron and timeZone must be texts, got ${show(cron)} and ${show(timeZone)}`);
+    throw unusable(name, `cron and timeZone must be strings, got ${show(cron)} and ${show(timeZone)}`);
   try {
-    // A name of the tz database, which Intl knows; cron-parser would take UTC for what it does not know.
+    // A name of the tz database, which Intl knows; cron-parser would use UTC for an unknown one.
     Intl.DateTimeFormat('en', { timeZone });
   } catch (cause) {
-    throw unusable(name, `timeZone ${JSON.stringify(timeZone)} is not known`, cause);
+    throw unusable(name, `timeZone ${JSON.stringify(timeZone)} is unknown`, cause);
   }
   if (!/^(@\w+|\S+(\s+\S+){4,5})$/.test(cron.trim())) {
     throw unusable(name, `cron ${JSON.stringify(cron)} must have five fields, or six with seconds first`);
@@ -41,7 +41,7 @@ export function assertRecurrence(name: string, recurrence: Recurrence, nowMs: nu
   if (/(?:^|[\s,])H(?![A-Za-z])/i.test(cron)) {
     throw unusable(
       name,
-      `cron ${JSON.stringify(cron)} has an H, which would be another time at each look: say the time`,
+      `cron ${JSON.stringify(cron)} has an H, which would give a different time at each evaluation: state the time`,
     );
   }
   try {
@@ -61,7 +61,7 @@ export function nextRun(recurrence: Recurrence, afterMs: number): number {
 /**
  * Which runs to make now.
  * @param runMs the run whose timer has fired, at most `nowMs`
- * @param limit runs at most; what is beyond it is for the next pass
+ * @param limit the most runs; the rest is left for the next pass
  */
 export function dueRuns(
   recurrence: Recurrence,
@@ -84,7 +84,7 @@ export function dueRuns(
   return { runs, nextMs: nextRun(recurrence, newest) };
 }
 
-/** The last run up to `nowMs`, found without going through all of them. */
+/** The last run up to `nowMs`, found without iterating over all of them. */
 function newestRun(recurrence: Recurrence, runMs: number, nowMs: number): number {
   if ('everyMs' in recurrence) {
     return runMs + Math.floor((nowMs - runMs) / recurrence.everyMs) * recurrence.everyMs;

@@ -5,7 +5,7 @@ import { readRecurring, scheduleRuns } from '../statements.generated.js';
 import { type DueRuns, dueRuns, MISSED_AFTER_MS, type MissedRuns, type Recurrence } from './recurrence.js';
 import { type DueTimer, type FiringPass, TIMER_KIND, type TimerEffect } from '../timer-effect.js';
 
-/** A definition as it is read for its run. */
+/** A definition as read for its run. */
 interface Definition {
   readonly name: string;
   readonly topic: string;
@@ -18,11 +18,11 @@ interface Definition {
   readonly everyMs: number | null;
   readonly missed: string;
   readonly revision: number;
-  /** When its schedule was put. */
+  /** When its schedule was stored. */
   readonly scheduledMs: number;
 }
 
-/** What the timer of a run keeps. */
+/** The content of a run's timer. */
 interface StoredRun {
   readonly revision: number;
   readonly runAtMs: number;
@@ -33,13 +33,13 @@ interface NextRun extends Omit<StoredRun, 'kept'> {
   readonly name: string;
 }
 
-/** The header of a recurring message that says for when its run was due: a time in ISO 8601. */
+/** The header of a recurring message with the due time of its run, in ISO 8601. */
 export const RUN_AT_HEADER = 'run-at';
 
-/** Runs of one recurring message that one pass makes at most; the rest follows at once. */
+/** The most runs of one recurring message per pass; the rest follows immediately. */
 const RUNS_AT_ONCE = 1_000;
 
-/** Makes the runs of recurring messages that are due, and schedules the ones after. */
+/** Makes the due runs of recurring messages, and schedules the next ones. */
 export class RecurringEffect implements TimerEffect {
   readonly kind = TIMER_KIND.recurring;
 
@@ -52,7 +52,7 @@ export class RecurringEffect implements TimerEffect {
     const next: NextRun[] = [];
     for (const timer of timers) {
       const definition = definitions.get(timer.token ?? '');
-      // Else it was removed since.
+      // Otherwise it has been removed since.
       if (definition === undefined) continue;
       try {
         next.push(...this.#run(timer, definition, pass));
@@ -71,7 +71,7 @@ export class RecurringEffect implements TimerEffect {
     );
   }
 
-  /** Makes the runs of one timer. @returns the run after them, if this timer stands for what comes */
+  /** Makes the runs of one timer. @returns the run after them, if this timer represents the future runs */
   #run(timer: DueTimer, definition: Definition, pass: FiringPass): NextRun[] {
     const { revision, runAtMs, kept = false } = JSON.parse(timer.headers ?? '{}') as StoredRun;
     if (definition.revision === revision) {
@@ -79,14 +79,14 @@ export class RecurringEffect implements TimerEffect {
       for (const run of runs) appendRun(definition, run, timer, pass);
       return nextMs === null ? [] : [{ name: definition.name, revision, runAtMs: nextMs }];
     }
-    // Of an earlier schedule. Another timer stands for what comes; a run that was due when the schedule was changed, or was
-    // being fired, is made all the same.
+    // Of an earlier schedule. Another timer represents the future runs; a run that was due when the schedule was
+    // changed, or was being fired, is still made.
     if ((kept || pass.nowMs <= definition.scheduledMs) && isWanted(definition, runAtMs, pass.nowMs))
       appendRun(definition, runAtMs, timer, pass);
     return [];
   }
 
-  /** The runs to make, and the one after: null when it cannot be worked out. */
+  /** The runs to make, and the next one: null if it cannot be computed. */
   #dueRuns(
     definition: Definition,
     runAtMs: number,
@@ -96,17 +96,17 @@ export class RecurringEffect implements TimerEffect {
     try {
       return dueRuns(recurrenceOf(definition), missed as MissedRuns, runAtMs, nowMs, RUNS_AT_ONCE);
     } catch (error) {
-      // One definition that cannot be worked out must not hold up every other timer.
+      // One definition without a computable run must not block every other timer.
       this.logger.error(
-        `recurring message ${name} has no next run, because it cannot be worked out: ${describeError(error)}. ` +
-          `Put it again with a schedule that can be.`,
+        `recurring message ${name} has no next run, because it cannot be computed: ${describeError(error)}. ` +
+          `Put it again with a valid schedule.`,
       );
       return { runs: isWanted(definition, runAtMs, nowMs) ? [runAtMs] : [], nextMs: null };
     }
   }
 }
 
-/** Whether a run is made that may be late. */
+/** Whether a possibly late run is made. */
 function isWanted({ missed }: Definition, runAtMs: number, nowMs: number): boolean {
   return missed !== 'skip' || nowMs - runAtMs <= MISSED_AFTER_MS;
 }
@@ -115,7 +115,7 @@ function recurrenceOf({ cron, timeZone, everyMs }: Definition): Recurrence {
   return cron === null ? { everyMs: everyMs ?? 0 } : { cron, timeZone: timeZone ?? 'UTC' };
 }
 
-/** Appends a run; one that cannot be made keeps no later one from being scheduled. */
+/** Appends a run; one that cannot be made does not prevent later ones. */
 function appendRun(definition: Definition, runMs: number, timer: DueTimer, pass: FiringPass): void {
   let message: MessageToCollect;
   try {
@@ -129,7 +129,7 @@ function appendRun(definition: Definition, runMs: number, timer: DueTimer, pass:
 
 function messageOf(definition: Definition, runMs: number, nowMs: number): MessageToCollect {
   const { name, topic, partition, key, headers, payload } = definition;
-  // The same run has the same id, no matter who makes it and however often.
+  // The same run has the same id, whichever process makes it and however often.
   const id = nameBasedId(`recurring ${name} ${runMs}`);
   const kept = JSON.parse(headers ?? '{}') as Readonly<Record<string, string>>;
   return {
@@ -147,7 +147,7 @@ function messageOf(definition: Definition, runMs: number, nowMs: number): Messag
   };
 }
 
-/** What each run has for itself where its headers make it a CloudEvent. */
+/** Headers that differ between runs, if the message is a CloudEvent. */
 function ownEventHeaders(
   kept: Readonly<Record<string, string>>,
   id: string,

@@ -5,28 +5,28 @@ import { databaseTime, listRecurring, putRecurring, removeRecurring } from '../s
 import { assertRecurrence, type MissedRuns, nextRun, type Recurrence } from './recurrence.js';
 import type { TimerAlarm, TimerMessage } from '../timer-message.js';
 
-/** A message that is published again and again. */
+/** A message that is published repeatedly. */
 export interface RecurringDefinition {
   readonly topic: string;
   readonly key?: string | null;
   readonly partition?: number;
   readonly headers?: Readonly<Record<string, string>>;
-  /** The same each time; the header `run-at` says which run it is. */
+  /** The same for each run; the header `run-at` identifies the run. */
   readonly payload: unknown;
   /** Five fields, or six with seconds first. Either this or `everyMs`. */
   readonly cron?: string;
-  /** A name of the tz database, by whose time `cron` is read. Default UTC. */
+  /** A name of the tz database: the time zone of `cron`. Default UTC. */
   readonly timeZone?: string;
-  /** Every so many milliseconds, counted from when it is put. */
+  /** Interval in milliseconds, counted from when it is put. */
   readonly everyMs?: number;
   /**
-   * What becomes of runs that were missed while no process fired timers: `skip`, nothing, the next is awaited; `one`
-   * (default), one run for all of them; `all`, each of them. A run counts as missed when it is over a minute late.
+   * Which runs are made up for that were missed while no process fired timers: `skip`: none; `one`
+   * (default): one run for all of them; `all`: each of them. A run counts as missed if it is over a minute late.
    */
   readonly missed?: MissedRuns;
 }
 
-/** A recurring message as it is listed. */
+/** A recurring message as listed. */
 export interface RecurringMessage {
   readonly name: string;
   readonly topic: string;
@@ -34,11 +34,11 @@ export interface RecurringMessage {
   readonly key: string | null;
   readonly recurrence: Recurrence;
   readonly missed: MissedRuns;
-  /** Null while it is being fired, and when it could not be worked out: put it again then. */
+  /** Null while it is being fired, or if it could not be computed: then put it again. */
   readonly nextRunAt: Date | null;
 }
 
-/** Checks and encodes a message, as publishing does. */
+/** Checks and encodes a message, like publishing. */
 export type RecurringEncoder = (message: {
   readonly id: string;
   readonly topic: string;
@@ -51,7 +51,7 @@ export type RecurringEncoder = (message: {
   readonly signature: string | null;
 };
 
-/** Defines messages that recur, by a cron expression in a time zone or at an interval. */
+/** Defines recurring messages, with a cron expression in a time zone or an interval. */
 export class Recurring {
   /**
    * @param session in the log's database
@@ -64,12 +64,13 @@ export class Recurring {
   ) {}
 
   /**
-   * Defines a recurring message, or changes it. To be called at every start of an application: only another schedule moves
-   * the next run, and a run that is due by then is made all the same, with the definition as it is now.
+   * Defines a recurring message, or changes it. To be called at every start of an application: only a changed schedule
+   * moves the next run, and a run that is already due is still made, with the current definition.
    *
-   * @param name up to 249 of `A-Z a-z 0-9 . _ -`; the ids of the messages follow from it and the time of the run
+   * @param name up to 249 characters of `A-Z a-z 0-9 . _ -`; the ids of the messages follow from it and the time of the
+   *   run
    * @returns whether anything has changed
-   * @throws ConfigurationError, TopicUnknownError, MessageInvalidError and others of publishing
+   * @throws ConfigurationError, TopicUnknownError, MessageInvalidError and other errors of publishing
    */
   async put(name: string, definition: RecurringDefinition): Promise<boolean> {
     const { key = null, headers, partition, missed = 'one', payload, topic } = definition;
@@ -110,7 +111,7 @@ export class Recurring {
     return row?.changed ?? false;
   }
 
-  /** Removes a recurring message. A run that is being published at this moment still is. @returns whether it existed */
+  /** Removes a recurring message. A run that is being published is completed. @returns whether it existed */
   async remove(name: string): Promise<boolean> {
     const rows = await this.session.run(removeRecurring, name);
     return rows.length > 0;
@@ -136,7 +137,7 @@ function recurrenceOf(name: string, { cron, timeZone, everyMs }: RecurringDefini
     throw unusable(name, 'it needs either cron or everyMs');
   if (everyMs === undefined)
     return { cron: cron as string, timeZone: timeZone === undefined ? 'UTC' : timeZone };
-  if (timeZone !== undefined) throw unusable(name, 'a timeZone belongs to cron, not to everyMs');
+  if (timeZone !== undefined) throw unusable(name, 'timeZone belongs to cron, not to everyMs');
   return { everyMs };
 }
 

@@ -1,16 +1,16 @@
 import { CronExpressionParser } from 'cron-parser';
 
-/** No clock on Earth is set by more, in milliseconds; nor twice within so long. */
+/** The largest clock change on Earth, in milliseconds, and the minimum time between two of them. */
 const MOST_SHIFT_MS = 27 * 3_600_000;
 
-/** A moment at which the clocks of a zone are set. Offsets are local time minus UTC, in milliseconds. */
+/** A moment at which the clocks of a zone change. Offsets are local time minus UTC, in milliseconds. */
 interface Shift {
   readonly at: number;
   readonly before: number;
   readonly after: number;
 }
 
-/** The moment of a time of a clock, and the stretch of times whose moments may stand in another order. */
+/** The moment of a local time, and the interval of local times whose moments may be in a different order. */
 interface TimeOfClock {
   readonly moment: number;
   readonly from: number;
@@ -18,18 +18,18 @@ interface TimeOfClock {
 }
 
 /**
- * A cron expression read by the clock of a time zone. The parser is asked in UTC only, where every day has 24 hours, with
- * times of the zone's clock; what happens when clocks are set is decided here, by whatever they are set:
+ * A cron expression in the local time of a time zone. The parser works only in UTC, where every day has 24 hours, with
+ * local times of the zone; clock changes of any size are handled here:
  *
- * - An expression for certain hours runs once for each of its times. A time that does not exist is later by as much as the
- *   clocks were set forward; one that comes twice counts the first time.
+ * - An expression for certain hours runs once for each of its times. A time that does not exist moves by as much as the
+ *   clocks were set forward; a repeated one counts the first time.
  * - An expression for every hour runs whenever the clock shows one of its times.
  */
 export class ZonedCron {
   readonly #zone: Zone;
   readonly #isForEveryHour: boolean;
 
-  /** @throws Error when the expression or the zone is not usable */
+  /** @throws Error if the expression or the zone is not usable */
   constructor(
     private readonly cron: string,
     timeZone: string,
@@ -56,7 +56,7 @@ export class ZonedCron {
           .next()
           .getTime() - offset;
       if (this.#zone.offset(found) === offset) return found;
-      // The clocks are set before: what they show from then on is looked at from there.
+      // The clocks change before: the search continues from the local time after the change.
       const { at, after } = this.#zone.shiftBetween(from, found);
       if (this.#shows(at + after)) return at;
       from = at;
@@ -77,7 +77,7 @@ export class ZonedCron {
 
   #nextOnce(afterMs: number): number {
     const { before, after } = this.#zone.shiftNear(afterMs) ?? { before: 0, after: 0 };
-    // Times that do not exist come later than some behind them.
+    // Times that do not exist come later than some that follow them.
     const shown = this.#from(afterMs + this.#zone.offset(afterMs) - Math.max(0, after - before));
     let found = Infinity;
     for (;;) {
@@ -100,7 +100,7 @@ export class ZonedCron {
     }
   }
 
-  /** Whether a time of the clock is one of the expression's. */
+  /** Whether a local time matches the expression. */
   #shows(time: number): boolean {
     return (
       this.#from(time - 1)
@@ -114,7 +114,7 @@ export class ZonedCron {
   }
 }
 
-/** The clock of a time zone. Its times are milliseconds as if they were UTC. */
+/** The clock of a time zone. Local times are given in milliseconds as if they were UTC. */
 class Zone {
   static readonly #known = new Map<string, Zone>();
 
@@ -140,7 +140,7 @@ class Zone {
     return shown - Math.floor(moment / 1_000) * 1_000;
   }
 
-  /** When the clocks are set within a day or so of a moment; undefined when they are not. */
+  /** The clock change within about a day of a moment; undefined if there is none. */
   shiftNear(moment: number): Shift | undefined {
     const [from, until] = [moment - MOST_SHIFT_MS, moment + MOST_SHIFT_MS];
     return this.offset(from) === this.offset(until) ? undefined : this.shiftBetween(from, until);
@@ -158,14 +158,14 @@ class Zone {
     return { at: high, before, after: this.offset(high) };
   }
 
-  /** The moment that stands for a time of the clock. */
+  /** The moment of a local time. */
   momentOf(time: number): TimeOfClock {
     const guess = time - this.offset(time);
     const shift = this.shiftNear(guess);
     if (shift === undefined) return { moment: time - this.offset(guess), from: time, until: time };
     const { at, before, after } = shift;
     const moment = time - (time < at + Math.max(before, after) ? before : after);
-    // Times that do not exist are moved among those behind them.
+    // Times that do not exist are moved among those that follow them.
     const [from, until] = [at + before, at + after + (after - before)];
     return time >= from && time < until ? { moment, from, until } : { moment, from: time, until: time };
   }
