@@ -28,7 +28,7 @@ export function fallbackLeaseStore(
 }
 
 /**
- * Interval at which Redis is tried again while it is unreachable, in milliseconds, so that not every call waits for it.
+ * Interval at which Redis is retried while it is unreachable, in milliseconds, so that not every call waits for it.
  */
 const AWAY_MS = 1_000;
 

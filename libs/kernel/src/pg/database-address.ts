@@ -70,9 +70,9 @@ export function addressProblems(given: DatabaseAddress): string[] {
     given as unknown as Readonly<Record<string, unknown>>;
   const problems: string[] = [];
   if (connectionString !== undefined) {
-    const beside = PARTS.filter((name) => given[name] !== undefined);
+    const parts = PARTS.filter((name) => given[name] !== undefined);
     problems.push(
-      `give either connectionString or the parts of the address, not ${beside.join(', ')} as well`,
+      `give either connectionString or the parts of the address, not ${parts.join(', ')} as well`,
     );
   }
   for (const [name, value] of Object.entries({ host, user, database })) {

@@ -45,7 +45,7 @@ interface Wanted extends FetchPosition {
   readonly most: number;
 }
 
-/** Stands for the bucket number of a partition without buckets. */
+/** Placeholder for the bucket number of a partition without buckets. */
 const NO_BUCKET = -1;
 /** Target size of a fetch for each partition, in bytes. */
 const FETCH_BYTES = 1024 * 1024;

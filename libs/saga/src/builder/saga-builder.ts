@@ -145,8 +145,8 @@ export class SagaBuilder<Input extends object, Data extends object> {
 
   /** @throws ConfigurationError that lists every problem */
   build(): SagaDefinition<Input, Data> {
-    const beside = { onEnd: this.#onEnd, attributes: this.#attributes };
-    return this.#drafts.finish(this.type, this.options, beside) as SagaDefinition<Input, Data>;
+    const extras = { onEnd: this.#onEnd, attributes: this.#attributes };
+    return this.#drafts.finish(this.type, this.options, extras) as SagaDefinition<Input, Data>;
   }
 
   #next<Added extends object>(last: readonly string[]): SagaBuilder<Input, Data & Added> {

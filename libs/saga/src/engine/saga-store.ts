@@ -55,7 +55,7 @@ export interface NewSaga {
 type Content = Omit<SagaInstance, 'id' | 'key' | 'state' | 'reason' | 'startedAtMs'>;
 
 /** What its content stores in addition to the instance. */
-interface Beside {
+interface ContentExtras {
   readonly startedIn?: string | undefined;
   readonly subject?: string | undefined;
   readonly attributes?: string | undefined;
@@ -79,9 +79,9 @@ export interface SagaToStart {
 export async function insertSaga(
   session: SqlSession,
   contents: SagaContents,
-  { instance, type, version, replyTopic, fingerprint, parent, record, ...beside }: SagaToStart,
+  { instance, type, version, replyTopic, fingerprint, parent, record, ...extras }: SagaToStart,
 ): Promise<{ readonly id: string; readonly created: boolean; readonly startedAtMs: number }> {
-  const key = await contents.keyOf(session, beside.subject);
+  const key = await contents.keyOf(session, extras.subject);
   const [row] = await session.run(
     startSaga,
     instance.id,
@@ -95,7 +95,7 @@ export async function insertSaga(
     parent?.step ?? null,
     instance.reason,
     fingerprint,
-    contents.seal(instance.id, JSON.stringify(contentOf(instance, beside)), key),
+    contents.seal(instance.id, JSON.stringify(contentOf(instance, extras)), key),
     contents.seal(instance.id, JSON.stringify(record), key),
   );
   invariant(row !== undefined, `saga ${type} ${instance.key} was neither found nor inserted`);
@@ -196,7 +196,7 @@ interface SagaRow {
 async function stored(session: SqlSession, contents: SagaContents, row: SagaRow): Promise<StoredSaga> {
   const content = await contents.open(session, row.id, row.content);
   const { parentId, parentStep, type, version, revision, nowMs, fingerprint } = row;
-  const instance: SagaInstance & Beside = restoreInstance(row, content);
+  const instance: SagaInstance & ContentExtras = restoreInstance(row, content);
   const { startedIn, subject, attributes } = instance;
   const parent = parentId === null ? null : { id: parentId, step: parentStep ?? '' };
   return { type, version, revision, nowMs, parent, fingerprint, instance, startedIn, subject, attributes };
@@ -235,7 +235,7 @@ export const NO_CONTENT = JSON.stringify({
 
 /** The subject of a saga's data, from its decrypted content; null when unknown. */
 export function subjectOf(content: string): string | null {
-  return (JSON.parse(content) as Beside).subject ?? null;
+  return (JSON.parse(content) as ContentExtras).subject ?? null;
 }
 
 /** Whether a saga is unchanged. */
@@ -250,8 +250,8 @@ export function isSame(before: SagaInstance, after: SagaInstance): boolean {
 
 function contentOf(
   instance: SagaInstance,
-  { startedIn, subject, attributes }: Beside = {},
-): Content & Beside {
+  { startedIn, subject, attributes }: ContentExtras = {},
+): Content & ContentExtras {
   const { id: _, key: __, state: ___, reason: ____, startedAtMs: _____, ...content } = instance;
   return { ...content, startedIn, subject, attributes };
 }

@@ -15,7 +15,7 @@ import { SagaRejectedError } from './saga-rejected-error.js';
 import type { TransitionDraft } from './transition-draft.js';
 
 /** Statuses of steps that go no further forward. */
-const BEHIND: ReadonlySet<StepStatus> = new Set<StepStatus>(['done', 'skipped']);
+const PASSED: ReadonlySet<StepStatus> = new Set<StepStatus>(['done', 'skipped']);
 const UNDER_WAY: ReadonlySet<StepStatus> = new Set<StepStatus>(['running', 'waiting', 'stuck']);
 
 /** A step is done; its reply is applied. */
@@ -163,7 +163,7 @@ export function goForward(draft: TransitionDraft): boolean {
   const open = draft.openInLanes();
   for (const step of steps) {
     if (draft.peek(step) !== undefined || !draft.hasCapacity(step, open)) continue;
-    if (!step.after.every((index) => draft.isIn(steps[index] as StepDefinition, BEHIND))) continue;
+    if (!step.after.every((index) => draft.isIn(steps[index] as StepDefinition, PASSED))) continue;
     begin(draft, step);
     return true;
   }
@@ -172,7 +172,7 @@ export function goForward(draft: TransitionDraft): boolean {
 
 /** Whether every step is done or was skipped. */
 export function isThrough(draft: TransitionDraft): boolean {
-  return draft.steps.every((step) => draft.isIn(step, BEHIND));
+  return draft.steps.every((step) => draft.isIn(step, PASSED));
 }
 
 function begin(draft: TransitionDraft, step: StepDefinition): void {

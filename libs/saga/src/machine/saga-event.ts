@@ -44,7 +44,7 @@ export type SagaEvent =
   | { readonly type: 'retry'; readonly step: string }
   | { readonly type: 'skip'; readonly step: string }
   | { readonly type: 'resolve'; readonly step: string; readonly data: SagaData }
-  /** An operator has it compensated, also behind its pivot. */
+  /** An operator has it compensated, even after its pivot. */
   | { readonly type: 'compensate'; readonly reason: string }
   /** Its service has it compensated, unless it has passed a pivot. */
   | { readonly type: 'turn'; readonly reason: string }

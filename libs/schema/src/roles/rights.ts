@@ -19,10 +19,10 @@ const ALL: readonly Grantee[] = ['publisher', 'service', 'monitor', 'operator'];
 const NOT_PUBLISHER: readonly Grantee[] = ['service', 'monitor', 'operator'];
 const PUBLISHING: readonly Grantee[] = ['publisher', 'service'];
 const SERVICE: readonly Grantee[] = ['service'];
-const DESK: readonly Grantee[] = ['service', 'operator'];
+const SERVICE_OR_OPERATOR: readonly Grantee[] = ['service', 'operator'];
 const OPERATOR: readonly Grantee[] = ['operator'];
 /** Reserved for the owner and for our other functions. */
-const NOBODY: readonly Grantee[] = [];
+const NONE: readonly Grantee[] = [];
 
 function sameFor(roles: readonly Grantee[], rights: string): TableRights {
   return Object.fromEntries(roles.map((role) => [role, rights]));
@@ -207,10 +207,10 @@ const OWN_TABLES: Readonly<Record<string, TableRights>> = {
 /** In every database. */
 const COMMON_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   timer_ms: NOT_PUBLISHER,
-  commit_to_disk: DESK,
+  commit_to_disk: SERVICE_OR_OPERATOR,
   uuid_ms: NOT_PUBLISHER,
   keep_subject_key: PUBLISHING,
-  destroy_subject_keys: NOBODY,
+  destroy_subject_keys: NONE,
 };
 
 /** Who may execute the log's functions. A new function gets a line, an empty list if only our functions call it. */
@@ -225,15 +225,15 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   acl_group_name: NOT_PUBLISHER,
   acl_groups: NOT_PUBLISHER,
   acl_consumes: NOT_PUBLISHER,
-  acl_assert_half: DESK,
+  acl_assert_half: SERVICE_OR_OPERATOR,
   acl_saga: NOT_PUBLISHER,
-  acl_open_for: NOBODY,
-  acl_entries: NOBODY,
-  acl_publishes_for: NOBODY,
-  acl_assert_publish: NOBODY,
-  acl_assert_append: NOBODY,
-  acl_assert_open: NOBODY,
-  acl_assert_guard: NOBODY,
+  acl_open_for: NONE,
+  acl_entries: NONE,
+  acl_publishes_for: NONE,
+  acl_assert_publish: NONE,
+  acl_assert_append: NONE,
+  acl_assert_open: NONE,
+  acl_assert_guard: NONE,
   // Publishing.
   publish: PUBLISHING,
   known_topic: PUBLISHING,
@@ -244,17 +244,17 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   relay_probe: SERVICE,
   relay_advance: SERVICE,
   relay_cursor_recycle: SERVICE,
-  relay_adopt: NOBODY,
-  admit_outbox_row: NOBODY,
+  relay_adopt: NONE,
+  admit_outbox_row: NONE,
   outbox_measure: PUBLISHING,
   outbox_backlogs: NOT_PUBLISHER,
   outbox_set_aside: SERVICE,
   outbox_requeue: OPERATOR,
   timer_set_aside: SERVICE,
   outbox_empty_slot: SERVICE,
-  topic_create: DESK,
-  log_append: DESK,
-  log_next_offset: NOBODY,
+  topic_create: SERVICE_OR_OPERATOR,
+  log_append: SERVICE_OR_OPERATOR,
+  log_next_offset: NONE,
   log_offsets: NOT_PUBLISHER,
   log_open_bucket: SERVICE,
   log_drop_bucket: SERVICE,
@@ -271,8 +271,8 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   // Timers.
   timer_due: SERVICE,
   timer_slot: SERVICE,
-  timer_asker: NOBODY,
-  timer_schedule: DESK,
+  timer_asker: NONE,
+  timer_schedule: SERVICE_OR_OPERATOR,
   timer_cancel: SERVICE,
   timer_reschedule: SERVICE,
   timer_probe: SERVICE,
@@ -286,12 +286,12 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   dead_letter_ids: OPERATOR,
   redrive_dead_letters: OPERATOR,
   redrive_step: OPERATOR,
-  discard_dead_letters: DESK,
+  discard_dead_letters: SERVICE_OR_OPERATOR,
   audit_forget: SERVICE,
-  sign_action: NOBODY,
+  sign_action: NONE,
   // Half messages.
   half_prepare: SERVICE,
-  half_decide: DESK,
+  half_decide: SERVICE_OR_OPERATOR,
   half_commit_prepared: SERVICE,
   half_claim: SERVICE,
   half_empty_slot: SERVICE,
@@ -300,16 +300,16 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
 /** Who may execute the functions of a service's own database. */
 const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   inbox_empty_slot: SERVICE,
-  message_slot_number: NOBODY,
-  message_look: NOBODY,
+  message_slot_number: NONE,
+  message_look: NONE,
   message_enter: SERVICE,
   message_keep: SERVICE,
   message_empty_slot: SERVICE,
-  barrier_slot: NOBODY,
-  barrier_slot_at: NOBODY,
-  barrier_made: NOBODY,
-  barrier_late: NOBODY,
-  barrier_bar: NOBODY,
+  barrier_slot: NONE,
+  barrier_slot_at: NONE,
+  barrier_made: NONE,
+  barrier_late: NONE,
+  barrier_bar: NONE,
   barrier_ongoing: SERVICE,
   barrier_end: SERVICE,
   barrier_pass: SERVICE,
@@ -320,17 +320,17 @@ const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   barrier_pardon: SERVICE,
   barrier_abandon: SERVICE,
   barrier_empty_slot: SERVICE,
-  guard_lock: NOBODY,
+  guard_lock: NONE,
   guard_empty_slot: SERVICE,
   lease_claim: SERVICE,
   lease_finish: SERVICE,
   lease_renew: SERVICE,
   lease_release: SERVICE,
   lease_forget: SERVICE,
-  effect_slot: NOBODY,
-  effect_known: NOBODY,
-  effect_newest: NOBODY,
-  effect_list: DESK,
+  effect_slot: NONE,
+  effect_known: NONE,
+  effect_newest: NONE,
+  effect_list: SERVICE_OR_OPERATOR,
   decide_effect: OPERATOR,
   effect_begin: SERVICE,
   effect_go_on: SERVICE,
@@ -355,7 +355,7 @@ const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   saga_release: SERVICE,
   saga_wake: SERVICE,
   saga_forget_ended: SERVICE,
-  audit_own: NOBODY,
+  audit_own: NONE,
   unlock_entity: OPERATOR,
   order_saga: OPERATOR,
   saga_attributes_save: SERVICE,
@@ -367,12 +367,12 @@ const OWN_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
 /** Who may use sequences. Those of identity columns, and of functions that run as their owner, are the owner's. */
 const BUS_SEQUENCES: Readonly<Record<string, readonly Grantee[]>> = {
   outbox_id: PUBLISHING,
-  outbox_measured: NOBODY,
+  outbox_measured: NONE,
   producer_id: SERVICE,
   position_id: SERVICE,
   timer_id: SERVICE,
 };
-const OWN_SEQUENCES: Readonly<Record<string, readonly Grantee[]>> = { guard_fence: NOBODY };
+const OWN_SEQUENCES: Readonly<Record<string, readonly Grantee[]>> = { guard_fence: NONE };
 
 /** All objects with rights, for a part of the schema. */
 export interface RightsTable {
