@@ -90,7 +90,7 @@ function roomRules(library, names) {
       from: { path: `${src}${name}/` },
       to: {
         path: src,
-        pathNot: `${src}((${names.slice(0, index + 1).join('|')})/|(?!(index|internal|main|program)\\.ts$)[a-z-]+(\\.generated)?\\.ts$)`,
+        pathNot: `${src}((${names.slice(0, index + 1).join('|')})/|(?!(index|internal|main|create-program)\\.ts$)[a-z-]+(\\.generated)?\\.ts$)`,
       },
     })),
     {

@@ -1,2 +1,2 @@
-export { createProgram } from './program.js';
+export { createProgram } from './create-program.js';
 export type { Output } from './output/output.js';

@@ -8,6 +8,6 @@ if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
   );
   process.exitCode = 2;
 } else {
-  const { runCommandLine } = await import('./command-line.js');
+  const { runCommandLine } = await import('./run-command-line.js');
   await runCommandLine();
 }

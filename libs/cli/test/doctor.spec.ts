@@ -7,7 +7,7 @@ import { assertRowsVisible } from '@waybill/schema/internal';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import { CommanderError } from 'commander';
 import pg from 'pg';
-import { checkRowSecurity } from '../src/doctor/database-checks.js';
+import { checkRowSecurity } from '../src/doctor/check-databases.js';
 import { examine } from '../src/doctor/doctor.js';
 import type { Finding } from '../src/doctor/finding.js';
 

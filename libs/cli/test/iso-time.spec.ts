@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { parseIsoTime } from '../src/output/iso-time.js';
+import { parseIsoTime } from '../src/output/parse-iso-time.js';
 
 describe('an ISO 8601 time', () => {
   test.each([

@@ -32,7 +32,7 @@ export {
 } from './options.js';
 export { type Operator } from './operator.js';
 export { type Password } from './password.js';
-export { parseJson } from './safe-json.js';
+export { parseJson } from './parse-json.js';
 export { type CopyRowHandler } from './sql/copy-out.js';
 export { type ConnectionLoss, PgDatabase, type PgDatabaseOptions } from './pg/pg-database.js';
 export { type BoundStatement, bindStatement } from './sql/bound-statement.js';

@@ -1,6 +1,6 @@
 /** Exports for Waybill's own packages only. They may change in any release: applications import `index`. */
 
-export { backoffMs } from './loop/backoff.js';
+export { backoffMs } from './loop/backoff-ms.js';
 export { withinTime } from './loop/within-time.js';
 export { idTimeMs, nameBasedId } from './ids.js';
 export { guardLogger, isFenced } from './logger.js';

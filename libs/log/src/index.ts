@@ -36,7 +36,7 @@ export {
 export { LogRetention, type LogRetentionOptions } from './log-retention.js';
 export { LogSignals, type Signal } from './signal/log-signals.js';
 export { PartitionProgress, type StoredProgress, type Verdict } from './group/partition-progress.js';
-export { assignRange, type MemberSubscription } from './group/range-assignor.js';
+export { assignRange, type MemberSubscription } from './group/assign-range.js';
 export {
   partitionForKey,
   type BuildOptions,

@@ -1,6 +1,6 @@
 /** Exports for Waybill's own packages only. They may change in any release: applications import `index`. */
 
-export { isStorable } from './storable-text.js';
+export { isStorable } from './is-storable.js';
 export { cloudEventProblems } from './contract/cloud-event.js';
 export { SCHEMA_VERSION_HEADER } from './contract/payload-contract.js';
 export { topicSchemasProblems } from './contract/payload-contracts.js';

@@ -93,7 +93,7 @@ export {
   type SagaStart,
   type SagaStarted,
 } from './client/sagas.js';
-export { type RecordedSaga, type SagaDifference, verifySaga } from './operator/saga-verify.js';
+export { type RecordedSaga, type SagaDifference, verifySaga } from './operator/verify-saga.js';
 export { type StepPolicyOptions } from './definition/step-policy.js';
 export { tcc, type TccBranch, tccBranch, type TccTries } from './builder/tcc.js';
 export { Tcc, type TccOutcome, type TccRun } from './client/tcc-run.js';

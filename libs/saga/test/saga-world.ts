@@ -4,7 +4,7 @@ import { stepsOf } from '../src/machine/items.js';
 import type { SagaEvent, SagaOutput } from '../src/machine/saga-event.js';
 import { isEnd, type SagaInstance } from '../src/machine/saga-instance.js';
 import { isVoid, isWithdrawn } from '../src/machine/void-output.js';
-import { type RecordedSaga, type SagaDifference, verifySaga } from '../src/operator/saga-verify.js';
+import { type RecordedSaga, type SagaDifference, verifySaga } from '../src/operator/verify-saga.js';
 
 /** Decides by chance, the same way for the same seed (mulberry32, T. Ettinger). */
 export function chance(seed: number): () => number {

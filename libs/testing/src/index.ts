@@ -4,7 +4,7 @@ export {
   type StartPostgresOptions,
 } from './postgres/embedded-postgres.js';
 export { ensurePostgres } from './postgres/ensure-postgres.js';
-export { choosePort } from './process/free-port.js';
+export { choosePort } from './process/choose-port.js';
 export type { PostgresServer, RestartMode } from './postgres/postgres-server.js';
 export { redisIsAvailable, type RedisServer, startRedis } from './redis-server.js';
 export {

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { choosePort } from './process/free-port.js';
+import { choosePort } from './process/choose-port.js';
 import { Lifeline } from './process/lifeline.js';
 import { TestingError } from './testing-error.js';
 

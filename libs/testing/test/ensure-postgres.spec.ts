@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { ensurePostgres, testServerUrl } from '../src/index.js';
-import { choosePort } from '../src/process/free-port.js';
+import { choosePort } from '../src/process/choose-port.js';
 import { queryValue } from './support/query.js';
 
 let before: string | undefined;

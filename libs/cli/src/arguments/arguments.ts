@@ -1,6 +1,6 @@
 import { isId } from '@waybill/kernel';
 import { InvalidArgumentError } from 'commander';
-import { parseIsoTime } from '../output/iso-time.js';
+import { parseIsoTime } from '../output/parse-iso-time.js';
 
 const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const;
 type Unit = keyof typeof UNITS;

@@ -8,7 +8,7 @@ import { type Command, Option } from 'commander';
 import { collect, time, wholeNumber } from '../arguments/arguments.js';
 import { exportLine, GROUP_COLUMNS, LETTER_COLUMNS, writeDetail } from '../output/dead-letter-lines.js';
 import { fileError } from '../output/file-error.js';
-import { assertKnownNames } from '../log/known-names.js';
+import { assertKnownNames } from '../log/assert-known.js';
 import { type ListOptions, listing, writeList } from '../output/table.js';
 import { withDatabase } from '../arguments/target.js';
 import type { Output } from '../output/output.js';

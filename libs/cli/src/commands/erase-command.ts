@@ -5,7 +5,7 @@ import { Erasure, type ErasureReport, type ErasureTarget } from '@waybill/erasur
 import type { Command } from 'commander';
 import { id } from '../arguments/arguments.js';
 import { line } from '../output/line.js';
-import { assertKnownNames } from '../log/known-names.js';
+import { assertKnownNames } from '../log/assert-known.js';
 import { withDatabase } from '../arguments/target.js';
 import type { Output } from '../output/output.js';
 

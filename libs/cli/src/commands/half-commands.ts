@@ -8,7 +8,7 @@ import {
 import { LogSignals, Topics } from '@waybill/log';
 import { HalfMessageOpenError, isWaybillError, type PgDatabase } from '@waybill/kernel';
 import type { OperatorAction } from '@waybill/dead-letter';
-import { assertKnownNames } from '../log/known-names.js';
+import { assertKnownNames } from '../log/assert-known.js';
 import type { Command } from 'commander';
 import { wholeNumber } from '../arguments/arguments.js';
 import { type Column, type ListOptions, listing, writeList } from '../output/table.js';

@@ -6,14 +6,14 @@ import {
   checkServer,
   checkTransactions,
   type DoctorLimits,
-} from './database-checks.js';
+} from './check-databases.js';
 import type { RoleQuestion } from '@waybill/schema/internal';
-import { checkConsumers } from './consumer-checks.js';
+import { checkConsumers } from './check-consumers.js';
 import { type Finding, problem } from './finding.js';
-import { checkOutbox, checkQuarantine } from './outbox-checks.js';
-import { checkPooler } from './pooler-check.js';
-import { checkRedis } from './redis-check.js';
-import { checkPrivileges, checkRole } from './role-check.js';
+import { checkOutbox, checkQuarantine } from './check-outbox.js';
+import { checkPooler } from './check-pooler.js';
+import { checkRedis } from './check-redis.js';
+import { checkPrivileges, checkRole } from './check-role.js';
 
 /** What is to be examined. */
 export interface Patient extends DoctorLimits {

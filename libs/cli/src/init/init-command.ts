@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { applyChanges, type FileChange, planInit } from './init.js';
 import type { Output } from '../output/output.js';
-import { ownVersion } from '../version.js';
+import { ownVersion } from '../own-version.js';
 import { line } from '../output/line.js';
 
 const DONE = { create: 'created', change: 'changed', keep: 'kept', 'by-hand': 'BY HAND' } as const;

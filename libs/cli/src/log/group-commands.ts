@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
 import { withDatabase } from '../arguments/target.js';
 import type { Output } from '../output/output.js';
-import { assertKnown } from './known-names.js';
+import { assertKnown } from './assert-known.js';
 import { type Lag, LAG_COLUMNS, readLags, totalLag } from './lag.js';
 
 /** What a list says of a consumer group. */

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { type ListOptions, listing, writeList } from '../output/table.js';
 import { withDatabase } from '../arguments/target.js';
 import type { Output } from '../output/output.js';
-import { assertKnownNames } from './known-names.js';
+import { assertKnownNames } from './assert-known.js';
 import { LAG_COLUMNS, readLags, totalLag } from './lag.js';
 
 /** Adds `lag`: how far consumer groups are behind. */

@@ -12,7 +12,7 @@ import { duration, durationText, wholeNumber } from '../arguments/arguments.js';
 import { type Column, type ListOptions, listing, writeList } from '../output/table.js';
 import { withDatabase } from '../arguments/target.js';
 import type { Output } from '../output/output.js';
-import { assertKnown } from './known-names.js';
+import { assertKnown } from './assert-known.js';
 import { LAG_COLUMNS, readLags } from './lag.js';
 
 interface SettingOptions {

@@ -1,4 +1,4 @@
-import { backoffMs } from './backoff.js';
+import { backoffMs } from './backoff-ms.js';
 import { Bell } from './bell.js';
 import { type Clock, systemClock } from '../clock.js';
 import { guardLogger, isFenced, type Logger } from '../logger.js';

@@ -6,7 +6,7 @@ import { isPlainObject } from '../plain-json.js';
 import { show, unknownName } from '../options.js';
 import { askPassword, type Password } from '../password.js';
 import { describeThrown } from '../thrown.js';
-import { assertConnectionString } from './connection-string.js';
+import { assertConnectionString } from './assert-connection-string.js';
 
 /** TLS settings for a database server. Its certificate is verified unless that is switched off. */
 export interface DatabaseTls {

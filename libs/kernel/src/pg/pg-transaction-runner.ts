@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { invariant } from '../errors/invariant.js';
 import { TransactionRequiredError } from '../errors/usage-errors.js';
 import { withinTime } from '../loop/within-time.js';
-import { cancelStatement } from './cancel-request.js';
+import { cancelStatement } from './cancel-statement.js';
 import type { PgDatabase } from './pg-database.js';
 import { lendClient } from './lend-client.js';
 import { PgTransaction } from './pg-transaction.js';

@@ -10,7 +10,7 @@ import {
 } from '@waybill/kernel';
 import { guardLogger } from '@waybill/kernel/internal';
 import type { LogSignals } from '../signal/log-signals.js';
-import { assignRange } from './range-assignor.js';
+import { assignRange } from './assign-range.js';
 import { ReleaseBatch } from './release-batch.js';
 import {
   assignPartitions,

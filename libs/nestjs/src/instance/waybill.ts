@@ -31,7 +31,7 @@ import { eventGroupOf } from '@waybill/saga';
 import { OutboxReplies } from '@waybill/saga/internal';
 import { assertMigrated, type SchemaPart } from '@waybill/schema';
 import { HalfMessageRetention } from '@waybill/half-message';
-import { stopWithin } from './bounded-stop.js';
+import { stopWithin } from './stop-within.js';
 import type { GuardedHandler, GuardedSubscription } from '../guards/guard-windows.js';
 import { HalfReplies } from '../half-messages/half-replies.js';
 import { InstanceConsumers } from './instance-consumers.js';
@@ -49,7 +49,7 @@ import { InstanceSagas } from '../sagas/instance-sagas.js';
 import { loggerOf } from './nest-logger.js';
 import { Tracing } from '../tracing/tracing.js';
 import { WantedTopics } from './wanted-topics.js';
-import { assertModuleOptions } from '../options/assert-options.js';
+import { assertModuleOptions } from '../options/assert-module-options.js';
 import { type ProcessRoles, processRoles } from '../options/process-roles.js';
 import type { WaybillDatabaseOptions, WaybillModuleOptions } from '../options/waybill-options.js';
 

@@ -16,7 +16,7 @@ import { type PayloadContract, SCHEMA_VERSION_HEADER } from '../contract/payload
 import type { PayloadContracts } from '../contract/payload-contracts.js';
 import type { MessageSignatures } from './message-signatures.js';
 import { checkTimes, type TimesToResolve } from './message-times.js';
-import { isStorable } from '../storable-text.js';
+import { isStorable } from '../is-storable.js';
 import type { ControlMessage, Message } from '../message.js';
 
 /** A checked and encoded message, ready for its row. */

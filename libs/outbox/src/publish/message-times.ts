@@ -3,7 +3,7 @@ import { show } from '@waybill/kernel/internal';
 import { DELAY_LEVELS_MS, type DelayLevel } from '@waybill/timer';
 import { LONGEST_DELAY_MS } from '@waybill/timer/internal';
 import type { MessageTimes } from '../message.js';
-import { isStorable } from '../storable-text.js';
+import { isStorable } from '../is-storable.js';
 
 /** Times that the database computes when the message is written. */
 export interface TimesToResolve {

@@ -5,7 +5,7 @@ import { BatchCollector, type Rejection, rejectionOf } from '@waybill/log/intern
 import type { TimerCommand } from '@waybill/timer';
 import { OUTBOX_COLUMNS, type OutboxRow, readOutboxRow, readRowId, readTopic } from './outbox-row.js';
 import type { PassTrace } from './relay-trace.js';
-import { timerCommandOf } from './timer-row.js';
+import { timerCommandOf } from './timer-command-of.js';
 
 /** The rows for a pass: those visible in `target` and not in `base`, of all ids or of a window. */
 export interface Span {

@@ -17,7 +17,7 @@ import type { SagaEngine } from '../engine/saga-engine.js';
 import { lockSaga } from '../engine/saga-store.js';
 import type { SagaEvent } from '../machine/saga-event.js';
 import { claimSagaCalls, endSagaCallTry } from '../statements.generated.js';
-import { type ClaimedCall, tryCall, type TryOutcome } from './saga-call-try.js';
+import { type ClaimedCall, tryCall, type TryOutcome } from './try-call.js';
 import type { SagaEndpoints } from './saga-endpoint.js';
 
 /** How much longer a lease is than its try, in milliseconds: for the claim and for recording the outcome. */

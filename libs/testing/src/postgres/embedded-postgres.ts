@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { CLUSTER_USER, openCluster, readSecrets, writeSecrets, type Cluster } from './cluster.js';
-import { choosePort } from '../process/free-port.js';
+import { choosePort } from '../process/choose-port.js';
 import { Lifeline } from '../process/lifeline.js';
 import type { PostgresServer, RestartMode } from './postgres-server.js';
 import { clearStaleServer } from './postmaster-file.js';

@@ -7,7 +7,7 @@ import type {
   Redis,
   RedisOptions as AnyRedisOptions,
 } from 'ioredis';
-import { openFetching } from './fetching-redis.js';
+import { openFetching } from './open-fetching.js';
 
 type PlainRedisOptions = Omit<AnyRedisOptions, 'replyMapping'>;
 /** Options of ioredis, with a password that may be a function. BullMQ decides how replies are mapped. */

@@ -3,7 +3,7 @@ import { parseEnv } from 'node:util';
 import { describeError, isWaybillError } from '@waybill/kernel';
 import { CommanderError } from 'commander';
 import { line } from './output/line.js';
-import { createProgram } from './program.js';
+import { createProgram } from './create-program.js';
 
 const ENVIRONMENT = '.env';
 

@@ -21,7 +21,7 @@ import { addGroupCommands } from './log/group-commands.js';
 import { addLagCommand } from './log/lag-command.js';
 import { addTopicCommands } from './log/topic-commands.js';
 import { type ListOptions, listing, writeList } from './output/table.js';
-import { ownVersion } from './version.js';
+import { ownVersion } from './own-version.js';
 import { line } from './output/line.js';
 
 /** The `waybill` command. */
