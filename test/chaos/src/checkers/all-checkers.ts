@@ -1,0 +1,25 @@
+import { checkEffectOrder, checkEffects, checkReportedAttempts } from './effects.js';
+import type { Checker, Evidence, Violation } from './evidence.js';
+import { checkCommitOrder, checkDenseOffsets, checkNoDuplicates, checkOffsetAgreement } from './log.js';
+import { checkNothingSkipped, checkPositions } from './positions.js';
+import { checkNothingLost, checkOutcomes } from './publishing.js';
+
+/** The checkers of messages, by name. */
+export const CHECKERS: Readonly<Record<string, Checker>> = {
+  outcomes: checkOutcomes,
+  lost: checkNothingLost,
+  dense: checkDenseOffsets,
+  duplicates: checkNoDuplicates,
+  agreement: checkOffsetAgreement,
+  'commit-order': checkCommitOrder,
+  effects: checkEffects,
+  'effect-order': checkEffectOrder,
+  attempts: checkReportedAttempts,
+  positions: checkPositions,
+  skipped: checkNothingSkipped,
+};
+
+/** What breaks its rule, over the whole evidence. */
+export function check(evidence: Evidence): Violation[] {
+  return Object.values(CHECKERS).flatMap((checker) => checker(evidence));
+}

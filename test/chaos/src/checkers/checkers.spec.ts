@@ -1,0 +1,187 @@
+import { describe, expect, test } from '@jest/globals';
+import type { Operation } from '../history/operation.js';
+import { check } from './all-checkers.js';
+import type { Evidence, LedgerRow, LoggedRecord } from './evidence.js';
+import { faultSpans, recoveryTimes, stalls } from './progress.js';
+
+const record = (n: number, offset = n, more: Partial<LoggedRecord> = {}): LoggedRecord => ({
+  partition: 0,
+  offset,
+  messageId: `id-${n}`,
+  n,
+  key: `key-${n % 2}`,
+  turn: n,
+  ...more,
+});
+const row = (n: number, more: Partial<LedgerRow> = {}): LedgerRow => ({
+  id: n,
+  group: 'a',
+  n,
+  partition: 0,
+  offset: n,
+  attempt: 1,
+  atMs: n,
+  ...more,
+});
+const published = (type: 'ok' | 'fail' | 'info', ...numbers: number[]): Operation => ({
+  f: 'publish',
+  type,
+  id: `tx-${numbers[0]}`,
+  atMs: 0,
+  process: 'producer 1',
+  messages: numbers.map((n) => ({ n, key: `key-${n % 2}`, turn: n })),
+});
+const position = (at: number, ownerEpoch = 1): Operation => ({
+  f: 'position',
+  atMs: at,
+  process: 'observer',
+  group: 'a',
+  partition: 0,
+  position: at,
+  ownerEpoch,
+});
+
+/** A run of four messages that went well. */
+const GOOD: Evidence = {
+  history: [
+    published('ok', 0, 1),
+    published('info', 2),
+    published('fail', 9),
+    published('ok', 3),
+    position(2),
+    position(4),
+  ],
+  committed: new Set([0, 1, 2, 3]),
+  log: [0, 1, 2, 3].map((n) => record(n)),
+  ledger: [0, 1, 2, 3].map((n) => row(n)),
+  deadLetters: [],
+  groups: ['a'],
+};
+const rules = (evidence: Partial<Evidence>): string[] => [
+  ...new Set(check({ ...GOOD, ...evidence }).map(({ rule }) => rule)),
+];
+
+describe('the checkers', () => {
+  test('find nothing in a run that went well', () => {
+    expect(check(GOOD)).toEqual([]);
+    const dead = { ledger: [row(0), row(1), row(3)], deadLetters: [{ group: 'a', n: 2, reason: 'failed' }] };
+    expect(rules(dead)).toEqual([]);
+  });
+
+  test.each<[string, Partial<Evidence>, string]>([
+    [
+      'a lost message',
+      { log: [0, 1, 2].map((n) => record(n)), ledger: [0, 1, 2].map((n) => row(n)), history: [] },
+      'nothing committed is lost',
+    ],
+    [
+      'a message of a rolled back transaction',
+      { committed: new Set([0, 1, 2]), history: [] },
+      'nothing rolled back is delivered',
+    ],
+    ['an acknowledged commit that is gone', { history: [published('ok', 7)] }, 'acknowledged commits hold'],
+    [
+      'a failed transaction that committed',
+      { history: [published('fail', 3)] },
+      'failed transactions leave nothing',
+    ],
+    [
+      'a gap of offsets',
+      {
+        log: [record(0), record(1), record(2), record(3, 4)],
+        ledger: [row(0), row(1), row(2), row(3, { offset: 4 })],
+      },
+      'offsets are dense',
+    ],
+    ['a message twice in the log', { log: [...GOOD.log, record(3, 4)] }, 'a message is in the log once'],
+    [
+      'readers who disagree',
+      { ledger: [row(0), row(1), row(2, { offset: 3 }), row(3)] },
+      'readers agree on offsets',
+    ],
+    [
+      'a key whose order is lost',
+      {
+        log: [record(0), record(1), record(2, 2, { turn: 3, key: 'k' }), record(3, 3, { turn: 2, key: 'k' })],
+      },
+      'commit order per key',
+    ],
+    [
+      'a key in two partitions',
+      {
+        log: [record(0), record(1), record(2), record(3, 0, { partition: 1 })],
+        ledger: [row(0), row(1), row(2), row(3, { partition: 1, offset: 0 })],
+      },
+      'a key has one partition',
+    ],
+    ['an effect that is missing', { ledger: [row(0), row(1), row(3)] }, 'every message takes effect'],
+    ['a position that passes it', { ledger: [row(0), row(1), row(3)] }, 'positions skip nothing'],
+    [
+      'an effect twice',
+      { ledger: [...GOOD.ledger, row(3, { id: 4, attempt: 2 })] },
+      'a message takes effect once',
+    ],
+    [
+      'a dead letter with an effect',
+      { deadLetters: [{ group: 'a', n: 2, reason: 'failed' }] },
+      'a dead letter has no effect',
+    ],
+    ['an effect without a record', { ledger: [...GOOD.ledger, row(8)] }, 'effects come from the log'],
+    [
+      'effects of a key out of order',
+      { ledger: [row(2, { id: 0 }), row(1), row(0, { id: 2 }), row(3)] },
+      'effects keep the order of a key',
+    ],
+    ['a position that steps back', { history: [position(4), position(2)] }, 'positions do not step back'],
+    ['an owner epoch that falls', { history: [position(2, 5), position(4, 4)] }, 'owner epochs do not fall'],
+  ])('find %s', (_what, broken, rule) => {
+    expect(rules(broken)).toContain(rule);
+  });
+
+  test('find the effect of an attempt that was reported as failed', () => {
+    const failed: Operation = {
+      f: 'handle',
+      type: 'fail',
+      atMs: 1,
+      process: 'c',
+      group: 'a',
+      n: 1,
+      partition: 0,
+      offset: 1,
+      attempt: 1,
+    };
+    expect(rules({ history: [failed] })).toEqual(['a failed attempt leaves nothing']);
+    expect(rules({ history: [failed], ledger: [row(0), row(1, { attempt: 2 }), row(2), row(3)] })).toEqual(
+      [],
+    );
+  });
+});
+
+describe('progress', () => {
+  const fault = (type: 'invoke' | 'ok', atMs: number): Operation => ({
+    f: 'fault',
+    type,
+    atMs,
+    process: 'runner',
+    name: 'kill',
+    detail: 'consumer 1',
+  });
+
+  test('a silence is a stall unless a fault explains it', () => {
+    const run = { from: 0, to: 10_000 };
+    expect(stalls([1_000, 2_000, 9_000, 9_900], [], run, 3_000)).toEqual([{ from: 2_000, to: 9_000 }]);
+    expect(stalls([1_000, 2_000, 9_000, 9_900], [{ from: 1_900, to: 7_000 }], run, 3_000)).toEqual([]);
+    expect(stalls([1_000, 2_000, 9_000, 9_900], [{ from: 1_900, to: 4_000 }], run, 3_000)).toEqual([
+      { from: 4_000, to: 9_000 },
+    ]);
+  });
+
+  test('a fault lasts until its end, or the end of the history, and recovery is the time to the next effect', () => {
+    const spans = faultSpans([fault('invoke', 10), fault('ok', 20), fault('invoke', 30), position(40)]);
+    expect(spans).toEqual([
+      { name: 'kill', from: 10, to: 20 },
+      { name: 'kill', from: 30, to: 40 },
+    ]);
+    expect(recoveryTimes([15, 27, 90], spans)).toEqual([7, 50]);
+  });
+});

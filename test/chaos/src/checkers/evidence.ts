@@ -1,0 +1,54 @@
+import type { Operation } from '../history/operation.js';
+
+/** A record of the log, as it was read at the end of a run. */
+export interface LoggedRecord {
+  readonly partition: number;
+  readonly offset: number;
+  readonly messageId: string;
+  readonly n: number;
+  readonly key: string;
+  readonly turn: number;
+}
+
+/** A row of the ledger: an effect that a handler committed. */
+export interface LedgerRow {
+  /** Rises in the order in which rows were written; rows of one key are written one after the other. */
+  readonly id: number;
+  readonly group: string;
+  readonly n: number;
+  readonly partition: number;
+  readonly offset: number;
+  readonly attempt: number;
+  /** Milliseconds since 1970, by the database's clock. */
+  readonly atMs: number;
+}
+
+/** A dead letter that is open at the end of a run. */
+export interface OpenDeadLetter {
+  readonly group: string;
+  readonly n: number;
+  readonly reason: string;
+}
+
+/** All that the checkers of messages look at: what was recorded outside, and what the databases hold in the end. */
+export interface Evidence {
+  readonly history: readonly Operation[];
+  /** Messages of transactions that are committed, as a table of the business says: it resolves unknown outcomes. */
+  readonly committed: ReadonlySet<number>;
+  readonly log: readonly LoggedRecord[];
+  readonly ledger: readonly LedgerRow[];
+  readonly deadLetters: readonly OpenDeadLetter[];
+  /** The groups that handle every message. */
+  readonly groups: readonly string[];
+}
+
+/** Something that must not be. */
+export interface Violation {
+  /** The rule that it breaks. */
+  readonly rule: string;
+  /** What was seen, with ids. */
+  readonly what: string;
+}
+
+/** Looks at the evidence of a run. @returns what breaks its rule; empty when the rule holds */
+export type Checker = (evidence: Evidence) => Violation[];
