@@ -9,7 +9,7 @@ import {
 import { waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { Fixture, upTo } from '../support/fixture.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
+import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 
 let fixture: Fixture;
 let proxy: TcpProxy;

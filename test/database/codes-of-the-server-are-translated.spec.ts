@@ -6,7 +6,7 @@ import { waitUntil } from '@waybill/testing';
 import pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';
 import { Fixture } from '../support/fixture.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
+import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 
 let fixture: Fixture;
 let one: pg.Client;

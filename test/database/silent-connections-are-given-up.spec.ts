@@ -6,7 +6,7 @@ import { Waybill, WaybillHealthIndicator } from '@waybill/nestjs';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, upTo } from '../support/fixture.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
+import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 
 let fixture: Fixture;
 let proxy: TcpProxy;

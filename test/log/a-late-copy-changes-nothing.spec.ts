@@ -5,7 +5,7 @@ import { LogSignals, Topics } from '@waybill/log';
 import { waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture, upTo } from '../support/fixture.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
+import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 
 /** What a consumer writes under its fence, by a part of the statement's text. */
 const WRITES = [

@@ -3,7 +3,7 @@ import type { TransactionRunner } from '@waybill/kernel';
 import type { TransactionHandle } from '@waybill/outbox';
 import { waitUntil } from '@waybill/testing';
 import { Fixture } from '../support/fixture.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
+import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 import { type Orm, ORMS } from './orms.js';
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

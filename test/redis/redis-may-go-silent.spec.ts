@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { waitUntil } from '@waybill/testing';
 import { Fixture } from '../support/fixture.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
+import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 import { describeWithRedis, timersOf } from '../support/timers.js';
 
 describeWithRedis('a connection to Redis that goes silent', (redis) => {

@@ -20,6 +20,7 @@ const row = (n: number, more: Partial<LedgerRow> = {}): LedgerRow => ({
   partition: 0,
   offset: n,
   attempt: 1,
+  delivery: `a/${n}`,
   atMs: n,
   ...more,
 });
@@ -149,11 +150,12 @@ describe('the checkers', () => {
       partition: 0,
       offset: 1,
       attempt: 1,
+      delivery: 'a/1',
     };
     expect(rules({ history: [failed] })).toEqual(['a failed attempt leaves nothing']);
-    expect(rules({ history: [failed], ledger: [row(0), row(1, { attempt: 2 }), row(2), row(3)] })).toEqual(
-      [],
-    );
+    expect(
+      rules({ history: [failed], ledger: [row(0), row(1, { attempt: 2, delivery: 'a/9' }), row(2), row(3)] }),
+    ).toEqual([]);
   });
 });
 

@@ -62,11 +62,11 @@ export function checkEffectOrder({ log, ledger, groups }: Evidence): Violation[]
 
 /** A handler whose outcome was reported as failed wrote nothing; one that reported success wrote its row. */
 export function checkReportedAttempts({ history, ledger }: Evidence): Violation[] {
-  const rows = new Set(ledger.map(({ group, n, attempt }) => `${group} ${n} ${attempt}`));
+  const rows = new Set(ledger.map(({ delivery }) => delivery));
   return history.flatMap((operation) => {
     if (operation.f !== 'handle' || operation.type !== 'fail') return [];
-    const { group, n, attempt } = operation;
-    return rows.has(`${group} ${n} ${attempt}`)
+    const { group, n, attempt, delivery } = operation;
+    return rows.has(delivery)
       ? [
           {
             rule: 'a failed attempt leaves nothing',

@@ -19,6 +19,7 @@ export interface LedgerRow {
   readonly partition: number;
   readonly offset: number;
   readonly attempt: number;
+  readonly delivery: string;
   /** Milliseconds since 1970, by the database's clock. */
   readonly atMs: number;
 }

@@ -34,6 +34,8 @@ export interface HandleOperation extends Line {
   readonly partition: number;
   readonly offset: number;
   readonly attempt: number;
+  /** Names this delivery: attempts that end with their connection do not count, so their number comes again. */
+  readonly delivery: string;
 }
 
 /** A timer: a message that is due later. */

@@ -1,0 +1,22 @@
+import { exhausted, openTransaction, serverCrash, tableLocked, terminated } from './database-faults.js';
+import type { Fault } from './fault.js';
+import { cut, lateAnswers, silent, unknownCommits } from './network-faults.js';
+import { blocked, killed, paused, rebalances, rolling } from './process-faults.js';
+
+/** The faults, by the names that `--fault` takes. */
+export const FAULTS: Readonly<Record<string, Fault>> = {
+  kill: killed,
+  pause: paused,
+  block: blocked,
+  rolling,
+  rebalance: rebalances,
+  cut,
+  silence: silent,
+  'late-answers': lateAnswers,
+  'unknown-commit': unknownCommits,
+  terminate: terminated,
+  'server-crash': serverCrash,
+  'table-lock': tableLocked,
+  'open-transaction': openTransaction,
+  exhaust: exhausted,
+};

@@ -1,0 +1,34 @@
+import type { PgDatabase } from '@waybill/kernel';
+import type { EmbeddedPostgres } from '@waybill/testing';
+import type { LoadProcess } from '../runner/load-process.js';
+
+/** What a fault may act on. */
+export interface FaultTargets {
+  readonly server: EmbeddedPostgres;
+  /** The runner's own connections, which pass no proxy. */
+  readonly database: PgDatabase;
+  readonly processes: readonly LoadProcess[];
+  readonly random: () => number;
+  /** Waits; ends early when the run is over. */
+  readonly wait: (ms: number) => Promise<void>;
+}
+
+/** A fault that has begun. */
+export interface FaultAtWork {
+  /** On what it acts, for the history. */
+  readonly detail: string;
+  /** Ends it: everything it has done is put right when this resolves. */
+  heal(): Promise<void>;
+}
+
+/** Something that goes wrong in operation. */
+export interface Fault {
+  /** How long it works before it is healed, in milliseconds. */
+  readonly durationMs: number;
+  begin(targets: FaultTargets): Promise<FaultAtWork>;
+}
+
+/** One of some, by chance. */
+export function oneOf<T>(values: readonly T[], random: () => number): T {
+  return values[Math.floor(random() * values.length)] as T;
+}

@@ -1,0 +1,75 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Consumer, type Delivery, resolveSubscription } from '@waybill/consumer';
+import { PgTransactionRunner } from '@waybill/kernel';
+import type { PoolClient } from 'pg';
+import { openProgram, type ProgramSettings, settingsOf } from './program.js';
+import { TOPIC } from './topic.js';
+
+interface ConsumerSettings extends ProgramSettings {
+  readonly group: string;
+  readonly concurrency: 'key' | 'partition';
+  readonly leaseMs: number;
+  readonly heartbeatMs: number;
+}
+
+/** Some messages fail at their first attempts, some are slow, and some try to end the transaction that they are lent. */
+const FAILS_EVERY = 41;
+const SLOW_EVERY = 89;
+const ENDS_EVERY = 211;
+const SLOW_MS = 150;
+
+type Order = { readonly n: number };
+
+const settings = settingsOf<ConsumerSettings>();
+let consumer: Consumer | undefined;
+let deliveries = 0;
+const { database, topics, signals, logger, history } = openProgram(settings, async () => consumer?.stop());
+
+async function handle(delivery: Delivery): Promise<void> {
+  const { partition, offset, attempt } = delivery;
+  const { n } = delivery.payload as Order;
+  const transaction = delivery.transaction as PoolClient;
+  deliveries += 1;
+  const id = `${settings.name}/${deliveries}`;
+  const operation = {
+    f: 'handle',
+    group: settings.group,
+    n,
+    partition,
+    offset,
+    attempt,
+    delivery: id,
+  } as const;
+  history.write({ ...operation, type: 'invoke' });
+  try {
+    await transaction.query(
+      'insert into ledger (consumer, n, partition, log_offset, attempt, delivery) values ($1, $2, $3, $4, $5, $6)',
+      [settings.group, n, partition, offset, attempt, id],
+    );
+    if (n % SLOW_EVERY === 0) await sleep(SLOW_MS);
+    if (n % FAILS_EVERY === 0 && attempt <= 1 + (n % 2)) throw new Error(`attempt ${attempt} of ${n} fails`);
+    // Refused by the handle that it is lent; if it were not, the ledger would show it.
+    if (n % ENDS_EVERY === 0) await transaction.query('commit').catch(() => {});
+  } catch (error) {
+    history.write({ ...operation, type: 'fail' });
+    throw error;
+  }
+}
+
+const { group, concurrency, leaseMs, heartbeatMs } = settings;
+const retry = { immediateAttempts: 1, delayMs: 50, maxDelayMs: 200, maxAttempts: 20 };
+consumer = new Consumer(
+  {
+    group,
+    subscriptions: [resolveSubscription(TOPIC, handle, { concurrency, retry, maxProcessingMs: 4_000 })],
+    bus: database,
+    transactions: new PgTransactionRunner(database),
+    topics,
+    signals,
+    logger,
+  },
+  // Processes are killed all the time here, and no message is to blame for it.
+  { leaseMs, heartbeatMs, maxCrashes: 100, drainMs: 5_000 },
+);
+await consumer.start();
+console.log('ready');

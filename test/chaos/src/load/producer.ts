@@ -1,0 +1,105 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Outbox } from '@waybill/outbox';
+import type { PoolClient } from 'pg';
+import type { PublishedMessage } from '../history/operation.js';
+import { openProgram, type ProgramSettings, settingsOf } from './program.js';
+import { TOPIC } from './topic.js';
+import { seededRandom } from './random.js';
+
+interface ProducerSettings extends ProgramSettings {
+  /** Number of its first message; its messages count up from there. */
+  readonly first: number;
+  readonly perSecond: number;
+  readonly keys: number;
+}
+
+const WRITERS = 6;
+const ROLLBACK_SHARE = 0.05;
+const SAVEPOINT_SHARE = 0.1;
+/** A writer pauses under its row locks for up to this, in milliseconds, in some transactions: others of its keys queue up. */
+const HOLD_MS = 20;
+const HOLD_SHARE = 0.15;
+
+const settings = settingsOf<ProducerSettings>();
+const random = seededRandom(settings.seed);
+const outbox = new Outbox();
+let stopping = false;
+let next = settings.first;
+const writers: Promise<void>[] = [];
+const { database, history } = openProgram(settings, async () => {
+  stopping = true;
+  await Promise.all(writers);
+});
+
+/** Few keys get most messages. */
+const someKey = (): string => `key-${Math.floor(settings.keys * random() ** 3)}`;
+
+/** Takes the next turn of each key, under its row lock. Keys are locked in one order, so that writers do not deadlock. */
+async function takeTurns(client: PoolClient, keys: readonly string[]): Promise<PublishedMessage[]> {
+  const messages: PublishedMessage[] = [];
+  for (const key of keys.toSorted()) {
+    const { rows } = await client.query<{ turn: number }>(
+      'update chaos_key set turn = turn + 1 where key = $1 returning turn',
+      [key],
+    );
+    messages.push({ n: next, key, turn: rows[0]?.turn as number });
+    next += 1;
+  }
+  return messages;
+}
+
+async function write(client: PoolClient, messages: readonly PublishedMessage[]): Promise<void> {
+  for (const { n, key, turn } of messages) {
+    await client.query('insert into published (n, key, turn) values ($1, $2, $3)', [n, key, turn]);
+    await outbox.publish(client, { topic: TOPIC, key, payload: { n, key, turn } });
+  }
+  if (random() < HOLD_SHARE) await sleep(random() * HOLD_MS);
+}
+
+/** A message whose savepoint is rolled back: it must never be seen. */
+async function writeInVain(client: PoolClient): Promise<void> {
+  await client.query('savepoint vain');
+  await outbox.publish(client, { topic: TOPIC, key: 'vain', payload: { n: -1, key: 'vain', turn: 0 } });
+  await client.query('rollback to savepoint vain');
+}
+
+/** One business transaction of 1 to 3 messages, and what is known of its outcome. */
+async function transact(id: string): Promise<void> {
+  const keys = [...new Set(Array.from({ length: 1 + Math.floor(random() * 3) }, someKey))];
+  let messages: PublishedMessage[] = [];
+  let committing = false;
+  const client = await database.pool.connect().catch(() => undefined);
+  if (client === undefined) return void (await sleep(50));
+  try {
+    await client.query('begin');
+    messages = await takeTurns(client, keys);
+    history.write({ f: 'publish', type: 'invoke', id, messages });
+    if (random() < SAVEPOINT_SHARE) await writeInVain(client);
+    await write(client, messages);
+    if (random() < ROLLBACK_SHARE) throw new Error('rolled back on purpose');
+    committing = true;
+    await client.query('commit');
+    history.write({ f: 'publish', type: 'ok', id, messages });
+    client.release();
+  } catch {
+    history.write({ f: 'publish', type: committing ? 'info' : 'fail', id, messages });
+    const isOver = await client.query('rollback').then(
+      () => true,
+      () => false,
+    );
+    client.release(!isOver || committing);
+  }
+}
+
+async function work(writer: number): Promise<void> {
+  for (let count = 0; !stopping; count += 1) {
+    const started = performance.now();
+    await transact(`${settings.name}/${writer}/${count}`);
+    const pause = (1_000 * WRITERS) / settings.perSecond - (performance.now() - started);
+    if (pause > 0) await sleep(pause);
+  }
+}
+
+console.log('ready');
+for (let writer = 0; writer < WRITERS; writer += 1) writers.push(work(writer));
+await Promise.all(writers);

@@ -1,0 +1,2 @@
+/** The topic of the load. */
+export const TOPIC = 'chaos.orders';

@@ -1,0 +1,31 @@
+import { parseChaosArguments, UsageError } from './runner/arguments.js';
+import { runChaos } from './runner/run-chaos.js';
+import { summarise } from './report/summary.js';
+
+/** Violations that are printed of each rule. */
+const SHOWN = 5;
+
+async function main(args: readonly string[]): Promise<number> {
+  const wanted = parseChaosArguments(args);
+  const print = wanted.json ? () => {} : (line: string): void => console.log(line);
+  print(`seed ${wanted.seed}, ${wanted.seconds} s, faults: ${wanted.faults.join(', ') || 'none'}`);
+  const result = await runChaos(wanted, print);
+  const shown = new Map<string, number>();
+  for (const { rule, what } of result.violations) {
+    const times = (shown.get(rule) ?? 0) + 1;
+    shown.set(rule, times);
+    if (times <= SHOWN) print(`broken: ${rule}: ${what}`);
+  }
+  for (const [name, times] of result.recovery)
+    print(`${name}: ${times.length} times, recovered within ${Math.round(Math.max(0, ...times))} ms`);
+  const summary = summarise(wanted, result);
+  console.log(JSON.stringify(summary));
+  return summary.verdict === 'pass' ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  console.error(error instanceof UsageError ? error.message : error);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}

@@ -1,0 +1,68 @@
+import { parseArgs } from 'node:util';
+import { FAULTS } from '../faults/all-faults.js';
+
+/** What a run is asked for. */
+export interface ChaosArguments {
+  /** Names of faults; each gets its turn, one after the other, as long as the run lasts. */
+  readonly faults: readonly string[];
+  readonly seconds: number;
+  readonly seed: number;
+  /** Prints nothing but the last line. */
+  readonly json: boolean;
+}
+
+const USAGE = `usage: npm run chaos [-- --fault NAME,… --seconds N --seed S --json]
+faults: ${Object.keys(FAULTS).join(', ')}, none; default: all`;
+
+/** An argument that cannot be used; its message says how to call the program. */
+export class UsageError extends Error {
+  constructor(problem: string) {
+    super(`${problem}\n${USAGE}`);
+  }
+}
+
+/** @throws UsageError */
+export function parseChaosArguments(args: readonly string[]): ChaosArguments {
+  const values = optionsOf(args);
+  const given = values.fault?.split(',') ?? Object.keys(FAULTS);
+  const faults = given.filter((name) => name !== 'none');
+  const unknown = faults.filter((name) => !Object.hasOwn(FAULTS, name));
+  if (unknown.length > 0) throw new UsageError(`unknown fault ${unknown.join(', ')}`);
+  return {
+    faults,
+    seconds: numberOf('seconds', values.seconds ?? '60', 1, 86_400),
+    seed: numberOf('seed', values.seed ?? String(Date.now() % 1_000_000), 0, 2 ** 32 - 1),
+    json: values.json ?? false,
+  };
+}
+
+function optionsOf(args: readonly string[]): {
+  fault?: string | undefined;
+  seconds?: string | undefined;
+  seed?: string | undefined;
+  json?: boolean | undefined;
+} {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        fault: { type: 'string' },
+        seconds: { type: 'string' },
+        seed: { type: 'string' },
+        json: { type: 'boolean' },
+      },
+    });
+    return values;
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+function numberOf(name: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isInteger(value) || value < min || value > max)
+    throw new UsageError(
+      `--${name} must be a whole number from ${min} to ${max}, got ${JSON.stringify(text)}`,
+    );
+  return value;
+}

@@ -1,0 +1,93 @@
+import { fileURLToPath } from 'node:url';
+import { type ScriptProcess, spawnScript } from '@waybill/testing';
+import { TcpProxy } from '../faults/tcp-proxy.js';
+
+/** Output that is kept of a process's earlier incarnations. */
+const KEPT_INCARNATIONS = 3;
+
+/** A process of the load, with a proxy of its own before the server. It is started again by {@link restart} only. */
+export class LoadProcess {
+  #script: ScriptProcess | undefined;
+  #incarnation = 0;
+  readonly #outputs: string[] = [];
+
+  private constructor(
+    readonly name: string,
+    private readonly program: string,
+    private readonly settings: (incarnation: number) => Readonly<Record<string, unknown>>,
+    readonly proxy: TcpProxy,
+  ) {}
+
+  /**
+   * Makes a process; {@link start} starts it.
+   * @param settings by incarnation, from 1
+   */
+  static async create(
+    name: string,
+    program: string,
+    url: string,
+    settings: (incarnation: number) => Readonly<Record<string, unknown>>,
+  ): Promise<LoadProcess> {
+    return new LoadProcess(name, program, settings, await TcpProxy.start(url));
+  }
+
+  get isRunning(): boolean {
+    return this.#script !== undefined;
+  }
+
+  /** The newest output of its newest incarnations. */
+  get output(): string {
+    return [...this.#outputs, this.#script?.output ?? ''].join('\n');
+  }
+
+  async start(): Promise<void> {
+    this.#incarnation += 1;
+    const path = fileURLToPath(new URL(`../load/${this.program}.js`, import.meta.url));
+    const settings = {
+      ...this.settings(this.#incarnation),
+      name: `${this.name}.${this.#incarnation}`,
+      url: this.proxy.url,
+    };
+    this.#script = spawnScript(path, { args: [JSON.stringify(settings)] });
+    await this.#script.waitForLine(/^ready/, { timeoutMs: 60_000 });
+  }
+
+  signal(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2'): void {
+    this.#script?.kill(signal);
+  }
+
+  /** Kills it, and waits until it is gone. */
+  async kill(): Promise<void> {
+    this.signal('SIGKILL');
+    await this.#gone();
+  }
+
+  /** Asks it to stop, as a deployment does. @throws Error when it does not within a minute */
+  async stop(): Promise<void> {
+    const script = this.#script;
+    if (script === undefined) return;
+    script.kill('SIGTERM');
+    const limit = AbortSignal.timeout(60_000);
+    const late = new Promise<'late'>((resolve) => limit.addEventListener('abort', () => resolve('late')));
+    if ((await Promise.race([script.exited, late])) === 'late') {
+      const { output } = this;
+      await this.kill();
+      throw new Error(`${this.name} did not stop within a minute of SIGTERM:\n${output}`);
+    }
+    await this.#gone();
+  }
+
+  async close(): Promise<void> {
+    await this.kill();
+    await this.proxy.close();
+  }
+
+  async #gone(): Promise<void> {
+    const script = this.#script;
+    if (script === undefined) return;
+    await script.exited;
+    this.#outputs.push(script.output);
+    this.#outputs.splice(0, Math.max(0, this.#outputs.length - KEPT_INCARNATIONS));
+    this.#script = undefined;
+  }
+}
