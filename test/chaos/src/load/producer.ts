@@ -69,7 +69,7 @@ async function transact(id: string): Promise<void> {
   let messages: PublishedMessage[] = [];
   let committing = false;
   const client = await database.pool.connect().catch(() => undefined);
-  if (client === undefined) return void (await sleep(50));
+  if (client === undefined) return sleep(50);
   try {
     await client.query('begin');
     messages = await takeTurns(client, keys);
