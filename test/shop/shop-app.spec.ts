@@ -209,7 +209,7 @@ describe('an order', () => {
 
   test('whose bank transfer does not come in time is rejected, and its goods are released', async () => {
     await post('/orders', order('142', 'E3', 3, { customerId: '14' }));
-    expect((await becomes('142', 'REJECTED')).rejection).toBe('nothing came for step transfer in time');
+    expect((await becomes('142', 'REJECTED')).rejection).toBe('step transfer received nothing in time');
     expect(await level('E3')).toBe(STOCK);
     expect(await entries('142')).toEqual([]);
     const late = await post('/orders/142/transfer', { reference: 'TR 1' });
