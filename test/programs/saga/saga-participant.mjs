@@ -42,7 +42,7 @@ const WORKS = {
 
 await runService(settings, async ({ faults, outbox }) => {
   const participant = new SagaCommandServer({
-    answers: new OutboxReplies(outbox),
+    replies: new OutboxReplies(outbox),
     locks: new SagaLocks(new OutboxReplies(outbox)),
   });
   const handle = async (delivery) => {
@@ -66,6 +66,6 @@ await runService(settings, async ({ faults, outbox }) => {
     }
   };
   return {
-    subscriptions: TOPICS[group].map((topic) => resolveSubscription(topic, handle, { answers: true, retry })),
+    subscriptions: TOPICS[group].map((topic) => resolveSubscription(topic, handle, { replies: true, retry })),
   };
 });
