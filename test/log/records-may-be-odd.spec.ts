@@ -14,7 +14,7 @@ const header = (key: string, value: string | Buffer): Odd => ({
   headers: [{ key, value: Buffer.from(value) }],
 });
 
-/** What stands in a log that other programs may write to. */
+/** Records found in a log that other programs may write to. */
 const ODD: readonly (readonly [what: string, record: Odd])[] = [
   ['a key with a NUL', { key: Buffer.from('a\0b') }],
   ['a key that is no UTF-8', { key: Buffer.from([0xff, 0xfe, 0x00, 0x41]) }],
@@ -63,7 +63,7 @@ afterEach(async () => {
   await fixture.close();
 });
 
-test.each(ODD)('%s: its failure stops nobody behind it', async (_, odd) => {
+test.each(ODD)('%s: its failure stops no later message', async (_, odd) => {
   const value = (n: number): Buffer => Buffer.from(JSON.stringify({ n }));
   await appendBytes(fixture, { topic: 'orders', value: value(1), ...odd });
   await appendBytes(fixture, { topic: 'orders', key: Buffer.from('other'), value: value(2) });

@@ -59,7 +59,7 @@ describe('a value that JSON would change', () => {
         (thrown: unknown) => thrown,
       );
       expect(error).toMatchObject({ code });
-      // The caller's transaction goes on.
+      // The caller's transaction continues.
       await tx.query('select 1');
       return (error as Error).message;
     });
@@ -108,20 +108,20 @@ describe('a value that JSON would change', () => {
     expect(await refused(publish, 'MESSAGE_INVALID')).toMatch(/headers? .*must be/);
   });
 
-  test('what a guard keeps as a result', async () => {
+  test('a value that a guard stores as a result', async () => {
     const once = (tx: pg.PoolClient): Promise<unknown> =>
       messageIdGuardOf().once(tx, 'c', newId(), () => Promise.resolve(new Map([[1, 2]])));
     await refused(once, 'RESULT_NOT_SERIALIZABLE');
   });
 
-  test('what a step adds to a saga, and a command, leave it stuck and visible', async () => {
+  test('such data of a step, or such a command, leaves the saga stuck and visible', async () => {
     await floor.carry();
     await floor.serve('stock', { ship: note('ship'), book: note('book') });
     await floor.until(id, 'STUCK');
     expect((await floor.operations.show(id)).reason).toContain('weight is a Map');
   });
 
-  test('is carried as it is by extendedJson', async () => {
+  test('is carried unchanged by extendedJson', async () => {
     const outbox = new Outbox({ codecs: { orders: extendedJson } });
     const payload = {
       at: new Date(1),
