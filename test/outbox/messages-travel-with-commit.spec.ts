@@ -205,7 +205,7 @@ describe.each(DRIVERS)('a business transaction of $kind', ({ kind, runner, execu
     expect(await published()).toEqual([...before, 70, 72, 71]);
   });
 
-  test('rings the relay's bell after its commit, and only if it has published', async () => {
+  test("rings the relay's bell after its commit, and only if it has published", async () => {
     const bell = new Bell();
     let rings = 0;
     bell.onRing(() => (rings += 1));

@@ -75,7 +75,7 @@ test('emit opens its own transaction only if configured to, and joins an open on
   expect(heard.find(({ key }) => key === 'k')?.payload).toEqual({ n: 1 });
 });
 
-test('what the dispatch hook attaches is sent as headers; the caller's headers take precedence', async () => {
+test("what the dispatch hook attaches is sent as headers; the caller's headers take precedence", async () => {
   const app = await apps.start('hooked', [Listener], { client: { requireTransaction: false } });
   const client = app.get(WaybillClient);
   client.setOnDispatchHook((packet) => {

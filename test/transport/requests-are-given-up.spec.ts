@@ -80,7 +80,7 @@ test('a handler that continues after its caller has given up is rolled back when
   const asked = client.send('cook', 'roast').subscribe();
   await begun('roast');
   asked.unsubscribe();
-  await waitUntil(() => Kitchen.signal.aborted, { describe: 'the handler's signal aborts' });
+  await waitUntil(() => Kitchen.signal.aborted, { describe: "the handler's signal aborts" });
   Kitchen.isOpen = true;
   expect(await lastValueFrom(client.send('cook', 'soup'))).toBe('soup');
   expect(Kitchen.ended).toEqual(['roast', 'soup']);
@@ -100,7 +100,9 @@ test('knowing the id of a request is not enough to cancel it: any login may send
   // A valid note, sent later: once that has arrived, so has the forged one.
   thief.notes.send('request-cancelled:a-secret');
   const { cancellations } = kitchen.get(Waybill);
-  await waitUntil(() => cancellations.has(nameBasedId('request a-secret')), { describe: 'both notes have arrived' });
+  await waitUntil(() => cancellations.has(nameBasedId('request a-secret')), {
+    describe: 'both notes have arrived',
+  });
   await thief.stop();
   expect(cancellations.has(id)).toBe(false);
   expect(Kitchen.signal.aborted).toBe(false);
@@ -124,7 +126,9 @@ test('a request that is given up before its turn does not run', async () => {
     { describe: 'the cake is published' },
   );
   second.unsubscribe();
-  await waitUntil(() => kitchen.get(Waybill).cancellations.has(cake), { describe: 'the kitchen has the cancellation' });
+  await waitUntil(() => kitchen.get(Waybill).cancellations.has(cake), {
+    describe: 'the kitchen has the cancellation',
+  });
   const third = lastValueFrom(client.send('cook', 'soup'));
   Kitchen.isOpen = true;
   expect(await Promise.all([first, third])).toEqual(['roast', 'soup']);

@@ -310,7 +310,9 @@ describe('a request whose caller no longer waits', () => {
     );
     const [letter] = await letters.list();
     await letters.redrive(letter?.id ?? 0, { by: 'test' });
-    await waitUntil(async () => (await apps.effects('gate 9')) === 1, { describe: 'the redriven request takes effect' });
+    await waitUntil(async () => (await apps.effects('gate 9')) === 1, {
+      describe: 'the redriven request takes effect',
+    });
   });
 
   test('is not even published when it was given up before', async () => {

@@ -127,7 +127,9 @@ describe('handlers with patterns', () => {
     // A topic created after the reply topic, and found, shows that both were considered.
     await apps.fixture.topics.create('orders.late');
     const subscribed = (): Promise<string[]> => apps.fixture.value('select topics from waybill.group_member');
-    await waitUntil(async () => (await subscribed()).includes('orders.late'), { describe: 'the late topic is subscribed' });
+    await waitUntil(async () => (await subscribed()).includes('orders.late'), {
+      describe: 'the late topic is subscribed',
+    });
     expect((await subscribed()).toSorted()).toEqual([
       'orders.eu.fr.placed',
       'orders.late',
@@ -214,7 +216,7 @@ test('two servers in one application consume as two groups, each with its own ha
   }
 });
 
-test('Nest's hooks run once around each delivery, and a hook that fails is a failed attempt', async () => {
+test("Nest's hooks run once around each delivery, and a hook that fails is a failed attempt", async () => {
   @Controller()
   class Hooked {
     static calls = 0;
@@ -265,7 +267,9 @@ test('the server reports when it is connected, rebalances, drains and has stoppe
   const first = await apps.start('shared', [Wide]);
   const told: string[] = [];
   first.status.subscribe((state: string) => told.push(state));
-  await waitUntil(() => first.get(Waybill).consumerStatus?.partitions === 2, { describe: 'it has both partitions' });
+  await waitUntil(() => first.get(Waybill).consumerStatus?.partitions === 2, {
+    describe: 'it has both partitions',
+  });
   await apps.start('shared', [Wide]);
   await waitUntil(() => first.get(Waybill).consumerStatus?.partitions === 1, {
     describe: 'it has given one up',
