@@ -77,7 +77,7 @@ test.each([
       });
   });
   await applications.start('orders', [controller]);
-  await waitUntil(() => seen.length === 1, { describe: 'the one that fits' });
+  await waitUntil(() => seen.length === 1, { describe: 'the one that fits is handled' });
   expect(seen).toEqual([{ at, line: { pieces: 2 } }]);
   expect(seen[0] instanceof Order).toBe(controller === ByClass);
   const [letter] = await fixture.deadLetters.list();

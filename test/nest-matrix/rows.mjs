@@ -1,5 +1,5 @@
 /**
- * The table of failures: what goes wrong on the way to, in, or behind a handler, and what has to follow for an event and
+ * The failure table: what goes wrong before, in, or after a handler, and what must follow for an event and
  * for a request. Every handler writes an effect first: what fails must leave none.
  */
 import { BadRequestException, HttpException, Scope, ServiceUnavailableException } from '@nestjs/common';
@@ -10,9 +10,9 @@ import { DomainError, fail, filter, guard, interceptor, later, pipe, scoped } fr
 import { answered, done, refused, spent } from './outcomes.mjs';
 
 /**
- * Of a row: `handle` is the handler, called with its delivery's context and the number of the call; `use` are decorators of
+ * Properties of a row: `handle` is the handler, called with its delivery's context and the number of the call; `use` are decorators of
  * the method; `inject` a provider that the controller needs; `beside` a second handler of the same pattern; `options` those
- * of the subscription; `event` and `request` what has to follow.
+ * of the subscription; `event` and `request` what must follow.
  */
 export const rows = [
   {

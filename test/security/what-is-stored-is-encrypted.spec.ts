@@ -387,7 +387,7 @@ test('codecs of topics work for requests, sagas and waiting commands', async () 
   expect((await app.get(SagaOperations).show(id)).state).toBe('RUNNING');
 });
 
-test('the command shows encrypted data only with the cipher, and stores no edited payload in plain text', async () => {
+test('the command shows encrypted data only with the cipher, and the audit of an edit has no payload', async () => {
   const app = await start({ cipher: cipherOf('k1'), encryptKeys: true });
   await publish(app, 'bad', MARKER);
   await insertLost(app);
