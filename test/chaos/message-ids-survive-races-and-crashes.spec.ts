@@ -97,7 +97,8 @@ test.each(['entering', 'working', 'worked', 'kept', 'committed'])(
     await go();
     const { signal } = (await victim?.exited) ?? {};
     const told = await taken([victim as ScriptProcess, ...others]);
-    // The test must have exercised it: at the places that only the first reaches, this process may always have been second.
+    // The test must have exercised it: at the places that only the first reaches, this process may always have been
+    // second.
     if (killAt === 'entering' || killAt === 'committed') expect(signal).toBe('SIGKILL');
     expect(told.length).toBeGreaterThanOrEqual(2 * 3 * ids.length);
     expect(await faultsOf(told, ids)).toEqual([]);

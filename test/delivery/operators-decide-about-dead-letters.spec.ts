@@ -42,7 +42,9 @@ describe.each(['key', 'partition'] as const)(
       patient = false;
     });
     const order = (n: number) => ({ n, key: `key-${n % 2}`, partition: 0 });
-    /** Message 2 becomes a dead letter, at its first attempt or after it was parked; then come the messages after it. */
+    /**
+     * Message 2 becomes a dead letter, at its first attempt or after it was parked; then come the messages after it.
+     */
     const consume = async (retry?: SubscriptionOptions['retry']): Promise<void> => {
       broken = true;
       await floor.publish(upTo(3).map(order));

@@ -23,7 +23,10 @@ afterEach(async () => {
   await created.drop();
 });
 
-/** Draws from two stores at once until 60 retries were granted, and checks that against what the limits allow in that time. */
+/**
+ * Draws from two stores at once until 60 retries were granted, and checks that against what the limits allow in that
+ * time.
+ */
 async function drawSixty(stores: readonly RetryBudgetStore[]): Promise<void> {
   const started = performance.now();
   let granted = 0;

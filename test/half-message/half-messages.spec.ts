@@ -172,7 +172,9 @@ describe('a lost response to commit', () => {
   });
   afterEach(() => bus.close());
 
-  /** Locks the row of a half while `commit` is running, kills the committing session at the row, and releases the lock. */
+  /**
+   * Locks the row of a half while `commit` is running, kills the committing session at the row, and releases the lock.
+   */
   const killWhileItCommits = async (id: string, commit: () => Promise<unknown>): Promise<unknown> => {
     const client = await fixture.database.pool.connect();
     try {

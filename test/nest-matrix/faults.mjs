@@ -1,4 +1,7 @@
-/** What goes wrong in the rows, and the decorators of Nest, called as functions: the files run with any release as they are. */
+/**
+ * What goes wrong in the rows, and the decorators of Nest, called as functions: the files run with any release as they
+ * are.
+ */
 import {
   Catch,
   Inject,

@@ -10,9 +10,9 @@ import { DomainError, fail, filter, guard, interceptor, later, pipe, scoped } fr
 import { answered, done, refused, spent } from './outcomes.mjs';
 
 /**
- * Properties of a row: `handle` is the handler, called with its delivery's context and the number of the call; `use` are decorators of
- * the method; `inject` a provider that the controller needs; `beside` a second handler of the same pattern; `options` those
- * of the subscription; `event` and `request` what must follow.
+ * Properties of a row: `handle` is the handler, called with its delivery's context and the number of the call; `use`
+ * are decorators of the method; `inject` a provider that the controller needs; `beside` a second handler of the same
+ * pattern; `options` those of the subscription; `event` and `request` what must follow.
  */
 export const rows = [
   {

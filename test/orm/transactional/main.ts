@@ -20,8 +20,8 @@ export interface Settings {
   readonly url: string;
   readonly orm: keyof typeof ADAPTED;
   /**
-   * `joined`: the adapter is wrapped in joinDeliveries. `apart`: it is not, and the module knows `ambient`. `wrong`: it is
-   * not, and the module gets the host.
+   * `joined`: the adapter is wrapped in joinDeliveries. `apart`: it is not, and the module knows `ambient`. `wrong`: it
+   * is not, and the module gets the host.
    */
   readonly how: 'joined' | 'apart' | 'wrong';
 }
