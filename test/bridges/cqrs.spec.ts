@@ -272,7 +272,7 @@ describe('events of @nestjs/cqrs through the log', () => {
   test.each([
     ['a handler', 'mail o1'],
     ["a saga's command", 'pack o1'],
-  ])('become a dead letter when %s fails for good', async (_, name) => {
+  ])('become a dead letter when %s fails permanently', async (_, name) => {
     const app = await start('orders', [Stock, Mail, Packing, Flow]);
     failing.set(name, 100);
     await inTransaction(app.get(Waybill), () => app.get(EventBus).publish(new OrderPlaced('o1')));

@@ -193,7 +193,7 @@ describeWithRedis('leases', (redis) => {
       ['claimed', 1],
       ['effect', 2],
       ['done', 1],
-    ] as const)('one killed when it has %s leaves a name that goes on', async (dieIn, count) => {
+    ] as const)('one killed when it has %s leaves a name that can be claimed again', async (dieIn, count) => {
       const settings = { kind, prefix: `dead-${dieIn}-${kind}`, options: { leaseMs: 400 } };
       const first = await start({ ...settings, dieIn });
       await first.exited;

@@ -44,7 +44,7 @@ async function faultsOf(told: readonly Taken[], ids: readonly string[]): Promise
     const of = told.filter((taking) => taking.id === id);
     const results = new Set(of.map(({ by }) => by));
     if (results.size > 1) faults.push(`${id} has the results ${[...results].join(', ')}`);
-    if (of.filter(({ duplicate }) => !duplicate).length > 1) faults.push(`${id} was told to be new twice`);
+    if (of.filter(({ duplicate }) => !duplicate).length > 1) faults.push(`${id} was reported as new twice`);
     if (counts[id] !== 1) faults.push(`${id} took effect ${counts[id] ?? 0} times`);
   }
   return faults;

@@ -118,7 +118,7 @@ describe('a payload that does not fit', () => {
     ['zod', OrderPlaced],
     ['valibot', v.object({ n: v.pipe(v.number(), v.minValue(1)), currency: v.optional(v.string(), 'EUR') })],
     ['arktype', type({ n: 'number > 0', currency: 'string = "EUR"' })],
-  ])('of %s is not published, and its transaction goes on', async (_, schema) => {
+  ])('of %s is not published, and its transaction continues', async (_, schema) => {
     const app = await applications.start('orders', [Orders], { schemas: { orders: schema } });
     const outbox = app.get(Outbox);
     await applications.fixture.transaction(async (client) => {

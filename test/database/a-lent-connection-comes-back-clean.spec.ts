@@ -53,7 +53,7 @@ describe('work that is abandoned', () => {
         return new Promise((resolve) => query.on('error', resolve).on('end', resolve));
       },
     ],
-  ])('while BEGIN is unanswered sends nothing more, by %s', async (_, send) => {
+  ])('while BEGIN has no response sends nothing more, by %s', async (_, send) => {
     await handlers.pool.query('select 1');
     proxy.stopAnswers();
     await expect(run(send, 100)).rejects.toThrow(HandlerAbandonedError);

@@ -196,7 +196,7 @@ describe('a connection fails by', () => {
     ['postgresql://me:sec#ret@127.0.0.1:5432/shop', /percent-encoded/],
     ['postgresql://me:secret@127.0.0.1:many/shop', /percent-encoded/],
     [`postgresql://me:secret@127.0.0.1/shop?sslrootcert=${none}`, /none\.pem.*cannot be read \(ENOENT\)/],
-  ])('a connection string that is none: %s', (connectionString, says) => {
+  ])('an invalid connection string: %s', (connectionString, says) => {
     let error: unknown;
     try {
       void new PgDatabase({ connectionString });
@@ -210,7 +210,9 @@ describe('a connection fails by', () => {
 
 const isRoot = process.getuid?.() === 0;
 if (isRoot)
-  process.stderr.write('A folder of sockets that is closed to the process is left out: it runs as root.\n');
+  process.stderr.write(
+    'The test of a folder of sockets that the process may not read is skipped: it runs as root.\n',
+  );
 (isRoot ? describe.skip : describe)('a connection fails by a folder of sockets', () => {
   test('that the process may not read: the error says what to do', async () => {
     const closed = mkdtempSync(join(folder, 'closed-'));

@@ -21,7 +21,7 @@ describe('lanes that are opened together', () => {
     await fixture.close();
   });
 
-  /** A consumer of all topics of a pattern, on connections of its own that count what is sent over them. */
+  /** A consumer of all topics of a pattern, on its own connections, which count what is sent over them. */
   const consume = async (
     pattern: string,
     group = pattern.replace('.*', ''),

@@ -95,7 +95,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
       'a code of the network',
       () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }),
     ],
-  ])('an error of the handler is not judged by %s: it counts', async (_, error) => {
+  ])('an error of the handler counts as a failure despite %s', async (_, error) => {
     await consume(() => Promise.reject(error()));
     expect(await letter()).toMatchObject({ reason: 'attempts-spent', attempts: 3 });
     await others();

@@ -212,7 +212,7 @@ describe('a request with an Idempotency-Key', () => {
     ['', 'malformed'],
     ['a b', 'malformed'],
     ['x'.repeat(256), 'malformed'],
-  ])('that is missing or unusable is refused: %s', async (key, refusal) => {
+  ])('that is missing or invalid is refused: %s', async (key, refusal) => {
     await start();
     expect(await post('/orders', key)).toMatchObject({ status: 400, body: { statusCode: 400, refusal } });
     expect(ran).toEqual([]);
@@ -460,5 +460,5 @@ describe('an application that could not identify the caller does not start', () 
     ['a guard of the method', [ByGuard], []],
     ['an option', [ByOption], []],
     ['a guard of the application', [Open, OpenClass], [interceptor, guard]],
-  ])('and with %s it does', (_, controllers, providers) => boot(controllers, providers));
+  ])('and with %s it starts', (_, controllers, providers) => boot(controllers, providers));
 });

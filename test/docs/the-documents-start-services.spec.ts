@@ -115,7 +115,7 @@ test.each([
     .filter((path) => path.endsWith('.ts') && !path.includes('generated'))
     .filter((path) => isService(read(path)))
     .map((path) => [path, read(path)] as const),
-])('%s lets its handlers end, and its providers be ready before they begin', (_path, text) => {
+])('%s lets its handlers end, and starts them after its providers are ready', (_path, text) => {
   expect(text).toContain('.enableShutdownHooks()');
   if (text.includes('startAllMicroservices'))
     expect(text).toMatch(/connectMicroservice[\s\S]*\.init\(\)[\s\S]*startAllMicroservices/);

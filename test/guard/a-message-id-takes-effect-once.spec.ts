@@ -15,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => fixture.close());
 
 const plainGuard = messageIdGuardOf();
-/** One message in a transaction of its own. */
+/** One message in its own transaction. */
 const take = (
   id: string,
   {
@@ -90,7 +90,7 @@ describe('a message', () => {
   test.each([
     ['commit', { result: { by: 1, n: 0 }, duplicate: true }],
     ['rollback', { result: { by: 2, n: 0 }, duplicate: false }],
-  ] as const)('that comes while the first is at work waits for its %s', async (how, expected) => {
+  ] as const)('that comes while the first is running waits for its %s', async (how, expected) => {
     const id = newId();
     const first = await hold(id);
     const second = take(id);
@@ -160,7 +160,7 @@ describe('a message', () => {
     [undefined as unknown as string, 'has no id'],
     ['x'.repeat(256), '256 characters'],
     ['a\0b', 'zero byte'],
-  ])('without a usable id is refused: %#', async (id, problem) => {
+  ])('without a valid id is refused: %#', async (id, problem) => {
     await expect(take(id)).rejects.toMatchObject({
       code: 'MESSAGE_ID_INVALID',
       message: expect.stringContaining(problem),

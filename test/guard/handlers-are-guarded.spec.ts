@@ -155,7 +155,7 @@ describe('a handler with the message-id guard', () => {
   test('handles a message once that its producer has sent twice; two handlers of a topic are guarded separately', async () => {
     await start(Billing);
     const [first, second] = [newId(), newId()];
-    // The same message twice; then another message about the same order, which only one of the handlers tells apart.
+    // The same message twice; then another message about the same order, which only one of the handlers distinguishes.
     await appendForeign(fixture, first, { n: 1, order: 'A' });
     await appendForeign(fixture, first, { n: 1, order: 'A' });
     await allHandled(2);

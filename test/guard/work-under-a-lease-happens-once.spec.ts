@@ -340,7 +340,7 @@ describeWithRedis('leases in a cluster of Redis', () => {
   });
 });
 
-describeWithRedis('leases in Redis with PostgreSQL behind it', (redis) => {
+describeWithRedis('leases in Redis with PostgreSQL as its fallback', (redis) => {
   suite('backed', redis);
 
   let stores: LeaseStores;

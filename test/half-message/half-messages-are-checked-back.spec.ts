@@ -177,7 +177,7 @@ describe('a half message that was left open', () => {
     ['a verdict in between restarts the time', {}, ['unknown'], 'prepared'],
     ['it may be switched off', { undecidedAfterMs: 0 }, [], 'prepared'],
     ['it may be shorter', { undecidedAfterMs: 60_000 }, [], 'undecided'],
-  ] as const)('of checks that fail: %s', async (_what, options, between, state) => {
+  ] as const)('with checks that fail: %s', async (_what, options, between, state) => {
     const { id } = await floor.halves.prepare(order(1));
     const answers: HalfMessageVerdict[] = [];
     const groupCheck = (): HalfMessageVerdict => {

@@ -221,12 +221,12 @@ async function main() {
   for (const { name, unhandled: error } of rows) {
     if (error === undefined) continue;
     await until(name, async () => (unhandled.includes(error) ? true : undefined));
-    tell({ row: `${name}: Node says so`, kind: 'process', holds: true, error });
+    tell({ row: `${name}: Node reports it`, kind: 'process', holds: true, error });
   }
   if (platform !== 'microservice') {
     const response = await fetch(`${await app.getUrl()}/ping`);
     tell({
-      row: `HTTP by ${platform}`,
+      row: `HTTP on ${platform}`,
       kind: 'process',
       holds: (await response.text()) === 'pong',
       status: response.status,

@@ -108,7 +108,7 @@ describe.each(WAYS)('@Transactional() code with $orm ($how)', ({ orm, how }) => 
   test(
     how === 'joined'
       ? 'joins the delivery that it is called in, and fails with it'
-      : 'has a transaction of its own in a delivery where it is not told to join',
+      : 'has its own transaction in a delivery that it is not configured to join',
     async () => {
       const asked = ask('handles', 400);
       await fixture.publish(1);

@@ -57,7 +57,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     return (await fixture.log('orders.done')).map(({ payload }) => payload.n);
   };
 
-  test('are of its own type, and a handler that fails leaves nothing, wherever it fails', async () => {
+  test("are of the library's type, and a handler that fails leaves nothing, wherever it fails", async () => {
     waybill = new Waybill('default', {
       database: { connectionString: fixture.url },
       group: `group-${name.toLowerCase().replaceAll(/[^a-z]/g, '-')}`,

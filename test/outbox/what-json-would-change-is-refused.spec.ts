@@ -14,18 +14,18 @@ const LOSSY: [string, unknown][] = [
   ['a Map', { a: [new Map([['b', 1]])] }],
   ['a Buffer', { a: [Buffer.from('b')] }],
   ['an invalid Date', { a: [new Date(Number.NaN)] }],
-  ['undefined in a list', { a: [undefined] }],
+  ['undefined in an array', { a: [undefined] }],
   ['a BigInt', { a: [1n] }],
   ['a key __proto__', JSON.parse('{ "a": [{ "__proto__": 1 }] }')],
 ];
 
 const NO_HEADERS: [string, unknown][] = [
   ['a Map', new Map([['a', 'b']])],
-  ['a text', 'ab'],
-  ['a list', [['a', 'b']]],
+  ['a string', 'ab'],
+  ['an array', [['a', 'b']]],
   ['null', null],
   ['an object of numbers', { a: 1 }],
-  ['an object of lists', { a: ['b'] }],
+  ['an object of arrays', { a: ['b'] }],
   ['an object of nothing', { a: undefined }],
 ];
 

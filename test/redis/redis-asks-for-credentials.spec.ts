@@ -187,7 +187,7 @@ describeWithRedis('Redis asks for credentials', (open) => {
       /cluster must be a string/,
     ],
     [{ sentinels: [], name: 'x', sentinelPassword: () => 'x' }, /sentinelPassword must be a string/],
-  ])('what no client can take is refused: %j', (redis, says) => {
+  ])('what the client does not support is refused: %j', (redis, says) => {
     expect(() => service(redis as unknown as WaybillModuleOptions['redis'])).toThrow(says);
     services.length = 0;
   });

@@ -40,8 +40,8 @@ describeWithRedis('what others write to Redis is not believed', (redis) => {
     ['no fence', (key) => forger.hdel(key, 'f')],
     ['no MAC', (key) => forger.hdel(key, 'm')],
     ['an odd MAC', (key) => forger.hset(key, 'm', `1.${'x'.repeat(43)}`)],
-    ['a MAC of a key that there is not', (key) => forger.hset(key, 'm', `999999.${'x'.repeat(43)}`)],
-    ['a key beyond all numbers', (key) => forger.hset(key, 'm', `${'9'.repeat(15)}.${'x'.repeat(43)}`)],
+    ['a MAC of an unknown key', (key) => forger.hset(key, 'm', `999999.${'x'.repeat(43)}`)],
+    ['a key out of range', (key) => forger.hset(key, 'm', `${'9'.repeat(15)}.${'x'.repeat(43)}`)],
     [
       'the mark of another name',
       async (key, other) => {
@@ -50,7 +50,7 @@ describeWithRedis('what others write to Redis is not believed', (redis) => {
       },
     ],
     [
-      'a text in place of the mark',
+      'a string instead of the mark',
       async (key) => {
         await forger.del(key);
         await forger.set(key, 'done');

@@ -91,7 +91,7 @@ describeWithRedis('the Redis clock', (redis) => {
   test.each<[string, (server: RedisServer) => Promise<void>, (server: RedisServer) => Promise<void>]>([
     ['is killed without a save', (server) => server.kill(), (server) => server.start()],
     [
-      'stands still',
+      'is paused',
       async (server) => server.pause(),
       async (server) => {
         server.resume();

@@ -136,7 +136,7 @@ test.each([
     DENIED,
   ],
   [
-    'nor goes on with one',
+    'nor continues one',
     () => service,
     `select waybill.saga_bulk_step(1, '${NONE}', '{}', '{}', '{}', '${NONE}', true)`,
     DENIED,

@@ -268,12 +268,12 @@ describe('a service that may consume orders* in group shop', () => {
     ['orders to sagas', () => count('saga_order'), 0],
     ['forged messages to sagas', () => count('saga_refusal'), 0],
     ['what was quarantined', () => count('outbox_quarantine'), 0],
-    ['what happened to sagas', () => count('saga_transition'), 0],
+    ['transitions of sagas', () => count('saga_transition'), 0],
     ['results of guards', () => count('idempotent_message'), DENIED],
-    ['results behind barriers', () => count('barrier_result'), DENIED],
+    ['results of barriers', () => count('barrier_result'), DENIED],
     ['leases', () => count('guard_lease'), DENIED],
     ['results under leases', () => count('guard_outcome'), DENIED],
-    ['the record of what operators did', () => count('operator_action'), DENIED],
+    ['the audit of operators', () => count('operator_action'), DENIED],
     ['redrives', () => count('redrive'), DENIED],
     ['a slot of the log by its name', () => count('log_batch_s1'), DENIED],
     ['a slot of the sagas by its name', () => count('saga_ended_s1'), DENIED],
@@ -284,7 +284,7 @@ describe('a service that may consume orders* in group shop', () => {
       RESTRICTED,
     ],
     [
-      'the guard of its own',
+      'its own guard',
       () => `select outcome from waybill.message_enter('shop/orders/pay', 'm-1', null, 3600000, 0, 0)`,
       'new',
     ],
@@ -299,7 +299,7 @@ describe('a service that may consume orders* in group shop', () => {
 
   test.each([
     [
-      'a position of its own',
+      'its own position',
       () =>
         `insert into waybill.consumer_position (group_id, partition_id, position, in_flight_end) values (${ids.shop}, ${ids.orders}, 1, 1)`,
       [],

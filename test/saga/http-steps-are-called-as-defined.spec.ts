@@ -76,7 +76,7 @@ test.each([
   ['a dot', '.', /would change the path/],
   ['empty', '', /field orderId of the request is empty/],
   ['missing', null, /field orderId of the request is neither a string nor a number/],
-])('a field that is %s calls nobody, and its saga is stuck', async (_, orderId, reason) => {
+])('a field that is %s makes no call, and its saga is stuck', async (_, orderId, reason) => {
   const definition = charging({ url: gateway.url('/orders/{orderId}/charge') });
   await open(definition);
   const id = await begin(definition, { orderId });
@@ -126,8 +126,8 @@ describe('headers from the request', () => {
     ['of Waybill', { 'Waybill-Saga-Id': 'x' }, /may not set "waybill-saga-id"/],
     ['of the message', { 'Content-Length': '3' }, /may not set "content-length"/],
     ['that name another host', { HOST: 'x' }, /may not set "host"/],
-    ['that are no texts', { 'x-order': 3 }, /must be a string, got number/],
-    ['that are none', 'x-order: 3', /must return an object of strings/],
+    ['that are not strings', { 'x-order': 3 }, /must be a string, got number/],
+    ['that are not an object', 'x-order: 3', /must return an object of strings/],
   ])('%s are a failure of the step', async (_, made, reason) => {
     const definition = charging({ headers: () => made as never });
     await open(definition);
@@ -192,7 +192,7 @@ describe('the idempotency key', () => {
     ['ä', 'not ASCII'],
     ['a\r\nb', 'two lines'],
     [3, 'a number'],
-  ])('that is %j calls nobody: %s', async (key) => {
+  ])('that is %j makes no call: %s', async (key) => {
     const definition = charging({ idempotencyKey: () => key as never });
     await open(definition);
     const id = await begin(definition);

@@ -59,13 +59,13 @@ describe('a call that its saga has given up', () => {
   const behaviours: Readonly<Record<string, Behaviour>> = {
     'answers 503': answer(503),
     'cuts the connection': (response) => response.destroy(),
-    'never answers': () => {},
-    'answers after its time': (response) => void late.push(() => response.writeHead(200).end('{}')),
-    'says that it is still at it': answer(202),
-    'first answers 503, then hangs': (response, call) => {
+    'never responds': () => {},
+    'responds too late': (response) => void late.push(() => response.writeHead(200).end('{}')),
+    'reports that it is still working': answer(202),
+    'first responds 503, then hangs': (response, call) => {
       if (gateway.paths.filter((path) => path === '/charge').length === 1) answer(503)(response, call);
     },
-    'answers something that is too long': answer(200, 'x'.repeat(3_000)),
+    'sends a response that is too long': answer(200, 'x'.repeat(3_000)),
   };
 
   test.each(Object.keys(behaviours))('is not made after its compensation: the gateway %s', async (name) => {

@@ -38,15 +38,15 @@ describe("a local step's result that cannot be stored", () => {
     constructor(readonly id = 'r-1') {}
   }
   test.each<[string, Run]>([
-    ['a list', async () => [1, 2]],
+    ['an array', async () => [1, 2]],
     ['a BigInt', async () => ({ n: 1n })],
     ['an instance', async () => new Receipt()],
     ['a result of pg', async (client) => client.query('select 1')],
     ['a Map', async () => new Map([['a', 1]])],
-    ['a text', async () => 'done'],
+    ['a string', async () => 'done'],
     ['a function', async () => ({ f: () => 1 })],
     [
-      'what holds itself',
+      'a circular object',
       async () => {
         const self: Record<string, unknown> = {};
         self['self'] = self;
@@ -84,7 +84,7 @@ describe('a local step that fails', () => {
   });
 
   test.each<[string, unknown]>([
-    ['a text', 'trouble'],
+    ['a string', 'trouble'],
     ['undefined', undefined],
     ['an error that looks like a lost connection', Object.assign(new Error('x'), { code: 'ECONNREFUSED' })],
     ['an error that looks like a deadlock', Object.assign(new Error('x'), { code: '40P01' })],
@@ -103,7 +103,7 @@ describe('a local step that fails', () => {
   test.each<[string, Run]>([
     ['never ends', () => new Promise(() => {})],
     ['waits in a statement', (client) => client.query('select pg_sleep(3600)')],
-  ])('that %s has failed when its time is over, and keeps no other saga waiting', async (_, hang) => {
+  ])('that %s fails at its time-out, and keeps no other saga waiting', async (_, hang) => {
     const hanging = saga<object>('hanging')
       .step('charge', { invoke: charge, with: () => ({}), undo: { invoke: refund, with: () => ({}) } })
       .local<object, pg.PoolClient>('hang', {
@@ -141,7 +141,7 @@ describe('a child that cannot be started', () => {
     ['whose key is taken', () => 'taken', 'a saga child with key taken exists already'],
     ['whose key is not storable', () => 'a\0b', 'must be a string of 1 to 255'],
     ['whose key is too long', () => 'x'.repeat(5_000), 'must be a string of 1 to 255'],
-    ['whose key is no text', () => 7 as unknown as string, 'must be a string of 1 to 255'],
+    ['whose key is not a string', () => 7 as unknown as string, 'must be a string of 1 to 255'],
     [
       'whose key throws',
       () => {
@@ -149,7 +149,7 @@ describe('a child that cannot be started', () => {
       },
       'no number',
     ],
-  ])('%s leaves its step to an operator, who is not locked out', async (_, key, why) => {
+  ])('%s leaves its step to an operator, whose orders still work', async (_, key, why) => {
     const parent = saga<object>('parent')
       .step('charge', { invoke: charge, with: () => ({}) })
       .child('child', { saga: child, key, with: () => ({}) })

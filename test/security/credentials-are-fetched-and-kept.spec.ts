@@ -133,7 +133,7 @@ describe('a password function', () => {
       /threw TypeError EVAULT/,
     ],
     [
-      'throws what is no error',
+      'throws a value that is not an error',
       () => {
         throw SECRET;
       },
@@ -309,7 +309,7 @@ describe('the command', () => {
         `postgresql://me:${SECRET}@h:x/shop`,
       ],
     ],
-  ])('tells no password: %j', async (words) => {
+  ])('prints no password: %j', async (words) => {
     const { code, stdout, stderr } = await run(words);
     expect(code).not.toBe(0);
     expect(stdout + stderr).not.toContain(SECRET);

@@ -178,7 +178,7 @@ describe('a subject', () => {
     ])
       await expect(work()).rejects.toMatchObject({ code: 'SUBJECT_ERASED' });
     await publish(next, 'notes', 'of the other', { subject: 'customer-2' });
-    await until(() => seen.some(({ text }) => text === 'of the other'), 'the other goes on');
+    await until(() => seen.some(({ text }) => text === 'of the other'), 'the other continues');
   });
 
   test('with running sagas is not erased, unless they may become stuck', async () => {

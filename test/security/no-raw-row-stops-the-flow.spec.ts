@@ -311,7 +311,7 @@ describe('any arguments of waybill', () => {
         try {
           await program.parseAsync(['node', 'waybill', '--database-url', fixture.url, ...args]);
         } catch (error) {
-          // By its code: the command may have a copy of commander of its own.
+          // By its code: the command may have its own copy of commander.
           const { code } = error as { code?: unknown };
           expect(isWaybillError(error) || String(code).startsWith('commander.')).toBe(true);
         } finally {

@@ -62,7 +62,7 @@ const THROWN: readonly (readonly [name: string, make: () => unknown])[] = [
   ['a circular object', circular],
   ['an object with a BigInt', () => ({ amount: 10n })],
   ['an object whose toJSON throws', () => ({ toJSON: () => JSON.parse('{') as unknown })],
-  ['a proxy that refuses every look', hostile],
+  ['a proxy that refuses every access', hostile],
   ['an error with such a cause', () => new Error('outer', { cause: hostile() })],
   ['an error whose message throws', () => new Getters('x')],
   ['an error whose message is not a string', () => given(new Error('x'), { message: { deep: 1n } })],
@@ -185,7 +185,7 @@ test.each([
   ['returns a Promise', () => Promise.reject(new Error('late')) as unknown as number],
   ['returns a string', () => 'soon' as unknown as number],
   ['returns a negative number', () => -5],
-])('a policy whose delay() %s waits as long as it may, and goes on', async (_, delay) => {
+])('a policy whose delay() %s waits for the maximum, and continues', async (_, delay) => {
   await publish();
   await consume(
     (delivery) => {

@@ -83,7 +83,7 @@ describe('the demo', () => {
   test.each([
     ['while its databases are set up', 1],
     ['while its services start', 6],
-  ])('that is interrupted %s leaves nothing behind', async (_moment, traces) => {
+  ])('that is interrupted %s leaves nothing on the server', async (_moment, traces) => {
     const script = spawnScript(DEMO, { args: ['--kill', 'none'], env: { DATABASE_URL: testServerUrl() } });
     await waitUntil(async () => (await remains()).length >= traces, {
       describe: 'the demo has its database and roles',

@@ -82,7 +82,7 @@ export const TAMPERINGS: readonly Tampering[] = [
   ['deadLetters', 'a message was given up', 'main', DEAD_LETTER],
   [
     'missingOutcomes',
-    'an order was forgotten',
+    'an order is missing',
     'main',
     `update orders.customer_order set status = 'PLACED' where invoice_no = '110'`,
   ],

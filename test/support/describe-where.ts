@@ -13,7 +13,7 @@ export function describeWhere(isThere: boolean, name: string, needs: string, sui
     return;
   }
   if (process.env['CI'] === 'true') throw new Error(`"${name}" needs ${needs}`);
-  console.warn(`"${name}" is left out: it needs ${needs}`);
+  console.warn(`"${name}" is skipped: it needs ${needs}`);
   // oxlint-disable-next-line jest/no-disabled-tests
   describe.skip(name, () => {
     suite();

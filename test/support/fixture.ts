@@ -140,7 +140,7 @@ export function faultsOf(records: readonly LoggedRecord[]): string[] {
       faults.push(`partition ${partition} has offset ${offset} where ${expected} was due`);
     next.set(partition, offset + 1);
     if (id === undefined) continue;
-    if (seen.has(id)) faults.push(`message ${id} stands at ${seen.get(id)} and at ${partition}@${offset}`);
+    if (seen.has(id)) faults.push(`message ${id} is stored at ${seen.get(id)} and at ${partition}@${offset}`);
     seen.set(id, `${partition}@${offset}`);
   }
   return faults;

@@ -141,7 +141,7 @@ describe('a recurring message', () => {
     ['two intervals', { everyMs: 60_000 }, { everyMs: 90_000 }],
     ['a cron expression and an interval', { cron: '0 3 * * *' }, { everyMs: 90_000 }],
     ['two cron expressions', { cron: '0 3 * * *' }, { cron: '0 4 * * *' }],
-  ])('comes to its runs though deploys change it between %s over and over', async (_, one, other) => {
+  ])('reaches its runs although deploys repeatedly change it between %s', async (_, one, other) => {
     const base = { topic: 'orders', payload: { n: 1 } };
     let passedMs = 0;
     for (let deploys = 0; passedMs < 2 * 86_400_000; deploys += 1) {

@@ -59,9 +59,9 @@ const topicLength = async (topic: string): Promise<number> => (await apps.fixtur
 test.each([
   ['that is a topic of events', 'orders'],
   ['that is a topic of commands', 'payments'],
-  ['that is not there', 'nowhere.replies'],
+  ['that does not exist', 'nowhere.replies'],
   ['that only looks like one', 'x.replies.orders'],
-  ['that is no name', 'a b/../.replies'],
+  ['that is not a valid name', 'a b/../.replies'],
 ])(
   'a request whose reply topic is one %s becomes a dead letter, and its handler does not run',
   async (_, to) => {
