@@ -74,7 +74,7 @@ test('when one booking is not available, all are released', async () => {
   expect(await free()).toEqual(before);
 });
 
-test('a caller that waits for a slow trip gets a time-out, and the trip continues', async () => {
+test('a caller that waits too long for a trip gets an error, and the trip continues', async () => {
   const sagas = (apps as Apps).trips.get(Sagas);
   const tcc = (apps as Apps).trips.get(Tcc);
   const { BookTrip } = await import('../../examples/trip/trips.js');

@@ -108,7 +108,7 @@ describe.each(['pg', 'prisma'] as const)('a participant on %s', (kind) => {
     expect(done).toHaveLength(20);
   });
 
-  test('an answer waits for the running operation, and for what undoes it', async () => {
+  test('ending an ongoing operation waits for the running one, and for what undoes it', async () => {
     const barrier = new Barrier();
     const name = { gid: newId(), branch: '01', op: 'action' } as const;
     const answer = () =>
@@ -121,7 +121,7 @@ describe.each(['pg', 'prisma'] as const)('a participant on %s', (kind) => {
               `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
             )
           ).rows.length > 0,
-        { describe: () => 'the answer waits' },
+        { describe: () => 'the end waits' },
       );
     let early: Promise<string> | undefined;
     await bank.runner.run({

@@ -67,7 +67,7 @@ describe('the barrier of a long saga', () => {
     await expect(call({ gid, op: 'action' })).rejects.toMatchObject({ code: 'BARRIER_NAME_INVALID' });
   });
 
-  test('uses the same time for rejections, pardons and answers', async () => {
+  test('uses the same time for rejections, pardons and ends', async () => {
     const gid = ago(400);
     const name = { gid, branch: '01', op: 'action', begunMs: after(400, 2) } as const;
     const inTransaction = <T>(work: (session: never) => Promise<T>): Promise<T> =>

@@ -277,7 +277,7 @@ describe('a service that may consume orders* in group shop', () => {
     ['redrives', () => count('redrive'), DENIED],
     ['a slot of the log by its name', () => count('log_batch_s1'), DENIED],
     ['a slot of the sagas by its name', () => count('saga_ended_s1'), DENIED],
-    ['who may what', () => count('acl'), DENIED],
+    ['the access list', () => count('acl'), DENIED],
     [
       'the guard of another group',
       () => `select waybill.message_enter('billing/payments/pay', 'm-1', null, 3600000, 0, 0)`,
@@ -432,7 +432,7 @@ describe('a service that may consume orders* in group shop', () => {
     ],
     ['a saga', () => `update waybill.saga set state = 3`, 0],
     [
-      'a saga that answers to another',
+      'a saga with a reply topic of another',
       () =>
         `select waybill.saga_start(gen_random_uuid(), 'pay', 1, 'P-2', 'billing.saga-replies', 1::smallint, null, null, null, null, 'c0ffee', '{}', '{}')`,
       DENIED,

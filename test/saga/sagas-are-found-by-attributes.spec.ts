@@ -145,7 +145,7 @@ describe('attributes', () => {
     });
   });
 
-  test('added to a definition later reach its running sagas, if the steps are the same; they can be removed', async () => {
+  test('added to a definition later reach its running sagas and leave its fingerprint unchanged; they can be removed', async () => {
     const plain = shipping();
     await opened(plain);
     const [old, other] = [await begin('A', { customer: 7 }, plain), await begin('B', { customer: 7 }, plain)];

@@ -326,7 +326,7 @@ test.each(['the log is in it', 'the log is in another one'] as const)(
           .get(Sagas)
           .start(client, app.get(PayFirst).definition, { key: 'A-1', data: { orderId: 'A-1', pence: 5 } }),
       );
-      await waitUntil(async () => controls.length > 0, { describe: () => 'the command has come' });
+      await waitUntil(async () => controls.length > 0, { describe: () => 'the command has arrived' });
       const [control = {}] = controls;
       const waybill = payments.get(Waybill);
       const done = { status: 'done', payload: { chargeId: 'c5' } } as const;

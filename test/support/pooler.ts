@@ -49,7 +49,7 @@ export async function startPooler(databaseUrl: string): Promise<Pooler> {
   const child = spawn('sh', ['-c', script, config], { ...as, stdio: ['pipe', 'ignore', 'ignore'] });
   const url = `postgresql://${username}@127.0.0.1:${own}${pathname}`;
   try {
-    await waitUntil(() => answers(url), { describe: 'PgBouncer answers' });
+    await waitUntil(() => answers(url), { describe: 'PgBouncer responds' });
   } catch (error) {
     await end(child, folder);
     throw error;
