@@ -115,7 +115,7 @@ describe('a wrong set-up', () => {
     await expect(assertMigrated(old)).rejects.toBeInstanceOf(PostgresTooOldError);
   });
 
-  test('a process with relay: false publishes and moves nothing; a named instance beside it does, and both tell their health', async () => {
+  test('a process with relay: false publishes but moves nothing; a second, named instance does, and both report their health', async () => {
     const module = await Test.createTestingModule({
       imports: [
         WaybillModule.forRoot({ database: database(), relay: false }),

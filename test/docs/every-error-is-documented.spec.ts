@@ -78,7 +78,7 @@ const made: WaybillError[] = [
 ];
 
 describe('the errors', () => {
-  test('every code has exactly one class, and every class says what its code says', () => {
+  test('every code has exactly one class, and every class agrees with its code', () => {
     expect(made.map(({ code }) => code).toSorted()).toEqual(Object.keys(ERROR_CODES).toSorted());
     for (const error of made) {
       expect(error.name).toBe(error.constructor.name);
@@ -105,7 +105,7 @@ describe('the errors', () => {
     }
   });
 
-  test('keep their cause, and are known across two copies of the package', () => {
+  test('keep their cause, and are recognised across two copies of the package', () => {
     const cause = new Error('socket hang up');
     expect(new kernel.DatabaseUnavailableError('Connecting', { cause }).cause).toBe(cause);
     expect(isWaybillError({ [Symbol.for('waybill.error')]: true })).toBe(true);

@@ -88,14 +88,14 @@ async function half(...args: string[]): Promise<string[]> {
   return printed.trimEnd().split('\n');
 }
 
-test('a Nest application executes half messages around its own database, and its providers are asked about others', async () => {
+test('a Nest application executes half messages around its own database, and its providers check others', async () => {
   const app = await start([Charges]);
   const halves = app.get(HalfMessages);
   await halves.executeWithBarrier(
     order(1),
     'default',
     (tx: pg.PoolClient) => tx.query('insert into done values (1)'),
-    // Nobody is to ask about it before it has ended.
+    // It must not be checked before it has ended.
     { checkImmunityMs: 60_000 },
   );
   await halves.prepare(order(2));
@@ -129,7 +129,7 @@ test('boot refuses two checks for one topic; without a group nothing is prepared
   });
 });
 
-test('the command lists, shows, commits, rolls back and has checked again, and keeps who decided', async () => {
+test('the command lists, shows, commits, rolls back and checks again, and records who decided', async () => {
   const app = await start([Charges]);
   const halves = app.get(HalfMessages);
   const ids: string[] = [];

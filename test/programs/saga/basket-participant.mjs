@@ -1,4 +1,4 @@
-// Serves stock and shipping of baskets until it is told to stop; `trouble` is the part of commands that fail by chance.
+// Serves stock and shipping of baskets until it is stopped; `trouble` is the fraction of commands that fail at random.
 import { resolveSubscription } from '@waybill/consumer';
 import { SagaLocks, SagaRejectedError } from '@waybill/saga';
 import { OutboxReplies, SagaCommandServer } from '@waybill/saga/internal';

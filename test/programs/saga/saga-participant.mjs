@@ -1,6 +1,6 @@
-// Serves the commands of one of the services stock, payments and shipping until it is told to stop. Its handlers do what
-// they are told each time they run: that they run once is the barrier's work. An order's `scenario` says what goes wrong;
-// `trouble` is the part of commands that fail by chance.
+// Serves the commands of one of the services stock, payments and shipping until it is stopped. Its handlers do what
+// they are asked each time they run: the barrier ensures that they run once. An order's `scenario` says what goes
+// wrong; `trouble` is the fraction of commands that fail at random.
 import { resolveSubscription } from '@waybill/consumer';
 import { SagaLocks, SagaOngoingError, SagaRejectedError } from '@waybill/saga';
 import { OutboxReplies, SagaCommandServer } from '@waybill/saga/internal';
