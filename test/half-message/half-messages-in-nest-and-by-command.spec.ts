@@ -122,7 +122,7 @@ test('boot refuses two checks for one topic; without a group nothing is prepared
   await expect(start([Charges, OtherCharges])).rejects.toThrow(
     'Charges.check and OtherCharges.check both check topic orders',
   );
-  await expect(start([Charges], { group: undefined } as never)).rejects.toThrow('names no group');
+  await expect(start([Charges], { group: undefined } as never)).rejects.toThrow('has no group');
   const app = await start([], { group: undefined } as never);
   await expect(app.get(HalfMessages).prepare(order(1))).rejects.toMatchObject({
     code: 'CONFIGURATION_INVALID',

@@ -507,7 +507,7 @@ test('sagas that are set up wrongly are refused, and a stuck one shows in the he
   }
   await expect(start('orders', { providers: [Empty] })).rejects.toThrow(/Empty has no property/);
   await expect(start('orders', { providers: [PlaceOrder, Again] })).rejects.toThrow(
-    /Again defines version 2 of orders\.place, which is there already/,
+    /Again defines version 2 of orders\.place, which is already defined/,
   );
   @SagaParticipant()
   class Other {

@@ -56,7 +56,7 @@ test('what emit publishes, and why it does not, is never lost without a word', a
   // Nobody awaits it, and nobody hears what is thrown.
   app.get(WaybillClient).emit('said', 1);
   await waitUntil(() => errors.length === 1, { describe: 'a line about the refusal' });
-  expect(errors[0]).toContain('client.emit("said") has published nothing: TransactionRequiredError');
+  expect(errors[0]).toContain('client.emit("said") failed: TransactionRequiredError');
   expect(await apps.fixture.value('select count(*)::int from waybill.outbox')).toBe(0);
 });
 

@@ -225,7 +225,7 @@ describe('a stream', () => {
     const failure = await failureOf(all(asker, 'endless'));
     expect(failure).toMatchObject({ status: 'failed', remote: { name: 'NonRetryableError' } });
     const [letter] = await apps.fixture.deadLetters.list();
-    expect(letter?.errorMessage).toContain('more than 50 answers');
+    expect(letter?.errorMessage).toContain('more than 50 values');
     expect(Shelf.calls).toBe(1);
   });
 });
