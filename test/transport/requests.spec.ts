@@ -166,7 +166,7 @@ describe('an error of a handler', () => {
     const asker = await apps.start('asker', []);
     const { status, reason, remote } = await failureOf(lastValueFrom(send(asker, 'take', 'pg')));
     const [letter] = await apps.fixture.deadLetters.list();
-    const message = 'it failed there (23505); its service finds the reason by the correlation id';
+    const message = 'the service failed (23505); find the cause there by the correlation id';
     expect({ status, reason, remote }).toEqual({
       status: 'failed',
       reason: `InternalError: ${message}`,

@@ -256,9 +256,7 @@ export class Waybill {
     this.sagas.serve();
     const { group, codecs, outbox } = this.options;
     if (group === undefined)
-      throw new ConfigurationError('Waybill cannot consume', [
-        'the module has handlers but no group: set the option group',
-      ]);
+      throw new ConfigurationError('Waybill cannot consume', ['the module has handlers but no group']);
     await assertMigrated(this.#transactions.session, this.#schemaPart);
     const { tracing, bus, topics, logger, sealer } = this;
     const options = { preparedStatements: outbox?.preparedStatements, ...consumer };

@@ -52,7 +52,7 @@ export function enterHost<T>(host: TransactionHostLike, tx: unknown, work: () =>
   const checked = async (): Promise<T> => {
     if (entry.entered) return work();
     throw new ConfigurationError('The options of WaybillModule are not usable', [
-      'transactionHost has an adapter that deliveries cannot join: wrap it: adapter: joinDeliveries(new TransactionalAdapter…(…))',
+      'transactionHost has an adapter that deliveries cannot join: set adapter: joinDeliveries(new TransactionalAdapter…(…))',
     ]);
   };
   // For the host it is a new transaction: the delivery is not part of one that is open around it.
