@@ -149,7 +149,9 @@ test('the command lists, shows, commits, rolls back and has checked again, and k
   expect(listed[0]).toMatchObject({ id: first, state: 'undecided', group: 'payments' });
   await expect(half('list', '--group', 'payment')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   await expect(half('list', '--state', 'lost')).rejects.toThrow('states must be a list of prepared');
-  expect(await half('commit', first)).toEqual([expect.stringMatching(/would be committed; --yes does it$/)]);
+  expect(await half('commit', first)).toEqual([
+    expect.stringMatching(/would be committed; use --yes to do so$/),
+  ]);
   const decision = ['--by', 'ann', '--because', 'the gateway shows the charge', '--yes'];
   expect(await half('commit', first, ...decision)).toEqual([`half message ${first} is committed`]);
   expect(await half('commit', first, '--yes')).toEqual([`half message ${first} was already committed`]);
@@ -162,7 +164,7 @@ test('the command lists, shows, commits, rolls back and has checked again, and k
   expect(shown).not.toContain('"n":1');
   expect((await half('show', third, '--payload')).join('\n')).toContain('{"n":3}');
   expect(await half('commit', third)).toEqual([
-    expect.stringMatching(/would be committed; --yes --force does it: it is still checked back$/),
+    expect.stringMatching(/would be committed; it is still being checked back: use --yes --force to do so$/),
   ]);
   await expect(half('commit', third, '--yes')).rejects.toMatchObject({
     code: 'HALF_MESSAGE_OPEN',

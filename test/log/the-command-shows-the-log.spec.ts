@@ -81,7 +81,7 @@ test('topics: a list, one with its partitions and readers; made and changed, wit
     /\nreturns +1 +2d +park /,
   );
   await expect(waybill('topic', 'set', 'returns', '--retention', '7')).rejects.toThrow(
-    'must be a duration, as',
+    'must be a duration, such as',
   );
   await expect(waybill('topic', 'set', 'returns', '--retention', '0.5h')).rejects.toThrow(
     'must be a duration',
@@ -101,9 +101,9 @@ test.each([
   });
 });
 
-test('adopting a database of another cluster: only says so without --yes', async () => {
+test('adopting a database of another cluster: changes nothing without --yes', async () => {
   const before = await fixture.value('select count(*)::int from waybill.relay_cursor');
-  expect(await waybill('relay', 'adopt')).toMatch(/would begin again.*--yes does it\n$/);
+  expect(await waybill('relay', 'adopt')).toMatch(/would start over.*use --yes\n$/);
   expect(await fixture.value('select count(*)::int from waybill.relay_cursor')).toBe(before);
 });
 

@@ -431,7 +431,7 @@ test('recorded sagas are run again by a changed definition, and the difference i
   const same = fileURLToPath(new URL('../programs/saga/sagas-same.mjs', import.meta.url));
   const changed = fileURLToPath(new URL('../programs/saga/sagas-changed.mjs', import.meta.url));
   expect(await command('verify', '--definitions', same, '--recorded', file)).toBe(
-    '1 sagas were run again, 0 would do otherwise\n',
+    '1 sagas were replayed, 0 would behave differently\n',
   );
   expect(process.exitCode).toBeUndefined();
   await rm(folder, { recursive: true });

@@ -260,7 +260,7 @@ describe('the command', () => {
     });
   }
 
-  test('takes the database from a file, or from PGHOST and its kin', async () => {
+  test('takes the database from a file, or from PGHOST and the other PG variables', async () => {
     const { host, port, user, password, database } = at();
     const file = join(folder, 'url');
     writeFileSync(file, `${server.connectionString}\n`);
@@ -283,7 +283,7 @@ describe('the command', () => {
     });
     expect(await run(['--database-url-file', join(folder, 'none'), 'status'])).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('there is no such file'),
+      stderr: expect.stringContaining('the file does not exist'),
     });
   });
 
