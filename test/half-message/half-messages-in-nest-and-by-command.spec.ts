@@ -148,7 +148,7 @@ test('the command lists, shows, commits, rolls back and has checked again, and k
   expect(listed).toHaveLength(3);
   expect(listed[0]).toMatchObject({ id: first, state: 'undecided', group: 'payments' });
   await expect(half('list', '--group', 'payment')).rejects.toMatchObject({ code: 'NOT_FOUND' });
-  await expect(half('list', '--state', 'lost')).rejects.toThrow('states must be a list of prepared');
+  await expect(half('list', '--state', 'lost')).rejects.toThrow('states must be an array of prepared');
   expect(await half('commit', first)).toEqual([
     expect.stringMatching(/would be committed; use --yes to do so$/),
   ]);
@@ -172,7 +172,7 @@ test('the command lists, shows, commits, rolls back and has checked again, and k
   });
   expect(await half('commit', third, '--force', '--yes')).toEqual([`half message ${third} is committed`]);
   await expect(half('show', 'nothing')).rejects.toMatchObject({ code: 'NOT_FOUND' });
-  await expect(half('list', '--state', 'shut')).rejects.toThrow('states must be a list of prepared');
+  await expect(half('list', '--state', 'shut')).rejects.toThrow('states must be an array of prepared');
   expect(numbersOf(await fixture.log('invoices'))).toEqual([1, 3]);
   const audited = await fixture.database.pool.query(
     'select stated_by, action from waybill.operator_action order by id',
