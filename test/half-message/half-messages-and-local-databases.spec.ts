@@ -285,7 +285,7 @@ describe('the tombstone', () => {
       );
     const { transactions } = ledger.local as unknown as LocalDatabase;
     await expect(execute({ name: 'x', transactions, session: fixture.database.session })).rejects.toThrow(
-      'not in one database',
+      'must be in the same database',
     );
     await expect(execute({ name: 'x', transactions, session: transactions.session })).rejects.toThrow(
       'a separate pool',
