@@ -63,7 +63,7 @@ describe('a wrong set-up', () => {
     expect(error).toMatchObject({ code: 'CONFIGURATION_INVALID' });
     expect((error as { problems: string[] }).problems).toEqual([
       'there is no option "databse", did you mean database?',
-      'database.connectionString must be a text that begins with postgresql://',
+      'database.connectionString must be a string that begins with postgresql://',
       expect.stringContaining('database.schema'),
       expect.stringContaining('group must be'),
       expect.stringContaining('"x y" is not usable'),

@@ -361,11 +361,15 @@ test('an invalid set-up is refused at boot', async () => {
   Injectable({ scope: Scope.REQUEST })(PerRequest);
   await expect(start('orders', [PerRequest])).rejects.toMatchObject({
     code: 'CONFIGURATION_INVALID',
-    problems: ['PerRequest is request-scoped, and nobody could wait for it'],
+    problems: [
+      'PerRequest is request-scoped, so events from the log cannot wait for it: make it a singleton',
+    ],
   });
   const twice = [OrderPlaced, { event: OrderCancelled, topic: 'orders', type: 'OrderPlaced' }];
-  const problems = ['two events are called OrderPlaced of topic orders: give one another type'];
+  const problems = ['two events have the type OrderPlaced of topic orders: give one of them another type'];
   expect(() => bridge({ events: twice })).toThrow(expect.objectContaining({ problems }));
   expect(() => bridge({ events: [ScreenRefreshed] })).toThrow(/no @WaybillEvent\(topic\)/);
-  expect(() => bridge({ events: [{ event: ScreenRefreshed, topic: 'a b' }] })).toThrow(/which is no topic/);
+  expect(() => bridge({ events: [{ event: ScreenRefreshed, topic: 'a b' }] })).toThrow(
+    /which is not a valid topic name/,
+  );
 });

@@ -69,7 +69,7 @@ test.each(['', undefined])('%j names no database', async (url) => {
   for (const command of ['migrate', 'doctor', 'status']) {
     const { code, said } = await run(url === undefined ? [command] : ['--database-url', url, command]);
     expect([1, 2]).toContain(code);
-    expect(said).toMatch(/set DATABASE_URL, or give --database-url/);
+    expect(said).toMatch(/set DATABASE_URL, use --database-url/);
   }
   await expect(migrate({ connectionString: url as string })).rejects.toMatchObject({
     code: 'CONFIGURATION_INVALID',

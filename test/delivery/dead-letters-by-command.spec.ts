@@ -63,13 +63,15 @@ test('lists, groups, shows and exports, and shows a payload only on request', as
 });
 
 test('changes nothing without --yes', async () => {
-  expect(await dlq('redrive', '--all')).toEqual(['5 open dead letters would be redriven; --yes does it']);
-  expect(await dlq('discard', '--key', 'key-1')).toEqual([
-    '1 open dead letters would be discarded; --yes does it',
+  expect(await dlq('redrive', '--all')).toEqual([
+    '5 open dead letters would be redriven; use --yes to redrive them',
   ]);
-  expect((await dlq('edit', '1', '--payload', '{}'))[0]).toContain('would be sent changed');
+  expect(await dlq('discard', '--key', 'key-1')).toEqual([
+    '1 open dead letters would be discarded; use --yes to discard them',
+  ]);
+  expect((await dlq('edit', '1', '--payload', '{}'))[0]).toContain('would be sent with changes');
   expect(await fixture.deadLetters.count({ states: ['open'] })).toBe(5);
-  await expect(dlq('redrive', '--yes')).rejects.toThrow('name ids or a filter, or say --all');
+  await expect(dlq('redrive', '--yes')).rejects.toThrow('give ids, a filter or --all');
   await expect(dlq('discard', '--all', '--yes')).rejects.toThrow('--because');
   await expect(dlq('list', '--where', 'n')).rejects.toThrow('path=value');
   await expect(dlq('list', '--state', 'shut')).rejects.toThrow('states must be a list of open');

@@ -33,7 +33,7 @@ const made: WaybillError[] = [
   new kernel.MessageIdInvalidError('billing', 'it has no id'),
   new kernel.IsolationLevelError('Entering a message'),
   new saga.EndpointRefusedError('api.example.com', 'it is not listed'),
-  new kernel.ReplyTopicRefusedError('orders[0]@1', 'x', 'there is no such topic'),
+  new kernel.ReplyTopicRefusedError('orders[0]@1', 'x', 'the topic does not exist'),
   new kernel.SignatureInvalidError('orders[0]@1', 'it is not signed'),
   new kernel.ContentUndecipherableError('orders[0]@1', 'key k1 is not known here'),
   new kernel.SubjectErasedError('orders[0]@1'),

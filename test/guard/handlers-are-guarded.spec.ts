@@ -309,7 +309,7 @@ describe('an application', () => {
       code: 'CONFIGURATION_INVALID',
       problems: [
         expect.stringMatching(
-          /guards\.windowMs is 864000000 ms, which for Charging\.charge must .* the log keeps/,
+          /guards\.windowMs is 864000000 ms, but for Charging\.charge it must .* the log keeps/,
         ),
         expect.stringContaining('dead letters are kept'),
         expect.stringContaining('its attempts may take'),

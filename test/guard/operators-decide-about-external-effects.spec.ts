@@ -186,7 +186,7 @@ describe('an operator', () => {
     expect(await command('list', '--state', 'open', '--older-than', '1h')).not.toContain(key);
     expect(await command('list', '--state', 'done', 'refused')).not.toContain(`${key} `);
     expect(await command('show', key)).toMatch(/unknown {2}1 attempts/);
-    expect(await command('decide', key, 'done', '{"receipt":77}')).toContain('--yes does it');
+    expect(await command('decide', key, 'done', '{"receipt":77}')).toContain('use --yes to decide this');
     expect((await operations().show(key)).state).toBe('unknown');
     expect(
       await command('decide', key, 'done', '{"receipt":77}', '--by', 'ada', '--because', 'seen', '--yes'),

@@ -285,14 +285,14 @@ describe('the tombstone', () => {
       );
     const { transactions } = ledger.local as unknown as LocalDatabase;
     await expect(execute({ name: 'x', transactions, session: fixture.database.session })).rejects.toThrow(
-      'not in one database',
+      'must be in the same database',
     );
     await expect(execute({ name: 'x', transactions, session: transactions.session })).rejects.toThrow(
-      'a pool of its own',
+      'a separate pool',
     );
     await expect(floor.halves.prepare(order(1), { barrier: 'nowhere' })).rejects.toThrow('known: ledger');
     expect(() => new LocalDatabases([ledger.local, ledger.local] as unknown as LocalDatabase[])).toThrow(
-      'two are named',
+      'two have the name',
     );
   });
 });

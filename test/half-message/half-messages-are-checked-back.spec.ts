@@ -103,7 +103,7 @@ describe('a half message that was left open', () => {
     await floor.checker().runOnce();
     expect(await floor.operations.show(id)).toMatchObject({
       checks: 2,
-      lastResult: 'unanswered: there is no check for it in this process',
+      lastResult: 'unanswered: this process has no check for it',
     });
     answers.push(() => 'unknown');
     await floor.makeDue();

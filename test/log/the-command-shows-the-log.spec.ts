@@ -81,7 +81,7 @@ test('topics: a list, one with its partitions and readers; created and changed, 
     /\nreturns +1 +2d +park /,
   );
   await expect(waybill('topic', 'set', 'returns', '--retention', '7')).rejects.toThrow(
-    'must be a duration, as',
+    'must be a duration, such as',
   );
   await expect(waybill('topic', 'set', 'returns', '--retention', '0.5h')).rejects.toThrow(
     'must be a duration',
@@ -103,7 +103,7 @@ test.each([
 
 test('adopting a database of another cluster: without --yes only prints what it would do', async () => {
   const before = await fixture.value('select count(*)::int from waybill.relay_cursor');
-  expect(await waybill('relay', 'adopt')).toMatch(/would begin again.*--yes does it\n$/);
+  expect(await waybill('relay', 'adopt')).toMatch(/would start over.*use --yes\n$/);
   expect(await fixture.value('select count(*)::int from waybill.relay_cursor')).toBe(before);
 });
 

@@ -83,7 +83,7 @@ describe('what waits in the outbox', () => {
     }
     expect(await command('outbox', 'backlog')).toMatch(new RegExp(`orders +${role} +30`));
     expect(await command('doctor')).toMatch(
-      new RegExp(`problem +outbox +further messages to orders.*30 of orders by ${role}`),
+      new RegExp(`problem +outbox +new messages to orders.*30 of orders by ${role}`),
     );
     process.exitCode = undefined;
   });

@@ -53,7 +53,7 @@ describe('an order to many sagas', () => {
       '--state',
       'STUCK',
     ];
-    const counted = '3 sagas would have a step retried; --yes does it\n';
+    const counted = '3 sagas would have a step retried; use --yes to do so\n';
     expect(await command(...words)).toBe(counted);
     expect(await command(...words, '--dry-run')).toBe(counted);
     expect(await command(...words, '--step', 'ship')).toBe(counted);
@@ -61,7 +61,7 @@ describe('an order to many sagas', () => {
     const printed = await command(...words, '--by', 'ada', '--because', 'the lorry is back', '--yes');
     expect(printed).toMatch(/^bulk order 1: 3 of 3 given, \d carried out\n/);
     expect(printed).toMatch(
-      /\nbulk order 1 is done: 3 carried out, 0 refused, 0 skipped because they had moved on\n$/,
+      /\nbulk order 1 is done: 3 carried out, 0 refused, 0 skipped because they had changed\n$/,
     );
     expect(process.exitCode).toBeUndefined();
     expect(await statesOf([...mine, ...others, running])).toEqual([
@@ -203,7 +203,7 @@ describe('an order to many sagas', () => {
     expect(await floor.operations.bulk.show(id)).toMatchObject({ state: 'running', ordered: 10, skipped: 0 });
     const begun = performance.now();
     await expect(command('cancel', '--resume', String(id))).rejects.toThrow(
-      `bulk order ${id} is one to retry: waybill saga retry --resume ${id}`,
+      `bulk order ${id} is a retry order: use waybill saga retry --resume ${id}`,
     );
     const [printed, beside] = await Promise.all([
       command('retry', '--resume', String(id)),
@@ -224,12 +224,12 @@ describe('an order to many sagas', () => {
     const ordered = () => floor.fixture.value('select count(*)::int from waybill.saga_order');
     await waitUntil(async () => (await ordered()) === 1, { describe: () => 'the first is ordered' });
     process.emit('SIGINT');
-    expect(await running).toMatch(/\ninterrupted; go on with: waybill saga retry --resume 1\n$/);
+    expect(await running).toMatch(/\ninterrupted; continue with: waybill saga retry --resume 1\n$/);
     expect(process.exitCode).toBe(130);
     await floor.operations.bulk.cancel(1, ADA);
     expect(await command('retry', '--resume', '1', '--wait', '10ms')).toBe(
-      'bulk order 1 is cancelled: 0 carried out, 0 refused, 0 skipped because they had moved on\n' +
-        '1 orders wait: they are carried out when their service runs, where the saga is unchanged\n',
+      'bulk order 1 is cancelled: 0 carried out, 0 refused, 0 skipped because they had changed\n' +
+        '1 orders wait: they are carried out when their service runs, if the saga is unchanged\n',
     );
     expect(process.exitCode).toBe(1);
   });
@@ -259,8 +259,8 @@ describe('an order to many sagas', () => {
       [sealed],
     );
     expect(await command('retry', '--all', '--state', 'STUCK')).toBe(
-      '1 sagas would have a step retried; --yes does it\n' +
-        '2 more cannot be read, so their steps are not known: give --cipher\n',
+      '1 sagas would have a step retried; use --yes to do so\n' +
+        '2 more cannot be read, so their steps are unknown: use --cipher\n',
     );
     expect(await command('cancel', '--all', '--state', 'STUCK')).toMatch(/^3 sagas would be cancelled/);
     expect(await floor.operations.list({ step: 'ship' })).toMatchObject([{ key: 'A-1' }]);
@@ -273,20 +273,20 @@ describe('an order to many sagas', () => {
       [['retry', '--all', '--yes'], 'say which sagas'],
       [['cancel', '--all'], 'say which sagas'],
       [['retry', '--all', '--step', 'ship', '--yes'], 'say which sagas'],
-      [['retry'], 'name a saga and its step, or say --all'],
-      [['retry', id], 'name a saga and its step, or say --all'],
-      [['cancel'], 'name a saga, or say --all'],
-      [['cancel', id, '--all', '--type', 'x'], 'name one saga, or say --all, not both'],
-      [['cancel', id, '--type', 'x'], 'go with --all'],
-      [['cancel', id, '--dry-run'], 'go with --all'],
-      [['cancel', '--where', 'a=1', '--yes'], 'go with --all'],
-      [['cancel', '--all', '--type', 'x', '--dry-run', '--yes'], 'say --dry-run or --yes, not both'],
-      [['cancel', '--all', '--type', 'x', '--revision', '1'], '--revision is of one saga'],
+      [['retry'], 'give a saga and its step, or --all'],
+      [['retry', id], 'give a saga and its step, or --all'],
+      [['cancel'], 'give a saga, or --all'],
+      [['cancel', id, '--all', '--type', 'x'], 'give one saga or --all, not both'],
+      [['cancel', id, '--type', 'x'], 'need --all'],
+      [['cancel', id, '--dry-run'], 'need --all'],
+      [['cancel', '--where', 'a=1', '--yes'], 'need --all'],
+      [['cancel', '--all', '--type', 'x', '--dry-run', '--yes'], 'use --dry-run or --yes, not both'],
+      [['cancel', '--all', '--type', 'x', '--revision', '1'], '--revision is for one saga'],
       [['cancel', '--all', '--where', 'a', '--yes'], '--where takes name=value'],
       [['cancel', '--all', '--state', 'GONE', '--yes'], 'states must be an array of'],
       [['cancel', '--all', '--state', 'COMPLETED', '--yes'], 'sagas that are COMPLETED have ended'],
       [['cancel', '--all', '--type', 'x', '--rate', '0', '--yes'], 'perSecond must be a whole number from 1'],
-      [['cancel', '--resume', '1', '--all'], '--resume goes on with what was begun'],
+      [['cancel', '--resume', '1', '--all'], '--resume continues a bulk order'],
     ] as const)
       await expect(command(...words)).rejects.toMatchObject({
         code: 'CONFIGURATION_INVALID',

@@ -114,7 +114,7 @@ describe('semantic locks', () => {
     expect(await command('locks')).toMatch(new RegExp(`sku:1 .*${first.id} .*adjust .* 1`));
     expect(await command('locks', '--older-than', '1h', '--json')).not.toContain('sku:1');
     expect(await command('locks', '--entity', 'sku:2', '--json')).not.toContain('sku:1');
-    expect(await command('unlock', 'sku:1')).toContain('--yes does it');
+    expect(await command('unlock', 'sku:1')).toContain('use --yes to do so');
     expect((await held())[0]?.sagaId).toBe(first.id);
     await expect(command('unlock', 'sku:2', '--yes')).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect(

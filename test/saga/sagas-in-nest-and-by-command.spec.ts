@@ -431,7 +431,7 @@ test('recorded sagas are replayed with a changed definition, and the difference 
   const same = fileURLToPath(new URL('../programs/saga/sagas-same.mjs', import.meta.url));
   const changed = fileURLToPath(new URL('../programs/saga/sagas-changed.mjs', import.meta.url));
   expect(await command('verify', '--definitions', same, '--recorded', file)).toBe(
-    '1 sagas were run again, 0 would do otherwise\n',
+    '1 sagas were replayed, 0 would behave differently\n',
   );
   expect(process.exitCode).toBeUndefined();
   await rm(folder, { recursive: true });
@@ -507,7 +507,7 @@ test('sagas with a wrong set-up are refused, and the health reports a stuck one'
   }
   await expect(start('orders', { providers: [Empty] })).rejects.toThrow(/Empty has no property/);
   await expect(start('orders', { providers: [PlaceOrder, Again] })).rejects.toThrow(
-    /Again defines version 2 of orders\.place, which is there already/,
+    /Again defines version 2 of orders\.place, which is already defined/,
   );
   @SagaParticipant()
   class Other {

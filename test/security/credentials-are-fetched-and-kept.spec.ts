@@ -283,7 +283,7 @@ describe('the command', () => {
     });
     expect(await run(['--database-url-file', join(folder, 'none'), 'status'])).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('there is no such file'),
+      stderr: expect.stringContaining('the file does not exist'),
     });
   });
 

@@ -123,9 +123,9 @@ describe('a subject', () => {
       letters.find(({ key }) => key === `key-of-${subject}`)?.id ?? 0;
 
     const asked = ['erase', '--subject', 'customer-1', '--by', 'ann'];
-    expect(await command(...asked)).toContain('would be erased; --yes does it');
+    expect(await command(...asked)).toContain('would be erased; use --yes to erase it');
     expect(await app.get(DeadLetters).show(letterOf('customer-1'))).toMatchObject({ unreadable: null });
-    await expect(command(...asked, '--yes')).rejects.toThrow('say why');
+    await expect(command(...asked, '--yes')).rejects.toThrow('give a reason');
     const report = await command(...asked, '--because', 'she asked for it', '--yes');
     expect(report).toMatch(/^subject [0-9a-f]{64} was erased\nerased: 1 keys of the subject\n/);
     expect(report).toContain('erased: 1 attributes of its sagas');

@@ -166,7 +166,7 @@ describe('a handler error', () => {
     const asker = await apps.start('asker', []);
     const { status, reason, remote } = await failureOf(lastValueFrom(send(asker, 'take', 'pg')));
     const [letter] = await apps.fixture.deadLetters.list();
-    const message = 'it failed there (23505); its service finds the reason by the correlation id';
+    const message = 'the service failed (23505); find the cause there by the correlation id';
     expect({ status, reason, remote }).toEqual({
       status: 'failed',
       reason: `InternalError: ${message}`,
@@ -225,7 +225,7 @@ describe('a stream', () => {
     const failure = await failureOf(all(asker, 'endless'));
     expect(failure).toMatchObject({ status: 'failed', remote: { name: 'NonRetryableError' } });
     const [letter] = await apps.fixture.deadLetters.list();
-    expect(letter?.errorMessage).toContain('more than 50 answers');
+    expect(letter?.errorMessage).toContain('more than 50 values');
     expect(Shelf.calls).toBe(1);
   });
 });

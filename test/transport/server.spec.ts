@@ -174,7 +174,9 @@ test('two handlers of a pattern, one of which replies, are refused at boot, in e
     Controller()(controllers[1] as Type);
     await expect(apps.start('wrong', controllers)).rejects.toMatchObject({
       code: 'CONFIGURATION_INVALID',
-      problems: ['stock.ask has two handlers of which one answers: only one can stand there'],
+      problems: [
+        'stock.ask has two handlers and one of them replies: a topic with a replying handler can have only that one',
+      ],
     });
   }
 });

@@ -148,7 +148,7 @@ describe('the module', () => {
   test('has no token for a class that Waybill does not provide', () => {
     class Billing {}
     expect(() => getWaybillToken(Billing as unknown as typeof Outbox, 'billing')).toThrow(
-      /Billing is not a class that Waybill provides: give Waybill, Outbox, /,
+      /Billing is not a class that Waybill provides: use Waybill, Outbox, /,
     );
   });
 
