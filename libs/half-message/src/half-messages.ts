@@ -50,9 +50,7 @@ const HALF_SPECS = {
 
 const SPECS = {
   ...HALF_SPECS,
-  /**
-   * How long a commit or rollback whose response was lost is retried, in milliseconds, before it is left to check-back.
-   */
+  /** How long a commit or rollback without a response is retried, in milliseconds, before it is left to check-back. */
   resolveMs: wholeNumber({ default: 5_000, min: 0, max: 600_000 }),
 };
 
@@ -70,9 +68,7 @@ export type HalfMessagesOptions = Given<typeof SPECS>;
 
 /** Options of a half message whose local transaction is looked up by its id. */
 export type XactStatusOptions = HalfMessageOptions & {
-  /**
-   * Whether it also passes the barrier, for when its id can no longer be looked up: after a failover. Default false.
-   */
+  /** Whether it also passes the barrier, because its id cannot be looked up after a failover. Default false. */
   readonly barrier?: boolean;
 };
 
@@ -234,9 +230,8 @@ export class HalfMessages {
 
   /**
    * As {@link execute}, with the work in a PostgreSQL transaction that check-back looks up by its id
-   * (`pg_xact_status`): the database needs nothing of Waybill's. The result is valid on the cluster and timeline on
-   * which the transaction started; after a failover, check-back uses the barrier, if requested, or a check of the
-   * user's.
+   * (`pg_xact_status`): the database needs nothing of Waybill's. The result is valid on the transaction's cluster and
+   * timeline; after a failover, check-back uses the barrier, if requested, or a check of the user's.
    *
    * @param database a local database of this process, or its name
    */
