@@ -50,9 +50,7 @@ const HALF_SPECS = {
 
 const SPECS = {
   ...HALF_SPECS,
-  /**
-   * How long a commit or rollback whose response was lost is retried, in milliseconds, before it is left to check-back.
-   */
+  /** How long a commit or rollback without a response is retried, in milliseconds, before it is left to check-back. */
   resolveMs: wholeNumber({ default: 5_000, min: 0, max: 600_000 }),
 };
 
@@ -70,9 +68,7 @@ export type HalfMessagesOptions = Given<typeof SPECS>;
 
 /** Options of a half message whose local transaction is looked up by its id. */
 export type XactStatusOptions = HalfMessageOptions & {
-  /**
-   * Whether it also passes the barrier, for when its id can no longer be looked up: after a failover. Default false.
-   */
+  /** Whether it also passes the barrier, because its id cannot be looked up after a failover. Default false. */
   readonly barrier?: boolean;
 };
 
@@ -127,8 +123,7 @@ export class HalfMessages {
   }
 
   /**
-   * Stores messages, invisible. They are on disk when it resolves: only then start the local transaction, and end it
-   * before `commit`.
+   * Stores messages, invisible and on disk. Start the local transaction afterwards, and end it before `commit`.
    * @throws MessageInvalidError, MessageTooLargeError, PayloadNotSerializableError, TopicUnknownError, ConfigurationError
    */
   async prepare(messages: MessagesOfHalf, options: PrepareOptions = {}): Promise<PreparedHalf> {
@@ -154,8 +149,7 @@ export class HalfMessages {
   }
 
   /**
-   * Passes the barrier in a local transaction that the caller opens, as its first write; for a half that was prepared
-   * with the option `barrier`.
+   * Passes the barrier as the first write of a local transaction of the caller's; needs the option `barrier`.
    * @throws TransactionRequiredError, BarrierRefusedError
    */
   async pass(tx: TransactionHandle, half: Pick<PreparedHalf, 'id'>, database: string): Promise<void> {
@@ -234,9 +228,8 @@ export class HalfMessages {
 
   /**
    * As {@link execute}, with the work in a PostgreSQL transaction that check-back looks up by its id
-   * (`pg_xact_status`): the database needs nothing of Waybill's. The result is valid on the cluster and timeline on
-   * which the transaction started; after a failover, check-back uses the barrier, if requested, or a check of the
-   * user's.
+   * (`pg_xact_status`): the database needs nothing of Waybill's. The result is valid on the transaction's cluster and
+   * timeline; after a failover, check-back uses the barrier, if requested, or a check of the user's.
    *
    * @param database a local database of this process, or its name
    */

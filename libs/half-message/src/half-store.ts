@@ -265,7 +265,7 @@ function refuseUnless(id: string, { outcome, state, decidedBy }: DecisionRow): D
     );
   if (outcome === 'refused') {
     const name = state === STATE.committed ? 'committed' : 'rolled-back';
-    throw new HalfMessageDecidedError(id, name, decidedBy ?? 'nobody');
+    throw new HalfMessageDecidedError(id, name, decidedBy ?? 'unknown');
   }
   return outcome;
 }
