@@ -7,7 +7,7 @@ import type { DeclaredPattern } from './declared-patterns.js';
 export function missingTopics(handlers: readonly DeclaredPattern[], topics: readonly string[]): string[] {
   return handlers.flatMap(({ pattern, where }) => {
     if (isTopicPattern(pattern)) {
-      if (topics.some((topic) => stands(pattern, topic))) return [];
+      if (topics.some((topic) => covers(pattern, topic))) return [];
       return [
         `no topic matches ${pattern}, which ${where} handles: it receives nothing until one is created.`,
       ];
@@ -22,7 +22,7 @@ export function missingTopics(handlers: readonly DeclaredPattern[], topics: read
   });
 }
 
-function stands(pattern: string, topic: string): boolean {
+function covers(pattern: string, topic: string): boolean {
   const subscribe = (): Subscription => {
     throw new Error('a pattern that is only matched has no subscription');
   };
