@@ -63,7 +63,7 @@ describe('a wrong set-up', () => {
     expect(error).toMatchObject({ code: 'CONFIGURATION_INVALID' });
     expect((error as { problems: string[] }).problems).toEqual([
       'there is no option "databse", did you mean database?',
-      'database.connectionString must be a text that begins with postgresql://',
+      'database.connectionString must be a string that begins with postgresql://',
       expect.stringContaining('database.schema'),
       expect.stringContaining('group must be'),
       expect.stringContaining('"x y" is not usable'),
@@ -115,7 +115,7 @@ describe('a wrong set-up', () => {
     await expect(assertMigrated(old)).rejects.toBeInstanceOf(PostgresTooOldError);
   });
 
-  test('a process with relay: false publishes and moves nothing; a named instance beside it does, and both tell their health', async () => {
+  test('a process with relay: false publishes but moves nothing; a second, named instance does, and both report their health', async () => {
     const module = await Test.createTestingModule({
       imports: [
         WaybillModule.forRoot({ database: database(), relay: false }),

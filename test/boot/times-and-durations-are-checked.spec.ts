@@ -18,7 +18,7 @@ const hostile = {
   },
 };
 
-/** What is no time, and what is one that nothing can be done with. */
+/** Values that are not a time, and times that cannot be used. */
 const NO_DATES: [string, unknown][] = [
   ['a text', '2030-01-01T00:00:00Z'],
   ['a number', 1_900_000_000_000],
@@ -38,7 +38,7 @@ const NO_DURATIONS: [string, unknown][] = [
   ['Infinity', Number.POSITIVE_INFINITY],
   ['a negative number', -1],
   ['a fraction', 1.5],
-  ['more than can be', Number.MAX_SAFE_INTEGER],
+  ['more than the maximum', Number.MAX_SAFE_INTEGER],
   ['a BigInt', 10n],
   ['a Date', new Date()],
   ['a list', [1]],
@@ -157,7 +157,7 @@ describe('times and durations', () => {
         );
         if (!isWaybillError(done) || /^DATABASE_|INVARIANT/.test(done.code))
           found.push(`${what}: ${String(done)}`);
-        // No refusal breaks the caller's transaction.
+        // A refusal never breaks the caller's transaction.
         await tx.query('select 1');
       });
     }
@@ -165,14 +165,14 @@ describe('times and durations', () => {
   };
 
   test.each(DATES)(
-    '%s: what is no time is refused by a typed error, and breaks no transaction',
+    '%s: an invalid time is refused with a typed error, and breaks no transaction',
     async (_, taking) => {
       expect(await refusals(taking, NO_DATES)).toEqual([]);
     },
   );
 
   test.each(DURATIONS)(
-    '%s: what is none is refused by a typed error, and breaks no transaction',
+    '%s: an invalid duration is refused with a typed error, and breaks no transaction',
     async (name, taking) => {
       const odd = name.startsWith('retryIn')
         ? NO_DURATIONS.filter(([what]) => what !== 'a fraction')
@@ -181,7 +181,7 @@ describe('times and durations', () => {
     },
   );
 
-  test('a deadline that is given for one saga is checked as well', async () => {
+  test('a deadline given for one saga is checked as well', async () => {
     const values = NO_DURATIONS.filter(([, value]) => value !== null);
     const taking: Taking = (deadlineMs, tx) =>
       floor.sagas.start(tx, definition, { key: 'two', data: {}, deadlineMs });

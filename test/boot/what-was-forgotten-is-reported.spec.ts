@@ -96,10 +96,10 @@ test('startAllMicroservices is missing', async () => {
   expect(made.warnings.join()).not.toContain('connectMicroservice');
 });
 
-test('sagas are carried on by nothing', async () => {
+test('no process runs the sagas', async () => {
   const made = await make({ providers: [Selling] });
   await made.app.init();
-  await said(made, /nothing consumes in this process, and it has 1 sagas\. Call app\.connectMicroservice/);
+  await said(made, /this process has 1 sagas but does not consume\. Call app\.connectMicroservice/);
 });
 
 test('the controller is not registered', async () => {
@@ -110,7 +110,7 @@ test('the controller is not registered', async () => {
   await said(made, /the application has no handlers.*controllers/);
 });
 
-test('a class with handlers is a provider, and no controller', async () => {
+test('a class with handlers is a provider, not a controller', async () => {
   const made = await make({ controllers: [Orders], providers: [NoController] });
   await made.app.init();
   await said(made, /handler NoController\.take \(orders\.placed\): .*`controllers`/);
@@ -130,7 +130,7 @@ test("a handler's topic does not exist: the nearest is named", async () => {
   expect(made.warnings.join()).not.toContain('Orders.take');
 });
 
-test('SIGTERM is not heard', async () => {
+test('SIGTERM is not handled', async () => {
   const made = await make({ controllers: [Orders] });
   connect(made.app);
   await made.app.init();
@@ -138,7 +138,7 @@ test('SIGTERM is not heard', async () => {
   await said(made, /SIGTERM .*app\.enableShutdownHooks\(\)/);
 });
 
-test('no group reads a topic: said once by the process that relays, and by waybill doctor', async () => {
+test('no group reads a topic: reported once by the process that relays, and by waybill doctor', async () => {
   await fixture.topics.create('parcels.sent');
   const made = await make({ controllers: [Orders] });
   connect(made.app);
@@ -146,7 +146,7 @@ test('no group reads a topic: said once by the process that relays, and by waybi
   await made.app.startAllMicroservices();
   await fixture.publish(1, 'a', 'parcels.sent');
   await fixture.publish(2, 'a', 'orders.placed');
-  await said(made, /topic parcels\.sent holds messages, and no consumer group reads it/);
+  await said(made, /topic parcels\.sent holds messages, but no consumer group reads it/);
   expect(made.warnings.filter((warning) => warning.includes('holds messages'))).toHaveLength(1);
   await made.app.close();
   await fixture.publish(3, 'a', 'orders.placed');
@@ -159,13 +159,13 @@ test('no group reads a topic: said once by the process that relays, and by waybi
   );
 });
 
-test('nothing was forgotten: nothing is said', async () => {
+test('nothing was forgotten: nothing is reported', async () => {
   const made = await make({ controllers: [Orders] });
   made.app.enableShutdownHooks();
   connect(made.app);
   await made.app.init();
   await made.app.startAllMicroservices();
-  // The others of this suite, started later, have said theirs by then.
+  // The others of this suite, started later, have logged their warnings by then.
   const other = await make({ controllers: [Misspelt] }, { group: 'other' });
   connect(other.app);
   await other.app.init();

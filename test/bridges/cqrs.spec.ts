@@ -45,7 +45,7 @@ class OrderCancelled {
   constructor(readonly orderId: string) {}
 }
 
-/** Stays in its process. */
+/** Stays within its process. */
 class ScreenRefreshed {}
 
 class Unserialisable {
@@ -58,7 +58,7 @@ class PackOrder {
 
 /** What happened, in order; emptied for each test. */
 let seen: string[] = [];
-/** Ways in which the next calls fail, by name. */
+/** How the next calls fail, by name. */
 let failing: Map<string, number>;
 
 const step = (name: string): void => {
@@ -96,7 +96,7 @@ class Screen implements IEventHandler<ScreenRefreshed> {
   }
 }
 
-/** Knows what to do when a command of its own fails. */
+/** Handles failures of its own commands. */
 @EventsHandler(OrderPlaced)
 class Careful implements IEventHandler<OrderPlaced> {
   constructor(private readonly commands: CommandBus) {}
@@ -137,7 +137,7 @@ class LateFlow {
     );
 }
 
-/** Beside the handlers of the bus. */
+/** In addition to the handlers of the bus. */
 @Controller()
 class Early {
   @EventPattern<string>('orders')
@@ -185,7 +185,9 @@ const inTransaction = <T>(waybill: Waybill, work: (tx: pg.PoolClient) => Promise
   waybill.transaction((tx: pg.PoolClient) => work(tx));
 
 const until = (count: number): Promise<void> =>
-  waitUntil(() => seen.length >= count, { describe: () => `${count} calls; there are ${seen.join(', ')}` });
+  waitUntil(() => seen.length >= count, {
+    describe: () => `${count} calls have been made, not ${seen.join(', ')}`,
+  });
 
 describe('events of @nestjs/cqrs through the log', () => {
   test('are published with the transaction, and handled in another service, sagas included', async () => {
@@ -206,12 +208,12 @@ describe('events of @nestjs/cqrs through the log', () => {
       headers: { 'event-type': 'OrderPlaced' },
     });
     await waitUntil(async () => (await effects()).length === 3, {
-      describe: () => 'what the handlers publish',
+      describe: () => 'what the handlers publish has arrived',
     });
     expect(await effects()).toEqual(['mail o1', 'pack o1', 'stock o1']);
   });
 
-  test('are not published when the transaction is rolled back, and refused where there is none', async () => {
+  test('are not published when the transaction is rolled back, and refused outside a transaction', async () => {
     const app = await start('orders', [Stock]);
     const bus = app.get(EventBus);
     const rolledBack = inTransaction(app.get(Waybill), async () => {
@@ -229,14 +231,14 @@ describe('events of @nestjs/cqrs through the log', () => {
     expect(seen).toEqual(['stock order given']);
   });
 
-  test('may be published without a transaction where that is wanted', async () => {
+  test('may be published without a transaction if configured', async () => {
     const app = await start('orders', [Stock], { requireTransaction: false });
     await app.get(EventBus).publish(new OrderPlaced('o1'));
     await until(1);
     expect(seen).toEqual(['stock order o1']);
   });
 
-  test('of an aggregate come in order, and a refusal fails the transaction though commit() awaits nothing', async () => {
+  test('of an aggregate arrive in order, and a refusal fails the transaction although commit() awaits nothing', async () => {
     const app = await start('orders', [Stock]);
     const place = (...events: object[]): Promise<void> =>
       inTransaction(app.get(Waybill), async () => {
@@ -255,12 +257,12 @@ describe('events of @nestjs/cqrs through the log', () => {
     expect(seen.at(-1)).toBe('stock order o3');
   });
 
-  test('are done when every handler is: one that fails has all of them tried again, and what they wrote taken back', async () => {
+  test('are done when every handler is: if one fails, all are rolled back and retried', async () => {
     const app = await start('orders', [Stock, Mail, Packing, Flow]);
     failing.set('mail o1', 1);
     await inTransaction(app.get(Waybill), () => app.get(EventBus).publish(new OrderPlaced('o1')));
     await waitUntil(async () => (await effects()).length > 0, {
-      describe: () => 'what the handlers publish',
+      describe: () => 'what the handlers publish has arrived',
     });
     expect(seen.filter((call) => call === 'stock order o1')).toHaveLength(2);
     expect(seen.filter((call) => call === 'pack o1')).toHaveLength(2);
@@ -270,43 +272,43 @@ describe('events of @nestjs/cqrs through the log', () => {
   test.each([
     ['a handler', 'mail o1'],
     ["a saga's command", 'pack o1'],
-  ])('become a dead letter when %s fails for good', async (_, name) => {
+  ])('become a dead letter when %s fails permanently', async (_, name) => {
     const app = await start('orders', [Stock, Mail, Packing, Flow]);
     failing.set(name, 100);
     await inTransaction(app.get(Waybill), () => app.get(EventBus).publish(new OrderPlaced('o1')));
     const letters = app.get(DeadLetters);
     await waitUntil(async () => (await letters.list({ group: 'orders' })).length > 0, {
-      describe: () => 'a dead letter',
+      describe: () => 'it is a dead letter',
     });
     expect(seen.filter((call) => call === name)).toHaveLength(3);
     expect(await effects()).toEqual([]);
   });
 
-  test('a command that a saga answers with later is not waited for, and joins no transaction that has ended', async () => {
+  test('a command that a saga sends later is not awaited, and joins no transaction that has ended', async () => {
     const app = await start('orders', [Packing, LateFlow]);
     const unhandled: unknown[] = [];
     app.get(UnhandledExceptionBus).subscribe(({ exception }) => unhandled.push(exception));
     await inTransaction(app.get(Waybill), () => app.get(EventBus).publish(new OrderPlaced('o1')));
-    await waitUntil(() => unhandled.length > 0, { describe: () => 'the refusal' });
+    await waitUntil(() => unhandled.length > 0, { describe: () => 'the refusal is reported' });
     expect(unhandled).toEqual([expect.objectContaining({ code: 'TRANSACTION_REQUIRED' })]);
     const counts = () => app.get(Waybill).consumerStatus?.counts;
-    await waitUntil(() => counts()?.done === 1, { describe: () => 'the event is done with' });
+    await waitUntil(() => counts()?.done === 1, { describe: () => 'the event has its verdict' });
     expect(counts()).toMatchObject({ done: 1, deadLetters: 0 });
     expect(await effects()).toEqual([]);
     expect(seen).toEqual([]);
   });
 
-  test('a failure that a handler has dealt with is none', async () => {
+  test('a failure that a handler has dealt with does not count', async () => {
     const app = await start('orders', [Packing, Careful]);
     failing.set('pack o1', 100);
     await inTransaction(app.get(Waybill), () => app.get(EventBus).publish(new OrderPlaced('o1')));
     await waitUntil(() => app.get(Waybill).consumerStatus?.counts.done === 1, {
-      describe: () => 'the event',
+      describe: () => 'the event is handled',
     });
     expect(seen).toEqual(['pack o1', 'careful']);
   });
 
-  test('of a type that nobody here knows are left alone', async () => {
+  test('of a type unknown to the service are skipped', async () => {
     const app = await start('orders', [Stock]);
     await inTransaction(app.get(Waybill), async (tx) => {
       const outbox = app.get(Outbox);
@@ -319,7 +321,7 @@ describe('events of @nestjs/cqrs through the log', () => {
   });
 });
 
-test('events that come before the bus has its handlers wait for them', async () => {
+test('events that arrive before the bus has its handlers wait for them', async () => {
   const { fixture } = applications;
   const headers = { 'event-type': 'OrderPlaced' };
   await fixture.transaction((client) =>
@@ -351,7 +353,7 @@ test('events that come before the bus has its handlers wait for them', async () 
   }
 });
 
-test('what cannot work is refused at boot', async () => {
+test('an invalid set-up is refused at boot', async () => {
   @EventsHandler(OrderPlaced)
   class PerRequest implements IEventHandler<OrderPlaced> {
     handle(): void {}
@@ -359,11 +361,15 @@ test('what cannot work is refused at boot', async () => {
   Injectable({ scope: Scope.REQUEST })(PerRequest);
   await expect(start('orders', [PerRequest])).rejects.toMatchObject({
     code: 'CONFIGURATION_INVALID',
-    problems: ['PerRequest is request-scoped, and nobody could wait for it'],
+    problems: [
+      'PerRequest is request-scoped, so events from the log cannot wait for it: make it a singleton',
+    ],
   });
   const twice = [OrderPlaced, { event: OrderCancelled, topic: 'orders', type: 'OrderPlaced' }];
-  const problems = ['two events are called OrderPlaced of topic orders: give one another type'];
+  const problems = ['two events have the type OrderPlaced of topic orders: give one of them another type'];
   expect(() => bridge({ events: twice })).toThrow(expect.objectContaining({ problems }));
   expect(() => bridge({ events: [ScreenRefreshed] })).toThrow(/no @WaybillEvent\(topic\)/);
-  expect(() => bridge({ events: [{ event: ScreenRefreshed, topic: 'a b' }] })).toThrow(/which is no topic/);
+  expect(() => bridge({ events: [{ event: ScreenRefreshed, topic: 'a b' }] })).toThrow(
+    /which is not a valid topic name/,
+  );
 });

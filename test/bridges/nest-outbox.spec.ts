@@ -31,7 +31,7 @@ class Orders {
   }
 }
 
-/** What the relay of `@nestjs/outbox` hands over: its `OutboxMessage`. */
+/** What the relay of `@nestjs/outbox` passes on: its `OutboxMessage`. */
 const message = (id: string): NestOutboxMessage & Readonly<Record<string, unknown>> => ({
   id,
   topic: 'orders.placed',
@@ -62,10 +62,10 @@ afterEach(() => applications.close());
 
 const done = (count: number): Promise<void> =>
   waitUntil(() => app.get(Waybill).consumerStatus?.counts.done === count, {
-    describe: () => `${count} messages; there are ${Orders.seen.length}`,
+    describe: () => `${count} messages have arrived, not ${Orders.seen.length}`,
   });
 
-test('a message of @nestjs/outbox comes with its id, key and headers, and twice takes effect once', async () => {
+test('a message of @nestjs/outbox arrives with its id, key and headers, and takes effect once if sent twice', async () => {
   const transport = app.get(WaybillOutboxTransport);
   await transport.publish(message(UUID), { signal });
   await transport.publish(message(UUID), { signal });
@@ -80,7 +80,7 @@ test('a message of @nestjs/outbox comes with its id, key and headers, and twice 
   ]);
 });
 
-test('an id that is no UUID stands for one, the same each time', async () => {
+test('an id that is not a UUID maps to a UUID, the same each time', async () => {
   const transport = app.get(WaybillOutboxTransport);
   for (const id of ['order-1', 'order-1', 'order-2']) await transport.publish(message(id), { signal });
   await done(3);
@@ -88,7 +88,7 @@ test('an id that is no UUID stands for one, the same each time', async () => {
   expect(Orders.seen).toHaveLength(2);
 });
 
-test('what the relay has given up is not written', async () => {
+test('a message that the relay has given up is not written', async () => {
   const given = AbortSignal.abort(new Error('given up'));
   await expect(app.get(WaybillOutboxTransport).publish(message(UUID), { signal: given })).rejects.toThrow(
     'given up',
@@ -99,7 +99,7 @@ test('what the relay has given up is not written', async () => {
   expect(await applications.fixture.value('select count(*)::integer from waybill.outbox')).toBe(0);
 });
 
-test('a handler takes an envelope as it is, and what is none as well', async () => {
+test('a handler accepts an envelope as it is, and a plain payload as well', async () => {
   const { id, topic, key, headers, createdAt, payload } = message(UUID);
   const envelope = { id, topic, key, headers, createdAt, payload };
   await app.get(Waybill).transaction(async (_, outbox) => {

@@ -13,13 +13,13 @@ beforeAll(async () => {
 });
 afterAll(() => fixture.close());
 
-test('a relay that is killed again and again while messages are published loses none and doubles none', async () => {
+test('a relay that is killed repeatedly while messages are published loses none and duplicates none', async () => {
   const publisher = await startProgram('publisher', { url: fixture.url, count: MESSAGES, rollBackEvery: 10 });
   const options = { smallDifferenceRows: 20, windowRows: 20 };
   for (let kill = 0; kill < KILLS; kill += 1) {
     const relay = await startProgram('relay', { url: fixture.url, options });
     const before = await fixture.value('select coalesce(max(seq), 0)::int from waybill.relay_cursor');
-    // Killed while it works: some passes in, at a moment of its own.
+    // Killed while it works: after some passes, at a random moment.
     await waitUntil(
       async () => (await fixture.value('select max(seq)::int from waybill.relay_cursor')) > before + 3 + kill,
       { describe: 'the relay has made some passes', intervalMs: 1, timeoutMs: 30_000 },

@@ -81,17 +81,17 @@ async function plan(numbers: readonly number[]): Promise<void> {
   );
 }
 
-/** Puts a release of the orders' service in the place of the one that runs. */
+/** Replaces the running release of the orders service with another. */
 async function deploy(release: number): Promise<void> {
   await waitUntil(
     async () =>
       (await fixture.database.pool.query('update release set number = $1', [release])).rowCount === 1,
-    { describe: `release ${release} is there` },
+    { describe: `release ${release} is ready` },
   );
   for (const service of services.slice(0, 2)) service.kill();
 }
 
-/** Kills, crashes of PostgreSQL, and a roll-back of the new release, until it is told to stop. */
+/** Kills, crashes of PostgreSQL, and a roll-back of the new release, until it is stopped. */
 function faults(): { stop(): Promise<number> } {
   const stopped = new AbortController();
   let times = 0;
@@ -116,7 +116,7 @@ function faults(): { stop(): Promise<number> } {
   };
 }
 
-/** Decides about what is stuck, as an operator does: what cannot be shipped is handed over, what is not wanted is paid back. */
+/** Resolves stuck sagas, as an operator does: what cannot be shipped is handed over, what is not wanted is refunded. */
 async function decide(): Promise<void> {
   const operations = new SagaOperations({ database });
   for (const { id, type } of await operations.list({ states: ['STUCK'] })) {
@@ -136,7 +136,7 @@ async function decide(): Promise<void> {
   }
 }
 
-/** Baskets whose sagas have not ended, and how those stand. */
+/** Baskets whose sagas have not ended, and the state of those sagas. */
 async function left(): Promise<string[]> {
   const { rows } = await fixture.database.pool.query<{ what: string }>(
     `select concat_ws(' ', p.id, p.scenario, s.state, s.reason, s.content->>'steps', c.state, c.reason, c.content->>'steps') as what
@@ -149,7 +149,7 @@ async function left(): Promise<string[]> {
   return rows.map(({ what }) => what);
 }
 
-/** How many sagas that an event of shipping begins have not ended. */
+/** How many sagas started by a shipping event have not ended. */
 async function undelivered(): Promise<number> {
   const { rows } = await fixture.database.pool.query<{ n: number }>(
     `select (select count(*) from parcel)::int -
@@ -158,7 +158,7 @@ async function undelivered(): Promise<number> {
   return rows[0]?.n ?? 0;
 }
 
-/** What does not agree with how the sagas have ended. */
+/** What does not agree with how the sagas ended. */
 async function disagreements(): Promise<string[]> {
   const { rows } = await fixture.database.pool.query<{ what: string }>(`
     with ended as (
@@ -197,7 +197,7 @@ async function disagreements(): Promise<string[]> {
 }
 
 test(
-  'baskets of lines, children behind pivots, HTTP, webhooks, events, cancellations, a new release and its roll-back: all sums agree',
+  'baskets of lines, children after pivots, HTTP, webhooks, events, cancellations, a new release and its roll-back: all sums agree',
   async () => {
     const numbers = upTo(SAGAS);
     const half = Math.floor(SAGAS / 2);
@@ -208,8 +208,8 @@ test(
       new Supervised('basket-orders', { ...settings, perSecond: 20 }),
       new Supervised('basket-participant', { ...settings, trouble: 0.05 }),
     ];
-    await waitUntil(async () => (await left()).length < half, { describe: 'baskets end' });
-    // A new release under the same version, for the sagas that begin from here on.
+    await waitUntil(async () => (await left()).length < half, { describe: 'half of the baskets have ended' });
+    // A new release under the same version, for the sagas that start from here on.
     await deploy(2);
     await plan(numbers.slice(half));
     const trouble = faults();
@@ -238,7 +238,7 @@ test(
       `select state, count(*)::int as n from waybill.saga_ended where saga_type = 'baskets.order' group by 1`,
     );
     expect(rows.map(({ state }) => state)).toEqual(expect.arrayContaining([COMPLETED, COMPENSATED]));
-    // The new release has audited those that began with it, and no other.
+    // The new release has audited only those that started with it.
     const { rows: audits } = await fixture.database.pool.query<{ n: number }>(
       'select count(*)::int as n from audit',
     );

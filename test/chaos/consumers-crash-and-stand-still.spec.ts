@@ -64,7 +64,7 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
     expect(seen).toEqual(numbers);
   };
 
-  test('a consumer killed in the middle of its work: its partner takes over, every effect is there once', async () => {
+  test('when a consumer is killed in the middle of its work, its partner takes over, and every message takes effect once', async () => {
     const victim = await start();
     await publish(1_500);
     await waitUntil(async () => (await effects()).length > 100, {
@@ -79,7 +79,7 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
     expect(await fixture.deadLetters.list()).toEqual([]);
   }, 120_000);
 
-  test('a consumer that stands still beyond its lease writes nothing when it wakes', async () => {
+  test('a consumer that is paused beyond its lease writes nothing when it resumes', async () => {
     const paused = await start();
     await publish(1_000);
     await waitUntil(async () => (await effects()).length > 50, { describe: 'it works', intervalMs: 1 });
@@ -101,7 +101,7 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
     await expectEachOnce(upTo(1_010));
   }, 120_000);
 
-  test('a message that takes its process down is parked after 3 crashes alone; its neighbours are handled', async () => {
+  test('a message that takes its process down is parked after 3 crashes alone; the messages around it are handled', async () => {
     const poison = 17;
     await publish(40, (n) => (n === poison ? { kill: true } : {}));
     let crashes = 0;
@@ -111,7 +111,7 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
       const ended = await Promise.race([
         consumer.exited.then(() => 'crashed' as const),
         waitUntil(async () => (await fixture.deadLetters.list()).length > 0, {
-          describe: 'a dead letter',
+          describe: 'it is a dead letter',
           timeoutMs: 30_000,
         }).then(() => 'parked' as const),
       ]);
@@ -129,7 +129,7 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
     await expectEachOnce(upTo(40).filter((n) => n !== poison));
   }, 120_000);
 
-  test('a message that alone was in flight is parked after 3 crashes', async () => {
+  test('a message that was in flight alone is parked after 3 crashes', async () => {
     await publish(1, () => ({ kill: true }));
     for (let crash = 0; crash < 3; crash += 1) {
       const consumer = await start();
@@ -142,7 +142,7 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
     await expectEachOnce([]);
   }, 120_000);
 
-  test('the messages of one key keep their order when some fail again and again, and other keys do not wait', async () => {
+  test('the messages of one key keep their order when some fail repeatedly, and other keys do not wait', async () => {
     const consumer = await start({
       subscription: { retry: { maxAttempts: 6, delayMs: 30, maxDelayMs: 60 } },
     });
@@ -157,7 +157,7 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
     }
   }, 120_000);
 
-  test('a consumer that is told to stop leaves nothing in flight, and the next goes on where it was', async () => {
+  test('a consumer that is stopped leaves nothing in flight, and the next continues where it was', async () => {
     const first = await start();
     await publish(600);
     await waitUntil(async () => (await effects()).length > 20, { describe: 'it works', intervalMs: 1 });

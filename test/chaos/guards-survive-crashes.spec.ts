@@ -45,13 +45,13 @@ describe('external effects', () => {
     },
   );
 
-  test('one killed while the gateway is at it is charged once', async () => {
+  test('one killed during the call to the gateway is charged once', async () => {
     const key = 'killed-calling-0';
     let letGo: () => void = () => undefined;
     const gate = new Promise<void>((resolve) => (letGo = resolve));
     gateway.mood.before = (called) => (called === key ? gate : Promise.resolve());
     const first = await start({ prefix: 'killed-calling' });
-    await waitUntil(() => gateway.calls(key) === 1, { describe: () => 'the call is under way' });
+    await waitUntil(() => gateway.calls(key) === 1, { describe: () => 'the call is running' });
     first.kill('SIGKILL');
     await first.exited;
     const second = await start({ prefix: 'killed-calling' });
@@ -76,10 +76,10 @@ describe('external effects', () => {
     },
   );
 
-  test('charging and undoing race in processes that die: nothing stays charged', async () => {
+  test('charging and undoing race in processes that crash: nothing stays charged', async () => {
     const settings = { prefix: 'race', count: 120, parallel: 8 };
     const dying = { dieEvery: 25 };
-    // Two that charge and two that undo begin together; each is started again when it dies.
+    // Two that charge and two that undo start together; each is restarted when it crashes.
     const racers = [{}, {}, { undo: true }, { undo: true }];
     const scripts = await Promise.all(
       racers.map((racer) => start({ ...settings, ...racer, ...dying, waits: true })),
@@ -96,7 +96,7 @@ describe('external effects', () => {
     const keys = upTo(settings.count).map((n) => `race-${n}`);
     const open = keys.filter((key) => gateway.done(key) !== gateway.done(`${key}:undo`));
     expect(open).toEqual([]);
-    // Both ends have been met with.
+    // Both outcomes have occurred.
     expect(new Set(keys.map((key) => gateway.done(key)))).toEqual(new Set([0, 1]));
   }, 120_000);
 });
@@ -132,7 +132,7 @@ describe('the barrier', () => {
     await bank.close();
   }, 120_000);
 
-  test('also when processes die in the middle, and in a second cluster', async () => {
+  test('even when processes crash in the middle, and in a second cluster', async () => {
     const server = await startPostgres();
     const bank = await Participant.create(server.connectionString);
     const both = ['action', 'compensate', 'action', 'compensate'];
@@ -172,7 +172,7 @@ describeWithRedis('leases', (redis) => {
       expect(await effects(settings.prefix)).toEqual([1]);
     });
 
-    test('a holder that stands still is fenced, and the result of the next counts', async () => {
+    test('a paused holder is fenced, and the result of the next counts', async () => {
       const settings = { kind, prefix: `still-${kind}`, options: { leaseMs: 400 } };
       const first = await start({ ...settings, hold: true });
       await first.waitForLine(/^working/);
@@ -193,19 +193,19 @@ describeWithRedis('leases', (redis) => {
       ['claimed', 1],
       ['effect', 2],
       ['done', 1],
-    ] as const)('one killed when it has %s leaves a name that goes on', async (dieIn, count) => {
+    ] as const)('one killed when it has %s leaves a name that can be claimed again', async (dieIn, count) => {
       const settings = { kind, prefix: `dead-${dieIn}-${kind}`, options: { leaseMs: 400 } };
       const first = await start({ ...settings, dieIn });
       await first.exited;
       const second = await start(settings);
       await second.exited;
       expect(resultsOf([second])[0]).toMatch(/"fence"/);
-      // What has died between its effect and its mark cannot be known: it runs again, as is said.
+      // A crash between the effect and its mark cannot be detected: the work runs again, as documented.
       expect(await effects(settings.prefix)).toEqual([count]);
     });
   });
 
-  test('with PostgreSQL behind it, a Redis that is flushed, killed and paused doubles nothing', async () => {
+  test('with PostgreSQL as its fallback, a Redis that is flushed, killed and paused duplicates nothing', async () => {
     const settings = { kind: 'backed', prefix: 'shaken', count: 60, times: 2 };
     const scripts = await Promise.all(upTo(4).map(() => start(settings)));
     let running = true;

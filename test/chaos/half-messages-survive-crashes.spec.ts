@@ -17,13 +17,13 @@ afterEach(async () => {
   await fixture.close();
 });
 
-/** The number behind the last half that a producer began. */
+/** The number after the last half that a producer started. */
 function nextOf(producer: ScriptProcess, first: number): number {
   const began = producer.lines.flatMap((line) => /^began (\d+)/.exec(line)?.[1] ?? []).map(Number);
   return Math.max(first - 1, ...began) + 1;
 }
 
-/** Produces the numbers up to `end`, starting the producer again each time it has killed itself. */
+/** Produces the numbers up to `end`, restarting the producer each time it has killed itself. */
 async function produce(how: string, end: number, settings: object): Promise<number> {
   let crashes = 0;
   for (let first = 0; first < end;) {
@@ -38,7 +38,7 @@ async function produce(how: string, end: number, settings: object): Promise<numb
   return crashes;
 }
 
-/** Keeps a checker running that kills itself, until it is told to stop. */
+/** Keeps a checker running that kills itself, until it is stopped. */
 function keepChecking(settings: object): { stop(): Promise<number> } {
   let stopped = false;
   let crashes = 0;
@@ -65,7 +65,7 @@ function keepChecking(settings: object): { stop(): Promise<number> } {
 const HALVES = Number(process.env['WAYBILL_HALVES'] ?? 2_400);
 
 test.each(['barrier', 'xact-status', 'check'])(
-  '%s: producers and checkers are killed everywhere: what was done locally is delivered once, the rest never',
+  '%s: with producers and checkers killed everywhere, what was committed locally is delivered once, the rest never',
   async (how) => {
     const count = Math.ceil(HALVES / 3);
     const options = { checkTimeoutMs: 1_000, retryMs: 50, retryMaxMs: 400, pollMs: 50 };
@@ -76,7 +76,7 @@ test.each(['barrier', 'xact-status', 'check'])(
     const halfOptions = { checkImmunityMs: 200, checkIntervalMs: 200, checkMax: 100 };
     const crashes = await produce(how, count, { killEvery: 60, options: halfOptions });
     await waitUntil(
-      // Claims of checkers that were killed lapse in six seconds.
+      // Claims of checkers that were killed expire in six seconds.
       async () => (await floor.operations.stats()).open === 0,
       { describe: 'all are decided', timeoutMs: 60_000, intervalMs: 100 },
     );
@@ -84,7 +84,7 @@ test.each(['barrier', 'xact-status', 'check'])(
     const records = await fixture.log();
     expect(faultsOf(records)).toEqual([]);
     expect(numbersOf(records)).toEqual(await ledger.done());
-    // It must have been put to the test.
+    // The test must have exercised it.
     expect(crashes).toBeGreaterThan(3);
     const decided = await fixture.database.pool.query<{ by: string }>(
       'select distinct decided_by as by from waybill.half_message_decided order by 1',
@@ -96,13 +96,13 @@ test.each(['barrier', 'xact-status', 'check'])(
   240_000 + HALVES * 50,
 );
 
-test('a checker that stands still beyond its claim, and goes on with another verdict, is refused', async () => {
+test('a checker that is paused beyond its claim, and resumes with another verdict, is refused', async () => {
   const { id } = await floor.halves.prepare(order(1), { checkImmunityMs: 0 });
   const given = { url: fixture.url, group: 'payments', options: { pollMs: 20, checkTimeoutMs: 60_000 } };
   const slow = await startProgram('half-checker', { ...given, verdict: 'rollback', answerAfterMs: 300 });
   await slow.waitForLine(/^checking/);
   slow.stop();
-  // As if its claim had lapsed, without waiting for that.
+  // As if its claim had expired, without waiting for that.
   await floor.makeDue();
   const quick = await startProgram('half-checker', { ...given, verdict: 'commit' });
   await waitUntil(async () => (await floor.operations.show(id)).state === 'committed', {
@@ -112,7 +112,7 @@ test('a checker that stands still beyond its claim, and goes on with another ver
   slow.cont();
   const { id: second } = await floor.halves.prepare(order(2), { checkImmunityMs: 0 });
   await waitUntil(async () => (await floor.operations.show(second)).state === 'rolled-back', {
-    describe: 'the slow one goes on',
+    describe: 'the slow one continues',
   });
   await stopProgram(slow);
   expect(JSON.parse(slow.lines.at(-1) ?? '')).toMatchObject({ rollback: 1, fenced: 1 });
@@ -125,7 +125,7 @@ test('producer and checkers in other processes commit the same halves at once: e
   const outcomes = new Set<string>();
   for (const n of upTo(150)) {
     const { id } = await floor.halves.prepare(order(n), { checkImmunityMs: 0 });
-    // Now before the checkers have found it, now behind them, and most often beside them.
+    // Sometimes before the checkers have found it, sometimes after, and mostly at the same time.
     await new Promise((resolve) => setTimeout(resolve, n % 20));
     outcomes.add(await floor.halves.commit(id));
   }

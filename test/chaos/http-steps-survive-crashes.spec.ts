@@ -26,7 +26,7 @@ afterEach(async () => {
   await floor.close();
 });
 
-/** Begins a saga whose call another process makes. */
+/** Starts a saga whose call another process makes. */
 const begin = async (timeoutMs: number, waits: boolean): Promise<string> => {
   const definition: SagaDefinition<Order, Order> = saga<Order>('order')
     .step('charge', {
@@ -49,7 +49,7 @@ const begin = async (timeoutMs: number, waits: boolean): Promise<string> => {
   return id;
 };
 
-test('a process that stood still between its claim and its call does not call behind the compensation', async () => {
+test('a process that was paused between its claim and its call does not call after the compensation', async () => {
   const id = await begin(500, true);
   program.kill('SIGSTOP');
   await floor.carry();
@@ -57,14 +57,14 @@ test('a process that stood still between its claim and its call does not call be
   program.kill('SIGCONT');
   program.kill('SIGUSR2');
   const hasGivenUp = (): boolean => program.lines.some((line) => line.startsWith('try 1 of charge'));
-  await waitUntil(() => hasGivenUp() || gateway.calls.length > 1, { describe: 'it has gone on' });
+  await waitUntil(() => hasGivenUp() || gateway.calls.length > 1, { describe: 'it has continued' });
   expect(gateway.paths).toEqual(['/refund']);
 });
 
-test('a process that is killed while it calls leaves its call to another, which asks with the same key', async () => {
+test('a process that is killed while it calls leaves its call to another, which calls with the same key', async () => {
   gateway.behaviours['/charge'] = () => {};
   const id = await begin(60_000, false);
-  await waitUntil(() => gateway.calls.length === 1, { describe: 'the call has come' });
+  await waitUntil(() => gateway.calls.length === 1, { describe: 'the call has arrived' });
   program.kill('SIGKILL');
   await program.exited;
   gateway.behaviours['/charge'] = answer(200);
@@ -74,10 +74,10 @@ test('a process that is killed while it calls leaves its call to another, which 
   expect(keys).toEqual([`${id}/charge/action`, `${id}/charge/action`]);
 });
 
-test('a process that is killed while it calls, and whose saga gives up, is waited for before it is compensated', async () => {
+test('when a process is killed while it calls, and its saga gives up, the compensation waits for the call', async () => {
   gateway.behaviours['/charge'] = () => {};
   const id = await begin(500, false);
-  await waitUntil(() => gateway.calls.length === 1, { describe: 'the call has come' });
+  await waitUntil(() => gateway.calls.length === 1, { describe: 'the call has arrived' });
   program.kill('SIGKILL');
   const killedAt = performance.now();
   await floor.carry();

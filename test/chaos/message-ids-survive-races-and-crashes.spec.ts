@@ -28,7 +28,7 @@ const startTakers = (settings: readonly object[]): Promise<ScriptProcess[]> =>
   Promise.all(settings.map((given) => startProgram('message-taker', { url: fixture.url, ...given })));
 const go = (): Promise<unknown> => starter.query('select pg_advisory_unlock(1)');
 
-/** What processes have been told, once they have ended. */
+/** What the processes reported, once they have ended. */
 async function taken(processes: readonly ScriptProcess[]): Promise<Taken[]> {
   await Promise.all(processes.map(({ exited }) => exited));
   return processes.flatMap(({ lines }) =>
@@ -36,7 +36,7 @@ async function taken(processes: readonly ScriptProcess[]): Promise<Taken[]> {
   );
 }
 
-/** What is wrong with what was told: a message with two results, or that ran twice. */
+/** What is wrong with the reports: a message with two results, or that ran twice. */
 async function faultsOf(told: readonly Taken[], ids: readonly string[]): Promise<string[]> {
   const faults: string[] = [];
   const counts = await effects(fixture);
@@ -44,7 +44,7 @@ async function faultsOf(told: readonly Taken[], ids: readonly string[]): Promise
     const of = told.filter((taking) => taking.id === id);
     const results = new Set(of.map(({ by }) => by));
     if (results.size > 1) faults.push(`${id} has the results ${[...results].join(', ')}`);
-    if (of.filter(({ duplicate }) => !duplicate).length > 1) faults.push(`${id} was told to be new twice`);
+    if (of.filter(({ duplicate }) => !duplicate).length > 1) faults.push(`${id} was reported as new twice`);
     if (counts[id] !== 1) faults.push(`${id} took effect ${counts[id] ?? 0} times`);
   }
   return faults;
@@ -63,7 +63,7 @@ test.each([0, 30])(
   },
 );
 
-test('many messages, each in 4 processes, while the slot of the ring turns: each takes effect once', async () => {
+test("many messages, each in 4 processes, while the ring's slot changes: each takes effect once", async () => {
   const ids = upTo(150).map((n) => (n % 3 === 0 ? `order-${n}` : newId()));
   const processes = await startTakers(upTo(4).map(() => ({ ids, times: 2, parallel: 6 })));
   await go();
@@ -72,7 +72,7 @@ test('many messages, each in 4 processes, while the slot of the ring turns: each
   const over = ended.then(() => true);
   while (!(await Promise.race([over, new Promise<false>((resolve) => setTimeout(resolve, 100, false))]))) {
     turns += 1;
-    // As if a slot's time had gone by, within the window: nothing kept may be missed.
+    // As if a slot's time had passed, within the window: no stored message may be missed.
     if (turns > 4) continue;
     await fixture.database.pool.query(
       `create or replace function waybill.message_slot_number(at timestamptz) returns bigint language sql immutable
@@ -86,7 +86,7 @@ test('many messages, each in 4 processes, while the slot of the ring turns: each
 });
 
 test.each(['entering', 'working', 'worked', 'kept', 'committed'])(
-  'a process that is killed at "%s" beside others leaves one effect, and the others go on at once',
+  'a process that is killed at "%s" among others leaves one effect, and the others continue at once',
   async (killAt) => {
     const ids = upTo(6).map(() => newId());
     const [victim, ...others] = await startTakers([
@@ -97,7 +97,8 @@ test.each(['entering', 'working', 'worked', 'kept', 'committed'])(
     await go();
     const { signal } = (await victim?.exited) ?? {};
     const told = await taken([victim as ScriptProcess, ...others]);
-    // It must have been put to the test: at the places that only the first comes to, it may have come second everywhere.
+    // The test must have exercised it: at the places that only the first reaches, this process may always have been
+    // second.
     if (killAt === 'entering' || killAt === 'committed') expect(signal).toBe('SIGKILL');
     expect(told.length).toBeGreaterThanOrEqual(2 * 3 * ids.length);
     expect(await faultsOf(told, ids)).toEqual([]);

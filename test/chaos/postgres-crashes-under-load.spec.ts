@@ -9,7 +9,7 @@ const CRASHES = 3;
 let server: EmbeddedPostgres;
 let fixture: Fixture;
 beforeAll(async () => {
-  // A server of its own: the others' tests must not crash with it.
+  // Its own server: other tests must not crash with it.
   server = await startPostgres();
   fixture = await Fixture.create({ orders: {} }, server.connectionString);
   await fixture.database.pool.query('create table published (n int primary key)');
@@ -19,7 +19,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-test('PostgreSQL crashes three times under load: what was committed is in the log once and has taken effect once', async () => {
+test('PostgreSQL crashes three times under load: committed messages are in the log once and take effect once', async () => {
   const options = { leaseMs: 2_000, heartbeatMs: 300 };
   const relay = await startProgram('relay', { url: fixture.url });
   const consumers = await Promise.all(

@@ -13,7 +13,7 @@ describe('several relays', () => {
   });
   afterAll(() => fixture.close());
 
-  test('never both move: three at once leave nothing out and nothing twice', async () => {
+  test('never move at the same time: three at once skip nothing and duplicate nothing', async () => {
     const relays = await Promise.all(
       upTo(3).map(() =>
         startProgram('relay', { url: fixture.url, options: { smallDifferenceRows: 10, windowRows: 10 } }),
@@ -35,7 +35,7 @@ describe('several relays', () => {
     expect(moved.reduce((sum, count) => sum + count, 0)).toBe(3_000);
   }, 120_000);
 
-  test('while one is within a pass, another leaves the outbox alone', async () => {
+  test('leave the outbox alone while another is within a pass', async () => {
     const client = await fixture.database.pool.connect();
     const first = new PgConnection(client);
     await first.runBatch([bindStatement(relayBegin, 100, 10_000)], { begin: true });
@@ -48,7 +48,7 @@ describe('several relays', () => {
     expect((await fixture.log()).length).toBe(3_001);
   });
 
-  test('one that was held up within a pass for longer than its lease writes nothing afterwards', async () => {
+  test('write nothing more when held up within a pass for longer than the lease', async () => {
     const client = await fixture.database.pool.connect();
     client.on('error', () => undefined);
     const paused = new PgConnection(client);
@@ -70,7 +70,7 @@ describe('several relays', () => {
     expect((await fixture.log()).length).toBe(3_002);
   });
 
-  test('one whose process stands still within its work is overtaken, and does no harm when it wakes', async () => {
+  test('are overtaken when their process is paused at work, and do no harm when it resumes', async () => {
     const options = { leaseMs: 500, smallDifferenceRows: 1, windowRows: 1 };
     const paused = await startProgram('relay', { url: fixture.url, options });
     const before = (await fixture.log()).length;
@@ -89,7 +89,7 @@ describe('several relays', () => {
     });
     paused.cont();
     await fixture.publish(20_000);
-    await waitUntil(async () => (await fixture.log()).length === before + 801, { describe: 'both go on' });
+    await waitUntil(async () => (await fixture.log()).length === before + 801, { describe: 'both continue' });
     await Promise.all([stopProgram(paused), stopProgram(other)]);
     const records = await fixture.log();
     expect(faultsOf(records)).toEqual([]);

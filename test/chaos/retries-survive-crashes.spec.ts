@@ -6,7 +6,7 @@ import { Fixture, upTo } from '../support/fixture.js';
 import { startProgram, stopProgram } from '../support/programs.js';
 
 const COMMAND = fileURLToPath(new URL('../../libs/cli/dist/main.js', import.meta.url));
-/** Dead letters of the redrive that is killed half way. */
+/** Dead letters of the redrive that is killed halfway. */
 const LETTERS = 10_000;
 
 let fixture: Fixture;
@@ -65,7 +65,7 @@ const expectEachOnceInOrder = async (expected: readonly number[]): Promise<void>
 };
 
 describe('messages that wait for a retry', () => {
-  test('keep the order of every key, each taking effect once, while consumers are killed again and again', async () => {
+  test('keep the order of every key, each taking effect once, while consumers are killed repeatedly', async () => {
     const total = 1_500;
     await publish(total, (n) => (n % 10 === 7 ? { fail: 1 + (n % 5) } : {}), 60);
     await start();
@@ -83,7 +83,7 @@ describe('messages that wait for a retry', () => {
       victim = await start();
     }
     await waitUntil(async () => (await count()) === total, { describe: 'all are done', timeoutMs: 60_000 });
-    await waitUntil(async () => (await parked()) === 0, { describe: 'nothing waits beside the log' });
+    await waitUntil(async () => (await parked()) === 0, { describe: 'no message is parked' });
     await Promise.all([stopProgram(running[0] as ScriptProcess), stopProgram(victim)]);
     expect(kills).toBe(5);
     expect(
@@ -93,14 +93,14 @@ describe('messages that wait for a retry', () => {
     expect(await fixture.deadLetters.count()).toBe(0);
   }, 180_000);
 
-  test('and take their process down at a later attempt become dead letters after 3 crashes alone', async () => {
+  test('become dead letters after 3 crashes alone, if they take their process down at a later attempt', async () => {
     const poison = 5;
     await publish(20, (n) => (n === poison ? { fail: 1, killFrom: 2 } : {}));
     let crashes = 0;
     for (;;) {
       const consumer = await start();
       const dead = waitUntil(async () => (await fixture.deadLetters.count()) > 0, {
-        describe: 'a dead letter',
+        describe: 'it is a dead letter',
         timeoutMs: 40_000,
       });
       const ended = await Promise.race([consumer.exited.then(() => 'crashed'), dead.then(() => 'dead')]);
@@ -109,7 +109,7 @@ describe('messages that wait for a retry', () => {
       crashes += 1;
       expect(crashes).toBeLessThanOrEqual(4);
     }
-    await waitUntil(async () => (await count()) === 19, { describe: 'its neighbours are done' });
+    await waitUntil(async () => (await count()) === 19, { describe: 'the messages around it are done' });
     // One that failed, and three that ended with the process.
     expect(await fixture.deadLetters.list()).toMatchObject([
       { reason: 'process-crashed', key: `key-${poison}`, state: 'open', attempts: 4 },
@@ -118,7 +118,7 @@ describe('messages that wait for a retry', () => {
   }, 120_000);
 });
 
-test('a message that waits in place for a retry answers for no crash: it has survived its attempt', async () => {
+test('are charged with no crash while they wait in place: their attempt has ended', async () => {
   await publish(1, () => ({ fail: 1_000 }));
   for (let kills = 0; kills < 5; kills += 1) {
     const consumer = await start({ maxAttempts: 1_000, delayMs: 60_000, maxDelayMs: 60_000 }, 'partition');
@@ -131,7 +131,7 @@ test('a message that waits in place for a retry answers for no crash: it has sur
 }, 120_000);
 
 describe('dead letters', () => {
-  test('are redriven once each, though the redrive and a consumer are killed half way', async () => {
+  test('are redriven once each, even if the redrive and a consumer are killed halfway', async () => {
     await fixture.database.pool.query('create table cured (n int primary key)');
     await publish(LETTERS, () => ({ untilCured: true }), 500);
     const consumer = await start({ maxAttempts: 1 });
@@ -153,7 +153,7 @@ describe('dead letters', () => {
     const redriven = (): Promise<number> =>
       fixture.value('select coalesce(max(redriven), 0)::int from waybill.redrive');
     await waitUntil(async () => (await redriven()) >= LETTERS / 3 && (await count()) > 0, {
-      describe: 'it is under way',
+      describe: 'it is running',
       timeoutMs: 60_000,
       intervalMs: 5,
     });
@@ -173,7 +173,7 @@ describe('dead letters', () => {
     expect(await parked()).toBe(0);
   }, 300_000);
 
-  test('are not delivered again when their group forgets its position', async () => {
+  test('are not delivered again when their group loses its position', async () => {
     await publish(30, (n) => (n % 3 === 0 ? { fail: 1_000 } : {}), 5);
     const consumer = await start({ maxAttempts: 2 });
     await waitUntil(async () => (await fixture.deadLetters.count()) === 10, {
@@ -184,7 +184,7 @@ describe('dead letters', () => {
     await fixture.database.pool.query('truncate waybill.consumer_position');
     const again = await start({ maxAttempts: 2 });
     await publish(31, () => ({}), 5);
-    await waitUntil(async () => (await count()) === 20 + 31, { describe: 'what is new is done' });
+    await waitUntil(async () => (await count()) === 20 + 31, { describe: 'the new messages are done' });
     await stopProgram(again);
     const letters = await fixture.deadLetters.list();
     expect(letters.map(({ attempts }) => attempts)).toEqual(Array.from({ length: 10 }, () => 2));

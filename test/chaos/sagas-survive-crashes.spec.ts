@@ -15,7 +15,7 @@ const PLACES = ['before', 'done', 'committed'];
 const COMPLETED = 4;
 const COMPENSATED = 5;
 
-/** A way that a saga can go: what it comes to, and its transitions that are no other way's, in order. */
+/** A path of a saga: its end, and in order the transitions that no other path covers. */
 interface Way {
   readonly transitions: readonly string[];
   readonly state: number;
@@ -25,7 +25,7 @@ interface Way {
 const GOOD = { state: COMPLETED, deeds: ['reserve', 'charge', 'ship', 'confirm'] };
 const UNDONE = { state: COMPENSATED, deeds: ['reserve', 'charge', 'refund', 'release'] };
 
-/** A command, at the participant, and its answer, at the saga. */
+/** A command, at the participant, and its reply, at the saga. */
 function call(operation: string): string[] {
   return [operation, `answer ${operation}`];
 }
@@ -42,12 +42,12 @@ const WAYS: Readonly<Record<string, Way>> = {
     transitions: [...call('charge/action/1'), ...call('reserve/compensate/1')],
   },
   'no-lorry': { ...UNDONE, transitions: [...call('ship/action/1'), ...call('charge/compensate/1')] },
-  // The first charge becomes a dead letter, of which the saga is told; it sends another when that is due.
+  // The first charge becomes a dead letter, which the saga gets as its reply; it sends another when that is due.
   flaky: {
     ...GOOD,
     transitions: [...call('charge/action/1'), 'due charge/1', ...call('charge/action/2')],
   },
-  // Payments charges and never answers: the second attempt does nothing, then the time is out and all is undone.
+  // Payments charges and never replies: the second attempt does nothing, then the step times out and all is undone.
   silent: {
     ...UNDONE,
     transitions: [...call('charge/action/1'), 'due charge/1', 'charge/action/2', 'due charge/2'],
@@ -71,7 +71,7 @@ afterEach(async () => {
   await fixture.close();
 });
 
-test('each process is killed before, in and behind each transition of each way: every saga ends as it should', async () => {
+test('each process is killed before, in and after each transition of each path: every saga ends as it should', async () => {
   await plan(fixture, ORDERS);
   const { url } = fixture;
   services = [
@@ -85,7 +85,7 @@ test('each process is killed before, in and behind each transition of each way: 
   };
   await waitUntil(look, {
     describe: () =>
-      `all sagas have ended; under way: ${left.join(', ')}; ${services.map(({ output }) => output).join('\n---\n')}`,
+      `all sagas have ended; running: ${left.join(', ')}; ${services.map(({ output }) => output).join('\n---\n')}`,
     timeoutMs: 480_000,
     intervalMs: 100,
   });
@@ -95,18 +95,18 @@ test('each process is killed before, in and behind each transition of each way: 
     return [id, `${state}: ${deeds.join()}`] as const;
   });
   const ended = found.map(({ id, scenario, state, deeds }) => {
-    // Payments may have been down until the time was out: then the refund is empty, and the charge is barred.
+    // Payments may have been down until the time-out: then the refund is empty, and the charge is blocked.
     const barred = scenario === 'silent' && deeds.join() === 'reserve,release';
     return [id, `${state}: ${(barred ? UNDONE.deeds : deeds).join()}`] as const;
   });
   expect(Object.fromEntries(ended)).toEqual(Object.fromEntries(expected));
   expect(await disagreements(fixture)).toEqual([]);
-  // Every point was come to.
+  // Every point was reached.
   expect(
     await fixture.value(`select array_agg(id) from plan where transition is not null and not killed`),
   ).toBe(null);
   expect(services.every(({ crashes }) => crashes > 2)).toBe(true);
-  // No command fell to the crashes of others.
+  // No command was lost to the crashes of others.
   const letters = await fixture.deadLetters.list({}, { limit: 1_000 });
   expect(new Set(letters.map(({ reason }) => reason))).toEqual(new Set(['attempts-spent']));
 }, 540_000);

@@ -45,7 +45,7 @@ let server: EmbeddedPostgres;
 let fixture: Fixture;
 let services: Supervised[] = [];
 beforeAll(async () => {
-  // A server of its own: the others' tests must not crash with it.
+  // Its own server: other tests must not crash with it.
   server = await startPostgres();
   fixture = await orderFixture(server.connectionString);
 });
@@ -55,7 +55,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** Does something every now and then, until it is told to stop. */
+/** Does something at random intervals, until it is stopped. */
 function every(work: () => Promise<void> | void): { stop(): Promise<number> } {
   let times = 0;
   const stopped = new AbortController();
@@ -77,7 +77,7 @@ function every(work: () => Promise<void> | void): { stop(): Promise<number> } {
   };
 }
 
-/** Gives an order with the command of operators. */
+/** Gives an order with the operators' command. */
 async function waybill(...args: string[]): Promise<string> {
   let printed = '';
   const program = createProgram({
@@ -89,7 +89,7 @@ async function waybill(...args: string[]): Promise<string> {
   return printed;
 }
 
-/** Waits until no more than so many sagas are under way. */
+/** Waits until at most `most` sagas are running. */
 async function untilLeft(most: number, timeoutMs: number): Promise<void> {
   let left: string[] = [];
   const look = async (): Promise<boolean> => {
@@ -98,7 +98,7 @@ async function untilLeft(most: number, timeoutMs: number): Promise<void> {
   };
   await waitUntil(look, {
     describe: () =>
-      `${most} sagas are left; there are ${left.length}, such as ${left.slice(0, 20).join(', ')}; ` +
+      `at most ${most} sagas are left; there are ${left.length}, for example ${left.slice(0, 20).join(', ')}; ` +
       services.map(({ output }) => output.slice(-1_500)).join('\n---\n'),
     timeoutMs,
     intervalMs: 200,
@@ -106,7 +106,7 @@ async function untilLeft(most: number, timeoutMs: number): Promise<void> {
 }
 
 test(
-  'services are killed and PostgreSQL crashes, while handlers fail: every saga ends, and all agree',
+  'services are killed and PostgreSQL crashes, while handlers fail: every saga ends, and all services agree',
   async () => {
     await plan(fixture, ORDERS);
     const settings = { url: fixture.url, planned: false };
@@ -130,7 +130,7 @@ test(
     const seconds = (performance.now() - began) / 1_000;
     expect(killed).toBeGreaterThan(0);
     expect(crashed).toBeGreaterThan(0);
-    // Those whose refund is refused for good are left to an operator.
+    // Those whose refund is permanently refused are left to an operator.
     const stuck = await stuckSagas();
     expect(stuck).toHaveLength(HOPELESS);
     const [byHand, ...others] = stuck;
@@ -176,7 +176,7 @@ async function stuckSagas(): Promise<string[]> {
   return ids;
 }
 
-/** What an operator does outside of any saga. */
+/** What an operator does outside any saga. */
 async function payBack(sagaId: string): Promise<void> {
   await fixture.database.pool.query(
     `with paid as (insert into deed (saga, what) values ($1, 'refund'))

@@ -8,7 +8,7 @@ import { describeWithRedis, faultsOfFirings, type Firing, firings } from '../sup
 /** WAYBILL_TIMERS=100000 WAYBILL_TIMERS_SPAN_MS=300000 is the full size; `npm test` runs it compressed. */
 const COUNT = Number(process.env['WAYBILL_TIMERS'] ?? 4_000);
 const SPAN_MS = Number(process.env['WAYBILL_TIMERS_SPAN_MS'] ?? 10_000);
-/** Redis is away for so long at a time. */
+/** How long Redis is down each time. */
 const AWAY_MS = SPAN_MS / 5;
 const TEST_MS = 3 * SPAN_MS + 60_000;
 
@@ -36,7 +36,7 @@ describeWithRedis('timers', (redis) => {
     programs.push(program);
     return program;
   };
-  /** Two processes, of which each schedules half of the timers, and the firings once all have come. */
+  /** Two processes that each schedule half of the timers, and the firings once all have fired. */
   const run = async (fixture: Fixture, redisUrl?: string, prefix?: string): Promise<Firing[]> => {
     const half = COUNT / 2;
     const clock = redisUrl === undefined ? {} : { redis: redisUrl, options: { prefix } };
@@ -67,7 +67,7 @@ describeWithRedis('timers', (redis) => {
     return quantile(1);
   };
 
-  /** Kills Redis, empties it again and again, and lets it stand still, within the span. */
+  /** Kills Redis, flushes it repeatedly, and pauses it, within the span. */
   const torment = async (server: RedisServer): Promise<void> => {
     const flushes = new AbortController();
     const flushing = (async () => {
@@ -91,7 +91,7 @@ describeWithRedis('timers', (redis) => {
   };
 
   test(
-    'are neither lost, early nor doubled while Redis is tormented, without Redis, and under a held snapshot',
+    'are neither lost, early nor duplicated while Redis is disrupted, without Redis, and under a held snapshot',
     async () => {
       const [withRedis, without, held] = [await create(), await create(), await create()];
       const holder = await held.database.pool.connect();
@@ -107,7 +107,7 @@ describeWithRedis('timers', (redis) => {
       await holder.query('rollback');
       holder.release();
       for (const [name, fired] of [
-        ['Redis tormented', a],
+        ['Redis disrupted', a],
         ['no Redis', b],
         ['held snapshot', c],
       ] as const) {
@@ -142,7 +142,7 @@ describeWithRedis('timers', (redis) => {
     expect(faultsOfFirings(fired, count)).toEqual([]);
   }, 90_000);
 
-  test('keep to the database when the clocks of processes are an hour wrong, one forward and one back', async () => {
+  test("follow the database's clock when the clocks of processes are an hour wrong, one forward and one back", async () => {
     const fixture = await create();
     const count = 600;
     const common = { redis: redis().url, options: { prefix: '{skewed}' } };

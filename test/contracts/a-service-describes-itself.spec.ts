@@ -59,7 +59,7 @@ class Orders {
   elsewhere(): void {}
 }
 
-/** What a route of the application is behind. */
+/** Guards a route of the application. */
 class Key implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     const request = context.switchToHttp().getRequest<{ headers: Record<string, string> }>();
@@ -69,7 +69,7 @@ class Key implements CanActivate {
 
 let app: INestApplication | undefined;
 let fixture: Fixture | undefined;
-/** A server that takes every connection and says nothing. */
+/** A server that accepts every connection and never responds. */
 let calls: number;
 const silent = createServer((socket) => {
   calls += 1;
@@ -88,7 +88,7 @@ afterEach(async () => {
   await new Promise((resolve) => silent.close(resolve));
 });
 
-/** How often the server was called until now: calls are taken in their order, and the last one is our own. */
+/** How often the server has been called: calls are accepted in order, and the last one is our own. */
 async function callsBefore(): Promise<number> {
   const own = connect((silent.address() as AddressInfo).port, '127.0.0.1');
   await once(own, 'close');
@@ -123,7 +123,7 @@ const compile = (
     controllers: [Orders],
   }).compile();
 
-/** Faults of a document by the published schema of AsyncAPI 3.0, and references that lead nowhere. */
+/** Faults of a document by the published schema of AsyncAPI 3.0, and unresolved references. */
 function faultsOf(document: AsyncApiDocument): unknown[] {
   const ajv = new Ajv({ strict: false, allErrors: true });
   (addFormats as unknown as (to: Ajv) => void)(ajv);
@@ -178,7 +178,7 @@ describe('the document of a service', () => {
     expect(await callsBefore()).toBe(0);
   });
 
-  test('names what the service publishes, where that is said', async () => {
+  test('names what the service publishes, if it declares that', async () => {
     const module = await compile({ publishes: ['orders.placed'] });
     const document = module.get(WaybillAsyncApi).document({ title: 'Another' });
     expect(Object.keys(document.operations).filter((id) => id.startsWith('send'))).toEqual([
@@ -213,7 +213,7 @@ describe('waybill asyncapi', () => {
       { cwd: fileURLToPath(ROOT), env: { ...process.env, ADDRESS: address }, timeout: 60_000 },
     );
 
-  test('describes a module without starting it, or calling anybody', async () => {
+  test('describes a module without starting it or opening a connection', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'async-api-'));
     try {
       const file = join(folder, 'shop.json');
@@ -233,7 +233,7 @@ describe('waybill asyncapi', () => {
     }
   });
 
-  test('says what is missing', async () => {
+  test('reports what is missing', async () => {
     await expect(run('test/programs/described-app.mjs#Shop')).rejects.toMatchObject({
       code: 1,
       stderr: expect.stringContaining('it exports no module Shop'),

@@ -46,7 +46,7 @@ const start = (options: ApplicationOptions = {}) =>
     ...options,
   });
 
-/** The record as a client of Kafka would have it, read by the library of CloudEvents. */
+/** The record as a Kafka client would see it, read by the CloudEvents library. */
 function known({ headers, key, payload }: LoggedRecord): KnownEvent {
   const value = JSON.stringify(payload);
   const message = { headers, key, value, body: value, timestamp: '0' };
@@ -56,7 +56,7 @@ function known({ headers, key, payload }: LoggedRecord): KnownEvent {
   return event;
 }
 
-test('a message is a CloudEvent to everybody, and its handler reads it as one', async () => {
+test('a message is a CloudEvent to any reader, and its handler reads it as one', async () => {
   const uri = 'https://example.com/order.json';
   const app = await start({ schemas: { orders: { schema: z.object({ n: z.number() }), uri } } });
   const { id } = await applications.fixture.transaction((tx) =>
@@ -67,7 +67,7 @@ test('a message is a CloudEvent to everybody, and its handler reads it as one', 
       headers: { ce_subject: 'o-1', ce_region: 'eu', colour: 'blue' },
     }),
   );
-  await waitUntil(() => seen.length === 1, { describe: 'the event' });
+  await waitUntil(() => seen.length === 1, { describe: 'the event arrives' });
   const [record] = await applications.fixture.log();
   const event = known(record as LoggedRecord);
   expect(event).toMatchObject({
@@ -98,17 +98,17 @@ test('a message is a CloudEvent to everybody, and its handler reads it as one', 
   });
 });
 
-test('each run of a recurring message is an event of its own, and putting it again changes nothing', async () => {
+test('each run of a recurring message is a separate event, and putting it again changes nothing', async () => {
   const app = await start();
   const put = () => app.get(Recurring).put('hourly', { topic: 'orders', payload: { n: 1 }, everyMs: 1_000 });
   expect([await put(), await put()]).toEqual([true, false]);
-  await waitUntil(() => seen.length >= 2, { describe: 'two runs' });
+  await waitUntil(() => seen.length >= 2, { describe: 'two runs arrive' });
   const events = (await applications.fixture.log()).map((record) => known(record));
   expect(new Set(events.map(({ id }) => id)).size).toBe(events.length);
   expect(events.map(({ id }) => id)).toEqual((await applications.fixture.log()).map(({ id }) => id));
 });
 
-test('an answer is an event of its own, not the one that was asked with', async () => {
+test('a reply is a separate event from its request', async () => {
   const app = await start();
   const asked = new WaybillRecord([1, 2], { headers: { ce_subject: 'o-1' } });
   expect(await lastValueFrom(app.get(WaybillClient).send('sum', asked))).toBe(3);
@@ -122,7 +122,7 @@ test('an answer is an event of its own, not the one that was asked with', async 
   expect(new Set(events.map(({ id }) => id)).size).toBe(2);
 });
 
-test('what is no event is read as none, and options that are not usable are refused', async () => {
+test('what is not an event is not read as one, and invalid options are refused', async () => {
   expect(cloudEventOf({ headers: { ce_id: '1' }, payload: 1 })).toBeUndefined();
   const cloudEvents = { source: 'a b', typ: 1 } as never;
   expect(() => new Outbox({ cloudEvents })).toThrow('did you mean type?');

@@ -107,7 +107,7 @@ const { payloads, letters, publish } = {
       attempts,
       errorMessage,
     })),
-  /** By a process that knows no schema, or another one. */
+  /** By a process that has no schema, or a different one. */
   publish: (payload: unknown, topic = 'orders', key = 'k', outbox = applications.fixture.outbox) =>
     applications.fixture.transaction((client) => outbox.publish(client, { topic, key, payload })),
 };
@@ -118,7 +118,7 @@ describe('a payload that does not fit', () => {
     ['zod', OrderPlaced],
     ['valibot', v.object({ n: v.pipe(v.number(), v.minValue(1)), currency: v.optional(v.string(), 'EUR') })],
     ['arktype', type({ n: 'number > 0', currency: 'string = "EUR"' })],
-  ])('of %s is not published, and its transaction goes on', async (_, schema) => {
+  ])('of %s is not published, and its transaction continues', async (_, schema) => {
     const app = await applications.start('orders', [Orders], { schemas: { orders: schema } });
     const outbox = app.get(Outbox);
     await applications.fixture.transaction(async (client) => {
@@ -136,7 +136,7 @@ describe('a payload that does not fit', () => {
       await client.query(`insert into effect (consumer) values ('business')`);
       await outbox.publish(client, { topic: 'orders', key: 'k', payload: fits });
     });
-    await waitUntil(() => seen.length > 0, { describe: 'the one that fits' });
+    await waitUntil(() => seen.length > 0, { describe: 'the one that fits is handled' });
     expect(payloads()).toEqual([{ n: 1, currency: 'EUR' }]);
     expect(await applications.effects('business')).toBe(1);
     const log = await applications.fixture.log();
@@ -145,7 +145,7 @@ describe('a payload that does not fit', () => {
     ]);
   });
 
-  test('comes in by no other door', async () => {
+  test('is refused by every other way of publishing', async () => {
     const app = await applications.start('orders', [Orders], {
       schemas: { orders: OrderPlaced, sum: z.array(z.number()) },
       client: { requireTransaction: false },
@@ -167,7 +167,7 @@ describe('a payload that does not fit', () => {
     expect(await applications.fixture.value(`select (${tables.join(' + ')})::integer`)).toBe(0);
   });
 
-  test('leaves the saga stuck whose command it is', async () => {
+  test('of a saga command leaves the saga stuck', async () => {
     const app = await applications.start('orders', [], {
       imports: [WaybillModule.forFeature({ sagas: [Charging] })],
       schemas: { 'payments.charge': OrderPlaced },
@@ -177,16 +177,16 @@ describe('a payload that does not fit', () => {
       app.get(Sagas).start(tx, definition, { key: 'a', data: unfit }),
     );
     const stuck = async () => (await app.get(SagaOperations).show(id)).state === 'STUCK';
-    await waitUntil(stuck, { describe: 'the saga to stand still' });
+    await waitUntil(stuck, { describe: 'the saga is stuck' });
     const { rows } = await applications.fixture.database.pool.query('select * from waybill.saga');
     expect(JSON.stringify(rows)).toContain('does not match version 1');
   });
 
-  test('is a dead letter at once where it is handled, and its key goes on', async () => {
+  test('becomes a dead letter at once when it is handled, and its key continues', async () => {
     const schemas = { orders: OrderPlaced };
     for (const payload of [{ n: 1 }, unfit, { n: 2 }]) await publish(payload);
     await applications.start('orders', [Orders], { schemas, handlers: { transactionBatch: 8 } });
-    await waitUntil(() => seen.length === 2, { describe: 'those that fit' });
+    await waitUntil(() => seen.length === 2, { describe: 'those that fit are handled' });
     expect(payloads()).toEqual([1, 2].map((n) => ({ n, currency: 'EUR' })));
     const [letter, ...others] = await letters();
     expect(others).toEqual([]);
@@ -201,11 +201,11 @@ describe('a payload that does not fit', () => {
     expect(letter?.errorMessage).not.toContain('hunter2');
   });
 
-  test('is an attempt like any other when a handler is about to publish it', async () => {
+  test('is a failed attempt like any other when a handler publishes it', async () => {
     await applications.start('first', [Publishing], { schemas: { orders: OrderPlaced } });
     await publish(1, 'first');
     const { deadLetters } = applications.fixture;
-    await waitUntil(async () => (await deadLetters.count()) === 1, { describe: 'the end of its attempts' });
+    await waitUntil(async () => (await deadLetters.count()) === 1, { describe: 'its attempts are spent' });
     expect(await letters()).toMatchObject([{ reason: 'attempts-spent', attempts: 3 }]);
   });
 
@@ -224,23 +224,23 @@ describe('a payload that does not fit', () => {
 });
 
 describe('a message of another version', () => {
-  test('is brought up to the one that the process has', async () => {
+  test('is upcast to the version that the process has', async () => {
     await publish({ n: 1 });
     await publish({ n: 2 }, 'orders', 'k', new Outbox({ schemas: { orders: OrderPlaced } }));
     await publish({ count: 3 }, 'orders', 'k', version2);
     await applications.start('orders', [Orders], { schemas: { orders: OrderPlaced2 } });
-    await waitUntil(() => seen.length === 3, { describe: 'all three' });
+    await waitUntil(() => seen.length === 3, { describe: 'all three are handled' });
     expect(payloads()).toEqual([1, 2, 3].map((count) => ({ count })));
   });
 
-  test('is a dead letter when its upcaster fails, or none leads on from it', async () => {
+  test('becomes a dead letter when its upcaster fails or is missing', async () => {
     await publish(null);
     await publish({ n: 2 }, 'orders.eu', 'k', new Outbox({ schemas: { 'orders.eu': OrderPlaced } }));
     await applications.start('orders', [Orders, Everything], {
       schemas: { orders: OrderPlaced2, 'orders.eu': { schema: OrderPlaced, version: 2, unversioned: 2 } },
     });
     const { deadLetters } = applications.fixture;
-    await waitUntil(async () => (await deadLetters.count()) === 2, { describe: 'two dead letters' });
+    await waitUntil(async () => (await deadLetters.count()) === 2, { describe: 'both are dead letters' });
     expect((await letters()).map(({ reason, errorClass }) => `${reason} ${errorClass}`).toSorted()).toEqual([
       'payload-invalid PayloadInvalidError',
       'payload-invalid PayloadVersionUnsupportedError',
@@ -248,7 +248,7 @@ describe('a message of another version', () => {
     expect(seen).toEqual([]);
   });
 
-  test('waits, when it is newer, for a process that knows it', async () => {
+  test('waits, when it is newer, for a process that has that version', async () => {
     const warnings: string[] = [];
     const note = (text: string, _fields?: LogFields): void => void warnings.push(text);
     const logger: Logger = { debug: () => {}, info: () => {}, warn: note, error: note };
@@ -257,7 +257,7 @@ describe('a message of another version', () => {
     await publish({ n: 1 }, 'orders', 'a');
     await publish({ n: 2 }, 'orders', 'b');
     await waitUntil(() => warnings.filter((text) => text.includes('waits')).length >= 2, {
-      describe: 'two looks at it',
+      describe: 'it was delivered twice',
     });
     expect(warnings[0]).toMatch(/orders\[0]@0 waits: .* has version 2 .* roll that out/);
     expect(payloads()).toEqual([{ n: 2, currency: 'EUR' }]);
@@ -266,7 +266,7 @@ describe('a message of another version', () => {
     await old.close();
     await applications.start('orders', [Orders], { schemas: { orders: OrderPlaced2 } });
     await waitUntil(() => seen.length === 3, {
-      describe: 'the newer one, and the one behind it',
+      describe: 'the newer one, and the one after it, are handled',
       timeoutMs: 30_000,
     });
     expect(seen.slice(1)).toEqual([
@@ -281,7 +281,7 @@ describe('a message of another version', () => {
     await publish({ count: 7 }, 'orders', 'a', version2);
     await applications.start('orders', [Orders], { schemas: { orders: OrderPlaced }, handlers });
     const { deadLetters } = applications.fixture;
-    await waitUntil(async () => (await deadLetters.count()) === 1, { describe: 'its end' });
+    await waitUntil(async () => (await deadLetters.count()) === 1, { describe: 'it is a dead letter' });
     expect(await letters()).toMatchObject([
       { reason: 'too-old', errorClass: 'PayloadVersionUnknownError', attempts: 0 },
     ]);
@@ -292,7 +292,7 @@ describe('the schemas of an application', () => {
   const start = (imports: readonly DynamicModule[], schemas = {}) =>
     applications.start('orders', [Everything], { imports, schemas });
 
-  test('come from its parts, and go by the topic where a handler has many', async () => {
+  test('come from its parts, and apply by topic when a handler has several', async () => {
     const [eu, us] = [z.object({ eu: z.coerce.number() }), z.object({ us: z.string() })];
     const features = [{ schemas: { 'orders.eu': eu } }, { schemas: { 'orders.us': us, 'orders.eu': eu } }];
     await start(features.map((feature) => WaybillModule.forFeature(feature)));
@@ -301,14 +301,16 @@ describe('the schemas of an application', () => {
     expect(payloads()).toEqual(expect.arrayContaining([{ eu: 1 }, { us: 'x' }]));
   });
 
-  test('give way to that of a handler itself', async () => {
+  test('are overridden by the schema of a handler', async () => {
     await publish(unfit);
     await applications.start('orders', [ByItself], { schemas: { orders: OrderPlaced } });
-    await waitUntil(() => seen.length === 1, { describe: 'what fits the schema of the handler' });
+    await waitUntil(() => seen.length === 1, {
+      describe: "the message that fits the handler's schema is handled",
+    });
     expect(payloads()).toEqual([-1]);
   });
 
-  test('are refused where two parts differ, or a version has no way up', async () => {
+  test('are refused when two parts differ, or a version has no upcaster', async () => {
     const feature = WaybillModule.forFeature({ schemas: { orders: z.object({}) } });
     await expect(start([feature], { orders: z.object({}) })).rejects.toThrow(
       'topic orders has two different schemas',

@@ -65,22 +65,25 @@ afterEach(() => applications.close());
 test.each([
   ['ValidationPipe, by class-validator', ByClass, 'line.pieces must be a positive number'],
   ['StandardSchemaValidationPipe', BySchema, 'line.pieces'],
-])('%s: what it refuses is a dead letter at once, in its own words', async (_, controller, words) => {
-  const { fixture } = applications;
-  const at = new Date(0).toISOString();
-  await fixture.transaction(async (client) => {
-    for (const pieces of [-1, 2])
-      await fixture.outbox.publish(client, {
-        topic: 'orders',
-        key: 'k',
-        payload: { at, line: { pieces }, more: 1 },
-      });
-  });
-  await applications.start('orders', [controller]);
-  await waitUntil(() => seen.length === 1, { describe: 'the one that fits' });
-  expect(seen).toEqual([{ at, line: { pieces: 2 } }]);
-  expect(seen[0] instanceof Order).toBe(controller === ByClass);
-  const [letter] = await fixture.deadLetters.list();
-  expect(letter).toMatchObject({ reason: 'not-retryable', errorClass: 'BadRequestException', attempts: 1 });
-  expect(letter?.errorMessage).toContain(words);
-});
+])(
+  '%s: a payload that it refuses becomes a dead letter at once, with the error of the pipe',
+  async (_, controller, words) => {
+    const { fixture } = applications;
+    const at = new Date(0).toISOString();
+    await fixture.transaction(async (client) => {
+      for (const pieces of [-1, 2])
+        await fixture.outbox.publish(client, {
+          topic: 'orders',
+          key: 'k',
+          payload: { at, line: { pieces }, more: 1 },
+        });
+    });
+    await applications.start('orders', [controller]);
+    await waitUntil(() => seen.length === 1, { describe: 'the one that fits is handled' });
+    expect(seen).toEqual([{ at, line: { pieces: 2 } }]);
+    expect(seen[0] instanceof Order).toBe(controller === ByClass);
+    const [letter] = await fixture.deadLetters.list();
+    expect(letter).toMatchObject({ reason: 'not-retryable', errorClass: 'BadRequestException', attempts: 1 });
+    expect(letter?.errorMessage).toContain(words);
+  },
+);

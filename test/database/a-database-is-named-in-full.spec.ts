@@ -36,7 +36,7 @@ function run(args: readonly string[], DATABASE_URL?: string): Promise<{ code: un
 }
 
 describe.each(UNUSABLE)('%j', (connectionString) => {
-  test('is refused by whatever takes a connection string, and no password is told', async () => {
+  test('is refused by everything that takes a connection string, and no password is printed', async () => {
     const failures = await Promise.allSettled([
       migrate({ connectionString }),
       migrationStatus({ connectionString }),
@@ -65,11 +65,11 @@ describe.each(UNUSABLE)('%j', (connectionString) => {
   });
 });
 
-test.each(['', undefined])('%j names none', async (url) => {
+test.each(['', undefined])('%j names no database', async (url) => {
   for (const command of ['migrate', 'doctor', 'status']) {
     const { code, said } = await run(url === undefined ? [command] : ['--database-url', url, command]);
     expect([1, 2]).toContain(code);
-    expect(said).toMatch(/set DATABASE_URL, or give --database-url/);
+    expect(said).toMatch(/set DATABASE_URL, use --database-url/);
   }
   await expect(migrate({ connectionString: url as string })).rejects.toMatchObject({
     code: 'CONFIGURATION_INVALID',

@@ -18,7 +18,7 @@ let runner: PgTransactionRunner;
 beforeEach(async () => {
   fixture = await Fixture.create({ orders: { partitions: 1 } });
   proxy = await TcpProxy.start(fixture.url);
-  // One connection, so that whatever is left behind on it meets the next.
+  // One connection, so that anything left on it affects the next.
   handlers = new PgDatabase({ connectionString: proxy.url, connectionsMax: 1 });
   runner = new PgTransactionRunner(handlers);
 });
@@ -46,14 +46,14 @@ describe('work that is abandoned', () => {
         new Promise((resolve) => tx.query('insert into effect (n) values (1)', (error) => resolve(error))),
     ],
     [
-      'a query of its own making',
+      'a hand-made query object',
       (tx: pg.PoolClient) => {
         const query = new pg.Query('insert into effect (n) values (1)', () => {});
         tx.query(query);
         return new Promise((resolve) => query.on('error', resolve).on('end', resolve));
       },
     ],
-  ])('while BEGIN is unanswered sends nothing more, by %s', async (_, send) => {
+  ])('while BEGIN has no response sends nothing more, by %s', async (_, send) => {
     await handlers.pool.query('select 1');
     proxy.stopAnswers();
     await expect(run(send, 100)).rejects.toThrow(HandlerAbandonedError);
@@ -63,7 +63,7 @@ describe('work that is abandoned', () => {
     expect(await effects()).toEqual([2, 3]);
   });
 
-  test('leaves bystanders alone when its statements come in the midst of theirs', async () => {
+  test('leaves bystanders alone when its statements come between theirs', async () => {
     let late: () => void = () => undefined;
     const goOn = new Promise<void>((resolve) => (late = resolve));
     let ended: Promise<unknown> | undefined;
@@ -83,7 +83,7 @@ describe('work that is abandoned', () => {
   });
 });
 
-test('a statement that is not awaited is part of the transaction, and keeps no connection unanswered', async () => {
+test('a statement that is not awaited is part of the transaction, and leaves no connection waiting for a response', async () => {
   for (const n of upTo(20)) await run(async (tx) => void insert(tx, n));
   expect(await effects()).toEqual(upTo(20));
 });
@@ -116,7 +116,7 @@ describe('the lent client', () => {
     },
   );
 
-  test('is not changed for the next borrower', async () => {
+  test('is unchanged for the next borrower', async () => {
     await run(async (tx) => {
       expect(() => Object.assign(tx, { query: () => Promise.resolve() })).toThrow(/lent/);
       tx.on('notice', () => {});
@@ -126,7 +126,7 @@ describe('the lent client', () => {
     client.release();
   });
 
-  test('lets no handler that releases it touch a bystander: each effect is there once', async () => {
+  test('lets no handler that releases it touch a bystander: each takes effect once', async () => {
     const wide = new PgDatabase({ connectionString: fixture.url, connectionsMax: 3 });
     const handler: Handler = async ({ transaction, payload }) => {
       const tx = transaction as pg.PoolClient;
@@ -188,7 +188,7 @@ describe('what a handler has set in its session', () => {
     `declare kept cursor with hold for select 1`,
   ];
 
-  test.each(['commits', 'fails'])('is gone on the same connection when it %s', async (how) => {
+  test.each(['commits', 'fails'])('is gone from the same connection when it %s', async (how) => {
     const before = await state();
     for (const setting of SETTINGS) {
       await run(async (tx) => {
@@ -201,7 +201,7 @@ describe('what a handler has set in its session', () => {
     expect(await state()).toEqual(before);
   });
 
-  test('is gone before the next message that shares its transaction, and does not stop fence and marks', async () => {
+  test('is gone before the next message that shares its transaction, and does not affect fence and marks', async () => {
     const login = `tenant_${process.pid}_${Date.now()}`;
     await fixture.database.pool.query(`create role ${login}`);
     await fixture.database.pool.query(`grant usage on schema waybill to ${login}`);

@@ -6,10 +6,10 @@ import { migrate } from '@waybill/schema';
 import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 
 const SLOT_MS = 600_000;
-/** As long as PostgreSQL takes them, and the same up to the last character. */
+/** The longest names that PostgreSQL takes, equal up to the last character. */
 const LONG = ['a', 'b'].map((last) => `shop_${'x'.repeat(57)}${last}`);
 
-describe('a schema whose name is as long as it may be', () => {
+describe('a schema with a name of the maximum length', () => {
   let database: TestDatabase;
   const schemas: PgDatabase[] = [];
   beforeAll(async () => {
@@ -25,7 +25,7 @@ describe('a schema whose name is as long as it may be', () => {
     await database.drop();
   });
 
-  /** Everything that has been relayed, after one more pass. */
+  /** All relayed messages, after one more pass. */
   const relayed = async (own: PgDatabase, topics: Topics): Promise<string[]> => {
     const relay = new Relay({ database: own, topics, signals: new LogSignals(own), bell: new Bell() });
     await relay.runOnce();
@@ -36,7 +36,7 @@ describe('a schema whose name is as long as it may be', () => {
     return batches.flatMap(({ data }) => [...decodeBatch(data)].map(({ value }) => String(value)));
   };
 
-  test('is published to on one connection, whichever slot of the outbox is current, beside another such schema', async () => {
+  test('is published to on one connection, for every current slot, together with another such schema', async () => {
     const now = Date.now();
     const client = await (schemas[0] as PgDatabase).pool.connect();
     try {
@@ -59,7 +59,7 @@ describe('a schema whose name is as long as it may be', () => {
     }
   });
 
-  test('its signals are heard by its own processes, and by no other schema', async () => {
+  test('sends its signals to its own processes, and to no other schema', async () => {
     const [own, other] = schemas as [PgDatabase, PgDatabase];
     const sender = new LogSignals(own);
     const receiver = new LogSignals(own);
@@ -86,7 +86,7 @@ describe('a schema whose name is as long as it may be', () => {
       await heard('marker', () => friend.send('group'));
       await heard('receiver', () => sender.send('redrive'));
       rung.marker = 0;
-      // It comes behind the other one.
+      // It comes after the other one.
       await heard('marker', () => friend.send('group'));
       expect(rung.stranger).toBe(0);
     } finally {

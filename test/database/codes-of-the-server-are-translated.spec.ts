@@ -35,7 +35,7 @@ const run = async (...statements: readonly string[]): Promise<void> => {
   for (const statement of statements) await one.query(statement);
 };
 
-/** The error of the real driver, and what is made of it. */
+/** The error of the real driver, and its translation. */
 async function translated(work: () => Promise<unknown>): Promise<{ state: unknown; error: Error }> {
   const error: unknown = await work().then(
     () => undefined,
@@ -117,14 +117,14 @@ const CASES: readonly (readonly [state: string, code: string, work: () => Promis
   ['WB020', 'BARRIER_NAME_INVALID', () => one.query(`select waybill.barrier_slot('no uuid', 0, 1000)`)],
 ];
 
-test.each(CASES)('%s is told as %s', async (state, code, work) => {
+test.each(CASES)('%s is reported as %s', async (state, code, work) => {
   const found = await translated(work);
   expect(found).toMatchObject({ state, error: { code } });
   expect(isTransactionConflict(found.error)).toBe(code === 'TRANSACTION_CONFLICT');
   expect(found.error.message).toMatch(/\.$/);
 });
 
-test('a connection that is cut, before and under a statement, is told as unavailable', async () => {
+test('a connection that is cut, before or during a statement, is reported as unavailable', async () => {
   const proxy = await TcpProxy.start(fixture.url);
   const client = new pg.Client(proxy.url);
   client.on('error', () => {});
@@ -148,7 +148,7 @@ test('a connection that is cut, before and under a statement, is told as unavail
   }
 });
 
-test("P2028, Prisma's transaction that has ended, is told as no transaction", async () => {
+test('P2028, an ended Prisma transaction, is reported as no transaction', async () => {
   const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: fixture.url }) });
   try {
     let kept: { $queryRawUnsafe(text: string): Promise<unknown> } | undefined;

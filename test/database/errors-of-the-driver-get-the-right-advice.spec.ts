@@ -13,7 +13,7 @@ import { choosePort, type EmbeddedPostgres, startPostgres, waitUntil } from '@wa
 import pg from 'pg';
 import { Fixture } from '../support/fixture.js';
 
-/** A certificate for db.example that signs itself, and its key: of this test alone. */
+/** A self-signed certificate for db.example, and its key: only for this test. */
 const TLS = fileURLToPath(new URL('../support/tls/', import.meta.url));
 const read = (text: string) => statement<[], { n: number }>('probe', text);
 
@@ -74,7 +74,7 @@ function url({ user, password, port, host, database, query }: Place): string {
   return `${at.href}${query === undefined ? '' : `?${query}`}`;
 }
 
-/** What becomes of a connection, as an application that starts sees it. */
+/** The result of a connection, as a starting application sees it. */
 async function failure(connectionString: string): Promise<Error & { code?: string; retryable?: boolean }> {
   const database = new PgDatabase({ connectionString, connectTimeoutMs: 5_000 });
   try {
@@ -99,7 +99,7 @@ async function listening(serve: (socket: Socket) => void): Promise<number> {
   return (made.address() as AddressInfo).port;
 }
 
-/** Says yes to TLS, with a certificate for db.example that it has signed itself. */
+/** Accepts TLS, with a self-signed certificate for db.example. */
 function serveTls(socket: Socket): void {
   socket.once('data', () => {
     socket.write('S');
@@ -128,8 +128,8 @@ const cases: [what: string, place: () => Place | string | Promise<Place>, advice
   ['a user that pg_hba.conf rejects', () => ({ user: 'banned' }), /server.s pg_hba\.conf, and reload it/],
   ['a user that may come by TLS only', () => ({ user: 'tlsonly' }), /over TLS only: add sslmode=verify-full/],
   ['no server', async () => ({ port: await choosePort(0) }), /Check that the server is running/],
-  ['a host that there is not', () => ({ host: 'nowhere.invalid' }), /Correct the host/],
-  ['a socket that is not there', () => `postgresql:///waybill?host=${folder}`, /folder of Unix sockets/],
+  ['a host that does not exist', () => ({ host: 'nowhere.invalid' }), /Correct the host/],
+  ['a socket that does not exist', () => `postgresql:///waybill?host=${folder}`, /folder of Unix sockets/],
   ['a socket in a file', () => `postgresql:///waybill?host=${TLS}key.pem`, /folder of Unix sockets/],
   [
     'TLS that the server has not',
@@ -137,7 +137,7 @@ const cases: [what: string, place: () => Place | string | Promise<Place>, advice
     /switch it on there .* sslmode=disable/,
   ],
   [
-    'a certificate that signs itself',
+    'a self-signed certificate',
     async () => ({ port: await listening(serveTls), query: 'sslmode=verify-full' }),
     /sslrootcert/,
   ],
@@ -162,7 +162,7 @@ const cases: [what: string, place: () => Place | string | Promise<Place>, advice
 ];
 
 describe('a connection fails by', () => {
-  test.each(cases)('%s: what to do is said', async (_what, place, advice) => {
+  test.each(cases)('%s: the error says what to do', async (_what, place, advice) => {
     const at = await place();
     const error = await failure(typeof at === 'string' ? at : url(at));
     expect(error).toMatchObject({ code: 'DATABASE_UNAVAILABLE', retryable: true, cause: expect.anything() });
@@ -196,7 +196,7 @@ describe('a connection fails by', () => {
     ['postgresql://me:sec#ret@127.0.0.1:5432/shop', /percent-encoded/],
     ['postgresql://me:secret@127.0.0.1:many/shop', /percent-encoded/],
     [`postgresql://me:secret@127.0.0.1/shop?sslrootcert=${none}`, /none\.pem.*cannot be read \(ENOENT\)/],
-  ])('a connection string that is none: %s', (connectionString, says) => {
+  ])('an invalid connection string: %s', (connectionString, says) => {
     let error: unknown;
     try {
       void new PgDatabase({ connectionString });
@@ -210,9 +210,11 @@ describe('a connection fails by', () => {
 
 const isRoot = process.getuid?.() === 0;
 if (isRoot)
-  process.stderr.write('A folder of sockets that is closed to the process is left out: it runs as root.\n');
+  process.stderr.write(
+    'The test of a folder of sockets that the process may not read is skipped: it runs as root.\n',
+  );
 (isRoot ? describe.skip : describe)('a connection fails by a folder of sockets', () => {
-  test('that is closed to the process: what to do is said', async () => {
+  test('that the process may not read: the error says what to do', async () => {
     const closed = mkdtempSync(join(folder, 'closed-'));
     chmodSync(closed, 0);
     const error = await failure(`postgresql:///waybill?host=${closed}`);
@@ -295,7 +297,7 @@ describe('a statement fails by', () => {
     await client.query(duplicate).catch(() => {});
   };
 
-  test('25P02: an error was swallowed, and what comes after it names it', async () => {
+  test('25P02: an error was swallowed, and the next error names it', async () => {
     const swallowing = fixture.database.withConnection(async (connection) => {
       await connection.client.query('begin');
       await swallow(connection.client);
@@ -329,7 +331,7 @@ describe('a statement fails by', () => {
     });
   });
 
-  test('25P02: what was rolled back to a savepoint, or in a transaction before, is not named', async () => {
+  test('25P02: an error that was rolled back to a savepoint, or in an earlier transaction, is not named', async () => {
     await fixture.database.withConnection(async ({ client }) => {
       await client.query('begin');
       await swallow(client);
@@ -344,7 +346,7 @@ describe('a statement fails by', () => {
     });
   });
 
-  test('25P02: a conflict that was swallowed is a conflict', async () => {
+  test('25P02: a swallowed conflict is a conflict', async () => {
     await fixture.transaction(async (holder) => {
       await holder.query('lock table claim');
       const swallowing = fixture.database.withConnection(async (connection) => {

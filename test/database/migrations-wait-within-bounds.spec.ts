@@ -25,7 +25,7 @@ async function own(): Promise<{ pid: number; login: string }> {
 }
 
 async function waits(query: string): Promise<boolean> {
-  // A transaction sees the activity as it was when it first looked.
+  // A transaction sees the activity as of its first query.
   await other.query('select pg_stat_clear_snapshot()');
   const { rows } = await other.query(
     `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query ~ $1`,
@@ -36,7 +36,7 @@ async function waits(query: string): Promise<boolean> {
 
 describe('a migrator', () => {
   const { stringify } = JSON;
-  test('waits for another one for a time, and names it then', async () => {
+  test('waits for another one for a limited time, and then names it', async () => {
     await other.query(`select pg_advisory_lock(hashtext('waybill.migrate.waybill'))`);
     const { pid, login } = await own();
     const failure = migrate({ ...database, lockTimeoutMs: 300 });
@@ -49,7 +49,7 @@ describe('a migrator', () => {
     expect((await migrationStatus(database)).every(({ appliedAt }) => appliedAt === null)).toBe(true);
   });
 
-  test('goes on when the other one ends in time', async () => {
+  test('continues when the other one ends in time', async () => {
     await other.query(`select pg_advisory_lock(hashtext('waybill.migrate.waybill'))`);
     const migrated = migrate(database);
     await waitUntil(() => waits('pg_advisory_lock'), { describe: 'it waits' });
@@ -57,13 +57,13 @@ describe('a migrator', () => {
     expect((await migrated).length).toBeGreaterThan(5);
   });
 
-  describe('of which a session holds a lock that a migration needs', () => {
+  describe('that needs a lock held by another session', () => {
     beforeEach(async () => {
       await migrate({ ...database, participant: true });
       await other.query('begin; lock table waybill.migration in share mode');
     });
 
-    test('gives way to those who queue behind it, tries again, and names the session in the end', async () => {
+    test('gives way to sessions that queue behind it, retries, and finally names the session', async () => {
       const { pid, login } = await own();
       const failure = migrate({ ...database, ddlLockTimeoutMs: 200, ddlAttempts: 2 });
       await expect(failure).rejects.toMatchObject({ code: 'MIGRATION_BLOCKED' });
@@ -75,7 +75,7 @@ describe('a migrator', () => {
       expect(await migrate(database)).toContain('0002-outbox');
     });
 
-    test('gets on when the session ends', async () => {
+    test('continues when the session ends', async () => {
       const migrated = migrate({ ...database, ddlLockTimeoutMs: 50, ddlAttempts: 100 });
       await waitUntil(() => waits('migration'), { describe: 'it waits' });
       await waitUntil(async () => !(await waits('migration')), { describe: 'it gives way' });

@@ -50,7 +50,7 @@ describe('a whole service, when every connection goes silent', () => {
   });
   afterEach(() => waybill.stop());
 
-  test('goes on by new ones: relay, consumer and timers', async () => {
+  test('continues on new ones: relay, consumer and timers', async () => {
     for (let round = 1; round <= 3; round += 1) {
       proxy.silence();
       proxy.heal();
@@ -63,7 +63,7 @@ describe('a whole service, when every connection goes silent', () => {
     expect(await effects()).toEqual(upTo(80));
   }, 100_000);
 
-  test('says so in its health, and stops in the time that handlers have to end and a few seconds', async () => {
+  test("reports it in its health, and stops within the handlers' grace period and a few seconds", async () => {
     proxy.silence();
     await fixture.publish(99);
     const health = new WaybillHealthIndicator(waybill);
@@ -75,7 +75,7 @@ describe('a whole service, when every connection goes silent', () => {
   }, 60_000);
 });
 
-test('a listener that hears nothing any more reconnects', async () => {
+test('a listener whose connection goes silent reconnects', async () => {
   const database = new PgDatabase({ connectionString: proxy.url });
   const signals = new LogSignals(database, { proveMs: 50 });
   const heard: string[] = [];
@@ -92,7 +92,7 @@ test('a listener that hears nothing any more reconnects', async () => {
         other.notes.send('hello');
         return heard.includes('hello');
       },
-      { describe: 'a note of another process is heard', timeoutMs: 30_000 },
+      { describe: 'a note of another process arrives', timeoutMs: 30_000 },
     );
     await other.stop();
   } finally {
@@ -101,7 +101,7 @@ test('a listener that hears nothing any more reconnects', async () => {
   }
 }, 60_000);
 
-test('a transaction whose statement is never answered ends, and the pool is whole again', async () => {
+test('a transaction whose statement gets no response ends, and the pool is whole again', async () => {
   const database = new PgDatabase({ connectionString: proxy.url, connectionsMax: 2, queryTimeoutMs: 300 });
   try {
     await database.pool.query('select 1');

@@ -31,7 +31,7 @@ const noted = async (): Promise<string[]> => {
   return rows.map(({ what }) => what);
 };
 
-/** Counts what is written to the server meanwhile. */
+/** Counts the round trips to the server during `work`. */
 async function tripsOf(work: () => Promise<unknown>): Promise<number> {
   let trips = 0;
   const client = await fixture.database.pool.connect();
@@ -47,7 +47,7 @@ async function tripsOf(work: () => Promise<unknown>): Promise<number> {
 }
 
 describe('a transaction of Waybill', () => {
-  test('sends BEGIN and what nobody waits for with the next statement, and the rest with COMMIT', async () => {
+  test('sends BEGIN and statements that are not awaited with the next one, and the rest with COMMIT', async () => {
     const trips = await tripsOf(() =>
       run(async ({ session }) => {
         await runAhead(session, savepoint);
@@ -80,13 +80,13 @@ describe('a transaction of Waybill', () => {
     expect(await noted()).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
   });
 
-  test('does nothing at all when nothing was asked for and it fails', async () => {
+  test('sends nothing when it fails before its first statement', async () => {
     await expect(run(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
     expect(await run(async () => 7)).toBe(7);
   });
 
   test.each(['with the next statement', 'before the client is used', 'with COMMIT'])(
-    'fails as a whole when a statement fails that went ahead %s, whatever is made of that',
+    'fails as a whole when a statement that was sent %s fails, whatever the caller does about it',
     async (when) => {
       const broken = run(async ({ session, handle }) => {
         await session.run(note, 'done before');
@@ -96,7 +96,7 @@ describe('a transaction of Waybill', () => {
         if (when === 'before the client is used') await handle.query('select 1').catch(() => {});
         if (when === 'with COMMIT') return;
         await session.run(note, 'lost').catch(() => {});
-        // Would go back to the savepoint, and could be committed, if nobody remembered.
+        // Would return to the savepoint, and could be committed, if the failure were not remembered.
         await session.run(rollback).catch(() => {});
       });
       await expect(broken).rejects.toThrow(/division by zero/);
@@ -104,7 +104,7 @@ describe('a transaction of Waybill', () => {
     },
   );
 
-  test('refuses its session when it has ended', async () => {
+  test('refuses its session after it has ended', async () => {
     let kept: Open['session'] | undefined;
     await run(async ({ session }) => {
       kept = session;
@@ -116,7 +116,7 @@ describe('a transaction of Waybill', () => {
   });
 });
 
-test('a statement that a handler did not wait for spoils its own message, and none of the same transaction', async () => {
+test('a statement that a handler did not wait for fails its own message, and no other of the same transaction', async () => {
   const floor = new ShopFloor(fixture);
   try {
     await floor.publish(upTo(12).map((n) => ({ n, key: 'one-key' })));

@@ -20,7 +20,7 @@ const parked = (): Promise<number> => fixture.value('select count(*)::int from w
 const quick = { immediateAttempts: 0, backoff: 'fixed', delayMs: 30, jitterPercent: 0 } as const;
 
 describe('sequenced retry', () => {
-  test('keeps the order of every key while messages fail, and parks what is behind them', async () => {
+  test('keeps the order of every key while messages fail, and parks the messages after them', async () => {
     const orders = upTo(400).map((n) => ({ n, key: `key-${n % 20}`, fail: n % 30 === 3 ? 1 + (n % 5) : 0 }));
     await floor.publish(orders);
     await floor.consume(floor.keepOrFail, { retry: quick });
@@ -35,11 +35,11 @@ describe('sequenced retry', () => {
     expect(
       await fixture.value('select count(*)::int from waybill.delivery_mark where verdict = 3'),
     ).toBeGreaterThan(14);
-    await waitUntil(async () => (await parked()) === 0, { describe: 'nothing is left beside the log' });
+    await waitUntil(async () => (await parked()) === 0, { describe: 'no message is parked' });
     expect(await fixture.deadLetters.list()).toEqual([]);
   });
 
-  test('lets other keys pass a key that waits for long, and the position move on', async () => {
+  test('lets other keys pass a key that waits for long, and the position advance', async () => {
     let broken = true;
     await floor.publish(upTo(900).map((n) => ({ n, key: n % 2 === 0 ? 'broken' : `key-${n % 7}` })));
     const handler: Handler = async (delivery) => {
@@ -64,7 +64,7 @@ describe('sequenced retry', () => {
     expect(await floor.effects('broken')).toEqual(upTo(450).map((n) => 2 * n));
   });
 
-  test('goes on where it was when another process takes over', async () => {
+  test('continues where it was when another process takes over', async () => {
     let broken = true;
     const seen: number[] = [];
     await floor.publish(upTo(30).map((n) => ({ n })));
@@ -80,14 +80,14 @@ describe('sequenced retry', () => {
     const attempts = seen.length;
     expect(seen).toEqual(upTo(attempts).map((n) => n + 1));
     await floor.consume(handler, subscription);
-    await waitUntil(() => seen.length > attempts, { describe: 'the next one goes on' });
+    await waitUntil(() => seen.length > attempts, { describe: 'the next one continues' });
     expect(seen[attempts]).toBe(attempts + 1);
     broken = false;
     await waitUntil(async () => (await parked()) === 0, { describe: 'all are done' });
     expect(await floor.effects()).toEqual(upTo(30));
   });
 
-  test('is bounded: what finds no room is retried in place', async () => {
+  test('is bounded: messages beyond the bound are retried in place', async () => {
     await floor.publish(upTo(60).map((n) => ({ n, key: `key-${n % 6}`, fail: n % 4 === 0 ? 3 : 0 })));
     let most = 0;
     const consumer = await floor.consume(floor.keepOrFail, { retry: quick }, { maxParked: 5 });
@@ -98,7 +98,7 @@ describe('sequenced retry', () => {
       },
       { describe: 'every message took effect', timeoutMs: 30_000, intervalMs: 5 },
     );
-    // As many as run at a time may fail at the same moment.
+    // As many as run at once may fail at the same moment.
     expect(most).toBeLessThanOrEqual(5 + 8);
     expect(most).toBeGreaterThan(0);
     for (const key of upTo(6)) {
@@ -108,7 +108,7 @@ describe('sequenced retry', () => {
 });
 
 describe('a verdict of the handler', () => {
-  test('is followed, whether it is returned or thrown, and takes back what the handler wrote', async () => {
+  test('applies whether it is returned or thrown, and rolls back what the handler wrote', async () => {
     await floor.publish(upTo(4).map((n) => ({ n, key: `key-${n}` })));
     const handler: Handler = async (delivery) => {
       await floor.keep(delivery);
@@ -124,7 +124,7 @@ describe('a verdict of the handler', () => {
     await waitUntil(async () => (await floor.effects()).length === 2, { describe: 'two took effect' });
     await waitUntil(() => consumer.status.counts.dropped === 1, { describe: 'one was dropped' });
     expect((await floor.effects()).toSorted((a, b) => a - b)).toEqual([0, 3]);
-    // Asking to be called later is no attempt.
+    // Asking to be called later is not an attempt.
     expect(await fixture.value('select attempt from effect where n = 3')).toBe(1);
     expect(await fixture.deadLetters.list()).toMatchObject([
       { reason: 'by-handler', errorMessage: 'there is no such customer', attempts: 1 },

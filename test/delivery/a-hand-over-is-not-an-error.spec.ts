@@ -47,7 +47,7 @@ const owns = (app: INestMicroservice, partitions: number): Promise<void> =>
     timeoutMs: 60_000,
   });
 
-test('members that join and leave under load take partitions over without an error', async () => {
+test('members that join and leave under load take over partitions without an error', async () => {
   const first = await join();
   await owns(first, PARTITIONS);
   let isOver = false;

@@ -200,7 +200,7 @@ const FAILURES = [
 
 const GOOD = ['forgiven', 'sometimes', 'twice'];
 
-describe('a failure on the way to, in, or behind a handler', () => {
+describe('a failure before, in, or after a handler', () => {
   let fixture: Fixture;
   let app: INestMicroservice;
 
@@ -236,7 +236,7 @@ describe('a failure on the way to, in, or behind a handler', () => {
     (await fixture.deadLetters.list()).find((letter) => letter.topic === topic);
 
   test.each(FAILURES)(
-    '%s: is tried again, then a dead letter with the original error',
+    '%s: is retried, then becomes a dead letter with the original error',
     async (topic, errorClass, errorMessage, reason, attempts) => {
       if (topic === 'unreadable') {
         await fixture.database.pool.query(
@@ -254,12 +254,12 @@ describe('a failure on the way to, in, or behind a handler', () => {
     },
   );
 
-  test('a filter that takes the failure upon itself ends the delivery well', async () => {
+  test('a filter that handles the failure ends the delivery successfully', async () => {
     await fixture.publish(7, 'k', 'forgiven');
     await waitUntil(
       async () => (await fixture.value(`select count(*)::int from effect where consumer = 'forgiven'`)) === 1,
       {
-        describe: 'the effect is there',
+        describe: 'the effect is stored',
       },
     );
     expect(await letterOf('forgiven')).toBeUndefined();
@@ -270,7 +270,7 @@ describe('a failure on the way to, in, or behind a handler', () => {
     await waitUntil(
       async () => (await fixture.value(`select count(*)::int from effect where consumer = 'sometimes'`)) > 0,
       {
-        describe: 'the effect is there',
+        describe: 'the effect is stored',
       },
     );
     expect(
@@ -284,7 +284,7 @@ describe('a failure on the way to, in, or behind a handler', () => {
       async () =>
         (await fixture.value(`select count(*)::int from effect where consumer like 'twice %'`)) >= 2,
       {
-        describe: 'both effects are there',
+        describe: 'both effects are stored',
       },
     );
     expect(

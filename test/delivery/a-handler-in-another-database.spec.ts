@@ -39,7 +39,7 @@ const publish = (count: number): Promise<unknown> =>
     .then(() => fixture.moveAll());
 
 test.each(['key', 'partition'])(
-  'order %s: killed at any moment, delivered again from the start: each message takes effect once in the other database',
+  'order %s: a consumer is killed at any moment, all is delivered again: each message takes effect once in the other database',
   async (concurrency) => {
     const settings = {
       url: fixture.url,
@@ -58,7 +58,7 @@ test.each(['key', 'partition'])(
       victim.kill('SIGKILL');
       await victim.exited;
     }
-    // As if the log's side had forgotten everything: position and marks are gone, the inbox is not.
+    // As if the log's side had lost everything: position and marks are gone, the inbox is not.
     await fixture.database.pool.query('truncate waybill.consumer_position, waybill.delivery_mark');
     const last = await startProgram('consumer', settings);
     await waitUntil(
@@ -75,7 +75,7 @@ test.each(['key', 'partition'])(
   120_000,
 );
 
-test('the inbox forgets what the log cannot deliver any more, and nothing else', async () => {
+test('the inbox deletes only what the log can no longer deliver', async () => {
   const guard = new Inbox();
   const entry = { consumer: 'c', logIdentity: 'log', topic: 'orders', partition: 0 };
   for (const bucketSeq of [1, 2, 3]) {

@@ -12,7 +12,7 @@ import { type TestDatabase, testDatabase, waitUntil } from '@waybill/testing';
 import type pg from 'pg';
 import { Fixture } from '../support/fixture.js';
 
-/** Stands between a consumer and its runner, and lets the first transaction end in a way of the test's choice. */
+/** Wraps a consumer's runner, and lets the first transaction end as the test chooses. */
 class FirstTransaction implements TransactionRunner<pg.PoolClient> {
   readonly kind = 'pg';
   readonly session;
@@ -98,7 +98,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     expect(await effects()).toEqual([1, 2]);
   });
 
-  test('that is still under way: it fails when it comes late, and the message takes effect once', async () => {
+  test('that is still running: it fails when it comes late, and the message takes effect once', async () => {
     const runner = new PgTransactionRunner(handlers);
     let release: () => void = () => undefined;
     const gate = new Promise<void>((resolve) => (release = resolve));
@@ -128,7 +128,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     expect(await effects()).toEqual([1, 2]);
   });
 
-  test('a handler that goes on after its transaction has ended writes nothing any more', async () => {
+  test('a handler that continues after its transaction has ended writes nothing more', async () => {
     let goOn: () => void = () => undefined;
     const failed = new Promise<void>((resolve) => (goOn = resolve));
     let afterwards: Promise<unknown> | undefined;
@@ -146,7 +146,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     expect(await fixture.deadLetters.list()).toHaveLength(1);
   });
 
-  test('a handler that takes too long is told, rolled back, and becomes a dead letter', async () => {
+  test('a handler that takes too long is aborted and rolled back, and its message becomes a dead letter', async () => {
     const aborted: boolean[] = [];
     await consume(
       new PgTransactionRunner(handlers),

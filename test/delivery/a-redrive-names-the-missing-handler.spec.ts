@@ -13,7 +13,7 @@ beforeEach(async () => {
 });
 afterEach(() => fixture.close());
 
-test('a redrive of a handler that no process has says so', async () => {
+test('a redrive for a handler that no process has reports that', async () => {
   expect(await fixture.deadLetters.unserved()).toEqual([{ group: 'buyers', topic: 'orders' }]);
   expect(await fixture.deadLetters.unserved({ topic: 'other' })).toEqual([]);
   const member = (topics: string, lease: string): Promise<unknown> =>

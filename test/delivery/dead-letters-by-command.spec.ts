@@ -38,7 +38,7 @@ async function dlq(...args: string[]): Promise<string[]> {
   return printed.trimEnd().split('\n');
 }
 
-test('lists, groups, shows and exports, and shows a payload only when it is asked to', async () => {
+test('lists, groups, shows and exports, and shows a payload only on request', async () => {
   const lines = await dlq('list', '--where', 'n=3');
   expect(lines).toEqual([
     expect.stringMatching(/^ID +STATE +LAST FAILED +MESSAGE +GROUP +KEY +REASON +ATTEMPTS +ERROR$/),
@@ -62,14 +62,16 @@ test('lists, groups, shows and exports, and shows a payload only when it is aske
   expect(exported.map(({ payload }) => Buffer.from(payload, 'base64').toString())).toContain('{"n":4}');
 });
 
-test('changes nothing unless it is told to', async () => {
-  expect(await dlq('redrive', '--all')).toEqual(['5 open dead letters would be redriven; --yes does it']);
-  expect(await dlq('discard', '--key', 'key-1')).toEqual([
-    '1 open dead letters would be discarded; --yes does it',
+test('changes nothing without --yes', async () => {
+  expect(await dlq('redrive', '--all')).toEqual([
+    '5 open dead letters would be redriven; use --yes to redrive them',
   ]);
-  expect((await dlq('edit', '1', '--payload', '{}'))[0]).toContain('would be sent changed');
+  expect(await dlq('discard', '--key', 'key-1')).toEqual([
+    '1 open dead letters would be discarded; use --yes to discard them',
+  ]);
+  expect((await dlq('edit', '1', '--payload', '{}'))[0]).toContain('would be sent with changes');
   expect(await fixture.deadLetters.count({ states: ['open'] })).toBe(5);
-  await expect(dlq('redrive', '--yes')).rejects.toThrow('name ids or a filter, or say --all');
+  await expect(dlq('redrive', '--yes')).rejects.toThrow('give ids, a filter or --all');
   await expect(dlq('discard', '--all', '--yes')).rejects.toThrow('--because');
   await expect(dlq('list', '--where', 'n')).rejects.toThrow('path=value');
   await expect(dlq('list', '--state', 'shut')).rejects.toThrow('states must be a list of open');
@@ -86,7 +88,7 @@ test('changes nothing unless it is told to', async () => {
   );
 });
 
-test('redrives, edits and discards when it is told to', async () => {
+test('redrives, edits and discards with --yes', async () => {
   const discarded = await dlq('discard', '--key', 'key-0', '--because', 'a test', '--by', 'ann', '--yes');
   expect(discarded).toEqual(['1 discarded']);
   cure = true;

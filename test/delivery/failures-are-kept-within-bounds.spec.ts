@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 
 describe('the budget of retries', () => {
-  test('holds for all processes of the group together, and first attempts do not count', async () => {
+  test('is shared by all processes of the group, and first attempts do not count', async () => {
     let broken = true;
     let retries = 0;
     const started = performance.now();
@@ -33,7 +33,7 @@ describe('the budget of retries', () => {
     await floor.consume(handler, subscription, options);
     await waitUntil(() => retries >= 25, { describe: 'retries are made', timeoutMs: 20_000 });
     const seconds = (performance.now() - started) / 1_000;
-    // What was saved up, what came in since, and what two processes may still have had in hand.
+    // What was saved up, what was added since, and what two processes may still have held.
     expect(retries).toBeLessThanOrEqual(5 + 5 * seconds + 2);
     broken = false;
     await waitUntil(async () => (await floor.effects()).length === 20, {
@@ -44,7 +44,7 @@ describe('the budget of retries', () => {
 });
 
 describe('a circuit breaker', () => {
-  test('pauses the handler after failures in a row, probes with one message, and lets all through when it works', async () => {
+  test('pauses the handler after consecutive failures, probes with one message, and lets all through when that succeeds', async () => {
     let broken = true;
     const calls: number[] = [];
     const handler: Handler = async (delivery) => {
@@ -59,7 +59,7 @@ describe('a circuit breaker', () => {
       circuitBreaker: { failures: 5, pauseMs },
     });
     await waitUntil(() => consumer.status.circuits['orders'] === 'open', { describe: 'it is open' });
-    // Whatever ran beside the last failure has ended by the first probe.
+    // Messages that ran at the time of the last failure have ended by the first probe.
     await waitUntil(() => consumer.status.circuits['orders'] === 'half-open', {
       describe: 'it is half open',
       intervalMs: 1,
@@ -79,46 +79,43 @@ describe('a circuit breaker', () => {
   });
 });
 
-describe.each(['key', 'partition'] as const)(
-  'in order %s, a message that is past its time',
-  (concurrency) => {
-    const publish = (ttlMs: number | undefined): Promise<unknown> =>
-      fixture.transaction((client) =>
-        fixture.outbox.publishMany(
-          client,
-          upTo(9).map((n) => {
-            const dies = ttlMs !== undefined && n % 3 === 1;
-            return { topic: 'orders', key: 'key', payload: { n }, ...(dies ? { ttlMs } : {}) };
-          }),
-        ),
-      );
-    const isOver = async (ms: number): Promise<boolean> =>
-      fixture.value<boolean>(
-        `select max(created_at) < clock_timestamp() - $1::int * interval '1 millisecond' from waybill.outbox`,
-        [ms],
-      );
+describe.each(['key', 'partition'] as const)('in order %s, a message that has expired', (concurrency) => {
+  const publish = (ttlMs: number | undefined): Promise<unknown> =>
+    fixture.transaction((client) =>
+      fixture.outbox.publishMany(
+        client,
+        upTo(9).map((n) => {
+          const dies = ttlMs !== undefined && n % 3 === 1;
+          return { topic: 'orders', key: 'key', payload: { n }, ...(dies ? { ttlMs } : {}) };
+        }),
+      ),
+    );
+  const isOver = async (ms: number): Promise<boolean> =>
+    fixture.value<boolean>(
+      `select max(created_at) < clock_timestamp() - $1::int * interval '1 millisecond' from waybill.outbox`,
+      [ms],
+    );
 
-    test.each([
-      ['dead-letter', 3],
-      ['drop', 0],
-    ] as const)('is treated as the topic says: %s', async (onExpired, letters) => {
-      await fixture.topics.configure('orders', { onExpired });
-      await publish(200);
-      await waitUntil(() => isOver(200), { describe: 'its time is over' });
-      await fixture.moveAll();
-      const consumer = await floor.consume(floor.keep, { concurrency, transactionBatch: 4 });
-      await waitUntil(() => consumer.status.counts.expired === 3, { describe: 'three have expired' });
-      await waitUntil(async () => (await floor.effects()).length === 6, { describe: 'the others are done' });
-      expect(await floor.effects()).toEqual([0, 2, 3, 5, 6, 8]);
-      expect(await fixture.deadLetters.count({ reason: 'expired' })).toBe(letters);
-    });
+  test.each([
+    ['dead-letter', 3],
+    ['drop', 0],
+  ] as const)('is treated as the topic says: %s', async (onExpired, letters) => {
+    await fixture.topics.configure('orders', { onExpired });
+    await publish(200);
+    await waitUntil(() => isOver(200), { describe: 'its time is over' });
+    await fixture.moveAll();
+    const consumer = await floor.consume(floor.keep, { concurrency, transactionBatch: 4 });
+    await waitUntil(() => consumer.status.counts.expired === 3, { describe: 'three have expired' });
+    await waitUntil(async () => (await floor.effects()).length === 6, { describe: 'the others are done' });
+    expect(await floor.effects()).toEqual([0, 2, 3, 5, 6, 8]);
+    expect(await fixture.deadLetters.count({ reason: 'expired' })).toBe(letters);
+  });
 
-    test('is handled as long as its time is not over', async () => {
-      await publish(3_600_000);
-      await fixture.moveAll();
-      const consumer = await floor.consume(floor.keep, { concurrency });
-      await waitUntil(async () => (await floor.effects()).length === 9, { describe: 'all are done' });
-      expect(consumer.status.counts.expired).toBe(0);
-    });
-  },
-);
+  test('is handled while it has not expired', async () => {
+    await publish(3_600_000);
+    await fixture.moveAll();
+    const consumer = await floor.consume(floor.keep, { concurrency });
+    await waitUntil(async () => (await floor.effects()).length === 9, { describe: 'all are done' });
+    expect(consumer.status.counts.expired).toBe(0);
+  });
+});

@@ -5,7 +5,7 @@ import { LogSignals, Topics } from '@waybill/log';
 import { waitUntil } from '@waybill/testing';
 import { Fixture } from '../support/fixture.js';
 
-/** What pg's client has beneath its types. */
+/** Members of pg's client that its types leave out. */
 interface Wire {
   bind(config: unknown): void;
 }
@@ -21,7 +21,7 @@ describe('lanes that are opened together', () => {
     await fixture.close();
   });
 
-  /** A consumer of all topics of a pattern, on connections of its own that count what is sent over them. */
+  /** A consumer of all topics of a pattern, on its own connections, which count what is sent over them. */
   const consume = async (
     pattern: string,
     group = pattern.replace('.*', ''),
@@ -66,7 +66,7 @@ describe('lanes that are opened together', () => {
   const createTopics = async (prefix: string, count: number, partitions: number): Promise<void> => {
     for (let n = 0; n < count; n += 1) await fixture.topics.create(`${prefix}.${n}`, { partitions });
   };
-  /** Lanes that have been open: those that have stored where they begin. */
+  /** Lanes that have been open: those that have stored their start position. */
   const begun = (): Promise<number> =>
     fixture.value('select count(distinct partition_id)::int from waybill.consumer_position');
   const untilBegun = (count: number): Promise<void> =>
@@ -75,7 +75,7 @@ describe('lanes that are opened together', () => {
       timeoutMs: 60_000,
     });
 
-  test('take as many statements for 320 partitions as for 16, and so does letting go of them', async () => {
+  test('take as many statements for 320 partitions as for 16, and so does closing them', async () => {
     await createTopics('few', 4, 4);
     await createTopics('many', 40, 8);
     const few = await consume('few.*');
@@ -84,11 +84,11 @@ describe('lanes that are opened together', () => {
     const many = await consume('many.*');
     await untilBegun(16 + 320);
     const forMany = many.sent();
-    // A second more or less brings a heartbeat, looks for topics and redrives.
+    // A second more or less adds a heartbeat and a poll for topics and redrives.
     expect(forFew).toBeLessThan(40);
     expect(forMany).toBeLessThan(forFew + 25);
 
-    // Let go of together as well.
+    // They are closed together as well.
     await many.consumer.stop();
     expect(many.sent() - forMany).toBeLessThan(40);
     const kept = await fixture.value(
@@ -97,7 +97,7 @@ describe('lanes that are opened together', () => {
     expect(kept).toBe(16);
   }, 120_000);
 
-  test('leave one with a position that the log does not have to fail alone', async () => {
+  test('fail only where the log does not have the position', async () => {
     await createTopics('some', 4, 4);
     const { partitionIds } = await fixture.topics.get('some.1');
     await fixture.database.pool.query("insert into waybill.consumer_group (name) values ('some')");
@@ -117,7 +117,7 @@ describe('lanes that are opened together', () => {
     });
   }, 120_000);
 
-  test('open where another cannot be written, or is still held by a delivery', async () => {
+  test('open even if another cannot be written, or is still held by a delivery', async () => {
     await createTopics('some', 4, 4);
     const [refused] = (await fixture.topics.get('some.1')).partitionIds;
     const [held] = (await fixture.topics.get('some.2')).partitionIds;
@@ -133,7 +133,7 @@ describe('lanes that are opened together', () => {
     const { consumer } = await consume('some.*');
     await waitUntil(() => consumer.status.failures.length === 16, { describe: 'all have failed' });
     expect(await begun()).toBe(0);
-    // What may have been written before raises its epoch first, and a delivery that ends just now holds that up.
+    // A lane that may have been written before raises its epoch first, and a delivery that is just ending delays that.
     await fixture.transaction(async (client) => {
       await client.query('select from waybill.partition_owner where partition_id = $1 for share', [held]);
       await pool.query('drop trigger refuse on waybill.consumer_position');

@@ -53,7 +53,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
   ): ConsumerDependencies['subscriptions'] => [
     resolveSubscription('orders', first?.handler as Handler, { concurrency, retry }),
   ];
-  /** Handles six messages of different keys; what is odd about one of them is the test's. */
+  /** Handles six messages of different keys; the test decides how one of them fails. */
   const consume = async (odd: (tx: pg.PoolClient, n: number) => Promise<unknown>): Promise<void> => {
     consumer = new Consumer(
       dependencies(async (tx, n) => {
@@ -95,22 +95,22 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
       'a code of the network',
       () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }),
     ],
-  ])('an error of the handler is not judged by %s: it counts', async (_, error) => {
+  ])('an error of the handler counts as a failure despite %s', async (_, error) => {
     await consume(() => Promise.reject(error()));
     expect(await letter()).toMatchObject({ reason: 'attempts-spent', attempts: 3 });
     await others();
-    // In a transaction of several messages it may have been run once more, before it ran alone.
+    // In a transaction of several messages it may have run once more before it ran alone.
     expect(calls.get(2)).toBeLessThanOrEqual(4);
   });
 
-  test('a message that loses its connection at every attempt is given up, and stops no other', async () => {
+  test('a message that loses its connection in every attempt becomes a dead letter, and stops no other', async () => {
     await consume((tx) => tx.query('select pg_terminate_backend(pg_backend_pid())'));
     expect(await letter()).toMatchObject({ reason: 'connection-lost' });
     await others();
     expect(await effects()).not.toContain(2);
   });
 
-  test('a message that loses its connection once takes effect once, and is no dead letter', async () => {
+  test('a message that loses its connection once takes effect once, and is not a dead letter', async () => {
     let lost = false;
     await consume(async (tx) => {
       if (lost) return;
@@ -122,7 +122,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     expect(await fixture.deadLetters.list()).toEqual([]);
   });
 
-  test('a message that was in flight in a crash and then loses its connection has crashed nothing by that', async () => {
+  test('a message that was in flight in a crash and then loses its connection is not charged with the crash', async () => {
     const crashed = new Consumer(
       dependencies(() => new Promise(() => {})),
       { ...FAST, drainMs: 0 },
@@ -131,7 +131,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     await fixture.moveAll();
     await crashed.start();
     await waitUntil(() => calls.size > 0, { describe: 'they are in flight' });
-    // It goes without the end of its handlers, and so leaves the note that they have been begun, as a crash does.
+    // It stops before its handlers end, and so leaves their in-flight marker, as a crash does.
     await crashed.stop();
     calls.clear();
     consumer = new Consumer(
@@ -147,7 +147,7 @@ describe.each(['key', 'partition'] as const)('in order %s', (concurrency) => {
     expect(calls.get(1)).toBe(3);
   });
 
-  test('a parked message that was in flight in a crash is charged, also when a lost connection comes before it', async () => {
+  test('a parked message that was in flight in a crash is charged, even if a lost connection comes first', async () => {
     const patient = dependencies((_, n) =>
       n === 2 ? Promise.reject(new Error('later')) : Promise.resolve(),
     );

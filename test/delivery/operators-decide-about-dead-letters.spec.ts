@@ -27,7 +27,7 @@ const ann = { by: 'ann' };
 const open = (): Promise<number> => fixture.deadLetters.count({ states: ['open'] });
 
 describe.each(['key', 'partition'] as const)(
-  'in order %s, the topic says what waits behind a dead letter:',
+  'in order %s, the topic says what waits after a dead letter:',
   (concurrency) => {
     let broken: boolean;
     let patient: boolean;
@@ -42,7 +42,9 @@ describe.each(['key', 'partition'] as const)(
       patient = false;
     });
     const order = (n: number) => ({ n, key: `key-${n % 2}`, partition: 0 });
-    /** The message 2 dies, at its first attempt or after waiting beside the log; then come those behind it. */
+    /**
+     * Message 2 becomes a dead letter, at its first attempt or after it was parked; then come the messages after it.
+     */
     const consume = async (retry?: SubscriptionOptions['retry']): Promise<void> => {
       broken = true;
       await floor.publish(upTo(3).map(order));
@@ -50,7 +52,7 @@ describe.each(['key', 'partition'] as const)(
       await waitUntil(async () => (await open()) === 1, { describe: 'there is a dead letter' });
       await floor.publish([...upTo(12).slice(3).map(order), { n: 100, key: 'probe', partition: 1 }]);
       await waitUntil(async () => (await floor.effects('probe')).length === 1, {
-        describe: 'another partition goes on',
+        describe: 'another partition continues',
       });
     };
     const others = async (): Promise<number[]> => (await floor.effects()).filter((n) => n !== 100);
@@ -73,7 +75,7 @@ describe.each(['key', 'partition'] as const)(
         3,
       ],
     ] as const)(
-      'its key (park) when it died %s, until it is redriven; its partition in order partition',
+      'its key (park) when it failed %s, until it is redriven; its partition in order partition',
       async (_when, retry, reason, attempts) => {
         patient = attempts > 1;
         await setUp('park');
@@ -95,7 +97,7 @@ describe.each(['key', 'partition'] as const)(
       },
     );
 
-    test('its partition (block), until it is discarded, also across a restart', async () => {
+    test('its partition (block), until it is discarded, even across a restart', async () => {
       await setUp('block');
       await consume();
       expect((await others()).filter((n) => n > 2)).toEqual([]);
@@ -104,7 +106,7 @@ describe.each(['key', 'partition'] as const)(
       await floor.consume(handler, { concurrency });
       await floor.publish([{ n: 100, key: 'probe', partition: 1 }]);
       await waitUntil(async () => (await floor.effects('probe')).length === 2, {
-        describe: 'another partition goes on',
+        describe: 'another partition continues',
       });
       expect((await others()).filter((n) => n > 2)).toEqual([]);
       const reason = 'a test order';
@@ -132,7 +134,7 @@ describe('an operator', () => {
     await waitUntil(async () => (await open()) === 3, { describe: 'one third is not' });
   });
 
-  test('lists by what a dead letter is about, by its error, its time and values in its payload', async () => {
+  test('lists dead letters by subject, error, time and values in the payload', async () => {
     const { deadLetters } = fixture;
     const found = async (filter: Parameters<typeof deadLetters.list>[0]): Promise<number> =>
       (await deadLetters.list(filter)).length;
@@ -199,7 +201,7 @@ describe('an operator', () => {
       messageId: string;
     };
     expect(before.messageId).toBe(letter?.messageId);
-    // It keeps by what the old one is recognised, and not the old one itself.
+    // It keeps what identifies the old one, and not the old one itself.
     expect(before.payloadSha256).toBe(createHash('sha256').update('{"n":6}').digest('hex'));
     expect(before).not.toHaveProperty('payload');
   });

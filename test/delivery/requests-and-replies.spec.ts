@@ -88,7 +88,7 @@ const start = async (
 const ask = (app: INestMicroservice, data: unknown): Promise<unknown> =>
   lastValueFrom(app.get(WaybillClient).send('sum', data));
 
-test('a request is handled once, in a transaction, and every process gets its own answers', async () => {
+test('a request is handled once, in a transaction, and every process gets its own replies', async () => {
   await start('sums', [Sums]);
   const [one, two] = [await start('askers', []), await start('askers', [])];
   const answers = await Promise.all([
@@ -110,7 +110,7 @@ test('a request is handled once, in a transaction, and every process gets its ow
   ]);
 });
 
-test('a refusal, a dead letter and silence are three errors', async () => {
+test('a rejection, a dead letter and a time-out are three different errors', async () => {
   const app = await start('askers', [], { client: { timeoutMs: 300 } });
   await expect(ask(app, [1])).rejects.toMatchObject({ code: 'REQUEST_TIMED_OUT', topic: 'sum' });
   await expect(lastValueFrom(app.get(WaybillClient).send('unknown', 1))).rejects.toMatchObject({
@@ -130,7 +130,7 @@ test('a refusal, a dead letter and silence are three errors', async () => {
   });
 });
 
-test('emit joins the transaction that it is called in, and is refused where there is none', async () => {
+test('emit joins the transaction that it is called in, and is refused outside one', async () => {
   Relaying.fail = true;
   const app = await start('relaying', [Relaying]);
   const client = app.get(WaybillClient);

@@ -33,12 +33,12 @@ import { of } from 'rxjs';
 import { Fixture } from '../support/fixture.js';
 import { describeWithRedis } from '../support/timers.js';
 
-/** What ran, by its number; and what a handler is to wait for, or throw. */
+/** What ran, by number; and what a handler waits for or throws. */
 const ran: number[] = [];
 let gate: Promise<void> = Promise.resolve();
 let failure: unknown;
 
-/** Knows who asks by a cookie, an API key or a token that is renewed: all of one user are the same caller. */
+/** Identifies the caller by a cookie, an API key or a renewed token: all of one user are the same caller. */
 class Authentication implements CanActivate {
   canActivate(execution: ExecutionContext): boolean {
     const request = execution
@@ -144,7 +144,7 @@ const post = async (
   };
 };
 
-/** What must hold wherever the guard keeps its leases. */
+/** What must hold wherever the guard stores its leases. */
 async function holdsFor(options: Partial<WaybillModuleOptions>): Promise<void> {
   await start(options);
   const first = await post('/orders', 'k1');
@@ -174,11 +174,11 @@ async function holdsFor(options: Partial<WaybillModuleOptions>): Promise<void> {
 }
 
 describe('a request with an Idempotency-Key', () => {
-  test('is answered once, by PostgreSQL', () => holdsFor({}));
+  test('gets one response, by PostgreSQL', () => holdsFor({}));
 
   describeWithRedis('with Redis', (redis) => {
-    test('is answered once', () => holdsFor({ redis: redis().url }));
-    test('is answered once, with PostgreSQL behind it', () =>
+    test('gets one response', () => holdsFor({ redis: redis().url }));
+    test('gets one response, with PostgreSQL as its fallback', () =>
       holdsFor({ redis: redis().url, guards: { withoutRedis: 'postgres' } }));
   });
 
@@ -190,7 +190,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(answers.every(({ status }) => status === 201 || status === 409)).toBe(true);
   });
 
-  test('belongs to its caller, its method and its path; an own option says who asks', async () => {
+  test('belongs to its caller, its method and its path; an option says who the caller is', async () => {
     await start();
     const basic = { 'x-user': 'eve' };
     expect((await post('/orders', 'k')).replayed).toBeNull();
@@ -212,13 +212,13 @@ describe('a request with an Idempotency-Key', () => {
     ['', 'malformed'],
     ['a b', 'malformed'],
     ['x'.repeat(256), 'malformed'],
-  ])('that is missing or unusable is refused: %s', async (key, refusal) => {
+  ])('that is missing or invalid is refused: %s', async (key, refusal) => {
     await start();
     expect(await post('/orders', key)).toMatchObject({ status: 400, body: { statusCode: 400, refusal } });
     expect(ran).toEqual([]);
   });
 
-  test('may be left out where it is not required', async () => {
+  test('may come without the key where that is not required', async () => {
     await start();
     expect(await post('/orders/notes', undefined)).toMatchObject({ status: 201, replayed: null });
     expect(await post('/orders/notes', 'k')).toMatchObject({ status: 201, replayed: null, body: undefined });
@@ -230,7 +230,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(ran).toEqual([1, 1]);
   });
 
-  test('gets a refusal of the handler again, and runs again after a failure', async () => {
+  test('gets a rejection of the handler again, and runs again after a failure', async () => {
     await start();
     failure = new NotFoundException('there is no such article');
     const refused = await post('/orders', 'k');
@@ -251,7 +251,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(await post('/orders/file', 'f')).toMatchObject({ status: 500 });
   });
 
-  test('is refused while Redis is away, and nothing runs', async () => {
+  test('is refused while Redis is unavailable, and nothing runs', async () => {
     await start({ redis: 'redis://127.0.0.1:1' });
     expect(await post('/orders', 'k')).toMatchObject({
       status: 503,
@@ -261,7 +261,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(ran).toEqual([]);
   });
 
-  test('guards a whole application, within which other requests pass', async () => {
+  test('guards a whole application, in which other requests pass', async () => {
     const guarding = {
       provide: APP_INTERCEPTOR,
       inject: [getWaybillToken(RequestGuard)],
@@ -275,7 +275,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(ran).toEqual([1]);
   });
 
-  test('is answered once with requests and replies as Fastify makes them', async () => {
+  test('gets one response under Fastify as well', async () => {
     await start();
     const interceptor = new IdempotencyInterceptor(app.get(getWaybillToken(RequestGuard)), {
       caller: 'anonymous',
@@ -315,7 +315,7 @@ describe('a request with an Idempotency-Key', () => {
   });
 });
 
-/** Logins of every kind, and what each is to a payment. */
+/** Logins of every kind, and the user of each. */
 @Controller('pay')
 @UseGuards(Authentication)
 class Payments {
@@ -353,7 +353,7 @@ describe('a payment under an Idempotency-Key', () => {
     return response.status;
   };
 
-  test("is its user's, however he has logged in: a renewed token pays nothing twice, a cookie shares nothing", async () => {
+  test('belongs to its user, however the user logged in: a renewed token pays nothing twice, a cookie shares nothing', async () => {
     await startPayments();
     const logins = (user: string): Record<string, string>[] => [
       { 'x-user': user, authorization: 'Bearer one' },
@@ -366,14 +366,14 @@ describe('a payment under an Idempotency-Key', () => {
     expect(Payments.paid).toBe(3);
   });
 
-  test('of nobody is refused, and no answer is shared', async () => {
+  test('without a caller is refused, and no response is shared', async () => {
     await startPayments();
     expect(await raw('/pay', '{}', { 'x-user': 'nobody' })).toBe(401);
     expect(await raw('/pay', '{}', { 'x-user': '' })).toBe(401);
     expect(Payments.paid).toBe(0);
   });
 
-  test('is one, however its path is written, and another one for another parameter', async () => {
+  test('is the same, however its path is written, and a different one for another parameter', async () => {
     await startPayments();
     for (const path of ['/pay', '/pay/', '/PAY']) expect(await raw(path, '{}')).toBe(201);
     expect(Payments.paid).toBe(1);
@@ -385,7 +385,7 @@ describe('a payment under an Idempotency-Key', () => {
     expect(Payments.paid).toBe(4);
   });
 
-  test('with another query is another content, behind a second question mark too', async () => {
+  test('with another query has different content, even after a second question mark', async () => {
     await startPayments();
     expect(await raw('/pay?note=a?b', '{}')).toBe(201);
     for (const query of ['?note=a?c', '?note=a', '?note=a?', '?note=a%3Fb', ''])
@@ -394,7 +394,7 @@ describe('a payment under an Idempotency-Key', () => {
     expect(Payments.paid).toBe(1);
   });
 
-  test('whose body is kept as it came is compared byte by byte: figures that JSON rounds differ', async () => {
+  test('whose raw body is kept is compared byte by byte: figures that JSON rounds differ', async () => {
     await startPayments({ rawBody: true });
     expect(await raw('/pay', '{"pence":9007199254740992}')).toBe(201);
     expect(await raw('/pay', '{"pence":9007199254740993}')).toBe(422);
@@ -403,7 +403,7 @@ describe('a payment under an Idempotency-Key', () => {
   });
 });
 
-describe('an application that could not tell who asks does not start', () => {
+describe('an application that could not identify the caller does not start', () => {
   @Controller()
   class Open {
     @Post('open')
@@ -460,5 +460,5 @@ describe('an application that could not tell who asks does not start', () => {
     ['a guard of the method', [ByGuard], []],
     ['an option', [ByOption], []],
     ['a guard of the application', [Open, OpenClass], [interceptor, guard]],
-  ])('and with %s it does', (_, controllers, providers) => boot(controllers, providers));
+  ])('and with %s it starts', (_, controllers, providers) => boot(controllers, providers));
 });

@@ -23,7 +23,10 @@ afterEach(async () => {
   await created.drop();
 });
 
-/** Draws from two stores at once until there were 60 retries, and holds that against what the limits allow in the time. */
+/**
+ * Draws from two stores at once until 60 retries were granted, and checks that against what the limits allow in that
+ * time.
+ */
 async function drawSixty(stores: readonly RetryBudgetStore[]): Promise<void> {
   const started = performance.now();
   let granted = 0;
@@ -35,13 +38,13 @@ async function drawSixty(stores: readonly RetryBudgetStore[]): Promise<void> {
   expect(granted).toBeLessThanOrEqual(20 + 100 * seconds);
 }
 
-test('a budget in the database gives what is saved up and what comes in, and no more', async () => {
+test('a budget in the database grants what is saved up and what is added, and no more', async () => {
   const stores = [new PostgresBudgetStore(database.session), new PostgresBudgetStore(database.session)];
   await drawSixty(stores);
 });
 
 describeWithRedis('a budget in Redis', (server) => {
-  test('does so as well, and goes on in the database when Redis is gone', async () => {
+  test('does so as well, and continues in the database when Redis is gone', async () => {
     const redis = server();
     const make = (): RedisBudgetStore =>
       new RedisBudgetStore(redis.url, '{test}', new PostgresBudgetStore(database.session), {
@@ -52,7 +55,7 @@ describeWithRedis('a budget in Redis', (server) => {
     try {
       const kept = async (): Promise<number> =>
         (await database.pool.query('select from waybill.retry_budget')).rowCount ?? 0;
-      // A connection takes a moment; until then the database answers.
+      // A connection takes a moment; until then the database is used.
       await waitUntil(
         async () => {
           await database.pool.query('delete from waybill.retry_budget');

@@ -33,7 +33,7 @@ const made: WaybillError[] = [
   new kernel.MessageIdInvalidError('billing', 'it has no id'),
   new kernel.IsolationLevelError('Entering a message'),
   new saga.EndpointRefusedError('api.example.com', 'it is not listed'),
-  new kernel.ReplyTopicRefusedError('orders[0]@1', 'x', 'there is no such topic'),
+  new kernel.ReplyTopicRefusedError('orders[0]@1', 'x', 'the topic does not exist'),
   new kernel.SignatureInvalidError('orders[0]@1', 'it is not signed'),
   new kernel.ContentUndecipherableError('orders[0]@1', 'key k1 is not known here'),
   new kernel.SubjectErasedError('orders[0]@1'),
@@ -78,7 +78,7 @@ const made: WaybillError[] = [
 ];
 
 describe('the errors', () => {
-  test('every code has exactly one class, and every class says what its code says', () => {
+  test('every code has exactly one class, and every class agrees with its code', () => {
     expect(made.map(({ code }) => code).toSorted()).toEqual(Object.keys(ERROR_CODES).toSorted());
     for (const error of made) {
       expect(error.name).toBe(error.constructor.name);
@@ -105,7 +105,7 @@ describe('the errors', () => {
     }
   });
 
-  test('keep their cause, and are known across two copies of the package', () => {
+  test('keep their cause, and are recognised across two copies of the package', () => {
     const cause = new Error('socket hang up');
     expect(new kernel.DatabaseUnavailableError('Connecting', { cause }).cause).toBe(cause);
     expect(isWaybillError({ [Symbol.for('waybill.error')]: true })).toBe(true);

@@ -74,16 +74,16 @@ async function providerSays(orderId: string, id = `event of ${orderId}`): Promis
   return (await fetch(url, { method: 'POST', headers, body })).status;
 }
 
-test.each(['contracts.ts', 'place-basket.ts', 'baskets.ts'])('the guide shows %s as it is', (file) => {
+test.each(['contracts.ts', 'place-basket.ts', 'baskets.ts'])('the guide quotes %s exactly', (file) => {
   const path = `examples/baskets/${file}`;
   expect(read('docs/SAGAS.md')).toContain(`<!-- ${path} -->\n\n\`\`\`ts\n${read(path)}\`\`\``);
 });
 
-test('the guide shows the tables that its test makes', () => {
+test('the guide quotes the tables that its test creates', () => {
   for (const line of TABLES.trim().split('\n')) expect(read('docs/SAGAS.md')).toContain(line.trim());
 });
 
-test('a basket of several lines is shipped when the webhook says that it is paid, however often it comes', async () => {
+test('a basket of several lines is shipped when the webhook reports its payment, however often it comes', async () => {
   await place('B-1');
   await opened('B-1');
   expect(await pieces()).toEqual({ lantern: 7, candle: 70, matches: 1 });
@@ -98,7 +98,7 @@ test('a basket of several lines is shipped when the webhook says that it is paid
   expect(await pieces()).toEqual({ lantern: 7, candle: 70, matches: 1 });
 });
 
-test('a line that is not in stock gives the others back, and the order knows why', async () => {
+test('a line that is not in stock releases the others, and the order has the reason', async () => {
   await place('B-2', [...LINES, { sku: 'matches', pieces: 2 }]);
   expect(await ended('B-2')).toMatchObject({ state: 'COMPENSATED' });
   const { rows } = await pool.query('select state, reason from orders where id = $1', ['B-2']);
@@ -109,7 +109,7 @@ test('a line that is not in stock gives the others back, and the order knows why
   expect(await paymentState('B-2')).toBeUndefined();
 });
 
-test('a customer cancels, and what the provider takes all the same is to be paid back', async () => {
+test('a customer cancels, and what the provider still charges must be paid back', async () => {
   await place('B-3');
   await opened('B-3');
   await baskets.cancel('B-3');

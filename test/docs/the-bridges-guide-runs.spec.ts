@@ -24,12 +24,12 @@ afterAll(async () => {
   await fixture.close();
 });
 
-test('the guide shows the example as it is', () => {
+test('the guide quotes the example exactly', () => {
   const path = 'examples/bridges/orders.ts';
   expect(read('docs/BRIDGES.md')).toContain(`<!-- ${path} -->\n\n\`\`\`ts\n${read(path)}\`\`\``);
 });
 
-test('and an order that is placed there has its delivery booked, once', async () => {
+test('and an order placed there gets its delivery booked once', async () => {
   process.env['DATABASE_URL'] = fixture.url;
   const { OrdersModule, PlaceOrder } = await import('../../examples/bridges/orders.js');
   app = await NestFactory.createMicroservice<MicroserviceOptions>(OrdersModule, {
@@ -42,7 +42,7 @@ test('and an order that is placed there has its delivery booked, once', async ()
   await commands.execute(new PlaceOrder('o1'));
   await expect(commands.execute(new PlaceOrder('o1'))).rejects.toThrow(/duplicate key/);
   await waitUntil(async () => (await fixture.value('select count(*)::integer from delivery')) === 1, {
-    describe: () => 'the delivery',
+    describe: () => 'the delivery is booked',
   });
   expect(await fixture.log('orders.placed')).toHaveLength(1);
 });

@@ -23,13 +23,13 @@ afterAll(async () => {
 });
 
 test.each(['examples/contracts/order-placed.ts', 'examples/contracts/shop.ts'])(
-  'the guide shows %s as it is',
+  'the guide quotes %s exactly',
   (path) => {
     expect(read('docs/CONTRACTS.md')).toContain(`<!-- ${path} -->\n\n\`\`\`ts\n${read(path)}\`\`\``);
   },
 );
 
-test('and it does what the guide says: old orders are read, wrong ones refused, and the rest is described', async () => {
+test('and the example does what the guide says: old orders are read, wrong ones refused, and the service describes itself', async () => {
   process.env['DATABASE_URL'] = fixture.url;
   const { AppModule, Shop } = await import('../../examples/contracts/shop.js');
   const old = { topic: 'orders.placed', key: 'A1', payload: { id: 'A1', price: '9.50' } };
@@ -43,7 +43,7 @@ test('and it does what the guide says: old orders are read, wrong ones refused, 
   await expect(shop.place({ id: 'A3', pence: -1 })).rejects.toMatchObject({ code: 'PAYLOAD_INVALID' });
   const bookings = async () =>
     (await fixture.database.pool.query<{ id: string }>('select * from booking order by id')).rows;
-  await waitUntil(async () => (await bookings()).length === 2, { describe: 'two bookings' });
+  await waitUntil(async () => (await bookings()).length === 2, { describe: 'two bookings are stored' });
   expect(await bookings()).toEqual([
     { id: 'A1', pence: 950, currency: 'GBP', source: 'unknown' },
     { id: 'A2', pence: 700, currency: 'EUR', source: '/shop' },

@@ -17,7 +17,7 @@ import { starterFiles } from '../../libs/cli/src/init/starter-files.js';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
-/** As `nest new` has it, where that matters to what is written in decorated classes. */
+/** As in `nest new`, where that matters for decorated classes. */
 const SETTINGS: ts.CompilerOptions = {
   module: ts.ModuleKind.NodeNext,
   moduleResolution: ts.ModuleResolutionKind.NodeNext,
@@ -46,7 +46,7 @@ function write(path: string, text: string): void {
   writeFileSync(join(folder, path), text);
 }
 
-/** What the compiler says about files. */
+/** The compiler's errors for files. */
 function errorsOf(paths: readonly string[]): string[] {
   const program = ts.createProgram(
     paths.map((path) => join(folder, path)),
@@ -57,7 +57,7 @@ function errorsOf(paths: readonly string[]): string[] {
     .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
 }
 
-/** The TypeScript of a document, and the path that stands before a block. */
+/** The TypeScript of a document, and the path before a block. */
 function blocksOf(document: string): { readonly path: string | undefined; readonly text: string }[] {
   return [...document.matchAll(/(?:<!-- (\S+) -->\n\n)?```ts\n([\s\S]*?)```/g)].map(
     ([, path, text = '']) => ({
@@ -67,7 +67,7 @@ function blocksOf(document: string): { readonly path: string | undefined; readon
   );
 }
 
-test("what waybill init makes compiles, also with the hint in it followed, and so does the first hour's edit", () => {
+test("what waybill init creates compiles, also after its hint is followed, and so does the first hour's edit", () => {
   for (const [path, text] of Object.entries(starterFiles('shop', '.js'))) write(path, text);
   const controller = 'messaging/greetings.controller.ts';
   const starters = Object.keys(starterFiles('shop', '.js'));
@@ -96,7 +96,7 @@ test.each(STARTS)('a start of $document compiles', ({ text }) => {
   expect(errorsOf(['main.ts'])).toEqual([]);
 });
 
-/** A test closes its services by itself, and what they run in is no process of their own. */
+/** Whether a text starts a service in its own process; a test does not. */
 function isService(text: string): boolean {
   return text.includes('NestFactory.') && !text.includes('SagaTestEnvironment');
 }
@@ -115,7 +115,7 @@ test.each([
     .filter((path) => path.endsWith('.ts') && !path.includes('generated'))
     .filter((path) => isService(read(path)))
     .map((path) => [path, read(path)] as const),
-])('%s lets its handlers end, and its providers be ready before they begin', (_path, text) => {
+])('%s lets its handlers end, and starts them after its providers are ready', (_path, text) => {
   expect(text).toContain('.enableShutdownHooks()');
   if (text.includes('startAllMicroservices'))
     expect(text).toMatch(/connectMicroservice[\s\S]*\.init\(\)[\s\S]*startAllMicroservices/);

@@ -46,12 +46,12 @@ async function holds(app: INestMicroservice, articles: { add(sku: string): Promi
   await expect(articles.add('lantern')).rejects.toThrow();
   await waitUntil(async () => (await level('lantern')) === 10, { describe: 'the stock is filled' });
   await articles.add('rope');
-  await waitUntil(async () => (await level('rope')) === 10, { describe: 'the second too' });
+  await waitUntil(async () => (await level('rope')) === 10, { describe: 'the second is filled, too' });
   expect(await level('lantern')).toBe(10);
   await app.close();
 }
 
-test('TypeORM: the article and its message together, the handler by its own manager', async () => {
+test('TypeORM: the article and its message together, the handler through its own manager', async () => {
   const { AppModule, Articles } = await import('../../examples/orms/typeorm.js');
   const { DataSource: Token } = await import('typeorm');
   const app = await start(AppModule);

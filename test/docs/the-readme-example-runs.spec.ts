@@ -26,13 +26,13 @@ afterAll(async () => {
 });
 
 test.each(['examples/first-service/shop.ts', 'examples/first-service/main.ts'])(
-  'the README shows %s as it is',
+  'the README quotes %s exactly',
   (path) => {
     expect(read('README.md')).toContain(`<!-- ${path} -->\n\n\`\`\`ts\n${read(path)}\`\`\``);
   },
 );
 
-test('and it does what the README says: the order takes its pieces from the stock, once', async () => {
+test('and the example does what the README says: the order takes its pieces from the stock, once', async () => {
   process.env['DATABASE_URL'] = database.connectionString;
   process.env['PORT'] = '0';
   const { start } = await import('../../examples/first-service/main.js');
@@ -46,6 +46,6 @@ test('and it does what the README says: the order takes its pieces from the stoc
   await waitUntil(async () => (await pieces()) === 7, { describe: 'the stock is reserved' });
   await shop.placeOrder({ id: 'A2', sku: 'lantern', pieces: 1 });
   await waitUntil(async () => (await pieces()) === 6, {
-    describe: 'the second order, and the first still once',
+    describe: 'the second order took effect, and the first still once',
   });
 });

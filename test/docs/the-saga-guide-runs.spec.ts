@@ -36,18 +36,18 @@ afterAll(async () => {
 
 describe('the guide to sagas', () => {
   test.each(['contracts.ts', 'orders.ts', 'stock-and-payments.ts', 'main.ts', 'try-for-real.ts'])(
-    'shows %s as it is',
+    'quotes %s exactly',
     (file) => {
       const path = `examples/order-saga/${file}`;
       expect(read('docs/SAGAS.md')).toContain(`<!-- ${path} -->\n\n\`\`\`ts\n${read(path)}\`\`\``);
     },
   );
 
-  test('shows the tables that its test makes', () => {
+  test('quotes the tables that its test creates', () => {
     for (const line of TABLES.trim().split('\n')) expect(read('docs/SAGAS.md')).toContain(line.trim());
   });
 
-  test('an order that can be paid is confirmed, and one that cannot leaves nothing behind', async () => {
+  test('an order that can be paid is confirmed, and one that cannot leaves no effect', async () => {
     const { Orders } = await import('../../examples/order-saga/orders.js');
     const orders = apps?.orders.get(Orders);
     const operations = apps?.orders.get(SagaOperations);
@@ -86,7 +86,7 @@ describe('the guide to sagas', () => {
     ]);
   });
 
-  test('an order is tried with everything real', async () => {
+  test('an order runs on the real services', async () => {
     const { tryForReal } = await import('../../examples/order-saga/try-for-real.js');
     const story = await tryForReal(async (connectionString) => {
       const tables = new Pool({ connectionString });

@@ -23,12 +23,12 @@ beforeAll(async () => {
 });
 afterAll(() => fixture.close());
 
-test.each(readdirSync(new URL('examples/transactions/', ROOT)))('the guide shows %s as it is', (name) => {
+test.each(readdirSync(new URL('examples/transactions/', ROOT)))('the guide quotes %s exactly', (name) => {
   const path = `examples/transactions/${name}`;
   expect(read('docs/TRANSACTIONS.md')).toContain(`<!-- ${path} -->\n\n\`\`\`ts\n${read(path)}\`\`\``);
 });
 
-test('and each of them writes the order with its message, or neither', async () => {
+test('and each example writes the order with its message, or neither', async () => {
   const { outbox, url } = fixture;
   const connectionString = url;
   const dataSource = await new DataSource({ type: 'postgres', url }).initialize();

@@ -58,7 +58,7 @@ test('a trip is booked as a whole', async () => {
   expect(await free()).toMatchObject({ Ritz: 4 });
 });
 
-test('when one place is not to be had, all are given back', async () => {
+test('when one booking is not available, all are released', async () => {
   const before = await free();
   const refused = await trips.book({
     tripId: 'T-2',
@@ -74,7 +74,7 @@ test('when one place is not to be had, all are given back', async () => {
   expect(await free()).toEqual(before);
 });
 
-test('who waits for a trip that takes its time is told so, and the trip goes on', async () => {
+test('a caller that waits too long for a trip gets an error, and the trip continues', async () => {
   const sagas = (apps as Apps).trips.get(Sagas);
   const tcc = (apps as Apps).trips.get(Tcc);
   const { BookTrip } = await import('../../examples/trip/trips.js');

@@ -14,7 +14,7 @@ afterEach(() => {
   for (const end of ends.splice(0)) end();
 });
 
-describe.each(['pg', 'prisma'] as const)('a participant by %s', (kind) => {
+describe.each(['pg', 'prisma'] as const)('a participant on %s', (kind) => {
   let bank: Participant;
   beforeAll(async () => {
     bank = await Participant.create(testServerUrl(), kind);
@@ -22,7 +22,7 @@ describe.each(['pg', 'prisma'] as const)('a participant by %s', (kind) => {
   });
   afterAll(() => bank.close());
 
-  test('does an operation once, and its duplicate gets what it came to', async () => {
+  test('does an operation once, and its duplicate gets its outcome', async () => {
     const gid = newId();
     const done = { outcome: 'done', result: { left: 7 } };
     expect(await bank.do(gid, 'action', { result: { left: 7 } })).toEqual(done);
@@ -52,7 +52,7 @@ describe.each(['pg', 'prisma'] as const)('a participant by %s', (kind) => {
     expect(await bank.effects(lost)).toEqual([]);
   });
 
-  test('what was rejected is refused when it comes again, has nothing to take back, and may be pardoned', async () => {
+  test('a rejected operation is refused when it comes again, has nothing to undo, and may be pardoned', async () => {
     const barrier = new Barrier();
     const inTransaction = (work: 'reject' | 'pardon', gid: string): Promise<void> =>
       bank.runner.run({
@@ -69,7 +69,7 @@ describe.each(['pg', 'prisma'] as const)('a participant by %s', (kind) => {
     expect(await bank.do(pardoned, 'action')).toMatchObject({ outcome: 'done' });
     expect(await bank.do(pardoned, 'compensate')).toMatchObject({ outcome: 'done' });
     expect(await bank.effects(pardoned)).toEqual(['action', 'compensate']);
-    // A pardon takes back a rejection only: not what has happened, and not what a compensation has set.
+    // A pardon undoes only a rejection: not what has happened, and not what a compensation has written.
     const given = newId();
     expect(await bank.do(given, 'compensate')).toEqual({ outcome: 'empty' });
     await inTransaction('pardon', given);
@@ -77,7 +77,7 @@ describe.each(['pg', 'prisma'] as const)('a participant by %s', (kind) => {
     expect(await bank.effects(given)).toEqual([]);
   });
 
-  test('an operation that goes on is answered or taken back, never both, whatever comes first', async () => {
+  test('an ongoing operation is completed or undone, never both, in either order', async () => {
     const barrier = new Barrier();
     const done: string[] = [];
     for (let round = 0; round < 20; round += 1) {
@@ -108,7 +108,7 @@ describe.each(['pg', 'prisma'] as const)('a participant by %s', (kind) => {
     expect(done).toHaveLength(20);
   });
 
-  test('an answer waits for the operation that is under way, and for what takes it back', async () => {
+  test('ending an ongoing operation waits for the running one, and for what undoes it', async () => {
     const barrier = new Barrier();
     const name = { gid: newId(), branch: '01', op: 'action' } as const;
     const answer = () =>
@@ -121,7 +121,7 @@ describe.each(['pg', 'prisma'] as const)('a participant by %s', (kind) => {
               `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
             )
           ).rows.length > 0,
-        { describe: () => 'the answer waits' },
+        { describe: () => 'the end waits' },
       );
     let early: Promise<string> | undefined;
     await bank.runner.run({
@@ -139,7 +139,7 @@ describe.each(['pg', 'prisma'] as const)('a participant by %s', (kind) => {
     expect(await bank.do(name.gid, 'compensate')).toMatchObject({ outcome: 'done' });
   });
 
-  test('confirm and msg take nothing back', async () => {
+  test('confirm and msg undo nothing', async () => {
     const gid = newId();
     for (const op of ['confirm', 'msg'] as const)
       expect([await bank.do(gid, op), await bank.do(gid, op)]).toMatchObject([
@@ -148,7 +148,7 @@ describe.each(['pg', 'prisma'] as const)('a participant by %s', (kind) => {
       ]);
   });
 
-  test('work that fails leaves nothing behind, also when its error is swallowed', async () => {
+  test('failed work leaves no rows, even when its error is swallowed', async () => {
     const gid = newId();
     const failing = async (): Promise<never> => {
       throw new Error('no cover');
@@ -163,7 +163,7 @@ describe.each(['pg', 'prisma'] as const)('a participant by %s', (kind) => {
     expect(await bank.do(gid, 'action')).toMatchObject({ outcome: 'done' });
   });
 
-  test('a compensation waits for the action that is under way', async () => {
+  test('a compensation waits for the running action', async () => {
     const gid = newId();
     let letGo: () => void = () => undefined;
     let begin: () => void = () => undefined;
@@ -191,7 +191,7 @@ describe.each(['pg', 'prisma'] as const)('a participant by %s', (kind) => {
     expect(await compensation).toMatchObject({ outcome: 'done' });
   });
 
-  test('waits for so long and no longer, and leaves lock_timeout as it was', async () => {
+  test('waits for the given time only, and leaves lock_timeout as it was', async () => {
     const gid = newId();
     const other = await bank.database.pool.connect();
     onTestEnd(() => other.release(true));
@@ -243,7 +243,7 @@ describe('a barrier', () => {
   afterAll(() => bank.close());
 
   test.each(['read committed', 'repeatable read', 'serializable'])(
-    'under %s lets the later of two see the first, or fail for another try',
+    'under %s the later of two sees the first, or fails and is retried',
     async (level) => {
       const gid = newId();
       const [one, two] = [await bank.database.pool.connect(), await bank.database.pool.connect()];
@@ -275,7 +275,7 @@ describe('a barrier', () => {
     },
   );
 
-  test('refuses names that it cannot know, and takes the ones at its edges', async () => {
+  test('refuses invalid names, and accepts those at the limits', async () => {
     const call = (gid: string, branch = '01', op = 'action') =>
       bank.runner.run({
         work: ({ session }) =>
@@ -307,7 +307,7 @@ describe('a barrier', () => {
     await expect(late).rejects.toMatchObject(refused);
   });
 
-  test('forgets what is older than 90 days by whole slots, and nothing that it would still take', async () => {
+  test('deletes what is older than 90 days in whole slots, and nothing that it would still accept', async () => {
     const { pool, session } = bank.database;
     const now = Date.now();
     await pool.query('truncate waybill.barrier, waybill.barrier_result');
@@ -326,7 +326,7 @@ describe('a barrier', () => {
       (await pool.query<{ slot: number }>(`select slot from waybill.${table} order by 1`)).rows.map(
         ({ slot }) => slot,
       );
-    // One that is too old stays while it shares its slot with one that is not.
+    // An operation that is too old stays while its slot holds one that is not.
     const young = new Set(ages.filter((days) => days <= 90).map((days) => slots.get(days)));
     const kept = ages.map((days) => Number(slots.get(days))).filter((slot) => young.has(slot));
     const expected = kept.toSorted((a, b) => a - b);
@@ -335,7 +335,7 @@ describe('a barrier', () => {
     expect(expected.length).toBeLessThan(ages.length);
   });
 
-  test('holds no other slot than that of its gid, so that the others can be emptied meanwhile', async () => {
+  test('locks only the slot of its gid, so that the others can be emptied in the meantime', async () => {
     const gid = newId();
     await bank.do(gid, 'action');
     await bank.do(gid, 'compensate');
@@ -356,7 +356,7 @@ describe('a barrier', () => {
     }
   });
 
-  test('that is not in the transaction of the business rows is found out', async () => {
+  test('outside the transaction of the business rows is detected', async () => {
     const elsewhere = await Participant.create(testServerUrl());
     const other = await bank.database.pool.connect();
     try {
@@ -389,7 +389,7 @@ describe('a barrier', () => {
   });
 });
 
-test('about a half message that the barrier has forgotten, a check does not know', async () => {
+test('a check does not know about a half message that the barrier has deleted', async () => {
   const bank = await Participant.create(testServerUrl());
   try {
     const { session } = bank.database;

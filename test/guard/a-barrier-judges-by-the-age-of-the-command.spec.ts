@@ -6,7 +6,7 @@ import { testServerUrl } from '@waybill/testing';
 import { Participant } from '../support/barriers.js';
 import { DAY_MS, idOf } from '../support/message-guard.js';
 
-describe('the barrier of a saga that takes long', () => {
+describe('the barrier of a long saga', () => {
   const barrier = new Barrier();
   let bank: Participant;
   beforeAll(async () => {
@@ -22,7 +22,7 @@ describe('the barrier of a saga that takes long', () => {
       work: ({ session }) => barrier.call(session, { branch: '01', ...name }, async () => name.op),
       timeoutMs: 5_000,
     });
-  /** The id of a saga that began so many days ago, and the offset of what is so many days old. */
+  /** The id of a saga that began the given number of days ago, and the offset of something that old. */
   const ago = (days: number): string => idOf(Date.now() - days * DAY_MS);
   const after = (days: number, old: number): number => (days - old) * DAY_MS;
 
@@ -37,7 +37,7 @@ describe('the barrier of a saga that takes long', () => {
     expect(await call({ ...undo, origin })).toMatchObject({ outcome: 'duplicate' });
   });
 
-  test('bars an action that comes behind its compensation, in the slot of the action', async () => {
+  test('blocks an action that comes after its compensation, in the slot of the action', async () => {
     const gid = ago(200);
     const action = { gid, op: 'action', begunMs: after(200, 40) } as const;
     const origin = { begunMs: action.begunMs, isDone: false };
@@ -47,7 +47,7 @@ describe('the barrier of a saga that takes long', () => {
     expect(await call(action)).toEqual({ outcome: 'refused' });
   });
 
-  test('takes back an action that it has forgotten when the saga knows that it was done, and else says so', async () => {
+  test('undoes an action that it has deleted if the saga knows that it was done, and else gives an error', async () => {
     const gid = ago(200);
     const undo = { gid, op: 'compensate', begunMs: after(200, 0) } as const;
     await expect(call({ ...undo, origin: { begunMs: after(200, 91), isDone: false } })).rejects.toMatchObject(
@@ -67,7 +67,7 @@ describe('the barrier of a saga that takes long', () => {
     await expect(call({ gid, op: 'action' })).rejects.toMatchObject({ code: 'BARRIER_NAME_INVALID' });
   });
 
-  test('rejects, pardons and answers by the same time', async () => {
+  test('uses the same time for rejections, pardons and ends', async () => {
     const gid = ago(400);
     const name = { gid, branch: '01', op: 'action', begunMs: after(400, 2) } as const;
     const inTransaction = <T>(work: (session: never) => Promise<T>): Promise<T> =>
@@ -83,14 +83,14 @@ describe('the barrier of a saga that takes long', () => {
     expect(await inTransaction((session) => barrier.end(session, name, 'done'))).toBe('done');
   });
 
-  test('refuses a beginning that is none, or lies ahead', async () => {
+  test('refuses a start time that is invalid, or in the future', async () => {
     for (const begunMs of [-1, 1.5, Number.NaN, 2 ** 60, DAY_MS * 3])
       await expect(call({ gid: newId(), op: 'action', begunMs })).rejects.toMatchObject({
         code: 'BARRIER_NAME_INVALID',
       });
   });
 
-  test('keeps what it would still take, however old the saga, and forgets the rest by whole slots', async () => {
+  test('keeps what it would still accept, however old the saga, and deletes the rest in whole slots', async () => {
     const old = ago(300);
     const ages = [1, 50, 89];
     for (const age of ages)
@@ -107,7 +107,7 @@ describe('the barrier of a saga that takes long', () => {
     expect(rows).toEqual([{ branch: '1' }]);
   });
 
-  test('is told the times by the headers of the command', () => {
+  test('reads the times from the headers of the command', () => {
     const control = {
       'waybill-saga-id': newId(),
       'waybill-saga-branch': '01',

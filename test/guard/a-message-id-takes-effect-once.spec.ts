@@ -15,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => fixture.close());
 
 const plainGuard = messageIdGuardOf();
-/** One message in a transaction of its own. */
+/** One message in its own transaction. */
 const take = (
   id: string,
   {
@@ -28,7 +28,7 @@ const take = (
     guard.once(tx, consumer as string, id, () => effect(tx, id), options as { receivedAt?: Date }),
   );
 
-/** Begins a message and holds its work open. */
+/** Starts a message and holds its work open. */
 async function hold(
   id: string,
 ): Promise<{ client: pg.PoolClient; end(how: 'commit' | 'rollback'): Promise<unknown> }> {
@@ -90,7 +90,7 @@ describe('a message', () => {
   test.each([
     ['commit', { result: { by: 1, n: 0 }, duplicate: true }],
     ['rollback', { result: { by: 2, n: 0 }, duplicate: false }],
-  ] as const)('that comes while the first is at work waits for its %s', async (how, expected) => {
+  ] as const)('that comes while the first is running waits for its %s', async (how, expected) => {
     const id = newId();
     const first = await hold(id);
     const second = take(id);
@@ -100,14 +100,14 @@ describe('a message', () => {
     expect(await effects(fixture)).toEqual({ [id]: 1 });
   });
 
-  test('is refused, or has waited enough, while the first is at work', async () => {
+  test('is refused, or times out waiting, while the first is running', async () => {
     const id = newId();
     const first = await hold(id);
     await expect(take(id, { onConflict: 'refuse' })).rejects.toMatchObject({ code: 'EFFECT_IN_PROGRESS' });
     await expect(take(id, { guard: messageIdGuardOf({ waitMs: 50 }) })).rejects.toMatchObject({
       code: 'TRANSACTION_CONFLICT',
     });
-    // Another message is not in its way, and its own transaction cannot run it beside itself.
+    // Another message does not block it, and its own transaction cannot run it a second time.
     expect((await take(newId(), { onConflict: 'refuse' })).duplicate).toBe(false);
     await expect(
       plainGuard.once(first.client, 'billing', id, () => effect(first.client, id)),
@@ -132,7 +132,7 @@ describe('a message', () => {
     expect(await second).toMatchObject({ duplicate: true, lockTimeout: '7s' });
   });
 
-  test('is known within its own transaction', async () => {
+  test('is recognised within its own transaction', async () => {
     const id = newId();
     const outcomes = await fixture.transaction(async (tx) => [
       await plainGuard.once(tx, 'billing', id, () => effect(tx, id)),
@@ -160,14 +160,14 @@ describe('a message', () => {
     [undefined as unknown as string, 'has no id'],
     ['x'.repeat(256), '256 characters'],
     ['a\0b', 'zero byte'],
-  ])('without a usable id is refused: %#', async (id, problem) => {
+  ])('without a valid id is refused: %#', async (id, problem) => {
     await expect(take(id)).rejects.toMatchObject({
       code: 'MESSAGE_ID_INVALID',
       message: expect.stringContaining(problem),
     });
   });
 
-  test('keeps any JSON for duplicates, and nothing that is none or too large', async () => {
+  test('keeps any JSON for duplicates, and refuses what is not JSON or too large', async () => {
     const results: unknown[] = [undefined, null, 0, '', 'a\0b\ud800', [{ ü: [1.5] }], 'x'.repeat(60_000)];
     for (const result of results) {
       const once = (id: string) =>
@@ -192,7 +192,7 @@ describe('a message', () => {
     expect(await effects(fixture)).toEqual({});
   });
 
-  test('takes effect once through Prisma, beside pg', async () => {
+  test('takes effect once through Prisma and pg together', async () => {
     const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: fixture.url }) });
     try {
       const id = newId();
@@ -220,7 +220,7 @@ describe('a message', () => {
 });
 
 describe('the window', () => {
-  test('refuses an id that is older, or of more than a day ahead, by the time in it', async () => {
+  test('refuses an id whose time is older, or more than a day ahead', async () => {
     const now = Date.now();
     for (const ms of [now - 41 * DAY_MS, now + 25 * 3_600_000]) {
       await expect(take(idOf(ms))).rejects.toMatchObject({
@@ -235,7 +235,7 @@ describe('the window', () => {
     expect((await take(`order-17`)).duplicate).toBe(false);
   });
 
-  test('judges a message of a log by when it was received, not by its id', async () => {
+  test('judges a message of a log by the time it was received, not by its id', async () => {
     const now = Date.now();
     const delayed = idOf(now - 300 * DAY_MS);
     expect((await take(delayed, { receivedAt: new Date(now - 3_600_000) })).duplicate).toBe(false);
@@ -250,12 +250,12 @@ describe('the window', () => {
     });
   });
 
-  test('knows a message through all its slots, and lets it out of the ring only when it would be refused', async () => {
+  test('recognises a message in all its slots, and removes it from the ring only when it would be refused', async () => {
     const retention = new GuardRetention(fixture.database.session);
     const made = Date.now();
     const id = idOf(made);
     await take(id);
-    // As if eight times five days had gone by, id and row alike: the row is found in whichever slot it lies.
+    // As if eight times five days had passed, for id and row alike: the row is found in any slot.
     for (let days = 5; days <= 40; days += 5) {
       await ageKept(fixture, 5 * DAY_MS);
       await retention.runOnce();
@@ -268,7 +268,7 @@ describe('the window', () => {
     expect(await effects(fixture)).toEqual({ [id]: 1 });
   });
 
-  test('knows an id of nearly a day ahead for as long as that is within the window', async () => {
+  test('recognises an id of nearly a day ahead while that is within the window', async () => {
     const ahead = Date.now() + 23 * 3_600_000;
     const id = idOf(ahead);
     await take(id);
@@ -279,7 +279,7 @@ describe('the window', () => {
     expect((await take(aged)).duplicate).toBe(true);
   });
 
-  test('is each consumer’s own: what one needs another’s retention leaves', async () => {
+  test('is separate for each consumer: the retention of one keeps what another needs', async () => {
     const brief = messageIdGuardOf({ windowMs: 60_000 });
     const [short, long] = [newId(), newId()];
     await take(short, { guard: brief, consumer: 'brief' });
@@ -297,7 +297,7 @@ describe('the ring', () => {
   const rows = (): Promise<number> => fixture.value('select count(*)::int from waybill.idempotent_message');
   const past = 60 * DAY_MS;
 
-  test('a late row of an open transaction keeps its slot, and nobody waits for the emptying', async () => {
+  test('a late row of an open transaction keeps its slot, and no transaction waits for the emptying', async () => {
     await take(newId());
     await ageKept(fixture, past);
     const slot = await fixture.value('select slot::int from waybill.idempotent_message');
@@ -326,7 +326,7 @@ describe('the ring', () => {
     const late = await fixture.database.pool.connect();
     const left: number[] = [];
     let found = false;
-    // The emptying waits for 50 ms only; it may give up before the row is committed.
+    // The emptying waits for only 50 ms; it may give up before the row is committed.
     for (let kept = 2; !found; kept += 1) {
       await late.query('begin');
       await late.query(
@@ -352,7 +352,7 @@ describe('the ring', () => {
     expect(new Set(left)).toEqual(new Set([0]));
   });
 
-  test('messages that are at work do not keep old slots from being emptied', async () => {
+  test('running messages do not keep old slots from being emptied', async () => {
     await take(newId());
     await ageKept(fixture, past);
     const slow = await hold(newId());
@@ -362,12 +362,12 @@ describe('the ring', () => {
     expect(await rows()).toBe(1);
   });
 
-  test('a message whose work goes on while the slot turns is one message', async () => {
+  test('a message that is running when the slot changes is one message', async () => {
     const id = newId();
     const first = await hold(id);
     const second = take(id);
     await waitUntil(async () => (await waiting()) === 1, { describe: 'the second waits' });
-    // The first's row is written into another slot than that in which the second would write.
+    // The first's row is written into a slot other than the one the second would use.
     const other = fixture.transaction(async (tx) => {
       await tx.query(
         `create or replace function waybill.message_slot_number(at timestamptz) returns bigint language sql immutable

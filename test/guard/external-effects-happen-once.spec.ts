@@ -54,7 +54,7 @@ async function query(call: EffectCall): Promise<EffectQueryResult<Receipt>> {
 
 const effectsOf = (options: ExternalEffectsOptions = {}) =>
   new ExternalEffects(fixture.database.session, options);
-/** For what is to be left open: an attempt that is given up, and a lease that ends. */
+/** For what must stay open: an attempt that is given up, and a lease that ends. */
 const SHORT = { leaseMs: 600, timeoutMs: 300 };
 const charge = (options: ExternalEffectsOptions = {}) => effectsOf(options).run({ key, attempt, query });
 const undo = (options: ExternalEffectsOptions = {}) => effectsOf(options).undo({ key, query, undo: attempt });
@@ -63,7 +63,7 @@ const codeOf = (work: Promise<unknown>) =>
     () => 'no error',
     (error: { code: string }) => error.code,
   );
-/** Charges again and again until it is known how that ended. */
+/** Charges repeatedly until the outcome is known. */
 async function chargeToTheEnd(): Promise<unknown> {
   let end: unknown;
   await waitUntil(
@@ -79,14 +79,14 @@ async function chargeToTheEnd(): Promise<unknown> {
 }
 
 describe('an external effect', () => {
-  test('happens once, and later callers get its outcome without a call', async () => {
+  test('happens once, and later callers get its outcome without another call', async () => {
     const first = await charge();
     expect(first).toEqual({ receipt: expect.any(Number) });
     expect(await charge()).toEqual(first);
     expect([gateway.done(key), gateway.calls(key)]).toEqual([1, 1]);
   });
 
-  test('is on disk as attempted before the call', async () => {
+  test('is stored as attempted before the call', async () => {
     let rows = 0;
     gateway.mood.before = async () => {
       rows = await fixture.value<number>('select count(*)::int from waybill.external_effect where key = $1', [
@@ -97,7 +97,7 @@ describe('an external effect', () => {
     expect(rows).toBe(1);
   });
 
-  test('of many callers one attempts it, the others are told so', async () => {
+  test('is attempted by one of many callers; the others get an error', async () => {
     const all = await Promise.allSettled(Array.from({ length: 20 }, () => charge({ leaseMs: 30_000 })));
     const failed = all.filter((one) => one.status === 'rejected').map(({ reason }) => reason.code as string);
     expect(new Set(failed)).toEqual(new Set(failed.length === 0 ? [] : ['EFFECT_IN_PROGRESS']));
@@ -105,7 +105,7 @@ describe('an external effect', () => {
     expect(await charge()).toMatchObject({ receipt: expect.any(Number) });
   });
 
-  test('whose answer was lost is asked about, and not attempted again', async () => {
+  test('whose response was lost is queried, and not attempted again', async () => {
     gateway.mood.mute = true;
     expect(await codeOf(charge({ leaseMs: 2_000, timeoutMs: 200 }))).toBe('EFFECT_UNKNOWN');
     expect(await codeOf(charge())).toBe('EFFECT_IN_PROGRESS');
@@ -122,14 +122,14 @@ describe('an external effect', () => {
     expect([gateway.done(key), gateway.calls(key)]).toEqual([1, 2]);
   });
 
-  test('that cannot be asked about stays unknown, and is not attempted', async () => {
+  test('that cannot be queried stays unknown, and is not attempted', async () => {
     gateway.mood.broken = true;
     await codeOf(charge(SHORT));
     gateway.mood.deaf = true;
     await waitUntil(async () => (await codeOf(charge())) === 'EFFECT_UNKNOWN', {
-      describe: () => 'the lease is over, and the question brings no answer',
+      describe: () => 'the lease is over, and the query gives no outcome',
     });
-    // The next may ask at once.
+    // The next caller may query at once.
     expect(await codeOf(charge())).toBe('EFFECT_UNKNOWN');
     expect(gateway.calls(key)).toBe(1);
     expect(await codeOf(undo())).toBe('EFFECT_UNKNOWN');
@@ -157,7 +157,7 @@ describe('an external effect', () => {
     expect(performance.now() - begunAt).toBeLessThan(2_000);
   });
 
-  test('is not attempted by a process that stood still until its lease was over', async () => {
+  test('is not attempted by a process that was paused until its lease was over', async () => {
     const { session } = fixture.database;
     const slow: SqlSession = {
       schema: session.schema,
@@ -178,8 +178,8 @@ describe('an external effect', () => {
   });
 });
 
-describe('taking back', () => {
-  test('what was not attempted keeps it from being attempted', async () => {
+describe('undoing', () => {
+  test('what was not attempted prevents the attempt', async () => {
     expect(await undo()).toEqual({ state: 'nothing' });
     expect(await codeOf(charge())).toBe('EFFECT_UNDONE');
     expect(await undo()).toEqual({ state: 'nothing' });
@@ -194,12 +194,12 @@ describe('taking back', () => {
     expect([gateway.done(`${key}:undo`), gateway.calls(`${key}:undo`)]).toEqual([1, 1]);
   });
 
-  test('waits for the lease of an attempt that is under way', async () => {
+  test('waits for the lease of a running attempt', async () => {
     let letGo: () => void = () => undefined;
     const gate = new Promise<void>((resolve) => (letGo = resolve));
     gateway.mood.before = () => gate;
     const charging = charge({ leaseMs: 5_000, timeoutMs: 4_000 });
-    await waitUntil(() => gateway.calls(key) === 1, { describe: () => 'the call is under way' });
+    await waitUntil(() => gateway.calls(key) === 1, { describe: () => 'the call is running' });
     expect(await codeOf(undo({ leaseMs: 5_000, undoWaitMs: 0 }))).toBe('EFFECT_IN_PROGRESS');
     const undoing = undo({ leaseMs: 5_000 });
     letGo();
@@ -208,7 +208,7 @@ describe('taking back', () => {
     expect([gateway.done(key), gateway.done(`${key}:undo`)]).toEqual([1, 1]);
   });
 
-  test('asks about what was left open: done is undone, not done is given up', async () => {
+  test('queries what was left open: done is undone, not done is given up', async () => {
     gateway.mood.mute = true;
     await codeOf(charge(SHORT));
     gateway.mood.mute = false;
@@ -223,24 +223,24 @@ describe('taking back', () => {
     expect(gateway.done(key)).toBe(0);
   });
 
-  test('a call that comes through after it was given up is told of, and can be undone', async () => {
+  test('a call that goes through after it was given up is reported, and can be undone', async () => {
     let letGo: () => void = () => undefined;
     const gate = new Promise<void>((resolve) => (letGo = resolve));
     gateway.mood.before = () => gate;
-    // It pays no heed to its signal, and its process stands still beyond its lease.
+    // It ignores its signal, and its process is paused beyond its lease.
     const late = effectsOf(SHORT).run({
       key,
       query,
       attempt: async () => attempt({ idempotencyKey: key, signal: new AbortController().signal }),
     });
     late.catch(() => undefined);
-    await waitUntil(() => gateway.calls(key) === 1, { describe: () => 'the call is under way' });
+    await waitUntil(() => gateway.calls(key) === 1, { describe: () => 'the call is running' });
     expect(await undo()).toEqual({ state: 'nothing' });
     expect(await codeOf(late)).toBe('EFFECT_UNKNOWN');
     letGo();
     gateway.mood.before = async () => undefined;
     await waitUntil(async () => (await undo()).state === 'undone', {
-      describe: () => 'the call that has come through is undone',
+      describe: () => 'the call that went through is undone',
     });
     expect(await codeOf(charge())).toBe('EFFECT_UNDONE');
     expect([gateway.done(key), gateway.done(`${key}:undo`)]).toEqual([1, 1]);
@@ -260,7 +260,7 @@ describe('external effects', () => {
     expect(gateway.calls(key)).toBe(0);
   });
 
-  test('are forgotten after their retention, but for what is not decided', async () => {
+  test('are deleted after their retention, unless they are undecided', async () => {
     const { pool, session } = fixture.database;
     await pool.query('truncate waybill.external_effect, waybill.external_effect_outcome');
     await charge();
@@ -293,7 +293,7 @@ describe('external effects', () => {
   });
 });
 
-test('the marks of leases leave with their slot, and leases that nobody has claimed again', async () => {
+test('the marks of leases are removed with their slot, and so are leases that no process has claimed again', async () => {
   const { pool, session } = fixture.database;
   await pool.query(
     `insert into waybill.guard_lease (name, fence, lease_until)

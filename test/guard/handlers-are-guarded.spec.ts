@@ -31,7 +31,7 @@ interface Order {
 }
 type Context = WaybillContext<pg.PoolClient>;
 
-/** What handlers have been called with, in memory: an effect that is in no transaction. */
+/** What handlers have been called with, in memory: an effect outside any transaction. */
 const calls: string[] = [];
 let failing = false;
 
@@ -96,7 +96,7 @@ class Gateway {
   @Idempotent({ guard: 'lease' })
   async charge(@Payload() { n }: Order, @Ctx() context: Context): Promise<unknown> {
     calls.push(`gateway ${n}`);
-    // Long enough for its duplicate, in another partition, to come to the guard beside it.
+    // Long enough for its duplicate, in another partition, to reach the guard at the same time.
     await context.transaction.query('select pg_sleep(0.1)');
     if (failing) throw new Error('the gateway is away');
     return { charged: n };
@@ -152,10 +152,10 @@ const allHandled = (count: number): Promise<void> =>
   );
 
 describe('a handler with the message-id guard', () => {
-  test('handles a message once that its producer has sent twice; two handlers of a topic are guarded each', async () => {
+  test('handles a message once that its producer has sent twice; two handlers of a topic are guarded separately', async () => {
     await start(Billing);
     const [first, second] = [newId(), newId()];
-    // The same message twice; then another message about the same order, which only one of the handlers tells apart.
+    // The same message twice; then another message about the same order, which only one of the handlers distinguishes.
     await appendForeign(fixture, first, { n: 1, order: 'A' });
     await appendForeign(fixture, first, { n: 1, order: 'A' });
     await allHandled(2);
@@ -174,7 +174,7 @@ describe('a handler with the message-id guard', () => {
     expect(await effects()).toEqual(['charge 1', 'charge 1']);
   });
 
-  test('handles a message once that is delivered again from the start', async () => {
+  test('handles a message once when it is delivered again from the start', async () => {
     for (const n of [0, 1, 2, 3, 4]) await appendForeign(fixture, newId(), { n });
     await start(Charging);
     await allHandled(5);
@@ -187,7 +187,7 @@ describe('a handler with the message-id guard', () => {
     expect(await effects()).toEqual(upTo5('charge'));
   });
 
-  test('handles a dead letter once, redriven after its copy was handled; and one of two weeks ago', async () => {
+  test('handles a dead letter once when it is redriven after its copy was handled; and one from two weeks ago', async () => {
     const running = await start(Charging);
     const [id, old] = [newId(), idOf(Date.now() - 14 * DAY_MS)];
     failing = true;
@@ -207,7 +207,7 @@ describe('a handler with the message-id guard', () => {
     expect(await effects()).toEqual(['charge 1', 'charge 2']);
   });
 
-  test('takes one that was delayed for 300 days, and makes dead letters of those outside the window or without an id', async () => {
+  test('accepts one that was delayed for 300 days; those outside the window or without an id become dead letters', async () => {
     const running = await start(Charging);
     await appendForeign(fixture, idOf(Date.now() - 300 * DAY_MS), { n: 1 });
     await appendForeign(fixture, newId(), { n: 2 }, 41 * DAY_MS);
@@ -223,12 +223,12 @@ describe('a handler with the message-id guard', () => {
     ]);
   });
 
-  test('keeps nothing of a verdict', async () => {
+  test('stores nothing when the handler returns a verdict', async () => {
     await start(Undecided);
     const id = newId();
     await appendForeign(fixture, id, { n: 0 });
     await waitUntil(async () => (await effects()).length === 1, {
-      describe: 'it was handled when asked again',
+      describe: 'it was handled when it was delivered again',
     });
     await appendForeign(fixture, newId(), { n: 1 });
     await allHandled(2);
@@ -251,7 +251,7 @@ describe('a handler with the lease guard', () => {
     expect(await app?.get(DeadLetters).count()).toBe(0);
   };
 
-  test('runs once beside its copies, by PostgreSQL', () => twice({}));
+  test('runs once for all copies, by PostgreSQL', () => twice({}));
 
   test('is free again when the handler fails', async () => {
     const running = await start(Gateway);
@@ -266,12 +266,12 @@ describe('a handler with the lease guard', () => {
   });
 
   describeWithRedis('with Redis', (redis) => {
-    test('runs once beside its copies', () => twice({ redis: redis().url }));
-    test('runs once beside its copies, with PostgreSQL behind it', () =>
+    test('runs once for all copies', () => twice({ redis: redis().url }));
+    test('runs once for all copies, with PostgreSQL as its fallback', () =>
       twice({ redis: redis().url, guards: { withoutRedis: 'postgres' } }));
   });
 
-  test('while Redis is away it waits, and no attempt is counted', async () => {
+  test('while Redis is unavailable it waits, and no attempt is counted', async () => {
     const running = await start(Gateway, { redis: 'redis://127.0.0.1:1' });
     await appendForeign(fixture, newId(), { n: 1 });
     await waitUntil(
@@ -286,7 +286,7 @@ describe('a handler with the lease guard', () => {
 });
 
 describe('an application', () => {
-  test('injects the guards, of a named instance too', async () => {
+  test('injects the guards, including those of a named instance', async () => {
     const imports = [
       WaybillModule.forRoot({ database: { connectionString: fixture.url } }),
       WaybillModule.forRoot({ name: 'other', database: { connectionString: fixture.url } }),
@@ -298,7 +298,7 @@ describe('an application', () => {
     await module.close();
   });
 
-  test('does not start with windows that are shorter than what may come again, and says all that is wrong', async () => {
+  test('does not start with windows shorter than the time in which a message may come again, and lists all problems', async () => {
     // The log is kept as a whole: a topic that the handler does not know counts as well.
     await fixture.topics.create('archive', { retentionMs: 50 * DAY_MS });
     const error = await start(Charging, {
@@ -309,7 +309,7 @@ describe('an application', () => {
       code: 'CONFIGURATION_INVALID',
       problems: [
         expect.stringMatching(
-          /guards\.windowMs is 864000000 ms, which for Charging\.charge must .* the log keeps/,
+          /guards\.windowMs is 864000000 ms, but for Charging\.charge it must .* the log keeps/,
         ),
         expect.stringContaining('dead letters are kept'),
         expect.stringContaining('its attempts may take'),
@@ -328,11 +328,11 @@ describe('an application', () => {
       ],
     });
     await app?.close();
-    // What knows a delivery by its place needs no window.
+    // A guard that identifies a delivery by its offset needs no window.
     await start(Unguarded, { guards: { windowMs: 60_000 } });
   });
 
-  test('refuses a decorator that says what does not fit', () => {
+  test('refuses a decorator whose options do not fit', () => {
     expect(() => Idempotent({ guard: 'message' as never, name: '' })).toThrow('guard must be one of');
     expect(() => Idempotent({ id: () => 'x' })).toThrow('leave out id');
   });

@@ -71,7 +71,7 @@ const operations = () => new EffectOperations({ database: fixture.database });
 const ada = { by: 'ada', reason: 'asked the gateway' };
 
 describe('a key that was used for another request', () => {
-  test('is refused, whether that was done, refused or is open, and no call is made', async () => {
+  test('is refused, whether the first was done, refused or is open, and no call is made', async () => {
     const first = await charge({ pence: 1_000, to: { name: 'Ada', constructor: 1 } });
     expect(await charge({ to: { constructor: 1, name: 'Ada' }, pence: 1_000 })).toEqual(first);
     for (const other of [
@@ -85,14 +85,14 @@ describe('a key that was used for another request', () => {
       const differs = charge(other);
       await expect(differs).rejects.toMatchObject({ code: 'EFFECT_REQUEST_DIFFERS', retryable: false, key });
     }
-    // One that does not say what it asks for is not compared.
+    // A call that does not give its request is not compared.
     expect(await charge()).toEqual(first);
     expect(gateway.calls(key)).toBe(1);
     expect(await undo()).toMatchObject({ state: 'undone' });
     expect(await codeOf(charge({ pence: 1 }))).toBe('EFFECT_REQUEST_DIFFERS');
   });
 
-  test('is refused while nobody knows how the first ended, and after a refusal', async () => {
+  test('is refused while the outcome of the first is unknown, and after a refusal', async () => {
     gateway.mood.broken = true;
     expect(await codeOf(charge({ pence: 1 }, SHORT))).toBe('EFFECT_UNKNOWN');
     expect(await codeOf(charge({ pence: 2 }, SHORT))).toBe('EFFECT_REQUEST_DIFFERS');
@@ -117,7 +117,7 @@ describe('a key that was used for another request', () => {
     expect(await codeOf(charge(other))).toBe('EFFECT_REQUEST_DIFFERS');
   });
 
-  test('must be told by JSON', async () => {
+  test('must give its request as JSON', async () => {
     for (const request of [1n, () => 1, Number.NaN])
       expect(await codeOf(charge(request))).toBe('CONFIGURATION_INVALID');
     expect(gateway.calls(key)).toBe(0);
@@ -125,13 +125,13 @@ describe('a key that was used for another request', () => {
 });
 
 describe('an undoing that was refused', () => {
-  test('is tried again by the next call, and the outcome of the last counts', async () => {
+  test('is retried by the next call, and the last outcome counts', async () => {
     await charge();
     gateway.mood.declines = true;
     expect(await codeOf(undo())).toBe('EFFECT_REFUSED');
     expect(await codeOf(undo())).toBe('EFFECT_REFUSED');
     expect(gateway.calls(`${key}:undo`)).toBe(2);
-    // It stands, and so the first outcome is given out.
+    // The effect remains, so the first outcome is returned.
     expect(await charge()).toMatchObject({ receipt: expect.any(Number) });
     gateway.mood.declines = false;
     const undone = await undo();
@@ -142,7 +142,7 @@ describe('an undoing that was refused', () => {
     expect(gateway.calls(key)).toBe(1);
   });
 
-  test('may have a new key at each try, also when its process dies in between', async () => {
+  test('may have a new key for each try, even when its process crashes in between', async () => {
     await charge();
     gateway.mood.declines = true;
     expect(await codeOf(undo('new'))).toBe('EFFECT_REFUSED');
@@ -155,7 +155,7 @@ describe('an undoing that was refused', () => {
     gateway.mood.mute = false;
     let undone: unknown;
     await waitUntil(async () => (undone = await undo('new').catch(() => undefined)) !== undefined, {
-      describe: () => 'what was left open is asked about',
+      describe: () => 'what was left open is queried',
     });
     expect(undone).toMatchObject({ state: 'undone' });
     expect([gateway.calls(`${key}:undo`), gateway.calls(`${key}:undo:2`)]).toEqual([1, 1]);
@@ -177,7 +177,7 @@ describe('an operator', () => {
     return printed;
   };
 
-  test('lists what is open, and says that it has happened: later callers get that, and it can be undone', async () => {
+  test('lists what is open, and records that it has happened: later callers get that outcome, and it can be undone', async () => {
     await open();
     await waitUntil(async () => (await operations().show(key)).state === 'unknown', {
       describe: () => 'its lease is over',
@@ -186,7 +186,7 @@ describe('an operator', () => {
     expect(await command('list', '--state', 'open', '--older-than', '1h')).not.toContain(key);
     expect(await command('list', '--state', 'done', 'refused')).not.toContain(`${key} `);
     expect(await command('show', key)).toMatch(/unknown {2}1 attempts/);
-    expect(await command('decide', key, 'done', '{"receipt":77}')).toContain('--yes does it');
+    expect(await command('decide', key, 'done', '{"receipt":77}')).toContain('use --yes to decide this');
     expect((await operations().show(key)).state).toBe('unknown');
     expect(
       await command('decide', key, 'done', '{"receipt":77}', '--by', 'ada', '--because', 'seen', '--yes'),
@@ -207,7 +207,7 @@ describe('an operator', () => {
     ]);
   });
 
-  test('says that it has not happened: the next attempts it without asking, and an undo gives it up', async () => {
+  test('records that it has not happened: the next caller attempts it without a query, and an undo gives it up', async () => {
     await open();
     gateway.mood.deaf = true;
     expect(await operations().decide(key, 'not-done', ada)).toMatch(/unknown|in-progress/);
@@ -225,14 +225,14 @@ describe('an operator', () => {
     expect(await codeOf(operations().decide(key, 'not-done', ada))).toBe('EFFECT_DECIDED');
   });
 
-  test('decides while a process is at it, which finds the decision', async () => {
+  test('decides while a process is attempting it, and the process finds the decision', async () => {
     let letGo: () => void = () => undefined;
     const gate = new Promise<void>((resolve) => (letGo = resolve));
     gateway.mood.before = () => gate;
     gateway.mood.declines = true;
     const late = charge();
     late.catch(() => undefined);
-    await waitUntil(() => gateway.calls(key) === 1, { describe: () => 'the call is under way' });
+    await waitUntil(() => gateway.calls(key) === 1, { describe: () => 'the call is running' });
     expect((await operations().list()).map((effect) => effect.key)).toContain(key);
     expect(await operations().decide(key, 'done', ada, { receipt: 5 })).toBe('in-progress');
     letGo();
@@ -244,7 +244,7 @@ describe('an operator', () => {
     gateway.mood.before = () => again;
     const fenced = charge();
     fenced.catch(() => undefined);
-    await waitUntil(() => gateway.calls(key) === 1, { describe: () => 'the second call is under way' });
+    await waitUntil(() => gateway.calls(key) === 1, { describe: () => 'the second call is running' });
     await operations().decide(key, 'not-done', ada);
     second();
     expect(await codeOf(fenced)).toBe('FENCED');
@@ -265,7 +265,7 @@ describe('an operator', () => {
     expect(gateway.calls(`${key}:undo`)).toBe(1);
   });
 
-  test('is told by typed errors what cannot be decided or named', async () => {
+  test('gets typed errors for what cannot be decided or does not exist', async () => {
     await open();
     expect(await codeOf(operations().decide('nothing', 'done', ada))).toBe('NOT_FOUND');
     expect(await codeOf(operations().show('nothing'))).toBe('NOT_FOUND');

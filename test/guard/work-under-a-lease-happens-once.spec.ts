@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => fixture.close());
 
-/** Work that is held until it is let go. */
+/** Work that is held until it is released. */
 function held() {
   let letGo: () => void = () => undefined;
   let begin: (lease: Lease) => void = () => undefined;
@@ -71,7 +71,7 @@ function suite(kind: LeaseKind, redis: () => RedisServer): void {
     expect(runs).toBe(1);
   });
 
-  test('of many at a time one runs, and the others wait for it', async () => {
+  test('one of many at once runs, and the others wait for it', async () => {
     const name = newName();
     let runs = 0;
     const all = await Promise.all(
@@ -88,7 +88,7 @@ function suite(kind: LeaseKind, redis: () => RedisServer): void {
     expect(all.every(({ result }) => result === 1)).toBe(true);
   });
 
-  test('tells a duplicate that the first is at it, and how long its lease lasts', async () => {
+  test('tells a duplicate that the first is running, and how long its lease lasts', async () => {
     const name = newName();
     const { begun, letGo, work } = held();
     const running = guard().once(name, work);
@@ -114,7 +114,7 @@ function suite(kind: LeaseKind, redis: () => RedisServer): void {
     });
   });
 
-  test('an id that comes again with another content is refused', async () => {
+  test('an id that comes again with different content is refused', async () => {
     const name = newName('a');
     await guard().once(name, async () => 1);
     expect(await guard().once(name, never)).toMatchObject({ duplicate: true });
@@ -146,7 +146,7 @@ function suite(kind: LeaseKind, redis: () => RedisServer): void {
     });
     if (first.state !== 'claimed' || second.state !== 'claimed') throw new Error('not claimed');
     expect(BigInt(second.fence)).toBeGreaterThan(BigInt(first.fence));
-    // The first is back, and can do nothing any more.
+    // The first is back, and can no longer do anything.
     expect(await store.renew(name, first.fence, 10_000)).toBe(false);
     expect(await store.finish(name, first.fence, '1', 10_000)).toBe(false);
     await store.release(name, first.fence);
@@ -158,7 +158,7 @@ function suite(kind: LeaseKind, redis: () => RedisServer): void {
     expect(await store.claim(name, null, 100)).toEqual({ state: 'done', result: '2', fingerprint: null });
   });
 
-  test('a lease that is over is as good as long as nobody else has claimed', async () => {
+  test('an expired lease remains valid until another process claims it', async () => {
     const name = `late ${kind}`;
     const claim = await store.claim(name, null, 1);
     if (claim.state !== 'claimed') throw new Error('not claimed');
@@ -168,7 +168,7 @@ function suite(kind: LeaseKind, redis: () => RedisServer): void {
     expect(await store.finish(name, claim.fence, null, 10_000)).toBe(true);
   });
 
-  test('a renewal that comes behind the release gives nothing back', async () => {
+  test('a renewal that comes after the release restores nothing', async () => {
     const name = `released ${kind}`;
     const claim = await store.claim(name, null, 10_000);
     if (claim.state !== 'claimed') throw new Error('not claimed');
@@ -177,10 +177,10 @@ function suite(kind: LeaseKind, redis: () => RedisServer): void {
     expect(await store.claim(name, null, 10_000)).toMatchObject({ state: 'claimed' });
   });
 
-  test('who has lost the lease is told by its signal, and its result is not kept', async () => {
+  test('a holder that has lost the lease sees its signal abort, and its result is not stored', async () => {
     const name = newName();
     const { begun, letGo, work } = held();
-    // Renewals do not get through: as a process that stands still.
+    // Renewals do not get through, as in a paused process.
     const deaf: LeaseStore = {
       claim: (...given) => store.claim(...given),
       renew: async () => false,
@@ -197,7 +197,7 @@ function suite(kind: LeaseKind, redis: () => RedisServer): void {
     expect(await guard().once(name, never)).toEqual({ result: 'second', duplicate: true });
   });
 
-  test('a result that cannot be kept does not make the work run again', async () => {
+  test('a result that cannot be stored does not make the work run again', async () => {
     for (const [code, result] of [
       ['RESULT_TOO_LARGE', 'x'.repeat(200)],
       ['RESULT_NOT_SERIALIZABLE', 1n],
@@ -209,7 +209,7 @@ function suite(kind: LeaseKind, redis: () => RedisServer): void {
     }
   });
 
-  test('a mark is forgotten after its window, and names of all kinds are told apart', async () => {
+  test('a mark is deleted after its window, and names of all kinds are distinct', async () => {
     const name = { scope: kind, id: 'b:c' };
     await guard({ windowMs: 1_000 }).once(name, async () => 1);
     expect(await guard().once({ scope: `${kind}:b`, id: 'c' }, async () => 2)).toMatchObject({
@@ -263,7 +263,7 @@ describeWithRedis('leases in Redis', (redis) => {
     stores.close();
   });
 
-  test('while Redis is away nothing is begun, and it may be tried again', async () => {
+  test('while Redis is unavailable nothing starts, and a retry is possible', async () => {
     const guard = new LeaseGuard(stores.of('redis'));
     await stores.ready();
     redis().pause();
@@ -279,7 +279,7 @@ describeWithRedis('leases in Redis', (redis) => {
     expect(await guard.once(newName(), async () => 1)).toMatchObject({ duplicate: false });
   });
 
-  test('scripts are reloaded when Redis has lost them, and fences grow all the same', async () => {
+  test('scripts are reloaded when Redis has lost them, and fences still increase', async () => {
     const store = stores.of('redis');
     await stores.ready();
     const before = await store.claim('flushed', null, 10_000);
@@ -307,7 +307,7 @@ describeWithRedis('leases in Redis', (redis) => {
 });
 
 describeWithRedis('leases in a cluster of Redis', () => {
-  test('lie in one hash slot each, whatever their names are', async () => {
+  test('are in one hash slot each, whatever their names are', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'redis-'));
     const server = await startRedis({
       dir: folder,
@@ -340,7 +340,7 @@ describeWithRedis('leases in a cluster of Redis', () => {
   });
 });
 
-describeWithRedis('leases in Redis with PostgreSQL behind it', (redis) => {
+describeWithRedis('leases in Redis with PostgreSQL as its fallback', (redis) => {
   suite('backed', redis);
 
   let stores: LeaseStores;

@@ -37,7 +37,7 @@ function gate(): { readonly passed: Promise<void>; open(): void } {
   return { passed: new Promise<void>((resolve) => (open = resolve)), open: () => open() };
 }
 
-/** A local transaction that is held open in its work. */
+/** A local transaction whose work is held open. */
 function held(how: 'executeWithBarrier' | 'executeWithXactStatus', n: number) {
   const [begun, goOn] = [gate(), gate()];
   const ended = floor.halves[how](order(n), 'ledger', async (tx: pg.PoolClient) => {
@@ -50,7 +50,7 @@ function held(how: 'executeWithBarrier' | 'executeWithXactStatus', n: number) {
 }
 
 describe.each(['executeWithBarrier', 'executeWithXactStatus'] as const)('%s', (how) => {
-  test('delivers what its local transaction has committed, and nothing else', async () => {
+  test('delivers only what its local transaction has committed', async () => {
     await floor.halves[how](order(1), 'ledger', write(1));
     const failed = floor.halves[how](order(2), 'ledger', async (tx: pg.PoolClient) => {
       await write(2)(tx);
@@ -64,7 +64,7 @@ describe.each(['executeWithBarrier', 'executeWithXactStatus'] as const)('%s', (h
     expect(states.map(({ state }) => state)).toEqual(['committed', 'rolled-back']);
   });
 
-  test('waits for a local transaction that is still open, and does not count that', async () => {
+  test('waits for a local transaction that is still open, and does not count that as a check', async () => {
     const { begun, goOn, ended } = held(how, 1);
     await begun;
     const checker = floor.checker();
@@ -78,7 +78,7 @@ describe.each(['executeWithBarrier', 'executeWithXactStatus'] as const)('%s', (h
     expect(await delivered()).toEqual([1]);
   });
 
-  test('needs no code of the user to decide about what its process has left open', async () => {
+  test('needs no user code to decide about what its process has left open', async () => {
     const outcomes = [true, false];
     for (const [n, committed] of outcomes.entries()) {
       // The process is gone before it commits the half.
@@ -110,7 +110,7 @@ describe.each(['executeWithBarrier', 'executeWithXactStatus'] as const)('%s', (h
   });
 
   test.each(['committed', 'rolled back'])(
-    'asks the local database when the answer to its COMMIT was lost: %s',
+    'asks the local database when the response to its COMMIT was lost: %s',
     async (end) => {
       const runner = ledger.local.transactions;
       const losing: TransactionRunner<pg.PoolClient> = {
@@ -146,7 +146,7 @@ describe.each(['executeWithBarrier', 'executeWithXactStatus'] as const)('%s', (h
 });
 
 describe('the tombstone', () => {
-  test('refuses a local transaction that comes late, and whose half was rolled back', async () => {
+  test('refuses a late local transaction whose half was rolled back', async () => {
     const [begun, goOn] = [gate(), gate()];
     const runner = ledger.local.transactions;
     const late: TransactionRunner<pg.PoolClient> = {
@@ -171,13 +171,13 @@ describe('the tombstone', () => {
     expect(await delivered()).toEqual([]);
   });
 
-  test('and the local transaction never both come through, in either order', async () => {
+  test('and the local transaction never both succeed, in either order', async () => {
     const runner = ledger.local.transactions;
     const isOpen = (n: number): Promise<boolean> =>
       fixture.value<boolean>('select exists (select from waybill.half_message where messages @> $1::jsonb)', [
         JSON.stringify([{ key: `order-${n}` }]),
       ]);
-    // One in five comes when the tombstone stands; for the others that is a matter of luck.
+    // One in five comes after the tombstone; for the others the order is random.
     const late = (n: number): Promise<void> =>
       n % 5 === 1
         ? waitUntil(async () => !(await isOpen(n)), { describe: `${n} is decided`, timeoutMs: 60_000 })
@@ -210,11 +210,11 @@ describe('the tombstone', () => {
     const refused = ends.filter(
       (end) => end.status === 'rejected' && (end.reason as { code?: string }).code === 'BARRIER_REFUSED',
     );
-    // Both ways have to have happened, or nothing was proved.
+    // Both outcomes must have happened, or nothing was proved.
     expect({ refused: refused.length >= 60, done: done.length > 0 }).toEqual({ refused: true, done: true });
   }, 120_000);
 
-  test('works by Prisma, in transactions that the caller opens himself as well', async () => {
+  test('works with Prisma, also in transactions that the caller opens', async () => {
     const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: ledger.url }) });
     try {
       const transactions = new PrismaTransactionRunner(prisma, 'waybill');
@@ -276,7 +276,7 @@ describe('the tombstone', () => {
     }
   });
 
-  test('needs transactions and session in one database, on two pools, and a database that is known', async () => {
+  test('needs transactions and session in one database, on two pools, and a known database', async () => {
     const execute = (local: LocalDatabase) =>
       new HalfFloor(fixture, new LocalDatabases([local])).halves.executeWithBarrier(
         order(1),
@@ -285,14 +285,14 @@ describe('the tombstone', () => {
       );
     const { transactions } = ledger.local as unknown as LocalDatabase;
     await expect(execute({ name: 'x', transactions, session: fixture.database.session })).rejects.toThrow(
-      'not in one database',
+      'must be in the same database',
     );
     await expect(execute({ name: 'x', transactions, session: transactions.session })).rejects.toThrow(
-      'a pool of its own',
+      'a separate pool',
     );
     await expect(floor.halves.prepare(order(1), { barrier: 'nowhere' })).rejects.toThrow('known: ledger');
     expect(() => new LocalDatabases([ledger.local, ledger.local] as unknown as LocalDatabase[])).toThrow(
-      'two are named',
+      'two have the name',
     );
   });
 });
@@ -323,7 +323,7 @@ describe('pg_xact_status', () => {
     expect(await askedAbout(`'{transaction,xid}', '"999999999"'`)).toMatch(/^unknown: .* not begun yet/);
   });
 
-  test('is not believed behind a failover that gave the id to another transaction: barrier or user decide', async () => {
+  test('is not trusted after a failover that gave the id to another transaction: the barrier or the user decides', async () => {
     const committedByOthers = await ledger.asking.pool.query(
       'insert into done values (99) returning pg_current_xact_id()::text as xid',
     );
@@ -350,7 +350,7 @@ describe('pg_xact_status', () => {
     expect(await delivered()).toEqual([]);
   });
 
-  test('is refused where the half would be prepared by the pool of its local transaction', async () => {
+  test('is refused when the half would be prepared on the pool of its local transaction', async () => {
     const transactions = new PgTransactionRunner(fixture.database);
     const session = new PgDatabase({ connectionString: fixture.url });
     const local = { name: 'own', transactions, session: session.session } as unknown as LocalDatabase;
@@ -370,7 +370,7 @@ describe('a local server that crashes', () => {
   afterAll(() => server.stop());
 
   test.each(['executeWithBarrier', 'executeWithXactStatus'] as const)(
-    '%s: ids are not given twice, and what had not committed is rolled back',
+    '%s: no id is assigned twice, and what had not committed is rolled back',
     async (how) => {
       const crashing = await LocalLedger.create(server.connectionString);
       floor = new HalfFloor(fixture, crashing.databases, { checkImmunityMs: 0, resolveMs: 0 });
@@ -378,7 +378,7 @@ describe('a local server that crashes', () => {
         const { begun, goOn, ended } = held(how, n);
         await begun;
         await server.restart('immediate');
-        // Transactions after the crash: were an id given twice, one of these would have it, and commit.
+        // Transactions after the crash: if an id were assigned twice, one of these would have it, and commit.
         for (const _ of upTo(40)) {
           await waitUntil(
             () => crashing.asking.pool.query('insert into done values (1000)').then(() => true),

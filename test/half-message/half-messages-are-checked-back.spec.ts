@@ -17,7 +17,7 @@ const numberOf = ({ messages }: HalfToCheck): number =>
   (messages[0]?.payload as { n: number } | undefined)?.n ?? -1;
 
 describe('a half message that was left open', () => {
-  test('is committed or rolled back as its check says, which sees all of it', async () => {
+  test('is committed or rolled back as its check says; the check sees all of it', async () => {
     const seen: HalfToCheck[] = [];
     const { id } = await floor.halves.prepare([
       { ...order(1, 'k'), headers: { by: 'ann' } },
@@ -51,7 +51,7 @@ describe('a half message that was left open', () => {
     await expect(floor.halves.commit(rolledBack.id)).rejects.toMatchObject({ code: 'HALF_MESSAGE_DECIDED' });
   });
 
-  test('is asked about by the check of its topic, else by that of its group', async () => {
+  test('is checked by the check of its topic, else by that of its group', async () => {
     const asked: string[] = [];
     const checks = new Map<string, CheckBack>([['invoices', () => (asked.push('invoices'), 'rollback')]]);
     const checker = floor.checker({ checks, groupCheck: () => (asked.push('group'), 'rollback') });
@@ -62,7 +62,7 @@ describe('a half message that was left open', () => {
     expect(asked).toEqual(['invoices', 'group']);
   });
 
-  test('is left alone in its immunity, and by every other group', async () => {
+  test('is not checked during its immunity, nor by any other group', async () => {
     await floor.halves.prepare(order(1), { checkImmunityMs: 60_000 });
     const check: CheckBack = () => 'commit';
     expect(await floor.checker({ groupCheck: check }).runOnce()).toBe('idle');
@@ -72,7 +72,7 @@ describe('a half message that was left open', () => {
     expect(await delivered()).toEqual([1]);
   });
 
-  test('is undecided after checkMax answers UNKNOWN; checks that throw, hang or are missing count for nothing', async () => {
+  test('is undecided after checkMax verdicts UNKNOWN; checks that throw, hang or are missing do not count', async () => {
     const { id } = await floor.halves.prepare(order(1), { checkMax: 3, checkIntervalMs: 40_000 });
     const answers: CheckBack[] = [
       () => 'unknown',
@@ -103,7 +103,7 @@ describe('a half message that was left open', () => {
     await floor.checker().runOnce();
     expect(await floor.operations.show(id)).toMatchObject({
       checks: 2,
-      lastResult: 'unanswered: there is no check for it in this process',
+      lastResult: 'unanswered: this process has no check for it',
     });
     answers.push(() => 'unknown');
     await floor.makeDue();
@@ -122,13 +122,13 @@ describe('a half message that was left open', () => {
     expect(await delivered()).toEqual([1]);
   });
 
-  test('is undecided when its deadline is past and a check brings no verdict', async () => {
+  test('is undecided when its deadline is past and a check gives no verdict', async () => {
     const { id } = await floor.halves.prepare(order(1), { deadlineMs: 1 });
     await waitUntil(async () => (await floor.checker().runOnce()) === 'again', { describe: 'it is due' });
     expect(await floor.operations.show(id)).toMatchObject({ state: 'undecided', checks: 0 });
   });
 
-  test('is undecided when its checks have failed for a day, and is never decided for that', async () => {
+  test('is undecided when its checks have failed for a day, and is never decided because of that', async () => {
     const { id } = await floor.halves.prepare(order(1));
     const checker = floor.checker({
       groupCheck: () => {
@@ -148,7 +148,7 @@ describe('a half message that was left open', () => {
       );
     await fail(1);
     await age(30);
-    // One that nobody has asked about for a day is asked about again first.
+    // One that no process has checked for a day is checked again first.
     await fail(8);
     expect(await floor.operations.show(id)).toMatchObject({ state: 'prepared' });
     expect(await floor.operations.trouble()).toEqual({
@@ -174,10 +174,10 @@ describe('a half message that was left open', () => {
   });
 
   test.each([
-    ['an answer in between begins the time again', {}, ['unknown'], 'prepared'],
+    ['a verdict in between restarts the time', {}, ['unknown'], 'prepared'],
     ['it may be switched off', { undecidedAfterMs: 0 }, [], 'prepared'],
     ['it may be shorter', { undecidedAfterMs: 60_000 }, [], 'undecided'],
-  ] as const)('of checks that fail: %s', async (_what, options, between, state) => {
+  ] as const)('with checks that fail: %s', async (_what, options, between, state) => {
     const { id } = await floor.halves.prepare(order(1));
     const answers: HalfMessageVerdict[] = [];
     const groupCheck = (): HalfMessageVerdict => {
@@ -216,7 +216,7 @@ describe('a half message that was left open', () => {
     expect(await delivered()).toEqual(upTo(30).filter((n) => n % 2));
   });
 
-  test('is asked about once by many checkers, and hanging checks do not keep others from their turn', async () => {
+  test('is checked once by many checkers, and hanging checks do not block others', async () => {
     const asked = new Map<number, number>();
     const groupCheck: CheckBack = (half) => {
       const n = numberOf(half);
@@ -276,7 +276,7 @@ describe('a half message that was left open', () => {
     expect(await delivered()).toEqual([1]);
   });
 
-  test('goes on being checked when the database was lost over its verdict', async () => {
+  test('is checked again when the database was lost during its verdict', async () => {
     await floor.halves.prepare(order(1));
     const checker = floor.checker(
       {
@@ -306,7 +306,7 @@ describe('a half message that was left open', () => {
   });
 });
 
-test('a claim reads what it takes, among 100,000 that are open and behind 50,000 that another group leaves due', async () => {
+test('a claim reads only what it takes, among 100,000 open halves and after 50,000 due ones of another group', async () => {
   await fixture.database.pool.query(
     `insert into waybill.half_message (id, producer_group, next_check_at, check_interval_ms, check_max, messages, payloads)
      select gen_random_uuid(), case when n <= 50000 then 'away' else 'payments' end,
@@ -328,11 +328,11 @@ test('a claim reads what it takes, among 100,000 that are open and behind 50,000
   for (const _ of upTo(4)) await checker.runOnce();
   await waitUntil(
     async () => {
-      // Statistics of other connections of the pool come in when those have been idle for a while.
+      // Other connections of the pool report their statistics when they have been idle for a while.
       await Promise.all(upTo(30).map(() => fixture.database.pool.query('select pg_stat_force_next_flush()')));
       return (await reads()).rows > before.rows;
     },
-    { describe: 'the statistics have come' },
+    { describe: 'the statistics have arrived' },
   );
   const after = await reads();
   expect(checker.counts.unknown).toBe(40);

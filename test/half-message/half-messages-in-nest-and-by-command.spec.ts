@@ -88,14 +88,14 @@ async function half(...args: string[]): Promise<string[]> {
   return printed.trimEnd().split('\n');
 }
 
-test('a Nest application executes half messages around its own database, and its providers are asked about others', async () => {
+test('a Nest application executes half messages around its own database, and its providers check others', async () => {
   const app = await start([Charges]);
   const halves = app.get(HalfMessages);
   await halves.executeWithBarrier(
     order(1),
     'default',
     (tx: pg.PoolClient) => tx.query('insert into done values (1)'),
-    // Nobody is to ask about it before it has ended.
+    // It must not be checked before it has ended.
     { checkImmunityMs: 60_000 },
   );
   await halves.prepare(order(2));
@@ -122,14 +122,14 @@ test('boot refuses two checks for one topic; without a group nothing is prepared
   await expect(start([Charges, OtherCharges])).rejects.toThrow(
     'Charges.check and OtherCharges.check both check topic orders',
   );
-  await expect(start([Charges], { group: undefined } as never)).rejects.toThrow('names no group');
+  await expect(start([Charges], { group: undefined } as never)).rejects.toThrow('has no group');
   const app = await start([], { group: undefined } as never);
   await expect(app.get(HalfMessages).prepare(order(1))).rejects.toMatchObject({
     code: 'CONFIGURATION_INVALID',
   });
 });
 
-test('the command lists, shows, commits, rolls back and has checked again, and keeps who decided', async () => {
+test('the command lists, shows, commits, rolls back and checks again, and records who decided', async () => {
   const app = await start([Charges]);
   const halves = app.get(HalfMessages);
   const ids: string[] = [];
@@ -148,8 +148,10 @@ test('the command lists, shows, commits, rolls back and has checked again, and k
   expect(listed).toHaveLength(3);
   expect(listed[0]).toMatchObject({ id: first, state: 'undecided', group: 'payments' });
   await expect(half('list', '--group', 'payment')).rejects.toMatchObject({ code: 'NOT_FOUND' });
-  await expect(half('list', '--state', 'lost')).rejects.toThrow('states must be a list of prepared');
-  expect(await half('commit', first)).toEqual([expect.stringMatching(/would be committed; --yes does it$/)]);
+  await expect(half('list', '--state', 'lost')).rejects.toThrow('states must be an array of prepared');
+  expect(await half('commit', first)).toEqual([
+    expect.stringMatching(/would be committed; use --yes to do so$/),
+  ]);
   const decision = ['--by', 'ann', '--because', 'the gateway shows the charge', '--yes'];
   expect(await half('commit', first, ...decision)).toEqual([`half message ${first} is committed`]);
   expect(await half('commit', first, '--yes')).toEqual([`half message ${first} was already committed`]);
@@ -162,7 +164,7 @@ test('the command lists, shows, commits, rolls back and has checked again, and k
   expect(shown).not.toContain('"n":1');
   expect((await half('show', third, '--payload')).join('\n')).toContain('{"n":3}');
   expect(await half('commit', third)).toEqual([
-    expect.stringMatching(/would be committed; --yes --force does it: it is still checked back$/),
+    expect.stringMatching(/would be committed; it is still being checked back: use --yes --force to do so$/),
   ]);
   await expect(half('commit', third, '--yes')).rejects.toMatchObject({
     code: 'HALF_MESSAGE_OPEN',
@@ -170,7 +172,7 @@ test('the command lists, shows, commits, rolls back and has checked again, and k
   });
   expect(await half('commit', third, '--force', '--yes')).toEqual([`half message ${third} is committed`]);
   await expect(half('show', 'nothing')).rejects.toMatchObject({ code: 'NOT_FOUND' });
-  await expect(half('list', '--state', 'shut')).rejects.toThrow('states must be a list of prepared');
+  await expect(half('list', '--state', 'shut')).rejects.toThrow('states must be an array of prepared');
   expect(numbersOf(await fixture.log('invoices'))).toEqual([1, 3]);
   const audited = await fixture.database.pool.query(
     'select stated_by, action from waybill.operator_action order by id',

@@ -18,7 +18,7 @@ afterEach(() => fixture.close());
 const delivered = async (): Promise<number[]> => numbersOf(await fixture.log());
 
 describe('a half message', () => {
-  test('is invisible until it is committed, and stands in the log once however often it is committed', async () => {
+  test('is invisible until it is committed, and is in the log once, however often it is committed', async () => {
     const { id } = await floor.halves.prepare({ ...order(1), headers: { by: 'ann' } });
     expect(await delivered()).toEqual([]);
     expect(await floor.operations.show(id)).toMatchObject({
@@ -53,7 +53,7 @@ describe('a half message', () => {
     expect(await delivered()).toEqual([2]);
   });
 
-  test('that does not exist is told so, and one with an unusable message is refused', async () => {
+  test('that does not exist gives an error, and one with an invalid message is refused', async () => {
     await expect(floor.halves.commit('0190a3a0-0000-7000-8000-000000000000')).rejects.toMatchObject({
       code: 'NOT_FOUND',
     });
@@ -80,7 +80,7 @@ describe('a half message', () => {
     expect(numbersOf(await fixture.log('invoices'))).toEqual(upTo(50).filter((n) => n % 5 === 0));
   });
 
-  test('with delayed messages hands them to the timers when it is committed; delays count from then', async () => {
+  test('with delayed messages schedules them when it is committed; delays count from then', async () => {
     const timers = new Timers(fixture.database.session);
     const { id } = await floor.halves.prepare([
       order(1),
@@ -115,7 +115,7 @@ describe('a half message', () => {
     expect((await floor.operations.stats()).open).toBe(0);
   });
 
-  test('whose local work lost a database is left to check-back, and not rolled back', async () => {
+  test('whose local work lost a database is left to check-back instead of being rolled back', async () => {
     const cause = new DatabaseUnavailableError('the connection broke while COMMIT was answered');
     await expect(floor.halves.execute(order(1), () => Promise.reject(cause))).rejects.toMatchObject({
       code: 'HALF_MESSAGE_OPEN',
@@ -135,7 +135,7 @@ describe('a half message', () => {
     expect(await delivered()).toEqual(upTo(20));
   });
 
-  test('that was rolled back meanwhile does not keep others from being committed, which share its transaction', async () => {
+  test('that was rolled back in the meantime does not prevent the commit of others in the same transaction', async () => {
     const other = new HalfFloor(fixture).halves;
     const ends = await Promise.allSettled(
       upTo(60).map((n) =>
@@ -165,14 +165,16 @@ describe('a half message', () => {
   });
 });
 
-describe('a lost answer to commit', () => {
+describe('a lost response to commit', () => {
   let bus: PgDatabase;
   beforeEach(() => {
     bus = new PgDatabase({ connectionString: fixture.url, applicationName: 'doomed' });
   });
   afterEach(() => bus.close());
 
-  /** Holds the row of a half while `commit` is under way, kills the committing session at the row, and lets go. */
+  /**
+   * Locks the row of a half while `commit` is running, kills the committing session at the row, and releases the lock.
+   */
   const killWhileItCommits = async (id: string, commit: () => Promise<unknown>): Promise<unknown> => {
     const client = await fixture.database.pool.connect();
     try {
@@ -197,7 +199,7 @@ describe('a lost answer to commit', () => {
     }
   };
 
-  test('is asked for again: the message is delivered once, by hand and by execute', async () => {
+  test('makes the commit retry: the message is delivered once, by hand and by execute', async () => {
     const halves = floor.halvesOf(bus);
     const { id } = await halves.prepare(order(1));
     expect(await killWhileItCommits(id, () => halves.commit(id))).toBe('done');
@@ -219,7 +221,7 @@ describe('a lost answer to commit', () => {
     expect(await delivered()).toEqual([1, 2]);
   });
 
-  test('that went through is found to have done so', async () => {
+  test('whose commit went through is recognised as such', async () => {
     const halves = floor.halvesOf(bus);
     const { id } = await halves.prepare(order(1));
     const decide = halves.store.decide.bind(halves.store);
@@ -234,7 +236,7 @@ describe('a lost answer to commit', () => {
     expect(await delivered()).toEqual([1]);
   });
 
-  test('that cannot be asked for says that check-back decides', async () => {
+  test('that cannot be resolved reports that check-back decides', async () => {
     const halves = floor.halvesOf(bus, { resolveMs: 300 });
     halves.store.commitStored = () => Promise.reject(new DatabaseUnavailableError('away'));
     const failed = await halves.execute(order(1), async () => 'worked').catch((error: unknown) => error);
@@ -244,7 +246,7 @@ describe('a lost answer to commit', () => {
   });
 });
 
-test('decided half messages leave by days; open ones stay', async () => {
+test('decided half messages are removed by days; open ones stay', async () => {
   const open = await floor.halves.prepare(order(0));
   for (const n of [1, 2]) await floor.halves.commit((await floor.halves.prepare(order(n))).id);
   await fixture.database.pool.query(

@@ -20,7 +20,7 @@ const WRITES = [
 ] as const;
 
 describe.each(['key', 'partition'] as const)(
-  'a statement whose answer was lost and whose copy comes late, in order %s',
+  'a statement whose response was lost and whose copy arrives late, in order %s',
   (concurrency) => {
     let fixture: Fixture;
     let proxy: TcpProxy;
@@ -94,19 +94,19 @@ describe.each(['key', 'partition'] as const)(
             const held = proxy.holdWhenSent(WRITES, Math.floor(random() * 6));
             const caught = await Promise.race([
               held,
-              waitUntil(isQuiet, { describe: 'all is quiet', timeoutMs: 120_000 }),
+              waitUntil(isQuiet, { describe: 'no delivery is pending', timeoutMs: 120_000 }),
             ]);
             if (typeof caught !== 'object') return;
             disturbed += 1;
             const before = await handled();
             const wait = 1 + Math.floor(random() * 6);
-            // Late: when others have been handled since, under a new epoch; or at once, when nothing else comes.
+            // Late: after others have been handled, under a new epoch; or at once, when no other message comes.
             await waitUntil(async () => (await handled()) >= before + wait || (await isQuiet()), {
               describe: 'others are handled',
               timeoutMs: 3_000,
             }).catch(() => undefined);
             await caught.deliver();
-            // The next owner begins where the database says.
+            // The next owner starts where the database says.
             proxy.cut();
           }
         })();
@@ -117,7 +117,7 @@ describe.each(['key', 'partition'] as const)(
         });
         isOver = true;
         await disturbing;
-        // Whatever is carried on by the next owner would show here.
+        // An effect that the next owner repeats would show here.
         await consumer.stop();
         const twice = await fixture.database.pool.query(
           'select n, count(*)::int as times from effect group by n having count(*) <> 1',

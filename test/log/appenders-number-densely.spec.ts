@@ -12,7 +12,7 @@ describe('the log', () => {
   });
   afterAll(() => fixture.close());
 
-  test('numbers densely and in order of each producer, with four processes appending and a relay beside them', async () => {
+  test('numbers densely and in the order of each producer, with four processes and a relay appending', async () => {
     const count = 5_000;
     const relay = await startProgram('relay', {
       url: fixture.url,
@@ -40,12 +40,12 @@ describe('the log', () => {
     }
   }, 120_000);
 
-  test('gives a failed transaction no offsets: the next append goes on without a gap', async () => {
+  test('gives a failed transaction no offsets: the next append continues without a gap', async () => {
     const before = await fixture.log();
     await fixture.database.withConnection(async (connection) => {
       const [partitionId] = (await fixture.topics.get('orders')).partitionIds;
       const append = appendCall([batchOf(partitionId as number, 1)], -1, 'all');
-      // Another relay's cursor: this one is refused, and what goes with it is rolled back.
+      // Another relay's cursor: this append is refused, and everything in its transaction is rolled back.
       const advance = bindStatement(relayAdvance, -1, '1:1:', null, null, null);
       await expect(
         connection.runBatch([append, advance], { begin: true, commit: true }),
@@ -58,7 +58,7 @@ describe('the log', () => {
     expect(faultsOf(after)).toEqual([]);
   });
 
-  test('an append whose answer was lost is sent again without standing twice; a late one is refused', async () => {
+  test('an append whose response was lost is sent again and stored once; a late one is refused', async () => {
     const [partitionId] = (await fixture.topics.get('orders')).partitionIds as [number];
     const before = (await fixture.log()).length;
     const append = (sequence: number) =>
@@ -77,7 +77,7 @@ describe('the log', () => {
     expect((await fixture.log()).length).toBe(before + 4);
   });
 
-  test('an appender pushes back when too much waits, and refuses what it cannot place', async () => {
+  test('an appender pushes back when too much is waiting, and refuses what it cannot place', async () => {
     const appender = new LogAppender(fixture.database, fixture.topics, undefined, { bufferBytes: 65_536 });
     const sends = upTo(100).map(() => appender.append({ topic: 'orders', value: Buffer.alloc(1_000) }));
     const codes = (await Promise.allSettled(sends)).map((result) =>

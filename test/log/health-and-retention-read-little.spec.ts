@@ -26,7 +26,7 @@ describe('with very many rows', () => {
   }, 120_000);
   afterAll(() => fixture.close());
 
-  /** How many rows of a table a statement looks at. */
+  /** How many rows of a table a statement reads. */
   const reads = async (name: string, params: readonly unknown[], table: string): Promise<number> => {
     const text = (await builtStatements()).find((statement) => statement.name === name)?.text ?? '';
     return fixture.transaction(async (client) => {
@@ -51,7 +51,7 @@ describe('with very many rows', () => {
     ['archive-orphans', [], 'saga', 10],
     ['claim-due-saga', ['replies'], 'saga', 10],
     ['saga-stats', ['replies'], 'saga', 100_010],
-  ] as const)('%s (%j) reads no more of %s than it is about', async (name, params, table, most) => {
+  ] as const)('%s (%j) reads no more rows of %s than it needs', async (name, params, table, most) => {
     expect(await reads(name, params, table)).toBeLessThanOrEqual(most);
   });
 });

@@ -14,17 +14,17 @@ const header = (key: string, value: string | Buffer): Odd => ({
   headers: [{ key, value: Buffer.from(value) }],
 });
 
-/** What stands in a log that other programs may write to. */
+/** Records found in a log that other programs may write to. */
 const ODD: readonly (readonly [what: string, record: Odd])[] = [
   ['a key with a NUL', { key: Buffer.from('a\0b') }],
-  ['a key that is no UTF-8', { key: Buffer.from([0xff, 0xfe, 0x00, 0x41]) }],
+  ['a key that is not UTF-8', { key: Buffer.from([0xff, 0xfe, 0x00, 0x41]) }],
   ['a message id with a NUL', header('waybill-id', 'i\0d')],
   ['a header with a NUL', header('a\0b', 'c\0d')],
-  ['a header that is no UTF-8', header('x', Buffer.from([0xc3, 0x28, 0xff]))],
-  ['a topic for the answer with a NUL', header('waybill-reply-to', 're\0ply')],
-  ['a topic for the answer that cannot be', header('waybill-reply-to', ' / '.repeat(1_000))],
+  ['a header that is not UTF-8', header('x', Buffer.from([0xc3, 0x28, 0xff]))],
+  ['a reply topic with a NUL', header('waybill-reply-to', 're\0ply')],
+  ['an impossible reply topic', header('waybill-reply-to', ' / '.repeat(1_000))],
   [
-    'an answer to be sent with NULs',
+    'a request for a reply, with NULs',
     {
       key: Buffer.from('k'),
       headers: [
@@ -47,8 +47,8 @@ const ODD: readonly (readonly [what: string, record: Odd])[] = [
       ],
     },
   ],
-  ['an end of its time that no clock reaches', header('waybill-expires-at', '9999999999999999')],
-  ['a long key that no compression shortens', { key: Buffer.from(randomBytes(60_000).toString('base64')) }],
+  ['an expiry that no clock reaches', header('waybill-expires-at', '9999999999999999')],
+  ['a long incompressible key', { key: Buffer.from(randomBytes(60_000).toString('base64')) }],
   ['a long message id', header('waybill-id', randomBytes(60_000).toString('base64'))],
   ['a key of a megabyte', { key: Buffer.alloc(1_000_000, 'k') }],
 ];
@@ -63,7 +63,7 @@ afterEach(async () => {
   await fixture.close();
 });
 
-test.each(ODD)('%s: its failure stops nobody behind it', async (_, odd) => {
+test.each(ODD)('%s: its failure stops no later message', async (_, odd) => {
   const value = (n: number): Buffer => Buffer.from(JSON.stringify({ n }));
   await appendBytes(fixture, { topic: 'orders', value: value(1), ...odd });
   await appendBytes(fixture, { topic: 'orders', key: Buffer.from('other'), value: value(2) });

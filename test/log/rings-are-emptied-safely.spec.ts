@@ -24,12 +24,12 @@ describe('the rings', () => {
     await late.query('begin');
     await late.query(INSERT, [3, '{"n": 2}']);
     await fixture.moveAll();
-    // The slot holds a row that has been moved, and one that nobody can see yet.
+    // The slot holds a row that has been moved, and one that no transaction can see yet.
     await retention.runOnce();
     expect(await rowsOfSlot(3)).toBe(1);
     await late.query('commit');
     late.release();
-    // Now it is there, and not moved: still not to be emptied.
+    // Now it is visible, but not moved: the slot still must not be emptied.
     await retention.runOnce();
     expect(await rowsOfSlot(3)).toBe(2);
     await fixture.moveAll();
@@ -38,7 +38,7 @@ describe('the rings', () => {
     expect(numbersOf(await fixture.log())).toEqual([1, 2]);
   });
 
-  test('slots that are in use, or within the retention, stay; nobody waits for the emptying', async () => {
+  test('slots that are in use, or within the retention, are kept; no transaction waits for the emptying', async () => {
     await fixture.database.pool.query(INSERT, [5, '{"n": 1}']);
     await fixture.moveAll();
     await new OutboxRetention(fixture.database, { retentionMs: 60_000 }).runOnce();
@@ -52,7 +52,7 @@ describe('the rings', () => {
     reader.release();
   });
 
-  test('a bucket of the log is emptied past retention; offsets go on, and a group left behind is told loudly', async () => {
+  test('a bucket of the log is emptied after its retention; offsets continue, and a group that lost records reports it', async () => {
     await fixture.database.pool.query('update waybill.topic set retention_ms = 1');
     await fixture.publish(1);
     await fixture.publish(2);
@@ -79,7 +79,7 @@ describe('the rings', () => {
     });
   });
 
-  test('a reader follows the log from bucket to bucket without a gap, also when it has read the old map', async () => {
+  test('a reader follows the log from bucket to bucket without a gap, even with an outdated map', async () => {
     const [partitionId] = (await fixture.topics.get('orders')).partitionIds as [number];
     const reader = new LogReader(fixture.database, fixture.topics);
     const retention = new LogRetention(fixture.database, { bucketMs: 1 });
@@ -93,7 +93,7 @@ describe('the rings', () => {
       offset = n + 1;
     }
     expect(faultsOf(await fixture.log())).toEqual([]);
-    // Nothing is emptied before its time: the ring is full of buckets within retention, the newest just grows.
+    // Nothing is emptied early: the ring is full of buckets within retention, so the newest one grows.
     expect(await fixture.value('select count(*)::int from waybill.log_bucket')).toBeGreaterThan(3);
   });
 
@@ -123,7 +123,7 @@ describe('the rings', () => {
     const stored = await load();
     expect(stored).toMatchObject({ position: 100, inFlightEnd: 105 });
     expect([...(stored?.marked ?? [])]).toEqual([100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110]);
-    // A carried position does not hide a newer one: that of a later owner.
+    // A carried position does not hide a newer one: from a later owner.
     await database.pool.query(
       `insert into waybill.consumer_position (slot, group_id, partition_id, owner_epoch, position, in_flight_end)
        values ($1, $2, $3, 1, 7, 7)`,

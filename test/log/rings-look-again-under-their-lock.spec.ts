@@ -18,7 +18,7 @@ beforeEach(async () => {
 });
 afterEach(() => fixture.close());
 
-/** Inserts a row of which only some columns matter; the others get whatever their types take. */
+/** Inserts a row of which only some columns matter; the others get some value of their type. */
 async function insertRow(
   client: pg.Pool | pg.PoolClient,
   table: string,
@@ -53,10 +53,10 @@ interface Ring {
   readonly name: string;
   /** Makes a slot due to be emptied. */
   readonly due: (pool: pg.Pool) => Promise<unknown>;
-  /** Adds to it what must not be lost. */
+  /** Adds rows to it that must not be lost. */
   readonly needed: (client: pg.PoolClient) => Promise<unknown>;
   readonly empty: string;
-  /** How many of what is needed are there. */
+  /** How many of the needed rows exist. */
   readonly count: string;
 }
 
@@ -178,13 +178,13 @@ const RINGS: readonly Ring[] = [
 ];
 
 describe.each(RINGS)('the ring of $name', ({ due, needed, empty, count }) => {
-  test('loses nothing that is committed between its look and its lock', async () => {
+  test('loses nothing that is committed between its check and its lock', async () => {
     const { pool } = fixture.database;
     await due(pool);
     const [writer, emptier] = [await pool.connect(), await pool.connect()];
     try {
       const { rows } = await emptier.query<{ pid: number }>('select pg_backend_pid() as pid');
-      // 50 ms, for which it waits for its lock, are too few for a busy machine.
+      // It waits 50 ms for its lock, which is too short on a busy machine.
       const [, name = ''] = /waybill\.(\w+)\(/.exec(empty) ?? [];
       const signature = await fixture.value<string>(
         `select oid::regprocedure::text from pg_proc where proname = $1 and pronamespace = 'waybill'::regnamespace`,
@@ -211,7 +211,7 @@ describe.each(RINGS)('the ring of $name', ({ due, needed, empty, count }) => {
   });
 });
 
-describe('the log, when its bucket has turned', () => {
+describe('the log, after a new bucket has begun', () => {
   const batchOf = (partitionId: number, n: number, sequence: number): ReadyBatch => {
     const builder = new RecordBatchBuilder();
     builder.append(Date.now(), null, Buffer.from(JSON.stringify({ n })), []);
@@ -226,13 +226,13 @@ describe('the log, when its bucket has turned', () => {
   const append = (...batches: ReadyBatch[]): Promise<unknown[][]> =>
     fixture.database.runTogether([appendCall(batches, 7, 'all')]);
 
-  test('knows a batch that is sent again, and goes on where it was', async () => {
+  test('recognises a batch that is sent again, and continues where it was', async () => {
     const [partitionId] = (await fixture.topics.get('orders')).partitionIds as [number];
     const retention = new LogRetention(fixture.database, { bucketMs: 1 });
     await append(batchOf(partitionId, 0, 0), batchOf(partitionId, 1, 1));
     for (const n of upTo(5)) {
       await retention.runOnce();
-      // The answer was lost: the same batch, in a new bucket.
+      // The response was lost: the same batch, in a new bucket.
       const [rows] = await append(batchOf(partitionId, 1 + n, 1 + n));
       expect(rows).toEqual([{ partitionId, baseOffset: 1 + n }]);
       await append(batchOf(partitionId, 2 + n, 2 + n));
@@ -242,7 +242,7 @@ describe('the log, when its bucket has turned', () => {
     expect(numbersOf(records)).toEqual(upTo(7));
   });
 
-  test('answers an offset that goes on, whatever buckets are empty', async () => {
+  test('returns a next offset that continues, even if buckets are empty', async () => {
     const [partitionId] = (await fixture.topics.get('orders')).partitionIds as [number];
     await append(batchOf(partitionId, 0, 0), batchOf(partitionId, 1, 1));
     await new LogRetention(fixture.database, { bucketMs: 1 }).runOnce();
@@ -256,7 +256,7 @@ describe('the log, when its bucket has turned', () => {
     expect(faultsOf(await fixture.log())).toEqual([]);
   });
 
-  test('is never read with a gap by a map that is a full ring old', async () => {
+  test('is never read with a gap, even with a map that is a full ring old', async () => {
     const [partitionId] = (await fixture.topics.get('orders')).partitionIds as [number];
     await fixture.database.pool.query('update waybill.topic set retention_ms = 1');
     const reader = new LogReader(fixture.database, fixture.topics);
@@ -277,7 +277,7 @@ describe('the log, when its bucket has turned', () => {
     }
   });
 
-  test('takes records under another producer id when the sequences come to their end', async () => {
+  test('takes records under another producer id when the sequence numbers run out', async () => {
     const appender = new LogAppender(fixture.database, fixture.topics, undefined, { producerRecordsMax: 10 });
     for (const n of upTo(45)) {
       await appender.append({ topic: 'orders', value: Buffer.from(JSON.stringify({ n })), headers: [] });

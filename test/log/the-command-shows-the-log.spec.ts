@@ -35,7 +35,7 @@ async function json<T>(...args: string[]): Promise<T[]> {
   return JSON.parse(await waybill(...args, '--json')) as T[];
 }
 
-test('lag: all groups with their sum, one group, only what is behind, one topic', async () => {
+test('lag: all groups with their sum, one group, only groups with a lag, one topic', async () => {
   const lines = (await waybill('lag')).trimEnd().split('\n');
   expect(lines[0]).toMatch(/^GROUP +TOPIC +PARTITION +POSITION +END +LAG$/);
   expect(lines).toHaveLength(4);
@@ -60,7 +60,7 @@ test('groups: a list, and one with its members and partitions', async () => {
   expect(described).toMatchObject({ group: 'test', members: [{ partitions: 2 }], partitions: [{}, {}] });
 });
 
-test('topics: a list, one with its partitions and readers; made and changed, with durations', async () => {
+test('topics: a list, one with its partitions and readers; created and changed, with durations', async () => {
   expect(await waybill('topics', 'list')).toMatch(
     /^TOPIC +PARTITIONS +RETENTION +ON DEAD LETTER +ON EXPIRED\norders +2 +7d +unblock +dead-letter\nparcels /,
   );
@@ -81,7 +81,7 @@ test('topics: a list, one with its partitions and readers; made and changed, wit
     /\nreturns +1 +2d +park /,
   );
   await expect(waybill('topic', 'set', 'returns', '--retention', '7')).rejects.toThrow(
-    'must be a duration, as',
+    'must be a duration, such as',
   );
   await expect(waybill('topic', 'set', 'returns', '--retention', '0.5h')).rejects.toThrow(
     'must be a duration',
@@ -94,20 +94,20 @@ test.each([
   [['groups', 'describe', 'tst'], 'group tst (did you mean test?)'],
   [['topics', 'describe', 'ordres'], 'topic ordres (did you mean orders?)'],
   [['topics', 'set', 'parcel', '--retention', '1d'], 'topic parcel (did you mean parcels?)'],
-])('a name that there is not: %j', async (words, says) => {
+])('a name that does not exist: %j', async (words, says) => {
   await expect(waybill(...words)).rejects.toMatchObject({
     code: 'NOT_FOUND',
     message: expect.stringContaining(says),
   });
 });
 
-test('adopting a database of another cluster: only says so without --yes', async () => {
+test('adopting a database of another cluster: without --yes only prints what it would do', async () => {
   const before = await fixture.value('select count(*)::int from waybill.relay_cursor');
-  expect(await waybill('relay', 'adopt')).toMatch(/would begin again.*--yes does it\n$/);
+  expect(await waybill('relay', 'adopt')).toMatch(/would start over.*use --yes\n$/);
   expect(await fixture.value('select count(*)::int from waybill.relay_cursor')).toBe(before);
 });
 
-test('the migrations, for people and for programs', async () => {
+test('the migrations, as text and as JSON', async () => {
   expect(await waybill('status')).toMatch(/^APPLIED +MIGRATION\n\d{4}-\S+ +0001-log\n/);
   expect((await json('status'))[0]).toMatchObject({ number: 1, name: '0001-log' });
 });

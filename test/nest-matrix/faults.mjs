@@ -1,4 +1,7 @@
-/** What goes wrong in the rows, and the decorators of Nest, called as functions: the files run with any release as they are. */
+/**
+ * What goes wrong in the rows, and the decorators of Nest, called as functions: the files run with any release as they
+ * are.
+ */
 import {
   Catch,
   Inject,
@@ -18,11 +21,11 @@ export class DomainError extends Error {
   }
 }
 
-/** Fails as a handler of the business does. */
+/** Fails as a business handler does. */
 export const fail = (message, code) => {
   throw new DomainError(message, code);
 };
-/** Does the work when so many milliseconds have passed. */
+/** Does the work after the given number of milliseconds. */
 export const later = (ms, work) =>
   new Promise((resolve, reject) => {
     setTimeout(() => {

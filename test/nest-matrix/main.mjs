@@ -1,6 +1,6 @@
 /**
- * Runs the table of failures against an application of Nest and prints a line of JSON for each row: what came of it, and
- * whether that is what the table says. Runs with Nest 11 and 12.
+ * Runs the failure table against a Nest application and prints a line of JSON for each row: the result, and
+ * whether it is what the table says. Runs with Nest 11 and 12.
  *
  *   DATABASE_URL=postgresql://… node main.mjs [microservice | express | fastify]
  *
@@ -26,7 +26,7 @@ import { globalPipe, injectInto } from './faults.mjs';
 import { rows } from './rows.mjs';
 
 const LIMIT_MS = 60_000;
-/** How long the asker of a request that is not answered waits: handlers have long begun by then. */
+/** How long the caller of a request without a reply waits: handlers have long started by then. */
 const SILENT_ASKER_MS = 4_000;
 const connectionString = process.env.DATABASE_URL ?? '';
 const platform = process.argv[2] ?? 'microservice';
@@ -35,7 +35,7 @@ const platform = process.argv[2] ?? 'microservice';
 const calls = new Map();
 const lines = [];
 const unhandled = [];
-// An application that lets go of a promise is told so by Node alone; without this listener the process would end.
+// Only Node reports a promise that an application does not await; without this listener the process would end.
 process.on('unhandledRejection', (error) => unhandled.push(String(error)));
 
 const note = (_level) => (message) => lines.push(message);
@@ -48,7 +48,7 @@ const runs = rows.flatMap((row, index) =>
   ),
 );
 
-/** A controller with one handler, decorated by hand. */
+/** A controller with one handler, decorated in code. */
 function controllerOf({ row, kind, topic }, handle, use = [], inject) {
   const Handling = class {
     constructor(provider) {
@@ -136,7 +136,7 @@ async function until(what, look) {
   }
 }
 
-/** Sends a request, and tells what its asker got. */
+/** Sends a request, and returns what its caller got. */
 async function ask(client, { topic, row, expected }) {
   const timeoutMs = expected.answer?.code === 'REQUEST_TIMED_OUT' ? SILENT_ASKER_MS : LIMIT_MS;
   try {
@@ -175,7 +175,7 @@ async function outcomeOf(app, pool, run, answer) {
   });
 }
 
-/** Whether everything that the table says of a row is so; what it does not mention is free. */
+/** Whether everything that the table says about a row holds; what it does not mention may be anything. */
 function holds(expected, found) {
   return Object.entries(expected).every(([name, value]) =>
     typeof value === 'object' && value !== null && !Array.isArray(value) && name !== 'details'
@@ -221,12 +221,12 @@ async function main() {
   for (const { name, unhandled: error } of rows) {
     if (error === undefined) continue;
     await until(name, async () => (unhandled.includes(error) ? true : undefined));
-    tell({ row: `${name}: Node says so`, kind: 'process', holds: true, error });
+    tell({ row: `${name}: Node reports it`, kind: 'process', holds: true, error });
   }
   if (platform !== 'microservice') {
     const response = await fetch(`${await app.getUrl()}/ping`);
     tell({
-      row: `HTTP by ${platform}`,
+      row: `HTTP on ${platform}`,
       kind: 'process',
       holds: (await response.text()) === 'pong',
       status: response.status,

@@ -1,6 +1,6 @@
-/** What may come of a row: of its event, and of its request. */
+/** The possible results of a row: of its event, and of its request. */
 
-/** What the asker is told of a failure that was not meant for him: a code. */
+/** What the caller gets for a failure whose details it must not see: a code. */
 const withheld = (errorClass, code = 'INTERNAL') =>
   errorClass.endsWith('RetryableError')
     ? {
@@ -9,7 +9,7 @@ const withheld = (errorClass, code = 'INTERNAL') =>
       }
     : { name: 'InternalError', code };
 
-/** Three attempts, then a dead letter; a request is told so. */
+/** Three attempts, then a dead letter; a request gets that as its reply. */
 export const spent = (errorClass, errorMessage, more) => {
   const died = {
     outcome: 'dead letter',
@@ -40,13 +40,13 @@ export const refused = (errorClass, errorMessage, reason = 'not-retryable') => {
   };
 };
 
-/** An event fails as ever; a request is answered at once, with nothing written and no dead letter. */
+/** An event fails as usual; a request gets its reply at once, with nothing written and no dead letter. */
 export const answered = (event, answer) => ({
   event,
   request: { outcome: 'answered', effects: 0, answer: { status: 'rejected', ...answer } },
 });
 
-/** It takes effect, and a request is answered with a value. */
+/** It takes effect, and a request gets a value as its reply. */
 export const done = (effects, value = null, attempts = 1) => ({
   event: { outcome: 'done', effects, calls: attempts },
   request: { outcome: 'answered', effects, calls: attempts, answer: { value } },

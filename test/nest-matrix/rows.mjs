@@ -1,5 +1,5 @@
 /**
- * The table of failures: what goes wrong on the way to, in, or behind a handler, and what has to follow for an event and
+ * The failure table: what goes wrong before, in, or after a handler, and what must follow for an event and
  * for a request. Every handler writes an effect first: what fails must leave none.
  */
 import { BadRequestException, HttpException, Scope, ServiceUnavailableException } from '@nestjs/common';
@@ -10,9 +10,9 @@ import { DomainError, fail, filter, guard, interceptor, later, pipe, scoped } fr
 import { answered, done, refused, spent } from './outcomes.mjs';
 
 /**
- * Of a row: `handle` is the handler, called with its delivery's context and the number of the call; `use` are decorators of
- * the method; `inject` a provider that the controller needs; `beside` a second handler of the same pattern; `options` those
- * of the subscription; `event` and `request` what has to follow.
+ * Properties of a row: `handle` is the handler, called with its delivery's context and the number of the call; `use`
+ * are decorators of the method; `inject` a provider that the controller needs; `beside` a second handler of the same
+ * pattern; `options` those of the subscription; `event` and `request` what must follow.
  */
 export const rows = [
   {
@@ -105,7 +105,7 @@ export const rows = [
     ...spent('DomainError', 'the pipe fails'),
   },
   {
-    name: 'a pipe finds the payload bad',
+    name: 'a pipe rejects the payload',
     use: [
       pipe(() => {
         throw new BadRequestException(['n must be a number']);
@@ -118,12 +118,12 @@ export const rows = [
     }),
   },
   {
-    name: 'an interceptor throws before',
+    name: 'an interceptor throws before the handler',
     use: [interceptor(() => fail('before'))],
     ...spent('DomainError', 'before'),
   },
   {
-    name: 'an interceptor throws behind',
+    name: 'an interceptor throws after the handler',
     use: [interceptor((_, next) => next.handle().pipe(mergeMap(() => fail('behind'))))],
     ...spent('DomainError', 'behind'),
   },
@@ -144,7 +144,7 @@ export const rows = [
     ...spent('DomainError', 'as it was'),
   },
   {
-    name: 'a filter hands on another error',
+    name: 'a filter passes on another error',
     use: [
       filter([DomainError], (error) =>
         throwError(() => new NonRetryableError(`translated: ${error.message}`)),
@@ -154,7 +154,7 @@ export const rows = [
     ...refused('NonRetryableError', 'translated: first'),
   },
   {
-    name: 'a filter makes an answer of an error',
+    name: 'a filter turns an error into a reply',
     use: [filter([DomainError], (error) => throwError(() => ({ code: 'SOLD_OUT', message: error.message })))],
     handle: () => fail('nothing left'),
     event: { outcome: 'dead letter', reason: 'attempts-spent', attempts: 3, effects: 0 },
@@ -171,7 +171,7 @@ export const rows = [
     },
   },
   {
-    name: 'a filter forgives',
+    name: 'a filter accepts the failure',
     use: [filter([DomainError], () => of('forgiven'))],
     handle: () => fail('and yet'),
     ...done(1, 'forgiven'),
@@ -235,7 +235,7 @@ export const rows = [
     ...spent('RetryableError', 'once more'),
   },
   {
-    name: 'a verdict that it is dead',
+    name: 'a dead-letter verdict',
     handle: () => deadLetter('forged'),
     event: { outcome: 'dead letter', reason: 'by-handler', attempts: 1, errorMessage: 'forged', effects: 0 },
     request: {
@@ -246,7 +246,7 @@ export const rows = [
     },
   },
   {
-    name: 'a verdict that it is dropped',
+    name: 'a drop verdict',
     handle: () => drop('withdrawn'),
     event: { outcome: 'dropped', effects: 0 },
     request: { outcome: 'dropped', effects: 0, answer: { code: 'REQUEST_TIMED_OUT' } },
@@ -273,7 +273,7 @@ export const rows = [
     ...spent('DomainError', 'a request-scoped provider fails'),
   },
   {
-    name: 'a request-scoped provider cannot be made',
+    name: 'a request-scoped provider cannot be created',
     inject: scoped(() => fail('the constructor fails')),
     handle: () => 'never',
     ...spent('DomainError', 'the constructor fails'),

@@ -4,7 +4,7 @@ import { Outbox, type TransactionHandle } from '@waybill/outbox';
 import { Fixture } from '../support/fixture.js';
 import { type Orm, ORMS } from './orms.js';
 
-/** Their drivers do not tell Waybill what the server says: it can only say that an error was swallowed. */
+/** Their drivers hide the server's errors from Waybill: it can only report that an error was swallowed. */
 const SILENT = /Prisma|postgres\.js/;
 
 let fixture: Fixture;
@@ -37,14 +37,14 @@ describe.each(ORMS)('a statement has failed in a transaction by $name', ({ conne
     expect((error as Error).message).toMatch(/was caught|earlier statement in it had failed/);
   };
 
-  test('a handler has swallowed that: its attempt fails with what the statement failed with', async () => {
+  test('a handler has swallowed that: its attempt fails with the error of the statement', async () => {
     const runner = orm.transactions?.('waybill', true) as TransactionRunner<TransactionHandle> | undefined;
     if (runner === undefined) return;
     const failing = runner.run({ timeoutMs: 5_000, work: ({ handle }) => swallow(handle) });
     expectNamed(await failing.catch((error: unknown) => error));
   });
 
-  test('and a message is published: it is refused with what the statement failed with', async () => {
+  test('and a message is published: it is refused with the error of the statement', async () => {
     const failing = orm.transaction(async (tx) => {
       const outbox = new Outbox();
       // A client of yours is watched from the first publication on.

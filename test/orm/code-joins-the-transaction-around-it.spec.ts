@@ -12,7 +12,7 @@ import type { Request, Settings } from './transactional/main.js';
 
 /**
  * `@nestjs-cls/transactional` is CommonJS that requires Nest's ES modules: Node does that, Jest does not. So the
- * application runs in a process of its own, compiled to this folder.
+ * application runs in its own process, compiled to this folder.
  */
 let compiled: string;
 let fixture: Fixture;
@@ -89,11 +89,11 @@ describe.each(WAYS)('@Transactional() code with $orm ($how)', ({ orm, how }) => 
   test('publishes without a handle: with its commit, or not at all', async () => {
     await ask('publishes', 100);
     expect(await effects(100)).toEqual([1, 3, 5, 6, 8]);
-    // The last by client.emit.
+    // The last one by client.emit.
     expect(await published(100)).toEqual([1, 3, 5, 6, 8, 10, 11, 13]);
   });
 
-  test('is refused without a handle where no transaction is open, or none any more', async () => {
+  test('is refused without a handle where no transaction is open, or it has ended', async () => {
     expect(await ask('refuses', 200)).toEqual(Array.from({ length: 5 }, () => 'TRANSACTION_REQUIRED'));
     expect(await published(200)).toEqual([2]);
   });
@@ -108,16 +108,18 @@ describe.each(WAYS)('@Transactional() code with $orm ($how)', ({ orm, how }) => 
   test(
     how === 'joined'
       ? 'joins the delivery that it is called in, and fails with it'
-      : 'has a transaction of its own in a delivery where it is not told to join',
+      : 'has its own transaction in a delivery that it is not configured to join',
     async () => {
       const asked = ask('handles', 400);
       await fixture.publish(1);
       await fixture.moveAll();
       const [first, ofFirst, second, ofSecond] = (await asked) as string[];
-      await waitUntil(async () => (await published(400)).includes(12), { describe: 'the second attempt' });
+      await waitUntil(async () => (await published(400)).includes(12), {
+        describe: 'the second attempt commits',
+      });
       expect(first).not.toBe(second);
       expect([first === ofFirst, second === ofSecond]).toEqual([how === 'joined', how === 'joined']);
-      // Apart, what was written in the attempt that failed has stayed; what was published in the delivery has not.
+      // In the `apart` set-up the writes of the failed attempt have stayed; the messages published in it have not.
       expect(await effects(400)).toEqual(how === 'joined' ? [2, 21, 22] : [1, 2, 21, 22]);
       expect(await published(400)).toEqual(how === 'joined' ? [2, 12, 21, 22] : [1, 2, 12, 21, 22]);
     },
@@ -125,14 +127,14 @@ describe.each(WAYS)('@Transactional() code with $orm ($how)', ({ orm, how }) => 
 });
 
 test.each(['typeorm', 'drizzle'] as const)(
-  'an adapter of %s that deliveries cannot join is refused at the start',
+  'an adapter of %s that deliveries cannot join is refused at boot',
   async (orm) => {
     await expect(start({ orm, how: 'wrong' })).rejects.toThrow(/ConfigurationError.*joinDeliveries/);
     await stop();
   },
 );
 
-test('options that say where transactions are kept are checked', () => {
+test('the options that say where transactions are kept are checked', () => {
   const given = (options: object) => () =>
     new Waybill('default', { database: { connectionString: 'postgresql://localhost/x' }, ...options });
   expect(given({ ambient: {} })).toThrow(/ambient must be a function/);

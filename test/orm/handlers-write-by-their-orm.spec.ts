@@ -57,7 +57,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     return (await fixture.log('orders.done')).map(({ payload }) => payload.n);
   };
 
-  test('are of its own type, and a handler that fails leaves nothing, however far it came', async () => {
+  test("are of the library's type, and a handler that fails leaves nothing, wherever it fails", async () => {
     waybill = new Waybill('default', {
       database: { connectionString: fixture.url },
       group: `group-${name.toLowerCase().replaceAll(/[^a-z]/g, '-')}`,
@@ -92,7 +92,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     expect(new Set(types)).toEqual(new Set([true]));
   });
 
-  test('keep what the work and the last statements write, or nothing of both', async () => {
+  test('keep the writes of the work and of the last statements, or neither', async () => {
     const last = (n: number) => () => [{ statement: insertRow as never, params: [n] }];
     await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 11), last: last(12) });
     expect(await rows()).toEqual(expect.arrayContaining([11, 12]));
@@ -123,7 +123,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     expect(await rows()).not.toContain(16);
   });
 
-  test('are abandoned at their time-out, and can write nothing afterwards', async () => {
+  test('are abandoned at their time-out, and can write nothing more', async () => {
     let release: () => void = () => undefined;
     const late: { error?: unknown } = {};
     let end: () => void = () => undefined;
@@ -143,7 +143,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
       },
     });
     await expect(stuck).rejects.toThrow(HandlerAbandonedError);
-    // Somebody else may hold the connection by now.
+    // Another transaction may have the connection by now.
     await orm.transaction(async (tx) => {
       release();
       await ended;
@@ -155,7 +155,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     expect(await rows()).toContain(25);
   });
 
-  test('are cut off while a statement waits for a lock', async () => {
+  test('are aborted while a statement waits for a lock', async () => {
     const holder = await fixture.database.pool.connect();
     await holder.query('begin');
     await holder.query('lock table business in access exclusive mode');
@@ -173,7 +173,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     expect((await rows()).filter((n) => n >= 30)).toEqual([31]);
   });
 
-  test('in which a statement has failed are never taken for committed', async () => {
+  test('in which a statement has failed never count as committed', async () => {
     const before = await rows();
     const swallowing = runner.run({
       timeoutMs: 5_000,
@@ -187,7 +187,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
   });
 
   if (seesEnd)
-    test('are refused when their work has ended them by SQL, so that nothing is written outside', async () => {
+    test('fail when their work has ended them in SQL, so that nothing is written outside', async () => {
       const before = await rows();
       const ending = runner.run({
         timeoutMs: 5_000,
@@ -218,7 +218,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     expect(runner.session.schema).toBe('waybill');
   });
 
-  test('lose of several messages only the one that failed', async () => {
+  test('lose only the failed one of several messages', async () => {
     await runner.run({
       timeoutMs: 5_000,
       work: async ({ session, handle }) => {
@@ -234,7 +234,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     expect((await rows()).filter((n) => n > 60)).toEqual([61, 63]);
   });
 
-  test('send messages of business transactions with their COMMIT, and ring the relay then', async () => {
+  test("send messages of business transactions with their COMMIT, and then ring the relay's bell", async () => {
     const transactions = new OutboxTransactions(fixture.outbox, runner);
     await transactions.run(async (tx, outbox) => {
       await orm.insert(tx, 71);
@@ -249,7 +249,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     expect((await published()).filter((n) => n > 70)).toEqual([71]);
   });
 
-  test('send no statement that was built in time and comes late, in whatever moment', async () => {
+  test('send no statement that was built in time and comes late, at any moment', async () => {
     for (let turns = 0; turns < 12; turns += 1) {
       let late: Promise<unknown> = Promise.resolve();
       const failing = runner.run({
@@ -259,7 +259,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
           const send = orm.prepareInsert(handle, 92);
           late = (async () => {
             for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
-            // On the way to its ROLLBACK, or behind it.
+            // During its ROLLBACK, or after it.
             await Promise.resolve();
             await send();
           })().catch(() => undefined);
@@ -304,7 +304,7 @@ describe.each(WITH_RUNNER)("handlers' transactions by $name", ({ connect, seesEn
     }
   });
 
-  test('are of no use when their work has ended', async () => {
+  test('are unusable when their work has ended', async () => {
     const kept: { tx?: TransactionHandle } = {};
     await runner.run({ timeoutMs: 5_000, work: async ({ handle }) => void (kept.tx = handle) });
     const tx = kept.tx as TransactionHandle;

@@ -24,10 +24,10 @@ describe.each(REACHED.map((kind) => [kind.name, kind] as const))('%s', (_, kind)
   let runner: TransactionRunner<TransactionHandle>;
   beforeEach(async () => {
     proxy = await TcpProxy.start(fixture.url);
-    // One connection, so that one that is not given back is missed.
+    // One connection, so that the test notices when it is not returned.
     orm = await kind.connect(proxy.url, 1);
     runner = orm.transactions?.('waybill', true) as TransactionRunner<TransactionHandle>;
-    // With nothing under way on it an error of pg's client has no query to go to.
+    // On an idle connection an error of pg's client has no query to fail.
     await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 1) });
   });
   afterEach(async () => {
@@ -48,7 +48,7 @@ describe.each(REACHED.map((kind) => [kind.name, kind] as const))('%s', (_, kind)
     await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 3) });
   });
 
-  test('a connection that is lost at BEGIN is not missed by the next', async () => {
+  test('a connection that is lost at BEGIN does not affect the next transaction', async () => {
     const begin = ['begin', 'BEGIN', 'start transaction', 'START TRANSACTION'];
     let failed = false;
     for (const text of begin) {
@@ -64,7 +64,7 @@ describe.each(REACHED.map((kind) => [kind.name, kind] as const))('%s', (_, kind)
     await runner.run({ timeoutMs: 5_000, work: ({ handle }) => orm.insert(handle, 8) });
   }, 10_000);
 
-  test('a connection that goes silent under a handler is not missed by the next', async () => {
+  test('a connection that goes silent under a handler does not affect the next transaction', async () => {
     const run = runner.run({
       timeoutMs: 300,
       work: async ({ handle }) => {

@@ -30,7 +30,7 @@ afterAll(async () => {
 });
 
 test.each(ORMS.filter(({ name }) => name !== 'postgres.js').map((kind) => [kind.name, kind] as const))(
-  '%s: what one handler of a batch sets does not reach the next',
+  '%s: settings of one handler of a batch do not reach the next',
   async (name, kind) => {
     const orm = await kind.connect(fixture.url, 3);
     const waybill = new Waybill('default', {

@@ -31,39 +31,39 @@ import postgres from 'postgres';
 import { DataSource, EntityManager as TypeOrmManager } from 'typeorm';
 import { PrismaClient } from '../../src/orders/generated/client.js';
 
-/** A library of database access, connected to one database. `Tx` is its own type of a transaction. */
+/** A database library, connected to one database. `Tx` is its type of a transaction. */
 export interface Orm<Tx> {
-  /** Runs work in a transaction of its own, as its users do. */
+  /** Runs work in its own transaction, as its users do. */
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
-  /** Runs work in a transaction within a transaction. */
+  /** Runs work in a nested transaction. */
   nested(tx: Tx, work: (tx: Tx) => Promise<void>): Promise<void>;
   /** Runs SQL in a transaction. */
   execute(tx: Tx, text: string): Promise<unknown>;
   /** Writes a business row. */
   insert(tx: Tx, n: number): Promise<unknown>;
-  /** Builds the same statement; what is returned sends it. */
+  /** Builds the same statement; the returned function sends it. */
   prepareInsert(tx: Tx, n: number): () => PromiseLike<unknown>;
-  /** Things that are no open transaction, and what the error calls them. */
+  /** Values that are not an open transaction, and what the error calls them. */
   readonly outside: readonly (readonly [handle: unknown, what: RegExp])[];
   /** Whether a handle is of the library's own type. */
   isOwn(handle: unknown): boolean;
-  /** What makes runners of handlers' transactions; undefined where there is none. */
+  /** Makes runners of handlers' transactions; undefined if the library has none. */
   readonly transactions: TransactionRunnerFactory | undefined;
   close(): Promise<void>;
 }
 
-/** What an {@link Orm} is, before it is connected. */
+/** An {@link Orm} before it is connected. */
 export interface OrmKind {
   readonly name: string;
-  /** Whether it tells when a transaction has ended. */
+  /** Whether it reports the end of a transaction. */
   readonly tellsEnd: boolean;
-  /** Whether Waybill sees that a transaction was ended by SQL, behind the library's back. */
+  /** Whether Waybill notices a transaction that was ended in SQL without the library's knowledge. */
   readonly seesEnd: boolean;
-  /** @param connections of its pool, at most */
+  /** @param connections size of its pool */
   connect(url: string, connections: number): Promise<Orm<TransactionHandle>>;
 }
 
-/** The types of handles differ; a table of tests does not look at them. */
+/** The types of handles differ; a table of tests does not need them. */
 function orm<Tx>(given: Orm<Tx>): Orm<TransactionHandle> {
   return given as unknown as Orm<TransactionHandle>;
 }
@@ -246,7 +246,7 @@ const kyselyKind: OrmKind = {
     type Tx = KyselyTransaction<{ business: { n: number } }>;
     return orm<Tx>({
       transaction: (work) => db.transaction().execute(work),
-      // Kysely has savepoints in controlled transactions only; here they go by SQL.
+      // Kysely has savepoints in controlled transactions only; here they are set in SQL.
       nested: async (tx, work) => {
         await kyselySql`savepoint inner_one`.execute(tx);
         try {

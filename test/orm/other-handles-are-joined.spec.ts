@@ -45,7 +45,7 @@ describe('a message is published', () => {
     await publish(runner, 5);
     await runner.rollbackTransaction();
     await runner.startTransaction();
-    // Ended behind TypeORM's back, which still takes it for open.
+    // Ended without TypeORM's knowledge, which still considers it open.
     await runner.query('rollback');
     await expect(publish(runner, 6)).rejects.toEqual(refused);
     await runner.release();
@@ -54,7 +54,7 @@ describe('a message is published', () => {
     expect(await published(1, 2, 3, 4, 5, 6, 7)).toEqual([2, 3]);
   });
 
-  test("with Kysely's controlled transaction and its savepoints, whatever its plugins", async () => {
+  test("with Kysely's controlled transaction and its savepoints, with any plugins", async () => {
     const db = new Kysely<Record<never, never>>({
       dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: fixture.url }) }),
       plugins: [new CamelCasePlugin()],
@@ -103,7 +103,7 @@ describe('a message is published', () => {
     });
     await expect(publish(kept.tx as TransactionHandle, 32)).rejects.toEqual(refused);
     await db.transaction(async (tx) => {
-      // The same client, in a transaction of somebody else by now.
+      // The same client, now in another caller's transaction.
       await expect(publish(kept.tx as TransactionHandle, 33)).rejects.toEqual(refused);
       await publish(tx, 34);
       await tx.execute(drizzleSql`select 1`);
@@ -112,7 +112,7 @@ describe('a message is published', () => {
     expect(await published(31, 32, 33, 34)).toEqual([31, 34]);
   });
 
-  test('with an entity manager of MikroORM after begin; one that is injected joins its handler by itself', async () => {
+  test('with an entity manager of MikroORM after begin; an injected one joins its handler automatically', async () => {
     const orm = await MikroORM.init({
       driver: PostgreSqlDriver,
       clientUrl: fixture.url,

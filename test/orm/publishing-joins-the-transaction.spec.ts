@@ -62,7 +62,7 @@ describe.each(ORMS)('publishing in a transaction of $name', ({ connect, tellsEnd
     expect(await published(2)).toEqual([]);
   });
 
-  test('takes back what was published in a nested transaction that is rolled back, and nothing else', async () => {
+  test('rolls back only what was published in a nested transaction that is rolled back', async () => {
     await orm.transaction(async (tx) => {
       await fixture.outbox.publish(tx, message(3));
       const inner = orm.nested(tx, async (nested) => {
@@ -82,7 +82,7 @@ describe.each(ORMS)('publishing in a transaction of $name', ({ connect, tellsEnd
     expect(await published(3, 4, 5, 6)).toEqual([3, 5, 6]);
   });
 
-  test('publishes many in their order, each where it belongs', async () => {
+  test('publishes many in order, each to its partition', async () => {
     const numbers = Array.from({ length: 600 }, (_, index) => 10_000 + index);
     await orm.transaction((tx) => fixture.outbox.publishMany(tx, numbers.map(message)));
     await orm.transaction((tx) =>
@@ -117,7 +117,7 @@ describe.each(ORMS)('publishing in a transaction of $name', ({ connect, tellsEnd
     expect(dueAt?.getTime()).toBeGreaterThan(Date.now() + 6_000_000);
   });
 
-  test('is refused without an open transaction, by the name of what was passed', async () => {
+  test('is refused without an open transaction, naming what was passed', async () => {
     for (const [handle, what] of orm.outside) {
       const tx = handle as TransactionHandle;
       await expect(fixture.outbox.publish(tx, message(30))).rejects.toEqual(refused(what));
@@ -138,7 +138,7 @@ describe.each(ORMS)('publishing in a transaction of $name', ({ connect, tellsEnd
     await expect(failing).rejects.toEqual(refused(/has already failed/));
   });
 
-  test('is refused when the transaction has ended, though its connection is in the next one', async () => {
+  test('is refused when the transaction has ended, even if its connection is in the next one', async () => {
     const small = await connect(fixture.url, 1);
     try {
       const kept: { tx?: TransactionHandle } = {};
@@ -149,7 +149,7 @@ describe.each(ORMS)('publishing in a transaction of $name', ({ connect, tellsEnd
       const late = () => fixture.outbox.publish(kept.tx as TransactionHandle, message(33));
       if (seesEnd) {
         await expect(late()).rejects.toEqual(refused(/ended|outside any|without an open/));
-        // Of pg itself the client is the handle, and serves the next transaction by right.
+        // With pg the client is the handle, and may serve the next transaction.
         if (small.isOwn(kept.tx) && !('release' in kept.tx!))
           await small.transaction(async () => {
             await expect(late()).rejects.toEqual(refused(/ended|outside any|without an open/));
@@ -161,7 +161,7 @@ describe.each(ORMS)('publishing in a transaction of $name', ({ connect, tellsEnd
     }
   });
 
-  test('tells errors of the message as pg does', async () => {
+  test('reports errors of the message as pg does', async () => {
     const publish = (topic: string, partition: number) =>
       orm.transaction((tx) => fixture.outbox.publish(tx, { topic, partition, payload: { n: 40 } }));
     await expect(publish('nowhere', 0)).rejects.toMatchObject({ code: 'TOPIC_UNKNOWN' });
@@ -197,7 +197,7 @@ describe.each(ORMS)('publishing in a transaction of $name', ({ connect, tellsEnd
     });
   });
 
-  test(`rings the bell of the relay ${tellsEnd ? 'when it has committed' : 'at once, for it cannot tell'}`, async () => {
+  test(`rings the bell of the relay ${tellsEnd ? 'when it has committed' : 'at once, as it cannot see the commit'}`, async () => {
     const bells = [new Bell(), new Bell()];
     const rings = [0, 0];
     for (const [index, bell] of bells.entries()) bell.onRing(() => (rings[index] = (rings[index] ?? 0) + 1));
@@ -211,7 +211,7 @@ describe.each(ORMS)('publishing in a transaction of $name', ({ connect, tellsEnd
     expect(rings).toEqual(tellsEnd ? [1, 1] : [2, 1]);
   });
 
-  test('is found by the relay at once, however seldom it looks by itself', async () => {
+  test('is found by the relay at once, however rarely it polls', async () => {
     await fixture.moveAll();
     const bell = new Bell();
     const signals = new LogSignals(fixture.database);

@@ -22,7 +22,7 @@ afterEach(async () => {
   await fixture.close();
 });
 
-/** Publishes as a login that may do nothing else. */
+/** Publishes as a login that has no other right. */
 async function asPublisher<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
   const url = new URL(fixture.url);
   url.username = role;
@@ -55,7 +55,7 @@ async function command(...args: string[]): Promise<string> {
 }
 
 describe('what waits in the outbox', () => {
-  test('is told by topic and role: metric, health, command and doctor', async () => {
+  test('is reported by topic and role: metric, health, command and doctor', async () => {
     await flood(30);
     await fixture.publish(1, 'k', 'other');
     await measure();
@@ -83,12 +83,12 @@ describe('what waits in the outbox', () => {
     }
     expect(await command('outbox', 'backlog')).toMatch(new RegExp(`orders +${role} +30`));
     expect(await command('doctor')).toMatch(
-      new RegExp(`problem +outbox +further messages to orders.*30 of orders by ${role}`),
+      new RegExp(`problem +outbox +new messages to orders.*30 of orders by ${role}`),
     );
     process.exitCode = undefined;
   });
 
-  test('is bounded: more is refused by a typed error, in SQL as well, until there is room again', async () => {
+  test('is bounded: more is refused with a typed error, in SQL as well, until there is room again', async () => {
     await flood(25);
     await measure();
     await expect(fixture.publish(1)).rejects.toMatchObject({ code: 'OUTBOX_FULL', retryable: true });
@@ -101,7 +101,7 @@ describe('what waits in the outbox', () => {
     expect(numbersOf(await fixture.log())).toEqual([...upTo(26).slice(1), 3].toSorted((a, b) => a - b));
   });
 
-  test('is bounded in bytes, and a limit can be changed and taken away', async () => {
+  test('is bounded in bytes, and a limit can be changed and removed', async () => {
     await fixture.topics.configure('other', { backlogMaxBytes: 1_000 });
     await fixture.transaction((client) =>
       fixture.outbox.publish(client, { topic: 'other', payload: { n: 1, text: 'x'.repeat(2_000) } }),

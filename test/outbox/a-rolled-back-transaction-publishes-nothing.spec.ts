@@ -28,7 +28,7 @@ describe('a message is published if and only if its transaction commits', () => 
     expect(numbersOf(await fixture.log())).toEqual([2, 4]);
   });
 
-  test('a prepared transaction is published when it is committed, and not when it is rolled back', async () => {
+  test('a prepared transaction publishes when it is committed, and not when it is rolled back', async () => {
     const client = await fixture.database.pool.connect();
     for (const n of [10, 11]) {
       await client.query('begin');
@@ -45,7 +45,7 @@ describe('a message is published if and only if its transaction commits', () => 
     expect(numbersOf(await fixture.log())).toEqual([2, 4, 10, 12]);
   });
 
-  test('what is published in SQL stands in the log with its key and headers', async () => {
+  test('what is published in SQL is in the log with its key and headers', async () => {
     const id = await fixture.value<string>(
       `select waybill.publish('orders', 'sql', '{"n": 20, "text": "naïve"}', '{"colour": "blue"}')`,
     );

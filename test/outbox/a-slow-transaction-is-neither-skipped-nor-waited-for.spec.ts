@@ -10,7 +10,7 @@ describe('a slow transaction', () => {
   });
   afterAll(() => fixture.close());
 
-  test('is not skipped, and what others publish meanwhile does not wait for it', async () => {
+  test('is not skipped, and what others publish in the meantime does not wait for it', async () => {
     const slow = await fixture.database.pool.connect();
     await slow.query('begin');
     await fixture.outbox.publish(slow, { topic: 'orders', key: 'slow', payload: { n: 0 } });
@@ -27,7 +27,7 @@ describe('a slow transaction', () => {
     expect(faultsOf(records)).toEqual([]);
   });
 
-  test('in another database of the cluster holds nothing up', async () => {
+  test('in another database of the cluster delays nothing', async () => {
     const other = await createDatabase({ connectionString: testServerUrl() }, 'other');
     const client = new pg.Client({ connectionString: other.connectionString });
     await client.connect();
@@ -42,7 +42,7 @@ describe('a slow transaction', () => {
     await other.drop();
   });
 
-  test('that holds a snapshot through 300 passes slows neither outbox nor log, and sees none of it', async () => {
+  test('that holds a snapshot for 300 passes slows neither outbox nor log, and sees none of their rows', async () => {
     const holder = await fixture.database.pool.connect();
     await holder.query('begin isolation level repeatable read');
     await holder.query('select count(*) from waybill.outbox');
@@ -55,7 +55,7 @@ describe('a slow transaction', () => {
     expect(rows[0]).toEqual({ count: 5 });
     await holder.query('commit');
     holder.release();
-    // Nothing was updated in all this time: no table of Waybill has left a dead row version behind.
+    // Nothing was updated in all this time: no table of Waybill has a dead row version.
     const dead = await fixture.value<string>(
       `select coalesce(sum(n_tup_upd + n_tup_del), 0) from pg_stat_user_tables where schemaname = 'waybill'`,
     );

@@ -20,7 +20,7 @@ async function publishBacklog(count: number): Promise<void> {
   });
 }
 
-test('a backlog larger than a pass goes in windows, in order, while more is published and a straggler commits', async () => {
+test('a backlog larger than a pass moves in windows, in order, while more is published and a straggler commits', async () => {
   const straggler = await fixture.database.pool.connect();
   await straggler.query('begin');
   await fixture.outbox.publish(straggler, { topic: 'orders', key: 'straggler', payload: { n: 3_000 } });
@@ -32,7 +32,7 @@ test('a backlog larger than a pass goes in windows, in order, while more is publ
   await fixture.publish(3_001);
   await straggler.query('commit');
   straggler.release();
-  // Another relay goes on in the middle of the windows.
+  // Another relay continues in the middle of the windows.
   const other = fixture.relay({ smallDifferenceRows: 100, windowRows: 50 });
   while ((await other.runOnce()) === 'again');
   const records = await fixture.log();
@@ -45,7 +45,7 @@ test('a backlog larger than a pass goes in windows, in order, while more is publ
   }
 });
 
-test('messages whose bytes exceed a pass go in several passes, a single one larger than a pass as well', async () => {
+test('messages that exceed the bytes of a pass move in several passes, even a single message larger than a pass', async () => {
   const big = 'x'.repeat(50_000);
   await fixture.transaction(async (client) => {
     for (const n of upTo(30))
@@ -65,7 +65,7 @@ test('messages whose bytes exceed a pass go in several passes, a single one larg
   expect(faultsOf(records)).toEqual([]);
 });
 
-test('a wide gap of ids is crossed in a few passes', async () => {
+test('a wide gap in the ids is crossed in a few passes', async () => {
   await fixture.publish(0);
   await fixture.database.pool.query(`select setval('waybill.outbox_id', 20000000)`);
   await publishBacklog(400);

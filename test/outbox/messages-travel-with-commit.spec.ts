@@ -10,7 +10,7 @@ import type pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';
 import { Fixture, numbersOf, upTo } from '../support/fixture.js';
 
-/** Something that runs SQL in a transaction, whatever the driver. */
+/** Runs SQL in a transaction, for any driver. */
 type Execute = (text: string, ...values: unknown[]) => Promise<unknown>;
 
 interface Driver {
@@ -40,7 +40,7 @@ const DRIVERS: readonly Driver[] = [
 
 const refused = expect.objectContaining({ code: 'TRANSACTION_REQUIRED' });
 
-describe.each(DRIVERS)('a business transaction by $kind', ({ kind, runner, execute }) => {
+describe.each(DRIVERS)('a business transaction of $kind', ({ kind, runner, execute }) => {
   let fixture: Fixture;
   let prisma: PrismaClient;
   let transactions: OutboxTransactions;
@@ -116,7 +116,7 @@ describe.each(DRIVERS)('a business transaction by $kind', ({ kind, runner, execu
     expect(await published()).toEqual([...before, 3]);
   });
 
-  test('keeps the order of its messages, be they two or more than a statement takes', async () => {
+  test('keeps the order of its messages, whether two or more than fit into a statement', async () => {
     const before = await published();
     const numbers = upTo(1_201).map((n) => 1_000 + n);
     const [first, second, ...rest] = numbers.map(message);
@@ -130,7 +130,7 @@ describe.each(DRIVERS)('a business transaction by $kind', ({ kind, runner, execu
     expect(await published()).toEqual([...before, ...numbers]);
   });
 
-  test('cancels and moves, in the order of the calls, what it has published for later', async () => {
+  test('cancels and moves, in the order of the calls, messages that it has scheduled', async () => {
     const [cancelled, moved] = await transactions.run(async (_, outbox) => {
       const first = outbox.publish({ ...message(80), delayMs: 3_600_000, timerToken: `token-${kind}` });
       outbox.cancelTimer({ token: `token-${kind}` });
@@ -145,7 +145,7 @@ describe.each(DRIVERS)('a business transaction by $kind', ({ kind, runner, execu
     expect(dueAt?.getTime()).toBeGreaterThan(Date.now() + 6_000_000);
   });
 
-  test('refuses what is published when its work has ended, well or badly or too late', async () => {
+  test('refuses what is published after its work has ended, by success, failure or time-out', async () => {
     const before = await published();
     const leaked: TransactionOutbox[] = [];
     await transactions.run(async (_, outbox) => leaked.push(outbox));
@@ -171,7 +171,7 @@ describe.each(DRIVERS)('a business transaction by $kind', ({ kind, runner, execu
     expect(await published()).toEqual(before);
   });
 
-  test('in which a statement has failed is never taken for committed, with a message or without', async () => {
+  test('in which a statement has failed never counts as committed, with or without a message', async () => {
     const before = await published();
     for (const messages of [[], [message(6)]]) {
       const swallowing = transactions.run(async (tx, outbox) => {
@@ -205,7 +205,7 @@ describe.each(DRIVERS)('a business transaction by $kind', ({ kind, runner, execu
     expect(await published()).toEqual([...before, 70, 72, 71]);
   });
 
-  test('rings the bell of the relay when it has committed, and only if it has published', async () => {
+  test("rings the relay's bell after its commit, and only if it has published", async () => {
     const bell = new Bell();
     let rings = 0;
     bell.onRing(() => (rings += 1));
@@ -222,7 +222,7 @@ describe.each(DRIVERS)('a business transaction by $kind', ({ kind, runner, execu
   });
 
   if (kind === 'pg') {
-    test('is refused when its work has rolled it back itself', async () => {
+    test('fails when its work has rolled it back itself', async () => {
       const before = await published();
       const ending = transactions.run(async (tx, outbox) => {
         outbox.publish(message(9));
@@ -233,14 +233,14 @@ describe.each(DRIVERS)('a business transaction by $kind', ({ kind, runner, execu
     });
   }
 
-  test('is refused when it is of another schema than the outbox', () => {
+  test('is refused when its schema is not that of the outbox', () => {
     expect(() => new OutboxTransactions(new Outbox({ schema: 'other' }), runner(fixture, prisma))).toThrow(
       expect.objectContaining({ code: 'CONFIGURATION_INVALID' }),
     );
   });
 });
 
-test("Nest's module runs business transactions as those of its handlers", async () => {
+test("Nest's module runs business transactions like those of its handlers", async () => {
   const fixture = await Fixture.create();
   const waybill = new Waybill('default', {
     database: { connectionString: fixture.url },

@@ -60,7 +60,7 @@ async function drain(options: RelayOptions = {}): Promise<Relay> {
   return relay;
 }
 
-describe('a row that nobody could move is refused when it is inserted', () => {
+describe('a row that no relay could move is refused when it is inserted', () => {
   beforeAll(open);
   afterAll(() => fixture.close());
   const wide = (count: number): object =>
@@ -68,18 +68,18 @@ describe('a row that nobody could move is refused when it is inserted', () => {
   test.each<[string, object, RegExp]>([
     ['a partition below 0', { partition_number: -1 }, /partition/],
     ['a partition that no topic can have', { partition_number: 9999 }, /partition/],
-    ['a topic that is no name', { topic: 'a topic' }, /topic/],
+    ['an invalid topic name', { topic: 'a topic' }, /topic/],
     ['a topic without a name', { topic: '' }, /topic/],
     ['a topic with a long name', { topic: 'x'.repeat(250) }, /topic/],
     ['a key of 2 MB', { key: 'k'.repeat(2_000_000) }, /key has 2000000 bytes/],
     ['50,000 headers', { headers: wide(50_000) }, /50000 headers/],
     ['65 headers', { headers: wide(65) }, /65 headers/],
     ['long headers', { headers: { a: 'x'.repeat(16_384) } }, /16385 bytes/],
-    ['headers that are a list', { headers: ['a'] }, /headers must be an object/],
+    ['headers that are an array', { headers: ['a'] }, /headers must be an object/],
     ['headers that are a number', { headers: 1 }, /headers must be an object/],
     ['a header that is a number', { headers: { a: 1 } }, /header is not a string/],
     ['a header that is null', { headers: { a: null } }, /header is not a string/],
-    ['a header that is a list', { headers: { a: ['x'] } }, /header is not a string/],
+    ['a header that is an array', { headers: { a: ['x'] } }, /header is not a string/],
     ['a header without a name', { headers: { '': 'x' } }, /header name/],
     ['a header with a blank in its name', { headers: { 'a b': 'x' } }, /header name/],
     ['a header with a long name', { headers: { ['a'.repeat(257)]: 'x' } }, /header name/],
@@ -87,13 +87,13 @@ describe('a row that nobody could move is refused when it is inserted', () => {
     ['a timer without a time', { timer_action: 1 }, /deliver_at/],
     ['a timer that is moved without a time', { topic: '', timer_action: 3 }, /deliver_at/],
     ['a timer at infinity', { timer_action: 1, deliver_at: 'infinity' }, /deliver_at/],
-    ['a timer before all time', { timer_action: 1, deliver_at: '-infinity' }, /deliver_at/],
+    ['a timer at minus infinity', { timer_action: 1, deliver_at: '-infinity' }, /deliver_at/],
     ['a timer in the year 290000', { timer_action: 1, deliver_at: '290000-01-01' }, /deliver_at/],
     ['a timer that is cancelled at a time', { topic: '', timer_action: 2, deliver_at: 'now' }, /time/],
     ['a time without a timer', { deliver_at: 'now' }, /timer_action/],
     ['a token without a timer', { timer_token: 'a' }, /timer_action/],
     ['a long token', { timer_action: 1, deliver_at: 'now', timer_token: 'x'.repeat(3_000) }, /timer_token/],
-    ['a timer action that there is not', { topic: '', timer_action: 4, deliver_at: 'now' }, /timer_action/],
+    ['an unknown timer action', { topic: '', timer_action: 4, deliver_at: 'now' }, /timer_action/],
   ])('%s', async (_, row, problem) => {
     await expect(insert(row)).rejects.toThrow(problem);
   });
@@ -119,7 +119,7 @@ describe('a row that nobody could move is refused when it is inserted', () => {
     ).rejects.toThrow(/must keep their defaults|currval/);
   });
 
-  test('what publish() is given is held against the same limits, by typed errors', async () => {
+  test('publish() enforces the same limits, with typed errors', async () => {
     for (const call of [
       `select waybill.publish('orders', repeat('k', 2000000), '1')`,
       `select waybill.publish('orders', 'k', '1', '{"a": 1}')`,
@@ -129,7 +129,7 @@ describe('a row that nobody could move is refused when it is inserted', () => {
   });
 });
 
-describe('a row that cannot be moved is quarantined, and the others go on in order', () => {
+describe('a row that cannot be moved is quarantined, and the others move in order', () => {
   beforeEach(open);
   afterEach(() => fixture.close());
 
@@ -157,7 +157,7 @@ describe('a row that cannot be moved is quarantined, and the others go on in ord
     expect(warnings[0]).toMatch(/"nobody.knows.it" could not be moved and is quarantined \(TOPIC_UNKNOWN/);
   });
 
-  test('in windows of a large difference as well', async () => {
+  test('also in windows of a large difference', async () => {
     for (const n of upTo(30)) {
       await insert({ topic: `none-${n % 3}` });
       await fixture.publish(n, 'k');
@@ -167,7 +167,7 @@ describe('a row that cannot be moved is quarantined, and the others go on in ord
     expect(await quarantined()).toHaveLength(30);
   });
 
-  test('a topic of which this process does not know yet is no reason', async () => {
+  test('except a topic that this process does not know yet', async () => {
     await drain();
     await new Topics(fixture.database.session).create('newer', { partitions: 1 });
     await fixture.publish(1, 'k', 'newer');
@@ -176,7 +176,7 @@ describe('a row that cannot be moved is quarantined, and the others go on in ord
     expect(await quarantined()).toEqual([]);
   });
 
-  test('a topic that was removed since', async () => {
+  test('a topic that has since been removed', async () => {
     await fixture.topics.create('gone', { partitions: 1 });
     await drain();
     for (const n of upTo(10)) {
@@ -191,7 +191,7 @@ describe('a row that cannot be moved is quarantined, and the others go on in ord
     );
   });
 
-  test('one for which the database refuses the whole pass', async () => {
+  test('one because of which the database refuses the whole pass', async () => {
     await fixture.database.pool.query(
       `alter table waybill.timer add constraint picky check (token <> 'the bad one')`,
     );
@@ -209,7 +209,7 @@ describe('a row that cannot be moved is quarantined, and the others go on in ord
     ]);
   });
 
-  test('trouble that befalls every row sets none aside', async () => {
+  test('a failure that affects every row quarantines none', async () => {
     await fixture.publish(1);
     await fixture.database.pool.query('alter function waybill.log_append rename to log_append_moved');
     await expect(drain()).rejects.toThrow();
@@ -219,7 +219,7 @@ describe('a row that cannot be moved is quarantined, and the others go on in ord
     expect(await quarantined()).toEqual([]);
   });
 
-  test("another database's transaction does not profit from what is known of this one's topics", async () => {
+  test("a transaction in another database does not use what is known of this database's topics", async () => {
     const other = await Fixture.create({ orders: {} });
     try {
       await fixture.topics.create('only.here');
@@ -233,7 +233,7 @@ describe('a row that cannot be moved is quarantined, and the others go on in ord
   });
 });
 
-test('of half messages that are committed together, one whose topic was removed fails alone', async () => {
+test('of half messages that are committed together, only the one whose topic was removed fails', async () => {
   await open();
   try {
     await fixture.topics.create('gone', { partitions: 1 });
@@ -272,7 +272,7 @@ describe('a timer that cannot be fired is quarantined, and the others fire', () 
     while ((await service.runOnce()) === 'again');
   };
 
-  test('when its topic was removed since', async () => {
+  test('when its topic has since been removed', async () => {
     const { timers } = timersOf(fixture);
     await fixture.topics.create('gone', { partitions: 1 });
     for (const n of upTo(6)) {
@@ -320,7 +320,7 @@ describe('a timer that cannot be fired is quarantined, and the others fire', () 
     ).rejects.toThrow(/constraint/);
   });
 
-  test('one for which the database refuses the whole pass', async () => {
+  test('one because of which the database refuses the whole pass', async () => {
     const { timers } = timersOf(fixture);
     for (const n of upTo(20)) await timers.schedule(message(n, { key: 'k' }), { delayMs: 0 });
     const bad = await fixture.topics.create('bad', { partitions: 1 });

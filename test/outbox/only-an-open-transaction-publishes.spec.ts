@@ -79,7 +79,7 @@ describe('publishing', () => {
     expect(records.find(({ payload }) => payload.n === 12)).toMatchObject({ key: null, partition: 2 });
   });
 
-  test('errors of the message are told by Prisma as by pg', async () => {
+  test('errors of the message are the same through Prisma and pg', async () => {
     const publish = (topic: string, partition?: number) => {
       const unknown = { topic, payload: { n: 1 }, ...(partition === undefined ? {} : { partition }) };
       return [
@@ -100,7 +100,7 @@ describe('publishing', () => {
     ]);
   });
 
-  test('a runner of Prisma transactions gives up what does not end in time, and savepoints work in it', async () => {
+  test('a Prisma transaction runner gives up work that does not end in time, and supports savepoints', async () => {
     const runner = new PrismaTransactionRunner(prisma, 'waybill');
     let release: () => void = () => undefined;
     const stuck = runner.run({
@@ -139,7 +139,7 @@ describe('publishing', () => {
     expect(numbers).toEqual([30, 31]);
   });
 
-  test('carries on the trace of the publisher', async () => {
+  test('continues the trace of the publisher', async () => {
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
     const traced = new Outbox({ traceHeaders: () => ({ traceparent }) });
     await fixture.transaction((client) => traced.publish(client, message(40)));

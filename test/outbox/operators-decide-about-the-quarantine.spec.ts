@@ -36,7 +36,7 @@ async function command(...args: string[]): Promise<string> {
 }
 
 describe('what is quarantined', () => {
-  test('is listed and shown, its payload only when that is asked for', async () => {
+  test('is listed and shown, its payload only on request', async () => {
     const login = await fixture.value<string>('select session_user::text');
     const list = await command('list');
     expect(list).toMatch(
@@ -55,7 +55,7 @@ describe('what is quarantined', () => {
     await expect(command('show', '999')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
-  test('is published again once its topic exists, in order, and that is kept', async () => {
+  test('is published again once its topic exists, in order, and that is recorded', async () => {
     await expect(command('redrive', '--topic', 'late', '--yes', '--by', 'ann')).rejects.toMatchObject({
       code: 'TOPIC_UNKNOWN',
     });
@@ -81,7 +81,7 @@ describe('what is quarantined', () => {
     ]);
   });
 
-  test('is discarded with a reason only', async () => {
+  test('is discarded only with a reason', async () => {
     await expect(command('discard', '--all', '--yes')).rejects.toThrow(/--because/);
     await expect(command('discard', '--yes', '--because', 'x')).rejects.toThrow(/--all/);
     expect(await command('discard', '--all')).toMatch(/^3 messages would be/);
@@ -89,7 +89,7 @@ describe('what is quarantined', () => {
     expect(await quarantine.count()).toBe(0);
   });
 
-  test('goes back to a timer that was set aside, and fires', async () => {
+  test('becomes a timer again if it was a quarantined timer, and fires', async () => {
     await command('discard', '--all', '--yes', '--because', 'a test');
     const { timers, service } = timersOf(fixture);
     await timers.schedule({ ...message(7), topic: 'orders', partition: null }, { delayMs: 0 });
@@ -103,7 +103,7 @@ describe('what is quarantined', () => {
     expect(numbersOf(await fixture.log())).toEqual([7]);
   });
 
-  test('shows in metrics, health and doctor', async () => {
+  test('is reported by metrics, health and doctor', async () => {
     const waybill = new Waybill('default', { database: { connectionString: fixture.url }, relay: false });
     try {
       expect(await new WaybillMetrics(waybill).text()).toContain(

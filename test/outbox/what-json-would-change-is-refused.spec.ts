@@ -14,18 +14,18 @@ const LOSSY: [string, unknown][] = [
   ['a Map', { a: [new Map([['b', 1]])] }],
   ['a Buffer', { a: [Buffer.from('b')] }],
   ['an invalid Date', { a: [new Date(Number.NaN)] }],
-  ['undefined in a list', { a: [undefined] }],
+  ['undefined in an array', { a: [undefined] }],
   ['a BigInt', { a: [1n] }],
   ['a key __proto__', JSON.parse('{ "a": [{ "__proto__": 1 }] }')],
 ];
 
 const NO_HEADERS: [string, unknown][] = [
   ['a Map', new Map([['a', 'b']])],
-  ['a text', 'ab'],
-  ['a list', [['a', 'b']]],
+  ['a string', 'ab'],
+  ['an array', [['a', 'b']]],
   ['null', null],
   ['an object of numbers', { a: 1 }],
-  ['an object of lists', { a: ['b'] }],
+  ['an object of arrays', { a: ['b'] }],
   ['an object of nothing', { a: undefined }],
 ];
 
@@ -59,7 +59,7 @@ describe('a value that JSON would change', () => {
         (thrown: unknown) => thrown,
       );
       expect(error).toMatchObject({ code });
-      // The caller's transaction goes on.
+      // The caller's transaction continues.
       await tx.query('select 1');
       return (error as Error).message;
     });
@@ -108,20 +108,20 @@ describe('a value that JSON would change', () => {
     expect(await refused(publish, 'MESSAGE_INVALID')).toMatch(/headers? .*must be/);
   });
 
-  test('what a guard keeps as a result', async () => {
+  test('a value that a guard stores as a result', async () => {
     const once = (tx: pg.PoolClient): Promise<unknown> =>
       messageIdGuardOf().once(tx, 'c', newId(), () => Promise.resolve(new Map([[1, 2]])));
     await refused(once, 'RESULT_NOT_SERIALIZABLE');
   });
 
-  test('what a step adds to a saga, and a command, leave it stuck and visible', async () => {
+  test('such data of a step, or such a command, leaves the saga stuck and visible', async () => {
     await floor.carry();
     await floor.serve('stock', { ship: note('ship'), book: note('book') });
     await floor.until(id, 'STUCK');
     expect((await floor.operations.show(id)).reason).toContain('weight is a Map');
   });
 
-  test('is carried as it is by extendedJson', async () => {
+  test('is carried unchanged by extendedJson', async () => {
     const outbox = new Outbox({ codecs: { orders: extendedJson } });
     const payload = {
       at: new Date(1),

@@ -5,7 +5,7 @@ import { ROOT } from './packing.js';
 
 const read = (name: string): string => readFileSync(join(ROOT, 'examples/first-service', name), 'utf8');
 
-/** Starts the README's service, places an order, and ends once its pieces are taken from the stock. */
+/** Starts the README's service, places an order, and exits once its pieces are taken from the stock. */
 const RUN = `import { Pool } from 'pg';
 import { start } from './main.js';
 import { Shop } from './shop.js';
@@ -27,10 +27,10 @@ async function run(): Promise<void> {
 void run();
 `;
 
-/** The README's example as it is, and a program that runs it; for a folder of sources. */
+/** The README's example unchanged, and a program that runs it; for a folder of sources. */
 export const FIRST_SERVICE = { 'shop.ts': read('shop.ts'), 'main.ts': read('main.ts'), 'run.ts': RUN };
 
-/** Makes the tables that the example writes. */
+/** Creates the tables that the example writes. */
 export async function prepareFirstService(connectionString: string): Promise<void> {
   const client = new pg.Client({ connectionString });
   await client.connect();

@@ -5,7 +5,7 @@ import { spawnScript, type TestDatabase, testDatabase } from '@waybill/testing';
 import { FIRST_SERVICE, prepareFirstService } from './first-service.js';
 import { dependenciesOn, install, packAll, ROOT, run, temporaryFolder, writeFiles } from './packing.js';
 
-/** The releases of the 11 line; its packages do not keep step with each other. */
+/** The releases of the 11 line; its packages have different versions. */
 const NEST_11 = {
   '@nestjs/common': '11.2.10',
   '@nestjs/core': '11.2.10',
@@ -93,7 +93,7 @@ test('the command describes it, without a database', async () => {
 }, 60_000);
 
 test.each(['microservice', 'express', 'fastify'])(
-  'whatever fails ends with Nest 11 as it does with Nest 12: %s',
+  'a failure under Nest 11 has the same result as under Nest 12: %s',
   async (way) => {
     await cp(join(ROOT, 'test/nest-matrix'), join(application, 'matrix'), { recursive: true });
     const script = spawnScript(join(application, 'matrix/main.mjs'), {

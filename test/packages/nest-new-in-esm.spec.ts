@@ -22,7 +22,7 @@ const VERSIONS = {
   rxjs: '7.8.2',
   pg: '8.23.1',
 };
-/** Of what `nest new` asks for, what compiles it. */
+/** Of the packages that `nest new` asks for, those that compile it. */
 const TOOLS = { typescript: '6.0.3', '@types/node': '^20.19.0' };
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -74,7 +74,7 @@ const waybill = (...args: string[]): Promise<{ stdout: string }> =>
 const compile = (): Promise<unknown> =>
   run(application, 'npx', ['--no-install', 'tsc', '-p', 'tsconfig.build.json']);
 
-test('neither Redis nor an ORM comes along', () => {
+test('neither Redis nor an ORM is installed', () => {
   const installed = readdirSync(join(application, 'node_modules'));
   expect(installed).toEqual(expect.arrayContaining(['@waybill', 'pg']));
   expect(
@@ -108,7 +108,7 @@ test('after nest new: waybill init, waybill migrate, start, and the first messag
   await compile();
   const service = spawnScript(join(application, 'dist/main.js'), { cwd: application, env });
   try {
-    // Nest says that it has started before it listens.
+    // Nest logs its start before it listens.
     await service.waitForLine(/application successfully started/);
     const url = `http://127.0.0.1:${env['PORT']}`;
     await waitUntil(() => fetch(url).then(() => true), { describe: 'it listens' });
@@ -120,7 +120,7 @@ test('after nest new: waybill init, waybill migrate, start, and the first messag
   }
 }, 90_000);
 
-test("the first hour's edit: rows are written in both transactions, and SIGTERM lets the group go", async () => {
+test("the first hour's edit: rows are written in both transactions, and on SIGTERM it leaves the group", async () => {
   const hour = readFileSync(join(ROOT, 'docs/FIRST-HOUR.md'), 'utf8');
   const [, path = '', controller = ''] = /<!-- (\S+) -->\n\n```ts\n([\s\S]*?)```/.exec(hour) ?? [];
   const [, table = ''] = /```sql\n(create table greeting [\s\S]*?)```/.exec(hour) ?? [];
@@ -135,7 +135,7 @@ test("the first hour's edit: rows are written in both transactions, and SIGTERM 
     const url = `http://127.0.0.1:${env['PORT']}`;
     await waitUntil(() => fetch(url).then(() => true), { describe: 'it listens' });
     expect((await fetch(`${url}/greetings`, { method: 'POST' })).status).toBe(201);
-    // The service of the test before was killed: its lease has to run out, and its message may come once more.
+    // The service of the test before was killed: its lease must expire, and its message may come once more.
     await waitUntil(
       async () => (await client.query('select from greeting where sent = 1 and greeted > 0')).rowCount === 1,
       { describe: 'both rows are written', timeoutMs: 60_000 },
@@ -166,7 +166,7 @@ test("the README's service compiles there and delivers its message", async () =>
   expect({ isDelivered: stdout.includes('delivered'), stderr }).toEqual({ isDelivered: true, stderr: '' });
 }, 60_000);
 
-/** Starts an application with Redis as its clock, and prints what came of it. */
+/** Starts an application with Redis as its clock, and prints the result. */
 const WITH_REDIS = `import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { WaybillModule } from '@waybill/nestjs';
@@ -183,7 +183,7 @@ try {
 process.exit();
 `;
 
-test('the option redis without its packages is refused at start, with what to install', async () => {
+test('the option redis without its packages is refused at boot, with what to install', async () => {
   await writeFiles(application, { 'redis.mjs': WITH_REDIS });
   const { stdout } = await run(application, 'node', ['redis.mjs'], env);
   expect(stdout).toMatch(/CONFIGURATION_INVALID.*npm install bullmq ioredis/s);

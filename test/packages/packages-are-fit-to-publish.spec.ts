@@ -31,7 +31,7 @@ const find = (library: string): Packed => {
   return found;
 };
 
-test.each(libraries)('@waybill/%s holds what it needs, and nothing else', (library) => {
+test.each(libraries)('@waybill/%s holds only what it needs', (library) => {
   const { files } = find(library);
   expect(files).toEqual(
     expect.arrayContaining(['LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts']),
@@ -77,7 +77,7 @@ const isOptional = (manifest: Manifest, name: string): boolean =>
   manifest.peerDependenciesMeta?.[name]?.optional === true ||
   manifest.optionalDependencies?.[name] !== undefined;
 
-test('docs/DEPENDENCIES.md lists every dependency from elsewhere, and no other', () => {
+test('docs/DEPENDENCIES.md lists every external dependency, and no other', () => {
   const rows = manifests.flatMap((manifest) =>
     (['dependencies', 'peerDependencies', 'optionalDependencies'] as const).flatMap((kind) =>
       Object.entries(manifest[kind] ?? {})
@@ -109,7 +109,7 @@ test('docs/DEPENDENCIES.md lists every dependency from elsewhere, and no other',
   for (const [, name, , , , reason] of told) expect([name, (reason ?? '').length > 10]).toEqual([name, true]);
 });
 
-test('nobody has to install Redis, an ORM or a tracer', () => {
+test('no user has to install Redis, an ORM or a tracer', () => {
   const only = /redis|bullmq|prisma|typeorm|drizzle|kysely|knex|mikro|postgres$|opentelemetry|terminus/;
   const forced = manifests.flatMap((manifest) =>
     Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }).filter(
@@ -119,7 +119,7 @@ test('nobody has to install Redis, an ORM or a tracer', () => {
   expect(forced).toEqual([]);
 });
 
-test('the libraries depend on each other in this very version', () => {
+test('the libraries depend on each other in exactly this version', () => {
   const { version } = JSON.parse(read('package.json')) as { version: string };
   const ranges = manifests.flatMap(({ dependencies = {} }) =>
     Object.entries(dependencies).filter((entry) => !isForeign(entry)),

@@ -42,7 +42,7 @@ export async function run(
   }
 }
 
-/** A folder for a test, outside the workspace, so that nothing is found by chance in its `node_modules`. */
+/** A folder for a test, outside the workspace, so that nothing is resolved by chance from its `node_modules`. */
 export async function temporaryFolder(): Promise<{ path: string; remove(): Promise<void> }> {
   const path = await realpath(await mkdtemp(join(tmpdir(), 'waybill-packages-')));
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
@@ -67,18 +67,18 @@ export async function packAll(folder: string): Promise<Packed[]> {
   }));
 }
 
-/** Dependencies that name the tarballs; the test equipment stays away. */
+/** Dependencies that name the tarballs, without the test equipment. */
 export function dependenciesOn(packed: readonly Packed[]): Record<string, string> {
   const forUse = packed.filter(({ name }) => name !== '@waybill/testing');
   return Object.fromEntries(forUse.map(({ name, path }) => [name, `file:${path}`]));
 }
 
-/** Installs what the `package.json` of `folder` names, by npm's cache where that has it. */
+/** Installs what the `package.json` of `folder` names, from npm's cache if possible. */
 export async function install(folder: string): Promise<void> {
   await run(folder, 'npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts']);
 }
 
-/** Writes files by their paths in `folder`; a value that is no text as JSON. */
+/** Writes files by their paths in `folder`; a value that is not a string as JSON. */
 export async function writeFiles(
   folder: string,
   files: Readonly<Record<string, string | object>>,

@@ -23,7 +23,7 @@ const { refusedLicences } = (await import(new URL('../../scripts/licences.mjs', 
 };
 const libraries = readdirSync(join(ROOT, 'libs'));
 
-test.each(['.', ...libraries.map((name) => `libs/${name}`)])('%s says where it comes from', (folder) => {
+test.each(['.', ...libraries.map((name) => `libs/${name}`)])('%s names its origin', (folder) => {
   const { license, repository, publishConfig, ...rest } = readJson(`${folder}/package.json`) as Manifest;
   expect({ license, type: repository?.type }).toEqual({ license: 'MIT', type: 'git' });
   expect(repository?.url).toBe('git+https://github.com/waybill/waybill.git');
@@ -34,7 +34,7 @@ test.each(['.', ...libraries.map((name) => `libs/${name}`)])('%s says where it c
   }
 });
 
-test('packages hold no tests, and no path of the machine that has built them', async () => {
+test('packages hold no tests, and no path of the machine that built them', async () => {
   const folder = await temporaryFolder();
   try {
     for (const { name, files } of await packAll(folder.path)) {
@@ -88,7 +88,7 @@ test.each([
   expect(refusedLicences([{ name: 'one', version: '1.0.0', licence }])).toHaveLength(isAllowed ? 0 : 1);
 });
 
-test('a licence that was accepted for one package is no other one', () => {
+test('a licence accepted for one package does not cover another', () => {
   expect(refusedLicences([{ name: 'elkjs', version: '1.0.0', licence: 'EPL-2.0' }])).toEqual([]);
   expect(refusedLicences([{ name: 'elkjs', version: '2.0.0', licence: 'GPL-3.0' }])).toHaveLength(1);
   expect(refusedLicences([{ name: 'other', version: '1.0.0', licence: 'EPL-2.0' }])).toHaveLength(1);
@@ -96,9 +96,9 @@ test('a licence that was accepted for one package is no other one', () => {
 
 test.each<[string, number, unknown, RegExp, boolean]>([
   ['has no audit', 405, {}, /does not support audits/, true],
-  ['knows of nothing', 200, {}, /Known vulnerabilities of shipped packages: .*"critical":0/, true],
+  ['knows of no vulnerability', 200, {}, /Known vulnerabilities of shipped packages: .*"critical":0/, true],
   [
-    'knows of something',
+    'knows of a vulnerability',
     200,
     {
       pg: [
@@ -109,12 +109,12 @@ test.each<[string, number, unknown, RegExp, boolean]>([
     false,
   ],
 ])(
-  'npm run audit at a registry that %s',
+  'npm run audit with a registry that %s',
   async (_what, status, advisories, says, passes) => {
     const registry = createServer((request, response) => {
       request.resume();
       response.writeHead(status, { 'content-type': 'application/json' });
-      // Of a package that an advisory names, npm asks for the versions.
+      // For a package that an advisory names, npm requests the versions.
       const name = decodeURIComponent((request.url ?? '').slice(1));
       const versions = { '8.23.1': { name, version: '8.23.1' } };
       response.end(JSON.stringify(request.method === 'GET' ? { name, versions } : advisories));

@@ -1,4 +1,4 @@
-// Appends numbered records to the log, by an accumulator of its own.
+// Appends numbered records to the log, with its own accumulator.
 import { PgDatabase } from '@waybill/kernel';
 import { LogAppender, Topics } from '@waybill/log';
 

@@ -1,6 +1,6 @@
-// Does the operations `ops` of each of the distributed transactions `gids` in transactions of their own, `parallel` at a
-// time and in any order, each until it is known what became of it; kills itself within one in `dieEvery`. With `waits` it
-// begins at SIGUSR2.
+// Does the operations `ops` of each of the distributed transactions `gids` in separate transactions, `parallel` at a
+// time and in any order, each until its outcome is known; kills itself within one in `dieEvery`. With `waits` it
+// starts at SIGUSR2.
 import { once } from 'node:events';
 import { isWaybillError, PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { BarrierParticipant } from '@waybill/guard';
@@ -26,7 +26,7 @@ async function operate({ gid, op }) {
 const all = gids.flatMap((gid) => ops.map((op) => ({ gid, op, rank: Math.random() })));
 all.sort((a, b) => Math.floor(a.rank * 4) - Math.floor(b.rank * 4));
 await database.pool.query('select 1');
-// All processes begin together, or the first would be done before the last is there.
+// All processes start together; otherwise the first would be done before the last has started.
 const begin = waits ? once(process, 'SIGUSR2') : undefined;
 console.log('ready');
 await begin;

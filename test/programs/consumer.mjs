@@ -1,6 +1,6 @@
-// Consumes the topics by writing a row into the table effect for each message. A payload can ask for trouble:
+// Consumes the topics by writing a row into the table effect for each message. A payload can ask for failures:
 // `kill` takes the process down, `killFrom` from that attempt on, `fail` makes that many attempts throw,
-// `untilCured` all of them until its number stands in the table cured.
+// `untilCured` all of them until its number is in the table cured.
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { Consumer, resolveSubscription } from '@waybill/consumer';
 import { LogSignals, Topics } from '@waybill/log';

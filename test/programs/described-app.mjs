@@ -1,4 +1,5 @@
-// The module of an application, for the command that describes it. Its databases are at an address that counts who calls.
+// The module of an application, for the command that describes it. Its databases are at an address that counts
+// connections.
 import 'reflect-metadata';
 import { Controller, Module } from '@nestjs/common';
 import { EventPattern } from '@nestjs/microservices';

@@ -1,6 +1,6 @@
-// Does external effects (or, with `undo`, takes them back) for keys `prefix-0` up to `count` in any order, `parallel`
-// at a time, each until it is known how it ended. Kills itself at the place `dieAt` (attempted, called, recorded), or at any place at one
-// key in `dieEvery`. With `waits` it begins when SIGUSR2 tells it to.
+// Does external effects (or, with `undo`, undoes them) for keys `prefix-0` up to `count` in any order, `parallel`
+// at a time, each until its outcome is known. Kills itself at the place `dieAt` (attempted, called, recorded), or at
+// any place at one key in `dieEvery`. With `waits` it starts at SIGUSR2.
 import { once } from 'node:events';
 import { EffectRefusedError, isWaybillError, PgDatabase } from '@waybill/kernel';
 import { ExternalEffects } from '@waybill/guard';
@@ -68,7 +68,7 @@ async function one(key) {
 
 await database.pool.query('select 1');
 const begin = waits ? once(process, 'SIGUSR2') : undefined;
-// A listener of signals keeps no process alive.
+// A signal listener keeps no process alive.
 const alive = setInterval(() => {}, 60_000);
 console.log('ready');
 await begin;

@@ -1,6 +1,6 @@
-// Checks half messages of a group back until it is told to stop. `killEvery` kills it between a claim and its verdict, at
-// one check in so many. With `ledgerUrl` local transactions are asked about there, by tombstone, id, or the table `done`;
-// without, every check says `verdict`, after `answerAfterMs`.
+// Checks back half messages of a group until it is stopped. `killEvery` kills it between a claim and its verdict, at
+// one in `killEvery` checks. With `ledgerUrl` local transactions are looked up there, by tombstone, id, or the table
+// `done`; without, every check says `verdict`, after `answerAfterMs`.
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { HalfMessageChecker, HalfStore, LocalDatabases } from '@waybill/half-message';
 import { ANY_TOPIC } from '@waybill/half-message/internal';
@@ -29,7 +29,7 @@ async function groupCheck(half) {
     `select exists (select from done where half = $1) as done, clock_timestamp() - $2 > interval '3 s' as old`,
     [half.id, half.preparedAt],
   );
-  // A local transaction may take a second: a half that is younger may still be worked at.
+  // A local transaction may take a second: a younger half may still be in progress.
   if (rows[0].done) return 'commit';
   return rows[0].old ? 'rollback' : 'unknown';
 }

@@ -1,5 +1,6 @@
-// Executes half messages around local transactions in a ledger, `parallel` at a time, from number `first` up to `end`. It
-// kills itself at one of the places of a half's way, at one half in `killEvery`. `how`: barrier, xact-status or check.
+// Executes half messages around local transactions in a ledger, `parallel` at a time, from number `first` up to `end`.
+// It kills itself at one of the places on a half's way, at one half in `killEvery`. `how`: barrier, xact-status or
+// check.
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { HalfMessages, LocalDatabases } from '@waybill/half-message';
 import { LogSignals, Topics } from '@waybill/log';
@@ -34,7 +35,7 @@ const halves = new HalfMessages(
 );
 
 const PLACES = ['prepared', 'working', 'worked', 'committing', 'committed'];
-/** By the half's number: where this process dies over it. */
+/** By the half's number: where this process kills itself. */
 const dieAt = new Map();
 function at(place, n) {
   if (dieAt.get(n) === place) process.kill(process.pid, 'SIGKILL');

@@ -1,5 +1,5 @@
-// Does work under leases for names `prefix-0` up to `count`, each `times` at a time: an effect is a row. Leases are kept in
-// PostgreSQL, in Redis, or (`backed`) in both. With `hold` it says when it works, and works until SIGUSR2.
+// Does work under leases for names `prefix-0` up to `count`, each `times` at a time: an effect is a row. Leases are
+// stored in PostgreSQL, in Redis, or (`backed`) in both. With `hold` it reports that it works, and works until SIGUSR2.
 import { once } from 'node:events';
 import { isWaybillError, PgDatabase } from '@waybill/kernel';
 import { fallbackLeaseStore, LeaseGuard, PostgresLeaseStore, RedisLeaseStore } from '@waybill/guard';

@@ -1,6 +1,6 @@
-// Takes messages by the message-id guard, each of `ids` `times` times and all at once, when the test gives the advisory
-// lock 1 free. An effect is a row of the table effect. `killAt` is where it kills itself over the first that gets there:
-// entering, working, worked, kept, committed.
+// Takes messages by the message-id guard, each of `ids` `times` times and all at once, when the test releases the
+// advisory lock 1. An effect is a row of the table effect. `killAt` is where it kills itself at the first message that
+// gets there: entering, working, worked, kept, committed.
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { MessageIdGuard } from '@waybill/guard';
 import { joinTransaction } from '@waybill/outbox';
@@ -50,7 +50,7 @@ await database.pool.query('select 1');
 console.log('ready');
 await database.pool.query('select pg_advisory_lock_shared(1)');
 const waiting = ids.flatMap((id) => Array.from({ length: times }, () => id));
-// Each process begins elsewhere, so that now one is first and now another.
+// Each process starts at a different message, so that each is sometimes first.
 waiting.push(...waiting.splice(0, Math.floor(Math.random() * waiting.length)));
 await Promise.all(
   Array.from({ length: parallel }, async () => {

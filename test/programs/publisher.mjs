@@ -1,5 +1,5 @@
 // Publishes numbered messages in transactions of all kinds, and writes the number of each committed one into the table
-// `published`, in the same transaction: what is there must be in the log, and nothing else.
+// `published`, in the same transaction: exactly those must be in the log.
 import { PgDatabase } from '@waybill/kernel';
 import { Outbox } from '@waybill/outbox';
 
@@ -28,7 +28,7 @@ async function publisher() {
         break;
       } catch (error) {
         if (error.message.includes('on purpose')) break;
-        // The answer to COMMIT may be lost: the table says whether it went through.
+        // The response to COMMIT may be lost: the table shows whether it went through.
         if (await isPublished(n)) break;
       }
     }

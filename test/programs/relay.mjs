@@ -1,4 +1,4 @@
-// Runs a relay until it is told to stop, or killed.
+// Runs a relay until it is stopped, or killed.
 import { Bell, PgDatabase } from '@waybill/kernel';
 import { LogSignals, Topics } from '@waybill/log';
 import { Relay } from '@waybill/outbox';

@@ -1,5 +1,5 @@
-// Fires timers until it is told to stop, and schedules some. `skewMs` makes its time of day wrong; `killEvery` kills it
-// between the claim of a pass and its commit, at one message in so many; with `fire: false` it only schedules.
+// Fires timers until it is stopped, and schedules some. `skewMs` sets its clock wrong; `killEvery` kills it
+// between the claim of a pass and its commit, at one in `killEvery` messages; with `fire: false` it only schedules.
 const {
   url,
   redis,
@@ -32,7 +32,7 @@ process.on('SIGTERM', async () => {
   await database.close();
 });
 
-/** Schedules numbered messages, due at even chance within a span from now, a few hundred at a time. */
+/** Schedules numbered messages, due at uniformly random times within a span from now, a few hundred at a time. */
 async function scheduleSome({ first, count, fromMs, toMs }) {
   for (let n = first; n < first + count; n += 500) {
     const { rows } = await database.pool.query(

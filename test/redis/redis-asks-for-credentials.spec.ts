@@ -8,10 +8,10 @@ import { Redis } from 'ioredis';
 import { Fixture } from '../support/fixture.js';
 import { describeWithRedis } from '../support/timers.js';
 
-/** A certificate for db.example that signs itself, and its key: of this test alone. */
+/** A self-signed certificate for db.example, and its key: only for this test. */
 const TLS = fileURLToPath(new URL('../support/tls/', import.meta.url));
 const SECRET = 'r3dis-s3cr3t';
-/** As docs/CREDENTIALS.md gives them. */
+/** As in docs/CREDENTIALS.md. */
 const RIGHTS = /ACL SETUSER waybill on '>…' (.+)/.exec(
   readFileSync(new URL('../../docs/CREDENTIALS.md', import.meta.url), 'utf8'),
 )?.[1];
@@ -88,13 +88,13 @@ describeWithRedis('Redis asks for credentials', (open) => {
     expect(waybill.scheduler?.status.clock).toBe('redis');
   }
 
-  test('a user with the least rights is enough, and can do no more', async () => {
+  test('a user with the least rights is enough, and has no other right', async () => {
     await operator.call('ACL', ['LOG', 'RESET']);
     const waybill = service(at());
     await waybill.start();
     await works(waybill);
     const denied = (await operator.call('ACL', ['LOG'])) as string[][];
-    // What is asked for and may be refused: which policy the server has, and what the client is called.
+    // Commands that may be refused: reading the server's policy, and setting the client's name.
     const needed = denied
       .map((entry) => entry[entry.indexOf('object') + 1])
       .filter((what) => what !== 'config|get');
@@ -113,7 +113,7 @@ describeWithRedis('Redis asks for credentials', (open) => {
     own.disconnect();
   });
 
-  test('a password that is a function is asked for each connection, and its failure only delays', async () => {
+  test('a password function is called for each connection, and its failure only delays', async () => {
     let current = SECRET;
     let fails = 2;
     const asked: string[] = [];
@@ -134,7 +134,7 @@ describeWithRedis('Redis asks for credentials', (open) => {
     await setUser(current);
     const before = asked.length;
     await operator.call('CLIENT', ['KILL', 'USER', 'waybill']);
-    await waitUntil(() => asked.slice(before).length > 0, { describe: 'it was asked again' });
+    await waitUntil(() => asked.slice(before).length > 0, { describe: 'it was called again' });
     await works(waybill);
     expect(new Set(asked.slice(before))).toEqual(new Set([current]));
     expect(lines.join('\n')).not.toContain(SECRET);
@@ -161,7 +161,7 @@ describeWithRedis('Redis asks for credentials', (open) => {
     }
   });
 
-  test('a wrong password stops no timers, and is not told', async () => {
+  test('a wrong password stops no timers, and is not printed', async () => {
     const waybill = service(at('wrong-s3cr3t'));
     await waybill.start();
     await waitUntil(() => lines.some((line) => line.includes('WRONGPASS')), {
@@ -187,12 +187,12 @@ describeWithRedis('Redis asks for credentials', (open) => {
       /cluster must be a string/,
     ],
     [{ sentinels: [], name: 'x', sentinelPassword: () => 'x' }, /sentinelPassword must be a string/],
-  ])('what no client can take is refused: %j', (redis, says) => {
+  ])('what the client does not support is refused: %j', (redis, says) => {
     expect(() => service(redis as unknown as WaybillModuleOptions['redis'])).toThrow(says);
     services.length = 0;
   });
 
-  test('a forged job or record of the clock causes a look, and no more', async () => {
+  test('a forged job or record of the clock only causes a query', async () => {
     const forger = new Redis(open().url);
     const waybill = service(open().url);
     await waybill.start();

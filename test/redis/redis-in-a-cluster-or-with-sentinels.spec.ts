@@ -63,7 +63,7 @@ describeWithRedis('Redis as a clock', () => {
     expect(faultsOf(await fixture.log())).toEqual([]);
   };
 
-  test('works in a cluster: all its keys lie together', async () => {
+  test('works in a cluster: all its keys are in one slot', async () => {
     next = 0;
     const port = await choosePort(0);
     const server = await startOn(port, {
@@ -81,7 +81,7 @@ describeWithRedis('Redis as a clock', () => {
     expect(service?.status).toMatchObject({ clock: 'redis', degraded: false });
   });
 
-  test('follows its sentinels to another server, and loads there what the other had', async () => {
+  test('follows its sentinels to another server, and reloads there what the other had', async () => {
     next = 0;
     const ports = [await choosePort(0), await choosePort(0), await choosePort(0)] as const;
     const [primaryPort, replicaPort, sentinelPort] = ports;

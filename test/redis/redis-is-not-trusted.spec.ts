@@ -9,7 +9,7 @@ import { type LeaseKind, LeaseStores } from '../support/leases.js';
 import { describeWithRedis } from '../support/timers.js';
 
 let fixture: Fixture;
-/** Somebody who may write to Redis. */
+/** An attacker who may write to Redis. */
 let forger: Redis;
 
 describeWithRedis('what others write to Redis is not believed', (redis) => {
@@ -30,7 +30,7 @@ describeWithRedis('what others write to Redis is not believed', (redis) => {
   const name = (id: string, fingerprint?: string) => ({ scope: 'payment', id, fingerprint });
   const answer = { paid: 100 };
 
-  /** What somebody does to a mark, or in place of one. `other` is the name of a mark that is genuine. */
+  /** What the attacker does to a mark, or stores instead of one. `other` is the name of a genuine mark. */
   const forgeries: readonly [string, (key: string, other: string) => Promise<unknown>][] = [
     ['another result', (key) => forger.hset(key, 'r', '{"paid":1}')],
     ['no result', (key) => forger.hdel(key, 'r')],
@@ -40,8 +40,8 @@ describeWithRedis('what others write to Redis is not believed', (redis) => {
     ['no fence', (key) => forger.hdel(key, 'f')],
     ['no MAC', (key) => forger.hdel(key, 'm')],
     ['an odd MAC', (key) => forger.hset(key, 'm', `1.${'x'.repeat(43)}`)],
-    ['a MAC of a key that there is not', (key) => forger.hset(key, 'm', `999999.${'x'.repeat(43)}`)],
-    ['a key beyond all numbers', (key) => forger.hset(key, 'm', `${'9'.repeat(15)}.${'x'.repeat(43)}`)],
+    ['a MAC of an unknown key', (key) => forger.hset(key, 'm', `999999.${'x'.repeat(43)}`)],
+    ['a key out of range', (key) => forger.hset(key, 'm', `${'9'.repeat(15)}.${'x'.repeat(43)}`)],
     [
       'the mark of another name',
       async (key, other) => {
@@ -50,7 +50,7 @@ describeWithRedis('what others write to Redis is not believed', (redis) => {
       },
     ],
     [
-      'a text in place of the mark',
+      'a string instead of the mark',
       async (key) => {
         await forger.del(key);
         await forger.set(key, 'done');
@@ -63,7 +63,7 @@ describeWithRedis('what others write to Redis is not believed', (redis) => {
     for (const stores of opened.splice(0)) stores.close();
   });
 
-  /** A process that shares the leases: it knows nothing but what is stored. */
+  /** A process that shares the leases: it knows only what is stored. */
   async function process(kind: LeaseKind): Promise<LeaseGuard> {
     const stores = new LeaseStores(fixture.database.session, redis);
     opened.push(stores);
@@ -107,7 +107,7 @@ describeWithRedis('what others write to Redis is not believed', (redis) => {
       }
     });
 
-    test('an answer that was invented before the work', async () => {
+    test('a result that was forged before the work', async () => {
       const id = newId('invented');
       await forger.hset(keyOf(id), { s: 'done', f: '1', r: '{"paid":0}', m: `1.${'A'.repeat(43)}` });
       const asked = first.once(name(id), async () => answer);
@@ -143,7 +143,7 @@ describeWithRedis('what others write to Redis is not believed', (redis) => {
       else expect(await again).toEqual({ result: answer, duplicate: true });
     });
 
-    test('marks outlive the rotation of their key, and not its removal', async () => {
+    test('marks survive the rotation of their key, but not its removal', async () => {
       const id = newId('rotated');
       await first.once(name(id), async () => answer);
       await fixture.database.pool.query(
@@ -162,7 +162,7 @@ describeWithRedis('what others write to Redis is not believed', (redis) => {
     });
   });
 
-  test('a lease that nobody holds stops no work where PostgreSQL decides', async () => {
+  test('a lease without a holder stops no work when PostgreSQL decides', async () => {
     const guard = await process('backed');
     await forger.hset(keyOf('stopped'), { s: 'leased', f: '99' });
     expect(await guard.once(name('stopped'), async () => answer)).toEqual({
@@ -172,7 +172,7 @@ describeWithRedis('what others write to Redis is not believed', (redis) => {
     expect(await guard.once(name('stopped'), never)).toEqual({ result: answer, duplicate: true });
   });
 
-  test('a service counts forgeries and logs them, and never takes the mark of another service', async () => {
+  test('a service counts forgeries and logs them, and never accepts the mark of another service', async () => {
     const lines: string[] = [];
     const error = (line: string): void => void lines.push(line);
     const logger = { debug() {}, info() {}, warn() {}, error };
@@ -198,7 +198,7 @@ describeWithRedis('what others write to Redis is not believed', (redis) => {
     }
   });
 
-  /** Resolves once their connections to Redis stand. */
+  /** Resolves once they are connected to Redis. */
   async function ready(...services: readonly Waybill[]): Promise<void> {
     for (const { guards } of services)
       for (let again = true; again;)
@@ -210,7 +210,7 @@ describeWithRedis('what others write to Redis is not believed', (redis) => {
           );
   }
 
-  test('an error of Redis does not carry what was sent there', async () => {
+  test('a Redis error does not contain what was sent', async () => {
     const client = new Redis(redis().url);
     const store = new RedisLeaseStore(client, {}, { seal: new LeaseSeal(fixture.database.session, 'x') });
     await forger.set('waybill:guard:{none}', 'text');

@@ -5,7 +5,7 @@ import { choosePort, type RedisServer, startRedis, waitUntil } from '@waybill/te
 import { faultsOf, Fixture } from '../support/fixture.js';
 import { describeWithRedis, message, timersOf } from '../support/timers.js';
 
-/** What is promised when Redis fails is seconds, on however busy a machine; how punctual it is a benchmark shows. */
+/** When Redis fails, the promise is seconds, even on a busy machine; a benchmark measures punctuality. */
 const SECONDS_MS = 10_000;
 
 describeWithRedis('the Redis clock', (redis) => {
@@ -30,7 +30,7 @@ describeWithRedis('the Redis clock', (redis) => {
     waitUntil(() => wanted.status.clock === 'redis', { describe: 'Redis is the clock', timeoutMs: 15_000 });
   const degraded = (): Promise<unknown> =>
     waitUntil(() => service.status.degraded, { describe: 'Redis is not relied on', timeoutMs: SECONDS_MS });
-  /** Schedules some timers and waits until they have been fired; returns how long the latest took beyond its time. */
+  /** Schedules some timers and waits until they have fired; returns by how much the latest was late. */
   const fire = async (
     delaysMs: readonly number[] = [50, 150, 250, 400],
     between = async () => {},
@@ -57,7 +57,7 @@ describeWithRedis('the Redis clock', (redis) => {
   const databaseNow = async (): Promise<number> =>
     Math.ceil(await fixture.value('select (extract(epoch from clock_timestamp()) * 1000)::float8'));
 
-  test('wakes for timers within moments, one job for each slot of time, and leaves nothing behind', async () => {
+  test('wakes for timers within moments, one job for each slot of time, and leaves no key', async () => {
     await inUse();
     expect(await fire()).toBeLessThan(SECONDS_MS);
     const slot = 20 * Math.ceil(((await databaseNow()) + 1_500) / 20);
@@ -80,7 +80,7 @@ describeWithRedis('the Redis clock', (redis) => {
   const keys = async (): Promise<string[]> =>
     (await redis().command('KEYS', '*')).split('\r\n').filter((line) => line.includes('waybill'));
 
-  test('costs nothing for timers that are far off, and loads them when they come near', async () => {
+  test('holds no job for far timers, and loads them when they come near', async () => {
     const before = (await keys()).length;
     for (let n = 0; n < 20; n += 1)
       await timers.schedule(message(n, { token: 'far' }), { delayMs: 86_400_000 + n });
@@ -91,7 +91,7 @@ describeWithRedis('the Redis clock', (redis) => {
   test.each<[string, (server: RedisServer) => Promise<void>, (server: RedisServer) => Promise<void>]>([
     ['is killed without a save', (server) => server.kill(), (server) => server.start()],
     [
-      'stands still',
+      'is paused',
       async (server) => server.pause(),
       async (server) => {
         server.resume();
@@ -137,7 +137,7 @@ describeWithRedis('the Redis clock', (redis) => {
     await inUse();
   });
 
-  test('survives a slow Redis', async () => {
+  test('works with a slow Redis', async () => {
     await inUse();
     const sleeping = redis().command('DEBUG', 'SLEEP', '3');
     expect(await fire([200, 1_200, 2_200])).toBeLessThan(SECONDS_MS);
@@ -145,7 +145,7 @@ describeWithRedis('the Redis clock', (redis) => {
     await inUse();
   }, 30_000);
 
-  test('fires what Redis has forgotten, and relies on PostgreSQL for a while', async () => {
+  test('fires what Redis has lost, and relies on PostgreSQL for a while', async () => {
     await inUse();
     const late = await fire([1_500], async () => {
       // Only the jobs: the record of the loader stays.
@@ -156,14 +156,14 @@ describeWithRedis('the Redis clock', (redis) => {
     await inUse();
   }, 30_000);
 
-  test('says each change of state once, and nothing else', () => {
+  test('logs each change of state once, and nothing else', () => {
     const said = lines.filter((line) => line.includes('timer clock'));
     for (let index = 1; index < said.length; index += 1) expect(said[index]).not.toBe(said[index - 1]);
     expect(said.length).toBeGreaterThanOrEqual(5);
     expect(lines.filter((line) => line.includes('failed'))).toEqual([]);
   });
 
-  test('starts without Redis, uses it once it is there, and reports an eviction policy', async () => {
+  test('starts without Redis, uses it once it is available, and reports an eviction policy', async () => {
     const port = await choosePort(0);
     const warnings: string[] = [];
     const late = timersOf(

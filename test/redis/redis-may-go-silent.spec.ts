@@ -5,7 +5,7 @@ import { TcpProxy } from '../chaos/src/faults/tcp-proxy.js';
 import { describeWithRedis, timersOf } from '../support/timers.js';
 
 describeWithRedis('a connection to Redis that goes silent', (redis) => {
-  test('is given up for another, and stopping does not wait for it', async () => {
+  test('is replaced by a new one, and stopping does not wait for it', async () => {
     const fixture = await Fixture.create();
     const proxy = await TcpProxy.start(redis().url);
     const { service } = timersOf(fixture, { ...redis(), url: proxy.url }, { distrustMs: 0 });

@@ -13,7 +13,7 @@ afterEach(async () => {
   await made.drop();
 });
 
-/** What `waybill doctor --redis` finds about Redis. */
+/** What `waybill doctor --redis` reports about Redis. */
 async function finding(url: string): Promise<unknown> {
   let text = '';
   const program = createProgram({ write: (part) => (text += part) });
@@ -23,7 +23,7 @@ async function finding(url: string): Promise<unknown> {
 }
 
 describeWithRedis('waybill doctor', (redis) => {
-  test('says which policy Redis has, and which it needs', async () => {
+  test('reports which policy Redis has, and which it needs', async () => {
     await redis().command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
     expect(await finding(redis().url)).toMatchObject({
       state: 'problem',
@@ -35,7 +35,7 @@ describeWithRedis('waybill doctor', (redis) => {
   });
 });
 
-test('waybill doctor says that Redis cannot be reached', async () => {
+test('waybill doctor reports that Redis cannot be reached', async () => {
   expect(await finding('redis://127.0.0.1:1')).toMatchObject({
     state: 'problem',
     text: expect.stringContaining('cannot be reached'),

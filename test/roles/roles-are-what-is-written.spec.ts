@@ -20,7 +20,7 @@ afterAll(() => bus.close());
 
 const database = (role: Role): string => (role === 'participant' ? ownUrl : url);
 
-/** Everything that a login may do in the schema, as the server says. */
+/** Everything that a login may do in the schema, according to the server. */
 async function rightsInDatabase(login: string, of: string): Promise<string[]> {
   const { rows } = await bus.as('owner', of).pool.query<{ line: string }>(
     `with asked as (select $1::name as login)
@@ -59,7 +59,7 @@ async function command(...args: string[]): Promise<string> {
   return printed;
 }
 
-test('each role may do what the committed list says, and nothing else', async () => {
+test('each role may do only what the committed list says', async () => {
   const sections: string[] = [];
   const granted: [Role, DatabasePart | undefined][] = [
     ...ROLES.map((role): [Role, undefined] => [role, undefined]),
@@ -77,7 +77,7 @@ test('each role may do what the committed list says, and nothing else', async ()
   expect(existsSync(SNAPSHOT) ? readFileSync(SNAPSHOT, 'utf8') : '').toBe(text);
 });
 
-test('everybody may do nothing', async () => {
+test('PUBLIC has no rights', async () => {
   for (const each of [url, ownUrl]) expect(await rightsInDatabase('public', each)).toEqual([]);
   const { rows } = await bus
     .as('owner', url)
@@ -85,7 +85,7 @@ test('everybody may do nothing', async () => {
   expect(rows).toEqual([{ usage: false }]);
 });
 
-test('every table, function and sequence has been decided about, and nothing else has', async () => {
+test('the list decides about every table, function and sequence, and no others', async () => {
   const { rows } = await bus.as('owner', url).pool.query<{ kind: string; name: string }>(
     `select case c.relkind when 'S' then 'sequences' else 'tables' end as kind, c.relname::text as name from pg_class c
       where c.relnamespace = 'waybill'::regnamespace
@@ -101,7 +101,7 @@ test('every table, function and sequence has been decided about, and nothing els
   }
 });
 
-test('no function that runs with the rights of the owner is left to everybody, or to a search path', async () => {
+test("no function with the owner's rights is open to PUBLIC, or depends on a search path", async () => {
   const { rows } = await bus.as('owner', url).pool.query(
     `select f.proname from pg_proc f where f.pronamespace = 'waybill'::regnamespace and f.prosecdef
         and not coalesce('search_path=pg_catalog, pg_temp' = any (f.proconfig), false)`,
@@ -109,7 +109,7 @@ test('no function that runs with the rights of the owner is left to everybody, o
   expect(rows).toEqual([]);
 });
 
-test.each(ROLES)('grants of a %s can be applied again, and take away what is too much', async (role) => {
+test.each(ROLES)('grants of a %s can be applied again, and revoke excess rights', async (role) => {
   const of = database(role);
   await bus.grant('again', of, { roles: [role] });
   const first = await rightsInDatabase(bus.name('again'), of);
@@ -122,7 +122,7 @@ test.each(ROLES)('grants of a %s can be applied again, and take away what is too
   expect(await rightsInDatabase(bus.name('again'), of)).toEqual(first);
 });
 
-test('doctor compares a login with its role: what is missing, what is too much, and what it is', async () => {
+test('doctor compares a login with its role: missing rights, excess rights, and its attributes', async () => {
   await bus.grant('checked', url, { roles: ['service'] });
   const { session, pool } = bus.as('owner', url);
   const login = bus.name('checked');
@@ -145,7 +145,7 @@ test('doctor compares a login with its role: what is missing, what is too much, 
       `revoke truncate on table "waybill"."topic" from "${login}";`,
     ],
   });
-  // What it advises is what helps.
+  // Its advice works.
   const told = await compare();
   for (const statement of [...(told?.missing ?? []), ...(told?.excess ?? [])]) await pool.query(statement);
   expect(await compare()).toMatchObject({ missing: [], excess: [] });
@@ -236,7 +236,7 @@ test('the command prints, applies and lists; wrong names are refused with the ne
   );
 });
 
-test('the owner keeps its rights, and is told to make another login', async () => {
+test('the owner keeps its rights, and is advised to create another login', async () => {
   await expect(bus.grant('owner', url, { roles: ['service'] })).rejects.toThrow(
     /owner_\w+ owns schema waybill/,
   );

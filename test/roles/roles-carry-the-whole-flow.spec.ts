@@ -70,7 +70,7 @@ class Orders {
   }
 }
 
-/** The service `stock`, in a database of its own. */
+/** The service `stock`, in its own database. */
 @SagaParticipant()
 class Stock {
   @SagaCommand(reserve)
@@ -174,7 +174,7 @@ afterAll(async () => {
   await bus.close();
 });
 
-/** Runs work in a transaction of a login's own. */
+/** Runs work in a transaction of a login. */
 async function transaction<T>(database: PgDatabase, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await database.pool.connect();
   try {
@@ -192,7 +192,7 @@ const until = (what: string): Promise<unknown> =>
     describe: () => `${what}; taken: ${taken.join(', ')}; complaints: ${complaints.join('\n')}`,
   });
 
-test('what a publisher says reaches a service by somebody else’s relay, at once and later, from SQL and TypeScript', async () => {
+test('what a publisher publishes reaches a service through another process’s relay, at once and later, from SQL and TypeScript', async () => {
   const api = bus.as('api', url);
   await transaction(api, async (client) => {
     await app('relay')
@@ -209,7 +209,7 @@ test('what a publisher says reaches a service by somebody else’s relay, at onc
   for (const n of [1, 2, 3, 4]) await until(`orders ${n}`);
 });
 
-test('a request is answered', async () => {
+test('a request gets its reply', async () => {
   const client = app('orders').get(WaybillClient);
   expect(await firstValueFrom(client.send<number>('stock.count', { shelf: 21 }))).toBe(42);
 });
@@ -246,7 +246,7 @@ test('a saga completes, and another is compensated, with a participant in its ow
   expect(taken).toEqual(expect.arrayContaining(['reserve A-1', 'reserve A-2', 'release A-2']));
 });
 
-test('an operator lists, and has a dead letter handled again', async () => {
+test('an operator lists dead letters, and redrives one', async () => {
   await transaction(bus.as('api', url), (client) =>
     client.query(`select waybill.publish('orders.placed', 'b', '{"n": 13}')`),
   );
@@ -260,7 +260,7 @@ test('an operator lists, and has a dead letter handled again', async () => {
   cured = true;
   await letters.redrive(letter?.id ?? 0, { by: 'ada', reason: 'cured' });
   await until('orders 13');
-  // The record has the login, and the name that was given beside it.
+  // The audit record has the login, and the name given with it.
   const { rows } = await operator.pool.query('select actor, action from waybill.operator_action');
   expect(rows).toEqual([{ actor: bus.name('operator'), action: 'redrive' }]);
   expect(await letters.actions(letter?.id ?? 0)).toMatchObject([
@@ -271,7 +271,7 @@ test('an operator lists, and has a dead letter handled again', async () => {
   });
 });
 
-test('a monitor reads metrics and health, and doctor finds its login right', async () => {
+test('a monitor reads metrics and health, and doctor approves its login', async () => {
   const module = await Test.createTestingModule({
     imports: [
       WaybillModule.forRoot({
@@ -324,7 +324,7 @@ test.each([
   expect(printed).toMatch(expected);
 });
 
-test('a service that is restricted does not relay', async () => {
+test('a restricted service does not relay', async () => {
   const { relay } = app('relay').get(Waybill);
   expect(relay?.moved).toBeGreaterThan(5);
   const module = await Test.createTestingModule({
@@ -347,6 +347,6 @@ test('a service that is restricted does not relay', async () => {
   }
 });
 
-test('nobody has complained of a right', () => {
+test('no process has logged a missing right', () => {
   expect(complaints.filter((line) => /permission|denied|may not|policy|42501/.test(line))).toEqual([]);
 });

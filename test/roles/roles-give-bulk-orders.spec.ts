@@ -15,7 +15,7 @@ let owner: PgDatabase;
 /** An operator of everything, and one of group shop. */
 let operator: PgDatabase;
 let shop: PgDatabase;
-/** A service of group shop, and one that only looks at figures. */
+/** A service of group shop, and a login that only reads figures. */
 let service: PgDatabase;
 let monitor: PgDatabase;
 beforeAll(async () => {
@@ -55,14 +55,14 @@ const ordered = async (): Promise<unknown[]> =>
     })
   ).rows;
 
-/** A step by hand, that names any saga. */
+/** A raw step, which may name any saga. */
 const step = (database: PgDatabase, id: number, saga: string): Promise<unknown> =>
   database.pool.query(
     `select waybill.saga_bulk_step($1, $2, array[$3]::uuid[], array[1]::bigint[], array[''], $3, true)`,
     [id, NONE, saga],
   );
 
-test('an operator of a group finds and orders the sagas of that group', async () => {
+test('an operator of a group finds the sagas of that group, and gives them orders', async () => {
   expect(await operations(operator).list(QUERY)).toHaveLength(2);
   expect(await operations(shop).list(QUERY)).toMatchObject([{ id: SAGAS.shop }]);
   expect((await operations(shop).show(SAGAS.shop)).attributes).toEqual({ customer: 'secret' });
@@ -77,7 +77,7 @@ test('an operator of a group finds and orders the sagas of that group', async ()
   expect(await ordered()).toEqual([[SAGAS.shop, bus.name('shop'), 'ada']]);
 });
 
-test('and of no other, also by hand', async () => {
+test('and of no other group, even in SQL', async () => {
   const before = await ordered();
   const { rows } = await shop.pool.query<{ id: string }>(
     `select waybill.saga_bulk_begin('{"type": "cancel", "reason": "x"}', '{}', 'ada', null, 500, '${SAGAS.billing}', 1) as id`,
@@ -88,7 +88,7 @@ test('and of no other, also by hand', async () => {
   expect(await ordered()).toEqual(before);
 });
 
-test('what one operator began is seen and gone on with by that one, and by those who are not restricted', async () => {
+test('what one operator began can be seen and continued by that operator, and by unrestricted ones', async () => {
   const { id } = await operations(operator).bulk.start('cancel', QUERY, { by: 'bob' });
   const mine = await operations(shop).bulk.list();
   expect(mine.map(({ actor }) => actor)).toEqual([bus.name('shop'), bus.name('shop')]);
@@ -97,7 +97,7 @@ test('what one operator began is seen and gone on with by that one, and by those
   await step(shop, id, SAGAS.shop);
   const begun = { state: 'running', total: 2, ordered: 0, skipped: 0 };
   expect(await operations(operator).bulk.show(id)).toMatchObject(begun);
-  // That of the shop waits for an order already.
+  // The shop's saga already has a pending order.
   const end = { state: 'done', ordered: 1, skipped: 1 };
   expect(await operations(operator).bulk.resume(id, { waitMs: 0 })).toMatchObject(end);
   expect((await ordered()).at(-1)).toEqual([SAGAS.billing, bus.name('operator'), 'bob']);
@@ -136,7 +136,7 @@ test.each([
     DENIED,
   ],
   [
-    'nor goes on with one',
+    'nor continues one',
     () => service,
     `select waybill.saga_bulk_step(1, '${NONE}', '{}', '{}', '{}', '${NONE}', true)`,
     DENIED,

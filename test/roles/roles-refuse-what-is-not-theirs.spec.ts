@@ -35,7 +35,7 @@ beforeAll(async () => {
 });
 afterAll(() => bus.close());
 
-/** Something of everything that belongs to group billing and topic payments. */
+/** One of each thing that belongs to group billing and topic payments. */
 async function seed(): Promise<void> {
   const topics = new Topics(owner.session);
   const [orders, payments] = [
@@ -100,7 +100,7 @@ async function moveAll(): Promise<void> {
   while ((await relay.runOnce()) === 'again');
 }
 
-/** What a login gets for a statement: its rows, or the SQLSTATE that refuses it. Nothing of it stays. */
+/** What a login gets for a statement: its rows, or the SQLSTATE that refuses it. It is rolled back. */
 async function attempt(login: string, text: string): Promise<unknown> {
   const client = await (databases.get(login) as PgDatabase).pool.connect();
   try {
@@ -119,7 +119,7 @@ const DENIED = '42501';
 const RESTRICTED = 'WB040';
 
 describe('a publisher', () => {
-  test('reads nothing but the names of topics', async () => {
+  test('reads only the names of topics', async () => {
     const tables = Object.keys(rightsOf('whole').tables).filter(
       (table) => !['topic', 'migration', 'acl_login'].includes(table),
     );
@@ -188,7 +188,7 @@ describe('a publisher', () => {
     expect(await attempt('orders_api', text)).toEqual(expected);
   });
 
-  test('publishes by TypeScript what it may, and is told what it may not', async () => {
+  test('publishes in TypeScript what it may, and gets an error for the rest', async () => {
     const { pool } = databases.get('orders_api') as PgDatabase;
     const outbox = new Outbox();
     const client = await pool.connect();
@@ -209,7 +209,7 @@ describe('a publisher', () => {
     }
   });
 
-  test('cancels and moves its own timers, and nobody else’s, no matter who relays', async () => {
+  test('cancels and moves only its own timers, no matter which process relays', async () => {
     const later = `now() + interval '1 hour'`;
     await owner.pool.query(`select waybill.publish('payments', 'k', '{}', null, ${later}, 'same')`);
     await databases
@@ -268,23 +268,23 @@ describe('a service that may consume orders* in group shop', () => {
     ['orders to sagas', () => count('saga_order'), 0],
     ['forged messages to sagas', () => count('saga_refusal'), 0],
     ['what was quarantined', () => count('outbox_quarantine'), 0],
-    ['what happened to sagas', () => count('saga_transition'), 0],
+    ['transitions of sagas', () => count('saga_transition'), 0],
     ['results of guards', () => count('idempotent_message'), DENIED],
-    ['results behind barriers', () => count('barrier_result'), DENIED],
+    ['results of barriers', () => count('barrier_result'), DENIED],
     ['leases', () => count('guard_lease'), DENIED],
     ['results under leases', () => count('guard_outcome'), DENIED],
-    ['the record of what operators did', () => count('operator_action'), DENIED],
+    ['the audit of operators', () => count('operator_action'), DENIED],
     ['redrives', () => count('redrive'), DENIED],
     ['a slot of the log by its name', () => count('log_batch_s1'), DENIED],
     ['a slot of the sagas by its name', () => count('saga_ended_s1'), DENIED],
-    ['who may what', () => count('acl'), DENIED],
+    ['the access list', () => count('acl'), DENIED],
     [
       'the guard of another group',
       () => `select waybill.message_enter('billing/payments/pay', 'm-1', null, 3600000, 0, 0)`,
       RESTRICTED,
     ],
     [
-      'the guard of its own',
+      'its own guard',
       () => `select outcome from waybill.message_enter('shop/orders/pay', 'm-1', null, 3600000, 0, 0)`,
       'new',
     ],
@@ -299,7 +299,7 @@ describe('a service that may consume orders* in group shop', () => {
 
   test.each([
     [
-      'a position of its own',
+      'its own position',
       () =>
         `insert into waybill.consumer_position (group_id, partition_id, position, in_flight_end) values (${ids.shop}, ${ids.orders}, 1, 1)`,
       [],
@@ -432,7 +432,7 @@ describe('a service that may consume orders* in group shop', () => {
     ],
     ['a saga', () => `update waybill.saga set state = 3`, 0],
     [
-      'a saga that answers to another',
+      'a saga with a reply topic of another',
       () =>
         `select waybill.saga_start(gen_random_uuid(), 'pay', 1, 'P-2', 'billing.saga-replies', 1::smallint, null, null, null, null, 'c0ffee', '{}', '{}')`,
       DENIED,
@@ -461,7 +461,7 @@ describe('a service that may consume orders* in group shop', () => {
     expect(await attempt('shop', text())).toEqual(expected);
   });
 
-  test('forgets nothing of others, whatever time it names', async () => {
+  test('deletes nothing of others, whatever time it gives', async () => {
     await owner.pool.query(
       `insert into waybill.half_message_decided (slot, id, producer_group, state, prepared_at, decided_at, decided_by, checks, messages)
        values (3, gen_random_uuid(), 'billing', 3, now(), now() - interval '1 hour', 'check', 0, '[]')`,
@@ -475,7 +475,7 @@ describe('a service that may consume orders* in group shop', () => {
       expect([call, await attempt('shop', `select waybill.${call}`)]).toEqual([call, false]);
   });
 
-  test('lets no group go by its functions', async () => {
+  test('removes no group through the functions', async () => {
     const { pool } = databases.get('shop') as PgDatabase;
     await pool.query(
       `select waybill.group_release(${ids.billing}, ${ids.payments}, '${MEMBER}'), waybill.group_release_all(${ids.billing}, '{${ids.payments}}', '${MEMBER}')`,
@@ -524,7 +524,7 @@ describe('an operator', () => {
     await owner.pool.query(`update waybill.dead_letter set state = 'open'`);
   });
 
-  test('is named in the record of what operators did by the login, at the server’s time, for good', async () => {
+  test('is recorded in the audit by login and server time, permanently', async () => {
     expect(await attempt('operator', act)).toBe(bus.name('operator'));
     for (const text of [
       `insert into waybill.operator_action (action, target_kind, target, actor) values ('a', 'b', 'c', 'alice')`,
@@ -538,7 +538,7 @@ describe('an operator', () => {
       expect([text, await attempt('operator', text)]).toEqual([text, DENIED]);
   });
 
-  test('keeps what it did for 30 days at least, whatever retention a service asks for', async () => {
+  test('has its actions kept for at least 30 days, whatever retention a service asks for', async () => {
     const { pool } = owner;
     const act = 'insert into waybill.operator_action (action, target_kind, target) values';
     await pool.query(`${act} ('29', 'b', 'c'), ('31', 'b', 'c')`);
@@ -591,7 +591,7 @@ describe('an operator', () => {
   });
 });
 
-test('a saga of group billing cannot be told from one that does not exist', async () => {
+test('a saga of group billing cannot be distinguished from one that does not exist', async () => {
   expect(await attempt('shop', `select id from waybill.saga where id = '${SAGA}'`)).toEqual(
     await attempt('shop', `select id from waybill.saga where id = '${newId()}'`),
   );

@@ -39,7 +39,7 @@ function as(login: string, database: string): { connectionString: string } {
 
 type Options = Omit<Partial<WaybillModuleOptions>, 'group'> & { readonly group?: string | null };
 
-/** Starts a service, lets everything that it runs have a pass, and returns what it has complained of. */
+/** Starts a service, lets each of its loops make a pass, and returns the problems that it logged. */
 async function complaints({ group = 'shop', ...options }: Options): Promise<string[]> {
   const lines: string[] = [];
   const complain = (line: string): void => void lines.push(line);
@@ -66,7 +66,7 @@ async function complaints({ group = 'shop', ...options }: Options): Promise<stri
     await waitUntil(
       () =>
         lines.length > 0 || loops.every((loop) => loop?.running !== true || loop.lastPassAgeMs !== undefined),
-      { describe: 'everything has had a pass' },
+      { describe: 'every loop has made a pass' },
     );
     const database = new pg.Client((options.database ?? as('service', url)).connectionString);
     await database.connect();

@@ -17,7 +17,7 @@ const ADA = { by: 'ada', reason: 'the lorry is back' };
 const statesOf = async (ids: readonly string[]): Promise<string[]> =>
   Promise.all(ids.map(async (id) => (await floor.operations.show(id)).state));
 
-/** A step by hand: what another process has prepared. */
+/** A step as a raw row, as another process has prepared it. */
 const step = (bulk: number, after: string, saga: string, revision: number): Promise<unknown> =>
   floor.database.pool.query(
     `select waybill.saga_bulk_step($1, $2, array[$3]::uuid[], array[$4]::bigint[], array['ship'], $3, true)`,
@@ -25,7 +25,7 @@ const step = (bulk: number, after: string, saga: string, revision: number): Prom
   );
 const NO_ID = '00000000-0000-0000-0000-000000000000';
 
-/** How often each saga was told something by operators, by what came of it. */
+/** How many operator orders each saga got, by outcome. */
 async function ordersOf(ids: readonly string[]): Promise<{ applied: number; refused: number }[]> {
   return Promise.all(
     ids.map(async (id) => {
@@ -37,7 +37,7 @@ async function ordersOf(ids: readonly string[]): Promise<{ applied: number; refu
 }
 
 describe('an order to many sagas', () => {
-  test('goes to those that match, with who gave it and why, and only counts them before it is meant', async () => {
+  test('goes to those that match, with its operator and reason, and without --yes only counts them', async () => {
     await opened();
     const mine = await stuck(['A-1', 'A-2', 'A-3']);
     const others = await stuck(['B-1'], { customer: 5 });
@@ -53,7 +53,7 @@ describe('an order to many sagas', () => {
       '--state',
       'STUCK',
     ];
-    const counted = '3 sagas would have a step retried; --yes does it\n';
+    const counted = '3 sagas would have a step retried; use --yes to do so\n';
     expect(await command(...words)).toBe(counted);
     expect(await command(...words, '--dry-run')).toBe(counted);
     expect(await command(...words, '--step', 'ship')).toBe(counted);
@@ -61,7 +61,7 @@ describe('an order to many sagas', () => {
     const printed = await command(...words, '--by', 'ada', '--because', 'the lorry is back', '--yes');
     expect(printed).toMatch(/^bulk order 1: 3 of 3 given, \d carried out\n/);
     expect(printed).toMatch(
-      /\nbulk order 1 is done: 3 carried out, 0 refused, 0 skipped because they had moved on\n$/,
+      /\nbulk order 1 is done: 3 carried out, 0 refused, 0 skipped because they had changed\n$/,
     );
     expect(process.exitCode).toBeUndefined();
     expect(await statesOf([...mine, ...others, running])).toEqual([
@@ -90,7 +90,7 @@ describe('an order to many sagas', () => {
     ]);
   });
 
-  test('skips, cancels and compensates as well, and means those that it can', async () => {
+  test('skips, cancels and compensates as well, and applies only to those that allow it', async () => {
     await opened();
     const skipped = await stuck(['A-1', 'A-2'], { customer: 1 });
     const turned = await stuck(['B-1'], { customer: 2 });
@@ -99,7 +99,7 @@ describe('an order to many sagas', () => {
     const all = (order: string, customer: number, ...words: string[]): Promise<string> =>
       command(order, '--all', '--where', `customer=${customer}`, '--yes', ...words);
     expect(await all('skip', 1)).toContain('2 carried out');
-    // It has passed its pivot: the machine refuses a cancel, and an operator may compensate all the same.
+    // It has passed its pivot: a cancel is refused, but an operator may still compensate.
     expect(await all('cancel', 2)).toContain('is done: 0 carried out, 1 refused, 0 skipped');
     expect(await all('compensate', 2)).toContain('1 carried out');
     expect(await all('skip', 3)).toContain('is done: 0 carried out, 0 refused, 0 skipped');
@@ -125,7 +125,7 @@ describe('an order to many sagas', () => {
     ]);
   });
 
-  test('skips what has moved on or ended between the look and the order, and counts it', async () => {
+  test('skips and counts sagas that have moved on or ended between the query and the order', async () => {
     await opened();
     const ids = await stuck(numbers(4));
     const { id } = await floor.operations.bulk.start(
@@ -133,7 +133,7 @@ describe('an order to many sagas', () => {
       { states: ['STUCK'] },
       { ...ADA, perSecond: 5 },
     );
-    // One ends before its turn, and one has another order that waits; one moves on while its order waits.
+    // One ends before its turn, one has another order pending, and one moves on while its order is pending.
     await tell(ids[1] as string, { type: 'retry', step: 'ship' });
     await floor.operations.skip(ids[2] as string, 'ship', ADA, { waitMs: 0 }).catch(() => {});
     const run = floor.operations.bulk.resume(id, { waitMs: 20_000 });
@@ -167,7 +167,7 @@ describe('an order to many sagas', () => {
     expect(await ordersOf([late])).toEqual([{ applied: 0, refused: 0 }]);
   });
 
-  test('of two operators at once carries each saga on once', async () => {
+  test('of two operators at once moves each saga on once', async () => {
     await opened();
     const ids = await stuck(numbers(150));
     await floor.carry();
@@ -183,7 +183,7 @@ describe('an order to many sagas', () => {
     expect(await statesOf(ids)).toEqual(ids.map(() => 'COMPLETED'));
   });
 
-  test('that was interrupted goes on where it was, by two processes at once, at its rate', async () => {
+  test('that was interrupted continues where it was, by two processes at once, at its rate', async () => {
     await opened();
     const ids = await stuck(numbers(30));
     await floor.carry();
@@ -198,18 +198,18 @@ describe('an order to many sagas', () => {
       onProgress: () => stop.abort(),
     });
     expect(first).toMatchObject({ state: 'running', total: 30, ordered: 10 });
-    // What was prepared behind another place does nothing.
+    // A step prepared after a different position does nothing.
     await step(id, NO_ID, ids[20] as string, 2);
     expect(await floor.operations.bulk.show(id)).toMatchObject({ state: 'running', ordered: 10, skipped: 0 });
     const begun = performance.now();
     await expect(command('cancel', '--resume', String(id))).rejects.toThrow(
-      `bulk order ${id} is one to retry: waybill saga retry --resume ${id}`,
+      `bulk order ${id} is a retry order: use waybill saga retry --resume ${id}`,
     );
     const [printed, beside] = await Promise.all([
       command('retry', '--resume', String(id)),
       floor.operations.bulk.resume(id),
     ]);
-    // 20 are left: the second 10 come 200 ms behind the first.
+    // 20 are left: the second 10 come 200 ms after the first.
     expect(performance.now() - begun).toBeGreaterThan(150);
     expect(printed).toContain(`bulk order ${id} is done: 30 carried out, 0 refused, 0 skipped`);
     expect(beside).toMatchObject({ ordered: 30, applied: 30 });
@@ -217,24 +217,24 @@ describe('an order to many sagas', () => {
     await expect(floor.operations.bulk.cancel(id, ADA)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
-  test('whose process is told to stop says how to go on', async () => {
+  test('whose process is stopped prints how to continue', async () => {
     await opened();
     await stuck(numbers(3));
     const running = command('retry', '--all', '--type', 'orders.ship', '--rate', '1', '--yes');
     const ordered = () => floor.fixture.value('select count(*)::int from waybill.saga_order');
     await waitUntil(async () => (await ordered()) === 1, { describe: () => 'the first is ordered' });
     process.emit('SIGINT');
-    expect(await running).toMatch(/\ninterrupted; go on with: waybill saga retry --resume 1\n$/);
+    expect(await running).toMatch(/\ninterrupted; continue with: waybill saga retry --resume 1\n$/);
     expect(process.exitCode).toBe(130);
     await floor.operations.bulk.cancel(1, ADA);
     expect(await command('retry', '--resume', '1', '--wait', '10ms')).toBe(
-      'bulk order 1 is cancelled: 0 carried out, 0 refused, 0 skipped because they had moved on\n' +
-        '1 orders wait: they are carried out when their service runs, where the saga is unchanged\n',
+      'bulk order 1 is cancelled: 0 carried out, 0 refused, 0 skipped because they had changed\n' +
+        '1 orders wait: they are carried out when their service runs, if the saga is unchanged\n',
     );
     expect(process.exitCode).toBe(1);
   });
 
-  test('gives no more orders than its services take up', async () => {
+  test('gives no more orders than its services process', async () => {
     await opened();
     await floor.database.pool.query(
       `insert into waybill.saga (id, saga_type, definition_version, saga_key, reply_topic, state, started_at, changed_at, content)
@@ -250,7 +250,7 @@ describe('an order to many sagas', () => {
     expect(end).toMatchObject({ state: 'running', total: 1_500, ordered: 1_000, waiting: 1_000 });
   });
 
-  test('leaves out what cannot be read, where it must be, and says so', async () => {
+  test('leaves out sagas that it must read and cannot, and reports them', async () => {
     await opened();
     await stuck(['A-1']);
     const sealed = await stuck(['A-2', 'A-3']);
@@ -259,34 +259,34 @@ describe('an order to many sagas', () => {
       [sealed],
     );
     expect(await command('retry', '--all', '--state', 'STUCK')).toBe(
-      '1 sagas would have a step retried; --yes does it\n' +
-        '2 more cannot be read, so their steps are not known: give --cipher\n',
+      '1 sagas would have a step retried; use --yes to do so\n' +
+        '2 more cannot be read, so their steps are unknown: use --cipher\n',
     );
     expect(await command('cancel', '--all', '--state', 'STUCK')).toMatch(/^3 sagas would be cancelled/);
     expect(await floor.operations.list({ step: 'ship' })).toMatchObject([{ key: 'A-1' }]);
   });
 
-  test('that is not clear is refused, and nothing is written', async () => {
+  test('that is ambiguous is refused, and nothing is written', async () => {
     await opened();
     const [id = ''] = await stuck(['A-1']);
     for (const [words, why] of [
       [['retry', '--all', '--yes'], 'say which sagas'],
       [['cancel', '--all'], 'say which sagas'],
       [['retry', '--all', '--step', 'ship', '--yes'], 'say which sagas'],
-      [['retry'], 'name a saga and its step, or say --all'],
-      [['retry', id], 'name a saga and its step, or say --all'],
-      [['cancel'], 'name a saga, or say --all'],
-      [['cancel', id, '--all', '--type', 'x'], 'name one saga, or say --all, not both'],
-      [['cancel', id, '--type', 'x'], 'go with --all'],
-      [['cancel', id, '--dry-run'], 'go with --all'],
-      [['cancel', '--where', 'a=1', '--yes'], 'go with --all'],
-      [['cancel', '--all', '--type', 'x', '--dry-run', '--yes'], 'say --dry-run or --yes, not both'],
-      [['cancel', '--all', '--type', 'x', '--revision', '1'], '--revision is of one saga'],
+      [['retry'], 'give a saga and its step, or --all'],
+      [['retry', id], 'give a saga and its step, or --all'],
+      [['cancel'], 'give a saga, or --all'],
+      [['cancel', id, '--all', '--type', 'x'], 'give one saga or --all, not both'],
+      [['cancel', id, '--type', 'x'], 'need --all'],
+      [['cancel', id, '--dry-run'], 'need --all'],
+      [['cancel', '--where', 'a=1', '--yes'], 'need --all'],
+      [['cancel', '--all', '--type', 'x', '--dry-run', '--yes'], 'use --dry-run or --yes, not both'],
+      [['cancel', '--all', '--type', 'x', '--revision', '1'], '--revision is for one saga'],
       [['cancel', '--all', '--where', 'a', '--yes'], '--where takes name=value'],
       [['cancel', '--all', '--state', 'GONE', '--yes'], 'states must be an array of'],
       [['cancel', '--all', '--state', 'COMPLETED', '--yes'], 'sagas that are COMPLETED have ended'],
       [['cancel', '--all', '--type', 'x', '--rate', '0', '--yes'], 'perSecond must be a whole number from 1'],
-      [['cancel', '--resume', '1', '--all'], '--resume goes on with what was begun'],
+      [['cancel', '--resume', '1', '--all'], '--resume continues a bulk order'],
     ] as const)
       await expect(command(...words)).rejects.toMatchObject({
         code: 'CONFIGURATION_INVALID',

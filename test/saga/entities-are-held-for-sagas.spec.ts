@@ -32,7 +32,7 @@ describe('semantic locks', () => {
       },
     });
 
-  test('a command for an entity of another saga waits until that lets go', async () => {
+  test('a command for an entity of another saga waits until that saga releases it', async () => {
     floor = await SagaFloor.open([holding] as never);
     await serveHolding();
     await floor.carry();
@@ -81,7 +81,7 @@ describe('semantic locks', () => {
       ]);
     });
 
-  test('an answer says that something is held, and it is let go when the saga says that it has ended', async () => {
+  test('a reply reports that an entity is held, and it is released when the saga reports its end', async () => {
     floor = await SagaFloor.open([holding] as never);
     await serveHolding();
     const first = await floor.start(holding, '1', { orderId: '1' });
@@ -91,7 +91,7 @@ describe('semantic locks', () => {
     const second = await floor.start(holding, '2', { orderId: '2' });
     await eventually(async () => (await held())[0]?.waiting === 1);
     await tellEnd('stock.adjust', first.id);
-    // The command that waited has its turn, and nothing else has been carried out or answered for the message.
+    // The waiting command now runs, and no other effect or reply was made for the message.
     await eventually(async () => (await held())[0]?.sagaId === second.id);
     await eventually(async () => (await floor.deeds()).length === 2);
     expect(await floor.deeds()).toEqual(['adjust', 'adjust']);
@@ -104,7 +104,7 @@ describe('semantic locks', () => {
     expect(answered).toHaveLength(2);
   });
 
-  test('an operator lists what is held, and lets it go; the commands that wait come again', async () => {
+  test('an operator lists what is held, and releases it; the waiting commands are delivered again', async () => {
     floor = await SagaFloor.open([holding] as never, { locks: { sweepMs: 20 } });
     await serveHolding();
     const first = await floor.start(holding, '1', { orderId: '1' });
@@ -114,7 +114,7 @@ describe('semantic locks', () => {
     expect(await command('locks')).toMatch(new RegExp(`sku:1 .*${first.id} .*adjust .* 1`));
     expect(await command('locks', '--older-than', '1h', '--json')).not.toContain('sku:1');
     expect(await command('locks', '--entity', 'sku:2', '--json')).not.toContain('sku:1');
-    expect(await command('unlock', 'sku:1')).toContain('--yes does it');
+    expect(await command('unlock', 'sku:1')).toContain('use --yes to do so');
     expect((await held())[0]?.sagaId).toBe(first.id);
     await expect(command('unlock', 'sku:2', '--yes')).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect(
@@ -136,7 +136,7 @@ describe('semantic locks', () => {
     ]);
   });
 
-  test("in a participant's own database what an operator let go is kept as well", async () => {
+  test("in a participant's own database a release by an operator is recorded as well", async () => {
     floor = await SagaFloor.open([holding] as never);
     const { connectionString, drop } = await testDatabase('participant');
     const own = new PgDatabase({ connectionString });

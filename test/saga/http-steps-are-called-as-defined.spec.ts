@@ -28,7 +28,7 @@ afterEach(async () => {
   await floor.close();
 });
 
-/** A saga of one call, and of one behind its pivot where that is wanted. */
+/** A saga of one call, and of another after its pivot if asked for. */
 const charging = (
   options: Partial<HttpCommandOptions<Order>> = {},
   { behindPivot = false, timeoutMs = 20_000 } = {},
@@ -63,7 +63,7 @@ const keys = (): unknown[] => gateway.calls.map(({ headers }) => headers['idempo
 const reasonOf = async (id: string): Promise<string | null> => (await floor.operations.show(id)).reason;
 const ada = { by: 'ada', reason: 'the card was changed' };
 
-test('the URL takes fields of the request, encoded', async () => {
+test('the URL contains fields of the request, encoded', async () => {
   const definition = charging({ url: gateway.url('/orders/{orderId}/charge?card={card}') });
   await open(definition);
   const id = await begin(definition, { orderId: '../17/?#&', card: 'ä b' });
@@ -76,7 +76,7 @@ test.each([
   ['a dot', '.', /would change the path/],
   ['empty', '', /field orderId of the request is empty/],
   ['missing', null, /field orderId of the request is neither a string nor a number/],
-])('a field that is %s calls nobody, and its saga is stuck', async (_, orderId, reason) => {
+])('a field that is %s makes no call, and its saga is stuck', async (_, orderId, reason) => {
   const definition = charging({ url: gateway.url('/orders/{orderId}/charge') });
   await open(definition);
   const id = await begin(definition, { orderId });
@@ -99,7 +99,7 @@ describe('the method', () => {
     expect(gateway.calls[0]?.headers['content-type']).toBe(hasBody ? 'application/json' : undefined);
   });
 
-  test('DELETE has a body when that is wanted', async () => {
+  test('DELETE has a body if asked for', async () => {
     const definition = charging({ method: 'DELETE', sendBody: true });
     await open(definition);
     await floor.until(await begin(definition), 'COMPLETED');
@@ -108,7 +108,7 @@ describe('the method', () => {
 });
 
 describe('headers from the request', () => {
-  test('are sent with those of the service, and are stored nowhere', async () => {
+  test('are sent with those of the service, and are not stored', async () => {
     let tries = 0;
     gateway.behaviours['/charge'] = (response, call) => answer(++tries === 1 ? 503 : 200)(response, call);
     const definition = charging({
@@ -126,8 +126,8 @@ describe('headers from the request', () => {
     ['of Waybill', { 'Waybill-Saga-Id': 'x' }, /may not set "waybill-saga-id"/],
     ['of the message', { 'Content-Length': '3' }, /may not set "content-length"/],
     ['that name another host', { HOST: 'x' }, /may not set "host"/],
-    ['that are no texts', { 'x-order': 3 }, /must be a string, got number/],
-    ['that are none', 'x-order: 3', /must return an object of strings/],
+    ['that are not strings', { 'x-order': 3 }, /must be a string, got number/],
+    ['that are not an object', 'x-order: 3', /must return an object of strings/],
   ])('%s are a failure of the step', async (_, made, reason) => {
     const definition = charging({ headers: () => made as never });
     await open(definition);
@@ -138,7 +138,7 @@ describe('headers from the request', () => {
   });
 });
 
-test('credentials that cannot be had for a while are asked for again, within the attempt', async () => {
+test('credentials that are unavailable for a while are fetched again, within the attempt', async () => {
   let asked = 0;
   const definition = charging();
   await open(definition, {
@@ -154,7 +154,7 @@ test('credentials that cannot be had for a while are asked for again, within the
   expect(gateway.paths).toEqual(['/charge']);
 });
 
-test('what a function of the definition throws is a failure of the step, and no loop', async () => {
+test('an error thrown by a function of the definition fails the step, without a loop', async () => {
   let asked = 0;
   const definition = charging({
     headers: () => {
@@ -171,7 +171,7 @@ test('what a function of the definition throws is a failure of the step, and no 
 });
 
 describe('the idempotency key', () => {
-  test('is the definition’s, the same at each try and attempt', async () => {
+  test('comes from the definition, and is the same at each try and attempt', async () => {
     const seen: unknown[] = [];
     gateway.behaviours['/charge'] = (response, call) =>
       gateway.calls.length < 3 ? response.destroy() : answer(200)(response, call);
@@ -192,7 +192,7 @@ describe('the idempotency key', () => {
     ['ä', 'not ASCII'],
     ['a\r\nb', 'two lines'],
     [3, 'a number'],
-  ])('that is %j calls nobody: %s', async (key) => {
+  ])('that is %j makes no call: %s', async (key) => {
     const definition = charging({ idempotencyKey: () => key as never });
     await open(definition);
     const id = await begin(definition);
@@ -201,7 +201,7 @@ describe('the idempotency key', () => {
     expect(gateway.calls).toEqual([]);
   });
 
-  test('is another one when an operator retries what was rejected, as gateways keep what they said', async () => {
+  test('is a new one when an operator retries a rejected call, as gateways repeat their response', async () => {
     gateway.behaviours['/charge'] = (response, { headers }) =>
       answer(headers['idempotency-key'] === `${id}/charge/action/2` ? 200 : 402, { message: 'no money' })(
         response,
@@ -218,7 +218,7 @@ describe('the idempotency key', () => {
     expect(keys()).toEqual([`${id}/charge/action`, `${id}/charge/action/2`]);
   });
 
-  test('stays the same when an operator retries what may have happened', async () => {
+  test('stays the same when an operator retries a call that may have happened', async () => {
     gateway.behaviours['/charge'] = (response) => response.destroy();
     const definition = charging({}, { behindPivot: true, timeoutMs: 300 });
     await open(definition);
@@ -231,7 +231,7 @@ describe('the idempotency key', () => {
   });
 });
 
-test('rejectOn says what is a rejection, and nothing else is', async () => {
+test('only what rejectOn names is a rejection', async () => {
   let tries = 0;
   gateway.behaviours['/charge'] = (response, call) =>
     answer(++tries === 1 ? 409 : 404, { message: `no ${tries}` })(response, call);
@@ -243,7 +243,7 @@ test('rejectOn says what is a rejection, and nothing else is', async () => {
   expect(gateway.paths).toEqual(['/charge', '/charge']);
 });
 
-test('an operator sees a call under way: its tries, and its last error', async () => {
+test('an operator sees a running call: its tries, and its last error', async () => {
   gateway.behaviours['/charge'] = answer(503);
   const definition = charging();
   await open(definition);
@@ -263,7 +263,7 @@ test('an operator sees a call under way: its tries, and its last error', async (
   ]);
 });
 
-describe('an endpoint that answers later', () => {
+describe('an endpoint that responds later', () => {
   const reply = (token: unknown, given: CallReply): Promise<boolean> =>
     floor.fixture.transaction((client) => floor.sagas.replyToCall(client, token as string, given));
   const token = async (): Promise<unknown> => {
@@ -277,12 +277,12 @@ describe('an endpoint that answers later', () => {
     gateway.behaviours['/charge'] = answer(202, '', { 'retry-after': '0' });
   });
 
-  test('is not asked again, and its answer counts once', async () => {
+  test('is not called again, and its result counts once', async () => {
     await open(laterOn());
     const id = await begin(laterOn());
     const given = await token();
     await waitUntil(async () => (await floor.operations.show(id)).calls[0]?.state === 'awaited', {
-      describe: 'its answer is awaited',
+      describe: 'its result is awaited',
     });
     expect(await reply(given, done)).toBe(true);
     expect(await reply(given, { status: 'rejected' })).toBe(false);
@@ -292,7 +292,7 @@ describe('an endpoint that answers later', () => {
     expect(gateway.paths).toEqual(['/charge']);
   });
 
-  test('may answer before its 202 has arrived', async () => {
+  test('may report its result before its 202 has arrived', async () => {
     let finish = (): void => {};
     gateway.behaviours['/charge'] = (response, call) => (finish = () => answer(202)(response, call));
     await open(laterOn());
@@ -303,7 +303,7 @@ describe('an endpoint that answers later', () => {
     expect(gateway.paths).toEqual(['/charge']);
   });
 
-  test('may say no', async () => {
+  test('may reject', async () => {
     await open(laterOn());
     const id = await begin(laterOn());
     expect(await reply(await token(), { status: 'rejected', reason: 'fraud' })).toBe(true);
@@ -312,18 +312,18 @@ describe('an endpoint that answers later', () => {
     expect(gateway.paths).toEqual(['/charge']);
   });
 
-  test('is asked again by the next attempt, with the same token, and may answer that', async () => {
+  test('is called again by the next attempt, with the same token, and may respond to that', async () => {
     const definition = laterOn(500);
     await open(definition);
     const id = await begin(definition);
-    await waitUntil(() => gateway.calls.length === 2, { describe: 'it is asked again' });
+    await waitUntil(() => gateway.calls.length === 2, { describe: 'it is called again' });
     const [first, second] = gateway.calls.map(({ headers }) => headers['waybill-callback']);
     expect(second).toBe(first);
     expect(await reply(first, done)).toBe(true);
     await floor.until(id, 'COMPLETED');
   });
 
-  test('and never answers is compensated; what it says then is refused', async () => {
+  test('and never reports is compensated; a later result is refused', async () => {
     const definition = laterOn(300);
     await open(definition);
     const id = await begin(definition);
@@ -337,7 +337,7 @@ describe('an endpoint that answers later', () => {
     });
   });
 
-  test('is not believed without its token', async () => {
+  test('is not trusted without its token', async () => {
     await open(laterOn());
     const id = await begin(laterOn());
     const given = String(await token());

@@ -30,7 +30,7 @@ const open = async (
   floor = await SagaFloor.open(definitions, { http: { privateHosts: ['127.0.0.1'], ...http } });
 };
 
-/** A saga that takes about two seconds: a call that was to be made meanwhile has been made when it is done. */
+/** A saga that takes about two seconds: a call due in the meantime has been made when it is done. */
 const slow = (): SagaDefinition<Order, Order> =>
   saga<Order>('slow.order')
     .step('wait', { invoke: httpCommand<Order>(other.url('/wait')), with: (order) => order })
@@ -59,23 +59,23 @@ describe('a call that its saga has given up', () => {
   const behaviours: Readonly<Record<string, Behaviour>> = {
     'answers 503': answer(503),
     'cuts the connection': (response) => response.destroy(),
-    'never answers': () => {},
-    'answers after its time': (response) => void late.push(() => response.writeHead(200).end('{}')),
-    'says that it is still at it': answer(202),
-    'first answers 503, then hangs': (response, call) => {
+    'never responds': () => {},
+    'responds too late': (response) => void late.push(() => response.writeHead(200).end('{}')),
+    'reports that it is still working': answer(202),
+    'first responds 503, then hangs': (response, call) => {
       if (gateway.paths.filter((path) => path === '/charge').length === 1) answer(503)(response, call);
     },
-    'answers something that is too long': answer(200, 'x'.repeat(3_000)),
+    'sends a response that is too long': answer(200, 'x'.repeat(3_000)),
   };
 
-  test.each(Object.keys(behaviours))('is not made behind its compensation: the gateway %s', async (name) => {
+  test.each(Object.keys(behaviours))('is not made after its compensation: the gateway %s', async (name) => {
     gateway.behaviours['/charge'] = behaviours[name] as Behaviour;
     await open([order() as never, slow() as never], { maxResponseBytes: 2_000 });
     await floor.carry();
     const { id } = await floor.start(order(), 'A-1', { orderId: 'A-1' });
     await waitUntil(() => gateway.paths.includes('/refund'), { describe: 'it is compensated' });
     for (const respond of late.splice(0)) respond();
-    // What is asked once more would be done now.
+    // A repeated call would take effect now.
     gateway.behaviours['/charge'] = answer(200);
     await floor.until(id, 'COMPENSATED');
     await letTimePass();
@@ -85,7 +85,7 @@ describe('a call that its saga has given up', () => {
     expect(await floor.fixture.value('select count(*)::int from waybill.saga_call')).toBe(0);
   });
 
-  test('and whose answer comes later than its compensation changes nothing', async () => {
+  test('and whose response comes after its compensation changes nothing', async () => {
     let respond = (): void => {};
     gateway.behaviours['/charge'] = (response) => void (respond = () => response.writeHead(200).end('{}'));
     await open([order({ tryMs: 5_000 }) as never]);
@@ -102,10 +102,10 @@ describe('a call that its saga has given up', () => {
 });
 
 describe('a compensation', () => {
-  test('waits while a try of its action may be on its way, though the process that makes it is gone', async () => {
+  test('waits while a try of its action may be in flight, even if its process is gone', async () => {
     await open([order() as never]);
     const { id } = await floor.start(order(), 'A-1', { orderId: 'A-1' });
-    // As a process that dies behind its claim.
+    // As a process that crashes after its claim.
     await floor.database.pool.query(
       `select from waybill.saga_calls_claim('orders.saga-replies',
          array(select c.definition from waybill.saga_call c), $1, '{1}', 1, 0, 3000)`,
@@ -137,7 +137,7 @@ describe('a compensation', () => {
     expect(gateway.paths).toEqual([]);
   });
 
-  test('and its action are both not called when the saga gives up in the transition that begins it', async () => {
+  test('is not called, nor is its action, when the saga gives up in the transition that begins it', async () => {
     const definition = saga<Order>('order')
       .parallel((group) =>
         group
@@ -156,7 +156,7 @@ describe('a compensation', () => {
     expect(gateway.paths).toEqual([]);
   });
 
-  test('of what an operator says was done is called', async () => {
+  test('is called for an action that an operator marks as done', async () => {
     const definition = saga<Order>('order')
       .step('charge', {
         invoke: httpCommand<Order>({ url: gateway.url('/{missing}') }),
@@ -177,7 +177,7 @@ describe('a compensation', () => {
   });
 });
 
-test('a host that hangs, with hundreds of calls due, delays no call of another host', async () => {
+test('a host that hangs, with hundreds of calls due, delays no call to another host', async () => {
   gateway.behaviours['/charge'] = () => {};
   const hanging = order({ timeoutMs: 60_000, tryMs: 20_000 });
   await open([hanging as never, slow() as never], { maxCallsPerHost: 4 });
@@ -192,7 +192,7 @@ test('a host that hangs, with hundreds of calls due, delays no call of another h
   expect(gateway.calls).toHaveLength(4);
 });
 
-test('two processes make each call once', async () => {
+test('two processes make each call only once', async () => {
   await open([order({ timeoutMs: 20_000 }) as never]);
   await floor.carry();
   const { engine, definitions } = floor;

@@ -16,7 +16,7 @@ interface Call {
 let server: Server;
 let calls: Call[];
 let port: number;
-/** What the endpoint answers, by path. */
+/** The endpoint's responses, by path. */
 let answers: Readonly<
   Record<string, (respond: (status: number, headers: object, body: string) => void) => void>
 >;
@@ -98,7 +98,7 @@ test('a call carries the credentials of the service and names the saga; the endp
     'waybill-saga-id': id,
     'idempotency-key': `${id}/charge/action`,
   });
-  // Where it was called stands with what happened; by which credentials, nowhere.
+  // The history has the address that was called, and nothing has the credentials.
   expect(await tablesWith(on.database, 'of-the-service')).toEqual([]);
   expect(await tablesWith(on.database, '127.0.0.1')).toEqual([expect.stringMatching(/^saga_transition_s/)]);
 });
@@ -114,7 +114,7 @@ describe('an endpoint', () => {
     ['with the metadata of a cloud', () => 'http://169.254.169.254/latest/meta-data'],
     ['in a private network', () => 'http://10.1.2.3/'],
     ['in a unique local network', () => 'http://[fd00::1]/'],
-  ])('%s is not called unless that is said', async (_, urlOf) => {
+  ])('%s is not called unless that is allowed', async (_, urlOf) => {
     const url = urlOf();
     const on = await open(url, {});
     const id = await begin(on, url);
@@ -132,14 +132,14 @@ describe('an endpoint', () => {
   });
 
   test.each(['http://ada:secret@api.example.com/', 'https://token@api.example.com/'])(
-    'with a user in its URL is refused, and the URL is not told: %s',
+    'with a user in its URL is refused without printing the URL: %s',
     (url) => {
       expect(() => httpCommand(url)).toThrow(expect.objectContaining({ code: 'CONFIGURATION_INVALID' }));
       expect(() => httpCommand(url)).not.toThrow(/secret|token/);
     },
   );
 
-  test('that sends it elsewhere is not followed, and one that answers without end is cut', async () => {
+  test('that redirects is not followed, and an endless response is cut off', async () => {
     answers = {
       '/moved': (respond) => respond(307, { location: `http://127.0.0.1:${port}/elsewhere` }, ''),
       '/endless': (respond) => respond(200, {}, 'x'.repeat(3_000)),
@@ -149,7 +149,7 @@ describe('an endpoint', () => {
       const on = await open(url, { privateHosts: ['127.0.0.1'], maxResponseBytes: 2_000 });
       await begin(on, url);
       const tries = (): number => calls.filter((one) => one.path === path).length;
-      await waitUntil(() => tries() > 1, { describe: 'it is tried again' });
+      await waitUntil(() => tries() > 1, { describe: 'it is retried' });
       await on.close();
       floor = undefined;
     }

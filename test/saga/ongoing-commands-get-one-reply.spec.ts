@@ -20,7 +20,7 @@ function charging(timeoutMs = policy.timeoutMs): SagaDefinition<{ orderId: strin
     .build() as never;
 }
 
-/** A command that goes on behind its delivery. */
+/** A command that continues after its delivery. */
 class Ongoing {
   readonly control = new Map<string, Headers>();
 
@@ -37,7 +37,7 @@ class Ongoing {
   }
 }
 
-describe('a command that is answered later', () => {
+describe('a command with a later reply', () => {
   let floor: SagaFloor;
   afterEach(() => floor.close());
 
@@ -48,7 +48,7 @@ describe('a command that is answered later', () => {
     return floor.start(definition, newId(), { orderId: '1' });
   }
 
-  /** Charges, and answers, in one transaction. */
+  /** Charges and replies in one transaction. */
   const end = (id: string, control: Headers, answer: LaterReply): Promise<void> =>
     floor.fixture.transaction(async (client) => {
       await client.query(`insert into deed (what, saga) values ('charge', $1)`, [id]);
@@ -56,7 +56,7 @@ describe('a command that is answered later', () => {
     });
   const done: LaterReply = { status: 'done', payload: { receipt: 'r-1' } };
 
-  test('is answered once, however often that is tried, and its effect is there once', async () => {
+  test('gets one reply, however often that is tried, and takes effect once', async () => {
     const ongoing = new Ongoing();
     const { id } = await open(charging(), ongoing);
     const control = await ongoing.of(id);
@@ -71,7 +71,7 @@ describe('a command that is answered later', () => {
     expect(await floor.deeds(id)).toEqual(['charge']);
   });
 
-  test('is not answered behind its compensation, which has nothing to take back', async () => {
+  test('gets no reply after its compensation, which has nothing to undo', async () => {
     const ongoing = new Ongoing();
     const { id } = await open(charging(200), ongoing);
     const control = await ongoing.of(id);
@@ -85,7 +85,7 @@ describe('a command that is answered later', () => {
     expect(await floor.deeds(id)).toEqual([]);
   });
 
-  test('that has had an effect already is taken back although it was not answered', async () => {
+  test('that has already had an effect is undone although it had no reply', async () => {
     const ongoing = new Ongoing({});
     const { id } = await open(charging(200), ongoing);
     const control = await ongoing.of(id);
@@ -94,7 +94,7 @@ describe('a command that is answered later', () => {
     expect(await floor.deeds(id)).toEqual(['refund']);
   });
 
-  test('may be rejected, and is then over', async () => {
+  test('may be rejected, and has then ended', async () => {
     const ongoing = new Ongoing();
     const { id } = await open(charging(), ongoing);
     const control = await ongoing.of(id);
@@ -110,7 +110,7 @@ describe('a command that is answered later', () => {
     expect(await floor.deeds(id)).toEqual([]);
   });
 
-  test('has its time begin again when it says that it is still at work', async () => {
+  test('restarts its time-out when it reports that it is still running', async () => {
     const ongoing = new Ongoing();
     const { id } = await open(charging(1_000), ongoing);
     const control = await ongoing.of(id);
@@ -127,7 +127,7 @@ describe('a command that is answered later', () => {
     expect(await floor.deeds(id)).toEqual(['charge']);
   });
 
-  test('that was never begun here, or is none, is not answered', async () => {
+  test('that never started here, or is invalid, gets no reply', async () => {
     const ongoing = new Ongoing();
     const { id } = await open(charging(), ongoing);
     const control = await ongoing.of(id);
@@ -153,7 +153,7 @@ describe('a command that is answered later', () => {
       code: 'TRANSACTION_REQUIRED',
     });
     expect(await floor.deeds(id)).toEqual([]);
-    // What was looked for and not found has left nothing behind.
+    // The unsuccessful lookups have written nothing.
     const { rows } = await pool.query('select from waybill.barrier where gid = $1', [
       unknown['waybill-saga-id'],
     ]);

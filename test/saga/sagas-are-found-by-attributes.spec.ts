@@ -21,7 +21,7 @@ import { found, lorry, shipping } from '../support/saga/shipping-sagas.js';
 afterEach(closeFloor);
 
 describe('attributes', () => {
-  test('find sagas under way and ended: a number and its digits alike, all that are named', async () => {
+  test('find running and ended sagas: a number and its digits alike, all that are named', async () => {
     await opened();
     const first = await begin('A', { customer: 17_850, region: 'uk' });
     await begin('B', { customer: '17850', region: 'de' });
@@ -42,7 +42,7 @@ describe('attributes', () => {
     expect(await attributesOf(first)).toEqual({ customer: 17_850, region: 'uk' });
   });
 
-  test('names and values may be what JavaScript, SQL and the command line take for something else', async () => {
+  test('may have names and values with a special meaning in JavaScript, SQL and the command line', async () => {
     const odd = {
       constructor: 'toString',
       __proto: 'x',
@@ -65,7 +65,7 @@ describe('attributes', () => {
     expect(shown).toContain('attribute hasOwnProperty==\n');
   });
 
-  test('are written in the transition that changes them, and nothing is where nothing has changed', async () => {
+  test('are written in the transition that changes them, and nothing is written when nothing has changed', async () => {
     await opened();
     const rows = async (): Promise<unknown[]> => {
       const text = 'select name, value, xmin::text, ctid::text from waybill.saga_attribute order by 1';
@@ -85,7 +85,7 @@ describe('attributes', () => {
     expect(await rows()).toEqual(after);
   });
 
-  test('that are not usable leave them as they were, are logged once, and cost the saga nothing', async () => {
+  test('that are invalid leave the earlier ones, are logged once, and do not affect the saga', async () => {
     let made: () => unknown = () => ({ customer: 'first' });
     const definition = shipping(((data: Record<string, unknown>) => {
       delete data['customer'];
@@ -145,7 +145,7 @@ describe('attributes', () => {
     });
   });
 
-  test('that a definition gets later come to its sagas under way, which keep to its shape; they can be taken away', async () => {
+  test('added to a definition later reach its running sagas and leave its fingerprint unchanged; they can be removed', async () => {
     const plain = shipping();
     await opened(plain);
     const [old, other] = [await begin('A', { customer: 7 }, plain), await begin('B', { customer: 7 }, plain)];
@@ -164,7 +164,7 @@ describe('attributes', () => {
     await go(old, null, engineOf(found));
     expect(await keys({ customer: 7 })).toEqual(['A']);
     expect(await fingerprint()).toBe(before);
-    // A process of the release before leaves them; one whose function makes none takes them away.
+    // A process of the previous release leaves them; one whose function returns none removes them.
     await tell(old, { type: 'retry', step: 'ship' }, engineOf(plain));
     expect(await keys({ customer: 7 })).toEqual(['A']);
     const another = shipping((() => ({ region: 'uk' })) as never);
@@ -176,7 +176,7 @@ describe('attributes', () => {
     expect((await floor.operations.show(other)).attributes).toEqual({});
   });
 
-  test('leave with their saga', async () => {
+  test('are removed with their saga', async () => {
     await opened();
     const [gone, kept] = [await begin('A', { customer: 7 }), await begin('B', { customer: 7 })];
     await go(gone);
@@ -184,10 +184,10 @@ describe('attributes', () => {
     const retention = new SagaRetention(floor.database, { endedMs: 0 });
     const left = (): Promise<number> =>
       floor.fixture.value('select count(*)::int from waybill.saga_attribute');
-    // What began less than 8 days ago is left to be emptied with its slot, which one under way holds up.
+    // What began less than 8 days ago is left to be emptied with its slot, which a running one delays.
     await retention.runOnce();
     expect(await left()).toBe(2);
-    // Years ago one ended and one did not: that leaves by itself.
+    // Years ago one ended and one did not: the one that ended is removed by itself.
     const years = { A: '01000000-0000-7000-8000-000000000001', B: '01000000-0000-7000-8000-000000000002' };
     await pool.query('update waybill.saga set id = $1 where id = $2', [years.B, kept]);
     for (const table of ['saga_ended', 'saga_transition', 'saga_attribute'])
@@ -208,7 +208,7 @@ describe('attributes', () => {
     expect(await left()).toBe(0);
   });
 
-  test('are found by an index among 100,000 sagas, by the rarest of them', async () => {
+  test('are found by an index among 100,000 sagas, by the rarest attribute', async () => {
     await opened();
     const { pool } = floor.database;
     await pool.query(
@@ -240,7 +240,7 @@ describe('attributes', () => {
     ]) {
       const seen = await plan(values);
       expect(seen.plan).toContain(`saga_attribute_s${slot}_name_value_saga_id_idx`);
-      // Slots without rows are read as they are.
+      // Slots without rows are read sequentially.
       expect(seen.plan).not.toMatch(new RegExp(`Seq Scan on (saga|saga_attribute_s${slot})\\b`));
       expect(seen.ms).toBeLessThan(200);
     }
@@ -253,7 +253,7 @@ describe('attributes', () => {
     );
   });
 
-  test('that are asked for wrongly are refused', async () => {
+  test('in an invalid query are refused', async () => {
     await opened();
     for (const where of [
       { customer: '' },

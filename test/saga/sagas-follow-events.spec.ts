@@ -185,13 +185,13 @@ const command = async (...words: string[]): Promise<string> => {
   return printed;
 };
 
-test('an event comes behind its saga and before it, to each type that waits, and to the handler of its topic', async () => {
+test('an event may come after or before its saga, and reaches each waiting type and the handler of its topic', async () => {
   const app = await start([Shipment, Invoice], {}, [Listener]);
   const first = await begin(app, Shipment, 'A-1');
   await until('waybill.saga_event_wait', 1);
   await deliver(app, 'A-1', 'bob');
   expect(await signedBy(app, first)).toEqual({ orderId: 'A-1', signedBy: 'bob' });
-  // The other type did not wait for it yet.
+  // The other type was not waiting for it yet.
   await until('waybill.saga_event', 1);
   const second = await begin(app, Invoice, 'A-1');
   expect(await signedBy(app, second)).toEqual({ orderId: 'A-1', signedBy: 'bob' });
@@ -200,7 +200,7 @@ test('an event comes behind its saga and before it, to each type that waits, and
   expect(await count('waybill.saga_event_wait')).toBe(0);
 });
 
-test('many events and sagas come at once, in two processes: each pair meets once', async () => {
+test('many events and sagas come at once, in two processes: each pair is matched once', async () => {
   const [one, other] = [await start([Shipment]), await start([Shipment])];
   const keys = Array.from({ length: 60 }, (_, n) => `R-${n}`);
   const ids = await Promise.all(
@@ -220,7 +220,7 @@ test('many events and sagas come at once, in two processes: each pair meets once
 });
 
 test.each(['repeatable read', 'serializable'])(
-  'a saga that a transaction at %s starts gets the event that it could not see',
+  'a saga started in a %s transaction gets the event that it could not see',
   async (level) => {
     const app = await start([Shipment]);
     const client = await fixture.database.pool.connect();
@@ -241,7 +241,7 @@ test.each(['repeatable read', 'serializable'])(
   },
 );
 
-test('of two sagas with one value the one that has waited longest gets the event', async () => {
+test('of two sagas with the same value the one that has waited longest gets the event', async () => {
   const app = await start([Shipment]);
   const first = await begin(app, Shipment, 'first', 'A-1');
   const second = await begin(app, Shipment, 'second', 'A-1');
@@ -252,7 +252,7 @@ test('of two sagas with one value the one that has waited longest gets the event
   expect(await signedBy(app, second)).toMatchObject({ signedBy: 'eve' });
 });
 
-test('an event behind the time-out of its step is kept for others, and no saga is told of it', async () => {
+test('an event after the time-out of its step is kept for others, and reaches no saga', async () => {
   const app = await start([Hasty]);
   const id = await begin(app, Hasty, 'A-1');
   await until('waybill.saga_event_wait', 0);
@@ -265,7 +265,7 @@ test('an event behind the time-out of its step is kept for others, and no saga i
   expect(await command('events')).toMatch(/orders\.hasty\/shipment\.delivered@shipment\.delivered/);
 });
 
-test('a saga that ends waits for nothing any more', async () => {
+test('a saga that has ended waits for no event', async () => {
   const app = await start([Shipment]);
   const id = await begin(app, Shipment, 'A-1');
   expect(await count('waybill.saga_event_wait')).toBe(1);
@@ -275,7 +275,7 @@ test('a saga that ends waits for nothing any more', async () => {
   expect(await count('waybill.saga_event_wait')).toBe(0);
 });
 
-test('an event starts a saga; a second one with its key carries it on, and one that is not to start any does not', async () => {
+test('an event starts a saga; a second one with its key moves it on, and one that may not start a saga does not', async () => {
   const app = await start([Fulfilment]);
   const pay = (pence: number, key: string | null = 'A-1') =>
     fixture.transaction((client) =>
@@ -287,7 +287,7 @@ test('an event starts a saga; a second one with its key carries it on, and one t
   await pay(5);
   const ref = { saga: { type: 'orders.fulfil' }, key: 'A-1' };
   await until('waybill.saga', 1);
-  // It has not counted for its own wait.
+  // It did not count for its own wait.
   expect((await app.get(SagaOperations).list())[0]).toMatchObject({ state: 'RUNNING', key: 'A-1' });
   await pay(7);
   const outcome = await app.get(Sagas).outcome(ref);
@@ -295,7 +295,7 @@ test('an event starts a saga; a second one with its key carries it on, and one t
   expect(await count('waybill.saga')).toBe(0);
 });
 
-test('an event with a key that is none is a dead letter, and stops nobody', async () => {
+test('an event with an invalid key becomes a dead letter, and stops no other message', async () => {
   const retry = { immediateAttempts: 0, delayMs: 20, maxAttempts: 2 };
   const app = await start([Fulfilment], { sagas: { events: { retry } } });
   const pay = (payload: unknown) =>
@@ -315,7 +315,7 @@ test('an event with a key that is none is a dead letter, and stops nobody', asyn
   ]);
 });
 
-test('an event that does not say whose it is goes by, and is counted', async () => {
+test('an event without a correlation value is skipped, and counted', async () => {
   const app = await start([Shipment, Invoice]);
   const odd = (key: string | null, orderId: unknown) =>
     fixture.transaction((client) =>
@@ -360,10 +360,10 @@ test('an event without a saga and without a handler is kept for operators', asyn
       why: 'no saga waited for it as orders.ship/shipment.delivered@shipment.delivered with A-1',
     },
   ]);
-  expect(await command('ignored', '--payload')).toMatch(/shipment\.delivered .*no saga has waited.*bob/);
+  expect(await command('ignored', '--payload')).toMatch(/shipment\.delivered .*no saga waited.*bob/);
 });
 
-test('what waits of a subject that was erased is gone, and its saga waits for the next event', async () => {
+test('the waiting events of an erased subject are gone, and its saga waits for the next event', async () => {
   const cipher = cipherOf('k1');
   const app = await start([Shipment], { cipher });
   await deliver(app, 'A-1', 'bob', 'customer-17');

@@ -33,20 +33,20 @@ async function started(definition: SagaDefinition, key = 'A-1'): Promise<string>
   return id;
 }
 
-describe('what a local step resolves to and cannot be kept', () => {
+describe("a local step's result that cannot be stored", () => {
   class Receipt {
     constructor(readonly id = 'r-1') {}
   }
   test.each<[string, Run]>([
-    ['a list', async () => [1, 2]],
+    ['an array', async () => [1, 2]],
     ['a BigInt', async () => ({ n: 1n })],
     ['an instance', async () => new Receipt()],
     ['a result of pg', async (client) => client.query('select 1')],
     ['a Map', async () => new Map([['a', 1]])],
-    ['a text', async () => 'done'],
+    ['a string', async () => 'done'],
     ['a function', async () => ({ f: () => 1 })],
     [
-      'what holds itself',
+      'a circular object',
       async () => {
         const self: Record<string, unknown> = {};
         self['self'] = self;
@@ -70,7 +70,7 @@ describe('what a local step resolves to and cannot be kept', () => {
 });
 
 describe('a local step that fails', () => {
-  test('by a statement whose error it swallows has failed, and counts', async () => {
+  test('in a statement whose error it swallows has failed, and counts', async () => {
     const definition = debiting(async (client) => {
       await client.query('select * from no_such_table').catch(() => {});
       return {};
@@ -84,7 +84,7 @@ describe('a local step that fails', () => {
   });
 
   test.each<[string, unknown]>([
-    ['a text', 'trouble'],
+    ['a string', 'trouble'],
     ['undefined', undefined],
     ['an error that looks like a lost connection', Object.assign(new Error('x'), { code: 'ECONNREFUSED' })],
     ['an error that looks like a deadlock', Object.assign(new Error('x'), { code: '40P01' })],
@@ -103,7 +103,7 @@ describe('a local step that fails', () => {
   test.each<[string, Run]>([
     ['never ends', () => new Promise(() => {})],
     ['waits in a statement', (client) => client.query('select pg_sleep(3600)')],
-  ])('that %s has failed when its time is over, and keeps no other saga waiting', async (_, hang) => {
+  ])('that %s fails at its time-out, and keeps no other saga waiting', async (_, hang) => {
     const hanging = saga<object>('hanging')
       .step('charge', { invoke: charge, with: () => ({}), undo: { invoke: refund, with: () => ({}) } })
       .local<object, pg.PoolClient>('hang', {
@@ -119,8 +119,10 @@ describe('a local step that fails', () => {
     });
     await floor.carry();
     const id = await started(hanging as never);
-    await waitUntil(async () => (await floor.deeds(id)).includes('charge'), { describe: 'the charge' });
-    // It hangs now, or soon; time-outs of others come in between.
+    await waitUntil(async () => (await floor.deeds(id)).includes('charge'), {
+      describe: 'the charge is made',
+    });
+    // It hangs now, or soon; time-outs of others fire in between.
     for (let n = 0; n < 5; n += 1) {
       const other = await started(timed as never, `T-${n}`);
       await floor.until(other, 'COMPENSATED');
@@ -133,13 +135,13 @@ describe('a local step that fails', () => {
   });
 });
 
-describe('a child that cannot be begun', () => {
+describe('a child that cannot be started', () => {
   const child = saga<object>('child').waitFor('go').build();
   test.each<[string, () => string, string]>([
     ['whose key is taken', () => 'taken', 'a saga child with key taken exists already'],
     ['whose key is not storable', () => 'a\0b', 'must be a string of 1 to 255'],
     ['whose key is too long', () => 'x'.repeat(5_000), 'must be a string of 1 to 255'],
-    ['whose key is no text', () => 7 as unknown as string, 'must be a string of 1 to 255'],
+    ['whose key is not a string', () => 7 as unknown as string, 'must be a string of 1 to 255'],
     [
       'whose key throws',
       () => {
@@ -147,7 +149,7 @@ describe('a child that cannot be begun', () => {
       },
       'no number',
     ],
-  ])('%s leaves its step to an operator, who is not locked out', async (_, key, why) => {
+  ])('%s leaves its step to an operator, whose orders still work', async (_, key, why) => {
     const parent = saga<object>('parent')
       .step('charge', { invoke: charge, with: () => ({}) })
       .child('child', { saga: child, key, with: () => ({}) })
@@ -167,7 +169,7 @@ describe('a child that cannot be begun', () => {
   });
 });
 
-test('a command that its own transition has made void is not sent: its compensation is alone, or nothing', async () => {
+test('a command that its own transition cancels is not sent: only its compensation is, or nothing', async () => {
   const group = saga<object>('group')
     .parallel((side) =>
       side
@@ -217,7 +219,7 @@ describe('the end of a saga', () => {
       )
       .build() as unknown as SagaDefinition;
 
-  test('is told in its own transaction, whichever it is', async () => {
+  test('is reported in its own transaction, for every kind of end', async () => {
     const definition = ending();
     floor = await SagaFloor.open([definition] as never);
     await floor.carry();
@@ -238,7 +240,7 @@ describe('the end of a saga', () => {
     ]);
   });
 
-  test('does not come before it could be told: then an operator decides', async () => {
+  test('waits until it could be reported: then an operator decides', async () => {
     let isMended = false;
     const definition = ending(async () => {
       if (!isMended) throw new TypeError('no such order');
@@ -273,7 +275,9 @@ describe('an application', () => {
     });
     await floor.carry();
     const id = await started(paid as never);
-    await waitUntil(async () => (await floor.deeds(id)).includes('charge'), { describe: 'the charge' });
+    await waitUntil(async () => (await floor.deeds(id)).includes('charge'), {
+      describe: 'the charge is made',
+    });
     return id;
   }
 
@@ -293,7 +297,7 @@ describe('an application', () => {
     },
   );
 
-  test('learns what came too late: a cancellation behind the pivot, a signal behind the end', async () => {
+  test('learns what came too late: a cancellation after the pivot, a signal after the end', async () => {
     const id = await open();
     const tell = (work: (client: pg.PoolClient) => Promise<void>) => floor.fixture.transaction(work);
     await tell((client) => floor.sagas.signal(client, id, 'approval'));
@@ -312,7 +316,7 @@ describe('an application', () => {
     ]);
   });
 
-  test('is told at once of a signal that no step waits for, and of what is not usable', async () => {
+  test('gets an error at once for a signal that no step waits for, and for an invalid one', async () => {
     const id = await open();
     const tell = (name: unknown, options = {}): Promise<void> =>
       floor.fixture.transaction((client) => floor.sagas.signal(client, id, name as string, 1, options));
@@ -329,7 +333,7 @@ describe('an application', () => {
     await expect(start('B-1', { n: 1n })).rejects.toMatchObject({ code: 'PAYLOAD_NOT_SERIALIZABLE' });
   });
 
-  test('may send a webhook twice: one of an id counts once', async () => {
+  test('may send a webhook twice: one id counts once', async () => {
     const queue = saga<object>('queue')
       .waitFor<number, { first: number }>('first', { signal: 'paid', then: (first) => ({ first }) })
       .waitFor<number, { second: number }>('second', { signal: 'paid', then: (second) => ({ second }) })
@@ -348,7 +352,7 @@ describe('an application', () => {
   });
 });
 
-test('a parent does not undo its child behind the pivot of the child: it is stuck', async () => {
+test('a parent does not undo its child after the pivot of the child: it is stuck', async () => {
   const payment = saga<object>('payment')
     .step('charge', {
       invoke: charge,

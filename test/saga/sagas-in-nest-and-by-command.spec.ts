@@ -86,7 +86,7 @@ class Stock {
   }
 }
 
-/** Knows nothing of sagas. */
+/** Unaware of sagas. */
 @Controller()
 class Payments {
   @MessagePattern<string>('payments.charge')
@@ -111,7 +111,7 @@ class PayFirst {
     .build();
 }
 
-/** In a database of its own. */
+/** Has its own database. */
 @SagaParticipant()
 class Ledger {
   @SagaCommand(charge)
@@ -178,7 +178,7 @@ const ended = async (app: INestMicroservice, id: string): Promise<string> => {
       ({ state } = await app.get(SagaOperations).show(id));
       return state !== 'RUNNING' && state !== 'COMPENSATING';
     },
-    { describe: () => `the saga has come to an end, it is ${state}` },
+    { describe: () => `the saga has ended; it is ${state}` },
   );
   return state;
 };
@@ -210,14 +210,14 @@ const command = async (...words: string[]): Promise<string> => {
   return printed;
 };
 
-test('a saga of a provider runs over decorated participants and plain handlers, which know nothing of it', async () => {
+test('a saga of a provider runs over decorated participants and over plain handlers that are unaware of it', async () => {
   await start('stock', { controllers: [Stock] });
   const app = await start('orders', { providers: [PlaceOrder] });
   const good = await place(app, { orderId: 'A-1', pence: 900 });
   const holder = (): Promise<string | null> =>
     fixture.value('select max(saga_id::text) from waybill.saga_lock');
   await waitUntil(async () => (await holder()) === good.id, { describe: 'the first saga holds the shelf' });
-  // The first saga is under way: the second waits for the shelf, until an operator gives it up.
+  // The first saga is running: the second waits for the shelf, until an operator gives it up.
   const waiting = await place(app, { orderId: 'A-2', pence: 9_000 });
   await waitUntil(async () => (await fixture.value('select count(*)::int from waybill.saga_stash')) === 1, {
     describe: 'the command waits for the shelf',
@@ -230,14 +230,14 @@ test('a saga of a provider runs over decorated participants and plain handlers, 
     shelf: 7,
     chargeId: 'c900',
   });
-  // Its end has let the shelf go.
+  // Its end has released the shelf.
   await waitUntil(async () => (await holder()) === null, { describe: 'the shelf is free' });
-  // The stashed command comes behind its compensation, and must do nothing then.
+  // The parked command comes after its compensation, and must do nothing then.
   const effects = await fixture.database.pool.query('select consumer, key from effect order by id');
   expect(effects.rows).toEqual([{ consumer: 'reserve', key: 'A-1' }]);
 });
 
-test('a participant in a database of its own answers by half message, and is undone there', async () => {
+test('a participant with its own database replies by half message, and is undone there', async () => {
   const elsewhere = await testDatabase('ledger');
   await migrate({ connectionString: elsewhere.connectionString, participant: true });
   const ledger = new pg.Pool({ connectionString: elsewhere.connectionString });
@@ -262,8 +262,8 @@ test('a participant in a database of its own answers by half message, and is und
       (await ledger.query<{ id: string }>('select saga_id as id from waybill.saga_lock')).rows.map(
         ({ id }) => id,
       );
-    await waitUntil(async () => (await holders())[0] === good.id, { describe: 'the first has the till' });
-    // The till is the first one's, as long as nothing is shipped.
+    await waitUntil(async () => (await holders())[0] === good.id, { describe: 'the first holds the till' });
+    // The till is held by the first one until it is shipped.
     const bad = await begin('A-2', 200);
     const waits = async (): Promise<boolean> =>
       (await ledger.query('select from waybill.saga_stash')).rows.length === 1;
@@ -278,7 +278,7 @@ test('a participant in a database of its own answers by half message, and is und
       { kind: 'charge', pence: 500 },
       { kind: 'refund', pence: 200 },
     ]);
-    // Compensated, it has let the till go.
+    // After its compensation it has released the till.
     expect(await holders()).toEqual([]);
     const [client, outbox] = [await ledger.connect(), payments.get(Outbox)];
     await client.query('begin');
@@ -295,7 +295,7 @@ test('a participant in a database of its own answers by half message, and is und
 });
 
 test.each(['the log is in it', 'the log is in another one'] as const)(
-  'a command is answered later, in the transaction of what it comes to, by a participant with a database: %s',
+  'a participant with a database replies later to a command, in the transaction of the outcome: %s',
   async (where) => {
     const own = await testDatabase('later');
     const controls: Readonly<Record<string, string>>[] = [];
@@ -326,11 +326,11 @@ test.each(['the log is in it', 'the log is in another one'] as const)(
           .get(Sagas)
           .start(client, app.get(PayFirst).definition, { key: 'A-1', data: { orderId: 'A-1', pence: 5 } }),
       );
-      await waitUntil(async () => controls.length > 0, { describe: () => 'the command has come' });
+      await waitUntil(async () => controls.length > 0, { describe: () => 'the command has arrived' });
       const [control = {}] = controls;
       const waybill = payments.get(Waybill);
       const done = { status: 'done', payload: { chargeId: 'c5' } } as const;
-      // Where there is no outbox, there is no transaction of Waybill's either.
+      // Without an outbox there is no transaction of Waybill's either.
       const answer = () =>
         elsewhere
           ? inTransaction(own.connectionString, (tx) => waybill.sagas.participant.reply(tx, control, done))
@@ -348,7 +348,7 @@ test.each(['the log is in it', 'the log is in another one'] as const)(
   },
 );
 
-test('a message that a saga has ended never reaches a handler, of whatever kind', async () => {
+test('the message that a saga has ended never reaches a handler of any kind', async () => {
   const seen: string[] = [];
   @Controller()
   class Everything {
@@ -419,7 +419,7 @@ test('the command lists, shows, draws and decides about sagas', async () => {
   });
 });
 
-test('recorded sagas are run again by a changed definition, and the difference is shown', async () => {
+test('recorded sagas are replayed with a changed definition, and the difference is shown', async () => {
   await start('stock', { controllers: [Stock] });
   await start('payments', { controllers: [Payments] });
   const app = await start('orders', { providers: [PlaceOrder] });
@@ -431,7 +431,7 @@ test('recorded sagas are run again by a changed definition, and the difference i
   const same = fileURLToPath(new URL('../programs/saga/sagas-same.mjs', import.meta.url));
   const changed = fileURLToPath(new URL('../programs/saga/sagas-changed.mjs', import.meta.url));
   expect(await command('verify', '--definitions', same, '--recorded', file)).toBe(
-    '1 sagas were run again, 0 would do otherwise\n',
+    '1 sagas were replayed, 0 would behave differently\n',
   );
   expect(process.exitCode).toBeUndefined();
   await rm(folder, { recursive: true });
@@ -442,7 +442,7 @@ test('recorded sagas are run again by a changed definition, and the difference i
   expect(process.exitCode).toBe(1);
 });
 
-test('a service that has dropped a version with sagas under way refuses to start', async () => {
+test('a service that has dropped a version with running sagas refuses to start', async () => {
   const app = await start('orders', { providers: [PlaceOrder] });
   await place(app, { orderId: 'A-1', pence: 900 });
   @Saga()
@@ -454,7 +454,7 @@ test('a service that has dropped a version with sagas under way refuses to start
   );
 });
 
-test('a step may be an HTTP endpoint: answers, rejections and trouble', async () => {
+test('a step may be an HTTP endpoint: responses, rejections and failures', async () => {
   const calls: { key: string | undefined; body: string }[] = [];
   gateway = createServer((request, response) => {
     let body = '';
@@ -498,7 +498,7 @@ test('a step may be an HTTP endpoint: answers, rejections and trouble', async ()
   expect((await app.get(SagaOperations).show(bad.id)).reason).toBe('step charge was rejected: too dear');
 });
 
-test('sagas that are set up wrongly are refused, and a stuck one shows in the health', async () => {
+test('sagas with a wrong set-up are refused, and the health reports a stuck one', async () => {
   @Saga()
   class Empty {}
   @Saga()
@@ -507,7 +507,7 @@ test('sagas that are set up wrongly are refused, and a stuck one shows in the he
   }
   await expect(start('orders', { providers: [Empty] })).rejects.toThrow(/Empty has no property/);
   await expect(start('orders', { providers: [PlaceOrder, Again] })).rejects.toThrow(
-    /Again defines version 2 of orders\.place, which is there already/,
+    /Again defines version 2 of orders\.place, which is already defined/,
   );
   @SagaParticipant()
   class Other {
@@ -525,7 +525,7 @@ test('sagas that are set up wrongly are refused, and a stuck one shows in the he
   });
 });
 
-test('a service that has dropped its last saga does not start while sagas are under way, or says that they wait', async () => {
+test('a service that has dropped its last saga does not start while sagas are running, or reports that they wait', async () => {
   const app = await start('orders', { providers: [PlaceOrder] });
   await place(app, { orderId: 'A-1', pence: 900 });
   await app.close();

@@ -87,7 +87,7 @@ async function begun(): Promise<string> {
 }
 
 describe.each(CHANGES)('where %s under its version', (_, changed, what) => {
-  test('a release does not start while sagas began with the old steps, and says what differs', async () => {
+  test('a release does not start while sagas of the old steps are running, and reports what differs', async () => {
     await begun();
     await expect(release([changed]).service.assertUsable()).rejects.toThrow(what);
     await expect(release([changed]).service.assertUsable()).rejects.toThrow(
@@ -96,7 +96,7 @@ describe.each(CHANGES)('where %s under its version', (_, changed, what) => {
   });
 });
 
-test('a changed definition may leave its sagas to operators; time-outs of others come, and nothing spins', async () => {
+test('a changed definition may leave its sagas to operators; time-outs of others still fire, without a busy loop', async () => {
   const id = await begun();
   const [, changed] = CHANGES[0] as [string, SagaDefinition, string];
   const other = saga<object>('other').waitFor('x', { timeoutMs: 200 }).build();
@@ -104,7 +104,7 @@ test('a changed definition may leave its sagas to operators; time-outs of others
   await next.service.assertUsable();
   expect((await floor.operations.show(id)).reason).toContain('step charge is gone');
   expect((await floor.operations.show(id)).state).toBe('STUCK');
-  // Something is due for it all the time.
+  // It has something due all the time.
   await floor.database.pool.query(`update waybill.saga set wake_at = now() - interval '1 hour'`);
   const commits = async (): Promise<number> =>
     floor.fixture.value<number>(
@@ -116,7 +116,7 @@ test('a changed definition may leave its sagas to operators; time-outs of others
   await floor.until(timed.id, 'COMPENSATED');
   await next.service.stop();
   expect((await commits()) - before).toBeLessThan(400);
-  // The old steps are back: it goes on.
+  // The old steps are back: it continues.
   await floor.serve('stock', { 'stock.reserve': note('reserve') });
   await floor.serve('payments', { 'payments.charge': note('charge') });
   await floor.carry();
@@ -125,7 +125,7 @@ test('a changed definition may leave its sagas to operators; time-outs of others
   expect(await floor.deeds(id)).toEqual(['reserve', 'charge']);
 });
 
-test('a signal that comes to a release which does not fit waits, and is taken when that is rolled back', async () => {
+test('a signal that reaches a release with other steps waits, and counts when the release is rolled back', async () => {
   const id = await begun();
   const [, changed] = CHANGES[0] as [string, SagaDefinition, string];
   const stop = await floor.consume('orders', release([changed]).service.subscriptions());
@@ -144,7 +144,7 @@ test('a signal that comes to a release which does not fit waits, and is taken wh
   });
 });
 
-test('a changed definition takes the place of one that no saga under way keeps to', async () => {
+test('a changed definition replaces one that no running saga uses', async () => {
   floor = await SagaFloor.open([original] as never);
   await floor.service.assertUsable();
   const [, changed] = CHANGES[0] as [string, SagaDefinition, string];
@@ -175,7 +175,7 @@ test('a patched step changes nothing, and the release may be rolled back', async
   await next.service.stop();
   expect(await floor.deeds(id)).toEqual(['reserve', 'charge']);
   expect(await floor.deeds(young.id)).toEqual(['reserve', 'audit', 'charge']);
-  // The older release leaves alone what knows the change, and carries on what does not.
+  // The older release leaves alone the sagas with the change, and continues those without.
   const [later] = [
     await floor.fixture.transaction((client) =>
       next.sagas.start(client, withAudit as never, { key: 'A-3', data: {} }),
@@ -192,7 +192,7 @@ test('a patched step changes nothing, and the release may be rolled back', async
 describe('versions that a process does not have', () => {
   const second = saga<object>('order', { version: 2 }).waitFor('go').build() as unknown as SagaDefinition;
 
-  test('keep it from starting, unless it is to wait or another one has them', async () => {
+  test('keep it from starting, unless it is configured to wait or another process has them', async () => {
     await begun();
     const isLate = `update waybill.saga_definition set seen_at = now() - interval '1 hour'`;
     const beside = [saga<object>('beside').waitFor('go').build() as unknown as SagaDefinition];
@@ -201,7 +201,7 @@ describe('versions that a process does not have', () => {
     expect(young.said.join()).toContain('leaves them to another');
     await floor.database.pool.query(isLate);
     await expect(release(beside).service.assertUsable()).rejects.toThrow('1 of order version 1 are active');
-    // One that has another version has dropped this one, even if another process still has it.
+    // A process that has another version has dropped this one, even if another process still has it.
     await expect(release([second]).service.assertUsable()).rejects.toThrow('1 of order version 1 are active');
     const waiting = release([second], { onUnknownVersion: 'wait' });
     await waiting.service.assertUsable();
@@ -211,11 +211,11 @@ describe('versions that a process does not have', () => {
     const whole = release([second, original]);
     expect(await whole.service.unserved()).toEqual([]);
     await whole.service.assertUsable();
-    // Another process has told of the version a moment ago.
+    // Another process registered the version a moment ago.
     expect(await waiting.service.unserved()).toEqual([]);
   });
 
-  test('are not started where no process has registered them; a child neither', async () => {
+  test('are not started if no process has registered them; neither are children', async () => {
     await begun();
     const start = (definition: SagaDefinition) =>
       floor.fixture.transaction((client) =>
@@ -238,7 +238,7 @@ describe('versions that a process does not have', () => {
     await start(second);
   });
 
-  test('refuse signals by name all the same', async () => {
+  test('still refuse unknown signals by name', async () => {
     const id = await begun();
     const { sagas } = release([]);
     await expect(floor.fixture.transaction((client) => sagas.signal(client, id, 'no'))).rejects.toMatchObject(

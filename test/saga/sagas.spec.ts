@@ -67,7 +67,7 @@ describe('a saga over three services', () => {
   let floor: SagaFloor;
   afterEach(() => floor.close());
 
-  test('carries data from answers to commands, and is completed', async () => {
+  test('passes data from replies to commands, and is completed', async () => {
     floor = await SagaFloor.open([placeOrder] as never);
     const shipped: unknown[] = [];
     await floor.serve('stock', { 'stock.reserve': note('reserve', { shelf: 7 }) });
@@ -91,7 +91,7 @@ describe('a saga over three services', () => {
     expect(await floor.start(placeOrder, 'A-1', order)).toEqual({ id, created: false });
   });
 
-  test('is undone in reverse when a step is rejected, and what was rejected is not', async () => {
+  test('is undone in reverse when a step is rejected, except the rejected step', async () => {
     floor = await SagaFloor.open([placeOrder] as never);
     await floor.serve('stock', {
       'stock.reserve': note('reserve', { shelf: 7 }),
@@ -109,7 +109,7 @@ describe('a saga over three services', () => {
     expect((await floor.operations.show(id)).reason).toBe('step ship was rejected: no lorry');
   });
 
-  test('copies of commands change nothing: of one that was done, of one that was rejected', async () => {
+  test('copies of commands change nothing, whether the command was done or rejected', async () => {
     floor = await SagaFloor.open([placeOrder] as never);
     const commands: Delivery[] = [];
     let lorries = 0;
@@ -138,7 +138,7 @@ describe('a saga over three services', () => {
     const { id } = await floor.start(placeOrder, 'A-1', order);
     await floor.until(id, 'COMPENSATED');
     const before = await floor.deeds();
-    // Behind the copies, in their own order: when it has been done, so have they.
+    // After the copies, in the same order: when it is done, so are they.
     const copies = commands.map(({ topic, key, control, payload }) =>
       floor.outbox.encodeControl({ topic, key, control, payload }),
     );
@@ -166,7 +166,7 @@ describe('a saga over three services', () => {
     expect(await floor.deeds()).toEqual(['reserve']);
   });
 
-  test('a command that ends as a dead letter is tried again, and its step is undone when that is spent', async () => {
+  test('a command that becomes a dead letter is retried, and its step is undone when the attempts are spent', async () => {
     floor = await SagaFloor.open([placeOrder] as never);
     let calls = 0;
     await floor.serve('stock', {
@@ -220,7 +220,7 @@ describe('a saga over three services', () => {
     ]);
   });
 
-  test('behind its pivot it only goes forward: an operator resolves what is rejected there', async () => {
+  test('after its pivot it only goes forward: an operator resolves what is rejected there', async () => {
     const late = sagaCommand<object, { label: string }>('shipping.label');
     const onward = saga<Order>('orders.onward')
       .step('charge', {
@@ -249,7 +249,7 @@ describe('steps of other kinds', () => {
   let floor: SagaFloor;
   afterEach(() => floor.close());
 
-  test('wait for a signal, which may come before them, and for a time-out', async () => {
+  test('wait for a signal, which may come early, or for a time-out', async () => {
     const approval = saga<Order>('orders.approve')
       .step('charge', { invoke: charge, with: (data) => data })
       .waitFor<{ by: string }, { approvedBy: string }>('approval', { then: ({ by }) => ({ approvedBy: by }) })
@@ -298,7 +298,7 @@ describe('steps of other kinds', () => {
     expect(children).toMatchObject([{ parentId: id, key: 'A-1' }]);
   });
 
-  test('a child that outlives its parent is put to the ended ones, and old ones are forgotten by whole slots', async () => {
+  test('a child that outlives its parent is moved to the ended ones, and old ones are removed in whole slots', async () => {
     const pack = saga<{ orderId: string }>('orders.pack').waitFor('packed').build();
     const parent = saga<Order>('orders.parent')
       .child('pack', { saga: pack, key: ({ orderId }) => orderId, with: ({ orderId }) => ({ orderId }) })
@@ -316,7 +316,7 @@ describe('steps of other kinds', () => {
     expect(await count('saga')).toBe(1);
     await new SagaRetention(floor.database).runOnce();
     expect([await count('saga'), await count('saga_ended')]).toEqual([0, 2]);
-    // Young ones stay, and so does a slot in which a saga is under way.
+    // Young ones stay, and so does a slot with a running saga.
     await new SagaRetention(floor.database, { endedMs: 60_000 }).runOnce();
     expect(await count('saga_ended')).toBe(2);
     const { id: waiting } = await floor.start(pack, 'B-1', { orderId: 'B-1' });
@@ -328,7 +328,7 @@ describe('steps of other kinds', () => {
     expect([await count('saga_ended'), await count('saga_transition')]).toEqual([0, 0]);
   });
 
-  test('a saga that takes years keeps none of those that ended in its days', async () => {
+  test('a saga that takes years keeps no other that ended in that time', async () => {
     floor = await SagaFloor.open([]);
     const { pool } = floor.database;
     const days = (n: number): number => Date.now() - n * DAY_MS;
@@ -353,11 +353,11 @@ describe('steps of other kinds', () => {
        values ($1, 't', 1, 'long', 'r', 1, now(), now(), '{}')`,
       [old],
     );
-    // In its slot: of its own days, of later laps of the ring, and what must stay.
+    // In its slot: sagas of the same time, of later laps of the ring, and those that must stay.
     await end(days(200), days(190));
     await end(days(200 - 64), days(100));
     const kept = [await end(days(200 - 64), days(29)), await end(days(200 - 192), days(7))];
-    // In a slot that nothing holds up but one that ended late.
+    // In a slot delayed only by one that ended late.
     await end(days(150), days(149));
     kept.push(await end(days(150), days(2)));
     await new SagaRetention(floor.database).runOnce();
@@ -368,7 +368,7 @@ describe('steps of other kinds', () => {
     );
   });
 
-  test('local actions side by side: what fails leaves nothing, and what it has made void is not done any more', async () => {
+  test('local actions in parallel: a failed one leaves nothing, and those that it cancels no longer run', async () => {
     const local =
       (what: string) =>
       async (_data: object, { transaction, sagaId }: LocalContext<pg.PoolClient>) => {

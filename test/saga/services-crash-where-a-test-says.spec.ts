@@ -6,12 +6,12 @@ import { createTables, environment, orderServices, runSql, standingOf } from '..
 
 type Name = keyof typeof orderServices;
 
-// What has crashed behind its commit is answered by the others meanwhile: then only its own writes are compared.
-/** The order under test, and what there was of it when services were started again. */
+// After a crash behind the commit the other services reply in the meantime: then only its own writes are compared.
+/** The order under test, and its rows when services were restarted. */
 let orderId = '';
 const atRestart: unknown[] = [];
 
-/** A service that looks what its crash has left, before it is started. */
+/** A service that records what its crash has left, before it is started. */
 const watched =
   (name: Name) =>
   async (url: string): Promise<INestApplication> => {

@@ -12,7 +12,7 @@ import { migrate } from '@waybill/schema';
 import { type EmbeddedPostgres, startPostgres, waitUntil } from '@waybill/testing';
 import pg from 'pg';
 
-/** A certificate for db.example that signs itself, and its key: of this test alone. */
+/** A self-signed certificate for db.example, and its key: only for this test. */
 const TLS = fileURLToPath(new URL('../support/tls/', import.meta.url));
 const CERTIFICATE = readFileSync(join(TLS, 'certificate.pem'), 'utf8');
 const COMMAND = fileURLToPath(new URL('../../libs/cli/dist/main.js', import.meta.url));
@@ -103,8 +103,8 @@ const failureOf = async (given: Partial<DatabaseServer>): Promise<Error> => {
   throw new Error('it could be connected to');
 };
 
-describe('a password that is a function', () => {
-  test('is asked for each new connection, so that a rotated one is used at once', async () => {
+describe('a password function', () => {
+  test('is called for each new connection, so that a rotated one is used at once', async () => {
     const asked: string[] = [];
     let current = `${SECRET}-1`;
     const database = open({
@@ -133,17 +133,17 @@ describe('a password that is a function', () => {
       /threw TypeError EVAULT/,
     ],
     [
-      'throws what is no error',
+      'throws a value that is not an error',
       () => {
         throw SECRET;
       },
       /threw /,
     ],
     ['rejects', () => Promise.reject(new RangeError(SECRET)) as never, /threw RangeError/],
-    ['returns no text', () => ({ token: SECRET }) as never, /did not return a password, but object/],
+    ['returns no string', () => ({ token: SECRET }) as never, /did not return a password, but object/],
     ['returns nothing', () => undefined as never, /did not return a password, but undefined/],
-    ['returns an empty text', () => '' as never, /an empty text/],
-    ['never answers', () => new Promise(() => {}) as never, /not return within 100 ms/],
+    ['returns an empty string', () => '' as never, /an empty text/],
+    ['never resolves', () => new Promise(() => {}) as never, /not return within 100 ms/],
   ])('that %s: a typed error that may be retried, without the secret', async (_what, password, says) => {
     const error = await failureOf({ user: 'rotating', password, passwordTimeoutMs: 100 });
     expect(error).toMatchObject({ code: 'DATABASE_UNAVAILABLE', retryable: true });
@@ -152,7 +152,7 @@ describe('a password that is a function', () => {
     expect(inspect(error, { depth: 9, showHidden: true })).not.toContain(SECRET);
   });
 
-  test('serves a whole instance, its outbox and its log, from the migration on', async () => {
+  test('serves a whole instance, its outbox and its log, starting with the migration', async () => {
     await setPassword(`${SECRET}-3`);
     const database = { ...at({ user: 'rotating', password: () => Promise.resolve(`${SECRET}-3`) }) };
     expect((await migrate({ ...database, schema: 'rotated' })).length).toBeGreaterThan(5);
@@ -182,7 +182,7 @@ describe('TLS by options', () => {
     expect(await open({ ...user, ssl: trusted }).session.run(whoAmI)).toEqual([
       { user: 'rotating', tls: true },
     ]);
-    // The driver puts a host that is a name in place of servername.
+    // The driver replaces servername with a host that is a name.
     const [row] = await open({ ...user, host: 'localhost', ssl: trusted }).session.run(whoAmI);
     expect(row?.tls).toBe(true);
     const anybody = { ...user, ssl: { rejectUnauthorized: false } };
@@ -213,8 +213,8 @@ test.each<[string, Record<string, unknown>, RegExp]>([
   ['both forms', { connectionString: 'postgresql://localhost/shop' }, /either connectionString or the parts/],
   ['no user', { user: undefined }, /user must be a non-empty string/],
   ['no database', { database: '' }, /database must be a non-empty string/],
-  ['a port that is none', { port: '5432' }, /port must be a whole number/],
-  ['a password that is none', { password: 17 }, /password must be a non-empty string, or a function/],
+  ['an invalid port', { port: '5432' }, /port must be a whole number/],
+  ['an invalid password', { password: 17 }, /password must be a non-empty string, or a function/],
   [
     'a time out of its range',
     { passwordTimeoutMs: 60_000 },
@@ -226,8 +226,8 @@ test.each<[string, Record<string, unknown>, RegExp]>([
     { ssl: { serverName: 'x' } },
     /ssl: there is no option "serverName", did you mean servername/,
   ],
-  ['TLS that is none', { ssl: 'require' }, /ssl must be true, false or/],
-  ['a certificate that is none', { ssl: { ca: 'nothing' } }, /ssl.ca is not a PEM certificate/],
+  ['an invalid ssl option', { ssl: 'require' }, /ssl must be true, false or/],
+  ['an invalid certificate', { ssl: { ca: 'nothing' } }, /ssl.ca is not a PEM certificate/],
   ['a certificate without its key', { ssl: { cert: CERTIFICATE } }, /belong together/],
 ])('an address with %s is refused at boot, without its password', (_what, given, says) => {
   for (const place of ['database', 'bus'] as const) {
@@ -246,7 +246,7 @@ test.each<[string, Record<string, unknown>, RegExp]>([
 });
 
 describe('the command', () => {
-  /** Runs the command as a program that has this and nothing else of PostgreSQL in its environment. */
+  /** Runs the command as a program with only these variables of PostgreSQL in its environment. */
   function run(
     args: readonly string[],
     env: NodeJS.ProcessEnv = {},
@@ -260,7 +260,7 @@ describe('the command', () => {
     });
   }
 
-  test('takes the database from a file, or from PGHOST and its kin', async () => {
+  test('takes the database from a file, or from PGHOST and related variables', async () => {
     const { host, port, user, password, database } = at();
     const file = join(folder, 'url');
     writeFileSync(file, `${server.connectionString}\n`);
@@ -283,11 +283,11 @@ describe('the command', () => {
     });
     expect(await run(['--database-url-file', join(folder, 'none'), 'status'])).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('there is no such file'),
+      stderr: expect.stringContaining('the file does not exist'),
     });
   });
 
-  test('warns of a password that lists of processes show', async () => {
+  test('warns about a password that process lists show', async () => {
     const { code, stderr } = await run(['--database-url', server.connectionString, 'status']);
     expect(code).toBe(0);
     expect(stderr).toMatch(/^waybill: warning: a password on the command line can be read/);
@@ -309,7 +309,7 @@ describe('the command', () => {
         `postgresql://me:${SECRET}@h:x/shop`,
       ],
     ],
-  ])('tells no password: %j', async (words) => {
+  ])('prints no password: %j', async (words) => {
     const { code, stdout, stderr } = await run(words);
     expect(code).not.toBe(0);
     expect(stdout + stderr).not.toContain(SECRET);

@@ -65,7 +65,7 @@ const command = async (...words: string[]): Promise<string> => {
   return printed;
 };
 
-/** Has everything that waits come at once. */
+/** Makes everything that waits due now. */
 const hurry = async (): Promise<void> => {
   await fixture.database.pool.query(`update waybill.timer set due_at = clock_timestamp()`);
   await fixture.database.pool.query(`update waybill.parked_message set due_at = clock_timestamp()`);
@@ -76,7 +76,7 @@ const saga = (app: INestMicroservice, key: string, text: string, fields: object 
     app.get(Sagas).start(tx, app.get(Orders).place, { key, data: { text }, ...fields }),
   );
 
-/** What the guard of the handler of notes has kept of a message. */
+/** What the guard of the notes handler has stored of a message. */
 const resultOf = (app: INestMicroservice, id: string): Promise<unknown> =>
   fixture.transaction(async (tx) => {
     const work = (): never => {
@@ -85,7 +85,7 @@ const resultOf = (app: INestMicroservice, id: string): Promise<unknown> =>
     return (await app.get(MessageIdGuard).once(tx, 'shop/notes/Handlers.note', id, work)).result;
   });
 
-/** Leaves something of a subject wherever something can be left. */
+/** Stores data of a subject in every place that can hold it. */
 async function leaveTraces(
   app: INestMicroservice,
   subject: string,
@@ -109,7 +109,7 @@ async function leaveTraces(
 }
 
 describe('a subject', () => {
-  test('that was erased is unreadable everywhere, and nobody else is touched', async () => {
+  test('that was erased is unreadable everywhere, and other subjects are unaffected', async () => {
     const app = await start({ cipher: cipherOf('k1') });
     const gone = await leaveTraces(app, 'customer-1');
     const kept = await leaveTraces(app, 'customer-2');
@@ -123,9 +123,9 @@ describe('a subject', () => {
       letters.find(({ key }) => key === `key-of-${subject}`)?.id ?? 0;
 
     const asked = ['erase', '--subject', 'customer-1', '--by', 'ann'];
-    expect(await command(...asked)).toContain('would be erased; --yes does it');
+    expect(await command(...asked)).toContain('would be erased; use --yes to erase it');
     expect(await app.get(DeadLetters).show(letterOf('customer-1'))).toMatchObject({ unreadable: null });
-    await expect(command(...asked, '--yes')).rejects.toThrow('say why');
+    await expect(command(...asked, '--yes')).rejects.toThrow('give a reason');
     const report = await command(...asked, '--because', 'she asked for it', '--yes');
     expect(report).toMatch(/^subject [0-9a-f]{64} was erased\nerased: 1 keys of the subject\n/);
     expect(report).toContain('erased: 1 attributes of its sagas');
@@ -155,7 +155,7 @@ describe('a subject', () => {
       'SUBJECT_ERASED',
     );
 
-    // What comes of it is dropped at once; the other's is handled, also by a process that knows nothing of all this.
+    // Its messages are dropped at once; the other's are handled, even by a process that is unaware of the erasure.
     seen.length = 0;
     for (const { id } of letters) await deadLetters.redrive(id, ANN);
     await halves.operations.commit(gone.half, ANN, { force: true });
@@ -164,7 +164,7 @@ describe('a subject', () => {
     const next = await start({ cipher: cipherOf('k1') });
     await until(
       () => ['bad', 'waiting', 'later'].every((where) => seen.some(({ text }) => text.endsWith(where))),
-      "the other's messages come",
+      "the other's messages arrive",
     );
     await until(async () => (await count(`dead_letter where state = 'redriving'`)) === 0, 'all are settled');
     await until(async () => (await count('parked_message')) === 1, 'only the other waits');
@@ -178,10 +178,10 @@ describe('a subject', () => {
     ])
       await expect(work()).rejects.toMatchObject({ code: 'SUBJECT_ERASED' });
     await publish(next, 'notes', 'of the other', { subject: 'customer-2' });
-    await until(() => seen.some(({ text }) => text === 'of the other'), 'the other goes on');
+    await until(() => seen.some(({ text }) => text === 'of the other'), 'the other continues');
   });
 
-  test('with sagas under way is left alone, unless they may be stuck', async () => {
+  test('with running sagas is not erased, unless they may become stuck', async () => {
     const app = await start({ cipher: cipherOf('k1'), consumer: false });
     const { id } = await saga(app, 'A-1', MARKER, { subject: 'customer-1' });
     const words = ['erase', '--subject', 'customer-1', '--because', 'asked', '--yes'];
@@ -216,7 +216,7 @@ describe('a subject', () => {
     });
     await erasing;
     expect(await count('subject_key')).toBe(0);
-    // As docs/ENCRYPTION.md says it for databases without the operators' tables.
+    // As in docs/ENCRYPTION.md for databases without the operators' tables.
     const hash = `sha256(convert_to('waybill subject' || 'customer-1', 'UTF8'))`;
     expect(await count(`erased_subject where subject_hash = ${hash}`)).toBe(1);
   });
@@ -241,7 +241,7 @@ describe('a subject', () => {
 });
 
 describe('without subjects', () => {
-  test('what there is of a key is removed or emptied, and the report names the rest', async () => {
+  test('the data of a key is removed or emptied, and the report names the rest', async () => {
     const app = await start({});
     const fields = { key: MARKER, headers: { 'x-note': MARKER } };
     for (const topic of ['bad', 'waiting']) {
@@ -298,7 +298,7 @@ describe('without subjects', () => {
     expect(seen.filter(({ text }) => text.includes(MARKER))).toEqual([]);
   });
 
-  test('a message is erased by its id, and only that one; keys that are encrypted are found', async () => {
+  test('only the message with the given id is erased; encrypted keys are found', async () => {
     const app = await start({ cipher: cipherOf('k1'), encryptKeys: true });
     const { id } = await publish(app, 'bad', 'one', { key: 'same' });
     await publish(app, 'bad', 'two', { key: 'other' });
@@ -321,7 +321,7 @@ describe('without subjects', () => {
   });
 });
 
-test('open dead letters leave when retention says so, and stay otherwise', async () => {
+test('open dead letters are removed when retention says so, and stay otherwise', async () => {
   const app = await start({});
   await publish(app, 'bad', 'first', { key: 'same' });
   await until(async () => (await count('dead_letter')) === 1, 'it is a dead letter');

@@ -25,7 +25,7 @@ const definition = saga<Order>('forged.order')
   .waitFor('approve', { signal: 'approved' })
   .build();
 
-describe('a header that Waybill believes', () => {
+describe('a header that Waybill trusts', () => {
   const names = [
     'waybill-reply-status',
     'waybill-reply-to',
@@ -40,7 +40,7 @@ describe('a header that Waybill believes', () => {
   });
   afterEach(() => fixture.close());
 
-  test.each(names)('%s is refused in what is published', async (name) => {
+  test.each(names)('%s is refused in published messages', async (name) => {
     const headers = { [name]: 'done', other: '"waybill-x' };
     const message = { topic: 'orders', payload: 1, headers };
     await expect(fixture.transaction((tx) => fixture.outbox.publish(tx, message))).rejects.toMatchObject({
@@ -61,7 +61,7 @@ describe('a header that Waybill believes', () => {
     );
     const slot = rows[0]?.slot ?? 0;
     await expect(insert(`outbox_s${slot}`, ', slot', `, ${slot}`)).rejects.toMatchObject({ code: 'WB006' });
-    // Written in another way, it is the same name.
+    // Written with an escape, it is the same name.
     const escaped = text.replace(/"[Ww]/, (letter) => `"\\u00${letter.charCodeAt(1).toString(16)}`);
     await expect(
       sql("insert into waybill.outbox (message_id, topic, headers) values ($1, 'orders', $2)", [
@@ -77,7 +77,7 @@ describe('a header that Waybill believes', () => {
     expect((await fixture.log()).length).toBe(1);
   });
 
-  test('in the value of another header is no such name', async () => {
+  test('is allowed as the value of another header', async () => {
     const headers = { about: 'waybill-saga-id', quoted: '"waybill-x": 1', 'my-waybill-x': 'y' };
     await fixture.transaction((tx) =>
       fixture.outbox.publish(tx, { topic: 'orders', payload: { n: 1 }, headers }),
@@ -106,7 +106,7 @@ describe('a saga', () => {
     await floor.serve('payments', { 'payments.charge': pay, 'payments.refund': note('refund') });
     await floor.carry();
     ({ id } = await floor.start(definition, 'A-1', { orderId: 'A-1' }));
-    await waitUntil(() => held['waybill-saga-id'] !== undefined, { describe: 'the command is under way' });
+    await waitUntil(() => held['waybill-saga-id'] !== undefined, { describe: 'the command is in flight' });
   });
   afterEach(async () => {
     release();
@@ -126,16 +126,16 @@ describe('a saga', () => {
       }).filter((entry): entry is [string, string] => entry[1] !== undefined),
     );
 
-  /** What a forger writes into the topic of the answers; behind it what shows that it has been looked at. */
+  /** What a forger writes into the reply topic; after it, a message that shows that the forged one was read. */
   const forge = async (headers: Record<string, string>, value: unknown): Promise<void> => {
     const before = (await floor.operations.refusals()).length;
     await appendRaw(floor.fixture, [{ topic: 'orders.saga-replies', key: id, headers, value }]);
     await waitUntil(async () => (await floor.operations.refusals()).length === before + 1, {
-      describe: 'the forged message is refused, and kept as that',
+      describe: 'the forged message is refused, and stored as refused',
     });
   };
 
-  test('believes no answer without a MAC, nor with that of another command', async () => {
+  test('trusts no reply without a MAC, or with that of another command', async () => {
     const good = held['waybill-saga-mac'] ?? '';
     const [key = '', mac = ''] = good.split('.');
     const forged: Record<string, string | undefined>[] = [
@@ -157,11 +157,11 @@ describe('a saga', () => {
     expect(floor.service.refusals.count).toBe(forged.length + 1);
     release();
     await waitUntil(async () => (await floor.operations.show(id)).instance.data['chargeId'] === 'real', {
-      describe: 'the real answer counts',
+      describe: 'the real reply counts',
     });
   });
 
-  test('is told nothing by a forged event, and no order comes by the log', async () => {
+  test('ignores a forged event, and takes no order from the log', async () => {
     const order = { by: 'the director', reason: null, revision: 1, orderedMs: 1 };
     const events = [
       { type: 'signal', name: 'approved', payload: {} },
@@ -186,7 +186,7 @@ describe('a saga', () => {
     expect(await floor.fixture.value('select count(*)::int from waybill.operator_action')).toBe(0);
   });
 
-  test('a genuine signal counts for its own saga only', async () => {
+  test('a genuine signal counts only for its own saga', async () => {
     const { id: other } = await floor.start(definition, 'A-2', { orderId: 'A-2' });
     await floor.fixture.transaction((tx) => floor.sagas.signal(tx, id, 'approved', { by: 'x' }));
     const signal = async () =>
@@ -203,7 +203,7 @@ describe('a saga', () => {
     expect((await floor.operations.show(other)).state).toBe('RUNNING');
   });
 
-  test('answers under a key that was followed by another one count, and those of a revoked one do not', async () => {
+  test('replies under a key that was rotated count, and those under a revoked key do not', async () => {
     await floor.database.pool.query(
       "update waybill.saga_mac_key set created_at = created_at - interval '31 days'",
     );
@@ -212,11 +212,11 @@ describe('a saga', () => {
     release();
     for (const one of [id, next])
       await waitUntil(async () => (await floor.operations.show(one)).instance.data['chargeId'] === 'real', {
-        describe: 'both answers count',
+        describe: 'both replies count',
       });
   });
 
-  test('orders are given by a function that knows the login, and by nothing else', async () => {
+  test('orders are given only by a function that knows the login', async () => {
     const login = `ops_${newId().replaceAll('-', '').slice(20)}`;
     const { pool } = floor.database;
     await pool.query(`create role ${login} login password 'x'; grant usage on schema waybill to ${login};
@@ -249,7 +249,7 @@ describe('a saga', () => {
     await pool.query(`drop owned by ${login}; drop role ${login}`);
   });
 
-  test('an order that cannot be carried out is refused once, and holds nobody up', async () => {
+  test('an order that cannot be carried out is refused once, and delays no other', async () => {
     const operator = { by: 'ann' };
     await expect(floor.operations.resolve(id, 'nowhere', {}, operator)).rejects.toMatchObject({
       code: 'SAGA_ORDER_REFUSED',
@@ -260,7 +260,7 @@ describe('a saga', () => {
   });
 });
 
-test("an operator's edit of a dead letter changes nothing that Waybill believes of it", async () => {
+test("an operator's edit of a dead letter changes nothing that Waybill trusts in it", async () => {
   const fixture = await Fixture.create();
   await fixture.database.pool.query(
     `with g as (insert into waybill.consumer_group (name) values ('g') returning id)
@@ -277,7 +277,7 @@ test("an operator's edit of a dead letter changes nothing that Waybill believes 
   await fixture.close();
 });
 
-test('the audit says who acted, whatever name is written into it', async () => {
+test('the audit records the login, whatever name is given', async () => {
   const fixture = await Fixture.create();
   await fixture.database.pool.query(
     `insert into waybill.operator_action (actor, acted_at, stated_by, action, target_kind, target)
@@ -290,7 +290,7 @@ test('the audit says who acted, whatever name is written into it', async () => {
   await fixture.close();
 });
 
-test('a rejection is believed with its MAC', async () => {
+test('a rejection is trusted with its MAC', async () => {
   const floor = await SagaFloor.open([definition as never]);
   await floor.serve('payments', {
     'payments.charge': async () => {

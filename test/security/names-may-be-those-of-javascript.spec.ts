@@ -21,7 +21,7 @@ const headers = Object.fromEntries(NAMES.map((name) => [name, `of ${name}`]));
 
 const quick = { timeoutMs: 60_000, delayMs: 20, maxDelayMs: 40 };
 
-/** A saga that is called so, with a step for each name, one that waits for a signal, and a branch for each. */
+/** A saga of this name, with a step for each name, one that waits for a signal, and a branch for each. */
 function sagaCalled(type: string): SagaDefinition<never, never> {
   let builder = saga<{ n: number }>(type) as never as ReturnType<typeof saga<{ n: number }>>;
   for (const name of NAMES) {
@@ -36,7 +36,7 @@ function sagaCalled(type: string): SagaDefinition<never, never> {
   return builder.build() as never;
 }
 
-describe('names that every object of JavaScript has', () => {
+describe('names that every JavaScript object has', () => {
   const closing: (() => Promise<unknown>)[] = [];
   afterEach(async () => {
     for (const close of closing.splice(0).toReversed()) await close();
@@ -137,7 +137,7 @@ describe('names that every object of JavaScript has', () => {
     expect(new Map(Object.entries(tries))).toEqual(new Map(NAMES.map((name) => [name, { ok: name }])));
   });
 
-  test('are patterns of handlers, and what a client asks', async () => {
+  test("are patterns of handlers and of a client's requests", async () => {
     const fixture = await Fixture.create(Object.fromEntries(NAMES.map((name) => [name, {}])));
     closing.push(() => fixture.close());
     const emitted: string[] = [];
@@ -172,11 +172,11 @@ describe('names that every object of JavaScript has', () => {
     const answers = await Promise.all(asked.map((name) => lastValueFrom(client.send<number>(name, 1))));
     expect(answers).toEqual([2, 3, 4, 5]);
     await fixture.transaction((tx) => fixture.outbox.publish(tx, { topic: '__proto__', payload: 7 }));
-    await waitUntil(() => emitted.length > 0, { describe: 'the event' });
+    await waitUntil(() => emitted.length > 0, { describe: 'the event arrives' });
     expect(emitted).toEqual(['7 undefined']);
   });
 
-  test.each(NAMES)('the option %s is refused by its name', (name) => {
+  test.each(NAMES)('the option %s is refused by name', (name) => {
     expect(() => new Outbox(JSON.parse(`{ "${name}": 1 }`) as object)).toThrow(
       `there is no option "${name}"`,
     );

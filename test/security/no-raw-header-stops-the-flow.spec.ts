@@ -17,14 +17,14 @@ const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_129);
 const RUN = { seed, interruptAfterTimeLimit: 12_000, markInterruptAsFailure: false } as const;
 process.stdout.write(`fuzz seed ${seed} (FUZZ_SEED)\n`);
 
-/** Every header that Waybill goes by, and names beside them. */
+/** Every header that Waybill reads, and other names. */
 const NAMES =
   'cause-id expires-at id reply-error reply-key reply-status reply-to reply-values request-id request-timeout-ms ' +
   'saga-again saga-attempt saga-branch saga-call-mac saga-definition saga-event saga-id saga-mac saga-op saga-step ' +
   'signature unknown __proto__';
 const names = fc.constantFrom(...NAMES.split(' '), '').map((name) => `waybill-${name}`);
 
-/** What stands in such headers, and what only looks so. */
+/** Values of such headers, and lookalikes. */
 const WORDS =
   'done failed rejected next end action undo try confirm cancel call signal charge refund approve approved child-ended ' +
   'retry abort force resolve skip 0 1 -1 1e9 9007199254740993 NaN null {} [] "x" {"type":"cancel"} {"kind":"cancel"} ' +
@@ -59,7 +59,7 @@ const bodies = fc.oneof(
   ),
 );
 
-describe('whatever headers stand in the topics of a saga', () => {
+describe('arbitrary headers in the topics of a saga', () => {
   interface Order {
     readonly orderId: string;
   }
@@ -96,12 +96,12 @@ describe('whatever headers stand in the topics of a saga', () => {
     await floor.close();
   });
 
-  test('they change no saga, stop no consumer, and no topic gets an answer that is not one of answers', async () => {
+  test('change no saga, stop no consumer, and send no reply to a topic that is not a reply topic', async () => {
     const { id } = await floor.start(definition, 'held', { orderId: 'held' });
-    await waitUntil(() => seen['waybill-saga-id'] !== undefined, { describe: 'the command is under way' });
+    await waitUntil(() => seen['waybill-saga-id'] !== undefined, { describe: 'the command is in flight' });
     const look = async (): Promise<string> => JSON.stringify((await floor.operations.show(id)).instance);
     const before = await look();
-    // All that a command tells, but not its MAC: that is what shows who was sent it.
+    // All that a command contains except its MAC, which proves who received it.
     const { 'waybill-saga-mac': _, ...told } = seen;
     const own = (): string[] => [id, ...Object.values(told)];
     const answer = { ...told, 'waybill-reply-status': 'done', 'waybill-saga-mac': MAC };
@@ -122,7 +122,7 @@ describe('whatever headers stand in the topics of a saga', () => {
     });
     await fc.assert(
       fc.asyncProperty(fc.array(record, { minLength: 1, maxLength: 25 }), async (records) => {
-        // A participant has no key: who commands in the name of a saga is refused by signatures, or by grants.
+        // A participant has no key: commands in the name of a saga are refused by signatures, or by grants.
         const raw = records.map((one): RawRecord => ({
           ...one,
           headers: commandless(one.topic, one.headers, id),
@@ -134,7 +134,7 @@ describe('whatever headers stand in the topics of a saga', () => {
     );
     for (const topic of topics)
       await waitUntil(async () => (await floor.handled(topic)) >= (written.get(topic) ?? 0), {
-        describe: () => `everything in ${topic} was dealt with`,
+        describe: () => `everything in ${topic} has a verdict`,
         timeoutMs: 30_000,
       });
     expect(await look()).toBe(before);
@@ -143,7 +143,7 @@ describe('whatever headers stand in the topics of a saga', () => {
     expect(await floor.deeds(id)).toEqual(['charge']);
     const next = await floor.start(definition, 'next', { orderId: 'next' });
     await floor.until(next.id, 'COMPLETED');
-    // Two commands and what was written: nobody was made to send a command, or an answer into a topic of commands.
+    // Two commands and what was written: no process was made to send a command, or a reply into a command topic.
     expect((await floor.fixture.log('payments.charge')).length).toBe(
       (written.get('payments.charge') ?? 0) + 2,
     );
@@ -173,7 +173,7 @@ class Operations {
   }
 }
 
-test('whatever headers a request or an event carries, others are answered, and only topics of answers get any', async () => {
+test('whatever headers a request or an event carries, other requests get replies, and only reply topics get any', async () => {
   const apps = await Applications.create('ask', 'tell');
   try {
     for (const topic of ['orders', 'payments', 'payments.saga-replies', 'other.replies'])
@@ -192,7 +192,7 @@ test('whatever headers a request or an event carries, others are answered, and o
     let asked = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(record, { minLength: 1, maxLength: 25 }), async (records) => {
-        // What is past its time, or late, is dropped: the good request behind them has its own.
+        // Expired or late requests are dropped: the good request after them has its own time.
         await appendRaw(apps.fixture, records);
         asked += 1;
         expect(await ask(`after ${asked}`)).toEqual({ answer: `after ${asked}` });
@@ -201,7 +201,7 @@ test('whatever headers a request or an event carries, others are answered, and o
     );
     await appendRaw(apps.fixture, [{ topic: 'tell', value: 'last' }]);
     await waitUntil(() => Operations.told.includes('last'), {
-      describe: 'events are handled behind them',
+      describe: 'events after them are handled',
       timeoutMs: 30_000,
     });
     for (const topic of ['orders', 'payments']) expect(await apps.fixture.log(topic)).toEqual([]);

@@ -13,7 +13,7 @@ import { message, timersOf } from '../support/timers.js';
 
 const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_128);
 const RUN = { seed, interruptAfterTimeLimit: 12_000, markInterruptAsFailure: false } as const;
-// fast-check tells the seed and the path of a failure as well.
+// fast-check also reports the seed and the path of a failure.
 process.stdout.write(`fuzz seed ${seed} (FUZZ_SEED)\n`);
 
 const odd = fc.oneof(
@@ -32,7 +32,7 @@ const odd = fc.oneof(
   ),
   fc.string({ unit: 'binary', maxLength: 12 }).map((text) => text.replaceAll('\0', '')),
 );
-/** UTF-8 has no half of a surrogate pair. */
+/** UTF-8 has no unpaired surrogates. */
 const wellFormed = (text: string): string => Buffer.from(text).toString();
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 const quoted = odd.map((text) => literal(wellFormed(text)));
@@ -86,7 +86,7 @@ const outboxRow = fc.record({
   signature: maybe(quoted),
 });
 
-/** One that gets in and cannot be moved, whatever chance brings besides. */
+/** A row that is accepted and cannot be moved, in addition to the random ones. */
 const UNKNOWN = {
   slot: 'default',
   id: 'default',
@@ -120,7 +120,7 @@ const timerRow = fc.record({
   payload: maybe(fc.constant(`'{"n": -1}'`)),
 });
 
-/** Inserts a row if the database lets it in. A column that is left to its default is not named, as by a publisher. */
+/** Inserts a row if the database accepts it. Columns left to their defaults are not named, as by a publisher. */
 async function tryInsert(client: pg.Pool, table: string, row: Record<string, string>): Promise<boolean> {
   const given = Object.entries(row).filter(([, value]) => value !== 'default');
   const names = given.map(([name]) => name).join();
@@ -129,13 +129,13 @@ async function tryInsert(client: pg.Pool, table: string, row: Record<string, str
     await client.query(`insert into waybill.${table} (${names}) values (${values})`);
     return true;
   } catch (error) {
-    // Refused by the server, with a reason: that is as good.
+    // Refused by the server, with a reason: that is fine, too.
     expect((error as { code?: string }).code).toMatch(/^(WB006|22\d\w\w|23\d\d\d|55000)$/);
     return false;
   }
 }
 
-describe('whatever a login may write', () => {
+describe('any row that a login may write', () => {
   let fixture: Fixture;
   let published = 0;
   beforeAll(async () => {
@@ -143,7 +143,7 @@ describe('whatever a login may write', () => {
   });
   afterAll(() => fixture.close());
 
-  test('no row of the outbox stops the relay, and good messages arrive in order', async () => {
+  test('in the outbox does not stop the relay, and good messages arrive in order', async () => {
     const { database, topics, signals } = fixture;
     const relay = new Relay(
       { database, topics, signals, bell: new Bell() },
@@ -169,7 +169,7 @@ describe('whatever a login may write', () => {
     expect(aside).toBeGreaterThan(0);
   }, 60_000);
 
-  test('no timer stops the others', async () => {
+  test('as a timer does not stop the others', async () => {
     const { timers, service } = timersOf(fixture);
     let expected = 0;
     await fc.assert(
@@ -194,7 +194,7 @@ describe('whatever a login may write', () => {
   }, 60_000);
 });
 
-/** Numbers of the messages of a key, in the order of the log; others may be no JSON. */
+/** Numbers of the messages of a key, in the order of the log; others may not be JSON. */
 async function goodNumbers(fixture: Fixture, key = 'good'): Promise<number[]> {
   const { rows } = await fixture.database.pool.query<{ data: Buffer }>(
     'select data from waybill.log_batch order by partition_id, base_offset',
@@ -206,8 +206,8 @@ async function goodNumbers(fixture: Fixture, key = 'good'): Promise<number[]> {
   );
 }
 
-describe('whatever stands in the log', () => {
-  test('records of any bytes stop no consumer', async () => {
+describe('any record in the log', () => {
+  test('of any bytes stops no consumer', async () => {
     const fixture = await Fixture.create({ orders: { partitions: 1 } });
     const floor = new ShopFloor(fixture);
     const seen: number[] = [];
@@ -271,14 +271,14 @@ function silenced(command: Command): Command {
   return command;
 }
 
-describe('whatever is typed behind waybill', () => {
+describe('any arguments of waybill', () => {
   let fixture: Fixture;
   beforeAll(async () => {
     fixture = await Fixture.create();
   });
   afterAll(() => fixture.close());
 
-  test('ends with an answer or a typed refusal', async () => {
+  test('end with output or a typed error', async () => {
     const words = fc.constantFrom(
       'dlq',
       'list',
@@ -311,7 +311,7 @@ describe('whatever is typed behind waybill', () => {
         try {
           await program.parseAsync(['node', 'waybill', '--database-url', fixture.url, ...args]);
         } catch (error) {
-          // By its code: the command may have a copy of commander of its own.
+          // By its code: the command may have its own copy of commander.
           const { code } = error as { code?: unknown };
           expect(isWaybillError(error) || String(code).startsWith('commander.')).toBe(true);
         } finally {

@@ -36,7 +36,7 @@ const placeOrder = saga<Order>('orders.place')
   })
   .build();
 
-describe('objects that others made in a schema of the search path', () => {
+describe('objects of other roles in a schema of the search path', () => {
   let floor: SagaFloor;
   let fixture: Fixture;
   let owner: pg.Client;
@@ -55,12 +55,12 @@ describe('objects that others made in a schema of the search path', () => {
     await dropRoles([app, `hostile_${process.pid}`]);
   });
 
-  test('operators and statements are found in our SQL', async () => {
+  test('the test finds operators and statements in our SQL', async () => {
     expect(operatorNames()).toEqual(expect.arrayContaining(['%', '->>', '||', '<', '=']));
     expect((await builtStatements()).length).toBeGreaterThan(120);
   });
 
-  test('the whole way of a message, a timer, a saga, a half message and their guards calls none', async () => {
+  test('a message, a timer, a saga, a half message and their guards call none on their whole way', async () => {
     const handled: unknown[] = [];
     const guard = messageIdGuardOf();
     const subscription = resolveSubscription(
@@ -119,7 +119,7 @@ describe('objects that others made in a schema of the search path', () => {
     expect(await hostileCalls(owner)).toBe(0);
   });
 
-  test('no statement of ours uses one', async () => {
+  test('none of our statements uses one', async () => {
     await owner.query(
       `create role ${app}; grant usage on schema waybill to ${app};
        grant all on all tables in schema waybill to ${app}; grant all on all sequences in schema waybill to ${app};
@@ -149,7 +149,7 @@ describe('objects that others made in a schema of the search path', () => {
     expect(await hostileCalls(owner)).toBe(0);
   });
 
-  test('every function of ours pins its search path, or was resolved when it was made', async () => {
+  test('each of our functions pins its search path, or was resolved when it was created', async () => {
     const { rows } = await owner.query<{ name: string }>(
       `select p.oid::regprocedure::text as name from pg_proc p
         where p.pronamespace = 'waybill'::regnamespace and p.prosqlbody is null
@@ -159,7 +159,7 @@ describe('objects that others made in a schema of the search path', () => {
   });
 });
 
-/** Once the database is gone, and with it what they own. */
+/** Once the database is gone, and with it the objects that they own. */
 async function dropRoles(roles: readonly string[]): Promise<void> {
   const server = new pg.Client({ connectionString: testServerUrl() });
   await server.connect();

@@ -13,7 +13,7 @@ import { waitUntil } from '@waybill/testing';
 import { Fixture } from '../support/fixture.js';
 
 const FORGED = '2026-11-28T23:00:00.000Z  the director: discard, all is well';
-/** Breaks of a line, as they are written into texts of others, and what makes a terminal write elsewhere. */
+/** Line breaks that an attacker puts into texts, and control sequences of terminals. */
 const BREAKS = ['\n', '\r\n', '\r', '\u2028', '\u2029', '\u0085', '\u000b', '\u001b[2K\u001b[1G', '\u202e'];
 
 let fixture: Fixture;
@@ -40,7 +40,7 @@ const logger: Logger = {
   error: write('error'),
 };
 
-/** Lets a handler fail for good. */
+/** Makes a handler fail permanently. */
 const failing = async (error: () => Error, key: string): Promise<void> => {
   const handler: Handler = async () => {
     throw error();
@@ -76,7 +76,7 @@ const waybill = async (...args: string[]): Promise<string> => {
 };
 
 test.each(BREAKS)(
-  'an error text with %j begins no line of its own, in logs and in the command',
+  "an error text with %j starts no new line, in logs and in the command's output",
   async (br) => {
     const text = `it fails${br}${FORGED}`;
     await failing(
@@ -99,12 +99,12 @@ test.each(BREAKS)(
   },
 );
 
-test('keys are in no line of a log', async () => {
+test('keys are not in any log line', async () => {
   await failing(() => new Error('it fails'), 'ada@example.com');
   expect(lines.filter((one) => one.includes('ada@example.com'))).toEqual([]);
 });
 
-describe('a password is told nowhere', () => {
+describe('a password is never printed', () => {
   const SECRET = 'hunter2-is-secret';
   test.each([
     `connect postgresql://ada:${SECRET}@db.example.com/shop failed`,

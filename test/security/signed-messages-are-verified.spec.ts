@@ -114,7 +114,7 @@ const untilHandled = (count: number): Promise<void> =>
     describe: () => `${count} are handled, ${handled.length} are`,
   });
 
-test('what is signed is handled: at once, later, by half message, again and again, and as a request', async () => {
+test('signed messages are handled: immediate, delayed, half, recurring, and as a request', async () => {
   const app = await start(both);
   const waybill = app.get(Waybill);
   await apps.fixture.transaction(async (tx) => {
@@ -141,7 +141,7 @@ test('what is signed is handled: at once, later, by half message, again and agai
   expect(await letters(app)).toHaveLength(1);
 });
 
-test('sagas command, are answered, rejected and undone by signed messages', async () => {
+test('sagas use signed messages for commands, replies, rejections and compensations', async () => {
   const app = await start(both);
   const { definition } = app.get(Ordering);
   const begin = async (item: string): Promise<string> =>
@@ -156,7 +156,7 @@ test('sagas command, are answered, rejected and undone by signed messages', asyn
   expect(await letters(app)).toEqual([]);
 });
 
-test('what is not, or was changed, is a dead letter before its handler runs', async () => {
+test('an unsigned or changed message becomes a dead letter before its handler runs', async () => {
   const app = await start(both);
   const waybill = app.get(Waybill);
   await waybill.outbox.publishAlone(waybill.database, {
@@ -175,7 +175,7 @@ test('what is not, or was changed, is a dead letter before its handler runs', as
     { key: 'k', headers: unsigned, value: { n: 1 } },
     // The same under another id: a replay.
     { key: 'k', headers, value: { n: 1 } },
-    // Another id, with the signed one behind it: which of them counts?
+    // Another id, followed by the signed one: which of them counts?
     { key: 'k', headers: { ...headers, 'waybill-id': id }, value: { n: 1 } },
     { key: 'k', headers, value: { n: 2 } },
     { key: 'j', headers, value: { n: 1 } },
@@ -215,7 +215,7 @@ test('what is not, or was changed, is a dead letter before its handler runs', as
   expect(id).not.toBe('');
 });
 
-test('a pair of keys: who verifies cannot sign, and each signs for its own topics only', async () => {
+test('a key pair: the public key cannot sign, and each key signs only for its own topics', async () => {
   const signing = { keys: { shop: { publicKey: pair.publicKey, topics: ['orders'] } }, unsigned: ['ask'] };
   const app = await start(signing);
   const shop = new MessageSignatures({ keys: { shop: { privateKey: pair.privateKey } }, signWith: 'shop' });
@@ -231,7 +231,7 @@ test('a pair of keys: who verifies cannot sign, and each signs for its own topic
   expect(handled).toEqual([{ n: 1 }]);
 });
 
-test('an answer that is not signed is not heard', async () => {
+test('an unsigned reply is ignored', async () => {
   const asker = await start(both, 'asker');
   const client = asker.get(WaybillClient);
   const answer = lastValueFrom(client.send<string>('ask', 1));
@@ -254,7 +254,7 @@ test('an answer that is not signed is not heard', async () => {
   expect(await answer).toBe('answer');
 });
 
-describe('keys that cannot be used are refused, and are not told', () => {
+describe('invalid keys are refused, and are not printed', () => {
   test.each<[string, unknown]>([
     ['none', { keys: {} }],
     ['a short secret', { keys: { a: 'short' } }],
@@ -262,7 +262,7 @@ describe('keys that cannot be used are refused, and are not told', () => {
     ['nothing in it', { keys: { a: {} } }],
     ['an unknown option', { keys: { a: { secret, colour: 'red' } } }],
     ['a public key to sign with', { keys: { a: { publicKey: pair.publicKey } }, signWith: 'a' }],
-    ['a key that is not there', { keys: { a: secret }, signWith: 'constructor' }],
+    ['a key that does not exist', { keys: { a: secret }, signWith: 'constructor' }],
     ['an id that no header can carry', { keys: { 'a b': secret } }],
     ['another option', { keys: { a: secret }, key: 'a' }],
   ])('%s', (_, options) => {

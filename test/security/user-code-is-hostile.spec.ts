@@ -62,16 +62,16 @@ const THROWN: readonly (readonly [name: string, make: () => unknown])[] = [
   ['a circular object', circular],
   ['an object with a BigInt', () => ({ amount: 10n })],
   ['an object whose toJSON throws', () => ({ toJSON: () => JSON.parse('{') as unknown })],
-  ['a proxy that refuses every look', hostile],
+  ['a proxy that refuses every access', hostile],
   ['an error with such a cause', () => new Error('outer', { cause: hostile() })],
   ['an error whose message throws', () => new Getters('x')],
-  ['an error whose message is no text', () => given(new Error('x'), { message: { deep: 1n } })],
-  ['an error whose stack is no text', () => given(new Error('x'), { stack: 5 })],
+  ['an error whose message is not a string', () => given(new Error('x'), { message: { deep: 1n } })],
+  ['an error whose stack is not a string', () => given(new Error('x'), { stack: 5 })],
   ['an error whose stack is an object', () => given(new Error('x'), { stack: circular() })],
-  ['an error whose name is no text', () => given(new Error('x'), { name: Symbol('s') })],
+  ['an error whose name is not a string', () => given(new Error('x'), { name: Symbol('s') })],
   ['an error without a constructor', () => given(new Error('x'), { constructor: undefined })],
   ['a code with a NUL', () => given(new Error('x'), { code: 'E\0CODE' })],
-  ['a message with a NUL and half a pair', () => new Error('a\0b\ud800c')],
+  ['a message with a NUL and an unpaired surrogate', () => new Error('a\0b\ud800c')],
   ['a class with a NUL', () => new Nul('x')],
   ['a very long code', () => given(new Error('x'), { code: 'X'.repeat(100_000) })],
   ['a very long message', () => new Error('m'.repeat(5_000_000))],
@@ -80,8 +80,8 @@ const THROWN: readonly (readonly [name: string, make: () => unknown])[] = [
     () => runInContext(`new RangeError('from elsewhere')`, createContext({})) as unknown,
   ],
   ['a getResponse that throws', () => given(new Error('x'), { getResponse: hostile })],
-  ['a wait without end', () => new RetryableError('later', { delayMs: Number.NaN })],
-  ['a verdict whose reason is no text', () => deadLetter({} as string)],
+  ['an endless delay', () => new RetryableError('later', { delayMs: Number.NaN })],
+  ['a verdict whose reason is not a string', () => deadLetter({} as string)],
   ['a verdict with a NUL', () => deadLetter('no\0pe')],
 ];
 
@@ -119,12 +119,12 @@ const consume = async (
 const insert: Handler = ({ transaction, payload }) =>
   (transaction as pg.PoolClient).query('insert into effect (n) values ($1)', [(payload as { n: number }).n]);
 const effects = (): Promise<number> => fixture.value('select count(*)::int from effect');
-/** The first message of its key, and of its partition, fails; the others have their effects. */
+/** The first message of its key, and of its partition, fails; the others take effect. */
 const settled = async (): Promise<void> => {
   await waitUntil(async () => (await fixture.deadLetters.list()).length === 1, {
     describe: 'it is a dead letter',
   });
-  await waitUntil(async () => (await effects()) === 4, { describe: 'the others have their effects' });
+  await waitUntil(async () => (await effects()) === 4, { describe: 'the others take effect' });
 };
 const publish = async (): Promise<void> => {
   for (const n of upTo(5)) await fixture.publish(n, n < 3 ? 'same' : `other-${n}`);
@@ -132,9 +132,9 @@ const publish = async (): Promise<void> => {
 };
 
 test.each(['key', 'partition'] as const)(
-  'a handler that throws anything at all makes a dead letter of each, and stops no other, in order %s',
+  'anything that a handler throws makes its message a dead letter, and stops no other, in order %s',
   async (concurrency) => {
-    // Each odd one, and a good one of its key behind it.
+    // Each odd one, followed by a good one of its key.
     for (const [index] of THROWN.entries()) {
       await fixture.publish(2 * index, `key-${index}`);
       await fixture.publish(2 * index + 1, `key-${index}`);
@@ -158,7 +158,7 @@ test.each(['key', 'partition'] as const)(
         [THROWN.length - 1],
       );
     await waitUntil(async () => (await letters()) === THROWN.length && (await effects()) === THROWN.length, {
-      describe: () => 'each odd one is a dead letter, and each good one has its effect',
+      describe: () => 'each odd one is a dead letter, and each good one takes effect',
       timeoutMs: 40_000,
     }).catch(async (error: unknown) => {
       throw new Error(`without a dead letter: ${String(await missing())}`, { cause: error });
@@ -167,7 +167,7 @@ test.each(['key', 'partition'] as const)(
   60_000,
 );
 
-test('anything that is thrown has a description that can be stored', async () => {
+test('every thrown value has a description that can be stored', async () => {
   await consume(insert);
   for (const [, make] of THROWN) {
     const { className, name, code, message, stack } = describeThrown(make());
@@ -181,11 +181,11 @@ test('anything that is thrown has a description that can be stored', async () =>
 
 test.each([
   ['throws', () => JSON.parse('{') as number],
-  ['answers NaN', () => Number.NaN],
-  ['answers with a Promise', () => Promise.reject(new Error('late')) as unknown as number],
-  ['answers with a text', () => 'soon' as unknown as number],
-  ['answers with less than nothing', () => -5],
-])('a policy whose delay() %s waits as long as it may, and goes on', async (_, delay) => {
+  ['returns NaN', () => Number.NaN],
+  ['returns a Promise', () => Promise.reject(new Error('late')) as unknown as number],
+  ['returns a string', () => 'soon' as unknown as number],
+  ['returns a negative number', () => -5],
+])('a policy whose delay() %s waits for the maximum, and continues', async (_, delay) => {
   await publish();
   await consume(
     (delivery) => {
@@ -197,7 +197,7 @@ test.each([
   await settled();
 });
 
-test('a class whose instanceof throws is not met by an error', async () => {
+test('a class whose instanceof throws matches no error', async () => {
   class Picky extends Error {
     static override [Symbol.hasInstance](): boolean {
       throw new Error('do not ask');
@@ -247,7 +247,7 @@ describe('a codec', () => {
         throw Object.create(null) as Error;
       },
     ],
-    ['answers with a Promise', () => Promise.reject(new Error('late'))],
+    ['returns a Promise', () => Promise.reject(new Error('late'))],
   ])('that %s makes a dead letter of one message', async (_, decode) => {
     await publish();
     await consume(insert, { codec: reading(decode) });
@@ -256,7 +256,7 @@ describe('a codec', () => {
   });
 });
 
-test('what a handler wants done behind its commit may throw: its effect stands, once', async () => {
+test('an after-commit callback of a handler may throw: the handler takes effect, once', async () => {
   await publish();
   await consume((delivery) => {
     delivery.afterCommit(() => {
@@ -264,7 +264,7 @@ test('what a handler wants done behind its commit may throw: its effect stands, 
     });
     return insert(delivery);
   });
-  await waitUntil(async () => (await effects()) >= 5, { describe: 'all have their effects' });
+  await waitUntil(async () => (await effects()) >= 5, { describe: 'all take effect' });
   await consumer.stop();
   expect(await effects()).toBe(5);
   expect(await fixture.deadLetters.list()).toEqual([]);

@@ -95,7 +95,7 @@ const ended = async (app: INestMicroservice, key: string, text: string, shelf?: 
   return app.get(Sagas).outcome(id, { timeoutMs: 10_000 });
 };
 
-/** Has every feature of Waybill hold a text with the marker. */
+/** Makes every feature of Waybill store a text with the marker. */
 async function useEverything(app: INestMicroservice): Promise<void> {
   for (const topic of ['notes', 'leased', 'bad', 'waiting']) await publish(app, topic, `${MARKER} ${topic}`);
   await publish(app, 'notes', `${MARKER} later`, { delayMs: 3_600_000, timerToken: 'later' });
@@ -118,7 +118,7 @@ async function useEverything(app: INestMicroservice): Promise<void> {
   const good = await ended(app, 'A-1', `${MARKER} rich`, 'shelf:1');
   expect(good).toMatchObject({ state: 'COMPLETED', data: { bill: `bill of ${MARKER} rich` } });
   expect(await ended(app, 'A-2', `poor ${MARKER}`)).toMatchObject({ state: 'COMPENSATED' });
-  // The shelf is another one's, which is under way: the command waits.
+  // The shelf is held by another saga, which is running: the command waits.
   await holdShelf();
   await fixture.transaction((tx) =>
     app.get(Sagas).start(tx, app.get(Orders).place, {
@@ -149,7 +149,7 @@ async function useEverything(app: INestMicroservice): Promise<void> {
     ).toEqual({ outcome, result: `${MARKER} barrier` });
 }
 
-/** Holds the shelf for a saga that does not end here. */
+/** Holds the shelf for a saga that does not end in this test. */
 async function holdShelf(): Promise<void> {
   await until(async () => (await count('saga_lock')) === 0, 'the end of the first saga has let the shelf go');
   await fixture.database.pool.query(
@@ -174,7 +174,7 @@ async function everythingIsStored(): Promise<void> {
   );
 }
 
-test('no table holds a word of what was encrypted, and everything works', async () => {
+test('no table holds any of the encrypted text, and everything works', async () => {
   const app = await start({ cipher: cipherOf('k1'), encryptKeys: true });
   await useEverything(app);
   await everythingIsStored();
@@ -191,13 +191,13 @@ test('no table holds a word of what was encrypted, and everything works', async 
       seen.some(({ text }) => text === `${MARKER} later`) &&
       seen.some(({ text }) => text === `${MARKER} daily`) &&
       seen.filter(({ topic }) => topic === 'bad').length === 2,
-    'timers and the redriven message have come',
+    'timers and the redriven message have arrived',
   );
   expect(seen.find(({ text }) => text === `${MARKER} daily`)).toMatchObject(fields);
   expect(await tablesWith(fixture.database, MARKER)).toEqual([]);
 });
 
-test('without a cipher the same texts stand in the tables: the search finds what there is', async () => {
+test('without a cipher the same texts are in the tables: the search finds them', async () => {
   const app = await start({});
   await useEverything(app);
   await everythingIsStored();
@@ -224,7 +224,7 @@ test('without a cipher the same texts stand in the tables: the search finds what
 });
 
 describe('keys', () => {
-  test('are changed in the middle of a run: old ones decrypt what the new one does not', async () => {
+  test('are rotated in the middle of a run: old ones decrypt what the new one does not', async () => {
     const before = await start({ cipher: cipherOf('k1'), encryptKeys: true });
     await publish(before, 'notes', 'later', { delayMs: 3_600_000 });
     await publish(before, 'waiting', 'first');
@@ -237,7 +237,7 @@ describe('keys', () => {
     await until(() => ['later', 'now'].every((text) => seen.some((one) => one.text === text)), 'both come');
     await stop(after);
     await start({ cipher: cipherOf('k2'), encryptKeys: true });
-    // Nothing has been encrypted again behind anybody's back.
+    // Nothing has been re-encrypted silently.
     const keys = await fixture.value<string>(
       `select string_agg(distinct convert_from(substring(payload from 8 for 2), 'UTF8'), ',')
          from waybill.outbox where topic = 'notes'`,
@@ -245,7 +245,7 @@ describe('keys', () => {
     expect(keys).toBe('k1,k2');
   });
 
-  test('that are missing make a dead letter at once, which is redriven when they are there', async () => {
+  test('that are missing make a message a dead letter at once, and a redrive succeeds when they are back', async () => {
     const sender = await start({ cipher: cipherOf('k1'), consumer: false });
     await publish(sender, 'notes', MARKER);
     await until(async () => (await count('timer')) + (await count('log_batch')) > 0, 'it is in the log');
@@ -272,7 +272,7 @@ describe('keys', () => {
     await until(() => seen.some(({ text }) => text === MARKER), 'it is handled');
   });
 
-  test('that are too short, or not there, are refused, and no refusal tells them', async () => {
+  test('that are too short, or missing, are refused, and no error contains them', async () => {
     const secret = 'only-twenty-bytes-xx';
     const refused = (options: object): string => {
       try {
@@ -318,7 +318,7 @@ test('a ciphertext is refused under another id, key or topic', async () => {
   expect(seen).toHaveLength(1);
 });
 
-test('an own cipher is used for everything, with the context of each place', async () => {
+test('a custom cipher is used for everything, with the context of each place', async () => {
   const kinds = new Set<string>();
   const mask = (bytes: Buffer, context: Parameters<typeof contextBytes>[0]): Buffer => {
     kinds.add(context.kind);
@@ -342,7 +342,7 @@ test('an own cipher is used for everything, with the context of each place', asy
   ]);
 });
 
-test('signatures are over what is stored, those of commands and answers of sagas too', async () => {
+test('signatures cover what is stored, including commands and replies of sagas', async () => {
   const app = await start({
     cipher: cipherOf('k1'),
     encryptKeys: true,
@@ -353,14 +353,14 @@ test('signatures are over what is stored, those of commands and answers of sagas
   expect(await count(`dead_letter where error_code = 'SIGNATURE_INVALID'`)).toBe(0);
 });
 
-/** What somebody has written for a topic himself. */
+/** A codec that a user has written for a topic. */
 const scrambled: Codec = {
   contentType: 'application/x-scrambled',
   encode: (payload) => Buffer.from(jsonCodec.encode(payload)).map((byte) => byte ^ 0x5a),
   decode: (bytes) => jsonCodec.decode(Buffer.from(bytes.map((byte) => byte ^ 0x5a))),
 };
 
-test('codecs of topics work for requests, sagas and commands that wait', async () => {
+test('codecs of topics work for requests, sagas and waiting commands', async () => {
   const topics = ['notes', 'ask', 'shop.replies', 'shop.saga-replies', 'shop.reserve', 'shop.release'];
   const codecs = Object.fromEntries([...topics, 'shop.charge'].map((topic) => [topic, scrambled]));
   const app = await start({ codecs });
@@ -387,7 +387,7 @@ test('codecs of topics work for requests, sagas and commands that wait', async (
   expect((await app.get(SagaOperations).show(id)).state).toBe('RUNNING');
 });
 
-test('the command shows what is encrypted with the cipher only, and keeps no payload that was edited', async () => {
+test('the command shows encrypted data only with the cipher, and the audit of an edit has no payload', async () => {
   const app = await start({ cipher: cipherOf('k1'), encryptKeys: true });
   await publish(app, 'bad', MARKER);
   await insertLost(app);
@@ -399,7 +399,7 @@ test('the command shows what is encrypted with the cipher only, and keeps no pay
   const saga = await ended(app, 'A-1', MARKER);
   const folder = await mkdtemp(join(tmpdir(), 'waybill-'));
   const file = join(folder, 'cipher.mjs');
-  // What it exports is made here: a module of its own could not load the sources.
+  // The exported cipher is built here: a separate module could not load the sources.
   (globalThis as { secretShopCipher?: unknown }).secretShopCipher = cipherOf('k1');
   await writeFile(file, 'export default globalThis.secretShopCipher;\n');
   const command = async (...words: string[]): Promise<string> => {

@@ -1,7 +1,7 @@
 /**
- * The one PostgreSQL of a test run: the server of DATABASE_URL, else an embedded one; and a migrated database on it, which
- * most tests take a copy of, because to migrate takes five times as long. Set-up and teardown of Jest run in one process
- * and share this module.
+ * The one PostgreSQL of a test run: the server of DATABASE_URL, else an embedded one; and on it a migrated database,
+ * which most tests copy, because migrating takes five times as long. Jest's set-up and teardown run in one process and
+ * share this module.
  */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -21,7 +21,7 @@ describe('the command line of the demo', () => {
     });
   });
 
-  test('that is wrong is told everything that is', () => {
+  test('that is wrong gets all its errors at once', () => {
     const args = ['--order', 'x.csv', '--kill', 'redis', '--json=yes', 'y', '--orders', '--help'];
     const parse = (): unknown => parseDemoOptions(args);
     expect(parse).toThrow(ShopError);

@@ -57,7 +57,7 @@ describe('the demo', () => {
       invoices: 120,
       placed: 107,
       confirmed: 101,
-      // One over the limit, one not in stock, two whose bank transfer does not come, two that nobody delivers.
+      // One over the limit, one not in stock, two whose bank transfer does not come, two that cannot be delivered.
       rejected: 6,
       refunded: 10,
       linesRefused: 17,
@@ -81,12 +81,12 @@ describe('the demo', () => {
   }, 240_000);
 
   test.each([
-    ['while its databases are made ready', 1],
+    ['while its databases are set up', 1],
     ['while its services start', 6],
-  ])('that is interrupted %s leaves nothing behind', async (_moment, traces) => {
+  ])('that is interrupted %s leaves nothing on the server', async (_moment, traces) => {
     const script = spawnScript(DEMO, { args: ['--kill', 'none'], env: { DATABASE_URL: testServerUrl() } });
     await waitUntil(async () => (await remains()).length >= traces, {
-      describe: 'the demo to have its database and roles',
+      describe: 'the demo has its database and roles',
     });
     script.kill('SIGINT');
     expect(await script.exited).toEqual({ code: 130, signal: null });
@@ -94,8 +94,8 @@ describe('the demo', () => {
   });
 
   test.each([
-    ['an option that there is not', ['--fast'], '--fast is not an option'],
-    ['a file that is not there', ['--orders', 'none.csv'], 'ENOENT'],
+    ['an unknown option', ['--fast'], '--fast is not an option'],
+    ['a file that does not exist', ['--orders', 'none.csv'], 'ENOENT'],
   ])('called with %s exits with 2 and no stack', async (_name, args, message) => {
     const { code, output } = await demo(...args);
     expect(code).toBe(2);
@@ -103,7 +103,7 @@ describe('the demo', () => {
     expect(output).not.toMatch(/^err\| {4}at /m);
   });
 
-  test('with a file of other columns exits with 2 and names them', async () => {
+  test('with a file with other columns exits with 2 and names them', async () => {
     const path = join(folder, 'wrong.csv');
     await writeFile(path, 'InvoiceNo;StockCode\n1;2\n');
     const { code, output } = await demo('--orders', path);
@@ -111,7 +111,7 @@ describe('the demo', () => {
     expect(output).toContain('column StockCode is missing');
   });
 
-  test('with a file of which every line is refused exits with 2 and says why', async () => {
+  test('with a file whose lines are all refused exits with 2 and says why', async () => {
     const header = 'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country';
     const path = join(folder, 'refused.csv');
     await writeFile(path, `${header}\n1,22139,BOWL,1,2/31/2010 8:26,1.25,,UK\n`);
@@ -121,7 +121,7 @@ describe('the demo', () => {
     expect(output).toContain('InvoiceDate "2/31/2010 8:26"');
   });
 
-  test('comes with an order file that has the columns of the real one', async () => {
+  test('includes an order file that has the columns of the real one', async () => {
     const text = await readFile(new URL('../../src/demo/orders/orders.csv', import.meta.url), 'utf8');
     expect(text.split('\n')[0]).toBe(
       'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country',

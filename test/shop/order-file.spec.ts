@@ -123,7 +123,7 @@ describe('an order file', () => {
     expect(file.refusedInvoices).toEqual([line.split(',')[0]].filter((invoiceNo) => invoiceNo !== ''));
   });
 
-  test("refuses lines of another customer than the invoice's", async () => {
+  test("refuses lines whose customer is not the invoice's", async () => {
     const file = await read(`1,22139,BOWL,1,${DATE},1.25,5.0,UK`, `1,22140,CUP,1,${DATE},1.25,6.0,UK`);
     expect(file.refusedLines).toEqual(new Map([['otherCustomer', 1]]));
     expect(file.accepted).toMatchObject([{ invoiceNo: '1', lines: [{ sku: '22139' }] }]);
@@ -152,16 +152,13 @@ describe('an order file', () => {
     ]);
   });
 
-  test.each(['\n', '\r\n', '\r'])(
-    'may end its lines with %j, and its header with another end',
-    async (end) => {
-      const lines = [1, 2, 3].map((n) => `${n},22139,"BOWL ""A""",2,${DATE},1.25,,UK`);
-      const path = await fileOf(`${HEADER}\r\n${lines.join(end)}${end}`);
-      expect(await readOrderFile(path)).toMatchObject({ lineCount: 3, accepted: [{}, {}, {}] });
-    },
-  );
+  test.each(['\n', '\r\n', '\r'])('may end its lines with %j, and its header differently', async (end) => {
+    const lines = [1, 2, 3].map((n) => `${n},22139,"BOWL ""A""",2,${DATE},1.25,,UK`);
+    const path = await fileOf(`${HEADER}\r\n${lines.join(end)}${end}`);
+    expect(await readOrderFile(path)).toMatchObject({ lineCount: 3, accepted: [{}, {}, {}] });
+  });
 
-  test('may spell its columns in other ways', async () => {
+  test('may spell its columns differently', async () => {
     const header = 'invoiceno,stock_code,DESCRIPTION,quantity,Invoice Date,unitprice,Customer ID,country';
     const { accepted } = await readOrderFile(await fileOf(`${header}\n1,22139,BOWL,2,${DATE},1.25,5,UK\n`));
     expect(accepted).toMatchObject([{ totalPence: 250, lines: [{ customerId: '5', country: 'UK' }] }]);
@@ -172,15 +169,15 @@ describe('an order file', () => {
     expect({ accepted, lineCount }).toMatchObject({ lineCount: 1, accepted: [{ totalPence: 250 }] });
   });
 
-  test('may begin with a mark and have its columns in any order, and more of them', async () => {
+  test('may begin with a byte order mark and have its columns in any order, and extra ones', async () => {
     const header = 'Country,Colour,CustomerID,UnitPrice,InvoiceDate,Quantity,Description,StockCode,InvoiceNo';
     const path = await fileOf(`\uFEFF${header}\r\nUK,red,,1.25,${DATE},2,BOWL,22139,1\r\n\r\n`);
     expect((await readOrderFile(path)).accepted).toMatchObject([{ invoiceNo: '1', totalPence: 250 }]);
   });
 });
 
-describe('a file that is no order file', () => {
-  test('is told every column that it lacks', async () => {
+describe('a file that is not an order file', () => {
+  test('is refused with every missing column', async () => {
     const message = await refusalOf(await fileOf('InvoiceNo,Quantity,Country,Country\n1,2,UK,UK\n'));
     for (const column of ['StockCode', 'Description', 'InvoiceDate', 'UnitPrice', 'CustomerID']) {
       expect(message).toContain(`column ${column} is missing`);
@@ -210,13 +207,13 @@ describe('a file that is no order file', () => {
     expect(message).toMatch(/1 refused: a sale of no pieces.*; first line 3$/m);
   });
 
-  test('is refused when its dates begin with the day, which would be read as the month', async () => {
+  test('is refused when its dates start with the day, which would be read as the month', async () => {
     const lines = ['1/12/2010 8:26', '13/12/2010 8:26'].map((date) => `1,22139,BOWL,1,${date},1.25,,UK`);
     const path = await fileOf([HEADER, ...lines].join('\n'));
     expect(await refusalOf(path)).toContain('its dates begin with the day, as that of line 3');
   });
 
-  test('is refused when a quote swallows lines of it', async () => {
+  test('is refused when an open quote swallows lines', async () => {
     const line = `1,22139,BOWL,1,${DATE},1.25,,UK`;
     const path = await fileOf([HEADER, line, `2,22139,"BOWL,1`, line, `3,22139,BOWL",1`, line].join('\n'));
     expect(await refusalOf(path)).toContain('a quote that opens in line 3 swallows the lines after it');
@@ -230,7 +227,7 @@ describe('a file that is no order file', () => {
     expect(await refusalOf(path)).toContain(`its columns are separated by ${name} instead of commas`);
   });
 
-  test('is refused when it is not there, or a folder', async () => {
+  test('is refused when it does not exist, or is a folder', async () => {
     expect(await refusalOf(join(folder, 'none.csv'))).toContain('ENOENT');
     expect(await refusalOf(folder)).toContain('EISDIR');
   });

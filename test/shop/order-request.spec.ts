@@ -36,7 +36,7 @@ describe('a request for an order', () => {
     expect(parsed).toMatchObject({ customerId: null, country: null, placedAt: null });
   });
 
-  test('that is wrong in many ways is told all of them', () => {
+  test('that is wrong in many ways gets all errors at once', () => {
     const line = { sku: '', quantity: 1.5, unitPricePence: '255', colour: 'red' };
     const body = { invoiceNo: 'C1', customerId: '', placedAt: 'yesterday', lines: [line], price: 3 };
     expect(problemsOf(body)).toEqual([
@@ -63,13 +63,13 @@ describe('a request for an order', () => {
       'a sum beyond reason',
       { invoiceNo: '1', lines: Array(99).fill({ ...LINE, quantity: 1e6, unitPricePence: 1e8 }) },
     ],
-    ['a day that there is not', { invoiceNo: '1', placedAt: '2010-02-31T08:26:00Z', lines: [LINE] }],
+    ['a day that does not exist', { invoiceNo: '1', placedAt: '2010-02-31T08:26:00Z', lines: [LINE] }],
     ['a NUL in a text', { invoiceNo: '1', country: 'a\0b', lines: [LINE] }],
   ])('with %s is refused', (_name, body) => {
     expect(problemsOf(body).length).toBeGreaterThan(0);
   });
 
-  test('with two thousand bad lines gets a short answer', () => {
+  test('with two thousand bad lines gets a short response', () => {
     const problems = problemsOf({ invoiceNo: '1', lines: Array(2_000).fill({}) });
     expect(problems).toHaveLength(51);
     expect(problems.at(-1)).toBe('and 5950 more');

@@ -86,14 +86,14 @@ describe('the services of the shop', () => {
     }
   }
 
-  test('payments may not read the tables of others where the log is', async () => {
+  test("payments may not read the tables of others in the log's database", async () => {
     for (const service of ['orders', 'inventory'] as const) {
       const reading = query(prepared.paymentsLog, `select count(*) from ${OWN_TABLE[service]}`);
       await expect(reading).rejects.toMatchObject({ code: '42501' });
     }
   });
 
-  test('have the rights of their roles, and no others', async () => {
+  test('have the rights of their roles, and no other rights', async () => {
     const logins: [url: string, service: ServiceName, role: Role, part: DatabasePart][] = [
       [database.connectionString, 'orders', 'service', 'whole'],
       [database.connectionString, 'inventory', 'service', 'whole'],
@@ -125,14 +125,14 @@ describe('the services of the shop', () => {
     for (const url of [prepared.connectionStrings.inventory, prepared.paymentsLog])
       await expect(publish(url, 'orders.confirmed')).rejects.toMatchObject({ code: 'WB040' });
     await publish(prepared.paymentsLog, 'orders.saga-replies').catch((error: unknown) => {
-      // It may: only the topic is not there before orders has started.
+      // It may: the topic just does not exist before orders has started.
       expect(error).toMatchObject({ code: 'WB001' });
     });
   });
 });
 
 describe('the migrations of the shop', () => {
-  test('leave no outbox where payments keeps its ledger', async () => {
+  test('leave no outbox in the ledger database of payments', async () => {
     const outboxOf = ({ connectionString }: TestDatabase) =>
       query(connectionString, `select to_regclass('waybill.outbox') is not null as outbox`);
     expect(await outboxOf(database)).toEqual([{ outbox: true }]);

@@ -41,7 +41,7 @@ let ledger: pg.Pool;
 let folder: string;
 let journal: string;
 let gateway: GatewayServer;
-/** Operators are others than services. */
+/** Operators have other logins than services. */
 let owner: PgDatabase;
 
 beforeAll(async () => {
@@ -108,13 +108,13 @@ async function get(invoiceNo: string): Promise<Answer> {
 async function becomes(invoiceNo: string, status: string): Promise<Answer['body']> {
   let seen: Answer['body'] | undefined;
   await waitUntil(async () => (seen = (await get(invoiceNo)).body).status === status, {
-    describe: () => `order ${invoiceNo} to become ${status}, it is ${seen?.status}`,
+    describe: () => `order ${invoiceNo} is ${status}; it is ${seen?.status}`,
     timeoutMs: 30_000,
   });
   return seen as Answer['body'];
 }
 
-/** What the ledger says about an invoice, in its order. */
+/** The ledger's entries for an invoice, in order. */
 async function entries(invoiceNo: string): Promise<string[]> {
   const { rows } = await ledger.query<{ entry: string }>(
     `select concat_ws(' ', kind, method, amount_pence) as entry
@@ -154,7 +154,7 @@ describe('an order', () => {
         const { rows } = await pool.query('select 1 from inventory.shipment where dispatched_at is not null');
         return rows.length === 1;
       },
-      { describe: 'the parcel to leave' },
+      { describe: 'the parcel has left' },
     );
   });
 
@@ -175,12 +175,12 @@ describe('an order', () => {
     const [first, second] = await Promise.all([post('/orders/120/cancel'), post('/orders/120/cancel')]);
     expect([first.status, second.status]).toEqual([200, 200]);
     await becomes('120', 'REFUNDED');
-    await waitUntil(async () => (await level('C1')) === STOCK, { describe: 'the goods to be back' });
+    await waitUntil(async () => (await level('C1')) === STOCK, { describe: 'the goods are back' });
     expect((await post('/orders/120/cancel')).body.status).toBe('REFUNDED');
     expect(await entries('120')).toEqual(['CHARGE CARD 1350', 'REFUND CARD 1350']);
   });
 
-  test('over what is in stock is rejected and nothing is set aside', async () => {
+  test('for more than the stock is rejected and nothing is reserved', async () => {
     await post('/orders', order('130', 'B1', STOCK));
     expect((await becomes('130', 'REJECTED')).rejection).toBe('step reserve was rejected: not in stock: B1');
     expect(await level('B1')).toBe(STOCK - 1);
@@ -195,11 +195,11 @@ describe('an order', () => {
       'step open was rejected: customer 13 is declined',
     );
     await waitUntil(async () => (await level('E1')) === STOCK && (await level('E2')) === STOCK, {
-      describe: 'the goods to be released',
+      describe: 'the goods are released',
     });
   });
 
-  test('that nobody delivers is rejected, and what was charged is paid back', async () => {
+  test('that cannot be delivered is rejected, and its charge is refunded', async () => {
     await post('/orders', order('143', 'E5', 2, { customerId: '17' }));
     const { rejection } = await becomes('143', 'REJECTED');
     expect(rejection).toBe('step ship was rejected: no carrier delivers to customer 17');
@@ -209,14 +209,14 @@ describe('an order', () => {
 
   test('whose bank transfer does not come in time is rejected, and its goods are released', async () => {
     await post('/orders', order('142', 'E3', 3, { customerId: '14' }));
-    expect((await becomes('142', 'REJECTED')).rejection).toBe('nothing came for step transfer in time');
+    expect((await becomes('142', 'REJECTED')).rejection).toBe('step transfer received nothing in time');
     expect(await level('E3')).toBe(STOCK);
     expect(await entries('142')).toEqual([]);
     const late = await post('/orders/142/transfer', { reference: 'TR 1' });
     expect([late.status, late.body.code]).toEqual([409, 'NOT_OPEN']);
   });
 
-  test('whose bank transfer comes is confirmed, also when the word of it comes first', async () => {
+  test('whose bank transfer comes is confirmed, even when the notification comes first', async () => {
     await post('/orders', order('147', 'E3', 3, { customerId: '14' }));
     expect((await post('/orders/147/transfer', {})).status).toBe(400);
     expect((await post('/orders/147/transfer', { reference: 'TR 2' })).status).toBe(200);
@@ -226,12 +226,12 @@ describe('an order', () => {
     expect(await entries('147')).toEqual(['CHARGE TRANSFER 650', 'REFUND TRANSFER 650']);
   });
 
-  test('that the gateway does not charge waits for an operator, and nobody waits behind it', async () => {
+  test('that the gateway does not charge waits for an operator, and no order waits after it', async () => {
     await post('/orders', order('144', 'E4', 1, { customerId: '15' }));
     await post('/orders', order('146', 'E4', 1, { customerId: '7' }));
     await becomes('146', 'CONFIRMED');
     await waitUntil(async () => (await books.progress()).deadLetters === 1, {
-      describe: 'a dead letter',
+      describe: 'there is a dead letter',
       timeoutMs: 30_000,
     });
     expect((await get('144')).body.status).toBe('PLACED');
@@ -244,7 +244,7 @@ describe('an order', () => {
     expect(await entries('144')).toEqual(['CHARGE CARD 450']);
   });
 
-  test('that an operator cancels while nobody knows about its charge gets the money back', async () => {
+  test('that an operator cancels while its charge is unknown gets the money back', async () => {
     let release = (): void => {};
     const released = new Promise<void>((resolve) => (release = resolve));
     const held = new Promise<void>((resolve) => gateway.holdNext(resolve, released));
@@ -259,7 +259,7 @@ describe('an order', () => {
     expect(await level('E6')).toBe(STOCK);
   });
 
-  test('that nobody knows is 404, one that is wrong is 400', async () => {
+  test('that does not exist is 404, one that is invalid is 400', async () => {
     expect((await get('999')).status).toBe(404);
     expect((await post('/orders/999/cancel')).status).toBe(404);
     const wrong = await post('/orders', { invoiceNo: 'C1', lines: [] });
@@ -274,7 +274,7 @@ describe('a return', () => {
     expect((await post('/returns', order('C150', 'F1', 5))).status).toBe(200);
     expect((await post('/orders', order('C150', 'F1', 5))).status).toBe(400);
     expect((await becomes('C150', 'REFUNDED')).totalPence).toBe(850);
-    await waitUntil(async () => (await level('F1')) === STOCK + 5, { describe: 'the goods to be back' });
+    await waitUntil(async () => (await level('F1')) === STOCK + 5, { describe: 'the goods are back' });
   });
 });
 
@@ -284,8 +284,8 @@ describe('the shop as a whole', () => {
     expect([response.status, await response.json()]).toMatchObject([200, { status: 'up' }]);
   });
 
-  test('agrees with itself after all that', async () => {
-    await waitUntil(async () => (await books.progress()).lag === 0, { describe: 'every effect' });
+  test('is consistent after all that', async () => {
+    await waitUntil(async () => (await books.progress()).lag === 0, { describe: 'every effect is made' });
     const found = await books.reconcile(
       [{ invoiceNo: '100', lines: [], totalPence: 750 }],
       readGatewayBooks(journal).movements,
@@ -312,7 +312,7 @@ describe('the reconciliation', () => {
     expect(after[count]).toBeGreaterThan(before[count]);
   });
 
-  test('counts missingInvoices when the file has others, or other totals', async () => {
+  test('counts missingInvoices when the file has other invoices, or other totals', async () => {
     const invoices = ['100', '999'].map((invoiceNo) => ({ invoiceNo, lines: [], totalPence: 1 }));
     expect((await books.reconcile(invoices)).missingInvoices).toBe(2);
   });

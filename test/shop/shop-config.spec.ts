@@ -45,7 +45,7 @@ describe('the environment of the shop', () => {
     });
   });
 
-  test('gives one service its own logins, in databases that somebody else has prepared', () => {
+  test('gives one service its own logins, in databases that were prepared for it', () => {
     const env = { SERVICE: 'payments', SERVICE_DATABASE_URL: LEDGER_DATABASE_URL };
     expect(readShopEnvironment(env).databases).toEqual({
       serviceDatabaseUrl: LEDGER_DATABASE_URL,
@@ -57,7 +57,7 @@ describe('the environment of the shop', () => {
     expect(() => readShopEnvironment({ SERVICE_DATABASE_URL: DATABASE_URL })).toThrow('LEDGER_DATABASE_URL');
   });
 
-  test('that is wrong is told everything that is', () => {
+  test('that is wrong gets all its errors at once', () => {
     const read = (): unknown =>
       readShopEnvironment({
         SERVICE: 'shipping',

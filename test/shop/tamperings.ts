@@ -1,4 +1,4 @@
-/** Tamperings with the books of the shop, after each of which the reconciliation must count something. */
+/** Tampering with the books of the shop; after each the reconciliation must count something. */
 
 /** Every count of the reconciliation that is 0 when all is well. */
 export const NOTHING_WRONG = {
@@ -45,7 +45,7 @@ export type Tampering = [keyof typeof NOTHING_WRONG, string, 'main' | 'ledger', 
 
 export const TAMPERINGS: readonly Tampering[] = [
   ['missingEffects', 'an effect is gone', 'main', 'delete from inventory.effect where id = 1'],
-  ['doubleEffects', 'an effect stands twice', 'main', copied('inventory.effect', effect)],
+  ['doubleEffects', 'an effect is stored twice', 'main', copied('inventory.effect', effect)],
   [
     'strayEffects',
     'an effect has no message',
@@ -54,7 +54,7 @@ export const TAMPERINGS: readonly Tampering[] = [
   ],
   [
     'outOfOrder',
-    'an effect was too early',
+    'an effect is too early',
     'main',
     `insert into inventory.effect (${effect}) select message_id, topic, partition, log_offset - 1, key
          from inventory.effect where id = (select max(id) from inventory.effect)`,
@@ -62,7 +62,7 @@ export const TAMPERINGS: readonly Tampering[] = [
   ['missingSteps', 'a step is gone', 'ledger', `delete from payments.step_effect ${stepOf('100', 'charge')}`],
   [
     'missingSteps',
-    'a compensation is gone',
+    'a compensation is missing',
     'main',
     `delete from inventory.step_effect ${stepOf('143', 'reserve', 'compensate')}`,
   ],
@@ -82,7 +82,7 @@ export const TAMPERINGS: readonly Tampering[] = [
   ['deadLetters', 'a message was given up', 'main', DEAD_LETTER],
   [
     'missingOutcomes',
-    'an order was forgotten',
+    'an order is missing',
     'main',
     `update orders.customer_order set status = 'PLACED' where invoice_no = '110'`,
   ],
@@ -95,19 +95,19 @@ export const TAMPERINGS: readonly Tampering[] = [
   ['doublePayments', 'a customer paid twice', 'ledger', copied('payments.ledger_entry', payment)],
   [
     'gatewayDisagrees',
-    'a penny less at the gateway',
+    'the gateway has a penny less',
     'ledger',
     `update payments.ledger_entry set amount_pence = 751 where invoice_no = '100'`,
   ],
   [
     'wrongCharges',
-    'a penny too much',
+    'there is a penny too much',
     'ledger',
     `update payments.ledger_entry set amount_pence = 1351 where invoice_no = '120'`,
   ],
   [
     'wrongRefunds',
-    'a refund is gone',
+    'a refund is missing',
     'ledger',
     `delete from payments.ledger_entry where invoice_no = 'C150'`,
   ],

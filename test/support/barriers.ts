@@ -7,7 +7,7 @@ import type pg from 'pg';
 import { PrismaClient } from '../../src/orders/generated/client.js';
 import { migratedDatabase } from './migrated-database.js';
 
-/** A participant's own database with a table `effect`, and transactions of pg or of Prisma in it. */
+/** A participant's own database with a table `effect`, and pg or Prisma transactions in it. */
 export class Participant {
   readonly barrier = new BarrierParticipant({ join: joined }, { waitMs: 2_000 });
 
@@ -35,7 +35,7 @@ export class Participant {
     return new Participant(created.connectionString, database, runner, ends);
   }
 
-  /** Does an operation in a transaction of its own; its effect is a row. */
+  /** Does an operation in its own transaction; its effect is a row. */
   do<T = string>(
     gid: string,
     op: 'action' | 'compensate' | 'try' | 'confirm' | 'cancel' | 'msg',
@@ -56,7 +56,7 @@ export class Participant {
     });
   }
 
-  /** The operations of a gid that have taken effect, in their order. */
+  /** The operations of a gid that have taken effect, in order. */
   async effects(gid: string): Promise<string[]> {
     const { rows } = await this.database.pool.query<{ op: string }>('select op from effect where gid = $1', [
       gid,

@@ -7,7 +7,7 @@ import { testServerUrl } from '@waybill/testing';
 import type pg from 'pg';
 import { migratedDatabase } from './migrated-database.js';
 
-/** A record as it stands in the log. */
+/** A record as it is stored in the log. */
 export interface LoggedRecord {
   readonly partition: number;
   readonly offset: number;
@@ -17,7 +17,7 @@ export interface LoggedRecord {
   readonly headers: Readonly<Record<string, string | undefined>>;
 }
 
-/** A migrated database of a test's own, with a topic `orders`, and what tests do with it. */
+/** A test's own migrated database, with a topic `orders`, and what tests do with it. */
 export class Fixture {
   readonly topics: Topics;
   readonly signals: LogSignals;
@@ -62,7 +62,7 @@ export class Fixture {
     return new Relay({ database, topics, signals, bell: new Bell() }, options);
   }
 
-  /** Runs work in a transaction on a connection of its own and commits. */
+  /** Runs work in a transaction on its own connection and commits. */
   async transaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     const client = await this.database.pool.connect();
     try {
@@ -78,17 +78,17 @@ export class Fixture {
     }
   }
 
-  /** Publishes one message in a transaction of its own. */
+  /** Publishes one message in its own transaction. */
   async publish(n: number, key: string | null = `key-${n % 10}`, topic = 'orders'): Promise<void> {
     await this.transaction((client) => this.outbox.publish(client, { topic, key, payload: { n } }));
   }
 
-  /** Lets a relay move everything that is committed. */
+  /** Lets a relay move all committed messages. */
   async moveAll(): Promise<void> {
     while ((await this.#relay.runOnce()) === 'again');
   }
 
-  /** Everything in a topic's log, partition by partition in order of offset. */
+  /** All records of a topic, partition by partition in order of offset. */
   async log(topic = 'orders'): Promise<LoggedRecord[]> {
     const { partitionIds } = await this.topics.get(topic);
     const reader = new LogReader(this.database, this.topics);
@@ -129,7 +129,7 @@ export class Fixture {
   }
 }
 
-/** What is wrong with a log: offsets with gaps, messages that stand in it twice. Empty when all is well. */
+/** What is wrong with a log: offsets with gaps, messages that are stored twice. Empty when all is well. */
 export function faultsOf(records: readonly LoggedRecord[]): string[] {
   const faults: string[] = [];
   const seen = new Map<string, string>();
@@ -140,7 +140,7 @@ export function faultsOf(records: readonly LoggedRecord[]): string[] {
       faults.push(`partition ${partition} has offset ${offset} where ${expected} was due`);
     next.set(partition, offset + 1);
     if (id === undefined) continue;
-    if (seen.has(id)) faults.push(`message ${id} stands at ${seen.get(id)} and at ${partition}@${offset}`);
+    if (seen.has(id)) faults.push(`message ${id} is stored at ${seen.get(id)} and at ${partition}@${offset}`);
     seen.set(id, `${partition}@${offset}`);
   }
   return faults;
@@ -151,7 +151,7 @@ export function numbersOf(records: readonly LoggedRecord[]): number[] {
   return records.map(({ payload }) => payload.n).toSorted((a, b) => a - b);
 }
 
-/** 0, 1, … up to but without `end`. */
+/** 0, 1, … up to but excluding `end`. */
 export function upTo(end: number): number[] {
   return Array.from({ length: end }, (_, index) => index);
 }

@@ -3,13 +3,13 @@ import type { AddressInfo } from 'node:net';
 import type pg from 'pg';
 
 const CHARGE = `insert into gateway_call (key, order_id, pence) values ($1, $2, $3) on conflict (key) do nothing`;
-/** Pays back what was charged, and nothing where nothing was. */
+/** Refunds what was charged, and nothing if nothing was. */
 const REFUND = `insert into gateway_call (key, order_id, pence) select $1, $2, -$3::int
                  where exists (select from gateway_call g where g.order_id = $2) on conflict (key) do nothing`;
 
 /**
- * A gateway that keeps what it has done under idempotency keys in the table `gateway_call (key, order_id, pence)`, and that
- * often does not say so: it answers 503 before it has done anything, or hangs, or resets the connection behind it.
+ * A gateway that stores its calls by idempotency key in the table `gateway_call (key, order_id, pence)`, and that
+ * often fails to report them: it responds 503 before the call, or hangs, or resets the connection after it.
  */
 export class FlakyGateway {
   readonly #server: Server;
@@ -21,7 +21,7 @@ export class FlakyGateway {
     this.#server = createServer((request, response) => void this.#answer(request, response));
   }
 
-  /** @param trouble the part of calls that meet any of it */
+  /** @param trouble the fraction of calls that fail in one of these ways */
   static async open(pool: pg.Pool, trouble: number): Promise<FlakyGateway> {
     const gateway = new FlakyGateway(pool, trouble);
     await new Promise<void>((resolve) => gateway.#server.listen(0, '127.0.0.1', resolve));
@@ -51,7 +51,7 @@ export class FlakyGateway {
       if (mood < 1) return void request.socket.destroy();
       response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
     } catch {
-      // The database is down: nothing is known to be done.
+      // The database is down: whether anything was done is unknown.
       response.writeHead(500).end();
     }
   }

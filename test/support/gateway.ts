@@ -3,19 +3,19 @@ import type { AddressInfo } from 'node:net';
 
 /** How the gateway behaves towards calls that charge. */
 export interface GatewayMood {
-  /** Charges, and never answers. */
+  /** Charges, and never responds. */
   mute?: boolean;
-  /** Answers with an error, and does not charge. */
+  /** Responds with an error, and does not charge. */
   broken?: boolean;
-  /** Says no. */
+  /** Refuses. */
   declines?: boolean;
-  /** Cannot be asked. */
+  /** Cannot be queried. */
   deaf?: boolean;
   /** Called before it charges; the call waits for it. */
   before?: (key: string) => Promise<void>;
 }
 
-/** A small gateway for payments: charges, and takes back, once by idempotency key, and can be asked about it. */
+/** A small payment gateway: charges and refunds once by idempotency key, and can be queried. */
 export class Gateway {
   readonly mood: GatewayMood = {};
   readonly #server: Server;
@@ -41,7 +41,7 @@ export class Gateway {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`;
   }
 
-  /** How often a key took effect: never, or once. */
+  /** How often a key took effect: 0 or 1. */
   done(key: string): number {
     return this.#done.has(key) ? 1 : 0;
   }

@@ -15,7 +15,7 @@ import type pg from 'pg';
 import type { Fixture } from './fixture.js';
 import { migratedDatabase } from './migrated-database.js';
 
-/** A local database of a test's own, with a table `done` for what local transactions do. */
+/** A test's own local database, with a table `done` for what local transactions do. */
 export class LocalLedger {
   private constructor(
     readonly url: string,
@@ -75,7 +75,7 @@ export class HalfFloor {
     return new HalfMessages({ bus, topics, signals, group, encode, databases: this.databases }, options);
   }
 
-  /** @param parts `groupCheck`: the check for every topic that has none of its own */
+  /** @param parts `groupCheck`: the check for every topic without its own */
   checker(
     {
       groupCheck,

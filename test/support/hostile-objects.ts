@@ -5,7 +5,7 @@ import type pg from 'pg';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** A piece of SQL and where it stands. */
+/** A piece of SQL and its location. */
 export interface SqlFile {
   readonly name: string;
   readonly text: string;
@@ -23,13 +23,13 @@ export async function builtStatements(): Promise<SqlFile[]> {
   );
 }
 
-/** All that holds SQL: statements, migrations, and the sources that build a text. */
+/** Everything that contains SQL: statements, migrations, and the sources that build SQL. */
 function sqlSources(): SqlFile[] {
   const sources = /^libs\/[a-z-]+\/((sql|migrations)\/.*\.sql|src\/.*(?<!generated)\.ts)$/;
   return filesBelow('libs', sources).map(read);
 }
 
-/** The operators that stand in our SQL. */
+/** The operators in our SQL. */
 export function operatorNames(): string[] {
   const found = new Set<string>();
   for (const { name, text } of sqlSources()) {
@@ -37,7 +37,7 @@ export function operatorNames(): string[] {
     const code = text.replaceAll(/'(?:[^']|'')*'/g, "''").replaceAll(/\$\w*\$|::|:=|=>/g, ' ');
     for (const [operator] of code.matchAll(/[-+*/<>=~!@#%^&|]+/g)) found.add(operator);
   }
-  // These stand for operators as well, and are looked up like them.
+  // These keywords are operators as well, and are looked up like them.
   for (const hidden of ['=', '<>', '<=', '>=', '~~']) found.add(hidden);
   return [...found].toSorted();
 }
@@ -70,9 +70,9 @@ function read(path: string): SqlFile {
 }
 
 /**
- * Makes, as a role that may create in `public`, objects that shadow those of PostgreSQL wherever these do not fit exactly:
- * operators and functions of the same names for all types that our SQL uses, and a type with implicit casts. Whoever calls
- * one has its number go up ({@link hostileCalls}) and gets an error.
+ * Makes, as a role that may create in `public`, objects that shadow those of PostgreSQL where these do not match
+ * exactly: operators and functions of the same names for all types that our SQL uses, and a type with implicit casts.
+ * Each call of one is counted ({@link hostileCalls}) and fails.
  */
 export async function plantHostileObjects(client: pg.Client | pg.PoolClient): Promise<void> {
   await client.query(`
@@ -94,7 +94,7 @@ export async function plantHostileObjects(client: pg.Client | pg.PoolClient): Pr
   await client.query('reset role; reset search_path');
 }
 
-/** Lets nobody but its maker call a hostile object: a statement that would is refused as soon as it is planned. */
+/** Lets only its creator call a hostile object: a statement that would is refused as soon as it is planned. */
 export async function lockHostileObjects(client: pg.Client | pg.PoolClient): Promise<void> {
   await client.query('revoke execute on all functions in schema public from public');
 }

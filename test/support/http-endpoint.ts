@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** A call that has come to an endpoint. */
+/** A call that an endpoint has received. */
 export interface EndpointCall {
   readonly method: string;
   readonly path: string;
@@ -10,19 +10,19 @@ export interface EndpointCall {
   readonly body: string;
 }
 
-/** What an endpoint does with a call; it may leave it without an answer. */
+/** What an endpoint does with a call; it may leave it without a response. */
 export type Behaviour = (response: ServerResponse, call: EndpointCall) => void;
 
-/** Answers with a status and a body. */
+/** Responds with a status and a body. */
 export function answer(status: number, body: unknown = '', headers: Record<string, string> = {}): Behaviour {
   return (response) =>
     response.writeHead(status, headers).end(typeof body === 'string' ? body : JSON.stringify(body));
 }
 
-/** A server of HTTP on this machine that notes what comes. */
+/** An HTTP server on this machine that records its calls. */
 export class HttpEndpoint {
   readonly calls: EndpointCall[] = [];
-  /** By path; what has none is done. */
+  /** By path; a call without one succeeds. */
   behaviours: Record<string, Behaviour> = {};
 
   private constructor(

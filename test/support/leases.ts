@@ -4,7 +4,7 @@ import type { SqlSession } from '@waybill/kernel';
 import type { RedisServer } from '@waybill/testing';
 import { Redis } from 'ioredis';
 
-/** Where leases can be kept: `backed` is Redis with PostgreSQL behind it. */
+/** Where leases can be stored: `backed` is Redis with PostgreSQL as its fallback. */
 export type LeaseKind = 'postgres' | 'redis' | 'backed';
 
 /** Connections to Redis that are closed together. */

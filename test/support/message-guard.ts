@@ -13,7 +13,7 @@ export function messageIdGuardOf(options: MessageIdGuardOptions = {}): MessageId
   return new MessageIdGuard({ join: (tx) => joinTransaction(tx, 'waybill', false).session }, options);
 }
 
-/** A UUIDv7 that was made then. */
+/** A UUIDv7 of the given time. */
 export function idOf(ms: number): string {
   const time = Math.floor(ms).toString(16).padStart(12, '0');
   const tail = Math.floor(Math.random() * 2 ** 48)
@@ -22,7 +22,7 @@ export function idOf(ms: number): string {
   return `${time.slice(0, 8)}-${time.slice(8)}-7abc-8def-${tail}`;
 }
 
-/** The work of a message: an effect, and a result that names who did it. */
+/** The work of a message: an effect, and a result that names the process. */
 export async function effect(
   tx: pg.PoolClient,
   messageId: string,
@@ -43,7 +43,7 @@ export async function effects(fixture: Fixture): Promise<Record<string, number>>
   return Object.fromEntries(rows.map(({ id, count }) => [id, count]));
 }
 
-/** As if what the guard keeps had been written so much earlier: each row in the slot of that time. */
+/** As if the guard's rows had been written that much earlier: each row in the slot of that time. */
 export async function ageKept(fixture: Fixture, byMs: number): Promise<void> {
   await fixture.database.pool.query(
     `with old as (delete from waybill.idempotent_message returning *)

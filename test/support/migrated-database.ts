@@ -1,7 +1,7 @@
 import { migrate } from '@waybill/schema';
 import { createDatabase, type TestDatabase, testServerUrl } from '@waybill/testing';
 
-/** A migrated database of a test's own: a copy of that of the run, where it is on the same server. */
+/** A test's own migrated database: a copy of that of the run, if it is on the same server. */
 export async function migratedDatabase(prefix: string, server = testServerUrl()): Promise<TestDatabase> {
   const template = server === testServerUrl() ? process.env['WAYBILL_TEST_TEMPLATE'] : undefined;
   const created = await createDatabase({ connectionString: server }, prefix, template);

@@ -7,23 +7,23 @@ import pg from 'pg';
 import { describeWhere } from './describe-where.js';
 
 const PROGRAM = 'pgbouncer';
-/** `nobody`: it refuses to work as root. */
+/** `nobody`: PgBouncer refuses to run as root. */
 const NOBODY = 65_534;
 
-/** A PgBouncer that pools by transactions and does not track prepared statements, as before its release 1.21. */
+/** A PgBouncer in transaction mode that does not track prepared statements, as before its release 1.21. */
 export interface Pooler {
-  /** The database behind it. */
+  /** The database that it connects to. */
   readonly url: string;
   stop(): Promise<void>;
 }
 
-/** A suite that needs PgBouncer. Where there is none it is left out, and says so; in CI it fails. */
+/** A suite that needs PgBouncer. Without one it is skipped with a message; in CI it fails. */
 export function describeWithPooler(name: string, suite: () => void): void {
   const usable = spawnSync(PROGRAM, ['--version']).status === 0;
   describeWhere(usable, name, 'pgbouncer on the PATH (Debian has it in /usr/sbin)', suite);
 }
 
-/** Starts one before a database, with so few connections that sessions share them. It ends with this process. */
+/** Starts one for a database, with so few connections that sessions share them. It ends with this process. */
 export async function startPooler(databaseUrl: string): Promise<Pooler> {
   const { hostname, port, username, password, pathname } = new URL(databaseUrl);
   const own = await choosePort(0);
@@ -44,12 +44,12 @@ export async function startPooler(databaseUrl: string): Promise<Pooler> {
   writeFileSync(config, `[databases]\n* = ${target}\n[pgbouncer]\n${lines.join('\n')}\n`);
   chmodSync(folder, 0o755);
   const as = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
-  // The shell ends it when this process is gone, however that went: its input is closed then.
+  // The shell ends it when this process has ended in any way: its input is closed then.
   const script = `${PROGRAM} "$0" & trap "kill $!; wait $!" EXIT; read _`;
   const child = spawn('sh', ['-c', script, config], { ...as, stdio: ['pipe', 'ignore', 'ignore'] });
   const url = `postgresql://${username}@127.0.0.1:${own}${pathname}`;
   try {
-    await waitUntil(() => answers(url), { describe: 'PgBouncer answers' });
+    await waitUntil(() => answers(url), { describe: 'PgBouncer responds' });
   } catch (error) {
     await end(child, folder);
     throw error;
@@ -57,7 +57,7 @@ export async function startPooler(databaseUrl: string): Promise<Pooler> {
   return { url, stop: () => end(child, folder) };
 }
 
-/** Whether this release could, and has to be told not to. */
+/** Whether this release can track prepared statements, and must be configured not to. */
 function trackPrepared(): boolean {
   const { stdout } = spawnSync(PROGRAM, ['--version'], { encoding: 'utf8' });
   const [, minor = '0'] = /PgBouncer 1\.(\d+)/.exec(stdout) ?? [];

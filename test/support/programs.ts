@@ -1,7 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { type ScriptProcess, spawnScript } from '@waybill/testing';
 
-/** Starts one of test/programs in a process of its own, with its settings as JSON, and waits until it says that it is ready. */
+/**
+ * Starts one of test/programs in its own process, with its settings as JSON, and waits until it reports that it is
+ * ready.
+ */
 export async function startProgram(
   name: string,
   settings: Readonly<Record<string, unknown>>,

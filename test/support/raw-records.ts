@@ -3,7 +3,7 @@ import { appendCall, RecordBatchBuilder, type RecordToAppend } from '@waybill/lo
 import { BatchCollector } from '@waybill/log/internal';
 import type { Fixture } from './fixture.js';
 
-/** A record as any program may write it that has been given the log: nothing of it is checked. */
+/** A record as any program with access to the log may write it: nothing in it is checked. */
 export interface RawRecord {
   readonly topic: string;
   readonly key?: string | null;
@@ -11,7 +11,7 @@ export interface RawRecord {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Appends records as they are, beside the outbox. */
+/** Appends records as they are, without the outbox. */
 export async function appendRaw(
   { database, topics }: Pick<Fixture, 'database' | 'topics'>,
   records: readonly RawRecord[],

@@ -6,7 +6,9 @@ import pg from 'pg';
 
 const PASSWORD = 'secret';
 
-/** A database whose schema belongs to a login that is no superuser, and logins with the roles that tests give them. */
+/**
+ * A database whose schema belongs to a login that is not a superuser, and logins with the roles that tests give them.
+ */
 export class RoleBus {
   readonly #suffix = randomBytes(5).toString('hex');
   readonly #logins = new Set<string>();
@@ -33,7 +35,7 @@ export class RoleBus {
     return url;
   }
 
-  /** The name on the server of a login that a test calls so. */
+  /** The name on the server of a login with this name in the test. */
   name(login: string): string {
     return `${login}_${this.#suffix}`;
   }

@@ -27,7 +27,7 @@ import type { Fixture } from './fixture.js';
 
 type Context = WaybillContext<pg.PoolClient>;
 
-/** What handlers were given, by topic. */
+/** What handlers got, by topic. */
 export const seen: { topic: string; key: string | null; note: string | undefined; text: string }[] = [];
 
 interface Note {
@@ -36,7 +36,7 @@ interface Note {
   readonly shelf?: string;
 }
 
-/** A cipher of the keys that are named, of which the last one encrypts. */
+/** A cipher with the named keys; the last one encrypts. */
 export function cipherOf(...ids: string[]): Cipher {
   const keys = Object.fromEntries(ids.map((id) => [id, `${id}-`.padEnd(40, id)]));
   return aesCipher({ keys, encryptWith: ids.at(-1) ?? '', pseudonymKey: 'p'.repeat(32) });
@@ -99,7 +99,7 @@ export class Orders {
     .attributes(({ text }) => ({ letters: text.length }))
     .build();
 
-  /** Calls an endpoint that nobody has: its call stays. */
+  /** Calls an endpoint that does not exist: its call remains. */
   readonly call = saga<Note>('orders.call')
     .step('call', { invoke: httpCommand<Note>('http://127.0.0.1:9/'), with: (note) => note })
     .build();

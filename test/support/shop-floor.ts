@@ -12,11 +12,13 @@ import type { Fixture } from './fixture.js';
 /** What a message of these tests asks of its handler. */
 export interface Order {
   readonly n: number;
-  /** So many attempts throw. */
+  /** How many attempts throw. */
   readonly fail?: number;
 }
 
-/** Consumers of a fixture's topic in this process, each with connections of its own; their handlers keep what they see. */
+/**
+ * Consumers of a fixture's topic in this process, each with its own connections; their handlers record what they see.
+ */
 export class ShopFloor {
   readonly #open: { consumer: Consumer; handlers: PgDatabase }[] = [];
 
@@ -56,14 +58,14 @@ export class ShopFloor {
       attempt,
     ]);
 
-  /** Keeps the message after failing as often as it asks. */
+  /** Records the message after failing as often as it asks. */
   readonly keepOrFail: Handler = async (delivery) => {
     await this.keep(delivery);
     const { n, fail = 0 } = delivery.payload as Order;
     if (delivery.attempt <= fail) throw new Error(`attempt ${delivery.attempt} of ${n} fails`);
   };
 
-  /** The numbers of the messages that took effect, in the order in which they did; of one key, when it is given. */
+  /** The numbers of the messages that took effect, in that order; only those of a key, if given. */
   async effects(key?: string): Promise<number[]> {
     const { rows } = await this.fixture.database.pool.query<{ n: number }>(
       'select n from effect where $1::text is null or key = $1 order by id',

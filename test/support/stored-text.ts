@@ -1,6 +1,6 @@
 import type { PgDatabase } from '@waybill/kernel';
 
-/** The tables of Waybill's schema in which a text stands, in any column: as text, in JSON, or as the bytes of it. */
+/** The tables of Waybill's schema that contain a text in any column: as text, in JSON, or as bytes. */
 export async function tablesWith(database: PgDatabase, text: string): Promise<string[]> {
   const { rows: tables } = await database.pool.query<{ name: string }>(
     `select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace

@@ -15,7 +15,7 @@ const TABLES = `
   create table charge (order_id text, pence int);
   insert into stock values ('lantern', 10, 'A7')`;
 
-/** Starts a service of Nest in this process, as an application would. */
+/** Starts a Nest service in this process, as an application would. */
 export async function startNest(
   connectionString: string,
   group: string,
@@ -43,7 +43,7 @@ export async function startNest(
   return app;
 }
 
-/** Runs a statement on a connection of its own. */
+/** Runs a statement on its own connection. */
 export async function runSql(
   connectionString: string,
   text: string,
@@ -70,12 +70,12 @@ export const orderServices = {
   payments: (url: string) => startNest(url, 'payments', { controllers: [Payments] }),
 };
 
-/** Makes the tables of the guide's order saga. */
+/** Creates the tables of the guide's order saga. */
 export function createTables(connectionString: string): Promise<unknown> {
   return runSql(connectionString, TABLES);
 }
 
-/** What there is of an order: pieces reserved, charges in pence, and its state. */
+/** The data of an order: pieces reserved, charges in pence, and its state. */
 export async function standingOf(connectionString: string, orderId: string): Promise<unknown> {
   const [row] = await runSql(
     connectionString,

@@ -21,7 +21,7 @@ export function timersOf(
   return { timers: new Timers(database.session, service), service };
 }
 
-/** A message for `orders` that says its number and when it is due. */
+/** A message for `orders` with its number and due time. */
 export function message(n: number, fields: { key?: string | null; token?: string; dueMs?: number } = {}) {
   return {
     id: newId(),
@@ -35,8 +35,8 @@ export function message(n: number, fields: { key?: string | null; token?: string
 }
 
 /**
- * A suite that needs a redis-server of its own. Where there is none it is left out, and says so; in CI it fails.
- * @param suite is given what returns the server once the suite runs
+ * A suite that needs its own redis-server. Without one it is skipped with a message; in CI it fails.
+ * @param suite gets a function that returns the server once the suite runs
  */
 export function describeWithRedis(name: string, suite: (redis: () => RedisServer) => void): void {
   const usable = redisIsAvailable() && (process.env['REDIS_URL'] ?? '') === '';
@@ -63,7 +63,7 @@ export interface Firing {
   readonly appendedMs: number;
 }
 
-/** Everything in the log, with the time at which it was appended. */
+/** All records in the log, with the time at which each was appended. */
 export async function firings(fixture: Fixture): Promise<Firing[]> {
   const { rows } = await fixture.database.pool.query<{ data: Buffer; ms: number }>(
     `select data, (extract(epoch from appended_at) * 1000)::float8 as ms from waybill.log_batch`,

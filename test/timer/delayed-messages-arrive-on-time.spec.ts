@@ -6,7 +6,7 @@ import { waitUntil } from '@waybill/testing';
 import { faultsOf, Fixture, type LoggedRecord } from '../support/fixture.js';
 import { timersOf } from '../support/timers.js';
 
-describe('a message for later', () => {
+describe('a delayed message', () => {
   let fixture: Fixture;
   let service: TimerService;
   let timers: Timers;
@@ -46,7 +46,7 @@ describe('a message for later', () => {
     a.partition - b.partition || a.offset - b.offset;
   const pending = (): Promise<number> => fixture.value('select count(*)::int from waybill.timer');
 
-  test('is not in the log before its time by the database, and soon after it', async () => {
+  test("is not in the log before its time by the database's clock, and is soon after", async () => {
     const dueMs = await fixture.value<number>(
       `select (extract(epoch from clock_timestamp()) * 1000)::float8 + 400`,
     );
@@ -85,7 +85,7 @@ describe('a message for later', () => {
     expect(record?.headers).toEqual({ 'waybill-id': id, colour: 'grün' });
   });
 
-  test('is due at once when its time has passed; equal times go by the order of publishing', async () => {
+  test('is due at once when its time has passed; equal times follow the order of publishing', async () => {
     const past = new Date('2020-01-01T00:00:00Z');
     const soon = new Date(Date.now() + 300);
     await publish(
@@ -97,7 +97,7 @@ describe('a message for later', () => {
     expect(records.map(({ payload }) => payload.n)).toEqual([20, 21, 22, 23, 24, 25]);
   });
 
-  test('is cancelled by id or token in any transaction, also before it has been relayed', async () => {
+  test('is cancelled by id or token in any transaction, even before it has been relayed', async () => {
     const hour = { delayMs: 3_600_000 };
     const [one, two] = await publish({ payload: { n: 30 }, ...hour }, { payload: { n: 31 }, ...hour });
     await publish(...[32, 33].map((n) => ({ payload: { n }, timerToken: 'order 7', ...hour })));
@@ -121,7 +121,7 @@ describe('a message for later', () => {
     expect(await timers.cancel({ token: 'nobody' })).toBe(0);
   });
 
-  test('that a rolled-back transaction cancels is delivered all the same', async () => {
+  test('that a rolled-back transaction cancelled is still delivered', async () => {
     await publish({ payload: { n: 40 }, delayMs: 200, timerToken: 'keep' });
     await moveAll();
     const undone = fixture.transaction(async (tx) => {
@@ -148,7 +148,7 @@ describe('a message for later', () => {
     expect(await timers.reschedule({ token: 'move' }, { delayMs: 100 })).toBe(0);
   });
 
-  test('may come from SQL, and lie a hundred years ahead', async () => {
+  test('may be published in SQL, and be a hundred years ahead', async () => {
     const id = await fixture.value<string>(
       `select waybill.publish('orders', 'k', '{"n": 60}', null, clock_timestamp() + interval '100 ms')::text`,
     );
@@ -161,7 +161,7 @@ describe('a message for later', () => {
     expect(await timers.cancel({ token: 'never' })).toBe(2);
   });
 
-  test('counts its time to live from its delivery, by the database', async () => {
+  test("counts its time to live from its delivery, by the database's clock", async () => {
     const before = Date.now();
     await publish(
       { payload: { n: 70 }, ttlMs: 60_000 },

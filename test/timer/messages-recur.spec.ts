@@ -21,7 +21,7 @@ describe('a recurring message', () => {
   const fireAll = async (): Promise<void> => {
     while ((await service.runOnce()) === 'again');
   };
-  /** By a service that has not looked before: what is made due behind its back would be found by its next sweep only. */
+  /** By a service that has not looked before: otherwise only its next sweep would find what the test makes due. */
   const fireAfresh = async (): Promise<void> => {
     const { service: fresh } = timersOf(fixture);
     while ((await fresh.runOnce()) === 'again');
@@ -34,7 +34,7 @@ describe('a recurring message', () => {
     });
     return fixture.log();
   };
-  /** As if nobody had fired timers since then. */
+  /** As if no process had fired timers since then. */
   const letTimePass = (name: string, ms: number): Promise<unknown> =>
     fixture.database.pool.query(
       `update waybill.timer set due_at = due_at - $2 * interval '1 ms',
@@ -44,7 +44,7 @@ describe('a recurring message', () => {
     );
   const pending = (): Promise<number> => fixture.value('select count(*)::int from waybill.timer');
 
-  test('is published again and again, each run once, and says which run it is', async () => {
+  test('is published repeatedly, each run once, and says which run it is', async () => {
     service.start();
     expect(await recurring.put('pulse', { topic: 'orders', key: 'k', payload: { n: 1 }, everyMs: 150 })).toBe(
       true,
@@ -58,7 +58,7 @@ describe('a recurring message', () => {
     expect(await pending()).toBe(1);
   });
 
-  test('keeps its next run when it is defined again as it was, and not when it is changed', async () => {
+  test('keeps its next run when it is redefined unchanged, and not when it is changed', async () => {
     const nightly = { topic: 'orders', payload: { n: 1 }, cron: '0 3 * * *', timeZone: 'Europe/Berlin' };
     await recurring.put('report', { ...nightly, headers: { a: 'b' } });
     const [first] = await recurring.list();
@@ -78,7 +78,7 @@ describe('a recurring message', () => {
     expect(await pending()).toBe(1);
   });
 
-  test('keeps a run that is due when its content is changed, and makes it with the new one', async () => {
+  test('keeps a due run when its content is changed, and publishes it with the new content', async () => {
     const pulse = { topic: 'orders', everyMs: 60_000 };
     await recurring.put('pulse', { ...pulse, payload: { n: 1 } });
     for (const n of [2, 3]) expect(await recurring.put('pulse', { ...pulse, payload: { n } })).toBe(true);
@@ -98,7 +98,7 @@ describe('a recurring message', () => {
     expect(await pending()).toBe(1);
   });
 
-  test('keeps a run that is due when its schedule is changed, and goes on by the new schedule', async () => {
+  test('keeps a due run when its schedule is changed, and continues on the new schedule', async () => {
     await recurring.put('pulse', { topic: 'orders', payload: { n: 1 }, everyMs: 60_000 });
     await letTimePass('pulse', 60_500);
     await recurring.put('pulse', { topic: 'orders', payload: { n: 2 }, everyMs: 90_000 });
@@ -111,10 +111,10 @@ describe('a recurring message', () => {
     expect((await fixture.log()).map(({ payload }) => payload.n)).toEqual([2, 2]);
   });
 
-  test('a run that is being fired while its schedule is changed is made', async () => {
+  test('publishes a run that is firing while its schedule is changed', async () => {
     await recurring.put('pulse', { topic: 'orders', payload: { n: 1 }, everyMs: 60_000 });
     await letTimePass('pulse', 60_500);
-    // Between the claim and the look at the definition.
+    // Between the claim and the lookup of the definition.
     const blocker = await fixture.database.pool.connect();
     await blocker.query('begin');
     await blocker.query('lock table waybill.recurring_message in access exclusive mode');
@@ -123,7 +123,7 @@ describe('a recurring message', () => {
       fixture.value<boolean>(
         `select exists (select from pg_locks where relation = 'waybill.recurring_message'::regclass and not granted)`,
       );
-    await waitUntil(isFiring, { describe: 'a pass that waits for the definitions' });
+    await waitUntil(isFiring, { describe: 'a pass waits for the definitions' });
     await blocker.query(
       `select waybill.recurring_put('pulse', 'orders', null, null, null, convert_to('{"n": 2}', 'UTF8'), null, null,
                                     90000, 'one', $1)`,
@@ -141,12 +141,12 @@ describe('a recurring message', () => {
     ['two intervals', { everyMs: 60_000 }, { everyMs: 90_000 }],
     ['a cron expression and an interval', { cron: '0 3 * * *' }, { everyMs: 90_000 }],
     ['two cron expressions', { cron: '0 3 * * *' }, { cron: '0 4 * * *' }],
-  ])('comes to its runs though deploys change it between %s over and over', async (_, one, other) => {
+  ])('reaches its runs although deploys repeatedly change it between %s', async (_, one, other) => {
     const base = { topic: 'orders', payload: { n: 1 } };
     let passedMs = 0;
     for (let deploys = 0; passedMs < 2 * 86_400_000; deploys += 1) {
       await recurring.put('pulse', { ...base, ...(deploys % 2 === 0 ? one : other) });
-      // Always short of the next run, so that none is due by itself.
+      // Always short of the next run, so that none becomes due by itself.
       const { nextRunAt } = (await recurring.list())[0] ?? {};
       const stepMs = Math.max(1_000, (nextRunAt?.getTime() ?? 0) - Date.now() - 1_000);
       await letTimePass('pulse', stepMs);
@@ -157,7 +157,7 @@ describe('a recurring message', () => {
     expect('it never ran').toBe('it ran');
   });
 
-  test('whose next run cannot be worked out makes the one that is due, and holds up no other', async () => {
+  test('whose next run cannot be computed still publishes the due one, and delays no other', async () => {
     const pulse = { topic: 'orders', payload: { n: 1 }, cron: '0 3 * * *' };
     await recurring.put('broken', pulse);
     await recurring.put('sound', { topic: 'orders', payload: { n: 2 }, everyMs: 60_000 });
@@ -191,12 +191,12 @@ describe('a recurring message', () => {
     expect(await pending()).toBe(0);
   });
 
-  test('a timer of an earlier definition does nothing', async () => {
+  test('has no effect from a timer of an earlier definition', async () => {
     await recurring.put('pulse', { topic: 'orders', payload: { n: 1 }, everyMs: 60_000 });
     const taking = await fixture.database.pool.connect();
     await taking.query('begin');
     await taking.query('select * from waybill.timer for update');
-    // The old timer is just being fired, so it is left where it is; nobody waits.
+    // The old timer is firing, so it is left where it is; no process waits.
     await recurring.put('pulse', { topic: 'orders', payload: { n: 2 }, everyMs: 90_000 });
     await taking.query('rollback');
     taking.release();
@@ -223,7 +223,7 @@ describe('a recurring message', () => {
     expect(definition?.nextRunAt?.getTime()).toBeGreaterThan(Date.now());
   });
 
-  test('is refused when it cannot be: name, topic, both kinds of recurrence', async () => {
+  test('is refused when it is invalid: name, topic, both kinds of recurrence', async () => {
     const base = { topic: 'orders', payload: { n: 1 } };
     for (const [name, definition] of [
       ['a b', { ...base, everyMs: 5 }],

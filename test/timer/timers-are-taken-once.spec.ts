@@ -17,7 +17,7 @@ describe('timers', () => {
   const upkeep = (found: (dueMs: number) => void = () => {}): TimerUpkeep =>
     new TimerUpkeep(fixture.database, [1, 2], found, systemClock, silentLogger);
 
-  test('fire in order of due time, then of scheduling, a bounded number a pass', async () => {
+  test('fire in order of due time, then of scheduling, a bounded number per pass', async () => {
     const { timers, service } = timersOf(fixture, undefined, { passTimers: 4 });
     // Those in the past are due at once, in the order of scheduling.
     const now = Date.now();
@@ -31,7 +31,7 @@ describe('timers', () => {
     expect(service.status.fired).toBe(10);
   });
 
-  test('stand in far slots until they come near, and are found there when nobody has moved them', async () => {
+  test('are stored in far slots until they come near, and are found there when no process has moved them', async () => {
     const { timers, service } = timersOf(fixture);
     await timers.schedule(message(0), { delayMs: 7 * 3_600_000 });
     await timers.schedule(message(1), { delayMs: 3_600_000 });
@@ -51,7 +51,7 @@ describe('timers', () => {
     expect(numbersOf(await fixture.log())).toEqual([0, 1, 2]);
   });
 
-  test('leave a slot that is past and empty to be truncated, and one with a timer in it alone', async () => {
+  test('are truncated slot by slot: a slot that is past and empty is, one with a timer is not', async () => {
     const past = await fixture.value<number>(
       `select ((floor(extract(epoch from clock_timestamp()) / 3600)::bigint - 1) % 8)::int`,
     );
@@ -67,7 +67,7 @@ describe('timers', () => {
     await upkeep().runOnce();
     expect(await size()).toBeGreaterThan(0);
     await fixture.database.pool.query('delete from waybill.timer');
-    // Somebody is inserting into it: it is left for the next time.
+    // A transaction is inserting into it: it is left for the next pass.
     const busy = await fixture.database.pool.connect();
     await busy.query('begin');
     await busy.query(`insert into waybill.timer (slot, due_at, kind) values (${past}, clock_timestamp(), 1)`);
@@ -110,7 +110,7 @@ describe('timers', () => {
     expect(numbersOf(await fixture.log())).toEqual([0, 1]);
   });
 
-  test('that are cancelled never fire, and those that fire were not cancelled', async () => {
+  test('that are cancelled never fire, and those that fired were not cancelled', async () => {
     const { timers, service } = timersOf(fixture, undefined, { passTimers: 7 });
     service.start();
     const cancelled = new Set<number>();
@@ -133,7 +133,7 @@ describe('timers', () => {
     expect(cancelled.size).toBeGreaterThan(0);
   });
 
-  test('that are moved into a near slot while they are cancelled are cancelled all the same', async () => {
+  test('that are moved into a near slot while they are being cancelled are still cancelled', async () => {
     const { timers } = timersOf(fixture);
     const timer = message(0, { token: 'move' });
     await timers.schedule(timer, { delayMs: 7 * 3_600_000 });
@@ -150,7 +150,7 @@ describe('timers', () => {
     moving.release();
     expect(await cancelled).toBe(1);
     expect((await timers.stats()).pending).toBe(0);
-    // The relay, which cancels within its pass, begins the pass again.
+    // The relay, which cancels within its pass, restarts the pass.
     await timers.schedule(timer, { delayMs: 7 * 3_600_000 });
     await fixture.database.pool.query(`update waybill.timer set due_at = due_at - interval '2 hours'`);
     await fixture.transaction((tx) => fixture.outbox.cancelTimer(tx, { token: 'move' }));
@@ -165,7 +165,7 @@ describe('timers', () => {
     expect((await timers.stats()).pending).toBe(0);
   });
 
-  test('that are moved while many are cancelled are each cancelled once', async () => {
+  test('that are moved while many are being cancelled are each cancelled once', async () => {
     const { timers } = timersOf(fixture);
     const scheduled = upTo(300).map((n) => message(n));
     for (const timer of scheduled) await timers.schedule(timer, { delayMs: 7 * 3_600_000 });
@@ -182,7 +182,7 @@ describe('timers', () => {
     expect((await timers.stats()).pending).toBe(0);
   });
 
-  test('that another process is just taking are left to it', async () => {
+  test('that another process is taking are left to it', async () => {
     const { timers, service } = timersOf(fixture);
     await timers.schedule(message(0), { delayMs: 0 });
     await waitUntil(async () => (await timers.stats()).due === 1, { describe: 'it is due' });

@@ -81,20 +81,20 @@ const publish = (
     outbox.publish(client, { topic: 'orders', key: `key-${n}`, payload: { n }, ...times }),
   );
 
-test('a handler gives its verdict by what it returns or throws, through Nest', async () => {
+test('a handler under Nest gives its verdict by returning or throwing it', async () => {
   const shop = await start();
   for (const n of [0, 1, 2, 3]) await publish(shop.get(Outbox), n);
   await waitUntil(async () => (await effects()).length === 2, { describe: 'two took effect' });
   expect((await effects()).toSorted((a, b) => a - b)).toEqual([0, 3]);
   const operations = shop.get(DeadLetters);
-  await waitUntil(async () => (await operations.count()) === 1, { describe: 'one is on the desk' });
+  await waitUntil(async () => (await operations.count()) === 1, { describe: 'one is a dead letter' });
   expect(await operations.list()).toMatchObject([{ reason: 'by-handler', errorMessage: 'not payable' }]);
   const { counts } = shop.get(Waybill).consumerStatus ?? {};
   expect(counts).toMatchObject({ dropped: 1, deadLetters: 1 });
   expect(await shop.get(Redrives).list()).toEqual([]);
 });
 
-test('delayed and recurring messages come, and a cancelled one does not', async () => {
+test('delayed and recurring messages arrive, and a cancelled one does not', async () => {
   const shop = await start();
   const outbox = shop.get(Outbox);
   await publish(outbox, 10, { delayMs: 300 });
@@ -103,12 +103,12 @@ test('delayed and recurring messages come, and a cancelled one does not', async 
   await fixture.transaction((client) => outbox.cancelTimer(client, { token: 'unpaid' }));
   await shop.get(Recurring).put('pulse', { topic: 'orders', payload: { n: 20 }, everyMs: 200 });
   await waitUntil(async () => (await effects()).filter((n) => n === 20).length >= 2, {
-    describe: 'two runs',
+    describe: 'two runs arrive',
   });
-  await waitUntil(async () => (await effects()).includes(10), { describe: 'the delayed one' });
+  await waitUntil(async () => (await effects()).includes(10), { describe: 'the delayed one arrives' });
   await shop.get(Recurring).remove('pulse');
   expect(await effects()).not.toContain(11);
-  // A run that was being made when its definition was removed leaves a timer that finds nothing.
+  // A run in progress when its definition was removed leaves a timer that finds nothing.
   await waitUntil(async () => (await shop.get(Timers).stats()).pending === 1, { describe: 'one is left' });
   expect(await shop.get(WaybillHealthIndicator).isHealthy()).toMatchObject({
     waybill: { status: 'up', timerClock: 'postgres' },
@@ -116,7 +116,7 @@ test('delayed and recurring messages come, and a cancelled one does not', async 
 });
 
 describeWithRedis('with Redis', (redis) => {
-  test('it is the clock; without it the service is degraded, and nothing else', async () => {
+  test('it is the clock; without it the service is only degraded', async () => {
     const shop = await start(redis().url);
     const health = async (): Promise<unknown> =>
       (await shop.get(WaybillHealthIndicator).isHealthy())['waybill'];
@@ -130,11 +130,11 @@ describeWithRedis('with Redis', (redis) => {
       );
     await becomes({ status: 'up', timerClock: 'redis' });
     await publish(shop.get(Outbox), 10, { delayMs: 200 });
-    await waitUntil(async () => (await effects()).includes(10), { describe: 'it comes' });
+    await waitUntil(async () => (await effects()).includes(10), { describe: 'it arrives' });
     await redis().kill();
     await becomes({ status: 'degraded', timerClock: 'postgres' });
     await publish(shop.get(Outbox), 11, { delayMs: 200 });
-    await waitUntil(async () => (await effects()).includes(11), { describe: 'it comes without Redis' });
+    await waitUntil(async () => (await effects()).includes(11), { describe: 'it arrives without Redis' });
     await redis().restart();
     await becomes({ status: 'up', timerClock: 'redis' });
   });

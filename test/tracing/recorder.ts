@@ -38,16 +38,16 @@ export class Recorder {
     return span as ReadableSpan;
   }
 
-  /** Waits for so many spans of a name, in the order in which they ended. */
+  /** Waits for `count` spans of a name, in the order in which they ended. */
   async several(name: string, count: number): Promise<ReadableSpan[]> {
     await waitUntil(() => this.named(name).length >= count, {
       describe: () =>
-        `${count} of ${name}; there are ${this.spans.map((span) => span.name).join(', ') || 'none'}`,
+        `${count} spans ${name} have ended; there are ${this.spans.map((span) => span.name).join(', ') || 'none'}`,
     });
     return this.named(name);
   }
 
-  /** Runs work in a span of the application's. */
+  /** Runs work in a span of the application. */
   within<T>(name: string, work: () => Promise<T>): Promise<T> {
     return trace.getTracer('application').startActiveSpan(name, async (span) => {
       try {
@@ -72,7 +72,7 @@ export function idOf(span: ReadableSpan): string {
   return `${traceId}/${spanId}`;
 }
 
-/** Id of the span that a span stands under; undefined for the first of a trace. */
+/** Id of a span's parent; undefined for the root of a trace. */
 export function parentOf(span: ReadableSpan): string | undefined {
   const parent = span.parentSpanContext;
   return parent && `${parent.traceId}/${parent.spanId}`;
@@ -83,7 +83,7 @@ export function linksOf(span: ReadableSpan): string[] {
   return span.links.map(({ context: { traceId, spanId } }) => `${traceId}/${spanId}`);
 }
 
-/** The word for a span's kind. */
+/** The name of a span's kind. */
 export function kindOf(span: ReadableSpan): string {
   return SpanKind[span.kind];
 }

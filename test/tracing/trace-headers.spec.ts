@@ -42,13 +42,13 @@ const start = async (...args: Parameters<Applications['start']>): Promise<Waybil
   return app.get(Waybill);
 };
 
-/** Publishes to `first`; what the handler of `second` sees. */
+/** Publishes to `first`, and returns what the handler of `second` sees. */
 const travel = async (waybill: Waybill, headers: Headers): Promise<(typeof Relays.seen)[number]> => {
   const before = Relays.seen.length;
   await waybill.transaction(async (_, outbox) => {
     outbox.publish({ topic: 'first', payload: null, headers });
   });
-  await waitUntil(() => Relays.seen.length > before, { describe: () => 'the second handler' });
+  await waitUntil(() => Relays.seen.length > before, { describe: () => 'the second handler has run' });
   return Relays.seen.at(-1)!;
 };
 
@@ -56,9 +56,9 @@ const incoming: Headers = { traceparent, tracestate: 'a=1', baggage: 'tenant=7,c
 
 describe.each([
   ['where the application has no API', false],
-  ['where the API has no SDK behind it', true],
+  ['where the API has no SDK', true],
 ])('%s', (_, hasApi) => {
-  test('handlers work, and the trace of a message is carried on as it came', async () => {
+  test('handlers work, and the trace of a message is passed on unchanged', async () => {
     const waybill = await start('shop', [Relays], { tracing: { baggage: ['tenant'] } });
     if (!hasApi) await waybill.tracing.find(async () => undefined);
     expect((await travel(waybill, incoming)).headers).toEqual({
@@ -70,7 +70,7 @@ describe.each([
   });
 });
 
-test('with an SDK the trace goes on with a span of its own, and handlers see the baggage', async () => {
+test('with an SDK the trace continues with its own span, and handlers see the baggage', async () => {
   const recorder = new Recorder();
   try {
     const waybill = await start('shop', [Relays], { tracing: { process: 'parent', baggage: ['tenant'] } });

@@ -22,7 +22,7 @@ import { lastValueFrom } from 'rxjs';
 import { Applications } from '../transport/application.js';
 import { idOf, kindOf, linksOf, parentOf, Recorder } from './recorder.js';
 
-/** Neither is to be seen in any span. */
+/** Neither may appear in any span. */
 const SECRET = 'card 4000-1234';
 const KEY = 'customer-77';
 
@@ -168,7 +168,7 @@ describe('traces', () => {
     await other.close();
   });
 
-  test('a handler may stand under the span of its message instead', async () => {
+  test("a handler may be a child of its message's span instead", async () => {
     const app = await start('shop', [Orders], { tracing: { process: 'parent' } });
     await place(app.get(Waybill));
     const handled = await recorder.one('process orders.confirmed');
@@ -181,7 +181,7 @@ describe('traces', () => {
     expect([linksOf(handled), linksOf(confirming)]).toEqual([[], []]);
   });
 
-  test('failed attempts say which class failed, and what became of the message stands under them', async () => {
+  test("spans of failed attempts have the error's class, and what happens to the message is under them", async () => {
     const app = await start('shop', [Orders]);
     await place(app.get(Waybill), 'orders.failing');
     const dead = await recorder.one('dead-letter orders.failing');
@@ -224,7 +224,7 @@ describe('traces', () => {
     expect(retry.attributes).not.toHaveProperty(['error.type']);
   });
 
-  test('a request lasts until its answer, and its message stands under it', async () => {
+  test("a request's span lasts until the reply, and its message is under it", async () => {
     const app = await start('shop', [Prices]);
     const client = app.get(WaybillClient);
     await recorder.within('checkout', () => lastValueFrom(client.send('prices.ask', 'tea')));
@@ -251,7 +251,7 @@ describe('traces', () => {
     await lastValueFrom(failing);
   });
 
-  test('every transition of a saga links to its start, and its commands stand under them', async () => {
+  test('every transition of a saga links to its start, and its commands are under them', async () => {
     const app = await start('orders', [Stock], {
       imports: [{ module: class {}, providers: [PlaceOrder] }],
     });
@@ -296,7 +296,7 @@ describe('traces', () => {
     expect(recorder.named('publish stock.reserve')).toHaveLength(1);
   });
 
-  test('half messages and timers are published in their spans, and linked to from wherever they are handled', async () => {
+  test('half messages and timers are published in their spans, and the spans of their handlers link to them', async () => {
     const app = await start('shop', [Orders]);
     const payload = SECRET;
     await recorder.within('checkout', async () => {

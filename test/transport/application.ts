@@ -3,18 +3,18 @@ import { Test } from '@nestjs/testing';
 import { WaybillModule, type WaybillModuleOptions, WaybillServer } from '@waybill/nestjs';
 import { Fixture } from '../support/fixture.js';
 
-/** What an application of a test has beside its controllers. */
+/** What a test's application has in addition to its controllers. */
 export interface ApplicationOptions extends Partial<WaybillModuleOptions> {
   readonly imports?: readonly DynamicModule[];
 }
 
-/** A database, and applications of Nest that work on it. */
+/** A database, and Nest applications that use it. */
 export class Applications {
   readonly #running: INestMicroservice[] = [];
 
   private constructor(readonly fixture: Fixture) {}
 
-  /** @param topics with one partition each */
+  /** @param topics one partition each */
   static async create(...topics: readonly string[]): Promise<Applications> {
     const made = topics.map((topic) => [topic, { partitions: 1 }] as const);
     return new Applications(await Fixture.create(Object.fromEntries(made)));

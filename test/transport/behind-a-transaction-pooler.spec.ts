@@ -28,7 +28,7 @@ class Orders {
   }
 }
 
-describeWithPooler('behind a pooler by transactions', () => {
+describeWithPooler('with a pooler in transaction mode', () => {
   let apps: Applications;
   let pooler: Pooler;
   beforeEach(async () => {
@@ -50,7 +50,7 @@ describeWithPooler('behind a pooler by transactions', () => {
       outbox.publish({ topic: 'orders', key: `key-${n % 10}`, payload: { n } });
     });
 
-  test('messages take effect once and in order, and requests are answered, while processes come and go', async () => {
+  test('messages take effect once and in order, and requests get their replies, while processes start and stop', async () => {
     const first = await start(false);
     const second = await start(false);
     const client = first.get(WaybillClient);
@@ -77,7 +77,7 @@ describeWithPooler('behind a pooler by transactions', () => {
     }
   });
 
-  test('prepared statements are refused with the remedy, and nothing is half done', async () => {
+  test('prepared statements are refused with advice, and no work is left half done', async () => {
     const app = await start(true);
     const outcomes = await Promise.allSettled(Array.from({ length: ORDERS }, (_, n) => place(app, n)));
     const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
@@ -91,7 +91,7 @@ describeWithPooler('behind a pooler by transactions', () => {
     expect(written).toBe(ORDERS - refused.length);
   });
 
-  test('waybill doctor finds it', async () => {
+  test('waybill doctor reports it', async () => {
     const lines: string[] = [];
     const before = process.exitCode;
     const program = createProgram({ write: (text) => lines.push(text) });

@@ -48,19 +48,19 @@ beforeEach(async () => {
 });
 afterEach(() => apps.close());
 
-test('what emit publishes, and why it does not, is never lost without a word', async () => {
+test('emit publishes its message, or logs why it did not', async () => {
   const errors: string[] = [];
   const quiet = (): void => {};
   const logger = { debug: quiet, info: quiet, warn: quiet, error: (line: string) => void errors.push(line) };
   const app = await apps.start('strict', [], { logger });
-  // Nobody awaits it, and nobody hears what is thrown.
+  // No caller awaits it, and no caller catches what it throws.
   app.get(WaybillClient).emit('said', 1);
   await waitUntil(() => errors.length === 1, { describe: 'a line about the refusal' });
-  expect(errors[0]).toContain('client.emit("said") has published nothing: TransactionRequiredError');
+  expect(errors[0]).toContain('client.emit("said") failed: TransactionRequiredError');
   expect(await apps.fixture.value('select count(*)::int from waybill.outbox')).toBe(0);
 });
 
-test('emit publishes in a transaction of its own only where it is told so, and joins one all the same', async () => {
+test('emit opens its own transaction only if configured to, and joins an open one either way', async () => {
   const app = await apps.start('free', [Listener], { client: { requireTransaction: false } });
   const client = app.get(WaybillClient);
   await lastValueFrom(client.emit('said', new WaybillRecord({ n: 1 }, { key: 'k' })));
@@ -70,12 +70,12 @@ test('emit publishes in a transaction of its own only where it is told so, and j
   });
   await expect(lost).rejects.toThrow('changed my mind');
   await lastValueFrom(client.emit('said', { n: 3 }));
-  await waitUntil(() => heard.length === 2, { describe: 'two events' });
+  await waitUntil(() => heard.length === 2, { describe: 'both events arrive' });
   expect(heard.map(({ payload }) => payload)).toEqual(expect.arrayContaining([{ n: 1 }, { n: 3 }]));
   expect(heard.find(({ key }) => key === 'k')?.payload).toEqual({ n: 1 });
 });
 
-test('what the dispatch hook attaches goes along as headers; those of the caller come first', async () => {
+test("what the dispatch hook attaches is sent as headers; the caller's headers take precedence", async () => {
   const app = await apps.start('hooked', [Listener], { client: { requireTransaction: false } });
   const client = app.get(WaybillClient);
   client.setOnDispatchHook((packet) => {
@@ -83,7 +83,7 @@ test('what the dispatch hook attaches goes along as headers; those of the caller
   });
   await lastValueFrom(client.emit('said', new WaybillRecord('x', { headers: { tenant: 'red' } })));
   expect(await lastValueFrom(client.send('echo', 'y'))).toEqual({ payload: 'y', trace: 't1' });
-  await waitUntil(() => heard.length === 1, { describe: 'the event' });
+  await waitUntil(() => heard.length === 1, { describe: 'the event arrives' });
   expect(heard[0]?.metadata).toEqual({ trace: 't1', tenant: 'red' });
 });
 
@@ -117,11 +117,11 @@ test('serializers turn packets into payloads and back, on both sides', async () 
     unwrapped: { payload: 'z', trace: null },
   });
   await lastValueFrom(client.emit('said', new WaybillRecord('w', { key: 'k' })));
-  await waitUntil(() => heard.length === 1, { describe: 'the event' });
+  await waitUntil(() => heard.length === 1, { describe: 'the event arrives' });
   expect(heard[0]).toMatchObject({ payload: 'w', key: 'k', metadata: { asked: 'no' } });
 });
 
-test('ClientsModule makes clients of an injected instance, or of the one of that name', async () => {
+test('ClientsModule creates clients for an injected instance, or for the instance of a given name', async () => {
   const injected = ClientsModule.registerAsync({
     clients: [
       {
@@ -141,13 +141,13 @@ test('ClientsModule makes clients of an injected instance, or of the one of that
     expect(await lastValueFrom(client.send('echo', token))).toEqual({ payload: token, trace: null });
     await lastValueFrom(client.emit('said', token));
   }
-  await waitUntil(() => heard.length === 2, { describe: 'an event of each' });
+  await waitUntil(() => heard.length === 2, { describe: 'an event from each' });
   const nobody = lastValueFrom(app.get<ClientProxy>('NOBODY').send('echo', 1));
   await expect(nobody).rejects.toMatchObject({
     code: 'CONFIGURATION_INVALID',
     problems: [expect.stringContaining('no instance named "nobody"')],
   });
-  // With another application in the process the name says too little.
+  // With a second application in the process the name is ambiguous.
   await apps.start('another', []);
   const other = lastValueFrom(new WaybillClient().send('echo', 1));
   await expect(other).rejects.toMatchObject({
@@ -155,7 +155,7 @@ test('ClientsModule makes clients of an injected instance, or of the one of that
   });
 });
 
-test('a client tells its states, and gives up its requests when it is closed', async () => {
+test('a client reports its states, and gives up its requests when it is closed', async () => {
   const app = await apps.start('states', []);
   const client = new WaybillClient({ waybill: app.get(Waybill) });
   const states: string[] = [];
@@ -176,7 +176,7 @@ test('a client tells its states, and gives up its requests when it is closed', a
   expect(client.unwrap()).toBe(app.get(Waybill));
 });
 
-test('options of clients and requests that are none are refused by name', async () => {
+test('unknown options of clients and requests are refused by name', async () => {
   expect(() => new WaybillClient({ timeoutMs: 1, requireTransaction: 7 as never })).toThrow(
     /timeoutMs must be a whole number from 10[^]*requireTransaction must be true or false/,
   );

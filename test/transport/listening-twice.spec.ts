@@ -46,7 +46,7 @@ const members = (): Promise<number> => fixture.value('select count(*)::int from 
 const effects = (): Promise<number> => fixture.value('select count(*)::int from effect');
 
 describe('an application that listens twice', () => {
-  test('by starting its microservices twice, at once and later, has one member, which leaves when it is closed', async () => {
+  test('by starting its microservices twice, together or one after the other, has one member, which leaves on close', async () => {
     await create();
     connect();
     await Promise.all([app.startAllMicroservices(), app.startAllMicroservices()]);
@@ -58,7 +58,7 @@ describe('an application that listens twice', () => {
     expect(await members()).toBe(0);
   });
 
-  test('by connecting its server twice is told so, and leaves no member behind', async () => {
+  test('by connecting its server twice gets an error, and leaves no member in the group', async () => {
     await create();
     connect();
     connect();
@@ -67,7 +67,7 @@ describe('an application that listens twice', () => {
     expect(await members()).toBe(0);
   });
 
-  test('by connecting its server again when it listens is told so', async () => {
+  test('by connecting its server again while it listens gets an error', async () => {
     await create();
     connect();
     await app.startAllMicroservices();
@@ -76,7 +76,7 @@ describe('an application that listens twice', () => {
     expect(await members()).toBe(0);
   });
 
-  test('by consuming beside its server is told so', async () => {
+  test('by consuming in addition to its server gets an error', async () => {
     await create();
     connect();
     await app.startAllMicroservices();
@@ -105,7 +105,7 @@ test('a group that starts from the latest misses nothing of a topic that is crea
   await app.close();
 });
 
-test('a group that starts from the latest leaves out what was there before it', async () => {
+test('a group that starts from the latest skips what was stored before it joined', async () => {
   await fixture.publish(1);
   await fixture.moveAll();
   await create('latest');
@@ -114,11 +114,11 @@ test('a group that starts from the latest leaves out what was there before it', 
   await waitUntil(
     async () => (await fixture.value('select count(*)::int from waybill.consumer_position')) === 2,
     {
-      describe: 'it has begun with both partitions',
+      describe: 'it has started on both partitions',
     },
   );
   await fixture.publish(2);
-  await waitUntil(async () => (await effects()) >= 1, { describe: 'the next is handled' });
+  await waitUntil(async () => (await effects()) >= 1, { describe: 'the next message is handled' });
   expect(await effects()).toBe(1);
   await app.close();
 });

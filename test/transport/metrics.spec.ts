@@ -101,13 +101,13 @@ async function until(
       series = await scrape(metrics);
       return claim(series);
     },
-    { describe: () => `figures other than ${JSON.stringify([...series])}` },
+    { describe: () => `figures do not match: ${JSON.stringify([...series])}` },
   );
   return series;
 }
 
 describe('metrics', () => {
-  test('show the outbox, and how far and how long a group is behind', async () => {
+  test('show the outbox, and how far, and for how long, a group lags', async () => {
     const { fixture } = applications;
     const app = await applications.start('shop', [Orders], { relay: false });
     const metrics = app.get(WaybillMetrics);
@@ -140,7 +140,7 @@ describe('metrics', () => {
     expect(behind.get('waybill_outbox_pending')).toBe(0);
     expect(behind.get('waybill_outbox_oldest_age_seconds')).toBe(0);
     expect(behind.get(lag)).toBe(3);
-    // The first record that is not done stands at offset 1, and so is an hour old.
+    // The first record that is not done is at offset 1, so it is an hour old.
     expect(behind.get(age)).toBeGreaterThanOrEqual(3_600);
     expect(behind.get(age)).toBeLessThan(7_200);
     const { series } = parsed(await metrics.text({ perPartition: true }));
@@ -204,7 +204,7 @@ describe('metrics', () => {
     }
   });
 
-  test('say so, and go on with those of the process, when the database cannot be read', async () => {
+  test('report that the database cannot be read, and still include those of the process', async () => {
     const module = await start();
     const metrics = module.get(WaybillMetrics);
     expect((await scrape(metrics)).get('waybill_up')).toBe(1);
@@ -216,7 +216,7 @@ describe('metrics', () => {
     expect(metrics.contentType).toBe('text/plain; version=0.0.4; charset=utf-8');
   });
 
-  test('are those of both databases where the log has one of its own', async () => {
+  test('cover both databases when the log has its own', async () => {
     const own = await createDatabase({ connectionString: testServerUrl() }, 'metrics');
     try {
       await migrate({ connectionString: own.connectionString, participant: true });
@@ -236,7 +236,7 @@ describe('metrics', () => {
     }
   });
 
-  test('of several instances stand in one text, each metric once', async () => {
+  test('of several instances form one text, each metric once', async () => {
     const first = (await start()).get(WaybillMetrics);
     const name = 'pay"roll\\';
     const second = (await start({ name })).get<WaybillMetrics>(getWaybillToken(WaybillMetrics, name));
@@ -246,7 +246,7 @@ describe('metrics', () => {
   });
 });
 
-test('the dashboard and the alerts name metrics that there are', async () => {
+test('the dashboard and the alerts name only metrics that exist', async () => {
   const metrics = (await start()).get(WaybillMetrics);
   const known = new Set(parsed(await metrics.text()).names);
   const file = (name: string): string => readFileSync(new URL(`../../ops/${name}`, import.meta.url), 'utf8');

@@ -59,11 +59,11 @@ const topicLength = async (topic: string): Promise<number> => (await apps.fixtur
 test.each([
   ['that is a topic of events', 'orders'],
   ['that is a topic of commands', 'payments'],
-  ['that is not there', 'nowhere.replies'],
+  ['that does not exist', 'nowhere.replies'],
   ['that only looks like one', 'x.replies.orders'],
-  ['that is no name', 'a b/../.replies'],
+  ['that is not a valid name', 'a b/../.replies'],
 ])(
-  'a request that wants its answer in a topic %s is a dead letter, and its handler does not run',
+  'a request whose reply topic is one %s becomes a dead letter, and its handler does not run',
   async (_, to) => {
     const app = await start();
     const letters = app.get(DeadLetters);
@@ -81,7 +81,7 @@ test.each([
   },
 );
 
-test('handlers of events answer nobody, neither well nor as a dead letter', async () => {
+test('handlers of events send no reply, neither on success nor for a dead letter', async () => {
   const app = await start();
   const headers = {
     'waybill-reply-to': 'other.replies',
@@ -91,17 +91,17 @@ test('handlers of events answer nobody, neither well nor as a dead letter', asyn
   for (const topic of ['tell', 'tell-and-fail', 'tell'])
     await appendRaw(apps.fixture, [{ topic, value: 1, headers }]);
   await waitUntil(async () => Operations.told === 3 && (await app.get(DeadLetters).list()).length === 1, {
-    describe: 'all were handled, and one has failed',
+    describe: 'all were handled, and one failed',
   });
   await appendRaw(apps.fixture, [{ topic: 'ask', value: 1, headers }]);
-  // Behind them, in the topic of the answers, stands the one answer that was asked for.
+  // After them, the reply topic holds the one reply that was asked for.
   await waitUntil(async () => (await topicLength('other.replies')) > 0, {
-    describe: 'the request is answered',
+    describe: 'the reply is stored',
   });
   expect((await apps.fixture.log('other.replies')).map(({ payload }) => payload)).toEqual(['answer']);
 });
 
-test('an answer carries what names the request, and nothing else of it', async () => {
+test('a reply carries what identifies the request, and nothing else of it', async () => {
   await start();
   const headers = {
     'waybill-reply-to': 'other.replies',
@@ -116,7 +116,7 @@ test('an answer carries what names the request, and nothing else of it', async (
   };
   await appendRaw(apps.fixture, [{ topic: 'ask', value: 1, headers }]);
   await waitUntil(async () => (await topicLength('other.replies')) > 0, {
-    describe: 'the request is answered',
+    describe: 'the reply is stored',
   });
   const [answer] = await apps.fixture.log('other.replies');
   expect(Object.keys(answer?.headers ?? {}).toSorted()).toEqual([
@@ -127,7 +127,7 @@ test('an answer carries what names the request, and nothing else of it', async (
   expect(answer?.key).toBe('k');
 });
 
-test("a client's own headers are for the handler, and may have any name that is not Waybill's", async () => {
+test("a client's own headers reach the handler, and may have any name that Waybill does not reserve", async () => {
   await start();
   const asker = await apps.start('asker', []);
   const client = asker.get(WaybillClient);

@@ -61,10 +61,10 @@ afterEach(async () => {
 });
 
 const begun = (dish: string): Promise<void> =>
-  waitUntil(() => Kitchen.begun.includes(dish), { describe: `${dish} is begun` });
+  waitUntil(() => Kitchen.begun.includes(dish), { describe: `${dish} has started` });
 const dropped = (): number => kitchen.get(Waybill).consumerStatus?.counts.dropped ?? 0;
 
-test('a handler that stops when its asker gives up is taken back, and the next request runs', async () => {
+test('a handler that stops when its caller gives up is rolled back, and the next request runs', async () => {
   const asked = client.send('cook', 'stew').subscribe();
   await begun('stew');
   asked.unsubscribe();
@@ -76,11 +76,11 @@ test('a handler that stops when its asker gives up is taken back, and the next r
   expect(await kitchen.get(DeadLetters).list()).toEqual([]);
 });
 
-test('a handler that goes on when its asker has given up is taken back when it ends', async () => {
+test('a handler that continues after its caller has given up is rolled back when it ends', async () => {
   const asked = client.send('cook', 'roast').subscribe();
   await begun('roast');
   asked.unsubscribe();
-  await waitUntil(() => Kitchen.signal.aborted, { describe: 'the handler is told' });
+  await waitUntil(() => Kitchen.signal.aborted, { describe: "the handler's signal aborts" });
   Kitchen.isOpen = true;
   expect(await lastValueFrom(client.send('cook', 'soup'))).toBe('soup');
   expect(Kitchen.ended).toEqual(['roast', 'soup']);
@@ -88,7 +88,7 @@ test('a handler that goes on when its asker has given up is taken back when it e
   expect(dropped()).toBe(1);
 });
 
-test('who knows the id of a request cannot give it up: any login may send notes', async () => {
+test('knowing the id of a request is not enough to cancel it: any login may send notes', async () => {
   const asked = lastValueFrom(client.send('cook', 'roast'));
   await begun('roast');
   const id = await apps.fixture.value<string>(
@@ -97,10 +97,12 @@ test('who knows the id of a request cannot give it up: any login may send notes'
   const thief = apps.fixture.signals;
   thief.start();
   thief.notes.send(`request-cancelled:${id}`);
-  // One that counts, sent behind it: when that is heard, so is the forged one.
+  // A valid note, sent later: once that has arrived, so has the forged one.
   thief.notes.send('request-cancelled:a-secret');
   const { cancellations } = kitchen.get(Waybill);
-  await waitUntil(() => cancellations.has(nameBasedId('request a-secret')), { describe: 'both are heard' });
+  await waitUntil(() => cancellations.has(nameBasedId('request a-secret')), {
+    describe: 'both notes have arrived',
+  });
   await thief.stop();
   expect(cancellations.has(id)).toBe(false);
   expect(Kitchen.signal.aborted).toBe(false);
@@ -124,7 +126,9 @@ test('a request that is given up before its turn does not run', async () => {
     { describe: 'the cake is published' },
   );
   second.unsubscribe();
-  await waitUntil(() => kitchen.get(Waybill).cancellations.has(cake), { describe: 'the kitchen is told' });
+  await waitUntil(() => kitchen.get(Waybill).cancellations.has(cake), {
+    describe: 'the kitchen has the cancellation',
+  });
   const third = lastValueFrom(client.send('cook', 'soup'));
   Kitchen.isOpen = true;
   expect(await Promise.all([first, third])).toEqual(['roast', 'soup']);
@@ -132,14 +136,14 @@ test('a request that is given up before its turn does not run', async () => {
   expect(dropped()).toBe(1);
 });
 
-test('a stream is let go when its asker gives up, or its time is over', async () => {
+test('a stream is released when its caller gives up, or its time is over', async () => {
   const asked = client.send('serve', {}).subscribe();
   await begun('serving');
   asked.unsubscribe();
-  await waitUntil(() => Kitchen.ended.length === 1, { describe: 'the first stream is let go' });
+  await waitUntil(() => Kitchen.ended.length === 1, { describe: 'the first stream is released' });
   const late = lastValueFrom(client.send('serve', new WaybillRecord({}, { timeoutMs: 500 })));
   await expect(late).rejects.toMatchObject({ code: 'REQUEST_TIMED_OUT' });
-  await waitUntil(() => Kitchen.ended.length === 2, { describe: 'the second stream is let go' });
-  await waitUntil(() => dropped() === 2, { describe: 'both are done with' });
+  await waitUntil(() => Kitchen.ended.length === 2, { describe: 'the second stream is released' });
+  await waitUntil(() => dropped() === 2, { describe: 'both are dropped' });
   expect(Kitchen.begun).toEqual(['serving', 'serving']);
 });

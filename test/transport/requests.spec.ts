@@ -51,7 +51,7 @@ class Shelf {
       const password = Object.assign(new Error('no'), { code: '23505', password: 'secret' });
       throw password;
     }
-    // Fails the statement, and so the transaction: the answer has to stand behind the savepoint.
+    // Fails the statement, and so the transaction: the reply must be written after the savepoint.
     if (what === 'broken')
       await context.transaction.query('select 1 / 0').catch(() => {
         throw new RpcException('there is no such number');
@@ -130,8 +130,8 @@ const failureOf = (asked: Promise<unknown>): Promise<RequestFailedError> =>
 const serve = (controllers: Type[] = [Shelf], options = {}): Promise<INestMicroservice> =>
   apps.start('shelf', controllers, options);
 
-describe('an error of a handler', () => {
-  test('that refuses is answered at once, typed, and takes its writes back', async () => {
+describe('a handler error', () => {
+  test('that rejects the request is sent back at once, typed, and rolls its writes back', async () => {
     await serve();
     const asker = await apps.start('asker', []);
     const refused = (what: string): Promise<RequestFailedError> =>
@@ -153,7 +153,7 @@ describe('an error of a handler', () => {
       status: 409,
       details: { message: 'taken', by: 'another' },
     });
-    // What no header can carry does not keep the answer back.
+    // Text that no header can carry does not prevent the reply.
     expect((await refused('lines')).reason).toBe('RpcException: one two  ');
     expect((await refused('broken')).remote?.message).toBe('there is no such number');
     expect(Shelf.calls).toBe(4);
@@ -161,12 +161,12 @@ describe('an error of a handler', () => {
     expect(await apps.fixture.deadLetters.list()).toEqual([]);
   });
 
-  test('that does not is retried, and its dead letter is answered without what is no business of the asker', async () => {
+  test('of any other kind is retried, and the reply for its dead letter tells the caller no internals', async () => {
     await serve();
     const asker = await apps.start('asker', []);
     const { status, reason, remote } = await failureOf(lastValueFrom(send(asker, 'take', 'pg')));
     const [letter] = await apps.fixture.deadLetters.list();
-    const message = 'it failed there (23505); its service finds the reason by the correlation id';
+    const message = 'the service failed (23505); find the cause there by the correlation id';
     expect({ status, reason, remote }).toEqual({
       status: 'failed',
       reason: `InternalError: ${message}`,
@@ -178,11 +178,11 @@ describe('an error of a handler', () => {
   });
 });
 
-test('a dead letter is answered also when its asker’s service has never asked before', async () => {
+test('a dead letter gets its reply even if the caller’s service has never sent a request before', async () => {
   await serve();
   const first = await apps.start('asker', []);
   expect(await lastValueFrom(send(first, 'take', 'x'))).toEqual({ taken: 'x' });
-  // Its topic of answers is made when the handlers are long at work.
+  // Its reply topic is created when the handlers have long been running.
   const newcomer = await apps.start('newcomer', [], { client: { timeoutMs: 10_000 } });
   expect(await failureOf(lastValueFrom(send(newcomer, 'take', 'pg')))).toMatchObject({ status: 'failed' });
 });
@@ -191,7 +191,7 @@ describe('a stream', () => {
   const all = (app: INestMicroservice, what: string): Promise<unknown> =>
     lastValueFrom(send(app, 'many', what).pipe(toArray()));
 
-  test('is answered value by value, in order, to its end, with the effect once', async () => {
+  test('replies value by value, in order, to its end, and takes effect once', async () => {
     await serve();
     const asker = await apps.start('asker', []);
     expect(await all(asker, 'stream')).toEqual(Array.from({ length: 700 }, (_, index) => index + 1));
@@ -201,7 +201,7 @@ describe('a stream', () => {
     expect(await apps.effects('many')).toBe(4);
   });
 
-  test('of an attempt that fails, or that ends in a rejection, is heard by nobody', async () => {
+  test('of an attempt that fails, or that ends in a rejection, reaches no caller', async () => {
     await serve();
     const asker = await apps.start('asker', []);
     expect(await all(asker, 'retried')).toEqual(['a', 'b']);
@@ -219,18 +219,18 @@ describe('a stream', () => {
     expect(await apps.fixture.value(`select string_agg(attempt::text, ',') from effect`)).toBe('2');
   });
 
-  test('that has too many values is a dead letter', async () => {
+  test('with too many values becomes a dead letter', async () => {
     await serve([Shelf], { server: { streamMaxValues: 50 } });
     const asker = await apps.start('asker', []);
     const failure = await failureOf(all(asker, 'endless'));
     expect(failure).toMatchObject({ status: 'failed', remote: { name: 'NonRetryableError' } });
     const [letter] = await apps.fixture.deadLetters.list();
-    expect(letter?.errorMessage).toContain('more than 50 answers');
+    expect(letter?.errorMessage).toContain('more than 50 values');
     expect(Shelf.calls).toBe(1);
   });
 });
 
-test('a handler in another database answers values and rejections, with its effect', async () => {
+test('a handler in another database replies with values and rejections, and takes effect', async () => {
   const own = await testDatabase('shelf');
   const pool = new pg.Pool({ connectionString: own.connectionString });
   await migrate({ connectionString: own.connectionString });
@@ -252,7 +252,7 @@ test('a handler in another database answers values and rejections, with its effe
   await own.drop();
 });
 
-test('a stream that does not end in time is let go of, attempt by attempt', async () => {
+test('a stream that does not end in time is released in each attempt', async () => {
   await serve([Shelf], { handlers: { maxProcessingMs: 150, retry: { maxAttempts: 2, delayMs: 1 } } });
   const asker = await apps.start('asker', []);
   expect(await failureOf(lastValueFrom(send(asker, 'many', 'never')))).toMatchObject({
@@ -262,17 +262,17 @@ test('a stream that does not end in time is let go of, attempt by attempt', asyn
   await waitUntil(() => Shelf.released === 2, { describe: 'both streams are unsubscribed from' });
 });
 
-describe('a request that nobody waits for any more', () => {
-  test('is not run, and counted as dropped; one in time behind it is', async () => {
+describe('a request whose caller no longer waits', () => {
+  test('does not run and counts as dropped; a later one, still in time, runs', async () => {
     const app = await serve();
     const asker = await apps.start('asker', []);
     const held = lastValueFrom(send(asker, 'gate', new WaybillRecord(0, { key: 'k' })));
-    await waitUntil(() => Shelf.calls === 1, { describe: 'the first request is under way' });
+    await waitUntil(() => Shelf.calls === 1, { describe: 'the first request is running' });
     const late = failureOf(
       lastValueFrom(send(asker, 'gate', new WaybillRecord(1, { key: 'k', timeoutMs: 400 }))),
     );
     expect(await late).toMatchObject({ code: 'REQUEST_TIMED_OUT', afterMs: 400 });
-    // It is past its time by the database's clock, too, when the gate opens.
+    // When the gate opens, its time is over by the database's clock as well.
     await waitUntil(
       () =>
         apps.fixture.value<boolean>(
@@ -291,10 +291,10 @@ describe('a request that nobody waits for any more', () => {
     expect(app.get(Waybill).consumerStatus?.counts.dropped).toBe(1);
   });
 
-  test('is run all the same when an operator redrives its dead letter', async () => {
+  test('runs nonetheless when an operator redrives its dead letter', async () => {
     const app = await serve();
     const asker = await apps.start('asker', []);
-    // By now the handlers are at work, and this one fails in time.
+    // By now the handlers are running, and this one fails in time.
     await lastValueFrom(send(asker, 'gate', 3));
     const failure = await failureOf(
       lastValueFrom(send(asker, 'gate', new WaybillRecord(9, { timeoutMs: 2_000 }))),
@@ -306,18 +306,20 @@ describe('a request that nobody waits for any more', () => {
         apps.fixture.value<boolean>(
           `select clock_timestamp() > max(created_at) + interval '2 seconds' from waybill.outbox where topic = 'gate'`,
         ),
-      { describe: 'nobody waits any more' },
+      { describe: 'the caller no longer waits' },
     );
     const [letter] = await letters.list();
     await letters.redrive(letter?.id ?? 0, { by: 'test' });
-    await waitUntil(async () => (await apps.effects('gate 9')) === 1, { describe: 'the redriven request' });
+    await waitUntil(async () => (await apps.effects('gate 9')) === 1, {
+      describe: 'the redriven request takes effect',
+    });
   });
 
-  test('is not even asked when it is given up before it was published', async () => {
+  test('is not even published when it was given up before', async () => {
     await serve();
     const asker = await apps.start('asker', []);
     const unwanted = send(asker, 'take', 'unwanted').subscribe();
-    // By now it is on its way, and the topic for its answer is being created.
+    // By now it is being sent, and its reply topic is being created.
     await new Promise(setImmediate);
     unwanted.unsubscribe();
     const published = async (): Promise<number> =>
@@ -330,7 +332,7 @@ describe('a request that nobody waits for any more', () => {
     await serve();
     const asker = await apps.start('asker', []);
     const asked = failureOf(lastValueFrom(send(asker, 'many', 'never')));
-    await waitUntil(() => Shelf.calls === 1, { describe: 'the request is under way' });
+    await waitUntil(() => Shelf.calls === 1, { describe: 'the request is running' });
     await asker.close();
     expect(await asked).toMatchObject({ code: 'NOT_RUNNING' });
   });

@@ -92,7 +92,7 @@ const seen = (): Promise<string[]> =>
     .then(({ rows }) => rows.map(({ line }) => line));
 
 describe('handlers with patterns', () => {
-  test('get the topics that match; the most specific handler has a topic', async () => {
+  test('get the topics that match; a topic goes to its most specific handler', async () => {
     await apps.start('wild', [Wild]);
     for (const topic of ['orders.placed', 'orders.paid', 'orders.eu.fr.placed', 'stock.ask'])
       await apps.fixture.publish(1, 'k', topic);
@@ -104,7 +104,7 @@ describe('handlers with patterns', () => {
     ]);
   });
 
-  test('take up topics that are created later, from their beginning, without a restart', async () => {
+  test('consume topics that are created later, from their beginning, without a restart', async () => {
     await apps.start('wild', [Wild], {
       consumer: { leaseMs: 3_000, heartbeatMs: 1_000, startFrom: 'latest', pollMaxMs: 50 },
     });
@@ -120,14 +120,16 @@ describe('handlers with patterns', () => {
     });
   });
 
-  test('do not get the answers that Waybill itself sends', async () => {
+  test('do not get the replies that Waybill itself sends', async () => {
     const app = await apps.start('wild', [Wild]);
     const asked = lastValueFrom(app.get(WaybillClient).send('stock.ask', 7));
     expect(await asked).toEqual({ payload: 7, topic: 'stock.ask' });
-    // A topic that is made after that of the answers, and found, shows that both were looked at.
+    // A topic created after the reply topic, and found, shows that both were considered.
     await apps.fixture.topics.create('orders.late');
     const subscribed = (): Promise<string[]> => apps.fixture.value('select topics from waybill.group_member');
-    await waitUntil(async () => (await subscribed()).includes('orders.late'), { describe: 'the late topic' });
+    await waitUntil(async () => (await subscribed()).includes('orders.late'), {
+      describe: 'the late topic is subscribed',
+    });
     expect((await subscribed()).toSorted()).toEqual([
       'orders.eu.fr.placed',
       'orders.late',
@@ -138,7 +140,7 @@ describe('handlers with patterns', () => {
     expect((await apps.fixture.topics.list()).map(({ name }) => name)).toContain('wild.replies');
   });
 
-  test('are refused at boot when they are none', async () => {
+  test('are refused at boot when they are not valid', async () => {
     @Controller()
     class Wrong {
       @EventPattern<string>('orders.>')
@@ -151,7 +153,7 @@ describe('handlers with patterns', () => {
   });
 });
 
-test('two handlers of which one answers are refused at boot, in whatever order they come', async () => {
+test('two handlers of a pattern, one of which replies, are refused at boot, in either order', async () => {
   @Controller()
   class Replies {
     @MessagePattern<string>('stock.ask')
@@ -172,7 +174,9 @@ test('two handlers of which one answers are refused at boot, in whatever order t
     Controller()(controllers[1] as Type);
     await expect(apps.start('wrong', controllers)).rejects.toMatchObject({
       code: 'CONFIGURATION_INVALID',
-      problems: ['stock.ask has two handlers of which one answers: only one can stand there'],
+      problems: [
+        'stock.ask has two handlers and one of them replies: a topic with a replying handler can have only that one',
+      ],
     });
   }
 });
@@ -201,7 +205,7 @@ test('two servers in one application consume as two groups, each with its own ha
     await apps.fixture.publish(1, 'k', 'orders.placed');
     await apps.fixture.publish(1, 'k', 'orders.paid');
     await waitUntil(async () => (await seen()).length === 4, { describe: 'four effects' });
-    // A handler that names no instance is bound to both, as Nest has it.
+    // A handler that names no instance is bound to both, as in Nest.
     expect(await seen()).toEqual([
       'orders.paid by both',
       'orders.paid by both',
@@ -214,7 +218,7 @@ test('two servers in one application consume as two groups, each with its own ha
   }
 });
 
-test('the hooks of Nest are called once around each delivery, and one that fails is a failed attempt', async () => {
+test("Nest's hooks run once around each delivery, and a hook that fails is a failed attempt", async () => {
   @Controller()
   class Hooked {
     static calls = 0;
@@ -240,13 +244,13 @@ test('the hooks of Nest are called once around each delivery, and one that fails
   });
   server.setOnProcessingEndHook((_, context) => told.push(`ends ${(context as Context).attempt}`));
   await apps.fixture.publish(1, 'k', 'orders.placed');
-  await waitUntil(() => told.length === 5, { describe: 'three attempts, two of them made' });
+  await waitUntil(() => told.length === 5, { describe: 'there are three attempts, two of which ran' });
   const begins = (attempt: number): string => `${String(waybillTransport())} begins ${attempt}`;
   expect(told).toEqual([begins(1), begins(2), 'ends 2', begins(3), 'ends 3']);
   expect(Hooked.calls).toBe(2);
 });
 
-test('the server tells when it is connected, rebalances, drains and is gone', async () => {
+test('the server reports when it is connected, rebalances, drains and has stopped', async () => {
   const app = await apps.start('states', [Payments, Stock], {
     topics: { wide: { partitions: 2 } },
   });
@@ -265,10 +269,12 @@ test('the server tells when it is connected, rebalances, drains and is gone', as
   const first = await apps.start('shared', [Wide]);
   const told: string[] = [];
   first.status.subscribe((state: string) => told.push(state));
-  await waitUntil(() => first.get(Waybill).consumerStatus?.partitions === 2, { describe: 'both partitions' });
+  await waitUntil(() => first.get(Waybill).consumerStatus?.partitions === 2, {
+    describe: 'it has both partitions',
+  });
   await apps.start('shared', [Wide]);
   await waitUntil(() => first.get(Waybill).consumerStatus?.partitions === 1, {
-    describe: 'one is given away',
+    describe: 'it has given one up',
   });
   await waitUntil(() => told.at(-1) === 'connected', { describe: 'it is connected again' });
   expect(told).toEqual(['connected', 'rebalancing', 'connected']);

@@ -17,7 +17,7 @@ beforeEach(async () => {
 afterEach(() => database.drop());
 
 test.each(['microservice', 'express', 'fastify'])(
-  'whatever fails ends in a retry, a dead letter or an answer, and never in a loss: %s',
+  'every failure ends in a retry, a dead letter or a reply, never in a loss: %s',
   async (platform) => {
     const script = spawnScript(program, {
       args: [platform],

@@ -99,7 +99,7 @@ describe('the module', () => {
     expect(module.get(Waybill).options.group).toBe('orders');
   });
 
-  test('takes topics and sagas from the parts of an application, whichever name a topic first', async () => {
+  test('takes topics and sagas from all parts of an application, in whatever order they name a topic', async () => {
     const module = await compile(WaybillModule.forRoot(options()), OrdersModule, StockModule);
     await module.init();
     const topics = await module.get(Waybill).topics.list();
@@ -110,7 +110,7 @@ describe('the module', () => {
     expect(module.get(Waybill).sagas.definitions.find('orders.ship', 1)).toBeDefined();
   });
 
-  test('refuses at boot what its parts do not agree about, and lists all of it', async () => {
+  test('refuses at boot what its parts disagree about, and lists all of it', async () => {
     const other = WaybillModule.forFeature({
       topics: { 'orders.placed': { partitions: 4 }, 'stock.moved': { partitions: 2 } },
     });
@@ -121,12 +121,12 @@ describe('the module', () => {
     });
   });
 
-  test('refuses a feature that cannot be, with every problem', () => {
+  test('refuses an invalid feature, and lists every problem', () => {
     const wrong = { topic: {}, topics: { 'a b': {} }, sagas: ['ShipOrder'] };
     expect(() => WaybillModule.forFeature(wrong as never)).toThrow(/topic.*did you mean topics.*a b.*@Saga/);
   });
 
-  test('lets tests put another outbox in the place of one, by its token or as injected by name', async () => {
+  test('lets tests replace an outbox, by its token or as injected by name', async () => {
     @Injectable()
     class Billing {
       constructor(@InjectWaybill(Outbox, 'billing') readonly outbox: Outbox) {}
@@ -148,7 +148,7 @@ describe('the module', () => {
   test('has no token for a class that Waybill does not provide', () => {
     class Billing {}
     expect(() => getWaybillToken(Billing as unknown as typeof Outbox, 'billing')).toThrow(
-      /Billing is not a class that Waybill provides: give Waybill, Outbox, /,
+      /Billing is not a class that Waybill provides: use Waybill, Outbox, /,
     );
   });
 
@@ -170,7 +170,7 @@ describe('the module', () => {
     expect(warnings).toEqual([expect.stringMatching(/request-scoped.*: Scoped\.handle \(stock\.moved\)\./)]);
   });
 
-  test('publishes nothing in a database that nothing relays from', async () => {
+  test('publishes nothing in a database that no relay reads', async () => {
     const ledger = await testDatabase('ledger');
     const own = new PgDatabase({ connectionString: ledger.connectionString });
     await migrate({ connectionString: ledger.connectionString, participant: true });

@@ -27,24 +27,24 @@ import { line } from './output/line.js';
 /** The `waybill` command. */
 export function createProgram(output: Output): Command {
   const program = new Command('waybill')
-    .description('Sets up and looks after the tables of Waybill. Works on the database of DATABASE_URL.')
+    .description('Sets up and maintains the tables of Waybill. Uses the database of DATABASE_URL.')
     .option(
       '--database-url <url>',
-      'the database, postgresql://… (default: DATABASE_URL, else PGHOST and its kin)',
+      'the database, postgresql://… (default: DATABASE_URL, otherwise PGHOST and the other PG variables)',
     )
     .option(
       '--database-url-file <path>',
-      'a file that holds the URL; its password does not show in lists of processes',
+      'a file with the URL; the password is then not visible in process lists',
     )
     .option('--schema <name>', "Waybill's schema", DEFAULT_SCHEMA)
     .option(
       '--cipher <module>',
-      'a module of JavaScript whose default export is the cipher, to read what is encrypted',
+      'a JavaScript module whose default export is the cipher, to read encrypted data',
     )
     .version(ownVersion(), '-V, --version', 'the version of waybill')
     .configureOutput({
       writeOut: (text) => output.write(text),
-      // What was typed is repeated in them.
+      // They repeat what was typed.
       writeErr: (text) => process.stderr.write(withoutSecrets(text)),
     })
     .exitOverride()
@@ -72,12 +72,12 @@ function addMigrationCommands(program: Command, output: Output): void {
   const migrations = (name: string): Command =>
     program
       .command(name)
-      .option('--participant', 'only what a service needs whose log is in another database: no outbox');
+      .option('--participant', 'only the tables of a service whose log is in another database: no outbox');
   migrations('migrate')
-    .description('applies the migrations that are missing')
+    .description('applies the missing migrations')
     .option(
       '--lock-timeout <duration>',
-      'how long another process that migrates is waited for, as 5m; a number alone is in seconds (default 1m)',
+      'how long to wait for another process that migrates, such as 5m; a number without a unit is in seconds (default 1m)',
       duration('s'),
     )
     .action(async ({ lockTimeout, ...options }: Participant & { readonly lockTimeout?: number }) => {
@@ -87,7 +87,7 @@ function addMigrationCommands(program: Command, output: Output): void {
       if (applied.length === 0) output.write('nothing to do, the schema is up to date\n');
     });
   listing(migrations('status'))
-    .description('lists the migrations; exits with 3 when some are pending')
+    .description('lists the migrations; exits with 3 if some are pending')
     .action(async ({ json, ...options }: Participant & ListOptions) => {
       const states = await migrationStatus({ ...target(program), ...options });
       writeList(output, json === undefined ? {} : { json }, states, [
@@ -103,7 +103,7 @@ function addMigrationCommands(program: Command, output: Output): void {
     );
 }
 
-/** Given to the commands of migrations. */
+/** Options of the migration commands. */
 interface Participant {
   readonly participant?: boolean;
 }
@@ -111,22 +111,22 @@ interface Participant {
 function addRelayCommands(program: Command, output: Output): void {
   program
     .command('relay')
-    .description('looks after the relay')
+    .description('maintains the relay')
     .command('adopt')
     .description(
-      'lets the relay begin again after the database was loaded into another cluster; only says so without --yes',
+      'lets the relay start over after the database was loaded into another cluster; without --yes, only shows what it would do',
     )
-    .option('--yes', 'does it; without, nothing is changed')
+    .option('--yes', 'applies the change; without it, nothing is changed')
     .action((options: { yes?: boolean }) =>
       withDatabase(program, async (database) => {
         if (options.yes !== true) {
           output.write(
-            'the relay would begin again, and keep the messages that it had not moved; stop every publisher first; --yes does it\n',
+            'the relay would start over and keep the messages that it has not moved; stop all publishers first, then use --yes\n',
           );
           return;
         }
         const moved = await adoptCluster(database.session);
-        output.write(line`the relay begins again; ${moved} messages wait to be moved`);
+        output.write(line`the relay starts over; ${moved} messages wait to be moved`);
       }),
     );
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Only this file is read by a Node that is too old for the others: it says so, and imports nothing before it has looked.
+// A Node that is too old for the other files can read this one: it checks the version before it imports anything.
 const OLDEST = [20, 19] as const;
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {

@@ -7,9 +7,9 @@ import { createProgram } from './create-program.js';
 
 const ENVIRONMENT = '.env';
 
-/** Runs what the command line of this process says, and sets its exit code. */
+/** Runs the command line of this process and sets its exit code. */
 export async function runCommandLine(): Promise<void> {
-  // `waybill … | head` closes its end when it has seen enough.
+  // `waybill … | head` closes its input when it has read enough.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
@@ -30,8 +30,8 @@ export async function runCommandLine(): Promise<void> {
 }
 
 /**
- * Where the database's address stands beside the application; the environment goes before it. Editors of Windows put a mark
- * before the first name.
+ * Reads the file with the database's address next to the application; environment variables take precedence. Windows
+ * editors put a byte order mark before the first name.
  */
 function readEnvironment(): void {
   if (!existsSync(ENVIRONMENT)) return;
@@ -39,17 +39,17 @@ function readEnvironment(): void {
   for (const [name, value] of Object.entries(parseEnv(text))) process.env[name] ??= value;
 }
 
-/** What stands on a command line can be read by everybody who may list the processes of the machine. */
+/** Every user who may list the processes of the machine can read their command lines. */
 function warnOfPasswords(words: readonly string[]): void {
   const text = words.find((word) => /\b[a-z]+:\/\/[^/\s]*:[^/\s]+@|[?&]password=/i.test(word));
   if (text === undefined) return;
   process.stderr.write(
-    'waybill: warning: a password on the command line can be read by everybody who may list the processes of this ' +
-      'machine. Give the URL by DATABASE_URL (REDIS_URL for Redis), --database-url-file, or PGHOST and PGPASSWORD.\n',
+    'waybill: warning: a password on the command line is visible to all users who may list the processes of this ' +
+      'machine. Set DATABASE_URL (REDIS_URL for Redis), or PGHOST and PGPASSWORD, or use --database-url-file.\n',
   );
 }
 
-/** Text from a database may hold escape sequences that a terminal would act on. */
+/** Text from a database may contain escape sequences that a terminal would execute. */
 function printable(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, (character) =>
     character === '\n' || character === '\t' ? character : '\u{fffd}',

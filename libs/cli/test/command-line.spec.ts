@@ -29,7 +29,7 @@ interface Ran {
   readonly stderr: string;
 }
 
-/** Runs the command as a program, in a folder of its own, with no address in its environment. */
+/** Runs the command as a program, in its own folder, with no database address in its environment. */
 function run(file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ran> {
   const { DATABASE_URL: _, ...rest } = process.env;
   return new Promise((resolve) => {
@@ -42,7 +42,7 @@ function run(file: string, args: readonly string[], env: NodeJS.ProcessEnv = {})
 const waybill = (...args: string[]): Promise<Ran> => run(process.execPath, [COMMAND, ...args]);
 
 describe('the command', () => {
-  test('says its version', async () => {
+  test('prints its version', async () => {
     expect(await waybill('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
   });
 
@@ -58,14 +58,14 @@ describe('the command', () => {
     rmSync(join(folder, '.env'));
   });
 
-  test('ends quietly when the reader of its output has gone', async () => {
+  test('ends quietly when the reader closes its output', async () => {
     const sql = `'${process.execPath}' '${COMMAND}' sql; echo "code $?" >&2`;
     const { stdout, stderr } = await run('sh', ['-c', `{ ${sql}; } | { read -r line; echo "$line"; }`]);
     expect(stdout).toBe('begin;\n');
     expect(stderr).toBe('code 0\n');
   });
 
-  test('says that Node is too old, before anything else goes wrong', async () => {
+  test('reports that Node is too old before anything else fails', async () => {
     const old = join(folder, 'old.cjs');
     writeFileSync(old, `Object.defineProperty(process.versions, 'node', { value: '18.20.4' });`);
     expect(await run(process.execPath, ['--require', old, COMMAND, 'status'])).toEqual({
@@ -76,13 +76,13 @@ describe('the command', () => {
   });
 
   test.each([
-    [['asyncapi', '--module', 'dist/none.js'], /dist\/none\.js cannot be described: there is no such file/],
+    [['asyncapi', '--module', 'dist/none.js'], /dist\/none\.js cannot be described: the file does not exist/],
     [['saga', 'verify', '--definitions', 'none.js'], /The definitions cannot be read: none\.js: .*/],
-    [['--database-url', 'mysql://root:secret@127.0.0.1/shop', 'status'], /, not with mysql:/],
-    [['--database-url', '', 'status'], /set DATABASE_URL, or give --database-url/],
-    [['doctor', '--retry-horizon', 'long'], /must be a duration, as/],
+    [['--database-url', 'mysql://root:secret@127.0.0.1/shop', 'status'], /and not with mysql:/],
+    [['--database-url', '', 'status'], /set DATABASE_URL, use --database-url/],
+    [['doctor', '--retry-horizon', 'long'], /must be a duration, such as/],
     [['topics', 'lst'], /unknown command 'lst'\n\(Did you mean list\?\)/],
-  ])('says what is wrong with %j', async (words, says) => {
+  ])('reports what is wrong with %j', async (words, says) => {
     const { code, stderr } = await waybill(...words);
     expect(code).not.toBe(0);
     expect(stderr).toMatch(says);

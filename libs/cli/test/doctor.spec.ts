@@ -39,7 +39,7 @@ async function finding(check: string, ...options: string[]): Promise<Finding | u
 
 const migrated = (): Promise<unknown> => migrate({ connectionString: made.connectionString });
 
-test('a database that is well', async () => {
+test('a healthy database', async () => {
   await migrated();
   const { text, code } = await doctor();
   expect(text.trimEnd().split('\n')).toEqual(
@@ -59,7 +59,7 @@ test('a database that is well', async () => {
   expect(code).toBe(undefined);
 });
 
-test('migrations that are missing', async () => {
+test('missing migrations', async () => {
   expect((await doctor()).code).toBe(1);
   expect((await doctor()).text).toMatch(/^problem {2}migrations .* -> Run `npx waybill migrate`/m);
 });
@@ -125,7 +125,7 @@ test('a transaction that stays open', async () => {
   expect(await finding('transactions', '--transaction-age', '0')).toMatchObject({ state: 'ok' });
 });
 
-test('a login that may only publish, and one that may nothing', async () => {
+test('a login that may only publish, and one without rights', async () => {
   await migrated();
   const role = `doctor_${made.name.slice(-12)}`;
   await pool.query(`create role ${role} login password 'x'`);
@@ -149,7 +149,7 @@ test('a login that may only publish, and one that may nothing', async () => {
     await pool.query(`grant insert on waybill.outbox to ${role}`);
     expect(await ofOther()).toMatchObject({
       state: 'warning',
-      text: expect.stringMatching(/may publish, and not relay and consume: it lacks .*and \d+ more/),
+      text: expect.stringMatching(/may publish, but not relay or consume: it lacks .*and \d+ more/),
     });
     for (const statement of grantStatements({ roles: ['service'], login: role })) await pool.query(statement);
     expect(await ofOther()).toMatchObject({ state: 'ok' });
@@ -159,7 +159,7 @@ test('a login that may only publish, and one that may nothing', async () => {
   }
 });
 
-test('records that leave before the retry horizon', async () => {
+test('records that are removed before the retry horizon', async () => {
   await migrated();
   const database = new PgDatabase({ connectionString: made.connectionString });
   await new Topics(database.session).create('orders', { retentionMs: 3_600_000 });
@@ -186,15 +186,15 @@ test.each([
   });
 });
 
-test('a server that is not there', async () => {
+test('a server that cannot be reached', async () => {
   let text = '';
   const program = createProgram({ write: (part) => (text += part) });
   await program.parseAsync(['--database-url', 'postgresql://x:y@127.0.0.1:1/z', 'doctor'], { from: 'user' });
-  expect(text).toMatch(/^problem {2}postgresql .*cannot be asked/);
+  expect(text).toMatch(/^problem {2}postgresql .*cannot be reached/);
   expect(process.exitCode).toBe(1);
 });
 
-test('wrong use ends with 2', async () => {
+test('incorrect use ends with 2', async () => {
   await expect(doctor('--transaction-age', 'long')).rejects.toMatchObject({ exitCode: 2 });
   await expect(doctor('--colour')).rejects.toThrow(CommanderError);
   const before = process.env['DATABASE_URL'];

@@ -88,7 +88,7 @@ const everything = (): Record<string, string> =>
       .map(({ parentPath, name }) => [join(parentPath, name), readFileSync(join(parentPath, name), 'utf8')]),
   );
 
-test('an application gets dependencies, address, example, module and server; a second time nothing changes', async () => {
+test('adds dependencies, address, example, module and server; a second run changes nothing', async () => {
   application();
   withCompiler();
   expect((await init()).slice(0, 6)).toEqual([
@@ -131,11 +131,11 @@ test('an application gets dependencies, address, example, module and server; a s
     ),
   );
   const before = everything();
-  expect((await init()).at(-1)).toBe('nothing to do, Waybill is set up');
+  expect((await init()).at(-1)).toBe('nothing to do, Waybill is already set up');
   expect(everything()).toEqual(before);
 });
 
-test('a dry run says what would be done, and does nothing', async () => {
+test('a dry run shows what would be done, and changes nothing', async () => {
   application();
   withCompiler();
   const before = everything();
@@ -145,7 +145,7 @@ test('a dry run says what would be done, and does nothing', async () => {
   expect(everything()).toEqual(before);
 });
 
-test('without a compiler the sources stay as they are, and it says what to write', async () => {
+test('without a compiler the sources are not changed, and it prints what to write', async () => {
   application();
   const lines = await init();
   expect(read('src/main.ts')).toBe(MAIN);
@@ -157,7 +157,7 @@ test('without a compiler the sources stay as they are, and it says what to write
   expect(process.exitCode).toBe(1);
 });
 
-test('what the application has already is kept', async () => {
+test('what the application already has is kept', async () => {
   application({
     '.env': 'PORT=1\nDATABASE_URL=postgresql://db/mine',
     'src/messaging/greetings.controller.ts': '// mine\n',
@@ -173,7 +173,7 @@ test('what the application has already is kept', async () => {
   expect(read('package.json')).toContain('"@waybill/nestjs": "file:x.tgz"');
 });
 
-test('imports follow the habit of the application: CommonJS, another folder, another release', async () => {
+test('imports follow the conventions of the application: CommonJS, another folder, another release', async () => {
   application({
     'package.json': { name: 'old', dependencies: { '@nestjs/core': '^11.0.1' } },
     'nest-cli.json': { sourceRoot: 'source' },
@@ -195,7 +195,7 @@ test.each([
   ['no dependency', { 'package.json': { name: 'x' } }],
   ['Nest 10', { 'package.json': { dependencies: { '@nestjs/core': '~10.4.1' } } }],
   ['cannot be read', { 'package.json': '{ not json' }],
-])('what is no application is refused: %s', async (problem, files) => {
+])('what is not an application is refused: %s', async (problem, files) => {
   application(files);
   await expect(init()).rejects.toMatchObject({
     code: 'CONFIGURATION_INVALID',
@@ -238,10 +238,10 @@ test('the quotes of the file are used', () => {
 test.each([
   ['class X {}', /no class/],
   ['@Module({})\nclass X {}\n@Module({})\nclass Y {}', /several/],
-  ['@Module({ imports: modules })\nclass X {}', /not a plain list/],
-  ['@Module({ imports })\nclass X {}', /not a plain list/],
+  ['@Module({ imports: modules })\nclass X {}', /not a plain array/],
+  ['@Module({ imports })\nclass X {}', /not a plain array/],
   ['@Module(metadata)\nclass X {}', /no class/],
-])('a module is not added where that is not sure: %j', (text, why) => {
+])('a module is not added where the place is ambiguous: %j', (text, why) => {
   expect(add(text)).toEqual({ refused: expect.stringMatching(why) });
 });
 
@@ -250,9 +250,9 @@ test.each([
   [MAIN.replace('await NestFactory.create(AppModule)', 'await createApp()'), /NestFactory/],
   [MAIN.replace('  await app.listen', '  void app.startAllMicroservices();\n  await app.listen'), /startAll/],
   [MAIN.replace('NestFactory.create(', 'NestFactory.createMicroservice('), /without HTTP/],
-  [MAIN.replace('  await app.listen', '  if (x) await app.listen'), /line of its own/],
+  [MAIN.replace('  await app.listen', '  if (x) await app.listen'), /separate line/],
   [`${MAIN}const app2 = await NestFactory.create(Other);`, /NestFactory/],
-])('the server is not started where that is not sure', (text, why) => {
+])('the server is not started where the place is ambiguous', (text, why) => {
   expect(startConsuming(compiler, text)).toEqual({ refused: expect.stringMatching(why) });
 });
 
@@ -261,7 +261,7 @@ const start = (text: string): string | { refused: string } => {
   return 'text' in edited ? edited.text : edited;
 };
 
-test('beside other microservices Waybill is one more, and all are started once', () => {
+test('Waybill is added to other microservices, and all are started once', () => {
   const hybrid = MAIN.replace(
     '  await app.listen',
     `  app.connectMicroservice({ transport: Transport.TCP });
@@ -277,7 +277,7 @@ test('beside other microservices Waybill is one more, and all are started once',
   await app.listen`);
 });
 
-test('what the application says already is not said twice', () => {
+test('calls that the application already makes are not repeated', () => {
   const text = start(
     MAIN.replace(
       '  await app.listen',
@@ -288,7 +288,7 @@ test('what the application says already is not said twice', () => {
     expect(text.split(`app.${call}()`)).toHaveLength(2);
 });
 
-test('a microservice without HTTP is told its own start', async () => {
+test('a microservice without HTTP gets instructions of its own', async () => {
   application({ 'src/main.ts': MAIN.replace('NestFactory.create(', 'NestFactory.createMicroservice(') });
   withCompiler();
   const text = (await init()).join('\n');

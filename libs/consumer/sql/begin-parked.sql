@@ -1,6 +1,5 @@
--- Notes that parked messages may be begun from now on, and reads them. A crash that follows leaves the note behind. One
--- that runs alone because of such a note is charged for it: crashes counts how often it has been begun so. dueInMs as in
--- list-parked.
+-- Notes that parked messages may be started from now on, and reads them. After a crash, that note remains. One that runs
+-- alone because of it is charged: crashes counts how often it was started in this way. dueInMs as in list-parked.
 -- Params: groupId integer, partitionId integer, offsets bigint[], alone boolean
 -- Returns: offset bigint, bucketSeq bigint, key text?, headers text, payload bytea?, timestampMs bigint,
 --   crashes integer, dueInMs bigint?

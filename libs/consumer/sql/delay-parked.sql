@@ -1,4 +1,4 @@
--- Lets a parked message whose attempt failed wait for the next one. A delay of -1: an operator decides about its dead
+-- Makes a parked message whose attempt failed wait for the next one. A delay of -1: an operator decides on its dead
 -- letter.
 -- Params: groupId integer, partitionId integer, offset bigint, attempts integer, delayMs bigint, failingForMs bigint
 -- Returns: none

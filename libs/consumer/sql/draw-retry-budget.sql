@@ -1,4 +1,4 @@
--- Draws a portion from the group's budget of retries; returns how many it got.
+-- Draws a portion from the group's retry budget; returns the number of retries granted.
 -- Params: groupId integer, wanted integer, perSecond integer, burst integer
 -- Returns: granted integer
 -- Locks: the group's row of retry_budget

@@ -1,5 +1,5 @@
--- What waits beside the log in some partitions, in order of offset, without the messages themselves. dueInMs is null when
--- an operator has to decide, 0 when nothing but its turn is waited for.
+-- Parked messages of some partitions, in order of offset, without the messages themselves. dueInMs is null while an
+-- operator has to decide, 0 while only its turn is waited for.
 -- Params: groupId integer, partitionIds integer[]
 -- Returns: partitionId integer, offset bigint, key text?, attempts integer, dueInMs bigint?, failingForMs bigint?,
 --   inFlight boolean, fromDeadLetter boolean

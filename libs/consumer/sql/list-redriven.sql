@@ -1,4 +1,4 @@
--- What operators have put beside the log, or may take from there, in some partitions of a group. As list-parked.
+-- Parked messages of some partitions of a group that operators have redriven or may discard. As list-parked.
 -- Params: groupId integer, partitionIds integer[]
 -- Returns: partitionId integer, offset bigint, key text?, dueInMs bigint?
 -- Index: parked_message_from_dead_letter

@@ -1,5 +1,5 @@
--- Puts messages beside the log, where they wait. A delay of null: as soon as the message is the first of its key;
--- one of -1: an operator decides about its dead letter.
+-- Parks messages. A delay of null: until the message is the first of its key; one of -1: until an operator decides on
+-- its dead letter.
 -- Params: groupId integer, partitionId integer, offsets bigint[], bucketSeqs bigint[], messageIds text[], keys text[],
 --   headers text[], payloads bytea[], timestampsMs bigint[], attempts integer[], delaysMs bigint[],
 --   failingForMs bigint[]

@@ -1,4 +1,4 @@
--- Messages that wait beside the log, by group and topic, and for how long the oldest; counted up to 100,000 in all.
+-- Parked messages by group and topic, and how long the oldest has waited; counted up to 100,000 in all.
 -- Params: none
 -- Returns: groupName text, topic text, parked integer, oldestAgeMs bigint
 select g.name as "groupName", t.name as topic, count(*)::integer as parked,

@@ -1,4 +1,4 @@
--- Takes a parked message away: it has a verdict.
+-- Removes a parked message: it has a verdict.
 -- Params: groupId integer, partitionId integer, offset bigint
 -- Returns: none
 -- Index: parked_message_pkey

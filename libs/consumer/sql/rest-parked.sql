@@ -1,4 +1,4 @@
--- Takes back, for a partition that comes to rest, the notes that parked messages may have been begun.
+-- Removes, for a partition that comes to rest, the notes that parked messages may have been started.
 -- Params: groupId integer, partitionId integer
 -- Returns: none
 update :schema.parked_message m

@@ -19,31 +19,31 @@ import type { AttemptOutcome } from './retry/attempt-outcome.js';
 import type { Subscription } from './handler/subscription.js';
 import type { PatternSubscription } from './handler/topic-pattern.js';
 
-/** What the options of a Consumer may be. */
+/** Names, defaults and ranges of a Consumer's options. */
 export const CONSUMER_SPECS = {
-  /** How long this process keeps its partitions when it is not heard of, in milliseconds. */
+  /** How long this process keeps its partitions without a heartbeat, in milliseconds. */
   leaseMs: wholeNumber({ default: 10_000, min: 300, max: 600_000 }),
-  /** How often it lets itself be heard, in milliseconds. */
+  /** Heartbeat interval, in milliseconds. */
   heartbeatMs: wholeNumber({ default: 2_000, min: 50, max: 200_000 }),
-  /** Deliveries that run at the same time in this process; each has a connection of its own. */
+  /** Deliveries that run at the same time in this process; each has its own connection. */
   maxConcurrency: wholeNumber({ default: 8, min: 1, max: 1_000 }),
-  /** Longest time without a look at the log, in milliseconds. */
+  /** Longest time between two reads of the log, in milliseconds. */
   pollMaxMs: wholeNumber({ default: 250, min: 1, max: 60_000 }),
-  /** How long a partition that is given away, or a process that stops, waits for handlers, in milliseconds. */
+  /** How long a partition that is given up, or a process that stops, waits for handlers, in milliseconds. */
   drainMs: wholeNumber({ default: 20_000, min: 0, max: 3_600_000 }),
-  /** Whether what says that records are done is kept prepared on the connections of deliveries. */
+  /** Whether the statements that store verdicts stay prepared on the connections of deliveries. */
   preparedStatements: flag(true),
-  /** Where a group begins that has never stored a position. */
+  /** Where a group without a stored position starts. */
   startFrom: oneOf(['earliest', 'latest'], 'earliest'),
-  /** A message that takes its process down alone as often as this becomes a dead letter. */
+  /** A message that crashes its process this often while running alone becomes a dead letter. */
   maxCrashes: wholeNumber({ default: 3, min: 1, max: 100 }),
-  /** Messages of a partition that may be parked for a retry; beyond that they are retried in place. */
+  /** Messages of a partition that may be parked for a retry; further ones are retried in place. */
   maxParked: wholeNumber({ default: 10_000, min: 0, max: 1_000_000 }),
 };
 
 /** Options of a Consumer. */
 export type ConsumerOptions = Given<typeof CONSUMER_SPECS> & {
-  /** What the group may spend on retries, all its processes together. Default: no limit. */
+  /** Limits the retries of the whole group, all its processes together. Default: no limit. */
   readonly retryBudget?: RetryBudgetOptions;
 };
 
@@ -51,52 +51,54 @@ export type ConsumerOptions = Given<typeof CONSUMER_SPECS> & {
 export interface ConsumerDependencies {
   readonly group: string;
   readonly subscriptions: readonly Subscription[];
-  /** Subscriptions to all topics that match, those included that are created later. One by name comes before them. */
+  /**
+   * Subscriptions to all topics that match, including topics created later. A subscription by name takes precedence.
+   */
   readonly patterns?: readonly PatternSubscription[];
-  /** Told when this member begins to give partitions away, and when the last of them is given. */
+  /** Called when this member begins to give up partitions, and when the last of them is released. */
   readonly onRebalancing?: (isRebalancing: boolean) => void;
-  /** Where the log is. */
+  /** The databases of the log and of the handlers. */
   readonly bus: PgDatabase;
-  /** Opens handlers' transactions, in the log's database or in another that has been migrated. */
+  /** Opens handlers' transactions, in the log's database or in another migrated one. */
   readonly transactions: TransactionRunner;
   readonly topics: Topics;
   readonly signals: LogSignals;
-  /** Keeps the group's budget of retries. Default: the log's database. */
+  /** Stores the group's retry budget. Default: the log's database. */
   readonly budgets?: RetryBudgetStore;
-  /** Told of every message that was not done in an attempt. */
+  /** Called for every message that was not done in an attempt. */
   readonly onAttemptOutcome?: (outcome: AttemptOutcome) => void;
-  /** Signs what the consumer sends itself, and verifies messages before their handlers run. Default: neither. */
+  /** Signs the consumer's own messages, and verifies messages before their handlers run. Default: neither. */
   readonly signatures?: MessageSignatures | undefined;
   /** Decrypts messages before their handlers run. Default: one without a cipher. */
   readonly sealer?: Sealer | undefined;
-  /** Codecs of topics that answers go to. Default JSON. */
+  /** Codecs of reply topics. Default JSON. */
   readonly codecs?: Readonly<Record<string, Codec>> | undefined;
   readonly logger?: Logger;
   readonly clock?: Clock;
 }
 
-/** How a consumer fares. */
+/** The status of a consumer. */
 export interface ConsumerStatus {
   readonly running: boolean;
   readonly partitions: number;
-  /** Partitions that cannot be consumed, and why. */
+  /** Partitions that cannot be consumed, with the reasons. */
   readonly failures: readonly {
     readonly topic: string;
     readonly partition: number;
     readonly reason: string;
   }[];
-  /** True when no heartbeat has come through for as long as the lease. */
+  /** True if no heartbeat has succeeded for the length of the lease. */
   readonly leaseLapsed: boolean;
-  /** Milliseconds since the log was last read with success; undefined before the start. */
+  /** Milliseconds since the log was last read successfully; undefined before the start. */
   readonly lastReadAgeMs: number | undefined;
   /** Parked messages in this process's partitions. */
   readonly parked: number;
   readonly counts: ConsumerCounts;
-  /** Circuit breakers of the topics whose handlers have one. */
+  /** Circuit breakers, by topic. */
   readonly circuits: Readonly<Record<string, CircuitState>>;
 }
 
-/** @throws ConfigurationError when two subscriptions are to one topic */
+/** @throws ConfigurationError if a topic is subscribed to twice */
 export function byTopic(subscriptions: readonly Subscription[]): Map<string, Subscription> {
   const map = new Map<string, Subscription>();
   const problems: string[] = [];

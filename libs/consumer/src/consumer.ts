@@ -40,15 +40,15 @@ import type { Subscription } from './handler/subscription.js';
 import { TopicPatterns } from './handler/topic-pattern.js';
 import { TopicWatch } from './handler/topic-watch.js';
 
-/** A consumer that could not read for as many leases gives its partitions up. */
+/** A consumer that has not been able to read for this many leases gives up its partitions. */
 const BLIND_LEASES = 3;
-/** How often the inbox is looked through for what it may forget. */
+/** Interval between removals of old inbox entries. */
 const INBOX_MS = 60_000;
-/** How often positions are stored that have moved. */
+/** Interval between two saves of changed positions. */
 const TICK_MS = 1_000;
-/** Shortest time between two looks at the log without a signal, in milliseconds. */
+/** Shortest time between two reads of the log without a signal, in milliseconds. */
 const POLL_MIN_MS = 50;
-/** Partitions that are looked at in one statement at most. */
+/** Maximum number of partitions that one statement reads. */
 const FETCHED_TOGETHER = 1_000;
 
 /** A member of a consumer group: owns partitions, fetches their records and runs the handlers. */
@@ -62,7 +62,7 @@ export class Consumer {
   readonly #fetcher: BackgroundService;
   readonly #ticker: BackgroundService;
   readonly #permits: Permits;
-  /** Grows when topics appear that match a pattern. */
+  /** Grows when topics that match a pattern are created. */
   readonly #byTopic: Map<string, Subscription>;
   readonly #watch: TopicWatch;
   readonly #counters = new ConsumerCounters();
@@ -70,9 +70,9 @@ export class Consumer {
   #opener: LaneOpener | undefined;
   #redrives: RedriveWatch | undefined;
   #unsubscribe: (() => void) | undefined;
-  /** Lanes that had enough at the last look, and are looked after again as soon as they want more. */
+  /** Lanes that were full at the last pass; they fetch again when they have room. */
   #full: readonly PartitionLane[] = [];
-  /** Partitions that are being given away. */
+  /** Partitions that are being given up. */
   #leaving = 0;
   #inboxRecycledAt = 0;
   #stopping: Promise<void> | undefined;
@@ -107,7 +107,7 @@ export class Consumer {
       ...service,
       name: `the consumer of group ${dependencies.group}`,
       runOnce: () => this.#fetch(),
-      // Signals tell of what is appended; looking again at once would find nothing.
+      // Signals announce appended records; another read right away would find nothing.
       idleMinMs: Math.min(POLL_MIN_MS, this.#options.pollMaxMs),
       idleMaxMs: this.#options.pollMaxMs,
       bell: new Bell(),
@@ -139,7 +139,7 @@ export class Consumer {
     this.#partitions = new OwnedPartitions({ ...service, group, topics, membership: this.#membership });
   }
 
-  /** Joins the group and begins to consume. */
+  /** Joins the group and starts consuming. */
   async start(): Promise<void> {
     const { bus, transactions } = this.dependencies;
     const [log, handlers] = await Promise.all([
@@ -197,7 +197,7 @@ export class Consumer {
     };
   }
 
-  /** Lets handlers come to their end (within `drainMs`), stores positions, and leaves the group. */
+  /** Lets handlers finish (within `drainMs`), stores positions, and leaves the group. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
@@ -243,12 +243,15 @@ export class Consumer {
     this.#partitions.take(partitionId)?.abort();
   }
 
-  /** Whether the log could not be read for so long that others had better try: it asks for no partition then. */
+  /**
+   * Whether the log has been unreadable for so long that other members should take over: the consumer then claims no
+   * partition.
+   */
   get #isBlind(): boolean {
     return this.#fetcher.running && (this.#fetcher.lastPassAgeMs ?? 0) > BLIND_LEASES * this.#options.leaseMs;
   }
 
-  /** One pass: opens lanes that are due, fetches for those that want more, and starts what may run. */
+  /** One pass: opens lanes that are due, fetches for those with room, and starts what may run. */
   async #fetch(): Promise<PassResult> {
     const moreAreDue = this.#opener !== undefined && (await this.#partitions.openDue(this.#opener));
     const positions: FetchPosition[] = [];
@@ -257,7 +260,7 @@ export class Consumer {
       const offset = lane.wanted;
       if (offset !== undefined) positions.push({ partitionId: lane.partitionId, offset });
     }
-    // With nothing to read it would not learn that it can read again.
+    // Without reading anything, it would not notice that the log is readable again.
     if (this.#isBlind) await oldestBucketSeq(this.dependencies.bus.session);
     let again = moreAreDue;
     for (let next = 0; next < positions.length; next += FETCHED_TOGETHER) {
@@ -268,7 +271,7 @@ export class Consumer {
     return again ? 'again' : 'idle';
   }
 
-  /** Fetches for some lanes; resolves to whether to look again at once. */
+  /** Fetches for some lanes; resolves to whether to read again at once. */
   async #fetchSome(positions: readonly FetchPosition[]): Promise<boolean> {
     try {
       const fetched = await this.#reader.fetch(positions);
@@ -297,7 +300,7 @@ export class Consumer {
     return 'idle';
   }
 
-  /** What the log cannot deliver again, the inbox of the handlers' database may forget. */
+  /** Removes inbox entries of records that the log can no longer deliver. */
   async #recycleInbox(): Promise<void> {
     const now = this.#clock.monotonic();
     if (this.#opener?.usesInbox !== true || now - this.#inboxRecycledAt < INBOX_MS) return;

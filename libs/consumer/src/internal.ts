@@ -1,4 +1,4 @@
-/** What only Waybill's own packages import. It may change in any release: applications import `index`. */
+/** Exports for Waybill's own packages only. They may change in any release: applications import `index`. */
 
 export { isHttpRefusal } from './retry/decide-retry.js';
 export { readRemoteError, remoteErrorOf } from './reply/remote-error.js';

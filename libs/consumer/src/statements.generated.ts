@@ -2,9 +2,8 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
- * Notes that parked messages may be begun from now on, and reads them. A crash that follows leaves the note behind. One
- * that runs alone because of such a note is charged for it: crashes counts how often it has been begun so. dueInMs as in
- * list-parked.
+ * Notes that parked messages may be started from now on, and reads them. After a crash, that note remains. One that runs
+ * alone because of it is charged: crashes counts how often it was started in this way. dueInMs as in list-parked.
  * Index: parked_message_pkey
  */
 export const beginParked = statement<[groupId: number, partitionId: number, offsets: readonly (number | null)[], alone: boolean], { offset: number; bucketSeq: number; key: string | null; headers: string; payload: Buffer | null; timestampMs: number; crashes: number; dueInMs: number | null }>('begin-parked', `update :schema.parked_message m
@@ -17,7 +16,7 @@ returning m.log_offset as "offset", m.bucket_seq as "bucketSeq", m.key, m.header
           end as "dueInMs"`);
 
 /**
- * Lets a parked message whose attempt failed wait for the next one. A delay of -1: an operator decides about its dead
+ * Makes a parked message whose attempt failed wait for the next one. A delay of -1: an operator decides on its dead
  * letter.
  * Index: parked_message_pkey
  */
@@ -30,14 +29,14 @@ export const delayParked = statement<[groupId: number, partitionId: number, offs
  where m.group_id = $1 and m.partition_id = $2 and m.log_offset = $3`);
 
 /**
- * Draws a portion from the group's budget of retries; returns how many it got.
+ * Draws a portion from the group's retry budget; returns the number of retries granted.
  * Locks: the group's row of retry_budget
  */
 export const drawRetryBudget = statement<[groupId: number, wanted: number, perSecond: number, burst: number], { granted: number }>('draw-retry-budget', `select :schema.retry_budget_draw($1, $2, $3, $4) as granted`);
 
 /**
- * What waits beside the log in some partitions, in order of offset, without the messages themselves. dueInMs is null when
- * an operator has to decide, 0 when nothing but its turn is waited for.
+ * Parked messages of some partitions, in order of offset, without the messages themselves. dueInMs is null while an
+ * operator has to decide, 0 while only its turn is waited for.
  * Index: parked_message_pkey
  */
 export const listParked = statement<[groupId: number, partitionIds: readonly (number | null)[]], { partitionId: number; offset: number; key: string | null; attempts: number; dueInMs: number | null; failingForMs: number | null; inFlight: boolean; fromDeadLetter: boolean }>('list-parked', `select m.partition_id as "partitionId", m.log_offset as "offset", m.key, m.attempts,
@@ -51,7 +50,7 @@ export const listParked = statement<[groupId: number, partitionIds: readonly (nu
  order by m.partition_id, m.log_offset`);
 
 /**
- * What operators have put beside the log, or may take from there, in some partitions of a group. As list-parked.
+ * Parked messages of some partitions of a group that operators have redriven or may discard. As list-parked.
  * Index: parked_message_from_dead_letter
  */
 export const listRedriven = statement<[groupId: number, partitionIds: readonly (number | null)[]], { partitionId: number; offset: number; key: string | null; dueInMs: number | null }>('list-redriven', `select m.partition_id as "partitionId", m.log_offset as "offset", m.key,
@@ -63,8 +62,8 @@ export const listRedriven = statement<[groupId: number, partitionIds: readonly (
  order by m.partition_id, m.log_offset`);
 
 /**
- * Puts messages beside the log, where they wait. A delay of null: as soon as the message is the first of its key;
- * one of -1: an operator decides about its dead letter.
+ * Parks messages. A delay of null: until the message is the first of its key; one of -1: until an operator decides on
+ * its dead letter.
  */
 export const parkMessages = statement<[groupId: number, partitionId: number, offsets: readonly (number | null)[], bucketSeqs: readonly (number | null)[], messageIds: readonly (string | null)[], keys: readonly (string | null)[], headers: readonly (string | null)[], payloads: readonly (Buffer | null)[], timestampsMs: readonly (number | null)[], attempts: readonly (number | null)[], delaysMs: readonly (number | null)[], failingForMs: readonly (number | null)[]], Record<never, never>>('park-messages', `insert into :schema.parked_message (group_id, partition_id, log_offset, bucket_seq, message_id, key, headers, payload,
                                     timestamp_ms, attempts, due_at, first_failed_at, from_dead_letter)
@@ -80,7 +79,7 @@ select $1::integer, $2::integer, m.log_offset, m.bucket_seq, m.message_id, m.key
           failing_for_ms)`);
 
 /**
- * Messages that wait beside the log, by group and topic, and for how long the oldest; counted up to 100,000 in all.
+ * Parked messages by group and topic, and how long the oldest has waited; counted up to 100,000 in all.
  */
 export const parkedBacklogs = statement<[], { groupName: string; topic: string; parked: number; oldestAgeMs: number }>('parked-backlogs', `select g.name as "groupName", t.name as topic, pg_catalog.count(*)::integer as parked,
        (extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(m.parked_at)) * 1000.0)::bigint as "oldestAgeMs"
@@ -92,13 +91,13 @@ export const parkedBacklogs = statement<[], { groupName: string; topic: string; 
  order by g.name, t.name`);
 
 /**
- * Takes a parked message away: it has a verdict.
+ * Removes a parked message: it has a verdict.
  * Index: parked_message_pkey
  */
 export const removeParked = statement<[groupId: number, partitionId: number, offset: number], Record<never, never>>('remove-parked', `delete from :schema.parked_message m where m.group_id = $1 and m.partition_id = $2 and m.log_offset = $3`);
 
 /**
- * Takes back, for a partition that comes to rest, the notes that parked messages may have been begun.
+ * Removes, for a partition that comes to rest, the notes that parked messages may have been started.
  */
 export const restParked = statement<[groupId: number, partitionId: number], Record<never, never>>('rest-parked', `update :schema.parked_message m
    set in_flight = false

@@ -22,7 +22,7 @@ describe('a circuit breaker', () => {
     expect([breaker.state, breaker.waitMs, breaker.onlyOne]).toEqual(['closed', 0, false]);
   });
 
-  test('lets another message try when the probe has said nothing', () => {
+  test('probes with another message if the probe ended without a result', () => {
     let now = 0;
     const breaker = new CircuitBreaker({ failures: 1, pauseMs: 100 }, () => now);
     breaker.failed();
@@ -32,7 +32,7 @@ describe('a circuit breaker', () => {
     expect(breaker.waitMs).toBe(0);
   });
 
-  test('refuses options that make no sense', () => {
+  test('refuses invalid options', () => {
     expect(() => new CircuitBreaker({ failures: 0 }, () => 0)).toThrow('failures must be a whole number');
   });
 });

@@ -29,7 +29,7 @@ class GatewayError extends Error {
 }
 
 describe('what follows a failed attempt', () => {
-  test('goes by the policy: at once first, then with its waits, then a dead letter', () => {
+  test('follows the policy: at once first, then with its waits, then a dead letter', () => {
     const error = new Error('x');
     expect(decideOn(error, 1)).toEqual({ kind: 'retry', delayMs: 0, counts: true });
     expect(decideOn(error, 2)).toEqual({ kind: 'retry', delayMs: 500, counts: true });
@@ -38,12 +38,12 @@ describe('what follows a failed attempt', () => {
     expect(decideOn(error, 3, 9_001)).toEqual({ kind: 'dead-letter', reason: 'too-old', error });
   });
 
-  test('goes by the rule of the error class, by class or by name', () => {
+  test('follows the rule of the error class, by class or by name', () => {
     expect(decideOn(new TypeError('x'))).toMatchObject({ kind: 'dead-letter', reason: 'not-retryable' });
     expect(decideOn(new GatewayError('x'), 50)).toEqual({ kind: 'retry', delayMs: 7, counts: true });
   });
 
-  test('goes by what the error says of itself', () => {
+  test('follows what the error declares', () => {
     expect(decideOn(new NonRetryableError('no'))).toMatchObject({ reason: 'not-retryable' });
     expect(decideOn(new RetryableError('later', { delayMs: 42 }), 2)).toMatchObject({ delayMs: 42 });
     expect(decideOn({ getStatus: () => 422 })).toMatchObject({ reason: 'not-retryable' });
@@ -51,7 +51,7 @@ describe('what follows a failed attempt', () => {
     expect(decideOn({ getStatus: () => 503 })).toMatchObject({ kind: 'retry' });
   });
 
-  test('goes by the schema of the payload: what is to be handled, not what a handler publishes', () => {
+  test('depends on the schema of the handled payload, not of what a handler publishes', () => {
     const unfit = (when: 'publishing' | 'handling') => decideOn(new PayloadInvalidError('m', 1, { when }));
     expect(unfit('handling')).toMatchObject({ kind: 'dead-letter', reason: 'payload-invalid' });
     expect(unfit('publishing')).toMatchObject({ kind: 'retry', counts: true });
@@ -60,7 +60,7 @@ describe('what follows a failed attempt', () => {
     });
   });
 
-  test('is a growing wait without an attempt for a message of a newer version, until it is too old', () => {
+  test('waits longer and longer, without an attempt, for a message of a newer version until it is too old', () => {
     const waits = (failingForMs: number) =>
       decideRetry(
         { ...policy, maxAgeMs: 100_000 },
@@ -74,7 +74,7 @@ describe('what follows a failed attempt', () => {
     expect(waits(60_001)).toMatchObject({ kind: 'dead-letter', reason: 'too-old' });
   });
 
-  test('goes by the verdict of the handler', () => {
+  test('follows the verdict of the handler', () => {
     expect(decideOn(retryIn(5_000), 0)).toEqual({ kind: 'retry', delayMs: 5_000, counts: false });
     expect(decideOn(retryIn(5_000), 0, 9_000)).toMatchObject({ kind: 'dead-letter', reason: 'too-old' });
     expect(decideOn(deadLetter('no such order'))).toMatchObject({

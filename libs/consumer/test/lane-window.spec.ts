@@ -7,7 +7,7 @@ const offsets = (records: readonly WindowRecord[] | undefined): number[] =>
   (records ?? []).map(({ offset }) => offset);
 
 describe('a lane window', () => {
-  test('in order key runs different keys beside each other and one key in order', () => {
+  test('in order key runs different keys in parallel and each key in order', () => {
     const window = new LaneWindow<WindowRecord>('key', 0, new Set(), 0);
     window.add([record(0, 'a'), record(1, 'a'), record(2, 'b'), record(3, null), record(4, null)], 4);
     const a = window.take(1);
@@ -32,7 +32,7 @@ describe('a lane window', () => {
     expect(offsets(window.take(2)?.records)).toEqual([6, 7]);
   });
 
-  test('runs suspects one at a time, and leaves out what is marked already', () => {
+  test('runs suspects one at a time, and leaves out marked records', () => {
     const window = new LaneWindow<WindowRecord>('key', 0, new Set([1]), 3);
     window.add([record(0, 'a'), record(1, 'b'), record(2, 'c'), record(3, 'd'), record(4, 'e')], 4);
     const first = window.take(8);
@@ -45,7 +45,7 @@ describe('a lane window', () => {
     expect(window.take(8)).toMatchObject({ alone: false, records: [{ offset: 3 }, { offset: 4 }] });
   });
 
-  test('whatever happens: a key in order, never two of a key at once, the position never beyond what is open', () => {
+  test('always keeps keys in order, never runs two of a key at once, and never moves the position beyond open records', () => {
     const step = fc.record({
       key: fc.constantFrom('a', 'b', 'c', null),
       take: fc.integer({ min: 1, max: 4 }),

@@ -14,7 +14,7 @@ const entry = (offset: number, key: string | null, dueAt = 0, stored = true): Pa
 const any = (): boolean => true;
 
 describe('the queue of parked messages', () => {
-  test('gives the first of a key when it is due, and the next only behind it', () => {
+  test('returns the first of a key when it is due, and the next only after it', () => {
     const queue = new ParkedQueue('key');
     queue.add(entry(1, 'a', 100));
     queue.add(entry(2, 'a'));
@@ -39,7 +39,7 @@ describe('the queue of parked messages', () => {
     expect(queue.size).toBe(1);
   });
 
-  test('keeps the place of a message that is not stored yet, and gives it only then', () => {
+  test('keeps the place of a message that is not stored yet, and returns it only once it is', () => {
     const queue = new ParkedQueue('key');
     const waiting = entry(7, 'a', 0, false);
     queue.add(waiting);
@@ -49,7 +49,7 @@ describe('the queue of parked messages', () => {
     expect(queue.take(10, any)).toBe(waiting);
   });
 
-  test('lets an earlier message go before those that wait already, and messages without a key beside each other', () => {
+  test('puts an earlier message before those that wait already, and runs messages without a key in parallel', () => {
     const queue = new ParkedQueue('key');
     queue.add(entry(9, 'a'));
     queue.add(entry(4, 'a'));
@@ -69,7 +69,7 @@ describe('the queue of parked messages', () => {
     expect(queue.take(5, any)).toBeUndefined();
   });
 
-  test('counts what an operator has to decide about, and never gives it', () => {
+  test('counts what an operator has to decide on, and never returns it', () => {
     const queue = new ParkedQueue('key');
     const dead = entry(1, 'a', Infinity);
     queue.add(dead);
@@ -82,7 +82,7 @@ describe('the queue of parked messages', () => {
     expect(queue.take(3, any)).toBe(dead);
   });
 
-  test('passes over what may not run now without losing it', () => {
+  test('skips what may not run now without losing it', () => {
     const queue = new ParkedQueue('key');
     queue.add(entry(1, 'busy'));
     queue.add(entry(2, 'free'));
@@ -90,7 +90,7 @@ describe('the queue of parked messages', () => {
     expect(queue.take(0, any)?.offset).toBe(1);
   });
 
-  test('runs everything once, each key in order of its offsets, whatever fails in between', () => {
+  test('runs everything once, each key in order of its offsets, whatever fails meanwhile', () => {
     const step = fc.record({ key: fc.constantFrom('a', 'b', 'c', null), fails: fc.nat(3) });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), fc.infiniteStream(fc.nat(5)), (steps, random) => {

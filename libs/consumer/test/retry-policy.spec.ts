@@ -24,7 +24,7 @@ describe('a retry policy', () => {
       retryDelayMs(resolveRetryPolicy({ immediateAttempts: 0, jitterPercent: 0, ...options }), attempt, 0),
     );
 
-  test('waits twice as long each time, or always as long, up to the longest, or as its list says', () => {
+  test('doubles its wait each time, or keeps it, up to the longest, or follows its list', () => {
     const limits = { delayMs: 100, maxDelayMs: 500 };
     expect(delays({ backoff: 'exponential', ...limits })).toEqual([100, 200, 400, 500, 500]);
     expect(delays({ backoff: 'fixed', ...limits })).toEqual([100, 100, 100, 100, 100]);
@@ -36,7 +36,7 @@ describe('a retry policy', () => {
     expect(delays({ immediateAttempts: 2, delayMs: 100 })).toEqual([0, 0, 100, 200, 60_000]);
   });
 
-  test("waits by RocketMQ's levels, sixteen of them behind the first attempt", () => {
+  test("waits by RocketMQ's levels, sixteen of them after the first attempt", () => {
     const policy = resolveRetryPolicy({ backoff: 'rocketmq', immediateAttempts: 0, jitterPercent: 0 });
     expect(policy.maxAttempts).toBe(17);
     const waits = Array.from({ length: 16 }, (_, index) => retryDelayMs(policy, index + 1, 0) / 1_000);
@@ -45,15 +45,15 @@ describe('a retry policy', () => {
     ]);
   });
 
-  test('falls back to its longest wait when a function of the user miscounts', () => {
+  test('falls back to its longest wait if a custom function returns nonsense', () => {
     for (const wrong of [Number.NaN, -1, 'soon' as unknown as number])
       expect(delays({ backoff: 'custom', delay: () => wrong })[0]).toBe(60_000);
   });
 
-  test('is refused when it makes no sense', () => {
+  test('is refused if it is invalid', () => {
     expect(() => resolveRetryPolicy({ backoff: 'list' })).toThrow('backoff list needs delaysMs');
     expect(() => resolveRetryPolicy({ backoff: 'custom' })).toThrow('backoff custom needs delay');
-    expect(() => resolveRetryPolicy({ delaysMs: [1.5] })).toThrow('delaysMs must be a list');
+    expect(() => resolveRetryPolicy({ delaysMs: [1.5] })).toThrow('delaysMs must be an array');
     expect(() => resolveRetryPolicy({ byError: [{ error: '', retry: 'never' }] })).toThrow(
       'byError[0].error',
     );
@@ -62,7 +62,7 @@ describe('a retry policy', () => {
     );
   });
 
-  test('leaves no more to chance than it says', () => {
+  test('varies waits by no more than its jitter', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 1_000 }),

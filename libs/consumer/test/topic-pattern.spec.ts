@@ -14,7 +14,7 @@ const patternsOf = (...patterns: readonly string[]): TopicPatterns =>
 const found = (topic: string, ...patterns: readonly string[]): string | undefined =>
   patternsOf(...patterns).find(topic)?.pattern;
 
-describe('a pattern of topics', () => {
+describe('a topic pattern', () => {
   test.each([
     ['orders.*', 'orders.placed', true],
     ['orders.*', 'orders', false],
@@ -38,7 +38,7 @@ describe('a pattern of topics', () => {
     expect(found(topic, pattern) !== undefined).toBe(holds);
   });
 
-  test('matches as its expansion into words does', () => {
+  test('matches in the same way as its expansion into words', () => {
     const word = fc.constantFrom('a', 'b');
     const topics = fc.array(word, { minLength: 1, maxLength: 5 });
     const patterns = fc.array(fc.constantFrom('a', 'b', '*', '#'), { minLength: 1, maxLength: 5 });
@@ -66,12 +66,12 @@ describe('a pattern of topics', () => {
     }
   });
 
-  test('never stands for the topics of answers and calls that are Waybill’s own', () => {
+  test('never matches Waybill’s own topics of replies and calls', () => {
     for (const topic of ['shop.replies', 'shop.saga-replies']) expect(found(topic, '#')).toBeUndefined();
     expect(found('shop.replied', '#')).toBe('#');
   });
 
-  test('that is none is refused by name', () => {
+  test('that is invalid is refused by name', () => {
     expect(() => patternsOf('orders.>', 'a..*', 'a*', 'orders.*')).toThrow(
       /"orders\.>" is not a topic pattern[^]*"a\.\.\*" is not a topic pattern[^]*"a\*" is not a topic pattern/,
     );

@@ -1,4 +1,4 @@
--- Lets a half message be checked at once, with its count at zero and no deadline any more.
+-- Makes a half message due for a check at once, with its count at zero and no deadline.
 -- Params: id uuid
 -- Returns: id uuid
 -- Index: half_message_pkey

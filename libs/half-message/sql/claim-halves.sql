@@ -2,7 +2,7 @@
 -- Params: group text, lowMs bigint, most integer, leaseMs integer, by text
 -- Returns: id uuid, epoch bigint, checks integer, preparedAt timestamptz, local jsonb?, messages jsonb, payloads bytea[],
 --   nowMs bigint
--- Locks: those that are claimed; those that are locked are left out
+-- Locks: the claimed rows; locked rows are skipped
 -- Index: half_message_due
 select c.id, c.lease_epoch as epoch, c.checks, c.prepared_at as "preparedAt", c."local", c.messages, c.payloads,
        c.now_ms as "nowMs"

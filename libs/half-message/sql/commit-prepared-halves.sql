@@ -1,4 +1,4 @@
--- Commits prepared half messages whose content is known; raises WB008 when one is not prepared any more.
+-- Commits prepared half messages whose content is known; raises WB008 if one is no longer prepared.
 -- Params: ids uuid[], by text
 -- Returns: none
 -- Locks: the half messages, in the order of their ids

@@ -1,4 +1,4 @@
--- Decides about a half message: 2 commits, 3 rolls back. Its content comes back when it was decided now.
+-- Decides on a half message: 2 commits, 3 rolls back. Returns its content if this call decided it.
 -- Params: id uuid, verdict integer, by text, reason text?, epoch bigint?, fromStates integer[]
 -- Returns: outcome text, state integer?, decidedBy text?, reason text?, nowMs bigint?, messages jsonb?, payloads bytea[]?
 -- Locks: the half message

@@ -1,8 +1,8 @@
--- Takes the answer of a check that brought no verdict: UNKNOWN counts, no answer does not. It is due again after a wait
--- that doubles: from its own interval to intervalMaxMs behind UNKNOWN, from retryMs to retryMaxMs behind no answer. It is
--- undecided when it has been asked often enough, or its deadline is past, or its checks have failed for failingMs (0: that
--- does not count) and at least failuresMin times in a row. failure: names what failed; null for a check that did not.
--- No row: another claim is newer.
+-- Records the result of a check without a verdict: UNKNOWN counts, a failed check does not. It is due again after a
+-- wait that doubles: from its own interval to intervalMaxMs after UNKNOWN, from retryMs to retryMaxMs after a failed
+-- check. It becomes undecided when it has been checked often enough, its deadline has passed, or its checks have failed
+-- for failingMs (0: never for this reason) and at least failuresMin times in a row. failure: the code or class of the
+-- failure; null if the check did not fail. No row: a newer claim exists.
 -- Params: id uuid, epoch bigint, counts boolean, answer text, intervalMaxMs bigint, retryMs bigint, retryMaxMs bigint,
 --   failure text?, failingMs bigint, failuresMin integer
 -- Returns: undecided boolean

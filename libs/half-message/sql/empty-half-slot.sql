@@ -1,4 +1,4 @@
--- Empties a slot of decided half messages that are all older than the retention.
+-- Empties a slot of decided half messages if all of them are older than the retention.
 -- Params: slot integer, retentionMs bigint
 -- Returns: emptied boolean
 -- Locks: that slot, for at most 50 ms of waiting

@@ -1,4 +1,4 @@
--- Puts everything on disk that this server has written so far, transaction ids that it has given out among it.
+-- Flushes to disk everything that this server has written so far, including the transaction ids that it has assigned.
 -- Params: none
 -- Returns: lsn text
 select set_config('synchronous_commit', 'on', true) as durability,

@@ -1,4 +1,4 @@
--- How many half messages are open and undecided (both counted up to 100,000), and how old the oldest is.
+-- Number of open and of undecided half messages (both counted up to 100,000), and the age of the oldest.
 -- Params: none
 -- Returns: open integer, undecided integer, oldestOpenAgeMs bigint?
 -- Index: half_message_pkey, half_message_undecided

@@ -1,5 +1,5 @@
--- What is wrong with half messages: how long the oldest undecided one has been prepared, how many there are whose checks
--- fail (up to 100,000), for how long, and what the last of these, or of those undecided, failed with.
+-- Problems of half messages: how long the oldest undecided one has been prepared, the number of those with failing
+-- checks (up to 100,000), for how long, and the last failure of these or of undecided ones.
 -- Params: none
 -- Returns: oldestUndecidedAgeMs bigint?, failing integer, oldestFailingMs bigint?, lastFailure text?
 -- Index: half_message_undecided, half_message_failing

@@ -1,4 +1,4 @@
--- Half messages in the order of their ids: those of some states, of a group, behind one.
+-- Half messages in order of id: filtered by states and group, starting after an id.
 -- Params: states integer[], group text?, after uuid?, most integer
 -- Returns: id uuid, group text, state integer, preparedAt timestamptz, nextCheckAt timestamptz?, deadlineAt timestamptz?,
 --   checks integer, checkMax integer?, checkedBy text?, lastResult text?, decidedAt timestamptz?, decidedBy text?,

@@ -1,4 +1,4 @@
--- Gives the current transaction its id, and says on which cluster and timeline.
+-- Assigns the current transaction its id, and returns it with the cluster and timeline.
 -- Params: none
 -- Returns: xid text, systemIdentifier text, timeline text
 select pg_current_xact_id()::text as xid, (select c.system_identifier from pg_control_system() c)::text

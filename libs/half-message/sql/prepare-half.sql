@@ -1,4 +1,4 @@
--- Stores a half message. The times are milliseconds; the deadline may be missing.
+-- Stores a half message. The times are in milliseconds; the deadline is optional.
 -- Params: id uuid, group text, immunityMs bigint, deadlineMs bigint?, intervalMs bigint, checkMax integer, local jsonb?,
 --   messages jsonb, payloads bytea[]
 -- Returns: nowMs bigint

@@ -1,4 +1,4 @@
--- One half message, decided or not; its payloads while it is not decided.
+-- One half message, decided or not; with its payloads while it is not decided.
 -- Params: id uuid
 -- Returns: id uuid, group text, state integer, preparedAt timestamptz, nextCheckAt timestamptz?, deadlineAt timestamptz?,
 --   checks integer, checkMax integer?, checkedBy text?, lastResult text?, decidedAt timestamptz?, decidedBy text?,

@@ -1,5 +1,5 @@
--- How a transaction has ended, when this is still the cluster and the timeline on which it got its id. Everything that
--- the answer rests upon is on disk when it arrives. An id that was not given out yet is an error (22023).
+-- How a transaction has ended, if this is still the cluster and the timeline on which it got its id. Everything that
+-- the response is based on is on disk when it arrives. An id that was not assigned yet is an error (22023).
 -- Params: xid text, systemIdentifier text, timeline text
 -- Returns: same boolean, status text?
 select i.same, case when i.same then pg_xact_status($1::text::xid8) end as status,

@@ -6,17 +6,17 @@ import { type Codec, type EncodedMessage, jsonCodec } from '@waybill/outbox';
 import type { TimerCommand } from '@waybill/timer';
 import type { MessageToCheck } from './half-message.js';
 
-/** A message as the row of its half keeps it; its payload stands beside it. */
+/** A message as stored in the row of its half; its payload is stored separately. */
 type StoredMessage = Omit<EncodedMessage, 'payload' | 'keepSubject'>;
 
-/** The messages of a half in the form of its row. */
+/** The messages of a half as stored in its row. */
 export interface HalfContent {
   /** {@link StoredMessage}s as JSON. */
   readonly messages: string;
   readonly payloads: readonly Buffer[];
 }
 
-/** What committing a half does beside marking it. */
+/** What committing a half delivers, in addition to marking it. */
 export interface HalfDelivery {
   readonly records: readonly MessageToCollect[];
   readonly timers: readonly TimerCommand[];
@@ -39,7 +39,7 @@ export function restoreContent({ messages, payloads }: HalfContent): EncodedMess
   });
 }
 
-/** Ids, topics and keys of the messages in a row, which may be decided and have no payloads any more. */
+/** Ids, topics and keys of the messages in a row, which may be decided and no longer have payloads. */
 export function describeContent(
   messages: string,
 ): { readonly id: string; readonly topic: string; readonly key: string | null }[] {
@@ -51,11 +51,11 @@ export function describeContent(
 export interface HalfReading {
   readonly codecs: Readonly<Record<string, Codec>>;
   readonly sealer: Sealer;
-  /** Where the keys of subjects are. */
+  /** The database with the keys of subjects. */
   readonly session: SqlSession;
 }
 
-/** The messages as a check sees them. @throws ContentUndecipherableError, SubjectErasedError */
+/** The messages as passed to a check. @throws ContentUndecipherableError, SubjectErasedError */
 export async function contentToCheck(
   content: HalfContent,
   { codecs, sealer, session }: HalfReading,
@@ -75,7 +75,7 @@ export async function contentToCheck(
 }
 
 /**
- * What is to be appended and what is to be scheduled when a half is committed.
+ * The records to append and the timers to schedule when a half is committed.
  * @param nowMs the time of the commit, from which delays and times to live count
  */
 export function deliveryOf(encoded: readonly EncodedMessage[], nowMs: number): HalfDelivery {
@@ -113,7 +113,7 @@ function dueTime(times: EncodedMessage['times'], nowMs: number): number | null {
   return times.delayMs === null ? null : nowMs + times.delayMs;
 }
 
-/** A message that has expired before it was committed is delivered all the same: its topic says what becomes of it. */
+/** A message that expires before the commit is delivered anyway: its topic decides what happens to it. */
 function headersOf(message: EncodedMessage, deliverableMs: number): string | null {
   const { headers, control, times } = message;
   const expiresAtMs =

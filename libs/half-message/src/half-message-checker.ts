@@ -23,19 +23,22 @@ import { LocalDatabases, type LocalMark } from './local-database.js';
 import { claimHalves, deferHalf } from './statements.generated.js';
 
 const SPECS = {
-  /** Checks that run at a time in this process. */
+  /** Maximum number of concurrent checks in this process. */
   concurrency: wholeNumber({ default: 16, min: 1, max: 1_000 }),
-  /** A check that has not answered after so many milliseconds counts for nothing, and is tried again. */
+  /** Time limit of a check, in milliseconds: one without a result by then does not count and is repeated. */
   checkTimeoutMs: wholeNumber({ default: 10_000, min: 10, max: 600_000 }),
-  /** Longest wait between two checks that answered UNKNOWN, in milliseconds, unless checkIntervalMs is longer. */
+  /** Longest wait between two checks that returned UNKNOWN, in milliseconds, unless checkIntervalMs is longer. */
   checkIntervalMaxMs: wholeNumber({ default: 600_000, min: 1, max: 86_400_000 }),
-  /** First wait after a check that brought no answer, in milliseconds; it doubles up to retryMaxMs. */
+  /** First wait after a failed check, in milliseconds; it doubles up to retryMaxMs. */
   retryMs: wholeNumber({ default: 1_000, min: 1, max: 600_000 }),
-  /** Longest wait after a check that brought no answer, in milliseconds. */
+  /** Longest wait after a failed check, in milliseconds. */
   retryMaxMs: wholeNumber({ default: 60_000, min: 1, max: 86_400_000 }),
-  /** One whose checks have failed for so long, in milliseconds, and ten times at least, is undecided. 0: it never is for that. */
+  /**
+   * A half message whose checks have failed for this long, in milliseconds, and at least ten times, becomes undecided.
+   * 0: never for this reason.
+   */
   undecidedAfterMs: wholeNumber({ default: 86_400_000, min: 0, max: 3_650 * 86_400_000 }),
-  /** How often it looks for half messages that are due, in milliseconds. */
+  /** Poll interval for due half messages, in milliseconds. */
   pollMs: wholeNumber({ default: 1_000, min: 1, max: 60_000 }),
 };
 
@@ -44,64 +47,70 @@ export type HalfMessageCheckerOptions = Given<typeof SPECS>;
 
 /** What a {@link HalfMessageChecker} works with. */
 export interface HalfMessageCheckerDependencies {
-  /** The log's database, which holds the half messages. */
+  /** The log's database, which stores the half messages. */
   readonly bus: PgDatabase;
   readonly store: HalfStore;
-  /** The producer group whose half messages it asks about. */
+  /** The producer group whose half messages it checks. */
   readonly group: string;
   /**
-   * Checks of the user's, by topic; {@link ANY_TOPIC} for all that no other is for. A half is asked about by the first of
-   * its topics that has one.
+   * The user's checks, by topic; {@link ANY_TOPIC} for topics without their own. A half is checked by the check of the
+   * first of its topics that has one.
    */
   readonly checks?: ReadonlyMap<string, CheckBack>;
   readonly databases?: LocalDatabases;
   readonly codecs?: Readonly<Record<string, Codec>> | undefined;
   /** Decrypts messages. Default: one without a cipher. */
   readonly sealer?: Sealer | undefined;
-  /** Names this process in lists. */
+  /** Identifies this process in listings. */
   readonly instance?: string;
   readonly clock?: Clock;
   readonly logger?: Logger;
 }
 
-/** Stands for every topic in the map of checks; no topic can be named so. */
+/** Represents all topics in the map of checks; no topic can have this name. */
 export const ANY_TOPIC = '*';
 
-/** What checks of this process have come to, since it was made. */
+/** Results of this process's checks since its creation. */
 export interface CheckCounts {
   readonly commit: number;
   readonly rollback: number;
   readonly unknown: number;
   /** The local transaction had not ended. */
   readonly open: number;
-  /** The check threw, timed out, or there is none. */
+  /** The check threw, timed out or does not exist. */
   readonly unanswered: number;
-  /** Answers that came when another process had claimed the half. */
+  /** Results that arrived after another process had claimed the half. */
   readonly fenced: number;
   /** Half messages that became undecided. */
   readonly undecided: number;
 }
 
-/** Answers of one check. `counts`: it was delivered and brought no verdict. */
+/** Result of one check. `counts`: it returned without a verdict. */
 interface CheckResult {
   readonly verdict: 'commit' | 'rollback' | 'unknown' | 'open' | 'unanswered';
   readonly by: string;
   readonly why?: string | undefined;
-  /** Names what a check failed with, without anything that its message may hold. */
+  /** The code or class of a failure, without content of the error's message. */
   readonly failure?: string;
 }
 
 type ClaimedHalf = Awaited<ReturnType<typeof claimRows>>[number];
 
-/** A claim lasts for so many milliseconds longer than its check may, for the verdict to be written. */
+/** How much longer a claim lasts than its check may take, in milliseconds, so that the verdict can be written. */
 const LEASE_MARGIN_MS = 5_000;
-/** Due times that are older than the last look by more than this are found by the sweep only, in milliseconds. */
+/** Only the sweep finds due times that are older than the last poll by more than this, in milliseconds. */
 const LOW_MARGIN_MS = 60_000;
-/** The sweep looks without a lower bound, at most as often (in milliseconds), and for at most a twentieth of the time. */
+/**
+ * The sweep polls without a lower bound, at most at this interval (in milliseconds) and for at most a twentieth of the
+ * time.
+ */
 const SWEEP_MIN_MS = 15_000;
 const SWEEP_PAUSES = 20;
 const ANSWER_CHARS = 500;
-/** A half message whose checks fail is not undecided before so many, whatever time has passed: nobody may have asked. */
+/**
+ * Minimum number of failed checks before a half message becomes undecided, however much time has passed: no process may
+ * have polled.
+ */
 const FAILURES_MIN = 10;
 
 function claimRows(bus: PgDatabase, group: string, lowMs: number, most: number, leaseMs: number, by: string) {
@@ -109,8 +118,8 @@ function claimRows(bus: PgDatabase, group: string, lowMs: number, most: number, 
 }
 
 /**
- * Asks about half messages that were left open: in any process of their producer group, by a claim in the database that
- * lasts for a while, so that a process which dies or stands still keeps nobody waiting and its late answer is refused.
+ * Checks half messages that were left open, in any process of their producer group, under a claim in the database with
+ * a time limit: if a process crashes or hangs, another takes over, and a late result is refused.
  */
 export class HalfMessageChecker {
   readonly service: BackgroundService;
@@ -120,7 +129,7 @@ export class HalfMessageChecker {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #running = new Set<Promise<void>>();
-  /** Of the checks under way: each ends one. */
+  /** Functions that each abort one running check. */
   readonly #cuts = new Set<(why: Error) => void>();
   readonly #counts = { commit: 0, rollback: 0, unknown: 0, open: 0, unanswered: 0, fenced: 0, undecided: 0 };
   #lowMs = 0;
@@ -136,7 +145,7 @@ export class HalfMessageChecker {
     this.#clock = dependencies.clock ?? systemClock;
     this.#logger = guardLogger(dependencies.logger);
     if (dependencies.group === '')
-      throw new ConfigurationError('Check-back needs a group', ['group is empty']);
+      throw new ConfigurationError('The options of check-back are not usable', ['group must not be empty']);
     this.service = new BackgroundService({
       name: 'the check-back of half messages',
       runOnce: (signal) => this.#look(signal),
@@ -151,7 +160,7 @@ export class HalfMessageChecker {
     this.service.start();
   }
 
-  /** Ends the checks under way by their signal: what they have not answered is asked again by others. */
+  /** Aborts running checks: other processes repeat those without a result. */
   async stop(): Promise<void> {
     const stopped = this.service.stop();
     for (const cut of this.#cuts) cut(checkError('STOPPING', 'the process is stopping'));
@@ -159,17 +168,20 @@ export class HalfMessageChecker {
     await Promise.all(this.#running);
   }
 
-  /** What the checks of this process have come to. */
+  /** The results of this process's checks. */
   get counts(): CheckCounts {
     return { ...this.#counts };
   }
 
-  /** Checks that are under way in this process. */
+  /** Number of checks running in this process. */
   get running(): number {
     return this.#running.size;
   }
 
-  /** One pass: claims what is due, checks it, and waits for the verdicts. For tests and commands; the service does not wait. */
+  /**
+   * One pass: claims due half messages, checks them, and waits for the verdicts. For tests and commands; the service
+   * does not wait.
+   */
   async runOnce(): Promise<PassResult> {
     const claimed = await this.#claim(new AbortController().signal);
     await Promise.all(this.#running);
@@ -177,7 +189,7 @@ export class HalfMessageChecker {
   }
 
   async #look(signal: AbortSignal): Promise<PassResult> {
-    // As many are claimed as can be checked at once: a claim that waits for its turn would lapse.
+    // Claims only as many as can be checked at once: a claim that waits for its turn would lapse.
     if (this.#running.size >= this.#options.concurrency) await Promise.race(this.#running);
     return (await this.#claim(signal)) > 0 ? 'again' : 'idle';
   }
@@ -198,8 +210,8 @@ export class HalfMessageChecker {
     if (nowMs !== undefined && rows.length < free) this.#lowMs = Math.max(this.#lowMs, nowMs - LOW_MARGIN_MS);
     for (const row of rows) {
       const check = this.#check(row, signal).catch((error: unknown) =>
-        // The claim lapses, and somebody asks again.
-        this.#logger.warn(`the verdict on half message ${row.id} was not written: ${describeError(error)}`),
+        // The claim lapses, and the check is repeated.
+        this.#logger.warn(`could not write the verdict on half message ${row.id}: ${describeError(error)}`),
       );
       this.#running.add(check);
       void check.finally(() => this.#running.delete(check));
@@ -238,7 +250,7 @@ export class HalfMessageChecker {
     if (deferred?.undecided !== true) return;
     this.#counts.undecided += 1;
     this.#logger.error(
-      `half message ${row.id} is undecided: an operator has to decide about it (waybill half show ${row.id})`,
+      `half message ${row.id} is undecided: an operator has to decide on it (waybill half show ${row.id})`,
       { group: this.#dependencies.group, lastResult: text },
     );
   }
@@ -259,17 +271,19 @@ export class HalfMessageChecker {
       )
         throw error;
       this.#counts.fenced += 1;
-      this.#logger.warn(`the check of half message ${row.id} answered ${verdict}: ${error.message}`);
+      this.#logger.warn(
+        `the check of half message ${row.id} returned ${verdict}, which was refused: ${error.message}`,
+      );
     }
   }
 
-  /** Asks anyone who knows: the local database, then the user's check. */
+  /** Asks the local database first, then the user's check. */
   async #ask(row: ClaimedHalf, stopping: AbortSignal): Promise<CheckResult> {
     const abort = new AbortController();
     const { checkTimeoutMs } = this.#options;
     let cut: (why: Error) => void = () => {};
     const timer = setTimeout(
-      () => cut(checkError('CHECK_TIMED_OUT', `no answer within ${checkTimeoutMs} ms`)),
+      () => cut(checkError('CHECK_TIMED_OUT', `no result within ${checkTimeoutMs} ms`)),
       checkTimeoutMs,
     );
     const limit = new Promise<never>((_, reject) => {
@@ -283,7 +297,7 @@ export class HalfMessageChecker {
     if (stopping.aborted) cut(checkError('STOPPING', 'the process is stopping'));
     try {
       const asked = this.#verdictOf(row, abort.signal);
-      // It may answer long after its time; nobody listens then.
+      // A result after the time limit is ignored.
       asked.catch(() => {});
       return await Promise.race([asked, limit]);
     } catch (error) {
@@ -301,10 +315,10 @@ export class HalfMessageChecker {
     const half = await this.#halfOf(row, signal);
     const check = this.#checkFor(half.messages);
     if (check === undefined)
-      return local ?? { verdict: 'unanswered', by: 'check', why: 'there is no check for it in this process' };
+      return local ?? { verdict: 'unanswered', by: 'check', why: 'this process has no check for it' };
     const verdict: unknown = await check(half);
     if (verdict !== 'commit' && verdict !== 'rollback' && verdict !== 'unknown')
-      throw new TypeError(`the check answered ${show(verdict)}, not commit, rollback or unknown`);
+      throw new TypeError(`the check returned ${show(verdict)} instead of commit, rollback or unknown`);
     return { verdict, by: 'check', why: local?.why };
   }
 
@@ -324,17 +338,17 @@ export class HalfMessageChecker {
   }
 }
 
-/** Stands for an error where there is no check that could fail. */
+/** The name of the failure when no check exists. */
 const NO_CHECK = 'NO_CHECK';
-/** Longest name of a failure, in characters. */
+/** Maximum length of a failure's name, in characters. */
 const FAILURE_CHARS = 60;
 
-/** Why a check was given up. */
+/** The reason for aborting a check. */
 function checkError(code: 'CHECK_TIMED_OUT' | 'STOPPING', why: string): Error {
   return Object.assign(new Error(why), { code });
 }
 
-/** An error by its code, else by its class: it is shown where no content may be. */
+/** The code of an error, otherwise its class: it is shown where no content may be shown. */
 function failureName(error: unknown): string {
   if (typeof error !== 'object' || error === null) return typeof error;
   const { code, name } = ownText(error);
@@ -342,7 +356,7 @@ function failureName(error: unknown): string {
   return (known ?? 'Error').slice(0, FAILURE_CHARS);
 }
 
-/** What a check throws is anybody's: its getters may throw as well. */
+/** A check may throw any value, even one whose getters throw. */
 function ownText(error: object): { readonly code?: string | undefined; readonly name?: string | undefined } {
   const text = (name: 'code' | 'name'): string | undefined => {
     try {

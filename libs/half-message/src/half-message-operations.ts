@@ -16,19 +16,19 @@ import { type HalfMessageState, STATE } from './half-message.js';
 import type { HalfStore } from './half-store.js';
 import { checkHalfAgain, halfStats, halfTrouble, listHalves, showHalf } from './statements.generated.js';
 
-/** A half message as it is listed. */
+/** A half message in a listing. */
 export interface HalfMessageSummary {
   readonly id: string;
   readonly group: string;
   readonly state: HalfMessageState;
   readonly preparedAt: Date;
-  /** When it is asked about next; null once it is decided. */
+  /** When it is checked next; null once it is decided. */
   readonly nextCheckAt: Date | null;
   readonly deadlineAt: Date | null;
-  /** Answers UNKNOWN so far, of `checkMax`. */
+  /** Number of UNKNOWN results so far, up to `checkMax`. */
   readonly checks: number;
   readonly checkMax: number | null;
-  /** The process that is asking. */
+  /** The process that is checking it. */
   readonly checkedBy: string | null;
   readonly lastResult: string | null;
   readonly decidedAt: Date | null;
@@ -38,41 +38,41 @@ export interface HalfMessageSummary {
   readonly messages: readonly { readonly id: string; readonly topic: string; readonly key: string | null }[];
 }
 
-/** A half message with everything. */
+/** A half message with all its details. */
 export interface HalfMessageDetail extends HalfMessageSummary {
   /** In the order of `messages`; null once it is decided. */
   readonly payloads: readonly (Buffer | null)[] | null;
   readonly headers: readonly Readonly<Record<string, string>>[] | null;
-  /** Why a message stays encrypted, in the order of `messages`: code and message; null for one that is readable. */
+  /** Why a message cannot be decrypted, in the order of `messages`: code and message; null for a readable one. */
   readonly unreadable: readonly (string | null)[] | null;
-  /** The local database that is asked about it; null: a check of the user's. */
+  /** The local database that check-back asks; null: a check of the user's. */
   readonly localDatabase: string | null;
 }
 
-/** Which half messages are meant. */
+/** Selects half messages. */
 export interface HalfMessageFilter {
   /** Default: the open ones, which are prepared, checking or undecided. */
   readonly states?: readonly HalfMessageState[];
   readonly group?: string;
 }
 
-/** How half messages fare. Counts go up to 100,000. */
+/** Statistics of half messages. Counts go up to 100,000. */
 export interface HalfMessageStats {
   readonly open: number;
   readonly undecided: number;
-  /** Null when none is open. */
+  /** Null if none is open. */
   readonly oldestOpenAgeMs: number | null;
 }
 
-/** What is wrong with half messages; of no content. */
+/** Problems of half messages, without any content. */
 export interface HalfMessageTrouble {
-  /** Since the oldest undecided one was prepared; null when none is. */
+  /** Time since the oldest undecided one was prepared; null if there is none. */
   readonly oldestUndecidedAgeMs: number | null;
-  /** Those whose checks fail: they throw, take too long, or there is none. */
+  /** Number of those whose checks fail: they throw, time out or do not exist. */
   readonly failing: number;
-  /** For how long those of the oldest have failed. */
+  /** How long the checks of the oldest of these have failed. */
   readonly oldestFailingMs: number | null;
-  /** What a check failed with that began to fail last, by code or class; `NO_CHECK` where there is none. */
+  /** The code or class of the most recent failure; `NO_CHECK` if no check exists. */
   readonly lastFailure: string | null;
 }
 
@@ -93,7 +93,7 @@ const NUMBERS: Readonly<Record<HalfMessageState, number>> = {
   'rolled-back': STATE.rolledBack,
 };
 
-/** Looks at half messages, and decides about those that check-back could not. Every decision is kept with who made it. */
+/** Shows half messages, and decides on those that check-back could not. Every decision is stored with its operator. */
 export class HalfMessageOperations {
   constructor(
     private readonly bus: PgDatabase,
@@ -102,8 +102,8 @@ export class HalfMessageOperations {
   ) {}
 
   /**
-   * Half messages by id, which is by the time they were prepared.
-   * @param page at most `limit` (default 100) behind the id `after`
+   * Lists half messages by id, which is the order of preparation.
+   * @param page at most `limit` (default 100), after the id `after`
    * @throws ConfigurationError
    */
   async list(
@@ -113,7 +113,7 @@ export class HalfMessageOperations {
     const { states = OPEN, group = null } = filter;
     const problems = states
       .filter((state) => !STATE_NAMES.includes(state))
-      .map((state) => `states must be a list of ${STATE_NAMES.join(', ')}, got ${show(state)}`);
+      .map((state) => `states must be an array of ${STATE_NAMES.join(', ')}, got ${show(state)}`);
     const { limit } = resolveOptions('list of half messages', LIST, { limit: page.limit });
     if (page.after !== undefined && !isId(page.after))
       problems.push(`after must be the id of a half message`);
@@ -147,20 +147,20 @@ export class HalfMessageOperations {
 
   /**
    * Delivers the messages of an undecided half.
-   * @param options `force`: also of one that check-back has not given up
-   * @returns whether it was done now, or had been done before
+   * @param options `force`: even while check-back is still trying
+   * @returns whether this call committed it, or it was already committed
    * @throws NotFoundError, HalfMessageDecidedError, HalfMessageOpenError
    */
   async commit(id: string, operator: Operator, options: { readonly force?: boolean } = {}) {
     return this.#decide('commit', id, operator, options);
   }
 
-  /** Throws the messages of an undecided half away. As {@link commit}. */
+  /** Discards the messages of an undecided half. As {@link commit}. */
   async rollback(id: string, operator: Operator, options: { readonly force?: boolean } = {}) {
     return this.#decide('rollback', id, operator, options);
   }
 
-  /** Has an open half asked about again at once, from the first check, without a deadline. @throws NotFoundError */
+  /** Makes an open half due for a check at once, with its count at zero and no deadline. @throws NotFoundError */
   async check(id: string, operator: Operator): Promise<void> {
     const audit = operatorAction(operator, 'check', { kind: 'half', id });
     if (!isId(id)) throw new NotFoundError(`half message ${id}`);
@@ -171,7 +171,7 @@ export class HalfMessageOperations {
     });
   }
 
-  /** What operators did to a half message, newest first. */
+  /** What operators did with a half message, newest first. */
   async actions(id: string): Promise<OperatorAction[]> {
     return operatorActions(this.bus.session, { kind: 'half', id });
   }
@@ -181,7 +181,7 @@ export class HalfMessageOperations {
     return row ?? { open: 0, undecided: 0, oldestOpenAgeMs: null };
   }
 
-  /** What is wrong with them: which checks fail, and with what. */
+  /** Problems of half messages: which checks fail, and why. */
   async trouble(): Promise<HalfMessageTrouble> {
     const [row] = await this.bus.session.run(halfTrouble);
     return row ?? { oldestUndecidedAgeMs: null, failing: 0, oldestFailingMs: null, lastFailure: null };

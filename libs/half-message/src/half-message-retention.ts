@@ -11,20 +11,20 @@ import {
 import { emptyHalfSlot } from './statements.generated.js';
 
 const DAY_MS = 86_400_000;
-/** Slots of the ring of decided half messages; the same number as in the migration. */
+/** Number of slots in the ring of decided half messages, as in the migration. */
 const SLOTS = 9;
 
 const SPECS = {
-  /** How long a decided half message is kept at least, in milliseconds. Open ones stay. */
+  /** Minimum time that a decided half message is kept, in milliseconds. Open ones are kept. */
   decidedMs: wholeNumber({ default: 7 * DAY_MS, min: 0, max: 7 * DAY_MS }),
-  /** How often it looks for slots to empty, in milliseconds. */
+  /** Poll interval for slots to empty, in milliseconds. */
   intervalMs: wholeNumber({ default: 600_000, min: 10, max: DAY_MS }),
 };
 
 /** Options of a {@link HalfMessageRetention}. */
 export type HalfMessageRetentionOptions = Given<typeof SPECS>;
 
-/** Empties the days of decided half messages that are past their retention. An open half message is never removed. */
+/** Empties slots of decided half messages that are past their retention. An open half message is never removed. */
 export class HalfMessageRetention extends Retention {
   readonly #decidedMs: number;
 
@@ -39,7 +39,7 @@ export class HalfMessageRetention extends Retention {
     this.#decidedMs = decidedMs;
   }
 
-  /** One pass over the ring. A slot that is in use is left for the next. */
+  /** One pass over the ring. A slot in use is left for the next pass. */
   async runOnce(): Promise<PassResult> {
     await this.eachSlot(SLOTS, (slot) => this.bus.session.run(emptyHalfSlot, slot, this.#decidedMs));
     return 'idle';

@@ -36,45 +36,45 @@ import { type LocalDatabase, LocalDatabases, type LocalMark } from './local-data
 
 const DAY_MS = 86_400_000;
 
-/** Options that may be given for all half messages, and for one. */
+/** Options that may be set for all half messages and for one. */
 const HALF_SPECS = {
-  /** A half message is not asked about for so long after it was prepared, in milliseconds. */
+  /** How long after its preparation a half message is not checked, in milliseconds. */
   checkImmunityMs: wholeNumber({ default: 6_000, min: 0, max: 30 * DAY_MS }),
-  /** Wait after the first answer UNKNOWN, in milliseconds; it doubles with each further one. */
+  /** Wait after the first UNKNOWN, in milliseconds; it doubles with each further one. */
   checkIntervalMs: wholeNumber({ default: 30_000, min: 1, max: DAY_MS }),
-  /** After so many answers UNKNOWN it is undecided, and an operator's. */
+  /** Number of UNKNOWN results after which it becomes undecided and is left to an operator. */
   checkMax: wholeNumber({ default: 15, min: 1, max: 1_000 }),
-  /** When a check brings no verdict later than so long after it was prepared, it is undecided; in milliseconds. 0: never. */
+  /** Time after preparation, in milliseconds, after which a check without a verdict makes it undecided. 0: never. */
   deadlineMs: wholeNumber({ default: 0, min: 0, max: 3_650 * DAY_MS }),
 };
 
 const SPECS = {
   ...HALF_SPECS,
-  /** How long a commit or roll-back whose answer was lost is tried again, in milliseconds, before check-back is left to it. */
+  /** How long a commit or rollback without a response is retried, in milliseconds, before it is left to check-back. */
   resolveMs: wholeNumber({ default: 5_000, min: 0, max: 600_000 }),
 };
 
 /** Options of one half message. */
 export type HalfMessageOptions = Given<typeof HALF_SPECS>;
 
-/** Options of a half message that is prepared by hand. */
+/** Options of a half message that the caller prepares directly. */
 export type PrepareOptions = HalfMessageOptions & {
-  /** Name of the local database whose transaction passes the barrier; see {@link HalfMessages.pass}. Default none. */
+  /** Name of the local database whose transaction passes the barrier; see {@link HalfMessages.pass}. Default: none. */
   readonly barrier?: string;
 };
 
 /** Options of {@link HalfMessages}. */
 export type HalfMessagesOptions = Given<typeof SPECS>;
 
-/** Options of a half message whose local transaction is asked about by its id. */
+/** Options of a half message whose local transaction is looked up by its id. */
 export type XactStatusOptions = HalfMessageOptions & {
-  /** Whether it also passes the barrier, for when its id says nothing any more: after a failover. Default false. */
+  /** Whether it also passes the barrier, because its id cannot be looked up after a failover. Default false. */
   readonly barrier?: boolean;
 };
 
 /** What {@link HalfMessages} work with. */
 export interface HalfMessagesDependencies extends HalfStoreDependencies {
-  /** The producer group: its processes are asked about half messages of any of them. */
+  /** The producer group: any of its processes may check half messages of the others. */
   readonly group: string;
   /** Checks and encodes a message; see Outbox.encode. */
   readonly encode: (message: Message, options?: EncodeOptions) => EncodedMessage;
@@ -88,22 +88,22 @@ interface LocalHalf {
   readonly mark: LocalMark;
 }
 
-/** Messages that one half holds at most. */
+/** Maximum number of messages in one half. */
 const MAX_MESSAGES = 1_000;
 const LOCAL_TIMEOUT_MS = 30_000;
 const RESOLVE_MIN_MS = 50;
 const RESOLVE_STEP_MAX_MS = 1_000;
 
 /**
- * Messages about work that is not in the log's database: they are stored first and invisible (prepared), then the work is
- * done, then they are delivered (committed) or thrown away (rolled back). What is left open, because the process died or
- * the network did, is asked about by {@link HalfMessageChecker} in any process of the producer group.
+ * Messages about work outside of the log's database: they are stored first and invisible (prepared), then the work is
+ * done, then they are delivered (committed) or discarded (rolled back). If a crash or a network failure leaves one
+ * open, {@link HalfMessageChecker} checks it in any process of the producer group.
  *
- * Where the work is in the log's database, the outbox is simpler and faster.
+ * If the work is in the log's database, the outbox is simpler and faster.
  */
 export class HalfMessages {
   readonly group: string;
-  /** What the checker and the desk decide with. */
+  /** What the checker and operators decide with. */
   readonly store: HalfStore;
   readonly #options;
   readonly #dependencies: HalfMessagesDependencies;
@@ -123,8 +123,7 @@ export class HalfMessages {
   }
 
   /**
-   * Stores messages, invisible. They are on disk when it resolves: begin the local transaction then, and end it before
-   * `commit`.
+   * Stores messages, invisible and on disk. Start the local transaction afterwards, and end it before `commit`.
    * @throws MessageInvalidError, MessageTooLargeError, PayloadNotSerializableError, TopicUnknownError, ConfigurationError
    */
   async prepare(messages: MessagesOfHalf, options: PrepareOptions = {}): Promise<PreparedHalf> {
@@ -132,7 +131,7 @@ export class HalfMessages {
     return prepared(await this.#prepare(newId(), messages, rest, await this.#markFor(barrier)));
   }
 
-  /** As {@link prepare}, for messages of Waybill's own. */
+  /** As {@link prepare}, for Waybill's own messages. */
   async prepareControl(
     messages: readonly ControlMessage[],
     options: PrepareOptions = {},
@@ -150,8 +149,7 @@ export class HalfMessages {
   }
 
   /**
-   * Passes the barrier in a local transaction that the caller opens himself, as its first write; for a half that was
-   * prepared with the option `barrier`.
+   * Passes the barrier as the first write of a local transaction of the caller's; needs the option `barrier`.
    * @throws TransactionRequiredError, BarrierRefusedError
    */
   async pass(tx: TransactionHandle, half: Pick<PreparedHalf, 'id'>, database: string): Promise<void> {
@@ -160,26 +158,26 @@ export class HalfMessages {
   }
 
   /**
-   * Delivers the messages of a half: twice is once. An answer that was lost is asked for again.
-   * @returns whether it was done now, or had been done before
-   * @throws HalfMessageDecidedError when it was rolled back, NotFoundError
-   * @throws HalfMessageOpenError when the database could not be asked within `resolveMs`; check-back decides about it
+   * Delivers the messages of a half; a second call has no further effect. If the response is lost, it is retried.
+   * @returns whether this call committed it, or it was already committed
+   * @throws HalfMessageDecidedError if it was rolled back, NotFoundError
+   * @throws HalfMessageOpenError if the database could not be reached within `resolveMs`; check-back then decides
    */
   async commit(id: string): Promise<'done' | 'already'> {
     return this.#end(id, () => this.store.decide(id, { verdict: 'commit', by: 'producer' }));
   }
 
-  /** Throws the messages of a half away; answers and errors as {@link commit}. */
+  /** Discards the messages of a half; results and errors as of {@link commit}. */
   async rollback(id: string): Promise<'done' | 'already'> {
     return this.#end(id, () => this.store.decide(id, { verdict: 'rollback', by: 'producer' }));
   }
 
   /**
-   * Prepares, does the work, and commits; rolls back when the work throws, and throws that. Check-back asks a check of
-   * the user's. Work that throws because a database was lost may have taken effect: that is left to check-back.
+   * Prepares, does the work, and commits; if the work throws, rolls back and rethrows. Check-back uses a check of the
+   * user's. Work that throws because a database was lost may have taken effect: it is left to check-back.
    *
    * @returns what the work resolves to
-   * @throws whatever the work throws; errors of {@link prepare} and {@link commit}
+   * @throws what the work throws; errors of {@link prepare} and {@link commit}
    */
   async execute<T>(
     messages: MessagesOfHalf,
@@ -192,7 +190,7 @@ export class HalfMessages {
       result = await work(prepared(half));
     } catch (error) {
       if (isInfrastructureFailure(error) && !isTransactionConflict(error)) {
-        const why = 'a database was lost in its local work, which may have taken effect';
+        const why = 'a database was lost during its local work, which may have taken effect';
         throw new HalfMessageOpenError(half.id, why, { cause: error });
       }
       await this.#rollbackBecause(half.id, error);
@@ -203,11 +201,11 @@ export class HalfMessages {
   }
 
   /**
-   * As {@link execute}, with the work in a transaction of a local database that passes the barrier first: check-back needs
-   * no code of the user's, and is always right. The database needs Waybill's migrations.
+   * As {@link execute}, with the work in a transaction of a local database that passes the barrier first: check-back
+   * needs no code of the user's and is always right. The database needs Waybill's migrations.
    *
-   * @param database one of those that this process knows, or its name
-   * @throws BarrierRefusedError when it was given up by check-back before it came to the barrier
+   * @param database a local database of this process, or its name
+   * @throws BarrierRefusedError if check-back rolled it back before it reached the barrier
    */
   async executeWithBarrier<Handle = PgTransactionHandle, T = unknown>(
     messages: MessagesOfHalf,
@@ -229,11 +227,11 @@ export class HalfMessages {
   }
 
   /**
-   * As {@link execute}, with the work in a transaction of PostgreSQL that is asked about by its id (`pg_xact_status`): the
-   * database needs nothing of Waybill's. Its answer counts on the cluster and the timeline on which the transaction
-   * began; after a failover the barrier, if asked for, or a check of the user's is asked.
+   * As {@link execute}, with the work in a PostgreSQL transaction that check-back looks up by its id
+   * (`pg_xact_status`): the database needs nothing of Waybill's. The result is valid on the transaction's cluster and
+   * timeline; after a failover, check-back uses the barrier, if requested, or a check of the user's.
    *
-   * @param database one of those that this process knows, or its name
+   * @param database a local database of this process, or its name
    */
   async executeWithXactStatus<Handle = PgTransactionHandle, T = unknown>(
     messages: MessagesOfHalf,
@@ -291,7 +289,7 @@ export class HalfMessages {
     const { checkImmunityMs, checkIntervalMs, checkMax, deadlineMs } = this.#resolve(options);
     if (this.group === '')
       throw new ConfigurationError('A half message cannot be prepared', [
-        'no producer group is named, so nobody could be asked about it: set group',
+        'no producer group is set, so no process could check it: set group',
       ]);
     return this.store.prepare({
       id,
@@ -328,52 +326,52 @@ export class HalfMessages {
     } catch (error) {
       const half = current();
       if (half === undefined) throw error;
-      // COMMIT is sent behind the work only: where that has not ended, nothing has taken effect.
+      // COMMIT is sent only after the work: if the work has not ended, nothing has taken effect.
       if (worked === undefined || (await this.#askLocally(half, error)) === 'rollback') {
         await this.#rollbackBecause(half.stored.id, error);
         throw error;
       }
     }
     const half = current();
-    invariant(half !== undefined && worked !== undefined, 'local work has ended that was never begun');
+    invariant(half !== undefined && worked !== undefined, 'local work has ended that never started');
     await this.#end(half.stored.id, () => this.store.commitStored(half.stored));
     return worked.result;
   }
 
-  /** How a local transaction has ended whose COMMIT was not answered well. @throws HalfMessageOpenError */
+  /** How a local transaction has ended if its COMMIT failed or got no response. @throws HalfMessageOpenError */
   async #askLocally({ stored, mark }: LocalHalf, cause: unknown): Promise<'commit' | 'rollback'> {
     const verdict = await this.#retry(async () => {
       const result = await this.#databases.ask(stored.id, mark);
       return result.verdict === 'open' ? undefined : result.verdict;
     });
     if (verdict === 'commit' || verdict === 'rollback') return verdict;
-    const why = 'the answer to the COMMIT of its local transaction was lost';
+    const why = 'the response to the COMMIT of its local transaction was lost';
     throw new HalfMessageOpenError(stored.id, why, { cause });
   }
 
-  /** Ends a half, however often it has to be told to the database. */
+  /** Commits or rolls back a half, with retries. */
   async #end(id: string, decide: () => Promise<DecisionOutcome>): Promise<'done' | 'already'> {
     let cause: unknown;
     const outcome = await this.#retry(decide, (error) => (cause = error));
     if (outcome === undefined) {
-      const why = `the database could not be told how it ended (${describeError(cause)})`;
+      const why = `its outcome could not be written to the database (${describeError(cause)})`;
       throw new HalfMessageOpenError(id, why, { cause });
     }
     return outcome === 'done' ? 'done' : 'already';
   }
 
-  /** Rolls a half back for an error that is thrown anyway; what does not succeed is left to check-back. */
+  /** Rolls a half back because of an error that is rethrown; if that fails, it is left to check-back. */
   async #rollbackBecause(id: string, error: unknown): Promise<void> {
     try {
       await this.rollback(id);
     } catch (failure) {
-      this.#logger.error(`half message ${id} was not rolled back: ${describeError(failure)}`, {
+      this.#logger.error(`could not roll back half message ${id}: ${describeError(failure)}`, {
         because: describeError(error),
       });
     }
   }
 
-  /** Tries for `resolveMs` until there is an answer, as long as only the database stands in its way. */
+  /** Retries for `resolveMs` until there is a result, while only the database fails. */
   async #retry<T>(
     attempt: () => Promise<T | undefined>,
     failed: (error: unknown) => void = () => {},

@@ -35,16 +35,16 @@ interface WaitingCommit {
 
 /** What a {@link HalfStore} works with. */
 export interface HalfStoreDependencies {
-  /** The log's database, which holds the half messages. */
+  /** The log's database, which stores the half messages. */
   readonly bus: PgDatabase;
   readonly topics: Topics;
   readonly signals?: LogSignals | undefined;
-  /** Told of delayed messages that were committed; without it their timers are found by polling. */
+  /** Called for delayed messages that were committed; without it, their timers are found by polling. */
   readonly alarm?: TimerAlarm | undefined;
   readonly clock?: Clock | undefined;
 }
 
-/** A half message to be stored. Times in milliseconds. */
+/** A half message to store. Times in milliseconds. */
 export interface HalfToStore {
   readonly id: string;
   readonly group: string;
@@ -66,13 +66,13 @@ export interface StoredHalf {
   readonly storedAt: number;
 }
 
-/** What is decided, by whom, and out of which states. */
+/** A decision: the verdict, its origin, and the states it applies to. */
 export interface Decision {
   readonly verdict: 'commit' | 'rollback';
   /** `producer`, `check`, `tombstone`, `xact-status`, or an operator's name. */
   readonly by: string;
   readonly reason?: string | undefined;
-  /** The claim under which a check has answered. */
+  /** The claim under which a check returned. */
   readonly epoch?: number;
   /** Default: prepared and undecided ones. */
   readonly from?: readonly number[];
@@ -80,23 +80,23 @@ export interface Decision {
   readonly audit?: BoundStatement;
 }
 
-/** What came of it; `already`: it had been decided so before, and nothing happened now. */
+/** The outcome of a decision; `already`: the same decision was made before, and this call did nothing. */
 export type DecisionOutcome = 'done' | 'already' | 'fenced';
 
 const OPEN = [STATE.prepared, STATE.undecided];
-/** Largest record batch, in bytes; a larger single message has one of its own. */
+/** Maximum size of a record batch, in bytes; a larger single message gets its own batch. */
 const BATCH_BYTES = 1024 * 1024;
 const SPARE_COLLECTORS = 16;
-/** Half messages, and bytes of their payloads, that share a transaction at most. */
+/** Maximum number of half messages, and bytes of their payloads, that share a transaction. */
 const TOGETHER_HALVES = 200;
 const TOGETHER_BYTES = 4 * 1024 * 1024;
-/** Raised by half_commit_prepared, and when a topic or partition is not there any more. */
+/** Raised by half_commit_prepared, and when a topic or partition no longer exists. */
 const OF_ONE: ReadonlySet<string> = new Set(['WB008', 'TOPIC_UNKNOWN', 'MESSAGE_INVALID']);
 
-/** Half messages in the database: each decision is one transaction, or a part of one. */
+/** Half messages in the database: each decision is a transaction, or a part of one. */
 export class HalfStore {
   readonly #clock: Clock;
-  /** One append fills a collector at a time. */
+  /** Only one append fills a collector at a time. */
   readonly #collectors: BatchCollector[] = [];
   readonly #waiting: WaitingCommit[] = [];
   #committing = false;
@@ -124,17 +124,17 @@ export class HalfStore {
       messages,
       payloads,
     );
-    invariant(row !== undefined, `preparing half message ${id} gave no answer`);
+    invariant(row !== undefined, `preparing half message ${id} returned no row`);
     return { id, encoded, preparedMs: row.nowMs, storedAt: this.#clock.monotonic() };
   }
 
   /**
-   * Commits a half whose content is known. What is committed while the last such transaction runs shares the next one:
-   * otherwise each would hold its partitions' locks for a flush to disk of its own.
+   * Commits a half whose content is known. Commits that arrive while the previous such transaction runs share the next
+   * one: otherwise each would hold its partitions' locks during a separate flush to disk.
    * @throws as {@link decide}
    */
   async commitStored(half: StoredHalf): Promise<DecisionOutcome> {
-    // Delays count by the database's clock, which has to be asked first.
+    // Delays count by the database's clock, which has to be read first.
     if (half.encoded.some(({ times }) => times !== null))
       return this.decide(half.id, { verdict: 'commit', by: 'producer' });
     return new Promise((resolve, reject) => {
@@ -143,7 +143,7 @@ export class HalfStore {
     });
   }
 
-  /** Never throws: anyone who waits is told. */
+  /** Never throws: it settles each waiting commit. */
   async #commitWaiting(): Promise<void> {
     if (this.#committing) return;
     this.#committing = true;
@@ -153,7 +153,8 @@ export class HalfStore {
         await this.#commitTogether(together.map(({ half }) => half));
         for (const { resolve } of together) resolve('done');
       } catch (error) {
-        // One of them is not prepared any more, or cannot be delivered: which, and why, each finds out for itself.
+        // One of them is no longer prepared or cannot be delivered: each is then committed separately to find out
+        // which, and why.
         const isOfOne =
           blamesMessage(error) || (isWaybillError(error) && OF_ONE.has(sqlStateOf(error) ?? error.code));
         for (const { half, resolve, reject } of together) {
@@ -165,7 +166,7 @@ export class HalfStore {
     this.#committing = false;
   }
 
-  /** The next ones, in the order in which they came: as many as one transaction takes, and at least one. */
+  /** The next commits in order of arrival: as many as fit into one transaction, and at least one. */
   #takeWaiting(): WaitingCommit[] {
     let bytes = 0;
     const end = this.#waiting.findIndex(({ half }, index) => {
@@ -196,9 +197,9 @@ export class HalfStore {
   }
 
   /**
-   * Decides about a half, and delivers its messages in the same transaction when it is committed.
-   * @throws NotFoundError, HalfMessageDecidedError when it was decided otherwise, HalfMessageOpenError when it is not in
-   *   one of the states `from`
+   * Decides on a half, and delivers its messages in the same transaction if it is committed.
+   * @throws NotFoundError, HalfMessageDecidedError if it was decided differently, HalfMessageOpenError if it is not in
+   * one of the states `from`
    */
   async decide(id: string, decision: Decision): Promise<DecisionOutcome> {
     const { verdict, by, reason = null, epoch = null, from = OPEN, audit } = decision;
@@ -208,7 +209,7 @@ export class HalfStore {
       try {
         const [rows] = await connection.runBatch([claim], { begin: true });
         const row = (rows as DecisionRow[])[0];
-        invariant(row !== undefined, `deciding about half message ${id} gave no answer`);
+        invariant(row !== undefined, `deciding on half message ${id} returned no row`);
         const { outcome } = row;
         if (outcome !== 'done') {
           await connection.rollback();
@@ -258,10 +259,13 @@ function contentOf({ messages, payloads }: DecisionRow): EncodedMessage[] {
 function refuseUnless(id: string, { outcome, state, decidedBy }: DecisionRow): DecisionOutcome {
   if (outcome === 'missing') throw new NotFoundError(`half message ${id}`);
   if (outcome === 'open')
-    throw new HalfMessageOpenError(id, 'it is checked back, and only an undecided one is for an operator');
+    throw new HalfMessageOpenError(
+      id,
+      'it is still being checked back; operators decide only on undecided ones',
+    );
   if (outcome === 'refused') {
     const name = state === STATE.committed ? 'committed' : 'rolled-back';
-    throw new HalfMessageDecidedError(id, name, decidedBy ?? 'nobody');
+    throw new HalfMessageDecidedError(id, name, decidedBy ?? 'unknown');
   }
   return outcome;
 }

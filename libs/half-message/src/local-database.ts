@@ -14,32 +14,32 @@ import { flushWal, markTransaction, transactionStatus } from './statements.gener
 const TIMEOUT = wholeNumber({ default: 30_000, min: 1, max: 86_400_000 });
 
 /**
- * A database in which local transactions of half messages run. All processes of a producer group give the same database
- * the same name, because any of them may be asked about a half message of any other.
+ * A database in which local transactions of half messages run. All processes of a producer group must use the same name
+ * for the same database, because any of them may check half messages of the others.
  */
 export interface LocalDatabase<Handle = unknown> {
   readonly name: string;
   /** Opens the local transactions. */
   readonly transactions: TransactionRunner<Handle>;
-  /** Runs statements outside of transactions, on a pool of its own: one pool for both would starve itself. */
+  /** Runs statements outside of transactions, on a separate pool: a shared pool could starve. */
   readonly session: SqlSession;
-  /** A local transaction is given up after this many milliseconds, up to a day. Default 30,000. */
+  /** Time limit of a local transaction, in milliseconds, up to a day. Default 30,000. */
   readonly timeoutMs?: number;
 }
 
-/** How the local transaction of a half message can be asked about. Kept in the half message's row. */
+/** How the outcome of a half message's local transaction can be found out. Stored in the half message's row. */
 export interface LocalMark {
   readonly name: string;
-  /** See databaseIdentity; a tombstone in another database would say nothing. */
+  /** See databaseIdentity; a tombstone in another database would prove nothing. */
   readonly identity: string;
   /** Whether the transaction passes the barrier, so that a tombstone decides. */
   readonly barrier: boolean;
-  /** Its id, and where that counts: for pg_xact_status. */
+  /** Its id, and the cluster and timeline on which it is valid: for pg_xact_status. */
   readonly transaction?:
     { readonly xid: string; readonly systemIdentifier: string; readonly timeline: string } | undefined;
 }
 
-/** What a local database says about a local transaction; `open`: it has not ended, ask again. */
+/** A local database's result for a local transaction; `open`: it has not ended, ask again. */
 export interface LocalOutcome {
   readonly verdict: HalfMessageVerdict | 'open';
   readonly by: 'tombstone' | 'xact-status';
@@ -48,26 +48,26 @@ export interface LocalOutcome {
 
 /** How long a check waits for an open local transaction, in milliseconds. */
 const TOMBSTONE_WAIT_MS = 1_000;
-/** What pg_xact_status answers for an id that was not given out yet. */
+/** The error of pg_xact_status for an id that was not assigned yet. */
 const XID_IN_FUTURE = '22023';
 
-/** The row of a half message's local transaction; a tombstone in its place says `rollback`. */
+/** The barrier row of a half message's local transaction; a tombstone in its place means `rollback`. */
 function barrierOf(halfId: string): BarrierName {
   return { gid: halfId, branch: '00', op: 'msg' };
 }
 
-/** Local databases by name: marks local transactions, and asks about them. */
+/** Local databases by name: marks local transactions and finds out how they ended. */
 export class LocalDatabases {
   readonly #byName = new Map<string, LocalDatabase>();
   readonly #identities = new Map<SqlSession, Promise<string>>();
   readonly #barrier = new Barrier();
 
-  /** @throws ConfigurationError for two of one name */
+  /** @throws ConfigurationError if two have the same name */
   constructor(databases: readonly LocalDatabase[] = []) {
     for (const database of databases) {
       if (this.#byName.has(database.name))
         throw new ConfigurationError('The local databases are not usable', [
-          `two are named ${database.name}`,
+          `two have the name ${database.name}`,
         ]);
       this.#byName.set(database.name, database);
     }
@@ -79,7 +79,7 @@ export class LocalDatabases {
     if (database === undefined) {
       const known = [...this.#byName.keys()].join(', ') || 'none';
       throw new ConfigurationError('A half message needs a local database', [
-        `there is none named ${name} in this process, known: ${known}`,
+        `this process has no database named ${name}; known: ${known}`,
       ]);
     }
     return database;
@@ -87,7 +87,7 @@ export class LocalDatabases {
 
   /**
    * Describes the database for a half message's row.
-   * @throws ConfigurationError when transactions and session are not in one database, or share a pool
+   * @throws ConfigurationError if transactions and session are in different databases or share a pool
    */
   async describe(database: LocalDatabase): Promise<Pick<LocalMark, 'name' | 'identity'>> {
     const { name, transactions, session, timeoutMs } = database;
@@ -98,9 +98,9 @@ export class LocalDatabases {
     const problems: string[] = [];
     const limit = timeoutMs === undefined ? undefined : TIMEOUT.check(timeoutMs);
     if (limit !== undefined) problems.push(`${name}: timeoutMs ${limit}`);
-    if (transactions.session === session) problems.push(`${name}: session must be on a pool of its own`);
+    if (transactions.session === session) problems.push(`${name}: session must use a separate pool`);
     if (identity !== ofTransactions)
-      problems.push(`${name}: transactions and session are not in one database and schema`);
+      problems.push(`${name}: transactions and session must be in the same database and schema`);
     if (problems.length > 0) throw new ConfigurationError('A local database is not usable', problems);
     return { name, identity };
   }
@@ -111,9 +111,9 @@ export class LocalDatabases {
   }
 
   /**
-   * Gives the current local transaction its id, in a way that lets it be asked about: ids that are not on disk can be
-   * given to another transaction after a crash, so what was given out is flushed, by another connection, before the id
-   * is told to anybody.
+   * Assigns the current local transaction its id in such a way that it can be looked up: after a crash, ids that are
+   * not on disk can be assigned to another transaction. So the assigned id is flushed, over another connection, before
+   * it is used.
    */
   async markTransaction(database: LocalDatabase, session: SqlSession): Promise<LocalMark['transaction']> {
     const [mark] = await session.run(markTransaction);
@@ -122,9 +122,9 @@ export class LocalDatabases {
   }
 
   /**
-   * Asks a local database how a half message's local transaction has ended. Where there is a barrier, the answer
-   * `rollback` also sees to it that it does not succeed later.
-   * @throws WaybillError when the database cannot be asked
+   * Finds out from a local database how a half message's local transaction has ended. With a barrier, the result
+   * `rollback` also prevents it from succeeding later.
+   * @throws WaybillError if the database cannot be reached
    */
   async ask(halfId: string, mark: LocalMark): Promise<LocalOutcome> {
     const { session } = this.get(mark.name);
@@ -133,7 +133,7 @@ export class LocalDatabases {
       if (result.verdict !== 'unknown' || !mark.barrier) return result;
     }
     if (!mark.barrier) return { verdict: 'unknown', by: 'tombstone', why: 'there is no barrier' };
-    // Asked each time: a server may have taken the place of another under the same address.
+    // Checked each time: the address may now lead to another server.
     if ((await databaseIdentity(session)) !== mark.identity)
       return { verdict: 'unknown', by: 'tombstone', why: `${mark.name} is another database now` };
     try {
@@ -146,7 +146,7 @@ export class LocalDatabases {
       return { verdict: passed ? 'commit' : 'rollback', by: 'tombstone' };
     } catch (error) {
       if (isTransactionConflict(error)) return { verdict: 'open', by: 'tombstone' };
-      // So old that the barrier has forgotten it: an operator's to decide.
+      // It is so old that the barrier has forgotten it: an operator has to decide.
       if (isWaybillError(error) && error.code === 'BARRIER_NAME_INVALID')
         return { verdict: 'unknown', by: 'tombstone', why: error.message };
       throw error;
@@ -163,10 +163,10 @@ export class LocalDatabases {
       [row] = await session.run(transactionStatus, xid, systemIdentifier, timeline);
     } catch (error) {
       if (isWaybillError(error) && (error as { sqlState?: string }).sqlState === XID_IN_FUTURE)
-        return unknown(`transaction ${xid} was not begun yet`);
+        return unknown(`transaction ${xid} has not started yet`);
       throw error;
     }
-    if (row?.same !== true) return unknown(`transaction ${xid} is one of another cluster or timeline`);
+    if (row?.same !== true) return unknown(`transaction ${xid} belongs to another cluster or timeline`);
     switch (row.status ?? '') {
       case 'committed':
         return { verdict: 'commit', by: 'xact-status' };

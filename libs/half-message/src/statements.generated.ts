@@ -2,7 +2,7 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
- * Lets a half message be checked at once, with its count at zero and no deadline any more.
+ * Makes a half message due for a check at once, with its count at zero and no deadline.
  * Index: half_message_pkey
  */
 export const checkHalfAgain = statement<[id: string], { id: string }>('check-half-again', `update :schema.half_message h
@@ -13,7 +13,7 @@ returning h.id`);
 
 /**
  * Claims half messages of a group that are due to be checked, none due before low (milliseconds since the epoch).
- * Locks: those that are claimed; those that are locked are left out
+ * Locks: the claimed rows; locked rows are skipped
  * Index: half_message_due
  */
 export const claimHalves = statement<[group: string, lowMs: number, most: number, leaseMs: number, by: string], { id: string; epoch: number; checks: number; preparedAt: Date; local: string | null; messages: string; payloads: readonly Buffer[]; nowMs: number }>('claim-halves', `select c.id, c.lease_epoch as epoch, c.checks, c.prepared_at as "preparedAt", c."local", c.messages, c.payloads,
@@ -21,14 +21,14 @@ export const claimHalves = statement<[group: string, lowMs: number, most: number
   from :schema.half_claim($1, timestamptz 'epoch' + $2::bigint::double precision * interval '1 millisecond', $3, $4, $5) c`);
 
 /**
- * Commits prepared half messages whose content is known; raises WB008 when one is not prepared any more.
+ * Commits prepared half messages whose content is known; raises WB008 if one is no longer prepared.
  * Locks: the half messages, in the order of their ids
  * Index: half_message_pkey
  */
 export const commitPreparedHalves = statement<[ids: readonly (string | null)[], by: string], Record<never, never>>('commit-prepared-halves', `select :schema.half_commit_prepared($1, $2)`);
 
 /**
- * Decides about a half message: 2 commits, 3 rolls back. Its content comes back when it was decided now.
+ * Decides on a half message: 2 commits, 3 rolls back. Returns its content if this call decided it.
  * Locks: the half message
  * Index: half_message_pkey, half_message_decided_id
  */
@@ -37,11 +37,11 @@ export const decideHalf = statement<[id: string, verdict: number, by: string, re
   from :schema.half_decide($1, $2::smallint, $3, $4, $5, $6::smallint[]) d`);
 
 /**
- * Takes the answer of a check that brought no verdict: UNKNOWN counts, no answer does not. It is due again after a wait
- * that doubles: from its own interval to intervalMaxMs behind UNKNOWN, from retryMs to retryMaxMs behind no answer. It is
- * undecided when it has been asked often enough, or its deadline is past, or its checks have failed for failingMs (0: that
- * does not count) and at least failuresMin times in a row. failure: names what failed; null for a check that did not.
- * No row: another claim is newer.
+ * Records the result of a check without a verdict: UNKNOWN counts, a failed check does not. It is due again after a
+ * wait that doubles: from its own interval to intervalMaxMs after UNKNOWN, from retryMs to retryMaxMs after a failed
+ * check. It becomes undecided when it has been checked often enough, its deadline has passed, or its checks have failed
+ * for failingMs (0: never for this reason) and at least failuresMin times in a row. failure: the code or class of the
+ * failure; null if the check did not fail. No row: a newer claim exists.
  * Index: half_message_pkey
  */
 export const deferHalf = statement<[id: string, epoch: number, counts: boolean, answer: string, intervalMaxMs: number, retryMs: number, retryMaxMs: number, failure: string | null, failingMs: number, failuresMin: number], { undecided: boolean }>('defer-half', `update :schema.half_message h
@@ -67,19 +67,19 @@ export const deferHalf = statement<[id: string, epoch: number, counts: boolean, 
 returning h.state = 4 as undecided`);
 
 /**
- * Empties a slot of decided half messages that are all older than the retention.
+ * Empties a slot of decided half messages if all of them are older than the retention.
  * Locks: that slot, for at most 50 ms of waiting
  */
 export const emptyHalfSlot = statement<[slot: number, retentionMs: number], { emptied: boolean }>('empty-half-slot', `select :schema.half_empty_slot($1, $2) as emptied`);
 
 /**
- * Puts everything on disk that this server has written so far, transaction ids that it has given out among it.
+ * Flushes to disk everything that this server has written so far, including the transaction ids that it has assigned.
  */
 export const flushWal = statement<[], { lsn: string }>('flush-wal', `select pg_catalog.set_config('synchronous_commit', 'on', true) as durability,
        pg_catalog.pg_logical_emit_message(true, 'waybill', '')::text as lsn`);
 
 /**
- * How many half messages are open and undecided (both counted up to 100,000), and how old the oldest is.
+ * Number of open and of undecided half messages (both counted up to 100,000), and the age of the oldest.
  * Index: half_message_pkey, half_message_undecided
  */
 export const halfStats = statement<[], { open: number; undecided: number; oldestOpenAgeMs: number | null }>('half-stats', `select (select pg_catalog.count(*) from (select from :schema.half_message limit 100000) o)::integer as open,
@@ -89,8 +89,8 @@ export const halfStats = statement<[], { open: number; undecided: number; oldest
           from :schema.half_message h order by h.id limit 1) as "oldestOpenAgeMs"`);
 
 /**
- * What is wrong with half messages: how long the oldest undecided one has been prepared, how many there are whose checks
- * fail (up to 100,000), for how long, and what the last of these, or of those undecided, failed with.
+ * Problems of half messages: how long the oldest undecided one has been prepared, the number of those with failing
+ * checks (up to 100,000), for how long, and the last failure of these or of undecided ones.
  * Index: half_message_undecided, half_message_failing
  */
 export const halfTrouble = statement<[], { oldestUndecidedAgeMs: number | null; failing: number; oldestFailingMs: number | null; lastFailure: string | null }>('half-trouble', `select (select pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - u.prepared_at) * 1000.0)::bigint
@@ -104,7 +104,7 @@ export const halfTrouble = statement<[], { oldestUndecidedAgeMs: number | null; 
          order by f.failing_since desc limit 1) as "lastFailure"`);
 
 /**
- * Half messages in the order of their ids: those of some states, of a group, behind one.
+ * Half messages in order of id: filtered by states and group, starting after an id.
  * Index: half_message_pkey, half_message_decided_id
  */
 export const listHalves = statement<[states: readonly (number | null)[], group: string | null, after: string | null, most: number], { id: string; group: string; state: number; preparedAt: Date; nextCheckAt: Date | null; deadlineAt: Date | null; checks: number; checkMax: number | null; checkedBy: string | null; lastResult: string | null; decidedAt: Date | null; decidedBy: string | null; reason: string | null; messages: string }>('list-halves', `(select o.id, o.producer_group as "group", o.state::integer as state, o.prepared_at as "preparedAt",
@@ -127,19 +127,19 @@ union all
  limit $4`);
 
 /**
- * Gives the current transaction its id, and says on which cluster and timeline.
+ * Assigns the current transaction its id, and returns it with the cluster and timeline.
  */
 export const markTransaction = statement<[], { xid: string; systemIdentifier: string; timeline: string }>('mark-transaction', `select pg_catalog.pg_current_xact_id()::text as xid, (select c.system_identifier from pg_catalog.pg_control_system() c)::text
          as "systemIdentifier", pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) as timeline`);
 
 /**
- * Stores a half message. The times are milliseconds; the deadline may be missing.
+ * Stores a half message. The times are in milliseconds; the deadline is optional.
  * Locks: none but the new row
  */
 export const prepareHalf = statement<[id: string, group: string, immunityMs: number, deadlineMs: number | null, intervalMs: number, checkMax: number, local: string | null, messages: string, payloads: readonly (Buffer | null)[]], { nowMs: number }>('prepare-half', `select :schema.half_prepare($1, $2, $3, $4, $5, $6, $7::jsonb, $8::jsonb, $9) as "nowMs"`);
 
 /**
- * One half message, decided or not; its payloads while it is not decided.
+ * One half message, decided or not; with its payloads while it is not decided.
  * Index: half_message_pkey, half_message_decided_id
  */
 export const showHalf = statement<[id: string], { id: string; group: string; state: number; preparedAt: Date; nextCheckAt: Date | null; deadlineAt: Date | null; checks: number; checkMax: number | null; checkedBy: string | null; lastResult: string | null; decidedAt: Date | null; decidedBy: string | null; reason: string | null; messages: string; payloads: readonly Buffer[] | null; local: string | null }>('show-half', `select o.id, o.producer_group as "group", o.state::integer as state, o.prepared_at as "preparedAt",
@@ -154,8 +154,8 @@ select d.id, d.producer_group, d.state::integer, d.prepared_at, null, null, d.ch
   from :schema.half_message_decided d where d.id = $1`);
 
 /**
- * How a transaction has ended, when this is still the cluster and the timeline on which it got its id. Everything that
- * the answer rests upon is on disk when it arrives. An id that was not given out yet is an error (22023).
+ * How a transaction has ended, if this is still the cluster and the timeline on which it got its id. Everything that
+ * the response is based on is on disk when it arrives. An id that was not assigned yet is an error (22023).
  */
 export const transactionStatus = statement<[xid: string, systemIdentifier: string, timeline: string], { same: boolean; status: string | null }>('transaction-status', `select i.same, case when i.same then pg_catalog.pg_xact_status($1::text::xid8) end as status,
        pg_catalog.set_config('synchronous_commit', 'on', true) as durability, pg_catalog.pg_logical_emit_message(true, 'waybill', '')::text as lsn

@@ -10,15 +10,15 @@ const marked: Codec = {
   decode: (bytes) => JSON.parse(bytes.toString().slice(7)) as unknown,
 };
 
-describe('what a check sees of a half message', () => {
-  test('is read by the codec of its topic, also where that is called like a property of every object', async () => {
+describe('the content of a half message that a check gets', () => {
+  test('is read with the codec of its topic, even if the topic is named like a property of every object', async () => {
     const codecs = { ['__proto__']: marked };
     const outbox = new Outbox({ codecs });
     const topics = ['constructor', '__proto__', 'toString'];
     const content = storeContent(topics.map((topic) => outbox.encode({ topic, payload: { topic } })));
     const session: SqlSession = {
       schema: 'waybill',
-      run: () => Promise.reject(new Error('nothing is asked of the database here')),
+      run: () => Promise.reject(new Error('no query is expected here')),
     };
     const seen = await contentToCheck(content, { codecs, sealer: Sealer.none, session });
     expect(seen.map(({ payload }) => payload)).toEqual(topics.map((topic) => ({ topic })));

@@ -11,27 +11,27 @@ const traceId = '0af7651916cd43dd8448eb211c80319c';
 const spanId = 'b7ad6b7169203331';
 const traceparent = `00-${traceId}-${spanId}-01`;
 
-test('a traceparent is found in the JSON of headers, and nothing that only looks like one', () => {
+test('finds a traceparent in the JSON of headers, and nothing that only looks like one', () => {
   expect(traceparentIn(JSON.stringify({ a: '1', traceparent }))).toBe(traceparent);
   expect(traceparentIn(`{"a": "1", "traceparent": "${traceparent}"}`)).toBe(traceparent);
   expect(traceparentIn(JSON.stringify({ note: JSON.stringify({ traceparent }) }))).toBeUndefined();
   expect(traceparentIn(JSON.stringify({ 'x-traceparent': traceparent }))).toBeUndefined();
 });
 
-test('a traceparent names a span, and what is none names nothing', () => {
+test('a traceparent identifies a span, and an invalid one does not', () => {
   expect(parseTraceparent(traceparent)).toEqual({ traceId, spanId, traceFlags: 1, isRemote: true });
   for (const text of [undefined, '', traceparent.toUpperCase(), `${traceparent}-x`, traceparent.slice(1)])
     expect(parseTraceparent(text)).toBeUndefined();
 });
 
-test('a trace is carried on with what belongs to it, and only when there is one', () => {
+test('passes a trace on with its headers, and only if there is one', () => {
   const headers = { traceparent, tracestate: 'a=1', baggage: 'b=2', other: 'c' };
   expect(carriedOn(headers)).toEqual({ traceparent, tracestate: 'a=1', baggage: 'b=2' });
   expect(carriedOn({ ...headers, traceparent: 'none' })).toEqual({});
   expect(carriedOn(undefined)).toEqual({});
 });
 
-test('baggage goes along as far as the rule and 8 KiB allow, member by member', () => {
+test('passes baggage on as far as the rule and 8 KiB allow, member by member', () => {
   const baggage = 'tenant=7;ttl=1, user=ann,plan=gold';
   const headers = { traceparent, baggage };
   expect(withinBaggageRule(headers, true)).toEqual(headers);
@@ -45,7 +45,7 @@ test('baggage goes along as far as the rule and 8 KiB allow, member by member', 
   expect(withinBaggageRule({ baggage: large }, true)).toEqual({ baggage: `a=${'x'.repeat(5_000)},c=3` });
 });
 
-test('what is no rule is refused', () => {
+test('refuses an invalid rule', () => {
   expect(resolveTracing(undefined)).toEqual({ process: 'link', baggage: true });
   for (const baggage of ['tenant', [1], [''], 8])
     expect(() => resolveTracing({ baggage: baggage as string[] })).toThrow(/baggage must be/);

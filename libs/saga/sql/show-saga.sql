@@ -1,4 +1,4 @@
--- One saga, under way or ended.
+-- One saga, running or ended.
 -- Params: id uuid
 -- Returns: id uuid, type text, version integer, key text, replyTopic text, state integer, revision bigint,
 --   startedAt timestamptz, changedAt timestamptz, reason text?, parentId uuid?, content jsonb,

@@ -2,13 +2,13 @@
 import { statement } from '@waybill/kernel/internal';
 
 /**
- * Keeps a new key of a service's sagas.
+ * Stores a new key of a service's sagas.
  * Locks: none but the new row
  */
 export const addSagaKey = statement<[replyTopic: string, secret: Buffer], { id: number }>('add-saga-key', `insert into :schema.saga_mac_key (reply_topic, secret) values ($1::text, $2::bytea) returning id`);
 
 /**
- * Puts ended children to the ended sagas whose parent has ended before them.
+ * Moves ended children whose parent has ended before them to the ended sagas.
  * Locks: those children
  * Index: saga_orphan
  */
@@ -25,25 +25,25 @@ select :schema.saga_slot(g.id), g.id, g.saga_type, g.definition_version, g.saga_
   from gone g`);
 
 /**
- * Lets a step wait for an event; the content of one that has come already is handed out instead.
- * Locks: the waiter and what is to be matched
+ * Lets a step wait for an event; if the event has already arrived, returns its content instead.
+ * Locks: the waiter and the matching event
  * Index: saga_event_match, saga_event_wait_pkey
  */
 export const awaitEvent = statement<[sagaId: string, step: string, replyTopic: string, waiter: string, match: string], { content: string | null }>('await-event', `select :schema.saga_await_event($1, $2, $3, $4, $5) as content`);
 
 /**
- * Begins an operator's order to many sagas; see the function.
+ * Starts a bulk order; see the function.
  */
 export const beginSagaBulk = statement<[event: string, filter: string, statedBy: string, reason: string | null, perSecond: number, upTo: string, total: number], { id: number }>('begin-saga-bulk', `select :schema.saga_bulk_begin($1::jsonb, $2::jsonb, $3::text, $4::text, $5::integer, $6::uuid, $7::bigint) as id`);
 
 /**
- * Ends an order to many sagas that is under way; false when there is none.
+ * Cancels a running bulk order; false if there is none.
  * Index: saga_bulk_pkey
  */
 export const cancelSagaBulk = statement<[id: number, statedBy: string, reason: string | null], { cancelled: boolean }>('cancel-saga-bulk', `select :schema.saga_bulk_cancel($1::bigint, $2::text, $3::text) as cancelled`);
 
 /**
- * Reads a saga for which something is due, for a transition of it; one that somebody else works on is passed over.
+ * Reads a due saga for a transition; a saga that another process works on is skipped.
  * Locks: the saga, until the transaction ends
  * Index: saga_wake
  */
@@ -58,7 +58,7 @@ export const claimDueSaga = statement<[replyTopic: string], { id: string; type: 
    for update skip locked`);
 
 /**
- * Claims HTTP calls that are due, up to so many of each host; see the function. It commits on disk.
+ * Claims due HTTP calls, up to a limit per host; see the function. The commit is flushed to disk.
  * Locks: the calls
  * Index: saga_call_due
  */
@@ -68,8 +68,7 @@ export const claimSagaCalls = statement<[replyTopic: string, definitions: readon
                                 $7::integer) c`);
 
 /**
- * The oldest order to a service's sagas behind an id that has not been carried out; one that somebody else works on is
- * passed over.
+ * The oldest open order to a service's sagas after an id; an order that another process works on is skipped.
  * Locks: the order, until the transaction ends
  * Index: saga_order_open
  */
@@ -82,7 +81,7 @@ export const claimSagaOrder = statement<[replyTopic: string, afterId: number], {
 
 /**
  * The newest key of a service's sagas that is not older than maxAgeMs.
- * isCommitted: it is not of this very transaction, as far as its time tells.
+ * isCommitted: it was not created by this transaction, as far as its time shows.
  * Index: saga_mac_key_topic
  */
 export const currentSagaKey = statement<[replyTopic: string, maxAgeMs: number], { id: number; secret: Buffer; isCommitted: boolean }>('current-saga-key', `select k.id, k.secret, k.created_at < pg_catalog.transaction_timestamp() as "isCommitted"
@@ -93,13 +92,13 @@ export const currentSagaKey = statement<[replyTopic: string, maxAgeMs: number], 
  limit 1`);
 
 /**
- * Empties a slot of ended sagas, when all of it is older than so many milliseconds.
+ * Empties a slot of ended sagas if all of it is older than a number of milliseconds.
  * Locks: that slot, for at most 50 ms of waiting
  */
 export const emptySagaSlot = statement<[slot: number, keepMs: number], { emptied: boolean }>('empty-saga-slot', `select :schema.saga_empty_slot($1, $2) as emptied`);
 
 /**
- * Ends a try of an HTTP call; see the function. Nothing comes back where it is not the newest try any more.
+ * Ends a try of an HTTP call; see the function. No row if it is no longer the newest try.
  * Locks: the call
  * Index: saga_call_pkey
  */
@@ -108,22 +107,23 @@ export const endSagaCallTry = statement<[sagaId: string, branch: string, op: str
                                  $9::boolean, $10::integer, $11::text) e (attempt)`);
 
 /**
- * Says what came of an order.
+ * Stores the outcome of an order.
  * Index: saga_order_pkey
  */
 export const endSagaOrder = statement<[id: number, outcome: string, why: string | null], Record<never, never>>('end-saga-order', `update :schema.saga_order o set outcome = $2::text, why = $3::text, settled_at = pg_catalog.clock_timestamp()
  where o.id = $1::bigint and o.outcome is null`);
 
 /**
- * Writes the last transition of a saga, and puts it to the ended ones; fails when another transition was faster, which its lock prevents.
+ * Writes the last transition of a saga and moves it to the ended ones; fails if another transition came first, which
+ * its lock prevents.
  * Locks: the saga and its children
  * Index: saga_pkey, saga_child
  */
 export const endSaga = statement<[id: string, fromRevision: number, state: number, reason: string | null, content: string, transition: string], Record<never, never>>('end-saga', `select from :schema.saga_end($1, $2, $3::smallint, $4, $5::json, $6::json)`);
 
 /**
- * Takes out an event that no saga has waited for in time; nothing where there is none, or another process has it.
- * Locks: the waiter and what is to be matched
+ * Removes an event that no saga has claimed in time; no row if there is none, or another process has it.
+ * Locks: the waiter and the matching event
  * Index: saga_event_expires
  */
 export const expireEvent = statement<[replyTopic: string], { id: number; topic: string; waiter: string; match: string; arrivedAt: Date; failures: number; content: string }>('expire-event', `select e.id, e.topic, e.waiter, e.match, e.arrived_at as "arrivedAt", e.failures, e.content
@@ -136,7 +136,7 @@ export const expireEvent = statement<[replyTopic: string], { id: number; topic: 
 export const findChild = statement<[parentId: string, step: string], { id: string }>('find-child', `select s.id from :schema.saga s where s.parent_id = $1::uuid and s.parent_step = $2::text`);
 
 /**
- * Definitions of a type and version that processes of a service have, the newest first.
+ * Definitions of a type and version in processes of a service, the newest first.
  * Index: saga_definition_pkey
  */
 export const findDefinition = statement<[replyTopic: string, type: string, version: number], { fingerprint: string; shape: string; signals: readonly string[] }>('find-definition', `select d.fingerprint, d.shape::text as shape, d.signals
@@ -145,7 +145,7 @@ export const findDefinition = statement<[replyTopic: string, type: string, versi
  order by d.seen_at desc`);
 
 /**
- * The saga of a type and key, under way or ended.
+ * The saga of a type and key, running or ended.
  * Index: saga_key, saga_ended_key
  */
 export const findSaga = statement<[type: string, key: string], { id: string }>('find-saga', `select s.id from :schema.saga s where s.saga_type = $1::text and s.saga_key = $2::text
@@ -154,8 +154,8 @@ select e.id from :schema.saga_ended e where e.saga_type = $1::text and e.saga_ke
 limit 1`);
 
 /**
- * Sagas by their attributes, in the order of their beginning: those that have one attribute, by which they are found, and
- * all of the others. The rest as in list-sagas.
+ * Sagas by their attributes, in the order of their start: those with one attribute, by which they are looked up, and
+ * with all of the others. The rest as in list-sagas.
  * Index: saga_attribute_value, saga_pkey, saga_ended_pkey
  */
 export const findSagas = statement<[states: readonly (number | null)[], type: string | null, keyPrefix: string | null, olderThanMs: number | null, after: string | null, most: number, name: string, value: string, names: readonly (string | null)[], values: readonly (string | null)[]], { id: string; type: string; version: number; key: string; replyTopic: string; state: number; revision: number; startedAt: Date; changedAt: Date; reason: string | null; parentId: string | null }>('find-sagas', `(select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key,
@@ -192,32 +192,32 @@ union all
  limit $6`);
 
 /**
- * Removes ended sagas from a slot that cannot be emptied as a whole, up to most of them, and says how many it were.
+ * Removes ended sagas from a slot that cannot be emptied as a whole, up to a limit, and returns their number.
  * Locks: their rows
  * Index: saga_ended_pkey, saga_transition_pkey
  */
 export const forgetEndedSagas = statement<[slot: number, keepMs: number, most: number], { removed: number }>('forget-ended-sagas', `select :schema.saga_forget_ended($1, $2, $3) as removed`);
 
 /**
- * A step does not wait for its event any more.
+ * Ends a step's wait for its event.
  * Index: saga_event_wait_pkey
  */
 export const forgetEvent = statement<[sagaId: string, step: string], Record<never, never>>('forget-event', `delete from :schema.saga_event_wait w where w.saga_id = $1::uuid and w.step = $2::text`);
 
 /**
- * Holds an entity for a saga; false when it is another's.
+ * Locks an entity for a saga; false if another saga holds it.
  * Locks: the entity
  */
 export const holdEntity = statement<[entity: string, sagaId: string, branch: string], { held: boolean }>('hold-entity', `select :schema.saga_hold($1, $2, $3) as held`);
 
 /**
- * Keeps what has come for a saga and changed nothing.
+ * Stores an event that arrived for a saga without an effect.
  */
 export const keepIgnoredEvent = statement<[replyTopic: string, sagaId: string | null, kind: string, name: string | null, why: string, content: string], Record<never, never>>('keep-ignored-event', `insert into :schema.saga_ignored (reply_topic, saga_id, kind, name, why, content)
 values ($1::text, $2::uuid, $3::text, $4::text, $5::text, $6::json)`);
 
 /**
- * What has come for sagas and changed nothing, the newest first; of one saga where it is named.
+ * Events that arrived for sagas without an effect, the newest first; of one saga if it is given.
  * Index: saga_ignored_saga, saga_ignored_pkey
  */
 export const listIgnoredEvents = statement<[sagaId: string | null, limit: number], { ignoredAt: Date; replyTopic: string; sagaId: string | null; kind: string; name: string | null; why: string; content: string }>('list-ignored-events', `select i.ignored_at as "ignoredAt", i.reply_topic as "replyTopic", i.saga_id as "sagaId", i.kind, i.name, i.why,
@@ -228,7 +228,7 @@ export const listIgnoredEvents = statement<[sagaId: string | null, limit: number
  limit $2::integer`);
 
 /**
- * What is held for sagas, the oldest first, and how many commands wait for it.
+ * Locked entities, the oldest lock first, and the number of commands that wait for each.
  * Index: saga_lock_pkey, saga_stash_entity
  */
 export const listLocks = statement<[entity: string | null, olderThanMs: number, most: number], { entity: string; sagaId: string; branch: string; lockedAt: Date; waiting: number }>('list-locks', `select l.entity, l.saga_id as "sagaId", l.branch, l.locked_at as "lockedAt",
@@ -240,7 +240,7 @@ export const listLocks = statement<[entity: string | null, olderThanMs: number, 
  limit $3::integer`);
 
 /**
- * What a saga is found by.
+ * The attributes of a saga.
  * Index: saga_attribute_pkey
  */
 export const listSagaAttributes = statement<[sagaId: string], { name: string; kind: string; value: string }>('list-saga-attributes', `select a.name, a.kind, a.value
@@ -249,7 +249,7 @@ export const listSagaAttributes = statement<[sagaId: string], { name: string; ki
  order by a.name`);
 
 /**
- * Orders to many sagas, the newest first, or one of them; waiting: orders that their services have not taken up.
+ * Bulk orders, the newest first, or one of them; waiting: orders that their services have not carried out.
  * Index: saga_bulk_pkey, saga_order_bulk
  */
 export const listSagaBulks = statement<[id: number | null, most: number], { id: number; event: string; filter: string; actor: string; by: string; reason: string | null; perSecond: number; upTo: string; cursor: string; total: number; ordered: number; skipped: number; state: string; startedAt: Date; waiting: number; refused: number }>('list-saga-bulks', `select b.id, b.event::text as event, b.filter::text as filter, b.actor, b.stated_by as "by", b.reason,
@@ -301,7 +301,7 @@ export const listSagaOrders = statement<[sagaId: string], { id: number; orderedA
  limit 100`);
 
 /**
- * Messages to sagas that were refused, the newest first; of one service where its topic is named.
+ * Refused messages to sagas, the newest first; of one service if its topic is given.
  */
 export const listSagaRefusals = statement<[replyTopic: string | null, limit: number], { refusedAt: Date; replyTopic: string; sagaId: string | null; step: string | null; why: string; messageId: string | null; partition: number; offset: number }>('list-saga-refusals', `select r.refused_at as "refusedAt", r.reply_topic as "replyTopic", r.saga_id as "sagaId", r.step, r.why,
        r.message_id as "messageId", r.partition_number as partition, r.log_offset as "offset"
@@ -311,7 +311,7 @@ export const listSagaRefusals = statement<[replyTopic: string | null, limit: num
  limit $2::integer`);
 
 /**
- * Sagas in the order of their beginning: of some states, of a type, with a key that begins so, of an age, behind one.
+ * Sagas in the order of their start: filtered by states, type, prefix of the key and age, starting after an id.
  * Index: saga_pkey, saga_ended_pkey
  */
 export const listSagas = statement<[states: readonly (number | null)[], type: string | null, keyPrefix: string | null, olderThanMs: number | null, after: string | null, most: number], { id: string; type: string; version: number; key: string; replyTopic: string; state: number; revision: number; startedAt: Date; changedAt: Date; reason: string | null; parentId: string | null }>('list-sagas', `(select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key,
@@ -337,8 +337,8 @@ union all
  limit $6`);
 
 /**
- * Of each version that sagas under way have: how many they are, and how many milliseconds ago any process had a
- * definition of it. For health, whose login reads little.
+ * Of each version that running sagas have: how many there are, and how many milliseconds ago any process had a
+ * definition of it. For health checks, whose login may read little.
  */
 export const liveSagas = statement<[replyTopic: string], { type: string; version: number; sagas: number; seenMs: number | null }>('live-sagas', `select s.saga_type as type, s.definition_version as version, pg_catalog.count(*)::bigint as sagas,
        (select pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.max(d.seen_at)) * 1000.0) from :schema.saga_definition d
@@ -350,8 +350,8 @@ export const liveSagas = statement<[replyTopic: string], { type: string; version
  order by 1, 2`);
 
 /**
- * The definitions that sagas under way, and completed children of those, keep to, with their shapes; and how many
- * milliseconds ago any process had a definition of that type and version.
+ * The definitions of running sagas and of their completed children, with their shapes; and how many milliseconds ago
+ * any process had a definition of that type and version.
  */
 export const liveVersions = statement<[replyTopic: string], { type: string; version: number; fingerprint: string | null; sagas: number; shape: string | null; seenMs: number | null }>('live-versions', `select s.saga_type as type, s.definition_version as version, s.fingerprint, pg_catalog.count(*)::bigint as sagas,
        (select d.shape::text from :schema.saga_definition d
@@ -366,7 +366,7 @@ export const liveVersions = statement<[replyTopic: string], { type: string; vers
  order by 1, 2, 3`);
 
 /**
- * Reads a saga that is under way for a transition of it.
+ * Reads a running saga for a transition.
  * Locks: the saga, until the transaction ends
  * Index: saga_pkey
  */
@@ -379,7 +379,7 @@ export const loadSaga = statement<[id: string], { id: string; type: string; vers
    for update`);
 
 /**
- * In how many milliseconds something is due for a saga; nothing comes back when none waits.
+ * In how many milliseconds the next saga is due; no row if none waits.
  * Index: saga_wake
  */
 export const nextSagaWake = statement<[replyTopic: string], { inMs: number }>('next-saga-wake', `select pg_catalog.ceil(extract(epoch from pg_catalog.min(s.wake_at) - pg_catalog.clock_timestamp()) * 1000.0)::bigint as "inMs"
@@ -393,7 +393,7 @@ having pg_catalog.min(s.wake_at) is not null`);
 export const orderSaga = statement<[sagaId: string, order: string, revision: number, statedBy: string, reason: string | null], { id: number }>('order-saga', `select :schema.order_saga($1::uuid, $2::jsonb, $3::bigint, $4::text, $5::text) as id`);
 
 /**
- * An event that no saga waits for could not be handed to its handler: it is tried again after so many milliseconds.
+ * An unclaimed event could not be passed to its handler: it is retried after a number of milliseconds.
  * Index: saga_event_pkey
  */
 export const postponeEvent = statement<[id: number, delayMs: number], Record<never, never>>('postpone-event', `update :schema.saga_event e
@@ -402,7 +402,7 @@ export const postponeEvent = statement<[id: number, delayMs: number], Record<nev
  where e.id = $1::bigint`);
 
 /**
- * Lets a saga whose transition has failed wait, in milliseconds from now.
+ * Delays a saga whose transition has failed, by milliseconds from now.
  * Locks: the saga
  * Index: saga_pkey
  */
@@ -411,7 +411,7 @@ export const postponeSaga = statement<[id: string, delayMs: number], Record<neve
  where s.id = $1::uuid`);
 
 /**
- * Of several attributes the one that the fewest sagas have, counted up to 1,000: by its place, from 1.
+ * Of several attributes, the one that the fewest sagas have, counted up to 1,000: by its place, from 1.
  * Index: saga_attribute_value
  */
 export const rarestAttribute = statement<[names: readonly (string | null)[], values: readonly (string | null)[]], { place: number }>('rarest-attribute', `select w.place::integer as place
@@ -431,7 +431,7 @@ export const readSagaCall = statement<[sagaId: string, step: string, op: string]
  where c.saga_id = $1::uuid and c.step = $2::text and c.op = $3::text`);
 
 /**
- * What some sagas under way hold.
+ * The contents of some running sagas.
  * Index: saga_pkey
  */
 export const readSagaContents = statement<[ids: readonly (string | null)[]], { id: string; content: string }>('read-saga-contents', `select s.id, s.content::text as content from :schema.saga s where s.id = any ($1::uuid[])`);
@@ -443,29 +443,29 @@ export const readSagaContents = statement<[ids: readonly (string | null)[]], { i
 export const readSagaKey = statement<[id: number, replyTopic: string], { secret: Buffer }>('read-saga-key', `select k.secret from :schema.saga_mac_key k where k.id = $1::bigint and k.reply_topic = $2::text`);
 
 /**
- * Keeps that a message to a service's sagas was refused, unless a thousand such are kept already: anyone who floods the topic
- * must not fill the database.
+ * Records that a message to a service's sagas was refused, unless a thousand such records exist: a sender that floods
+ * the topic must not fill the database.
  */
 export const refuseSagaMessage = statement<[replyTopic: string, sagaId: string | null, step: string | null, why: string, messageId: string | null, partition: number, offset: number], Record<never, never>>('refuse-saga-message', `insert into :schema.saga_refusal (reply_topic, saga_id, step, why, message_id, partition_number, log_offset)
 select $1::text, $2::text, $3::text, $4::text, $5::text, $6::integer, $7::bigint
  where (select pg_catalog.count(*) from (select from :schema.saga_refusal r where r.reply_topic = $1::text limit 1000) r) < 1000`);
 
 /**
- * Takes note that a process of a service has a definition.
+ * Records that a process of a service has a definition.
  */
 export const registerDefinition = statement<[replyTopic: string, type: string, version: number, fingerprint: string, shape: string, signals: readonly (string | null)[]], Record<never, never>>('register-definition', `insert into :schema.saga_definition as d (reply_topic, saga_type, definition_version, fingerprint, shape, signals)
 values ($1::text, $2::text, $3::integer, $4::text, $5::json, $6::text[])
 on conflict (reply_topic, saga_type, definition_version, fingerprint) do update set seen_at = pg_catalog.clock_timestamp()`);
 
 /**
- * Lets go what a saga holds: one entity, what one of its branches has taken, or all; the commands that waited come back.
+ * Releases what a saga holds: one entity, those of one of its branches, or all; returns the commands that waited.
  * Locks: the entities, and the commands
  * Index: saga_lock_saga, saga_stash_entity
  */
 export const releaseEntities = statement<[sagaId: string, branch: string | null, entity: string | null], { topic: string; key: string | null; headers: string; control: string; payload: Buffer | null }>('release-entities', `select r.topic, r.message_key as key, r.headers, r.control, r.payload from :schema.saga_release($1, $2, $3) r`);
 
 /**
- * Forgets definitions that no process had for so long, and that no saga keeps to.
+ * Removes definitions that no process has had for a given time, and that no saga uses.
  */
 export const removeDefinitions = statement<[olderThanMs: number], Record<never, never>>('remove-definitions', `delete from :schema.saga_definition d
  where d.seen_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'
@@ -474,22 +474,22 @@ export const removeDefinitions = statement<[olderThanMs: number], Record<never, 
                       and s.definition_version = d.definition_version)`);
 
 /**
- * Forgets what came for sagas and changed nothing, long ago.
+ * Removes old events that arrived for sagas without an effect.
  * Index: saga_ignored_at
  */
 export const removeIgnoredEvents = statement<[olderThanMs: number], Record<never, never>>('remove-ignored-events', `delete from :schema.saga_ignored i
  where i.ignored_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'`);
 
 /**
- * Forgets orders to many sagas that nothing was done for in so many milliseconds.
+ * Removes bulk orders that have made no progress for a number of milliseconds.
  * Index: saga_bulk_moved
  */
 export const removeSagaBulks = statement<[olderThanMs: number], Record<never, never>>('remove-saga-bulks', `delete from :schema.saga_bulk b
  where b.moved_at < (select pg_catalog.clock_timestamp()) - $1::bigint::double precision * interval '1 millisecond'`);
 
 /**
- * Removes keys that were followed by another one longer than maxAgeMs ago, and before any saga under way of their service
- * began: nothing is under way that they have signed.
+ * Removes keys that were replaced longer than maxAgeMs ago, and before any running saga of their service started: no
+ * message in flight is signed with them.
  * Index: saga_mac_key_topic
  */
 export const removeSagaKeys = statement<[maxAgeMs: number], Record<never, never>>('remove-saga-keys', `delete from :schema.saga_mac_key k
@@ -500,26 +500,26 @@ export const removeSagaKeys = statement<[maxAgeMs: number], Record<never, never>
                                    where s.reply_topic = k.reply_topic and s.changed_at < n.created_at))`);
 
 /**
- * Forgets orders that were settled long ago.
+ * Removes orders that were settled long ago.
  */
 export const removeSagaOrders = statement<[olderThanMs: number], Record<never, never>>('remove-saga-orders', `delete from :schema.saga_order o
  where o.settled_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'`);
 
 /**
- * Forgets refusals that are past their time.
+ * Removes records of refusals that are past their retention.
  */
 export const removeSagaRefusals = statement<[olderThanMs: number], Record<never, never>>('remove-saga-refusals', `delete from :schema.saga_refusal r
  where r.refused_at < pg_catalog.clock_timestamp() - $1::bigint::double precision * interval '1 millisecond'`);
 
 /**
- * Takes note that an endpoint has answered later; false where its answer has come before, or is for another round.
+ * Records that an endpoint has replied later; false if it has replied already, or for another round.
  * Locks: the call
  * Index: saga_call_pkey
  */
 export const replyToSagaCall = statement<[sagaId: string, step: string, op: string, round: number, rejected: boolean], { first: boolean }>('reply-to-saga-call', `select :schema.saga_call_reply($1::uuid, $2::text, $3::text, $4::integer, $5::boolean) as first`);
 
 /**
- * How sagas under way stand: how many in each state, up to 100,000, and for how long the oldest.
+ * Running sagas by state: their number, up to 100,000, and the age of the oldest.
  * Index: saga_pkey, saga_stuck
  */
 export const sagaStats = statement<[replyTopic: string | null], { state: number; sagas: number; oldestMs: number }>('saga-stats', `select s.state::integer as state, pg_catalog.count(*)::bigint as sagas,
@@ -534,7 +534,7 @@ export const sagaStats = statement<[replyTopic: string | null], { state: number;
  group by s.state`);
 
 /**
- * What happened to a saga, in order.
+ * The history of a saga, in order.
  * Index: saga_transition_pkey
  */
 export const sagaTimeline = statement<[id: string], { revision: number; at: Date; elapsedMs: number; state: number; content: string }>('saga-timeline', `select t.revision, t.at,
@@ -545,27 +545,27 @@ export const sagaTimeline = statement<[id: string], { revision: number; at: Date
  order by t.revision`);
 
 /**
- * Writes what a saga is found by, in the transition that changes it; see the function.
+ * Writes a saga's attributes, in the transition that changes it; see the function.
  * Index: saga_attribute_pkey
  */
 export const saveSagaAttributes = statement<[sagaId: string, replyTopic: string, attributes: string], Record<never, never>>('save-saga-attributes', `select from :schema.saga_attributes_save($1::uuid, $2::text, $3::json)`);
 
 /**
- * Writes the HTTP calls of a transition, and makes void those that it has given up; see the function.
+ * Writes the HTTP calls of a transition, and voids those that it has given up; see the function.
  * Locks: the calls of the saga
  * Index: saga_call_pkey
  */
 export const saveSagaCalls = statement<[sagaId: string, replyTopic: string, calls: string, underWay: string], Record<never, never>>('save-saga-calls', `select from :schema.saga_calls_save($1::uuid, $2::text, $3::json, $4::json)`);
 
 /**
- * Writes a transition of a saga; fails when another transition was faster, which its lock prevents.
+ * Writes a transition of a saga; fails if another transition came first, which its lock prevents.
  * Locks: the saga
  * Index: saga_pkey
  */
 export const saveSaga = statement<[id: string, fromRevision: number, state: number, wakeMs: number | null, exactly: boolean, reason: string | null, content: string, transition: string], Record<never, never>>('save-saga', `select from :schema.saga_save($1, $2, $3::smallint, $4, $5, $6, $7::json, $8::json)`);
 
 /**
- * A step that began to wait in a transaction with a fixed snapshot: it is to be looked after now.
+ * Marks a wait that began in a transaction with a fixed snapshot, so that it is checked now.
  * Locks: the wait
  * Index: saga_event_wait_unseen
  */
@@ -575,7 +575,7 @@ export const seeWait = statement<[replyTopic: string], { sagaId: string; step: s
 returning w.saga_id as "sagaId", w.step, w.waiter, w.match`);
 
 /**
- * One saga, under way or ended.
+ * One saga, running or ended.
  * Index: saga_pkey, saga_ended_pkey
  */
 export const showSaga = statement<[id: string], { id: string; type: string; version: number; key: string; replyTopic: string; state: number; revision: number; startedAt: Date; changedAt: Date; reason: string | null; parentId: string | null; content: string; startedAtMs: number }>('show-saga', `select s.id, s.saga_type as type, s.definition_version as version, s.saga_key as key,
@@ -592,7 +592,7 @@ select e.id, e.saga_type, e.definition_version, e.saga_key, e.reply_topic, e.sta
  where e.slot = :schema.saga_slot($1::uuid) and e.id = $1::uuid`);
 
 /**
- * Begins a saga, unless there is one of its type and key: then that one's id comes back.
+ * Starts a saga unless its type and key exist: then returns the existing saga's id.
  * Locks: the new row, and its key
  * Index: saga_key, saga_ended_key
  */
@@ -600,20 +600,20 @@ export const startSaga = statement<[id: string, type: string, version: number, k
   from :schema.saga_start($1, $2, $3, $4, $5, $6::smallint, $7, $8, $9, $10, $11, $12::json, $13::json) s`);
 
 /**
- * Keeps a command until an entity is free; false when too many wait for it.
+ * Stores a command until an entity is released; false if too many wait for it.
  * Locks: the new row
  */
 export const stashCommand = statement<[entity: string, most: number, waitMs: number, topic: string, key: string | null, headers: string, control: string, payload: Buffer | null], { stashed: boolean }>('stash-command', `select :schema.saga_stash_command($1, $2, $3, $4, $5, $6::json, $7::json, $8) as stashed`);
 
 /**
- * One step of an order to many sagas; see the function.
- * Locks: the order to many
+ * One step of a bulk order; see the function.
+ * Locks: the bulk order
  * Index: saga_bulk_pkey, saga_pkey
  */
 export const stepSagaBulk = statement<[id: number, after: string, sagaIds: readonly (string | null)[], revisions: readonly (number | null)[], steps: readonly (string | null)[], cursor: string, isLast: boolean], Record<never, never>>('step-saga-bulk', `select from :schema.saga_bulk_step($1::bigint, $2::uuid, $3::uuid[], $4::bigint[], $5::text[], $6::uuid, $7::boolean)`);
 
 /**
- * Leaves the sagas under way of one shape of a definition to operators.
+ * Makes the running sagas of one shape of a definition stuck, for operators to decide.
  * Locks: those sagas
  */
 export const stickSagas = statement<[replyTopic: string, type: string, version: number, fingerprint: string, reason: string], Record<never, never>>('stick-sagas', `update :schema.saga s set state = 3, reason = $5::text, changed_at = pg_catalog.clock_timestamp()
@@ -621,14 +621,14 @@ export const stickSagas = statement<[replyTopic: string, type: string, version: 
    and s.fingerprint = $4::text and s.state < 3`);
 
 /**
- * The step that waits for an event that has come; where none does, the event is kept for so many milliseconds.
- * Locks: the waiter and what is to be matched
+ * The step that waits for an event that has arrived; without one, the event is kept for a number of milliseconds.
+ * Locks: the waiter and the matching event
  * Index: saga_event_wait_match
  */
 export const takeEvent = statement<[replyTopic: string, topic: string, waiter: string, match: string, keepMs: number, content: string], { sagaId: string; step: string }>('take-event', `select t.saga_id as "sagaId", t.step from :schema.saga_take_event($1, $2, $3, $4, $5, $6::json) t`);
 
 /**
- * Takes commands away that have waited for an entity too long.
+ * Removes and returns commands that have waited for an entity too long.
  * Locks: the commands
  * Index: saga_stash_expires
  */
@@ -638,7 +638,7 @@ export const takeExpiredCommands = statement<[most: number], { entity: string; c
 returning s.entity, s.control::text as control`);
 
 /**
- * Lets go an entity by an operator's decision; no row when nothing holds it.
+ * Releases an entity by an operator's decision; no row if no saga holds it.
  * Locks: the entity
  * Index: saga_lock_pkey, saga_stash_entity
  */
@@ -646,14 +646,14 @@ export const unlockEntity = statement<[entity: string, statedBy: string, reason:
   from :schema.unlock_entity($1, $2, $3::text) u`);
 
 /**
- * Takes commands away that wait for an entity which nothing holds any more.
+ * Removes and returns commands that wait for an entity that is no longer held.
  * Locks: the commands
  * Index: saga_lock_pkey
  */
 export const wakeCommands = statement<[most: number], { topic: string; key: string | null; headers: string; control: string; payload: Buffer | null }>('wake-commands', `select w.topic, w.message_key as key, w.headers, w.control, w.payload from :schema.saga_wake($1) w`);
 
 /**
- * Sets when a saga is looked at again, without a transition.
+ * Sets when a saga is due again, without a transition.
  * Locks: the saga
  * Index: saga_pkey
  */

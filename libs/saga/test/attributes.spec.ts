@@ -16,19 +16,19 @@ const begun = () =>
   });
 const shape = (definition: unknown): string => fingerprintOf(definition as SagaDefinition);
 
-test('attributes know what a saga may not know yet, and are no part of the shape', () => {
+test('attributes may depend on data that a saga does not have yet, and are not part of its shape', () => {
   const definition = begun()
     .attributes(({ customer, chargeId }) => ({ customer, chargeId }))
     .build();
   expect(definition.attributes?.({ customer: 'c' })).toEqual({ customer: 'c', chargeId: undefined });
   expect(shape(definition)).toBe(shape(begun().build()));
-  // @ts-expect-error a list is no attribute
+  // @ts-expect-error an array is not an attribute
   begun().attributes(() => ({ customer: ['c'] }));
-  // @ts-expect-error they are made at once
+  // @ts-expect-error they are computed synchronously
   begun().attributes(async () => ({ customer: 'c' }));
 });
 
-test('attributes are given once, as a function', () => {
+test('attributes are defined once, as a function', () => {
   expect(() =>
     begun()
       .attributes(() => ({}))
@@ -43,7 +43,7 @@ test('attributes are given once, as a function', () => {
     ).toThrow('its attributes must be a function');
 });
 
-test('a number is stored as its digits, and what is undefined not at all', () => {
+test('a number is stored as its digits, and undefined is not stored', () => {
   expect(storedAttributes({ b: true, a: -0, c: 1e21, d: undefined, 'x.y': '1' })).toEqual({
     attributes: [
       { name: 'a', kind: 'number', value: '0' },

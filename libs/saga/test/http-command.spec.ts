@@ -40,7 +40,7 @@ describe('the URL of an HTTP command', () => {
     expect(() => urlOf(url, request)).toThrow(Error);
   });
 
-  test('never leaves its host nor its path, whatever the data are', () => {
+  test('never leaves its host or its path, whatever the data', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.string()), (id) => {
         try {

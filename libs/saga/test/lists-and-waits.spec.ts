@@ -34,7 +34,7 @@ const line = (sku: string, pieces = 1) => ({ sku, pieces });
 const lines = (...skus: string[]): Order => ({ orderId: 'A-1', lines: skus.map((sku) => line(sku)) });
 
 describe('a step for each item of a list', () => {
-  test('runs as many at a time as it may, and goes on when all are done', () => {
+  test('runs as many at a time as its limit allows, and continues when all are done', () => {
     const story = given(order(2))
       .whenStarted('A-1', lines('a', 'b', 'c'))
       .expectCommand(reserve, line('a'))
@@ -55,7 +55,7 @@ describe('a step for each item of a list', () => {
     ]);
   });
 
-  test('undoes in reverse what was done, each with what came of it', () => {
+  test('undoes in reverse what was done, each with its result', () => {
     given(order(1))
       .whenStarted('A-1', lines('a', 'b', 'c'))
       .expectCommand(reserve, line('a'))
@@ -72,7 +72,7 @@ describe('a step for each item of a list', () => {
       .expectState('COMPENSATED');
   });
 
-  test('undoes what is under way as well, and what was done when a later step says no', () => {
+  test('undoes running items as well, and finished ones when a later step is rejected', () => {
     given(order(3))
       .whenStarted('A-1', lines('a', 'b'))
       .expectCommand(reserve)
@@ -88,11 +88,11 @@ describe('a step for each item of a list', () => {
       .expectState('COMPENSATED');
   });
 
-  test('goes on at once where the list is empty', () => {
+  test('continues at once if the list is empty', () => {
     given(order(3)).whenStarted('A-1', lines()).expectCommand(charge).expectState('RUNNING');
   });
 
-  test('keeps to the list as it was', () => {
+  test('keeps the list as it was', () => {
     const growing = saga<{ list: string[] }>('growing')
       .parallel((group) =>
         group
@@ -116,8 +116,8 @@ describe('a step for each item of a list', () => {
     ['a key has brackets', ['a[b]'], 'must be a string of 1 to 100 characters'],
     ['a key is a number', [7], 'must be a string of 1 to 100 characters'],
     ['there are too many', Array.from({ length: 1_001 }, (_, n) => `k${n}`), 'the maximum is 1000'],
-    ['it is no list', 'abc', 'must return an array'],
-  ])('is stuck where %s', (_, list, why) => {
+    ['it is not an array', 'abc', 'must return an array'],
+  ])('is stuck if %s', (_, list, why) => {
     const broken = saga<{ list: unknown }>('broken')
       .forEach('each', {
         items: ({ list: items }) => items as string[],
@@ -140,7 +140,7 @@ describe('a step for each item of a list', () => {
     expect(JSON.stringify(kept)).toBe(JSON.stringify(Object.fromEntries([[sku, 'S']])));
   });
 
-  test('runs children and actions of its own as well', () => {
+  test('also runs children and local actions', () => {
     const parcel = saga<{ sku: string }>('parcel').waitFor('sent').build();
     const both = saga<Order>('both')
       .forEach('pack', {
@@ -204,7 +204,7 @@ describe('signals', () => {
       .expectData({ second: 2 });
   });
 
-  test('that are not awaited are told of: also those that are left at the end', () => {
+  test('that no step awaits are reported, including those left at the end', () => {
     const story = given(twice).whenStarted('S', {}).whenSignal('paid', 1).whenSignal('paid', 2);
     expect(story.unawaited).toEqual([]);
     story.whenSignal('paid', 3);
@@ -239,7 +239,7 @@ describe('time', () => {
       .expectNoCommand()
       .whenTimePasses(1)
       .expectCommand(charge);
-    // An instant that has passed is no reason to wait; what is none leaves it to an operator.
+    // An instant in the past does not wait; an invalid one leaves the saga to an operator.
     given(named)
       .whenStarted('S', { at: '2020-01-01T00:00:00.000Z' })
       .whenTimePasses(3_600_000)
@@ -247,7 +247,7 @@ describe('time', () => {
     given(named).whenStarted('S', { at: 'soon' }).whenTimePasses(3_600_000).expectState('STUCK');
   });
 
-  test('a step that waits reminds, and not any more when it is over', () => {
+  test('a waiting step sends reminders until it is over', () => {
     const mail = sagaCommand<{ n: string }>('mail.remind');
     const waiting = saga<{ orderId: string }>('waiting')
       .waitFor('approval', {
@@ -269,8 +269,8 @@ describe('time', () => {
   });
 });
 
-describe('what was answered and could not be used', () => {
-  test('is applied when an operator retries, and is not asked for again; nor compensated for nothing', () => {
+describe('a reply that could not be used', () => {
+  test('is applied when an operator retries, without another request or a needless compensation', () => {
     let isMended = false;
     const broken = saga<object>('broken')
       .step('charge', {
@@ -300,7 +300,7 @@ test('errors that are final end the attempts', () => {
   given(build(['CARD_EXPIRED']))
     .whenStarted('F', {})
     .expectCommand(charge)
-    .whenFailed('charge', 'it failed there (CARD_EXPIRED)')
+    .whenFailed('charge', 'the service failed (CARD_EXPIRED)')
     .expectState('COMPENSATED');
   given(build([CardExpired]))
     .whenStarted('F', {})
@@ -315,7 +315,7 @@ test('errors that are final end the attempts', () => {
   expect(() => build([7 as never])).toThrow(/nonRetryable must be an array/);
 });
 
-test('a saga keeps to the changes that it began with', () => {
+test('a saga keeps the changes that it started with', () => {
   const before = saga<object>('changing')
     .step('a', { invoke: reserve as never, with: () => ({}) })
     .step('c', { invoke: charge, with: () => ({}) })
@@ -330,7 +330,7 @@ test('a saga keeps to the changes that it began with', () => {
   old.withDefinition(after).whenReply('a').expectCommand(charge).whenReply('c').expectState('COMPLETED');
 });
 
-test('a local step may reject, and a list item too', () => {
+test('a local step may reject, and so may a list item', () => {
   const local = saga<{ list: string[] }>('local')
     .forEach('each', {
       items: ({ list }) => list,

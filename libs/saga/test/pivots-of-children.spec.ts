@@ -33,17 +33,17 @@ describe('a parent whose child has passed its pivot', () => {
       .expectCommand(ship);
 
   test.each([
-    ['is stuck where a step is rejected', () => paid().whenRejected('ship', 'no lorry')],
-    ['is stuck where a step is given up', () => paid().whenFailed('ship', 'down')],
+    ['is stuck when a step is rejected', () => paid().whenRejected('ship', 'no lorry')],
+    ['is stuck when a step is given up', () => paid().whenFailed('ship', 'down')],
   ])('%s', (_, story) => {
     story().expectState('STUCK').expectNoCommand();
   });
 
-  test('is not cancelled, and does not turn round at its deadline', () => {
+  test('is not cancelled, and does not compensate at its deadline', () => {
     paid().whenCancelled().expectState('RUNNING').expectNoCommand();
   });
 
-  test('learns of it while the child goes on', () => {
+  test('is notified while the child continues', () => {
     given(both)
       .whenStarted('A-1', {})
       .expectCommand(ship)
@@ -54,7 +54,7 @@ describe('a parent whose child has passed its pivot', () => {
       .expectState('STUCK');
   });
 
-  test('may turn round when the pivot of the child was not passed', () => {
+  test('may compensate if the child has not passed its pivot', () => {
     given(both)
       .whenStarted('A-1', {})
       .expectCommand(ship)
@@ -65,7 +65,7 @@ describe('a parent whose child has passed its pivot', () => {
       .expectState('COMPENSATED');
   });
 
-  test('is stuck where it turned round before it learned of it, and an operator decides', () => {
+  test('is stuck if it began to compensate before it was notified, and an operator decides', () => {
     const story = given(both)
       .whenStarted('A-1', {})
       .expectCommand(ship)
@@ -97,7 +97,7 @@ describe('a child', () => {
       .expectState('COMPENSATING');
   });
 
-  test('only goes forward behind it', () => {
+  test('only goes forward after it', () => {
     given(steps)
       .whenStarted('C', {})
       .expectCommand(reserve)
@@ -111,7 +111,7 @@ describe('a child', () => {
       .expectState('COMPLETED');
   });
 
-  test('that has a pivot makes what follows in its parent necessary', () => {
+  test('that has a pivot makes the following steps of its parent necessary', () => {
     const ship20 = order.steps.find(({ name }) => name === 'ship')?.forward;
     expect(ship20).toMatchObject({ policy: { maxAttempts: 1 } });
     const followed = saga<object>('followed')

@@ -7,7 +7,7 @@ const command = sagaCommand<object, Record<string, number>>('participant.command
 const undoing = sagaCommand<object, void>('participant.undo');
 
 interface Shape {
-  /** How many steps each stage has; more than one run side by side. */
+  /** Number of steps in each stage; several run in parallel. */
   readonly stages: readonly number[];
   readonly pivot: number | null;
   readonly locals: readonly boolean[];
@@ -54,7 +54,7 @@ function sagaOf({ stages, pivot, locals, deadlineMs }: Shape): SagaDefinition {
   return builder.build() as SagaDefinition;
 }
 
-/** Lets it run to its end; an operator tries again whatever is stuck, and skips what was refused for good. */
+/** Runs it to its end; an operator retries whatever is stuck, and skips final refusals. */
 function run(world: SagaWorld): void {
   for (let moves = 0; moves < 20_000 && !world.ended; moves += 1) {
     world.move();
@@ -69,7 +69,7 @@ function run(world: SagaWorld): void {
   }
 }
 
-/** Every effect once at most; a compensation only behind its action. */
+/** Every effect at most once; a compensation only after its action. */
 function assertOrder(effects: readonly string[]): void {
   expect(new Set(effects).size).toBe(effects.length);
   for (const [place, effect] of effects.entries()) {
@@ -98,8 +98,8 @@ function assertEnd(saga: ModelSaga): void {
   expect(saga.difference()).toBeUndefined();
 }
 
-describe('the machine of sagas, against a model of participants', () => {
-  test('every saga comes to its end, done as a whole or not at all, whatever is late, lost, doubled or out of order', () => {
+describe('the saga machine, against a model of participants', () => {
+  test('every saga ends, done as a whole or not at all, whatever is late, lost, duplicated or out of order', () => {
     fc.assert(
       fc.property(shapes, manners, fc.integer(), (shape, how, seed) => {
         const world = new SagaWorld(sagaOf(shape), {}, how, chance(seed));
@@ -153,7 +153,7 @@ describe('the machine of sagas, against a model of participants', () => {
     );
   });
 
-  test('lists: each item once, as many at a time as they may, and undone as a whole', () => {
+  test('lists: each item once, as many at a time as the limit allows, and undone as a whole', () => {
     const wide = fc.record({
       items: fc.array(fc.nat(9), { maxLength: 8 }),
       concurrency: fc.integer({ min: 1, max: 4 }),
@@ -181,7 +181,7 @@ describe('the machine of sagas, against a model of participants', () => {
     );
   });
 
-  test('pivots at depth: what has passed one, at any depth, is never undone', () => {
+  test('nested pivots: a saga that has passed one, at any depth, is never undone', () => {
     const undo = { invoke: undoing, with: () => ({}) };
     const leaf = (pivot: boolean) =>
       saga<object>('leaf')
@@ -236,7 +236,7 @@ describe('the machine of sagas, against a model of participants', () => {
     );
   });
 
-  test('signals: each is taken once, in order, or told of', () => {
+  test('signals: each is taken once, in order, or reported', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: 6 }),

@@ -52,15 +52,15 @@ const booked = (data = start) =>
     .expectNoCommand()
     .whenReply('visa');
 
-describe('steps side by side', () => {
-  test('one that comes after another waits for it, and the saga for all', () => {
+describe('parallel steps', () => {
+  test('one that follows another waits for it, and the saga waits for all', () => {
     booked()
       .whenSignal('approval', { yes: true })
       .expectCommand(pay)
       .expectData({ approved: true, room: 12 });
   });
 
-  test('are undone side by side, and what came after another before it', () => {
+  test('are undone in parallel, and one that followed another before that one', () => {
     booked()
       .whenSignal('approval', { yes: false })
       // The visa has no compensation; the two others go at once.
@@ -72,7 +72,7 @@ describe('steps side by side', () => {
       .expectState('COMPENSATED');
   });
 
-  test('one that is rejected turns the others round, answered or not; a late answer still tells what to undo', () => {
+  test('one that is rejected compensates the others, with or without a reply; a late reply still provides the data to undo', () => {
     given(trip)
       .whenStarted('T-1', start)
       .expectCommand(flight)
@@ -86,7 +86,7 @@ describe('steps side by side', () => {
   });
 });
 
-test('steps one behind the other are undone one behind the other, the last first', () => {
+test('sequential steps are undone sequentially, the last first', () => {
   const tour = saga<{ to: string }>('tour')
     .step('flight', {
       invoke: flight,
@@ -113,7 +113,7 @@ test('steps one behind the other are undone one behind the other, the last first
 });
 
 describe('waiting', () => {
-  test('is left out where its condition says no', () => {
+  test('is left out if its condition is false', () => {
     booked({ to: 'Rome', vip: true }).expectCommand(pay).expectState('RUNNING');
   });
 
@@ -127,7 +127,7 @@ describe('waiting', () => {
       .expectCommand(pay);
   });
 
-  test('compensates when nothing comes', () => {
+  test('compensates when nothing arrives', () => {
     booked()
       .whenTimePasses(60_000)
       .expectCommand(unflight)
@@ -137,7 +137,7 @@ describe('waiting', () => {
 });
 
 describe('times', () => {
-  test('the deadline turns a saga round, and cannot behind the pivot', () => {
+  test('the deadline starts compensation, but not after the pivot', () => {
     const early = booked();
     early.whenSignal('approval', { yes: true }).expectCommand(pay).whenReply('pay', { receipt: 'r' });
     early.expectCommand(mail).whenReply('mail').expectState('COMPLETED');
@@ -155,7 +155,7 @@ describe('times', () => {
     given(waiting).whenStarted('W', {}).whenTimePasses(1_000).expectState('COMPENSATED');
   });
 
-  test('a pivot that may be done, and cannot be undone, bars the way back', () => {
+  test('a pivot that may be done and cannot be undone prevents compensation', () => {
     const story = booked().whenSignal('approval', { yes: true }).expectCommand(pay);
     story.whenFailed('pay', 'down').whenTimePasses(1_000).expectCommand(pay).whenCancelled();
     story.expectState('RUNNING');
@@ -163,7 +163,7 @@ describe('times', () => {
     expect(story.instance.reason).toBe('pay: no reply in time');
   });
 
-  test('a pivot that was surely not done does not', () => {
+  test('a pivot that was certainly not done does not', () => {
     booked()
       .whenSignal('approval', { yes: true })
       .expectCommand(pay)
@@ -175,7 +175,7 @@ describe('times', () => {
 });
 
 describe('definitions', () => {
-  test('that cannot be are refused, with every problem', () => {
+  test('that are invalid are refused, with every problem', () => {
     const build = (): unknown =>
       saga('bad type!', { version: 0, deadlineMs: 1 })
         .step('a', { invoke: pay, with: () => ({}), pivot: true })
@@ -195,7 +195,7 @@ describe('definitions', () => {
     expect(() => sagaCommand('a b')).toThrow(/topic name "a b"/);
   });
 
-  test('whose functions throw make their saga stuck, and do not lose it', () => {
+  test('whose functions throw make their saga stuck, without losing it', () => {
     const broken = saga<{ n: number }>('broken')
       .step('first', {
         invoke: pay,

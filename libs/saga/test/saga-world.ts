@@ -6,7 +6,7 @@ import { isEnd, type SagaInstance } from '../src/machine/saga-instance.js';
 import { isVoid, isWithdrawn } from '../src/machine/void-output.js';
 import { type RecordedSaga, type SagaDifference, verifySaga } from '../src/operator/verify-saga.js';
 
-/** Decides by chance, the same way for the same seed (mulberry32, T. Ettinger). */
+/** A pseudo-random generator, deterministic for a seed (mulberry32, T. Ettinger). */
 export function chance(seed: number): () => number {
   let state = seed | 0;
   return () => {
@@ -19,18 +19,18 @@ export function chance(seed: number): () => number {
 
 type Command = Extract<SagaOutput, { readonly type: 'command' }>;
 
-/** What is on its way to a saga or from it to a participant, in no order. */
+/** Messages in flight to a saga or from it to a participant, in no order. */
 type Parcel = { readonly saga: ModelSaga } & ({ readonly command: Command } | { readonly event: SagaEvent });
 
-/** How participants and local actions behave. Parts of 1. */
+/** How participants and local actions behave. Probabilities from 0 to 1. */
 export interface Manners {
   readonly reject: number;
-  /** The command fails for this attempt, and the saga is told. */
+  /** The command fails in this attempt, and the saga is notified. */
   readonly fail: number;
-  /** The command is done, or not, and nobody tells. */
+  /** The command is done, or not, without a reply. */
   readonly silence: number;
   readonly duplicate: number;
-  /** Compensations fail as actions do. */
+  /** Compensations fail as often as actions do. */
   readonly undoFails: boolean;
 }
 
@@ -38,8 +38,8 @@ export interface Manners {
 type Deed = 'done' | 'rejected' | 'barred';
 
 /**
- * A saga and its children among participants that have barriers, and a network that loses no message but doubles, delays
- * and reorders them: the model that the machine is held against.
+ * A saga and its children among participants with barriers, and a network that loses no message but duplicates, delays
+ * and reorders them: the model against which the machine is tested.
  */
 export class SagaWorld {
   nowMs = 0;
@@ -95,7 +95,7 @@ export class SagaWorld {
     this.root.tell(event);
   }
 
-  /** Something happens: a parcel arrives, or time goes by. */
+  /** One event: a message arrives, or time passes. */
   move(): void {
     const isPatient = this.#parcels.length > 0 && this.random() < 0.9;
     if (!isPatient) return this.#wait();
@@ -105,7 +105,7 @@ export class SagaWorld {
     this.#deliver(parcel);
   }
 
-  /** Delivers everything that is on its way, as a log does in the end. */
+  /** Delivers all messages in flight, as a log eventually does. */
   drain(): void {
     for (let parcel = this.#parcels.shift(); parcel !== undefined; parcel = this.#parcels.shift())
       this.#deliver(parcel);
@@ -129,16 +129,18 @@ interface Parent {
   readonly step: string;
 }
 
-/** One saga of the world, carried on as the engine does it. */
+/** One saga of the world, run in the same way as by the engine. */
 export class ModelSaga {
   instance: SagaInstance;
   readonly deeds = new Map<string, Deed>();
   readonly effects: string[] = [];
-  /** Whether it knew that it had passed a pivot before the transition under way, and no operator has turned it round. */
+  /**
+   * Whether it knew before the current transition that it had passed a pivot, and no operator has started compensation.
+   */
   hasPassedPivot = false;
-  /** What was sent behind the compensation of its branch, or is undone behind the pivot. */
+  /** Commands sent after the compensation of their branch, or compensations after the pivot. */
   readonly sentLate: string[] = [];
-  /** Most steps of a list that were under way at once. */
+  /** Maximum number of steps of a list that ran at once. */
   mostAtOnce = 0;
   readonly #undone = new Set<string>();
   readonly #startedMs: number;
@@ -160,7 +162,7 @@ export class ModelSaga {
     this.instance = newInstance(definition, { id, key: id, data });
   }
 
-  /** The steps that it has by now. */
+  /** The steps that it has so far. */
   get steps(): readonly StepDefinition[] {
     return stepsOf(this.definition, this.instance).steps;
   }
@@ -192,7 +194,7 @@ export class ModelSaga {
     this.mostAtOnce = Math.max(this.mostAtOnce, open.length);
   }
 
-  /** Where it would do otherwise if it were run again by its record, which holds what JSON holds. */
+  /** Where it would behave differently when replayed from its record, which holds what JSON can hold. */
   difference(): SagaDifference | undefined {
     const { type, version } = this.definition;
     const record = { id: this.id, type, version, key: this.id, timeline: this.#timeline };
@@ -247,7 +249,7 @@ export class ModelSaga {
 
   #send(command: Command): void {
     const branch = this.#branchOf(command.step);
-    if (this.hasPassedPivot && command.op === 'compensate') this.sentLate.push(`${branch} behind the pivot`);
+    if (this.hasPassedPivot && command.op === 'compensate') this.sentLate.push(`${branch} after the pivot`);
     if (command.op === 'compensate' || command.op === 'cancel') this.#undone.add(branch);
     else if (this.#undone.has(branch)) this.sentLate.push(`${branch}/${command.op}`);
     this.world.send({ saga: this, command });
@@ -296,7 +298,7 @@ export class ModelSaga {
       return this.#answer(command, 'rejected');
     } else this.deeds.set(name, 'done');
     this.effects.push(name);
-    // The answer is committed with the effect: it comes, if late.
+    // The reply is committed with the effect: it arrives, if late.
     this.#answer(command, 'done');
   }
 

@@ -16,7 +16,7 @@ export interface Adapted {
   connect(url: string): Promise<unknown>;
   adapter(): TransactionalAdapterTypeOrm | TransactionalAdapterDrizzleOrm<DrizzleDb>;
   transactions(connection: unknown): TransactionRunnerFactory;
-  /** One value of SQL, in what the host calls its transaction. */
+  /** One value from SQL, in the host's current transaction. */
   value(tx: unknown, text: string): Promise<unknown>;
 }
 

@@ -15,13 +15,13 @@ import { ClsModule } from 'nestjs-cls';
 import { ADAPTED, CONNECTION } from './adapted.js';
 import { insert, message, Orders, Shop, VALUE_OF } from './shop.js';
 
-/** What the test tells this program when it starts it. */
+/** The settings that the test gives this program. */
 export interface Settings {
   readonly url: string;
   readonly orm: keyof typeof ADAPTED;
   /**
-   * `joined`: the adapter is wrapped in joinDeliveries. `apart`: it is not, and the module knows `ambient`. `wrong`: it is
-   * not, and the module gets the host.
+   * `joined`: the adapter is wrapped in joinDeliveries. `apart`: it is not, and the module knows `ambient`. `wrong`: it
+   * is not, and the module gets the host.
    */
   readonly how: 'joined' | 'apart' | 'wrong';
 }
@@ -87,7 +87,7 @@ const onPurpose = (): never => {
   throw new Error('failed on purpose');
 };
 
-/** What code is refused with; undefined when it is not. */
+/** The error that code gets; undefined when it gets none. */
 async function codeOf(work: Promise<unknown>): Promise<unknown> {
   return work.then(
     () => undefined,
@@ -95,7 +95,7 @@ async function codeOf(work: Promise<unknown>): Promise<unknown> {
   );
 }
 
-/** What the test can ask for; the numbers of each scenario begin at `from`. */
+/** The scenarios that the test can run; the numbers of each start at `from`. */
 const scenarios = {
   async publishes({ orders, from }: Parts): Promise<void> {
     await orders.place(from + 1);
@@ -128,7 +128,7 @@ const scenarios = {
     ]);
   },
 
-  /** Tells the handler what to do; resolves, when the first attempt has failed and the second has not, to what it saw. */
+  /** Instructs the handler; when the first attempt has failed and the second has not, resolves to what it saw. */
   handles({ orders, outbox, shop, from }: Parts): Promise<unknown[]> {
     return new Promise((resolve) => {
       const ids: unknown[] = [];
@@ -176,7 +176,7 @@ interface Parts {
   readonly from: number;
 }
 
-/** What the test asks for. */
+/** A request of the test. */
 export interface Request {
   readonly scenario: keyof typeof scenarios;
   readonly from: number;

@@ -15,7 +15,7 @@ export const message = (n: number): Message<{ n: number }> => ({ topic: 'done', 
 /** Writes a business row. */
 export const insert = (n: number): string => `insert into effect (n) values (${n}) returning n`;
 
-/** A service that knows of no transaction's handle. */
+/** A service that is given no transaction handle. */
 @Injectable()
 export class Orders {
   constructor(
@@ -58,10 +58,10 @@ export class Orders {
   }
 }
 
-/** What the handler does, as the test says. */
+/** What the handler does, set by the test. */
 export type Handling = (context: WaybillContext) => Promise<void>;
 
-/** A handler that does as it is told. */
+/** A handler that does what the test set. */
 @Controller()
 export class Shop {
   handling: Handling = () => Promise.resolve();

@@ -1,4 +1,4 @@
-// The sagas of baskets: lines are reserved, a child pays by HTTP and is cleared by a webhook, the parcel is sent.
+// The basket sagas: lines are reserved, a child pays by HTTP and is completed by a webhook, the parcel is sent.
 import { httpCommand, saga, sagaCommand } from '@waybill/saga';
 
 const quick = { timeoutMs: 300_000, maxAttempts: 20, delayMs: 50, maxDelayMs: 200 };
@@ -52,7 +52,7 @@ export function basketSagas(gateway, release) {
       await transaction.query('update orders set state = $2 where id = $1', [key, state]);
     })
     .build();
-  // Begun by an event of shipping, and carried on by another, which may come first.
+  // Started by a shipping event, and continued by another, which may come first.
   const delivery = saga('baskets.deliver')
     .waitForEvent('parcels.delivered', {
       match: ({ orderId }) => orderId,

@@ -1,5 +1,5 @@
-// Starts the sagas of the baskets in the table `plan`, carries them on, sends each webhook twice, and cancels some, until it
-// is told to stop. Which release of the definitions it is says the table `release`.
+// Starts the sagas of the baskets in the table `plan`, runs them, sends each webhook twice, and cancels some, until it
+// is stopped. The table `release` says which release of the definitions it runs.
 import { setTimeout as delay } from 'node:timers/promises';
 import { SagaDefinitions, SagaEngine, Sagas, SagaLoop, startedBy } from '@waybill/saga';
 import { basketSagas } from './basket-definitions.mjs';
@@ -8,7 +8,7 @@ import { logger, runService } from './saga-process.mjs';
 const settings = JSON.parse(process.argv[2]);
 const { gateway, perSecond } = settings;
 
-/** Does something with each row of a query, again and again. */
+/** Does something with each row of a query, repeatedly. */
 class Chore {
   #stopped = false;
   #running = Promise.resolve();

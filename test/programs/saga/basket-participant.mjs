@@ -1,4 +1,4 @@
-// Serves stock and shipping of baskets until it is told to stop; `trouble` is the part of commands that fail by chance.
+// Serves stock and shipping of baskets until it is stopped; `trouble` is the fraction of commands that fail at random.
 import { resolveSubscription } from '@waybill/consumer';
 import { SagaLocks, SagaRejectedError } from '@waybill/saga';
 import { OutboxReplies, SagaCommandServer } from '@waybill/saga/internal';
@@ -28,8 +28,8 @@ const WORKS = {
 };
 
 await runService({ ...settings, group: 'basket-participant', planned: false }, async ({ outbox }) => {
-  const answers = new OutboxReplies(outbox);
-  const participant = new SagaCommandServer({ answers, locks: new SagaLocks(answers) });
+  const replies = new OutboxReplies(outbox);
+  const participant = new SagaCommandServer({ replies, locks: new SagaLocks(replies) });
   const handle = (delivery) =>
     participant.serve(delivery, async () => {
       const { topic, payload, transaction } = delivery;
@@ -40,7 +40,7 @@ await runService({ ...settings, group: 'basket-participant', planned: false }, a
   const retry = { immediateAttempts: 1, delayMs: 20, maxAttempts: 3 };
   return {
     subscriptions: Object.keys(WORKS).map((topic) =>
-      resolveSubscription(topic, handle, { answers: true, retry }),
+      resolveSubscription(topic, handle, { replies: true, retry }),
     ),
   };
 });

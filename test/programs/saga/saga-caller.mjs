@@ -1,5 +1,5 @@
-// Makes the HTTP calls of the sagas of `orders`, and does nothing else for them. With `waits` it waits before each call for
-// SIGUSR2, behind its claim.
+// Makes the HTTP calls of the sagas of `orders`, and does nothing else for them. With `waits` it waits before each call
+// for SIGUSR2, after its claim.
 import { once } from 'node:events';
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { Outbox } from '@waybill/outbox';

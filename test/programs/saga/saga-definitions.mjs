@@ -1,9 +1,9 @@
-// The order saga of the chaos tests: reserve, charge, ship behind which there is no way back, confirm.
+// The order saga of the chaos tests: reserve, charge, ship (the pivot), confirm.
 import { saga, sagaCommand } from '@waybill/saga';
 
 const whole = (order) => order;
 const command = (topic) => sagaCommand(topic);
-/** An order's own commands; each payload is the order as it is by then. */
+/** An order's own commands; each payload is the order's current data. */
 export const TOPICS = {
   stock: ['stock.reserve', 'stock.release'],
   payments: ['payments.charge', 'payments.refund'],
@@ -42,5 +42,5 @@ function orderSaga(type, charging, undoing) {
 }
 
 export const placeOrder = orderSaga('orders.place', {}, { maxAttempts: 4 });
-/** Waits for the answer of payments for a short while only. */
+/** Waits only a short time for the reply of payments. */
 export const hastyOrder = orderSaga('orders.hasty', { timeoutMs: 4_000, maxAttempts: 2 }, {});

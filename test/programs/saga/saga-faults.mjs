@@ -1,16 +1,16 @@
-// Where programs of sagas die: the table `plan` names, for the saga of an order, a transition of its way and a place in
-// it. A transition that comes to its place is noted and goes no further, and its process dies a moment later, so that
-// others that come to theirs meanwhile die with it.
+// Where saga programs crash: the table `plan` names, for the saga of an order, a transition of its path and a place in
+// it. A transition that reaches its place is noted and stops there, and its process crashes a moment later, so that
+// others that reach theirs in the meantime crash with it.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** How long the process lives on, in milliseconds. */
+/** How long the process still runs, in milliseconds. */
 const MOMENT_MS = 25;
-/** And at most, while transactions are being committed and noted. */
+/** The maximum while transactions are being committed and noted. */
 const COMMIT_MS = 10_000;
 
 export class Faults {
-  /** The transitions that the current transaction has made: each says whether it is planned to die at some place. */
+  /** The transitions that the current transaction has made: each says whether a crash is planned at some place. */
   #made = new AsyncLocalStorage();
   #committing = 0;
   #dying = false;
@@ -21,13 +21,13 @@ export class Faults {
     this.planned = planned;
   }
 
-  /** Notes that the current transaction makes a transition; it dies before it if that is its plan. */
+  /** Notes that the current transaction makes a transition; it crashes before it if so planned. */
   async enter(sagaId, transition) {
     await this.at(sagaId, transition, 'before');
     this.#made.getStore()?.push((places) => this.#isPlanned(sagaId, transition, places));
   }
 
-  /** A transition has failed, and what follows is not known here: the process dies somewhere in it. */
+  /** A transition has failed, and what follows is not known here: the process crashes somewhere in it. */
   async failed(sagaId, transition) {
     if (await this.#isPlanned(sagaId, transition, ['done', 'committed']))
       setTimeout(() => process.kill(process.pid, 'SIGKILL'), Math.random() * 8);
@@ -38,7 +38,10 @@ export class Faults {
     await this.#freeze();
   }
 
-  /** Notes that the current transaction starts an order's saga, whose id is not visible yet; it dies before it if that is its plan. */
+  /**
+   * Notes that the current transaction starts an order's saga, whose id is not visible yet; it crashes before it if so
+   * planned.
+   */
   async start(orderId) {
     const isPlanned = (places) =>
       this.#note(`plan.id = $1 and transition = 'start' and place = any ($2)`, [orderId, places]);
@@ -47,7 +50,7 @@ export class Faults {
     this.#made.getStore()?.push(isPlanned);
   }
 
-  /** The process ends soon; what is being committed gets to know it first, so that its own place is noted. */
+  /** The process ends soon; running commits finish first, so that their own places are noted. */
   async #die() {
     if (this.#dying) return;
     this.#dying = true;
@@ -60,7 +63,7 @@ export class Faults {
     if (this.#dying) await delay(60_000);
   }
 
-  /** Runs transactions as `runner` does, and dies at the end of those, or behind them, whose plan it is. */
+  /** Runs transactions as `runner` does, and crashes at the end of those, or after those, that are so planned. */
   around(runner) {
     return {
       kind: runner.kind,
@@ -97,7 +100,7 @@ export class Faults {
     );
   }
 
-  /** On a connection of its own: what is noted stays, though the transaction does not. */
+  /** On its own connection: the note stays, even if the transaction does not. */
   async #note(which, params) {
     if (!this.planned) return false;
     const { rowCount } = await this.pool.query(

@@ -1,5 +1,5 @@
-// Starts the sagas of the orders in the table `plan` and carries them on, until it is told to stop. With `perSecond` it
-// starts so many in a second, otherwise all at once.
+// Starts the sagas of the orders in the table `plan` and runs them, until it is stopped. With `perSecond` it
+// starts that many per second, otherwise all at once.
 import { setTimeout as delay } from 'node:timers/promises';
 import { SagaDefinitions, SagaEngine, Sagas, SagaLoop } from '@waybill/saga';
 import { hastyOrder, placeOrder } from './saga-definitions.mjs';
@@ -8,7 +8,7 @@ import { logger, runService } from './saga-process.mjs';
 const settings = JSON.parse(process.argv[2]);
 const { perSecond = Infinity } = settings;
 
-/** What a saga takes in, under a name that is the same in each run. */
+/** The name of a saga event, the same in each run. */
 function nameOf({ instance, nowMs }, event) {
   if (event.type === 'reply') return `answer ${event.step}/${event.op}/${event.attempt}`;
   const due = Object.entries(instance.steps).find(([, { dueMs }]) => dueMs !== null && dueMs <= nowMs);
@@ -56,7 +56,7 @@ class Starter {
         const data = { orderId: id, scenario, sku, pence };
         await this.faults.start(id);
         const saga = await this.sagas.start(handle, definition, { key: id, data });
-        // Another process may have been faster: then its saga is found.
+        // Another process may have been faster: then the start finds its saga.
         if (saga.created)
           await handle.query(`insert into orders (id, state, saga_id) values ($1, 'placed', $2)`, [
             id,

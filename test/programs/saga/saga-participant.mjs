@@ -1,6 +1,6 @@
-// Serves the commands of one of the services stock, payments and shipping until it is told to stop. Its handlers do what
-// they are told each time they run: that they run once is the barrier's work. An order's `scenario` says what goes wrong;
-// `trouble` is the part of commands that fail by chance.
+// Serves the commands of one of the services stock, payments and shipping until it is stopped. Its handlers do what
+// they are asked each time they run: the barrier ensures that they run once. An order's `scenario` says what goes
+// wrong; `trouble` is the fraction of commands that fail at random.
 import { resolveSubscription } from '@waybill/consumer';
 import { SagaLocks, SagaOngoingError, SagaRejectedError } from '@waybill/saga';
 import { OutboxReplies, SagaCommandServer } from '@waybill/saga/internal';
@@ -42,7 +42,7 @@ const WORKS = {
 
 await runService(settings, async ({ faults, outbox }) => {
   const participant = new SagaCommandServer({
-    answers: new OutboxReplies(outbox),
+    replies: new OutboxReplies(outbox),
     locks: new SagaLocks(new OutboxReplies(outbox)),
   });
   const handle = async (delivery) => {
@@ -66,6 +66,6 @@ await runService(settings, async ({ faults, outbox }) => {
     }
   };
   return {
-    subscriptions: TOPICS[group].map((topic) => resolveSubscription(topic, handle, { answers: true, retry })),
+    subscriptions: TOPICS[group].map((topic) => resolveSubscription(topic, handle, { replies: true, retry })),
   };
 });

@@ -1,4 +1,4 @@
-// What every service of the saga tests is made of: a relay, timers, a consumer, and transactions with faults.
+// The parts of every service of the saga tests: a relay, timers, a consumer, and transactions with faults.
 import { once } from 'node:events';
 import { Consumer } from '@waybill/consumer';
 import { Bell, PgDatabase, PgTransactionRunner } from '@waybill/kernel';
@@ -11,14 +11,14 @@ import { Faults } from './saga-faults.mjs';
 export const logger = { debug() {}, info() {}, warn: console.log, error: console.log };
 
 /**
- * Runs a service until it is told to stop, once SIGUSR2 has told it to begin: it is loaded by then. `serve` gets its parts
- * and hands back subscriptions, those to events, and what else runs.
+ * Starts a service, once it is loaded, at SIGUSR2, and runs it until it is stopped. `serve` gets its parts and
+ * returns subscriptions, those to events, and other services to run.
  */
 export async function runService({ url, group, leaseMs = 400, planned = true }, serve) {
   const begin = once(process, 'SIGUSR2');
   const quit = () => process.exit();
   process.once('SIGTERM', quit);
-  // A listener of signals keeps no process alive.
+  // A signal listener keeps no process alive.
   const alive = setInterval(() => {}, 60_000);
   console.log('ready');
   await begin;
@@ -51,7 +51,7 @@ export async function runService({ url, group, leaseMs = 400, planned = true }, 
       (each) =>
         new Consumer(
           { ...each, bus: database, transactions, topics, signals, logger },
-          // Processes die all the time, also of what other lanes and the clock do beside a message that runs alone.
+          // Processes crash all the time, also from other lanes and the clock while a message runs alone.
           { leaseMs, heartbeatMs: Math.floor(leaseMs / 4), maxCrashes: 20 },
         ),
     );
@@ -64,7 +64,7 @@ export async function runService({ url, group, leaseMs = 400, planned = true }, 
   };
   const started = start();
   process.on('SIGTERM', async () => {
-    // What has been stopped must not be started behind it.
+    // A service that has been stopped must not be started afterwards.
     await started;
     for (const service of services) await service.stop();
     await Promise.all(consumers.map((consumer) => consumer.stop()));

@@ -1,6 +1,6 @@
 import { saga, sagaCommand } from '@waybill/saga';
 
-/** Another definition than that of test/saga/sagas-in-nest-and-by-command.spec.ts. */
+/** A definition that differs from that of test/saga/sagas-in-nest-and-by-command.spec.ts. */
 export const placeOrder = saga('orders.place', { version: 2 })
   .step('reserve', {
     invoke: sagaCommand('stock.reserve'),

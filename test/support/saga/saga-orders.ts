@@ -23,7 +23,7 @@ const TABLES = `
   create table deed (id bigint generated always as identity, saga uuid, what text, mark text);
   insert into stock select 'sku-' || n, 1000 from generate_series(0, 15) n`;
 
-/** An order that test/programs/saga/saga-orders.mjs is to place, and where a process is to die over its saga. */
+/** An order that test/programs/saga/saga-orders.mjs is to place, and where a process is to crash on its saga. */
 export interface PlannedOrder {
   readonly id: string;
   readonly scenario: string;
@@ -31,7 +31,7 @@ export interface PlannedOrder {
   readonly place?: string;
 }
 
-/** How the saga of an order has ended, or stands. */
+/** How the saga of an order has ended, or its current state. */
 export interface OrderEnd {
   readonly id: string;
   readonly scenario: string;
@@ -46,7 +46,7 @@ export async function orderFixture(server?: string): Promise<Fixture> {
   return fixture;
 }
 
-/** Lets orders be placed; each has a price of its own. */
+/** Plans orders; each has a different price. */
 export async function plan(fixture: Fixture, orders: readonly PlannedOrder[]): Promise<void> {
   await fixture.database.pool.query(
     `insert into plan (id, scenario, sku, pence, transition, place)
@@ -57,7 +57,7 @@ export async function plan(fixture: Fixture, orders: readonly PlannedOrder[]): P
   );
 }
 
-/** The orders whose sagas have not come to their end, stuck ones too. */
+/** The orders whose sagas have not ended, including stuck ones. */
 export async function underWay(fixture: Fixture): Promise<string[]> {
   const { rows } = await fixture.database.pool.query<{ id: string }>(
     `select plan.id from plan left join orders using (id)
@@ -66,7 +66,7 @@ export async function underWay(fixture: Fixture): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-/** How each order stands. */
+/** The current state of each order. */
 export async function ends(fixture: Fixture): Promise<OrderEnd[]> {
   const { rows } = await fixture.database.pool.query<OrderEnd>(
     `select plan.id, plan.scenario, e.state,
@@ -78,7 +78,7 @@ export async function ends(fixture: Fixture): Promise<OrderEnd[]> {
 }
 
 /**
- * What does not agree with how the sagas have ended: pieces, reservations, payments, parcels, states of orders. Empty
+ * What does not agree with how the sagas ended: pieces, reservations, payments, parcels, states of orders. Empty
  * when all is well.
  */
 export async function disagreements(fixture: Fixture): Promise<string[]> {
@@ -106,7 +106,7 @@ export async function disagreements(fixture: Fixture): Promise<string[]> {
   return rows.map(({ what }) => what);
 }
 
-/** Keeps a program of sagas running, also when it is killed, until it is told to stop. Another one is loaded meanwhile. */
+/** Keeps a saga program running, even when it is killed, until it is stopped. A spare one is loaded in advance. */
 export class Supervised {
   crashes = 0;
   readonly #loop: Promise<void>;
@@ -122,7 +122,7 @@ export class Supervised {
     this.#loop = this.#keep();
   }
 
-  /** Its newest output, for a failure's message. */
+  /** Its latest output, for a failure's message. */
   get output(): string {
     return this.#running?.output ?? '';
   }

@@ -28,7 +28,7 @@ export interface SagaFloorOptions {
   readonly http?: SagaHttpOptions;
 }
 
-/** A service that carries sagas on, and participants, each a consumer group of its own in this process. */
+/** A service that runs sagas, and participants, each its own consumer group in this process. */
 export class SagaFloor {
   readonly outbox: Outbox;
   readonly sagas: Sagas;
@@ -97,7 +97,7 @@ export class SagaFloor {
     return this.fixture.database;
   }
 
-  /** Carries sagas on in this process. */
+  /** Runs sagas in this process. */
   async carry(): Promise<void> {
     await this.consume('orders', this.service.subscriptions());
     this.run(this.service);
@@ -127,7 +127,7 @@ export class SagaFloor {
     this.#stops.push(() => sweeper.stop());
   }
 
-  /** @returns what stops it before the floor is closed */
+  /** @returns a function that stops it before the floor is closed */
   async consume(
     group: string,
     subscriptions: ReturnType<typeof resolveSubscription>[],
@@ -142,7 +142,7 @@ export class SagaFloor {
     return () => consumer.stop();
   }
 
-  /** Starts a saga in a transaction of its own. */
+  /** Starts a saga in its own transaction. */
   start<Input extends object, Output extends object>(
     definition: SagaDefinition<Input, Output>,
     key: string,
@@ -151,7 +151,7 @@ export class SagaFloor {
     return this.fixture.transaction((client) => this.sagas.start(client, definition, { key, data }));
   }
 
-  /** Waits until a saga is in this state. */
+  /** Waits until a saga is in the given state. */
   async until(id: string, state: SagaState): Promise<void> {
     let seen = '';
     const look = async (): Promise<boolean> => {
@@ -162,7 +162,7 @@ export class SagaFloor {
     await waitUntil(look, { describe: () => `${state}; ${seen}` });
   }
 
-  /** How many messages of a topic have been dealt with, whatever came of them. */
+  /** How many messages of a topic have a verdict. */
   async handled(topic: string): Promise<number> {
     const { rows } = await this.database.pool.query<{ handled: number }>(
       `select coalesce(sum(position), 0)::int as handled from (
@@ -193,7 +193,7 @@ export class SagaFloor {
   }
 }
 
-/** A participant's work that only notes that it was done. */
+/** A participant's work that only records that it was done. */
 export function note(what: string, reply: object = {}): Work {
   return async ({ control }, client) => {
     await client.query('insert into deed (what, saga) values ($1, $2)', [what, control['waybill-saga-id']]);
@@ -203,5 +203,5 @@ export function note(what: string, reply: object = {}): Work {
 
 /** Waits until a claim about sagas holds. */
 export function eventually(claim: () => Promise<boolean>): Promise<void> {
-  return waitUntil(claim, { describe: 'what the test claims' });
+  return waitUntil(claim, { describe: "the test's claim holds" });
 }

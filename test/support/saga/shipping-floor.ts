@@ -4,7 +4,7 @@ import type { SagaDefinition, SagaEvent } from '@waybill/saga';
 import { SagaFloor } from './sagas.js';
 import { found, lorry, type Order } from './shipping-sagas.js';
 
-/** The database and the service of the test that runs. */
+/** The database and the service of the running test. */
 export let floor: SagaFloor;
 export const warnings: string[] = [];
 export const logger: Logger = { debug() {}, info() {}, warn: (text) => warnings.push(text), error() {} };
@@ -21,7 +21,7 @@ export async function opened(definition: SagaDefinition<Order, Order> = found): 
   floor = await SagaFloor.open([definition as never], { logger });
 }
 
-/** Tells a saga something by the engine itself, so that nothing else happens. */
+/** Sends a saga a message through the engine itself, so that nothing else happens. */
 export function tell(id: string, event: SagaEvent, engine = floor.engine): Promise<unknown> {
   return floor.runner.run({ work: (tx) => engine.tell(tx as never, id, event), timeoutMs: 30_000 });
 }

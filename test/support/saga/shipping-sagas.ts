@@ -8,7 +8,7 @@ export interface Order {
 /** While the lorry is away nothing is shipped. */
 export const lorry = { isAway: false };
 
-/** Waits for `go`; behind its pivot it ships, or is stuck. */
+/** Waits for `go`; after its pivot it ships, or is stuck. */
 export function shipping(attributes?: AttributesOf<never>): SagaDefinition<Order, Order> {
   const built = saga<Order>('orders.ship')
     .waitFor<{ region?: string }, { region?: string }>('go', { then: (payload) => payload ?? {} })

@@ -16,13 +16,14 @@ export function wholeNumber(value: string): number {
 export function time(value: string): Date {
   const date = parseIsoTime(value);
   if (date === undefined)
-    throw new InvalidArgumentError('must be a time with its zone, as 2026-11-21T12:00:00Z, or a day');
+    throw new InvalidArgumentError('must be a time with its zone, such as 2026-11-21T12:00:00Z, or a day');
   return date;
 }
 
 /**
- * Reads a duration from the command line, in milliseconds: a whole number and its unit, as 500ms, 90s, 15m, 24h, 7d, 2w.
- * @param unit of a number without one; without it such a number is refused, but for 0
+ * Reads a duration from the command line, in milliseconds: a whole number and its unit, such as 500ms, 90s, 15m, 24h,
+ * 7d, 2w.
+ * @param unit the unit of a number without one; without this parameter, such a number is refused unless it is 0
  */
 export function duration(unit?: Unit): (value: string) => number {
   return (value) => {
@@ -30,12 +31,12 @@ export function duration(unit?: Unit): (value: string) => number {
     const given = (match?.[2] as Unit | undefined) ?? unit ?? (value === '0' ? 'ms' : undefined);
     const milliseconds = match === null || given === undefined ? Number.NaN : Number(match[1]) * UNITS[given];
     if (!Number.isSafeInteger(milliseconds))
-      throw new InvalidArgumentError('must be a duration, as 500ms, 90s, 15m, 24h or 7d');
+      throw new InvalidArgumentError('must be a duration, such as 500ms, 90s, 15m, 24h or 7d');
     return milliseconds;
   };
 }
 
-/** A duration for people: the largest unit that is whole, as 7d. */
+/** Formats a duration for people: with the largest unit that gives a whole number, such as 7d. */
 export function durationText(milliseconds: number): string {
   const units = (Object.entries(UNITS) as [Unit, number][]).filter(([unit]) => unit !== 'w').toReversed();
   const [unit, size] = units.find(([, ms]) => milliseconds >= ms && milliseconds % ms === 0) ?? ['ms', 1];
@@ -44,11 +45,12 @@ export function durationText(milliseconds: number): string {
 
 /** Reads an id from the command line: a UUID. */
 export function id(value: string): string {
-  if (!isId(value)) throw new InvalidArgumentError('must be an id, as 01a1fe9f-f3e8-7764-b6cb-0012f109d604');
+  if (!isId(value))
+    throw new InvalidArgumentError('must be an id, such as 01a1fe9f-f3e8-7764-b6cb-0012f109d604');
   return value;
 }
 
-/** Collects an option that may stand more than once. */
+/** Collects an option that may be given more than once. */
 export function collect(value: string, before: readonly string[]): string[] {
   return [...before, value];
 }

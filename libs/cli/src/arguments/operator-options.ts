@@ -2,7 +2,7 @@ import { userInfo } from 'node:os';
 import type { Operator } from '@waybill/kernel';
 import type { Command } from 'commander';
 
-/** What is said with an operator's decision. */
+/** Options of an operator's decision. */
 export interface Decision {
   readonly by?: string;
   readonly because?: string;
@@ -12,12 +12,12 @@ export interface Decision {
 /** Adds the options of a decision to a command. */
 export function decided(command: Command): Command {
   return command
-    .option('--by <name>', 'who decides (default: the user of this machine)')
+    .option('--by <name>', 'name of the operator (default: the user of this machine)')
     .option('--because <reason>', 'why')
-    .option('--yes', 'does it; without, nothing is changed');
+    .option('--yes', 'applies the change; without it, nothing is changed');
 }
 
-/** Who decides, as the options say. */
+/** The operator and the reason, from the options. */
 export function operatorOf({ by, because }: Decision): Operator {
   return { by: by ?? userInfo().username, ...(because === undefined ? {} : { reason: because }) };
 }

@@ -7,7 +7,7 @@ import { assertMigrated, type SchemaPart } from '@waybill/schema';
 import type { Command } from 'commander';
 import { fileError } from '../output/file-error.js';
 
-/** How long a statement of a command may take, in milliseconds: an operator's may be about many rows. */
+/** Time limit of a command's statement, in milliseconds: an operator's statement may concern many rows. */
 const COMMAND_TIMEOUT_MS = 120_000;
 
 interface GlobalOptions {
@@ -17,15 +17,15 @@ interface GlobalOptions {
   readonly schema: string;
 }
 
-/** Options that stand before the name of a command. */
+/** Options that come before the name of a command. */
 export function globals(program: Command): GlobalOptions {
   return program.opts<GlobalOptions>();
 }
 
 /**
- * The database and schema to work on: that of --database-url, of --database-url-file, of DATABASE_URL, or of PGHOST and its
- * kin, the first that is there.
- * @throws ConfigurationError when no database was named
+ * The database and schema to work on: from --database-url, --database-url-file, DATABASE_URL, or PGHOST and the other
+ * PG variables; the first one that is set is used.
+ * @throws ConfigurationError if no database is given
  */
 export function target(program: Command): DatabaseAddress & { schema: string } {
   const { schema } = globals(program);
@@ -34,12 +34,11 @@ export function target(program: Command): DatabaseAddress & { schema: string } {
   const { PGHOST: host = '', PGPORT: port = '', PGUSER: user = '', PGDATABASE: database = '' } = process.env;
   const isNamed = connectionString === undefined && host !== '';
   if (!isNamed) {
-    throw new ConfigurationError('There is no database to work on', [
-      'set DATABASE_URL, or give --database-url-file, or --database-url, or set PGHOST, PGUSER and PGDATABASE',
+    throw new ConfigurationError('No database is given', [
+      'set DATABASE_URL, use --database-url-file or --database-url, or set PGHOST, PGUSER and PGDATABASE',
     ]);
   }
-  if (user === '')
-    throw new ConfigurationError('There is no database to work on', ['PGHOST is set, and PGUSER is not']);
+  if (user === '') throw new ConfigurationError('No database is given', ['PGHOST is set, but PGUSER is not']);
   // The driver itself reads PGPASSWORD and PGSSLMODE.
   const at = { host, user, database: database === '' ? user : database };
   return { ...at, ...(port === '' ? {} : { port: Number(port) }), schema };
@@ -49,8 +48,8 @@ function urlOf(program: Command): string | undefined {
   const { databaseUrl, databaseUrlFile } = globals(program);
   if (databaseUrlFile === undefined) return databaseUrl ?? process.env['DATABASE_URL'];
   if (databaseUrl !== undefined)
-    throw new ConfigurationError('There is no single database to work on', [
-      'give --database-url or --database-url-file, not both',
+    throw new ConfigurationError('Two databases are given', [
+      'use --database-url or --database-url-file, not both',
     ]);
   try {
     return readFileSync(databaseUrlFile, 'utf8').trim();
@@ -60,8 +59,8 @@ function urlOf(program: Command): string | undefined {
 }
 
 /**
- * Runs `work` on the database, once it is known to be migrated.
- * @param part what of the schema the work needs
+ * Runs `work` on the database after checking that it is migrated.
+ * @param part the part of the schema that the work needs
  */
 export async function withDatabase(
   program: Command,
@@ -83,7 +82,7 @@ export async function withDatabase(
   }
 }
 
-/** Reads what is encrypted with the cipher that a module exports. @throws ConfigurationError */
+/** Decrypts with the cipher that a module exports. @throws ConfigurationError */
 async function sealerOf(path: string | undefined): Promise<Sealer> {
   if (path === undefined) return Sealer.none;
   let exported: { readonly default?: unknown };

@@ -14,7 +14,7 @@ interface AsyncApiOptions {
   readonly out?: string;
 }
 
-/** The part of an application of Nest that is used here. */
+/** The part of a Nest application that is used here. */
 interface Application {
   get(token: symbol, options: { readonly strict: false }): { document(): unknown };
   close(): Promise<void>;
@@ -27,20 +27,20 @@ interface NestCore {
   };
 }
 
-/** What a file exports; of CommonJS, under `default` in any case. */
+/** The exports of a file; for CommonJS, they are always also under `default`. */
 type Exports<T> = Partial<T> & { readonly default?: T };
 
-/** Adds `asyncapi`: the interface of a service by messages, from its module. */
+/** Adds `asyncapi`: a service's messaging interface, from its module. */
 export function addAsyncApiCommand(program: Command, output: Output): void {
   program
     .command('asyncapi')
     .requiredOption(
       '--module <file.js[#Export]>',
-      "the application's module, compiled (default export: AppModule)",
+      "the application's compiled module (default export: AppModule)",
     )
-    .option('--instance <name>', 'the instance of Waybill, where the module has several', 'default')
-    .option('--out <file>', 'write it there')
-    .description("prints the service's AsyncAPI 3.0 document; the module is made, but not started")
+    .option('--instance <name>', 'the instance of Waybill, if the module has several', 'default')
+    .option('--out <file>', 'writes the document to this file')
+    .description("prints the service's AsyncAPI 3.0 document; the module is created, but not started")
     .action(async ({ module, instance, out }: AsyncApiOptions) => {
       const text = `${JSON.stringify(await documentOf(module, instance), null, 2)}\n`;
       if (out === undefined) output.write(text);
@@ -48,15 +48,15 @@ export function addAsyncApiCommand(program: Command, output: Output): void {
     });
 }
 
-/** The providers of the module are made, and none of their hooks is called. */
+/** Creates the providers of the module without calling their hooks. */
 async function documentOf(module: string, instance: string): Promise<unknown> {
   const [file = '', name] = module.split('#');
   const path = resolve(file);
   if (!existsSync(path))
     throw new ConfigurationError(`${file} cannot be described`, [
-      'there is no such file: compile the application, and name the module that it makes, as dist/app.module.js',
+      'the file does not exist: compile the application and give the compiled module, for example dist/app.module.js',
     ]);
-  // Nest and Waybill are those that the application itself has.
+  // Uses the application's own versions of Nest and Waybill.
   const nest = pathToFileURL(nestOf(path, file)).href;
   const core = (await import(nest)) as Exports<NestCore>;
   const { NestFactory } = (core.NestFactory === undefined ? core.default : core) as NestCore;
@@ -72,7 +72,7 @@ async function documentOf(module: string, instance: string): Promise<unknown> {
   } catch (error) {
     throw new ConfigurationError(`${file} cannot be described`, [describeError(error)], { cause: error });
   } finally {
-    // Hooks of an application that was never started may fail; there is nothing that they could be needed for.
+    // Hooks of an application that was never started may fail; they are not needed.
     await app.close().catch(() => {});
   }
 }
@@ -81,7 +81,7 @@ function nestOf(path: string, file: string): string {
   try {
     return createRequire(path).resolve('@nestjs/core');
   } catch (error) {
-    const problem = '@nestjs/core is not installed where it stands: run this on a module of the application';
+    const problem = '@nestjs/core cannot be found from there: run this on a module of the application';
     throw new ConfigurationError(`${file} cannot be described`, [problem], { cause: error });
   }
 }
@@ -90,13 +90,9 @@ async function exportsOf(path: string, file: string): Promise<Readonly<Record<st
   try {
     return (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>;
   } catch (error) {
-    throw new ConfigurationError(
-      `${file} cannot be described`,
-      [`it cannot be loaded: ${describeError(error)}`],
-      {
-        cause: error,
-      },
-    );
+    throw new ConfigurationError(`${file} cannot be described`, [`cannot load it: ${describeError(error)}`], {
+      cause: error,
+    });
   }
 }
 
@@ -108,7 +104,7 @@ function write(path: string, text: string): void {
   }
 }
 
-/** What a CommonJS file exports stands under `default`, too. */
+/** The exports of a CommonJS file are also under `default`. */
 function moduleIn(
   exported: Readonly<Record<string, unknown>>,
   name: string | undefined,
@@ -119,6 +115,6 @@ function moduleIn(
   const found = name === undefined ? (all['AppModule'] ?? all['default']) : own(all, name);
   if (typeof found === 'function' || (typeof found === 'object' && found !== null)) return found;
   throw new ConfigurationError(`${file} cannot be described`, [
-    `it exports no module ${name ?? 'AppModule'}; name another as ${file}#Name`,
+    `it exports no module ${name ?? 'AppModule'}; give another name as ${file}#Name`,
   ]);
 }

@@ -46,7 +46,7 @@ interface Operations {
 
 /** `waybill dlq list | show | redrive | edit | discard | export`. */
 export function addDeadLetterCommands(program: Command, output: Output): void {
-  const dlq = program.command('dlq').description('looks at dead letters and decides about them');
+  const dlq = program.command('dlq').description('shows dead letters and decides on them');
   addLooking(program, dlq, output);
   addRedrive(program, dlq, output);
   addEditing(program, dlq, output);
@@ -56,8 +56,8 @@ function addLooking(program: Command, dlq: Command, output: Output): void {
   listing(filtered(dlq.command('list')))
     .description('lists dead letters, without their payloads')
     .option('--limit <n>', 'at most this many', wholeNumber, 100)
-    .option('--after <id>', 'behind this one', wholeNumber, 0)
-    .option('--groups', 'counts them by kind of failure instead')
+    .option('--after <id>', 'starts after this one', wholeNumber, 0)
+    .option('--groups', 'counts dead letters by kind of failure instead')
     .action((options: FilterOptions & ListOptions & { limit: number; after: number; groups?: boolean }) =>
       withOperations(program, options, async ({ deadLetters }) => {
         const { limit, after } = options;
@@ -70,15 +70,15 @@ function addLooking(program: Command, dlq: Command, output: Output): void {
   dlq
     .command('show')
     .argument('<id>', 'the dead letter', wholeNumber)
-    .option('--payload', 'shows the payload as well')
-    .description('shows one dead letter, and what operators did to it')
+    .option('--payload', 'also shows the payload')
+    .description('shows one dead letter, and what operators did with it')
     .action((id: number, options: { payload?: boolean }) =>
       withOperations(program, {}, async ({ deadLetters }) =>
         writeDetail(await deadLetters.show(id), await deadLetters.actions(id), options, output),
       ),
     );
   filtered(dlq.command('export'))
-    .description('writes dead letters with their payloads (base64), a JSON object a line')
+    .description('writes dead letters with their payloads (base64), one JSON object per line')
     .action((options: FilterOptions) =>
       withOperations(program, options, async ({ deadLetters }) => {
         for await (const letter of deadLetters.export(filterOf(options))) output.write(exportLine(letter));
@@ -88,9 +88,11 @@ function addLooking(program: Command, dlq: Command, output: Output): void {
 
 function addRedrive(program: Command, dlq: Command, output: Output): void {
   decided(filtered(dlq.command('redrive').argument('[id...]', 'dead letters')))
-    .description('hands open dead letters to the handlers that failed; only counts them without --yes')
-    .option('--rate <n>', 'so many a second', wholeNumber, 500)
-    .option('--resume <redrive>', 'goes on with a redrive that was interrupted', wholeNumber)
+    .description(
+      'delivers open dead letters again to the handlers that failed; without --yes, only counts them',
+    )
+    .option('--rate <n>', 'messages per second', wholeNumber, 500)
+    .option('--resume <redrive>', 'continues an interrupted redrive', wholeNumber)
     .action((ids: string[], options: FilterOptions & DecisionOptions & { rate: number; resume?: number }) =>
       withOperations(program, options, async (operations) => {
         const id = options.resume ?? (await startRedrive(operations, ids, options, output));
@@ -107,7 +109,7 @@ function addRedrive(program: Command, dlq: Command, output: Output): void {
           output.write(line`redrive ${id} is ${end.state}`);
           return;
         }
-        output.write(line`interrupted; go on with: waybill dlq redrive --resume ${id}`);
+        output.write(line`interrupted; continue with: waybill dlq redrive --resume ${id}`);
         process.exitCode = 130;
       }),
     );
@@ -122,11 +124,11 @@ async function startRedrive(
   const filter = selection(ids, options);
   for (const { group, topic } of await deadLetters.unserved(filter))
     output.write(
-      line`no process of group ${group} handles topic ${topic} now: what is redriven waits until one does`,
+      line`no process of group ${group} handles topic ${topic} now: redriven messages wait until one does`,
     );
   if (options.yes !== true) {
     const count = await deadLetters.count({ ...filter, states: ['open'] });
-    output.write(line`${count} open dead letters would be redriven; --yes does it`);
+    output.write(line`${count} open dead letters would be redriven; use --yes to redrive them`);
     return undefined;
   }
   const { id } = await redrives.start(filter, { ...operator(options), perSecond: options.rate });
@@ -135,9 +137,9 @@ async function startRedrive(
 
 function addEditing(program: Command, dlq: Command, output: Output): void {
   decided(dlq.command('edit').argument('<id>', 'the dead letter', wholeNumber))
-    .description('sends a changed message instead; only says what it would do without --yes')
+    .description('sends a changed message instead; without --yes, only shows what it would do')
     .option('--payload <text>', 'the new payload; @FILE reads it from a file')
-    .option('--header <name=value>', 'sets a header; without a value takes it away', collect, [])
+    .option('--header <name=value>', 'sets a header; without a value, removes it', collect, [])
     .addOption(
       new Option('--to <whom>', 'the handler that failed, or the topic with all its groups')
         .choices(['handler', 'topic'])
@@ -148,24 +150,26 @@ function addEditing(program: Command, dlq: Command, output: Output): void {
         const edit = await editOf(options);
         if (options.yes !== true) {
           const { topic, messageId } = await deadLetters.show(id);
-          output.write(line`message ${messageId ?? '?'} of ${topic} would be sent changed; --yes does it`);
+          output.write(
+            line`message ${messageId ?? '?'} of ${topic} would be sent with changes; use --yes to send it`,
+          );
           return;
         }
         output.write(line`sent as message ${await deadLetters.edit(id, edit, operator(options))}`);
       }),
     );
   decided(filtered(dlq.command('discard').argument('[id...]', 'dead letters')))
-    .description('discards open dead letters; only counts them without --yes')
+    .description('discards open dead letters; without --yes, only counts them')
     .action((ids: string[], options: FilterOptions & DecisionOptions) =>
       withOperations(program, options, async ({ deadLetters }) => {
         const filter = selection(ids, options);
         if (options.yes !== true) {
           const count = await deadLetters.count({ ...filter, states: ['open'] });
-          output.write(line`${count} open dead letters would be discarded; --yes does it`);
+          output.write(line`${count} open dead letters would be discarded; use --yes to discard them`);
           return;
         }
         const { because: reason } = options;
-        if (reason === undefined) throw refusal('say why: --because <reason>');
+        if (reason === undefined) throw refusal('give a reason: --because <reason>');
         output.write(line`${await deadLetters.discard(filter, { ...operator(options), reason })} discarded`);
       }),
     );
@@ -199,26 +203,31 @@ async function readPayload(path: string): Promise<Buffer> {
 
 function filtered(command: Command): Command {
   return command
-    .option('--all', 'all there are')
+    .option('--all', 'all of them')
     .option('--group <name>', 'of this consumer group')
     .option('--topic <name>', 'of this topic')
     .option('--handler <name>', 'of this handler')
     .option('--key <key>', 'with this key')
-    .option('--reason <reason>', 'that died for this reason, as attempts-spent')
-    .option('--error <class>', 'whose last error was of this class')
+    .option('--reason <reason>', 'with this reason, such as attempts-spent')
+    .option('--error <class>', 'with a last error of this class')
     .option('--fingerprint <text>', 'of this kind of failure')
     .option('--message <id>', 'with this message id')
     .option('--state <state...>', 'open, redriving, redriven, replaced, discarded')
-    .option('--from <time>', 'that failed last at this time or later', time)
-    .option('--to <time>', 'that failed last before this time', time)
-    .option('--where <path=value>', 'with this value in the JSON payload, as order.customer=17', collect, []);
+    .option('--from <time>', 'that last failed at this time or later', time)
+    .option('--to <time>', 'that last failed before this time', time)
+    .option(
+      '--where <path=value>',
+      'with this value in the JSON payload, such as order.customer=17',
+      collect,
+      [],
+    );
 }
 
 function decided(command: Command): Command {
   return command
-    .option('--by <name>', 'who decides (default: the user of this machine)')
+    .option('--by <name>', 'name of the operator (default: the user of this machine)')
     .option('--because <reason>', 'why')
-    .option('--yes', 'does it; without, nothing is changed');
+    .option('--yes', 'applies the change; without it, nothing is changed');
 }
 
 function filterOf(options: FilterOptions): DeadLetterFilter {
@@ -246,10 +255,10 @@ function condition(text: string): { path: string[]; value: string } {
   return { path: text.slice(0, at).split('.'), value: text.slice(at + 1) };
 }
 
-/** What is to be decided about: ids, a filter, or explicitly all. */
+/** The dead letters to decide on: ids, a filter, or explicitly all. */
 function selection(ids: readonly string[], options: FilterOptions): DeadLetterFilter {
   const filter = { ...filterOf(options), ...(ids.length === 0 ? {} : { ids: ids.map(wholeNumber) }) };
-  if (isEmptyFilter(filter) && options.all !== true) throw refusal('name ids or a filter, or say --all');
+  if (isEmptyFilter(filter) && options.all !== true) throw refusal('give ids, a filter or --all');
   return filter;
 }
 
@@ -258,10 +267,10 @@ function operator({ by, because }: DecisionOptions): { by: string; reason?: stri
 }
 
 function refusal(problem: string): ConfigurationError {
-  return new ConfigurationError('The dead letters were left as they are', [problem]);
+  return new ConfigurationError('The dead letters were not changed', [problem]);
 }
 
-/** @param names of a group and a topic that must be there */
+/** @param names of a group and a topic that must exist */
 async function withOperations(
   program: Command,
   names: Pick<FilterOptions, 'group' | 'topic'>,

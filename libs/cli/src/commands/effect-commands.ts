@@ -9,7 +9,7 @@ import { withDatabase } from '../arguments/target.js';
 import type { Output } from '../output/output.js';
 
 interface EffectListOptions extends ListOptions {
-  /** Of the desk's states, or `open`. */
+  /** One of the states of effects, or `open`. */
   readonly state?: string[];
   readonly olderThan?: number;
   readonly after?: string;
@@ -29,16 +29,20 @@ const EFFECT_COLUMNS: readonly Column<EffectSummary>[] = [
 
 /** `waybill effect list | show | decide`: effects outside of any database. */
 export function addEffectCommands(program: Command, output: Output): void {
-  const effects = program.command('effect').description('looks at external effects and decides about them');
+  const effects = program.command('effect').description('shows external effects and decides on them');
   listing(effects.command('list'))
-    .description('lists external effects by their keys: the open ones unless states are named')
+    .description('lists external effects by their keys: the open ones unless states are given')
     .option(
       '--state <state...>',
       'open (in-progress and unknown), in-progress, unknown, done, refused, given-up',
     )
-    .option('--older-than <duration>', 'first attempted at least so long ago, as 90s or 2h', duration())
+    .option(
+      '--older-than <duration>',
+      'first attempted at least this long ago, such as 90s or 2h',
+      duration(),
+    )
     .option('--limit <n>', 'at most this many', wholeNumber, 100)
-    .option('--after <key>', 'behind this one')
+    .option('--after <key>', 'starts after this one')
     .action((options: EffectListOptions) =>
       withOperations(program, async (operations) => {
         const { state, olderThan, limit, after } = options;
@@ -55,7 +59,7 @@ export function addEffectCommands(program: Command, output: Output): void {
   effects
     .command('show')
     .argument('<key>', 'its key')
-    .option('--payload', 'shows what it came to as well')
+    .option('--payload', 'also shows its result')
     .description('shows one external effect')
     .action((key: string, { payload = false }: { payload?: boolean }) =>
       withOperations(program, async (operations) => writeDetail(await operations.show(key), payload, output)),
@@ -70,17 +74,17 @@ function addDeciding(program: Command, effects: Command, output: Output): void {
       .argument('<key>', 'its key')
       .argument(
         '<decision>',
-        'done: it has happened; not-done: it has not, and no call under way can still do it',
+        'done: it has happened; not-done: it has not, and no call in flight can still do it',
       )
-      .argument('[json]', 'what it came to, when it is done'),
+      .argument('[json]', 'its result, for done'),
   )
-    .description('says how an external effect ended; only says so without --yes')
+    .description('decides how an external effect ended; without --yes, only shows what it would do')
     .action((key: string, decision: string, json: string | undefined, options: Decision) =>
       withOperations(program, async (operations) => {
         const outcome = json === undefined ? undefined : outcomeOf(json);
         if (options.yes !== true) {
           const { state } = await operations.show(key);
-          output.write(line`effect ${key} (${state}) would be ${decision}; --yes does it`);
+          output.write(line`effect ${key} (${state}) would be ${decision}; use --yes to decide this`);
           return;
         }
         const before = await operations.decide(key, decision as 'done', operatorOf(options), outcome);
@@ -91,9 +95,10 @@ function addDeciding(program: Command, effects: Command, output: Output): void {
 
 function writeDetail(effect: EffectDetail, payload: boolean, output: Output): void {
   const { key, state, firstAt, lastAt, leaseUntil, decidedAt, attempts, refusals } = effect;
-  output.write(line`${key}  ${state}  ${attempts} attempts and questions, ${refusals} refusals`);
+  output.write(line`${key}  ${state}  ${attempts} attempts and queries, ${refusals} refusals`);
   output.write(line`first at ${firstAt.toISOString()}  last at ${lastAt?.toISOString() ?? '-'}`);
-  if (leaseUntil !== null) output.write(line`nobody else may attempt it until ${leaseUntil.toISOString()}`);
+  if (leaseUntil !== null)
+    output.write(line`no other process may attempt it until ${leaseUntil.toISOString()}`);
   if (decidedAt !== null) output.write(line`decided at ${decidedAt.toISOString()}`);
   if (effect.unreadable !== null) output.write(line`(encrypted; give --cipher) ${effect.unreadable}`);
   else if (payload)
@@ -105,9 +110,7 @@ function outcomeOf(json: string): unknown {
   try {
     return parseJson(json);
   } catch (cause) {
-    throw new ConfigurationError('The effect was left as it was', [
-      `its outcome is no JSON: ${String(cause)}`,
-    ]);
+    throw new ConfigurationError('The effect was not changed', [`its outcome is not JSON: ${String(cause)}`]);
   }
 }
 

@@ -25,30 +25,28 @@ interface EraseOptions {
 export function addEraseCommand(program: Command, output: Output): void {
   program
     .command('erase')
-    .description(
-      'erases what must be forgotten, and reports where something is left; only says so without --yes',
-    )
+    .description('erases stored data and reports what remains; without --yes, only shows what it would do')
     .option(
       '--subject <id>',
-      'destroys the keys of this subject: what was encrypted for it is unreadable everywhere',
+      'destroys the keys of this subject: data encrypted for it becomes unreadable everywhere',
     )
-    .option('--stop-sagas', 'with --subject: also when sagas of it are under way, which are stuck then')
+    .option('--stop-sagas', 'with --subject: even if it has running sagas, which then become stuck')
     .option(
       '--key <key>',
-      'removes and empties what there is of messages with this key (with --cipher: also encrypted ones)',
+      'removes or empties what is stored of messages with this key (with --cipher: also encrypted ones)',
     )
-    .option('--message <id>', 'removes and empties what there is of this message', id)
+    .option('--message <id>', 'removes or empties what is stored of this message', id)
     .option('--topic <name>', 'with --key or --message: only of this topic')
-    .option('--by <name>', 'who decides (default: the user of this machine)')
+    .option('--by <name>', 'name of the operator (default: the user of this machine)')
     .option('--because <reason>', 'why')
     .option('--json', 'prints the report as JSON')
-    .option('--yes', 'does it; without, nothing is changed')
+    .option('--yes', 'applies the change; without it, nothing is changed')
     .action((options: EraseOptions) =>
       withDatabase(program, async (database, sealer) => {
         const target = targetOf(options);
         await assertKnownNames(database, options.topic === undefined ? {} : { topic: options.topic });
         const { by = userInfo().username, because: reason, yes = false } = options;
-        if (yes && reason === undefined) throw refusal('say why: --because <reason>');
+        if (yes && reason === undefined) throw refusal('give a reason: --because <reason>');
         const signals = new LogSignals(database);
         signals.start();
         try {
@@ -65,10 +63,10 @@ export function addEraseCommand(program: Command, output: Output): void {
 
 function targetOf({ subject, stopSagas = false, key, message, topic }: EraseOptions): ErasureTarget {
   if ([subject, key, message].filter((given) => given !== undefined).length !== 1)
-    throw refusal('say one of --subject, --key and --message');
+    throw refusal('give one of --subject, --key and --message');
   if (subject !== undefined) {
     if (topic !== undefined)
-      throw refusal('--topic goes with --key or --message: a subject is erased everywhere');
+      throw refusal('--topic works only with --key or --message: a subject is erased everywhere');
     return { subject, stopSagas };
   }
   const within = topic === undefined ? {} : { topic };
@@ -76,7 +74,7 @@ function targetOf({ subject, stopSagas = false, key, message, topic }: EraseOpti
 }
 
 function writeReport({ what, done, remains }: ErasureReport, isDone: boolean, output: Output): void {
-  output.write(line`${what}${isDone ? ' was erased' : ' would be erased; --yes does it'}`);
+  output.write(line`${what}${isDone ? ' was erased' : ' would be erased; use --yes to erase it'}`);
   if (done.length === 0) output.write(line`erased: nothing was found`);
   for (const { where, rows } of done) output.write(line`erased: ${rows} ${where}`);
   for (const { where, why, until } of remains)

@@ -49,30 +49,32 @@ const HALF_COLUMNS: readonly Column<HalfMessageSummary>[] = [
 
 /** `waybill half list | show | commit | rollback | check`. */
 export function addHalfCommands(program: Command, output: Output): void {
-  const half = program.command('half').description('looks at half messages and decides about them');
+  const half = program.command('half').description('shows half messages and decides on them');
   addLooking(program, half, output);
   for (const verdict of ['commit', 'rollback'] as const) addDeciding(program, half, output, verdict);
   decided(half.command('check').argument('<id>', 'the half message'))
-    .description('has an open half message asked about again; only says so without --yes')
+    .description('has an open half message checked again; without --yes, only shows what it would do')
     .action((id: string, options: DecisionOptions) =>
       withOperations(program, async (operations) => {
         if (options.yes !== true) {
-          output.write(line`${sentence(await operations.show(id))} would be checked again; --yes does it`);
+          output.write(
+            line`${sentence(await operations.show(id))} would be checked again; use --yes to do so`,
+          );
           return;
         }
         await operations.check(id, operatorOf(options));
-        output.write(line`half message ${id} is checked by the next process of its group that looks`);
+        output.write(line`half message ${id} will be checked by the next process of its group that polls`);
       }),
     );
 }
 
 function addLooking(program: Command, half: Command, output: Output): void {
   listing(half.command('list'))
-    .description('lists half messages, without their payloads: the open ones unless states are named')
+    .description('lists half messages, without their payloads: the open ones unless states are given')
     .option('--state <state...>', 'prepared, checking, undecided, committed, rolled-back')
     .option('--group <name>', 'of this producer group')
     .option('--limit <n>', 'at most this many', wholeNumber, 100)
-    .option('--after <id>', 'behind this one')
+    .option('--after <id>', 'starts after this one')
     .action((options: HalfListOptions) =>
       withOperations(program, async (operations, database) => {
         const { state: states, group, limit, after } = options;
@@ -89,8 +91,8 @@ function addLooking(program: Command, half: Command, output: Output): void {
   half
     .command('show')
     .argument('<id>', 'the half message')
-    .option('--payload', 'shows the payloads as well, while it is open')
-    .description('shows one half message, and what operators did to it')
+    .option('--payload', 'also shows the payloads, while it is open')
+    .description('shows one half message, and what operators did with it')
     .action((id: string, options: { payload?: boolean }) =>
       withOperations(program, async (operations) =>
         writeDetail(await operations.show(id), await operations.actions(id), options, output),
@@ -99,17 +101,21 @@ function addLooking(program: Command, half: Command, output: Output): void {
 }
 
 function addDeciding(program: Command, half: Command, output: Output, verdict: 'commit' | 'rollback'): void {
-  const does = verdict === 'commit' ? 'delivers' : 'throws away';
+  const does = verdict === 'commit' ? 'delivers' : 'discards';
   decided(half.command(verdict).argument('<id>', 'the half message'))
-    .description(`${does} the messages of an undecided half message; only says so without --yes`)
-    .option('--force', 'also of one that is still checked back')
+    .description(
+      `${does} the messages of an undecided half message; without --yes, only shows what it would do`,
+    )
+    .option('--force', 'also if it is still being checked back')
     .action((id: string, options: DecisionOptions) =>
       withOperations(program, async (operations) => {
         const end = verdict === 'commit' ? 'committed' : 'rolled back';
         if (options.yes !== true) {
           const shown = await operations.show(id);
           const needsForce = STILL_ASKED.has(shown.state) && options.force !== true;
-          const how = needsForce ? '--yes --force does it: it is still checked back' : '--yes does it';
+          const how = needsForce
+            ? 'it is still being checked back: use --yes --force to do so'
+            : 'use --yes to do so';
           output.write(line`${sentence(shown)} would be ${end}; ${how}`);
           return;
         }
@@ -119,7 +125,7 @@ function addDeciding(program: Command, half: Command, output: Output, verdict: '
     );
 }
 
-/** What is still checked back is left to that, unless the operator insists. */
+/** A half message that is still being checked back is left to check-back unless the operator insists. */
 async function decide(
   operations: HalfMessageOperations,
   verdict: 'commit' | 'rollback',
@@ -130,13 +136,13 @@ async function decide(
     return await operations[verdict](id, operatorOf(options), { force: options.force === true });
   } catch (error) {
     if (!isWaybillError(error) || error.code !== 'HALF_MESSAGE_OPEN') throw error;
-    throw new HalfMessageOpenError(id, `it is still checked back; --force decides all the same`, {
+    throw new HalfMessageOpenError(id, `it is still being checked back; use --force to decide anyway`, {
       cause: error,
     });
   }
 }
 
-/** @throws NotFoundError for a group that neither produces nor consumes */
+/** @throws NotFoundError if the group neither produces nor consumes */
 async function assertProducer(
   operations: HalfMessageOperations,
   database: PgDatabase,
@@ -157,7 +163,7 @@ function summaryLine(half: HalfMessageSummary): string {
   const more = messages.length > 1 ? ` and ${messages.length - 1} more` : '';
   const end =
     decidedBy === null
-      ? `${checks} of ${checkMax ?? '?'} checks  ${lastResult?.replaceAll(/\s+/g, ' ') ?? 'not asked yet'}`
+      ? `${checks} of ${checkMax ?? '?'} checks  ${lastResult?.replaceAll(/\s+/g, ' ') ?? 'not checked yet'}`
       : `decided by ${decidedBy}`;
   const what = `${first?.topic ?? '-'} key ${first?.key ?? '-'}${more}`;
   return line`${id}  ${state}  ${preparedAt.toISOString()}  group ${group}  ${what}  ${end}`;
@@ -173,8 +179,8 @@ function writeDetail(
   if (half.reason !== null) output.write(line`reason: ${half.reason}`);
   if (half.decidedAt === null) {
     const asked = half.localDatabase === null ? 'a check' : `database ${half.localDatabase}`;
-    const by = half.checkedBy === null ? '' : `  at it: ${half.checkedBy}`;
-    output.write(line`asked: ${asked}  next check ${half.nextCheckAt?.toISOString() ?? '-'}${by}`);
+    const by = half.checkedBy === null ? '' : `  checked by: ${half.checkedBy}`;
+    output.write(line`checks: ${asked}  next check ${half.nextCheckAt?.toISOString() ?? '-'}${by}`);
   }
   for (const [index, { id, topic, key }] of half.messages.entries()) {
     output.write(line`message ${id}  ${topic}  key ${key ?? '-'}`);

@@ -62,9 +62,9 @@ const KIND_COLUMNS: readonly Column<QuarantineBacklog>[] = [
 export function addOutboxCommands(program: Command, output: Output): void {
   const outbox = program
     .command('outbox')
-    .description('looks at what waits in the outbox, and what cannot be moved');
+    .description('shows waiting and quarantined messages of the outbox');
   listing(outbox.command('backlog'))
-    .description('lists what waits for the relay, by topic and by the login that published it')
+    .description('counts messages that wait for the relay, by topic and by the login that published them')
     .option('--limit <n>', 'at most this many', wholeNumber, 50)
     .action((options: ListOptions & { limit: number }) =>
       withDatabase(program, async ({ session }) =>
@@ -73,17 +73,17 @@ export function addOutboxCommands(program: Command, output: Output): void {
     );
   const quarantine = outbox
     .command('quarantine')
-    .description('looks at messages that no relay could move, or no timer deliver, and decides about them');
+    .description('shows messages that no relay could move, or no timer deliver, and decides on them');
   addLooking(program, quarantine, output);
   addDeciding(program, quarantine, output);
 }
 
 function addLooking(program: Command, quarantine: Command, output: Output): void {
   listing(filtered(quarantine.command('list')))
-    .description('lists what is quarantined, without payloads')
+    .description('lists quarantined messages, without payloads')
     .option('--limit <n>', 'at most this many', wholeNumber, 100)
-    .option('--after <id>', 'behind this one', wholeNumber, 0)
-    .option('--groups', 'counts them by topic and reason instead')
+    .option('--after <id>', 'starts after this one', wholeNumber, 0)
+    .option('--groups', 'counts messages by topic and reason instead')
     .action((options: FilterOptions & ListOptions & { limit: number; after: number; groups?: boolean }) =>
       withDatabase(program, async (database) => {
         const { limit, after } = options;
@@ -102,8 +102,8 @@ function addLooking(program: Command, quarantine: Command, output: Output): void
   quarantine
     .command('show')
     .argument('<id>', 'the message', wholeNumber)
-    .option('--payload', 'shows the payload as well')
-    .description('shows one message that is quarantined')
+    .option('--payload', 'also shows the payload')
+    .description('shows one quarantined message')
     .action((id: number, options: { payload?: boolean }) =>
       withDatabase(program, async (database, sealer) => {
         const operations = new OutboxQuarantine(database, sealer);
@@ -114,34 +114,34 @@ function addLooking(program: Command, quarantine: Command, output: Output): void
 
 function addDeciding(program: Command, quarantine: Command, output: Output): void {
   decided(filtered(quarantine.command('redrive').argument('[id...]', 'messages')))
-    .description(
-      'publishes messages again, once what kept them has been mended; only counts them without --yes',
-    )
+    .description('publishes messages again, once the cause has been fixed; without --yes, only counts them')
     .action((ids: string[], options: FilterOptions & DecisionOptions) =>
       withDatabase(program, async (database) => {
         const operations = new OutboxQuarantine(database);
         const filter = selection(ids, options);
         if (options.yes === true) {
-          output.write(line`${await operations.redrive(filter, operator(options))} published again`);
+          output.write(line`${await operations.redrive(filter, operator(options))} messages published again`);
           return;
         }
         output.write(
-          line`${await operations.count(filter)} messages would be published again; --yes does it`,
+          line`${await operations.count(filter)} messages would be published again; use --yes to publish them`,
         );
       }),
     );
   decided(filtered(quarantine.command('discard').argument('[id...]', 'messages')))
-    .description('removes messages for good; only counts them without --yes')
+    .description('removes messages for good; without --yes, only counts them')
     .action((ids: string[], options: FilterOptions & DecisionOptions) =>
       withDatabase(program, async (database) => {
         const operations = new OutboxQuarantine(database);
         const filter = selection(ids, options);
         if (options.yes !== true) {
-          output.write(line`${await operations.count(filter)} messages would be discarded; --yes does it`);
+          output.write(
+            line`${await operations.count(filter)} messages would be discarded; use --yes to discard them`,
+          );
           return;
         }
         const { because: reason } = options;
-        if (reason === undefined) throw refusal('say why: --because <reason>');
+        if (reason === undefined) throw refusal('give a reason: --because <reason>');
         output.write(line`${await operations.discard(filter, { ...operator(options), reason })} discarded`);
       }),
     );
@@ -173,17 +173,17 @@ function writeDetail(
 
 function filtered(command: Command): Command {
   return command
-    .option('--all', 'all there are')
+    .option('--all', 'all of them')
     .option('--topic <name>', 'of this topic')
-    .option('--reason <code>', 'for this reason, as TOPIC_UNKNOWN')
+    .option('--reason <code>', 'with this reason, such as TOPIC_UNKNOWN')
     .option('--role <login>', 'published by this login');
 }
 
 function decided(command: Command): Command {
   return command
-    .option('--by <name>', 'who decides (default: the user of this machine)')
+    .option('--by <name>', 'name of the operator (default: the user of this machine)')
     .option('--because <reason>', 'why')
-    .option('--yes', 'does it; without, nothing is changed');
+    .option('--yes', 'applies the change; without it, nothing is changed');
 }
 
 function filterOf({ topic, reason, role }: FilterOptions): QuarantineFilter {
@@ -194,11 +194,10 @@ function filterOf({ topic, reason, role }: FilterOptions): QuarantineFilter {
   };
 }
 
-/** What is to be decided about: ids, a filter, or explicitly all. */
+/** The messages to decide on: ids, a filter, or explicitly all. */
 function selection(ids: readonly string[], options: FilterOptions): QuarantineFilter {
   const filter = { ...filterOf(options), ...(ids.length === 0 ? {} : { ids: ids.map(wholeNumber) }) };
-  if (Object.keys(filter).length === 0 && options.all !== true)
-    throw refusal('name ids or a filter, or say --all');
+  if (Object.keys(filter).length === 0 && options.all !== true) throw refusal('give ids, a filter or --all');
   return filter;
 }
 
@@ -207,5 +206,5 @@ function operator({ by, because }: DecisionOptions): { by: string; reason?: stri
 }
 
 function refusal(problem: string): ConfigurationError {
-  return new ConfigurationError('What is quarantined was left as it is', [problem]);
+  return new ConfigurationError('The quarantined messages were not changed', [problem]);
 }

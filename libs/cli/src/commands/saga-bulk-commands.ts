@@ -7,7 +7,7 @@ import { line } from '../output/line.js';
 import { operatorOf } from '../arguments/operator-options.js';
 import type { Output } from '../output/output.js';
 
-/** Which sagas are meant, as options say. */
+/** Options that select sagas. */
 export interface SagaQueryOptions {
   readonly state?: SagaState[];
   readonly type?: string;
@@ -17,7 +17,7 @@ export interface SagaQueryOptions {
   readonly step?: string;
 }
 
-/** What an order to many sagas is given. */
+/** Options of a bulk order. */
 export interface BulkOptions extends SagaQueryOptions {
   readonly all?: boolean;
   readonly dryRun?: boolean;
@@ -30,7 +30,7 @@ export interface BulkOptions extends SagaQueryOptions {
   readonly wait: number;
 }
 
-/** What would be done to sagas. */
+/** What a bulk order would do, by order. */
 const WOULD: Readonly<Record<SagaBulkOrder, string>> = {
   retry: 'sagas would have a step retried',
   skip: 'sagas would have a step skipped',
@@ -41,28 +41,33 @@ const WOULD: Readonly<Record<SagaBulkOrder, string>> = {
 const UNDER_WAY: readonly SagaState[] = ['RUNNING', 'COMPENSATING', 'STUCK'];
 const ENDS: readonly SagaState[] = ['COMPLETED', 'COMPENSATED', 'CANCELLED'];
 
-/** Adds the options that say which sagas are meant. @param states that they may be in */
+/** Adds the options that select sagas. @param states that they may have */
 export function queried(command: Command, states = [...UNDER_WAY, ...ENDS]): Command {
   return command
     .option('--state <state...>', states.join(', '))
     .option('--type <type>', 'of this type')
-    .option('--key <prefix>', 'whose key begins so')
-    .option('--older-than <duration>', 'begun at least so long ago, as 90s or 2h', duration())
-    .option('--where <name=value>', 'with this attribute, as customer=17850; all that are named', collect, [])
-    .option('--step <step>', 'that stand at this step, or at one of its items');
+    .option('--key <prefix>', 'with a key that begins with this')
+    .option('--older-than <duration>', 'started at least this long ago, such as 90s or 2h', duration())
+    .option(
+      '--where <name=value>',
+      'with this attribute, such as customer=17850; several must all match',
+      collect,
+      [],
+    )
+    .option('--step <step>', 'at this step, or at one of its items');
 }
 
-/** Adds what an order needs to be given to many sagas. */
+/** Adds the options of bulk orders. */
 export function bulked(command: Command): Command {
-  return queried(command.option('--all', 'all sagas that the options below name, instead of one'), [
+  return queried(command.option('--all', 'all sagas that the options below select, instead of one'), [
     ...UNDER_WAY,
   ])
-    .option('--dry-run', 'with --all: only counts them, as without --yes')
-    .option('--rate <n>', 'with --all: so many a second (default 500)', wholeNumber)
-    .option('--resume <bulk>', 'goes on with an order to many sagas that was interrupted', wholeNumber);
+    .option('--dry-run', 'with --all: only counts them, the same as without --yes')
+    .option('--rate <n>', 'with --all: sagas per second (default 500)', wholeNumber)
+    .option('--resume <bulk>', 'continues an interrupted bulk order', wholeNumber);
 }
 
-/** The sagas that options mean. @throws ConfigurationError */
+/** The sagas that the options select. @throws ConfigurationError */
 export function queryOf({ state, type, key, olderThan, where, step }: SagaQueryOptions): SagaQuery {
   return {
     ...(state === undefined ? {} : { states: state }),
@@ -74,26 +79,26 @@ export function queryOf({ state, type, key, olderThan, where, step }: SagaQueryO
   };
 }
 
-/** Whether an order is to go to many sagas. @throws ConfigurationError when it is not clear to which */
+/** Whether the order is a bulk order. @throws ConfigurationError if the options are ambiguous */
 export function isBulk(words: readonly (string | undefined)[], options: BulkOptions): boolean {
   const given = words.filter((word) => word !== undefined);
   const isMany = options.all === true || options.resume !== undefined;
   const named = Object.keys(queryOf(options)).length > 0;
-  if (isMany && given.length > 0) throw refusal('name one saga, or say --all, not both');
+  if (isMany && given.length > 0) throw refusal('give one saga or --all, not both');
   if (options.resume !== undefined && (options.all === true || named || options.rate !== undefined))
-    throw refusal('--resume goes on with what was begun: it takes neither --all, nor sagas, nor a rate');
+    throw refusal('--resume continues a bulk order: it takes neither --all, nor sagas, nor a rate');
   if (isMany && options.revision !== undefined)
-    throw refusal('--revision is of one saga: each of many is ordered as it is seen');
-  if (options.dryRun === true && options.yes === true) throw refusal('say --dry-run or --yes, not both');
+    throw refusal('--revision is for one saga: a bulk order uses the revision that it sees of each');
+  if (options.dryRun === true && options.yes === true) throw refusal('use --dry-run or --yes, not both');
   if (isMany) return true;
   if (named || options.rate !== undefined || options.dryRun === true)
-    throw refusal('what names many sagas, --rate and --dry-run go with --all');
+    throw refusal('options that select sagas, --rate and --dry-run need --all');
   if (given.length < words.length)
-    throw refusal(`name ${words.length === 1 ? 'a saga' : 'a saga and its step'}, or say --all`);
+    throw refusal(`give ${words.length === 1 ? 'a saga' : 'a saga and its step'}, or --all`);
   return false;
 }
 
-/** Gives many sagas an order, or says to how many it would go. */
+/** Runs a bulk order, or reports how many sagas it would concern. */
 export async function orderMany(
   operations: SagaOperations,
   output: Output,
@@ -130,36 +135,37 @@ async function begin(
     return id;
   }
   const { sagas, unreadable } = await operations.bulk.count(order, query);
-  output.write(line`${sagas} ${WOULD[order]}; --yes does it`);
+  output.write(line`${sagas} ${WOULD[order]}; use --yes to do so`);
   writeUnreadable(output, unreadable);
   return undefined;
 }
 
 function writeUnreadable(output: Output, unreadable: number): void {
   if (unreadable > 0)
-    output.write(line`${unreadable} more cannot be read, so their steps are not known: give --cipher`);
+    output.write(line`${unreadable} more cannot be read, so their steps are unknown: use --cipher`);
 }
 
 async function assertResumable(operations: SagaOperations, id: number, order: SagaBulkOrder): Promise<void> {
   const { order: begun } = await operations.bulk.show(id);
   if (begun !== order)
-    throw refusal(`bulk order ${id} is one to ${begun}: waybill saga ${begun} --resume ${id}`);
+    throw refusal(`bulk order ${id} is a ${begun} order: use waybill saga ${begun} --resume ${id}`);
 }
 
 function writeEnd(output: Output, order: SagaBulkOrder, end: SagaBulkProgress, isInterrupted: boolean): void {
   const { id, state, applied, refused, skipped, waiting } = end;
   if (state === 'running') {
-    if (!isInterrupted) output.write(line`${waiting} orders wait: no process of their service takes them up`);
-    output.write(line`interrupted; go on with: waybill saga ${order} --resume ${id}`);
+    if (!isInterrupted)
+      output.write(line`${waiting} orders wait: no process of their service carries them out`);
+    output.write(line`interrupted; continue with: waybill saga ${order} --resume ${id}`);
     process.exitCode = 130;
     return;
   }
   output.write(
-    line`bulk order ${id} is ${state}: ${applied} carried out, ${refused} refused, ${skipped} skipped because they had moved on`,
+    line`bulk order ${id} is ${state}: ${applied} carried out, ${refused} refused, ${skipped} skipped because they had changed`,
   );
   if (waiting === 0) return;
   output.write(
-    line`${waiting} orders wait: they are carried out when their service runs, where the saga is unchanged`,
+    line`${waiting} orders wait: they are carried out when their service runs, if the saga is unchanged`,
   );
   process.exitCode = 1;
 }
@@ -174,7 +180,7 @@ function attributesOf(texts: readonly string[]): Readonly<Record<string, string>
     const name = text.slice(0, at);
     if (Object.hasOwn(where, name))
       throw new ConfigurationError('Sagas cannot be listed', [
-        `--where names ${name} twice, and a saga has one of that name`,
+        `--where gives ${name} twice, but a saga has only one attribute of that name`,
       ]);
     where[name] = text.slice(at + 1);
   }
@@ -182,5 +188,5 @@ function attributesOf(texts: readonly string[]): Readonly<Record<string, string>
 }
 
 function refusal(problem: string): ConfigurationError {
-  return new ConfigurationError('The sagas were left as they are', [problem]);
+  return new ConfigurationError('The sagas were not changed', [problem]);
 }

@@ -48,20 +48,20 @@ interface SagaListOptions extends ListOptions, SagaQueryOptions {
   readonly limit: number;
 }
 
-/** Orders that are about one step. */
+/** Orders for one step. */
 const STEP_ORDERS = {
   retry: 'makes the next attempt of a step that is stuck or waits, with a new budget',
-  skip: 'goes on as if a step, or its compensation, was not needed',
+  skip: 'continues as if a step, or its compensation, was not needed',
 } as const;
-/** Orders that are about a whole saga. */
+/** Orders for a whole saga. */
 const SAGA_ORDERS = {
-  compensate: 'turns a saga round, also behind its pivot',
-  cancel: 'turns a saga round unless it has passed its pivot; it ends as CANCELLED',
+  compensate: 'starts compensating a saga, even after its pivot',
+  cancel: 'starts compensating a saga unless it has passed its pivot; it ends as CANCELLED',
 } as const;
 
 /** `waybill saga list | show | refused | ignored | events | retry | skip | resolve | compensate | cancel | verify | locks | unlock`. */
 export function addSagaCommands(program: Command, output: Output): void {
-  const sagas = program.command('saga').description('looks at sagas and decides about them');
+  const sagas = program.command('saga').description('shows sagas and decides on them');
   addLooking(program, sagas, output);
   addRefused(program, sagas, output);
   addIgnored(program, sagas, output);
@@ -74,9 +74,9 @@ export function addSagaCommands(program: Command, output: Output): void {
 
 function addLooking(program: Command, sagas: Command, output: Output): void {
   queried(listing(sagas.command('list')))
-    .description('lists sagas in the order of their beginning: those under way unless states are named')
+    .description('lists sagas in the order of their start: active ones unless states are given')
     .option('--limit <n>', 'at most this many', wholeNumber, 100)
-    .option('--after <id>', 'behind this one', anId)
+    .option('--after <id>', 'starts after this one', anId)
     .action((options: SagaListOptions) =>
       withOperations(program, async (operations) => {
         const { limit, after } = options;
@@ -87,10 +87,10 @@ function addLooking(program: Command, sagas: Command, output: Output): void {
   sagas
     .command('show')
     .argument('<id>', 'the saga')
-    .option('--payload', 'shows what was sent and answered as well')
-    .option('--mermaid', 'draws it as a sequence diagram in the language of Mermaid')
+    .option('--payload', 'also shows what was sent and received')
+    .option('--mermaid', 'prints it as a Mermaid sequence diagram')
     .option('--json', 'prints it as JSON, for `waybill saga verify --recorded`')
-    .description('shows one saga: its steps, all that has happened to it, and what operators did')
+    .description('shows one saga: its steps, its history, and what operators did')
     .action((id: string, options: { payload?: boolean; mermaid?: boolean; json?: boolean }) =>
       withOperations(program, async (operations) => {
         const detail = await operations.show(id);
@@ -103,9 +103,7 @@ function addLooking(program: Command, sagas: Command, output: Output): void {
 
 function addRefused(program: Command, sagas: Command, output: Output): void {
   listing(sagas.command('refused'))
-    .description(
-      'lists messages to sagas that were dropped, because none of their own services has sent them',
-    )
+    .description('lists messages to sagas that were dropped because their own service did not send them')
     .option('--service <group>', 'to the sagas of this service')
     .option('--limit <n>', 'at most this many', wholeNumber, 100)
     .action((options: ListOptions & { readonly service?: string; readonly limit: number }) =>
@@ -119,11 +117,11 @@ function addRefused(program: Command, sagas: Command, output: Output): void {
 function addIgnored(program: Command, sagas: Command, output: Output): void {
   listing(sagas.command('ignored'))
     .description(
-      'lists what came for sagas and changed nothing: signals that nothing waited for, what came too late',
+      'lists what arrived for sagas without an effect: signals that nothing waited for, and late messages',
     )
     .argument('[id]', 'the saga', anId)
     .option('--limit <n>', 'at most this many', wholeNumber, 100)
-    .option('--payload', 'with what came', false)
+    .option('--payload', 'also shows the contents', false)
     .action(
       (
         id: string | undefined,
@@ -144,7 +142,9 @@ function addIgnored(program: Command, sagas: Command, output: Output): void {
 function addStepOrders(program: Command, sagas: Command, output: Output): void {
   for (const name of ['retry', 'skip'] as const)
     bulked(ordered(sagas.command(name).argument('[id]', 'the saga').argument('[step]', 'its step')))
-      .description(`${STEP_ORDERS[name]}; with --all of many sagas; only says so without --yes`)
+      .description(
+        `${STEP_ORDERS[name]}; with --all for many sagas; without --yes, only shows what it would do`,
+      )
       .action(
         async (id: string | undefined, step: string | undefined, options: OrderOptions & BulkOptions) => {
           if (isBulk([id, step], options) || id === undefined || step === undefined)
@@ -160,9 +160,11 @@ function addStepOrders(program: Command, sagas: Command, output: Output): void {
       .command('resolve')
       .argument('<id>', 'the saga')
       .argument('<step>', 'its step')
-      .argument('[json]', 'what the step would have added to the data of the saga, an object', '{}'),
+      .argument('[json]', 'the JSON object that the step would have added to the data of the saga', '{}'),
   )
-    .description('goes on as if a step, or its compensation, had succeeded; only says so without --yes')
+    .description(
+      'continues as if a step, or its compensation, had succeeded; without --yes, only shows what it would do',
+    )
     .action((id: string, step: string, json: string, options: OrderOptions) =>
       order(program, output, id, options, `resolve step ${step}`, (operations) =>
         operations.resolve(id, step, dataOf(json), operatorOf(options), rest(options)),
@@ -173,7 +175,9 @@ function addStepOrders(program: Command, sagas: Command, output: Output): void {
 function addSagaOrders(program: Command, sagas: Command, output: Output): void {
   for (const name of ['compensate', 'cancel'] as const)
     bulked(ordered(sagas.command(name).argument('[id]', 'the saga')))
-      .description(`${SAGA_ORDERS[name]}; with --all many of them; only says so without --yes`)
+      .description(
+        `${SAGA_ORDERS[name]}; with --all for many sagas; without --yes, only shows what it would do`,
+      )
       .action(async (id: string | undefined, options: OrderOptions & BulkOptions) => {
         if (isBulk([id], options) || id === undefined)
           await withOperations(program, (operations) => orderMany(operations, output, name, options));
@@ -186,10 +190,10 @@ function addSagaOrders(program: Command, sagas: Command, output: Output): void {
 
 function ordered(command: Command): Command {
   return decided(command)
-    .option('--revision <n>', 'only while the saga is at this revision (default: as it is now)', wholeNumber)
+    .option('--revision <n>', 'only if the saga is at this revision (default: its current one)', wholeNumber)
     .option(
       '--wait <duration>',
-      'how long to wait for the service to carry it out, as 30s',
+      'how long to wait for the service to carry it out, such as 30s',
       duration(),
       10_000,
     );
@@ -206,7 +210,7 @@ async function order(
   await withOperations(program, async (operations) => {
     if (options.yes !== true) {
       output.write(summaryLine(await operations.show(id)));
-      output.write(line`would ${what}; --yes does it`);
+      output.write(line`would ${what}; use --yes to do so`);
       return;
     }
     const { state, revision } = await does(operations);
@@ -224,20 +228,22 @@ function dataOf(json: string): Record<string, unknown> {
   try {
     value = parseJson(json);
   } catch (cause) {
-    throw new ConfigurationError('The step was left as it was', [`its data are no JSON: ${String(cause)}`]);
+    throw new ConfigurationError('The step was not changed', [`its data is not JSON: ${String(cause)}`]);
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new ConfigurationError('The step was left as it was', ['its data must be a JSON object']);
+    throw new ConfigurationError('The step was not changed', ['its data must be a JSON object']);
   return value as Record<string, unknown>;
 }
 
 function addVerify(program: Command, sagas: Command, output: Output): void {
   sagas
     .command('verify')
-    .requiredOption('--definitions <module>', 'a module of JavaScript that exports definitions of sagas')
-    .option('--recorded <file>', 'recorded sagas, one JSON a line (default: those of the database)')
-    .option('--limit <n>', 'of the database, at most so many of each type', wholeNumber, 100)
-    .description('runs recorded sagas again by these definitions; exits with 1 when one would do otherwise')
+    .requiredOption('--definitions <module>', 'a JavaScript module that exports saga definitions')
+    .option('--recorded <file>', 'recorded sagas, one JSON object per line (default: those in the database)')
+    .option('--limit <n>', 'at most this many of each type from the database', wholeNumber, 100)
+    .description(
+      'replays recorded sagas with these definitions; exits with 1 if one would behave differently',
+    )
     .action(async (options: { definitions: string; recorded?: string; limit: number }) => {
       const definitions = await definitionsOf(options.definitions);
       const recorded =
@@ -257,12 +263,12 @@ function addVerify(program: Command, sagas: Command, output: Output): void {
         for (const step of difference.recorded) output.write(line`  recorded: ${step}`);
         for (const step of difference.now) output.write(line`  now:      ${step}`);
       }
-      output.write(line`${checked} sagas were run again, ${differences} would do otherwise`);
+      output.write(line`${checked} sagas were replayed, ${differences} would behave differently`);
       if (differences > 0) process.exitCode = 1;
     });
 }
 
-/** @throws ConfigurationError when the module exports none */
+/** @throws ConfigurationError if the module exports none */
 async function definitionsOf(path: string): Promise<SagaDefinitions> {
   let exported: unknown;
   try {
@@ -272,7 +278,7 @@ async function definitionsOf(path: string): Promise<SagaDefinitions> {
   }
   const found = Object.values(exported as Record<string, unknown>).filter(isSagaDefinition);
   if (found.length === 0)
-    throw new ConfigurationError('There is nothing to verify', [`${path} exports no definition of a saga`]);
+    throw new ConfigurationError('There is nothing to verify', [`${path} exports no saga definition`]);
   return new SagaDefinitions(found);
 }
 

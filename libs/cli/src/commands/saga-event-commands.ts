@@ -21,7 +21,7 @@ const EVENT_COLUMNS: readonly Column<SagaEventWait>[] = [
   { head: 'FAILURES', of: ({ failures }) => failures, align: 'right' },
 ];
 
-/** `waybill saga events`: what events of other services and sagas wait for. */
+/** `waybill saga events`: events of other services, and the steps that wait for them. */
 export function addSagaEventCommands(program: Command, sagas: Command, output: Output): void {
   listing(sagas.command('events'))
     .description('lists events that wait for a saga, and steps of sagas that wait for an event')

@@ -21,12 +21,12 @@ const LOCK_COLUMNS: readonly Column<SagaLock>[] = [
   { head: 'WAITING', of: ({ waiting }) => waiting, align: 'right' },
 ];
 
-/** `waybill saga locks | unlock`: what participants hold for sagas, in the participant's database. */
+/** `waybill saga locks | unlock`: participants' locks for sagas, in the participant's database. */
 export function addSagaLockCommands(program: Command, sagas: Command, output: Output): void {
   listing(sagas.command('locks'))
-    .description('lists entities that are held for sagas in this database, the oldest first')
+    .description('lists entities that sagas hold in this database, the oldest first')
     .option('--entity <name>', 'only this one')
-    .option('--older-than <duration>', 'held for at least so long, as 90s or 2h', duration())
+    .option('--older-than <duration>', 'held for at least this long, such as 90s or 2h', duration())
     .option('--limit <n>', 'at most this many', wholeNumber, 100)
     .action((options: LockListOptions) =>
       withOperations(program, async (operations) => {
@@ -39,20 +39,20 @@ export function addSagaLockCommands(program: Command, sagas: Command, output: Ou
         writeList(output, options, held, LOCK_COLUMNS);
       }),
     );
-  decided(sagas.command('unlock').argument('<entity>', 'what is held'))
-    .description('lets an entity go that a saga holds; commands that wait for it come again')
+  decided(sagas.command('unlock').argument('<entity>', 'the entity'))
+    .description('releases an entity that a saga holds; commands that wait for it are delivered again')
     .action((entity: string, options: Decision) =>
       withOperations(program, async (operations) => {
         if (options.yes === true) {
           const { sagaId, waiting } = await operations.unlock(entity, operatorOf(options));
           output.write(
-            line`${entity} was held for saga ${sagaId} and is free; ${waiting} commands come again`,
+            line`${entity} was held by saga ${sagaId} and is released; ${waiting} commands are delivered again`,
           );
           return;
         }
         const [held] = await operations.list({ entity });
-        if (held === undefined) output.write(line`nothing holds ${entity}`);
-        else output.write(line`would let ${entity} go, which saga ${held.sagaId} holds; --yes does it`);
+        if (held === undefined) output.write(line`no saga holds ${entity}`);
+        else output.write(line`would release ${entity}, which saga ${held.sagaId} holds; use --yes to do so`);
       }),
     );
 }

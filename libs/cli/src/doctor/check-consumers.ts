@@ -4,10 +4,13 @@ import { Topics } from '@waybill/log';
 import { groupBacklogs, listGroups, unsubscribedTopics } from '@waybill/log/internal';
 import { type Finding, ok, warning } from './finding.js';
 
-/** Topics, or groups, that one line names at most. */
+/** Maximum number of topics or groups that one line names. */
 const SHOWN = 5;
 
-/** Whether what is published is handled: topics that no group reads, groups that stand still, topics that do not exist. */
+/**
+ * Whether published messages are handled: finds topics that no group reads, groups without a process, and missing
+ * topics.
+ */
 export async function checkConsumers(database: PgDatabase): Promise<Finding> {
   const unread = (await database.session.run(unsubscribedTopics, 0, SHOWN + 1)).map(({ topic }) => topic);
   const groups = await database.session.run(listGroups);
@@ -27,11 +30,11 @@ export async function checkConsumers(database: PgDatabase): Promise<Finding> {
     ...(missing.length === 0 ? [] : [some(missing)]),
   ];
   if (problems.length === 0)
-    return ok('consumers', 'every topic with messages is read, every group has a member or no lag');
+    return ok('consumers', 'every topic with messages is read, and every group with a lag has a member');
   return warning(
     'consumers',
     problems.join('; '),
-    'Start the services that handle them, with their controllers in `controllers`, and correct the names of topics.',
+    'Start the services that handle them, with their controllers in `controllers`, and correct the topic names.',
   );
 }
 

@@ -4,11 +4,11 @@ import { findRowSecurity, listed, ROW_SECURITY_REMEDY } from '@waybill/schema/in
 import { examineServer, oldestTransaction, shortRetentions } from '../statements.generated.js';
 import { type Finding, ok, problem, warning } from './finding.js';
 
-/** What the checks compare with. */
+/** Limits that the checks compare with. */
 export interface DoctorLimits {
   /** A transaction that is open for longer is a problem, in milliseconds. */
   readonly transactionAgeMs: number;
-  /** How long a message may fail, or a consumer stand still, without losing records, in milliseconds. */
+  /** How long a message may fail, or a consumer may be stopped, without losing records, in milliseconds. */
   readonly retryHorizonMs: number;
 }
 
@@ -32,20 +32,20 @@ export async function checkServer(database: PgDatabase, clock: Clock): Promise<F
       ? ok('isolation', 'transactions are READ COMMITTED by default')
       : problem(
           'isolation',
-          `transactions are ${row.isolation.toUpperCase()} by default; guards refuse that in transactions of yours`,
-          "alter database … set default_transaction_isolation to 'read committed', or begin them so.",
+          `transactions are ${row.isolation.toUpperCase()} by default; guards refuse this in your transactions`,
+          "alter database … set default_transaction_isolation to 'read committed', or start your transactions with this level.",
         ),
     Math.abs(skewMs) <= SKEW_MS
-      ? ok('clock', `this machine and the database differ by ${Math.abs(skewMs)} ms at most`)
+      ? ok('clock', `the clocks of this machine and the database differ by at most ${Math.abs(skewMs)} ms`)
       : warning(
           'clock',
           `the database's clock is ${Math.abs(skewMs)} ms ${skewMs > 0 ? 'ahead of' : 'behind'} this machine's`,
-          'Let both follow NTP. Waybill goes by the database: what an application calls now may be early or late by that.',
+          'Synchronise both with NTP. Waybill uses the clock of the database: times from an application may be early or late by this difference.',
         ),
   ];
 }
 
-/** Whether the schema is there, as this release needs it. */
+/** Whether the schema exists in the version that this release needs. */
 export async function checkMigrations(database: PgDatabase): Promise<Finding> {
   try {
     await assertMigrated(database.session);
@@ -66,44 +66,44 @@ export async function checkRowSecurity(database: PgDatabase): Promise<Finding> {
   if (hidden.length > 0)
     return problem(
       'row security',
-      `row-level security hides every row of ${listed(hidden)} from this login`,
+      `row-level security hides all rows of ${listed(hidden)} from this login`,
       ROW_SECURITY_REMEDY,
     );
   if (filtered.length === 0) return ok('row security', 'every row is visible to this login');
   return warning(
     'row security',
-    `row-level security holds for ${listed(filtered)}: what its policies leave out is hidden`,
+    `row-level security applies to ${listed(filtered)}: rows that its policies exclude are hidden`,
     ROW_SECURITY_REMEDY,
   );
 }
 
-/** Whether something holds back vacuum, and with it everything that empties tables. */
+/** Whether something holds back vacuum, and with it all loops that empty tables. */
 export async function checkTransactions(database: PgDatabase, limits: DoctorLimits): Promise<Finding> {
   const [oldest] = await database.session.run(oldestTransaction);
   const unseen =
     oldest === undefined || oldest.seesAll
       ? ''
-      : ' (of those that this login sees: grant it pg_monitor for all)';
+      : ' (of those visible to this login: grant it pg_monitor to see all)';
   if (oldest === undefined || oldest.ageMs <= limits.transactionAgeMs)
     return ok('transactions', `none is older than ${limits.transactionAgeMs / 1_000} s${unseen}`);
   return problem(
     'transactions',
-    `${oldest.who} has a transaction open for ${Math.round(oldest.ageMs / 1_000)} s${unseen}; nothing that was deleted since can be cleaned up`,
+    `${oldest.who} has a transaction open for ${Math.round(oldest.ageMs / 1_000)} s${unseen}; rows deleted since then cannot be cleaned up`,
     'End it: commit or roll back, pg_terminate_backend(pid), or rollback prepared; and set idle_in_transaction_session_timeout.',
   );
 }
 
-/** Whether records stay for as long as somebody may still need them. */
+/** Whether records are kept as long as they may be needed. */
 export async function checkRetention(database: PgDatabase, limits: DoctorLimits): Promise<Finding> {
   const short = await database.session.run(shortRetentions, limits.retryHorizonMs);
   const hours = limits.retryHorizonMs / HOUR_MS;
-  if (short.length === 0) return ok('retention', `every topic keeps its records for ${hours} h at least`);
+  if (short.length === 0) return ok('retention', `every topic keeps its records for at least ${hours} h`);
   const names = short
     .slice(0, SHOWN)
     .map(({ name, retentionMs }) => `${name} (${Math.round((retentionMs / HOUR_MS) * 100) / 100} h)`);
   return problem(
     'retention',
-    `records leave the log before the retry horizon of ${hours} h: ${names.join(', ')}${short.length > SHOWN ? ', …' : ''}`,
-    'Raise it by `waybill topic set NAME --retention 7d`, or name a shorter horizon by --retry-horizon.',
+    `records are removed before the retry horizon of ${hours} h: ${names.join(', ')}${short.length > SHOWN ? ', …' : ''}`,
+    'Raise the retention with `waybill topic set NAME --retention 7d`, or set a shorter horizon with --retry-horizon.',
   );
 }

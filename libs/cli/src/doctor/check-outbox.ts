@@ -2,19 +2,19 @@ import type { PgDatabase } from '@waybill/kernel';
 import { outboxBacklogs, OutboxQuarantine } from '@waybill/outbox/internal';
 import { type Finding, ok, problem, warning } from './finding.js';
 
-/** A message that waits for longer means that no relay moves it, or that more is published than it moves. */
+/** If a message waits for longer than this, no relay moves it, or more is published than the relay moves. */
 const OLD_MS = 30_000;
 const MANY = 50_000;
 const SHOWN = 5;
 
-/** Whether what is published gets on, and if not, whose it is. */
+/** Whether published messages are moved, and if not, whose they are. */
 export async function checkOutbox({ session }: PgDatabase): Promise<Finding> {
   const backlogs = await outboxBacklogs(session);
   const waiting = backlogs.reduce((sum, backlog) => sum + backlog.waiting, 0);
   const told = backlogs
     .slice(0, SHOWN)
     .map(({ topic, role, waiting: some, bytes, oldestAgeMs }) => {
-      const name = topic === '' ? 'changes of timers' : topic;
+      const name = topic === '' ? 'timer commands' : topic;
       return `${some} of ${name} by ${role} (${bytes} bytes, the oldest for ${Math.round(oldestAgeMs / 1_000)} s)`;
     })
     .join(', ');
@@ -22,19 +22,19 @@ export async function checkOutbox({ session }: PgDatabase): Promise<Finding> {
   if (refused.length > 0)
     return problem(
       'outbox',
-      `further messages to ${refused.join(', ')} are refused; in the outbox wait ${told}`,
-      'See that a relay runs, and stop who publishes so much; then they are taken again by themselves.',
+      `new messages to ${refused.join(', ')} are refused; waiting in the outbox: ${told}`,
+      'Make sure that a relay runs, and stop the excessive publishers; then messages are accepted again automatically.',
     );
   if (waiting >= MANY || backlogs.some(({ oldestAgeMs }) => oldestAgeMs > OLD_MS))
     return problem(
       'outbox',
-      `in the outbox wait ${told}`,
-      'See that a relay runs. If one does, stop who publishes so much, or bound it: waybill topic set NAME --backlog-max-messages 100000.',
+      `waiting in the outbox: ${told}`,
+      'Make sure that a relay runs. If one does, stop the excessive publishers or set a limit: waybill topic set NAME --backlog-max-messages 100000.',
     );
   return ok('outbox', `${waiting} messages wait for the relay, none for longer than ${OLD_MS / 1_000} s`);
 }
 
-/** Whether messages were set aside. */
+/** Whether messages are quarantined. */
 export async function checkQuarantine(database: PgDatabase): Promise<Finding> {
   const kinds = await new OutboxQuarantine(database).backlogs(SHOWN);
   if (kinds.length === 0) return ok('quarantine', 'every message could be moved');
@@ -43,7 +43,7 @@ export async function checkQuarantine(database: PgDatabase): Promise<Finding> {
   );
   return warning(
     'quarantine',
-    `messages could not be moved and were set aside: ${told.join(', ')}`,
-    'Look at them by `waybill outbox quarantine list`, mend what kept them, and redrive or discard them.',
+    `messages could not be moved and are quarantined: ${told.join(', ')}`,
+    'List them with `waybill outbox quarantine list`, fix the cause, and redrive or discard them.',
   );
 }

@@ -6,8 +6,8 @@ const MARK = 'kept';
 const PROBE = { name: 'waybill_doctor', text: 'select 1' };
 
 /**
- * Whether a session is one: what it sets, and the statements it prepares, are still there after another one has had a
- * transaction. Behind a pooler by transactions the server's connection has changed hands by then.
+ * Whether a session keeps its settings and prepared statements while another session runs a transaction. Through a
+ * transaction pooler, the server connection would have changed hands by then.
  */
 export async function checkPooler(database: PgDatabase): Promise<Finding> {
   return database.withConnection(async ({ client: mine }) => {
@@ -35,14 +35,14 @@ function verdict(stateStays: boolean, preparedStay: boolean): Finding {
   if (!preparedStay)
     return problem(
       'pooler',
-      'a pooler stands before the database, and loses prepared statements',
-      'Set `outbox: { preparedStatements: false }`, or let the pooler track them; migrate on a direct connection.',
+      'a pooler in front of the database loses prepared statements',
+      'Set `outbox: { preparedStatements: false }`, or let the pooler track them; migrate over a direct connection.',
     );
   if (!stateStays)
     return warning(
       'pooler',
-      'a pooler by transactions stands before the database: sessions do not keep their state, and LISTEN gets nothing',
-      'Migrate on a direct connection; polling finds what signals would have told. See docs/OPERATIONS.md, "Transaction poolers".',
+      'a transaction pooler is in front of the database: sessions do not keep their state, and LISTEN receives nothing',
+      'Migrate over a direct connection; polling replaces signals. See docs/OPERATIONS.md, "Transaction poolers".',
     );
   return ok('pooler', 'sessions keep their state and their prepared statements');
 }

@@ -6,16 +6,20 @@ import { type Finding, ok, problem, warning } from './finding.js';
 const REACH_MS = 3_000;
 const NEEDED_POLICY = 'noeviction';
 
-/** Whether Redis answers, and keeps what it is given. @param url redis:// or rediss:// */
+/** Whether Redis responds and keeps its data. @param url redis:// or rediss:// */
 export async function checkRedis(url: string): Promise<Finding> {
-  let last = 'it did not answer in time';
+  let last = 'it did not respond in time';
   let client;
   try {
     client = openRedis(url, false, (error) => {
       last = describeError(error);
     });
   } catch (error) {
-    return problem('redis', describeError(error), 'Install what it needs: npm install bullmq ioredis.');
+    return problem(
+      'redis',
+      describeError(error),
+      'Install the packages it needs: npm install bullmq ioredis.',
+    );
   }
   try {
     await once(client, 'ready', { signal: AbortSignal.timeout(REACH_MS) }).catch(() => {
@@ -26,14 +30,14 @@ export async function checkRedis(url: string): Promise<Finding> {
     return problem(
       'redis',
       `it cannot be reached: ${describeError(error)}`,
-      'Start it, or correct the address. Until then timers are fired by the database alone, only less punctually.',
+      'Start it, or correct the address. Until then only the database fires timers, less punctually.',
     );
   } finally {
     client.disconnect();
   }
 }
 
-/** The policy; undefined where the server does not tell, as managed ones do. */
+/** The policy; undefined if the server does not report it, as managed servers may not. */
 async function readPolicy(client: ReturnType<typeof openRedis>): Promise<string | undefined> {
   try {
     return ((await client.config('GET', 'maxmemory-policy')) as string[])[1];
@@ -43,9 +47,9 @@ async function readPolicy(client: ReturnType<typeof openRedis>): Promise<string 
 }
 
 function policyFinding(policy: string | undefined): Finding {
-  const advice = `Set maxmemory-policy to ${NEEDED_POLICY}: BullMQ's jobs must not be thrown away.`;
-  if (policy === undefined) return warning('redis', 'it does not tell its maxmemory-policy', advice);
+  const advice = `Set maxmemory-policy to ${NEEDED_POLICY}: BullMQ's jobs must not be evicted.`;
+  if (policy === undefined) return warning('redis', 'it does not report its maxmemory-policy', advice);
   return policy === NEEDED_POLICY
-    ? ok('redis', `it answers, and its maxmemory-policy is ${policy}`)
+    ? ok('redis', `it responds, and its maxmemory-policy is ${policy}`)
     : problem('redis', `its maxmemory-policy is ${policy}`, advice);
 }

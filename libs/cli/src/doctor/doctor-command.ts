@@ -21,38 +21,36 @@ interface DoctorOptions {
 
 const WRONG_USE = 2;
 
-/** Adds `doctor`: what stands in Waybill's way, and what to do about it. */
+/** Adds `doctor`: finds what keeps Waybill from working, and what to do about it. */
 export function addDoctorCommand(program: Command, output: Output): void {
   program
     .command('doctor')
-    .description(
-      'examines the database, and Redis; exits with 1 when there are problems, with 2 on wrong use',
-    )
-    .option('--redis [url]', 'also examine this Redis, redis://… (without a URL: that of REDIS_URL)')
+    .description('checks the database and Redis; exits with 1 if there are problems, with 2 on incorrect use')
+    .option('--redis [url]', 'also checks this Redis, redis://… (without a URL: REDIS_URL)')
     .option(
       '--transaction-age <duration>',
-      'a transaction that is open for longer is a problem, as 5m; a number alone is in seconds',
+      'a transaction that is open for longer is a problem, such as 5m; a number without a unit is in seconds',
       duration('s'),
       300_000,
     )
     .option(
       '--retry-horizon <duration>',
-      'how long messages may fail, or consumers stand still, without losing records, as 2d; a number alone is in hours',
+      'how long messages may fail, or consumers may be stopped, without losing records, such as 2d; a number without a unit is in hours',
       duration('h'),
       86_400_000,
     )
     .option(
       '--role <roles>',
-      'compare the rights of the login with those of a role, or of several with commas',
+      'compares the rights of the login with those of a role, or of several, separated by commas',
       roles,
     )
-    .option('--login <name>', 'the login that --role is about (default: the one of the connection)')
+    .option('--login <name>', 'the login that --role checks (default: the one of the connection)')
     .option(
       '--part <part>',
-      'what is in the database: whole, bus or participant (default: by the role)',
+      'the part of Waybill in the database: whole, bus or participant (default: by role)',
       part,
     )
-    .option('--json', 'the findings as JSON')
+    .option('--json', 'prints the findings as JSON')
     .exitOverride((error) => {
       throw new CommanderError(error.exitCode === 0 ? 0 : WRONG_USE, error.code, error.message);
     })
@@ -93,7 +91,7 @@ function redisOf({ redis }: DoctorOptions): string | undefined {
   if (redis !== true) return redis;
   const url = process.env['REDIS_URL'] ?? '';
   if (url !== '') return url;
-  throw new ConfigurationError('There is no Redis to examine', ['set REDIS_URL, or give --redis a URL']);
+  throw new ConfigurationError('No Redis is given', ['set REDIS_URL, or use --redis with a URL']);
 }
 
 function lineOf({ check, state, text, advice }: Finding): string {

@@ -15,17 +15,17 @@ import { checkPooler } from './check-pooler.js';
 import { checkRedis } from './check-redis.js';
 import { checkPrivileges, checkRole } from './check-role.js';
 
-/** What is to be examined. */
+/** What to check. */
 export interface Patient extends DoctorLimits {
   readonly database: PgDatabase;
-  /** This machine's. */
+  /** The clock of this machine. */
   readonly clock: Clock;
   readonly redisUrl?: string;
-  /** Which roles a login should have. Default: the login of the connection is asked what a service may do. */
+  /** The roles that a login should have. Default: checks whether the connection's login has the rights of a service. */
   readonly question?: RoleQuestion;
 }
 
-/** Examines a database, and Redis where there is one. Changes nothing; what cannot be examined is a problem. */
+/** Checks a database, and Redis if given. Changes nothing; a check that cannot run is a problem. */
 export async function examine(patient: Patient): Promise<Finding[]> {
   const { redisUrl } = patient;
   const ofRedis = redisUrl === undefined ? [] : [await checkRedis(redisUrl)];
@@ -38,8 +38,8 @@ async function examineDatabase(patient: Patient): Promise<Finding[]> {
   try {
     findings = await checkServer(database, clock);
   } catch (error) {
-    const advice = 'Start it, or correct DATABASE_URL; nothing else of it could be examined.';
-    return [problem('postgresql', `it cannot be asked: ${describeError(error)}`, advice)];
+    const advice = 'Start it, or correct DATABASE_URL; nothing else could be checked.';
+    return [problem('postgresql', `it cannot be reached: ${describeError(error)}`, advice)];
   }
   findings.push(
     await checkPooler(database),
@@ -52,7 +52,7 @@ async function examineDatabase(patient: Patient): Promise<Finding[]> {
   findings.push(migrations, privileges, await attempt('row security', () => checkRowSecurity(database)));
   if (migrations.state === 'ok')
     findings.push(await attempt('retention', () => checkRetention(database, patient)));
-  // A login that may only publish cannot see who consumes.
+  // A login that may only publish cannot see consumers.
   if (migrations.state === 'ok' && privileges.state === 'ok')
     findings.push(
       await attempt('consumers', () => checkConsumers(database)),
@@ -62,7 +62,7 @@ async function examineDatabase(patient: Patient): Promise<Finding[]> {
   return findings;
 }
 
-/** Of what passes by itself, only trouble is told. */
+/** For conditions that resolve themselves, only problems are reported. */
 async function troubleOf(check: string, look: () => Promise<Finding>): Promise<Finding[]> {
   const finding = await attempt(check, look);
   return finding.state === 'ok' ? [] : [finding];
@@ -74,8 +74,8 @@ async function attempt(check: string, look: () => Promise<Finding>): Promise<Fin
   } catch (error) {
     return problem(
       check,
-      `it could not be examined: ${describeError(error)}`,
-      'Grant this login what it lacks.',
+      `the check failed: ${describeError(error)}`,
+      'Grant this login the missing rights.',
     );
   }
 }

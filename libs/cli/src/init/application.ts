@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigurationError } from '@waybill/kernel';
 
-/** The `package.json` of an application, as far as it is of interest here. */
+/** The parts of an application's `package.json` that matter here. */
 export interface Manifest {
   readonly name?: string;
   readonly type?: string;
@@ -11,11 +11,11 @@ export interface Manifest {
   readonly devDependencies?: Readonly<Record<string, string>>;
 }
 
-/** An application of Nest on disk. */
+/** A Nest application on disk. */
 export interface Application {
   readonly folder: string;
   readonly manifest: Manifest;
-  /** Its folder of sources, within `folder`. */
+  /** Its source folder, relative to `folder`. */
   readonly sources: string;
   /** Nest's major release. */
   readonly nest: number;
@@ -24,7 +24,7 @@ export interface Application {
 const NEST = '@nestjs/core';
 const SUPPORTED = [11, 12];
 
-/** Looks at the application in `folder`. @throws ConfigurationError when there is none that Waybill works with */
+/** Reads the application in `folder`. @throws ConfigurationError if Waybill does not support it */
 export function readApplication(folder: string): Application {
   const path = join(folder, 'package.json');
   const refuse = (problem: string): ConfigurationError =>
@@ -33,16 +33,16 @@ export function readApplication(folder: string): Application {
   const manifest = readJson<Manifest>(path);
   const range = manifest.dependencies?.[NEST];
   if (range === undefined)
-    throw refuse(`its package.json has no dependency ${NEST}: make one by \`nest new\``);
+    throw refuse(`its package.json has no dependency ${NEST}: create an application with \`nest new\``);
   const nest = Number(/\d+/.exec(range)?.[0] ?? SUPPORTED.at(-1));
   if (!SUPPORTED.includes(nest))
-    throw refuse(`it is for Nest ${nest}; Waybill works with ${SUPPORTED.join(' and ')}`);
+    throw refuse(`it uses Nest ${nest}; Waybill works with ${SUPPORTED.join(' and ')}`);
   const settings = join(folder, 'nest-cli.json');
   const { sourceRoot } = existsSync(settings) ? readJson<{ sourceRoot?: string }>(settings) : {};
   return { folder, manifest, sources: sourceRoot ?? 'src', nest };
 }
 
-/** @throws ConfigurationError when the file is no JSON */
+/** @throws ConfigurationError if the file is not JSON */
 function readJson<T>(path: string): T {
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as T;

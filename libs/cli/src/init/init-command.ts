@@ -13,14 +13,14 @@ const WOULD = {
   'by-hand': 'BY HAND',
 } as const;
 
-/** Adds `init`: Waybill in an application of Nest that is there already. */
+/** Adds `init`: sets up Waybill in an existing Nest application. */
 export function addInitCommand(program: Command, output: Output): void {
   program
     .command('init')
-    .argument('[folder]', 'of the application', '.')
-    .option('--dry-run', 'only say what would be done')
+    .argument('[folder]', 'folder of the application', '.')
+    .option('--dry-run', 'only shows what would be done')
     .description(
-      'adds Waybill to an application of Nest: dependencies, module, an example; exits with 1 when something is left to do by hand',
+      'adds Waybill to a Nest application: dependencies, module, an example; exits with 1 if something has to be done by hand',
     )
     .action((folder: string, { dryRun = false }: { dryRun?: boolean }) => {
       const path = resolve(folder);
@@ -39,7 +39,7 @@ function lineOf({ path, kind, text }: FileChange, dryRun: boolean): string {
 }
 
 function nextSteps(changes: readonly FileChange[]): string {
-  if (changes.every(({ kind }) => kind === 'keep')) return 'nothing to do, Waybill is set up\n';
+  if (changes.every(({ kind }) => kind === 'keep')) return 'nothing to do, Waybill is already set up\n';
   return [
     'Next:',
     '  npm install',

@@ -5,23 +5,23 @@ import { addModule, type Edited, importsWithSuffix, startConsuming } from './sou
 import { STARTER_MODULE, STARTER_PATH, starterFiles } from './starter-files.js';
 import { type Compiler, findCompiler } from './typescript.js';
 
-/** What `waybill init` does, or would do, to one file. */
+/** The change that `waybill init` makes, or would make, to one file. */
 export interface FileChange {
-  /** Within the application's folder. */
+  /** Relative to the application's folder. */
   readonly path: string;
   readonly kind: 'create' | 'change' | 'keep' | 'by-hand';
-  /** The file's new text; for `by-hand`, what somebody has to write into it, and why. */
+  /** The new content of the file; for `by-hand`, the change to make by hand, and why. */
   readonly text: string;
 }
 
-/** Of the transaction's handle in the example. */
+/** The type of the transaction's handle in the example. */
 const WANTED_TYPES = { '@types/pg': '^8.23.1' };
 
 const IN_AN_APPLICATION =
   "import { WaybillServer } from '@waybill/nestjs' and write before app.listen(): " +
   'app.connectMicroservice({ strategy: app.get(WaybillServer) }, { inheritAppConfig: true }); ' +
   'app.enableShutdownHooks(); await app.init(); await app.startAllMicroservices(); ' +
-  '(each of them once, also where there are other microservices)';
+  '(each of them once, even if there are other microservices)';
 const IN_A_MICROSERVICE =
   "import { WaybillServer } from '@waybill/nestjs' and, when Waybill is its only transport, write: " +
   'const app = await NestFactory.createMicroservice<AsyncMicroserviceOptions>(AppModule, { inject: [WaybillServer], ' +
@@ -30,7 +30,7 @@ const IN_A_MICROSERVICE =
   'app.connectMicroservice({ strategy: app.get(WaybillServer) }, { inheritAppConfig: true }); app.enableShutdownHooks(); ' +
   'await app.init(); await app.startAllMicroservices();';
 
-/** @param version Waybill's, to be depended on */
+/** @param version of Waybill, for the dependency */
 export function planInit(folder: string, version: string): FileChange[] {
   const application = readApplication(folder);
   const compiler = findCompiler(folder);
@@ -56,7 +56,7 @@ export function planInit(folder: string, version: string): FileChange[] {
   ];
 }
 
-/** Writes what is to be created and changed. */
+/** Writes the created and changed files. */
 export function applyChanges(folder: string, changes: readonly FileChange[]): void {
   for (const { path, kind, text } of changes) {
     if (kind === 'keep' || kind === 'by-hand') continue;
@@ -70,7 +70,7 @@ function read(folder: string, path: string): string | undefined {
   return existsSync(whole) ? readFileSync(whole, 'utf8') : undefined;
 }
 
-/** Keeps a file that is there already, whatever is in it: it is the application's. */
+/** Keeps an existing file, whatever its content: it belongs to the application. */
 function starter(folder: string, path: string, text: string): FileChange {
   const there = read(folder, path);
   return { path, kind: there === undefined ? 'create' : 'keep', text: there ?? text };
@@ -133,7 +133,7 @@ function sourceChange(
     kind: 'by-hand',
     text: `${why}; ${how.byHand(before)}`,
   });
-  if (before === undefined) return refuse('there is no such file');
+  if (before === undefined) return refuse('the file does not exist');
   if (compiler === undefined) return refuse('no TypeScript 5 or 6 is installed to read it with');
   const edited = how.edit(compiler, before);
   return 'refused' in edited ? refuse(edited.refused) : changeOf(path, before, edited.text);
@@ -145,7 +145,7 @@ function suffixOf({ folder, manifest }: Application, compiler: Compiler | undefi
   return (seen ?? manifest.type === 'module') ? '.js' : '';
 }
 
-/** The name of the package without its scope, as a consumer group and a database may be called. */
+/** The name of the package without its scope, as a valid name of a consumer group and a database. */
 function groupOf({ name = '' }: Manifest): string {
   const plain = name.replace(/^@[^/]*\//, '').replaceAll(/[^a-z0-9_-]/g, '-');
   return plain === '' ? 'app' : plain;

@@ -1,16 +1,19 @@
 import type ts from 'typescript';
 import type { Compiler } from './typescript.js';
 
-/** What became of a source: its new text, or why it is not touched. An unchanged text means that nothing was missing. */
+/**
+ * The result for a source file: its new text, or why it is not changed. An unchanged text means that nothing was
+ * missing.
+ */
 export type Edited = { readonly text: string } | { readonly refused: string };
 
-/** Text to put in at a place. */
+/** Text to insert at a position. */
 interface Insertion {
   readonly at: number;
   readonly text: string;
 }
 
-/** Puts a module into the `imports` of the only `@Module()` of a source. */
+/** Adds a module to the `imports` of a source file's only `@Module()`. */
 export function addModule(compiler: Compiler, text: string, name: string, from: string): Edited {
   const source = parse(compiler, text);
   if (mentions(compiler, source, name)) return { text };
@@ -25,11 +28,14 @@ export function addModule(compiler: Compiler, text: string, name: string, from: 
       : compiler.isPropertyAssignment(imports) && compiler.isArrayLiteralExpression(imports.initializer)
         ? asLastElement(source, imports.initializer, name)
         : undefined;
-  if (added === undefined) return { refused: 'its imports are not a plain list' };
+  if (added === undefined) return { refused: 'its imports are not a plain array' };
   return { text: insert(text, [importOf(compiler, source, name, from), added]) };
 }
 
-/** Lets the application of a `main.ts` also consume: before it listens, or beside the microservices that it starts already. */
+/**
+ * Makes the application of a `main.ts` also consume: before it listens, or with the microservices that it already
+ * starts.
+ */
 export function startConsuming(compiler: Compiler, text: string): Edited {
   const source = parse(compiler, text);
   if (mentions(compiler, source, 'WaybillServer')) return { text };
@@ -37,16 +43,16 @@ export function startConsuming(compiler: Compiler, text: string): Edited {
     return { refused: 'it is a microservice without HTTP' };
   const [name, ...others] = applicationNames(compiler, source);
   if (name === undefined || others.length > 0)
-    return { refused: 'it has not one `await NestFactory.create(…)`' };
+    return { refused: 'it does not have exactly one `await NestFactory.create(…)`' };
   const isHybrid = mentions(compiler, source, 'startAllMicroservices');
   const before = isHybrid ? 'startAllMicroservices' : 'listen';
   const [call, ...more] = callsOf(compiler, source, name, before);
   if (call === undefined || more.length > 0)
-    return { refused: `it has not one \`await ${name}.${before}(…)\`` };
+    return { refused: `it does not have exactly one \`await ${name}.${before}(…)\`` };
   const at = call.getStart(source);
   const indent = indentAt(text, at);
   if (text.slice(lineStart(text, at), at).trim() !== '')
-    return { refused: `${name}.${before} is not a line of its own` };
+    return { refused: `${name}.${before} is not on a separate line` };
   const end = lineEnd(text);
   const lines = [
     `${name}.connectMicroservice({ strategy: ${name}.get(WaybillServer) }, { inheritAppConfig: true });`,
@@ -62,7 +68,7 @@ export function startConsuming(compiler: Compiler, text: string): Edited {
   };
 }
 
-/** Whether the relative imports of a source end in `.js`; undefined when it has none. */
+/** Whether the relative imports of a source file end in `.js`; undefined if it has none. */
 export function importsWithSuffix(compiler: Compiler, text: string): boolean | undefined {
   const relative = parse(compiler, text)
     .statements.filter((statement) => compiler.isImportDeclaration(statement))
@@ -111,7 +117,7 @@ function decoratorArguments(
   return found;
 }
 
-/** Names of variables that `await NestFactory.create(…)` is given to. */
+/** Names of variables that hold the result of `await NestFactory.create(…)`. */
 function applicationNames(compiler: Compiler, source: ts.SourceFile): string[] {
   const names: string[] = [];
   each(compiler, source, (node) => {

@@ -1,12 +1,12 @@
-/** The module that `waybill init` makes, and its name. */
+/** The module that `waybill init` creates, and its name. */
 export const STARTER_MODULE = 'MessagingModule';
-/** Folder and file of the module within the sources, without the ending. */
+/** Folder and file of the module within the source folder, without the extension. */
 export const STARTER_PATH = 'messaging/messaging.module';
 
 /**
- * The files that `waybill init` adds to an application, by their paths within its sources.
+ * The files that `waybill init` adds to an application, by their paths within its source folder.
  * @param group the consumer group: the service's name
- * @param suffix behind relative imports: `.js`, or nothing
+ * @param suffix of relative imports: `.js`, or empty
  */
 export function starterFiles(group: string, suffix: string): Readonly<Record<string, string>> {
   return {
@@ -21,7 +21,7 @@ import { Module } from '@nestjs/common';
 import { WaybillModule } from '@waybill/nestjs';
 import { GreetingsController } from './greetings.controller${suffix}';
 
-// The database's address stands in the environment, or in .env.
+// The database's address is in the environment or in .env.
 if (existsSync('.env')) process.loadEnvFile();
 
 @Module({
@@ -42,7 +42,7 @@ const CONTROLLER = `import { Controller, Logger, Post } from '@nestjs/common';
 import { EventPattern, Payload } from '@nestjs/microservices';
 import { Waybill } from '@waybill/nestjs';
 
-/** An example to begin with: POST /greetings publishes a message, and the handler below takes it. */
+/** An example to start with: POST /greetings publishes a message, and the handler below receives it. */
 @Controller('greetings')
 export class GreetingsController {
   private readonly logger = new Logger(GreetingsController.name);
@@ -52,7 +52,7 @@ export class GreetingsController {
   @Post()
   async publish(): Promise<void> {
     await this.waybill.transaction(async (tx, outbox) => {
-      // Your own rows, by tx: await tx.query('insert into …'). They are written with the message, or neither is.
+      // Write your own rows with tx: await tx.query('insert into …'). They are committed with the message, or neither is.
       outbox.publish({ topic: 'greetings', key: 'world', payload: { text: 'hello, world' } });
     });
   }

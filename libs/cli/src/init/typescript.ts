@@ -2,10 +2,10 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type * as TypeScript from 'typescript';
 
-/** The compiler's programming interface. */
+/** The compiler API. */
 export type Compiler = typeof TypeScript;
 
-/** The application's own TypeScript; undefined where there is none, or one without the interface (TypeScript 7). */
+/** The application's own TypeScript; undefined if there is none, or one without the API (TypeScript 7). */
 export function findCompiler(folder: string): Compiler | undefined {
   try {
     const found = createRequire(join(folder, 'package.json'))('typescript') as Partial<Compiler>;

@@ -3,14 +3,14 @@ import { nearestName } from '@waybill/kernel/internal';
 import { Topics } from '@waybill/log';
 import { listGroups } from '@waybill/log/internal';
 
-/** @throws NotFoundError with the nearest name that there is */
+/** @throws NotFoundError with the nearest existing name */
 export function assertKnown(kind: 'group' | 'topic', name: string, known: readonly string[]): void {
   if (known.includes(name)) return;
   const nearest = nearestName(name, known);
   throw new NotFoundError(`${kind} ${name}${nearest === undefined ? '' : ` (did you mean ${nearest}?)`}`);
 }
 
-/** Refuses names of groups and topics that there are not: a filter by one would find nothing, and say nothing. */
+/** Refuses unknown names of groups and topics: a filter by one would silently find nothing. */
 export async function assertKnownNames(
   database: PgDatabase,
   { group, topic }: { readonly group?: string | undefined; readonly topic?: string | undefined },

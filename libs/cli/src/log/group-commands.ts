@@ -7,7 +7,7 @@ import type { Output } from '../output/output.js';
 import { assertKnown } from './assert-known.js';
 import { type Lag, LAG_COLUMNS, readLags, totalLag } from './lag.js';
 
-/** What a list says of a consumer group. */
+/** A consumer group in a list. */
 interface GroupLine {
   readonly group: string;
   readonly members: number;
@@ -36,11 +36,11 @@ const MEMBER_COLUMNS: readonly Column<MemberLine>[] = [
   { head: 'TOPICS', of: ({ topics }) => topics.join(', ') },
 ];
 
-/** `waybill group list | describe`; `groups` is the same. */
+/** `waybill group list | describe`; `groups` is an alias. */
 export function addGroupCommands(program: Command, output: Output): void {
   const group = program.command('group').alias('groups').description('lists and describes consumer groups');
   listing(group.command('list'))
-    .description('lists the consumer groups, with their members and how far they are behind')
+    .description('lists the consumer groups, with their members and their lag')
     .action((options: ListOptions) =>
       withDatabase(program, async (database) => {
         const lags = await readLags(database);
@@ -52,7 +52,7 @@ export function addGroupCommands(program: Command, output: Output): void {
       }),
     );
   listing(group.command('describe').argument('<name>'))
-    .description('shows one consumer group: its members, and how far it is behind in each partition')
+    .description('shows one consumer group: its members, and its lag in each partition')
     .action((name: string, options: ListOptions) =>
       withDatabase(program, (database) => describeGroup(database, name, options, output)),
     );
@@ -87,7 +87,7 @@ async function describeGroup(
 }
 
 function lineOf(group: string, members: number, topics: readonly string[], lags: readonly Lag[]): GroupLine {
-  // What it has read before, and does not subscribe to at the moment, is in its lag as well.
+  // Its lag includes topics that it has read before and does not subscribe to at the moment.
   const own = lags.filter((lag) => lag.group === group);
   const read = own.map(({ topic }) => topic);
   return { group, members, topics: [...new Set([...topics, ...read])].toSorted(), lag: totalLag(own) };

@@ -5,12 +5,12 @@ import type { Output } from '../output/output.js';
 import { assertKnownNames } from './assert-known.js';
 import { LAG_COLUMNS, readLags, totalLag } from './lag.js';
 
-/** Adds `lag`: how far consumer groups are behind. */
+/** Adds `lag`: the lag of consumer groups. */
 export function addLagCommand(program: Command, output: Output): void {
   listing(program.command('lag').argument('[group...]', 'these consumer groups (default: all)'))
-    .option('--topic <name>', 'only of this topic')
-    .option('--lagging', 'only partitions that are behind')
-    .description('shows how far consumer groups are behind, by partition, and their sum')
+    .option('--topic <name>', 'only this topic')
+    .option('--lagging', 'only partitions with a lag')
+    .description('shows the lag of consumer groups, by partition and in total')
     .action((groups: string[], options: ListOptions & { topic?: string; lagging?: true }) =>
       withDatabase(program, async (database) => {
         for (const group of groups) await assertKnownNames(database, { group });

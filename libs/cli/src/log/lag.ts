@@ -3,7 +3,7 @@ import { groupLag } from '@waybill/log';
 import { listGroups } from '@waybill/log/internal';
 import type { Column } from '../output/table.js';
 
-/** How far a group is behind in one partition. */
+/** The lag of a group in one partition. */
 export interface Lag {
   readonly group: string;
   readonly topic: string;
@@ -13,7 +13,7 @@ export interface Lag {
   readonly lag: number;
 }
 
-/** Of a partition's reading: columns of a table. */
+/** The columns of a table of lags. */
 export const LAG_COLUMNS: readonly Column<Lag>[] = [
   { head: 'GROUP', of: ({ group }) => group },
   { head: 'TOPIC', of: ({ topic }) => topic },
@@ -23,7 +23,7 @@ export const LAG_COLUMNS: readonly Column<Lag>[] = [
   { head: 'LAG', of: ({ lag }) => lag, align: 'right' },
 ];
 
-/** How far groups are behind, by partition. @param groups default: all there are */
+/** The lag of groups, by partition. @param groups default: all groups */
 export async function readLags({ session }: PgDatabase, groups?: readonly string[]): Promise<Lag[]> {
   const names = groups ?? (await session.run(listGroups)).map(({ groupName }) => groupName);
   const lags: Lag[] = [];
@@ -33,7 +33,7 @@ export async function readLags({ session }: PgDatabase, groups?: readonly string
   return lags;
 }
 
-/** The sum of what groups are behind. */
+/** The total lag of groups. */
 export function totalLag(lags: readonly Lag[]): number {
   return lags.reduce((sum, { lag }) => sum + lag, 0);
 }

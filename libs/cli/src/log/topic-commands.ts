@@ -24,7 +24,7 @@ interface SettingOptions {
   readonly backlogMaxBytes?: number;
 }
 
-/** What a list says of a topic. */
+/** A topic in a list. */
 type TopicLine = Omit<Topic, 'partitionIds'> & { readonly partitions: number };
 
 interface PartitionLine {
@@ -47,7 +47,7 @@ const PARTITION_COLUMNS: readonly Column<PartitionLine>[] = [
   { head: 'END', of: ({ end }) => end, align: 'right' },
 ];
 
-/** `waybill topic list | describe | create | set`; `topics` is the same. */
+/** `waybill topic list | describe | create | set`; `topics` is an alias. */
 export function addTopicCommands(program: Command, output: Output): void {
   const topic = program
     .command('topic')
@@ -67,14 +67,14 @@ export function addTopicCommands(program: Command, output: Output): void {
     );
   withSettings(topic.command('create').argument('<name>'))
     .option('--partitions <n>', 'number of partitions (default 4)', wholeNumber)
-    .description('creates a topic; one that exists is left as it is')
+    .description('creates a topic; an existing one is not changed')
     .action((name: string, options: SettingOptions) =>
       withDatabase(program, async ({ session }) =>
         writeList(output, {}, [lineOf(await new Topics(session).create(name, settingsOf(options)))], COLUMNS),
       ),
     );
   withSettings(topic.command('set').argument('<name>'))
-    .description('changes settings of a topic; consumers take them up when they open a partition')
+    .description('changes settings of a topic; consumers apply them when they open a partition')
     .action((name: string, options: SettingOptions) =>
       withDatabase(program, async ({ session }) => {
         const topics = new Topics(session);
@@ -130,15 +130,15 @@ function settingsOf({ retention, ...others }: SettingOptions): TopicOptions {
 
 function withSettings(command: Command): Command {
   return command
-    .option('--retention <duration>', 'how long records are kept, as 12h or 7d (default 7d)', duration())
+    .option('--retention <duration>', 'how long records are kept, such as 12h or 7d (default 7d)', duration())
     .option(
       '--on-dead-letter <what>',
-      'what waits behind a dead letter: unblock nothing (default), park its key, block its partition',
+      'what a dead letter holds up: unblock nothing (default), park its key, block its partition',
     )
-    .option('--on-expired <what>', 'what becomes of a message past its time: dead-letter (default), drop')
+    .option('--on-expired <what>', 'what happens to an expired message: dead-letter (default), drop')
     .option(
       '--backlog-max-messages <n>',
-      'refuses further messages while this many wait in the outbox; 0 for no limit (default)',
+      'refuses new messages while this many wait in the outbox; 0 for no limit (default)',
       wholeNumber,
     )
     .option('--backlog-max-bytes <n>', 'the same in bytes', wholeNumber);

@@ -9,10 +9,10 @@ import type { Output } from './output.js';
 import { line, quoted } from './line.js';
 import { payloadText } from './payload-text.js';
 
-/** Characters of an error's message that a list shows. */
+/** Maximum length of an error message in a list. */
 const SHOWN = 100;
 
-/** One dead letter in a line. */
+/** One dead letter on one line. */
 function summaryLine(letter: DeadLetterSummary): string {
   const { id, state, topic, partition, offset, group, key, reason, errorClass, errorMessage } = letter;
   const at = letter.lastFailedAt.toISOString();
@@ -45,7 +45,7 @@ export const GROUP_COLUMNS: readonly Column<DeadLetterGroup>[] = [
   { head: 'ERROR', of: ({ errorClass, errorMessage }) => `${errorClass}: ${shortened(errorMessage)}` },
 ];
 
-/** Everything about one dead letter; its payload when that is asked for. */
+/** All details of one dead letter, and its payload if requested. */
 export function writeDetail(
   letter: DeadLetterDetail,
   actions: readonly OperatorAction[],

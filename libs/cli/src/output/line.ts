@@ -1,8 +1,8 @@
 import { oneLine } from '@waybill/kernel/internal';
 
 /**
- * A line of output. What is put into it stays in it: keys, headers, error texts and names are written by others, and a line
- * break in one of them would begin a line that reads as the command's own.
+ * A line of output. Inserted values cannot add lines: others write keys, headers, error messages and names, and a line
+ * break in one of them could forge a line of the command.
  */
 export function line(parts: TemplateStringsArray, ...values: readonly (string | number | boolean)[]): string {
   const filled = parts.map((part, index) => {
@@ -12,7 +12,7 @@ export function line(parts: TemplateStringsArray, ...values: readonly (string | 
   return `${filled.join('')}\n`;
 }
 
-/** A text of several lines, each marked as part of it. */
+/** A text of several lines, each marked as belonging to it. */
 export function quoted(text: string): string {
   return text
     .split(/\r\n|[\n\r\u2028\u2029]/u)

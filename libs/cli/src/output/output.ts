@@ -1,4 +1,4 @@
-/** Where the command writes what it prints. */
+/** Where a command writes its output. */
 export interface Output {
   write(text: string): void;
 }

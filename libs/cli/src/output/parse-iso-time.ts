@@ -3,9 +3,9 @@ const ISO_TIME =
 const MINUTE_MS = 60_000;
 
 /**
- * Reads an ISO 8601 time with its zone, or a day, which begins at midnight UTC. What the calendar does not have is refused:
- * `Date.parse` makes 3 March of 31 February, and the next day of 24:00.
- * @returns undefined when it is none
+ * Reads an ISO 8601 time with its zone, or a day, which starts at midnight UTC. Dates that do not exist are refused:
+ * `Date.parse` turns 31 February into 3 March, and 24:00 into the next day.
+ * @returns undefined if the string is not a time
  */
 export function parseIsoTime(text: string): Date | undefined {
   const match = ISO_TIME.exec(text);

@@ -1,4 +1,4 @@
-/** A payload as it is shown: never a ciphertext. */
+/** A payload as it is printed: never a ciphertext. */
 export function payloadText({
   payload,
   unreadable,

@@ -31,7 +31,7 @@ export const REFUSAL_COLUMNS: readonly Column<SagaRefusal>[] = [
   { head: 'REASON', of: ({ why }) => why },
 ];
 
-/** What came for sagas and changed nothing. */
+/** Messages and events that arrived for sagas without an effect. */
 export const IGNORED_COLUMNS: readonly Column<
   Omit<SagaIgnored, 'payload'> & { readonly payload?: unknown }
 >[] = [
@@ -43,14 +43,14 @@ export const IGNORED_COLUMNS: readonly Column<
   { head: 'PAYLOAD', of: ({ payload }) => (payload === undefined ? '' : JSON.stringify(payload)) },
 ];
 
-/** A saga in one line. */
+/** A saga on one line. */
 export function summaryLine(saga: SagaSummary): string {
   const { id, state, startedAt, type, version, key, revision, reason } = saga;
   const why = reason === null ? '' : `  ${reason.replaceAll(/\s+/g, ' ')}`;
   return line`${id}  ${state}  ${startedAt.toISOString()}  ${type} v${version}  key ${key}  revision ${revision}${why}`;
 }
 
-/** A saga with its steps, its timeline and what operators did. */
+/** A saga with its steps, its history and what operators did. */
 export function detailLines(saga: SagaDetail, payload: boolean): string {
   const lines = [summaryLine(saga)];
   if (saga.parentId !== null) lines.push(line`child of ${saga.parentId}`);
@@ -80,7 +80,7 @@ export function detailLines(saga: SagaDetail, payload: boolean): string {
 
 function callText(call: SagaCallSummary): string {
   const { step, op, host, attempt, state, tries, isCalling, nextAt, lastError } = call;
-  const next = isCalling ? ', under way' : nextAt === null ? '' : `, next at ${nextAt.toISOString()}`;
+  const next = isCalling ? ', in progress' : nextAt === null ? '' : `, next at ${nextAt.toISOString()}`;
   const why = lastError === null ? '' : `; last: ${lastError}`;
   return `call ${step} ${op} to ${host}: ${state}, attempt ${attempt}, tries ${tries}${next}${why}`;
 }
@@ -99,7 +99,7 @@ function eventText(event: SagaEvent, payload: boolean): string {
     case 'event':
       return `<- event for ${event.step}${shown(event.payload, payload)}`;
     case 'child':
-      return `<- child ${event.step} is ${event.state}${event.refused === true ? ', and is not undone' : ''}`;
+      return `<- child ${event.step} is ${event.state}${event.refused === true ? ', and will not be undone' : ''}`;
     case 'retry':
     case 'skip':
     case 'resolve':
@@ -131,11 +131,11 @@ function outputText(output: SagaOutput, payload: boolean): string {
     case 'await-event':
       return `-> ${output.step} waits for an event of ${output.topic}`;
     case 'forget-event':
-      return `-> ${output.step} waits for no event any more`;
+      return `-> ${output.step} no longer waits for an event`;
     case 'release':
-      return `-> what ${output.step} holds is let go`;
+      return `-> the locks of ${output.step} are released`;
     case 'refuse-undo':
-      return '-> it has passed its pivot, and is not undone';
+      return '-> it has passed its pivot and will not be undone';
     case 'unawaited':
       return `-- ${output.name} was not awaited: ${output.why}${shown(output.payload, payload)}`;
     case 'ignored':

@@ -7,16 +7,16 @@ import type { Output } from './output.js';
 export interface Column<Row> {
   readonly head: string;
   readonly of: (row: Row) => string | number | Date | null | undefined;
-  /** Figures stand on the right. Default: on the left. */
+  /** Default: left. */
   readonly align?: 'right';
 }
 
-/** What every command that lists something is given. */
+/** Options of every command that prints a list. */
 export interface ListOptions {
   readonly json?: true;
 }
 
-/** No borders: a line a row, so that `grep` and `cut` work on it. */
+/** No borders: one line per row, so that `grep` and `cut` work. */
 const PLAIN = {
   top: '',
   'top-mid': '',
@@ -35,14 +35,14 @@ const PLAIN = {
   middle: '',
 };
 
-/** Gives a command that lists something the option for programs. */
+/** Adds the option for JSON to a command that prints a list. */
 export function listing(command: Command): Command {
-  return command.option('--json', 'for programs: the list as JSON');
+  return command.option('--json', 'prints the list as JSON');
 }
 
 /**
- * Writes a list: for people as a table, nothing when it is empty; for programs as one JSON array, `[]` when it is empty.
- * @param last a row below the others, such as their sums; not for programs
+ * Writes a list: as a table for people, or nothing if it is empty; as a JSON array for programs, `[]` if it is empty.
+ * @param last an extra last row, such as totals; not in JSON
  */
 export function writeList<Row>(
   output: Output,

@@ -15,7 +15,7 @@ const COLUMNS: readonly Column<AclEntry>[] = [
 export function addAclCommand(program: Command, output: Output): void {
   listing(program.command('acl'))
     .description(
-      'lists the logins that are restricted, and to which topics and groups; one that is not listed is not restricted',
+      'lists restricted logins with their topics and groups; logins that are not listed are not restricted',
     )
     .action((options: ListOptions) =>
       withDatabase(program, async ({ session }) => {

@@ -20,33 +20,29 @@ interface GrantsOptions {
   readonly apply?: true;
 }
 
-/** `waybill grants`: what a login needs to be a publisher, a service, a participant, a monitor or an operator. */
+/** `waybill grants`: the rights of a publisher, service, participant, monitor or operator. */
 export function addGrantsCommand(program: Command, output: Output): void {
   program
     .command('grants')
     .description(
-      'prints the SQL that gives a login the rights of its role, and takes all others in the schema from it; for the owner of the schema. Needs no database unless --apply is given',
+      'prints the SQL that grants a login the rights of its role and revokes all others in the schema; run it as the owner of the schema. Needs no database unless --apply is given',
     )
     .requiredOption(
       '--role <roles>',
-      'publisher, service, participant, monitor or operator; several with commas',
+      'publisher, service, participant, monitor or operator; several separated by commas',
       roles,
     )
-    .requiredOption('--login <name>', 'the role of the server that is granted them')
+    .requiredOption('--login <name>', 'the database role that gets the rights')
     .option(
       '--part <part>',
-      'what is in the database: whole, bus or participant (default: by the role)',
+      'the part of Waybill in the database: whole, bus or participant (default: by role)',
       part,
     )
-    .option('--bus', 'as --part bus: the log, and services keep their sagas and guards elsewhere')
-    .option(
-      '--topics <patterns>',
-      'it may publish to these only, and consume these only, as orders,stock.*',
-      names,
-    )
-    .option('--consume <patterns>', 'it may consume these only, where they are others than --topics', names)
-    .option('--groups <patterns>', 'it may act for these consumer groups only', names)
-    .option('--apply', 'runs it, in one transaction')
+    .option('--bus', 'same as --part bus: only the log; services keep their sagas and guards elsewhere')
+    .option('--topics <patterns>', 'it may publish to and consume only these, such as orders,stock.*', names)
+    .option('--consume <patterns>', 'it may consume only these, if they differ from --topics', names)
+    .option('--groups <patterns>', 'it may act only for these consumer groups', names)
+    .option('--apply', 'runs the SQL, in one transaction')
     .action(async ({ role, bus, apply, ...rest }: GrantsOptions & { bus?: true }) => {
       const options: GrantOptions = { roles: role, ...(bus === true ? { part: 'bus' } : {}), ...rest };
       const statements = grantStatements({ ...options, schema: globals(program).schema });
@@ -54,7 +50,9 @@ export function addGrantsCommand(program: Command, output: Output): void {
         await withDatabase(program, (database) =>
           database.withConnection((connection) => applyGrants(connection, options)),
         );
-        output.write(`${rest.login} has the rights of ${role.join(' and ')}, and no others in the schema\n`);
+        output.write(
+          `${rest.login} has the rights of ${role.join(' and ')}, and no other rights in the schema\n`,
+        );
       } else output.write(`begin;\n${statements.map((statement) => `${statement};\n`).join('')}commit;\n`);
     });
 }

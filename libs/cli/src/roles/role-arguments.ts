@@ -6,7 +6,7 @@ import { InvalidArgumentError } from 'commander';
 
 const PARTS: readonly DatabasePart[] = ['whole', 'bus', 'participant'];
 
-/** Reads names with commas between. */
+/** Reads names separated by commas. */
 export function names(value: string): string[] {
   return value
     .split(',')
@@ -27,7 +27,7 @@ export function roles(value: string): Role[] {
   });
 }
 
-/** Reads what is in a database. */
+/** Reads the part of Waybill in a database. */
 export function part(value: string): DatabasePart {
   const known = PARTS.find((name) => name === value);
   if (known !== undefined) return known;

@@ -35,65 +35,66 @@ import { drop, HandlerVerdict } from '../handler/handler-verdict.js';
 const savepoint = savepointOf('delivery');
 const askAlive = statement<[], Record<never, never>>('ask-alive', 'select 1 as alive');
 
-/** A record whose handler failed or gave another verdict than "done", and what it threw. */
+/** A record whose handler failed or returned a verdict other than "done", and the thrown value. */
 export interface FailedRecord {
   readonly record: LaneRecord;
   readonly error: unknown;
 }
 
-/** What came of a batch: the records that are done, committed; the one that failed; the rest has not been run. */
+/** The result of a batch: the records that are done and committed, and the one that failed; the rest has not run. */
 export interface BatchOutcome {
   readonly done: readonly LaneRecord[];
   readonly failed: FailedRecord | undefined;
 }
 
-/** Where and for whom deliveries are made. */
+/** The partition and the group of deliveries. */
 export interface DeliveryLocation {
   readonly topic: string;
   readonly partition: number;
-  /** Names the group in inbox entries. */
+  /** Identifies the group in inbox entries. */
   readonly group: string;
 }
 
 /**
- * What is written to say that records are done: marks or a position, and the fence. With their effect where that is in the
- * log's database, and else after it; nothing is written where the inbox says it all.
+ * The statements that store the verdict "done": marks or a position, and the fence. They run in the effect's
+ * transaction if that is in the log's database, otherwise after it; none are needed if the inbox entries are
+ * sufficient.
  */
 export type Verdicts = (done: readonly LaneRecord[]) => readonly BoundStatement[];
 
-/** The databases around a delivery. */
+/** The databases of a delivery. */
 export interface DeliveryDatabases {
-  /** Where the log, positions and marks are. */
+  /** The database of the log, positions and marks. */
   readonly bus: PgDatabase;
-  /** Where handlers write. */
+  /** The database that handlers write to. */
   readonly transactions: TransactionRunner;
-  /** Set when handlers write to another database than the log's: names the log in inbox entries there. */
+  /** Set when handlers write to a database other than the log's: identifies the log in inbox entries there. */
   readonly inboxFor: string | undefined;
-  /** Whether verdicts are kept prepared on their connections. */
+  /** Whether verdict statements stay prepared on their connections. */
   readonly prepared: boolean;
-  /** Verifies messages before their handlers run; undefined where they are not signed. */
+  /** Verifies messages before their handlers run; undefined if signing is off. */
   readonly signatures?: MessageSignatures | undefined;
   /** Decrypts messages. */
   readonly sealer: Sealer;
-  /** Codecs by topic, for answers that say that a request has failed. */
+  /** Codecs by topic, for replies that report a failed request. */
   readonly codecs: Readonly<Record<string, Codec>>;
 }
 
-/** What belongs to a hand-over, apart from its record. */
+/** The context of a delivery, apart from its record. */
 interface HandOver {
   readonly attempt: number;
   readonly transaction: OpenTransaction<unknown>;
-  /** Aborts when the transaction cannot be committed any more. */
+  /** Aborts when the transaction can no longer be committed. */
   readonly signal: AbortSignal;
-  /** What handlers want done when the transaction is committed. */
+  /** The handlers' callbacks to run after the commit. */
   readonly afterCommit: (() => Promise<unknown>)[];
-  /** Told of each record that is begun. */
+  /** Called with each record that starts. */
   readonly onRecord: (record: LaneRecord) => void;
 }
 
 /**
- * The connection was lost while these records were handled, or committed. Whether they have taken effect is unknown under
- * this owner epoch; and one of them may be what ended the connection.
+ * The connection was lost while these records were being handled or committed. Under this owner epoch it is unknown
+ * whether they have taken effect, and one of them may have caused the loss.
  */
 export class DeliveryLostError extends Error {
   override readonly name = 'DeliveryLostError';
@@ -102,11 +103,11 @@ export class DeliveryLostError extends Error {
     readonly offsets: readonly number[],
     cause: unknown,
   ) {
-    super('the connection was lost in a delivery', { cause });
+    super('the connection was lost during a delivery', { cause });
   }
 }
 
-/** Thrown inside to roll a transaction back in which the first record has failed already. */
+/** Thrown internally to roll back a transaction whose first record failed. */
 class NothingDoneError extends Error {
   constructor(readonly failed: FailedRecord) {
     super('the first record of a transaction failed');
@@ -114,9 +115,9 @@ class NothingDoneError extends Error {
 }
 
 /**
- * Runs the handlers of a batch in one transaction. In the log's database that transaction also says that the records
- * are done, under the fence, as its last statements; in another database it writes inbox entries, and the verdicts
- * follow in a transaction of their own.
+ * Runs the handlers of a batch in one transaction. In the log's database, that transaction ends with the statements
+ * that store the verdicts, under the fence; in another database it writes inbox entries, and the verdicts follow in a
+ * separate transaction.
  */
 export class DeliveryTransaction {
   readonly #inbox = new Inbox();
@@ -130,16 +131,17 @@ export class DeliveryTransaction {
   ) {}
 
   /**
-   * @param attempt the attempt that this is, from 1
-   * @throws FencedError when the partition is another's
-   * @throws DeliveryLostError when the connection was lost in it; else an infrastructure failure, after which nothing is done
+   * @param attempt the number of this attempt, from 1
+   * @throws FencedError if another member owns the partition
+   * @throws DeliveryLostError if the connection was lost during it; on any other infrastructure failure, nothing is
+   * done
    */
   async run(records: readonly LaneRecord[], attempt: number, verdicts: Verdicts): Promise<BatchOutcome> {
     const inSameDatabase = this.databases.inboxFor === undefined;
     const ended = new AbortController();
     const signal = AbortSignal.any([this.signal, ended.signal]);
     const afterCommit: HandOver['afterCommit'] = [];
-    // Those that may have ended the connection: the one that runs, or all when they are committed.
+    // Records that may have caused a connection loss: the running one, or all of them during the commit.
     let underWay: readonly LaneRecord[] = [];
     const onRecord = (record: LaneRecord): void => void (underWay = [record]);
     let outcome: BatchOutcome;
@@ -172,12 +174,13 @@ export class DeliveryTransaction {
           error,
         );
       if (isInfrastructureFailure(error) || error instanceof FencedError) throw error;
-      // It failed as a whole (out of time, or at COMMIT, as by a deferred constraint): whose fault it was shows alone.
+      // The transaction failed as a whole (a time-out, or a failure at COMMIT such as a deferred constraint): running
+      // the records one by one shows which one is at fault.
       if (records.length > 1) return this.#oneByOne(records, attempt, verdicts);
       const record = records[0] as LaneRecord;
       return { done: [], failed: { record, error: nameTimeout(error, this.#locationOf(record)) } };
     }
-    // One that throws at once must not hide from the lane that all is committed.
+    // A callback that throws synchronously must not hide from the lane that all is committed.
     await Promise.allSettled(afterCommit.map(async (work) => work()));
     if (!inSameDatabase) {
       const statements = verdicts(outcome.done);
@@ -192,7 +195,7 @@ export class DeliveryTransaction {
     for (const record of records) {
       if (this.signal.aborted)
         throw new FencedError(`The delivery of ${this.#locationOf(record)} was stopped`);
-      // What the handler of the record before has set is not this one's.
+      // Settings made by the previous record's handler must not affect this one.
       if (record !== records[0]) await transaction.session.resetSession?.();
       if (records.length > 1) await runAhead(transaction.session, savepoint.set);
       const before = afterCommit.length;
@@ -200,7 +203,7 @@ export class DeliveryTransaction {
       try {
         await this.#handleOne(record, hand);
       } catch (thrown) {
-        // A statement of it may still run, and every other one would wait for that.
+        // One of its statements may still be running, and every other statement would wait for it.
         if (thrown instanceof HandlerAbandonedError) throw thrown;
         const error = readableThrown(thrown);
         await assertOwnFailure(error, transaction.session);
@@ -255,7 +258,7 @@ export class DeliveryTransaction {
       afterCommit: (work) => afterCommit.push(work),
     };
     const reply = await this.subscription.handler(delivery);
-    // Returned or thrown, it says the same.
+    // A returned verdict means the same as a thrown one.
     if (reply instanceof HandlerVerdict) throw reply;
   }
 
@@ -278,15 +281,15 @@ export class DeliveryTransaction {
   }
 }
 
-/** What was erased is not handled. @throws the verdict to drop it, or the error */
+/** A message whose subject was erased is not handled. @throws the verdict to drop it, or the error */
 function dropErased(error: unknown): never {
   throw isWaybillError(error) && error.code === 'SUBJECT_ERASED' ? drop('its subject was erased') : error;
 }
 
 /**
- * Throws an error of a handler on when it is not the message's: when the transaction's connection is lost, or the server
- * rolled the transaction back for reasons of its own. That is asked of the transaction, not read from the error: a handler
- * also talks to other servers, and their time-outs count as attempts.
+ * Rethrows a handler's error if it is not the message's fault: if the transaction's connection is lost, or the server
+ * rolled the transaction back for reasons of its own. This is determined from the transaction, not from the error: a
+ * handler also calls other servers, and their time-outs count as attempts.
  */
 async function assertOwnFailure(error: unknown, session: SqlSession): Promise<void> {
   if (!isInfrastructureFailure(error)) return;

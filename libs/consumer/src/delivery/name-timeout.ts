@@ -1,6 +1,6 @@
 import { HandlerAbandonedError, HandlerTimedOutError } from '@waybill/kernel';
 
-/** The runner's word for a handler that did not end in time, with the name of the record. */
+/** The runner's error for a handler that did not end in time, with the location of the record. */
 export function nameTimeout(error: unknown, location: string): unknown {
   return error instanceof HandlerAbandonedError ? new HandlerTimedOutError(location, error.afterMs) : error;
 }

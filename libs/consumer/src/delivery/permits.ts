@@ -8,7 +8,7 @@ export class Permits {
   readonly #waiting: (() => void)[] = [];
   readonly #waitingForExclusive: (() => void)[] = [];
 
-  /** @param onFree called when a permit is released that no one waits for */
+  /** @param onFree called when a permit is released and no caller waits for it */
   constructor(
     private readonly count: number,
     private readonly onFree: () => void,
@@ -46,7 +46,7 @@ export class Permits {
     if (wasUsed && this.#isFree() && this.#waitingForExclusive.length === 0) this.onFree();
   }
 
-  /** Exclusive permits come first: while one is waited for, no other is granted. */
+  /** Exclusive permits come first: while one is waited for, no others are granted. */
   #grant(): void {
     const exclusive = this.#waitingForExclusive[0];
     if (exclusive !== undefined) {

@@ -7,7 +7,7 @@ import type { Subscription } from '../handler/subscription.js';
 import { messageIdOf } from '../record/record-fields.js';
 
 /**
- * The payload for its handler.
+ * Reads the payload for its handler.
  * @throws PayloadUnreadableError, PayloadInvalidError, PayloadVersionUnsupportedError, PayloadVersionUnknownError
  */
 export function readPayload(
@@ -19,7 +19,7 @@ export function readPayload(
   const id = messageIdOf(record);
   const what = id === null ? location : `message ${id} at ${location}`;
   const header = record.headers.find(({ key }) => key === SCHEMA_VERSION_HEADER)?.value?.toString('utf8');
-  // A newer version may be encoded in another way, too.
+  // A newer version may also be encoded in another way.
   const version = contract.versionOf(header, what);
   return contract.read(decoded(record, codec, location), version, what);
 }
@@ -31,14 +31,14 @@ function decoded(record: OpenedRecord, codec: Subscription['codec'], location: s
     if (types.isPromise(payload)) throw asynchronous(payload);
     return payload;
   } catch (error) {
-    // What JSON.parse says quotes the text, which would then be in a dead letter in plain.
+    // The error of JSON.parse quotes the text; it would be stored in plain text in a dead letter.
     const problem = record.wasSealed ? 'its codec cannot read it' : describeThrown(error).message;
     throw new PayloadUnreadableError(location, problem, record.wasSealed ? {} : { cause: error });
   }
 }
 
-/** No caller waits for it: its failure must not end the process. */
+/** Its caller does not await it: a rejection must not end the process. */
 function asynchronous(payload: Promise<unknown>): TypeError {
   payload.catch(() => {});
-  return new TypeError('its codec answers with a Promise, and payloads are read synchronously');
+  return new TypeError('its codec returned a Promise, but payloads are read synchronously');
 }

@@ -4,15 +4,15 @@ import { show } from '@waybill/kernel/internal';
 const LONGEST_DELAY_MS = 365 * 86_400_000;
 
 /**
- * What a handler decided about its message, other than "done". It is returned or thrown by the handler, and is not an
- * error. What the handler wrote through its transaction is rolled back.
+ * A handler's decision about its message, other than "done". The handler returns or throws it; it is not an error. What
+ * the handler wrote through its transaction is rolled back.
  */
 export class HandlerVerdict {
   private constructor(
     readonly kind: 'retry' | 'dead-letter' | 'drop',
     /** The wait of `retry`, in milliseconds. */
     readonly delayMs: number,
-    /** Why, of `dead-letter` and `drop`. */
+    /** The reason of `dead-letter` and `drop`. */
     readonly reason: string,
   ) {}
 
@@ -23,25 +23,25 @@ export class HandlerVerdict {
 }
 
 /**
- * The message is to be handed over again after `delayMs` milliseconds (0 to a year): something it needs is not there
- * yet. This is no failure: it is not counted as an attempt, and only `maxAgeMs` of the policy ends it.
- * @throws ConfigurationError when the delay is no such number
+ * The message is to be delivered again after `delayMs` milliseconds (0 to a year), because something it needs does not
+ * exist yet. This is not a failure: it does not count as an attempt, and only `maxAgeMs` of the policy ends it.
+ * @throws ConfigurationError if the delay is not such a number
  */
 export function retryIn(delayMs: number): HandlerVerdict {
   if (!Number.isFinite(delayMs) || delayMs < 0 || delayMs > LONGEST_DELAY_MS) {
-    throw new ConfigurationError('retryIn() cannot be answered with', [
+    throw new ConfigurationError('The argument of retryIn() is not usable', [
       `delayMs must be a number from 0 to ${LONGEST_DELAY_MS}, got ${show(delayMs)}`,
     ]);
   }
   return HandlerVerdict.of('retry', Math.ceil(delayMs), '');
 }
 
-/** The message becomes a dead letter at once, whatever attempts are left. */
+/** The message becomes a dead letter at once, without further attempts. */
 export function deadLetter(reason: string): HandlerVerdict {
   return HandlerVerdict.of('dead-letter', 0, reason);
 }
 
-/** The message is done with; only a count and a line in the log say so. */
+/** The message is done without an effect; only a counter and a log line record it. */
 export function drop(reason: string): HandlerVerdict {
   return HandlerVerdict.of('drop', 0, reason);
 }

@@ -9,11 +9,11 @@ import { isMeantForAsker } from '../reply/remote-error.js';
 const SPECS = {
   /** `key`: keys in parallel, the messages of one key in order. `partition`: a partition's messages one by one. */
   concurrency: oneOf(['key', 'partition'], 'key'),
-  /** How long a handler may take, in milliseconds; then its transaction is rolled back. */
+  /** How long a handler may run, in milliseconds; then its transaction is rolled back. */
   maxProcessingMs: wholeNumber({ default: 30_000, min: 10, max: 3_600_000 }),
-  /** Messages that share a transaction at most, each under a savepoint. */
+  /** Maximum number of messages that share a transaction, each under a savepoint. */
   transactionBatch: wholeNumber({ default: 1, min: 1, max: 32 }),
-  /** Whether the handler answers those who ask for it. Where it does not, a message that asks is an event like any other. */
+  /** Whether the handler replies to requests. If not, a request is treated as an event. */
   replies: flag(false),
 };
 
@@ -28,20 +28,24 @@ export type SubscriptionOptions = Given<typeof SPECS> & {
   readonly retry?: RetryPolicyOptions;
   /** Default JSON. */
   readonly codec?: Codec;
-  /** The schema of the payload: what does not fit is a dead letter at once; the handler gets the schema's output. */
+  /**
+   * The schema of the payload: a payload that does not fit becomes a dead letter at once; the handler gets the schema's
+   * output.
+   */
   readonly schema?: GivenTopicSchema | PayloadContract;
-  /** Names the handler in dead letters. Default: the topic. */
+  /** Identifies the handler in dead letters. Default: the topic. */
   readonly name?: string;
   /**
-   * Which failures are told in full to those who ask. Default: those that were meant for them (RpcException, HttpException,
-   * what is no error). Of all others they get a code, and an id by which the service finds the reason.
+   * Selects failures that are reported to requesters in full. Default: those meant for them (RpcException,
+   * HttpException, thrown values that are not errors). For all others they get a code, and an id by which the service
+   * can find the cause.
    */
   readonly tellErrors?: (error: unknown) => boolean;
-  /** Pauses the handler in this process after failures in a row. Default: never. */
+  /** Pauses the handler in this process after several failures in a row. Default: never. */
   readonly circuitBreaker?: CircuitBreakerOptions;
 };
 
-/** A topic, the handler for its messages, and how it is to be run. */
+/** A topic, the handler of its messages, and how it is run. */
 export interface Subscription extends Resolved<typeof SPECS> {
   readonly topic: string;
   readonly handler: Handler;

@@ -1,33 +1,33 @@
 import { ConfigurationError } from '@waybill/kernel';
 import type { Subscription } from './subscription.js';
 
-/** Topics by which Waybill itself answers and calls: they are subscribed to by name, never by a pattern. */
+/** Topics of Waybill's own replies and calls: they are subscribed to by name, never by a pattern. */
 const OWN_TOPIC = /\.(replies|saga-replies)$/;
 const WORDS = /^(#|\*|[A-Za-z0-9_-]+)(\.(#|\*|[A-Za-z0-9_-]+))*$/;
 
 /** A pattern of topics, and the subscription to each of them. */
 export interface PatternSubscription {
-  /** Words between dots; `*` matches one word, `#` any number of them, none included. */
+  /** Words separated by dots; `*` matches one word, `#` any number of words or none. */
   readonly pattern: string;
   readonly subscribe: (topic: string) => Subscription;
 }
 
-/** Whether it matches many topics: it holds `*`, `#` or `>`, which no topic's name does. */
+/** Whether it is a pattern: it contains `*`, `#` or `>`, which topic names cannot. */
 export function isTopicPattern(text: string): boolean {
   return /[*#>]/.test(text);
 }
 
-/** Patterns of topics, as AMQP's topic exchange has them. Of those that match a topic the most specific one has it. */
+/** Topic patterns as in AMQP's topic exchange. If several match a topic, the most specific one is used. */
 export class TopicPatterns {
   readonly #patterns: readonly PatternSubscription[];
 
-  /** @throws ConfigurationError listing every pattern that is none */
+  /** @throws ConfigurationError that lists every invalid pattern */
   constructor(patterns: readonly PatternSubscription[]) {
     const problems = patterns.flatMap(({ pattern }) =>
       WORDS.test(pattern)
         ? []
         : [
-            `${JSON.stringify(pattern)} is not a topic pattern: use words between dots, * for one word, # for any number`,
+            `${JSON.stringify(pattern)} is not a topic pattern: use words separated by dots, * for one word, # for any number`,
           ],
     );
     if (problems.length > 0) throw new ConfigurationError('The subscriptions are not usable', problems);
@@ -38,7 +38,7 @@ export class TopicPatterns {
     return this.#patterns.length === 0;
   }
 
-  /** The most specific pattern that a topic matches; undefined for none, and for topics of Waybill's own. */
+  /** The most specific pattern that matches a topic; undefined if none does, and for Waybill's own topics. */
   find(topic: string): PatternSubscription | undefined {
     if (OWN_TOPIC.test(topic)) return undefined;
     const words = topic.split('.');
@@ -46,7 +46,10 @@ export class TopicPatterns {
   }
 }
 
-/** More words that are said come first, then fewer `#`, then more `*`; the text decides last, so that all processes agree. */
+/**
+ * Patterns with more literal words come first, then those with fewer `#`, then more `*`; the string comparison decides
+ * last, so that all processes agree.
+ */
 function bySpecificity(a: string, b: string): number {
   const [one, other] = [countsOf(a), countsOf(b)];
   return other.said - one.said || one.hashes - other.hashes || other.stars - one.stars || (a < b ? -1 : 1);

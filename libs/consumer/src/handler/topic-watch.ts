@@ -3,14 +3,14 @@ import type { LogSignals, Topics } from '@waybill/log';
 import type { Subscription } from './subscription.js';
 import type { TopicPatterns } from './topic-pattern.js';
 
-/** Longest time until a topic is noticed that was created meanwhile, in milliseconds. */
+/** Longest time until a new topic is noticed, in milliseconds. */
 const LOOK_MS = 1_000;
 
 /** What a {@link TopicWatch} works with. */
 export interface TopicWatchDependencies {
   readonly group: string;
   readonly patterns: TopicPatterns;
-  /** The subscriptions by topic; those to topics that match are added. */
+  /** The subscriptions by topic; those to matching topics are added. */
   readonly byTopic: Map<string, Subscription>;
   readonly topics: Topics;
   readonly signals: LogSignals;
@@ -18,16 +18,16 @@ export interface TopicWatchDependencies {
   readonly logger: Logger;
 }
 
-/** Subscribes to the topics that match patterns: those there are at start, and those that appear later. */
+/** Subscribes to the topics that match patterns: existing ones at start, and later ones when they are created. */
 export class TopicWatch {
   readonly #service: BackgroundService;
-  /** How many topics there were at the last look. */
+  /** The number of topics at the last check. */
   #seen = 0;
 
   constructor(private readonly dependencies: TopicWatchDependencies) {
     const { group, clock, logger } = dependencies;
     this.#service = new BackgroundService({
-      name: `the watch for topics of group ${group}`,
+      name: `the topic watch of group ${group}`,
       runOnce: () => this.#look(),
       idleMinMs: LOOK_MS,
       idleMaxMs: LOOK_MS,
@@ -36,7 +36,7 @@ export class TopicWatch {
     });
   }
 
-  /** Subscribes to what is there, and begins to look for what comes. */
+  /** Subscribes to existing topics, and starts watching for new ones. */
   async start(): Promise<void> {
     if (this.dependencies.patterns.isEmpty) return;
     await this.#look();
@@ -58,11 +58,11 @@ export class TopicWatch {
       byTopic.set(name, match.subscribe(name));
       found.push(`${name} by ${match.pattern}`);
     }
-    // Counted before they were listed: one that came in between is looked for again.
+    // Counted before the listing: a topic created in between is found by the next check.
     this.#seen = count;
     if (found.length === 0) return 'idle';
     logger.info(`subscribed to ${found.join(', ')}`, { group });
-    // The next heartbeat, which this brings on, says to which topics this member subscribes.
+    // This triggers the next heartbeat, which reports the topics of this member.
     signals.send('group');
     return 'idle';
   }

@@ -4,19 +4,19 @@ import type { VerdictWriter } from '../delivery/verdict-writer.js';
 import type { LaneEnvironment } from '../retry/lane-context.js';
 import type { Permit } from '../delivery/permits.js';
 
-/** Counts how often records of the log have taken their process down: only one that runs alone is charged for it. */
+/** Counts how often records of the log have crashed their process: only a record that runs alone is charged. */
 export class CrashCharges {
   constructor(
     private readonly environment: LaneEnvironment,
     private readonly writer: VerdictWriter,
-    /** How often records were begun alone, by offset. */
+    /** How often records were started alone, by offset. */
     private readonly begun: ReadonlyMap<number, number>,
     private readonly start: LaneStart,
   ) {}
 
   /**
-   * Asks whether a record that is to run alone has done so too often.
-   * @returns the reason to give it up, and what to say of it
+   * Checks whether a record that is to run alone has crashed too often.
+   * @returns the reason to set it aside and its description
    */
   async verdict(offset: number, permit: Permit): Promise<CrashVerdict | undefined> {
     const { maxCrashes } = this.environment.context;
@@ -25,13 +25,13 @@ export class CrashCharges {
     return crashVerdict('process-crashed', await this.#charge(offset, permit), maxCrashes);
   }
 
-  /** Charges a record that is begun alone; resolves to how many crashes it has to answer for. */
+  /** Charges a record that is started alone; resolves to the number of crashes attributed to it. */
   async #charge(offset: number, permit: Permit): Promise<number> {
     const { position, suspectEnd, charged, again } = this.start;
     const before = this.begun.get(offset) ?? 0;
-    // This process was charged for it already, and has not crashed since: the lane ended in another way.
+    // This process was charged already and has not crashed since: the lane ended for another reason.
     if (charged.has(offset)) return before - 1;
-    // The only record that was in flight was alone then, too: that crash is its own.
+    // The only record in flight was alone then, too: that crash is attributed to it.
     const onlySuspect = !again && before === 0 && suspectEnd === offset + 1 && position === offset;
     if (onlySuspect) await this.#note(offset, permit);
     const charges = await this.#note(offset, permit);
@@ -39,13 +39,13 @@ export class CrashCharges {
     return charges - 1;
   }
 
-  /** The record has come to its end: what it was charged with is forgotten. */
+  /** The record has ended: its charges are deleted. */
   async clear(offset: number, permit: Permit): Promise<void> {
     this.start.losses.clear(offset);
     await this.#forget(offset, permit);
   }
 
-  /** An attempt has failed, and the process has survived it: only lost connections still count. */
+  /** An attempt has failed without a crash: only lost connections still count. */
   async survived(offset: number, permit: Permit): Promise<void> {
     if (this.start.charged.has(offset)) await this.#forget(offset, permit);
   }

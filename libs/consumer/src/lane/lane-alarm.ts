@@ -1,9 +1,9 @@
 import type { Clock } from '@waybill/kernel';
 
-/** Timers of Node count no further than this, in milliseconds. */
+/** Maximum delay of a Node timer, in milliseconds. */
 const LONGEST_SLEEP_MS = 2_147_483_647;
 
-/** Wakes a lane at the time at which its next message is due. One alarm at a time: the earliest. */
+/** Wakes a lane when its next message is due. It has one alarm at a time: the earliest. */
 export class LaneAlarm {
   #at = Infinity;
   #cancel = new AbortController();
@@ -14,7 +14,7 @@ export class LaneAlarm {
     private readonly closing: AbortSignal,
   ) {}
 
-  /** Sets the alarm, by the monotonic clock; a time that is past, or Infinity, sets none. */
+  /** Sets the alarm, by the monotonic clock; for a time in the past, or Infinity, it does nothing. */
   set(at: number): void {
     if (at === this.#at) return;
     this.#cancel.abort();

@@ -3,15 +3,15 @@ import { DeliveryLostError } from '../delivery/delivery-transaction.js';
 import { fieldsOf, type LaneEnvironment } from '../retry/lane-context.js';
 
 /**
- * What a lane has under way. A job that fails ends the lane: it is fenced, or stopped, or what it wrote has an unknown
- * outcome, or something is broken that the next owner must see.
+ * The running jobs of a lane. A job that fails ends the lane: it is fenced or stopped, its writes have an unknown
+ * outcome, or something is broken that the next owner must detect.
  */
 export class LaneJobs {
   readonly #running = new Set<Promise<void>>();
 
   constructor(
     private readonly environment: LaneEnvironment,
-    /** Aborts when the lane begins nothing more. */
+    /** Aborts when the lane starts nothing more. */
     private readonly closing: AbortSignal,
     private readonly end: () => void,
   ) {}
@@ -26,7 +26,7 @@ export class LaneJobs {
     this.#running.add(work);
   }
 
-  /** Runs a job that the caller waits for; never rejects. */
+  /** Runs a job that the caller awaits; never rejects. */
   async guard(job: () => Promise<void>): Promise<void> {
     try {
       await job();
@@ -35,13 +35,13 @@ export class LaneJobs {
       if (!(error instanceof FencedError)) {
         const { logger } = this.environment.context;
         const level = error instanceof DeliveryLostError || isInfrastructureFailure(error) ? 'warn' : 'error';
-        logger[level](`a lane ends and is opened again: ${describeError(error)}`, fieldsOf(this.environment));
+        logger[level](`reopening a lane: ${describeError(error)}`, fieldsOf(this.environment));
       }
       this.end();
     }
   }
 
-  /** Resolves when everything has ended that runs now. */
+  /** Resolves when all jobs running now have ended. */
   async ended(): Promise<void> {
     await Promise.all(this.#running);
   }

@@ -16,16 +16,16 @@ import { listParkedIn, type ParkedRow } from '../parked/parked-store.js';
 import { PartitionLane } from './partition-lane.js';
 import type { Subscription } from '../handler/subscription.js';
 
-/** A partition that is to be opened, and how this process has fared with it since it took it over. */
+/** A partition to open, and the history of its lanes in this process since the partition was acquired. */
 export interface LaneRequest {
   readonly ownership: Ownership;
   readonly before: Omit<LaneStart, 'position'>;
 }
 
-/** What came of a request: a lane, none where this process does not subscribe to the topic, or an error. */
+/** The result of a request: a lane, undefined if this process does not subscribe to the topic, or an error. */
 export type Opened = { readonly lane: PartitionLane | undefined } | { readonly error: unknown };
 
-/** The progress of a group that has never stored any. */
+/** The progress of a group without a stored position. */
 const EMPTY: StoredProgress = {
   position: undefined,
   inFlightEnd: 0,
@@ -33,7 +33,7 @@ const EMPTY: StoredProgress = {
   charges: new Map(),
 };
 
-/** A partition whose topic is subscribed to, on its way to a lane. */
+/** A partition of a subscribed topic, for which a lane is being opened. */
 interface Opening extends LaneRequest {
   readonly partitionId: number;
   readonly number: number;
@@ -41,12 +41,12 @@ interface Opening extends LaneRequest {
   readonly subscription: Subscription;
 }
 
-/** What the database says of partitions, by partition id. */
+/** Data from the database, by partition id. */
 interface Found {
   readonly stored: ReadonlyMap<number, StoredProgress>;
   readonly offsets: ReadonlyMap<number, PartitionOffsets>;
   readonly parked: ReadonlyMap<number, readonly ParkedRow[]>;
-  /** Topics whose records are all new to the group. */
+  /** Topics all of whose records are new to the group. */
   readonly newTopics: ReadonlySet<string>;
 }
 
@@ -54,13 +54,13 @@ interface Found {
 export class LaneOpener {
   readonly #breakers = new Map<string, CircuitBreaker>();
 
-  /** @throws ConfigurationError for options of a circuit breaker */
+  /** @throws ConfigurationError for invalid options of a circuit breaker */
   constructor(
     private readonly context: LaneContext,
     private readonly subscriptions: ReadonlyMap<string, Subscription>,
     private readonly topics: Topics,
     private readonly reader: LogReader,
-    /** Where the group begins in a topic in which it has never stored a position, and that was there before it. */
+    /** Where the group starts in a topic that is older than its subscription and has no stored position. */
     private readonly startFrom: 'earliest' | 'latest',
   ) {
     for (const subscription of subscriptions.values()) this.#breakerOf(subscription);
@@ -71,14 +71,14 @@ export class LaneOpener {
     return Object.fromEntries([...this.#breakers].map(([topic, { state }]) => [topic, state]));
   }
 
-  /** Whether handlers write to another database than the log's. */
+  /** Whether handlers write to a database other than the log's. */
   get usesInbox(): boolean {
     return this.context.databases.inboxFor !== undefined;
   }
 
   /**
-   * Opens lanes, by partition id, in a number of statements that does not depend on how many they are. Where one partition's fault
-   * fails a statement for all, they are opened in halves, so that it fails alone.
+   * Opens lanes, by partition id, with a fixed number of statements however many there are. If one partition makes a
+   * statement fail for all, it splits them in half until that partition fails alone.
    */
   async open(requests: readonly LaneRequest[], memberId: string): Promise<ReadonlyMap<number, Opened>> {
     const opened = new Map<number, Opened>();
@@ -94,7 +94,7 @@ export class LaneOpener {
     try {
       await this.#openTogether(opened, requests, memberId);
     } catch (error) {
-      // Whether something was written may be unknown then, and nothing is written again in the same epoch.
+      // It may then be unknown whether something was written, and nothing is written again in the same epoch.
       const isUnknown = isConnectionLoss(error) || isServerTrouble(error);
       if (requests.length === 1 || isUnknown) {
         for (const { ownership } of requests) opened.set(ownership.partitionId, { error });
@@ -132,9 +132,9 @@ export class LaneOpener {
     }
   }
 
-  /** The partitions whose topics are subscribed to; there is no lane for the others. */
+  /** The partitions of subscribed topics; the others get no lane. */
   async #subscribed(requests: readonly LaneRequest[], opened: Map<number, Opened>): Promise<Opening[]> {
-    // Read again: settings of a topic may have been changed.
+    // Read again: a topic's settings may have changed.
     const topics = await this.topics.refresh(requests.map(({ ownership }) => ownership.partitionId));
     return requests.flatMap((request) => {
       const { partitionId } = request.ownership;
@@ -166,7 +166,7 @@ export class LaneOpener {
   }
 
   /**
-   * Where a lane begins. What was published to a topic that is younger than the subscription is new to the group, too.
+   * Where a lane starts. Records of a topic that is younger than the subscription are new to the group, too.
    * @throws OffsetOutOfRangeError
    */
   #positionOf({ partitionId, topic }: Opening, { stored, offsets, newTopics }: Found): number {
@@ -181,13 +181,13 @@ export class LaneOpener {
     return isFromStart ? range.startOffset : range.endOffset;
   }
 
-  /** Stores where the group begins: one that begins at the end must begin there after a restart, too. */
+  /** Stores where the group starts: if it starts at the end, it must start at that offset after a restart, too. */
   async #begin(firsts: readonly FirstPosition[], memberId: string): Promise<void> {
     const [first] = firsts;
     if (first === undefined) return;
     const { groupId, databases } = this.context;
     const { ownership, position } = first;
-    // One alone may wait for the transaction that holds its owner's row.
+    // A single one may wait for the transaction that locks its owner's row.
     const statement =
       firsts.length === 1
         ? new PartitionProgress(groupId, memberId, ownership).advance(position, position)
@@ -199,10 +199,10 @@ export class LaneOpener {
     const { partitionId, ownership, topic, subscription, before } = opening;
     const { context } = this;
     const stored = found.stored.get(partitionId) ?? EMPTY;
-    // The marker is put ahead of what is written: only what is there now can have been begun.
+    // The marker is stored ahead of the log's end: only existing records can have been started.
     const end = found.offsets.get(partitionId)?.endOffset ?? stored.inFlightEnd;
     const begunEnd = Math.min(stored.inFlightEnd, end);
-    // What was in flight when this very process lost its connection has taken no process down.
+    // Records in flight when this same process lost its connection have not crashed a process.
     const suspectEnd = Math.max(position, before.again ? before.suspectEnd : begunEnd);
     const progress = new PartitionProgress(context.groupId, memberId, ownership);
     const breaker = this.#breakerOf(subscription);
@@ -218,7 +218,7 @@ export class LaneOpener {
     );
   }
 
-  /** The circuit breaker of a subscription, one for all its lanes; undefined when it has none. */
+  /** The circuit breaker of a subscription, one for all its lanes; undefined if it has none. */
   #breakerOf({ topic, circuitBreaker }: Subscription): CircuitBreaker | undefined {
     if (circuitBreaker === undefined) return undefined;
     const breaker =

@@ -1,24 +1,24 @@
-/** What a window has to know of a record. */
+/** The properties of a record that a window needs. */
 export interface WindowRecord {
   readonly offset: number;
   readonly key: string | null;
 }
 
-/** Records to be run together. `alone` says that nothing else of the partition may run meanwhile. */
+/** Records to run together. With `alone`, nothing else of the partition may run meanwhile. */
 export interface Batch<R> {
   readonly records: readonly R[];
   readonly alone: boolean;
 }
 
-/** Pending records that `take` looks at for one whose key is free. */
+/** Maximum number of pending records that `take` searches for one whose key is free. */
 const LOOK_AHEAD = 1_000;
 
 /**
  * The part of a partition that a lane is working on: which records wait, which run, which are done. It decides what may
- * run next; it touches no database and no clock.
+ * run next; it accesses no database and no clock.
  *
- * - In order `partition` one batch runs at a time. In order `key` a record may run when no record of its key runs, and
- *   none of its key waits before it.
+ * - In order `partition` one batch runs at a time. In order `key` a record may run when no record of its key runs or
+ *   waits before it.
  * - Suspects, which may have taken a process down or ended their connection, run one at a time, alone.
  * - `position` is the offset below which everything is done.
  */
@@ -33,10 +33,10 @@ export class LaneWindow<R extends WindowRecord> {
   #running = 0;
 
   /**
-   * @param position of the group
-   * @param marked offsets from there on that have a verdict already
+   * @param position the group's position
+   * @param marked offsets from the position on that already have a verdict
    * @param suspectEnd records below this offset run alone
-   * @param isSuspect which other records run alone
+   * @param isSuspect tells which other records run alone
    */
   constructor(
     private readonly order: 'key' | 'partition',
@@ -54,7 +54,7 @@ export class LaneWindow<R extends WindowRecord> {
     return this.#next;
   }
 
-  /** Everything below is done. */
+  /** Everything below this offset is done. */
   get position(): number {
     for (const offset of this.#open.keys()) return offset;
     return this.#next;
@@ -70,12 +70,12 @@ export class LaneWindow<R extends WindowRecord> {
     return this.#running;
   }
 
-  /** From the oldest record that is not done to the newest that was fetched. */
+  /** The distance from the oldest record that is not done to the newest that was fetched. */
   get span(): number {
     return this.#next - this.position;
   }
 
-  /** Takes in the records of a fetched batch, whose last offset is `lastOffset`. */
+  /** Adds the records of a fetched batch, whose last offset is `lastOffset`. */
   add(records: readonly R[], lastOffset: number): void {
     for (const record of records) {
       if (record.offset < this.#next) continue;
@@ -103,7 +103,7 @@ export class LaneWindow<R extends WindowRecord> {
   }
 
   /**
-   * The records to run next, at most `most`; none when nothing may run now.
+   * The records to run next, at most `most`; empty if nothing may run now.
    * @param isBlocked tells the keys whose records have to wait for parked messages
    */
   take(most: number, isBlocked: (key: string | null) => boolean = () => false): Batch<R> | undefined {
@@ -127,7 +127,7 @@ export class LaneWindow<R extends WindowRecord> {
     return records.length === 0 ? undefined : this.#start(records, false);
   }
 
-  /** The records have a verdict; their keys are free again. */
+  /** Records verdicts: the keys of these records are free again. */
   done(records: readonly R[]): void {
     for (const record of records) {
       this.#open.delete(record.offset);
@@ -135,7 +135,7 @@ export class LaneWindow<R extends WindowRecord> {
     }
   }
 
-  /** The records have not been run after all: they wait again, in their old order. */
+  /** Puts records that were not run back, in their old order. */
   putBack(records: readonly R[]): void {
     if (records.length === 0) return;
     for (const record of records) this.#stop(record);
@@ -143,7 +143,7 @@ export class LaneWindow<R extends WindowRecord> {
     this.#pending = new Map(all.map((record) => [record.offset, record]));
   }
 
-  /** Keeps the keys of these running records to themselves, when others of their batch have been let go. */
+  /** Keeps the keys of these running records locked when the others of their batch are released. */
   hold(records: readonly R[]): void {
     for (const { key } of records) if (key !== null) this.#busyKeys.add(key);
   }

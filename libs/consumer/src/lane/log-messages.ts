@@ -8,9 +8,9 @@ import type { FailureTools, FollowedMessage } from '../retry/follow-failure.js';
 import type { CrashCharges } from './crash-charges.js';
 import type { LaneProgress } from './lane-progress.js';
 
-/** What a lane does with messages from the log: runs them, gives them their verdicts there, and parks them. */
+/** Processes messages from the log for a lane: runs them, stores their verdicts in the log, and parks them. */
 export class LogMessages {
-  /** Handlers write to another database than the log's, where the inbox tells what is done: the position may lag. */
+  /** Handlers write to a database other than the log's, and the inbox records what is done: the position may lag. */
   readonly #isElsewhere: boolean;
 
   constructor(
@@ -41,7 +41,7 @@ export class LogMessages {
     return outcome;
   }
 
-  /** Parks messages. @param more statements to commit with that */
+  /** Parks messages. @param more statements to commit with it */
   async park(
     messages: readonly MessageToPark[],
     permit: Permit,
@@ -52,7 +52,7 @@ export class LogMessages {
     this.#committed(records);
   }
 
-  /** A record that is to be followed to its end. */
+  /** A record that is followed until it ends. */
   followed(record: LaneRecord): FollowedMessage {
     return {
       record,
@@ -84,7 +84,7 @@ export class LogMessages {
     return [progress.mark(offsets, verdict), progress.fence()];
   }
 
-  /** Takes note of what a commit has stored. */
+  /** Records what a commit has stored. */
   #committed(records: readonly LaneRecord[]): void {
     const last = records.at(-1);
     if (last !== undefined && this.#isInTurn) this.progress.committed(last.offset + 1);

@@ -2,19 +2,19 @@ import type { Ownership } from '@waybill/log';
 import { ConnectionLosses } from '../retry/connection-losses.js';
 import type { PartitionLane } from './partition-lane.js';
 
-/** A partition that this process owns, and how it has fared with it. */
+/** A partition that this process owns, and the history of its lanes. */
 export interface OwnedPartition {
   ownership: Ownership;
-  /** Whether something may have been written under this epoch already: the next lane begins by raising it. */
+  /** Whether something may have been written in this epoch already: the next lane starts by raising it. */
   written: boolean;
-  /** Whether a lane has been open before. */
+  /** Whether a lane was open before. */
   opened: boolean;
   readonly losses: ConnectionLosses;
-  /** Records that have been charged for being begun alone by this process, and that have not ended. */
+  /** Unfinished records that this process was charged for when it started them alone. */
   readonly charged: Set<number>;
-  /** Parked messages that may have taken an earlier owner's process down, and have not run to an end since. */
+  /** Unfinished parked messages that may have crashed an earlier owner's process. */
   readonly parkedSuspects: Set<number>;
-  /** Records below may have taken an earlier owner's process down. */
+  /** Records below this offset may have crashed an earlier owner's process. */
   suspectEnd: number;
   /** The open lane; replaced when it has stopped. */
   lane: PartitionLane | undefined;
@@ -24,7 +24,7 @@ export interface OwnedPartition {
   openAt: number;
 }
 
-/** A partition that has just been assigned. */
+/** Creates the state of a partition that was just assigned. */
 export function newlyOwned(ownership: Ownership): OwnedPartition {
   return {
     ownership,

@@ -5,16 +5,16 @@ import type { LaneOpener } from './lane-opener.js';
 import type { PartitionLane } from './partition-lane.js';
 import { type OwnedPartition, newlyOwned } from './owned-partition.js';
 
-/** Lanes that are opened together at most. */
+/** Maximum number of lanes that are opened together. */
 const OPENED_TOGETHER = 500;
-/** A lane that has run for so long begins with the shortest wait again when it fails. */
+/** A lane that fails after running for at least this long starts with the shortest wait again. */
 const FORGET_FAILURES_MS = 60_000;
-/** Wait before a lane that has failed once is opened again, and the longest after failures in a row. */
+/** Wait before a lane is reopened after its first failure, and the longest wait after failures in a row. */
 const FIRST_REOPEN_MS = 200;
 const LONGEST_REOPEN_MS = 5_000;
-/** Wait before a partition is tried again that is another's, or in which a delivery is just being committed. */
+/** Wait before retrying a partition that another member owns, or in which a delivery is just being committed. */
 const SOON_MS = 50;
-/** So often in a row a lane may be fenced before that counts as a failure. */
+/** How many times in a row a lane may be fenced before that counts as a failure. */
 const HAND_OVER_TRIES = 3;
 
 /** What {@link OwnedPartitions} work with. */
@@ -27,8 +27,8 @@ export interface OwnedPartitionsDependencies {
 }
 
 /**
- * The partitions that a process owns, and their lanes: opens these in batches, opens those again that have failed, and knows
- * which of them have something to do, so that the many that have not cost nothing.
+ * The partitions that a process owns, and their lanes: opens lanes in batches, reopens those that have failed, and
+ * tracks which of them have work, so that the many idle ones cost nothing.
  */
 export class OwnedPartitions {
   readonly #partitions = new Map<number, OwnedPartition>();
@@ -42,7 +42,7 @@ export class OwnedPartitions {
     return this.#partitions.size;
   }
 
-  /** The partitions that cannot be consumed, and why. */
+  /** The partitions that cannot be consumed, with the reasons. */
   get failures(): { topic: string; partition: number; reason: string }[] {
     return [...this.#partitions.values()].flatMap(({ ownership, failure }) => {
       if (failure === undefined) return [];
@@ -51,7 +51,7 @@ export class OwnedPartitions {
     });
   }
 
-  /** The lanes that are open. */
+  /** The open lanes. */
   lanes(): PartitionLane[] {
     const lanes: PartitionLane[] = [];
     for (const { lane } of this.#partitions.values())
@@ -59,12 +59,12 @@ export class OwnedPartitions {
     return lanes;
   }
 
-  /** Takes a partition in that is this process's from now on. */
+  /** Adds a partition that this process owns from now on. */
   assign(ownership: Ownership): void {
     this.#partitions.set(ownership.partitionId, newlyOwned(ownership));
   }
 
-  /** Forgets a partition; returns its lane, which the caller ends. */
+  /** Removes a partition; returns its lane, which the caller ends. */
   take(partitionId: number): PartitionLane | undefined {
     const lane = this.#partitions.get(partitionId)?.lane;
     this.#partitions.delete(partitionId);
@@ -73,8 +73,8 @@ export class OwnedPartitions {
   }
 
   /**
-   * Opens lanes that are due, a batch of them, from the group's position; opens those again that have stopped while their
-   * partitions were still ours, as after a lease that had run out and was not taken by another.
+   * Opens a batch of lanes that are due, from the group's position; reopens lanes that stopped while their partitions
+   * remained ours, for example after a lapsed lease that no other member took.
    * @returns whether more are due
    */
   async openDue(opener: LaneOpener): Promise<boolean> {
@@ -100,7 +100,7 @@ export class OwnedPartitions {
     return due;
   }
 
-  /** Those partitions that may be opened: where something may have been written, the epoch has been raised. */
+  /** The partitions that may be opened: if something may have been written, the epoch has been raised. */
   async #reclaimed(partitions: readonly OwnedPartition[]): Promise<OwnedPartition[]> {
     const written = partitions.filter((partition) => partition.written);
     if (written.length === 0) return [...partitions];
@@ -110,7 +110,7 @@ export class OwnedPartitions {
       const byPartition = new Map(reclaimed.map((ownership) => [ownership.partitionId, ownership]));
       for (const partition of written) {
         const ownership = byPartition.get(partition.ownership.partitionId);
-        // It is another's, as the next heartbeat will say, or a delivery's transaction has not ended yet.
+        // Another member owns it, as the next heartbeat will report, or a delivery's transaction has not ended yet.
         if (ownership === undefined) this.#later(partition, SOON_MS);
         else {
           partition.ownership = ownership;
@@ -125,7 +125,7 @@ export class OwnedPartitions {
 
   async #open(partitions: readonly OwnedPartition[], opener: LaneOpener): Promise<void> {
     const requests = partitions.map((partition) => {
-      // The answer to what the opening writes may be lost, too.
+      // The response to what the opening writes may be lost, too.
       partition.written = true;
       const { ownership, opened: again, losses, charged, parkedSuspects, suspectEnd } = partition;
       return { ownership, before: { again, losses, charged, parkedSuspects, suspectEnd } };
@@ -143,7 +143,7 @@ export class OwnedPartitions {
         continue;
       }
       partition.opened = true;
-      // The partition may have been taken away while its position was read.
+      // The partition may have been lost while its position was read.
       if (this.#partitions.get(partitionId) !== partition) continue;
       partition.failure = undefined;
       partition.lane = result.lane;
@@ -157,7 +157,7 @@ export class OwnedPartitions {
     partition.openAt = this.dependencies.clock.monotonic() + ms;
   }
 
-  /** Gives a fetched batch to its lane. */
+  /** Passes a fetched batch to its lane. */
   feed(batch: FetchedBatch): void {
     const lane = this.#partitions.get(batch.partitionId)?.lane;
     if (lane === undefined) return;
@@ -169,7 +169,7 @@ export class OwnedPartitions {
     }
   }
 
-  /** Has every lane looked at again, as after a look at what operators have decided. */
+  /** Has every lane checked again, for example after reading operators' decisions. */
   stirAll(): void {
     for (const lane of this.lanes()) if (!lane.isIdle) this.#working.add(lane);
   }
@@ -182,7 +182,7 @@ export class OwnedPartitions {
     }
   }
 
-  /** Ends the lane of a partition; it is opened again after a while. */
+  /** Ends the lane of a partition; it is reopened after a while. */
   fail(partitionId: number, error: unknown): void {
     const partition = this.#partitions.get(partitionId);
     if (partition !== undefined) this.#fail([partition], error);
@@ -198,7 +198,7 @@ export class OwnedPartitions {
       if (partition.lane !== undefined) this.#working.delete(partition.lane);
       partition.lane = undefined;
       partition.failures += 1;
-      // A member that has not heard yet that another owns its partition is fenced: that is how it is handed over.
+      // A member that does not know yet that another owns its partition is fenced: that is a normal hand-over.
       const isHandOver = isFenced(error) && partition.failures <= HAND_OVER_TRIES;
       partition.failure = isHandOver ? undefined : failure;
       this.#later(partition, backoffMs(partition.failures, FIRST_REOPEN_MS, LONGEST_REOPEN_MS));
@@ -206,11 +206,11 @@ export class OwnedPartitions {
     });
     const { logger } = this.dependencies;
     const gone = partitions.filter((partition) => !broken.includes(partition));
-    if (gone.length > 0) logger.info(...this.#line(gone, 'went over to another member'));
+    if (gone.length > 0) logger.info(...this.#line(gone, 'moved to another member'));
     if (broken.length > 0) logger.error(...this.#line(broken, `cannot be consumed: ${failure}`));
   }
 
-  /** A log line about one partition, or about several that fared alike. */
+  /** A log line about one partition, or about several with the same result. */
   #line(
     partitions: readonly OwnedPartition[],
     what: string,

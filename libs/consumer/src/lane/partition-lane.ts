@@ -18,18 +18,20 @@ import { LaneProgress } from './lane-progress.js';
 import { type Batch, LaneWindow } from './lane-window.js';
 import { LogMessages } from './log-messages.js';
 
-/** The position is stored when it is this far ahead of the stored one; and by {@link PartitionLane.tick}. */
+/** The position is stored when it is this far ahead of the stored one, and by {@link PartitionLane.tick}. */
 const POSITION_STEP = 256;
-/** Records waiting in memory at most; and how far apart the oldest open record and the newest may be. */
+/**
+ * Maximum number of records that wait in memory, and maximum distance between the oldest open record and the newest.
+ */
 const MOST_PENDING = 500;
 const WIDEST_SPAN = 10_000;
-/** Most records that are parked in one transaction. */
+/** Maximum number of records that are parked in one transaction. */
 const PARKED_TOGETHER = 100;
 
 /**
- * One partition that this process owns: takes fetched batches in, runs their records in the order the subscription
- * asks for, parks what has to wait, keeps dead letters, and moves the group's position on. Everything it
- * writes is fenced by the owner's epoch; once fenced it stops for good.
+ * One partition that this process owns: accepts fetched batches, runs their records in the order that the subscription
+ * asks for, parks what has to wait, stores dead letters, and advances the group's position. Everything it writes is
+ * fenced by the owner's epoch; once fenced it stops permanently.
  */
 export class PartitionLane {
   readonly #window: LaneWindow<LaneRecord>;
@@ -48,7 +50,7 @@ export class PartitionLane {
   #parkedIsNext = true;
   #isParking = false;
 
-  /** @param parked what is parked already */
+  /** @param parked the messages that are already parked */
   constructor(
     private readonly environment: LaneEnvironment,
     stored: StoredProgress,
@@ -81,7 +83,7 @@ export class PartitionLane {
     return this.environment.progress.ownership.partitionId;
   }
 
-  /** The offset to fetch from, or undefined while enough waits. */
+  /** The offset to fetch from, or undefined while enough records wait. */
   get wanted(): number | undefined {
     if (this.#closing.signal.aborted) return undefined;
     if (this.#window.pendingCount >= MOST_PENDING || this.#window.span >= WIDEST_SPAN) return undefined;
@@ -93,12 +95,12 @@ export class PartitionLane {
     return this.#abort.signal.aborted;
   }
 
-  /** Records below may have taken a process down. */
+  /** Records below this offset may have crashed a process. */
   get suspectEnd(): number {
     return this.start.suspectEnd;
   }
 
-  /** Whether a message has come to its end in this lane. */
+  /** Whether a message has ended in this lane. */
   get hasProgressed(): boolean {
     return this.#attempts.hasProgressed;
   }
@@ -108,12 +110,12 @@ export class PartitionLane {
     return this.#parked.queue.size;
   }
 
-  /** Takes a fetched batch in. */
+  /** Adds a fetched batch. */
   feed(batch: FetchedBatch): void {
     this.#window.add(laneRecords(batch, this.#window.nextOffset), batch.lastOffset);
   }
 
-  /** Starts whatever may run, while there are permits. */
+  /** Starts what may run, while there are permits. */
   pump(): void {
     const { breaker, context } = this.environment;
     this.#parkBlocked();
@@ -129,7 +131,7 @@ export class PartitionLane {
     this.#alarm.set(blockedMs > 0 ? context.clock.monotonic() + blockedMs : this.#parked.queue.nextDueAt);
   }
 
-  /** Parked messages and those from the log take turns, so that neither holds the other up. */
+  /** Parked messages and those from the log take turns, so that neither blocks the other. */
   #nextJob(): LaneJob | undefined {
     const first = this.#parkedIsNext ? this.#nextParked() : this.#nextBatch();
     const job = first ?? (this.#parkedIsNext ? this.#nextBatch() : this.#nextParked());
@@ -167,7 +169,7 @@ export class PartitionLane {
 
   #start(job: LaneJob, soon: Permit | Promise<Permit>): void {
     const { breaker } = this.environment;
-    // The probe of a half-open breaker is one message: none may begin until it says something or ends.
+    // The probe of a half-open breaker is one message: no other may start until the probe succeeds, fails or ends.
     const isProbe = breaker?.onlyOne === true;
     breaker?.begin();
     this.#jobs.start(async () => {
@@ -182,7 +184,7 @@ export class PartitionLane {
     });
   }
 
-  /** Parks what is blocked by parked messages: that needs no handler. */
+  /** Parks records that are blocked by parked messages; this needs no handler. */
   #parkBlocked(): void {
     if (this.#isParking || this.#closing.signal.aborted) return;
     const { queue, room } = this.#parked;
@@ -205,7 +207,7 @@ export class PartitionLane {
     });
   }
 
-  /** Whether there is nothing to start, before something is fed, parked or redriven. */
+  /** Whether there is nothing to start until something is fed, parked or redriven. */
   get isIdle(): boolean {
     return this.#window.pendingCount === 0 && this.#jobs.count === 0 && this.#parked.queue.size === 0;
   }
@@ -215,24 +217,24 @@ export class PartitionLane {
     return !this.stopped && this.#window.position !== this.#progress.position;
   }
 
-  /** Stores the position when it has moved. To be called now and then. */
+  /** Stores the position if it has moved. Called periodically. */
   async tick(): Promise<void> {
     if (!this.stopped) await this.#jobs.guard(() => this.#progress.store(this.#window.position));
   }
 
-  /** Follows what operators have decided about the partition's dead letters. */
+  /** Applies operators' decisions about the partition's dead letters. */
   reconcile(rows: readonly RedrivenRow[]): void {
     if (!this.stopped) this.#parked.reconcile(rows);
   }
 
-  /** Lets what runs come to its end, and stores the position with nothing in flight. For a partition that is given away. */
+  /** Lets running work end, and stores the position with nothing in flight. For a partition that is given up. */
   async drain(limitMs: number): Promise<void> {
     this.#closing.abort();
     const ended = this.#jobs.ended();
     const limit = new AbortController();
     await Promise.race([ended, this.environment.context.clock.sleep(limitMs, limit.signal)]);
     limit.abort();
-    // What has not ended in time stays marked as in flight; its transaction is fenced when the partition is released.
+    // Records that have not ended in time stay in flight; their transactions are fenced when the partition is released.
     const position = this.#window.position;
     const atRest = this.#jobs.count === 0;
     if (!this.stopped) {
@@ -246,7 +248,7 @@ export class PartitionLane {
     this.#stop();
   }
 
-  /** Stops at once, writing nothing more. For a partition that is lost. */
+  /** Stops at once, without further writes. For a partition that is lost. */
   abort(): void {
     this.#stop();
   }
@@ -271,9 +273,9 @@ export class PartitionLane {
   }
 
   /**
-   * Gives a record that is past its time its verdict. Where one of several is, they are looked at one by one, so that
-   * verdicts stay in order.
-   * @returns the records that are to be run now
+   * Gives an expired record its verdict. If one of several has expired, they are checked one by one, so that verdicts
+   * stay in order.
+   * @returns the records to run now
    */
   async #withoutExpired(records: readonly LaneRecord[], permit: Permit): Promise<readonly LaneRecord[]> {
     const expired = await this.#attempts.expired(records, permit);
@@ -287,7 +289,7 @@ export class PartitionLane {
     return [];
   }
 
-  /** Before a record runs, the database knows that it may have been begun: a crash then shows where to be careful. */
+  /** Before a record runs, the database knows that it may have been started: after a crash, it is a suspect. */
   async #markBegun(end: number, permit: Permit): Promise<void> {
     if (this.#progress.covers(end)) return;
     await this.#progress.cover(end, this.#window.position, permit);
@@ -298,7 +300,7 @@ export class PartitionLane {
       await this.tick();
   }
 
-  /** Whether a record that runs alone has done so too often, and has become a dead letter. */
+  /** Whether a record that runs alone has crashed too often and has become a dead letter. */
   async #isGivenUp(record: LaneRecord, permit: Permit): Promise<boolean> {
     const verdict = await this.#charges.verdict(record.offset, permit);
     if (verdict === undefined) return false;

@@ -22,13 +22,13 @@ export interface RedriveWatchDependencies {
   readonly groupId: number;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** The lanes that are open. */
+  /** The open lanes. */
   readonly lanes: () => readonly PartitionLane[];
-  /** Lets every lane look whether something may run. */
+  /** Has every lane check whether something may run. */
   readonly wake: () => void;
 }
 
-/** Tells the lanes of a consumer what operators have decided about their dead letters: redriven, or discarded. */
+/** Passes operators' decisions about dead letters, redriven or discarded, to a consumer's lanes. */
 export class RedriveWatch {
   readonly #service: BackgroundService;
   #unsubscribe: (() => void) | undefined;
@@ -36,7 +36,7 @@ export class RedriveWatch {
   constructor(private readonly dependencies: RedriveWatchDependencies) {
     const { group, clock, logger } = dependencies;
     this.#service = new BackgroundService({
-      name: `the watch for redriven messages of group ${group}`,
+      name: `the redrive watch of group ${group}`,
       runOnce: () => this.#look(),
       idleMinMs: LOOK_MS,
       idleMaxMs: LOOK_MS,

@@ -15,12 +15,15 @@ import type { LaneStart } from '../retry/lane-start.js';
 import { type ParkedEntry, ParkedQueue } from './parked-queue.js';
 import { type BegunMessage, type MessageToPark, type ParkedRow, ParkedStore } from './parked-store.js';
 
-/** Parked messages of a key that are begun together, so that draining a key does not cost a commit more for each. */
+/**
+ * Number of parked messages of a key that are started together, so that draining a key does not need an extra commit
+ * for each.
+ */
 const BEGUN_TOGETHER = 16;
-/** Messages that are kept in memory at most because they were begun before their turn. */
+/** Maximum number of messages kept in memory because they were started before their turn. */
 const MOST_BEGUN = 128;
 
-/** The row of a parked message that an operator redrives, or may discard. */
+/** The row of a parked message that an operator redrives or may discard. */
 export interface RedrivenRow {
   readonly offset: number;
   readonly key: string | null;
@@ -28,14 +31,13 @@ export interface RedrivenRow {
 }
 
 /**
- * The parked messages of a partition: those that failed, later ones of their keys, and those
- * that operators redrive. Their rows are the truth; the lane of the partition's owner alone runs them, in order of their
- * offsets within a key.
+ * The parked messages of a partition: those that failed, later ones of their keys, and those that operators redrive.
+ * Their rows are authoritative; only the lane of the partition's owner runs them, in order of offset within a key.
  */
 export class ParkedLane {
   readonly queue: ParkedQueue;
   readonly #store: ParkedStore;
-  /** Messages that were begun together with one before them, and wait for their turn. */
+  /** Messages that were started together with an earlier one and wait for their turn. */
   readonly #begun = new Map<number, BegunMessage>();
 
   constructor(
@@ -65,16 +67,16 @@ export class ParkedLane {
     );
   }
 
-  /** Whether a message may have taken a process down or ended its connection, and so runs alone. */
+  /** Whether a message may have crashed a process or ended its connection, and so runs alone. */
   isSuspect({ offset }: ParkedEntry): boolean {
     return this.start.parkedSuspects.has(offset) || this.start.losses.isSuspect(offset);
   }
 
-  /** Takes in what waits already, before anything of the partition runs. */
+  /** Adds the stored messages before anything of the partition runs. */
   load(rows: readonly ParkedRow[]): void {
     const now = this.#now;
     for (const row of rows) {
-      // What was in flight when this process lost a connection has taken no process down.
+      // Messages in flight when this process lost a connection have not crashed a process.
       if (row.inFlight && !this.start.again) this.start.parkedSuspects.add(row.offset);
       this.queue.add({
         offset: row.offset,
@@ -90,7 +92,7 @@ export class ParkedLane {
 
   /**
    * Parks messages from the log.
-   * @param verdicts what says in the log's own terms that they are done with there; ends with the fence
+   * @param verdicts the statements that store their verdicts in the log; they end with the fence
    */
   async park(
     messages: readonly MessageToPark[],
@@ -109,20 +111,20 @@ export class ParkedLane {
         stored: false,
       };
     });
-    // They keep their permits before they are committed, so that nothing of their keys can slip by meanwhile.
+    // The entries are added before the commit, so that no later message of their keys can overtake them.
     for (const entry of entries) this.queue.add(entry);
     await this.tools.writer.write([this.#store.park(messages), ...verdicts], permit);
-    // Their due times count from the insert, which is over.
+    // Due times count from the insert, which has now ended.
     const late = this.#now - now;
     for (const entry of entries) if (entry.dueAt !== Infinity) entry.dueAt += late;
     this.queue.stored(entries);
     this.tools.environment.context.counters.parked += entries.length;
   }
 
-  /** Runs a parked message whose time has come. */
+  /** Runs a parked message that is due. */
   async work(entry: ParkedEntry, permit: Permit): Promise<void> {
     const begun = await this.#begin(entry, permit);
-    // Decided by an operator, or not due after all, as its row says.
+    // An operator has decided, or it is not due after all, according to its row.
     if (begun === undefined) return this.#finish(entry);
     if (begun.dueInMs !== 0) {
       return this.queue.again(entry, begun.dueInMs === null ? Infinity : this.#now + begun.dueInMs);
@@ -137,7 +139,7 @@ export class ParkedLane {
     if (failed !== undefined) await followFailure(this.tools, message, failed, permit);
   }
 
-  /** Why a message that runs alone is given up, when it has done so too often. */
+  /** Why a message that runs alone is set aside because it crashed too often. */
   #crashVerdict({ offset }: ParkedEntry, { crashes }: BegunMessage): CrashVerdict | undefined {
     const { maxCrashes } = this.tools.environment.context;
     return (
@@ -146,7 +148,7 @@ export class ParkedLane {
     );
   }
 
-  /** Follows what operators have done: rows that appeared, rows whose decision has been made. */
+  /** Follows operators' decisions: new rows, and rows whose decision has been made. */
   reconcile(rows: readonly RedrivenRow[]): void {
     const now = this.#now;
     const undecided = new Set(this.queue.awaitingOperator());
@@ -168,11 +170,11 @@ export class ParkedLane {
       }
       if (known !== undefined && dueInMs === null) undecided.delete(known);
     }
-    // A row that is not there any more was discarded, or is too new for this look: its own row will tell.
+    // A missing row was discarded, or is newer than this query: reading that row decides.
     for (const entry of undecided) if (entry.dueAt === Infinity) this.queue.reschedule(entry, now);
   }
 
-  /** Says, for a partition that comes to rest, that nothing runs any more. */
+  /** Records, when a partition comes to rest, that nothing runs any more. */
   rest(): BoundStatement[] {
     return [this.#store.rest()];
   }
@@ -184,7 +186,7 @@ export class ParkedLane {
     this.queue.reschedule(entry, dueAt);
   }
 
-  /** Reads the message, with some that follow it, after noting that it may be begun. */
+  /** Reads the message, and some that follow it, after recording that it may be started. */
   async #begin(entry: ParkedEntry, permit: Permit): Promise<BegunMessage | undefined> {
     const before = this.#begun.get(entry.offset);
     this.#begun.delete(entry.offset);
@@ -197,7 +199,7 @@ export class ParkedLane {
       .map(({ offset }) => offset);
     const { progress } = this.tools.environment;
     const { charged, parkedSuspects } = this.start;
-    // A process charges it once, however often its lane is opened.
+    // A process charges it once, however often its lane is reopened.
     const isCharged = parkedSuspects.has(entry.offset) && !charged.has(entry.offset);
     const begin = this.#store.begin(offsets, isCharged);
     const [rows] = await this.tools.writer.write([begin, progress.fence()], permit);
@@ -221,7 +223,7 @@ export class ParkedLane {
     return failed;
   }
 
-  /** A message that is to be followed to its end. */
+  /** A message that is followed until it ends. */
   #followed(entry: ParkedEntry, record: LaneRecord): FollowedMessage {
     const { progress } = this.tools.environment;
     return {
@@ -254,7 +256,7 @@ export class ParkedLane {
     await writer.write([...letter, this.#store.delay(message), environment.progress.fence()], permit);
   }
 
-  /** The process has survived an attempt of it. */
+  /** An attempt has ended without a crash. */
   #survived({ offset }: ParkedEntry): void {
     this.start.parkedSuspects.delete(offset);
     this.start.charged.delete(offset);
@@ -266,7 +268,7 @@ export class ParkedLane {
     this.queue.finish(entry);
   }
 
-  /** What takes a message away for good, under the fence. */
+  /** The statements that remove a message for good, under the fence. */
   #gone({ offset, fromDeadLetter }: ParkedEntry): BoundStatement[] {
     const { context, progress } = this.tools.environment;
     const { partitionId } = progress.ownership;

@@ -1,19 +1,19 @@
-/** A parked message, as its lane knows it. */
+/** A parked message in its lane's memory. */
 export interface ParkedEntry {
   readonly offset: number;
   readonly key: string | null;
-  /** Attempts made that count. */
+  /** Number of attempts that count. */
   attempts: number;
   /** When its next attempt is due, by the monotonic clock; Infinity while an operator has to decide. */
   dueAt: number;
-  /** When its first attempt failed, by the monotonic clock; undefined when none has. */
+  /** When its first attempt failed, by the monotonic clock; undefined if none has. */
   failingSince: number | undefined;
   fromDeadLetter: boolean;
   /** Whether its row has been committed; until then it only keeps its place. */
   stored: boolean;
 }
 
-/** Keys that wait have a queue each; so has each message without a key, by its offset. */
+/** Each waiting key has a queue; so has each message without a key, by its offset. */
 type QueueName = string | number;
 
 interface Queue {
@@ -28,30 +28,31 @@ interface Appointment {
 }
 
 /**
- * The parked messages of a partition: of each key the first is due at some time, and the others wait for it. It decides which may run; it touches no database and no clock.
+ * The parked messages of a partition: the first of each key has a due time, and the others wait for it. It decides
+ * which may run; it accesses no database and no clock.
  */
 export class ParkedQueue {
   readonly #queues = new Map<QueueName, Queue>();
-  /** Ascending by time. An appointment that does not hold any more is passed over. */
+  /** Ascending by time. Outdated entries are skipped. */
   readonly #agenda: Appointment[] = [];
   #size = 0;
   #running = 0;
   #awaitingOperator = 0;
 
-  /** @param order in order `partition` all messages wait in one queue */
+  /** @param order in order `partition`, all messages wait in one queue */
   constructor(private readonly order: 'key' | 'partition') {}
 
-  /** Messages waiting or running. */
+  /** Number of messages waiting or running. */
   get size(): number {
     return this.#size;
   }
 
-  /** Messages running. */
+  /** Number of messages running. */
   get runningCount(): number {
     return this.#running;
   }
 
-  /** Queues whose first message an operator has to decide about. */
+  /** Number of queues whose first message an operator has to decide on. */
   get awaitingOperatorCount(): number {
     return this.#awaitingOperator;
   }
@@ -61,12 +62,12 @@ export class ParkedQueue {
     return key !== null && this.#queues.has(key);
   }
 
-  /** When the next message is due; Infinity when none is. Now and then too early. */
+  /** When the next message is due; Infinity if there is none. It is sometimes too early. */
   get nextDueAt(): number {
     return this.#agenda[0]?.at ?? Infinity;
   }
 
-  /** Takes a message in, after the earlier ones of its key. One that is there already stays as it is. */
+  /** Adds a message, after the earlier ones of its key. An existing entry is not changed. */
   add(entry: ParkedEntry): void {
     const name = this.#nameOf(entry);
     const queue = this.#queues.get(name) ?? { entries: [], running: false };
@@ -87,7 +88,7 @@ export class ParkedQueue {
     return found?.offset === offset ? found : undefined;
   }
 
-  /** Every entry whose dead letter an operator has to decide about. */
+  /** Every entry whose dead letter an operator has to decide on. */
   *awaitingOperator(): Generator<ParkedEntry> {
     for (const { entries } of this.#queues.values()) {
       const first = entries[0];
@@ -95,7 +96,7 @@ export class ParkedQueue {
     }
   }
 
-  /** The next message that is due; it runs until {@link finish} or {@link again}. @param mayRun asked about its key */
+  /** The next message that is due; it runs until {@link finish} or {@link again}. @param mayRun called with its key */
   take(now: number, mayRun: (entry: ParkedEntry) => boolean): ParkedEntry | undefined {
     for (let index = 0; index < this.#agenda.length;) {
       const { at, name } = this.#agenda[index] as Appointment;
@@ -126,7 +127,7 @@ export class ParkedQueue {
     return entries.slice(from, Math.min(from + most, stop === -1 ? entries.length : stop));
   }
 
-  /** A running message is done with; the next of its key may follow. */
+  /** Removes a running message; the next of its key may follow. */
   finish(entry: ParkedEntry): void {
     const name = this.#nameOf(entry);
     const queue = this.#queues.get(name);
@@ -143,7 +144,7 @@ export class ParkedQueue {
     else this.#appoint(name, queue);
   }
 
-  /** A running message has to wait (again), until its `dueAt`. */
+  /** Makes a running message wait (again), until its `dueAt`. */
   again(entry: ParkedEntry, dueAt: number): void {
     const name = this.#nameOf(entry);
     const queue = this.#queues.get(name);
@@ -152,14 +153,14 @@ export class ParkedQueue {
     this.#change(name, queue, entry, dueAt);
   }
 
-  /** Gives a waiting message another time. */
+  /** Changes the due time of a waiting message. */
   reschedule(entry: ParkedEntry, dueAt: number): void {
     const name = this.#nameOf(entry);
     const queue = this.#queues.get(name);
     if (queue !== undefined && entry.dueAt !== dueAt) this.#change(name, queue, entry, dueAt);
   }
 
-  /** The rows of these entries have been committed. */
+  /** Records that the rows of these entries have been committed. */
   stored(entries: readonly ParkedEntry[]): void {
     for (const entry of entries) {
       entry.stored = true;
@@ -201,7 +202,7 @@ function awaitsOperator({ entries }: Queue): boolean {
   return entries[0]?.dueAt === Infinity;
 }
 
-/** How many elements at the front are `before`. (Binary search.) */
+/** Number of elements at the front that are `before`. (Binary search.) */
 function lowerBound<T>(sorted: readonly T[], before: (element: T) => boolean): number {
   let low = 0;
   let high = sorted.length;

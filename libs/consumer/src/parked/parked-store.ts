@@ -12,18 +12,20 @@ import {
   restParked,
 } from '../statements.generated.js';
 
-/** How a message is parked. */
+/** A message to park. */
 export interface MessageToPark {
   readonly record: LaneRecord;
-  /** Attempts made that count. */
+  /** Number of attempts that count. */
   readonly attempts: number;
-  /** Wait before the next attempt, in milliseconds; null: none but its turn; `decision`: an operator's. */
+  /**
+   * Wait before the next attempt, in milliseconds; null: only until its turn; `decision`: until an operator decides.
+   */
   readonly delayMs: number | null | 'decision';
-  /** How long ago the first attempt failed, in milliseconds; null when none has. */
+  /** How long ago the first attempt failed, in milliseconds; null if none has. */
   readonly failingForMs: number | null;
 }
 
-/** A parked message as it is listed. */
+/** A parked message in a listing. */
 export interface ParkedRow {
   readonly offset: number;
   readonly key: string | null;
@@ -38,16 +40,16 @@ export interface ParkedRow {
 /** A parked message that is about to run. */
 export interface BegunMessage {
   readonly record: LaneRecord;
-  /** How often it has been begun alone after a crash, this time included. */
+  /** How often it has been started alone after a crash, this time included. */
   readonly crashes: number;
   /** 0 when it is due; null while an operator has to decide. */
   readonly dueInMs: number | null;
 }
 
-/** The delay by which the statements know that an operator has to decide. */
+/** The delay that means, to the statements, that an operator has to decide. */
 const DECISION = -1;
 
-/** Everything that is parked in partitions, by partition id and in order of offset. */
+/** All parked messages of partitions, by partition id and in order of offset. */
 export async function listParkedIn(
   session: SqlSession,
   groupId: number,
@@ -92,17 +94,17 @@ export class ParkedStore {
     );
   }
 
-  /** The statement that notes that messages may have been begun from now on; {@link begun} reads what it returns. */
+  /** The statement that records that messages may be started from now on; {@link begun} reads its result. */
   begin(offsets: readonly number[], alone: boolean): BoundStatement {
     return bindStatement(beginParked, this.groupId, this.#partitionId, offsets, alone);
   }
 
-  /** The messages that {@link begin} has read, by offset; those that are gone are left out. */
+  /** The messages that {@link begin} has read, by offset; removed ones are left out. */
   begun(rows: readonly unknown[] = []): Map<number, BegunMessage> {
     return new Map((rows as readonly BegunRow[]).map((row) => [row.offset, begunMessage(row)]));
   }
 
-  /** The statement that lets a message wait for its next attempt. */
+  /** The statement that makes a message wait for its next attempt. */
   delay({ record, attempts, delayMs, failingForMs }: MessageToPark): BoundStatement {
     return bindStatement(
       delayParked,
@@ -115,12 +117,12 @@ export class ParkedStore {
     );
   }
 
-  /** The statement that takes a message away. */
+  /** The statement that removes a message. */
   remove(offset: number): BoundStatement {
     return bindStatement(removeParked, this.groupId, this.#partitionId, offset);
   }
 
-  /** The statement that says that nothing of the partition runs any more. */
+  /** The statement that records that nothing of the partition runs any more. */
   rest(): BoundStatement {
     return bindStatement(restParked, this.groupId, this.#partitionId);
   }

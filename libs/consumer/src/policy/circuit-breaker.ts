@@ -1,7 +1,7 @@
 import { type Given, resolveOptions, wholeNumber } from '@waybill/kernel';
 
 const SPECS = {
-  /** Failures in a row, of any messages, that pause the handler in this process. */
+  /** Number of failures in a row, of any messages, that pauses the handler in this process. */
   failures: wholeNumber({ default: 20, min: 1, max: 1_000_000 }),
   /** How long it is paused before one message is tried, in milliseconds. */
   pauseMs: wholeNumber({ default: 30_000, min: 1, max: 86_400_000 }),
@@ -10,10 +10,10 @@ const SPECS = {
 /** Options of a {@link CircuitBreaker}. */
 export type CircuitBreakerOptions = Given<typeof SPECS>;
 
-/** States of a circuit breaker, by their usual names: closed lets all through, half open a single message. */
+/** States of a circuit breaker, by their usual names: closed admits all messages, half open a single one. */
 export type CircuitState = 'closed' | 'open' | 'half-open';
 
-/** Pauses a handler that fails again and again, and then tries it with one message. (M. Nygard, Release It!, 2007.) */
+/** Pauses a handler that fails repeatedly, then probes it with one message. (M. Nygard, Release It!, 2007.) */
 export class CircuitBreaker {
   readonly #options;
   #inARow = 0;
@@ -36,23 +36,23 @@ export class CircuitBreaker {
     return this.#probing || this.monotonic() >= this.#openUntil ? 'half-open' : 'open';
   }
 
-  /** How long nothing may begin, in milliseconds; 0 when something may. */
+  /** How long nothing may start, in milliseconds; 0 if something may. */
   get waitMs(): number {
     if (this.#openUntil === undefined) return 0;
     return this.#probing ? Infinity : Math.max(0, this.#openUntil - this.monotonic());
   }
 
-  /** Whether only a single message may begin. */
+  /** Whether only a single message may start. */
   get onlyOne(): boolean {
     return this.#openUntil !== undefined;
   }
 
-  /** Something begins: when the breaker is half open, this is the probe. */
+  /** A message starts: if the breaker is half open, it is the probe. */
   begin(): void {
     if (this.#openUntil !== undefined) this.#probing = true;
   }
 
-  /** A handler has done its work; true when that has closed the breaker. */
+  /** A handler has succeeded; true if this has closed the breaker. */
   succeeded(): boolean {
     const closed = this.#openUntil !== undefined;
     this.#inARow = 0;
@@ -61,7 +61,7 @@ export class CircuitBreaker {
     return closed;
   }
 
-  /** A handler has failed; true when that has opened the breaker. */
+  /** A handler has failed; true if this has opened the breaker. */
   failed(): boolean {
     this.#inARow += 1;
     if (this.#openUntil === undefined && this.#inARow < this.#options.failures) return false;
@@ -71,7 +71,7 @@ export class CircuitBreaker {
     return opened;
   }
 
-  /** What was begun has ended without saying anything about the handler. */
+  /** A message has ended without a result that concerns the handler. */
   undecided(): void {
     this.#probing = false;
   }

@@ -3,28 +3,28 @@ import { type RedisGiven } from '@waybill/timer';
 import { openRedis, type RedisClient } from '@waybill/timer/internal';
 import { drawRetryBudget } from '../statements.generated.js';
 
-/** The limits of a budget of retries. */
+/** The limits of a retry budget. */
 export interface BudgetLimits {
-  /** Retries that come in a second. */
+  /** Retries added per second. */
   readonly perSecond: number;
   /** Retries that may be saved up. */
   readonly burst: number;
 }
 
-/** The consumer group whose budget is meant. */
+/** The budget's consumer group. */
 export interface BudgetOwner {
   readonly id: number;
   readonly name: string;
 }
 
-/** Where a group's budget of retries is kept for all its processes together. */
+/** Stores a group's retry budget, shared by all its processes. */
 export interface RetryBudgetStore {
-  /** Draws up to `wanted` retries; resolves to how many there were. */
+  /** Draws up to `wanted` retries; resolves to the number granted. */
   draw(group: BudgetOwner, wanted: number, limits: BudgetLimits): Promise<number>;
   close(): Promise<void>;
 }
 
-/** Keeps budgets in PostgreSQL, a row a group. */
+/** Stores budgets in PostgreSQL, one row per group. */
 export class PostgresBudgetStore implements RetryBudgetStore {
   constructor(private readonly session: SqlSession) {}
 
@@ -38,9 +38,9 @@ export class PostgresBudgetStore implements RetryBudgetStore {
   }
 }
 
-/** After a failure of Redis it is left alone for so long, in milliseconds. */
+/** How long Redis is not used after a failure, in milliseconds. */
 const PAUSE_MS = 2_000;
-/** A bucket that is not drawn from is full long before this, in milliseconds. */
+/** Expiry of a bucket without draws, in milliseconds; it is full long before that. */
 const FORGET_MS = 3_600_000;
 
 /** A token bucket by Redis's clock. (J. Turner, 1986, as a leaky bucket used the other way round.) */
@@ -56,13 +56,13 @@ redis.call('HSET', KEYS[1], 'tokens', tostring(tokens - granted), 'at', tostring
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return granted`;
 
-/** Keeps budgets in Redis, and in another store while Redis does not answer. */
+/** Stores budgets in Redis, and in another store while Redis is unavailable. */
 export class RedisBudgetStore implements RetryBudgetStore {
   readonly #client: RedisClient;
   #leftAloneUntil = -Infinity;
 
   /**
-   * @param prefix of the keys; in braces, so that a cluster keeps them together
+   * @param prefix of the keys; in braces, so that a cluster keeps them in one slot
    * @throws ConfigurationError
    */
   constructor(
@@ -71,7 +71,7 @@ export class RedisBudgetStore implements RetryBudgetStore {
     private readonly fallback: RetryBudgetStore,
     private readonly dependencies: { readonly clock: Clock; readonly logger: Logger },
   ) {
-    // What is wrong with the connection shows when it is drawn from.
+    // Connection problems show when the budget is drawn from.
     this.#client = openRedis(redis, false, () => {});
   }
 

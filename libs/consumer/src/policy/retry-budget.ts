@@ -9,24 +9,24 @@ import {
 import type { BudgetLimits, BudgetOwner, RetryBudgetStore } from './retry-budget-store.js';
 
 const SPECS = {
-  /** Retries that the whole group may make in a second, all its processes together. */
+  /** Retries per second of the whole group, all its processes together. */
   perSecond: wholeNumber({ default: 1_000, min: 1, max: 1_000_000 }),
-  /** Retries that may be saved up while there are few. */
+  /** Retries that may be saved up while few are used. */
   burst: wholeNumber({ default: 5_000, min: 1, max: 10_000_000 }),
 };
 
 /** Options of a {@link RetryBudget}. */
 export type RetryBudgetOptions = Given<typeof SPECS>;
 
-/** A portion is what the group may retry in this part of a second. */
+/** A portion is the group's budget for this fraction of a second. */
 const PORTIONS_A_SECOND = 10;
-/** A portion that is not used is forgotten after this time, so that idle processes hoard nothing. */
+/** An unused portion is discarded after this time, so that idle processes do not hoard retries. */
 const PORTION_KEPT_MS = 1_000;
 
 /**
- * What a group may spend on retries in the whole cluster, so that a broken dependency is not run down by them. The
- * processes draw in portions, so that the budget is asked a few times a second and not for every retry. While it cannot
- * be asked, a process allows itself one portion in the time that it lasts.
+ * Limits a group's retries in the whole cluster, so that they do not overload a broken dependency. The processes draw
+ * in portions, so that the store is called a few times per second and not for every retry. While the store is
+ * unavailable, a process allows itself one portion per portion's time.
  */
 export class RetryBudget {
   readonly #limits: BudgetLimits;
@@ -52,7 +52,7 @@ export class RetryBudget {
     this.#limits = resolveOptions('retry budget', SPECS, options);
   }
 
-  /** Takes one retry from the budget; false when there is none at the moment. */
+  /** Takes one retry from the budget; false if none is available at the moment. */
   tryTake(): boolean {
     const now = this.dependencies.clock.monotonic();
     if (now - this.#drawnAt > PORTION_KEPT_MS) this.#tokens = 0;
@@ -85,7 +85,7 @@ export class RetryBudget {
     if (granted > 0) onFilled();
   }
 
-  /** How long to wait before asking again, in milliseconds. */
+  /** How long to wait before trying again, in milliseconds. */
   get waitMs(): number {
     return Math.max(1, Math.ceil(this.#nextDrawAt - this.dependencies.clock.monotonic()));
   }

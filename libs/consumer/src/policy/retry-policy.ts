@@ -11,21 +11,21 @@ import { backoffMs, describeThrown, isError } from '@waybill/kernel/internal';
 
 const LONGEST_DELAY_MS = 7 * 86_400_000;
 
-/** Waits of a retry, in milliseconds, as RocketMQ's consumers make them: its 16 levels from 10 seconds to 2 hours. */
+/** Retry waits of RocketMQ's consumers, in milliseconds: 16 levels from 10 seconds to 2 hours. */
 export const ROCKETMQ_RETRY_DELAYS_MS: readonly number[] = [
   10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1_200, 1_800, 3_600, 7_200,
 ].map((seconds) => seconds * 1_000);
 
 const SPECS = {
-  /** Attempts in all, the first included; 17 with `rocketmq`, a first one and one for each level. */
+  /** Number of attempts, including the first; 17 with `rocketmq`, the first one and one for each level. */
   maxAttempts: wholeNumber({ default: 10, min: 1, max: 1_000 }),
-  /** No attempt begins later than this after the first failure, in milliseconds; 0 sets no such limit. */
+  /** No attempt starts later than this after the first failure, in milliseconds; 0: no limit. */
   maxAgeMs: wholeNumber({ default: 0, min: 0, max: 365 * 86_400_000 }),
-  /** Attempts that follow the first at once, before there is any wait; they count. */
+  /** Attempts right after the first, without a wait; they count. */
   immediateAttempts: wholeNumber({ default: 1, min: 0, max: 100 }),
   /**
-   * `fixed` waits `delayMs` each time; `exponential` twice as long each time, up to `maxDelayMs`; `list` what
-   * `delaysMs` says, its last for ever; `rocketmq` that broker's 16 levels; `custom` what `delay` returns.
+   * `fixed` waits `delayMs` each time; `exponential` doubles the wait each time, up to `maxDelayMs`; `list` uses
+   * `delaysMs`, repeating its last value; `rocketmq` uses that broker's 16 levels; `custom` uses the result of `delay`.
    */
   backoff: oneOf(['fixed', 'exponential', 'list', 'rocketmq', 'custom'], 'exponential'),
   /** Wait before the first delayed attempt, in milliseconds. */
@@ -34,18 +34,21 @@ const SPECS = {
   maxDelayMs: wholeNumber({ default: 60_000, min: 0, max: LONGEST_DELAY_MS }),
   /** Waits in milliseconds, for `list`. */
   delaysMs: delays(),
-  /** For `custom`: the wait in milliseconds after the attempt that failed (counted from 1), and what it threw. */
+  /** For `custom`: returns the wait in milliseconds after the failed attempt (counted from 1) with the thrown error. */
   delay: func<(attempt: number, error: unknown) => number>(),
-  /** Part of a wait that is left to chance, in percent, so that failures do not come back all at once. */
+  /** Random part of a wait, in percent, so that failures do not all return at once. */
   jitterPercent: wholeNumber({ default: 20, min: 0, max: 100 }),
-  /** What becomes of a message whose attempts are spent: a dead letter, or it is tried for ever and its key waits. */
+  /**
+   * What happens to a message without attempts left: it becomes a dead letter, or it is retried forever while its key
+   * waits.
+   */
   onExhausted: oneOf(['dead-letter', 'block'], 'dead-letter'),
 };
 
-/** A class of errors, or the name of one. */
+/** An error class, or its name. */
 export type ErrorMatch = string | (abstract new (...args: never[]) => unknown);
 
-/** What is done about errors of one class: a policy of their own, or a dead letter at once. */
+/** The rule for errors of one class: a separate policy, or a dead letter at once. */
 export interface ErrorRuleOptions {
   readonly error: ErrorMatch;
   readonly retry: Given<typeof SPECS> | 'never';
@@ -53,14 +56,14 @@ export interface ErrorRuleOptions {
 
 /** Options of a retry policy. */
 export type RetryPolicyOptions = Given<typeof SPECS> & {
-  /** Policies of single error classes; the first that fits an error holds for it. */
+  /** Policies for error classes; the first one that matches an error applies. */
   readonly byError?: readonly ErrorRuleOptions[] | undefined;
 };
 
-/** A retry policy without rules for error classes, every option present. */
+/** A retry policy without rules for error classes, with every option set. */
 export type RetryRule = Resolved<typeof SPECS>;
 
-/** A retry policy, every option present. */
+/** A retry policy with every option set. */
 export interface RetryPolicy extends RetryRule {
   readonly byError: readonly { readonly error: ErrorMatch; readonly retry: RetryRule | 'never' }[];
 }
@@ -82,17 +85,17 @@ export function resolveRetryPolicy(options: RetryPolicyOptions = {}): RetryPolic
   return Object.freeze({ ...resolveRule('retry policy', rest), byError: rules });
 }
 
-/** The rule that holds for an error: that of its class when the policy has one. */
+/** The rule for an error: that of its class if the policy has one. */
 export function retryRuleFor(policy: RetryPolicy, error: unknown): RetryRule | 'never' {
   return policy.byError.find((rule) => matches(rule.error, error))?.retry ?? policy;
 }
 
 /**
- * How long to wait before the next attempt, in milliseconds.
+ * The wait before the next attempt, in milliseconds.
  *
- * @param attempt the attempt that has failed, from 1
- * @param random from 0 up to 1, for the jitter: the wait lies within `jitterPercent` below the computed one
- * @param error what the attempt failed with, for `custom`
+ * @param attempt the failed attempt, from 1
+ * @param random from 0 up to 1, for the jitter: the wait is at most `jitterPercent` shorter than the computed one
+ * @param error the error of the attempt, for `custom`
  */
 export function retryDelayMs(rule: RetryRule, attempt: number, random: number, error?: unknown): number {
   if (attempt <= rule.immediateAttempts) return 0;
@@ -100,7 +103,7 @@ export function retryDelayMs(rule: RetryRule, attempt: number, random: number, e
   return Math.round(computed * (1 - (rule.jitterPercent / 100) * random));
 }
 
-/** @param delayed which of the delayed attempts it is, from 1 */
+/** @param delayed number of the delayed attempt, from 1 */
 function delayWithoutJitter(rule: RetryRule, delayed: number, attempt: number, error: unknown): number {
   switch (rule.backoff) {
     case 'fixed':
@@ -112,7 +115,8 @@ function delayWithoutJitter(rule: RetryRule, delayed: number, attempt: number, e
     case 'rocketmq':
       return nth(ROCKETMQ_RETRY_DELAYS_MS, delayed);
     case 'custom': {
-      // A policy that miscounts must neither spin nor sleep for ever, and one that throws stops no message.
+      // A wrong result of the policy must not cause a busy loop or an endless wait, and one that throws must not stop a
+      // message.
       const wait = askDelay(rule, attempt, error);
       return typeof wait === 'number' && wait >= 0 ? Math.min(wait, LONGEST_DELAY_MS) : rule.maxDelayMs;
     }
@@ -147,13 +151,13 @@ function resolveRule(subject: string, options: Given<typeof SPECS>): RetryRule {
 
 function matches(wanted: ErrorMatch, error: unknown): boolean {
   if (typeof wanted === 'function') return isInstance(error, wanted);
-  // By name also those of another realm.
+  // The name also matches classes of another realm.
   if (!isError(error)) return false;
   const { name, className } = describeThrown(error);
   return name === wanted || className === wanted;
 }
 
-/** A class may say itself, by `Symbol.hasInstance`, what is one of it, and may throw there. */
+/** A class may define `Symbol.hasInstance`, which may throw. */
 function isInstance(error: unknown, wanted: abstract new (...args: never[]) => unknown): boolean {
   try {
     return error instanceof wanted;
@@ -170,7 +174,7 @@ function delays(): OptionSpec<readonly number[]> {
       value.length <= 1_000 &&
       value.every((wait) => Number.isSafeInteger(wait) && wait >= 0 && wait <= LONGEST_DELAY_MS)
         ? undefined
-        : `must be a list of whole numbers from 0 to ${LONGEST_DELAY_MS}`,
+        : `must be an array of whole numbers from 0 to ${LONGEST_DELAY_MS}`,
   };
 }
 

@@ -1,10 +1,10 @@
 import { decodeBatch, type FetchedBatch, type LogRecord } from '@waybill/log';
 import { keyOf } from './record-fields.js';
 
-/** A record as a lane works with it: where it is, and what orders it. */
+/** A record as a lane uses it: its place and its key. */
 export interface LaneRecord {
   readonly offset: number;
-  /** Orders the records of one key; null has no order. */
+  /** Orders the records of one key; null means no order. */
   readonly key: string | null;
   readonly bucketSeq: number;
   readonly record: LogRecord;

@@ -7,17 +7,17 @@ import {
   RESERVED_HEADER_PREFIX,
 } from '@waybill/log/internal';
 
-/** Where a record is, for texts: `orders.placed[3]@1207`. */
+/** The location of a record for messages: `orders.placed[3]@1207`. */
 export function locationOf(topic: string, partition: number, offset: number): string {
   return `${topic}[${partition}]@${offset}`;
 }
 
-/** The headers of a record, without those that are Waybill's own. */
+/** The headers of a record, without Waybill's own. */
 export function headersOf(record: LogRecord): Record<string, string> {
   return headersWhere(record, (name) => !name.startsWith(RESERVED_HEADER_PREFIX));
 }
 
-/** The headers by which a record tells Waybill something. */
+/** Waybill's own headers of a record. */
 export function controlOf(record: LogRecord): Record<string, string> {
   return headersWhere(record, isControlHeader);
 }
@@ -30,23 +30,23 @@ function headersWhere(record: LogRecord, isWanted: (name: string) => boolean): R
   return headers;
 }
 
-/** The key of a record as a text, or null when it has none. */
+/** The key of a record as a string, or null if it has none. */
 export function keyOf({ key }: Pick<LogRecord, 'key'>): string | null {
   return key === null ? null : textOf(key);
 }
 
-/** The message's id, or null when the record carries none. */
+/** The message's id, or null if the record has none. */
 export function messageIdOf(record: LogRecord): string | null {
   const id = record.headers.find(({ key }) => key === MESSAGE_ID_HEADER)?.value ?? null;
   return id === null ? null : textOf(id);
 }
 
-/** Bytes that another program has written, as a text that a row can hold: what is not a character becomes U+FFFD, NUL too. */
+/** Bytes from another program as a string that a row can hold: invalid characters and NUL become U+FFFD. */
 function textOf(bytes: Buffer): string {
   return bytes.toString('utf8').replaceAll('\0', '\ufffd');
 }
 
-/** Until when the message is worth handling, in milliseconds since 1970; Infinity when it says nothing. */
+/** When the message expires, in milliseconds since 1970; Infinity if it never does. */
 export function expiresAtMs(record: LogRecord): number {
   const value = record.headers.find(({ key }) => key === EXPIRES_AT_HEADER)?.value?.toString('utf8') ?? '';
   return /^\d{1,16}$/.test(value) ? Number(value) : Infinity;

@@ -1,11 +1,11 @@
 import { describeError, type ErrorCode, isWaybillError, type RemoteError } from '@waybill/kernel';
 import { describeThrown, isError } from '@waybill/kernel/internal';
 
-/** A message is shortened to this; details that are longer as JSON are left out. */
+/** Maximum length of a message; details with longer JSON are left out. */
 const MESSAGE_CHARS = 4_000;
 const DETAILS_CHARS = 32_768;
 
-/** What is read of an error, of whatever library it is. */
+/** The properties that are read from an error, of any library. */
 interface Described {
   readonly name?: unknown;
   readonly message?: unknown;
@@ -16,10 +16,10 @@ interface Described {
   readonly getResponse?: unknown;
 }
 
-/** How codes look that programs branch on; anything else may be a text. */
+/** The form of error codes that programs test for; anything else may be free text. */
 const CODE = /^[A-Za-z0-9_]{2,64}$/;
 
-/** Errors of Waybill that say what is wrong with the request itself. */
+/** Errors of Waybill that describe what is wrong with the request itself. */
 const ABOUT_THE_REQUEST: ReadonlySet<ErrorCode> = new Set([
   'PAYLOAD_INVALID',
   'PAYLOAD_UNREADABLE',
@@ -27,8 +27,8 @@ const ABOUT_THE_REQUEST: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * Whether what was thrown was made for the one who asks: RpcException, HttpException and others that tell their caller
- * something (`getError()`, `getResponse()`), what is no error, and what is wrong with the request itself.
+ * Whether a thrown value was made for the requester: RpcException, HttpException and other errors with details for
+ * their caller (`getError()`, `getResponse()`), values that are not errors, and errors of the request itself.
  */
 export function isMeantForAsker(thrown: unknown): boolean {
   if (isWaybillError(thrown)) return ABOUT_THE_REQUEST.has(thrown.code);
@@ -36,24 +36,24 @@ export function isMeantForAsker(thrown: unknown): boolean {
 }
 
 /**
- * What is told of a failure that was not meant for the one who asks: nothing but its code, and by which id its service
- * finds it in its log and among its dead letters. What a driver, or a library, says of itself is no caller's business.
+ * The report of a failure that was not meant for the requester: only its code, and the id by which the service finds it
+ * in its log and among its dead letters. The details of a driver's or library's error are not the caller's business.
  */
 export function withheldError(thrown: unknown, correlationId: string): RemoteError {
   const given = describeThrown(thrown).code ?? '';
   const code = CODE.test(given) ? given : 'INTERNAL';
   return {
     name: isWaybillError(thrown) ? describeThrown(thrown).name : 'InternalError',
-    message: `it failed there (${code}); its service finds the reason by the correlation id`,
+    message: `the service failed (${code}); find the cause there by the correlation id`,
     code,
     correlationId,
   };
 }
 
 /**
- * Describes what a handler threw for the one who asked: class, message, code and status. Of its other fields only those go
- * along that it has for its caller (`getError()`, `getResponse()`; of what is no error, all): a driver's error knows
- * things that are no stranger's business.
+ * Describes what a handler threw for the requester: class, message, code and status. Of its other fields, only those
+ * meant for the caller are included (`getError()`, `getResponse()`; all of them if it is not an error): a driver's
+ * error holds confidential details.
  */
 export function remoteErrorOf(thrown: unknown): RemoteError {
   if (typeof thrown !== 'object' || thrown === null)
@@ -65,29 +65,29 @@ export function remoteErrorOf(thrown: unknown): RemoteError {
   const said = [message, words.message].find((text) => typeof text === 'string');
   return {
     name: isError(thrown) ? nameOf(thrown, name) : 'Error',
-    message: shorten(said ?? 'it gave no message'),
+    message: shorten(said ?? 'it has no message'),
     ...pick('code', code, words.code),
     ...pick('status', statusOf(thrown), status, words.status),
     ...(told === words ? detailsOf(told) : {}),
   };
 }
 
-/** Nest's RpcException leaves its name at `Error`. */
+/** Nest's RpcException has the name `Error`. */
 function nameOf(error: Error, name: string): string {
   return name === 'Error' ? describeThrown(error).className : name;
 }
 
-/** The HTTP status of Nest's HTTP exceptions, and of others of their shape. */
+/** The HTTP status of Nest's HTTP exceptions, and of other errors of that shape. */
 export function statusOf(thrown: unknown): number | undefined {
   const status = called(thrown, 'getStatus');
   return typeof status === 'number' ? status : undefined;
 }
 
-/** What the error was made to tell its caller. */
+/** The details that the error has for its caller. */
 function toldOf(thrown: object): unknown {
   if (!isError(thrown)) return thrown;
   const told = called(thrown, 'getError') ?? called(thrown, 'getResponse');
-  // An error that tells itself (those of Waybill do) tells its class and message.
+  // An error that serialises itself (as Waybill's do) includes class and message.
   return told === thrown ? undefined : told;
 }
 
@@ -112,7 +112,7 @@ function detailsOf(told: unknown): Partial<RemoteError> {
     if (text === undefined || text.length > DETAILS_CHARS) return {};
     return { details: JSON.parse(text) as unknown };
   } catch {
-    // It is not JSON; class and message are told all the same.
+    // It is not JSON; class and message are still reported.
     return {};
   }
 }
@@ -121,7 +121,7 @@ function shorten(text: string): string {
   return text.length > MESSAGE_CHARS ? `${text.slice(0, MESSAGE_CHARS)}…` : text;
 }
 
-/** Reads what {@link remoteErrorOf} has written; undefined for anything else. */
+/** Reads the result of {@link remoteErrorOf}; undefined for anything else. */
 export function readRemoteError(payload: unknown): RemoteError | undefined {
   if (typeof payload !== 'object' || payload === null) return undefined;
   const { name, message, code, status } = payload as Described;

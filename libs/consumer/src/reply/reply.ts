@@ -7,25 +7,25 @@ import { type Codec, jsonCodec, type MessageSignatures } from '@waybill/outbox';
 import { timerStatements } from '@waybill/timer';
 import { controlOf, locationOf } from '../record/record-fields.js';
 
-/** Where the answer to a message goes: a topic. A message that has it is a request. */
+/** The topic of the reply. A message with it is a request. */
 export const REPLY_TO_HEADER = 'waybill-reply-to';
-/** Under which key the answer goes there. */
+/** The key of the reply. */
 export const REPLY_KEY_HEADER = 'waybill-reply-key';
-/** In an answer: how the request has ended. `failed`: it is a dead letter. */
+/** In a reply: how the request has ended. `failed`: it is a dead letter. */
 export const REPLY_STATUS_HEADER = 'waybill-reply-status';
-/** In an answer that is not good: why. */
+/** In a rejected or failed reply: the reason. */
 export const REPLY_ERROR_HEADER = 'waybill-reply-error';
 
-/** How a request has ended. `ongoing`: it has not, and the answer comes later. */
+/** How a request has ended. `ongoing`: it has not, and the reply comes later. */
 export type ReplyStatus = 'done' | 'rejected' | 'failed' | 'ongoing';
 
 /** Headers of a message. */
 export type Headers = Readonly<Record<string, string>>;
 
 const STATUSES: readonly string[] = ['done', 'rejected', 'failed', 'ongoing'] satisfies ReplyStatus[];
-/** In a request and its answer: which request it is. */
+/** In a request and its reply: the id of the request. */
 export const REQUEST_ID_HEADER = 'waybill-request-id';
-/** What goes back with an answer, by which the asker knows the request again; nothing else of a request does. */
+/** Headers that are copied into a reply, by which the requester identifies the request; nothing else is copied. */
 const ECHOED: readonly string[] = [
   REQUEST_ID_HEADER,
   'waybill-saga-id',
@@ -35,19 +35,19 @@ const ECHOED: readonly string[] = [
   'waybill-saga-attempt',
   'waybill-saga-mac',
 ];
-/** How topics end to which answers go. Others could be made to take what a service sends in its own name. */
+/** Suffixes of reply topics. With other topics, a request could make a service send messages in its own name. */
 const REPLY_TOPIC = /\.(saga-)?replies$/;
 const ERROR_CHARS = 1_000;
-/** What no header can carry: control characters, and halves of surrogate pairs. */
+/** Characters that a header cannot contain: control characters and unpaired surrogates. */
 const NO_HEADER = /[\p{Cc}\p{Cs}]/gu;
 
-/** @returns undefined for a text that is no status */
+/** @returns undefined if the string is not a status */
 export function replyStatus(text: string | undefined): ReplyStatus | undefined {
   return text !== undefined && STATUSES.includes(text) ? (text as ReplyStatus) : undefined;
 }
 
 /**
- * The control headers of an answer: those of the request by which the asker knows it again, and how it has ended.
+ * The control headers of a reply: those by which the requester identifies the request, and how it has ended.
  * @param request the control headers of the request
  */
 export function replyHeaders(request: Headers, status: ReplyStatus, error?: string): Record<string, string> {
@@ -60,15 +60,15 @@ export function replyHeaders(request: Headers, status: ReplyStatus, error?: stri
   return headers;
 }
 
-/** Whether answers may go to a topic of this name. */
+/** Whether replies may go to a topic of this name. */
 export function isReplyTopic(name: string): boolean {
   return REPLY_TOPIC.test(name);
 }
 
 /**
- * Where a message wants its answer; undefined for one that asks for none.
+ * The reply topic of a message; undefined if it asks for no reply.
  * @param control its control headers
- * @throws ReplyTopicRefusedError for a topic that is not one of answers
+ * @throws ReplyTopicRefusedError if the topic is not a reply topic
  */
 export function replyTopicOf(control: Headers, message: string): string | undefined {
   const topic = control[REPLY_TO_HEADER];
@@ -76,12 +76,12 @@ export function replyTopicOf(control: Headers, message: string): string | undefi
     throw new ReplyTopicRefusedError(
       message,
       topic,
-      'answers go to topics that end in .replies or .saga-replies',
+      'replies go to topics that end in .replies or .saga-replies',
     );
   return topic;
 }
 
-/** A message that may ask for an answer, and where it is. */
+/** A message that may ask for a reply, and its location. */
 interface Asking {
   readonly control: Headers;
   readonly topic: string;
@@ -90,7 +90,7 @@ interface Asking {
 }
 
 /**
- * Checks, before a handler runs, that what asks for an answer can have it.
+ * Checks, before a handler runs, that a request can get its reply.
  * @param find finds a topic of the log; without it only the topic's name is checked
  * @throws ReplyTopicRefusedError
  */
@@ -101,10 +101,10 @@ export async function assertReplyTopic(
   const location = locationOf(topic, partition, offset);
   const replyTo = replyTopicOf(control, location);
   if (replyTo !== undefined && find !== undefined && (await find(replyTo)) === undefined)
-    throw new ReplyTopicRefusedError(location, replyTo, 'there is no such topic');
+    throw new ReplyTopicRefusedError(location, replyTo, 'the topic does not exist');
 }
 
-/** By what an answer is written. */
+/** What a reply is written with. */
 export interface ReplyRules {
   readonly codecs: Readonly<Record<string, Codec>>;
   readonly sealer: Sealer;
@@ -112,11 +112,11 @@ export interface ReplyRules {
 }
 
 /**
- * The statements that answer a request which is a dead letter now, in the transaction that makes it one. They run in the
- * log's database, where there is no outbox: the answer is a timer that is due at once. Its details go by the codec of the
- * topic; where that cannot take them, the header says why it failed all the same.
- * @param topic where the answer goes; it must be there
- * @param remote what is told of the failure
+ * The statements that reply to a request that becomes a dead letter, in the transaction that makes it one. They run in
+ * the log's database, which has no outbox: the reply is a timer that is due at once. Its details are encoded by the
+ * topic's codec; if that fails, the header still gives the reason.
+ * @param topic the reply topic; it must exist
+ * @param remote the reported failure
  */
 export function failureReply(
   record: LogRecord,
@@ -170,7 +170,7 @@ function shorten(text: string): string {
   return cleanHeader(short);
 }
 
-/** The request may have been written by a program that checks nothing. */
+/** The request may have been written by a program without checks. */
 function cleanHeader(text: string): string {
   return text.replace(NO_HEADER, ' ');
 }

@@ -1,8 +1,8 @@
 import type { Headers } from '../reply/reply.js';
 
-/** What became of a message that was not done in an attempt. */
+/** The outcome of a message that was not done in an attempt. */
 export interface AttemptOutcome {
-  /** `retry` when it was decided; the others once they are committed. */
+  /** `retry` is reported when it is decided; the others once they are committed. */
   readonly kind: 'retry' | 'dead-letter' | 'drop';
   readonly group: string;
   readonly topic: string;
@@ -10,12 +10,12 @@ export interface AttemptOutcome {
   readonly offset: number;
   readonly messageId: string | null;
   readonly headers: Headers;
-  /** Headers of Waybill's own. */
+  /** Waybill's own headers. */
   readonly control: Headers;
-  /** Attempts made that count. */
+  /** Number of attempts that count. */
   readonly attempts: number;
-  /** What the last attempt threw; undefined when the message was dropped. */
+  /** The error of the last attempt; undefined if the message was dropped. */
   readonly error: unknown;
-  /** The wait before the next attempt, in milliseconds; undefined unless there is one. */
+  /** The wait before the next attempt, in milliseconds; undefined if there is none. */
   readonly delayMs: number | undefined;
 }

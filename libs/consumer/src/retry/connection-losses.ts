@@ -1,16 +1,16 @@
 import { type ConnectionLoss } from '@waybill/kernel';
 import { sqlStateOf } from '@waybill/kernel/internal';
 
-/** The server ended the connection because of the crash of another: what ran on this one is not to blame. */
+/** The server ended the connection because of another one's crash: the record that ran on it is not at fault. */
 const CRASH_OF_ANOTHER = '57P02';
-/** What a loss counts that other connections suffered as well: it hardly was the message's doing. */
+/** The weight of a loss that other connections suffered as well: the message is hardly at fault. */
 const LITTLE = 0.1;
 
 /**
- * Which records of a partition were under way when their connection was lost, and how often that happened to each alone.
- * Such a record may have ended the connection itself: by a statement that crashes the server, or one that a proxy cuts off.
- * So it runs alone from then on, and is given up when that happens again and again. Kept in memory, for as long as this
- * process owns the partition.
+ * Records which records of a partition were in flight when their connection was lost, and how often that happened to
+ * each while it ran alone. Such a record may have ended the connection itself, by a statement that crashes the server
+ * or that a proxy cuts off. So it runs alone from then on, and is set aside when that happens repeatedly. Kept in
+ * memory while this process owns the partition.
  */
 export class ConnectionLosses {
   readonly #counts = new Map<number, number>();
@@ -20,14 +20,16 @@ export class ConnectionLosses {
     return this.#counts.has(offset);
   }
 
-  /** How often a record has lost its connection when it ran alone; less where others lost theirs as well. */
+  /**
+   * How often a record has lost its connection while it ran alone; a loss counts less if others lost theirs as well.
+   */
   count(offset: number): number {
     return this.#counts.get(offset) ?? 0;
   }
 
   /**
-   * Takes note of a loss.
-   * @param elsewhere connections that were lost at about the same time, with nothing of these records on them
+   * Records a loss.
+   * @param elsewhere number of connections that were lost at about the same time without these records
    */
   note(offsets: readonly number[], error: unknown, elsewhere: readonly ConnectionLoss[]): void {
     if (sqlStateOf(error) === CRASH_OF_ANOTHER) return;
@@ -35,12 +37,12 @@ export class ConnectionLosses {
     const weight = isCrash || elsewhere.length === 0 ? 1 : LITTLE;
     for (const offset of offsets) {
       const before = this.#counts.get(offset);
-      // The first time it shared the process with others.
+      // The first time, it shared the process with others.
       this.#counts.set(offset, before === undefined ? 0 : before + weight);
     }
   }
 
-  /** The record has come to its end. */
+  /** The record has ended. */
   clear(offset: number): void {
     this.#counts.delete(offset);
   }

@@ -1,21 +1,21 @@
-/** What a consumer has counted since it was made. */
+/** The counts of a consumer since its creation. */
 export interface ConsumerCounts {
-  /** Messages whose handlers have done their work. */
+  /** Messages that were handled successfully. */
   readonly done: number;
   /** Failed attempts, by the number of the attempt; the last one includes all later ones. */
   readonly failedAttempts: readonly number[];
   readonly deadLetters: number;
   readonly dropped: number;
-  /** Messages that were past their `expiresAt`. */
+  /** Messages that expired before they were handled. */
   readonly expired: number;
   /** Messages that were parked. */
   readonly parked: number;
 }
 
-/** Attempts that are counted apart. */
+/** Number of attempts that are counted separately. */
 const ATTEMPTS = 20;
 
-/** Counts for {@link ConsumerCounts}. */
+/** Maintains {@link ConsumerCounts}. */
 export class ConsumerCounters {
   done = 0;
   deadLetters = 0;

@@ -1,4 +1,4 @@
-/** Why a message is given up because of what it did to its process or connection. */
+/** Why a message is set aside because of crashes or lost connections. */
 export interface CrashVerdict {
   readonly reason: 'process-crashed' | 'connection-lost';
   readonly times: number;
@@ -6,8 +6,8 @@ export interface CrashVerdict {
 }
 
 /**
- * The verdict on a message that has done so this many times, alone; undefined below the limit.
- * @param times with a fraction where it was hardly the message's doing
+ * The verdict on a message with this many crashes or lost connections while it ran alone; undefined below the limit.
+ * @param times with a fraction for losses in which the message is hardly at fault
  */
 export function crashVerdict(
   reason: CrashVerdict['reason'],
@@ -18,7 +18,7 @@ export function crashVerdict(
   if (whole < maxCrashes) return undefined;
   const error = new Error(
     reason === 'process-crashed'
-      ? `its handler took the process down ${whole} times`
+      ? `its handler crashed the process ${whole} times`
       : `the connection of its transaction was lost ${whole} times while it ran alone`,
   );
   return { reason, times: whole, error };

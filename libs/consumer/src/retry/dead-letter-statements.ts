@@ -7,8 +7,8 @@ import type { Failing } from './failing.js';
 import { fieldsOf, type LaneEnvironment } from './lane-context.js';
 
 /**
- * The statements that make a message a dead letter, and tell anyone who waits for its answer.
- * @param read reads something, as often as it takes
+ * The statements that make a message a dead letter and send a reply if it is a request.
+ * @param read runs a query, with retries
  */
 export async function deadLetterStatements(
   environment: LaneEnvironment,
@@ -35,14 +35,14 @@ export async function deadLetterStatements(
   });
   const replyTo = subscription.replies ? controlOf(record.record)[REPLY_TO_HEADER] : undefined;
   if (replyTo === undefined || !isReplyTopic(replyTo)) return [letter];
-  // Anyone who asks for the first time has only just made the topic of its answers.
+  // A new requester may have created its reply topic just now.
   const found = await read(() => context.topics.find(replyTo));
   if (found === undefined) return [letter];
   const told = toldOf(environment, failing);
   return [letter, ...failureReply(record.record, replyTo, told, context.databases)];
 }
 
-/** What is told of a failure to the one who asked. */
+/** The failure as reported to the requester. */
 function toldOf(environment: LaneEnvironment, { record, error }: Failing): RemoteError {
   const { context, subscription, topic, partition } = environment;
   try {

@@ -4,7 +4,7 @@ import { retryDelayMs, type RetryPolicy, retryRuleFor } from '../policy/retry-po
 import { statusOf } from '../reply/remote-error.js';
 import { HandlerVerdict } from '../handler/handler-verdict.js';
 
-/** What is done about an attempt that did not end well. */
+/** What follows an attempt that was not successful. */
 export type Decision =
   | {
       readonly kind: 'retry';
@@ -15,17 +15,17 @@ export type Decision =
   | { readonly kind: 'dead-letter'; readonly reason: DeadLetterReason; readonly error: unknown }
   | { readonly kind: 'drop'; readonly reason: string };
 
-/** What has come of a message so far. */
+/** The history of a message. */
 export interface FailedAttempt {
-  /** What the handler threw, or the verdict that it gave. */
+  /** The handler's error or verdict. */
   readonly error: unknown;
-  /** Attempts made that count, the failed one included. */
+  /** Number of attempts that count, including the failed one. */
   readonly attempts: number;
   /** How long ago the first attempt failed, in milliseconds. */
   readonly failingForMs: number;
 }
 
-/** Errors after which no later attempt can succeed: what a handler says itself, and what guards refuse for good. */
+/** Errors after which no later attempt can succeed: those that a handler declares, and final refusals of guards. */
 const NOT_RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'BARRIER_NAME_INVALID',
   'ENDPOINT_REFUSED',
@@ -40,7 +40,7 @@ const NOT_RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'SUBJECT_ERASED',
 ]);
 
-/** Errors that say that the message cannot be read, however often that is tried. */
+/** Errors that mean that the message can never be read. */
 const UNREADABLE: ReadonlySet<ErrorCode> = new Set(['PAYLOAD_UNREADABLE', 'CONTENT_UNDECIPHERABLE']);
 
 /** Longest wait that an error may ask for, in milliseconds: a year. */
@@ -67,17 +67,17 @@ export function decideRetry(policy: RetryPolicy, failed: FailedAttempt, random: 
   return { kind: 'retry', delayMs, counts: true };
 }
 
-/** Whether a failure says something about the handler's surroundings, not about this message alone. */
+/** Whether a failure concerns the handler's environment, not only this message. */
 export function isHandlersTrouble(error: unknown): boolean {
   return !(error instanceof HandlerVerdict) && !isFromNewer(error) && refusalOf(error) === undefined;
 }
 
-/** Whether an attempt that ended so counts: nothing has failed where a message is only to be handed over later. */
+/** Whether such an attempt counts: a message that is only to be delivered later has not failed. */
 export function countsAs(error: unknown): 0 | 1 {
   return (error instanceof HandlerVerdict && error.kind === 'retry') || isFromNewer(error) ? 0 : 1;
 }
 
-/** Whether a message is of a version of its schema that this process does not know yet; that is not a failure. */
+/** Whether a message has a schema version that this process does not know yet; this is not a failure. */
 export function isFromNewer(error: unknown): boolean {
   return isWaybillError(error) && error.code === 'PAYLOAD_VERSION_UNKNOWN';
 }
@@ -85,7 +85,7 @@ export function isFromNewer(error: unknown): boolean {
 function decideVerdict(policy: RetryPolicy, verdict: HandlerVerdict, failingForMs: number): Decision {
   const { kind, delayMs, reason } = verdict;
   if (kind === 'drop') return { kind, reason };
-  const error = new Error(reason === '' ? 'the handler asked for it to be handed over later' : reason);
+  const error = new Error(reason === '' ? 'the handler asked for a later delivery' : reason);
   error.name = 'HandlerVerdict';
   if (kind === 'dead-letter') return { kind, reason: 'by-handler', error };
   if (isTooOld(policy.maxAgeMs, failingForMs + delayMs))
@@ -93,7 +93,7 @@ function decideVerdict(policy: RetryPolicy, verdict: HandlerVerdict, failingForM
   return { kind, delayMs, counts: false };
 }
 
-/** It waits for as long again as it has waited, up to a minute: a process that knows it takes it over. */
+/** Waits as long as it has waited so far, up to a minute: a process that knows the version may take it over. */
 function decideNewer(policy: RetryPolicy, error: unknown, failingForMs: number): Decision {
   const delayMs = Math.ceil(Math.min(NEWER_MAX_MS, Math.max(NEWER_MIN_MS, failingForMs)));
   if (isTooOld(policy.maxAgeMs, failingForMs + delayMs))
@@ -105,7 +105,7 @@ function isTooOld(maxAgeMs: number, ageMs: number): boolean {
   return maxAgeMs > 0 && ageMs > maxAgeMs;
 }
 
-/** Why no later attempt can succeed; undefined when one may. */
+/** Why no later attempt can succeed; undefined if one may. */
 function refusalOf(error: unknown): DeadLetterReason | undefined {
   if (isWaybillError(error)) {
     if (NOT_RETRYABLE.has(error.code)) return 'not-retryable';
@@ -115,19 +115,19 @@ function refusalOf(error: unknown): DeadLetterReason | undefined {
   return isHttpRefusal(error) ? 'not-retryable' : undefined;
 }
 
-/** Whether the message itself does not fit its schema; not one that the handler was about to publish. */
+/** Whether the message itself does not fit its schema, as opposed to one that the handler was about to publish. */
 function isUnfit(error: WaybillError): boolean {
   if (error.code === 'PAYLOAD_INVALID') return (error as { when?: unknown }).when === 'handling';
   return error.code === 'PAYLOAD_VERSION_UNSUPPORTED';
 }
 
-/** Whether it is an HTTP error that says that the request will be refused again; 408 and 429 only say "not now". */
+/** Whether it is an HTTP error that means that the request will be refused again; 408 and 429 only mean "not now". */
 export function isHttpRefusal(error: unknown): boolean {
   const status = statusOf(error);
   return status !== undefined && status >= 400 && status < 500 && status !== 408 && status !== 429;
 }
 
-/** The wait that an error asks for itself, in milliseconds. */
+/** The wait that an error asks for, in milliseconds. */
 function requestedDelayMs(error: unknown): number | undefined {
   const delayMs = isWaybillError(error) ? (error as { delayMs?: unknown }).delayMs : undefined;
   return typeof delayMs === 'number' && delayMs >= 0 ? Math.min(delayMs, LONGEST_DELAY_MS) : undefined;

@@ -1,7 +1,7 @@
 import type { LaneRecord } from '../record/lane-record.js';
 import type { FailedAttempt } from './decide-retry.js';
 
-/** A message that has failed, or is given up, and what it has been through. */
+/** A message that has failed or is being set aside, and its history. */
 export interface Failing extends FailedAttempt {
   readonly record: LaneRecord;
 }

@@ -12,29 +12,31 @@ import type { LaneAttempts } from './lane-attempts.js';
 import type { LaneEnvironment } from './lane-context.js';
 import { reportDeadLetter, reportDropped, reportFailedAttempt } from './report-outcome.js';
 
-/** What a message has been through. */
+/** The history of a message. */
 export interface AttemptHistory {
-  /** Attempts made that count. */
+  /** Number of attempts that count. */
   attempts: number;
-  /** When the first attempt failed, by the monotonic clock; undefined when none has. */
+  /** When the first attempt failed, by the monotonic clock; undefined if none has. */
   failingSince: number | undefined;
 }
 
-/** A message on its way to its end. It comes from the log or was parked, and says what that end means there. */
+/**
+ * A message that is followed until it ends. It comes from the log or was parked, and defines what its end means there.
+ */
 export interface FollowedMessage {
   readonly record: LaneRecord;
   readonly history: AttemptHistory;
-  /** The statements that give it this verdict; they end with the fence. */
+  /** The statements that store this verdict; they end with the fence. */
   verdict(kind: 'dead' | 'dropped' | 'expired'): BoundStatement[];
-  /** Takes note that its verdict is committed. */
+  /** Records that its verdict is committed. */
   ended(): void;
-  /** Parks it until an operator decides, and commits its dead letter with that. */
+  /** Parks it until an operator decides, and commits its dead letter in the same transaction. */
   awaitOperator(failing: Failing, letter: readonly BoundStatement[], permit: Permit): Promise<void>;
-  /** Parks it until its next attempt; false where it has to be retried in place. */
+  /** Parks it until its next attempt; false if it has to be retried in place. */
   wait(failing: Failing, delayMs: number, permit: Permit): Promise<boolean>;
-  /** Takes note that the process has survived a failed attempt, before a retry in place. */
+  /** Records, before a retry in place, that the process has survived a failed attempt. */
   survived(permit: Permit): Promise<void>;
-  /** Makes another attempt; resolves to undefined when it is done, with its verdict committed. */
+  /** Makes another attempt; resolves to undefined if it is done, with its verdict committed. */
   attempt(attempt: number, permit: Permit): Promise<FailedRecord | undefined>;
 }
 
@@ -45,7 +47,7 @@ export interface FailureTools {
   readonly writer: VerdictWriter;
 }
 
-/** Follows a failed attempt to its end: an attempt that succeeds, a verdict, or a wait elsewhere. */
+/** Follows a failed attempt to its end: a successful attempt, a verdict, or parking. */
 export async function followFailure(
   tools: FailureTools,
   message: FollowedMessage,
@@ -68,26 +70,26 @@ export async function followFailure(
     message.history.attempts = failing.attempts;
     const { delayMs } = decision;
     if (delayMs > 0 && (await message.wait(failing, delayMs, permit))) return;
-    // While it waits, others run: a crash is not its own then.
+    // While it waits, others run: a crash is then not attributed to it.
     await message.survived(permit);
     await attempts.pauseBeforeRetry(delayMs, permit);
     last = await message.attempt(failing.attempts + 1, permit);
   }
 }
 
-/** Gives a message that is past its time the verdict that its topic asks for. */
+/** Gives an expired message the verdict that its topic asks for. */
 export async function expire(tools: FailureTools, message: FollowedMessage, permit: Permit): Promise<void> {
   const { context, topic } = tools.environment;
   context.counters.expired += 1;
   if (topic.onExpired === 'dead-letter') {
-    const error = new Error('it was past its expiresAt when its turn came');
+    const error = new Error('its expiresAt had passed before it was handled');
     return deadLetter(tools, message, failingOf(tools, message, error, 0), 'expired', permit);
   }
   await tools.writer.write(message.verdict('expired'), permit);
   message.ended();
 }
 
-/** Makes a message a dead letter that has taken its process or connection down too often. */
+/** Makes a message a dead letter that has crashed its process or lost its connection too often. */
 export async function giveUp(
   tools: FailureTools,
   message: FollowedMessage,

@@ -15,14 +15,20 @@ import type { ConnectionLosses } from './connection-losses.js';
 import { isHandlersTrouble } from './decide-retry.js';
 import { fieldsOf, type LaneEnvironment } from './lane-context.js';
 
-/** While the breaker is half open a retry in place looks this often whether it may go on, in milliseconds. */
+/** While the breaker is half open, a retry in place checks this often whether it may continue, in milliseconds. */
 const BREAKER_POLL_MS = 100;
 
-/** How long the losses of other connections are waited for, in milliseconds. */
+/** How long to wait for reports of other lost connections, in milliseconds. */
 const HEAR_LOSSES_MS = 50;
-/** Conflicts with other transactions in a row that are no attempts; one more is the message's own failure. */
+/**
+ * Number of conflicts with other transactions in a row that do not count as attempts; one more is the message's own
+ * failure.
+ */
 const MOST_CONFLICTS = 50;
-/** Deliveries of the process that end well while one meets nothing but trouble: then the trouble is its own. */
+/**
+ * Number of successful deliveries in this process after which a record that only meets server trouble is itself at
+ * fault.
+ */
 const OTHERS_SUCCEED = 20;
 
 /** Makes the attempts of a lane, for messages from the log and for parked ones. */
@@ -34,13 +40,13 @@ export class LaneAttempts {
     private readonly repeated: RepeatedWork,
   ) {}
 
-  /** Whether a handler has come to a good end. */
+  /** Whether a handler has succeeded. */
   hasProgressed = false;
 
   /**
-   * Runs records once. A conflict between transactions, and trouble of the server, are no attempt of the record's, and are
-   * tried again. When the connection is lost, it is unknown whether the effect has been committed: the lane then ends, and
-   * is opened again under a new epoch, which makes it known.
+   * Runs records once. A transaction conflict or server trouble does not count as an attempt and is retried. If the
+   * connection is lost, it is unknown whether the effect has been committed: the lane then ends, and is reopened under
+   * a new epoch, which resolves that.
    */
   async run(
     records: readonly LaneRecord[],
@@ -110,7 +116,7 @@ export class LaneAttempts {
     return { done, failed: undefined };
   }
 
-  /** Those of the records that are past their time, by the database's clock. */
+  /** The records that have expired, by the database's clock. */
   async expired(records: readonly LaneRecord[], permit: Permit): Promise<LaneRecord[]> {
     const mortal = records.filter(({ record }) => expiresAtMs(record) !== Infinity);
     if (mortal.length === 0) return [];
@@ -120,12 +126,12 @@ export class LaneAttempts {
     return mortal.filter(({ record }) => expiresAtMs(record) <= now);
   }
 
-  /** Reads something, as often as it takes. */
+  /** Runs a query, with retries. */
   async read<T>(permit: Permit, work: () => Promise<T>): Promise<T> {
     return this.repeated.run(permit, () => true, work);
   }
 
-  /** Waits until a retry in place may be made: its own wait is over, the budget has one, the breaker lets it through. */
+  /** Waits until a retry in place may run: its own wait is over, the budget has a retry, and the breaker admits it. */
   async pauseBeforeRetry(ms: number, permit: Permit): Promise<void> {
     if (ms > 0) await this.repeated.pause(ms, permit);
     const { breaker, context } = this.environment;
@@ -142,7 +148,7 @@ export class LaneAttempts {
     if (breaker === undefined) return;
     const { logger, wake } = context;
     if (done.length > 0 && breaker.succeeded()) {
-      logger.info('the handler works again: its circuit breaker is closed', fieldsOf(this.environment));
+      logger.info('the handler succeeded again: closed its circuit breaker', fieldsOf(this.environment));
       wake();
     }
     if (failed === undefined) return;
@@ -151,7 +157,7 @@ export class LaneAttempts {
       wake();
     } else if (breaker.failed()) {
       logger.error(
-        `the handler is paused by its circuit breaker for ${breaker.waitMs} ms: ${describeError(failed.error)}`,
+        `the circuit breaker pauses the handler for ${breaker.waitMs} ms: ${describeError(failed.error)}`,
         fieldsOf(this.environment),
       );
     }

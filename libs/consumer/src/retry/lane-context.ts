@@ -8,7 +8,7 @@ import type { AttemptOutcome } from './attempt-outcome.js';
 import type { Permits } from '../delivery/permits.js';
 import type { Subscription } from '../handler/subscription.js';
 
-/** What a lane shares with the other lanes of its consumer. */
+/** What a lane shares with its consumer's other lanes. */
 export interface LaneContext {
   readonly group: string;
   readonly groupId: number;
@@ -19,30 +19,30 @@ export interface LaneContext {
   readonly random: () => number;
   readonly logger: Logger;
   readonly counters: ConsumerCounters;
-  /** Absent when the group may retry as often as it likes. */
+  /** Absent if the group's retries are unlimited. */
   readonly budget: RetryBudget | undefined;
-  /** A record that takes its process down alone as often as this becomes a dead letter. */
+  /** A record that crashes its process this often while running alone becomes a dead letter. */
   readonly maxCrashes: number;
-  /** Most messages of a partition that may be parked. */
+  /** Maximum number of parked messages of a partition. */
   readonly maxParked: number;
-  /** Lets every lane look whether something may run. */
+  /** Has every lane check whether something may run. */
   readonly wake: () => void;
-  /** Told of every message that was not done in an attempt. */
+  /** Called for every message that was not done in an attempt. */
   readonly onAttemptOutcome: ((outcome: AttemptOutcome) => void) | undefined;
 }
 
-/** One partition as its lane works on it. */
+/** The partition of a lane and its settings. */
 export interface LaneEnvironment {
   readonly context: LaneContext;
   readonly subscription: Subscription;
   readonly topic: Topic;
   readonly partition: number;
   readonly progress: PartitionProgress;
-  /** Shared by all lanes of the subscription in this process; absent when it has none. */
+  /** Shared by all lanes of the subscription in this process; absent if it has none. */
   readonly breaker: CircuitBreaker | undefined;
 }
 
-/** Fields by which log lines of a lane are found. */
+/** Fields that identify a lane in log lines. */
 export function fieldsOf({ context, topic, partition }: LaneEnvironment): Record<string, string | number> {
   return { group: context.group, topic: topic.name, partition };
 }

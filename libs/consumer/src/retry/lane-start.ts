@@ -1,17 +1,17 @@
 import type { ConnectionLosses } from './connection-losses.js';
 
-/** Where a lane begins. */
+/** The state with which a lane starts. */
 export interface LaneStart {
-  /** Everything below is done. */
+  /** Everything below this offset is done. */
   readonly position: number;
-  /** Records below may have taken a process down, and run alone. */
+  /** Records below this offset may have crashed a process, and run alone. */
   readonly suspectEnd: number;
   /** Records that may have ended their connection, and run alone as well. */
   readonly losses: ConnectionLosses;
-  /** Records that this process has been charged for since it took the partition over, and that have not ended. */
+  /** Unfinished records that this process was charged for since it acquired the partition. */
   readonly charged: Set<number>;
-  /** Parked messages that may have taken an earlier owner's process down, and have not run to an end since. */
+  /** Unfinished parked messages that may have crashed an earlier owner's process. */
   readonly parkedSuspects: Set<number>;
-  /** Whether this process has had a lane on the partition since it took it over: nothing has taken it down meanwhile. */
+  /** Whether this process had a lane on the partition before: no crash has happened since then. */
   readonly again: boolean;
 }

@@ -7,7 +7,7 @@ import { type Decision, isFromNewer } from './decide-retry.js';
 import type { Failing } from './failing.js';
 import type { LaneEnvironment } from './lane-context.js';
 
-/** Logs and counts a failed attempt, when it has been decided what follows. */
+/** Logs and counts a failed attempt once it is decided what follows. */
 export function reportFailedAttempt(
   environment: LaneEnvironment,
   failing: Failing,
@@ -25,7 +25,7 @@ export function reportFailedAttempt(
   logger.warn(`${what}: ${describeError(error)}`, { ...fieldsIn(environment, failing), attempt: attempts });
 }
 
-/** Says that a message has become a dead letter, once that is committed. */
+/** Logs that a message has become a dead letter, once that is committed. */
 export function reportDeadLetter(
   environment: LaneEnvironment,
   failing: Failing,
@@ -42,7 +42,7 @@ export function reportDeadLetter(
   });
 }
 
-/** Says that a message was dropped, once that is committed. */
+/** Logs that a message was dropped, once that is committed. */
 export function reportDropped(environment: LaneEnvironment, failing: Failing, reason: string): void {
   const { counters, logger } = environment.context;
   counters.dropped += 1;
@@ -50,7 +50,7 @@ export function reportDropped(environment: LaneEnvironment, failing: Failing, re
   logger.warn(`${locationIn(environment, failing)} was dropped: ${reason}`, fieldsIn(environment, failing));
 }
 
-/** Tells those who follow the outcomes of attempts. What they throw is not the message's failure. */
+/** Notifies listeners of the outcomes of attempts. Their errors are not the message's failure. */
 function reportOutcome(
   { context, topic, partition }: LaneEnvironment,
   { record: { offset, record }, attempts }: Failing,

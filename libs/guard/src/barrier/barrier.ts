@@ -170,7 +170,7 @@ export class Barrier {
   }
 
   /**
-   * Records that an operation which {@link call} let pass in this transaction ends later, with {@link answer}. An
+   * Records that an operation which {@link call} let pass in this transaction ends later, with {@link end}. An
    * operation that undoes it before that is `empty` and prevents the end; if it has already had an effect, that is
    * undone.
    */

@@ -5,18 +5,18 @@ import { SCHEMA_VERSION_HEADER } from '@waybill/outbox/internal';
 import type { DeclaredPattern } from '../discovery/declared-patterns.js';
 import { type JsonSchema, jsonSchemaOf } from './json-schema.js';
 
-/** What a document says of the service as a whole. */
+/** Describes the service as a whole. */
 export interface AsyncApiInfo {
-  /** Default: the group, else the name of the instance. */
+  /** Default: the group, otherwise the name of the instance. */
   readonly title?: string;
   /** Version of the service's interface. Default `1.0.0`. */
   readonly version?: string;
   readonly description?: string;
-  /** Topics that the service publishes to. Default: those of `topics` and `schemas` that it has no handler for. */
+  /** Topics that the service publishes to. Default: those of `topics` and `schemas` for which it has no handler. */
   readonly publishes?: readonly string[];
 }
 
-/** What a document is made of. */
+/** The input for a document. */
 export interface AsyncApiFacts extends AsyncApiInfo {
   readonly title: string;
   readonly handlers: readonly DeclaredPattern[];
@@ -53,7 +53,7 @@ interface DescribedMessage {
   readonly 'x-schema-version'?: number;
 }
 
-/** A document of AsyncAPI 3.0, as far as Waybill writes it. */
+/** An AsyncAPI 3.0 document: the part that Waybill writes. */
 export interface AsyncApiDocument {
   readonly asyncapi: '3.0.0';
   readonly info: { readonly title: string; readonly version: string; readonly description?: string };
@@ -63,9 +63,12 @@ export interface AsyncApiDocument {
   readonly components: { readonly messages: Readonly<Record<string, DescribedMessage>> };
 }
 
-const WORD = { '*': 'one word', '#': 'any number of words with dots between them, none included' } as const;
+const WORD = { '*': 'one word', '#': 'any number of words separated by dots, or none' } as const;
 
-/** Describes the interface of a service by messages: channels are topics, operations its handlers and what it publishes. */
+/**
+ * Describes a service's messaging interface: its channels are topics, its operations are its handlers and what it
+ * publishes.
+ */
 export function asyncApiDocument(facts: AsyncApiFacts): AsyncApiDocument {
   const { title, version = '1.0.0', description, handlers, publishes } = facts;
   const channels = dictionary<Channel>();
@@ -104,7 +107,7 @@ function byPattern(handlers: readonly DeclaredPattern[]): Map<string, DeclaredPa
   return found;
 }
 
-/** A topic's name is an id as it is; the characters of patterns are none of those that an id may have. */
+/** A topic's name is used as the id. The special characters of patterns cannot occur in ids and are replaced. */
 function idOf(pattern: string): string {
   return pattern.replaceAll('*', '-any-').replaceAll('#', '-all-');
 }
@@ -138,7 +141,7 @@ function messageOf(topic: string, id: string, facts: AsyncApiFacts): DescribedMe
   };
 }
 
-/** Answers go where the request says. */
+/** Replies go to the topic that the request names. */
 function replyOf(
   id: string,
   channels: Record<string, Channel>,

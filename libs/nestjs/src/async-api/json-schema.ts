@@ -3,7 +3,7 @@ import type { StandardSchemaV1 } from '@waybill/outbox';
 /** JSON Schema, draft 7. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** How libraries give JSON Schema of a schema: by Standard JSON Schema 1, or by a method of their own. */
+/** How libraries convert a schema to JSON Schema: by Standard JSON Schema 1, or by their own method. */
 interface Convertible {
   readonly '~standard': {
     readonly jsonSchema?: { input(options: { readonly target: 'draft-07' }): unknown };
@@ -15,9 +15,8 @@ interface Convertible {
 }
 
 /**
- * What a payload is to be when it is published, as JSON Schema; `{}`, which takes anything, where the library does not
- * tell.
- * @param place where it will stand in its document, as `#/components/messages/orders/payload`
+ * The JSON Schema of a payload as it is published, or `{}`, which accepts anything, if the library cannot provide one.
+ * @param place its location in the document, for example `#/components/messages/orders/payload`
  */
 export function jsonSchemaOf(schema: StandardSchemaV1, place: string): JsonSchema {
   const convertible = schema as unknown as Convertible;
@@ -39,7 +38,7 @@ export function jsonSchemaOf(schema: StandardSchemaV1, place: string): JsonSchem
   return {};
 }
 
-/** References within the schema lead on from where it stands. */
+/** Rewrites references within the schema so that they start from its location. */
 function moved(part: unknown, place: string): unknown {
   if (Array.isArray(part)) return part.map((item) => moved(item, place));
   if (typeof part !== 'object' || part === null) return part;

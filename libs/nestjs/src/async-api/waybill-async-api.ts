@@ -6,8 +6,8 @@ import type { Waybill } from '../instance/waybill.js';
 import { type AsyncApiDocument, asyncApiDocument, type AsyncApiInfo } from './async-api-document.js';
 
 /**
- * Describes what a service takes and publishes as AsyncAPI 3.0: its handlers, and the topics and schemas of the module.
- * It looks at classes only, so that neither databases nor a started application are needed.
+ * Describes what a service handles and publishes as AsyncAPI 3.0: its handlers, and the topics and schemas of the
+ * module. It inspects classes only, so it needs neither databases nor a started application.
  */
 export class WaybillAsyncApi {
   #info: AsyncApiInfo = {};
@@ -17,12 +17,12 @@ export class WaybillAsyncApi {
     private readonly discovery: DiscoveryService,
   ) {}
 
-  /** Says of every document from now on what it is about. */
+  /** Sets the general information of all further documents. */
   describe(info: AsyncApiInfo): void {
     this.#info = { ...this.#info, ...info };
   }
 
-  /** The document as it stands now. */
+  /** The current document. */
   document(info: AsyncApiInfo = {}): AsyncApiDocument {
     const { contracts, options, name, wantedTopics } = this.waybill;
     const handlers = declaredPatterns(this.discovery, name);

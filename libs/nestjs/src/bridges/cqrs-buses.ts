@@ -1,4 +1,4 @@
-/** What publishes the events of an event bus. */
+/** Publishes the events of an event bus. */
 export interface EventPublisherLike {
   publish(event: object, dispatcherContext?: unknown, asyncContext?: unknown): unknown;
   publishAll?(events: object[], dispatcherContext?: unknown, asyncContext?: unknown): unknown;
@@ -8,9 +8,9 @@ export interface EventPublisherLike {
 export interface EventBusLike {
   get publisher(): EventPublisherLike;
   set publisher(publisher: EventPublisherLike);
-  /** What event handlers and sagas listen to. */
+  /** The stream that event handlers and sagas listen to. */
   readonly subject$: { next(event: object): void };
-  /** Called once the handlers are there. */
+  /** Called once the handlers are registered. */
   registerSagas(wrappers?: unknown[]): void;
 }
 

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CommandBusLike, EventBusLike, EventsHandlerLike } from './cqrs-buses.js';
 
-/** An event that is being dispatched, and what has been begun because of it. */
+/** An event that is being dispatched, and the work that it has started. */
 interface Dispatch {
   readonly event: object;
   readonly begun: Promise<unknown>[];
@@ -10,15 +10,16 @@ interface Dispatch {
 }
 
 /**
- * Dispatches events on the local bus and knows when all is done that they have begun: the bus itself calls and forgets.
- * For that, `handle` of event handlers and `execute` of the command bus are watched; what they do is not changed.
+ * Dispatches events on the local bus and knows when all the work that they started is done; the bus itself does not
+ * wait. To do so, it observes `handle` of event handlers and `execute` of the command bus, without changing what they
+ * do.
  */
 export class CqrsDispatch {
   readonly #current = new AsyncLocalStorage<Dispatch>();
 
   /**
    * Calls every handler and saga of the event.
-   * @returns when the handlers are done, and the commands that sagas have answered with at once
+   * @returns when the handlers are done, and the commands that sagas returned synchronously are done
    * @throws the first failure, once all have ended
    */
   async dispatch(bus: EventBusLike, event: object): Promise<void> {
@@ -29,13 +30,13 @@ export class CqrsDispatch {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
-  /** Watches an event handler. */
+  /** Observes an event handler. */
   watchHandler(handler: EventsHandlerLike): void {
     const handle = handler.handle.bind(handler);
     handler.handle = (event) => {
       const dispatch = this.#current.getStore();
       if (dispatch?.isCalling !== true || dispatch.event !== event) return handle(event);
-      // Commands of the handler are the handler's to await.
+      // The handler itself awaits the commands that it runs.
       dispatch.isCalling = false;
       try {
         return begin(dispatch, () => handle(event));
@@ -45,7 +46,7 @@ export class CqrsDispatch {
     };
   }
 
-  /** Watches the commands that sagas answer an event with. */
+  /** Observes the commands that sagas return for an event. */
   watchCommands(bus: CommandBusLike): void {
     const execute = bus.execute.bind(bus);
     bus.execute = (command, context) => {

@@ -5,17 +5,17 @@ import { assertTopicName } from '@waybill/log/internal';
 
 const METADATA = Symbol.for('waybill.event');
 
-/** How an event of `@nestjs/cqrs` goes through the log. */
+/** How an event of `@nestjs/cqrs` travels through the log. */
 export interface WaybillEventOptions<Event extends object = object> {
-  /** The message's key: events of one key come in order. Default: none. */
+  /** The message's key: events with the same key are ordered. Default: none. */
   readonly key?: (event: Event) => string | null;
-  /** Names the class in the header `event-type`, by which it is known again. Default: the name of the class. */
+  /** Identifies the class, in the header `event-type`. Default: the name of the class. */
   readonly type?: string;
-  /** Makes the event from its payload. Default: an object of the class with the payload's properties; no constructor runs. */
+  /** Creates the event from its payload. Default: an object of the class with the payload's properties; no constructor runs. */
   readonly revive?: (payload: unknown) => Event;
 }
 
-/** An event and its way, for those whose class has no {@link WaybillEvent}. */
+/** An event and its route, for a class without {@link WaybillEvent}. */
 export interface CqrsEventRoute<Event extends object = object> extends WaybillEventOptions<Event> {
   readonly event: Type<Event>;
   readonly topic: string;
@@ -26,7 +26,9 @@ export interface ResolvedRoute extends Required<Omit<CqrsEventRoute, 'event'>> {
   readonly event: Type<object>;
 }
 
-/** Marks the class of an event that goes through the log when it is published on the event bus; see `WaybillCqrsModule`. */
+/**
+ * Marks the class of an event that goes through the log when it is published on the event bus; see `WaybillCqrsModule`.
+ */
 export function WaybillEvent<Event extends object>(
   topic: string,
   options: WaybillEventOptions<Event> = {},
@@ -35,7 +37,7 @@ export function WaybillEvent<Event extends object>(
   return (event) => Reflect.defineMetadata(METADATA, { ...options, topic, event }, event);
 }
 
-/** @throws ConfigurationError listing classes without a way, topics that cannot be, and types that are taken twice */
+/** @throws ConfigurationError that lists classes without a route, invalid topics and duplicate types */
 export function resolveRoutes(events: readonly (Type<object> | CqrsEventRoute)[]): ResolvedRoute[] {
   const problems: string[] = [];
   const taken = new Set<string>();
@@ -43,7 +45,7 @@ export function resolveRoutes(events: readonly (Type<object> | CqrsEventRoute)[]
   for (const given of events) {
     const route = typeof given === 'function' ? ownRoute(given) : given;
     if (route === undefined) {
-      problems.push(`${(given as Type).name} has no @WaybillEvent(topic): add it, or say { event, topic }`);
+      problems.push(`${(given as Type).name} has no @WaybillEvent(topic): add it, or give { event, topic }`);
       continue;
     }
     const { event, topic, type = event.name, key = () => null } = route;
@@ -53,9 +55,9 @@ export function resolveRoutes(events: readonly (Type<object> | CqrsEventRoute)[]
         Object.create(event.prototype as object, Object.getOwnPropertyDescriptors(Object(payload))) as object,
     } = route;
     if (!isTopicName(topic))
-      problems.push(`${event.name} goes to ${JSON.stringify(topic)}, which is no topic`);
+      problems.push(`${event.name} goes to ${JSON.stringify(topic)}, which is not a valid topic name`);
     const name = `${type} of topic ${topic}`;
-    if (taken.has(name)) problems.push(`two events are called ${name}: give one another type`);
+    if (taken.has(name)) problems.push(`two events have the type ${name}: give one of them another type`);
     taken.add(name);
     routes.push({ event, topic, type, key, revive });
   }

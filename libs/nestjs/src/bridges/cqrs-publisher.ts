@@ -4,10 +4,10 @@ import type { Waybill } from '../instance/waybill.js';
 import type { EventPublisherLike } from './cqrs-buses.js';
 import type { ResolvedRoute } from './cqrs-event.js';
 
-/** In a message of an event: which class it is of. */
+/** The header that names an event's class. */
 export const EVENT_TYPE_HEADER = 'event-type';
 
-/** Publishes events that have a way through the log by the outbox, and leaves the others to the bus's own publisher. */
+/** Publishes events that have a route through the outbox, and leaves the others to the bus's own publisher. */
 export class OutboxEventPublisher implements EventPublisherLike {
   readonly #routes: ReadonlyMap<unknown, ResolvedRoute>;
 
@@ -24,17 +24,17 @@ export class OutboxEventPublisher implements EventPublisherLike {
     const route = this.#routes.get(event.constructor);
     if (route === undefined) return this.own.publish(event, dispatcherContext, asyncContext);
     const sent = this.#send(route, event, dispatcherContext);
-    // An aggregate's commit() awaits nothing: a transaction of Waybill's does, and a refusal must not go unheard.
+    // An aggregate's commit() does not await this, but a transaction of Waybill does. A refusal must be logged.
     this.waybill.ambient.awaitWith(sent);
     sent.catch((error: unknown) =>
-      this.waybill.logger.error(`the event ${route.type} was not published: ${describeError(error)}`),
+      this.waybill.logger.error(`could not publish event ${route.type}: ${describeError(error)}`),
     );
     return sent;
   }
 
   publishAll(events: object[], dispatcherContext?: unknown, asyncContext?: unknown): unknown {
     const sent = Promise.all(events.map((event) => this.publish(event, dispatcherContext, asyncContext)));
-    // What has failed is told of each.
+    // Each failure is logged already.
     sent.catch(() => {});
     return sent;
   }
@@ -43,13 +43,16 @@ export class OutboxEventPublisher implements EventPublisherLike {
     const { ambient, database, outbox } = this.waybill;
     const tx = transactionIn(context) ?? ambient.current;
     if (tx === undefined && this.requireTransaction)
-      throw new TransactionRequiredError(`eventBus.publish(${type}) was called in no transaction`);
+      throw new TransactionRequiredError(`eventBus.publish(${type}) was called outside a transaction`);
     const message = { topic, key: key(event), headers: { [EVENT_TYPE_HEADER]: type }, payload: event };
     return tx === undefined ? outbox.publishAlone(database, message) : outbox.publish(tx, message);
   }
 }
 
-/** The transaction of `eventBus.publish(event, { transaction })`. An aggregate, which is a context as well, is no plain object. */
+/**
+ * The transaction of `eventBus.publish(event, { transaction })`. An aggregate, also passed as a context, is not a plain
+ * object.
+ */
 function transactionIn(context: unknown): TransactionHandle | undefined {
   if (typeof context !== 'object' || context === null) return undefined;
   if (Object.getPrototypeOf(context) !== Object.prototype) return undefined;

@@ -19,9 +19,11 @@ import { type CqrsEventRoute, type ResolvedRoute, resolveRoutes } from './cqrs-e
 import { EVENT_TYPE_HEADER, OutboxEventPublisher } from './cqrs-publisher.js';
 
 const SPECS = {
-  /** Whether this process hands events from the log to its event handlers and sagas. */
+  /** Whether this process passes events from the log to its event handlers and sagas. */
   receive: flag(true),
-  /** Whether an event is refused where there is no transaction to join; else it is published in one of its own. */
+  /**
+   * Whether an event is refused when there is no transaction to join; otherwise it is published in its own transaction.
+   */
   requireTransaction: flag(true),
 };
 
@@ -31,18 +33,18 @@ export type WaybillCqrsOptions = Given<typeof SPECS> & {
   readonly eventBus: Type<EventBusLike>;
   /** The class `CommandBus` of `@nestjs/cqrs`. */
   readonly commandBus: Type<CommandBusLike>;
-  /** Events that go through the log: classes with `@WaybillEvent`, or routes. All others stay where they are. */
+  /** Events that go through the log: classes with `@WaybillEvent`, or routes. All others stay local. */
   readonly events: readonly (Type<object> | CqrsEventRoute)[];
-  /** How events from the log are handled: retries, concurrency. */
+  /** How events from the log are handled: retries and concurrency. */
   readonly handlers?: SubscriptionOptions;
-  /** The instance of Waybill, where an application has several. */
+  /** The instance of Waybill, if an application has several. */
   readonly name?: string;
 };
 
 /**
- * Puts the log behind the event bus of `@nestjs/cqrs`: chosen events are published by the outbox, in the transaction
- * under way, and come back from the log to the `@EventsHandler`s and `@Saga()`s of every service that imports this. An
- * event is done with when all its handlers are, and the commands that sagas have answered with at once.
+ * Connects the event bus of `@nestjs/cqrs` to the log: chosen events are published through the outbox, in the current
+ * transaction, and come back from the log to the `@EventsHandler`s and `@Saga()`s of every service that imports this
+ * module. An event is done when all its handlers and the commands that sagas returned synchronously are done.
  */
 @Module({})
 export class WaybillCqrsModule {
@@ -104,11 +106,11 @@ interface CqrsBridgeDependencies {
   readonly options: Resolved<typeof SPECS>;
 }
 
-/** Between the event bus and the log. */
+/** Connects the event bus with the log. */
 @Injectable()
 class CqrsBridge implements OnModuleInit {
   readonly #dispatch = new CqrsDispatch();
-  /** The bus, once its handlers and sagas are there: an event that comes earlier waits. */
+  /** The bus, once its handlers and sagas are registered: an event that arrives earlier waits. */
   readonly #ready: Promise<EventBusLike>;
   #isReady: (bus: EventBusLike) => void = () => {};
 
@@ -125,7 +127,7 @@ class CqrsBridge implements OnModuleInit {
       );
   }
 
-  /** @throws ConfigurationError for handlers that nobody could wait for */
+  /** @throws ConfigurationError for handlers that cannot be awaited */
   onModuleInit(): void {
     const { modules, waybill, routes, options, eventBus, commandBus } = this.dependencies;
     const bus = modules.get(eventBus, { strict: false });
@@ -150,10 +152,13 @@ class CqrsBridge implements OnModuleInit {
       if (handled?.some((event) => events.has(event)) !== true) continue;
       if (wrapper.isDependencyTreeStatic())
         this.#dispatch.watchHandler(wrapper.instance as EventsHandlerLike);
-      else problems.push(`${metatype.name} is request-scoped, and nobody could wait for it`);
+      else
+        problems.push(
+          `${metatype.name} is request-scoped, so events from the log cannot wait for it: make it a singleton`,
+        );
     }
     if (problems.length > 0)
-      throw new ConfigurationError('The event handlers are not usable for events from the log', problems);
+      throw new ConfigurationError('The event handlers cannot handle events from the log', problems);
   }
 
   async #receive(topic: string, payload: unknown, { headers }: WaybillContext): Promise<void> {
@@ -162,7 +167,7 @@ class CqrsBridge implements OnModuleInit {
     const route = this.dependencies.routes.find(
       (candidate) => candidate.topic === topic && candidate.type === type,
     );
-    // Another service may publish there what this one knows nothing of.
+    // Another service may publish events to this topic that this one does not know.
     if (route === undefined) return;
     await this.#dispatch.dispatch(bus, route.revive(payload));
   }

@@ -5,7 +5,7 @@ import { nameBasedId } from '@waybill/kernel/internal';
 import { InjectWaybill } from '../injection/waybill-token.js';
 import { Waybill } from '../instance/waybill.js';
 
-/** A message of `@nestjs/outbox`, as its relay hands it to a transport. */
+/** A message of `@nestjs/outbox`, as its relay passes it to a transport. */
 export interface NestOutboxMessage {
   readonly id: string;
   readonly topic: string;
@@ -16,28 +16,28 @@ export interface NestOutboxMessage {
   readonly createdAt: number;
 }
 
-/** In a message of `@nestjs/outbox`: when it was added there, as an ISO time. */
+/** The header with the time at which `@nestjs/outbox` stored the message, in ISO format. */
 export const CREATED_AT_HEADER = 'created-at';
 
 /**
  * A transport of `@nestjs/outbox` that publishes into Waybill's log: `transports: { waybill: WaybillOutboxTransport }`.
- * Id, key and headers are kept. A call that is repeated publishes the message again under the same id, so guards that
- * go by the message id let it take effect once.
+ * Id, key and headers are kept. A repeated call publishes the message again with the same id, so guards that use the
+ * message id let it take effect once.
  */
 @Injectable()
 export class WaybillOutboxTransport {
   constructor(@InjectWaybill(Waybill) private readonly waybill: Waybill) {}
 
   /**
-   * @throws MessageInvalidError, TopicUnknownError and others of Waybill's
-   * @throws whatever `signal` was aborted with, before the message is written
+   * @throws MessageInvalidError, TopicUnknownError and Waybill's other errors
+   * @throws the abort reason of `signal`, if it is aborted before the message is written
    */
   async publish(message: NestOutboxMessage, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     const { id, topic, key, headers, payload, createdAt } = message;
     const { database, outbox } = this.waybill;
     signal.throwIfAborted();
     await outbox.publishAlone(database, {
-      // Any text may be an id there.
+      // There, any string may be an id.
       id: isId(id) ? id : nameBasedId(`nest-outbox:${id}`),
       topic,
       key,
@@ -48,8 +48,9 @@ export class WaybillOutboxTransport {
 }
 
 /**
- * Lets handlers take the envelopes that `ClientProxyTransport` of `@nestjs/outbox` emits: they get the payload in it.
- * What is no envelope is handed on as it is. For `server: { deserializer: new NestOutboxDeserializer() }`.
+ * Lets handlers receive the envelopes that `ClientProxyTransport` of `@nestjs/outbox` emits: they get the payload
+ * inside. Anything that is not an envelope is passed on unchanged. For `server: { deserializer: new
+ * NestOutboxDeserializer() }`.
  */
 export class NestOutboxDeserializer implements ConsumerDeserializer {
   deserialize(value: unknown, options: { readonly channel?: string } = {}): IncomingEvent {

@@ -4,9 +4,9 @@ import type { Message } from '@waybill/outbox';
 import { WaybillRecord, type WaybillRecordOptions } from './waybill-record.js';
 
 /**
- * The message that a client's packet stands for. A serializer turns the packet into the payload, or into a
- * {@link WaybillRecord}; what the caller said of key and headers stays unless the serializer says otherwise. The packet's
- * metadata become headers; headers of the caller come before them.
+ * Converts a client's packet to a message. A serializer turns the packet into the payload or into a {@link
+ * WaybillRecord}; the caller's key and headers are kept unless the serializer sets its own. The packet's metadata
+ * become headers; the caller's headers take precedence.
  */
 export async function clientMessage(
   topic: string,
@@ -31,7 +31,7 @@ export async function clientMessage(
 
 type Headers = Readonly<Record<string, string>>;
 
-/** Both, the later ones first. What are no headers are passed on as they are: publishing refuses them. */
+/** Merges both; the later ones take precedence. Invalid headers are passed on unchanged: publishing refuses them. */
 function joined(earlier: Headers | undefined, later: Headers | undefined): Headers | undefined {
   for (const given of [later, earlier])
     if (given !== undefined && given !== null && !isPlainObject(given)) return given;

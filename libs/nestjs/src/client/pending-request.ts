@@ -3,7 +3,7 @@ import { readRemoteError } from '@waybill/consumer/internal';
 import { NotRunningError, RequestFailedError, RequestTimedOutError } from '@waybill/kernel';
 import type { Reply, ReplyHearer } from '../requests/reply-listener.js';
 
-/** What a {@link PendingRequest} is made of. */
+/** What a {@link PendingRequest} works with. */
 export interface PendingRequestDependencies {
   readonly topic: string;
   readonly id: string;
@@ -11,17 +11,17 @@ export interface PendingRequestDependencies {
   readonly deserializer: ProducerDeserializer | undefined;
   /** Nest's observer: a value, an error, or the end. */
   readonly callback: (packet: WritePacket) => void;
-  /** Called when the asker gives up, or its time is over. */
+  /** Called when the requester cancels, or the request times out. */
   readonly onGivenUp: () => void;
-  /** Called once, when nothing more is heard; with the error, if that is why. */
+  /** Called once, when the request ends; with the error, if it failed. */
   readonly onEnd: (error?: unknown) => void;
 }
 
-/** A request of this process whose answer is waited for. It hands on every value, then the end or one error. */
+/** A request of this process that awaits its reply. It emits every value, then completes or fails with one error. */
 export class PendingRequest implements ReplyHearer {
   readonly #timer: NodeJS.Timeout;
   readonly #deadline: number;
-  /** Answers are read one after the other, also when that takes time. */
+  /** Replies are read one after the other, also when reading is asynchronous. */
   #read: Promise<void> = Promise.resolve();
   #values = 0;
   #isOpen = true;
@@ -35,12 +35,12 @@ export class PendingRequest implements ReplyHearer {
     }, timeoutMs);
   }
 
-  /** False when it was answered, has failed, or nobody wants the answer any more. */
+  /** False when it has its reply, has failed or was cancelled. */
   get isOpen(): boolean {
     return this.#isOpen;
   }
 
-  /** How much longer the answer is waited for, in whole milliseconds, at least 1. */
+  /** Time left to wait for the reply, in whole milliseconds, at least 1. */
   get remainingMs(): number {
     return Math.max(1, Math.ceil(this.#deadline - performance.now()));
   }
@@ -64,7 +64,7 @@ export class PendingRequest implements ReplyHearer {
   closed(): void {
     this.fail(
       new NotRunningError(
-        `The instance that has sent request ${this.dependencies.id} to ${this.dependencies.topic}`,
+        `The instance that sent request ${this.dependencies.id} to ${this.dependencies.topic}`,
       ),
     );
   }
@@ -73,7 +73,7 @@ export class PendingRequest implements ReplyHearer {
     if (this.#end(error)) this.dependencies.callback({ err: error });
   }
 
-  /** Waits no longer, and says nothing. */
+  /** Stops waiting, without an event. */
   cancel(): void {
     if (this.#end()) this.dependencies.onGivenUp();
   }
@@ -94,7 +94,7 @@ export class PendingRequest implements ReplyHearer {
           topic,
           id,
           'failed',
-          `${this.#values} of the ${values} values of its answer were heard`,
+          `${this.#values} of the ${values} values of its reply arrived`,
         ),
       );
     this.#end();

@@ -16,27 +16,27 @@ import { DEFAULT_NAME } from '../options/instance-name.js';
 import { instances, type Waybill } from '../instance/waybill.js';
 import { WaybillRecord } from './waybill-record.js';
 
-/** What a {@link WaybillClient} is made of: its options, and the instance that it works with. */
+/** What a {@link WaybillClient} works with: its options and its instance. */
 export type WaybillClientSettings = WaybillClientOptions & {
   readonly waybill?: Waybill;
-  /** Finds the instance by its name where it cannot be injected. Default `default`. */
+  /** Finds the instance by its name if it cannot be injected. Default `default`. */
   readonly instance?: string;
 };
 
-/** States of a client, as `status` tells them. */
+/** States of a client, as `status` reports them. */
 export type WaybillClientStatus = 'connected' | 'disconnected';
 
 /** Events of a client, for `on`. */
 export type WaybillClientEvents = Record<WaybillClientStatus, () => void>;
 
 /**
- * Nest's client: `emit` publishes an event, and `send` asks and awaits the answers of a `@MessagePattern` handler of
- * another service. The pattern is the topic; data may be a {@link WaybillRecord} with key and headers.
+ * Nest's client: `emit` publishes an event, and `send` sends a request and awaits the replies of a `@MessagePattern`
+ * handler of another service. The pattern is the topic; data may be a {@link WaybillRecord} with key and headers.
  *
- * - `emit` joins the transaction of the handler, or of `waybill.transaction(…)`, that it is called in, and is to be
- *   awaited there: `await lastValueFrom(client.emit('orders.placed', order))`. Outside of both it is refused: publish with
- *   the transaction by `Outbox.publish`. What becomes of an `emit` that nobody awaits stands in the log, at least.
- * - `send` is committed at once, in a transaction of its own, because an answer to what is not committed never comes.
+ * - `emit` joins the transaction of the handler, or of `waybill.transaction(…)`, in which it is called; await it there:
+ *   `await lastValueFrom(client.emit('orders.placed', order))`. Outside of both it is refused: use `Outbox.publish`
+ *   with your transaction. If an `emit` that is not awaited fails, the error is logged.
+ * - `send` commits at once, in its own transaction: an uncommitted request would never get a reply.
  */
 export class WaybillClient extends ClientProxy<WaybillClientEvents> {
   readonly #options;
@@ -66,7 +66,7 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
     this.#deserializer = deserializer;
   }
 
-  /** Starts the instance behind the client. */
+  /** Starts the client's instance. */
   async connect(): Promise<void> {
     await this.unwrap<Waybill>().start();
     if (this.#isConnected) return;
@@ -74,7 +74,10 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
     this.#tell('connected');
   }
 
-  /** Waits for no answer any more; requests under way fail with `NotRunningError`. The instance is closed with the application. */
+  /**
+   * Stops waiting for replies; pending requests fail with `NotRunningError`. The instance is closed with the
+   * application.
+   */
   close(): void {
     for (const request of this.#pending) request.closed();
     if (!this.#isConnected) return;
@@ -82,7 +85,10 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
     this.#tell('disconnected');
   }
 
-  /** Whether the client is connected, now and from now on. Nest takes clients only whose states are any text. */
+  /**
+   * Emits whether the client is connected, now and on each change. Nest accepts only clients whose states are of type
+   * string.
+   */
   override get status(): Observable<WaybillClientStatus> {
     return super.status as Observable<WaybillClientStatus>;
   }
@@ -95,8 +101,8 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
   }
 
   /**
-   * The instance behind the client.
-   * @throws ConfigurationError when it is to be found by its name, and there is none, or more than one
+   * The client's instance.
+   * @throws ConfigurationError when the instance is looked up by name and there is none, or more than one
    */
   unwrap<T = Waybill>(): T {
     this.#waybill ??= instances.named(this.#instance);
@@ -105,13 +111,11 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
 
   override emit<Result = unknown, Input = unknown>(pattern: unknown, data: Input): Observable<Result> {
     const sent = super.emit<Result, Input>(pattern, data);
-    // It is sent whether anybody listens or not; and when nobody does, a refusal must not go unheard.
+    // It is sent whether or not there is a subscriber; without one, a refusal must be logged.
     sent.subscribe({
       error: (error: unknown) => {
         const logger = this.#waybill?.logger ?? new NestLoggerAdapter('Waybill');
-        logger.error(
-          `client.emit(${JSON.stringify(pattern)}) has published nothing: ${describeError(error)}`,
-        );
+        logger.error(`client.emit(${JSON.stringify(pattern)}) failed: ${describeError(error)}`);
       },
     });
     return sent;
@@ -122,7 +126,7 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
     const topic = this.#topicOf(packet);
     const tx = ambient.current;
     if (tx === undefined && this.#options.requireTransaction)
-      throw new TransactionRequiredError(`client.emit(${topic}) was called in no transaction`);
+      throw new TransactionRequiredError(`client.emit(${topic}) was called outside a transaction`);
     const message = await clientMessage(topic, packet, this.#serializer);
     const { id } =
       tx === undefined ? await outbox.publishAlone(database, message) : await outbox.publish(tx, message);
@@ -143,7 +147,7 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
       timeoutMs: this.#timeoutOf(packet.data),
       deserializer: this.#deserializer,
       callback,
-      // Published or not: a note about what is not there does no harm.
+      // Whether it was published or not: a cancellation of an unknown request does no harm.
       onGivenUp: () => waybill.cancellations.tell(name),
       onEnd: (error) => {
         trace.end(error);
@@ -159,7 +163,7 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
     return () => request.cancel();
   }
 
-  /** Publishes the request, unless it is over by then. */
+  /** Publishes the request, unless it has ended by then. */
   async #ask(
     topic: string,
     packet: ReadPacket & { readonly id: string },
@@ -178,7 +182,7 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
     );
   }
 
-  /** @throws ConfigurationError for a time-out of the request's own that is none */
+  /** @throws ConfigurationError if the request has an invalid time-out */
   #timeoutOf(data: unknown): number {
     const own = data instanceof WaybillRecord ? data.options.timeoutMs : undefined;
     const { timeoutMs } = this.#options;
@@ -191,13 +195,16 @@ export class WaybillClient extends ClientProxy<WaybillClientEvents> {
     for (const listener of this.#listeners[status]) listener();
   }
 
-  /** Patterns are topics; Nest has normalised them. */
+  /** Patterns are topics, normalised by Nest. */
   #topicOf(packet: ReadPacket): string {
     return this.normalizePattern(packet.pattern as string);
   }
 }
 
-/** A client of an instance, for `ClientsModule.registerAsync`: `useFactory: (waybill) => waybillClient(waybill)`. */
+/**
+ * Creates a client of an instance, for `ClientsModule.registerAsync`: `useFactory: (waybill) =>
+ * waybillClient(waybill)`.
+ */
 export function waybillClient(
   waybill: Waybill,
   options: WaybillClientOptions = {},

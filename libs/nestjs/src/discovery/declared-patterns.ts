@@ -7,10 +7,10 @@ import {
 } from '@nestjs/microservices/constants.js';
 import { waybillTransport } from '../options/instance-name.js';
 
-/** Nest's mark of a handler that answers, in its metadata. */
+/** Nest's metadata key of a handler that replies. */
 const ANSWERS = 1;
 
-/** A handler as its class declares it; whether a server serves it is another matter. */
+/** A handler as its class declares it, whether or not a server runs it. */
 export interface DeclaredPattern {
   readonly pattern: string;
   /** Its class and method. */
@@ -21,7 +21,10 @@ export interface DeclaredPattern {
   readonly isRequestScoped: boolean;
 }
 
-/** The handlers that an application declares for an instance. It looks at classes only: nothing need be started. */
+/**
+ * The handlers that an application declares for an instance. It inspects classes only, so the application need not be
+ * started.
+ */
 export function declaredPatterns(discovery: DiscoveryService, instance: string): DeclaredPattern[] {
   const scanner = new MetadataScanner();
   return discovery.getControllers().flatMap((wrapper) => {
@@ -37,7 +40,7 @@ export function declaredPatterns(discovery: DiscoveryService, instance: string):
   });
 }
 
-/** Handlers that Nest never binds, because their classes are providers and no controllers. */
+/** Handlers that Nest never binds, because their classes are providers and not controllers. */
 export function handlersOfProviders(
   discovery: DiscoveryService,
   instance: string,

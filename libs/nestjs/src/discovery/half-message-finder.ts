@@ -10,7 +10,7 @@ import { markedMethods } from './marked-methods.js';
 
 type CheckTarget = Exclude<HalfMessageCheckTarget, string>;
 
-/** Finds the checks of an application, and gives them to the instance of Waybill that they are for. */
+/** Finds the checks of an application and registers them with their instance of Waybill. */
 @Injectable()
 export class HalfMessageFinder implements OnModuleInit {
   constructor(
@@ -18,7 +18,7 @@ export class HalfMessageFinder implements OnModuleInit {
     private readonly discovery: DiscoveryService,
   ) {}
 
-  /** @throws ConfigurationError listing two checks for one topic, and those of request-scoped providers */
+  /** @throws ConfigurationError that lists duplicate checks of a topic and checks of request-scoped providers */
   onModuleInit(): void {
     const { name, options, halves } = this.waybill;
     const problems: string[] = [];
@@ -33,13 +33,15 @@ export class HalfMessageFinder implements OnModuleInit {
       const what = key === ANY_TOPIC ? `group ${options.group}` : `topic ${key}`;
       const other = places.get(key);
       if (other !== undefined) problems.push(`${other} and ${where} both check ${what}`);
-      if (!isStatic) problems.push(`${where} belongs to a request-scoped provider, which nobody could call`);
+      if (!isStatic)
+        problems.push(
+          `${where} belongs to a request-scoped provider, so Waybill cannot call it: make the provider a singleton`,
+        );
       places.set(key, where);
       halves.checks.set(key, call);
     }
     if (places.size > 0 && options.group === undefined)
-      problems.push('there are checks of half messages, and the module names no group');
-    if (problems.length > 0)
-      throw new ConfigurationError('The checks of half messages are not usable', problems);
+      problems.push('there are half-message checks, but the module has no group: set the option group');
+    if (problems.length > 0) throw new ConfigurationError('The half-message checks are not usable', problems);
   }
 }

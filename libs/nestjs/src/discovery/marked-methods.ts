@@ -1,18 +1,18 @@
 import type { DiscoveryService } from '@nestjs/core';
 import { MetadataScanner } from '@nestjs/core';
 
-/** A method of a provider or controller that a decorator marks. */
+/** A method of a provider or controller that has a certain decorator. */
 export interface MarkedMethod<Mark, Method> {
   readonly mark: Mark;
   /** For messages: `Payments.checkCharge`. */
   readonly where: string;
-  /** Whether its provider is a singleton, with all that it depends on. */
+  /** Whether its provider and all its dependencies are singletons. */
   readonly isStatic: boolean;
   /** Bound to its provider. */
   readonly call: Method;
 }
 
-/** The methods of an application's providers and controllers that a decorator marks. */
+/** The methods of an application's providers and controllers that have a certain decorator. */
 export function* markedMethods<Mark, Method extends (...args: never[]) => unknown>(
   discovery: DiscoveryService,
   markOf: (method: object) => Mark | undefined,

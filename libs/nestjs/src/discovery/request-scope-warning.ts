@@ -3,7 +3,7 @@ import type { DiscoveryService } from '@nestjs/core';
 import { declaredPatterns } from './declared-patterns.js';
 import type { Waybill } from '../instance/waybill.js';
 
-/** Says at start which handlers are created for each delivery: they work, and are slower than most want to know. */
+/** Warns at start of handlers that are created for each delivery: they work, but slowly. */
 @Injectable()
 export class RequestScopeWarning implements OnApplicationBootstrap {
   constructor(
@@ -17,8 +17,8 @@ export class RequestScopeWarning implements OnApplicationBootstrap {
     if (scoped.length === 0) return;
     const handlers = scoped.map(({ pattern, where }) => `${where} (${pattern})`).join(', ');
     logger.warn(
-      `request-scoped handlers are created for each delivery, with all that they depend on, and their providers' shutdown ` +
-        `hooks never run: ${handlers}. Make what they inject singletons, or durable providers; the delivery is in @Ctx().`,
+      `request-scoped handlers are created for each delivery, with all their dependencies, and the shutdown ` +
+        `hooks of their providers never run: ${handlers}. Make what they inject singletons, or durable providers; the delivery is in @Ctx().`,
     );
   }
 }

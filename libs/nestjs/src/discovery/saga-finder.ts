@@ -8,8 +8,8 @@ import { DEFAULT_NAME } from '../options/instance-name.js';
 import { sagaOptionsOf, sagaStartsOf } from '../sagas/saga.decorators.js';
 
 /**
- * Finds the sagas of an application, for the instance of Waybill that they are for: when that starts, which may be before
- * Nest's hooks run.
+ * Finds the sagas of an application for their instance of Waybill when the instance starts, which may be before Nest's
+ * hooks run.
  */
 @Injectable()
 export class SagaFinder {
@@ -20,7 +20,7 @@ export class SagaFinder {
     waybill.sagas.finders.push(() => this.find());
   }
 
-  /** @throws ConfigurationError listing providers without a saga, request-scoped ones, and sagas defined twice */
+  /** @throws ConfigurationError that lists providers without a saga, request-scoped ones and duplicate sagas */
   find(): void {
     const { sagas, options } = this.waybill;
     const problems: string[] = [];
@@ -30,31 +30,31 @@ export class SagaFinder {
       if (seen.has(instance)) continue;
       seen.add(instance);
       if (!isDependencyTreeStatic)
-        problems.push(`${where} is request-scoped, and a saga has no request: make it a singleton`);
+        problems.push(`${where} is request-scoped, but a saga runs outside of requests: make it a singleton`);
       const found = Object.values(instance).filter(isSagaDefinition) as SagaDefinition[];
-      if (found.length === 0) problems.push(`${where} has no property that is a definition of a saga`);
+      if (found.length === 0) problems.push(`${where} has no property that is a saga definition`);
       for (const definition of found) {
         const { type, version } = definition;
         if (sagas.definitions.find(type, version) === undefined) sagas.definitions.add(definition);
-        else problems.push(`${where} defines version ${version} of ${type}, which is there already`);
+        else problems.push(`${where} defines version ${version} of ${type}, which is already defined`);
       }
       problems.push(...this.#addStarts(where, instance));
     }
     if (sagas.definitions.size > 0 && options.group === undefined)
-      problems.push('there are sagas, and the module names no group');
+      problems.push('there are sagas, but the module has no group: set the option group');
     if (sagas.definitions.size > 0 && options.bus !== undefined)
       problems.push(
-        'there are sagas, and the log is in another database than they are: define them in a service whose database it is',
+        'there are sagas, but the log is in another database: define them in a service whose database holds the log',
       );
     if (problems.length > 0) throw new ConfigurationError('The sagas are not usable', problems);
   }
 
-  /** @returns what is wrong with them */
+  /** @returns their problems */
   #addStarts(where: string, instance: object): string[] {
     return sagaStartsOf(instance).flatMap(({ property, topic, options }) => {
       const definition = Object.getOwnPropertyDescriptor(instance, property)?.value as unknown;
       if (!isSagaDefinition(definition))
-        return [`${where}.${String(property)} is to be started by ${topic}, and is no definition of a saga`];
+        return [`${where}.${String(property)} has @SagaStartedBy('${topic}') but is not a saga definition`];
       try {
         this.waybill.sagas.definitions.addStart(startedBy(definition as SagaDefinition, topic, options));
         return [];

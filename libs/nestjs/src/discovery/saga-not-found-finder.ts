@@ -8,7 +8,7 @@ import { DEFAULT_NAME } from '../options/instance-name.js';
 import { type UnclaimedTopic, unclaimedTopicOf } from '../sagas/saga-not-found.js';
 import { markedMethods } from './marked-methods.js';
 
-/** Finds the handlers of events without a saga, for the instance of Waybill that they are for. */
+/** Finds the handlers of unclaimed saga events for their instance of Waybill. */
 @Injectable()
 export class SagaNotFoundFinder {
   constructor(
@@ -18,7 +18,7 @@ export class SagaNotFoundFinder {
     waybill.sagas.finders.push(() => this.find());
   }
 
-  /** @throws ConfigurationError listing two handlers for one topic, and those of request-scoped providers */
+  /** @throws ConfigurationError that lists duplicate handlers of a topic and those of request-scoped providers */
   find(): void {
     const { name, sagas, ambient } = this.waybill;
     const problems: string[] = [];
@@ -30,9 +30,11 @@ export class SagaNotFoundFinder {
       if ((mark.name ?? DEFAULT_NAME) !== name) continue;
       const other = places.get(mark.topic);
       if (other !== undefined)
-        problems.push(`${other} and ${where} both handle events of ${mark.topic} without a saga`);
+        problems.push(`${other} and ${where} both handle unclaimed saga events of ${mark.topic}`);
       if (!isStatic)
-        problems.push(`${where} belongs to a request-scoped provider, and an event has no request`);
+        problems.push(
+          `${where} belongs to a request-scoped provider, but an event arrives outside of requests: make it a singleton`,
+        );
       places.set(mark.topic, where);
       sagas.unclaimed.set(mark.topic, (event, about) => {
         const transaction: unknown = about.transaction;
@@ -40,6 +42,6 @@ export class SagaNotFoundFinder {
       });
     }
     if (problems.length > 0)
-      throw new ConfigurationError('The handlers of events without a saga are not usable', problems);
+      throw new ConfigurationError('The handlers of unclaimed saga events are not usable', problems);
   }
 }

@@ -8,11 +8,11 @@ import { DEFAULT_NAME } from '../options/instance-name.js';
 import type { Waybill } from '../instance/waybill.js';
 import type { WaybillServer } from '../server/waybill-server.js';
 
-/** An application may connect and start its microservices after its own start; it has so long for that. */
+/** How long an application has to connect and start its microservices after its own start. */
 const GRACE_MS = 2_000;
 const SHOWN = 5;
 
-/** Says once, soon after the start, what was forgotten where it would otherwise only be silent: nothing is handled. */
+/** Warns once, soon after the start, of mistakes that are otherwise silent: nothing would be handled. */
 @Injectable()
 export class StartWarnings implements OnApplicationBootstrap, OnModuleDestroy {
   readonly #abort = new AbortController();
@@ -31,8 +31,8 @@ export class StartWarnings implements OnApplicationBootstrap, OnModuleDestroy {
     const strays = handlersOfProviders(this.discovery, name);
     if (strays.length > 0)
       logger.warn(
-        `${listOf(strays)}: Nest binds handlers of controllers only, and these are providers. Put their classes into ` +
-          '`controllers` of a module.',
+        `${listOf(strays)}: Nest binds only handlers of controllers, but these are providers. List their classes in ` +
+          '`controllers` of a module instead.',
       );
     if (relay !== undefined) this.#watch.start();
     void this.#look();
@@ -56,11 +56,11 @@ export class StartWarnings implements OnApplicationBootstrap, OnModuleDestroy {
       const names = (await topics.list()).map((topic) => topic.name);
       for (const missing of missingTopics(handlers, names)) logger.warn(missing);
     } catch (error) {
-      logger.debug(`the handlers' topics could not be looked for: ${describeError(error)}`);
+      logger.debug(`could not look up the topics of the handlers: ${describeError(error)}`);
     }
   }
 
-  /** What keeps this process from consuming, or from stopping in order. */
+  /** What keeps this process from consuming or from stopping in order. */
   #warning(handlers: readonly DeclaredPattern[]): string | undefined {
     const { name, sagas } = this.waybill;
     const { handlerCount, isListening } = this.server;
@@ -70,10 +70,10 @@ export class StartWarnings implements OnApplicationBootstrap, OnModuleDestroy {
     ].join(' and ');
     if (isListening) {
       if (what === '')
-        return 'WaybillServer was started, and the application has no handlers for it. Is a controller missing in `controllers` of its module?';
+        return 'WaybillServer was started, but the application has no handlers for it. Is a controller missing from `controllers` of its module?';
       return process.listenerCount('SIGTERM') > 0
         ? undefined
-        : 'SIGTERM will end this process without stopping Waybill: its partitions then wait for the lease to run out. ' +
+        : 'SIGTERM will end this process without stopping Waybill: its partitions then wait until the lease expires. ' +
             'Call app.enableShutdownHooks().';
     }
     if (what === '') return undefined;
@@ -81,7 +81,7 @@ export class StartWarnings implements OnApplicationBootstrap, OnModuleDestroy {
       handlerCount > 0
         ? 'await app.startAllMicroservices(), or app.listen() of a microservice'
         : connecting(name);
-    return `nothing consumes in this process, and it has ${what}. Call ${call}; or set consumer: false if another process is to consume.`;
+    return `this process has ${what} but does not consume. Call ${call}, or set consumer: false if another process consumes.`;
   }
 }
 

@@ -7,14 +7,16 @@ import {
 } from '@waybill/kernel';
 import { unsubscribedTopics } from '@waybill/log/internal';
 
-/** How long a message may stand in the log before a group for it is missed: services start at different times. */
+/** How old a message must be before a missing group is reported: services start at different times. */
 const AGE_MS = 5_000;
 const FIRST_LOOK_MS = 2_000;
 const LAST_LOOK_MS = 300_000;
-/** Topics that one look tells of at most. */
+/** Maximum number of topics that one check reports. */
 const AT_A_TIME = 20;
 
-/** Says once of each topic that it holds messages which no group reads. It looks ever more seldom, up to every 5 minutes. */
+/**
+ * Reports once per topic that it holds messages which no group reads. The interval between checks grows to 5 minutes.
+ */
 export class SubscriberWatch {
   readonly #service: BackgroundService;
   readonly #told = new Set<string>();
@@ -40,19 +42,19 @@ export class SubscriberWatch {
     await this.#service.stop();
   }
 
-  /** One look. Where it may not look, it says nothing: it is only a help. */
+  /** One check. Without the privileges for it, it reports nothing: the watch is only a help. */
   async runOnce(): Promise<PassResult> {
     try {
       const found = await this.session.run(unsubscribedTopics, AGE_MS, this.#told.size + AT_A_TIME);
       for (const { topic } of found.filter((one) => !this.#told.has(one.topic))) {
         this.#told.add(topic);
         this.logger.warn(
-          `topic ${topic} holds messages, and no consumer group reads it: has the service that handles it ever run, and is ` +
-            'its controller in `controllers`? Its messages stay until their retention is over.',
+          `topic ${topic} holds messages, but no consumer group reads it. Has the service that handles it ever run, and is ` +
+            'its controller in `controllers`? Its messages are kept until their retention ends.',
         );
       }
     } catch (error) {
-      this.logger.debug(`topics without a group could not be looked for: ${describeError(error)}`);
+      this.logger.debug(`could not look for topics without a group: ${describeError(error)}`);
     }
     return 'idle';
   }

@@ -1,11 +1,11 @@
-/** The guards that a handler can have. */
+/** The guards that a handler can use. */
 export const GUARD_KINDS = ['entry', 'message-id', 'lease'] as const;
 
 /**
- * What a delivery is known by when it comes again.
+ * How a repeated delivery is recognised.
  *
- * - `entry`: its place in the log. Position, mark or inbox row say that it is done, in the handler's transaction.
- * - `message-id`: its id, kept in the handler's transaction; for producers that may send a message twice.
- * - `lease`: its id, under a lease, for a handler whose effect is in no transaction.
+ * - `entry`: by its place in the log. Its position, mark or inbox row is stored in the handler's transaction.
+ * - `message-id`: by its id, stored in the handler's transaction; for producers that may send a message twice.
+ * - `lease`: by its id, under a lease, for a handler whose effect is outside of any transaction.
  */
 export type IdempotentGuard = (typeof GUARD_KINDS)[number];

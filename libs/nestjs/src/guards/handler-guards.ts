@@ -3,12 +3,14 @@ import { type MessageIdGuard, LeaseGuard, type LeaseGuardOptions, type LeaseStor
 import { type LeaseGuardDependencies } from '@waybill/guard/internal';
 import { EffectInProgressError, isWaybillError, MessageIdInvalidError } from '@waybill/kernel';
 
-/** A handler waits so long for the same message elsewhere, in milliseconds; then it gives its place to others. */
+/**
+ * How long a handler waits for another delivery of the same message, in milliseconds, before it releases its permit.
+ */
 const WAIT_MS = 500;
-/** And is handed the message again after so many milliseconds. */
+/** The delay, in milliseconds, until the message is delivered again. */
 const AGAIN_MS = 1_000;
 
-/** What a guard knows of the delivery under way. */
+/** What a guard knows of the current delivery. */
 export interface GuardedContext {
   readonly topic: string;
   readonly partition: number;
@@ -19,7 +21,7 @@ export interface GuardedContext {
   readonly transaction: unknown;
 }
 
-/** A delivery that comes to the guard of its handler. */
+/** A delivery that reaches its handler's guard. */
 export interface GuardedDelivery {
   readonly guard: 'message-id' | 'lease';
   /** Of the handler. */
@@ -33,28 +35,28 @@ export interface HandlerGuardsDependencies {
   readonly messageIdGuard: MessageIdGuard;
   readonly store: LeaseStore;
   readonly leaseOptions: LeaseGuardOptions;
-  /** Of the instance; stands in front of every name. */
+  /** The instance's scope; a prefix of every name. */
   readonly group: string;
-  /** What its lease guard logs to, and encrypts with. */
+  /** The logger and cipher of its lease guard. */
   readonly guard: LeaseGuardDependencies;
 }
 
-/** The guards of handlers that know a message by its id. */
+/** The guards of handlers that recognise messages by id. */
 export class HandlerGuards {
   readonly #leases: LeaseGuard;
 
   /** @throws ConfigurationError */
   constructor(private readonly dependencies: HandlerGuardsDependencies) {
     const { store, leaseOptions, guard } = dependencies;
-    // A handler that waits holds a connection and a place: it waits briefly, and comes again.
+    // A waiting handler holds a connection and a permit: it waits briefly and is retried later.
     this.#leases = new LeaseGuard(store, { ...leaseOptions, onConflict: 'wait', waitMs: WAIT_MS }, guard);
   }
 
   /**
    * Runs a handler under its guard.
-   * @returns what it returned, now or when it ran
-   * @throws a verdict `retryIn` where another is at the message, or nobody can say: no attempt is counted
-   * @throws IdOutsideWindowError, MessageIdInvalidError: a dead letter at once; whatever the handler throws
+   * @returns what the handler returned, now or when it first ran
+   * @throws a verdict `retryIn` when another process handles the message or its state is unknown: no attempt is counted
+   * @throws IdOutsideWindowError, MessageIdInvalidError: a dead letter at once; what the handler throws
    */
   async once(
     { guard, name, messageId, context }: GuardedDelivery,

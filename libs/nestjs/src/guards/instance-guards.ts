@@ -29,18 +29,18 @@ const LEASE_WINDOW_MAX_MS = 42 * 86_400_000;
 export interface InstanceGuardsDependencies {
   /** Of the instance. */
   readonly name: string;
-  /** The service's name; undefined where the module has none. */
+  /** The service's name; undefined if the module has none. */
   readonly group: string | undefined;
   readonly options: ModuleGuardOptions | undefined;
   /** Where leases are kept; undefined: in PostgreSQL. */
   readonly redis: RedisGiven | undefined;
-  /** Before the name of every key in Redis. */
+  /** The prefix of every key in Redis. */
   readonly redisPrefix: string;
-  /** Whether statements in transactions of others may be kept prepared. */
+  /** Whether statements in others' transactions may stay prepared. */
   readonly preparedStatements: boolean;
   /** Of the service's own database. */
   readonly databaseName: string;
-  /** Where effects are. */
+  /** The database in which effects are stored. */
   readonly database: PgDatabase;
   readonly logger: Logger;
   readonly sealer: Sealer;
@@ -49,12 +49,12 @@ export interface InstanceGuardsDependencies {
 /** The guards of one instance: of messages, of effects without a transaction, and of requests. */
 export class InstanceGuards {
   readonly messageIdGuard: MessageIdGuard;
-  /** For effects that are in no transaction. */
+  /** For effects outside of any transaction. */
   readonly leases: LeaseGuard;
   /** For requests with an `Idempotency-Key`. */
   readonly requests: RequestGuard;
   readonly handlers: HandlerGuards;
-  /** Effects outside of any database, such as the charge of a card. */
+  /** Effects outside of any database, such as charging a card. */
   readonly effects: ExternalEffects;
   readonly effectOperations: EffectOperations;
   /** Operations of distributed transactions. */
@@ -106,7 +106,7 @@ export class InstanceGuards {
     this.retention = new GuardRetention(database.session, retention, logger);
   }
 
-  /** @throws ConfigurationError listing every window that is shorter than what it has to outlast */
+  /** @throws ConfigurationError that lists every window that is too short */
   assertWindows(handlers: readonly GuardedHandler[], horizons: Omit<GuardHorizons, 'windowMs'>): void {
     const windowMs = { 'message-id': this.messageIdGuard.windowMs, lease: this.#leaseWindowMs };
     const problems = problemsOfWindows(handlers, { ...horizons, windowMs });
@@ -114,7 +114,7 @@ export class InstanceGuards {
       throw new ConfigurationError('The windows of the guards are too short', problems);
   }
 
-  /** How often Redis said something of leases that this service has not written; undefined without Redis. */
+  /** Number of lease values in Redis that this service did not write; undefined without Redis. */
   get forgedLeases(): number | undefined {
     return this.#redisLeases?.forged;
   }
@@ -134,9 +134,9 @@ export class InstanceGuards {
   ): LeaseStore {
     const postgres = new PostgresLeaseStore(database.session);
     if (redis === undefined) return postgres;
-    // What is wrong with the connection shows when it is used.
+    // Connection problems show when the connection is used.
     this.#redis = openRedis(redis, false, () => {});
-    // The braces keep all keys of timers together; leases are spread over a cluster.
+    // The braces keep all timer keys in one cluster slot; leases are spread over the cluster.
     const prefix = `${redisPrefix.replaceAll(/[{}]/g, '')}:guard`;
     const seal = new LeaseSeal(database.session, group ?? name);
     const client = this.#redis as RedisLeaseClient;
@@ -146,8 +146,8 @@ export class InstanceGuards {
 }
 
 /**
- * Tells an instance from others that share its Redis or its database: by group, database and schema. The group comes first:
- * by it the database tells whose guard it is.
+ * Distinguishes an instance from others that share its Redis or its database: by group, database and schema. The group
+ * comes first, because the database identifies a guard's owner by it.
  */
 function scopeOf({ name, group, databaseName, database }: InstanceGuardsDependencies): string {
   return `${group ?? name}/${databaseName}/${database.schema}`;

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { LeaseClaim, LeaseStore } from '@waybill/guard';
 
-/** Longer names are hashed behind the group, so that they fit an index. */
+/** Longer names are hashed, after the group, to fit an index. */
 const NAME_MAX = 400;
 
-/** Leases of one instance, in a store that it shares with others. */
+/** Leases of one instance, in a store that several instances share. */
 export class ScopedLeaseStore implements LeaseStore {
-  /** @param scope of the instance; other instances have another */
+  /** @param scope the instance's scope; each instance has a different one */
   constructor(
     private readonly store: LeaseStore,
     private readonly scope: string,

@@ -9,17 +9,17 @@ export type HalfMessageCheckTarget =
   /** Those whose messages go to this topic. */
   | string
   | {
-      /** All of a producer group that no check of a topic is for. */
+      /** All of a producer group for which no topic-specific check exists. */
       readonly group: string;
-      /** The instance of Waybill, where an application has several. */
+      /** The instance of Waybill, if an application has several. */
       readonly name?: string;
     }
   | { readonly topic: string; readonly name?: string };
 
 /**
- * Marks a method of a provider as the check-back of half messages: it gets the half message and answers `commit`,
- * `rollback` (final: its local work has not taken effect and never will) or `unknown`. A throw is no answer; it is asked
- * again. Any process of the producer group may be asked about half messages of any other.
+ * Marks a method of a provider as the check-back of half messages: it gets the half message and returns `commit`,
+ * `rollback` (final: its local work has not taken effect and never will) or `unknown`. If it throws, the outcome is
+ * unknown and it is called again. Any process of the producer group may be asked to check half messages of any other.
  */
 export function HalfMessageCheck(
   target: HalfMessageCheckTarget,
@@ -35,7 +35,7 @@ export function HalfMessageCheck(
   };
 }
 
-/** What {@link HalfMessageCheck} says of a method; undefined where it is not decorated. */
+/** The options of {@link HalfMessageCheck} on a method; undefined if it is not decorated. */
 export function checkTargetOf(method: object): Exclude<HalfMessageCheckTarget, string> | undefined {
   const target = Reflect.getMetadata(METADATA, method) as HalfMessageCheckTarget | undefined;
   return typeof target === 'string' ? { topic: target } : target;

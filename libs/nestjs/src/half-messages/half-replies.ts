@@ -4,9 +4,9 @@ import type { ControlMessage, Outbox, TransactionHandle } from '@waybill/outbox'
 import type { Replies, ReplyTransaction } from '@waybill/saga';
 
 /**
- * Answers of participants whose database is not the log's: by half message. It is prepared when the answer is known, the
- * participant's transaction passes its barrier, and it is committed behind that. What a crash leaves open is asked about,
- * by the barrier.
+ * Replies of participants whose database is not the log's, by half message. A reply is prepared when it is known, the
+ * participant's transaction passes its barrier, and the reply is committed after that. If a crash leaves it open,
+ * check-back resolves it by the barrier.
  */
 export class HalfReplies implements Replies {
   constructor(
@@ -15,7 +15,7 @@ export class HalfReplies implements Replies {
     private readonly logger: Logger,
   ) {}
 
-  /** Where nobody tells of the commit, the answer is sent by check-back. */
+  /** Without a notification of the commit, check-back sends the reply. */
   join(tx: TransactionHandle | undefined): ReplyTransaction {
     const joined = this.outbox.join(tx, 'participant.reply');
     const { session } = joined;
@@ -39,7 +39,9 @@ export class HalfReplies implements Replies {
     try {
       await this.halves.commit(id);
     } catch (error) {
-      this.logger.warn(`half message ${id} is left to check-back: ${describeError(error)}`);
+      this.logger.warn(
+        `half message ${id} could not be committed; check-back will resolve it: ${describeError(error)}`,
+      );
     }
   }
 }

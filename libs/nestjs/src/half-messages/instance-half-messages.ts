@@ -14,10 +14,10 @@ import type { ModuleHalfMessageOptions } from '../options/half-message-options.j
 /** What the half messages of an instance work with. */
 export interface InstanceHalfMessagesDependencies {
   readonly options: ModuleHalfMessageOptions | undefined;
-  /** The producer group. Without one nothing is checked. */
+  /** The producer group. Without one, no checks run. */
   readonly group: string;
   readonly codecs: Readonly<Record<string, Codec>> | undefined;
-  /** Whether this process asks about half messages where the options do not say. */
+  /** Whether this process checks half messages by default. */
   readonly checksByDefault: boolean;
   readonly bus: PgDatabase;
   /** The service's own database, known to half messages as `default`. */
@@ -31,13 +31,13 @@ export interface InstanceHalfMessagesDependencies {
   readonly sealer: Sealer;
 }
 
-/** Half messages of one instance: the service, the operators' desk, and check-back. */
+/** Half messages of one instance: the service, the operators' actions and check-back. */
 export class InstanceHalfMessages {
   readonly service: HalfMessages;
   readonly operations: HalfMessageOperations;
-  /** Asks about half messages; undefined when this process does not. */
+  /** Checks half messages; undefined if this process does not. */
   readonly checker: HalfMessageChecker | undefined;
-  /** Checks of the user's, by topic. They are found when the application starts. */
+  /** The user's checks, by topic. They are discovered when the application starts. */
   readonly checks = new Map<string, CheckBack>();
 
   /** @throws ConfigurationError */

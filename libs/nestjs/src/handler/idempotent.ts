@@ -13,33 +13,36 @@ import { from, lastValueFrom, type Observable } from 'rxjs';
 import { GUARD_KINDS, type IdempotentGuard } from '../guards/guard-kind.js';
 import { WaybillContext } from './waybill-context.js';
 
-/** Under this key the extras of `@EventPattern` say how a handler is guarded. Being a symbol, it is no option. */
+/**
+ * The key under which the extras of `@EventPattern` hold the handler's guard. A symbol, so that it is not taken for an
+ * option.
+ */
 const GUARD = Symbol.for('waybill.idempotent');
 
 /** Options of {@link Idempotent}. */
 export interface IdempotentOptions<Payload = unknown> {
-  /** Default `entry`: right wherever the handler writes through its transaction and the producer sends a message once. */
+  /** Default `entry`: correct if the handler writes through its transaction and the producer sends a message once. */
   readonly guard?: IdempotentGuard;
-  /** Names the message for `message-id` and `lease`. Default: the message's id. */
+  /** Identifies the message for `message-id` and `lease`. Default: the message's id. */
   readonly id?: (payload: Payload, context: WaybillContext) => string | null | undefined;
-  /** Names the handler in what is kept. Default `Class.method`; give one before you rename either. */
+  /** Identifies the handler in stored rows. Default `Class.method`; set it before you rename either. */
   readonly name?: string;
 }
 
-/** A guard of a handler, as the handler's extras tell it. */
+/** A handler's guard, as stored in the handler's extras. */
 export interface DeclaredGuard {
   readonly guard: IdempotentGuard;
-  /** For messages: `Billing.onPlaced`. */
+  /** For error messages: `Billing.onPlaced`. */
   readonly where: string;
 }
 
 /**
- * Lets a message take effect once in an `@EventPattern` handler; stands above or below it. A duplicate does not run the
- * handler again; what the handler returned is kept, so it must be JSON. Pipes run within the guard, class-wide and
- * global interceptors around it.
+ * Lets a message take effect once in an `@EventPattern` handler; put it above or below that decorator. A duplicate does
+ * not run the handler again; the handler's result is stored, so it must be JSON. Pipes run within the guard, class-wide
+ * and global interceptors around it.
  *
- * Under `lease` nothing may be written through the delivery's transaction: the effect is marked as done before that
- * commits, and when it does not, the effect is not repeated.
+ * With `lease`, do not write through the delivery's transaction: the effect is marked as done before that transaction
+ * commits, and if it does not commit, the effect is not repeated.
  * @throws ConfigurationError
  */
 export function Idempotent<Payload = never>(options: IdempotentOptions<Payload> = {}): MethodDecorator {
@@ -48,9 +51,10 @@ export function Idempotent<Payload = never>(options: IdempotentOptions<Payload> 
   if (!GUARD_KINDS.includes(guard))
     problems.push(`guard must be one of ${GUARD_KINDS.join(', ')}, got ${show(guard)}`);
   if (guard === 'entry' && id !== undefined)
-    problems.push('guard entry knows a delivery by its place: leave out id');
+    problems.push('guard entry recognises a delivery by its place in the log: leave out id');
   if (name !== undefined && !/^[^\0]{1,100}$/.test(name)) problems.push('name must be 1 to 100 characters');
-  if (problems.length > 0) throw new ConfigurationError('@Idempotent is not usable', problems);
+  if (problems.length > 0)
+    throw new ConfigurationError('The options of @Idempotent are not usable', problems);
   return (prototype, method, descriptor) => {
     const handler = descriptor.value as object;
     const where = `${prototype.constructor.name}.${String(method)}`;
@@ -66,7 +70,7 @@ export function Idempotent<Payload = never>(options: IdempotentOptions<Payload> 
   };
 }
 
-/** How the handler with these extras is guarded; undefined where nothing is said. */
+/** The guard of the handler with these extras; undefined if it has none. */
 export function guardOf(extras: unknown): DeclaredGuard | undefined {
   return (extras as { [GUARD]?: DeclaredGuard } | undefined)?.[GUARD];
 }
@@ -86,8 +90,8 @@ class IdempotentInterceptor implements NestInterceptor {
     const rpc = execution.switchToRpc();
     const context = rpc.getContext<unknown>();
     if (!(context instanceof WaybillContext) || context.guards === undefined) {
-      throw new ConfigurationError('@Idempotent guards deliveries of Waybill only', [
-        `${name} was called by another transport: there, use MessageIdGuard or LeaseGuard`,
+      throw new ConfigurationError('@Idempotent works only for deliveries of Waybill', [
+        `${name} was called by another transport: use MessageIdGuard or LeaseGuard there`,
       ]);
     }
     const messageId = id === undefined ? context.messageId : id(rpc.getData(), context);
@@ -95,7 +99,7 @@ class IdempotentInterceptor implements NestInterceptor {
   }
 }
 
-/** What the handler returned last. A verdict is no result: it is thrown, so that nothing is kept of it. */
+/** The last value that the handler returned. A verdict is not a result: it is thrown, so that it is not stored. */
 async function lastValueOf(next: CallHandler): Promise<unknown> {
   const result: unknown = await lastValueFrom(next.handle(), { defaultValue: undefined });
   if (result instanceof HandlerVerdict) throw result;

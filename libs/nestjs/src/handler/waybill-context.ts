@@ -6,14 +6,14 @@ import type { HandlerGuards } from '../guards/handler-guards.js';
 import { type SagaContext, sagaContextOf } from '../sagas/saga-context.js';
 
 /**
- * What `@Ctx()` gives a handler: the delivery under way.
+ * What `@Ctx()` gives a handler: the current delivery.
  *
  * @typeParam Transaction type of the transaction's handle; `Prisma.TransactionClient` with Prisma
  */
 export class WaybillContext<Transaction = PgTransactionHandle> extends BaseRpcContext<[Delivery]> {
   /**
-   * @param guards of the instance, for handlers with `@Idempotent`
-   * @param locks of the instance, for handlers of sagas' commands
+   * @param guards the instance's guards, for handlers with `@Idempotent`
+   * @param locks the instance's locks, for handlers of saga commands
    */
   constructor(
     delivery: Delivery,
@@ -29,8 +29,8 @@ export class WaybillContext<Transaction = PgTransactionHandle> extends BaseRpcCo
   }
 
   /**
-   * The open transaction of this delivery. What is written through it, and published with it, takes effect exactly
-   * once; anything else a handler does may be repeated.
+   * The open transaction of this delivery. What is written and published through it takes effect exactly once; anything
+   * else a handler does may be repeated.
    */
   get transaction(): Transaction {
     return this.delivery.transaction as Transaction;
@@ -56,37 +56,37 @@ export class WaybillContext<Transaction = PgTransactionHandle> extends BaseRpcCo
     return this.delivery.headers;
   }
 
-  /** Headers of Waybill's own (`waybill-…`), which no user can write: whose request or command the message is. */
+  /** Waybill's own headers (`waybill-…`), which users cannot set: they identify the request or command. */
   get control(): Readonly<Record<string, string>> {
     return this.delivery.control;
   }
 
-  /** The payload as the handler's pipes got it. */
+  /** The payload after the handler's pipes. */
   get payload(): unknown {
     return this.delivery.payload;
   }
 
-  /** The headers once more, under the name that Nest's own transports have for what their clients attach to a packet. */
+  /** Same as `headers`, under the name that Nest's own transports use for the metadata of a packet. */
   getMetadata(): Readonly<Record<string, string>> {
     return this.headers;
   }
 
-  /** The topic once more, as Nest's own transports name it. */
+  /** Same as `topic`, under the name that Nest's own transports use. */
   getPattern(): string {
     return this.topic;
   }
 
-  /** Whether an operator has redriven the message, as a dead letter. */
+  /** Whether the message is a dead letter that an operator has redriven. */
   get isRedriven(): boolean {
     return this.delivery.isRedriven;
   }
 
-  /** The message's id; null for records of producers that give none. */
+  /** The message's id; null if its producer gave none. */
   get messageId(): string | null {
     return this.delivery.messageId;
   }
 
-  /** Whose data the message holds, where its publisher said so. */
+  /** The subject of the message's data, if its publisher named one. */
   get subject(): string | null {
     return this.delivery.subject;
   }
@@ -96,7 +96,7 @@ export class WaybillContext<Transaction = PgTransactionHandle> extends BaseRpcCo
     return this.delivery.timestamp;
   }
 
-  /** Counts the hand-overs of this message, from 1. */
+  /** Number of this delivery of the message, from 1. */
   get attempt(): number {
     return this.delivery.attempt;
   }
@@ -106,7 +106,7 @@ export class WaybillContext<Transaction = PgTransactionHandle> extends BaseRpcCo
     return this.locks && sagaContextOf(this.delivery, this.locks);
   }
 
-  /** Aborts when the delivery cannot be committed any more, and when the asker of a request gives up. */
+  /** Aborts when the delivery can no longer be committed, or when the requester cancels. */
   get signal(): AbortSignal {
     return this.delivery.signal;
   }

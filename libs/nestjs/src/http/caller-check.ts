@@ -8,7 +8,7 @@ import { DEFAULT_NAME } from '../options/instance-name.js';
 import type { Waybill } from '../instance/waybill.js';
 
 /**
- * Refuses at start an `@IdempotentRequest` that could not tell who asks: without the option `caller` it goes by the
+ * Refuses an `@IdempotentRequest` at start if it cannot identify callers: without the option `caller` it needs the
  * authenticated user, and without a guard there is none.
  */
 @Injectable()
@@ -24,11 +24,11 @@ export class CallerCheck implements OnApplicationBootstrap {
     const places = [...this.#decorated(), ...this.#interceptors()];
     if (places.length > 0)
       throw new ConfigurationError(
-        'Requests cannot be told apart by their callers',
+        'The callers of idempotent requests cannot be identified',
         places.map(
           (where) =>
-            `${where} has neither the option caller nor a guard that authenticates: say who asks, as ` +
-            "{ caller: (request) => … }, or { caller: 'anonymous' } where everybody may share answers",
+            `${where} has neither the option caller nor a guard that authenticates: identify the caller with ` +
+            "{ caller: (request) => … }, or { caller: 'anonymous' } if all callers may share responses",
         ),
       );
   }
@@ -54,7 +54,7 @@ export class CallerCheck implements OnApplicationBootstrap {
     });
   }
 
-  /** Those that the application provides itself, around all of its requests. */
+  /** Guards that the application itself provides for all requests. */
   #interceptors(): string[] {
     if (this.waybill.name !== DEFAULT_NAME) return [];
     return this.discovery

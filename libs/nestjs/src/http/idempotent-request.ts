@@ -27,7 +27,7 @@ import { RequestGuard } from '../guards/request-guard.js';
 import { InjectWaybill } from '../injection/waybill-token.js';
 import { DEFAULT_NAME } from '../options/instance-name.js';
 
-/** What is done with a response; Express and Fastify have it both. */
+/** The part of a response that is used, common to Express and Fastify. */
 interface HttpResponse {
   readonly statusCode: number;
   status(code: number): unknown;
@@ -36,51 +36,51 @@ interface HttpResponse {
 
 /** Options of {@link IdempotentRequest}. */
 export interface IdempotentRequestOptions {
-  /** Whether a request without the header is refused; else it is let through, unguarded. Default true. */
+  /** Whether a request without the header is refused; otherwise it runs unguarded. Default true. */
   readonly required?: boolean;
   /**
-   * Who asks: keys of one caller mean nothing to another. Default: the authenticated user, `request.user.id` (or `userId`,
-   * or `sub`), which takes a guard that authenticates; without one the application does not start. `'anonymous'`: all
-   * share their answers.
+   * Identifies the caller: each caller has separate keys. Default: the authenticated user, `request.user.id` (or
+   * `userId`, or `sub`), which needs a guard that authenticates; without one the application does not start.
+   * `'anonymous'`: all callers share their responses.
    */
   readonly caller?: CallerOf | 'anonymous';
-  /** The instance of Waybill, where an application has several. */
+  /** The instance of Waybill, if an application has several. */
   readonly name?: string;
 }
 
 const SPECS = { required: flag(true), caller: callerSpec() };
-/** Under this key a class or a method says whether its requests tell who asks. */
+/** The metadata key under which a class or a method declares how its callers are identified. */
 const CALLER = 'waybill:idempotent-request';
 
 const HEADER = 'idempotency-key';
-/** What a guard keeps of a request: how it was answered. */
+/** The stored response to a request. */
 interface StoredResponse {
   readonly status: number;
   readonly body?: unknown;
   /** Whether it was thrown as an HttpException. */
   readonly thrown: boolean;
 }
-/** Requests that are under a guard: one of a method within one of the application does nothing. */
+/** Requests that are already guarded: a method's guard within an application-wide one does nothing. */
 const guarded = new WeakSet<object>();
-/** Refusals that say "not now": the request may be sent again under its key. */
+/** Refusals that mean "not now": the request may be repeated with its key. */
 const NOT_NOW = new Set([408, 425, 429]);
 
 /**
- * Answers a request with an `Idempotency-Key` once: a repetition gets status and body of the first answer, and the header
- * `Idempotency-Replayed: true`. The same key with another query or body is 422, while the first is under way 409 with
- * `Retry-After`, a missing or unusable key 400, an unknown caller 401. Keys are the caller's, the method's and the route's
- * own, with its parameters; they are kept for `guards.requests.windowMs` (a day).
+ * Runs a request with an `Idempotency-Key` once: a repetition gets the status and body of the first response, and the
+ * header `Idempotency-Replayed: true`. The same key with another query or body gets 422, during the first request 409
+ * with `Retry-After`, a missing or invalid key 400, an unknown caller 401. Keys are separate for each caller, method
+ * and route with its parameters; they are kept for `guards.requests.windowMs` (a day).
  *
- * Answers with 4xx that the handler throws are kept; after 408, 425, 429, 5xx and any other error the key is free again.
- * Handlers return JSON values.
+ * 4xx responses that the handler throws are kept; after 408, 425, 429, 5xx and any other error the key is free again.
+ * Handlers must return JSON values.
  *
- * The key is marked when the handler has ended. When the process dies before that, its lease ends, and a repetition runs
- * the handler again: what must not happen twice goes through `messageIdGuard.once` in its own transaction, under the key that
- * {@link IdempotencyKey} gives the handler.
+ * The key is marked when the handler has ended. If the process crashes before that, its lease expires and a repetition
+ * runs the handler again: what must not happen twice goes through `messageIdGuard.once` in its own transaction, under
+ * the key that {@link IdempotencyKey} gives the handler.
  *
- * It stands within the interceptors of the class and of the application, and hands them the body as plain JSON, at the
- * first time too. Where they make something else of it by its class (ClassSerializerInterceptor), provide
- * {@link IdempotencyInterceptor} as the first `APP_INTERCEPTOR` instead.
+ * It runs inside the interceptors of the class and of the application, and passes them the body as plain JSON, also the
+ * first time. If they convert the body by its class (ClassSerializerInterceptor), provide {@link
+ * IdempotencyInterceptor} as the first `APP_INTERCEPTOR` instead.
  * @throws ConfigurationError
  */
 export function IdempotentRequest(options: IdempotentRequestOptions = {}): MethodDecorator & ClassDecorator {
@@ -90,25 +90,25 @@ export function IdempotentRequest(options: IdempotentRequestOptions = {}): Metho
   return applyDecorators(SetMetadata(CALLER, declared), UseInterceptors(interceptorFor(name, rest)));
 }
 
-/** How an {@link IdempotentRequest} knows who asks. */
+/** How an {@link IdempotentRequest} identifies its callers. */
 export interface DeclaredCaller {
-  /** By an option of its own. */
+  /** By its own option. */
   readonly isGiven: boolean;
   readonly instance: string;
 }
 
-/** What a class or a method has declared; undefined where it is not decorated. */
+/** What a class or a method has declared; undefined if it is not decorated. */
 export function declaredCaller(target: object): DeclaredCaller | undefined {
   return Reflect.getMetadata(CALLER, target) as DeclaredCaller | undefined;
 }
 
-/** The request's `Idempotency-Key`, for a handler's parameter; undefined when it has none and needs none. */
+/** The request's `Idempotency-Key`, for a handler's parameter; undefined if it has none and needs none. */
 export const IdempotencyKey: () => ParameterDecorator = createParamDecorator(
   (_: unknown, execution: ExecutionContext): string | undefined =>
     keyOf(execution.switchToHttp().getRequest<IdempotentHttpRequest>()),
 );
 
-/** See {@link IdempotentRequest}. Requests of other kinds than HTTP pass. */
+/** See {@link IdempotentRequest}. Requests other than HTTP pass unguarded. */
 @Injectable()
 export class IdempotencyInterceptor implements NestInterceptor {
   readonly #options;
@@ -121,7 +121,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     this.#options = resolveOptions('IdempotencyInterceptor', SPECS, options);
   }
 
-  /** Whether an option says who asks; else it is the authenticated user. */
+  /** Whether an option identifies the caller; otherwise it is the authenticated user. */
   get knowsCaller(): boolean {
     return this.#options.caller !== authenticatedUser;
   }
@@ -168,7 +168,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
   }
 }
 
-/** The class that Nest makes within the module of the controller, with the guard of the instance. */
+/** The class that Nest creates within the controller's module, with the guard of the instance. */
 function interceptorFor(
   name: string | undefined,
   options: Omit<IdempotentRequestOptions, 'name'>,
@@ -182,11 +182,11 @@ function interceptorFor(
   return mixin(InstanceInterceptor);
 }
 
-/** @throws IdempotencyError when it is not usable */
+/** @throws IdempotencyError if the key is invalid */
 function keyOf({ headers }: IdempotentHttpRequest): string | undefined {
   const given = headers[HEADER];
   if (given === undefined) return undefined;
-  // As a text of structured fields (RFC 9651) it stands in quotes.
+  // As a string of structured fields (RFC 9651) it is quoted.
   const key = /^"(.*)"$/.exec(String(given))?.[1] ?? String(given);
   if (Array.isArray(given) || !/^[\x21-\x7e]{1,255}$/.test(key)) throw new IdempotencyError('malformed');
   return key;
@@ -194,11 +194,11 @@ function keyOf({ headers }: IdempotentHttpRequest): string | undefined {
 
 function storedResponse(body: unknown, { statusCode }: HttpResponse): StoredResponse {
   if (body instanceof StreamableFile)
-    throw new TypeError('a stream cannot be kept for @IdempotentRequest: return a JSON value');
+    throw new TypeError('@IdempotentRequest cannot store a stream: return a JSON value');
   return { status: statusCode, body, thrown: false };
 }
 
-/** The answer of a handler that refuses for good; undefined when the request may be sent again. */
+/** The response of a handler that refuses for good; undefined if the request may be repeated. */
 function refusalOf(error: unknown): StoredResponse | undefined {
   if (!(error instanceof HttpException)) return undefined;
   const status = error.getStatus();
@@ -206,7 +206,7 @@ function refusalOf(error: unknown): StoredResponse | undefined {
   return { status, body: error.getResponse(), thrown: true };
 }
 
-/** What the guard refuses, in the words of HTTP; everything else as it is. */
+/** Converts the guard's refusals to HTTP errors; returns everything else unchanged. */
 function refused(error: unknown, response: HttpResponse): unknown {
   if (!isWaybillError(error)) return error;
   const { code } = error;

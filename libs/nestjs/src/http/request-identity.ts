@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto';
 import { IdempotencyError } from './idempotency-error.js';
 
-/** What is looked at of a request; Express and Fastify have it both. */
+/** The part of a request that is used, common to Express and Fastify. */
 export interface IdempotentHttpRequest {
   readonly method: string;
   readonly url: string;
   readonly originalUrl?: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body?: unknown;
-  /** As it came, where the application was created with `rawBody: true`. */
+  /** The raw body, if the application was created with `rawBody: true`. */
   readonly rawBody?: unknown;
-  /** Who was authenticated, by a guard. */
+  /** The user that a guard has authenticated. */
   readonly user?: unknown;
   /** The parameters of the route. */
   readonly params?: unknown;
@@ -20,15 +20,17 @@ export interface IdempotentHttpRequest {
   readonly routeOptions?: { readonly url?: unknown };
 }
 
-/** Names who asks: keys of one caller mean nothing to another. */
+/** Identifies the caller: each caller has separate keys. */
 export type CallerOf = (request: IdempotentHttpRequest) => string;
 
-/** Where authentication leaves the id of a user: Passport's and Nest's examples, and the subject of a token (RFC 7519). */
+/**
+ * Where authentication stores the id of a user: Passport's and Nest's examples, and the subject of a token (RFC 7519).
+ */
 const USER_IDS = ['id', 'userId', 'sub'] as const;
 
 /**
  * The id of the authenticated user, `request.user.id` (or `userId`, or `sub`).
- * @throws IdempotencyError where there is none: a key would be shared by all who have none either
+ * @throws IdempotencyError if there is none: all callers without one would share a key
  */
 export const authenticatedUser: CallerOf = ({ user }) => {
   if (typeof user === 'object' && user !== null)
@@ -40,16 +42,16 @@ export const authenticatedUser: CallerOf = ({ user }) => {
   throw new IdempotencyError('caller-unknown');
 };
 
-/** What a request is known by: whose and which it is, and what it says. */
+/** The identity of a request: its caller, its target and its content. */
 export interface RequestIdentity {
   readonly scope: string;
   readonly fingerprint: string;
 }
 
 /**
- * Whose request it is and where it goes, by its route and the route's parameters, and an exact fingerprint of the rest:
- * two ways to write one path are one request, and two that differ in anything that the handler sees are not.
- * @throws IdempotencyError where nothing says who asks
+ * The caller and the target, by the route and its parameters, and an exact fingerprint of the rest: two spellings of
+ * one path are the same request; two requests that differ in anything that the handler sees are different.
+ * @throws IdempotencyError if the caller is unknown
  */
 export function identityOf(request: IdempotentHttpRequest, callerOf: CallerOf): RequestIdentity {
   const caller: unknown = callerOf(request);
@@ -64,7 +66,7 @@ export function identityOf(request: IdempotentHttpRequest, callerOf: CallerOf): 
   };
 }
 
-/** The route as it was declared, and its parameters; undefined where the framework does not tell. */
+/** The route as declared, and its parameters; undefined if the framework does not provide it. */
 function routeOf({ route, routeOptions, params }: IdempotentHttpRequest): unknown {
   const pattern = route?.path ?? routeOptions?.url;
   if (typeof pattern !== 'string') return undefined;
@@ -72,7 +74,7 @@ function routeOf({ route, routeOptions, params }: IdempotentHttpRequest): unknow
   return [trimmed(pattern), values.toSorted(([one], [other]) => (one < other ? -1 : 1))];
 }
 
-/** A path without what most routers look past. */
+/** A path without the differences that most routers ignore. */
 function pathOf(path: string): string {
   try {
     return trimmed(decodeURI(path));
@@ -88,7 +90,7 @@ function trimmed(path: string): string {
     .join('/')}`;
 }
 
-/** The body byte for byte where the application keeps it, else as it was parsed. */
+/** The body byte for byte if the application keeps it, otherwise as parsed. */
 function contentOf({ rawBody, body }: IdempotentHttpRequest): unknown {
   if (rawBody instanceof Uint8Array) return ['raw', Buffer.from(rawBody).toString('base64')];
   return ['parsed', JSON.stringify(body) ?? ''];

@@ -25,7 +25,7 @@ type Class = abstract new (...args: never[]) => unknown;
 /** A class of which each instance of Waybill provides one object. */
 interface Service<Type extends Class = Class> {
   readonly type: Type;
-  /** Names it in tokens. */
+  /** Its name in tokens. */
   readonly name: string;
   readonly make: (waybill: Waybill, discovery: DiscoveryService) => InstanceType<Type>;
 }
@@ -61,5 +61,5 @@ export const WAYBILL_SERVICES = [
   service(WaybillAsyncApi, 'async-api', (waybill, discovery) => new WaybillAsyncApi(waybill, discovery)),
 ] as const;
 
-/** A class that `getWaybillToken` and `@InjectWaybill` take, beside `Waybill` itself. */
+/** A class that `getWaybillToken` and `@InjectWaybill` accept, in addition to `Waybill` itself. */
 export type WaybillService = (typeof WAYBILL_SERVICES)[number]['type'];

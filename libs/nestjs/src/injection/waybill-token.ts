@@ -5,7 +5,7 @@ import { Waybill } from '../instance/waybill.js';
 import { DEFAULT_NAME } from '../options/instance-name.js';
 import { WAYBILL_SERVICES, type WaybillService } from './waybill-services.js';
 
-/** A class of which each instance of Waybill provides one object: the instance itself, and what belongs to it. */
+/** A class of which each instance of Waybill provides one object: the instance itself or one of its services. */
 export type WaybillProvided = typeof Waybill | WaybillService;
 
 const NAMES = new Map<unknown, string>([
@@ -14,22 +14,22 @@ const NAMES = new Map<unknown, string>([
 ]);
 
 /**
- * The injection token of what an instance of Waybill provides: `getWaybillToken(Outbox, 'billing')`. Without a name it is
- * that of the default instance, whose classes are tokens themselves.
+ * The injection token of a service of an instance of Waybill: `getWaybillToken(Outbox, 'billing')`. Without a name it
+ * is the token of the default instance, which is the class itself.
  *
- * @throws ConfigurationError for a class that Waybill does not provide
+ * @throws ConfigurationError if Waybill does not provide the class
  */
 export function getWaybillToken(type: WaybillProvided, name: string = DEFAULT_NAME): symbol {
   const service = NAMES.get(type);
   if (service !== undefined) return Symbol.for(`waybill.${service}.${name}`);
   const given = typeof type === 'function' ? (type as { readonly name: string }).name : show(type);
   const known = WAYBILL_SERVICES.map((one) => one.type.name).join(', ');
-  throw new ConfigurationError('Nothing can be injected', [
-    `${given} is not a class that Waybill provides: give Waybill, ${known}`,
+  throw new ConfigurationError('The class cannot be injected', [
+    `${given} is not a class that Waybill provides: use Waybill, ${known}`,
   ]);
 }
 
-/** Injects what an instance of Waybill provides: `@InjectWaybill(Outbox, 'billing') outbox: Outbox`. */
+/** Injects a service of an instance of Waybill: `@InjectWaybill(Outbox, 'billing') outbox: Outbox`. */
 export function InjectWaybill(type: WaybillProvided, name?: string): ParameterDecorator & PropertyDecorator {
   return Inject(getWaybillToken(type, name));
 }

@@ -3,21 +3,21 @@ import type { Outbox } from '@waybill/outbox';
 import { assertMigrated, databaseIdentity, type SchemaPart } from '@waybill/schema';
 import { assertMayRelay, assertRowsVisible } from '@waybill/schema/internal';
 
-/** What of an instance its databases have to fit. */
+/** The parts of an instance that its databases must fit. */
 interface Instance {
   readonly database: PgDatabase;
   readonly bus: PgDatabase;
   readonly outbox: Outbox;
   readonly logger: Logger;
-  /** Undefined where this process does not. */
+  /** Undefined if this process does not. */
   readonly relay: unknown;
   readonly scheduler: unknown;
 }
 
 /**
- * Checks that the databases of an instance are such as it can work with.
+ * Checks that the databases of an instance fit it.
  * @param part what the service's own database must hold
- * @throws MigrationRequiredError and others of that family; DatabaseUnavailableError; ConfigurationError
+ * @throws MigrationRequiredError and its subclasses; DatabaseUnavailableError; ConfigurationError
  */
 export async function assertDatabases(instance: Instance, part: SchemaPart): Promise<void> {
   const { database, bus, logger, relay, scheduler } = instance;
@@ -34,17 +34,17 @@ export async function assertDatabases(instance: Instance, part: SchemaPart): Pro
 }
 
 /**
- * The relay appends and moves its cursor in one transaction, so the outbox and the log share a database for now. Closes the
- * outbox where they do not.
- * @throws ConfigurationError when the instance relays all the same
+ * The relay appends and moves its cursor in one transaction, so this release needs the outbox and the log in one
+ * database. Closes the outbox if they are not.
+ * @throws ConfigurationError if the instance relays nevertheless
  */
 async function assertOneDatabase({ database, bus, outbox, relay }: Instance): Promise<void> {
   const [own, log] = await Promise.all([databaseIdentity(database.session), databaseIdentity(bus.session)]);
   if (own === log) return;
   if (relay !== undefined) {
     throw new ConfigurationError('The options of WaybillModule are not usable', [
-      'database and bus are two databases; this release relays only within one. Set relay: false for a process that only consumes',
+      'database and bus are two databases; this release relays only within one database. Set relay: false for a process that only consumes',
     ]);
   }
-  outbox.close('database and bus are two databases, and nothing relays between them: use half messages');
+  outbox.close('database and bus are two databases, which the relay does not support: use half messages');
 }

@@ -12,11 +12,14 @@ export interface InstanceConsumerDependencies extends Omit<ConsumerDependencies,
   readonly tracing: Tracing;
 }
 
-/** The consumers of an instance: of its handlers, and of the events that its sagas follow, each in a group of its own. */
+/**
+ * The consumers of an instance: one for its handlers and one for the events that its sagas follow, each in its own
+ * group.
+ */
 export class InstanceConsumers {
   readonly #consumers: Consumer[] = [];
 
-  /** Begins to consume in one more group. @throws ConfigurationError */
+  /** Starts a consumer of another group. @throws ConfigurationError */
   async start({
     options,
     tracing,
@@ -40,7 +43,7 @@ export class InstanceConsumers {
     await Promise.all(this.#consumers.map((consumer) => consumer.stop()));
   }
 
-  /** How they fare, taken together; undefined where there is none. */
+  /** Their combined status; undefined if there is none. */
   get status(): ConsumerStatus | undefined {
     const [first, ...others] = this.#consumers.map(({ status }) => status);
     return first && others.reduce(together, first);

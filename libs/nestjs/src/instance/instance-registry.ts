@@ -4,28 +4,28 @@ import { ConfigurationError } from '@waybill/kernel';
 export class InstanceRegistry<Instance extends { readonly name: string }> {
   readonly #living = new Set<Instance>();
 
-  /** Lets an instance be found by its name. */
+  /** Registers an instance under its name. */
   add(instance: Instance): void {
     this.#living.add(instance);
   }
 
-  /** Lets an instance be found no more. */
+  /** Removes an instance. */
   remove(instance: Instance): void {
     this.#living.delete(instance);
   }
 
   /**
-   * The instance of this process that has a name, for what Nest makes without injecting anything.
-   * @throws ConfigurationError when there is none, or more than one
+   * The instance of this process with this name, for objects that Nest creates without injection.
+   * @throws ConfigurationError if there is none, or more than one
    */
   named(name: string): Instance {
     const [found, ...others] = [...this.#living].filter((instance) => instance.name === name);
     if (found !== undefined && others.length === 0) return found;
     const problem =
       found === undefined
-        ? `no instance named ${JSON.stringify(name)} lives in this process: import WaybillModule with that name`
-        : `${others.length + 1} instances named ${JSON.stringify(name)} live in this process: inject the one that is meant, ` +
-          'by ClientsModule.registerAsync and waybillClient(waybill)';
-    throw new ConfigurationError('A WaybillClient has nothing to work with', [problem]);
+        ? `no instance named ${JSON.stringify(name)} exists in this process: import WaybillModule with that name`
+        : `${others.length + 1} instances named ${JSON.stringify(name)} exist in this process: inject the one you mean ` +
+          'with ClientsModule.registerAsync and waybillClient(waybill)';
+    throw new ConfigurationError('A WaybillClient has no instance of Waybill', [problem]);
   }
 }

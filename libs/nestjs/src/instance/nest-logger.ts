@@ -2,7 +2,7 @@ import { Logger as NestLogger } from '@nestjs/common';
 import { type LogFields, type Logger } from '@waybill/kernel';
 import { guardLogger } from '@waybill/kernel/internal';
 
-/** Writes Waybill's lines by Nest's logger: the message, then its ids. Never payloads. */
+/** Writes Waybill's log lines with Nest's logger: the message, then its ids. Never payloads. */
 export class NestLoggerAdapter implements Logger {
   readonly #logger: NestLogger;
 
@@ -34,7 +34,7 @@ function line(message: string, fields: LogFields = {}): string {
     : `${message} (${shown.map(([name, value]) => `${name}=${value}`).join(' ')})`;
 }
 
-/** The logger of an instance: the given one, or Nest's; its failures stop no work. */
+/** The logger of an instance: the given one, or Nest's. Its failures do not interrupt work. */
 export function loggerOf(instance: string, given: Logger | undefined): Logger {
   return guardLogger(
     given ?? new NestLoggerAdapter(instance === 'default' ? 'Waybill' : `Waybill:${instance}`),

@@ -4,7 +4,7 @@ import { type Logger, type PgDatabase, systemClock } from '@waybill/kernel';
 import type { RedisGiven } from '@waybill/timer';
 import type { ProcessRoles } from '../options/process-roles.js';
 
-/** Where budgets of retries are kept: in Redis where there is one, and only then if a consumer has any. */
+/** Opens the store of retry budgets: in Redis if it is configured, and only if a consumer has a budget. */
 export function openBudgetStore(
   redis: RedisGiven | undefined,
   { redisPrefix, consumer }: Pick<ProcessRoles, 'redisPrefix' | 'consumer'>,

@@ -1,13 +1,15 @@
 import { type Logger, type PgDatabase, systemClock } from '@waybill/kernel';
 
-/** What stopping may take beside the draining of handlers, and once connections are cut, in milliseconds. */
+/**
+ * Time limits of stopping, in addition to the draining of handlers, and after connections are closed, in milliseconds.
+ */
 const STOP_MS = 3_000;
 const CUT_MS = 2_000;
 
 /**
- * Waits for an instance to stop: for its handlers to come to their end, and a few seconds more. Then its connections are
- * cut, so that what waits for a server that says nothing fails.
- * @throws whatever stopping throws
+ * Waits for an instance to stop: for its handlers to finish, and a few seconds more. Then closes its connections, so
+ * that work that waits for an unresponsive server fails.
+ * @throws what stopping throws
  */
 export async function stopWithin(
   drainMs: number,
@@ -17,13 +19,13 @@ export async function stopWithin(
 ): Promise<void> {
   const limitMs = drainMs + STOP_MS;
   if (await hasEnded(stopping, limitMs)) return stopping;
-  logger.warn(`stopping takes longer than ${limitMs} ms: the connections to the database are cut`);
+  logger.warn(`stopping takes longer than ${limitMs} ms: closing the connections to the database`);
   for (const database of databases) database.cutOff();
   if (await hasEnded(stopping, CUT_MS)) return;
-  logger.error('a part of Waybill did not stop, although its connections were cut');
+  logger.error('a part of Waybill did not stop, although its connections were closed');
 }
 
-/** Whether work comes to its end, well or badly, within a time. */
+/** Whether work ends, successfully or not, within a time. */
 async function hasEnded(work: Promise<unknown>, ms: number): Promise<boolean> {
   const limit = new AbortController();
   const ended = work.then(

@@ -53,12 +53,12 @@ import { assertModuleOptions } from '../options/assert-module-options.js';
 import { type ProcessRoles, processRoles } from '../options/process-roles.js';
 import type { WaybillDatabaseOptions, WaybillModuleOptions } from '../options/waybill-options.js';
 
-/** Connections for handlers beyond those that run: for the moment in which one goes back and another is taken. */
+/** Extra connections for handlers: for the moment in which one connection is returned and another is taken. */
 const SPARE_CONNECTIONS = 2;
 const DEFAULT_CONCURRENCY = 8;
 const DEFAULT_DRAIN_MS = 20_000;
 
-/** What an instance consumes, as its server says. */
+/** What an instance consumes, as its server reports. */
 export type Consumption = Pick<ConsumerDependencies, 'subscriptions' | 'patterns' | 'onRebalancing'>;
 
 /** The instances of this process. @internal */
@@ -76,31 +76,31 @@ export class Waybill {
   readonly sealer: Sealer;
   readonly deadLetters: DeadLetters;
   readonly redrives: Redrives;
-  /** Erases what must be forgotten. */
+  /** Erases subjects' data. */
   readonly erasure: Erasure;
-  /** Messages for later: cancels, moves and shows them. */
+  /** Scheduled messages: cancels, moves and shows them. */
   readonly timers: Timers;
-  /** Messages that recur. */
+  /** Recurring messages. */
   readonly recurring: Recurring;
-  /** Fires timers; undefined when this process does not. */
+  /** Fires timers; undefined if this process does not. */
   readonly scheduler: TimerService | undefined;
-  /** Half messages: the service, the desk and check-back. */
+  /** Half messages: the service, operators' actions and check-back. */
   readonly halves: InstanceHalfMessages;
   /** Guards of messages, effects and requests. */
   readonly guards: InstanceGuards;
-  /** Sagas that this service defines, and its part in those of others. */
+  /** Sagas that this service defines, and its part in other services' sagas. */
   readonly sagas: InstanceSagas;
-  /** The transaction that the code under way belongs to. */
+  /** The transaction of the running code. */
   readonly ambient: AmbientTransaction;
   /** Spans, and the headers that carry them. */
   readonly tracing: Tracing;
-  /** How long handlers take. */
+  /** Handler durations. */
   readonly handlerDurations = new HandlerDurations();
-  /** Topics that are created at start when they are missing. */
+  /** Topics to create at start if they are missing. */
   readonly wantedTopics: WantedTopics;
-  /** What is promised of the payloads of topics. */
+  /** Contracts of topics. */
   readonly contracts: PayloadContracts;
-  /** Requests whose askers have given up. */
+  /** Requests that their requesters have cancelled. */
   readonly cancellations: RequestCancellations;
   readonly #roles: ProcessRoles;
   readonly #signals: LogSignals;
@@ -112,7 +112,7 @@ export class Waybill {
   readonly #deadLetterRetention: DeadLetterRetention;
   readonly #backlogWatch: OutboxBacklogWatch;
   readonly #retention: readonly Retention[];
-  /** Signs and verifies messages; undefined where they are not signed. */
+  /** Signs and verifies messages; undefined if signing is off. */
   readonly #signatures: MessageSignatures | undefined;
   #replies: ReplyListener | undefined;
   readonly #consumers = new InstanceConsumers();
@@ -191,8 +191,8 @@ export class Waybill {
   }
 
   /**
-   * Checks the databases, creates missing topics, and starts relay and retention. Starting twice is starting once.
-   * @throws MigrationRequiredError and others of that family; DatabaseUnavailableError; ConfigurationError
+   * Checks the databases, creates missing topics, and starts relay and retention. Starting twice has no further effect.
+   * @throws MigrationRequiredError and its subclasses; DatabaseUnavailableError; ConfigurationError
    */
   start(): Promise<void> {
     this.#starting ??= this.#start();
@@ -221,8 +221,8 @@ export class Waybill {
   }
 
   /**
-   * Checks that the guards of handlers know a message for as long as it may be handed over again.
-   * @throws ConfigurationError listing every window that is too short
+   * Checks that the guards of handlers recognise a message for as long as it may be delivered again.
+   * @throws ConfigurationError that lists every window that is too short
    */
   async assertGuardWindows(handlers: readonly GuardedSubscription[]): Promise<void> {
     const guarded = handlers.map(({ guard, where, subscription }): GuardedHandler => {
@@ -237,10 +237,10 @@ export class Waybill {
     });
   }
 
-  /** Consumes from now on. Called by the server when it listens. */
+  /** Starts consuming. The server calls it when it listens. */
   consume(consumption: Consumption): Promise<void> {
     if (this.#consuming !== undefined || this.#stopping !== undefined) {
-      const problem = `instance ${this.name} consumes already, or is being stopped`;
+      const problem = `instance ${this.name} is already consuming or is stopping`;
       return Promise.reject(new ConfigurationError('Waybill cannot consume', [problem]));
     }
     return (this.#consuming = this.#consume(consumption));
@@ -256,7 +256,7 @@ export class Waybill {
     this.sagas.serve();
     const { group, codecs, outbox } = this.options;
     if (group === undefined)
-      throw new ConfigurationError('Waybill cannot consume', ['the module has handlers and names no group']);
+      throw new ConfigurationError('Waybill cannot consume', ['the module has handlers but no group']);
     await assertMigrated(this.#transactions.session, this.#schemaPart);
     const { tracing, bus, topics, logger, sealer } = this;
     const options = { preparedStatements: outbox?.preparedStatements, ...consumer };
@@ -269,8 +269,8 @@ export class Waybill {
   }
 
   /**
-   * Runs a business transaction as handlers' transactions are run, and sends its messages together with COMMIT. Errors
-   * as {@link OutboxTransactions.run}; it is given up after 30 s.
+   * Runs a business transaction in the same way as handlers' transactions, and sends its messages together with COMMIT.
+   * Errors as of {@link OutboxTransactions.run}; the time limit is 30 s.
    *
    * @typeParam Handle type of the transaction's handle; `Prisma.TransactionClient` with Prisma
    */
@@ -282,7 +282,7 @@ export class Waybill {
     );
   }
 
-  /** What hears the answers to requests of this process. @internal */
+  /** Receives the replies to requests of this process. @internal */
   listenForReplies(): ReplyListener {
     const { bus, topics, logger, name, options, sealer } = this;
     const topic = `${options.group ?? name}.replies`;
@@ -292,23 +292,23 @@ export class Waybill {
     return (this.#replies ??= new ReplyListener(dependencies));
   }
 
-  /** Open dead letters that retention has removed in this process. */
+  /** Number of open dead letters that retention has removed in this process. */
   get expiredDeadLetters(): number {
     return this.#deadLetterRetention.expired;
   }
 
-  /** How its consumers fare; undefined while nothing is consumed. */
+  /** The status of its consumers; undefined if it does not consume. */
   get consumerStatus(): ConsumerStatus | undefined {
     return this.#consumers.status;
   }
 
-  /** Stops consuming: handlers come to their end within `consumer.drainMs`, positions are stored. */
+  /** Stops consuming: handlers finish within `consumer.drainMs`, positions are stored. */
   async stopConsuming(): Promise<void> {
     await this.#consuming?.catch(() => {});
     await this.#consumers.stop();
   }
 
-  /** Stops everything and closes Waybill's connections. Stopping twice is stopping once. */
+  /** Stops everything and closes Waybill's connections. Stopping twice has no further effect. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
@@ -340,12 +340,12 @@ export class Waybill {
     await Promise.all(this.#databases.map((database) => database.close()));
   }
 
-  /** Nest's hook: everything that has no handlers starts with the application. */
+  /** Nest's hook: starts everything that has no handlers with the application. */
   async onApplicationBootstrap(): Promise<void> {
     await this.start();
   }
 
-  /** Nest's hook; before that of modules that Waybill's options import, such as Prisma's. */
+  /** Nest's hook; it runs before that of modules that Waybill's options import, such as Prisma's. */
   async onModuleDestroy(): Promise<void> {
     await this.stop();
   }

@@ -1,15 +1,15 @@
-/** Kinds of metrics that Waybill has. */
+/** Types of metrics that Waybill has. */
 export type MetricType = 'counter' | 'gauge' | 'histogram';
 
 /** One series of a metric, and its value. */
 export interface MetricSample {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
-  /** What stands behind the metric's name: `_bucket`, `_sum` or `_count` of a histogram. Default: nothing. */
+  /** Suffix of the metric's name: `_bucket`, `_sum` or `_count` of a histogram. Default: none. */
   readonly suffix?: '_bucket' | '_sum' | '_count';
 }
 
-/** A metric with all its series. One without series is shown all the same, so that a scrape tells what there is. */
+/** A metric with all its series. One without series is shown too, so that a scrape lists every metric. */
 export interface Metric {
   readonly name: string;
   readonly type: MetricType;
@@ -32,8 +32,8 @@ export function single(
 }
 
 /**
- * Writes metrics in Prometheus' text format 0.0.4. Metrics of one name are written as one, because the format wants
- * all series of a name together.
+ * Writes metrics in Prometheus' text format 0.0.4. Metrics of one name are merged, because the format needs all series
+ * of a name together.
  */
 export function expositionText(metrics: readonly Metric[]): string {
   const byName = new Map<string, Metric[]>();

@@ -8,16 +8,16 @@ type Outcome = 'ok' | 'error';
 
 interface Series {
   readonly labels: Readonly<Record<'topic' | 'outcome', string>>;
-  /** By bucket, the one without a bound last. */
+  /** By bucket; the unbounded one is last. */
   readonly counts: number[];
   sum: number;
 }
 
-/** Counts how long handlers of this process take, by topic and outcome. */
+/** Measures how long handlers of this process take, by topic and outcome. */
 export class HandlerDurations {
   readonly #series = new Map<string, Series>();
 
-  /** Runs an attempt and takes its time, from the first guard to the end of the handler's stream. */
+  /** Runs an attempt and measures its time, from the first guard to the end of the handler's stream. */
   async measure<T>(topic: string, work: () => Promise<T>): Promise<T> {
     const startedAt = performance.now();
     let outcome: Outcome = 'error';
@@ -48,7 +48,7 @@ export class HandlerDurations {
     return {
       name: 'waybill_handler_seconds',
       type: 'histogram',
-      help: 'How long attempts of handlers take in this process.',
+      help: 'Duration of handler attempts in this process.',
       samples: [...this.#series.values()].flatMap(samplesOf),
     };
   }

@@ -13,17 +13,17 @@ import { WaybillAsyncApi } from '../async-api/waybill-async-api.js';
 
 /** Options of {@link WaybillAsyncApiModule}. */
 export interface WaybillAsyncApiModuleOptions extends AsyncApiInfo {
-  /** Where the document is served. Default `asyncapi.json`. */
+  /** The path of the document. Default `asyncapi.json`. */
   readonly path?: string;
   /** The instance. Default `default`. */
   readonly name?: string;
-  /** Guards of this route, beside those of the application. Default none. */
+  /** Guards of this route, in addition to those of the application. Default none. */
   readonly guards?: readonly (Type<CanActivate> | CanActivate)[];
 }
 
 /**
- * Serves the AsyncAPI document of an instance by HTTP, as a route of the application: with its prefix, and behind its
- * global guards.
+ * Serves the AsyncAPI document of an instance by HTTP, as a route of the application: with its prefix and its global
+ * guards.
  */
 @Module({})
 export class WaybillAsyncApiModule {

@@ -9,13 +9,13 @@ import { getWaybillToken } from '../injection/waybill-token.js';
 import { Waybill } from '../instance/waybill.js';
 import { DEFAULT_NAME } from '../options/instance-name.js';
 
-/** What a feature module of an application adds to an instance; see {@link WaybillModule.forFeature}. */
+/** What a feature module adds to an instance; see {@link WaybillModule.forFeature}. */
 export interface WaybillFeature {
   /** The instance. Default `default`. */
   readonly name?: string;
-  /** Topics to create at start when they are missing. The same topic may be named by several features, in the same way. */
+  /** Topics to create at start if they are missing. Several features may name the same topic if its options agree. */
   readonly topics?: Readonly<Record<string, TopicOptions>>;
-  /** Schemas by topic. The same topic may be named by several features, with the same schema. */
+  /** Schemas by topic. Several features may name the same topic with the same schema. */
   readonly schemas?: TopicSchemas;
   /** Classes with `@Saga()`; they are provided and exported by the feature's module. */
   readonly sagas?: readonly Type[];
@@ -28,11 +28,11 @@ const KNOWN: Readonly<Record<keyof WaybillFeature, true>> = {
   sagas: true,
 };
 
-/** @throws ConfigurationError listing every problem */
+/** @throws ConfigurationError that lists every problem */
 export function featureModule(module: Type, feature: WaybillFeature): DynamicModule {
   assertFeature(feature);
   const { name = DEFAULT_NAME, topics = {}, schemas = {}, sagas = [] } = feature;
-  // A token of its own: Nest makes a module for each call, and every one has to be heard.
+  // A separate token: Nest creates a module for each call, and each of them must be registered.
   const added: Provider = {
     provide: Symbol('waybill.feature'),
     inject: [getWaybillToken(Waybill, name)],

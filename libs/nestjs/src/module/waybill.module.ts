@@ -14,7 +14,7 @@ import { DEFAULT_NAME } from '../options/instance-name.js';
 import type { WaybillModuleOptions } from '../options/waybill-options.js';
 import { WaybillServer } from '../server/waybill-server.js';
 
-/** What is said of an instance beside its options, because it decides which providers there are. */
+/** Options of an instance that decide which providers exist. */
 export interface WaybillModuleExtras {
   /** Name of the instance, for applications with several. Default `default`. */
   readonly name?: string;
@@ -33,8 +33,8 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
   .build();
 
 /**
- * Waybill in a Nest application: `forRoot(options)`, or `forRootAsync` with `useFactory`, `useClass` or `useExisting` (a
- * class with `createWaybillOptions()`), and `forFeature` in the application's parts.
+ * Waybill in a Nest application: `forRoot(options)`, or `forRootAsync` with `useFactory`, `useClass` or `useExisting`
+ * (a class with `createWaybillOptions()`), and `forFeature` in feature modules.
  *
  * Provides {@link Outbox}, {@link Timers}, {@link Recurring}, {@link DeadLetters}, {@link Redrives}, {@link Erasure},
  * {@link HalfMessages}, {@link HalfMessageOperations}, {@link MessageIdGuard}, {@link LeaseGuard}, {@link ExternalEffects}, {@link EffectOperations}, {@link BarrierParticipant}, {@link Sagas}, {@link Tcc}, {@link SagaOperations}, {@link SagaLockOperations},
@@ -44,9 +44,9 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModule
 export class WaybillModule extends ConfigurableModuleClass {
   /**
    * What one part of an application adds to an instance: `imports: [WaybillModule.forFeature({ topics, sagas })]`. The
-   * instance itself is made once, by `forRoot`, and has to be global for it.
+   * instance itself is created once, by `forRoot`, and must be global for this.
    *
-   * @throws ConfigurationError listing every problem
+   * @throws ConfigurationError that lists every problem
    */
   static forFeature(feature: WaybillFeature): DynamicModule {
     return featureModule(WaybillModule, feature);

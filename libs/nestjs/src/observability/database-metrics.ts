@@ -8,13 +8,13 @@ import { outboxMetrics } from './outbox-metrics.js';
 type Labels = Readonly<Record<string, string>>;
 type GroupBacklog = Awaited<ReturnType<typeof readGroups>>[number];
 
-/** States of sagas under way. All are shown, also those in which there is none. */
+/** States of active sagas. All are shown, also those without sagas. */
 const SAGA_STATES = ['RUNNING', 'COMPENSATING', 'STUCK'] as const;
 
 /**
- * What the databases say; every process that is asked says the same. The statements run one after the other, so that
- * they never take more than one connection.
- * @param perPartition whether the lag of each partition is a series of its own
+ * Metrics from the databases; every process reports the same. The statements run one after the other, so that they
+ * never use more than one connection.
+ * @param perPartition whether the lag of each partition is a separate series
  */
 export async function databaseMetrics(waybill: Waybill, perPartition: boolean): Promise<Metric[]> {
   return [
@@ -32,7 +32,7 @@ function readGroups({ bus }: Waybill) {
   return bus.session.run(groupBacklogs);
 }
 
-/** Lags of one topic are added up; the age is that of the oldest. */
+/** Lags of one topic are summed; the age is that of the oldest record. */
 function lagMetrics(rows: readonly GroupBacklog[], perPartition: boolean): Metric[] {
   const series = new Map<string, { labels: Labels; lag: number; oldestMs: number }>();
   for (const { groupName: group, topic, number, lag, oldestAgeMs } of rows) {
@@ -54,33 +54,36 @@ function lagMetrics(rows: readonly GroupBacklog[], perPartition: boolean): Metri
     {
       name: 'waybill_consumer_lag_seconds',
       type: 'gauge',
-      help: 'For how long the oldest record that the group has not done stands in the log; 0 when there is none.',
+      help: 'Age of the oldest record in the log that the group has not finished; 0 when there is none.',
       samples: all.map(({ labels, oldestMs }) => ({ labels, value: seconds(oldestMs) })),
     },
   ];
 }
 
-/** Messages that are not in their place in the log any more: parked ones and dead letters. */
+/** Messages that are stored outside of the log: parked ones and dead letters. */
 async function asideMetrics({ bus }: Waybill): Promise<Metric[]> {
   const parked = await bus.session.run(parkedBacklogs);
   const dead = await bus.session.run(deadLetterBacklogs);
   return [
     ofGroups(
       'waybill_parked_messages',
-      'Messages that wait beside the log; up to 100,000.',
+      'Parked messages, waiting outside of the log; up to 100,000.',
       parked,
       (row) => row.parked,
     ),
-    ofGroups('waybill_parked_oldest_age_seconds', 'For how long the oldest of them waits.', parked, (row) =>
-      seconds(row.oldestAgeMs),
+    ofGroups(
+      'waybill_parked_oldest_age_seconds',
+      'How long the oldest parked message has waited.',
+      parked,
+      (row) => seconds(row.oldestAgeMs),
     ),
     ofGroups(
       'waybill_dlq_messages',
-      'Dead letters about which nobody has decided; up to 100,000.',
+      'Open dead letters, which no operator has decided on; up to 100,000.',
       dead,
       (row) => row.open,
     ),
-    ofGroups('waybill_dlq_oldest_age_seconds', 'Age of the oldest of them.', dead, (row) =>
+    ofGroups('waybill_dlq_oldest_age_seconds', 'Age of the oldest open dead letter.', dead, (row) =>
       seconds(row.oldestAgeMs),
     ),
   ];
@@ -106,15 +109,10 @@ async function halfMetrics({ halves }: Waybill): Promise<Metric[]> {
     single(
       'waybill_half_oldest_age_seconds',
       'gauge',
-      'Age of the oldest of them; 0 when there is none.',
+      'Age of the oldest half message without a verdict; 0 when there is none.',
       seconds(oldestOpenAgeMs),
     ),
-    single(
-      'waybill_half_undecided',
-      'gauge',
-      'Half messages that an operator has to decide about.',
-      undecided,
-    ),
+    single('waybill_half_undecided', 'gauge', 'Half messages that an operator has to decide on.', undecided),
   ];
 }
 
@@ -129,13 +127,13 @@ async function sagaMetrics({ sagas }: Waybill): Promise<Metric[]> {
     {
       name: 'waybill_saga_active',
       type: 'gauge',
-      help: 'Sagas under way. Stuck ones wait for an operator.',
+      help: 'Active sagas. Stuck ones wait for an operator.',
       samples: samples((row) => row?.sagas ?? 0),
     },
     {
       name: 'waybill_saga_oldest_age_seconds',
       type: 'gauge',
-      help: 'Seconds since the oldest of them was started; 0 when there is none.',
+      help: 'Seconds since the oldest active saga was started; 0 when there is none.',
       samples: samples((row) => seconds(row?.oldestMs)),
     },
   ];
@@ -149,7 +147,7 @@ async function timerMetrics({ timers }: Waybill): Promise<Metric[]> {
     single(
       'waybill_timers_oldest_overdue_seconds',
       'gauge',
-      'For how long the oldest timer has been due; 0 when none is.',
+      'How long the oldest timer has been due; 0 when none is.',
       seconds(oldestOverdueMs),
     ),
   ];
@@ -165,12 +163,12 @@ async function transactionMetric({ database, bus }: Waybill): Promise<Metric> {
   return {
     name: 'waybill_pg_oldest_xmin_age_seconds',
     type: 'gauge',
-    help: 'For how long the oldest transaction that holds back vacuum has been open; 0 when there is none.',
+    help: 'How long the oldest transaction that holds back vacuum has been open; 0 when there is none.',
     samples,
   };
 }
 
-/** Never below 0: clocks may have been put back. */
+/** Never below 0: a clock may have been set back. */
 function seconds(ms: number | null | undefined): number {
   return Math.max(0, ms ?? 0) / 1_000;
 }

@@ -3,10 +3,13 @@ import { outboxBacklogs, OutboxQuarantine, outboxSize } from '@waybill/outbox/in
 import type { Waybill } from '../instance/waybill.js';
 import { type Metric, type MetricSample, single } from '../metrics/exposition.js';
 
-/** Topics and roles with a series of their own at most, the largest: their names are up to publishers. */
+/** Maximum number of topics and roles with a series, the largest first: publishers choose the names. */
 const MOST_SERIES = 50;
 
-/** What waits for the relay and what it has set aside. A service whose database is not that of the log has no outbox there. */
+/**
+ * Messages that wait for the relay or that it has quarantined. A service whose database does not hold the log has no
+ * outbox.
+ */
 export async function outboxMetrics({ database, outbox }: Waybill): Promise<Metric[]> {
   if (!outbox.isOpen) return [];
   const { session } = database;
@@ -20,19 +23,19 @@ export async function outboxMetrics({ database, outbox }: Waybill): Promise<Metr
     single(
       'waybill_outbox_pending',
       'gauge',
-      'Committed messages that the relay has not moved; up to 100,000.',
+      'Committed messages that the relay has not yet moved; up to 100,000.',
       waiting,
     ),
     single(
       'waybill_outbox_oldest_age_seconds',
       'gauge',
-      'Age of the oldest of them; 0 when none waits.',
+      'Age of the oldest message that waits for the relay; 0 when none waits.',
       Math.max(0, oldestAgeMs ?? 0) / 1_000,
     ),
     single(
       'waybill_outbox_size_bytes',
       'gauge',
-      'What the outbox takes of the disk, moved messages included.',
+      'Disk space that the outbox uses, moved messages included.',
       size,
     ),
     {
@@ -44,19 +47,19 @@ export async function outboxMetrics({ database, outbox }: Waybill): Promise<Metr
     {
       name: 'waybill_outbox_backlog_bytes',
       type: 'gauge',
-      help: 'Bytes of their payloads and keys.',
+      help: 'Bytes of payloads and keys of the messages that wait for the relay.',
       samples: samples(({ bytes }) => bytes),
     },
     {
       name: 'waybill_outbox_backlog_age_seconds',
       type: 'gauge',
-      help: 'Age of the oldest of them.',
+      help: 'Age of the oldest message that waits for the relay.',
       samples: samples(({ oldestAgeMs: age }) => Math.max(0, age) / 1_000),
     },
     {
       name: 'waybill_outbox_refused',
       type: 'gauge',
-      help: 'Whether further messages of a topic are refused because too many wait.',
+      help: 'Whether new messages of a topic are refused because too many wait.',
       samples: backlogs.map(({ topic, role, full }) => ({
         labels: { topic, role },
         value: full === null ? 0 : 1,
@@ -65,7 +68,7 @@ export async function outboxMetrics({ database, outbox }: Waybill): Promise<Metr
     {
       name: 'waybill_quarantine_messages',
       type: 'gauge',
-      help: 'Messages that could not be moved, or delivered when their time came, by topic and reason; the largest 50.',
+      help: 'Messages that could not be moved, or published when they were due, by topic and reason; the largest 50.',
       samples: quarantined.map(({ topic, code, messages }) => ({
         labels: { topic, reason: code },
         value: messages,

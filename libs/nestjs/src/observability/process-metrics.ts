@@ -1,7 +1,7 @@
 import type { Waybill } from '../instance/waybill.js';
 import { type Metric, single } from '../metrics/exposition.js';
 
-/** What this process knows by itself. What does not run here has no series. */
+/** Metrics of this process itself. What does not run here has no series. */
 export function processMetrics(waybill: Waybill): Metric[] {
   return [
     ...relayMetrics(waybill),
@@ -25,13 +25,13 @@ function relayMetrics({ relay, scheduler }: Waybill): Metric[] {
     single(
       'waybill_relay_last_pass_age_seconds',
       'gauge',
-      'Seconds since the relay of this process last looked at the outbox without an error.',
+      'Seconds since the relay of this process last polled the outbox without an error.',
       ageMs === undefined ? undefined : ageMs / 1_000,
     ),
     single(
       'waybill_quarantined_total',
       'counter',
-      'Messages that the relay and the timers of this process have set aside, because they could not be moved.',
+      'Messages that the relay and the timers of this process have quarantined because they could not be moved.',
       relay === undefined && scheduler === undefined
         ? undefined
         : (relay?.quarantined ?? 0) + (scheduler?.status.quarantined ?? 0),
@@ -53,15 +53,15 @@ function consumerMetrics({ consumerStatus: status, handlerDurations }: Waybill):
     single(
       'waybill_consumer_lease_lapsed',
       'gauge',
-      'Whether no heartbeat of this process has come through for as long as its lease.',
+      'Whether no heartbeat of this process has succeeded for the length of its lease.',
       status?.leaseLapsed,
     ),
     handlerDurations.metric,
-    single('waybill_done_total', 'counter', 'Messages whose handlers have done their work.', counts?.done),
+    single('waybill_done_total', 'counter', 'Messages that were handled successfully.', counts?.done),
     single(
       'waybill_retries_total',
       'counter',
-      'Failed attempts of handlers. Each is tried again, unless it makes its message a dead letter.',
+      'Failed attempts of handlers. Each is retried unless its message becomes a dead letter.',
       failed,
     ),
     single(
@@ -71,11 +71,16 @@ function consumerMetrics({ consumerStatus: status, handlerDurations }: Waybill):
       counts?.deadLetters,
     ),
     single('waybill_dropped_total', 'counter', 'Messages that were dropped.', counts?.dropped),
-    single('waybill_expired_total', 'counter', 'Messages that were past their time.', counts?.expired),
+    single(
+      'waybill_expired_total',
+      'counter',
+      'Messages that expired before they were handled.',
+      counts?.expired,
+    ),
     single(
       'waybill_parked_total',
       'counter',
-      'Messages that were put beside the log to wait.',
+      'Messages that were parked to wait outside of the log.',
       counts?.parked,
     ),
   ];
@@ -88,20 +93,20 @@ function backgroundMetrics({ halves, scheduler, expiredDeadLetters }: Waybill): 
     {
       name: 'waybill_half_checks_total',
       type: 'counter',
-      help: 'Checks of half messages by this process, by what came of them.',
+      help: 'Checks of half messages by this process, by result.',
       samples: checks.map(([outcome, value]) => ({ labels: { outcome }, value })),
     },
     single(
       'waybill_dead_letters_expired_total',
       'counter',
-      'Open dead letters that retention of this process has removed, where retention.deadLetters.openMs says so.',
+      'Open dead letters that the retention loop of this process has removed because of retention.deadLetters.openMs.',
       expiredDeadLetters,
     ),
     single('waybill_timers_fired_total', 'counter', 'Timers that this process has fired.', status?.fired),
     single(
       'waybill_timers_degraded',
       'gauge',
-      'Whether Redis is configured as the clock of timers and PostgreSQL stands in for it.',
+      'Whether PostgreSQL replaces Redis as the clock of timers because Redis is unavailable.',
       status?.degraded,
     ),
   ];
@@ -111,7 +116,7 @@ function refusals({ sagas }: Waybill): Metric {
   return single(
     'waybill_saga_refused_total',
     'counter',
-    'Messages to sagas that were dropped, because none of the service itself has sent them: somebody forges.',
+    'Messages to sagas that were dropped, because the service itself did not send them: probably forged.',
     sagas.refused,
   );
 }
@@ -120,7 +125,7 @@ function skippedEvents({ sagas }: Waybill): Metric {
   return single(
     'waybill_saga_events_skipped_total',
     'counter',
-    'Events that a step of a saga may wait for, and that do not say whose they are.',
+    'Events that a step of a saga may wait for, but without a value to match by.',
     sagas.skippedEvents,
   );
 }
@@ -129,7 +134,7 @@ function forgedLeases({ guards }: Waybill): Metric {
   return single(
     'waybill_leases_forged_total',
     'counter',
-    'What Redis said of leases and this service has not written: somebody forges.',
+    'Lease values in Redis that this service did not write: probably forged.',
     guards.forgedLeases,
   );
 }

@@ -8,38 +8,40 @@ import {
 } from '@waybill/outbox/internal';
 import type { Waybill } from '../instance/waybill.js';
 
-/** How Waybill fares, in the shape that `@nestjs/terminus` takes from an indicator. */
+/** The health of Waybill, in the shape that `@nestjs/terminus` expects of an indicator. */
 export type WaybillHealth = Record<
   string,
   { readonly status: 'up' | 'degraded' | 'down' } & Record<string, unknown>
 >;
 
-/** Age of the oldest message in the outbox from which on the service counts as degraded, in milliseconds. */
+/** Age of the oldest message in the outbox at which the service counts as degraded, in milliseconds. */
 const DEGRADED_AGE_MS = 30_000;
-/** Messages in the outbox from which on it does so too. */
+/** Number of messages in the outbox at which it does too. */
 const DEGRADED_WAITING = 50_000;
-/** Kinds of backlogs and of quarantined messages that are told. */
+/** Maximum number of reported backlogs and of reasons for quarantine. */
 const SHOWN = 5;
-/** A relay that has not looked for so long counts as down, in milliseconds. */
+/** Time without a poll after which the relay counts as down, in milliseconds. */
 const RELAY_SILENCE_MS = 30_000;
-/** The same of a consumer that has not read the log. */
+/** The same for a consumer that has not read the log. */
 const CONSUMER_SILENCE_MS = 30_000;
-/** The same of the firing of timers. */
+/** The same for the firing of timers. */
 const SCHEDULER_SILENCE_MS = 30_000;
-/** The same of check-back, whose checks may all take their whole time. */
+/** The same for check-back, whose checks may all take their full time limit. */
 const CHECKER_SILENCE_MS = 60_000;
-/** Checks of a half message that have failed for so long make the service count as degraded, in milliseconds. */
+/** Duration of failing checks of a half message after which the service counts as degraded, in milliseconds. */
 const FAILING_CHECKS_MS = 600_000;
 
 /**
- * Tells whether Waybill works in this process: `down` when its database cannot be reached, a partition cannot be
- * consumed or the lease has lapsed; `degraded` when messages wait in the outbox for longer than 30 seconds, 50,000 wait or
- * further ones are refused (`outboxBacklogs` names topics and roles), messages are quarantined, a half message is undecided or its checks have failed for ten minutes, a saga is stuck and waits for an operator, sagas wait for a version that no process has, or Redis is configured and PostgreSQL is the clock of timers in its place.
+ * Reports whether Waybill works in this process: `down` when its database cannot be reached, a partition cannot be
+ * consumed or the lease has lapsed; `degraded` when messages wait in the outbox for longer than 30 seconds, 50,000 wait
+ * or further ones are refused (`outboxBacklogs` names topics and roles), messages are quarantined, a half message is
+ * undecided or its checks have failed for ten minutes, a saga is stuck and waits for an operator, sagas wait for a
+ * version that no process has, or Redis is configured but PostgreSQL is the clock of timers.
  */
 export class WaybillHealthIndicator {
   constructor(private readonly waybill: Waybill) {}
 
-  /** @param key the name under which the result stands */
+  /** @param key the name of the result */
   async isHealthy(key = 'waybill'): Promise<WaybillHealth> {
     const silence = this.#problems();
     try {
@@ -98,7 +100,7 @@ export class WaybillHealthIndicator {
     }
   }
 
-  /** Where the log is in another database there is no outbox. */
+  /** If the log is in another database, there is no outbox. */
   async #backlog(): Promise<OutboxState> {
     const { outbox, database } = this.waybill;
     if (!outbox.isOpen) return { waiting: 0, oldestAgeMs: null, backlogs: [], quarantined: [] };
@@ -113,18 +115,18 @@ export class WaybillHealthIndicator {
     const problems = (consumer?.failures ?? []).map(
       ({ topic, partition, reason }) => `${topic}[${partition}] is not consumed: ${reason}`,
     );
-    if (consumer?.leaseLapsed === true) problems.push('the lease has lapsed, no heartbeat comes through');
+    if (consumer?.leaseLapsed === true) problems.push('the lease has lapsed: no heartbeat succeeds');
     if ((consumer?.lastReadAgeMs ?? 0) > CONSUMER_SILENCE_MS)
-      problems.push('the consumer does not get on: the log cannot be read');
+      problems.push('the consumer makes no progress: it cannot read the log');
     const relay = this.waybill.relay?.service;
     if (relay?.running === true && (relay.lastPassAgeMs ?? 0) > RELAY_SILENCE_MS)
-      problems.push('the relay does not get on');
+      problems.push('the relay makes no progress');
     const scheduler = this.waybill.scheduler?.service;
     const checker = this.waybill.halves.checker?.service;
     if (checker?.running === true && (checker.lastPassAgeMs ?? 0) > CHECKER_SILENCE_MS)
-      problems.push('the check-back of half messages does not get on');
+      problems.push('the check-back of half messages makes no progress');
     if (scheduler?.running === true && (scheduler.lastPassAgeMs ?? 0) > SCHEDULER_SILENCE_MS)
-      problems.push('the firing of timers does not get on');
+      problems.push('the firing of timers makes no progress');
     return problems;
   }
 }

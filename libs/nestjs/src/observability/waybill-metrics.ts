@@ -7,15 +7,15 @@ import { processMetrics } from './process-metrics.js';
 
 /** What a scrape shows. */
 export interface MetricsOptions {
-  /** Whether the lag of each partition is a series of its own. Default false: one series for each group and topic. */
+  /** Whether the lag of each partition is a separate series. Default false: one series for each group and topic. */
   readonly perPartition?: boolean;
-  /** Other instances of the application, to be shown in the same text. */
+  /** Other instances of the application to include. */
   readonly others?: readonly WaybillMetrics[];
 }
 
 /**
- * The figures of an instance for Prometheus: those of this process, and those of its databases, which are read at
- * every scrape. The series of an instance with a name carry it in the label `waybill`.
+ * The metrics of an instance for Prometheus: those of this process, and those of its databases, which are read at every
+ * scrape. The series of a named instance carry its name in the label `waybill`.
  */
 export class WaybillMetrics {
   /** Media type of {@link text}, for the header `content-type`. */
@@ -24,8 +24,8 @@ export class WaybillMetrics {
   constructor(private readonly waybill: Waybill) {}
 
   /**
-   * All figures in Prometheus' text format 0.0.4. It does not fail when a database cannot be read: `waybill_up` is 0
-   * then, and the figures of databases are missing.
+   * All metrics in Prometheus' text format 0.0.4. It does not fail when a database cannot be read: then `waybill_up` is
+   * 0 and the metrics of databases are missing.
    */
   async text({ perPartition = false, others = [] }: MetricsOptions = {}): Promise<string> {
     const read = await Promise.all([this, ...others].map((metrics) => metrics.#read(perPartition)));
@@ -40,7 +40,7 @@ export class WaybillMetrics {
       ofDatabases = await databaseMetrics(this.waybill, perPartition);
     } catch (error) {
       isUp = false;
-      logger.warn(`the figures of the databases cannot be read: ${describeError(error)}`);
+      logger.warn(`could not read the metrics of the databases: ${describeError(error)}`);
     }
     const up = single('waybill_up', 'gauge', 'Whether the databases could be read for this scrape.', isUp);
     const metrics = [up, ...processMetrics(this.waybill), ...ofDatabases];

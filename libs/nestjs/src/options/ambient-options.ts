@@ -5,10 +5,10 @@ export interface TransactionHostLike {
   withTransaction(...args: never[]): unknown;
 }
 
-/** Where an application keeps the transaction that its code runs in. */
+/** How an application provides the transaction that its code runs in. */
 export interface AmbientOptions {
-  /** The open transaction that the caller runs in; undefined when it runs in none. */
+  /** The open transaction that the caller runs in; undefined if there is none. */
   readonly ambient?: () => unknown;
-  /** The `TransactionHost` of `@nestjs-cls/transactional`, whose adapter is wrapped in {@link joinDeliveries}. */
+  /** The `TransactionHost` of `@nestjs-cls/transactional`, with an adapter wrapped in {@link joinDeliveries}. */
   readonly transactionHost?: TransactionHostLike;
 }

@@ -43,7 +43,10 @@ const KNOWN: Readonly<Record<keyof WaybillModuleOptions, true>> = {
 
 const KNOWN_OF_DATABASE = [...ADDRESS_OPTIONS, 'schema', 'connectionsMax', 'queryTimeoutMs'];
 
-/** @throws ConfigurationError listing every problem of the options themselves; parts check their own further down */
+/**
+ * @throws ConfigurationError that lists every problem of the options themselves; the parts check their own options
+ * later
+ */
 export function assertModuleOptions(options: WaybillModuleOptions): void {
   const problems: string[] = [];
   if (typeof options !== 'object' || options === null) {
@@ -60,7 +63,7 @@ export function assertModuleOptions(options: WaybillModuleOptions): void {
     );
   }
   if (options.transactions !== undefined && typeof options.transactions !== 'function') {
-    problems.push('transactions must be what prismaTransactions(client), or another of its kin, returns');
+    problems.push('transactions must be the result of prismaTransactions(client) or a function like it');
   }
   checkAmbient(options, problems);
   for (const topic of Object.keys(options.topics ?? {})) {
@@ -83,13 +86,14 @@ function checkAmbient({ ambient, transactionHost }: AmbientOptions, problems: st
   if (transactionHost === undefined) return;
   if (typeof transactionHost?.withTransaction !== 'function')
     problems.push('transactionHost must be the TransactionHost of @nestjs-cls/transactional');
-  if (ambient !== undefined) problems.push('ambient and transactionHost say the same: give one of them');
+  if (ambient !== undefined)
+    problems.push('ambient and transactionHost are alternatives: set only one of them');
 }
 
 function checkDatabase(name: string, database: WaybillDatabaseOptions | undefined, problems: string[]): void {
   if (typeof database !== 'object' || database === null) {
     problems.push(
-      `${name} is missing: give it as { connectionString: 'postgresql://…' }, or by host, user, password and database`,
+      `${name} is missing: set it to { connectionString: 'postgresql://…' }, or to host, user, password and database`,
     );
     return;
   }
@@ -123,6 +127,6 @@ function checkAddress(name: string, database: WaybillDatabaseOptions, problems: 
     typeof database.connectionString !== 'string' ||
     !/^postgres(ql)?:\/\//.test(database.connectionString)
   ) {
-    problems.push(`${name}.connectionString must be a text that begins with postgresql://`);
+    problems.push(`${name}.connectionString must be a string that begins with postgresql://`);
   }
 }

@@ -2,6 +2,9 @@ import type { HalfMessageCheckerOptions, HalfMessagesOptions } from '@waybill/ha
 
 /** Options of half messages in a Nest application. */
 export type ModuleHalfMessageOptions = HalfMessagesOptions & {
-  /** Whether this process asks about half messages of its group, and how. Default: where `group` is given, and it relays or consumes. */
+  /**
+   * Whether this process checks half messages of its group, and how. Default: on if `group` is set and it relays or
+   * consumes.
+   */
   readonly check?: boolean | HalfMessageCheckerOptions;
 };

@@ -4,24 +4,24 @@ import { type TimerServiceOptions } from '@waybill/timer';
 import { DEFAULT_REDIS_PREFIX } from '@waybill/timer/internal';
 import type { WaybillModuleOptions } from './waybill-options.js';
 
-/** What a process does for its instance, and how. */
+/** The work of a process for its instance, and its options. */
 export interface ProcessRoles {
-  /** Undefined where this process does not relay. */
+  /** Undefined if this process does not relay. */
   readonly relay: RelayOptions | undefined;
-  /** Undefined where this process does not fire timers. */
+  /** Undefined if this process does not fire timers. */
   readonly scheduler: TimerServiceOptions | undefined;
-  /** Undefined where this process does not consume. */
+  /** Undefined if this process does not consume. */
   readonly consumer: ConsumerOptions | undefined;
-  /** Begins the name of every key in Redis. */
+  /** The prefix of every key in Redis. */
   readonly redisPrefix: string;
   /**
-   * Whether this process maintains tables beyond publishing: it has the rights of a service then. One that neither relays
-   * nor consumes only publishes, and its login may be allowed no more than that.
+   * Whether this process maintains tables as well as publishing; it then has the privileges of a service. A process
+   * that neither relays nor consumes only publishes, and its login may have no other privileges.
    */
   readonly hasUpkeep: boolean;
 }
 
-/** The roles of a process, from its module's options. */
+/** Derives the roles of a process from its module's options. */
 export function processRoles(
   options: Pick<WaybillModuleOptions, 'relay' | 'scheduler' | 'consumer'>,
 ): ProcessRoles {

@@ -1,7 +1,7 @@
 import { type Given, oneOf, type OptionSpec, resolveOptions } from '@waybill/kernel';
 import { flag } from '@waybill/kernel/internal';
 
-/** Whether baggage goes along with messages: all of it, none, or the named members. */
+/** The baggage that messages carry: all of it, none, or the named members. */
 export type BaggageRule = boolean | readonly string[];
 
 const BAGGAGE: OptionSpec<BaggageRule> = {
@@ -10,17 +10,17 @@ const BAGGAGE: OptionSpec<BaggageRule> = {
     const isList = Array.isArray(value) && value.every((name) => typeof name === 'string' && name !== '');
     return isList || flag(true).check(value) === undefined
       ? undefined
-      : `must be true, false or a list of names, got ${JSON.stringify(value)}`;
+      : `must be true, false or an array of names, got ${JSON.stringify(value)}`;
   },
 };
 
 const SPECS = {
   /**
-   * What the span of a handler has to do with the one that published its message. `link`: it begins a trace of its own
-   * and links to it, however long ago that was. `parent`: it is its child.
+   * How the span of a handler relates to the one that published its message. `link`: it starts its own trace and links
+   * to that span, however old it is. `parent`: it is its child.
    */
   process: oneOf(['link', 'parent'], 'link'),
-  /** Members of W3C baggage that messages carry, 8 KiB at most. True: all; false: none; a list: these. */
+  /** Members of W3C baggage that messages carry, up to 8 KiB. True: all; false: none; an array: these. */
   baggage: BAGGAGE,
 };
 

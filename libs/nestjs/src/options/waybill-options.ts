@@ -22,67 +22,72 @@ import type { ModuleSagaOptions } from './saga-options.js';
 import type { WaybillServerOptions } from './server-options.js';
 import type { TracingOptions } from './tracing-options.js';
 
-/** A database of PostgreSQL 14 or later, by its URL or by the parts of its address, and Waybill's schema in it. */
+/**
+ * A database of PostgreSQL 14 or later, by its URL or by the parts of its address, and the name of Waybill's schema.
+ */
 export type WaybillDatabaseOptions = DatabaseAddress & {
   /** Waybill's schema. Default `waybill`. */
   readonly schema?: string;
-  /** Connections of Waybill's own at most, beside those of handlers. Default 10. */
+  /** Maximum number of Waybill's own connections, in addition to those of handlers. Default 10. */
   readonly connectionsMax?: number;
   /**
-   * How long a statement of Waybill's own may go unanswered, in milliseconds: then its connection is closed, and what it was
-   * for is tried again. Default 15,000.
+   * Time limit of Waybill's own statements, in milliseconds: a connection that does not respond in time is closed, and
+   * its work is retried. Default 15,000.
    */
   readonly queryTimeoutMs?: number;
 };
 
 /** Options of {@link WaybillModule}. */
 export interface WaybillModuleOptions extends AmbientOptions {
-  /** Where the service's own rows, its outbox and its inbox are. */
+  /** The database with the service's own rows, its outbox and its inbox. */
   readonly database: WaybillDatabaseOptions;
-  /** Where the log is. Default: in `database`. */
+  /** The database with the log. Default: `database`. */
   readonly bus?: WaybillDatabaseOptions;
   /** How handlers' transactions are opened. Default: by pg, in `database`. */
   readonly transactions?: TransactionRunnerFactory;
-  /** The consumer group: usually the service's name. Needed where there are handlers. */
+  /** The consumer group: usually the service's name. Required if there are handlers. */
   readonly group?: string;
-  /** Topics to create at start when they are missing. */
+  /** Topics to create at start if they are missing. */
   readonly topics?: Readonly<Record<string, TopicOptions>>;
   /** Codecs by topic, for publishing and for handlers. Default JSON. */
   readonly codecs?: Readonly<Record<string, Codec>>;
-  /** Schemas by topic, of any library that keeps to Standard Schema: for publishing and for handlers. */
+  /** Schemas by topic, from any library that implements Standard Schema: for publishing and for handlers. */
   readonly schemas?: TopicSchemas;
-  /** Signs what is published, and verifies what is handled before its handler runs. Default: neither. */
+  /** Signs published messages, and verifies messages before their handlers run. Default: neither. */
   readonly signing?: SigningOptions;
-  /** Encrypts whatever is stored: payloads, headers, sagas, results; see `aesCipher`. Default: nothing is encrypted. */
+  /**
+   * Encrypts everything that is stored: payloads, headers, sagas, results; see `aesCipher`. Default: nothing is
+   * encrypted.
+   */
   readonly cipher?: Cipher;
   /**
-   * Whether keys of messages are encrypted as well. They stand under a pseudonym then, so that order and partition follow
-   * from it; the cipher must have one (`aesCipher` with a `pseudonymKey`). Default false.
+   * Whether message keys are encrypted as well. They are then stored under a pseudonym, which determines order and
+   * partition; the cipher must support it (`aesCipher` with a `pseudonymKey`). Default false.
    */
   readonly encryptKeys?: boolean;
-  /** Makes every message that is published a CloudEvent. Default: none is. */
+  /** Publishes every message as a CloudEvent. Default: off. */
   readonly cloudEvents?: CloudEventOptions;
   /** Whether this process moves messages from the outbox to the log, and how. Default true; false for API-only processes. */
   readonly relay?: boolean | RelayOptions;
   /** Redis as the clock of timers: a URL, options of ioredis, or a cluster. Default: PostgreSQL is the clock. */
   readonly redis?: RedisGiven;
-  /** Whether this process fires timers, and how. Default: where `relay` is on. */
+  /** Whether this process fires timers, and how. Default: if `relay` is on. */
   readonly scheduler?: boolean | TimerServiceOptions;
   /** Whether this process consumes, and how. Default true. */
   readonly consumer?: boolean | ConsumerOptions;
   /** Defaults for every handler; the third argument of `@EventPattern` overrides them. */
   readonly handlers?: SubscriptionOptions;
-  /** Half messages of `group`, and whether this process asks about them. */
+  /** Half messages of `group`, and whether this process checks them. */
   readonly halfMessages?: ModuleHalfMessageOptions;
-  /** Guards that let a message, an effect or a request take place once. */
+  /** Guards that let a message, an effect or a request take effect once. */
   readonly guards?: ModuleGuardOptions;
-  /** Sagas that this service defines, and what it holds for those of others. */
+  /** Sagas that this service defines, and its locks for sagas of other services. */
   readonly sagas?: ModuleSagaOptions;
   /** Requests to other services. */
   readonly client?: WaybillClientOptions;
-  /** Spans of OpenTelemetry, where the application has `@opentelemetry/api`, and the baggage of messages. */
+  /** OpenTelemetry spans, if the application has `@opentelemetry/api`, and the baggage of messages. */
   readonly tracing?: TracingOptions;
-  /** How packets are read and answered, and how long an answer may be. */
+  /** How packets are read and replied to, and how many values a reply may have. */
   readonly server?: WaybillServerOptions;
   readonly outbox?: Pick<OutboxOptions, 'maxMessageBytes' | 'order' | 'preparedStatements'>;
   readonly retention?: {

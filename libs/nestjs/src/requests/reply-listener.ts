@@ -30,29 +30,29 @@ import { openRecord, Partitioner } from '@waybill/log/internal';
 import type { Codec, MessageSignatures } from '@waybill/outbox';
 import { newRequest, type RequestName } from './request-cancellations.js';
 
-/** In the last answer to a request: how many values it was answered with, where that is not one. */
+/** In the last reply to a request: the number of values of the reply, unless it is one. */
 export const REPLY_VALUES_HEADER = 'waybill-reply-values';
-/** Answers are of no use to anybody once their request has been given up. */
+/** Replies are useless once their request has been given up. */
 const REPLY_RETENTION_MS = 3_600_000;
-/** Longest time without a look at the log, in milliseconds. */
+/** Longest time between two reads of the log, in milliseconds. */
 const POLL_MS = 100;
-/** Lines about answers that may be forged are this far apart at least, in milliseconds. */
+/** Minimum interval of log lines about possibly forged replies, in milliseconds. */
 const LINE_MS = 10_000;
 
-/** An answer, as it came. */
+/** A reply, as it arrived. */
 export interface Reply {
   readonly status: ReplyStatus;
   readonly payload: unknown;
   readonly error: string | undefined;
-  /** In the last answer: how many values there were. With none its payload means nothing. */
+  /** In the last reply: the number of values. If it is 0, the payload has no meaning. */
   readonly values: number;
   readonly headers: Headers;
 }
 
-/** Who waits for the answers to a request. */
+/** Awaits the replies to a request. */
 export interface ReplyHearer {
   onReply(reply: Reply): void;
-  /** Nothing is heard any more: this process stops. */
+  /** No more replies will arrive: this process is stopping. */
   closed(): void;
 }
 
@@ -62,21 +62,21 @@ export interface ReplyListenerDependencies {
   readonly bus: PgDatabase;
   readonly topics: Topics;
   readonly signals: LogSignals;
-  /** Where answers go; shared by all processes of the service. */
+  /** The topic of replies; all processes of the service share it. */
   readonly topic: string;
-  /** Of that topic. */
+  /** The options of that topic. */
   readonly codec: Codec;
-  /** Decrypts answers. */
+  /** Decrypts replies. */
   readonly sealer: Sealer;
-  /** Verifies answers; undefined where messages are not signed. */
+  /** Verifies replies; undefined if messages are not signed. */
   readonly signatures: MessageSignatures | undefined;
   readonly logger: Logger;
 }
 
 /**
- * Hears the answers to this process's requests. They come to a topic of the service, under a key of this process, so that
- * all stand in one partition, which is read from its end on: an answer that comes while no process listens is for a
- * request that nobody waits for any more.
+ * Receives the replies to this process's requests. They are written to a topic of the service, with a key of this
+ * process, so that all are in one partition, which is read from its end: a reply that arrives while no process listens
+ * belongs to a request that has ended.
  */
 export class ReplyListener {
   readonly #key = newId();
@@ -92,7 +92,7 @@ export class ReplyListener {
   constructor(private readonly dependencies: ReplyListenerDependencies) {
     this.#reader = new LogReader(dependencies.bus, dependencies.topics);
     this.#service = new BackgroundService({
-      name: 'the listener for answers',
+      name: 'the reply listener',
       runOnce: () => this.#read(),
       idleMaxMs: POLL_MS,
       bell: this.#bell,
@@ -100,7 +100,7 @@ export class ReplyListener {
     });
   }
 
-  /** Begins to listen. Starting twice is starting once; after a failure it may be started again. */
+  /** Starts listening. Starting twice has no further effect; after a failure it may be started again. */
   start(): Promise<void> {
     this.#starting ??= this.#start().catch((error: unknown) => {
       this.#starting = undefined;
@@ -116,7 +116,7 @@ export class ReplyListener {
     for (const hearer of this.#waiting.values()) hearer.closed();
   }
 
-  /** The control headers of a new request, and its name. */
+  /** The control headers of a new request, and its id. */
   request(): { readonly name: RequestName; readonly control: Headers } {
     const name = newRequest();
     const { id } = name;
@@ -127,7 +127,7 @@ export class ReplyListener {
     };
   }
 
-  /** Tells every answer to a request, until what it returns is called. */
+  /** Passes every reply to a request on, until the returned function is called. */
   listen(id: string, hearer: ReplyHearer): () => void {
     this.#waiting.set(id, hearer);
     return () => this.#waiting.delete(id);
@@ -168,30 +168,30 @@ export class ReplyListener {
     const reply = { status, payload: null, error: headers[REPLY_ERROR_HEADER], values, headers };
     try {
       const { bus, topic, sealer, codec } = this.dependencies;
-      const opened = await openRecord(sealer, bus.session, topic, record, `the answer to ${topic}`);
+      const opened = await openRecord(sealer, bus.session, topic, record, `the reply to ${topic}`);
       const payload = opened.value === null ? null : codec.decode(opened.value);
       hearer.onReply({ ...reply, headers: textsOf(opened), payload });
     } catch (error) {
-      // A database that is away for a moment says nothing of the answer: it is read again.
+      // A database that is unavailable for a moment says nothing about the reply: the record is read again.
       if (isInfrastructureFailure(error)) throw error;
       hearer.onReply({
         ...reply,
         status: 'failed',
-        error: `its answer cannot be read (${describeError(error)})`,
+        error: `could not read its reply (${describeError(error)})`,
       });
     }
   }
 
-  /** An answer that may be forged is not heard: the request waits for the real one. */
+  /** A possibly forged reply is ignored: the request waits for the real one. */
   #isGenuine(record: LogRecord): boolean {
     const { signatures, topic, logger } = this.dependencies;
     try {
       signatures?.verify(topic, record, `${topic}@${record.offset}`);
       return true;
     } catch (error) {
-      // Who floods the topic must not fill the log.
+      // A sender that floods the topic must not fill the log files.
       if (performance.now() - this.#toldMs > LINE_MS)
-        logger.warn(`an answer was not heard: ${describeError(error)}`, { topic });
+        logger.warn(`ignored a reply: ${describeError(error)}`, { topic });
       this.#toldMs = performance.now();
       return false;
     }

@@ -3,17 +3,17 @@ import { nameBasedId } from '@waybill/kernel/internal';
 import type { LogSignals } from '@waybill/log';
 
 const NOTE = 'request-cancelled:';
-/** Requests that are remembered at most; of older ones it is forgotten that nobody waits for them. */
+/** Maximum number of cancelled requests that are remembered; older ones are forgotten. */
 const MOST = 10_000;
 
-/** A request's id, and what gives it up. */
+/** A request's id and the secret that cancels it. */
 export interface RequestName {
   readonly id: string;
-  /** Known to the asker alone: the id follows from it, and not the other way round. */
+  /** Only the requester knows it: the id is derived from it, and not the other way round. */
   readonly secret: string;
 }
 
-/** Names a new request. */
+/** Creates the id of a new request. */
 export function newRequest(): RequestName {
   const secret = randomBytes(24).toString('base64url');
   return { id: idOf(secret), secret };
@@ -24,9 +24,9 @@ function idOf(secret: string): string {
 }
 
 /**
- * Requests that their askers have given up. It is told by notes between processes, which may be lost: a request that was
- * given up may be handled all the same. Any login may send notes: one counts only with the secret of its request, which the
- * asker alone knows.
+ * Requests that their requesters have cancelled. Processes notify each other of them by notes that may be lost, so a
+ * cancelled request may still be handled. Any login may send notes: a note counts only with the secret of its request,
+ * which only the requester knows.
  */
 export class RequestCancellations {
   /** Oldest first. */
@@ -39,19 +39,19 @@ export class RequestCancellations {
     });
   }
 
-  /** Tells anyone who may handle a request that nobody waits for its answer any more. */
+  /** Notifies every process that may handle a request that its reply is no longer wanted. */
   tell({ secret }: RequestName): void {
     this.signals.notes.send(`${NOTE}${secret}`);
   }
 
-  /** Whether the asker of a request is known to have given it up. */
+  /** Whether a request is known to be cancelled. */
   has(id: string): boolean {
     return this.#given.has(id);
   }
 
   /**
    * Runs the handler of a request.
-   * @param work gets a signal that aborts when the asker gives up, or with `signal`
+   * @param work gets a signal that aborts when the requester cancels, or with `signal`
    */
   async watch<T>(id: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const given = new AbortController();
@@ -70,6 +70,6 @@ export class RequestCancellations {
       const [oldest] = this.#given;
       if (oldest !== undefined) this.#given.delete(oldest);
     }
-    this.#running.get(id)?.abort(new Error('the asker of the request has given it up'));
+    this.#running.get(id)?.abort(new Error('the requester cancelled the request'));
   }
 }

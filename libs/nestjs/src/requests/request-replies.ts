@@ -18,38 +18,38 @@ import { type Replies, SagaRejectedError } from '@waybill/saga';
 import { REPLY_VALUES_HEADER } from './reply-listener.js';
 import type { RequestCancellations } from './request-cancellations.js';
 
-/** In a request: how long its asker waits from its publishing on, in milliseconds. */
+/** In a request: how long its requester waits after publishing it, in milliseconds. */
 export const REQUEST_TIMEOUT_HEADER = 'waybill-request-timeout-ms';
 
 const savepoint = savepointOf('request');
-const CANCELLED = 'its asker has given it up';
+const CANCELLED = 'its requester cancelled it';
 
 /** What {@link RequestReplies} work with. */
 export interface RequestRepliesDependencies {
   readonly replies: Replies;
   readonly cancellations: RequestCancellations;
-  /** Finds a topic of the log: answers go to those that are there. */
+  /** Finds a topic of the log: replies are sent only to topics that exist. */
   readonly findTopic: (name: string) => Promise<unknown>;
-  /** Turns an answer's packet into its payload. Default: the response is the payload. */
+  /** Turns a reply's packet into its payload. Default: the response is the payload. */
   readonly serializer: ConsumerSerializer | undefined;
   /** The time by the clock of the log's database, in milliseconds since 1970. */
   readonly now: () => Promise<number>;
 }
 
 /**
- * Answers requests in the transactions of their deliveries: effect and answers are committed together, so a request that
- * took effect is answered, and one that did not is not. A rejection takes the handler's writes back and is an answer, too;
- * any other failure is an attempt, and only its dead letter is answered.
+ * Replies to requests in the transactions of their deliveries: the effect and the replies are committed together, so a
+ * request gets its reply exactly if it took effect. A rejection rolls back the handler's writes and is a reply, too;
+ * any other failure is a failed attempt, and only its dead letter is reported to the requester.
  */
 export class RequestReplies {
   constructor(private readonly dependencies: RequestRepliesDependencies) {}
 
-  /** Whether the message asks for an answer. */
+  /** Whether the message asks for a reply. */
   asksFor({ control }: Delivery): boolean {
     return control[REPLY_TO_HEADER] !== undefined;
   }
 
-  /** Hands a request over with a signal that aborts also when its asker gives up. */
+  /** Passes a request on with a signal that also aborts when its requester cancels. */
   watched<T>(delivery: Delivery, work: (delivery: Delivery) => Promise<T>): Promise<T> {
     const { control, signal } = delivery;
     return this.dependencies.cancellations.watch(control[REQUEST_ID_HEADER] ?? '', signal, (either) =>
@@ -58,9 +58,9 @@ export class RequestReplies {
   }
 
   /**
-   * @param work the handler; resolves to the values to answer with
-   * @returns a verdict: the handler's own, or to drop a request whose asker has given up
-   * @throws what `work` throws, unless it is an answer
+   * @param work the handler; resolves to the values of the reply
+   * @returns a verdict: the handler's own, or to drop a request that its requester has given up
+   * @throws what `work` throws, unless it becomes a reply
    */
   async serve(
     delivery: Delivery,
@@ -68,7 +68,7 @@ export class RequestReplies {
   ): Promise<HandlerVerdict | undefined> {
     await assertReplyTopic(delivery, this.dependencies.findTopic);
     const lateMs = await this.#lateMs(delivery);
-    if (lateMs > 0) return drop(`its asker has given up ${Math.round(lateMs)} ms ago`);
+    if (lateMs > 0) return drop(`its requester gave up ${Math.round(lateMs)} ms ago`);
     if (this.#isCancelled(delivery)) return drop(CANCELLED);
     const { session } = delivery;
     await runAhead(session, savepoint.set);
@@ -81,7 +81,7 @@ export class RequestReplies {
       replies = await this.#valuesTo(delivery, values);
     } catch (thrown) {
       const error = readableThrown(thrown);
-      // What it failed of was, most likely, that it has stopped for that.
+      // Most likely it failed because it was aborted.
       if (this.#isCancelled(delivery)) return drop(CANCELLED);
       if (!isReply(error)) throw error;
       await session.run(savepoint.goBack);
@@ -91,12 +91,12 @@ export class RequestReplies {
     return undefined;
   }
 
-  /** For how long nobody has waited for the answer; 0 while somebody may. One that was redriven is wanted all the same. */
+  /** How long ago the requester stopped waiting; 0 if it may still wait. A redriven request is always handled. */
   async #lateMs({ control, timestamp, isRedriven }: Delivery): Promise<number> {
     const timeoutMs = Number(control[REQUEST_TIMEOUT_HEADER]);
     if (isRedriven || !(timeoutMs > 0)) return 0;
     const publishedMs = timestamp.getTime();
-    // The database is asked only where it may say so: this process's clock need not be right, but it is not far off.
+    // The database is asked only if the request may be late: this process's clock may be wrong, but not by much.
     if (Date.now() - publishedMs < timeoutMs / 2) return 0;
     return Math.max(0, (await this.dependencies.now()) - publishedMs - timeoutMs);
   }
@@ -126,8 +126,8 @@ export class RequestReplies {
 }
 
 /**
- * Whether what a handler threw is meant for anyone who asked: a rejection that a later attempt would only repeat. What is no
- * error was made for the caller by an exception filter.
+ * Whether an error is meant for the requester: a rejection, which a later attempt would only repeat. A value that is
+ * not an Error was made for the caller by an exception filter.
  */
 function isReply(thrown: unknown): boolean {
   if (thrown instanceof HandlerVerdict || isWaybillError(thrown)) return false;
@@ -139,7 +139,7 @@ function isReply(thrown: unknown): boolean {
 
 function rejectionTo(delivery: Delivery, thrown: unknown): ControlMessage {
   const remote = remoteErrorOf(thrown);
-  // What the business says stands for itself.
+  // A rejection by the business needs no further explanation.
   const reason = thrown instanceof SagaRejectedError ? thrown.reason : reasonOf(remote);
   return repliesTo(delivery, 'rejected', remote, 1, reason);
 }

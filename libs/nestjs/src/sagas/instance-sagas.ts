@@ -29,14 +29,14 @@ import { type ModuleSagaOptions, SAGA_SPECS } from '../options/saga-options.js';
 /** What the sagas of an instance work with. */
 export interface InstanceSagasDependencies {
   readonly options: ModuleSagaOptions | undefined;
-  /** The service's name: answers to its sagas go to a topic named after it. */
+  /** The service's name: replies to its sagas go to a topic named after it. */
   readonly group: string;
-  /** Where sagas, locks and the barrier are: the service's own database. */
+  /** The database of sagas, locks and the barrier: the service's own. */
   readonly database: PgDatabase;
   readonly transactions: TransactionRunner;
   readonly topics: Topics;
   readonly outbox: Outbox;
-  /** How the answers of this instance leave its database. */
+  /** How this instance's replies leave its database. */
   readonly replies: Replies;
   readonly trace: SagaTrace;
   readonly logger: Logger;
@@ -45,15 +45,15 @@ export interface InstanceSagasDependencies {
   readonly contractOf: (topic: string) => PayloadContract | undefined;
 }
 
-/** Sagas of one instance: those that it defines, and its part in those of others. */
+/** Sagas of one instance: those that it defines, and its part in others' sagas. */
 export class InstanceSagas {
   /** Filled by the finders. */
   readonly definitions = new SagaDefinitions();
-  /** Handlers of events that no saga has waited for, by topic. */
+  /** Handlers of unclaimed saga events, by topic. */
   readonly unclaimed = new Map<string, UnclaimedHandler>();
-  /** Find the sagas of the application, and what else belongs to them. */
+  /** Find the application's sagas and their parts. */
   readonly finders: (() => void)[] = [];
-  /** Starts sagas and tells them things. */
+  /** Starts sagas and sends them signals. */
   readonly sagas: Sagas;
   /** Runs TCC transactions. */
   readonly tcc: Tcc;
@@ -104,13 +104,13 @@ export class InstanceSagas {
     );
   }
 
-  /** How answers leave this instance's database; also those to requests that are no command of a saga. */
+  /** How replies leave this instance's database; also replies to requests other than saga commands. */
   get replies(): Replies {
     return this.dependencies.replies;
   }
 
   /**
-   * Finds the sagas of this instance, and creates the topics that they need.
+   * Finds the sagas of this instance and creates the topics that they need.
    * @throws ConfigurationError
    */
   async prepare(): Promise<void> {
@@ -122,40 +122,40 @@ export class InstanceSagas {
       await topics.create(topic);
   }
 
-  /** Creates the topics of commands that this instance serves: it may start before the saga's service does. */
+  /** Creates the topics of commands that this instance handles: it may start before the saga's service does. */
   async createCommandTopics(topics: readonly string[]): Promise<void> {
     for (const topic of topics) await this.dependencies.topics.create(topic);
   }
 
   /**
-   * Begins to carry on the sagas of this instance.
-   * @returns the subscriptions by which they are carried on, and those to events; none where there are no sagas
-   * @throws ConfigurationError when sagas under way have lost their definition, or call hosts that are not listed
+   * Starts running the sagas of this instance.
+   * @returns the subscriptions that run them, and those to events; none if there are no sagas
+   * @throws ConfigurationError if unfinished sagas have lost their definition or call hosts that are not listed
    */
   async carryOn(): Promise<{ readonly replies: Subscription[]; readonly events: Subscription[] }> {
-    // A service that has dropped its last saga may have sagas under way.
+    // A service that no longer defines sagas may still have unfinished ones.
     if (this.dependencies.outbox.isOpen) await this.#service.assertUsable();
     if (this.definitions.size === 0) return { replies: [], events: [] };
     this.#service.start();
     return { replies: this.#service.subscriptions(), events: this.#service.events.subscriptions() };
   }
 
-  /** Sagas under way that no process of the service can carry on, because none has their version. */
+  /** Unfinished sagas that no process of the service can run, because none has their version. */
   async unserved(): Promise<readonly UnservedSagas[]> {
     return this.dependencies.outbox.isOpen ? this.#service.unserved() : [];
   }
 
-  /** Begins to look after commands that wait for an entity. */
+  /** Starts watching commands that wait for an entity. */
   serve(): void {
     this.#sweeper.start();
   }
 
-  /** Messages to the sagas that this process has dropped, because none of its service's own has sent them. */
+  /** Messages to sagas that this process has dropped because its own service did not send them. */
   get refused(): number {
     return this.#service.refusals.count;
   }
 
-  /** Events that this process could not hand to a step, because they do not say whose they are. */
+  /** Events that this process could not pass to a step because they do not name their saga. */
   get skippedEvents(): number {
     return this.#service.events.skipped;
   }

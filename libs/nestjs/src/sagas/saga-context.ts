@@ -2,22 +2,22 @@ import type { Delivery } from '@waybill/consumer';
 import { type SagaLocks } from '@waybill/saga';
 import { callOf } from '@waybill/saga/internal';
 
-/** The saga whose command a handler serves. */
+/** The saga whose command a handler runs. */
 export class SagaContext {
   constructor(
     private readonly delivery: Delivery,
     private readonly locks: SagaLocks,
     readonly id: string,
-    /** Names the step to the barrier. */
+    /** Identifies the step to the barrier. */
     readonly branch: string,
     /** `action`, `compensate`, `try`, `confirm` or `cancel`. */
     readonly op: string,
   ) {}
 
   /**
-   * Holds an entity for this saga: commands of other sagas that hold it wait. To be called before anything is written;
-   * what it throws is to be let through. It is let go by {@link release}, when this step is compensated, and when the saga
-   * has ended.
+   * Locks an entity for this saga: commands of other sagas that lock it wait. Call it before any write, and do not
+   * catch what it throws. The lock is released by {@link release}, when this step is compensated, and when the saga
+   * ends.
    *
    * @param entity any name: `sku:85123A`
    */
@@ -25,13 +25,13 @@ export class SagaContext {
     return this.locks.hold(this.delivery.session, { sagaId: this.id, branch: this.branch }, entity);
   }
 
-  /** Lets an entity go, or all that this saga holds here. Commands that wait for it come again. */
+  /** Releases an entity, or all that this saga holds here. Commands that wait for it are delivered again. */
   release(entity?: string): Promise<void> {
     return this.locks.release(this.delivery, this.id, entity === undefined ? {} : { entity });
   }
 }
 
-/** The saga of a delivery; undefined for a message that is no command of one. */
+/** The saga of a delivery; undefined if the message is not a saga command. */
 export function sagaContextOf(delivery: Delivery, locks: SagaLocks): SagaContext | undefined {
   const call = callOf(delivery.control);
   return call && new SagaContext(delivery, locks, call.gid, call.branch, call.op);

@@ -6,18 +6,18 @@ const METADATA = Symbol.for('waybill.saga-not-found');
 
 /** Options of {@link SagaNotFound}. */
 export interface SagaNotFoundOptions {
-  /** The instance of Waybill, where an application has several. */
+  /** The instance of Waybill, if an application has several. */
   readonly name?: string;
 }
 
-/** A topic, and the instance, whose unclaimed events a method handles. */
+/** The topic and the instance whose unclaimed events a method handles. */
 export interface UnclaimedTopic extends SagaNotFoundOptions {
   readonly topic: string;
 }
 
 /**
- * Marks a method of a provider or controller as the handler of events of a topic that no saga has waited for within
- * `sagas.events.keepMs`: it gets the event, and what is known of it with the transaction in which it is taken out.
+ * Marks a method of a provider or controller as the handler of a topic's events that no saga has claimed within
+ * `sagas.events.keepMs`: it gets the event and its details, with the transaction in which it is removed.
  */
 export function SagaNotFound(
   topic: string,
@@ -37,7 +37,7 @@ export function SagaNotFound(
   };
 }
 
-/** What {@link SagaNotFound} says of a method; undefined where it is not decorated. */
+/** The options of {@link SagaNotFound} on a method; undefined if it is not decorated. */
 export function unclaimedTopicOf(method: object): UnclaimedTopic | undefined {
   return Reflect.getMetadata(METADATA, method) as UnclaimedTopic | undefined;
 }

@@ -11,13 +11,13 @@ const STARTED_BY = Symbol.for('waybill.saga-started-by');
 
 /** Options of {@link Saga}. */
 export interface SagaProviderOptions {
-  /** The instance of Waybill, where an application has several. */
+  /** The instance of Waybill, if an application has several. */
   readonly name?: string;
 }
 
 /**
  * Marks a provider that defines sagas: each of its properties that is a definition is registered, so that its local
- * actions can use what is injected. Versions of one saga stand side by side as properties of their own.
+ * actions can use injected services. Each version of a saga is a separate property.
  *
  * ```ts
  * @Saga()
@@ -37,7 +37,7 @@ export function Saga(options: SagaProviderOptions = {}): ClassDecorator {
   };
 }
 
-/** What {@link Saga} says of a class; undefined where it is not decorated. */
+/** The options of {@link Saga} on a class; undefined if it is not decorated. */
 export function sagaOptionsOf(metatype: object): SagaProviderOptions | undefined {
   return Reflect.getMetadata(SAGA, metatype) as SagaProviderOptions | undefined;
 }
@@ -51,7 +51,7 @@ export interface SagaStart {
 
 /**
  * Marks a property of a `@Saga()` provider that is a definition: each event of the topic starts one of its sagas, in the
- * transaction of the event's delivery. A second event with the same key finds the first one's saga.
+ * transaction of the event's delivery. A second event with the same key starts no second saga.
  *
  * ```ts
  * @SagaStartedBy('payments.received', { key: ({ orderId }: PaymentReceived) => orderId })
@@ -68,24 +68,24 @@ export function SagaStartedBy<Event, Input extends object = Event & object>(
   };
 }
 
-/** What starts the sagas of a provider. */
+/** The events that start the sagas of a provider. */
 export function sagaStartsOf(prototype: object): readonly SagaStart[] {
   return (Reflect.getMetadata(STARTED_BY, prototype) ?? []) as readonly SagaStart[];
 }
 
-/** A class whose methods serve commands of sagas: a controller. */
+/** A class whose methods handle saga commands: a controller. */
 export function SagaParticipant(): ClassDecorator {
   return Controller();
 }
 
-/** Options of {@link SagaCommand}: of its subscription, and which instance of Waybill it is for. */
+/** Options of {@link SagaCommand}: those of its subscription, and its instance of Waybill. */
 export type SagaCommandOptions = SubscriptionOptions & { readonly instance?: string };
 
 /**
- * Serves a command of sagas. What the method returns is the answer; a `SagaRejectedError` that it throws says that the
- * business does not want it: its writes are rolled back and the saga is compensated. Any other error is trouble, and the
- * command is delivered again, as any message. The barrier lets each command happen once, and never behind its
- * compensation: it needs what the method writes to go through `ctx.transaction`.
+ * Handles a saga command. The method's result is the reply; by throwing a `SagaRejectedError`, it says no for business
+ * reasons: its writes are rolled back and the saga is compensated. Any other error is a failure, and the command is
+ * retried as any message. The barrier lets each command take effect once, and never after its compensation: for this,
+ * the method must write through `ctx.transaction`.
  */
 export function SagaCommand<Request, Reply>(
   command: SagaCommandContract<Request, Reply>,

@@ -13,8 +13,8 @@ import {
 } from 'rxjs';
 
 /**
- * The values of what a handler has returned: those of an Observable or an async iterable, one after the other, and
- * anything else as it is. It fails when the delivery cannot be committed any more, and lets go of the handler's stream.
+ * The values that a handler returns: those of an Observable or an async iterable, one after the other, or the result
+ * itself. It fails when the delivery can no longer be committed, and unsubscribes from the handler's stream.
  */
 export function valuesOf(result: unknown, signal: AbortSignal): Observable<unknown> {
   const source = isObservable(result) ? result : of(result);
@@ -29,12 +29,12 @@ export function lastOf(values: Observable<unknown>): Promise<unknown> {
   return lastValueFrom(values, { defaultValue: undefined });
 }
 
-/** All values, up to a limit. @throws NonRetryableError beyond it */
+/** All values. @throws NonRetryableError if there are more than the limit */
 export function allOf(values: Observable<unknown>, limit: number): Promise<unknown[]> {
   const counted = map((value: unknown, index: number) => {
     if (index >= limit)
       throw new NonRetryableError(
-        `A request has more than ${limit} answers. Answer in parts, or raise server.streamMaxValues.`,
+        `The reply to a request has more than ${limit} values. Reply in parts, or raise server.streamMaxValues.`,
       );
     return value;
   });
@@ -48,7 +48,7 @@ function isAsyncIterable(value: unknown): value is ObservableInput<unknown> {
 /** Never emits; fails when the signal aborts. */
 function abortOf(signal: AbortSignal): Observable<never> {
   return new Observable((subscriber) => {
-    const fail = (): void => subscriber.error(new FencedError('The delivery was given up'));
+    const fail = (): void => subscriber.error(new FencedError('The delivery was abandoned'));
     if (signal.aborted) return fail();
     signal.addEventListener('abort', fail, { once: true });
     return () => signal.removeEventListener('abort', fail);

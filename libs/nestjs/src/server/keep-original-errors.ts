@@ -9,9 +9,9 @@ type Catch = (this: unknown, exception: unknown, host: ArgumentsHost) => Observa
 
 /**
  * Nest's last exception filter replaces what a handler, guard or pipe threw by "Internal server error", because most
- * transports send the error to a stranger. Ours does not: retry policy and dead letter need the class and message. It
- * can be told from within only there, as the filter is created for each handler; for deliveries of Waybill, known by
- * their context, it hands the exception on. Filters of the user come before it, and have the last word.
+ * transports send the error to a stranger. Ours does not: retry policy and dead letters need the class and the message.
+ * The filter is created for each handler, so the only way is to change it from within: for deliveries of Waybill,
+ * recognised by their context, it passes the exception on. The user's filters run before it and have the last word.
  */
 export function keepOriginalErrors(): void {
   const prototype = BaseRpcExceptionFilter.prototype as unknown as { catch: Catch; [installed]?: true };

@@ -29,22 +29,22 @@ import { isSagaCommand } from '../sagas/saga-command-mark.js';
 import { WaybillContext } from '../handler/waybill-context.js';
 
 /**
- * States of the server, as `status` tells them. `rebalancing`: it gives partitions away, and consumes the others;
- * `draining`: it stops, and lets handlers come to their end.
+ * States of the server, as `status` reports them. `rebalancing`: it gives up some partitions and consumes the others;
+ * `draining`: it is stopping and lets handlers finish.
  */
 export type WaybillServerStatus = 'connected' | 'rebalancing' | 'draining' | 'disconnected';
 
 /** Events of the server, for `on`. */
 export type WaybillServerEvents = Record<WaybillServerStatus, () => void>;
 
-/** The handlers of one pattern: one that answers, or any number that do not. */
+/** The handlers of one pattern: one that replies, or any number that do not. */
 type Handlers = readonly [MessageHandler, ...MessageHandler[]];
 
 /**
- * The microservice strategy: consumes the topics that `@EventPattern`, `@MessagePattern` and `@SagaCommand` handlers are
- * bound to, by name or by a pattern with `*` (one word) and `#` (any number of words). A handler's failure, and that of
- * its guards, pipes and interceptors, is a failed attempt of the message, never an acknowledgement. A message that asks
- * for an answer (header `reply-to`) gets what a `@MessagePattern` handler returns, or its rejection; a command of a saga
+ * The microservice strategy: consumes the topics that `@EventPattern`, `@MessagePattern` and `@SagaCommand` handlers
+ * are bound to, by name or by a pattern with `*` (one word) and `#` (any number of words). A failure of a handler or of
+ * its guards, pipes and interceptors is a failed attempt of the message, never an acknowledgement. A message that asks
+ * for a reply (header `reply-to`) gets what a `@MessagePattern` handler returns, or its rejection; a saga command
  * passes its barrier.
  *
  * `app.connectMicroservice({ strategy: app.get(WaybillServer) }, { inheritAppConfig: true })`
@@ -60,10 +60,10 @@ export class WaybillServer
   readonly #requests: RequestReplies;
   readonly #deserializer: ConsumerDeserializer | undefined;
   readonly #handlers = new Map<string, Handlers>();
-  /** Patterns with handlers that cannot stand side by side. */
+  /** Patterns with handlers that cannot be combined. */
   readonly #problems: string[] = [];
   #isDraining = false;
-  /** Set when it was told to consume. */
+  /** Set when consuming was requested. */
   #listening: Promise<void> | undefined;
   #listens = 0;
   readonly #listeners: { [E in keyof WaybillServerEvents]: WaybillServerEvents[E][] } = {
@@ -94,8 +94,8 @@ export class WaybillServer
   }
 
   /**
-   * Takes a handler in. Nest's own list chains event handlers, lets them end each other, and forgets handlers of which
-   * one answers; here they are kept side by side.
+   * Adds a handler. Nest's own list chains event handlers, lets them end each other, and drops handlers when one of
+   * them replies; here all of them are kept.
    */
   override addHandler(
     pattern: unknown,
@@ -118,22 +118,24 @@ export class WaybillServer
       (handler) => handler.isEventHandler !== true || isSagaCommand(handler.extras),
     );
     if (replies)
-      this.#problems.push(`${topic} has two handlers of which one answers: only one can stand there`);
+      this.#problems.push(
+        `${topic} has two handlers and one of them replies: a topic with a replying handler can have only that one`,
+      );
   }
 
-  /** Patterns that handlers are bound to: none before the server is connected to an application. */
+  /** Patterns that handlers are bound to: empty until the server is connected to an application. */
   get handlerCount(): number {
     return this.#handlers.size;
   }
 
-  /** Whether it was told to consume. */
+  /** Whether consuming was requested. */
   get isListening(): boolean {
     return this.#listening !== undefined;
   }
 
   /**
-   * Begins to consume; calls back once, with the error when that fails. Who asks again while it consumes, as a second
-   * `startAllMicroservices` does, gets the same answer.
+   * Starts consuming; calls back once, with the error if that fails. A second call while it consumes, as by a second
+   * `startAllMicroservices`, gets the same result.
    */
   async listen(callback: (error?: unknown) => void): Promise<void> {
     this.#listens += 1;
@@ -148,7 +150,7 @@ export class WaybillServer
   }
 
   async #listen(): Promise<void> {
-    // Nest lets all its microservices listen in one turn: by now it has, if this is the server of two.
+    // Nest starts all its microservices in one turn: by now it has, if this server was connected to two of them.
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#listens > 1 && [...this.#handlers.values()].every(({ length }) => length % 2 === 0))
       throw connectedTwice(this.waybill.name);
@@ -169,7 +171,7 @@ export class WaybillServer
     this.#tell('connected');
   }
 
-  /** Stops consuming, after letting handlers come to their end. */
+  /** Stops consuming, after letting handlers finish. */
   async close(): Promise<void> {
     this.#isDraining = true;
     this.#tell('draining');
@@ -184,7 +186,7 @@ export class WaybillServer
     this.#listeners[event].push(callback);
   }
 
-  /** The running instance behind the server. */
+  /** The server's running instance. */
   unwrap<T = Waybill>(): T {
     return this.waybill as T;
   }
@@ -194,7 +196,7 @@ export class WaybillServer
     for (const listener of this.#listeners[status]) listener();
   }
 
-  /** What the handlers are bound to; those of one pattern share the options of the first. */
+  /** The subscriptions of the handlers; those of one pattern share the options of the first. */
   #subscriptions(): PatternSubscription[] {
     const { contracts, options } = this.waybill;
     const { handlers: byDefault, codecs } = options;
@@ -221,12 +223,12 @@ export class WaybillServer
     });
   }
 
-  /** The topics of handlers that serve sagas. */
+  /** The topics of saga command handlers. */
   #commands(): string[] {
     return [...this.#handlers].flatMap(([topic, [{ extras }]]) => (isSagaCommand(extras) ? [topic] : []));
   }
 
-  /** Handlers that know their messages by id. */
+  /** Handlers that recognise messages by id. */
   #guarded(patterns: readonly PatternSubscription[]): GuardedSubscription[] {
     return patterns.flatMap(({ pattern, subscribe }) =>
       (this.#handlers.get(pattern) ?? []).flatMap((handler) => {
@@ -251,7 +253,7 @@ export class WaybillServer
           this.onProcessingEndHook?.(this.transportId, context);
         }
       };
-      // Early releases of Nest 11 have no hook. Its type returns nothing; some are asynchronous all the same, and may fail
+      // Early releases of Nest 11 have no hook. Its type returns void, but some hooks are asynchronous, and may fail
       // before the work begins.
       const hook = this.onProcessingStartHook as typeof this.onProcessingStartHook | undefined;
       const started = hook?.(this.transportId, context, work) as Promise<void> | undefined;
@@ -260,25 +262,25 @@ export class WaybillServer
     });
   }
 
-  /** Whether a topic's handlers answer those who ask: handlers of events answer nobody. */
+  /** Whether a topic's handlers reply to requests; event handlers do not. */
   #replies([first]: readonly [MessageHandler, ...MessageHandler[]]): boolean {
     return first.isEventHandler !== true || isSagaCommand(first.extras);
   }
 
-  /** Whether it is a request, other than of a saga. */
+  /** Whether it is a request other than a saga command. */
   #asks([first]: Handlers, delivery: Delivery): boolean {
     return (
       this.#replies([first]) && callOf(delivery.control) === undefined && this.#requests.asksFor(delivery)
     );
   }
 
-  /** Runs the handler; what asks for an answer gets one, a saga's behind its barrier. */
+  /** Runs the handler; a request gets its reply, and a saga command passes its barrier. */
   #replied(handlers: Handlers, delivery: Delivery, context: WaybillContext): Promise<unknown> {
     const [first] = handlers;
     const run = <T>(work: () => Promise<T>): Promise<T> =>
       this.waybill.ambient.within(delivery.session, delivery.transaction, work);
     const last = (): Promise<unknown> => run(() => this.#runOne(first, delivery, context));
-    // It asks nothing of a handler, of whatever kind.
+    // This one is not a request for a handler of any kind.
     if (isRelease(delivery.control)) return this.waybill.sagas.participant.serve(delivery, last);
     if (first.isEventHandler === true && !isSagaCommand(first.extras))
       return run(() => this.#runAll(handlers, delivery, context));
@@ -293,8 +295,8 @@ export class WaybillServer
   }
 
   /**
-   * Runs every handler to its end: where one fails, none of the others may still be at it when the transaction is taken
-   * back. The failure that came first counts; else a verdict.
+   * Waits for every handler, even if one fails: none may still be running when the transaction is rolled back. The
+   * first failure counts; otherwise a verdict.
    */
   async #runAll(handlers: Handlers, delivery: Delivery, context: WaybillContext): Promise<unknown> {
     const failures: unknown[] = [];
@@ -307,7 +309,7 @@ export class WaybillServer
     return results.find((result) => result instanceof HandlerVerdict);
   }
 
-  /** Waits until the handler, and the stream that it may return, have come to their end. */
+  /** Waits until the handler, and the stream that it may return, have ended. */
   async #runOne(handler: MessageHandler, delivery: Delivery, context: WaybillContext): Promise<unknown> {
     const result: unknown = await handler(await this.#dataOf(delivery), context);
     return lastOf(valuesOf(result, delivery.signal));
@@ -320,7 +322,7 @@ export class WaybillServer
   }
 }
 
-/** Each of its handlers would run twice for a message. */
+/** Each of its handlers would run twice per message. */
 function connectedTwice(instance: string): ConfigurationError {
   return new ConfigurationError('Waybill cannot serve every handler', [
     `the WaybillServer of instance ${instance} was connected to two microservices: call connectMicroservice() once with it`,

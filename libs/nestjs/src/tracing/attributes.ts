@@ -3,10 +3,13 @@ import { HandlerVerdict } from '@waybill/consumer';
 import { REQUEST_ID_HEADER } from '@waybill/consumer/internal';
 import { SAGA_ID_HEADER, type TransitionToTrace } from '@waybill/saga/internal';
 
-/** Attributes of a span. Names of OpenTelemetry's semantic conventions for messaging, and Waybill's own under `messaging.waybill`. */
+/**
+ * Attributes of a span. Names of OpenTelemetry's semantic conventions for messaging, and Waybill's own with the prefix
+ * `messaging.waybill`.
+ */
 export type Attributes = Record<string, string | number>;
 
-/** What every span about messages says of itself. */
+/** Attributes of every span about messages. */
 export function operation(
   name: string,
   type: 'create' | 'send' | 'process' | 'settle',
@@ -30,7 +33,7 @@ export function conversation(control: Readonly<Record<string, string>> | undefin
   };
 }
 
-/** Where a message stands, and which it is. */
+/** The id of a message and its place in the log. */
 export function delivered(
   group: string,
   { partition, offset, messageId, control }: Pick<Delivery, 'partition' | 'offset' | 'messageId' | 'control'>,
@@ -54,7 +57,7 @@ export function settled({ attempts, delayMs, error }: AttemptOutcome): Attribute
   };
 }
 
-/** Which transition of which saga it is. */
+/** The saga and the kind of its transition. */
 export function transition({ id, type }: TransitionToTrace): Attributes {
   return {
     'messaging.system': 'waybill',
@@ -64,7 +67,7 @@ export function transition({ id, type }: TransitionToTrace): Attributes {
   };
 }
 
-/** The class of what was thrown: messages of errors may hold what is nobody's business. */
+/** The class of the thrown error: error messages may hold confidential data. */
 export function errorType(error: unknown): string {
   return error instanceof Error ? error.constructor.name : typeof error;
 }

@@ -1,12 +1,12 @@
 import type * as Api from '@opentelemetry/api';
 
-/** `@opentelemetry/api`, where the application has it. */
+/** `@opentelemetry/api`, if the application has it. */
 export type OpenTelemetry = typeof Api;
 
-/** @returns undefined where the application does not have it */
+/** @returns undefined if the application does not have it */
 export async function loadOpenTelemetry(): Promise<OpenTelemetry | undefined> {
   try {
-    // Its name stands apart, so that nothing that looks through imports asks for it.
+    // The name is a separate constant, so that bundlers and import scanners do not require the package.
     const name = '@opentelemetry/api';
     return (await import(name)) as OpenTelemetry;
   } catch {

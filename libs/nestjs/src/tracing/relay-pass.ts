@@ -1,10 +1,10 @@
 import type { PassTrace } from '@waybill/outbox/internal';
 import { parseTraceparent, type RemoteSpan, traceparentIn } from './trace-headers.js';
 
-/** Links that the span of a pass has at most; no more are looked for. */
+/** Maximum number of links of a pass's span; further ones are not looked up. */
 const MAX_LINKS = 128;
 
-/** What is known of a pass when it is over. */
+/** The result of a pass. */
 export interface PassSeen {
   readonly startTime: number;
   readonly links: readonly RemoteSpan[];
@@ -12,7 +12,10 @@ export interface PassSeen {
   readonly error: unknown;
 }
 
-/** Collects what the span of a relay's pass says. It is made when the pass is over: only then its links are known. */
+/**
+ * Collects the data for the span of a relay pass. The span is created when the pass has ended: its links are known only
+ * then.
+ */
 export class RelayPass implements PassTrace {
   readonly #startTime = Date.now();
   readonly #links: RemoteSpan[] = [];

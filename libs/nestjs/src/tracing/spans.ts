@@ -15,16 +15,16 @@ import type { OpenTelemetry } from './open-telemetry.js';
 import type { PassSeen } from './relay-pass.js';
 import { parseTraceparent } from './trace-headers.js';
 
-/** Where an attempt has failed, and its span. */
+/** The span of a failed attempt. */
 interface FailedAttempt {
   readonly location: string;
   readonly span: Span;
 }
 
-/** Makes the spans of an instance by `@opentelemetry/api`. Without an SDK behind it they are nothing. */
+/** Creates the spans of an instance with `@opentelemetry/api`. Without an SDK, they do nothing. */
 export class Spans {
   readonly #tracer: Tracer;
-  /** By what was thrown: what becomes of the message is decided when the span has ended. */
+  /** By thrown error: the message's outcome is decided after the span has ended. */
   readonly #failed = new WeakMap<object, FailedAttempt>();
 
   constructor(
@@ -35,7 +35,7 @@ export class Spans {
     this.#tracer = api.trace.getTracer('@waybill/nestjs');
   }
 
-  /** @returns the headers that name the message's span */
+  /** @returns the headers that identify the message's span */
   publish({ topic, partition, control }: Parameters<TraceHeaders>[0], id: string): Record<string, string> {
     const { context, propagation, SpanKind, trace } = this.api;
     const attributes = {
@@ -52,14 +52,14 @@ export class Spans {
     return carrier;
   }
 
-  /** Runs a handler in a span of its own. */
+  /** Runs a handler in its own span. */
   handle<T>(delivery: Delivery, work: () => Promise<T>): Promise<T> {
     const { propagation, ROOT_CONTEXT, SpanKind, trace } = this.api;
     const { topic, attempt } = delivery;
     const received = propagation.extract(ROOT_CONTEXT, delivery.headers);
     const creation = trace.getSpanContext(received);
     const isLinked = this.process === 'link';
-    // What is not the trace, as baggage, is the handler's either way.
+    // Propagated values other than the trace, such as baggage, reach the handler in either case.
     const around = isLinked ? trace.deleteSpan(received) : received;
     const attributes = {
       ...operation('process', 'process', topic),
@@ -72,7 +72,7 @@ export class Spans {
     return this.#within(span, around, work, (outcome) => this.#note(span, delivery, outcome));
   }
 
-  /** A span of what became of a message that was not done, behind that of its attempt. */
+  /** A span for the outcome of a message that was not done, a child of the span of its attempt. */
   settle(outcome: AttemptOutcome): void {
     const { propagation, ROOT_CONTEXT, SpanKind, trace } = this.api;
     const { kind, topic, error, group, headers } = outcome;
@@ -95,7 +95,7 @@ export class Spans {
     span.end();
   }
 
-  /** The span of a relay's pass that has ended. */
+  /** The span of a relay pass that has ended. */
   pass({ startTime, links, messages, error }: PassSeen): void {
     const { ROOT_CONTEXT, SpanKind } = this.api;
     const attributes = { ...operation('send', 'send'), 'messaging.batch.message_count': messages };
@@ -106,7 +106,7 @@ export class Spans {
     span.end();
   }
 
-  /** Begins the span of a request, which lasts until its answer. */
+  /** Starts the span of a request, which lasts until its reply. */
   request(topic: string, id: string): { readonly span: Span; readonly around: Context } {
     const { context, SpanKind, trace } = this.api;
     const active = context.active();
@@ -115,13 +115,13 @@ export class Spans {
     return { span, around: trace.setSpan(active, span) };
   }
 
-  /** Ends a span, with what was thrown. */
+  /** Ends a span, with the thrown error if any. */
   end(span: Span, error: unknown): void {
     if (error !== undefined) this.#fail(span, error);
     span.end();
   }
 
-  /** Runs a transition of a saga in a span of its own. */
+  /** Runs a transition of a saga in its own span. */
   transition<T>(
     about: TransitionToTrace,
     work: (reached: (state: SagaState) => void) => Promise<T>,
@@ -136,7 +136,7 @@ export class Spans {
     return this.#within(span, active, () => work(reached));
   }
 
-  /** The span under way, as a `traceparent`. */
+  /** The current span, as a `traceparent`. */
   current(): string | undefined {
     const { context, isSpanContextValid, trace } = this.api;
     const span = trace.getSpanContext(context.active());
@@ -149,7 +149,7 @@ export class Spans {
     return this.api.context.with(around, work);
   }
 
-  /** @param ended told what the work has returned or thrown, while the span is open */
+  /** @param ended called with the result or the error of the work while the span is open */
   #within<T>(
     span: Span,
     around: Context,
@@ -171,7 +171,7 @@ export class Spans {
     });
   }
 
-  /** Notes a verdict, and what the span of the outcome is to stand behind. */
+  /** Records a verdict, and the parent of the outcome's span. */
   #note(span: Span, delivery: Delivery, outcome: unknown): void {
     if (typeof outcome !== 'object' || outcome === null) return;
     if (outcome instanceof HandlerVerdict)

@@ -10,22 +10,22 @@ import { Spans } from './spans.js';
 import { carriedOn, withinBaggageRule } from './trace-headers.js';
 import { type ResolvedTracing, resolveTracing, type TracingOptions } from '../options/tracing-options.js';
 
-/** The delivery whose handler runs, of whichever instance. */
+/** The delivery whose handler runs, of any instance. */
 const underWay = new AsyncLocalStorage<Delivery>();
 
-/** The trace of a request under way. */
+/** The trace of a request in flight. */
 export interface RequestTrace {
-  /** Runs what sends the request. */
+  /** Sends the request within its trace. */
   run<T>(work: () => T): T;
-  /** Nothing more is heard. */
+  /** Ends the trace: no more replies will arrive. */
   end(error?: unknown): void;
 }
 
 const NO_REQUEST_TRACE: RequestTrace = { run: (work) => work(), end() {} };
 
 /**
- * Traces of one instance. With `@opentelemetry/api` in the application it makes spans; without, the trace of a delivery
- * is carried on as it came, and nothing else is done.
+ * Traces of one instance. If the application has `@opentelemetry/api`, it creates spans; otherwise it only passes the
+ * trace of a delivery on unchanged.
  */
 export class Tracing implements RelayTrace, SagaTrace {
   readonly #options: ResolvedTracing;
@@ -39,22 +39,22 @@ export class Tracing implements RelayTrace, SagaTrace {
     this.#options = resolveTracing(options);
   }
 
-  /** Looks for `@opentelemetry/api`. Its type stays within, so that declarations do not ask for it where it is not. */
+  /** Loads `@opentelemetry/api`. Its types stay internal, so that Waybill's declarations do not require the package. */
   async find(load: () => Promise<object | undefined> = loadOpenTelemetry): Promise<void> {
     const api = (await load()) as OpenTelemetry | undefined;
     this.#spans = api && new Spans(api, this.#options.process, this.group);
   }
 
-  /** The headers for a message that is published now. */
+  /** Trace headers for a message that is being published. */
   readonly publishHeaders: TraceHeaders = (message, id) => {
     const own = this.#spans?.publish(message, id);
     if (own?.['traceparent'] !== undefined) return withinBaggageRule(own, this.#options.baggage);
-    // Nobody makes spans here, or by other headers than W3C's.
+    // No spans are created here, or they use headers other than W3C's.
     const carried = carriedOn(underWay.getStore()?.headers);
     return withinBaggageRule(own === undefined ? carried : { ...carried, ...own }, this.#options.baggage);
   };
 
-  /** A subscription whose deliveries are traced: what a handler publishes belongs to the trace of its message. */
+  /** A subscription with traced deliveries: what a handler publishes belongs to the trace of its message. */
   readonly subscription = (subscription: Subscription): Subscription => {
     const { handler } = subscription;
     const handle = (delivery: Delivery): Promise<unknown> =>
@@ -66,13 +66,13 @@ export class Tracing implements RelayTrace, SagaTrace {
     };
   };
 
-  /** As {@link subscription}, for those to all topics that match. */
+  /** The same as {@link subscription}, for subscriptions to all topics that match. */
   readonly pattern = ({ pattern, subscribe }: PatternSubscription): PatternSubscription => ({
     pattern,
     subscribe: (topic) => this.subscription(subscribe(topic)),
   });
 
-  /** Takes note of what became of a message that was not done in an attempt. */
+  /** Records the outcome of a message that was not done in an attempt. */
   readonly settled = (outcome: AttemptOutcome): void => this.#spans?.settle(outcome);
 
   begin(): PassTrace | undefined {
@@ -80,7 +80,7 @@ export class Tracing implements RelayTrace, SagaTrace {
     return spans && new RelayPass((seen) => spans.pass(seen));
   }
 
-  /** Begins the trace of a request. */
+  /** Starts the trace of a request. */
   request(topic: string, id: string): RequestTrace {
     const spans = this.#spans;
     if (spans === undefined) return NO_REQUEST_TRACE;

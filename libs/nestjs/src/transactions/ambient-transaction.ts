@@ -4,18 +4,18 @@ import type { TransactionHandle } from '@waybill/outbox';
 import type { AmbientOptions, TransactionHostLike } from '../options/ambient-options.js';
 import { enterHost } from './transaction-host.js';
 
-/** A transaction that Waybill has opened. */
+/** A transaction that Waybill opened. */
 interface Opened {
   readonly tx: TransactionHandle;
   /** The same in the type of the driver or ORM. */
   readonly handle: unknown;
-  /** What the application called its transaction when this one was opened. */
+  /** The application's own transaction at the time this one was opened. */
   readonly outer: unknown;
-  /** What has to end before the work counts as done. */
+  /** Work that has to end before the transaction's work counts as done. */
   pending: Promise<unknown>[] | undefined;
 }
 
-/** Knows the transaction of one instance's database that the code under way belongs to. */
+/** Knows the transaction of one instance's database that the running code belongs to. */
 export class AmbientTransaction {
   readonly #opened = new AsyncLocalStorage<Opened>();
   readonly #given: () => unknown;
@@ -27,7 +27,10 @@ export class AmbientTransaction {
       ambient ?? (() => (transactionHost?.isTransactionActive() === true ? transactionHost.tx : undefined));
   }
 
-  /** The transaction opened last, by the application or by Waybill, that the caller runs in; undefined in none. */
+  /**
+   * The transaction opened last, by the application or by Waybill, in which the caller runs; undefined if there is
+   * none.
+   */
   get current(): TransactionHandle | undefined {
     const opened = this.#opened.getStore();
     const given = this.#given() as TransactionHandle | undefined;
@@ -36,8 +39,8 @@ export class AmbientTransaction {
   }
 
   /**
-   * The open transaction of the delivery, or of `Waybill.transaction`, that the caller runs in, for code that no context
-   * is handed to; undefined in none.
+   * The open transaction of the delivery, or of `Waybill.transaction`, in which the caller runs, for code that gets no
+   * context; undefined if there is none.
    *
    * @typeParam Handle type of the transaction's handle; `Prisma.TransactionClient` with Prisma
    */
@@ -46,7 +49,7 @@ export class AmbientTransaction {
   }
 
   /**
-   * Runs work in a transaction that Waybill has opened: what it publishes without a handle joins `tx`, and
+   * Runs work in a transaction that Waybill opened: messages published without a handle join `tx`, and
    * `@Transactional()` code joins `handle`.
    *
    * @param handle the open transaction in the type of the driver or ORM
@@ -65,19 +68,19 @@ export class AmbientTransaction {
   }
 
   /**
-   * Has the transaction that Waybill has opened here wait for something that its caller does not await, and fail with it.
-   * In no such transaction nobody waits.
+   * Makes the current transaction of Waybill wait for work that its caller does not await, and fail with it. Without
+   * such a transaction, it does nothing.
    */
   awaitWith(something: Promise<unknown>): void {
     const opened = this.#opened.getStore();
     if (opened === undefined) return;
     opened.pending ??= [];
     opened.pending.push(something);
-    // The work may fail first; then nobody looks at it.
+    // If the transaction's work fails first, this promise is never awaited.
     something.catch(() => {});
   }
 
-  /** @throws ConfigurationError when `@Transactional()` code would open a transaction of its own in deliveries */
+  /** @throws ConfigurationError if `@Transactional()` code would open its own transaction in deliveries */
   async assertUsable(): Promise<void> {
     if (this.#host !== undefined) await enterHost(this.#host, {}, () => Promise.resolve());
   }

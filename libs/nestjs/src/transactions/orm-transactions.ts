@@ -20,35 +20,38 @@ import {
 import { drizzleOpener, knexOpener, kyselyOpener, mikroOrmOpener } from '@waybill/outbox/internal';
 import type { TransactionRunnerFactory } from '../options/runner-factory.js';
 
-/** Opens handlers' transactions as Prisma's interactive ones: give it as `transactions`. The handle is Prisma's `tx`. */
+/**
+ * Opens handlers' transactions as Prisma's interactive transactions: set it as `transactions`. The handle is Prisma's
+ * `tx`.
+ */
 export function prismaTransactions<Handle extends PrismaRawClient>(
   client: PrismaTransactions<Handle>,
 ): TransactionRunnerFactory {
   return by(prismaOpener(client));
 }
 
-/** Opens handlers' transactions by TypeORM: give it as `transactions`. The handle is an `EntityManager`. */
+/** Opens handlers' transactions with TypeORM: set it as `transactions`. The handle is an `EntityManager`. */
 export function typeormTransactions<Manager extends TypeOrmManager>(
   dataSource: TypeOrmTransactions<Manager>,
 ): TransactionRunnerFactory {
   return by(typeOrmOpener(dataSource));
 }
 
-/** Opens handlers' transactions by Drizzle, on node-postgres or postgres.js. The handle is Drizzle's `tx`. */
+/** Opens handlers' transactions with Drizzle, on node-postgres or postgres.js. The handle is Drizzle's `tx`. */
 export function drizzleTransactions<Handle extends DrizzleTransaction>(
   db: DrizzleTransactions<Handle>,
 ): TransactionRunnerFactory {
   return by(drizzleOpener(db));
 }
 
-/** Opens handlers' transactions by Kysely, on its PostgresDialect. The handle is a `Transaction`. */
+/** Opens handlers' transactions with Kysely, on its PostgresDialect. The handle is a `Transaction`. */
 export function kyselyTransactions<Handle extends KyselyTransaction>(
   db: KyselyTransactions<Handle>,
 ): TransactionRunnerFactory {
   return by(kyselyOpener(db));
 }
 
-/** Opens handlers' transactions by Knex, on pg. The handle is a `Knex.Transaction`. */
+/** Opens handlers' transactions with Knex, on pg. The handle is a `Knex.Transaction`. */
 export function knexTransactions<Handle extends KnexTransaction>(
   knex: KnexTransactions<Handle>,
 ): TransactionRunnerFactory {
@@ -56,8 +59,8 @@ export function knexTransactions<Handle extends KnexTransaction>(
 }
 
 /**
- * Opens handlers' transactions by MikroORM, on its PostgreSQL driver. The handle is a forked `EntityManager`; what it holds
- * is flushed before the transaction is committed.
+ * Opens handlers' transactions with MikroORM, on its PostgreSQL driver. The handle is a forked `EntityManager`; its
+ * changes are flushed before the transaction is committed.
  */
 export function mikroOrmTransactions<Manager extends MikroOrmManager>(
   orm: MikroOrmTransactions<Manager>,

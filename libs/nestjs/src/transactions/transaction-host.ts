@@ -7,7 +7,7 @@ export interface TransactionalAdapterLike {
   optionsFactory(...args: never[]): object;
 }
 
-/** A transaction of Waybill's on its way into a host. */
+/** A transaction of Waybill that is being passed to a host. */
 interface Entry {
   readonly tx: unknown;
   entered: boolean;
@@ -20,10 +20,10 @@ type Wrap = (options: unknown, work: Work, setTx: (tx: unknown) => void) => Prom
 type OptionsFactory = (...args: unknown[]) => { wrapWithTransaction: Wrap };
 
 /**
- * Wraps an adapter of `@nestjs-cls/transactional`, so that `@Transactional()` code joins the transaction of the delivery,
- * or of `waybill.transaction`, that it is called in, by its rules of propagation: `Required` joins, `Nested` sets a
- * savepoint, `RequiresNew` opens another one. The module gets the host as `transactionHost`, and its `transactions` must
- * be of the same ORM.
+ * Wraps an adapter of `@nestjs-cls/transactional`, so that `@Transactional()` code joins the transaction of the
+ * delivery, or of `waybill.transaction`, in which it is called, according to its propagation: `Required` joins,
+ * `Nested` sets a savepoint, `RequiresNew` opens another one. Pass the host to the module as `transactionHost`; its
+ * `transactions` must be of the same ORM.
  *
  * `new ClsPluginTransactional({ adapter: joinDeliveries(new TransactionalAdapterTypeOrm({ dataSourceToken })) })`
  */
@@ -35,7 +35,7 @@ export function joinDeliveries<Adapter extends TransactionalAdapterLike>(adapter
       if (entry === undefined) return options.wrapWithTransaction(given, work, setTx);
       entry.entered = true;
       setTx(entry.tx);
-      // What is opened further in is opened by the adapter.
+      // The adapter itself opens nested transactions.
       return entries.run(undefined, work);
     };
     return { ...options, wrapWithTransaction };
@@ -45,17 +45,17 @@ export function joinDeliveries<Adapter extends TransactionalAdapterLike>(adapter
 
 /**
  * Runs work with `tx` as the host's transaction.
- * @throws ConfigurationError when the host's adapter is not wrapped in {@link joinDeliveries}; the work is not run then
+ * @throws ConfigurationError if the host's adapter is not wrapped in {@link joinDeliveries}; the work is then not run
  */
 export function enterHost<T>(host: TransactionHostLike, tx: unknown, work: () => Promise<T>): Promise<T> {
   const entry: Entry = { tx, entered: false };
   const checked = async (): Promise<T> => {
     if (entry.entered) return work();
     throw new ConfigurationError('The options of WaybillModule are not usable', [
-      'transactionHost has an adapter that deliveries cannot join: wrap it, as adapter: joinDeliveries(new TransactionalAdapter…(…))',
+      'transactionHost has an adapter that deliveries cannot join: set adapter: joinDeliveries(new TransactionalAdapter…(…))',
     ]);
   };
-  // A transaction of its own as far as the host knows: the delivery is no part of one that is open around it.
+  // For the host it is a new transaction: the delivery is not part of one that is open around it.
   const open = host.withTransaction as unknown as (propagation: string, work: Work) => Promise<unknown>;
   return entries.run(entry, () => open.call(host, 'REQUIRES_NEW', checked)) as Promise<T>;
 }

@@ -1,4 +1,4 @@
--- The saga of a type and key, under way or ended.
+-- The saga of a type and key, running or ended.
 -- Params: type text, key text
 -- Returns: id uuid
 -- Index: saga_key, saga_ended_key

@@ -1,4 +1,4 @@
--- Takes note that an endpoint has answered later; false where its answer has come before, or is for another round.
+-- Records that an endpoint has replied later; false if it has replied already, or for another round.
 -- Params: sagaId uuid, step text, op text, round integer, rejected boolean
 -- Returns: first boolean
 -- Locks: the call

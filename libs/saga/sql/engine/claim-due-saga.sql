@@ -1,4 +1,4 @@
--- Reads a saga for which something is due, for a transition of it; one that somebody else works on is passed over.
+-- Reads a due saga for a transition; a saga that another process works on is skipped.
 -- Params: replyTopic text
 -- Returns: id uuid, type text, version integer, key text, state integer, revision bigint, parentId uuid?,
 --   parentStep text?, reason text?, content jsonb, nowMs bigint,

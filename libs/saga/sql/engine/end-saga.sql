@@ -1,4 +1,5 @@
--- Writes the last transition of a saga, and puts it to the ended ones; fails when another transition was faster, which its lock prevents.
+-- Writes the last transition of a saga and moves it to the ended ones; fails if another transition came first, which
+-- its lock prevents.
 -- Params: id uuid, fromRevision bigint, state integer, reason text?, content jsonb, transition jsonb
 -- Returns: none
 -- Locks: the saga and its children

@@ -1,4 +1,4 @@
--- Definitions of a type and version that processes of a service have, the newest first.
+-- Definitions of a type and version in processes of a service, the newest first.
 -- Params: replyTopic text, type text, version integer
 -- Returns: fingerprint text, shape jsonb, signals text[]
 -- Index: saga_definition_pkey

@@ -1,4 +1,4 @@
--- A step does not wait for its event any more.
+-- Ends a step's wait for its event.
 -- Params: sagaId uuid, step text
 -- Returns: none
 -- Index: saga_event_wait_pkey

@@ -1,4 +1,4 @@
--- Keeps what has come for a saga and changed nothing.
+-- Stores an event that arrived for a saga without an effect.
 -- Params: replyTopic text, sagaId uuid?, kind text, name text?, why text, content jsonb
 -- Returns: none
 insert into :schema.saga_ignored (reply_topic, saga_id, kind, name, why, content)

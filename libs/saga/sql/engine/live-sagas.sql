@@ -1,5 +1,5 @@
--- Of each version that sagas under way have: how many they are, and how many milliseconds ago any process had a
--- definition of it. For health, whose login reads little.
+-- Of each version that running sagas have: how many there are, and how many milliseconds ago any process had a
+-- definition of it. For health checks, whose login may read little.
 -- Params: replyTopic text
 -- Returns: type text, version integer, sagas bigint, seenMs bigint?
 select s.saga_type as type, s.definition_version as version, count(*)::bigint as sagas,

@@ -1,5 +1,5 @@
--- The definitions that sagas under way, and completed children of those, keep to, with their shapes; and how many
--- milliseconds ago any process had a definition of that type and version.
+-- The definitions of running sagas and of their completed children, with their shapes; and how many milliseconds ago
+-- any process had a definition of that type and version.
 -- Params: replyTopic text
 -- Returns: type text, version integer, fingerprint text?, sagas bigint, shape jsonb?, seenMs bigint?
 select s.saga_type as type, s.definition_version as version, s.fingerprint, count(*)::bigint as sagas,

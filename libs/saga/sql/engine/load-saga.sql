@@ -1,4 +1,4 @@
--- Reads a saga that is under way for a transition of it.
+-- Reads a running saga for a transition.
 -- Params: id uuid
 -- Returns: id uuid, type text, version integer, key text, state integer, revision bigint, parentId uuid?,
 --   parentStep text?, reason text?, content jsonb, nowMs bigint,

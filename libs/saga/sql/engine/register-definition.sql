@@ -1,4 +1,4 @@
--- Takes note that a process of a service has a definition.
+-- Records that a process of a service has a definition.
 -- Params: replyTopic text, type text, version integer, fingerprint text, shape jsonb, signals text[]
 -- Returns: none
 insert into :schema.saga_definition as d (reply_topic, saga_type, definition_version, fingerprint, shape, signals)

@@ -1,4 +1,4 @@
--- Writes what a saga is found by, in the transition that changes it; see the function.
+-- Writes a saga's attributes, in the transition that changes it; see the function.
 -- Params: sagaId uuid, replyTopic text, attributes jsonb
 -- Returns: none
 -- Index: saga_attribute_pkey

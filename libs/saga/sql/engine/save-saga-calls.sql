@@ -1,4 +1,4 @@
--- Writes the HTTP calls of a transition, and makes void those that it has given up; see the function.
+-- Writes the HTTP calls of a transition, and voids those that it has given up; see the function.
 -- Params: sagaId uuid, replyTopic text, calls jsonb, underWay jsonb
 -- Returns: none
 -- Locks: the calls of the saga

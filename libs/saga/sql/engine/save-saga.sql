@@ -1,4 +1,4 @@
--- Writes a transition of a saga; fails when another transition was faster, which its lock prevents.
+-- Writes a transition of a saga; fails if another transition came first, which its lock prevents.
 -- Params: id uuid, fromRevision bigint, state integer, wakeMs bigint?, exactly boolean, reason text?, content jsonb,
 --   transition jsonb
 -- Returns: none

@@ -1,4 +1,4 @@
--- A step that began to wait in a transaction with a fixed snapshot: it is to be looked after now.
+-- Marks a wait that began in a transaction with a fixed snapshot, so that it is checked now.
 -- Params: replyTopic text
 -- Returns: sagaId uuid, step text, waiter text, match text
 -- Locks: the wait

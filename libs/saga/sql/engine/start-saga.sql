@@ -1,4 +1,4 @@
--- Begins a saga, unless there is one of its type and key: then that one's id comes back.
+-- Starts a saga unless its type and key exist: then returns the existing saga's id.
 -- Params: id uuid, type text, version integer, key text, replyTopic text, state integer, wakeMs bigint?, parentId uuid?,
 --   parentStep text?, reason text?, fingerprint text,
 --   content jsonb, transition jsonb

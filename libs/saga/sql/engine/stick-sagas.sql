@@ -1,4 +1,4 @@
--- Leaves the sagas under way of one shape of a definition to operators.
+-- Makes the running sagas of one shape of a definition stuck, for operators to decide.
 -- Params: replyTopic text, type text, version integer, fingerprint text, reason text
 -- Returns: none
 -- Locks: those sagas

@@ -1,4 +1,4 @@
--- Claims HTTP calls that are due, up to so many of each host; see the function. It commits on disk.
+-- Claims due HTTP calls, up to a limit per host; see the function. The commit is flushed to disk.
 -- Params: replyTopic text, definitions text[], hosts text[], places integer[], most integer, timeoutMs integer,
 --   marginMs integer
 -- Returns: sagaId uuid, branch text, op text, step text, attempt integer, round integer, definition text, payload jsonb,

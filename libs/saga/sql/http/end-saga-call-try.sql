@@ -1,4 +1,4 @@
--- Ends a try of an HTTP call; see the function. Nothing comes back where it is not the newest try any more.
+-- Ends a try of an HTTP call; see the function. No row if it is no longer the newest try.
 -- Params: sagaId uuid, branch text, op text, token uuid, attempt integer, outcome text, retryMs bigint, begun boolean,
 --   rejected boolean, tries integer, why text?
 -- Returns: attempt integer

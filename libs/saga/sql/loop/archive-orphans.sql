@@ -1,4 +1,4 @@
--- Puts ended children to the ended sagas whose parent has ended before them.
+-- Moves ended children whose parent has ended before them to the ended sagas.
 -- Params: none
 -- Returns: none
 -- Locks: those children

@@ -1,5 +1,4 @@
--- The oldest order to a service's sagas behind an id that has not been carried out; one that somebody else works on is
--- passed over.
+-- The oldest open order to a service's sagas after an id; an order that another process works on is skipped.
 -- Params: replyTopic text, afterId bigint
 -- Returns: id bigint, sagaId uuid, order jsonb, revision bigint, actor text, statedBy text, reason text?
 -- Locks: the order, until the transaction ends

@@ -1,4 +1,4 @@
--- Empties a slot of ended sagas, when all of it is older than so many milliseconds.
+-- Empties a slot of ended sagas if all of it is older than a number of milliseconds.
 -- Params: slot integer, keepMs bigint
 -- Returns: emptied boolean
 -- Locks: that slot, for at most 50 ms of waiting

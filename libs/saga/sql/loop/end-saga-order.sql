@@ -1,4 +1,4 @@
--- Says what came of an order.
+-- Stores the outcome of an order.
 -- Params: id bigint, outcome text, why text?
 -- Returns: none
 -- Index: saga_order_pkey

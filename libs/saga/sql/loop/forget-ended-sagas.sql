@@ -1,4 +1,4 @@
--- Removes ended sagas from a slot that cannot be emptied as a whole, up to most of them, and says how many it were.
+-- Removes ended sagas from a slot that cannot be emptied as a whole, up to a limit, and returns their number.
 -- Params: slot integer, keepMs bigint, most integer
 -- Returns: removed integer
 -- Locks: their rows

@@ -1,4 +1,4 @@
--- In how many milliseconds something is due for a saga; nothing comes back when none waits.
+-- In how many milliseconds the next saga is due; no row if none waits.
 -- Params: replyTopic text
 -- Returns: inMs bigint
 -- Index: saga_wake

@@ -1,4 +1,4 @@
--- An event that no saga waits for could not be handed to its handler: it is tried again after so many milliseconds.
+-- An unclaimed event could not be passed to its handler: it is retried after a number of milliseconds.
 -- Params: id bigint, delayMs bigint
 -- Returns: none
 -- Index: saga_event_pkey

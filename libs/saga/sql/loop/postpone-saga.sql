@@ -1,4 +1,4 @@
--- Lets a saga whose transition has failed wait, in milliseconds from now.
+-- Delays a saga whose transition has failed, by milliseconds from now.
 -- Params: id uuid, delayMs bigint
 -- Returns: none
 -- Locks: the saga

@@ -1,5 +1,5 @@
--- Keeps that a message to a service's sagas was refused, unless a thousand such are kept already: anyone who floods the topic
--- must not fill the database.
+-- Records that a message to a service's sagas was refused, unless a thousand such records exist: a sender that floods
+-- the topic must not fill the database.
 -- Params: replyTopic text, sagaId text?, step text?, why text, messageId text?, partition integer, offset bigint
 -- Returns: none
 insert into :schema.saga_refusal (reply_topic, saga_id, step, why, message_id, partition_number, log_offset)

@@ -1,4 +1,4 @@
--- Forgets definitions that no process had for so long, and that no saga keeps to.
+-- Removes definitions that no process has had for a given time, and that no saga uses.
 -- Params: olderThanMs bigint
 -- Returns: none
 delete from :schema.saga_definition d

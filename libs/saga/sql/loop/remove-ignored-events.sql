@@ -1,4 +1,4 @@
--- Forgets what came for sagas and changed nothing, long ago.
+-- Removes old events that arrived for sagas without an effect.
 -- Params: olderThanMs bigint
 -- Returns: none
 -- Index: saga_ignored_at

@@ -1,4 +1,4 @@
--- Forgets orders to many sagas that nothing was done for in so many milliseconds.
+-- Removes bulk orders that have made no progress for a number of milliseconds.
 -- Params: olderThanMs bigint
 -- Returns: none
 -- Index: saga_bulk_moved

@@ -1,5 +1,5 @@
--- Removes keys that were followed by another one longer than maxAgeMs ago, and before any saga under way of their service
--- began: nothing is under way that they have signed.
+-- Removes keys that were replaced longer than maxAgeMs ago, and before any running saga of their service started: no
+-- message in flight is signed with them.
 -- Params: maxAgeMs bigint
 -- Returns: none
 -- Index: saga_mac_key_topic

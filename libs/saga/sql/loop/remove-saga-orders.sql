@@ -1,4 +1,4 @@
--- Forgets orders that were settled long ago.
+-- Removes orders that were settled long ago.
 -- Params: olderThanMs bigint
 -- Returns: none
 delete from :schema.saga_order o

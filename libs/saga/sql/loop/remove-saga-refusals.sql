@@ -1,4 +1,4 @@
--- Forgets refusals that are past their time.
+-- Removes records of refusals that are past their retention.
 -- Params: olderThanMs bigint
 -- Returns: none
 delete from :schema.saga_refusal r

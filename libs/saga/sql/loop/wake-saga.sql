@@ -1,4 +1,4 @@
--- Sets when a saga is looked at again, without a transition.
+-- Sets when a saga is due again, without a transition.
 -- Params: id uuid, wakeMs bigint?
 -- Returns: none
 -- Locks: the saga

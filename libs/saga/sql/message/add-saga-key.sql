@@ -1,4 +1,4 @@
--- Keeps a new key of a service's sagas.
+-- Stores a new key of a service's sagas.
 -- Params: replyTopic text, secret bytea
 -- Returns: id bigint
 -- Locks: none but the new row

@@ -1,5 +1,5 @@
 -- The newest key of a service's sagas that is not older than maxAgeMs.
--- isCommitted: it is not of this very transaction, as far as its time tells.
+-- isCommitted: it was not created by this transaction, as far as its time shows.
 -- Params: replyTopic text, maxAgeMs bigint
 -- Returns: id bigint, secret bytea, isCommitted boolean
 -- Index: saga_mac_key_topic

@@ -1,4 +1,4 @@
--- Ends an order to many sagas that is under way; false when there is none.
+-- Cancels a running bulk order; false if there is none.
 -- Params: id bigint, statedBy text, reason text?
 -- Returns: cancelled boolean
 -- Index: saga_bulk_pkey

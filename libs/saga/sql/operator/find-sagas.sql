@@ -1,5 +1,5 @@
--- Sagas by their attributes, in the order of their beginning: those that have one attribute, by which they are found, and
--- all of the others. The rest as in list-sagas.
+-- Sagas by their attributes, in the order of their start: those with one attribute, by which they are looked up, and
+-- with all of the others. The rest as in list-sagas.
 -- Params: states integer[], type text?, keyPrefix text?, olderThanMs bigint?, after uuid?, most integer, name text,
 --   value text, names text[], values text[]
 -- Returns: id uuid, type text, version integer, key text, replyTopic text, state integer, revision bigint,

@@ -1,4 +1,4 @@
--- What has come for sagas and changed nothing, the newest first; of one saga where it is named.
+-- Events that arrived for sagas without an effect, the newest first; of one saga if it is given.
 -- Params: sagaId uuid?, limit integer
 -- Returns: ignoredAt timestamptz, replyTopic text, sagaId uuid?, kind text, name text?, why text, content jsonb
 -- Index: saga_ignored_saga, saga_ignored_pkey

@@ -1,4 +1,4 @@
--- What a saga is found by.
+-- The attributes of a saga.
 -- Params: sagaId uuid
 -- Returns: name text, kind text, value text
 -- Index: saga_attribute_pkey

@@ -1,4 +1,4 @@
--- Orders to many sagas, the newest first, or one of them; waiting: orders that their services have not taken up.
+-- Bulk orders, the newest first, or one of them; waiting: orders that their services have not carried out.
 -- Params: id bigint?, most integer
 -- Returns: id bigint, event jsonb, filter jsonb, actor text, by text, reason text?, perSecond integer, upTo uuid, cursor uuid,
 --   total bigint, ordered bigint, skipped bigint, state text, startedAt timestamptz, waiting bigint, refused bigint

@@ -1,4 +1,4 @@
--- Messages to sagas that were refused, the newest first; of one service where its topic is named.
+-- Refused messages to sagas, the newest first; of one service if its topic is given.
 -- Params: replyTopic text?, limit integer
 -- Returns: refusedAt timestamptz, replyTopic text, sagaId text?, step text?, why text, messageId text?, partition integer,
 --   offset bigint

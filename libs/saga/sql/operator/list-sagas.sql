@@ -1,4 +1,4 @@
--- Sagas in the order of their beginning: of some states, of a type, with a key that begins so, of an age, behind one.
+-- Sagas in the order of their start: filtered by states, type, prefix of the key and age, starting after an id.
 -- Params: states integer[], type text?, keyPrefix text?, olderThanMs bigint?, after uuid?, most integer
 -- Returns: id uuid, type text, version integer, key text, replyTopic text, state integer, revision bigint,
 --   startedAt timestamptz, changedAt timestamptz, reason text?, parentId uuid?

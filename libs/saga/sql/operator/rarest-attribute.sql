@@ -1,4 +1,4 @@
--- Of several attributes the one that the fewest sagas have, counted up to 1,000: by its place, from 1.
+-- Of several attributes, the one that the fewest sagas have, counted up to 1,000: by its place, from 1.
 -- Params: names text[], values text[]
 -- Returns: place integer
 -- Index: saga_attribute_value

@@ -1,4 +1,4 @@
--- What some sagas under way hold.
+-- The contents of some running sagas.
 -- Params: ids uuid[]
 -- Returns: id uuid, content jsonb
 -- Index: saga_pkey

@@ -1,4 +1,4 @@
--- How sagas under way stand: how many in each state, up to 100,000, and for how long the oldest.
+-- Running sagas by state: their number, up to 100,000, and the age of the oldest.
 -- Params: replyTopic text?
 -- Returns: state integer, sagas bigint, oldestMs bigint
 -- Index: saga_pkey, saga_stuck

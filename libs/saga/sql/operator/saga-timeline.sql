@@ -1,4 +1,4 @@
--- What happened to a saga, in order.
+-- The history of a saga, in order.
 -- Params: id uuid
 -- Returns: revision bigint, at timestamptz, elapsedMs bigint, state integer, content jsonb
 -- Index: saga_transition_pkey

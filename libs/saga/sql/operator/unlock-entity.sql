@@ -1,4 +1,4 @@
--- Lets go an entity by an operator's decision; no row when nothing holds it.
+-- Releases an entity by an operator's decision; no row if no saga holds it.
 -- Params: entity text, statedBy text, reason text?
 -- Returns: sagaId uuid, branch text, lockedAt timestamptz, waiting bigint
 -- Locks: the entity

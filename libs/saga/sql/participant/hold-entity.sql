@@ -1,4 +1,4 @@
--- Holds an entity for a saga; false when it is another's.
+-- Locks an entity for a saga; false if another saga holds it.
 -- Params: entity text, sagaId uuid, branch text
 -- Returns: held boolean
 -- Locks: the entity

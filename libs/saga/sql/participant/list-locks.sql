@@ -1,4 +1,4 @@
--- What is held for sagas, the oldest first, and how many commands wait for it.
+-- Locked entities, the oldest lock first, and the number of commands that wait for each.
 -- Params: entity text?, olderThanMs bigint, most integer
 -- Returns: entity text, sagaId uuid, branch text, lockedAt timestamptz, waiting bigint
 -- Index: saga_lock_pkey, saga_stash_entity

@@ -1,4 +1,4 @@
--- Lets go what a saga holds: one entity, what one of its branches has taken, or all; the commands that waited come back.
+-- Releases what a saga holds: one entity, those of one of its branches, or all; returns the commands that waited.
 -- Params: sagaId uuid, branch text?, entity text?
 -- Returns: topic text, key text?, headers jsonb, control jsonb, payload bytea?
 -- Locks: the entities, and the commands

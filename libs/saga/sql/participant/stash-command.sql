@@ -1,4 +1,4 @@
--- Keeps a command until an entity is free; false when too many wait for it.
+-- Stores a command until an entity is released; false if too many wait for it.
 -- Params: entity text, most integer, waitMs bigint, topic text, key text?, headers jsonb, control jsonb,
 --   payload bytea?
 -- Returns: stashed boolean

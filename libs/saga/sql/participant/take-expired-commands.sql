@@ -1,4 +1,4 @@
--- Takes commands away that have waited for an entity too long.
+-- Removes and returns commands that have waited for an entity too long.
 -- Params: most integer
 -- Returns: entity text, control jsonb
 -- Locks: the commands

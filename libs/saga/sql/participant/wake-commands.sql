@@ -1,4 +1,4 @@
--- Takes commands away that wait for an entity which nothing holds any more.
+-- Removes and returns commands that wait for an entity that is no longer held.
 -- Params: most integer
 -- Returns: topic text, key text?, headers jsonb, control jsonb, payload bytea?
 -- Locks: the commands

@@ -8,18 +8,21 @@ interface Pair {
   readonly server: Socket;
 }
 
-/** Bytes that a client has sent and the server has not got yet. */
+/** Bytes that a client has sent and the server has not yet received. */
 export interface HeldBytes {
-  /** Gives them to the server, whose connection has stayed open although the client's is cut; resolves when it answers. */
+  /**
+   * Delivers them to the server, whose connection is still open although the client's is cut; resolves when it
+   * responds.
+   */
   deliver(): Promise<void>;
 }
 
-/** A proxy before a server, on loopback, that lets a test do what networks do: cut, stand still, deliver late. */
+/** A proxy for a server, on loopback, that lets a test do what networks do: cut, go silent, deliver late. */
 export class TcpProxy {
   readonly #pairs = new Set<Pair>();
   readonly #orphans = new Set<Socket>();
   readonly #server: Server;
-  /** Neither side hears the other any more; connections stay open. Also those that are made meanwhile. */
+  /** Neither side receives anything; connections stay open. Applies to new connections as well. */
   #silent = false;
   #answersStopped = false;
   #hold: { texts: readonly string[]; skip: number; taken: (held: HeldBytes) => void } | undefined;
@@ -29,7 +32,7 @@ export class TcpProxy {
     this.#server = createServer((client) => this.#join(client));
   }
 
-  /** Starts a proxy before the server of a connection string. */
+  /** Starts a proxy for the server of a connection string. */
   static async start(connectionString: string): Promise<TcpProxy> {
     const proxy = new TcpProxy(new URL(connectionString));
     proxy.#server.listen(0, '127.0.0.1');
@@ -58,12 +61,12 @@ export class TcpProxy {
     }
   }
 
-  /** Ends the silence for connections that are made from now on; those that fell silent stay so. */
+  /** Ends the silence for new connections; those that went silent stay silent. */
   heal(): void {
     this.#silent = false;
   }
 
-  /** What the server says is kept back until {@link letAnswer}. */
+  /** Holds back the server's responses until {@link letAnswer}. */
   stopAnswers(): void {
     this.#answersStopped = true;
     for (const { server } of this.#pairs) server.pause();
@@ -88,8 +91,9 @@ export class TcpProxy {
   }
 
   /**
-   * Keeps the next bytes back in which a client sends one of these texts, after `skip` others, and breaks that client's connection: it does not learn
-   * whether the server got them. The server's side stays open, and gets them when the test says so.
+   * Holds back the next bytes in which a client sends one of these texts, after `skip` others, and breaks that client's
+   * connection: it does not learn whether the server got them. The server's side stays open, and gets them when the
+   * test says so.
    */
   holdWhenSent(texts: readonly string[], skip = 0): Promise<HeldBytes> {
     return new Promise((taken) => (this.#hold = { texts, skip, taken }));
@@ -102,7 +106,7 @@ export class TcpProxy {
     await new Promise((resolve) => setImmediate(resolve));
   }
 
-  /** Who waits for these bytes. */
+  /** The caller that waits for these bytes. */
   #taker(bytes: Buffer): ((held: HeldBytes) => void) | undefined {
     const hold = this.#hold;
     if (hold === undefined || !hold.texts.some((text) => bytes.includes(text))) return undefined;
