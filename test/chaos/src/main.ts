@@ -1,7 +1,13 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { faultTable } from './report/fault-table.js';
+import { timelineSvg } from './report/timeline-svg.js';
 import { parseChaosArguments, UsageError } from './runner/arguments.js';
 import { runChaos } from './runner/run-chaos.js';
 import { summarise } from './report/summary.js';
 
+/** Where the pictures go, in the current folder. */
+const REPORT = 'chaos-report';
 /** Violations that are printed of each rule. */
 const SHOWN = 5;
 
@@ -16,8 +22,9 @@ async function main(args: readonly string[]): Promise<number> {
     shown.set(rule, times);
     if (times <= SHOWN) print(`broken: ${rule}: ${what}`);
   }
-  for (const [name, times] of result.recovery)
-    print(`${name}: ${times.length} times, recovered within ${Math.round(Math.max(0, ...times))} ms`);
+  if (result.recovery.size > 0) print(faultTable(result));
+  mkdirSync(REPORT, { recursive: true });
+  writeFileSync(join(REPORT, `seed-${wanted.seed}.svg`), timelineSvg(result.evidence));
   const summary = summarise(wanted, result);
   console.log(JSON.stringify(summary));
   return summary.verdict === 'pass' ? 0 : 1;

@@ -70,8 +70,7 @@ async function disturb(
   history: HistoryWriter,
   print: (line: string) => void,
 ): Promise<void> {
-  const wait = (ms: number): Promise<void> =>
-    sleep(Math.max(0, Math.min(ms, until - Date.now())));
+  const wait = (ms: number): Promise<void> => sleep(Math.max(0, Math.min(ms, until - Date.now())));
   const targets: FaultTargets = { server, database, processes, random, wait };
   await wait(CALM_MS);
   for (let turn = 0; Date.now() < until; turn += 1) {
