@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { faultTable } from './report/fault-table.js';
 import { timelineSvg } from './report/timeline-svg.js';
 import { parseChaosArguments, UsageError } from './runner/arguments.js';
+import { runMutants } from './mutants/run-mutants.js';
 import { runChaos } from './runner/run-chaos.js';
 import { summarise } from './report/summary.js';
 
@@ -14,6 +15,12 @@ const SHOWN = 5;
 async function main(args: readonly string[]): Promise<number> {
   const wanted = parseChaosArguments(args);
   const print = wanted.json ? () => {} : (line: string): void => console.log(line);
+  if (wanted.mutants !== undefined) {
+    const caught = await runMutants(wanted.mutants, wanted.seed, print);
+    const missed = caught.filter(({ rules }) => rules.length === 0).map(({ name }) => name);
+    console.log(JSON.stringify({ mutants: caught.length, caught: caught.length - missed.length, missed }));
+    return missed.length === 0 ? 0 : 1;
+  }
   print(`seed ${wanted.seed}, ${wanted.seconds} s, faults: ${wanted.faults.join(', ') || 'none'}`);
   const result = await runChaos(wanted, print);
   const shown = new Map<string, number>();

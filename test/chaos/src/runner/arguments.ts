@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { MUTANTS } from '../mutants/all-mutants.js';
 import { FAULTS } from '../faults/all-faults.js';
 
 /** What a run is asked for. */
@@ -9,9 +10,12 @@ export interface ChaosArguments {
   readonly seed: number;
   /** Prints nothing but the last line. */
   readonly json: boolean;
+  /** Names of planted bugs to run instead of the product as it is; undefined for none. */
+  readonly mutants: readonly string[] | undefined;
 }
 
 const USAGE = `usage: npm run chaos [-- --fault NAME,… --seconds N --seed S --json]
+       npm run chaos -- --mutants | --mutant NAME,…
 faults: ${Object.keys(FAULTS).join(', ')}, none; default: all`;
 
 /** An argument that cannot be used; its message says how to call the program. */
@@ -33,6 +37,7 @@ export function parseChaosArguments(args: readonly string[]): ChaosArguments {
     seconds: numberOf('seconds', values.seconds ?? '60', 1, 86_400),
     seed: numberOf('seed', values.seed ?? String(Date.now() % 1_000_000), 0, 2 ** 32 - 1),
     json: values.json ?? false,
+    mutants: mutantsOf(values),
   };
 }
 
@@ -41,6 +46,8 @@ function optionsOf(args: readonly string[]): {
   seconds?: string | undefined;
   seed?: string | undefined;
   json?: boolean | undefined;
+  mutants?: boolean | undefined;
+  mutant?: string | undefined;
 } {
   try {
     const { values } = parseArgs({
@@ -50,12 +57,27 @@ function optionsOf(args: readonly string[]): {
         seconds: { type: 'string' },
         seed: { type: 'string' },
         json: { type: 'boolean' },
+        mutants: { type: 'boolean' },
+        mutant: { type: 'string' },
       },
     });
     return values;
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
+}
+
+function mutantsOf({
+  mutants,
+  mutant,
+}: {
+  mutants?: boolean | undefined;
+  mutant?: string | undefined;
+}): string[] | undefined {
+  const names = mutant?.split(',') ?? (mutants === true ? Object.keys(MUTANTS) : undefined);
+  const unknown = names?.filter((name) => !Object.hasOwn(MUTANTS, name)) ?? [];
+  if (unknown.length > 0) throw new UsageError(`unknown planted bug ${unknown.join(', ')}`);
+  return names;
 }
 
 function numberOf(name: string, text: string, min: number, max: number): number {

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { type ScriptProcess, spawnScript } from '@waybill/testing';
+import type { Mutant } from '../mutants/mutant.js';
 import { TcpProxy } from '../faults/tcp-proxy.js';
 
 /** Output that is kept of a process's earlier incarnations. */
@@ -16,19 +17,22 @@ export class LoadProcess {
     private readonly program: string,
     private readonly settings: (incarnation: number) => Readonly<Record<string, unknown>>,
     readonly proxy: TcpProxy,
+    private readonly mutant: Mutant | undefined,
   ) {}
 
   /**
    * Makes a process; {@link start} starts it.
    * @param settings by incarnation, from 1
+   * @param mutant a bug that is planted in it
    */
   static async create(
     name: string,
     program: string,
     url: string,
     settings: (incarnation: number) => Readonly<Record<string, unknown>>,
+    mutant?: Mutant,
   ): Promise<LoadProcess> {
-    return new LoadProcess(name, program, settings, await TcpProxy.start(url));
+    return new LoadProcess(name, program, settings, await TcpProxy.start(url), mutant);
   }
 
   get isRunning(): boolean {
@@ -48,7 +52,15 @@ export class LoadProcess {
       name: `${this.name}.${this.#incarnation}`,
       url: this.proxy.url,
     };
-    this.#script = spawnScript(path, { args: [JSON.stringify(settings)] });
+    this.#script = spawnScript(path, {
+      args: [JSON.stringify(settings)],
+      ...(this.mutant === undefined
+        ? {}
+        : {
+            nodeArgs: ['--import', new URL('../mutants/register.js', import.meta.url).href],
+            env: { WAYBILL_CHAOS_MUTANT: JSON.stringify(this.mutant) },
+          }),
+    });
     await this.#script.waitForLine(/^ready/, { timeoutMs: 60_000 });
   }
 

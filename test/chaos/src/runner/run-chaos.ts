@@ -10,6 +10,7 @@ import { FAULTS } from '../faults/all-faults.js';
 import type { FaultTargets } from '../faults/fault.js';
 import { HistoryWriter } from '../history/history-writer.js';
 import { seededRandom } from '../load/random.js';
+import type { Mutant } from '../mutants/mutant.js';
 import type { ChaosArguments } from './arguments.js';
 import { gather } from './gather.js';
 import { Observer } from './observer.js';
@@ -23,6 +24,14 @@ const RECOVERY_MS = 12_000;
 /** How long everything that was published may take to be handled when no fault is at work any more, in milliseconds. */
 const DRAIN_MS = 90_000;
 
+/** What is run. */
+export interface ChaosRun extends Pick<ChaosArguments, 'faults' | 'seconds' | 'seed'> {
+  /** A bug to plant. Default: none. */
+  readonly mutant?: Mutant;
+  /** How long the rest may take when the load has ended, in milliseconds. Default 90,000. */
+  readonly drainMs?: number;
+}
+
 /** What came of a run. */
 export interface ChaosResult {
   readonly evidence: Evidence;
@@ -33,19 +42,19 @@ export interface ChaosResult {
 
 /** Runs the load under faults, and looks at what came of it. */
 export async function runChaos(
-  { faults, seconds, seed }: ChaosArguments,
+  { faults, seconds, seed, mutant, drainMs = DRAIN_MS }: ChaosRun,
   print: (line: string) => void,
 ): Promise<ChaosResult> {
   const folder = mkdtempSync(join(tmpdir(), 'waybill-chaos-'));
   mkdirSync(folder, { recursive: true });
   const history = new HistoryWriter(join(folder, 'runner.ndjson'), 'runner');
-  const system = await startSystem(folder, seed, PER_SECOND);
+  const system = await startSystem(folder, seed, PER_SECOND, mutant);
   const observer = new Observer(system, history);
   try {
     const from = Date.now();
     await disturb(system, faults, from + seconds * 1_000, seededRandom(seed), history, print);
     const to = Date.now();
-    const problems = await settle(system, print);
+    const problems = await settle(system, drainMs, print);
     await observer.stop();
     history.close();
     const evidence = await gather(system, folder);
@@ -91,7 +100,7 @@ async function disturb(
 }
 
 /** Stops the producers, and waits until everything is handled; then stops the rest. What does not is a violation. */
-async function settle(system: System, print: (line: string) => void): Promise<Violation[]> {
+async function settle(system: System, drainMs: number, print: (line: string) => void): Promise<Violation[]> {
   const violations: Violation[] = [];
   const stop = async (prefix: string): Promise<void> => {
     for (const one of system.processes.filter(({ name }) => name.startsWith(prefix)))
@@ -100,7 +109,7 @@ async function settle(system: System, print: (line: string) => void): Promise<Vi
       });
   };
   await stop('producer');
-  const end = Date.now() + DRAIN_MS;
+  const end = Date.now() + drainMs;
   let left = await undone(system);
   while (left > 0 && Date.now() < end) {
     await sleep(200);
@@ -110,7 +119,7 @@ async function settle(system: System, print: (line: string) => void): Promise<Vi
   if (left > 0)
     violations.push({
       rule: 'everything is handled in the end',
-      what: `${left} deliveries are left ${DRAIN_MS} ms after the last fault`,
+      what: `${left} deliveries are left ${drainMs} ms after the last fault`,
     });
   await stop('consumer');
   await stop('relay');

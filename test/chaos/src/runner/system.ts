@@ -4,6 +4,8 @@ import { Topics } from '@waybill/log';
 import { migrate } from '@waybill/schema';
 import { createDatabase, type EmbeddedPostgres, startPostgres } from '@waybill/testing';
 import { TOPIC } from '../load/topic.js';
+import type { Mutant } from '../mutants/mutant.js';
+import { plantInDatabase } from '../mutants/plant-in-database.js';
 import { LoadProcess } from './load-process.js';
 
 const PARTITIONS = 6;
@@ -33,17 +35,23 @@ export interface System {
 }
 
 /** Starts the system. Its processes record into `folder`. */
-export async function startSystem(folder: string, seed: number, perSecond: number): Promise<System> {
+export async function startSystem(
+  folder: string,
+  seed: number,
+  perSecond: number,
+  mutant?: Mutant,
+): Promise<System> {
   const server = await startPostgres();
   const created = await createDatabase(server, 'chaos');
   await migrate({ connectionString: created.connectionString });
   const database = new PgDatabase({ connectionString: created.connectionString, connectionsMax: 6 });
   await database.pool.query(TABLES);
+  if (mutant !== undefined) await plantInDatabase(database.pool, mutant);
   const topics = new Topics(database.session);
   await topics.create(TOPIC, { partitions: PARTITIONS });
   const processes = await Promise.all(
     programs(folder, seed, perSecond).map(([name, program, settings]) =>
-      LoadProcess.create(name, program, created.connectionString, settings),
+      LoadProcess.create(name, program, created.connectionString, settings, mutant),
     ),
   );
   await Promise.all(processes.map((one) => one.start()));

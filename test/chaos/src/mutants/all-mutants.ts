@@ -1,0 +1,90 @@
+import type { Mutant } from './mutant.js';
+
+/** The planted bugs, by name. Every one must be caught. */
+export const MUTANTS: Readonly<Record<string, Mutant>> = {
+  'forget-in-progress': {
+    what: 'the relay forgets the transactions that were in progress at its cursor',
+    faults: ['none'],
+    at: { file: 'outbox/dist/relay/difference-reader.js' },
+    find: "a.xip === ''",
+    replace: 'true',
+  },
+  'move-twice': {
+    what: 'the relay does not leave out what its cursor shows already',
+    faults: ['none'],
+    at: { file: 'outbox/dist/relay/difference-reader.js' },
+    find: 'where xid >=',
+    replace: "where xid >= '0'::xid8 or xid >=",
+  },
+  'no-fence': {
+    what: 'the fence lets every owner pass',
+    faults: ['pause', 'block', 'silence'],
+    at: { sqlFunction: 'fence' },
+    find: 'if not found then',
+    replace: 'if false then',
+  },
+  'no-lease': {
+    what: 'a lease that is over still counts',
+    faults: ['pause'],
+    at: { sqlFunction: 'fence' },
+    find: 'and m.lease_until > clock_timestamp()',
+    replace: '',
+  },
+  'skip-the-first': {
+    what: 'a lane takes the end of what it fetched for its position',
+    faults: ['kill'],
+    at: { file: 'consumer/dist/lane/lane-window.js' },
+    find: 'for (const offset of this.#open.keys())',
+    replace: 'for (const offset of [])',
+  },
+  'overtake-parked': {
+    what: 'later messages of a key pass one that waits for its retry',
+    faults: ['none'],
+    at: { file: 'consumer/dist/parked/parked-queue.js' },
+    find: 'return key !== null && this.#queues.has(key);',
+    replace: 'return false;',
+  },
+  'keys-side-by-side': {
+    what: 'messages of one key run at the same time',
+    faults: ['none'],
+    at: { file: 'consumer/dist/lane/lane-window.js' },
+    find: 'return key !== null && this.#busyKeys.has(key);',
+    replace: 'return false;',
+  },
+  'acknowledge-failures': {
+    what: "a handler's error is swallowed and its message counts as done",
+    faults: ['none'],
+    at: { file: 'consumer/dist/delivery/delivery-transaction.js' },
+    find: 'if (done.length === 0)\n                    throw new NothingDoneError(failed);',
+    replace: 'if (done.length === 0) { done.push(record); continue; }',
+  },
+  'forget-verdicts': {
+    what: 'what a delivery has done is not marked',
+    faults: ['kill'],
+    at: { file: 'consumer/dist/lane/log-messages.js' },
+    find: 'return [progress.mark(offsets, verdict), progress.fence()];',
+    replace: 'return [progress.fence()];',
+  },
+  'retry-commits': {
+    what: 'a COMMIT whose outcome is unknown is taken for done',
+    faults: ['unknown-commit', 'cut'],
+    at: { file: 'consumer/dist/delivery/delivery-transaction.js' },
+    find: 'if (isInfrastructureFailure(error) || error instanceof FencedError)\n                throw error;',
+    replace: 'if (isInfrastructureFailure(error)) return { done: records, failed: undefined };',
+  },
+  'cursor-behind': {
+    what: 'the cursor is stored as it was before the pass',
+    faults: ['none'],
+    at: { sqlFunction: 'relay_advance' },
+    find: 'after_seq + 1, new_base, new_target',
+    replace:
+      'after_seq + 1, coalesce((select c.base from waybill.relay_cursor c order by c.seq desc limit 1), new_base), new_target',
+  },
+  'offsets-restart': {
+    what: 'an append takes the offset of the last record instead of the next',
+    faults: ['none'],
+    at: { sqlFunction: 'log_next_offset' },
+    find: 'select b.last_offset + 1 into found_offset',
+    replace: 'select b.last_offset into found_offset',
+  },
+};
