@@ -290,7 +290,7 @@ describe('the command', () => {
   test('warns about a password that process lists show', async () => {
     const { code, stderr } = await run(['--database-url', server.connectionString, 'status']);
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^waybill: warning: a password on the command line can be read/);
+    expect(stderr).toMatch(/^waybill: warning: a password on the command line is visible/);
     expect(stderr).not.toContain(new URL(server.connectionString).password);
   });
 

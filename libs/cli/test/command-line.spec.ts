@@ -78,7 +78,7 @@ describe('the command', () => {
   test.each([
     [['asyncapi', '--module', 'dist/none.js'], /dist\/none\.js cannot be described: the file does not exist/],
     [['saga', 'verify', '--definitions', 'none.js'], /The definitions cannot be read: none\.js: .*/],
-    [['--database-url', 'mysql://root:secret@127.0.0.1/shop', 'status'], /and not with mysql:/],
+    [['--database-url', 'mysql://root:secret@127.0.0.1/shop', 'status'], /, not with mysql:/],
     [['--database-url', '', 'status'], /set DATABASE_URL, use --database-url/],
     [['doctor', '--retry-horizon', 'long'], /must be a duration, such as/],
     [['topics', 'lst'], /unknown command 'lst'\n\(Did you mean list\?\)/],
