@@ -2,6 +2,7 @@ import { checkEffectOrder, checkEffects, checkReportedAttempts } from './effects
 import type { Checker, Evidence, Violation } from './evidence.js';
 import { checkCommitOrder, checkDenseOffsets, checkNoDuplicates, checkOffsetAgreement } from './log.js';
 import { checkNothingSkipped, checkPositions } from './positions.js';
+import { checkTimers } from './timers.js';
 import { checkNothingLost, checkOutcomes } from './publishing.js';
 
 /** The checkers of messages, by name. */
@@ -15,6 +16,7 @@ export const CHECKERS: Readonly<Record<string, Checker>> = {
   effects: checkEffects,
   'effect-order': checkEffectOrder,
   attempts: checkReportedAttempts,
+  timers: checkTimers,
   positions: checkPositions,
   skipped: checkNothingSkipped,
 };

@@ -56,6 +56,7 @@ const GOOD: Evidence = {
   log: [0, 1, 2, 3].map((n) => record(n)),
   ledger: [0, 1, 2, 3].map((n) => row(n)),
   deadLetters: [],
+  scheduled: [{ n: 50, dueAtMs: 1_000, effectsAtMs: [1_002] }],
   groups: ['a'],
 };
 const rules = (evidence: Partial<Evidence>): string[] => [
@@ -135,6 +136,17 @@ describe('the checkers', () => {
     ],
     ['a position that steps back', { history: [position(4), position(2)] }, 'positions do not step back'],
     ['an owner epoch that falls', { history: [position(2, 5), position(4, 4)] }, 'owner epochs do not fall'],
+    ['a timer that is lost', { scheduled: [{ n: 50, dueAtMs: 1_000, effectsAtMs: [] }] }, 'no timer is lost'],
+    [
+      'a timer that fires twice',
+      { scheduled: [{ n: 50, dueAtMs: 1_000, effectsAtMs: [1_002, 1_003] }] },
+      'a timer fires once',
+    ],
+    [
+      'a timer that is early',
+      { scheduled: [{ n: 50, dueAtMs: 1_000, effectsAtMs: [990] }] },
+      'no timer is early',
+    ],
   ])('find %s', (_what, broken, rule) => {
     expect(rules(broken)).toContain(rule);
   });

@@ -31,6 +31,15 @@ export interface OpenDeadLetter {
   readonly reason: string;
 }
 
+/** A message that was due later: its row in the business table, and what its handler committed. */
+export interface ScheduledMessage {
+  readonly n: number;
+  /** Milliseconds since 1970, by the database's clock. */
+  readonly dueAtMs: number;
+  /** When it took effect, each time. */
+  readonly effectsAtMs: readonly number[];
+}
+
 /** All that the checkers of messages look at: what was recorded outside, and what the databases hold in the end. */
 export interface Evidence {
   readonly history: readonly Operation[];
@@ -39,6 +48,7 @@ export interface Evidence {
   readonly log: readonly LoggedRecord[];
   readonly ledger: readonly LedgerRow[];
   readonly deadLetters: readonly OpenDeadLetter[];
+  readonly scheduled: readonly ScheduledMessage[];
   /** The groups that handle every message. */
   readonly groups: readonly string[];
 }

@@ -3,13 +3,14 @@ import { Consumer, type Delivery, resolveSubscription } from '@waybill/consumer'
 import { PgTransactionRunner } from '@waybill/kernel';
 import type { PoolClient } from 'pg';
 import { openProgram, type ProgramSettings, settingsOf } from './program.js';
-import { TOPIC } from './topic.js';
+import { LATER_TOPIC, TOPIC } from './topic.js';
 
 interface ConsumerSettings extends ProgramSettings {
   readonly group: string;
   readonly concurrency: 'key' | 'partition';
   readonly leaseMs: number;
   readonly heartbeatMs: number;
+  readonly handlesLater: boolean;
 }
 
 /** Some messages fail at their first attempts, some are slow, and some try to end the transaction that they are lent. */
@@ -56,12 +57,20 @@ async function handle(delivery: Delivery): Promise<void> {
   }
 }
 
+/** Handles a message that was due later. */
+async function handleLater({ payload, transaction }: Delivery): Promise<void> {
+  await (transaction as PoolClient).query('insert into later_ledger (n) values ($1)', [(payload as Order).n]);
+}
+
 const { group, concurrency, leaseMs, heartbeatMs } = settings;
 const retry = { immediateAttempts: 1, delayMs: 50, maxDelayMs: 200, maxAttempts: 20 };
 consumer = new Consumer(
   {
     group,
-    subscriptions: [resolveSubscription(TOPIC, handle, { concurrency, retry, maxProcessingMs: 4_000 })],
+    subscriptions: [
+      ...(settings.handlesLater ? [resolveSubscription(LATER_TOPIC, handleLater)] : []),
+      resolveSubscription(TOPIC, handle, { concurrency, retry, maxProcessingMs: 4_000 }),
+    ],
     bus: database,
     transactions: new PgTransactionRunner(database),
     topics,

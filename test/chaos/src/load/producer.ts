@@ -3,7 +3,7 @@ import { Outbox } from '@waybill/outbox';
 import type { PoolClient } from 'pg';
 import type { PublishedMessage } from '../history/operation.js';
 import { openProgram, type ProgramSettings, settingsOf } from './program.js';
-import { TOPIC } from './topic.js';
+import { LATER_TOPIC, TOPIC } from './topic.js';
 import { seededRandom } from './random.js';
 
 interface ProducerSettings extends ProgramSettings {
@@ -19,6 +19,9 @@ const SAVEPOINT_SHARE = 0.1;
 /** A writer pauses under its row locks for up to this, in milliseconds, in some transactions: others of its keys queue up. */
 const HOLD_MS = 20;
 const HOLD_SHARE = 0.15;
+/** Some transactions also schedule a message, due up to this many milliseconds later. */
+const LATER_SHARE = 0.15;
+const LATER_MS = 4_000;
 
 const settings = settingsOf<ProducerSettings>();
 const random = seededRandom(settings.seed);
@@ -56,6 +59,18 @@ async function write(client: PoolClient, messages: readonly PublishedMessage[]):
   if (random() < HOLD_SHARE) await sleep(random() * HOLD_MS);
 }
 
+/** A message that is due later, by the database's clock. Its row in the business table says when. */
+async function schedule(client: PoolClient): Promise<void> {
+  const n = next;
+  next += 1;
+  const { rows } = await client.query<{ due: Date }>(
+    `insert into scheduled (n, due_at) values ($1, clock_timestamp() + $2 * interval '1 millisecond') returning due_at as due`,
+    [n, random() * LATER_MS],
+  );
+  const deliverAt = rows[0]?.due as Date;
+  await outbox.publish(client, { topic: LATER_TOPIC, payload: { n }, deliverAt });
+}
+
 /** A message whose savepoint is rolled back: it must never be seen. */
 async function writeInVain(client: PoolClient): Promise<void> {
   await client.query('savepoint vain');
@@ -76,6 +91,7 @@ async function transact(id: string): Promise<void> {
     history.write({ f: 'publish', type: 'invoke', id, messages });
     if (random() < SAVEPOINT_SHARE) await writeInVain(client);
     await write(client, messages);
+    if (random() < LATER_SHARE) await schedule(client);
     if (random() < ROLLBACK_SHARE) throw new Error('rolled back on purpose');
     committing = true;
     await client.query('commit');

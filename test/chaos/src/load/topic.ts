@@ -1,2 +1,4 @@
 /** The topic of the load. */
 export const TOPIC = 'chaos.orders';
+/** The topic of messages that are due later. */
+export const LATER_TOPIC = 'chaos.later';

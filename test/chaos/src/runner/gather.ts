@@ -1,7 +1,13 @@
 import { DeadLetters } from '@waybill/dead-letter';
 import { decodeBatch, LogReader, LogSignals } from '@waybill/log';
 import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
-import type { Evidence, LedgerRow, LoggedRecord, OpenDeadLetter } from '../checkers/evidence.js';
+import type {
+  Evidence,
+  LedgerRow,
+  LoggedRecord,
+  OpenDeadLetter,
+  ScheduledMessage,
+} from '../checkers/evidence.js';
 import { readHistory } from '../history/read-history.js';
 import { TOPIC } from '../load/topic.js';
 import { GROUPS, type System } from './system.js';
@@ -17,6 +23,7 @@ export async function gather(system: System, folder: string): Promise<Evidence> 
     log: await readLog(system),
     ledger: await readLedger(system),
     deadLetters: await readDeadLetters(system),
+    scheduled: await readScheduled(system),
     groups: Object.keys(GROUPS),
   };
 }
@@ -50,6 +57,15 @@ async function readLedger({ database }: System): Promise<LedgerRow[]> {
     `select id::integer as id, consumer as "group", n, partition, log_offset::integer as "offset", attempt, delivery,
             extract(epoch from at)::double precision * 1000 as "atMs"
        from ledger order by id`,
+  );
+  return rows;
+}
+
+async function readScheduled({ database }: System): Promise<ScheduledMessage[]> {
+  const { rows } = await database.pool.query<ScheduledMessage>(
+    `select s.n, extract(epoch from s.due_at)::double precision * 1000 as "dueAtMs",
+            array(select extract(epoch from l.at)::double precision * 1000 from later_ledger l where l.n = s.n) as "effectsAtMs"
+       from scheduled s`,
   );
   return rows;
 }

@@ -121,6 +121,7 @@ async function settle(system: System, drainMs: number, print: (line: string) => 
       rule: 'everything is handled in the end',
       what: `${left} deliveries are left ${drainMs} ms after the last fault`,
     });
+  await stop('timers');
   await stop('consumer');
   await stop('relay');
   return violations;
@@ -128,8 +129,9 @@ async function settle(system: System, drainMs: number, print: (line: string) => 
 
 /** Committed messages without a record, and records without a verdict in a group. */
 async function undone({ database }: System): Promise<number> {
-  const { rows } = await database.pool.query<{ published: number; handled: number }>(
+  const { rows } = await database.pool.query<{ published: number; handled: number; later: number }>(
     `select (select count(*) from published)::integer as published,
+            (select count(*) from scheduled)::integer - (select count(*) from later_ledger)::integer as later,
             (select count(*) from ledger)::integer + (select count(*) from waybill.dead_letter)::integer as handled`,
   );
   const [row] = rows;
@@ -137,7 +139,7 @@ async function undone({ database }: System): Promise<number> {
   const groups = Object.keys(GROUPS);
   let lag = 0;
   for (const group of groups) for (const one of await groupLag(database.session, group)) lag += one.lag;
-  return Math.max(row.published * groups.length - row.handled, lag);
+  return Math.max(row.published * groups.length - row.handled, lag, row.later);
 }
 
 function recoveryByFault({ history, ledger }: Evidence): Map<string, number[]> {

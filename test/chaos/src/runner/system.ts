@@ -3,7 +3,7 @@ import { PgDatabase } from '@waybill/kernel';
 import { Topics } from '@waybill/log';
 import { migrate } from '@waybill/schema';
 import { createDatabase, type EmbeddedPostgres, startPostgres } from '@waybill/testing';
-import { TOPIC } from '../load/topic.js';
+import { LATER_TOPIC, TOPIC } from '../load/topic.js';
 import type { Mutant } from '../mutants/mutant.js';
 import { plantInDatabase } from '../mutants/plant-in-database.js';
 import { LoadProcess } from './load-process.js';
@@ -23,6 +23,8 @@ const TABLES = `
   create table ledger (
     id bigint generated always as identity, consumer text not null, n integer not null, partition integer not null,
     log_offset bigint not null, attempt integer not null, delivery text not null, at timestamptz not null default clock_timestamp());
+  create table scheduled (n integer primary key, due_at timestamptz not null);
+  create table later_ledger (n integer not null, at timestamptz not null default clock_timestamp());
   insert into chaos_key (key) select 'key-' || n from generate_series(0, ${KEYS - 1}) n`;
 
 /** The system under test: a server of its own, a database, and the processes of the load. */
@@ -49,6 +51,7 @@ export async function startSystem(
   if (mutant !== undefined) await plantInDatabase(database.pool, mutant);
   const topics = new Topics(database.session);
   await topics.create(TOPIC, { partitions: PARTITIONS });
+  await topics.create(LATER_TOPIC, { partitions: 2 });
   const processes = await Promise.all(
     programs(folder, seed, perSecond).map(([name, program, settings]) =>
       LoadProcess.create(name, program, created.connectionString, settings, mutant),
@@ -94,6 +97,11 @@ function programs(folder: string, seed: number, perSecond: number): Program[] {
     'relay',
     (incarnation) => common(`relay-${number}`, 10 + number, incarnation),
   ];
+  const timers = (number: number): Program => [
+    `timers-${number}`,
+    'timers',
+    (incarnation) => common(`timers-${number}`, 15 + number, incarnation),
+  ];
   const consumer = (group: keyof typeof GROUPS, number: number): Program => [
     `consumer-${group}-${number}`,
     'consumer',
@@ -101,6 +109,7 @@ function programs(folder: string, seed: number, perSecond: number): Program[] {
       ...common(`consumer-${group}-${number}`, 20 + number, incarnation),
       group,
       concurrency: GROUPS[group],
+      handlesLater: group === 'by-key',
       ...LEASE,
     }),
   ];
@@ -109,6 +118,8 @@ function programs(folder: string, seed: number, perSecond: number): Program[] {
     producer(2),
     relay(1),
     relay(2),
+    timers(1),
+    timers(2),
     consumer('by-key', 1),
     consumer('by-key', 2),
     consumer('by-partition', 1),
