@@ -84,7 +84,7 @@ test('changes nothing unless it is told to', async () => {
     await expect(dlq(command, '--topic', 'order')).rejects.toThrow('topic order (did you mean orders?)');
   }
   await expect(dlq('edit', '1', '--payload', '@none.json')).rejects.toThrow(
-    'none.json: there is no such file',
+    'none.json: the file does not exist',
   );
 });
 

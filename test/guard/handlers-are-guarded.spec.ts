@@ -324,7 +324,7 @@ describe('an application', () => {
       problems: [
         expect.stringContaining('guards.lease.windowMs'),
         expect.stringContaining('dead letters'),
-        expect.stringContaining('tried for ever'),
+        expect.stringContaining('retried forever'),
       ],
     });
     await app?.close();

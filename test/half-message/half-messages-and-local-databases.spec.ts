@@ -320,7 +320,9 @@ describe('pg_xact_status', () => {
     expect(await askedAbout(`'{transaction,systemIdentifier}', '"1"'`)).toMatch(
       /^unknown: .* another cluster/,
     );
-    expect(await askedAbout(`'{transaction,xid}', '"999999999"'`)).toMatch(/^unknown: .* not begun yet/);
+    expect(await askedAbout(`'{transaction,xid}', '"999999999"'`)).toMatch(
+      /^unknown: .* has not started yet/,
+    );
   });
 
   test('is not believed behind a failover that gave the id to another transaction: barrier or user decide', async () => {
