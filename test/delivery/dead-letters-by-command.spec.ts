@@ -74,7 +74,7 @@ test('changes nothing without --yes', async () => {
   await expect(dlq('redrive', '--yes')).rejects.toThrow('give ids, a filter or --all');
   await expect(dlq('discard', '--all', '--yes')).rejects.toThrow('--because');
   await expect(dlq('list', '--where', 'n')).rejects.toThrow('path=value');
-  await expect(dlq('list', '--state', 'shut')).rejects.toThrow('states must be a list of open');
+  await expect(dlq('list', '--state', 'shut')).rejects.toThrow('states must be an array of open');
   for (const command of ['list', 'export', 'redrive', 'discard']) {
     const group = dlq(command, '--group', 'tset');
     await expect(group).rejects.toMatchObject({

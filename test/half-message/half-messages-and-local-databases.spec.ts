@@ -320,7 +320,9 @@ describe('pg_xact_status', () => {
     expect(await askedAbout(`'{transaction,systemIdentifier}', '"1"'`)).toMatch(
       /^unknown: .* another cluster/,
     );
-    expect(await askedAbout(`'{transaction,xid}', '"999999999"'`)).toMatch(/^unknown: .* not started yet/);
+    expect(await askedAbout(`'{transaction,xid}', '"999999999"'`)).toMatch(
+      /^unknown: .* has not started yet/,
+    );
   });
 
   test('is not trusted after a failover that gave the id to another transaction: the barrier or the user decides', async () => {

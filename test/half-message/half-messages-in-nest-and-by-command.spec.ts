@@ -140,7 +140,7 @@ test('the command lists, shows, commits, rolls back and checks again, and record
   await app.close();
   const lines = await half('list', '--state', 'undecided', '--group', 'payments');
   expect(lines).toHaveLength(4);
-  expect(lines[0]).toMatch(/^ID +STATE +PREPARED +GROUP +TOPIC +KEY +MESSAGES +CHECKS +ANSWER$/);
+  expect(lines[0]).toMatch(/^ID +STATE +PREPARED +GROUP +TOPIC +KEY +MESSAGES +CHECKS +RESULT$/);
   expect(lines[1]).toMatch(
     new RegExp(`^${first} +undecided +\\S+ +payments +invoices +- +1 +2 of 2 +unknown$`),
   );

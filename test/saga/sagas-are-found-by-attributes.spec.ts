@@ -269,7 +269,7 @@ describe('attributes', () => {
       [['list', '--where', 'customer'], '--where takes name=value, got customer'],
       [['list', '--where', '=5'], '--where takes name=value'],
       [['list', '--where', 'customer='], 'must be a string of 1 to 200 characters'],
-      [['list', '--where', 'a=1', '--where', 'a=2'], 'names a twice'],
+      [['list', '--where', 'a=1', '--where', 'a=2'], 'gives a twice'],
       [['list', '--where', 'no name=1'], 'the name "no name" must be'],
     ] as const)
       await expect(command(...words)).rejects.toThrow(why);

@@ -70,13 +70,13 @@ export function isEmptyFilter(filter: DeadLetterFilter): boolean {
 function problemsOfLists({ ids, states, payload }: DeadLetterFilter): string[] {
   const problems: string[] = [];
   if (ids !== undefined && !(Array.isArray(ids) && ids.every((id) => Number.isSafeInteger(id))))
-    problems.push('ids must be a list of whole numbers');
+    problems.push('ids must be an array of whole numbers');
   if (states !== undefined && !(Array.isArray(states) && states.every((state) => STATES.includes(state))))
-    problems.push(`states must be a list of ${STATES.join(', ')}`);
+    problems.push(`states must be an array of ${STATES.join(', ')}`);
   for (const condition of payload ?? []) {
     const { path, value } = condition;
     if (!Array.isArray(path) || path.length === 0 || !path.every((name) => typeof name === 'string'))
-      problems.push('a path into the payload must be a list of names');
+      problems.push('a path into the payload must be an array of names');
     if (typeof value !== 'string') problems.push('a value in the payload is compared as text');
   }
   return problems;

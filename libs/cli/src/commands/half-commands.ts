@@ -42,7 +42,7 @@ const HALF_COLUMNS: readonly Column<HalfMessageSummary>[] = [
   { head: 'MESSAGES', of: ({ messages }) => messages.length, align: 'right' },
   { head: 'CHECKS', of: ({ checks, checkMax }) => `${checks} of ${checkMax ?? '?'}`, align: 'right' },
   {
-    head: 'ANSWER',
+    head: 'RESULT',
     of: ({ lastResult, decidedBy }) => (decidedBy === null ? lastResult : `decided by ${decidedBy}`),
   },
 ];
@@ -179,8 +179,8 @@ function writeDetail(
   if (half.reason !== null) output.write(line`reason: ${half.reason}`);
   if (half.decidedAt === null) {
     const asked = half.localDatabase === null ? 'a check' : `database ${half.localDatabase}`;
-    const by = half.checkedBy === null ? '' : `  checked by: ${half.checkedBy}`;
-    output.write(line`checks: ${asked}  next check ${half.nextCheckAt?.toISOString() ?? '-'}${by}`);
+    const by = half.checkedBy === null ? '' : `  running in: ${half.checkedBy}`;
+    output.write(line`checked by: ${asked}  next check ${half.nextCheckAt?.toISOString() ?? '-'}${by}`);
   }
   for (const [index, { id, topic, key }] of half.messages.entries()) {
     output.write(line`message ${id}  ${topic}  key ${key ?? '-'}`);

@@ -338,15 +338,25 @@ export class SagaTestEnvironment<Of extends Services> {
     if (failure !== undefined) throw failure;
   }
 
-  /** When nothing is in progress, only time brings anything. */
+  /** When nothing is in progress, only time brings anything. A loop that polls at this moment is not progress. */
   async #whatIsNext(): Promise<string> {
-    const { reasons, next } = await lookAt(this.parts.database);
+    let seen: UnderWay | undefined;
+    const isIdle = async (): Promise<boolean> => {
+      seen = await lookAt(this.parts.database);
+      return seen.reasons.length === 0;
+    };
+    await waitUntil(isIdle, { describe: 'an idle moment', timeoutMs: IDLE_MS, intervalMs: 5 }).catch(
+      () => {},
+    );
+    const { reasons, next } = seen ?? { reasons: ['unknown'], next: undefined };
     if (reasons.length > 0 || next === undefined) return '';
     const at = new Date(next.atMs).toISOString();
     return ` Nothing is in progress; next, ${next.what} falls due at ${at}: let time pass with env.skip().`;
   }
 }
 
+/** How long an idle moment is waited for before a report about a wait that failed, in milliseconds. */
+const IDLE_MS = 1_000;
 /** Interval of the check for messages whose attempt is due, in milliseconds. */
 const HURRY_MS = 1_000;
 
