@@ -2,6 +2,7 @@ import { checkEffectOrder, checkEffects, checkReportedAttempts } from './effects
 import type { Checker, Evidence, Violation } from './evidence.js';
 import { checkCommitOrder, checkDenseOffsets, checkNoDuplicates, checkOffsetAgreement } from './log.js';
 import { checkNothingSkipped, checkPositions } from './positions.js';
+import { checkHalves } from './halves.js';
 import { checkTimers } from './timers.js';
 import { checkNothingLost, checkOutcomes } from './publishing.js';
 
@@ -17,6 +18,7 @@ export const CHECKERS: Readonly<Record<string, Checker>> = {
   'effect-order': checkEffectOrder,
   attempts: checkReportedAttempts,
   timers: checkTimers,
+  halves: checkHalves,
   positions: checkPositions,
   skipped: checkNothingSkipped,
 };

@@ -57,6 +57,7 @@ const GOOD: Evidence = {
   ledger: [0, 1, 2, 3].map((n) => row(n)),
   deadLetters: [],
   scheduled: [{ n: 50, dueAtMs: 1_000, effectsAtMs: [1_002] }],
+  halves: { committed: new Set([70]), effects: [70] },
   groups: ['a'],
 };
 const rules = (evidence: Partial<Evidence>): string[] => [
@@ -136,6 +137,21 @@ describe('the checkers', () => {
     ],
     ['a position that steps back', { history: [position(4), position(2)] }, 'positions do not step back'],
     ['an owner epoch that falls', { history: [position(2, 5), position(4, 4)] }, 'owner epochs do not fall'],
+    [
+      'a half message that is lost',
+      { halves: { committed: new Set([70]), effects: [] } },
+      'committed work delivers its half message',
+    ],
+    [
+      'a half message of work that was rolled back',
+      { halves: { committed: new Set(), effects: [70] } },
+      'work that was rolled back delivers nothing',
+    ],
+    [
+      'a half message twice',
+      { halves: { committed: new Set([70]), effects: [70, 70] } },
+      'a half message takes effect once',
+    ],
     ['a timer that is lost', { scheduled: [{ n: 50, dueAtMs: 1_000, effectsAtMs: [] }] }, 'no timer is lost'],
     [
       'a timer that fires twice',

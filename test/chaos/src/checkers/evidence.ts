@@ -49,6 +49,8 @@ export interface Evidence {
   readonly ledger: readonly LedgerRow[];
   readonly deadLetters: readonly OpenDeadLetter[];
   readonly scheduled: readonly ScheduledMessage[];
+  /** Half messages: whose local work is committed, and each effect. */
+  readonly halves: { readonly committed: ReadonlySet<number>; readonly effects: readonly number[] };
   /** The groups that handle every message. */
   readonly groups: readonly string[];
 }

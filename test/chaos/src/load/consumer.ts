@@ -3,14 +3,15 @@ import { Consumer, type Delivery, resolveSubscription } from '@waybill/consumer'
 import { PgTransactionRunner } from '@waybill/kernel';
 import type { PoolClient } from 'pg';
 import { openProgram, type ProgramSettings, settingsOf } from './program.js';
-import { LATER_TOPIC, TOPIC } from './topic.js';
+import { HALF_TOPIC, LATER_TOPIC, TOPIC } from './topic.js';
 
 interface ConsumerSettings extends ProgramSettings {
   readonly group: string;
   readonly concurrency: 'key' | 'partition';
   readonly leaseMs: number;
   readonly heartbeatMs: number;
-  readonly handlesLater: boolean;
+  /** Whether it also handles what is due later, and half messages. */
+  readonly handlesOthers: boolean;
 }
 
 /** Some messages fail at their first attempts, some are slow, and some try to end the transaction that they are lent. */
@@ -57,6 +58,11 @@ async function handle(delivery: Delivery): Promise<void> {
   }
 }
 
+/** Handles a half message. */
+async function handleHalf({ payload, transaction }: Delivery): Promise<void> {
+  await (transaction as PoolClient).query('insert into half_ledger (n) values ($1)', [(payload as Order).n]);
+}
+
 /** Handles a message that was due later. */
 async function handleLater({ payload, transaction }: Delivery): Promise<void> {
   await (transaction as PoolClient).query('insert into later_ledger (n) values ($1)', [(payload as Order).n]);
@@ -68,7 +74,9 @@ consumer = new Consumer(
   {
     group,
     subscriptions: [
-      ...(settings.handlesLater ? [resolveSubscription(LATER_TOPIC, handleLater)] : []),
+      ...(settings.handlesOthers
+        ? [resolveSubscription(LATER_TOPIC, handleLater), resolveSubscription(HALF_TOPIC, handleHalf)]
+        : []),
       resolveSubscription(TOPIC, handle, { concurrency, retry, maxProcessingMs: 4_000 }),
     ],
     bus: database,

@@ -2,3 +2,5 @@
 export const TOPIC = 'chaos.orders';
 /** The topic of messages that are due later. */
 export const LATER_TOPIC = 'chaos.later';
+/** The topic of half messages. */
+export const HALF_TOPIC = 'chaos.halves';

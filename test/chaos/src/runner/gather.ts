@@ -10,7 +10,8 @@ import type {
 } from '../checkers/evidence.js';
 import { readHistory } from '../history/read-history.js';
 import { TOPIC } from '../load/topic.js';
-import { GROUPS, type System } from './system.js';
+import { GROUPS } from './programs.js';
+import type { System } from './system.js';
 
 type Payload = { readonly n: number; readonly key: string; readonly turn: number };
 
@@ -24,6 +25,7 @@ export async function gather(system: System, folder: string): Promise<Evidence> 
     ledger: await readLedger(system),
     deadLetters: await readDeadLetters(system),
     scheduled: await readScheduled(system),
+    halves: await readHalves(system),
     groups: Object.keys(GROUPS),
   };
 }
@@ -59,6 +61,12 @@ async function readLedger({ database }: System): Promise<LedgerRow[]> {
        from ledger order by id`,
   );
   return rows;
+}
+
+async function readHalves({ database, local }: System): Promise<Evidence['halves']> {
+  const done = await local.pool.query<{ n: number }>('select n from half_done');
+  const effects = await database.pool.query<{ n: number }>('select n from half_ledger');
+  return { committed: new Set(done.rows.map(({ n }) => n)), effects: effects.rows.map(({ n }) => n) };
 }
 
 async function readScheduled({ database }: System): Promise<ScheduledMessage[]> {

@@ -64,7 +64,7 @@ export class LoadProcess {
     await this.#script.waitForLine(/^ready/, { timeoutMs: 60_000 });
   }
 
-  signal(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2'): void {
+  signal(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2' | 'SIGHUP'): void {
     this.#script?.kill(signal);
   }
 

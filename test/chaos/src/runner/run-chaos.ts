@@ -14,7 +14,8 @@ import type { Mutant } from '../mutants/mutant.js';
 import type { ChaosArguments } from './arguments.js';
 import { gather } from './gather.js';
 import { Observer } from './observer.js';
-import { GROUPS, startSystem, type System } from './system.js';
+import { GROUPS } from './programs.js';
+import { startSystem, type System } from './system.js';
 
 const PER_SECOND = 120;
 /** Time without a fault after each, in milliseconds, at least. */
@@ -109,6 +110,8 @@ async function settle(system: System, drainMs: number, print: (line: string) => 
       });
   };
   await stop('producer');
+  // These stop producing, and continue to check back what is open.
+  for (const one of system.processes) if (one.name.startsWith('halves')) one.signal('SIGHUP');
   const end = Date.now() + drainMs;
   let left = await undone(system);
   while (left > 0 && Date.now() < end) {
@@ -121,6 +124,7 @@ async function settle(system: System, drainMs: number, print: (line: string) => 
       rule: 'everything is handled in the end',
       what: `${left} deliveries are left ${drainMs} ms after the last fault`,
     });
+  await stop('halves');
   await stop('timers');
   await stop('consumer');
   await stop('relay');
@@ -128,10 +132,16 @@ async function settle(system: System, drainMs: number, print: (line: string) => 
 }
 
 /** Committed messages without a record, and records without a verdict in a group. */
-async function undone({ database }: System): Promise<number> {
-  const { rows } = await database.pool.query<{ published: number; handled: number; later: number }>(
+async function undone({ database, local }: System): Promise<number> {
+  const { rows } = await database.pool.query<{
+    published: number;
+    handled: number;
+    later: number;
+    halves: number;
+  }>(
     `select (select count(*) from published)::integer as published,
             (select count(*) from scheduled)::integer - (select count(*) from later_ledger)::integer as later,
+            (select count(*) from half_ledger)::integer as halves,
             (select count(*) from ledger)::integer + (select count(*) from waybill.dead_letter)::integer as handled`,
   );
   const [row] = rows;
@@ -139,7 +149,9 @@ async function undone({ database }: System): Promise<number> {
   const groups = Object.keys(GROUPS);
   let lag = 0;
   for (const group of groups) for (const one of await groupLag(database.session, group)) lag += one.lag;
-  return Math.max(row.published * groups.length - row.handled, lag, row.later);
+  const done = await local.pool.query<{ done: number }>('select count(*)::integer as done from half_done');
+  const halves = (done.rows[0]?.done ?? 0) - row.halves;
+  return Math.max(halves, row.published * groups.length - row.handled, lag, row.later);
 }
 
 function recoveryByFault({ history, ledger }: Evidence): Map<string, number[]> {

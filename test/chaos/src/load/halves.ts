@@ -1,0 +1,88 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HalfMessageChecker, HalfMessages, LocalDatabases } from '@waybill/half-message';
+import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
+import { Outbox } from '@waybill/outbox';
+import type { PoolClient } from 'pg';
+import { openProgram, type ProgramSettings, settingsOf } from './program.js';
+import { seededRandom } from './random.js';
+import { HALF_TOPIC } from './topic.js';
+
+interface HalfSettings extends ProgramSettings {
+  /** Name of the database of the local work, on the same server. */
+  readonly local: string;
+  readonly first: number;
+  readonly perSecond: number;
+}
+
+/** Some local work fails by itself: then the half is rolled back. */
+const FAILING_SHARE = 0.1;
+const TIMES = { checkImmunityMs: 1_000, checkIntervalMs: 500, checkMax: 100 };
+const CHECKING = { checkTimeoutMs: 1_000, retryMs: 100, retryMaxMs: 1_000, pollMs: 100 };
+
+const settings = settingsOf<HalfSettings>();
+const random = seededRandom(settings.seed);
+let stopping = false;
+let working: Promise<void> | undefined;
+let checker: HalfMessageChecker | undefined;
+const localUrl = new URL(settings.url);
+localUrl.pathname = `/${settings.local}`;
+const local = new PgDatabase({ connectionString: localUrl.href, connectionsMax: 4 });
+const asking = new PgDatabase({ connectionString: localUrl.href, connectionsMax: 2 });
+const { database, topics, signals, logger, history } = openProgram(settings, async () => {
+  stopping = true;
+  await working;
+  await checker?.stop();
+  await Promise.all([local.close(), asking.close()]);
+});
+const outbox = new Outbox();
+const databases = new LocalDatabases([
+  { name: 'local', transactions: new PgTransactionRunner(local), session: asking.session },
+]);
+const halves = new HalfMessages(
+  {
+    bus: database,
+    topics,
+    signals,
+    group: 'chaos-halves',
+    encode: (message) => outbox.encode(message),
+    databases,
+    logger,
+  },
+  TIMES,
+);
+checker = new HalfMessageChecker(
+  { bus: database, store: halves.store, group: 'chaos-halves', checks: new Map(), databases, logger },
+  CHECKING,
+);
+checker.start();
+
+/** Local work with a half message around it: the message is delivered if and only if the work is committed. */
+async function one(n: number): Promise<void> {
+  const fails = random() < FAILING_SHARE;
+  const operation = { f: 'half', n, outcome: fails ? 'rollback' : 'commit' } as const;
+  history.write({ ...operation, type: 'invoke' });
+  const work = async (tx: unknown): Promise<void> => {
+    await (tx as PoolClient).query('insert into half_done (n) values ($1)', [n]);
+    if (fails) throw new Error('no cover');
+  };
+  await halves.executeWithBarrier({ topic: HALF_TOPIC, payload: { n } }, 'local', work).then(
+    () => history.write({ ...operation, type: 'ok' }),
+    () =>
+      history.write({ ...operation, outcome: fails ? 'rollback' : 'unknown', type: fails ? 'fail' : 'info' }),
+  );
+}
+
+async function produce(): Promise<void> {
+  for (let n = settings.first; !stopping; n += 1) {
+    await one(n);
+    await sleep(1_000 / settings.perSecond);
+  }
+}
+
+// The runner ends the load; check-back continues.
+process.on('SIGHUP', () => {
+  stopping = true;
+});
+console.log('ready');
+working = produce();
+await working;
