@@ -1,6 +1,9 @@
 import pg from 'pg';
+import { TOPIC } from '../load/topic.js';
 import { type Fault, oneOf } from './fault.js';
 
+/** Numbers of messages of prepared transactions, apart from those of producers. */
+const PREPARED_FROM = 1_000_000_000;
 const LOCKED_TABLES = [
   'outbox',
   'log_batch',
@@ -77,6 +80,58 @@ export const exhausted: Fault = {
     return {
       detail: `${clients.length} connections`,
       heal: async () => void (await Promise.all(clients.map((client) => client.end()))),
+    };
+  },
+};
+
+/** Every statement of new sessions has a time limit that some do not keep. */
+export const statementTimeout: Fault = {
+  durationMs: 4_000,
+  async begin({ database }) {
+    const { rows } = await database.pool.query<{ name: string }>(
+      'select quote_ident(current_database()) as name',
+    );
+    const name = rows[0]?.name ?? '';
+    const renew = (): Promise<unknown> =>
+      database.pool.query(
+        `select pg_terminate_backend(a.pid) from pg_stat_activity a
+          where a.datname = current_database() and a.pid <> pg_backend_pid()`,
+      );
+    await database.pool.query(`alter database ${name} set statement_timeout = '15ms'`);
+    await renew();
+    return {
+      detail: '15 ms',
+      heal: async () => {
+        await database.pool.query(`alter database ${name} reset statement_timeout`);
+        await renew();
+      },
+    };
+  },
+};
+
+/** A transaction that has published is prepared and forgotten for a while: its id outlives its session. It commits in the end. */
+export const prepared: Fault = {
+  durationMs: 8_000,
+  async begin({ server, database, random }) {
+    const client = await connectTo(server.connectionString, database);
+    const n = PREPARED_FROM + Math.floor(random() * 1_000_000);
+    const gid = `chaos-${n}`;
+    await client.query('begin');
+    await client.query("insert into published (n, key, turn) values ($1, 'prepared', $1)", [n]);
+    await client.query('select waybill.publish($1, $2, $3)', [
+      TOPIC,
+      `prepared-${n}`,
+      JSON.stringify({ n, key: `prepared-${n}`, turn: 1 }),
+    ]);
+    await client.query(`prepare transaction '${gid}'`);
+    await client.end();
+    return {
+      detail: gid,
+      heal: async () => {
+        const again = await connectTo(server.connectionString, database);
+        await again.query(`commit prepared '${gid}'`);
+        await again.end();
+      },
     };
   },
 };

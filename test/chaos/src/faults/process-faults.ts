@@ -49,6 +49,26 @@ export const rolling: Fault = {
   },
 };
 
+const SKEW_MS = 3_600_000;
+
+/** A process runs with a clock that is an hour off, ahead or behind. */
+export const wrongClock: Fault = {
+  durationMs: 5_000,
+  async begin(targets) {
+    const victim = someProcess(targets);
+    const skewMs = targets.random() < 0.5 ? SKEW_MS : -SKEW_MS;
+    await victim.stop();
+    await victim.start(skewMs);
+    return {
+      detail: `${victim.name} by ${skewMs} ms`,
+      heal: async () => {
+        await victim.stop();
+        await victim.start();
+      },
+    };
+  },
+};
+
 /** Consumers come and go faster than a group can settle. */
 export const rebalances: Fault = {
   durationMs: 0,

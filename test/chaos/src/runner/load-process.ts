@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { type ScriptProcess, spawnScript } from '@waybill/testing';
+import { type ScriptProcess, spawnScript, type SpawnScriptOptions } from '@waybill/testing';
 import type { Mutant } from '../mutants/mutant.js';
 import { TcpProxy } from '../faults/tcp-proxy.js';
 
@@ -44,7 +44,8 @@ export class LoadProcess {
     return [...this.#outputs, this.#script?.output ?? ''].join('\n');
   }
 
-  async start(): Promise<void> {
+  /** @param skewMs how far its clock is off, in milliseconds. Default 0 */
+  async start(skewMs = 0): Promise<void> {
     this.#incarnation += 1;
     const path = fileURLToPath(new URL(`../load/${this.program}.js`, import.meta.url));
     const settings = {
@@ -52,16 +53,23 @@ export class LoadProcess {
       name: `${this.name}.${this.#incarnation}`,
       url: this.proxy.url,
     };
-    this.#script = spawnScript(path, {
-      args: [JSON.stringify(settings)],
-      ...(this.mutant === undefined
-        ? {}
-        : {
-            nodeArgs: ['--import', new URL('../mutants/register.js', import.meta.url).href],
-            env: { WAYBILL_CHAOS_MUTANT: JSON.stringify(this.mutant) },
-          }),
-    });
+    this.#script = spawnScript(path, { args: [JSON.stringify(settings)], ...this.#preloaded(skewMs) });
     await this.#script.waitForLine(/^ready/, { timeoutMs: 60_000 });
+  }
+
+  /** What is loaded before the program: a planted bug, a clock that is off. */
+  #preloaded(skewMs: number): SpawnScriptOptions {
+    const modules: string[] = [];
+    const env: Record<string, string> = {};
+    if (this.mutant !== undefined) {
+      modules.push('../mutants/register.js');
+      env['WAYBILL_CHAOS_MUTANT'] = JSON.stringify(this.mutant);
+    }
+    if (skewMs !== 0) {
+      modules.push('../load/skewed-clock.js');
+      env['WAYBILL_CHAOS_SKEW_MS'] = String(skewMs);
+    }
+    return { env, nodeArgs: modules.flatMap((one) => ['--import', new URL(one, import.meta.url).href]) };
   }
 
   signal(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2' | 'SIGHUP'): void {

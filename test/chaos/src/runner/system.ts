@@ -40,7 +40,7 @@ export async function startSystem(
   perSecond: number,
   mutant?: Mutant,
 ): Promise<System> {
-  const server = await startPostgres();
+  const server = await startPostgres({ settings: { max_prepared_transactions: '5' } });
   const created = await createDatabase(server, 'chaos');
   await migrate({ connectionString: created.connectionString });
   const database = new PgDatabase({ connectionString: created.connectionString, connectionsMax: 6 });
