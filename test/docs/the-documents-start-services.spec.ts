@@ -73,7 +73,10 @@ test("what waybill init creates compiles, also after its hint is followed, and s
   const starters = Object.keys(starterFiles('shop', '.js'));
   expect(errorsOf(starters)).toEqual([]);
   const starter = readFileSync(join(folder, controller), 'utf8');
-  const followed = starter.replace(/\/\/ Your own rows.*/, `await tx.query('insert into mine values (1)');`);
+  const followed = starter.replace(
+    /\/\/ Write your own rows.*/,
+    `await tx.query('insert into mine values (1)');`,
+  );
   expect(followed).not.toBe(starter);
   write(controller, followed);
   expect(errorsOf(starters)).toEqual([]);

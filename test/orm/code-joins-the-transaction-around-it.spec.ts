@@ -140,5 +140,5 @@ test('the options that say where transactions are kept are checked', () => {
   expect(given({ ambient: {} })).toThrow(/ambient must be a function/);
   expect(given({ transactionHost: {} })).toThrow(/transactionHost must be the TransactionHost/);
   const host = { withTransaction: () => undefined, isTransactionActive: () => false, tx: undefined };
-  expect(given({ transactionHost: host, ambient: () => undefined })).toThrow(/give one of them/);
+  expect(given({ transactionHost: host, ambient: () => undefined })).toThrow(/set only one of them/);
 });

@@ -64,7 +64,7 @@ describe('what is quarantined', () => {
     expect(await command('redrive', '--topic', 'late')).toMatch(/2 messages would be published again/);
     const ids = (await quarantine.list({ topic: 'late' })).map(({ id }) => id);
     expect(await command('redrive', '--topic', 'late', '--yes', '--by', 'ann', '--because', 'created')).toBe(
-      '2 published again\n',
+      '2 messages published again\n',
     );
     await fixture.moveAll();
     const log = await fixture.log('late');
@@ -97,7 +97,7 @@ describe('what is quarantined', () => {
     while ((await service.runOnce()) === 'again');
     expect(await quarantine.list()).toMatchObject([{ origin: 'timer', code: 'MESSAGE_INVALID', role: '' }]);
     await fixture.database.pool.query(`update waybill.outbox_quarantine set partition_number = 0`);
-    expect(await command('redrive', '--all', '--yes')).toBe('1 published again\n');
+    expect(await command('redrive', '--all', '--yes')).toBe('1 messages published again\n');
     await fixture.moveAll();
     while ((await service.runOnce()) === 'again');
     expect(numbersOf(await fixture.log())).toEqual([7]);

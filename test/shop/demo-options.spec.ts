@@ -5,7 +5,7 @@ import { ShopError } from '../../src/shop-error.js';
 describe('the command line of the demo', () => {
   test('may be empty', () => {
     expect(parseDemoOptions([])).toEqual({
-      ordersFile: expect.stringMatching(/src.demo.orders\.csv$/),
+      ordersFile: expect.stringMatching(/src.demo.orders.orders\.csv$/),
       kill: 'payments',
       json: false,
       help: false,

@@ -75,7 +75,9 @@ describe('the demo', () => {
     expect(table).toMatch(/^ {2}unpaid +2 /m);
     expect(table).toMatch(/^redriven +6 /m);
     expect(table).toMatch(/^ {2}undone +£[1-9]/m);
-    expect(table).toMatch(/^gateway +[1-9]\d* +failures, queried and retried; [1-9]\d* messages were parked/m);
+    expect(table).toMatch(
+      /^gateway +[1-9]\d* +failures, queried and retried; [1-9]\d* messages were parked/m,
+    );
     expect(table).toMatch(/^kills +1 +payments between a charge and its entry in the ledger; the gateway$/m);
     expect(await remains()).toEqual([]);
   }, 240_000);

@@ -85,7 +85,7 @@ test('row-level security that hides rows of Waybill from this login', async () =
       const lines: string[] = [];
       const logger = { ...silentLogger, warn: (line: string) => void lines.push(line) };
       await assertRowsVisible(session.session, logger);
-      expect(lines).toEqual([expect.stringContaining('row-level security holds for topic_partition')]);
+      expect(lines).toEqual([expect.stringContaining('row-level security applies to topic_partition')]);
       expect(await checkRowSecurity(session)).toMatchObject({ state: 'warning' });
     } finally {
       await session.close();
