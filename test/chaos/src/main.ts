@@ -4,6 +4,7 @@ import { faultTable } from './report/fault-table.js';
 import { timelineSvg } from './report/timeline-svg.js';
 import { parseChaosArguments, UsageError } from './runner/arguments.js';
 import { runMutants } from './mutants/run-mutants.js';
+import { runInMountNamespace } from './runner/mount-namespace.js';
 import { runChaos } from './runner/run-chaos.js';
 import { summarise } from './report/summary.js';
 
@@ -14,6 +15,10 @@ const SHOWN = 5;
 
 async function main(args: readonly string[]): Promise<number> {
   const wanted = parseChaosArguments(args);
+  if (wanted.faults.includes('disk-full')) {
+    const code = await runInMountNamespace();
+    if (code !== undefined) return code;
+  }
   const print = wanted.json ? () => {} : (line: string): void => console.log(line);
   if (wanted.mutants !== undefined) {
     const caught = await runMutants(wanted.mutants, wanted.seed, print);
@@ -21,6 +26,7 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(JSON.stringify({ mutants: caught.length, caught: caught.length - missed.length, missed }));
     return missed.length === 0 ? 0 : 1;
   }
+  for (const [name, why] of wanted.leftOut) print(`fault ${name} is left out: ${why}`);
   print(`seed ${wanted.seed}, ${wanted.seconds} s, faults: ${wanted.faults.join(', ') || 'none'}`);
   const result = await runChaos(wanted, print);
   const shown = new Map<string, number>();
@@ -29,7 +35,7 @@ async function main(args: readonly string[]): Promise<number> {
     shown.set(rule, times);
     if (times <= SHOWN) print(`broken: ${rule}: ${what}`);
   }
-  if (result.recovery.size > 0) print(faultTable(result));
+  if (wanted.faults.length > 0) print(faultTable(result));
   mkdirSync(REPORT, { recursive: true });
   writeFileSync(join(REPORT, `seed-${wanted.seed}.svg`), timelineSvg(result.evidence));
   const summary = summarise(wanted, result);

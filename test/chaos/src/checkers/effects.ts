@@ -1,25 +1,39 @@
 import type { Evidence, LedgerRow, Violation } from './evidence.js';
+import { publishTimes } from './progress.js';
 import { shown } from './publishing.js';
 
 /** Every record took effect once in every group, unless it is a dead letter there; and a dead letter took none. */
-export function checkEffects({ log, ledger, deadLetters, groups }: Evidence): Violation[] {
+export function checkEffects({
+  log,
+  ledger,
+  deadLetters,
+  groups,
+  lostToRetention,
+  history,
+}: Evidence): Violation[] {
+  const published = publishTimes(history);
   const violations: Violation[] = [];
   for (const group of groups) {
     const rows = ledger.filter((row) => row.group === group);
     const counts = new Map<number, number>();
     for (const { n } of rows) counts.set(n, (counts.get(n) ?? 0) + 1);
     const dead = new Set(deadLetters.filter((letter) => letter.group === group).map(({ n }) => n));
-    const missing = log.map(({ n }) => n).filter((n) => !counts.has(n) && !dead.has(n));
+    const missing = log
+      .map(({ n }) => n)
+      .filter((n) => !counts.has(n) && !dead.has(n) && !lostToRetention.has(`${group} ${n}`));
     if (missing.length > 0)
       violations.push({
         rule: 'every message takes effect',
         what: `${missing.length} messages had no effect in group ${group}: ${shown(missing)}`,
+        times: missing.map((n) => published.get(n) ?? 0),
       });
     const twice = [...counts].filter(([, count]) => count > 1).map(([n]) => n);
+    const lastOf = new Map(rows.map(({ n, atMs }) => [n, atMs]));
     if (twice.length > 0)
       violations.push({
         rule: 'a message takes effect once',
         what: `${twice.length} messages took effect more than once in group ${group}: ${shown(twice)}`,
+        times: twice.map((n) => lastOf.get(n) ?? 0),
       });
     const both = [...dead].filter((n) => counts.has(n));
     if (both.length > 0)
@@ -53,6 +67,7 @@ export function checkEffectOrder({ log, ledger, groups }: Evidence): Violation[]
         violations.push({
           rule: 'effects keep the order of a key',
           what: `group ${group} completed offset ${row.offset} of key ${key} after offset ${before.offset}`,
+          times: [row.atMs],
         });
       newest.set(key, row);
     }

@@ -45,7 +45,12 @@ export interface Evidence {
   readonly history: readonly Operation[];
   /** Messages of transactions that are committed, as a table of the business says: it resolves unknown outcomes. */
   readonly committed: ReadonlySet<number>;
+  /** The log as a reader saw it that followed it from the start. */
   readonly log: readonly LoggedRecord[];
+  /** The log as another reader saw it in the end: what retention has left. */
+  readonly logAgain: readonly LoggedRecord[];
+  /** Messages that retention has taken from a group, as an operator noted: group and number. */
+  readonly lostToRetention: ReadonlySet<string>;
   readonly ledger: readonly LedgerRow[];
   readonly deadLetters: readonly OpenDeadLetter[];
   readonly scheduled: readonly ScheduledMessage[];
@@ -61,6 +66,8 @@ export interface Violation {
   readonly rule: string;
   /** What was seen, with ids. */
   readonly what: string;
+  /** When, in milliseconds since 1970, once for each message that it is about. Default: once, at an unknown time. */
+  readonly times?: readonly number[];
 }
 
 /** Looks at the evidence of a run. @returns what breaks its rule; empty when the rule holds */

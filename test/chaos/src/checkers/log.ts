@@ -38,7 +38,7 @@ export function checkNoDuplicates({ log }: Evidence): Violation[] {
 }
 
 /** Every reader saw the same message at an offset: handlers, ledger and the final read of the log. */
-export function checkOffsetAgreement({ log, history, ledger }: Evidence): Violation[] {
+export function checkOffsetAgreement({ log, logAgain, history, ledger }: Evidence): Violation[] {
   const truth = new Map(log.map((record) => [at(record), record.n]));
   const seen = new Map<string, Violation>();
   const compare = (who: string, one: { partition: number; offset: number; n: number }): void => {
@@ -50,6 +50,7 @@ export function checkOffsetAgreement({ log, history, ledger }: Evidence): Violat
   for (const operation of history)
     if (operation.f === 'handle') compare(`group ${operation.group}`, operation);
   for (const row of ledger) compare(`the ledger of ${row.group}`, row);
+  for (const record of logAgain) compare('a second reader', record);
   return [...seen.values()];
 }
 

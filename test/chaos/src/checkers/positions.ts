@@ -25,11 +25,18 @@ export function checkPositions({ history }: Evidence): Violation[] {
 }
 
 /** In the end a position passes over nothing: every record below it has an effect or is a dead letter. */
-export function checkNothingSkipped({ history, log, ledger, deadLetters }: Evidence): Violation[] {
+export function checkNothingSkipped({
+  history,
+  log,
+  ledger,
+  deadLetters,
+  lostToRetention,
+}: Evidence): Violation[] {
   const last = new Map<string, PositionOperation>();
   for (const operation of history)
     if (operation.f === 'position') last.set(`${operation.group} ${operation.partition}`, operation);
-  const ended = new Set([...ledger, ...deadLetters].map(({ group, n }) => `${group} ${n}`));
+  const ended = new Set(lostToRetention);
+  for (const { group, n } of [...ledger, ...deadLetters]) ended.add(`${group} ${n}`);
   return [...last.values()].flatMap(({ group, partition, position }) =>
     log
       .filter(

@@ -1,5 +1,6 @@
-import type { FaultOperation, Operation } from '../history/operation.js';
-import type { Evidence, Violation } from './evidence.js';
+import type { FaultOperation, Operation, PublishOperation } from '../history/operation.js';
+import { groupBy } from './group-by.js';
+import type { Evidence, LedgerRow, Violation } from './evidence.js';
 
 /** A span of time, in milliseconds since 1970. */
 export interface Span {
@@ -7,60 +8,108 @@ export interface Span {
   readonly to: number;
 }
 
-/** The times in which a fault was at work. */
-export function faultSpans(history: readonly Operation[]): (Span & { readonly name: string })[] {
+/** A time in which a fault was at work. */
+export interface FaultSpan extends Span {
+  readonly name: string;
+  /** Everything had to go on meanwhile. */
+  readonly stopsNothing: boolean;
+}
+
+/** The times in which faults were at work. */
+export function faultSpans(history: readonly Operation[]): FaultSpan[] {
   const open = new Map<string, FaultOperation>();
-  const spans: (Span & { name: string })[] = [];
+  const spans: FaultSpan[] = [];
   const end = history.at(-1)?.atMs ?? 0;
+  const spanOf = ({ name, stopsNothing, atMs }: FaultOperation, to: number): FaultSpan => ({
+    name,
+    stopsNothing,
+    from: atMs,
+    to,
+  });
   for (const operation of history) {
     if (operation.f !== 'fault') continue;
     const id = `${operation.name} ${operation.detail}`;
     const begun = open.get(id);
     if (operation.type === 'invoke') open.set(id, operation);
     else if (begun !== undefined) {
-      spans.push({ name: operation.name, from: begun.atMs, to: operation.atMs });
+      spans.push(spanOf(begun, operation.atMs));
       open.delete(id);
     }
   }
-  for (const { name, atMs } of open.values()) spans.push({ name, from: atMs, to: end });
+  for (const begun of open.values()) spans.push(spanOf(begun, end));
   return spans;
 }
 
-/**
- * Times without any effect while there was work and no fault was at work, beyond the time that recovery may take. `from` counts
- * from the end of the last fault.
- */
-export function stalls(
-  effectTimes: readonly number[],
-  spans: readonly Span[],
-  run: Span,
-  recoveryMs: number,
-): Span[] {
-  const marks = [run.from, ...effectTimes.filter((at) => at >= run.from && at <= run.to), run.to].toSorted(
-    (a, b) => a - b,
+/** When each message was certainly published, in milliseconds since 1970, by its number. */
+export function publishTimes(history: readonly Operation[]): Map<number, number> {
+  const published = history.filter(
+    (one): one is PublishOperation => one.f === 'publish' && one.type === 'ok',
   );
-  return marks.flatMap((to, index) => {
-    if (index === 0) return [];
-    let from = marks[index - 1] as number;
-    for (const span of spans) if (span.from < to && span.to > from) from = Math.max(from, span.to);
-    return to - from > recoveryMs ? [{ from, to }] : [];
-  });
+  return new Map(published.flatMap(({ atMs, messages }) => messages.map(({ n }) => [n, atMs] as const)));
 }
 
-/** How long after each fault's end the next effect came, in milliseconds; the highest of 99 % of them is reported. */
-export function recoveryTimes(effectTimes: readonly number[], spans: readonly Span[]): number[] {
-  const times = effectTimes.toSorted((a, b) => a - b);
-  return spans.flatMap(({ to }) => {
-    const next = times.find((at) => at >= to);
-    return next === undefined ? [] : [next - to];
-  });
+/** The longest time after the end of the last fault in a span. */
+function healthy({ from, to }: Span, spans: readonly FaultSpan[]): Span {
+  let start = from;
+  for (const span of spans)
+    if (!span.stopsNothing && span.from < to && span.to > start) start = Math.min(to, span.to);
+  return { from: start, to };
 }
 
-/** While the servers are healthy, something takes effect: a stall is a failure. */
-export function checkProgress(evidence: Evidence, run: Span, recoveryMs: number): Violation[] {
-  const times = evidence.ledger.map(({ atMs }) => atMs);
-  return stalls(times, faultSpans(evidence.history), run, recoveryMs).map(({ from, to }) => ({
+/**
+ * Times without an effect in a partition of a group, although messages were waiting there and no fault was at work: beyond the
+ * time that recovery may take after a fault. A message waits from its commit to its effect.
+ */
+export function stalls(evidence: Evidence, recoveryMs: number): (Span & { readonly where: string })[] {
+  const published = publishTimes(evidence.history);
+  const spans = faultSpans(evidence.history);
+  const lanes = groupBy(evidence.ledger, ({ group, partition }) => `${group}[${partition}]`);
+  return [...lanes].flatMap(([where, rows]) =>
+    silences(rows, published)
+      .map((silence) => healthy(silence, spans))
+      .filter(({ from, to }) => to - from > recoveryMs)
+      .map((span) => ({ ...span, where })),
+  );
+}
+
+/** The times from one effect to the next, or from the commit of what came next, whichever was later. */
+function silences(rows: readonly LedgerRow[], published: ReadonlyMap<number, number>): Span[] {
+  const effects = rows.toSorted((a, b) => a.atMs - b.atMs);
+  // The oldest commit among what took effect at this row or later: since then something was waiting.
+  const waitingSince: number[] = [];
+  let oldest = Infinity;
+  for (const row of effects.toReversed()) {
+    oldest = Math.min(oldest, published.get(row.n) ?? row.atMs);
+    waitingSince.push(oldest);
+  }
+  waitingSince.reverse();
+  return effects.map(({ atMs }, index) => ({
+    from: Math.max(effects[index - 1]?.atMs ?? 0, waitingSince[index] ?? atMs),
+    to: atMs,
+  }));
+}
+
+/**
+ * How long it took after the end of each fault until everything that had been published by then had taken effect, in milliseconds,
+ * by the name of the fault.
+ */
+export function recoveryTimes({ history, ledger }: Evidence): Map<string, number[]> {
+  const published = publishTimes(history);
+  const waits = ledger.map(({ n, atMs }) => ({ from: published.get(n) ?? atMs, to: atMs }));
+  const byName = new Map<string, number[]>();
+  for (const { name, to: end } of faultSpans(history)) {
+    let last = end;
+    for (const { from, to } of waits) if (from <= end && to > last) last = to;
+    byName.set(name, [...(byName.get(name) ?? []), last - end]);
+  }
+  return byName;
+}
+
+/** While the servers are healthy, every partition with work moves on: a stall is a failure. */
+export function checkProgress(evidence: Evidence, recoveryMs: number): Violation[] {
+  return stalls(evidence, recoveryMs).map(({ from, to, where }) => ({
     rule: 'progress while healthy',
-    what: `nothing took effect for ${Math.round(to - from)} ms from ${new Date(from).toISOString()}, with no fault at work`,
+    what: `nothing took effect in ${where} for ${Math.round(to - from)} ms from ${new Date(from).toISOString()}, with no fault at work`,
+    times: [from],
   }));
 }

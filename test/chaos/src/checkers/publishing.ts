@@ -1,5 +1,6 @@
 import type { PublishOperation } from '../history/operation.js';
 import type { Evidence, Violation } from './evidence.js';
+import { publishTimes } from './progress.js';
 
 /** Messages of transactions that ended in one way, by number. */
 function publishedAs({ history }: Evidence, type: PublishOperation['type']): Map<number, PublishOperation> {
@@ -34,12 +35,14 @@ export function checkOutcomes(evidence: Evidence): Violation[] {
 /** Every committed message is in the log, and nothing else is (total-queue and aborted read, as in Jepsen's checkers). */
 export function checkNothingLost(evidence: Evidence): Violation[] {
   const logged = new Set(evidence.log.map(({ n }) => n));
+  const published = publishTimes(evidence.history);
   const lost = [...evidence.committed].filter((n) => !logged.has(n)).toSorted((a, b) => a - b);
   const violations: Violation[] = [];
   if (lost.length > 0)
     violations.push({
       rule: 'nothing committed is lost',
       what: `${lost.length} committed messages are not in the log, ${whereLost(lost, evidence)}: ${shown(lost)}`,
+      times: lost.map((n) => published.get(n) ?? 0),
     });
   const foreign = [...logged].filter((n) => !evidence.committed.has(n));
   if (foreign.length > 0)

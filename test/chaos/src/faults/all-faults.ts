@@ -1,15 +1,26 @@
 import {
   exhausted,
-  openTransaction,
-  prepared,
+  idleInTransaction,
   serverCrash,
   statementTimeout,
   tableLocked,
   terminated,
 } from './database-faults.js';
+import { diskFull } from './disk-faults.js';
 import type { Fault } from './fault.js';
-import { cut, lateAnswers, silent, unknownCommits } from './network-faults.js';
+import {
+  blackHole,
+  cut,
+  cutAtRandomBytes,
+  lateAnswers,
+  silent,
+  slow,
+  unknownCommits,
+} from './network-faults.js';
 import { blocked, killed, paused, rebalances, rolling, wrongClock } from './process-faults.js';
+import { retentionPasses, slowGroup } from './retention-faults.js';
+import { schemaUpgrade } from './schema-faults.js';
+import { openTransaction, prepared, snapshot } from './transaction-faults.js';
 
 /** The faults, by the names that `--fault` takes. */
 export const FAULTS: Readonly<Record<string, Fault>> = {
@@ -19,15 +30,24 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   rolling,
   rebalance: rebalances,
   clock: wrongClock,
+  'schema-upgrade': schemaUpgrade,
   cut,
+  'cut-bytes': cutAtRandomBytes,
   silence: silent,
+  'black-hole': blackHole,
+  slow,
   'late-answers': lateAnswers,
   'unknown-commit': unknownCommits,
   terminate: terminated,
-  prepared,
   'statement-timeout': statementTimeout,
+  'idle-in-transaction': idleInTransaction,
   'server-crash': serverCrash,
+  'disk-full': diskFull,
+  exhaust: exhausted,
   'table-lock': tableLocked,
   'open-transaction': openTransaction,
-  exhaust: exhausted,
+  prepared,
+  snapshot,
+  'slow-group': slowGroup,
+  retention: retentionPasses,
 };

@@ -1,6 +1,7 @@
 import type { PgDatabase } from '@waybill/kernel';
 import type { EmbeddedPostgres } from '@waybill/testing';
 import type { LoadProcess } from '../runner/load-process.js';
+import type { LogFollower } from '../runner/log-follower.js';
 
 /** What a fault may act on. */
 export interface FaultTargets {
@@ -8,6 +9,8 @@ export interface FaultTargets {
   /** The runner's own connections, which pass no proxy. */
   readonly database: PgDatabase;
   readonly processes: readonly LoadProcess[];
+  /** Has read the log from its start on. */
+  readonly log: LogFollower;
   readonly random: () => number;
   /** Waits; ends early when the run is over. */
   readonly wait: (ms: number) => Promise<void>;
@@ -23,8 +26,14 @@ export interface FaultAtWork {
 
 /** Something that goes wrong in operation. */
 export interface Fault {
-  /** How long it works before it is healed, in milliseconds. */
+  /** How long it works before it is healed, in milliseconds; between half as long and one and a half times as long. */
   readonly durationMs: number;
+  /** It works while others come and go. Default: others wait for its end. */
+  readonly isBackground?: boolean;
+  /** Everything has to go on while it works: it is no excuse for a stall. */
+  readonly stopsNothing?: boolean;
+  /** Why it cannot be had on this machine; undefined if it can. */
+  readonly unavailable?: () => string | undefined;
   begin(targets: FaultTargets): Promise<FaultAtWork>;
 }
 

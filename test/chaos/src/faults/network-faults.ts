@@ -1,12 +1,24 @@
 import { type Fault, oneOf } from './fault.js';
 
-/** Connections of a process break, in the middle of whatever they carry. */
+/** Connections of a process break between two messages. */
 export const cut: Fault = {
   durationMs: 500,
   async begin({ processes, random }) {
     const { name, proxy } = oneOf(processes, random);
     proxy.cut();
     return { detail: name, heal: async () => proxy.cut() };
+  },
+};
+
+const CUT_BYTES = 20_000;
+
+/** Connections of a process break at random bytes, in the middle of what they carry, again and again. */
+export const cutAtRandomBytes: Fault = {
+  durationMs: 3_000,
+  async begin({ processes, random }) {
+    const { name, proxy } = oneOf(processes, random);
+    proxy.cutAfter(() => Math.floor(random() * CUT_BYTES));
+    return { detail: name, heal: async () => proxy.letPass() };
   },
 };
 
@@ -17,6 +29,30 @@ export const silent: Fault = {
     const { name, proxy } = oneOf(processes, random);
     proxy.silence();
     return { detail: name, heal: async () => proxy.heal() };
+  },
+};
+
+/** The way to one process is a black hole for minutes. The others continue. */
+export const blackHole: Fault = {
+  durationMs: 120_000,
+  isBackground: true,
+  stopsNothing: true,
+  async begin({ processes, random }) {
+    const { name, proxy } = oneOf(processes, random);
+    proxy.silence();
+    return { detail: name, heal: async () => proxy.heal() };
+  },
+};
+
+const LATENCY_MS = 60;
+
+/** The network of a process is slow. */
+export const slow: Fault = {
+  durationMs: 5_000,
+  async begin({ processes, random }) {
+    const { name, proxy } = oneOf(processes, random);
+    proxy.slowDown(LATENCY_MS);
+    return { detail: `${name} by ${LATENCY_MS} ms`, heal: async () => proxy.slowDown(0) };
   },
 };
 

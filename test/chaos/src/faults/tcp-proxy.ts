@@ -6,6 +6,10 @@ import type { AddressInfo } from 'node:net';
 interface Pair {
   readonly client: Socket;
   readonly server: Socket;
+  /** Bytes that may still pass, in both directions together, before it breaks. */
+  bytesLeft: number;
+  /** Bytes that are on their way, by direction: they arrive in order. */
+  readonly underway: { client: Promise<void>; server: Promise<void> };
 }
 
 /** Bytes that a client has sent and the server has not yet received. */
@@ -25,6 +29,9 @@ export class TcpProxy {
   /** Neither side receives anything; connections stay open. Applies to new connections as well. */
   #silent = false;
   #answersStopped = false;
+  #latencyMs = 0;
+  /** How many bytes each connection may pass; asked for each. */
+  #bytesToPass: (() => number) | undefined;
   #hold: { texts: readonly string[]; skip: number; taken: (held: HeldBytes) => void } | undefined;
   #cut: { text: string; times: number } | undefined;
 
@@ -77,12 +84,25 @@ export class TcpProxy {
     for (const { server } of this.#pairs) server.resume();
   }
 
+  /** From now on everything arrives this much later, in milliseconds, in both directions. 0 ends it. */
+  slowDown(latencyMs: number): void {
+    this.#latencyMs = latencyMs;
+  }
+
   /** Breaks every connection. */
   cut(): void {
-    for (const { client, server } of this.#pairs) {
-      client.destroy();
-      server.destroy();
-    }
+    for (const pair of this.#pairs) destroy(pair);
+  }
+
+  /** Breaks every connection, new ones too, after the number of bytes that `bytesToPass` gives for it, until {@link letPass}. */
+  cutAfter(bytesToPass: () => number): void {
+    this.#bytesToPass = bytesToPass;
+    for (const pair of this.#pairs) pair.bytesLeft = bytesToPass();
+  }
+
+  letPass(): void {
+    this.#bytesToPass = undefined;
+    for (const pair of this.#pairs) pair.bytesLeft = Infinity;
   }
 
   /** Breaks each of the next connections that sends this text, before the server gets it. */
@@ -116,9 +136,20 @@ export class TcpProxy {
     return hold.taken;
   }
 
+  #isToBeCut(bytes: Buffer): boolean {
+    if (this.#cut === undefined || this.#cut.times === 0 || !bytes.includes(this.#cut.text)) return false;
+    this.#cut.times -= 1;
+    return true;
+  }
+
   #join(client: Socket): void {
     const server = connect(Number(this.target.port || 5432), this.target.hostname);
-    const pair = { client, server };
+    const pair: Pair = {
+      client,
+      server,
+      bytesLeft: this.#bytesToPass?.() ?? Infinity,
+      underway: { client: Promise.resolve(), server: Promise.resolve() },
+    };
     this.#pairs.add(pair);
     let held = false;
     for (const socket of [client, server]) {
@@ -126,37 +157,53 @@ export class TcpProxy {
       socket.on('error', () => {});
       socket.on('close', () => {
         this.#pairs.delete(pair);
-        if (held) return;
-        client.destroy();
-        server.destroy();
+        if (!held) destroy(pair);
       });
     }
     client.on('data', (bytes) => {
       const taken = this.#taker(bytes);
       if (taken !== undefined) {
         held = true;
-        this.#orphans.add(server);
-        client.destroy();
-        const answered = new Promise<void>((resolve) => {
-          server.on('close', () => resolve());
-          server.on('data', () => resolve());
-        });
-        taken({
-          deliver: () => {
-            if (!server.destroyed) server.write(bytes);
-            return answered;
-          },
-        });
-      } else if (this.#cut !== undefined && this.#cut.times > 0 && bytes.includes(this.#cut.text)) {
-        this.#cut.times -= 1;
-        client.destroy();
-        server.destroy();
-      } else server.write(bytes);
+        this.#keepForLater(pair, bytes, taken);
+      } else if (this.#isToBeCut(bytes)) destroy(pair);
+      else this.#pass(pair, 'server', bytes);
     });
-    server.on('data', (bytes) => {
-      if (!client.destroyed) client.write(bytes);
-    });
+    server.on('data', (bytes) => this.#pass(pair, 'client', bytes));
     if (this.#silent) client.pause();
     if (this.#silent || this.#answersStopped) server.pause();
   }
+
+  #keepForLater({ client, server }: Pair, bytes: Buffer, taken: (held: HeldBytes) => void): void {
+    this.#orphans.add(server);
+    client.destroy();
+    const answered = new Promise<void>((resolve) => {
+      server.on('close', () => resolve());
+      server.on('data', () => resolve());
+    });
+    taken({
+      deliver: () => {
+        if (!server.destroyed) server.write(bytes);
+        return answered;
+      },
+    });
+  }
+
+  /** Passes bytes on: at once or late, all of them or as many as the connection may still pass. */
+  #pass(pair: Pair, to: 'client' | 'server', bytes: Buffer): void {
+    const passed = bytes.subarray(0, Math.max(0, Math.min(bytes.length, pair.bytesLeft)));
+    pair.bytesLeft -= bytes.length;
+    const deliver = (): void => {
+      if (!pair[to].destroyed) pair[to].write(passed);
+      // What was written still goes out; then the connection is gone, in the middle of a message.
+      if (pair.bytesLeft < 0) pair[to].end(() => destroy(pair));
+    };
+    if (this.#latencyMs === 0) return deliver();
+    const late = new Promise((resolve) => setTimeout(resolve, this.#latencyMs));
+    pair.underway[to] = pair.underway[to].then(async () => void (await late)).then(deliver);
+  }
+}
+
+function destroy({ client, server }: Pair): void {
+  client.destroy();
+  server.destroy();
 }

@@ -76,6 +76,8 @@ export interface FaultOperation extends Line {
   readonly f: 'fault';
   readonly type: 'invoke' | 'ok';
   readonly name: string;
+  /** Everything has to go on while it works. */
+  readonly stopsNothing: boolean;
   readonly detail: string;
 }
 

@@ -1,17 +1,18 @@
 import type { LoadHook } from 'node:module';
-import { type Mutant, plant } from './mutant.js';
+import { plant, type Planting } from './mutant.js';
 
-let mutant: Mutant | undefined;
+let plantings: readonly Planting[] = [];
 
-/** Takes the bug to plant, as JSON. */
+/** Takes what to plant, as JSON. */
 export function initialize(given: string | undefined): void {
-  mutant = given === undefined ? undefined : (JSON.parse(given) as Mutant);
+  if (given !== undefined) plantings = JSON.parse(given) as Planting[];
 }
 
-/** Replaces the source of the file that the bug is planted in. @throws StaleMutantError */
+/** Replaces texts of the file, if any are planted in it. @throws StaleMutantError */
 export const load: LoadHook = async (url, context, next) => {
   const loaded = await next(url, context);
-  if (mutant === undefined || !('file' in mutant.at) || !url.endsWith(`/libs/${mutant.at.file}`))
-    return loaded;
-  return { ...loaded, source: plant(mutant, Buffer.from(loaded.source as Uint8Array).toString()) };
+  const own = plantings.filter(({ at }) => 'file' in at && url.endsWith(`/libs/${at.file}`));
+  if (own.length === 0) return loaded;
+  const text = Buffer.from(loaded.source as Uint8Array).toString();
+  return { ...loaded, source: own.reduce((planted, one) => plant(one, planted), text) };
 };

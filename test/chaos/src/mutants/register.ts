@@ -1,4 +1,4 @@
 import { register } from 'node:module';
 
-// Started with `--import` in processes of the load: plants the bug that the environment names, before the product is loaded.
-register('./loader.js', import.meta.url, { data: process.env['WAYBILL_CHAOS_MUTANT'] });
+// Started with `--import` in processes of the load: replaces the texts that the environment names, before the product is loaded.
+register('./loader.js', import.meta.url, { data: process.env['WAYBILL_CHAOS_PLANTINGS'] });

@@ -6,6 +6,8 @@ import { FAULTS } from '../faults/all-faults.js';
 export interface ChaosArguments {
   /** Names of faults; each gets its turn, one after the other, as long as the run lasts. */
   readonly faults: readonly string[];
+  /** Faults of the default that cannot be had on this machine, with the reasons. */
+  readonly leftOut: ReadonlyMap<string, string>;
   readonly seconds: number;
   readonly seed: number;
   /** Prints nothing but the last line. */
@@ -28,17 +30,30 @@ export class UsageError extends Error {
 /** @throws UsageError */
 export function parseChaosArguments(args: readonly string[]): ChaosArguments {
   const values = optionsOf(args);
-  const given = values.fault?.split(',') ?? Object.keys(FAULTS);
-  const faults = given.filter((name) => name !== 'none');
-  const unknown = faults.filter((name) => !Object.hasOwn(FAULTS, name));
-  if (unknown.length > 0) throw new UsageError(`unknown fault ${unknown.join(', ')}`);
+  const { faults, leftOut } = faultsOf(values.fault);
   return {
     faults,
+    leftOut,
     seconds: numberOf('seconds', values.seconds ?? '60', 1, 86_400),
     seed: numberOf('seed', values.seed ?? String(Date.now() % 1_000_000), 0, 2 ** 32 - 1),
     json: values.json ?? false,
     mutants: mutantsOf(values),
   };
+}
+
+/** @throws UsageError for a name that is not known, or a fault that cannot be had here */
+function faultsOf(given: string | undefined): Pick<ChaosArguments, 'faults' | 'leftOut'> {
+  const faults = (given?.split(',') ?? Object.keys(FAULTS)).filter((name) => name !== 'none');
+  const unknown = faults.filter((name) => !Object.hasOwn(FAULTS, name));
+  if (unknown.length > 0) throw new UsageError(`unknown fault ${unknown.join(', ')}`);
+  const leftOut = new Map<string, string>();
+  for (const name of faults) {
+    const why = FAULTS[name]?.unavailable?.();
+    if (why === undefined) continue;
+    if (given !== undefined) throw new UsageError(`fault ${name} cannot be had here: ${why}`);
+    leftOut.set(name, why);
+  }
+  return { faults: faults.filter((name) => !leftOut.has(name)), leftOut };
 }
 
 function optionsOf(args: readonly string[]): {

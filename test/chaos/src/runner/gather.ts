@@ -1,57 +1,31 @@
 import { DeadLetters } from '@waybill/dead-letter';
-import { decodeBatch, LogReader, LogSignals } from '@waybill/log';
-import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
-import type {
-  Evidence,
-  LedgerRow,
-  LoggedRecord,
-  OpenDeadLetter,
-  ScheduledMessage,
-} from '../checkers/evidence.js';
+import { LogSignals } from '@waybill/log';
+import type { Evidence, LedgerRow, OpenDeadLetter, ScheduledMessage } from '../checkers/evidence.js';
 import { readHistory } from '../history/read-history.js';
-import { TOPIC } from '../load/topic.js';
+import { LogFollower } from './log-follower.js';
 import { GROUPS } from './programs.js';
 import type { System } from './system.js';
 
-type Payload = { readonly n: number; readonly key: string; readonly turn: number };
+type Payload = { readonly n: number };
 
-/** Reads what the databases hold at the end of a run, and what was recorded. */
-export async function gather(system: System, folder: string): Promise<Evidence> {
+/** Reads what the databases hold at the end of a run, and what was recorded. `follower` has read the log all along. */
+export async function gather(system: System, follower: LogFollower, folder: string): Promise<Evidence> {
+  await follower.catchUp();
+  const again = new LogFollower(system);
+  await again.catchUp();
   const { rows } = await system.database.pool.query<{ n: number }>('select n from published');
   return {
     history: readHistory(folder),
     committed: new Set(rows.map(({ n }) => n)),
-    log: await readLog(system),
+    log: follower.records,
+    logAgain: again.records,
+    lostToRetention: await readLostToRetention(system),
     ledger: await readLedger(system),
     deadLetters: await readDeadLetters(system),
     scheduled: await readScheduled(system),
     halves: await readHalves(system),
     groups: Object.keys(GROUPS),
   };
-}
-
-async function readLog({ database, topics }: System): Promise<LoggedRecord[]> {
-  const { partitionIds } = await topics.get(TOPIC);
-  const reader = new LogReader(database, topics);
-  const records: LoggedRecord[] = [];
-  for (const [partition, partitionId] of partitionIds.entries()) {
-    const { startOffset, endOffset } = (await reader.offsets([partitionId])).get(partitionId) ?? {
-      startOffset: 0,
-      endOffset: 0,
-    };
-    for (let offset = startOffset; offset < endOffset;) {
-      const { batches } = await reader.fetch([{ partitionId, offset }]);
-      for (const batch of batches) {
-        for (const record of decodeBatch(batch.data, { fromOffset: offset })) {
-          const id = record.headers.find(({ key }) => key === MESSAGE_ID_HEADER)?.value?.toString() ?? '';
-          const { n, key, turn } = JSON.parse(String(record.value)) as Payload;
-          records.push({ partition, offset: record.offset, messageId: id, n, key, turn });
-        }
-        offset = batch.lastOffset + 1;
-      }
-    }
-  }
-  return records;
 }
 
 async function readLedger({ database }: System): Promise<LedgerRow[]> {
@@ -61,6 +35,13 @@ async function readLedger({ database }: System): Promise<LedgerRow[]> {
        from ledger order by id`,
   );
   return rows;
+}
+
+async function readLostToRetention({ database }: System): Promise<ReadonlySet<string>> {
+  const { rows } = await database.pool.query<{ id: string }>(
+    "select consumer || ' ' || n as id from lost_to_retention",
+  );
+  return new Set(rows.map(({ id }) => id));
 }
 
 async function readHalves({ database, local }: System): Promise<Evidence['halves']> {

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { type ScriptProcess, spawnScript, type SpawnScriptOptions } from '@waybill/testing';
-import type { Mutant } from '../mutants/mutant.js';
+import type { Planting } from '../mutants/mutant.js';
 import { TcpProxy } from '../faults/tcp-proxy.js';
 
 /** Output that is kept of a process's earlier incarnations. */
@@ -17,22 +17,22 @@ export class LoadProcess {
     private readonly program: string,
     private readonly settings: (incarnation: number) => Readonly<Record<string, unknown>>,
     readonly proxy: TcpProxy,
-    private readonly mutant: Mutant | undefined,
+    private readonly plantings: readonly Planting[],
   ) {}
 
   /**
    * Makes a process; {@link start} starts it.
    * @param settings by incarnation, from 1
-   * @param mutant a bug that is planted in it
+   * @param plantings what is planted in it
    */
   static async create(
     name: string,
     program: string,
     url: string,
     settings: (incarnation: number) => Readonly<Record<string, unknown>>,
-    mutant?: Mutant,
+    plantings: readonly Planting[],
   ): Promise<LoadProcess> {
-    return new LoadProcess(name, program, settings, await TcpProxy.start(url), mutant);
+    return new LoadProcess(name, program, settings, await TcpProxy.start(url), plantings);
   }
 
   get isRunning(): boolean {
@@ -57,13 +57,13 @@ export class LoadProcess {
     await this.#script.waitForLine(/^ready/, { timeoutMs: 60_000 });
   }
 
-  /** What is loaded before the program: a planted bug, a clock that is off. */
+  /** What is loaded before the program: plantings, a clock that is off. */
   #preloaded(skewMs: number): SpawnScriptOptions {
     const modules: string[] = [];
     const env: Record<string, string> = {};
-    if (this.mutant !== undefined) {
+    if (this.plantings.length > 0) {
       modules.push('../mutants/register.js');
-      env['WAYBILL_CHAOS_MUTANT'] = JSON.stringify(this.mutant);
+      env['WAYBILL_CHAOS_PLANTINGS'] = JSON.stringify(this.plantings);
     }
     if (skewMs !== 0) {
       modules.push('../load/skewed-clock.js');

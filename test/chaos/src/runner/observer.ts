@@ -1,5 +1,6 @@
 import type { HistoryWriter } from '../history/history-writer.js';
 import { TOPIC } from '../load/topic.js';
+import type { LogFollower } from './log-follower.js';
 import type { System } from './system.js';
 
 const EVERY_MS = 250;
@@ -13,7 +14,7 @@ const POSITIONS = `
                          order by c.owner_epoch desc, c.position desc limit 1) c
    where t.name = $1`;
 
-/** Records the positions of all groups again and again, until it is stopped. */
+/** Records the positions of all groups, and follows the log, until it is stopped. */
 export class Observer {
   #stopped = false;
   readonly #ended: Promise<void>;
@@ -21,6 +22,7 @@ export class Observer {
   constructor(
     private readonly system: System,
     private readonly history: HistoryWriter,
+    private readonly log: LogFollower,
   ) {
     this.#ended = this.#run();
   }
@@ -41,6 +43,7 @@ export class Observer {
   }
 
   async #look(): Promise<void> {
+    await this.log.catchUp();
     const { rows } = await this.system.database.pool.query<{
       group: string;
       partition: number;

@@ -1,27 +1,25 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { groupLag } from '@waybill/log';
 import { check } from '../checkers/all-checkers.js';
 import type { Evidence, Violation } from '../checkers/evidence.js';
-import { checkProgress, faultSpans, recoveryTimes } from '../checkers/progress.js';
-import { FAULTS } from '../faults/all-faults.js';
-import type { FaultTargets } from '../faults/fault.js';
+import { checkProgress } from '../checkers/progress.js';
 import { HistoryWriter } from '../history/history-writer.js';
 import { seededRandom } from '../load/random.js';
 import type { Mutant } from '../mutants/mutant.js';
 import type { ChaosArguments } from './arguments.js';
+import { disturb } from './disturb.js';
 import { gather } from './gather.js';
+import { LogFollower } from './log-follower.js';
 import { Observer } from './observer.js';
 import { GROUPS } from './programs.js';
 import { startSystem, type System } from './system.js';
 
 const PER_SECOND = 120;
-/** Time without a fault after each, in milliseconds, at least. */
-const CALM_MS = 1_500;
-/** How long the system may stand still after a fault's end, in milliseconds. */
-const RECOVERY_MS = 12_000;
+/** How long a partition may stand still after a fault's end, in milliseconds. */
+export const RECOVERY_MS = 12_000;
 /** How long everything that was published may take to be handled when no fault is at work any more, in milliseconds. */
 const DRAIN_MS = 90_000;
 
@@ -37,8 +35,8 @@ export interface ChaosRun extends Pick<ChaosArguments, 'faults' | 'seconds' | 's
 export interface ChaosResult {
   readonly evidence: Evidence;
   readonly violations: readonly Violation[];
-  /** Recovery after each fault, by its name, in milliseconds. */
-  readonly recovery: ReadonlyMap<string, readonly number[]>;
+  /** Deliveries that were left when the time was up. */
+  readonly stuck: number;
 }
 
 /** Runs the load under faults, and looks at what came of it. */
@@ -47,61 +45,30 @@ export async function runChaos(
   print: (line: string) => void,
 ): Promise<ChaosResult> {
   const folder = mkdtempSync(join(tmpdir(), 'waybill-chaos-'));
-  mkdirSync(folder, { recursive: true });
   const history = new HistoryWriter(join(folder, 'runner.ndjson'), 'runner');
-  const system = await startSystem(folder, seed, PER_SECOND, mutant);
-  const observer = new Observer(system, history);
+  const system = await startSystem(folder, seed, PER_SECOND, faults.includes('disk-full'), mutant);
+  const log = new LogFollower(system);
+  const observer = new Observer(system, history, log);
   try {
-    const from = Date.now();
-    await disturb(system, faults, from + seconds * 1_000, seededRandom(seed), history, print);
-    const to = Date.now();
-    const problems = await settle(system, drainMs, print);
+    await disturb(system, { faults, seconds, random: seededRandom(seed), history, log, print });
+    const { problems, stuck } = await settle(system, drainMs, print);
     await observer.stop();
     history.close();
-    const evidence = await gather(system, folder);
-    const violations = [
-      ...problems,
-      ...check(evidence),
-      ...checkProgress(evidence, { from, to }, RECOVERY_MS),
-    ];
-    return { evidence, violations, recovery: recoveryByFault(evidence) };
+    const evidence = await gather(system, log, folder);
+    const violations = [...problems, ...check(evidence), ...checkProgress(evidence, RECOVERY_MS)];
+    return { evidence, violations, stuck };
   } finally {
     await system.close();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Lets one fault after the other work, until the time is up. */
-async function disturb(
-  { server, database, processes }: System,
-  faults: readonly string[],
-  until: number,
-  random: () => number,
-  history: HistoryWriter,
-  print: (line: string) => void,
-): Promise<void> {
-  const wait = (ms: number): Promise<void> => sleep(Math.max(0, Math.min(ms, until - Date.now())));
-  const targets: FaultTargets = { server, database, processes, random, wait };
-  await wait(CALM_MS);
-  for (let turn = 0; Date.now() < until; turn += 1) {
-    const name = faults[turn % faults.length];
-    if (name === undefined) {
-      await wait(1_000);
-      continue;
-    }
-    const fault = FAULTS[name] as (typeof FAULTS)[string];
-    const atWork = await fault.begin(targets);
-    history.write({ f: 'fault', type: 'invoke', name, detail: atWork.detail });
-    print(`${name}: ${atWork.detail}`);
-    await wait(fault.durationMs * (0.5 + random()));
-    await atWork.heal();
-    history.write({ f: 'fault', type: 'ok', name, detail: atWork.detail });
-    await wait(CALM_MS + random() * 1_500);
-  }
-}
-
 /** Stops the producers, and waits until everything is handled; then stops the rest. What does not is a violation. */
-async function settle(system: System, drainMs: number, print: (line: string) => void): Promise<Violation[]> {
+async function settle(
+  system: System,
+  drainMs: number,
+  print: (line: string) => void,
+): Promise<{ problems: Violation[]; stuck: number }> {
   const violations: Violation[] = [];
   const stop = async (prefix: string): Promise<void> => {
     for (const one of system.processes.filter(({ name }) => name.startsWith(prefix)))
@@ -128,7 +95,7 @@ async function settle(system: System, drainMs: number, print: (line: string) => 
   await stop('timers');
   await stop('consumer');
   await stop('relay');
-  return violations;
+  return { problems: violations, stuck: left };
 }
 
 /** Committed messages without a record, and records without a verdict in a group. */
@@ -142,7 +109,8 @@ async function undone({ database, local }: System): Promise<number> {
     `select (select count(*) from published)::integer as published,
             (select count(*) from scheduled)::integer - (select count(*) from later_ledger)::integer as later,
             (select count(*) from half_ledger)::integer as halves,
-            (select count(*) from ledger)::integer + (select count(*) from waybill.dead_letter)::integer as handled`,
+            (select count(*) from ledger)::integer + (select count(*) from waybill.dead_letter)::integer
+              + (select count(*) from lost_to_retention)::integer as handled`,
   );
   const [row] = rows;
   if (row === undefined) return 1;
@@ -152,14 +120,4 @@ async function undone({ database, local }: System): Promise<number> {
   const done = await local.pool.query<{ done: number }>('select count(*)::integer as done from half_done');
   const halves = (done.rows[0]?.done ?? 0) - row.halves;
   return Math.max(halves, row.published * groups.length - row.handled, lag, row.later);
-}
-
-function recoveryByFault({ history, ledger }: Evidence): Map<string, number[]> {
-  const times = ledger.map(({ atMs }) => atMs);
-  const byName = new Map<string, number[]>();
-  for (const span of faultSpans(history)) {
-    const all = byName.get(span.name) ?? [];
-    byName.set(span.name, all.concat(recoveryTimes(times, [span])));
-  }
-  return byName;
 }

@@ -1,15 +1,21 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PgDatabase } from '@waybill/kernel';
 import { Topics } from '@waybill/log';
 import { migrate } from '@waybill/schema';
 import { createDatabase, type EmbeddedPostgres, startPostgres } from '@waybill/testing';
 import { HALF_TOPIC, LATER_TOPIC, TOPIC } from '../load/topic.js';
-import type { Mutant } from '../mutants/mutant.js';
+import type { Mutant, Planting } from '../mutants/mutant.js';
 import { plantInDatabase } from '../mutants/plant-in-database.js';
+import { mountSmallDisk, unmount } from './mount-namespace.js';
 import { programs } from './programs.js';
 import { LoadProcess } from './load-process.js';
+import { PUBLISHERS_RING, turnRings } from './turning-rings.js';
 
 const PARTITIONS = 6;
 const KEYS = 60;
+const DISK_MEGABYTES = 600;
 
 const TABLES = `
   create table chaos_key (key text primary key, turn integer not null default 0);
@@ -18,6 +24,7 @@ const TABLES = `
     id bigint generated always as identity, consumer text not null, n integer not null, partition integer not null,
     log_offset bigint not null, attempt integer not null, delivery text not null, at timestamptz not null default clock_timestamp());
   create table scheduled (n integer primary key, due_at timestamptz not null);
+  create table lost_to_retention (consumer text not null, n integer not null);
   create table half_ledger (n integer not null);
   create table later_ledger (n integer not null, at timestamptz not null default clock_timestamp());
   insert into chaos_key (key) select 'key-' || n from generate_series(0, ${KEYS - 1}) n`;
@@ -38,19 +45,22 @@ export async function startSystem(
   folder: string,
   seed: number,
   perSecond: number,
+  hasSmallDisk: boolean,
   mutant?: Mutant,
 ): Promise<System> {
-  const server = await startPostgres({ settings: { max_prepared_transactions: '5' } });
+  const { server, stop } = await startServer(hasSmallDisk);
   const created = await createDatabase(server, 'chaos');
   await migrate({ connectionString: created.connectionString });
   const database = new PgDatabase({ connectionString: created.connectionString, connectionsMax: 6 });
   await database.pool.query(TABLES);
   if (mutant !== undefined) await plantInDatabase(database.pool, mutant);
+  await turnRings(database.pool);
   const topics = new Topics(database.session);
   await topics.create(TOPIC, { partitions: PARTITIONS });
   await topics.create(LATER_TOPIC, { partitions: 2 });
   await topics.create(HALF_TOPIC, { partitions: 2 });
   const local = await localDatabase(server);
+  const plantings: Planting[] = [PUBLISHERS_RING, ...(mutant === undefined ? [] : [mutant])];
   const processes = await Promise.all(
     programs({
       folder,
@@ -59,7 +69,7 @@ export async function startSystem(
       keys: KEYS,
       local: new URL(local.pool.options.connectionString as string).pathname.slice(1),
     }).map(([name, program, settings]) =>
-      LoadProcess.create(name, program, created.connectionString, settings, mutant),
+      LoadProcess.create(name, program, created.connectionString, settings, plantings),
     ),
   );
   await Promise.all(processes.map((one) => one.start()));
@@ -72,7 +82,29 @@ export async function startSystem(
     close: async () => {
       await Promise.all(processes.map((one) => one.close()));
       await Promise.all([database.close(), local.close()]);
+      await stop();
+    },
+  };
+}
+
+/** @param hasSmallDisk its disk is a file system that can be filled; needs a mount namespace */
+async function startServer(
+  hasSmallDisk: boolean,
+): Promise<{ server: EmbeddedPostgres; stop: () => Promise<void> }> {
+  const settings = { max_prepared_transactions: '20' };
+  if (!hasSmallDisk) {
+    const server = await startPostgres({ settings });
+    return { server, stop: () => server.stop() };
+  }
+  const dataDir = mkdtempSync(join(tmpdir(), 'waybill-chaos-disk-'));
+  mountSmallDisk(dataDir, DISK_MEGABYTES);
+  const server = await startPostgres({ settings: { ...settings, max_wal_size: '128MB' }, dataDir });
+  return {
+    server,
+    stop: async () => {
       await server.stop();
+      unmount(dataDir);
+      rmSync(dataDir, { recursive: true, force: true });
     },
   };
 }

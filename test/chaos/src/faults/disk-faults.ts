@@ -1,0 +1,51 @@
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { mountsUnavailable } from '../runner/mount-namespace.js';
+import type { Fault } from './fault.js';
+
+const BLOCK = Buffer.alloc(1_024 * 1_024);
+const RECOVERY_MS = 10_000;
+
+/** The disk of the server is full: writes fail, and the server may stop for good. Somebody frees space, and starts it if need be. */
+export const diskFull: Fault = {
+  durationMs: 3_000,
+  unavailable: mountsUnavailable,
+  async begin({ server, database }) {
+    const filler = join(server.dataDir, 'filler');
+    const megabytes = fill(filler);
+    return {
+      detail: `${megabytes} MB of filler`,
+      heal: async () => {
+        rmSync(filler);
+        const until = Date.now() + RECOVERY_MS;
+        const responds = (): Promise<boolean> =>
+          database.pool.query('select pg_current_xact_id()').then(
+            () => true,
+            () => false,
+          );
+        while (!(await responds())) {
+          if (Date.now() > until) return server.restart('immediate');
+          await sleep(200);
+        }
+      },
+    };
+  },
+};
+
+/** Writes a file until no byte is left. @returns its size, in megabytes */
+function fill(path: string): number {
+  const file = openSync(path, 'w');
+  try {
+    for (let megabytes = 0; ; megabytes += 1) {
+      try {
+        writeSync(file, BLOCK);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+        return megabytes;
+      }
+    }
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,107 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TOPIC } from '../load/topic.js';
+import type { LoadProcess } from '../runner/load-process.js';
+import type { Fault, FaultTargets } from './fault.js';
+
+const SLOW_GROUP = 'by-partition';
+const RETENTION_MS = 5_000;
+/** How long the log may take to drop what is past retention, in milliseconds. */
+const DROP_MS = 20_000;
+
+const consumersOf = (group: string, processes: readonly LoadProcess[]): LoadProcess[] =>
+  processes.filter(({ name }) => name.startsWith(`consumer-${group}`));
+
+/** A group stands still for several turns of the rings that hold its positions and marks. */
+export const slowGroup: Fault = {
+  durationMs: 14_000,
+  async begin({ processes }) {
+    const members = consumersOf(SLOW_GROUP, processes);
+    for (const member of members) member.signal('SIGSTOP');
+    return {
+      detail: SLOW_GROUP,
+      heal: async () => {
+        for (const member of members) member.signal('SIGCONT');
+      },
+    };
+  },
+};
+
+/**
+ * Retention passes a group that stands still: it loses records that it has not read, and an operator sets its positions to the
+ * start of the log. The other groups lose nothing.
+ */
+export const retentionPasses: Fault = {
+  durationMs: 8_000,
+  async begin(targets) {
+    const { processes, database } = targets;
+    const members = consumersOf(SLOW_GROUP, processes);
+    for (const member of members) await member.kill();
+    const { rows } = await database.pool.query<{ name: string; retention: string }>(
+      'select name, retention_ms::text as retention from waybill.topic',
+    );
+    await database.pool.query('update waybill.topic set retention_ms = $1', [RETENTION_MS]);
+    return {
+      detail: SLOW_GROUP,
+      heal: async () => {
+        await passed(targets);
+        for (const { name, retention } of rows)
+          await database.pool.query('update waybill.topic set retention_ms = $2 where name = $1', [
+            name,
+            retention,
+          ]);
+        await continueFromTheStart(targets);
+        for (const member of members) await member.start();
+      },
+    };
+  },
+};
+
+const LOST = `
+  select p.id as "partitionId", p.number as partition, c.position::integer as "from", l.start_offset::integer as "upTo"
+    from waybill.topic t
+    join waybill.topic_partition p on p.topic_id = t.id
+    join waybill.consumer_group g on g.name = $2
+   cross join lateral waybill.log_offsets(array[p.id]) l
+   cross join lateral (select c.position from waybill.consumer_position c
+                        where c.group_id = g.id and c.partition_id = p.id
+                        order by c.owner_epoch desc, c.position desc limit 1) c
+   where t.name = $1 and c.position < l.start_offset`;
+
+interface LostRange {
+  readonly partitionId: number;
+  readonly partition: number;
+  readonly from: number;
+  readonly upTo: number;
+}
+
+/** Waits until retention has passed the group in some partition. */
+async function passed({ database }: FaultTargets): Promise<void> {
+  const until = Date.now() + DROP_MS;
+  for (;;) {
+    const { rowCount } = await database.pool.query(LOST, [TOPIC, SLOW_GROUP]);
+    if ((rowCount ?? 0) > 0 || Date.now() > until) return;
+    await sleep(200);
+  }
+}
+
+/** What an operator does: docs/OPERATIONS.md, "A group has lost records". What is lost is noted. */
+async function continueFromTheStart({ database, log }: FaultTargets): Promise<void> {
+  await log.catchUp();
+  const { rows } = await database.pool.query<LostRange>(LOST, [TOPIC, SLOW_GROUP]);
+  for (const { partitionId, partition, from, upTo } of rows) {
+    const lost = log.records
+      .filter((one) => one.partition === partition && one.offset >= from && one.offset < upTo)
+      .map(({ n }) => n);
+    await database.pool.query(
+      `insert into lost_to_retention (consumer, n)
+       select $1, n from unnest($2::integer[]) n
+        where not exists (select from ledger l where l.consumer = $1 and l.n = n.n)`,
+      [SLOW_GROUP, lost],
+    );
+    await database.pool.query(
+      `insert into waybill.consumer_position (group_id, partition_id, position, in_flight_end)
+       select g.id, $2, $3::bigint, $3::bigint from waybill.consumer_group g where g.name = $1`,
+      [SLOW_GROUP, partitionId, upTo],
+    );
+  }
+}

@@ -1,0 +1,71 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FAULTS } from '../faults/all-faults.js';
+import type { Fault, FaultAtWork, FaultTargets } from '../faults/fault.js';
+import type { HistoryWriter } from '../history/history-writer.js';
+import type { LogFollower } from './log-follower.js';
+import type { System } from './system.js';
+
+/** Time without a fault after each, in milliseconds, at least; and by how much it may be longer. */
+const CALM_MS = 1_500;
+
+/** How a load is disturbed. */
+export interface Disturbance {
+  /** Names of faults. Each gets its turn; those that work in the background overlap with others. */
+  readonly faults: readonly string[];
+  readonly seconds: number;
+  /** Decides who is hit, and when. */
+  readonly random: () => number;
+  readonly history: HistoryWriter;
+  readonly log: LogFollower;
+  readonly print: (line: string) => void;
+}
+
+/** Lets faults work, until the time is up; every one is healed when this resolves. */
+export async function disturb(system: System, disturbance: Disturbance): Promise<void> {
+  const { faults, seconds, random, history, log } = disturbance;
+  const { server, database, processes } = system;
+  const until = Date.now() + seconds * 1_000;
+  const wait = (ms: number): Promise<void> => sleep(Math.max(0, Math.min(ms, until - Date.now())));
+  const targets: FaultTargets = { server, database, processes, log, random, wait };
+  const background: Promise<void>[] = [];
+  await wait(CALM_MS);
+  for (let turn = 0; Date.now() < until; turn += 1) {
+    const name = faults[turn % faults.length];
+    if (name === undefined) {
+      await wait(1_000);
+      continue;
+    }
+    const fault = FAULTS[name] as Fault;
+    const atWork = await begin(name, fault, targets, disturbance);
+    const end = wait(fault.durationMs * (0.5 + random())).then(() => heal(name, fault, atWork, history));
+    if (fault.isBackground !== true) await end;
+    else background.push(end);
+    await wait(CALM_MS + random() * CALM_MS);
+  }
+  await Promise.all(background);
+}
+
+async function begin(
+  name: string,
+  fault: Fault,
+  targets: FaultTargets,
+  { history, print }: Disturbance,
+): Promise<FaultAtWork> {
+  const atWork = await fault.begin(targets);
+  history.write({ ...line(name, fault, atWork), type: 'invoke' });
+  print(`${name}: ${atWork.detail}`);
+  return atWork;
+}
+
+async function heal(name: string, fault: Fault, atWork: FaultAtWork, history: HistoryWriter): Promise<void> {
+  await atWork.heal();
+  history.write({ ...line(name, fault, atWork), type: 'ok' });
+}
+
+function line(
+  name: string,
+  { stopsNothing = false }: Fault,
+  { detail }: FaultAtWork,
+): { f: 'fault'; name: string; stopsNothing: boolean; detail: string } {
+  return { f: 'fault', name, stopsNothing, detail };
+}
