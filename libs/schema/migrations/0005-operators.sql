@@ -197,8 +197,12 @@ create function :schema.outbox_set_aside(row_ids bigint[], codes text[], reasons
 returns void
 language sql volatile set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
-  insert into :schema.outbox_quarantine
-  select o.*, 'outbox', r.code, r.reason
+  insert into :schema.outbox_quarantine (slot, id, xid, message_id, topic, partition_number, key, headers, payload,
+                                         created_at, timer_action, deliver_at, timer_token, control, expires_at_ms,
+                                         signature, published_by, origin, reason_code, reason)
+  select o.slot, o.id, o.xid, o.message_id, o.topic, o.partition_number, o.key, o.headers, o.payload, o.created_at,
+         o.timer_action, o.deliver_at, o.timer_token, o.control, o.expires_at_ms, o.signature, o.published_by, 'outbox',
+         r.code, r.reason
     from unnest(row_ids, codes, reasons) with ordinality as r (id, code, reason, place)
     join :schema.outbox o on o.id = r.id
    where pg_visible_in_snapshot(o.xid, target) and not pg_visible_in_snapshot(o.xid, base)

@@ -5,7 +5,7 @@ export const migration0005: Migration = {
   number: 5,
   name: '0005-operators',
   breaking: false,
-  checksum: '9dce385f39babfbefb384e595fb0427a47fd2a8725264c1dd79d99d1eb8d7330',
+  checksum: 'd9abfffc8652827d291cc25a4286fb053d3d09c047d4ea5a5efd19a5a757cba3',
   sql: `-- Operators' decisions: redriving and discarding dead letters and quarantined messages, and the audit record of who did
 -- what when.
 
@@ -205,8 +205,12 @@ create function :schema.outbox_set_aside(row_ids bigint[], codes text[], reasons
 returns void
 language sql volatile set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
-  insert into :schema.outbox_quarantine
-  select o.*, 'outbox', r.code, r.reason
+  insert into :schema.outbox_quarantine (slot, id, xid, message_id, topic, partition_number, key, headers, payload,
+                                         created_at, timer_action, deliver_at, timer_token, control, expires_at_ms,
+                                         signature, published_by, origin, reason_code, reason)
+  select o.slot, o.id, o.xid, o.message_id, o.topic, o.partition_number, o.key, o.headers, o.payload, o.created_at,
+         o.timer_action, o.deliver_at, o.timer_token, o.control, o.expires_at_ms, o.signature, o.published_by, 'outbox',
+         r.code, r.reason
     from unnest(row_ids, codes, reasons) with ordinality as r (id, code, reason, place)
     join :schema.outbox o on o.id = r.id
    where pg_visible_in_snapshot(o.xid, target) and not pg_visible_in_snapshot(o.xid, base)

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { Operation } from '../history/operation.js';
 import { check } from './all-checkers.js';
 import type { Evidence, LedgerRow, LoggedRecord } from './evidence.js';
-import { faultSpans, recoveryTimes, stalls } from './progress.js';
+import { checkProgress, faultSpans, recoveryTimes, stalls } from './progress.js';
 
 const record = (n: number, offset = n, more: Partial<LoggedRecord> = {}): LoggedRecord => ({
   partition: 0,
@@ -54,6 +54,8 @@ const GOOD: Evidence = {
   ],
   committed: new Set([0, 1, 2, 3]),
   log: [0, 1, 2, 3].map((n) => record(n)),
+  logAgain: [0, 1, 2, 3].map((n) => record(n)),
+  lostToRetention: new Set(),
   ledger: [0, 1, 2, 3].map((n) => row(n)),
   deadLetters: [],
   scheduled: [{ n: 50, dueAtMs: 1_000, effectsAtMs: [1_002] }],
@@ -188,30 +190,58 @@ describe('the checkers', () => {
 });
 
 describe('progress', () => {
-  const fault = (type: 'invoke' | 'ok', atMs: number): Operation => ({
+  const fault = (type: 'invoke' | 'ok', atMs: number, name = 'kill'): Operation => ({
     f: 'fault',
     type,
     atMs,
     process: 'runner',
-    name: 'kill',
-    detail: 'consumer 1',
+    name,
+    stopsNothing: name === 'snapshot',
+    detail: name,
+  });
+  const at = (time: number, operation: Operation): Operation => ({ ...operation, atMs: time });
+  /** Message 1 is committed at 2,000 and takes effect at 9,000. */
+  const silent = (...faults: Operation[]): Evidence => ({
+    ...GOOD,
+    history: [at(0, published('ok', 0)), ...faults, at(2_000, published('ok', 1))],
+    ledger: [row(0, { atMs: 1_000 }), row(1, { atMs: 9_000 })],
   });
 
   test('a silence is a stall unless a fault explains it', () => {
-    const run = { from: 0, to: 10_000 };
-    expect(stalls([1_000, 2_000, 9_000, 9_900], [], run, 3_000)).toEqual([{ from: 2_000, to: 9_000 }]);
-    expect(stalls([1_000, 2_000, 9_000, 9_900], [{ from: 1_900, to: 7_000 }], run, 3_000)).toEqual([]);
-    expect(stalls([1_000, 2_000, 9_000, 9_900], [{ from: 1_900, to: 4_000 }], run, 3_000)).toEqual([
-      { from: 4_000, to: 9_000 },
+    const from = (evidence: Evidence): number[] => stalls(evidence, 3_000).map((span) => span.from);
+    expect(from(silent())).toEqual([2_000]);
+    expect(from(silent(fault('invoke', 1_900), fault('ok', 7_000)))).toEqual([]);
+    expect(from(silent(fault('invoke', 1_900), fault('ok', 4_000)))).toEqual([4_000]);
+    expect(from(silent(fault('invoke', 1_900, 'snapshot'), fault('ok', 7_000, 'snapshot')))).toEqual([2_000]);
+    expect(checkProgress(silent(), 3_000)).toHaveLength(1);
+  });
+
+  test('a partition that waits is a stall although others move on', () => {
+    const evidence = silent();
+    const others = [3, 4, 5, 6, 7, 8].map((second) => row(3, { partition: 1, atMs: second * 1_000 }));
+    expect(stalls({ ...evidence, ledger: [...evidence.ledger, ...others] }, 3_000)).toHaveLength(1);
+  });
+
+  test('no work is no stall', () => {
+    const late = { ...GOOD, history: [at(8_000, published('ok', 1))], ledger: [row(1, { atMs: 9_000 })] };
+    expect(stalls(late, 3_000)).toEqual([]);
+  });
+
+  test('a fault lasts until its end, or the end of the history', () => {
+    const spans = faultSpans([
+      fault('invoke', 10),
+      fault('ok', 20),
+      fault('invoke', 30),
+      at(40, position(40)),
+    ]);
+    expect(spans.map(({ from, to }) => [from, to])).toEqual([
+      [10, 20],
+      [30, 40],
     ]);
   });
 
-  test('a fault lasts until its end, or the end of the history, and recovery is the time to the next effect', () => {
-    const spans = faultSpans([fault('invoke', 10), fault('ok', 20), fault('invoke', 30), position(40)]);
-    expect(spans).toEqual([
-      { name: 'kill', from: 10, to: 20 },
-      { name: 'kill', from: 30, to: 40 },
-    ]);
-    expect(recoveryTimes([15, 27, 90], spans)).toEqual([7, 50]);
+  test('recovery is the time until everything that was published before the end has taken effect', () => {
+    const evidence = silent(fault('invoke', 500), fault('ok', 2_500));
+    expect([...recoveryTimes(evidence)]).toEqual([['kill', [6_500]]]);
   });
 });

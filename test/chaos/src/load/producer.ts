@@ -13,6 +13,8 @@ interface ProducerSettings extends ProgramSettings {
   readonly keys: number;
 }
 
+const ignore = (): void => {};
+
 const WRITERS = 6;
 const ROLLBACK_SHARE = 0.05;
 const SAVEPOINT_SHARE = 0.1;
@@ -78,6 +80,11 @@ async function writeInVain(client: PoolClient): Promise<void> {
   await client.query('rollback to savepoint vain');
 }
 
+function release(client: PoolClient, isBroken: boolean): void {
+  client.off('error', ignore);
+  client.release(isBroken);
+}
+
 /** One business transaction of 1 to 3 messages, and what is known of its outcome. */
 async function transact(id: string): Promise<void> {
   const keys = [...new Set(Array.from({ length: 1 + Math.floor(random() * 3) }, someKey))];
@@ -85,6 +92,8 @@ async function transact(id: string): Promise<void> {
   let committing = false;
   const client = await database.pool.connect().catch(() => undefined);
   if (client === undefined) return sleep(50);
+  // Its loss is noticed at the next statement.
+  client.on('error', ignore);
   try {
     await client.query('begin');
     messages = await takeTurns(client, keys);
@@ -96,14 +105,14 @@ async function transact(id: string): Promise<void> {
     committing = true;
     await client.query('commit');
     history.write({ f: 'publish', type: 'ok', id, messages });
-    client.release();
+    release(client, false);
   } catch {
     history.write({ f: 'publish', type: committing ? 'info' : 'fail', id, messages });
     const isOver = await client.query('rollback').then(
       () => true,
       () => false,
     );
-    client.release(!isOver || committing);
+    release(client, !isOver || committing);
   }
 }
 

@@ -20,29 +20,37 @@ export interface Disturbance {
   readonly print: (line: string) => void;
 }
 
-/** Lets faults work, until the time is up; every one is healed when this resolves. */
+/** Lets faults work, until the time is up or one cannot be had; every one is healed when this settles. */
 export async function disturb(system: System, disturbance: Disturbance): Promise<void> {
   const { faults, seconds, random, history, log } = disturbance;
   const { server, database, processes } = system;
   const until = Date.now() + seconds * 1_000;
-  const wait = (ms: number): Promise<void> => sleep(Math.max(0, Math.min(ms, until - Date.now())));
+  const over = new AbortController();
+  const wait = async (ms: number): Promise<void> => {
+    const rest = Math.max(0, Math.min(ms, until - Date.now()));
+    await sleep(rest, undefined, { signal: over.signal }).catch(() => {});
+  };
   const targets: FaultTargets = { server, database, processes, log, random, wait };
   const background: Promise<void>[] = [];
-  await wait(CALM_MS);
-  for (let turn = 0; Date.now() < until; turn += 1) {
-    const name = faults[turn % faults.length];
-    if (name === undefined) {
-      await wait(1_000);
-      continue;
+  try {
+    await wait(CALM_MS);
+    for (let turn = 0; Date.now() < until; turn += 1) {
+      const name = faults[turn % faults.length];
+      if (name === undefined) {
+        await wait(1_000);
+        continue;
+      }
+      const fault = FAULTS[name] as Fault;
+      const atWork = await begin(name, fault, targets, disturbance);
+      const end = wait(fault.durationMs * (0.5 + random())).then(() => heal(name, fault, atWork, history));
+      if (fault.isBackground !== true) await end;
+      else background.push(end);
+      await wait(CALM_MS + random() * CALM_MS);
     }
-    const fault = FAULTS[name] as Fault;
-    const atWork = await begin(name, fault, targets, disturbance);
-    const end = wait(fault.durationMs * (0.5 + random())).then(() => heal(name, fault, atWork, history));
-    if (fault.isBackground !== true) await end;
-    else background.push(end);
-    await wait(CALM_MS + random() * CALM_MS);
+  } finally {
+    over.abort();
+    await Promise.all(background);
   }
-  await Promise.all(background);
 }
 
 async function begin(

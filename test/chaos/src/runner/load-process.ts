@@ -9,8 +9,11 @@ const KEPT_INCARNATIONS = 3;
 /** A process of the load, with a proxy of its own before the server. It is started again by {@link restart} only. */
 export class LoadProcess {
   #script: ScriptProcess | undefined;
+  /** That was asked to end. */
+  #ending: ScriptProcess | undefined;
   #incarnation = 0;
   readonly #outputs: string[] = [];
+  readonly #deaths: string[] = [];
 
   private constructor(
     readonly name: string,
@@ -39,6 +42,11 @@ export class LoadProcess {
     return this.#script !== undefined;
   }
 
+  /** The output of each incarnation that ended without being asked to. */
+  get deaths(): readonly string[] {
+    return this.#deaths;
+  }
+
   /** The newest output of its newest incarnations. */
   get output(): string {
     return [...this.#outputs, this.#script?.output ?? ''].join('\n');
@@ -53,8 +61,15 @@ export class LoadProcess {
       name: `${this.name}.${this.#incarnation}`,
       url: this.proxy.url,
     };
-    this.#script = spawnScript(path, { args: [JSON.stringify(settings)], ...this.#preloaded(skewMs) });
-    await this.#script.waitForLine(/^ready/, { timeoutMs: 60_000 });
+    const script = spawnScript(path, { args: [JSON.stringify(settings)], ...this.#preloaded(skewMs) });
+    this.#script = script;
+    void script.exited.then(({ code, signal }) => {
+      if (this.#ending === script) return;
+      this.#deaths.push(
+        `${settings.name} ended by itself (${signal ?? `exit code ${code}`}):\n${script.output}`,
+      );
+    });
+    await script.waitForLine(/^ready/, { timeoutMs: 60_000 });
   }
 
   /** What is loaded before the program: plantings, a clock that is off. */
@@ -78,6 +93,7 @@ export class LoadProcess {
 
   /** Kills it, and waits until it is gone. */
   async kill(): Promise<void> {
+    this.#ending = this.#script;
     this.signal('SIGKILL');
     await this.#gone();
   }
@@ -86,6 +102,7 @@ export class LoadProcess {
   async stop(): Promise<void> {
     const script = this.#script;
     if (script === undefined) return;
+    this.#ending = script;
     script.kill('SIGTERM');
     const limit = AbortSignal.timeout(60_000);
     const late = new Promise<'late'>((resolve) => limit.addEventListener('abort', () => resolve('late')));

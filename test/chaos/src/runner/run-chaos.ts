@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -27,6 +27,8 @@ const DRAIN_MS = 90_000;
 export interface ChaosRun extends Pick<ChaosArguments, 'faults' | 'seconds' | 'seed'> {
   /** A bug to plant. Default: none. */
   readonly mutant?: Mutant;
+  /** Folder for the histories, and the processes' output, of a run that breaks a rule. Default: they are removed. */
+  readonly keepIn?: string;
   /** How long the rest may take when the load has ended, in milliseconds. Default 90,000. */
   readonly drainMs?: number;
 }
@@ -41,7 +43,7 @@ export interface ChaosResult {
 
 /** Runs the load under faults, and looks at what came of it. */
 export async function runChaos(
-  { faults, seconds, seed, mutant, drainMs = DRAIN_MS }: ChaosRun,
+  { faults, seconds, seed, mutant, keepIn, drainMs = DRAIN_MS }: ChaosRun,
   print: (line: string) => void,
 ): Promise<ChaosResult> {
   const folder = mkdtempSync(join(tmpdir(), 'waybill-chaos-'));
@@ -56,11 +58,20 @@ export async function runChaos(
     history.close();
     const evidence = await gather(system, log, folder);
     const violations = [...problems, ...check(evidence), ...checkProgress(evidence, RECOVERY_MS)];
+    if (keepIn !== undefined && violations.length > 0) keep(system, folder, keepIn);
     return { evidence, violations, stuck };
   } finally {
     await system.close();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Keeps what was recorded, for whoever has to find the cause. */
+function keep({ processes, server }: System, folder: string, keepIn: string): void {
+  rmSync(keepIn, { recursive: true, force: true });
+  cpSync(folder, keepIn, { recursive: true });
+  cpSync(server.logFile, join(keepIn, 'postgres.log'));
+  for (const { name, output } of processes) writeFileSync(join(keepIn, `${name}.log`), output);
 }
 
 /** Stops the producers, and waits until everything is handled; then stops the rest. What does not is a violation. */
@@ -91,6 +102,8 @@ async function settle(
       rule: 'everything is handled in the end',
       what: `${left} deliveries are left ${drainMs} ms after the last fault`,
     });
+  for (const { deaths } of system.processes)
+    for (const what of deaths) violations.push({ rule: 'no process ends by itself', what });
   await stop('halves');
   await stop('timers');
   await stop('consumer');
