@@ -49,8 +49,8 @@ export const retentionPasses: Fault = {
             name,
             retention,
           ]);
-        await continueFromTheStart(targets);
         for (const member of members) await member.start();
+        await continueFromTheStart(targets);
       },
     };
   },
@@ -99,8 +99,13 @@ async function continueFromTheStart({ database, log }: FaultTargets): Promise<vo
       [SLOW_GROUP, lost],
     );
     await database.pool.query(
-      `insert into waybill.consumer_position (group_id, partition_id, position, in_flight_end)
-       select g.id, $2, $3::bigint, $3::bigint from waybill.consumer_group g where g.name = $1`,
+      `with taken as (
+         update waybill.partition_owner o set owner_epoch = o.owner_epoch + 1
+           from waybill.consumer_group g
+          where g.name = $1 and o.group_id = g.id and o.partition_id = $2
+         returning o.group_id, o.partition_id, o.owner_epoch)
+       insert into waybill.consumer_position (group_id, partition_id, owner_epoch, position, in_flight_end)
+       select k.group_id, k.partition_id, k.owner_epoch, $3::bigint, $3::bigint from taken k`,
       [SLOW_GROUP, partitionId, upTo],
     );
   }
