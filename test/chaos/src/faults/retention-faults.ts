@@ -1,12 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { groupLag } from '@waybill/log';
 import { TOPIC } from '../load/topic.js';
 import type { LoadProcess } from '../runner/load-process.js';
 import type { Fault, FaultTargets } from './fault.js';
 
 const SLOW_GROUP = 'by-partition';
-const RETENTION_MS = 5_000;
+const OTHER_GROUP = 'by-key';
+const RETENTION_MS = 6_000;
 /** How long the log may take to drop what is past retention, in milliseconds. */
 const DROP_MS = 20_000;
+/** How long the other group may take to read what is waiting, in milliseconds; and what lag is none, in records of a partition. */
+const QUICK_MS = 60_000;
+const QUICK_RECORDS = 50;
 
 const consumersOf = (group: string, processes: readonly LoadProcess[]): LoadProcess[] =>
   processes.filter(({ name }) => name.startsWith(`consumer-${group}`));
@@ -35,6 +40,7 @@ export const retentionPasses: Fault = {
   async begin(targets) {
     const { processes, database } = targets;
     const members = consumersOf(SLOW_GROUP, processes);
+    await othersAreQuick(targets);
     for (const member of members) await member.kill();
     const { rows } = await database.pool.query<{ name: string; retention: string }>(
       'select name, retention_ms::text as retention from waybill.topic',
@@ -55,6 +61,16 @@ export const retentionPasses: Fault = {
     };
   },
 };
+
+/** Waits until the other group has read everything: retention must pass one group only. */
+async function othersAreQuick({ database }: FaultTargets): Promise<void> {
+  const until = Date.now() + QUICK_MS;
+  for (;;) {
+    const lags = await groupLag(database.session, OTHER_GROUP);
+    if (lags.every(({ lag }) => lag < QUICK_RECORDS) || Date.now() > until) return;
+    await sleep(50);
+  }
+}
 
 const LOST = `
   select p.id as "partitionId", p.number as partition, c.position::integer as "from", l.start_offset::integer as "upTo"

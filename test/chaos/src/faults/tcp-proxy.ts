@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** One connection through a {@link TcpProxy}. */
 interface Pair {
@@ -9,7 +10,7 @@ interface Pair {
   /** Bytes that may still pass, in both directions together, before it breaks. */
   bytesLeft: number;
   /** Bytes that are on their way, by direction: they arrive in order. */
-  readonly underway: { client: Promise<void>; server: Promise<void> };
+  readonly underway: { client: Promise<void> | undefined; server: Promise<void> | undefined };
 }
 
 /** Bytes that a client has sent and the server has not yet received. */
@@ -148,7 +149,7 @@ export class TcpProxy {
       client,
       server,
       bytesLeft: this.#bytesToPass?.() ?? Infinity,
-      underway: { client: Promise.resolve(), server: Promise.resolve() },
+      underway: { client: undefined, server: undefined },
     };
     this.#pairs.add(pair);
     let held = false;
@@ -197,9 +198,14 @@ export class TcpProxy {
       // What was written still goes out; then the connection is gone, in the middle of a message.
       if (pair.bytesLeft < 0) pair[to].end(() => destroy(pair));
     };
-    if (this.#latencyMs === 0) return deliver();
-    const late = new Promise((resolve) => setTimeout(resolve, this.#latencyMs));
-    pair.underway[to] = pair.underway[to].then(async () => void (await late)).then(deliver);
+    const before = pair.underway[to];
+    if (this.#latencyMs === 0 && before === undefined) return deliver();
+    const late = sleep(this.#latencyMs);
+    const arrived = Promise.all([before, late]).then(() => {
+      if (pair.underway[to] === arrived) pair.underway[to] = undefined;
+      deliver();
+    });
+    pair.underway[to] = arrived;
   }
 }
 

@@ -49,7 +49,7 @@ export class LoadProcess {
 
   /** The newest output of its newest incarnations. */
   get output(): string {
-    return [...this.#outputs, this.#script?.output ?? ''].join('\n');
+    return [...this.#outputs, ...(this.#script?.lines ?? [])].join('\n');
   }
 
   /** @param skewMs how far its clock is off, in milliseconds. Default 0 */
@@ -123,7 +123,7 @@ export class LoadProcess {
     const script = this.#script;
     if (script === undefined) return;
     await script.exited;
-    this.#outputs.push(script.output);
+    this.#outputs.push(script.lines.join('\n'));
     this.#outputs.splice(0, Math.max(0, this.#outputs.length - KEPT_INCARNATIONS));
     this.#script = undefined;
   }
