@@ -27,7 +27,7 @@ const DRAIN_MS = 90_000;
 export interface ChaosRun extends Pick<ChaosArguments, 'faults' | 'seconds' | 'seed'> {
   /** A bug to plant. Default: none. */
   readonly mutant?: Mutant;
-  /** Folder for the histories, and the processes' output, of a run that breaks a rule. Default: they are removed. */
+  /** Folder for the histories, and the processes' output. Default: they are removed. */
   readonly keepIn?: string;
   /** How long the rest may take when the load has ended, in milliseconds. Default 90,000. */
   readonly drainMs?: number;
@@ -58,7 +58,7 @@ export async function runChaos(
     history.close();
     const evidence = await gather(system, log, folder);
     const violations = [...problems, ...check(evidence), ...checkProgress(evidence, RECOVERY_MS)];
-    if (keepIn !== undefined && violations.length > 0) keep(system, folder, keepIn);
+    if (keepIn !== undefined) keep(system, folder, keepIn);
     return { evidence, violations, stuck };
   } finally {
     await system.close();
