@@ -3,6 +3,8 @@ import type { Checker, Evidence, Violation } from './evidence.js';
 import { checkCommitOrder, checkDenseOffsets, checkNoDuplicates, checkOffsetAgreement } from './log.js';
 import { checkNothingSkipped, checkPositions } from './positions.js';
 import { checkHalves } from './halves.js';
+import { checkOwners } from './owners.js';
+import { checkBank, checkSagaEffects, checkSagaEnds, checkSagaStarts } from './sagas.js';
 import { checkTimers } from './timers.js';
 import { checkNothingLost, checkOutcomes } from './publishing.js';
 
@@ -21,6 +23,11 @@ export const CHECKERS: Readonly<Record<string, Checker>> = {
   halves: checkHalves,
   positions: checkPositions,
   skipped: checkNothingSkipped,
+  owners: checkOwners,
+  'saga-starts': checkSagaStarts,
+  'saga-ends': checkSagaEnds,
+  'saga-effects': checkSagaEffects,
+  bank: checkBank,
 };
 
 /** What breaks its rule, over the whole evidence. */

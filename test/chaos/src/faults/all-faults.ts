@@ -10,6 +10,7 @@ import {
 import type { Fault } from './fault.js';
 import { cut, lateAnswers, silent, unknownCommits } from './network-faults.js';
 import { blocked, killed, paused, rebalances, rolling, wrongClock } from './process-faults.js';
+import { REDIS_FAULTS } from './redis-faults.js';
 
 /** The faults, by the names that `--fault` takes. */
 export const FAULTS: Readonly<Record<string, Fault>> = {
@@ -30,4 +31,5 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   'table-lock': tableLocked,
   'open-transaction': openTransaction,
   exhaust: exhausted,
+  ...REDIS_FAULTS,
 };

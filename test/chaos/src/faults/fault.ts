@@ -1,5 +1,5 @@
 import type { PgDatabase } from '@waybill/kernel';
-import type { EmbeddedPostgres } from '@waybill/testing';
+import type { EmbeddedPostgres, RedisServer } from '@waybill/testing';
 import type { LoadProcess } from '../runner/load-process.js';
 
 /** What a fault may act on. */
@@ -7,6 +7,10 @@ export interface FaultTargets {
   readonly server: EmbeddedPostgres;
   /** The runner's own connections, which pass no proxy. */
   readonly database: PgDatabase;
+  /** The clock of timers; undefined where there is none. */
+  readonly redis: RedisServer | undefined;
+  /** Where the run keeps its files. */
+  readonly folder: string;
   readonly processes: readonly LoadProcess[];
   readonly random: () => number;
   /** Waits; ends early when the run is over. */

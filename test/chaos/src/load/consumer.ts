@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Consumer, type Delivery, resolveSubscription } from '@waybill/consumer';
-import { PgTransactionRunner } from '@waybill/kernel';
+import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import type { PoolClient } from 'pg';
 import { openProgram, type ProgramSettings, settingsOf } from './program.js';
 import { HALF_TOPIC, LATER_TOPIC, TOPIC } from './topic.js';
@@ -12,6 +12,8 @@ interface ConsumerSettings extends ProgramSettings {
   readonly heartbeatMs: number;
   /** Whether it also handles what is due later, and half messages. */
   readonly handlesOthers: boolean;
+  /** Name of the database that its handlers write to, on the same server; default: the log's. */
+  readonly elsewhere?: string;
 }
 
 /** Some messages fail at their first attempts, some are slow, and some try to end the transaction that they are lent. */
@@ -25,7 +27,17 @@ type Order = { readonly n: number };
 const settings = settingsOf<ConsumerSettings>();
 let consumer: Consumer | undefined;
 let deliveries = 0;
-const { database, topics, signals, logger, history } = openProgram(settings, async () => consumer?.stop());
+const effects = settings.elsewhere === undefined ? undefined : openElsewhere(settings.elsewhere);
+const { database, topics, signals, logger, history } = openProgram(settings, async () => {
+  await consumer?.stop();
+  await effects?.close();
+});
+
+function openElsewhere(name: string): PgDatabase {
+  const url = new URL(settings.url);
+  url.pathname = `/${name}`;
+  return new PgDatabase({ connectionString: url.href, connectionsMax: 12, applicationName: settings.name });
+}
 
 async function handle(delivery: Delivery): Promise<void> {
   const { partition, offset, attempt } = delivery;
@@ -80,7 +92,7 @@ consumer = new Consumer(
       resolveSubscription(TOPIC, handle, { concurrency, retry, maxProcessingMs: 4_000 }),
     ],
     bus: database,
-    transactions: new PgTransactionRunner(database),
+    transactions: new PgTransactionRunner(effects ?? database),
     topics,
     signals,
     logger,

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { MUTANTS } from '../mutants/all-mutants.js';
 import { FAULTS } from '../faults/all-faults.js';
+import { REDIS_FAULTS, whyNoRedis } from '../faults/redis-faults.js';
 
 /** What a run is asked for. */
 export interface ChaosArguments {
@@ -28,10 +29,13 @@ export class UsageError extends Error {
 /** @throws UsageError */
 export function parseChaosArguments(args: readonly string[]): ChaosArguments {
   const values = optionsOf(args);
-  const given = values.fault?.split(',') ?? Object.keys(FAULTS);
+  const given = values.fault?.split(',') ?? defaultFaults();
   const faults = given.filter((name) => name !== 'none');
   const unknown = faults.filter((name) => !Object.hasOwn(FAULTS, name));
   if (unknown.length > 0) throw new UsageError(`unknown fault ${unknown.join(', ')}`);
+  const reason = whyNoRedis();
+  const impossible = reason === undefined ? [] : faults.filter((name) => Object.hasOwn(REDIS_FAULTS, name));
+  if (impossible.length > 0) throw new UsageError(`${impossible.join(', ')} cannot be run: ${reason}`);
   return {
     faults,
     seconds: numberOf('seconds', values.seconds ?? '60', 1, 86_400),
@@ -39,6 +43,12 @@ export function parseChaosArguments(args: readonly string[]): ChaosArguments {
     json: values.json ?? false,
     mutants: mutantsOf(values),
   };
+}
+
+/** All that this machine can do. What it cannot is printed when the run begins. */
+function defaultFaults(): string[] {
+  const isMissing = whyNoRedis() !== undefined;
+  return Object.keys(FAULTS).filter((name) => !isMissing || !Object.hasOwn(REDIS_FAULTS, name));
 }
 
 function optionsOf(args: readonly string[]): {

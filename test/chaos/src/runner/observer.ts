@@ -1,5 +1,6 @@
 import type { HistoryWriter } from '../history/history-writer.js';
 import { TOPIC } from '../load/topic.js';
+import { BANK } from './saga-tables.js';
 import type { System } from './system.js';
 
 const EVERY_MS = 250;
@@ -13,7 +14,7 @@ const POSITIONS = `
                          order by c.owner_epoch desc, c.position desc limit 1) c
    where t.name = $1`;
 
-/** Records the positions of all groups again and again, until it is stopped. */
+/** Records the positions of all groups, and the sums of the bank, again and again, until it is stopped. */
 export class Observer {
   #stopped = false;
   readonly #ended: Promise<void>;
@@ -47,6 +48,10 @@ export class Observer {
       position: number;
       ownerEpoch: number;
     }>(POSITIONS, [TOPIC]);
+    const looks = await this.system.database.pool.query<{ pence: number; poorest: number; fewest: number }>(
+      BANK,
+    );
+    for (const look of looks.rows) this.history.write({ f: 'bank', ...look });
     for (const row of rows) this.history.write({ f: 'position', ...row });
   }
 }

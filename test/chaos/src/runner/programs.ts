@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { CUSTOMERS, SKUS } from './saga-tables.js';
 
 const LEASE = { leaseMs: 2_500, heartbeatMs: 500 };
 /** Messages that one incarnation of a producer may number. */
@@ -6,6 +7,11 @@ const NUMBERS = 1_000_000;
 
 /** The groups that handle every message, and in which order. */
 export const GROUPS = { 'by-key': 'key', 'by-partition': 'partition' } as const;
+
+/** The group that handles every message in another database. */
+export const ELSEWHERE = 'elsewhere';
+/** Sagas that are started per second, all processes together. */
+const SAGAS_PER_SECOND = 6;
 
 /** A process: its name, its program, and its settings by incarnation. */
 export type Program = readonly [
@@ -22,12 +28,14 @@ export interface ProgramsToRun {
   /** Business transactions per second, all producers together. */
   readonly perSecond: number;
   readonly keys: number;
-  /** Name of the database of local work. */
+  /** Name of the other database. */
   readonly local: string;
+  /** Redis as the clock of timers, where there is one. */
+  readonly redis: string | undefined;
 }
 
 /** The processes of the load. */
-export function programs({ folder, seed, perSecond, keys, local }: ProgramsToRun): Program[] {
+export function programs({ folder, seed, perSecond, keys, local, redis }: ProgramsToRun): Program[] {
   const common = (name: string, index: number, incarnation: number): Record<string, unknown> => ({
     history: join(folder, `${name}.ndjson`),
     seed: seed + index * 1_000 + incarnation,
@@ -50,7 +58,11 @@ export function programs({ folder, seed, perSecond, keys, local }: ProgramsToRun
   const timers = (number: number): Program => [
     `timers-${number}`,
     'timers',
-    (incarnation) => common(`timers-${number}`, 15 + number, incarnation),
+    (incarnation) => ({
+      ...common(`timers-${number}`, 15 + number, incarnation),
+      // In odd runs both processes depend on Redis; in even ones one works beside it.
+      ...(number === 1 || seed % 2 === 1 ? { redis } : {}),
+    }),
   ];
   const halves = (number: number): Program => [
     `halves-${number}`,
@@ -73,6 +85,29 @@ export function programs({ folder, seed, perSecond, keys, local }: ProgramsToRun
       ...LEASE,
     }),
   ];
+  const elsewhere = (number: number): Program => [
+    `consumer-${ELSEWHERE}-${number}`,
+    'consumer',
+    (incarnation) => ({
+      ...common(`consumer-${ELSEWHERE}-${number}`, 30 + number, incarnation),
+      group: ELSEWHERE,
+      concurrency: 'key',
+      handlesOthers: false,
+      elsewhere: local,
+      ...LEASE,
+    }),
+  ];
+  const sagas = (number: number): Program => [
+    `sagas-${number}`,
+    'sagas',
+    (incarnation) => ({
+      ...common(`sagas-${number}`, 40 + number, incarnation),
+      perSecond: SAGAS_PER_SECOND / 2,
+      customers: Object.keys(CUSTOMERS),
+      skus: Object.keys(SKUS),
+      ...LEASE,
+    }),
+  ];
   return [
     producer(1),
     producer(2),
@@ -86,5 +121,9 @@ export function programs({ folder, seed, perSecond, keys, local }: ProgramsToRun
     consumer('by-key', 2),
     consumer('by-partition', 1),
     consumer('by-partition', 2),
+    elsewhere(1),
+    elsewhere(2),
+    sagas(1),
+    sagas(2),
   ];
 }

@@ -2,7 +2,6 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { groupLag } from '@waybill/log';
 import { check } from '../checkers/all-checkers.js';
 import type { Evidence, Violation } from '../checkers/evidence.js';
 import { checkProgress, faultSpans, recoveryTimes } from '../checkers/progress.js';
@@ -14,8 +13,8 @@ import type { Mutant } from '../mutants/mutant.js';
 import type { ChaosArguments } from './arguments.js';
 import { gather } from './gather.js';
 import { Observer } from './observer.js';
-import { GROUPS } from './programs.js';
 import { startSystem, type System } from './system.js';
+import { undone } from './undone.js';
 
 const PER_SECOND = 120;
 /** Time without a fault after each, in milliseconds, at least. */
@@ -73,7 +72,7 @@ export async function runChaos(
 
 /** Lets one fault after the other work, until the time is up. */
 async function disturb(
-  { server, database, processes }: System,
+  { server, database, redis, folder, processes }: System,
   faults: readonly string[],
   until: number,
   random: () => number,
@@ -81,7 +80,7 @@ async function disturb(
   print: (line: string) => void,
 ): Promise<void> {
   const wait = (ms: number): Promise<void> => sleep(Math.max(0, Math.min(ms, until - Date.now())));
-  const targets: FaultTargets = { server, database, processes, random, wait };
+  const targets: FaultTargets = { server, database, redis, folder, processes, random, wait };
   await wait(CALM_MS);
   for (let turn = 0; Date.now() < until; turn += 1) {
     const name = faults[turn % faults.length];
@@ -110,8 +109,8 @@ async function settle(system: System, drainMs: number, print: (line: string) => 
       });
   };
   await stop('producer');
-  // These stop producing, and continue to check back what is open.
-  for (const one of system.processes) if (one.name.startsWith('halves')) one.signal('SIGHUP');
+  // These stop producing, and continue what is open.
+  for (const one of system.processes) if (/^(halves|sagas)/.test(one.name)) one.signal('SIGHUP');
   const end = Date.now() + drainMs;
   let left = await undone(system);
   while (left > 0 && Date.now() < end) {
@@ -125,33 +124,11 @@ async function settle(system: System, drainMs: number, print: (line: string) => 
       what: `${left} deliveries are left ${drainMs} ms after the last fault`,
     });
   await stop('halves');
+  await stop('sagas');
   await stop('timers');
   await stop('consumer');
   await stop('relay');
   return violations;
-}
-
-/** Committed messages without a record, and records without a verdict in a group. */
-async function undone({ database, local }: System): Promise<number> {
-  const { rows } = await database.pool.query<{
-    published: number;
-    handled: number;
-    later: number;
-    halves: number;
-  }>(
-    `select (select count(*) from published)::integer as published,
-            (select count(*) from scheduled)::integer - (select count(*) from later_ledger)::integer as later,
-            (select count(*) from half_ledger)::integer as halves,
-            (select count(*) from ledger)::integer + (select count(*) from waybill.dead_letter)::integer as handled`,
-  );
-  const [row] = rows;
-  if (row === undefined) return 1;
-  const groups = Object.keys(GROUPS);
-  let lag = 0;
-  for (const group of groups) for (const one of await groupLag(database.session, group)) lag += one.lag;
-  const done = await local.pool.query<{ done: number }>('select count(*)::integer as done from half_done');
-  const halves = (done.rows[0]?.done ?? 0) - row.halves;
-  return Math.max(halves, row.published * groups.length - row.handled, lag, row.later);
 }
 
 function recoveryByFault({ history, ledger }: Evidence): Map<string, number[]> {
