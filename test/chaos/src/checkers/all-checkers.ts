@@ -5,7 +5,7 @@ import { checkNothingSkipped, checkPositions } from './positions.js';
 import { checkHalves } from './halves.js';
 import { checkOwners } from './owners.js';
 import { checkBank, checkSagaEffects, checkSagaEnds, checkSagaStarts } from './sagas.js';
-import { checkTimers } from './timers.js';
+import { checkTimers, checkTimersOnTime } from './timers.js';
 import { checkNothingLost, checkOutcomes } from './publishing.js';
 
 /** The checkers of messages, by name. */
@@ -20,6 +20,7 @@ export const CHECKERS: Readonly<Record<string, Checker>> = {
   'effect-order': checkEffectOrder,
   attempts: checkReportedAttempts,
   timers: checkTimers,
+  'timers-on-time': checkTimersOnTime,
   halves: checkHalves,
   positions: checkPositions,
   skipped: checkNothingSkipped,

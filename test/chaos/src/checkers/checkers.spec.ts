@@ -212,6 +212,11 @@ describe('the checkers', () => {
       'no timer is early',
     ],
     [
+      'a timer that is late',
+      { scheduled: [{ n: 50, dueAtMs: 1_000, effectsAtMs: [14_000] }] },
+      'timers are on time',
+    ],
+    [
       'an effect of a fenced owner',
       { owned: [owned(0), owned(1, { ownerEpoch: 2, owner: 'c-2.1' })] },
       'no effect of a fenced owner',
@@ -266,6 +271,11 @@ describe('the checkers', () => {
     expect(rules(broken)).toContain(rule);
   });
 
+  test('excuse a timer that a fault delays', () => {
+    const scheduled = [{ n: 50, dueAtMs: 1_000, effectsAtMs: [14_000] }];
+    expect(rules({ history: [fault('invoke', 900), fault('ok', 9_000)], scheduled })).toEqual([]);
+  });
+
   test('find the effect of an attempt that was reported as failed', () => {
     const failed: Operation = {
       f: 'handle',
@@ -286,16 +296,16 @@ describe('the checkers', () => {
   });
 });
 
-describe('progress', () => {
-  const fault = (type: 'invoke' | 'ok', atMs: number): Operation => ({
-    f: 'fault',
-    type,
-    atMs,
-    process: 'runner',
-    name: 'kill',
-    detail: 'consumer 1',
-  });
+const fault = (type: 'invoke' | 'ok', atMs: number): Operation => ({
+  f: 'fault',
+  type,
+  atMs,
+  process: 'runner',
+  name: 'kill',
+  detail: 'consumer 1',
+});
 
+describe('progress', () => {
   test('a silence is a stall unless a fault explains it', () => {
     const run = { from: 0, to: 10_000 };
     expect(stalls([1_000, 2_000, 9_000, 9_900], [], run, 3_000)).toEqual([{ from: 2_000, to: 9_000 }]);

@@ -47,7 +47,7 @@ const whole = (order: Order): Order => order;
 /** No fault may use up a step's attempts or its time: then it would be the business that refuses. */
 const PATIENT = { timeoutMs: 300_000, maxAttempts: 1_000, delayMs: 50, maxDelayMs: 500 };
 
-function orderSaga(type: string, charging: object): SagaDefinition<Order> {
+function orderSaga(type: string, charging: object, refunding: object): SagaDefinition<Order> {
   return saga<Order>(type)
     .step('reserve', {
       invoke: command('reserve'),
@@ -58,7 +58,7 @@ function orderSaga(type: string, charging: object): SagaDefinition<Order> {
     .step('charge', {
       invoke: command('charge'),
       with: whole,
-      undo: { invoke: command('refund'), with: whole, policy: PATIENT },
+      undo: { invoke: command('refund'), with: whole, policy: { ...PATIENT, ...refunding } },
       policy: { ...PATIENT, ...charging },
     })
     .local('book', {
@@ -75,9 +75,13 @@ function orderSaga(type: string, charging: object): SagaDefinition<Order> {
 }
 
 /** Waits for every answer. */
-export const patientOrder = orderSaga('chaos.order', {});
-/** Waits for the bank's answer for a short time only. */
-export const hastyOrder = orderSaga('chaos.hasty-order', { timeoutMs: 2_000, maxAttempts: 2 });
+export const patientOrder = orderSaga('chaos.order', {}, {});
+/** Waits for the bank's answers for a short time only: then it gives the charge up, and asks for the refund again. */
+export const hastyOrder = orderSaga(
+  'chaos.hasty-order',
+  { timeoutMs: 2_000, maxAttempts: 2 },
+  { timeoutMs: 400 },
+);
 
 /** The saga of an order. */
 export function sagaOf({ scenario }: Pick<Order, 'scenario'>): SagaDefinition<Order> {

@@ -7,7 +7,7 @@ import { OutboxReplies, SAGA_ID_HEADER, SagaCommandServer } from '@waybill/saga/
 import { COMMANDS, type Order, recordEffect } from './saga-definitions.js';
 
 /** Longest time after which a late answer is due, in milliseconds: longer than a hasty saga waits. */
-const LATE_MS = 4_000;
+const LATE_MS = 6_000;
 const SLOW_MS = 400;
 /** Money that is charged and not yet settled, and where it ends. */
 const ESCROW = 'escrow';
