@@ -34,12 +34,51 @@ export interface ProgramsToRun {
   readonly redis: string | undefined;
 }
 
-/** The processes of the load. */
-export function programs({ folder, seed, perSecond, keys, local, redis }: ProgramsToRun): Program[] {
-  const common = (name: string, index: number, incarnation: number): Record<string, unknown> => ({
+/** Settings of every process. */
+function commonSettings({ folder, seed }: ProgramsToRun) {
+  return (name: string, index: number, incarnation: number): Record<string, unknown> => ({
     history: join(folder, `${name}.ndjson`),
     seed: seed + index * 1_000 + incarnation,
   });
+}
+
+/** A consumer whose handlers write to another database. */
+function elsewhere(number: number, load: ProgramsToRun): Program {
+  const name = `consumer-${ELSEWHERE}-${number}`;
+  return [
+    name,
+    'consumer',
+    (incarnation) => ({
+      ...commonSettings(load)(name, 30 + number, incarnation),
+      group: ELSEWHERE,
+      concurrency: 'key',
+      handlesOthers: false,
+      elsewhere: load.local,
+      ...LEASE,
+    }),
+  ];
+}
+
+/** Starts sagas, runs them, and serves their commands. */
+function sagas(number: number, load: ProgramsToRun): Program {
+  const name = `sagas-${number}`;
+  return [
+    name,
+    'sagas',
+    (incarnation) => ({
+      ...commonSettings(load)(name, 40 + number, incarnation),
+      perSecond: SAGAS_PER_SECOND / 2,
+      customers: Object.keys(CUSTOMERS),
+      skus: Object.keys(SKUS),
+      ...LEASE,
+    }),
+  ];
+}
+
+/** The processes of the load. */
+export function programs(load: ProgramsToRun): Program[] {
+  const { seed, perSecond, keys, local, redis } = load;
+  const common = commonSettings(load);
   const producer = (number: number): Program => [
     `producer-${number}`,
     'producer',
@@ -85,29 +124,6 @@ export function programs({ folder, seed, perSecond, keys, local, redis }: Progra
       ...LEASE,
     }),
   ];
-  const elsewhere = (number: number): Program => [
-    `consumer-${ELSEWHERE}-${number}`,
-    'consumer',
-    (incarnation) => ({
-      ...common(`consumer-${ELSEWHERE}-${number}`, 30 + number, incarnation),
-      group: ELSEWHERE,
-      concurrency: 'key',
-      handlesOthers: false,
-      elsewhere: local,
-      ...LEASE,
-    }),
-  ];
-  const sagas = (number: number): Program => [
-    `sagas-${number}`,
-    'sagas',
-    (incarnation) => ({
-      ...common(`sagas-${number}`, 40 + number, incarnation),
-      perSecond: SAGAS_PER_SECOND / 2,
-      customers: Object.keys(CUSTOMERS),
-      skus: Object.keys(SKUS),
-      ...LEASE,
-    }),
-  ];
   return [
     producer(1),
     producer(2),
@@ -121,9 +137,7 @@ export function programs({ folder, seed, perSecond, keys, local, redis }: Progra
     consumer('by-key', 2),
     consumer('by-partition', 1),
     consumer('by-partition', 2),
-    elsewhere(1),
-    elsewhere(2),
-    sagas(1),
-    sagas(2),
+    ...[1, 2].map((number) => elsewhere(number, load)),
+    ...[1, 2].map((number) => sagas(number, load)),
   ];
 }

@@ -12,8 +12,8 @@ const STATES: readonly SagaState[] = [
 ];
 
 /** What the bank and the stock begin with: one customer is nearly out of money, one article nearly sold out. */
-export const CUSTOMERS = { ada: 1_000_000, bob: 1_000_000, cyd: 1_000_000, dan: 5_000 };
-export const SKUS = { 'sku-1': 100_000, 'sku-2': 100_000, 'sku-3': 100_000, 'sku-4': 10 };
+export const CUSTOMERS = { ada: 1_000_000, bob: 1_000_000, cyd: 1_000_000, dan: 15_000 };
+export const SKUS = { 'sku-1': 100_000, 'sku-2': 100_000, 'sku-3': 100_000, 'sku-4': 25 };
 const ACCOUNTS = { ...CUSTOMERS, escrow: 0, shop: 0 };
 
 const TABLES = `

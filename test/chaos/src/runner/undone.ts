@@ -1,4 +1,5 @@
 import { groupLag } from '@waybill/log';
+import { TOPIC } from '../load/topic.js';
 import { ELSEWHERE, GROUPS } from './programs.js';
 import { OPEN_SAGAS } from './saga-tables.js';
 import type { System } from './system.js';
@@ -8,7 +9,7 @@ const HANDLED = `
          (select count(*) from scheduled)::integer - (select count(*) from later_ledger)::integer as later,
          (select count(*) from half_ledger)::integer as halves,
          (select count(*) from ledger)::integer as handled,
-         (select count(*) from waybill.dead_letter)::integer as dead`;
+         (select count(*) from waybill.dead_letter d where d.topic = $1)::integer as dead`;
 
 /** Deliveries, timers, half messages and sagas that are not done: the most of one of them. */
 export async function undone({ database, local }: System): Promise<number> {
@@ -18,7 +19,7 @@ export async function undone({ database, local }: System): Promise<number> {
     halves: number;
     handled: number;
     dead: number;
-  }>(HANDLED);
+  }>(HANDLED, [TOPIC]);
   const others = await local.pool.query<{ done: number; handled: number }>(
     `select (select count(*) from half_done)::integer as done, (select count(*) from ledger)::integer as handled`,
   );
