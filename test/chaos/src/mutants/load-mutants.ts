@@ -56,7 +56,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: "return first_reason in ('ongoing', 'ongoing-effect', 'rejected') or first_reason = by_op",
   },
   'rejection-keeps-effect': {
-    what: 'what a participant wrote before it refused is committed',
+    what: 'what a participant wrote before it refused is not rolled back, and its refusal does not get through',
     faults: ['none'],
     at: { file: PARTICIPANT },
     find: 'await session.run(savepoint.goBack);',
@@ -64,7 +64,8 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'ignore-inbox': {
     what: 'a message that has taken effect in another database takes effect again',
-    faults: ['kill', 'pause', 'unknown-commit'],
+    // They hit the log's database, and not the other one.
+    faults: ['terminate', 'statement-timeout', 'table-lock'],
     at: { file: 'consumer/dist/delivery/delivery-transaction.js' },
     find: 'if (!taken)',
     replace: 'if (false)',
@@ -101,14 +102,14 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
     what: 'a timer that has fired is not removed',
     faults: ['none'],
     at: { sqlFunction: 'timer_claim' },
-    find: 'delete from waybill.timer t using due d',
-    replace: 'update waybill.timer t set kind = t.kind from due d',
+    find: 'delete from "waybill".timer t using due d',
+    replace: 'update "waybill".timer t set kind = t.kind from due d',
   },
-  'timer-claim-is-committed': {
-    what: 'a timer is removed before its message is in the log',
-    faults: ['terminate', 'kill', 'cut'],
+  'timer-fires-alone': {
+    what: 'of timers that are claimed together only the first fires',
+    faults: ['none'],
     at: { file: 'timer/dist/timer-service.js' },
-    find: 'runBatch([claim], { begin: true })',
-    replace: 'runBatch([claim], { begin: true, commit: true })',
+    find: 'sound.filter((timer) => timer.kind === kind)',
+    replace: 'sound.filter((timer) => timer.kind === kind).slice(0, 1)',
   },
 };
