@@ -29,6 +29,8 @@ export interface FaultAtWork {
 export interface Fault {
   /** How long it works before it is healed, in milliseconds. */
   readonly durationMs: number;
+  /** Why it cannot be had on this machine; undefined if it can. */
+  readonly unavailable?: () => string | undefined;
   begin(targets: FaultTargets): Promise<FaultAtWork>;
 }
 

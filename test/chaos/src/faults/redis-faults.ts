@@ -24,6 +24,7 @@ function redisFault(
 ): Fault {
   return {
     durationMs,
+    unavailable: whyNoRedis,
     begin: async ({ redis, folder }) => {
       if (redis === undefined)
         throw new Error(`This fault needs Redis: ${whyNoRedis() ?? 'it is not started'}`);

@@ -1,12 +1,13 @@
 import { parseArgs } from 'node:util';
 import { MUTANTS } from '../mutants/all-mutants.js';
 import { FAULTS } from '../faults/all-faults.js';
-import { REDIS_FAULTS, whyNoRedis } from '../faults/redis-faults.js';
 
 /** What a run is asked for. */
 export interface ChaosArguments {
   /** Names of faults; each gets its turn, one after the other, as long as the run lasts. */
   readonly faults: readonly string[];
+  /** Faults of the default that cannot be had on this machine, with the reasons. */
+  readonly leftOut: ReadonlyMap<string, string>;
   readonly seconds: number;
   readonly seed: number;
   /** Prints nothing but the last line. */
@@ -29,15 +30,10 @@ export class UsageError extends Error {
 /** @throws UsageError */
 export function parseChaosArguments(args: readonly string[]): ChaosArguments {
   const values = optionsOf(args);
-  const given = values.fault?.split(',') ?? defaultFaults();
-  const faults = given.filter((name) => name !== 'none');
-  const unknown = faults.filter((name) => !Object.hasOwn(FAULTS, name));
-  if (unknown.length > 0) throw new UsageError(`unknown fault ${unknown.join(', ')}`);
-  const reason = whyNoRedis();
-  const impossible = reason === undefined ? [] : faults.filter((name) => Object.hasOwn(REDIS_FAULTS, name));
-  if (impossible.length > 0) throw new UsageError(`${impossible.join(', ')} cannot be run: ${reason}`);
+  const { faults, leftOut } = faultsOf(values.fault);
   return {
     faults,
+    leftOut,
     seconds: numberOf('seconds', values.seconds ?? '60', 1, 86_400),
     seed: numberOf('seed', values.seed ?? String(Date.now() % 1_000_000), 0, 2 ** 32 - 1),
     json: values.json ?? false,
@@ -45,10 +41,19 @@ export function parseChaosArguments(args: readonly string[]): ChaosArguments {
   };
 }
 
-/** All that this machine can do. What it cannot is printed when the run begins. */
-function defaultFaults(): string[] {
-  const isMissing = whyNoRedis() !== undefined;
-  return Object.keys(FAULTS).filter((name) => !isMissing || !Object.hasOwn(REDIS_FAULTS, name));
+/** @throws UsageError for a name that is not known, or a fault that cannot be had here */
+function faultsOf(given: string | undefined): Pick<ChaosArguments, 'faults' | 'leftOut'> {
+  const faults = (given?.split(',') ?? Object.keys(FAULTS)).filter((name) => name !== 'none');
+  const unknown = faults.filter((name) => !Object.hasOwn(FAULTS, name));
+  if (unknown.length > 0) throw new UsageError(`unknown fault ${unknown.join(', ')}`);
+  const leftOut = new Map<string, string>();
+  for (const name of faults) {
+    const why = FAULTS[name]?.unavailable?.();
+    if (why === undefined) continue;
+    if (given !== undefined) throw new UsageError(`fault ${name} cannot be had here: ${why}`);
+    leftOut.set(name, why);
+  }
+  return { faults: faults.filter((name) => !leftOut.has(name)), leftOut };
 }
 
 function optionsOf(args: readonly string[]): {

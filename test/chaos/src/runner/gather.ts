@@ -10,7 +10,7 @@ import type {
 } from '../checkers/evidence.js';
 import { readHistory } from '../history/read-history.js';
 import { TOPIC } from '../load/topic.js';
-import { ELSEWHERE, GROUPS } from './programs.js';
+import { GROUPS } from './programs.js';
 import { readOwners } from './owner-tables.js';
 import { readBank, readSagas } from './saga-tables.js';
 import type { System } from './system.js';
@@ -24,14 +24,14 @@ export async function gather(system: System, folder: string): Promise<Evidence> 
     history: readHistory(folder),
     committed: new Set(rows.map(({ n }) => n)),
     log: await readLog(system),
-    ledger: [...(await readLedger(system.database)), ...(await readLedger(system.local))],
+    ledger: [...(await readLedger(system)), ...(await readLedger({ database: system.local }))],
     deadLetters: await readDeadLetters(system),
     scheduled: await readScheduled(system),
     halves: await readHalves(system),
     owned: await readOwners(system.database.pool),
     sagas: await readSagas(system.database.pool),
     bank: await readBank(system.database.pool),
-    groups: [...Object.keys(GROUPS), ELSEWHERE],
+    groups: Object.keys(GROUPS),
   };
 }
 
@@ -59,7 +59,7 @@ async function readLog({ database, topics }: System): Promise<LoggedRecord[]> {
   return records;
 }
 
-async function readLedger(database: System['database']): Promise<LedgerRow[]> {
+async function readLedger({ database }: Pick<System, 'database'>): Promise<LedgerRow[]> {
   const { rows } = await database.pool.query<LedgerRow>(
     `select id::integer as id, consumer as "group", n, partition, log_offset::integer as "offset", attempt, delivery,
             extract(epoch from at)::double precision * 1000 as "atMs"

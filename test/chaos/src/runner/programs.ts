@@ -5,11 +5,9 @@ const LEASE = { leaseMs: 2_500, heartbeatMs: 500 };
 /** Messages that one incarnation of a producer may number. */
 const NUMBERS = 1_000_000;
 
-/** The groups that handle every message, and in which order. */
-export const GROUPS = { 'by-key': 'key', 'by-partition': 'partition' } as const;
+/** The groups that handle every message, and in which order; the handlers of `elsewhere` write to another database. */
+export const GROUPS = { 'by-key': 'key', 'by-partition': 'partition', elsewhere: 'key' } as const;
 
-/** The group that handles every message in another database. */
-export const ELSEWHERE = 'elsewhere';
 /** Sagas that are started per second, all processes together. */
 const SAGAS_PER_SECOND = 6;
 
@@ -40,23 +38,6 @@ function commonSettings({ folder, seed }: ProgramsToRun) {
     history: join(folder, `${name}.ndjson`),
     seed: seed + index * 1_000 + incarnation,
   });
-}
-
-/** A consumer whose handlers write to another database. */
-function elsewhere(number: number, load: ProgramsToRun): Program {
-  const name = `consumer-${ELSEWHERE}-${number}`;
-  return [
-    name,
-    'consumer',
-    (incarnation) => ({
-      ...commonSettings(load)(name, 30 + number, incarnation),
-      group: ELSEWHERE,
-      concurrency: 'key',
-      handlesOthers: false,
-      elsewhere: load.local,
-      ...LEASE,
-    }),
-  ];
 }
 
 /** Starts sagas, runs them, and serves their commands. */
@@ -121,6 +102,7 @@ export function programs(load: ProgramsToRun): Program[] {
       group,
       concurrency: GROUPS[group],
       handlesOthers: group === 'by-key',
+      ...(group === 'elsewhere' ? { elsewhere: local } : {}),
       ...LEASE,
     }),
   ];
@@ -137,7 +119,8 @@ export function programs(load: ProgramsToRun): Program[] {
     consumer('by-key', 2),
     consumer('by-partition', 1),
     consumer('by-partition', 2),
-    ...[1, 2].map((number) => elsewhere(number, load)),
+    consumer('elsewhere', 1),
+    consumer('elsewhere', 2),
     ...[1, 2].map((number) => sagas(number, load)),
   ];
 }

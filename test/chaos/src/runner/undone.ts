@@ -1,6 +1,6 @@
 import { groupLag } from '@waybill/log';
 import { TOPIC } from '../load/topic.js';
-import { ELSEWHERE, GROUPS } from './programs.js';
+import { GROUPS } from './programs.js';
 import { OPEN_SAGAS } from './saga-tables.js';
 import type { System } from './system.js';
 
@@ -27,7 +27,7 @@ export async function undone({ database, local }: System): Promise<number> {
   const [row] = rows;
   const [other] = others.rows;
   if (row === undefined || other === undefined) return 1;
-  const groups = [...Object.keys(GROUPS), ELSEWHERE];
+  const groups = Object.keys(GROUPS);
   let lag = 0;
   for (const group of groups) for (const one of await groupLag(database.session, group)) lag += one.lag;
   const messages = row.published * groups.length - row.handled - other.handled - row.dead;
