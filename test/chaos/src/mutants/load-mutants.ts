@@ -64,8 +64,7 @@ export const LOAD_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'ignore-inbox': {
     what: 'a message that has taken effect in another database takes effect again',
-    // They hit the log's database, and not the other one.
-    faults: ['terminate', 'statement-timeout', 'table-lock'],
+    faults: ['rebalance'],
     at: { file: 'consumer/dist/delivery/delivery-transaction.js' },
     find: 'if (!taken)',
     replace: 'if (false)',
