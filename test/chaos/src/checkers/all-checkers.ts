@@ -3,7 +3,9 @@ import type { Checker, Evidence, Violation } from './evidence.js';
 import { checkCommitOrder, checkDenseOffsets, checkNoDuplicates, checkOffsetAgreement } from './log.js';
 import { checkNothingSkipped, checkPositions } from './positions.js';
 import { checkHalves } from './halves.js';
-import { checkTimers } from './timers.js';
+import { checkOwners } from './owners.js';
+import { checkBank, checkSagaEffects, checkSagaEnds, checkSagaStarts } from './sagas.js';
+import { checkTimers, checkTimersOnTime } from './timers.js';
 import { checkNothingLost, checkOutcomes } from './publishing.js';
 
 /** The checkers of messages, by name. */
@@ -18,9 +20,15 @@ export const CHECKERS: Readonly<Record<string, Checker>> = {
   'effect-order': checkEffectOrder,
   attempts: checkReportedAttempts,
   timers: checkTimers,
+  'timers-on-time': checkTimersOnTime,
   halves: checkHalves,
   positions: checkPositions,
   skipped: checkNothingSkipped,
+  owners: checkOwners,
+  'saga-starts': checkSagaStarts,
+  'saga-ends': checkSagaEnds,
+  'saga-effects': checkSagaEffects,
+  bank: checkBank,
 };
 
 /** What breaks its rule, over the whole evidence. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Operation } from '../history/operation.js';
+import type { BankOperation, Operation } from '../history/operation.js';
 import { check } from './all-checkers.js';
-import type { Evidence, LedgerRow, LoggedRecord } from './evidence.js';
+import type { Evidence, LedgerRow, LoggedRecord, OwnedEffect, StartedSaga } from './evidence.js';
 import { checkProgress, faultSpans, recoveryTimes, stalls } from './progress.js';
 
 const record = (n: number, offset = n, more: Partial<LoggedRecord> = {}): LoggedRecord => ({
@@ -42,7 +42,47 @@ const position = (at: number, ownerEpoch = 1): Operation => ({
   ownerEpoch,
 });
 
-/** A run of four messages that went well. */
+const owned = (n: number, more: Partial<OwnedEffect> = {}): OwnedEffect => ({
+  group: 'a',
+  partition: 0,
+  n,
+  ownerEpoch: 1,
+  owner: 'c-1.1',
+  writer: 'c-1.1',
+  ...more,
+});
+/** Effects of a saga: `-charge` is the compensation of `charge`. */
+const effects = (text: string): StartedSaga['effects'] =>
+  text
+    .split(' ')
+    .map((name) => ({ step: name.replace('-', ''), direction: name.startsWith('-') ? 'undo' : 'do' }));
+const DONE: StartedSaga = {
+  key: 'o-1',
+  scenario: 'good',
+  sku: 'sku-1',
+  customer: 'ada',
+  pence: 7,
+  state: 'COMPLETED',
+  effects: effects('reserve charge book ship settle'),
+};
+const UNDONE: StartedSaga = {
+  ...DONE,
+  key: 'o-2',
+  scenario: 'no-lorry',
+  state: 'COMPENSATED',
+  effects: effects('reserve charge book -book -charge -reserve'),
+};
+const look = (more: Partial<BankOperation> = {}): Operation => ({
+  f: 'bank',
+  atMs: 0,
+  process: 'observer',
+  pence: 100,
+  poorest: 0,
+  fewest: 4,
+  ...more,
+});
+
+/** A run of four messages and two sagas that went well. */
 const GOOD: Evidence = {
   history: [
     published('ok', 0, 1),
@@ -51,6 +91,8 @@ const GOOD: Evidence = {
     published('ok', 3),
     position(2),
     position(4),
+    look(),
+    { f: 'saga', type: 'ok', key: 'o-1', atMs: 0, process: 's' },
   ],
   committed: new Set([0, 1, 2, 3]),
   log: [0, 1, 2, 3].map((n) => record(n)),
@@ -60,6 +102,12 @@ const GOOD: Evidence = {
   deadLetters: [],
   scheduled: [{ n: 50, dueAtMs: 1_000, effectsAtMs: [1_002] }],
   halves: { committed: new Set([70]), effects: [70] },
+  owned: [owned(0), owned(1), owned(2, { ownerEpoch: 2, owner: 'c-2.1', writer: 'c-2.1' })],
+  sagas: [DONE, UNDONE],
+  bank: {
+    opening: new Map(Object.entries({ ada: 100, escrow: 0, shop: 0, 'sku-1': 5 })),
+    closing: new Map(Object.entries({ ada: 93, escrow: 0, shop: 7, 'sku-1': 4 })),
+  },
   groups: ['a'],
 };
 const rules = (evidence: Partial<Evidence>): string[] => [
@@ -165,8 +213,69 @@ describe('the checkers', () => {
       { scheduled: [{ n: 50, dueAtMs: 1_000, effectsAtMs: [990] }] },
       'no timer is early',
     ],
+    [
+      'a timer that is late',
+      { scheduled: [{ n: 50, dueAtMs: 1_000, effectsAtMs: [14_000] }] },
+      'timers are on time',
+    ],
+    [
+      'an effect of a fenced owner',
+      { owned: [owned(0), owned(1, { ownerEpoch: 2, owner: 'c-2.1' })] },
+      'no effect of a fenced owner',
+    ],
+    [
+      'two owners in an epoch',
+      { owned: [owned(0), owned(1, { owner: 'c-2.1', writer: 'c-2.1' })] },
+      'an owner epoch has one owner',
+    ],
+    ['an acknowledged saga that is gone', { sagas: [UNDONE] }, 'acknowledged sagas exist'],
+    ['a saga that is lost', { sagas: [{ ...DONE, state: null }] }, 'no saga is lost'],
+    ['a saga that does not end', { sagas: [DONE, { ...UNDONE, state: 'STUCK' }] }, 'every saga ends'],
+    [
+      'a saga that passes over a refusal',
+      { sagas: [{ ...DONE, scenario: 'no-money' }] },
+      'a refused step is not passed over',
+    ],
+    [
+      'a compensation that happens twice',
+      { sagas: [DONE, { ...UNDONE, effects: effects('reserve charge -charge -charge -reserve') }] },
+      'a step of a saga takes effect once',
+    ],
+    [
+      'a completed saga that has undone something',
+      { sagas: [{ ...DONE, effects: effects('reserve charge book ship settle -book') }] },
+      'a completed saga has undone nothing',
+    ],
+    [
+      'a completed saga that has left out a step',
+      { sagas: [{ ...DONE, effects: effects('reserve charge ship settle') }] },
+      'a completed saga has done its steps',
+    ],
+    [
+      'a compensation that is left out',
+      { sagas: [DONE, { ...UNDONE, effects: effects('reserve charge book -charge -reserve') }] },
+      'a compensated saga has undone what it had done',
+    ],
+    [
+      'compensations in forward order',
+      { sagas: [DONE, { ...UNDONE, effects: effects('reserve charge -reserve -charge') }] },
+      'compensations are in reverse order',
+    ],
+    ['money that is gone', { history: [look({ pence: 99 })] }, 'the sum of the bank is constant'],
+    ['an account below zero', { history: [look({ poorest: -1 })] }, 'nothing is below zero'],
+    ['a shelf below zero', { history: [look({ fewest: -1 })] }, 'nothing is below zero'],
+    [
+      'books that do not agree with the sagas',
+      { bank: { ...GOOD.bank, closing: new Map([...GOOD.bank.closing, ['sku-1', 5]]) } },
+      'the books agree with the sagas',
+    ],
   ])('find %s', (_what, broken, rule) => {
     expect(rules(broken)).toContain(rule);
+  });
+
+  test('excuse a timer that a fault delays', () => {
+    const scheduled = [{ n: 50, dueAtMs: 1_000, effectsAtMs: [14_000] }];
+    expect(rules({ history: [fault('invoke', 900), fault('ok', 9_000)], scheduled })).toEqual([]);
   });
 
   test('find the effect of an attempt that was reported as failed', () => {
@@ -189,16 +298,17 @@ describe('the checkers', () => {
   });
 });
 
+const fault = (type: 'invoke' | 'ok', atMs: number, name = 'kill'): Operation => ({
+  f: 'fault',
+  type,
+  atMs,
+  process: 'runner',
+  name,
+  stopsNothing: name === 'snapshot',
+  detail: name,
+});
+
 describe('progress', () => {
-  const fault = (type: 'invoke' | 'ok', atMs: number, name = 'kill'): Operation => ({
-    f: 'fault',
-    type,
-    atMs,
-    process: 'runner',
-    name,
-    stopsNothing: name === 'snapshot',
-    detail: name,
-  });
   const at = (time: number, operation: Operation): Operation => ({ ...operation, atMs: time });
   /** Message 1 is committed at 2,000 and takes effect at 9,000. */
   const silent = (...faults: Operation[]): Evidence => ({

@@ -1,3 +1,5 @@
+import type { SagaState } from '@waybill/saga';
+import type { Scenario } from '../load/saga-definitions.js';
 import type { Operation } from '../history/operation.js';
 
 /** A record of the log, as it was read at the end of a run. */
@@ -40,6 +42,47 @@ export interface ScheduledMessage {
   readonly effectsAtMs: readonly number[];
 }
 
+/** Who wrote an effect, and who owned its partition when the effect was committed. */
+export interface OwnedEffect {
+  readonly group: string;
+  readonly partition: number;
+  readonly n: number;
+  readonly ownerEpoch: number;
+  /** The process of the owning member, with its incarnation; null when there was no owner. */
+  readonly owner: string | null;
+  /** The process that wrote the effect, with its incarnation. */
+  readonly writer: string;
+}
+
+/** An effect of a saga, or the compensation of one, which a transaction committed. */
+export interface SagaEffect {
+  readonly step: string;
+  readonly direction: 'do' | 'undo';
+}
+
+/** A saga whose start was committed, and what came of it. */
+export interface StartedSaga {
+  /** Names the order. */
+  readonly key: string;
+  readonly scenario: Scenario;
+  readonly sku: string;
+  readonly customer: string;
+  readonly pence: number;
+  /** Its state at the end of the run; null when there is no such saga. */
+  readonly state: SagaState | null;
+  /** In the order in which they were written. */
+  readonly effects: readonly SagaEffect[];
+}
+
+/** What accounts and shelves hold, by their names. */
+export type Holdings = ReadonlyMap<string, number>;
+
+/** The bank and the stock, before and after the run. */
+export interface Bank {
+  readonly opening: Holdings;
+  readonly closing: Holdings;
+}
+
 /** All that the checkers of messages look at: what was recorded outside, and what the databases hold in the end. */
 export interface Evidence {
   readonly history: readonly Operation[];
@@ -56,6 +99,9 @@ export interface Evidence {
   readonly scheduled: readonly ScheduledMessage[];
   /** Half messages: whose local work is committed, and each effect. */
   readonly halves: { readonly committed: ReadonlySet<number>; readonly effects: readonly number[] };
+  readonly owned: readonly OwnedEffect[];
+  readonly sagas: readonly StartedSaga[];
+  readonly bank: Bank;
   /** The groups that handle every message. */
   readonly groups: readonly string[];
 }

@@ -1,8 +1,12 @@
 import type { Evidence, Violation } from './evidence.js';
+import { faultSpans } from './progress.js';
 import { shown } from './publishing.js';
 
 /** Earlier than this before its time is early, in milliseconds: times are stored in microseconds and sent in milliseconds. */
 const EARLY_MS = 1;
+
+/** Later than this after its time, or after the last fault that was at work then, is late, in milliseconds. */
+const LATE_MS = 12_000;
 
 /** A message that was due later took effect once, and never early. */
 export function checkTimers({ scheduled }: Evidence): Violation[] {
@@ -27,4 +31,22 @@ export function checkTimers({ scheduled }: Evidence): Violation[] {
           what: `message ${n} took effect ${Math.round(dueAtMs - at)} ms before its time`,
         });
   return violations;
+}
+
+/** No timer is late while the servers are healthy: what a fault delays fires soon after its end. */
+export function checkTimersOnTime({ scheduled, history }: Evidence): Violation[] {
+  const spans = faultSpans(history).toSorted((a, b) => a.from - b.from);
+  return scheduled.flatMap(({ n, dueAtMs, effectsAtMs: [effectAtMs] }) => {
+    if (effectAtMs === undefined) return [];
+    let from = dueAtMs;
+    for (const span of spans) if (span.from < effectAtMs && span.to > from) from = span.to;
+    return effectAtMs - from <= LATE_MS
+      ? []
+      : [
+          {
+            rule: 'timers are on time',
+            what: `message ${n} took effect ${Math.round(effectAtMs - dueAtMs)} ms after its time, ${Math.round(effectAtMs - from)} of them without a fault`,
+          },
+        ];
+  });
 }

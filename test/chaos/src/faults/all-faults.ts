@@ -18,6 +18,7 @@ import {
   unknownCommits,
 } from './network-faults.js';
 import { blocked, killed, paused, rebalances, rolling, wrongClock } from './process-faults.js';
+import { REDIS_FAULTS } from './redis-faults.js';
 import { retentionPasses, slowGroup } from './retention-faults.js';
 import { schemaUpgrade } from './schema-faults.js';
 import { openTransaction, prepared, snapshot } from './transaction-faults.js';
@@ -50,4 +51,5 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   snapshot,
   'slow-group': slowGroup,
   retention: retentionPasses,
+  ...REDIS_FAULTS,
 };

@@ -1,5 +1,5 @@
 import type { PgDatabase } from '@waybill/kernel';
-import type { EmbeddedPostgres } from '@waybill/testing';
+import type { EmbeddedPostgres, RedisServer } from '@waybill/testing';
 import type { LoadProcess } from '../runner/load-process.js';
 import type { LogFollower } from '../runner/log-follower.js';
 
@@ -8,6 +8,10 @@ export interface FaultTargets {
   readonly server: EmbeddedPostgres;
   /** The runner's own connections, which pass no proxy. */
   readonly database: PgDatabase;
+  /** The clock of timers; undefined where there is none. */
+  readonly redis: RedisServer | undefined;
+  /** Where the run keeps its files. */
+  readonly folder: string;
   readonly processes: readonly LoadProcess[];
   /** Has read the log from its start on. */
   readonly log: LogFollower;

@@ -55,10 +55,11 @@ export interface HalfOperation extends Line {
   readonly outcome: 'commit' | 'rollback' | 'unknown';
 }
 
-/** A saga that is started. */
+/** A saga that is started, in one transaction with its order. */
 export interface SagaOperation extends Line {
   readonly f: 'saga';
   readonly type: OperationType;
+  /** Names the order. */
   readonly key: string;
 }
 
@@ -69,6 +70,17 @@ export interface PositionOperation extends Line {
   readonly partition: number;
   readonly position: number;
   readonly ownerEpoch: number;
+}
+
+/** What the bank and the stock hold, in one look of an observer. */
+export interface BankOperation extends Line {
+  readonly f: 'bank';
+  /** Of all accounts together. */
+  readonly pence: number;
+  /** Of the account with the least. */
+  readonly poorest: number;
+  /** Of the article of which the fewest pieces are left. */
+  readonly fewest: number;
 }
 
 /** A fault that begins or has ended. */
@@ -89,4 +101,5 @@ export type Operation =
   | HalfOperation
   | SagaOperation
   | PositionOperation
+  | BankOperation
   | FaultOperation;

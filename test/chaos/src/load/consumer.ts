@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Consumer, type Delivery, resolveSubscription } from '@waybill/consumer';
-import { PgTransactionRunner } from '@waybill/kernel';
+import { Consumer, deadLetter, type Delivery, resolveSubscription } from '@waybill/consumer';
+import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import type { PoolClient } from 'pg';
 import { openProgram, type ProgramSettings, settingsOf } from './program.js';
 import { HALF_TOPIC, LATER_TOPIC, TOPIC } from './topic.js';
@@ -12,12 +12,15 @@ interface ConsumerSettings extends ProgramSettings {
   readonly heartbeatMs: number;
   /** Whether it also handles what is due later, and half messages. */
   readonly handlesOthers: boolean;
+  /** Name of the database that its handlers write to, on the same server; default: the log's. */
+  readonly elsewhere?: string;
 }
 
-/** Some messages fail at their first attempts, some are slow, and some try to end the transaction that they are lent. */
+/** Some messages fail at their first attempts, some are slow, some try to end the transaction that they are lent, some are refused. */
 const FAILS_EVERY = 41;
 const SLOW_EVERY = 89;
 const ENDS_EVERY = 211;
+const REFUSED_EVERY = 307;
 const SLOW_MS = 150;
 
 type Order = { readonly n: number };
@@ -25,7 +28,17 @@ type Order = { readonly n: number };
 const settings = settingsOf<ConsumerSettings>();
 let consumer: Consumer | undefined;
 let deliveries = 0;
-const { database, topics, signals, logger, history } = openProgram(settings, async () => consumer?.stop());
+const effects = settings.elsewhere === undefined ? undefined : openElsewhere(settings.elsewhere);
+const { database, topics, signals, logger, history } = openProgram(settings, async () => {
+  await consumer?.stop();
+  await effects?.close();
+});
+
+function openElsewhere(name: string): PgDatabase {
+  const url = new URL(settings.url);
+  url.pathname = `/${name}`;
+  return new PgDatabase({ connectionString: url.href, connectionsMax: 12, applicationName: settings.name });
+}
 
 async function handle(delivery: Delivery): Promise<void> {
   const { partition, offset, attempt } = delivery;
@@ -48,10 +61,11 @@ async function handle(delivery: Delivery): Promise<void> {
       'insert into ledger (consumer, n, partition, log_offset, attempt, delivery) values ($1, $2, $3, $4, $5, $6)',
       [settings.group, n, partition, offset, attempt, id],
     );
+    if (n % REFUSED_EVERY === 0) throw deadLetter('refused on purpose');
     if (n % SLOW_EVERY === 0) await sleep(SLOW_MS);
     if (n % FAILS_EVERY === 0 && attempt <= 1 + (n % 2)) throw new Error(`attempt ${attempt} of ${n} fails`);
     // Refused by the handle that it is lent; if it were not, the ledger would show it.
-    if (n % ENDS_EVERY === 0) await transaction.query('commit').catch(() => {});
+    if (n % ENDS_EVERY === 0 && attempt <= 2) await transaction.query('commit').catch(() => {});
   } catch (error) {
     history.write({ ...operation, type: 'fail' });
     throw error;
@@ -80,7 +94,7 @@ consumer = new Consumer(
       resolveSubscription(TOPIC, handle, { concurrency, retry, maxProcessingMs: 4_000 }),
     ],
     bus: database,
-    transactions: new PgTransactionRunner(database),
+    transactions: new PgTransactionRunner(effects ?? database),
     topics,
     signals,
     logger,

@@ -16,6 +16,14 @@ interface HalfSettings extends ProgramSettings {
 
 /** Some local work fails by itself: then the half is rolled back. */
 const FAILING_SHARE = 0.1;
+/** Some work is so slow that check-back finds it under way. */
+const SLOW_SHARE = 0.03;
+const SLOW_MS = 1_500;
+/** Some producers never tell how their work has ended, some begin it when check-back has given it up. */
+const SILENT_SHARE = 0.06;
+const LATE_SHARE = 0.06;
+const LATE_MS = 2_500;
+const TIME_LIMIT_MS = 10_000;
 const TIMES = { checkImmunityMs: 1_000, checkIntervalMs: 500, checkMax: 100 };
 const CHECKING = { checkTimeoutMs: 1_000, retryMs: 100, retryMaxMs: 1_000, pollMs: 100 };
 
@@ -35,8 +43,9 @@ const { database, topics, signals, logger, history } = openProgram(settings, asy
   await Promise.all([local.close(), asking.close()]);
 });
 const outbox = new Outbox();
+const localTransactions = new PgTransactionRunner(local);
 const databases = new LocalDatabases([
-  { name: 'local', transactions: new PgTransactionRunner(local), session: asking.session },
+  { name: 'local', transactions: localTransactions, session: asking.session },
 ]);
 const halves = new HalfMessages(
   {
@@ -63,6 +72,7 @@ async function one(n: number): Promise<void> {
   history.write({ ...operation, type: 'invoke' });
   const work = async (tx: unknown): Promise<void> => {
     await (tx as PoolClient).query('insert into half_done (n) values ($1)', [n]);
+    if (random() < SLOW_SHARE) await sleep(SLOW_MS);
     if (fails) throw new Error('no cover');
   };
   await halves.executeWithBarrier({ topic: HALF_TOPIC, payload: { n } }, 'local', work).then(
@@ -72,11 +82,37 @@ async function one(n: number): Promise<void> {
   );
 }
 
+/** Local work whose producer is silent about it: check-back decides, by the barrier. */
+async function inSilence(n: number, pauseMs: number): Promise<void> {
+  const operation = { f: 'half', n, outcome: 'unknown' } as const;
+  history.write({ ...operation, type: 'invoke' });
+  try {
+    const half = await halves.prepare({ topic: HALF_TOPIC, payload: { n } }, { barrier: 'local' });
+    await sleep(pauseMs);
+    await localTransactions.run({
+      work: async ({ handle }) => {
+        await halves.pass(handle, half, 'local');
+        await handle.query('insert into half_done (n) values ($1)', [n]);
+      },
+      timeoutMs: TIME_LIMIT_MS,
+    });
+  } catch {
+    // The barrier refuses work that comes too late.
+  }
+  history.write({ ...operation, type: 'info' });
+}
+
 async function produce(): Promise<void> {
+  const late = new Set<Promise<void>>();
   for (let n = settings.first; !stopping; n += 1) {
-    await one(n);
+    const share = random();
+    if (share < LATE_SHARE) {
+      const begun = inSilence(n, LATE_MS).finally(() => late.delete(begun));
+      late.add(begun);
+    } else await (share < LATE_SHARE + SILENT_SHARE ? inSilence(n, 0) : one(n));
     await sleep(1_000 / settings.perSecond);
   }
+  await Promise.all(late);
 }
 
 // The runner ends the load; check-back continues.

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Outbox } from '@waybill/outbox';
-import type { PoolClient } from 'pg';
+import type { Client, PoolClient } from 'pg';
 import type { PublishedMessage } from '../history/operation.js';
 import { openProgram, type ProgramSettings, settingsOf } from './program.js';
 import { LATER_TOPIC, TOPIC } from './topic.js';
@@ -24,6 +24,9 @@ const HOLD_SHARE = 0.15;
 /** Some transactions also schedule a message, due up to this many milliseconds later. */
 const LATER_SHARE = 0.15;
 const LATER_MS = 4_000;
+/** A connection that goes silent is given up by both sides: by the server, whose locks others wait for, and by the producer. */
+const SERVER_LIMIT = "set local idle_in_transaction_session_timeout = '5s'";
+const LIMIT_MS = 10_000;
 
 const settings = settingsOf<ProducerSettings>();
 const random = seededRandom(settings.seed);
@@ -94,8 +97,9 @@ async function transact(id: string): Promise<void> {
   if (client === undefined) return sleep(50);
   // Its loss is noticed at the next statement.
   client.on('error', ignore);
+  const limit = setTimeout(() => void (client as PoolClient & Client).end(), LIMIT_MS);
   try {
-    await client.query('begin');
+    await client.query(`begin; ${SERVER_LIMIT}`);
     messages = await takeTurns(client, keys);
     history.write({ f: 'publish', type: 'invoke', id, messages });
     if (random() < SAVEPOINT_SHARE) await writeInVain(client);
@@ -113,6 +117,8 @@ async function transact(id: string): Promise<void> {
       () => false,
     );
     release(client, !isOver || committing);
+  } finally {
+    clearTimeout(limit);
   }
 }
 

@@ -37,7 +37,13 @@ export function openProgram(
 ): Program {
   const print = (text: string): void => console.log(`${new Date().toISOString()} ${text}`);
   const logger: Logger = { debug: () => {}, info: print, warn: print, error: print };
-  const database = new PgDatabase({ connectionString: url, connectionsMax: connections, logger });
+  // The name tells triggers which process writes.
+  const database = new PgDatabase({
+    connectionString: url,
+    connectionsMax: connections,
+    applicationName: name,
+    logger,
+  });
   const signals = new LogSignals(database, { logger });
   const history = new HistoryWriter(path, name);
   process.on('SIGUSR2', () => {

@@ -1,9 +1,20 @@
 import { TimerService } from '@waybill/timer';
 import { openProgram, type ProgramSettings, settingsOf } from './program.js';
 
-const settings = settingsOf<ProgramSettings>();
+interface TimerSettings extends ProgramSettings {
+  /** The Redis that is its clock; without it, PostgreSQL is. */
+  readonly redis?: string;
+}
+
+const settings = settingsOf<TimerSettings>();
 let service: TimerService | undefined;
 const { database, topics, signals, logger } = openProgram(settings, async () => service?.stop());
-service = new TimerService({ database, topics, signals, logger });
+service = new TimerService({
+  database,
+  topics,
+  signals,
+  logger,
+  ...(settings.redis === undefined ? {} : { redis: settings.redis }),
+});
 service.start();
 console.log('ready');

@@ -4,3 +4,5 @@ export const TOPIC = 'chaos.orders';
 export const LATER_TOPIC = 'chaos.later';
 /** The topic of half messages. */
 export const HALF_TOPIC = 'chaos.halves';
+/** The service that runs the sagas: the group of its consumer. */
+export const SAGA_GROUP = 'chaos-sagas';

@@ -1,3 +1,4 @@
+import { LOAD_MUTANTS } from './load-mutants.js';
 import type { Mutant } from './mutant.js';
 
 /** The planted bugs, by name. Every one must be caught. */
@@ -87,4 +88,5 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: 'select b.last_offset + 1 into found_offset',
     replace: 'select b.last_offset into found_offset',
   },
+  ...LOAD_MUTANTS,
 };

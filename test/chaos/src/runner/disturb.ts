@@ -23,14 +23,14 @@ export interface Disturbance {
 /** Lets faults work, until the time is up or one cannot be had; every one is healed when this settles. */
 export async function disturb(system: System, disturbance: Disturbance): Promise<void> {
   const { faults, seconds, random, history, log } = disturbance;
-  const { server, database, processes } = system;
+  const { server, database, redis, folder, processes } = system;
   const until = Date.now() + seconds * 1_000;
   const over = new AbortController();
   const wait = async (ms: number): Promise<void> => {
     const rest = Math.max(0, Math.min(ms, until - Date.now()));
     await sleep(rest, undefined, { signal: over.signal }).catch(() => {});
   };
-  const targets: FaultTargets = { server, database, processes, log, random, wait };
+  const targets: FaultTargets = { server, database, redis, folder, processes, log, random, wait };
   const background: Promise<void>[] = [];
   try {
     await wait(CALM_MS);

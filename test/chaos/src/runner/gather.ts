@@ -4,6 +4,8 @@ import type { Evidence, LedgerRow, OpenDeadLetter, ScheduledMessage } from '../c
 import { readHistory } from '../history/read-history.js';
 import { LogFollower } from './log-follower.js';
 import { GROUPS } from './programs.js';
+import { readOwners } from './owner-tables.js';
+import { readBank, readSagas } from './saga-tables.js';
 import type { System } from './system.js';
 
 type Payload = { readonly n: number };
@@ -20,15 +22,18 @@ export async function gather(system: System, follower: LogFollower, folder: stri
     log: follower.records,
     logAgain: again.records,
     lostToRetention: await readLostToRetention(system),
-    ledger: await readLedger(system),
+    ledger: [...(await readLedger(system)), ...(await readLedger({ database: system.local }))],
     deadLetters: await readDeadLetters(system),
     scheduled: await readScheduled(system),
     halves: await readHalves(system),
+    owned: await readOwners(system.database.pool),
+    sagas: await readSagas(system.database.pool),
+    bank: await readBank(system.database.pool),
     groups: Object.keys(GROUPS),
   };
 }
 
-async function readLedger({ database }: System): Promise<LedgerRow[]> {
+async function readLedger({ database }: Pick<System, 'database'>): Promise<LedgerRow[]> {
   const { rows } = await database.pool.query<LedgerRow>(
     `select id::integer as id, consumer as "group", n, partition, log_offset::integer as "offset", attempt, delivery,
             extract(epoch from at)::double precision * 1000 as "atMs"

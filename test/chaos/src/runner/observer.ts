@@ -1,6 +1,7 @@
 import type { HistoryWriter } from '../history/history-writer.js';
 import { TOPIC } from '../load/topic.js';
 import type { LogFollower } from './log-follower.js';
+import { BANK } from './saga-tables.js';
 import type { System } from './system.js';
 
 const EVERY_MS = 250;
@@ -14,7 +15,7 @@ const POSITIONS = `
                          order by c.owner_epoch desc, c.position desc limit 1) c
    where t.name = $1`;
 
-/** Records the positions of all groups, and follows the log, until it is stopped. */
+/** Records the positions of all groups and the sums of the bank, and follows the log, until it is stopped. */
 export class Observer {
   #stopped = false;
   readonly #ended: Promise<void>;
@@ -50,6 +51,10 @@ export class Observer {
       position: number;
       ownerEpoch: number;
     }>(POSITIONS, [TOPIC]);
+    const looks = await this.system.database.pool.query<{ pence: number; poorest: number; fewest: number }>(
+      BANK,
+    );
+    for (const look of looks.rows) this.history.write({ f: 'bank', ...look });
     for (const row of rows) this.history.write({ f: 'position', ...row });
   }
 }

@@ -1,11 +1,15 @@
 import { join } from 'node:path';
+import { CUSTOMERS, SKUS } from './saga-tables.js';
 
 const LEASE = { leaseMs: 2_500, heartbeatMs: 500 };
 /** Messages that one incarnation of a producer may number. */
 const NUMBERS = 1_000_000;
 
-/** The groups that handle every message, and in which order. */
-export const GROUPS = { 'by-key': 'key', 'by-partition': 'partition' } as const;
+/** The groups that handle every message, and in which order; the handlers of `elsewhere` write to another database. */
+export const GROUPS = { 'by-key': 'key', 'by-partition': 'partition', elsewhere: 'key' } as const;
+
+/** Sagas that are started per second, all processes together. */
+const SAGAS_PER_SECOND = 6;
 
 /** A process: its name, its program, and its settings by incarnation. */
 export type Program = readonly [
@@ -22,16 +26,40 @@ export interface ProgramsToRun {
   /** Business transactions per second, all producers together. */
   readonly perSecond: number;
   readonly keys: number;
-  /** Name of the database of local work. */
+  /** Name of the other database. */
   readonly local: string;
+  /** Redis as the clock of timers, where there is one. */
+  readonly redis: string | undefined;
 }
 
-/** The processes of the load. */
-export function programs({ folder, seed, perSecond, keys, local }: ProgramsToRun): Program[] {
-  const common = (name: string, index: number, incarnation: number): Record<string, unknown> => ({
+/** Settings of every process. */
+function commonSettings({ folder, seed }: ProgramsToRun) {
+  return (name: string, index: number, incarnation: number): Record<string, unknown> => ({
     history: join(folder, `${name}.ndjson`),
     seed: seed + index * 1_000 + incarnation,
   });
+}
+
+/** Starts sagas, runs them, and serves their commands. */
+function sagas(number: number, load: ProgramsToRun): Program {
+  const name = `sagas-${number}`;
+  return [
+    name,
+    'sagas',
+    (incarnation) => ({
+      ...commonSettings(load)(name, 40 + number, incarnation),
+      perSecond: SAGAS_PER_SECOND / 2,
+      customers: Object.keys(CUSTOMERS),
+      skus: Object.keys(SKUS),
+      ...LEASE,
+    }),
+  ];
+}
+
+/** The processes of the load. */
+export function programs(load: ProgramsToRun): Program[] {
+  const { seed, perSecond, keys, local, redis } = load;
+  const common = commonSettings(load);
   const producer = (number: number): Program => [
     `producer-${number}`,
     'producer',
@@ -50,7 +78,11 @@ export function programs({ folder, seed, perSecond, keys, local }: ProgramsToRun
   const timers = (number: number): Program => [
     `timers-${number}`,
     'timers',
-    (incarnation) => common(`timers-${number}`, 15 + number, incarnation),
+    (incarnation) => ({
+      ...common(`timers-${number}`, 15 + number, incarnation),
+      // In odd runs both processes depend on Redis; in even ones one works beside it.
+      ...(number === 1 || seed % 2 === 1 ? { redis } : {}),
+    }),
   ];
   const halves = (number: number): Program => [
     `halves-${number}`,
@@ -70,6 +102,7 @@ export function programs({ folder, seed, perSecond, keys, local }: ProgramsToRun
       group,
       concurrency: GROUPS[group],
       handlesOthers: group === 'by-key',
+      ...(group === 'elsewhere' ? { elsewhere: local } : {}),
       ...LEASE,
     }),
   ];
@@ -86,5 +119,8 @@ export function programs({ folder, seed, perSecond, keys, local }: ProgramsToRun
     consumer('by-key', 2),
     consumer('by-partition', 1),
     consumer('by-partition', 2),
+    consumer('elsewhere', 1),
+    consumer('elsewhere', 2),
+    ...[1, 2].map((number) => sagas(number, load)),
   ];
 }

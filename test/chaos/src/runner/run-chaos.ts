@@ -2,7 +2,6 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { groupLag } from '@waybill/log';
 import { check } from '../checkers/all-checkers.js';
 import type { Evidence, Violation } from '../checkers/evidence.js';
 import { checkProgress } from '../checkers/progress.js';
@@ -14,8 +13,8 @@ import { disturb } from './disturb.js';
 import { gather } from './gather.js';
 import { LogFollower } from './log-follower.js';
 import { Observer } from './observer.js';
-import { GROUPS } from './programs.js';
 import { startSystem, type System } from './system.js';
+import { undone } from './undone.js';
 
 const PER_SECOND = 120;
 /** How long a partition may stand still after a fault's end, in milliseconds. */
@@ -88,8 +87,8 @@ async function settle(
       });
   };
   await stop('producer');
-  // These stop producing, and continue to check back what is open.
-  for (const one of system.processes) if (one.name.startsWith('halves')) one.signal('SIGHUP');
+  // These stop producing, and continue what is open.
+  for (const one of system.processes) if (/^(halves|sagas)/.test(one.name)) one.signal('SIGHUP');
   const end = Date.now() + drainMs;
   let left = await undone(system);
   while (left > 0 && Date.now() < end) {
@@ -105,32 +104,9 @@ async function settle(
   for (const { deaths } of system.processes)
     for (const what of deaths) violations.push({ rule: 'no process ends by itself', what });
   await stop('halves');
+  await stop('sagas');
   await stop('timers');
   await stop('consumer');
   await stop('relay');
   return { problems: violations, stuck: left };
-}
-
-/** Committed messages without a record, and records without a verdict in a group. */
-async function undone({ database, local }: System): Promise<number> {
-  const { rows } = await database.pool.query<{
-    published: number;
-    handled: number;
-    later: number;
-    halves: number;
-  }>(
-    `select (select count(*) from published)::integer as published,
-            (select count(*) from scheduled)::integer - (select count(*) from later_ledger)::integer as later,
-            (select count(*) from half_ledger)::integer as halves,
-            (select count(*) from ledger)::integer + (select count(*) from waybill.dead_letter)::integer
-              + (select count(*) from lost_to_retention)::integer as handled`,
-  );
-  const [row] = rows;
-  if (row === undefined) return 1;
-  const groups = Object.keys(GROUPS);
-  let lag = 0;
-  for (const group of groups) for (const one of await groupLag(database.session, group)) lag += one.lag;
-  const done = await local.pool.query<{ done: number }>('select count(*)::integer as done from half_done');
-  const halves = (done.rows[0]?.done ?? 0) - row.halves;
-  return Math.max(halves, row.published * groups.length - row.handled, lag, row.later);
 }

@@ -4,25 +4,30 @@ import { join } from 'node:path';
 import { PgDatabase } from '@waybill/kernel';
 import { Topics } from '@waybill/log';
 import { migrate } from '@waybill/schema';
-import { createDatabase, type EmbeddedPostgres, startPostgres } from '@waybill/testing';
-import { HALF_TOPIC, LATER_TOPIC, TOPIC } from '../load/topic.js';
+import { createDatabase, type EmbeddedPostgres, type RedisServer, startPostgres } from '@waybill/testing';
+import { startRunRedis } from '../faults/redis-faults.js';
+import { COMMANDS } from '../load/saga-definitions.js';
+import { HALF_TOPIC, LATER_TOPIC, SAGA_GROUP, TOPIC } from '../load/topic.js';
 import type { Mutant, Planting } from '../mutants/mutant.js';
 import { plantInDatabase } from '../mutants/plant-in-database.js';
 import { mountSmallDisk, unmount } from './mount-namespace.js';
+import { watchOwners } from './owner-tables.js';
 import { programs } from './programs.js';
 import { LoadProcess } from './load-process.js';
+import { createSagaTables } from './saga-tables.js';
 import { PUBLISHERS_RING, turnRings } from './turning-rings.js';
 
 const PARTITIONS = 6;
 const KEYS = 60;
 const DISK_MEGABYTES = 600;
 
+const LEDGER = `create table ledger (
+    id bigint generated always as identity, consumer text not null, n integer not null, partition integer not null,
+    log_offset bigint not null, attempt integer not null, delivery text not null, at timestamptz not null default clock_timestamp());`;
 const TABLES = `
   create table chaos_key (key text primary key, turn integer not null default 0);
   create table published (n integer primary key, key text not null, turn integer not null);
-  create table ledger (
-    id bigint generated always as identity, consumer text not null, n integer not null, partition integer not null,
-    log_offset bigint not null, attempt integer not null, delivery text not null, at timestamptz not null default clock_timestamp());
+  ${LEDGER}
   create table scheduled (n integer primary key, due_at timestamptz not null);
   create table lost_to_retention (consumer text not null, n integer not null);
   create table half_ledger (n integer not null);
@@ -33,9 +38,13 @@ const TABLES = `
 export interface System {
   readonly server: EmbeddedPostgres;
   readonly database: PgDatabase;
-  /** The database of the local work of half messages. */
+  /** Another database: of the local work of half messages, and of handlers that write elsewhere. */
   readonly local: PgDatabase;
+  /** The clock of timers; undefined where there is none. */
+  readonly redis: RedisServer | undefined;
   readonly topics: Topics;
+  /** Where the run keeps its files. */
+  readonly folder: string;
   readonly processes: readonly LoadProcess[];
   close(): Promise<void>;
 }
@@ -53,20 +62,26 @@ export async function startSystem(
   await migrate({ connectionString: created.connectionString });
   const database = new PgDatabase({ connectionString: created.connectionString, connectionsMax: 6 });
   await database.pool.query(TABLES);
+  await createSagaTables(database.pool);
+  await watchOwners(database.pool, TOPIC);
   if (mutant !== undefined) await plantInDatabase(database.pool, mutant);
   await turnRings(database.pool);
   const topics = new Topics(database.session);
   await topics.create(TOPIC, { partitions: PARTITIONS });
   await topics.create(LATER_TOPIC, { partitions: 2 });
   await topics.create(HALF_TOPIC, { partitions: 2 });
+  for (const topic of [...Object.values(COMMANDS), `${SAGA_GROUP}.saga-replies`])
+    await topics.create(topic, { partitions: 2 });
   const local = await localDatabase(server);
   const plantings: Planting[] = [PUBLISHERS_RING, ...(mutant === undefined ? [] : [mutant])];
+  const redis = await startRunRedis(folder);
   const processes = await Promise.all(
     programs({
       folder,
       seed,
       perSecond,
       keys: KEYS,
+      redis: redis?.url,
       local: new URL(local.pool.options.connectionString as string).pathname.slice(1),
     }).map(([name, program, settings]) =>
       LoadProcess.create(name, program, created.connectionString, settings, plantings),
@@ -77,12 +92,14 @@ export async function startSystem(
     server,
     database,
     local,
+    redis,
+    folder,
     topics,
     processes,
     close: async () => {
       await Promise.all(processes.map((one) => one.close()));
       await Promise.all([database.close(), local.close()]);
-      await stop();
+      await Promise.all([stop(), redis?.stop()]);
     },
   };
 }
@@ -113,6 +130,6 @@ async function localDatabase(server: EmbeddedPostgres): Promise<PgDatabase> {
   const { connectionString } = await createDatabase(server, 'chaos_local');
   await migrate({ connectionString });
   const local = new PgDatabase({ connectionString, connectionsMax: 2 });
-  await local.pool.query('create table half_done (n integer primary key)');
+  await local.pool.query(`create table half_done (n integer primary key); ${LEDGER}`);
   return local;
 }
