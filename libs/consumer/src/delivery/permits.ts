@@ -97,6 +97,20 @@ export class Permit {
     this.#isHeld = true;
   }
 
+  /**
+   * Waits for the work of another delivery, without the permit: that work may need one. Then acquires the permit again, as it
+   * was. Never rejects.
+   */
+  async awaitWithout(others: Promise<unknown>): Promise<void> {
+    const wasExclusive = this.isExclusive;
+    this.release();
+    await others.catch(() => {});
+    const permit = await (wasExclusive ? this.permits.acquireExclusive() : this.permits.acquire());
+    permit.#isHeld = false;
+    this.isExclusive = wasExclusive;
+    this.#isHeld = true;
+  }
+
   #release(wasUsed: boolean): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;

@@ -16,7 +16,8 @@ const MARKER_AHEAD = 64;
 export class LaneProgress {
   #position: number;
   #marker: number;
-  #storing: Promise<void> = Promise.resolve();
+  /** The newest store that has not ended; undefined if none is running. */
+  #storing: Promise<void> | undefined;
 
   constructor(
     private readonly progress: PartitionProgress,
@@ -57,8 +58,7 @@ export class LaneProgress {
    * @param permit of the delivery that waits for it
    */
   async cover(end: number, position: number, permit: Permit): Promise<void> {
-    if (this.covers(end)) return this.#storing;
-    return this.#store(position, this.#markerAhead(end), permit);
+    if (!this.covers(end)) await this.#store(position, this.#markerAhead(end), permit);
   }
 
   /** Stores a position without moving the marker. */
@@ -68,7 +68,7 @@ export class LaneProgress {
 
   /** Stores a position with nothing in flight, when a lane comes to rest. */
   async storeAtRest(position: number): Promise<void> {
-    await this.#storing.catch(() => {});
+    await this.#storing?.catch(() => {});
     if (position !== this.#position || position !== this.#marker) await this.#store(position, position);
   }
 
@@ -81,13 +81,17 @@ export class LaneProgress {
   #store(position: number, marker: number, permit?: Permit): Promise<void> {
     const before = this.#storing;
     const storing = (async () => {
-      await before.catch(() => {});
+      // The store before may wait for a permit to repeat itself: all must not be held by those that wait for it.
+      if (before !== undefined) await (permit?.awaitWithout(before) ?? before.catch(() => {}));
       await this.writer.write([this.progress.advance(position, marker)], permit);
       this.#position = position;
       this.#marker = marker;
     })();
-    storing.catch(() => {});
     this.#storing = storing;
+    const ended = (): void => {
+      if (this.#storing === storing) this.#storing = undefined;
+    };
+    storing.then(ended, ended);
     return storing;
   }
 }

@@ -1,0 +1,67 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { Consumer, resolveSubscription } from '@waybill/consumer';
+import { PgTransactionRunner } from '@waybill/kernel';
+import { waitUntil } from '@waybill/testing';
+import { Fixture, numbersOf, upTo } from '../support/fixture.js';
+
+const MESSAGES = 400;
+const CONCURRENCY = 4;
+
+let fixture: Fixture;
+let consumer: Consumer | undefined;
+beforeEach(async () => {
+  fixture = await Fixture.create({ orders: { partitions: 2 } });
+});
+afterEach(async () => {
+  await consumer?.stop();
+  await fixture.close();
+});
+
+/** Lets writes of positions fail as on a full disk. */
+async function fillDisk(): Promise<() => Promise<unknown>> {
+  const { pool } = fixture.database;
+  await pool.query(`
+    create function fail() returns trigger language plpgsql as $$
+    begin
+      raise exception using errcode = '53100', message = 'could not extend file: No space left on device';
+    end $$;
+    create trigger disk_full before insert on waybill.consumer_position for each row execute function fail()`);
+  return () => pool.query('drop trigger disk_full on waybill.consumer_position');
+}
+
+test('deliveries that wait for a full disk continue when there is space again', async () => {
+  const { database, topics, signals } = fixture;
+  const handled: number[] = [];
+  const warnings: string[] = [];
+  consumer = new Consumer(
+    {
+      group: 'shop',
+      subscriptions: [
+        resolveSubscription('orders', async ({ payload }) => {
+          handled.push((payload as { n: number }).n);
+        }),
+      ],
+      bus: database,
+      transactions: new PgTransactionRunner(database),
+      topics,
+      signals,
+      logger: { debug() {}, info() {}, error() {}, warn: (line) => void warnings.push(line) },
+    },
+    { maxConcurrency: CONCURRENCY, pollMaxMs: 50 },
+  );
+  await consumer.start();
+  await fixture.publish(0);
+  await fixture.moveAll();
+  await waitUntil(() => handled.length === 1, { describe: 'the first message is handled' });
+
+  const free = await fillDisk();
+  for (let n = 1; n < MESSAGES; n += 1) await fixture.publish(n);
+  await fixture.moveAll();
+  await waitUntil(() => warnings.some((line) => line.includes('No space left')), {
+    describe: 'a position is refused',
+  });
+  await free();
+  await waitUntil(() => handled.length >= MESSAGES, { describe: 'everything is handled', timeoutMs: 20_000 });
+  expect(numbersOf(await fixture.log())).toEqual(upTo(MESSAGES));
+  expect(handled.toSorted((a, b) => a - b)).toEqual(upTo(MESSAGES));
+}, 60_000);
