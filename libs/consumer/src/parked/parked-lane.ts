@@ -85,6 +85,7 @@ export class ParkedLane {
         dueAt: row.dueInMs === null ? Infinity : now + row.dueInMs,
         failingSince: row.failingForMs === null ? undefined : now - row.failingForMs,
         fromDeadLetter: row.fromDeadLetter,
+        crashes: row.crashes,
         stored: true,
       });
     }
@@ -108,6 +109,7 @@ export class ParkedLane {
         dueAt: delayMs === 'decision' ? Infinity : now + (delayMs ?? 0),
         failingSince: failingForMs === null ? undefined : now - failingForMs,
         fromDeadLetter: delayMs === 'decision',
+        crashes: 0,
         stored: false,
       };
     });
@@ -163,6 +165,7 @@ export class ParkedLane {
           dueAt,
           failingSince: undefined,
           fromDeadLetter: true,
+          crashes: 0,
           stored: true,
         });
       } else if (known.dueAt === Infinity && dueInMs !== null) {
@@ -200,10 +203,9 @@ export class ParkedLane {
     const { progress } = this.tools.environment;
     const { charged, parkedSuspects } = this.start;
     // A process charges it once, however often its lane is reopened.
-    const isCharged = parkedSuspects.has(entry.offset) && !charged.has(entry.offset);
+    const isCharged = parkedSuspects.has(entry.offset) && charged.missing(entry.offset, entry.crashes, 1) > 0;
     const begin = this.#store.begin(offsets, isCharged);
     const [rows] = await this.tools.writer.write([begin, progress.fence()], permit);
-    if (isCharged) charged.add(entry.offset);
     const begun = this.#store.begun(rows);
     for (const [offset, message] of begun) if (offset !== entry.offset) this.#begun.set(offset, message);
     return begun.get(entry.offset);
@@ -259,7 +261,7 @@ export class ParkedLane {
   /** An attempt has ended without a crash. */
   #survived({ offset }: ParkedEntry): void {
     this.start.parkedSuspects.delete(offset);
-    this.start.charged.delete(offset);
+    this.start.charged.clear(offset);
   }
 
   #finish(entry: ParkedEntry): void {

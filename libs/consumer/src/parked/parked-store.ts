@@ -34,6 +34,8 @@ export interface ParkedRow {
   readonly dueInMs: number | null;
   readonly failingForMs: number | null;
   readonly inFlight: boolean;
+  /** How often it has been started alone after a crash. */
+  readonly crashes: number;
   readonly fromDeadLetter: boolean;
 }
 
