@@ -11,6 +11,8 @@ export interface Machine {
   /** What it runs, in words. */
   readonly what: string;
   readonly world: WorldOptions;
+  /** Its share of all schedules, relative to the other machines': fewer where a schedule takes longer. */
+  readonly share: number;
   /** Bugs that can be planted in its model, with what they break. */
   readonly bugs: Readonly<Record<string, string>>;
   /** Sets up the tasks of one run. @param bug the bug planted in its model */

@@ -33,6 +33,8 @@ export async function runSchedule(
   choices: Choices,
   { bug, traced = false }: ScheduleOptions = {},
 ): Promise<Outcome> {
+  // Stacks cost more than the rest of an error; only a trace shows them.
+  Error.stackTraceLimit = traced ? 10 : 0;
   const world = new World(choices, machine.world, traced);
   current = world;
   const run = machine.build(world, bug);

@@ -7,7 +7,7 @@ import { shrink } from './shrink.js';
 export interface Simulation {
   /** The machines, by name. */
   readonly machines: ReadonlyMap<string, Machine>;
-  /** Schedules in all; the machines share them. */
+  /** Schedules in all, which the machines share. */
   readonly schedules: number;
   readonly seed: number;
   /** The bug planted in the model, if any. */
@@ -32,10 +32,11 @@ export async function runSimulation(simulation: Simulation): Promise<SimulationR
   const began = performance.now();
   const broken: string[] = [];
   let done = 0;
-  const share = Math.ceil(schedules / machines.size);
+  const shares = [...machines.values()].reduce((sum, { share }) => sum + share, 0);
   for (const [name, machine] of machines) {
     const machineBegan = performance.now();
-    const { ran, failed } = await runMachine(simulation, name, machine, share);
+    const most = Math.ceil((schedules * machine.share) / shares);
+    const { ran, failed } = await runMachine(simulation, name, machine, most);
     const seconds = (performance.now() - machineBegan) / 1_000;
     done += ran;
     if (failed) broken.push(name);
@@ -50,17 +51,17 @@ async function runMachine(
   simulation: Simulation,
   name: string,
   machine: Machine,
-  share: number,
+  most: number,
 ): Promise<{ readonly ran: number; readonly failed: boolean }> {
   const { seed, bug } = simulation;
-  for (let index = 0; index < share; index += 1) {
+  for (let index = 0; index < most; index += 1) {
     const scheduleSeed = (seed + index) >>> 0;
     const outcome = await runSchedule(machine, Choices.fromSeed(scheduleSeed), { bug });
     if (outcome.violation === undefined) continue;
     await report(simulation, name, machine, scheduleSeed, outcome);
     return { ran: index + 1, failed: true };
   }
-  return { ran: share, failed: false };
+  return { ran: most, failed: false };
 }
 
 async function report(

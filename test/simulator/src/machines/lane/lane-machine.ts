@@ -9,6 +9,7 @@ import { LaneRules } from './lane-rules.js';
 /** Lanes with the product's classes: window, parked messages, attempts, verdicts, crash charges, progress. */
 export const laneMachine: Machine = {
   what: 'lanes: window, parked messages, attempts, verdicts',
+  share: 2,
   world: { stormSteps: 250, mostSteps: 4_000, mostFaults: 5, faultOdds: 40, timeOdds: 12 },
   bugs: {
     'no-fence': 'every owner passes the fence',

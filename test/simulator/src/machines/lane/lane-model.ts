@@ -24,7 +24,7 @@ interface PositionRow {
 }
 
 /** Statements of the model's membership, and the effect of the handlers. */
-export const heartbeat = statement<[memberId: string], OwnerRow>('lane-heartbeat', '');
+export const heartbeat = statement<[memberId: string], OwnerRow & { isFree: boolean }>('lane-heartbeat', '');
 export const claim = statement<[memberId: string], never>('lane-claim', '');
 export const release = statement<[memberId: string], never>('lane-release', '');
 export const reclaim = statement<[memberId: string, epoch: number], { epoch: number | null }>(
@@ -118,7 +118,7 @@ export class LaneModel {
       .some((member) => member.memberId === memberId && member.leaseUntilMs > nowMs);
   }
 
-  #heartbeat(transaction: Transaction, memberId: string): OwnerRow[] {
+  #heartbeat(transaction: Transaction, memberId: string): (OwnerRow & { isFree: boolean })[] {
     this.server.xidOf(transaction);
     const row = { memberId, leaseUntilMs: this.server.world.nowMs + LEASE_MS };
     const known = this.members
@@ -126,7 +126,8 @@ export class LaneModel {
       .find((version) => version.row.memberId === memberId);
     if (known === undefined) this.members.insert(transaction, row);
     else this.members.replace(transaction, known, row);
-    return [this.#ownerSeen(transaction)];
+    const owner = this.#ownerSeen(transaction);
+    return [{ ...owner, isFree: !this.#isAlive(transaction, owner.ownerId) }];
   }
 
   /** Takes a partition whose owner's lease is over. */

@@ -11,7 +11,7 @@ import { claim, effect, GROUP_ID, heartbeat, PARTITION_ID, reclaim, release } fr
 import type { OwnerRow } from './lane-model.js';
 
 const HEARTBEAT_MS = 300;
-const FETCH_MS = 150;
+const FETCH_MS = 200;
 const TICK_MS = 1_000;
 const DRAIN_MS = 500;
 const MAX_CRASHES = 3;
@@ -120,7 +120,7 @@ export class LaneProcess {
     }
     if (isMine && row.targetId !== null) return this.#giveUp();
     if (isMine && !this.#isLeaving && this.#ownership === undefined) this.#assign(row);
-    if (!isMine) await session.run(claim, this.memberId);
+    if (row.isFree) await session.run(claim, this.memberId);
   }
 
   /** Drains while the heartbeats go on, then releases. */

@@ -82,8 +82,3 @@ function int64(value: number): Buffer {
   bytes.writeBigInt64BE(BigInt(value));
   return bytes;
 }
-
-/** The message's number, from the id in the text form of the log. */
-export function messageOf(id: string): number {
-  return Number.parseInt(id.slice(-8), 16);
-}

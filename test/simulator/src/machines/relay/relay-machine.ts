@@ -21,6 +21,7 @@ const REST_PASSES = 2;
 /** Relays with the product's class, two at a time, over a model of PostgreSQL. */
 export const relayMachine: Machine = {
   what: 'the hand-over from outbox to log',
+  share: 5,
   world: { stormSteps: 160, mostSteps: 1_500, mostFaults: 4, faultOdds: 30, timeOdds: 10 },
   bugs: {
     'no-relay-lock': 'two relays work at the same time',

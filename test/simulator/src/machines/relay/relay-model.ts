@@ -1,10 +1,9 @@
-import { decodeBatch } from '@waybill/log';
-import { MESSAGE_ID_HEADER } from '@waybill/log/internal';
+import { type AppendedMessage, appendedMessages } from '../../model/appended-messages.js';
 import { type ModelServer, SqlError } from '../../model/model-server.js';
 import { Snapshot } from '../../model/snapshot.js';
 import { Table } from '../../model/table.js';
 import type { Transaction } from '../../model/transaction.js';
-import { binaryRow, messageOf, type OutboxModelRow, selects } from './outbox-copy.js';
+import { binaryRow, type OutboxModelRow, selects } from './outbox-copy.js';
 
 interface CursorRow {
   readonly seq: number;
@@ -15,11 +14,8 @@ interface CursorRow {
 }
 
 /** A message in the model's log. */
-export interface LogModelRow {
-  readonly partitionId: number;
+export interface LogModelRow extends AppendedMessage {
   readonly offset: number;
-  readonly key: string;
-  readonly message: number;
 }
 
 /** Slots of the model's outbox. */
@@ -153,19 +149,14 @@ export class RelayModel {
     for (const id of [...new Set(partitionIds)].toSorted((a, b) => a - b))
       await this.server.locks.take(`append ${id}`, transaction, 'exclusive');
     this.server.xidOf(transaction);
-    let at = 0;
-    const appended: unknown[] = [];
-    for (const [index, partitionId] of partitionIds.entries()) {
-      const known = this.server.rows(this.log, transaction).filter((row) => row.partitionId === partitionId);
-      let offset = known.reduce((end, row) => Math.max(end, row.offset + 1), 0);
-      appended.push({ partitionId, baseOffset: offset });
-      for (const { key, headers } of decodeBatch(data.subarray(at, at + (byteLengths[index] as number)))) {
-        const id = headers.find((header) => header.key === MESSAGE_ID_HEADER)?.value?.toString() ?? '';
-        this.log.insert(transaction, { partitionId, offset, key: String(key), message: messageOf(id) });
-        offset += 1;
-      }
-      at += byteLengths[index] as number;
-    }
+    const next = (partitionId: number): number =>
+      this.server
+        .rows(this.log, transaction)
+        .filter((row) => row.partitionId === partitionId)
+        .reduce((end, row) => Math.max(end, row.offset + 1), 0);
+    const appended = partitionIds.map((partitionId) => ({ partitionId, baseOffset: next(partitionId) }));
+    for (const message of appendedMessages(partitionIds, byteLengths, data))
+      this.log.insert(transaction, { ...message, offset: next(message.partitionId) });
     return appended;
   }
 

@@ -13,6 +13,7 @@ const OPERATOR_MS = 3_000;
 /** The product's saga machine between a model of its engine, of the log and of participants with barriers. */
 export const sagaMachine: Machine = {
   what: 'the state machine of sagas',
+  share: 5,
   world: { stormSteps: 150, mostSteps: 3_000, mostFaults: 5, faultOdds: 25, timeOdds: 12 },
   bugs: {
     'no-row-lock': 'two engines change a saga at the same time',
