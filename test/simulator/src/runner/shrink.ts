@@ -2,8 +2,8 @@ import { Choices } from '../scheduler/choices.js';
 import type { Machine } from './machine.js';
 import { type Outcome, runSchedule, type ScheduleOptions } from './run-schedule.js';
 
-/** Runs that shrinking may take. */
-const MOST_RUNS = 3_000;
+/** Steps that shrinking may take, in all its runs together. */
+const MOST_STEPS = 400_000;
 
 /**
  * Finds a smaller run that breaks the same rule, on the sequence of choices: it leaves out chunks, then lowers single
@@ -20,7 +20,7 @@ class Shrinker {
   best: readonly number[];
   readonly #rule: string | undefined;
   #size: Size;
-  #runs = 0;
+  #steps = 0;
 
   constructor(
     private readonly machine: Machine,
@@ -33,7 +33,7 @@ class Shrinker {
   }
 
   async run(): Promise<void> {
-    for (let before: Size | undefined; before !== this.#size && this.#runs < MOST_RUNS;) {
+    for (let before: Size | undefined; before !== this.#size && this.#steps < MOST_STEPS;) {
       before = this.#size;
       await this.#dropChunks();
       await this.#lower();
@@ -64,12 +64,12 @@ class Shrinker {
   /** Takes these choices if they break the same rule in a smaller run. */
   async #try(choices: readonly number[]): Promise<void> {
     const shorter = withoutZeros(choices);
-    if (this.#runs >= MOST_RUNS || shorter.length > this.best.length) return;
-    this.#runs += 1;
+    if (this.#steps >= MOST_STEPS || shorter.length > this.best.length) return;
     const { violation, steps } = await runSchedule(this.machine, Choices.replay(shorter), {
       ...this.options,
       traced: false,
     });
+    this.#steps += steps;
     const size = sizeOf(shorter, steps);
     if (violation === undefined || violation.rule !== this.#rule || !isSmaller(size, this.#size)) return;
     this.best = shorter;

@@ -195,11 +195,16 @@ export class World {
   }
 
   #injectFault(): void {
-    if (this.choices.below(3) !== 0) return this.strike();
-    const parked = this.#parked[this.#parked.length === 0 ? 0 : this.choices.below(this.#parked.length)];
-    if (parked === undefined) return;
+    const kind = this.choices.oneOf(['late', 'stall', 'strike', 'strike'] as const);
+    if (kind === 'strike') return this.strike();
     const delayMs = this.choices.oneOf(DELAYS_MS);
-    parked.notBeforeMs = this.nowMs + delayMs;
-    this.note(() => `FAULT: ${parked.process?.name ?? 'server'} ${parked.label}: ${delayMs} ms late`);
+    const late =
+      kind === 'stall' || this.#parked.length === 0
+        ? this.#parked
+        : [this.#parked[this.choices.below(this.#parked.length)] as Parked];
+    // A server that stalls holds up everything that is under way.
+    for (const parked of late) parked.notBeforeMs = this.nowMs + delayMs;
+    const what = late.map(({ process, label }) => `${process?.name ?? 'server'} ${label}`).join(', ');
+    this.note(() => `FAULT: ${delayMs} ms late: ${what}`);
   }
 }

@@ -33,6 +33,8 @@ export class LaneLoad {
   endOffset: number;
   /** What handlers have asked for, by offset. */
   readonly asked = new Map<number, Set<Mood>>();
+  /** Messages whose handler has ended well. */
+  readonly succeeded = new Set<number>();
   /** How often handlers have failed, by offset. */
   readonly failures = new Map<number, number>();
 

@@ -190,6 +190,7 @@ export class LaneProcess {
         await this.world.step('never goes on', this.process);
       }
       endHandler(mood);
+      this.load.succeeded.add(offset);
     } finally {
       this.running.delete(offset);
     }

@@ -92,6 +92,8 @@ export class LaneRules {
     const { world, load } = this;
     const done = this.model.ledger.committed.map(({ offset }) => offset);
     for (const [at, offset] of done.entries()) {
+      if (!load.succeeded.has(offset))
+        world.broken('only a handler that succeeds has effects', `message ${offset}`);
       if (done.indexOf(offset) !== at) world.broken('every effect happens once', `message ${offset}`);
       const key = load.keys[offset] ?? null;
       if (key === null && this.settings.concurrency === 'key') continue;
