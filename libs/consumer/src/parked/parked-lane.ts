@@ -58,6 +58,17 @@ export class ParkedLane {
     return Math.max(0, this.tools.environment.context.maxParked - this.queue.size);
   }
 
+  /**
+   * Whether records of the log have to wait. In order `partition`, a message that an operator has redriven goes before
+   * them until it has ended, retries included, unless its topic has let them pass.
+   */
+  get blocksLog(): boolean {
+    const { subscription, topic } = this.tools.environment;
+    if (subscription.concurrency === 'partition' && topic.onDeadLetter !== 'unblock')
+      return this.queue.size > 0;
+    return this.blocksPartition;
+  }
+
   /** Whether the whole partition has to wait for an operator. */
   get blocksPartition(): boolean {
     if (this.queue.awaitingOperatorCount === 0) return false;
@@ -130,6 +141,11 @@ export class ParkedLane {
     if (begun === undefined) return this.#finish(entry);
     if (begun.dueInMs !== 0) {
       return this.queue.again(entry, begun.dueInMs === null ? Infinity : this.#now + begun.dueInMs);
+    }
+    // An operator has redriven it, which this process has not been told.
+    if (begun.attempts < entry.attempts) {
+      entry.attempts = begun.attempts;
+      entry.failingSince = undefined;
     }
     const record: LaneRecord = { ...begun.record, isRedriven: entry.fromDeadLetter };
     const message = this.#followed(entry, record);

@@ -3,6 +3,7 @@ import type { Machine } from '../../runner/machine.js';
 import type { World } from '../../scheduler/world.js';
 import { LaneLoad } from './lane-load.js';
 import { LaneModel, LEASE_MS } from './lane-model.js';
+import { operate } from './lane-operator.js';
 import { LaneProcess, type LaneSettings } from './lane-process.js';
 import { LaneRules } from './lane-rules.js';
 
@@ -30,6 +31,7 @@ export const laneMachine: Machine = {
       await world.sleep(1_200);
       load.appendRest();
     });
+    if (settings.onDeadLetter !== 'unblock') world.spawn(() => operate(world, server, model));
     world.isOver = () => rules.isOver;
     return { atEnd: () => {} };
   },
@@ -42,6 +44,7 @@ function settingsOf({ choices }: World): LaneSettings {
     delayMs: choices.oneOf([100, 0, 1_500]),
     maxConcurrency: choices.oneOf([4, 1, 2]),
     maxParked: choices.oneOf([100, 1]),
+    onDeadLetter: choices.oneOf(['unblock', 'park', 'block']),
     together: choices.oneOf([true, false]),
   };
 }

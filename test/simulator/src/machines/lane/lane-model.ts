@@ -1,6 +1,6 @@
 import { statement } from '@waybill/kernel/internal';
 import { type ModelServer, SqlError } from '../../model/model-server.js';
-import { Table } from '../../model/table.js';
+import { Table, type Version } from '../../model/table.js';
 import type { Transaction } from '../../model/transaction.js';
 import { ParkedModel } from './parked-model.js';
 
@@ -14,6 +14,12 @@ export interface OwnerRow {
   readonly ownerId: string | null;
   readonly epoch: number;
   readonly targetId: string | null;
+}
+
+interface DeadLetterRow {
+  readonly offset: number;
+  readonly reason: string;
+  readonly state: 'open' | 'redriving' | 'redriven' | 'discarded';
 }
 
 interface PositionRow {
@@ -48,7 +54,7 @@ export class LaneModel {
   readonly positions = new Table<PositionRow>();
   readonly marks = new Table<{ readonly offset: number; readonly verdict: number }>();
   readonly charges = new Table<{ readonly offset: number }>();
-  readonly deadLetters = new Table<{ readonly offset: number; readonly reason: string }>();
+  readonly deadLetters = new Table<DeadLetterRow>();
   readonly ledger = new Table<{ readonly offset: number }>();
   readonly parked: ParkedModel;
   #nextId = 1;
@@ -83,6 +89,7 @@ export class LaneModel {
       'read-marks': this.#readMarks.bind(this),
       'read-charges': this.#readCharges.bind(this),
       'insert-dead-letter': this.#insertDeadLetter.bind(this),
+      'resolve-redriven': this.#resolveRedriven.bind(this),
     });
   }
 
@@ -262,13 +269,36 @@ export class LaneModel {
       }));
   }
 
-  #insertDeadLetter(transaction: Transaction, ...params: unknown[]): never[] {
-    const [, , offset] = params as number[];
+  async #insertDeadLetter(transaction: Transaction, ...params: unknown[]): Promise<never[]> {
+    const offset = params[2] as number;
     const reason = REASONS.find((name) => params.includes(name)) ?? 'unknown';
     this.server.xidOf(transaction);
-    this.deadLetters.insert(transaction, { offset: offset as number, reason });
+    const known = await this.#deadLetter(transaction, offset);
+    if (known === undefined) this.deadLetters.insert(transaction, { offset, reason, state: 'open' });
+    else if (known.row.state === 'redriving')
+      this.deadLetters.replace(transaction, known, { reason, state: 'open' });
     transaction.fact('dead', { offset, reason });
     return [];
+  }
+
+  async #resolveRedriven(
+    transaction: Transaction,
+    _group: number,
+    _partition: number,
+    offset: number,
+  ): Promise<never[]> {
+    const known = await this.#deadLetter(transaction, offset);
+    if (known?.row.state === 'redriving') this.deadLetters.replace(transaction, known, { state: 'redriven' });
+    return [];
+  }
+
+  /** The newest version of a dead letter, under its lock. */
+  async #deadLetter(transaction: Transaction, offset: number): Promise<Version<DeadLetterRow> | undefined> {
+    await this.server.locks.take(`dead ${offset}`, transaction, 'exclusive');
+    this.server.xidOf(transaction);
+    return this.deadLetters
+      .seen(this.server.snapshot(), transaction)
+      .find(({ row }) => row.offset === offset);
   }
 
   #effect(transaction: Transaction, offset: number, memberId: string, epoch: number): never[] {

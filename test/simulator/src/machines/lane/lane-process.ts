@@ -1,5 +1,11 @@
 import { type Delivery, type Handler, resolveSubscription, type Subscription } from '@waybill/consumer';
-import { ConsumerCounters, LaneOpener, OwnedPartitions, Permits } from '@waybill/consumer/internal';
+import {
+  ConsumerCounters,
+  LaneOpener,
+  listRedriven,
+  OwnedPartitions,
+  Permits,
+} from '@waybill/consumer/internal';
 import { silentLogger } from '@waybill/kernel';
 import { type LogReader, type Ownership, Sealer, type Topics } from '@waybill/log';
 import { ModelDatabase } from '../../model/model-database.js';
@@ -13,6 +19,7 @@ import type { OwnerRow } from './lane-model.js';
 const HEARTBEAT_MS = 300;
 const FETCH_MS = 200;
 const TICK_MS = 1_000;
+const REDRIVES_MS = 900;
 const DRAIN_MS = 500;
 const MAX_CRASHES = 3;
 
@@ -23,6 +30,7 @@ export interface LaneSettings {
   readonly delayMs: number;
   readonly maxConcurrency: number;
   readonly maxParked: number;
+  readonly onDeadLetter: 'unblock' | 'park' | 'block';
   /** Whether verdicts and COMMIT go in one round trip. */
   readonly together: boolean;
 }
@@ -51,13 +59,13 @@ export class LaneProcess {
     server: ModelServer,
     readonly memberId: string,
     private readonly load: LaneLoad,
-    settings: LaneSettings,
+    private readonly settings: LaneSettings,
     private readonly observer: LaneObserver,
   ) {
     this.process = new SimProcess(world, memberId);
     const { clock } = this.process;
     this.#database = new ModelDatabase(server, this.process);
-    const topics = topicsOf() as unknown as Topics;
+    const topics = topicsOf(settings.onDeadLetter) as unknown as Topics;
     const membership = { memberId, reclaim: (owned: readonly Ownership[]) => this.#reclaim(owned) };
     this.#partitions = new OwnedPartitions({
       group: 'group',
@@ -99,6 +107,7 @@ export class LaneProcess {
     this.process.spawn(() => this.#belong());
     this.process.spawn(() => this.#fetch());
     this.process.spawn(() => this.#tick());
+    if (this.settings.onDeadLetter !== 'unblock') this.process.spawn(() => this.#watchRedrives());
   }
 
   /** Heartbeats, and follows the owner's row. */
@@ -175,6 +184,22 @@ export class LaneProcess {
     }
   }
 
+  /** As RedriveWatch does: passes operators' decisions to the lane. */
+  async #watchRedrives(): Promise<void> {
+    for (;;) {
+      await this.process.clock.sleep(REDRIVES_MS);
+      const lanes = this.#partitions.lanes();
+      if (lanes.length === 0) continue;
+      const rows = await this.#database.session
+        .run(listRedriven, GROUP_ID, [PARTITION_ID])
+        .catch(() => undefined);
+      if (rows === undefined) continue;
+      for (const lane of lanes) lane.reconcile(rows);
+      this.#partitions.stirAll();
+      this.#partitions.pump();
+    }
+  }
+
   async #handle(delivery: Delivery): Promise<void> {
     const { offset, session, attempt } = delivery;
     const epoch = this.#epoch;
@@ -217,16 +242,16 @@ function subscriptionOf(
 const TOPIC = {
   name: 'orders',
   retentionMs: 1,
-  onDeadLetter: 'unblock',
   onExpired: 'drop',
   partitionIds: [PARTITION_ID],
 } as const;
 
-function topicsOf(): object {
+function topicsOf(onDeadLetter: LaneSettings['onDeadLetter']): object {
+  const topic = { ...TOPIC, onDeadLetter };
   return {
-    refresh: async () => new Map([[TOPIC.name, TOPIC]]),
+    refresh: async () => new Map([[TOPIC.name, topic]]),
     locate: () => ({ topic: TOPIC.name, number: 0 }),
-    find: async () => TOPIC,
+    find: async () => topic,
   };
 }
 

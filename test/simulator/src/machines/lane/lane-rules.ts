@@ -135,7 +135,10 @@ export class LaneRules {
 
   #hasEnded(offset: number): boolean {
     const isOf = (row: { readonly offset: number }): boolean => row.offset === offset;
-    if (this.model.ledger.committed.some(isOf) || this.model.deadLetters.committed.some(isOf)) return true;
+    if (this.model.ledger.committed.some(isOf)) return true;
+    const letter = this.model.deadLetters.committed.find(isOf);
+    if (letter?.state === 'discarded' || (letter !== undefined && this.settings.onDeadLetter === 'unblock'))
+      return true;
     return this.#dropped.has(offset) || this.load.asked.get(offset)?.has('drop') === true;
   }
 }

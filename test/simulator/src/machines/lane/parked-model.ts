@@ -30,6 +30,7 @@ export class ParkedModel {
       'delay-parked': this.#delay.bind(this),
       'remove-parked': this.#remove.bind(this),
       'rest-parked': this.#rest.bind(this),
+      'list-redriven': this.#listRedriven.bind(this),
     });
   }
 
@@ -78,6 +79,27 @@ export class ParkedModel {
       .rows(this.rows, transaction)
       .toSorted((a, b) => a.offset - b.offset)
       .map((row) => ({ ...row, partitionId, ...this.#timesOf(row) }));
+  }
+
+  #listRedriven(transaction: Transaction, group: number, partitionIds: readonly number[]): unknown[] {
+    const listed = this.#list(transaction, group, partitionIds) as { readonly fromDeadLetter: boolean }[];
+    return listed.filter(({ fromDeadLetter }) => fromDeadLetter);
+  }
+
+  /** An operator has it run again. */
+  async redrive(transaction: Transaction, offset: number): Promise<void> {
+    const version = await this.#locked(transaction, offset);
+    if (version === undefined) return;
+    const dueAtMs = this.server.world.nowMs;
+    const again = { attempts: 0, crashes: 0, inFlight: false, firstFailedAtMs: null, fromDeadLetter: true };
+    this.rows.replace(transaction, version, { ...again, dueAtMs });
+  }
+
+  /** An operator has decided that it is not handled. */
+  async discard(transaction: Transaction, offset: number): Promise<void> {
+    const version = await this.#locked(transaction, offset);
+    if (version !== undefined) this.rows.remove(transaction, version);
+    transaction.fact('progress', offset);
   }
 
   async #begin(
