@@ -98,6 +98,20 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     find: 'return this.#running > 0 || isBlocked(first.key) ? undefined : this.#start([first], true);',
     replace: 'return isBlocked(first.key) ? undefined : this.#start([first], true);',
   },
+  'redriven-overtaken': {
+    what: 'in order partition, later messages pass one that an operator has redriven',
+    simulator: 'lane',
+    at: { file: 'consumer/dist/parked/parked-lane.js' },
+    find: 'return this.queue.size > 0;',
+    replace: 'return this.blocksPartition;',
+  },
+  'redriven-attempts-stay': {
+    what: 'a redriven message keeps the attempts that it had',
+    simulator: 'lane',
+    at: { file: 'consumer/dist/parked/parked-lane.js' },
+    find: 'if (begun.attempts < entry.attempts)',
+    replace: 'if (false)',
+  },
   'fence-open': ofModel('lane', 'no-fence', 'every owner passes the fence'),
   'fence-unlocked': ofModel('lane', 'fence-without-lock', 'the fence does not lock the row of the owner'),
   'reclaim-too-early': ofModel(
