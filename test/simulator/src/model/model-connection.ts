@@ -38,10 +38,6 @@ export class ModelConnection {
     return this.#open;
   }
 
-  get isLost(): boolean {
-    return this.#isLost;
-  }
-
   async run<Params extends readonly unknown[], Row>(
     statement: Statement<Params, Row>,
     ...params: Params

@@ -11,7 +11,7 @@ export interface Version<Row> {
 
 /** A model of a table: rows have versions, and a snapshot decides which of them a statement sees. */
 export class Table<Row> {
-  #versions: Version<Row>[] = [];
+  readonly #versions: Version<Row>[] = [];
 
   insert(transaction: Transaction, row: Row): void {
     this.#versions.push({ row, by: transaction.unit, gone: undefined });
@@ -44,10 +44,5 @@ export class Table<Row> {
     const isDone = (unit: Unit | undefined): boolean =>
       unit !== undefined && !unit.isRolledBack && unit.transaction.state === 'committed';
     return this.#versions.filter(({ by, gone }) => isDone(by) && !isDone(gone)).map(({ row }) => row);
-  }
-
-  /** TRUNCATE, under a lock that excludes every writer. */
-  truncate(): void {
-    this.#versions = [];
   }
 }

@@ -17,31 +17,32 @@ function generator(seed: number): () => number {
 export class Choices {
   /** The choices made so far. */
   readonly made: number[] = [];
-  readonly #next: () => number | undefined;
+  readonly #draw: (count: number) => number;
 
-  private constructor(next: () => number | undefined) {
-    this.#next = next;
+  /** @param draw draws a number from 0 to `count` - 1 */
+  private constructor(draw: (count: number) => number) {
+    this.#draw = draw;
   }
 
   /** Draws choices from a seed. */
   static fromSeed(seed: number): Choices {
-    return new Choices(generator(seed));
+    const next = generator(seed);
+    return new Choices((count) => next() % count);
   }
 
   /** Replays choices; after the last one, every choice is 0. */
   static replay(choices: readonly number[]): Choices {
     let at = 0;
-    const choicesMade = new Choices(() => choices[at++]);
-    choicesMade.#isReplay = true;
-    return choicesMade;
+    return new Choices((count) => {
+      const choice = choices[at] ?? 0;
+      at += 1;
+      return Math.min(choice, count - 1);
+    });
   }
-
-  #isReplay = false;
 
   /** A number from 0 to `count` - 1. */
   below(count: number): number {
-    const drawn = this.#next() ?? 0;
-    const choice = this.#isReplay ? Math.min(drawn, count - 1) : drawn % count;
+    const choice = this.#draw(count);
     this.made.push(choice);
     return choice;
   }

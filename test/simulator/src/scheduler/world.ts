@@ -48,7 +48,6 @@ export class World {
   /** Injects a fault of the machine's own kinds. */
   strike: () => void = () => {};
   #faultsLeft: number;
-  #isDisturbed = true;
   #parked: Parked[] = [];
   #sleepers: Sleeper[] = [];
   readonly #trace: string[] | undefined;
@@ -68,12 +67,7 @@ export class World {
 
   /** Whether faults may still happen. */
   get isStormy(): boolean {
-    return this.#isDisturbed && this.steps < this.options.stormSteps;
-  }
-
-  /** Ends the faults early. */
-  calm(): void {
-    this.#isDisturbed = false;
+    return this.steps < this.options.stormSteps;
   }
 
   /** Whether to inject a fault here: one in `odds` times, as long as faults are left. */
