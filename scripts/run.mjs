@@ -1,5 +1,5 @@
 /**
- * node scripts/run.mjs demo|test|test:bare|bench|chaos|build|verify [-- arguments]
+ * node scripts/run.mjs demo|test|test:bare|bench|chaos|simulate|build|verify [-- arguments]
  *
  * The entry point to everything that runs in this repository. Works on a fresh clone with nothing but Node: what is
  * missing is set up first. Exits with the code of the program that it ran.
@@ -19,6 +19,7 @@ const commands = {
   demo: (args) => runNode([join(projectRoot, 'dist', 'demo', 'main.js'), ...args]),
   bench: (args) => runNode([join(projectRoot, 'bench', 'dist', 'main.js'), ...args]),
   chaos: (args) => runNode([join(projectRoot, 'test', 'chaos', 'dist', 'main.js'), ...args]),
+  simulate: (args) => runNode([join(projectRoot, 'test', 'simulator', 'dist', 'main.js'), ...args]),
   test: (args) => runNode([...jest(), ...args]),
   'test:bare': (args) => onBareMachine((env) => runScript('test', args, env)),
   verify,

@@ -14,7 +14,12 @@ export {
   replyTopicOf,
   REQUEST_ID_HEADER,
 } from './reply/reply.js';
-export { parkedBacklogs } from './statements.generated.js';
+export { listRedriven, parkedBacklogs } from './statements.generated.js';
 export { isTopicPattern, TopicPatterns } from './handler/topic-pattern.js';
 export { resolveRetryPolicy, retryDelayMs } from './policy/retry-policy.js';
 export { PostgresBudgetStore, RedisBudgetStore } from './policy/retry-budget-store.js';
+export { type LaneContext } from './retry/lane-context.js';
+export { ConsumerCounters } from './retry/consumer-counters.js';
+export { LaneOpener } from './lane/lane-opener.js';
+export { OwnedPartitions } from './lane/owned-partitions.js';
+export { Permits } from './delivery/permits.js';

@@ -6,11 +6,11 @@ import { statement } from '@waybill/kernel/internal';
  * alone because of it is charged: crashes counts how often it was started in this way. dueInMs as in list-parked.
  * Index: parked_message_pkey
  */
-export const beginParked = statement<[groupId: number, partitionId: number, offsets: readonly (number | null)[], alone: boolean], { offset: number; bucketSeq: number; key: string | null; headers: string; payload: Buffer | null; timestampMs: number; crashes: number; dueInMs: number | null }>('begin-parked', `update :schema.parked_message m
+export const beginParked = statement<[groupId: number, partitionId: number, offsets: readonly (number | null)[], alone: boolean], { offset: number; bucketSeq: number; key: string | null; headers: string; payload: Buffer | null; timestampMs: number; attempts: number; crashes: number; dueInMs: number | null }>('begin-parked', `update :schema.parked_message m
    set in_flight = true, crashes = m.crashes + $4::boolean::integer
  where m.group_id = $1 and m.partition_id = $2 and m.log_offset = any ($3::bigint[])
 returning m.log_offset as "offset", m.bucket_seq as "bucketSeq", m.key, m.headers::text as headers, m.payload,
-          m.timestamp_ms as "timestampMs", m.crashes,
+          m.timestamp_ms as "timestampMs", m.attempts, m.crashes,
           case when m.due_at = 'infinity' then null
                else greatest(0, pg_catalog.ceil(coalesce(extract(epoch from m.due_at - pg_catalog.clock_timestamp()), 0) * 1000.0))::bigint
           end as "dueInMs"`);
@@ -39,12 +39,12 @@ export const drawRetryBudget = statement<[groupId: number, wanted: number, perSe
  * operator has to decide, 0 while only its turn is waited for.
  * Index: parked_message_pkey
  */
-export const listParked = statement<[groupId: number, partitionIds: readonly (number | null)[]], { partitionId: number; offset: number; key: string | null; attempts: number; dueInMs: number | null; failingForMs: number | null; inFlight: boolean; fromDeadLetter: boolean }>('list-parked', `select m.partition_id as "partitionId", m.log_offset as "offset", m.key, m.attempts,
+export const listParked = statement<[groupId: number, partitionIds: readonly (number | null)[]], { partitionId: number; offset: number; key: string | null; attempts: number; dueInMs: number | null; failingForMs: number | null; inFlight: boolean; crashes: number; fromDeadLetter: boolean }>('list-parked', `select m.partition_id as "partitionId", m.log_offset as "offset", m.key, m.attempts,
        case when m.due_at = 'infinity' then null
             else greatest(0, pg_catalog.ceil(coalesce(extract(epoch from m.due_at - pg_catalog.clock_timestamp()), 0) * 1000.0))::bigint
        end as "dueInMs",
        (extract(epoch from pg_catalog.clock_timestamp() - m.first_failed_at) * 1000.0)::bigint as "failingForMs",
-       m.in_flight as "inFlight", m.from_dead_letter as "fromDeadLetter"
+       m.in_flight as "inFlight", m.crashes, m.from_dead_letter as "fromDeadLetter"
   from :schema.parked_message m
  where m.group_id = $1 and m.partition_id = any ($2::integer[])
  order by m.partition_id, m.log_offset`);

@@ -9,6 +9,7 @@ const entry = (offset: number, key: string | null, dueAt = 0, stored = true): Pa
   dueAt,
   failingSince: undefined,
   fromDeadLetter: false,
+  crashes: 0,
   stored,
 });
 const any = (): boolean => true;

@@ -5,3 +5,4 @@ export { DEFAULT_REDIS_PREFIX } from './clock/redis-clock.js';
 export { LONGEST_DELAY_MS } from './delay-levels.js';
 export { type RecurringEncoder } from './recurring/recurring.js';
 export { databaseTime } from './statements.generated.js';
+export { TimerUpkeep } from './timer-upkeep.js';

@@ -110,6 +110,8 @@ export class TimerService implements TimerAlarm {
   #overdueMs = 0;
   #rung = false;
   #busy = false;
+  /** Passes in a row that found due timers and could claim none. */
+  #emptyClaims = 0;
   #fired = 0;
   readonly #rejections: Rejections;
   /** The most timers per pass while it searches for the timer that makes the database refuse a pass. */
@@ -215,6 +217,7 @@ export class TimerService implements TimerAlarm {
     this.#nextMs = probe.nextMs;
     this.#overdueMs = probe.nextMs === null ? 0 : probe.nowMs - probe.nextMs;
     if (probe.nextMs === null || probe.nextMs > probe.nowMs) {
+      this.#emptyClaims = 0;
       this.#raiseLow(low, probe.nowMs - LOW_MARGIN_MS);
       return 'idle';
     }
@@ -242,10 +245,15 @@ export class TimerService implements TimerAlarm {
     );
     const nowMs = timers[0]?.nowMs;
     if (nowMs === undefined) {
-      // Another process has just claimed them.
       await connection.rollback();
-      return 'again';
+      this.#emptyClaims += 1;
+      // Another process has just claimed them.
+      if (this.#emptyClaims === 1) return 'again';
+      // They are still due: a transaction that cancels or moves them holds their locks, perhaps for long.
+      this.#busy = true;
+      return 'idle';
     }
+    this.#emptyClaims = 0;
     const firing = await this.#effectsOf(connection, timers, nowMs);
     const names = new Set(firing.unfired.map(({ topic }) => topic ?? ''));
     // A topic may have been created, or removed, since they were read.

@@ -8,8 +8,13 @@ import {
 import { skipWhenLocked } from '@waybill/kernel/internal';
 import { emptyTimerSlot, probeTimers, promoteTimers } from './statements.generated.js';
 
-/** Minimum interval between sweeps, in milliseconds; they take at most a twentieth of the time. */
+/**
+ * Shortest and longest interval between sweeps, in milliseconds. In between, they take at most a twentieth of the time.
+ * One that took long may have been held up by a stalled server or a stopped process, and must not put off the next one
+ * by twenty times that.
+ */
 const SWEEP_MIN_MS = 5_000;
+const SWEEP_MAX_MS = 30_000;
 const SWEEP_PAUSES = 20;
 /** Interval between checks of far timers and slots, in milliseconds. */
 const RING_MS = 30_000;
@@ -59,7 +64,7 @@ export class TimerUpkeep {
     const started = this.clock.monotonic();
     const [probe] = await this.database.session.run(probeTimers, 0, this.kinds);
     const tookMs = this.clock.monotonic() - started;
-    this.#sweepAt = started + Math.max(SWEEP_MIN_MS, SWEEP_PAUSES * tookMs);
+    this.#sweepAt = started + Math.min(Math.max(SWEEP_MIN_MS, SWEEP_PAUSES * tookMs), SWEEP_MAX_MS);
     if (probe?.nextMs !== undefined && probe.nextMs !== null && probe.nextMs <= probe.nowMs)
       this.found(probe.nextMs);
   }

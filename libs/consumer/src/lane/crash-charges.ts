@@ -29,13 +29,12 @@ export class CrashCharges {
   async #charge(offset: number, permit: Permit): Promise<number> {
     const { position, suspectEnd, charged, again } = this.start;
     const before = this.begun.get(offset) ?? 0;
-    // This process was charged already and has not crashed since: the lane ended for another reason.
-    if (charged.has(offset)) return before - 1;
     // The only record in flight was alone then, too: that crash is attributed to it.
     const onlySuspect = !again && before === 0 && suspectEnd === offset + 1 && position === offset;
-    if (onlySuspect) await this.#note(offset, permit);
-    const charges = await this.#note(offset, permit);
-    charged.add(offset);
+    let charges = before;
+    // None if this process was charged already and has not crashed since: the lane ended for another reason.
+    for (let missing = charged.missing(offset, before, onlySuspect ? 2 : 1); missing > 0; missing -= 1)
+      charges = await this.#note(offset, permit);
     return charges - 1;
   }
 
@@ -54,7 +53,7 @@ export class CrashCharges {
     if (offset >= this.start.suspectEnd) return;
     const { progress } = this.environment;
     await this.writer.write([progress.clearCharges(offset), progress.fence()], permit);
-    this.start.charged.delete(offset);
+    this.start.charged.clear(offset);
   }
 
   async #note(offset: number, permit: Permit): Promise<number> {

@@ -1,5 +1,6 @@
 import type { Ownership } from '@waybill/log';
 import { ConnectionLosses } from '../retry/connection-losses.js';
+import { OwnCharges } from '../retry/own-charges.js';
 import type { PartitionLane } from './partition-lane.js';
 
 /** A partition that this process owns, and the history of its lanes. */
@@ -10,8 +11,8 @@ export interface OwnedPartition {
   /** Whether a lane was open before. */
   opened: boolean;
   readonly losses: ConnectionLosses;
-  /** Unfinished records that this process was charged for when it started them alone. */
-  readonly charged: Set<number>;
+  /** What this process was charged for when it started records alone. */
+  readonly charged: OwnCharges;
   /** Unfinished parked messages that may have crashed an earlier owner's process. */
   readonly parkedSuspects: Set<number>;
   /** Records below this offset may have crashed an earlier owner's process. */
@@ -31,7 +32,7 @@ export function newlyOwned(ownership: Ownership): OwnedPartition {
     written: false,
     opened: false,
     losses: new ConnectionLosses(),
-    charged: new Set(),
+    charged: new OwnCharges(),
     parkedSuspects: new Set(),
     suspectEnd: 0,
     lane: undefined,

@@ -58,6 +58,17 @@ export class ParkedLane {
     return Math.max(0, this.tools.environment.context.maxParked - this.queue.size);
   }
 
+  /**
+   * Whether records of the log have to wait. In order `partition`, a message that an operator has redriven goes before
+   * them until it has ended, retries included, unless its topic has let them pass.
+   */
+  get blocksLog(): boolean {
+    const { subscription, topic } = this.tools.environment;
+    if (subscription.concurrency === 'partition' && topic.onDeadLetter !== 'unblock')
+      return this.queue.size > 0;
+    return this.blocksPartition;
+  }
+
   /** Whether the whole partition has to wait for an operator. */
   get blocksPartition(): boolean {
     if (this.queue.awaitingOperatorCount === 0) return false;
@@ -85,6 +96,7 @@ export class ParkedLane {
         dueAt: row.dueInMs === null ? Infinity : now + row.dueInMs,
         failingSince: row.failingForMs === null ? undefined : now - row.failingForMs,
         fromDeadLetter: row.fromDeadLetter,
+        crashes: row.crashes,
         stored: true,
       });
     }
@@ -108,6 +120,7 @@ export class ParkedLane {
         dueAt: delayMs === 'decision' ? Infinity : now + (delayMs ?? 0),
         failingSince: failingForMs === null ? undefined : now - failingForMs,
         fromDeadLetter: delayMs === 'decision',
+        crashes: 0,
         stored: false,
       };
     });
@@ -128,6 +141,11 @@ export class ParkedLane {
     if (begun === undefined) return this.#finish(entry);
     if (begun.dueInMs !== 0) {
       return this.queue.again(entry, begun.dueInMs === null ? Infinity : this.#now + begun.dueInMs);
+    }
+    // An operator has redriven it, which this process has not been told.
+    if (begun.attempts < entry.attempts) {
+      entry.attempts = begun.attempts;
+      entry.failingSince = undefined;
     }
     const record: LaneRecord = { ...begun.record, isRedriven: entry.fromDeadLetter };
     const message = this.#followed(entry, record);
@@ -163,6 +181,7 @@ export class ParkedLane {
           dueAt,
           failingSince: undefined,
           fromDeadLetter: true,
+          crashes: 0,
           stored: true,
         });
       } else if (known.dueAt === Infinity && dueInMs !== null) {
@@ -200,10 +219,9 @@ export class ParkedLane {
     const { progress } = this.tools.environment;
     const { charged, parkedSuspects } = this.start;
     // A process charges it once, however often its lane is reopened.
-    const isCharged = parkedSuspects.has(entry.offset) && !charged.has(entry.offset);
+    const isCharged = parkedSuspects.has(entry.offset) && charged.missing(entry.offset, entry.crashes, 1) > 0;
     const begin = this.#store.begin(offsets, isCharged);
     const [rows] = await this.tools.writer.write([begin, progress.fence()], permit);
-    if (isCharged) charged.add(entry.offset);
     const begun = this.#store.begun(rows);
     for (const [offset, message] of begun) if (offset !== entry.offset) this.#begun.set(offset, message);
     return begun.get(entry.offset);
@@ -259,7 +277,7 @@ export class ParkedLane {
   /** An attempt has ended without a crash. */
   #survived({ offset }: ParkedEntry): void {
     this.start.parkedSuspects.delete(offset);
-    this.start.charged.delete(offset);
+    this.start.charged.clear(offset);
   }
 
   #finish(entry: ParkedEntry): void {

@@ -9,6 +9,8 @@ export interface ParkedEntry {
   /** When its first attempt failed, by the monotonic clock; undefined if none has. */
   failingSince: number | undefined;
   fromDeadLetter: boolean;
+  /** Its charges when the lane was opened. */
+  readonly crashes: number;
   /** Whether its row has been committed; until then it only keeps its place. */
   stored: boolean;
 }

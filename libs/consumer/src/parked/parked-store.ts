@@ -34,12 +34,16 @@ export interface ParkedRow {
   readonly dueInMs: number | null;
   readonly failingForMs: number | null;
   readonly inFlight: boolean;
+  /** How often it has been started alone after a crash. */
+  readonly crashes: number;
   readonly fromDeadLetter: boolean;
 }
 
 /** A parked message that is about to run. */
 export interface BegunMessage {
   readonly record: LaneRecord;
+  /** Number of attempts that count: 0 again once an operator has redriven it. */
+  readonly attempts: number;
   /** How often it has been started alone after a crash, this time included. */
   readonly crashes: number;
   /** 0 when it is due; null while an operator has to decide. */
@@ -135,6 +139,7 @@ interface BegunRow {
   readonly headers: string;
   readonly payload: Buffer | null;
   readonly timestampMs: number;
+  readonly attempts: number;
   readonly crashes: number;
   readonly dueInMs: number | null;
 }
@@ -155,7 +160,8 @@ function begunMessage({
     value: payload,
     headers: restoreHeaders(headers),
   };
-  return { record: { offset, key, bucketSeq, record }, crashes: row.crashes, dueInMs: row.dueInMs };
+  const { attempts, crashes, dueInMs } = row;
+  return { record: { offset, key, bucketSeq, record }, attempts, crashes, dueInMs };
 }
 
 function delayOf(delayMs: number | 'decision'): number {

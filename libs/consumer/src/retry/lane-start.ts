@@ -1,4 +1,5 @@
 import type { ConnectionLosses } from './connection-losses.js';
+import type { OwnCharges } from './own-charges.js';
 
 /** The state with which a lane starts. */
 export interface LaneStart {
@@ -8,8 +9,8 @@ export interface LaneStart {
   readonly suspectEnd: number;
   /** Records that may have ended their connection, and run alone as well. */
   readonly losses: ConnectionLosses;
-  /** Unfinished records that this process was charged for since it acquired the partition. */
-  readonly charged: Set<number>;
+  /** What this process was charged for since it acquired the partition. */
+  readonly charged: OwnCharges;
   /** Unfinished parked messages that may have crashed an earlier owner's process. */
   readonly parkedSuspects: Set<number>;
   /** Whether this process had a lane on the partition before: no crash has happened since then. */

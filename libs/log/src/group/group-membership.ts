@@ -54,6 +54,8 @@ export interface GroupMembershipOptions {
   readonly listener: MembershipListener;
   readonly logger?: Logger;
   readonly clock?: Clock;
+  /** This member's id, unique among all that the group ever has. Default: a new one. */
+  readonly memberId?: string;
 }
 
 type OwnerRow = { partitionId: number; ownerId: string | null; ownerEpoch: number; targetId: string | null };
@@ -65,7 +67,7 @@ type OwnerRow = { partitionId: number; ownerId: string | null; ownerEpoch: numbe
  */
 export class GroupMembership {
   /** This member's id; new for every start. */
-  readonly memberId = newId();
+  readonly memberId: string;
   readonly #options: GroupMembershipOptions;
   readonly #logger: Logger;
   readonly #clock: Clock;
@@ -86,6 +88,7 @@ export class GroupMembership {
     options: GroupMembershipOptions,
   ) {
     this.#options = options;
+    this.memberId = options.memberId ?? newId();
     this.#logger = guardLogger(options.logger);
     this.#clock = options.clock ?? systemClock;
     this.#releases = new ReleaseBatch(database.session, this.memberId);

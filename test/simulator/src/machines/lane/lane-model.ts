@@ -1,0 +1,317 @@
+import { statement } from '@waybill/kernel/internal';
+import { type ModelServer, SqlError } from '../../model/model-server.js';
+import { Table, type Version } from '../../model/table.js';
+import type { Transaction } from '../../model/transaction.js';
+import { ParkedModel } from './parked-model.js';
+
+/** The one partition of the machine, and its group. */
+export const PARTITION_ID = 1;
+export const GROUP_ID = 1;
+export const LEASE_MS = 1_000;
+
+/** The owner of the partition. */
+export interface OwnerRow {
+  readonly ownerId: string | null;
+  readonly epoch: number;
+  readonly targetId: string | null;
+}
+
+interface DeadLetterRow {
+  readonly offset: number;
+  readonly reason: string;
+  readonly state: 'open' | 'redriving' | 'redriven' | 'discarded';
+}
+
+interface PositionRow {
+  readonly id: number;
+  readonly epoch: number;
+  readonly position: number;
+  readonly inFlightEnd: number;
+}
+
+/** Statements of the model's membership, and the effect of the handlers. */
+export const heartbeat = statement<[memberId: string], OwnerRow & { isFree: boolean }>('lane-heartbeat', '');
+export const claim = statement<[memberId: string], never>('lane-claim', '');
+export const release = statement<[memberId: string], never>('lane-release', '');
+export const reclaim = statement<[memberId: string, epoch: number], { epoch: number | null }>(
+  'lane-reclaim',
+  '',
+);
+export const effect = statement<[offset: number, memberId: string, epoch: number], never>('lane-effect', '');
+
+/** The verdict `dropped` of a mark. */
+const DROPPED = 5;
+
+/**
+ * A model of what a lane stores: ports of libs/log/sql/group (advance, fence, insert-marks, read-positions, read-marks,
+ * charge-crash, clear-charges, read-charges, reclaim-partitions) with the functions that they call in
+ * libs/schema/migrations/0003-consumer.sql, of libs/consumer/sql (see {@link ParkedModel}), and of insert-dead-letter.
+ * Membership is reduced to one partition: a lease, a claim of what nobody owns, a release.
+ */
+export class LaneModel {
+  readonly owner = new Table<OwnerRow>();
+  readonly members = new Table<{ readonly memberId: string; readonly leaseUntilMs: number }>();
+  readonly positions = new Table<PositionRow>();
+  readonly marks = new Table<{ readonly offset: number; readonly verdict: number }>();
+  readonly charges = new Table<{ readonly offset: number }>();
+  readonly deadLetters = new Table<DeadLetterRow>();
+  readonly ledger = new Table<{ readonly offset: number }>();
+  readonly parked: ParkedModel;
+  #nextId = 1;
+
+  constructor(
+    private readonly server: ModelServer,
+    private readonly bug: string | undefined,
+  ) {
+    this.parked = new ParkedModel(server);
+    const setup = server.begin('setup');
+    server.xidOf(setup);
+    this.owner.insert(setup, { ownerId: null, epoch: 1, targetId: null });
+    server.commit(setup);
+    server.define({
+      'lane-heartbeat': this.#heartbeat.bind(this),
+      'lane-claim': this.#claim.bind(this),
+      'lane-release': this.#release.bind(this),
+      'lane-reclaim': this.#reclaim.bind(this),
+      'lane-effect': this.#effect.bind(this),
+      advance: this.#advance.bind(this),
+      fence: (
+        transaction: Transaction,
+        _group: number,
+        _partition: number,
+        memberId: string,
+        epoch: number,
+      ) => this.#fence(transaction, memberId, epoch),
+      'insert-marks': this.#mark.bind(this),
+      'charge-crash': this.#charge.bind(this),
+      'clear-charges': this.#clearCharges.bind(this),
+      'read-positions': this.#readPositions.bind(this),
+      'read-marks': this.#readMarks.bind(this),
+      'read-charges': this.#readCharges.bind(this),
+      'insert-dead-letter': this.#insertDeadLetter.bind(this),
+      'resolve-redriven': this.#resolveRedriven.bind(this),
+    });
+  }
+
+  /** The row that is committed now. */
+  get ownerNow(): OwnerRow {
+    return this.owner.committed[0] as OwnerRow;
+  }
+
+  /** The newest position, as a new owner reads it; undefined if none is stored. */
+  get newestPosition(): PositionRow | undefined {
+    return newest(this.positions.committed);
+  }
+
+  /** Promises the partition to another member: the owner drains and releases it. */
+  promise(targetId: string): void {
+    const transaction = this.server.begin('rebalance');
+    const row = this.owner.seen(this.server.snapshot(), transaction)[0];
+    if (row !== undefined && this.server.locks.tryTake('owner', transaction, 'exclusive')) {
+      this.server.xidOf(transaction);
+      this.owner.replace(transaction, row, { targetId });
+    }
+    this.server.commit(transaction);
+  }
+
+  #ownerSeen(transaction: Transaction): OwnerRow {
+    return this.server.rows(this.owner, transaction)[0] as OwnerRow;
+  }
+
+  #isAlive(transaction: Transaction, memberId: string | null): boolean {
+    const { nowMs } = this.server.world;
+    return this.server
+      .rows(this.members, transaction)
+      .some((member) => member.memberId === memberId && member.leaseUntilMs > nowMs);
+  }
+
+  #heartbeat(transaction: Transaction, memberId: string): (OwnerRow & { isFree: boolean })[] {
+    this.server.xidOf(transaction);
+    const row = { memberId, leaseUntilMs: this.server.world.nowMs + LEASE_MS };
+    const known = this.members
+      .seen(this.server.snapshot(), transaction)
+      .find((version) => version.row.memberId === memberId);
+    if (known === undefined) this.members.insert(transaction, row);
+    else this.members.replace(transaction, known, row);
+    const owner = this.#ownerSeen(transaction);
+    return [{ ...owner, isFree: !this.#isAlive(transaction, owner.ownerId) }];
+  }
+
+  /** Takes a partition whose owner's lease is over. */
+  async #claim(transaction: Transaction, memberId: string): Promise<never[]> {
+    await this.server.locks.take('group', transaction, 'exclusive');
+    if (this.#isAlive(transaction, this.#ownerSeen(transaction).ownerId)) return [];
+    await this.server.locks.take('owner', transaction, 'exclusive');
+    this.#changeOwner(transaction, ({ epoch }) => ({ ownerId: memberId, epoch: epoch + 1, targetId: null }));
+    return [];
+  }
+
+  async #release(transaction: Transaction, memberId: string): Promise<never[]> {
+    await this.server.locks.take('group', transaction, 'exclusive');
+    await this.server.locks.take('owner', transaction, 'exclusive');
+    if (this.#ownerSeen(transaction).ownerId !== memberId) return [];
+    this.#changeOwner(transaction, ({ epoch, targetId }) => ({
+      ownerId: targetId,
+      epoch: epoch + 1,
+      targetId: null,
+    }));
+    return [];
+  }
+
+  /** Port of reclaim-partitions.sql: `for update skip locked`. */
+  #reclaim(transaction: Transaction, memberId: string, epoch: number): { epoch: number | null }[] {
+    const { ownerId, epoch: now } = this.#ownerSeen(transaction);
+    if (ownerId !== memberId || now !== epoch) return [];
+    const isFree = this.server.locks.tryTake('owner', transaction, 'exclusive');
+    if (!isFree && this.bug !== 'reclaim-ignores-locks') return [{ epoch: null }];
+    this.#changeOwner(transaction, () => ({ epoch: epoch + 1 }));
+    return [{ epoch: epoch + 1 }];
+  }
+
+  #changeOwner(transaction: Transaction, change: (row: OwnerRow) => Partial<OwnerRow>): void {
+    const version = this.owner.seen(this.server.snapshot(), transaction)[0];
+    if (version === undefined) return;
+    this.server.xidOf(transaction);
+    transaction.fact('owner was', version.row.ownerId);
+    const row = this.owner.replace(transaction, version, change(version.row));
+    this.server.world.note(() => `owner: ${row.ownerId ?? 'none'}, epoch ${row.epoch}`);
+  }
+
+  async #fence(transaction: Transaction, memberId: string, epoch: number): Promise<never[]> {
+    const isMine = (): boolean => {
+      const row = this.#ownerSeen(transaction);
+      return row.ownerId === memberId && row.epoch === epoch && this.#isAlive(transaction, memberId);
+    };
+    transaction.fact('by', { memberId, epoch });
+    if (this.bug === 'no-fence') return [];
+    const refused = new SqlError('WB003', `${memberId} is no longer the owner (epoch ${epoch})`);
+    if (!isMine()) throw refused;
+    if (this.bug !== 'fence-without-lock') await this.server.locks.take('owner', transaction, 'share');
+    // After a wait, the row's newest version is tested again.
+    if (!isMine()) throw refused;
+    return [];
+  }
+
+  async #advance(
+    transaction: Transaction,
+    _group: number,
+    _partition: number,
+    memberId: string,
+    epoch: number,
+    position: number,
+    inFlightEnd: number,
+  ): Promise<never[]> {
+    this.server.xidOf(transaction);
+    this.positions.insert(transaction, { id: this.#nextId, epoch, position, inFlightEnd });
+    this.#nextId += 1;
+    transaction.fact('progress', position);
+    return this.#fence(transaction, memberId, epoch);
+  }
+
+  #mark(
+    transaction: Transaction,
+    _group: number,
+    _partition: number,
+    offsets: readonly number[],
+    verdict: number,
+  ): never[] {
+    this.server.xidOf(transaction);
+    for (const offset of offsets) {
+      this.marks.insert(transaction, { offset, verdict });
+      transaction.fact('progress', offset);
+      if (verdict === DROPPED) transaction.fact('dropped', offset);
+    }
+    return [];
+  }
+
+  #charge(transaction: Transaction, _group: number, _partition: number, offset: number): unknown[] {
+    this.server.xidOf(transaction);
+    this.charges.insert(transaction, { offset });
+    const charges = this.server.rows(this.charges, transaction).filter((row) => row.offset === offset).length;
+    return [{ charges }];
+  }
+
+  #clearCharges(transaction: Transaction, _group: number, _partition: number, offset: number): never[] {
+    this.server.xidOf(transaction);
+    for (const version of this.charges.seen(this.server.snapshot(), transaction))
+      if (version.row.offset === offset) this.charges.remove(transaction, version);
+    return [];
+  }
+
+  #readPositions(transaction: Transaction): unknown[] {
+    const row = newest(this.server.rows(this.positions, transaction));
+    return row === undefined ? [] : [{ partitionId: PARTITION_ID, ...row }];
+  }
+
+  #readMarks(
+    transaction: Transaction,
+    _group: number,
+    _ids: unknown,
+    [from = 0]: readonly number[],
+  ): unknown[] {
+    const marks = this.server.rows(this.marks, transaction).filter(({ offset }) => offset >= from);
+    return marks.map(({ offset }) => ({ partitionId: PARTITION_ID, offset }));
+  }
+
+  #readCharges(
+    transaction: Transaction,
+    _group: number,
+    _ids: unknown,
+    [from = 0]: readonly number[],
+  ): unknown[] {
+    const offsets = this.server.rows(this.charges, transaction).map(({ offset }) => offset);
+    return [...new Set(offsets)]
+      .filter((offset) => offset >= from)
+      .map((offset) => ({
+        partitionId: PARTITION_ID,
+        offset,
+        charges: offsets.filter((other) => other === offset).length,
+      }));
+  }
+
+  async #insertDeadLetter(transaction: Transaction, ...params: unknown[]): Promise<never[]> {
+    const offset = params[2] as number;
+    const reason = REASONS.find((name) => params.includes(name)) ?? 'unknown';
+    this.server.xidOf(transaction);
+    const known = await this.#deadLetter(transaction, offset);
+    if (known === undefined) this.deadLetters.insert(transaction, { offset, reason, state: 'open' });
+    else if (known.row.state === 'redriving')
+      this.deadLetters.replace(transaction, known, { reason, state: 'open' });
+    transaction.fact('dead', { offset, reason });
+    return [];
+  }
+
+  async #resolveRedriven(
+    transaction: Transaction,
+    _group: number,
+    _partition: number,
+    offset: number,
+  ): Promise<never[]> {
+    const known = await this.#deadLetter(transaction, offset);
+    if (known?.row.state === 'redriving') this.deadLetters.replace(transaction, known, { state: 'redriven' });
+    return [];
+  }
+
+  /** The newest version of a dead letter, under its lock. */
+  async #deadLetter(transaction: Transaction, offset: number): Promise<Version<DeadLetterRow> | undefined> {
+    await this.server.locks.take(`dead ${offset}`, transaction, 'exclusive');
+    this.server.xidOf(transaction);
+    return this.deadLetters
+      .seen(this.server.snapshot(), transaction)
+      .find(({ row }) => row.offset === offset);
+  }
+
+  #effect(transaction: Transaction, offset: number, memberId: string, epoch: number): never[] {
+    this.server.xidOf(transaction);
+    this.ledger.insert(transaction, { offset });
+    transaction.fact('by', { memberId, epoch });
+    return [];
+  }
+}
+
+const REASONS = ['attempts-spent', 'by-handler', 'process-crashed', 'connection-lost'];
+
+/** As read-positions.sql orders them. */
+function newest(rows: readonly PositionRow[]): PositionRow | undefined {
+  return rows.toSorted((a, b) => b.epoch - a.epoch || b.position - a.position || b.id - a.id)[0];
+}

@@ -1,0 +1,263 @@
+import { type Delivery, type Handler, resolveSubscription, type Subscription } from '@waybill/consumer';
+import {
+  ConsumerCounters,
+  LaneOpener,
+  listRedriven,
+  OwnedPartitions,
+  Permits,
+} from '@waybill/consumer/internal';
+import { silentLogger } from '@waybill/kernel';
+import { type LogReader, type Ownership, Sealer, type Topics } from '@waybill/log';
+import { ModelDatabase } from '../../model/model-database.js';
+import type { ModelServer } from '../../model/model-server.js';
+import { SimProcess } from '../../scheduler/sim-process.js';
+import type { World } from '../../scheduler/world.js';
+import { endHandler, type LaneLoad } from './lane-load.js';
+import { claim, effect, GROUP_ID, heartbeat, PARTITION_ID, reclaim, release } from './lane-model.js';
+import type { OwnerRow } from './lane-model.js';
+
+const HEARTBEAT_MS = 300;
+const FETCH_MS = 200;
+const TICK_MS = 1_000;
+const REDRIVES_MS = 900;
+const DRAIN_MS = 500;
+const MAX_CRASHES = 3;
+
+/** Settings of a run that all its processes share. */
+export interface LaneSettings {
+  readonly concurrency: 'key' | 'partition';
+  readonly transactionBatch: number;
+  readonly delayMs: number;
+  readonly maxConcurrency: number;
+  readonly maxParked: number;
+  readonly onDeadLetter: 'unblock' | 'park' | 'block';
+  /** Whether verdicts and COMMIT go in one round trip. */
+  readonly together: boolean;
+}
+
+/** What the rules want to know of a process. */
+export interface LaneObserver {
+  /** An attempt begins. */
+  begins(delivery: Delivery): void;
+}
+
+/** A process of the group: a reduced consumer around the product's lanes. */
+export class LaneProcess {
+  readonly process: SimProcess;
+  /** Offsets whose handlers run now. */
+  readonly running = new Set<number>();
+  readonly #partitions: OwnedPartitions;
+  readonly #opener: LaneOpener;
+  readonly #database: ModelDatabase;
+  #ownership: Ownership | undefined;
+  /** The epoch of the newest lane, also while it drains. */
+  #epoch = 0;
+  #isLeaving = false;
+
+  constructor(
+    private readonly world: World,
+    server: ModelServer,
+    readonly memberId: string,
+    private readonly load: LaneLoad,
+    private readonly settings: LaneSettings,
+    private readonly observer: LaneObserver,
+  ) {
+    this.process = new SimProcess(world, memberId);
+    const { clock } = this.process;
+    this.#database = new ModelDatabase(server, this.process);
+    const topics = topicsOf(settings.onDeadLetter) as unknown as Topics;
+    const membership = { memberId, reclaim: (owned: readonly Ownership[]) => this.#reclaim(owned) };
+    this.#partitions = new OwnedPartitions({
+      group: 'group',
+      membership,
+      topics,
+      clock,
+      logger: silentLogger,
+    });
+    const wake = (): void => this.#partitions.pump();
+    const context = {
+      group: 'group',
+      groupId: GROUP_ID,
+      databases: {
+        bus: this.#database.asDatabase,
+        transactions: this.#database.runner(settings.together),
+        inboxFor: undefined,
+        prepared: false,
+        sealer: Sealer.none,
+        codecs: {},
+      },
+      topics,
+      permits: new Permits(settings.maxConcurrency, wake),
+      clock,
+      random: () => 0.5,
+      logger: silentLogger,
+      counters: new ConsumerCounters(),
+      budget: undefined,
+      maxCrashes: MAX_CRASHES,
+      maxParked: settings.maxParked,
+      wake,
+      onAttemptOutcome: undefined,
+    };
+    const subscription = subscriptionOf(settings, (delivery) => this.#handle(delivery));
+    const reader = readerOf(load) as unknown as LogReader;
+    this.#opener = new LaneOpener(context, new Map([['orders', subscription]]), topics, reader, 'earliest');
+  }
+
+  start(): void {
+    this.process.spawn(() => this.#belong());
+    this.process.spawn(() => this.#fetch());
+    this.process.spawn(() => this.#tick());
+    if (this.settings.onDeadLetter !== 'unblock') this.process.spawn(() => this.#watchRedrives());
+  }
+
+  /** Heartbeats, and follows the owner's row. */
+  async #belong(): Promise<void> {
+    for (;;) {
+      await this.#follow().catch(() => {});
+      await this.process.clock.sleep(HEARTBEAT_MS);
+    }
+  }
+
+  async #follow(): Promise<void> {
+    const { session } = this.#database;
+    const [row] = await session.run(heartbeat, this.memberId);
+    if (row === undefined) return;
+    const isMine = row.ownerId === this.memberId;
+    if (this.#ownership !== undefined && (!isMine || row.epoch > this.#ownership.ownerEpoch)) {
+      this.#ownership = undefined;
+      this.#partitions.take(PARTITION_ID)?.abort();
+    }
+    if (isMine && row.targetId !== null) return this.#giveUp();
+    if (isMine && !this.#isLeaving && this.#ownership === undefined) this.#assign(row);
+    if (row.isFree) await session.run(claim, this.memberId);
+  }
+
+  /** Drains while the heartbeats go on, then releases. */
+  #giveUp(): void {
+    if (this.#isLeaving) return;
+    this.#isLeaving = true;
+    this.#ownership = undefined;
+    const lane = this.#partitions.take(PARTITION_ID);
+    this.process.spawn(async () => {
+      await lane?.drain(DRAIN_MS);
+      await this.#database.session.run(release, this.memberId).catch(() => {});
+      this.#isLeaving = false;
+    });
+  }
+
+  #assign({ epoch }: OwnerRow): void {
+    this.#ownership = { partitionId: PARTITION_ID, ownerEpoch: epoch };
+    this.#epoch = epoch;
+    this.#partitions.assign(this.#ownership);
+  }
+
+  async #reclaim([owned]: readonly Ownership[]): Promise<readonly Ownership[]> {
+    if (owned === undefined) return [];
+    const [row] = await this.#database.session.run(reclaim, this.memberId, owned.ownerEpoch);
+    if (row?.epoch === undefined || row.epoch === null) return [];
+    const ownership = { partitionId: PARTITION_ID, ownerEpoch: row.epoch };
+    this.#epoch = row.epoch;
+    if (this.#ownership !== undefined) this.#ownership = ownership;
+    return [ownership];
+  }
+
+  async #fetch(): Promise<void> {
+    for (;;) {
+      await this.#partitions.openDue(this.#opener);
+      for (const lane of this.#partitions.lanes()) {
+        // One batch at a time, so that messages arrive while others run.
+        const offset = lane.wanted;
+        if (offset !== undefined && offset < this.load.endOffset) {
+          await this.world.step('fetches', this.process);
+          this.#partitions.feed(this.load.batchAt(offset));
+        }
+      }
+      this.#partitions.pump();
+      await this.process.clock.sleep(FETCH_MS);
+    }
+  }
+
+  async #tick(): Promise<void> {
+    for (;;) {
+      await this.process.clock.sleep(TICK_MS);
+      for (const lane of this.#partitions.lanes()) if (lane.hasMoved) await lane.tick();
+    }
+  }
+
+  /** As RedriveWatch does: passes operators' decisions to the lane. */
+  async #watchRedrives(): Promise<void> {
+    for (;;) {
+      await this.process.clock.sleep(REDRIVES_MS);
+      const lanes = this.#partitions.lanes();
+      if (lanes.length === 0) continue;
+      const rows = await this.#database.session
+        .run(listRedriven, GROUP_ID, [PARTITION_ID])
+        .catch(() => undefined);
+      if (rows === undefined) continue;
+      for (const lane of lanes) lane.reconcile(rows);
+      this.#partitions.stirAll();
+      this.#partitions.pump();
+    }
+  }
+
+  async #handle(delivery: Delivery): Promise<void> {
+    const { offset, session, attempt } = delivery;
+    const epoch = this.#epoch;
+    const mood = this.load.moodOf(offset);
+    this.world.note(() => `${this.memberId}: attempt ${attempt} of message ${offset}: ${mood}`);
+    this.observer.begins(delivery);
+    this.running.add(offset);
+    try {
+      await session.run(effect, offset, this.memberId, epoch);
+      if (mood === 'slow') await this.process.clock.sleep(400);
+      if (mood === 'crash') {
+        this.process.crash();
+        await this.world.step('never goes on', this.process);
+      }
+      endHandler(mood);
+      this.load.succeeded.add(offset);
+    } finally {
+      this.running.delete(offset);
+    }
+  }
+}
+
+const resolved = new Map<string, Subscription>();
+
+/** Resolving options costs more than a short run. */
+function subscriptionOf(
+  { concurrency, transactionBatch, delayMs }: LaneSettings,
+  handler: Handler,
+): Subscription {
+  const name = `${concurrency} ${transactionBatch} ${delayMs}`;
+  let subscription = resolved.get(name);
+  if (subscription === undefined) {
+    const retry = { maxAttempts: 3, backoff: 'fixed', delayMs, jitterPercent: 0 } as const;
+    subscription = resolveSubscription('orders', handler, { concurrency, transactionBatch, retry });
+    resolved.set(name, subscription);
+  }
+  return { ...subscription, handler };
+}
+
+const TOPIC = {
+  name: 'orders',
+  retentionMs: 1,
+  onExpired: 'drop',
+  partitionIds: [PARTITION_ID],
+} as const;
+
+function topicsOf(onDeadLetter: LaneSettings['onDeadLetter']): object {
+  const topic = { ...TOPIC, onDeadLetter };
+  return {
+    refresh: async () => new Map([[TOPIC.name, topic]]),
+    locate: () => ({ topic: TOPIC.name, number: 0 }),
+    find: async () => topic,
+  };
+}
+
+function readerOf(load: LaneLoad): object {
+  return {
+    offsets: async () => new Map([[PARTITION_ID, { startOffset: 0, endOffset: load.endOffset }]]),
+    assertInRange: () => {},
+  };
+}

@@ -1,0 +1,253 @@
+import { statement } from '@waybill/kernel/internal';
+import { type ModelServer, SqlError } from '../../model/model-server.js';
+import { Table, type Version } from '../../model/table.js';
+import type { Transaction } from '../../model/transaction.js';
+
+interface MemberRow {
+  readonly memberId: string;
+  readonly topics: readonly string[];
+  readonly leaseUntilMs: number;
+}
+
+/** The owner of a partition. */
+export interface OwnerModelRow {
+  readonly partitionId: number;
+  readonly ownerId: string | null;
+  readonly ownerEpoch: number;
+  readonly targetId: string | null;
+}
+
+/** A change of an owner, for the rules. */
+export interface OwnerChange {
+  readonly partitionId: number;
+  readonly from: string | null;
+  readonly how: 'assign' | 'release' | 'reclaim';
+  /** Whether the old owner's lease was valid. */
+  readonly wasAlive: boolean;
+}
+
+/** An effect for a partition; its fence follows. */
+export const partitionEffect = statement<[partitionId: number, memberId: string, epoch: number], never>(
+  'partition-effect',
+  '',
+);
+
+/**
+ * A model of a consumer group: ports of libs/log/sql/group (heartbeat, read-members, read-owners, lock-group,
+ * remove-expired-members, assign-partitions, release-partition, release-partitions, reclaim-partitions, fence) and of
+ * the functions that they call in libs/schema/migrations/0003-consumer.sql.
+ */
+export class MembershipModel {
+  readonly members = new Table<MemberRow>();
+  readonly owners = new Table<OwnerModelRow>();
+
+  constructor(
+    private readonly server: ModelServer,
+    private readonly bug: string | undefined,
+  ) {
+    server.define({
+      heartbeat: this.#heartbeat.bind(this),
+      'read-members': (transaction: Transaction) =>
+        server
+          .rows(this.members, transaction)
+          .map((row) => ({ ...row, alive: row.leaseUntilMs > server.world.nowMs })),
+      'read-owners': (transaction: Transaction) => server.rows(this.owners, transaction),
+      'lock-group': (transaction: Transaction) => this.#lockGroup(transaction),
+      'remove-expired-members': this.#removeExpired.bind(this),
+      'assign-partitions': this.#assign.bind(this),
+      'release-partition': this.#release.bind(this),
+      'release-partitions': this.#releaseAll.bind(this),
+      'reclaim-partitions': this.#reclaim.bind(this),
+      'partition-effect': (
+        transaction: Transaction,
+        partitionId: number,
+        memberId: string,
+        epoch: number,
+      ) => {
+        server.xidOf(transaction);
+        transaction.fact('effect', { partitionId, memberId, epoch });
+        return [];
+      },
+      fence: this.#fence.bind(this),
+    });
+  }
+
+  async #lockGroup(transaction: Transaction): Promise<unknown[]> {
+    if (this.bug !== 'no-group-lock') await this.server.locks.take('group', transaction, 'exclusive');
+    return [{ generation: 1 }];
+  }
+
+  #isAlive(transaction: Transaction, memberId: string | null): boolean {
+    const { nowMs } = this.server.world;
+    return this.server
+      .rows(this.members, transaction)
+      .some((row) => row.memberId === memberId && row.leaseUntilMs > nowMs);
+  }
+
+  #owner(transaction: Transaction, partitionId: number): Version<OwnerModelRow> | undefined {
+    return this.owners
+      .seen(this.server.snapshot(), transaction)
+      .find(({ row }) => row.partitionId === partitionId);
+  }
+
+  async #heartbeat(
+    transaction: Transaction,
+    _group: number,
+    memberId: string,
+    topics: readonly string[],
+    leaseMs: number,
+  ): Promise<never[]> {
+    await this.server.locks.take(`member ${memberId}`, transaction, 'exclusive');
+    this.server.xidOf(transaction);
+    const row = { memberId, topics, leaseUntilMs: this.server.world.nowMs + leaseMs };
+    const known = this.members
+      .seen(this.server.snapshot(), transaction)
+      .find((version) => version.row.memberId === memberId);
+    if (known === undefined) this.members.insert(transaction, row);
+    else this.members.replace(transaction, known, row);
+    return [];
+  }
+
+  async #removeExpired(transaction: Transaction): Promise<{ memberId: string }[]> {
+    const { world, locks } = this.server;
+    const removed: { memberId: string }[] = [];
+    for (const { memberId, leaseUntilMs } of this.server.rows(this.members, transaction)) {
+      if (leaseUntilMs > world.nowMs) continue;
+      await locks.take(`member ${memberId}`, transaction, 'exclusive');
+      // After a wait, the row's newest version is tested again.
+      const version = this.members
+        .seen(this.server.snapshot(), transaction)
+        .find(({ row }) => row.memberId === memberId && row.leaseUntilMs <= world.nowMs);
+      if (version === undefined) continue;
+      this.server.xidOf(transaction);
+      this.members.remove(transaction, version);
+      removed.push({ memberId });
+    }
+    return removed;
+  }
+
+  /** Port of group_assign: what is free is decided by the statement's snapshot, before it waits for owners' rows. */
+  async #assign(
+    transaction: Transaction,
+    _group: number,
+    partitionIds: readonly number[],
+    memberIds: readonly string[],
+  ): Promise<never[]> {
+    this.server.xidOf(transaction);
+    for (const partitionId of partitionIds)
+      if (this.#owner(transaction, partitionId) === undefined)
+        this.owners.insert(transaction, { partitionId, ownerId: null, ownerEpoch: 1, targetId: null });
+    const decided = partitionIds.map((partitionId, at) => {
+      const ownerId = this.#owner(transaction, partitionId)?.row.ownerId ?? null;
+      const free = this.bug === 'assign-takes' || !this.#isAlive(transaction, ownerId);
+      return { partitionId, memberId: memberIds[at] as string, free };
+    });
+    for (const { partitionId, memberId, free } of decided) {
+      const isToChange = ({ ownerId, targetId }: OwnerModelRow): boolean =>
+        free
+          ? ownerId !== memberId || targetId !== null
+          : targetId !== (memberId === ownerId ? null : memberId);
+      const seen = this.#owner(transaction, partitionId);
+      if (seen === undefined || !isToChange(seen.row)) continue;
+      await this.server.locks.take(`owner ${partitionId}`, transaction, 'exclusive');
+      const version = this.#owner(transaction, partitionId);
+      if (version === undefined || !isToChange(version.row)) continue;
+      if (free) this.#change(transaction, version, 'assign', { ownerId: memberId, targetId: null });
+      else {
+        const targetId = memberId === version.row.ownerId ? null : memberId;
+        this.owners.replace(transaction, version, { targetId });
+        this.server.world.note(() => `partition ${partitionId}: promised to ${targetId ?? 'its owner'}`);
+      }
+    }
+    return [];
+  }
+
+  async #release(
+    transaction: Transaction,
+    _group: number,
+    partitionId: number,
+    memberId: string,
+  ): Promise<never[]> {
+    await this.#lockGroup(transaction);
+    await this.server.locks.take(`owner ${partitionId}`, transaction, 'exclusive');
+    const version = this.#owner(transaction, partitionId);
+    if (version?.row.ownerId === memberId) this.#letGo(transaction, version);
+    return [];
+  }
+
+  async #releaseAll(
+    transaction: Transaction,
+    _group: number,
+    partitionIds: readonly number[],
+    memberId: string,
+  ): Promise<{ partitionId: number }[]> {
+    await this.#lockGroup(transaction);
+    const released: { partitionId: number }[] = [];
+    for (const partitionId of partitionIds) {
+      const version = this.#owner(transaction, partitionId);
+      if (version?.row.ownerId !== memberId) continue;
+      if (!this.server.locks.tryTake(`owner ${partitionId}`, transaction, 'exclusive')) continue;
+      this.#letGo(transaction, version);
+      released.push({ partitionId });
+    }
+    return released;
+  }
+
+  #letGo(transaction: Transaction, version: Version<OwnerModelRow>): void {
+    this.#change(transaction, version, 'release', { ownerId: version.row.targetId, targetId: null });
+  }
+
+  #reclaim(
+    transaction: Transaction,
+    _group: number,
+    partitionIds: readonly number[],
+    memberId: string,
+    epochs: readonly number[],
+  ): { partitionId: number; ownerEpoch: number | null }[] {
+    return partitionIds.flatMap((partitionId, at): { partitionId: number; ownerEpoch: number | null }[] => {
+      const version = this.#owner(transaction, partitionId);
+      if (version === undefined || version.row.ownerId !== memberId) return [];
+      if (version.row.ownerEpoch !== epochs[at]) return [];
+      if (!this.server.locks.tryTake(`owner ${partitionId}`, transaction, 'exclusive'))
+        return [{ partitionId, ownerEpoch: null }];
+      const { ownerEpoch } = this.#change(transaction, version, 'reclaim', {});
+      return [{ partitionId, ownerEpoch }];
+    });
+  }
+
+  #change(
+    transaction: Transaction,
+    version: Version<OwnerModelRow>,
+    how: OwnerChange['how'],
+    change: Partial<OwnerModelRow>,
+  ): OwnerModelRow {
+    const { partitionId, ownerId, ownerEpoch } = version.row;
+    this.server.xidOf(transaction);
+    const wasAlive = this.#isAlive(transaction, ownerId);
+    transaction.fact('change', { partitionId, from: ownerId, how, wasAlive } satisfies OwnerChange);
+    const row = this.owners.replace(transaction, version, { ...change, ownerEpoch: ownerEpoch + 1 });
+    this.server.world.note(
+      () => `partition ${partitionId}: ${how}, owner ${row.ownerId ?? 'none'}, epoch ${row.ownerEpoch}`,
+    );
+    return row;
+  }
+
+  async #fence(
+    transaction: Transaction,
+    _group: number,
+    partitionId: number,
+    memberId: string,
+    epoch: number,
+  ): Promise<never[]> {
+    const isMine = (): boolean => {
+      const row = this.#owner(transaction, partitionId)?.row;
+      return row?.ownerId === memberId && row.ownerEpoch === epoch && this.#isAlive(transaction, memberId);
+    };
+    const refused = new SqlError('WB003', `${memberId} is no longer the owner of ${partitionId}`);
+    if (!isMine()) throw refused;
+    if (this.bug !== 'fence-without-lock')
+      await this.server.locks.take(`owner ${partitionId}`, transaction, 'share');
+    if (!isMine()) throw refused;
+    return [];
+  }
+}

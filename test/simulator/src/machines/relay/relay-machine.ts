@@ -1,0 +1,164 @@
+import { Bell, silentLogger } from '@waybill/kernel';
+import type { LogSignals, Topics } from '@waybill/log';
+import { Relay } from '@waybill/outbox';
+import { ModelDatabase } from '../../model/model-database.js';
+import { ModelServer } from '../../model/model-server.js';
+import { Snapshot } from '../../model/snapshot.js';
+import type { Machine } from '../../runner/machine.js';
+import { SimProcess } from '../../scheduler/sim-process.js';
+import type { World } from '../../scheduler/world.js';
+import { Publishers } from './publishers.js';
+import { RelayModel, SLOTS } from './relay-model.js';
+
+const TOPIC = { name: 'orders', partitionIds: [1, 2] };
+const RETENTION_MS = 500;
+const IDLE_MS = 250;
+const LEASE_MS = 1_000;
+const STOPPED_MS = 3_000;
+/** Passes without work that each relay makes after everything has been moved: a double would come then. */
+const REST_PASSES = 2;
+
+/** Relays with the product's class, two at a time, over a model of PostgreSQL. */
+export const relayMachine: Machine = {
+  what: 'the hand-over from outbox to log',
+  share: 5,
+  world: { stormSteps: 160, mostSteps: 1_500, mostFaults: 4, faultOdds: 30, timeOdds: 10 },
+  bugs: {
+    'no-relay-lock': 'two relays work at the same time',
+    'check-before-lock': 'a slot is emptied by what was seen before its lock',
+  },
+  build(world, bug) {
+    const server = new ModelServer(world);
+    const model = new RelayModel(server, bug);
+    const publishers = new Publishers(world, server, model);
+    const relays = new Relays(world, server);
+    const rules = new RelayRules(world, model, publishers);
+    server.onCommit = ({ facts }) => facts.has('moved') && rules.check();
+    publishers.start();
+    relays.start();
+    world.spawn(async () => {
+      for (;;) {
+        await world.sleep(700);
+        await model.emptySlot(world.choices.below(SLOTS), RETENTION_MS);
+      }
+    });
+    world.isOver = () => publishers.haveEnded && rules.isAllMoved && relays.restPasses >= REST_PASSES;
+    return { atEnd: () => rules.check() };
+  },
+};
+
+/** Two processes with a relay each; one that crashes is started again. */
+class Relays {
+  restPasses = 0;
+  readonly #processes: SimProcess[] = [];
+  readonly #options;
+
+  constructor(
+    private readonly world: World,
+    private readonly server: ModelServer,
+  ) {
+    const { choices } = world;
+    this.#options = {
+      smallDifferenceRows: choices.oneOf([1_000, 1, 3]),
+      windowRows: choices.oneOf([1_000, 1, 2]),
+      passBytes: choices.oneOf([1_000_000, 1_024]),
+      leaseMs: LEASE_MS,
+    };
+  }
+
+  start(): void {
+    this.#startOne('relay 1');
+    this.#startOne('relay 2');
+    this.world.strike = () => this.#strike();
+  }
+
+  #strike(): void {
+    const { world } = this;
+    const process = this.#processes[world.choices.below(this.#processes.length)] as SimProcess;
+    if (world.choices.below(2) === 0) {
+      world.note(() => `FAULT: ${process.name} crashes`);
+      process.crash();
+      this.#processes.splice(this.#processes.indexOf(process), 1);
+      this.#startOne(`${process.name}'`);
+    } else {
+      process.stoppedUntilMs = world.nowMs + STOPPED_MS;
+      world.note(() => `FAULT: ${process.name} is stopped for ${STOPPED_MS} ms`);
+    }
+  }
+
+  #startOne(name: string): void {
+    const { world } = this;
+    const process = new SimProcess(world, name);
+    this.#processes.push(process);
+    const relay = new Relay(
+      {
+        database: new ModelDatabase(this.server, process).asDatabase,
+        topics: topicsOf() as unknown as Topics,
+        signals: { send: () => {} } as unknown as LogSignals,
+        bell: new Bell(),
+        clock: process.clock,
+        logger: silentLogger,
+      },
+      this.#options,
+    );
+    process.spawn(async () => {
+      for (;;) {
+        const result = await relay.runOnce().catch(() => 'failed');
+        if (result === 'again') this.restPasses = 0;
+        else {
+          this.restPasses += 1;
+          await process.clock.sleep(IDLE_MS);
+        }
+      }
+    });
+  }
+}
+
+function topicsOf(): Pick<Topics, 'list' | 'place'> {
+  return { list: async () => [], place: () => TOPIC } as unknown as Pick<Topics, 'list' | 'place'>;
+}
+
+/** Each committed message once, nothing else, and per key in the order of the commits. */
+class RelayRules {
+  constructor(
+    private readonly world: World,
+    private readonly model: RelayModel,
+    private readonly publishers: Publishers,
+  ) {}
+
+  get isAllMoved(): boolean {
+    return this.model.log.committed.length >= this.publishers.committed.length;
+  }
+
+  check(): void {
+    const { world, publishers } = this;
+    const log = this.model.log.committed;
+    const seen = new Set<number>();
+    for (const { message } of log) {
+      if (seen.has(message)) world.broken('nothing stands twice in the log', `message ${message} does`);
+      if (!publishers.isCommitted(message))
+        world.broken('nothing that was rolled back is in the log', `message ${message} is`);
+      seen.add(message);
+    }
+    this.#assertNothingLost(seen);
+    for (const key of new Set(log.map((row) => row.key))) {
+      const order = log.filter((row) => row.key === key).map(({ message }) => publishers.orderOf(message));
+      const isSorted = order.every((place, index) => index === 0 || (order[index - 1] as number) < place);
+      if (!isSorted)
+        world.broken('messages of a key are in commit order', `those of ${key}: ${order.join(', ')}`);
+    }
+  }
+
+  /** What the cursor is past is in the log; what is not in the log still stands in the outbox. */
+  #assertNothingLost(moved: ReadonlySet<number>): void {
+    const waiting = new Map(this.model.outbox.committed.map((row) => [row.message, row]));
+    const { base } = this.model.newestCursor;
+    const cursor = Snapshot.parse(base);
+    for (const message of this.publishers.committed) {
+      if (moved.has(message)) continue;
+      const row = waiting.get(message);
+      if (row === undefined || cursor.hasEnded(row.xid))
+        this.world.broken('nothing is lost', `message ${message}: the cursor is ${base}`);
+    }
+  }
+}
