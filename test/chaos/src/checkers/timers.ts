@@ -6,7 +6,7 @@ import { shown } from './publishing.js';
 const EARLY_MS = 1;
 
 /** Later than this after its time, or after the last fault that was at work then, is late, in milliseconds. */
-const LATE_MS = 12_000;
+const LATE_MS = 20_000;
 
 /** A message that was due later took effect once, and never early. */
 export function checkTimers({ scheduled }: Evidence): Violation[] {

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { MUTANTS } from '../mutants/all-mutants.js';
+import { MUTANT_NAMES } from '../mutants/run-mutants.js';
 import { FAULTS } from '../faults/all-faults.js';
 
 /** What a run is asked for. */
@@ -89,10 +89,10 @@ function mutantsOf({
   mutants?: boolean | undefined;
   mutant?: string | undefined;
 }): string[] | undefined {
-  const names = mutant?.split(',') ?? (mutants === true ? Object.keys(MUTANTS) : undefined);
-  const unknown = names?.filter((name) => !Object.hasOwn(MUTANTS, name)) ?? [];
+  const names = mutant?.split(',') ?? (mutants === true ? MUTANT_NAMES : undefined);
+  const unknown = names?.filter((name) => !MUTANT_NAMES.includes(name)) ?? [];
   if (unknown.length > 0) throw new UsageError(`unknown planted bug ${unknown.join(', ')}`);
-  return names;
+  return names === undefined ? undefined : [...names];
 }
 
 function numberOf(name: string, text: string, min: number, max: number): number {

@@ -2,6 +2,7 @@ import { DeadLetters } from '@waybill/dead-letter';
 import { LogSignals } from '@waybill/log';
 import type { Evidence, LedgerRow, OpenDeadLetter, ScheduledMessage } from '../checkers/evidence.js';
 import { readHistory } from '../history/read-history.js';
+import { TOPIC } from '../load/topic.js';
 import { LogFollower } from './log-follower.js';
 import { GROUPS } from './programs.js';
 import { readOwners } from './owner-tables.js';
@@ -67,9 +68,7 @@ async function readScheduled({ database }: System): Promise<ScheduledMessage[]> 
 async function readDeadLetters({ database, topics }: System): Promise<OpenDeadLetter[]> {
   const letters = new DeadLetters(database, topics, new LogSignals(database));
   const found: OpenDeadLetter[] = [];
-  for (const letter of await letters.list()) {
-    const { payload } = await letters.show(letter.id);
-    found.push({ group: letter.group, n: (JSON.parse(String(payload)) as Payload).n, reason: letter.reason });
-  }
+  for await (const { group, payload, reason } of letters.export({ topic: TOPIC }))
+    found.push({ group, n: (JSON.parse(String(payload)) as Payload).n, reason });
   return found;
 }

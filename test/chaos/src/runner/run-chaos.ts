@@ -18,9 +18,9 @@ import { undone } from './undone.js';
 
 const PER_SECOND = 120;
 /** How long a partition may stand still after a fault's end, in milliseconds. */
-export const RECOVERY_MS = 12_000;
+export const RECOVERY_MS = 20_000;
 /** How long everything that was published may take to be handled when no fault is at work any more, in milliseconds. */
-const DRAIN_MS = 90_000;
+const DRAIN_MS = 120_000;
 
 /** What is run. */
 export interface ChaosRun extends Pick<ChaosArguments, 'faults' | 'seconds' | 'seed'> {
@@ -28,7 +28,7 @@ export interface ChaosRun extends Pick<ChaosArguments, 'faults' | 'seconds' | 's
   readonly mutant?: Mutant;
   /** Folder for the histories, and the processes' output. Default: they are removed. */
   readonly keepIn?: string;
-  /** How long the rest may take when the load has ended, in milliseconds. Default 90,000. */
+  /** How long the rest may take when the load has ended, in milliseconds. Default 120,000. */
   readonly drainMs?: number;
 }
 
