@@ -15,6 +15,12 @@ const CHECKS = [
   { name: 'licences', script: 'sbom' },
 ];
 
+/** In CI: every fault, a new seed each time, and the simulator. What they print last repeats them. */
+const PROOFS = [
+  { name: 'chaos', script: 'chaos', args: ['--seconds', '260'] },
+  { name: 'simulator', script: 'simulate', args: ['--schedules', '100000'] },
+];
+
 /** Suites that skip nothing without Redis, and test other things with it. */
 const DIFFERENT_WITH_REDIS = ['test/shop/demo.spec.ts'];
 
@@ -46,6 +52,7 @@ export async function verify() {
       env: { WAYBILL_JEST_JSON: join(folder, 'jest-rest.json') },
     };
     await step({ name: 'tests, what that left out', script: 'test', ...rest });
+    for (const proof of PROOFS) await step(proof);
   } else {
     await step({
       name: 'tests',

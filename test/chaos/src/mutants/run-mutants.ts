@@ -77,7 +77,9 @@ async function inSimulator(mutant: SimulatorMutant, seed: number): Promise<Caugh
     [
       ...(isOfModel ? [] : ['--import', new URL('./register.js', import.meta.url).href]),
       main,
-      ...['--machine', machine, '--schedules', String(SCHEDULES), '--seed', String(seed)],
+      `--machine=${machine}`,
+      `--schedules=${SCHEDULES}`,
+      `--seed=${seed}`,
       ...(isOfModel ? ['--bug', at.model] : []),
     ],
     isOfModel ? {} : { WAYBILL_CHAOS_PLANTINGS: JSON.stringify([mutant]) },
