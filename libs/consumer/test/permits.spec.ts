@@ -35,3 +35,24 @@ test('grants no more permits than there are, and an exclusive one only when no o
   await last.reacquire();
   expect(permits.tryAcquire()).toBeUndefined();
 });
+
+test('one that waits for the work of another lends its permit, and gets it back as it was', async () => {
+  const permits = new Permits(1, () => {});
+  const waiting = permits.tryAcquire();
+  let finish = (): void => {};
+  const others = new Promise<void>((resolve) => (finish = resolve));
+  const waited = waiting?.awaitWithout(others);
+  // The other may need a permit to end.
+  const lent = await permits.acquire();
+  finish();
+  lent.release();
+  await waited;
+  expect(permits.tryAcquire()).toBeUndefined();
+  waiting?.release();
+
+  const exclusive = await permits.acquireExclusive();
+  await exclusive.awaitWithout(Promise.reject(new Error('it failed')));
+  expect(permits.tryAcquire()).toBeUndefined();
+  exclusive.release();
+  expect(permits.tryAcquire()).toBeDefined();
+});

@@ -51,7 +51,7 @@ export class RepeatedWork {
   async pause(ms: number, permit: Permit): Promise<void> {
     permit.release();
     await this.dependencies.clock.sleep(ms, this.dependencies.closing);
-    await permit.reacquire();
+    if (!this.isClosing) await permit.reacquire();
     if (this.isClosing) throw new FencedError('The lane was stopped between two attempts');
   }
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { BankOperation, Operation } from '../history/operation.js';
 import { check } from './all-checkers.js';
 import type { Evidence, LedgerRow, LoggedRecord, OwnedEffect, StartedSaga } from './evidence.js';
-import { checkProgress, faultSpans, recoveryTimes, stalls } from './progress.js';
+import { checkProgress, checkRecovery, faultSpans, recoveryTimes, stalls } from './progress.js';
 
 const record = (n: number, offset = n, more: Partial<LoggedRecord> = {}): LoggedRecord => ({
   partition: 0,
@@ -353,5 +353,7 @@ describe('progress', () => {
   test('recovery is the time until everything that was published before the end has taken effect', () => {
     const evidence = silent(fault('invoke', 500), fault('ok', 2_500));
     expect([...recoveryTimes(evidence)]).toEqual([['kill', [6_500]]]);
+    expect(checkRecovery(evidence, 6_000)).toMatchObject([{ rule: 'recovery in time' }]);
+    expect(checkRecovery(evidence, 7_000)).toEqual([]);
   });
 });

@@ -113,3 +113,15 @@ export function checkProgress(evidence: Evidence, recoveryMs: number): Violation
     times: [from],
   }));
 }
+
+/** After a fault, everything that waits is handled in time. */
+export function checkRecovery(evidence: Evidence, limitMs: number): Violation[] {
+  return [...recoveryTimes(evidence)].flatMap(([name, times]) =>
+    times
+      .filter((ms) => ms > limitMs)
+      .map((ms) => ({
+        rule: 'recovery in time',
+        what: `${Math.round(ms)} ms after the end of ${name}, something that had been published before was still waiting`,
+      })),
+  );
+}

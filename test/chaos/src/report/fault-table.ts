@@ -1,6 +1,6 @@
 import type { Violation } from '../checkers/evidence.js';
 import { type FaultSpan, faultSpans, recoveryTimes, stalls } from '../checkers/progress.js';
-import { type ChaosResult, RECOVERY_MS } from '../runner/run-chaos.js';
+import { type ChaosResult, STALL_MS } from '../runner/run-chaos.js';
 import { FIGURES, p99 } from './summary.js';
 
 const HEAD = [
@@ -28,7 +28,7 @@ export function faultTable({ evidence, violations }: ChaosResult): string {
   const spans = faultSpans(history);
   const recovery = recoveryTimes(evidence);
   const blamed = blame(violations, spans);
-  const standing = stalls(evidence, RECOVERY_MS);
+  const standing = stalls(evidence, STALL_MS);
   const lines = [...recovery].map(([name, times]) => {
     const own = spans.filter((span) => span.name === name);
     const within = (atMs: number): boolean => own.some(({ from, to }) => atMs >= from && atMs <= to);

@@ -1,7 +1,7 @@
 import { recoveryTimes, stalls } from '../checkers/progress.js';
 import type { Violation } from '../checkers/evidence.js';
 import type { ChaosArguments } from '../runner/arguments.js';
-import { type ChaosResult, RECOVERY_MS } from '../runner/run-chaos.js';
+import { type ChaosResult, STALL_MS } from '../runner/run-chaos.js';
 
 /** Which rules a figure counts. */
 export const FIGURES = {
@@ -43,7 +43,7 @@ export function summarise(
 ): Summary {
   const { evidence, violations, stuck } = result;
   const outcomes = evidence.history.filter((one) => one.f === 'publish');
-  const stalled = stalls(evidence, RECOVERY_MS).reduce((sum, { from, to }) => sum + to - from, 0);
+  const stalled = stalls(evidence, STALL_MS).reduce((sum, { from, to }) => sum + to - from, 0);
   return {
     seed,
     faults,

@@ -1,10 +1,9 @@
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { check } from '../checkers/all-checkers.js';
 import type { Evidence, Violation } from '../checkers/evidence.js';
-import { checkProgress } from '../checkers/progress.js';
+import { checkProgress, checkRecovery } from '../checkers/progress.js';
 import { HistoryWriter } from '../history/history-writer.js';
 import { seededRandom } from '../load/random.js';
 import type { Mutant } from '../mutants/mutant.js';
@@ -13,12 +12,14 @@ import { disturb } from './disturb.js';
 import { gather } from './gather.js';
 import { LogFollower } from './log-follower.js';
 import { Observer } from './observer.js';
+import { settle } from './settle.js';
 import { startSystem, type System } from './system.js';
-import { undone } from './undone.js';
 
 const PER_SECOND = 120;
 /** How long a partition may stand still after a fault's end, in milliseconds. */
-export const RECOVERY_MS = 20_000;
+export const STALL_MS = 20_000;
+/** How long it may take until everything that was published before a fault's end has taken effect, in milliseconds. */
+const RECOVERY_MS = 60_000;
 /** How long everything that was published may take to be handled when no fault is at work any more, in milliseconds. */
 const DRAIN_MS = 120_000;
 
@@ -56,7 +57,12 @@ export async function runChaos(
     await observer.stop();
     history.close();
     const evidence = await gather(system, log, folder);
-    const violations = [...problems, ...check(evidence), ...checkProgress(evidence, RECOVERY_MS)];
+    const violations = [
+      ...problems,
+      ...check(evidence),
+      ...checkProgress(evidence, STALL_MS),
+      ...checkRecovery(evidence, RECOVERY_MS),
+    ];
     if (keepIn !== undefined) keep(system, folder, keepIn);
     return { evidence, violations, stuck };
   } finally {
@@ -71,42 +77,4 @@ function keep({ processes, server }: System, folder: string, keepIn: string): vo
   cpSync(folder, keepIn, { recursive: true });
   cpSync(server.logFile, join(keepIn, 'postgres.log'));
   for (const { name, output } of processes) writeFileSync(join(keepIn, `${name}.log`), output);
-}
-
-/** Stops the producers, and waits until everything is handled; then stops the rest. What does not is a violation. */
-async function settle(
-  system: System,
-  drainMs: number,
-  print: (line: string) => void,
-): Promise<{ problems: Violation[]; stuck: number }> {
-  const violations: Violation[] = [];
-  const stop = async (prefix: string): Promise<void> => {
-    for (const one of system.processes.filter(({ name }) => name.startsWith(prefix)))
-      await one.stop().catch((error: unknown) => {
-        violations.push({ rule: 'a process stops when it is asked to', what: String(error) });
-      });
-  };
-  await stop('producer');
-  // These stop producing, and continue what is open.
-  for (const one of system.processes) if (/^(halves|sagas)/.test(one.name)) one.signal('SIGHUP');
-  const end = Date.now() + drainMs;
-  let left = await undone(system);
-  while (left > 0 && Date.now() < end) {
-    await sleep(200);
-    left = await undone(system);
-  }
-  print(left === 0 ? 'everything is handled' : `${left} deliveries are left`);
-  if (left > 0)
-    violations.push({
-      rule: 'everything is handled in the end',
-      what: `${left} deliveries are left ${drainMs} ms after the last fault`,
-    });
-  for (const { deaths } of system.processes)
-    for (const what of deaths) violations.push({ rule: 'no process ends by itself', what });
-  await stop('halves');
-  await stop('sagas');
-  await stop('timers');
-  await stop('consumer');
-  await stop('relay');
-  return { problems: violations, stuck: left };
 }

@@ -1,0 +1,66 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Violation } from '../checkers/evidence.js';
+import type { System } from './system.js';
+import { undone } from './undone.js';
+
+/** How long the server may take to notice that a process has ended, in milliseconds. */
+const SESSIONS_MS = 10_000;
+/** Sessions of the load, and prepared transactions. */
+const LEFT = `
+  select format('a session of %s: %s', a.application_name, a.state) as what
+    from pg_stat_activity a where split_part(a.application_name, '.', 1) = any ($1)
+  union all
+  select format('the prepared transaction %s', x.gid) from pg_prepared_xacts x`;
+
+/** Stops the producers, and waits until everything is handled; then stops the rest. What does not is a violation. */
+export async function settle(
+  system: System,
+  drainMs: number,
+  print: (line: string) => void,
+): Promise<{ problems: Violation[]; stuck: number }> {
+  const violations: Violation[] = [];
+  const stop = async (prefix: string): Promise<void> => {
+    for (const one of system.processes.filter(({ name }) => name.startsWith(prefix)))
+      await one.stop().catch((error: unknown) => {
+        violations.push({ rule: 'a process stops when it is asked to', what: String(error) });
+      });
+  };
+  await stop('producer');
+  // These stop producing, and continue what is open.
+  for (const one of system.processes) if (/^(halves|sagas)/.test(one.name)) one.signal('SIGHUP');
+  const end = Date.now() + drainMs;
+  let left = await undone(system);
+  while (left > 0 && Date.now() < end) {
+    await sleep(200);
+    left = await undone(system);
+  }
+  print(left === 0 ? 'everything is handled' : `${left} deliveries are left`);
+  if (left > 0)
+    violations.push({
+      rule: 'everything is handled in the end',
+      what: `${left} deliveries are left ${drainMs} ms after the last fault`,
+    });
+  for (const { deaths } of system.processes)
+    for (const what of deaths) violations.push({ rule: 'no process ends by itself', what });
+  await stop('halves');
+  await stop('sagas');
+  await stop('timers');
+  await stop('consumer');
+  await stop('relay');
+  violations.push(...(await leftRunning(system)));
+  return { problems: violations, stuck: left };
+}
+
+/** What of the load is still in the server when all its processes have stopped. */
+async function leftRunning({ database, processes }: System): Promise<Violation[]> {
+  // What a fault holds back in a proxy is not the load's.
+  await Promise.all(processes.map(({ proxy }) => proxy.close()));
+  const names = processes.map(({ name }) => name);
+  const end = Date.now() + SESSIONS_MS;
+  for (;;) {
+    const { rows } = await database.pool.query<{ what: string }>(LEFT, [names]);
+    if (rows.length === 0) return [];
+    if (Date.now() > end) return rows.map(({ what }) => ({ rule: 'nothing is left running', what }));
+    await sleep(100);
+  }
+}
