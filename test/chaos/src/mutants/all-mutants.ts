@@ -24,13 +24,6 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: 'if not found then',
     replace: 'if false then',
   },
-  'no-lease': {
-    what: 'a lease that is over still counts',
-    faults: ['pause'],
-    at: { sqlFunction: 'fence' },
-    find: 'and m.lease_until > clock_timestamp()',
-    replace: '',
-  },
   'skip-the-first': {
     what: 'a lane takes the end of what it fetched for its position',
     faults: ['kill'],
@@ -66,12 +59,13 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: 'return [progress.mark(offsets, verdict), progress.fence()];',
     replace: 'return [progress.fence()];',
   },
-  'retry-commits': {
-    what: 'a COMMIT whose outcome is unknown is taken for done',
-    faults: ['unknown-commit', 'cut'],
+  'loss-is-done': {
+    what: 'a delivery whose connection is lost counts as done',
+    faults: ['terminate', 'cut'],
     at: { file: 'consumer/dist/delivery/delivery-transaction.js' },
-    find: 'if (isInfrastructureFailure(error) || error instanceof FencedError)\n                throw error;',
-    replace: 'if (isInfrastructureFailure(error)) return { done: records, failed: undefined };',
+    find: 'if (error instanceof TransactionLostError || (wasOpen && isConnectionLoss(error)))',
+    replace:
+      'if (wasOpen && isConnectionLoss(error)) return { done: records, failed: undefined };\n            if (error instanceof TransactionLostError)',
   },
   'cursor-behind': {
     what: 'the cursor is stored as it was before the pass',
