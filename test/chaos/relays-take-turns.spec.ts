@@ -9,7 +9,6 @@ describe('several relays', () => {
   let fixture: Fixture;
   beforeAll(async () => {
     fixture = await Fixture.create();
-    await fixture.database.pool.query('create table published (n int primary key)');
   });
   afterAll(() => fixture.close());
 

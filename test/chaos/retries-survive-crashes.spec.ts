@@ -65,34 +65,6 @@ const expectEachOnceInOrder = async (expected: readonly number[]): Promise<void>
 };
 
 describe('messages that wait for a retry', () => {
-  test('keep the order of every key, each taking effect once, while consumers are killed repeatedly', async () => {
-    const total = 1_500;
-    await publish(total, (n) => (n % 10 === 7 ? { fail: 1 + (n % 5) } : {}), 60);
-    await start();
-    let victim = await start();
-    let kills = 0;
-    for (const part of [0.1, 0.3, 0.5, 0.7, 0.9]) {
-      await waitUntil(async () => (await count()) >= part * total, {
-        describe: `${part} of them are done`,
-        timeoutMs: 40_000,
-        intervalMs: 5,
-      });
-      victim.kill('SIGKILL');
-      await victim.exited;
-      kills += 1;
-      victim = await start();
-    }
-    await waitUntil(async () => (await count()) === total, { describe: 'all are done', timeoutMs: 60_000 });
-    await waitUntil(async () => (await parked()) === 0, { describe: 'no message is parked' });
-    await Promise.all([stopProgram(running[0] as ScriptProcess), stopProgram(victim)]);
-    expect(kills).toBe(5);
-    expect(
-      await fixture.value('select count(*)::int from waybill.delivery_mark where verdict = 3'),
-    ).toBeGreaterThan(0);
-    await expectEachOnceInOrder(upTo(total));
-    expect(await fixture.deadLetters.count()).toBe(0);
-  }, 180_000);
-
   test('become dead letters after 3 crashes alone, if they take their process down at a later attempt', async () => {
     const poison = 5;
     await publish(20, (n) => (n === poison ? { fail: 1, killFrom: 2 } : {}));
@@ -116,19 +88,19 @@ describe('messages that wait for a retry', () => {
     ]);
     await expectEachOnceInOrder(upTo(20).filter((n) => n !== poison));
   }, 120_000);
-});
 
-test('are charged with no crash while they wait in place: their attempt has ended', async () => {
-  await publish(1, () => ({ fail: 1_000 }));
-  for (let kills = 0; kills < 5; kills += 1) {
-    const consumer = await start({ maxAttempts: 1_000, delayMs: 60_000, maxDelayMs: 60_000 }, 'partition');
-    await waitUntil(() => consumer.output.includes('attempt 1 of'), { describe: 'an attempt has failed' });
-    await waitUntil(async () => (await charges()) === 0, { describe: 'it is charged with nothing' });
-    consumer.kill('SIGKILL');
-    await consumer.exited;
-  }
-  expect(await fixture.deadLetters.list()).toEqual([]);
-}, 120_000);
+  test('are charged with no crash while they wait in place: their attempt has ended', async () => {
+    await publish(1, () => ({ fail: 1_000 }));
+    for (let kills = 0; kills < 5; kills += 1) {
+      const consumer = await start({ maxAttempts: 1_000, delayMs: 60_000, maxDelayMs: 60_000 }, 'partition');
+      await waitUntil(() => consumer.output.includes('attempt 1 of'), { describe: 'an attempt has failed' });
+      await waitUntil(async () => (await charges()) === 0, { describe: 'it is charged with nothing' });
+      consumer.kill('SIGKILL');
+      await consumer.exited;
+    }
+    expect(await fixture.deadLetters.list()).toEqual([]);
+  }, 120_000);
+});
 
 describe('dead letters', () => {
   test('are redriven once each, even if the redrive and a consumer are killed halfway', async () => {

@@ -1,6 +1,5 @@
 // Checks back half messages of a group until it is stopped. `killEvery` kills it between a claim and its verdict, at
-// one in `killEvery` checks. With `ledgerUrl` local transactions are looked up there, by tombstone, id, or the table
-// `done`; without, every check says `verdict`, after `answerAfterMs`.
+// one in `killEvery` checks. With `ledgerUrl` local transactions are looked up there, by id or in the table `done`; without, every check says `verdict`, after `answerAfterMs`.
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { HalfMessageChecker, HalfStore, LocalDatabases } from '@waybill/half-message';
 import { ANY_TOPIC } from '@waybill/half-message/internal';

@@ -1,6 +1,5 @@
 // Executes half messages around local transactions in a ledger, `parallel` at a time, from number `first` up to `end`.
-// It kills itself at one of the places on a half's way, at one half in `killEvery`. `how`: barrier, xact-status or
-// check.
+// It kills itself at one of the places on a half's way, at one half in `killEvery`. `how`: xact-status or check.
 import { PgDatabase, PgTransactionRunner } from '@waybill/kernel';
 import { HalfMessages, LocalDatabases } from '@waybill/half-message';
 import { LogSignals, Topics } from '@waybill/log';
@@ -62,15 +61,13 @@ async function one(n) {
     if (n % 9 === 0) throw new Error('no cover');
   };
   try {
-    if (how === 'barrier') await halves.executeWithBarrier(message, 'ledger', work);
-    else if (how === 'xact-status') await halves.executeWithXactStatus(message, 'ledger', work);
+    if (how === 'xact-status') await halves.executeWithXactStatus(message, 'ledger', work);
     else
       await halves.execute(message, (half) =>
         local.transactions.run({ work: ({ handle }) => work(handle, half), timeoutMs: 1_000 }),
       );
   } catch (error) {
-    if (error.message !== 'no cover' && error.code !== 'BARRIER_REFUSED')
-      console.log(`failed ${n}: ${String(error)}`);
+    if (error.message !== 'no cover') console.log(`failed ${n}: ${String(error)}`);
   }
   at('committed', n);
 }

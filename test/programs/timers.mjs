@@ -1,20 +1,10 @@
-// Fires timers until it is stopped, and schedules some. `skewMs` sets its clock wrong; `killEvery` kills it
-// between the claim of a pass and its commit, at one in `killEvery` messages; with `fire: false` it only schedules.
-const {
-  url,
-  redis,
-  options = {},
-  fire = true,
-  skewMs = 0,
-  killEvery = 0,
-  schedule,
-} = JSON.parse(process.argv[2]);
-const trueNow = Date.now;
-Date.now = () => trueNow() + skewMs;
-const { newId, PgDatabase } = await import('@waybill/kernel');
-const { LogSignals, Topics } = await import('@waybill/log');
-const { armedBy, TimerService, timerStatements } = await import('@waybill/timer');
+// Fires timers until it is stopped, and schedules some. `killEvery` kills it between the claim of a pass and its commit,
+// at one in `killEvery` messages; with `fire: false` it only schedules.
+import { newId, PgDatabase } from '@waybill/kernel';
+import { LogSignals, Topics } from '@waybill/log';
+import { armedBy, TimerService, timerStatements } from '@waybill/timer';
 
+const { url, options = {}, fire = true, killEvery = 0, schedule } = JSON.parse(process.argv[2]);
 const database = new PgDatabase({ connectionString: url, applicationName: 'test timers' });
 const logger = { debug() {}, info: console.log, warn: console.log, error: console.log };
 const topics = new Topics(database.session);
@@ -24,10 +14,8 @@ topics.peek = (name) => {
   return peek(name);
 };
 const signals = new LogSignals(database);
-const service = new TimerService({ database, topics, signals, redis, logger }, options);
+const service = new TimerService({ database, topics, signals, logger }, options);
 process.on('SIGTERM', async () => {
-  const { clock, degraded, fired, loads } = service.status;
-  console.log(JSON.stringify({ clock, degraded, fired, loads }));
   await service.stop();
   await database.close();
 });

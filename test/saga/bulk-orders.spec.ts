@@ -36,6 +36,20 @@ async function ordersOf(ids: readonly string[]): Promise<{ applied: number; refu
   );
 }
 
+test('an order to one saga, by command, resolves its step and keeps who gave it and why', async () => {
+  await opened();
+  const [id = ''] = await stuck(['A-1']);
+  await floor.carry();
+  const words = ['resolve', id, 'ship', '{}', '--by', 'ada', '--because', 'brought by hand'];
+  expect(await command('list', '--state', 'STUCK')).toContain(id);
+  expect(await command(...words)).toContain('would resolve step ship; use --yes to do so\n');
+  expect(await statesOf([id])).toEqual(['STUCK']);
+  expect(await command(...words, '--yes')).toMatch(/: resolve step ship, carried out; it is COMPLETED at/);
+  expect((await floor.operations.show(id)).actions).toMatchObject([
+    { action: 'saga.resolve', by: 'ada', reason: 'brought by hand', outcome: 'applied' },
+  ]);
+});
+
 describe('an order to many sagas', () => {
   test('goes to those that match, with its operator and reason, and without --yes only counts them', async () => {
     await opened();

@@ -10,7 +10,7 @@ export const TOPICS = {
   shipping: ['shipping.ship'],
 };
 
-function orderSaga(type, charging, undoing) {
+function orderSaga(type, charging) {
   const quick = { timeoutMs: 300_000, maxAttempts: 20, delayMs: 50, maxDelayMs: 200 };
   return saga(type)
     .step('reserve', {
@@ -24,7 +24,7 @@ function orderSaga(type, charging, undoing) {
       invoke: command('payments.charge'),
       with: whole,
       then: ({ receipt }) => ({ receipt }),
-      undo: { invoke: command('payments.refund'), with: whole, policy: { ...quick, ...undoing } },
+      undo: { invoke: command('payments.refund'), with: whole, policy: quick },
       policy: { ...quick, ...charging },
     })
     .step('ship', { invoke: command('shipping.ship'), with: whole, pivot: true, policy: quick })
@@ -41,6 +41,6 @@ function orderSaga(type, charging, undoing) {
     .build();
 }
 
-export const placeOrder = orderSaga('orders.place', {}, { maxAttempts: 4 });
+export const placeOrder = orderSaga('orders.place', {});
 /** Waits only a short time for the reply of payments. */
-export const hastyOrder = orderSaga('orders.hasty', { timeoutMs: 4_000, maxAttempts: 2 }, {});
+export const hastyOrder = orderSaga('orders.hasty', { timeoutMs: 4_000, maxAttempts: 2 });

@@ -1,12 +1,12 @@
-// Starts the sagas of the orders in the table `plan` and runs them, until it is stopped. With `perSecond` it
-// starts that many per second, otherwise all at once.
+// Starts the sagas of the orders in the table `plan` and runs them, until it is stopped.
 import { setTimeout as delay } from 'node:timers/promises';
 import { SagaDefinitions, SagaEngine, Sagas, SagaLoop } from '@waybill/saga';
 import { hastyOrder, placeOrder } from './saga-definitions.mjs';
 import { logger, runService } from './saga-process.mjs';
 
 const settings = JSON.parse(process.argv[2]);
-const { perSecond = Infinity } = settings;
+/** Orders that are placed at a time. */
+const TOGETHER = 12;
 
 /** The name of a saga event, the same in each run. */
 function nameOf({ instance, nowMs }, event) {
@@ -39,11 +39,10 @@ class Starter {
         .catch((error) => console.log(`cannot look for orders: ${error.message}`));
       const rows = open?.rows ?? [];
       for (let next = 0; next < rows.length && !this.#stopped;) {
-        const some = rows.slice(next, (next += perSecond === Infinity ? 12 : 1));
+        const some = rows.slice(next, (next += TOGETHER));
         const started = await Promise.allSettled(some.map((row) => this.#place(row)));
         for (const { reason } of started)
           if (reason) console.log(`an order was not placed: ${reason.message}`);
-        await delay(1_000 / perSecond);
       }
       await delay(200);
     }

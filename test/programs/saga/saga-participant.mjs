@@ -1,6 +1,6 @@
 // Serves the commands of one of the services stock, payments and shipping until it is stopped. Its handlers do what
 // they are asked each time they run: the barrier ensures that they run once. An order's `scenario` says what goes
-// wrong; `trouble` is the fraction of commands that fail at random.
+// wrong.
 import { resolveSubscription } from '@waybill/consumer';
 import { SagaLocks, SagaOngoingError, SagaRejectedError } from '@waybill/saga';
 import { OutboxReplies, SagaCommandServer } from '@waybill/saga/internal';
@@ -8,7 +8,8 @@ import { TOPICS } from './saga-definitions.mjs';
 import { runService } from './saga-process.mjs';
 
 const settings = JSON.parse(process.argv[2]);
-const { group, trouble = 0, retry = { immediateAttempts: 0, delayMs: 20, maxAttempts: 1 } } = settings;
+const { group } = settings;
+const RETRY = { immediateAttempts: 0, delayMs: 20, maxAttempts: 1 };
 
 const WORKS = {
   async 'stock.reserve'({ orderId, sku, scenario }, tx) {
@@ -28,15 +29,12 @@ const WORKS = {
     if (scenario === 'silent') throw new SagaOngoingError();
     return { receipt: `r-${orderId}` };
   },
-  async 'payments.refund'({ orderId, pence, scenario }, tx) {
+  async 'payments.refund'({ orderId, pence }, tx) {
     await tx.query('insert into payment (order_id, pence) values ($1, -$2::int)', [orderId, pence]);
-    if (scenario !== 'hopeless') return;
-    const { rowCount } = await tx.query('select from cured');
-    if (rowCount === 0) throw new Error('no refunds today');
   },
   async 'shipping.ship'({ orderId, scenario }, tx) {
     await tx.query('insert into parcel (order_id) values ($1)', [orderId]);
-    if (scenario === 'no-lorry' || scenario === 'hopeless') throw new SagaRejectedError('no lorry');
+    if (scenario === 'no-lorry') throw new SagaRejectedError('no lorry');
   },
 };
 
@@ -55,7 +53,6 @@ await runService(settings, async ({ faults, outbox }) => {
     const work = async () => {
       const what = topic.split('.')[1];
       await transaction.query('insert into deed (saga, what) values ($1, $2)', [sagaId, what]);
-      if (Math.random() < trouble) throw new Error(`${what} fails by chance`);
       return WORKS[topic](payload, transaction, Number(attempt));
     };
     try {
@@ -66,6 +63,8 @@ await runService(settings, async ({ faults, outbox }) => {
     }
   };
   return {
-    subscriptions: TOPICS[group].map((topic) => resolveSubscription(topic, handle, { replies: true, retry })),
+    subscriptions: TOPICS[group].map((topic) =>
+      resolveSubscription(topic, handle, { replies: true, retry: RETRY }),
+    ),
   };
 });

@@ -19,7 +19,6 @@ const TABLES = `
   create table reservation (order_id text);
   create table payment (order_id text, pence int);
   create table parcel (order_id text);
-  create table cured (at timestamptz default now());
   create table deed (id bigint generated always as identity, saga uuid, what text, mark text);
   insert into stock select 'sku-' || n, 1000 from generate_series(0, 15) n`;
 
@@ -40,8 +39,8 @@ export interface OrderEnd {
 }
 
 /** A database with the tables of the order sagas of test/programs. */
-export async function orderFixture(server?: string): Promise<Fixture> {
-  const fixture = await Fixture.create(Object.fromEntries(TOPICS.map((name) => [name, {}])), server);
+export async function orderFixture(): Promise<Fixture> {
+  const fixture = await Fixture.create(Object.fromEntries(TOPICS.map((name) => [name, {}])));
   await fixture.database.pool.query(TABLES);
   return fixture;
 }

@@ -9,6 +9,12 @@ import type { VerdictWriter } from '../delivery/verdict-writer.js';
  */
 const MARKER_AHEAD = 64;
 
+/** A position and an in-flight marker, as they are stored together. */
+interface Stored {
+  readonly position: number;
+  readonly marker: number;
+}
+
 /**
  * A lane's state in the database: the position below which everything is done, and the in-flight marker below which
  * records may have been started. After a crash the two differ, which shows the next owner the suspects.
@@ -16,7 +22,7 @@ const MARKER_AHEAD = 64;
 export class LaneProgress {
   #position: number;
   #marker: number;
-  /** The newest store that has not ended; undefined if none is running. */
+  /** The store that is running, if any. */
   #storing: Promise<void> | undefined;
 
   constructor(
@@ -58,18 +64,27 @@ export class LaneProgress {
    * @param permit of the delivery that waits for it
    */
   async cover(end: number, position: number, permit: Permit): Promise<void> {
-    if (!this.covers(end)) await this.#store(position, this.#markerAhead(end), permit);
+    const next = (): Stored => ({
+      position: Math.max(position, this.#position),
+      marker: this.#markerAhead(end),
+    });
+    await this.#store(() => (this.covers(end) ? undefined : next()), permit);
   }
 
-  /** Stores a position without moving the marker. */
-  async store(position: number): Promise<void> {
-    if (position !== this.#position) await this.#store(position, Math.max(this.#marker, position));
+  /**
+   * Stores a position without moving the marker.
+   * @param permit of the delivery that waits for it, if one does
+   */
+  async store(position: number, permit?: Permit): Promise<void> {
+    const next = (): Stored => ({ position, marker: Math.max(this.#marker, position) });
+    await this.#store(() => (position > this.#position ? next() : undefined), permit);
   }
 
   /** Stores a position with nothing in flight, when a lane comes to rest. */
   async storeAtRest(position: number): Promise<void> {
-    await this.#storing?.catch(() => {});
-    if (position !== this.#position || position !== this.#marker) await this.#store(position, position);
+    await this.#store(() =>
+      position !== this.#position || position !== this.#marker ? { position, marker: position } : undefined,
+    );
   }
 
   /** The commit of one batch also moves the marker for the next one. */
@@ -77,21 +92,27 @@ export class LaneProgress {
     return Math.max(this.#marker, end + MARKER_AHEAD);
   }
 
-  /** Stores positions one after the other, so that an older one never follows a newer one. */
-  #store(position: number, marker: number, permit?: Permit): Promise<void> {
-    const before = this.#storing;
-    const storing = (async () => {
-      // The store before may wait for a permit to repeat itself: all must not be held by those that wait for it.
-      if (before !== undefined) await (permit?.awaitWithout(before) ?? before.catch(() => {}));
-      await this.writer.write([this.progress.advance(position, marker)], permit);
-      this.#position = position;
-      this.#marker = marker;
-    })();
-    this.#storing = storing;
-    const ended = (): void => {
-      if (this.#storing === storing) this.#storing = undefined;
-    };
-    storing.then(ended, ended);
-    return storing;
+  /**
+   * Stores one after the other, so that an older position never follows a newer one. Who waits holds no permit: the store that
+   * it waits for may need one.
+   * @param next what to store when it is its turn; undefined if the stores before it have done that
+   */
+  async #store(next: () => Stored | undefined, permit?: Permit): Promise<void> {
+    while (this.#storing !== undefined)
+      await (permit?.awaitWithout(this.#storing) ?? this.#storing.catch(() => {}));
+    const stored = next();
+    if (stored === undefined) return;
+    this.#storing = this.#write(stored, permit);
+    try {
+      await this.#storing;
+    } finally {
+      this.#storing = undefined;
+    }
+  }
+
+  async #write({ position, marker }: Stored, permit?: Permit): Promise<void> {
+    await this.writer.write([this.progress.advance(position, marker)], permit);
+    this.#position = position;
+    this.#marker = marker;
   }
 }

@@ -269,7 +269,7 @@ export class PartitionLane {
       this.#window.done([failed.record]);
     }
     if (batch.alone) await this.#charges.clear(last.offset, permit);
-    await this.#storeIfFar();
+    await this.#storeIfFar(permit);
   }
 
   /**
@@ -295,9 +295,9 @@ export class PartitionLane {
     await this.#progress.cover(end, this.#window.position, permit);
   }
 
-  async #storeIfFar(): Promise<void> {
+  async #storeIfFar(permit: Permit): Promise<void> {
     if (this.#log.storePositionApart && this.#window.position - this.#progress.position >= POSITION_STEP)
-      await this.tick();
+      await this.#progress.store(this.#window.position, permit);
   }
 
   /** Whether a record that runs alone has crashed too often and has become a dead letter. */

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { FAULTS } from '../faults/all-faults.js';
 import type { Fault, FaultAtWork, FaultTargets } from '../faults/fault.js';
 import type { HistoryWriter } from '../history/history-writer.js';
+import { seededRandom } from '../load/random.js';
 import type { LogFollower } from './log-follower.js';
 import type { System } from './system.js';
 
@@ -13,7 +14,7 @@ export interface Disturbance {
   /** Names of faults. Each gets its turn; those that work in the background overlap with others. */
   readonly faults: readonly string[];
   readonly seconds: number;
-  /** Decides who is hit, and when. */
+  /** Decides who is hit, and for how long. */
   readonly random: () => number;
   readonly history: HistoryWriter;
   readonly log: LogFollower;
@@ -30,7 +31,7 @@ export async function disturb(system: System, disturbance: Disturbance): Promise
     const rest = Math.max(0, Math.min(ms, until - Date.now()));
     await sleep(rest, undefined, { signal: over.signal }).catch(() => {});
   };
-  const targets: FaultTargets = { server, database, redis, folder, processes, log, random, wait };
+  const targets = { server, database, redis, folder, processes, log, wait };
   const background: Promise<void>[] = [];
   try {
     await wait(CALM_MS);
@@ -41,7 +42,9 @@ export async function disturb(system: System, disturbance: Disturbance): Promise
         continue;
       }
       const fault = FAULTS[name] as Fault;
-      const atWork = await begin(name, fault, targets, disturbance);
+      // Its own randomness: how often a fault draws depends on timing, and the next ones must hit the same targets again.
+      const own = seededRandom(Math.floor(random() * 2 ** 32));
+      const atWork = await begin(name, fault, { ...targets, random: own }, disturbance);
       const end = wait(fault.durationMs * (0.5 + random())).then(() => heal(name, fault, atWork, history));
       if (fault.isBackground !== true) await end;
       else background.push(end);

@@ -25,11 +25,11 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
     await fixture.close();
   });
 
-  const start = async (settings: Record<string, unknown> = {}): Promise<ScriptProcess> => {
+  const start = async (): Promise<ScriptProcess> => {
     const script = await startProgram('consumer', {
       url: fixture.url,
       options: FAST,
-      subscription: { concurrency, ...(settings['subscription'] as object | undefined) },
+      subscription: { concurrency },
     });
     running.push(script);
     return script;
@@ -63,43 +63,6 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
     const seen = (await effects()).map(({ n }) => n).toSorted((a, b) => a - b);
     expect(seen).toEqual(numbers);
   };
-
-  test('when a consumer is killed in the middle of its work, its partner takes over, and every message takes effect once', async () => {
-    const victim = await start();
-    await publish(1_500);
-    await waitUntil(async () => (await effects()).length > 100, {
-      describe: 'the first works',
-      intervalMs: 1,
-    });
-    const partner = await start();
-    victim.kill('SIGKILL');
-    await untilHandled(1_500);
-    await stopProgram(partner);
-    await expectEachOnce(upTo(1_500));
-    expect(await fixture.deadLetters.list()).toEqual([]);
-  }, 120_000);
-
-  test('a consumer that is paused beyond its lease writes nothing when it resumes', async () => {
-    const paused = await start();
-    await publish(1_000);
-    await waitUntil(async () => (await effects()).length > 50, { describe: 'it works', intervalMs: 1 });
-    paused.stop();
-    const partner = await start();
-    await untilHandled(1_000);
-    const before = (await effects()).length;
-    paused.cont();
-    // It finds out, and joins again as one of two.
-    await waitUntil(
-      async () =>
-        (await fixture.value('select count(distinct owner_id)::int from waybill.partition_owner')) === 2,
-      { describe: 'both own partitions again', timeoutMs: 30_000 },
-    );
-    expect((await effects()).length).toBe(before);
-    await publish(10, (n) => ({ n: 1_000 + n }));
-    await untilHandled(1_010);
-    await Promise.all([stopProgram(paused), stopProgram(partner)]);
-    await expectEachOnce(upTo(1_010));
-  }, 120_000);
 
   test('a message that takes its process down is parked after 3 crashes alone; the messages around it are handled', async () => {
     const poison = 17;
@@ -140,21 +103,6 @@ describe.each(['key', 'partition'] as const)('consumers in order %s', (concurren
       describe: () => `it is a dead letter; ${running.at(-1)?.output}`,
     });
     await expectEachOnce([]);
-  }, 120_000);
-
-  test('the messages of one key keep their order when some fail repeatedly, and other keys do not wait', async () => {
-    const consumer = await start({
-      subscription: { retry: { maxAttempts: 6, delayMs: 30, maxDelayMs: 60 } },
-    });
-    await publish(400, (n) => (n % 40 === 0 ? { fail: 1 + (n % 3) } : {}));
-    await untilHandled(400);
-    await stopProgram(consumer);
-    await expectEachOnce(upTo(400));
-    const newest = new Map<number, number>();
-    for (const { n } of await effects()) {
-      expect(n).toBeGreaterThan(newest.get(n % 20) ?? -1);
-      newest.set(n % 20, n);
-    }
   }, 120_000);
 
   test('a consumer that is stopped leaves nothing in flight, and the next continues where it was', async () => {
