@@ -215,7 +215,7 @@ describe('the checkers', () => {
     ],
     [
       'a timer that is late',
-      { scheduled: [{ n: 50, dueAtMs: 1_000, effectsAtMs: [14_000] }] },
+      { scheduled: [{ n: 50, dueAtMs: 1_000, effectsAtMs: [24_000] }] },
       'timers are on time',
     ],
     [
@@ -274,7 +274,7 @@ describe('the checkers', () => {
   });
 
   test('excuse a timer that a fault delays', () => {
-    const scheduled = [{ n: 50, dueAtMs: 1_000, effectsAtMs: [14_000] }];
+    const scheduled = [{ n: 50, dueAtMs: 1_000, effectsAtMs: [24_000] }];
     expect(rules({ history: [fault('invoke', 900), fault('ok', 9_000)], scheduled })).toEqual([]);
   });
 

@@ -81,8 +81,8 @@ export const SIMULATOR_MUTANTS: Readonly<Record<string, SimulatorMutant>> = {
     what: 'records are started without a note in the database',
     simulator: 'lane',
     at: { file: 'consumer/dist/lane/lane-progress.js' },
-    find: 'if (!this.covers(end))',
-    replace: 'if (false)',
+    find: '(this.covers(end) ? undefined : next())',
+    replace: 'undefined',
   },
   'no-new-epoch-after-loss': {
     what: 'a lane whose connection was lost goes on in its old epoch',

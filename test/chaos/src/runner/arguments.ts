@@ -16,6 +16,9 @@ export interface ChaosArguments {
   readonly mutants: readonly string[] | undefined;
 }
 
+/** A turn of a fault, and the calm after it, on average. */
+const SECONDS_EACH = 9;
+
 const USAGE = `usage: npm run chaos [-- --fault NAME,… --seconds N --seed S --json]
        npm run chaos -- --mutants | --mutant NAME,…
 faults: ${Object.keys(FAULTS).join(', ')}, none; default: all`;
@@ -34,7 +37,7 @@ export function parseChaosArguments(args: readonly string[]): ChaosArguments {
   return {
     faults,
     leftOut,
-    seconds: numberOf('seconds', values.seconds ?? '60', 1, 86_400),
+    seconds: numberOf('seconds', values.seconds ?? String(secondsFor(faults)), 1, 86_400),
     seed: numberOf('seed', values.seed ?? String(Date.now() % 1_000_000), 0, 2 ** 32 - 1),
     json: values.json ?? false,
     mutants: mutantsOf(values),
@@ -54,6 +57,11 @@ function faultsOf(given: string | undefined): Pick<ChaosArguments, 'faults' | 'l
     leftOut.set(name, why);
   }
   return { faults: faults.filter((name) => !leftOut.has(name)), leftOut };
+}
+
+/** As long as each fault needs for one turn, about, and at least a minute. */
+function secondsFor(faults: readonly string[]): number {
+  return Math.max(60, faults.length * SECONDS_EACH);
 }
 
 function optionsOf(args: readonly string[]): {
