@@ -24,6 +24,7 @@ export class LaneProgress {
   #marker: number;
   /** The store that is running, if any. */
   #storing: Promise<void> | undefined;
+  #waiting = 0;
 
   constructor(
     private readonly progress: PartitionProgress,
@@ -33,6 +34,14 @@ export class LaneProgress {
   ) {
     this.#position = position;
     this.#marker = marker;
+  }
+
+  /**
+   * Whether deliveries wait for a store without their permits. Until they go on, no others should be started: more would run
+   * then than there were permits for.
+   */
+  get isAwaited(): boolean {
+    return this.#waiting > 0;
   }
 
   /** The stored position. */
@@ -98,8 +107,7 @@ export class LaneProgress {
    * @param next what to store when it is its turn; undefined if the stores before it have done that
    */
   async #store(next: () => Stored | undefined, permit?: Permit): Promise<void> {
-    while (this.#storing !== undefined)
-      await (permit?.awaitWithout(this.#storing) ?? this.#storing.catch(() => {}));
+    while (this.#storing !== undefined) await this.#wait(this.#storing, permit);
     const stored = next();
     if (stored === undefined) return;
     this.#storing = this.#write(stored, permit);
@@ -108,6 +116,13 @@ export class LaneProgress {
     } finally {
       this.#storing = undefined;
     }
+  }
+
+  async #wait(storing: Promise<void>, permit?: Permit): Promise<void> {
+    if (permit === undefined) return storing.catch(() => {});
+    this.#waiting += 1;
+    await permit.awaitWithout(storing);
+    this.#waiting -= 1;
   }
 
   async #write({ position, marker }: Stored, permit?: Permit): Promise<void> {

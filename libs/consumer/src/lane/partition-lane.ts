@@ -160,7 +160,7 @@ export class PartitionLane {
   #nextBatch(): LaneJob | undefined {
     const { subscription, breaker } = this.environment;
     const { queue } = this.#parked;
-    if (this.#parked.blocksLog) return undefined;
+    if (this.#parked.blocksLog || this.#progress.isAwaited) return undefined;
     if (subscription.concurrency === 'partition' && queue.runningCount > 0) return undefined;
     const most = breaker?.onlyOne === true ? 1 : subscription.transactionBatch;
     const batch = this.#window.take(most, (key) => queue.isBlocked(key));

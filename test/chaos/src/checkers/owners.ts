@@ -14,7 +14,7 @@ export function checkOwners({ owned }: Evidence): Violation[] {
     .filter(({ owner, writer }) => owner !== writer)
     .map(({ group, partition, n, ownerEpoch, owner, writer }) => ({
       rule: 'no effect of a fenced owner',
-      what: `${writer} committed message ${n} in ${group}[${partition}], which ${owner ?? 'nobody'} owned (epoch ${ownerEpoch})`,
+      what: `${writer} committed message ${n} in ${group}[${partition}], which ${owner ?? 'no member'} owned (epoch ${ownerEpoch})`,
     }));
   const shared: Violation[] = [];
   const epochs = groupBy(
