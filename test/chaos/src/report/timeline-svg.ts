@@ -10,8 +10,9 @@ const STEP_MS = 500;
 /** Throughput (committed and handled per second) and lag over time, with the faults as shaded spans. */
 export function timelineSvg({ history, ledger, groups }: Evidence): string {
   const committed = history.filter((one) => one.f === 'publish' && one.type === 'ok');
-  const from = Math.min(...history.map(({ atMs }) => atMs));
-  const to = Math.max(...history.map(({ atMs }) => atMs), from + STEP_MS);
+  // Sorted by time, and too long to be spread into arguments.
+  const from = history[0]?.atMs ?? 0;
+  const to = Math.max(history.at(-1)?.atMs ?? 0, from + STEP_MS);
   const steps = Math.ceil((to - from) / STEP_MS);
   const x = (atMs: number): number => LEFT + ((atMs - from) / (to - from)) * (WIDTH - LEFT - 10);
   const published = perStep(
@@ -25,7 +26,7 @@ export function timelineSvg({ history, ledger, groups }: Evidence): string {
     steps,
   );
   const lag = accumulated(published, handled);
-  const top = Math.max(1, ...published, ...handled, ...lag);
+  const top = [published, handled, lag].flat().reduce((most, value) => Math.max(most, value), 1);
   const y = (value: number): number => HEIGHT - BOTTOM - (value / top) * (HEIGHT - BOTTOM - 20);
   const line = (values: readonly number[], colour: string): string =>
     `<polyline fill="none" stroke="${colour}" stroke-width="1.5" points="${values.map((value, step) => `${x(from + step * STEP_MS).toFixed(1)},${y(value).toFixed(1)}`).join(' ')}"/>`;
