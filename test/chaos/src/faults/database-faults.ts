@@ -1,5 +1,5 @@
 import { type Fault, type FaultTargets, oneOf } from './fault.js';
-import { connectTo } from './own-connection.js';
+import { connectSoon, connectTo } from './own-connection.js';
 
 const LOCKED_TABLES = [
   'outbox',
@@ -18,18 +18,26 @@ export const serverCrash: Fault = {
   },
 };
 
+const OTHERS = 'a.datname = current_database() and a.pid <> pg_backend_pid()';
+
 /** An administrator, or a failover, ends sessions. */
 export const terminated: Fault = {
   durationMs: 500,
-  async begin({ database }) {
-    const terminate = async (): Promise<void> => {
-      await database.pool.query(
-        `select pg_terminate_backend(a.pid) from pg_stat_activity a
-          where a.datname = current_database() and a.pid <> pg_backend_pid() and random() < 0.5`,
+  async begin({ server, database }) {
+    // A session of its own: it is not among those that it ends.
+    const client = await connectSoon(server.connectionString, database);
+    const terminate = (): Promise<unknown> =>
+      client.query(
+        `select pg_terminate_backend(a.pid) from pg_stat_activity a where ${OTHERS} and random() < 0.5`,
       );
-    };
     await terminate();
-    return { detail: 'half of the sessions', heal: terminate };
+    return {
+      detail: 'half of the sessions',
+      heal: async () => {
+        await terminate();
+        await client.end();
+      },
+    };
   },
 };
 
@@ -38,7 +46,7 @@ export const tableLocked: Fault = {
   durationMs: 3_000,
   async begin({ server, database, random }) {
     const table = oneOf(LOCKED_TABLES, random);
-    const client = await connectTo(server.connectionString, database);
+    const client = await connectSoon(server.connectionString, database);
     await client.query('begin');
     await client.query(`lock table waybill.${table} in access exclusive mode`);
     return { detail: table, heal: () => client.end() };
@@ -78,26 +86,24 @@ export const idleInTransaction: Fault = {
 
 /** Changes a setting of the database, and opens all sessions again. */
 async function changeSetting(
-  { database }: FaultTargets,
+  { server, database }: FaultTargets,
   setting: string,
   value: string,
 ): ReturnType<Fault['begin']> {
-  const { rows } = await database.pool.query<{ name: string }>(
-    'select quote_ident(current_database()) as name',
-  );
+  // A session of its own: the setting does not apply to it.
+  const client = await connectSoon(server.connectionString, database);
+  const { rows } = await client.query<{ name: string }>('select quote_ident(current_database()) as name');
   const name = rows[0]?.name ?? '';
   const renew = (): Promise<unknown> =>
-    database.pool.query(
-      `select pg_terminate_backend(a.pid) from pg_stat_activity a
-        where a.datname = current_database() and a.pid <> pg_backend_pid()`,
-    );
-  await database.pool.query(`alter database ${name} set ${setting} = '${value}'`);
+    client.query(`select pg_terminate_backend(a.pid) from pg_stat_activity a where ${OTHERS}`);
+  await client.query(`alter database ${name} set ${setting} = '${value}'`);
   await renew();
   return {
     detail: value,
     heal: async () => {
-      await database.pool.query(`alter database ${name} reset ${setting}`);
+      await client.query(`alter database ${name} reset ${setting}`);
       await renew();
+      await client.end();
     },
   };
 }

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Fault } from './fault.js';
-import { connectTo } from './own-connection.js';
+import { connectSoon } from './own-connection.js';
 
 const TABLES = [
   'topic',
@@ -28,7 +28,7 @@ let upgrades = 0;
 export const schemaUpgrade: Fault = {
   durationMs: 1_000,
   async begin({ server, database }) {
-    const client = await connectTo(server.connectionString, database);
+    const client = await connectSoon(server.connectionString, database);
     upgrades += 1;
     const column = `added_${upgrades}`;
     try {

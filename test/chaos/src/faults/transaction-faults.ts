@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { TOPIC } from '../load/topic.js';
 import type { Fault, FaultTargets } from './fault.js';
-import { connectTo } from './own-connection.js';
+import { connectSoon } from './own-connection.js';
 
 /** Numbers of messages of these transactions, apart from those of producers. */
 const OWN_NUMBERS = 1_000_000_000;
@@ -37,7 +37,7 @@ export const prepared: Fault = {
     return {
       detail: gid,
       heal: async () => {
-        const again = await connectTo(targets.server.connectionString, targets.database);
+        const again = await connectSoon(targets.server.connectionString, targets.database);
         await again.query(`commit prepared '${gid}'`);
         await again.end();
       },
@@ -51,7 +51,7 @@ export const snapshot: Fault = {
   isBackground: true,
   stopsNothing: true,
   async begin({ server, database }) {
-    const client = await connectTo(server.connectionString, database);
+    const client = await connectSoon(server.connectionString, database);
     await client.query('begin isolation level repeatable read');
     await client.query('select count(*) from waybill.topic');
     return {
@@ -66,7 +66,7 @@ async function publishInTransaction({
   database,
   random,
 }: FaultTargets): Promise<{ client: pg.Client; n: number }> {
-  const client = await connectTo(server.connectionString, database);
+  const client = await connectSoon(server.connectionString, database);
   const n = OWN_NUMBERS + Math.floor(random() * 1_000_000);
   const key = `own-${n}`;
   await client.query('begin');
