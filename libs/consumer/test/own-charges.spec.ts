@@ -24,7 +24,7 @@ describe("a process's own charges", () => {
     expect(charges.missing(7, 2, 1)).toBe(0);
   });
 
-  test('begin anew once the record has ended, or its charges are gone', () => {
+  test('start again once the record has ended, or its charges are gone', () => {
     const charges = new OwnCharges();
     expect(charges.missing(7, 1, 1)).toBe(1);
     expect(charges.missing(7, 0, 1)).toBe(1);

@@ -59,7 +59,7 @@ export class ParkedLane {
   }
 
   /**
-   * Whether records of the log have to wait. In order `partition`, a message that an operator has redriven goes before
+   * Whether records of the log have to wait. In order `partition`, a message that an operator has redriven precedes
    * them until it has ended, retries included, unless its topic has let them pass.
    */
   get blocksLog(): boolean {

@@ -71,7 +71,7 @@ export async function runChaos(
   }
 }
 
-/** Keeps what was recorded, for whoever has to find the cause. */
+/** Keeps what was recorded, so that the cause can be found. */
 function keep({ processes, server }: System, folder: string, keepIn: string): void {
   rmSync(keepIn, { recursive: true, force: true });
   cpSync(folder, keepIn, { recursive: true });

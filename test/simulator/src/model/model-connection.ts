@@ -103,7 +103,7 @@ export class ModelConnection {
       result = await execute(transaction);
     } catch (error) {
       if (request.commit) this.#end(transaction, 'rolled-back');
-      await world.step('hears of an error', this.process);
+      await world.step('gets an error', this.process);
       throw translateDatabaseError(error, `Running ${name()}`);
     }
     if (request.commit) this.#end(transaction, 'committed');

@@ -19,7 +19,7 @@ export interface ScheduleOptions {
   readonly traced?: boolean;
 }
 
-/** The world that runs at present: it gets the errors that nobody awaits. */
+/** The world that runs at present: it gets the errors of promises that nothing awaits. */
 let current: World | undefined;
 
 process.on('unhandledRejection', (error: unknown) => {

@@ -46,7 +46,7 @@ const DROPPED = 5;
  * A model of what a lane stores: ports of libs/log/sql/group (advance, fence, insert-marks, read-positions, read-marks,
  * charge-crash, clear-charges, read-charges, reclaim-partitions) with the functions that they call in
  * libs/schema/migrations/0003-consumer.sql, of libs/consumer/sql (see {@link ParkedModel}), and of insert-dead-letter.
- * Membership is reduced to one partition: a lease, a claim of what nobody owns, a release.
+ * Membership is reduced to one partition: a lease, a claim of what no member owns, a release.
  */
 export class LaneModel {
   readonly owner = new Table<OwnerRow>();

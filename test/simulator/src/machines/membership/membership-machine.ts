@@ -79,7 +79,7 @@ class Members {
     const kind = world.choices.oneOf(['join', 'crash', 'leave', 'stop'] as const);
     const others = this.#members.filter(({ isLeaving }) => !isLeaving);
     const member = others[world.choices.below(Math.max(1, others.length))];
-    world.note(() => `FAULT: ${kind}: ${member?.memberId ?? 'nobody'}`);
+    world.note(() => `FAULT: ${kind}: ${member?.memberId ?? 'no member'}`);
     if (kind === 'join' && this.#members.length < MOST_MEMBERS) this.#startOne();
     if (member === undefined || kind === 'join') return;
     if (kind === 'stop') member.process.stoppedUntilMs = world.nowMs + 2 * LEASE_MS;

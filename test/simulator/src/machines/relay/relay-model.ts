@@ -179,7 +179,7 @@ export class RelayModel {
       if (mayEmpty) {
         world.note(() => `retention empties slot ${slot}`);
         transaction.fact('moved', slot);
-        // TRUNCATE removes every row, whoever sees it.
+        // TRUNCATE removes every row, visible or not.
         for (const version of this.outbox.seen(this.server.snapshot(), transaction))
           if (version.row.slot === slot) this.outbox.remove(transaction, version);
       }

@@ -108,7 +108,7 @@ export class SagaModel {
     this.server.xidOf(transaction);
   }
 
-  /** One that has arrived and that nobody else handles; removed with this transaction. */
+  /** One that has arrived and that nothing else handles; removed with this transaction. */
   #take(transaction: Transaction, to: 'saga' | 'participant'): SagaMessage[] {
     const { world, locks } = this.server;
     const ready = this.#messages
