@@ -22,7 +22,7 @@ export interface OwnerChange {
   readonly partitionId: number;
   readonly from: string | null;
   readonly how: 'assign' | 'release' | 'reclaim';
-  /** Whether the old owner's lease was valid. */
+  /** Whether the old owner's lease was valid when the change was decided, which is before it waits for the row. */
   readonly wasAlive: boolean;
 }
 
@@ -138,11 +138,12 @@ export class MembershipModel {
       if (this.#owner(transaction, partitionId) === undefined)
         this.owners.insert(transaction, { partitionId, ownerId: null, ownerEpoch: 1, targetId: null });
     const decided = partitionIds.map((partitionId, at) => {
-      const ownerId = this.#owner(transaction, partitionId)?.row.ownerId ?? null;
-      const free = this.bug === 'assign-takes' || !this.#isAlive(transaction, ownerId);
-      return { partitionId, memberId: memberIds[at] as string, free };
+      const decidedOn = this.#owner(transaction, partitionId)?.row.ownerId ?? null;
+      const wasAlive = this.#isAlive(transaction, decidedOn);
+      const free = this.bug === 'assign-takes' || !wasAlive;
+      return { partitionId, memberId: memberIds[at] as string, free, decidedOn, wasAlive };
     });
-    for (const { partitionId, memberId, free } of decided) {
+    for (const { partitionId, memberId, free, decidedOn, wasAlive } of decided) {
       const isToChange = ({ ownerId, targetId }: OwnerModelRow): boolean =>
         free
           ? ownerId !== memberId || targetId !== null
@@ -152,8 +153,12 @@ export class MembershipModel {
       await this.server.locks.take(`owner ${partitionId}`, transaction, 'exclusive');
       const version = this.#owner(transaction, partitionId);
       if (version === undefined || !isToChange(version.row)) continue;
-      if (free) this.#change(transaction, version, 'assign', { ownerId: memberId, targetId: null });
-      else {
+      if (free) {
+        // An owner that wakes while this waits for its row has lost it; another owner was not decided on.
+        const isAnother = version.row.ownerId !== decidedOn;
+        const toNext = { ownerId: memberId, targetId: null };
+        this.#change(transaction, version, 'assign', toNext, isAnother ? undefined : wasAlive);
+      } else {
         const targetId = memberId === version.row.ownerId ? null : memberId;
         this.owners.replace(transaction, version, { targetId });
         this.server.world.note(() => `partition ${partitionId}: promised to ${targetId ?? 'its owner'}`);
@@ -220,10 +225,10 @@ export class MembershipModel {
     version: Version<OwnerModelRow>,
     how: OwnerChange['how'],
     change: Partial<OwnerModelRow>,
+    wasAlive = this.#isAlive(transaction, version.row.ownerId),
   ): OwnerModelRow {
     const { partitionId, ownerId, ownerEpoch } = version.row;
     this.server.xidOf(transaction);
-    const wasAlive = this.#isAlive(transaction, ownerId);
     transaction.fact('change', { partitionId, from: ownerId, how, wasAlive } satisfies OwnerChange);
     const row = this.owners.replace(transaction, version, { ...change, ownerEpoch: ownerEpoch + 1 });
     this.server.world.note(
