@@ -97,7 +97,7 @@ class Loan {
       throw new TransactionRequiredError('The work tried to end its transaction itself; Waybill does that');
     this.wasUsed = true;
     const flushing = this.transaction.flush();
-    if (flushing === undefined) return this.#send(args);
+    if (flushing === undefined && this.transaction.problem === undefined) return this.#send(args);
     const sent = this.#sendBehind(flushing, args);
     const submittable = submittableOf(args[0]);
     // A query object of the caller is returned as it is; a query with a callback returns nothing.
@@ -124,10 +124,11 @@ class Loan {
     this.#revoked = true;
   }
 
-  async #sendBehind(flushing: Promise<void>, args: unknown[]): Promise<unknown> {
+  async #sendBehind(flushing: Promise<void> | undefined, args: unknown[]): Promise<unknown> {
     await flushing;
-    if (!this.#revoked) return this.#send(args);
-    const error = endedError();
+    const problem = this.#revoked ? endedError() : this.transaction.problem;
+    if (problem === undefined) return this.#send(args);
+    const error = problem as Error;
     const callback = args.at(-1);
     const submittable = submittableOf(args[0]);
     if (submittable === undefined && typeof callback !== 'function') throw error;

@@ -7,7 +7,7 @@ import type { SqlSession } from '../sql/sql-session.js';
 import { DEFAULT_SCHEMA, renderSql, renderSqlOnce, type Statement } from '../sql/statement.js';
 import { respondedWithin, DEFAULT_QUERY_TIMEOUT_MS } from './response-deadline.js';
 import { type BatchEntry, StatementBatch } from '../sql/statement-batch.js';
-import { translateDatabaseError } from '../sql/translate-error.js';
+import { sqlStateOf, translateDatabaseError } from '../sql/translate-error.js';
 
 /** A pg client or pool. */
 export interface PgQueryable {
@@ -53,6 +53,9 @@ const BEGIN: BatchEntry = { text: 'begin isolation level read committed', values
 const PREPARED_BEGIN: BatchEntry = { ...BEGIN, name: 'waybill.begin' };
 const COMMIT: BatchEntry = { text: 'commit', values: [] };
 const PREPARED_COMMIT: BatchEntry = { ...COMMIT, name: 'waybill.commit' };
+
+/** SQLSTATEs of a prepared statement that the server does not know, or knows already. */
+const PREPARED_LOST: ReadonlySet<string> = new Set(['26000', '42P05']);
 
 /** Options of a batch. */
 export interface BatchOptions {
@@ -121,6 +124,8 @@ export class PgConnection extends PgSession {
       const isComplete = batch.completed >= own.length && !batch.wasRolledBack;
       if (!isComplete) {
         const translated = translateDatabaseError(error, doing);
+        // The server and the driver disagree about what is prepared here: it would fail again and again.
+        if (PREPARED_LOST.has(sqlStateOf(error) ?? '')) this.spoil();
         options.failed?.(batch.completed - before.length, translated);
         throw translated;
       }

@@ -87,7 +87,7 @@ export class PgTransaction implements SqlSession {
       .then(() => this.#send(taken))
       .then(
         () => {},
-        // Remembered: the transaction can no longer be committed.
+        // Remembered: the transaction can no longer be committed, and nothing more is sent in it.
         () => {},
       );
     this.#flushing = flushing;
@@ -95,6 +95,16 @@ export class PgTransaction implements SqlSession {
       if (this.#flushing === flushing) this.#flushing = undefined;
     });
     return flushing;
+  }
+
+  /**
+   * Why no statement of the code that holds the client may be sent; undefined if it may. Outside a transaction it would
+   * be committed by itself: when BEGIN has failed, or the transaction has been ended.
+   */
+  get problem(): unknown {
+    if (this.#broken !== undefined) return this.#broken.error;
+    if (this.status !== 'I') return undefined;
+    return new TransactionRequiredError('The work has ended its transaction itself, and went on');
   }
 
   /** Accepts no more statements: the connection may soon serve other work. Waiting ones are sent with COMMIT. */
