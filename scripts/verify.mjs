@@ -1,4 +1,5 @@
 /** All checks of the project, one after the other; all of them run, even if some fail. */
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { runScript } from './npm-script.mjs';
@@ -15,11 +16,21 @@ const CHECKS = [
   { name: 'licences', script: 'sbom' },
 ];
 
-/** In CI: every fault, a new seed each time, and the simulator. What they print last repeats them. */
+/** In CI: every fault, and the simulator. What they print last repeats them. */
 const PROOFS = [
   { name: 'chaos', script: 'chaos', args: [] },
   { name: 'simulator', script: 'simulate', args: ['--schedules', '100000'] },
 ];
+
+/** Each commit has a seed of its own, so that its run can be repeated before it is pushed, and after it has failed. */
+function seedOfCommit() {
+  const { stdout } = spawnSync('git', ['rev-parse', 'HEAD'], {
+    cwd: projectRoot,
+    encoding: 'utf8',
+  });
+  const seed = Number.parseInt(stdout?.slice(0, 7) ?? '', 16);
+  return Number.isNaN(seed) ? [] : ['--seed', String(seed)];
+}
 
 /** Suites that skip nothing without Redis, and test other things with it. */
 const DIFFERENT_WITH_REDIS = ['test/shop/demo.spec.ts'];
@@ -52,7 +63,7 @@ export async function verify() {
       env: { WAYBILL_JEST_JSON: join(folder, 'jest-rest.json') },
     };
     await step({ name: 'tests, what that left out', script: 'test', ...rest });
-    for (const proof of PROOFS) await step(proof);
+    for (const { args, ...proof } of PROOFS) await step({ ...proof, args: [...args, ...seedOfCommit()] });
   } else {
     await step({
       name: 'tests',

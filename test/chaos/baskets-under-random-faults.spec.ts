@@ -91,7 +91,10 @@ async function deploy(release: number): Promise<void> {
   for (const service of services.slice(0, 2)) service.kill();
 }
 
-/** Kills, crashes of PostgreSQL, and a roll-back of the new release, until it is stopped. */
+/**
+ * Kills, crashes of PostgreSQL, and a roll-back of the new release, until it is stopped. Each waits until all services
+ * run again: on a busy machine a process that starts would be killed again and again.
+ */
 function faults(): { stop(): Promise<number> } {
   const stopped = new AbortController();
   let times = 0;
@@ -100,6 +103,11 @@ function faults(): { stop(): Promise<number> } {
       await delay(2_000 + Math.random() * 3_000, undefined, { signal: stopped.signal }).catch(
         () => undefined,
       );
+      await waitUntil(() => stopped.signal.aborted || services.every(({ isRunning }) => isRunning), {
+        describe: () =>
+          `all services run again: ${services.map(({ output }) => output.slice(-500)).join('\n---\n')}`,
+        timeoutMs: 120_000,
+      });
       if (stopped.signal.aborted) return;
       times += 1;
       if (times % 4 === 0) await server.restart('immediate');

@@ -54,6 +54,9 @@ test('a planted bug is caught', async () => {
   const { code, output, summary } = await runChaos([
     '--mutant',
     'acknowledge-failures,verdict-without-fence',
+    // Which rule a schedule breaks first depends on the seed.
+    '--seed',
+    '16',
   ]);
   expect(output).toMatch(/caught {2}acknowledge-failures .*a failed attempt leaves nothing/);
   expect(output).toMatch(/caught {2}verdict-without-fence .*a fenced owner has no effect/);

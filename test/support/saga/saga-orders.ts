@@ -126,6 +126,11 @@ export class Supervised {
     return this.#running?.output ?? '';
   }
 
+  /** Whether its process has started its loops. */
+  get isRunning(): boolean {
+    return /^running$/m.test(this.output);
+  }
+
   kill(): void {
     this.#running?.kill('SIGKILL');
   }
