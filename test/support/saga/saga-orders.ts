@@ -22,6 +22,9 @@ const TABLES = `
   create table deed (id bigint generated always as identity, saga uuid, what text, mark text);
   insert into stock select 'sku-' || n, 1000 from generate_series(0, 15) n`;
 
+/** How long a service may take to start on a busy machine. */
+const START_MS = 120_000;
+
 /** An order that test/programs/saga/saga-orders.mjs is to place, and where a process is to crash on its saga. */
 export interface PlannedOrder {
   readonly id: string;
@@ -112,6 +115,7 @@ export class Supervised {
   #stopped = false;
   #spare: Promise<ScriptProcess>;
   #running: ScriptProcess | undefined;
+  #isRunning = false;
 
   constructor(
     private readonly program: string,
@@ -128,7 +132,7 @@ export class Supervised {
 
   /** Whether its process has started its loops. */
   get isRunning(): boolean {
-    return /^running$/m.test(this.output);
+    return this.#isRunning;
   }
 
   kill(): void {
@@ -148,7 +152,12 @@ export class Supervised {
       this.#spare = startProgram(`saga/${this.program}`, this.settings);
       this.#running.kill('SIGUSR2');
       if (this.#stopped) await stopProgram(this.#running);
+      this.#running.waitForLine(/^running$/, { timeoutMs: START_MS }).then(
+        () => (this.#isRunning = true),
+        () => undefined,
+      );
       if ((await this.#running.exited).signal === 'SIGKILL') this.crashes += 1;
+      this.#isRunning = false;
     }
   }
 }
