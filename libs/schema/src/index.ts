@@ -11,7 +11,7 @@ export {
   type SchemaPart,
 } from './migrate.js';
 export type { Migration } from './migration.js';
-export { MIGRATIONS } from './migrations.generated.js';
+export { BUS_MIGRATIONS, SERVICE_MIGRATIONS } from './migrations.generated.js';
 /**
  * The unique identity of the session's database and schema. Sessions with the same identity see each other's commits.
  */
