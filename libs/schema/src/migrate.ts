@@ -16,9 +16,10 @@ import {
   systemClock,
   wholeNumber,
 } from '@waybill/kernel';
-import { addressOf, assertSchemaName, busSchemaOf, renderSql, sqlStateOf } from '@waybill/kernel/internal';
+import { addressOf, assertSchemaName, renderSql, sqlStateOf } from '@waybill/kernel/internal';
 import { describeBlockers, whileWatched } from './blockers.js';
 import type { Migration } from './migration.js';
+import { SCHEMA_PARTS, schemaOf, type SchemaPart } from './schema-part.js';
 import { BUS_MIGRATIONS, SERVICE_MIGRATIONS } from './migrations.generated.js';
 import {
   appliedBusMigrations,
@@ -53,14 +54,6 @@ const LOCK_SPECS = {
 
 /** How long a migrator waits for others. */
 export type MigrationLockOptions = Given<typeof LOCK_SPECS>;
-
-/**
- * A part of the schema. `service`: what a service owns: outbox, progress, timers, half messages, sagas, guards. `bus`: the
- * log: topics, records, membership of groups; in a schema of its own, named like the service's with `_bus`.
- */
-export type SchemaPart = 'service' | 'bus';
-
-const PARTS: readonly SchemaPart[] = ['service', 'bus'];
 
 const CHAINS: Readonly<Record<SchemaPart, readonly Migration[]>> = {
   service: SERVICE_MIGRATIONS,
@@ -247,11 +240,7 @@ async function createLedger(connection: PgConnection): Promise<void> {
 }
 
 function partsOf({ part }: Pick<MigrateOptions, 'part'>): readonly SchemaPart[] {
-  return part === undefined ? PARTS : [part];
-}
-
-function schemaOf(schema: string, part: SchemaPart): string {
-  return part === 'bus' ? busSchemaOf(schema) : schema;
+  return part === undefined ? SCHEMA_PARTS : [part];
 }
 
 function pendingMigrations(applied: readonly LedgerEntry[], schema: string, part: SchemaPart): Migration[] {

@@ -198,8 +198,8 @@ function idOf({ partitionId }: { readonly partitionId: number }): number {
 function copyText(positions: readonly FetchPosition[], wanted: readonly Wanted[]): string {
   const ids = positions.map(({ partitionId }) => copyInteger(partitionId)).join();
   const parts = [
-    'select -1::integer, 0::bigint, 0::bigint, pg_catalog.min(seq), null::bytea from :schema.log_bucket',
-    `select p.id, 0, 0, coalesce((select pg_catalog.max(s.bucket_seq) from :schema.log_segment s where s.partition_id = p.id), ${NO_BUCKET}), null
+    'select -1::integer, 0::bigint, 0::bigint, pg_catalog.min(seq), null::bytea from :bus.log_bucket',
+    `select p.id, 0, 0, coalesce((select pg_catalog.max(s.bucket_seq) from :bus.log_segment s where s.partition_id = p.id), ${NO_BUCKET}), null
        from pg_catalog.unnest(array[${ids}]) p (id)`,
   ];
   for (const bucketSeq of new Set(wanted.map(({ segment }) => segment.bucketSeq))) {
@@ -213,11 +213,11 @@ function copyText(positions: readonly FetchPosition[], wanted: readonly Wanted[]
       `select b.partition_id, b.base_offset, b.last_offset, ${copyInteger(bucketSeq)}::bigint, b.data
          from (values ${rows.join()}) w (partition_id, from_offset, most)
          cross join lateral (
-           select l.partition_id, l.base_offset, l.last_offset, l.data from :schema.log_batch l
+           select l.partition_id, l.base_offset, l.last_offset, l.data from :bus.log_batch l
             where l.slot = ${slot} and l.partition_id = w.partition_id
               and l.last_offset >= w.from_offset
             order by l.last_offset limit w.most) b
-        where exists (select from :schema.log_bucket k where k.seq = ${copyInteger(bucketSeq)} and k.slot = ${slot})`,
+        where exists (select from :bus.log_bucket k where k.seq = ${copyInteger(bucketSeq)} and k.slot = ${slot})`,
     );
   }
   return `copy (${parts.join('\nunion all\n')}) to stdout (format binary)`;

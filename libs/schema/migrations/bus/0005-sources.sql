@@ -139,7 +139,7 @@ declare
   of_source integer;
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
-    raise exception using errcode = 'WB056', message = format(
+    raise exception using errcode = 'WB009', message = format(
       'a hand-over needs a transaction at read committed, and this one is at %s', current_setting('transaction_isolation'));
   end if;
   perform pg_advisory_xact_lock(hashtext(':schema.source'), hashtext(of_service::text));

@@ -146,7 +146,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
-    raise exception using errcode = 'WB056', message = format(
+    raise exception using errcode = 'WB009', message = format(
       '%s needs a transaction at read committed, and this one is at %s', doing, current_setting('transaction_isolation'));
   end if;
 end

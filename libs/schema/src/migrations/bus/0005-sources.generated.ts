@@ -5,7 +5,7 @@ export const busMigration0005: Migration = {
   number: 5,
   name: '0005-sources',
   breaking: false,
-  checksum: '7d12c6c71ca7269abaa2bf2a33b2718a757f7ddbcda17e854653aa7eaa153af8',
+  checksum: '797ab01205906b50dc9a656ebc5d6412f9bd79a153d9460826c1cc061bbfe8ff',
   sql: `-- Hand-over: which passes of which services' outboxes this log holds, and which history of the log this is. A pass is
 -- known by its number and its random token.
 
@@ -147,7 +147,7 @@ declare
   of_source integer;
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
-    raise exception using errcode = 'WB056', message = format(
+    raise exception using errcode = 'WB009', message = format(
       'a hand-over needs a transaction at read committed, and this one is at %s', current_setting('transaction_isolation'));
   end if;
   perform pg_advisory_xact_lock(hashtext(':schema.source'), hashtext(of_service::text));

@@ -5,7 +5,7 @@ export const serviceMigration0006: Migration = {
   number: 6,
   name: '0006-progress',
   breaking: false,
-  checksum: 'cf54bde9726cf6894869c98905a3110431e4316383e9fcb19483ea646e77a530',
+  checksum: '6ca000ab5611dcb6eb0dcd776e24c6f5933668c8644e9781825d661789a73790',
   sql: `-- The progress of consumer groups, which decides about effects: owners of partitions, positions, marks, charges for
 -- crashes, parked messages, dead letters.
 
@@ -154,7 +154,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 as $$
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
-    raise exception using errcode = 'WB056', message = format(
+    raise exception using errcode = 'WB009', message = format(
       '%s needs a transaction at read committed, and this one is at %s', doing, current_setting('transaction_isolation'));
   end if;
 end
