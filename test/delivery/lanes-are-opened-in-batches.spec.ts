@@ -92,7 +92,7 @@ describe('lanes that are opened together', () => {
     await many.consumer.stop();
     expect(many.sent() - forMany).toBeLessThan(40);
     const kept = await fixture.value(
-      'select count(*)::int from waybill.partition_owner where owner_id is not null',
+      'select count(*)::int from waybill_bus.partition_owner where owner_id is not null',
     );
     expect(kept).toBe(16);
   }, 120_000);
@@ -135,7 +135,7 @@ describe('lanes that are opened together', () => {
     expect(await begun()).toBe(0);
     // A lane that may have been written before raises its epoch first, and a delivery that is just ending delays that.
     await fixture.transaction(async (client) => {
-      await client.query('select from waybill.partition_owner where partition_id = $1 for share', [held]);
+      await client.query('select from waybill_bus.partition_owner where partition_id = $1 for share', [held]);
       await pool.query('drop trigger refuse on waybill.consumer_position');
       await refuse(`new.partition_id = ${refused}`);
       await untilBegun(14);

@@ -94,7 +94,7 @@ describe('the rings', () => {
     }
     expect(faultsOf(await fixture.log())).toEqual([]);
     // Nothing is emptied early: the ring is full of buckets within retention, so the newest one grows.
-    expect(await fixture.value('select count(*)::int from waybill.log_bucket')).toBeGreaterThan(3);
+    expect(await fixture.value('select count(*)::int from waybill_bus.log_bucket')).toBeGreaterThan(3);
   });
 
   test('positions and marks are carried forward when their slot is emptied', async () => {

@@ -211,9 +211,9 @@ describe('a row that cannot be moved is quarantined, and the others move in orde
 
   test('a failure that affects every row quarantines none', async () => {
     await fixture.publish(1);
-    await fixture.database.pool.query('alter function waybill.log_append rename to log_append_moved');
+    await fixture.database.pool.query('alter function waybill_bus.log_append rename to log_append_moved');
     await expect(drain()).rejects.toThrow();
-    await fixture.database.pool.query('alter function waybill.log_append_moved rename to log_append');
+    await fixture.database.pool.query('alter function waybill_bus.log_append_moved rename to log_append');
     await drain();
     expect(numbersOf(await fixture.log())).toEqual([1]);
     expect(await quarantined()).toEqual([]);
@@ -326,7 +326,7 @@ describe('a timer that cannot be fired is quarantined, and the others fire', () 
     const bad = await fixture.topics.create('bad', { partitions: 1 });
     await timers.schedule({ ...message(99), topic: 'bad' }, { delayMs: 0 });
     await fixture.database.pool.query(
-      `alter table waybill.log_segment add constraint picky check (partition_id <> ${bad.partitionIds[0]})`,
+      `alter table waybill_bus.log_segment add constraint picky check (partition_id <> ${bad.partitionIds[0]})`,
     );
     await due(21);
     expect(numbersOf(await fixture.log())).toEqual(upTo(20));

@@ -197,7 +197,7 @@ describe('any row that a login may write', () => {
 /** Numbers of the messages of a key, in the order of the log; others may not be JSON. */
 async function goodNumbers(fixture: Fixture, key = 'good'): Promise<number[]> {
   const { rows } = await fixture.database.pool.query<{ data: Buffer }>(
-    'select data from waybill.log_batch order by partition_id, base_offset',
+    'select data from waybill_bus.log_batch order by partition_id, base_offset',
   );
   return rows.flatMap(({ data }) =>
     [...decodeBatch(data)]

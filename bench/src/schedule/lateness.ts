@@ -65,7 +65,7 @@ async function scheduleAll(database: PgDatabase, service: TimerService, total: n
 
 async function latenesses(database: PgDatabase): Promise<number[]> {
   const { rows } = await database.pool.query<{ data: Buffer; ms: number }>(
-    'select data, (extract(epoch from appended_at) * 1000)::float8 as ms from waybill.log_batch',
+    'select data, (extract(epoch from appended_at) * 1000)::float8 as ms from waybill_bus.log_batch',
   );
   return rows.flatMap(({ data, ms }) =>
     [...decodeBatch(data)].flatMap(({ value }) => {

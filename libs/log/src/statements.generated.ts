@@ -34,10 +34,11 @@ export const askSource = statement<[serviceId: string], { busId: string; logEpoc
 export const assignPartitions = statement<[groupId: number, partitionIds: readonly (number | null)[], memberIds: readonly (string | null)[]], Record<never, never>>('assign-partitions', `select :bus.group_assign($1, $2, $3)`);
 
 /**
- * The service's id; binds the service to a bus at its first contact. Raises WB054 for another bus.
+ * The service's id, and the log's epoch that it has caught up with; binds the service to a bus at its first contact. Raises
+ * WB054 for another bus.
  * Locks: the service's row, the first time
  */
-export const bindService = statement<[busId: string], { serviceId: string }>('bind-service', `select :schema.service_bind($1::uuid)::text as "serviceId"`);
+export const bindService = statement<[busId: string, logEpoch: number], { serviceId: string; logEpoch: number }>('bind-service', `select b.service_id::text as "serviceId", b.log_epoch as "logEpoch" from :schema.service_bind($1::uuid, $2) b`);
 
 /**
  * The bus's id, and the epoch of its log.

@@ -18,6 +18,7 @@ import { serviceMigration0015 } from './migrations/service/0015-saga-transitions
 import { serviceMigration0016 } from './migrations/service/0016-saga-search.generated.js';
 import { serviceMigration0017 } from './migrations/service/0017-acl.generated.js';
 import { serviceMigration0018 } from './migrations/service/0018-row-security.generated.js';
+import { serviceMigration0019 } from './migrations/service/0019-relay-repair.generated.js';
 import { busMigration0003 } from './migrations/bus/0003-log.generated.js';
 import { busMigration0004 } from './migrations/bus/0004-groups.generated.js';
 import { busMigration0005 } from './migrations/bus/0005-sources.generated.js';
@@ -42,6 +43,7 @@ export const SERVICE_MIGRATIONS: readonly Migration[] = [
   serviceMigration0016,
   serviceMigration0017,
   serviceMigration0018,
+  serviceMigration0019,
 ];
 
 export const BUS_MIGRATIONS: readonly Migration[] = [

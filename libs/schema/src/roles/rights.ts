@@ -68,6 +68,7 @@ const SERVICE_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   acl_assert_guard: NONE,
   acl_saga: NOT_PUBLISHER,
   service_bind: SERVICE,
+  service_healed: SERVICE,
   topic_learn: SERVICE_OR_OPERATOR,
   // Publishing.
   publish: PUBLISHING,
@@ -81,6 +82,8 @@ const SERVICE_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   relay_newest: SERVICE_OR_OPERATOR,
   relay_intents: SERVICE_OR_OPERATOR,
   relay_intend: SERVICE,
+  relay_amend: SERVICE,
+  relay_restore_version: SERVICE,
   relay_intent_recycle: SERVICE,
   relay_reconcile: NONE,
   admit_outbox_row: NONE,

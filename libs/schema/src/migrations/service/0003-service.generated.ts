@@ -5,15 +5,16 @@ export const serviceMigration0003: Migration = {
   number: 3,
   name: '0003-service',
   breaking: false,
-  checksum: '9476f53676cd458db35189911aef30e57c4ba423c6f71bb47ff55918179137c0',
+  checksum: '4cbd56cbc8d3841595378c8991c2b2f37a3c3a8370e2bc6ac3cafaf5d69e9907',
   sql: `-- The service that this database belongs to, and what it knows of its bus: topics and consumer groups.
 
 -- One row. The id names the service on every bus, and is made once. bus_id is the bus that it is bound to since its first
--- contact with one.
+-- contact with one, log_epoch the epoch of the bus's log in which all that the service has handed over is there.
 create table :schema.service (
   single boolean primary key default true check (single),
   id     uuid not null default gen_random_uuid(),
-  bus_id uuid
+  bus_id uuid,
+  log_epoch bigint
 );
 
 insert into :schema.service default values;
@@ -50,26 +51,37 @@ create function :schema.timer_ms(moment timestamptz) returns bigint
 language sql immutable
 return floor(extract(epoch from moment) * 1000)::bigint;
 
--- Binds the service to a bus, once. Raises WB054 for another bus than the one it is bound to.
-create function :schema.service_bind(to_bus uuid) returns uuid
+-- Binds the service to a bus, once, in the present epoch of its log. Raises WB054 for another bus than the one it is bound to.
+create function :schema.service_bind(to_bus uuid, in_epoch bigint, out service_id uuid, out log_epoch bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   self record;
 begin
   -- The usual case takes no lock.
-  select s.id, s.bus_id into self from :schema.service s;
+  select s.id, s.bus_id, s.log_epoch into self from :schema.service s;
   if self.bus_id is null then
     perform set_config('synchronous_commit', 'on', true);
     perform from :schema.service s for update;
-    update :schema.service s set bus_id = to_bus where s.bus_id is null;
-    select s.id, s.bus_id into self from :schema.service s;
+    update :schema.service s set bus_id = to_bus, log_epoch = in_epoch where s.bus_id is null;
+    select s.id, s.bus_id, s.log_epoch into self from :schema.service s;
   end if;
   if self.bus_id <> to_bus then
     raise exception using errcode = 'WB054', detail = self.bus_id::text, message = format(
       'the service is bound to bus %s, and this is bus %s', self.bus_id, to_bus);
   end if;
-  return self.id;
+  service_id := self.id;
+  log_epoch := self.log_epoch;
+end
+$$;
+
+-- Notes that all that the service has handed over is in the log's epoch: after a relay has appended again what was lost.
+create function :schema.service_healed(in_epoch bigint) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform :schema.acl_assert_open('relay');
+  update :schema.service s set log_epoch = in_epoch where s.log_epoch < in_epoch;
 end
 $$;
 

@@ -5,16 +5,19 @@ export const serviceMigration0005: Migration = {
   number: 5,
   name: '0005-relay',
   breaking: false,
-  checksum: '1e54c677e4af0c2e93ff95d92d1652e3a464b36c01cd6ed03b48f1f1254b3eee',
+  checksum: '444bd66ebc2dfbfd81d062577cbef76e8ada6d9f76cbc36e14e8eecf5abb9ac4',
   sql: `-- The relay: which rows of the outbox it has handed over to the log. The cursor is a snapshot: rows that are visible in a
 -- newer snapshot and not in it have been committed since (PgQ has read its queues this way since 2007).
 
 -- One row for each pass, before its rows are appended: what it takes, so that the same rows can be read again. It takes the
 -- rows that are visible in target and not in base, with ids above after_id and up to upto_id; end_id is the id of the
--- last of all rows between the two. confirmed_n: the newest pass of which the log has answered that it holds it.
+-- last of all rows between the two. confirmed_n: the newest pass of which the log has answered that it holds it. excluded: rows
+-- that were set aside instead. A pass of which the log refuses rows is made again, in a higher version under a new token,
+-- without them.
 create table :schema.relay_intent (
   slot              smallint not null,
   n                 bigint not null,
+  version           integer not null default 0,
   token             uuid not null,
   token_before      uuid,
   base              pg_snapshot not null,
@@ -23,12 +26,13 @@ create table :schema.relay_intent (
   upto_id           bigint not null,
   end_id            bigint not null,
   row_count         integer not null,
+  excluded          bigint[] not null default '{}',
   confirmed_n       bigint not null,
   system_identifier bigint not null,
   made_at           timestamptz not null default clock_timestamp()
 ) partition by list (slot);
 
-create index relay_intent_n on :schema.relay_intent (n);
+create index relay_intent_n on :schema.relay_intent (n, version);
 
 do $$
 begin
@@ -53,7 +57,7 @@ language sql stable set search_path = pg_catalog, pg_temp
 as $$
   select case when i.upto_id < i.end_id then i.base else i.target end, case when i.upto_id < i.end_id then i.target end,
          case when i.upto_id < i.end_id then i.upto_id end
-    from :schema.relay_intent i order by i.n desc limit 1
+    from :schema.relay_intent i order by i.n desc, i.version desc limit 1
 $$;
 
 -- The newest pass, and the database's system identifier, as a relay reads them before it begins a pass.
@@ -65,18 +69,18 @@ begin
   select i.n, i.token, i.token_before, i.confirmed_n,
          floor(extract(epoch from clock_timestamp() - i.made_at) * 1000)::bigint, i.upto_id < i.end_id
     into relay_newest.n, relay_newest.token, relay_newest.token_before, relay_newest.confirmed_n, made_ms_ago, in_windows
-    from :schema.relay_intent i order by i.n desc limit 1;
+    from :schema.relay_intent i order by i.n desc, i.version desc limit 1;
 end
 $$;
 
--- Passes in a range, to be appended again.
+-- Passes in a range with all their versions, to be compared with the log's and appended again.
 create function :schema.relay_intents(from_n bigint, to_n bigint)
-returns table (n bigint, token uuid, token_before uuid, base pg_snapshot, target pg_snapshot, after_id bigint,
-               upto_id bigint, row_count integer, confirmed_n bigint)
+returns table (n bigint, version integer, token uuid, token_before uuid, base pg_snapshot, target pg_snapshot,
+               after_id bigint, upto_id bigint, row_count integer, excluded bigint[])
 language sql stable security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
-  select i.n, i.token, i.token_before, i.base, i.target, i.after_id, i.upto_id, i.row_count, i.confirmed_n
-    from :schema.relay_intent i where i.n between from_n and to_n order by i.n
+  select i.n, i.version, i.token, i.token_before, i.base, i.target, i.after_id, i.upto_id, i.row_count, i.excluded
+    from :schema.relay_intent i where i.n between from_n and to_n order by i.n, i.version
 $$;
 
 -- Begins a pass of the relay: takes the relay's lock, then, each in a later statement, reads the newest pass and a
@@ -103,7 +107,7 @@ begin
   perform set_config('idle_in_transaction_session_timeout', lease_ms::text, true);
   -- The ring's slots are never analysed, so the planner's estimates are wrong: force index scans.
   perform set_config('enable_seqscan', 'off', true);
-  select i.* into newest from :schema.relay_intent i order by i.n desc limit 1;
+  select i.* into newest from :schema.relay_intent i order by i.n desc, i.version desc limit 1;
   if newest.system_identifier <> (select c.system_identifier from pg_control_system() c) then
     raise exception using errcode = 'WB007', message = 'the relay''s cursor belongs to another cluster',
       detail = newest.system_identifier::text;
@@ -165,7 +169,7 @@ $$;
 -- this database and appends it in this transaction. Returns nothing; raises WB004 when another relay has been faster.
 create function :schema.relay_intend(after_n bigint, after_token uuid, new_token uuid, new_base pg_snapshot,
                                      new_target pg_snapshot, new_after_id bigint, new_upto_id bigint, new_end_id bigint,
-                                     new_row_count integer, confirmed bigint) returns void
+                                     new_row_count integer, new_excluded bigint[], confirmed bigint) returns void
 language plpgsql security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -173,7 +177,7 @@ declare
 begin
   perform :schema.acl_assert_open('relay');
   select i.n, i.token, i.confirmed_n, i.system_identifier into newest
-    from :schema.relay_intent i order by i.n desc limit 1;
+    from :schema.relay_intent i order by i.n desc, i.version desc limit 1;
   if newest.n <> after_n or newest.token <> after_token then
     raise exception using errcode = 'WB004',
       message = format('another relay made pass %s after pass %s', newest.n, after_n);
@@ -182,9 +186,9 @@ begin
   -- that is on disk.
   perform set_config('synchronous_commit', 'on', true);
   insert into :schema.relay_intent (slot, n, token, token_before, base, target, after_id, upto_id, end_id, row_count,
-                                    confirmed_n, system_identifier)
+                                    excluded, confirmed_n, system_identifier)
   values (((after_n + 1) / 10000 % 3)::smallint, after_n + 1, new_token, after_token, new_base, new_target, new_after_id,
-          new_upto_id, new_end_id, new_row_count, greatest(confirmed, newest.confirmed_n), newest.system_identifier);
+          new_upto_id, new_end_id, new_row_count, new_excluded, greatest(confirmed, newest.confirmed_n), newest.system_identifier);
 end
 $$;
 
@@ -200,13 +204,13 @@ declare
   last_here record;
   oldest_row timestamptz;
 begin
-  select (i.n / 10000 + 1) % 3 into next_slot from :schema.relay_intent i order by i.n desc limit 1;
+  select (i.n / 10000 + 1) % 3 into next_slot from :schema.relay_intent i order by i.n desc, i.version desc limit 1;
   if not exists (select from :schema.relay_intent i where i.slot = next_slot) then
     return false;
   end if;
   execute format('lock table only :schema.%I in access exclusive mode', 'relay_intent_s' || next_slot);
-  select i.n, i.confirmed_n into newest from :schema.relay_intent i order by i.n desc limit 1;
-  select i.n, i.made_at into last_here from :schema.relay_intent i where i.slot = next_slot order by i.n desc limit 1;
+  select i.n, i.confirmed_n into newest from :schema.relay_intent i order by i.n desc, i.version desc limit 1;
+  select i.n, i.made_at into last_here from :schema.relay_intent i where i.slot = next_slot order by i.n desc, i.version desc limit 1;
   select o.created_at into oldest_row from :schema.outbox o order by o.id limit 1;
   if (newest.n / 10000 + 1) % 3 <> next_slot or last_here.n >= newest.confirmed_n or oldest_row <= last_here.made_at then
     return false;
@@ -234,10 +238,10 @@ begin
     return false;
   end if;
   execute format('lock table only :schema.%I in access exclusive mode', slot_name);
-  select i.confirmed_n into known_n from :schema.relay_intent i order by i.n desc limit 1;
+  select i.confirmed_n into known_n from :schema.relay_intent i order by i.n desc, i.version desc limit 1;
   -- Up to where all is in the log: not to the newest pass, whose answer may be missing.
   select case when i.upto_id < i.end_id then i.base else i.target end into moved
-    from :schema.relay_intent i where i.n = known_n;
+    from :schema.relay_intent i where i.n = known_n limit 1;
   execute format(
     'select exists (select from :schema.%1$I o where o.xid >= pg_snapshot_xmax($1))
          or exists (select from :schema.%1$I o where o.xid = any (array(select pg_snapshot_xip($1))))',
@@ -248,53 +252,6 @@ begin
   end if;
   execute format('truncate only :schema.%I', slot_name);
   return true;
-end
-$$;
-
--- For an operator, with all publishers stopped: starts over from what service and log both know, after the service's database
--- went back in time, or was restored from a dump into another cluster. common_n: the newest pass that both know; bus_n and
--- bus_token: the newest of the log; in_log: the ids of the messages of passes that only the log knows. Keeps the messages
--- that are not in the log, under new ids and transaction ids, as published by the operator. The transaction ids and passes
--- as they were dumped match each other, and show which messages had been moved; messages newer than the last pass have been
--- published since, here or there. Timer changes took effect here, with this database's own newest pass. Returns the number
--- of rows kept.
-create function :schema.relay_reconcile(common_n bigint, bus_n bigint, bus_token uuid, in_log uuid[]) returns bigint
-language plpgsql set search_path = pg_catalog, pg_temp
-as $$
-declare
-  common record;
-  newest record;
-  kept bigint;
-begin
-  perform :schema.assert_read_committed('reconciling');
-  perform pg_advisory_xact_lock(hashtext(':schema.relay'), 0);
-  lock table :schema.outbox in access exclusive mode;
-  perform set_config('synchronous_commit', 'on', true);
-  select i.* into common from :schema.relay_intent i where i.n = common_n;
-  select i.* into newest from :schema.relay_intent i order by i.n desc limit 1;
-  if common.n is null then
-    raise exception using errcode = 'WB052', message = format('pass %s is not among those that the service remembers', common_n);
-  end if;
-  create temporary table kept_message on commit drop as
-    select o.* from :schema.outbox o
-     where o.created_at > newest.made_at
-        or o.timer_action is null and not o.message_id = any (in_log)
-           and not pg_visible_in_snapshot(o.xid, common.base)
-           and not (pg_visible_in_snapshot(o.xid, common.target) and (common.upto_id >= common.end_id or o.id <= common.upto_id))
-        or o.timer_action is not null and not pg_visible_in_snapshot(o.xid, newest.base)
-           and not (pg_visible_in_snapshot(o.xid, newest.target) and (newest.upto_id >= newest.end_id or o.id <= newest.upto_id));
-  truncate :schema.outbox, :schema.relay_intent;
-  insert into :schema.outbox (message_id, topic, partition_number, key, headers, payload, created_at,
-                              timer_action, deliver_at, timer_token, control, expires_at_ms, signature)
-  select k.message_id, k.topic, k.partition_number, k.key, k.headers, k.payload, k.created_at,
-         k.timer_action, k.deliver_at, k.timer_token, k.control, k.expires_at_ms, k.signature
-    from kept_message k order by k.id;
-  get diagnostics kept = row_count;
-  insert into :schema.relay_intent (slot, n, token, base, target, after_id, upto_id, end_id, row_count, confirmed_n,
-                                    system_identifier)
-  select (bus_n / 10000 % 3)::smallint, bus_n, bus_token, s.now, s.now, 0, 0, 0, 0, bus_n, c.system_identifier
-    from pg_control_system() c, (select pg_current_snapshot() as now) s;
-  return kept;
 end
 $$;
 
