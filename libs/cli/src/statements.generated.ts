@@ -10,12 +10,6 @@ export const examineServer = statement<[], { versionNumber: number; version: str
        pg_catalog.clock_timestamp() as now`);
 
 /**
- * Whether the schema is the whole, and not only what a participant's own database needs.
- */
-export const hasOutbox = statement<[schemaName: string], { whole: boolean }>('has-outbox', `select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-                where n.nspname = $1 and c.relname = 'outbox') as whole`);
-
-/**
  * The oldest transaction of this database that holds a snapshot or an id, prepared ones included.
  */
 export const oldestTransaction = statement<[], { who: string; ageMs: number; seesAll: boolean }>('oldest-transaction', `select t.who, t."ageMs", pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') as "seesAll"

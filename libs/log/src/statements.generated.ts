@@ -234,6 +234,14 @@ export const listPartitions = statement<[], { topicId: number; topic: string; re
  order by t.name, p.number`);
 
 /**
+ * The passes of a source from a number on, as far as the log remembers them, with where their records are.
+ * Index: log_source_n
+ */
+export const listPasses = statement<[serviceId: string, fromN: number], { n: number; token: string; partitionIds: readonly number[]; baseOffsets: readonly number[]; lastOffsets: readonly number[] }>('list-passes', `select p.n, p.token::text as token, p.partition_ids as "partitionIds", p.base_offsets as "baseOffsets",
+       p.last_offsets as "lastOffsets"
+  from :bus.source_passes($1::uuid, $2) p`);
+
+/**
  * Takes the group's lock: one rebalance at a time.
  * Locks: the group's row, until the transaction ends
  */

@@ -13,6 +13,7 @@ const COMMAND_TIMEOUT_MS = 120_000;
 interface GlobalOptions {
   readonly databaseUrl?: string;
   readonly databaseUrlFile?: string;
+  readonly busUrl?: string;
   readonly cipher?: string;
   readonly schema: string;
 }
@@ -65,7 +66,7 @@ function urlOf(program: Command): string | undefined {
 export async function withDatabase(
   program: Command,
   work: (database: PgDatabase, sealer: Sealer) => Promise<void>,
-  part: SchemaPart = 'whole',
+  part: SchemaPart = 'service',
 ): Promise<void> {
   const sealer = await sealerOf(globals(program).cipher);
   const database = new PgDatabase({
@@ -80,6 +81,39 @@ export async function withDatabase(
   } finally {
     await database.close();
   }
+}
+
+/** A service's database, and that of its bus: the same one where they share a database. */
+export interface Databases {
+  readonly database: PgDatabase;
+  readonly bus: PgDatabase;
+  readonly sealer: Sealer;
+}
+
+/** Runs `work` on the service's database and on the bus after checking that both are migrated. */
+export async function withBus(
+  program: Command,
+  work: (databases: Databases) => Promise<void>,
+): Promise<void> {
+  const { busUrl = process.env['WAYBILL_BUS_URL'] } = globals(program);
+  await withDatabase(program, async (database, sealer) => {
+    const bus =
+      busUrl === undefined || busUrl === ''
+        ? database
+        : new PgDatabase({
+            connectionString: busUrl,
+            schema: globals(program).schema,
+            connectionsMax: 3,
+            applicationName: 'waybill cli',
+            queryTimeoutMs: COMMAND_TIMEOUT_MS,
+          });
+    try {
+      await assertMigrated(bus.session, 'bus');
+      await work({ database, bus, sealer });
+    } finally {
+      if (bus !== database) await bus.close();
+    }
+  });
 }
 
 /** Decrypts with the cipher that a module exports. @throws ConfigurationError */

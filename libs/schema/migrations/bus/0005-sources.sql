@@ -88,6 +88,17 @@ begin
 end
 $$;
 
+-- The passes of a source from a number on, as far as the log remembers them, with where their records are.
+create function :schema.source_passes(of_service uuid, from_n bigint)
+returns table (n bigint, token uuid, partition_ids integer[], base_offsets bigint[], last_offsets bigint[])
+language sql stable security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
+as $$
+  select l.n, l.token, l.partition_ids, l.base_offsets, l.last_offsets
+    from :schema.log_source l join :schema.source s on s.id = l.source_id
+   where s.service_id = of_service and l.n >= from_n
+   order by l.n
+$$;
+
 -- The bus's id and the log's epoch.
 create function :schema.bus_identity(out bus_id uuid, out log_epoch bigint)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp

@@ -51,6 +51,7 @@ const BUS_FUNCTIONS: Readonly<Record<string, readonly Grantee[]>> = {
   // Hand-over.
   bus_identity: ALL,
   source_ask: SERVICE_OR_OPERATOR,
+  source_passes: OPERATOR,
   source_newest: NONE,
   source_bind: NONE,
   log_hand_over: SERVICE,

@@ -5,7 +5,7 @@ export const busMigration0005: Migration = {
   number: 5,
   name: '0005-sources',
   breaking: false,
-  checksum: '797ab01205906b50dc9a656ebc5d6412f9bd79a153d9460826c1cc061bbfe8ff',
+  checksum: '20415bbd1a8ef03b88c0c6f06fc8fd5aa6f7187413c03bd1b21c2d1328d9c574',
   sql: `-- Hand-over: which passes of which services' outboxes this log holds, and which history of the log this is. A pass is
 -- known by its number and its random token.
 
@@ -94,6 +94,17 @@ begin
   n := newest.n;
   token := newest.token;
 end
+$$;
+
+-- The passes of a source from a number on, as far as the log remembers them, with where their records are.
+create function :schema.source_passes(of_service uuid, from_n bigint)
+returns table (n bigint, token uuid, partition_ids integer[], base_offsets bigint[], last_offsets bigint[])
+language sql stable security definer set enable_seqscan = off set search_path = pg_catalog, pg_temp
+as $$
+  select l.n, l.token, l.partition_ids, l.base_offsets, l.last_offsets
+    from :schema.log_source l join :schema.source s on s.id = l.source_id
+   where s.service_id = of_service and l.n >= from_n
+   order by l.n
 $$;
 
 -- The bus's id and the log's epoch.
