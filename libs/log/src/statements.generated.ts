@@ -468,8 +468,8 @@ export const reportPositions = statement<[groupId: number, partitionIds: readonl
  * the highest that had been reported before.
  * Locks: the partitions' rows of the group
  */
-export const reportTaken = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string, ownerEpochs: readonly (number | null)[]], { partitionId: number; takenBefore: number }>('report-taken', `select r.of_partition as "partitionId", r.taken_before as "takenBefore"
-  from :bus.group_report_taken($1, $2, $3::uuid, $4) r`);
+export const reportTaken = statement<[groupId: number, partitionIds: readonly (number | null)[], memberId: string, grantEpochs: readonly (number | null)[], ownerEpochs: readonly (number | null)[]], { partitionId: number; takenBefore: number }>('report-taken', `select r.of_partition as "partitionId", r.taken_before as "takenBefore"
+  from :bus.group_report_taken($1, $2, $3::uuid, $4, $5) r`);
 
 /**
  * Topics with messages that no group reads: no group owns or has owned a partition of it, and no live member

@@ -140,8 +140,9 @@ end
 $$;
 
 -- Notes the owner epochs that a member has taken in its service's database, upwards only, for partitions that are granted
--- to it. Returns, for each, the highest that had been reported before.
-create function :schema.group_report_taken(of_group integer, partition_ids integer[], by_member uuid, taken bigint[])
+-- to it under these grants. Returns, for each, the highest that had been reported before.
+create function :schema.group_report_taken(of_group integer, partition_ids integer[], by_member uuid, grants bigint[],
+                                           taken bigint[])
 returns table (of_partition integer, taken_before bigint)
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
@@ -149,9 +150,9 @@ begin
   return query
   with report as materialized (
     select o.partition_id, o.taken_epoch, w.epoch
-      from unnest(partition_ids, taken) as w (id, epoch)
+      from unnest(partition_ids, grants, taken) as w (id, granted, epoch)
       join :schema.partition_owner o on o.group_id = of_group and o.partition_id = w.id
-     where o.owner_id = by_member
+     where o.owner_id = by_member and o.owner_epoch = w.granted
      order by o.partition_id
        for update of o
   ), noted as (
