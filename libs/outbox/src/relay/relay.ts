@@ -17,8 +17,9 @@ import {
   wholeNumber,
 } from '@waybill/kernel';
 import { isTransactionConflict, guardLogger } from '@waybill/kernel/internal';
-import { appendCall, type LogSignals, type Topics } from '@waybill/log';
+import type { AppendStatement, LogEngine } from '@waybill/log';
 import {
+  appendWithin,
   blamesMessage,
   learnsOfTopics,
   type Rejection,
@@ -50,10 +51,10 @@ export type RelayOptions = Given<typeof SPECS>;
 
 /** Dependencies of a {@link Relay}. */
 export interface RelayDependencies {
-  /** The database of the outbox and the log. */
+  /** The database of the outbox. */
   readonly database: PgDatabase;
-  readonly topics: Topics;
-  readonly signals: LogSignals;
+  /** The log, in the same database: its appends are part of the relay's transactions. */
+  readonly log: Pick<LogEngine, 'appendWithin' | 'signals' | 'topics'>;
   /** Rung when a transaction that has published ends. */
   readonly bell: Bell;
   /** Called with the timers that a pass has scheduled, once it is committed. */
@@ -103,6 +104,7 @@ export class Relay {
   readonly service: BackgroundService;
   readonly #options;
   readonly #reader: DifferenceReader;
+  readonly #append: AppendStatement;
   #base: string | undefined;
   #hintedAt = -Infinity;
   /** A ring has come since the last poll: most likely messages are waiting, and no probe is needed. */
@@ -120,12 +122,13 @@ export class Relay {
     private readonly dependencies: RelayDependencies,
     options: RelayOptions = {},
   ) {
-    const { topics, bell, clock = systemClock } = dependencies;
+    const { database, log, bell, clock = systemClock } = dependencies;
     const logger = guardLogger(dependencies.logger);
     this.#options = resolveOptions('relay', SPECS, options);
     this.#clock = clock;
     this.#rejections = new Rejections(logger, 'be moved');
-    this.#reader = new DifferenceReader(topics, this.#options);
+    this.#reader = new DifferenceReader(log.topics, this.#options);
+    this.#append = appendWithin(log, database, 'The relay');
     bell.onRing(() => {
       this.#hintedAt = clock.monotonic();
       this.#isRung = true;
@@ -203,7 +206,7 @@ export class Relay {
       const { rejected } = difference;
       // A topic may have been created, or removed, since they were read.
       const names = new Set(rejected.map(({ topic }) => topic));
-      if (rejected.length > 0 && (await learnsOfTopics(this.dependencies.topics, names))) {
+      if (rejected.length > 0 && (await learnsOfTopics(this.dependencies.log.topics, names))) {
         await connection.rollback();
         return 'again';
       }
@@ -234,7 +237,7 @@ export class Relay {
       next.windowEnd,
     );
     const aside = rejected.length > 0 ? [setAside(rejected, span)] : [];
-    const append = batches.length > 0 ? [appendCall(batches, -1, 'all')] : [];
+    const append = batches.length > 0 ? [this.#append(batches)] : [];
     const changes = timerStatements(timers);
     const results = await connection.runBatch([advance, ...changes, ...aside, ...append], { commit: true });
     this.#conflicts = 0;
@@ -243,7 +246,7 @@ export class Relay {
     if (changes.length > 0) this.dependencies.alarm?.armed(armedBy(results.slice(1, 1 + changes.length)));
     this.#base = next.target === null ? next.base : undefined;
     this.#moved += moved;
-    if (moved > 0) this.dependencies.signals.send('appended');
+    if (moved > 0) this.dependencies.log.signals.send('appended');
     this.#rejections.note(rejected);
   }
 
@@ -255,7 +258,7 @@ export class Relay {
   async #blame(error: unknown, { moved, rejected, lastId }: Difference): Promise<boolean> {
     const rows = moved + rejected.length;
     if (!blamesMessage(error) || this.#blamed.has(lastId)) return false;
-    await this.dependencies.topics.list();
+    await this.dependencies.log.topics.list();
     if (rows === 1) this.#blamed.set(lastId, rejectionOf(error));
     else this.#rowsMax = Math.ceil(rows / 2);
     return true;
